@@ -1,0 +1,431 @@
+"""`WorldConfig`: every number that defines a task, in one frozen, self-validating dataclass.
+
+Each field carries its meaning, unit, allowed range and source where it is declared (`_number`, `_choice`); the
+validation, the error messages, `describe()` and the parameter record that the kernels read all follow from that.
+Symbols are those of the equations: `beta_*` enter the utility of a slot, `a_*` the experienced utility,
+`b_*` the cart logit, `k_*` staying, `r_*` returning, `d_*` leaving for good.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+UNLIMITED = 0  # stock_init and wallet_init: no limit at all
+
+TRIVAGO = "trivago click-outs by displayed rank (conditional logit)"
+PROTOTYPE = "prototype simulation"
+
+
+def _number(default: float | bool, doc: str, low: float = -math.inf, high: float = math.inf, *, unit: str = "", source: str = "") -> Any:
+    """A scalar field: what it means, the closed interval it may lie in, its unit and where the default comes from."""
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high, "unit": unit, "source": source})
+
+
+def _choice(default: str, doc: str, *allowed: str) -> Any:
+    """A field that takes one of a few words; the kernels see its index."""
+    return field(default=default, metadata={"doc": doc, "allowed": allowed})
+
+
+def _numbers(default: tuple[float, ...], doc: str, low: float = -math.inf, high: float = math.inf, *, source: str = "") -> Any:
+    """A field that holds a tuple of numbers."""
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high, "item": float, "source": source})
+
+
+class _Checked:
+    """Validates every field of a frozen dataclass against its metadata, with messages that name field, value and range."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):  # type: ignore[arg-type]
+            object.__setattr__(self, f.name, _checked(type(self).__name__, f, getattr(self, f.name)))
+
+
+def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
+    name, meta = f"{owner}.{f.name}", f.metadata
+    if "group" in meta:
+        return _checked_group(name, meta["group"], value)
+    if "allowed" in meta:
+        if value not in meta["allowed"]:
+            raise ValueError(f"{name} = {value!r} is not allowed; choose one of {list(meta['allowed'])}{_nearest(value, meta['allowed'])}")
+        return value
+    if "item" in meta:
+        if not isinstance(value, (tuple, list, np.ndarray)):
+            raise TypeError(f"{name} = {value!r} must be a tuple of {meta['item'].__name__}")
+        return tuple(_checked_item(f"{name}[{i}]", meta, x) for i, x in enumerate(value))
+    if "low" in meta:
+        return _checked_number(name, type(f.default), meta, value)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} = {value!r} must be a string")
+    return value
+
+
+def _checked_item(name: str, meta: Any, value: Any) -> Any:
+    if is_dataclass(meta["item"]):
+        return _checked_group(name, meta["item"], value)
+    return _checked_number(name, meta["item"], meta, value)
+
+
+def _checked_group(name: str, group: type, value: Any) -> Any:
+    if isinstance(value, dict):
+        return replace(group(), value)
+    if not isinstance(value, group):
+        raise TypeError(f"{name} = {value!r} must be a {group.__name__} or a dict of its fields")
+    return value
+
+
+def _checked_number(name: str, kind: type, meta: Any, value: Any) -> Any:
+    low, high = meta["low"], meta["high"]
+    if kind is bool:
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name} = {value!r} must be True or False")
+        return bool(value)
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} = {value!r} must be {'an integer' if kind is int else 'a number'}")
+    if kind is int and value != value // 1:
+        raise TypeError(f"{name} = {value!r} must be an integer")
+    if not (math.isfinite(value) and low <= value <= high):
+        raise ValueError(f"{name} = {value!r} is out of range; allowed is a finite value in [{low:g}, {high:g}]")
+    return kind(value)
+
+
+def _nearest(word: Any, allowed: Any) -> str:
+    close = difflib.get_close_matches(str(word), [str(a) for a in allowed], n=1, cutoff=0.4)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+# ---------------------------------------------------------------------------------------------- the world's contents
+
+
+@dataclass(frozen=True)
+class UserConfig(_Checked):
+    """Who visits. With a catalogue, number, tastes, price sensitivity, activity and initial habits come from it."""
+
+    number: int = _number(8, "U, users (places) per copy", 1, 10**8)
+    population: str = _choice("fresh", "fresh: new people for every seed and episode; fixed: the same people in every one", "fresh", "fixed")
+    groups: int = _number(2, "group labels; users of group g take their main topic from the topics t with t mod groups = g", 1, 64)
+    topics: int = _number(3, "topics mixed into one taste, with uniform Dirichlet weights", 1, 64, source=PROTOTYPE)
+    price_sensitivity_log_sd: float = _number(0.5, "log-sd of rho_u (log-normal, mean 1)", 0, 3, source=PROTOTYPE)
+    activity_log_sd: float = _number(1.0, "log-sd of a place's visit rate", 0, 3, source="activity Gini .52, data .47-.60")
+    intent_scale: float = _number(4.0, "session intent: P(topic t) ~ exp(intent_scale * <p_u, centre_t>)", 0, 50)
+    rating_bias_sd: float = _number(0.4, "sd of a user's rating bias", 0, 5, unit="utils", source="MovieLens: 13-15 % of rating variance")
+    habit_size: int = _number(0, "entries in a user's table of recently consumed items; 0 = no table", 0, 256)
+    habit_decay: float = _number(0.98, "factor on the counts n_{u,j} at each of the user's pages", 0, 1, unit="per page")
+    habit: str = _choice("click", "what counts as consumption in the table", "click", "purchase")
+    z_init: float = _number(0.0, "satisfaction z at the start", -1, 1)
+    trust_init: float = _number(0.0, "trust tau at the start", -1, 1)
+    wallet_init: float = _number(0.0, "wallet at the start and its cap; 0 = unlimited", 0, 1e6, unit="mean list prices")
+    wallet_refill: float = _number(0.0, "wallet refill", 0, 1e6, unit="mean list prices per tick")
+
+
+@dataclass(frozen=True)
+class ItemConfig(_Checked):
+    """What can be shown. With a catalogue, number, dims, topics, intercepts, prices and popularity come from it."""
+
+    number: int = _number(200, "M, items", 1, 10**8)
+    dims: int = _number(16, "D, taste dimensions", 1, 512)
+    topics: int = _number(12, "T, topics", 1, 1024)
+    topic_weight: float = _number(0.6, "w in q = norm(sqrt(w) * topic centre + sqrt(1-w) * noise)", 0, 1, source=PROTOTYPE)
+    intercept_sd: float = _number(0.0, "sd of alpha_j", 0, 10, unit="utils")
+    quality_sd: float = _number(1.0, "sd of quality g_j", 0, 10)
+    bait_shape: float = _number(1.5, "clickbait c_j ~ Beta(shape, shape)", 0.1, 50, source=PROTOTYPE)
+    bait_topic_share: float = _number(0.0, "part of clickbait that is a property of the topic", 0, 1)
+    price_log_sd: float = _number(0.5, "sd of log price within a topic", 0, 3, source=PROTOTYPE)
+    topic_price_log_sd: float = _number(0.5, "sd of log price between topics", 0, 3)
+    length_log_sd: float = _number(0.0, "log-sd of length (log-normal, mean 1): scales dwell time", 0, 3)
+    providers: int = _number(1, "providers; item j belongs to provider j mod providers", 1, 10**6)
+    domains: int = _number(1, "domains; item j belongs to domain j mod domains", 1, 10**6)
+    popularity_mean: float = _number(20.0, "mean historical count an item starts with", 0, 1e9, unit="clicks")
+    popularity_log_sd: float = _number(1.0, "log-sd of historical counts", 0, 5, source="item Gini .50-.81")
+    popularity_quality: float = _number(0.4, "correlation of log historical count and quality", -1, 1, source="MovieLens .27-.52")
+    popularity_half_life: float = _number(1000.0, "half-life of popularity", 1, 1e9, unit="ticks")
+    promotion_probability: float = _number(0.0, "share of items on promotion in a period", 0, 1, source="Complete Journey .50")
+    promotion_depth: float = _number(0.0, "price cut on promotion", 0, 0.95, source="Complete Journey .26")
+    promotion_period: int = _number(100, "length of a promotion", 1, 10**9, unit="ticks")
+    stock_init: int = _number(0, "units in stock after each restock; 0 = unlimited", 0, 10**9)
+    restock_period: int = _number(500, "ticks between restocks", 1, 10**9, unit="ticks")
+    life: int = _number(0, "ticks an availability window lasts; 0 = always available", 0, 10**9, unit="ticks")
+    period: int = _number(0, "ticks from one window to the next; 0 = life", 0, 10**9, unit="ticks")
+
+
+# ---------------------------------------------------------------------------------------------- behaviour
+
+
+@dataclass(frozen=True)
+class ChoiceConfig(_Checked):
+    """Utility of a slot and the nested logit over agents (McFadden 1978)."""
+
+    v_0: float = _number(5.0, "utility of clicking nothing", -50, 50, unit="utils")
+    v_0_by_mood: tuple[float, ...] = _numbers((), "finite games: utility of clicking nothing by mood, best first; empty = no moods", -50, 50)
+    beta_taste: float = _number(4.0, "weight of <p_u, q_j>", -50, 50)
+    beta_quality: float = _number(0.3, "weight of quality g_j", -50, 50)
+    beta_bait: float = _number(0.0, "weight of clickbait c_j", -50, 50)
+    beta_price: float = _number(0.0, "weight of -rho_u x_j, x_j = log(price now / geometric mean list price of the topic)", -50, 50, source="trivago .70")
+    beta_fresh: float = _number(0.0, "weight of exp(-age / tau_fresh); no effect without windows", -50, 50)
+    tau_fresh: float = _number(100.0, "freshness time constant", 1e-3, 1e9, unit="ticks")
+    beta_pop: float = _number(0.0, "weight of log(1 + popularity)", -50, 50)
+    beta_intent: float = _number(0.0, "weight of [topic = session intent]", -50, 50)
+    beta_satiation: float = _number(0.0, "weight of -satiation with the topic", -50, 50)
+    beta_repeat: float = _number(0.0, "weight of log(1 + n_{u,j}): > 0 habit, < 0 boredom", -50, 50)
+    beta_trust: float = _number(0.0, "weight of trust tau_{u,n} in the choice of the agent", -50, 50)
+    dissimilarity: float = _number(1.0, "lambda; below 1 an agent's slots are closer substitutes (rows only)", 0.05, 1)
+    eta: float = _number(0.835, "examination theta_r = r^-eta (1 + kappa [r = 1])", 0, 10, source=TRIVAGO)
+    kappa: float = _number(0.75, "extra odds of the first rank", 0, 100, source=TRIVAGO)
+
+
+@dataclass(frozen=True)
+class FeedbackConfig(_Checked):
+    """Experienced utility e, dwell, cart, purchase, rating and like after a click."""
+
+    e_0: float = _number(0.0, "intercept of experienced utility", -50, 50, unit="utils")
+    a_taste: float = _number(2.0, "weight of <p_u, q_j>", -50, 50)
+    a_quality: float = _number(0.4, "weight of quality", -50, 50)
+    a_bait: float = _number(0.0, "weight of -clickbait", -50, 50)
+    a_satiation: float = _number(0.0, "weight of -satiation with the topic", -50, 50)
+    a_price: float = _number(0.0, "weight of -rho_u x_j", -50, 50)
+    noise_scale: float = _number(1.0, "scale of the logistic noise in e", 0, 20, unit="utils", source=PROTOTYPE)
+    b_0: float = _number(-4.0, "intercept of the cart logit", -50, 50, source="RetailRocket: 2.6 % of views carted")
+    b_topic: float = _number(0.0, "topic intercepts run from +b_topic (least clickbait) to -b_topic (most)", -50, 50, source=PROTOTYPE)
+    b_taste: float = _number(2.0, "weight of <p_u, q_j> in the cart logit", -50, 50)
+    b_quality: float = _number(0.3, "weight of quality in the cart logit", -50, 50)
+    b_price: float = _number(0.0, "weight of -rho_u x_j in the cart logit", -50, 50)
+    instant: bool = _number(False, "the cart draw is itself the purchase")
+    cart_hazard: float = _number(0.08, "h, a cart item is bought at a page", 0, 1, unit="per page", source="RetailRocket: 32 % of carts bought")
+    cart_abandon: float = _number(0.16, "h', else it is abandoned", 0, 1, unit="per page", source="RetailRocket")
+    rating_after_click: float = _number(0.0, "probability that a click is rated", 0, 1)
+    rating_after_purchase: float = _number(0.0, "probability that a purchase not rated before is rated", 0, 1)
+    rating_cutpoints: tuple[float, ...] = _numbers(
+        (-2.0, -1.0, 0.3, 1.8), "rating r = 1 + number of cutpoints below e + the user's bias; ascending", -50, 50, source="MovieLens shares 6/11/27/34/21 %"
+    )
+    like: bool = _number(False, "a click may be liked or shared, with probability sigmoid(e)")
+
+
+@dataclass(frozen=True)
+class DynamicsConfig(_Checked):
+    """How a visit changes the visitor."""
+
+    drift: float = _number(0.02, "delta in p <- norm(p + delta tanh(e) q_j)", 0, 1, unit="per click", source=PROTOTYPE)
+    satiation_page: float = _number(0.9, "factor on satiation at each page", 0, 1, unit="per page", source=PROTOTYPE)
+    satiation_session: float = _number(0.3, "further factor at the start of a session", 0, 1, unit="per session", source=PROTOTYPE)
+    satiation_shown: float = _number(0.0, "rise of a topic's satiation per shown item of it (a click: 1)", 0, 1)
+    z_rate: float = _number(0.2, "weight of tanh(e) in satisfaction after a click", 0, 1, unit="per click", source=PROTOTYPE)
+    z_rate_none: float = _number(0.03, "pull to the baseline after a page without a click", 0, 1, unit="per page", source=PROTOTYPE)
+    trust_rate: float = _number(0.2, "weight of tanh(e) in the clicked agent's trust", 0, 1, unit="per click")
+    trust_rate_none: float = _number(0.03, "pull to the baseline of all shown agents' trust without a click", 0, 1, unit="per page")
+    baseline: float = _number(-0.3, "where satisfaction and trust drift without clicks", -1, 1, source=PROTOTYPE)
+    mood_up: tuple[float, ...] = _numbers((), "finite games: probability that the mood improves after a click on topic t", 0, 1)
+    mood_down: tuple[float, ...] = _numbers((), "finite games: probability that the mood worsens after a click on topic t", 0, 1)
+    mood_up_none: float = _number(0.0, "finite games: probability that the mood improves after no click", 0, 1)
+    mood_down_none: float = _number(0.0, "finite games: probability that the mood worsens after no click", 0, 1)
+
+
+@dataclass(frozen=True)
+class ArrivalConfig(_Checked):
+    """Who comes, stays, returns and leaves for good."""
+
+    k_0: float = _number(2.0, "stay in the session with probability sigmoid(k_0 + k_1 z)", -50, 50, source="Virtual Taobao: 7.6 pages a session")
+    k_1: float = _number(0.8, "effect of satisfaction on staying", -50, 50)
+    r_0: float = _number(-1.3, "a drawn visitor accepts with probability sigmoid(r_0 + r_1 z)", -50, 50, source=PROTOTYPE)
+    r_1: float = _number(3.0, "effect of satisfaction on returning", -50, 50, source=PROTOTYPE)
+    d_0: float = _number(0.0, "at the end of a session the user is lost with probability d_0 + d_1 sigmoid(-d_2 z)", 0, 1)
+    d_1: float = _number(0.0, "part of the loss that depends on satisfaction", 0, 1)
+    d_2: float = _number(0.0, "effect of satisfaction on being lost", 0, 50)
+
+
+@dataclass(frozen=True)
+class RewardConfig(_Checked):
+    """own_n = sum of weight * value over the events credited to agent n; values are 1 per click, cart and like, price paid /
+    mean list price per purchase, (rating - 3) / 2 per rating, length * softplus(e) per dwell."""
+
+    sharing: float = _number(0.0, "s: 0 selfish, 1 team, -1 zero-sum", -1, 1)
+    margin_rate: float = _number(0.3, "margin per unit of price paid; the reward unit is the mean margin, so it cancels from rewards", 1e-6, 1)
+    click: float = _number(1.0, "per click", -100, 100)
+    cart: float = _number(0.0, "per cart", -100, 100)
+    purchase: float = _number(0.0, "per purchase, in mean margins", -100, 100)
+    rating: float = _number(0.0, "per rating, on (rating - 3) / 2", -100, 100)
+    like: float = _number(0.0, "per like", -100, 100)
+    dwell: float = _number(0.0, "per mean length watched", -100, 100)
+
+
+EVENTS = ("click", "cart", "purchase", "rating", "like", "dwell")
+
+
+# ---------------------------------------------------------------------------------------------- page, agents, what they see
+
+
+@dataclass(frozen=True)
+class SceneConfig(_Checked):
+    """One page of the journey (entrance page -> item page -> cart page)."""
+
+    name: str = "page"
+    beta_context: float = _number(0.0, "weight of <q_anchor, q_j>; no effect at the entrance", -50, 50)
+    cart: bool = _number(False, "items can be put in the cart here")
+
+
+@dataclass(frozen=True)
+class RoleConfig(_Checked):
+    """A kind of agent. With a single role it is repeated `num_agents` times; with several each is one agent."""
+
+    name: str = "recommender"
+    scene: str = ""  # the scene it owns; "" = shows in every scene that has no owner
+    domains: tuple[int, ...] = field(default=(), metadata={"item": int, "low": 0, "high": 10**6})  # inventory by domain; empty = all
+    items: tuple[int, ...] = field(default=(), metadata={"item": int, "low": 0, "high": 10**8})  # inventory by item id; empty = all
+    rewards: tuple[float, ...] = _numbers((), f"weights of {', '.join(EVENTS)} for this role; empty = those of `reward`", -100, 100)
+
+
+@dataclass(frozen=True)
+class CandidateConfig(_Checked):
+    """The retrieval stage behind `action="candidates"`."""
+
+    number: int = _number(20, "C, candidates per agent", 1, 1024)
+    topic_scale: float = _number(4.0, "topic ~ exp(topic_scale * <noisy profile, centre>)", 0, 50)
+
+
+@dataclass(frozen=True)
+class ObservationConfig(_Checked):
+    """What an agent may know about its visitor."""
+
+    profile_noise: float = _number(0.5, "expected norm of the noise on the profile, fixed per incarnation: the privacy knob", 0, 100)
+    history_decay: float = _number(0.9, "factor on the clicked-vector mean and topic counts at each click", 0, 1, unit="per click")
+    share: bool = _number(False, "agents see the platform-wide history instead of that of their own slots")
+
+
+def _group(kind: type) -> Any:
+    return field(default_factory=kind, metadata={"group": kind})
+
+
+@dataclass(frozen=True)
+class WorldConfig(_Checked):
+    """A complete game. Frozen; building one validates it, and nested groups may be given as dicts of their fields."""
+
+    description: str = field(default="", repr=False)  # what the task stresses and which published numbers it was set to
+    num_agents: int = _number(2, "N, recommender agents", 1, 512)
+    slots: int = _number(5, "K, slots per agent and page", 1, 256)
+    horizon: int = _number(1000, "ticks per episode", 1, 10**8, unit="ticks")
+    world_seed: int = _number(0, "seed of items, activity and the fixed population", 0, 2**63 - 1)
+    page: str = _choice("shared", "shared feed, one row per agent, or rival platforms", "shared", "rows", "rival")
+    action: str = _choice("candidates", "pick candidates, name items, or give a query vector", "candidates", "items", "query")
+    messages: int = _number(0, "V, message vocabulary; 0 = agents do not talk", 0, 256)
+    mask_actions: bool = _number(False, "observations are {'observation', 'action_mask'}")
+    observability: str = _choice("partial", "full adds the latent visitor to the observation", "partial", "full")
+    catalogue: str = ""  # a shipped or saved catalogue; "" = synthetic items and users
+    discount: float = _number(0.997, "recommended discount per tick", 0, 1)
+    planner_price: float = _number(0.0, "price per unit of satisfaction that the `planner` oracle uses in this task", 0, 1000, unit="reward")
+    users: UserConfig = _group(UserConfig)
+    items: ItemConfig = _group(ItemConfig)
+    choice: ChoiceConfig = _group(ChoiceConfig)
+    feedback: FeedbackConfig = _group(FeedbackConfig)
+    dynamics: DynamicsConfig = _group(DynamicsConfig)
+    arrival: ArrivalConfig = _group(ArrivalConfig)
+    reward: RewardConfig = _group(RewardConfig)
+    candidates: CandidateConfig = _group(CandidateConfig)
+    observation: ObservationConfig = _group(ObservationConfig)
+    scenes: tuple[SceneConfig, ...] = field(default=(SceneConfig(),), metadata={"item": SceneConfig})
+    roles: tuple[RoleConfig, ...] = field(default=(RoleConfig(),), metadata={"item": RoleConfig})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for test, message in self._conflicts():
+            if test:
+                raise ValueError(f"WorldConfig: {message}")
+
+    def _conflicts(self) -> list[tuple[bool, str]]:
+        """Combinations of fields that make no sense, each with a message that names the fields and their values."""
+        names = [scene.name for scene in self.scenes]
+        owners = [role.scene for role in self.roles if role.scene]
+        moods = len(self.choice.v_0_by_mood)
+        mood_tables = (self.dynamics.mood_up, self.dynamics.mood_down)
+        choice, cut = self.choice, self.feedback.rating_cutpoints
+        d_sum = self.arrival.d_0 + self.arrival.d_1
+        return [
+            (not self.scenes, "scenes is empty; at least one scene is needed"),
+            (not self.roles, "roles is empty; at least one role is needed"),
+            (len(set(names)) < len(names), f"scenes have repeated names {names}"),
+            (len({r.name for r in self.roles}) < len(self.roles), f"roles have repeated names {[r.name for r in self.roles]}"),
+            (any(not r.name.replace("_", "a").isalnum() for r in self.roles), f"role names {[r.name for r in self.roles]} must be made of letters, digits and _"),
+            (len(self.roles) > 1 and self.num_agents != len(self.roles),
+             f"num_agents = {self.num_agents} but {len(self.roles)} roles {[r.name for r in self.roles]} have one agent each; a single role is repeatable"),
+            (any(o not in names for o in owners), f"roles own scenes {owners}, but the scenes are {names}"),
+            (len(self.scenes) > 1 and sorted(owners) != sorted(names),
+             f"with several scenes {names} each needs exactly one owner among the roles, got {owners}"),
+            (len(self.scenes) > 1 and self.page == "rival", "page = 'rival' cannot have several scenes"),
+            (self.page != "rows" and choice.dissimilarity != 1,
+             f"choice.dissimilarity = {choice.dissimilarity} needs page = 'rows'; page = {self.page!r} allows only 1"),
+            (self.action == "candidates" and self.candidates.number < self.slots,
+             f"candidates.number = {self.candidates.number} must be at least slots = {self.slots}"),
+            (self.action == "query" and self.mask_actions, "mask_actions = True makes no sense with action = 'query'"),
+            (self.messages == 1, "messages = 1 carries no information; allowed are 0 (none) and 2 or more"),
+            (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
+            (len(cut) != 4 or list(cut) != sorted(cut), f"feedback.rating_cutpoints = {cut} must be 4 ascending numbers"),
+            (moods == 1, "choice.v_0_by_mood needs at least 2 moods (or none)"),
+            (moods > 1 and any(len(t) != self.items.topics for t in mood_tables),
+             f"dynamics.mood_up and mood_down need one probability for each of the {self.items.topics} topics"),
+            (moods > 1 and any(u + d > 1 for u, d in zip(*mood_tables, strict=False)), "dynamics.mood_up + mood_down must be at most 1 for each topic"),
+            (self.dynamics.mood_up_none + self.dynamics.mood_down_none > 1, "dynamics.mood_up_none + mood_down_none must be at most 1"),
+            (0 < self.items.period < self.items.life, f"items.period = {self.items.period} must be 0 or at least items.life = {self.items.life}"),
+            (self.items.period > 0 and self.items.life == 0, "items.period needs items.life > 0"),
+            (not self.catalogue and self.items.topics > self.items.number,
+             f"items.topics = {self.items.topics} must be at most items.number = {self.items.number}"),
+            (any(len(r.rewards) not in (0, len(EVENTS)) for r in self.roles), f"a role's rewards must be empty or {len(EVENTS)} weights: {EVENTS}"),
+        ]  # fmt: skip
+
+    @property
+    def agents(self) -> list[str]:
+        """Agent names `<role>_<i>`."""
+        if len(self.roles) == 1:
+            return [f"{self.roles[0].name}_{i}" for i in range(self.num_agents)]
+        return [f"{role.name}_0" for role in self.roles]
+
+    def role_of(self, n: int) -> int:
+        """Index of agent n's role."""
+        return 0 if len(self.roles) == 1 else n
+
+
+GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward", "candidates", "observation")
+
+# What other packages call our fields; a misspelling is otherwise matched by letters alone.
+_SYNONYMS = {"max_cycles": "horizon", "max_steps": "horizon", "episode_length": "horizon", "n_agents": "num_agents", "agents": "num_agents",
+             "slate_size": "slots", "action_type": "action", "seed": "world_seed", "temperature": "dissimilarity"}  # fmt: skip
+
+
+def replace(config: Any, changes: dict[str, Any]) -> Any:
+    """A copy of a config with some fields changed; nested dicts change single fields of a group.
+
+    Raises `TypeError` that names an unknown field and the nearest known one.
+    """
+    known = {f.name: f for f in fields(config)}
+    new: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name not in known:
+            raise TypeError(f"{type(config).__name__} has no field {name!r}{_suggestion(config, name)}; fields: {', '.join(known)}")
+        new[name] = replace(getattr(config, name), value) if "group" in known[name].metadata and isinstance(value, dict) else value
+    return dataclasses.replace(config, **new)
+
+
+def _suggestion(config: Any, name: str) -> str:
+    own = [f.name for f in fields(config)]
+    if name in _SYNONYMS and _SYNONYMS[name] in own:
+        return f" (did you mean {_SYNONYMS[name]!r}?)"
+    if isinstance(config, WorldConfig):
+        for group in GROUPS:
+            if name in (f.name for f in fields(getattr(config, group))):
+                return f" (did you mean {group}={{{name!r}: ...}}?)"
+    return _nearest(name, own)
+
+
+def describe(config: Any, prefix: str = "") -> str:
+    """One line per field: name, value, unit, allowed range, meaning, source."""
+    lines = []
+    for f in fields(config):
+        value, meta = getattr(config, f.name), f.metadata
+        if "group" in meta:
+            lines.append(describe(value, f"{prefix}{f.name}."))
+        elif "doc" in meta:
+            allowed = f"one of {list(meta['allowed'])}" if "allowed" in meta else f"[{meta['low']:g}, {meta['high']:g}]"
+            notes = ", ".join(filter(None, (meta.get("unit", ""), allowed, f"source: {meta['source']}" if meta.get("source") else "")))
+            lines.append(f"{prefix}{f.name} = {value!r}: {meta['doc']} ({notes})")
+    return "\n".join(lines)

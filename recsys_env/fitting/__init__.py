@@ -1,0 +1,337 @@
+"""Interaction log -> `Catalogue`: fit the environment's utility to who bought what, when and at what price.
+
+    log table -> tidy lines -> item vectors and tastes (implicit-feedback ALS, library `implicit`)
+                            -> list prices, price weight, price sensitivity
+                            -> habits -> weights of the utility (multinomial logit) -> Catalogue
+
+The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + beta_repeat log(1 + n_uj), with
+x_j = log(list price / geometric mean list price of the topic). Everything is deterministic: fixed seed, one thread.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys_env.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from scipy.sparse import csr_matrix
+
+SEED = 0
+MAX_TOPICS = 1024  # ItemConfig.topics
+PROMOTED = 0.01  # a price cut below 1 % is rounding, not a promotion
+LIKELIHOOD_CELLS = 8_000_000  # users x items in the likelihood of the weights; more users than that are sampled
+
+
+def fit(
+    purchases: pd.DataFrame,
+    *,
+    user: str = "household_id",
+    item: str = "product_id",
+    time: str = "transaction_timestamp",
+    price: str = "sales_value",
+    quantity: str | None = "quantity",
+    discount: str | None = "retail_disc",
+    topic: str = "product_category",
+    name: str | None = "product_type",
+    dims: int = 16,
+    habit_size: int = 64,
+    habit_half_life: float = 120.0,
+    popularity_half_life: float = 7.0,
+    weight_days: float = 28.0,
+    source: str = "",
+) -> Catalogue:
+    """Fit a catalogue to a purchase log with one row per purchase.
+
+    Columns: `user` and `item` (any ids), `time` (datetimes or strings of them), `price` (> 0, paid for the row, after
+    discount), `quantity` (> 0 units in the row; None = 1), `discount` (>= 0, taken off the row's list price; None = no
+    promotions), `topic` (the item's category), `name` (the item's label; None = its id). Other columns are ignored.
+
+    `dims` is D, `habit_size` is H. The half-lives, in days, weight past purchases in the habits and in the popularity
+    behind the intercepts; the weights of the utility are fitted to the last `weight_days` days of the log, with everything
+    else taken from before them.
+
+    Users and items come out in ascending order of their ids. Returned besides vectors, topics, list prices and habits:
+
+    - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + beta_price x_j, shifted to mean 0 over all purchases.
+      s is fitted. At its list price and for rho = 1 an item's appeal is thus its popularity, which already contains the
+      effect of its usual price; beta_price acts on deviations: promotions, and users who are not of average sensitivity.
+    - `settings`: `choice` (beta_taste, beta_repeat, beta_price), `users` (habit_size, habit_decay, the half-life at one page
+      per purchase) and, given `discount`, `items` (promotion_probability, promotion_depth).
+
+    Raises `ValueError` for a table that cannot be fitted (it names the column, the value and what is allowed) and
+    `ImportError` without the `fit` extra. Sources: Hu, Koren & Volinsky 2008 (ALS); McFadden 1974 (logit).
+    """
+    if habit_size < 1 or dims < 1:
+        raise ValueError(f"dims and habit_size must be at least 1, got dims = {dims}, habit_size = {habit_size}")
+    lines, items = _tidy(purchases, user, item, time, price, quantity, discount, topic, name)
+    shape = (int(lines["user"].max()) + 1, len(items))
+    if min(shape) <= dims:
+        raise ValueError(f"dims = {dims} needs more than {dims} users and items, the log has {shape[0]} and {shape[1]}; lower dims")
+    topic_code, topic_name = _topics(items, topic)
+
+    list_price = lines.groupby("item")["list"].median().to_numpy()
+    log_list = np.log(list_price)
+    x = log_list - _mean_by(topic_code, log_list)[topic_code]
+    beta_price = _price_weight(lines)
+    rho = _price_sensitivity(lines, topic_code, beta_price)
+    price_term = -beta_price * (rho[:, None] - 1.0) * x  # [U, M]; the part common to all users is in the intercept
+
+    halves = (habit_size, habit_half_life, popularity_half_life)
+    scale, beta_taste, beta_repeat = _weights(lines, shape, dims, halves, weight_days, price_term)
+
+    end = float(lines["day"].max())
+    popularity = np.bincount(lines["item"], minlength=shape[1])
+    alpha = scale * _log_popularity(lines, shape, end, popularity_half_life) + beta_price * x
+    taste, vectors = _vectors(lines, shape, dims)
+    habit_item, habit_count = _habits(_counts(lines, shape, end, habit_half_life), habit_size)
+    span = max(end - float(lines["day"].min()), 1.0)
+    settings: dict[str, dict[str, Any]] = {
+        "choice": {"beta_taste": beta_taste, "beta_repeat": beta_repeat, "beta_price": beta_price},
+        "users": {"habit_size": habit_size, "habit_decay": 0.5 ** (shape[0] * span / len(lines) / habit_half_life)},
+    }
+    if discount is not None:
+        settings["items"] = _promotions(lines)
+    return Catalogue(
+        item_vectors=vectors,
+        item_topic=topic_code.astype(np.int32),
+        item_intercept=(alpha - np.average(alpha, weights=popularity)).astype(np.float32),
+        item_price=list_price.astype(np.float32),
+        item_popularity=popularity.astype(np.float32),
+        user_taste=taste,
+        user_price_sensitivity=rho.astype(np.float32),
+        user_activity=(lines.groupby("user")["date"].nunique().to_numpy() / span).astype(np.float32),
+        habit_item=habit_item,
+        habit_count=habit_count,
+        item_name=items["name"].to_numpy().astype(str),
+        topic_name=topic_name,
+        source=source,
+        settings={group: {k: round(v, 4) for k, v in values.items()} for group, values in settings.items()},
+    )
+
+
+# ---------------------------------------------------------------------------------------------- the table
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f'recsys_env.fitting needs {name.split(".")[0]}: pip install "recsys_env[fit]"') from error
+
+
+def _tidy(
+    table: pd.DataFrame, user: str, item: str, time: str, price: str, quantity: str | None, discount: str | None, topic: str, name: str | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Lines (user and item as codes in order of id, day, date, paid and list price per unit) and items (topic, name)."""
+    pd = _library("pandas")
+    for column in (user, item, time, price, quantity, discount, topic, name):
+        if column is not None and column not in table.columns:
+            close = difflib.get_close_matches(column, [str(c) for c in table.columns], n=1, cutoff=0.4)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ValueError(f"purchases has no column {column!r}{hint}; it has {list(table.columns)}")
+    if len(table) == 0:
+        raise ValueError("purchases is empty: it needs one row per purchase")
+    for column in (user, item, topic):
+        if table[column].isna().any():
+            raise ValueError(f"column {column!r} has {int(table[column].isna().sum())} missing values; drop or fill those rows")
+    when = _times(pd, table[time], time)
+    units = 1.0 if quantity is None else _numbers(table[quantity], quantity, positive=True)
+    paid = _numbers(table[price], price, positive=True)
+    off = 0.0 if discount is None else _numbers(table[discount], discount, positive=False)
+    day = (when - when.min()) / pd.Timedelta(days=1)
+    lines = pd.DataFrame(
+        {
+            "user": pd.factorize(table[user], sort=True)[0],
+            "item": pd.factorize(table[item], sort=True)[0],
+            "day": day.to_numpy(),
+            "date": when.dt.normalize().to_numpy(),
+            "paid": paid / units,
+            "list": (paid + off) / units,
+        }
+    )
+    labels = {"topic": table[topic].to_numpy(), "name": table[item if name is None else name].astype(str).to_numpy()}
+    return lines, pd.DataFrame({"item": lines["item"], **labels}).groupby("item").first()
+
+
+def _numbers(values: pd.Series, column: str, positive: bool) -> np.ndarray:
+    allowed = "finite and > 0" if positive else "finite and >= 0"
+    if values.dtype.kind not in "iuf":
+        raise ValueError(f"column {column!r} must be numeric ({allowed}), it holds {values.iloc[0]!r} ({values.dtype})")
+    numbers = values.to_numpy(dtype=float)
+    bad = ~np.isfinite(numbers) | ((numbers <= 0) if positive else (numbers < 0))
+    if bad.any():
+        raise ValueError(f"column {column!r} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds {numbers[bad][0]}")
+    return numbers
+
+
+def _times(pd: Any, values: pd.Series, column: str) -> pd.Series:
+    if values.dtype.kind in "iufb":  # pandas would read them as nanoseconds since 1970
+        raise ValueError(f"column {column!r} holds numbers such as {values.iloc[0]!r}; convert them: pandas.to_datetime(..., unit='s')")
+    when = pd.to_datetime(values, errors="coerce")
+    if when.isna().any():
+        raise ValueError(f"column {column!r} must hold times; {int(when.isna().sum())} rows do not, the first holds {values[when.isna()].iloc[0]!r}")
+    return when
+
+
+def _topics(items: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
+    names, codes = np.unique(items["topic"].to_numpy().astype(str), return_inverse=True)
+    if len(names) > MAX_TOPICS or len(names) > len(items) / 2:
+        raise ValueError(
+            f"column {column!r} gives {len(names)} topics for {len(items)} items; use a coarser category: at most {MAX_TOPICS}, and 2 items a topic"
+        )
+    return codes, names
+
+
+def _mean_by(code: np.ndarray, value: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Mean of `value` in each group 0..max(code)."""
+    weight = np.ones(len(value)) if weight is None else weight
+    return np.bincount(code, weight * value) / np.maximum(np.bincount(code, weight), 1e-12)
+
+
+# ---------------------------------------------------------------------------------------------- price
+
+
+def _price_weight(lines: pd.DataFrame) -> float:
+    """beta_price: how an item's weekly purchases fall with its own price over time; 0 if prices never move or no fall is seen.
+
+    Regression of log purchases on log price paid with item and week effects, item-weeks weighted by purchases (which makes
+    it close to a Poisson regression). Observational: shops choose when to promote.
+    """
+    cells = lines.assign(week=lines["day"] // 7, price=np.log(lines["paid"])).groupby(["item", "week"])["price"].agg(["size", "mean"])
+    cells = cells.reset_index()
+    weight, item, week = cells["size"].to_numpy(float), cells["item"].to_numpy(), cells["week"].to_numpy(int)
+    price, count = cells["mean"].to_numpy(), np.log(weight)
+    for _ in range(20):  # alternating projections: both effects out
+        for code in (item, week):
+            price, count = (v - _mean_by(code, v, weight)[code] for v in (price, count))
+    variation = float(weight @ price**2)
+    return max(0.0, -float(weight @ (price * count)) / variation) if variation > 1e-9 * weight.sum() else 0.0
+
+
+def _price_sensitivity(lines: pd.DataFrame, topic: np.ndarray, beta_price: float) -> np.ndarray:
+    """rho_u [U], mean 1: higher for who pays less than others pay in the same topics.
+
+    In the logit a sensitivity rho shifts the mean log price of what is chosen by -(rho - 1) beta_price var(log price): this
+    is inverted, to first order and as an exponential so that rho > 0, from each user's mean, shrunk towards 0 by how many
+    purchases it rests on (random effects).
+    """
+    user, topics, price = lines["user"].to_numpy(), topic[lines["item"]], np.log(lines["paid"].to_numpy())
+    excess = price - _mean_by(topics, price)[topics]
+    mean, number = _mean_by(user, excess), np.bincount(user)
+    within = float(np.mean((excess - mean[user]) ** 2))
+    between = max(float(np.var(mean)) - within * float(np.mean(1 / number)), 1e-9)
+    if beta_price * within == 0:
+        return np.ones(len(number))
+    shrunk = mean * number / (number + within / between)
+    rho = np.exp(np.clip(-shrunk / (beta_price * within), -2, 2))  # clipped: a small beta_price says little about rho
+    return rho / rho.mean()
+
+
+def _promotions(lines: pd.DataFrame) -> dict[str, float]:
+    """Share of item-weeks whose median purchase was discounted, and their mean depth.
+
+    Not the share of purchases: promoted items sell more, so purchases see too many promotions.
+    """
+    cut = (1 - lines["paid"] / lines["list"]).groupby([lines["item"], lines["day"] // 7]).median()
+    promoted = cut > PROMOTED
+    return {"promotion_probability": float(promoted.mean()), "promotion_depth": float(cut[promoted].mean()) if promoted.any() else 0.0}
+
+
+# ---------------------------------------------------------------------------------------------- taste and habit
+
+
+def _counts(lines: pd.DataFrame, shape: tuple[int, int], now: float, half_life: float) -> csr_matrix:
+    """Purchases [U, M], each weighted by 0.5 ** (its age at day `now` / half_life)."""
+    sparse = _library("scipy.sparse")
+    weight = 0.5 ** ((now - lines["day"].to_numpy()) / half_life)
+    return sparse.csr_matrix((weight, (lines["user"], lines["item"])), shape=shape)
+
+
+def _log_popularity(lines: pd.DataFrame, shape: tuple[int, int], now: float, half_life: float) -> np.ndarray:
+    return np.log1p(np.asarray(_counts(lines, shape, now, half_life).sum(axis=0)).ravel())
+
+
+def _vectors(lines: pd.DataFrame, shape: tuple[int, int], dims: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tastes [U, D] and item vectors [M, D]: directions of the ALS factors of log(1 + purchases)."""
+    counts = _counts(lines, shape, 0.0, np.inf)
+    confidence = counts.log1p().astype(np.float32)
+    with _library("threadpoolctl").threadpool_limits(1, "blas"):  # the same sums in the same order, every time
+        model = _library("implicit.als").AlternatingLeastSquares(
+            factors=dims, alpha=1.0, regularization=1.0, iterations=15, num_threads=1, random_state=SEED, use_gpu=False
+        )
+        model.fit(confidence, show_progress=False)
+    return tuple(_directions(f, np.asarray(counts.sum(axis=axis)).ravel()) for f, axis in ((model.user_factors, 1), (model.item_factors, 0)))  # type: ignore[return-value]
+
+
+def _directions(factors: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Unit vectors around their weighted mean: raw factors all point the same way (popularity), so that cosines would not differ."""
+    factors = factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-12)
+    factors = factors - np.average(factors, axis=0, weights=weight)
+    norm = np.linalg.norm(factors, axis=1, keepdims=True)
+    return np.where(norm > 1e-9, factors / np.maximum(norm, 1e-9), np.eye(1, factors.shape[1])).astype(np.float32)
+
+
+def _habits(counts: csr_matrix, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `size` largest counts of each user, largest first: items [U, H] (-1 = empty) and counts [U, H]."""
+    item = np.full((counts.shape[0], size), -1, np.int32)
+    count = np.zeros((counts.shape[0], size), np.float32)
+    for u in range(counts.shape[0]):
+        row = slice(counts.indptr[u], counts.indptr[u + 1])
+        best = np.argsort(-counts.data[row], kind="stable")[:size]
+        item[u, : len(best)], count[u, : len(best)] = counts.indices[row][best], counts.data[row][best]
+    return item, count
+
+
+def habit_matrix(item: np.ndarray, count: np.ndarray, items: int) -> np.ndarray:
+    """The habit table [U, H] spread out to counts n_uj [U, M]."""
+    dense = np.zeros((len(item), items))
+    user, entry = np.nonzero(item >= 0)
+    dense[user, item[user, entry]] = count[user, entry]
+    return dense
+
+
+# ---------------------------------------------------------------------------------------------- weights
+
+
+def _weights(
+    lines: pd.DataFrame, shape: tuple[int, int], dims: int, halves: tuple[int, float, float], weight_days: float, price_term: np.ndarray
+) -> tuple[float, float, float]:
+    """Weights of log popularity, taste and habit, by maximum likelihood on the last `weight_days` days given what came before."""
+    habit_size, habit_half_life, popularity_half_life = halves
+    now = float(lines["day"].max()) - weight_days
+    before, after = lines[lines["day"] < now], lines[lines["day"] >= now]
+    known = np.intersect1d(before["user"], after["user"])
+    if len(known) == 0 or before["item"].nunique() <= dims:
+        raise ValueError(
+            f"the log spans {lines['day'].max():.1f} days with too few purchases before the last weight_days = {weight_days:g}; "
+            "use a longer log or fewer weight_days"
+        )
+    sample = np.random.default_rng(SEED).permutation(known)[: max(1, LIKELIHOOD_CELLS // shape[1])]
+    taste, vectors = _vectors(before, shape, dims)
+    habit = habit_matrix(*_habits(_counts(before, shape, now, habit_half_life)[sample], habit_size), shape[1])
+    popularity = np.broadcast_to(_log_popularity(before, shape, now, popularity_half_life), habit.shape)
+    bought = _counts(after, shape, 0.0, np.inf)[sample].toarray()
+    return _logit(np.stack([popularity, taste[sample] @ vectors.T, np.log1p(habit)]), bought, price_term[sample])
+
+
+def _logit(features: np.ndarray, bought: np.ndarray, offset: np.ndarray) -> tuple[float, float, float]:
+    """Weights w that maximise the multinomial likelihood of purchases [S, M] under v = offset + sum_f w_f features[f, S, M]."""
+    total, n = bought.sum(axis=1, keepdims=True), bought.sum()
+    ridge = 1e-4  # keeps the weights finite when a small log is perfectly predictable
+
+    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
+        v = offset + np.tensordot(w, features, 1)
+        v -= v.max(axis=1, keepdims=True)
+        share = np.exp(v)
+        mass = share.sum(axis=1, keepdims=True)
+        miss = total * share / mass - bought
+        value = (total * np.log(mass)).sum() - (bought * v).sum()
+        return value / n + ridge * w @ w, np.tensordot(features, miss, 2) / n + 2 * ridge * w
+
+    return tuple(float(w) for w in _library("scipy.optimize").minimize(loss, np.ones(len(features)), jac=True, method="L-BFGS-B").x)  # type: ignore[return-value]

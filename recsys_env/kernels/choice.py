@@ -1,0 +1,148 @@
+"""Utility of each slot and the click: a nested logit over agents (McFadden 1978), with examination by rank."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import kernel
+from .numeric import dot, exp, row_dot
+from .page import RIVAL, active_agents, age_of, log_price_now, popularity_now, window_of
+
+
+@kernel
+def habit_count(world, state, p, b, u, j, tick):
+    """n_{u,j}: decayed count of the user's consumption of item j in its present window."""
+    for h in range(p.shape.habits):
+        habit = state.habits[b, u, h]
+        if habit.item == j:
+            return np.float64(habit.count) if habit.window == window_of(world, p, j, tick) else 0.0
+    return 0.0
+
+
+@kernel
+def freshness(world, p, j, tick):
+    """exp(-age / tau_fresh); 0 without availability windows."""
+    return exp(-age_of(world, p, j, tick) / p.choice.tau_fresh) if p.shape.windows else 0.0
+
+
+@kernel
+def utility(world, state, p, b, j):
+    """v of item j for the present visitor of copy b, before examination and trust."""
+    copy = state.copies[b]
+    u, tick = copy.visitor, copy.tick
+    item, user, c = world.items[j], state.users[b, u], p.choice
+    v = item.intercept + c.beta_quality * item.quality + c.beta_bait * item.bait
+    v += c.beta_taste * dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
+    v -= c.beta_satiation * state.vectors[b, u, p.shape.satiation + item.topic]
+    if c.beta_price != 0.0:
+        v -= c.beta_price * user.rho * log_price_now(world, p, j, tick)
+    if c.beta_fresh != 0.0:
+        v += c.beta_fresh * freshness(world, p, j, tick)
+    if c.beta_pop != 0.0:
+        v += c.beta_pop * math.log1p(popularity_now(world, state, p, b, j, copy.episode, tick))
+    if item.topic == copy.intent:
+        v += c.beta_intent
+    if copy.anchor >= 0:
+        v += world.scenes[copy.scene].beta_context * row_dot(world.q, copy.anchor, world.q, j, p.shape.dims)
+    if c.beta_repeat != 0.0:
+        v += c.beta_repeat * math.log1p(habit_count(world, state, p, b, u, j, tick))
+    return v
+
+
+@kernel
+def outside_utility(world, p, user):
+    """v_0; in finite games it depends on the mood."""
+    return world.v_0[user.mood] if p.shape.moods > 0 else world.v_0[0]
+
+
+@kernel
+def trust_term(state, p, b, u, n):
+    """What trust adds to an agent's nest; on rival pages it has already chosen the agent."""
+    return 0.0 if p.shape.page == RIVAL else p.choice.beta_trust * state.vectors[b, u, p.shape.trust + n]
+
+
+@kernel
+def weigh_slots(world, state, out, p, b):
+    """Fill utility and weight of every standing slot and the inclusive value of every agent; return the largest nest."""
+    copy = state.copies[b]
+    u = copy.visitor
+    first, stop = active_agents(world, p, copy)
+    best = outside_utility(world, p, state.users[b, u])
+    scale = 1.0 / p.choice.dissimilarity
+    for n in range(p.shape.agents):
+        state.inclusive[b, n] = -np.inf
+    for n in range(first, stop):
+        largest = -np.inf
+        for k in range(p.shape.slots):
+            slot = out.slots[b, n, k]
+            if slot.item >= 0:
+                slot.utility = utility(world, state, p, b, slot.item)
+                slot.weight = scale * slot.utility + world.log_theta[slot.rank]
+                largest = max(largest, slot.weight)
+        if largest == -np.inf:
+            continue
+        total = 0.0
+        for k in range(p.shape.slots):
+            slot = out.slots[b, n, k]
+            if slot.item >= 0:
+                slot.weight = exp(slot.weight - largest)
+                total += slot.weight
+        state.inclusive[b, n] = p.choice.dissimilarity * (largest + math.log(total)) + trust_term(state, p, b, u, n)
+        best = max(best, state.inclusive[b, n])
+    return best
+
+
+@kernel
+def draw_click(world, state, out, p, b, u01):
+    """(agent, slot) clicked, or (-1, -1): one uniform number against P(none), then P(n) P(i | n)."""
+    copy = state.copies[b]
+    first, stop = active_agents(world, p, copy)
+    best = weigh_slots(world, state, out, p, b)
+    none = exp(outside_utility(world, p, state.users[b, copy.visitor]) - best)
+    total = none
+    for n in range(first, stop):
+        total += nest_mass(state, b, n, best)
+    rest = u01 * total - none
+    if rest < 0.0:
+        return -1, -1
+    for n in range(first, stop):
+        mass = nest_mass(state, b, n, best)
+        if mass > 0.0 and rest < mass:
+            return n, _draw_slot(out, p, b, n, rest / mass)
+        rest -= mass
+    for n in range(first, stop):  # only rounding leads here: the last nest that is not empty
+        if nest_mass(state, b, stop - 1 - n + first, best) > 0.0:
+            return stop - 1 - n + first, _draw_slot(out, p, b, stop - 1 - n + first, 1.0)
+    return -1, -1
+
+
+@kernel
+def nest_mass(state, b, n, best):
+    return exp(state.inclusive[b, n] - best) if state.inclusive[b, n] > -np.inf else 0.0
+
+
+@kernel
+def _draw_slot(out, p, b, n, u01):
+    """Slot of agent n by weight; u01 in [0, 1]."""
+    total = slot_total(out, p, b, n)
+    rest, last = u01 * total, -1
+    for k in range(p.shape.slots):
+        slot = out.slots[b, n, k]
+        if slot.item >= 0:
+            last = k
+            if rest < slot.weight:
+                return k
+            rest -= slot.weight
+    return last
+
+
+@kernel
+def slot_total(out, p, b, n):
+    """Sum of the weights of agent n's standing slots."""
+    total = 0.0
+    for k in range(p.shape.slots):
+        if out.slots[b, n, k].item >= 0:
+            total += out.slots[b, n, k].weight
+    return total

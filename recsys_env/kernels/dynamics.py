@@ -1,0 +1,329 @@
+"""What a visit changes in the visitor and the platform, and who comes next."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import kernel, rng
+from .numeric import exp, sigmoid, tanh
+from .page import RIVAL, SHARED, active_agents, touch_item, window_of
+
+CLICKS, PURCHASES = 0, 1
+FRESH = 0
+_PERSON = np.uint64(0x706572736F6E0000)
+
+
+# ------------------------------------------------------------------------------------------------ people
+
+
+@kernel
+def person_key(p, copy, u, incarnation):
+    """Key of a person's initial values: of this copy and episode, or of the world with a fixed population."""
+    if p.users.population == FRESH:
+        base = rng.child(copy.population ^ _PERSON, copy.episode)
+    else:
+        base = rng.child(np.uint64(p.shape.world_seed) ^ _PERSON, -1)
+    return rng.child(rng.child(base, u), incarnation)
+
+
+@kernel
+def touch_user(world, state, p, b, u):
+    """Initialise place u on its first touch in this episode."""
+    if state.users[b, u].episode != state.copies[b].episode + 1:
+        create_person(world, state, p, b, u, 0)
+
+
+@kernel
+def create_person(world, state, p, b, u, incarnation):
+    """Give place u a new person: a pure function of (population, user, incarnation)."""
+    copy, user = state.copies[b], state.users[b, u]
+    key = person_key(p, copy, u, incarnation)
+    user.episode, user.incarnation = copy.episode + 1, incarnation
+    user.last_visit, user.last_page, user.sessions, user.cart, user.mood = -1, -1, 0, 0, 0
+    user.z = 1.0 if p.shape.moods > 0 else p.users.z_init
+    user.wallet, user.wallet_tick = p.users.wallet_init, copy.tick
+    user.rating_bias = p.users.rating_bias_sd * rng.normal(key, rng.PERSON_BIAS, 0) if p.users.rating_bias_sd > 0.0 else 0.0
+    user.group = rng.integer(key, rng.PERSON_TOPIC, 0, p.users.groups)
+    row = -1
+    if world.prior_rho.size > 0:
+        row = u if incarnation == 0 and p.users.population != FRESH else rng.integer(key, rng.PERSON_ROW, 0, world.prior_rho.size)
+        user.rho = world.prior_rho[row]
+    else:
+        sd = p.users.price_sensitivity_log_sd
+        user.rho = math.exp(sd * rng.normal(key, rng.PERSON_PRICE, 0) - 0.5 * sd * sd)
+    for w in range(p.shape.width):
+        state.vectors[b, u, w] = 0.0
+    _set_taste(world, state, p, b, u, row, key)
+    sd = p.observation.profile_noise / math.sqrt(np.float64(p.shape.dims))
+    for d in range(p.shape.dims):
+        noise = sd * rng.normal(key, rng.PERSON_NOISE, d) if sd > 0.0 else 0.0
+        state.vectors[b, u, p.shape.profile + d] = state.vectors[b, u, p.shape.taste + d] + noise
+    for n in range(p.shape.agents):
+        state.vectors[b, u, p.shape.trust + n] = p.users.trust_init
+        if p.shape.vocabulary > 0:
+            state.messages[b, u, n] = -1
+    _set_habits(world, state, p, b, u, row if incarnation == 0 else -1)
+
+
+@kernel
+def _set_taste(world, state, p, b, u, row, key):
+    """p_u: the catalogue's, or a normalised mix of topic centres of which the first belongs to the user's group."""
+    taste = p.shape.taste
+    if row >= 0:
+        for d in range(p.shape.dims):
+            state.vectors[b, u, taste + d] = world.prior_taste[row, d]
+        return
+    group, groups, topics = state.users[b, u].group, p.users.groups, p.shape.topics
+    for i in range(p.users.topics):
+        if i == 0 and group < topics:
+            own = (topics - group + groups - 1) // groups
+            topic = group + groups * rng.integer(key, rng.PERSON_TOPIC, 1, own)
+        else:
+            topic = rng.integer(key, rng.PERSON_TOPIC, i + 1, topics)
+        weight = -math.log(1.0 - rng.uniform(key, rng.PERSON_WEIGHT, i))
+        for d in range(p.shape.dims):
+            state.vectors[b, u, taste + d] += weight * world.centres[topic, d]
+    _normalise(state, p, b, u)
+
+
+@kernel
+def _normalise(state, p, b, u):
+    total = 0.0
+    for d in range(p.shape.dims):
+        total += np.float64(state.vectors[b, u, p.shape.taste + d]) ** 2
+    scale = 1.0 / math.sqrt(max(total, 1e-24))
+    for d in range(p.shape.dims):
+        state.vectors[b, u, p.shape.taste + d] *= scale
+
+
+@kernel
+def _set_habits(world, state, p, b, u, row):
+    """The catalogue's counts, known to every agent, or an empty table."""
+    for h in range(p.shape.habits):
+        habit = state.habits[b, u, h]
+        if row >= 0:
+            prior = world.prior_habits[row, h]
+            habit.item, habit.count, habit.window = prior.item, prior.count, 0
+        else:
+            habit.item, habit.count, habit.window = -1, 0.0, 0
+        for view in range(p.shape.views):
+            state.seen[b, u, h, view] = habit.count
+
+
+@kernel
+def visitor_id(p, copy, u, incarnation):
+    """Equal only for the same person of a copy: (episode if fresh, place, incarnation)."""
+    episode = copy.episode if p.users.population == FRESH else 0
+    return ((np.int64(episode) * p.shape.users + u) << 20) + incarnation
+
+
+# ------------------------------------------------------------------------------------------------ the visit
+
+
+@kernel
+def fade(state, p, b):
+    """Satiation and habits fade by one page."""
+    copy = state.copies[b]
+    u = copy.visitor
+    for t in range(p.shape.topics):
+        state.vectors[b, u, p.shape.satiation + t] *= p.dynamics.satiation_page
+    for h in range(p.shape.habits):
+        state.habits[b, u, h].count *= p.users.habit_decay
+        for view in range(p.shape.views):
+            state.seen[b, u, h, view] *= p.users.habit_decay
+
+
+@kernel
+def show(world, state, out, p, b):
+    """Shown items raise the satiation of their topics a little."""
+    copy = state.copies[b]
+    first, stop = active_agents(world, p, copy)
+    for n in range(first, stop):
+        for k in range(p.shape.slots):
+            j = out.slots[b, n, k].item
+            if j >= 0:
+                state.vectors[b, copy.visitor, p.shape.satiation + world.items[j].topic] += p.dynamics.satiation_shown
+
+
+@kernel
+def enjoy(world, state, p, b, n, j, e):
+    """A click on item j of agent n, experienced as e: drift, satiation, satisfaction, trust, history, popularity."""
+    copy = state.copies[b]
+    u, topic = copy.visitor, world.items[j].topic
+    user, pull, dims, dyn = state.users[b, u], tanh(e), p.shape.dims, p.dynamics
+    if dyn.drift > 0.0:
+        for d in range(dims):  # the profile is the taste plus a fixed noise
+            state.vectors[b, u, p.shape.profile + d] -= state.vectors[b, u, p.shape.taste + d]
+            state.vectors[b, u, p.shape.taste + d] += dyn.drift * pull * world.q[j, d]
+        _normalise(state, p, b, u)
+        for d in range(dims):
+            state.vectors[b, u, p.shape.profile + d] += state.vectors[b, u, p.shape.taste + d]
+    state.vectors[b, u, p.shape.satiation + topic] += 1.0
+    user.z += dyn.z_rate * (pull - user.z)
+    trust = p.shape.trust + n
+    state.vectors[b, u, trust] += dyn.trust_rate * (pull - state.vectors[b, u, trust])
+    view = 0 if p.shape.views == 1 else n
+    history = p.shape.history + view * (dims + p.shape.topics)
+    keep = p.observation.history_decay
+    for d in range(dims):
+        state.vectors[b, u, history + d] = keep * state.vectors[b, u, history + d] + (1.0 - keep) * world.q[j, d]
+    for t in range(p.shape.topics):
+        state.vectors[b, u, history + dims + t] *= keep
+    state.vectors[b, u, history + dims + topic] += 1.0
+    touch_item(world, state, p, b, j, copy.episode, copy.tick)
+    state.items[b, j].popularity += 1.0
+
+
+@kernel
+def pass_by(world, state, p, b):
+    """A page without a click: satisfaction, and trust in every shown agent, sink towards the baseline."""
+    copy = state.copies[b]
+    u, dyn = copy.visitor, p.dynamics
+    user = state.users[b, u]
+    user.z += dyn.z_rate_none * (dyn.baseline - user.z)
+    first, stop = active_agents(world, p, copy)
+    for n in range(first, stop):
+        if state.inclusive[b, n] > -np.inf:
+            trust = p.shape.trust + n
+            state.vectors[b, u, trust] += dyn.trust_rate_none * (dyn.baseline - state.vectors[b, u, trust])
+
+
+@kernel
+def move_mood(world, state, p, b, topic, key):
+    """Finite games: one step of the mood, given the clicked topic (-1 = no click); z follows the mood."""
+    user = state.users[b, state.copies[b].visitor]
+    up = world.topics[topic, 1] if topic >= 0 else p.dynamics.mood_up_none
+    down = world.topics[topic, 2] if topic >= 0 else p.dynamics.mood_down_none
+    u01 = rng.uniform(key, rng.MOOD, 0)
+    if u01 < up:
+        user.mood = max(user.mood - 1, 0)
+    elif u01 < up + down:
+        user.mood = min(user.mood + 1, p.shape.moods - 1)
+    user.z = 1.0 - 2.0 * user.mood / (p.shape.moods - 1)
+
+
+@kernel
+def form_habit(world, state, p, b, n, j):
+    """Count one consumption of item j, credited to agent n; a new item takes the place of the smallest count."""
+    copy = state.copies[b]
+    u, window = copy.visitor, window_of(world, p, j, copy.tick)
+    place, smallest = -1, np.inf
+    for h in range(p.shape.habits):
+        habit = state.habits[b, u, h]
+        if habit.item == j and habit.window == window:
+            place = h
+            break
+        size = -1.0 if habit.item == j or habit.item < 0 else np.float64(habit.count)
+        if size < smallest:
+            place, smallest = h, size
+    if place < 0:
+        return
+    habit = state.habits[b, u, place]
+    if habit.item != j or habit.window != window:
+        habit.item, habit.window, habit.count = j, window, 0.0
+        for view in range(p.shape.views):
+            state.seen[b, u, place, view] = 0.0
+    habit.count += 1.0
+    state.seen[b, u, place, 0 if p.shape.views == 1 else n] += 1.0
+
+
+# ------------------------------------------------------------------------------------------------ who comes next
+
+
+@kernel
+def leave_or_stay(world, state, p, b, item, carted, key):
+    """Stay in the session (and move between scenes), or leave, perhaps for good. Returns whether the visitor stays.
+
+    `item` is the clicked item (-1 = none) and `carted` whether it went into the cart.
+    """
+    copy = state.copies[b]
+    u = copy.visitor
+    z = np.float64(state.users[b, u].z)
+    if rng.uniform(key, rng.CONTINUE, 0) < sigmoid(p.arrival.k_0 + p.arrival.k_1 * z):
+        copy.session_page += 1
+        if item >= 0 and p.shape.scenes > 1:
+            if copy.scene == 0 or (carted and copy.scene + 1 < p.shape.scenes):
+                copy.scene += 1
+            copy.anchor = item
+        return True
+    if rng.uniform(key, rng.LOST, 0) < p.arrival.d_0 + p.arrival.d_1 * sigmoid(-p.arrival.d_2 * z):
+        create_person(world, state, p, b, u, state.users[b, u].incarnation + 1)
+    return False
+
+
+@kernel
+def draw_visitor(world, state, p, b, key):
+    """A place is drawn by base activity and accepted by its satisfaction (thinning); a refusal is an idle tick."""
+    copy = state.copies[b]
+    copy.scene, copy.anchor, copy.opened, copy.session_page, copy.intent, copy.visitor = 0, -1, -1, 0, -1, -1
+    x = rng.uniform(key, rng.VISITOR, 0) * p.shape.users
+    u = np.int64(x)
+    if x - u >= world.places[u].probability:
+        u = np.int64(world.places[u].alias)
+    touch_user(world, state, p, b, u)
+    z = np.float64(state.users[b, u].z)
+    if rng.uniform(key, rng.ACCEPT, 0) >= sigmoid(p.arrival.r_0 + p.arrival.r_1 * z):
+        return
+    user = state.users[b, u]
+    user.last_visit = user.last_page
+    user.sessions += 1
+    copy.visitor = u
+    for t in range(p.shape.topics):
+        state.vectors[b, u, p.shape.satiation + t] *= p.dynamics.satiation_session
+    copy.intent = _draw_intent(world, state, p, b, u, rng.uniform(key, rng.INTENT, 0))
+    if p.shape.page == RIVAL:
+        copy.opened = _open_agent(state, p, b, u, rng.uniform(key, rng.OPEN, 0))
+
+
+@kernel
+def topic_weight(world, state, p, b, u, t, offset, scale):
+    """exp(scale * <vector, centre of topic t>) for the user's vector at this offset."""
+    total = 0.0
+    for d in range(p.shape.dims):
+        total += np.float64(state.vectors[b, u, offset + d]) * world.centres[t, d]
+    return exp(scale * total)
+
+
+@kernel
+def _draw_intent(world, state, p, b, u, u01):
+    total = 0.0
+    for t in range(p.shape.topics):
+        total += topic_weight(world, state, p, b, u, t, p.shape.taste, p.users.intent_scale)
+    rest = u01 * total
+    for t in range(p.shape.topics - 1):
+        rest -= topic_weight(world, state, p, b, u, t, p.shape.taste, p.users.intent_scale)
+        if rest < 0.0:
+            return t
+    return p.shape.topics - 1
+
+
+@kernel
+def _open_agent(state, p, b, u, u01):
+    """Rival pages: P(open n) ~ exp(beta_trust * tau_n)."""
+    beta, trust, agents = p.choice.beta_trust, p.shape.trust, p.shape.agents
+    total = 0.0
+    for n in range(agents):
+        total += exp(beta * state.vectors[b, u, trust + n])
+    rest = u01 * total
+    for n in range(agents - 1):
+        rest -= exp(beta * state.vectors[b, u, trust + n])
+        if rest < 0.0:
+            return n
+    return agents - 1
+
+
+@kernel
+def draw_order(world, state, p, b, key):
+    """Shared pages: a new random order of the active agents for each round (team-draft interleaving)."""
+    first, stop = active_agents(world, p, state.copies[b])
+    count = stop - first
+    if p.shape.page != SHARED or count == 0:
+        return
+    for k in range(p.shape.slots):
+        for i in range(count):
+            state.order[b, k, i] = first + i
+        for i in range(count - 1):  # Fisher & Yates
+            r = i + rng.integer(key, rng.ORDER, k * count + i, count - i)
+            state.order[b, k, i], state.order[b, k, r] = state.order[b, k, r], state.order[b, k, i]

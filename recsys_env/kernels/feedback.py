@@ -1,0 +1,167 @@
+"""What follows a click: experienced utility, dwell, cart or instant purchase, later purchases, rating, like."""
+
+from __future__ import annotations
+
+from . import kernel, rng
+from .numeric import dot, sigmoid, softplus
+from .page import can_pay, in_stock, is_available, log_price_now, price_now, touch_item, wallet_now
+
+
+@kernel
+def expected_experience(world, state, p, b, j):
+    """e of item j for the present visitor, before noise."""
+    copy = state.copies[b]
+    u = copy.visitor
+    item, f = world.items[j], p.feedback
+    e = f.e_0 + f.a_quality * item.quality - f.a_bait * item.bait
+    e += f.a_taste * dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
+    e -= f.a_satiation * state.vectors[b, u, p.shape.satiation + item.topic]
+    if f.a_price != 0.0:
+        e -= f.a_price * state.users[b, u].rho * log_price_now(world, p, j, copy.tick)
+    return e
+
+
+@kernel
+def cart_probability(world, state, p, b, j):
+    """P(cart | click on item j) in the present scene; 0 where it has no cart or the wallet cannot pay."""
+    copy = state.copies[b]
+    u = copy.visitor
+    user = state.users[b, u]
+    if world.scenes[copy.scene].cart == 0 or not can_pay(p, user, price_now(world, p, j, copy.tick), copy.tick):
+        return 0.0
+    item, f = world.items[j], p.feedback
+    x = f.b_taste * dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
+    x += world.topics[item.topic, 0] + f.b_quality * item.quality
+    if f.b_price != 0.0:
+        x -= f.b_price * user.rho * log_price_now(world, p, j, copy.tick)
+    return sigmoid(x)
+
+
+@kernel
+def stars(p, experience, bias):
+    """Ordinal rating 1..5 of an experience."""
+    rating = 1
+    for i in range(4):
+        if experience + bias >= p.feedback.rating_cutpoints[i]:
+            rating += 1
+    return rating
+
+
+@kernel
+def rating_value(rating):
+    return (rating - 3.0) / 2.0
+
+
+@kernel
+def consume(world, state, out, p, b, n, k, key):
+    """Everything that a click on slot k of agent n brings at once; returns the experienced utility e."""
+    copy, slot, agent = state.copies[b], out.slots[b, n, k], world.agents[n]
+    j, user = slot.item, state.users[b, copy.visitor]
+    e = expected_experience(world, state, p, b, j) + p.feedback.noise_scale * rng.logistic(key, rng.NOISE, 0)
+    slot.clicked = True
+    slot.dwell = world.items[j].length * softplus(e)
+    own = agent.click + agent.dwell * slot.dwell
+    if p.feedback.like and rng.uniform(key, rng.LIKE, 0) < sigmoid(e):
+        slot.liked = True
+        own += agent.like
+    rated = rng.uniform(key, rng.RATING, 0) < p.feedback.rating_after_click
+    if rng.uniform(key, rng.CART, 0) < cart_probability(world, state, p, b, j):
+        slot.cart = True
+        own += agent.cart
+        if p.feedback.instant:
+            slot.bought = True
+            own += agent.purchase * purchase(world, state, p, b, j)
+            rated = rated or rng.uniform(key, rng.RATING, 1) < p.feedback.rating_after_purchase
+    if rated:
+        slot.rating = stars(p, e, user.rating_bias)
+        own += agent.rating * rating_value(slot.rating)
+    out.own[b, n] += own
+    return e
+
+
+@kernel
+def purchase(world, state, p, b, j):
+    """Take one unit from stock and its price from the visitor's wallet; returns the price, in mean list prices."""
+    copy = state.copies[b]
+    user = state.users[b, copy.visitor]
+    price = price_now(world, p, j, copy.tick)
+    if p.items.stock_init > 0:
+        touch_item(world, state, p, b, j, copy.episode, copy.tick)
+        state.items[b, j].stock -= 1
+    if p.users.wallet_init > 0.0:
+        user.wallet = wallet_now(p, user, copy.tick) - price
+        user.wallet_tick = copy.tick
+    return price
+
+
+@kernel
+def can_buy(world, state, p, b, j):
+    """Whether a cart item is not refused by availability, stock or wallet."""
+    copy = state.copies[b]
+    if not is_available(world, p, j, copy.tick) or not in_stock(world, state, p, b, j, copy.episode, copy.tick):
+        return False
+    return can_pay(p, state.users[b, copy.visitor], price_now(world, p, j, copy.tick), copy.tick)
+
+
+@kernel
+def put_in_cart(state, p, b, u, j, n, experience, rated):
+    """Item j becomes the newest in the cart, credited to agent n. Returns how many entries count as old at this page.
+
+    An item already there only moves (and is still an old one); from a full cart the oldest is dropped.
+    """
+    user = state.users[b, u]
+    size, old = user.cart, user.cart
+    start = size
+    for i in range(size):
+        if state.carts[b, u, i].item == j:
+            start = i
+            break
+    if start == size and size == p.shape.cart:
+        start = 0
+        old -= 1
+    elif start == size:
+        user.cart = size + 1
+    last = user.cart - 1
+    for i in range(start, last):
+        entry, after = state.carts[b, u, i], state.carts[b, u, i + 1]
+        entry.item, entry.agent, entry.experience, entry.rated = after.item, after.agent, after.experience, after.rated
+    entry = state.carts[b, u, last]
+    entry.item, entry.agent, entry.experience, entry.rated = j, n, experience, rated
+    return old
+
+
+@kernel
+def settle_cart(world, state, out, p, b, old, key):
+    """The `old` oldest cart items are, in turn, bought (hazard h), else abandoned (h'), else kept; refused = abandoned."""
+    copy = state.copies[b]
+    u = copy.visitor
+    user = state.users[b, u]
+    kept = 0
+    for i in range(user.cart):
+        cart = state.carts[b, u, i]
+        keep = i >= old
+        if not keep:
+            if rng.uniform(key, rng.OLD_CART, 2 * i) < p.feedback.cart_hazard:
+                if can_buy(world, state, p, b, cart.item):
+                    _buy_later(world, state, out, p, b, i, key)
+            else:
+                keep = rng.uniform(key, rng.OLD_CART, 2 * i + 1) >= p.feedback.cart_abandon
+        if keep:
+            to = state.carts[b, u, kept]
+            to.item, to.agent, to.experience, to.rated = cart.item, cart.agent, cart.experience, cart.rated
+            kept += 1
+    user.cart = kept
+
+
+@kernel
+def _buy_later(world, state, out, p, b, i, key):
+    copy = state.copies[b]
+    cart, later = state.carts[b, copy.visitor, i], out.later[b, i]
+    agent = world.agents[cart.agent]
+    later.item, later.agent, later.rating = cart.item, cart.agent, 0
+    later.price = purchase(world, state, p, b, cart.item)
+    own = agent.purchase * later.price
+    if cart.rated == 0 and rng.uniform(key, rng.RATING, 2 + i) < p.feedback.rating_after_purchase:
+        later.rating = stars(p, cart.experience, state.users[b, copy.visitor].rating_bias)
+        own += agent.rating * rating_value(later.rating)
+    out.own[b, cart.agent] += own

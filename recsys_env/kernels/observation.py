@@ -1,0 +1,175 @@
+"""What each agent sees of the page about to be shown. Every field is bounded: shares and one-hots as they are, the rest squashed."""
+
+from __future__ import annotations
+
+from . import kernel
+from .choice import freshness
+from .dynamics import visitor_id
+from .numeric import dot, row_dot, squash
+from .page import CANDIDATES, QUERY, in_stock, is_active, is_allowed, is_available, is_promoted, log_price_now, popularity_now, wallet_now
+from .retrieval import seen_count
+
+_PAGES, _VISITS, _GAP = 5.0, 5.0, 50.0  # where session pages, sessions and the visit gap reach half of their range
+
+
+@kernel
+def observe(world, state, out, p, b, observations, masks):
+    """Write the observation and mask of every agent, and who comes next."""
+    copy = state.copies[b]
+    for n in range(p.shape.agents):
+        active = is_active(world, p, copy, n)
+        out.active[b, n] = active
+        out.next_visitor[b, n] = visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation) if active else -1
+        for o in range(p.shape.observation):
+            observations[b, n, o] = 0.0
+        observations[b, n, p.layout.role + world.agents[n].role] = 1.0
+        observations[b, n, p.layout.agent_id + n] = 1.0
+        if active:
+            _observe_visit(state, p, b, n, observations)
+            _observe_history(state, p, b, n, observations)
+            _observe_journey(world, state, p, b, n, observations)
+            _observe_candidates(world, state, p, b, n, observations)
+            _observe_messages(state, p, b, n, observations)
+            if p.shape.full:
+                _observe_latent(state, p, b, n, observations)
+        if masks.shape[2] > 0:
+            _mask(world, state, p, b, n, active, masks)
+
+
+@kernel
+def _observe_visit(state, p, b, n, observations):
+    copy, at = state.copies[b], p.layout
+    user = state.users[b, copy.visitor]
+    observations[b, n, at.is_active] = 1.0
+    observations[b, n, at.visitor_present] = 1.0
+    observations[b, n, at.session_page] = squash(copy.session_page / _PAGES)
+    observations[b, n, at.visits] = squash(user.sessions / _VISITS)
+    observations[b, n, at.visit_gap] = squash((copy.tick - user.last_visit) / _GAP) if user.last_visit >= 0 else 1.0
+    if at.cart >= 0:
+        observations[b, n, at.cart] = user.cart / (1.0 * p.shape.cart)
+
+
+@kernel
+def _observe_history(state, p, b, n, observations):
+    """Noisy profile, and the history of own slots (or of the platform)."""
+    u, dims, topics = state.copies[b].visitor, p.shape.dims, p.shape.topics
+    history = p.shape.history + (0 if p.shape.views == 1 else n) * (dims + topics)
+    for d in range(dims):
+        observations[b, n, p.layout.profile + d] = squash(state.vectors[b, u, p.shape.profile + d])
+        observations[b, n, p.layout.clicked_mean + d] = squash(state.vectors[b, u, history + d])
+    for t in range(topics):
+        observations[b, n, p.layout.topic_counts + t] = squash(state.vectors[b, u, history + dims + t])
+
+
+@kernel
+def _observe_journey(world, state, p, b, n, observations):
+    copy = state.copies[b]
+    if p.layout.scene < 0:
+        return
+    observations[b, n, p.layout.scene + copy.scene] = 1.0
+    if copy.anchor >= 0:
+        for d in range(p.shape.dims):
+            observations[b, n, p.layout.anchor + d] = squash(world.q[copy.anchor, d])
+
+
+@kernel
+def _observe_candidates(world, state, p, b, n, observations):
+    if p.shape.action != CANDIDATES:
+        return
+    copy, feature, dims = state.copies[b], p.feature, p.shape.dims
+    u, tick = copy.visitor, copy.tick
+    history = p.shape.history + (0 if p.shape.views == 1 else n) * (dims + p.shape.topics)
+    for c in range(p.shape.candidates):
+        j = state.candidates[b, n, c]
+        if j < 0:
+            return
+        o = p.layout.candidates + c * p.shape.features
+        observations[b, n, o + feature.profile_match] = squash(dot(state.vectors, b, u, p.shape.profile, world.q, j, dims))
+        observations[b, n, o + feature.history_match] = squash(dot(state.vectors, b, u, history, world.q, j, dims))
+        observations[b, n, o + feature.topic_count] = squash(state.vectors[b, u, history + dims + world.items[j].topic])
+        observations[b, n, o + feature.popularity] = squash(popularity_now(world, state, p, b, j, copy.episode, tick) / p.shape.mean_popularity)
+        if feature.price >= 0:
+            observations[b, n, o + feature.price] = squash(log_price_now(world, p, j, tick))
+        if feature.repeat >= 0:
+            observations[b, n, o + feature.repeat] = squash(seen_count(world, state, p, b, n, j))
+        if feature.freshness >= 0:
+            observations[b, n, o + feature.freshness] = freshness(world, p, j, tick)
+        if feature.context >= 0 and copy.anchor >= 0:
+            observations[b, n, o + feature.context] = squash(row_dot(world.q, copy.anchor, world.q, j, dims))
+        if feature.length >= 0:
+            observations[b, n, o + feature.length] = squash(world.items[j].length)
+        if feature.promotion >= 0:
+            observations[b, n, o + feature.promotion] = 1.0 if is_promoted(p, j, tick) else 0.0
+
+
+@kernel
+def _observe_messages(state, p, b, n, observations):
+    """What the others said at this visitor's last page."""
+    if p.shape.vocabulary == 0:
+        return
+    u = state.copies[b].visitor
+    for m in range(p.shape.agents):
+        word = state.messages[b, u, m]
+        if m != n and word >= 0:
+            observations[b, n, p.layout.messages + m * p.shape.vocabulary + word] = 1.0
+
+
+@kernel
+def write_latent(state, p, b, row, taste, satiation, trust, intent, scalars):
+    """Write the latent visitor into the vector `row`, each part at its offset."""
+    copy = state.copies[b]
+    u = copy.visitor
+    user = state.users[b, u]
+    for d in range(p.shape.dims):
+        row[taste + d] = squash(state.vectors[b, u, p.shape.taste + d])
+    for t in range(p.shape.topics):
+        row[satiation + t] = squash(state.vectors[b, u, p.shape.satiation + t])
+    for m in range(p.shape.agents):
+        row[trust + m] = state.vectors[b, u, p.shape.trust + m]
+    row[intent + copy.intent] = 1.0
+    row[scalars] = user.z
+    row[scalars + 1] = squash(user.rho)
+    row[scalars + 2] = squash(wallet_now(p, user, copy.tick)) if p.users.wallet_init > 0.0 else 0.0
+
+
+@kernel
+def _observe_latent(state, p, b, n, observations):
+    at = p.layout
+    write_latent(
+        state, p, b, observations[b, n], at.latent_taste, at.latent_satiation, at.latent_trust, at.latent_intent, at.latent_scalars
+    )
+
+
+@kernel
+def _may_show(world, state, p, b, n, i):
+    """Whether option i (candidate or item) of agent n would stand on the page."""
+    copy = state.copies[b]
+    if p.shape.action == CANDIDATES:
+        return state.candidates[b, n, i] >= 0
+    if not is_allowed(world, p, n, i) or not is_available(world, p, i, copy.tick):
+        return False
+    return in_stock(world, state, p, b, i, copy.episode, copy.tick)
+
+
+@kernel
+def _mask(world, state, p, b, n, active, masks):
+    """1 where an option would stand, per slot; messages are always allowed; a mask of zeros is given as ones."""
+    options = p.shape.candidates if p.shape.action == CANDIDATES else p.shape.items
+    words, size = p.shape.vocabulary, masks.shape[2]
+    found = False
+    if active and p.shape.action != QUERY:
+        repeat = max(words, 1) if p.shape.slots == 1 else 1
+        for i in range(options):
+            fits = _may_show(world, state, p, b, n, i)
+            found = found or fits
+            for r in range(repeat):
+                masks[b, n, i * repeat + r] = fits
+        if p.shape.slots > 1:
+            for k in range(1, p.shape.slots):
+                for i in range(options):
+                    masks[b, n, k * options + i] = masks[b, n, i]
+            for w in range(words):
+                masks[b, n, p.shape.slots * options + w] = 1
+    if not found:
+        for i in range(size):
+            masks[b, n, i] = 1

@@ -1,0 +1,175 @@
+"""Which slots of the page are real: availability, stock, prices, and holes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import kernel, rng
+from .numeric import exp
+
+SHARED, ROWS, RIVAL = 0, 1, 2
+CANDIDATES, ITEMS, QUERY = 0, 1, 2
+_PROMOTION = np.uint64(0x70726F6D6F74696F)
+
+
+@kernel
+def window_of(world, p, j, tick):
+    """Number of the availability window that item j is in (its incarnation)."""
+    return (tick + world.items[j].offset) // p.items.period if p.shape.windows else 0
+
+
+@kernel
+def age_of(world, p, j, tick):
+    """Ticks since item j's window opened; the item is available while age < life."""
+    return (tick + world.items[j].offset) % p.items.period if p.shape.windows else 0
+
+
+@kernel
+def is_available(world, p, j, tick):
+    return not p.shape.windows or age_of(world, p, j, tick) < p.items.life
+
+
+@kernel
+def is_allowed(world, p, n, j):
+    """Whether item j is in agent n's inventory."""
+    return not p.shape.restricted or world.allowed[n, j]
+
+
+@kernel
+def is_promoted(p, j, tick):
+    """A pure hash of (world seed, item, promotion period)."""
+    if p.items.promotion_probability <= 0.0:
+        return False
+    key = rng.child(rng.child(np.uint64(p.shape.world_seed) ^ _PROMOTION, j), tick // p.items.promotion_period)
+    return rng.uniform(key, 0, 0) < p.items.promotion_probability
+
+
+@kernel
+def log_price_now(world, p, j, tick):
+    """x_j: log(price now / geometric mean list price of its topic)."""
+    return world.items[j].x + (p.shape.log_promotion if is_promoted(p, j, tick) else 0.0)
+
+
+@kernel
+def price_now(world, p, j, tick):
+    """Price now, in mean list prices."""
+    price = np.float64(world.items[j].price)
+    return price * (1.0 - p.items.promotion_depth) if is_promoted(p, j, tick) else price
+
+
+@kernel
+def popularity_now(world, state, p, b, j, episode, tick):
+    """Decayed clicks of item j; a window that opens within the episode starts at 0, the others at historical counts."""
+    row = state.items[b, j]
+    window = window_of(world, p, j, tick)
+    if row.episode == episode + 1 and row.window == window:
+        count, since = np.float64(row.popularity), row.popularity_tick
+    elif p.shape.windows and window > window_of(world, p, j, 0):
+        return 0.0
+    else:
+        count, since = np.float64(world.items[j].popularity), np.int32(0)
+    return count * exp(-0.6931471805599453 * (tick - since) / p.items.popularity_half_life) if tick > since else count
+
+
+@kernel
+def stock_now(world, state, p, b, j, episode, tick):
+    """Units of item j in stock; callers know that stock is limited."""
+    row = state.items[b, j]
+    if row.episode == episode + 1 and row.window == window_of(world, p, j, tick) and row.restock == tick // p.items.restock_period:
+        return np.int64(row.stock)
+    return p.items.stock_init
+
+
+@kernel
+def in_stock(world, state, p, b, j, episode, tick):
+    return p.items.stock_init == 0 or stock_now(world, state, p, b, j, episode, tick) > 0
+
+
+@kernel
+def touch_item(world, state, p, b, j, episode, tick):
+    """Bring item j's row up to this tick, before it is written to."""
+    popularity = popularity_now(world, state, p, b, j, episode, tick)
+    stock = stock_now(world, state, p, b, j, episode, tick)
+    row = state.items[b, j]
+    row.popularity, row.popularity_tick = popularity, tick
+    row.stock, row.restock = stock, tick // p.items.restock_period
+    row.window, row.episode = window_of(world, p, j, tick), episode + 1
+
+
+@kernel
+def wallet_now(p, user, tick):
+    """Money of a user, in mean list prices; callers know that wallets are limited."""
+    return min(p.users.wallet_init, np.float64(user.wallet) + p.users.wallet_refill * (tick - user.wallet_tick))
+
+
+@kernel
+def can_pay(p, user, price, tick):
+    return p.users.wallet_init == 0.0 or wallet_now(p, user, tick) >= price
+
+
+@kernel
+def is_active(world, p, copy, n):
+    """Whether agent n's slots are on the page about to be shown."""
+    if copy.visitor < 0:
+        return False
+    if p.shape.page == RIVAL:
+        return copy.opened == n
+    owner = world.scenes[copy.scene].owner
+    return owner < 0 or owner == n
+
+
+@kernel
+def active_agents(world, p, copy):
+    """(first, stop): active agents are one, or all. Empty in an idle tick."""
+    if copy.visitor < 0:
+        return 0, 0
+    if p.shape.page == RIVAL:
+        return copy.opened, copy.opened + 1
+    owner = world.scenes[copy.scene].owner
+    if owner >= 0:
+        return owner, owner + 1
+    return 0, p.shape.agents
+
+
+@kernel
+def clear_slots(out, p, b):
+    """All slots empty, as in an idle tick."""
+    for n in range(p.shape.agents):
+        for k in range(p.shape.slots):
+            slot = out.slots[b, n, k]
+            slot.item, slot.rank, slot.rating, slot.dwell = -1, -1, 0, 0.0
+            slot.weight, slot.utility = 0.0, 0.0
+            slot.clicked, slot.cart, slot.bought, slot.liked = False, False, False, False
+
+
+@kernel
+def fill_slots(world, state, out, p, b, shown):
+    """Put the shown[b, N, K] items on the page in rank order; those that cannot stand there leave holes."""
+    copy = state.copies[b]
+    first, stop = active_agents(world, p, copy)
+    for k in range(p.shape.slots):
+        for place in range(stop - first):
+            n = state.order[b, k, place] if p.shape.page == SHARED else first + place
+            slot = out.slots[b, n, k]
+            slot.rank = k * (stop - first) + place if p.shape.page == SHARED else k
+            slot.item = _standing(world, state, out, p, b, n, k, shown[b, n, k], first, stop)
+
+
+@kernel
+def _standing(world, state, out, p, b, n, k, j, first, stop):
+    """Item j if it may stand in slot k of agent n, given the better ranks already filled, else -1."""
+    copy = state.copies[b]
+    if j < 0 or not is_allowed(world, p, n, j) or not is_available(world, p, j, copy.tick):
+        return -1
+    if not in_stock(world, state, p, b, j, copy.episode, copy.tick):
+        return -1
+    if p.shape.page == SHARED:
+        for m in range(first, stop):
+            for i in range(k + 1):
+                if out.slots[b, m, i].item == j:
+                    return -1
+    else:
+        for i in range(k):
+            if out.slots[b, n, i].item == j:
+                return -1
+    return j

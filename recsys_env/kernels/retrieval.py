@@ -1,0 +1,180 @@
+"""The retrieval stage behind `action="candidates"`: C distinct items for each active agent and this visitor."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import kernel, rng
+from .dynamics import topic_weight
+from .numeric import dot
+from .page import CANDIDATES, active_agents, in_stock, is_active, is_allowed, is_available, window_of
+
+_TRIES = 4  # draws for one candidate before the exhaustive search
+
+
+@kernel
+def draw_candidates(world, state, out, p, b, key):
+    """Half of the candidates by the visitor's noisy profile, a quarter by historical popularity, the rest uniform.
+
+    With a positive `beta_repeat`, up to half of the first half are the visitor's most consumed items that the agent knows of;
+    with an anchor, four of five candidates share its topic. All are distinct and can be shown now; if there are fewer than C
+    such items the rest is -1. Sorted by the agent's observable score, best first.
+    """
+    if p.shape.action != CANDIDATES:
+        return
+    copy = state.copies[b]
+    first, stop = active_agents(world, p, copy)
+    if stop > first and copy.anchor < 0:
+        total = 0.0
+        for t in range(p.shape.topics):
+            if world.topic_start[t + 1] > world.topic_start[t]:
+                total += topic_weight(world, state, p, b, copy.visitor, t, p.shape.profile, p.candidates.topic_scale)
+            out.topic_mass[b, t] = total
+    for n in range(p.shape.agents):
+        if is_active(world, p, copy, n):
+            _draw_for(world, state, out, p, b, n, key)
+        else:
+            for c in range(p.shape.candidates):
+                state.candidates[b, n, c] = -1
+
+
+@kernel
+def _draw_for(world, state, out, p, b, n, key):
+    copy, size = state.copies[b], p.shape.candidates
+    by_topic = size // 2 if copy.anchor < 0 else 4 * size // 5
+    by_popularity = by_topic + (size // 4 if copy.anchor < 0 else size // 10)
+    filled = _take_habits(world, state, out, p, b, n, by_topic // 2) if p.choice.beta_repeat > 0.0 else 0
+    while filled < size:
+        j = np.int64(-1)
+        for attempt in range(_TRIES):
+            index = ((n * size + filled) * _TRIES + attempt) * 2
+            if filled < by_topic:
+                topic = world.items[copy.anchor].topic if copy.anchor >= 0 else _draw_topic(out, p, b, rng.uniform(key, rng.RETRIEVE, index))
+                j = _popular_in(world, topic, rng.uniform(key, rng.RETRIEVE, index + 1))
+            elif filled < by_popularity:
+                j = _popular(world, p, rng.uniform(key, rng.RETRIEVE, index))
+            else:
+                j = rng.integer(key, rng.RETRIEVE, index, p.shape.items)
+            if _fits(world, state, p, b, n, j, filled):
+                break
+            j = np.int64(-1)
+        if j < 0:
+            index = ((n * size + filled) * _TRIES) * 2 + 1
+            j = _search(world, state, p, b, n, filled, filled < by_topic, rng.uniform(key, rng.RETRIEVE, index))
+        if j < 0:
+            break
+        _insert(world, state, out, p, b, n, j, filled)
+        filled += 1
+    for c in range(filled, size):
+        state.candidates[b, n, c] = -1
+
+
+@kernel
+def _take_habits(world, state, out, p, b, n, limit):
+    """The items that this agent has seen the visitor consume most, most first; returns how many fit."""
+    u, view = state.copies[b].visitor, 0 if p.shape.views == 1 else n
+    filled = 0
+    bound = np.inf
+    while filled < limit:
+        best, place = 0.0, -1
+        for h in range(p.shape.habits):
+            count = np.float64(state.seen[b, u, h, view])
+            j = state.habits[b, u, h].item
+            if j >= 0 and best < count <= bound and _fits(world, state, p, b, n, j, filled):
+                best, place = count, h
+        if place < 0:
+            break
+        _insert(world, state, out, p, b, n, state.habits[b, u, place].item, filled)
+        filled += 1
+        bound = best
+    return filled
+
+
+@kernel
+def _draw_topic(out, p, b, u01):
+    mass = u01 * out.topic_mass[b, p.shape.topics - 1]
+    for t in range(p.shape.topics):
+        if mass < out.topic_mass[b, t]:
+            return t
+    return p.shape.topics - 1
+
+
+@kernel
+def _popular_in(world, topic, u01):
+    """An item of this topic ~ historical popularity, by the topic's alias table."""
+    start = world.topic_start[topic]
+    x = u01 * (world.topic_start[topic + 1] - start)
+    row = start + np.int64(x)
+    if x - np.int64(x) >= world.items[row].topic_probability:
+        row = world.items[row].topic_alias
+    return np.int64(world.items[row].topic_item)
+
+
+@kernel
+def _popular(world, p, u01):
+    """An item ~ historical popularity, by the alias table."""
+    x = u01 * p.shape.items
+    j = np.int64(x)
+    return np.int64(world.items[j].alias) if x - j >= world.items[j].probability else j
+
+
+@kernel
+def _fits(world, state, p, b, n, j, filled):
+    """Whether item j can be shown now by agent n and is not yet among its candidates."""
+    copy = state.copies[b]
+    for c in range(filled):
+        if state.candidates[b, n, c] == j:
+            return False
+    if not is_allowed(world, p, n, j) or not is_available(world, p, j, copy.tick):
+        return False
+    return in_stock(world, state, p, b, j, copy.episode, copy.tick)
+
+
+@kernel
+def _search(world, state, p, b, n, filled, in_topic, u01):
+    """The first item that fits from a random start on: within the anchor's topic, then anywhere; -1 if there is none."""
+    copy = state.copies[b]
+    if in_topic and copy.anchor >= 0:
+        topic = world.items[copy.anchor].topic
+        start, stop = world.topic_start[topic], world.topic_start[topic + 1]
+        shift = np.int64(u01 * (stop - start))
+        for i in range(stop - start):
+            j = world.items[start + (shift + i) % (stop - start)].topic_item
+            if _fits(world, state, p, b, n, j, filled):
+                return np.int64(j)
+    shift = np.int64(u01 * p.shape.items)
+    for i in range(p.shape.items):
+        j = (shift + i) % p.shape.items
+        if _fits(world, state, p, b, n, j, filled):
+            return np.int64(j)
+    return np.int64(-1)
+
+
+@kernel
+def seen_count(world, state, p, b, n, j):
+    """The part of n_{u,j} that agent n knows of."""
+    u, view = state.copies[b].visitor, 0 if p.shape.views == 1 else n
+    for h in range(p.shape.habits):
+        habit = state.habits[b, u, h]
+        if habit.item == j and habit.window == window_of(world, p, j, state.copies[b].tick):
+            return np.float64(state.seen[b, u, h, view])
+    return 0.0
+
+
+@kernel
+def _score(world, state, p, b, n, j):
+    """The observable order of candidates: profile match, plus known habits where people repeat."""
+    score = dot(state.vectors, b, state.copies[b].visitor, p.shape.profile, world.q, j, p.shape.dims)
+    return score + math.log1p(seen_count(world, state, p, b, n, j)) if p.choice.beta_repeat > 0.0 else score
+
+
+@kernel
+def _insert(world, state, out, p, b, n, j, filled):
+    """Insert item j into the sorted candidates [0, filled)."""
+    score, c = _score(world, state, p, b, n, j), filled
+    while c > 0 and out.scores[b, c - 1] < score:
+        state.candidates[b, n, c], out.scores[b, c] = state.candidates[b, n, c - 1], out.scores[b, c - 1]
+        c -= 1
+    state.candidates[b, n, c], out.scores[b, c] = j, score

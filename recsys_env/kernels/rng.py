@@ -1,0 +1,122 @@
+"""Counter-based random numbers: draw = hash(copy seed, episode, tick, event, index).
+
+The hash is SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators"; its finaliser is
+Stafford's variant 13): output i of the stream with key s is mix64(s + (i + 1) * GOLDEN), so any draw is reached directly.
+Each (seed, episode, tick) has its own key, itself two outputs deep; within a tick, event and index form the counter.
+Nothing is stored between draws: results cannot depend on batch size, thread count or order.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import entry, kernel
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_M1 = np.uint64(0xBF58476D1CE4E5B9)
+_M2 = np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31, _S11, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(32)
+_ONE = np.uint64(1)
+
+# Events of a tick. Those of a page and of the next page's draw share the key of the tick that they happen in.
+CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
+CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11, 12, 13, 14
+# Events of a person, under the key of (population, user, incarnation).
+PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
+
+
+@kernel
+def mix64(z):
+    z = (z ^ (z >> _S30)) * _M1
+    z = (z ^ (z >> _S27)) * _M2
+    return z ^ (z >> _S31)
+
+
+@kernel
+def child(key, index):
+    """Output `index` >= -1 of the stream with this key: a key of its own."""
+    return mix64(key + GOLDEN * np.uint64(index + 2))
+
+
+@kernel
+def tick_key(seed, episode, tick):
+    """Key of one tick of one episode of one copy; tick -1 is the reset."""
+    return child(child(seed, episode), tick)
+
+
+@kernel
+def bits(key, event, index):
+    """64 random bits of an event; index < 2^32."""
+    return mix64(key + GOLDEN * (((np.uint64(event) << _S32) | np.uint64(index)) + _ONE))
+
+
+@kernel
+def uniform(key, event, index):
+    """Uniform on [0, 1), 53 bits."""
+    return np.float64(bits(key, event, index) >> _S11) * (1.0 / 9007199254740992.0)
+
+
+@kernel
+def integer(key, event, index, n):
+    """Uniform on 0..n-1 (bias below n / 2^53)."""
+    return np.int64(uniform(key, event, index) * n)
+
+
+@kernel
+def normal(key, event, index):
+    """Standard normal (Box & Muller 1958)."""
+    u = 1.0 - uniform(key, event, 2 * index)
+    return math.sqrt(-2.0 * math.log(u)) * math.cos(2.0 * math.pi * uniform(key, event, 2 * index + 1))
+
+
+@kernel
+def logistic(key, event, index):
+    """Standard logistic noise."""
+    u = min(max(uniform(key, event, index), 1e-16), 1.0 - 1e-16)
+    return math.log(u / (1.0 - u))
+
+
+@entry
+def uniforms(seeds, episodes, ticks, event, index, out):
+    """out[i] = the draw of (seeds[i], episodes[i], ticks[i], event, index): for tests of the generator."""
+    for i in range(out.size):
+        out[i] = uniform(tick_key(seeds[i], episodes[i], ticks[i]), event, index)
+
+
+@entry
+def build_alias(weights, start, stop, probability, alias, scaled, small, large):
+    """Alias table of weights[start:stop] in O(n) (Vose 1991): keep draw i with probability[i], else take alias[i].
+
+    `scaled`, `small` and `large` are scratch of the same length as `weights`.
+    """
+    n = stop - start
+    total = 0.0
+    for i in range(start, stop):
+        total += weights[i]
+    n_small = n_large = 0
+    for i in range(n):
+        scaled[i] = weights[start + i] * n / total
+        if scaled[i] < 1.0:
+            small[n_small] = i
+            n_small += 1
+        else:
+            large[n_large] = i
+            n_large += 1
+    while n_small > 0 and n_large > 0:
+        n_small -= 1
+        s, g = small[n_small], large[n_large - 1]
+        probability[start + s] = scaled[s]
+        alias[start + s] = start + g
+        scaled[g] -= 1.0 - scaled[s]
+        if scaled[g] < 1.0:
+            n_large -= 1
+            small[n_small] = g
+            n_small += 1
+    for k in range(n_small):
+        probability[start + small[k]] = 1.0
+        alias[start + small[k]] = start + small[k]
+    for k in range(n_large):
+        probability[start + large[k]] = 1.0
+        alias[start + large[k]] = start + large[k]

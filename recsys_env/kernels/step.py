@@ -1,0 +1,288 @@
+"""The step: actions -> page -> click -> consumption -> cart -> dynamics -> rewards -> next page, for every copy of a batch.
+
+The entries at the end are all that Python calls; `step` and `step_parallel` share one body, `advance`.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from . import entry, kernel, rng
+from .choice import draw_click
+from .dynamics import draw_order, draw_visitor, enjoy, fade, form_habit, leave_or_stay, move_mood, pass_by, show, visitor_id, CLICKS
+from .feedback import consume, put_in_cart, settle_cart
+from .observation import observe, write_latent
+from .page import CANDIDATES, QUERY, clear_slots, fill_slots, in_stock, is_active, is_allowed, is_available
+from .retrieval import draw_candidates
+
+
+# ------------------------------------------------------------------------------------------------ actions
+
+
+@kernel
+def read_actions(world, state, out, p, b, actions):
+    """Translate the actions of the active agents into the items they want shown (-1 = nothing) and their messages."""
+    copy = state.copies[b]
+    for n in range(p.shape.agents):
+        active = is_active(world, p, copy, n)
+        if active:
+            if p.shape.action == QUERY:
+                _nearest(world, state, out, p, b, n, actions)
+            elif p.shape.action == CANDIDATES:
+                _pick(state, out, p, b, n, actions)
+            else:
+                for k in range(p.shape.slots):
+                    out.shown[b, n, k] = _named(p, actions[b, n, k])
+        if p.shape.vocabulary > 0:
+            state.messages[b, copy.visitor, n] = _message(p, actions, b, n) if active else -1
+
+
+@kernel
+def _named(p, action):
+    """The item or candidate that one entry of an action names: with a single slot a message multiplies it."""
+    return action // p.shape.vocabulary if p.shape.slots == 1 and p.shape.vocabulary > 0 else action
+
+
+@kernel
+def _message(p, actions, b, n):
+    words = p.shape.vocabulary
+    if p.shape.action == QUERY:
+        best = 0
+        for w in range(words):
+            if actions[b, n, p.shape.dims + w] > actions[b, n, p.shape.dims + best]:
+                best = w
+        return best
+    if p.shape.slots == 1:
+        return np.int64(actions[b, n, 0]) % words
+    return np.int64(actions[b, n, p.shape.slots])
+
+
+@kernel
+def _pick(state, out, p, b, n, actions):
+    """Candidates by position; a repeated pick takes the next unused candidate, an empty one leaves a hole."""
+    size = p.shape.candidates
+    for k in range(p.shape.slots):
+        c = np.int64(_named(p, actions[b, n, k]))
+        steps = 0
+        if state.candidates[b, n, c] >= 0:
+            while steps < size and (_picked(out, b, k, c) or state.candidates[b, n, c] < 0):
+                c = (c + 1) % size
+                steps += 1
+        out.picks[b, k] = c
+        out.shown[b, n, k] = state.candidates[b, n, c] if steps < size else -1
+
+
+@kernel
+def _picked(out, b, k, c):
+    for i in range(k):
+        if out.picks[b, i] == c:
+            return True
+    return False
+
+
+@kernel
+def _nearest(world, state, out, p, b, n, actions):
+    """The K items with the largest inner product with the query, among those that agent n can show now (exact scan)."""
+    copy, slots, filled = state.copies[b], p.shape.slots, 0
+    for j in range(p.shape.items):
+        score = 0.0
+        for d in range(p.shape.dims):
+            score += np.float64(actions[b, n, d]) * world.q[j, d]
+        if filled == slots and score <= out.scores[b, slots - 1]:
+            continue
+        if not is_allowed(world, p, n, j) or not is_available(world, p, j, copy.tick):
+            continue
+        if not in_stock(world, state, p, b, j, copy.episode, copy.tick):
+            continue
+        k = filled if filled < slots else slots - 1
+        filled = min(filled + 1, slots)
+        while k > 0 and out.scores[b, k - 1] < score:
+            out.scores[b, k], out.shown[b, n, k] = out.scores[b, k - 1], out.shown[b, n, k - 1]
+            k -= 1
+        out.scores[b, k], out.shown[b, n, k] = score, j
+    for k in range(filled, slots):
+        out.shown[b, n, k] = -1
+
+
+# ------------------------------------------------------------------------------------------------ one tick
+
+
+@kernel
+def serve_page(world, state, out, p, b, actions, key):
+    """Show one page to the visitor and let it take effect; returns whether the visitor stays."""
+    copy = state.copies[b]
+    u = copy.visitor
+    read_actions(world, state, out, p, b, actions)
+    fill_slots(world, state, out, p, b, out.shown)
+    n, k = draw_click(world, state, out, p, b, rng.uniform(key, rng.CLICK, 0))
+    j, e, topic, carted = np.int64(-1), 0.0, np.int64(-1), False
+    old = np.int64(state.users[b, u].cart)
+    if n >= 0:
+        j = np.int64(out.slots[b, n, k].item)
+        topic = np.int64(world.items[j].topic)
+        e = consume(world, state, out, p, b, n, k, key)
+        carted = out.slots[b, n, k].cart
+        if carted and p.shape.cart > 0:
+            old = put_in_cart(state, p, b, u, j, n, e, out.slots[b, n, k].rating > 0)
+    if p.shape.cart > 0:
+        settle_cart(world, state, out, p, b, old, key)
+    fade(state, p, b)
+    if p.dynamics.satiation_shown > 0.0:
+        show(world, state, out, p, b)
+    if n >= 0:
+        enjoy(world, state, p, b, n, j, e)
+    else:
+        pass_by(world, state, p, b)
+    if p.shape.habits > 0:
+        _consumption(state, world, out, p, b, n, k, j)
+    if p.shape.moods > 0:
+        move_mood(world, state, p, b, topic, key)
+    state.users[b, u].last_page = copy.tick
+    return leave_or_stay(world, state, p, b, j, carted, key)
+
+
+@kernel
+def _consumption(state, world, out, p, b, n, k, j):
+    """Clicks, or purchases, enter the table of consumed items."""
+    if p.users.habit == CLICKS:
+        if n >= 0:
+            form_habit(world, state, p, b, n, j)
+        return
+    if n >= 0 and out.slots[b, n, k].bought:
+        form_habit(world, state, p, b, n, j)
+    for i in range(p.shape.cart):
+        if out.later[b, i].item >= 0:
+            form_habit(world, state, p, b, out.later[b, i].agent, out.later[b, i].item)
+
+
+@kernel
+def next_page(world, state, out, p, b, stays, key):
+    """Advance the clock and draw the next page: visitor, candidates, page order."""
+    state.copies[b].tick += 1
+    if not stays:
+        draw_visitor(world, state, p, b, key)
+    draw_candidates(world, state, out, p, b, key)
+    draw_order(world, state, p, b, key)
+
+
+@kernel
+def share_rewards(out, p, b):
+    """r_n = (1 - max(s, 0)) own_n + s * mean over all agents of own."""
+    s, total = p.reward.sharing, 0.0
+    for n in range(p.shape.agents):
+        total += out.own[b, n]
+    mean = total / p.shape.agents
+    for n in range(p.shape.agents):
+        out.rewards[b, n] = (1.0 - max(s, 0.0)) * out.own[b, n] + s * mean
+
+
+@kernel
+def begin_episode(world, state, out, p, b, episode):
+    """Start an episode: the first page is drawn like any other, with the key of tick -1."""
+    copy = state.copies[b]
+    copy.episode, copy.tick, copy.visitor = episode, -1, -1
+    for n in range(p.shape.agents):
+        state.inclusive[b, n] = -np.inf
+    next_page(world, state, out, p, b, False, rng.tick_key(copy.seed, episode, -1))
+
+
+@kernel
+def clear(state, out, p, b):
+    """Empty the report of the last tick; the visitor of the page about to be shown becomes the one just shown."""
+    for n in range(p.shape.agents):
+        out.own[b, n] = 0.0
+        out.visitor[b, n] = -1
+    for i in range(p.shape.cart):
+        out.later[b, i].item = -1
+    clear_slots(out, p, b)
+
+
+@kernel
+def advance(world, state, out, p, b, actions):
+    """One tick of copy b, and the next episode where this one ends."""
+    copy = state.copies[b]
+    clear(state, out, p, b)
+    key = rng.tick_key(copy.seed, copy.episode, copy.tick)
+    stays = False
+    if copy.visitor >= 0:
+        person = visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation)
+        for n in range(p.shape.agents):
+            if is_active(world, p, copy, n):
+                out.visitor[b, n] = person
+        stays = serve_page(world, state, out, p, b, actions, key)
+    share_rewards(out, p, b)
+    next_page(world, state, out, p, b, stays, key)
+    ends = copy.tick == p.shape.horizon
+    out.truncated[b] = ends
+    if ends:
+        observe(world, state, out, p, b, out.final_observations, out.final_masks)
+        begin_episode(world, state, out, p, b, copy.episode + 1)
+    observe(world, state, out, p, b, out.observations, out.masks)
+
+
+# ------------------------------------------------------------------------------------------------ entries
+
+
+@entry
+def step(world, state, out, actions):
+    """One tick of every copy, in one thread."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        advance(world, state, out, p, b, actions)
+
+
+@entry(parallel=True)
+def step_parallel(world, state, out, actions):
+    """One tick of every copy, over numba's threads."""
+    p = world.params[0]
+    for b in numba.prange(state.copies.size):
+        advance(world, state, out, p, b, actions)
+
+
+@entry
+def reset(world, state, out):
+    """Start the episode that each copy's `episode` names, with its seed."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        clear(state, out, p, b)
+        for n in range(p.shape.agents):
+            out.rewards[b, n] = 0.0
+        out.truncated[b] = False
+        begin_episode(world, state, out, p, b, np.int64(state.copies[b].episode))
+        observe(world, state, out, p, b, out.observations, out.masks)
+
+
+@entry
+def look(world, state, out):
+    """Observe the present pages again, changing nothing: after a restore."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        clear(state, out, p, b)
+        out.truncated[b] = False
+        observe(world, state, out, p, b, out.observations, out.masks)
+
+
+@entry
+def global_state(world, state, at, rows):
+    """The shared part of `state()`: latent visitor, scene and platform means, into rows[B, S'] at the offsets `at`."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        row, copy = rows[b], state.copies[b]
+        for s in range(row.size):
+            row[s] = 0.0
+        if copy.visitor >= 0:
+            write_latent(state, p, b, row, at[0], at[1], at[2], at[3], at[4])
+            row[at[5] + copy.scene] = 1.0
+            row[at[8]] = 1.0
+        seen = 0
+        for u in range(p.shape.users):
+            if state.users[b, u].episode == copy.episode + 1:
+                seen += 1
+                row[at[6]] += state.users[b, u].z
+                for n in range(p.shape.agents):
+                    row[at[7] + n] += state.vectors[b, u, p.shape.trust + n]
+        if seen > 0:
+            row[at[6]] /= seen
+            for n in range(p.shape.agents):
+                row[at[7] + n] /= seen

@@ -1,0 +1,407 @@
+"""`World` (read-only, shared by all copies) and `State` (everything that changes, leading axis B): declared and built here.
+
+What one step touches together lies together: an item is one 64-byte record and one row of `vectors`; a user is one record
+and one row of `vectors` (taste | profile | satiation | trust | histories, at the offsets in `params.shape`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .catalogue import Catalogue
+from .config import EVENTS, GROUPS, WorldConfig
+from .spaces import FEATURES, Shape, candidate_features, observation_fields, slices
+
+CART_SIZE = 3
+
+# ------------------------------------------------------------------------------------------------ records
+
+
+def _record(*columns: Any) -> np.dtype[Any]:
+    return np.dtype(list(columns), align=True)
+
+
+ITEM = _record(
+    ("topic", "i4"), ("provider", "i4"), ("domain", "i4"),
+    ("offset", "i4"),        # ticks by which its availability windows are shifted
+    ("intercept", "f4"),     # alpha_j
+    ("quality", "f4"),       # g_j
+    ("bait", "f4"),          # c_j
+    ("x", "f4"),             # log(list price / geometric mean list price of the topic)
+    ("price", "f4"),         # list price, in mean list prices
+    ("length", "f4"),
+    ("popularity", "f4"),    # historical count
+    ("probability", "f4"), ("alias", "i4"),              # alias table over all items ~ historical popularity
+    ("topic_item", "i4"), ("topic_probability", "f4"), ("topic_alias", "i4"),  # row r: item and alias row within its topic
+)  # fmt: skip
+PLACE = _record(("probability", "f4"), ("alias", "i4"))  # alias table over places ~ base activity
+SCENE = _record(("beta_context", "f4"), ("cart", "i4"), ("owner", "i4"))  # owner: agent, -1 = everyone
+AGENT = _record(("role", "i4"), *((event, "f4") for event in EVENTS))
+
+COPY = _record(
+    ("seed", "u8"),          # key of the events; restore(seed=...) replaces it
+    ("population", "u8"),    # key of fresh people; stays with a snapshot
+    ("episode", "i4"), ("tick", "i4"),
+    ("visitor", "i4"),       # place of the visitor of the page about to be shown, -1 = idle tick
+    ("intent", "i4"),        # topic
+    ("scene", "i4"),
+    ("anchor", "i4"),        # item that led to this scene, -1 = none
+    ("opened", "i4"),        # rival pages: the agent opened in this session
+    ("session_page", "i4"),  # 0 on the first page of a session
+)  # fmt: skip
+USER = _record(
+    ("episode", "i4"),       # stamp: episode + 1 of the last initialisation, 0 = never
+    ("incarnation", "i4"),
+    ("last_visit", "i4"),    # tick of the last page before this session, -1 = none
+    ("last_page", "i4"),     # tick of the last page
+    ("sessions", "i4"),      # sessions started by this person
+    ("group", "i4"), ("mood", "i4"),
+    ("cart", "i4"),          # items in the cart
+    ("z", "f4"),             # satisfaction
+    ("wallet", "f4"), ("wallet_tick", "i4"),  # wallet in mean list prices, as of that tick
+    ("rho", "f4"),           # price sensitivity
+    ("rating_bias", "f4"),
+)  # fmt: skip
+CART = _record(("item", "i4"), ("agent", "i4"), ("experience", "f4"), ("rated", "i4"))  # oldest first
+HABIT = _record(("item", "i4"), ("window", "i4"), ("count", "f4"))  # item -1 = empty
+STOCK = _record(
+    ("episode", "i4"), ("window", "i4"),  # stamp: episode + 1 and window of the last initialisation
+    ("stock", "i4"), ("restock", "i4"),   # units left in restock period number `restock`
+    ("popularity", "f4"), ("popularity_tick", "i4"),
+)  # fmt: skip
+SLOT = _record(
+    ("item", "i4"),          # shown item, -1 = hole
+    ("rank", "i4"),          # rank - 1 on the page
+    ("utility", "f8"),       # v
+    ("weight", "f8"),        # w / exp(m_n): examination times exp(v / lambda), scaled by the agent's largest
+    ("dwell", "f4"),
+    ("rating", "i4"),        # 0 = none
+    ("clicked", "?"), ("cart", "?"), ("bought", "?"), ("liked", "?"),
+)  # fmt: skip
+LATER = _record(("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4"))  # purchase of an old cart item; item -1 = none
+
+SHAPE = _record(*((name, "i8") for name in Shape._fields), *((name, "i8") for name in (
+    "horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods", "features",
+    "taste", "profile", "satiation", "trust", "history", "width",  # offsets in State.vectors and its width W
+    "observation",  # O
+)), ("log_promotion", "f8"), ("mean_popularity", "f8"))  # fmt: skip
+LAYOUT = _record(*((name, "i8") for name in (
+    "is_active", "visitor_present", "role", "agent_id", "scene", "session_page", "visits", "visit_gap", "cart", "anchor", "profile",
+    "clicked_mean", "topic_counts", "candidates", "messages", "latent_taste", "latent_satiation", "latent_trust", "latent_intent",
+    "latent_scalars")))  # fmt: skip
+FEATURE = _record(*((name, "i8") for name in FEATURES))  # position of each candidate feature, -1 = not shown
+
+
+def _group_record(group: Any) -> np.dtype[Any]:
+    """The scalar fields of a config group, as a record: words become their index."""
+    columns: list[Any] = []
+    for f in fields(group):
+        value = getattr(group, f.name)
+        if isinstance(value, tuple):
+            if len(value):
+                columns.append((f.name, "f8", (len(value),)))
+        else:
+            columns.append((f.name, "f8" if isinstance(value, float) else "i8"))
+    return np.dtype(columns, align=True)
+
+
+_DEFAULT = WorldConfig()
+PARAMS = _record(*((g, _group_record(getattr(_DEFAULT, g))) for g in GROUPS), ("shape", SHAPE), ("layout", LAYOUT), ("feature", FEATURE))
+
+
+class World(NamedTuple):
+    """Read-only arrays of a task, shared by all copies."""
+
+    params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, observation layout
+    items: np.ndarray  # [M] ITEM
+    q: np.ndarray  # [M, D] f4, unit norm
+    allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all may show all
+    centres: np.ndarray  # [T, D] f4: topic centres, unit norm
+    topics: np.ndarray  # [T, 3] f8: cart intercept b_t, mood_up, mood_down
+    topic_start: np.ndarray  # [T + 1] i4: rows of each topic in ITEM's topic alias table
+    places: np.ndarray  # [U] PLACE
+    prior_taste: np.ndarray  # [A, D] f4: tastes of the catalogue's users; A = 0 without a catalogue
+    prior_rho: np.ndarray  # [A] f4
+    prior_habits: np.ndarray  # [A, H] HABIT
+    v_0: np.ndarray  # [L] f8: utility of no click by mood; L = 1 without moods
+    log_theta: np.ndarray  # [N * K] f8: log examination by rank
+    scenes: np.ndarray  # [S] SCENE
+    agents: np.ndarray  # [N] AGENT
+
+
+class State(NamedTuple):
+    """Everything that changes, for B copies. User and item rows are initialised on first touch in an episode."""
+
+    copies: np.ndarray  # [B] COPY
+    users: np.ndarray  # [B, U] USER
+    vectors: np.ndarray  # [B, U, W] f4
+    carts: np.ndarray  # [B, U, Q] CART
+    habits: np.ndarray  # [B, U, H] HABIT
+    seen: np.ndarray  # [B, U, H, P] f4: the part of each habit count that agent n may know of
+    messages: np.ndarray  # [B, U, N] i2: said at the last page, -1 = nothing; [B, U, 0] without messages
+    items: np.ndarray  # [B, M] STOCK
+    candidates: np.ndarray  # [B, N, C] i4: item, -1 = none
+    order: np.ndarray  # [B, K, N] i4: who fills which place of round k (shared pages)
+    inclusive: np.ndarray  # [B, N] f8: lambda I_n + trust term at the last page shown, -inf = nothing shown
+
+
+class Outputs(NamedTuple):
+    """What a step reports, for B copies. Two of these alternate."""
+
+    observations: np.ndarray  # [B, N, O] f4
+    masks: np.ndarray  # [B, N, A] i1; [B, N, 0] unless mask_actions
+    final_observations: np.ndarray  # [B, N, O] f4, valid where truncated
+    final_masks: np.ndarray  # as masks, valid where truncated
+    rewards: np.ndarray  # [B, N] f4: r_n
+    own: np.ndarray  # [B, N] f4: own_n
+    truncated: np.ndarray  # [B] bool
+    visitor: np.ndarray  # [B, N] i8: person whose page was just shown, -1 = idle or inactive
+    next_visitor: np.ndarray  # [B, N] i8: person whose page comes next
+    active: np.ndarray  # [B, N] bool: whose slots will be on the page that comes next
+    slots: np.ndarray  # [B, N, K] SLOT
+    later: np.ndarray  # [B, Q] LATER
+    shown: np.ndarray  # [B, N, K] i4: what the actions ask for, before holes (scratch)
+    picks: np.ndarray  # [B, K] i4: candidates picked so far (scratch)
+    scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates or query results so far (scratch)
+    topic_mass: np.ndarray  # [B, T] f8: cumulative topic weights of the visitor (scratch)
+
+
+# ------------------------------------------------------------------------------------------------ build
+
+
+def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
+    """The sizes of a config's world."""
+    later = not config.feedback.instant and any(scene.cart for scene in config.scenes)
+    users, items, dims, topics = config.users.number, config.items.number, config.items.dims, config.items.topics
+    if catalogue is not None:
+        items, dims = catalogue.item_vectors.shape
+        users, topics = len(catalogue.user_taste), len(catalogue.topic_name)
+    return Shape(
+        users=users, items=items, dims=dims, topics=topics, agents=config.num_agents, slots=config.slots,
+        candidates=config.candidates.number if config.action == "candidates" else 0,
+        scenes=len(config.scenes), roles=len(config.roles), habits=config.users.habit_size,
+        views=1 if config.observation.share else config.num_agents, cart=CART_SIZE if later else 0, vocabulary=config.messages,
+    )  # fmt: skip
+
+
+def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
+    """Build the read-only arrays of a task; a pure function of its arguments.
+
+    Args:
+        config: the task.
+        catalogue: fitted items and users; default: the one that `config.catalogue` names, if any.
+    """
+    if catalogue is None and config.catalogue:
+        catalogue = Catalogue.load(config.catalogue)
+    shape = shape_of(config, catalogue)
+    rng = np.random.Generator(np.random.Philox(config.world_seed))
+    centres = _unit(rng.standard_normal((shape.topics, shape.dims)))
+    bait_level = rng.permutation(np.linspace(-1, 1, shape.topics)) if shape.topics > 1 else np.zeros(1)
+    if catalogue is None:
+        items, q = _synthetic_items(config, shape, centres, bait_level, rng)
+        activity = np.exp(config.users.activity_log_sd * rng.standard_normal(shape.users))
+    else:
+        items, q = _catalogue_items(catalogue, shape)
+        centres = _unit(np.stack([q[items["topic"] == t].mean(0) for t in range(shape.topics)]))
+        activity = catalogue.user_activity
+    items["provider"] = np.arange(shape.items) % config.items.providers
+    items["domain"] = np.arange(shape.items) % config.items.domains
+    items["offset"] = rng.integers(0, max(config.items.period, config.items.life, 1), shape.items)
+    topic_start = _alias_tables(items, shape)
+    topics = np.zeros((shape.topics, 3))
+    topics[:, 0] = config.feedback.b_0 - config.feedback.b_topic * bait_level
+    if config.choice.v_0_by_mood:
+        topics[:, 1], topics[:, 2] = config.dynamics.mood_up, config.dynamics.mood_down
+    rank = np.arange(1, shape.agents * shape.slots + 1)
+    taste, rho, habits = _priors(config, catalogue, shape)
+    world = World(
+        params=_params(config, shape, items), items=items, q=np.ascontiguousarray(q, np.float32), allowed=_inventory(config, shape, items),
+        centres=centres.astype(np.float32), topics=topics, topic_start=topic_start, places=_places(activity),
+        prior_taste=taste, prior_rho=rho, prior_habits=habits, v_0=np.array(config.choice.v_0_by_mood or (config.choice.v_0,), np.float64),
+        log_theta=np.log(rank ** -config.choice.eta * (1 + config.choice.kappa * (rank == 1))),
+        scenes=_scenes(config), agents=_agents(config),
+    )  # fmt: skip
+    for array in world:
+        array.flags.writeable = False
+    return world
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+
+
+def _synthetic_items(config: WorldConfig, shape: Shape, centres: np.ndarray, bait_level: np.ndarray, rng: np.random.Generator):  # type: ignore[no-untyped-def]
+    c, m = config.items, shape.items
+    items = np.zeros(m, ITEM)
+    topic = rng.permutation(np.arange(m) % shape.topics)
+    noise = _unit(rng.standard_normal((m, shape.dims)))
+    q = _unit(np.sqrt(c.topic_weight) * centres[topic] + np.sqrt(1 - c.topic_weight) * noise)
+    quality = rng.standard_normal(m)
+    log_count = c.popularity_quality * quality + np.sqrt(1 - c.popularity_quality**2) * rng.standard_normal(m)
+    bait = rng.beta(c.bait_shape, c.bait_shape, m)
+    items["topic"] = topic
+    items["intercept"] = c.intercept_sd * rng.standard_normal(m)
+    items["quality"] = c.quality_sd * quality
+    items["bait"] = (1 - c.bait_topic_share) * bait + c.bait_topic_share * (bait_level[topic] + 1) / 2
+    topic_level = c.topic_price_log_sd * rng.standard_normal(shape.topics)
+    _set_prices(items, np.exp(topic_level[topic] + c.price_log_sd * rng.standard_normal(m)), shape)
+    items["length"] = np.exp(c.length_log_sd * rng.standard_normal(m) - c.length_log_sd**2 / 2)
+    items["popularity"] = c.popularity_mean * np.exp(c.popularity_log_sd * log_count - c.popularity_log_sd**2 / 2)
+    return items, q
+
+
+def _catalogue_items(catalogue: Catalogue, shape: Shape):  # type: ignore[no-untyped-def]
+    items = np.zeros(shape.items, ITEM)
+    items["topic"] = catalogue.item_topic
+    items["intercept"] = catalogue.item_intercept
+    items["length"] = 1.0
+    items["popularity"] = catalogue.item_popularity
+    _set_prices(items, catalogue.item_price.astype(np.float64), shape)
+    return items, catalogue.item_vectors
+
+
+def _set_prices(items: np.ndarray, price: np.ndarray, shape: Shape) -> None:
+    log_price = np.log(price)
+    count = np.bincount(items["topic"], minlength=shape.topics)
+    mean = np.bincount(items["topic"], weights=log_price, minlength=shape.topics) / np.maximum(count, 1)
+    items["price"] = price / price.mean()
+    items["x"] = log_price - mean[items["topic"]]
+
+
+def _alias(weights: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Alias tables of weights[starts[i]:starts[i + 1]] for every i, side by side: (probability, alias row)."""
+    from .kernels.rng import build_alias
+
+    weights = weights.astype(np.float64)
+    probability, alias = np.zeros(len(weights)), np.zeros(len(weights), np.int64)
+    scratch = np.empty_like(weights), np.empty_like(alias), np.empty_like(alias)
+    for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        build_alias(weights, start, stop, probability, alias, *scratch)
+    return probability, alias
+
+
+def _alias_tables(items: np.ndarray, shape: Shape) -> np.ndarray:
+    """Fill the two alias tables of historical popularity; return the rows where each topic starts."""
+    items["probability"], items["alias"] = _alias(items["popularity"], np.array([0, shape.items]))
+    by_topic = np.argsort(items["topic"], kind="stable")
+    start = np.searchsorted(items["topic"][by_topic], np.arange(shape.topics + 1))
+    items["topic_item"] = by_topic
+    items["topic_probability"], items["topic_alias"] = _alias(items["popularity"][by_topic], start)
+    return start.astype(np.int32)
+
+
+def _places(activity: np.ndarray) -> np.ndarray:
+    places = np.zeros(len(activity), PLACE)
+    places["probability"], places["alias"] = _alias(activity, np.array([0, len(activity)]))
+    return places
+
+
+def _priors(config: WorldConfig, catalogue: Catalogue | None, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if catalogue is None:
+        return np.zeros((0, shape.dims), np.float32), np.zeros(0, np.float32), np.zeros((0, shape.habits), HABIT)
+    habits = np.zeros((shape.users, shape.habits), HABIT)
+    habits["item"] = -1
+    kept = min(shape.habits, catalogue.habit_item.shape[1])
+    habits["item"][:, :kept] = catalogue.habit_item[:, :kept]
+    habits["count"][:, :kept] = np.where(catalogue.habit_item[:, :kept] >= 0, catalogue.habit_count[:, :kept], 0)
+    return catalogue.user_taste.astype(np.float32), catalogue.user_price_sensitivity.astype(np.float32), habits
+
+
+def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
+    roles = [config.roles[config.role_of(n)] for n in range(shape.agents)]
+    if not any(role.domains or role.items for role in roles):
+        return np.zeros((shape.agents, 0), np.bool_)
+    allowed = np.ones((shape.agents, shape.items), np.bool_)
+    for n, role in enumerate(roles):
+        if role.items and max(role.items) >= shape.items:
+            raise ValueError(f"role {role.name!r}: items holds {max(role.items)}, but the world has {shape.items} items")
+        if role.domains and max(role.domains) >= config.items.domains:
+            raise ValueError(f"role {role.name!r}: domains holds {max(role.domains)}, but the world has {config.items.domains} domains")
+        if role.domains:
+            allowed[n] &= np.isin(items["domain"], role.domains)
+        if role.items:
+            allowed[n] &= np.isin(np.arange(shape.items), role.items)
+        if not allowed[n].any():
+            raise ValueError(f"role {role.name!r} has an empty inventory: domains {role.domains} and items {role.items} have nothing in common")
+    return allowed
+
+
+def _scenes(config: WorldConfig) -> np.ndarray:
+    scenes = np.zeros(len(config.scenes), SCENE)
+    owners = [role.scene for role in config.roles]
+    for s, scene in enumerate(config.scenes):
+        scenes[s] = (scene.beta_context, scene.cart, owners.index(scene.name) if len(config.scenes) > 1 else -1)
+    return scenes
+
+
+def _agents(config: WorldConfig) -> np.ndarray:
+    agents = np.zeros(config.num_agents, AGENT)
+    shared = tuple(getattr(config.reward, event) for event in EVENTS)
+    for n in range(config.num_agents):
+        role = config.role_of(n)
+        agents[n] = (role, *(config.roles[role].rewards or shared))
+    return agents
+
+
+def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
+    params = np.zeros(1, PARAMS)
+    for group in GROUPS:
+        for f in fields(getattr(config, group)):
+            if f.name in (params[group].dtype.names or ()):
+                value = getattr(getattr(config, group), f.name)
+                params[group][f.name] = f.metadata["allowed"].index(value) if "allowed" in f.metadata else value
+    if config.items.life and not config.items.period:
+        params["items"]["period"] = config.items.life
+    p = params["shape"][0]
+    for name in Shape._fields:
+        p[name] = getattr(shape, name)
+    kinds = {f.name: f.metadata.get("allowed", ()) for f in fields(config)}
+    p["page"], p["action"] = kinds["page"].index(config.page), kinds["action"].index(config.action)
+    p["horizon"], p["world_seed"], p["full"] = config.horizon, config.world_seed, config.observability == "full"
+    p["windows"], p["moods"] = config.items.life > 0, len(config.choice.v_0_by_mood)
+    p["restricted"] = any(role.domains or role.items for role in config.roles)
+    d, t, n = shape.dims, shape.topics, shape.agents
+    p["taste"], p["profile"], p["satiation"], p["trust"], p["history"] = 0, d, 2 * d, 2 * d + t, 2 * d + t + n
+    p["width"] = 2 * d + t + n + shape.views * (d + t)
+    p["log_promotion"] = np.log1p(-config.items.promotion_depth)
+    p["mean_popularity"] = items["popularity"].mean()
+    features = candidate_features(config, shape)
+    p["features"] = len(features)
+    for name in FEATURES:
+        params["feature"][name] = features.index(name) if name in features else -1
+    where = slices(observation_fields(config, shape))
+    p["observation"] = max(s.stop for s in where.values())
+    for name in LAYOUT.names or ():
+        params["layout"][name] = where[name].start if name in where else -1
+    return params
+
+
+def allocate_state(world: World, num_envs: int) -> State:
+    """A state of zeros for B copies; episode stamps of 0 mark every row as untouched."""
+    p, b = world.params["shape"][0], num_envs
+    u, n = p["users"], p["agents"]
+    return State(
+        copies=np.zeros(b, COPY), users=np.zeros((b, u), USER), vectors=np.zeros((b, u, p["width"]), np.float32),
+        carts=np.zeros((b, u, p["cart"]), CART), habits=np.zeros((b, u, p["habits"]), HABIT),
+        seen=np.zeros((b, u, p["habits"], p["views"]), np.float32), messages=np.zeros((b, u, n if p["vocabulary"] else 0), np.int16),
+        items=np.zeros((b, p["items"]), STOCK), candidates=np.zeros((b, n, p["candidates"]), np.int32),
+        order=np.zeros((b, p["slots"], n), np.int32), inclusive=np.zeros((b, n)),
+    )  # fmt: skip
+
+
+def allocate_outputs(world: World, num_envs: int, mask_size: int) -> Outputs:
+    """Output buffers for B copies."""
+    p, b = world.params["shape"][0], num_envs
+    n, o = p["agents"], p["observation"]
+    return Outputs(
+        observations=np.zeros((b, n, o), np.float32), masks=np.ones((b, n, mask_size), np.int8),
+        final_observations=np.zeros((b, n, o), np.float32), final_masks=np.ones((b, n, mask_size), np.int8),
+        rewards=np.zeros((b, n), np.float32), own=np.zeros((b, n), np.float32), truncated=np.zeros(b, np.bool_),
+        visitor=np.full((b, n), -1, np.int64), next_visitor=np.full((b, n), -1, np.int64), active=np.zeros((b, n), np.bool_),
+        slots=np.zeros((b, n, p["slots"]), SLOT), later=np.zeros((b, p["cart"]), LATER),
+        shown=np.zeros((b, n, p["slots"]), np.int32), picks=np.zeros((b, p["slots"]), np.int32),
+        scores=np.zeros((b, max(p["candidates"], p["slots"]))), topic_mass=np.zeros((b, p["topics"])),
+    )  # fmt: skip
