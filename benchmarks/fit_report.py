@@ -55,13 +55,18 @@ def counts(rows: pd.DataFrame, households: np.ndarray, products: np.ndarray, hal
 
 def als(purchases: csr_matrix, dims: int) -> np.ndarray:
     """Raw scores [U, M] of the factorisation that `fit` starts from."""
-    model = AlternatingLeastSquares(factors=dims, alpha=1.0, regularization=1.0, iterations=15, num_threads=1, random_state=SEED, use_gpu=False)
+    model = AlternatingLeastSquares(
+        factors=dims, alpha=1.0, regularization=1.0, iterations=15, num_threads=1, random_state=SEED, use_gpu=False
+    )
     model.fit(purchases.log1p().astype(np.float32), show_progress=False)
     return model.user_factors @ model.item_factors.T
 
 
 def ranking_quality(score: np.ndarray, relevant: np.ndarray, allowed: np.ndarray) -> dict[str, np.ndarray]:
-    """Recall and NDCG at `CUTOFF` of each household (NaN without a relevant product), ranking only `allowed` products; all [U, M]."""
+    """Recall and NDCG at `CUTOFF` of each household [U], ranking only `allowed` products; NaN without a relevant one.
+
+    Arguments are [U, M]; relevance is binary.
+    """
     relevant = relevant & allowed
     top = np.argsort(-np.where(allowed, score, -np.inf), axis=1, kind="stable")[:, :CUTOFF]
     hit, number = np.take_along_axis(relevant, top, axis=1), relevant.sum(axis=1)
@@ -79,7 +84,7 @@ def interval(values: np.ndarray) -> dict[str, float]:
 
 
 def prediction(catalogue: Catalogue, training: pd.DataFrame, held_out: pd.DataFrame) -> dict[str, Any]:
-    """Every score's quality, and the fitted utility's paired difference to each, on all products and on those new to the household."""
+    """Quality of every score and the fitted utility's paired difference to it, on all and on newly bought products."""
     households, products = np.unique(training["household_id"]), np.unique(training["product_id"])
     purchases = counts(training, households, products)
     recent = counts(training, households, products, POPULARITY_HALF_LIFE)
@@ -111,8 +116,8 @@ def prediction(catalogue: Catalogue, training: pd.DataFrame, held_out: pd.DataFr
 
 def gini(values: np.ndarray) -> float:
     """0 = all equal, 1 = one has everything."""
-    ordered = np.sort(values)
-    return float(2 * (np.arange(1, len(ordered) + 1) @ ordered) / (len(ordered) * ordered.sum()) - (len(ordered) + 1) / len(ordered))
+    rank, ordered, n = np.arange(1, len(values) + 1), np.sort(values), len(values)
+    return float(2 * (rank @ ordered) / (n * ordered.sum()) - (n + 1) / n)
 
 
 def quantiles(values: Any) -> dict[str, float]:
@@ -120,11 +125,12 @@ def quantiles(values: Any) -> dict[str, float]:
 
 
 def statistics(user: np.ndarray, item: np.ndarray, day: np.ndarray, paid: np.ndarray, list_price: np.ndarray) -> dict[str, Any]:
-    """What a simulation should reproduce, from one entry per purchase: ids, day (float), price paid per unit; `list_price` [M] is by item id."""
+    """What a simulation should reproduce, from one entry per purchase: codes, day, price paid per unit; and `list_price` [M]."""
     visits = pd.DataFrame({"user": user, "day": np.floor(day)}).drop_duplicates().sort_values(["user", "day"])
     gap = visits.groupby("user")["day"].diff().dropna()
     pairs = pd.DataFrame({"user": user, "item": item, "day": day}).sort_values("day", kind="stable")
     second_half = pairs["day"] >= (pairs["day"].min() + pairs["day"].max()) / 2
+    repeat = pairs.duplicated(["user", "item"])[second_half]
     return {
         "purchases": len(item),
         "item popularity Gini": gini(np.bincount(item, minlength=len(list_price))),
@@ -133,25 +139,26 @@ def statistics(user: np.ndarray, item: np.ndarray, day: np.ndarray, paid: np.nda
         "price paid / mean list price": quantiles(paid / list_price.mean()),
         "price paid / own list price": quantiles(paid / list_price[item]),
         "days between purchase days": quantiles(gap),
-        "share of purchases bought before by the same user, second half": float(pairs.duplicated(["user", "item"])[second_half].mean()),
+        "share of purchases bought before by the same user, second half": float(repeat.mean()),
     }
 
 
 def data_statistics(catalogue: Catalogue, training: pd.DataFrame) -> dict[str, Any]:
     """`statistics` of the purchases that the catalogue was fitted to."""
+    when = training["transaction_timestamp"]
     return statistics(
-        np.unique(training["household_id"], return_inverse=True)[1],
-        np.unique(training["product_id"], return_inverse=True)[1],
-        ((training["transaction_timestamp"] - training["transaction_timestamp"].min().normalize()) / pd.Timedelta(days=1)).to_numpy(),
-        (training["sales_value"] / training["quantity"]).to_numpy(),
-        catalogue.item_price.astype(float),
+        user=np.unique(training["household_id"], return_inverse=True)[1],
+        item=np.unique(training["product_id"], return_inverse=True)[1],
+        day=((when - when.min().normalize()) / pd.Timedelta(days=1)).to_numpy(),
+        paid=(training["sales_value"] / training["quantity"]).to_numpy(),
+        list_price=catalogue.item_price.astype(float),
     )
 
 
 def processor() -> str:
     info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
-    return names[0] if names else platform.processor()
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
 def main() -> None:
@@ -175,7 +182,8 @@ def main() -> None:
     for subset, table in quality.items():
         print(f"{subset:38s} {'NDCG@20':>26s} {'recall@20':>26s}   fitted - this (NDCG)")
         for name, q in table.items():
-            cells = [f"{v['mean']:.4f} [{v['low']:.4f}, {v['high']:.4f}]" for v in (q["ndcg"], q["recall"], q["fitted minus this"]["ndcg"])]
+            numbers = (q["ndcg"], q["recall"], q["fitted minus this"]["ndcg"])
+            cells = [f"{v['mean']:.4f} [{v['low']:.4f}, {v['high']:.4f}]" for v in numbers]
             print(f"  {name:36s} {cells[0]:>26s} {cells[1]:>26s}   {cells[2]}")
     print(json.dumps(report["data"], indent=1))
     print(f"wrote {RESULTS}")

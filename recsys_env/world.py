@@ -166,6 +166,7 @@ class Outputs(NamedTuple):
     shown: np.ndarray  # [B, N, K] i4: what the actions ask for, before holes (scratch)
     picks: np.ndarray  # [B, K] i4: candidates picked so far (scratch)
     scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates or query results so far (scratch)
+    draws: np.ndarray  # [B, C] i4: first draws of the retrieval stage (scratch)
     topic_mass: np.ndarray  # [B, T] f8: cumulative topic weights of the visitor (scratch)
 
 
@@ -403,5 +404,6 @@ def allocate_outputs(world: World, num_envs: int, mask_size: int) -> Outputs:
         visitor=np.full((b, n), -1, np.int64), next_visitor=np.full((b, n), -1, np.int64), active=np.zeros((b, n), np.bool_),
         slots=np.zeros((b, n, p["slots"]), SLOT), later=np.zeros((b, p["cart"]), LATER),
         shown=np.zeros((b, n, p["slots"]), np.int32), picks=np.zeros((b, p["slots"]), np.int32),
-        scores=np.zeros((b, max(p["candidates"], p["slots"]))), topic_mass=np.zeros((b, p["topics"])),
+        scores=np.zeros((b, max(p["candidates"], p["slots"]))), draws=np.zeros((b, p["candidates"]), np.int32),
+        topic_mass=np.zeros((b, p["topics"])),
     )  # fmt: skip

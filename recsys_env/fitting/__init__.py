@@ -11,8 +11,10 @@ x_j = log(list price / geometric mean list price of the topic). Everything is de
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -28,6 +30,30 @@ PROMOTED = 0.01  # a price cut below 1 % is rounding, not a promotion
 LIKELIHOOD_CELLS = 8_000_000  # users x items in the likelihood of the weights; more users than that are sampled
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f'recsys_env.fitting needs {name.split(".")[0]}: pip install "recsys_env[fit]"') from error
+
+
+def _single_threaded(function: Callable[P, R]) -> Callable[P, R]:
+    """Sums in the same order every time, whatever the number of processors."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        _library("implicit.als")  # first: the limit holds for the BLAS libraries that are loaded by then
+        with _library("threadpoolctl").threadpool_limits(1, "blas"):
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+@_single_threaded
 def fit(
     purchases: pd.DataFrame,
     *,
@@ -67,12 +93,19 @@ def fit(
     Raises `ValueError` for a table that cannot be fitted (it names the column, the value and what is allowed) and
     `ImportError` without the `fit` extra. Sources: Hu, Koren & Volinsky 2008 (ALS); McFadden 1974 (logit).
     """
-    if habit_size < 1 or dims < 1:
-        raise ValueError(f"dims and habit_size must be at least 1, got dims = {dims}, habit_size = {habit_size}")
-    lines, items = _tidy(purchases, user, item, time, price, quantity, discount, topic, name)
+    for option, size in (("dims", dims), ("habit_size", habit_size)):
+        if size < 1:
+            raise ValueError(f"{option} = {size} must be at least 1")
+    days = {"habit_half_life": habit_half_life, "popularity_half_life": popularity_half_life, "weight_days": weight_days}
+    for option, value in days.items():
+        if not value > 0:
+            raise ValueError(f"{option} = {value} must be a positive number of days")
+    columns = {"user": user, "item": item, "time": time, "price": price, "topic": topic}
+    columns |= {k: v for k, v in (("quantity", quantity), ("discount", discount), ("name", name)) if v is not None}
+    lines, items = _tidy(purchases, columns)
     shape = (int(lines["user"].max()) + 1, len(items))
     if min(shape) <= dims:
-        raise ValueError(f"dims = {dims} needs more than {dims} users and items, the log has {shape[0]} and {shape[1]}; lower dims")
+        raise ValueError(f"dims = {dims} needs more than {dims} users and items, the log has {shape[0]} and {shape[1]}")
     topic_code, topic_name = _topics(items, topic)
 
     list_price = lines.groupby("item")["list"].median().to_numpy()
@@ -80,13 +113,22 @@ def fit(
     x = log_list - _mean_by(topic_code, log_list)[topic_code]
     beta_price = _price_weight(lines)
     rho = _price_sensitivity(lines, topic_code, beta_price)
-    price_term = -beta_price * (rho[:, None] - 1.0) * x  # [U, M]; the part common to all users is in the intercept
 
-    halves = (habit_size, habit_half_life, popularity_half_life)
-    scale, beta_taste, beta_repeat = _weights(lines, shape, dims, halves, weight_days, price_term)
+    # the weights: how the last days follow from what came before; the part of the price that all users share is in the intercept
+    now = float(lines["day"].max()) - weight_days
+    before, after = lines[lines["day"] < now], lines[lines["day"] >= now]
+    sample = _sample(before, after, shape, dims, weight_days)
+    taste, vectors = _vectors(before, shape, dims)
+    habit = habit_matrix(*_habits(_counts(before, shape, now, habit_half_life)[sample], habit_size), shape[1])
+    popularity = np.broadcast_to(_log_popularity(before, shape, now, popularity_half_life), habit.shape)
+    scale, beta_taste, beta_repeat = _logit(
+        features=np.stack([popularity, taste[sample] @ vectors.T, np.log1p(habit)]),
+        offset=-beta_price * (rho[sample, None] - 1.0) * x,
+        bought=_counts(after, shape, 0.0, np.inf)[sample].toarray(),
+    )
 
     end = float(lines["day"].max())
-    popularity = np.bincount(lines["item"], minlength=shape[1])
+    purchased = np.bincount(lines["item"])
     alpha = scale * _log_popularity(lines, shape, end, popularity_half_life) + beta_price * x
     taste, vectors = _vectors(lines, shape, dims)
     habit_item, habit_count = _habits(_counts(lines, shape, end, habit_half_life), habit_size)
@@ -100,9 +142,9 @@ def fit(
     return Catalogue(
         item_vectors=vectors,
         item_topic=topic_code.astype(np.int32),
-        item_intercept=(alpha - np.average(alpha, weights=popularity)).astype(np.float32),
+        item_intercept=(alpha - np.average(alpha, weights=purchased)).astype(np.float32),
         item_price=list_price.astype(np.float32),
-        item_popularity=popularity.astype(np.float32),
+        item_popularity=purchased.astype(np.float32),
         user_taste=taste,
         user_price_sensitivity=rho.astype(np.float32),
         user_activity=(lines.groupby("user")["date"].nunique().to_numpy() / span).astype(np.float32),
@@ -118,64 +160,59 @@ def fit(
 # ---------------------------------------------------------------------------------------------- the table
 
 
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f'recsys_env.fitting needs {name.split(".")[0]}: pip install "recsys_env[fit]"') from error
-
-
-def _tidy(
-    table: pd.DataFrame, user: str, item: str, time: str, price: str, quantity: str | None, discount: str | None, topic: str, name: str | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _tidy(table: pd.DataFrame, columns: dict[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Lines (user and item as codes in order of id, day, date, paid and list price per unit) and items (topic, name)."""
     pd = _library("pandas")
-    for column in (user, item, time, price, quantity, discount, topic, name):
-        if column is not None and column not in table.columns:
+    for column in columns.values():
+        if column not in table.columns:
             close = difflib.get_close_matches(column, [str(c) for c in table.columns], n=1, cutoff=0.4)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise ValueError(f"purchases has no column {column!r}{hint}; it has {list(table.columns)}")
     if len(table) == 0:
         raise ValueError("purchases is empty: it needs one row per purchase")
-    for column in (user, item, topic):
-        if table[column].isna().any():
-            raise ValueError(f"column {column!r} has {int(table[column].isna().sum())} missing values; drop or fill those rows")
-    when = _times(pd, table[time], time)
-    units = 1.0 if quantity is None else _numbers(table[quantity], quantity, positive=True)
-    paid = _numbers(table[price], price, positive=True)
-    off = 0.0 if discount is None else _numbers(table[discount], discount, positive=False)
-    day = (when - when.min()) / pd.Timedelta(days=1)
+    data = {role: table[column].reset_index(drop=True) for role, column in columns.items()}
+    for role in ("user", "item", "topic"):
+        if missing := int(data[role].isna().sum()):
+            raise ValueError(f"column {columns[role]!r} has {missing} missing values; drop or fill those rows")
+    when = _times(pd, data["time"])
+    paid = _numbers(data["price"], positive=True)
+    units = _numbers(data["quantity"], positive=True) if "quantity" in data else 1.0
+    off = _numbers(data["discount"], positive=False) if "discount" in data else 0.0
     lines = pd.DataFrame(
         {
-            "user": pd.factorize(table[user], sort=True)[0],
-            "item": pd.factorize(table[item], sort=True)[0],
-            "day": day.to_numpy(),
+            "user": pd.factorize(data["user"], sort=True)[0],
+            "item": pd.factorize(data["item"], sort=True)[0],
+            "day": ((when - when.min()) / pd.Timedelta(days=1)).to_numpy(),
             "date": when.dt.normalize().to_numpy(),
             "paid": paid / units,
             "list": (paid + off) / units,
         }
     )
-    labels = {"topic": table[topic].to_numpy(), "name": table[item if name is None else name].astype(str).to_numpy()}
-    return lines, pd.DataFrame({"item": lines["item"], **labels}).groupby("item").first()
+    labels = pd.DataFrame({"item": lines["item"], "topic": data["topic"], "name": data.get("name", data["item"]).astype(str)})
+    return lines, labels.groupby("item").first()
 
 
-def _numbers(values: pd.Series, column: str, positive: bool) -> np.ndarray:
+def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
+    column = values.name
     allowed = "finite and > 0" if positive else "finite and >= 0"
     if values.dtype.kind not in "iuf":
         raise ValueError(f"column {column!r} must be numeric ({allowed}), it holds {values.iloc[0]!r} ({values.dtype})")
     numbers = values.to_numpy(dtype=float)
     bad = ~np.isfinite(numbers) | ((numbers <= 0) if positive else (numbers < 0))
     if bad.any():
-        raise ValueError(f"column {column!r} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds {numbers[bad][0]}")
+        first = numbers[bad][0]
+        raise ValueError(f"column {column!r} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds {first}")
     return numbers
 
 
-def _times(pd: Any, values: pd.Series, column: str) -> pd.Series:
+def _times(pd: Any, values: pd.Series) -> pd.Series:
+    column = values.name
     if values.dtype.kind in "iufb":  # pandas would read them as nanoseconds since 1970
-        raise ValueError(f"column {column!r} holds numbers such as {values.iloc[0]!r}; convert them: pandas.to_datetime(..., unit='s')")
+        raise ValueError(f"column {column!r} holds numbers ({values.iloc[0]}); convert them: pandas.to_datetime(..., unit='s')")
     when = pd.to_datetime(values, errors="coerce")
-    if when.isna().any():
-        raise ValueError(f"column {column!r} must hold times; {int(when.isna().sum())} rows do not, the first holds {values[when.isna()].iloc[0]!r}")
+    bad = values[when.isna()]
+    if len(bad):
+        raise ValueError(f"column {column!r} must hold times; {len(bad)} rows do not, the first holds {bad.iloc[0]!r}")
     return when
 
 
@@ -183,7 +220,8 @@ def _topics(items: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
     names, codes = np.unique(items["topic"].to_numpy().astype(str), return_inverse=True)
     if len(names) > MAX_TOPICS or len(names) > len(items) / 2:
         raise ValueError(
-            f"column {column!r} gives {len(names)} topics for {len(items)} items; use a coarser category: at most {MAX_TOPICS}, and 2 items a topic"
+            f"column {column!r} gives {len(names)} topics for {len(items)} items; "
+            f"use a coarser category: at most {MAX_TOPICS} topics, of 2 items or more on average"
         )
     return codes, names
 
@@ -203,8 +241,8 @@ def _price_weight(lines: pd.DataFrame) -> float:
     Regression of log purchases on log price paid with item and week effects, item-weeks weighted by purchases (which makes
     it close to a Poisson regression). Observational: shops choose when to promote.
     """
-    cells = lines.assign(week=lines["day"] // 7, price=np.log(lines["paid"])).groupby(["item", "week"])["price"].agg(["size", "mean"])
-    cells = cells.reset_index()
+    priced = lines.assign(week=lines["day"] // 7, price=np.log(lines["paid"]))
+    cells = priced.groupby(["item", "week"])["price"].agg(["size", "mean"]).reset_index()
     weight, item, week = cells["size"].to_numpy(float), cells["item"].to_numpy(), cells["week"].to_numpy(int)
     price, count = cells["mean"].to_numpy(), np.log(weight)
     for _ in range(20):  # alternating projections: both effects out
@@ -240,7 +278,8 @@ def _promotions(lines: pd.DataFrame) -> dict[str, float]:
     """
     cut = (1 - lines["paid"] / lines["list"]).groupby([lines["item"], lines["day"] // 7]).median()
     promoted = cut > PROMOTED
-    return {"promotion_probability": float(promoted.mean()), "promotion_depth": float(cut[promoted].mean()) if promoted.any() else 0.0}
+    depth = cut[promoted].mean() if promoted.any() else 0.0
+    return {"promotion_probability": float(promoted.mean()), "promotion_depth": float(depth)}
 
 
 # ---------------------------------------------------------------------------------------------- taste and habit
@@ -261,16 +300,16 @@ def _vectors(lines: pd.DataFrame, shape: tuple[int, int], dims: int) -> tuple[np
     """Tastes [U, D] and item vectors [M, D]: directions of the ALS factors of log(1 + purchases)."""
     counts = _counts(lines, shape, 0.0, np.inf)
     confidence = counts.log1p().astype(np.float32)
-    with _library("threadpoolctl").threadpool_limits(1, "blas"):  # the same sums in the same order, every time
-        model = _library("implicit.als").AlternatingLeastSquares(
-            factors=dims, alpha=1.0, regularization=1.0, iterations=15, num_threads=1, random_state=SEED, use_gpu=False
-        )
-        model.fit(confidence, show_progress=False)
-    return tuple(_directions(f, np.asarray(counts.sum(axis=axis)).ravel()) for f, axis in ((model.user_factors, 1), (model.item_factors, 0)))  # type: ignore[return-value]
+    model = _library("implicit.als").AlternatingLeastSquares(
+        factors=dims, alpha=1.0, regularization=1.0, iterations=15, num_threads=1, random_state=SEED, use_gpu=False
+    )
+    model.fit(confidence, show_progress=False)
+    by_user, by_item = (np.asarray(counts.sum(axis=axis)).ravel() for axis in (1, 0))
+    return _directions(model.user_factors, by_user), _directions(model.item_factors, by_item)
 
 
 def _directions(factors: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Unit vectors around their weighted mean: raw factors all point the same way (popularity), so that cosines would not differ."""
+    """Unit vectors around their weighted mean: raw factors all point the same way (popularity), their cosines hardly differ."""
     factors = factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-12)
     factors = factors - np.average(factors, axis=0, weights=weight)
     norm = np.linalg.norm(factors, axis=1, keepdims=True)
@@ -299,28 +338,18 @@ def habit_matrix(item: np.ndarray, count: np.ndarray, items: int) -> np.ndarray:
 # ---------------------------------------------------------------------------------------------- weights
 
 
-def _weights(
-    lines: pd.DataFrame, shape: tuple[int, int], dims: int, halves: tuple[int, float, float], weight_days: float, price_term: np.ndarray
-) -> tuple[float, float, float]:
-    """Weights of log popularity, taste and habit, by maximum likelihood on the last `weight_days` days given what came before."""
-    habit_size, habit_half_life, popularity_half_life = halves
-    now = float(lines["day"].max()) - weight_days
-    before, after = lines[lines["day"] < now], lines[lines["day"] >= now]
+def _sample(before: pd.DataFrame, after: pd.DataFrame, shape: tuple[int, int], dims: int, weight_days: float) -> np.ndarray:
+    """Users who bought in both parts of the log: all, or as many as the likelihood may hold."""
     known = np.intersect1d(before["user"], after["user"])
     if len(known) == 0 or before["item"].nunique() <= dims:
         raise ValueError(
-            f"the log spans {lines['day'].max():.1f} days with too few purchases before the last weight_days = {weight_days:g}; "
+            f"the log spans {after['day'].max():.1f} days with too few purchases before the last weight_days = {weight_days:g}; "
             "use a longer log or fewer weight_days"
         )
-    sample = np.random.default_rng(SEED).permutation(known)[: max(1, LIKELIHOOD_CELLS // shape[1])]
-    taste, vectors = _vectors(before, shape, dims)
-    habit = habit_matrix(*_habits(_counts(before, shape, now, habit_half_life)[sample], habit_size), shape[1])
-    popularity = np.broadcast_to(_log_popularity(before, shape, now, popularity_half_life), habit.shape)
-    bought = _counts(after, shape, 0.0, np.inf)[sample].toarray()
-    return _logit(np.stack([popularity, taste[sample] @ vectors.T, np.log1p(habit)]), bought, price_term[sample])
+    return np.random.default_rng(SEED).permutation(known)[: max(1, LIKELIHOOD_CELLS // shape[1])]
 
 
-def _logit(features: np.ndarray, bought: np.ndarray, offset: np.ndarray) -> tuple[float, float, float]:
+def _logit(features: np.ndarray, offset: np.ndarray, bought: np.ndarray) -> tuple[float, ...]:
     """Weights w that maximise the multinomial likelihood of purchases [S, M] under v = offset + sum_f w_f features[f, S, M]."""
     total, n = bought.sum(axis=1, keepdims=True), bought.sum()
     ridge = 1e-4  # keeps the weights finite when a small log is perfectly predictable
@@ -334,4 +363,5 @@ def _logit(features: np.ndarray, bought: np.ndarray, offset: np.ndarray) -> tupl
         value = (total * np.log(mass)).sum() - (bought * v).sum()
         return value / n + ridge * w @ w, np.tensordot(features, miss, 2) / n + 2 * ridge * w
 
-    return tuple(float(w) for w in _library("scipy.optimize").minimize(loss, np.ones(len(features)), jac=True, method="L-BFGS-B").x)  # type: ignore[return-value]
+    best = _library("scipy.optimize").minimize(loss, np.ones(len(features)), jac=True, method="L-BFGS-B")
+    return tuple(float(w) for w in best.x)

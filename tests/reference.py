@@ -1,0 +1,1059 @@
+"""The slow, obvious version of everything that one tick of one copy does: the rules of the game as plain Python.
+
+Written from section 4 of the design, not from the kernels: objects, dicts, lists and float64. It shares with the package only
+the config, the read-only arrays of `World` (items, centres, alias tables) and the list of observation fields.
+
+    game = Game(config, world)
+    copy, report = game.reset(seed, population, episode)
+    report = game.step(copy, actions)          # changes copy
+    copy = game.read(state, b)                 # what the kernels' arrays say about copy b
+    compare_copies(game, copy, other); compare_report(report, outputs, b)
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from recsys_env.config import EVENTS, WorldConfig
+from recsys_env.kernels import rng as events
+from recsys_env.spaces import candidate_features, observation_fields
+from recsys_env.world import CART_SIZE, Outputs, State, World, shape_of
+
+# ------------------------------------------------------------------------------------------------ random numbers
+
+MASK = 2**64 - 1
+GOLDEN = 0x9E3779B97F4A7C15  # SplitMix64
+PROMOTION = int.from_bytes(b"promotio", "big")
+PERSON = int.from_bytes(b"person\0\0", "big")
+TRIES = 4  # draws for one candidate before the exhaustive search
+
+
+def mix64(z: int) -> int:
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return z ^ (z >> 31)
+
+
+def splitmix64(key: int, position: int) -> int:
+    """Output number `position` = 0, 1, ... of the stream that starts at `key`."""
+    return mix64((key + GOLDEN * (position + 1)) & MASK)
+
+
+def child(key: int, *path: int) -> int:
+    """The key of a sub-stream, reached by one number after the other, each from -1 on."""
+    for index in path:
+        key = splitmix64(key, index + 1)
+    return key
+
+
+class Draws:
+    """The random numbers of one key; remembers how close a draw or a comparison came to turning out differently."""
+
+    def __init__(self, key: int) -> None:
+        self.key, self.boundary = key, math.inf
+
+    def uniform(self, event: int, index: int = 0) -> float:
+        return (splitmix64(self.key, (event << 32) | index) >> 11) / 2**53
+
+    def integer(self, event: int, index: int, n: int) -> int:
+        return int(self.uniform(event, index) * n)
+
+    def normal(self, event: int, index: int) -> float:
+        radius = math.sqrt(-2 * math.log(1 - self.uniform(event, 2 * index)))
+        return radius * math.cos(2 * math.pi * self.uniform(event, 2 * index + 1))
+
+    def logistic(self, event: int) -> float:
+        u = min(max(self.uniform(event), 1e-16), 1 - 1e-16)
+        return math.log(u / (1 - u))
+
+    def less(self, a: float, b: float, scale: float = 1.0) -> bool:
+        """a < b; exact ties (the same number computed twice) are no near misses."""
+        if a != b:
+            self.boundary = min(self.boundary, abs(a - b) / scale)
+        return a < b
+
+    def happens(self, probability: float, event: int, index: int = 0) -> bool:
+        return self.less(self.uniform(event, index), probability)
+
+    def choose(self, weights: list[float], event: int, index: int = 0) -> int:
+        """An option by weight, the options laid side by side on [0, 1)."""
+        u, total, reached, chosen = self.uniform(event, index), sum(weights), 0.0, None
+        for i, weight in enumerate(weights):
+            reached += weight / total
+            if weight > 0 and reached < 1 - 1e-12:
+                self.boundary = min(self.boundary, abs(u - reached))
+            if chosen is None and u < reached:
+                chosen = i
+        return chosen if chosen is not None else max(i for i, weight in enumerate(weights) if weight > 0)
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x > 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def softplus(x: float) -> float:
+    return max(x, 0) + math.log1p(math.exp(-abs(x)))
+
+
+def squash(x: Any) -> Any:
+    """Smooth and odd, onto (-1, 1)."""
+    return x / (1 + abs(x))
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    return x / max(float(np.linalg.norm(x)), 1e-12)
+
+
+def one_hot(i: int | None, size: int) -> np.ndarray:
+    """All zeros for None."""
+    return np.array([float(i == k) for k in range(size)])
+
+
+# ------------------------------------------------------------------------------------------------ what changes
+
+
+@dataclass
+class CartItem:
+    item: int
+    agent: int
+    experience: float
+    rated: bool
+
+
+@dataclass
+class Habit:
+    item: int
+    window: int
+    count: float
+    seen: list[float]  # by view: the part that an agent (or, with a shared history, everyone) knows of
+
+
+@dataclass
+class Person:
+    """Whoever lives at a place now."""
+
+    incarnation: int
+    group: int
+    rho: float
+    rating_bias: float
+    taste: np.ndarray
+    noise: np.ndarray  # the profile that agents see is the taste plus this
+    z: float
+    trust: np.ndarray
+    satiation: np.ndarray
+    wallet: float  # as of wallet_tick
+    wallet_tick: int
+    clicked_mean: np.ndarray  # [view, D]
+    topic_counts: np.ndarray  # [view, T]
+    habits: list[Habit | None]
+    messages: list[int | None]  # by agent: what it said at the last page
+    mood: int = 0
+    sessions: int = 0
+    last_visit: int | None = None
+    last_page: int | None = None
+    cart: list[CartItem] = field(default_factory=list)
+
+    @property
+    def profile(self) -> np.ndarray:
+        return self.taste + self.noise
+
+
+@dataclass
+class Copy:
+    """One copy of the game. Items and people that nobody touched in this episode are not in the dicts."""
+
+    seed: int
+    population: int
+    episode: int
+    tick: int = -1
+    visitor: int | None = None
+    intent: int | None = None
+    scene: int = 0
+    anchor: int | None = None
+    opened: int | None = None
+    session_page: int = 0
+    people: dict[int, Person] = field(default_factory=dict)
+    popularity: dict[int, tuple[int, float, int]] = field(default_factory=dict)  # item: window, count, as of tick
+    stock: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # item: window, restock period, units
+    candidates: list[list[int]] = field(default_factory=list)  # by agent
+    order: list[list[int]] = field(default_factory=list)  # shared pages: the agents of each round
+    inclusive: dict[int, float] = field(default_factory=dict)  # agents that were shown at the last page
+
+
+@dataclass
+class Slot:
+    item: int | None
+    rank: int  # 1 is the best
+    utility: float = 0.0
+    weight: float = 0.0
+    dwell: float = 0.0
+    rating: int = 0
+    clicked: bool = False
+    cart: bool = False
+    bought: bool = False
+    liked: bool = False
+
+
+@dataclass
+class Later:
+    """An old cart item bought at this page."""
+
+    item: int
+    agent: int
+    price: float
+    rating: int
+
+
+@dataclass
+class Report:
+    """What one step tells the agents."""
+
+    own: np.ndarray
+    visitor: list[int]
+    page: dict[int, list[Slot]] = field(default_factory=dict)  # by active agent
+    later: list[Later] = field(default_factory=list)
+    rewards: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    truncated: bool = False
+    observations: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    masks: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    final_observations: np.ndarray | None = None
+    final_masks: np.ndarray | None = None
+    next_visitor: list[int] = field(default_factory=list)
+    active: list[int] = field(default_factory=list)
+    boundary: float = math.inf  # smallest distance of a draw to another outcome
+    events: Counter[str] = field(default_factory=Counter)  # what happened, for tests of their own coverage
+
+
+class Game:
+    """The rules, for one world."""
+
+    def __init__(self, config: WorldConfig, world: World) -> None:
+        self.config, self.world = config, world
+        sizes = world.params["shape"][0]
+        self.shape = shape_of(config, None)._replace(**{name: int(sizes[name]) for name in ("users", "items", "dims", "topics")})
+        self.agents = range(config.num_agents)
+        self.items = [SimpleNamespace(**{name: row[name].item() for name in world.items.dtype.names}) for row in world.items]
+        self.q = world.q.astype(np.float64)
+        self.centres = world.centres.astype(np.float64)
+        self.roles = [config.roles[config.role_of(n)] for n in self.agents]
+        self.mean_popularity = sum(item.popularity for item in self.items) / len(self.items)
+        self.draws = Draws(0)
+        self.events: Counter[str] = Counter()
+
+    # -------------------------------------------------------------------------------------------- items
+
+    def window(self, j: int, tick: int) -> int:
+        """Which incarnation of item j this is."""
+        c = self.config.items
+        return (tick + self.items[j].offset) // (c.period or c.life) if c.life else 0
+
+    def age(self, j: int, tick: int) -> int:
+        c = self.config.items
+        return (tick + self.items[j].offset) % (c.period or c.life)
+
+    def available(self, j: int, tick: int) -> bool:
+        return self.config.items.life == 0 or self.age(j, tick) < self.config.items.life
+
+    def freshness(self, j: int, tick: int) -> float:
+        return math.exp(-self.age(j, tick) / self.config.choice.tau_fresh) if self.config.items.life else 0.0
+
+    def in_inventory(self, n: int, j: int) -> bool:
+        role = self.roles[n]
+        return (not role.items or j in role.items) and (not role.domains or self.items[j].domain in role.domains)
+
+    def promoted(self, j: int, tick: int) -> bool:
+        c = self.config
+        key = child(c.world_seed ^ PROMOTION, j, tick // c.items.promotion_period)
+        return Draws(key).uniform(0) < c.items.promotion_probability
+
+    def log_price(self, j: int, tick: int) -> float:
+        """x_j."""
+        return self.items[j].x + (math.log(1 - self.config.items.promotion_depth) if self.promoted(j, tick) else 0.0)
+
+    def price(self, j: int, tick: int) -> float:
+        """In mean list prices."""
+        return self.items[j].price * (1 - self.config.items.promotion_depth if self.promoted(j, tick) else 1.0)
+
+    def popularity(self, copy: Copy, j: int) -> float:
+        """Historical count plus clicks, halved every half-life; an item that opened within the episode started from nothing."""
+        window, count, since = copy.popularity.get(j, (0, self.items[j].popularity, 0))
+        if window != self.window(j, copy.tick):
+            return 0.0
+        return count * 0.5 ** ((copy.tick - since) / self.config.items.popularity_half_life)
+
+    def stock(self, copy: Copy, j: int) -> float:
+        c = self.config.items
+        if c.stock_init == 0:
+            return math.inf
+        window, period, units = copy.stock.get(j, (-1, -1, 0))
+        return units if (window, period) == (self.window(j, copy.tick), copy.tick // c.restock_period) else c.stock_init
+
+    def can_stand(self, copy: Copy, n: int, j: int) -> bool:
+        """Whether agent n can show item j now."""
+        return self.in_inventory(n, j) and self.available(j, copy.tick) and self.stock(copy, j) > 0
+
+    # -------------------------------------------------------------------------------------------- people
+
+    def new_person(self, copy: Copy, u: int, incarnation: int) -> Person:
+        """The initial values of a person, a function of (population or world seed, episode if fresh, place, incarnation)."""
+        c, shape, world = self.config.users, self.shape, self.world
+        fresh = c.population == "fresh"
+        base = child(copy.population ^ PERSON, copy.episode) if fresh else child(self.config.world_seed ^ PERSON, -1)
+        draws = Draws(child(base, u, incarnation))
+        group = draws.integer(events.PERSON_TOPIC, 0, c.groups)
+        row = None
+        if len(world.prior_rho):
+            row = u if incarnation == 0 and not fresh else draws.integer(events.PERSON_ROW, 0, len(world.prior_rho))
+            rho, taste = float(world.prior_rho[row]), world.prior_taste[row].astype(np.float64)
+        else:
+            sd = c.price_sensitivity_log_sd
+            rho = math.exp(sd * draws.normal(events.PERSON_PRICE, 0) - sd**2 / 2)
+            own = [t for t in range(shape.topics) if t % c.groups == group] or list(range(shape.topics))
+            mix = np.zeros(shape.dims)
+            for i in range(c.topics):  # uniform Dirichlet weights are normalised exponentials
+                pool = own if i == 0 else list(range(shape.topics))
+                topic = pool[draws.integer(events.PERSON_TOPIC, i + 1, len(pool))]
+                mix += -math.log(1 - draws.uniform(events.PERSON_WEIGHT, i)) * self.centres[topic]
+            taste = unit(mix)
+        sd = self.config.observation.profile_noise / math.sqrt(shape.dims)
+        habits: list[Habit | None] = [None] * shape.habits
+        if row is not None and incarnation == 0:
+            for h, prior in enumerate(world.prior_habits[row]):
+                if prior["item"] >= 0:
+                    habits[h] = Habit(int(prior["item"]), 0, float(prior["count"]), [float(prior["count"])] * shape.views)
+        return Person(
+            incarnation=incarnation, group=group, rho=rho, rating_bias=c.rating_bias_sd * draws.normal(events.PERSON_BIAS, 0),
+            taste=taste, noise=np.array([sd * draws.normal(events.PERSON_NOISE, d) for d in range(shape.dims)]),
+            z=1.0 if self.config.choice.v_0_by_mood else c.z_init, trust=np.full(shape.agents, c.trust_init),
+            satiation=np.zeros(shape.topics), wallet=c.wallet_init, wallet_tick=copy.tick,
+            clicked_mean=np.zeros((shape.views, shape.dims)), topic_counts=np.zeros((shape.views, shape.topics)),
+            habits=habits, messages=[None] * shape.agents,
+        )  # fmt: skip
+
+    def person(self, copy: Copy, u: int) -> Person:
+        if u not in copy.people:
+            copy.people[u] = self.new_person(copy, u, 0)
+        return copy.people[u]
+
+    def visitor_id(self, copy: Copy) -> int:
+        """Equal only for the same person."""
+        assert copy.visitor is not None
+        episode = copy.episode if self.config.users.population == "fresh" else 0
+        return (episode * self.shape.users + copy.visitor) * 2**20 + self.person(copy, copy.visitor).incarnation
+
+    def wallet(self, copy: Copy, person: Person) -> float:
+        c = self.config.users
+        if c.wallet_init == 0:
+            return math.inf
+        return min(c.wallet_init, person.wallet + c.wallet_refill * (copy.tick - person.wallet_tick))
+
+    def can_pay(self, copy: Copy, person: Person, j: int) -> bool:
+        return not self.draws.less(self.wallet(copy, person), self.price(j, copy.tick))
+
+    def habit_of(self, copy: Copy, person: Person, j: int) -> Habit | None:
+        """The entry of item j's present incarnation."""
+        return next((h for h in person.habits if h and h.item == j and h.window == self.window(j, copy.tick)), None)
+
+    def view(self, n: int) -> int:
+        """Whose history agent n reads."""
+        return 0 if self.config.observation.share else n
+
+    # -------------------------------------------------------------------------------------------- 3. page
+
+    def active(self, copy: Copy) -> list[int]:
+        """The agents whose slots are on the page about to be shown."""
+        if copy.visitor is None:
+            return []
+        if self.config.page == "rival":
+            return [n for n in self.agents if n == copy.opened]
+        if len(self.config.scenes) > 1:
+            return [n for n in self.agents if self.roles[n].scene == self.config.scenes[copy.scene].name]
+        return list(self.agents)
+
+    def read_action(self, copy: Copy, n: int, action: np.ndarray) -> tuple[list[int | None], int | None]:
+        """What an action asks for in each slot (None = nothing), and the message."""
+        c, slots, words = self.config, self.config.slots, self.config.messages
+        if c.action == "query":
+            said = [float(x) for x in action[self.shape.dims :]]
+            return self.nearest(copy, n, action[: self.shape.dims]), said.index(max(said)) if words else None
+        if slots == 1 and words:
+            named, message = [int(action[0]) // words], int(action[0]) % words
+        else:
+            named, message = [int(a) for a in action[:slots]], int(action[slots]) if words else None
+        return list(named) if c.action == "items" else self.picked(copy.candidates[n], named), message
+
+    def picked(self, candidates: list[int], named: list[int]) -> list[int | None]:
+        """Candidates by position; a repeated pick takes the next unused one cyclically; a pick beyond the last leaves a hole."""
+        wanted: list[int | None] = []
+        for c in named:
+            ring = candidates[c:] + candidates[:c] if c < len(candidates) else []
+            wanted.append(next((j for j in ring if j not in wanted), None))
+        return wanted
+
+    def nearest(self, copy: Copy, n: int, query: np.ndarray) -> list[int | None]:
+        """The K items with the largest inner product with the query, of those that agent n can show."""
+        scores = {j: float(query @ self.q[j]) for j in range(self.shape.items) if self.can_stand(copy, n, j)}
+        ranked = self.sorted(scores)
+        return (ranked + [None] * self.config.slots)[: self.config.slots]  # type: ignore[operator]
+
+    def sorted(self, scores: dict[int, float]) -> list[int]:
+        """Items by score, best first, in the given order where equal."""
+        ranked = sorted(scores, key=lambda j: -scores[j])
+        for better, worse in zip(ranked, ranked[1:], strict=False):
+            self.draws.less(scores[worse], scores[better])
+        return ranked
+
+    def fill_page(self, copy: Copy, wanted: dict[int, list[int | None]]) -> dict[int, list[Slot]]:
+        """Ranks and holes: slots are filled from the best rank on."""
+        active, shared = self.active(copy), self.config.page == "shared"
+        page: dict[int, list[Slot]] = {n: [] for n in active}
+        for k in range(self.config.slots):
+            for place, n in enumerate(copy.order[k] if shared else active):
+                rank = k * len(active) + place + 1 if shared else k + 1
+                taken = {slot.item for m in (active if shared else [n]) for slot in page[m]}
+                j = wanted[n][k]
+                stands = j is not None and j not in taken and self.can_stand(copy, n, j)
+                page[n].append(Slot(j if stands else None, rank))
+        return page
+
+    # -------------------------------------------------------------------------------------------- 4. utility, 5. click
+
+    def utility(self, copy: Copy, person: Person, j: int) -> float:
+        c, item = self.config.choice, self.items[j]
+        habit = self.habit_of(copy, person, j)
+        v = item.intercept + c.beta_taste * float(person.taste @ self.q[j]) + c.beta_quality * item.quality + c.beta_bait * item.bait
+        v -= c.beta_price * person.rho * self.log_price(j, copy.tick)
+        v += c.beta_fresh * self.freshness(j, copy.tick)
+        v += c.beta_pop * math.log1p(self.popularity(copy, j))
+        v += c.beta_intent * (item.topic == copy.intent)
+        if copy.anchor is not None:
+            v += self.config.scenes[copy.scene].beta_context * float(self.q[copy.anchor] @ self.q[j])
+        v -= c.beta_satiation * person.satiation[item.topic]
+        return v + c.beta_repeat * math.log1p(habit.count if habit else 0.0)
+
+    def click(self, copy: Copy, person: Person, page: dict[int, list[Slot]]) -> tuple[int, Slot] | None:
+        """Nested logit over the agents, trust in each nest, position as odds."""
+        c = self.config.choice
+        copy.inclusive = {}
+        for n, slots in page.items():
+            standing = [slot for slot in slots if slot.item is not None]
+            log_weights = []
+            for slot in standing:
+                slot.utility = self.utility(copy, person, slot.item)
+                theta = slot.rank**-c.eta * (1 + c.kappa * (slot.rank == 1))
+                log_weights.append(math.log(theta) + slot.utility / c.dissimilarity)
+            if standing:
+                best = max(log_weights)
+                for slot, log_weight in zip(standing, log_weights, strict=True):
+                    slot.weight = math.exp(log_weight - best)
+                log_total = best + math.log(sum(slot.weight for slot in standing))
+                trust = 0.0 if self.config.page == "rival" else c.beta_trust * person.trust[n]
+                copy.inclusive[n] = c.dissimilarity * log_total + trust
+        v_0 = c.v_0_by_mood[person.mood] if c.v_0_by_mood else c.v_0
+        best = max([v_0, *copy.inclusive.values()])
+        outcomes: list[tuple[int, Slot] | None] = [None]
+        weights = [math.exp(v_0 - best)]
+        for n, inclusive in copy.inclusive.items():
+            total = sum(slot.weight for slot in page[n])
+            for slot in page[n]:
+                if slot.item is not None:
+                    outcomes.append((n, slot))
+                    weights.append(math.exp(inclusive - best) * slot.weight / total)
+        return outcomes[self.draws.choose(weights, events.CLICK)]
+
+    # -------------------------------------------------------------------------------------------- 6. consumption
+
+    def weights_of(self, n: int) -> dict[str, float]:
+        """Reward weights of agent n."""
+        return dict(zip(EVENTS, self.roles[n].rewards or [getattr(self.config.reward, event) for event in EVENTS], strict=True))
+
+    def experience(self, copy: Copy, person: Person, j: int) -> float:
+        f, item = self.config.feedback, self.items[j]
+        e = f.e_0 + f.a_taste * float(person.taste @ self.q[j]) + f.a_quality * item.quality - f.a_bait * item.bait
+        e -= f.a_satiation * person.satiation[item.topic] + f.a_price * person.rho * self.log_price(j, copy.tick)
+        return e + f.noise_scale * self.draws.logistic(events.NOISE)
+
+    def carts(self, copy: Copy, person: Person, j: int) -> bool:
+        f, item = self.config.feedback, self.items[j]
+        if not self.config.scenes[copy.scene].cart or not self.can_pay(copy, person, j):
+            return False
+        logit = float(self.world.topics[item.topic, 0]) + f.b_taste * float(person.taste @ self.q[j]) + f.b_quality * item.quality
+        return self.draws.happens(sigmoid(logit - f.b_price * person.rho * self.log_price(j, copy.tick)), events.CART)
+
+    def rating(self, person: Person, e: float) -> int:
+        return 1 + sum(not self.draws.less(e + person.rating_bias, cut) for cut in self.config.feedback.rating_cutpoints)
+
+    def buy(self, copy: Copy, person: Person, j: int) -> float:
+        """Take stock and wallet; returns the price paid in mean list prices, which is the margin in mean margins."""
+        c, price = self.config, self.price(j, copy.tick)
+        if c.items.stock_init:
+            copy.stock[j] = self.window(j, copy.tick), copy.tick // c.items.restock_period, int(self.stock(copy, j)) - 1
+        if c.users.wallet_init:
+            person.wallet, person.wallet_tick = self.wallet(copy, person) - price, copy.tick
+        self.events["bought"] += 1
+        return price
+
+    def consume(self, copy: Copy, person: Person, n: int, slot: Slot) -> tuple[float, float]:
+        """What a click brings at once: (experienced utility, reward)."""
+        f, weight = self.config.feedback, self.weights_of(n)
+        assert slot.item is not None
+        j = slot.item
+        e = self.experience(copy, person, j)
+        slot.clicked, slot.dwell = True, self.items[j].length * softplus(e)
+        slot.liked = f.like and self.draws.happens(sigmoid(e), events.LIKE)
+        slot.cart = self.carts(copy, person, j)
+        own = weight["click"] + weight["dwell"] * slot.dwell + weight["like"] * slot.liked + weight["cart"] * slot.cart
+        rated = self.draws.happens(f.rating_after_click, events.RATING, 0)
+        if slot.cart and f.instant:
+            slot.bought = True
+            own += weight["purchase"] * self.buy(copy, person, j)
+            rated = rated or self.draws.happens(f.rating_after_purchase, events.RATING, 1)
+        if rated:
+            slot.rating = self.rating(person, e)
+            own += weight["rating"] * (slot.rating - 3) / 2
+        return e, own
+
+    # -------------------------------------------------------------------------------------------- 2. cart
+
+    def put_in_cart(self, person: Person, new: CartItem) -> int:
+        """Item becomes the newest; returns how many of the oldest entries were in the cart when the page began."""
+        before = len(person.cart)
+        others = [entry for entry in person.cart if entry.item != new.item]
+        moved = len(others) < before
+        dropped = len(others) == CART_SIZE
+        self.events["cart moved"] += moved
+        self.events["cart dropped"] += dropped
+        person.cart = [*others[dropped:], new]
+        return before - dropped
+
+    def settle_cart(self, copy: Copy, person: Person, old: int, report: Report) -> None:
+        """Items that were in the cart when the page began, oldest first: bought, else abandoned, else kept."""
+        f, kept = self.config.feedback, []
+        for i, entry in enumerate(person.cart):
+            if i >= old:
+                kept.append(entry)
+            elif self.draws.happens(f.cart_hazard, events.OLD_CART, 2 * i):
+                available = self.available(entry.item, copy.tick) and self.stock(copy, entry.item) > 0
+                if available and self.can_pay(copy, person, entry.item):
+                    report.later.append(self.buy_later(copy, person, entry, i, report))
+                else:
+                    self.events["refused"] += 1
+            elif not self.draws.happens(f.cart_abandon, events.OLD_CART, 2 * i + 1):
+                kept.append(entry)
+            else:
+                self.events["abandoned"] += 1
+        person.cart = kept
+
+    def buy_later(self, copy: Copy, person: Person, entry: CartItem, i: int, report: Report) -> Later:
+        weight = self.weights_of(entry.agent)
+        bought = Later(entry.item, entry.agent, self.buy(copy, person, entry.item), 0)
+        report.own[entry.agent] += weight["purchase"] * bought.price
+        if not entry.rated and self.draws.happens(self.config.feedback.rating_after_purchase, events.RATING, 2 + i):
+            bought.rating = self.rating(person, entry.experience)
+            report.own[entry.agent] += weight["rating"] * (bought.rating - 3) / 2
+        return bought
+
+    # -------------------------------------------------------------------------------------------- 7. dynamics
+
+    def change_visitor(self, copy: Copy, person: Person, page: dict[int, list[Slot]], clicked: tuple[int, Slot] | None, e: float) -> None:
+        """Taste, satiation, satisfaction, trust, history and popularity."""
+        d, keep = self.config.dynamics, self.config.observation.history_decay
+        person.satiation = person.satiation * d.satiation_page
+        for slot in (slot for slots in page.values() for slot in slots if slot.item is not None):
+            person.satiation[self.items[slot.item].topic] += d.satiation_shown
+        topic = None
+        if clicked is None:
+            person.z += d.z_rate_none * (d.baseline - person.z)
+            for n in copy.inclusive:
+                person.trust[n] += d.trust_rate_none * (d.baseline - person.trust[n])
+        else:
+            n, j = clicked[0], clicked[1].item
+            assert j is not None
+            topic = self.items[j].topic
+            person.taste = unit(person.taste + d.drift * math.tanh(e) * self.q[j])
+            person.satiation[topic] += 1
+            person.z += d.z_rate * (math.tanh(e) - person.z)
+            person.trust[n] += d.trust_rate * (math.tanh(e) - person.trust[n])
+            view = self.view(n)
+            person.clicked_mean[view] = keep * person.clicked_mean[view] + (1 - keep) * self.q[j]
+            person.topic_counts[view] = keep * person.topic_counts[view] + one_hot(topic, self.shape.topics)
+            copy.popularity[j] = self.window(j, copy.tick), self.popularity(copy, j) + 1, copy.tick
+        if self.config.choice.v_0_by_mood:
+            self.move_mood(person, topic)
+
+    def move_mood(self, person: Person, topic: int | None) -> None:
+        """Finite games: mood 0 is the best; satisfaction follows it."""
+        d, worst = self.config.dynamics, len(self.config.choice.v_0_by_mood) - 1
+        up = d.mood_up_none if topic is None else d.mood_up[topic]
+        down = d.mood_down_none if topic is None else d.mood_down[topic]
+        step = (-1, 1, 0)[self.draws.choose([up, down, max(1 - up - down, 0.0)], events.MOOD)]
+        person.mood = min(max(person.mood + step, 0), worst)
+        person.z = 1 - 2 * person.mood / worst
+
+    def change_habits(self, copy: Copy, person: Person, consumed: list[tuple[int, int]]) -> None:
+        """Counts decay by one page; each consumption (agent, item) counts 1."""
+        for habit in (habit for habit in person.habits if habit):
+            habit.count *= self.config.users.habit_decay
+            habit.seen = [part * self.config.users.habit_decay for part in habit.seen]
+        for n, j in consumed if person.habits else []:
+            habit = self.habit_of(copy, person, j)
+            if habit is None:
+                habit = Habit(j, self.window(j, copy.tick), 0.0, [0.0] * self.shape.views)
+                person.habits[self.least_habit(copy, person)] = habit
+            habit.count += 1
+            habit.seen[self.view(n)] += 1
+
+    def least_habit(self, copy: Copy, person: Person) -> int:
+        """The place to give to a new item: an empty one, that of an item whose incarnation is over, or the smallest count."""
+        least, smallest = 0, math.inf
+        for h, habit in enumerate(person.habits):
+            alive = habit is not None and habit.window == self.window(habit.item, copy.tick)
+            count = habit.count if habit and alive else -1.0
+            if self.draws.less(count, smallest, scale=max(count, 1e-30)):
+                least, smallest = h, count
+        self.events["evicted"] += smallest >= 0
+        return least
+
+    # -------------------------------------------------------------------------------------------- 1. visitor, 8. scene
+
+    def stay(self, copy: Copy, clicked: tuple[int, Slot] | None) -> None:
+        """The same user turns to the next page of the session."""
+        copy.session_page += 1
+        last = len(self.config.scenes) - 1
+        if last == 0:
+            return
+        if clicked is None:
+            self.events["back to entrance"] += copy.scene > 0
+            copy.scene, copy.anchor = 0, None
+            return
+        if copy.scene == 0 or (clicked[1].cart and copy.scene < last):
+            copy.scene += 1
+        copy.anchor = clicked[1].item
+        self.events[f"scene {copy.scene}"] += 1
+
+    def leave(self, copy: Copy, person: Person) -> None:
+        """The session ends, perhaps for good: then the place is reborn."""
+        assert copy.visitor is not None
+        a = self.config.arrival
+        if self.draws.happens(a.d_0 + a.d_1 * sigmoid(-a.d_2 * person.z), events.LOST):
+            copy.people[copy.visitor] = self.new_person(copy, copy.visitor, person.incarnation + 1)
+            self.events["lost"] += 1
+
+    def draw_visitor(self, copy: Copy) -> None:
+        """A place by its activity, accepted by satisfaction; refused, the tick is idle."""
+        a, places = self.config.arrival, self.world.places
+        copy.visitor = copy.intent = copy.anchor = copy.opened = None
+        copy.scene = copy.session_page = 0
+        u = alias_draw(self.draws.uniform(events.VISITOR), 0, len(places), places["probability"], places["alias"])
+        person = self.person(copy, u)
+        if not self.draws.happens(sigmoid(a.r_0 + a.r_1 * person.z), events.ACCEPT):
+            self.events["idle"] += 1
+            return
+        copy.visitor = u
+        person.last_visit = person.last_page
+        person.sessions += 1
+        person.satiation = person.satiation * self.config.dynamics.satiation_session
+        copy.intent = self.draws.choose(self.topic_weights(person.taste, self.config.users.intent_scale), events.INTENT)
+        if self.config.page == "rival":
+            copy.opened = self.draws.choose([math.exp(self.config.choice.beta_trust * tau) for tau in person.trust], events.OPEN)
+
+    def topic_weights(self, vector: np.ndarray, scale: float) -> list[float]:
+        return [math.exp(scale * float(vector @ centre)) for centre in self.centres]
+
+    def next_page(self, copy: Copy, stays: bool) -> None:
+        copy.tick += 1
+        if not stays:
+            self.draw_visitor(copy)
+        active = self.active(copy)
+        copy.candidates = [self.retrieve(copy, n) if n in active else [] for n in self.agents]
+        copy.order = []
+        if self.config.page == "shared":
+            copy.order = [self.shuffled(active, k) for k in range(self.config.slots)] if active else []
+
+    def shuffled(self, agents: list[int], k: int) -> list[int]:
+        """Order of round k (Fisher & Yates)."""
+        order, size = list(agents), len(agents)
+        for i in range(size - 1):
+            r = i + self.draws.integer(events.ORDER, k * size + i, size - i)
+            order[i], order[r] = order[r], order[i]
+        return order
+
+    # -------------------------------------------------------------------------------------------- candidates
+
+    def seen_count(self, copy: Copy, n: int, j: int) -> float:
+        """The part of n_{u,j} that agent n knows of."""
+        assert copy.visitor is not None
+        habit = self.habit_of(copy, self.person(copy, copy.visitor), j)
+        return habit.seen[self.view(n)] if habit else 0.0
+
+    def retrieve(self, copy: Copy, n: int) -> list[int]:
+        """Candidates of agent n: by the visitor's topics, by historical popularity, uniform; by observable score, best first."""
+        if self.config.action != "candidates":
+            return []
+        assert copy.visitor is not None
+        person, size, repeats = self.person(copy, copy.visitor), self.shape.candidates, self.config.choice.beta_repeat > 0
+        by_topic = size // 2 if copy.anchor is None else 4 * size // 5
+        by_popularity = by_topic + (size // 4 if copy.anchor is None else size // 10)
+        chosen = self.familiar(copy, n)[: by_topic // 2] if repeats else []
+        self.events["familiar"] += len(chosen)
+        while len(chosen) < size:
+            part = "topic" if len(chosen) < by_topic else "popularity" if len(chosen) < by_popularity else "uniform"
+            j = self.one_more(copy, n, part, chosen)
+            if j is None:
+                break
+            chosen.append(j)
+        scores = {j: float(person.profile @ self.q[j]) for j in chosen}
+        if repeats:
+            scores = {j: score + math.log1p(self.seen_count(copy, n, j)) for j, score in scores.items()}
+        return self.sorted(scores)
+
+    def familiar(self, copy: Copy, n: int) -> list[int]:
+        """Items that agent n saw the visitor consume and can show now, most consumed first."""
+        assert copy.visitor is not None
+        known = {habit.item: habit for habit in self.person(copy, copy.visitor).habits if habit}
+        counts = {j: self.seen_count(copy, n, j) for j in known if self.can_stand(copy, n, j)}
+        ranked = sorted((j for j in counts if counts[j] > 0), key=lambda j: -counts[j])
+        for better, worse in zip(ranked, ranked[1:], strict=False):
+            self.draws.less(counts[worse], counts[better], scale=counts[better])
+        return ranked
+
+    def one_more(self, copy: Copy, n: int, part: str, chosen: list[int]) -> int | None:
+        """One more candidate: a few draws, then the first that fits from a random start on."""
+        world, size = self.world, self.shape.items
+        first = (n * self.shape.candidates + len(chosen)) * TRIES * 2
+        anchor_topic = None if copy.anchor is None else self.items[copy.anchor].topic
+        for index in range(first, first + 2 * TRIES, 2):
+            if part == "topic":
+                topic = anchor_topic if anchor_topic is not None else self.profile_topic(copy, index)
+                rows = range(int(world.topic_start[topic]), int(world.topic_start[topic + 1]))
+                u = self.draws.uniform(events.RETRIEVE, index + 1)
+                row = alias_draw(u, rows.start, rows.stop, world.items["topic_probability"], world.items["topic_alias"])
+                j = self.items[row].topic_item
+            elif part == "popularity":
+                u = self.draws.uniform(events.RETRIEVE, index)
+                j = alias_draw(u, 0, size, world.items["probability"], world.items["alias"])
+            else:
+                j = self.draws.integer(events.RETRIEVE, index, size)
+            if j not in chosen and self.can_stand(copy, n, j):
+                return j
+        self.events["searched"] += 1
+        u = self.draws.uniform(events.RETRIEVE, first + 1)
+        everything = list(range(size))
+        same_topic = [self.items[row].topic_item for row in range(size) if self.items[self.items[row].topic_item].topic == anchor_topic]
+        for pool in [same_topic, everything] if part == "topic" else [everything]:
+            start = int(u * len(pool))
+            for j in pool[start:] + pool[:start]:
+                if j not in chosen and self.can_stand(copy, n, j):
+                    return j
+        return None
+
+    def profile_topic(self, copy: Copy, index: int) -> int:
+        """A topic by the noisy profile."""
+        assert copy.visitor is not None
+        weights = self.topic_weights(self.person(copy, copy.visitor).profile, self.config.candidates.topic_scale)
+        return self.draws.choose(weights, events.RETRIEVE, index)
+
+    # -------------------------------------------------------------------------------------------- observations
+
+    def observe(self, copy: Copy, n: int) -> np.ndarray:
+        """The observation of agent n: fields in the declared order, zero where they do not apply."""
+        values: dict[str, Any] = {"role": one_hot(self.config.role_of(n), self.shape.roles), "agent_id": one_hot(n, self.shape.agents)}
+        if n in self.active(copy):
+            values |= self.observe_visit(copy, n) | self.observe_latent(copy)
+        parts = []
+        for name, size in observation_fields(self.config, self.shape):
+            part = np.ravel(values.get(name, np.zeros(size)))
+            assert part.size == size, name
+            parts.append(part)
+        return np.concatenate(parts)
+
+    def observe_visit(self, copy: Copy, n: int) -> dict[str, Any]:
+        """What an active agent knows of the visit."""
+        assert copy.visitor is not None
+        person, view = self.person(copy, copy.visitor), self.view(n)
+        gap = 1.0 if person.last_visit is None else squash((copy.tick - person.last_visit) / 50)
+        heard = [one_hot(None if m == n else word, self.config.messages) for m, word in enumerate(person.messages)]
+        features = [self.features(copy, n, j) for j in copy.candidates[n]]
+        empty = [np.zeros(len(candidate_features(self.config, self.shape)))] * (self.shape.candidates - len(features))
+        return {
+            "is_active": 1.0,
+            "visitor_present": 1.0,
+            "scene": one_hot(copy.scene, self.shape.scenes),
+            "session_page": squash(copy.session_page / 5),
+            "visits": squash(person.sessions / 5),
+            "visit_gap": gap,
+            "cart": len(person.cart) / CART_SIZE,
+            "anchor": np.zeros(self.shape.dims) if copy.anchor is None else squash(self.q[copy.anchor]),
+            "profile": squash(person.profile),
+            "clicked_mean": squash(person.clicked_mean[view]),
+            "topic_counts": squash(person.topic_counts[view]),
+            "candidates": np.concatenate([*features, *empty]) if self.shape.candidates else [],
+            "messages": np.concatenate(heard),
+        }
+
+    def features(self, copy: Copy, n: int, j: int) -> np.ndarray:
+        """Observable features of a candidate."""
+        assert copy.visitor is not None
+        person, view, item = self.person(copy, copy.visitor), self.view(n), self.items[j]
+        values = {
+            "profile_match": squash(float(person.profile @ self.q[j])),
+            "history_match": squash(float(person.clicked_mean[view] @ self.q[j])),
+            "topic_count": squash(person.topic_counts[view][item.topic]),
+            "popularity": squash(self.popularity(copy, j) / self.mean_popularity),
+            "price": squash(self.log_price(j, copy.tick)),
+            "repeat": squash(self.seen_count(copy, n, j)),
+            "freshness": self.freshness(j, copy.tick),
+            "context": 0.0 if copy.anchor is None else squash(float(self.q[copy.anchor] @ self.q[j])),
+            "length": squash(item.length),
+            "promotion": float(self.promoted(j, copy.tick)),
+        }
+        return np.array([values[name] for name in candidate_features(self.config, self.shape)])
+
+    def observe_latent(self, copy: Copy) -> dict[str, Any]:
+        assert copy.visitor is not None
+        person = self.person(copy, copy.visitor)
+        wallet = squash(self.wallet(copy, person)) if self.config.users.wallet_init else 0.0
+        return {
+            "latent_taste": squash(person.taste),
+            "latent_satiation": squash(person.satiation),
+            "latent_trust": person.trust,
+            "latent_intent": one_hot(copy.intent, self.shape.topics),
+            "latent_scalars": [person.z, squash(person.rho), wallet],
+        }
+
+    def mask(self, copy: Copy, n: int) -> np.ndarray:
+        """What would stand on the page, slot by slot; nothing, or no page, is given as everything."""
+        if not self.config.mask_actions:
+            return np.ones(0)
+        slots, words = self.config.slots, self.config.messages
+        if self.config.action == "candidates":
+            stands = [float(c < len(copy.candidates[n])) for c in range(self.shape.candidates)]
+        else:
+            stands = [float(self.can_stand(copy, n, j)) for j in range(self.shape.items)]
+        if n not in self.active(copy) or not any(stands):
+            stands = [1.0] * len(stands)
+        return np.repeat(stands, max(words, 1)) if slots == 1 else np.array(stands * slots + [1.0] * words)
+
+    # -------------------------------------------------------------------------------------------- a tick
+
+    def reset(self, seed: int, population: int, episode: int = 0) -> tuple[Copy, Report]:
+        """The start of an episode."""
+        report = self.empty_report()
+        copy = self.first_page(seed, population, episode)
+        self.finish(copy, report)
+        return copy, report
+
+    def step(self, copy: Copy, actions: np.ndarray) -> Report:
+        """One tick; actions[N, ...] as the kernels take them."""
+        report = self.empty_report()
+        self.draws = Draws(child(copy.seed, copy.episode, copy.tick))
+        stays = copy.visitor is not None and self.serve_page(copy, actions, report)
+        self.next_page(copy, stays)
+        if copy.tick == self.config.horizon:
+            report.truncated = True
+            report.final_observations = np.stack([self.observe(copy, n) for n in self.agents])
+            report.final_masks = np.stack([self.mask(copy, n) for n in self.agents])
+            boundary = self.draws.boundary
+            copy.__dict__.update(self.first_page(copy.seed, copy.population, copy.episode + 1).__dict__)
+            self.draws.boundary = min(boundary, self.draws.boundary)
+        self.finish(copy, report)
+        return report
+
+    def empty_report(self) -> Report:
+        self.events = Counter()
+        return Report(own=np.zeros(self.shape.agents), visitor=[-1] * self.shape.agents)
+
+    def first_page(self, seed: int, population: int, episode: int) -> Copy:
+        copy = Copy(seed, population, episode)
+        self.draws = Draws(child(seed, episode, copy.tick))
+        self.next_page(copy, stays=False)
+        return copy
+
+    def finish(self, copy: Copy, report: Report) -> None:
+        """Rewards, and the view of the page about to be shown."""
+        s = self.config.reward.sharing
+        report.rewards = (1 - max(s, 0)) * report.own + s * report.own.mean()
+        report.active = self.active(copy)
+        report.next_visitor = [self.visitor_id(copy) if n in report.active else -1 for n in self.agents]
+        report.observations = np.stack([self.observe(copy, n) for n in self.agents])
+        report.masks = np.stack([self.mask(copy, n) for n in self.agents])
+        report.boundary, report.events = self.draws.boundary, self.events
+
+    def serve_page(self, copy: Copy, actions: np.ndarray, report: Report) -> bool:
+        """Show the page and let it take effect; returns whether the visitor stays."""
+        assert copy.visitor is not None
+        person, active = self.person(copy, copy.visitor), self.active(copy)
+        report.visitor = [self.visitor_id(copy) if n in active else -1 for n in self.agents]
+        wanted: dict[int, list[int | None]] = {}
+        person.messages = [None] * self.shape.agents
+        for n in active:
+            wanted[n], person.messages[n] = self.read_action(copy, n, actions[n])
+        report.page = page = self.fill_page(copy, wanted)
+        clicked = self.click(copy, person, page)
+        e, old, consumed = 0.0, len(person.cart), []
+        by_click = self.config.users.habit == "click"
+        if clicked is not None:
+            n, slot = clicked
+            assert slot.item is not None
+            e, own = self.consume(copy, person, n, slot)
+            report.own[n] += own
+            if slot.cart and not self.config.feedback.instant:
+                old = self.put_in_cart(person, CartItem(slot.item, n, e, slot.rating > 0))
+            if by_click or slot.bought:
+                consumed.append((n, slot.item))
+        self.settle_cart(copy, person, old, report)
+        if not by_click:
+            consumed += [(later.agent, later.item) for later in report.later]
+        self.change_habits(copy, person, consumed)
+        self.change_visitor(copy, person, page, clicked, e)
+        person.last_page = copy.tick
+        self.count_events(report, page, clicked)
+        a = self.config.arrival
+        if self.draws.happens(sigmoid(a.k_0 + a.k_1 * person.z), events.CONTINUE):
+            self.stay(copy, clicked)
+            return True
+        self.leave(copy, person)
+        return False
+
+    def count_events(self, report: Report, page: dict[int, list[Slot]], clicked: tuple[int, Slot] | None) -> None:
+        slots = [slot for row in page.values() for slot in row]
+        seen = {"page": 1, "hole": sum(slot.item is None for slot in slots), "later": len(report.later)}
+        if clicked:
+            slot = clicked[1]
+            seen |= {"click": 1, "cart": slot.cart, "instant": slot.bought, "like": slot.liked, "rated": slot.rating > 0}
+        self.events.update({name: int(count) for name, count in seen.items()})
+
+    # -------------------------------------------------------------------------------------------- reading the kernels' arrays
+
+    def read(self, state: State, b: int) -> Copy:
+        """Copy b as the arrays have it: rows that carry the stamp of this episode."""
+        row = {name: state.copies[b][name].item() for name in state.copies.dtype.names}
+        for name in ("visitor", "intent", "anchor", "opened"):
+            row[name] = none_if_negative(row[name])
+        copy = Copy(**row)
+        for u in np.flatnonzero(state.users[b]["episode"] == copy.episode + 1).tolist():
+            copy.people[u] = self.read_person(state, b, u)
+        for j in np.flatnonzero(state.items[b]["episode"] == copy.episode + 1).tolist():
+            item = {name: state.items[b, j][name].item() for name in state.items.dtype.names}
+            copy.popularity[j] = item["window"], item["popularity"], item["popularity_tick"]
+            copy.stock[j] = item["window"], item["restock"], item["stock"]
+        copy.candidates = [[j for j in row if j >= 0] for row in state.candidates[b].tolist()]
+        size = len(self.active(copy)) if self.config.page == "shared" else 0
+        copy.order = [row[:size] for row in state.order[b].tolist()] if size else []
+        copy.inclusive = {n: x for n, x in enumerate(state.inclusive[b].tolist()) if x > -math.inf}
+        return copy
+
+    def read_person(self, state: State, b: int, u: int) -> Person:
+        row = {name: state.users[b, u][name].item() for name in state.users.dtype.names}
+        shape = self.shape
+        vector = state.vectors[b, u].astype(np.float64)
+        sizes = [shape.dims, shape.dims, shape.topics, shape.agents, *[shape.dims, shape.topics] * shape.views]
+        taste, profile, satiation, trust, *histories = np.split(vector, np.cumsum(sizes)[:-1])
+        cart = [CartItem(*entry.item()) for entry in state.carts[b, u][: row["cart"]]]
+        habits = [
+            Habit(*habit.item(), seen=seen.tolist()) if habit["item"] >= 0 else None
+            for habit, seen in zip(state.habits[b, u], state.seen[b, u], strict=True)
+        ]
+        return Person(
+            incarnation=row["incarnation"], group=row["group"], rho=row["rho"], rating_bias=row["rating_bias"], taste=taste,
+            noise=profile - taste, z=row["z"], trust=trust, satiation=satiation, wallet=row["wallet"], wallet_tick=row["wallet_tick"],
+            clicked_mean=np.stack(histories[0::2]), topic_counts=np.stack(histories[1::2]), habits=habits,
+            messages=[none_if_negative(word) for word in state.messages[b, u].tolist()] or [None] * shape.agents,
+            mood=row["mood"], sessions=row["sessions"], last_visit=none_if_negative(row["last_visit"]),
+            last_page=none_if_negative(row["last_page"]), cart=cart,
+        )  # fmt: skip
+
+
+def none_if_negative(i: int) -> int | None:
+    return i if i >= 0 else None
+
+
+def alias_draw(u: float, start: int, stop: int, probability: np.ndarray, alias: np.ndarray) -> int:
+    """A row of an alias table over rows start..stop-1 (Walker 1977)."""
+    x = u * (stop - start)
+    row = start + int(x)
+    return row if x - int(x) < probability[row] else int(alias[row])
+
+
+# ------------------------------------------------------------------------------------------------ comparison
+
+
+def close(a: Any, b: Any, what: str) -> None:
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    assert a.shape == b.shape, f"{what}: shapes {a.shape} and {b.shape}"
+    agree = (a == b) | (np.abs(np.where(a == b, 0, a) - np.where(a == b, 0, b)) <= 1e-5 + 1e-4 * np.abs(b))
+    assert agree.all(), f"{what}: reference {a[~agree]}, kernels {b[~agree]} at {np.argwhere(~agree).tolist()}"
+
+
+def same(a: Any, b: Any, what: str) -> None:
+    assert a == b, f"{what}: reference {a}, kernels {b}"
+
+
+def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
+    """Two copies agree in what they mean: rows that are advanced lazily are compared by their value now."""
+    for name in ("seed", "population", "episode", "tick", "visitor", "intent", "scene", "anchor", "opened", "session_page"):
+        same(getattr(expected, name), getattr(actual, name), name)
+    same(expected.candidates, actual.candidates, "candidates")
+    same(expected.order, actual.order, "order")
+    same(list(expected.inclusive), list(actual.inclusive), "agents shown")
+    close(list(expected.inclusive.values()), list(actual.inclusive.values()), "inclusive")
+    for name, value_now in (("stock", game.stock), ("popularity", game.popularity)):
+        close(*([value_now(copy, j) for j in range(game.shape.items)] for copy in (expected, actual)), f"{name} by item")  # type: ignore[misc]
+    same(sorted(expected.people), sorted(actual.people), "people")
+    for u in expected.people:
+        compare_people(game, expected, actual, u)
+
+
+def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
+    a, b = expected.people[u], actual.people[u]
+    for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "messages"):
+        same(getattr(a, name), getattr(b, name), f"{name} of user {u}")
+    for name in ("rho", "rating_bias", "z", "taste", "profile", "satiation", "trust", "clicked_mean", "topic_counts"):
+        close(getattr(a, name), getattr(b, name), f"{name} of user {u}")
+    close(game.wallet(expected, a), game.wallet(actual, b), f"wallet of user {u}")
+    same([(c.item, c.agent, c.rated) for c in a.cart], [(c.item, c.agent, bool(c.rated)) for c in b.cart], f"cart of user {u}")
+    close([c.experience for c in a.cart], [c.experience for c in b.cart], f"experience of user {u}'s cart")
+    close(habit_counts(game, expected, a), habit_counts(game, actual, b), f"habits of user {u}")
+
+
+def habit_counts(game: Game, copy: Copy, person: Person) -> list[list[float]]:
+    """By item: the count now, and the parts that each view knows of."""
+    habits = [game.habit_of(copy, person, j) for j in range(game.shape.items if person.habits else 0)]
+    return [[habit.count, *habit.seen] if habit else [0.0] * (1 + game.shape.views) for habit in habits]
+
+
+def compare_report(game: Game, expected: Report, out: Outputs, b: int) -> None:
+    """A report of the reference agrees with row b of the kernels' outputs."""
+    same(expected.truncated, bool(out.truncated[b]), "truncated")
+    same(expected.visitor, out.visitor[b].tolist(), "visitor")
+    same(expected.next_visitor, out.next_visitor[b].tolist(), "next_visitor")
+    same(expected.active, np.flatnonzero(out.active[b]).tolist(), "active")
+    close(expected.own, out.own[b], "own")
+    close(expected.rewards, out.rewards[b], "rewards")
+    pairs = [(expected.observations, out.observations), (expected.masks, out.masks)]
+    if expected.final_observations is not None:
+        pairs += [(expected.final_observations, out.final_observations), (expected.final_masks, out.final_masks)]
+    for wanted, arrays in pairs:
+        close(wanted, arrays[b], f"observations or masks; fields {observation_fields(game.config, game.shape)}")
+    for n in game.agents:
+        for k in range(game.config.slots):
+            slot = expected.page[n][k] if n in expected.page else Slot(None, 0)
+            compare_slots(slot, out.slots[b, n, k], f"slot {k} of agent {n}")
+    later = [row for row in out.later[b] if row["item"] >= 0]
+    same([(x.item, x.agent, x.rating) for x in expected.later], [(x["item"], x["agent"], x["rating"]) for x in later], "later purchases")
+    close([x.price for x in expected.later], [x["price"] for x in later], "later prices")
+
+
+def compare_slots(expected: Slot, actual: np.void, what: str) -> None:
+    same(-1 if expected.item is None else expected.item, actual["item"], f"item of {what}")
+    same(expected.rank - 1, actual["rank"], f"rank of {what}")
+    for name in ("clicked", "cart", "bought", "liked", "rating"):
+        same(getattr(expected, name), actual[name], f"{name} of {what}")
+    for name in ("utility", "weight", "dwell"):
+        close(getattr(expected, name), actual[name], f"{name} of {what}")

