@@ -87,7 +87,7 @@ SHAPE = _record(*((name, "i8") for name in Shape._fields), *((name, "i8") for na
     "horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods", "features",
     "taste", "profile", "satiation", "trust", "history", "width",  # offsets in State.vectors and its width W
     "observation",  # O
-)), ("log_promotion", "f8"), ("mean_popularity", "f8"))  # fmt: skip
+)), ("log_promotion", "f8"), ("popularity_scale", "f8"))  # fmt: skip
 LAYOUT = _record(*((name, "i8") for name in (
     "is_active", "visitor_present", "role", "agent_id", "scene", "session_page", "visits", "visit_gap", "cart", "anchor", "profile",
     "clicked_mean", "topic_counts", "candidates", "messages", "latent_taste", "latent_satiation", "latent_trust", "latent_intent",
@@ -128,6 +128,7 @@ class World(NamedTuple):
     prior_habits: np.ndarray  # [A, H] HABIT
     v_0: np.ndarray  # [L] f8: utility of no click by mood; L = 1 without moods
     log_theta: np.ndarray  # [N * K] f8: log examination by rank
+    decay: np.ndarray  # [horizon + 1] f4: factor on popularity after so many ticks
     scenes: np.ndarray  # [S] SCENE
     agents: np.ndarray  # [N] AGENT
 
@@ -223,6 +224,7 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         centres=centres.astype(np.float32), topics=topics, topic_start=topic_start, places=_places(activity),
         prior_taste=taste, prior_rho=rho, prior_habits=habits, v_0=np.array(config.choice.v_0_by_mood or (config.choice.v_0,), np.float64),
         log_theta=np.log(rank ** -config.choice.eta * (1 + config.choice.kappa * (rank == 1))),
+        decay=(0.5 ** (np.arange(config.horizon + 1) / config.items.popularity_half_life)).astype(np.float32),
         scenes=_scenes(config), agents=_agents(config),
     )  # fmt: skip
     for array in world:
@@ -368,7 +370,7 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["taste"], p["profile"], p["satiation"], p["trust"], p["history"] = 0, d, 2 * d, 2 * d + t, 2 * d + t + n
     p["width"] = 2 * d + t + n + shape.views * (d + t)
     p["log_promotion"] = np.log1p(-config.items.promotion_depth)
-    p["mean_popularity"] = items["popularity"].mean()
+    p["popularity_scale"] = 1 / items["popularity"].mean()
     features = candidate_features(config, shape)
     p["features"] = len(features)
     for name in FEATURES:

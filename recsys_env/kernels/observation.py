@@ -6,7 +6,7 @@ from . import kernel
 from .choice import freshness
 from .dynamics import visitor_id
 from .numeric import dot, row_dot, squash
-from .page import CANDIDATES, QUERY, in_stock, is_active, is_allowed, is_available, is_promoted, log_price_now, popularity_now, wallet_now
+from .page import CANDIDATES, QUERY, can_show, is_active, is_promoted, log_price_now, popularity_now, wallet_now
 from .retrieval import seen_count
 
 _PAGES, _VISITS, _GAP = 5.0, 5.0, 50.0  # where session pages, sessions and the visit gap reach half of their range
@@ -87,7 +87,7 @@ def _observe_candidates(world, state, p, b, n, observations):
         observations[b, n, o + feature.profile_match] = squash(dot(state.vectors, b, u, p.shape.profile, world.q, j, dims))
         observations[b, n, o + feature.history_match] = squash(dot(state.vectors, b, u, history, world.q, j, dims))
         observations[b, n, o + feature.topic_count] = squash(state.vectors[b, u, history + dims + world.items[j].topic])
-        observations[b, n, o + feature.popularity] = squash(popularity_now(world, state, p, b, j, copy.episode, tick) / p.shape.mean_popularity)
+        observations[b, n, o + feature.popularity] = squash(popularity_now(world, state, p, b, j, copy.episode, tick) * p.shape.popularity_scale)
         if feature.price >= 0:
             observations[b, n, o + feature.price] = squash(log_price_now(world, p, j, tick))
         if feature.repeat >= 0:
@@ -143,12 +143,9 @@ def _observe_latent(state, p, b, n, observations):
 @kernel
 def _may_show(world, state, p, b, n, i):
     """Whether option i (candidate or item) of agent n would stand on the page."""
-    copy = state.copies[b]
     if p.shape.action == CANDIDATES:
         return state.candidates[b, n, i] >= 0
-    if not is_allowed(world, p, n, i) or not is_available(world, p, i, copy.tick):
-        return False
-    return in_stock(world, state, p, b, i, copy.episode, copy.tick)
+    return can_show(world, state, p, b, n, i)
 
 
 @kernel

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from . import kernel, rng
-from .numeric import exp
 
 SHARED, ROWS, RIVAL = 0, 1, 2
 CANDIDATES, ITEMS, QUERY = 0, 1, 2
@@ -68,7 +67,7 @@ def popularity_now(world, state, p, b, j, episode, tick):
         return 0.0
     else:
         count, since = np.float64(world.items[j].popularity), np.int32(0)
-    return count * exp(-0.6931471805599453 * (tick - since) / p.items.popularity_half_life) if tick > since else count
+    return count * world.decay[tick - since]
 
 
 @kernel
@@ -147,21 +146,32 @@ def fill_slots(world, state, out, p, b, shown):
     """Put the shown[b, N, K] items on the page in rank order; those that cannot stand there leave holes."""
     copy = state.copies[b]
     first, stop = active_agents(world, p, copy)
+    for n in range(first, stop):
+        for k in range(p.shape.slots):
+            j = np.int64(shown[b, n, k])
+            if j >= 0 and not can_show(world, state, p, b, n, j):
+                shown[b, n, k] = -1
     for k in range(p.shape.slots):
         for place in range(stop - first):
             n = state.order[b, k, place] if p.shape.page == SHARED else first + place
             slot = out.slots[b, n, k]
             slot.rank = k * (stop - first) + place if p.shape.page == SHARED else k
-            slot.item = _standing(world, state, out, p, b, n, k, shown[b, n, k], first, stop)
+            slot.item = _standing(out, p, b, n, k, shown[b, n, k], first, stop)
 
 
 @kernel
-def _standing(world, state, out, p, b, n, k, j, first, stop):
-    """Item j if it may stand in slot k of agent n, given the better ranks already filled, else -1."""
+def can_show(world, state, p, b, n, j):
+    """Whether item j is in agent n's inventory, available and in stock."""
     copy = state.copies[b]
-    if j < 0 or not is_allowed(world, p, n, j) or not is_available(world, p, j, copy.tick):
-        return -1
-    if not in_stock(world, state, p, b, j, copy.episode, copy.tick):
+    if not is_allowed(world, p, n, j) or not is_available(world, p, j, copy.tick):
+        return False
+    return in_stock(world, state, p, b, j, copy.episode, copy.tick)
+
+
+@kernel
+def _standing(out, p, b, n, k, j, first, stop):
+    """Item j if no slot of a better rank shows it (on a shared page anyone's, else the agent's own), else -1."""
+    if j < 0:
         return -1
     if p.shape.page == SHARED:
         for m in range(first, stop):

@@ -9,7 +9,7 @@ import numpy as np
 from . import kernel, rng
 from .dynamics import topic_weight
 from .numeric import dot
-from .page import CANDIDATES, active_agents, in_stock, is_active, is_allowed, is_available, window_of
+from .page import CANDIDATES, active_agents, can_show, is_active, window_of
 
 _TRIES = 4  # draws for one candidate before the exhaustive search
 
@@ -44,15 +44,17 @@ def draw_candidates(world, state, out, p, b, key):
 def _draw_for(world, state, out, p, b, n, key):
     copy, size = state.copies[b], p.shape.candidates
     filled = _take_habits(world, state, out, p, b, n, _by_topic(copy, size) // 2) if p.choice.beta_repeat > 0.0 else 0
-    for c in range(filled, size):  # independent of each other, so that their cache misses overlap
-        j = _draw(world, state, out, p, b, n, c, 0, key)
-        out.draws[b, c] = j if _can_show(world, state, p, b, n, j) else -1
+    for c in range(filled, size):
+        out.draws[b, c] = _draw(world, state, out, p, b, n, c, 0, key)
+    for c in range(filled, size):  # a short loop of its own, so that the cache misses on item rows overlap
+        if not can_show(world, state, p, b, n, np.int64(out.draws[b, c])):
+            out.draws[b, c] = -1
     while filled < size:
         j = np.int64(out.draws[b, filled])
         attempt = 1
         while (j < 0 or _is_candidate(state, b, n, j, filled)) and attempt < _TRIES:
             j = _draw(world, state, out, p, b, n, filled, attempt, key)
-            if not _can_show(world, state, p, b, n, j):
+            if not can_show(world, state, p, b, n, j):
                 j = np.int64(-1)
             attempt += 1
         if j < 0 or _is_candidate(state, b, n, j, filled):
@@ -136,15 +138,6 @@ def _popular(world, p, u01):
 
 
 @kernel
-def _can_show(world, state, p, b, n, j):
-    """Whether item j can be shown now by agent n."""
-    copy = state.copies[b]
-    if not is_allowed(world, p, n, j) or not is_available(world, p, j, copy.tick):
-        return False
-    return in_stock(world, state, p, b, j, copy.episode, copy.tick)
-
-
-@kernel
 def _is_candidate(state, b, n, j, filled):
     for c in range(filled):
         if state.candidates[b, n, c] == j:
@@ -155,7 +148,7 @@ def _is_candidate(state, b, n, j, filled):
 @kernel
 def _fits(world, state, p, b, n, j, filled):
     """Whether item j can be shown now by agent n and is not yet among its candidates."""
-    return not _is_candidate(state, b, n, j, filled) and _can_show(world, state, p, b, n, j)
+    return not _is_candidate(state, b, n, j, filled) and can_show(world, state, p, b, n, j)
 
 
 @kernel

@@ -13,7 +13,7 @@ from .choice import draw_click
 from .dynamics import draw_order, draw_visitor, enjoy, fade, form_habit, leave_or_stay, move_mood, pass_by, show, visitor_id, CLICKS
 from .feedback import consume, put_in_cart, settle_cart
 from .observation import observe, write_latent
-from .page import CANDIDATES, QUERY, clear_slots, fill_slots, in_stock, is_active, is_allowed, is_available
+from .page import CANDIDATES, QUERY, can_show, clear_slots, fill_slots, is_active
 from .retrieval import draw_candidates
 
 STEP, RESET, LOOK = 0, 1, 2
@@ -85,16 +85,14 @@ def _picked(out, b, k, c):
 @kernel
 def _nearest(world, state, out, p, b, n, actions):
     """The K items with the largest inner product with the query, among those that agent n can show now (exact scan)."""
-    copy, slots, filled = state.copies[b], p.shape.slots, 0
+    slots, filled = p.shape.slots, 0
     for j in range(p.shape.items):
         score = 0.0
         for d in range(p.shape.dims):
             score += np.float64(actions[b, n, d]) * world.q[j, d]
         if filled == slots and score <= out.scores[b, slots - 1]:
             continue
-        if not is_allowed(world, p, n, j) or not is_available(world, p, j, copy.tick):
-            continue
-        if not in_stock(world, state, p, b, j, copy.episode, copy.tick):
+        if not can_show(world, state, p, b, n, j):
             continue
         k = filled if filled < slots else slots - 1
         filled = min(filled + 1, slots)
