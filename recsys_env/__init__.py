@@ -1,0 +1,28 @@
+"""recsys_env: a Markov game of recommendation. Several recommender agents share one population of users and one catalogue of items.
+
+    config.py       WorldConfig, every number of a task      ->  tasks.py  TASKS, the named ones
+    world.py        World (read-only arrays) and State (what changes, leading axis B)
+    kernels/        one compiled tick:  page -> click -> feedback -> dynamics -> next visitor -> observation
+    vector.py       the batch as an environment              ->  policies/  act for one agent in all copies
+    environment.py  one copy as a PettingZoo environment
+    fitting/        purchase log -> Catalogue -> World
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .catalogue import Catalogue
+from .config import WorldConfig, replace
+from .tasks import TASKS, task_config
+from .vector import VectorEnv
+
+__version__ = "0.1.0"
+__all__ = ["TASKS", "Catalogue", "VectorEnv", "WorldConfig", "env", "parallel_env", "replace", "vector_env"]
+
+
+def vector_env(
+    task: str | WorldConfig, num_envs: int = 1, *, num_threads: int = 1, catalogue: Catalogue | str | None = None, **overrides: Any
+) -> VectorEnv:
+    """B copies of a task as one batch: observations [B, N, O], rewards [B, N]. Keywords override config fields."""
+    return VectorEnv(task_config(task, overrides), num_envs, num_threads, catalogue)

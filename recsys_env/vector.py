@@ -1,0 +1,410 @@
+"""The batch as an environment: B copies of a task stepped by one compiled call. Everything else is a view of this.
+
+    envs = VectorEnv(config, num_envs=1024)
+    observations, infos = envs.reset(seed=0)                                     # [B, N, O]
+    observations, rewards, terminations, truncations, infos = envs.step(actions) # [B, N] rewards, [B] ends
+
+Buffers: `step` returns views of two alternating sets of arrays. What a step returned stays valid until the step after the
+next, so an observation and its successor coexist; copy what must live longer.
+Autoreset: same-step. Where `truncations[b]`, the observation is already the first of the next episode, and
+`final_obs[b]` is the last of the one that ended.
+"""
+
+from __future__ import annotations
+
+import copy as copying
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numba
+import numpy as np
+
+from . import spaces
+from .catalogue import Catalogue
+from .config import WorldConfig
+from .world import Outputs, State, World, allocate_outputs, allocate_state, build, shape_of
+
+_COPY = 0x636F70795F736565
+_MASK = (1 << 64) - 1
+QUERY_SCAN_WARNING = 50_000
+
+
+def copy_seed(seed: int, b: int) -> int:
+    """Seed of copy b of a batch; copy 0 has the batch's own. SplitMix64 (see `kernels.rng`) away from any other use."""
+    if b == 0:
+        return seed
+    z = ((seed ^ _COPY) + 0x9E3779B97F4A7C15 * b) & _MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
+
+
+class Infos(Mapping[str, np.ndarray]):
+    """What a user would log of the last step, as arrays with leading axes [B, N]; a value is only built when asked for.
+
+    shown [B, N, K]     item in each slot, -1 = hole
+    rank [B, N, K]      rank - 1 of each slot on the page, -1 = not on it
+    clicked, cart, bought, liked [B, N, K]  bool, what happened to it at this page
+    rating [B, N, K]    1..5, 0 = none
+    dwell [B, N, K]     float32, in mean lengths
+    empty [B, N]        holes among the agent's slots
+    own [B, N]          the agent's own reward, before sharing
+    visitor [B, N]      person whose page this was, -1 = idle tick or inactive agent
+    next_visitor [B, N] person whose page the returned observation is about
+    active [B, N]       bool, whose slots will be on that page
+    later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item (-1 = none),
+                        the credited agent, the price paid in mean list prices, and its rating (0 = none)
+    final_obs [B, N, O], final_mask: valid where truncated
+    """
+
+    KEYS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "empty", "own", "visitor", "next_visitor", "active",
+            "later_item", "later_agent", "later_price", "later_rating", "final_obs", "final_mask")  # fmt: skip
+
+    def __init__(self, out: Outputs) -> None:
+        self._out = out
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        out = self._out
+        if key == "shown":
+            return out.slots["item"]
+        if key in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell"):
+            return out.slots[key]
+        if key == "empty":
+            return ((out.slots["item"] < 0) & (out.slots["rank"] >= 0)).sum(-1)
+        if key in ("own", "visitor", "next_visitor", "active"):
+            return getattr(out, key)  # type: ignore[no-any-return]
+        if key.startswith("later_") and key in self.KEYS:
+            return out.later[key.removeprefix("later_")]
+        if key == "final_obs":
+            return out.final_observations
+        if key == "final_mask":
+            return out.final_masks
+        raise KeyError(f"{key!r}; infos hold {', '.join(self.KEYS)}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.KEYS)
+
+    def __len__(self) -> int:
+        return len(self.KEYS)
+
+
+class Snapshot:
+    """The saved state of one copy or of all; restored by `VectorEnv.restore`."""
+
+    def __init__(self, config: WorldConfig, arrays: State) -> None:
+        self.config = config
+        self.arrays = arrays
+
+    @property
+    def num_envs(self) -> int:
+        return len(self.arrays.copies)
+
+
+class VectorEnv:
+    """B independent copies of a task.
+
+    Args:
+        config: the task.
+        num_envs: B.
+        num_threads: 1 runs serially (safe in forked workers); more spread the copies over numba's threads. Results do not depend on it.
+        catalogue: fitted items and users, in place of the one that `config.catalogue` names.
+
+    Attributes:
+        possible_agents: names of the N agents.
+        observation_space, action_space: of one agent; all agents of a task share them.
+        observation_fields: name -> slice of the flat observation.
+        state_space: of `state()`.
+    """
+
+    def __init__(self, config: WorldConfig, num_envs: int = 1, num_threads: int = 1, catalogue: Catalogue | str | None = None) -> None:
+        if isinstance(catalogue, str):
+            catalogue = Catalogue.load(catalogue)
+        elif catalogue is None and config.catalogue:
+            catalogue = Catalogue.load(config.catalogue)
+        _check_count("num_envs", num_envs, 1, 2**31)
+        _check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)
+        self.config = config
+        self.catalogue = catalogue
+        self.num_envs = int(num_envs)
+        self.num_threads = int(num_threads)
+        self.shape = shape_of(config, catalogue)
+        self.possible_agents = config.agents
+        self.num_agents = config.num_agents
+        self.world: World = build(config, catalogue)
+        fields = spaces.observation_fields(config, self.shape)
+        self.observation_fields = spaces.slices(fields)
+        self.observation_space = spaces.observation_space(config, self.shape)
+        self.action_space = spaces.action_space(config, self.shape)
+        self.state_fields = spaces.slices(spaces.state_fields(config, self.shape))
+        self.state_space = spaces.unit_box(spaces.total(spaces.state_fields(config, self.shape)))
+        self._private = _span([self.observation_fields[name] for name in spaces.PRIVATE if name in self.observation_fields])
+        self._actions = ActionReader(config, self.shape, self.possible_agents, self.action_space)
+        self._state = allocate_state(self.world, self.num_envs)
+        size = spaces.mask_size(config, self.shape) if config.mask_actions else 0
+        self._buffers = [allocate_outputs(self.world, self.num_envs, size) for _ in range(2)]
+        self._out = self._buffers[0]
+        self._seed: int | list[int] | None = None
+        self._compiled: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_compiled": None, "_current": self._buffers.index(self._out), "_out": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        current = state.pop("_current")
+        self.__dict__.update(state)
+        self._out = self._buffers[current]
+
+    # -------------------------------------------------------------------------------------------- reset and step
+
+    def reset(self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Infos]:
+        """Start an episode in every copy.
+
+        Args:
+            seed: an integer starts episode 0 of that seed (copy b plays `copy_seed(seed, b)`), a sequence gives one seed per copy;
+                None keeps the seed and goes to the next episode (a never seeded environment takes one from the operating system).
+            options: ignored.
+
+        Returns:
+            observations [B, N, O] (or a dict of them and masks), infos.
+        """
+        if seed is None and self._seed is None:
+            seed = secrets.randbits(63)
+        copies = self._state.copies
+        if seed is None:
+            copies["episode"] += 1
+        else:
+            seeds = _checked_seeds(seed, self.num_envs)
+            self._seed = seed if isinstance(seed, int) else seeds
+            copies["seed"] = copies["population"] = np.array(seeds, np.uint64)
+            copies["episode"] = 0
+            self._state.users["episode"][...] = 0
+            self._state.items["episode"][...] = 0
+        self._advance(self._actions.empty(self.num_envs), mode=1)
+        return self._observed()
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
+        """One tick of every copy.
+
+        Args:
+            actions: [B, N, ...] of the action space's shape and kind.
+
+        Returns:
+            observations [B, N, O], rewards [B, N], terminations [B] (always False), truncations [B], infos.
+
+        Raises:
+            ValueError, TypeError: an action outside its space; nothing has changed.
+            RuntimeError: before the first `reset`.
+        """
+        if self._seed is None:
+            raise RuntimeError("call reset() before step()")
+        self._advance(self._actions.read(actions, self.num_envs), mode=0)
+        observations, infos = self._observed()
+        return observations, self._out.rewards, np.zeros(self.num_envs, np.bool_), self._out.truncated, infos
+
+    def _advance(self, actions: np.ndarray, mode: int) -> None:
+        self._out = self._buffers[0] if self._out is self._buffers[1] else self._buffers[1]
+        if self._compiled is None:
+            self._compiled = self._compile(actions)
+        if self.num_threads > 1:
+            numba.set_num_threads(self.num_threads)
+        self._compiled(self.world, self._state, self._out, actions, mode)
+
+    def _compile(self, actions: np.ndarray) -> Any:
+        """The entry compiled for our arrays, called past numba's dispatcher: its type checks cost more than a step."""
+        from .kernels.step import run, run_parallel
+
+        kernel = run if self.num_threads == 1 else run_parallel
+        arguments = (self.world, self._state, self._out, actions, 0)
+        return kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
+
+    def _observed(self) -> tuple[Any, Infos]:
+        return self._with_mask(self._out.observations, self._out.masks), Infos(self._out)
+
+    def _with_mask(self, observations: np.ndarray, masks: np.ndarray) -> Any:
+        return {"observation": observations, "action_mask": masks} if self.config.mask_actions else observations
+
+    # -------------------------------------------------------------------------------------------- views
+
+    @property
+    def observations(self) -> Any:
+        """What the last reset, step or restore returned."""
+        return self._observed()[0]
+
+    @property
+    def final_obs(self) -> Any:
+        """Last observations [B, N, O] of the episodes that ended in the last step; valid where truncated."""
+        return self._with_mask(self._out.final_observations, self._out.final_masks)
+
+    @property
+    def next_visitor(self) -> np.ndarray:
+        """Person [B, N] whose page is about to be shown, -1 if idle or inactive. Equal only for the same person of a copy."""
+        return self._out.next_visitor
+
+    @property
+    def active(self) -> np.ndarray:
+        """Agents [B, N] whose slots will be on the page about to be shown."""
+        return self._out.active
+
+    @property
+    def tick(self) -> np.ndarray:
+        """Ticks [B] played in the present episode."""
+        return self._state.copies["tick"]
+
+    def field(self, observations: np.ndarray, name: str) -> np.ndarray:
+        """The view `observations[..., name]` of one field of flat observations."""
+        if name not in self.observation_fields:
+            raise KeyError(f"{name!r}; observation fields are {', '.join(self.observation_fields)}")
+        return observations[..., self.observation_fields[name]]
+
+    def state(self) -> np.ndarray:
+        """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the observations.
+
+        Scans the users of a copy, so it costs time proportional to U.
+        """
+        from .kernels.step import global_state
+
+        fields = self.state_fields
+        private = self._out.observations[:, :, self._private].reshape(self.num_envs, -1)
+        rows = np.zeros((self.num_envs, fields["private"].stop), np.float32)
+        starts = np.array([s.start for s in fields.values()], np.int64)
+        global_state(self.world, self._state, starts, rows)
+        rows[:, fields["private"]] = private
+        return rows
+
+    # -------------------------------------------------------------------------------------------- save, restore, expect
+
+    def save(self, copy: int | None = None) -> Snapshot:
+        """The state of one copy, or of all (None)."""
+        if copy is not None:
+            _check_count("copy", copy, 0, self.num_envs - 1)
+        chosen = slice(None) if copy is None else slice(copy, copy + 1)
+        return Snapshot(self.config, State(*(array[chosen].copy() for array in self._state)))
+
+    def restore(self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None) -> tuple[Any, Infos]:
+        """Continue from a snapshot, bit for bit.
+
+        Args:
+            snapshot: of one copy (restored into `copy`, or into every copy if None) or of as many copies as there are here.
+            copy: which copy to overwrite; None = all.
+            seed: new seed(s) for the events from here on; people stay those of the snapshot.
+
+        Returns:
+            observations and infos, as after a reset.
+        """
+        if snapshot.config != self.config:
+            raise ValueError("the snapshot was taken in another task or with other settings")
+        if copy is not None:
+            _check_count("copy", copy, 0, self.num_envs - 1)
+        targets = slice(None) if copy is None else slice(copy, copy + 1)
+        count = self.num_envs if copy is None else 1
+        if snapshot.num_envs not in (1, count):
+            raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}")
+        seeds = None if seed is None else _checked_seeds(seed, count)
+        for mine, saved in zip(self._state, snapshot.arrays, strict=True):
+            mine[targets] = saved
+        if seeds is not None:
+            self._state.copies["seed"][targets] = np.array(seeds, np.uint64)
+        if self._seed is None:
+            self._seed = [int(s) for s in self._state.copies["seed"]]
+        self._advance(self._actions.empty(self.num_envs), mode=2)
+        return self._observed()
+
+    def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
+        """Exact expectations of the page about to be shown, given a joint action; nothing changes.
+
+        Returns:
+            click, cart, purchase: probabilities [B, N, K] of each slot (purchase: instant ones);
+            own [B, N]: expected own reward of this step, purchases of earlier cart items included;
+            reward [B, N]: the same after sharing.
+        """
+        from .kernels.expected import expect
+
+        if self._seed is None:
+            raise RuntimeError("call reset() before expected_feedback()")
+        read = self._actions.read(actions, self.num_envs)
+        b, n, k = self.num_envs, self.num_agents, self.config.slots
+        out = copying.deepcopy(self._buffers[0])
+        state = State(*(array.copy() for array in self._state))
+        click, cart, own = np.zeros((b, n, k)), np.zeros((b, n, k)), np.zeros((b, n))
+        expect(self.world, state, out, read, click, cart, own)
+        s = self.config.reward.sharing
+        reward = (1 - max(s, 0.0)) * own + s * own.mean(axis=1, keepdims=True)
+        purchase = cart if self.config.feedback.instant else np.zeros_like(cart)
+        return {"click": click, "cart": cart, "purchase": purchase, "own": own, "reward": reward}
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class ActionReader:
+    """Checks actions against their space and brings them into the layout that the kernels read: [B, N, A]."""
+
+    def __init__(self, config: WorldConfig, shape: spaces.Shape, agents: list[str], space: Any) -> None:
+        self._agents, self._space = agents, space
+        self._query = config.action == "query"
+        if self._query:
+            self._width, self._shape = shape.dims + shape.vocabulary, (shape.dims + shape.vocabulary,)
+        elif config.slots == 1:
+            self._width, self._shape = 1, ()
+            self._limits = np.array([space.n])
+        else:
+            self._width, self._shape = len(space.nvec), (len(space.nvec),)
+            self._limits = np.asarray(space.nvec)
+        self._limit = 0 if self._query else int(self._limits.min())
+        self._uniform = not self._query and bool((self._limits == self._limit).all())
+
+    def empty(self, num_envs: int) -> np.ndarray:
+        return np.zeros((num_envs, len(self._agents), self._width), np.float32 if self._query else np.int64)
+
+    def read(self, actions: Any, num_envs: int) -> np.ndarray:
+        """Actions [B, N, ...] as a contiguous array; raises with agent, value and space if one lies outside."""
+        array = np.asarray(actions)
+        expected = (num_envs, len(self._agents), *self._shape)
+        if array.shape != expected:
+            raise ValueError(f"actions have shape {array.shape}, expected {expected}: [num_envs, agents] of {self._space}")
+        if self._query:
+            if array.dtype.kind not in "fiu":
+                raise TypeError(f"actions have dtype {array.dtype}, expected float32 for {self._space}")
+            if not (array.size == 0 or (array.min() >= -1.0 and array.max() <= 1.0)):  # also False for NaN
+                self._reject(array, ~((array >= -1.0) & (array <= 1.0)))
+            return np.ascontiguousarray(array, np.float32)
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"actions have dtype {array.dtype}, expected integers for {self._space}")
+        array = np.ascontiguousarray(array, np.int64).reshape(num_envs, len(self._agents), self._width)
+        if array.min() < 0 or (array.max() >= self._limit and (self._uniform or (array >= self._limits).any())):
+            self._reject(array, (array < 0) | (array >= self._limits))
+        return array
+
+    def _reject(self, array: np.ndarray, wrong: np.ndarray) -> None:
+        b, n = (int(i) for i in np.argwhere(wrong)[0][:2])
+        value = array[b, n].tolist()
+        if not self._shape:
+            value = value[0]
+        raise ValueError(f"action of {self._agents[n]} in copy {b} is {value}, outside its space {self._space}")
+
+
+def _span(parts: list[slice]) -> slice:
+    return slice(min(part.start for part in parts), max(part.stop for part in parts))
+
+
+def _check_count(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} = {value!r} must be an integer")
+    if not low <= value <= high:
+        raise ValueError(f"{name} = {value} is out of range; allowed is [{low}, {high}]")
+
+
+def _checked_seeds(seed: Any, num_envs: int) -> list[int]:
+    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+        return [copy_seed(_checked_seed(seed), b) for b in range(num_envs)]
+    if isinstance(seed, (list, tuple, np.ndarray)):
+        if len(seed) != num_envs:
+            raise ValueError(f"seed has {len(seed)} entries, expected one for each of the {num_envs} copies")
+        return [_checked_seed(s) for s in seed]
+    raise TypeError(f"seed = {seed!r} must be an integer, a sequence of integers, or None")
+
+
+def _checked_seed(seed: Any) -> int:
+    _check_count("seed", seed, 0, 2**64 - 1)
+    return int(seed)
