@@ -1,0 +1,1 @@
+"""One short file per trainer library; each imports its library lazily."""
