@@ -19,7 +19,7 @@ from recsys_env.world import World, allocate_outputs, allocate_state, build, sha
 
 PAGES = ("shared", "rows", "rival")
 ACTIONS = ("candidates", "items", "query")
-EXAMPLES = 25  # worlds per page kind and action kind
+EXAMPLES = 30  # worlds per page kind and action kind
 COPIES = 2
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
 SCRATCH = ("shown", "picks", "scores", "topic_mass")
@@ -170,19 +170,17 @@ def small_catalogue(config: WorldConfig, seed: int) -> Catalogue:
     """A catalogue with the sizes of a config: fitted tastes, and habits that people start with."""
     rng = np.random.default_rng(seed)
     users, items, dims, topics = config.users.number, config.items.number, config.items.dims, config.items.topics
-    vectors, tastes = (reference_unit(rng.standard_normal((n, dims))) for n in (items, users))
+    vectors, tastes = (rng.standard_normal((n, dims)).astype(np.float32) for n in (items, users))
+    habits = np.stack([rng.permutation(items)[:3] for _ in range(users)]).astype(np.int32)
+    habits[rng.random((users, 3)) < 0.2] = -1
     return Catalogue(
-        item_vectors=vectors, item_topic=rng.permutation(np.arange(items) % topics).astype(np.int32), item_intercept=np.zeros(items, np.float32),
-        item_price=rng.uniform(1, 5, items).astype(np.float32), item_popularity=rng.uniform(1, 9, items).astype(np.float32), user_taste=tastes,
+        item_vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True), item_topic=(rng.permutation(items) % topics).astype(np.int32),
+        item_intercept=np.zeros(items, np.float32), item_price=rng.uniform(1, 5, items).astype(np.float32),
+        item_popularity=rng.uniform(1, 9, items).astype(np.float32), user_taste=tastes / np.linalg.norm(tastes, axis=1, keepdims=True),
         user_price_sensitivity=rng.uniform(0.5, 1.5, users).astype(np.float32), user_activity=rng.uniform(1, 3, users).astype(np.float32),
-        habit_item=np.stack([rng.permutation(items)[:3] for _ in range(users)]).astype(np.int32) - (rng.random((users, 3)) < 0.1) * 0,
-        habit_count=rng.uniform(0.5, 3, (users, 3)).astype(np.float32), item_name=np.array([f"item {j}" for j in range(items)]),
-        topic_name=np.array([f"topic {t}" for t in range(topics)]),
+        habit_item=habits, habit_count=rng.uniform(0.5, 3, (users, 3)).astype(np.float32),
+        item_name=np.array([f"item {j}" for j in range(items)]), topic_name=np.array([f"topic {t}" for t in range(topics)]),
     )  # fmt: skip
-
-
-def reference_unit(rows: np.ndarray) -> np.ndarray:
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
 # ------------------------------------------------------------------------------------------------ against the reference
@@ -219,7 +217,13 @@ def compare(game: reference.Game, kernels: Kernels, b: int, copy: reference.Copy
     return report.events + Counter(ticks=1, truncated=report.truncated)
 
 
-FREQUENT = ("page", "idle", "click", "hole", "bought", "rated", "like", "lost", "truncated")
+def random_worlds(examples: int) -> Any:
+    """Hypothesis settings: this many worlds, the same ones in every run."""
+    return settings(max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+FREQUENT = ("page", "idle", "click", "hole", "cart", "instant", "bought", "later", "rated", "like", "lost", "truncated")
+OCCASIONAL = ("cart moved", "cart dropped", "refused", "abandoned", "evicted")
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -227,12 +231,86 @@ FREQUENT = ("page", "idle", "click", "hole", "bought", "rated", "like", "lost", 
 def test_kernels_follow_the_reference(page: str, action: str) -> None:
     tally: Counter[str] = Counter()
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @random_worlds(EXAMPLES)
     @given(config=configs(page, action), seed=st.integers(0, 2**32), fitted=one(False, False, False, True))
     def check(config: WorldConfig, seed: int, fitted: bool) -> None:
         tally.update(play(config, seed, fitted) + Counter(worlds=1))
 
     check()
-    print(dict(tally))
-    assert tally["worlds"] >= EXAMPLES and tally["skipped"] <= 0.01 * tally["ticks"]
-    assert all(tally[event] >= 10 for event in FREQUENT), tally
+    assert tally["worlds"] >= EXAMPLES and tally["skipped"] <= 0.005 * tally["ticks"]
+    occasional = OCCASIONAL + ("familiar", "searched") * (action == "candidates")
+    occasional += ("scene 1", "scene 2", "back to entrance") * (page != "rival")
+    assert all(tally[event] >= 10 for event in FREQUENT) and all(tally[event] >= 1 for event in occasional), tally
+
+
+# ------------------------------------------------------------------------------------------------ batches are copies
+
+
+def contents(kernels: Kernels, b: int) -> dict[str, bytes]:
+    """Everything that the kernels hold about copy b, bit for bit."""
+    arrays = kernels.state._asdict() | {name: array for name, array in kernels.out._asdict().items() if name not in SCRATCH}
+    return {name: array[b].tobytes() for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_copy_does_not_depend_on_its_batch_nor_on_threads(page: str, action: str) -> None:
+    @random_worlds(2)
+    @given(config=configs(page, action), seed=st.integers(0, 2**32))
+    def check(config: WorldConfig, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        world, seeds = build(config), rng.integers(0, 2**64, 64, np.uint64)
+        members = {"64": range(64), "64 in parallel": range(64), "5": range(5), "copy 0 alone": [0], "copy 4 alone": [4]}
+        batches = {name: Kernels(config, world, seeds[list(rows)], "parallel" in name) for name, rows in members.items()}
+        for tick in range(-1, config.horizon + 2):
+            actions = random_actions(config, 64, rng)
+            for name, batch in batches.items():
+                batch.reset() if tick < 0 else batch.step(actions[list(members[name])])
+            for name, rows in members.items():
+                for b, row in enumerate(rows):
+                    assert contents(batches[name], b) == contents(batches["64"], row), f"copy {row}, batch of {name}, tick {tick}"
+
+    check()
+
+
+@random_worlds(10)
+@given(config=configs("shared", "candidates"), seed=st.integers(0, 2**32))
+def test_looking_again_changes_nothing(config: WorldConfig, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    kernels = Kernels(config, build(config), rng.integers(0, 2**64, COPIES, np.uint64))
+    kernels.reset()
+    for _ in range(4):
+        kernels.step(random_actions(config, COPIES, rng))
+        seen = [contents(kernels, b) for b in range(COPIES)]
+        kernels.look()
+        for b in range(COPIES):
+            again = contents(kernels, b)
+            for name in (*kernels.state._fields, "observations", "masks", "active", "next_visitor"):
+                assert again[name] == seen[b][name], name
+
+
+# ------------------------------------------------------------------------------------------------ alias tables
+
+
+@random_worlds(20)
+@given(config=configs("shared", "candidates"), seed=st.integers(0, 2**32))
+def test_alias_tables_follow_popularity_and_activity(config: WorldConfig, seed: int) -> None:
+    catalogue = small_catalogue(config, seed)
+    world = build(config, catalogue)
+    popularity, rows = world.items["popularity"], world.items["topic_item"]
+    np.testing.assert_allclose(alias_shares(world.items["probability"], world.items["alias"], 0), shares(popularity), atol=1e-6)
+    np.testing.assert_allclose(alias_shares(world.places["probability"], world.places["alias"], 0), shares(catalogue.user_activity), atol=1e-6)
+    for topic, (start, stop) in enumerate(zip(world.topic_start, world.topic_start[1:], strict=False)):
+        table = world.items[start:stop]
+        assert sorted(rows[start:stop]) == np.flatnonzero(world.items["topic"] == topic).tolist()
+        drawn = alias_shares(table["topic_probability"], table["topic_alias"], start)
+        np.testing.assert_allclose(drawn, shares(popularity[rows[start:stop]]), atol=1e-6)
+
+
+def alias_shares(probability: np.ndarray, alias: np.ndarray, start: int) -> np.ndarray:
+    """How often each row of an alias table is drawn."""
+    return (probability + np.bincount(alias - start, 1.0 - probability, len(alias))) / len(alias)
+
+
+def shares(weights: np.ndarray) -> np.ndarray:
+    return weights.astype(np.float64) / weights.sum(dtype=np.float64)

@@ -1,0 +1,35 @@
+"""Policies that do not learn by gradient: opponents, teammates, baselines, and the two ends of the normalised score.
+
+A policy acts for one agent in all copies at once:
+
+    policy.bind(envs, agent, seed)          once, before the first reset
+    policy.act(observations, mask=None)     -> actions [B, ...] for the page about to be shown
+    policy.observe(feedback)                after the step: visitor [B], shown, clicked, cart, bought, rating [B, K] of its own slots
+    policy.reset(done)                      [B] bool: these copies have begun another episode
+
+Everyone may read the public catalogue (`VectorEnv.world`: q, topic, price, promotion, length, age, provider, availability, stock) and
+platform-wide popularity; only the oracles `greedy` and `planner` read intercepts, quality, clickbait and latent users.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from .assortment import Content, Greedy, Planner, Popularity
+from .base import Policy, feedback
+from .random import Random
+
+POLICIES: dict[str, type[Policy]] = {"random": Random, "popularity": Popularity, "content": Content, "greedy": Greedy, "planner": Planner}
+
+__all__ = ["POLICIES", "Content", "Greedy", "Planner", "Policy", "Popularity", "Random", "feedback", "make_policy"]
+
+
+def make_policy(policy: str | Policy) -> Policy:
+    """A policy by name, or the object itself."""
+    if isinstance(policy, Policy):
+        return policy
+    if policy not in POLICIES:
+        close = difflib.get_close_matches(str(policy), POLICIES, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"unknown policy {policy!r}{hint}; policies are {', '.join(POLICIES)}")
+    return POLICIES[policy]()

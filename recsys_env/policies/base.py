@@ -1,0 +1,44 @@
+"""The interface that opponents, baselines and user code share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..vector import VectorEnv
+
+
+class Policy:
+    """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
+
+    envs: VectorEnv
+    index: int
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        """Attach to one agent of a batch, with a random stream of its own.
+
+        Raises:
+            ValueError: the batch has no such agent.
+        """
+        if agent not in envs.possible_agents:
+            raise ValueError(f"unknown agent {agent!r}; agents are {', '.join(envs.possible_agents)}")
+        self.envs = envs
+        self.index = envs.possible_agents.index(agent)
+        self.rng = np.random.default_rng([seed, self.index])
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """Actions [B, ...] of the bound agent's action space, given its observations [B, O]."""
+        raise NotImplementedError
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        """Learn from what happened to the agent's own slots; see `feedback`."""
+
+    def reset(self, done: np.ndarray) -> None:
+        """Forget the copies [B] that have begun another episode."""
+
+
+def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
+    """What agent number `index` learns from a step's infos: visitor [B], and shown, clicked, cart, bought, rating [B, K]."""
+    return {key: infos[key][:, index] for key in ("visitor", "shown", "clicked", "cart", "bought", "rating")}

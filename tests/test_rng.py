@@ -1,0 +1,138 @@
+"""The generator: SplitMix64 to the bit, uniform, and independent across copies, episodes, ticks, events and indices."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from recsys_env.kernels.rng import uniforms
+
+AXES = ("copies", "episodes", "ticks", "events", "indices")
+SPLITMIX64_1234567 = (6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821)
+UNLIKELY = 1e-4  # p-values below this fail; all draws are fixed, so a passing test stays passing
+
+
+def draw(copies, episodes, ticks, events, indices) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Draws at coordinates that broadcast against each other."""
+    copies, episodes, ticks, events, indices = np.broadcast_arrays(copies, episodes, ticks, events, indices)
+    out, shape = np.empty(copies.size), copies.shape
+    flat = [np.ravel(axis).astype(np.int64) for axis in (episodes, ticks, events, indices)]
+    seeds = np.ravel(copies).astype(np.uint64)
+    counters = flat[2] * 2**32 + flat[3]
+    order = np.argsort(counters, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(counters[order])) + 1):
+        part = np.empty(len(rows))
+        uniforms(seeds[rows], flat[0][rows], flat[1][rows], int(flat[2][rows[0]]), int(flat[3][rows[0]]), part)
+        out[rows] = part
+    return out.reshape(shape)
+
+
+def origin(rng: np.random.Generator, size: int) -> list[np.ndarray]:
+    """Coordinates such as occur in play."""
+    return [rng.integers(0, high, size) for high in (2**63, 1000, 1000, 15, 500)]
+
+
+def along(axis: str, repetitions: int = 16, length: int = 2048) -> np.ndarray:
+    """[repetitions, length] draws: from each origin, `length` steps along one axis."""
+    start = [coordinate[:, None] for coordinate in origin(np.random.default_rng(AXES.index(axis)), repetitions)]
+    start[AXES.index(axis)] = start[AXES.index(axis)] + np.arange(length)
+    return draw(*start)
+
+
+def uniformity(values: np.ndarray, bins: int) -> float:
+    """p-value of a chi-square test of values in [0, 1)."""
+    return equal_counts(np.floor(values * bins), bins)
+
+
+def pair_uniformity(x: np.ndarray, y: np.ndarray, bins: int = 16) -> float:
+    """p-value of a chi-square test of the pairs (x, y) on the unit square."""
+    return equal_counts(np.floor(x * bins) * bins + np.floor(y * bins), bins * bins)
+
+
+def equal_counts(cells: np.ndarray, number: int) -> float:
+    """p-value of a chi-square test that every cell is hit equally often."""
+    return float(stats.chisquare(np.bincount(np.ravel(cells).astype(int), minlength=number)).pvalue)
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """p-value of the correlation of two samples."""
+    return float(stats.pearsonr(np.ravel(x), np.ravel(y)).pvalue)
+
+
+def test_the_reference_generator_gives_the_published_outputs_of_splitmix64() -> None:
+    assert tuple(reference.splitmix64(1234567, i) for i in range(5)) == SPLITMIX64_1234567
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**31 - 1), st.integers(-1, 2**31 - 1), st.integers(0, 14), st.integers(0, 2**32 - 1))
+def test_the_kernels_generator_is_the_reference_generator(seed: int, episode: int, tick: int, event: int, index: int) -> None:
+    expected = reference.Draws(reference.child(seed, episode, tick)).uniform(event, index)
+    assert draw(np.uint64(seed), episode, tick, event, index) == expected
+    assert 0 <= expected < 1
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_draws_are_uniform_along_every_axis(axis: str) -> None:
+    values = along(axis)
+    assert uniformity(values, 256) > UNLIKELY
+    assert stats.kstest(np.ravel(values), "uniform").pvalue > UNLIKELY
+    assert uniformity(values * 2**45 % 1, 256) > UNLIKELY, "the lowest eight of 53 bits"
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_neighbours_along_every_axis_are_independent(axis: str) -> None:
+    values = along(axis)
+    for lag in (1, 2, 3, 5, 8, 13):
+        assert correlation(values[:, :-lag], values[:, lag:]) > UNLIKELY, f"lag {lag}"
+        assert pair_uniformity(values[:, :-lag], values[:, lag:]) > UNLIKELY, f"lag {lag}"
+    triples = np.floor(values[:, :2046].reshape(-1, 3) * 6) @ [36, 6, 1]
+    assert equal_counts(triples, 216) > UNLIKELY
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_streams_from_different_origins_are_independent(axis: str) -> None:
+    values = along(axis)
+    p_values = [correlation(values[i], values[k]) for i, k in combinations(range(len(values)), 2)]
+    assert stats.kstest(p_values, "uniform").pvalue > UNLIKELY and min(p_values) > UNLIKELY / len(p_values)
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(AXES, 2)))
+@pytest.mark.parametrize("direction", [1, -1])
+def test_moving_on_two_axes_at_once_gives_an_independent_draw(one: str, other: str, direction: int) -> None:
+    """No step on one axis is undone by, or equal to, a step on another one."""
+    start = origin(np.random.default_rng(7), 8192)
+    start[AXES.index(other)] += 1  # room for a step back
+    first, second, both = ([axis.copy() for axis in start] for _ in range(3))
+    second[AXES.index(one)] += 1
+    both[AXES.index(one)] += 1
+    both[AXES.index(other)] += direction
+    x = draw(*first)
+    for moved in (second, both):
+        y = draw(*moved)
+        assert correlation(x, y) > UNLIKELY and pair_uniformity(x, y, 8) > UNLIKELY
+        assert uniformity((x + y) % 1, 64) > UNLIKELY and uniformity((x - y) % 1, 64) > UNLIKELY
+
+
+def test_no_two_places_of_a_grid_share_a_draw() -> None:
+    grid = draw(*np.ogrid[0:16, 0:8, -1:15, 0:15, 0:8])
+    assert np.unique(grid).size == grid.size
+    assert uniformity(grid, 256) > UNLIKELY
+
+
+def test_every_bit_of_the_seed_matters() -> None:
+    """Avalanche: flipping one bit flips each of the 53 bits of a draw in half of the cases."""
+    rng = np.random.default_rng(3)
+    seeds = rng.integers(0, 2**64, 4096, np.uint64)
+
+    def drawn_bits(keys: np.ndarray) -> np.ndarray:
+        return ((draw(keys, 0, 0, 0, 0) * 2**53).astype(np.uint64)[:, None] >> np.arange(53, dtype=np.uint64)) & np.uint64(1)
+
+    before = drawn_bits(seeds)
+    for bit in range(64):
+        flipped = (before ^ drawn_bits(seeds ^ np.uint64(1 << bit))).mean(0)
+        assert np.abs(flipped - 0.5).max() < 5.5 / np.sqrt(4 * len(seeds)), f"bit {bit}"
