@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pettingzoo
+
 from .catalogue import Catalogue
 from .config import WorldConfig, replace
+from .environment import RecommendationEnv, env, parallel_env
 from .tasks import TASKS, task_config
 from .vector import VectorEnv
 
 __version__ = "0.1.0"
-__all__ = ["TASKS", "Catalogue", "VectorEnv", "WorldConfig", "env", "parallel_env", "replace", "vector_env"]
+__all__ = ["TASKS", "Catalogue", "RecommendationEnv", "VectorEnv", "WorldConfig", "env", "parallel_env", "replace", "vector_env"]
 
 
 def vector_env(
@@ -26,3 +29,8 @@ def vector_env(
 ) -> VectorEnv:
     """B copies of a task as one batch: observations [B, N, O], rewards [B, N]. Keywords override config fields."""
     return VectorEnv(task_config(task, overrides), num_envs, num_threads, catalogue)
+
+
+for _name in TASKS:
+    pettingzoo.register("parallel", f"recsys/{_name}", "recsys_env:parallel_env", kwargs={"task": _name})
+    pettingzoo.register("aec", f"recsys/{_name}", "recsys_env:env", kwargs={"task": _name})

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy as copying
 import secrets
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -58,14 +59,19 @@ class Infos(Mapping[str, np.ndarray]):
     final_obs [B, N, O], final_mask: valid where truncated
     """
 
-    KEYS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "empty", "own", "visitor", "next_visitor", "active",
-            "later_item", "later_agent", "later_price", "later_rating", "final_obs", "final_mask")  # fmt: skip
+    KEYS: tuple[str, ...] = (
+        "shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "empty", "own", "visitor", "next_visitor", "active",
+        "later_item", "later_agent", "later_price", "later_rating", "final_obs", "final_mask",
+    )  # fmt: skip
 
     def __init__(self, out: Outputs) -> None:
         self._out = out
 
+    def _report(self) -> Outputs:
+        return self._out
+
     def __getitem__(self, key: str) -> np.ndarray:
-        out = self._out
+        out = self._report()
         if key == "shown":
             return out.slots["item"]
         if key in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell"):
@@ -82,11 +88,40 @@ class Infos(Mapping[str, np.ndarray]):
             return out.final_masks
         raise KeyError(f"{key!r}; infos hold {', '.join(self.KEYS)}")
 
+    def copy(self) -> Infos:
+        """The same report, for keeping: later steps do not overwrite it. Without the final observations."""
+        return _KeptInfos(self._out)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.KEYS)
 
     def __len__(self) -> int:
         return len(self.KEYS)
+
+
+class _KeptInfos(Infos):
+    """A report copied as raw bytes, 20 times faster than copying records; arrays are made of them when first asked for."""
+
+    KEYS = Infos.KEYS[:-2]
+    COPIED = ("slots", "later", "own", "visitor", "next_visitor", "active")
+
+    def __init__(self, out: Outputs) -> None:
+        super().__init__(out)
+        self._raw: tuple[bytes, ...] | None = (
+            out.slots.tobytes(), out.later.tobytes(), out.own.tobytes(), out.visitor.tobytes(), out.next_visitor.tobytes(), out.active.tobytes()
+        )  # fmt: skip
+
+    def _report(self) -> Outputs:
+        if self._raw is not None:
+            like = {name: getattr(self._out, name) for name in self.COPIED}
+            arrays = {name: np.frombuffer(bytearray(raw), a.dtype).reshape(a.shape) for raw, (name, a) in zip(self._raw, like.items(), strict=True)}
+            self._out, self._raw = self._out._replace(**arrays), None
+        return self._out
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        if key not in self.KEYS:
+            raise KeyError(f"{key!r}; kept infos hold {', '.join(self.KEYS)}")
+        return super().__getitem__(key)
 
 
 class Snapshot:
@@ -123,7 +158,7 @@ class VectorEnv:
         elif catalogue is None and config.catalogue:
             catalogue = Catalogue.load(config.catalogue)
         _check_count("num_envs", num_envs, 1, 2**31)
-        _check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)
+        _check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         self.config = config
         self.catalogue = catalogue
         self.num_envs = int(num_envs)
@@ -132,6 +167,8 @@ class VectorEnv:
         self.possible_agents = config.agents
         self.num_agents = config.num_agents
         self.world: World = build(config, catalogue)
+        if config.action == "query" and self.shape.items > QUERY_SCAN_WARNING:
+            warnings.warn(f"action = 'query' scans all {self.shape.items} items for every agent in every step", stacklevel=3)
         fields = spaces.observation_fields(config, self.shape)
         self.observation_fields = spaces.slices(fields)
         self.observation_space = spaces.observation_space(config, self.shape)
@@ -148,12 +185,14 @@ class VectorEnv:
         self._compiled: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_compiled": None, "_current": self._buffers.index(self._out), "_out": None}
+        return {**self.__dict__, "_compiled": None, "_current": int(self._out is self._buffers[1]), "_out": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current")
         self.__dict__.update(state)
         self._out = self._buffers[current]
+        for array in self.world:  # a copy comes writeable, which is another type to the compiled code
+            array.flags.writeable = False
 
     # -------------------------------------------------------------------------------------------- reset and step
 
@@ -232,6 +271,11 @@ class VectorEnv:
         return self._observed()[0]
 
     @property
+    def infos(self) -> Infos:
+        """The report of the last reset, step or restore."""
+        return Infos(self._out)
+
+    @property
     def final_obs(self) -> Any:
         """Last observations [B, N, O] of the episodes that ended in the last step; valid where truncated."""
         return self._with_mask(self._out.final_observations, self._out.final_masks)
@@ -307,6 +351,10 @@ class VectorEnv:
             self._state.copies["seed"][targets] = np.array(seeds, np.uint64)
         if self._seed is None:
             self._seed = [int(s) for s in self._state.copies["seed"]]
+        return self.look()
+
+    def look(self) -> tuple[Any, Infos]:
+        """Observations and infos of the present page once more, as after a reset; nothing changes."""
         self._advance(self._actions.empty(self.num_envs), mode=2)
         return self._observed()
 
@@ -344,7 +392,8 @@ class ActionReader:
         self._agents, self._space = agents, space
         self._query = config.action == "query"
         if self._query:
-            self._width, self._shape = shape.dims + shape.vocabulary, (shape.dims + shape.vocabulary,)
+            self._width = shape.dims + shape.vocabulary
+            self._shape: tuple[int, ...] = (self._width,)
         elif config.slots == 1:
             self._width, self._shape = 1, ()
             self._limits = np.array([space.n])
@@ -372,8 +421,10 @@ class ActionReader:
         if array.dtype.kind not in "iu":
             raise TypeError(f"actions have dtype {array.dtype}, expected integers for {self._space}")
         array = np.ascontiguousarray(array, np.int64).reshape(num_envs, len(self._agents), self._width)
-        if array.min() < 0 or (array.max() >= self._limit and (self._uniform or (array >= self._limits).any())):
-            self._reject(array, (array < 0) | (array >= self._limits))
+        if np.maximum.reduce(array.view(np.uint64), axis=None) >= self._limit:  # a negative one is huge here
+            wrong = (array < 0) | (array >= self._limits)
+            if self._uniform or wrong.any():
+                self._reject(array, wrong)
         return array
 
     def _reject(self, array: np.ndarray, wrong: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -405,7 +406,7 @@ class Game:
     def sorted(self, scores: dict[int, float]) -> list[int]:
         """Items by score, best first, in the given order where equal."""
         ranked = sorted(scores, key=lambda j: -scores[j])
-        for better, worse in zip(ranked, ranked[1:], strict=False):
+        for better, worse in pairwise(ranked):
             self.draws.less(scores[worse], scores[better])
         return ranked
 
@@ -719,7 +720,7 @@ class Game:
         known = {habit.item: habit for habit in self.person(copy, copy.visitor).habits if habit}
         counts = {j: self.seen_count(copy, n, j) for j in known if self.can_stand(copy, n, j)}
         ranked = sorted((j for j in counts if counts[j] > 0), key=lambda j: -counts[j])
-        for better, worse in zip(ranked, ranked[1:], strict=False):
+        for better, worse in pairwise(ranked):
             self.draws.less(counts[worse], counts[better], scale=counts[better])
         return ranked
 

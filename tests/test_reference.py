@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from recsys_env.catalogue import Catalogue
 from recsys_env.config import WorldConfig
 from recsys_env.kernels import step
 from recsys_env.spaces import mask_size
+from recsys_env.vector import copy_seed
 from recsys_env.world import World, allocate_outputs, allocate_state, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
 ACTIONS = ("candidates", "items", "query")
 EXAMPLES = 30  # worlds per page kind and action kind
-COPIES = 2
+COPIES = 3
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
 SCRATCH = ("shown", "picks", "scores", "topic_mass")
 
@@ -88,7 +89,7 @@ def one(*values: Any) -> st.SearchStrategy[Any]:
 @st.composite
 def configs(draw: Any, page: str, action: str) -> WorldConfig:
     """The whole space of configs, small, with parameters that make every event frequent."""
-    items, topics, scenes = draw(st.integers(3, 30)), draw(st.integers(1, 5)), draw(one(1, 1, 2, 3)) if page != "rival" else 1
+    items, topics, scenes = draw(st.integers(3, 30)), draw(st.integers(1, 5)), draw(one(1, 2, 3)) if page != "rival" else 1
     topics, domains = min(topics, items), draw(st.integers(1, 3))
     names = ["entrance", "item", "cart"][:scenes]
     agents = draw(st.integers(scenes, 4))
@@ -105,26 +106,26 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         users=dict(
             number=draw(st.integers(1, 6)), population=draw(one("fresh", "fixed")), groups=draw(st.integers(1, 3)), topics=draw(st.integers(1, 3)),
             price_sensitivity_log_sd=draw(one(0.0, 0.5)), intent_scale=draw(one(0.0, 4.0)), rating_bias_sd=draw(one(0.0, 0.4)),
-            habit_size=draw(one(0, 1, 2, 5)), habit_decay=draw(one(0.5, 0.98, 1.0)), habit=draw(one("click", "purchase")),
+            habit_size=draw(one(5, 0, 1, 2)), habit_decay=draw(one(0.5, 0.98, 1.0)), habit=draw(one("click", "purchase")),
             z_init=draw(one(0.0, 0.3)), trust_init=draw(one(0.0, -0.2)), wallet_init=draw(one(0.0, 1.5, 4.0)), wallet_refill=draw(one(0.0, 0.3)),
         ),
         items=dict(
             number=items, dims=draw(st.integers(1, 9)), topics=topics, intercept_sd=draw(one(0.0, 0.5)), domains=domains, providers=2,
             price_log_sd=draw(one(0.0, 0.5)), length_log_sd=draw(one(0.0, 0.5)), popularity_mean=draw(one(1.0, 20.0)),
             popularity_half_life=draw(one(5.0, 1000.0)), promotion_probability=draw(one(0.0, 0.5)), promotion_depth=draw(one(0.0, 0.3)),
-            promotion_period=draw(one(3, 100)), stock_init=draw(one(0, 0, 1, 2)), restock_period=draw(one(4, 500)),
+            promotion_period=draw(one(3, 100)), stock_init=draw(one(0, 1, 2)), restock_period=draw(one(4, 500)),
             life=life, period=draw(one(0, life, life + 3)) if life else 0,
         ),
         choice=dict(
-            v_0=draw(one(1.0, 0.0, 3.0)), v_0_by_mood=(0.0, 1.0, 2.5)[:moods], beta_taste=draw(one(0.0, 1.0, 3.0)), beta_quality=draw(weight),
+            v_0=draw(one(0.0, 1.0, -1.0)), v_0_by_mood=(0.0, 1.0, 2.5)[:moods], beta_taste=draw(one(0.0, 1.0, 3.0)), beta_quality=draw(weight),
             beta_bait=draw(weight), beta_price=draw(weight), beta_fresh=draw(weight), tau_fresh=draw(one(2.0, 100.0)), beta_pop=draw(one(0.0, 0.3)),
-            beta_intent=draw(weight), beta_satiation=draw(weight), beta_repeat=draw(one(0.0, 0.0, 1.0, -1.0)), beta_trust=draw(one(0.0, 1.0, 3.0)),
+            beta_intent=draw(weight), beta_satiation=draw(weight), beta_repeat=draw(one(1.0, 0.0, -1.0)), beta_trust=draw(one(0.0, 1.0, 3.0)),
             dissimilarity=draw(one(1.0, 0.4, 0.15)) if page == "rows" else 1.0, eta=draw(one(0.0, 0.835)), kappa=draw(one(0.0, 0.75)),
         ),
         feedback=dict(
             e_0=draw(weight), a_taste=draw(weight), a_quality=draw(weight), a_bait=draw(weight), a_satiation=draw(weight), a_price=draw(weight),
-            noise_scale=draw(one(0.0, 1.0)), b_0=draw(one(0.0, 1.5)), b_topic=draw(weight), b_taste=draw(weight), b_quality=draw(weight),
-            b_price=draw(weight), instant=draw(one(False, False, True)), cart_hazard=draw(one(0.3, 0.08)), cart_abandon=draw(one(0.0, 0.2)),
+            noise_scale=draw(one(0.0, 1.0)), b_0=draw(one(1.5, 0.0)), b_topic=draw(weight), b_taste=draw(weight), b_quality=draw(weight),
+            b_price=draw(weight), instant=draw(one(False, False, True)), cart_hazard=draw(one(0.1, 0.3)), cart_abandon=draw(one(0.1, 0.0)),
             rating_after_click=draw(one(0.0, 0.4)), rating_after_purchase=draw(one(0.0, 0.7)), like=draw(st.booleans()),
         ),
         dynamics=dict(
@@ -218,29 +219,32 @@ def compare(game: reference.Game, kernels: Kernels, b: int, copy: reference.Copy
 
 
 def random_worlds(examples: int) -> Any:
-    """Hypothesis settings: this many worlds, the same ones in every run."""
-    return settings(max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    """Hypothesis settings: this many worlds, the same ones in every run; they are small already, so that none is shrunk."""
+    return settings(max_examples=examples, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+                    suppress_health_check=list(HealthCheck))  # fmt: skip
 
 
-FREQUENT = ("page", "idle", "click", "hole", "cart", "instant", "bought", "later", "rated", "like", "lost", "truncated")
-OCCASIONAL = ("cart moved", "cart dropped", "refused", "abandoned", "evicted")
+FREQUENT = ("page", "idle", "click", "hole", "cart", "instant", "bought", "later", "abandoned", "rated", "like", "lost", "evicted", "truncated")
+OCCASIONAL = ("cart moved", "cart dropped", "refused", "familiar", "searched")
+SCENES = ("scene 1", "scene 2", "back to entrance")
 
 
-@pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("page", PAGES)
-def test_kernels_follow_the_reference(page: str, action: str) -> None:
+def test_kernels_follow_the_reference(page: str) -> None:
     tally: Counter[str] = Counter()
+    for action in ACTIONS:
 
-    @random_worlds(EXAMPLES)
-    @given(config=configs(page, action), seed=st.integers(0, 2**32), fitted=one(False, False, False, True))
-    def check(config: WorldConfig, seed: int, fitted: bool) -> None:
-        tally.update(play(config, seed, fitted) + Counter(worlds=1))
+        @random_worlds(EXAMPLES)
+        @given(config=configs(page, action), seed=st.integers(0, 2**32), fitted=one(False, False, False, True))
+        def check(config: WorldConfig, seed: int, fitted: bool) -> None:
+            tally.update(play(config, seed, fitted) + Counter({f"worlds of {config.action}": 1}))
 
-    check()
-    assert tally["worlds"] >= EXAMPLES and tally["skipped"] <= 0.005 * tally["ticks"]
-    occasional = OCCASIONAL + ("familiar", "searched") * (action == "candidates")
-    occasional += ("scene 1", "scene 2", "back to entrance") * (page != "rival")
-    assert all(tally[event] >= 10 for event in FREQUENT) and all(tally[event] >= 1 for event in occasional), tally
+        check()
+        assert tally[f"worlds of {action}"] >= EXAMPLES
+    assert tally["skipped"] <= 0.005 * tally["ticks"]
+    rare = {event: tally[event] for event in FREQUENT if tally[event] < 30}
+    rare |= {event: tally[event] for event in (*OCCASIONAL, *(SCENES if page != "rival" else ())) if tally[event] < 3}
+    assert not rare, f"too rare to be tested: {rare}, of {tally}"
 
 
 # ------------------------------------------------------------------------------------------------ batches are copies
@@ -256,16 +260,19 @@ def contents(kernels: Kernels, b: int) -> dict[str, bytes]:
 @pytest.mark.parametrize("page", PAGES)
 def test_a_copy_does_not_depend_on_its_batch_nor_on_threads(page: str, action: str) -> None:
     @random_worlds(2)
-    @given(config=configs(page, action), seed=st.integers(0, 2**32))
+    @given(config=configs(page, action), seed=st.integers(0, 2**63 - 1))
     def check(config: WorldConfig, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        world, seeds = build(config), rng.integers(0, 2**64, 64, np.uint64)
+        world, seeds = build(config), np.array([copy_seed(seed, b) for b in range(64)], np.uint64)
         members = {"64": range(64), "64 in parallel": range(64), "5": range(5), "copy 0 alone": [0], "copy 4 alone": [4]}
         batches = {name: Kernels(config, world, seeds[list(rows)], "parallel" in name) for name, rows in members.items()}
         for tick in range(-1, config.horizon + 2):
             actions = random_actions(config, 64, rng)
             for name, batch in batches.items():
-                batch.reset() if tick < 0 else batch.step(actions[list(members[name])])
+                if tick < 0:
+                    batch.reset()
+                else:
+                    batch.step(actions[list(members[name])])
             for name, rows in members.items():
                 for b, row in enumerate(rows):
                     assert contents(batches[name], b) == contents(batches["64"], row), f"copy {row}, batch of {name}, tick {tick}"

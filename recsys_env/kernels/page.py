@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import kernel, rng
+from . import entry, kernel, rng
 
 SHARED, ROWS, RIVAL = 0, 1, 2
 CANDIDATES, ITEMS, QUERY = 0, 1, 2
@@ -183,3 +183,12 @@ def _standing(out, p, b, n, k, j, first, stop):
             if out.slots[b, n, i].item == j:
                 return -1
     return j
+
+
+@entry
+def read_prices(world, items, tick, prices, promoted):
+    """prices[i] of items[i] at this tick, in mean list prices, and whether it is promoted: for what reads the public catalogue."""
+    p = world.params[0]
+    for i in range(items.size):
+        prices[i] = price_now(world, p, items[i], tick)
+        promoted[i] = is_promoted(p, items[i], tick)

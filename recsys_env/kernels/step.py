@@ -192,7 +192,8 @@ def clear(out, p, b):
         out.own[b, n] = 0.0
         out.visitor[b, n] = -1
     for i in range(p.shape.cart):
-        out.later[b, i].item = -1
+        later = out.later[b, i]
+        later.item, later.agent, later.price, later.rating = -1, -1, 0.0, 0
     out.truncated[b] = False
     clear_slots(out, p, b)
 
@@ -247,9 +248,8 @@ def run(world, state, out, actions, mode):
 @entry(parallel=True)
 def run_parallel(world, state, out, actions, mode):
     """Advance every copy, over numba's threads."""
-    p = world.params[0]
     for b in numba.prange(state.copies.size):
-        advance(world, state, out, p, b, actions, mode)
+        advance(world, state, out, world.params[0], b, actions, mode)  # a record from outside the loop cannot be passed to its threads
 
 
 @entry

@@ -15,7 +15,7 @@ import numpy as np
 from ..kernels import entry, kernel
 from ..kernels.choice import freshness, outside_utility, trust_term, utility
 from ..kernels.expected import click_value, mean_over_noise
-from ..kernels.feedback import expected_experience
+from ..kernels.feedback import cart_probability, expected_experience
 from ..kernels.numeric import exp, sigmoid
 from ..kernels.page import CANDIDATES, QUERY, SHARED, active_agents, can_show, is_active, log_price_now, popularity_now, price_now
 from ..kernels.retrieval import seen_count
@@ -46,8 +46,21 @@ def _oracle_belief(world, state, p, b, n, j, price):
     value, cart = click_value(world, state, p, b, n, j)
     value += _later_sale(world, p, b, n, j, copy.tick, cart)
     if price > 0.0:
-        value += price * _satisfaction_gain(world, state, p, b, j)
+        value += price * _satisfaction_gain(world, state, p, b, j) + _lead_value(world, state, p, b, j)
     return utility(world, state, p, b, j), value
+
+
+@kernel
+def _lead_value(world, state, p, b, j):
+    """At an entrance: what the owner of the next scene would make of the same item, were it clicked there."""
+    copy = state.copies[b]
+    if p.shape.scenes == 1 or copy.scene > 0:
+        return 0.0
+    copy.scene = 1
+    cart = cart_probability(world, state, p, b, j)
+    value = _later_sale(world, p, b, world.scenes[1].owner, j, copy.tick, cart)
+    copy.scene = 0
+    return value
 
 
 @kernel

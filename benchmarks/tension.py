@@ -1,0 +1,84 @@
+"""Is there a game? Payoffs of defecting and cooperating, and how far agents depend on each other, on the real kernels.
+
+    python -m benchmarks.tension [--task TASK ...] [--episodes 200]
+
+T, R, P, S: own reward per episode of a lone myopic agent among planners, of all planners, of all myopic agents, and of a lone
+planner among myopic agents. Team loss 1 - P/R. Coupling: own return lost when the rivals go from random to greedy, divided by
+the own gain from going from random to greedy. All on the same episodes (common random numbers); the lone agent is the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from recsys_env import TASKS, WorldConfig, replace
+from recsys_env.metrics import episode_returns, mean_interval
+
+from .record import store
+
+SEED = 90_000
+TRUST = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+
+
+def returns(config: WorldConfig, lone: str, rest: str, episodes: int) -> np.ndarray:
+    """Own returns [episodes] of the first agent playing `lone` while all others play `rest`."""
+    first, *others = config.agents
+    return episode_returns(config, {first: lone, **dict.fromkeys(others, rest)}, episodes, SEED)[:, 0]
+
+
+def interval(samples: np.ndarray) -> dict[str, float]:
+    mean, width = mean_interval(samples)
+    return {"mean": mean, "ci95": width}
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> dict[str, float]:
+    """Ratio of paired means with its delta-method interval."""
+    value = numerator.mean() / denominator.mean()
+    _, width = mean_interval((numerator - value * denominator) / denominator.mean())
+    return {"mean": float(value), "ci95": width}
+
+
+def dilemma(config: WorldConfig, episodes: int) -> dict[str, Any]:
+    """T, R, P, S and the team loss."""
+    t, r = returns(config, "greedy", "planner", episodes), returns(config, "planner", "planner", episodes)
+    p, s = returns(config, "greedy", "greedy", episodes), returns(config, "planner", "greedy", episodes)
+    loss = ratio(p, r)
+    return {"T": interval(t), "R": interval(r), "P": interval(p), "S": interval(s), "T-R": interval(t - r), "P-S": interval(p - s),
+            "team_loss": {"mean": 1 - loss["mean"], "ci95": loss["ci95"]}}  # fmt: skip
+
+
+def coupling(config: WorldConfig, episodes: int) -> dict[str, float]:
+    """Own return lost when rivals go from random to greedy ÷ own gain from going from random to greedy."""
+    weak, strong = returns(config, "random", "random", episodes), returns(config, "greedy", "random", episodes)
+    pressed = returns(config, "greedy", "greedy", episodes)
+    return ratio(strong - pressed, strong - weak)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", nargs="*", default=list(TASKS))
+    parser.add_argument("--episodes", type=int, default=400)
+    args = parser.parse_args()
+    result: dict[str, Any] = {}
+    for task in args.task:
+        result[task] = {**dilemma(TASKS[task], args.episodes), "coupling": coupling(TASKS[task], args.episodes)}
+        print(task, {key: f"{v['mean']:.3f} ±{v['ci95']:.3f}" for key, v in result[task].items()}, flush=True)
+    sweep = {}
+    for beta in TRUST:
+        sweep[beta] = dilemma(replace(TASKS["social-v0"], {"choice": {"beta_trust": beta}}), args.episodes)
+        print("social-v0 beta_trust", beta, {key: f"{v['mean']:.3f} ±{v['ci95']:.3f}" for key, v in sweep[beta].items()}, flush=True)
+    pooled = {}
+    for agents in (2, 4):
+        base = replace(TASKS["coldstart-v0"], {"num_agents": agents})
+        private = episode_returns(base, "content", args.episodes, SEED).mean(axis=1)
+        shared = episode_returns(replace(base, {"observation": {"share": True}}), "content", args.episodes, SEED).mean(axis=1)
+        pooled[agents] = {"private": interval(private), "pooled": interval(shared), "gain": ratio(shared - private, private)}
+        print("coldstart-v0 agents", agents, pooled[agents], flush=True)
+    print(store("tension", "benchmarks.tension", {"episodes": args.episodes, "seed": SEED, "tasks": result, "trust_sweep": sweep, "pooled_history": pooled}))
+
+
+if __name__ == "__main__":
+    main()

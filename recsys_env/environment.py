@@ -1,0 +1,327 @@
+"""One copy of a task as a PettingZoo parallel environment: a `VectorEnv` of one copy behind dictionaries, nothing else."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+from gymnasium import logger, spaces
+from pettingzoo import AECEnv, ParallelEnv
+from pettingzoo.utils.conversions import parallel_to_aec
+
+from .catalogue import Catalogue
+from .config import WorldConfig, _nearest
+from .tasks import task_config
+from .vector import Infos, Snapshot, VectorEnv
+
+
+class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
+    """Several recommender agents, one visitor per tick, as a PettingZoo parallel environment.
+
+    Args:
+        config: the task.
+        catalogue: fitted items and users, in place of the one that `config.catalogue` names.
+        render_mode: "ansi" (`render()` returns the page as text), "human" (prints it after every step) or None.
+        name: what `str(env)` and the rendered page call the task.
+
+    Attributes:
+        possible_agents, agents: names of the N agents; `agents` is empty once the episode is over.
+        vector: the batch of one copy behind this environment, for policies and array access.
+        observation_fields: name -> slice of the flat observation.
+        state_space: of `state()`.
+
+    Every episode has exactly `config.horizon` steps and ends by truncation of all agents together.
+    """
+
+    metadata: dict[str, Any] = {"name": "recsys", "render_modes": ["ansi", "human"], "is_parallelizable": True}  # noqa: RUF012
+
+    def __init__(
+        self, config: WorldConfig, catalogue: Catalogue | str | None = None, render_mode: str | None = None, name: str = "recsys"
+    ) -> None:
+        modes = self.metadata["render_modes"]
+        if render_mode is not None and render_mode not in modes:
+            raise ValueError(f"render_mode = {render_mode!r} is not allowed; choose one of {[*modes, None]}{_nearest(render_mode, modes)}")
+        self.metadata = {**self.metadata, "name": name}
+        self.render_mode = render_mode
+        self.vector = VectorEnv(config, catalogue=catalogue)
+        self.config = config
+        self.possible_agents = list(self.vector.possible_agents)
+        self.agents = self.possible_agents[:]
+        self.observation_fields = self.vector.observation_fields
+        self.state_space = self.vector.state_space
+        self._action_spaces = {agent: copy.deepcopy(self.vector.action_space) for agent in self.possible_agents}
+        self._page: Any = None  # the clock of the page that was shown last; kept for rendering only
+        self._score = np.zeros(len(self.possible_agents))
+
+    def observation_space(self, agent: str) -> spaces.Space[Any]:
+        """The space of an agent's observations; the same object for all agents."""
+        self._check_agent(agent)
+        return self.vector.observation_space
+
+    def action_space(self, agent: str) -> spaces.Space[Any]:
+        """The space of an agent's actions; each agent's own object, so that each can be seeded."""
+        self._check_agent(agent)
+        return self._action_spaces[agent]
+
+    # -------------------------------------------------------------------------------------------- reset and step
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start an episode: episode 0 of a seed, or with None the next one of the present seed.
+
+        Args:
+            seed: integer in [0, 2^64); None before any seed takes one from the operating system.
+            options: ignored.
+
+        Returns:
+            observations and infos by agent.
+        """
+        over = not self.agents
+        # The batch has gone on to the next episode by itself; that one is yet to be played.
+        return self._begin(*(self.vector.look() if over and seed is None else self.vector.reset(seed=seed)))
+
+    def step(self, actions: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
+        """One tick.
+
+        Args:
+            actions: one action of its space for every agent, on the page or not.
+
+        Returns:
+            observations, rewards, terminations (always False), truncations (all True at the end) and infos by agent, as
+            arrays of their own. Five empty dictionaries for `step({})` after the end.
+
+        Raises:
+            KeyError: missing or unknown agents.
+            ValueError, TypeError: an action outside its space.
+            RuntimeError: actions after the end, or before the first `reset`. Nothing has changed after any of these.
+        """
+        agents = self.agents
+        if not agents:
+            if actions:
+                raise RuntimeError("the episode is over; call reset()")
+            return {}, {}, {}, {}, {}
+        joint = self._joint(actions)
+        page = None if self.render_mode is None else self.vector._state.copies[0].copy()
+        try:
+            observations, rewards, _, truncations, infos = self.vector.step(np.array([joint]))
+        except (TypeError, ValueError):
+            observations, rewards, _, truncations, infos = self.vector.step(self._checked(joint)[None])
+        over = bool(truncations[0])
+        if over:
+            observations, self.agents = self.vector.final_obs, []
+        if page is not None:
+            self._page = page
+            self._score += infos["own"][0]
+            if self.render_mode == "human":
+                self.render()
+        values = rewards[0].tolist()
+        return (
+            self._split(observations), {agent: values[n] for n, agent in enumerate(agents)}, dict.fromkeys(agents, False),
+            dict.fromkeys(agents, over), self._infos(infos, over),
+        )  # fmt: skip
+
+    def _begin(self, observations: Any, infos: Infos) -> tuple[dict[str, Any], dict[str, Any]]:
+        self.agents = self.possible_agents[:]
+        self._page = None
+        self._score[:] = 0
+        if self.render_mode == "human":
+            self.render()
+        return self._split(observations), self._infos(infos, False)
+
+    def _split(self, observations: Any) -> dict[str, Any]:
+        """Observations [1, N, ...] of the batch, copied and handed out by agent."""
+        if self.config.mask_actions:
+            flat, masks = observations["observation"][0].copy(), observations["action_mask"][0].copy()
+            return {agent: {"observation": flat[n], "action_mask": masks[n]} for n, agent in enumerate(self.possible_agents)}
+        flat = observations[0].copy()
+        return {agent: flat[n] for n, agent in enumerate(self.possible_agents)}
+
+    def _infos(self, infos: Infos, over: bool) -> dict[str, Any]:
+        kept, own = infos.copy(), infos["own"][0].tolist()
+        return {agent: Info(kept, n, over, own[n]) for n, agent in enumerate(self.possible_agents)}
+
+    # -------------------------------------------------------------------------------------------- actions
+
+    def _joint(self, actions: Mapping[str, Any]) -> list[Any]:
+        """The actions in the order of the agents."""
+        try:
+            joint = [actions[agent] for agent in self.possible_agents]
+        except (KeyError, TypeError):
+            self._reject_agents(actions)
+        if len(joint) != len(actions):
+            self._reject_agents(actions)
+        return joint
+
+    def _reject_agents(self, actions: Any) -> NoReturn:
+        if not isinstance(actions, Mapping):
+            raise TypeError(f"actions = {actions!r} must be a dict of one action per agent: {', '.join(self.possible_agents)}")
+        unknown = [agent for agent in actions if agent not in self.possible_agents]
+        for agent in unknown:
+            self._check_agent(agent)
+        missing = [agent for agent in self.possible_agents if agent not in actions]
+        raise KeyError(f"no action for {', '.join(missing)}; each agent needs one of its space {self.vector.action_space}")
+
+    def _checked(self, joint: list[Any]) -> np.ndarray:
+        """The actions as one array [N, ...], looked at one by one: raises for the first that lies outside its space."""
+        space = self.vector.action_space
+        whole = not isinstance(space, spaces.Box)
+        low, high = (0, getattr(space, "n", getattr(space, "nvec", None)) - 1) if whole else (-1.0, 1.0)  # type: ignore[operator]
+        rows = []
+        for agent, value in zip(self.possible_agents, joint, strict=True):
+            named = f"action of {agent} is {value!r}"
+            try:
+                row = np.asarray(value)
+            except ValueError as error:
+                raise ValueError(f"{named}, outside its space {space}: {error}") from None
+            if row.dtype.kind not in ("biu" if whole else "biuf"):
+                raise TypeError(f"{named} of dtype {row.dtype}, outside its space {space}: it takes {'integers' if whole else 'numbers'}")
+            if row.shape != space.shape:
+                raise ValueError(f"{named} of shape {row.shape}, outside its space {space} of shape {space.shape}")
+            if not ((row >= low) & (row <= high)).all():  # NaN is neither
+                raise ValueError(f"{named}, outside its space {space}")
+            rows.append(row.astype(np.int64 if whole else np.float32))
+        return np.stack(rows)
+
+    def _check_agent(self, agent: Any) -> None:
+        if agent not in self.possible_agents:
+            raise KeyError(f"unknown agent {agent!r}{_nearest(agent, self.possible_agents)}; agents are {', '.join(self.possible_agents)}")
+
+    # -------------------------------------------------------------------------------------------- views
+
+    def field(self, observation: Any, name: str) -> np.ndarray:
+        """The view of one named field (see `observation_fields`) of one agent's observation, masked or not."""
+        return self.vector.field(observation["observation"] if isinstance(observation, Mapping) else observation, name)
+
+    def state(self) -> np.ndarray:
+        """Global state [S] for centralised critics (see `VectorEnv.state`); after the end, that of the next episode's first page."""
+        return self.vector.state()[0]
+
+    def expected_feedback(self, actions: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Exact expectations of the page about to be shown, given a joint action; nothing changes.
+
+        Returns:
+            "click", "cart", "purchase": agent -> probability of each of its slots [K]; "own", "reward": agent -> expected
+            reward of this step, before and after sharing.
+        """
+        if not self.agents:
+            raise RuntimeError("the episode is over; call reset()")
+        result = self.vector.expected_feedback(self._checked(self._joint(actions))[None])
+        return {
+            name: dict(zip(self.possible_agents, value[0] if value.ndim == 3 else value[0].tolist(), strict=True)) for name, value in result.items()
+        }
+
+    # -------------------------------------------------------------------------------------------- save, restore, render
+
+    def save(self) -> Snapshot:
+        """The present state; after the end, that of the next episode's first page."""
+        return self.vector.save()
+
+    def restore(self, snapshot: Snapshot, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Continue from a snapshot, bit for bit, or with a seed for the events from here on (people stay those of the snapshot).
+
+        Returns:
+            observations and infos by agent, as after a reset.
+        """
+        return self._begin(*self.vector.restore(snapshot, seed=seed))
+
+    def render(self) -> str | None:
+        """The page that was shown last: returned as text in mode "ansi", printed in mode "human"."""
+        if self.render_mode is None:
+            logger.warn("render() does nothing without a render_mode; make the environment with render_mode='ansi' or 'human'")
+            return None
+        from .render import render_page
+
+        text = render_page(self.vector, self._page, self._score.tolist(), over=not self.agents, name=self.metadata["name"])
+        if self.render_mode == "human":
+            print(text)
+            return None
+        return text
+
+    def close(self) -> None:
+        """Nothing to release."""
+        self.vector.close()
+
+
+# -------------------------------------------------------------------------------------------------- infos
+
+
+def _filled(name: str) -> Callable[..., Any]:
+    """The method of `dict` of this name, on an `Info` that has been filled."""
+    inherited = getattr(dict, name)
+
+    def method(self: Info, *args: Any, **kwargs: Any) -> Any:
+        if self._infos is not None:
+            self._fill()
+        return inherited(self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = inherited.__doc__
+    return method
+
+
+def _with_every_method_filled(cls: type) -> type:
+    own = {*vars(cls), "__new__", "__init__", "__getattribute__", "__class_getitem__", "__hash__", "__sizeof__", "fromkeys"}
+    for name in vars(dict).keys() - own:
+        if callable(getattr(dict, name)):
+            setattr(cls, name, _filled(name))
+    return cls
+
+
+@_with_every_method_filled
+class Info(dict[str, Any]):
+    """What a user would log of one agent's last step: a dictionary that is filled when first looked at.
+
+    shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `vector.Infos`
+    empty, own, visitor, next_visitor, active: numbers, as in `vector.Infos`; no page follows the last step of an episode
+    later_item, later_price, later_rating: arrays, purchases at this page of earlier cart items credited to this agent
+    """
+
+    __slots__ = ("_infos", "_n", "_over")
+    SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
+    SCALARS = ("empty", "own", "visitor", "next_visitor", "active")
+    LATER = ("later_item", "later_price", "later_rating")
+
+    def __init__(self, infos: Infos, n: int, over: bool, own: float) -> None:
+        dict.__setitem__(self, "own", own)  # C code that looks at the size alone, as that of `json`, must not take it for empty
+        self._infos: Infos | None = infos
+        self._n = n
+        self._over = over
+
+    def _fill(self) -> None:
+        infos, n = self._infos, self._n
+        assert infos is not None
+        self._infos = None
+        entries: dict[str, Any] = {name: infos[name][0, n] for name in self.SLOTS}
+        entries |= {name: infos[name][0, n].item() for name in self.SCALARS}
+        if self._over:
+            entries |= {"next_visitor": -1, "active": False}
+        mine = (infos["later_item"][0] >= 0) & (infos["later_agent"][0] == n)
+        dict.update(self, entries, **{name: infos[name][0][mine] for name in self.LATER})
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[Iterable[tuple[str, Any]]]]:
+        return dict, (list(self.items()),)
+
+
+# -------------------------------------------------------------------------------------------------- constructors
+
+
+def parallel_env(
+    task: str | WorldConfig, *, catalogue: Catalogue | str | None = None, render_mode: str | None = None, **overrides: Any
+) -> RecommendationEnv:
+    """A task as a PettingZoo parallel environment. Keywords override config fields, nested ones as dicts: `reward={"sharing": 1.0}`.
+
+    Args:
+        task: name of a task (`recsys_env.TASKS`), or a config.
+        catalogue: fitted items and users (see `recsys_env.fitting`), a shipped one by name or a saved one by path.
+        render_mode: "ansi", "human" or None.
+    """
+    name = task if isinstance(task, str) else "recsys"
+    return RecommendationEnv(task_config(task, overrides), catalogue, render_mode, name)
+
+
+def env(
+    task: str | WorldConfig, *, catalogue: Catalogue | str | None = None, render_mode: str | None = None, **overrides: Any
+) -> AECEnv:  # type: ignore[type-arg]
+    """A task as a PettingZoo AEC environment: the parallel one, one agent at a time. Arguments as in `parallel_env`."""
+    return parallel_to_aec(parallel_env(task, catalogue=catalogue, render_mode=render_mode, **overrides))

@@ -1,0 +1,404 @@
+"""The PettingZoo environment is one copy of the batch behind dictionaries: what it hands out, takes in and refuses."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import data_equivalence
+
+import recsys_env
+from recsys_env import WorldConfig, parallel_env, vector_env
+from recsys_env.environment import Info
+from recsys_env.vector import copy_seed
+
+# A small world in which everything happens often.
+BUSY = WorldConfig(
+    slots=3, horizon=40, scenes=({"name": "page", "cart": True},), users={"number": 3, "habit_size": 2}, candidates={"number": 8},
+    items={"number": 40, "dims": 4, "topics": 5, "promotion_probability": 0.5, "promotion_depth": 0.3, "stock_init": 3, "restock_period": 10},
+    choice={"v_0": -2.0}, arrival={"r_0": 0.3}, feedback={"b_0": 1.0, "cart_hazard": 0.4, "rating_after_click": 0.5, "like": True},
+    reward={"purchase": 1.0, "cart": 0.2},
+)  # fmt: skip
+
+
+def sampled(env: Any) -> dict[str, Any]:
+    return {agent: env.action_space(agent).sample() for agent in env.possible_agents}
+
+
+def started(seed: int = 0, steps: int = 5, **overrides: Any) -> recsys_env.RecommendationEnv:
+    """A BUSY environment some ticks into an episode, with seeded action spaces."""
+    env = parallel_env(BUSY, **overrides)
+    env.reset(seed=seed)
+    for i, agent in enumerate(env.agents):
+        env.action_space(agent).seed(i)
+    for _ in range(steps):
+        env.step(sampled(env))
+    return env
+
+
+def played(env: Any, actions: list[Any]) -> list[Any]:
+    return [env.step(action) for action in actions]
+
+
+def same(a: Any, b: Any) -> bool:
+    return data_equivalence(a, b, exact=True)
+
+
+# ---------------------------------------------------------------------------------------------------- episodes
+
+
+def test_spaces_are_the_same_object_each_time() -> None:
+    env = parallel_env(BUSY)
+    a, b = env.possible_agents
+    assert env.action_space(a) is env.action_space(a)
+    assert env.action_space(a) is not env.action_space(b)  # each agent's can be seeded
+    assert env.observation_space(a) is env.observation_space(b)
+    assert env.unwrapped is env
+    with pytest.raises(KeyError, match=r"unknown agent 'recomender_0' \(did you mean 'recommender_0'\?\)"):
+        env.observation_space("recomender_0")
+
+
+def test_each_reset_starts_the_next_episode_once() -> None:
+    """After the end, in the middle and at once: the nth reset without a seed plays episode n."""
+    whole, cut = parallel_env(BUSY), parallel_env(BUSY)
+    firsts = [whole.reset(seed=3)]
+    for _ in range(3):
+        while whole.agents:
+            whole.step(sampled(whole))
+        firsts.append(whole.reset())
+    others = [cut.reset(seed=3), cut.reset()]
+    cut.step(sampled(cut))
+    others += [cut.reset(), cut.reset()]
+    assert same(firsts, others)
+    assert not same(firsts[0], firsts[1])
+    while whole.agents:
+        whole.step(sampled(whole))
+    assert same(whole.reset(seed=3), firsts[0])
+
+
+def test_the_end() -> None:
+    env = started(steps=BUSY.horizon - 1)
+    observations, _, terminations, truncations, infos = env.step(sampled(env))
+    assert env.agents == []
+    assert all(truncations.values())
+    assert not any(terminations.values())
+    for n, agent in enumerate(env.possible_agents):
+        np.testing.assert_array_equal(observations[agent], env.vector.final_obs[0, n])
+        assert not np.array_equal(observations[agent], env.vector.observations[0, n])
+        assert infos[agent]["next_visitor"] == -1
+        assert not infos[agent]["active"]
+    assert env.step({}) == ({}, {}, {}, {}, {})
+    with pytest.raises(RuntimeError, match="call reset"):
+        env.step(sampled(env))
+    with pytest.raises(RuntimeError, match="call reset"):
+        env.expected_feedback(sampled(env))
+
+
+def test_never_reset() -> None:
+    env = parallel_env(BUSY)
+    with pytest.raises(RuntimeError, match="call reset"):
+        env.step(sampled(env))
+    first, other = parallel_env(BUSY).reset()[0], env.reset()[0]
+    assert not same(first, other)  # entropy of the operating system
+
+
+def test_what_is_returned_is_the_callers() -> None:
+    env = started()
+    results = [env.step(sampled(env)) for _ in range(4)]
+    kept = copy.deepcopy(results)
+    played(env, [sampled(env) for _ in range(4)])
+    assert same([r[0] for r in results], [r[0] for r in kept])
+    assert same([{a: dict(i) for a, i in r[4].items()} for r in results], [r[4] for r in kept])
+
+
+@pytest.mark.parametrize("overrides", [{}, {"mask_actions": True}, {"action": "query"}, {"page": "rival"}])
+def test_equals_its_copy_of_a_batch(overrides: dict[str, Any]) -> None:
+    envs = vector_env(BUSY, 3, **overrides)
+    envs.reset(seed=11)
+    envs.action_space.seed(0)
+    singles = [parallel_env(BUSY, **overrides) for _ in range(3)]
+    for b, env in enumerate(singles):
+        env.reset(seed=copy_seed(11, b))
+    for _ in range(BUSY.horizon + 3):
+        actions = np.array([[envs.action_space.sample() for _ in range(2)] for _ in range(3)])
+        observations, rewards, _, truncations, infos = envs.step(actions)
+        for b, env in enumerate(singles):
+            mine, own, _, over, told = env.step(dict(zip(env.possible_agents, actions[b], strict=True)))
+            if truncations[b]:
+                assert all(over.values())
+                mine = env.reset()[0]
+            for n, agent in enumerate(env.possible_agents):
+                theirs = {k: v[b, n] for k, v in observations.items()} if isinstance(observations, dict) else observations[b, n]
+                assert same(mine[agent], theirs)
+                assert own[agent] == rewards[b, n]
+                assert told[agent]["visitor"] == infos["visitor"][b, n]
+                np.testing.assert_array_equal(told[agent]["shown"], infos["shown"][b, n])
+
+
+# ---------------------------------------------------------------------------------------------------- actions
+
+
+@pytest.mark.parametrize("as_type", [list, tuple, np.asarray, lambda a: np.asarray(a, np.uint8), lambda a: np.asarray(a, np.uint64)])
+def test_slates_may_come_as(as_type: Any) -> None:
+    env, other = started(), started()
+    actions = {agent: np.array([1, 5, 2]) for agent in env.agents}
+    assert same(env.step(actions), other.step({agent: as_type(action.tolist()) for agent, action in actions.items()}))
+
+
+@pytest.mark.parametrize("as_type", [int, np.int8, np.uint64, np.array])
+def test_single_slots_may_come_as(as_type: Any) -> None:
+    env, other = started(slots=1), started(slots=1)
+    assert same(env.step({"recommender_0": 3, "recommender_1": np.int64(4)}), other.step({"recommender_0": 3, "recommender_1": as_type(4)}))
+
+
+WRONG = {
+    "too large": ({}, [0, 8, 1], ValueError), "negative": ({}, [0, -1, 1], ValueError), "too short": ({}, [0, 1], ValueError),
+    "a scalar": ({}, 3, ValueError), "too deep": ({}, [[0, 1, 2]], ValueError), "ragged": ({}, [0, [1, 2], 3], ValueError),
+    "floats": ({}, [0.0, 1.0, 2.0], TypeError), "NaN": ({}, [0, float("nan"), 2], TypeError), "text": ({}, "0 1 2", TypeError),
+    "nothing": ({}, None, TypeError), "huge": ({}, np.array([2**64 - 1, 0, 1], np.uint64), ValueError),
+    "one: too large": ({"slots": 1}, 8, ValueError), "one: negative": ({"slots": 1}, -1, ValueError), "one: float": ({"slots": 1}, 1.0, TypeError),
+    "one: array": ({"slots": 1}, [1], ValueError), "one: NaN": ({"slots": 1}, float("nan"), TypeError),
+    "query: NaN": ({"action": "query"}, [0.0, float("nan"), 0.0, 0.0], ValueError),
+    "query: too large": ({"action": "query"}, [0.0, 1.5, 0.0, 0.0], ValueError), "query: text": ({"action": "query"}, "abcd", TypeError),
+    "query: shape": ({"action": "query"}, [0.0, 0.5], ValueError), "item": ({"action": "items"}, [0, 40, 1], ValueError),
+    "message": ({"messages": 4}, [0, 1, 2, 4], ValueError),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("overrides, action, error", WRONG.values(), ids=WRONG)
+def test_a_wrong_action_is_named_and_changes_nothing(overrides: dict[str, Any], action: Any, error: type[Exception]) -> None:
+    env, other = started(**overrides), started(**overrides)
+    right = sampled(env)
+    with pytest.raises(error) as caught:
+        env.step({**right, "recommender_1": action})
+    assert "recommender_1" in str(caught.value)
+    assert repr(action) in str(caught.value)
+    assert str(env.vector.action_space) in str(caught.value)
+    assert same(env.step(right), other.step(right))
+
+
+def test_missing_and_unknown_agents() -> None:
+    env, other = started(), started()
+    right = sampled(env)
+    with pytest.raises(KeyError, match=r"no action for recommender_1; .*MultiDiscrete"):
+        env.step({"recommender_0": right["recommender_0"]})
+    with pytest.raises(KeyError, match=r"unknown agent 'recommender_7' .*agents are recommender_0, recommender_1"):
+        env.step({**right, "recommender_7": right["recommender_0"]})
+    with pytest.raises(KeyError, match="unknown agent 'Recommender_1'"):
+        env.step({"recommender_0": right["recommender_0"], "Recommender_1": right["recommender_1"]})
+    with pytest.raises(TypeError, match="must be a dict"):
+        env.step(list(right.values()))  # type: ignore[arg-type]
+    assert same(env.step(right), other.step(right))
+
+
+def test_wrong_settings() -> None:
+    with pytest.raises(ValueError, match=r"unknown task 'ecomerce-v0' \(did you mean 'ecommerce-v0'\?\)"):
+        parallel_env("ecomerce-v0")
+    with pytest.raises(TypeError, match=r"no field 'max_cycles' \(did you mean 'horizon'\?\)"):
+        parallel_env(BUSY, max_cycles=5)
+    with pytest.raises(TypeError, match=r"no field 'beta_tast' \(did you mean 'beta_taste'\?\)"):
+        parallel_env(BUSY, choice={"beta_tast": 5})
+    with pytest.raises(ValueError, match="horizon = 0 is out of range"):
+        parallel_env(BUSY, horizon=0)
+    with pytest.raises(ValueError, match=r"render_mode = 'anzi' .*\(did you mean 'ansi'\?\)"):
+        parallel_env(BUSY, render_mode="anzi")
+    with pytest.raises(ValueError, match="catalogue 'groceries' is neither"):
+        parallel_env(BUSY, catalogue="groceries")
+    for seed, error in ((-1, ValueError), (2**64, ValueError), (1.5, TypeError), ("1", TypeError), (True, TypeError)):
+        with pytest.raises(error, match="seed"):
+            parallel_env(BUSY).reset(seed=seed)  # type: ignore[arg-type]
+    parallel_env(BUSY).reset(seed=np.int64(3), options={"anything": 1})  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------------------------------------------- infos
+
+
+def test_infos_say_what_the_batch_says() -> None:
+    env, seen = started(steps=0), dict.fromkeys(("clicked", "cart", "bought", "later", "liked", "rated", "empty"), 0)
+    for _ in range(BUSY.horizon):
+        result = env.step(sampled(env))
+        theirs = env.vector.infos
+        for n, agent in enumerate(env.possible_agents):
+            info = result[4][agent]
+            for name in (*Info.SLOTS, "empty", "own", "visitor"):
+                np.testing.assert_array_equal(info[name], theirs[name][0, n])
+            assert info["empty"] == int(((info["shown"] < 0) & (info["rank"] >= 0)).sum())
+            assert list(info["later_item"]) == [j for j, m in zip(theirs["later_item"][0], theirs["later_agent"][0], strict=True) if j >= 0 and m == n]
+            assert not info["clicked"][info["shown"] < 0].any()
+            assert result[1][agent] == pytest.approx(info["own"])
+            for name, happened in (("later", len(info["later_item"])), ("rated", (info["rating"] > 0).sum()), ("empty", info["empty"])):
+                seen[name] += happened
+            for name in ("clicked", "cart", "bought", "liked"):
+                seen[name] += int(info[name].sum())
+    assert not seen.pop("bought")  # later only
+    assert all(seen.values())
+
+
+def test_infos_are_dictionaries() -> None:
+    def fresh() -> Info:
+        return started(steps=0).step({"recommender_0": [0, 1, 2], "recommender_1": [3, 4, 5]})[4]["recommender_0"]
+
+    plain = dict(fresh())
+    assert isinstance(fresh(), dict)
+    assert len(plain) == len(Info.SLOTS + Info.SCALARS + Info.LATER) == len(fresh())
+    assert type(plain) is dict
+    assert plain.keys() == fresh().keys() == set(fresh())
+    assert same({**fresh()}, plain)
+    assert same(dict(fresh().items()), plain)
+    assert same(copy.deepcopy(fresh()), plain)
+    assert same(copy.copy(fresh()), plain)
+    assert same(pickle.loads(pickle.dumps(fresh())), plain)
+    assert same(fresh() | {"a": 1}, plain | {"a": 1})
+    assert json.loads(json.dumps(fresh(), default=lambda a: a.tolist()))["own"] == plain["own"]
+    assert "shown" in fresh()
+    assert "action_mask" not in fresh()
+    assert fresh().get("own") == plain["own"]
+    assert repr(fresh()) == repr(plain)
+    assert bool(fresh())
+    assert list(fresh().values())[-1].shape == (0,)
+    info = fresh()
+    info["own"] = 7  # what wrappers write stays
+    assert info["own"] == 7
+    assert len(info) == len(plain)
+    info.pop("own")
+    assert "own" not in info
+
+
+# ---------------------------------------------------------------------------------------------------- copies of the environment
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize("steps", [5, 6])  # either output buffer is current
+def test_copies_go_on_alike(how: Any, steps: int) -> None:
+    env = started(steps=steps, render_mode="ansi")
+    other = how(env)
+    assert other.vector._state.users is not env.vector._state.users
+    assert all(not array.flags.writeable for array in other.vector.world)
+    assert other.render() == env.render()
+    actions = [sampled(env) for _ in range(20)]
+    assert same(played(other, actions), played(env, actions))
+    assert same(other.reset(), env.reset())
+    assert how(parallel_env(BUSY)).reset(seed=1)[0].keys() == set(BUSY.agents)
+
+
+def test_saved_states_go_on_alike() -> None:
+    env = started()
+    snapshot = env.save()
+    actions = [sampled(env) for _ in range(BUSY.horizon - 5)]
+    first = played(env, actions)
+    assert env.agents == []
+    observations, _ = env.restore(snapshot)
+    assert env.agents == env.possible_agents
+    assert not same(observations, first[0][0])
+    assert same(played(env, actions), first)
+    other = parallel_env(BUSY)  # never reset
+    other.restore(pickle.loads(pickle.dumps(snapshot)))
+    assert same(played(other, actions), first)
+    env.restore(snapshot, seed=99)
+    assert not same(played(env, actions), first)
+    with pytest.raises(ValueError, match="another task"):
+        parallel_env(BUSY, horizon=7).restore(snapshot)
+
+
+def test_a_snapshot_of_the_end_is_the_next_episode() -> None:
+    env = started(steps=BUSY.horizon)
+    snapshot = env.save()
+    following, _ = env.reset()
+    assert same(env.restore(snapshot)[0], following)
+
+
+# ---------------------------------------------------------------------------------------------------- views
+
+
+def test_fields_and_state() -> None:
+    env = started(mask_actions=True, observability="full", messages=3)
+    observations = env.step(sampled(env))[0]
+    flat = observations["recommender_1"]["observation"]
+    np.testing.assert_array_equal(env.field(observations["recommender_1"], "agent_id"), [0, 1])
+    np.testing.assert_array_equal(env.field(flat, "agent_id"), [0, 1])
+    assert np.shares_memory(env.field(flat, "profile"), flat)
+    assert sum(part.stop - part.start for part in env.observation_fields.values()) == flat.size
+    assert env.state_space.contains(env.state())
+    assert env.state() is not env.state()
+    with pytest.raises(KeyError, match="observation fields are is_active"):
+        env.field(flat, "profil")
+
+
+def test_expected_feedback() -> None:
+    env = started(feedback={"instant": True})
+    before, actions = env.save(), sampled(env)
+    expected = env.expected_feedback(actions)
+    assert set(expected) == {"click", "cart", "purchase", "own", "reward"}
+    assert all(list(by_agent) == env.agents for by_agent in expected.values())
+    clicks = np.array(list(expected["click"].values()))
+    assert clicks.shape == (2, 3)
+    assert (clicks >= 0).all()
+    assert clicks.sum() <= 1
+    assert all(type(value) is float for value in expected["reward"].values())
+    assert all(np.array_equal(a, b) for a, b in zip(before.arrays, env.save().arrays, strict=True))
+    with pytest.raises(ValueError, match="recommender_0"):
+        env.expected_feedback({**actions, "recommender_0": [0, 1, 99]})
+    with pytest.raises(KeyError, match="no action"):
+        env.expected_feedback({})
+
+
+# ---------------------------------------------------------------------------------------------------- rendering
+
+
+def test_the_page_as_text() -> None:
+    env = started(render_mode="ansi", steps=0)
+    assert "new episode" in str(env.render())
+    text, score = "", dict.fromkeys(env.agents, 0.0)
+    for _ in range(BUSY.horizon):
+        infos = env.step(sampled(env))[4]
+        page = str(env.render())
+        text += page + "\n"
+        for agent in env.possible_agents:
+            score[agent] += infos[agent]["own"]
+            assert f"{agent}  score {score[agent]:9.3f}" in page
+            assert all(f"item {j} " in page for j in infos[agent]["shown"] if j >= 0)
+    for word in ("clicked", "in the cart", "liked", "rated", "from the cart: bought item", "credit to recommender_", "*", "(empty)", "idle", "topic "):
+        assert word in text, word
+    assert "wants" not in text
+    assert text.endswith("the episode is over\n")
+
+
+def test_rendered_names_and_intent() -> None:
+    env = parallel_env(BUSY, catalogue="grocery", render_mode="ansi", observability="full", action="items")
+    env.reset(seed=0)
+    text = ""
+    for _ in range(10):
+        env.step(sampled(env))
+        text += str(env.render())
+    assert "wants" in text
+    assert any(str(name) in text for name in env.vector.catalogue.topic_name)  # type: ignore[union-attr]
+
+
+def test_scenes_and_rivals_as_text() -> None:
+    roles = tuple({"name": name, "scene": name} for name in ("entrance", "item"))
+    scenes = ({"name": "entrance"}, {"name": "item", "cart": True})
+    for overrides, words in (
+        ({"roles": roles, "scenes": scenes}, ("scene entrance", "scene item", "came from item", "not on this page")),
+        ({"page": "rival"}, ("opened recommender_",)),
+    ):
+        env = started(render_mode="ansi", steps=0, **overrides)
+        text = ""
+        for _ in range(20):
+            env.step(sampled(env))
+            text += str(env.render())
+        assert all(word in text for word in words)
+
+
+def test_printed_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    env = started(render_mode="human", steps=2)
+    assert env.render() is None
+    assert capsys.readouterr().out.count("next: ") == 4  # reset, two steps, render
+
+
+def test_rendering_not_asked_for() -> None:
+    with pytest.warns(UserWarning, match="render_mode"):
+        assert started().render() is None

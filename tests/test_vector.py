@@ -1,0 +1,472 @@
+"""The batch as an environment: buffers, ends, seeds, threads, errors, infos, saved states, and what import may not do."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recsys_env
+from recsys_env import WorldConfig, vector_env
+from recsys_env.vector import QUERY_SCAN_WARNING, copy_seed
+
+PACKAGE = Path(recsys_env.__file__).parent
+BUSY = WorldConfig(
+    slots=3, horizon=20, scenes=({"name": "page", "cart": True},), users={"number": 3}, candidates={"number": 6},
+    items={"number": 30, "dims": 4, "topics": 5, "stock_init": 2, "restock_period": 15}, choice={"v_0": -2.0}, arrival={"r_0": 1.0},
+    feedback={"b_0": 1.0, "cart_hazard": 0.4, "rating_after_click": 0.5}, reward={"purchase": 1.0},
+)  # fmt: skip
+B, N, K = 4, 2, 3
+
+
+def batch(num_envs: int = B, seed: Any = 0, steps: int = 0, num_threads: int = 1, **overrides: Any) -> recsys_env.VectorEnv:
+    envs = vector_env(BUSY, num_envs, num_threads=num_threads, **overrides)
+    envs.reset(seed=seed)
+    envs.action_space.seed(0)
+    for _ in range(steps):
+        envs.step(sampled(envs))
+    return envs
+
+
+def sampled(envs: recsys_env.VectorEnv) -> np.ndarray:
+    return np.array([[envs.action_space.sample() for _ in range(envs.num_agents)] for _ in range(envs.num_envs)])
+
+
+def frozen(result: Any) -> list[np.ndarray]:
+    """Copies of everything a step returned."""
+    observations, *rest, infos = result
+    parts = list(observations.values()) if isinstance(observations, dict) else [observations]
+    return [np.array(part) for part in (*parts, *rest, *(infos[key] for key in infos if not key.startswith("final")))]
+
+
+def assert_equal(a: list[np.ndarray], b: list[np.ndarray]) -> None:
+    for one, other in zip(a, b, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def arrays(envs: recsys_env.VectorEnv) -> list[np.ndarray]:
+    return list(envs.save().arrays)
+
+
+# ---------------------------------------------------------------------------------------------------- what a step returns
+
+
+def test_shapes_types_and_bounds() -> None:
+    envs = batch()
+    size = envs.observation_space.shape[0]
+    for _ in range(BUSY.horizon + 5):
+        observations, rewards, terminations, truncations, infos = envs.step(sampled(envs))
+        assert (observations.shape, observations.dtype) == ((B, N, size), np.float32)
+        assert (rewards.shape, rewards.dtype) == ((B, N), np.float32)
+        assert terminations.shape == truncations.shape == (B,)
+        assert terminations.dtype == truncations.dtype == np.bool_
+        assert np.abs(observations).max() <= 1
+        assert np.isfinite(rewards).all()
+        assert infos["shown"].shape == infos["clicked"].shape == infos["rating"].shape == (B, N, K)
+        assert infos["own"].shape == infos["visitor"].shape == infos["empty"].shape == infos["active"].shape == (B, N)
+        assert infos["later_item"].shape == infos["later_agent"].shape == (B, 3)
+
+
+def test_an_observation_and_its_successor_coexist() -> None:
+    envs = batch()
+    before, _ = envs.reset()
+    for _ in range(BUSY.horizon + 5):
+        kept = before.copy()
+        after = envs.step(sampled(envs))[0]
+        np.testing.assert_array_equal(before, kept)
+        assert not np.shares_memory(before, after)
+        before = after
+
+
+def test_episodes_end_by_truncation_at_the_horizon() -> None:
+    envs, other = batch(), batch()
+    for tick in range(1, 3 * BUSY.horizon + 1):
+        actions = sampled(envs)
+        observations, _, terminations, truncations, infos = envs.step(actions)
+        assert not terminations.any()
+        assert (truncations == (tick % BUSY.horizon == 0)).all()
+        if truncations.any():
+            assert not np.array_equal(envs.final_obs, observations)
+            np.testing.assert_array_equal(infos["final_obs"], envs.final_obs)
+            assert np.abs(envs.final_obs).max() <= 1
+            np.testing.assert_array_equal(observations, other.reset()[0])  # the first of the next episode
+            assert (envs.tick == 0).all()
+
+
+def test_the_final_observation_is_the_one_a_longer_episode_shows() -> None:
+    """`final_obs` is what the agents would have seen had the episode gone on."""
+    envs, longer = batch(), batch(horizon=BUSY.horizon + 1)
+    for _ in range(BUSY.horizon):
+        actions = sampled(envs)
+        envs.step(actions)
+        observations = longer.step(actions)[0]
+    np.testing.assert_array_equal(envs.final_obs, observations)
+
+
+def test_final_masks() -> None:
+    envs = batch(steps=BUSY.horizon, mask_actions=True, action="items")
+    assert envs.final_obs["action_mask"].shape == envs.observations["action_mask"].shape
+    assert not np.array_equal(envs.final_obs["action_mask"], envs.observations["action_mask"])
+
+
+# ---------------------------------------------------------------------------------------------------- infos
+
+
+def test_infos_are_a_mapping_of_the_last_step() -> None:
+    envs = batch(steps=5)
+    infos = envs.step(sampled(envs))[4]
+    assert set(infos) == set(infos.KEYS)
+    assert len(infos) == len(infos.KEYS)
+    assert all(isinstance(infos[key], np.ndarray) for key in infos)
+    with pytest.raises(KeyError, match="'shwon'; infos hold shown"):
+        infos["shwon"]
+    with pytest.raises(KeyError, match="'later_'"):
+        infos["later_"]
+
+
+def test_kept_infos_outlive_the_buffers() -> None:
+    envs = batch()
+    kept, expected = [], []
+    for _ in range(6):
+        infos = envs.step(sampled(envs))[4]
+        kept.append(infos.copy())
+        expected.append({key: infos[key].copy() for key in kept[-1]})
+    for infos, values in zip(kept, expected, strict=True):
+        assert set(infos) == set(values)
+        for key in infos:
+            np.testing.assert_array_equal(infos[key], values[key])
+    with pytest.raises(KeyError, match="'final_obs'; kept infos hold"):
+        kept[0]["final_obs"]
+
+
+def test_infos_agree_with_themselves_and_with_rewards() -> None:
+    envs = batch(num_envs=16)
+    totals = dict.fromkeys(("clicked", "cart", "later", "rating", "idle"), 0)
+    following = envs.next_visitor.copy()
+    for _ in range(BUSY.horizon - 1):
+        _, rewards, _, _, infos = envs.step(sampled(envs))
+        np.testing.assert_array_equal(infos["visitor"], following)
+        following = infos["next_visitor"].copy()
+        np.testing.assert_array_equal(infos["next_visitor"], envs.next_visitor)
+        np.testing.assert_array_equal(infos["active"], envs.active)
+        np.testing.assert_array_equal(infos["active"], infos["next_visitor"] >= 0)
+        np.testing.assert_array_equal(envs.field(envs.observations, "is_active")[..., 0], infos["active"])
+        idle = infos["visitor"] < 0
+        assert (infos["shown"][idle] < 0).all()
+        assert (infos["empty"][idle] == 0).all()
+        assert (infos["clicked"].sum((1, 2)) <= 1).all()
+        assert (infos["shown"][infos["clicked"]] >= 0).all()
+        assert infos["clicked"][infos["cart"] | (infos["rating"] > 0) | (infos["dwell"] > 0)].all()
+        np.testing.assert_allclose(infos["empty"], ((infos["shown"] < 0) & (infos["rank"] >= 0)).sum(-1))
+        own = infos["clicked"].sum(-1).astype(float)
+        for b, q in np.argwhere(infos["later_item"] >= 0):
+            own[b, infos["later_agent"][b, q]] += infos["later_price"][b, q]
+            totals["later"] += 1
+        np.testing.assert_allclose(infos["own"], own, atol=1e-5)
+        np.testing.assert_allclose(rewards, own, atol=1e-5)
+        totals["clicked"] += infos["clicked"].sum()
+        totals["cart"] += infos["cart"].sum()
+        totals["rating"] += (infos["rating"] > 0).sum()
+        totals["idle"] += idle.sum()
+    assert all(totals.values())
+
+
+@pytest.mark.parametrize("sharing", [-1.0, 0.5, 1.0])
+def test_shared_rewards(sharing: float) -> None:
+    envs = batch(reward={"sharing": sharing})
+    for _ in range(10):
+        _, rewards, _, _, infos = envs.step(sampled(envs))
+        mean = infos["own"].mean(1, keepdims=True)
+        np.testing.assert_allclose(rewards, (1 - max(sharing, 0)) * infos["own"] + sharing * mean, atol=1e-6)
+
+
+# ---------------------------------------------------------------------------------------------------- seeds, batches, threads
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_results_do_not_depend_on_batch_size_or_threads(num_threads: int) -> None:
+    envs, alone = batch(7, 9, num_threads=num_threads), batch(1, copy_seed(9, 5))
+    for _ in range(BUSY.horizon + 3):
+        actions = sampled(envs)
+        assert_equal([part[5:6] for part in frozen(envs.step(actions))], frozen(alone.step(actions[5:6])))
+
+
+def test_seeds() -> None:
+    envs = batch()
+    first = frozen((*envs.reset(seed=1),))
+    assert_equal(frozen(envs.reset(seed=[copy_seed(1, b) for b in range(B)])), first)
+    assert_equal(frozen(envs.reset(seed=np.int64(1))), first)
+    following = frozen(envs.reset())
+    assert not np.array_equal(following[0], first[0])
+    assert not np.array_equal(frozen(envs.reset(seed=2))[0], first[0])
+    assert_equal(frozen(envs.reset(seed=1)), first)
+    assert_equal(frozen(envs.reset()), following)
+    assert len({copy_seed(1, b) for b in range(10_000)} | {copy_seed(2, b) for b in range(10_000)}) == 20_000
+    assert copy_seed(5, 0) == 5
+
+
+WRONG_SEEDS = [(-1, ValueError), (2**64, ValueError), (0.5, TypeError), ("1", TypeError), (True, TypeError), ([1, 2], ValueError)]
+
+
+@pytest.mark.parametrize("seed, error", [*WRONG_SEEDS, ([0, 1, 2, -3], ValueError), ([0, 1, 2, 1.5], TypeError)])
+def test_wrong_seeds_change_nothing(seed: Any, error: type[Exception]) -> None:
+    envs = batch(steps=3)
+    before = arrays(envs)
+    with pytest.raises(error, match="seed"):
+        envs.reset(seed=seed)
+    assert_equal(arrays(envs), before)
+
+
+def test_wrong_counts() -> None:
+    for wrong, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError), ("2", TypeError)):
+        with pytest.raises(error, match="num_envs"):
+            vector_env(BUSY, wrong)  # type: ignore[arg-type]
+        with pytest.raises(error, match="num_threads"):
+            vector_env(BUSY, 1, num_threads=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="num_threads = 100000 is out of range"):
+        vector_env(BUSY, 1, num_threads=100_000)
+
+
+# ---------------------------------------------------------------------------------------------------- actions
+
+
+def wrong_actions() -> dict[str, tuple[dict[str, Any], Any, type[Exception], str]]:
+    good = np.zeros((B, N, K), np.int64)
+
+    def at(value: Any, array: np.ndarray = good) -> np.ndarray:
+        changed = array.astype(np.result_type(array, type(value))) if isinstance(value, float) else array.copy()
+        changed[2, 1, 0] = value
+        return changed
+
+    query = np.zeros((B, N, 4), np.float32)
+    one = np.zeros((B, N), np.int64)
+    one[2, 1] = 6
+    where = "recommender_1 in copy 2"
+    return {
+        "large": ({}, at(6), ValueError, where), "negative": ({}, at(-1), ValueError, where), "floats": ({}, at(1.0), TypeError, "float64"),
+        "no agents": ({}, good[:, 0], ValueError, "shape"), "other batch": ({}, good[:2], ValueError, "shape"), "nothing": ({}, None, ValueError, "shape"),
+        "text": ({}, good.astype(str), TypeError, "dtype"), "booleans": ({}, good.astype(bool), TypeError, "bool"),
+        "one slot": ({"slots": 1}, one, ValueError, where), "message": ({"messages": 2}, at(6, np.zeros((B, N, K + 1), np.int64)), ValueError, where),
+        "query NaN": ({"action": "query"}, at(np.nan, query), ValueError, where), "query large": ({"action": "query"}, at(1.01, query), ValueError, where),
+        "query dtype": ({"action": "query"}, query.astype(complex), TypeError, "complex"), "item": ({"action": "items"}, at(30), ValueError, where),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("overrides, actions, error, says", wrong_actions().values(), ids=wrong_actions())
+def test_wrong_actions_change_nothing(overrides: dict[str, Any], actions: Any, error: type[Exception], says: str) -> None:
+    envs = batch(steps=3, **overrides)
+    before, observations = arrays(envs), copy.deepcopy(envs.observations)
+    with pytest.raises(error, match=says) as caught:
+        envs.step(actions)
+    assert str(envs.action_space) in str(caught.value)
+    assert_equal(arrays(envs), before)
+    np.testing.assert_array_equal(envs.observations, observations)
+
+
+def test_action_kinds_show_what_they_name() -> None:
+    ids = np.tile(np.arange(N * K).reshape(N, K), (B, 1, 1))
+    envs = batch(action="items", arrival={"r_0": 50.0}, items={"stock_init": 0})
+    shown = envs.step(ids)[4]["shown"]
+    np.testing.assert_array_equal(shown, ids)
+    envs = batch(arrival={"r_0": 50.0}, page="rows", mask_actions=True)
+    candidates = envs.save().arrays.candidates
+    picks = np.broadcast_to([4, 0, 2], (B, N, K))
+    np.testing.assert_array_equal(envs.step(picks)[4]["shown"], np.take_along_axis(candidates, picks, 2))
+    envs = batch(action="query", arrival={"r_0": 50.0}, items={"stock_init": 0}, page="rows")
+    query = np.random.default_rng(0).uniform(-1, 1, (B, N, 4)).astype(np.float32)
+    nearest = np.argsort(-query @ envs.world.q.T, axis=-1)[..., :K]
+    np.testing.assert_array_equal(envs.step(query)[4]["shown"], nearest)
+
+
+@pytest.mark.parametrize("action", ["candidates", "items"])
+@pytest.mark.parametrize("slots", [1, 3])
+def test_masked_actions_stand(action: str, slots: int) -> None:
+    """One option that the mask allows is never a hole, and only options of an empty choice are; one that it forbids always is."""
+    roles = ({"name": "left", "domains": (0,)}, {"name": "right", "domains": (1, 2)})
+    envs = batch(action=action, slots=slots, mask_actions=True, roles=roles, page="rows", items={"domains": 3}, candidates={"number": 12})
+    options = 12 if action == "candidates" else 30
+    rng = np.random.default_rng(0)
+    forbidden = 0
+    for _ in range(BUSY.horizon - 1):
+        masks = envs.observations["action_mask"].reshape(B, N, slots, options)
+        assert masks.any(-1).all()
+        actions = np.zeros((B, N, slots), np.int64)
+        for b, n in np.ndindex(B, N):
+            allowed = np.flatnonzero(masks[b, n, 0])
+            actions[b, n] = rng.choice(allowed, slots, replace=len(allowed) < slots)
+        if action == "items" and rng.random() < 0.3:  # what the mask forbids
+            actions[..., 0] = np.argmin(masks[..., 0, :], axis=-1)
+            taboo = np.take_along_axis(masks[..., 0, :], actions[..., :1], -1)[..., 0] == 0
+        else:
+            taboo = np.zeros((B, N), bool)
+        infos = envs.step(actions if slots > 1 else actions[..., 0])[4]
+        on_page = infos["rank"][..., 0] >= 0
+        np.testing.assert_array_equal(infos["shown"][..., 0] < 0, taboo | ~on_page)
+        forbidden += (taboo & on_page).sum()
+        if action == "candidates":
+            few = masks[..., 0, :].sum(-1) < slots
+            assert ((infos["empty"] == 0) | few).all()
+    assert (forbidden > 0) == (action == "items")
+
+
+def test_messages_reach_the_others_at_the_same_visitors_next_page() -> None:
+    envs = batch(num_envs=1, messages=3, users={"number": 2}, arrival={"r_0": 3.0}, slots=1, horizon=60)
+    said: dict[int, np.ndarray] = {}
+    rng, heard = np.random.default_rng(0), 0
+    for _ in range(BUSY.horizon * 2):
+        visitor = int(envs.next_visitor[0, 0])
+        messages = envs.field(envs.observations, "messages")[0].reshape(2, 2, 3)
+        expected = np.zeros((2, 2, 3))
+        if visitor in said:
+            for m in range(2):
+                expected[1 - m, m, said[visitor][m]] = 1
+                heard += 1
+        np.testing.assert_array_equal(messages, expected)
+        words = rng.integers(0, 3, 2)
+        if visitor >= 0:
+            said[visitor] = words
+        envs.step((rng.integers(0, 6, 2) * 3 + words)[None])
+    assert heard > 10
+
+
+def test_full_observability() -> None:
+    envs = batch(steps=5, observability="full")
+    fields = [name for name in envs.observation_fields if name.startswith("latent_")]
+    assert fields == ["latent_taste", "latent_satiation", "latent_trust", "latent_intent", "latent_scalars"]
+    present = envs.active
+    assert present.any()
+    state = envs.state()
+    for name in fields:
+        seen = envs.field(envs.observations, name)
+        for n in range(N):
+            np.testing.assert_array_equal(seen[:, n][present[:, n]], state[:, envs.state_fields[name]][present[:, n]])
+    assert not any(name.startswith("latent_") for name in batch().observation_fields)
+
+
+def test_large_query_scans_are_warned_about() -> None:
+    with pytest.warns(UserWarning, match="scan"):
+        vector_env(BUSY, action="query", items={"number": QUERY_SCAN_WARNING + 1})
+
+
+# ---------------------------------------------------------------------------------------------------- copies and saved states
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda envs: pickle.loads(pickle.dumps(envs))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize("steps", [4, 5])
+def test_copies_go_on_alike(how: Any, steps: int) -> None:
+    envs = batch(steps=steps)
+    other = how(envs)
+    np.testing.assert_array_equal(other.observations, envs.observations)
+    for _ in range(BUSY.horizon):
+        actions = sampled(envs)
+        assert_equal(frozen(other.step(actions)), frozen(envs.step(actions)))
+
+
+def test_saved_copies_go_on_alike() -> None:
+    envs = batch(steps=4)
+    one, whole = envs.save(2), envs.save()
+    actions = [sampled(envs) for _ in range(BUSY.horizon)]
+    first = [frozen(envs.step(a)) for a in actions]
+    envs.restore(whole)
+    assert_equal([part for a in actions for part in frozen(envs.step(a))], [part for result in first for part in result])
+    before = [part[[0, 1, 3]] for part in arrays(envs)]
+    envs.restore(one, copy=2)
+    assert_equal([part[[0, 1, 3]] for part in arrays(envs)], before)
+    assert_equal([part[2] for part in frozen(envs.step(actions[0]))], [part[2] for part in first[0]])
+    envs.restore(one)  # into every copy
+    np.testing.assert_array_equal(envs.observations, np.broadcast_to(envs.observations[:1], envs.observations.shape))
+    envs.restore(one, seed=[1, 2, 3, 4])
+    results = [envs.step(np.broadcast_to(actions[i][:1], actions[i].shape)) for i in range(8)]
+    assert not np.array_equal(results[-1][0][0], results[-1][0][1])
+
+
+def test_wrong_snapshots() -> None:
+    envs = batch()
+    for arguments, error, says in (
+        ({"snapshot": batch(horizon=9).save()}, ValueError, "another task"), ({"snapshot": batch(3).save()}, ValueError, "3 copies"),
+        ({"snapshot": envs.save(), "copy": 1}, ValueError, "4 copies"), ({"snapshot": envs.save(1), "copy": 4}, ValueError, "copy = 4"),
+        ({"snapshot": envs.save(1), "copy": 1.0}, TypeError, "copy"), ({"snapshot": envs.save(), "seed": -1}, ValueError, "seed"),
+    ):  # fmt: skip
+        before = arrays(envs)
+        with pytest.raises(error, match=says):
+            envs.restore(**arguments)
+        assert_equal(arrays(envs), before)
+    with pytest.raises(ValueError, match="copy = 4"):
+        envs.save(4)
+
+
+def test_looking_changes_nothing() -> None:
+    envs = batch(steps=4)
+    before, observations = arrays(envs), envs.observations.copy()
+    again, infos = envs.look()
+    np.testing.assert_array_equal(again, observations)
+    assert (infos["shown"] < 0).all()
+    assert not infos["own"].any()
+    assert_equal(arrays(envs), before)
+
+
+def test_steps_need_a_reset() -> None:
+    envs = vector_env(BUSY, B)
+    for call in (envs.step, envs.expected_feedback):
+        with pytest.raises(RuntimeError, match=r"call reset\(\)"):
+            call(np.zeros((B, N, K), np.int64))
+
+
+# ---------------------------------------------------------------------------------------------------- import and cache
+
+
+def run_python(code: str, package: Path = PACKAGE) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(package.parent)}
+    return subprocess.run([sys.executable, "-c", code], cwd=package.parent, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_import_is_quick_and_light() -> None:
+    """Under a second, nothing compiled, no trainer, torch or plotting library."""
+    code = """
+import sys, time
+import numpy, gymnasium, numba  # read from a cold disk they would be measured instead
+start = time.perf_counter()
+import recsys_env
+print(time.perf_counter() - start)
+from recsys_env.kernels import step
+print(sum(len(entry.overloads) for entry in (step.run, step.run_parallel, step.global_state)))
+print(*[name for name in ("torch", "matplotlib", "pandas", "stable_baselines3", "supersuit", "implicit") if name in sys.modules])
+"""
+    seconds, compiled, imported = run_python(code).split("\n")[:3]
+    assert float(seconds) < 1
+    assert compiled == "0"
+    assert imported == ""
+
+
+def test_a_change_in_any_kernel_file_never_runs_old_code(tmp_path: Path) -> None:
+    """`read_prices` lives in page.py and calls rng.py: an edit of either is seen, though each caches by its own file."""
+    package = tmp_path / "recsys_env"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "catalogues"))
+    code = """
+import numpy as np, recsys_env
+from recsys_env.kernels.page import read_prices
+from recsys_env.world import build
+world = build(recsys_env.WorldConfig(items={"promotion_probability": 0.5, "promotion_depth": 0.5}))
+prices, promoted = np.zeros(200), np.zeros(200, np.bool_)
+read_prices(world, np.arange(200, dtype=np.int32), 0, prices, promoted)
+print(sum(read_prices.stats.cache_hits.values()), np.packbits(promoted).tobytes().hex())
+"""
+    first = run_python(code, package).split()
+    second = run_python(code, package).split()
+    assert (first[0], second[0]) == ("0", "1")
+    assert first[1] == second[1]
+    rng = package / "kernels" / "rng.py"
+    changed = rng.read_text().replace("GOLDEN = np.uint64(0x9E3779B97F4A7C15)", "GOLDEN = np.uint64(0x9E3779B97F4A7C17)")
+    assert changed != rng.read_text()
+    rng.write_text(changed)
+    third = run_python(code, package).split()
+    assert third[0] == "0"
+    assert third[1] != first[1]
