@@ -24,10 +24,12 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, __version__
-from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv, SlatePolicy, slate_kwargs
+from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlatePolicy, slate_kwargs
 from recsys_env.metrics import episode_returns, mean_interval, normalised_score
 from recsys_env.policies import Policy
 
+# isort: split
+# After ours, whose error says what to install if these are missing.
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
@@ -51,11 +53,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--eval-episodes", type=int, default=100)
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="falls linearly to 0 (default %(default)s)")
     parser.add_argument("--n-steps", type=int, default=128, help="ticks per rollout (default %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=8192)
-    parser.add_argument("--n-epochs", type=int, default=4)
+    parser.add_argument("--batch-size", type=int, default=2048)
+    parser.add_argument("--n-epochs", type=int, default=3)
     parser.add_argument("--gae-lambda", type=float, default=0.95)
     parser.add_argument("--ent-coef", type=float, default=0.0)
-    parser.add_argument("--policy", choices=("slate", "mlp"), default="slate", help="slate: rank candidates by one shared network; mlp: SB3's default")
+    parser.add_argument("--policy", choices=("slate", "mlp"), default="slate", help="slate ranks candidates by one shared network")
     args = parser.parse_args(argv)
     args.out = args.out or Path("runs") / f"ippo-{args.task}-{args.seed}"
     return args
@@ -111,7 +113,7 @@ class Monitor(BaseCallback):
         self._bar.close()
 
 
-def save(out: Path, model: PPO, curve: list[dict[str, float]]) -> None:
+def save(out: Path, model: Any, curve: list[dict[str, float]]) -> None:
     """Write everything that `--resume` needs; each file is replaced at once, so that an interrupted run can go on."""
     model.save(out / "new.zip")
     model.get_vec_normalize_env().save(str(out / "new.pkl"))
@@ -135,6 +137,8 @@ def create(args: argparse.Namespace, envs: VectorEnv) -> PPO:
         gamma=envs.config.discount,
         gae_lambda=args.gae_lambda,
         ent_coef=args.ent_coef,
+        rollout_buffer_class=PageBuffer,
+        rollout_buffer_kwargs={"active": envs.observation_fields["is_active"].start},
         policy_kwargs=slate,
         tensorboard_log=str(args.out / "tensorboard") if importlib.util.find_spec("tensorboard") else None,
         seed=args.seed,

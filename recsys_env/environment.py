@@ -138,7 +138,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return {agent: flat[n] for n, agent in enumerate(self.possible_agents)}
 
     def _infos(self, infos: Infos, over: bool) -> dict[str, Any]:
-        kept, own = infos.copy(), infos["own"][0].tolist()
+        kept, own = infos.copy(), self.vector._out.own[0].tolist()
         return {agent: Info(kept, n, over, own[n]) for n, agent in enumerate(self.possible_agents)}
 
     # -------------------------------------------------------------------------------------------- actions

@@ -6,7 +6,7 @@ An observation is declared once, as a list of (name, size). The Gymnasium space,
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -125,6 +125,15 @@ def choices(config: WorldConfig, shape: Shape) -> int:
     return shape.candidates if config.action == "candidates" else shape.items
 
 
+class Slate(spaces.MultiDiscrete):
+    """A `MultiDiscrete` that also samples with the flat mask that observations carry: the masks of its parts, one after the other."""
+
+    def sample(self, mask: Any = None, *args: Any, **kwargs: Any) -> np.ndarray:
+        if isinstance(mask, np.ndarray):
+            mask = tuple(np.split(mask, np.cumsum(self.nvec)[:-1]))
+        return super().sample(mask, *args, **kwargs)
+
+
 def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
     """Discrete for one slot, MultiDiscrete for slates, Box for queries; a message multiplies, appends or extends."""
     n, slots, words = choices(config, shape), shape.slots, shape.vocabulary
@@ -132,7 +141,7 @@ def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
         return unit_box(shape.dims + words)
     if slots == 1:
         return spaces.Discrete(n * max(words, 1))
-    return spaces.MultiDiscrete([n] * slots + [words] * (words > 0))
+    return Slate([n] * slots + [words] * (words > 0))
 
 
 def mask_size(config: WorldConfig, shape: Shape) -> int:

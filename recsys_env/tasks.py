@@ -11,7 +11,13 @@ _SHOP = (SceneConfig("page", cart=True),)
 
 TASKS: dict[str, WorldConfig] = {
     "duel-v0": WorldConfig(
-        description="the smallest dilemma",
+        description="""The smallest game: two agents with one slot each, items X (0, fair) and Y (1, a hook), three moods of one user. A dilemma.
+
+        A click is an instant purchase that pays its recommender 1. Y attracts (utility 1 against 0) and spoils the mood, X repairs it;
+        a worse mood makes every offer less attractive. Each agent gains by showing Y whatever the other does, and both lose by it.
+        Exact average payoffs per tick (the Markov chain of three moods): T .409, R .384, P .289, S .151. Its scale: 0 = all myopic (P),
+        100 = all planners (R). Stresses: social dilemmas, opponent shaping, credit over time. Discount .997.
+        """,
         num_agents=2, slots=1, page="rows", action="items", observability="full", scenes=_SHOP, planner_price=2.0, world_seed=1,
         users=dict(number=1, topics=1, activity_log_sd=0.0, price_sensitivity_log_sd=0.0),
         items=dict(number=2, dims=1, topics=2, quality_sd=0.0, bait_topic_share=1.0, price_log_sd=0.0, topic_price_log_sd=0.0,
@@ -23,7 +29,13 @@ TASKS: dict[str, WorldConfig] = {
         reward=dict(click=0.0, purchase=1.0),
     ),
     "ecommerce-v0": WorldConfig(
-        description="price, stock, wallet, cart",
+        description="""A shop window shared by two sellers' recommenders: price, stock, wallet, cart, slates of five, mixed motives.
+
+        Pays .05 per click and the margin of purchases, which come pages after the cart, if at all. Clickbait wins the click and loses
+        the visitor. Stresses: delayed reward, budgets, retention. Set to: clicks per page under random .21 (Virtual Taobao .206), pages
+        per session 7 (7.6), a third of carts bought (RetailRocket .324); carts per click (.12) are about 4 times RetailRocket's .026, raised
+        to keep learning practical. Discount .997.
+        """,
         num_agents=2, slots=5, page="shared", scenes=_SHOP, planner_price=0.5,
         users=dict(number=8, habit_size=8, wallet_init=1.5, wallet_refill=0.003),
         items=dict(number=200, topics=12, popularity_quality=0.5, stock_init=2, restock_period=500),
@@ -33,7 +45,12 @@ TASKS: dict[str, WorldConfig] = {
         reward=dict(click=0.05, purchase=1.0),
     ),
     "journey-v0": WorldConfig(
-        description="entrance, item and cart page, one agent each",
+        description="""Entrance, item and cart page, one agent each, one shared reward: cooperation across scenarios.
+
+        Only purchases count (the entrance's click weight of .02 gives its myopic oracle something to aim at). The entrance can send visitors
+        to topics that attract clicks or to topics that are put in carts; the two are opposed. Stresses: credit across agents and pages.
+        Set to: a third of carts bought (RetailRocket); cart and click rates are raised several times to keep learning practical. Discount .997.
+        """,
         num_agents=3, slots=4, page="rows", planner_price=1.0,
         scenes=(SceneConfig("entrance"), SceneConfig("item", beta_context=1.5, cart=True), SceneConfig("cart", cart=True)),
         roles=(RoleConfig("entrance", scene="entrance", rewards=(0.02, 0.0, 0.0, 0.0, 0.0, 0.0)), RoleConfig("item", scene="item"), RoleConfig("cart", scene="cart")),
@@ -46,7 +63,12 @@ TASKS: dict[str, WorldConfig] = {
         reward=dict(click=0.0, purchase=1.0, sharing=1.0),
     ),
     "social-v0": WorldConfig(
-        description="clickbait against satisfaction, trust",
+        description="""A social feed of four teams' rows: clickbait against satisfaction and trust.
+
+        Pays clicks. Bait raises clicks now and lowers the satisfaction that brings everybody's users back: at beta_trust .5 mostly a
+        commons, at high beta_trust a reputation game (`benchmarks/tension.py` sweeps it). Stresses: social dilemmas, retention. Set to:
+        clicks per page .20 under random and .41 under content (KuaiRand .176 and .379 to .451). Discount .997.
+        """,
         num_agents=4, slots=2, page="rows", planner_price=20.0,
         users=dict(number=8, habit_size=8),
         items=dict(number=400, topics=12, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0),
@@ -58,7 +80,11 @@ TASKS: dict[str, WorldConfig] = {
         reward=dict(click=1.0),
     ),
     "news-v0": WorldConfig(
-        description="freshness",
+        description="""A news page: items are born and go within the episode, freshness, popularity feedback, clickbait.
+
+        Pays clicks. Each item lives 400 ticks and is then reborn as another piece of the same desk. Stresses: non-stationarity, cold items.
+        Set to: clicks per impression under random .018 (Upworthy .015). Discount .997.
+        """,
         num_agents=3, slots=3, page="shared", planner_price=5.0,
         users=dict(number=16, habit_size=8),
         items=dict(number=120, topics=8, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0, life=400, popularity_half_life=200.0),
@@ -69,7 +95,12 @@ TASKS: dict[str, WorldConfig] = {
         reward=dict(click=1.0),
     ),
     "streaming-v0": WorldConfig(
-        description="watch time",
+        description="""Three rows on a streaming home screen, paid by watch time: repetition, satiation, return.
+
+        Stresses: diversity over time, retention; planning pays most here. Set to: clicks per page .25 under random and .45 under
+        content (KuaiRand .176 and .451); the watched share of a length under content has quartiles below KuaiRec's .31/.72/1.16 (see the
+        separation table), because bait has to disappoint for planning to matter. Discount .997.
+        """,
         num_agents=3, slots=4, page="rows", planner_price=20.0,
         users=dict(number=8, habit_size=8),
         items=dict(number=400, topics=12, popularity_quality=0.5, length_log_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0),
@@ -81,7 +112,11 @@ TASKS: dict[str, WorldConfig] = {
         reward=dict(click=0.0, dwell=1.0),
     ),
     "coldstart-v0": WorldConfig(
-        description="new users and items all the time",
+        description="""New users and items all the time: three in ten sessions end in a new person, items live 600 ticks.
+
+        Pays clicks. Profiles are noisy and an agent's history of a visitor is its own, so that what it lacks its rivals may know.
+        Stresses: exploration, private information, fast adaptation. Clicks per page are unsaturated (.21 under random). Discount .997.
+        """,
         num_agents=4, slots=2, page="shared", planner_price=2.0,
         users=dict(number=8, habit_size=8),
         items=dict(number=200, topics=10, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0, life=600),
@@ -93,18 +128,28 @@ TASKS: dict[str, WorldConfig] = {
         observation=dict(profile_noise=1.0),
     ),
     "grocery-v0": WorldConfig(
-        description="a world fitted to real purchases",
+        description="""The same 2,434 households every episode, fitted to 84.51 Complete Journey: habits, prices, promotions; slates of ten.
+
+        A click may be an instant purchase, which pays its margin. Tastes, habits, prices and their weights come from the fit
+        (`Catalogue.load("grocery").settings`); v_0 and the cart intercept are set so that clicks are unsaturated. Stresses: learning from a
+        fixed population, price and promotion. Nearly every tick is a visit. Discount .997.
+        """,
         num_agents=2, slots=10, page="shared", scenes=_SHOP, catalogue="grocery", planner_price=0.0,
         users=dict(population="fixed", habit_size=64, habit_decay=0.9925, habit="purchase"),
         items=dict(promotion_probability=0.482, promotion_depth=0.244),
-        choice=dict(v_0=3.0, beta_taste=2.02, beta_quality=0.0, beta_price=1.64, beta_repeat=1.47),
+        choice=dict(v_0=6.0, beta_taste=2.02, beta_quality=0.0, beta_price=1.64, beta_repeat=1.47),
         feedback=dict(instant=True, b_0=0.0),
         arrival=dict(k_0=2.3, k_1=0.0, r_0=1.0, r_1=1.0),
+        candidates=dict(topic_scale=1.0),
         reward=dict(click=0.0, purchase=1.0),
     ),
     "rivals-v0": WorldConfig(
-        description="platforms that users leave and come back to",
-        num_agents=3, slots=4, page="rival", planner_price=20.0,
+        description="""Three rival platforms that users leave and come back to: one opens per session, by trust.
+
+        The contents of `social-v0`, but who disappoints loses visitors to the others (beta_trust 3). Pays clicks. Stresses: competition for
+        retention. Set to: clicks per page .15 under random and .34 under content (KuaiRand .176 and .379 to .451). Discount .997.
+        """,
+        num_agents=3, slots=4, page="rival", planner_price=8.0,
         users=dict(number=8, habit_size=8),
         items=dict(number=400, topics=12, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0),
         choice=dict(v_0=7.6, beta_taste=4.0, beta_quality=1.4, beta_bait=3.5, beta_satiation=0.4, beta_repeat=-0.5, beta_intent=1.0, beta_trust=3.0),

@@ -102,8 +102,10 @@ def test_never_reset() -> None:
     env = parallel_env(BUSY)
     with pytest.raises(RuntimeError, match="call reset"):
         env.step(sampled(env))
-    first, other = parallel_env(BUSY).reset()[0], env.reset()[0]
-    assert not same(first, other)  # entropy of the operating system
+    other = parallel_env(BUSY)
+    for never_seeded in (env, other):
+        never_seeded.reset()
+    assert env.save().arrays.copies["seed"] != other.save().arrays.copies["seed"]  # entropy of the operating system
 
 
 def test_what_is_returned_is_the_callers() -> None:
@@ -169,7 +171,7 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("overrides, action, error", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("overrides", "action", "error"), WRONG.values(), ids=WRONG)
 def test_a_wrong_action_is_named_and_changes_nothing(overrides: dict[str, Any], action: Any, error: type[Exception]) -> None:
     env, other = started(**overrides), started(**overrides)
     right = sampled(env)
@@ -214,6 +216,22 @@ def test_wrong_settings() -> None:
     parallel_env(BUSY).reset(seed=np.int64(3), options={"anything": 1})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("overrides", "parts"), [({}, 3), ({"messages": 4}, 3), ({"slots": 1}, 1), ({"slots": 1, "messages": 4}, 1)])
+def test_sampling_with_the_mask_names_candidates_that_stand(overrides: dict[str, Any], parts: int) -> None:
+    env = parallel_env(BUSY, mask_actions=True, page="rows", candidates={"number": 60}, **overrides)  # of 40 items
+    observations, _ = env.reset(seed=0)
+    masked = 0
+    for _ in range(BUSY.horizon):
+        masked += sum(int((observation["action_mask"] == 0).any()) for observation in observations.values())
+        actions = {agent: env.action_space(agent).sample(observations[agent]["action_mask"]) for agent in env.agents}
+        assert all(env.action_space(agent).contains(action) for agent, action in actions.items())
+        observations, _, _, _, infos = env.step(actions)
+        for info in infos.values():
+            assert info["empty"] == 0
+            assert len(info["shown"]) == parts
+    assert masked > 0
+
+
 # ---------------------------------------------------------------------------------------------------- infos
 
 
@@ -227,7 +245,8 @@ def test_infos_say_what_the_batch_says() -> None:
             for name in (*Info.SLOTS, "empty", "own", "visitor"):
                 np.testing.assert_array_equal(info[name], theirs[name][0, n])
             assert info["empty"] == int(((info["shown"] < 0) & (info["rank"] >= 0)).sum())
-            assert list(info["later_item"]) == [j for j, m in zip(theirs["later_item"][0], theirs["later_agent"][0], strict=True) if j >= 0 and m == n]
+            later = zip(theirs["later_item"][0], theirs["later_agent"][0], strict=True)
+            assert list(info["later_item"]) == [j for j, m in later if j >= 0 and m == n]
             assert not info["clicked"][info["shown"] < 0].any()
             assert result[1][agent] == pytest.approx(info["own"])
             for name, happened in (("later", len(info["later_item"])), ("rated", (info["rating"] > 0).sum()), ("empty", info["empty"])):
@@ -361,7 +380,8 @@ def test_the_page_as_text() -> None:
             score[agent] += infos[agent]["own"]
             assert f"{agent}  score {score[agent]:9.3f}" in page
             assert all(f"item {j} " in page for j in infos[agent]["shown"] if j >= 0)
-    for word in ("clicked", "in the cart", "liked", "rated", "from the cart: bought item", "credit to recommender_", "*", "(empty)", "idle", "topic "):
+    events = ("clicked", "in the cart", "liked", "rated", "from the cart: bought item", "credit to recommender_")
+    for word in (*events, "*", "(empty)", "idle", "topic "):
         assert word in text, word
     assert "wants" not in text
     assert text.endswith("the episode is over\n")

@@ -16,6 +16,7 @@ import recsys_env
 TASKS = sorted(recsys_env.TASKS)
 CYCLES = 30  # ticks of the official tests; our own play whole episodes
 slates_are_fine = pytest.mark.filterwarnings("ignore:Action space for each agent probably should be gymnasium.spaces.box:UserWarning")
+not_arrays_are_fine = pytest.mark.filterwarnings("ignore:Observation is not a NumPy array:UserWarning")
 dicts_are_fine = pytest.mark.filterwarnings("ignore:Observation space for each agent probably should be gymnasium.spaces.box:UserWarning")
 
 
@@ -32,6 +33,7 @@ def test_aec_api(task: str) -> None:
 
 @slates_are_fine
 @dicts_are_fine
+@not_arrays_are_fine
 @pytest.mark.parametrize("task", TASKS)
 def test_api_with_masks(task: str) -> None:
     api_test(recsys_env.env(task, horizon=CYCLES, mask_actions=True), num_cycles=2 * CYCLES)

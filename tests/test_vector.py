@@ -216,7 +216,7 @@ def test_seeds() -> None:
 WRONG_SEEDS = [(-1, ValueError), (2**64, ValueError), (0.5, TypeError), ("1", TypeError), (True, TypeError), ([1, 2], ValueError)]
 
 
-@pytest.mark.parametrize("seed, error", [*WRONG_SEEDS, ([0, 1, 2, -3], ValueError), ([0, 1, 2, 1.5], TypeError)])
+@pytest.mark.parametrize(("seed", "error"), [*WRONG_SEEDS, ([0, 1, 2, -3], ValueError), ([0, 1, 2, 1.5], TypeError)])
 def test_wrong_seeds_change_nothing(seed: Any, error: type[Exception]) -> None:
     envs = batch(steps=3)
     before = arrays(envs)
@@ -252,15 +252,17 @@ def wrong_actions() -> dict[str, tuple[dict[str, Any], Any, type[Exception], str
     where = "recommender_1 in copy 2"
     return {
         "large": ({}, at(6), ValueError, where), "negative": ({}, at(-1), ValueError, where), "floats": ({}, at(1.0), TypeError, "float64"),
-        "no agents": ({}, good[:, 0], ValueError, "shape"), "other batch": ({}, good[:2], ValueError, "shape"), "nothing": ({}, None, ValueError, "shape"),
+        "no agents": ({}, good[:, 0], ValueError, "shape"), "other batch": ({}, good[:2], ValueError, "shape"),
+        "nothing": ({}, None, ValueError, "shape"),
         "text": ({}, good.astype(str), TypeError, "dtype"), "booleans": ({}, good.astype(bool), TypeError, "bool"),
         "one slot": ({"slots": 1}, one, ValueError, where), "message": ({"messages": 2}, at(6, np.zeros((B, N, K + 1), np.int64)), ValueError, where),
-        "query NaN": ({"action": "query"}, at(np.nan, query), ValueError, where), "query large": ({"action": "query"}, at(1.01, query), ValueError, where),
+        "query NaN": ({"action": "query"}, at(np.nan, query), ValueError, where),
+        "query large": ({"action": "query"}, at(1.01, query), ValueError, where),
         "query dtype": ({"action": "query"}, query.astype(complex), TypeError, "complex"), "item": ({"action": "items"}, at(30), ValueError, where),
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("overrides, actions, error, says", wrong_actions().values(), ids=wrong_actions())
+@pytest.mark.parametrize(("overrides", "actions", "error", "says"), wrong_actions().values(), ids=wrong_actions())
 def test_wrong_actions_change_nothing(overrides: dict[str, Any], actions: Any, error: type[Exception], says: str) -> None:
     envs = batch(steps=3, **overrides)
     before, observations = arrays(envs), copy.deepcopy(envs.observations)

@@ -1,0 +1,303 @@
+"""The stable-baselines3 adapter says exactly what the batch says, row by row."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.distributions import CategoricalDistribution
+
+from recsys_env import VectorEnv, WorldConfig
+from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlateDistribution, SlatePolicy, slate_kwargs
+from recsys_env.config import replace
+from recsys_env.metrics import episode_returns
+
+B, N, HORIZON = 3, 2, 12
+
+
+def config(**changes) -> WorldConfig:  # type: ignore[no-untyped-def]
+    return replace(WorldConfig(), {"horizon": HORIZON, "num_agents": N, "slots": 3, "reward": {"sharing": 0.5}, **changes})
+
+
+def pair(**changes) -> tuple[SB3VecEnv, VectorEnv]:  # type: ignore[no-untyped-def]
+    """The adapter and the batch that it should agree with, at the same seed."""
+    rows, envs = SB3VecEnv(VectorEnv(config(**changes), B)), VectorEnv(config(**changes), B)
+    rows.seed(5)
+    return rows, envs
+
+
+def actions(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, 20, (B * N, 3))
+
+
+def test_rows_are_the_agents_of_the_copies() -> None:
+    rows, envs = pair()
+    rng = np.random.default_rng(0)
+    expected, _ = envs.reset(seed=5)
+    assert rows.num_envs == B * N
+    np.testing.assert_array_equal(rows.reset(), expected.reshape(B * N, -1))
+    for _ in range(2 * HORIZON + 3):
+        picks = actions(rng)
+        observations, rewards, ended, _ = rows.step(picks)
+        expected, expected_rewards, _, truncated, infos = envs.step(picks.reshape(B, N, 3))
+        np.testing.assert_array_equal(observations, expected.reshape(B * N, -1))
+        np.testing.assert_array_equal(rewards, expected_rewards.ravel())
+        np.testing.assert_array_equal(rows.own, infos["own"].ravel())
+        np.testing.assert_array_equal(ended, np.repeat(truncated, N))
+        assert rows.observation_space.contains(observations[0])
+
+
+def test_episodes_end_by_truncation_with_their_last_observation_and_statistics() -> None:
+    rows, envs = pair()
+    rng = np.random.default_rng(1)
+    envs.reset(seed=5)
+    rows.reset()
+    for _ in range(2):
+        total = np.zeros(B * N)
+        for tick in range(HORIZON):
+            picks = actions(rng)
+            _, rewards, ended, infos = rows.step(picks)
+            envs.step(picks.reshape(B, N, 3))
+            total += rewards
+            assert ended.all() == (tick == HORIZON - 1)
+            assert tick == HORIZON - 1 or infos == [{}] * (B * N)
+        final = envs.final_obs.reshape(B * N, -1)
+        for row, info in enumerate(infos):
+            assert info["TimeLimit.truncated"] is True
+            np.testing.assert_array_equal(info["terminal_observation"], final[row])
+            assert info["episode"]["r"] == pytest.approx(total[row], abs=1e-6)
+            assert info["episode"]["l"] == HORIZON
+            assert info["episode"]["t"] >= 0
+
+
+def test_reset_forgets_the_running_episode() -> None:
+    rows, _ = pair()
+    rng = np.random.default_rng(2)
+    rows.reset()
+    rows.step(actions(rng))
+    rows.reset()
+    total = sum(rows.step(actions(rng))[1] for _ in range(HORIZON - 1))
+    _, rewards, _, infos = rows.step(actions(rng))
+    assert [i["episode"]["r"] for i in infos] == pytest.approx(list(total + rewards), abs=1e-6)
+    assert infos[0]["episode"]["l"] == HORIZON
+
+
+def test_writing_into_rewards_does_not_reach_the_environment() -> None:
+    rows, _ = pair()
+    rows.reset()
+    rewards = rows.step(actions(np.random.default_rng(0)))[1]
+    rewards += 7  # as stable-baselines3 does at the horizon
+    assert rows.envs._out.rewards.max() < 7
+
+
+def test_seed_starts_anew_and_other_resets_go_on() -> None:
+    rows, envs = pair()
+    first = rows.reset().copy()
+    second = rows.reset().copy()
+    assert not np.array_equal(first, second)
+    envs.reset(seed=5)
+    np.testing.assert_array_equal(second, envs.reset()[0].reshape(B * N, -1))
+    rows.seed(5)
+    np.testing.assert_array_equal(rows.reset(), first)
+
+
+def test_masks() -> None:
+    rows, envs = pair(mask_actions=True)
+    both, _ = envs.reset(seed=5)
+    np.testing.assert_array_equal(rows.reset(), both["observation"].reshape(B * N, -1))
+    assert rows.has_attr("action_masks")
+    for _ in range(HORIZON):
+        masks = rows.action_masks()
+        assert masks.dtype == bool
+        np.testing.assert_array_equal(masks, both["action_mask"].reshape(B * N, -1).astype(bool))
+        np.testing.assert_array_equal(np.stack(rows.env_method("action_masks")), masks)
+        np.testing.assert_array_equal(rows.env_method("action_masks", indices=[4])[0], masks[4])
+        picks = actions(np.random.default_rng(0))
+        _, _, _, infos = rows.step(picks)
+        both = envs.step(picks.reshape(B, N, 3))[0]
+    np.testing.assert_array_equal(infos[0]["terminal_observation"], envs.final_obs["observation"][0, 0])
+
+
+def test_attributes() -> None:
+    rows, _ = pair()
+    assert not rows.has_attr("action_masks")
+    assert rows.get_attr("render_mode") == [None] * (B * N)
+    assert rows.get_attr("num_envs", [0]) == [B * N]
+    assert rows.env_is_wrapped(SB3VecEnv, 0) == [False]
+    rows.set_attr("label", 3)
+    assert rows.get_attr("label", 1) == [3]
+    with pytest.raises(AttributeError, match="mask_actions"):
+        rows.action_masks()
+    with pytest.raises(AttributeError, match="no method 'jump'"):
+        rows.env_method("jump")
+    with pytest.raises(ValueError, match="share"):
+        rows.set_attr("label", 3, indices=0)
+
+
+def test_without_the_library_the_error_says_what_to_install() -> None:
+    code = "import sys; sys.modules['stable_baselines3'] = None\ntry:\n import recsys_env.adapters.sb3\nexcept ImportError as e: print(e)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert 'pip install "recsys_env[train]"' in said
+    code = "import sys, recsys_env, recsys_env.adapters, recsys_env.metrics; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+# ------------------------------------------------------------------------------------------------ distribution
+
+
+@pytest.mark.parametrize(("candidates", "slots"), [(4, 2), (5, 1), (3, 3)])
+def test_slate_probabilities(candidates: int, slots: int) -> None:
+    """Probabilities of all ordered slates are those of picking without replacement, sum to 1, and are what is sampled."""
+    torch.manual_seed(0)
+    scores = torch.randn(1, candidates, dtype=torch.float64)
+    distribution = SlateDistribution(candidates, slots, flat=False).proba_distribution(scores)
+    slates = list(itertools.permutations(range(candidates), slots))
+    weight, expected = scores[0].exp().numpy(), []
+    for slate in slates:
+        left, probability = weight.sum(), 1.0
+        for pick in slate:
+            probability *= weight[pick] / left
+            left -= weight[pick]
+        expected.append(probability)
+    many = SlateDistribution(candidates, slots, flat=False).proba_distribution(scores.expand(len(slates), -1))
+    np.testing.assert_allclose(many.log_prob(torch.tensor(slates)).exp().numpy(), expected, rtol=1e-9)
+    draws = 20_000
+    drawn = SlateDistribution(candidates, slots, flat=False).proba_distribution(scores.expand(draws, -1)).sample()
+    share = [(drawn == torch.tensor(slate)).all(1).double().mean().item() for slate in slates]
+    np.testing.assert_allclose(share, expected, atol=4 * 0.5 / draws**0.5)
+    assert distribution.mode()[0].tolist() == np.argsort(-scores[0].numpy())[:slots].tolist()
+
+
+def test_entropy_of_the_first_pick() -> None:
+    scores = torch.randn(6, 5)
+    ours = SlateDistribution(5, 2, flat=False).proba_distribution(scores).entropy()
+    torch.testing.assert_close(ours, CategoricalDistribution(5).proba_distribution(scores).entropy())
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_slate_policy_ignores_the_order_of_candidates_and_never_picks_an_empty_place(slots: int) -> None:
+    envs = VectorEnv(config(slots=slots), B)
+    rows = SB3VecEnv(envs)
+    model = PPO(SlatePolicy, rows, policy_kwargs=slate_kwargs(envs), n_steps=4, batch_size=12, device="cpu", seed=0)
+    observations = np.random.default_rng(0).uniform(-1, 1, (50, *rows.observation_space.shape)).astype(np.float32)
+    blocks = envs.field(observations, "candidates").reshape(50, 20, -1)
+    blocks[:, slots + 1 :] = 0
+    before = model.predict(observations, deterministic=True)[0].reshape(50, slots)
+    sampled = model.predict(observations)[0].reshape(50, slots)
+    assert before.max() <= slots
+    assert sampled.max() <= slots
+    assert all(len(set(picks)) == slots for picks in sampled)
+    blocks[:] = blocks[:, ::-1]
+    after = model.predict(observations, deterministic=True)[0].reshape(50, slots)
+    np.testing.assert_array_equal(after, 19 - before)
+
+
+def test_slate_policy_where_nobody_is_to_be_served_is_finite() -> None:
+    envs = VectorEnv(config(), B)
+    model = PPO(SlatePolicy, SB3VecEnv(envs), policy_kwargs=slate_kwargs(envs), n_steps=4, batch_size=12, device="cpu", seed=0)
+    blank = torch.zeros(4, *envs.observation_space.shape)
+    picks, _, log_prob = model.policy(blank)
+    value, again, entropy = model.policy.evaluate_actions(blank, picks)
+    (value.sum() + again.sum() + entropy.sum()).backward()
+    torch.testing.assert_close(again, log_prob)
+    assert all(torch.isfinite(p.grad).all() for p in model.policy.parameters() if p.grad is not None)
+    score = model.policy.mlp_extractor.score.weight.grad
+    assert score is None or not score.any()
+
+
+def test_slate_kwargs_only_where_actions_are_picks() -> None:
+    assert slate_kwargs(VectorEnv(config())) is not None
+    assert slate_kwargs(VectorEnv(config(action="items"))) is None
+    assert slate_kwargs(VectorEnv(config(action="query"))) is None
+    assert slate_kwargs(VectorEnv(config(messages=2))) is None
+
+
+# ------------------------------------------------------------------------------------------------ policy
+
+
+@pytest.mark.parametrize("changes", [{}, {"slots": 1}, {"action": "query"}, {"mask_actions": True}])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_trained_model_plays_as_a_policy(changes: dict, deterministic: bool) -> None:
+    envs = VectorEnv(config(**changes), B)
+    model = PPO("MlpPolicy", SB3VecEnv(envs), n_steps=4, batch_size=12, device="cpu", seed=0)
+
+    def play() -> np.ndarray:
+        team = {agent: SB3Policy(model, deterministic) for agent in envs.possible_agents}
+        return episode_returns(envs, team, episodes=4, seed=1)
+
+    first, stream = play(), torch.random.get_rng_state()
+    assert first.shape == (4, N)
+    torch.rand(3)
+    np.testing.assert_array_equal(play(), first)  # whatever others drew from torch in between
+    assert deterministic or not torch.equal(stream, torch.random.get_rng_state())
+
+
+# ------------------------------------------------------------------------------------------------ rollout buffer
+
+
+def filled_buffer(page: np.ndarray, starts: np.ndarray, rewards: np.ndarray, values: np.ndarray, gae_lambda: float) -> PageBuffer:
+    """A buffer [T, R] whose observations hold nothing but whether there is a page."""
+    steps, rows = page.shape
+    box, pick = spaces.Box(-1, 1, (1,), np.float32), spaces.Discrete(2)
+    buffer = PageBuffer(steps, box, pick, "cpu", gae_lambda=gae_lambda, gamma=0.9, n_envs=rows, active=0)
+    for t in range(steps):
+        observations = page[t][:, None].astype(np.float32)
+        buffer.add(observations, np.zeros(rows), rewards[t], starts[t], torch.as_tensor(values[t]), torch.zeros(rows))
+    return buffer
+
+
+def random_rollout(steps: int, rows: int) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(3)
+    return rng.random((steps, rows)) < 0.5, rng.random((steps, rows)) < 0.15, rng.normal(size=(steps, rows)), rng.normal(size=(steps, rows))
+
+
+def test_where_every_tick_has_a_page_the_buffer_is_stable_baselines3s() -> None:
+    page, starts, rewards, values = random_rollout(30, 5)
+    ours = filled_buffer(np.ones_like(page), starts, rewards, values, 0.8)
+    base = RolloutBuffer(30, ours.observation_space, ours.action_space, "cpu", gae_lambda=0.8, gamma=0.9, n_envs=5)
+    for name in ("rewards", "values", "episode_starts"):
+        setattr(base, name, getattr(ours, name).copy())
+    last, done = torch.randn(5), np.array([1, 0, 0, 1, 0], bool)
+    base.compute_returns_and_advantage(last, done)
+    ours.compute_returns_and_advantage(last, done)
+    np.testing.assert_allclose(ours.advantages, base.advantages, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(ours.returns, base.returns, rtol=1e-5, atol=1e-5)
+
+
+def test_advantages_run_from_page_to_page() -> None:
+    """Against the definition: the game whose steps are the pages, each with its discounted reward and its length."""
+    steps, gamma, lam = 40, 0.9, 0.7
+    page, _, rewards, values = random_rollout(steps, 1)
+    buffer = filled_buffer(page, np.zeros_like(page), rewards, values, lam)
+    last = torch.tensor([0.3])
+    buffer.compute_returns_and_advantage(last, np.array([False]))
+    pages = [*np.flatnonzero(page[:, 0]), steps]
+    advantage = 0.0
+    for here, there in reversed(list(itertools.pairwise(pages))):
+        earned = sum(gamma ** (t - here) * rewards[t, 0] for t in range(here, there))
+        ahead = float(last) if there == steps else values[there, 0]
+        weight = gamma ** (there - here)
+        advantage = earned + weight * ahead - values[here, 0] + lam * weight * advantage
+        assert buffer.advantages[here, 0] == pytest.approx(advantage, abs=1e-5)
+        assert buffer.returns[here, 0] == pytest.approx(advantage + values[here, 0], abs=1e-5)
+    assert not buffer.advantages[~page].any()
+
+
+def test_training_takes_each_page_once_in_equal_parts() -> None:
+    page, starts, rewards, values = random_rollout(50, 20)
+    rewards = np.where(page, np.arange(1000).reshape(50, 20), -1.0)
+    buffer = filled_buffer(page, starts, rewards, rewards, 0.9)
+    buffer.compute_returns_and_advantage(torch.zeros(20), np.zeros(20, bool))
+    np.random.seed(0)
+    parts = [part.old_values.numpy() for part in buffer.get(100)]
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    taken = np.concatenate(parts)
+    np.testing.assert_array_equal(np.sort(taken[taken >= 0]), np.sort(rewards[page]))
+    assert 0 < (taken < 0).sum() < 0.2 * (~page).sum()
