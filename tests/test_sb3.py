@@ -291,7 +291,7 @@ def test_advantages_run_from_page_to_page() -> None:
 
 
 def test_training_takes_each_page_once_in_equal_parts() -> None:
-    page, starts, rewards, values = random_rollout(50, 20)
+    page, starts, _, _ = random_rollout(50, 20)
     rewards = np.where(page, np.arange(1000).reshape(50, 20), -1.0)
     buffer = filled_buffer(page, starts, rewards, rewards, 0.9)
     buffer.compute_returns_and_advantage(torch.zeros(20), np.zeros(20, bool))

@@ -1,0 +1,25 @@
+"""Every Python block of the README runs as printed, in order, in one process."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_readme_has_code():
+    assert len(BLOCKS) >= 4
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_block_runs(number, capsys):
+    exec(compile(BLOCKS[number], f"README.md block {number}", "exec"), {})
+
+
+def test_commands_name_files_that_exist():
+    root = Path(__file__).parent.parent
+    for module in re.findall(r"python -m ((?:baselines|benchmarks|recsys_env)[\w.]*)", README):
+        path = root / module.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file(), module
