@@ -55,9 +55,7 @@ def counts(rows: pd.DataFrame, households: np.ndarray, products: np.ndarray, hal
 
 def als(purchases: csr_matrix, dims: int) -> np.ndarray:
     """Raw scores [U, M] of the factorisation that `fit` starts from."""
-    model = AlternatingLeastSquares(
-        factors=dims, alpha=1.0, regularization=1.0, iterations=15, num_threads=1, random_state=SEED, use_gpu=False
-    )
+    model = AlternatingLeastSquares(factors=dims, alpha=1.0, regularization=1.0, iterations=15, num_threads=1, random_state=SEED, use_gpu=False)
     model.fit(purchases.log1p().astype(np.float32), show_progress=False)
     return model.user_factors @ model.item_factors.T
 

@@ -72,7 +72,11 @@ def main() -> None:
         result[task] = {}
         for policy in LEVELS:
             row = result[task][policy] = measure(task, policy, args.episodes, args.seeds)
-            print(f"{task:13} {policy:10} {row['mean']:9.3f} ±{row['ci95']:.3f}  " + "  ".join(f"{k} {v:.3f}" for k, v in row.items() if k not in ("mean", "ci95")), flush=True)
+            print(
+                f"{task:13} {policy:10} {row['mean']:9.3f} ±{row['ci95']:.3f}  "
+                + "  ".join(f"{k} {v:.3f}" for k, v in row.items() if k not in ("mean", "ci95")),
+                flush=True,
+            )
     print(store("separation", "benchmarks.separation", {"episodes": args.episodes, "seeds": args.seeds, "first_seed": FIRST_SEED, "tasks": result}))
 
 

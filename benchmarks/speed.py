@@ -62,7 +62,7 @@ def batch(task: str, overrides: dict[str, Any], num_envs: int, threads: int, sec
     envs.reset(seed=0)
     actions = actions_for(envs)
     for _ in range(100):  # past the first visits of the episode
-        *_, infos = envs.step(actions)
+        envs.step(actions)
     present = np.mean([(envs.step(actions)[4]["visitor"] >= 0).any(axis=1).mean() for _ in range(50)])
     read = envs._actions.read(actions, num_envs)
     kernel = rate(lambda: envs._advance(read, mode=0), seconds) * num_envs
@@ -182,7 +182,9 @@ def compile_times() -> dict[str, float]:
     times: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("first", "second"):
-            done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "NUMBA_CACHE_DIR": folder}, capture_output=True, text=True, check=True)
+            done = subprocess.run(
+                [sys.executable, "-c", script], env={**os.environ, "NUMBA_CACHE_DIR": folder}, capture_output=True, text=True, check=True
+            )
             times["import"], times[f"{name}_start"] = (float(word) for word in done.stdout.split())
     return times
 
@@ -218,7 +220,7 @@ def main() -> None:
     rows: dict[str, Any] = {}
     for label, (task, overrides) in TASKS.items():
         rows[label] = {"api": single(task, overrides, args.seconds), "lower_bound_ns": lower_bound(recsys_env.vector_env(task, 1, **overrides), unit)}
-        for threads in dict.fromkeys((1, numba.config.NUMBA_NUM_THREADS)):
+        for threads in dict.fromkeys((1, numba.get_num_threads())):
             for num_envs in BATCHES:
                 row = rows[label][f"B={num_envs} threads={threads}"] = batch(task, overrides, num_envs, threads, args.seconds)
                 print(f"{label:26} B={num_envs:5} threads={threads}  " + "  ".join(f"{k} {v:,.0f}" for k, v in row.items()), flush=True)

@@ -77,7 +77,13 @@ def main() -> None:
         shared = episode_returns(replace(base, {"observation": {"share": True}}), "content", args.episodes, SEED).mean(axis=1)
         pooled[agents] = {"private": interval(private), "pooled": interval(shared), "gain": ratio(shared - private, private)}
         print("coldstart-v0 agents", agents, pooled[agents], flush=True)
-    print(store("tension", "benchmarks.tension", {"episodes": args.episodes, "seed": SEED, "tasks": result, "trust_sweep": sweep, "pooled_history": pooled}))
+    print(
+        store(
+            "tension",
+            "benchmarks.tension",
+            {"episodes": args.episodes, "seed": SEED, "tasks": result, "trust_sweep": sweep, "pooled_history": pooled},
+        )
+    )
 
 
 if __name__ == "__main__":

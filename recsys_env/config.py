@@ -66,7 +66,7 @@ def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
 
 def _checked_item(name: str, meta: Any, value: Any) -> Any:
     if is_dataclass(meta["item"]):
-        return _checked_group(name, meta["item"], value)
+        return _checked_group(name, meta["item"], value)  # type: ignore[arg-type]
     return _checked_number(name, meta["item"], meta, value)
 
 

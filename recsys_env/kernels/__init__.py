@@ -23,6 +23,7 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
 
 F = TypeVar("F", bound=Callable[..., Any])
+_njit: Any = numba.njit  # its published types leave out options that it takes
 
 
 @cache
@@ -39,7 +40,7 @@ def _stamped(locator: type) -> type:
 
 
 class _CacheImpl(CompileResultCacheImpl):
-    _locator_classes = [_stamped(locator) for locator in CompileResultCacheImpl._locator_classes]
+    _locator_classes: list[Any] = [_stamped(locator) for locator in CompileResultCacheImpl._locator_classes]
 
 
 class _Cache(FunctionCache):
@@ -68,7 +69,7 @@ class _InlinedLowering(NativeLowering):
         super().run_pass(state)
         state.library.finalize()
         lowered = state["cr"]
-        stand_in = [].append  # the dispatcher files its versions under a builtin function; each call of `append` is a new one
+        stand_in: Any = [].append  # the dispatcher files its versions under a builtin function; each call of `append` is a new one
         state.targetctx.insert_user_function(stand_in, lowered.fndesc, [state.library])
         state["cr"] = lowered._replace(cfunc=stand_in)
         return True
@@ -85,7 +86,7 @@ class _InlinedCompiler(CompilerBase):
 
 def kernel(function: F) -> F:
     """An inner function: compiled into, and inlined by, the entries that use it. Never called from Python."""
-    return numba.njit(  # type: ignore[no-any-return]
+    return _njit(  # type: ignore[no-any-return]
         function, error_model="numpy", forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True,
         pipeline_class=_InlinedCompiler,
     )  # fmt: skip
@@ -95,6 +96,6 @@ def entry(function: F | None = None, *, parallel: bool = False) -> Any:
     """A function called from Python: compiled on first use, cached on disk under a digest of all kernel files."""
     if function is None:
         return lambda f: entry(f, parallel=parallel)
-    dispatcher = numba.njit(function, error_model="numpy", nogil=True, parallel=parallel, _nrt=False)
+    dispatcher = _njit(function, error_model="numpy", nogil=True, parallel=parallel, _nrt=False)
     dispatcher._cache = _Cache(function)
     return dispatcher

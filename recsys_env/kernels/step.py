@@ -10,7 +10,7 @@ import numpy as np
 
 from . import entry, kernel, rng
 from .choice import draw_click
-from .dynamics import draw_order, draw_visitor, enjoy, fade, form_habit, leave_or_stay, move_mood, pass_by, show, visitor_id, CLICKS
+from .dynamics import CLICKS, draw_order, draw_visitor, enjoy, fade, form_habit, leave_or_stay, move_mood, pass_by, show, visitor_id
 from .feedback import consume, put_in_cart, settle_cart
 from .observation import observe, write_latent
 from .page import CANDIDATES, QUERY, can_show, clear_slots, fill_slots, is_active

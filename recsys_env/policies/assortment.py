@@ -310,7 +310,7 @@ class _Assortment(Policy):
         )
         if self.envs.config.action == "query":
             return actions.astype(np.float32)
-        return actions.astype(np.int64).reshape(len(actions), *self.envs.action_space.shape)
+        return actions.astype(np.int64).reshape(len(actions), *(self.envs.action_space.shape or ()))
 
 
 def popularity_slope(envs: VectorEnv) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from gymnasium import spaces
 
@@ -12,7 +14,8 @@ class Random(Policy):
     """Uniform over the action space, or over what the mask allows."""
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        batch, space = len(observations), self.envs.action_space
+        batch = len(observations)
+        space: Any = self.envs.action_space
         if isinstance(space, spaces.Box):
             return self.rng.uniform(-1, 1, (batch, *space.shape)).astype(np.float32)
         sizes = np.array([space.n]) if isinstance(space, spaces.Discrete) else np.asarray(space.nvec)
