@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
@@ -40,7 +40,7 @@ def _stamped(locator: type) -> type:
 
 
 class _CacheImpl(CompileResultCacheImpl):
-    _locator_classes: list[Any] = [_stamped(locator) for locator in CompileResultCacheImpl._locator_classes]
+    _locator_classes: ClassVar[list[Any]] = [_stamped(locator) for locator in CompileResultCacheImpl._locator_classes]
 
 
 class _Cache(FunctionCache):
