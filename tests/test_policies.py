@@ -1,0 +1,335 @@
+"""Policies: legal everywhere, exact where they claim to be, ordered as they should be; and the scores that compare them."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import recsys_env
+from recsys_env import VectorEnv, WorldConfig, vector_env
+from recsys_env.metrics import episode_returns, mean_interval, normalised_score
+from recsys_env.policies import POLICIES, Greedy, Planner, Policy, Random, feedback, make_policy
+
+BATCH = 3
+SMALL = WorldConfig(
+    num_agents=2, slots=2, horizon=30, users={"number": 3, "habit_size": 4}, candidates={"number": 6},
+    items={"number": 20, "dims": 4, "topics": 4}, choice={"v_0": 1.0}, arrival={"r_0": 2.0},
+)  # fmt: skip
+KINDS: dict[str, dict[str, Any]] = {
+    "candidates": {"action": "candidates"},
+    "items": {"action": "items"},
+    "query": {"action": "query"},
+    "candidates, messages": {"action": "candidates", "messages": 3},
+    "items, messages": {"action": "items", "messages": 3},
+    "query, messages": {"action": "query", "messages": 3},
+    "one slot": {"slots": 1},
+    "one slot, messages": {"slots": 1, "messages": 3},
+    "one item, messages": {"slots": 1, "messages": 3, "action": "items"},
+    "candidates, masks": {"mask_actions": True, "items": {"stock_init": 1, "number": 8}},
+    "items, masks": {"mask_actions": True, "action": "items", "items": {"stock_init": 1, "life": 5, "period": 9}},
+    "candidates, masks, messages": {"mask_actions": True, "messages": 3},
+    "one slot, masks, messages": {"mask_actions": True, "messages": 3, "slots": 1, "action": "items"},
+}
+
+
+def play(envs: VectorEnv, policy: str, ticks: int, seed: int = 0) -> list[np.ndarray]:
+    """Actions of a few ticks, each checked against its space and against a scalar-by-scalar reading of the mask."""
+    team = [make_policy(policy) for _ in envs.possible_agents]
+    for agent, member in zip(envs.possible_agents, team, strict=True):
+        member.bind(envs, agent, seed)
+    observations, _ = envs.reset(seed=seed)
+    history = []
+    for _ in range(ticks):
+        flat, masks = (observations["observation"], observations["action_mask"]) if envs.config.mask_actions else (observations, None)
+        actions = [member.act(flat[:, n], None if masks is None else masks[:, n]) for n, member in enumerate(team)]
+        for n, chosen in enumerate(actions):
+            assert len(chosen) == envs.num_envs
+            for b in range(envs.num_envs):
+                assert envs.action_space.contains(chosen[b].astype(envs.action_space.dtype)), (policy, chosen[b])
+                if masks is not None and policy == "random":
+                    assert _allowed(envs, chosen[b], masks[b, n]).all()
+        history.append(np.stack(actions, axis=1))
+        observations, _, _, truncated, infos = envs.step(history[-1])
+        for n, member in enumerate(team):
+            member.observe(feedback(infos, n))
+            if truncated.any():
+                member.reset(truncated)
+    return history
+
+
+def _allowed(envs: VectorEnv, action: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    sizes = getattr(envs.action_space, "nvec", None)
+    if sizes is None:
+        return mask[action : action + 1]
+    return mask[np.concatenate([[0], np.cumsum(sizes)[:-1]]) + action]
+
+
+# ------------------------------------------------------------------------------------------------ legal everywhere
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("task", [task for task in recsys_env.TASKS if task != "grocery-v0"])
+def test_every_policy_plays_every_task(task: str, policy: str) -> None:
+    play(vector_env(task, BATCH, horizon=8), policy, 20)
+
+
+def test_every_policy_plays_grocery() -> None:
+    envs = vector_env("grocery-v0", 2, horizon=3)
+    for policy in POLICIES:
+        play(envs, policy, 4)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_policy_plays_every_kind_of_action(kind: str, policy: str) -> None:
+    play(vector_env(SMALL, BATCH, **KINDS[kind]), policy, 35)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_scenes_rivals_and_inventories(policy: str) -> None:
+    play(vector_env(SMALL, BATCH, page="rival", choice={"beta_trust": 2.0}), policy, 35)
+    play(vector_env(SMALL, BATCH, items={"domains": 4}, roles=({"domains": (0,)},), candidates={"number": 6}), policy, 10)
+    play(vector_env(SMALL, BATCH, items={"life": 5, "period": 40}), policy, 35)  # sometimes nothing can be shown
+
+
+def test_policies_place_what_can_be_shown() -> None:
+    """Those that choose from the catalogue leave no holes of their own while there is enough to show."""
+    for policy in ("popularity", "content", "greedy", "planner"):
+        envs = vector_env(SMALL, 50, num_agents=1, items={"stock_init": 1}, action="items", choice={"v_0": -2.0})
+        member = make_policy(policy)
+        member.bind(envs, "recommender_0", 0)
+        observations, _ = envs.reset(seed=0)
+        for _ in range(20):
+            observations, _, _, _, infos = envs.step(member.act(observations[:, 0])[:, None])
+            assert (infos["empty"] == 0).all()
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_seeds_decide(policy: str) -> None:
+    envs = vector_env(SMALL, BATCH)
+    one, two, other = play(envs, policy, 20, 5), play(envs, policy, 20, 5), play(envs, policy, 20, 6)
+    np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(one, other)
+
+
+def test_random_policies_have_streams_of_their_own() -> None:
+    first = play(vector_env(SMALL, BATCH), "random", 10)
+    assert not np.array_equal(np.array(first)[:, :, 0], np.array(first)[:, :, 1])
+
+
+# ------------------------------------------------------------------------------------------------ greedy is exact
+
+TINY = WorldConfig(
+    num_agents=1, slots=3, action="items", users={"number": 2}, items={"number": 7, "dims": 3, "topics": 2},
+    choice={"v_0": 0.5, "beta_taste": 2.0, "beta_bait": 1.0, "beta_intent": 0.5}, feedback={"like": True, "rating_after_click": 0.4},
+    arrival={"r_0": 4.0}, reward={"click": 0.1, "like": 0.6, "dwell": 0.3, "rating": 0.7},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"action": "candidates", "candidates": {"number": 5}},
+        {"choice": {"v_0": -4.0}},  # saturated: items of little value only take clicks away
+        {"choice": {"eta": 0.0, "kappa": 0.0}},
+        {"feedback": {"instant": True, "b_0": 0.0}, "scenes": ({"name": "page", "cart": True},), "reward": {"purchase": 1.0, "cart": 0.2}},
+        {"page": "rows", "choice": {"beta_trust": 1.0}},
+        {"slots": 1},
+    ],
+    ids=["items", "candidates", "saturated", "flat", "instant", "rows", "one slot"],
+)
+def test_greedy_is_the_best_of_all_slates(overrides: dict[str, Any]) -> None:
+    """Against the exact value of every ordered slate, of any composition, in 30 different states."""
+    batch = 30
+    envs = vector_env(TINY, batch, **overrides)
+    greedy = Greedy()
+    greedy.bind(envs, "recommender_0", 0)
+    observations, _ = envs.reset(seed=1)
+    options = envs.shape.candidates or envs.shape.items
+    slates = np.array(list(permutations(range(options), envs.config.slots)))
+    if envs.config.slots == 1:
+        slates = slates[:, 0]
+    for _ in range(2):
+        chosen = greedy.act(observations[:, 0])[:, None]
+        mine = envs.expected_feedback(chosen)["own"][:, 0]
+        values = np.stack([envs.expected_feedback(np.broadcast_to(slate, chosen.shape))["own"][:, 0] for slate in slates])
+        assert (np.ptp(values, axis=0)[envs.active[:, 0]] > 1e-3).all()
+        np.testing.assert_allclose(mine, values.max(0), rtol=1e-7, atol=1e-9)
+        observations = envs.step(chosen)[0]
+
+
+def test_greedy_against_a_rival_at_its_last_page() -> None:
+    """With a rival that repeats its page for the same visitor in the same state, greedy is the best reply to it."""
+    batch = 30
+    config = recsys_env.replace(TINY, {
+        "num_agents": 2, "page": "rows", "horizon": 50, "users": {"number": 1}, "items": {"quality_sd": 0.3}, "choice": {"v_0": 8.0},
+        "arrival": {"r_0": 40.0, "k_0": 40.0}, "dynamics": {"z_rate_none": 0.0, "trust_rate_none": 0.0},
+    })  # fmt: skip
+    envs = vector_env(config, batch)
+    greedy = Greedy()
+    greedy.bind(envs, "recommender_0", 0)
+    observations, _ = envs.reset(seed=1)
+    rival = np.array([0, 1, 2])
+    infos = envs.step(np.broadcast_to(rival, (batch, 2, 3)))[4]
+    quiet = ~infos["clicked"].any((1, 2))
+    assert quiet.sum() > 10
+    joint = np.empty((batch, 2, 3), int)
+    joint[:, 1] = rival
+    joint[:, 0] = greedy.act(observations[:, 0])
+    mine = envs.expected_feedback(joint)["own"][:, 0]
+    values = []
+    for slate in permutations(range(7), 3):
+        joint[:, 0] = slate
+        values.append(envs.expected_feedback(joint)["own"][:, 0])
+    np.testing.assert_allclose(mine[quiet], np.max(values, axis=0)[quiet], rtol=1e-7)
+
+
+def test_planner_without_a_price_is_greedy() -> None:
+    envs = vector_env(SMALL, 40)
+    greedy, planner, pricey = Greedy(), Planner(price=0.0), Planner(price=100.0)
+    for policy in (greedy, planner, pricey):
+        policy.bind(envs, "recommender_0", 0)
+    observations, _ = envs.reset(seed=0)
+    own = observations[:, 0]
+    np.testing.assert_array_equal(greedy.act(own).copy(), planner.act(own))
+    assert not np.array_equal(greedy.act(own).copy(), pricey.act(own))
+    assert vector_env(SMALL, 1, planner_price=3.0).config.planner_price == 3.0
+    task = Planner()
+    task.bind(vector_env(SMALL, 1, planner_price=3.0), "recommender_1", 0)
+    assert task.price() == 3.0
+
+
+# ------------------------------------------------------------------------------------------------ who beats whom
+
+
+def beats(better: np.ndarray, worse: np.ndarray) -> float:
+    """Standard errors by which the team return of one exceeds that of the other, paired by episode."""
+    gain = better.sum(1) - worse.sum(1)
+    return float(gain.mean() / (gain.std(ddof=1) / len(gain) ** 0.5))
+
+
+def test_the_order_of_policies_on_ecommerce() -> None:
+    task = recsys_env.task_config("ecommerce-v0", {"horizon": 400})
+    returns = [episode_returns(task, policy, 200, seed=0) for policy in ("random", "popularity", "content", "greedy")]
+    assert returns[0].shape == (200, 2)
+    for worse, better in zip(returns[:-1], returns[1:], strict=True):
+        assert beats(better, worse) > 5
+    score, width = normalised_score(returns[2].sum(1), returns[0].sum(1), returns[3].sum(1))
+    assert 0 < score - width < score + width < 100
+
+
+def test_planning_pays_on_streaming() -> None:
+    task = recsys_env.task_config("streaming-v0", {"horizon": 1000})
+    assert beats(episode_returns(task, "planner", 100, seed=0), episode_returns(task, "greedy", 100, seed=0)) > 5
+
+
+# ------------------------------------------------------------------------------------------------ names and scores
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("greedi", "greedy"), ("populrity", "popularity"), ("plan", "planner"), ("randm", "random")])
+def test_unknown_policies_suggest_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(ValueError, match=rf"unknown policy '{name}' \(did you mean '{nearest}'\?\); policies are random, popularity"):
+        make_policy(name)
+    with pytest.raises(ValueError, match=name):
+        episode_returns(SMALL, name, 2, seed=0)
+
+
+def test_policies_by_name_or_as_objects() -> None:
+    for name, kind in POLICIES.items():
+        assert type(make_policy(name)) is kind
+    mine = Greedy()
+    assert make_policy(mine) is mine
+    with pytest.raises(ValueError, match="unknown agent 'nobody'; agents are recommender_0, recommender_1"):
+        mine.bind(vector_env(SMALL, 1), "nobody", 0)
+    with pytest.raises(ValueError, match="expected one for each"):
+        episode_returns(SMALL, {"recommender_0": "random"}, 2, seed=0)
+    with pytest.raises(ValueError, match="one policy object acts for one agent"):
+        episode_returns(SMALL, {"recommender_0": mine, "recommender_1": mine}, 2, seed=0)
+
+
+class Recorder(Random):
+    """Random, and keeps what it was told."""
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        self.told: list[dict[str, np.ndarray]] = []
+        self.resets: list[np.ndarray] = []
+
+    def observe(self, feedback: Any) -> None:
+        self.told.append({key: value.copy() for key, value in feedback.items()})
+
+    def reset(self, done: np.ndarray) -> None:
+        self.resets.append(done.copy())
+
+
+def test_what_a_policy_is_told() -> None:
+    mine = Recorder()
+    returns = episode_returns(SMALL, {"recommender_0": mine, "recommender_1": "random"}, 7, seed=3)
+    assert len(mine.told) == SMALL.horizon
+    assert [done.tolist() for done in mine.resets] == [[True] * 7]
+    clicks = sum(told["clicked"].sum(1) for told in mine.told)
+    np.testing.assert_allclose(returns[:, 0], clicks, rtol=1e-6)  # a click pays 1 and nothing else does
+    assert set(mine.told[0]) == {"visitor", "shown", "clicked", "cart", "bought", "rating"}
+    assert all(((told["shown"] >= 0).any(1) == (told["visitor"] >= 0)).all() for told in mine.told)
+
+
+def test_episode_returns_are_reproducible_and_take_any_task() -> None:
+    one = episode_returns(SMALL, "popularity", 5, seed=3)
+    np.testing.assert_array_equal(one, episode_returns(SMALL, {"recommender_0": "popularity", "recommender_1": "popularity"}, 5, seed=3))
+    envs = vector_env(SMALL, 2)
+    before = envs.reset(seed=9)[0].copy()
+    np.testing.assert_array_equal(one, episode_returns(envs, "popularity", 5, seed=3))
+    np.testing.assert_array_equal(before, envs.observations)
+    assert not np.array_equal(one, episode_returns(SMALL, "popularity", 5, seed=4))
+    np.testing.assert_array_equal(one[:3], episode_returns(SMALL, "popularity", 3, seed=3))  # copies do not depend on the batch
+    shared = recsys_env.replace(SMALL, {"reward": {"sharing": 1.0}})
+    np.testing.assert_array_equal(one, episode_returns(shared, "popularity", 5, seed=3))  # own rewards, before sharing
+
+
+@pytest.mark.parametrize("count", [5, 8, 30, 1000])
+def test_mean_interval_is_that_of_student(count: int) -> None:
+    samples = np.random.default_rng(count).normal(3.0, 2.0, count)
+    mean, width = mean_interval(samples)
+    low, high = stats.t.interval(0.95, count - 1, loc=samples.mean(), scale=stats.sem(samples))
+    assert mean == pytest.approx(samples.mean())
+    assert width == pytest.approx((high - low) / 2, rel=3e-3)
+
+
+def test_the_interval_of_too_few_or_equal_samples() -> None:
+    assert mean_interval(np.array([2.0]))[0] == 2.0
+    assert np.isnan(mean_interval(np.array([2.0]))[1])
+    assert mean_interval(np.full(5, 2.0)) == (2.0, 0.0)
+
+
+def test_normalised_scores() -> None:
+    rng = np.random.default_rng(0)
+    low = rng.normal(10.0, 1.0, 200)
+    high = low + rng.normal(5.0, 0.5, 200)
+    assert normalised_score(low, low, high) == (0.0, 0.0)
+    assert normalised_score(high, low, high) == (pytest.approx(100), pytest.approx(0, abs=1e-9))
+    middle = (low + high) / 2
+    assert normalised_score(middle, low, high) == (pytest.approx(50), pytest.approx(0, abs=1e-9))
+    better = middle + rng.normal(0.0, 1.0, 200)
+    score, width = normalised_score(better, low, high)
+    resampled = [rng.integers(0, 200, 200) for _ in range(2000)]
+    spread = np.std([100 * (better[i] - low[i]).mean() / (high[i] - low[i]).mean() for i in resampled])
+    assert width == pytest.approx(1.97 * spread, rel=0.15)
+    assert abs(score - 50) < 4 * width
+    assert all(np.isnan(normalised_score(middle, high, low)))
+    assert all(np.isnan(normalised_score(middle, low, low)))
+
+
+def test_a_policy_of_ones_own() -> None:
+    class First(Policy):
+        def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+            return np.tile(np.arange(self.envs.config.slots), (len(observations), 1))
+
+    returns = episode_returns(SMALL, {"recommender_0": First(), "recommender_1": First()}, 4, seed=0)
+    assert returns.shape == (4, 2)
+    with pytest.raises(NotImplementedError):
+        Policy().act(np.zeros((1, 3)))
