@@ -44,7 +44,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line; defaults are the same for every task and train for four to nine minutes on two cores."""
     parser = argparse.ArgumentParser(prog="python -m baselines.ippo", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--task", default="grocery-v0", choices=sorted(TASKS), metavar="TASK", help=f"one of {', '.join(sorted(TASKS))}")
-    parser.add_argument("--timesteps", type=int, default=8_000_000, help="agent-steps in all (default %(default)s)")
+    parser.add_argument("--timesteps", type=int, default=5_000_000, help="agent-steps in all (default %(default)s)")
     parser.add_argument("--num-envs", type=int, default=256, help="copies of the game (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")

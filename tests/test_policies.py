@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import numpy as np
@@ -217,7 +217,7 @@ def test_the_order_of_policies_on_ecommerce() -> None:
     task = recsys_env.task_config("ecommerce-v0", {"horizon": 400})
     returns = [episode_returns(task, policy, 200, seed=0) for policy in ("random", "popularity", "content", "greedy")]
     assert returns[0].shape == (200, 2)
-    for worse, better in zip(returns[:-1], returns[1:], strict=True):
+    for worse, better in pairwise(returns):
         assert beats(better, worse) > 5
     score, width = normalised_score(returns[2].sum(1), returns[0].sum(1), returns[3].sum(1))
     assert 0 < score - width < score + width < 100
@@ -275,7 +275,7 @@ def test_what_a_policy_is_told() -> None:
     clicks = sum(told["clicked"].sum(1) for told in mine.told)
     np.testing.assert_allclose(returns[:, 0], clicks, rtol=1e-6)  # a click pays 1 and nothing else does
     assert set(mine.told[0]) == {"visitor", "shown", "clicked", "cart", "bought", "rating"}
-    assert all(((told["shown"] >= 0).any(1) == (told["visitor"] >= 0)).all() for told in mine.told)
+    assert all((told["visitor"][(told["shown"] >= 0).any(1)] >= 0).all() for told in mine.told)
 
 
 def test_episode_returns_are_reproducible_and_take_any_task() -> None:

@@ -1,0 +1,141 @@
+"""Write the README's tables from the raw results, between `<!-- name -->` and `<!-- /name -->`.
+
+    python -m benchmarks.readme
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from recsys_env import TASKS
+
+from .record import RESULTS
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def load(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def origin(result: dict[str, Any], name: str) -> str:
+    """One line that says where a table comes from."""
+    return f"`{result['command']}`, {result['processor']}, {result['cores']} cores, {result['date']}; raw: `benchmarks/results/{name}.json`."
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def spread(value: dict[str, float], digits: int = 2) -> str:
+    return f"{value['mean']:.{digits}f} ±{value['ci95']:.{digits}f}"
+
+
+def tasks(result: dict[str, Any]) -> str:
+    rows = []
+    for name, levels in result["tasks"].items():
+        summary = TASKS[name].description.split("\n")[0].rstrip(".")
+        scores = [spread(levels[level]) for level in ("random", "popularity", "content", "greedy", "planner")]
+        clicks = f"{levels['random']['clicks_per_page']:.2f} / {levels['content']['clicks_per_page']:.2f}"
+        rows.append([f"`{name}`", summary, *scores, clicks, f"{levels['greedy']['sessions_per_place']:.1f}"])
+    head = ["task", "what it is", "random", "popularity", "content", "greedy", "planner", "clicks per page, random / content", "sessions per place"]
+    note = f"Mean own reward per agent and episode with its 95 % interval, all agents using the same policy; {result['episodes']} episodes × {result['seeds']} seeds."
+    return f"{note} {origin(result, 'separation')}\n\n{table(head, rows)}"
+
+
+def fit(result: dict[str, Any]) -> str:
+    parts = [
+        "How well the shipped arrays predict the four weeks they have not seen (mean over households, 95 % bootstrap interval). " + origin(result, "fit_report")
+    ]
+    for subset, scores in result["held-out purchases"].items():
+        rows = [
+            [name, *(f"{q[m]['mean']:.4f} [{q[m]['low']:.4f}, {q[m]['high']:.4f}]" for m in ("ndcg", "recall")), f"{q['fitted minus this']['ndcg']['mean']:+.4f}"]
+            for name, q in scores.items()
+        ]
+        parts.append(f"*{subset}*\n\n" + table(["score", "NDCG@20", "recall@20", "fitted − this (NDCG)"], rows))
+    rows = []
+    for name, value in result["data"].items():
+        other = result["simulated"][name]
+        if isinstance(value, dict):
+            rows.append([f"{name}, 10/25/50/75/90 %", *(" / ".join(f"{x:.2f}" for x in v.values()) for v in (value, other))])
+        else:
+            rows.append([name, f"{value:,.2f}", f"{other:,.2f}"])
+    parts.append("The data and a long run of `grocery-v0` under the content policy\n\n" + table(["statistic", "data", "simulated"], rows))
+    return "\n\n".join(parts)
+
+
+def tension(result: dict[str, Any]) -> str:
+    keys = ("T", "R", "P", "S", "T-R", "P-S", "team_loss", "coupling")
+    rows = [[f"`{name}`", *(spread(row[key]) for key in keys)] for name, row in result["tasks"].items()]
+    sweep = [[beta, *(spread(row[key]) for key in keys[:-1])] for beta, row in result["trust_sweep"].items()]
+    pooled = [[n, spread(row["private"]), spread(row["pooled"]), spread(row["gain"], 3)] for n, row in result["pooled_history"].items()]
+    return "\n\n".join([
+        "T: a lone myopic agent among planners, R: all planners, P: all myopic, S: a lone planner among myopic agents (own reward of that agent "
+        f"per episode, {result['episodes']} episodes on common random numbers); coupling: own return lost when the rivals go from random to greedy ÷ "
+        f"own gain from doing so. {origin(result, 'tension')}",
+        table(["task", *keys], rows),
+        "`social-v0` by `beta_trust`: where T − R falls below 0 the commons has become a reputation game.",
+        table(["beta_trust", *keys[:-1]], sweep),
+        "`coldstart-v0`, content policies with their own or with pooled click histories:",
+        table(["agents", "private", "pooled", "gain ratio"], pooled),
+    ])  # fmt: skip
+
+
+def speed(result: dict[str, Any]) -> str:
+    yard = result["yardsticks"]
+    rows = []
+    for name, row in result["tasks"].items():
+        for setting, numbers in row.items():
+            if setting.startswith("B="):
+                cells = (f"{numbers[k] / 1e6:.3f}" for k in ("kernel_ticks", "ticks", "pages", "agent_steps"))
+                rows.append([name, setting, *cells, f"{numbers['state_bytes_per_copy']:,.0f}"])
+    api = [
+        [name, f"{row['api']['parallel_ticks']:,.0f}", f"{row['api']['aec_ticks']:,.0f}", f"{row['parallel_of_CartPole']:.2f}", f"{row['of_CartPoleVectorEnv']:.3f}",
+         f"{sum(row['lower_bound_ns'].values()):.0f}"]
+        for name, row in result["tasks"].items()
+    ]  # fmt: skip
+    large, starts = result["scale"], result["starts_s"]
+    return "\n\n".join([
+        f"Millions per second; compile time apart. {origin(result, 'speed')} Yardsticks of the same run: `CartPoleVectorEnv` with 1,024 copies "
+        f"{yard['CartPoleVectorEnv_1024'] / 1e6:.2f} M steps/s, `CartPole-v1` through `gymnasium.make` {yard['CartPole-v1']:,.0f} steps/s.",
+        table(["task", "batch", "kernel ticks", "ticks", "pages", "agent-steps", "state bytes per copy"], rows),
+        table(["task", "parallel_env ticks/s", "AEC ticks/s", "parallel ÷ CartPole-v1", "batch of 1,024 ÷ CartPoleVectorEnv", "lower bound, ns per page"], api),
+        f"One million users × one million items (`items` actions, one copy): {large['million_step_us']:.1f} µs per step against {large['small_step_us']:.1f} µs for "
+        f"8 × 200, {large['million_state_GiB']:.2f} GiB of state, reset {large['million_reset_us']:.0f} against {large['small_reset_us']:.0f} µs. "
+        f"Start of a fresh process until the first step: {starts['first_start']:.1f} s compiling, {starts['second_start']:.1f} s afterwards; import {starts['import']:.2f} s.",
+    ])  # fmt: skip
+
+
+def training() -> str:
+    rows, note = [], ""
+    for path in sorted(RESULTS.glob("ippo-*.json")):
+        result = json.loads(path.read_text())
+        scores = result["table"]
+        rows.append([f"`{result['task']}`", *(f"{scores[n]['mean']:.2f} ±{scores[n]['half_width_95']:.2f}" for n in ("random", "popularity", "content", "trained", "greedy")),
+                     f"{scores['trained']['score']:.0f} ±{scores['trained']['score_half_width_95']:.0f}", f"{result['training']['agent_steps'] / 1e6:.1f} M",
+                     f"{result['training']['seconds'] / 60:.1f} min"])  # fmt: skip
+        note = f"`python -m baselines.ippo --task TASK` (the exact commands are in the raw files), {result['processor']}, {result['cores']} cores; mean own reward per agent and episode with 95 % intervals on unseen seeds"
+    head = ["task", "random", "popularity", "content", "trained", "greedy", "0 = random, 100 = greedy", "agent-steps", "training"]
+    return f"{note}; raw: `benchmarks/results/ippo-*.json`.\n\n{table(head, rows)}" if rows else ""
+
+
+SECTIONS: dict[str, Callable[[Any], str]] = {"separation": tasks, "fit_report": fit, "tension": tension, "speed": speed}
+NAMES = {"separation": "tasks", "fit_report": "fit", "tension": "tension", "speed": "speed"}
+
+
+def main() -> None:
+    text = README.read_text()
+    made = {NAMES[name]: write(result) for name, write in SECTIONS.items() if (result := load(name))}
+    for name, body in {**made, "training": training()}.items():
+        text = re.sub(rf"<!-- {name} -->.*<!-- /{name} -->", lambda _, n=name, b=body: f"<!-- {n} -->\n{b}\n<!-- /{n} -->", text, flags=re.DOTALL)
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,639 @@
+"""Every equation of the game has the sign and the size that it promises, seen from outside: actions in, reports out.
+
+Where all items of a small world stand on one page without rank effects, log(P(click j) / P(no click)) is v_j - v_0 exactly, so most
+effects are checked as equations; the rest are counted over many copies, with margins of five standard errors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
+
+M, T, D = 12, 4, 4
+ALL = np.arange(M)
+BASE = WorldConfig(
+    num_agents=1, slots=M, action="items", observability="full", horizon=1000, scenes=({"name": "page", "cart": True},),
+    users={"number": 1, "price_sensitivity_log_sd": 0.0, "habit_size": 4}, items={"number": M, "dims": D, "topics": T},
+    choice={"v_0": 0.0, "beta_taste": 0.0, "beta_quality": 0.0, "eta": 0.0, "kappa": 0.0},
+    feedback={"noise_scale": 0.0, "e_0": 1.0, "a_taste": 0.0, "a_quality": 0.0, "b_0": -50.0},
+    arrival={"r_0": 40.0, "k_0": 40.0}, dynamics={"drift": 0.0},
+)  # fmt: skip
+NEVER, ALWAYS = {"v_0": 50.0}, {"v_0": -50.0}
+
+
+def batch(num_envs: int = 50, seed: int = 0, **overrides: Any) -> VectorEnv:
+    envs = vector_env(BASE, num_envs, **overrides)
+    envs.reset(seed=seed)
+    return envs
+
+
+def utilities(envs: VectorEnv) -> np.ndarray:
+    """v_j [B, M] of every item for the present visitor, up to the constant that all items of a copy share."""
+    click = envs.expected_feedback(np.broadcast_to(ALL, (envs.num_envs, 1, M)))["click"][:, 0]
+    return np.log(click)
+
+
+def relative(v: np.ndarray) -> np.ndarray:
+    return v - v.mean(1, keepdims=True)
+
+
+def unsquash(x: np.ndarray) -> np.ndarray:
+    return x / (1 - np.abs(x))
+
+
+def latent(envs: VectorEnv, name: str, n: int = 0) -> np.ndarray:
+    value = np.asarray(envs.field(envs.observations, f"latent_{name}")[:, n])
+    return value if name in ("trust", "intent", "scalars") else unsquash(value)
+
+
+def fixed(envs: VectorEnv, *slots: Any) -> np.ndarray:
+    """The same action for all copies: one slate for a single agent, else one per agent; short slates repeat their last item."""
+    rows = [np.atleast_1d(s) for s in slots]
+    width = envs.config.slots
+    full = np.array([np.concatenate([row, np.repeat(row[-1:], width - len(row))]) for row in rows])
+    shape = (envs.num_envs, len(rows)) + ((width,) if width > 1 else ())
+    return np.broadcast_to(full if width > 1 else full[:, 0], shape)
+
+
+def click_on(envs: VectorEnv, item: int) -> Any:
+    """With `ALWAYS`: show one item, which is clicked."""
+    infos = envs.step(fixed(envs, item))[4]
+    assert (infos["clicked"].sum((1, 2)) == 1).all()
+    return infos
+
+
+def same(a: Any, b: Any, atol: float = 2e-5) -> None:
+    np.testing.assert_allclose(a, b, rtol=0, atol=atol)
+
+
+def higher(a: np.ndarray, b: np.ndarray) -> bool:
+    """Mean of one sample above that of another by five standard errors."""
+    a, b = np.ravel(a).astype(float), np.ravel(b).astype(float)
+    return bool(a.mean() - b.mean() > 5 * (a.var() / a.size + b.var() / b.size) ** 0.5)
+
+
+def near(count: float, total: float, probability: float) -> bool:
+    return bool(abs(count - total * probability) <= 5 * (total * probability * (1 - probability)) ** 0.5 + 5)
+
+
+# ------------------------------------------------------------------------------------------------ utility, term by term
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "sign"), [("beta_price", "x", -1), ("beta_quality", "quality", 1), ("beta_bait", "bait", 1), ("intercept", "intercept", 1)]
+)
+def test_weights_of_item_properties(name: str, column: str, sign: int) -> None:
+    items = {"intercept_sd": 0.7}
+    plain = batch(items=items, choice={} if name != "intercept" else {})
+    column_values = plain.world.items[column].astype(float)
+    assert column_values.std() > 0.1
+    if name == "intercept":
+        same(utilities(plain) - utilities(plain)[:, :1], column_values - column_values[0] + 0 * utilities(plain))
+        return
+    change = relative(utilities(batch(items=items, choice={name: 0.8})) - utilities(plain))
+    same(change, np.broadcast_to(sign * 0.8 * (column_values - column_values.mean()), change.shape))
+
+
+def test_price_sensitivity_differs_between_people() -> None:
+    """beta_price rho_u x_j: mean-one log-normal rho, seen in the latent scalars and in the slope of utility on x."""
+    envs = batch(3000, users={"price_sensitivity_log_sd": 0.5}, choice={"beta_price": 1.0}, items={"price_log_sd": 0.2})
+    x = envs.world.items["x"].astype(float)
+    slope = -(relative(utilities(envs)) @ (x - x.mean())) / ((x - x.mean()) ** 2).sum()
+    rho = unsquash(latent(envs, "scalars")[:, 1])
+    same(slope, rho, 1e-3)
+    assert abs(rho.mean() - 1) < 5 * rho.std() / len(rho) ** 0.5
+    assert np.log(rho).std() == pytest.approx(0.5, abs=5 * 0.5 / (2 * len(rho)) ** 0.5)
+
+
+def test_taste_and_intent() -> None:
+    plain, taste, intent = batch(), batch(choice={"beta_taste": 1.5}), batch(choice={"beta_intent": 0.9})
+    match = latent(plain, "taste") @ plain.world.q.T
+    same(np.linalg.norm(latent(plain, "taste"), axis=1), 1, 1e-4)
+    same(relative(utilities(taste) - utilities(plain)), relative(1.5 * match), 1e-4)
+    wanted = latent(plain, "intent")[:, plain.world.items["topic"]]
+    same(relative(utilities(intent) - utilities(plain)), relative(0.9 * wanted))
+
+
+def test_knowing_the_intent_pays() -> None:
+    envs = batch(500, choice={"beta_intent": 1.5, "v_0": 3.0})
+    topic = envs.world.items["topic"]
+    of = np.array([np.flatnonzero(topic == t)[:2] for t in range(T)])
+    wanted = latent(envs, "intent").argmax(1)
+    right, wrong = (envs.expected_feedback(np.pad(of[t], ((0, 0), (0, M - 2)), mode="edge")[:, None])["own"][:, 0] for t in (wanted, (wanted + 1) % T))
+    assert (right > 3 * wrong).all()
+
+
+def test_intent_follows_taste() -> None:
+    """P(topic) ~ exp(scale <p, centre>): the intended topic's items match the taste better than the others do."""
+    for scale, better in ((0.0, False), (6.0, True)):
+        envs = batch(3000, users={"intent_scale": scale})
+        match = latent(envs, "taste") @ envs.world.q.T
+        wanted = latent(envs, "intent")[:, envs.world.items["topic"]] > 0
+        assert higher(match[wanted], match[~wanted]) is better
+
+
+def test_popularity_and_its_decay() -> None:
+    half = 10.0
+    envs, plain = (batch(choice={"beta_pop": b, **ALWAYS}, items={"popularity_half_life": half}) for b in (0.5, 0.0))
+    count = np.tile(envs.world.items["popularity"].astype(float), (50, 1))
+    for tick in range(25):
+        same(relative(utilities(envs) - utilities(plain)), relative(0.5 * np.log1p(count * 0.5 ** 0)), 1e-4)
+        item = tick % 3
+        click_on(envs, item)
+        click_on(plain, item)
+        count[:, item] += 1
+        count *= 0.5 ** (1 / half)
+
+
+def test_satiation_of_a_topic() -> None:
+    envs, plain = (batch(choice={"beta_satiation": b, **ALWAYS}, dynamics={"satiation_page": 0.8}) for b in (0.7, 0.0))
+    topic, level = envs.world.items["topic"], np.zeros(T)
+    for item in (0, 0, 1, 2, 0, 5):
+        click_on(envs, item)
+        click_on(plain, item)
+        level *= 0.8
+        level[topic[item]] += 1
+        same(latent(envs, "satiation"), np.broadcast_to(level, (50, T)), 1e-4)
+        change = relative(utilities(envs) - utilities(plain))
+        same(change, np.broadcast_to(relative(-0.7 * level[topic][None]), change.shape), 1e-4)
+
+
+def test_satiation_by_being_shown_and_between_sessions() -> None:
+    envs = batch(choice=NEVER, dynamics={"satiation_page": 0.8, "satiation_shown": 0.25})
+    topic = envs.world.items["topic"]
+    envs.step(fixed(envs, np.flatnonzero(topic == 1)))
+    expected = np.zeros(T)
+    expected[1] = 0.25 * (topic == 1).sum()
+    same(latent(envs, "satiation"), np.broadcast_to(expected, (50, T)), 1e-4)
+    envs = batch(choice=ALWAYS, dynamics={"satiation_session": 0.3}, arrival={"k_0": -40.0, "k_1": 0.0})  # every page starts a session
+    click_on(envs, 0)
+    same(latent(envs, "satiation")[:, topic[0]], 0.3, 1e-4)
+
+
+@pytest.mark.parametrize("beta", [0.9, -0.9])
+def test_repeats(beta: float) -> None:
+    """beta > 0 is a habit, beta < 0 is boredom: v changes by beta log(1 + n)."""
+    candidates = {"candidates": {"number": 12}}
+    envs, plain = (batch(choice={"beta_repeat": b, **ALWAYS}, users={"habit_decay": 0.9}, **candidates) for b in (beta, 0.0))
+    count = np.zeros(M)
+    for item in (3, 3, 4, 3):
+        click_on(envs, item)
+        click_on(plain, item)
+        count *= 0.9
+        count[item] += 1
+        change = relative(utilities(envs) - utilities(plain))
+        same(change, np.broadcast_to(relative(beta * np.log1p(count)[None]), change.shape), 1e-4)
+
+
+def test_the_habit_table_evicts_the_smallest_count() -> None:
+    envs = batch(1, choice={"beta_repeat": 1.0, **ALWAYS}, users={"habit_size": 2, "habit_decay": 0.5})
+    for item in (0, 1, 1, 2):  # 0 has .125 left when 2 comes
+        click_on(envs, item)
+    v = relative(utilities(envs))[0]
+    assert v[0] == pytest.approx(v[5], abs=1e-6)
+    same(np.exp(v[[1, 2]] - v[5]) - 1, [0.75, 1.0], 1e-4)
+
+
+def test_habits_of_purchases_ignore_clicks() -> None:
+    envs = batch(20, choice={"beta_repeat": 1.0, **ALWAYS}, users={"habit": "purchase"})
+    click_on(envs, 0)
+    same(relative(utilities(envs)), 0, 1e-5)
+    envs = batch(20, choice={"beta_repeat": 1.0, **ALWAYS}, users={"habit": "purchase"}, feedback={"instant": True, "b_0": 50.0, "b_taste": 0.0})
+    click_on(envs, 0)
+    v = utilities(envs)
+    same(v[:, 0] - v[:, 1], np.log(2), 1e-4)
+
+
+def test_fresh_items_attract_and_windows_leave_holes() -> None:
+    windows = {"items": {"life": 30, "period": 40}}
+    envs, plain = (batch(4, choice={"beta_fresh": b, "tau_fresh": 10.0, "beta_pop": 0.3, **NEVER}, **windows) for b in (2.0, 0.0))
+    offset, ages = envs.world.items["offset"], []
+    for tick in range(60):
+        age = (tick + offset) % 40
+        here = age < 30
+        click = envs.expected_feedback(fixed(envs, ALL))["click"][:, 0]
+        assert ((click > 0) == here).all()
+        change = np.log(click[:, here]) - np.log(plain.expected_feedback(fixed(plain, ALL))["click"][:, 0][:, here])
+        same(change, np.broadcast_to(2 * np.exp(-age[here] / 10), change.shape), 1e-4)
+        infos = envs.step(fixed(envs, ALL))[4]
+        plain.step(fixed(plain, ALL))
+        np.testing.assert_array_equal(infos["shown"][0, 0], np.where(here, ALL, -1))
+        assert (infos["empty"] == (~here).sum()).all()
+        assert (infos["rank"][:, 0] == ALL).all()  # a hole keeps its rank
+        ages.append(age)
+    assert np.ptp(ages) == 39
+
+
+# ------------------------------------------------------------------------------------------------ rank, nests, trust
+
+
+@pytest.mark.parametrize(("eta", "kappa"), [(0.835, 0.75), (0.0, 2.0), (1.5, 0.0)])
+def test_clicks_fall_with_rank_and_carts_given_a_click_do_not(eta: float, kappa: float) -> None:
+    envs = vector_env(
+        BASE, 20_000, slots=4, choice={"eta": eta, "kappa": kappa, "v_0": 1.0, "beta_taste": 1.0}, feedback={"b_0": 0.0, "instant": True}
+    )
+    envs.reset(seed=1)
+    theta = np.arange(1, 5) ** -eta * (1 + kappa * (np.arange(4) == 0))
+    rng = np.random.default_rng(0)
+    clicks, carts, odds = np.zeros(4), np.zeros(4), np.zeros(4)
+    for _ in range(3):
+        slates = np.argsort(rng.random((20_000, M)), axis=1)[:, None, :4]
+        expected = envs.expected_feedback(slates)["click"][:, 0]
+        odds += (expected / (1 - expected.sum(1, keepdims=True))).sum(0)
+        infos = envs.step(slates)[4]
+        clicks += infos["clicked"][:, 0].sum(0)
+        carts += infos["cart"][:, 0].sum(0)
+    same(odds / odds[0], theta / theta[0], 0.03)  # random slates: the same items at every rank
+    assert (np.diff(clicks / theta) / (clicks / theta)[:-1] < 0.05).all()
+    share = carts.sum() / clicks.sum()
+    assert all(near(carts[r], clicks[r], share) for r in range(4))
+    one = vector_env(BASE, 1, slots=4, choice={"eta": eta, "kappa": kappa, "v_0": 1.0}, users={"number": 1})  # equal utilities: exact ratios
+    one.reset(seed=0)
+    click = one.expected_feedback(fixed(one, [0, 1, 2, 3]))["click"][0, 0]
+    same(click / click[0], theta / theta[0], 1e-7)
+    total = click.sum()
+    same(total / (1 - total), theta.sum() * np.exp(-1.0), 1e-6)
+
+
+@pytest.mark.parametrize("dissimilarity", [0.2, 0.6, 1.0])
+def test_the_nested_logit_of_rows(dissimilarity: float) -> None:
+    """P(i | n) P(n) by McFadden's formula, from utilities read off a page without nests; lower lambda, less from a second slot."""
+    choice = {"beta_taste": 2.0, "v_0": 0.7, "eta": 0.5, "kappa": 0.5}
+    shape = {"page": "rows", "num_agents": 2, "slots": 3}
+    envs = batch(choice={**choice, "dissimilarity": dissimilarity}, **shape)
+    v = 2.0 * (latent(envs, "taste") @ envs.world.q.T)
+    slates = np.array([[0, 3, 5], [3, 7, 9]])  # both show item 3: in rows both stay
+    theta = np.arange(1, 4) ** -0.5 * np.array([1.5, 1, 1])
+    w = theta * np.exp(v[:, slates] / dissimilarity)
+    nest = w.sum(2) ** dissimilarity
+    exact = (w / w.sum(2, keepdims=True)) * (nest / (np.exp(0.7) + nest.sum(1, keepdims=True)))[:, :, None]
+    same(envs.expected_feedback(fixed(envs, *slates))["click"], exact, 1e-4)
+    rows = batch(choice={"dissimilarity": dissimilarity}, **shape)
+    one, three = (rows.expected_feedback(fixed(rows, slate, 0))["click"][:, 0].sum(1) for slate in ([1], [1, 2, 4]))
+    same(three / one, 3**dissimilarity * 3 / (2 + 3**dissimilarity), 1e-5)
+
+
+def test_trust_brings_clicks_and_is_earned() -> None:
+    """Satisfied clicks raise trust in the clicked agent alone, and exp(beta tau) multiplies its odds; no click lowers both."""
+    shape = {"page": "rows", "num_agents": 2, "slots": 2}
+    for e_0, sign in ((3.0, 1), (-3.0, -1)):
+        envs = batch(choice={"beta_trust": 2.0, **ALWAYS}, feedback={"e_0": e_0}, dynamics={"trust_rate": 0.4}, **shape)
+        infos = envs.step(fixed(envs, 0, 1))[4]
+        winner = infos["clicked"].any(2).argmax(1)
+        assert 5 < winner.sum() < 45
+        trust = latent(envs, "trust")
+        same(trust[np.arange(50), winner], sign * 0.4 * np.tanh(3.0))
+        same(trust[np.arange(50), 1 - winner], 0)
+        click = envs.expected_feedback(fixed(envs, 0, 1))["click"][:, :, 0]
+        same(np.log(click[:, 0] / click[:, 1]), 2.0 * (trust[:, 0] - trust[:, 1]), 1e-5)
+    envs = batch(choice={"beta_trust": 2.0, **NEVER}, dynamics={"trust_rate_none": 0.1, "baseline": -0.5}, users={"trust_init": 0.3}, **shape)
+    envs.step(fixed(envs, 0, 1))
+    same(latent(envs, "trust"), 0.3 + 0.1 * (-0.5 - 0.3))
+
+
+def test_trust_decides_which_rival_is_opened() -> None:
+    envs = vector_env(
+        BASE, 20_000, page="rival", num_agents=3, slots=1, choice={"beta_trust": 2.0, **ALWAYS}, feedback={"e_0": 3.0},
+        dynamics={"trust_rate": 0.8}, arrival={"k_0": -40.0, "k_1": 0.0},
+    )  # fmt: skip
+    envs.reset(seed=0)
+    opened = envs.active.argmax(1)
+    assert all(near((opened == n).sum(), 20_000, 1 / 3) for n in range(3))
+    assert (envs.active.sum(1) == 1).all()
+    envs.step(fixed(envs, 0, 0, 0))
+    again = envs.active.argmax(1)
+    up = np.exp(2.0 * 0.8 * np.tanh(3.0))
+    assert near((again == opened).sum(), 20_000, up / (up + 2))
+    click = envs.expected_feedback(fixed(envs, 0, 0, 0))["click"]
+    assert (click[~envs.active] == 0).all()
+    stay = batch(200, page="rival", num_agents=3, slots=1)
+    first = stay.active.copy()
+    for _ in range(5):
+        stay.step(fixed(stay, 0, 1, 2))
+        np.testing.assert_array_equal(stay.active, first)  # kept for the session
+
+
+def test_shared_pages_interleave_and_credit_the_better_rank() -> None:
+    envs = batch(2000, num_agents=2, slots=3)
+    first = np.zeros(2)
+    infos = envs.step(fixed(envs, [0, 1, 2], [0, 3, 4]))[4]
+    rank, shown = infos["rank"], infos["shown"]
+    assert (np.sort(rank.reshape(2000, -1), axis=1) == np.arange(6)).all()
+    assert ((rank // 2) == np.arange(3)).all()
+    for n in range(2):
+        first[n] = (rank[:, n, 0] == 0).sum()
+        assert ((shown[:, n, 0] == 0) == (rank[:, n, 0] == 0)).all()  # the other's copy is a hole
+    assert near(first[0], 2000, 0.5)
+    assert near(((rank[:, 0, 0] < rank[:, 1, 0]) == (rank[:, 0, 1] < rank[:, 1, 1])).sum(), 2000, 0.5)  # a new order in each round
+    assert (infos["empty"].sum(1) == 1).all()
+
+
+# ------------------------------------------------------------------------------------------------ satisfaction and visits
+
+
+def test_satisfaction_moves_by_experience() -> None:
+    for e_0 in (2.0, -2.0):
+        envs = batch(choice=ALWAYS, feedback={"e_0": e_0}, dynamics={"z_rate": 0.25})
+        click_on(envs, 0)
+        same(latent(envs, "scalars")[:, 0], 0.25 * np.tanh(e_0))
+    envs = batch(choice=NEVER, dynamics={"z_rate_none": 0.1, "baseline": -0.5}, users={"z_init": 0.5})
+    envs.step(fixed(envs, ALL))
+    same(latent(envs, "scalars")[:, 0], 0.4)
+
+
+def experience(e: dict[str, float], item: int, **overrides: Any) -> np.ndarray:
+    """e of one forced click, from its dwell (length 1, no noise)."""
+    envs = batch(choice=ALWAYS, feedback=e, **overrides)
+    dwell = click_on(envs, item)["dwell"].max((1, 2)).astype(float)
+    return np.log(np.expm1(dwell))
+
+
+def test_experienced_utility_term_by_term() -> None:
+    envs = batch()
+    items, item = envs.world.items, 4
+    match = latent(envs, "taste") @ envs.world.q[item]
+    same(experience({}, item), 1.0, 1e-4)
+    same(experience({"a_taste": 1.0}, item), 1 + match, 1e-4)
+    same(experience({"a_quality": 0.5}, item), 1 + 0.5 * items["quality"][item], 1e-4)
+    same(experience({"a_bait": 0.5}, item), 1 - 0.5 * items["bait"][item], 1e-4)
+    same(experience({"a_price": 0.5}, item), 1 - 0.5 * items["x"][item], 1e-4)
+    envs = batch(choice=ALWAYS, feedback={"a_satiation": 0.5})
+    first, second = (np.log(np.expm1(click_on(envs, item)["dwell"].max((1, 2)).astype(float))) for _ in range(2))
+    same(first - second, 0.5, 1e-4)
+
+
+def test_dwell_scales_with_length() -> None:
+    envs = batch(choice=ALWAYS, items={"length_log_sd": 0.6}, reward={"click": 0.0, "dwell": 2.0})
+    length = envs.world.items["length"].astype(float)
+    assert length.std() > 0.2
+    for item in (0, 1, 2):
+        infos = click_on(envs, item)
+        same(infos["dwell"].max((1, 2)), length[item] * np.log1p(np.e), 1e-4)
+        same(infos["own"][:, 0], 2 * length[item] * np.log1p(np.e), 1e-4)
+
+
+def test_ratings_and_likes_rise_with_quality() -> None:
+    noisy = {"noise_scale": 1.0, "a_quality": 0.8, "e_0": 0.0, "like": True, "rating_after_click": 0.7}
+    envs = batch(5000, choice=ALWAYS, feedback=noisy, reward={"click": 0.0, "rating": 1.0, "like": 10.0})
+    order = np.argsort(envs.world.items["quality"])
+    poor, good = click_on(envs, int(order[0])).copy(), click_on(envs, int(order[-1])).copy()
+    for infos, item in ((poor, order[0]), (good, order[-1])):
+        rating, liked = infos["rating"].max((1, 2)), infos["liked"].any((1, 2))
+        assert set(np.unique(rating)) <= {0, 1, 2, 3, 4, 5}
+        assert near((rating > 0).sum(), 5000, 0.7)
+        same(infos["own"][:, 0], np.where(rating > 0, (rating - 3) / 2, 0) + 10 * liked)
+        assert infos["clicked"].sum() == 5000
+        e = 0.8 * float(envs.world.items["quality"][item])
+        x = np.linspace(-30, 30, 6001)
+        density = 0.25 / np.cosh(x / 2) ** 2
+        assert near(liked.sum(), 5000, float((density / (1 + np.exp(-e - x))).sum() * 0.01))
+    ratings = [infos["rating"].max((1, 2)) for infos in (poor, good)]
+    assert higher(ratings[1][ratings[1] > 0], ratings[0][ratings[0] > 0])
+    assert higher(good["liked"].any((1, 2)), poor["liked"].any((1, 2)))
+
+
+def test_the_rating_bias_affects_nothing_else() -> None:
+    results = []
+    for sd in (0.0, 2.0):
+        envs = batch(500, users={"rating_bias_sd": sd}, choice=ALWAYS, feedback={"rating_after_click": 1.0, "like": True, "noise_scale": 1.0})
+        results.append(click_on(envs, 3).copy())
+    assert not np.array_equal(results[0]["rating"], results[1]["rating"])
+    for key in ("clicked", "liked", "dwell", "own"):
+        np.testing.assert_array_equal(results[0][key], results[1][key])
+
+
+def test_taste_drifts_toward_what_pleased() -> None:
+    for e_0, sign in ((3.0, 1), (-3.0, -1)):
+        envs = batch(choice=ALWAYS, feedback={"e_0": e_0}, dynamics={"drift": 0.1})
+        before, q = latent(envs, "taste"), envs.world.q[2]
+        profile = unsquash(envs.field(envs.observations, "profile")[:, 0])
+        click_on(envs, 2)
+        after = before + sign * 0.1 * np.tanh(3.0) * q
+        after /= np.linalg.norm(after, axis=1, keepdims=True)
+        same(latent(envs, "taste"), after, 1e-4)
+        assert (sign * (latent(envs, "taste") - before) @ q > 0).all()
+        same(unsquash(envs.field(envs.observations, "profile")[:, 0]) - profile, after - before, 1e-3)  # the noise on it stays
+
+
+def test_bored_users_come_less_and_leave_sooner() -> None:
+    """Lower e_0: more idle ticks, with sigmoid(r_0 + r_1 z) accepted in the first draw and sigmoid(k_0 + k_1 z) staying."""
+    idle, pages = {}, {}
+    for e_0 in (2.0, -2.0):
+        envs = vector_env(BASE, 1000, choice=ALWAYS, feedback={"e_0": e_0}, arrival={"k_0": 1.0, "k_1": 1.0, "r_0": 0.0, "r_1": 3.0})
+        envs.reset(seed=0)
+        assert near(envs.active.sum(), 1000, 0.5)
+        seen = []
+        for _ in range(60):
+            envs.step(fixed(envs, 0))
+            seen.append(envs.active[:, 0].copy())
+        idle[e_0], pages[e_0] = ~np.array(seen), envs.field(envs.observations, "session_page")[:, 0, 0][envs.active[:, 0]]
+    assert higher(idle[-2.0].mean(0), idle[2.0].mean(0))
+    assert idle[-2.0].mean() > idle[2.0].mean() + 0.2
+    assert higher(pages[2.0], pages[-2.0])
+
+
+@pytest.mark.parametrize(("z", "d_1"), [(0.8, 0.5), (-0.8, 0.5), (0.0, 0.0)])
+def test_staying_returning_and_leaving_for_good(z: float, d_1: float) -> None:
+    frozen = {"z_rate_none": 0.0, "trust_rate_none": 0.0}
+    arrival = {"k_0": -0.5, "k_1": 1.0, "r_0": 0.3, "r_1": 1.0, "d_0": 0.2, "d_1": d_1, "d_2": 2.0}
+    envs = vector_env(BASE, 20_000, choice=NEVER, dynamics=frozen, arrival=arrival, users={"z_init": z})
+    envs.reset(seed=3)
+
+    def sigmoid(x: float) -> float:
+        return 1 / (1 + np.exp(-x))
+
+    accept, stay, lost = sigmoid(0.3 + z), sigmoid(-0.5 + z), 0.2 + d_1 * sigmoid(-2 * z)
+    assert near(envs.active.sum(), 20_000, accept)
+    here, person = envs.active[:, 0].copy(), envs.next_visitor[:, 0].copy()
+    envs.step(fixed(envs, ALL))
+    page = envs.field(envs.observations, "session_page")[:, 0, 0]
+    assert near((page[here] > 0).sum(), here.sum(), stay)
+    back = here & envs.active[:, 0] & (page == 0)  # the only user of the copy, or whoever took the place
+    assert near((envs.next_visitor[:, 0] != person)[back].sum(), back.sum(), lost)
+    assert near(envs.active[~here].sum(), (~here).sum(), accept)
+    visits = unsquash(envs.field(envs.observations, "visits")[:, 0, 0]) * 5
+    new = (envs.next_visitor[:, 0] != person) & back
+    same(visits[new], 1, 1e-4)
+    same(visits[back & ~new], 2, 1e-4)
+
+
+def test_lost_users_take_everything_with_them() -> None:
+    envs = batch(300, users={"number": 1}, choice=ALWAYS, feedback={"b_0": 50.0, "cart_hazard": 0.0, "cart_abandon": 0.0},
+                 arrival={"k_0": -40.0, "k_1": 0.0, "d_0": 1.0})  # fmt: skip
+    seen = [envs.next_visitor[:, 0].copy()]
+    for _ in range(5):
+        taste = latent(envs, "taste")
+        click_on(envs, 0)
+        assert not np.allclose(taste, latent(envs, "taste"))
+        same(latent(envs, "satiation"), 0)
+        same(envs.field(envs.observations, "topic_counts"), 0)
+        same(envs.field(envs.observations, "cart"), 0)
+        same(latent(envs, "scalars")[:, 0], 0)
+        seen.append(envs.next_visitor[:, 0].copy())
+    assert all(len(np.unique(row)) == 6 for row in np.array(seen).T)
+
+
+# ------------------------------------------------------------------------------------------------ money
+
+
+@pytest.mark.parametrize("sharing", [-1.0, -0.3, 0.0, 0.4, 1.0])
+def test_sharing(sharing: float) -> None:
+    envs = vector_env(BASE, 2000, num_agents=3, slots=2, reward={"sharing": sharing})
+    envs.reset(seed=0)
+    rng = np.random.default_rng(0)
+    _, rewards, _, _, infos = envs.step(rng.integers(0, M, (2000, 3, 2)))
+    own = infos["own"]
+    assert (own.sum(1) > 0).any()
+    same(rewards, (1 - max(sharing, 0)) * own + sharing * own.mean(1, keepdims=True), 1e-6)
+    if sharing == -1:
+        same(rewards.sum(1), 0, 1e-6)
+    if sharing == 1:
+        same(rewards, np.broadcast_to(rewards[:, :1], rewards.shape), 0)
+    if sharing == 0:
+        same(rewards, own, 0)
+
+
+BUY = {"b_0": 50.0, "b_taste": 0.0, "b_quality": 0.0, "instant": True}
+
+
+def test_instant_purchases_pay_the_price() -> None:
+    envs = batch(choice=ALWAYS, feedback=BUY, reward={"click": 0.0, "purchase": 2.0})
+    price = envs.world.items["price"].astype(float)
+    assert price.mean() == pytest.approx(1, abs=1e-5)
+    for item in range(4):
+        infos = click_on(envs, item)
+        np.testing.assert_array_equal(infos["bought"], infos["clicked"])
+        same(infos["own"][:, 0], 2 * price[item], 1e-5)
+    cheap = batch(choice=ALWAYS, feedback=BUY, reward={"click": 0.0, "purchase": 2.0, "margin_rate": 0.1})
+    same(click_on(cheap, 3)["own"], infos["own"], 0)  # the unit of reward is the mean margin, so its rate cancels
+
+
+def test_cart_probability_term_by_term() -> None:
+    def logit(feedback: dict[str, float], **overrides: Any) -> np.ndarray:
+        envs = batch(feedback={"b_0": 0.3, "b_taste": 0.0, "b_quality": 0.0, **feedback}, **overrides)
+        expected = envs.expected_feedback(fixed(envs, ALL))
+        p = expected["cart"][:, 0] / expected["click"][:, 0]
+        return np.log(p / (1 - p))
+
+    envs = batch()
+    items, match = envs.world.items, latent(envs, "taste") @ envs.world.q.T
+    same(logit({}), 0.3)
+    same(logit({"b_taste": 1.2}), 0.3 + 1.2 * match, 1e-4)
+    same(logit({"b_quality": 0.7}), np.broadcast_to(0.3 + 0.7 * items["quality"], match.shape), 1e-4)
+    same(logit({"b_price": 0.7}), np.broadcast_to(0.3 - 0.7 * items["x"], match.shape), 1e-4)
+    bait = {"bait_topic_share": 1.0}
+    level = 2 * batch(items=bait).world.items["bait"].astype(float) - 1
+    assert {-1.0, 1.0} <= set(np.round(level, 5).tolist())
+    same(logit({"b_topic": 1.5}, items=bait), np.broadcast_to(0.3 - 1.5 * level, match.shape), 1e-4)  # opposed to clickbait
+    expected = batch(feedback={"b_0": 0.3}, scenes=({"name": "page"},))
+    assert (expected.expected_feedback(fixed(expected, ALL))["cart"] == 0).all()  # a scene without cart
+
+
+def test_wallets_stop_purchases_and_refill() -> None:
+    envs = batch(choice=ALWAYS, feedback=BUY, users={"wallet_init": 1.0, "wallet_refill": 0.02})
+    price = envs.world.items["price"].astype(float)
+    item = int(np.abs(price - 0.45).argmin())
+    assert 0.3 < price[item] < 0.9
+    wallet, refused = 1.0, 0
+    for _ in range(60):
+        same(unsquash(latent(envs, "scalars")[:, 2]), wallet, 1e-3)
+        bought = click_on(envs, item)["bought"].any((1, 2))
+        assert (bought == (wallet >= price[item])).all()
+        refused += not bought[0]
+        wallet = min(1.0, wallet - price[item] * bought[0] + 0.02)
+    assert 20 < refused < 58
+
+
+def test_stock_runs_out_and_comes_back() -> None:
+    envs = batch(choice=ALWAYS, feedback=BUY, items={"stock_init": 2, "restock_period": 10})
+    for tick in range(30):
+        infos = envs.step(fixed(envs, 0))[4]
+        sold = tick % 10 < 2
+        assert (infos["bought"].any((1, 2)) == sold).all()
+        assert ((infos["shown"][:, 0] >= 0).any(1) == sold).all()  # a hole that is counted
+        assert (infos["empty"] == (M - 1 if sold else M)).all()
+
+
+def test_promotions_lower_prices_and_raise_clicks() -> None:
+    promotion = {"promotion_probability": 0.4, "promotion_depth": 0.3, "promotion_period": 7}
+    envs = batch(3, items=promotion, choice={"beta_price": 2.0, **NEVER})
+    plain = batch(3, choice={"beta_price": 2.0, **NEVER})
+    paying = batch(3, items=promotion, choice=ALWAYS, feedback=BUY, reward={"click": 0.0, "purchase": 1.0})
+    on = []
+    for tick in range(70):
+        gain = np.log(envs.expected_feedback(fixed(envs, ALL))["click"] / plain.expected_feedback(fixed(plain, ALL))["click"])[:, 0]
+        promoted = gain[0] > 0.1
+        same(gain, np.broadcast_to(np.where(promoted, -2 * np.log(0.7), 0), gain.shape), 1e-4)
+        on.append(promoted)
+        item = tick % M
+        same(click_on(paying, item)["own"], paying.world.items["price"][item] * (0.7 if promoted[item] else 1), 1e-5)
+        envs.step(fixed(envs, 0))
+        plain.step(fixed(plain, 0))
+    periods = np.array(on).reshape(10, 7, M)
+    assert (periods == periods[:, :1]).all()
+    assert near(periods[:, 0].sum(), 10 * M, 0.4)
+
+
+@pytest.mark.parametrize(("h", "leave"), [(0.2, 0.3), (0.08, 0.16), (0.5, 0.0)])
+def test_carts_are_bought_eventually_or_abandoned(h: float, leave: float) -> None:
+    """About h / (h + h' - h h'), from the page after the cart on, at full price, to the agent that was clicked."""
+    envs = vector_env(
+        BASE, 10_000, num_agents=2, slots=2, choice=ALWAYS, reward={"click": 0.0, "purchase": 1.0, "cart": 0.0},
+        feedback={"b_0": 50.0, "b_taste": 0.0, "b_quality": 0.0, "cart_hazard": h, "cart_abandon": leave}, items={"stock_init": 1},
+    )  # fmt: skip
+    envs.reset(seed=0)
+    infos = envs.step(fixed(envs, 0, 1))[4]
+    assert (infos["cart"].sum((1, 2)) == 1).all()
+    assert not infos["bought"].any()
+    assert (infos["later_item"] < 0).all()
+    assert (infos["own"] == 0).all()
+    same(envs.field(envs.observations, "cart"), 1 / 3, 1e-6)
+    agent = infos["clicked"].any(2).argmax(1)
+    item = infos["shown"].max(2)[np.arange(10_000), agent]
+    snapshot = envs.save()
+    quiet = vector_env(envs.config, 10_000)
+    quiet.restore(snapshot)
+    sold, first = np.zeros(10_000), None
+    nothing = fixed(quiet, 0, 1)
+    for tick in range(40):
+        _, _, _, _, infos = quiet.step(nothing)  # the new carts are other entries, or move the old one
+        later = infos["later_item"] == item[:, None]
+        if tick == 0:
+            first = later.any(1)
+            np.testing.assert_array_equal(infos["own"].sum(1), np.where(infos["later_item"] >= 0, infos["later_price"], 0).sum(1))
+            assert near(first.sum(), 10_000, h)
+            unmoved = infos["shown"].max(2)[infos["clicked"].any(2)] != item
+            buyer = infos["later_agent"][np.arange(10_000), later.argmax(1)]
+            assert (buyer == agent)[first & unmoved].all()
+            same(infos["later_price"].max(1)[first], quiet.world.items["price"][item[first]], 1e-6)
+        sold += later.any(1)
+        break
+    assert sold.sum() > 0
+
+
+@pytest.mark.parametrize(("h", "leave"), [(0.2, 0.3), (0.08, 0.16), (0.5, 0.0)])
+def test_the_share_of_carts_that_are_bought(h: float, leave: float) -> None:
+    """Clicks without a wallet cart nothing more, so with stock for one every copy carts item 0 once and then waits."""
+    config = {"cart_hazard": h, "cart_abandon": leave, "b_0": 50.0, "b_taste": 0.0, "b_quality": 0.0}
+    envs = vector_env(BASE, 10_000, slots=2, choice={"v_0": 0.0}, feedback=config, items={"life": 1, "period": 100_000})
+    envs = vector_env(BASE, 10_000, num_agents=2, slots=2, choice=ALWAYS, feedback=config, roles=({"name": "seller"},))
+    envs.reset(seed=0)
+    carted, bought = np.zeros(10_000), np.zeros(10_000)
+    for _ in range(60):
+        infos = envs.step(fixed(envs, 0, 0))[4]  # always the same item: it moves, it is never there twice
+        inside = envs.field(envs.observations, "cart")[:, 0, 0]
+        bought += (infos["later_item"] == 0).sum(1)
+        carted += infos["cart"].any((1, 2))
+        assert (inside <= 1 / 3 + 1e-6).all()
+    # each page carts item 0; an entry that was there is old: bought with h, gone with h', else kept
+    assert (carted == 60).all()
+    p = np.array([h, (1 - h) * leave])
+    # between pages the cart holds item 0 unless it was settled on this very page; a settled page is followed by a cart page
+    settled = p.sum()
+    rate = h / (1 + settled)
+    assert abs(bought.mean() / 59 - rate) < 5 * (bought.std() / 100 / 59) + 0.02 * rate
+    assert h / settled == pytest.approx(h / (h + leave - h * leave))
