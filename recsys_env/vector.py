@@ -217,8 +217,6 @@ class VectorEnv:
             self._seed = seed if isinstance(seed, int) else seeds
             copies["seed"] = copies["population"] = np.array(seeds, np.uint64)
             copies["episode"] = 0
-            self._state.users["episode"][...] = 0
-            self._state.items["episode"][...] = 0
         self._advance(self._actions.empty(self.num_envs), mode=1)
         return self._observed()
 

@@ -45,6 +45,7 @@ COPY = _record(
     ("seed", "u8"),          # key of the events; restore(seed=...) replaces it
     ("population", "u8"),    # key of fresh people; stays with a snapshot
     ("episode", "i4"), ("tick", "i4"),
+    ("stamp", "i4"),         # episodes this copy has begun, ever: rows of users and items that carry another one are untouched
     ("visitor", "i4"),       # place of the visitor of the page about to be shown, -1 = idle tick
     ("intent", "i4"),        # topic
     ("scene", "i4"),
@@ -53,7 +54,7 @@ COPY = _record(
     ("session_page", "i4"),  # 0 on the first page of a session
 )  # fmt: skip
 USER = _record(
-    ("episode", "i4"),       # stamp: episode + 1 of the last initialisation, 0 = never
+    ("stamp", "i4"),         # the copy's stamp at the last initialisation, 0 = never
     ("incarnation", "i4"),
     ("last_visit", "i4"),    # tick of the last page before this session, -1 = none
     ("last_page", "i4"),     # tick of the last page
@@ -68,7 +69,7 @@ USER = _record(
 CART = _record(("item", "i4"), ("agent", "i4"), ("experience", "f4"), ("rated", "i4"))  # oldest first
 HABIT = _record(("item", "i4"), ("window", "i4"), ("count", "f4"))  # item -1 = empty
 STOCK = _record(
-    ("episode", "i4"), ("window", "i4"),  # stamp: episode + 1 and window of the last initialisation
+    ("stamp", "i4"), ("window", "i4"),    # the copy's stamp and the window at the last initialisation
     ("stock", "i4"), ("restock", "i4"),   # units left in restock period number `restock`
     ("popularity", "f4"), ("popularity_tick", "i4"),
 )  # fmt: skip
@@ -383,7 +384,7 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
 
 
 def allocate_state(world: World, num_envs: int) -> State:
-    """A state of zeros for B copies; episode stamps of 0 mark every row as untouched."""
+    """A state of zeros for B copies; stamps of 0 mark every row as untouched."""
     p, b = world.params["shape"][0], num_envs
     u, n = p["users"], p["agents"]
     return State(

@@ -934,13 +934,13 @@ class Game:
 
     def read(self, state: State, b: int) -> Copy:
         """Copy b as the arrays have it: rows that carry the stamp of this episode."""
-        row = {name: state.copies[b][name].item() for name in state.copies.dtype.names}
+        row = {name: state.copies[b][name].item() for name in state.copies.dtype.names if name != "stamp"}
         for name in ("visitor", "intent", "anchor", "opened"):
             row[name] = none_if_negative(row[name])
         copy = Copy(**row)
-        for u in np.flatnonzero(state.users[b]["episode"] == copy.episode + 1).tolist():
+        for u in np.flatnonzero(state.users[b]["stamp"] == state.copies[b]["stamp"]).tolist():
             copy.people[u] = self.read_person(state, b, u)
-        for j in np.flatnonzero(state.items[b]["episode"] == copy.episode + 1).tolist():
+        for j in np.flatnonzero(state.items[b]["stamp"] == state.copies[b]["stamp"]).tolist():
             item = {name: state.items[b, j][name].item() for name in state.items.dtype.names}
             copy.popularity[j] = item["window"], item["popularity"], item["popularity_tick"]
             copy.stock[j] = item["window"], item["restock"], item["stock"]

@@ -88,7 +88,7 @@ def near(count: float, total: float, probability: float) -> bool:
 )
 def test_weights_of_item_properties(name: str, column: str, sign: int) -> None:
     items = {"intercept_sd": 0.7}
-    plain = batch(items=items, choice={} if name != "intercept" else {})
+    plain = batch(items=items)
     column_values = plain.world.items[column].astype(float)
     assert column_values.std() > 0.1
     if name == "intercept":
@@ -123,7 +123,8 @@ def test_knowing_the_intent_pays() -> None:
     topic = envs.world.items["topic"]
     of = np.array([np.flatnonzero(topic == t)[:2] for t in range(T)])
     wanted = latent(envs, "intent").argmax(1)
-    right, wrong = (envs.expected_feedback(np.pad(of[t], ((0, 0), (0, M - 2)), mode="edge")[:, None])["own"][:, 0] for t in (wanted, (wanted + 1) % T))
+    slates = [np.pad(of[t], ((0, 0), (0, M - 2)), mode="edge")[:, None] for t in (wanted, (wanted + 1) % T)]
+    right, wrong = (envs.expected_feedback(slate)["own"][:, 0] for slate in slates)
     assert (right > 3 * wrong).all()
 
 
@@ -233,25 +234,22 @@ def test_fresh_items_attract_and_windows_leave_holes() -> None:
 
 @pytest.mark.parametrize(("eta", "kappa"), [(0.835, 0.75), (0.0, 2.0), (1.5, 0.0)])
 def test_clicks_fall_with_rank_and_carts_given_a_click_do_not(eta: float, kappa: float) -> None:
-    envs = vector_env(
-        BASE, 20_000, slots=4, choice={"eta": eta, "kappa": kappa, "v_0": 1.0, "beta_taste": 1.0}, feedback={"b_0": 0.0, "instant": True}
-    )
+    choice = {"eta": eta, "kappa": kappa, "v_0": 1.0}
+    envs = vector_env(BASE, 20_000, slots=4, choice=choice, feedback={"b_0": 0.0, "b_quality": 1.0, "instant": True})
     envs.reset(seed=1)
     theta = np.arange(1, 5) ** -eta * (1 + kappa * (np.arange(4) == 0))
+    exact = theta * np.exp(-1) / (1 + theta.sum() * np.exp(-1))
     rng = np.random.default_rng(0)
-    clicks, carts, odds = np.zeros(4), np.zeros(4), np.zeros(4)
+    clicks, carts = np.zeros(4), np.zeros(4)
     for _ in range(3):
-        slates = np.argsort(rng.random((20_000, M)), axis=1)[:, None, :4]
-        expected = envs.expected_feedback(slates)["click"][:, 0]
-        odds += (expected / (1 - expected.sum(1, keepdims=True))).sum(0)
-        infos = envs.step(slates)[4]
+        infos = envs.step(np.argsort(rng.random((20_000, M)), axis=1)[:, None, :4])[4]
         clicks += infos["clicked"][:, 0].sum(0)
         carts += infos["cart"][:, 0].sum(0)
-    same(odds / odds[0], theta / theta[0], 0.03)  # random slates: the same items at every rank
-    assert (np.diff(clicks / theta) / (clicks / theta)[:-1] < 0.05).all()
+    assert all(near(clicks[r], 60_000, exact[r]) for r in range(4))
     share = carts.sum() / clicks.sum()
+    assert 0.2 < share < 0.8
     assert all(near(carts[r], clicks[r], share) for r in range(4))
-    one = vector_env(BASE, 1, slots=4, choice={"eta": eta, "kappa": kappa, "v_0": 1.0}, users={"number": 1})  # equal utilities: exact ratios
+    one = vector_env(BASE, 1, slots=4, choice=choice)  # equal utilities: exact ratios
     one.reset(seed=0)
     click = one.expected_feedback(fixed(one, [0, 1, 2, 3]))["click"][0, 0]
     same(click / click[0], theta / theta[0], 1e-7)
@@ -578,62 +576,254 @@ def test_promotions_lower_prices_and_raise_clicks() -> None:
     assert near(periods[:, 0].sum(), 10 * M, 0.4)
 
 
-@pytest.mark.parametrize(("h", "leave"), [(0.2, 0.3), (0.08, 0.16), (0.5, 0.0)])
-def test_carts_are_bought_eventually_or_abandoned(h: float, leave: float) -> None:
-    """About h / (h + h' - h h'), from the page after the cart on, at full price, to the agent that was clicked."""
+QUALITY = {"b_0": 0.0, "b_taste": 0.0, "b_quality": 50.0}  # only items of good quality are put in the cart
+
+
+@pytest.mark.parametrize(("h", "leave"), [(0.2, 0.3), (0.08, 0.16), (0.5, 0.0), (0.0, 0.3)])
+def test_carts_are_bought_or_abandoned_eventually(h: float, leave: float) -> None:
+    """Bought with h at each later page, else gone with h': h / (h + h' - h h') in all, at the price, to the agent that was clicked."""
     envs = vector_env(
-        BASE, 10_000, num_agents=2, slots=2, choice=ALWAYS, reward={"click": 0.0, "purchase": 1.0, "cart": 0.0},
-        feedback={"b_0": 50.0, "b_taste": 0.0, "b_quality": 0.0, "cart_hazard": h, "cart_abandon": leave}, items={"stock_init": 1},
+        BASE, 10_000, num_agents=2, slots=2, page="rows", choice=ALWAYS, reward={"click": 0.0, "purchase": 1.0},
+        feedback={**QUALITY, "cart_hazard": h, "cart_abandon": leave}, users={"number": 1},
     )  # fmt: skip
     envs.reset(seed=0)
-    infos = envs.step(fixed(envs, 0, 1))[4]
+    order = np.argsort(envs.world.items["quality"])
+    good, poor = int(order[-1]), int(order[0])
+    infos = envs.step(fixed(envs, good, good))[4]
     assert (infos["cart"].sum((1, 2)) == 1).all()
     assert not infos["bought"].any()
     assert (infos["later_item"] < 0).all()
     assert (infos["own"] == 0).all()
     same(envs.field(envs.observations, "cart"), 1 / 3, 1e-6)
-    agent = infos["clicked"].any(2).argmax(1)
-    item = infos["shown"].max(2)[np.arange(10_000), agent]
-    snapshot = envs.save()
-    quiet = vector_env(envs.config, 10_000)
-    quiet.restore(snapshot)
-    sold, first = np.zeros(10_000), None
-    nothing = fixed(quiet, 0, 1)
-    for tick in range(40):
-        _, _, _, _, infos = quiet.step(nothing)  # the new carts are other entries, or move the old one
-        later = infos["later_item"] == item[:, None]
-        if tick == 0:
-            first = later.any(1)
-            np.testing.assert_array_equal(infos["own"].sum(1), np.where(infos["later_item"] >= 0, infos["later_price"], 0).sum(1))
-            assert near(first.sum(), 10_000, h)
-            unmoved = infos["shown"].max(2)[infos["clicked"].any(2)] != item
-            buyer = infos["later_agent"][np.arange(10_000), later.argmax(1)]
-            assert (buyer == agent)[first & unmoved].all()
-            same(infos["later_price"].max(1)[first], quiet.world.items["price"][item[first]], 1e-6)
-        sold += later.any(1)
-        break
-    assert sold.sum() > 0
+    agent = infos["cart"].any(2).argmax(1)
+    waiting, total, left = 10_000, np.zeros(10_000), (1 - h) * (1 - leave)
+    for tick in range(60):
+        infos = envs.step(fixed(envs, poor, poor))[4]
+        sold = infos["later_item"] >= 0
+        total += sold.sum(1)
+        assert (infos["later_item"][sold] == good).all()
+        assert (infos["later_agent"][sold] == agent[sold.any(1)]).all()
+        same(infos["later_price"][sold], envs.world.items["price"][good], 1e-6)
+        same(infos["own"][np.arange(10_000), agent], sold.any(1) * envs.world.items["price"][good], 1e-5)
+        same(infos["own"][np.arange(10_000), 1 - agent], 0)
+        if tick < 3:
+            assert near(sold.sum(), waiting, h)
+            remain = int((envs.field(envs.observations, "cart")[:, 0, 0] > 0).sum())
+            assert near(remain, waiting, left)
+            waiting = remain
+    assert (total <= 1).all()
+    assert near(total.sum(), 10_000, h / (h + leave - h * leave))
+    same(envs.field(envs.observations, "cart"), 0)
 
 
-@pytest.mark.parametrize(("h", "leave"), [(0.2, 0.3), (0.08, 0.16), (0.5, 0.0)])
-def test_the_share_of_carts_that_are_bought(h: float, leave: float) -> None:
-    """Clicks without a wallet cart nothing more, so with stock for one every copy carts item 0 once and then waits."""
-    config = {"cart_hazard": h, "cart_abandon": leave, "b_0": 50.0, "b_taste": 0.0, "b_quality": 0.0}
-    envs = vector_env(BASE, 10_000, slots=2, choice={"v_0": 0.0}, feedback=config, items={"life": 1, "period": 100_000})
-    envs = vector_env(BASE, 10_000, num_agents=2, slots=2, choice=ALWAYS, feedback=config, roles=({"name": "seller"},))
+def test_a_full_cart_drops_the_oldest_and_an_item_is_there_once() -> None:
+    envs = batch(choice=ALWAYS, feedback={"b_0": 50.0, "cart_hazard": 0.0, "cart_abandon": 0.0})
+    for item, size in ((0, 1), (0, 1), (1, 2), (0, 2), (2, 3), (3, 3), (4, 3)):
+        click_on(envs, item)
+        same(envs.field(envs.observations, "cart"), size / 3, 1e-6)
+
+
+def test_a_wallet_that_cannot_pay_refuses_the_cart() -> None:
+    money = {"cart_hazard": 1.0, "b_0": 50.0, "b_taste": 0.0, "b_quality": 0.0}
+    price = batch().world.items["price"].astype(float)
+    a, b = (int(j) for j in np.argsort(price)[5:7])
+    envs = batch(choice=ALWAYS, feedback=money, users={"wallet_init": price[b] + 0.01})
+    assert (click_on(envs, a)["later_item"] < 0).all()
+    infos = click_on(envs, b)  # still looks affordable when it is put in the cart; then a is bought
+    assert (infos["later_item"].max(1) == a).all()
+    assert infos["cart"].any((1, 2)).all()
+    infos = click_on(envs, b)
+    assert (infos["later_item"] < 0).all()
+    assert not infos["cart"].any()
+    same(envs.field(envs.observations, "cart"), 0)  # refused = abandoned
+
+
+# ------------------------------------------------------------------------------------------------ scenes
+
+JOURNEY: dict[str, Any] = {
+    "num_agents": 3, "page": "rows",
+    "scenes": ({"name": "entrance", "beta_context": 9.0}, {"name": "item", "beta_context": 2.0, "cart": True},
+               {"name": "cart", "beta_context": -1.0, "cart": True}),
+    "roles": ({"name": "a", "scene": "entrance"}, {"name": "b", "scene": "item"}, {"name": "c", "scene": "cart"}),
+}  # fmt: skip
+
+
+def test_the_way_through_the_scenes() -> None:
+    envs = vector_env(BASE, 1000, **JOURNEY, choice={"v_0": 1.5}, feedback={"b_0": 0.0, "b_taste": 0.0})
     envs.reset(seed=0)
-    carted, bought = np.zeros(10_000), np.zeros(10_000)
-    for _ in range(60):
-        infos = envs.step(fixed(envs, 0, 0))[4]  # always the same item: it moves, it is never there twice
-        inside = envs.field(envs.observations, "cart")[:, 0, 0]
-        bought += (infos["later_item"] == 0).sum(1)
-        carted += infos["cart"].any((1, 2))
-        assert (inside <= 1 / 3 + 1e-6).all()
-    # each page carts item 0; an entry that was there is old: bought with h, gone with h', else kept
-    assert (carted == 60).all()
-    p = np.array([h, (1 - h) * leave])
-    # between pages the cart holds item 0 unless it was settled on this very page; a settled page is followed by a cart page
-    settled = p.sum()
-    rate = h / (1 + settled)
-    assert abs(bought.mean() / 59 - rate) < 5 * (bought.std() / 100 / 59) + 0.02 * rate
-    assert h / settled == pytest.approx(h / (h + leave - h * leave))
+    rows, visits = np.arange(1000), np.zeros(3)
+    scene, anchor = np.zeros(1000, int), np.full(1000, -1)
+    for _ in range(12):
+        assert (envs.active == (scene[:, None] == np.arange(3))).all()  # one owner each
+        own = np.asarray(envs.observations)[rows, scene]
+        assert (envs.field(own, "scene").argmax(1) == scene).all()
+        vectors = np.where(anchor[:, None] >= 0, envs.world.q[anchor], 0)
+        same(unsquash(envs.field(own, "anchor")), vectors, 1e-5)
+        expected = envs.expected_feedback(fixed(envs, ALL, ALL, ALL))
+        context = np.array([0.0, 2.0, -1.0])[scene][:, None] * (vectors @ envs.world.q.T)
+        same(relative(np.log(expected["click"][rows, scene])), relative(context), 1e-4)
+        assert (expected["cart"][scene == 0] == 0).all()
+        assert (expected["cart"][scene > 0].sum((1, 2)) > 0).all()
+        infos = envs.step(fixed(envs, ALL, ALL, ALL))[4]
+        clicked, cart = infos["clicked"][rows, scene], infos["cart"].any((1, 2))
+        visits += np.bincount(scene, minlength=3)
+        anchor = np.where(clicked.any(1), clicked.argmax(1), -1)
+        scene = np.where(anchor < 0, 0, np.where(scene == 0, 1, np.where(cart, 2, scene)))
+    assert (visits > 500).all()
+
+
+def test_four_of_five_candidates_share_the_topic_of_the_anchor() -> None:
+    envs = vector_env(
+        BASE, 500, **JOURNEY, action="candidates", slots=10, candidates={"number": 10}, items={"number": 120}, choice={"v_0": -1.0}
+    )  # fmt: skip
+    envs.reset(seed=0)
+    rows, topic = np.arange(500), envs.world.items["topic"]
+    anchor, share = np.full(500, -1), []
+    for _ in range(6):
+        owner = envs.active.argmax(1)
+        infos = envs.step(np.broadcast_to(np.arange(10), (500, 3, 10)))[4]
+        shown, clicked = infos["shown"][rows, owner], infos["clicked"][rows, owner]
+        alike = (topic[shown] == topic[anchor][:, None]).sum(1)[anchor >= 0]
+        assert (alike >= 8).all()
+        share.extend(alike)
+        anchor = np.where(clicked.any(1), shown[rows, clicked.argmax(1)], -1)
+    assert 8 < np.mean(share) < 9.5
+
+
+# ------------------------------------------------------------------------------------------------ who is who, and who knows what
+
+
+def test_visitors_are_announced() -> None:
+    users = {"number": 3, "activity_log_sd": 0.0}
+    envs = vector_env(BASE, 500, users=users, arrival={"k_0": 0.0, "k_1": 0.0, "r_0": 0.0, "r_1": 0.0})
+    envs.reset(seed=0)
+    people, tastes = np.empty((0, 500), int), np.empty((0, 500, D))
+    for _ in range(30):
+        coming = envs.next_visitor.copy()
+        assert ((coming < 0) == ~envs.active).all()
+        people, tastes = np.vstack([people, coming[:, 0]]), np.concatenate([tastes, latent(envs, "taste")[None]])
+        infos = envs.step(fixed(envs, 0))[4]
+        np.testing.assert_array_equal(infos["visitor"], coming)
+        np.testing.assert_array_equal(infos["next_visitor"], envs.next_visitor)
+    for tick in range(1, 30):  # the same person, and only that one, has the same taste
+        both = (people[tick] >= 0) & (people[0] >= 0)
+        alike = np.abs(tastes[tick] - tastes[0]).max(1) < 1e-5
+        assert (alike[both] == (people[tick] == people[0])[both]).all()
+    assert len(np.unique(people[people >= 0])) == 3  # three places, nobody is lost
+    assert (np.array([(people == person).any(0).mean() for person in np.unique(people[people >= 0])]) > 0.9).all()
+
+
+def test_fixed_and_fresh_populations() -> None:
+    tastes = {}
+    for population in ("fixed", "fresh"):
+        envs = vector_env(BASE, 200, users={"population": population}, horizon=3, items={"dims": 8, "topics": 12})
+        envs.reset(seed=0)
+        first, ids = latent(envs, "taste"), [envs.next_visitor.copy()]
+        for _ in range(3):
+            envs.step(fixed(envs, 0))
+        second = latent(envs, "taste")  # another episode
+        ids.append(envs.next_visitor.copy())
+        envs.reset(seed=1)
+        tastes[population] = first, second, latent(envs, "taste")
+        assert (ids[0] == ids[1]).all() == (population == "fixed")
+    everyone = np.concatenate(tastes["fixed"])
+    same(everyone, np.broadcast_to(everyone[0], everyone.shape), 1e-6)
+    assert all(len(np.unique(np.round(part, 5), axis=0)) == 200 for part in tastes["fresh"])
+    assert all(np.abs(tastes["fresh"][0] - other).max() > 0.1 for other in tastes["fresh"][1:])
+    elsewhere = vector_env(BASE, 1, users={"population": "fixed"}, world_seed=5, items={"dims": 8, "topics": 12})
+    elsewhere.reset(seed=0)
+    assert np.abs(latent(elsewhere, "taste") - everyone[0]).max() > 0.05
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5, 2.0])
+def test_the_privacy_knob(noise: float) -> None:
+    envs = batch(4000, observation={"profile_noise": noise})
+    error = unsquash(envs.field(envs.observations, "profile")[:, 0]) - latent(envs, "taste")
+    square = (error.astype(float) ** 2).sum(1)
+    assert abs(square.mean() - noise**2) <= 5 * square.std() / 4000**0.5 + 1e-6
+    envs.step(fixed(envs, 0))
+    same(unsquash(envs.field(envs.observations, "profile")[:, 0]) - latent(envs, "taste"), error, 1e-3)  # fixed for a person
+    if noise:
+        assert len(np.unique(np.round(error[:, 0], 6))) > 3900
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_history_is_private_unless_shared(share: bool) -> None:
+    envs = batch(num_agents=2, page="rows", slots=2, choice=ALWAYS, observation={"share": share, "history_decay": 0.8})
+    infos = envs.step(fixed(envs, 0, 1))[4]
+    clicked = infos["clicked"].any(2)
+    assert 5 < clicked[:, 0].sum() < 45
+    mean, counts = (unsquash(envs.field(envs.observations, name)) for name in ("clicked_mean", "topic_counts"))
+    q, topic = envs.world.q, np.eye(T)[envs.world.items["topic"]]
+    for n in range(2):
+        for m in range(2):
+            known = 1.0 if share or n == m else 0.0
+            same(mean[clicked[:, m], n], np.broadcast_to(known * 0.2 * q[m], mean[clicked[:, m], n].shape), 1e-4)
+            same(counts[clicked[:, m], n], np.broadcast_to(known * topic[m], counts[clicked[:, m], n].shape), 1e-4)
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("page", ["rows", "rival"])
+def test_messages_reach_the_others_at_the_same_visitors_next_page(page: str, slots: int) -> None:
+    words, agents = 3, 2
+    envs = vector_env(
+        BASE, 300, num_agents=agents, slots=slots, page=page, messages=words, users={"number": 3},
+        arrival={"k_0": 0.0, "k_1": 0.0, "r_0": 0.5, "r_1": 0.0},
+    )  # fmt: skip
+    envs.reset(seed=0)
+    rng, heard = np.random.default_rng(0), 0
+    said: dict[int, np.ndarray] = {}
+    for _ in range(25):
+        person = envs.next_visitor.max(1)
+        inbox = envs.field(envs.observations, "messages").reshape(300, agents, agents, words)
+        expected = np.zeros_like(inbox)
+        for someone, word in said.items():
+            for n in range(agents):
+                other = 1 - n
+                at = np.flatnonzero((person == someone) & (word[:, other] >= 0) & envs.active[:, n])
+                expected[at, n, other, word[at, other]] = 1
+        np.testing.assert_array_equal(inbox, expected)
+        heard += int(inbox.sum())
+        word, items = rng.integers(0, words, (300, agents)), rng.integers(0, M, (300, agents, slots))
+        for someone in np.unique(person[person >= 0]).tolist():
+            mine = person == someone
+            said.setdefault(someone, np.full((300, agents), -1))[mine] = np.where(envs.active, word, -1)[mine]  # only the active send
+        envs.step(items[:, :, 0] * words + word if slots == 1 else np.concatenate([items, word[:, :, None]], axis=2))
+    assert heard > 300
+
+
+# ------------------------------------------------------------------------------------------------ the duel
+
+
+def test_the_duel_pays_what_its_markov_chain_says() -> None:
+    """T .409, R .384, P .289, S .151 per tick: from the chain of three moods, and played."""
+    duel = TASKS["duel-v0"]
+    envs = vector_env(duel, 400, horizon=500)
+    bait, topic = envs.world.items["bait"], envs.world.items["topic"]
+    fair, hook = int(bait.argmin()), int(bait.argmax())
+    assert (bait[fair], bait[hook]) == (0, 1)
+    up, down = np.array(duel.dynamics.mood_up)[topic], np.array(duel.dynamics.mood_down)[topic]
+    assert up[fair] > 0
+    assert down[hook] > 0
+    published = {(fair, fair): (0.384, 0.384), (hook, hook): (0.289, 0.289), (hook, fair): (0.409, 0.151), (fair, hook): (0.151, 0.409)}
+    for pair, payoff in published.items():
+        move, click = np.zeros((3, 3)), np.zeros((3, 2))
+        for mood in range(3):
+            odds = np.exp(bait[list(pair)].astype(float))
+            click[mood] = odds / (odds.sum() + np.exp(duel.choice.v_0_by_mood[mood]))
+            none = 1 - click[mood].sum()
+            better = click[mood] @ up[list(pair)] + none * duel.dynamics.mood_up_none
+            worse = click[mood] @ down[list(pair)] + none * duel.dynamics.mood_down_none
+            move[mood, max(mood - 1, 0)] += better
+            move[mood, min(mood + 1, 2)] += worse
+            move[mood, mood] += 1 - better - worse
+        same(np.linalg.matrix_power(move, 4000)[0] @ click, payoff, 6e-4)
+        mood, exact = np.array([1.0, 0, 0]), np.zeros(2)
+        for _ in range(500):
+            exact += mood @ click / 500
+            mood = mood @ move
+        envs.reset(seed=0)
+        own = np.zeros((400, 2))
+        for _ in range(500):
+            own += envs.step(np.broadcast_to(pair, (400, 2)))[1] / 500
+        assert (np.abs(own.mean(0) - exact) < 5 * own.std(0) / 400**0.5).all()

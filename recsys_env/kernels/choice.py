@@ -41,7 +41,7 @@ def utility(world, state, p, b, j):
     if c.beta_fresh != 0.0:
         v += c.beta_fresh * freshness(world, p, j, tick)
     if c.beta_pop != 0.0:
-        v += c.beta_pop * math.log1p(popularity_now(world, state, p, b, j, copy.episode, tick))
+        v += c.beta_pop * math.log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
     if item.topic == copy.intent:
         v += c.beta_intent
     if copy.anchor >= 0:

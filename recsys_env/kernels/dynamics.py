@@ -31,7 +31,7 @@ def person_key(p, copy, u, incarnation):
 @kernel
 def touch_user(world, state, p, b, u):
     """Initialise place u on its first touch in this episode."""
-    if state.users[b, u].episode != state.copies[b].episode + 1:
+    if state.users[b, u].stamp != state.copies[b].stamp:
         create_person(world, state, p, b, u, 0)
 
 
@@ -40,7 +40,7 @@ def create_person(world, state, p, b, u, incarnation):
     """Give place u a new person: a pure function of (population, user, incarnation)."""
     copy, user = state.copies[b], state.users[b, u]
     key = person_key(p, copy, u, incarnation)
-    user.episode, user.incarnation = copy.episode + 1, incarnation
+    user.stamp, user.incarnation = copy.stamp, incarnation
     user.last_visit, user.last_page, user.sessions, user.cart, user.mood = -1, -1, 0, 0, 0
     user.z = 1.0 if p.shape.moods > 0 else p.users.z_init
     user.wallet, user.wallet_tick = p.users.wallet_init, copy.tick
@@ -172,7 +172,7 @@ def enjoy(world, state, p, b, n, j, e):
     for t in range(p.shape.topics):
         state.vectors[b, u, history + dims + t] *= keep
     state.vectors[b, u, history + dims + topic] += 1.0
-    touch_item(world, state, p, b, j, copy.episode, copy.tick)
+    touch_item(world, state, p, b, j, copy.stamp, copy.tick)
     state.items[b, j].popularity += 1.0
 
 
@@ -215,7 +215,8 @@ def form_habit(world, state, p, b, n, j):
         if habit.item == j and habit.window == window:
             place = h
             break
-        size = -1.0 if habit.item == j or habit.item < 0 else np.float64(habit.count)
+        live = habit.item >= 0 and habit.window == window_of(world, p, habit.item, copy.tick)
+        size = np.float64(habit.count) if live else -1.0
         if size < smallest:
             place, smallest = h, size
     if place < 0:
@@ -236,15 +237,17 @@ def form_habit(world, state, p, b, n, j):
 def leave_or_stay(world, state, p, b, item, carted, key):
     """Stay in the session (and move between scenes), or leave, perhaps for good. Returns whether the visitor stays.
 
-    `item` is the clicked item (-1 = none) and `carted` whether it went into the cart.
+    `item` is the clicked item (-1 = none, which leads back to the entrance) and `carted` whether it went into the cart.
     """
     copy = state.copies[b]
     u = copy.visitor
     z = np.float64(state.users[b, u].z)
     if rng.uniform(key, rng.CONTINUE, 0) < sigmoid(p.arrival.k_0 + p.arrival.k_1 * z):
         copy.session_page += 1
-        if item >= 0 and p.shape.scenes > 1:
-            if copy.scene == 0 or (carted and copy.scene + 1 < p.shape.scenes):
+        if p.shape.scenes > 1:
+            if item < 0:
+                copy.scene = 0
+            elif copy.scene == 0 or (carted and copy.scene + 1 < p.shape.scenes):
                 copy.scene += 1
             copy.anchor = item
         return True

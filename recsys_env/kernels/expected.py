@@ -92,7 +92,7 @@ def _settle(world, state, p, b, old, first, moved, agent, mean, weight, own):
             e = _queued(first, moved, old, i)
             j = np.int64(state.carts[b, u, e].item)
             price = price_now(world, p, j, copy.tick)
-            buyable = is_available(world, p, j, copy.tick) and in_stock(world, state, p, b, j, copy.episode, copy.tick)
+            buyable = is_available(world, p, j, copy.tick) and in_stock(world, state, p, b, j, copy.stamp, copy.tick)
             buyable = buyable and (p.users.wallet_init == 0.0 or wallet >= price)
             if (pattern >> i) & 1:
                 probability *= p.feedback.cart_hazard if buyable else 0.0

@@ -86,7 +86,7 @@ def purchase(world, state, p, b, j):
     user = state.users[b, copy.visitor]
     price = price_now(world, p, j, copy.tick)
     if p.items.stock_init > 0:
-        touch_item(world, state, p, b, j, copy.episode, copy.tick)
+        touch_item(world, state, p, b, j, copy.stamp, copy.tick)
         state.items[b, j].stock -= 1
     if p.users.wallet_init > 0.0:
         user.wallet = wallet_now(p, user, copy.tick) - price
@@ -98,7 +98,7 @@ def purchase(world, state, p, b, j):
 def can_buy(world, state, p, b, j):
     """Whether a cart item is not refused by availability, stock or wallet."""
     copy = state.copies[b]
-    if not is_available(world, p, j, copy.tick) or not in_stock(world, state, p, b, j, copy.episode, copy.tick):
+    if not is_available(world, p, j, copy.tick) or not in_stock(world, state, p, b, j, copy.stamp, copy.tick):
         return False
     return can_pay(p, state.users[b, copy.visitor], price_now(world, p, j, copy.tick), copy.tick)
 

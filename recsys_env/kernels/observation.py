@@ -87,7 +87,7 @@ def _observe_candidates(world, state, p, b, n, observations):
         observations[b, n, o + feature.profile_match] = squash(dot(state.vectors, b, u, p.shape.profile, world.q, j, dims))
         observations[b, n, o + feature.history_match] = squash(dot(state.vectors, b, u, history, world.q, j, dims))
         observations[b, n, o + feature.topic_count] = squash(state.vectors[b, u, history + dims + world.items[j].topic])
-        observations[b, n, o + feature.popularity] = squash(popularity_now(world, state, p, b, j, copy.episode, tick) * p.shape.popularity_scale)
+        observations[b, n, o + feature.popularity] = squash(popularity_now(world, state, p, b, j, copy.stamp, tick) * p.shape.popularity_scale)
         if feature.price >= 0:
             observations[b, n, o + feature.price] = squash(log_price_now(world, p, j, tick))
         if feature.repeat >= 0:

@@ -57,11 +57,11 @@ def price_now(world, p, j, tick):
 
 
 @kernel
-def popularity_now(world, state, p, b, j, episode, tick):
+def popularity_now(world, state, p, b, j, stamp, tick):
     """Decayed clicks of item j; a window that opens within the episode starts at 0, the others at historical counts."""
     row = state.items[b, j]
     window = window_of(world, p, j, tick)
-    if row.episode == episode + 1 and row.window == window:
+    if row.stamp == stamp and row.window == window:
         count, since = np.float64(row.popularity), row.popularity_tick
     elif p.shape.windows and window > window_of(world, p, j, 0):
         return 0.0
@@ -71,28 +71,28 @@ def popularity_now(world, state, p, b, j, episode, tick):
 
 
 @kernel
-def stock_now(world, state, p, b, j, episode, tick):
+def stock_now(world, state, p, b, j, stamp, tick):
     """Units of item j in stock; callers know that stock is limited."""
     row = state.items[b, j]
-    if row.episode == episode + 1 and row.window == window_of(world, p, j, tick) and row.restock == tick // p.items.restock_period:
+    if row.stamp == stamp and row.window == window_of(world, p, j, tick) and row.restock == tick // p.items.restock_period:
         return np.int64(row.stock)
     return p.items.stock_init
 
 
 @kernel
-def in_stock(world, state, p, b, j, episode, tick):
-    return p.items.stock_init == 0 or stock_now(world, state, p, b, j, episode, tick) > 0
+def in_stock(world, state, p, b, j, stamp, tick):
+    return p.items.stock_init == 0 or stock_now(world, state, p, b, j, stamp, tick) > 0
 
 
 @kernel
-def touch_item(world, state, p, b, j, episode, tick):
+def touch_item(world, state, p, b, j, stamp, tick):
     """Bring item j's row up to this tick, before it is written to."""
-    popularity = popularity_now(world, state, p, b, j, episode, tick)
-    stock = stock_now(world, state, p, b, j, episode, tick)
+    popularity = popularity_now(world, state, p, b, j, stamp, tick)
+    stock = stock_now(world, state, p, b, j, stamp, tick)
     row = state.items[b, j]
     row.popularity, row.popularity_tick = popularity, tick
     row.stock, row.restock = stock, tick // p.items.restock_period
-    row.window, row.episode = window_of(world, p, j, tick), episode + 1
+    row.window, row.stamp = window_of(world, p, j, tick), stamp
 
 
 @kernel
@@ -165,7 +165,7 @@ def can_show(world, state, p, b, n, j):
     copy = state.copies[b]
     if not is_allowed(world, p, n, j) or not is_available(world, p, j, copy.tick):
         return False
-    return in_stock(world, state, p, b, j, copy.episode, copy.tick)
+    return in_stock(world, state, p, b, j, copy.stamp, copy.tick)
 
 
 @kernel

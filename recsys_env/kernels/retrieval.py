@@ -98,8 +98,11 @@ def _take_habits(world, state, out, p, b, n, limit):
         best, place = 0.0, -1
         for h in range(p.shape.habits):
             count = np.float64(state.seen[b, u, h, view])
-            j = state.habits[b, u, h].item
-            if j >= 0 and best < count <= bound and _fits(world, state, p, b, n, j, filled):
+            habit = state.habits[b, u, h]
+            j = habit.item
+            if j < 0 or habit.window != window_of(world, p, j, state.copies[b].tick):
+                continue
+            if best < count <= bound and _fits(world, state, p, b, n, j, filled):
                 best, place = count, h
         if place < 0:
             break

@@ -180,6 +180,7 @@ def share_rewards(out, p, b):
 def begin_episode(state, p, b, episode):
     """Set the clock to the reset of an episode; its first page is then drawn like any other."""
     copy = state.copies[b]
+    copy.stamp += 1  # every row of users and items is now untouched
     copy.episode, copy.tick, copy.visitor = episode, -1, -1
     for n in range(p.shape.agents):
         state.inclusive[b, n] = -np.inf
@@ -266,7 +267,7 @@ def global_state(world, state, at, rows):
             row[at[8]] = 1.0
         seen = 0
         for u in range(p.shape.users):
-            if state.users[b, u].episode == copy.episode + 1:
+            if state.users[b, u].stamp == copy.stamp:
                 seen += 1
                 row[at[6]] += state.users[b, u].z
                 for n in range(p.shape.agents):

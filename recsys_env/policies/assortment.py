@@ -109,7 +109,7 @@ def _content_belief(world, state, p, b, n, j, taste, slope):
     copy, c, f, agent, item = state.copies[b], p.choice, p.feedback, world.agents[n], world.items[j]
     u, view, tick = copy.visitor, 0 if p.shape.views == 1 else n, copy.tick
     match, x = _match(world, state, p, b, n, j, taste), log_price_now(world, p, j, tick)
-    known = math.log1p(popularity_now(world, state, p, b, j, copy.episode, tick))
+    known = math.log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
     clicks = state.vectors[b, u, p.shape.history + view * (p.shape.dims + p.shape.topics) + p.shape.dims + item.topic]
     satiation = min(np.float64(clicks), 1.0)
     v = c.beta_taste * match - c.beta_price * x + (slope + c.beta_pop) * known - c.beta_satiation * satiation
@@ -263,7 +263,7 @@ def choose(world, state, n, belief, price, slope, newcomer, options, weights, va
         for i in range(count):
             j = np.int64(state.candidates[b, n, options[i]]) if by_position else np.int64(options[i])
             if belief == POPULARITY:
-                known = popularity_now(world, state, p, b, j, copy.episode, copy.tick)
+                known = popularity_now(world, state, p, b, j, copy.stamp, copy.tick)
                 new = p.shape.windows and (copy.tick + world.items[j].offset) % p.items.period < p.items.popularity_half_life
                 weights[i], values[i] = 1.0, max(known, newcomer[j]) if new else known
             elif belief == CONTENT:
