@@ -180,7 +180,7 @@ def main() -> None:
     catalogue = Catalogue.load("grocery")
     with threadpool_limits(1, "blas"):
         quality = prediction(catalogue, training, held_out)
-    report = {
+    report: dict[str, Any] = {
         "seed": SEED,
         "catalogue": {"source": catalogue.source, "settings": catalogue.settings, "bytes": complete_journey.PATH.stat().st_size},
         "cutoff": CUTOFF,

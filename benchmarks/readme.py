@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,7 +132,8 @@ def main() -> None:
     text = README.read_text()
     made = {NAMES[name]: write(result) for name, write in SECTIONS.items() if (result := load(name))}
     for name, body in {**made, "training": training()}.items():
-        text = re.sub(rf"<!-- {name} -->.*<!-- /{name} -->", lambda _, n=name, b=body: f"<!-- {n} -->\n{b}\n<!-- /{n} -->", text, flags=re.DOTALL)
+        head, rest = text.split(f"<!-- {name} -->")
+        text = f"{head}<!-- {name} -->\n{body}\n<!-- /{name} -->{rest.split(f'<!-- /{name} -->')[1]}"
     README.write_text(text)
 
 

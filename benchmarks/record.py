@@ -36,6 +36,13 @@ def store(name: str, module: str, result: dict[str, Any]) -> Path:
     return path
 
 
+def earlier(name: str, key: str, **settings: Any) -> dict[str, Any]:
+    """What an earlier run with the same settings stored under `key`, so that single tasks can be measured again."""
+    path = RESULTS / f"{name}.json"
+    stored = json.loads(path.read_text()) if path.is_file() else {}
+    return stored.get(key, {}) if all(stored.get(name) == value for name, value in settings.items()) else {}
+
+
 def processor() -> str:
     """Name of the processor."""
     try:

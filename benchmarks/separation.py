@@ -16,7 +16,7 @@ from recsys_env import TASKS, VectorEnv
 from recsys_env.metrics import mean_interval
 from recsys_env.policies import make_policy
 
-from .record import store
+from .record import earlier, store
 
 LEVELS = ("random", "popularity", "content", "greedy", "planner")
 FIRST_SEED = 70_000
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=200, help="per seed")
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = earlier("separation", "tasks", episodes=args.episodes, seeds=args.seeds)
     for task in args.task:
         result[task] = {}
         for policy in LEVELS:

@@ -40,7 +40,7 @@ def _stamped(locator: type) -> type:
 
 
 class _CacheImpl(CompileResultCacheImpl):
-    _locator_classes: ClassVar[list[Any]] = [_stamped(locator) for locator in CompileResultCacheImpl._locator_classes]
+    _locator_classes: ClassVar[list[Any]] = [_stamped(locator) for locator in CompileResultCacheImpl._locator_classes]  # type: ignore[misc]
 
 
 class _Cache(FunctionCache):
