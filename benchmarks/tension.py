@@ -2,6 +2,8 @@
 
     python -m benchmarks.tension [--task TASK ...] [--episodes 200]
 
+In the cooperative task the returns are the team's, so that R - P is the gap between the team and the selfish objective.
+
 T, R, P, S: own reward per episode of a lone myopic agent among planners, of all planners, of all myopic agents, and of a lone
 planner among myopic agents. Team loss 1 - P/R. Coupling: own return lost when the rivals go from random to greedy, divided by
 the own gain from going from random to greedy. All on the same episodes (common random numbers); the lone agent is the first.
@@ -17,16 +19,17 @@ import numpy as np
 from recsys_env import TASKS, WorldConfig, replace
 from recsys_env.metrics import episode_returns, mean_interval
 
-from .record import store
+from .record import earlier, store
 
 SEED = 90_000
 TRUST = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def returns(config: WorldConfig, lone: str, rest: str, episodes: int) -> np.ndarray:
-    """Own returns [episodes] of the first agent playing `lone` while all others play `rest`."""
+    """Own returns [episodes] of the first agent playing `lone` while all others play `rest`; the team's mean where rewards are shared."""
     first, *others = config.agents
-    return episode_returns(config, {first: lone, **dict.fromkeys(others, rest)}, episodes, SEED)[:, 0]
+    own = episode_returns(config, {first: lone, **dict.fromkeys(others, rest)}, episodes, SEED)
+    return own.mean(axis=1) if config.reward.sharing == 1 else own[:, 0]
 
 
 def interval(samples: np.ndarray) -> dict[str, float]:
@@ -62,7 +65,7 @@ def main() -> None:
     parser.add_argument("--task", nargs="*", default=list(TASKS))
     parser.add_argument("--episodes", type=int, default=400)
     args = parser.parse_args()
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = earlier("tension", "tasks", episodes=args.episodes, seed=SEED)
     for task in args.task:
         result[task] = {**dilemma(TASKS[task], args.episodes), "coupling": coupling(TASKS[task], args.episodes)}
         print(task, {key: f"{v['mean']:.3f} ±{v['ci95']:.3f}" for key, v in result[task].items()}, flush=True)
