@@ -85,8 +85,6 @@ def observation_fields(config: WorldConfig, shape: Shape) -> list[tuple[str, int
 
 # Fields of which each agent has its own version; contiguous, so that `state()` takes them in one slice.
 PRIVATE = ("clicked_mean", "topic_counts", "candidates")
-LATENT = ("taste", "satiation", "trust", "intent", "scalars")
-PLATFORM = ("mean_z", "mean_trust", "visitor_present", "time")
 
 
 def state_fields(config: WorldConfig, shape: Shape) -> list[tuple[str, int]]:

@@ -178,8 +178,8 @@ TASKS: dict[str, WorldConfig] = {
         description="""Three rows on a streaming home screen, paid by watch time: repetition, satiation, return.
 
         Stresses: diversity over time, retention; planning pays most here. Set to: clicks per page .25 under random and .45 under
-        content (KuaiRand .176 and .451); the watched share of a length under content has quartiles below KuaiRec's .31/.72/1.16 (see the
-        separation table), because bait has to disappoint for planning to matter. Discount .997.
+        content (KuaiRand .176 and .451); the watched share of a length under content lies below KuaiRec's quartiles of
+        .31/.72/1.16, because bait has to disappoint for planning to matter. Discount .997.
         """,
         num_agents=3,
         slots=4,
