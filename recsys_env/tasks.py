@@ -23,6 +23,18 @@ from .config import (
 
 _SHOP = (SceneConfig("page", cart=True),)
 
+# What `social-v0` and `rivals-v0` have in common: people, items and what a click brings.
+_FEED = WorldConfig(
+    users=UserConfig(number=8, habit_size=8),
+    items=ItemConfig(number=400, topics=12, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0),
+    choice=ChoiceConfig(beta_taste=4.0, beta_quality=1.4, beta_bait=3.5, beta_satiation=0.4, beta_repeat=-0.5, beta_intent=1.0),
+    feedback=FeedbackConfig(e_0=0.5, a_taste=2.0, a_quality=0.5, a_bait=4.5, a_satiation=0.2, noise_scale=1.0, like=True),
+    dynamics=DynamicsConfig(z_rate=0.15, trust_rate=0.15),
+    arrival=ArrivalConfig(k_0=1.9, k_1=1.0),
+    candidates=CandidateConfig(topic_scale=1.0),
+    reward=RewardConfig(click=1.0),
+)
+
 TASKS: dict[str, WorldConfig] = {
     "duel-v0": WorldConfig(
         description="""The smallest game: two agents with one slot each, items X (0, fair) and Y (1, a hook), three moods of one user. A dilemma.
@@ -124,24 +136,14 @@ TASKS: dict[str, WorldConfig] = {
         slots=2,
         page="rows",
         planner_price=20.0,
-        users=UserConfig(number=8, habit_size=8),
-        items=ItemConfig(number=400, topics=12, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0),
-        choice=ChoiceConfig(
-            v_0=8.2,
-            beta_taste=4.0,
-            beta_quality=1.4,
-            beta_bait=3.5,
-            beta_satiation=0.4,
-            beta_repeat=-0.5,
-            beta_intent=1.0,
-            beta_trust=0.5,
-            dissimilarity=0.5,
-        ),
-        feedback=FeedbackConfig(e_0=0.5, a_taste=2.0, a_quality=0.5, a_bait=4.5, a_satiation=0.2, noise_scale=1.0, like=True),
-        dynamics=DynamicsConfig(z_rate=0.15, trust_rate=0.15),
-        arrival=ArrivalConfig(k_0=1.9, k_1=1.0),
-        candidates=CandidateConfig(topic_scale=1.0),
-        reward=RewardConfig(click=1.0),
+        users=_FEED.users,
+        items=_FEED.items,
+        choice=replace(_FEED.choice, {"v_0": 8.2, "beta_trust": 0.5, "dissimilarity": 0.5}),
+        feedback=_FEED.feedback,
+        dynamics=_FEED.dynamics,
+        arrival=_FEED.arrival,
+        candidates=_FEED.candidates,
+        reward=_FEED.reward,
     ),
     "news-v0": WorldConfig(
         description="""A news page: items are born and go within the episode, freshness, popularity feedback, clickbait.
@@ -256,16 +258,14 @@ TASKS: dict[str, WorldConfig] = {
         slots=4,
         page="rival",
         planner_price=8.0,
-        users=UserConfig(number=8, habit_size=8),
-        items=ItemConfig(number=400, topics=12, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0),
-        choice=ChoiceConfig(
-            v_0=7.6, beta_taste=4.0, beta_quality=1.4, beta_bait=3.5, beta_satiation=0.4, beta_repeat=-0.5, beta_intent=1.0, beta_trust=3.0
-        ),
-        feedback=FeedbackConfig(e_0=0.5, a_taste=2.0, a_quality=0.5, a_bait=4.5, a_satiation=0.2, noise_scale=1.0, like=True),
-        dynamics=DynamicsConfig(z_rate=0.15, trust_rate=0.15),
-        arrival=ArrivalConfig(k_0=1.9, k_1=1.0),
-        candidates=CandidateConfig(topic_scale=1.0),
-        reward=RewardConfig(click=1.0),
+        users=_FEED.users,
+        items=_FEED.items,
+        choice=replace(_FEED.choice, {"v_0": 7.6, "beta_trust": 3.0}),
+        feedback=_FEED.feedback,
+        dynamics=_FEED.dynamics,
+        arrival=_FEED.arrival,
+        candidates=_FEED.candidates,
+        reward=_FEED.reward,
     ),
 }
 
