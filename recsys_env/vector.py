@@ -177,6 +177,7 @@ class VectorEnv:
         self.state_space = spaces.unit_box(spaces.total(spaces.state_fields(config, self.shape)))
         self._private = _span([self.observation_fields[name] for name in spaces.PRIVATE if name in self.observation_fields])
         self._actions = ActionReader(config, self.shape, self.possible_agents, self.action_space)
+        self._batch = np.arange(self.num_envs, dtype=np.uint64)
         self._state = allocate_state(self.world, self.num_envs)
         size = spaces.mask_size(config, self.shape) if config.mask_actions else 0
         self._buffers = [allocate_outputs(self.world, self.num_envs, size) for _ in range(2)]
@@ -245,14 +246,14 @@ class VectorEnv:
             self._compiled = self._compile(actions)
         if self.num_threads > 1:
             numba.set_num_threads(self.num_threads)
-        self._compiled(self.world, self._state, self._out, actions, mode)
+        self._compiled(self.world, self._state, self._out, actions, mode, self._batch)
 
     def _compile(self, actions: np.ndarray) -> Any:
         """The entry compiled for our arrays, called past numba's dispatcher: its type checks cost more than a step."""
         from .kernels.step import run, run_parallel
 
         kernel = run if self.num_threads == 1 else run_parallel
-        arguments = (self.world, self._state, self._out, actions, 0)
+        arguments = (self.world, self._state, self._out, actions, 0, self._batch)
         return kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
 
     def _observed(self) -> tuple[Any, Infos]:

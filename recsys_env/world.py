@@ -70,7 +70,7 @@ CART = _record(("item", "i4"), ("agent", "i4"), ("experience", "f4"), ("rated", 
 HABIT = _record(("item", "i4"), ("window", "i4"), ("count", "f4"))  # item -1 = empty
 STOCK = _record(
     ("stamp", "i4"), ("window", "i4"),    # the copy's stamp and the window at the last initialisation
-    ("stock", "i4"), ("restock", "i4"),   # units left in restock period number `restock`
+    ("stock", "i4"), ("restock", "i4"),   # units left until the restock at tick `restock`
     ("popularity", "f4"), ("popularity_tick", "i4"),
 )  # fmt: skip
 SLOT = _record(
@@ -146,6 +146,7 @@ class State(NamedTuple):
     messages: np.ndarray  # [B, U, N] i2: said at the last page, -1 = nothing; [B, U, 0] without messages
     items: np.ndarray  # [B, M] STOCK
     candidates: np.ndarray  # [B, N, C] i4: item, -1 = none
+    matches: np.ndarray  # [B, N, C] f4: <noisy profile, vector> of each candidate
     order: np.ndarray  # [B, K, N] i4: who fills which place of round k (shared pages)
     inclusive: np.ndarray  # [B, N] f8: lambda I_n + trust term at the last page shown, -inf = nothing shown
 
@@ -168,7 +169,9 @@ class Outputs(NamedTuple):
     shown: np.ndarray  # [B, N, K] i4: what the actions ask for, before holes (scratch)
     picks: np.ndarray  # [B, K] i4: candidates picked so far (scratch)
     scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates or query results so far (scratch)
-    draws: np.ndarray  # [B, C] i4: first draws of the retrieval stage (scratch)
+    draws: np.ndarray  # [B, C] i4: candidates before they are sorted (scratch)
+    matches: np.ndarray  # [B, C] f4: their profile matches (scratch)
+    masses: np.ndarray  # [B, N] f8: weights of the agents at the click (scratch)
     topic_mass: np.ndarray  # [B, T] f8: cumulative topic weights of the visitor (scratch)
 
 
@@ -392,6 +395,7 @@ def allocate_state(world: World, num_envs: int) -> State:
         carts=np.zeros((b, u, p["cart"]), CART), habits=np.zeros((b, u, p["habits"]), HABIT),
         seen=np.zeros((b, u, p["habits"], p["views"]), np.float32), messages=np.zeros((b, u, n if p["vocabulary"] else 0), np.int16),
         items=np.zeros((b, p["items"]), STOCK), candidates=np.zeros((b, n, p["candidates"]), np.int32),
+        matches=np.zeros((b, n, p["candidates"]), np.float32),
         order=np.zeros((b, p["slots"], n), np.int32), inclusive=np.zeros((b, n)),
     )  # fmt: skip
 
@@ -408,5 +412,6 @@ def allocate_outputs(world: World, num_envs: int, mask_size: int) -> Outputs:
         slots=np.zeros((b, n, p["slots"]), SLOT), later=np.zeros((b, p["cart"]), LATER),
         shown=np.zeros((b, n, p["slots"]), np.int32), picks=np.zeros((b, p["slots"]), np.int32),
         scores=np.zeros((b, max(p["candidates"], p["slots"]))), draws=np.zeros((b, p["candidates"]), np.int32),
+        matches=np.zeros((b, p["candidates"]), np.float32), masses=np.zeros((b, n)),
         topic_mass=np.zeros((b, p["topics"])),
     )  # fmt: skip

@@ -943,7 +943,7 @@ class Game:
         for j in np.flatnonzero(state.items[b]["stamp"] == state.copies[b]["stamp"]).tolist():
             item = {name: state.items[b, j][name].item() for name in state.items.dtype.names}
             copy.popularity[j] = item["window"], item["popularity"], item["popularity_tick"]
-            copy.stock[j] = item["window"], item["restock"], item["stock"]
+            copy.stock[j] = item["window"], item["restock"] // self.config.items.restock_period - 1, item["stock"]
         copy.candidates = [[j for j in row if j >= 0] for row in state.candidates[b].tolist()]
         size = len(self.active(copy)) if self.config.page == "shared" else 0
         copy.order = [row[:size] for row in state.order[b].tolist()] if size else []

@@ -23,7 +23,7 @@ ACTIONS = ("candidates", "items", "query")
 EXAMPLES = 30  # worlds per page kind and action kind
 COPIES = 3
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
-SCRATCH = ("shown", "picks", "scores", "topic_mass")
+SCRATCH = ("shown", "picks", "scores", "draws", "matches", "masses", "topic_mass")
 
 
 class Kernels:
@@ -44,7 +44,7 @@ class Kernels:
 
     def _run(self, actions: np.ndarray, mode: int) -> None:
         self.outputs.reverse()
-        self.entry(self.world, self.state, self.out, actions, mode)
+        self.entry(self.world, self.state, self.out, actions, mode, np.arange(len(actions), dtype=np.uint64))
 
     def reset(self) -> None:
         self._run(self.idle, step.RESET)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from . import kernel
-from .numeric import dot, exp, row_dot
+from .numeric import dot, exp, log, log1p, row_dot
 from .page import RIVAL, active_agents, age_of, log_price_now, popularity_now, window_of
 
 
@@ -41,13 +39,13 @@ def utility(world, state, p, b, j):
     if c.beta_fresh != 0.0:
         v += c.beta_fresh * freshness(world, p, j, tick)
     if c.beta_pop != 0.0:
-        v += c.beta_pop * math.log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
+        v += c.beta_pop * log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
     if item.topic == copy.intent:
         v += c.beta_intent
     if copy.anchor >= 0:
         v += world.scenes[copy.scene].beta_context * row_dot(world.q, copy.anchor, world.q, j, p.shape.dims)
     if c.beta_repeat != 0.0:
-        v += c.beta_repeat * math.log1p(habit_count(world, state, p, b, u, j, tick))
+        v += c.beta_repeat * log1p(habit_count(world, state, p, b, u, j, tick))
     return v
 
 
@@ -89,7 +87,7 @@ def weigh_slots(world, state, out, p, b):
             if slot.item >= 0:
                 slot.weight = exp(slot.weight - largest)
                 total += slot.weight
-        state.inclusive[b, n] = p.choice.dissimilarity * (largest + math.log(total)) + trust_term(state, p, b, u, n)
+        state.inclusive[b, n] = p.choice.dissimilarity * (largest + log(total)) + trust_term(state, p, b, u, n)
         best = max(best, state.inclusive[b, n])
     return best
 
@@ -103,19 +101,20 @@ def draw_click(world, state, out, p, b, u01):
     none = exp(outside_utility(world, p, state.users[b, copy.visitor]) - best)
     total = none
     for n in range(first, stop):
-        total += nest_mass(state, b, n, best)
+        out.masses[b, n] = nest_mass(state, b, n, best)
+        total += out.masses[b, n]
     rest = u01 * total - none
     if rest < 0.0:
         return -1, -1
+    last = -1
     for n in range(first, stop):
-        mass = nest_mass(state, b, n, best)
-        if mass > 0.0 and rest < mass:
-            return n, _draw_slot(out, p, b, n, rest / mass)
+        mass = out.masses[b, n]
+        if mass > 0.0:
+            last = n
+            if rest < mass:
+                return n, _draw_slot(out, p, b, n, rest / mass)
         rest -= mass
-    for n in range(first, stop):  # only rounding leads here: the last nest that is not empty
-        if nest_mass(state, b, stop - 1 - n + first, best) > 0.0:
-            return stop - 1 - n + first, _draw_slot(out, p, b, stop - 1 - n + first, 1.0)
-    return -1, -1
+    return last, _draw_slot(out, p, b, last, 1.0) if last >= 0 else -1  # only rounding leads here
 
 
 @kernel

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from . import kernel, rng
-from .numeric import exp, sigmoid, tanh
-from .page import RIVAL, SHARED, active_agents, touch_item, window_of
+from .numeric import dot, exp, log, sigmoid, tanh
+from .page import RIVAL, SHARED, active_agents, touch_item, view_of, window_of
 
 CLICKS, PURCHASES = 0, 1
 FRESH = 0
@@ -52,7 +52,7 @@ def create_person(world, state, p, b, u, incarnation):
         user.rho = world.prior_rho[row]
     else:
         sd = p.users.price_sensitivity_log_sd
-        user.rho = math.exp(sd * rng.normal(key, rng.PERSON_PRICE, 0) - 0.5 * sd * sd)
+        user.rho = exp(sd * rng.normal(key, rng.PERSON_PRICE, 0) - 0.5 * sd * sd)
     for w in range(p.shape.width):
         state.vectors[b, u, w] = 0.0
     _set_taste(world, state, p, b, u, row, key)
@@ -82,7 +82,7 @@ def _set_taste(world, state, p, b, u, row, key):
             topic = group + groups * rng.integer(key, rng.PERSON_TOPIC, 1, own)
         else:
             topic = rng.integer(key, rng.PERSON_TOPIC, i + 1, topics)
-        weight = -math.log(1.0 - rng.uniform(key, rng.PERSON_WEIGHT, i))
+        weight = -log(1.0 - rng.uniform(key, rng.PERSON_WEIGHT, i))
         for d in range(p.shape.dims):
             state.vectors[b, u, taste + d] += weight * world.centres[topic, d]
     _normalise(state, p, b, u)
@@ -164,8 +164,7 @@ def enjoy(world, state, p, b, n, j, e):
     user.z += dyn.z_rate * (pull - user.z)
     trust = p.shape.trust + n
     state.vectors[b, u, trust] += dyn.trust_rate * (pull - state.vectors[b, u, trust])
-    view = 0 if p.shape.views == 1 else n
-    history = p.shape.history + view * (dims + p.shape.topics)
+    history = p.shape.history + view_of(p, n) * (dims + p.shape.topics)
     keep = p.observation.history_decay
     for d in range(dims):
         state.vectors[b, u, history + d] = keep * state.vectors[b, u, history + d] + (1.0 - keep) * world.q[j, d]
@@ -227,7 +226,7 @@ def form_habit(world, state, p, b, n, j):
         for view in range(p.shape.views):
             state.seen[b, u, place, view] = 0.0
     habit.count += 1.0
-    state.seen[b, u, place, 0 if p.shape.views == 1 else n] += 1.0
+    state.seen[b, u, place, view_of(p, n)] += 1.0
 
 
 # ------------------------------------------------------------------------------------------------ who comes next
@@ -257,7 +256,7 @@ def leave_or_stay(world, state, p, b, item, carted, key):
 
 
 @kernel
-def draw_visitor(world, state, p, b, key):
+def draw_visitor(world, state, out, p, b, key):
     """A place is drawn by base activity and accepted by its satisfaction (thinning); a refusal is an idle tick."""
     copy = state.copies[b]
     copy.scene, copy.anchor, copy.opened, copy.session_page, copy.intent, copy.visitor = 0, -1, -1, 0, -1, -1
@@ -275,7 +274,8 @@ def draw_visitor(world, state, p, b, key):
     copy.visitor = u
     for t in range(p.shape.topics):
         state.vectors[b, u, p.shape.satiation + t] *= p.dynamics.satiation_session
-    copy.intent = _draw_intent(world, state, p, b, u, rng.uniform(key, rng.INTENT, 0))
+    weigh_topics(world, state, out, p, b, u, p.shape.taste, p.users.intent_scale)
+    copy.intent = draw_topic(out, p, b, rng.uniform(key, rng.INTENT, 0))
     if p.shape.page == RIVAL:
         copy.opened = _open_agent(state, p, b, u, rng.uniform(key, rng.OPEN, 0))
 
@@ -283,23 +283,27 @@ def draw_visitor(world, state, p, b, key):
 @kernel
 def topic_weight(world, state, p, b, u, t, offset, scale):
     """exp(scale * <vector, centre of topic t>) for the user's vector at this offset."""
-    total = 0.0
-    for d in range(p.shape.dims):
-        total += np.float64(state.vectors[b, u, offset + d]) * world.centres[t, d]
-    return exp(scale * total)
+    return exp(scale * dot(state.vectors, b, u, offset, world.centres, t, p.shape.dims))
 
 
 @kernel
-def _draw_intent(world, state, p, b, u, u01):
+def weigh_topics(world, state, out, p, b, u, offset, scale):
+    """Fill out.topic_mass with the cumulative weights of the topics, for `draw_topic`. Topics without items have none."""
     total = 0.0
     for t in range(p.shape.topics):
-        total += topic_weight(world, state, p, b, u, t, p.shape.taste, p.users.intent_scale)
-    rest = u01 * total
-    for t in range(p.shape.topics - 1):
-        rest -= topic_weight(world, state, p, b, u, t, p.shape.taste, p.users.intent_scale)
-        if rest < 0.0:
-            return t
-    return p.shape.topics - 1
+        if world.topic_start[t + 1] > world.topic_start[t]:
+            total += topic_weight(world, state, p, b, u, t, offset, scale)
+        out.topic_mass[b, t] = total
+
+
+@kernel
+def draw_topic(out, p, b, u01):
+    """A topic by weight; counts all topics that end below the draw, which beats a search that stops at the first above."""
+    last = p.shape.topics - 1
+    mass, topic = u01 * out.topic_mass[b, last], 0
+    for t in range(last):
+        topic += mass >= out.topic_mass[b, t]
+    return topic
 
 
 @kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import entry, kernel
-from .choice import nest_mass, slot_total, weigh_slots
+from .choice import nest_mass, outside_utility, slot_total, weigh_slots
 from .feedback import cart_probability, expected_experience, rating_value, stars
 from .numeric import exp, sigmoid, softplus, tanh
 from .page import active_agents, fill_slots, in_stock, is_available, price_now, wallet_now
@@ -169,7 +169,7 @@ def expect(world, state, out, actions, click, cart, own):
         fill_slots(world, state, out, p, b, out.shown)
         best = weigh_slots(world, state, out, p, b)
         user = state.users[b, state.copies[b].visitor]
-        total = exp((world.v_0[user.mood] if p.shape.moods > 0 else world.v_0[0]) - best)
+        total = exp(outside_utility(world, p, user) - best)
         for n in range(first, stop):
             total += nest_mass(state, b, n, best)
         for n in range(first, stop):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from . import kernel
 from .choice import freshness
 from .dynamics import visitor_id
 from .numeric import dot, row_dot, squash
-from .page import CANDIDATES, QUERY, can_show, is_active, is_promoted, log_price_now, popularity_now, wallet_now
+from .page import CANDIDATES, QUERY, can_show, is_active, is_promoted, log_price_now, popularity_now, view_of, wallet_now
 from .retrieval import seen_count
 
-_PAGES, _VISITS, _GAP = 5.0, 5.0, 50.0  # where session pages, sessions and the visit gap reach half of their range
+_ONE = np.float32(1.0)
+_PAGES, _VISITS, _GAP = np.float32(5.0), np.float32(5.0), np.float32(50.0)  # where session pages, sessions and the visit gap reach half of their range
 
 
 @kernel
@@ -42,9 +45,9 @@ def _observe_visit(state, p, b, n, observations):
     user = state.users[b, copy.visitor]
     observations[b, n, at.is_active] = 1.0
     observations[b, n, at.visitor_present] = 1.0
-    observations[b, n, at.session_page] = squash(copy.session_page / _PAGES)
-    observations[b, n, at.visits] = squash(user.sessions / _VISITS)
-    observations[b, n, at.visit_gap] = squash((copy.tick - user.last_visit) / _GAP) if user.last_visit >= 0 else 1.0
+    observations[b, n, at.session_page] = squash(copy.session_page, _PAGES)
+    observations[b, n, at.visits] = squash(user.sessions, _VISITS)
+    observations[b, n, at.visit_gap] = squash(copy.tick - user.last_visit, _GAP) if user.last_visit >= 0 else _ONE
     if at.cart >= 0:
         observations[b, n, at.cart] = user.cart / (1.0 * p.shape.cart)
 
@@ -53,7 +56,7 @@ def _observe_visit(state, p, b, n, observations):
 def _observe_history(state, p, b, n, observations):
     """Noisy profile, and the history of own slots (or of the platform)."""
     u, dims, topics = state.copies[b].visitor, p.shape.dims, p.shape.topics
-    history = p.shape.history + (0 if p.shape.views == 1 else n) * (dims + topics)
+    history = p.shape.history + view_of(p, n) * (dims + topics)
     for d in range(dims):
         observations[b, n, p.layout.profile + d] = squash(state.vectors[b, u, p.shape.profile + d])
         observations[b, n, p.layout.clicked_mean + d] = squash(state.vectors[b, u, history + d])
@@ -78,13 +81,13 @@ def _observe_candidates(world, state, p, b, n, observations):
         return
     copy, feature, dims = state.copies[b], p.feature, p.shape.dims
     u, tick = copy.visitor, copy.tick
-    history = p.shape.history + (0 if p.shape.views == 1 else n) * (dims + p.shape.topics)
+    history = p.shape.history + view_of(p, n) * (dims + p.shape.topics)
     for c in range(p.shape.candidates):
         j = state.candidates[b, n, c]
         if j < 0:
             return
         o = p.layout.candidates + c * p.shape.features
-        observations[b, n, o + feature.profile_match] = squash(dot(state.vectors, b, u, p.shape.profile, world.q, j, dims))
+        observations[b, n, o + feature.profile_match] = squash(state.matches[b, n, c])
         observations[b, n, o + feature.history_match] = squash(dot(state.vectors, b, u, history, world.q, j, dims))
         observations[b, n, o + feature.topic_count] = squash(state.vectors[b, u, history + dims + world.items[j].topic])
         observations[b, n, o + feature.popularity] = squash(popularity_now(world, state, p, b, j, copy.stamp, tick) * p.shape.popularity_scale)
@@ -129,7 +132,7 @@ def write_latent(state, p, b, row, taste, satiation, trust, intent, scalars):
     row[intent + copy.intent] = 1.0
     row[scalars] = user.z
     row[scalars + 1] = squash(user.rho)
-    row[scalars + 2] = squash(wallet_now(p, user, copy.tick)) if p.users.wallet_init > 0.0 else 0.0
+    row[scalars + 2] = squash(wallet_now(p, user, copy.tick)) if p.users.wallet_init > 0.0 else np.float32(0.0)
 
 
 @kernel

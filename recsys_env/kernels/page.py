@@ -74,7 +74,7 @@ def popularity_now(world, state, p, b, j, stamp, tick):
 def stock_now(world, state, p, b, j, stamp, tick):
     """Units of item j in stock; callers know that stock is limited."""
     row = state.items[b, j]
-    if row.stamp == stamp and row.window == window_of(world, p, j, tick) and row.restock == tick // p.items.restock_period:
+    if row.stamp == stamp and row.window == window_of(world, p, j, tick) and tick < row.restock:
         return np.int64(row.stock)
     return p.items.stock_init
 
@@ -91,7 +91,7 @@ def touch_item(world, state, p, b, j, stamp, tick):
     stock = stock_now(world, state, p, b, j, stamp, tick)
     row = state.items[b, j]
     row.popularity, row.popularity_tick = popularity, tick
-    row.stock, row.restock = stock, tick // p.items.restock_period
+    row.stock, row.restock = stock, (tick // p.items.restock_period + 1) * p.items.restock_period
     row.window, row.stamp = window_of(world, p, j, tick), stamp
 
 
@@ -128,6 +128,12 @@ def active_agents(world, p, copy):
     if owner >= 0:
         return owner, owner + 1
     return 0, p.shape.agents
+
+
+@kernel
+def view_of(p, n):
+    """Which of the histories of a visitor agent n reads and writes: its own, or the one that all share."""
+    return 0 if p.shape.views == 1 else n
 
 
 @kernel

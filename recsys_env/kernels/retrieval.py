@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from . import kernel, rng
-from .dynamics import topic_weight
-from .numeric import dot
-from .page import CANDIDATES, active_agents, can_show, is_active, window_of
+from .dynamics import draw_topic, weigh_topics
+from .numeric import dot, log1p
+from .page import CANDIDATES, active_agents, can_show, is_active, view_of, window_of
 
 _TRIES = 4  # draws for one candidate before the exhaustive search
 
@@ -27,11 +25,7 @@ def draw_candidates(world, state, out, p, b, key):
     copy = state.copies[b]
     first, stop = active_agents(world, p, copy)
     if stop > first and copy.anchor < 0:
-        total = 0.0
-        for t in range(p.shape.topics):
-            if world.topic_start[t + 1] > world.topic_start[t]:
-                total += topic_weight(world, state, p, b, copy.visitor, t, p.shape.profile, p.candidates.topic_scale)
-            out.topic_mass[b, t] = total
+        weigh_topics(world, state, out, p, b, copy.visitor, p.shape.profile, p.candidates.topic_scale)
     for n in range(p.shape.agents):
         if is_active(world, p, copy, n):
             _draw_for(world, state, out, p, b, n, key)
@@ -42,6 +36,7 @@ def draw_candidates(world, state, out, p, b, key):
 
 @kernel
 def _draw_for(world, state, out, p, b, n, key):
+    """The candidates of agent n: out.draws holds those found so far and, behind them, the first draws of the others."""
     copy, size = state.copies[b], p.shape.candidates
     filled = _take_habits(world, state, out, p, b, n, _by_topic(copy, size) // 2) if p.choice.beta_repeat > 0.0 else 0
     for c in range(filled, size):
@@ -52,18 +47,19 @@ def _draw_for(world, state, out, p, b, n, key):
     while filled < size:
         j = np.int64(out.draws[b, filled])
         attempt = 1
-        while (j < 0 or _is_candidate(state, b, n, j, filled)) and attempt < _TRIES:
+        while (j < 0 or _is_drawn(out, b, j, filled)) and attempt < _TRIES:
             j = _draw(world, state, out, p, b, n, filled, attempt, key)
             if not can_show(world, state, p, b, n, j):
                 j = np.int64(-1)
             attempt += 1
-        if j < 0 or _is_candidate(state, b, n, j, filled):
+        if j < 0 or _is_drawn(out, b, j, filled):
             u01 = rng.uniform(key, rng.RETRIEVE, ((n * size + filled) * _TRIES) * 2 + 1)
-            j = _search(world, state, p, b, n, filled, filled < _by_topic(copy, size), u01)
+            j = _search(world, state, out, p, b, n, filled, filled < _by_topic(copy, size), u01)
         if j < 0:
             break
-        _insert(world, state, out, p, b, n, j, filled)
+        out.draws[b, filled] = j
         filled += 1
+    _sort(world, state, out, p, b, n, filled)
     for c in range(filled, size):
         state.candidates[b, n, c] = -1
 
@@ -81,7 +77,7 @@ def _draw(world, state, out, p, b, n, c, attempt, key):
     index = ((n * size + c) * _TRIES + attempt) * 2
     by_topic = _by_topic(copy, size)
     if c < by_topic:
-        topic = world.items[copy.anchor].topic if copy.anchor >= 0 else _draw_topic(out, p, b, rng.uniform(key, rng.RETRIEVE, index))
+        topic = world.items[copy.anchor].topic if copy.anchor >= 0 else draw_topic(out, p, b, rng.uniform(key, rng.RETRIEVE, index))
         return _popular_in(world, topic, rng.uniform(key, rng.RETRIEVE, index + 1))
     if c < by_topic + (size // 4 if copy.anchor < 0 else size // 10):
         return _popular(world, p, rng.uniform(key, rng.RETRIEVE, index))
@@ -91,7 +87,7 @@ def _draw(world, state, out, p, b, n, c, attempt, key):
 @kernel
 def _take_habits(world, state, out, p, b, n, limit):
     """The items that this agent has seen the visitor consume most, most first; returns how many fit."""
-    u, view = state.copies[b].visitor, 0 if p.shape.views == 1 else n
+    u, view = state.copies[b].visitor, view_of(p, n)
     filled = 0
     bound = np.inf
     while filled < limit:
@@ -102,23 +98,14 @@ def _take_habits(world, state, out, p, b, n, limit):
             j = habit.item
             if j < 0 or habit.window != window_of(world, p, j, state.copies[b].tick):
                 continue
-            if best < count <= bound and _fits(world, state, p, b, n, j, filled):
+            if best < count <= bound and _fits(world, state, out, p, b, n, j, filled):
                 best, place = count, h
         if place < 0:
             break
-        _insert(world, state, out, p, b, n, state.habits[b, u, place].item, filled)
+        out.draws[b, filled] = state.habits[b, u, place].item
         filled += 1
         bound = best
     return filled
-
-
-@kernel
-def _draw_topic(out, p, b, u01):
-    mass = u01 * out.topic_mass[b, p.shape.topics - 1]
-    for t in range(p.shape.topics):
-        if mass < out.topic_mass[b, t]:
-            return t
-    return p.shape.topics - 1
 
 
 @kernel
@@ -141,21 +128,22 @@ def _popular(world, p, u01):
 
 
 @kernel
-def _is_candidate(state, b, n, j, filled):
+def _is_drawn(out, b, j, filled):
+    """Whether item j is among the candidates found so far; looks at all of them, which vectorises."""
+    hits = 0
     for c in range(filled):
-        if state.candidates[b, n, c] == j:
-            return True
-    return False
+        hits += out.draws[b, c] == j
+    return hits > 0
 
 
 @kernel
-def _fits(world, state, p, b, n, j, filled):
+def _fits(world, state, out, p, b, n, j, filled):
     """Whether item j can be shown now by agent n and is not yet among its candidates."""
-    return not _is_candidate(state, b, n, j, filled) and can_show(world, state, p, b, n, j)
+    return not _is_drawn(out, b, j, filled) and can_show(world, state, p, b, n, j)
 
 
 @kernel
-def _search(world, state, p, b, n, filled, in_topic, u01):
+def _search(world, state, out, p, b, n, filled, in_topic, u01):
     """The first item that fits from a random start on: within the anchor's topic, then anywhere; -1 if there is none."""
     copy = state.copies[b]
     if in_topic and copy.anchor >= 0:
@@ -164,12 +152,12 @@ def _search(world, state, p, b, n, filled, in_topic, u01):
         shift = np.int64(u01 * (stop - start))
         for i in range(stop - start):
             j = world.items[start + (shift + i) % (stop - start)].topic_item
-            if _fits(world, state, p, b, n, j, filled):
+            if _fits(world, state, out, p, b, n, j, filled):
                 return np.int64(j)
     shift = np.int64(u01 * p.shape.items)
     for i in range(p.shape.items):
         j = (shift + i) % p.shape.items
-        if _fits(world, state, p, b, n, j, filled):
+        if _fits(world, state, out, p, b, n, j, filled):
             return np.int64(j)
     return np.int64(-1)
 
@@ -177,7 +165,7 @@ def _search(world, state, p, b, n, filled, in_topic, u01):
 @kernel
 def seen_count(world, state, p, b, n, j):
     """The part of n_{u,j} that agent n knows of."""
-    u, view = state.copies[b].visitor, 0 if p.shape.views == 1 else n
+    u, view = state.copies[b].visitor, view_of(p, n)
     for h in range(p.shape.habits):
         habit = state.habits[b, u, h]
         if habit.item == j and habit.window == window_of(world, p, j, state.copies[b].tick):
@@ -186,17 +174,22 @@ def seen_count(world, state, p, b, n, j):
 
 
 @kernel
-def _score(world, state, p, b, n, j):
-    """The observable order of candidates: profile match, plus known habits where people repeat."""
-    score = dot(state.vectors, b, state.copies[b].visitor, p.shape.profile, world.q, j, p.shape.dims)
-    return score + math.log1p(seen_count(world, state, p, b, n, j)) if p.choice.beta_repeat > 0.0 else score
+def _sort(world, state, out, p, b, n, filled):
+    """Put the draws in their observable order, best first: profile match, plus known habits where people repeat.
 
-
-@kernel
-def _insert(world, state, out, p, b, n, j, filled):
-    """Insert item j into the sorted candidates [0, filled)."""
-    score, c = _score(world, state, p, b, n, j), filled
-    while c > 0 and out.scores[b, c - 1] < score:
-        state.candidates[b, n, c], out.scores[b, c] = state.candidates[b, n, c - 1], out.scores[b, c - 1]
-        c -= 1
-    state.candidates[b, n, c], out.scores[b, c] = j, score
+    Each goes to the place that the number of better ones gives (equals keep their order); with so few, no branch is the fastest.
+    """
+    u = state.copies[b].visitor
+    for c in range(filled):
+        j = np.int64(out.draws[b, c])
+        out.matches[b, c] = dot(state.vectors, b, u, p.shape.profile, world.q, j, p.shape.dims)
+        habit = log1p(seen_count(world, state, p, b, n, j)) if p.choice.beta_repeat > 0.0 else 0.0
+        out.scores[b, c] = out.matches[b, c] + habit
+    for c in range(filled):
+        place, score = 0, out.scores[b, c]
+        for i in range(c):
+            place += out.scores[b, i] >= score
+        for i in range(c + 1, filled):
+            place += out.scores[b, i] > score
+        state.candidates[b, n, place] = out.draws[b, c]
+        state.matches[b, n, place] = out.matches[b, c]

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from . import entry, kernel
+from .numeric import log
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _M1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -68,14 +69,14 @@ def integer(key, event, index, n):
 def normal(key, event, index):
     """Standard normal (Box & Muller 1958)."""
     u = 1.0 - uniform(key, event, 2 * index)
-    return math.sqrt(-2.0 * math.log(u)) * math.cos(2.0 * math.pi * uniform(key, event, 2 * index + 1))
+    return math.sqrt(-2.0 * log(u)) * math.cos(2.0 * math.pi * uniform(key, event, 2 * index + 1))
 
 
 @kernel
 def logistic(key, event, index):
     """Standard logistic noise."""
     u = min(max(uniform(key, event, index), 1e-16), 1.0 - 1e-16)
-    return math.log(u / (1.0 - u))
+    return log(u / (1.0 - u))
 
 
 @entry

@@ -160,7 +160,7 @@ def next_page(world, state, out, p, b, stays, key):
     """Advance the clock and draw the next page: visitor, candidates, page order."""
     state.copies[b].tick += 1
     if not stays:
-        draw_visitor(world, state, p, b, key)
+        draw_visitor(world, state, out, p, b, key)
     draw_candidates(world, state, out, p, b, key)
     draw_order(world, state, p, b, key)
 
@@ -239,18 +239,22 @@ def advance(world, state, out, p, b, actions, mode):
 
 
 @entry
-def run(world, state, out, actions, mode):
-    """Advance every copy, in one thread."""
+def run(world, state, out, actions, mode, batch):
+    """Advance the copies that `batch` names, in one thread.
+
+    Named and unsigned: an index that counts up would tempt the compiler to keep sixty running addresses instead of one number,
+    and a signed one costs a test for negative values at every access.
+    """
     p = world.params[0]
-    for b in range(state.copies.size):
-        advance(world, state, out, p, b, actions, mode)
+    for i in range(batch.size):
+        advance(world, state, out, p, batch[i], actions, mode)
 
 
 @entry(parallel=True)
-def run_parallel(world, state, out, actions, mode):
-    """Advance every copy, over numba's threads."""
-    for b in numba.prange(state.copies.size):
-        advance(world, state, out, world.params[0], b, actions, mode)  # a record from outside the loop cannot be passed to its threads
+def run_parallel(world, state, out, actions, mode, batch):
+    """Advance the copies that `batch` names, over numba's threads."""
+    for i in numba.prange(batch.size):
+        advance(world, state, out, world.params[0], batch[i], actions, mode)  # a record from outside the loop cannot be passed to its threads
 
 
 @entry
