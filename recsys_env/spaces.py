@@ -83,6 +83,9 @@ def observation_fields(config: WorldConfig, shape: Shape) -> list[tuple[str, int
     return [(name, int(size)) for name, size in fields if size]
 
 
+# Fields that the kernel writes as they are and then squashes in one pass; contiguous.
+SQUASHED = ("anchor", "profile", "clicked_mean", "topic_counts", "candidates")
+
 # Fields of which each agent has its own version; contiguous, so that `state()` takes them in one slice.
 PRIVATE = ("clicked_mean", "topic_counts", "candidates")
 

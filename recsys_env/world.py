@@ -13,7 +13,7 @@ import numpy as np
 
 from .catalogue import Catalogue
 from .config import EVENTS, GROUPS, WorldConfig
-from .spaces import FEATURES, Shape, candidate_features, observation_fields, slices
+from .spaces import FEATURES, SQUASHED, Shape, candidate_features, observation_fields, slices
 
 CART_SIZE = 3
 
@@ -92,7 +92,7 @@ SHAPE = _record(*((name, "i8") for name in Shape._fields), *((name, "i8") for na
 LAYOUT = _record(*((name, "i8") for name in (
     "is_active", "visitor_present", "role", "agent_id", "scene", "session_page", "visits", "visit_gap", "cart", "anchor", "profile",
     "clicked_mean", "topic_counts", "candidates", "messages", "latent_taste", "latent_satiation", "latent_trust", "latent_intent",
-    "latent_scalars")))  # fmt: skip
+    "latent_scalars", "squashed", "squashed_stop")))  # the span of the fields that are squashed all at once  # fmt: skip
 FEATURE = _record(*((name, "i8") for name in FEATURES))  # position of each candidate feature, -1 = not shown
 
 
@@ -383,6 +383,8 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["observation"] = max(s.stop for s in where.values())
     for name in LAYOUT.names or ():
         params["layout"][name] = where[name].start if name in where else -1
+    squashed = [where[name] for name in SQUASHED if name in where]
+    params["layout"]["squashed"], params["layout"]["squashed_stop"] = squashed[0].start, squashed[-1].stop
     return params
 
 

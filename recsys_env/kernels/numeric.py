@@ -111,6 +111,61 @@ def _eight_sums(typing_context: Any, a: Any, at_a: Any, b: Any, at_b: Any, size:
     return types.float32(a, types.int64, b, types.int64, types.int64), code
 
 
+@intrinsic
+def _prefetch_flat(typing_context: Any, a: Any, at: Any) -> Any:
+    """Ask for the cache line of a.flat[at] of a contiguous array, without waiting for it."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        place = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(8).as_pointer())
+        i32 = ir.IntType(32)
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [place.type], ir.FunctionType(ir.VoidType(), [place.type, i32, i32, i32]))
+        builder.call(prefetch, [place, i32(0), i32(3), i32(1)])  # to read, keep, data
+        return context.get_dummy_value()
+
+    return types.none(a, types.int64), code
+
+
+@kernel
+def prefetch(rows, b, j):
+    """Ask for rows[b, j]."""
+    _prefetch_flat(rows, np.int64(b) * rows.shape[1] + j)
+
+
+@intrinsic
+def _squash_flat(typing_context: Any, a: Any, start: Any, stop: Any) -> Any:
+    """Squash a.flat[start:stop] of a contiguous float32 array in place, eight at a time."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        row, size = builder.gep(array.data, [arguments[1]]), builder.sub(arguments[2], arguments[1])
+        single, eight = ir.FloatType(), ir.VectorType(ir.FloatType(), 8)
+
+        def squash_at(index: Any, kind: Any, bits: Any, one: Any, sign: Any) -> None:
+            place = builder.bitcast(builder.gep(row, [index]), kind.as_pointer())
+            x = builder.load(place, align=4)
+            magnitude = builder.bitcast(builder.and_(builder.bitcast(x, bits), sign), kind)
+            builder.store(builder.fdiv(x, builder.fadd(magnitude, one)), place, align=4)
+
+        i32, three = ir.IntType(32), ir.IntType(64)(3)
+        blocks = builder.lshr(size, three)
+        with cgutils.for_range(builder, blocks) as loop:
+            many = ir.VectorType(i32, 8)
+            squash_at(builder.shl(loop.index, three), eight, many, ir.Constant(eight, [1.0] * 8), ir.Constant(many, [0x7FFFFFFF] * 8))
+        with cgutils.for_range(builder, size, start=builder.shl(blocks, three), intp=size.type) as loop:
+            squash_at(loop.index, single, i32, ir.Constant(single, 1.0), ir.Constant(i32, 0x7FFFFFFF))
+        return context.get_dummy_value()
+
+    return types.none(a, types.int64, types.int64), code
+
+
+@kernel
+def squash_row(rows, b, n, start, stop):
+    """Squash rows[b, n, start:stop] in place."""
+    row = (np.int64(b) * rows.shape[1] + n) * rows.shape[2]
+    _squash_flat(rows, row + start, row + stop)
+
+
 @kernel
 def dot(vectors, b, u, offset, q, j, size):
     """<vectors[b, u, offset:offset+size], q[j]>."""

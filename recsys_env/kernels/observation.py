@@ -7,7 +7,7 @@ import numpy as np
 from . import kernel
 from .choice import freshness
 from .dynamics import visitor_id
-from .numeric import dot, row_dot, squash
+from .numeric import dot, row_dot, squash, squash_row
 from .page import CANDIDATES, QUERY, can_show, is_active, is_promoted, log_price_now, popularity_now, view_of, wallet_now
 from .retrieval import seen_count
 
@@ -32,6 +32,8 @@ def observe(world, state, out, p, b, observations, masks):
             _observe_history(state, p, b, n, observations)
             _observe_journey(world, state, p, b, n, observations)
             _observe_candidates(world, state, p, b, n, observations)
+            squash_row(observations, b, n, p.layout.squashed, p.layout.squashed_stop)
+            _observe_bounded(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
             if p.shape.full:
                 _observe_latent(state, p, b, n, observations)
@@ -55,13 +57,12 @@ def _observe_visit(state, p, b, n, observations):
 @kernel
 def _observe_history(state, p, b, n, observations):
     """Noisy profile, and the history of own slots (or of the platform)."""
-    u, dims, topics = state.copies[b].visitor, p.shape.dims, p.shape.topics
-    history = p.shape.history + view_of(p, n) * (dims + topics)
+    u, dims, size = state.copies[b].visitor, p.shape.dims, p.shape.dims + p.shape.topics
+    profile, history, at = p.shape.profile, p.shape.history + view_of(p, n) * size, p.layout.profile
     for d in range(dims):
-        observations[b, n, p.layout.profile + d] = squash(state.vectors[b, u, p.shape.profile + d])
-        observations[b, n, p.layout.clicked_mean + d] = squash(state.vectors[b, u, history + d])
-    for t in range(topics):
-        observations[b, n, p.layout.topic_counts + t] = squash(state.vectors[b, u, history + dims + t])
+        observations[b, n, np.uint64(at + d)] = state.vectors[b, u, np.uint64(profile + d)]
+    for w in range(size):  # clicked mean and topic counts lie side by side, here as there
+        observations[b, n, np.uint64(at + dims + w)] = state.vectors[b, u, np.uint64(history + w)]
 
 
 @kernel
@@ -72,11 +73,12 @@ def _observe_journey(world, state, p, b, n, observations):
     observations[b, n, p.layout.scene + copy.scene] = 1.0
     if copy.anchor >= 0:
         for d in range(p.shape.dims):
-            observations[b, n, p.layout.anchor + d] = squash(world.q[copy.anchor, d])
+            observations[b, n, p.layout.anchor + d] = world.q[copy.anchor, d]
 
 
 @kernel
 def _observe_candidates(world, state, p, b, n, observations):
+    """The unbounded features of the candidates."""
     if p.shape.action != CANDIDATES:
         return
     copy, feature, dims = state.copies[b], p.feature, p.shape.dims
@@ -87,20 +89,33 @@ def _observe_candidates(world, state, p, b, n, observations):
         if j < 0:
             return
         o = p.layout.candidates + c * p.shape.features
-        observations[b, n, o + feature.profile_match] = squash(state.matches[b, n, c])
-        observations[b, n, o + feature.history_match] = squash(dot(state.vectors, b, u, history, world.q, j, dims))
-        observations[b, n, o + feature.topic_count] = squash(state.vectors[b, u, history + dims + world.items[j].topic])
-        observations[b, n, o + feature.popularity] = squash(popularity_now(world, state, p, b, j, copy.stamp, tick) * p.shape.popularity_scale)
+        observations[b, n, o + feature.profile_match] = state.matches[b, n, c]
+        observations[b, n, o + feature.history_match] = dot(state.vectors, b, u, history, world.q, j, dims)
+        observations[b, n, o + feature.topic_count] = state.vectors[b, u, history + dims + world.items[j].topic]
+        observations[b, n, o + feature.popularity] = popularity_now(world, state, p, b, j, copy.stamp, tick) * p.shape.popularity_scale
         if feature.price >= 0:
-            observations[b, n, o + feature.price] = squash(log_price_now(world, p, j, tick))
+            observations[b, n, o + feature.price] = log_price_now(world, p, j, tick)
         if feature.repeat >= 0:
-            observations[b, n, o + feature.repeat] = squash(seen_count(world, state, p, b, n, j))
+            observations[b, n, o + feature.repeat] = seen_count(world, state, p, b, n, j)
+        if feature.context >= 0 and copy.anchor >= 0:
+            observations[b, n, o + feature.context] = row_dot(world.q, copy.anchor, world.q, j, dims)
+        if feature.length >= 0:
+            observations[b, n, o + feature.length] = world.items[j].length
+
+
+@kernel
+def _observe_bounded(world, state, p, b, n, observations):
+    """The features of the candidates that lie in [0, 1] as they are."""
+    feature, tick = p.feature, state.copies[b].tick
+    if p.shape.action != CANDIDATES or (feature.freshness < 0 and feature.promotion < 0):
+        return
+    for c in range(p.shape.candidates):
+        j = state.candidates[b, n, c]
+        if j < 0:
+            return
+        o = p.layout.candidates + c * p.shape.features
         if feature.freshness >= 0:
             observations[b, n, o + feature.freshness] = freshness(world, p, j, tick)
-        if feature.context >= 0 and copy.anchor >= 0:
-            observations[b, n, o + feature.context] = squash(row_dot(world.q, copy.anchor, world.q, j, dims))
-        if feature.length >= 0:
-            observations[b, n, o + feature.length] = squash(world.items[j].length)
         if feature.promotion >= 0:
             observations[b, n, o + feature.promotion] = 1.0 if is_promoted(p, j, tick) else 0.0
 

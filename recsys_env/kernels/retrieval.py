@@ -6,7 +6,7 @@ import numpy as np
 
 from . import kernel, rng
 from .dynamics import draw_topic, weigh_topics
-from .numeric import dot, log1p
+from .numeric import dot, log1p, prefetch
 from .page import CANDIDATES, active_agents, can_show, is_active, view_of, window_of
 
 _TRIES = 4  # draws for one candidate before the exhaustive search
@@ -41,7 +41,8 @@ def _draw_for(world, state, out, p, b, n, key):
     filled = _take_habits(world, state, out, p, b, n, _by_topic(copy, size) // 2) if p.choice.beta_repeat > 0.0 else 0
     for c in range(filled, size):
         out.draws[b, c] = _draw(world, state, out, p, b, n, c, 0, key)
-    for c in range(filled, size):  # a short loop of its own, so that the cache misses on item rows overlap
+        prefetch(state.items, b, np.int64(out.draws[b, c]))
+    for c in range(filled, size):
         if not can_show(world, state, p, b, n, np.int64(out.draws[b, c])):
             out.draws[b, c] = -1
     while filled < size:
