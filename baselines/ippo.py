@@ -11,22 +11,18 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
-import platform
-import shlex
-import sys
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recsys_env import TASKS, VectorEnv, WorldConfig, __version__
+from recsys_env import TASKS, VectorEnv, WorldConfig
 from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlatePolicy, slate_kwargs
 from recsys_env.metrics import episode_returns, mean_interval, normalised_score
 from recsys_env.policies import Policy
+from recsys_env.provenance import provenance
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -220,26 +216,14 @@ def plot(curve: list[dict[str, float]], table: dict[str, Any], title: str, path:
     FigureCanvasAgg(figure).print_png(str(path))
 
 
-def processor() -> str:
-    """Name of the processor; Linux keeps it where `platform` does not look."""
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
-    return names[0] if names else platform.processor()
-
-
 def origin(args: argparse.Namespace, model: PPO) -> dict[str, Any]:
     """What someone needs to repeat the run."""
-    device = torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "cpu"
-    packages = ("numpy", "numba", "gymnasium", "stable-baselines3", "torch")
     return {
-        "command": shlex.join(["python", "-m", "baselines.ippo", *sys.argv[1:]]),
+        **provenance("baselines.ippo"),
         "settings": {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()},
         "seeds": {"training": args.seed, "evaluation": args.seed + UNSEEN},
-        "versions": {"recsys_env": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}},
-        "processor": processor(),
-        "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
-        "device": device,
+        "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "cpu",
     }
 
 

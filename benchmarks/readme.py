@@ -87,23 +87,25 @@ def tension(result: dict[str, Any]) -> str:
 
 
 def speed(result: dict[str, Any]) -> str:
-    yard = result["yardsticks"]
-    rows = []
+    yard, large, starts = result["yardsticks"], result["scale"], result["starts_s"]
+    rows, api = [], []
     for name, row in result["tasks"].items():
-        for setting, numbers in row.items():
-            if setting.startswith("B="):
-                cells = (f"{numbers[k] / 1e6:.3f}" for k in ("kernel_ticks", "ticks", "pages", "agent_steps"))
-                rows.append([name, setting, *cells, f"{numbers['state_bytes_per_copy']:,.0f}"])
-    api = [
-        [name, f"{row['api']['parallel_ticks']:,.0f}", f"{row['api']['aec_ticks']:,.0f}", f"{row['parallel_of_CartPole']:.2f}", f"{row['of_CartPoleVectorEnv']:.3f}",
-         f"{sum(row['lower_bound_ns'].values()):.0f}"]
-        for name, row in result["tasks"].items()
-    ]  # fmt: skip
-    large, starts = result["scale"], result["starts_s"]
+        threads = sorted({int(setting.split("threads=")[1]) for setting in row if setting.startswith("B=")})
+        for batch in [setting.split()[0] for setting in row if setting.endswith("threads=1")]:
+            one, many = row[f"{batch} threads=1"], row[f"{batch} threads={threads[-1]}"]
+            cells = [one["kernel_ticks"], one["ticks"], one["pages"], one["agent_steps"], many["ticks"]]
+            rows.append([name, batch.removeprefix("B="), *(f"{cell / 1e6:.3f}" for cell in cells), f"{one['state_bytes_per_copy']:,.0f}"])
+        against = row["api"]["parallel_of_CartPole"], row["B=1024 threads=1"]["of_CartPoleVectorEnv"]
+        api.append([
+            name, f"{row['api']['parallel_ticks']:,.0f}", f"{row['api']['aec_ticks']:,.0f}",
+            *("{1:.2f} ({0:.2f} to {2:.2f})".format(*pairs) for pairs in against), f"{sum(row['lower_bound_ns'].values()):.0f}",
+        ])  # fmt: skip
     return "\n\n".join([
-        f"Millions per second; compile time apart. {origin(result, 'speed')} Yardsticks of the same run: `CartPoleVectorEnv` with 1,024 copies "
-        f"{yard['CartPoleVectorEnv_1024'] / 1e6:.2f} M steps/s, `CartPole-v1` through `gymnasium.make` {yard['CartPole-v1']:,.0f} steps/s.",
-        table(["task", "batch", "kernel ticks", "ticks", "pages", "agent-steps", "state bytes per copy"], rows),
+        f"Millions per second on one core, and ticks on {result['cores']}; compile time apart. {origin(result, 'speed')} Yardsticks of the same run: "
+        f"`CartPoleVectorEnv` with 1,024 copies {yard['CartPoleVectorEnv_1024'] / 1e6:.2f} M steps/s, `CartPole-v1` through `gymnasium.make` "
+        f"{yard['CartPole-v1']:,.0f} steps/s.",
+        table(["task", "copies", "kernel ticks", "ticks", "pages", "agent-steps", "ticks, all cores", "state bytes per copy"], rows),
+        "Against the yardsticks in windows side by side: median (lowest to highest) of nine pairs.",
         table(["task", "parallel_env ticks/s", "AEC ticks/s", "parallel ÷ CartPole-v1", "batch of 1,024 ÷ CartPoleVectorEnv", "lower bound, ns per page"], api),
         f"One million users × one million items (`items` actions, one copy): {large['million_step_us']:.1f} µs per step against {large['small_step_us']:.1f} µs for "
         f"8 × 200, {large['million_state_GiB']:.2f} GiB of state, reset {large['million_reset_us']:.0f} against {large['small_reset_us']:.0f} µs. "

@@ -51,7 +51,7 @@ def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
         return _checked_group(name, meta["group"], value)
     if "allowed" in meta:
         if value not in meta["allowed"]:
-            raise ValueError(f"{name} = {value!r} is not allowed; choose one of {list(meta['allowed'])}{_nearest(value, meta['allowed'])}")
+            raise ValueError(f"{name} = {value!r} is not allowed; choose one of {list(meta['allowed'])}{did_you_mean(value, meta['allowed'])}")
         return value
     if "item" in meta:
         if not isinstance(value, (tuple, list, np.ndarray)):
@@ -93,7 +93,8 @@ def _checked_number(name: str, kind: type, meta: Any, value: Any) -> Any:
     return kind(value)
 
 
-def _nearest(word: Any, allowed: Any) -> str:
+def did_you_mean(word: Any, allowed: Any) -> str:
+    """Hint at the nearest allowed word, if one is near."""
     close = difflib.get_close_matches(str(word), [str(a) for a in allowed], n=1, cutoff=0.4)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
@@ -415,7 +416,7 @@ def _suggestion(config: Any, name: str) -> str:
         for group in GROUPS:
             if name in (f.name for f in fields(getattr(config, group))):
                 return f" (did you mean {group}={{{name!r}: ...}}?)"
-    return _nearest(name, own)
+    return did_you_mean(name, own)
 
 
 def describe(config: Any, prefix: str = "") -> str:

@@ -12,7 +12,7 @@ from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.conversions import parallel_to_aec
 
 from .catalogue import Catalogue
-from .config import WorldConfig, _nearest
+from .config import WorldConfig, did_you_mean
 from .tasks import task_config
 from .vector import Infos, Snapshot, VectorEnv
 
@@ -42,7 +42,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
     ) -> None:
         modes = self.metadata["render_modes"]
         if render_mode is not None and render_mode not in modes:
-            raise ValueError(f"render_mode = {render_mode!r} is not allowed; choose one of {[*modes, None]}{_nearest(render_mode, modes)}")
+            raise ValueError(f"render_mode = {render_mode!r} is not allowed; choose one of {[*modes, None]}{did_you_mean(render_mode, modes)}")
         self.metadata = {**self.metadata, "name": name}
         self.render_mode = render_mode
         self.vector = VectorEnv(config, catalogue=catalogue)
@@ -185,7 +185,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
     def _check_agent(self, agent: Any) -> None:
         if agent not in self.possible_agents:
-            raise KeyError(f"unknown agent {agent!r}{_nearest(agent, self.possible_agents)}; agents are {', '.join(self.possible_agents)}")
+            raise KeyError(f"unknown agent {agent!r}{did_you_mean(agent, self.possible_agents)}; agents are {', '.join(self.possible_agents)}")
 
     # -------------------------------------------------------------------------------------------- views
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from .config import (
@@ -18,6 +17,7 @@ from .config import (
     SceneConfig,
     UserConfig,
     WorldConfig,
+    did_you_mean,
     replace,
 )  # fmt: skip
 
@@ -274,9 +274,7 @@ def task_config(task: str | WorldConfig, overrides: dict[str, Any]) -> WorldConf
     """The config of a task, by name or as given, with some fields replaced."""
     if isinstance(task, str):
         if task not in TASKS:
-            close = difflib.get_close_matches(task, TASKS, n=1, cutoff=0.3)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ValueError(f"unknown task {task!r}{hint}; tasks are {', '.join(TASKS)}")
+            raise ValueError(f"unknown task {task!r}{did_you_mean(task, TASKS)}; tasks are {', '.join(TASKS)}")
         task = TASKS[task]
     if not isinstance(task, WorldConfig):
         raise TypeError(f"task = {task!r} must be the name of a task or a WorldConfig")

