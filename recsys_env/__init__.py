@@ -5,6 +5,7 @@
     kernels/        one compiled tick:  page -> click -> feedback -> dynamics -> next visitor -> observation
     vector.py       the batch as an environment              ->  policies/  act for one agent in all copies
     environment.py  one copy as a PettingZoo environment
+    views.py        the game as Gymnasium sees it            ->  adapters/  the batch in each trainer library's form
     fitting/        purchase log -> Catalogue -> World
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium
 import pettingzoo
 
 from .catalogue import Catalogue
@@ -19,9 +21,13 @@ from .config import WorldConfig, replace
 from .environment import RecommendationEnv, env, parallel_env
 from .tasks import TASKS, task_config
 from .vector import VectorEnv
+from .views import SharedPolicyVectorEnv, SingleAgentEnv, SingleAgentVectorEnv, shared_policy_env, single_agent_env, single_agent_vector_env
 
 __version__ = "0.1.0"
-__all__ = ["TASKS", "Catalogue", "RecommendationEnv", "VectorEnv", "WorldConfig", "env", "parallel_env", "replace", "vector_env"]
+__all__ = [
+    "TASKS", "Catalogue", "RecommendationEnv", "SharedPolicyVectorEnv", "SingleAgentEnv", "SingleAgentVectorEnv", "VectorEnv", "WorldConfig",
+    "env", "parallel_env", "replace", "shared_policy_env", "single_agent_env", "single_agent_vector_env", "vector_env",
+]  # fmt: skip
 
 
 def vector_env(
@@ -34,3 +40,6 @@ def vector_env(
 for _name in TASKS:
     pettingzoo.register("parallel", f"recsys/{_name}", "recsys_env:parallel_env", kwargs={"task": _name})
     pettingzoo.register("aec", f"recsys/{_name}", "recsys_env:env", kwargs={"task": _name})
+    gymnasium.register(
+        f"recsys/{_name}", "recsys_env:single_agent_env", vector_entry_point="recsys_env:single_agent_vector_env", kwargs={"task": _name},
+    )  # fmt: skip

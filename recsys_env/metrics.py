@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .config import WorldConfig
-from .policies import Policy, feedback, make_policy
+from .policies import Policy, Team
 from .tasks import task_config
 from .vector import VectorEnv
 
@@ -31,33 +31,19 @@ def episode_returns(
         envs = VectorEnv(task.config, episodes, num_threads, task.catalogue)
     else:
         envs = VectorEnv(task_config(task, {}), episodes, num_threads)
-    team = _team(envs, policies, seed)
-    observations, _ = envs.reset(seed=seed)
-    returns = np.zeros((episodes, envs.num_agents))
-    for _ in range(envs.config.horizon):
-        flat, masks = (observations["observation"], observations["action_mask"]) if envs.config.mask_actions else (observations, None)
-        actions = [policy.act(flat[:, n], None if masks is None else masks[:, n]) for n, policy in enumerate(team)]
-        observations, _, _, truncated, infos = envs.step(np.stack(actions, axis=1))
-        returns += infos["own"]
-        for n, policy in enumerate(team):
-            policy.observe(feedback(infos, n))
-            if truncated.any():
-                policy.reset(truncated)
-    return returns
-
-
-def _team(envs: VectorEnv, policies: str | Mapping[str, str | Policy], seed: int) -> list[Policy]:
-    """One bound policy per agent."""
     if isinstance(policies, str):
         policies = dict.fromkeys(envs.possible_agents, policies)
     if set(policies) != set(envs.possible_agents):
         raise ValueError(f"policies are given for {sorted(policies)}, expected one for each of {envs.possible_agents}")
-    team = [make_policy(policies[agent]) for agent in envs.possible_agents]
-    if len({id(policy) for policy in team}) < len(team):
-        raise ValueError("one policy object acts for one agent; give each agent its own")
-    for agent, policy in zip(envs.possible_agents, team, strict=True):
-        policy.bind(envs, agent, seed)
-    return team
+    team = Team(envs, policies, seed)
+    observations, _ = envs.reset(seed=seed)
+    returns, actions = np.zeros((episodes, envs.num_agents)), envs.empty_actions()
+    for _ in range(envs.config.horizon):
+        team.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        returns += infos["own"]
+        team.observe(infos, truncated)
+    return returns
 
 
 def mean_interval(samples: np.ndarray) -> tuple[float, float]:

@@ -264,6 +264,10 @@ class VectorEnv:
 
     # -------------------------------------------------------------------------------------------- views
 
+    def empty_actions(self) -> np.ndarray:
+        """A joint action [B, N, ...] to be filled in: the first of everything, or queries of zero."""
+        return np.zeros((self.num_envs, self.num_agents, *(self.action_space.shape or ())), self.action_space.dtype)
+
     @property
     def observations(self) -> Any:
         """What the last reset, step or restore returned."""
@@ -288,6 +292,11 @@ class VectorEnv:
     def active(self) -> np.ndarray:
         """Agents [B, N] whose slots will be on the page about to be shown."""
         return self._out.active
+
+    @property
+    def truncated(self) -> np.ndarray:
+        """Copies [B] whose episode ended in the last step."""
+        return self._out.truncated
 
     @property
     def tick(self) -> np.ndarray:

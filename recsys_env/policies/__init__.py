@@ -17,10 +17,11 @@ from ..config import did_you_mean
 from .assortment import Content, Greedy, Planner, Popularity
 from .base import Policy, feedback
 from .random import Random
+from .team import Team
 
 POLICIES: dict[str, type[Policy]] = {"random": Random, "popularity": Popularity, "content": Content, "greedy": Greedy, "planner": Planner}
 
-__all__ = ["POLICIES", "Content", "Greedy", "Planner", "Policy", "Popularity", "Random", "feedback", "make_policy"]
+__all__ = ["POLICIES", "Content", "Greedy", "Planner", "Policy", "Popularity", "Random", "Team", "feedback", "make_policy"]
 
 
 def make_policy(policy: str | Policy) -> Policy:

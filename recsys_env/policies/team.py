@@ -1,0 +1,62 @@
+"""Policies acting together on one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..config import did_you_mean
+from ..vector import VectorEnv
+from .base import Policy, feedback
+
+
+class Team:
+    """A policy for each of some agents of a batch, all of them or the company of a learner.
+
+    Args:
+        envs: the batch.
+        policies: for each of these agents a policy, by name or as an object of its own.
+        seed: of the policies' random streams.
+
+    Raises:
+        ValueError: an unknown agent or policy, or one policy object for several agents.
+    """
+
+    def __init__(self, envs: VectorEnv, policies: Mapping[str, str | Policy], seed: int) -> None:
+        from . import make_policy  # the registry is made of modules beside this one
+
+        for agent in policies:
+            if agent not in envs.possible_agents:
+                hint = did_you_mean(agent, envs.possible_agents)
+                raise ValueError(f"a policy is given for unknown agent {agent!r}{hint}; agents are {', '.join(envs.possible_agents)}")
+        self.envs = envs
+        self.policies = {agent: make_policy(policy) for agent, policy in policies.items()}
+        if len({id(policy) for policy in self.policies.values()}) < len(policies):
+            raise ValueError("one policy object acts for one agent; give each agent its own")
+        self._members = [(envs.possible_agents.index(agent), policy) for agent, policy in self.policies.items()]
+        self.seed(seed)
+
+    def seed(self, seed: int) -> None:
+        """Start every policy anew, with the random stream of this seed."""
+        for agent, policy in self.policies.items():
+            policy.bind(self.envs, agent, seed)
+
+    def act(self, observations: Any, actions: np.ndarray) -> None:
+        """Write the members' actions into actions[B, N, ...], given the batch's observations."""
+        flat, masks = (observations["observation"], observations["action_mask"]) if self.envs.config.mask_actions else (observations, None)
+        for n, policy in self._members:
+            actions[:, n] = policy.act(flat[:, n], None if masks is None else masks[:, n])
+
+    def observe(self, infos: Mapping[str, Any], truncated: np.ndarray) -> None:
+        """Let the members learn from a step; truncated[B] copies have begun another episode."""
+        for n, policy in self._members:
+            policy.observe(feedback(infos, n))
+            if truncated.any():
+                policy.reset(truncated)
+
+    def reset(self) -> None:
+        """Every copy begins another episode."""
+        for _, policy in self._members:
+            policy.reset(np.ones(self.envs.num_envs, np.bool_))

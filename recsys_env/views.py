@@ -1,0 +1,323 @@
+"""The game as Gymnasium sees it: one learning agent among policies, or every agent as a row of one shared policy.
+
+    RecommendationEnv + Team  ->  SingleAgentEnv          gymnasium.Env
+    VectorEnv + Team          ->  SingleAgentVectorEnv    gymnasium.vector.VectorEnv, one row per copy
+    VectorEnv                 ->  SharedPolicyVectorEnv   gymnasium.vector.VectorEnv, one row per copy and agent
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from .catalogue import Catalogue
+from .config import WorldConfig, did_you_mean
+from .environment import RecommendationEnv
+from .policies import Policy, Team
+from .tasks import task_config
+from .vector import Infos, VectorEnv
+
+Others = str | Policy | Mapping[str, str | Policy]
+
+
+def _checked_agent(agent: str | None, agents: Sequence[str]) -> str:
+    """The learning agent's name; the first one by default."""
+    if agent is None:
+        return agents[0]
+    if agent not in agents:
+        raise ValueError(f"agent = {agent!r} is not one of {', '.join(agents)}{did_you_mean(agent, agents)}")
+    return agent
+
+
+def _company(envs: VectorEnv, agent: str, others: Others) -> Team:
+    """The policies of all agents but one."""
+    names = [name for name in envs.possible_agents if name != agent]
+    policies = dict(others) if isinstance(others, Mapping) else dict.fromkeys(names, others)
+    if isinstance(others, Mapping) and set(policies) != set(names):
+        raise ValueError(f"others are given for {sorted(policies)}, expected one for each of {names}")
+    return Team(envs, policies, 0)
+
+
+class SingleAgentEnv(gymnasium.Env[Any, Any]):
+    """One agent learns, the others are policies.
+
+    Args:
+        config: the task.
+        agent: name of the learning agent; default: the first.
+        others: policy of all other agents (a name, or an object where there is one other), or one for each by agent name.
+        catalogue, render_mode, name: as in `RecommendationEnv`.
+
+    Attributes:
+        env: the parallel environment behind this one.
+        agent: name of the learning agent.
+
+    Rewards are the agent's share (`reward.sharing`); infos are those of `parallel_env`. Every episode ends by truncation after
+    `horizon` steps; a step after that raises RuntimeError.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": RecommendationEnv.metadata["render_modes"]}  # noqa: RUF012
+
+    def __init__(
+        self,
+        config: WorldConfig,
+        agent: str | None = None,
+        others: Others = "popularity",
+        catalogue: Catalogue | str | None = None,
+        render_mode: str | None = None,
+        name: str = "recsys",
+    ) -> None:
+        self.env = RecommendationEnv(config, catalogue, render_mode, name)
+        self.agent = _checked_agent(agent, self.env.possible_agents)
+        self.render_mode = render_mode
+        self.observation_space = self.env.observation_space(self.agent)
+        self.action_space = self.env.action_space(self.agent)
+        self._company = _company(self.env.vector, self.agent, others)
+        self._joint = self.env.vector.empty_actions()  # the others decide ahead of the learner, so that its mistakes cost them nothing
+        self._begun = False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; seed as in `parallel_env`, options are ignored."""
+        super().reset(seed=seed)
+        observations, infos = self.env.reset(seed=seed, options=options)
+        if seed is not None or not self._begun:
+            self._company.seed(secrets.randbits(63) if seed is None else seed)
+            self._begun = True
+        else:
+            self._company.reset()
+        self._company.act(self.env.vector.observations, self._joint)
+        return observations[self.agent], infos[self.agent]
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """One tick.
+
+        Raises:
+            ValueError, TypeError: an action outside its space; nothing has changed.
+            RuntimeError: before the first `reset`, or after the end.
+        """
+        if not self._begun:
+            raise RuntimeError("call reset() before step()")
+        actions = {name: self._joint[0, n] for n, name in enumerate(self.env.possible_agents)}
+        observations, rewards, _, truncations, infos = self.env.step({**actions, self.agent: action})
+        self._company.observe(self.env.vector.infos, self.env.vector.truncated)
+        self._company.act(self.env.vector.observations, self._joint)
+        return observations[self.agent], rewards[self.agent], False, truncations[self.agent], infos[self.agent]
+
+    def render(self) -> Any:
+        """The page that was shown last; see `RecommendationEnv.render`."""
+        return self.env.render()
+
+    def close(self) -> None:
+        self.env.close()
+
+
+class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
+    """A batch as a Gymnasium `VectorEnv`; a subclass says which rows it has.
+
+    Args:
+        envs: the batch.
+        rows: how many rows a step has.
+        autoreset_mode: "NextStep" (Gymnasium's own default): the step that ends an episode returns its last observation, and the
+            one after that ignores its actions and returns the first of the next episode with reward 0. "SameStep": the step that ends an
+            episode already returns the first of the next one and `infos["final_obs"]` the last, no tick is wasted.
+
+    All episodes of a batch end together. Observations and rewards are copies, infos (see `vector.Infos`) are arrays [rows, ...]
+    that stay valid until the step after the next, each with its mask `_<name>`.
+    """
+
+    INFOS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "own", "visitor", "next_visitor", "active")
+
+    def __init__(self, envs: VectorEnv, rows: int, autoreset_mode: str | AutoresetMode) -> None:
+        mode = AutoresetMode(autoreset_mode)
+        if mode is AutoresetMode.DISABLED:
+            raise ValueError("autoreset_mode = 'Disabled' is not allowed; a batch resets itself: choose 'NextStep' or 'SameStep'")
+        self.envs = envs
+        self.num_envs = rows
+        self.metadata = {"render_modes": [], "autoreset_mode": mode}
+        self.single_observation_space = envs.observation_space
+        self.single_action_space = envs.action_space
+        self.observation_space = batch_space(envs.observation_space, rows)
+        self.action_space = batch_space(envs.action_space, rows)
+        self._same_step = mode is AutoresetMode.SAME_STEP
+        self._all = np.ones(rows, np.bool_)
+        self._none = np.zeros(rows, np.bool_)
+        self._next: tuple[Any, dict[str, Any]] | None = None  # what the step after an end returns
+
+    def _pick(self, array: np.ndarray) -> np.ndarray:
+        """The rows of an array [B, N, ...]."""
+        raise NotImplementedError
+
+    def _step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, Infos]:
+        """One tick of the batch with these rows' actions: observations, rewards [B, N], truncated [B], infos."""
+        raise NotImplementedError
+
+    def _observed(self, observations: Any) -> Any:
+        if self.envs.config.mask_actions:
+            return {name: self._pick(array).copy() for name, array in observations.items()}
+        return self._pick(observations).copy()
+
+    def _infos(self, infos: Infos) -> dict[str, Any]:
+        named = {name: self._pick(infos[name]) for name in self.INFOS}
+        return {**named, **dict.fromkeys([f"_{name}" for name in named], self._all)}
+
+    def reset(self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:  # type: ignore[override]
+        """Start an episode in every copy; seed as in `VectorEnv.reset`, one integer or one for each copy.
+
+        Raises:
+            ValueError: `options["reset_mask"]`, since the copies of a batch begin and end together.
+        """
+        if options and "reset_mask" in options:
+            raise ValueError("options['reset_mask'] is not possible: the copies of a batch begin and end their episodes together")
+        observations, infos = self.envs.reset(seed=seed)
+        self._next = None
+        return self._observed(observations), self._infos(infos)
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One tick of every copy.
+
+        Raises:
+            ValueError, TypeError: an action outside its space; nothing has changed.
+            RuntimeError: before the first `reset`.
+        """
+        if self._next is not None:
+            (observations, infos), self._next = self._next, None
+            return observations, np.zeros(self.num_envs), self._none.copy(), self._none.copy(), infos
+        observations, rewards, truncated, report = self._step(actions)
+        result, infos = self._observed(observations), self._infos(report)
+        ended = self._none.copy()
+        if truncated.any():
+            ended[:] = True
+            final = self._observed(self.envs.final_obs)
+            if self._same_step:
+                infos["final_obs"], infos["_final_obs"] = self._objects(final), self._all
+            else:
+                self._next, result = (result, infos), final
+        return result, self._pick(rewards).astype(np.float64), self._none.copy(), ended, infos
+
+    def _objects(self, final: Any) -> np.ndarray:
+        """Gymnasium's form of final observations: an array of one object per row."""
+        rows = np.empty(self.num_envs, object)
+        for row in range(self.num_envs):
+            rows[row] = {name: array[row] for name, array in final.items()} if isinstance(final, dict) else final[row]
+        return rows
+
+    def close_extras(self, **kwargs: Any) -> None:
+        self.envs.close()
+
+
+class SingleAgentVectorEnv(_Rows):
+    """One agent learns in all copies of a batch, the others are policies that act for all copies at once. Row b is copy b.
+
+    Args:
+        envs: the batch.
+        agent, others: as in `SingleAgentEnv`.
+        autoreset_mode: see `_Rows`.
+    """
+
+    def __init__(
+        self, envs: VectorEnv, agent: str | None = None, others: Others = "popularity", autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP
+    ) -> None:
+        super().__init__(envs, envs.num_envs, autoreset_mode)
+        self.agent = _checked_agent(agent, envs.possible_agents)
+        self._index = envs.possible_agents.index(self.agent)
+        self._company = _company(envs, self.agent, others)
+        self._joint = envs.empty_actions()
+        self._begun = False
+
+    def _pick(self, array: np.ndarray) -> np.ndarray:
+        return array[:, self._index]
+
+    def reset(self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        result = super().reset(seed=seed, options=options)
+        if seed is not None or not self._begun:
+            self._company.seed(secrets.randbits(63) if seed is None else int(np.ravel(seed)[0]))
+            self._begun = True
+        else:
+            self._company.reset()
+        self._company.act(self.envs.observations, self._joint)
+        return result
+
+    def _step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, Infos]:
+        actions = np.asarray(actions)
+        expected = self.action_space.shape
+        if actions.shape != expected:
+            raise ValueError(f"actions of {self.agent} have shape {actions.shape}, expected {expected}: one for each of the {self.num_envs} copies")
+        joint = self._joint if np.can_cast(actions.dtype, self._joint.dtype, "same_kind") else self._joint.astype(actions.dtype)
+        joint[:, self._index] = actions
+        observations, rewards, _, truncated, infos = self.envs.step(joint)
+        self._company.observe(infos, truncated)
+        self._company.act(observations, self._joint)
+        return observations, rewards, truncated, infos
+
+
+class SharedPolicyVectorEnv(_Rows):
+    """Every agent of every copy is a row: one policy shared by all. Row b·N + n is agent n of copy b (role and id are observed).
+
+    Args:
+        envs: the batch.
+        autoreset_mode: see `_Rows`.
+    """
+
+    def __init__(self, envs: VectorEnv, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP) -> None:
+        super().__init__(envs, envs.num_envs * envs.num_agents, autoreset_mode)
+
+    def _pick(self, array: np.ndarray) -> np.ndarray:
+        return array.reshape(self.num_envs, *array.shape[2:])
+
+    def _step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, Infos]:
+        actions = np.asarray(actions)
+        if actions.shape != self.action_space.shape:
+            raise ValueError(f"actions have shape {actions.shape}, expected {self.action_space.shape}: one for each agent of each copy")
+        shape = (self.envs.num_envs, self.envs.num_agents, *actions.shape[1:])
+        observations, rewards, _, truncated, infos = self.envs.step(actions.reshape(shape))
+        return observations, rewards, truncated, infos
+
+
+# -------------------------------------------------------------------------------------------------- constructors
+
+
+def single_agent_env(
+    task: str | WorldConfig,
+    *,
+    agent: str | None = None,
+    others: Others = "popularity",
+    catalogue: Catalogue | str | None = None,
+    render_mode: str | None = None,
+    **overrides: Any,
+) -> SingleAgentEnv:
+    """A task as a Gymnasium environment: `agent` (default: the first) learns, `others` are policies. Keywords override config fields."""
+    name = task if isinstance(task, str) else "recsys"
+    return SingleAgentEnv(task_config(task, overrides), agent, others, catalogue, render_mode, name)
+
+
+def single_agent_vector_env(
+    task: str | WorldConfig,
+    num_envs: int = 1,
+    *,
+    agent: str | None = None,
+    others: Others = "popularity",
+    autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+    num_threads: int = 1,
+    catalogue: Catalogue | str | None = None,
+    **overrides: Any,
+) -> SingleAgentVectorEnv:
+    """What `gymnasium.make_vec("recsys/<task>")` makes: B copies of `single_agent_env` as one batch."""
+    return SingleAgentVectorEnv(VectorEnv(task_config(task, overrides), num_envs, num_threads, catalogue), agent, others, autoreset_mode)
+
+
+def shared_policy_env(
+    task: str | WorldConfig,
+    num_copies: int = 1,
+    *,
+    autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+    num_threads: int = 1,
+    catalogue: Catalogue | str | None = None,
+    **overrides: Any,
+) -> SharedPolicyVectorEnv:
+    """B copies of a task as a Gymnasium `VectorEnv` of B·N rows, one for each agent of each copy."""
+    return SharedPolicyVectorEnv(VectorEnv(task_config(task, overrides), num_copies, num_threads, catalogue), autoreset_mode)

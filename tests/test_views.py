@@ -1,0 +1,155 @@
+"""The Gymnasium views: official checkers and wrappers, and the same game as the batch behind them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import NormalizeObservation, NormalizeReward, RecordEpisodeStatistics
+from stable_baselines3.common.env_checker import check_env as sb3_check_env
+
+import recsys_env
+from recsys_env.policies import Random
+
+SHORT = 12
+
+
+@pytest.mark.parametrize("task", recsys_env.TASKS)
+def test_official_checkers_accept_the_single_agent(task: str) -> None:
+    env = gymnasium.make(f"recsys/{task}", horizon=SHORT).unwrapped
+    check_env(env, skip_render_check=True)
+    sb3_check_env(env)
+
+
+def test_the_single_agent_is_one_agent_of_the_parallel_environment() -> None:
+    one = recsys_env.single_agent_env("ecommerce-v0", agent="recommender_1", others="random", horizon=SHORT)
+    both = recsys_env.parallel_env("ecommerce-v0", horizon=SHORT)
+    policy = Random()
+    policy.bind(both.vector, "recommender_0", 5)
+    (mine, _), (theirs, _) = one.reset(seed=5), both.reset(seed=5)
+    one.action_space.seed(1)
+    for tick in range(SHORT):
+        np.testing.assert_array_equal(mine, theirs["recommender_1"])
+        action = one.action_space.sample()
+        other = policy.act(both.vector.observations[:, 0])[0]
+        mine, reward, terminated, truncated, info = one.step(action)
+        theirs, rewards, _, truncations, infos = both.step({"recommender_0": other, "recommender_1": action})
+        assert (reward, terminated, truncated) == (rewards["recommender_1"], False, truncations["recommender_1"]) == (reward, False, tick == SHORT - 1)
+        assert info["own"] == infos["recommender_1"]["own"]
+    with pytest.raises(RuntimeError, match="over"):
+        one.step(action)
+
+
+def test_an_unseeded_reset_goes_on_to_the_next_episode() -> None:
+    env = recsys_env.single_agent_env("ecommerce-v0", others="popularity", horizon=SHORT)
+
+    def played(seed: int | None) -> np.ndarray:
+        first, _ = env.reset(seed=seed)
+        return np.stack([first] + [env.step(env.action_space.sample() * 0)[0] for _ in range(SHORT)])
+
+    first, second = played(3), played(None)
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(played(3), first)
+    np.testing.assert_array_equal(played(None), second)
+
+
+@pytest.mark.parametrize("options", [{}, {"mask_actions": True}, {"action": "query"}, {"slots": 1}, {"messages": 2}])
+def test_copy_zero_of_the_vector_is_the_single_environment(options: dict[str, Any]) -> None:
+    many = gymnasium.make_vec("recsys/ecommerce-v0", num_envs=3, horizon=SHORT, **options)
+    assert many.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    one = recsys_env.single_agent_env("ecommerce-v0", horizon=SHORT, **options)
+    (rows, _), (mine, _) = many.reset(seed=4), one.reset(seed=4)
+    many.action_space.seed(2)
+    for _ in range(SHORT):
+        for name, value in mine.items() if isinstance(mine, dict) else [(None, mine)]:
+            np.testing.assert_array_equal(rows[name][0] if name else rows[0], value)
+        assert many.observation_space.contains(rows)
+        actions = many.action_space.sample()
+        rows, rewards, _, ended, infos = many.step(actions)
+        mine, reward, _, over, info = one.step(actions[0])
+        assert rewards[0] == reward
+        assert ended[0] == over
+        np.testing.assert_array_equal(infos["shown"][0], info["shown"])
+        assert infos["_shown"].all()
+
+
+def test_both_ways_of_resetting_tell_the_same_story() -> None:
+    """SameStep: last observation in infos. NextStep: as the observation, and one more step that only resets."""
+    same, later = (gymnasium.make_vec("recsys/duel-v0", num_envs=2, horizon=3, autoreset_mode=mode) for mode in ("SameStep", "NextStep"))
+    np.testing.assert_array_equal(same.reset(seed=1)[0], later.reset(seed=1)[0])
+    for _ in range(2):
+        for tick in range(3):
+            (a, r, _, end, infos), (b, s, _, stop, _) = same.step(np.array([0, 1])), later.step(np.array([0, 1]))
+            np.testing.assert_array_equal(r, s)
+            np.testing.assert_array_equal(end, stop)
+            if tick == 2:
+                np.testing.assert_array_equal(np.stack(list(infos["final_obs"])), b)
+                assert infos["_final_obs"].all()
+                b, s, _, stop, _ = later.step(np.array([1, 1]))
+                assert not s.any()
+                assert not stop.any()
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_rows_of_the_shared_policy_are_the_agents_of_the_batch(mode: str) -> None:
+    rows = recsys_env.shared_policy_env("journey-v0", 2, horizon=SHORT, autoreset_mode=mode)
+    envs = recsys_env.vector_env("journey-v0", 2, horizon=SHORT)
+    (a, _), (b, _) = rows.reset(seed=7), envs.reset(seed=7)
+    rows.action_space.seed(0)
+    for _ in range(SHORT - 1):
+        np.testing.assert_array_equal(a, b.reshape(6, -1))
+        actions = rows.action_space.sample()
+        a, r, _, _, infos = rows.step(actions)
+        b, q, _, _, report = envs.step(actions.reshape(2, 3, -1))
+        np.testing.assert_array_equal(r, q.ravel())
+        np.testing.assert_array_equal(infos["clicked"], report["clicked"].reshape(6, -1))
+        np.testing.assert_array_equal(infos["active"], report["active"].ravel())
+
+
+def test_gymnasiums_wrappers_work_on_the_vector() -> None:
+    envs = gymnasium.make_vec("recsys/ecommerce-v0", num_envs=4, horizon=SHORT)
+    wrapped = NormalizeReward(NormalizeObservation(RecordEpisodeStatistics(envs)))
+    wrapped.reset(seed=0)
+    total, lengths = np.zeros(4), []
+    for _ in range(2 * (SHORT + 1)):
+        _, _, _, ended, infos = wrapped.step(wrapped.action_space.sample())
+        total += infos["own"] if not lengths else 0
+        if ended.any():
+            lengths.append(infos["episode"]["l"].tolist())
+            if len(lengths) == 1:
+                np.testing.assert_allclose(infos["episode"]["r"], total, atol=1e-6)
+    assert lengths == [[SHORT] * 4] * 2
+
+
+def test_wrong_use_is_named_and_changes_nothing() -> None:
+    with pytest.raises(ValueError, match="did you mean 'recommender_1'"):
+        recsys_env.single_agent_env("duel-v0", agent="recomender_1")
+    with pytest.raises(ValueError, match="expected one for each of"):
+        recsys_env.single_agent_env("social-v0", others={"recommender_1": "random"})
+    with pytest.raises(ValueError, match="one policy object"):
+        recsys_env.single_agent_env("social-v0", others=Random())
+    with pytest.raises(ValueError, match="Disabled"):
+        gymnasium.make_vec("recsys/duel-v0", num_envs=2, autoreset_mode="Disabled")
+    envs = gymnasium.make_vec("recsys/duel-v0", num_envs=2)
+    with pytest.raises(RuntimeError, match="reset"):
+        envs.step(np.zeros(2, int))
+    with pytest.raises(ValueError, match="reset_mask"):
+        envs.reset(options={"reset_mask": np.array([True, False])})
+    envs.reset(seed=0)
+    for wrong in (np.array([0, 2]), np.zeros(3, int), np.array([0.0, 1.0])):
+        with pytest.raises((ValueError, TypeError)):
+            envs.step(wrong)
+    same = gymnasium.make_vec("recsys/duel-v0", num_envs=2)
+    same.reset(seed=0)
+    np.testing.assert_array_equal(envs.step(np.zeros(2, int))[0], same.step(np.zeros(2, int))[0])
+    env = recsys_env.single_agent_env("duel-v0")
+    with pytest.raises(RuntimeError, match="reset"):
+        env.step(0)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="recommender_0"):
+        env.step(2)
