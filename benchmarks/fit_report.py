@@ -124,10 +124,7 @@ def quantiles(values: Any) -> dict[str, float]:
 
 
 def return_ratio(user: np.ndarray, label: np.ndarray, day: np.ndarray, lag: int) -> float:
-    """How much likelier than after shuffling a user's trips it is that what was bought is bought again `lag` trips later.
-
-    Below 1: a purchase fills a need for a while. Above 1: phases in which it is bought.
-    """
+    """How much likelier than after shuffling a user's trips it is that what was bought is bought again `lag` trips later."""
     trips = pd.DataFrame({"user": user, "day": np.floor(day)}).drop_duplicates().sort_values(["user", "day"])
     trips["shuffled"] = np.random.default_rng(SEED).random(len(trips))
     trips["observed"] = trips.groupby("user").cumcount()
@@ -165,8 +162,11 @@ def statistics(catalogue: Catalogue, user: np.ndarray, item: np.ndarray, day: np
         "days between purchase days": quantiles(gap),
         "share bought before in the period by the same user, second half": float(repeat.mean()),
         "share among the user's 64 habits at the end of training": float((habit[user, item] > 0).mean()),
-        **{f"same product {lag} trips later ÷ shuffled": return_ratio(user, item, day, lag) for lag in (1, 3)},
-        **{f"same topic {lag} trips later ÷ shuffled": return_ratio(user, topic, day, lag) for lag in (1, 3)},
+        # below 1: a purchase fills a need; the comparison with a later trip takes out phases in which something is bought
+        **{
+            f"same {name} at the next trip ÷ three trips later, both ÷ shuffled": return_ratio(user, label, day, 1) / return_ratio(user, label, day, 3)
+            for name, label in (("product", item), ("topic", topic))
+        },
     }
 
 

@@ -84,7 +84,7 @@ def fit(
     discount), `quantity` (> 0 units in the row; None = 1), `discount` (>= 0, taken off the row's list price; None = no
     promotions), `topic` (the item's category), `name` (the item's label; None = its id). Other columns are ignored.
 
-    `dims` is D, `habit_size` is H. The half-lives, in days, weight past purchases in the habits, in the popularity behind the
+    `dims` is D, `habit_size` is H. The defaults were chosen on the last four training weeks of Complete Journey. The half-lives, in days, weight past purchases in the habits, in the popularity behind the
     intercepts and in the factorisation; the weights of the utility are fitted to the last `weight_days` days of the log, with
     everything else taken from before them.
 
@@ -319,9 +319,7 @@ def _log_popularity(lines: pd.DataFrame, shape: tuple[int, int], now: float, hal
     return np.log1p(np.asarray(_counts(lines, shape, now, half_life).sum(axis=0)).ravel())
 
 
-def _vectors(
-    lines: pd.DataFrame, shape: tuple[int, int], dims: int, now: float, half_life: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _vectors(lines: pd.DataFrame, shape: tuple[int, int], dims: int, now: float, half_life: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tastes [U, D] and item vectors [M, D], directions of the ALS factors, and the log of each item's mean score [M].
 
     ALS ranks a user's items by <x_u, y_j>, of which a unit norm of x_u changes nothing. Around the mean user m this is
