@@ -84,9 +84,9 @@ def fit(
     discount), `quantity` (> 0 units in the row; None = 1), `discount` (>= 0, taken off the row's list price; None = no
     promotions), `topic` (the item's category), `name` (the item's label; None = its id). Other columns are ignored.
 
-    `dims` is D, `habit_size` is H. The defaults were chosen on the last four training weeks of Complete Journey. The half-lives, in days, weight past purchases in the habits, in the popularity behind the
-    intercepts and in the factorisation; the weights of the utility are fitted to the last `weight_days` days of the log, with
-    everything else taken from before them.
+    `dims` is D, `habit_size` is H. The half-lives, in days, weight past purchases in the habits, in the popularity behind the
+    intercepts and in the factorisation (defaults: chosen on the last training weeks of Complete Journey); the weights
+    of the utility are fitted to the last `weight_days` days of the log, with everything else taken from before them.
 
     Users and items come out in ascending order of their ids. Returned besides vectors, topics, list prices and habits:
 
