@@ -1,8 +1,10 @@
-"""How well does the shipped grocery catalogue predict the purchases it has not seen?
+"""How well does the shipped grocery catalogue predict the purchases it has not seen, and does its world look like them?
 
 `python -m benchmarks.fit_report` ranks the 2,000 products for each household by the utility of the shipped arrays and by simpler
-scores, and compares the top 20 with what the household bought in the four weeks after the training period. It also
-prints statistics of the purchases. Both go to `benchmarks/results/fit_report.json`.
+scores, and compares the top 20 with what the household bought in the four weeks after the training period. Then it lets the
+households of `grocery-v0` make as many purchases as in those weeks, and compares statistics of both. In a page of a few
+products that a policy has chosen, world and policy cannot be told apart: a run in which each page holds the whole catalogue
+shows the world alone. All goes to `benchmarks/results/fit_report.json`.
 """
 
 from __future__ import annotations
@@ -11,22 +13,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 import recsys_env
 from recsys_env.catalogue import Catalogue
-from recsys_env.fitting import complete_journey, habit_matrix
+from recsys_env.fitting import als_factors, complete_journey, habit_matrix
 from recsys_env.policies import make_policy
 
 from .record import store
 
 SEED = 0
-SIMULATED_TICKS = 300_000
+MOST_TICKS = 1_000_000
+POLICIES = ("random", "popularity", "content", "greedy")
+SHELF_AGENTS = 8  # each shows an eighth of the catalogue
 CUTOFF = 20
 RESAMPLES = 2000
-POPULARITY_HALF_LIFE, HABIT_HALF_LIFE = 7.0, 120.0  # days: the defaults of `fit`
+POPULARITY_HALF_LIFE, TASTE_HALF_LIFE, HABIT_HALF_LIFE = 7.0, 60.0, 120.0  # days: the defaults of `fit`
 
 
 def utility(catalogue: Catalogue) -> np.ndarray:
@@ -50,11 +53,10 @@ def counts(rows: pd.DataFrame, households: np.ndarray, products: np.ndarray, hal
     return csr_matrix((0.5 ** (age.to_numpy() / half_life), index), shape=(len(households), len(products)))
 
 
-def als(purchases: csr_matrix, dims: int) -> np.ndarray:
-    """Raw scores [U, M] of the factorisation that `fit` starts from."""
-    model = AlternatingLeastSquares(factors=dims, alpha=1.0, regularization=1.0, iterations=15, num_threads=1, random_state=SEED, use_gpu=False)
-    model.fit(purchases.log1p().astype(np.float32), show_progress=False)
-    return model.user_factors @ model.item_factors.T
+def als(purchases: csr_matrix, **options: Any) -> np.ndarray:
+    """Raw scores [U, M] of the factorisation that `fit` starts from, or of another one."""
+    users, items = als_factors(purchases, **options)
+    return users @ items.T
 
 
 def ranking_quality(score: np.ndarray, relevant: np.ndarray, allowed: np.ndarray) -> dict[str, np.ndarray]:
@@ -83,6 +85,7 @@ def prediction(catalogue: Catalogue, training: pd.DataFrame, held_out: pd.DataFr
     households, products = np.unique(training["household_id"]), np.unique(training["product_id"])
     purchases = counts(training, households, products)
     recent = counts(training, households, products, POPULARITY_HALF_LIFE)
+    habits = counts(training, households, products, HABIT_HALF_LIFE)
     popularity = np.asarray(purchases.sum(axis=0)).ravel()
     recent_popularity = np.asarray(recent.sum(axis=0)).ravel()
     everyone = np.ones((len(households), 1))
@@ -92,10 +95,11 @@ def prediction(catalogue: Catalogue, training: pd.DataFrame, held_out: pd.DataFr
         "fitted utility": utility(catalogue),
         "popularity": everyone * popularity,
         "popularity, half-life 7 days": everyone * recent_popularity,
-        "ALS": als(purchases, dims),
-        "ALS, half-life 120 days": als(counts(training, households, products, HABIT_HALF_LIFE), dims),
+        "ALS": als(purchases, dims=dims),
+        "ALS, half-life 60 days": als(counts(training, households, products, TASTE_HALF_LIFE), dims=dims),
+        "ALS, half-life 120 days, 16 factors, weakly regularised": als(habits, dims=16, alpha=1.0, regularization=1.0),
         "repeat count": purchases.toarray() + tie_break,
-        "repeat count, half-life 120 days": counts(training, households, products, HABIT_HALF_LIFE).toarray() + tie_break,
+        "repeat count, half-life 120 days": habits.toarray() + tie_break,
     }
     bought = counts(held_out[held_out["household_id"].isin(households)], households, products).toarray() > 0
     report: dict[str, Any] = {}
@@ -119,60 +123,105 @@ def quantiles(values: Any) -> dict[str, float]:
     return {str(q): float(np.quantile(values, q / 100)) for q in (10, 25, 50, 75, 90)}
 
 
-def statistics(user: np.ndarray, item: np.ndarray, day: np.ndarray, paid: np.ndarray, list_price: np.ndarray) -> dict[str, Any]:
-    """What a simulation should reproduce, from one entry per purchase: codes, day, price paid per unit; and `list_price` [M]."""
+def return_ratio(user: np.ndarray, label: np.ndarray, day: np.ndarray, lag: int) -> float:
+    """How much likelier than after shuffling a user's trips it is that what was bought is bought again `lag` trips later."""
+    trips = pd.DataFrame({"user": user, "day": np.floor(day)}).drop_duplicates().sort_values(["user", "day"])
+    trips["shuffled"] = np.random.default_rng(SEED).random(len(trips))
+    trips["observed"] = trips.groupby("user").cumcount()
+    trips["shuffled"] = trips.groupby("user")["shuffled"].rank().astype(int) - 1
+    trips["number"] = trips.groupby("user")["day"].transform("size")
+    bought = pd.DataFrame({"user": user, "day": np.floor(day), "label": label}).drop_duplicates().merge(trips, on=["user", "day"])
+    pair = (bought["user"] * (label.max() + 1) + bought["label"]).to_numpy() * (bought["number"].max() + lag)
+    rate = {}
+    for order in ("observed", "shuffled"):
+        key, possible = pair + bought[order].to_numpy(), (bought[order] + lag < bought["number"]).to_numpy()
+        rate[order] = np.isin(key[possible] + lag, key).mean()
+    return float(rate["observed"] / rate["shuffled"])
+
+
+def statistics(catalogue: Catalogue, user: np.ndarray, item: np.ndarray, day: np.ndarray, paid: np.ndarray) -> dict[str, Any]:
+    """What a simulation should reproduce, from one entry per purchase: user and item codes, day, price paid per unit."""
+    list_price, users = catalogue.item_price.astype(float), len(catalogue.user_taste)
     visits = pd.DataFrame({"user": user, "day": np.floor(day)}).drop_duplicates().sort_values(["user", "day"])
     gap = visits.groupby("user")["day"].diff().dropna()
     pairs = pd.DataFrame({"user": user, "item": item, "day": day}).sort_values("day", kind="stable")
     second_half = pairs["day"] >= (pairs["day"].min() + pairs["day"].max()) / 2
     repeat = pairs.duplicated(["user", "item"])[second_half]
+    count = np.bincount(item, minlength=len(list_price))
+    habit = habit_matrix(catalogue.habit_item, catalogue.habit_count, len(list_price))
+    topic = catalogue.item_topic[item].astype(np.int64)
     return {
+        "days": float(day.max() - day.min()),
         "purchases": len(item),
-        "item popularity Gini": gini(np.bincount(item, minlength=len(list_price))),
-        "user activity Gini": gini(np.bincount(visits["user"])),
+        "item popularity Gini": gini(count),
+        "share of the 20 most bought products": float(np.sort(count)[-20:].sum() / len(item)),
+        "user activity Gini": gini(np.bincount(visits["user"], minlength=users)),
         "list price": quantiles(list_price),
         "price paid / mean list price": quantiles(paid / list_price.mean()),
         "price paid / own list price": quantiles(paid / list_price[item]),
         "days between purchase days": quantiles(gap),
-        "share of purchases bought before by the same user, second half": float(repeat.mean()),
+        "share bought before in the period by the same user, second half": float(repeat.mean()),
+        "share among the user's 64 habits at the end of training": float((habit[user, item] > 0).mean()),
+        # below 1: a purchase fills a need; the comparison with a later trip takes out phases in which something is bought
+        **{
+            f"same {name} at the next trip ÷ three trips later, both ÷ shuffled": return_ratio(user, label, day, 1) / return_ratio(user, label, day, 3)
+            for name, label in (("product", item), ("topic", topic))
+        },
     }
 
 
-def data_statistics(catalogue: Catalogue, training: pd.DataFrame) -> dict[str, Any]:
-    """`statistics` of the purchases that the catalogue was fitted to."""
-    when = training["transaction_timestamp"]
-    days = float((when.max() - when.min()) / pd.Timedelta(days=1))
-    return {"days": days} | statistics(
-        user=np.unique(training["household_id"], return_inverse=True)[1],
-        item=np.unique(training["product_id"], return_inverse=True)[1],
+def data_statistics(catalogue: Catalogue, rows: pd.DataFrame, training: pd.DataFrame) -> dict[str, Any]:
+    """`statistics` of logged purchases of the catalogue's households and products."""
+    households, products = np.unique(training["household_id"]), np.unique(training["product_id"])
+    rows = rows[rows["household_id"].isin(households)]
+    when = rows["transaction_timestamp"]
+    return statistics(
+        catalogue,
+        user=np.searchsorted(households, rows["household_id"]),
+        item=np.searchsorted(products, rows["product_id"]),
         day=((when - when.min().normalize()) / pd.Timedelta(days=1)).to_numpy(),
-        paid=(training["sales_value"] / training["quantity"]).to_numpy(),
-        list_price=catalogue.item_price.astype(float),
+        paid=(rows["sales_value"] / rows["quantity"]).to_numpy(),
     )
 
 
-def simulated_statistics(catalogue: Catalogue, purchases_per_day: float) -> dict[str, Any]:
-    """`statistics` of purchases in one long episode of `grocery-v0` under the content policy.
+def simulated_statistics(catalogue: Catalogue, policy: str, purchases: int, days: float, **overrides: Any) -> dict[str, Any]:
+    """`statistics` of the first `purchases` in one long episode of `grocery-v0`; the policy "shelf" shows everything.
 
     A tick has no length of its own: it is given the one that makes purchases per household and day those of the data, so the
     means agree by construction and only the shapes are compared.
     """
-    envs = recsys_env.vector_env("grocery-v0", 1, horizon=SIMULATED_TICKS)
-    team = [make_policy("content") for _ in envs.possible_agents]
-    for agent, policy in zip(envs.possible_agents, team, strict=True):
-        policy.bind(envs, agent, SEED)
+    envs = recsys_env.vector_env("grocery-v0", 1, horizon=MOST_TICKS, **overrides)
+    whole = np.arange(len(catalogue.item_price)).reshape(1, envs.num_agents, -1) if policy == "shelf" else None
+    team = [] if policy == "shelf" else [make_policy(policy) for _ in envs.possible_agents]
+    for agent, member in zip(envs.possible_agents, team, strict=False):
+        member.bind(envs, agent, SEED)
     observations, _ = envs.reset(seed=SEED)
     log: list[tuple[int, int, int, float]] = []
-    for tick in range(SIMULATED_TICKS):
-        observations, _, _, _, infos = envs.step(np.stack([policy.act(observations[:, n]) for n, policy in enumerate(team)], axis=1))
-        if infos["bought"].any():
-            n, k = np.argwhere(infos["bought"][0])[0]
+    for tick in range(MOST_TICKS):
+        actions = whole if whole is not None else np.stack([member.act(observations[:, n]) for n, member in enumerate(team)], axis=1)
+        observations, _, _, _, infos = envs.step(actions)
+        bought = infos["bought"][0]
+        if bought.any():
+            n, k = divmod(int(bought.argmax()), bought.shape[1])
             log.append((int(infos["visitor"][0, n]) >> 20, int(infos["shown"][0, n, k]), tick, float(infos["own"][0, n])))
-    place, item, when, margin = (np.array(column) for column in zip(*log, strict=True))
-    days = len(log) / len(catalogue.user_taste) / purchases_per_day
-    user = np.unique(place, return_inverse=True)[1]
+        if len(log) == purchases:
+            break
+    user, item, when, margin = (np.array(column) for column in zip(*log, strict=True))
     paid = margin * float(catalogue.item_price.mean())  # the task pays exactly price / mean list price
-    return statistics(user, item, when / SIMULATED_TICKS * days, paid, catalogue.item_price.astype(float)) | {"days": days, "ticks": SIMULATED_TICKS}
+    return statistics(catalogue, user, item, when / when.max() * days * len(log) / purchases, paid)
+
+
+def shelf(catalogue: Catalogue, basket: float) -> dict[str, Any]:
+    """Overrides of `grocery-v0` for a shop without a recommender.
+
+    Every page is the whole catalogue without an order, something is bought from every page, and a session has as many pages as a
+    basket of the data has products.
+    """
+    return {
+        "num_agents": SHELF_AGENTS, "slots": len(catalogue.item_price) // SHELF_AGENTS, "page": "rows", "action": "items",
+        "choice": {"v_0": -50.0, "eta": 0.0, "kappa": 0.0}, "feedback": {"b_0": 50.0, "b_taste": 0.0},
+        "arrival": {"k_0": float(np.log(basket - 1)), "k_1": 0.0},
+    }  # fmt: skip
 
 
 def main() -> None:
@@ -180,13 +229,19 @@ def main() -> None:
     catalogue = Catalogue.load("grocery")
     with threadpool_limits(1, "blas"):
         quality = prediction(catalogue, training, held_out)
+    year, weeks = (data_statistics(catalogue, rows, training) for rows in (training, held_out))
+    trips = held_out.groupby(["household_id", held_out["transaction_timestamp"].dt.date])
+    basket = len(held_out) / trips.ngroups
+    overrides = {"shelf": shelf(catalogue, basket), **{policy: {} for policy in POLICIES}}
+    simulated = {}
+    for policy, changes in overrides.items():
+        simulated[policy] = simulated_statistics(catalogue, policy, weeks["purchases"], weeks["days"], **changes)
     report: dict[str, Any] = {
         "seed": SEED,
         "catalogue": {"source": catalogue.source, "settings": catalogue.settings, "bytes": complete_journey.PATH.stat().st_size},
         "cutoff": CUTOFF,
         "held-out purchases": quality,
-        "data": (data := data_statistics(catalogue, training)),
-        "simulated": simulated_statistics(catalogue, data["purchases"] / len(catalogue.user_taste) / data["days"]),
+        "purchases": {"data, training": year, "data, held out": weeks, **simulated},
     }
     path = store("fit_report", "benchmarks.fit_report", report)
     for subset, table in quality.items():
@@ -195,8 +250,8 @@ def main() -> None:
             numbers = (q["ndcg"], q["recall"], q["fitted minus this"]["ndcg"])
             cells = [f"{v['mean']:.4f} [{v['low']:.4f}, {v['high']:.4f}]" for v in numbers]
             print(f"  {name:36s} {cells[0]:>26s} {cells[1]:>26s}   {cells[2]}")
-    for name, value in report["data"].items():
-        print(f"{name}: data {value}, simulated {report['simulated'][name]}")
+    for column, values in report["purchases"].items():
+        print(column, values)
     print(path)
 
 

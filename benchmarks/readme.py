@@ -58,14 +58,19 @@ def fit(result: dict[str, Any]) -> str:
             for name, q in scores.items()
         ]
         parts.append(f"*{subset}*\n\n" + table(["score", "NDCG@20", "recall@20", "fitted − this (NDCG)"], rows))
+    columns = result["purchases"]
     rows = []
-    for name, value in result["data"].items():
-        other = result["simulated"][name]
+    for name, value in columns["data, held out"].items():
+        values = [column[name] for column in columns.values()]
         if isinstance(value, dict):
-            rows.append([f"{name}, 10/25/50/75/90 %", *(" / ".join(f"{x:.2f}" for x in v.values()) for v in (value, other))])
+            rows.append([f"{name}, 10/25/50/75/90 %", *(" / ".join(f"{x:.2f}" for x in v.values()) for v in values)])
         else:
-            rows.append([name, f"{value:,.2f}", f"{other:,.2f}"])
-    parts.append("The data and a long run of `grocery-v0` under the content policy\n\n" + table(["statistic", "data", "simulated"], rows))
+            rows.append([name, *(f"{v:,.0f}" if name == "purchases" else f"{v:.2f}" for v in values)])
+    parts.append(
+        "The data, and as many purchases in `grocery-v0` as in the held-out weeks, from the state at their beginning. *Shelf*: every page is the "
+        "whole catalogue, so that this is the world without a policy; the others: pages of twenty products that two agents with the same policy chose "
+        "from retrieved candidates.\n\n" + table(["statistic", *columns], rows)
+    )
     return "\n\n".join(parts)
 
 

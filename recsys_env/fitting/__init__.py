@@ -5,7 +5,10 @@
                             -> habits -> weights of the utility (multinomial logit) -> Catalogue
 
 The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + beta_repeat log(1 + n_uj), with
-x_j = log(list price / geometric mean list price of the topic). Everything is deterministic: fixed seed, one thread.
+x_j = log(list price / geometric mean list price of the topic). Its weights come in two steps: what a user has never bought tells
+how popularity, taste and price weigh against each other, all purchases how habit weighs against these. (In one step the popular
+products that a user has seen and left alone would teach that popularity repels.) Everything is deterministic: fixed seed, one
+thread.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 SEED = 0
 MAX_TOPICS = 1024  # ItemConfig.topics
 PROMOTED = 0.01  # a price cut below 1 % is rounding, not a promotion
+SMALLEST_SCORE = 1e-4  # mean ALS scores lie between 0 and 1; below this they are noise
+EXCLUDED = -50.0  # utility of what cannot be chosen
 LIKELIHOOD_CELLS = 8_000_000  # users x items in the likelihood of the weights; more users than that are sampled
 
 
@@ -69,6 +74,7 @@ def fit(
     habit_size: int = 64,
     habit_half_life: float = 120.0,
     popularity_half_life: float = 7.0,
+    taste_half_life: float = 60.0,
     weight_days: float = 28.0,
     source: str = "",
 ) -> Catalogue:
@@ -78,15 +84,17 @@ def fit(
     discount), `quantity` (> 0 units in the row; None = 1), `discount` (>= 0, taken off the row's list price; None = no
     promotions), `topic` (the item's category), `name` (the item's label; None = its id). Other columns are ignored.
 
-    `dims` is D, `habit_size` is H. The half-lives, in days, weight past purchases in the habits and in the popularity
-    behind the intercepts; the weights of the utility are fitted to the last `weight_days` days of the log, with everything
-    else taken from before them.
+    `dims` is D, `habit_size` is H. The half-lives, in days, weight past purchases in the habits, in the popularity behind the
+    intercepts and in the factorisation (defaults: chosen on the last training weeks of Complete Journey); the weights
+    of the utility are fitted to the last `weight_days` days of the log, with everything else taken from before them.
 
     Users and items come out in ascending order of their ids. Returned besides vectors, topics, list prices and habits:
 
-    - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + beta_price x_j, shifted to mean 0 over all purchases.
-      s is fitted. At its list price and for rho = 1 an item's appeal is thus its popularity, which already contains the
-      effect of its usual price; beta_price acts on deviations: promotions, and users who are not of average sensitivity.
+    - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + s' log(mean ALS score of j) + beta_price x_j, shifted to
+      mean 0 over all purchases. s and s' are fitted. At its list price and for rho = 1 an item's appeal is thus its popularity,
+      which already contains the effect of its usual price; beta_price acts on deviations: promotions, and users who are not of
+      average sensitivity. The mean score gives back what unit vectors take from the factorisation: the norms it ranks by.
+    - `user_price_sensitivity`: rho_u, its spread scaled down to what helps to predict purchases of new products.
     - `settings`: `choice` (beta_taste, beta_repeat, beta_price), `users` (habit_size, habit_decay, the half-life at one page
       per purchase) and, given `discount`, `items` (promotion_probability, promotion_depth).
 
@@ -96,7 +104,12 @@ def fit(
     for option, size in (("dims", dims), ("habit_size", habit_size)):
         if size < 1:
             raise ValueError(f"{option} = {size} must be at least 1")
-    days = {"habit_half_life": habit_half_life, "popularity_half_life": popularity_half_life, "weight_days": weight_days}
+    days = {
+        "habit_half_life": habit_half_life,
+        "popularity_half_life": popularity_half_life,
+        "taste_half_life": taste_half_life,
+        "weight_days": weight_days,
+    }
     for option, value in days.items():
         if not value > 0:
             raise ValueError(f"{option} = {value} must be a positive number of days")
@@ -118,19 +131,29 @@ def fit(
     now = float(lines["day"].max()) - weight_days
     before, after = lines[lines["day"] < now], lines[lines["day"] >= now]
     sample = _sample(before, after, shape, dims, weight_days)
-    taste, vectors = _vectors(before, shape, dims)
+    taste, vectors, appeal = _vectors(before, shape, dims, now, taste_half_life)
     habit = habit_matrix(*_habits(_counts(before, shape, now, habit_half_life)[sample], habit_size), shape[1])
-    popularity = np.broadcast_to(_log_popularity(before, shape, now, popularity_half_life), habit.shape)
-    scale, beta_taste, beta_repeat = _logit(
-        features=np.stack([popularity, taste[sample] @ vectors.T, np.log1p(habit)]),
-        offset=-beta_price * (rho[sample, None] - 1.0) * x,
+    everyone = np.ones((len(sample), 1))
+    weights = _weights(
+        features=np.stack(
+            [
+                everyone * _log_popularity(before, shape, now, popularity_half_life),
+                everyone * appeal,
+                taste[sample] @ vectors.T,
+                -beta_price * (rho[sample, None] - 1.0) * x,
+            ]
+        ),
+        habit=np.log1p(habit),
+        new=_counts(before, shape, now, np.inf)[sample].toarray() == 0,
         bought=_counts(after, shape, 0.0, np.inf)[sample].toarray(),
     )
+    beta_popularity, beta_appeal, beta_taste, spread, beta_repeat = weights
+    rho = 1.0 + min(max(spread, 0.0), 1.0) * (rho - 1.0)
 
     end = float(lines["day"].max())
     purchased = np.bincount(lines["item"])
-    alpha = scale * _log_popularity(lines, shape, end, popularity_half_life) + beta_price * x
-    taste, vectors = _vectors(lines, shape, dims)
+    taste, vectors, appeal = _vectors(lines, shape, dims, end, taste_half_life)
+    alpha = beta_popularity * _log_popularity(lines, shape, end, popularity_half_life) + beta_appeal * appeal + beta_price * x
     habit_item, habit_count = _habits(_counts(lines, shape, end, habit_half_life), habit_size)
     span = max(end - float(lines["day"].min()), 1.0)
     settings: dict[str, dict[str, Any]] = {
@@ -296,21 +319,35 @@ def _log_popularity(lines: pd.DataFrame, shape: tuple[int, int], now: float, hal
     return np.log1p(np.asarray(_counts(lines, shape, now, half_life).sum(axis=0)).ravel())
 
 
-def _vectors(lines: pd.DataFrame, shape: tuple[int, int], dims: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tastes [U, D] and item vectors [M, D]: directions of the ALS factors of log(1 + purchases)."""
-    counts = _counts(lines, shape, 0.0, np.inf)
-    confidence = counts.log1p().astype(np.float32)
+def _vectors(lines: pd.DataFrame, shape: tuple[int, int], dims: int, now: float, half_life: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tastes [U, D] and item vectors [M, D], directions of the ALS factors, and the log of each item's mean score [M].
+
+    ALS ranks a user's items by <x_u, y_j>, of which a unit norm of x_u changes nothing. Around the mean user m this is
+    <m, y_j> + <x_u - m, y_j>: the first part is the same for all users and goes to the intercept, norms included, and only in
+    the second part are the norms of the items given up.
+    """
+    user, item = als_factors(_counts(lines, shape, now, half_life), dims)
+    by_user, by_item = np.bincount(lines["user"], minlength=shape[0]), np.bincount(lines["item"], minlength=shape[1])
+    mean = np.average(_unit(user), axis=0, weights=by_user)
+    return _directions(user, by_user), _directions(item, by_item), np.log(np.maximum(item @ mean, SMALLEST_SCORE))
+
+
+def als_factors(counts: csr_matrix, dims: int, alpha: float = 5.0, regularization: float = 20.0) -> tuple[np.ndarray, np.ndarray]:
+    """Factors of users [U, D] and items [M, D]: ALS with confidence 1 + alpha log(1 + count) (Hu, Koren & Volinsky 2008)."""
     model = _library("implicit.als").AlternatingLeastSquares(
-        factors=dims, alpha=1.0, regularization=1.0, iterations=15, num_threads=1, random_state=SEED, use_gpu=False
+        factors=dims, alpha=alpha, regularization=regularization, iterations=15, num_threads=1, random_state=SEED, use_gpu=False
     )
-    model.fit(confidence, show_progress=False)
-    by_user, by_item = (np.asarray(counts.sum(axis=axis)).ravel() for axis in (1, 0))
-    return _directions(model.user_factors, by_user), _directions(model.item_factors, by_item)
+    model.fit(counts.log1p().astype(np.float32), show_progress=False)
+    return model.user_factors, model.item_factors
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def _directions(factors: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Unit vectors around their weighted mean: raw factors all point the same way (popularity), their cosines hardly differ."""
-    factors = factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-12)
+    factors = _unit(factors)
     factors = factors - np.average(factors, axis=0, weights=weight)
     norm = np.linalg.norm(factors, axis=1, keepdims=True)
     return np.where(norm > 1e-9, factors / np.maximum(norm, 1e-9), np.eye(1, factors.shape[1])).astype(np.float32)
@@ -347,6 +384,20 @@ def _sample(before: pd.DataFrame, after: pd.DataFrame, shape: tuple[int, int], d
             "use a longer log or fewer weight_days"
         )
     return np.random.default_rng(SEED).permutation(known)[: max(1, LIKELIHOOD_CELLS // shape[1])]
+
+
+def _weights(features: np.ndarray, habit: np.ndarray, new: np.ndarray, bought: np.ndarray) -> tuple[float, ...]:
+    """Weights of the features [F, S, M] and of `habit` [S, M] in the purchases `bought` [S, M].
+
+    First the features among the products that are `new` to a user, then one factor on all of them, and the weight of habit, among
+    all products. A log in which nobody buys anything new teaches both from all products.
+    """
+    if not (bought * new).any():
+        new = np.ones_like(new)
+    first = _logit(features, np.where(new, 0.0, EXCLUDED), bought * new)
+    base = np.tensordot(first, features, 1)
+    factor, beta_repeat = _logit(np.stack([base, habit]), np.zeros_like(habit), bought)
+    return (*(factor * w for w in first), beta_repeat)
 
 
 def _logit(features: np.ndarray, offset: np.ndarray, bought: np.ndarray) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PATH = Path(__file__).parents[1] / "catalogues" / "grocery.npz"
 PRODUCTS = 2000
+DIMS = 32  # against 16: NDCG@20 of products new to the household .073 instead of .070 in the last four training weeks
 HELD_OUT_DAYS = 28
 TOPIC_SIZE = 20  # products a category, or what is left of a department, needs to be a topic of its own
 NOT_GROCERIES = ["FUEL", "COUPON", "MISCELLANEOUS", "CNTRL/STORE SUP", "POSTAL CENTER"]
@@ -59,7 +60,7 @@ def _names(products: pd.DataFrame) -> pd.Series:
 
 def main() -> None:
     training, _ = load()
-    fit(training, topic="topic", name="name", source=SOURCE).save(PATH)
+    fit(training, topic="topic", name="name", dims=DIMS, source=SOURCE).save(PATH)
     print(f"wrote {PATH}, {PATH.stat().st_size / 1000:.0f} kB")
 
 
