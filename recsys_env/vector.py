@@ -264,6 +264,10 @@ class VectorEnv:
 
     # -------------------------------------------------------------------------------------------- views
 
+    def output_arrays(self) -> list[np.ndarray]:
+        """The arrays behind everything that `reset` and `step` return, of both alternating sets."""
+        return [array for out in self._buffers for array in out]
+
     def empty_actions(self) -> np.ndarray:
         """A joint action [B, N, ...] to be filled in: the first of everything, or queries of zero."""
         return np.zeros((self.num_envs, self.num_agents, *(self.action_space.shape or ())), self.action_space.dtype)

@@ -1,0 +1,54 @@
+"""The batch's buffers as tensors on the trainer's device, without a Python loop and without a second copy."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from ..vector import VectorEnv
+
+try:
+    import torch
+except ImportError as error:
+    raise ImportError('tensors of a batch need torch: pip install "recsys_env[train]"') from error
+
+_WORTH_PINNING = 1 << 16  # bytes; smaller arrays may share memory pages, which can be pinned only once
+
+
+def choose_device(device: str | torch.device = "auto") -> torch.device:
+    """The device of this name; "auto" is a GPU where there is one."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+
+
+class Tensors:
+    """Turns arrays that a batch returns into tensors on a device.
+
+    On the CPU a tensor shares the array's memory: it is valid for as long as the array, until the step after the next. For a GPU the
+    batch's own buffers are pinned once, so that each array crosses in one asynchronous transfer; what is computed from it on the
+    same stream waits for it, and reading an action back ends every transfer before the buffers are written again.
+
+    Args:
+        envs: the batch.
+        device: as in `choose_device`.
+    """
+
+    def __init__(self, envs: VectorEnv, device: str | torch.device = "auto") -> None:
+        self.device = choose_device(device)
+        if self.device.type == "cuda":
+            for array in envs.output_arrays():
+                if array.nbytes >= _WORTH_PINNING:
+                    _pin(array)
+
+    def __call__(self, array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(array)
+        return tensor if self.device.type == "cpu" else tensor.to(self.device, non_blocking=True)
+
+
+def _pin(array: np.ndarray) -> None:
+    """Lock an array's memory for transfers, until the array is freed."""
+    runtime: Any = torch.cuda.cudart()
+    address = array.ctypes.data
+    if int(runtime.cudaHostRegister(address, array.nbytes, 0)) == 0:
+        weakref.finalize(array, runtime.cudaHostUnregister, address)
