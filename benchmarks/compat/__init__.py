@@ -1,0 +1,26 @@
+"""Each trainer library's algorithms on one small task, for the compatibility table.
+
+A module per library holds `ALGORITHMS` and `train(algorithm, device, seed) -> {"agent_steps", "seconds", "before", "after"}`: rewards per
+agent and tick of `duel-v0` with `sharing=1`, untrained and trained. `python -m benchmarks.compat.<library> [algorithm ...]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+TASK = "duel-v0"
+TEAM: dict[str, Any] = {"reward": {"sharing": 1.0}}
+
+
+def main(train: Callable[[str, str, int], dict[str, Any]], algorithms: Sequence[str]) -> None:
+    """Train each algorithm and print one JSON line of it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("algorithm", nargs="*", default=list(algorithms))
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    for algorithm in args.algorithm:
+        print(json.dumps({"algorithm": algorithm, **train(algorithm, args.device, args.seed)}), flush=True)
