@@ -11,8 +11,16 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from recsys_env import task_config
+from recsys_env.metrics import episode_returns
+
 TASK = "duel-v0"
 TEAM: dict[str, Any] = {"reward": {"sharing": 1.0}}
+
+
+def untrained(ticks: int = 300) -> float:
+    """Mean reward per agent and tick of random play."""
+    return float(episode_returns(task_config(TASK, {**TEAM, "horizon": ticks}), "random", episodes=64, seed=1_000_003).mean() / ticks)
 
 
 def main(train: Callable[[str, str, int], dict[str, Any]], algorithms: Sequence[str]) -> None:

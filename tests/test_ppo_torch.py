@@ -1,0 +1,66 @@
+"""The one-file PPO: its advantages, its masks, and that it learns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import recsys_env
+from baselines.ppo_torch import Agent, Rollout, heads_of, main
+from recsys_env.adapters.tensors import Tensors, choose_device
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():  # type: ignore[no-untyped-def]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_it_learns_to_cooperate_in_the_duel(tmp_path: Path) -> None:
+    """Always X pays both .384 per tick, random play .286, and Y, which is what a myopic agent learns, .289."""
+    out = tmp_path / "result.json"
+    arguments = f"--task duel-v0 --sharing 1 --total-steps 250000 --num-envs 64 --eval-episodes 8 --seed 3 --device cpu --out {out}"
+    result = main(arguments.split())
+    assert result["table"]["trained"]["mean"] > 365
+    assert result["training"]["curve"][0][1] < 0.33
+    assert json.loads(out.read_text())["table"] == result["table"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"messages": 3}, {"slots": 1}, {"num_agents": 3}])
+def test_rollouts_never_pick_what_the_mask_forbids_and_bootstrap_at_the_horizon(changes: dict) -> None:
+    torch.manual_seed(0)
+    envs = recsys_env.vector_env("journey-v0" if changes == {"num_agents": 3} else "ecommerce-v0", 4, mask_actions=True, horizon=6, **changes)
+    rollout = Rollout(envs, 10, Tensors(envs, "cpu"), seed=1)
+    agent = Agent(rollout.observations.shape[-1], heads_of(envs.action_space))
+    after = rollout.collect(agent)
+    for k, part in enumerate(rollout.masks.split(agent.heads, dim=2)):
+        assert part.gather(2, rollout.actions[:, :, k : k + 1]).all()
+    assert rollout.ended.tolist() == [t % 6 == 5 for t in range(10)]
+    rollout.estimate_advantages(after, gamma=0.9, gae_lambda=1.0)
+    returns = rollout.advantages + rollout.values
+    expected = rollout.rewards[5] + 0.9 * rollout.final_values[5]  # lambda = 1: discounted rewards, and the critic's word at the end
+    for t in range(4, -1, -1):
+        expected = rollout.rewards[t] + 0.9 * expected
+    torch.testing.assert_close(returns[0], expected)
+    torch.testing.assert_close(returns[9], rollout.rewards[9] + 0.9 * after)
+
+
+def test_queries_are_refused() -> None:
+    envs = recsys_env.vector_env("ecommerce-v0", 1, action="query")
+    with pytest.raises(ValueError, match="candidates"):
+        heads_of(envs.action_space)
+
+
+def test_tensors_share_the_memory_of_the_batch_on_the_cpu() -> None:
+    envs = recsys_env.vector_env("ecommerce-v0", 2)
+    observations, _ = envs.reset(seed=0)
+    tensor = Tensors(envs, "cpu")(observations)
+    assert tensor.data_ptr() == observations.ctypes.data
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    np.testing.assert_array_equal(tensor.numpy(), observations)
