@@ -20,7 +20,7 @@ import numpy as np
 
 from recsys_env import TASKS, VectorEnv, WorldConfig
 from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlatePolicy, slate_kwargs
-from recsys_env.metrics import episode_returns, mean_interval, normalised_score
+from recsys_env.metrics import REFERENCES, scale_ends, score_table
 from recsys_env.policies import Policy
 from recsys_env.provenance import provenance
 
@@ -31,7 +31,6 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 
-REFERENCES = ("random", "popularity", "content", "greedy")
 UNSEEN = 1_000_003  # evaluation seed = training seed + this
 CHECKPOINT_SECONDS = 60.0
 
@@ -171,27 +170,17 @@ def train(args: argparse.Namespace, config: WorldConfig) -> tuple[PPO, Monitor, 
 
 
 def evaluate(model: PPO, config: WorldConfig, episodes: int, seed: int) -> dict[str, Any]:
-    """Mean own reward per agent and episode of the references and the trained policy, each playing against itself.
-
-    The trained policy plays its most probable slate: a sampled one explores on purpose and earns less.
-    """
+    """The references and the trained policy, which plays its most probable slate: a sampled one explores on purpose and earns less."""
     trained: dict[str, Policy] = {agent: SB3Policy(model, deterministic=True) for agent in config.agents}
-    contestants: dict[str, Any] = {name: name for name in REFERENCES[:-1]} | {"trained": trained, "greedy": "greedy"}
-    samples = {name: episode_returns(config, players, episodes, seed).mean(axis=1) for name, players in contestants.items()}
-    table: dict[str, Any] = {}
-    for name, sample in samples.items():
-        mean, width = mean_interval(sample)
-        score, score_width = normalised_score(sample, samples["random"], samples["greedy"])
-        table[name] = {"mean": mean, "half_width_95": width, "score": score, "score_half_width_95": score_width}
-    return table
+    return score_table(config, trained, episodes, seed)
 
 
-def show(table: dict[str, Any], title: str) -> None:
+def show(table: dict[str, Any], title: str, ends: tuple[str, str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     grid = Table(title=title)
-    for heading in ("policy", "episode reward per agent", "95 %", "0 = random, 100 = greedy", "95 %"):
+    for heading in ("policy", "episode reward per agent", "95 %", f"0 = {ends[0]}, 100 = {ends[1]}", "95 %"):
         grid.add_column(heading, justify="left" if heading == "policy" else "right")
     for name, row in table.items():
         grid.add_row(
@@ -235,7 +224,7 @@ def run(args: argparse.Namespace, config: WorldConfig) -> dict[str, Any]:
     result = {"task": args.task, "table": table, "training": speed, "evaluation_seconds": time.perf_counter() - began, **origin(args, model)}
     (args.out / "result.json").write_text(json.dumps(result, indent=1))
     plot(monitor.curve, table, f"{args.task}: shared PPO", args.out / "learning_curve.png")
-    show(table, f"{args.task}, {args.eval_episodes} unseen episodes")
+    show(table, f"{args.task}, {args.eval_episodes} unseen episodes", scale_ends(config))
     print(f"{speed['agent_steps']:,} agent-steps in {speed['seconds']:.0f} s ({speed['agent_steps_per_second']:,.0f}/s); report in {args.out}")
     return result
 

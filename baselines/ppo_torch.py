@@ -27,7 +27,7 @@ from tqdm import tqdm
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.adapters.tensors import Tensors
-from recsys_env.metrics import episode_returns, mean_interval, normalised_score
+from recsys_env.metrics import score_table
 from recsys_env.policies import Policy
 from recsys_env.provenance import provenance
 
@@ -181,18 +181,6 @@ def train(args: argparse.Namespace, config: WorldConfig) -> tuple[Agent, dict[st
     return agent, {"agent_steps": rounds * steps_each, "seconds": time.perf_counter() - began, "curve": curve}
 
 
-def evaluate(agent: Agent, config: WorldConfig, episodes: int, seed: int) -> dict[str, dict[str, float]]:
-    """Mean own reward per agent and episode on unseen seeds, beside the references."""
-    team = {name: TorchPolicy(agent) for name in config.agents}
-    returns = {name: episode_returns(config, name, episodes, seed).mean(1) for name in ("random", "popularity", "content", "greedy")}
-    returns["trained"] = episode_returns(config, team, episodes, seed).mean(1)
-    table = {}
-    for name, values in returns.items():
-        (mean, width), score = mean_interval(values), normalised_score(values, returns["random"], returns["greedy"])
-        table[name] = {"mean": mean, "half_width_95": width, "score": score[0], "score_half_width_95": score[1]}
-    return table
-
-
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="PPO in one file of plain PyTorch", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--task", default="ecommerce-v0", choices=list(recsys_env.TASKS))
@@ -220,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     changes: dict[str, Any] = {} if args.sharing is None else {"reward": {"sharing": args.sharing}}
     config = recsys_env.task_config(args.task, {"mask_actions": True, **changes})
     agent, training = train(args, config)
-    table = evaluate(agent, config, args.eval_episodes, args.seed + UNSEEN)
+    table = score_table(config, {name: TorchPolicy(agent) for name in config.agents}, args.eval_episodes, args.seed + UNSEEN)
     for name, row in table.items():
         print(f"{name:10} {row['mean']:9.3f} ±{row['half_width_95']:.3f}   score {row['score']:6.1f} ±{row['score_half_width_95']:.1f}")
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}

@@ -46,6 +46,36 @@ def episode_returns(
     return returns
 
 
+REFERENCES = ("random", "popularity", "content", "greedy", "planner")
+
+
+def scale_ends(config: WorldConfig) -> tuple[str, str]:
+    """The policies that stand at 0 and 100 of the normalised score: random and the myopic oracle; in a finite game, where the
+    myopic oracle defects, that oracle and the planner."""
+    return ("greedy", "planner") if config.choice.v_0_by_mood else ("random", "greedy")
+
+
+def score_table(config: WorldConfig, trained: Mapping[str, str | Policy], episodes: int, seed: int) -> dict[str, dict[str, float]]:
+    """Mean own reward per agent and episode of the trained policies beside the references, each team playing by itself.
+
+    Args:
+        config: the task.
+        trained: a policy for each agent.
+        episodes, seed: as in `episode_returns`; the same for all.
+
+    Returns:
+        name -> mean, half_width_95, score (normalised, see `scale_ends`), score_half_width_95.
+    """
+    teams: dict[str, str | Mapping[str, str | Policy]] = {**{name: name for name in REFERENCES}, "trained": trained}
+    samples = {name: episode_returns(config, team, episodes, seed).mean(axis=1) for name, team in teams.items()}
+    low, high = scale_ends(config)
+    table = {}
+    for name, sample in samples.items():
+        (mean, width), (score, score_width) = mean_interval(sample), normalised_score(sample, samples[low], samples[high])
+        table[name] = {"mean": mean, "half_width_95": width, "score": score, "score_half_width_95": score_width}
+    return table
+
+
 def mean_interval(samples: np.ndarray) -> tuple[float, float]:
     """Mean of independent samples [E] and the half-width of its 95 % interval (Student's t)."""
     samples = np.asarray(samples, float)

@@ -29,7 +29,7 @@ def test_command_writes_its_report_and_resumes(task: str, tmp_path: Path, capsys
     command = ["--task", task, "--out", str(out), *SMALL]
     first = ippo.main([*command, "--timesteps", "256"])
     assert first["training"]["agent_steps"] == 256
-    assert list(first["table"]) == ["random", "popularity", "content", "trained", "greedy"]
+    assert list(first["table"]) == ["random", "popularity", "content", "greedy", "planner", "trained"]
     assert first["table"]["random"]["score"] == 0
     assert first["table"]["greedy"]["score"] == pytest.approx(100)
     assert first["seeds"]["evaluation"] != first["seeds"]["training"]

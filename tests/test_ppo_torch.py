@@ -30,6 +30,7 @@ def test_it_learns_to_cooperate_in_the_duel(tmp_path: Path) -> None:
     assert result["table"]["trained"]["mean"] > 365
     assert result["training"]["curve"][0][1] < 0.33
     assert json.loads(out.read_text())["table"] == result["table"]
+    assert result["table"]["trained"]["score"] > 80  # 0 = all myopic, 100 = all planners
 
 
 @pytest.mark.parametrize("changes", [{}, {"messages": 3}, {"slots": 1}, {"num_agents": 3}])
