@@ -23,6 +23,7 @@ from ..vector import VectorEnv
 from .base import Policy
 
 POPULARITY, CONTENT, ORACLE = 0, 1, 2
+_CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show under this policy
 _ROUNDS = 8  # the iteration for x converges in three or four
 
 
@@ -79,8 +80,8 @@ def _satisfaction_gain(world, state, p, b, j):
 
 
 @kernel
-def _match(world, state, p, b, n, j, taste):
-    """<p-hat, q_j>: `taste` is the unit-norm estimate of the visitor's taste."""
+def _match(world, p, j, taste):
+    """<p-hat, q_j>: `taste` is the estimate of the visitor's taste."""
     total = 0.0
     for d in range(p.shape.dims):
         total += taste[d] * world.q[j, d]
@@ -89,14 +90,21 @@ def _match(world, state, p, b, n, j, taste):
 
 @kernel
 def _estimate_taste(state, p, b, n, taste):
-    """Unit norm of noisy profile plus the mean clicked vector that agent n has seen."""
+    """Posterior mean of the visitor's taste, given its noisy profile and the clicks that agent n has seen.
+
+    The conjugate normal model (Gelman et al. 2013, section 2.5), per dimension in units of 1 / D: taste ~ N(0, 1), profile ~ N(taste,
+    noise^2), clicked vector ~ N(c taste, 1 - c^2). An old click counts as much less as it has faded from the history. So a new visitor's
+    profile is believed by its precision, and clicks soon outweigh a profile that privacy has blurred.
+    """
     u, view = state.copies[b].visitor, 0 if p.shape.views == 1 else n
-    history, total = p.shape.history + view * (p.shape.dims + p.shape.topics), 0.0
-    for d in range(p.shape.dims):
-        taste[d] = state.vectors[b, u, p.shape.profile + d] + state.vectors[b, u, history + d]
-        total += taste[d] * taste[d]
-    for d in range(p.shape.dims):
-        taste[d] /= math.sqrt(max(total, 1e-12))
+    history, dims, clicks = p.shape.history + view * (p.shape.dims + p.shape.topics), p.shape.dims, 0.0
+    for t in range(p.shape.topics):
+        clicks += state.vectors[b, u, history + dims + t]
+    variance, fade = p.observation.profile_noise**2, max(1.0 - p.observation.history_decay, 1e-6)
+    weight = variance * _CLICK_MATCH / (1.0 - _CLICK_MATCH**2)
+    total = 1.0 + variance + weight * _CLICK_MATCH * clicks
+    for d in range(dims):  # the history is the sum of clicked vectors times `fade`
+        taste[d] = (state.vectors[b, u, p.shape.profile + d] + weight * state.vectors[b, u, history + d] / fade) / total
 
 
 @kernel
@@ -108,7 +116,7 @@ def _content_belief(world, state, p, b, n, j, taste, slope):
     """
     copy, c, f, agent, item = state.copies[b], p.choice, p.feedback, world.agents[n], world.items[j]
     u, view, tick = copy.visitor, 0 if p.shape.views == 1 else n, copy.tick
-    match, x = _match(world, state, p, b, n, j, taste), log_price_now(world, p, j, tick)
+    match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick)
     known = math.log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
     clicks = state.vectors[b, u, p.shape.history + view * (p.shape.dims + p.shape.topics) + p.shape.dims + item.topic]
     satiation = min(np.float64(clicks), 1.0)
@@ -329,7 +337,7 @@ class Popularity(_Assortment):
 
 
 class Content(_Assortment):
-    """Myopic content-based recommender: the best slate for the visitor it believes in, from noisy profile and own history."""
+    """Myopic content-based recommender: the best slate for the visitor it believes in, from noisy profile and the history it sees, by their precision."""
 
     belief = CONTENT
 
@@ -342,6 +350,8 @@ class Greedy(_Assortment):
 
 class Planner(_Assortment):
     """Planning oracle: greedy with a price on the satisfaction that its page is expected to add (`WorldConfig.planner_price`).
+
+    At an entrance a click is also worth what the same item would sell on the next page: there it is the team's oracle, greedy the selfish one.
 
     Args:
         price: reward per unit of satisfaction; None = the task's.
