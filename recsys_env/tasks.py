@@ -131,7 +131,7 @@ TASKS: dict[str, WorldConfig] = {
 
         Pays clicks. Bait raises clicks now and lowers the satisfaction that brings everybody's users back: at beta_trust .5 mostly a
         commons, at high beta_trust a reputation game (`benchmarks/tension.py` sweeps it). Stresses: social dilemmas, retention. Set to:
-        clicks per page .20 under random and .41 under content (KuaiRand .176 and .379 to .451). Discount .997.
+        clicks per page .20 under random and .40 under content (KuaiRand .176 and .379 to .451). Discount .997.
         """,
         num_agents=4,
         slots=2,
@@ -180,7 +180,7 @@ TASKS: dict[str, WorldConfig] = {
     "streaming-v0": WorldConfig(
         description="""Three rows on a streaming home screen, paid by watch time: repetition, satiation, return.
 
-        Stresses: diversity over time, retention; planning pays most here. Set to: clicks per page .25 under random and .45 under
+        Stresses: diversity over time, retention; planning pays most here. Set to: clicks per page .24 under random and .44 under
         content (KuaiRand .176 and .451); the watched share of a length under content lies below KuaiRec's quartiles of
         .31/.72/1.16, because bait has to disappoint for planning to matter. Discount .997.
         """,
