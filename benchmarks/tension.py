@@ -2,7 +2,8 @@
 
     python -m benchmarks.tension [--task TASK ...] [--episodes 200]
 
-In the cooperative task the returns are the team's, so that R - P is the gap between the team and the selfish objective.
+In the cooperative task the returns are the team's, so that R - P is the gap between the team and the selfish objective: the
+planner's entrance also values what its items sell on the next page.
 
 T, R, P, S: own reward per episode of a lone myopic agent among planners, of all planners, of all myopic agents, and of a lone
 planner among myopic agents. Team loss 1 - P/R. Coupling: own return lost when the rivals go from random to greedy, divided by
@@ -63,7 +64,7 @@ def coupling(config: WorldConfig, episodes: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", nargs="*", default=list(TASKS))
-    parser.add_argument("--episodes", type=int, default=400)
+    parser.add_argument("--episodes", type=int, default=200)
     args = parser.parse_args()
     result: dict[str, Any] = earlier("tension", "tasks", episodes=args.episodes, seed=SEED)
     for task in args.task:

@@ -90,13 +90,14 @@ TASKS: dict[str, WorldConfig] = {
         description="""Entrance, item and cart page, one agent each, one shared reward: cooperation across scenarios.
 
         Only purchases count (the entrance's click weight of .02 gives its myopic oracle something to aim at). The entrance can send visitors
-        to topics that attract clicks or to topics that are put in carts; the two are opposed. Stresses: credit across agents and pages.
+        to topics that attract clicks or to topics that are put in carts; the two are opposed, and the team's entrance (`planner`, which adds
+        the item page's purchase to a click) sells more than the selfish one (`greedy`). Stresses: credit across agents and pages.
         Set to: a third of carts bought (RetailRocket); cart and click rates are raised several times to keep learning practical. Discount .997.
         """,
         num_agents=3,
         slots=4,
         page="rows",
-        planner_price=1.0,
+        planner_price=0.1,
         scenes=(SceneConfig("entrance"), SceneConfig("item", beta_context=1.5, cart=True), SceneConfig("cart", cart=True)),
         roles=(
             RoleConfig("entrance", scene="entrance", rewards=(0.02, 0.0, 0.0, 0.0, 0.0, 0.0)),
@@ -116,7 +117,7 @@ TASKS: dict[str, WorldConfig] = {
             a_price=0.4,
             noise_scale=0.9,
             b_0=-4.0,
-            b_topic=1.5,
+            b_topic=2.0,
             b_taste=2.0,
             b_quality=0.3,
             b_price=1.0,
@@ -130,7 +131,7 @@ TASKS: dict[str, WorldConfig] = {
 
         Pays clicks. Bait raises clicks now and lowers the satisfaction that brings everybody's users back: at beta_trust .5 mostly a
         commons, at high beta_trust a reputation game (`benchmarks/tension.py` sweeps it). Stresses: social dilemmas, retention. Set to:
-        clicks per page .20 under random and .41 under content (KuaiRand .176 and .379 to .451). Discount .997.
+        clicks per page .20 under random and .40 under content (KuaiRand .176 and .379 to .451). Discount .997.
         """,
         num_agents=4,
         slots=2,
@@ -179,7 +180,7 @@ TASKS: dict[str, WorldConfig] = {
     "streaming-v0": WorldConfig(
         description="""Three rows on a streaming home screen, paid by watch time: repetition, satiation, return.
 
-        Stresses: diversity over time, retention; planning pays most here. Set to: clicks per page .25 under random and .45 under
+        Stresses: diversity over time, retention; planning pays most here. Set to: clicks per page .24 under random and .44 under
         content (KuaiRand .176 and .451); the watched share of a length under content lies below KuaiRec's quartiles of
         .31/.72/1.16, because bait has to disappoint for planning to matter. Discount .997.
         """,
@@ -201,7 +202,8 @@ TASKS: dict[str, WorldConfig] = {
     "coldstart-v0": WorldConfig(
         description="""New users and items all the time: three in ten sessions end in a new person, items live 600 ticks.
 
-        Pays clicks. Profiles are noisy and an agent's history of a visitor is its own, so that what it lacks its rivals may know.
+        Pays clicks. Privacy blurs the profiles (their noise has twice the norm of a taste) and an agent's history of a visitor is its own,
+        so that what it lacks its rivals may know: pooled histories (`observation.share`) earn more.
         Stresses: exploration, private information, fast adaptation. Clicks per page are unsaturated (.21 under random). Discount .997.
         """,
         num_agents=4,
@@ -211,9 +213,9 @@ TASKS: dict[str, WorldConfig] = {
         users=UserConfig(number=8, habit_size=8),
         items=ItemConfig(number=200, topics=10, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0, life=600),
         choice=ChoiceConfig(
-            v_0=5.8,
-            beta_taste=5.0,
-            beta_quality=1.0,
+            v_0=6.8,
+            beta_taste=7.0,
+            beta_quality=0.7,
             beta_bait=0.8,
             beta_satiation=0.3,
             beta_repeat=-1.0,
@@ -225,7 +227,7 @@ TASKS: dict[str, WorldConfig] = {
         arrival=ArrivalConfig(k_0=1.9, k_1=0.8, d_0=0.3),
         candidates=CandidateConfig(topic_scale=1.0),
         reward=RewardConfig(click=1.0),
-        observation=ObservationConfig(profile_noise=1.0),
+        observation=ObservationConfig(profile_noise=2.0),
     ),
     "grocery-v0": WorldConfig(
         description="""The same 2,434 households every episode, fitted to 84.51 Complete Journey: habits, prices, promotions; slates of ten.
@@ -253,18 +255,19 @@ TASKS: dict[str, WorldConfig] = {
     "rivals-v0": WorldConfig(
         description="""Three rival platforms that users leave and come back to: one opens per session, by trust.
 
-        The contents of `social-v0`, but who disappoints loses visitors to the others (beta_trust 3). Pays clicks. Stresses: competition for
+        The contents of `social-v0`, but who disappoints loses visitors to the others (beta_trust 10). A good match makes up for more bait
+        than there (a_taste 4), so that even a myopic rival draws visitors away from a poor one. Pays clicks. Stresses: competition for
         retention. Set to: clicks per page .15 under random and .34 under content (KuaiRand .176 and .379 to .451). Discount .997.
         """,
         num_agents=3,
         slots=4,
         page="rival",
-        planner_price=8.0,
+        planner_price=4.0,
         users=_FEED.users,
         items=_FEED.items,
-        choice=replace(_FEED.choice, {"v_0": 7.6, "beta_trust": 3.0}),
-        feedback=_FEED.feedback,
-        dynamics=_FEED.dynamics,
+        choice=replace(_FEED.choice, {"v_0": 7.6, "beta_trust": 10.0}),
+        feedback=replace(_FEED.feedback, {"a_taste": 4.0, "a_bait": 4.25}),
+        dynamics=replace(_FEED.dynamics, {"trust_rate": 0.1, "trust_rate_none": 0.06}),
         arrival=_FEED.arrival,
         candidates=_FEED.candidates,
         reward=_FEED.reward,

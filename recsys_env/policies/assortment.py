@@ -16,13 +16,14 @@ from ..kernels import entry, kernel
 from ..kernels.choice import freshness, outside_utility, trust_term, utility
 from ..kernels.expected import click_value, mean_over_noise
 from ..kernels.feedback import cart_probability, expected_experience
-from ..kernels.numeric import exp, sigmoid
-from ..kernels.page import CANDIDATES, QUERY, SHARED, active_agents, can_show, is_active, log_price_now, popularity_now, price_now
+from ..kernels.numeric import exp, log, log1p, sigmoid
+from ..kernels.page import CANDIDATES, QUERY, SHARED, active_agents, can_show, is_active, log_price_now, popularity_now, price_now, view_of
 from ..kernels.retrieval import seen_count
 from ..vector import VectorEnv
 from .base import Policy
 
 POPULARITY, CONTENT, ORACLE = 0, 1, 2
+_CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show under this policy
 _ROUNDS = 8  # the iteration for x converges in three or four
 
 
@@ -79,8 +80,8 @@ def _satisfaction_gain(world, state, p, b, j):
 
 
 @kernel
-def _match(world, state, p, b, n, j, taste):
-    """<p-hat, q_j>: `taste` is the unit-norm estimate of the visitor's taste."""
+def _match(world, p, j, taste):
+    """<p-hat, q_j>: `taste` is the estimate of the visitor's taste."""
     total = 0.0
     for d in range(p.shape.dims):
         total += taste[d] * world.q[j, d]
@@ -89,14 +90,21 @@ def _match(world, state, p, b, n, j, taste):
 
 @kernel
 def _estimate_taste(state, p, b, n, taste):
-    """Unit norm of noisy profile plus the mean clicked vector that agent n has seen."""
-    u, view = state.copies[b].visitor, 0 if p.shape.views == 1 else n
-    history, total = p.shape.history + view * (p.shape.dims + p.shape.topics), 0.0
-    for d in range(p.shape.dims):
-        taste[d] = state.vectors[b, u, p.shape.profile + d] + state.vectors[b, u, history + d]
-        total += taste[d] * taste[d]
-    for d in range(p.shape.dims):
-        taste[d] /= math.sqrt(max(total, 1e-12))
+    """Posterior mean of the visitor's taste, given its noisy profile and the clicks that agent n has seen.
+
+    The conjugate normal model (Gelman et al. 2013, section 2.5), per dimension in units of 1 / D: taste ~ N(0, 1), profile ~ N(taste,
+    noise^2), clicked vector ~ N(c taste, 1 - c^2). An old click counts as much less as it has faded from the history. So a new visitor's
+    profile is believed by its precision, and clicks soon outweigh a profile that privacy has blurred.
+    """
+    u, view = state.copies[b].visitor, view_of(p, n)
+    history, dims, clicks = p.shape.history + view * (p.shape.dims + p.shape.topics), p.shape.dims, 0.0
+    for t in range(p.shape.topics):
+        clicks += state.vectors[b, u, history + dims + t]
+    variance, fade = p.observation.profile_noise**2, max(1.0 - p.observation.history_decay, 1e-6)
+    weight = variance * _CLICK_MATCH / (1.0 - _CLICK_MATCH**2)
+    total = 1.0 + variance + weight * _CLICK_MATCH * clicks
+    for d in range(dims):  # the history is the sum of clicked vectors times `fade`
+        taste[d] = (state.vectors[b, u, p.shape.profile + d] + weight * state.vectors[b, u, history + d] / fade) / total
 
 
 @kernel
@@ -107,13 +115,13 @@ def _content_belief(world, state, p, b, n, j, taste, slope):
     quality and clickbait: log popularity predicts their sum with a regression `slope`.
     """
     copy, c, f, agent, item = state.copies[b], p.choice, p.feedback, world.agents[n], world.items[j]
-    u, view, tick = copy.visitor, 0 if p.shape.views == 1 else n, copy.tick
-    match, x = _match(world, state, p, b, n, j, taste), log_price_now(world, p, j, tick)
-    known = math.log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
+    u, view, tick = copy.visitor, view_of(p, n), copy.tick
+    match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick)
+    known = log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
     clicks = state.vectors[b, u, p.shape.history + view * (p.shape.dims + p.shape.topics) + p.shape.dims + item.topic]
     satiation = min(np.float64(clicks), 1.0)
     v = c.beta_taste * match - c.beta_price * x + (slope + c.beta_pop) * known - c.beta_satiation * satiation
-    v += c.beta_fresh * freshness(world, p, j, tick) + c.beta_repeat * math.log1p(seen_count(world, state, p, b, n, j))
+    v += c.beta_fresh * freshness(world, p, j, tick) + c.beta_repeat * log1p(seen_count(world, state, p, b, n, j))
     if copy.anchor >= 0:
         context = 0.0
         for d in range(p.shape.dims):
@@ -145,7 +153,7 @@ def _rest_of_page(state, world, p, b, n):
     for m in range(first, stop):
         if m != n and state.inclusive[b, m] > -np.inf:
             total += exp(state.inclusive[b, m] - v_0)
-    return v_0 + math.log(total)
+    return v_0 + log(total)
 
 
 @kernel
@@ -187,7 +195,7 @@ def _slate_value(world, state, p, b, n, weights, values, scale, rest, none, fill
         value += w * values[chosen[k]]
     if total <= 0.0:
         return none
-    inclusive = p.choice.dissimilarity * (scale + math.log(total))
+    inclusive = p.choice.dissimilarity * (scale + log(total))
     inclusive += trust_term(state, p, b, state.copies[b].visitor, n)
     share = sigmoid(inclusive - rest)
     return share * value / total + (1.0 - share) * none
@@ -329,7 +337,7 @@ class Popularity(_Assortment):
 
 
 class Content(_Assortment):
-    """Myopic content-based recommender: the best slate for the visitor it believes in, from noisy profile and own history."""
+    """Myopic content-based recommender: the best slate for the visitor it believes in, from noisy profile and the history it sees, by their precision."""
 
     belief = CONTENT
 
@@ -342,6 +350,8 @@ class Greedy(_Assortment):
 
 class Planner(_Assortment):
     """Planning oracle: greedy with a price on the satisfaction that its page is expected to add (`WorldConfig.planner_price`).
+
+    At an entrance a click is also worth what the same item would sell on the next page: there it is the team's oracle, greedy the selfish one.
 
     Args:
         price: reward per unit of satisfaction; None = the task's.
