@@ -37,6 +37,11 @@ def _numbers(default: tuple[float, ...], doc: str, low: float = -math.inf, high:
     return field(default=default, metadata={"doc": doc, "low": low, "high": high, "item": float, "source": source})
 
 
+def _words(doc: str, *allowed: str) -> Any:
+    """A field that holds some of a few words, none by default."""
+    return field(default=(), metadata={"doc": doc, "item": str, "words": allowed})
+
+
 class _Checked:
     """Validates every field of a frozen dataclass against its metadata, with messages that name field, value and range."""
 
@@ -50,9 +55,7 @@ def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
     if "group" in meta:
         return _checked_group(name, meta["group"], value)
     if "allowed" in meta:
-        if value not in meta["allowed"]:
-            raise ValueError(f"{name} = {value!r} is not allowed; choose one of {list(meta['allowed'])}{did_you_mean(value, meta['allowed'])}")
-        return value
+        return _checked_word(name, value, meta["allowed"])
     if "item" in meta:
         if not isinstance(value, (tuple, list, np.ndarray)):
             raise TypeError(f"{name} = {value!r} must be a tuple of {meta['item'].__name__}")
@@ -67,7 +70,15 @@ def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
 def _checked_item(name: str, meta: Any, value: Any) -> Any:
     if is_dataclass(meta["item"]):
         return _checked_group(name, meta["item"], value)  # type: ignore[arg-type]
+    if "words" in meta:
+        return _checked_word(name, value, meta["words"])
     return _checked_number(name, meta["item"], meta, value)
+
+
+def _checked_word(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
+    if value not in allowed:
+        raise ValueError(f"{name} = {value!r} is not allowed; choose one of {list(allowed)}{did_you_mean(value, allowed)}")
+    return value
 
 
 def _checked_group(name: str, group: type, value: Any) -> Any:
@@ -253,6 +264,9 @@ class RewardConfig(_Checked):
 
 
 EVENTS = ("click", "cart", "purchase", "rating", "like", "dwell")
+HIDEABLE = (
+    "session_page", "visits", "visit_gap", "cart", "anchor", "profile", "clicked_mean", "topic_counts", "candidates", "messages",
+)  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------- page, agents, what they see
@@ -276,6 +290,7 @@ class RoleConfig(_Checked):
     domains: tuple[int, ...] = field(default=(), metadata={"item": int, "low": 0, "high": 10**6})  # inventory by domain; empty = all
     items: tuple[int, ...] = field(default=(), metadata={"item": int, "low": 0, "high": 10**8})  # inventory by item id; empty = all
     rewards: tuple[float, ...] = _numbers((), f"weights of {', '.join(EVENTS)} for this role; empty = those of `reward`", -100, 100)
+    hidden: tuple[str, ...] = _words("observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE)
 
 
 @dataclass(frozen=True)

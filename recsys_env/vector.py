@@ -175,6 +175,12 @@ class VectorEnv:
         self.action_space = spaces.action_space(config, self.shape)
         self.state_fields = spaces.slices(spaces.state_fields(config, self.shape))
         self.state_space = spaces.unit_box(spaces.total(spaces.state_fields(config, self.shape)))
+        self._hidden = [
+            (n, self.observation_fields[name])
+            for n in range(config.num_agents)
+            for name in config.roles[config.role_of(n)].hidden
+            if name in self.observation_fields
+        ]
         self._private = _span([self.observation_fields[name] for name in spaces.PRIVATE if name in self.observation_fields])
         self._actions = ActionReader(config, self.shape, self.possible_agents, self.action_space)
         self._batch = np.arange(self.num_envs, dtype=np.uint64)
@@ -247,6 +253,10 @@ class VectorEnv:
         if self.num_threads > 1:
             numba.set_num_threads(self.num_threads)
         self._compiled(self.world, self._state, self._out, actions, mode, self._batch)
+        for n, columns in self._hidden:
+            self._out.observations[:, n, columns] = 0
+            if mode == 0:
+                self._out.final_observations[:, n, columns] = 0
 
     def _compile(self, actions: np.ndarray) -> Any:
         """The entry compiled for our arrays, called past numba's dispatcher: its type checks cost more than a step."""

@@ -472,3 +472,23 @@ print(sum(read_prices.stats.cache_hits.values()), np.packbits(promoted).tobytes(
     third = run_python(code, package).split()
     assert third[0] == "0"
     assert third[1] != first[1]
+
+
+def test_a_role_does_not_see_what_is_hidden_from_it() -> None:
+    roles = [{"name": "entrance", "scene": "entrance"}, {"name": "item", "scene": "item", "hidden": ("profile", "anchor")}, {"name": "cart", "scene": "cart"}]
+    blind, sighted = (vector_env("journey-v0", 8, horizon=30, **changes) for changes in ({"roles": roles}, {}))
+    (a, _), (b, _) = blind.reset(seed=0), sighted.reset(seed=0)
+    rng, shown = np.random.default_rng(0), 0.0
+    for _ in range(30):
+        expected = b.copy()
+        for name in ("profile", "anchor"):
+            shown += np.abs(expected[:, 1, blind.observation_fields[name]]).sum()
+            expected[:, 1, blind.observation_fields[name]] = 0
+        np.testing.assert_array_equal(a, expected)
+        actions = rng.integers(0, 20, (8, 3, 4))
+        (a, *_), (b, *_) = blind.step(actions), sighted.step(actions)
+    assert shown > 0
+    assert not blind.final_obs[:, 1, blind.observation_fields["profile"]].any()
+    assert sighted.final_obs[:, 0].any()
+    with pytest.raises(ValueError, match="did you mean 'profile'"):
+        vector_env("journey-v0", roles=[{"hidden": ("profil",)}])
