@@ -1,0 +1,199 @@
+"""What does each road into the game cost, with training and without?
+
+    python -m benchmarks.trainers [--task ecommerce-v0] [--seconds 1.0]
+
+Stepping: agent-steps/s of the bare batch and through each API, the same actions again and again, and what the API takes on top of
+the bare batch, in windows side by side. Training: PPO of stable-baselines3 through `SB3VecEnv`, the same through SuperSuit on
+`parallel_env`, and the one-file PPO, each with the share of the time that is spent inside the environment. Roads of libraries that
+are not installed keep what an earlier run stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+import supersuit
+import torch
+from stable_baselines3 import PPO
+
+import recsys_env
+from baselines import ppo_torch
+from recsys_env import VectorEnv
+from recsys_env.adapters.sb3 import SB3VecEnv
+
+from .record import earlier, store
+from .speed import actions_for, rate, ratio
+
+COPIES, SUPERSUIT_COPIES = 1024, 32
+TRAINING_COPIES, STEPS = 256, 64
+
+
+# ------------------------------------------------------------------------------------------------ stepping
+
+
+def bare(task: str) -> Callable[[], Any]:
+    envs = recsys_env.vector_env(task, COPIES)
+    envs.reset(seed=0)
+    actions = actions_for(envs)
+    return lambda: envs.step(actions)
+
+
+def sb3(task: str) -> Callable[[], Any]:
+    envs = recsys_env.vector_env(task, COPIES)
+    rows, actions = SB3VecEnv(envs), actions_for(envs)
+    rows.reset()
+    return lambda: rows.step(actions.reshape(rows.num_envs, *actions.shape[2:]))
+
+
+def shared_policy(task: str) -> Callable[[], Any]:
+    rows = recsys_env.shared_policy_env(task, COPIES)
+    rows.reset(seed=0)
+    actions = actions_for(rows.envs).reshape(rows.action_space.shape)
+    return lambda: rows.step(actions)
+
+
+def single_agent(task: str) -> Callable[[], Any]:
+    rows: Any = gymnasium.make_vec(f"recsys/{task}", num_envs=COPIES, others="random")
+    rows.reset(seed=0)
+    actions = actions_for(rows.envs)[:, 0]
+    return lambda: rows.step(actions)
+
+
+def torchrl(task: str) -> Callable[[], Any]:
+    from recsys_env.adapters.torchrl import TorchRLEnv
+
+    env = TorchRLEnv(recsys_env.vector_env(task, COPIES), device="cpu")
+    step = env.rand_action(env.reset())
+    return lambda: env.step(step)
+
+
+def through_supersuit(task: str) -> Callable[[], Any]:
+    rows = supersuit.pettingzoo_env_to_vec_env_v1(recsys_env.parallel_env(task))
+    rows = supersuit.concat_vec_envs_v1(rows, SUPERSUIT_COPIES, num_cpus=0, base_class="stable_baselines3")
+    rows.reset()
+    actions = np.stack([rows.action_space.sample() for _ in range(rows.num_envs)])
+    return lambda: rows.step(actions)
+
+
+# name: (a step, copies, agents that the steps count for: all or one, needs)
+STEPPING: dict[str, tuple[Callable[[str], Callable[[], Any]], int, bool, str]] = {
+    "bare batch": (bare, COPIES, True, "numpy"),
+    "SB3 VecEnv": (sb3, COPIES, True, "stable_baselines3"),
+    "Gymnasium VectorEnv, shared policy": (shared_policy, COPIES, True, "gymnasium"),
+    "Gymnasium VectorEnv, one agent, others random": (single_agent, COPIES, False, "gymnasium"),
+    "TorchRL EnvBase": (torchrl, COPIES, True, "torchrl"),
+    "SuperSuit on parallel_env": (through_supersuit, SUPERSUIT_COPIES, True, "supersuit"),
+}
+
+
+def stepping(task: str, seconds: float) -> dict[str, Any]:
+    agents, results = recsys_env.vector_env(task).num_agents, {}
+    for name, (make, copies, all_agents, needs) in STEPPING.items():
+        if importlib.util.find_spec(needs) is None:
+            continue
+        step = make(task)
+        pairs = ratio(step, bare(task), seconds / 3) if copies == COPIES else None
+        results[name] = {
+            "copies": copies,
+            "agent_steps_per_second": rate(step, seconds) * copies * (agents if all_agents else 1),
+            "over_bare": [1 / pair - 1 for pair in reversed(pairs)] if pairs else None,
+        }
+        print(name, results[name], flush=True)
+    return results
+
+
+# ------------------------------------------------------------------------------------------------ training
+
+
+class Stopwatch:
+    """Seconds that calls of one method take."""
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self.seconds, inner = 0.0, getattr(owner, name)
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return inner(*arguments, **named)
+            finally:
+                self.seconds += time.perf_counter() - began
+
+        setattr(owner, name, timed)
+
+
+def measured(learn: Callable[[], Any], agent_steps: int, watch: Stopwatch) -> dict[str, float]:
+    before, began = watch.seconds, time.perf_counter()
+    learn()
+    total = time.perf_counter() - began
+    return {"agent_steps_per_second": agent_steps / total, "environment_share": (watch.seconds - before) / total}
+
+
+def sb3_ppo(task: str, iterations: int, through: str) -> dict[str, Any]:
+    """PPO with the library's own networks and epochs; only the road differs."""
+    agents = recsys_env.vector_env(task).num_agents
+    if through == "SuperSuit":
+        copies = SUPERSUIT_COPIES
+        road: Any = supersuit.pettingzoo_env_to_vec_env_v1(recsys_env.parallel_env(task))
+        road = supersuit.concat_vec_envs_v1(road, copies, num_cpus=0, base_class="stable_baselines3")
+        watch = Stopwatch(road, "step_wait")
+    else:
+        copies = TRAINING_COPIES
+        envs = VectorEnv(recsys_env.TASKS[task], copies)
+        road, watch = SB3VecEnv(envs), Stopwatch(envs, "step")
+    rows = copies * agents
+    model = PPO("MlpPolicy", road, n_steps=STEPS, batch_size=rows * STEPS // 8, n_epochs=4, device="cpu")
+    model.learn(rows * STEPS)
+    agent_steps = iterations * rows * STEPS
+    return {"copies": copies, **measured(lambda: model.learn(agent_steps, reset_num_timesteps=False), agent_steps, watch)}
+
+
+def torch_ppo(task: str, iterations: int) -> dict[str, Any]:
+    args = ppo_torch.parse(["--task", task, "--num-envs", str(TRAINING_COPIES), "--num-steps", str(STEPS), "--device", "cpu"])
+    envs = VectorEnv(recsys_env.task_config(task, {"mask_actions": True}), TRAINING_COPIES)
+    watch = Stopwatch(envs, "step")
+    rollout = ppo_torch.Rollout(envs, STEPS, ppo_torch.Tensors(envs, "cpu"), 0)
+    agent = ppo_torch.Agent(rollout.observations.shape[-1], ppo_torch.heads_of(envs.action_space))
+    optimiser = torch.optim.Adam(agent.parameters(), args.learning_rate)
+
+    def learn() -> None:
+        for _ in range(iterations):
+            rollout.estimate_advantages(rollout.collect(agent), args.gamma, args.gae_lambda)
+            ppo_torch.update(agent, optimiser, rollout, args)
+
+    return {"copies": TRAINING_COPIES, **measured(learn, iterations * STEPS * rollout.rows, watch)}
+
+
+def training(task: str, iterations: int) -> dict[str, Any]:
+    results = {
+        "SB3 PPO, VecEnv": sb3_ppo(task, iterations, "VecEnv"),
+        "SB3 PPO, SuperSuit": sb3_ppo(task, max(1, iterations // 2), "SuperSuit"),
+        "one-file PPO (`baselines.ppo_torch`)": torch_ppo(task, iterations),
+    }
+    for name, row in results.items():
+        print(name, row, flush=True)
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="ecommerce-v0")
+    parser.add_argument("--seconds", type=float, default=1.0, help="per timing window")
+    parser.add_argument("--iterations", type=int, default=6, help="PPO iterations that are timed")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    result = {
+        "task": args.task,
+        "stepping": {**earlier("trainers", "stepping", task=args.task), **stepping(args.task, args.seconds)},
+        "training": training(args.task, args.iterations),
+    }
+    store("trainers", "benchmarks.trainers", result)
+
+
+if __name__ == "__main__":
+    main()
