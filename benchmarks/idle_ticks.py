@@ -1,0 +1,49 @@
+"""What does a learner gain by leaving ticks without a page out of its policy loss (`infos["active"]`)?
+
+    python -m benchmarks.idle_ticks [--task journey-v0 ecommerce-v0] [--seeds 5] [--total-steps 1000000]
+
+The one-file PPO with and without the mask, on the same seeds; own reward per agent and episode on unseen seeds. In `journey-v0`
+two of three agents have no slot on any page, and idle ticks come on top.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from baselines.ppo_torch import UNSEEN, TorchPolicy, parse, train
+from recsys_env import task_config
+from recsys_env.metrics import episode_returns, mean_interval
+
+from .record import earlier, store
+
+EPISODES = 100
+
+
+def score(task: str, seed: int, total_steps: int, *flags: str) -> float:
+    """Own reward per agent and episode of a team trained from this seed."""
+    config = task_config(task, {"mask_actions": True})
+    agent, _ = train(parse(["--task", task, "--seed", str(seed), "--total-steps", str(total_steps), *flags]), config)
+    return float(episode_returns(config, {name: TorchPolicy(agent) for name in config.agents}, EPISODES, UNSEEN).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", nargs="*", default=["journey-v0", "ecommerce-v0"])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--total-steps", type=int, default=1_000_000)
+    args = parser.parse_args()
+    settings = {"seeds": args.seeds, "agent_steps": args.total_steps}
+    tasks: dict[str, Any] = earlier("idle_ticks", "tasks", **settings)
+    for task in args.task:
+        masked, plain = (np.array([score(task, seed, args.total_steps, *flags) for seed in range(args.seeds)]) for flags in ((), ("--all-ticks",)))
+        named = {"active ticks": masked, "all ticks": plain, "gain": masked - plain}
+        tasks[task] = {name: {**dict(zip(("mean", "ci95"), mean_interval(values), strict=True)), "runs": values.tolist()} for name, values in named.items()}
+        print(task, tasks[task], flush=True)
+    store("idle_ticks", "benchmarks.idle_ticks", {**settings, "tasks": tasks})
+
+
+if __name__ == "__main__":
+    main()
