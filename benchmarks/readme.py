@@ -118,6 +118,46 @@ def speed(result: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
+def trainers(result: dict[str, Any]) -> str:
+    def over(row: dict[str, Any]) -> str:
+        return "{1:.0%} ({0:.0%} to {2:.0%})".format(*row["over_bare"]) if row["over_bare"] else "—"
+
+    steps = [[name, f"{row['copies']:,}", f"{row['agent_steps_per_second']:,.0f}", over(row)] for name, row in result["stepping"].items()]
+    learns = [[name, f"{row['copies']:,}", f"{row['agent_steps_per_second']:,.0f}", f"{row['environment_share']:.1%}"] for name, row in result["training"].items()]
+    return "\n\n".join([
+        f"`{result['task']}`, one thread. {origin(result, 'trainers')}",
+        "Stepping alone; on top of the bare batch: median (lowest to highest) of nine pairs of windows side by side.",
+        table(["road", "copies", "agent-steps/s", "on top of the bare batch"], steps),
+        "With PPO training (64 ticks per rollout, 4 epochs of 8 minibatches, two hidden layers of 64):",
+        table(["road", "copies", "agent-steps/s", "time inside the environment"], learns),
+    ])  # fmt: skip
+
+
+def compatibility(result: dict[str, Any]) -> str:
+    rows = []
+    for library, row in result["libraries"].items():
+        named = ", ".join(f"{name} {number}" for name, number in list(row.get("versions", {}).items())[: row.get("own", 1)]) or library
+        if "rows" not in row or row.get("error"):
+            rows.append([named, "—", "failed, see the raw file", "", "", ""])
+        for run in row.get("rows", []):
+            rows.append([named, run["algorithm"], "yes" if run["learned"] else "no", f"{run['before']:.3f} → {run['after']:.3f}", f"{run['agent_steps']:,}", f"{run['agent_steps'] / run['seconds']:,.0f}"])
+    return f"Reward per agent and tick of `duel-v0` with `sharing=1`, untrained → trained; learned: above {result['learned_above']}. {origin(result, 'compatibility')}\n\n" + table(
+        ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"], rows)
+
+
+def messages(result: dict[str, Any]) -> str:
+    rows = [[name, f"{spread(result[key])}"] for name, key in (("messages heard", "heard"), ("messages cut", "cut"), ("gain", "gain"))]
+    seeds, ends = len(result["runs"]["heard"]), result["references"]
+    return (f"Mean reward per agent and episode, {seeds} seeds, {result['agent_steps'] / 1e6:.1f} M agent-steps each (random {ends['random']:.1f}, myopic oracle {ends['greedy']:.1f}). "
+            f"{origin(result, 'messages')}\n\n" + table(["team", "reward"], rows))
+
+
+def idle(result: dict[str, Any]) -> str:
+    rows = [[f"`{name}`", *(spread(row[key]) for key in ("active ticks", "all ticks", "gain"))] for name, row in result["tasks"].items()]
+    return (f"Own reward per agent and episode, {result['seeds']} seeds, {result['agent_steps'] / 1e6:.1f} M agent-steps each. {origin(result, 'idle_ticks')}\n\n"
+            + table(["task", "active ticks alone", "all ticks", "gain"], rows))
+
+
 def training() -> str:
     rows, note = [], ""
     for path in sorted(RESULTS.glob("ippo-*.json")):
@@ -131,8 +171,11 @@ def training() -> str:
     return f"{note}; raw: `benchmarks/results/ippo-*.json`.\n\n{table(head, rows)}" if rows else ""
 
 
-SECTIONS: dict[str, Callable[[Any], str]] = {"separation": tasks, "fit_report": fit, "tension": tension, "speed": speed}
-NAMES = {"separation": "tasks", "fit_report": "fit", "tension": "tension", "speed": "speed"}
+SECTIONS: dict[str, Callable[[Any], str]] = {
+    "separation": tasks, "fit_report": fit, "tension": tension, "speed": speed, "trainers": trainers, "compatibility": compatibility,
+    "messages": messages, "idle_ticks": idle,
+}  # fmt: skip
+NAMES = {"separation": "tasks", "fit_report": "fit", **{name: name for name in ("tension", "speed", "trainers", "compatibility", "messages", "idle_ticks")}}
 
 
 def main() -> None:

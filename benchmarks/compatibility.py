@@ -1,0 +1,68 @@
+"""Which trainer libraries work with this environment today? Makes each one's environment from nothing and trains its algorithms.
+
+    python -m benchmarks.compatibility [--library torchrl ...] [--keep FOLDER]
+
+For every library: a new virtual environment, the install commands below, then `python -m benchmarks.compat.<library>` on the smallest
+task. "Learned" means that the reward per agent and tick has risen from random play's .287 above .33 (both showing X pays .385, both
+showing Y .292). Libraries that are not named keep what an earlier run stored; one that fails is stored with its error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+from typing import Any
+
+from .record import earlier, store
+
+ROOT = Path(__file__).parent.parent
+LEARNED = 0.33
+# library: (pip commands, packages whose versions are stored)
+INSTALL: dict[str, tuple[list[list[str]], list[str]]] = {
+    "sb3": ([["-e", ".[train]"]], ["stable-baselines3", "sb3-contrib", "supersuit"]),
+}
+
+
+def versions(python: Path, packages: list[str]) -> dict[str, str]:
+    code = "import importlib.metadata as m, json, sys; print(json.dumps({p: m.version(p) for p in sys.argv[1:]}))"
+    names = [*packages, "torch", "numpy", "numba", "gymnasium", "pettingzoo"]
+    return json.loads(subprocess.run([python, "-c", code, *names], check=True, capture_output=True, text=True).stdout)  # type: ignore[no-any-return]
+
+
+def run(library: str, folder: Path) -> dict[str, Any]:
+    """Install and train one library; its rows, or what went wrong."""
+    commands, packages = INSTALL[library]
+    venv.create(folder / library, with_pip=True)
+    python = folder / library / "bin" / "python"
+    for command in commands:
+        done = subprocess.run([python, "-m", "pip", "install", "--quiet", *command], cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            return {"install": commands, "error": done.stderr[-2000:]}
+    done = subprocess.run([python, "-m", f"benchmarks.compat.{library}"], cwd=ROOT, capture_output=True, text=True)
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    for row in rows:
+        row["learned"] = row["after"] > LEARNED
+    result: dict[str, Any] = {"install": commands, "versions": versions(python, packages), "own": len(packages), "rows": rows}
+    return result | {"error": done.stderr[-2000:]} if done.returncode else result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--library", nargs="*", default=list(INSTALL), choices=list(INSTALL))
+    parser.add_argument("--keep", type=Path, help="folder for the environments; default: a temporary one")
+    args = parser.parse_args()
+    results: dict[str, Any] = earlier("compatibility", "libraries")
+    with tempfile.TemporaryDirectory() as temporary:
+        for library in args.library:
+            results[library] = run(library, args.keep or Path(temporary))
+            print(library, json.dumps(results[library], indent=1), file=sys.stderr, flush=True)
+            store("compatibility", "benchmarks.compatibility", {"learned_above": LEARNED, "libraries": results})
+
+
+if __name__ == "__main__":
+    main()
