@@ -48,6 +48,8 @@ def run(library: str, folder: Path) -> dict[str, Any]:
     for row in rows:
         row["learned"] = row["after"] > LEARNED
     result: dict[str, Any] = {"install": commands, "versions": versions(python, packages), "own": len(packages), "rows": rows}
+    snippets = subprocess.run([python, "-m", "benchmarks.compat.snippets", library], cwd=ROOT, capture_output=True, text=True)
+    result["readme"] = snippets.stdout.splitlines()[-1] if snippets.returncode == 0 else snippets.stderr[-2000:]
     return result | {"error": done.stderr[-2000:]} if done.returncode else result
 
 
