@@ -330,13 +330,16 @@ class VectorEnv:
         """
         from .kernels.step import global_state
 
-        fields = self.state_fields
-        private = self._out.observations[:, :, self._private].reshape(self.num_envs, -1)
-        rows = np.zeros((self.num_envs, fields["private"].stop), np.float32)
-        starts = np.array([s.start for s in fields.values()], np.int64)
-        global_state(self.world, self._state, starts, rows)
-        rows[:, fields["private"]] = private
-        return rows
+        shared = np.empty_like(self._out.final_states)
+        global_state(self.world, self._state, shared)
+        return self._with_private(shared, self._out.observations)
+
+    def final_state(self) -> np.ndarray:
+        """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where truncated."""
+        return self._with_private(self._out.final_states, self._out.final_observations)
+
+    def _with_private(self, shared: np.ndarray, observations: np.ndarray) -> np.ndarray:
+        return np.concatenate((shared, observations[:, :, self._private].reshape(self.num_envs, -1)), axis=1)
 
     # -------------------------------------------------------------------------------------------- save, restore, expect
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .catalogue import Catalogue
 from .config import EVENTS, GROUPS, WorldConfig
-from .spaces import FEATURES, SQUASHED, Shape, candidate_features, observation_fields, slices
+from .spaces import FEATURES, SQUASHED, Shape, candidate_features, observation_fields, slices, state_fields
 
 CART_SIZE = 3
 
@@ -93,6 +93,9 @@ LAYOUT = _record(*((name, "i8") for name in (
     "is_active", "visitor_present", "role", "agent_id", "scene", "session_page", "visits", "visit_gap", "cart", "anchor", "profile",
     "clicked_mean", "topic_counts", "candidates", "messages", "latent_taste", "latent_satiation", "latent_trust", "latent_intent",
     "latent_scalars", "squashed", "squashed_stop")))  # the span of the fields that are squashed all at once  # fmt: skip
+STATE = _record(*((name, "i8") for name in (
+    "latent_taste", "latent_satiation", "latent_trust", "latent_intent", "latent_scalars", "scene", "mean_z", "mean_trust", "visitor_present",
+    "private")))  # fmt: skip
 FEATURE = _record(*((name, "i8") for name in FEATURES))  # position of each candidate feature, -1 = not shown
 
 
@@ -110,13 +113,13 @@ def _group_record(group: Any) -> np.dtype[Any]:
 
 
 _DEFAULT = WorldConfig()
-PARAMS = _record(*((g, _group_record(getattr(_DEFAULT, g))) for g in GROUPS), ("shape", SHAPE), ("layout", LAYOUT), ("feature", FEATURE))
+PARAMS = _record(*((g, _group_record(getattr(_DEFAULT, g))) for g in GROUPS), ("shape", SHAPE), ("layout", LAYOUT), ("state", STATE), ("feature", FEATURE))
 
 
 class World(NamedTuple):
     """Read-only arrays of a task, shared by all copies."""
 
-    params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, observation layout
+    params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, layouts of observation and state
     items: np.ndarray  # [M] ITEM
     q: np.ndarray  # [M, D] f4, unit norm
     allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all may show all
@@ -158,6 +161,7 @@ class Outputs(NamedTuple):
     masks: np.ndarray  # [B, N, A] i1; [B, N, 0] unless mask_actions
     final_observations: np.ndarray  # [B, N, O] f4, valid where truncated
     final_masks: np.ndarray  # as masks, valid where truncated
+    final_states: np.ndarray  # [B, S'] f4: `state()` of the last observations, without its private part; valid where truncated
     rewards: np.ndarray  # [B, N] f4: r_n
     own: np.ndarray  # [B, N] f4: own_n
     truncated: np.ndarray  # [B] bool
@@ -383,6 +387,8 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["observation"] = max(s.stop for s in where.values())
     for name in LAYOUT.names or ():
         params["layout"][name] = where[name].start if name in where else -1
+    for name, place in slices(state_fields(config, shape)).items():
+        params["state"][name] = place.start
     squashed = [where[name] for name in SQUASHED if name in where]
     params["layout"]["squashed"], params["layout"]["squashed_stop"] = squashed[0].start, squashed[-1].stop
     return params
@@ -409,6 +415,7 @@ def allocate_outputs(world: World, num_envs: int, mask_size: int) -> Outputs:
     return Outputs(
         observations=np.zeros((b, n, o), np.float32), masks=np.ones((b, n, mask_size), np.int8),
         final_observations=np.zeros((b, n, o), np.float32), final_masks=np.ones((b, n, mask_size), np.int8),
+        final_states=np.zeros((b, world.params["state"]["private"][0]), np.float32),
         rewards=np.zeros((b, n), np.float32), own=np.zeros((b, n), np.float32), truncated=np.zeros(b, np.bool_),
         visitor=np.full((b, n), -1, np.int64), next_visitor=np.full((b, n), -1, np.int64), active=np.zeros((b, n), np.bool_),
         slots=np.zeros((b, n, p["slots"]), SLOT), later=np.zeros((b, p["cart"]), LATER),

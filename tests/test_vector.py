@@ -358,6 +358,25 @@ def test_large_query_scans_are_warned_about() -> None:
         vector_env(BUSY, action="query", items={"number": QUERY_SCAN_WARNING + 1})
 
 
+def test_final_state_is_that_of_a_game_that_goes_on() -> None:
+    """Where an episode ends, the state beside the last observation; not that of the next episode, which `state()` gives."""
+    ends, goes_on = (vector_env(BUSY, 3, horizon=horizon) for horizon in (8, 9))
+    ends.reset(seed=2)
+    goes_on.reset(seed=2)
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        actions = rng.integers(0, 2, ends.empty_actions().shape)
+        ends.step(actions)
+        goes_on.step(actions)
+    assert ends.truncated.all()
+    np.testing.assert_array_equal(ends.final_obs, goes_on.observations)
+    np.testing.assert_array_equal(ends.final_state(), goes_on.state())
+    assert ends.final_state().any()
+    ends.reset(seed=3)
+    assert ends.state_space.contains(ends.state()[0])
+    assert not np.array_equal(ends.final_state(), ends.state())
+
+
 # ---------------------------------------------------------------------------------------------------- copies and saved states
 
 

@@ -210,6 +210,29 @@ def name_visitor(world, state, out, p, b):
 
 
 @kernel
+def write_state(state, p, b, row):
+    """The shared part of `state()`: latent visitor, scene and platform means."""
+    copy, at = state.copies[b], p.state
+    for s in range(row.size):
+        row[s] = 0.0
+    if copy.visitor >= 0:
+        write_latent(state, p, b, row, at.latent_taste, at.latent_satiation, at.latent_trust, at.latent_intent, at.latent_scalars)
+        row[at.scene + copy.scene] = 1.0
+        row[at.visitor_present] = 1.0
+    seen = 0
+    for u in range(p.shape.users):
+        if state.users[b, u].stamp == copy.stamp:
+            seen += 1
+            row[at.mean_z] += state.users[b, u].z
+            for n in range(p.shape.agents):
+                row[at.mean_trust + n] += state.vectors[b, u, p.shape.trust + n]
+    if seen > 0:
+        row[at.mean_z] /= seen
+        for n in range(p.shape.agents):
+            row[at.mean_trust + n] /= seen
+
+
+@kernel
 def advance(world, state, out, p, b, actions, mode):
     """Copy b: one tick (STEP), the start of the episode it names (RESET), or only a report of the present page (LOOK)."""
     copy = state.copies[b]
@@ -231,6 +254,7 @@ def advance(world, state, out, p, b, actions, mode):
         if not ends:
             return
         out.truncated[b] = True
+        write_state(state, p, b, out.final_states[b])
         begin_episode(state, p, b, np.int64(copy.episode) + 1)
         key, stays = rng.tick_key(copy.seed, copy.episode, -1), False
 
@@ -258,25 +282,8 @@ def run_parallel(world, state, out, actions, mode, batch):
 
 
 @entry
-def global_state(world, state, at, rows):
-    """The shared part of `state()`: latent visitor, scene and platform means, into rows[B, S'] at the offsets `at`."""
+def global_state(world, state, rows):
+    """`write_state` for every copy, into rows[B, S']."""
     p = world.params[0]
     for b in range(state.copies.size):
-        row, copy = rows[b], state.copies[b]
-        for s in range(row.size):
-            row[s] = 0.0
-        if copy.visitor >= 0:
-            write_latent(state, p, b, row, at[0], at[1], at[2], at[3], at[4])
-            row[at[5] + copy.scene] = 1.0
-            row[at[8]] = 1.0
-        seen = 0
-        for u in range(p.shape.users):
-            if state.users[b, u].stamp == copy.stamp:
-                seen += 1
-                row[at[6]] += state.users[b, u].z
-                for n in range(p.shape.agents):
-                    row[at[7] + n] += state.vectors[b, u, p.shape.trust + n]
-        if seen > 0:
-            row[at[6]] /= seen
-            for n in range(p.shape.agents):
-                row[at[7] + n] /= seen
+        write_state(state, p, b, rows[b])

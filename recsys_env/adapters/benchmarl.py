@@ -1,0 +1,97 @@
+"""BenchMARL: every task of ours as its `TaskClass`; `python -m baselines.benchmarl` trains it from the command line.
+
+    task = BenchMARLTask("ecommerce-v0", {"users": {"number": 16}})                  # any field of the config
+    Experiment(task, MaddpgConfig.get_from_yaml(), MlpConfig.get_from_yaml(), seed=0, config=ExperimentConfig.get_from_yaml()).run()
+
+Continuous actions are queries, which take slates too; discrete ones need one slot, because BenchMARL's policies and mixers know only
+one categorical action per agent. Critics and mixers see `state()`. Inactive agents are trained on like active ones: its losses have no
+place for "active".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..config import WorldConfig, replace
+from ..tasks import task_config
+from ..vector import VectorEnv
+
+try:
+    from benchmarl.environments.common import TaskClass
+    from torchrl.data import Composite
+except ImportError as error:
+    raise ImportError(f'the BenchMARL adapter needs {error.name}: pip install "recsys_env[benchmarl]"') from error
+
+from .torchrl import TorchRLEnv
+
+
+class BenchMARLTask(TaskClass):
+    """A task by name.
+
+    Args:
+        name: one of `recsys_env.TASKS`.
+        config: fields of the task's `WorldConfig` to change, group by group.
+    """
+
+    def __init__(self, name: str, config: dict[str, Any] | None = None) -> None:
+        super().__init__(name, config or {})
+        self.world: WorldConfig = task_config(name, self.config)
+
+    @staticmethod
+    def env_name() -> str:
+        return "recsys"
+
+    def get_env_fun(self, num_envs: int, continuous_actions: bool, seed: int | None, device: Any) -> Callable[[], TorchRLEnv]:
+        """What makes a batch of `num_envs` copies: queries if actions are continuous, else picks."""
+
+        def make() -> TorchRLEnv:
+            env = TorchRLEnv(VectorEnv(replace(self.world, {"action": "query"}) if continuous_actions else self.world, num_envs), device)
+            env.set_seed(seed)
+            return env
+
+        return make
+
+    def supports_continuous_actions(self) -> bool:
+        return not self.world.mask_actions  # queries have no mask
+
+    def supports_discrete_actions(self) -> bool:
+        """Whether an action is one pick; BenchMARL asks where the algorithm cannot, or should not, send queries.
+
+        Raises:
+            ValueError: slates.
+        """
+        if self.world.action != "query" and self.world.slots > 1:
+            raise ValueError(
+                f"{self.name}: BenchMARL takes one categorical action per agent, and this is a slate of {self.world.slots}; set slots=1, "
+                "or choose an algorithm with continuous actions and prefer_continuous_actions=True, whose queries fill slates"
+            )
+        return self.world.action != "query"
+
+    def max_steps(self, env: TorchRLEnv) -> int:
+        return self.world.horizon
+
+    def has_render(self, env: TorchRLEnv) -> bool:
+        return False
+
+    def group_map(self, env: TorchRLEnv) -> dict[str, list[str]]:
+        return env.group_map
+
+    def observation_spec(self, env: TorchRLEnv) -> Composite:
+        return self._by_group(env, "observation")
+
+    def action_mask_spec(self, env: TorchRLEnv) -> Composite | None:
+        return self._by_group(env, "action_mask") if self.world.mask_actions else None
+
+    def info_spec(self, env: TorchRLEnv) -> Composite:
+        return self._by_group(env, "info")
+
+    def state_spec(self, env: TorchRLEnv) -> Composite:
+        return Composite({"state": env.full_observation_spec_unbatched["state"].clone()})
+
+    def action_spec(self, env: TorchRLEnv) -> Composite:
+        return env.full_action_spec_unbatched
+
+    def _by_group(self, env: TorchRLEnv, key: str) -> Composite:
+        whole = env.full_observation_spec_unbatched
+        return Composite({role: Composite({key: whole[role, key].clone()}, shape=whole[role].shape) for role in env.group_map})

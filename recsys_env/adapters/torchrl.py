@@ -1,0 +1,150 @@
+"""TorchRL: a batch as an `EnvBase` whose agents are grouped by role.
+
+    env = TorchRLEnv(recsys_env.vector_env("streaming-v0", num_envs=256), device="auto")
+    env.rollout(3)["recommender", "observation"]                                    # [256, 3, N, O]
+
+One tensordict of batch size [B]; with n agents in a group:
+
+    (role, "observation") [B, n, O]    (role, "action_mask") [B, n, A], with `mask_actions`
+    (role, "active") [B, n, 1]         whose slots will be on the page about to be shown: for losses, which may leave the others out
+    (role, "info", "own") [B, n, 1]    rewards of the last tick before sharing
+    (role, "action") [B, n, ...]       `Categorical`, `MultiCategorical` (slates) or `Bounded` (queries)
+    (role, "reward") [B, n, 1]         "state" [B, S]   "done", "terminated", "truncated" [B, 1]
+
+Runs under torchrl 0.11, which BenchMARL needs, and later ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..vector import VectorEnv
+
+try:
+    import torch
+    from gymnasium import spaces
+    from tensordict import TensorDict, TensorDictBase
+    from torchrl.data import Binary, Bounded, Categorical, Composite, MultiCategorical, Unbounded
+    from torchrl.envs import EnvBase
+except ImportError as error:
+    raise ImportError(f'the TorchRL adapter needs {error.name}: pip install "recsys_env[torchrl]"') from error
+
+from .tensors import Tensors, choose_device
+
+
+class TorchRLEnv(EnvBase):
+    """The batch as TorchRL sees it.
+
+    Every episode is truncated, in all copies in the same step. There `next` holds the end of the old episode (observation, mask, state),
+    and the reset that follows returns the first page of the next one, to which the batch has already gone on.
+
+    Args:
+        envs: the batch.
+        device: where tensors go; "auto" is a GPU where there is one.
+        state: whether tensordicts hold the "state" for centralised critics, which costs time proportional to the users of a copy.
+
+    Attributes:
+        group_map: role -> names of its agents.
+    """
+
+    batch_locked = True
+
+    def __init__(self, envs: VectorEnv, device: str | torch.device = "auto", state: bool = True) -> None:
+        super().__init__(device=choose_device(device), batch_size=torch.Size([envs.num_envs]))
+        self.envs = envs
+        self.group_map = {role.name: [agent for n, agent in enumerate(envs.possible_agents) if envs.config.role_of(n) == r]
+                          for r, role in enumerate(envs.config.roles)}  # fmt: skip
+        self._with_state = state
+        self._tensors = Tensors(envs, self.device)
+        self._active = envs.observation_fields["is_active"]
+        self._next_seed: int | None = None
+        self._over = False  # the batch has begun an episode that `reset` has not handed out
+        self._sizes = [len(agents) for agents in self.group_map.values()]
+        self.observation_spec = self._observation_spec()
+        self.action_spec = self._by_group(lambda n: {"action": _action_spec(envs.action_space, (envs.num_envs, n))})
+        self.reward_spec = self._by_group(lambda n: {"reward": Unbounded((envs.num_envs, n, 1))})
+        flag = Binary(1, (envs.num_envs, 1), dtype=torch.bool)
+        self.done_spec = Composite({key: flag.clone() for key in ("done", "terminated", "truncated")}, shape=self.batch_size).to(self.device)
+
+    # -------------------------------------------------------------------------------------------- specs
+
+    def _by_group(self, leaves: Any, **others: Any) -> Composite:
+        """A spec with one entry per group, of n agents each."""
+        groups = {role: Composite(leaves(n), shape=(*self.batch_size, n)) for role, n in zip(self.group_map, self._sizes, strict=True)}
+        return Composite({**groups, **others}, shape=self.batch_size).to(self.device)
+
+    def _observation_spec(self) -> Composite:
+        size, space, masked = self.envs.num_envs, self.envs.observation_space, self.envs.config.mask_actions
+        parts: Any = space if masked else {"observation": space}
+
+        def leaves(n: int) -> dict[str, Any]:
+            own = Composite({"own": Unbounded((size, n, 1))}, shape=(size, n))
+            specs = {"observation": Bounded(-1.0, 1.0, (size, n, *parts["observation"].shape)), "active": Binary(1, (size, n, 1), dtype=torch.bool)}
+            mask = {"action_mask": Binary(shape=(size, n, *parts["action_mask"].shape), dtype=torch.bool)} if masked else {}
+            return {**specs, **mask, "info": own}
+
+        return self._by_group(leaves, **({"state": Bounded(-1.0, 1.0, (size, *self.envs.state_space.shape))} if self._with_state else {}))
+
+    # -------------------------------------------------------------------------------------------- reset and step
+
+    def _set_seed(self, seed: int | None) -> None:
+        """Seed of the batch from the next reset on."""
+        self._next_seed = seed
+
+    def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDict:
+        mask = None if tensordict is None else tensordict.get("_reset", None)
+        if mask is not None and not mask.all():
+            raise ValueError(f"the copies of a batch begin and end together; {int(mask.sum())} of {mask.numel()} cannot be reset alone")
+        if self._next_seed is not None or not self._over:
+            self.envs.reset(seed=self._next_seed)
+        self._next_seed, self._over = None, False
+        return self._tensordict(self.envs.observations, self.envs.state, self._ends(False), np.zeros_like(self.envs.infos["own"]))
+
+    def _step(self, tensordict: TensorDictBase) -> TensorDict:
+        actions = [tensordict.get((role, "action")) for role in self.group_map]
+        joint = actions[0] if len(actions) == 1 else torch.cat(actions, 1)
+        observations, rewards, _, truncated, infos = self.envs.step(joint.cpu().numpy())
+        self._over, state = bool(truncated.all()), self.envs.state
+        if self._over:
+            observations, state = self.envs.final_obs, self.envs.final_state
+        return self._tensordict(observations, state, self._ends(self._over), infos["own"], rewards)
+
+    def _ends(self, over: bool) -> dict[str, torch.Tensor]:
+        ended = torch.full((*self.batch_size, 1), over, device=self.device)
+        return {"done": ended, "truncated": ended.clone(), "terminated": torch.zeros_like(ended)}
+
+    def _owned(self, array: np.ndarray) -> torch.Tensor:
+        """The array on our device, in memory of its own: collectors keep what the batch overwrites two steps later."""
+        tensor = self._tensors(array)
+        return tensor.clone() if self.device.type == "cpu" else tensor
+
+    def _tensordict(self, observations: Any, state: Any, ends: dict[str, torch.Tensor], own: np.ndarray, rewards: Any = None) -> TensorDict:
+        """What the batch says, by group."""
+        masked = isinstance(observations, dict)
+        flat = self._owned(observations["observation"] if masked else observations)
+        whole = {"observation": flat, "active": flat[:, :, self._active] > 0}
+        if masked:
+            whole["action_mask"] = self._tensors(observations["action_mask"]).bool()
+        if rewards is not None:
+            whole["reward"] = self._owned(rewards).unsqueeze(2)
+        earned = self._owned(own).unsqueeze(2)
+        result, start = TensorDict(ends, self.batch_size, self.device), 0
+        for role, n in zip(self.group_map, self._sizes, strict=True):
+            place, shape = slice(start, start + n), (*self.batch_size, n)
+            info = TensorDict({"own": earned[:, place]}, shape, self.device)
+            result[role] = TensorDict({**{key: tensor[:, place] for key, tensor in whole.items()}, "info": info}, shape, self.device)
+            start += n
+        if self._with_state:
+            result["state"] = torch.from_numpy(state()).to(self.device)
+        return result
+
+
+def _action_spec(space: Any, shape: tuple[int, int]) -> Any:
+    """An action space of one agent for [B, n] of them."""
+    if isinstance(space, spaces.Box):
+        return Bounded(-1.0, 1.0, (*shape, *space.shape))
+    if isinstance(space, spaces.MultiDiscrete):
+        return MultiCategorical(torch.as_tensor(space.nvec), (*shape, len(space.nvec)))
+    return Categorical(int(space.n), shape)

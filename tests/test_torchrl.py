@@ -1,0 +1,130 @@
+"""The TorchRL adapter says exactly what the batch says, and its losses learn from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torchrl")
+
+import torch
+from torchrl.envs.utils import check_env_specs
+
+from recsys_env import TASKS, VectorEnv, vector_env
+from recsys_env.adapters.torchrl import TorchRLEnv
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:(torchrl|tensordict|torch)"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:(torchrl|tensordict|torch)"),
+]
+
+B, N, HORIZON = 3, 2, 6
+ROLE = "recommender"
+
+
+def pair(**changes) -> tuple[TorchRLEnv, VectorEnv]:  # type: ignore[no-untyped-def]
+    """The adapter and the batch that it should agree with."""
+    task = {"horizon": HORIZON, **changes}
+    return TorchRLEnv(vector_env("ecommerce-v0", B, **task), "cpu"), vector_env("ecommerce-v0", B, **task)
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_library_check_on_every_task(task: str) -> None:
+    check_env_specs(TorchRLEnv(vector_env(task, 2, horizon=2), "cpu"), break_when_any_done="both")
+
+
+@pytest.mark.parametrize("changes", [{"mask_actions": True}, {"slots": 1}, {"action": "query"}, {"messages": 3}, {"action": "items"}], ids=str)
+@pytest.mark.parametrize("task", ["ecommerce-v0", "journey-v0"])
+def test_library_check_on_variants(task: str, changes: dict) -> None:
+    check_env_specs(TorchRLEnv(vector_env(task, 2, horizon=2, **changes), "cpu"), break_when_any_done="both", seed=0)
+
+
+def test_groups_are_roles() -> None:
+    env = TorchRLEnv(vector_env("journey-v0", B), "cpu")
+    assert env.group_map == {"entrance": ["entrance_0"], "item": ["item_0"], "cart": ["cart_0"]}
+    td = env.rollout(5)
+    observations = torch.cat([td[role, "observation"] for role in env.group_map], 2)
+    assert observations.shape == (B, 5, 3, env.envs.observation_space.shape[0])
+    assert (observations[..., env.envs.observation_fields["role"]].argmax(-1) == torch.arange(3)).all()
+    one_hot = torch.cat([td[role, "active"] for role in env.group_map], 2).sum((2, 3))
+    assert one_hot.max() == 1  # the owner of the scene alone
+    assert TorchRLEnv(vector_env("social-v0"), "cpu").group_map == {ROLE: [f"recommender_{n}" for n in range(4)]}
+
+
+@pytest.mark.parametrize("changes", [{}, {"mask_actions": True}, {"action": "query"}], ids=str)
+def test_rollouts_hold_what_the_batch_says(changes: dict) -> None:
+    """Over three episodes: also that nothing is overwritten by later steps, and what stands at the ends."""
+    env, envs = pair(**changes)
+    env.set_seed(5)
+    torch.manual_seed(0)
+    td = env.rollout(3 * HORIZON, break_when_any_done=False)
+    both, _ = envs.reset(seed=5)
+    earned = np.zeros((B, N))
+    for t in range(3 * HORIZON):
+        step = td[:, t]
+        masked = isinstance(both, dict)
+        np.testing.assert_array_equal(step[ROLE, "observation"], both["observation"] if masked else both)
+        np.testing.assert_array_equal(step["state"], envs.state())
+        np.testing.assert_array_equal(step[ROLE, "active"][..., 0], envs.active)
+        np.testing.assert_array_equal(step[ROLE, "info", "own"][..., 0], earned)
+        if masked:
+            np.testing.assert_array_equal(step[ROLE, "action_mask"], both["action_mask"].astype(bool))
+        both, rewards, _, truncated, infos = envs.step(step[ROLE, "action"].numpy())
+        over = bool(truncated.all())
+        assert over == (t % HORIZON == HORIZON - 1)
+        assert (step["next", "truncated"] == over).all()
+        assert (step["next", "done"] == over).all()
+        assert not step["next", "terminated"].any()
+        end = envs.final_obs if over else both
+        np.testing.assert_array_equal(step["next", ROLE, "observation"], end["observation"] if masked else end)
+        np.testing.assert_array_equal(step["next", "state"], envs.final_state() if over else envs.state())
+        np.testing.assert_array_equal(step["next", ROLE, "reward"][..., 0], rewards)
+        np.testing.assert_array_equal(step["next", ROLE, "info", "own"][..., 0], infos["own"])
+        earned = np.zeros((B, N)) if over else infos["own"].copy()
+
+
+def test_resets_begin_episodes_and_a_seed_begins_anew() -> None:
+    env, envs = pair()
+    env.set_seed(5)
+    expected = [envs.reset(seed=5)[0].copy(), envs.reset()[0].copy(), envs.reset()[0].copy()]
+    np.testing.assert_array_equal(env.reset()[ROLE, "observation"], expected[0])
+    np.testing.assert_array_equal(env.reset()[ROLE, "observation"], expected[1])
+    env.rollout(HORIZON - 1)  # breaks off the next one
+    env.set_seed(5)
+    env.rollout(HORIZON)  # to the end, where the batch has begun the next one, which this reset hands out
+    np.testing.assert_array_equal(env.reset()[ROLE, "observation"], expected[1])
+    np.testing.assert_array_equal(env.reset()[ROLE, "observation"], expected[2])
+
+
+def test_copies_cannot_be_reset_alone() -> None:
+    env, _ = pair()
+    td = env.reset()
+    td["_reset"] = torch.tensor([[True], [False], [True]])
+    with pytest.raises(ValueError, match="2 of 3 cannot be reset alone"):
+        env.reset(td)
+    td["_reset"] = torch.ones(B, 1, dtype=torch.bool)
+    env.reset(td)
+
+
+def test_state_can_be_left_out() -> None:
+    env = TorchRLEnv(vector_env("duel-v0", 2, horizon=2), "cpu", state=False)
+    check_env_specs(env)
+    assert "state" not in env.reset().keys()  # noqa: SIM118
+
+
+@pytest.mark.parametrize("algorithm", ["MAPPO", "QMIX"])
+def test_training_raises_the_reward(algorithm: str) -> None:
+    """From random play (.285 per agent and tick) beyond what is quick to learn, that the hook sells (.29), to planning (.385)."""
+    compat = pytest.importorskip("benchmarks.compat.torchrl", reason="these losses came with torchrl 0.14", exc_type=ImportError)
+    result = compat.train(algorithm, "cpu", 0)
+    assert result["before"] < 0.30
+    assert result["after"] > 0.36
+
+
+def test_without_the_library_the_error_says_what_to_install() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys; sys.modules['torchrl'] = None\ntry:\n import recsys_env.adapters.torchrl\nexcept ImportError as e: print(e)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert 'pip install "recsys_env[torchrl]"' in said
