@@ -18,6 +18,7 @@ import recsys_env
 from recsys_env.adapters.skrl import BatchIPPO, SkrlEnv, make_agents
 
 HORIZON, B = 12, 3
+TRAINER = {"headless": True, "disable_progressbar": True, "close_environment_at_exit": False}
 QUIET = {"write_interval": 0, "checkpoint_interval": 0}
 KINDS: dict[str, dict[str, Any]] = {
     "duel-v0": {},
@@ -49,7 +50,7 @@ def flat(observations: Any) -> np.ndarray:
 
 def train(algorithm: str, env: SkrlEnv, ticks: int, **settings: Any) -> Any:
     agents = make_agents(algorithm, env, experiment=QUIET, **settings)
-    SequentialTrainer(env=env, agents=agents, cfg={"timesteps": ticks, "headless": True, "disable_progressbar": True, "close_environment_at_exit": False}).train()
+    SequentialTrainer(env=env, agents=agents, cfg={"timesteps": ticks, **TRAINER}).train()
     return agents
 
 
@@ -85,7 +86,7 @@ def test_every_kind_of_action_trains(task: str, algorithm: str) -> None:
     env, _ = make(task, **KINDS[task])
     agents = make_agents(algorithm, env, rollouts=8, experiment=QUIET)
     before = [parameter.clone() for parameter in agents.policies[env.possible_agents[0]].parameters()]
-    SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 16, "headless": True, "disable_progressbar": True, "close_environment_at_exit": False}).train()
+    SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 16, **TRAINER}).train()
     after = list(agents.policies[env.possible_agents[0]].parameters())
     assert any(not torch.equal(b, a) for b, a in zip(before, after, strict=True))
 
@@ -124,7 +125,7 @@ def test_values_at_the_horizon_are_those_of_the_last_observation() -> None:
             assert torch.equal(plain, rewards[agent])
 
     agents.record_transition = spy
-    SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 2 * HORIZON, "headless": True, "disable_progressbar": True, "close_environment_at_exit": False}).train()
+    SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 2 * HORIZON, **TRAINER}).train()
     assert len(final) == 2
     assert all(difference.abs().max() < 1e-6 for difference in final)
 

@@ -12,8 +12,8 @@ from skrl.utils import set_seed
 
 import recsys_env
 from benchmarks.compat import TASK, TEAM, main
-from recsys_env.metrics import episode_returns
 from recsys_env.adapters.skrl import SkrlEnv, make_agents
+from recsys_env.metrics import episode_returns
 
 ALGORITHMS = ("IPPO", "MAPPO")
 COPIES, ROLLOUT, UPDATES = 64, 32, 40
@@ -42,7 +42,8 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     settings = {"learning_rate": 3e-3, "learning_epochs": 4, "mini_batches": 4, "entropy_loss_scale": 0.01, "discount_factor": 0.95}
     agents = make_agents(algorithm, env, rollouts=ROLLOUT, **settings, experiment={"write_interval": 0, "checkpoint_interval": 0})
     ticks = ROLLOUT * UPDATES
-    trainer = SequentialTrainer(env=env, agents=agents, cfg={"timesteps": ticks, "headless": True, "disable_progressbar": True, "close_environment_at_exit": False})
+    quiet = {"headless": True, "disable_progressbar": True, "close_environment_at_exit": False}
+    trainer = SequentialTrainer(env=env, agents=agents, cfg={"timesteps": ticks, **quiet})
     began = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - began
