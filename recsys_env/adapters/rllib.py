@@ -1,0 +1,226 @@
+"""Ray RLlib: any task as its `MultiAgentEnv`, and every agent of a batch as a row of one shared policy.
+
+    config = multi_agent(PPOConfig(), "journey-v0", policies="independent")      # or "shared"; one copy per environment
+    config = rows(PPOConfig(), "ecommerce-v0", num_copies=64)                    # one policy; all copies in one compiled step
+    algorithm = config.env_runners(num_env_runners=8).build_algo()
+
+Env runners make their environments themselves, on whichever machine of the cluster they are: recsys_env must be installed there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+from gymnasium import VectorizeMode
+
+from ..config import WorldConfig
+from ..tasks import task_config
+from ..vector import VectorEnv, copy_seed
+from ..views import SharedPolicyVectorEnv
+from .tensors import choose_device
+
+try:
+    import torch
+    from ray.rllib.algorithms import AlgorithmConfig, DQNConfig, PPOConfig
+    from ray.rllib.algorithms.ppo.torch.default_ppo_torch_rl_module import DefaultPPOTorchRLModule
+    from ray.rllib.core.columns import Columns
+    from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+    from ray.rllib.env.multi_agent_env import MultiAgentEnv
+except ImportError as error:
+    raise ImportError(f'the RLlib adapter needs {error.name}: pip install "recsys_env[rllib]"') from error
+
+Config = TypeVar("Config", bound=AlgorithmConfig)
+SHARED = "shared"
+_EXCLUDED = -1e9  # logit of what the mask excludes; finite, so that no gradient becomes NaN
+
+
+# ------------------------------------------------------------------------------------------------ environments
+
+
+class RecommendationMultiAgentEnv(MultiAgentEnv):
+    """One copy of a task.
+
+    Args:
+        env_config: "task" (a name or a `WorldConfig`); "only_active" (default False); all other entries override config fields.
+
+    With `only_active` an agent is observed, and acts, only when its slots will be on the page. Ticks without such an agent are played
+    at once, and what an agent earns until it is seen again is added to the reward of its last action: the discount is per page, and
+    what it earns before its first page in an episode is left out.
+    Infos: "own" (reward before sharing) and "active" of each observed agent. Episodes end by truncation.
+    """
+
+    def __init__(self, env_config: dict[str, Any]) -> None:
+        super().__init__()
+        settings = dict(env_config)
+        self._only_active = bool(settings.pop("only_active", False))
+        self._envs = VectorEnv(task_config(settings.pop("task"), settings))
+        self._worker = int(getattr(env_config, "worker_index", 0))
+        self.possible_agents = list(self._envs.possible_agents)
+        self.agents = self.possible_agents[:]
+        self.observation_spaces = dict.fromkeys(self.agents, self._envs.observation_space)
+        self.action_spaces = dict.fromkeys(self.agents, self._envs.action_space)
+        self._joint = self._envs.empty_actions()  # whose slots are not on the page may name anything
+        self._acted = np.zeros(len(self.agents), np.bool_)
+        self._over = False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start an episode. RLlib gives neighbouring seeds to neighbouring runners and copies alike, so the runner's number is mixed in."""
+        if self._over and seed is None:
+            self._envs.look()  # the batch has gone on to the next episode by itself
+        else:
+            self._envs.reset(seed=None if seed is None else copy_seed(seed, self._worker))
+        self._over = False
+        self._acted[:] = False
+        own = self._play_until_somebody_acts(np.zeros((2, len(self.agents))))[1]
+        return self._observed(self._shown(), own)
+
+    def step(self, action_dict: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
+        """One tick, or several with `only_active`."""
+        for n, agent in enumerate(self.possible_agents):
+            if agent in action_dict:
+                self._joint[0, n] = action_dict[agent]
+                self._acted[n] = True
+        rewards, own = self._play_until_somebody_acts(self._tick())
+        shown = self._acted if self._over else self._shown()  # the last observation is for all that took part
+        named = zip(self.possible_agents, rewards.tolist(), self._acted.tolist(), strict=True)
+        observations, infos = self._observed(shown, own)
+        return observations, {agent: r for agent, r, acted in named if acted}, {"__all__": False}, {"__all__": self._over}, infos
+
+    def _tick(self) -> np.ndarray:
+        """Play the joint action: rewards and own rewards [2, N]."""
+        _, rewards, _, truncated, infos = self._envs.step(self._joint)
+        self._over = bool(truncated[0])
+        return np.stack([rewards[0], infos["own"][0]])
+
+    def _play_until_somebody_acts(self, earned: np.ndarray) -> np.ndarray:
+        while not (self._over or self._shown().any()):
+            earned = earned + self._tick()
+        return earned
+
+    def _shown(self) -> np.ndarray:
+        """Agents [N] that observe the page about to be shown."""
+        return self._envs.active[0] if self._only_active else np.ones(len(self.agents), np.bool_)
+
+    def _observed(self, shown: np.ndarray, own: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Observations and infos of the agents chosen by `shown` [N]."""
+        both = self._envs.final_obs if self._over else self._envs.observations
+        masked = self._envs.config.mask_actions
+        flat = (both["observation"] if masked else both)[0].copy()
+        masks = both["action_mask"][0].copy() if masked else flat
+        active = np.zeros_like(shown) if self._over else self._envs.active[0]
+        observations, infos = {}, {}
+        for n in np.flatnonzero(shown):
+            agent = self.possible_agents[n]
+            observations[agent] = {"observation": flat[n], "action_mask": masks[n]} if masked else flat[n]
+            infos[agent] = {"own": float(own[n]), "active": bool(active[n])}
+        return observations, infos
+
+
+class Rows(SharedPolicyVectorEnv):
+    """`SharedPolicyVectorEnv` with few infos: RLlib takes them apart row by row and keeps them.
+
+    Args:
+        env_config: "task" (a name or a `WorldConfig`) and "num_envs" (rows: copies times agents); all other entries override config fields.
+    """
+
+    INFOS = ("own", "active")
+
+    def __init__(self, env_config: dict[str, Any]) -> None:
+        settings = dict(env_config)
+        rows, config = settings.pop("num_envs"), task_config(settings.pop("task"), settings)
+        super().__init__(VectorEnv(config, rows // config.num_agents))
+
+
+# ------------------------------------------------------------------------------------------------ masks
+
+
+class MaskedPPOModule(DefaultPPOTorchRLModule):
+    """RLlib's own network for PPO on the flat part of the observation; what the mask excludes is never drawn."""
+
+    def __init__(self, *args: Any, observation_space: Any, **kwargs: Any) -> None:
+        super().__init__(*args, observation_space=observation_space["observation"], **kwargs)
+        self.observation_space = observation_space
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return _masked(super()._forward(_flat(batch), **kwargs), batch)
+
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return _masked(super()._forward_train(_flat(batch), **kwargs), batch)
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> torch.Tensor:
+        return super().compute_values(_flat(batch), embeddings)  # type: ignore[no-any-return]
+
+
+def _flat(batch: dict[str, Any]) -> dict[str, Any]:
+    return {**batch, Columns.OBS: batch[Columns.OBS]["observation"]}
+
+
+def _masked(output: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
+    """Logits of a slate lie one slot after the other, as its flat mask does."""
+    logits, mask = output[Columns.ACTION_DIST_INPUTS], batch[Columns.OBS]["action_mask"]
+    return {**output, Columns.ACTION_DIST_INPUTS: logits.masked_fill(mask == 0, _EXCLUDED)}
+
+
+# ------------------------------------------------------------------------------------------------ configs
+
+
+def multi_agent(
+    config: Config, task: str | WorldConfig, *, policies: str = "shared", only_active: bool = False, device: str = "auto", **overrides: Any
+) -> Config:
+    """An algorithm's config for a task with several agents; go on setting it as usual.
+
+    Args:
+        config: of PPO, DQN or any other algorithm of RLlib's new API stack.
+        task: name of a task, or a config.
+        policies: "shared" (one for all agents: "shared") or "independent" (one for each, of the agent's name).
+        only_active: see `RecommendationMultiAgentEnv`.
+        device: of the learner: "auto" is a GPU where there is one (on this machine), "cpu" or "cuda".
+        overrides: config fields.
+
+    Raises:
+        ValueError: the algorithm cannot take the task's actions or masks.
+    """
+    if policies not in ("shared", "independent"):
+        raise ValueError(f"policies = {policies!r} is not allowed; choose 'shared' or 'independent'")
+    world = task_config(task, overrides)
+    independent = policies == "independent"
+    config.environment(RecommendationMultiAgentEnv, env_config={"task": world, "only_active": only_active})
+    config.multi_agent(
+        policies=set(world.agents) if independent else {SHARED}, policy_mapping_fn=_own_policy if independent else _shared_policy
+    )
+    if hasattr(config, "replay_buffer_config"):  # its default is for one agent
+        kind = config.replay_buffer_config["type"]
+        config.training(replay_buffer_config={**config.replay_buffer_config, "type": f"MultiAgent{kind.removeprefix('MultiAgent')}"})
+    return _prepared(config, world, device)
+
+
+def rows(config: Config, task: str | WorldConfig, num_copies: int = 32, *, device: str = "auto", **overrides: Any) -> Config:
+    """An algorithm's config for one policy of all agents, each agent of each copy a row of a batch that is stepped as one.
+
+    Args:
+        config, task, device, overrides: as in `multi_agent`. To RLlib it is a task with one agent, which any of its algorithms takes.
+        num_copies: copies of the game in each env runner.
+    """
+    world = task_config(task, overrides)
+    config.environment(Rows, env_config={"task": world})
+    config.env_runners(num_envs_per_env_runner=num_copies * world.num_agents, gym_env_vectorize_mode=VectorizeMode.VECTOR_ENTRY_POINT)
+    return _prepared(config, world, device)
+
+
+def _own_policy(agent: str, episode: Any, **_: Any) -> str:
+    return agent
+
+
+def _shared_policy(agent: str, episode: Any, **_: Any) -> str:
+    return SHARED
+
+
+def _prepared(config: Config, world: WorldConfig, device: str) -> Config:
+    if isinstance(config, DQNConfig) and (world.action == "query" or world.slots > 1):
+        raise ValueError("RLlib's DQN takes one discrete action: slots=1 and not action='query'; PPO takes the others")
+    if world.mask_actions:
+        if not isinstance(config, PPOConfig):
+            raise ValueError(f"masks need PPO, not {type(config).__name__}: RLlib's other modules take none; set mask_actions=False")
+        config.rl_module(rl_module_spec=RLModuleSpec(module_class=MaskedPPOModule))
+    return config.learners(num_gpus_per_learner=int(choose_device(device).type == "cuda"))  # type: ignore[return-value]

@@ -1,0 +1,210 @@
+"""The RLlib adapter says what the batch says, and RLlib's algorithms learn on it (in this process; the cluster is `baselines.rllib_cluster`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ray.rllib")
+
+import ray
+import torch
+from ray.rllib.algorithms import DQNConfig, PPOConfig, SACConfig
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.utils.pre_checks.env import check_multiagent_environments
+
+import recsys_env
+from recsys_env.adapters.rllib import MaskedPPOModule, RecommendationMultiAgentEnv, Rows, multi_agent, rows
+
+# RLlib registers its environment under the same id for each algorithm of a process.
+pytestmark = pytest.mark.filterwarnings("ignore:.*Overriding environment rllib-.* already in registry:UserWarning")
+
+SHORT = 12
+KINDS: dict[str, dict[str, Any]] = {
+    "duel-v0": {"mask_actions": True},
+    "ecommerce-v0": {"mask_actions": True},
+    "journey-v0": {},
+    "streaming-v0": {"action": "query"},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray() -> Iterator[None]:
+    torch.set_num_threads(1)
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    yield
+    ray.shutdown()
+
+
+def joint_actions(batch: recsys_env.VectorEnv) -> np.ndarray:
+    return np.stack([[batch.action_space.sample() for _ in range(batch.num_agents)] for _ in range(batch.num_envs)])
+
+
+def same(mine: Any, theirs: Any, index: Any) -> None:
+    if isinstance(theirs, dict):
+        for name, array in theirs.items():
+            np.testing.assert_array_equal(mine[name], array[index])
+    else:
+        np.testing.assert_array_equal(mine, theirs[index])
+
+
+# ------------------------------------------------------------------------------------------------ environments
+
+
+@pytest.mark.parametrize("task", recsys_env.TASKS)
+@pytest.mark.parametrize("only_active", [False, True])
+def test_the_official_checker_accepts_it(task: str, only_active: bool) -> None:
+    check_multiagent_environments(RecommendationMultiAgentEnv({"task": task, "horizon": SHORT, "only_active": only_active}))
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_it_is_the_batch_of_one_copy(task: str) -> None:
+    settings = {"horizon": SHORT, **KINDS[task]}
+    env, batch = RecommendationMultiAgentEnv({"task": task, **settings}), recsys_env.vector_env(task, 1, **settings)
+    (mine, _), (theirs, _) = env.reset(seed=5), batch.reset(seed=5)
+    for episode in range(2):
+        for tick in range(SHORT):
+            joint = joint_actions(batch)
+            for n, agent in enumerate(env.agents):
+                same(mine[agent], theirs, (0, n))
+                assert env.get_observation_space(agent).contains(mine[agent])
+            mine, rewards, terminated, truncated, infos = env.step({agent: joint[0, n] for n, agent in enumerate(env.agents)})
+            theirs, expected, _, ended, report = batch.step(joint)
+            assert list(rewards.values()) == pytest.approx(expected[0])
+            assert terminated == {"__all__": False}
+            assert truncated == {"__all__": tick == SHORT - 1} == {"__all__": bool(ended[0])}
+            assert [info["own"] for info in infos.values()] == pytest.approx(report["own"][0])
+        for n, agent in enumerate(env.agents):
+            same(mine[agent], batch.final_obs, (0, n))
+        mine, _ = env.reset()
+        assert episode == 1 or env._envs._state.copies["episode"][0] == 1
+
+
+def test_with_only_active_agents_act_on_their_pages_and_get_all_that_they_earn() -> None:
+    settings = {"task": "journey-v0", "horizon": 300}
+    some, every = RecommendationMultiAgentEnv({**settings, "only_active": True}), RecommendationMultiAgentEnv(settings)
+    (seen, _), _ = some.reset(seed=3), every.reset(seed=3)
+    first = set(seen)
+    fewer, total, expected, over = 0, dict.fromkeys(some.agents, 0.0), dict.fromkeys(some.agents, 0.0), False
+    started: set[str] = set()
+    while not over:
+        assert set(seen) <= set(some.agents)
+        actions = dict.fromkeys(seen, np.zeros(some.action_spaces[some.agents[0]].shape, int))
+        started |= set(seen)
+        seen, rewards, _, truncated, report = some.step(actions)
+        over = truncated["__all__"]
+        assert over or all(report[agent]["active"] for agent in seen)
+        assert over == (set(seen) == started and not any(info["active"] for info in report.values()))
+        for agent, reward in rewards.items():
+            total[agent] += reward
+        fewer += 1
+    still = {agent: np.zeros(every.action_spaces[agent].shape, int) for agent in every.agents}
+    for _ in range(300):
+        rewards = every.step(still)[1]
+        for agent, reward in rewards.items():
+            expected[agent] += reward
+    assert fewer < 300
+    assert max(total.values()) > 0
+    for agent in started:  # what was earned before an agent first acted is not its doing
+        assert total[agent] == pytest.approx(expected[agent], rel=1e-5) if agent in first else 0 < total[agent] < expected[agent]
+
+
+def test_runners_with_neighbouring_seeds_play_other_episodes() -> None:
+    from ray.rllib.env.env_context import EnvContext
+
+    first, second = (RecommendationMultiAgentEnv(EnvContext({"task": "ecommerce-v0"}, worker_index=w)) for w in (1, 2))
+    a, b = first.reset(seed=8)[0], second.reset(seed=8)[0]
+    assert not np.array_equal(a["recommender_0"], b["recommender_0"])
+    np.testing.assert_array_equal(first.reset(seed=8)[0]["recommender_0"], a["recommender_0"])
+
+
+def test_rows_are_the_agents_of_the_copies() -> None:
+    env, batch = Rows({"task": "ecommerce-v0", "num_envs": 6, "horizon": SHORT}), recsys_env.vector_env("ecommerce-v0", 3, horizon=SHORT)
+    mine, infos = env.reset(seed=2)
+    np.testing.assert_array_equal(mine, batch.reset(seed=2)[0].reshape(6, -1))
+    assert {"own", "active"} == {name for name in infos if not name.startswith("_")}
+    joint = joint_actions(batch)
+    np.testing.assert_array_equal(env.step(joint.reshape(6, -1))[0], batch.step(joint)[0].reshape(6, -1))
+
+
+# ------------------------------------------------------------------------------------------------ training
+
+
+def build(config: Any) -> Any:
+    return config.env_runners(num_env_runners=0).debugging(seed=0, log_level="ERROR").build_algo()
+
+
+def returns(config: Any, iterations: int) -> list[float]:
+    """Mean return of the episodes that ended in each iteration."""
+    algorithm = build(config)
+    curve = [algorithm.train()["env_runners"].get("episode_return_mean", float("nan")) for _ in range(iterations)]
+    algorithm.stop()
+    return curve
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_every_kind_of_action_trains(task: str) -> None:
+    small = {"train_batch_size_per_learner": 120, "minibatch_size": 40, "num_epochs": 1}
+    settings = {"horizon": SHORT, "device": "cpu", **KINDS[task]}
+    for config in (multi_agent(PPOConfig(), task, policies="independent", only_active=True, **settings), rows(PPOConfig(), task, 2, **settings)):
+        assert np.isfinite(returns(config.training(**small), 1)).all()
+
+
+def test_masked_actions_are_never_drawn() -> None:
+    batch = recsys_env.vector_env("ecommerce-v0", 1, mask_actions=True)
+    space: Any = batch.observation_space
+    spec = RLModuleSpec(module_class=MaskedPPOModule, observation_space=space, action_space=batch.action_space)
+    module = spec.build()
+    slots = batch.config.slots
+    masks = (torch.rand(400, slots, space["action_mask"].shape[0] // slots) < 0.5).to(torch.int8)
+    masks[:, :, 0] = 1
+    observations = {"observation": torch.rand(400, space["observation"].shape[0]), "action_mask": masks.reshape(400, -1)}
+    for forward in (module.forward_exploration, module.forward_train):
+        logits = forward({Columns.OBS: observations})[Columns.ACTION_DIST_INPUTS]
+        kind = module.get_exploration_action_dist_cls()
+        actions = kind.from_logits(logits).sample()
+        assert masks.gather(2, actions.long().unsqueeze(2)).all()
+        assert len(actions.unique()) > 1
+    assert module.compute_values({Columns.OBS: observations}).shape == (400,)
+
+
+TEAM: dict[str, Any] = {"reward": {"sharing": 1.0}, "horizon": 50, "device": "cpu"}
+LEARNING: dict[str, Any] = {"num_epochs": 4, "lr": 3e-3, "gamma": 0.95, "entropy_coeff": 0.01}
+
+
+def test_ppo_learns_on_rows() -> None:
+    """Random play gives .295 in these first 50 ticks, always the fair item about .36."""
+    config = rows(PPOConfig(), "duel-v0", 64, **TEAM).training(train_batch_size_per_learner=6400, minibatch_size=640, **LEARNING)
+    curve = returns(config, 8)
+    assert np.mean(curve[-2:]) / 50 > np.mean(curve[:2]) / 50 + 0.03
+
+
+def test_ppo_learns_by_agent() -> None:
+    config = multi_agent(PPOConfig(), "duel-v0", policies="independent", **TEAM).env_runners(num_envs_per_env_runner=8)
+    curve = returns(config.training(train_batch_size_per_learner=1600, minibatch_size=400, **LEARNING), 6)
+    assert np.mean(curve[-2:]) / 100 > np.mean(curve[:2]) / 100 + 0.02
+
+
+@pytest.mark.parametrize("policies", ["shared", "independent", "rows"])
+def test_dqn_trains(policies: str) -> None:
+    config: Any = DQNConfig().training(num_steps_sampled_before_learning_starts=100, train_batch_size_per_learner=16)
+    config.reporting(min_sample_timesteps_per_iteration=200, min_time_s_per_iteration=0)
+    config = rows(config, "duel-v0", 2, **TEAM) if policies == "rows" else multi_agent(config, "duel-v0", policies=policies, **TEAM)
+    algorithm = build(config)
+    report = algorithm.train()
+    trained = {"shared": {"shared"}, "independent": {"recommender_0", "recommender_1"}, "rows": {"default_policy"}}[policies]
+    assert set(report["learners"]) == {*trained, "__all_modules__"}
+    algorithm.stop()
+
+
+def test_what_an_algorithm_cannot_take_is_said() -> None:
+    with pytest.raises(ValueError, match="one discrete action"):
+        multi_agent(DQNConfig(), "ecommerce-v0")
+    with pytest.raises(ValueError, match="masks need PPO"):
+        rows(SACConfig(), "duel-v0", mask_actions=True)
+    with pytest.raises(ValueError, match="'shared' or 'independent'"):
+        multi_agent(PPOConfig(), "duel-v0", policies="own")

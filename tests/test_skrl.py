@@ -1,0 +1,155 @@
+"""The skrl adapter says what the batch says, by agent, and skrl's algorithms learn on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("skrl")
+
+import torch
+from skrl.envs.wrappers.torch import MultiAgentEnvWrapper
+from skrl.trainers.torch import SequentialTrainer
+from skrl.utils import set_seed
+
+import recsys_env
+from recsys_env.adapters.skrl import BatchIPPO, SkrlEnv, make_agents
+
+HORIZON, B = 12, 3
+TRAINER = {"headless": True, "disable_progressbar": True, "close_environment_at_exit": False}
+QUIET = {"write_interval": 0, "checkpoint_interval": 0}
+KINDS: dict[str, dict[str, Any]] = {
+    "duel-v0": {},
+    "ecommerce-v0": {"mask_actions": True},
+    "journey-v0": {"mask_actions": True},
+    "streaming-v0": {"action": "query"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+    set_seed(0)
+
+
+def make(task: str, **settings: Any) -> tuple[SkrlEnv, recsys_env.VectorEnv]:
+    """The adapter and the batch that it should agree with, at the same seed."""
+    batches = [recsys_env.vector_env(task, B, **{"horizon": HORIZON, **settings}) for _ in range(2)]
+    for batch in batches:
+        batch.reset(seed=5)
+    return SkrlEnv(batches[0], "cpu"), batches[1]
+
+
+def flat(observations: Any) -> np.ndarray:
+    if isinstance(observations, dict):
+        return np.concatenate((observations["action_mask"], observations["observation"]), -1)
+    return observations  # type: ignore[no-any-return]
+
+
+def train(algorithm: str, env: SkrlEnv, ticks: int, **settings: Any) -> Any:
+    agents = make_agents(algorithm, env, experiment=QUIET, **settings)
+    SequentialTrainer(env=env, agents=agents, cfg={"timesteps": ticks, **TRAINER}).train()
+    return agents
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_the_adapter_is_the_batch_by_agent(task: str) -> None:
+    env, batch = make(task, **KINDS[task])
+    assert isinstance(env, MultiAgentEnvWrapper)
+    assert env.num_envs == B
+    assert env.num_agents == batch.num_agents
+    (mine, _), (theirs, _) = env.reset(), batch.reset()
+    for tick in range(HORIZON + 2):
+        joint = np.stack([[batch.action_space.sample() for _ in range(batch.num_agents)] for _ in range(B)])
+        for n, agent in enumerate(env.possible_agents):
+            np.testing.assert_array_equal(mine[agent], flat(theirs)[:, n])
+            np.testing.assert_array_equal(env.state()[agent], batch.state())
+        actions = {agent: torch.as_tensor(joint[:, n]).reshape(B, -1) for n, agent in enumerate(env.possible_agents)}
+        mine, rewards, terminated, truncated, infos = env.step(actions)
+        theirs, expected, _, ended, report = batch.step(joint)
+        np.testing.assert_array_equal(infos["active"], report["active"])
+        assert ended.all() == (tick == HORIZON - 1)
+        assert ("final_observations" in infos) == ended.all()
+        for n, agent in enumerate(env.possible_agents):
+            np.testing.assert_array_equal(rewards[agent][:, 0], expected[:, n].astype(np.float32))
+            np.testing.assert_array_equal(truncated[agent][:, 0], ended)
+            assert not terminated[agent].any()
+            if ended.all():
+                np.testing.assert_array_equal(infos["final_observations"][agent], flat(batch.final_obs)[:, n])
+
+
+@pytest.mark.parametrize("algorithm", ["IPPO", "MAPPO"])
+@pytest.mark.parametrize("task", KINDS)
+def test_every_kind_of_action_trains(task: str, algorithm: str) -> None:
+    env, _ = make(task, **KINDS[task])
+    agents = make_agents(algorithm, env, rollouts=8, experiment=QUIET)
+    before = [parameter.clone() for parameter in agents.policies[env.possible_agents[0]].parameters()]
+    SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 16, **TRAINER}).train()
+    after = list(agents.policies[env.possible_agents[0]].parameters())
+    assert any(not torch.equal(b, a) for b, a in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("task", ["duel-v0", "ecommerce-v0"])
+def test_masked_actions_are_never_drawn(task: str) -> None:
+    env, batch = make(task, mask_actions=True)
+    agents = make_agents("IPPO", env, experiment=QUIET)
+    agents.init()
+    space: Any = batch.observation_space
+    size, slots = space["action_mask"].shape[0], batch.config.slots
+    observations = torch.rand(500, size + space["observation"].shape[0])
+    masks = (torch.rand(500, slots, size // slots) < 0.5).float()
+    masks[:, :, 0] = 1
+    observations[:, :size] = masks.reshape(500, -1)
+    actions, _ = agents.policies["recommender_0"].act({"observations": observations}, role="policy")
+    assert masks.gather(2, actions.long().unsqueeze(2)).all()
+    assert len(actions.unique()) > 1
+
+
+def test_values_at_the_horizon_are_those_of_the_last_observation() -> None:
+    env, _ = make("duel-v0")
+    agents = make_agents("IPPO", env, rollouts=HORIZON, experiment=QUIET, learning_rate=0.0, discount_factor=0.9)
+    assert isinstance(agents, BatchIPPO)
+    final: list[torch.Tensor] = []
+    record = agents.record_transition
+
+    def spy(*, rewards: Any, infos: Any, **rest: Any) -> None:
+        agent = env.possible_agents[0]
+        plain = rewards[agent].clone()
+        record(rewards=rewards, infos=infos, **rest)
+        if "final_observations" in infos:
+            value = agents.values[agent].act({"observations": infos["final_observations"][agent]}, role="value")[0]
+            final.append(rewards[agent] - plain - 0.9 * value)
+        else:
+            assert torch.equal(plain, rewards[agent])
+
+    agents.record_transition = spy
+    SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 2 * HORIZON, **TRAINER}).train()
+    assert len(final) == 2
+    assert all(difference.abs().max() < 1e-6 for difference in final)
+
+
+@pytest.mark.parametrize("algorithm", ["IPPO", "MAPPO"])
+def test_it_learns(algorithm: str) -> None:
+    """Random play gives .285, always the fair item .385."""
+    envs = recsys_env.vector_env("duel-v0", 32, reward={"sharing": 1.0}, horizon=250)
+    envs.reset(seed=1)
+    env = SkrlEnv(envs, "cpu")
+    settings = {"learning_rate": 3e-3, "learning_epochs": 4, "mini_batches": 4, "entropy_loss_scale": 0.01, "discount_factor": 0.95}
+    agents = train(algorithm, env, 750, rollouts=32, **settings)
+    agents.enable_training_mode(False)
+    rewards = []
+    observations, _ = env.reset()
+    for _ in range(250):
+        with torch.no_grad():
+            actions, _ = agents.act(observations, env.state(), timestep=0, timesteps=1)
+        observations, reward, *_ = env.step(actions)
+        rewards.append(reward["recommender_0"].mean().item())
+    assert np.mean(rewards[50:]) > 0.33
+
+
+def test_unknown_algorithm() -> None:
+    env, _ = make("duel-v0")
+    with pytest.raises(ValueError, match="choose 'IPPO' or 'MAPPO'"):
+        make_agents("QMIX", env)
