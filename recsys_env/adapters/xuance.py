@@ -110,10 +110,12 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
         self.state_space, self.max_episode_steps = envs.state_space, envs.config.horizon
         self._continuous = isinstance(envs.action_space, spaces.Box)
         self._next_seed = seed
-        self._scores = np.zeros((envs.num_envs, envs.num_agents))
+        self._begin()
         self._all = dict.fromkeys(self.agents, True)
         self._none = dict.fromkeys(self.agents, False)
         self._pending: Sequence[dict[str, Any]] = []
+        self._state: list[np.ndarray] = []
+        self._over = False
 
     @classmethod
     def registered(cls, env_fns: Sequence[Callable[..., Any]], env_seed: int) -> XuanCeVecEnv:
@@ -126,27 +128,33 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
     def _observed(self, observations: Any) -> tuple[list[Any], list[Any]]:
         """Observations and masks of every copy."""
         if self.envs.config.mask_actions:
-            return self._split(observations["observation"].copy()), self._split(observations["action_mask"].copy())
-        return self._split(observations.copy()), [None] * self.num_envs
+            return self._split(observations["observation"]), self._split(observations["action_mask"])
+        return self._split(observations), [None] * self.num_envs
+
+    @property
+    def buf_state(self) -> list[np.ndarray]:
+        """Global state [S] of every copy, made only where a critic asks for it.
+
+        After the last step of an episode it is the one asked for before: the batch has gone on to its next episode.
+        """
+        if not self._over:
+            self._state = list(self.envs.state())
+        return self._state
 
     def _infos(self) -> list[dict[str, Any]]:
-        scores, ticks = self._split(self._scores), self._ticks
-        reports = zip(scores, self.buf_avail_actions, self.buf_state, strict=True)
-        return [
-            {"episode_step": ticks, "episode_score": score, "agent_mask": self._all, "avail_actions": masks, "state": state}
-            for score, masks, state in reports
-        ]
+        reports = zip(self._split(self._scores), self.buf_avail_actions, strict=True)
+        return [{"episode_step": self._ticks, "episode_score": score, "agent_mask": self._all, "avail_actions": masks} for score, masks in reports]
 
     def reset(self) -> tuple[list[Any], list[dict[str, Any]]]:
         observations, _ = self.envs.reset(seed=self._next_seed)
         self._next_seed = None
         self._begin()
+        self._over = False
         self.buf_obs, self.buf_avail_actions = self._observed(observations)
-        self.buf_state = list(self.envs.state())
         return self.buf_obs.copy(), self._infos()
 
     def _begin(self) -> None:
-        self._scores[:] = 0
+        self._scores = np.zeros((self.num_envs, self.num_agents))
         self._ticks = 0
 
     def step_async(self, actions: Sequence[dict[str, Any]]) -> None:
@@ -159,13 +167,12 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
         observations, rewards, _, truncated, _ = self.envs.step(joint)
         self._scores += rewards
         self._ticks += 1
-        over = bool(truncated.any())  # all copies end together
-        first, states = self._observed(observations), list(self.envs.state())
-        self.buf_obs, self.buf_avail_actions = self._observed(self.envs.final_obs) if over else first
-        self.buf_state = self.buf_state if over else states  # the batch is in its next episode already, so the last state is that of one tick before
+        self._over = bool(truncated.any())  # all copies end together
+        first = self._observed(observations)
+        self.buf_obs, self.buf_avail_actions = self._observed(self.envs.final_obs) if self._over else first
         infos = self._infos()
-        if over:
-            for info, observation, masks, state in zip(infos, *first, states, strict=True):
+        if self._over:
+            for info, observation, masks, state in zip(infos, *first, self.envs.state(), strict=True):
                 info.update(reset_obs=observation, reset_avail_actions=masks, reset_state=state)
             self._begin()
         return self.buf_obs.copy(), self._split(rewards), [self._none] * self.num_envs, truncated.tolist(), infos
