@@ -186,7 +186,7 @@ def xuance_config(algorithm: str, envs: VectorEnv, running_steps: int, device: s
 
     Args:
         algorithm: "MAPPO", "MADDPG", ...: a name that has a folder of its own in XuanCe's configs.
-        running_steps: ticks of all copies together, for what follows a schedule.
+        running_steps: ticks of all copies together; train no longer, since noise that follows a schedule would become negative.
         device: "auto" is a GPU where there is one.
         changes: any of XuanCe's settings.
     """
