@@ -1,0 +1,109 @@
+"""PufferLib: a batch as a native `PufferEnv` that writes into PufferLib's in-place buffers, and a configuration of its PPO (PuffeRL).
+
+    envs = recsys_env.vector_env("ecommerce-v0", num_envs=256)
+    rows = PufferBatch(envs)
+    trainer = PuffeRL(puffer_config(rows, total_timesteps=5_000_000), rows, pufferlib.models.Default(rows))
+    while trainer.global_step < trainer.config["total_timesteps"]:
+        trainer.evaluate()
+        trainer.train()
+
+`pufferlib` itself builds from source only and downloads a C library while it does; `pufferlib-core` holds the same module as a wheel and asks
+for exactly torch 2.9.0 (on Linux the CUDA build, 7 GB), so give it an environment of its own:
+`pip install "recsys_env" "pufferlib-core==3.0.23"`.
+
+What PuffeRL does with a batch: it clamps rewards to [-1, 1] (scale them with the `reward` weights where a page pays more); it ignores
+truncation, so that an episode that ends by its horizon is bootstrapped from the first observation of the next one; it has no action masks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..vector import VectorEnv
+
+try:
+    import pufferlib
+    import pufferlib.models
+    import torch
+except ImportError as error:
+    raise ImportError(f'the PufferLib adapter needs {error.name}: pip install "pufferlib-core==3.0.23"') from error
+
+
+class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
+    """B·N rows, row b·N + n is agent n of copy b: one policy shared by all agents (their role and id are in the observation).
+
+    Terminals are never set and truncations where an episode ends; then `infos` is one dict for the whole batch, as the dashboard wants it:
+    `episode_return` and `episode_own` (mean over rows, after and before sharing), `episode_length`. Otherwise it is empty.
+
+    Args:
+        envs: the batch; not of a task with `mask_actions`.
+        buf: buffers to write into, as `pufferlib.vector` hands them out; None makes some.
+        seed: seed of the first reset that has none of its own.
+    """
+
+    def __init__(self, envs: VectorEnv, buf: Any = None, seed: int | None = None) -> None:
+        if envs.config.mask_actions:
+            raise ValueError("mask_actions = True is not possible with PufferLib: its PPO takes no action masks")
+        self.envs = envs
+        self.num_agents = envs.num_envs * envs.num_agents
+        self.single_observation_space = envs.observation_space
+        self.single_action_space = envs.action_space
+        self._actions = (envs.num_envs, envs.num_agents, *(envs.action_space.shape or ()))
+        self._next_seed = seed
+        self._return = self._own = 0.0
+        super().__init__(buf)
+
+    def reset(self, seed: int | None = None) -> tuple[np.ndarray, list[dict[str, float]]]:
+        observations, _ = self.envs.reset(seed=self._next_seed if seed is None else seed)
+        self._next_seed = None
+        self._return = self._own = 0.0
+        self.observations[:] = observations.reshape(self.observations.shape)
+        for array in (self.rewards, self.terminals, self.truncations):
+            array[:] = 0
+        return self.observations, []
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[dict[str, float]]]:
+        observations, rewards, _, truncated, infos = self.envs.step(np.asarray(actions).reshape(self._actions))
+        self.observations[:] = observations.reshape(self.observations.shape)
+        self.rewards[:] = rewards.ravel()
+        self.truncations[:] = np.repeat(truncated, self.envs.num_agents)
+        self._return += float(rewards.mean())
+        self._own += float(infos["own"].mean())
+        return self.observations, self.rewards, self.terminals, self.truncations, self._report() if truncated.any() else []
+
+    def _report(self) -> list[dict[str, float]]:
+        report = {"episode_return": self._return, "episode_own": self._own, "episode_length": float(self.envs.config.horizon)}
+        self._return = self._own = 0.0
+        return [report]
+
+    def close(self) -> None:
+        self.envs.close()
+
+
+def puffer_config(rows: PufferBatch, total_timesteps: int, device: str = "auto", horizon: int = 64, **changes: Any) -> dict[str, Any]:
+    """A configuration of PuffeRL for this batch; it wants every key.
+
+    Args:
+        total_timesteps: agent-steps to train for.
+        device: "auto" is a GPU where there is one.
+        horizon: steps of a rollout; a batch of `horizon` times all rows is trained on in four parts.
+        changes: any of PuffeRL's keys.
+    """
+    batch = rows.num_agents * horizon
+    if rows.num_agents % 4:
+        raise ValueError(f"the batch has {rows.num_agents} rows (copies x agents), which must be a multiple of 4 to be trained on in four parts")
+    config: dict[str, Any] = {
+        "env": "recsys", "seed": 0, "torch_deterministic": True, "device": ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device,
+        "cpu_offload": False, "precision": "float32", "compile": False, "compile_mode": "default", "compile_fullgraph": False, "use_rnn": False,
+        "total_timesteps": total_timesteps, "batch_size": batch, "bptt_horizon": horizon, "minibatch_size": batch // 4, "max_minibatch_size": batch // 4,
+        "update_epochs": 4, "optimizer": "adam", "learning_rate": 1e-3, "anneal_lr": False, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_eps": 1e-8,
+        "gamma": 0.99, "gae_lambda": 0.95, "clip_coef": 0.2, "vf_clip_coef": 10.0, "vf_coef": 0.5, "ent_coef": 0.01, "max_grad_norm": 0.5,
+        "vtrace_rho_clip": 1.0, "vtrace_c_clip": 1.0, "prio_alpha": 0.0, "prio_beta0": 1.0,
+        "data_dir": "puffer", "checkpoint_interval": 1_000_000, "name": "recsys", "run_id": "recsys",
+    }  # fmt: skip
+    unknown = changes.keys() - config.keys()
+    if unknown:
+        raise TypeError(f"PuffeRL has no setting {', '.join(sorted(unknown))}; it has {', '.join(config)}")
+    return {**config, **changes}

@@ -1,0 +1,209 @@
+"""XuanCe: a task behind its registration hooks, and a batch as its vector environment, which steps all copies at once.
+
+    envs = recsys_env.vector_env("duel-v0", num_envs=32, reward={"sharing": 1.0})
+    learners = MAPPO_Agents(xuance_config("MAPPO", envs, running_steps=200_000), XuanCeVecEnv(envs))
+    learners.train(200_000 // envs.num_envs)
+
+XuanCe asks for an older numpy (< 2) and Gymnasium (< 1.3) than the other trainers, so give it an environment of its own, on Python 3.10 to
+3.12: `pip install recsys_env "xuance==1.4.4"`.
+
+Importing this module registers `env_name="recsys"` (`env_id` is the task, `overrides` a dict of config fields) and, for all copies in one
+step, `vectorize="RecsysVecEnv"`, for XuanCe's own `make_envs`; `DummyVecMultiAgentEnv` steps copy by copy.
+
+Discrete actions (one slot, with masks) and `query` go through, slates do not. An episode ends by truncation and is bootstrapped from its last
+observation. `agent_mask` stays True on idle ticks: XuanCe would leave those out of the critic's loss too, and still bootstrap from them.
+"""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..environment import RecommendationEnv
+from ..tasks import task_config
+from ..vector import VectorEnv
+from .tensors import choose_device
+
+try:
+    import xuance
+    from gymnasium import spaces
+    from xuance.common import load_yaml, recursive_dict_update
+    from xuance.environment import REGISTRY_MULTI_AGENT_ENV, REGISTRY_VEC_ENV, RawMultiAgentEnv
+    from xuance.environment.vector_envs.vector_env import VecEnv
+except ImportError as error:
+    raise ImportError(f'the XuanCe adapter needs {error.name}: pip install "xuance==1.4.4", in an environment of its own') from error
+
+
+def _flat(space: Any) -> Any:
+    return space["observation"] if isinstance(space, spaces.Dict) else space
+
+
+def _checked(action_space: Any) -> Any:
+    if isinstance(action_space, spaces.MultiDiscrete):
+        raise ValueError(f"XuanCe takes Discrete and Box actions, not {action_space}; set slots = 1 or action = 'query'")
+    return action_space
+
+
+class XuanCeEnv(RawMultiAgentEnv):  # type: ignore[misc]
+    """One copy of a task; what `REGISTRY_MULTI_AGENT_ENV["recsys"]` makes.
+
+    Args:
+        config: XuanCe's. `env_id` is the task, `env_seed` the seed, `overrides` (if there) config fields of the task.
+    """
+
+    def __init__(self, config: Namespace) -> None:
+        super().__init__()
+        self.env = RecommendationEnv(task_config(config.env_id, getattr(config, "overrides", {})))
+        self.agents = list(self.env.possible_agents)
+        self.num_agents = len(self.agents)
+        self.agent_groups = [self.agents]
+        self.state_space = self.env.state_space
+        self.observation_space = dict.fromkeys(self.agents, _flat(self.env.vector.observation_space))
+        self.action_space = dict.fromkeys(self.agents, _checked(self.env.vector.action_space))
+        self.max_episode_steps = self.env.config.horizon
+        self._next_seed: int | None = config.env_seed
+
+    def reset(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        observations, _ = self.env.reset(seed=self._next_seed)
+        self._next_seed = None
+        return self._observed(observations), {}
+
+    def step(self, action_dict: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], bool, dict[str, Any]]:
+        if isinstance(self.env.vector.action_space, spaces.Box):
+            action_dict = {agent: np.clip(action, -1, 1) for agent, action in action_dict.items()}  # XuanCe's noise goes beyond the bounds
+        observations, rewards, terminated, truncated, _ = self.env.step(action_dict)
+        return self._observed(observations), rewards, terminated, all(truncated.values()), {}
+
+    def _observed(self, observations: dict[str, Any]) -> dict[str, Any]:
+        self._masks = {agent: both["action_mask"] for agent, both in observations.items()} if self.env.config.mask_actions else None
+        return {agent: both["observation"] for agent, both in observations.items()} if self._masks else observations
+
+    def state(self) -> np.ndarray:
+        return self.env.state()
+
+    def avail_actions(self) -> dict[str, np.ndarray] | None:
+        return self._masks
+
+    def render(self, *args: Any) -> None:
+        return None
+
+    def close(self) -> None:
+        self.env.close()
+
+
+class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
+    """All copies of a task in one step. What XuanCe wants of it, lists of one dict per copy, are views of the step's arrays.
+
+    Args:
+        envs: the batch.
+        seed: seed of the first reset; None keeps that of the batch.
+    """
+
+    def __init__(self, envs: VectorEnv, seed: int | None = None) -> None:
+        self.envs, self.agents, self.num_agents = envs, envs.possible_agents, envs.num_agents
+        by_agent = (dict.fromkeys(self.agents, space) for space in (_flat(envs.observation_space), _checked(envs.action_space)))
+        super().__init__(envs.num_envs, *by_agent)
+        self.state_space, self.max_episode_steps = envs.state_space, envs.config.horizon
+        self._continuous = isinstance(envs.action_space, spaces.Box)
+        self._next_seed = seed
+        self._begin()
+        self._all = dict.fromkeys(self.agents, True)
+        self._none = dict.fromkeys(self.agents, False)
+        self._pending: Sequence[dict[str, Any]] = []
+        self._state: list[np.ndarray] = []
+        self._over = False
+
+    @classmethod
+    def registered(cls, env_fns: Sequence[Callable[..., Any]], env_seed: int) -> XuanCeVecEnv:
+        """What `REGISTRY_VEC_ENV["RecsysVecEnv"]` makes: as many copies as XuanCe would make environments."""
+        return cls(VectorEnv(env_fns[0](env_seed=env_seed).env.env.config, len(env_fns)), env_seed)
+
+    def _split(self, array: np.ndarray) -> list[dict[str, Any]]:
+        return [dict(zip(self.agents, row, strict=True)) for row in array]
+
+    def _observed(self, observations: Any) -> tuple[list[Any], list[Any]]:
+        """Observations and masks of every copy."""
+        if self.envs.config.mask_actions:
+            return self._split(observations["observation"]), self._split(observations["action_mask"])
+        return self._split(observations), [None] * self.num_envs
+
+    @property
+    def buf_state(self) -> list[np.ndarray]:
+        """Global state [S] of every copy, made only where a critic asks for it.
+
+        After the last step of an episode it is the one asked for before: the batch has gone on to its next episode.
+        """
+        if not self._over:
+            self._state = list(self.envs.state())
+        return self._state
+
+    def _infos(self) -> list[dict[str, Any]]:
+        reports = zip(self._split(self._scores), self.buf_avail_actions, strict=True)
+        return [{"episode_step": self._ticks, "episode_score": score, "agent_mask": self._all, "avail_actions": masks} for score, masks in reports]
+
+    def reset(self) -> tuple[list[Any], list[dict[str, Any]]]:
+        observations, _ = self.envs.reset(seed=self._next_seed)
+        self._next_seed = None
+        self._begin()
+        self._over = False
+        self.buf_obs, self.buf_avail_actions = self._observed(observations)
+        return self.buf_obs.copy(), self._infos()
+
+    def _begin(self) -> None:
+        self._scores = np.zeros((self.num_envs, self.num_agents))
+        self._ticks = 0
+
+    def step_async(self, actions: Sequence[dict[str, Any]]) -> None:
+        self._pending = actions
+
+    def step_wait(self) -> tuple[list[Any], list[Any], list[Any], list[bool], list[dict[str, Any]]]:
+        joint = np.array([[actions[agent] for agent in self.agents] for actions in self._pending])
+        if self._continuous:
+            joint = joint.clip(-1, 1)  # XuanCe's noise goes beyond the bounds
+        observations, rewards, _, truncated, _ = self.envs.step(joint)
+        self._scores += rewards
+        self._ticks += 1
+        self._over = bool(truncated.any())  # all copies end together
+        first = self._observed(observations)
+        self.buf_obs, self.buf_avail_actions = self._observed(self.envs.final_obs) if self._over else first
+        infos = self._infos()
+        if self._over:
+            for info, observation, masks, state in zip(infos, *first, self.envs.state(), strict=True):
+                info.update(reset_obs=observation, reset_avail_actions=masks, reset_state=state)
+            self._begin()
+        return self.buf_obs.copy(), self._split(rewards), [self._none] * self.num_envs, truncated.tolist(), infos
+
+    def close_extras(self) -> None:
+        self.envs.close()
+
+
+def xuance_config(algorithm: str, envs: VectorEnv, running_steps: int, device: str = "auto", **changes: Any) -> Namespace:
+    """XuanCe's settings of an algorithm for the MPE tasks, made to fit a batch.
+
+    Args:
+        algorithm: "MAPPO", "MADDPG", ...: a name that has a folder of its own in XuanCe's configs.
+        running_steps: ticks of all copies together; train no longer, since noise that follows a schedule would become negative.
+        device: "auto" is a GPU where there is one.
+        changes: any of XuanCe's settings.
+    """
+    folder = os.path.join(os.path.dirname(xuance.__file__), "configs")
+    config = load_yaml(os.path.join(folder, "basic.yaml"))
+    config = recursive_dict_update(config, load_yaml(os.path.join(folder, algorithm.lower(), "mpe", "simple_spread_v3.yaml")))
+    continuous = isinstance(envs.action_space, spaces.Box)
+    if config["policy"] in ("Gaussian_MAAC_Policy", "Categorical_MAAC_Policy"):
+        config["policy"] = "Gaussian_MAAC_Policy" if continuous else "Categorical_MAAC_Policy"
+    return Namespace(
+        **{
+            **config, "env_name": "recsys", "env_id": "batch", "continuous_action": continuous, "activation_action": "tanh", "render": False,
+            "use_actions_mask": envs.config.mask_actions, "parallels": envs.num_envs, "running_steps": running_steps,
+            "device": str(choose_device(device)), **changes,
+        }
+    )  # fmt: skip
+
+
+REGISTRY_MULTI_AGENT_ENV["recsys"] = XuanCeEnv
+REGISTRY_VEC_ENV["RecsysVecEnv"] = XuanCeVecEnv.registered
