@@ -43,11 +43,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--algorithm", default="mappo", choices=ALGORITHMS)
     parser.add_argument("--task", default="ecommerce-v0", choices=sorted(TASKS), metavar="TASK", help=f"one of {', '.join(sorted(TASKS))}")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="FIELD=VALUE", help="config field, such as users.number=16")
-    parser.add_argument("--frames", type=int, default=500_000, help="ticks of all copies together (default %(default)s)")
+    parser.add_argument("--frames", type=int, default=500_000, help="ticks of all copies together, rounded up to whole batches (default %(default)s)")
     parser.add_argument("--num-envs", type=int, default=64, help="copies of the game (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--gamma", type=float, default=0.95, help="discount per tick (default %(default)s)")
+    parser.add_argument("--reward-scale", type=float, default=1.0, help="factor on the rewards that training sees (default %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--eval-episodes", type=int, default=100)
     parser.add_argument("--out", type=Path, default=None, help="folder of the run (default runs/ALGORITHM-TASK-SEED)")
@@ -82,13 +83,14 @@ def settings(args: argparse.Namespace, task: BenchMARLTask) -> ExperimentConfig:
     config.sampling_device = config.train_device = config.buffer_device = str(choose_device(args.device))
     config.prefer_continuous_actions = task.world.slots > 1
     config.gamma, config.lr = args.gamma, args.learning_rate
-    config.max_n_frames = args.frames
     config.on_policy_n_envs_per_worker = config.off_policy_n_envs_per_worker = args.num_envs
     config.on_policy_collected_frames_per_batch = 128 * args.num_envs
     config.on_policy_n_minibatch_iters, config.on_policy_minibatch_size = 4, 32 * args.num_envs
     config.off_policy_collected_frames_per_batch = 16 * args.num_envs
     config.off_policy_n_optimizer_steps, config.off_policy_train_batch_size, config.off_policy_memory_size = 8, 512, 200_000
-    config.off_policy_init_random_frames = min(args.frames // 10, 50_000)
+    batch = config.collected_frames_per_batch(ALGORITHMS[args.algorithm].on_policy())
+    config.max_n_frames = -(-args.frames // batch) * batch  # whole batches
+    config.off_policy_init_random_frames = min(args.frames // 10, 50_000) // batch * batch
     config.polyak_tau = 0.02
     config.exploration_eps_end = 0.05
     config.evaluation, config.render, config.loggers, config.create_json = False, False, ["csv"], False
@@ -97,7 +99,7 @@ def settings(args: argparse.Namespace, task: BenchMARLTask) -> ExperimentConfig:
 
 
 def prepare(args: argparse.Namespace) -> Experiment:
-    task = BenchMARLTask(args.task, changes(args.changes))
+    task = BenchMARLTask(args.task, changes(args.changes), args.reward_scale)
     model: Any = MlpConfig.get_from_yaml()
     args.out.mkdir(parents=True, exist_ok=True)
     return Experiment(
@@ -126,16 +128,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     experiment.run()
     seconds = time.perf_counter() - began
     after = episode_rewards(experiment, args.eval_episodes, args.seed + UNSEEN, trained=True)
+    steps = experiment.total_frames * experiment.task.world.num_agents
     result = {
-        "task": args.task, "changes": args.changes, "algorithm": args.algorithm, "actions": "query" if experiment.continuous_actions else "pick",
+        "task": args.task, "algorithm": args.algorithm, "actions": "query" if experiment.continuous_actions else "pick",
         "random": mean_interval(before.numpy()), "trained": mean_interval(after.numpy()), "gain": mean_interval((after - before).numpy()),
-        "horizon": experiment.task.world.horizon, "frames": experiment.total_frames, "agent_steps": experiment.total_frames * experiment.task.world.num_agents, "seconds": seconds,
-        "settings": {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}, **provenance("baselines.benchmarl"),
+        "horizon": experiment.task.world.horizon, "agent_steps": steps, "seconds": seconds, "agent_steps_per_second": steps / seconds,
+        "settings": {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()},
+        **provenance("baselines.benchmarl"),
     }  # fmt: skip
     (args.out / "result.json").write_text(json.dumps(result, indent=1))
     for name in ("random", "trained", "gain"):
         print(f"{name:8} {result[name][0]:9.3f} ± {result[name][1]:.3f} own reward per agent and episode (95 %, {args.eval_episodes} episodes)")
-    print(f"{result['agent_steps']:,} agent-steps in {seconds:.0f} s ({result['agent_steps'] / seconds:,.0f}/s); report in {args.out}")
+    print(f"{steps:,} agent-steps in {seconds:.0f} s ({steps / seconds:,.0f}/s); report in {args.out}")
     return result
 
 

@@ -14,13 +14,23 @@ from torchrl.collectors import Collector
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 from torchrl.modules import (
-    MLP, AdditiveGaussianModule, EGreedyModule, MaskedCategorical, MultiAgentMLP, ProbabilisticActor, QMixer, QValueModule, TanhModule, VDNMixer,
+    MLP,
+    AdditiveGaussianModule,
+    EGreedyModule,
+    MaskedCategorical,
+    MultiAgentMLP,
+    ProbabilisticActor,
+    QMixer,
+    QValueModule,
+    TanhModule,
+    VDNMixer,
 )  # fmt: skip
 from torchrl.objectives import SoftUpdate, TD3Loss, ValueEstimators
 from torchrl.objectives.multiagent import IPPOLoss, MAPPOLoss, QMixerLoss
 
 from recsys_env import vector_env
 from recsys_env.adapters.torchrl import TorchRLEnv
+from recsys_env.spaces import choices
 
 from . import TASK, TEAM, main
 
@@ -47,7 +57,7 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
 def mean_reward(env: TorchRLEnv, policy: Any = None, ticks: int = 300) -> float:
     """Per agent and tick; without a policy, of random actions."""
     with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
-        return float(env.rollout(ticks, policy, break_when_any_done=False)["next", *REWARD].mean())
+        return float(env.rollout(ticks, policy, break_when_any_done=False)["next", GROUP, "reward"].mean())
 
 
 def network(env: TorchRLEnv, inputs: int, outputs: int, central: bool = False) -> MultiAgentMLP:
@@ -69,7 +79,7 @@ def collect(env: TorchRLEnv, policy: Any, ticks: int, updates: int) -> Iterator[
 
 def train_ppo(env: TorchRLEnv, algorithm: str) -> tuple[Any, int]:
     agents, observation = env.envs.num_agents, env.observation_spec[OBSERVATION].shape[-1]
-    logits = TensorDictModule(network(env, observation, env.envs.action_space.n), [OBSERVATION], [(GROUP, "logits")])
+    logits = TensorDictModule(network(env, observation, choices(env.envs.config, env.envs.shape)), [OBSERVATION], [(GROUP, "logits")])
     actor = ProbabilisticActor(
         logits, in_keys={"logits": (GROUP, "logits"), "mask": (GROUP, "action_mask")}, out_keys=[ACTION],
         distribution_class=MaskedCategorical, return_log_prob=True, log_prob_key=(GROUP, "log_prob"),
@@ -111,7 +121,7 @@ def replay(env: TorchRLEnv, explore: TensorDictSequential, loss: Any, updates_pe
     for batch in collect(env, explore, ticks, updates):
         explore[-1].step(batch.numel())
         rows = batch.reshape(-1)
-        reward = rows["next", *REWARD]
+        reward = rows["next", GROUP, "reward"]
         rows["next", "reward"] = reward.mean(-2)  # one for the team, which a mixer learns from
         for end in ("done", "terminated"):  # per agent, which the others do
             rows["next", GROUP, end] = rows["next", end].unsqueeze(-1).expand(reward.shape)
@@ -125,7 +135,8 @@ def replay(env: TorchRLEnv, explore: TensorDictSequential, loss: Any, updates_pe
 
 def train_mixer(env: TorchRLEnv, algorithm: str) -> tuple[Any, int]:
     agents, spec = env.envs.num_agents, env.full_action_spec_unbatched
-    values = TensorDictModule(network(env, env.observation_spec[OBSERVATION].shape[-1], env.envs.action_space.n), [OBSERVATION], [(GROUP, "action_value")])
+    net = network(env, env.observation_spec[OBSERVATION].shape[-1], choices(env.envs.config, env.envs.shape))
+    values = TensorDictModule(net, [OBSERVATION], [(GROUP, "action_value")])
     chosen = (GROUP, "chosen_action_value")
     choice = QValueModule(
         spec=spec, action_value_key=(GROUP, "action_value"), out_keys=[ACTION, (GROUP, "action_value"), chosen], action_space="categorical",

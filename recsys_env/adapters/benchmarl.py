@@ -20,6 +20,7 @@ from ..vector import VectorEnv
 try:
     from benchmarl.environments.common import TaskClass
     from torchrl.data import Composite
+    from torchrl.envs import RewardScaling, Transform
 except ImportError as error:
     raise ImportError(f'the BenchMARL adapter needs {error.name}: pip install "recsys_env[benchmarl]"') from error
 
@@ -32,10 +33,13 @@ class BenchMARLTask(TaskClass):
     Args:
         name: one of `recsys_env.TASKS`.
         config: fields of the task's `WorldConfig` to change, group by group.
+        reward_scale: factor on the rewards that training sees (not on the "own" of infos): most tasks pay about .01 a tick, which is less
+            than what an untrained critic makes up.
     """
 
-    def __init__(self, name: str, config: dict[str, Any] | None = None) -> None:
+    def __init__(self, name: str, config: dict[str, Any] | None = None, reward_scale: float = 1.0) -> None:
         super().__init__(name, config or {})
+        self.reward_scale = reward_scale
         self.world: WorldConfig = task_config(name, self.config)
 
     @staticmethod
@@ -67,6 +71,9 @@ class BenchMARLTask(TaskClass):
                 "or choose an algorithm with continuous actions and prefer_continuous_actions=True, whose queries fill slates"
             )
         return self.world.action != "query"
+
+    def get_env_transforms(self, env: TorchRLEnv) -> list[Transform]:
+        return [RewardScaling(loc=0.0, scale=self.reward_scale, in_keys=[(role, "reward") for role in env.group_map])]
 
     def max_steps(self, env: TorchRLEnv) -> int:
         return self.world.horizon
