@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from recsys_env import TASKS, task_config
-from recsys_env.adapters.rllib import Config, multi_agent, rows
+from recsys_env.adapters.rllib import multi_agent, rows
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -79,11 +79,11 @@ def connected(address: str | None) -> Iterator[None]:
         cluster.shutdown()
 
 
-def configure(args: argparse.Namespace) -> Config:
+def configure(args: argparse.Namespace) -> Any:
     """PPO on this task, with the cluster's env runners and a learner in this process."""
     world = task_config(args.task, {"horizon": args.horizon, "reward": {"sharing": 1.0}})
     if args.policies == "rows":
-        config = rows(PPOConfig(), world, args.num_envs, device=args.device)
+        config: Any = rows(PPOConfig(), world, args.num_envs, device=args.device)
         steps = args.num_envs * world.num_agents * args.fragment
     else:
         config = multi_agent(PPOConfig(), world, policies=args.policies, device=args.device).env_runners(num_envs_per_env_runner=args.num_envs)
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Train, print as it goes, and return env runners by node and the curve of (agent-steps, mean reward per agent and tick)."""
     args = parse(argv)
     with connected(args.address):
-        algorithm = configure(args).build_algo()
+        algorithm: Any = configure(args).build_algo()
         nodes = Counter(algorithm.env_runner_group.foreach_env_runner(node_of_runner, local_env_runner=False))
         for node in ray.nodes():
             print(f"node {node['NodeID'][:12]} at {node['NodeManagerAddress']}: {nodes[node['NodeID']]} env runners", flush=True)

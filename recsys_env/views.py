@@ -130,7 +130,7 @@ class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
     that stay valid until the step after the next, each with its mask `_<name>`.
     """
 
-    INFOS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "own", "visitor", "next_visitor", "active")
+    INFOS: tuple[str, ...] = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "own", "visitor", "next_visitor", "active")
 
     def __init__(self, envs: VectorEnv, rows: int, autoreset_mode: str | AutoresetMode) -> None:
         mode = AutoresetMode(autoreset_mode)

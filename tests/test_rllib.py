@@ -131,6 +131,13 @@ def test_rows_are_the_agents_of_the_copies() -> None:
     np.testing.assert_array_equal(env.step(joint.reshape(6, -1))[0], batch.step(joint)[0].reshape(6, -1))
 
 
+def test_a_catalogue_goes_along() -> None:
+    config = rows(PPOConfig(), recsys_env.TASKS["grocery-v0"], 1, catalogue="grocery", device="cpu", horizon=SHORT)
+    env = Rows({**config.env_config, "num_envs": 4})
+    assert env.envs.catalogue is not None
+    assert env.envs.num_envs == 4 // env.envs.num_agents
+
+
 # ------------------------------------------------------------------------------------------------ training
 
 

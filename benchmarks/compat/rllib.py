@@ -10,7 +10,7 @@ from ray.rllib.algorithms import DQNConfig, PPOConfig
 
 import recsys_env
 from benchmarks.compat import TASK, TEAM, main
-from recsys_env.adapters.rllib import Config, multi_agent, rows
+from recsys_env.adapters.rllib import multi_agent, rows
 from recsys_env.metrics import episode_returns
 
 ALGORITHMS = ("PPO-rows", "PPO-shared", "PPO-independent", "DQN-rows", "DQN-shared", "DQN-independent")
@@ -18,9 +18,10 @@ HORIZON = 50
 SECONDS = 40.0  # of training
 
 
-def configure(algorithm: str, device: str) -> Config:
+def configure(algorithm: str, device: str) -> Any:
     name, policies = algorithm.split("-")
     config: Any = PPOConfig() if name == "PPO" else DQNConfig()
+    config.reporting(metrics_num_episodes_for_smoothing=32)
     settings: dict[str, Any] = {"horizon": HORIZON, "device": device, **TEAM}
     if policies == "rows":
         config = rows(config, TASK, 32 if name == "PPO" else 4, **settings)
@@ -29,15 +30,15 @@ def configure(algorithm: str, device: str) -> Config:
     if name == "PPO":
         steps = 3200 if policies == "rows" else 1600
         return config.training(train_batch_size_per_learner=steps, minibatch_size=steps // 4, num_epochs=4, lr=2e-3, gamma=0.95, entropy_coeff=0.01)
-    config.training(train_batch_size_per_learner=64, lr=1e-3, gamma=0.9, epsilon=[(0, 1.0), (2000, 0.05)], training_intensity=8.0)
+    config.training(train_batch_size_per_learner=64, lr=1e-3, gamma=0.95, n_step=10, epsilon=[(0, 1.0), (2000, 0.05)], training_intensity=8.0)
     config.training(num_steps_sampled_before_learning_starts=500, target_network_update_freq=100)
     return config.reporting(min_sample_timesteps_per_iteration=1000, min_time_s_per_iteration=0)
 
 
 def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
-    """One training run; before is random play, after the mean of the last iteration with a finished episode (while it explores)."""
+    """One training run; before is random play, after the mean of the last iteration with a finished episode (with its exploration)."""
     torch.set_num_threads(1)
-    config = configure(algorithm, device).env_runners(num_env_runners=0).debugging(seed=seed, log_level="ERROR")
+    config: Any = configure(algorithm, device).env_runners(num_env_runners=0).debugging(seed=seed, log_level="ERROR")
     agents = 1 if algorithm.endswith("rows") else 2
     trainer = config.build_algo()
     began, after, steps = time.perf_counter(), float("nan"), 0

@@ -22,8 +22,9 @@ from recsys_env.adapters.tensors import choose_device
 from recsys_env.metrics import episode_returns
 
 ALGORITHMS = ("DQN",)
-COPIES, HORIZON, EPOCHS, EPOCH_STEPS = 4, 100, 4, 3000
-GAMMA = 0.9  # per tick
+COPIES, HORIZON, EPOCHS, EPOCH_STEPS = 8, 100, 2, 4000
+GAMMA = 0.95  # per tick
+ROUNDS = 10  # that a return spans
 
 
 def make_env() -> PettingZooEnv:
@@ -31,13 +32,13 @@ def make_env() -> PettingZooEnv:
 
 
 def make_dqn(env: PettingZooEnv, device: torch.device) -> DQN:
-    """One agent's learner. A step is one agent's turn: its reward comes with the last turn of the tick, and its own next observation
-    a whole round later, so that returns have to span a round."""
+    """One agent's learner. A step is one agent's turn: its reward comes with the last turn of a round, its own next observation
+    with the end of one: returns have to span whole rounds."""
     net = Net(state_shape=env.observation_space.shape, action_shape=env.action_space.n, hidden_sizes=[64, 64]).to(device)
     policy = DiscreteQLearningPolicy(model=net, action_space=env.action_space, observation_space=env.observation_space, eps_training=0.2)
     turns = len(env.agents)
     return DQN(
-        policy=policy, optim=AdamOptimizerFactory(lr=1e-3), gamma=GAMMA ** (1 / turns), n_step_return_horizon=turns, target_update_freq=100
+        policy=policy, optim=AdamOptimizerFactory(lr=1e-3), gamma=GAMMA ** (1 / turns), n_step_return_horizon=ROUNDS * turns, target_update_freq=50
     )
 
 
@@ -53,16 +54,16 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     copies.seed(seed)
     collector = Collector(learners, copies, VectorReplayBuffer(20_000, COPIES), exploration_noise=True)
     collector.reset()
-    collector.collect(n_step=1000, random=True)
+    collector.collect(n_step=2000, random=True)
     began = time.perf_counter()
     learners.run_training(
         OffPolicyTrainerParams(
             training_collector=collector,
             max_epochs=EPOCHS,
             epoch_num_steps=EPOCH_STEPS,
-            collection_step_num_env_steps=40,
+            collection_step_num_env_steps=80,
             update_step_num_gradient_steps_per_sample=0.1,
-            batch_size=64,
+            batch_size=256,
             show_progress=False,
             verbose=False,
         )
@@ -72,7 +73,7 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     unseen.seed(seed + 1000)
     evaluator = Collector(learners, unseen)
     evaluator.reset()
-    returns = evaluator.collect(n_episode=5 * COPIES).returns
+    returns = evaluator.collect(n_episode=4 * COPIES).returns
     before = episode_returns(recsys_env.task_config(TASK, {"horizon": HORIZON}), "random", 200, seed).mean() / HORIZON
     return {"agent_steps": EPOCHS * EPOCH_STEPS, "seconds": seconds, "before": float(before), "after": float(returns.mean() / HORIZON)}
 

@@ -4,6 +4,8 @@
     config = rows(PPOConfig(), "ecommerce-v0", num_copies=64)                    # one policy; all copies in one compiled step
     algorithm = config.env_runners(num_env_runners=8).build_algo()
 
+One learning agent among policies needs nothing of this: `config.environment("recsys_env:recsys/ecommerce-v0", env_config={"others": "greedy"})`
+with `env_runners(gym_env_vectorize_mode="vector_entry_point")`; the part before the colon is what an env runner elsewhere imports.
 Env runners make their environments themselves, on whichever machine of the cluster they are: recsys_env must be installed there.
 """
 
@@ -14,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from gymnasium import VectorizeMode
 
+from ..catalogue import Catalogue
 from ..config import WorldConfig
 from ..tasks import task_config
 from ..vector import VectorEnv, copy_seed
@@ -42,7 +45,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
     """One copy of a task.
 
     Args:
-        env_config: "task" (a name or a `WorldConfig`); "only_active" (default False); all other entries override config fields.
+        env_config: "task" (a name or a `WorldConfig`), "only_active" (default False), "catalogue"; all other entries override config fields.
 
     With `only_active` an agent is observed, and acts, only when its slots will be on the page. Ticks without such an agent are played
     at once, and what an agent earns until it is seen again is added to the reward of its last action: the discount is per page, and
@@ -54,7 +57,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         super().__init__()
         settings = dict(env_config)
         self._only_active = bool(settings.pop("only_active", False))
-        self._envs = VectorEnv(task_config(settings.pop("task"), settings))
+        self._envs = _batch(settings)
         self._worker = int(getattr(env_config, "worker_index", 0))
         self.possible_agents = list(self._envs.possible_agents)
         self.agents = self.possible_agents[:]
@@ -121,15 +124,22 @@ class Rows(SharedPolicyVectorEnv):
     """`SharedPolicyVectorEnv` with few infos: RLlib takes them apart row by row and keeps them.
 
     Args:
-        env_config: "task" (a name or a `WorldConfig`) and "num_envs" (rows: copies times agents); all other entries override config fields.
+        env_config: "task" (a name or a `WorldConfig`), "num_envs" (rows: copies times agents), "catalogue"; others override config fields.
     """
 
-    INFOS = ("own", "active")
+    INFOS: tuple[str, ...] = ("own", "active")
 
     def __init__(self, env_config: dict[str, Any]) -> None:
         settings = dict(env_config)
-        rows, config = settings.pop("num_envs"), task_config(settings.pop("task"), settings)
-        super().__init__(VectorEnv(config, rows // config.num_agents))
+        rows = settings.pop("num_envs")
+        super().__init__(_batch(settings, rows))
+
+
+def _batch(settings: dict[str, Any], rows: int | None = None) -> VectorEnv:
+    """The batch of an `env_config`: of one copy, or of as many as have so many rows."""
+    task, catalogue = settings.pop("task"), settings.pop("catalogue", None)
+    config = task_config(task, settings)
+    return VectorEnv(config, 1 if rows is None else rows // config.num_agents, catalogue=catalogue)
 
 
 # ------------------------------------------------------------------------------------------------ masks
@@ -166,7 +176,14 @@ def _masked(output: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def multi_agent(
-    config: Config, task: str | WorldConfig, *, policies: str = "shared", only_active: bool = False, device: str = "auto", **overrides: Any
+    config: Config,
+    task: str | WorldConfig,
+    *,
+    policies: str = "shared",
+    only_active: bool = False,
+    device: str = "auto",
+    catalogue: Catalogue | str | None = None,
+    **overrides: Any,
 ) -> Config:
     """An algorithm's config for a task with several agents; go on setting it as usual.
 
@@ -176,6 +193,7 @@ def multi_agent(
         policies: "shared" (one for all agents: "shared") or "independent" (one for each, of the agent's name).
         only_active: see `RecommendationMultiAgentEnv`.
         device: of the learner: "auto" is a GPU where there is one (on this machine), "cpu" or "cuda".
+        catalogue: fitted items and users, sent to every env runner; a path must exist on each node.
         overrides: config fields.
 
     Raises:
@@ -185,7 +203,7 @@ def multi_agent(
         raise ValueError(f"policies = {policies!r} is not allowed; choose 'shared' or 'independent'")
     world = task_config(task, overrides)
     independent = policies == "independent"
-    config.environment(RecommendationMultiAgentEnv, env_config={"task": world, "only_active": only_active})
+    config.environment(RecommendationMultiAgentEnv, env_config={"task": world, "only_active": only_active, "catalogue": catalogue})
     config.multi_agent(
         policies=set(world.agents) if independent else {SHARED}, policy_mapping_fn=_own_policy if independent else _shared_policy
     )
@@ -195,15 +213,23 @@ def multi_agent(
     return _prepared(config, world, device)
 
 
-def rows(config: Config, task: str | WorldConfig, num_copies: int = 32, *, device: str = "auto", **overrides: Any) -> Config:
+def rows(
+    config: Config,
+    task: str | WorldConfig,
+    num_copies: int = 32,
+    *,
+    device: str = "auto",
+    catalogue: Catalogue | str | None = None,
+    **overrides: Any,
+) -> Config:
     """An algorithm's config for one policy of all agents, each agent of each copy a row of a batch that is stepped as one.
 
     Args:
-        config, task, device, overrides: as in `multi_agent`. To RLlib it is a task with one agent, which any of its algorithms takes.
+        config, task, device, catalogue, overrides: as in `multi_agent`. To RLlib it is a task with one agent, which any of its algorithms takes.
         num_copies: copies of the game in each env runner.
     """
     world = task_config(task, overrides)
-    config.environment(Rows, env_config={"task": world})
+    config.environment(Rows, env_config={"task": world, "catalogue": catalogue})
     config.env_runners(num_envs_per_env_runner=num_copies * world.num_agents, gym_env_vectorize_mode=VectorizeMode.VECTOR_ENTRY_POINT)
     return _prepared(config, world, device)
 

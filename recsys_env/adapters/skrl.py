@@ -119,7 +119,7 @@ class _Actor(Model):  # type: ignore[misc]
     def __init__(self, env: SkrlEnv, agent: str, width: int) -> None:
         _as_model(self, env, agent)
         space: Any = self.observation_space
-        self._masked = space["action_mask"].shape[0] if isinstance(space, spaces.Dict) else 0
+        self._masked = space["action_mask"].shape[0] if env.envs.config.mask_actions else 0
         self.net = _network(self.num_observations - self._masked, self.num_actions, width)
 
     def compute(self, inputs: dict[str, Any], role: str = "") -> tuple[torch.Tensor, dict[str, Any]]:
