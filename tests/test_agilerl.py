@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,19 @@ import pytest
 pytest.importorskip("agilerl")
 
 import torch
-from agilerl.algorithms import MADDPG
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "MakeEvolvable will be deprecated", DeprecationWarning)  # AgileRL defines what it deprecates
+    from agilerl.algorithms import MADDPG
+
 from agilerl.components.data import MultiAgentTransition, transition_to_tensordict
 from agilerl.training.train_multi_agent_off_policy import train_multi_agent_off_policy
 
 from benchmarks.compat.agilerl import train
 from recsys_env import vector_env
 from recsys_env.adapters.agilerl import AgileRLVecEnv, HorizonReplayBuffer
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # torch's, within AgileRL's actors
 
 B = 4
 TASKS: list[tuple[str, dict[str, Any]]] = [

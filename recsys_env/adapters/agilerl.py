@@ -6,8 +6,8 @@
 
 AgileRL asks for an older PettingZoo than recsys_env does and works with ours, so it lives in an environment of its own, made in this order:
 
-    pip install "agilerl==2.42.5" "numba>=0.61,<0.70"
-    pip install --no-deps "pettingzoo==1.27.0" recsys_env          # from a checkout: --no-deps -e .
+    pip install "agilerl==2.42.5" "transformers>=5,<6" "numba>=0.61,<0.70"      # AgileRL imports transformers without asking for it
+    pip install --no-deps "pettingzoo==1.27.0" recsys_env                       # from a checkout: --no-deps "pettingzoo==1.27.0" -e .
 
 `pip check` then names that one conflict and no other. MADDPG and MATD3 take one slot (`Discrete`, with masks) or `query` actions, no slates.
 AgileRL shares one network among agents whose names differ in their number alone, so agents of one role share theirs.

@@ -9,7 +9,7 @@
 
 `pufferlib` itself builds from source only and downloads a C library while it does; `pufferlib-core` holds the same module as a wheel and asks
 for exactly torch 2.9.0 (on Linux the CUDA build, 7 GB), so give it an environment of its own:
-`pip install "recsys_env" "pufferlib-core==3.0.23"`.
+`pip install "recsys_env[pufferlib]"`.
 
 What PuffeRL does with a batch: it clamps rewards to [-1, 1] (scale them with the `reward` weights where a page pays more); it ignores
 truncation, so that an episode that ends by its horizon is bootstrapped from the first observation of the next one; it has no action masks.
@@ -28,7 +28,7 @@ try:
     import pufferlib.models
     import torch
 except ImportError as error:
-    raise ImportError(f'the PufferLib adapter needs {error.name}: pip install "pufferlib-core==3.0.23"') from error
+    raise ImportError(f'the PufferLib adapter needs {error.name}: pip install "recsys_env[pufferlib]"') from error
 
 
 class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]

@@ -5,7 +5,7 @@
     learners.train(200_000 // envs.num_envs)
 
 XuanCe asks for an older numpy (< 2) and Gymnasium (< 1.3) than the other trainers, so give it an environment of its own, on Python 3.10 to
-3.12: `pip install recsys_env "xuance==1.4.4"`.
+3.12: `pip install "recsys_env[xuance]"` (xuance 1.4.4).
 
 Importing this module registers `env_name="recsys"` (`env_id` is the task, `overrides` a dict of config fields) and, for all copies in one
 step, `vectorize="RecsysVecEnv"`, for XuanCe's own `make_envs`; `DummyVecMultiAgentEnv` steps copy by copy.
@@ -35,7 +35,7 @@ try:
     from xuance.environment import REGISTRY_MULTI_AGENT_ENV, REGISTRY_VEC_ENV, RawMultiAgentEnv
     from xuance.environment.vector_envs.vector_env import VecEnv
 except ImportError as error:
-    raise ImportError(f'the XuanCe adapter needs {error.name}: pip install "xuance==1.4.4", in an environment of its own') from error
+    raise ImportError(f'the XuanCe adapter needs {error.name}: pip install "recsys_env[xuance]", in an environment of its own') from error
 
 
 def _flat(space: Any) -> Any:
