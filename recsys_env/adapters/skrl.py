@@ -100,7 +100,7 @@ class SkrlEnv(MultiAgentEnvWrapper):
         return {"active": self._tensors(infos["active"])}
 
     def render(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError('a batch is not rendered; see parallel_env(..., render_mode="ansi")')
+        """Nothing: skrl's trainers call it in every step unless they are "headless"."""
 
     def close(self) -> None:
         self.envs.close()
