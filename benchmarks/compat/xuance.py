@@ -17,7 +17,7 @@ from recsys_env.metrics import episode_returns
 ALGORITHMS = ("MAPPO", "MADDPG")
 COPIES = 32
 SETTINGS: dict[str, dict[str, Any]] = {
-    "MAPPO": {"buffer_size": 32 * COPIES, "n_epochs": 4, "n_minibatch": 4, "learning_rate": 2e-3, "gamma": 0.9},
+    "MAPPO": {"buffer_size": 32 * COPIES, "n_epochs": 4, "n_minibatch": 4, "learning_rate": 2e-3},
     "MADDPG": {"start_training": 2_000, "training_frequency": COPIES, "learning_rate_actor": 3e-4, "tau": 0.05, "end_noise": 0.5},
 }
 TICKS = {"MAPPO": 32_000, "MADDPG": 64_000}

@@ -12,7 +12,8 @@ for exactly torch 2.9.0 (on Linux the CUDA build, 7 GB), so give it an environme
 `pip install "recsys_env[pufferlib]"`.
 
 What PuffeRL does with a batch: it clamps rewards to [-1, 1] (scale them with the `reward` weights where a page pays more); it ignores
-truncation, so that an episode that ends by its horizon is bootstrapped from the first observation of the next one; it has no action masks.
+truncation, so that an episode that ends by its horizon is bootstrapped from the first observation of the next one; it has no action masks;
+its `seed` is that of the environment alone (`torch.manual_seed` for the rest).
 """
 
 from __future__ import annotations
