@@ -87,7 +87,8 @@ def settings(args: argparse.Namespace, task: BenchMARLTask) -> ExperimentConfig:
     config.on_policy_collected_frames_per_batch = 128 * args.num_envs
     config.on_policy_n_minibatch_iters, config.on_policy_minibatch_size = 4, 32 * args.num_envs
     config.off_policy_collected_frames_per_batch = 16 * args.num_envs
-    config.off_policy_n_optimizer_steps, config.off_policy_train_batch_size, config.off_policy_memory_size = 8, 512, 200_000
+    config.off_policy_n_optimizer_steps, config.off_policy_train_batch_size = 16, max(512, 4 * args.num_envs)
+    config.off_policy_memory_size = 400_000
     batch = config.collected_frames_per_batch(ALGORITHMS[args.algorithm].on_policy())
     config.max_n_frames = -(-args.frames // batch) * batch  # whole batches
     config.off_policy_init_random_frames = min(args.frames // 10, 50_000) // batch * batch
@@ -101,6 +102,7 @@ def settings(args: argparse.Namespace, task: BenchMARLTask) -> ExperimentConfig:
 def prepare(args: argparse.Namespace) -> Experiment:
     task = BenchMARLTask(args.task, changes(args.changes), args.reward_scale)
     model: Any = MlpConfig.get_from_yaml()
+    model.num_cells = [128, 128]
     args.out.mkdir(parents=True, exist_ok=True)
     return Experiment(
         task=task, algorithm_config=ALGORITHMS[args.algorithm].get_from_yaml(), model_config=model, critic_model_config=model, seed=args.seed,

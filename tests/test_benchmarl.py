@@ -16,9 +16,8 @@ from recsys_env import TASKS
 from recsys_env.adapters.benchmarl import BenchMARLTask
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:(benchmarl|torchrl|tensordict|torch)"),
-    pytest.mark.filterwarnings("ignore::FutureWarning:(benchmarl|torchrl|tensordict|torch)"),
     pytest.mark.filterwarnings("ignore:size_average and reduce args"),
+    pytest.mark.filterwarnings("ignore:SyncDataCollector has been deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:No episode terminated this iteration"),
 ]
 

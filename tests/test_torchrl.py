@@ -13,11 +13,6 @@ from torchrl.envs.utils import check_env_specs
 from recsys_env import TASKS, VectorEnv, vector_env
 from recsys_env.adapters.torchrl import TorchRLEnv
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:(torchrl|tensordict|torch)"),
-    pytest.mark.filterwarnings("ignore::FutureWarning:(torchrl|tensordict|torch)"),
-]
-
 B, N, HORIZON = 3, 2, 6
 ROLE = "recommender"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import tempfile
 from typing import Any
 
@@ -21,7 +23,8 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
             ["--algorithm", algorithm, "--task", TASK, "--set", f"reward.sharing={TEAM['reward']['sharing']}", "--frames", str(frames), "--device", device,
              "--seed", str(seed), "--learning-rate", "1e-3", "--eval-episodes", "20", "--out", folder]
         )  # fmt: skip
-        result = run(args)
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for the result
+            result = run(args)
     horizon = result["horizon"]
     return {
         "agent_steps": result["agent_steps"], "seconds": result["seconds"], "before": result["random"][0] / horizon, "after": result["trained"][0] / horizon,
