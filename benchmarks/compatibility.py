@@ -25,7 +25,17 @@ LEARNED = 0.33
 # library: (pip commands, packages whose versions are stored)
 INSTALL: dict[str, tuple[list[list[str]], list[str]]] = {
     "sb3": ([["-e", ".[train]"]], ["stable-baselines3", "sb3-contrib", "supersuit"]),
-}
+    "torchrl": ([["-e", ".[torchrl]"]], ["torchrl"]),
+    "benchmarl": ([["-e", ".[benchmarl]"]], ["benchmarl", "torchrl"]),
+    "rllib": ([["-e", ".[rllib]"]], ["ray"]),
+    "skrl": ([["-e", ".[skrl]"]], ["skrl"]),
+    "tianshou": ([["-e", ".[tianshou]"]], ["tianshou"]),
+    "agilerl": (
+        [["agilerl==2.42.5", "transformers>=5,<6", "numba>=0.61,<0.70"], ["--no-deps", "pettingzoo==1.27.0", "-e", "."]], ["agilerl"],
+    ),
+    "xuance": ([["xuance==1.4.4"], ["-e", "."]], ["xuance"]),
+    "pufferlib": ([["-e", ".[pufferlib]"]], ["pufferlib-core"]),
+}  # fmt: skip
 
 
 def versions(python: Path, packages: list[str]) -> dict[str, str]:
