@@ -22,6 +22,7 @@ from .record import earlier, store
 
 ROOT = Path(__file__).parent.parent
 LEARNED = 0.33
+SNIPPETS = {"sb3": "train"}  # whose README blocks name the extra
 # library: (pip commands, packages whose versions are stored)
 INSTALL: dict[str, tuple[list[list[str]], list[str]]] = {
     "sb3": ([["-e", ".[train]"]], ["stable-baselines3", "sb3-contrib", "supersuit"]),
@@ -58,7 +59,7 @@ def run(library: str, folder: Path) -> dict[str, Any]:
     for row in rows:
         row["learned"] = row["after"] > LEARNED
     result: dict[str, Any] = {"install": commands, "versions": versions(python, packages), "own": len(packages), "rows": rows}
-    snippets = subprocess.run([python, "-m", "benchmarks.compat.snippets", library], cwd=ROOT, capture_output=True, text=True)
+    snippets = subprocess.run([python, "-m", "benchmarks.compat.snippets", SNIPPETS.get(library, library)], cwd=ROOT, capture_output=True, text=True)
     result["readme"] = snippets.stdout.splitlines()[-1] if snippets.returncode == 0 else snippets.stderr[-2000:]
     return result | {"error": done.stderr[-2000:]} if done.returncode else result
 
