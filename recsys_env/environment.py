@@ -194,8 +194,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return self.vector.field(observation["observation"] if isinstance(observation, Mapping) else observation, name)
 
     def state(self) -> np.ndarray:
-        """Global state [S] for centralised critics (see `VectorEnv.state`); after the end, that of the next episode's first page."""
-        return self.vector.state()[0]
+        """Global state [S] for centralised critics (see `VectorEnv.state`); after the end, that beside the last observations."""
+        return (self.vector.state() if self.agents else self.vector.final_state())[0]
 
     def expected_feedback(self, actions: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Exact expectations of the page about to be shown, given a joint action; nothing changes.
