@@ -88,12 +88,12 @@ def settings(args: argparse.Namespace, task: BenchMARLTask) -> ExperimentConfig:
     config.on_policy_n_minibatch_iters, config.on_policy_minibatch_size = 4, 32 * args.num_envs
     config.off_policy_collected_frames_per_batch = 16 * args.num_envs
     config.off_policy_n_optimizer_steps, config.off_policy_train_batch_size = 16, max(512, 4 * args.num_envs)
-    config.off_policy_memory_size = 400_000
+    config.off_policy_memory_size = 800_000
     batch = config.collected_frames_per_batch(ALGORITHMS[args.algorithm].on_policy())
     config.max_n_frames = -(-args.frames // batch) * batch  # whole batches
     config.off_policy_init_random_frames = min(args.frames // 10, 50_000) // batch * batch
-    config.polyak_tau = 0.02
-    config.exploration_eps_end = 0.05
+    config.polyak_tau = 0.01 if args.algorithm == "maddpg" else 0.02
+    config.exploration_eps_end = 0.3 if args.algorithm == "maddpg" else 0.05
     config.evaluation, config.render, config.loggers, config.create_json = False, False, ["csv"], False
     config.save_folder = str(args.out)
     return config
@@ -103,6 +103,8 @@ def prepare(args: argparse.Namespace) -> Experiment:
     task = BenchMARLTask(args.task, changes(args.changes), args.reward_scale)
     model: Any = MlpConfig.get_from_yaml()
     model.num_cells = [128, 128]
+    if args.algorithm == "maddpg":  # without normalised layers its actor soon saturates in a corner and stays there
+        model.norm_class, model.norm_kwargs, model.activation_class = torch.nn.LayerNorm, {"normalized_shape": 128}, torch.nn.ReLU
     args.out.mkdir(parents=True, exist_ok=True)
     return Experiment(
         task=task, algorithm_config=ALGORITHMS[args.algorithm].get_from_yaml(), model_config=model, critic_model_config=model, seed=args.seed,
