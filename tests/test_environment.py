@@ -347,6 +347,20 @@ def test_fields_and_state() -> None:
         env.field(flat, "profil")
 
 
+def test_the_state_after_the_end_is_the_one_beside_the_last_observations() -> None:
+    """With a horizon one tick longer the same tick has the same state, and is not the last."""
+    short, longer = (recsys_env.parallel_env("ecommerce-v0", horizon=horizon) for horizon in (6, 7))
+    short.reset(seed=2)
+    longer.reset(seed=2)
+    for _ in range(6):
+        for env in (short, longer):
+            env.step({agent: np.arange(5) for agent in env.agents})
+    assert not short.agents
+    np.testing.assert_array_equal(short.state(), longer.state())
+    short.reset()
+    assert not np.array_equal(short.state(), longer.state())
+
+
 def test_expected_feedback() -> None:
     env = started(feedback={"instant": True})
     before, actions = env.save(), sampled(env)

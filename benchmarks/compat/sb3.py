@@ -14,6 +14,7 @@ import sb3_contrib
 import stable_baselines3
 import supersuit
 from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 
 import recsys_env
@@ -64,7 +65,10 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     kind, policy, copies, steps, options, changes = SETTINGS["PPO" if algorithm == SUPERSUIT else algorithm]
     rows = _supersuit(8) if algorithm == SUPERSUIT else SB3VecEnv(recsys_env.vector_env(TASK, copies, **TEAM, **changes))
     options = copy.deepcopy(options)  # the library writes into them
-    if algorithm != SUPERSUIT:  # whose rows have no seed()
+    if algorithm == SUPERSUIT:  # its rows have no seed(), and are few
+        set_random_seed(seed)
+        options["batch_size"] = 256
+    else:
         options["seed"] = seed
     model = kind(policy, rows, device=device, **options)
     began = time.perf_counter()
