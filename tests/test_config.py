@@ -44,7 +44,7 @@ def test_the_tables_above_are_not_empty() -> None:
     assert [p.id for p in BOOLS] == ["WorldConfig.mask_actions", "FeedbackConfig.instant", "FeedbackConfig.like", "ObservationConfig.share",
                                      "SceneConfig.cart"]  # fmt: skip
     assert len(WORDS) == 5
-    assert len(TUPLES) == 9
+    assert len(TUPLES) == 10
 
 
 @pytest.mark.parametrize(("kind", "f"), SCALARS)

@@ -57,7 +57,7 @@ def test_other_actions(changes: dict, tmp_path: Path) -> None:
     config = replace(WorldConfig(), {"horizon": 20, "slots": 2, **changes})
     model, monitor, _ = ippo.train(arguments(tmp_path, 128), config)
     assert len(monitor.curve) == 1
-    assert set(ippo.evaluate(model, config, 2, 7)) == {"random", "popularity", "content", "trained", "greedy"}
+    assert set(ippo.evaluate(model, config, 2, 7)) == {"random", "popularity", "content", "trained", "greedy", "planner"}
 
 
 def test_same_seed_same_model(tmp_path: Path) -> None:

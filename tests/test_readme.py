@@ -1,6 +1,7 @@
 """Every Python block of the README runs as printed, in order, in one process."""
 
 import re
+import sys
 import warnings
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def test_block_runs(number, capsys, tmp_path, monkeypatch):
             warnings.simplefilter("ignore")  # their libraries' own, which our users see as well
             pytest.importorskip(needs[1])
         exec(compile(BLOCKS[number], f"README.md block {number}", "exec"), {})
+    if needs and needs[1] == "ray":
+        sys.modules["ray"].shutdown()  # a script's end would
 
 
 def test_commands_name_files_that_exist():
