@@ -14,6 +14,7 @@ import argparse
 import importlib.util
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -65,10 +66,10 @@ def single_agent(task: str) -> Callable[[], Any]:
     return lambda: rows.step(actions)
 
 
-def torchrl(task: str) -> Callable[[], Any]:
+def torchrl(task: str, state: bool = False) -> Callable[[], Any]:
     from recsys_env.adapters.torchrl import TorchRLEnv
 
-    env = TorchRLEnv(recsys_env.vector_env(task, COPIES), device="cpu")
+    env = TorchRLEnv(recsys_env.vector_env(task, COPIES), device="cpu", state=state)
     step = env.rand_action(env.reset())
     return lambda: env.step(step)
 
@@ -88,6 +89,7 @@ STEPPING: dict[str, tuple[Callable[[str], Callable[[], Any]], int, bool, str]] =
     "Gymnasium VectorEnv, shared policy": (shared_policy, COPIES, True, "gymnasium"),
     "Gymnasium VectorEnv, one agent, others random": (single_agent, COPIES, False, "gymnasium"),
     "TorchRL EnvBase": (torchrl, COPIES, True, "torchrl"),
+    "TorchRL EnvBase with the global state": (partial(torchrl, state=True), COPIES, True, "torchrl"),
     "SuperSuit on parallel_env": (through_supersuit, SUPERSUIT_COPIES, True, "supersuit"),
 }
 
