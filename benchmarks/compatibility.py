@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -54,12 +55,13 @@ def run(library: str, folder: Path) -> dict[str, Any]:
         done = subprocess.run([python, "-m", "pip", "install", "--quiet", *command], cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
             return {"install": commands, "error": done.stderr[-2000:]}
-    done = subprocess.run([python, "-m", f"benchmarks.compat.{library}"], cwd=ROOT, capture_output=True, text=True)
+    where: dict[str, Any] = {"cwd": folder, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}  # some libraries write logs where they run
+    done = subprocess.run([python, "-m", f"benchmarks.compat.{library}"], **where, capture_output=True, text=True)
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     for row in rows:
         row["learned"] = row["after"] > LEARNED
     result: dict[str, Any] = {"install": commands, "versions": versions(python, packages), "own": len(packages), "rows": rows}
-    snippets = subprocess.run([python, "-m", "benchmarks.compat.snippets", SNIPPETS.get(library, library)], cwd=ROOT, capture_output=True, text=True)
+    snippets = subprocess.run([python, "-m", "benchmarks.compat.snippets", SNIPPETS.get(library, library)], **where, capture_output=True, text=True)
     result["readme"] = snippets.stdout.splitlines()[-1] if snippets.returncode == 0 else snippets.stderr[-2000:]
     return result | {"error": done.stderr[-2000:]} if done.returncode else result
 
@@ -72,7 +74,7 @@ def main() -> None:
     results: dict[str, Any] = earlier("compatibility", "libraries")
     with tempfile.TemporaryDirectory() as temporary:
         for library in args.library:
-            results[library] = run(library, args.keep or Path(temporary))
+            results[library] = run(library, (args.keep or Path(temporary)).resolve())
             print(library, json.dumps(results[library], indent=1), file=sys.stderr, flush=True)
             store("compatibility", "benchmarks.compatibility", {"learned_above": LEARNED, "libraries": results})
 

@@ -13,13 +13,7 @@ import recsys_env
 from baselines.ppo_torch import Agent, Rollout, heads_of, main
 from recsys_env.adapters.tensors import Tensors, choose_device
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():  # type: ignore[no-untyped-def]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def test_it_learns_to_cooperate_in_the_duel(tmp_path: Path) -> None:

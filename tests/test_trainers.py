@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import supersuit
-import torch
 from sb3_contrib import MaskablePPO
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor
@@ -15,13 +14,7 @@ from benchmarks.compat.sb3 import train
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.metrics import episode_returns
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():  # type: ignore[no-untyped-def]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.mark.parametrize("algorithm", ["PPO", "DQN", "SAC", "MaskablePPO"])

@@ -17,7 +17,7 @@ _C1, _C2 = 0.6931471805599453, 2.3190468138462996e-17  # ln 2 in two parts
 _BIAS, _SHIFT = np.int64(1023), np.int64(52)
 _MANTISSA, _HALF = np.int64((1 << 52) - 1), np.int64(1022 << 52)
 _SQRT_HALF = 0.7071067811865476
-_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+_ONE = np.float32(1.0)
 
 
 @kernel

@@ -1,0 +1,54 @@
+"""The kernels' own numeric functions against NumPy's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recsys_env.kernels import entry
+from recsys_env.kernels.numeric import dot, exp, log, log1p, squash_row
+
+
+@entry
+def apply(x, exps, logs, logs1p):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        exps[i], logs[i], logs1p[i] = exp(x[i]), log(exp(x[i])), log1p(abs(x[i]))
+
+
+@entry
+def products(vectors, q, offset, out):  # type: ignore[no-untyped-def]
+    for j in range(q.shape[0]):
+        out[j] = dot(vectors, 1, 2, offset, q, j, q.shape[1])
+
+
+@entry
+def squashed(rows, start, stop):  # type: ignore[no-untyped-def]
+    squash_row(rows, 1, 0, start, stop)
+
+
+def test_exponential_and_logarithms() -> None:
+    x = np.concatenate([np.linspace(-700, 700, 20_001), np.linspace(-1e-3, 1e-3, 2_001)])
+    exps, logs, logs1p = (np.empty_like(x) for _ in range(3))
+    apply(x, exps, logs, logs1p)
+    np.testing.assert_allclose(exps, np.exp(x), rtol=1e-9)
+    np.testing.assert_allclose(logs, np.log(exps), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(logs1p, np.log1p(abs(x)), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dims", [1, 7, 8, 9, 16, 35])
+def test_inner_products_of_any_length(dims: int) -> None:
+    rng = np.random.default_rng(dims)
+    vectors, q = rng.standard_normal((2, 3, dims + 5)).astype(np.float32), rng.standard_normal((4, dims)).astype(np.float32)
+    out = np.empty(4)
+    products(vectors, q, 3, out)
+    np.testing.assert_allclose(out, q.astype(float) @ vectors[1, 2, 3 : 3 + dims], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 21])
+def test_only_the_span_is_squashed(size: int) -> None:
+    rows = np.random.default_rng(size).standard_normal((2, 1, 30)).astype(np.float32) * 3
+    expected = rows.copy()
+    span = expected[1, 0, 4 : 4 + size]
+    expected[1, 0, 4 : 4 + size] = span / (1 + abs(span))
+    squashed(rows, 4, 4 + size)
+    np.testing.assert_allclose(rows, expected, rtol=1e-6)
