@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise, permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from scipy import stats
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.metrics import episode_returns, mean_interval, normalised_score
-from recsys_env.policies import POLICIES, Greedy, Planner, Policy, Random, feedback, make_policy
+from recsys_env.policies import CHECKPOINT, POLICIES, Greedy, Planner, Policy, Random, feedback, make_policy
 
 BATCH = 3
 SMALL = WorldConfig(
@@ -240,8 +242,8 @@ def test_unknown_policies_suggest_the_nearest(name: str, nearest: str) -> None:
 
 
 def test_policies_by_name_or_as_objects() -> None:
-    for name, kind in POLICIES.items():
-        assert type(make_policy(name)) is kind
+    for name, path in POLICIES.items():
+        assert f"{type(make_policy(name)).__module__}:{type(make_policy(name)).__name__}" == path
     mine = Greedy()
     assert make_policy(mine) is mine
     with pytest.raises(ValueError, match="unknown agent 'nobody'; agents are recommender_0, recommender_1"):
@@ -250,6 +252,22 @@ def test_policies_by_name_or_as_objects() -> None:
         episode_returns(SMALL, {"recommender_0": "random"}, 2, seed=0)
     with pytest.raises(ValueError, match="one policy object acts for one agent"):
         episode_returns(SMALL, {"recommender_0": mine, "recommender_1": mine}, 2, seed=0)
+
+
+def test_a_policy_of_ones_own_by_its_factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_own.py").write_text(
+        "from recsys_env.policies import Random\n\nclass Mine(Random):\n    pass\n\ndef wrong():\n    return 3\n\ndef trained(folder):\n    return Mine()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert type(make_policy("my_own:Mine")).__name__ == "Mine"
+    with pytest.raises(ValueError, match=r"module 'my_own' has no 'Mein' \(did you mean 'Mine'\?\)"):
+        make_policy("my_own:Mein")
+    with pytest.raises(ValueError, match="there is no module 'nothing_here'"):
+        make_policy("nothing_here:Mine")
+    with pytest.raises(ValueError, match=r"made a int, not a recsys_env\.policies\.Policy"):
+        make_policy("my_own:wrong")
+    (tmp_path / CHECKPOINT).write_text(json.dumps({"factory": "my_own:trained"}))
+    assert type(make_policy(str(tmp_path))).__name__ == "Mine"
 
 
 class Recorder(Random):

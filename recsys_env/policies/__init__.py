@@ -7,11 +7,20 @@ A policy acts for one agent in all copies at once:
     policy.observe(feedback)                after the step: visitor [B], shown, clicked, cart, bought, rating [B, K] of its own slots
     policy.reset(done)                      [B] bool: these copies have begun another episode
 
+One that learns from feedback (`learns`) is one recommender that serves all copies: what it is told in one, it uses in all, and of an episode
+that ended it keeps what it knows of items.
+
 Everyone may read the public catalogue (`VectorEnv.world`: q, topic, price, promotion, length, age, provider, availability, stock) and
 platform-wide popularity; only the oracles `greedy` and `planner` read intercepts, quality, clickbait and latent users.
 """
 
 from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from ..config import did_you_mean
 from .assortment import Content, Greedy, Planner, Popularity
@@ -19,15 +28,53 @@ from .base import Policy, feedback
 from .random import Random
 from .team import Team
 
-POLICIES: dict[str, type[Policy]] = {"random": Random, "popularity": Popularity, "content": Content, "greedy": Greedy, "planner": Planner}
+POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported when a policy that needs them is made
+    "random": "recsys_env.policies.random:Random",
+    "popularity": "recsys_env.policies.assortment:Popularity",
+    "content": "recsys_env.policies.assortment:Content",
+    "greedy": "recsys_env.policies.assortment:Greedy",
+    "planner": "recsys_env.policies.assortment:Planner",
+}
+CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"factory": "module:function"}, called with the folder
 
-__all__ = ["POLICIES", "Content", "Greedy", "Planner", "Policy", "Popularity", "Random", "Team", "feedback", "make_policy"]
+__all__ = ["CHECKPOINT", "POLICIES", "Content", "Greedy", "Planner", "Policy", "Popularity", "Random", "Team", "feedback", "make_policy"]
 
 
 def make_policy(policy: str | Policy) -> Policy:
-    """A policy by name, or the object itself."""
+    """A policy by name, the object itself, a trained one by its folder, or what `module:factory` of the user's own returns.
+
+    Raises:
+        ValueError: nothing of that name, or a factory that does not make a `Policy`.
+        ImportError: the policy's library is missing; the message says which extra brings it.
+    """
     if isinstance(policy, Policy):
         return policy
-    if policy not in POLICIES:
-        raise ValueError(f"unknown policy {policy!r}{did_you_mean(policy, POLICIES)}; policies are {', '.join(POLICIES)}")
-    return POLICIES[policy]()
+    folder = Path(policy)
+    if policy in POLICIES:
+        made = _import(POLICIES[policy])()
+    elif (folder / CHECKPOINT).is_file():
+        made = _import(json.loads((folder / CHECKPOINT).read_text())["factory"])(folder)
+    elif ":" in policy:
+        made = _import(policy)()
+    else:
+        hint = did_you_mean(policy, POLICIES)
+        raise ValueError(
+            f"unknown policy {policy!r}{hint}; policies are {', '.join(POLICIES)}, a folder that holds {CHECKPOINT}, or module:factory"
+        )
+    if not isinstance(made, Policy):
+        raise ValueError(f"policy {policy!r} made a {type(made).__name__}, not a recsys_env.policies.Policy")
+    return made
+
+
+def _import(path: str) -> Callable[..., Any]:
+    """The object that "module:attribute" names."""
+    module, _, name = path.partition(":")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise  # a library that the module needs
+        raise ValueError(f"policy {path!r}: there is no module {error.name!r}") from error
+    if not hasattr(found, name):
+        raise ValueError(f"policy {path!r}: module {module!r} has no {name!r}{did_you_mean(name, vars(found))}")
+    return getattr(found, name)  # type: ignore[no-any-return]

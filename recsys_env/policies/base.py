@@ -13,6 +13,7 @@ from ..vector import VectorEnv
 class Policy:
     """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
 
+    learns: bool = False  # from `observe`: its score depends on what it has been told before
     envs: VectorEnv
     index: int
 
