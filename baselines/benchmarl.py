@@ -19,7 +19,7 @@ from typing import Any
 
 from recsys_env import TASKS
 from recsys_env.adapters.benchmarl import BenchMARLTask
-from recsys_env.metrics import mean_interval
+from recsys_env.metrics import UNSEEN, mean_interval
 from recsys_env.provenance import provenance
 
 # isort: split
@@ -35,7 +35,6 @@ from recsys_env.adapters.tensors import choose_device
 ALGORITHMS = {
     "mappo": MappoConfig, "ippo": IppoConfig, "qmix": QmixConfig, "vdn": VdnConfig, "iql": IqlConfig, "masac": MasacConfig, "maddpg": MaddpgConfig,
 }  # fmt: skip
-UNSEEN = 1_000_003  # evaluation seed = training seed + this
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

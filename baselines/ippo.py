@@ -20,7 +20,7 @@ import numpy as np
 
 from recsys_env import TASKS, VectorEnv, WorldConfig
 from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlatePolicy, slate_kwargs
-from recsys_env.metrics import REFERENCES, scale_ends, score_table
+from recsys_env.metrics import REFERENCES, UNSEEN, scale_ends, score_table
 from recsys_env.policies import Policy
 from recsys_env.provenance import provenance
 
@@ -31,7 +31,6 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 
-UNSEEN = 1_000_003  # evaluation seed = training seed + this
 CHECKPOINT_SECONDS = 60.0
 
 

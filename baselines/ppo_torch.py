@@ -27,11 +27,10 @@ from tqdm import tqdm
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.adapters.tensors import Tensors
-from recsys_env.metrics import score_table
+from recsys_env.metrics import UNSEEN, score_table
 from recsys_env.policies import Policy
 from recsys_env.provenance import provenance
 
-UNSEEN = 1_000_003  # offset of the evaluation's seed from the training's
 
 
 class Agent(nn.Module):

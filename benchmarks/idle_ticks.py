@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from baselines.ppo_torch import UNSEEN, TorchPolicy, parse, train
+from baselines.ppo_torch import TorchPolicy, parse, train
 from recsys_env import task_config
-from recsys_env.metrics import episode_returns, mean_interval
+from recsys_env.metrics import UNSEEN, episode_returns, mean_interval
 
 from .record import earlier, store
 

@@ -17,12 +17,11 @@ import numpy as np
 
 from baselines.ppo_torch import TorchPolicy, parse, train
 from recsys_env import WorldConfig, task_config
-from recsys_env.metrics import episode_returns, mean_interval
+from recsys_env.metrics import UNSEEN, episode_returns, mean_interval
 
 from .record import store
 
 BLIND = ("profile", "anchor", "clicked_mean", "topic_counts")
-UNSEEN = 1_000_003
 
 
 def preset(hear: bool) -> WorldConfig:

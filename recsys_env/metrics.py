@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from .config import WorldConfig
+from .measures import Log
 from .policies import Policy, Team
 from .tasks import task_config
 from .vector import VectorEnv
+
+UNSEEN = 1_000_003
+"""The rule of seeds: training uses seeds below this; what was trained with seed s, and run s of an evaluation, is measured on UNSEEN + s; a
+policy that learns while it serves is warmed up on 2 * UNSEEN + s. So nothing is ever measured on people or luck that it was trained on."""
+
+
+def play_episode(envs: VectorEnv, team: Team, observations: Any, log: Log | None = None) -> np.ndarray:
+    """Play the episode that every copy of a batch has begun with these observations, to its end.
+
+    Args:
+        log: takes down what the metrics beside reward need.
+
+    Returns:
+        [B, N] sum of each agent's own reward (`infos["own"]`, before sharing).
+    """
+    returns, actions = np.zeros((envs.num_envs, envs.num_agents)), envs.empty_actions()
+    for _ in range(envs.config.horizon):
+        if log is not None:
+            log.look()
+        team.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        returns += infos["own"]
+        if log is not None:
+            log.record(infos)
+        team.observe(infos, truncated)
+    return returns
 
 
 def episode_returns(
@@ -37,13 +65,7 @@ def episode_returns(
         raise ValueError(f"policies are given for {sorted(policies)}, expected one for each of {envs.possible_agents}")
     team = Team(envs, policies, seed)
     observations, _ = envs.reset(seed=seed)
-    returns, actions = np.zeros((episodes, envs.num_agents)), envs.empty_actions()
-    for _ in range(envs.config.horizon):
-        team.act(observations, actions)
-        observations, _, _, truncated, infos = envs.step(actions)
-        returns += infos["own"]
-        team.observe(infos, truncated)
-    return returns
+    return play_episode(envs, team, observations)
 
 
 REFERENCES = ("random", "popularity", "content", "greedy", "planner")

@@ -1,0 +1,63 @@
+"""What each agent could make of the page about to be shown, by the visitor's true utility: for metrics, which infos alone cannot serve."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import entry, kernel
+from .choice import outside_utility, utility
+from .numeric import sigmoid
+from .page import CANDIDATES, can_show, is_active, popularity_now
+
+ALL, COLD, WARM = 0, 1, 2  # which items count
+
+
+@kernel
+def _keep_best(best, which, slots, gain):
+    """Insert a gain into best[which, K], which falls."""
+    if gain <= best[which, slots - 1]:
+        return
+    k = slots - 1
+    while k > 0 and best[which, k - 1] < gain:
+        best[which, k] = best[which, k - 1]
+        k -= 1
+    best[which, k] = gain
+
+
+@entry
+def appraise(world, state, cold_below, discount, best, ideal, outside, cold):
+    """Look at the page about to be shown; nothing changes.
+
+    Args:
+        cold_below: an item of fewer clicks, by public decayed counts, is cold.
+        discount: [K] weight of each slot.
+        best: [3, K] scratch.
+        ideal: [B, N, 3] filled with sum_k discount_k * gain of the agent's k-th best option, among all, the cold and the warm ones; 0 where
+            inactive. The gain is sigmoid(v - v_0), the probability of a click on the item alone.
+        outside: [B] filled with v_0 of the visitor; untouched in an idle tick.
+        cold: [B, M] bool, filled.
+    """
+    p = world.params[0]
+    slots, by_position = p.shape.slots, p.shape.action == CANDIDATES
+    for b in range(state.copies.size):
+        copy = state.copies[b]
+        for j in range(p.shape.items):
+            cold[b, j] = popularity_now(world, state, p, b, np.int64(j), copy.stamp, copy.tick) < cold_below
+        if copy.visitor >= 0:
+            outside[b] = outside_utility(world, p, state.users[b, copy.visitor])
+        for n in range(p.shape.agents):
+            for which in range(3):
+                ideal[b, n, which] = 0.0
+                for k in range(slots):
+                    best[which, k] = 0.0
+            if not is_active(world, p, copy, n):
+                continue
+            for i in range(p.shape.candidates if by_position else p.shape.items):
+                j = np.int64(state.candidates[b, n, i]) if by_position else np.int64(i)
+                if j >= 0 and (by_position or can_show(world, state, p, b, n, j)):
+                    gain = sigmoid(utility(world, state, p, b, j) - outside[b])
+                    _keep_best(best, ALL, slots, gain)
+                    _keep_best(best, COLD if cold[b, j] else WARM, slots, gain)
+            for which in range(3):
+                for k in range(slots):
+                    ideal[b, n, which] += discount[k] * best[which, k]
