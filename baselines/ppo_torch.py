@@ -32,7 +32,6 @@ from recsys_env.policies import Policy
 from recsys_env.provenance import provenance
 
 
-
 class Agent(nn.Module):
     """Actor and critic; the actor has one categorical head for each part of the action (slots, and a message if there are any)."""
 

@@ -178,13 +178,24 @@ SECTIONS: dict[str, Callable[[Any], str]] = {
 NAMES = {"separation": "tasks", "fit_report": "fit", **{name: name for name in ("tension", "speed", "trainers", "compatibility", "messages", "idle_ticks")}}
 
 
-def main() -> None:
+def write_sections(made: dict[str, str]) -> None:
+    """Put each text between its markers in the README.
+
+    Raises:
+        ValueError: the README has no such markers.
+    """
     text = README.read_text()
-    made = {NAMES[name]: write(result) for name, write in SECTIONS.items() if (result := load(name))}
-    for name, body in {**made, "training": training()}.items():
-        head, rest = text.split(f"<!-- {name} -->")
-        text = f"{head}<!-- {name} -->\n{body}\n<!-- /{name} -->{rest.split(f'<!-- /{name} -->')[1]}"
+    for name, body in made.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if begin not in text or end not in text:
+            raise ValueError(f"README.md has no markers {begin} and {end}")
+        head, rest = text.split(begin)
+        text = f"{head}{begin}\n{body}\n{end}{rest.split(end)[1]}"
     README.write_text(text)
+
+
+def main() -> None:
+    write_sections({NAMES[name]: write(result) for name, write in SECTIONS.items() if (result := load(name))} | {"training": training()})
 
 
 if __name__ == "__main__":

