@@ -146,9 +146,14 @@ def _stored(run: Run, out: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     result: dict[str, Any] = json.loads(path.read_text())
-    for name, value in asdict(run).items():
-        if result[name] != value and not (name == "warmup" and not result["learns"]) and not (name == "metrics" and result["metrics"]):
+    wanted: dict[str, Any] = {"team": run.team, "episodes": run.episodes}
+    if result["learns"]:
+        wanted["warmup"] = run.warmup
+    for name, value in wanted.items():
+        if result[name] != value:
             cli.fail(f"{path} was played with {name} = {result[name]!r}, not {value!r}; give another --out, or leave out --resume")
+    if run.metrics and not result["metrics"]:
+        cli.fail(f"{path} was played without metrics; give --no-metrics or another --out, or leave out --resume")
     return result
 
 

@@ -10,7 +10,7 @@ learn the episodes would be independent as well and narrower intervals possible;
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from recsys_env import TASKS
 from recsys_env.metrics import UNSEEN, mean_interval, normalised_score, scale_ends
 
-REPETITIONS = 2000  # of the bootstrap
+REPETITIONS = 1000  # of the bootstrap
 
 
 def interval(samples: np.ndarray) -> dict[str, float | None]:
@@ -96,7 +96,7 @@ def aggregate(tasks: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         teams: team -> iqm, mean as [value, low, high], best first; improvement: "a > b" -> P(a run of a beats a run of b on the same task) as
-        [value, low, high], for every pair. Empty where no team has two runs with a score on every task.
+        [value, low, high], for each team and the next one. Empty where no team has two runs with a score on every task.
     """
     from rliable import library
     from rliable import metrics as rl
@@ -113,7 +113,7 @@ def aggregate(tasks: Mapping[str, Any]) -> dict[str, Any]:
     try:
         points, bounds = library.get_interval_estimates(scores, lambda x: np.array([rl.aggregate_iqm(x), rl.aggregate_mean(x)]), reps=REPETITIONS)
         ranked = sorted(scores, key=lambda team: -points[team][0])
-        pairs = {f"{a} > {b}": (scores[a], scores[b]) for a, b in combinations(ranked, 2)}
+        pairs = {f"{a} > {b}": (scores[a], scores[b]) for a, b in pairwise(ranked)}
         chance, spread = library.get_interval_estimates(pairs, rl.probability_of_improvement, reps=REPETITIONS) if pairs else ({}, {})
     finally:
         np.random.set_state(state)

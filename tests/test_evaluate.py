@@ -1,0 +1,250 @@
+"""Evaluation from one command: which runs are played, what becomes of them, and what is said when a name is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from baselines import __main__ as baselines
+from baselines import cli, runs, statistics
+from baselines.evaluate import evaluate
+from baselines.runs import Run, play
+from baselines.statistics import summary
+from recsys_env import TASKS, WorldConfig
+from recsys_env.metrics import UNSEEN, episode_returns
+from recsys_env.policies import CHECKPOINT, Random
+
+TINY = WorldConfig(
+    num_agents=2, slots=2, horizon=30, users={"number": 3, "population": "fixed"}, candidates={"number": 6}, items={"number": 20, "dims": 4, "topics": 4},
+    choice={"v_0": 1.0}, arrival={"r_0": 2.0},
+)  # fmt: skip
+SHORT: dict[str, Any] = {"episodes": 4, "seeds": 3}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS, "tiny-v0", TINY)
+    monkeypatch.setattr(statistics, "REPETITIONS", 50)
+
+
+def run(team: str, seed: int = 0, warmup: int = 1, metrics: bool = False) -> Run:
+    return Run("tiny-v0", team, seed, 4, warmup, metrics)
+
+
+# ------------------------------------------------------------------------------------------------ runs
+
+
+def test_a_run_is_the_unseen_seed_for_every_policy() -> None:
+    for policy in ("random", "content"):
+        for seed in (0, 2):
+            own = np.array(play(run(policy, seed))["own"])
+            np.testing.assert_allclose(own, episode_returns(TINY, policy, 4, UNSEEN + seed), atol=1e-5)
+
+
+def test_mixed_teams() -> None:
+    own = np.array(play(run("recommender_1=greedy,recommender_0=random"))["own"])
+    np.testing.assert_allclose(own, episode_returns(TINY, {"recommender_0": "random", "recommender_1": "greedy"}, 4, UNSEEN), atol=1e-5)
+    with pytest.raises(ValueError, match="must name a policy for each of the agents recommender_0, recommender_1 of tiny-v0 once"):
+        run("recommender_0=random").members()
+    with pytest.raises(ValueError, match="must name a policy"):
+        run("recommender_0=random,recommender_0=greedy").members()
+
+
+class Learner(Random):
+    """Counts what it is told."""
+
+    learns = True
+    made: list[Learner]
+
+    def bind(self, *args: Any) -> None:
+        super().bind(*args)
+        self.binds = getattr(self, "binds", 0) + 1
+        self.told, self.resets, self.first = 0, 0, []
+        Learner.made.append(self)
+
+    def observe(self, feedback: Any) -> None:
+        if self.told % TINY.horizon == 0:
+            self.first.append(self.envs._state.copies["seed"][0])
+        self.told += 1
+
+    def reset(self, done: np.ndarray) -> None:
+        assert done.all()
+        self.resets += 1
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 2])
+def test_a_learner_is_warmed_up_on_other_seeds_and_keeps_what_it_learned(warmup: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Learner, "made", [], raising=False)
+    result = play(run(f"{__name__}:Learner", seed=3, warmup=warmup, metrics=True))
+    assert (result["learns"], result["warmup"]) == (True, warmup)
+    assert len(Learner.made) == 2
+    for learner in Learner.made:
+        assert learner.binds == 1
+        assert learner.told == (warmup + 1) * TINY.horizon
+        assert learner.first == [2 * UNSEEN + 3] * warmup + [UNSEEN + 3]
+    # The visitors of the warm-up are the seen users of the measured episodes.
+    assert (result["metrics"]["ctr_seen_users"][-1] is None) == (warmup == 0)
+
+
+def test_others_are_not_warmed_up() -> None:
+    one, two = play(run("content", warmup=0)), play(run("content", warmup=5))
+    assert one["own"] == two["own"]
+    assert two["warmup"] == 0
+
+
+def test_every_run_may_play_a_policy_trained_with_its_own_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    factory = "from recsys_env.policies import make_policy\n\ndef load(folder):\n    return make_policy((folder / 'name').read_text())\n"
+    (tmp_path / "trained_by_me.py").write_text(factory)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for seed, name in enumerate(("content", "greedy")):  # training with seed 0 found content, with seed 1 greedy
+        folder = tmp_path / f"mine-tiny-v0-{seed}"
+        folder.mkdir()
+        (folder / CHECKPOINT).write_text(json.dumps({"factory": "trained_by_me:load"}))
+        (folder / "name").write_text(name)
+    monkeypatch.chdir(tmp_path)
+    team = "mine-{task}-{seed}"
+    assert play(run(team, 0))["own"] == play(run("content", 0))["own"]
+    assert play(run(team, 1))["own"] == play(run("greedy", 1))["own"]
+    with pytest.raises(ValueError, match="mine-tiny-v0-2"):
+        play(run(team, 2))
+
+
+# ------------------------------------------------------------------------------------------------ the command
+
+
+def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = ["--policies", "content", "popularity", "--tasks", "tiny-v0", "duel-v0", "--episodes", "4", "--seeds", "3"]
+    cli.run(evaluate, "baselines.evaluate", [*wanted, "--out", str(tmp_path)])
+    report = json.loads((tmp_path / "evaluation.json").read_text())
+    task = report["tasks"]["tiny-v0"]
+    assert set(task["teams"]) == {"random", "greedy", "content", "popularity"}  # the ends of the scale are always played
+    assert len(list(tmp_path.glob("tiny-v0/*/*.json"))) == 4 * 3
+    assert (task["teams"]["random"]["score"], task["teams"]["greedy"]["score"]) == (0, 100)
+    assert list(task["teams"]) == sorted(task["teams"], key=lambda team: -task["teams"][team]["mean"])
+    own = [np.mean(episode_returns(TINY, "content", 4, UNSEEN + seed)) for seed in range(3)]
+    content = task["teams"]["content"]
+    np.testing.assert_allclose(content["runs"], own, atol=1e-5)
+    low, high = stats.t.interval(0.95, 2, loc=np.mean(own), scale=stats.sem(own))
+    assert content["half_width_95"] == pytest.approx((high - low) / 2, rel=0.05)
+    assert content["metrics"]["ndcg"]["platform"]["mean"] > task["teams"]["random"]["metrics"]["ndcg"]["platform"]["mean"]
+    assert set(content["metrics"]["ndcg"]) == {"recommender_0", "recommender_1", "platform"}
+    assert set(report["aggregate"]["teams"]) == {"content", "popularity", "greedy"}  # random is no end of duel-v0, and not asked for
+    stored = json.loads((tmp_path / "tiny-v0" / "content" / "2.json").read_text())
+    assert {"command", "commit", "versions", "processor", "own", "metrics", "seed"} <= set(stored)
+    shown = capsys.readouterr().out
+    assert "0 = random, 100 = greedy" in shown
+    assert "ndcg" in shown
+    assert "IQM" in shown
+
+
+def test_resume_plays_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, **SHORT)
+    before = (tmp_path / "evaluation.json").read_text()
+    assert "ndcg" not in capsys.readouterr().out
+    (tmp_path / "tiny-v0" / "content" / "1.json").unlink()
+    again = []
+    monkeypatch.setattr(runs, "play", lambda missing: again.append(missing) or play(missing))
+    evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, resume=True, **SHORT)
+    assert [(missing.team, missing.seed) for missing in again] == [("content", 1)]
+    assert json.loads((tmp_path / "evaluation.json").read_text())["tasks"] == json.loads(before)["tasks"]
+    with pytest.raises(SystemExit) as stop:
+        evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, resume=True, episodes=5, seeds=3)
+    assert stop.value.code == 2
+    assert "was played with episodes = 4, not 5" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        evaluate(("content",), ("tiny-v0",), out=tmp_path, resume=True, **SHORT)
+    assert "was played without metrics; give --no-metrics" in capsys.readouterr().err
+    assert len(again) == 1
+    evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, **SHORT)
+    assert len(again) == 1 + 3 * 3  # without --resume all anew
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["evalute"], "unknown command 'evalute' (did you mean 'evaluate'?)"),
+        (["evaluate", "--policies", "greedi"], "unknown policy 'greedi' (did you mean 'greedy'?)"),
+        (["evaluate", "--tasks", "duel-v1"], "unknown task 'duel-v1' (did you mean 'duel-v0'?)"),
+        (["tournament", "--policies", "contents"], "unknown policy 'contents' (did you mean 'content'?)"),
+        (["tournament", "--policies", "recommender_0=random,recommender_1=greedy"], "is a team; a tournament is played by single policies"),
+        (["evaluate", "--policies", "recommender_0=random"], "must name a policy for each of the agents"),
+    ],
+)
+def test_a_wrong_name_is_one_line(argv: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        baselines.main(argv)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "rliable" else object())
+    with pytest.raises(SystemExit) as stop:
+        evaluate(out=Path("nowhere"))
+    assert stop.value.code == 2
+    assert 'this needs rliable: pip install "recsys_env[evaluate]"' in capsys.readouterr().err
+
+
+def test_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    baselines.main(["--help"])
+    usage = capsys.readouterr().out
+    assert all(command in usage for command in baselines.COMMANDS)
+    for command, names in (("tasks", TASKS), ("policies", ("content", "planner")), ("metrics", ("ndcg", "provider_parity"))):
+        baselines.main([command])
+        shown = capsys.readouterr().out
+        assert all(name in shown for name in names)
+
+
+# ------------------------------------------------------------------------------------------------ statistics
+
+
+def made_up(own: dict[str, dict[int, float]], task: str = "ecommerce-v0") -> list[dict[str, Any]]:
+    """Results of one episode each, both agents earning the same."""
+    same = {"episodes": 1, "agents": ["a_0", "a_1"], "learns": False, "warmup": 0, "metrics": {}}
+    same |= {"command": "made up", "commit": None, "date": "today", "processor": "none", "versions": {}}
+    return [
+        {"task": task, "team": team, "seed": seed, "own": [[x, x]], **same}
+        for team, values in own.items()
+        for seed, x in values.items()
+    ]
+
+
+ENDS = {"random": {0: 1.0, 1: 2.0, 2: 3.0, 3: 4.0}, "greedy": {0: 3.0, 1: 4.0, 2: 5.0, 3: 6.0}}
+
+
+def test_scores_are_paired_by_seed() -> None:
+    report = summary(made_up({**ENDS, "half": {0: 2.0, 1: 3.0, 2: 4.0, 3: 5.0}, "late": {2: 5.5, 3: 6.5}}))
+    teams = report["tasks"]["ecommerce-v0"]["teams"]
+    assert (teams["half"]["score"], teams["half"]["score_half_width_95"]) == (50, 0)  # the runs' common level drops out
+    assert teams["half"]["half_width_95"] > 1
+    assert teams["late"]["score"] == 125  # against the ends on its own two seeds
+    assert teams["late"]["seeds"] == [UNSEEN + 2, UNSEEN + 3]
+    assert report["tasks"]["ecommerce-v0"]["differences"]["late - greedy"] == {"mean": 0.5, "half_width_95": 0.0}
+    with pytest.raises(ValueError, match="have no seed in common: they cannot be compared"):
+        summary(made_up({**ENDS, "early": {0: 1.0}, "late": {3: 2.0}}))
+
+
+def test_aggregates_over_tasks() -> None:
+    better = {0: 2.0, 1: 3.5, 2: 4.5, 3: 5.0}
+    state = np.random.get_state()[1].copy()
+    results = [*made_up({**ENDS, "mine": better}), *made_up({**ENDS, "mine": {seed: x + 0.1 for seed, x in better.items()}}, "news-v0")]
+    found = summary(results)["aggregate"]
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    scores = np.array([[50, 75, 75, 50], [55, 80, 80, 55]]).T
+    iqm, low, high = found["teams"]["mine"]["iqm"]
+    assert iqm == pytest.approx(stats.trim_mean(scores, 0.25, axis=None))
+    assert low < iqm < high
+    assert found["teams"]["mine"]["mean"][0] == pytest.approx(scores.mean())
+    assert found["improvement"]["mine > random"] == [1, 1, 1]
+    assert found == summary(results)["aggregate"]
+    assert summary(made_up({name: {0: values[0]} for name, values in ENDS.items()}))["aggregate"]["teams"] == {}  # one run has no interval
+

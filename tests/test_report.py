@@ -1,0 +1,74 @@
+"""Stored results become tables and plots, and the README holds what the script makes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from baselines import statistics
+from baselines.evaluate import evaluate
+from baselines.report import RESULTS, learning_curves, plot, spread, write_readme
+from benchmarks import readme
+from recsys_env import TASKS, WorldConfig
+
+TINY = WorldConfig(num_agents=2, slots=2, horizon=20, users={"number": 3}, candidates={"number": 6}, items={"number": 20, "dims": 4, "topics": 4})
+
+
+def write_run(folder: Path, points: list[tuple[int, float]]) -> Path:
+    folder.mkdir()
+    (folder / "curve.json").write_text(json.dumps([{"agent_steps": steps, "episode_reward": reward} for steps, reward in points]))
+    return folder
+
+
+def test_learning_curves_are_grouped_by_learner_and_brought_to_common_steps(tmp_path: Path) -> None:
+    folders = [
+        write_run(tmp_path / "ippo-duel-v0-0", [(100, 0.0), (300, 2.0)]), write_run(tmp_path / "ippo-duel-v0-1", [(100, 1.0), (500, 5.0)]),
+        write_run(tmp_path / "vdn-duel-v0-0", [(10, 7.0), (20, 7.0)]),
+    ]  # fmt: skip
+    curves = learning_curves(folders)
+    assert list(curves) == ["ippo-duel-v0", "vdn-duel-v0"]
+    steps, rewards = np.array(curves["ippo-duel-v0"]["agent_steps"]), np.array(curves["ippo-duel-v0"]["episode_reward"])
+    assert (steps[0], steps[-1], rewards.shape) == (100, 300, (2, 100))  # as far as both have come
+    np.testing.assert_allclose(rewards, [(steps - 100) / 100, steps / 100])
+
+
+def test_plot_sums_up_a_folder_of_runs_and_draws_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS, "tiny-v0", TINY)
+    monkeypatch.setattr(statistics, "REPETITIONS", 50)
+    evaluate(("content",), ("tiny-v0",), episodes=2, seeds=2, out=tmp_path / "runs")
+    curve = write_run(tmp_path / "learner-0", [(0, 1.0), (9, 2.0)])
+    plot(evaluation=tmp_path / "runs", curves=(curve,), results=tmp_path / "results")
+    made = json.loads((tmp_path / "results" / "evaluation.json").read_text())
+    assert made == json.loads((tmp_path / "runs" / "evaluation.json").read_text())
+    for name in ("scores-tiny-v0.png", "curves.png"):
+        assert (tmp_path / "results" / name).read_bytes().startswith(b"\x89PNG"), name
+
+
+def test_spread() -> None:
+    assert spread({"mean": 1.234, "half_width_95": 0.5}) == "1.23 ±0.50"
+    assert spread({"mean": 1.234, "half_width_95": None}, 1) == "1.2"
+
+
+def test_the_readme_holds_what_the_script_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "README.md"
+    original = readme.README.read_text()
+    copy.write_text(original.replace("higher", "typed by hand"))
+    monkeypatch.setattr(readme, "README", copy)
+    write_readme({path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")})
+    begin, end = original.index("<!-- metrics -->"), original.index("<!-- /metrics -->")
+    assert original[begin:end] in copy.read_text()
+    for name in ("evaluation", "tournament"):
+        assert original.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0] in copy.read_text()
+
+
+def test_sections_need_their_markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "README.md"
+    copy.write_text("a <!-- x -->old<!-- /x --> b")
+    monkeypatch.setattr(readme, "README", copy)
+    readme.write_sections({"x": "new"})
+    assert copy.read_text() == "a <!-- x -->\nnew\n<!-- /x --> b"
+    with pytest.raises(ValueError, match=r"README\.md has no markers <!-- y --> and <!-- /y -->"):
+        readme.write_sections({"y": "new"})

@@ -1,0 +1,134 @@
+"""Who plays whom, what follows from the payoffs, and that a policy of one's own enters from its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from baselines import tournament as module
+from baselines.tournament import alpha_rank, cross_play, games, standings
+from recsys_env import TASKS, task_config
+from recsys_env.metrics import UNSEEN, episode_returns
+
+ROOT = Path(__file__).parent.parent
+MINE = '''"""A recommender of my own: the cheapest items first."""
+
+import numpy as np
+
+from recsys_env.kernels.page import read_prices
+from recsys_env.policies import Policy
+
+
+class Cheapest(Policy):
+    def act(self, observations, mask=None):
+        envs, n = self.envs, self.index
+        items = np.arange(envs.shape.items)
+        prices, promoted = np.zeros(len(items)), np.zeros(len(items), bool)
+        read_prices(envs.world, items, int(envs.tick[0]), prices, promoted)
+        cheapest = np.argsort(prices)
+        if envs.config.slots == 1:
+            return np.full(len(observations), cheapest[0])
+        return np.tile(cheapest[: envs.config.slots], (len(observations), 1))
+'''
+
+
+def test_two_agents_change_seats() -> None:
+    config = TASKS["duel-v0"]
+    assert games(config, "a", "b") == [(0, "recommender_0=a,recommender_1=b"), (1, "recommender_0=b,recommender_1=a")]
+    assert games(config, "a", "a") == [(0, "a"), (1, "a")]
+
+
+def test_one_among_many_and_each_role_in_turn() -> None:
+    assert games(TASKS["streaming-v0"], "a", "b") == [(0, "recommender_0=a,recommender_1=b,recommender_2=b")]
+    assert [seat for seat, _ in games(TASKS["journey-v0"], "a", "b")] == [0, 1, 2]
+    assert games(TASKS["journey-v0"], "a", "b")[1][1] == "entrance_0=b,item_0=a,cart_0=b"
+
+
+def results(task: str, earnings: Any, policies: list[str], episodes: int = 6) -> list[dict[str, Any]]:
+    """Made-up results: earnings(team, seed) -> own [N] of every episode."""
+    config = TASKS[task]
+    teams = dict.fromkeys(team for row in policies for column in policies for _, team in games(config, row, column))
+    return [{"task": task, "team": team, "seed": seed, "own": [earnings(team, seed)] * episodes} for team in teams for seed in range(3)]
+
+
+def payoff(row: str, column: str) -> float:
+    """A prisoner's dilemma."""
+    return {"cc": 3.0, "cd": 0.0, "dc": 5.0, "dd": 1.0}[row[0] + column[0]]
+
+
+def dilemma(team: str, seed: int) -> list[float]:
+    first, second = (part.split("=")[-1] for part in team.split(",")) if "=" in team else (team, team)
+    return [payoff(first, second) + seed, payoff(second, first) + seed]
+
+
+def test_standings_of_a_dilemma() -> None:
+    found = standings("duel-v0", ["cooperate", "defect"], results("duel-v0", dilemma, ["cooperate", "defect"]))
+    assert {row: {column: value["mean"] for column, value in columns.items()} for row, columns in found["payoff"].items()} == {
+        "cooperate": {"cooperate": 4, "defect": 1}, "defect": {"cooperate": 6, "defect": 2},
+    }  # fmt: skip
+    assert found["alpha_rank"]["defect"] > 0.95
+    assert found["ratings"]["defect"]["mu"] > found["ratings"]["cooperate"]["mu"] + 5
+    assert found["seeds"] == [UNSEEN, UNSEEN + 1, UNSEEN + 2]
+
+
+def test_alpha_rank_of_rock_paper_scissors_is_even() -> None:
+    cyclic = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], float)
+    np.testing.assert_allclose(alpha_rank(np.repeat(cyclic[..., None], 4, axis=2)), np.full(3, 1 / 3), atol=1e-6)
+    np.testing.assert_allclose(alpha_rank(np.ones((1, 1, 4))), [1])
+
+
+def test_a_difference_within_noise_does_not_take_all_the_mass() -> None:
+    noisy = np.zeros((2, 2, 6))
+    noisy[1, 0] = [-5.0, 4.0, -3.0, 5.0, -4.0, 3.1]  # 0.02 on average
+    assert 0.2 < alpha_rank(noisy)[0] < 0.8
+
+
+def test_cross_play_is_what_strangers_lose() -> None:
+    payoffs = np.array([[[4.0, 6.0], [1.0, 3.0]], [[2.0, 2.0], [8.0, 10.0]]])
+    found = cross_play(payoffs)
+    assert [found[key]["mean"] for key in ("diagonal", "off_diagonal", "gap")] == [7, 2, 5]
+    assert set(cross_play(payoffs[:1, :1])) == {"diagonal"}
+
+
+def test_cooperative_tasks_count_the_team() -> None:
+    def team_of_roles(team: str, seed: int) -> list[float]:
+        return [3.0, 0.0, 0.0] if "=" in team else [9.0, 0.0, 0.0]
+
+    found = standings("journey-v0", ["a", "b"], results("journey-v0", team_of_roles, ["a", "b"]))
+    assert found["cooperative"]
+    assert (found["payoff"]["a"]["a"]["mean"], found["payoff"]["a"]["b"]["mean"], found["cross_play"]["gap"]["mean"]) == (3, 1, 2)
+    assert "ratings" not in found
+
+
+def test_a_file_of_twenty_lines_enters_the_tournament(tmp_path: Path) -> None:
+    """From a folder of its own, by the command, with nothing of the package changed."""
+    assert len(MINE.splitlines()) <= 20
+    (tmp_path / "mine.py").write_text(MINE)
+    wanted = ["--policies", "mine:Cheapest", "greedy", "--tasks", "duel-v0", "--episodes", "3", "--seeds", "2", "--out", "out"]
+    command = [sys.executable, "-m", "baselines.tournament", *wanted]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out" / "tournament.json").read_text())["tasks"]["duel-v0"]
+    assert set(report["payoff"]) == set(report["ratings"]) == {"mine:Cheapest", "greedy"}
+    expected = [episode_returns("duel-v0", "greedy", 3, UNSEEN + seed).mean() for seed in range(2)]
+    assert report["payoff"]["greedy"]["greedy"]["mean"] == pytest.approx(np.mean(expected))
+    assert (tmp_path / "out" / "duel-v0.png").stat().st_size > 1000
+    assert "mine:Cheapest" in done.stdout
+    stored = json.loads((tmp_path / "out" / "duel-v0" / "greedy" / "1.json").read_text())
+    assert stored["command"].startswith("python -m baselines.tournament --policies mine:Cheapest")
+
+
+def test_both_seats_enter_the_payoff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS, "short-v0", task_config("duel-v0", {"horizon": 20}))
+    module.tournament(("random", "greedy"), ("short-v0",), episodes=5, seeds=2, out=tmp_path)
+    found = json.loads((tmp_path / "tournament.json").read_text())["tasks"]["short-v0"]["payoff"]["greedy"]["random"]["mean"]
+    first = [episode_returns("short-v0", {"recommender_0": "greedy", "recommender_1": "random"}, 5, UNSEEN + seed)[:, 0].mean() for seed in range(2)]
+    second = [episode_returns("short-v0", {"recommender_0": "random", "recommender_1": "greedy"}, 5, UNSEEN + seed)[:, 1].mean() for seed in range(2)]
+    assert found == pytest.approx(np.mean(first + second))
