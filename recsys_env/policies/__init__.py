@@ -39,6 +39,14 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "epsilon-greedy": "recsys_env.policies.bandits:EpsilonGreedy",
     "ucb1": "recsys_env.policies.bandits:UCB1",
     "thompson": "recsys_env.policies.bandits:Thompson",
+    "implicit": "recsys_env.policies.collaborative:ImplicitALS",
+    "implicit-bpr": "recsys_env.policies.collaborative:ImplicitBPR",
+    "implicit-knn": "recsys_env.policies.collaborative:ImplicitKNN",
+    "lightfm": "recsys_env.policies.collaborative:LightFM",
+    "surprise": "recsys_env.policies.collaborative:SurpriseSVD",
+    "surprise-knn": "recsys_env.policies.collaborative:SurpriseKNN",
+    "two-tower": "recsys_env.policies.deep:TwoTower",
+    "sasrec": "recsys_env.policies.deep:SASRec",
 }
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"factory": "module:function"}, called with the folder
 
