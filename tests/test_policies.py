@@ -292,7 +292,7 @@ def test_what_a_policy_is_told() -> None:
     assert [done.tolist() for done in mine.resets] == [[True] * 7]
     clicks = sum(told["clicked"].sum(1) for told in mine.told)
     np.testing.assert_allclose(returns[:, 0], clicks, rtol=1e-6)  # a click pays 1 and nothing else does
-    assert set(mine.told[0]) == {"visitor", "shown", "clicked", "cart", "bought", "rating"}
+    assert {"visitor", "own", "shown", "clicked", "cart", "bought", "rating", "later_item"} <= set(mine.told[0])
     assert all((told["visitor"][(told["shown"] >= 0).any(1)] >= 0).all() for told in mine.told)
 
 

@@ -153,7 +153,8 @@ class SurpriseSVD(Collaborative):
             by_person[pair // size].append((pair % size, mean))
             by_item[pair % size].append((pair // size, mean))
         ids = {i: i for i in range(max(size, count))}
-        return library("surprise").Trainset(by_person, by_item, count, size, len(pairs), (means.min(), means.max()), ids, ids), np.isin(np.arange(size), pairs % size)
+        trainset = library("surprise").Trainset(by_person, by_item, count, size, len(pairs), (means.min(), means.max()), ids, ids)
+        return trainset, np.isin(np.arange(size), pairs % size)
 
 
 class SurpriseKNN(SurpriseSVD):

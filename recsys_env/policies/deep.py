@@ -146,7 +146,8 @@ class _SASRecNetwork(nn.Module):
         nn.init.normal_(self.item.weight, std=0.1)
         self.bias = nn.Parameter(torch.zeros(items))
         self.place = nn.Parameter(torch.zeros(history + 1, WIDTH))
-        layer = nn.TransformerEncoderLayer(WIDTH, 2, 2 * WIDTH, dropout=0.2, batch_first=True, norm_first=True)
+        self.dropout = nn.Dropout(0.2)
+        layer = nn.TransformerEncoderLayer(WIDTH, 2, 2 * WIDTH, dropout=0.0, batch_first=True, norm_first=True)
         self.encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(WIDTH), enable_nested_tensor=False)
 
     def items(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -155,7 +156,7 @@ class _SASRecNetwork(nn.Module):
     def forward(self, clicked: torch.Tensor, profiles: torch.Tensor) -> torch.Tensor:
         tokens = torch.cat((torch.full_like(clicked[:, :1], self._begin), clicked.clamp_min(0)), 1)
         causal = nn.Transformer.generate_square_subsequent_mask(tokens.shape[1], device=tokens.device)
-        return self.encoder(self.item(tokens) + self.place[: tokens.shape[1]], mask=causal, is_causal=True)  # type: ignore[no-any-return]
+        return self.encoder(self.dropout(self.item(tokens) + self.place[: tokens.shape[1]]), mask=causal, is_causal=True)  # type: ignore[no-any-return]
 
 
 class _TwoTowers(nn.Module):

@@ -1,7 +1,7 @@
 """What policies share that learn from a log of what they showed: who is who, what each person clicked, and when to train again.
 
     act:      visitors -> rows of `People` -> scores of the options
-    observe:  feedback -> `Log`, histories -> train again, once the log has twice as many clicks as last time
+    observe:  feedback -> `Log`, histories -> train again, once the log has three times as many clicks as last time
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class People:
 
 
 class Log:
-    """Impressions in the order of time: person (row), item, and what it was worth; a later purchase is an impression of its own."""
+    """Impressions in the order of time: person (row), item, and what it was worth."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -75,12 +75,13 @@ class Log:
 
     def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows, items, values: [I] each."""
-        self._parts = [tuple(np.concatenate(parts) for parts in zip(*self._parts, strict=True))]  # type: ignore[misc]
-        return self._parts[0]
+        rows, items, values = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
+        self._parts = [(rows, items, values)]
+        return rows, items, values
 
 
 class Trained(Ranker):
-    """Trains a model on its own log, again whenever the log holds twice as many clicks, and at the end of an episode.
+    """Trains a model on its own log, again whenever the log holds three times as many clicks, and at the end of an episode.
 
     Until the first training it shows what is popular. A subclass gives `fit` and `predict`.
 
@@ -135,7 +136,7 @@ class Trained(Ranker):
         self.profiles[self._present[self._present >= 0]] = observations[:, self.envs.observation_fields["profile"]]
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
-        values, shown, later = self._appraise(feedback), feedback["shown"], feedback["later_item"]
+        values, shown = self._appraise(feedback), feedback["shown"]
         visible = (shown >= 0) & (self._present >= 0)[:, None]
         rows = np.broadcast_to(self._present[:, None], shown.shape)
         self.log.append(rows[visible], shown[visible].astype(np.int64), values[visible])
@@ -158,4 +159,4 @@ class Trained(Ranker):
     def _train(self) -> None:
         with library("threadpoolctl").threadpool_limits(1, "blas"):  # sums in the same order, whatever the number of processors
             self.fit(*self.log.read())
-        self._fitted, self._next = self._clicks, 2 * self._clicks
+        self._fitted, self._next = self._clicks, 3 * self._clicks
