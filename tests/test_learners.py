@@ -348,4 +348,4 @@ def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setitem(sys.modules, "surprise", None)
     with pytest.raises(ImportError, match=r'needs surprise: pip install "recsys_env\[recommenders\]"'):
-        play(vector_env(SMALL, 20), "surprise")
+        make_policy("surprise")

@@ -23,10 +23,17 @@ class Collaborative(Trained):
 
     Attributes:
         item_factors, item_bias: [M, F], [M].
+
+    Raises:
+        ImportError: the library is missing; the message names the extra that brings it.
     """
 
+    requires, extra = "implicit", "recommenders"
     item_factors: np.ndarray
     item_bias: np.ndarray
+
+    def __init__(self) -> None:
+        library(self.requires, self.extra)  # now, not pages later
 
     def person_factors(self, rows: np.ndarray) -> np.ndarray:
         """[P, F] of persons [P]."""
@@ -112,7 +119,10 @@ class LightFM(Collaborative):
         epochs: passes over the log at each training.
     """
 
+    requires, extra = "lightfm", "lightfm"
+
     def __init__(self, epochs: int = 10) -> None:
+        super().__init__()
         self._epochs = epochs
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
@@ -121,7 +131,7 @@ class LightFM(Collaborative):
         persons = sparse.hstack((sparse.identity(people), sparse.csr_matrix(self.profiles[:people])), "csr", np.float32)
         topics = np.eye(self.envs.shape.topics)[world.items["topic"]]
         described = sparse.hstack((sparse.identity(self.envs.shape.items), sparse.csr_matrix(topics)), "csr", np.float32)
-        model = library("lightfm", "lightfm").LightFM(FACTORS, loss="warp", random_state=self._seed())
+        model = library("lightfm").LightFM(FACTORS, loss="warp", random_state=self._seed())
         ones = sparse.coo_matrix((np.ones_like(clicks.data), (clicks.row, clicks.col)), clicks.shape)
         model.fit(ones, persons, described, sample_weight=clicks, epochs=self._epochs, num_threads=1)
         self.item_bias, self.item_factors = model.get_item_representations(described)
@@ -133,6 +143,8 @@ class LightFM(Collaborative):
 
 class SurpriseSVD(Collaborative):
     """Surprise's biased matrix factorisation of what an impression of an item was worth to a person, misses counting as 0."""
+
+    requires = "surprise"
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
         trainset, rated = self._trainset(rows, items, values)

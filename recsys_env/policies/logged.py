@@ -19,7 +19,7 @@ _FIRST_CLICKS = 200  # in the log before a model is trained for the first time
 
 
 def library(name: str, extra: str = "recommenders") -> Any:
-    """A module of a recommender library."""
+    """A module of a recommender library, which `extra` brings."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
