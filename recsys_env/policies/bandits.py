@@ -39,42 +39,43 @@ class LinearBandit(Bandit):
     """Hybrid linear model (Li et al. 2010, algorithm 2): value = <theta, features> + an intercept of the item's own.
 
     Features and item intercepts are ridge-regressed jointly; with the intercept as the item's only own feature, the blocks of the
-    paper's algorithm are numbers, and all items are solved at once. Widths are in units of the standard deviation of what is left.
+    paper's algorithm are numbers, and all items are solved at once. Widths are in units of the standard deviation of prediction errors.
     """
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         d, items = len(self.feature_names) + 1, envs.shape.items
         self._gram, self._target = np.eye(d), np.zeros(d)  # of the shared features
-        self._count, self._sum, self._mean_features = np.ones(items), np.zeros(items), np.zeros((items, d))  # of each item, ridge included
+        self._count, self._sum, self._feature_sum = np.ones(items), np.zeros(items), np.zeros((items, d))  # of each item, ridge included
         self._squares, self._pulls = 0.0, 0
+        self._shared, self._inverse = self._solve()
 
     def learn(self, items: np.ndarray, features: np.ndarray, values: np.ndarray) -> None:
         if len(items) == 0:
             return
         x = _with_constant(features)
+        self._squares += float(((values - self._expected(items, x)) ** 2).sum())
+        self._pulls += len(items)
         self._gram += x.T @ x
         self._target += x.T @ values
         np.add.at(self._count, items, 1.0)
         np.add.at(self._sum, items, values)
-        np.add.at(self._mean_features, items, x)
-        self._squares += float(((values - self._expected(items, x)) ** 2).sum())
-        self._pulls += len(items)
+        np.add.at(self._feature_sum, items, x)
+        self._shared, self._inverse = self._solve()
 
     def _solve(self) -> tuple[np.ndarray, np.ndarray]:
         """Shared coefficients [d] and the inverse [d, d] of their precision, the items' intercepts taken out."""
-        per_item = self._mean_features / self._count[:, None]
-        inverse = np.linalg.inv(self._gram - self._mean_features.T @ per_item)
+        per_item = self._feature_sum / self._count[:, None]
+        inverse = np.linalg.inv(self._gram - self._feature_sum.T @ per_item)
         return inverse @ (self._target - per_item.T @ self._sum), inverse
 
     def _intercepts(self, items: np.ndarray, shared: np.ndarray) -> np.ndarray:
         """Intercepts of items [...] given shared coefficients [d], or [B, d] for items [B, C]."""
-        explained = np.einsum("...d,...d->...", self._mean_features[items], shared if shared.ndim == 1 else shared[:, None])
+        explained = np.einsum("...d,...d->...", self._feature_sum[items], shared if shared.ndim == 1 else shared[:, None])
         return (self._sum[items] - explained) / self._count[items]  # type: ignore[no-any-return]
 
     def _expected(self, items: np.ndarray, x: np.ndarray) -> np.ndarray:
-        shared, _ = self._solve()
-        return x @ shared + self._intercepts(items, shared)  # type: ignore[no-any-return]
+        return x @ self._shared + self._intercepts(items, self._shared)  # type: ignore[no-any-return]
 
     @property
     def _scale(self) -> float:
@@ -94,10 +95,10 @@ class LinUCB(LinearBandit):
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         items, x = np.maximum(self.items, 0), _with_constant(self.features)
-        shared, inverse = self._solve()
-        away = x - self._mean_features[items] / self._count[items][..., None]
-        variance = np.einsum("bcd,de,bce->bc", away, inverse, away, optimize=True) + 1.0 / self._count[items]
-        return x @ shared + self._intercepts(items, shared) + self._alpha * self._scale * np.sqrt(variance)  # type: ignore[no-any-return]
+        count = self._count[items]
+        away = x - self._feature_sum[items] / count[..., None]
+        variance = ((away @ self._inverse) * away).sum(-1) + 1.0 / count
+        return self._expected(items, x) + self._alpha * self._scale * np.sqrt(variance)  # type: ignore[no-any-return]
 
 
 class LinearThompson(LinearBandit):
@@ -112,9 +113,8 @@ class LinearThompson(LinearBandit):
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         items, x = np.maximum(self.items, 0), _with_constant(self.features)
-        shared, inverse = self._solve()
         scale = self._width * self._scale
-        drawn = shared + scale * self.rng.standard_normal((len(x), len(shared))) @ np.linalg.cholesky(inverse).T
+        drawn = self._shared + scale * self.rng.standard_normal((len(x), len(self._shared))) @ np.linalg.cholesky(self._inverse).T
         intercepts = self._intercepts(items, drawn) + scale * self.rng.standard_normal(items.shape) / np.sqrt(self._count[items])
         return np.einsum("bcd,bd->bc", x, drawn) + intercepts  # type: ignore[no-any-return]
 
