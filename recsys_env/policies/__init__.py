@@ -4,7 +4,7 @@ A policy acts for one agent in all copies at once:
 
     policy.bind(envs, agent, seed)          once, before the first reset
     policy.act(observations, mask=None)     -> actions [B, ...] for the page about to be shown
-    policy.observe(feedback)                after the step: visitor [B], shown, clicked, cart, bought, rating [B, K] of its own slots
+    policy.observe(feedback)                after the step: what happened to its own slots, and later purchases; see `feedback`
     policy.reset(done)                      [B] bool: these copies have begun another episode
 
 One that learns from feedback (`learns`) is one recommender that serves all copies: what it is told in one, it uses in all, and of an episode
@@ -34,6 +34,19 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "content": "recsys_env.policies.assortment:Content",
     "greedy": "recsys_env.policies.assortment:Greedy",
     "planner": "recsys_env.policies.assortment:Planner",
+    "linucb": "recsys_env.policies.bandits:LinUCB",
+    "linear-thompson": "recsys_env.policies.bandits:LinearThompson",
+    "epsilon-greedy": "recsys_env.policies.bandits:EpsilonGreedy",
+    "ucb1": "recsys_env.policies.bandits:UCB1",
+    "thompson": "recsys_env.policies.bandits:Thompson",
+    "implicit": "recsys_env.policies.collaborative:ImplicitALS",
+    "implicit-bpr": "recsys_env.policies.collaborative:ImplicitBPR",
+    "implicit-knn": "recsys_env.policies.collaborative:ImplicitKNN",
+    "lightfm": "recsys_env.policies.collaborative:LightFM",
+    "surprise": "recsys_env.policies.collaborative:SurpriseSVD",
+    "surprise-knn": "recsys_env.policies.collaborative:SurpriseKNN",
+    "two-tower": "recsys_env.policies.deep:TwoTower",
+    "sasrec": "recsys_env.policies.deep:SASRec",
 }
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"factory": "module:function"}, called with the folder
 

@@ -41,5 +41,13 @@ class Policy:
 
 
 def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
-    """What agent number `index` learns from a step's infos: visitor [B], and shown, clicked, cart, bought, rating [B, K]."""
-    return {key: infos[key][:, index] for key in ("visitor", "shown", "clicked", "cart", "bought", "rating")}
+    """What agent number `index` learns from a step's infos.
+
+    visitor, own [B]                                         whose page it was, and the agent's reward before sharing
+    shown, clicked, cart, bought, liked, rating, dwell [B, K]  of its own slots
+    later_item, later_price, later_rating [B, Q]             purchases of earlier cart items that it is credited with, -1 = none
+    """
+    told = {key: infos[key][:, index] for key in ("visitor", "own", "shown", "clicked", "cart", "bought", "liked", "rating", "dwell")}
+    credited = infos["later_agent"] == index
+    told["later_item"] = np.where(credited, infos["later_item"], -1)
+    return {**told, "later_price": infos["later_price"], "later_rating": infos["later_rating"]}

@@ -1,0 +1,163 @@
+"""Bandits: which items pay, learned while playing. One learner serves all copies of a batch; each slot is an arm that was pulled.
+
+    features -> LinearBandit (hybrid linear model)  -> LinUCB, LinearThompson, EpsilonGreedy
+    no features -> ItemBandit (a mean for each item) -> UCB1, Thompson
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..vector import VectorEnv
+from .ranking import Appraiser, Ranker
+
+
+class Bandit(Ranker):
+    """Credits every slot that was shown with what it was worth; a subclass keeps the statistics."""
+
+    learns = True
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        self._appraise = Appraiser(envs, self.index)
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        shown, value = feedback["shown"], self._appraise(feedback)
+        chosen = np.take_along_axis(self.items, self.picks, 1)
+        pulled = (shown >= 0) & (shown == chosen)
+        features = np.take_along_axis(self.features, self.picks[..., None], 1)
+        self.learn(shown[pulled], features[pulled].astype(float), value[pulled])
+
+    def learn(self, items: np.ndarray, features: np.ndarray, values: np.ndarray) -> None:
+        """Learn that items [P] with features [P, F] were worth `values` [P]."""
+        raise NotImplementedError
+
+
+class LinearBandit(Bandit):
+    """Hybrid linear model (Li et al. 2010, algorithm 2): value = <theta, features> + an intercept of the item's own.
+
+    Features and item intercepts are ridge-regressed jointly; with the intercept as the item's only own feature, the blocks of the
+    paper's algorithm are numbers, and all items are solved at once. Widths are in units of the standard deviation of prediction errors.
+    """
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        d, items = len(self.feature_names) + 1, envs.shape.items
+        self._gram, self._target = np.eye(d), np.zeros(d)  # of the shared features
+        self._count, self._sum, self._feature_sum = np.ones(items), np.zeros(items), np.zeros((items, d))  # of each item, ridge included
+        self._squares, self._pulls = 0.0, 0
+        self._shared, self._inverse = self._solve()
+
+    def learn(self, items: np.ndarray, features: np.ndarray, values: np.ndarray) -> None:
+        if len(items) == 0:
+            return
+        x = _with_constant(features)
+        self._squares += float(((values - self._expected(items, x)) ** 2).sum())
+        self._pulls += len(items)
+        self._gram += x.T @ x
+        self._target += x.T @ values
+        np.add.at(self._count, items, 1.0)
+        np.add.at(self._sum, items, values)
+        np.add.at(self._feature_sum, items, x)
+        self._shared, self._inverse = self._solve()
+
+    def _solve(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shared coefficients [d] and the inverse [d, d] of their precision, the items' intercepts taken out."""
+        per_item = self._feature_sum / self._count[:, None]
+        inverse = np.linalg.inv(self._gram - self._feature_sum.T @ per_item)
+        return inverse @ (self._target - per_item.T @ self._sum), inverse
+
+    def _intercepts(self, items: np.ndarray, shared: np.ndarray) -> np.ndarray:
+        """Intercepts of items [...] given shared coefficients [d], or [B, d] for items [B, C]."""
+        explained = np.einsum("...d,...d->...", self._feature_sum[items], shared if shared.ndim == 1 else shared[:, None])
+        return (self._sum[items] - explained) / self._count[items]  # type: ignore[no-any-return]
+
+    def _expected(self, items: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return x @ self._shared + self._intercepts(items, self._shared)  # type: ignore[no-any-return]
+
+    @property
+    def _scale(self) -> float:
+        """Standard deviation of what the model did not expect."""
+        return float(np.sqrt(self._squares / self._pulls)) if self._pulls else 1.0
+
+
+class LinUCB(LinearBandit):
+    """Upper confidence bound of the hybrid linear model (Li et al. 2010).
+
+    Args:
+        alpha: width of the bound, in standard deviations.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self._alpha = alpha
+
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        items, x = np.maximum(self.items, 0), _with_constant(self.features)
+        count = self._count[items]
+        away = x - self._feature_sum[items] / count[..., None]
+        variance = ((away @ self._inverse) * away).sum(-1) + 1.0 / count
+        return self._expected(items, x) + self._alpha * self._scale * np.sqrt(variance)  # type: ignore[no-any-return]
+
+
+class LinearThompson(LinearBandit):
+    """Thompson sampling in the hybrid linear model (Agrawal & Goyal 2013): one draw of all coefficients for each page.
+
+    Args:
+        width: of the posterior, in standard deviations.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        self._width = width
+
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        items, x = np.maximum(self.items, 0), _with_constant(self.features)
+        scale = self._width * self._scale
+        drawn = self._shared + scale * self.rng.standard_normal((len(x), len(self._shared))) @ np.linalg.cholesky(self._inverse).T
+        intercepts = self._intercepts(items, drawn) + scale * self.rng.standard_normal(items.shape) / np.sqrt(self._count[items])
+        return np.einsum("bcd,bd->bc", x, drawn) + intercepts  # type: ignore[no-any-return]
+
+
+class EpsilonGreedy(LinearBandit):
+    """The best by the hybrid linear model, and a uniform slate on one page in ten (Sutton & Barto 2018, section 2.2)."""
+
+    exploration = 0.1
+
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        return self._expected(np.maximum(self.items, 0), _with_constant(self.features))
+
+
+class ItemBandit(Bandit):
+    """A mean for each item, whoever the visitor is; values are put on [0, 1] by the largest seen so far."""
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        self._pulls, self._sum, self._largest = np.zeros(envs.shape.items), np.zeros(envs.shape.items), 1e-9
+
+    def learn(self, items: np.ndarray, features: np.ndarray, values: np.ndarray) -> None:
+        self._largest = max(self._largest, float(values.max(initial=0.0)))
+        np.add.at(self._pulls, items, 1.0)
+        np.add.at(self._sum, items, values)
+
+
+class UCB1(ItemBandit):
+    """Mean plus sqrt(2 ln t / pulls) (Auer et al. 2002); an item never shown comes first."""
+
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        items = np.maximum(self.items, 0)
+        pulls = np.maximum(self._pulls[items], 1e-9)
+        return self._sum[items] / self._largest / pulls + np.sqrt(2.0 * np.log(max(self._pulls.sum(), 1.0)) / pulls)  # type: ignore[no-any-return]
+
+
+class Thompson(ItemBandit):
+    """A draw from each item's Beta posterior (Agrawal & Goyal 2012), values counting as that part of a success."""
+
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        items = np.maximum(self.items, 0)
+        successes = np.clip(self._sum[items] / self._largest, 0.0, self._pulls[items])
+        return self.rng.beta(1.0 + successes, 1.0 + self._pulls[items] - successes)
+
+
+def _with_constant(features: np.ndarray) -> np.ndarray:
+    return np.concatenate((features, np.ones((*features.shape[:-1], 1))), axis=-1)

@@ -1,0 +1,194 @@
+"""Collaborative filtering by the libraries that people use, trained again and again on what the agent has logged.
+
+    implicit   ALS, BPR, item-kNN    (Hu, Koren & Volinsky 2008; Rendle et al. 2009; Sarwar et al. 2001)
+    LightFM    WARP hybrid           (Kula 2015; Weston, Bengio & Usunier 2011)
+    Surprise   SVD, item-kNN         (Hug 2020; Koren, Bell & Volinsky 2009)
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from .logged import Trained, library
+
+FACTORS = 16
+
+
+class Collaborative(Trained):
+    """Ranks by an item bias and the inner product of a person's and an item's factors; a subclass fits them.
+
+    Attributes:
+        item_factors, item_bias: [M, F], [M].
+
+    Raises:
+        ImportError: the library is missing; the message names the extra that brings it.
+    """
+
+    requires, extra = "implicit", "recommenders"
+    item_factors: np.ndarray
+    item_bias: np.ndarray
+
+    def __init__(self) -> None:
+        library(self.requires, self.extra)  # now, not pages later
+
+    def person_factors(self, rows: np.ndarray) -> np.ndarray:
+        """[P, F] of persons [P]."""
+        raise NotImplementedError
+
+    def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return self.item_bias[items] + np.einsum("pf,pcf->pc", self.person_factors(rows), self.item_factors[items])
+
+    def _seed(self) -> int:
+        return int(self.rng.integers(2**31))
+
+    def _clicks_by_pair(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> Any:
+        """Sparse [R, M]: what each person's clicks on each item were worth, in units of the mean click."""
+        some = values > 0
+        self._scale = values[some].mean() if some.any() else 1.0
+        return self._sparse(rows[some], items[some], values[some] / self._scale, len(self.people))
+
+    def _present_clicks(self, rows: np.ndarray) -> Any:
+        """Sparse [P, M] of the persons' last clicks, as in `_clicks_by_pair`; works for persons whom the model does not know."""
+        clicked, worth = self.clicked[rows], self.worth[rows]
+        at, which = np.nonzero((clicked >= 0) & (worth > 0))
+        return self._sparse(at, clicked[at, which], worth[at, which] / self._scale, len(rows))
+
+    def _sparse(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray, count: int) -> Any:
+        matrix = library("scipy.sparse").coo_matrix((values.astype(np.float32), (rows, items)), (count, self.envs.shape.items))
+        return matrix.tocsr()
+
+
+class ImplicitALS(Collaborative):
+    """`implicit`'s alternating least squares; a visitor's factors are solved anew from its last clicks on every page."""
+
+    def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
+        self._model = library("implicit.cpu.als").AlternatingLeastSquares(FACTORS, regularization=0.1, num_threads=1, random_state=self._seed())
+        self._model.fit(self._clicks_by_pair(rows, items, values), show_progress=False)
+        self.item_factors, self.item_bias = self._model.item_factors, np.zeros(self.envs.shape.items)
+
+    def person_factors(self, rows: np.ndarray) -> np.ndarray:
+        return self._model.recalculate_user(np.arange(len(rows)), self._present_clicks(rows))  # type: ignore[no-any-return]
+
+
+class ImplicitBPR(Collaborative):
+    """`implicit`'s Bayesian personalised ranking; whom it has not been trained on gets what has been clicked most.
+
+    Negatives are drawn by popularity, so biases and mean factors say nothing of what people like on average.
+    """
+
+    def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
+        model = library("implicit.cpu.bpr").BayesianPersonalizedRanking(FACTORS, learning_rate=0.05, num_threads=1, random_state=self._seed())
+        clicks = self._clicks_by_pair(rows, items, values)
+        model.fit(clicks, show_progress=False)
+        self._persons, self._popular = model.user_factors[:, :FACTORS], np.asarray(clicks.sum(0)).ravel()
+        self.item_factors, self.item_bias = model.item_factors[:, :FACTORS], model.item_factors[:, FACTORS]
+
+    def person_factors(self, rows: np.ndarray) -> np.ndarray:
+        return _known(self._persons, rows)
+
+    def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return np.where((rows < len(self._persons))[:, None], super().predict(rows, items), self._popular[items])
+
+
+class ImplicitKNN(Collaborative):
+    """`implicit`'s item-item neighbours by cosine, summed over a visitor's last clicks."""
+
+    def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
+        model = library("implicit.nearest_neighbours").CosineRecommender(K=50, num_threads=1)
+        clicks = self._clicks_by_pair(rows, items, values)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", library("implicit.utils").ParameterWarning)  # of a matrix that the library itself converts
+            model.fit(clicks, show_progress=False)
+        self._similarity = model.similarity
+        popular = np.asarray(clicks.sum(0)).ravel()
+        self._prior = 1e-3 * popular / max(popular.max(), 1e-9)  # orders what no neighbour speaks for
+
+    def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        scores = (self._present_clicks(rows) @ self._similarity).toarray() + self._prior
+        return np.take_along_axis(scores, items, 1)
+
+
+class LightFM(Collaborative):
+    """LightFM with WARP loss: a person is an id and its profile, an item an id and its topic, so that new persons are known by their profile.
+
+    Args:
+        epochs: passes over the log at each training.
+    """
+
+    requires, extra = "lightfm", "lightfm"
+
+    def __init__(self, epochs: int = 10) -> None:
+        super().__init__()
+        self._epochs = epochs
+
+    def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
+        sparse, world, people = library("scipy.sparse"), self.envs.world, len(self.people)
+        clicks = self._clicks_by_pair(rows, items, values).tocoo()
+        persons = sparse.hstack((sparse.identity(people), sparse.csr_matrix(self.profiles[:people])), "csr", np.float32)
+        topics = np.eye(self.envs.shape.topics)[world.items["topic"]]
+        described = sparse.hstack((sparse.identity(self.envs.shape.items), sparse.csr_matrix(topics)), "csr", np.float32)
+        model = library("lightfm").LightFM(FACTORS, loss="warp", random_state=self._seed())
+        ones = sparse.coo_matrix((np.ones_like(clicks.data), (clicks.row, clicks.col)), clicks.shape)
+        model.fit(ones, persons, described, sample_weight=clicks, epochs=self._epochs, num_threads=1)
+        self.item_bias, self.item_factors = model.get_item_representations(described)
+        self._ids, self._by_profile = model.user_embeddings[:people], model.user_embeddings[people:]
+
+    def person_factors(self, rows: np.ndarray) -> np.ndarray:
+        return _known(self._ids, rows) + self.profiles[rows] @ self._by_profile  # type: ignore[no-any-return]
+
+
+class SurpriseSVD(Collaborative):
+    """Surprise's biased matrix factorisation of what an impression of an item was worth to a person, misses counting as 0."""
+
+    requires = "surprise"
+
+    def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
+        trainset, rated = self._trainset(rows, items, values)
+        model = library("surprise").SVD(FACTORS, random_state=self._seed()).fit(trainset)
+        self._persons = model.pu
+        self.item_factors, self.item_bias = model.qi * rated[:, None], model.bi
+
+    def person_factors(self, rows: np.ndarray) -> np.ndarray:
+        return _known(self._persons, rows)
+
+    def _trainset(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> tuple[Any, np.ndarray]:
+        """Surprise's form of the mean value of each pair of person and item, in mean clicks, and which items [M] occur."""
+        size, count = self.envs.shape.items, len(self.people)
+        pairs, which = np.unique(rows * size + items, return_inverse=True)
+        means = np.bincount(which, values) / np.bincount(which) / (values[values > 0].mean() if (values > 0).any() else 1.0)
+        by_person, by_item = defaultdict(list), defaultdict(list)
+        for pair, mean in zip(pairs.tolist(), means.tolist(), strict=True):
+            by_person[pair // size].append((pair % size, mean))
+            by_item[pair % size].append((pair // size, mean))
+        ids = {i: i for i in range(max(size, count))}
+        trainset = library("surprise").Trainset(by_person, by_item, count, size, len(pairs), (means.min(), means.max()), ids, ids)
+        return trainset, np.isin(np.arange(size), pairs % size)
+
+
+class SurpriseKNN(SurpriseSVD):
+    """Surprise's item-item neighbours (mean-centred Pearson) of what impressions were worth; new persons get the items' means."""
+
+    def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
+        trainset, _ = self._trainset(rows, items, values)
+        options = {"name": "pearson", "user_based": False}
+        model = library("surprise").KNNWithMeans(sim_options=options, verbose=False).fit(trainset)
+        deviations = np.zeros((trainset.n_users, trainset.n_items))
+        for person, seen in trainset.ur.items():
+            places, worth = zip(*seen, strict=True)
+            deviations[person, list(places)] = np.array(worth) - model.means[list(places)]
+        known = deviations != 0
+        self._adjusted = (deviations @ model.sim) / np.maximum(known @ np.abs(model.sim), 1e-9)
+        self._means = model.means
+
+    def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return self._means[items] + np.take_along_axis(_known(self._adjusted, rows), items, 1)  # type: ignore[no-any-return]
+
+
+def _known(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """table[rows], zeros for persons who came after it was made."""
+    return np.where((rows < len(table))[:, None], table[np.minimum(rows, len(table) - 1)], 0)
+

@@ -1,0 +1,162 @@
+"""What policies share that learn from a log of what they showed: who is who, what each person clicked, and when to train again.
+
+    act:      visitors -> rows of `People` -> scores of the options
+    observe:  feedback -> `Log`, histories -> train again, once the log has three times as many clicks as last time
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..vector import VectorEnv
+from .ranking import Appraiser, Ranker
+
+_FIRST_CLICKS = 200  # in the log before a model is trained for the first time
+
+
+def library(name: str, extra: str = "recommenders") -> Any:
+    """A module of a recommender library, which `extra` brings."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f'this policy needs {name.split(".")[0]}: pip install "recsys_env[{extra}]"') from error
+
+
+class People:
+    """Numbers 0, 1, 2... for the persons that an agent has served, in the order of their first page.
+
+    A person is a visitor of one copy until its episode ends where the population is fresh; where it is fixed the same customers come back
+    in every episode and copy.
+    """
+
+    def __init__(self, envs: VectorEnv) -> None:
+        self._fixed = envs.config.users.population == "fixed"
+        self._keys, self._rows = np.empty(0, np.int64), np.empty(0, np.int64)  # sorted keys of those who may come back, and their rows
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def begin(self, done: np.ndarray) -> None:
+        """Another episode in these copies [B]: whoever was there is gone, unless the population is fixed."""
+        if not self._fixed:
+            stay = ~done[self._keys % len(done)]
+            self._keys, self._rows = self._keys[stay], self._rows[stay]
+
+    def rows(self, visitors: np.ndarray) -> np.ndarray:
+        """Rows [B] of the visitors [B] of all copies; -1 where there is none."""
+        keys = visitors if self._fixed else visitors * len(visitors) + np.arange(len(visitors))
+        present = visitors >= 0
+        new = np.setdiff1d(keys[present], self._keys)
+        if len(new):
+            at = np.searchsorted(self._keys, new)
+            self._keys = np.insert(self._keys, at, new)
+            self._rows = np.insert(self._rows, at, self._count + np.arange(len(new)))
+            self._count += len(new)
+        found = np.full(len(keys), -1)
+        found[present] = self._rows[np.searchsorted(self._keys, keys[present])]
+        return found
+
+
+class Log:
+    """Impressions in the order of time: person (row), item, and what it was worth."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def append(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
+        """Add impressions [I]."""
+        if len(rows):
+            self._parts.append((rows, items, values))
+
+    def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows, items, values: [I] each."""
+        rows, items, values = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
+        self._parts = [(rows, items, values)]
+        return rows, items, values
+
+
+class Trained(Ranker):
+    """Trains a model on its own log, again whenever the log holds three times as many clicks, and at the end of an episode.
+
+    Until the first training it shows what is popular. A subclass gives `fit` and `predict`.
+
+    Attributes:
+        clicked, worth: [R, L] the last L items that each person clicked and what they were worth, the newest last; item -1 = none.
+        profiles: [R, D] the noisy profile of each person, as observed; zeros for a role that does not see it.
+    """
+
+    learns = True
+    exploration = 0.05
+    history = 20  # L
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        self.people, self.log = People(envs), Log()
+        self.clicked = np.full((0, self.history), -1, np.int64)
+        self.worth = np.zeros((0, self.history))
+        self.profiles = np.zeros((0, envs.shape.dims), np.float32)
+        self._appraise = Appraiser(envs, self.index)
+        self._clicks, self._fitted, self._next = 0, 0, _FIRST_CLICKS
+        self._present = np.full(envs.num_envs, -1)
+
+    # -------------------------------------------------------------------------------------------- the model
+
+    def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
+        """Train on impressions [I] of persons below `len(self.people)`."""
+        raise NotImplementedError
+
+    def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Scores [P, C] of items [P, C] for persons [P], who may be newer than the model."""
+        raise NotImplementedError
+
+    # -------------------------------------------------------------------------------------------- serving and logging
+
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        self._present = self.people.rows(self.envs.next_visitor[:, self.index])
+        served = self._present >= 0
+        self._meet(observations[served])
+        scores = self.features[..., self.feature_names.index("popularity")].astype(float)
+        if self._fitted and served.any():
+            scores[served] = self.predict(self._present[served], np.maximum(self.items[served], 0))
+        return scores
+
+    def _meet(self, observations: np.ndarray) -> None:
+        """Make room for new persons, and note the profiles of those present."""
+        missing = len(self.people) - len(self.clicked)
+        if missing > 0:
+            room = max(missing, len(self.clicked))
+            self.clicked = np.concatenate((self.clicked, np.full((room, self.history), -1)))
+            self.worth = np.concatenate((self.worth, np.zeros((room, self.history))))
+            self.profiles = np.concatenate((self.profiles, np.zeros((room, self.profiles.shape[1]), np.float32)))
+        self.profiles[self._present[self._present >= 0]] = observations[:, self.envs.observation_fields["profile"]]
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        values, shown = self._appraise(feedback), feedback["shown"]
+        visible = (shown >= 0) & (self._present >= 0)[:, None]
+        rows = np.broadcast_to(self._present[:, None], shown.shape)
+        self.log.append(rows[visible], shown[visible].astype(np.int64), values[visible])
+        clicked = visible & feedback["clicked"]
+        self._remember(rows[clicked], shown[clicked], values[clicked])
+        self._clicks += int(clicked.sum())
+        if self._clicks >= self._next:
+            self._train()
+
+    def _remember(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
+        """Append clicks to the persons' histories."""
+        self.clicked[rows] = np.concatenate((self.clicked[rows, 1:], items[:, None]), axis=1)
+        self.worth[rows] = np.concatenate((self.worth[rows, 1:], values[:, None]), axis=1)
+
+    def reset(self, done: np.ndarray) -> None:
+        self.people.begin(done)
+        if self._clicks > self._fitted and self._clicks >= _FIRST_CLICKS:
+            self._train()
+
+    def _train(self) -> None:
+        with library("threadpoolctl").threadpool_limits(1, "blas"):  # sums in the same order, whatever the number of processors
+            self.fit(*self.log.read())
+        self._fitted, self._next = self._clicks, 3 * self._clicks

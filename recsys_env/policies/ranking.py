@@ -1,0 +1,87 @@
+"""What policies share that score each option and show the best: the options, the slate, and what a slot was worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..kernels.options import list_options
+from ..spaces import candidate_features
+from ..vector import VectorEnv
+from .base import Policy
+
+
+class Ranker(Policy):
+    """Shows the K options of the highest score, best first; a subclass gives the scores.
+
+    Attributes:
+        items: [B, C] what may be shown on the page about to be shown, -1 = nothing.
+        features: [B, C, F] what the agent sees of each, as in the candidates of its observation (`feature_names`).
+        picks: [B, K] positions of the last slate in `items`.
+    """
+
+    exploration = 0.0  # share of pages whose slate is uniform (epsilon-greedy)
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        shape = envs.shape
+        self.feature_names = candidate_features(envs.config, shape)
+        size = (envs.num_envs, shape.candidates or shape.items)
+        self.items = np.full(size, -1, np.int64)
+        self.features = np.zeros((*size, len(self.feature_names)), np.float32)
+        self.picks = np.zeros((envs.num_envs, shape.slots), np.int64)
+        self._blind = "candidates" in envs.config.roles[envs.config.role_of(self.index)].hidden
+
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        """Scores [B, C] of the options, given the agent's observations [B, O]."""
+        raise NotImplementedError
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        list_options(self.envs.world, self.envs._state, self.index, self.items, self.features)
+        if self._blind:
+            self.features[:] = 0
+        scores = self.score(observations)
+        if self.exploration > 0.0:
+            explores = self.rng.random(len(scores)) < self.exploration
+            scores = np.where(explores[:, None], self.rng.random(scores.shape), scores)
+        return self._show(np.where(self.items >= 0, scores, -np.inf))
+
+    def _show(self, scores: np.ndarray) -> np.ndarray:
+        """The action that shows the best options; equals stay in their order, which in candidates is that of an observable score."""
+        slots = min(self.picks.shape[1], scores.shape[1])
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :slots]
+        missing = np.take_along_axis(scores, best, 1) == -np.inf
+        self.picks[:, :slots] = np.where(missing, best[:, :1], best)
+        self.picks[:, slots:] = self.picks[:, :1]
+        config, space = self.envs.config, self.envs.action_space
+        if config.action == "query":
+            means = (self.envs.world.q[self.picks] * ~missing[..., None]).sum(1)
+            action = np.zeros((len(scores), *(space.shape or ())), np.float32)
+            action[:, : means.shape[1]] = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)
+            return np.clip(action, -1.0, 1.0)  # rounding alone leads beyond
+        if config.slots == 1:
+            return self.picks[:, 0] * max(config.messages, 1)
+        return np.pad(self.picks, ((0, 0), (0, config.messages > 0)))
+
+
+class Appraiser:
+    """What slots are worth to an agent: its own reward, credited to the slot that earned it.
+
+    A cart counts, when it is filled, with what carts have brought so far on average, because its purchase comes pages later if at all
+    (a surrogate for delayed feedback, cf. Chapelle 2014).
+    """
+
+    def __init__(self, envs: VectorEnv, index: int) -> None:
+        self._weights = envs.world.agents[index]
+        self._carts, self._sales = 0, 0.0
+
+    def __call__(self, told: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Values [B, K] of the slots of the page just shown, given the agent's `feedback`."""
+        w = self._weights
+        later = w["purchase"] * told["later_price"] + w["rating"] * np.where(told["later_rating"] > 0, (told["later_rating"] - 3) / 2, 0)
+        later = np.where(told["later_item"] >= 0, later, 0).sum(1)
+        self._carts += int(told["cart"].sum())
+        self._sales += float(later.sum())
+        value = told["clicked"] * (told["own"] - later)[:, None]  # at most one slot of a page is clicked
+        return value + told["cart"] * (self._sales / max(self._carts, 1))  # type: ignore[no-any-return]
