@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from recsys_env.config import WorldConfig
 from recsys_env.tasks import task_config
 
 
@@ -34,12 +36,38 @@ def require(extra: str, *modules: str) -> None:
             fail(f'this needs {module}: pip install "recsys_env[{extra}]"')
 
 
+def config_of(task: str) -> WorldConfig:
+    """The config of a task named with changed fields: `duel-v0`, `streaming-v0,observability=full,users.number=16`.
+
+    Raises:
+        ValueError, TypeError: no such task, field or value; the message names the nearest.
+    """
+    name, *changes = task.split(",")
+    return task_config(name, assignments(changes))
+
+
+def assignments(changes: Sequence[str]) -> dict[str, Any]:
+    """["users.number=16", "page=rows"] as nested fields of a config; values are Python literals, other words are strings."""
+    fields: dict[str, Any] = {}
+    for change in changes:
+        name, _, word = change.partition("=")
+        *groups, last = name.split(".")
+        place = fields
+        for group in groups:
+            place = place.setdefault(group, {})
+        try:
+            place[last] = ast.literal_eval(word)
+        except (ValueError, SyntaxError):
+            place[last] = word
+    return fields
+
+
 def known_tasks(tasks: Sequence[str]) -> Sequence[str]:
     """The tasks, if there are such; ends with one line that names the nearest one otherwise."""
     try:
         for task in tasks:
-            task_config(task, {})
-    except ValueError as error:
+            config_of(task)
+    except (ValueError, TypeError) as error:
         fail(error)
     return tasks
 

@@ -5,7 +5,8 @@
 
 A policy is a name of `recsys_env.policies.POLICIES`, the folder of a trained one, or `module:factory` of one's own; a team is the same policy
 for every agent, each with an object of its own, or a mixed team for one task, `agent=policy,agent=policy`. `{task}` and `{seed}` in it stand
-for the task and the number of the run, so that every run plays a policy that was trained with a seed of its own.
+for the name of the task and the number of the run, so that every run plays what was trained with a seed of its own. A task may have fields
+changed: `streaming-v0,observability=full`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recsys_env import TASKS
 from recsys_env.metrics import REFERENCES, scale_ends
 
 from . import cli
+from .cells import Cell, play_all
 from .report import aggregate_rows, grid, metric_rows, reward_rows
-from .runs import Run, play_all
 from .statistics import summary
 
 
@@ -38,7 +38,7 @@ def evaluate(
 
     Args:
         policies: names, folders of trained policies, module:factory, or mixed teams agent=policy,agent=policy.
-        tasks: names of tasks.
+        tasks: names of tasks, with fields changed if need be: streaming-v0,observability=full.
         episodes: per run.
         seeds: runs, each on a seed of its own that training never uses.
         warmup: episodes that a policy which learns while it serves plays before each run.
@@ -47,13 +47,13 @@ def evaluate(
         resume: keep the runs that are already in the folder. A second process may share the work: give it the tasks or policies in another order.
     """
     cli.require("evaluate", "rliable", "rich", "tqdm")
-    runs = [
-        Run(task, team, seed, episodes, warmup, metrics)
+    cells = [
+        Cell(task, team, seed, episodes, warmup, metrics)
         for task in cli.known_tasks(tasks)
         for seed in range(seeds)
-        for team in dict.fromkeys((*scale_ends(TASKS[task]), *policies))
+        for team in dict.fromkeys((*scale_ends(cli.config_of(task)), *policies))
     ]
-    results = play_all(runs, out, resume)
+    results = play_all(cells, out, resume)
     report = summary(results)
     (out / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
     show(report)

@@ -18,11 +18,11 @@ import numpy as np
 from recsys_env.measures import METRICS
 
 from . import cli
-from .runs import load
+from .cells import load
 from .statistics import interval, summary
 
 RESULTS = Path(__file__).parent / "results"
-SHOWN = ("page_ctr", "revenue", "ndcg", "diversity", "coverage", "returning", "satisfaction")  # the metrics of the README's tables
+SHOWN = ("page_ctr", "revenue", "ndcg", "diversity", "coverage", "visit_gap", "satisfaction")  # the metrics of the README's tables
 
 
 def plot(evaluation: Path | None = None, tournament: Path | None = None, curves: tuple[Path, ...] = (), results: Path = RESULTS) -> None:

@@ -1,6 +1,6 @@
 """From runs to scores with intervals.
 
-A run is one seed (see `baselines.runs`); runs are independent for every kind of policy, so all intervals come from them: means and paired
+A run is one seed (see `baselines.cells`); runs are independent for every kind of policy, so all intervals come from them: means and paired
 differences by Student's t over the runs, normalised scores (0 = random, 100 = greedy; see `recsys_env.metrics.scale_ends`) by the ratio of
 paired means, and over several tasks IQM, mean and probability of improvement by the stratified bootstrap of `rliable` (Agarwal et al. 2021).
 With five runs a t interval is 1.4 times as wide as with many, and a percentile bootstrap is somewhat too narrow. For policies that do not
@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import TASKS
 from recsys_env.metrics import UNSEEN, mean_interval, normalised_score, scale_ends
+
+from . import cli
 
 REPETITIONS = 1000  # of the bootstrap
 
@@ -39,7 +40,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Scores of every team on every task, and over all tasks.
 
     Args:
-        results: of `runs.play`. Each task's two ends of the scale are among them, on all seeds that any team played.
+        results: of `cells.play`. Each task's two ends of the scale are among them, on all seeds that any team played.
 
     Returns:
         origin; tasks: task -> episodes, ends, agents, teams (team -> its scores, best first), differences ("a - b", paired by the seeds that both
@@ -52,7 +53,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             if result["task"] == task:
                 played.setdefault(result["team"], {})[result["seed"]] = result
         means = {team: {seed: float(np.mean(run["own"])) for seed, run in sorted(runs.items())} for team, runs in played.items()}
-        first, ends = next(result for result in results if result["task"] == task), scale_ends(TASKS[task])
+        first, ends = next(result for result in results if result["task"] == task), scale_ends(cli.config_of(task))
         teams = {team: _scores(list(played[team].values()), *_paired(means, team, *ends)) for team in sorted(means, key=lambda team: -_mean(means[team]))}
         tasks[task] = {
             "episodes": first["episodes"], "ends": ends, "agents": first["agents"], "teams": teams,

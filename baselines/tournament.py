@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import TASKS, WorldConfig
+from recsys_env import WorldConfig
 from recsys_env.metrics import REFERENCES, UNSEEN
 
 from . import cli
+from .cells import Cell, play_all
 from .report import draw_payoffs, grid, payoff_rows, ranking_rows, spread
-from .runs import Run, play_all
 from .statistics import interval, origin
 
 RESAMPLES = 200
@@ -47,7 +47,7 @@ def tournament(
 
     Args:
         policies: names, folders of trained policies, or module:factory.
-        tasks: names of tasks.
+        tasks: names of tasks, with fields changed if need be.
         episodes: per run.
         seeds: runs of each pair, each on a seed of its own that training never uses.
         warmup: episodes that a game with a policy which learns while it serves is played before each run.
@@ -59,14 +59,14 @@ def tournament(
     if mixed:
         cli.fail(f"{mixed[0]!r} is a team; a tournament is played by single policies")
     policies = tuple(dict.fromkeys(policies))
-    runs = [
-        Run(task, team, seed, episodes, warmup, False)
+    cells = [
+        Cell(task, team, seed, episodes, warmup, False)
         for task in cli.known_tasks(tasks)
         for seed in range(seeds)
         for row, column in product(policies, repeat=2)
-        for _, team in games(TASKS[task], row, column)
+        for _, team in games(cli.config_of(task), row, column)
     ]
-    results = play_all(runs, out, resume)
+    results = play_all(cells, out, resume)
     report: dict[str, Any] = {"origin": origin(results), "tasks": {task: standings(task, policies, results) for task in tasks}}
     (out / "tournament.json").write_text(json.dumps(report, indent=1) + "\n")
     for task, result in report["tasks"].items():
@@ -76,7 +76,7 @@ def tournament(
 
 
 def games(config: WorldConfig, row: str, column: str) -> list[tuple[int, str]]:
-    """The games of a row policy against a column policy: its seat, and the team (see `runs.Run`)."""
+    """The games of a row policy against a column policy: its seat, and the team (see `cells.Cell`)."""
     agents = config.agents
     if row == column:
         return [(seat, row) for seat in range(len(agents))]
@@ -88,13 +88,13 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
     """The payoff matrix of a task and what follows from it.
 
     Args:
-        results: of `runs.play`, every game of every pair on the same seeds.
+        results: of `cells.play`, every game of every pair on the same seeds.
 
     Returns:
         cooperative, episodes, seeds; payoff: row -> column -> mean, half_width_95; and ratings (policy -> mu, sigma) and alpha_rank
         (policy -> mass), or, in a cooperative task, cross_play: diagonal, off_diagonal, gap.
     """
-    config = TASKS[task]
+    config = cli.config_of(task)
     cooperative = config.reward.sharing == 1
     played = {(result["team"], result["seed"]): np.array(result["own"]) for result in results if result["task"] == task}  # [E, N]
     seeds = sorted({seed for _, seed in played})

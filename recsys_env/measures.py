@@ -289,7 +289,7 @@ def novelty(log: Log) -> np.ndarray:
     return _ratio(_total(bits[log.item] * shown), _total(shown))
 
 
-@_metric("share of people's impressions", "lower", "Ricci, Rokach & Shapira 2015, ch. 8")
+@_metric("share of people's impressions", "", "Anderson et al. 2014 (repeat consumption)")
 def repetition(log: Log) -> np.ndarray:
     """Share of impressions that the same person already had in this episode, from the same agent (for the platform: from any)."""
     t, b, n, k = np.nonzero(log.item >= 0)
@@ -463,7 +463,8 @@ def ndcg_warm_items(log: Log) -> np.ndarray:
 
 @_metric("clicks per impression", "higher", "`users.population`")
 def ctr_seen_users(log: Log) -> np.ndarray:
-    """CTR on people whom the policy has served in an earlier episode (only with `users.population="fixed"`, and one that was warmed up)."""
+    """CTR on people whom the policy has served in an earlier episode (its warm-up, with `users.population="fixed"`; whom it
+    was trained on is not known here)."""
     return _ctr(log, log.seen)
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import recsys_env
 from baselines import __main__ as baselines
-from baselines import cli, runs, statistics
+from baselines import cells, cli, statistics
+from baselines.cells import Cell, play
 from baselines.evaluate import evaluate
-from baselines.runs import Run, play
 from baselines.statistics import summary
 from recsys_env import TASKS, WorldConfig
 from recsys_env.metrics import UNSEEN, episode_returns
@@ -32,8 +33,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "REPETITIONS", 50)
 
 
-def run(team: str, seed: int = 0, warmup: int = 1, metrics: bool = False) -> Run:
-    return Run("tiny-v0", team, seed, 4, warmup, metrics)
+def run(team: str, seed: int = 0, warmup: int = 1, metrics: bool = False) -> Cell:
+    return Cell("tiny-v0", team, seed, 4, warmup, metrics)
 
 
 # ------------------------------------------------------------------------------------------------ runs
@@ -89,6 +90,12 @@ def test_a_learner_is_warmed_up_on_other_seeds_and_keeps_what_it_learned(warmup:
         assert learner.first == [2 * UNSEEN + 3] * warmup + [UNSEEN + 3]
     # The visitors of the warm-up are the seen users of the measured episodes.
     assert (result["metrics"]["ctr_seen_users"][-1] is None) == (warmup == 0)
+
+
+def test_a_task_with_changed_fields() -> None:
+    changed = Cell("tiny-v0,observability=full,users.number=2", "greedy", 0, 4, 1, False)
+    assert changed.config == recsys_env.replace(TINY, {"observability": "full", "users": {"number": 2}})
+    np.testing.assert_allclose(play(changed)["own"], episode_returns(changed.config, "greedy", 4, UNSEEN), atol=1e-5)
 
 
 def test_others_are_not_warmed_up() -> None:
@@ -148,7 +155,7 @@ def test_resume_plays_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.M
     assert "ndcg" not in capsys.readouterr().out
     (tmp_path / "tiny-v0" / "content" / "1.json").unlink()
     again = []
-    monkeypatch.setattr(runs, "play", lambda missing: again.append(missing) or play(missing))
+    monkeypatch.setattr(cells, "play", lambda missing: again.append(missing) or play(missing))
     evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, resume=True, **SHORT)
     assert [(missing.team, missing.seed) for missing in again] == [("content", 1)]
     assert json.loads((tmp_path / "evaluation.json").read_text())["tasks"] == json.loads(before)["tasks"]
@@ -169,6 +176,7 @@ def test_resume_plays_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.M
     [
         (["evalute"], "unknown command 'evalute' (did you mean 'evaluate'?)"),
         (["evaluate", "--policies", "greedi"], "unknown policy 'greedi' (did you mean 'greedy'?)"),
+        (["evaluate", "--tasks", "duel-v0,slot=2"], "WorldConfig has no field 'slot' (did you mean 'slots'?)"),
         (["evaluate", "--tasks", "duel-v1"], "unknown task 'duel-v1' (did you mean 'duel-v0'?)"),
         (["tournament", "--policies", "contents"], "unknown policy 'contents' (did you mean 'content'?)"),
         (["tournament", "--policies", "recommender_0=random,recommender_1=greedy"], "is a team; a tournament is played by single policies"),

@@ -1,4 +1,4 @@
-"""Evaluation runs: one team of policies on one task with one seed, stored in a file of its own.
+"""The cells that scores are made of: one run of a team of policies on a task with one seed, each in a file of its own.
 
 A run is E episodes, played at once as copies of a batch, on seed UNSEEN + s (the rule of seeds: `recsys_env.metrics.UNSEEN`). All policies
 play the same runs: the same people and the same luck, as far as what they show allows (common random numbers).
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import TASKS, VectorEnv
+from recsys_env import VectorEnv, WorldConfig
 from recsys_env.measures import Log, measure
 from recsys_env.metrics import UNSEEN, play_episode
 from recsys_env.policies import Team, make_policy
@@ -29,13 +29,13 @@ from . import cli
 
 
 @dataclass(frozen=True)
-class Run:
+class Cell:
     """What one file holds the result of.
 
     Args:
-        task: name of the task.
+        task: name of the task, with fields changed if need be: `streaming-v0,observability=full,users.number=16`.
         team: one policy for all agents, or `agent=policy,agent=policy`; policies by name, folder or module:factory, in which `{task}` and `{seed}`
-            stand for those of the run.
+            stand for the name of the task and s.
         seed: s.
         episodes: E.
         warmup: whole episodes that a team with a learning policy plays first, on seed 2 * UNSEEN + s, keeping what it learned; 0 for others.
@@ -49,13 +49,17 @@ class Run:
     warmup: int
     metrics: bool
 
+    @property
+    def config(self) -> WorldConfig:
+        return cli.config_of(self.task)
+
     def members(self) -> dict[str, str]:
         """The policy of each agent.
 
         Raises:
             ValueError: a mixed team that does not name every agent once.
         """
-        team, agents = self.team.replace("{task}", self.task).replace("{seed}", str(self.seed)), TASKS[self.task].agents
+        team, agents = self.team.replace("{task}", self.task.split(",")[0]).replace("{seed}", str(self.seed)), self.config.agents
         if "=" not in team:
             return dict.fromkeys(agents, team)
         pairs = [part.partition("=")[::2] for part in team.split(",")]
@@ -68,7 +72,7 @@ class Run:
         return out / self.task / re.sub(r"[^\w.,=-]+", "_", self.team).strip("_") / f"{self.seed}.json"
 
 
-def play(run: Run) -> dict[str, Any]:
+def play(cell: Cell) -> dict[str, Any]:
     """Play a run.
 
     Returns:
@@ -76,24 +80,24 @@ def play(run: Run) -> dict[str, Any]:
         none has), the platform last; seconds; where it comes from.
     """
     began = time.perf_counter()
-    envs = VectorEnv(TASKS[run.task], run.episodes)
-    team = Team(envs, run.members(), UNSEEN + run.seed)
+    envs = VectorEnv(cell.config, cell.episodes)
+    team = Team(envs, cell.members(), UNSEEN + cell.seed)
     learns = any(policy.learns for policy in team.policies.values())
     seen: set[int] = set()
-    if learns and run.warmup:
-        observations, _ = envs.reset(seed=2 * UNSEEN + run.seed)
-        for _ in range(run.warmup):
+    if learns and cell.warmup:
+        observations, _ = envs.reset(seed=2 * UNSEEN + cell.seed)
+        for _ in range(cell.warmup):
             log = Log(envs)
             play_episode(envs, team, observations, log)
             seen.update(np.unique(log.visitor).tolist())
             observations = envs.observations
-    observations, _ = envs.reset(seed=UNSEEN + run.seed)
+    observations, _ = envs.reset(seed=UNSEEN + cell.seed)
     team.reset()
-    measured = Log(envs, seen) if run.metrics else None
+    measured = Log(envs, seen) if cell.metrics else None
     own = play_episode(envs, team, observations, measured)
     metrics = {} if measured is None else {name: _means(values) for name, values in measure(measured).items()}
     return {
-        **asdict(run), "warmup": run.warmup if learns else 0, "learns": learns, "agents": envs.possible_agents,
+        **asdict(cell), "warmup": cell.warmup if learns else 0, "learns": learns, "agents": envs.possible_agents,
         "own": np.round(own, 5).tolist(), "metrics": metrics, "seconds": round(time.perf_counter() - began, 2), **provenance(cli.module()),
     }  # fmt: skip
 
@@ -104,11 +108,11 @@ def _means(values: np.ndarray) -> list[float | None]:
     return [float(column.mean()) if len(column) else None for column in columns]
 
 
-def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any]]:
-    """Play every run that has no file yet, with a progress bar, and return the results of all.
+def play_all(cells: Iterable[Cell], out: Path, resume: bool) -> list[dict[str, Any]]:
+    """Play every cell that has no file yet, with a progress bar, and return the results of all.
 
     Args:
-        runs: in the order of play. Another process may work on the same runs in another order: each looks again before it plays one.
+        cells: in the order of play. Another process may work on the same ones in another order: each looks again before it plays one.
         out: folder of the files.
         resume: keep files that are there. Otherwise all are played anew.
 
@@ -117,49 +121,49 @@ def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any
     """
     from tqdm import tqdm
 
-    runs = list(dict.fromkeys(runs))
-    _check_policies(runs)
-    stored = [_stored(run, out) for run in runs] if resume else [None] * len(runs)
+    cells = list(dict.fromkeys(cells))
+    _check_policies(cells)
+    stored = [_stored(cell, out) for cell in cells] if resume else [None] * len(cells)
     results = []
-    bar = tqdm(total=len(runs), initial=sum(s is not None for s in stored), unit="run", dynamic_ncols=True)
-    for run, result in zip(runs, stored, strict=True):
-        bar.set_postfix_str(f"{run.task} {run.team} seed {run.seed}")
+    bar = tqdm(total=len(cells), initial=sum(s is not None for s in stored), unit="run", dynamic_ncols=True)
+    for cell, result in zip(cells, stored, strict=True):
+        bar.set_postfix_str(f"{cell.task} {cell.team} seed {cell.seed}")
         if result is None:
-            result = (_stored(run, out) if resume else None) or _play_and_store(run, out)
+            result = (_stored(cell, out) if resume else None) or _play_and_store(cell, out)
             bar.update()
         results.append(result)
     bar.close()
     return results
 
 
-def _check_policies(runs: Iterable[Run]) -> None:
+def _check_policies(cells: Iterable[Cell]) -> None:
     """End with one line that says what is wrong, and what to install, if a policy cannot be made."""
     try:
-        for policy in dict.fromkeys(policy for run in runs for policy in run.members().values()):
+        for policy in dict.fromkeys(policy for cell in cells for policy in cell.members().values()):
             make_policy(policy)
     except (ValueError, ImportError) as error:
         cli.fail(error)
 
 
-def _stored(run: Run, out: Path) -> dict[str, Any] | None:
-    path = run.path(out)
+def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
+    path = cell.path(out)
     if not path.is_file():
         return None
     result: dict[str, Any] = json.loads(path.read_text())
-    wanted: dict[str, Any] = {"team": run.team, "episodes": run.episodes}
+    wanted: dict[str, Any] = {"team": cell.team, "episodes": cell.episodes}
     if result["learns"]:
-        wanted["warmup"] = run.warmup
+        wanted["warmup"] = cell.warmup
     for name, value in wanted.items():
         if result[name] != value:
             cli.fail(f"{path} was played with {name} = {result[name]!r}, not {value!r}; give another --out, or leave out --resume")
-    if run.metrics and not result["metrics"]:
+    if cell.metrics and not result["metrics"]:
         cli.fail(f"{path} was played without metrics; give --no-metrics or another --out, or leave out --resume")
     return result
 
 
-def _play_and_store(run: Run, out: Path) -> dict[str, Any]:
-    result = play(run)
-    path = run.path(out)
+def _play_and_store(cell: Cell, out: Path) -> dict[str, Any]:
+    result = play(cell)
+    path = cell.path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     new.write_text(json.dumps(result) + "\n")
