@@ -1,4 +1,4 @@
-"""Put policies next to each other on any tasks: reward, normalised score and metrics, with intervals (`baselines.statistics` says which).
+"""Put policies next to each other on any tasks: reward, normalised score and metrics, with intervals (`baselines.scores` says which).
 
     python -m baselines.evaluate --policies random popularity content greedy my_file:MyPolicy --tasks ecommerce-v0 duel-v0
     python -m baselines.evaluate --policies "runs/ippo-{task}-{seed}" recommender_0=content,recommender_1=popularity --tasks ecommerce-v0
@@ -21,7 +21,7 @@ from recsys_env.metrics import REFERENCES, scale_ends
 from . import cli
 from .cells import Cell, play_all
 from .report import aggregate_rows, grid, metric_rows, reward_rows
-from .statistics import summary
+from .scores import summary
 
 
 def evaluate(

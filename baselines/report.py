@@ -19,7 +19,7 @@ from recsys_env.measures import METRICS
 
 from . import cli
 from .cells import load
-from .statistics import interval, summary
+from .scores import interval, summary
 
 RESULTS = Path(__file__).parent / "results"
 SHOWN = ("page_ctr", "revenue", "ndcg", "diversity", "coverage", "visit_gap", "satisfaction")  # the metrics of the README's tables

@@ -10,7 +10,7 @@ instead (cross-play, Hu et al. 2020): what is lost off the diagonal is what part
 Ratings are those of Plackett and Luce (`openskill`; Weng & Lin 2011), each episode being a match between the row's agent and the mean of the
 others: who earns more in the same world, not who earns much. Alpha-rank (Omidshafiei et al. 2019, `open_spiel`) is the single-population one
 on the matrix as a symmetric two-player game, in the limit of strong selection; since that takes any difference for real, its mass is
-averaged over bootstrap resamples of the runs. Intervals: see `baselines.statistics`.
+averaged over bootstrap resamples of the runs. Intervals: see `baselines.scores`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from recsys_env.metrics import REFERENCES, UNSEEN
 from . import cli
 from .cells import Cell, play_all
 from .report import draw_payoffs, grid, payoff_rows, ranking_rows, spread
-from .statistics import interval, origin
+from .scores import interval, origin
 
 RESAMPLES = 200
 

@@ -463,12 +463,11 @@ def ndcg_warm_items(log: Log) -> np.ndarray:
 
 @_metric("clicks per impression", "higher", "`users.population`")
 def ctr_seen_users(log: Log) -> np.ndarray:
-    """CTR on people whom the policy has served in an earlier episode (its warm-up, with `users.population="fixed"`; whom it
-    was trained on is not known here)."""
+    """CTR on people whom the policy has served in its warm-up, with `users.population="fixed"`; whom it was trained on is not known here."""
     return _ctr(log, log.seen)
 
 
 @_metric("clicks per impression", "higher", "`users.population`")
 def ctr_unseen_users(log: Log) -> np.ndarray:
-    """CTR on all other people."""
-    return _ctr(log, ~log.seen)
+    """CTR on all other people , with `users.population="fixed"`; of a fresh population all are unseen."""
+    return _ctr(log, ~log.seen & (log.envs.config.users.population == "fixed"))

@@ -12,10 +12,10 @@ from scipy import stats
 
 import recsys_env
 from baselines import __main__ as baselines
-from baselines import cells, cli, statistics
+from baselines import cells, cli, scores
 from baselines.cells import Cell, play
 from baselines.evaluate import evaluate
-from baselines.statistics import summary
+from baselines.scores import summary
 from recsys_env import TASKS, WorldConfig
 from recsys_env.metrics import UNSEEN, episode_returns
 from recsys_env.policies import CHECKPOINT, Random
@@ -30,7 +30,7 @@ SHORT: dict[str, Any] = {"episodes": 4, "seeds": 3}
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, "tiny-v0", TINY)
-    monkeypatch.setattr(statistics, "REPETITIONS", 50)
+    monkeypatch.setattr(scores, "REPETITIONS", 50)
 
 
 def run(team: str, seed: int = 0, warmup: int = 1, metrics: bool = False) -> Cell:
@@ -247,11 +247,11 @@ def test_aggregates_over_tasks() -> None:
     results = [*made_up({**ENDS, "mine": better}), *made_up({**ENDS, "mine": {seed: x + 0.1 for seed, x in better.items()}}, "news-v0")]
     found = summary(results)["aggregate"]
     np.testing.assert_array_equal(np.random.get_state()[1], state)
-    scores = np.array([[50, 75, 75, 50], [55, 80, 80, 55]]).T
+    expected = np.array([[50, 75, 75, 50], [55, 80, 80, 55]]).T
     iqm, low, high = found["teams"]["mine"]["iqm"]
-    assert iqm == pytest.approx(stats.trim_mean(scores, 0.25, axis=None))
+    assert iqm == pytest.approx(stats.trim_mean(expected, 0.25, axis=None))
     assert low < iqm < high
-    assert found["teams"]["mine"]["mean"][0] == pytest.approx(scores.mean())
+    assert found["teams"]["mine"]["mean"][0] == pytest.approx(expected.mean())
     assert found["improvement"]["mine > random"] == [1, 1, 1]
     assert found == summary(results)["aggregate"]
     assert summary(made_up({name: {0: values[0]} for name, values in ENDS.items()}))["aggregate"]["teams"] == {}  # one run has no interval

@@ -197,7 +197,7 @@ def test_seen_people_are_those_of_earlier_episodes_of_a_fixed_population() -> No
         serve(log, 0, 1, 6, [[0, 1], [2, 3]])
         log.clicked[0, :, 0, 0] = True
         np.testing.assert_allclose(value(log, "ctr_seen_users")[:, 0], seen)
-        np.testing.assert_allclose(value(log, "ctr_unseen_users")[:, 0], [NAN if population == "fixed" else 1 / 2, 1 / 2])
+        np.testing.assert_allclose(value(log, "ctr_unseen_users")[:, 0], [NAN, 1 / 2] if population == "fixed" else [NAN, NAN])
 
 
 # ------------------------------------------------------------------------------------------------ against the game

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines import statistics
+from baselines import scores
 from baselines.evaluate import evaluate
 from baselines.report import RESULTS, learning_curves, plot, spread, write_readme
 from benchmarks import readme
@@ -37,7 +37,7 @@ def test_learning_curves_are_grouped_by_learner_and_brought_to_common_steps(tmp_
 
 def test_plot_sums_up_a_folder_of_runs_and_draws_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, "tiny-v0", TINY)
-    monkeypatch.setattr(statistics, "REPETITIONS", 50)
+    monkeypatch.setattr(scores, "REPETITIONS", 50)
     evaluate(("content",), ("tiny-v0",), episodes=2, seeds=2, out=tmp_path / "runs")
     curve = write_run(tmp_path / "learner-0", [(0, 1.0), (9, 2.0)])
     plot(evaluation=tmp_path / "runs", curves=(curve,), results=tmp_path / "results")
