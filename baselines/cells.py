@@ -10,6 +10,7 @@ The runs are the independent units of every interval. Episodes of one run are in
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -89,7 +90,7 @@ def play(cell: Cell) -> dict[str, Any]:
         for _ in range(cell.warmup):
             log = Log(envs)
             play_episode(envs, team, observations, log)
-            seen.update(np.unique(log.visitor).tolist())
+            seen.update(np.unique(log.visitor[log.visitor >= 0]).tolist())
             observations = envs.observations
     observations, _ = envs.reset(seed=UNSEEN + cell.seed)
     team.reset()
@@ -165,7 +166,7 @@ def _play_and_store(cell: Cell, out: Path) -> dict[str, Any]:
     result = play(cell)
     path = cell.path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
+    new = path.with_suffix(f".{os.getpid()}")  # another process may be at the same cell
     new.write_text(json.dumps(result) + "\n")
     new.replace(path)  # at once, so that a run that was stopped leaves no half file
     return result
