@@ -26,7 +26,6 @@ import numpy as np
 from ..environment import RecommendationEnv
 from ..tasks import task_config
 from ..vector import VectorEnv
-from .tensors import choose_device
 
 try:
     import xuance
@@ -36,6 +35,8 @@ try:
     from xuance.environment.vector_envs.vector_env import VecEnv
 except ImportError as error:
     raise ImportError(f'the XuanCe adapter needs {error.name}: pip install "recsys_env[xuance]", in an environment of its own') from error
+
+from .tensors import choose_device
 
 
 def _flat(space: Any) -> Any:
