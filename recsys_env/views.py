@@ -75,6 +75,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         render_mode: str | None = None,
         name: str = "recsys",
     ) -> None:
+        modes = [*RecommendationEnv.metadata["render_modes"], None]
+        if render_mode not in modes:  # stable-baselines3 makes an environment by name with "rgb_array" first and takes a TypeError as a no
+            raise TypeError(f"render_mode = {render_mode!r} is not allowed; choose one of {modes}")
         self.env = RecommendationEnv(config, catalogue, render_mode, name)
         self.agent = _checked_agent(agent, self.env.possible_agents)
         self.render_mode = render_mode
