@@ -134,6 +134,15 @@ def test_rows_of_the_shared_policy_are_the_agents_of_the_batch(mode: str) -> Non
         np.testing.assert_array_equal(infos["active"], report["active"].ravel())
 
 
+def test_gymnasiums_own_vector_takes_infos_of_later_purchases() -> None:
+    """It makes one array of each info at the first copy that has it, so an info has one shape whatever happened."""
+    envs = gymnasium.make_vec("recsys/ecommerce-v0", num_envs=4, vectorization_mode="sync")
+    envs.reset(seed=0)
+    envs.action_space.seed(0)
+    later = [(envs.step(envs.action_space.sample())[4]["later_item"] >= 0).any(1) for _ in range(600)]
+    assert (np.sum(later, 1) == 1).any()  # one copy has sold, others have not
+
+
 def test_gymnasiums_wrappers_work_on_the_vector() -> None:
     envs = gymnasium.make_vec("recsys/ecommerce-v0", num_envs=4, horizon=SHORT)
     wrapped = NormalizeReward(NormalizeObservation(RecordEpisodeStatistics(envs)))
