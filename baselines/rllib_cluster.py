@@ -5,8 +5,8 @@
 
 A real cluster:
 
-1. On every node the same Python and `pip install "recsys_env[rllib]"` (or an image that has it): env runners build their own environments,
-   nothing but weights and samples travels. One token on all nodes (`~/.ray/auth_token`) where Ray asks for one.
+1. On every node the same Python and, in a checkout, `pip install -e ".[rllib]"` (or an image that has it): env runners build their own
+   environments, nothing but weights and samples travels. One token on all nodes (`~/.ray/auth_token`) where Ray asks for one.
 2. `ray start --head --port=6379` on one node, `ray start --address=HEAD:6379` on all others.
 3. On the head `python -m baselines.rllib_cluster --address auto`. `--env-runners` is by default every CPU of the cluster but one, which is
    the learner's; a GPU of the head is used by the learner. `ray stop` on every node at the end.
