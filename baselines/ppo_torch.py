@@ -17,19 +17,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from gymnasium import spaces
-from torch import nn
-from torch.distributions import Categorical
-from tqdm import tqdm
-
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.adapters.tensors import Tensors
 from recsys_env.metrics import UNSEEN, score_table
 from recsys_env.policies import Policy
 from recsys_env.provenance import provenance
+
+# isort: split
+# After ours, whose error says what to install if torch is missing.
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import nn
+from torch.distributions import Categorical
+from tqdm import tqdm
 
 
 class Agent(nn.Module):

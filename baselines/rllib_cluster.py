@@ -5,8 +5,8 @@
 
 A real cluster:
 
-1. On every node the same Python and `pip install "recsys_env[rllib]"` (or an image that has it): env runners build their own environments,
-   nothing but weights and samples travels. One token on all nodes (`~/.ray/auth_token`) where Ray asks for one.
+1. On every node the same Python and, in a checkout, `pip install -e ".[rllib]"` (or an image that has it): env runners build their own
+   environments, nothing but weights and samples travels. One token on all nodes (`~/.ray/auth_token`) where Ray asks for one.
 2. `ray start --head --port=6379` on one node, `ray start --address=HEAD:6379` on all others.
 3. On the head `python -m baselines.rllib_cluster --address auto`. `--env-runners` is by default every CPU of the cluster but one, which is
    the learner's; a GPU of the head is used by the learner. `ray stop` on every node at the end.
@@ -19,14 +19,17 @@ Installed on a shared disk, one node's code serves all nodes with the same kind 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from recsys_env import TASKS, task_config
 from recsys_env.adapters.rllib import multi_agent, rows
+from recsys_env.provenance import provenance
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -52,6 +55,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--horizon", type=int, default=100, help="ticks per episode (default %(default)s)")
     parser.add_argument("--device", default="auto", help="of the learner: auto, cpu or cuda")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=None, help="file for the result, JSON")
     return parser.parse_args(argv)
 
 
@@ -101,13 +105,14 @@ def node_of_runner(runner: Any) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Train, print as it goes, and return env runners by node and the curve of (agent-steps, mean reward per agent and tick)."""
+    """Train, print as it goes, and return env runners by node's address and the curve of (agent-steps, mean reward per agent and tick)."""
     args = parse(argv)
     with connected(args.address):
         algorithm: Any = configure(args).build_algo()
         nodes = Counter(algorithm.env_runner_group.foreach_env_runner(node_of_runner, local_env_runner=False))
-        for node in ray.nodes():
-            print(f"node {node['NodeID'][:12]} at {node['NodeManagerAddress']}: {nodes[node['NodeID']]} env runners", flush=True)
+        runners = {node["NodeManagerAddress"]: nodes[node["NodeID"]] for node in ray.nodes()}
+        for address, count in runners.items():
+            print(f"node at {address}: {count} env runners", flush=True)
         agents = task_config(args.task, {}).num_agents
         per_step, per_return = (1, 1) if args.policies == "rows" else (agents, agents)  # a row is an agent
         curve, began = [], time.perf_counter()
@@ -118,8 +123,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             speed = steps / (time.perf_counter() - began)
             print(f"{steps:>9,} agent-steps {speed:>8,.0f}/s  reward per agent and tick {reward:.3f}", flush=True)
             curve.append((steps, float(reward)))
+        seconds = time.perf_counter() - began
         algorithm.stop()
-    return {"nodes": dict(nodes), "curve": curve}
+    result = {"task": args.task, "env_runners": runners, "curve": curve, "seconds": seconds, **provenance("baselines.rllib_cluster")}
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=1) + "\n")
+    return result
 
 
 if __name__ == "__main__":

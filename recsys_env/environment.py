@@ -274,13 +274,15 @@ class Info(dict[str, Any]):
 
     shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `vector.Infos`
     empty, own, visitor, next_visitor, active: numbers, as in `vector.Infos`; no page follows the last step of an episode
-    later_item, later_price, later_rating: arrays, purchases at this page of earlier cart items credited to this agent
+    later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this agent; item -1 = none
+
+    Every entry has the same shape and kind in every step, as Gymnasium's `SyncVectorEnv` and Tianshou's buffers want it.
     """
 
     __slots__ = ("_infos", "_n", "_over")
     SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
     SCALARS = ("empty", "own", "visitor", "next_visitor", "active")
-    LATER = ("later_item", "later_price", "later_rating")
+    LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
     def __init__(self, infos: Infos, n: int, over: bool, own: float) -> None:
         dict.__setitem__(self, "own", own)  # C code that looks at the size alone, as that of `json`, must not take it for empty
@@ -297,7 +299,7 @@ class Info(dict[str, Any]):
         if self._over:
             entries |= {"next_visitor": -1, "active": False}
         mine = (infos["later_item"][0] >= 0) & (infos["later_agent"][0] == n)
-        dict.update(self, entries, **{name: infos[name][0][mine] for name in self.LATER})
+        dict.update(self, entries, **{name: np.where(mine, infos[name][0], infos[name].dtype.type(none)) for name, none in self.LATER})
 
     def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[Iterable[tuple[str, Any]]]]:
         return dict, (list(self.items()),)

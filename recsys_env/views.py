@@ -24,6 +24,7 @@ from .tasks import task_config
 from .vector import Infos, VectorEnv
 
 Others = str | Policy | Mapping[str, str | Policy]
+_AUTORESET = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 
 
 def _checked_agent(agent: str | None, agents: Sequence[str]) -> str:
@@ -37,6 +38,8 @@ def _checked_agent(agent: str | None, agents: Sequence[str]) -> str:
 
 def _company(envs: VectorEnv, agent: str, others: Others) -> Team:
     """The policies of all agents but one."""
+    if not isinstance(others, (str, Policy, Mapping)):
+        raise TypeError(f"others = {others!r} must be a policy, its name, or one of these for each other agent")
     names = [name for name in envs.possible_agents if name != agent]
     policies = dict(others) if isinstance(others, Mapping) else dict.fromkeys(names, others)
     if isinstance(others, Mapping) and set(policies) != set(names):
@@ -72,6 +75,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         render_mode: str | None = None,
         name: str = "recsys",
     ) -> None:
+        modes = [*RecommendationEnv.metadata["render_modes"], None]
+        if render_mode not in modes:  # stable-baselines3 makes an environment by name with "rgb_array" first and takes a TypeError as a no
+            raise TypeError(f"render_mode = {render_mode!r} is not allowed; choose one of {modes}")
         self.env = RecommendationEnv(config, catalogue, render_mode, name)
         self.agent = _checked_agent(agent, self.env.possible_agents)
         self.render_mode = render_mode
@@ -123,8 +129,9 @@ class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
         envs: the batch.
         rows: how many rows a step has.
         autoreset_mode: "NextStep" (Gymnasium's own default): the step that ends an episode returns its last observation, and the
-            one after that ignores its actions and returns the first of the next episode with reward 0. "SameStep": the step that ends an
-            episode already returns the first of the next one and `infos["final_obs"]` the last, no tick is wasted.
+            one after that ignores its actions and returns the first of the next episode with reward 0 and infos as after a reset.
+            "SameStep": the step that ends an episode already returns the first of the next one and `infos["final_obs"]` the last, no tick
+            is wasted.
 
     All episodes of a batch end together. Observations and rewards are copies, infos (see `vector.Infos`) are arrays [rows, ...]
     that stay valid until the step after the next, each with its mask `_<name>`.
@@ -133,9 +140,9 @@ class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
     INFOS: tuple[str, ...] = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "own", "visitor", "next_visitor", "active")
 
     def __init__(self, envs: VectorEnv, rows: int, autoreset_mode: str | AutoresetMode) -> None:
+        if autoreset_mode not in (*_AUTORESET, *(mode.value for mode in _AUTORESET)):
+            raise ValueError(f"autoreset_mode = {autoreset_mode!r} is not allowed; a batch resets itself: choose 'NextStep' or 'SameStep'")
         mode = AutoresetMode(autoreset_mode)
-        if mode is AutoresetMode.DISABLED:
-            raise ValueError("autoreset_mode = 'Disabled' is not allowed; a batch resets itself: choose 'NextStep' or 'SameStep'")
         self.envs = envs
         self.num_envs = rows
         self.metadata = {"render_modes": [], "autoreset_mode": mode}
@@ -146,7 +153,7 @@ class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self._same_step = mode is AutoresetMode.SAME_STEP
         self._all = np.ones(rows, np.bool_)
         self._none = np.zeros(rows, np.bool_)
-        self._next: tuple[Any, dict[str, Any]] | None = None  # what the step after an end returns
+        self._over = False  # the next step only resets
 
     def _pick(self, array: np.ndarray) -> np.ndarray:
         """The rows of an array [B, N, ...]."""
@@ -174,7 +181,7 @@ class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
         if options and "reset_mask" in options:
             raise ValueError("options['reset_mask'] is not possible: the copies of a batch begin and end their episodes together")
         observations, infos = self.envs.reset(seed=seed)
-        self._next = None
+        self._over = False
         return self._observed(observations), self._infos(infos)
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -184,9 +191,10 @@ class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
             ValueError, TypeError: an action outside its space; nothing has changed.
             RuntimeError: before the first `reset`.
         """
-        if self._next is not None:
-            (observations, infos), self._next = self._next, None
-            return observations, np.zeros(self.num_envs), self._none.copy(), self._none.copy(), infos
+        if self._over:
+            self._over = False
+            observations, report = self.envs.look()
+            return self._observed(observations), np.zeros(self.num_envs), self._none.copy(), self._none.copy(), self._infos(report)
         observations, rewards, truncated, report = self._step(actions)
         result, infos = self._observed(observations), self._infos(report)
         ended = self._none.copy()
@@ -196,7 +204,8 @@ class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
             if self._same_step:
                 infos["final_obs"], infos["_final_obs"] = self._objects(final), self._all
             else:
-                self._next, result = (result, infos), final
+                self._over, result = True, final
+                infos |= {"next_visitor": np.full(self.num_envs, -1), "active": self._none.copy()}  # no page follows the last observation
         return result, self._pick(rewards).astype(np.float64), self._none.copy(), ended, infos
 
     def _objects(self, final: Any) -> np.ndarray:

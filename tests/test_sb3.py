@@ -13,6 +13,7 @@ from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.distributions import CategoricalDistribution
+from stable_baselines3.common.env_util import make_vec_env
 
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlateDistribution, SlatePolicy, slate_kwargs
@@ -301,3 +302,9 @@ def test_training_takes_each_page_once_in_equal_parts() -> None:
     taken = np.concatenate(parts)
     np.testing.assert_array_equal(np.sort(taken[taken >= 0]), np.sort(rewards[page]))
     assert 0 < (taken < 0).sum() < 0.2 * (~page).sum()
+
+
+@pytest.mark.filterwarnings("ignore:.*doesn't include `rgb_array`:UserWarning")  # Gymnasium's; stable-baselines3 asks for it first
+def test_stable_baselines_makes_the_single_agent_by_name() -> None:
+    assert PPO("MlpPolicy", "recsys/duel-v0", device="cpu").get_env().num_envs == 1
+    assert make_vec_env("recsys/duel-v0", 2, env_kwargs={"others": "random"}).num_envs == 2

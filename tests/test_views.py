@@ -95,6 +95,29 @@ def test_both_ways_of_resetting_tell_the_same_story() -> None:
             np.testing.assert_array_equal(a, b)
 
 
+def test_infos_of_the_step_that_only_resets_are_those_of_a_reset() -> None:
+    """What was clicked or earned is told once; no page follows the last observation, and the first page of an episode is told after it."""
+    rows = recsys_env.shared_policy_env("journey-v0", 2, horizon=SHORT)
+    place = rows.envs.observation_fields["is_active"]
+    rows.reset(seed=0)
+    rows.action_space.seed(0)
+    own, rewards = np.zeros(6), np.zeros(6)
+    for _ in range(3):
+        for tick in range(SHORT + 1):
+            observations, reward, _, ended, infos = rows.step(rows.action_space.sample())
+            own, rewards = own + infos["own"].reshape(2, 3).mean(1).repeat(3), rewards + reward  # journey-v0 shares everything
+            if ended.all():
+                assert tick == SHORT - 1
+                assert not infos["active"].any()
+                assert (infos["next_visitor"] == -1).all()
+            else:
+                np.testing.assert_array_equal(infos["active"], observations[:, place].ravel() > 0)
+        assert not infos["clicked"].any()
+        assert (infos["shown"] == -1).all()
+    np.testing.assert_allclose(own, rewards, rtol=1e-5)
+    assert own.any()
+
+
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
 def test_rows_of_the_shared_policy_are_the_agents_of_the_batch(mode: str) -> None:
     rows = recsys_env.shared_policy_env("journey-v0", 2, horizon=SHORT, autoreset_mode=mode)
@@ -109,6 +132,15 @@ def test_rows_of_the_shared_policy_are_the_agents_of_the_batch(mode: str) -> Non
         np.testing.assert_array_equal(r, q.ravel())
         np.testing.assert_array_equal(infos["clicked"], report["clicked"].reshape(6, -1))
         np.testing.assert_array_equal(infos["active"], report["active"].ravel())
+
+
+def test_gymnasiums_own_vector_takes_infos_of_later_purchases() -> None:
+    """It makes one array of each info at the first copy that has it, so an info has one shape whatever happened."""
+    envs = gymnasium.make_vec("recsys/ecommerce-v0", num_envs=4, vectorization_mode="sync")
+    envs.reset(seed=0)
+    envs.action_space.seed(0)
+    later = [(envs.step(envs.action_space.sample())[4]["later_item"] >= 0).any(1) for _ in range(600)]
+    assert (np.sum(later, 1) == 1).any()  # one copy has sold, others have not
 
 
 def test_gymnasiums_wrappers_work_on_the_vector() -> None:
@@ -133,8 +165,11 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
         recsys_env.single_agent_env("social-v0", others={"recommender_1": "random"})
     with pytest.raises(ValueError, match="one policy object"):
         recsys_env.single_agent_env("social-v0", others=Random())
-    with pytest.raises(ValueError, match="Disabled"):
-        gymnasium.make_vec("recsys/duel-v0", num_envs=2, autoreset_mode="Disabled")
+    for mode in ("Disabled", "same_step"):
+        with pytest.raises(ValueError, match=f"'{mode}' is not allowed; .*'SameStep'"):
+            gymnasium.make_vec("recsys/duel-v0", num_envs=2, autoreset_mode=mode)
+    with pytest.raises(TypeError, match="others = None must be a policy"):
+        recsys_env.single_agent_env("duel-v0", others=None)  # type: ignore[arg-type]
     envs = gymnasium.make_vec("recsys/duel-v0", num_envs=2)
     with pytest.raises(RuntimeError, match="reset"):
         envs.step(np.zeros(2, int))

@@ -136,3 +136,9 @@ def test_learns_to_cooperate(algorithm: str) -> None:
     report = train(algorithm, "cpu", seed=0)
     assert report["before"] == pytest.approx(0.285, abs=0.01)
     assert report["after"] > report["before"] + 0.05
+
+
+@pytest.mark.parametrize("algorithm", ["MADDPG", "MATD3"])
+def test_deterministic_policies_ask_for_queries(algorithm: str) -> None:
+    with pytest.raises(ValueError, match=r"takes Box actions, not Discrete.*set action = 'query'"):
+        xuance_config(algorithm, vector_env("duel-v0", B), 100)

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from ..vector import Infos, VectorEnv
-from .tensors import choose_device
 
 try:
     import torch
@@ -30,6 +29,8 @@ try:
     from gymnasium import spaces
 except ImportError as error:
     raise ImportError(f'the AgileRL adapter needs {error.name}: pip install "agilerl==2.42.5" (the module recsys_env.adapters.agilerl says how)') from error
+
+from .tensors import choose_device
 
 
 class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]

@@ -21,7 +21,6 @@ from ..config import WorldConfig
 from ..tasks import task_config
 from ..vector import VectorEnv, copy_seed
 from ..views import SharedPolicyVectorEnv
-from .tensors import choose_device
 
 try:
     import torch
@@ -32,6 +31,8 @@ try:
     from ray.rllib.env.multi_agent_env import MultiAgentEnv
 except ImportError as error:
     raise ImportError(f'the RLlib adapter needs {error.name}: pip install "recsys_env[rllib]"') from error
+
+from .tensors import choose_device
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 SHARED = "shared"

@@ -10,8 +10,9 @@ XuanCe asks for an older numpy (< 2) and Gymnasium (< 1.3) than the other traine
 Importing this module registers `env_name="recsys"` (`env_id` is the task, `overrides` a dict of config fields) and, for all copies in one
 step, `vectorize="RecsysVecEnv"`, for XuanCe's own `make_envs`; `DummyVecMultiAgentEnv` steps copy by copy.
 
-Discrete actions (one slot, with masks) and `query` go through, slates do not. An episode ends by truncation and is bootstrapped from its last
-observation. `agent_mask` stays True on idle ticks: XuanCe would leave those out of the critic's loss too, and still bootstrap from them.
+Discrete actions (one slot, with masks; not MADDPG and MATD3) and `query` go through, slates do not. An episode ends by truncation and is
+bootstrapped from its last observation. `agent_mask` stays True on idle ticks: XuanCe would leave those out of the critic's loss too, and
+still bootstrap from them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ import numpy as np
 from ..environment import RecommendationEnv
 from ..tasks import task_config
 from ..vector import VectorEnv
-from .tensors import choose_device
 
 try:
     import xuance
@@ -36,6 +36,8 @@ try:
     from xuance.environment.vector_envs.vector_env import VecEnv
 except ImportError as error:
     raise ImportError(f'the XuanCe adapter needs {error.name}: pip install "recsys_env[xuance]", in an environment of its own') from error
+
+from .tensors import choose_device
 
 
 def _flat(space: Any) -> Any:
@@ -194,6 +196,8 @@ def xuance_config(algorithm: str, envs: VectorEnv, running_steps: int, device: s
     config = load_yaml(os.path.join(folder, "basic.yaml"))
     config = recursive_dict_update(config, load_yaml(os.path.join(folder, algorithm.lower(), "mpe", "simple_spread_v3.yaml")))
     continuous = isinstance(envs.action_space, spaces.Box)
+    if config["policy"] in ("MADDPG_Policy", "MATD3_Policy") and not continuous:
+        raise ValueError(f"XuanCe's {algorithm} takes Box actions, not {envs.action_space}; set action = 'query'")
     if config["policy"] in ("Gaussian_MAAC_Policy", "Categorical_MAAC_Policy"):
         config["policy"] = "Gaussian_MAAC_Policy" if continuous else "Categorical_MAAC_Policy"
     return Namespace(

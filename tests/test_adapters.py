@@ -1,0 +1,27 @@
+"""What all adapters have in common."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+INSTALL = {
+    "sb3": "recsys_env[train]",
+    "torchrl": "recsys_env[torchrl]",
+    "benchmarl": "recsys_env[benchmarl]",
+    "rllib": "recsys_env[rllib]",
+    "agilerl": "agilerl==2.42.5",
+    "xuance": "recsys_env[xuance]",
+    "pufferlib": "recsys_env[pufferlib]",
+}
+
+
+@pytest.mark.parametrize("name", INSTALL)
+def test_with_the_core_alone_an_adapter_says_what_to_install(name: str) -> None:
+    """Even torch is missing then, which every extra brings: the adapter's own extra is named."""
+    libraries = ["torch", "tensordict", "torchrl", "stable_baselines3", "benchmarl", "ray", "skrl", "agilerl", "xuance", "pufferlib"]
+    code = f"import sys; sys.modules |= dict.fromkeys({libraries})\ntry:\n import recsys_env.adapters.{name}\nexcept ImportError as e: print(e)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert f'pip install "{INSTALL[name]}"' in said
