@@ -73,8 +73,8 @@ def known_tasks(tasks: Sequence[str]) -> Sequence[str]:
 
 
 def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = None) -> None:
-    """Call a command's function with the arguments that its signature declares; `name` is the module behind `python -m`."""
+    """Call a command's function with the arguments that its signature declares (a dataclass: its fields); `name` is what stands behind `python -m`."""
     require("evaluate", "tyro")
     import tyro
 
-    tyro.cli(function, prog=f"python -m {name}", args=argv)
+    tyro.cli(function, prog=f"python -m {name}", args=argv, config=(tyro.conf.OmitArgPrefixes,))
