@@ -324,7 +324,10 @@ class VectorEnv:
         return observations[..., self.observation_fields[name]]
 
     def state(self) -> np.ndarray:
-        """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the observations."""
+        """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the observations.
+
+        Scans the users of a copy, so it costs time proportional to U.
+        """
         from .kernels.step import global_state
 
         rows = self._private_rows(self._out.observations)

@@ -151,7 +151,6 @@ class State(NamedTuple):
     candidates: np.ndarray  # [B, N, C] i4: item, -1 = none
     matches: np.ndarray  # [B, N, C] f4: <noisy profile, vector> of each candidate
     order: np.ndarray  # [B, K, N] i4: who fills which place of round k (shared pages)
-    totals: np.ndarray  # [B, 2 + N] f8: users touched in this episode, and the sums over them of satisfaction and of trust in each agent
     inclusive: np.ndarray  # [B, N] f8: lambda I_n + trust term at the last page shown, -inf = nothing shown
 
 
@@ -405,7 +404,7 @@ def allocate_state(world: World, num_envs: int) -> State:
         seen=np.zeros((b, u, p["habits"], p["views"]), np.float32), messages=np.zeros((b, u, n if p["vocabulary"] else 0), np.int16),
         items=np.zeros((b, p["items"]), STOCK), candidates=np.zeros((b, n, p["candidates"]), np.int32),
         matches=np.zeros((b, n, p["candidates"]), np.float32),
-        order=np.zeros((b, p["slots"], n), np.int32), totals=np.zeros((b, 2 + n)), inclusive=np.zeros((b, n)),
+        order=np.zeros((b, p["slots"], n), np.int32), inclusive=np.zeros((b, n)),
     )  # fmt: skip
 
 

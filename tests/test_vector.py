@@ -359,7 +359,7 @@ def test_large_query_scans_are_warned_about() -> None:
 
 
 def test_state_holds_the_means_over_the_users_seen() -> None:
-    """They are kept as running sums; here they are counted again, over three episodes, with users that are lost and replaced."""
+    """Counted again here, over three episodes, with users that are lost and replaced."""
     envs = vector_env(BUSY, 3, horizon=40, arrival={"d_0": 0.3})
     envs.reset(seed=2)
     rng, seen, reborn = np.random.default_rng(0), set(), False

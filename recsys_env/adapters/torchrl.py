@@ -43,7 +43,7 @@ class TorchRLEnv(EnvBase):
     Args:
         envs: the batch.
         device: where tensors go; "auto" is a GPU where there is one.
-        state: whether tensordicts hold the "state" for centralised critics.
+        state: whether tensordicts hold the "state" for centralised critics, which costs time proportional to the users of a copy.
 
     Attributes:
         group_map: role -> names of its agents.

@@ -33,17 +33,6 @@ def touch_user(world, state, p, b, u):
     """Initialise place u on its first touch in this episode."""
     if state.users[b, u].stamp != state.copies[b].stamp:
         create_person(world, state, p, b, u, 0)
-        add_user(state, p, b, u, 1.0)
-
-
-@kernel
-def add_user(state, p, b, u, sign):
-    """Count user u in the platform totals, or (sign -1) no longer, before something changes that they add up."""
-    totals = state.totals
-    totals[b, 0] += sign
-    totals[b, 1] += sign * state.users[b, u].z
-    for n in range(p.shape.agents):
-        totals[b, 2 + n] += sign * state.vectors[b, u, p.shape.trust + n]
 
 
 @kernel

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import entry, kernel, rng
 from .choice import draw_click
-from .dynamics import CLICKS, add_user, draw_order, draw_visitor, enjoy, fade, form_habit, leave_or_stay, move_mood, pass_by, show, visitor_id
+from .dynamics import CLICKS, draw_order, draw_visitor, enjoy, fade, form_habit, leave_or_stay, move_mood, pass_by, show, visitor_id
 from .feedback import consume, put_in_cart, settle_cart
 from .observation import observe, write_latent
 from .page import CANDIDATES, QUERY, can_show, clear_slots, fill_slots, is_active
@@ -182,8 +182,6 @@ def begin_episode(state, p, b, episode):
     copy = state.copies[b]
     copy.stamp += 1  # every row of users and items is now untouched
     copy.episode, copy.tick, copy.visitor = episode, -1, -1
-    for i in range(state.totals.shape[1]):
-        state.totals[b, i] = 0.0
     for n in range(p.shape.agents):
         state.inclusive[b, n] = -np.inf
 
@@ -221,11 +219,17 @@ def write_state(state, p, b, row):
         write_latent(state, p, b, row, at.latent_taste, at.latent_satiation, at.latent_trust, at.latent_intent, at.latent_scalars)
         row[at.scene + copy.scene] = 1.0
         row[at.visitor_present] = 1.0
-    seen = state.totals[b, 0]
-    if seen > 0.0:
-        row[at.mean_z] = state.totals[b, 1] / seen
+    seen = 0
+    for u in range(p.shape.users):
+        if state.users[b, u].stamp == copy.stamp:
+            seen += 1
+            row[at.mean_z] += state.users[b, u].z
+            for n in range(p.shape.agents):
+                row[at.mean_trust + n] += state.vectors[b, u, p.shape.trust + n]
+    if seen > 0:
+        row[at.mean_z] /= seen
         for n in range(p.shape.agents):
-            row[at.mean_trust + n] = state.totals[b, 2 + n] / seen
+            row[at.mean_trust + n] /= seen
 
 
 @kernel
@@ -239,10 +243,7 @@ def advance(world, state, out, p, b, actions, mode):
     stays = False
     if mode == STEP and copy.visitor >= 0:
         name_visitor(world, state, out, p, b)
-        visitor = np.int64(copy.visitor)
-        add_user(state, p, b, visitor, -1.0)
         stays = serve_page(world, state, out, p, b, actions, key)
-        add_user(state, p, b, visitor, 1.0)
     share_rewards(out, p, b)
     while True:  # twice where an episode ends: its last observation, then the first one of the next
         if mode != LOOK:
