@@ -71,7 +71,7 @@ def torchrl(task: str, state: bool = False) -> Callable[[], Any]:
 
     env = TorchRLEnv(recsys_env.vector_env(task, COPIES), device="cpu", state=state)
     step = env.rand_action(env.reset())
-    return lambda: env.step(step)
+    return lambda: env.step(step).pop("next")  # else the next step would merge it with its own, which no rollout does
 
 
 def through_supersuit(task: str) -> Callable[[], Any]:

@@ -330,16 +330,22 @@ class VectorEnv:
         """
         from .kernels.step import global_state
 
-        shared = np.empty_like(self._out.final_states)
-        global_state(self.world, self._state, shared)
-        return self._with_private(shared, self._out.observations)
+        rows = self._private_rows(self._out.observations)
+        global_state(self.world, self._state, rows)
+        return rows
 
     def final_state(self) -> np.ndarray:
         """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where truncated."""
-        return self._with_private(self._out.final_states, self._out.final_observations)
+        rows = self._private_rows(self._out.final_observations)
+        rows[:, : self._out.final_states.shape[1]] = self._out.final_states
+        return rows
 
-    def _with_private(self, shared: np.ndarray, observations: np.ndarray) -> np.ndarray:
-        return np.concatenate((shared, observations[:, :, self._private].reshape(self.num_envs, -1)), axis=1)
+    def _private_rows(self, observations: np.ndarray) -> np.ndarray:
+        """States [B, S] with the private parts of the observations filled in."""
+        rows = np.empty((self.num_envs, *self.state_space.shape), np.float32)
+        for n, part in enumerate(np.split(rows[:, self._out.final_states.shape[1] :], self.num_agents, axis=1)):
+            part[:] = observations[:, n, self._private]
+        return rows
 
     # -------------------------------------------------------------------------------------------- save, restore, expect
 

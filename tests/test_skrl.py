@@ -15,7 +15,7 @@ from skrl.trainers.torch import SequentialTrainer
 from skrl.utils import set_seed
 
 import recsys_env
-from recsys_env.adapters.skrl import BatchIPPO, SkrlEnv, make_agents
+from recsys_env.adapters.skrl import BatchIPPO, BatchMAPPO, SkrlEnv, make_agents
 
 HORIZON, B = 12, 3
 TRAINER = {"headless": True, "disable_progressbar": True, "close_environment_at_exit": False}
@@ -78,6 +78,7 @@ def test_the_adapter_is_the_batch_by_agent(task: str) -> None:
             assert not terminated[agent].any()
             if ended.all():
                 np.testing.assert_array_equal(infos["final_observations"][agent], flat(batch.final_obs)[:, n])
+                np.testing.assert_array_equal(infos["final_states"][agent], batch.final_state())
 
 
 @pytest.mark.parametrize("algorithm", ["IPPO", "MAPPO"])
@@ -107,22 +108,25 @@ def test_masked_actions_are_never_drawn(task: str) -> None:
     assert len(actions.unique()) > 1
 
 
-def test_values_at_the_horizon_are_those_of_the_last_observation() -> None:
+@pytest.mark.parametrize(("algorithm", "kind"), [("IPPO", BatchIPPO), ("MAPPO", BatchMAPPO)])
+def test_values_at_the_horizon_are_those_of_the_last_observation_and_state(algorithm: str, kind: type) -> None:
     env, _ = make("duel-v0")
-    agents = make_agents("IPPO", env, rollouts=HORIZON, experiment=QUIET, learning_rate=0.0, discount_factor=0.9)
-    assert isinstance(agents, BatchIPPO)
+    agents = make_agents(algorithm, env, rollouts=HORIZON, experiment=QUIET, learning_rate=0.0, discount_factor=0.9)
+    assert isinstance(agents, kind)
     final: list[torch.Tensor] = []
-    record = agents.record_transition
+    record, agent = agents.record_transition, env.possible_agents[0]
 
-    def spy(*, rewards: Any, infos: Any, **rest: Any) -> None:
-        agent = env.possible_agents[0]
+    def spy(*, rewards: Any, next_states: Any, infos: Any, **rest: Any) -> None:
         plain = rewards[agent].clone()
-        record(rewards=rewards, infos=infos, **rest)
-        if "final_observations" in infos:
-            value = agents.values[agent].act({"observations": infos["final_observations"][agent]}, role="value")[0]
-            final.append(rewards[agent] - plain - 0.9 * value)
-        else:
+        record(rewards=rewards, next_states=next_states, infos=infos, **rest)
+        if not env.envs.truncated.all():
             assert torch.equal(plain, rewards[agent])
+            return
+        last = torch.from_numpy(env.envs.final_state())
+        assert torch.equal(agents._current_next_states[agent], last)  # what skrl was told
+        assert not torch.equal(next_states[agent], last)  # what the trainer goes on with
+        value = agents.values[agent].act({"observations": infos["final_observations"][agent], "states": last}, role="value")[0]
+        final.append(rewards[agent] - plain - 0.9 * value)
 
     agents.record_transition = spy
     SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 2 * HORIZON, **TRAINER}).train()

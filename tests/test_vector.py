@@ -358,6 +358,27 @@ def test_large_query_scans_are_warned_about() -> None:
         vector_env(BUSY, action="query", items={"number": QUERY_SCAN_WARNING + 1})
 
 
+def test_state_holds_the_means_over_the_users_seen() -> None:
+    """Counted again here, over three episodes, with users that are lost and replaced."""
+    envs = vector_env(BUSY, 3, horizon=40, arrival={"d_0": 0.3})
+    envs.reset(seed=2)
+    rng, seen, reborn = np.random.default_rng(0), set(), False
+    for _ in range(120):
+        envs.step(rng.integers(0, 2, envs.empty_actions().shape))
+        users, trust = envs._state.users, envs.world.params["shape"]["trust"][0]
+        touched = users["stamp"] == envs._state.copies["stamp"][:, None]
+        count = touched.sum(1)
+        state = envs.state()
+        mean_z = np.where(touched, users["z"], 0).sum(1) / count
+        mean_trust = np.where(touched[:, :, None], envs._state.vectors[:, :, trust : trust + N], 0).sum(1) / count[:, None]
+        np.testing.assert_allclose(state[:, envs.state_fields["mean_z"]][:, 0], mean_z, atol=1e-6)
+        np.testing.assert_allclose(state[:, envs.state_fields["mean_trust"]], mean_trust, atol=1e-6)
+        seen.update(count.tolist())
+        reborn |= bool((touched & (users["incarnation"] > 0)).any())
+    assert len(seen) > 1
+    assert reborn
+
+
 def test_final_state_is_that_of_a_game_that_goes_on() -> None:
     """Where an episode ends, the state beside the last observation; not that of the next episode, which `state()` gives."""
     ends, goes_on = (vector_env(BUSY, 3, horizon=horizon) for horizon in (8, 9))

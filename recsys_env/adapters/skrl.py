@@ -38,7 +38,8 @@ class SkrlEnv(MultiAgentEnvWrapper):
     """All copies of a task, by agent. Observations of masked tasks are the mask followed by the flat part, skrl's form of a `Dict`.
 
     Tensors share the batch's buffers on the CPU, and are valid until the step after the next: skrl copies what it keeps. Episodes end by
-    truncation, all copies together; the observation is then the first of the next episode, infos["final_observations"] the last.
+    truncation, all copies together; observation and state are then the first of the next episode, infos["final_observations"] and
+    infos["final_states"] the last of the old one. infos["active"] [B, N] says whose slots will be on the next page.
 
     Args:
         envs: the batch.
@@ -50,8 +51,6 @@ class SkrlEnv(MultiAgentEnvWrapper):
         self.envs = envs
         self._tensors = Tensors(envs, device)
         self._device = self._tensors.device
-        self._never = torch.zeros(envs.num_envs, 1, dtype=torch.bool, device=self._device)
-        self._ever = ~self._never
 
     @property
     def agents(self) -> list[str]:
@@ -68,36 +67,36 @@ class SkrlEnv(MultiAgentEnvWrapper):
     def reset(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """The next episode of the batch's seed, which `envs.reset(seed=...)` sets."""
         observations, infos = self.envs.reset()
-        return self._observed(observations), self._infos(infos)
+        return self._observed(observations), {"active": self._tensors(infos["active"])}
 
     def step(self, actions: dict[str, torch.Tensor]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
         """One tick of all copies: each agent's observations [B, O], rewards [B, 1], terminated [B, 1] (never) and truncated [B, 1]."""
         space = self.envs.action_space
         joint = torch.stack([actions[agent] for agent in self.agents], 1).reshape(self.num_envs, len(self.agents), *(space.shape or ()))
         joint = joint.clamp(-1, 1) if isinstance(space, spaces.Box) else joint.long()
-        observations, rewards, _, truncated, infos = self.envs.step(joint.cpu().numpy())
-        report = self._infos(infos)
-        if truncated.any():
+        observations, rewards, *ends, infos = self.envs.step(joint.cpu().numpy())
+        report: dict[str, Any] = {"active": self._tensors(infos["active"])}
+        if ends[1].any():
             report["final_observations"] = self._observed(self.envs.final_obs)
-        by_agent = self._tensors(rewards).float().clone()  # skrl writes into rewards at the horizon
-        ended = self._ever if truncated.any() else self._never
-        return (
-            self._observed(observations), dict(zip(self.agents, by_agent.unsqueeze(2).unbind(1), strict=True)),
-            dict.fromkeys(self.agents, self._never), dict.fromkeys(self.agents, ended), report,
-        )  # fmt: skip
+            report["final_states"] = self._shared(self.envs.final_state())
+        terminated, truncated = (dict.fromkeys(self.agents, self._tensors(flags).unsqueeze(1)) for flags in ends)
+        by_agent = self._by_agent(self._tensors(rewards).clone().unsqueeze(2))  # a clone: skrl writes into rewards at the horizon
+        return self._observed(observations), by_agent, terminated, truncated, report
 
     def state(self) -> dict[str, torch.Tensor | None]:
         """The global state [B, S], the same for all agents."""
-        return dict.fromkeys(self.agents, self._tensors(self.envs.state()))
+        return self._shared(self.envs.state())
+
+    def _shared(self, state: np.ndarray) -> dict[str, torch.Tensor | None]:
+        return dict.fromkeys(self.agents, self._tensors(state))
+
+    def _by_agent(self, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
+        return dict(zip(self.agents, tensor.unbind(1), strict=True))
 
     def _observed(self, observations: Any) -> dict[str, torch.Tensor]:
         if isinstance(observations, dict):
             observations = np.concatenate((observations["action_mask"], observations["observation"]), 2, dtype=np.float32)
-        return dict(zip(self.agents, self._tensors(observations).unbind(1), strict=True))
-
-    def _infos(self, infos: Any) -> dict[str, Any]:
-        """`active` [B, N]: whose slots will be on the next page."""
-        return {"active": self._tensors(infos["active"])}
+        return self._by_agent(self._tensors(observations))
 
     def render(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: skrl's trainers call it in every step unless they are "headless"."""
@@ -178,24 +177,20 @@ def _as_model(model: Model, env: SkrlEnv, agent: str) -> None:
 # ------------------------------------------------------------------------------------------------ algorithms
 
 
-class _FinalObservations:
-    """Values at the horizon are those of the last observation, not of the next episode's first.
+class _AtHorizon:
+    """Values at the horizon are those of the last observation and state, not of the next episode's first."""
 
-    The batch no longer knows the state that goes with it: a central critic takes the one of the last page, one tick before.
-    """
-
-    def record_transition(self, *, states: Any, next_observations: Any, next_states: Any, infos: Any, **rest: Any) -> None:
+    def record_transition(self, *, next_observations: Any, next_states: Any, infos: Any, **rest: Any) -> None:
         if "final_observations" in infos:
-            next_observations, next_states = infos["final_observations"], states
-        recorded = {"states": states, "next_observations": next_observations, "next_states": next_states, "infos": infos}
-        super().record_transition(**recorded, **rest)  # type: ignore[misc]
+            next_observations, next_states = infos["final_observations"], infos["final_states"]
+        super().record_transition(next_observations=next_observations, next_states=next_states, infos=infos, **rest)  # type: ignore[misc]
 
 
-class BatchIPPO(_FinalObservations, IPPO):  # type: ignore[misc]
+class BatchIPPO(_AtHorizon, IPPO):  # type: ignore[misc]
     """skrl's IPPO with true truncation."""
 
 
-class BatchMAPPO(_FinalObservations, MAPPO):  # type: ignore[misc]
+class BatchMAPPO(_AtHorizon, MAPPO):  # type: ignore[misc]
     """skrl's MAPPO with true truncation."""
 
 

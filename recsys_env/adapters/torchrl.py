@@ -100,7 +100,7 @@ class TorchRLEnv(EnvBase):
         if self._next_seed is not None or not self._over:
             self.envs.reset(seed=self._next_seed)
         self._next_seed, self._over = None, False
-        return self._tensordict(self.envs.observations, self.envs.state, self._ends(False), np.zeros_like(self.envs.infos["own"]))
+        return self._tensordict(self.envs.observations, self.envs.state, np.zeros_like(self.envs.infos["own"]))
 
     def _step(self, tensordict: TensorDictBase) -> TensorDict:
         actions = [tensordict.get((role, "action")) for role in self.group_map]
@@ -109,36 +109,35 @@ class TorchRLEnv(EnvBase):
         self._over, state = bool(truncated.all()), self.envs.state
         if self._over:
             observations, state = self.envs.final_obs, self.envs.final_state
-        return self._tensordict(observations, state, self._ends(self._over), infos["own"], rewards)
+        return self._tensordict(observations, state, infos["own"], rewards)
 
-    def _ends(self, over: bool) -> dict[str, torch.Tensor]:
-        ended = torch.full((*self.batch_size, 1), over, device=self.device)
-        return {"done": ended, "truncated": ended.clone(), "terminated": torch.zeros_like(ended)}
+    def _tensordict(self, observations: Any, state: Any, own: np.ndarray, rewards: np.ndarray | None = None) -> TensorDict:
+        """What the batch says, by group, in memory of its own: collectors keep what the batch overwrites two steps later.
 
-    def _owned(self, array: np.ndarray) -> torch.Tensor:
-        """The array on our device, in memory of its own: collectors keep what the batch overwrites two steps later."""
-        tensor = self._tensors(array)
-        return tensor.clone() if self.device.type == "cpu" else tensor
-
-    def _tensordict(self, observations: Any, state: Any, ends: dict[str, torch.Tensor], own: np.ndarray, rewards: Any = None) -> TensorDict:
-        """What the batch says, by group."""
+        With few operations, because after a step, whose memory fills the cache, each of them starts slowly.
+        """
         masked = isinstance(observations, dict)
-        flat = self._owned(observations["observation"] if masked else observations)
+        flat = self._tensors(observations["observation"] if masked else observations)
+        flat = flat.clone() if self.device.type == "cpu" else flat
         whole = {"observation": flat, "active": flat[:, :, self._active] > 0}
         if masked:
             whole["action_mask"] = self._tensors(observations["action_mask"]).bool()
+        earned = torch.from_numpy(np.stack((own, own if rewards is None else rewards))).to(self.device).unsqueeze(3)
         if rewards is not None:
-            whole["reward"] = self._owned(rewards).unsqueeze(2)
-        earned = self._owned(own).unsqueeze(2)
-        result, start = TensorDict(ends, self.batch_size, self.device), 0
+            whole["reward"] = earned[1]
+        ends = torch.zeros((3, *self.batch_size, 1), dtype=torch.bool, device=self.device)
+        if self._over:
+            ends[:2] = True
+        result: dict[str, Any] = dict(zip(("done", "truncated", "terminated"), ends.unbind(), strict=True))
+        start = 0
         for role, n in zip(self.group_map, self._sizes, strict=True):
             place, shape = slice(start, start + n), (*self.batch_size, n)
-            info = TensorDict({"own": earned[:, place]}, shape, self.device)
+            info = TensorDict({"own": earned[0, :, place]}, shape, self.device)
             result[role] = TensorDict({**{key: tensor[:, place] for key, tensor in whole.items()}, "info": info}, shape, self.device)
             start += n
         if self._with_state:
             result["state"] = torch.from_numpy(state()).to(self.device)
-        return result
+        return TensorDict(result, self.batch_size, self.device)
 
 
 def _action_spec(space: Any, shape: tuple[int, int]) -> Any:

@@ -211,9 +211,9 @@ def name_visitor(world, state, out, p, b):
 
 @kernel
 def write_state(state, p, b, row):
-    """The shared part of `state()`: latent visitor, scene and platform means."""
+    """The shared part of `state()`, up to the private one: latent visitor, scene and platform means."""
     copy, at = state.copies[b], p.state
-    for s in range(row.size):
+    for s in range(at.private):
         row[s] = 0.0
     if copy.visitor >= 0:
         write_latent(state, p, b, row, at.latent_taste, at.latent_satiation, at.latent_trust, at.latent_intent, at.latent_scalars)
@@ -283,7 +283,7 @@ def run_parallel(world, state, out, actions, mode, batch):
 
 @entry
 def global_state(world, state, rows):
-    """`write_state` for every copy, into rows[B, S']."""
+    """`write_state` for every copy, into rows[B, S]."""
     p = world.params[0]
     for b in range(state.copies.size):
         write_state(state, p, b, rows[b])
