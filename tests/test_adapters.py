@@ -12,6 +12,7 @@ INSTALL = {
     "torchrl": "recsys_env[torchrl]",
     "benchmarl": "recsys_env[benchmarl]",
     "rllib": "recsys_env[rllib]",
+    "skrl": "recsys_env[skrl]",
     "agilerl": "agilerl==2.42.5",
     "xuance": "recsys_env[xuance]",
     "pufferlib": "recsys_env[pufferlib]",
@@ -25,3 +26,9 @@ def test_with_the_core_alone_an_adapter_says_what_to_install(name: str) -> None:
     code = f"import sys; sys.modules |= dict.fromkeys({libraries})\ntry:\n import recsys_env.adapters.{name}\nexcept ImportError as e: print(e)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert f'pip install "{INSTALL[name]}"' in said
+
+
+def test_an_unknown_device_is_an_error() -> None:
+    tensors = pytest.importorskip("recsys_env.adapters.tensors")
+    with pytest.raises(ValueError, match="device = 'gpu' is not allowed; choose 'auto', 'cpu', 'cuda'"):
+        tensors.choose_device("gpu")

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..vector import VectorEnv
-from .tensors import Tensors
 
 try:
     import torch
@@ -27,6 +26,8 @@ try:
     from torch import nn
 except ImportError as error:
     raise ImportError(f'the skrl adapter needs {error.name}: pip install "recsys_env[skrl]"') from error
+
+from .tensors import Tensors
 
 _EXCLUDED = -1e9  # logit of what the mask excludes; finite, so that no gradient becomes NaN
 

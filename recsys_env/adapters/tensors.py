@@ -18,8 +18,15 @@ _WORTH_PINNING = 1 << 16  # bytes; smaller arrays may share memory pages, which 
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """The device of this name; "auto" is a GPU where there is one."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    """The device of this name; "auto" is a GPU where there is one.
+
+    Raises:
+        ValueError: torch knows no such device.
+    """
+    try:
+        return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    except RuntimeError as error:
+        raise ValueError(f"device = {device!r} is not allowed; choose 'auto', 'cpu', 'cuda' or another of torch's, such as 'cuda:1'") from error
 
 
 class Tensors:

@@ -17,6 +17,8 @@ try:
 except ImportError as error:
     raise ImportError(f'this policy needs {error.name}: pip install "recsys_env[recommenders]"') from error
 
+from ..adapters.tensors import choose_device
+
 WIDTH = 32
 
 
@@ -31,7 +33,7 @@ class Deep(Trained):
     network: Any
 
     def __init__(self, device: str = "auto", passes: int = 20) -> None:
-        self._device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        self._device = choose_device(device)
         self._passes = passes
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
