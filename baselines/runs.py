@@ -116,6 +116,7 @@ class Learner(Protocol):
     """An algorithm of a library on one run; made with the `Run`."""
 
     resumes: bool  # whether it can go on from what `save` wrote
+    has_progress_bar: bool  # whether the library shows its own
 
     @property
     def agent_steps(self) -> int:

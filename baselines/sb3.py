@@ -112,7 +112,7 @@ class Monitor(BaseCallback):
 class Learner:
     """One algorithm on one run; see `baselines.runs.Learner`."""
 
-    resumes = True
+    resumes, has_progress_bar = True, False
 
     def __init__(self, run: Run) -> None:
         self.run = run

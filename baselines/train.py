@@ -333,7 +333,7 @@ def _learn(run: Run, learner: Learner, curve: list[Point]) -> dict[str, float]:
         learner.save()
         (run.out / "curve.json").write_text(json.dumps(curve))
 
-    with tqdm(total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True) as bar:
+    with tqdm(total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=learner.has_progress_bar) as bar:
 
         def rollout_ended(point: Point) -> None:
             nonlocal saved
