@@ -82,6 +82,21 @@ def load(folder: Path) -> Policy:
     return policy
 
 
+class LstmPolicy(RecurrentActorCriticPolicy):
+    """sb3-contrib's recurrent policy, which by itself forgets its size when it is saved.
+
+    Args:
+        lstm_hidden_size: units of the LSTM.
+    """
+
+    def __init__(self, *args: Any, lstm_hidden_size: int, **kwargs: Any) -> None:
+        self._size = lstm_hidden_size
+        super().__init__(*args, lstm_hidden_size=lstm_hidden_size, **kwargs)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {**super()._get_constructor_parameters(), "lstm_hidden_size": self._size}
+
+
 # ------------------------------------------------------------------------------------------------ training
 
 
@@ -133,9 +148,9 @@ class Learner:
 
     def _network(self) -> tuple[str | type, dict[str, Any]]:
         """Policy class and its arguments: one that ranks candidates where actions are picks of candidates, and PPO takes it."""
-        if self._kind is not PPO:
-            return ("MlpLstmPolicy" if self._kind is RecurrentPPO else "MlpPolicy"), {}
-        slate = slate_kwargs(self.envs)
+        if self._kind is RecurrentPPO:
+            return LstmPolicy, {"lstm_hidden_size": self.run.options["width"]}
+        slate = slate_kwargs(self.envs) if self._kind is PPO else None
         return ("MlpPolicy", {}) if slate is None else (SlatePolicy, slate)
 
     def _create(self) -> Any:

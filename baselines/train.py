@@ -96,7 +96,9 @@ ALGORITHMS: dict[str, Algorithm] = {
     "ippo-separate": Algorithm("skrl", "skrl", "baselines.skrl:Learner", "PPO, a policy and a critic for each learner", _SKRL),
     "maskable-ppo": _sb3("sb3_contrib", "PPO that never picks what is masked", {**_PPO, "timesteps": 2_000_000}, mask_actions=True),
     "recurrent-ppo": _sb3(
-        "sb3_contrib", "PPO with an LSTM over the ticks of a copy", {**_PPO, "timesteps": 1_000_000, "num_envs": 64, "n_steps": 64, "batch_size": 1024}
+        "sb3_contrib",
+        "PPO with an LSTM over the ticks of a copy",
+        {**_PPO, "timesteps": 1_000_000, "num_envs": 64, "n_steps": 64, "batch_size": 1024, "width": 64},
     ),
     "transformer-ppo": _sb3(
         "stable_baselines3", "PPO with a causal transformer over the last pages of the visitor", {**_PPO, **_TRANSFORMER, "timesteps": 2_000_000}
@@ -165,7 +167,7 @@ class Train:
     layers: int | None = None
     """Of the transformer."""
     width: int | None = None
-    """Of the transformer, or of the hidden layers."""
+    """Of the transformer, the LSTM or the hidden layers."""
     heads: int | None = None
     """Of the transformer."""
     history: int | None = None

@@ -89,5 +89,5 @@ class History:
         at = (self._rows[:, None], place[:, None], entry)
         there = seen[:, None] >= age
         pages = self._pages[at] * there[:, :, None]
-        pages[:, :, FLAGS.index("gap")] = np.where(there, np.log1p(self._tick - self._when[at]) / 10, 0).clip(max=1)
+        pages[:, :, FLAGS.index("gap")] = (np.log1p(np.where(there, self._tick - self._when[at], 0)) / 10).clip(max=1)
         return pages
