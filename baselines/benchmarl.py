@@ -28,7 +28,7 @@ from torchrl.modules import MultiAgentMLP
 from recsys_env.adapters.tensors import choose_device
 
 CONFIGS = {
-    "mappo": MappoConfig, "ippo": IppoConfig, "qmix": QmixConfig, "vdn": VdnConfig, "iql": IqlConfig, "masac": MasacConfig, "maddpg": MaddpgConfig,
+    "ippo-roles": IppoConfig, "mappo": MappoConfig, "qmix": QmixConfig, "vdn": VdnConfig, "iql": IqlConfig, "masac": MasacConfig, "maddpg": MaddpgConfig,
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ class LstmPolicy(RecurrentActorCriticPolicy):
 
     def __init__(self, *args: Any, lstm_hidden_size: int, **kwargs: Any) -> None:
         self._size = lstm_hidden_size
-        super().__init__(*args, lstm_hidden_size=lstm_hidden_size, **kwargs)
+        super().__init__(*args, lstm_hidden_size=lstm_hidden_size, **kwargs)  # type: ignore[misc]
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {**super()._get_constructor_parameters(), "lstm_hidden_size": self._size}
@@ -135,6 +136,8 @@ class Learner:
         self._kind: Any = KINDS.get(run.algorithm, PPO)
         self.model = self._resume() if run.resume else self._create()
         self._rollouts = 0
+        if self.model.device.type == "cpu" and (run.options.get("amp") or run.options.get("compile")):
+            warnings.warn("--amp and --compile need a GPU and are ignored: this run is in float32 on the CPU", stacklevel=2)
         if run.self_play and not run.resume:
             self._join_pool()
 

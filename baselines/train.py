@@ -94,6 +94,7 @@ def _sb3(library: str, about: str, options: dict[str, Any], **changes: Any) -> A
 ALGORITHMS: dict[str, Algorithm] = {
     "ippo": _sb3("stable_baselines3", "PPO, one policy shared by all learners, which ranks candidates", _PPO),
     "ippo-separate": Algorithm("skrl", "skrl", "baselines.skrl:Learner", "PPO, a policy and a critic for each learner", _SKRL),
+    "ippo-roles": _benchmarl("PPO, a policy and a critic for each role", "slates"),
     "maskable-ppo": _sb3("sb3_contrib", "PPO that never picks what is masked", {**_PPO, "timesteps": 2_000_000}, mask_actions=True),
     "recurrent-ppo": _sb3(
         "sb3_contrib",
@@ -116,8 +117,7 @@ ALGORITHMS: dict[str, Algorithm] = {
 class Train:
     """Train an algorithm on a task and say what it gained. Hyper-parameters left out are the algorithm's own."""
 
-    algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
-    """One of ippo, ippo-separate, maskable-ppo, recurrent-ppo, transformer-ppo, mappo, maddpg, masac, iql, vdn, qmix."""
+    algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM", help=f"One of {', '.join(ALGORITHMS)}.")]
     task: str = "ecommerce-v0"
     """Name of the task."""
     company: tuple[str, ...] = ()
