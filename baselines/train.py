@@ -172,9 +172,9 @@ class Train:
     """Of the transformer."""
     history: int | None = None
     """Pages that the transformer looks back on."""
-    amp: bool | None = None
+    amp: bool = False
     """Mixed precision (bfloat16) on a GPU."""
-    compile: bool | None = None
+    compile: bool = False
     """torch.compile on a GPU."""
 
 
@@ -251,7 +251,7 @@ def others_of(settings: Train, agents: Sequence[str]) -> dict[str, str]:
 
 def options_of(settings: Train, algorithm: Algorithm) -> dict[str, Any]:
     """The algorithm's hyper-parameters, those of the command line before its own."""
-    said = {option: value for option in OPTIONS if (value := getattr(settings, option)) is not None}
+    said = {option: value for option in OPTIONS if (value := getattr(settings, option)) not in (None, False)}
     for option in said:
         if option not in algorithm.options:
             known = ", ".join(f"--{name.replace('_', '-')}" for name in algorithm.options)

@@ -175,6 +175,11 @@ def test_a_policy_refuses_what_it_was_not_trained_for(tmp_path: Path) -> None:
         episode_returns(replace(TASKS["easy-v0"], {"slots": 2}), str(tmp_path), 2, 0)
 
 
+def test_gpu_flags_are_ignored_aloud_on_a_cpu(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="--amp and --compile need a GPU and are ignored"):
+        trained("transformer-ppo", tmp_path, task="duel-v0", amp=True, **TINY)
+
+
 def test_assignments() -> None:
     from baselines.train import assignments
 
