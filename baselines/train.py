@@ -34,6 +34,7 @@ from recsys_env.provenance import provenance
 from .runs import Learner, Point, Run
 
 try:
+    import torch
     import tyro
     from tqdm import tqdm
 except ImportError as error:
@@ -321,7 +322,8 @@ def _before(run: Run, learner: Learner, episodes: int) -> np.ndarray:
     if not run.resume:
         learner.save()
         (run.out / "config.json").write_text(json.dumps({**_plain(run), "config": dataclasses.asdict(run.config)}, indent=1))
-        kept.write_text(json.dumps(evaluate(run, str(run.out), episodes).tolist()))
+        with torch.random.fork_rng(devices=[]):  # loading a policy draws weights; training goes on as if nobody had looked
+            kept.write_text(json.dumps(evaluate(run, str(run.out), episodes).tolist()))
     return np.array(json.loads(kept.read_text()))
 
 
@@ -401,8 +403,6 @@ def plot(curve: list[Point], table: dict[str, Any], title: str, path: Path) -> N
 
 def origin(settings: Train, run: Run) -> dict[str, Any]:
     """What someone needs to repeat the run."""
-    import torch
-
     on_gpu = run.device != "cpu" and torch.cuda.is_available()
     return {
         **provenance("baselines.train"),

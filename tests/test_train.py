@@ -177,7 +177,7 @@ def test_a_policy_refuses_what_it_was_not_trained_for(tmp_path: Path) -> None:
 
 def test_gpu_flags_are_ignored_aloud_on_a_cpu(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="--amp and --compile need a GPU and are ignored"):
-        trained("transformer-ppo", tmp_path, task="duel-v0", amp=True, **TINY)
+        trained("transformer-ppo", tmp_path, amp=True, **TINY)
 
 
 def test_assignments() -> None:
