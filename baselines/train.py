@@ -273,6 +273,9 @@ def run_of(settings: Train, algorithm: Algorithm) -> Run:
     if run.self_play and "snapshot_every" not in algorithm.options:
         able = [name for name, other in ALGORITHMS.items() if "snapshot_every" in other.options]
         raise ValueError(f"{settings.algorithm} does not play its past self; algorithms that do are {', '.join(able)}")
+    for agent, policy in run.company.items():
+        if Path(policy).resolve() == out.resolve():
+            raise ValueError(f"{agent} plays {policy}, the folder that this run writes to; choose another --out")
     if settings.resume and not curve:
         raise ValueError(f"nothing to resume: {out} holds no curve.json")
     return run

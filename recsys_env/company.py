@@ -156,5 +156,5 @@ class Company(VectorEnv):
 def _evenly_spaced(places: list[int]) -> slice | list[int]:
     """The places as a slice, which makes views, where there is one."""
     step = places[1] - places[0] if len(places) > 1 else 1
-    even = slice(places[0], places[-1] + 1, step)
-    return even if list(range(*even.indices(places[-1] + 1))) == places else places
+    even = places == list(range(places[0], places[-1] + 1, step))
+    return slice(places[0], places[-1] + 1, step) if even else places

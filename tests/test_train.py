@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tyro
 
 from baselines.runs import SELF
-from baselines.train import ALGORITHMS, Train, main, train
+from baselines.train import ALGORITHMS, Train, assignments, main, run_of, train
 from recsys_env import TASKS, WorldConfig
 from recsys_env.config import replace
 from recsys_env.metrics import episode_returns
@@ -152,6 +154,7 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     refused("unknown policy 'contend'", company=("contend",), **TINY)
     refused(r"'recomender_1' is not one of .* \(did you mean 'recommender_1'", company=("recomender_1=content",))
     refused("names content and random for all other agents", company=("content", "random"))
+    refused("the folder that this run writes to", company=(f"recommender_1={tmp_path}",))
     refused("nobody learns", company=("recommender_0=content", "recommender_1=random"))
     refused("ippo-separate does not play its past self; algorithms that do are ippo, ", "ippo-separate", company=(SELF,))
     refused("did you mean 'horizon'", error=TypeError, changes=("horizn=3",))
@@ -180,8 +183,17 @@ def test_gpu_flags_are_ignored_aloud_on_a_cpu(tmp_path: Path) -> None:
         trained("transformer-ppo", tmp_path, amp=True, **TINY)
 
 
-def test_assignments() -> None:
-    from baselines.train import assignments
+def test_commands_of_the_readme_are_understood() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    commands = [said for said in re.findall(r"python -m baselines\.train ([a-z][^`#\n]*)", readme) if "TASK" not in said]
+    assert len(commands) >= 6
+    for command in commands:
+        settings = tyro.cli(Train, args=command.split())
+        run = run_of(settings, ALGORITHMS[settings.algorithm])
+        assert run.learners
+        assert len(run.company) >= len(settings.company)
 
+
+def test_assignments() -> None:
     said = assignments(["users.number=16", "users.habit=purchase", "mask_actions=True", "reward.sharing=-1.0"])
     assert said == {"users": {"number": 16, "habit": "purchase"}, "mask_actions": True, "reward": {"sharing": -1.0}}
