@@ -211,7 +211,7 @@ class Learner:
     def _join_pool(self) -> None:
         """Let the others play the present policy too."""
         folder = self.run.pool / f"{self.agent_steps:012d}"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # an interrupted run passes here twice
         self.save_policy(folder)
         assert isinstance(self.envs, Company)
         for policy in self.envs.team.policies.values():

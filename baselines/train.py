@@ -17,6 +17,7 @@ import dataclasses
 import importlib
 import importlib.util
 import json
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from recsys_env import TASKS, task_config
+from recsys_env import task_config
 from recsys_env.company import checked_agent, company_of
 from recsys_env.config import WorldConfig, did_you_mean, replace
 from recsys_env.metrics import REFERENCES, episode_returns, mean_interval, normalised_score, scale_ends
@@ -126,7 +127,7 @@ class Train:
     of a trained one, module:factory, or self (past checkpoints of the learner)."""
     learners: tuple[str, ...] = ()
     """Agents that learn; by default those that --company does not name, or the first one if it is a policy for all others."""
-    changes: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="FIELD=VALUE")] = ()
+    set: tuple[str, ...] = ()
     """Fields of the task's config to change, such as users.number=16."""
     sharing: float | None = None
     """reward.sharing: 1 = a team, 0 = selfish, -1 = zero-sum; the task's own by default."""
@@ -222,7 +223,7 @@ def literal(word: str) -> Any:
 
 def world_of(settings: Train, algorithm: Algorithm) -> WorldConfig:
     """The task as the algorithm plays it."""
-    config = replace(task_config(settings.task, assignments(settings.changes)), algorithm.changes)
+    config = replace(task_config(settings.task, assignments(settings.set)), algorithm.changes)
     if settings.sharing is not None:
         config = replace(config, {"reward": {"sharing": settings.sharing}})
     if settings.observability is not None:
@@ -289,7 +290,8 @@ def train(settings: Train) -> dict[str, Any]:
 
     Returns:
         What result.json holds: before, after and gain (mean, half_width_95; own reward per learner and episode), table (the references
-        and the trained policy), training (agent_steps, seconds, agent_steps_per_second, environment_share), settings, seeds, versions.
+        and the trained policy), scale (whose scores are 0 and 100), training (agent_steps, seconds, agent_steps_per_second,
+        environment_share), settings, seeds, versions.
 
     Raises:
         ValueError: an unknown algorithm, task, agent, policy or option, or nothing to resume.
@@ -312,7 +314,7 @@ def train(settings: Train) -> dict[str, Any]:
     result = {
         "task": run.task, "algorithm": run.algorithm, "library": algorithm.library, "learners": run.learners, "company": run.company,
         "before": _interval(mean_interval(before)), "after": _interval(mean_interval(after)), "gain": _interval(gain), "table": table, "training": speed,
-        "evaluation_seconds": time.perf_counter() - began, **origin(settings, run),
+        "scale": scale_ends(run.config), "evaluation_seconds": time.perf_counter() - began, **origin(settings, run),
     }  # fmt: skip
     (run.out / "result.json").write_text(json.dumps(result, indent=1) + "\n")
     plot(curve, table, f"{run.task}: {run.algorithm}", run.out / "learning_curve.png")
@@ -378,8 +380,9 @@ def score(run: Run, settings: Train) -> tuple[dict[str, dict[str, float]], np.nd
     return table, samples["trained"]
 
 
-def show(result: dict[str, Any], ends: tuple[str, str]) -> None:
+def show(result: dict[str, Any]) -> None:
     """Print the table and what was gained."""
+    ends = result["scale"]
     print(f"{'policy':12} {'own reward per learner and episode':>36}   0 = {ends[0]}, 100 = {ends[1]}")
     for name, row in {"untrained": result["before"], **result["table"]}.items():
         scored = f"{row['score']:10.1f} ± {row['score_half_width_95']:.1f}" if "score" in row else ""
@@ -409,11 +412,23 @@ def origin(settings: Train, run: Run) -> dict[str, Any]:
     on_gpu = run.device != "cpu" and torch.cuda.is_available()
     return {
         **provenance("baselines.train"),
+        "command": command_of(settings),
         "settings": _plain(run) | {"eval_episodes": settings.eval_episodes},
         "seeds": {"training": run.seed, "evaluation": run.seed + UNSEEN},
         "torch_threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if on_gpu else "cpu",
     }
+
+
+def command_of(settings: Train) -> str:
+    """The command line of these settings, whoever made them."""
+    words = [settings.algorithm]
+    for option in dataclasses.fields(settings)[1:]:
+        value = getattr(settings, option.name)
+        if value != option.default:
+            words.append(f"--{option.name.replace('_', '-')}")
+            words += [] if value is True else map(str, value) if isinstance(value, tuple) else [str(value)]
+    return shlex.join(["python", "-m", "baselines.train", *words])
 
 
 def _plain(run: Run) -> dict[str, Any]:
@@ -435,7 +450,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result = train(settings)
     except (ValueError, TypeError, ImportError) as error:
         raise SystemExit(f"error: {error}") from error
-    show(result, scale_ends(TASKS[settings.task]))
+    show(result)
 
 
 if __name__ == "__main__":

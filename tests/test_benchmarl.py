@@ -31,7 +31,7 @@ BENCHMARL = [name for name, algorithm in ALGORITHMS.items() if algorithm.library
 
 
 def prepare(tmp_path: Path, algorithm: str, task: str, *changes: str, **settings: Any) -> Learner:
-    given: dict[str, Any] = {"device": "cpu", "num_envs": 4, "timesteps": 256, "out": tmp_path / "run", "changes": changes, **settings}
+    given: dict[str, Any] = {"device": "cpu", "num_envs": 4, "timesteps": 256, "out": tmp_path / "run", "set": changes, **settings}
     run = run_of(Train(algorithm, task, **given), find_algorithm(algorithm))
     run.prepare()
     return Learner(run)

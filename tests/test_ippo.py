@@ -63,7 +63,7 @@ def test_resuming_nothing_says_so(task: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changes", ["action=items", "action=query", "messages=3", "slots=1", "mask_actions=True"])
 def test_other_actions(task: str, changes: str, tmp_path: Path) -> None:
-    result = train(settings(task, tmp_path, timesteps=128, changes=(changes,), eval_episodes=2))
+    result = train(settings(task, tmp_path, timesteps=128, set=(changes,), eval_episodes=2))
     assert len(json.loads((tmp_path / "curve.json").read_text())) == 1
     config = replace(TASKS[task], {changes.split("=")[0]: {"items": "items", "query": "query", "3": 3, "1": 1, "True": True}[changes.split("=")[1]]})
     again = episode_returns(config, {agent: make_policy(str(tmp_path)) for agent in config.agents}, 2, result["seeds"]["evaluation"])

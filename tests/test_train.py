@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import tyro
 
 from baselines.runs import SELF
-from baselines.train import ALGORITHMS, Train, assignments, main, run_of, train
+from baselines.train import ALGORITHMS, Train, assignments, command_of, main, run_of, train
 from recsys_env import TASKS, WorldConfig
 from recsys_env.config import replace
 from recsys_env.metrics import episode_returns
@@ -64,7 +65,7 @@ def test_it_gains_beyond_noise_and_is_loaded_back(algorithm: str, tmp_path: Path
 
 def test_one_learns_in_mixed_company(tmp_path: Path) -> None:
     """One RL agent beside content and popularity: it alone is trained and scored, and a trained one is company in turn."""
-    team = {"task": "easy-v0", "changes": ("num_agents=3",)}
+    team = {"task": "easy-v0", "set": ("num_agents=3",)}
     company = ("recommender_1=content", "popularity")
     first = trained("ippo", tmp_path / "first", company=company, learners=("recommender_0",), references=("random",), **team, **QUICK["ippo"])
     assert first["learners"] == ["recommender_0"]
@@ -79,7 +80,7 @@ def test_one_learns_in_mixed_company(tmp_path: Path) -> None:
 @pytest.mark.parametrize("algorithm", ["maskable-ppo", "recurrent-ppo", "transformer-ppo"])
 def test_company_of_others_keeps_their_memory(algorithm: str, tmp_path: Path) -> None:
     """Trained policies that remember play as opponents in a batch of another size, and alike whenever they are asked again."""
-    trained(algorithm, tmp_path, task="ecommerce-v0", changes=("horizon=20",), **TINY)
+    trained(algorithm, tmp_path, task="ecommerce-v0", set=("horizon=20",), **TINY)
     config = replace(TASKS["ecommerce-v0"], {"horizon": 40})
     team = {"recommender_0": str(tmp_path), "recommender_1": "content"}
     np.testing.assert_array_equal(episode_returns(config, team, 5, 0), episode_returns(config, team, 5, 0))
@@ -134,7 +135,7 @@ def test_policies_of_their_own_are_told_apart(tmp_path: Path) -> None:
     import torch
 
     sizes = {name: value for name, value in TINY.items() if name in ALGORITHMS["ippo-separate"].options}
-    trained("ippo-separate", tmp_path, task="journey-v0", changes=("horizon=20",), **sizes)
+    trained("ippo-separate", tmp_path, task="journey-v0", set=("horizon=20",), **sizes)
     actors = torch.load(tmp_path / "actors.pt", weights_only=False)
     assert list(actors) == ["entrance_0", "item_0", "cart_0"]
     assert not torch.equal(actors["item_0"][0].weight, actors["cart_0"][0].weight)
@@ -157,7 +158,7 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     refused("the folder that this run writes to", company=(f"recommender_1={tmp_path}",))
     refused("nobody learns", company=("recommender_0=content", "recommender_1=random"))
     refused("ippo-separate does not play its past self; algorithms that do are ippo, ", "ippo-separate", company=(SELF,))
-    refused("did you mean 'horizon'", error=TypeError, changes=("horizn=3",))
+    refused("did you mean 'horizon'", error=TypeError, set=("horizn=3",))
     with pytest.raises(SystemExit, match="error: unknown algorithm 'ipo'"):
         main(["ipo"])
 
@@ -192,6 +193,25 @@ def test_commands_of_the_readme_are_understood() -> None:
         run = run_of(settings, ALGORITHMS[settings.algorithm])
         assert run.learners
         assert len(run.company) >= len(settings.company)
+
+
+def test_a_recorded_command_makes_the_same_settings() -> None:
+    several = {"set": ("users.number=16", "page=rows"), "references": (), "company": ("recommender_1=content",)}
+    for settings in (Train("ippo"), Train("transformer-ppo", "duel-v0", seed=3, amp=True, learning_rate=1e-4, out=Path("runs/a b"), **several)):  # type: ignore[arg-type]
+        command = shlex.split(command_of(settings))
+        assert command[:3] == ["python", "-m", "baselines.train"]
+        assert tyro.cli(Train, args=command[3:]) == settings
+
+
+def test_the_task_is_what_the_algorithm_plays() -> None:
+    def config(algorithm: str, task: str = "ecommerce-v0", **settings: Any) -> WorldConfig:
+        return run_of(Train(algorithm, task, **settings), ALGORITHMS[algorithm]).config
+
+    assert config("ippo") == TASKS["ecommerce-v0"]
+    assert config("maskable-ppo").mask_actions
+    assert (config("mappo").action, config("mappo", "duel-v0").action, config("maddpg", "duel-v0").action) == ("query", "items", "query")
+    changed = config("ippo", sharing=1.0, observability="full", set=("reward.click=0.5",))
+    assert (changed.reward.sharing, changed.reward.click, changed.observability) == (1.0, 0.5, "full")
 
 
 def test_assignments() -> None:
