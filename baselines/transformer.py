@@ -97,7 +97,7 @@ class HistoryExtractor(BaseFeaturesExtractor):
         self.transformer = nn.TransformerEncoder(layer, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
         self.register_buffer("causal", nn.Transformer.generate_square_subsequent_mask(length + 1), persistent=False)
         if compiled and torch.cuda.is_available():
-            self.transformer.compile()
+            self.compile()  # all of it: Dynamo leaves modules of torch itself alone
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         flat, pages = observations[:, : self._flat], observations[:, self._flat :].reshape(-1, self.length, self._page)

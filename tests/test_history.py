@@ -111,3 +111,17 @@ def test_rows_and_policies_remember_alike(tmp_path: Path) -> None:
     changed[:, -LENGTH * rows.page_width] += 0.5  # of the oldest page
     assert (extractor(changed)[:, -8:] != features[:, -8:]).any(1).all()
     np.testing.assert_array_equal(features[:, :-8].detach(), batch[:, : -LENGTH * rows.page_width])
+
+
+def test_compiling_is_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from gymnasium import spaces
+
+    from baselines.transformer import HistoryExtractor
+
+    compiled: list[type] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(type(module)))
+    for gpu in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        HistoryExtractor(spaces.Box(-1, 1, (20,)), length=2, page=5, layers=1, width=8, heads=2, compiled=True)
+        assert compiled == [HistoryExtractor] * gpu
