@@ -23,12 +23,12 @@ from recsys_env.policies import make_policy
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 QUICK: dict[str, dict[str, Any]] = {  # what learns the easy world within seconds
-    "ippo": {"timesteps": 50_000, "num_envs": 64, "n_steps": 32, "batch_size": 512, "n_epochs": 4, "learning_rate": 3e-3},
+    "ippo": {"timesteps": 30_000, "num_envs": 64, "n_steps": 32, "batch_size": 512, "n_epochs": 4, "learning_rate": 3e-3},
     "ippo-separate": {"timesteps": 50_000, "num_envs": 64, "n_steps": 32, "learning_rate": 3e-3},
-    "maskable-ppo": {"timesteps": 80_000, "num_envs": 64, "n_steps": 32, "batch_size": 512, "n_epochs": 4, "learning_rate": 3e-3},
-    "recurrent-ppo": {"timesteps": 25_000, "num_envs": 32, "n_steps": 32, "batch_size": 256, "n_epochs": 3, "learning_rate": 3e-3, "width": 16},
+    "maskable-ppo": {"timesteps": 50_000, "num_envs": 64, "n_steps": 32, "batch_size": 512, "n_epochs": 4, "learning_rate": 3e-3},
+    "recurrent-ppo": {"timesteps": 16_000, "num_envs": 32, "n_steps": 32, "batch_size": 256, "n_epochs": 3, "learning_rate": 3e-3, "width": 16},
     "transformer-ppo": {
-        "timesteps": 20_000, "num_envs": 32, "n_steps": 32, "batch_size": 256, "n_epochs": 4, "learning_rate": 3e-3, "layers": 1, "width": 16, "history": 4,
+        "timesteps": 16_000, "num_envs": 32, "n_steps": 32, "batch_size": 256, "n_epochs": 4, "learning_rate": 3e-3, "layers": 1, "width": 16, "history": 4,
     },
 }  # fmt: skip
 TINY: dict[str, Any] = {"timesteps": 512, "num_envs": 4, "n_steps": 16, "batch_size": 32, "n_epochs": 1}
