@@ -421,11 +421,11 @@ def origin(settings: Train, run: Run) -> dict[str, Any]:
 
 
 def command_of(settings: Train) -> str:
-    """The command line of these settings, whoever made them."""
+    """The command line of these settings, whoever made them; where the run was written to does not matter."""
     words = [settings.algorithm]
     for option in dataclasses.fields(settings)[1:]:
         value = getattr(settings, option.name)
-        if value != option.default:
+        if value != option.default and option.name != "out":
             words.append(f"--{option.name.replace('_', '-')}")
             words += [] if value is True else map(str, value) if isinstance(value, tuple) else [str(value)]
     return shlex.join(["python", "-m", "baselines.train", *words])

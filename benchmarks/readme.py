@@ -177,16 +177,17 @@ def algorithms() -> str:
     rows, made = [], None
     for name, algorithm in ALGORITHMS.items():
         path = RESULTS / f"train-{name}.json"
-        measured = ["", "", "", ""]
+        measured = [""] * 6
         if path.exists():
             made = json.loads(path.read_text())
             before, after, speed = made["before"], made["after"], made["training"]
-            measured = [f"{before['mean']:.2f} → {after['mean']:.2f} ±{after['half_width_95']:.2f}", f"{speed['agent_steps'] / 1e6:.1f} M",
+            measured = [f"{made['table']['random']['mean']:.2f}", f"{before['mean']:.2f}", f"{after['mean']:.2f} ±{after['half_width_95']:.2f}", f"{speed['agent_steps'] / 1e6:.1f} M",
                         f"{speed['agent_steps_per_second']:,.0f}", f"{speed['environment_share']:.0%}"]  # fmt: skip
         rows.append([f"`{name}`", algorithm.about, f"`{algorithm.extra}`: {algorithm.library.replace('_', '-')}", *measured])
-    note = (f"Own reward per learner and episode of `ecommerce-v0`, untrained → trained, at a small budget ({made['processor']}, {made['cores']} cores; exact "
-            "commands in `benchmarks/results/train-*.json`). Where little of the time is spent inside the environment, the library's own loop is the bottleneck.\n\n" if made else "")
-    return note + table(["algorithm", "what it is", "extra: library", "reward", "agent-steps", "agent-steps/s", "inside the environment"], rows)
+    note = (f"Own reward per learner and episode of `ecommerce-v0` at a small budget: random play of the same kind of action, the untrained network's first choices, the trained one's "
+            f"({made['processor']}, {made['cores']} cores shared with other work; exact commands in `benchmarks/results/train-*.json`). The rest of the time, "
+            "beside the share inside the environment, is the library's own loop: it is the bottleneck everywhere.\n\n" if made else "")
+    return note + table(["algorithm", "what it is", "extra: library", "random", "untrained", "trained", "agent-steps", "agent-steps/s", "inside the environment"], rows)
 
 
 SECTIONS: dict[str, Callable[[Any], str]] = {
