@@ -10,6 +10,7 @@ from recsys_env.config import did_you_mean
 from . import cli
 
 COMMANDS = {  # name -> (module:function, what it does); a module is imported when its command is called
+    "train": ("baselines.train:command", "train any algorithm on any task, in any company"),
     "evaluate": ("baselines.evaluate:evaluate", "put policies next to each other on any tasks"),
     "tournament": ("baselines.tournament:tournament", "play every policy against every other"),
     "plot": ("baselines.report:plot", "draw stored results and write the README's tables"),
@@ -28,7 +29,11 @@ def main(argv: list[str]) -> None:
     if argv[0] not in COMMANDS:
         cli.fail(f"unknown command {argv[0]!r}{did_you_mean(argv[0], COMMANDS)}; commands are {', '.join(COMMANDS)}")
     module, _, function = COMMANDS[argv[0]][0].partition(":")
-    cli.run(getattr(importlib.import_module(module), function), f"baselines {argv[0]}", argv[1:])
+    try:
+        command = getattr(importlib.import_module(module), function)
+    except ImportError as error:  # says what to install
+        cli.fail(error)
+    cli.run(command, f"baselines {argv[0]}", argv[1:])
 
 
 if __name__ == "__main__":

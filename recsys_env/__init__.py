@@ -4,6 +4,7 @@
     world.py        World (read-only arrays) and State (what changes, leading axis B)
     kernels/        one compiled tick:  page -> click -> feedback -> dynamics -> next visitor -> observation
     vector.py       the batch as an environment              ->  policies/  act for one agent in all copies
+    company.py      the batch as some agents see it, the others are policies
     environment.py  one copy as a PettingZoo environment
     views.py        the game as Gymnasium sees it            ->  adapters/  the batch in each trainer library's form
     fitting/        purchase log -> Catalogue -> World
@@ -17,6 +18,7 @@ import gymnasium
 import pettingzoo
 
 from .catalogue import Catalogue
+from .company import Company
 from .config import WorldConfig, replace
 from .environment import RecommendationEnv, env, parallel_env
 from .tasks import TASKS, task_config
@@ -25,7 +27,7 @@ from .views import SharedPolicyVectorEnv, SingleAgentEnv, SingleAgentVectorEnv, 
 
 __version__ = "0.1.0"
 __all__ = [
-    "TASKS", "Catalogue", "RecommendationEnv", "SharedPolicyVectorEnv", "SingleAgentEnv", "SingleAgentVectorEnv", "VectorEnv", "WorldConfig",
+    "TASKS", "Catalogue", "Company", "RecommendationEnv", "SharedPolicyVectorEnv", "SingleAgentEnv", "SingleAgentVectorEnv", "VectorEnv", "WorldConfig",
     "env", "parallel_env", "replace", "shared_policy_env", "single_agent_env", "single_agent_vector_env", "vector_env",
 ]  # fmt: skip
 

@@ -1,14 +1,14 @@
 """The game as Gymnasium sees it: one learning agent among policies, or every agent as a row of one shared policy.
 
     RecommendationEnv + Team  ->  SingleAgentEnv          gymnasium.Env
-    VectorEnv + Team          ->  SingleAgentVectorEnv    gymnasium.vector.VectorEnv, one row per copy
     VectorEnv                 ->  SharedPolicyVectorEnv   gymnasium.vector.VectorEnv, one row per copy and agent
+    Company with one learner  ->  SingleAgentVectorEnv    the same, one row per copy
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -17,34 +17,14 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from .catalogue import Catalogue
-from .config import WorldConfig, did_you_mean
+from .company import Company, Others, checked_agent, company_of
+from .config import WorldConfig
 from .environment import RecommendationEnv
-from .policies import Policy, Team
+from .policies import Team
 from .tasks import task_config
 from .vector import Infos, VectorEnv
 
-Others = str | Policy | Mapping[str, str | Policy]
 _AUTORESET = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
-
-
-def _checked_agent(agent: str | None, agents: Sequence[str]) -> str:
-    """The learning agent's name; the first one by default."""
-    if agent is None:
-        return agents[0]
-    if agent not in agents:
-        raise ValueError(f"agent = {agent!r} is not one of {', '.join(agents)}{did_you_mean(agent, agents)}")
-    return agent
-
-
-def _company(envs: VectorEnv, agent: str, others: Others) -> Team:
-    """The policies of all agents but one."""
-    if not isinstance(others, (str, Policy, Mapping)):
-        raise TypeError(f"others = {others!r} must be a policy, its name, or one of these for each other agent")
-    names = [name for name in envs.possible_agents if name != agent]
-    policies = dict(others) if isinstance(others, Mapping) else dict.fromkeys(names, others)
-    if isinstance(others, Mapping) and set(policies) != set(names):
-        raise ValueError(f"others are given for {sorted(policies)}, expected one for each of {names}")
-    return Team(envs, policies, 0)
 
 
 class SingleAgentEnv(gymnasium.Env[Any, Any]):
@@ -79,11 +59,11 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         if render_mode not in modes:  # stable-baselines3 makes an environment by name with "rgb_array" first and takes a TypeError as a no
             raise TypeError(f"render_mode = {render_mode!r} is not allowed; choose one of {modes}")
         self.env = RecommendationEnv(config, catalogue, render_mode, name)
-        self.agent = _checked_agent(agent, self.env.possible_agents)
+        self.agent = self.env.possible_agents[0] if agent is None else checked_agent(agent, self.env.possible_agents)
         self.render_mode = render_mode
         self.observation_space = self.env.observation_space(self.agent)
         self.action_space = self.env.action_space(self.agent)
-        self._company = _company(self.env.vector, self.agent, others)
+        self._company = Team(self.env.vector, company_of(self.env.possible_agents, others, [self.agent]), 0)
         self._joint = self.env.vector.empty_actions()  # the others decide ahead of the learner, so that its mistakes cost them nothing
         self._begun = False
 
@@ -122,12 +102,11 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         self.env.close()
 
 
-class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
-    """A batch as a Gymnasium `VectorEnv`; a subclass says which rows it has.
+class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
+    """Every agent of every copy is a row: one policy shared by all. Row b·N + n is agent n of copy b (role and id are observed).
 
     Args:
-        envs: the batch.
-        rows: how many rows a step has.
+        envs: the batch, or a `Company`, whose learners are the rows then.
         autoreset_mode: "NextStep" (Gymnasium's own default): the step that ends an episode returns its last observation, and the
             one after that ignores its actions and returns the first of the next episode with reward 0 and infos as after a reset.
             "SameStep": the step that ends an episode already returns the first of the next one and `infos["final_obs"]` the last, no tick
@@ -139,12 +118,12 @@ class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     INFOS: tuple[str, ...] = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "own", "visitor", "next_visitor", "active")
 
-    def __init__(self, envs: VectorEnv, rows: int, autoreset_mode: str | AutoresetMode) -> None:
+    def __init__(self, envs: VectorEnv, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP) -> None:
         if autoreset_mode not in (*_AUTORESET, *(mode.value for mode in _AUTORESET)):
             raise ValueError(f"autoreset_mode = {autoreset_mode!r} is not allowed; a batch resets itself: choose 'NextStep' or 'SameStep'")
         mode = AutoresetMode(autoreset_mode)
         self.envs = envs
-        self.num_envs = rows
+        self.num_envs = rows = envs.num_envs * envs.num_agents
         self.metadata = {"render_modes": [], "autoreset_mode": mode}
         self.single_observation_space = envs.observation_space
         self.single_action_space = envs.action_space
@@ -157,11 +136,7 @@ class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def _pick(self, array: np.ndarray) -> np.ndarray:
         """The rows of an array [B, N, ...]."""
-        raise NotImplementedError
-
-    def _step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, Infos]:
-        """One tick of the batch with these rows' actions: observations, rewards [B, N], truncated [B], infos."""
-        raise NotImplementedError
+        return array.reshape(self.num_envs, *array.shape[2:])
 
     def _observed(self, observations: Any) -> Any:
         if self.envs.config.mask_actions:
@@ -195,7 +170,11 @@ class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
             self._over = False
             observations, report = self.envs.look()
             return self._observed(observations), np.zeros(self.num_envs), self._none.copy(), self._none.copy(), self._infos(report)
-        observations, rewards, truncated, report = self._step(actions)
+        actions = np.asarray(actions)
+        if actions.shape != self.action_space.shape:
+            raise ValueError(f"actions have shape {actions.shape}, expected {self.action_space.shape}: one for each of the {self.num_envs} rows")
+        shape = (self.envs.num_envs, self.envs.num_agents, *actions.shape[1:])
+        observations, rewards, _, truncated, report = self.envs.step(actions.reshape(shape))
         result, infos = self._observed(observations), self._infos(report)
         ended = self._none.copy()
         if truncated.any():
@@ -219,72 +198,20 @@ class _Rows(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.envs.close()
 
 
-class SingleAgentVectorEnv(_Rows):
+class SingleAgentVectorEnv(SharedPolicyVectorEnv):
     """One agent learns in all copies of a batch, the others are policies that act for all copies at once. Row b is copy b.
 
     Args:
         envs: the batch.
         agent, others: as in `SingleAgentEnv`.
-        autoreset_mode: see `_Rows`.
+        autoreset_mode: as in `SharedPolicyVectorEnv`.
     """
 
     def __init__(
         self, envs: VectorEnv, agent: str | None = None, others: Others = "popularity", autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP
     ) -> None:
-        super().__init__(envs, envs.num_envs, autoreset_mode)
-        self.agent = _checked_agent(agent, envs.possible_agents)
-        self._index = envs.possible_agents.index(self.agent)
-        self._company = _company(envs, self.agent, others)
-        self._joint = envs.empty_actions()
-        self._begun = False
-
-    def _pick(self, array: np.ndarray) -> np.ndarray:
-        return array[:, self._index]
-
-    def reset(self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        result = super().reset(seed=seed, options=options)
-        if seed is not None or not self._begun:
-            self._company.seed(secrets.randbits(63) if seed is None else int(np.ravel(seed)[0]))
-            self._begun = True
-        else:
-            self._company.reset()
-        self._company.act(self.envs.observations, self._joint)
-        return result
-
-    def _step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, Infos]:
-        actions = np.asarray(actions)
-        expected = self.action_space.shape
-        if actions.shape != expected:
-            raise ValueError(f"actions of {self.agent} have shape {actions.shape}, expected {expected}: one for each of the {self.num_envs} copies")
-        joint = self._joint if np.can_cast(actions.dtype, self._joint.dtype, "same_kind") else self._joint.astype(actions.dtype)
-        joint[:, self._index] = actions
-        observations, rewards, _, truncated, infos = self.envs.step(joint)
-        self._company.observe(infos, truncated)
-        self._company.act(observations, self._joint)
-        return observations, rewards, truncated, infos
-
-
-class SharedPolicyVectorEnv(_Rows):
-    """Every agent of every copy is a row: one policy shared by all. Row b·N + n is agent n of copy b (role and id are observed).
-
-    Args:
-        envs: the batch.
-        autoreset_mode: see `_Rows`.
-    """
-
-    def __init__(self, envs: VectorEnv, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP) -> None:
-        super().__init__(envs, envs.num_envs * envs.num_agents, autoreset_mode)
-
-    def _pick(self, array: np.ndarray) -> np.ndarray:
-        return array.reshape(self.num_envs, *array.shape[2:])
-
-    def _step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, Infos]:
-        actions = np.asarray(actions)
-        if actions.shape != self.action_space.shape:
-            raise ValueError(f"actions have shape {actions.shape}, expected {self.action_space.shape}: one for each agent of each copy")
-        shape = (self.envs.num_envs, self.envs.num_agents, *actions.shape[1:])
-        observations, rewards, _, truncated, infos = self.envs.step(actions.reshape(shape))
-        return observations, rewards, truncated, infos
+        self.agent = envs.possible_agents[0] if agent is None else agent
+        super().__init__(Company(envs, others, [self.agent]), autoreset_mode)
 
 
 # -------------------------------------------------------------------------------------------------- constructors

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("benchmarl")
 
+import numpy as np
 import torch
-from torchrl.envs.utils import check_env_specs
+from torchrl.envs.utils import ExplorationType, check_env_specs, set_exploration_type
 
-from baselines import benchmarl as baseline
+from baselines.benchmarl import Learner
+from baselines.train import ALGORITHMS, Train, find_algorithm, run_of, train
 from recsys_env import TASKS
 from recsys_env.adapters.benchmarl import BenchMARLTask
+from recsys_env.adapters.torchrl import TorchRLEnv
+from recsys_env.metrics import episode_returns
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:size_average and reduce args"),
@@ -22,8 +27,14 @@ pytestmark = [
 ]
 
 
-def prepare(tmp_path: Path, *argv: str):  # type: ignore[no-untyped-def]
-    return baseline.prepare(baseline.parse([*argv, "--device", "cpu", "--num-envs", "4", "--frames", "128", "--out", str(tmp_path / "run")]))
+BENCHMARL = [name for name, algorithm in ALGORITHMS.items() if algorithm.library == "benchmarl"]
+
+
+def prepare(tmp_path: Path, algorithm: str, task: str, *changes: str, **settings: Any) -> Learner:
+    given: dict[str, Any] = {"device": "cpu", "num_envs": 4, "timesteps": 256, "out": tmp_path / "run", "set": changes, **settings}
+    run = run_of(Train(algorithm, task, **given), find_algorithm(algorithm))
+    run.prepare()
+    return Learner(run)
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
@@ -55,39 +66,51 @@ def test_fields_of_the_config_can_be_changed() -> None:
         BenchMARLTask("duel-v0", {"max_cycles": 3})
 
 
-def test_command_line_assignments() -> None:
-    said = baseline.changes(["users.number=16", "users.habit=purchase", "mask_actions=True", "reward.sharing=-1.0"])
-    assert said == {"users": {"number": 16, "habit": "purchase"}, "mask_actions": True, "reward": {"sharing": -1.0}}
-
-
 def test_slates_are_queries_or_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a slate of 5; set slots=1"):
-        prepare(tmp_path, "--algorithm", "qmix", "--task", "ecommerce-v0")
-    assert prepare(tmp_path, "--algorithm", "mappo", "--task", "ecommerce-v0").continuous_actions
-    assert not prepare(tmp_path, "--algorithm", "mappo", "--task", "ecommerce-v0", "--set", "slots=1").continuous_actions
-    assert prepare(tmp_path, "--algorithm", "maddpg", "--task", "duel-v0").continuous_actions
+        prepare(tmp_path, "qmix", "ecommerce-v0")
+    assert prepare(tmp_path, "mappo", "ecommerce-v0").experiment.continuous_actions
+    assert not prepare(tmp_path, "mappo", "ecommerce-v0", "slots=1").experiment.continuous_actions
+    assert prepare(tmp_path, "maddpg", "duel-v0").experiment.continuous_actions
 
 
 @pytest.mark.parametrize("task", ["ecommerce-v0", "journey-v0"])
-@pytest.mark.parametrize("algorithm", sorted(baseline.ALGORITHMS))
-def test_every_algorithm_runs(tmp_path: Path, algorithm: str, task: str) -> None:
-    """With central states, several groups, and masks where the actions are picks."""
-    picks = () if algorithm == "maddpg" else ("--set", "slots=1", "--set", "mask_actions=True")
-    experiment = prepare(tmp_path, "--algorithm", algorithm, "--task", task, "--set", "horizon=20", *picks)
-    before = [p.clone() for p in experiment.policy.parameters()]
-    experiment.run()
-    assert experiment.total_frames >= 128
+@pytest.mark.parametrize("algorithm", BENCHMARL)
+def test_every_algorithm_runs_and_its_policy_is_stored(tmp_path: Path, algorithm: str, task: str) -> None:
+    """With central states, several groups, and masks where the actions are picks; the stored networks play as BenchMARL's policy does."""
+    picks = () if algorithm == "maddpg" else ("slots=1", "mask_actions=True")
+    learner = prepare(tmp_path, algorithm, task, "horizon=20", *picks)
+    experiment, before = learner.experiment, [p.clone() for p in learner.experiment.policy.parameters()]
+    points: list[Any] = []
+    learner.learn(256, points.append)
+    assert learner.agent_steps >= 256
+    assert [point["agent_steps"] for point in points][-1] == learner.agent_steps
     assert any(not torch.equal(p, old) for p, old in zip(experiment.policy.parameters(), before, strict=True))
-    assert baseline.episode_rewards(experiment, 3, 0, trained=True).shape == (3,)
+    learner.save()
+    env: TorchRLEnv = experiment.task.get_env_fun(3, experiment.continuous_actions, 7, "cpu")()
+    total, state = torch.zeros(3), env.reset()
+    with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
+        for _ in range(20):
+            played, state = env.step_and_maybe_reset(experiment.policy(state))
+            total += torch.cat([played["next", role, "info", "own"] for role in env.group_map], 1).sum((1, 2))
+    stored = episode_returns(learner.run.config, dict.fromkeys(learner.run.learners, str(tmp_path / "run")), 3, 7)
+    np.testing.assert_allclose(stored.sum(1), total, rtol=1e-5)
+
+
+def test_it_learns_in_company(tmp_path: Path) -> None:
+    learner = prepare(tmp_path, "qmix", "journey-v0", "horizon=20", "slots=1", company=("item_0=content",))
+    assert list(learner.experiment.group_map) == ["entrance", "cart"]
+    learner.learn(256, lambda point: None)
+    learner.save()
+    assert episode_returns(learner.run.config, learner.run.team(str(tmp_path / "run")), 2, 0).shape == (2, 3)
 
 
 def test_training_raises_the_reward(tmp_path: Path) -> None:
     """From random play (285 per agent and episode) beyond what is quick to learn, that the hook sells (290), to planning (384)."""
-    result = baseline.main(
-        ["--algorithm", "vdn", "--task", "duel-v0", "--set", "reward.sharing=1.0", "--frames", "80000", "--learning-rate", "1e-3", "--device", "cpu",
-         "--eval-episodes", "10", "--out", str(tmp_path / "run")]
-    )  # fmt: skip
-    assert result["random"][0] < 300
-    assert result["trained"][0] > 350
-    assert result["gain"][0] > 5 * result["gain"][1]
-    assert (tmp_path / "run" / "result.json").exists()
+    settings: dict[str, Any] = {"sharing": 1.0, "timesteps": 160_000, "device": "cpu", "eval_episodes": 10, "references": ("random",)}
+    result = train(Train("vdn", "duel-v0", out=tmp_path, **settings))
+    assert result["table"]["random"]["mean"] < 300
+    assert result["after"]["mean"] > 350
+    assert result["gain"]["mean"] > 5 * result["gain"]["half_width_95"]
+    with pytest.raises(ValueError, match="vdn cannot resume: what benchmarl keeps"):
+        train(Train("vdn", "duel-v0", out=tmp_path, resume=True, **settings))

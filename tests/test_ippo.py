@@ -1,20 +1,22 @@
-"""The baseline runs end to end, resumes, and learns what is easy to learn."""
+"""The main baseline runs end to end, resumes, and learns what is easy to learn."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from baselines import ippo
+from baselines.__main__ import main
+from baselines.train import Train, train
 from recsys_env import TASKS, WorldConfig
 from recsys_env.config import replace
 from recsys_env.metrics import episode_returns, mean_interval, normalised_score
+from recsys_env.policies import make_policy
 
-SMALL = ["--num-envs", "4", "--n-steps", "16", "--batch-size", "64", "--n-epochs", "1", "--eval-episodes", "3", "--device", "cpu"]
+SMALL: dict[str, Any] = {"num_envs": 4, "n_steps": 16, "batch_size": 64, "n_epochs": 1, "eval_episodes": 3, "device": "cpu"}
 
 
 @pytest.fixture
@@ -24,61 +26,57 @@ def task(monkeypatch: pytest.MonkeyPatch) -> str:
     return "tiny-v0"
 
 
+def settings(task: str, out: Path, **changes: Any) -> Train:
+    return Train("ippo", task, out=out, **{**SMALL, "references": (), **changes})
+
+
 def test_command_writes_its_report_and_resumes(task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
-    command = ["--task", task, "--out", str(out), *SMALL]
-    first = ippo.main([*command, "--timesteps", "256"])
+    command = ["train", "ippo", "--task", task, "--out", str(out), *(f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items())]
+    main([*command, "--timesteps", "256"])
+    said, first = capsys.readouterr().out, json.loads((out / "result.json").read_text())
     assert first["training"]["agent_steps"] == 256
     assert list(first["table"]) == ["random", "popularity", "content", "greedy", "planner", "trained"]
+    assert all(name in said for name in first["table"])
     assert first["table"]["random"]["score"] == 0
     assert first["table"]["greedy"]["score"] == pytest.approx(100)
+    assert first["after"]["mean"] == first["table"]["trained"]["mean"]
+    assert first["gain"]["mean"] == pytest.approx(first["after"]["mean"] - first["before"]["mean"])
     assert first["seeds"]["evaluation"] != first["seeds"]["training"]
-    assert json.loads((out / "result.json").read_text())["table"] == first["table"]
     assert {"torch", "numpy", "python"} <= set(first["versions"])
     assert (out / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
-    for name in first["table"]:
-        assert name in capsys.readouterr().out or name != "random"
-    second = ippo.main([*command, "--timesteps", "512", "--resume"])
+    second = train(settings(task, out, timesteps=512, resume=True))
     assert second["training"]["agent_steps"] == 256
+    assert second["before"] == first["before"]
     steps = [point["agent_steps"] for point in json.loads((out / "curve.json").read_text())]
     assert steps == [128, 256, 384, 512]
-    finished = ippo.main([*command, "--timesteps", "512", "--resume"])
+    finished = train(settings(task, out, timesteps=512, resume=True))
     assert finished["training"]["agent_steps"] == 0
-    assert finished["table"] == second["table"]
+    assert finished["after"] == second["after"]
 
 
-def test_resuming_nothing_says_so(task: str, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="nothing to resume"):
-        ippo.main(["--task", task, "--out", str(tmp_path), "--timesteps", "64", "--resume", *SMALL])
+def test_resuming_nothing_says_so(task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="nothing to resume"):
+        train(settings(task, tmp_path, resume=True))
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "ippo", "--task", task, "--out", str(tmp_path), "--resume"])
+    assert capsys.readouterr().err.startswith("error: nothing to resume")
 
 
-@pytest.mark.parametrize("changes", [{"action": "items"}, {"action": "query"}, {"messages": 3}, {"slots": 1}, {"mask_actions": True}])
-def test_other_actions(changes: dict, tmp_path: Path) -> None:
-    config = replace(WorldConfig(), {"horizon": 20, "slots": 2, **changes})
-    model, monitor, _ = ippo.train(arguments(tmp_path, 128), config)
-    assert len(monitor.curve) == 1
-    assert set(ippo.evaluate(model, config, 2, 7)) == {"random", "popularity", "content", "trained", "greedy", "planner"}
+@pytest.mark.parametrize("changes", ["action=items", "action=query", "messages=3", "slots=1", "mask_actions=True"])
+def test_other_actions(task: str, changes: str, tmp_path: Path) -> None:
+    result = train(settings(task, tmp_path, timesteps=128, set=(changes,), eval_episodes=2))
+    assert len(json.loads((tmp_path / "curve.json").read_text())) == 1
+    config = replace(TASKS[task], {changes.split("=")[0]: {"items": "items", "query": "query", "3": 3, "1": 1, "True": True}[changes.split("=")[1]]})
+    again = episode_returns(config, {agent: make_policy(str(tmp_path)) for agent in config.agents}, 2, result["seeds"]["evaluation"])
+    assert result["after"]["mean"] == pytest.approx(again.mean())
 
 
-def test_same_seed_same_model(tmp_path: Path) -> None:
-    config = replace(WorldConfig(), {"horizon": 20, "slots": 2})
-    curves = [ippo.train(arguments(tmp_path / str(i), 384), config)[1].curve for i in range(2)]
+def test_same_seed_same_model(task: str, tmp_path: Path) -> None:
+    results = [train(settings(task, tmp_path / str(i), timesteps=384)) for i in range(2)]
+    assert results[0]["after"] == results[1]["after"]
+    curves = [json.loads((tmp_path / str(i) / "curve.json").read_text()) for i in range(2)]
     assert curves[0] == curves[1]
-
-
-def test_it_learns(tmp_path: Path) -> None:
-    """Clicks follow a taste that the profile shows without noise; the trained policy has to find out that it matters."""
-    config = replace(WorldConfig(), {"horizon": 60, "slots": 1, "observation": {"profile_noise": 0.0}, "choice": {"beta_taste": 6.0, "v_0": 4.0}})
-    settings = ["--num-envs", "64", "--n-steps", "32", "--batch-size", "512", "--n-epochs", "4", "--learning-rate", "0.003", "--device", "cpu"]
-    args = ippo.parse(["--out", str(tmp_path), "--timesteps", "100000", *settings])
-    model, _, _ = ippo.train(args, config)
-    table = ippo.evaluate(model, config, 100, 7)
-    assert table["trained"]["score"] - table["trained"]["score_half_width_95"] > 40
-    assert table["trained"]["mean"] - table["trained"]["half_width_95"] > table["random"]["mean"] + table["random"]["half_width_95"]
-
-
-def arguments(out: Path, timesteps: int) -> argparse.Namespace:
-    return ippo.parse(["--out", str(out), "--timesteps", str(timesteps), *SMALL])
 
 
 # ------------------------------------------------------------------------------------------------ scores

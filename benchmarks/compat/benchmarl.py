@@ -1,33 +1,37 @@
-"""BenchMARL: its algorithms through the command line of `baselines.benchmarl`."""
+"""BenchMARL: its algorithms through the command line of `baselines.train`."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
-from baselines.benchmarl import ALGORITHMS as CONFIGS
-from baselines.benchmarl import parse, run
+from baselines.benchmarl import CONFIGS
+from baselines.train import ALGORITHMS as KNOWN
+from baselines.train import Train
+from baselines.train import train as train_on
+from recsys_env import TASKS
 
 from . import TASK, TEAM, main
 
-ALGORITHMS = tuple(CONFIGS)
-OFF_POLICY_FRAMES, ON_POLICY_FRAMES = 80_000, 160_000
+ALGORITHMS = tuple(name for name, algorithm in KNOWN.items() if algorithm.library == "benchmarl")
+OFF_POLICY_STEPS, ON_POLICY_STEPS = 160_000, 320_000  # of both agents
 
 
 def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
-    frames = ON_POLICY_FRAMES if algorithm in ("mappo", "ippo") else OFF_POLICY_FRAMES
-    with tempfile.TemporaryDirectory() as folder:
-        args = parse(
-            ["--algorithm", algorithm, "--task", TASK, "--set", f"reward.sharing={TEAM['reward']['sharing']}", "--frames", str(frames), "--device", device,
-             "--seed", str(seed), "--learning-rate", "1e-3", "--eval-episodes", "20", "--out", folder]
+    steps = ON_POLICY_STEPS if CONFIGS[algorithm].on_policy() else OFF_POLICY_STEPS
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):  # standard output is for the result
+        settings = Train(
+            algorithm, TASK, sharing=TEAM["reward"]["sharing"], timesteps=steps, device=device, seed=seed, eval_episodes=20, references=("random",),
+            out=Path(folder),
         )  # fmt: skip
-        with contextlib.redirect_stdout(sys.stderr):  # standard output is for the result
-            result = run(args)
-    horizon = result["horizon"]
+        result = train_on(settings)
+    horizon = TASKS[TASK].horizon
     return {
-        "agent_steps": result["agent_steps"], "seconds": result["seconds"], "before": result["random"][0] / horizon, "after": result["trained"][0] / horizon,
+        "agent_steps": result["training"]["agent_steps"], "seconds": result["training"]["seconds"], "before": result["table"]["random"]["mean"] / horizon,
+        "after": result["after"]["mean"] / horizon,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""BenchMARL: every task of ours as its `TaskClass`; `python -m baselines.benchmarl` trains it from the command line.
+"""BenchMARL: every task of ours as its `TaskClass`; `python -m baselines.train mappo` trains it from the command line.
 
     task = BenchMARLTask("ecommerce-v0", {"users": {"number": 16}})                  # any field of the config
     Experiment(task, MaddpgConfig.get_from_yaml(), MlpConfig.get_from_yaml(), seed=0, config=ExperimentConfig.get_from_yaml()).run()
@@ -28,19 +28,23 @@ from .torchrl import TorchRLEnv
 
 
 class BenchMARLTask(TaskClass):
-    """A task by name.
+    """A task.
 
     Args:
-        name: one of `recsys_env.TASKS`.
+        task: one of `recsys_env.TASKS` by name, or a config.
         config: fields of the task's `WorldConfig` to change, group by group.
         reward_scale: factor on the rewards that training sees (not on the "own" of infos): most tasks pay about .01 a tick, which is less
             than what an untrained critic makes up.
+        join: what is made of each batch, such as a `Company`; it has to be picklable.
     """
 
-    def __init__(self, name: str, config: dict[str, Any] | None = None, reward_scale: float = 1.0) -> None:
-        super().__init__(name, config or {})
+    def __init__(
+        self, task: str | WorldConfig, config: dict[str, Any] | None = None, reward_scale: float = 1.0, join: Callable[[VectorEnv], VectorEnv] | None = None
+    ) -> None:
+        super().__init__(task if isinstance(task, str) else "task", config or {})
         self.reward_scale = reward_scale
-        self.world: WorldConfig = task_config(name, self.config)
+        self.join = join
+        self.world: WorldConfig = task_config(task, self.config)
 
     @staticmethod
     def env_name() -> str:
@@ -50,7 +54,8 @@ class BenchMARLTask(TaskClass):
         """What makes a batch of `num_envs` copies: queries if actions are continuous, else picks."""
 
         def make() -> TorchRLEnv:
-            env = TorchRLEnv(VectorEnv(replace(self.world, {"action": "query"}) if continuous_actions else self.world, num_envs), device)
+            envs = VectorEnv(replace(self.world, {"action": "query"}) if continuous_actions else self.world, num_envs)
+            env = TorchRLEnv(envs if self.join is None else self.join(envs), device)
             env.set_seed(seed)
             return env
 

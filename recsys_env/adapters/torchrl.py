@@ -54,8 +54,9 @@ class TorchRLEnv(EnvBase):
     def __init__(self, envs: VectorEnv, device: str | torch.device = "auto", state: bool = True) -> None:
         super().__init__(device=choose_device(device), batch_size=torch.Size([envs.num_envs]))
         self.envs = envs
-        self.group_map = {role.name: [agent for n, agent in enumerate(envs.possible_agents) if envs.config.role_of(n) == r]
-                          for r, role in enumerate(envs.config.roles)}  # fmt: skip
+        self.group_map: dict[str, list[str]] = {}
+        for agent in envs.possible_agents:  # `<role>_<i>`, of which a company has some
+            self.group_map.setdefault(agent.rpartition("_")[0], []).append(agent)
         self._with_state = state
         self._tensors = Tensors(envs, self.device)
         self._active = envs.observation_fields["is_active"]

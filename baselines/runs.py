@@ -1,0 +1,129 @@
+"""One training run: what is trained on, in whose company, and where its files go. What every learner gets, and what it has to do."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
+
+from recsys_env import VectorEnv, WorldConfig
+from recsys_env.company import Company
+from recsys_env.policies import Policy
+
+from .self_play import PastSelf
+
+SELF = "self"  # in company: the learner's own past
+
+
+class Point(TypedDict):
+    """A point of a learning curve."""
+
+    agent_steps: int  # steps of learners so far, in all copies together
+    episode_reward: float  # own reward per learner while training, scaled to an episode
+
+
+@dataclass
+class Clock:
+    """Seconds spent inside the environment, company included."""
+
+    seconds: float = 0.0
+
+    def watch(self, envs: VectorEnv) -> None:
+        step = envs.step
+
+        def timed(actions: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return step(actions)
+            finally:
+                self.seconds += time.perf_counter() - began
+
+        envs.step = timed  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a learner is given.
+
+    Attributes:
+        algorithm: its name in `baselines.train.ALGORITHMS`.
+        task, config: what is trained on.
+        company: policy of each agent that does not learn, by name; `SELF` for the learner's past.
+        options: hyper-parameters, as in the algorithm's `options`.
+        out: folder of the run.
+        done: agent-steps of the checkpoint that is resumed from.
+    """
+
+    algorithm: str
+    task: str
+    config: WorldConfig
+    company: dict[str, str]
+    options: dict[str, Any]
+    out: Path
+    seed: int
+    device: str
+    resume: bool
+    done: int = 0
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def learners(self) -> list[str]:
+        return [agent for agent in self.config.agents if agent not in self.company]
+
+    @property
+    def gamma(self) -> float:
+        """Discount per tick: the task's own unless an option says otherwise."""
+        return self.config.discount if self.options["gamma"] is None else float(self.options["gamma"])
+
+    @property
+    def self_play(self) -> bool:
+        return SELF in self.company.values()
+
+    @property
+    def pool(self) -> Path:
+        """Folder of the checkpoints that the learner's past plays."""
+        return self.out / "pool"
+
+    def prepare(self) -> None:
+        """Make the folder; a pool left there by another run is removed."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        if self.self_play and not self.resume:
+            shutil.rmtree(self.pool, ignore_errors=True)
+
+    def make_envs(self) -> VectorEnv:
+        """A batch of `num_envs` copies in this company."""
+        return self.join(VectorEnv(self.config, self.options["num_envs"]))
+
+    def join(self, envs: VectorEnv) -> VectorEnv:
+        """The batch as the learners see it."""
+        if self.company:
+            others: dict[str, str | Policy] = {agent: PastSelf(self.pool) if policy == SELF else policy for agent, policy in self.company.items()}
+            envs = Company(envs, others)
+        self.clock.watch(envs)
+        return envs
+
+    def team(self, policy: str) -> dict[str, str | Policy]:
+        """Who plays when `policy` is evaluated: it in the learners' places; the learner's past is the untrained one."""
+        first = min(self.pool.glob("*/"), default=None) if self.self_play else None
+        company = {agent: str(first) if other == SELF else other for agent, other in self.company.items()}
+        return {**company, **dict.fromkeys(self.learners, policy)}
+
+
+class Learner(Protocol):
+    """An algorithm of a library on one run; made with the `Run`."""
+
+    resumes: bool  # whether it can go on from what `save` wrote
+    has_progress_bar: bool  # whether the library shows its own
+
+    @property
+    def agent_steps(self) -> int:
+        """Steps of learners so far, earlier parts of a resumed run included."""
+
+    def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
+        """Train until `timesteps` agent-steps, rounded up to whole rollouts; say what each rollout brought."""
+
+    def save(self) -> None:
+        """Write the policy's folder, and what it takes to resume."""

@@ -1,0 +1,50 @@
+"""Opponents that are the learner's own past: a pool of its checkpoints, which grows while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from recsys_env import VectorEnv
+from recsys_env.policies import Policy, make_policy
+
+AT_ONCE = 4  # checkpoints that play in one batch; each serves a part of the copies
+
+
+class PastSelf(Policy):
+    """Plays checkpoints drawn from a pool, each in a part of the copies; which, and where, its seed decides.
+
+    Args:
+        pool: folder of policy folders, whose names sort by age.
+    """
+
+    def __init__(self, pool: Path) -> None:
+        self.pool = pool
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        self.agent = agent
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw anew, as when the pool has grown; a pool that is still empty is drawn from when it has its first checkpoint."""
+        folders = sorted(self.pool.glob("*/"))
+        drawn = self.rng.permutation(len(folders))[:AT_ONCE]
+        self.selves = [make_policy(str(folders[i])) for i in drawn]
+        for policy in self.selves:
+            policy.bind(self.envs, self.agent, int(self.rng.integers(2**31)))
+        self._plays = self.rng.integers(max(len(drawn), 1), size=self.envs.num_envs)
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """Each checkpoint acts in all copies, because it may remember their visitors, and is heard in its own."""
+        return np.stack([policy.act(observations, mask) for policy in self.selves])[self._plays, np.arange(len(observations))]  # type: ignore[no-any-return]
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        for policy in self.selves:
+            policy.observe(feedback)
+
+    def reset(self, done: np.ndarray) -> None:
+        for policy in self.selves:
+            policy.reset(done)

@@ -1,0 +1,90 @@
+"""Algorithms of skrl: a policy and a critic for each learner. A folder also holds `agents.pt`, which `--resume` goes on from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from recsys_env.adapters.skrl import SkrlEnv, make_agents
+
+from . import networks
+from .runs import Point, Run
+
+# isort: split
+# After ours, whose error says what to install if these are missing.
+import torch
+from gymnasium import spaces
+from skrl.resources.preprocessors.torch import RunningStandardScaler
+from skrl.trainers.torch import SequentialTrainer
+from skrl.utils import set_seed
+from torch import nn
+
+FILE = "agents.pt"
+
+
+class MeasuredEnv(SkrlEnv):
+    """Says what every rollout brought.
+
+    Args:
+        run: whose batch it is.
+        rollout: ticks of a rollout.
+    """
+
+    def __init__(self, run: Run, rollout: int) -> None:
+        super().__init__(run.make_envs(), run.device)
+        self._rollout, self._horizon = rollout, run.config.horizon
+        self._own: list[float] = []
+        self.agent_steps = run.done
+        self.rollout_ended: Callable[[Point], None] | None = None
+
+    def step(self, actions: dict[str, torch.Tensor]) -> Any:
+        result = super().step(actions)
+        self._own.append(float(self.envs.infos["own"].mean()))
+        self.agent_steps += self.num_envs * self.num_agents
+        if len(self._own) == self._rollout and self.rollout_ended:
+            self.rollout_ended({"agent_steps": self.agent_steps, "episode_reward": self._horizon * float(np.mean(self._own))})
+            self._own.clear()
+        return result
+
+
+class Learner:
+    """IPPO on one run; see `baselines.runs.Learner`."""
+
+    resumes, has_progress_bar = True, False
+
+    def __init__(self, run: Run) -> None:
+        self.run, options = run, run.options
+        set_seed(run.seed + run.done)
+        self.env = MeasuredEnv(run, options["n_steps"])
+        self.env.envs.reset(seed=run.seed + run.done)
+        scaler = {agent: {"size": 1, "device": self.env.device} for agent in run.learners}
+        self.agents = make_agents(
+            "IPPO", self.env, rollouts=options["n_steps"], width=options["width"], learning_rate=options["learning_rate"],
+            learning_epochs=options["n_epochs"], mini_batches=options["minibatches"], discount_factor=run.gamma, gae_lambda=options["gae_lambda"],
+            entropy_loss_scale=options["ent_coef"], value_preprocessor=RunningStandardScaler, value_preprocessor_kwargs=scaler,
+            experiment={"directory": str(run.out), "write_interval": 0, "checkpoint_interval": 0},
+        )  # fmt: skip
+        if run.resume:
+            self.agents.load(str(run.out / FILE))
+
+    @property
+    def agent_steps(self) -> int:
+        return self.env.agent_steps
+
+    def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
+        each = self.env.num_envs * self.env.num_agents * self.run.options["n_steps"]
+        rollouts = -(-(timesteps - self.agent_steps) // each)
+        self.env.rollout_ended = rollout_ended
+        quiet = {"headless": True, "disable_progressbar": True, "close_environment_at_exit": False}
+        SequentialTrainer(env=self.env, agents=self.agents, cfg={"timesteps": rollouts * self.run.options["n_steps"], **quiet}).train()
+
+    def save(self) -> None:
+        self.agents.save(str(self.run.out / FILE))
+        networks.save(self.run.out, self.env.envs, {agent: self._actor(agent) for agent in self.run.learners})
+
+    def _actor(self, agent: str) -> nn.Module:
+        net = copy.deepcopy(self.agents.models[agent]["policy"].net)
+        return nn.Sequential(*net, nn.Hardtanh()) if isinstance(self.env.envs.action_space, spaces.Box) else net

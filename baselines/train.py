@@ -1,0 +1,436 @@
+"""Train any algorithm on any task, in any company, from one command.
+
+    python -m baselines.train ippo --task grocery-v0
+    python -m baselines.train qmix --task duel-v0 --sharing 1
+    python -m baselines.train ippo --task social-v0 --learners recommender_0 --company recommender_1=content popularity
+    python -m baselines.train ippo --task duel-v0 --learners recommender_0 --company self
+
+Writes to --out a folder that is a policy by itself (`make_policy(folder)`; as an opponent `--company folder`), with config.json,
+curve.json (own reward per learner, scaled to an episode, by agent-steps), learning_curve.png and result.json: the evaluation before
+training and after it, on the same seeds never trained on, what was gained, the references in the same company, and the speed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from recsys_env import task_config
+from recsys_env.company import checked_agent, company_of
+from recsys_env.config import WorldConfig, did_you_mean, replace
+from recsys_env.metrics import REFERENCES, UNSEEN, episode_returns, mean_interval, normalised_score, scale_ends
+from recsys_env.provenance import provenance
+
+from . import cli
+from .runs import Learner, Point, Run
+
+try:
+    import torch
+    import tyro
+    from tqdm import tqdm
+except ImportError as error:
+    raise ImportError(f'the command line needs {error.name}: pip install "recsys_env[train]"') from error
+
+CHECKPOINT_SECONDS = 60.0
+_INSTALL = {
+    "train": 'pip install "recsys_env[train]"',
+    "skrl": 'pip install "recsys_env[train,skrl]"',
+    "benchmarl": 'pip install "recsys_env[benchmarl]" in a virtual environment of its own, because it pins an older torchrl',
+}
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """What trains it.
+
+    Attributes:
+        library: the module that has to be installed.
+        extra: of recsys_env, which installs it.
+        learner: "module:class", see `baselines.runs.Learner`.
+        about: one line.
+        options: hyper-parameters with this algorithm's own values; it takes no others.
+        changes: fields of the task's config that it needs otherwise.
+        query: "never", "slates" or "always": whether its actions are queries (`action="query"`).
+    """
+
+    library: str
+    extra: str
+    learner: str
+    about: str
+    options: dict[str, Any]
+    changes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    query: str = "never"
+
+
+_PPO = {
+    "timesteps": 5_000_000, "num_envs": 256, "learning_rate": 1e-3, "gamma": None, "gae_lambda": 0.95, "ent_coef": 0.0, "n_steps": 128,
+    "batch_size": 2048, "n_epochs": 3, "snapshot_every": 10,
+}  # fmt: skip
+_TRANSFORMER = {"layers": 2, "width": 32, "heads": 2, "history": 8, "amp": False, "compile": False}
+_SKRL = {
+    "timesteps": 2_000_000, "num_envs": 64, "learning_rate": 1e-3, "gamma": None, "gae_lambda": 0.95, "ent_coef": 0.003, "n_steps": 64,
+    "minibatches": 4, "n_epochs": 4, "width": 64,
+}  # fmt: skip
+_BENCHMARL = {"timesteps": 1_000_000, "num_envs": 64, "learning_rate": 1e-3, "gamma": 0.95, "reward_scale": 1.0}
+
+
+def _benchmarl(about: str, query: str) -> Algorithm:
+    return Algorithm("benchmarl", "benchmarl", "baselines.benchmarl:Learner", about, _BENCHMARL, query=query)
+
+
+def _sb3(library: str, about: str, options: dict[str, Any], **changes: Any) -> Algorithm:
+    return Algorithm(library, "train", "baselines.sb3:Learner", about, options, changes)
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "ippo": _sb3("stable_baselines3", "PPO, one policy shared by all learners, which ranks candidates", _PPO),
+    "ippo-separate": Algorithm("skrl", "skrl", "baselines.skrl:Learner", "PPO, a policy and a critic for each learner", _SKRL),
+    "ippo-roles": _benchmarl("PPO, a policy and a critic for each role", "slates"),
+    "maskable-ppo": _sb3("sb3_contrib", "PPO that never picks what is masked", {**_PPO, "timesteps": 2_000_000}, mask_actions=True),
+    "recurrent-ppo": _sb3(
+        "sb3_contrib",
+        "PPO with an LSTM over the ticks of a copy",
+        {**_PPO, "timesteps": 1_000_000, "num_envs": 64, "n_steps": 64, "batch_size": 1024, "width": 64},
+    ),
+    "transformer-ppo": _sb3(
+        "stable_baselines3", "PPO with a causal transformer over the last pages of the visitor", {**_PPO, **_TRANSFORMER, "timesteps": 2_000_000}
+    ),
+    "mappo": _benchmarl("PPO with a critic of the global state", "slates"),
+    "maddpg": _benchmarl("deterministic queries, critics of all observations and queries", "always"),
+    "masac": _benchmarl("soft actor-critic of queries, critics of all observations and queries", "slates"),
+    "iql": _benchmarl("independent Q-learning, one slot", "never"),
+    "vdn": _benchmarl("Q-learning of a team, values added up, one slot", "never"),
+    "qmix": _benchmarl("Q-learning of a team, values mixed by the global state, one slot", "never"),
+}
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an algorithm on a task and say what it gained. Hyper-parameters left out are the algorithm's own."""
+
+    algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM", help=f"One of {', '.join(ALGORITHMS)}.")]
+    task: str = "ecommerce-v0"
+    """Name of the task."""
+    company: tuple[str, ...] = ()
+    """Policies that play beside the learners: agent=policy, and at most one policy alone for all other agents. A policy is a name, the folder
+    of a trained one, module:factory, or self (past checkpoints of the learner)."""
+    learners: tuple[str, ...] = ()
+    """Agents that learn; by default those that --company does not name, or the first one if it is a policy for all others."""
+    set: tuple[str, ...] = ()
+    """Fields of the task's config to change, such as users.number=16."""
+    sharing: float | None = None
+    """reward.sharing: 1 = a team, 0 = selfish, -1 = zero-sum; the task's own by default."""
+    observability: str | None = None
+    """full: learners see the latent visitor; the task's own by default."""
+    seed: int = 0
+    """Of training; evaluation has seeds of its own."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    out: Path | None = None
+    """Folder of the run (default: runs/ALGORITHM-TASK-SEED)."""
+    resume: bool = False
+    """Go on from the last checkpoint in --out until --timesteps."""
+    eval_episodes: int = 100
+    """Episodes of each evaluation."""
+    references: tuple[str, ...] = REFERENCES
+    """Policies to compare with, in the same company."""
+
+    timesteps: int | None = None
+    """Agent-steps in all (steps of learners in all copies)."""
+    num_envs: int | None = None
+    """Copies of the game."""
+    learning_rate: float | None = None
+    gamma: float | None = None
+    """Discount per tick; by default the task's own where the algorithm has none."""
+    gae_lambda: float | None = None
+    ent_coef: float | None = None
+    n_steps: int | None = None
+    """Ticks per rollout."""
+    batch_size: int | None = None
+    """Rows of a minibatch."""
+    minibatches: int | None = None
+    """Of a rollout."""
+    n_epochs: int | None = None
+    snapshot_every: int | None = None
+    """Self-play: rollouts until the pool of past selves grows."""
+    reward_scale: float | None = None
+    """Factor on the rewards that training sees."""
+    layers: int | None = None
+    """Of the transformer."""
+    width: int | None = None
+    """Of the transformer, the LSTM or the hidden layers."""
+    heads: int | None = None
+    """Of the transformer."""
+    history: int | None = None
+    """Pages that the transformer looks back on."""
+    amp: bool = False
+    """Mixed precision (bfloat16) on a GPU."""
+    compile: bool = False
+    """torch.compile on a GPU."""
+
+
+OPTIONS = sorted({option for algorithm in ALGORITHMS.values() for option in algorithm.options})
+
+
+# ------------------------------------------------------------------------------------------------ from settings to a run
+
+
+def find_algorithm(name: str) -> Algorithm:
+    """The algorithm of this name.
+
+    Raises:
+        ValueError: there is none.
+        ImportError: its library is missing; the message says how to install it.
+    """
+    if name not in ALGORITHMS:
+        raise ValueError(f"unknown algorithm {name!r}{did_you_mean(name, ALGORITHMS)}; algorithms are {', '.join(ALGORITHMS)}")
+    algorithm = ALGORITHMS[name]
+    if importlib.util.find_spec(algorithm.library) is None:
+        raise ImportError(f"{name} needs {algorithm.library}: {_INSTALL[algorithm.extra]}")
+    return algorithm
+
+
+def world_of(settings: Train, algorithm: Algorithm) -> WorldConfig:
+    """The task as the algorithm plays it."""
+    config = replace(task_config(settings.task, cli.assignments(settings.set)), algorithm.changes)
+    if settings.sharing is not None:
+        config = replace(config, {"reward": {"sharing": settings.sharing}})
+    if settings.observability is not None:
+        config = replace(config, {"observability": settings.observability})
+    if algorithm.query == "always" or (algorithm.query == "slates" and config.slots > 1):
+        config = replace(config, {"action": "query"})
+    return config
+
+
+def others_of(settings: Train, agents: Sequence[str]) -> dict[str, str]:
+    """Whom `--company` and `--learners` make of each agent that does not learn."""
+    named, rest = {}, []
+    for word in settings.company:
+        agent, equals, policy = word.partition("=")
+        if equals:
+            named[checked_agent(agent, agents)] = policy
+        else:
+            rest.append(word)
+    if len(rest) > 1:
+        raise ValueError(f"--company names {' and '.join(rest)} for all other agents; give each its agent: {agents[-1]}={rest[-1]}")
+    learners = list(settings.learners) or [agent for agent in agents if agent not in named][: 1 if rest else None]
+    for agent in agents if rest else ():
+        if agent not in learners:
+            named.setdefault(agent, rest[0])
+    return {agent: str(policy) for agent, policy in company_of(agents, dict(named), learners).items()}
+
+
+def options_of(settings: Train, algorithm: Algorithm) -> dict[str, Any]:
+    """The algorithm's hyper-parameters, those of the command line before its own."""
+    said = {option: value for option in OPTIONS if (value := getattr(settings, option)) not in (None, False)}
+    for option in said:
+        if option not in algorithm.options:
+            known = ", ".join(f"--{name.replace('_', '-')}" for name in algorithm.options)
+            raise ValueError(f"{settings.algorithm} takes no --{option.replace('_', '-')}; it takes {known}")
+    return {**algorithm.options, **said}
+
+
+def run_of(settings: Train, algorithm: Algorithm) -> Run:
+    """Everything that the settings leave to be worked out."""
+    config = world_of(settings, algorithm)
+    out = settings.out or Path("runs") / f"{settings.algorithm}-{settings.task}-{settings.seed}"
+    curve = _read(out / "curve.json", []) if settings.resume else []
+    run = Run(
+        algorithm=settings.algorithm, task=settings.task, config=config, company=others_of(settings, config.agents),
+        options=options_of(settings, algorithm), out=out, seed=settings.seed, device=settings.device, resume=settings.resume,
+        done=curve[-1]["agent_steps"] if curve else 0,
+    )  # fmt: skip
+    if run.self_play and "snapshot_every" not in algorithm.options:
+        able = [name for name, other in ALGORITHMS.items() if "snapshot_every" in other.options]
+        raise ValueError(f"{settings.algorithm} does not play its past self; algorithms that do are {', '.join(able)}")
+    for agent, policy in run.company.items():
+        if Path(policy).resolve() == out.resolve():
+            raise ValueError(f"{agent} plays {policy}, the folder that this run writes to; choose another --out")
+    if settings.resume and not curve:
+        raise ValueError(f"nothing to resume: {out} holds no curve.json")
+    return run
+
+
+# ------------------------------------------------------------------------------------------------ train and report
+
+
+def train(settings: Train) -> dict[str, Any]:
+    """Evaluate, train, evaluate again; write the folder of the run.
+
+    Returns:
+        What result.json holds: before, after and gain (mean, half_width_95; own reward per learner and episode), table (the references
+        and the trained policy), scale (whose scores are 0 and 100), training (agent_steps, seconds, agent_steps_per_second,
+        environment_share), settings, seeds, versions.
+
+    Raises:
+        ValueError: an unknown algorithm, task, agent, policy or option, or nothing to resume.
+        ImportError: a missing library; the message says how to install it.
+    """
+    algorithm = find_algorithm(settings.algorithm)
+    run = run_of(settings, algorithm)
+    module, _, name = algorithm.learner.partition(":")
+    kind = getattr(importlib.import_module(module), name)
+    if run.resume and not kind.resumes:
+        raise ValueError(f"{run.algorithm} cannot resume: what {algorithm.library} keeps of a run is not enough to go on from; train anew without --resume")
+    run.prepare()
+    learner: Learner = kind(run)
+    curve: list[Point] = _read(run.out / "curve.json", []) if run.resume else []
+    before = _before(run, learner, settings.eval_episodes)
+    speed = _learn(run, learner, curve)
+    began = time.perf_counter()
+    table, after = score(run, settings)
+    gain = mean_interval(after - before)
+    result = {
+        "task": run.task, "algorithm": run.algorithm, "library": algorithm.library, "learners": run.learners, "company": run.company,
+        "before": _interval(mean_interval(before)), "after": _interval(mean_interval(after)), "gain": _interval(gain), "table": table, "training": speed,
+        "scale": scale_ends(run.config), "evaluation_seconds": time.perf_counter() - began, **origin(settings, run),
+    }  # fmt: skip
+    (run.out / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    plot(curve, table, f"{run.task}: {run.algorithm}", run.out / "learning_curve.png")
+    return result
+
+
+def _before(run: Run, learner: Learner, episodes: int) -> np.ndarray:
+    """Scores [E] of the untrained policy, kept for runs that are resumed."""
+    kept = run.out / "before.json"
+    if not run.resume:
+        learner.save()
+        (run.out / "config.json").write_text(json.dumps({**_plain(run), "config": dataclasses.asdict(run.config)}, indent=1))
+        with torch.random.fork_rng(devices=[]):  # loading a policy draws weights; training goes on as if nobody had looked
+            kept.write_text(json.dumps(evaluate(run, str(run.out), episodes).tolist()))
+    return np.array(json.loads(kept.read_text()))
+
+
+def _learn(run: Run, learner: Learner, curve: list[Point]) -> dict[str, float]:
+    """Train with a progress bar and checkpoints; how fast it went."""
+    steps, done = run.options["timesteps"], learner.agent_steps
+    began = saved = time.perf_counter()
+    run.clock.seconds = 0.0
+
+    def save() -> None:
+        learner.save()
+        (run.out / "curve.json").write_text(json.dumps(curve))
+
+    with tqdm(total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=learner.has_progress_bar) as bar:
+
+        def rollout_ended(point: Point) -> None:
+            nonlocal saved
+            curve.append(point)
+            bar.set_postfix_str(f"reward per episode {point['episode_reward']:.4g}", refresh=False)
+            bar.update(point["agent_steps"] - bar.n)
+            if time.perf_counter() - saved > CHECKPOINT_SECONDS:
+                save()
+                saved = time.perf_counter()
+
+        if done < steps:
+            learner.learn(steps, rollout_ended)
+            save()
+    seconds, played = time.perf_counter() - began, learner.agent_steps - done
+    return {"agent_steps": played, "seconds": seconds, "agent_steps_per_second": played / seconds, "environment_share": run.clock.seconds / seconds}
+
+
+def evaluate(run: Run, policy: str, episodes: int) -> np.ndarray:
+    """Own reward [E] per learner of a policy in the learners' places, in the run's company, on seeds never trained on."""
+    returns = episode_returns(run.config, run.team(policy), episodes, run.seed + UNSEEN)
+    return returns[:, [run.config.agents.index(agent) for agent in run.learners]].mean(axis=1)  # type: ignore[no-any-return]
+
+
+def score(run: Run, settings: Train) -> tuple[dict[str, dict[str, float]], np.ndarray]:
+    """The references and the trained policy in the same company, on common seeds; and the trained one's scores [E]."""
+    ends = scale_ends(run.config)
+    names = [*settings.references, *(end for end in ends if settings.references and end not in settings.references)]
+    samples = {name: evaluate(run, name, settings.eval_episodes) for name in names}
+    samples["trained"] = evaluate(run, str(run.out), settings.eval_episodes)
+    table = {name: _interval(mean_interval(sample)) for name, sample in samples.items()}
+    if names:
+        for name, sample in samples.items():
+            place, width = normalised_score(sample, samples[ends[0]], samples[ends[1]])
+            table[name] |= {"score": place, "score_half_width_95": width}
+    return table, samples["trained"]
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the table and what was gained."""
+    ends = result["scale"]
+    print(f"{'policy':12} {'own reward per learner and episode':>36}   0 = {ends[0]}, 100 = {ends[1]}")
+    for name, row in {"untrained": result["before"], **result["table"]}.items():
+        scored = f"{row['score']:10.1f} ± {row['score_half_width_95']:.1f}" if "score" in row else ""
+        print(f"{name:12} {row['mean']:25.3f} ± {row['half_width_95']:<8.3f} {scored}")
+    speed, gain = result["training"], result["gain"]
+    print(f"gained {gain['mean']:.3f} ± {gain['half_width_95']:.3f} (95 %); {speed['agent_steps']:,} agent-steps in {speed['seconds']:.0f} s "
+          f"({speed['agent_steps_per_second']:,.0f}/s, {speed['environment_share']:.0%} of the time inside the environment)")  # fmt: skip
+
+
+def plot(curve: list[Point], table: dict[str, Any], title: str, path: Path) -> None:
+    """Learning curve, drawn without a display; the references are horizontal lines."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([p["agent_steps"] for p in curve], [p["episode_reward"] for p in curve], label="while training, exploring", color="C0")
+    for i, name in enumerate(table):
+        axes.axhline(table[name]["mean"], linestyle="--", linewidth=1, color=f"C{(i + 1) % 10}", label=name)
+    axes.set(title=title, xlabel="agent-steps", ylabel="own reward per learner and episode")
+    axes.legend(fontsize="small")
+    FigureCanvasAgg(figure).print_png(str(path))
+
+
+def origin(settings: Train, run: Run) -> dict[str, Any]:
+    """What someone needs to repeat the run."""
+    on_gpu = run.device != "cpu" and torch.cuda.is_available()
+    return {
+        **provenance("baselines.train"),
+        "command": command_of(settings),
+        "settings": _plain(run) | {"eval_episodes": settings.eval_episodes},
+        "seeds": {"training": run.seed, "evaluation": run.seed + UNSEEN},
+        "torch_threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+    }
+
+
+def command_of(settings: Train) -> str:
+    """The command line of these settings, whoever made them; where the run was written to does not matter."""
+    words = [settings.algorithm]
+    for option in dataclasses.fields(settings)[1:]:
+        value = getattr(settings, option.name)
+        if value != option.default and option.name != "out":
+            words.append(f"--{option.name.replace('_', '-')}")
+            words += [] if value is True else map(str, value) if isinstance(value, tuple) else [str(value)]
+    return shlex.join(["python", "-m", "baselines.train", *words])
+
+
+def _plain(run: Run) -> dict[str, Any]:
+    """The run without its objects."""
+    return {"algorithm": run.algorithm, "task": run.task, "company": run.company, "seed": run.seed, "device": run.device, **run.options}
+
+
+def _interval(interval: tuple[float, float]) -> dict[str, float]:
+    return {"mean": interval[0], "half_width_95": interval[1]}
+
+
+def _read(path: Path, otherwise: Any) -> Any:
+    return json.loads(path.read_text()) if path.exists() else otherwise
+
+
+def command(settings: Train) -> None:
+    """Train as the command line says, and show what came of it."""
+    try:
+        result = train(settings)
+    except (ValueError, TypeError, ImportError) as error:
+        cli.fail(error)
+    show(result)
+
+
+if __name__ == "__main__":
+    cli.run(command, "baselines.train")

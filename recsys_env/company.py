@@ -1,0 +1,163 @@
+"""Learners in company: a batch as some of its agents see it, while the others are policies.
+
+    envs = Company(recsys_env.vector_env("social-v0", num_envs=64), {"recommender_2": "content", "recommender_3": "popularity"})
+    envs.possible_agents                                       # ["recommender_0", "recommender_1"]: what `others` leave out
+    envs.step(actions)                                         # [B, 2, ...]; every adapter takes it for a `VectorEnv`
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .config import did_you_mean
+from .policies import Policy, Team
+from .vector import ActionReader, Infos, Snapshot, VectorEnv
+from .world import LATER
+
+Others = str | Policy | Mapping[str, str | Policy]
+
+_BY_AGENT = ("observations", "masks", "final_observations", "final_masks", "rewards", "own", "visitor", "next_visitor", "active", "slots")
+_NO_SALE = np.array((-1, -1, 0.0, 0), LATER)  # as the kernels leave a place without a later sale
+
+
+def checked_agent(agent: str, agents: Sequence[str]) -> str:
+    """The agent, if it is one of these."""
+    if agent not in agents:
+        raise ValueError(f"agent = {agent!r} is not one of {', '.join(agents)}{did_you_mean(agent, agents)}")
+    return agent
+
+
+def company_of(agents: Sequence[str], others: Others, learners: Sequence[str] | None = None) -> dict[str, str | Policy]:
+    """The policy of each agent that does not learn.
+
+    Args:
+        agents: all agents of the task.
+        others: one policy for all of them (a name, folder or module:factory; an object where it is one agent), or one for each by agent.
+        learners: those that learn; None: whom `others`, given by agent, leave out.
+
+    Raises:
+        TypeError: `others` is nothing of the kind.
+        ValueError: an unknown agent, an agent that is both or neither, or nobody who learns.
+    """
+    if not isinstance(others, (str, Policy, Mapping)):
+        raise TypeError(f"others = {others!r} must be a policy, its name, or one of these for each other agent")
+    if learners is None:
+        if not isinstance(others, Mapping):
+            raise ValueError(f"others = {others!r} needs learners: one or several of {', '.join(agents)}")
+        learners = [agent for agent in agents if agent not in others]
+    for agent in (*learners, *(others if isinstance(others, Mapping) else ())):
+        checked_agent(agent, agents)
+    names = [agent for agent in agents if agent not in learners]
+    policies = dict(others) if isinstance(others, Mapping) else dict.fromkeys(names, others)
+    if set(policies) != set(names):
+        raise ValueError(f"others are given for {sorted(policies)}, expected one for each of {names}")
+    if not learners:
+        raise ValueError(f"every agent has a policy, so nobody learns; leave out at least one of {', '.join(agents)}")
+    return policies
+
+
+class Company(VectorEnv):
+    """A batch for its learners alone: all that a `VectorEnv` has, with N' learners in place of N agents.
+
+    The others act in all copies at once, before the learners do, so that a learner's mistake costs them nothing; they learn from
+    `observe`, are told of every episode's end, and start anew, with random streams of the same seed, whenever `reset` is given one.
+    `state()` stays that of the whole batch, for critics. `later_agent` counts learners; later sales of the others are left out of infos.
+
+    Args:
+        envs: the batch; step it through its company alone.
+        others, learners: as in `company_of`.
+
+    Attributes:
+        batch: the batch.
+        team: the others.
+    """
+
+    def __init__(self, envs: VectorEnv, others: Others, learners: Sequence[str] | None = None) -> None:
+        vars(self).update(vars(envs))  # the world, the state and the spaces are the batch's own
+        self.batch = envs
+        self.team = Team(envs, company_of(envs.possible_agents, others, learners), 0)
+        self.possible_agents = [agent for agent in envs.possible_agents if agent not in self.team.policies]
+        self.num_agents = len(self.possible_agents)
+        self._actions = ActionReader(self.config, self.shape, self.possible_agents, self.action_space)
+        places = [envs.possible_agents.index(agent) for agent in self.possible_agents]
+        self._learners = _evenly_spaced(places)
+        self._learner_of = np.full(envs.num_agents + 1, -1)  # agent -> learner; the last place is where -1 looks
+        self._learner_of[places] = np.arange(self.num_agents)
+        self._joint = envs.empty_actions()
+        self._begun = False
+        self._look()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._look()
+
+    def _look(self) -> None:
+        """The batch's report as the learners see it: views of its buffers if they sit evenly spaced, else copies."""
+        out = self.batch._out
+        later = out.later
+        if later.size and self.team.policies:
+            later = later.copy()
+            later["agent"] = self._learner_of[later["agent"]]
+            later[later["agent"] < 0] = _NO_SALE
+        self._out = out._replace(later=later, **{name: getattr(out, name)[:, self._learners] for name in _BY_AGENT})
+
+    def _join(self, actions: Any) -> np.ndarray:
+        """The learners' actions beside those that the others have chosen."""
+        read = self._actions.read(actions, self.num_envs)
+        self._joint[:, self._learners] = read.reshape(self.num_envs, self.num_agents, *(self.action_space.shape or ()))
+        return self._joint
+
+    def reset(self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Infos]:
+        """Start an episode in every copy; as `VectorEnv.reset`."""
+        self.batch.reset(seed=seed, options=options)
+        if seed is not None or not self._begun:
+            self.team.seed(secrets.randbits(63) if seed is None else int(np.ravel(seed)[0]))
+            self._begun = True
+        else:
+            self.team.reset()
+        return self._go_on()
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
+        """One tick of every copy with the learners' actions [B, N', ...]; as `VectorEnv.step`."""
+        self.batch.step(self._join(actions))
+        self.team.observe(self.batch.infos, self.batch.truncated)
+        observations, infos = self._go_on()
+        return observations, self._out.rewards, np.zeros(self.num_envs, np.bool_), self._out.truncated, infos
+
+    def _go_on(self) -> tuple[Any, Infos]:
+        """Let the others choose for the page about to be shown; what the learners see of it."""
+        self.team.act(self.batch.observations, self._joint)
+        self._look()
+        return self._observed()
+
+    def state(self) -> np.ndarray:
+        return self.batch.state()
+
+    def final_state(self) -> np.ndarray:
+        return self.batch.final_state()
+
+    def restore(self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None) -> tuple[Any, Infos]:
+        """As `VectorEnv.restore`; what the others remember is not part of a snapshot."""
+        self.batch.restore(snapshot, copy, seed)
+        return self._go_on()
+
+    def look(self) -> tuple[Any, Infos]:
+        self.batch.look()
+        self._look()
+        return self._observed()
+
+    def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
+        """As `VectorEnv.expected_feedback`, of the learners' actions beside those that the others have chosen for this page."""
+        expected = self.batch.expected_feedback(self._join(actions))
+        return {name: array[:, self._learners] for name, array in expected.items()}
+
+
+def _evenly_spaced(places: list[int]) -> slice | list[int]:
+    """The places as a slice, which makes views, where there is one."""
+    step = places[1] - places[0] if len(places) > 1 else 1
+    even = places == list(range(places[0], places[-1] + 1, step))
+    return slice(places[0], places[-1] + 1, step) if even else places

@@ -1,0 +1,239 @@
+"""A company is its batch, seen by its learners: nothing is lost, added or moved, whatever takes it for a batch."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recsys_env
+from recsys_env.company import Company, company_of
+from recsys_env.policies import Policy, Team
+from recsys_env.vector import Infos
+
+COPIES, SHORT = 3, 40
+KEYS = [key for key in Infos.KEYS if not key.startswith(("final_", "later_"))]
+
+
+def batch(task: str = "ecommerce-v0", copies: int = COPIES, **changes: Any) -> recsys_env.VectorEnv:
+    return recsys_env.vector_env(task, copies, horizon=SHORT, **changes)
+
+
+def actions_of(envs: recsys_env.VectorEnv, rng: np.random.Generator) -> np.ndarray:
+    actions = envs.empty_actions()
+    if actions.dtype.kind == "f":
+        return rng.uniform(-1, 1, actions.shape).astype(np.float32)
+    return rng.integers(getattr(envs.action_space, "n", None) or envs.action_space.nvec, size=actions.shape)
+
+
+class Spy(Policy):
+    """Plays the tick number, and keeps what it is told."""
+
+    def bind(self, envs: recsys_env.VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        self.seed, self.told, self.ends, self.seen = seed, [], 0, []
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        self.seen.append((observations.copy(), self.envs.next_visitor[:, self.index].copy()))
+        return np.full((self.envs.num_envs, *self.envs.action_space.shape), len(self.seen) % 2, self.envs.action_space.dtype)
+
+    def observe(self, feedback: Any) -> None:
+        self.told.append({name: value.copy() for name, value in feedback.items()})
+
+    def reset(self, done: np.ndarray) -> None:
+        self.ends += int(done.sum())
+
+
+@pytest.mark.parametrize("changes", [{}, {"mask_actions": True}, {"action": "query"}, {"slots": 1}, {"messages": 2}])
+def test_where_all_learn_it_is_the_batch(changes: dict[str, Any]) -> None:
+    envs, company = batch(**changes), Company(batch(**changes), {})
+    rng = np.random.default_rng(0)
+    np.testing.assert_equal(envs.reset(seed=3)[0], company.reset(seed=3)[0])
+    for _ in range(SHORT + 5):
+        actions = actions_of(envs, rng)
+        one, two = envs.step(actions), company.step(actions)
+        for a, b in zip(one[:4], two[:4], strict=True):
+            np.testing.assert_equal(a, b)
+        for key in KEYS + [k for k in Infos.KEYS if k.startswith("later_")]:
+            np.testing.assert_array_equal(one[4][key], two[4][key])
+        if one[3].any():
+            np.testing.assert_equal(envs.final_obs, company.final_obs)
+            np.testing.assert_array_equal(envs.final_state(), company.final_state())
+        np.testing.assert_array_equal(envs.state(), company.state())
+        np.testing.assert_array_equal(envs.tick, company.tick)
+
+
+@pytest.mark.parametrize("learners", [["recommender_1"], ["recommender_0", "recommender_2"], ["recommender_0", "recommender_1", "recommender_3"]])
+def test_learners_see_what_they_would_in_the_batch(learners: list[str]) -> None:
+    """The same joint actions, given to a bare batch, lead to the same game."""
+    envs, inner = batch("social-v0"), batch("social-v0")
+    others = {agent: "content" for agent in inner.possible_agents if agent not in learners}
+    company, team = Company(inner, others), Team(envs, others, 5)
+    places = [envs.possible_agents.index(agent) for agent in learners]
+    assert company.possible_agents == learners
+    assert company.num_agents == len(learners)
+    seen, _ = company.reset(seed=5)
+    observations, _ = envs.reset(seed=5)
+    rng, joint = np.random.default_rng(1), envs.empty_actions()
+    for _ in range(SHORT + 5):
+        np.testing.assert_array_equal(seen, observations[:, places])
+        np.testing.assert_array_equal(company.next_visitor, envs.next_visitor[:, places])
+        np.testing.assert_array_equal(company.active, envs.active[:, places])
+        actions = actions_of(company, rng)
+        team.act(observations, joint)
+        joint[:, places] = actions
+        expected = envs.expected_feedback(joint)["own"][:, places]
+        np.testing.assert_array_equal(company.expected_feedback(actions)["own"], expected)
+        observations, rewards, _, truncated, infos = envs.step(joint)
+        team.observe(infos, truncated)
+        seen, mine, _, over, report = company.step(actions)
+        np.testing.assert_array_equal(mine, rewards[:, places])
+        np.testing.assert_array_equal(over, truncated)
+        for key in KEYS:
+            np.testing.assert_array_equal(report[key], infos[key][:, places])
+        kept = report.copy()
+        np.testing.assert_array_equal(kept["clicked"], infos["clicked"][:, places])
+
+
+def test_later_sales_are_the_learners_own() -> None:
+    """Sales of the cart are credited by learner, and those of the others are not told."""
+    changes = {"horizon": 400, "choice": {"v_0": 2.0}, "feedback": {"cart_hazard": 0.5, "b_0": 0.0}, "users": {"wallet_init": 0.0}, "items": {"stock_init": 0}}
+    envs, company = recsys_env.vector_env("ecommerce-v0", 8, **changes), Company(recsys_env.vector_env("ecommerce-v0", 8, **changes), {"recommender_0": Spy()})
+    spy = Team(envs, {"recommender_0": Spy()}, 0)
+    envs.reset(seed=0)
+    company.reset(seed=0)
+    joint, told, kept = envs.empty_actions(), 0, 0
+    for _ in range(200):
+        spy.act(envs.observations, joint)
+        joint[:, 1] = np.arange(5)
+        _, _, _, _, infos = envs.step(joint)
+        _, _, _, _, report = company.step(joint[:, 1:])
+        mine = infos["later_agent"] == 1
+        np.testing.assert_array_equal(report["later_item"], np.where(mine, infos["later_item"], -1))
+        np.testing.assert_array_equal(report["later_agent"], np.where(mine, 0, -1))
+        np.testing.assert_array_equal(report["later_price"], np.where(mine, infos["later_price"], 0))
+        told, kept = told + int((infos["later_item"] >= 0).sum()), kept + int(mine.sum())
+    assert told > kept > 0
+
+
+def test_the_others_learn_and_are_told_of_ends() -> None:
+    spy = Spy()
+    company = Company(batch(), {"recommender_0": spy})
+    company.reset(seed=9)
+    assert spy.seed == 9
+    for _ in range(SHORT):
+        company.step(company.empty_actions())
+        np.testing.assert_array_equal(spy.told[-1]["visitor"], company.batch.infos["visitor"][:, 0])
+        np.testing.assert_array_equal(spy.told[-1]["shown"], company.batch.infos["shown"][:, 0])
+    assert spy.ends == COPIES
+    assert len(spy.seen) == SHORT + 1
+    assert company.truncated.all()
+    company.reset()
+    assert spy.ends == 2 * COPIES
+    company.reset(seed=9)
+    assert (spy.ends, len(spy.seen)) == (0, 1)
+
+
+def test_same_seed_same_game() -> None:
+    def played() -> np.ndarray:
+        company = Company(batch(), "random", ["recommender_0"])
+        company.reset(seed=2)
+        return np.stack([company.step(company.empty_actions())[1] for _ in range(SHORT)])
+
+    first = played()
+    np.testing.assert_array_equal(first, played())
+    assert first.shape == (SHORT, COPIES, 1)
+
+
+def test_it_can_be_pickled_and_restored() -> None:
+    company = Company(batch("social-v0"), {"recommender_1": "content"})
+    company.reset(seed=4)
+    company.step(company.empty_actions())
+    twin, saved = pickle.loads(pickle.dumps(company)), company.save()
+    a = company.step(company.empty_actions())[0].copy()
+    np.testing.assert_array_equal(a, twin.step(twin.empty_actions())[0])
+    company.restore(saved)
+    np.testing.assert_array_equal(a, company.step(company.empty_actions())[0])
+    np.testing.assert_array_equal(a, company.look()[0])
+
+
+def test_wrong_use_is_named_and_changes_nothing() -> None:
+    agents = ["a_0", "a_1", "a_2"]
+    assert company_of(agents, "random", ["a_1"]) == {"a_0": "random", "a_2": "random"}
+    assert company_of(agents, {"a_0": "random"}) == {"a_0": "random"}
+    with pytest.raises(ValueError, match=r"'b_1' is not one of .* \(did you mean 'a_1'"):
+        company_of(agents, "random", ["b_1"])
+    with pytest.raises(ValueError, match="expected one for each of"):
+        company_of(agents, {"a_0": "random"}, ["a_1"])
+    with pytest.raises(ValueError, match="needs learners"):
+        company_of(agents, "random")
+    with pytest.raises(ValueError, match="nobody learns"):
+        company_of(agents, dict.fromkeys(agents, "random"))
+    company = Company(batch("duel-v0"), {"recommender_0": "greedy"})
+    with pytest.raises(RuntimeError, match="reset"):
+        company.step(company.empty_actions())
+    company.reset(seed=0)
+    with pytest.raises(ValueError, match=r"action of recommender_1 in copy 2 is 7"):
+        company.step(np.array([[0], [1], [7]]))
+    with pytest.raises(ValueError, match=r"expected \(3, 1\)"):
+        company.step(np.zeros((3, 2), int))
+    with pytest.raises(TypeError, match="integers"):
+        company.step(np.zeros((3, 1)))
+    assert not company.tick.any()
+
+
+# ------------------------------------------------------------------------------------------------ adapters
+
+
+def test_stable_baselines3_takes_it() -> None:
+    from recsys_env.adapters.sb3 import SB3VecEnv
+
+    company = Company(batch("social-v0", mask_actions=True), {"recommender_1": "popularity"})
+    rows = SB3VecEnv(company)
+    assert rows.num_envs == COPIES * 3
+    observations = rows.reset()
+    for _ in range(SHORT):
+        np.testing.assert_array_equal(observations, company.observations["observation"].reshape(9, -1))
+        assert rows.action_masks().shape == (9, company.observations["action_mask"].shape[2])
+        observations, rewards, _, infos = rows.step(np.zeros((9, 2), int))
+    assert infos[8]["terminal_observation"].shape == observations[0].shape
+    np.testing.assert_array_equal(rewards, company.infos["own"].ravel())
+
+
+def test_torchrl_takes_it() -> None:
+    pytest.importorskip("torchrl")
+    from torchrl.envs.utils import check_env_specs
+
+    from recsys_env.adapters.torchrl import TorchRLEnv
+
+    company = Company(recsys_env.vector_env("journey-v0", 2, horizon=5), {"item_0": "content"})
+    env = TorchRLEnv(company, "cpu")
+    check_env_specs(env, break_when_any_done="both")
+    assert env.group_map == {"entrance": ["entrance_0"], "cart": ["cart_0"]}
+    assert env.rollout(3)["cart", "observation"].shape == (2, 3, 1, company.observation_space.shape[0])
+
+
+def test_skrl_takes_it() -> None:
+    pytest.importorskip("skrl")
+    from recsys_env.adapters.skrl import SkrlEnv
+
+    company = Company(batch("social-v0"), {"recommender_0": "random"})
+    env = SkrlEnv(company, "cpu")
+    observations, _ = env.reset()
+    assert list(observations) == ["recommender_1", "recommender_2", "recommender_3"]
+    np.testing.assert_array_equal(observations["recommender_2"].numpy(), company.batch.observations[:, 2])
+
+
+def test_one_learner_is_the_single_agent() -> None:
+    rows = recsys_env.single_agent_vector_env("social-v0", COPIES, agent="recommender_2", others="content", horizon=SHORT, autoreset_mode="SameStep")
+    company = Company(batch("social-v0"), "content", ["recommender_2"])
+    np.testing.assert_array_equal(rows.reset(seed=1)[0], company.reset(seed=1)[0][:, 0])
+    rng = np.random.default_rng(0)
+    for _ in range(SHORT + 2):
+        actions = actions_of(company, rng)
+        mine, theirs = rows.step(actions[:, 0]), company.step(actions)
+        np.testing.assert_array_equal(mine[0], theirs[0][:, 0])
+        np.testing.assert_array_equal(mine[1], theirs[1][:, 0])
+        np.testing.assert_array_equal(mine[4]["shown"], theirs[4]["shown"][:, 0])

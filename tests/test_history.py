@@ -1,0 +1,127 @@
+"""What an agent remembers of its visitors: against a plain list per visitor, and in the rows that the transformer learns from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recsys_env
+from recsys_env.history import FLAGS, History
+from recsys_env.policies import feedback
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+LENGTH = 3
+
+
+def plain(envs: recsys_env.VectorEnv, pages: list[tuple[int, Any, int]], tick: int) -> np.ndarray:
+    """The last pages of one visitor in one row, from a list of (tick, feedback, row)."""
+    dims = envs.world.q.shape[1]
+    tokens = np.zeros((LENGTH, len(FLAGS) + 2 * dims), np.float32)
+    for place, (when, told, b) in enumerate(pages[-LENGTH:], LENGTH - min(len(pages), LENGTH)):
+        shown = [j for j in told["shown"][b] if j >= 0]
+        flags = [1, np.log1p(tick - when) / 10, told["clicked"][b].any(), told["cart"][b].any(), told["bought"][b].any()]
+        clicked = sum((envs.world.q[j] for j, hit in zip(told["shown"][b], told["clicked"][b], strict=True) if hit), np.zeros(dims))
+        mean = np.mean([envs.world.q[j] for j in shown], 0) if shown else np.zeros(dims)
+        tokens[place] = np.concatenate((flags, mean, clicked))
+    return tokens
+
+
+def test_it_is_a_list_per_visitor() -> None:
+    envs = recsys_env.vector_env("ecommerce-v0", 4, horizon=300, arrival={"d_0": 0.3}, choice={"v_0": 2.0})
+    envs.reset(seed=0)
+    history, lists = History(envs.world.q, 4, LENGTH), [defaultdict(list) for _ in range(4)]
+    rng, met = np.random.default_rng(0), 0
+    for tick in range(250):
+        visitor = envs.next_visitor[:, 1]
+        recalled = history.recall(visitor)
+        for b in range(4):
+            expected = plain(envs, lists[b][visitor[b]] if visitor[b] >= 0 else [], tick)
+            np.testing.assert_allclose(recalled[b], expected, atol=1e-6)
+            met += int(expected.any())
+        assert np.abs(recalled).max() <= 1
+        _, _, _, _, infos = envs.step(rng.integers(20, size=(4, 2, 5)))
+        told = {name: value.copy() for name, value in feedback(infos, 1).items()}
+        history.observe(told)
+        for b in range(4):
+            if told["visitor"][b] >= 0:
+                lists[b][told["visitor"][b]].append((tick, told, b))
+    assert met > 200
+    history.clear()
+    assert not history.recall(envs.next_visitor[:, 1]).any()
+
+
+def test_who_was_not_seen_for_longest_makes_room() -> None:
+    history = History(np.eye(2), rows=1, length=2, visitors=2)
+    nothing = np.zeros((1, 1), bool)
+
+    def show(visitor: int, item: int) -> None:
+        history.observe({"visitor": np.array([visitor]), "shown": np.array([[item]]), "clicked": nothing, "cart": nothing, "bought": nothing})
+
+    def known(visitor: int) -> float:
+        return float(history.recall(np.array([visitor]))[0, :, 0].sum())
+
+    for visitor in (5, 7, 5, 9):  # 9 takes the place of 7
+        show(visitor, 0)
+    assert [known(visitor) for visitor in (5, 7, 9, -1)] == [2, 0, 1, 0]
+    show(7, 1)
+    assert [known(visitor) for visitor in (5, 7, 9)] == [0, 1, 1]
+    assert history.recall(np.array([7]))[0, 1, len(FLAGS) + 1] == 1
+
+
+def test_rows_and_policies_remember_alike(tmp_path: Path) -> None:
+    """Trained rows and the loaded policy see the same pages, through the end of an episode."""
+    from baselines.transformer import HistoryExtractor, HistoryPolicy, HistoryRows
+    from recsys_env.adapters.sb3 import SB3VecEnv
+
+    envs = recsys_env.vector_env("ecommerce-v0", 3, horizon=25, choice={"v_0": 2.0})
+    rows = HistoryRows(SB3VecEnv(envs), LENGTH)
+    seen: list[np.ndarray] = []
+
+    class Model:
+        def predict(self, observations: np.ndarray, deterministic: bool) -> tuple[np.ndarray, None]:
+            seen.append(observations)
+            return np.tile(np.arange(5), (len(observations), 1)), None
+
+    policy = HistoryPolicy(Model(), LENGTH)
+    policy.bind(envs, "recommender_1", 0)
+    rows.seed(4)
+    observations, pages = rows.reset(), 0
+    for _ in range(40):
+        policy.act(envs.observations[:, 1])
+        np.testing.assert_array_equal(observations[1::2], seen[-1])
+        pages += int(observations[:, -LENGTH * rows.page_width :].any())
+        observations, _, ended, infos = rows.step(np.tile(np.arange(5), (6, 1)))
+        policy.observe(feedback(envs.infos, 1))
+        if ended.any():
+            policy.reset(envs.truncated)
+            assert not observations[:, -LENGTH * rows.page_width :].any()
+            assert infos[5]["terminal_observation"].shape == observations[0].shape
+    assert pages > 20
+    extractor = HistoryExtractor(rows.observation_space, LENGTH, rows.page_width, layers=1, width=8, heads=2)
+    import torch
+
+    batch = torch.from_numpy(observations)
+    features = extractor(batch)
+    assert features.shape == (6, envs.observation_space.shape[0] + 8)
+    changed = batch.clone()
+    changed[:, -LENGTH * rows.page_width] += 0.5  # of the oldest page
+    assert (extractor(changed)[:, -8:] != features[:, -8:]).any(1).all()
+    np.testing.assert_array_equal(features[:, :-8].detach(), batch[:, : -LENGTH * rows.page_width])
+
+
+def test_compiling_is_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from gymnasium import spaces
+
+    from baselines.transformer import HistoryExtractor
+
+    compiled: list[type] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(type(module)))
+    for gpu in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        HistoryExtractor(spaces.Box(-1, 1, (20,)), length=2, page=5, layers=1, width=8, heads=2, compiled=True)
+        assert compiled == [HistoryExtractor] * gpu
