@@ -13,6 +13,7 @@ COMMANDS = {  # name -> (module:function, what it does); a module is imported wh
     "train": ("baselines.train:command", "train any algorithm on any task, in any company"),
     "evaluate": ("baselines.evaluate:evaluate", "put policies next to each other on any tasks"),
     "tournament": ("baselines.tournament:tournament", "play every policy against every other"),
+    "reference": ("baselines.reference:reference", "train the reference learners, job by job"),
     "plot": ("baselines.report:plot", "draw stored results and write the README's tables"),
     "tasks": ("baselines.listing:tasks", "list the tasks"),
     "policies": ("baselines.listing:policies", "list the policies that have a name"),

@@ -1,0 +1,149 @@
+"""Reference results of the learning algorithms: a list of small jobs, two at a time, going on where it was stopped.
+
+    python -m baselines reference                              # all of them, about two hours on two cores
+    python -m baselines reference --only ippo ippo-full        # some
+    python -m baselines plot --training runs/reference
+
+Each job is a `python -m baselines.train` of its own, whose folder in --out is done once it holds a result.json. Jobs whose library is not
+installed are left to a run in an environment that has it (BenchMARL's). The tasks are frozen and the settings the same for all of them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys_env import TASKS
+from recsys_env.config import did_you_mean
+
+from . import cli
+from .scores import interval, origin
+from .train import ALGORITHMS, Train, command_of
+
+TENSION = Path(__file__).parent.parent / "benchmarks" / "results" / "tension.json"
+LARGER = ("duel-v0", "journey-v0", "ecommerce-v0", "streaming-v0")
+_TEAM: dict[str, Any] = {"sharing": 1.0, "device": "cpu"}  # algorithms for teams are trained on the team's reward
+_BENCHMARL: dict[str, Any] = {**_TEAM, "timesteps": 400_000, "gamma": 0.9, "reward_scale": 10.0}
+_SLOT: dict[str, Any] = {**_BENCHMARL, "set": ("slots=1",)}
+
+LEARNERS: dict[str, tuple[str, tuple[str, ...], int, dict[str, Any]]] = {  # name -> algorithm, tasks, seeds, settings
+    "ippo": ("ippo", tuple(TASKS), 5, {"timesteps": 2_000_000, "device": "cpu"}),
+    "ippo-full": ("ippo", ("ecommerce-v0", "social-v0", "streaming-v0"), 5, {"timesteps": 2_000_000, "device": "cpu", "observability": "full"}),
+    "ippo-team": ("ippo", ("social-v0",), 5, {"timesteps": 2_000_000, **_TEAM}),
+    "ippo-selfish": ("ippo", ("journey-v0",), 5, {"timesteps": 2_000_000, "device": "cpu", "sharing": 0.0}),
+    "ippo-separate": ("ippo-separate", LARGER, 3, {**_TEAM, "timesteps": 500_000}),
+    "maskable-ppo": ("maskable-ppo", LARGER, 3, {**_TEAM, "timesteps": 1_000_000}),
+    "recurrent-ppo": ("recurrent-ppo", LARGER, 3, {**_TEAM, "timesteps": 300_000}),
+    "transformer-ppo": ("transformer-ppo", LARGER, 3, {**_TEAM, "timesteps": 400_000}),
+    "ippo-roles": ("ippo-roles", LARGER, 3, _BENCHMARL),
+    "mappo": ("mappo", LARGER, 3, _BENCHMARL),
+    "maddpg": ("maddpg", LARGER, 3, {**_BENCHMARL, "learning_rate": 5e-4}),
+    "masac": ("masac", LARGER, 3, _BENCHMARL),
+    "iql": ("iql", LARGER, 3, _SLOT),
+    "vdn": ("vdn", LARGER, 3, _SLOT),
+    "qmix": ("qmix", LARGER, 3, _SLOT),
+}
+
+
+def jobs(only: tuple[str, ...] = ()) -> dict[str, Train]:
+    """Folder name -> settings of every job; the first seeds of all learners come first.
+
+    Raises:
+        ValueError: no such learner.
+    """
+    for name in only:
+        if name not in LEARNERS:
+            raise ValueError(f"unknown learner {name!r}{did_you_mean(name, LEARNERS)}; learners are {', '.join(LEARNERS)}")
+    made = {}
+    for seed in range(max(seeds for _, _, seeds, _ in LEARNERS.values())):
+        for name, (algorithm, tasks, seeds, settings) in LEARNERS.items():
+            if seed < seeds and (not only or name in only):
+                for task in tasks:
+                    made[f"{name}-{task}-{seed}"] = Train(algorithm, task, seed=seed, **settings)
+    return made
+
+
+def reference(out: Path = Path("runs/reference"), workers: int = 2, only: tuple[str, ...] = ()) -> None:
+    """Train the reference learners, each job once.
+
+    Args:
+        out: folder of the jobs' folders; those that are done stay.
+        workers: jobs at a time, one core each.
+        only: learners to train; by default all.
+    """
+    from tqdm import tqdm
+
+    try:
+        wanted = jobs(only)
+    except ValueError as error:
+        cli.fail(error)
+    todo = {name: settings for name, settings in wanted.items() if not (out / name / "result.json").is_file()}
+    able = {name: settings for name, settings in todo.items() if importlib.util.find_spec(ALGORITHMS[settings.algorithm].library)}
+    failed = []
+    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(wanted), initial=len(wanted) - len(todo), unit="job") as bar:
+        for name, code in pool.map(lambda name: (name, _train(name, able[name], out)), able):
+            bar.update()
+            bar.set_postfix_str(name)
+            failed += [name] * (code != 0)
+    missing = sorted({ALGORITHMS[settings.algorithm].library for name, settings in todo.items() if name not in able})
+    if missing:
+        print(f"{len(todo) - len(able)} jobs wait for {', '.join(missing)}: run the same command in an environment that has it")
+    if failed:
+        cli.fail(f"{len(failed)} jobs failed, see log.txt in {', '.join(str(out / name) for name in failed)}")
+
+
+def _train(name: str, settings: Train, out: Path) -> int:
+    """Run a job in a process of its own; its exit code."""
+    folder = out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, *shlex.split(command_of(settings))[1:], "--out", str(folder)]
+    with (folder / "log.txt").open("w") as log:
+        return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False).returncode
+
+
+def training_summary(out: Path) -> dict[str, Any]:
+    """Scores of every learner on every task, over its seeds.
+
+    Returns:
+        origin; learners: name -> algorithm, settings and tasks: task -> seeds, reward, untrained, gain (own reward per learner and episode), score (0 and
+        100 as in `recsys_env.metrics.scale_ends`, in the same variant of the task), agent_steps, seconds; and dilemma, where the task has one and the
+        agents are selfish: where between P (all myopic, 0) and R (all planners, 1) of `benchmarks.tension` the reward lies.
+    """
+    results, learners = [], {}
+    for name, (algorithm, tasks, seeds, settings) in LEARNERS.items():
+        rows = {}
+        for task in tasks:
+            files = [out / f"{name}-{task}-{seed}" / "result.json" for seed in range(seeds)]
+            runs = [json.loads(file.read_text()) for file in files if file.is_file()]
+            if runs:
+                rows[task] = _row(task, runs)
+                results += runs
+        if rows:
+            learners[name] = {"algorithm": algorithm, "settings": settings, "tasks": rows}
+    return {"origin": {**origin(results), "command": ["python -m baselines reference"]} if results else {}, "learners": learners}
+
+
+def _row(task: str, runs: list[Mapping[str, Any]]) -> dict[str, Any]:
+    rewards = np.array([run["after"]["mean"] for run in runs])
+    row = {
+        "seeds": [run["seeds"] for run in runs], "reward": interval(rewards), "untrained": interval(np.array([run["before"]["mean"] for run in runs])),
+        "gain": interval(np.array([run["gain"]["mean"] for run in runs])),
+        "score": interval(np.array([run["table"]["trained"]["score"] for run in runs])),
+        "references": {name: interval(np.array([run["table"][name]["mean"] for run in runs])) for name in runs[0]["table"] if name != "trained"},
+        "agent_steps": runs[0]["training"]["agent_steps"], "seconds": float(np.mean([run["training"]["seconds"] for run in runs])),
+    }  # fmt: skip
+    tension = json.loads(TENSION.read_text())["tasks"].get(task) if TENSION.is_file() else None
+    selfish = TASKS[task].reward.sharing == 0 and not any("--sharing" in run["command"] or "--observability" in run["command"] for run in runs)
+    if tension and selfish and tension["R"]["mean"] - tension["P"]["mean"] > tension["R"]["ci95"] + tension["P"]["ci95"]:
+        row["dilemma"] = interval((rewards - tension["P"]["mean"]) / (tension["R"]["mean"] - tension["P"]["mean"]))
+    return row

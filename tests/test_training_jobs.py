@@ -1,0 +1,69 @@
+"""The list of reference jobs: each is trained once, what is done stays, and their results become one table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("stable_baselines3")
+
+from baselines import reference as module
+from baselines.__main__ import main
+from baselines.reference import jobs, reference, training_summary
+from baselines.train import ALGORITHMS, run_of
+from recsys_env import TASKS
+
+TINY: dict[str, Any] = {"timesteps": 64, "num_envs": 2, "n_steps": 16, "batch_size": 32, "eval_episodes": 2, "device": "cpu", "references": ()}
+
+
+def test_the_list_holds_what_the_protocol_asks_for() -> None:
+    found = jobs()
+    assert sum(name.startswith("ippo-") and name.rsplit("-", 3)[0] == "ippo" for name in found) == 5 * len(TASKS)
+    assert {settings.algorithm for settings in found.values()} == set(ALGORITHMS)
+    for algorithm in ALGORITHMS:
+        tasks = {settings.task for settings in found.values() if settings.algorithm == algorithm}
+        assert {"duel-v0", "journey-v0"} <= tasks
+        assert len(tasks) >= 4
+    for name, settings in found.items():
+        assert run_of(settings, ALGORITHMS[settings.algorithm]).seed == int(name.rsplit("-", 1)[1])
+    seeds = [settings.seed for settings in found.values()]
+    assert seeds == sorted(seeds)  # an unfinished list has every learner
+
+
+def test_jobs_run_once_and_are_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    learners = {
+        "tiny": ("ippo", ("duel-v0",), 2, {**TINY, "references": ("random",), "set": ("horizon=20",)}),
+        "absent": ("vdn", ("duel-v0",), 1, {"timesteps": 64}),
+    }  # fmt: skip
+    monkeypatch.setattr(module, "LEARNERS", learners)
+    monkeypatch.setitem(ALGORITHMS, "vdn", ALGORITHMS["vdn"].__class__(**{**vars(ALGORITHMS["vdn"]), "library": "no_such_library"}))
+    reference(tmp_path)
+    assert "1 jobs wait for no_such_library" in capsys.readouterr().out
+    before = {path: path.read_text() for path in tmp_path.glob("*/result.json")}
+    assert len(before) == 2
+    reference(tmp_path)
+    assert {path: path.read_text() for path in tmp_path.glob("*/result.json")} == before
+    row = training_summary(tmp_path)["learners"]["tiny"]["tasks"]["duel-v0"]
+    runs = [json.loads((tmp_path / f"tiny-duel-v0-{seed}" / "result.json").read_text()) for seed in range(2)]
+    assert row["reward"]["mean"] == pytest.approx(sum(run["after"]["mean"] for run in runs) / 2)
+    assert row["score"]["half_width_95"] > 0
+    low, high = (module.json.loads(module.TENSION.read_text())["tasks"]["duel-v0"][key]["mean"] for key in "PR")
+    assert row["dilemma"]["mean"] == pytest.approx((row["reward"]["mean"] - low) / (high - low))
+
+
+def test_a_job_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(module, "LEARNERS", {"wrong": ("ippo", ("duel-v0",), 1, {**TINY, "set": ("horizn=3",)})})
+    with pytest.raises(SystemExit, match="2"):
+        reference(tmp_path)
+    assert "1 jobs failed" in capsys.readouterr().err
+    assert "did you mean 'horizon'" in (tmp_path / "wrong-duel-v0-0" / "log.txt").read_text()
+
+
+def test_an_unknown_learner_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["reference", "--only", "ipo"])
+    assert "did you mean 'ippo'" in capsys.readouterr().err
