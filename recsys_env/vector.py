@@ -470,6 +470,17 @@ def _span(parts: list[slice]) -> slice:
     return slice(min(part.start for part in parts), max(part.stop for part in parts))
 
 
+def checked_batch(envs: Any) -> VectorEnv:
+    """The batch, if it is one.
+
+    Raises:
+        TypeError: it is something else, such as a `parallel_env`.
+    """
+    if not isinstance(envs, VectorEnv):
+        raise TypeError(f"envs is a {type(envs).__name__}, not a batch; make one with recsys_env.vector_env(task, num_envs)")
+    return envs
+
+
 def _check_count(name: str, value: Any, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} = {value!r} must be an integer")

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import recsys_env
+
 INSTALL = {
     "sb3": "recsys_env[train]",
     "torchrl": "recsys_env[torchrl]",
@@ -32,3 +34,10 @@ def test_an_unknown_device_is_an_error() -> None:
     tensors = pytest.importorskip("recsys_env.adapters.tensors")
     with pytest.raises(ValueError, match="device = 'gpu' is not allowed; choose 'auto', 'cpu', 'cuda'"):
         tensors.choose_device("gpu")
+
+
+@pytest.mark.parametrize(("name", "adapter"), [("sb3", "SB3VecEnv"), ("torchrl", "TorchRLEnv"), ("skrl", "SkrlEnv")])
+def test_an_adapter_takes_batches_only(name: str, adapter: str) -> None:
+    module = pytest.importorskip(f"recsys_env.adapters.{name}")
+    with pytest.raises(TypeError, match=r"envs is a RecommendationEnv, not a batch; make one with recsys_env\.vector_env"):
+        getattr(module, adapter)(recsys_env.parallel_env("duel-v0"))

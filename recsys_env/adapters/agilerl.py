@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..vector import Infos, VectorEnv
+from ..vector import Infos, VectorEnv, checked_batch
 
 try:
     import torch
@@ -45,7 +45,7 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
     """
 
     def __init__(self, envs: VectorEnv) -> None:
-        self.envs = envs
+        self.envs = checked_batch(envs)
         self._masked = envs.config.mask_actions
         both: Any = envs.observation_space
         flat, names = both["observation"] if self._masked else both, envs.possible_agents

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ..vector import VectorEnv
+from ..vector import VectorEnv, checked_batch
 
 try:
     import pufferlib
@@ -45,7 +45,7 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
     """
 
     def __init__(self, envs: VectorEnv, buf: Any = None, seed: int | None = None) -> None:
-        if envs.config.mask_actions:
+        if checked_batch(envs).config.mask_actions:
             raise ValueError("mask_actions = True is not possible with PufferLib: its PPO takes no action masks")
         self.envs = envs
         self.num_agents = envs.num_envs * envs.num_agents

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..policies import Policy
 from ..spaces import candidate_features
-from ..vector import VectorEnv
+from ..vector import VectorEnv, checked_batch
 
 try:
     import torch
@@ -51,7 +51,7 @@ class SB3VecEnv(VecEnv):
     render_mode = None
 
     def __init__(self, envs: VectorEnv) -> None:
-        self.envs = envs
+        self.envs = checked_batch(envs)
         self._masked = envs.config.mask_actions
         rows = envs.num_envs * envs.num_agents
         both: Any = envs.observation_space

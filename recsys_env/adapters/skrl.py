@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..vector import VectorEnv
+from ..vector import VectorEnv, checked_batch
 
 try:
     import torch
@@ -48,7 +48,7 @@ class SkrlEnv(MultiAgentEnvWrapper):
     """
 
     def __init__(self, envs: VectorEnv, device: str = "auto") -> None:
-        super().__init__(envs)
+        super().__init__(checked_batch(envs))
         self.envs = envs
         self._tensors = Tensors(envs, device)
         self._device = self._tensors.device

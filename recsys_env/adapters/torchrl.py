@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..vector import VectorEnv
+from ..vector import VectorEnv, checked_batch
 
 try:
     import torch
@@ -52,7 +52,7 @@ class TorchRLEnv(EnvBase):
     batch_locked = True
 
     def __init__(self, envs: VectorEnv, device: str | torch.device = "auto", state: bool = True) -> None:
-        super().__init__(device=choose_device(device), batch_size=torch.Size([envs.num_envs]))
+        super().__init__(device=choose_device(device), batch_size=torch.Size([checked_batch(envs).num_envs]))
         self.envs = envs
         self.group_map: dict[str, list[str]] = {}
         for agent in envs.possible_agents:  # `<role>_<i>`, of which a company has some

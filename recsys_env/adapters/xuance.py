@@ -26,7 +26,7 @@ import numpy as np
 
 from ..environment import RecommendationEnv
 from ..tasks import task_config
-from ..vector import VectorEnv
+from ..vector import VectorEnv, checked_batch
 
 try:
     import xuance
@@ -106,7 +106,7 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
     """
 
     def __init__(self, envs: VectorEnv, seed: int | None = None) -> None:
-        self.envs, self.agents, self.num_agents = envs, envs.possible_agents, envs.num_agents
+        self.envs, self.agents, self.num_agents = checked_batch(envs), envs.possible_agents, envs.num_agents
         by_agent = (dict.fromkeys(self.agents, space) for space in (_flat(envs.observation_space), _checked(envs.action_space)))
         super().__init__(envs.num_envs, *by_agent)
         self.state_space, self.max_episode_steps = envs.state_space, envs.config.horizon
