@@ -1,8 +1,9 @@
 """How results are shown: tables in the terminal and in the README, and plots.
 
-    python -m baselines plot --evaluation runs/evaluation --tournament runs/tournament --curves runs/ippo-duel-v0-*
+    python -m baselines plot --evaluation runs/evaluation --tournament runs/tournament --training runs/reference --curves runs/ippo-duel-v0-*
 
-takes results into baselines/results, draws every stored one, and writes the README's tables. Nothing in them is typed by hand.
+takes results into baselines/results, draws every stored one, and writes the README's tables and baselines/results/README.md, which holds every
+number with its interval. Nothing in them is typed by hand.
 """
 
 from __future__ import annotations
@@ -25,12 +26,19 @@ RESULTS = Path(__file__).parent / "results"
 SHOWN = ("page_ctr", "revenue", "ndcg", "diversity", "coverage", "visit_gap", "satisfaction")  # the metrics of the README's tables
 
 
-def plot(evaluation: Path | None = None, tournament: Path | None = None, curves: tuple[Path, ...] = (), results: Path = RESULTS) -> None:
+def plot(
+    evaluation: Path | None = None,
+    tournament: Path | None = None,
+    training: Path | None = None,
+    curves: tuple[Path, ...] = (),
+    results: Path = RESULTS,
+) -> None:
     """Draw the stored results and write the README's tables.
 
     Args:
         evaluation: folder of an evaluation, whose runs are summed up and stored first.
         tournament: folder of a tournament, stored first.
+        training: folder of the reference learners (`python -m baselines reference`), summed up and stored first.
         curves: folders of training runs with a curve.json, stored first; those that differ only in a last number are seeds of one learner.
         results: where results are stored and plots are drawn; the README is only written from baselines/results.
     """
@@ -40,6 +48,10 @@ def plot(evaluation: Path | None = None, tournament: Path | None = None, curves:
         store(results / "evaluation.json", summary(list(load(evaluation))))
     if tournament is not None:
         store(results / "tournament.json", json.loads((tournament / "tournament.json").read_text()))
+    if training is not None:
+        from .reference import training_summary  # needs the libraries that train
+
+        store(results / "training.json", training_summary(training))
     if curves:
         store(results / "curves.json", learning_curves(curves))
     stored = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"))}
@@ -85,8 +97,8 @@ def _between(value: Sequence[float], digits: int) -> str:
     return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*value, d=digits)
 
 
-def _score(row: Mapping[str, Any]) -> str:
-    return "—" if row["score"] is None else spread({"mean": row["score"], "half_width_95": row["score_half_width_95"]}, 1)
+def _score(row: Mapping[str, Any], digits: int = 1) -> str:
+    return "—" if row["score"] is None else spread({"mean": row["score"], "half_width_95": row["score_half_width_95"]}, digits)
 
 
 def _marked(team: str, row: Mapping[str, Any]) -> str:
@@ -208,8 +220,8 @@ def draw_curves(curves: Mapping[str, Any], path: Path) -> None:
 # ------------------------------------------------------------------------------------------------ the README
 
 
-def write_readme(stored: Mapping[str, Any]) -> None:
-    """Put the tables between their markers; only in a checkout, where the README and its writer are."""
+def write_readme(stored: Mapping[str, Any], details: Path = RESULTS / "README.md") -> None:
+    """Put the tables between their markers, and every number into `details`; only in a checkout, where the README and its writer are."""
     from benchmarks.readme import table, write_sections
 
     metrics = table(
@@ -217,11 +229,17 @@ def write_readme(stored: Mapping[str, Any]) -> None:
         [[f"`{name}`", m.definition.replace("|", "\\|"), m.unit, m.better or "neither", m.source] for name, m in METRICS.items()],
     )
     made = {"metrics": metrics}
+    parts = ["# Reference results", "Written by `python -m baselines plot` from the JSON files beside this one."]
     if "evaluation" in stored:
-        made["evaluation"] = _evaluation_section(stored["evaluation"], table)
+        made["evaluation"] = _leaderboard(stored["evaluation"], table)
+        parts += ["## Policies", _evaluation_section(stored["evaluation"], table)]
+    if "training" in stored:
+        made["learners"] = _learners(stored["training"], table)
+        parts += ["## Learning algorithms", _training_section(stored["training"], table)]
     if "tournament" in stored:
         made["tournament"] = _tournament_section(stored["tournament"], table)
     write_sections(made)
+    details.write_text("\n\n".join(parts) + "\n")
 
 
 def _from(origin: Mapping[str, Any], name: str) -> str:
@@ -230,7 +248,54 @@ def _from(origin: Mapping[str, Any], name: str) -> str:
 
 
 def _picture(name: str) -> list[str]:
-    return [f"![{name}](baselines/results/{name}.png)"] if (RESULTS / f"{name}.png").is_file() else []
+    return [f"![{name}]({name}.png)"] if (RESULTS / f"{name}.png").is_file() else []
+
+
+def _leaderboard(report: Mapping[str, Any], table: Any) -> str:
+    """Normalised scores, a column for each task, the teams by the IQM over all tasks, those that did not play all of them last."""
+    tasks, over = report["tasks"], report["aggregate"]["teams"]
+    teams = [*over, *(team for team in dict.fromkeys(team for task in tasks.values() for team in task["teams"]) if team not in over)]
+    learns = {team for task in tasks.values() for team, row in task["teams"].items() if row["learns"]}
+    rows = []
+    for team in teams:
+        scores = [_score(task["teams"][team], 0) if team in task["teams"] else "" for task in tasks.values()]
+        rows.append([f"`{team}{'*' * (team in learns)}`", *scores, _between(over[team]["iqm"], 0) if team in over else ""])
+    first = next(iter(tasks.values()))
+    runs = max(len(row["seeds"]) for task in tasks.values() for row in task["teams"].values())
+    note = (
+        f"Normalised scores (random 0, greedy 100; in `duel-v0` greedy 0, planner 100), {runs} runs of {first['episodes']} episodes, ± 95 % (t over runs), and "
+        f"their interquartile mean over the tasks [95 % bootstrap]; * learns while it serves. {_from(report['origin'], 'evaluation')} "
+        "Rewards, metrics and plots: [baselines/results](baselines/results/README.md)."
+    )
+    return f"{note}\n\n{table(['policy', *(f'`{task}`' for task in tasks), 'IQM'], rows)}"
+
+
+def _learners(report: Mapping[str, Any], table: Any) -> str:
+    """Normalised scores of the learning algorithms, a column for each task."""
+    tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
+    rows = [
+        [f"`{name}`", *(spread(learner["tasks"][task]["score"], 0) if task in learner["tasks"] else "" for task in tasks)]
+        for name, learner in report["learners"].items()
+    ]
+    note = f"Normalised scores, ± 95 % (t over training seeds). {_from(report['origin'], 'training')} All numbers: [baselines/results](baselines/results/README.md)."
+    return f"{note}\n\n{table(['learner', *(f'`{task}`' for task in tasks)], rows)}"
+
+
+def _training_section(report: Mapping[str, Any], table: Any) -> str:
+    """Every learner on every task, with what it gained."""
+    rows = []
+    for name, learner in report["learners"].items():
+        for task, row in learner["tasks"].items():
+            between = spread(row["dilemma"]) if "dilemma" in row else ""
+            content = spread(row["references"]["content"]) if "content" in row["references"] else ""
+            cost = [f"{row['agent_steps'] / 1e6:.1f} M", f"{row['seconds'] / 60:.1f}"]
+            rows.append([f"`{name}`", f"`{task}`", str(len(row["seeds"])), spread(row["reward"]), spread(row["gain"]), spread(row["score"], 1), content, between, *cost])
+    note = (
+        "Own reward per learner and episode on seeds never trained on, gain over the untrained network, normalised score, what `content` earns in the same variant of the "
+        f"task, and for selfish learners where they stand between all myopic (0) and all planners (1); ± 95 % (t over training seeds). {_from(report['origin'], 'training')}"
+    )
+    head = ["learner", "task", "seeds", "reward", "gain", "score", "content", "between P and R", "agent-steps", "minutes"]
+    return f"{note}\n\n{table(head, rows)}"
 
 
 def _evaluation_section(report: Mapping[str, Any], table: Any) -> str:
@@ -264,5 +329,5 @@ def _tournament_section(report: Mapping[str, Any], table: Any) -> str:
         parts.append(table(["", *result["payoff"]], payoff_rows(result)))
         if not result["cooperative"]:
             parts.append(table(["policy", "rating (sigma)", "alpha-rank"], ranking_rows(result)))
-        parts.extend(_picture(f"payoffs-{name}"))
+        parts += [f"![{name}](baselines/results/payoffs-{name}.png)"]
     return "\n\n".join(parts)

@@ -159,19 +159,6 @@ def idle(result: dict[str, Any]) -> str:
             + table(["task", "active ticks alone", "all ticks", "gain"], rows))
 
 
-def training() -> str:
-    rows, note = [], ""
-    for path in sorted(RESULTS.glob("ippo-*.json")):
-        result = json.loads(path.read_text())
-        scores = result["table"]
-        rows.append([f"`{result['task']}`", *(f"{scores[n]['mean']:.2f} ±{scores[n]['half_width_95']:.2f}" for n in ("random", "popularity", "content", "trained", "greedy")),
-                     f"{scores['trained']['score']:.0f} ±{scores['trained']['score_half_width_95']:.0f}", f"{result['training']['agent_steps'] / 1e6:.1f} M",
-                     f"{result['training']['seconds'] / 60:.1f} min"])  # fmt: skip
-        note = f"`python -m baselines.train ippo --task TASK` (the exact commands are in the raw files), {result['processor']}, {result['cores']} cores; mean own reward per agent and episode with 95 % intervals on unseen seeds"
-    head = ["task", "random", "popularity", "content", "trained", "greedy", "0 = random, 100 = greedy", "agent-steps", "training"]
-    return f"{note}; raw: `benchmarks/results/ippo-*.json`.\n\n{table(head, rows)}" if rows else ""
-
-
 def algorithms() -> str:
     """What can be trained, and what each one's run on `ecommerce-v0` gained."""
     rows, made = [], None
@@ -214,7 +201,7 @@ def write_sections(made: dict[str, str]) -> None:
 
 
 def main() -> None:
-    write_sections({NAMES[name]: write(result) for name, write in SECTIONS.items() if (result := load(name))} | {"training": training(), "algorithms": algorithms()})
+    write_sections({NAMES[name]: write(result) for name, write in SECTIONS.items() if (result := load(name))} | {"algorithms": algorithms()})
 
 
 if __name__ == "__main__":

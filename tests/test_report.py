@@ -57,11 +57,12 @@ def test_the_readme_holds_what_the_script_makes(tmp_path: Path, monkeypatch: pyt
     original = readme.README.read_text()
     copy.write_text(original.replace("higher", "typed by hand"))
     monkeypatch.setattr(readme, "README", copy)
-    write_readme({path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")})
+    write_readme({path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}, tmp_path / "details.md")
     begin, end = original.index("<!-- metrics -->"), original.index("<!-- /metrics -->")
     assert original[begin:end] in copy.read_text()
     for name in ("evaluation", "tournament"):
         assert original.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0] in copy.read_text()
+    assert (tmp_path / "details.md").read_text() == (RESULTS / "README.md").read_text()
 
 
 def test_sections_need_their_markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
