@@ -232,6 +232,21 @@ def test_planning_pays_on_streaming() -> None:
     assert beats(episode_returns(task, "planner", 40, seed=0), episode_returns(task, "greedy", 40, seed=0)) > 5
 
 
+def test_content_knows_no_more_than_its_role_sees() -> None:
+    """Another profile or history behind its back changes nothing for a role that hides them, and much for one that does not."""
+    for hidden, blind in ((("profile", "clicked_mean", "topic_counts"), True), ((), False)):
+        envs = vector_env(SMALL, 200, num_agents=1, roles=({"hidden": hidden},), users={"habit_size": 0})
+        content = make_policy("content")
+        content.bind(envs, "recommender_0", 0)
+        observations, _ = envs.reset(seed=0)
+        before = content.act(observations[:, 0]).copy()
+        p = envs.world.params[0]["shape"]
+        for part in ("profile", "history"):
+            envs._state.vectors[:, :, p[part] : p[part] + envs.shape.dims] *= -3
+        same = (content.act(observations[:, 0]) == before).all(1)
+        assert same.all() if blind else same.mean() < 0.5
+
+
 # ------------------------------------------------------------------------------------------------ names and scores
 
 

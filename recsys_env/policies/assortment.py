@@ -89,26 +89,29 @@ def _match(world, p, j, taste):
 
 
 @kernel
-def _estimate_taste(state, p, b, n, taste):
+def _estimate_taste(state, p, b, n, sees_profile, sees_history, taste):
     """Posterior mean of the visitor's taste, given its noisy profile and the clicks that agent n has seen.
 
     The conjugate normal model (Gelman et al. 2013, section 2.5), per dimension in units of 1 / D: taste ~ N(0, 1), profile ~ N(taste,
     noise^2), clicked vector ~ N(c taste, 1 - c^2). An old click counts as much less as it has faded from the history. So a new visitor's
-    profile is believed by its precision, and clicks soon outweigh a profile that privacy has blurred.
+    profile is believed by its precision, and clicks soon outweigh a profile that privacy has blurred. What the agent's role hides is left out.
     """
     u, view = state.copies[b].visitor, view_of(p, n)
     history, dims, clicks = p.shape.history + view * (p.shape.dims + p.shape.topics), p.shape.dims, 0.0
     for t in range(p.shape.topics):
-        clicks += state.vectors[b, u, history + dims + t]
-    variance, fade = p.observation.profile_noise**2, max(1.0 - p.observation.history_decay, 1e-6)
+        clicks += state.vectors[b, u, history + dims + t] if sees_history else np.float32(0.0)
+    variance, fade = p.observation.profile_noise**2 if sees_profile else 1.0, max(1.0 - p.observation.history_decay, 1e-6)
     weight = variance * _CLICK_MATCH / (1.0 - _CLICK_MATCH**2)
-    total = 1.0 + variance + weight * _CLICK_MATCH * clicks
+    total = sees_profile + variance + weight * _CLICK_MATCH * clicks
     for d in range(dims):  # the history is the sum of clicked vectors times `fade`
-        taste[d] = (state.vectors[b, u, p.shape.profile + d] + weight * state.vectors[b, u, history + d] / fade) / total
+        known = np.float64(state.vectors[b, u, p.shape.profile + d]) if sees_profile else 0.0
+        if sees_history:
+            known += weight * state.vectors[b, u, history + d] / fade
+        taste[d] = known / total
 
 
 @kernel
-def _content_belief(world, state, p, b, n, j, taste, slope):
+def _content_belief(world, state, p, b, n, j, sees_history, taste, slope):
     """(v, R) from what agent n may observe; the coefficients are those of the world, as a platform would have estimated them.
 
     Unknown are the visitor's intent, satiation (own topic counts stand in), price sensitivity (1), and the item's intercept,
@@ -118,10 +121,13 @@ def _content_belief(world, state, p, b, n, j, taste, slope):
     u, view, tick = copy.visitor, view_of(p, n), copy.tick
     match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick)
     known = log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
-    clicks = state.vectors[b, u, p.shape.history + view * (p.shape.dims + p.shape.topics) + p.shape.dims + item.topic]
-    satiation = min(np.float64(clicks), 1.0)
+    clicks, seen = 0.0, 0.0
+    if sees_history:
+        clicks = np.float64(state.vectors[b, u, p.shape.history + view * (p.shape.dims + p.shape.topics) + p.shape.dims + item.topic])
+        seen = seen_count(world, state, p, b, n, j)
+    satiation = min(clicks, 1.0)
     v = c.beta_taste * match - c.beta_price * x + (slope + c.beta_pop) * known - c.beta_satiation * satiation
-    v += c.beta_fresh * freshness(world, p, j, tick) + c.beta_repeat * log1p(seen_count(world, state, p, b, n, j))
+    v += c.beta_fresh * freshness(world, p, j, tick) + c.beta_repeat * log1p(seen)
     if copy.anchor >= 0:
         context = 0.0
         for d in range(p.shape.dims):
@@ -245,8 +251,9 @@ def _write_action(world, p, b, options, filled, best, actions):
 
 
 @entry
-def choose(world, state, n, belief, price, slope, newcomer, options, weights, values, chosen, best, gains, taste, actions):
-    """Write actions[B, A] of agent n. `newcomer[j]` is the count that a new item j is given by the popularity policy.
+def choose(world, state, n, belief, price, slope, newcomer, sees_profile, sees_history, options, weights, values, chosen, best, gains, taste, actions):
+    """Write actions[B, A] of agent n. `newcomer[j]` is the count that a new item j is given by the popularity policy; `sees_profile` and
+    `sees_history` say what its role sees.
 
     The rest are scratch: options, weights, values [max(C, M)]; chosen, best, gains [K]; taste [D].
     """
@@ -267,7 +274,7 @@ def choose(world, state, n, belief, price, slope, newcomer, options, weights, va
         if count == 0:
             continue
         if belief == CONTENT:
-            _estimate_taste(state, p, b, n, taste)
+            _estimate_taste(state, p, b, n, sees_profile, sees_history, taste)
         for i in range(count):
             j = np.int64(state.candidates[b, n, options[i]]) if by_position else np.int64(options[i])
             if belief == POPULARITY:
@@ -275,7 +282,7 @@ def choose(world, state, n, belief, price, slope, newcomer, options, weights, va
                 new = p.shape.windows and (copy.tick + world.items[j].offset) % p.items.period < p.items.popularity_half_life
                 weights[i], values[i] = 1.0, max(known, newcomer[j]) if new else known
             elif belief == CONTENT:
-                weights[i], values[i] = _content_belief(world, state, p, b, n, j, taste, slope)
+                weights[i], values[i] = _content_belief(world, state, p, b, n, j, sees_history, taste, slope)
             else:
                 weights[i], values[i] = _oracle_belief(world, state, p, b, n, j, price)
         if belief == POPULARITY:
@@ -305,6 +312,8 @@ class _Assortment(Policy):
             np.zeros(shape.slots, np.int64), np.zeros(shape.slots, np.int64), np.zeros(shape.slots), np.zeros(shape.dims),
         )  # fmt: skip
         self._slope = popularity_slope(envs)
+        hidden = envs.config.roles[envs.config.role_of(self.index)].hidden
+        self._sees = "profile" not in hidden, not {"clicked_mean", "topic_counts"} & set(hidden)
         self._actions = envs._actions.empty(envs.num_envs)[:, 0].astype(np.float64)
 
     def price(self) -> float:
@@ -314,7 +323,7 @@ class _Assortment(Policy):
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         actions = self._actions
         choose(
-            self.envs.world, self.envs._state, self.index, self.belief, self.price(), self._slope, self._newcomer, *self._scratch, actions
+            self.envs.world, self.envs._state, self.index, self.belief, self.price(), self._slope, self._newcomer, *self._sees, *self._scratch, actions
         )
         if self.envs.config.action == "query":
             return actions.astype(np.float32)
