@@ -16,6 +16,7 @@ from ..vector import VectorEnv
 from .ranking import Appraiser, Ranker
 
 _FIRST_CLICKS = 200  # in the log before a model is trained for the first time
+_MEMORY = 1_000_000  # impressions that training looks back on
 
 
 def library(name: str, extra: str = "recommenders") -> Any:
@@ -74,8 +75,8 @@ class Log:
             self._parts.append((rows, items, values))
 
     def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows, items, values: [I] each."""
-        rows, items, values = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
+        """Rows, items, values of the last impressions: [I] each."""
+        rows, items, values = (np.concatenate(parts)[-_MEMORY:] for parts in zip(*self._parts, strict=True))
         self._parts = [(rows, items, values)]
         return rows, items, values
 
