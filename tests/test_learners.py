@@ -116,6 +116,29 @@ def test_a_blind_role_has_no_features() -> None:
     assert (policy.items >= 0).any()
 
 
+def test_items_are_described_without_what_the_role_hides() -> None:
+    """Where options are items, no observation holds their features: they follow from its other fields, hidden ones left out."""
+    for hidden, unseen in ((("profile",), {"profile_match"}), (("clicked_mean", "topic_counts"), {"history_match", "repeat", "topic_count"}), ((), set())):
+        envs = vector_env(SMALL, 20, action="items", roles=({"hidden": hidden},))
+        policy, _, _ = play(envs, Noted())
+        seen = {name for f, name in enumerate(policy.feature_names) if policy.features[:, :, f].any()}
+        assert seen == set(policy.feature_names) - unseen
+
+
+def test_bandits_learn_from_all_that_a_query_brought() -> None:
+    """The page of a query is not the items it was made of."""
+    envs = vector_env(SMALL, 10, action="query", slots=3)
+    bandit = UCB1()
+    bandit.bind(envs, "recommender_0", 0)
+    observations, _ = envs.reset(seed=0)
+    shown = np.zeros(envs.shape.items)
+    for _ in range(5):
+        observations, _, _, _, infos = envs.step(bandit.act(observations[:, 0])[:, None])
+        bandit.observe(recsys_env.policies.feedback(infos, 0))
+        shown += np.bincount(infos["shown"][infos["shown"] >= 0], minlength=len(shown))
+    np.testing.assert_array_equal(bandit._pulls, shown)
+
+
 def test_slots_are_worth_what_the_agent_earns() -> None:
     """Over an episode, values without the carts' advance and later purchases add up to the own rewards."""
     envs = vector_env("ecommerce-v0", 20, reward={"cart": 0.1}, feedback={"b_0": -1.0})

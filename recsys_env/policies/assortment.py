@@ -111,7 +111,7 @@ def _estimate_taste(state, p, b, n, sees_profile, sees_history, taste):
 
 
 @kernel
-def _content_belief(world, state, p, b, n, j, sees_history, taste, slope):
+def _content_belief(world, state, p, b, n, j, sees_history, sees_anchor, taste, slope):
     """(v, R) from what agent n may observe; the coefficients are those of the world, as a platform would have estimated them.
 
     Unknown are the visitor's intent, satiation (own topic counts stand in), price sensitivity (1), and the item's intercept,
@@ -128,7 +128,7 @@ def _content_belief(world, state, p, b, n, j, sees_history, taste, slope):
     satiation = min(clicks, 1.0)
     v = c.beta_taste * match - c.beta_price * x + (slope + c.beta_pop) * known - c.beta_satiation * satiation
     v += c.beta_fresh * freshness(world, p, j, tick) + c.beta_repeat * log1p(seen)
-    if copy.anchor >= 0:
+    if sees_anchor and copy.anchor >= 0:
         context = 0.0
         for d in range(p.shape.dims):
             context += world.q[copy.anchor, d] * world.q[j, d]
@@ -251,9 +251,11 @@ def _write_action(world, p, b, options, filled, best, actions):
 
 
 @entry
-def choose(world, state, n, belief, price, slope, newcomer, sees_profile, sees_history, options, weights, values, chosen, best, gains, taste, actions):
-    """Write actions[B, A] of agent n. `newcomer[j]` is the count that a new item j is given by the popularity policy; `sees_profile` and
-    `sees_history` say what its role sees.
+def choose(
+    world, state, n, belief, price, slope, newcomer, sees_profile, sees_history, sees_anchor, options, weights, values, chosen, best, gains, taste, actions
+):
+    """Write actions[B, A] of agent n. `newcomer[j]` is the count that a new item j is given by the popularity policy; `sees_profile`,
+    `sees_history` and `sees_anchor` say what its role sees.
 
     The rest are scratch: options, weights, values [max(C, M)]; chosen, best, gains [K]; taste [D].
     """
@@ -282,7 +284,7 @@ def choose(world, state, n, belief, price, slope, newcomer, sees_profile, sees_h
                 new = p.shape.windows and (copy.tick + world.items[j].offset) % p.items.period < p.items.popularity_half_life
                 weights[i], values[i] = 1.0, max(known, newcomer[j]) if new else known
             elif belief == CONTENT:
-                weights[i], values[i] = _content_belief(world, state, p, b, n, j, sees_history, taste, slope)
+                weights[i], values[i] = _content_belief(world, state, p, b, n, j, sees_history, sees_anchor, taste, slope)
             else:
                 weights[i], values[i] = _oracle_belief(world, state, p, b, n, j, price)
         if belief == POPULARITY:
@@ -313,7 +315,7 @@ class _Assortment(Policy):
         )  # fmt: skip
         self._slope = popularity_slope(envs)
         hidden = envs.config.roles[envs.config.role_of(self.index)].hidden
-        self._sees = "profile" not in hidden, not {"clicked_mean", "topic_counts"} & set(hidden)
+        self._sees = "profile" not in hidden, not {"clicked_mean", "topic_counts"} & set(hidden), "anchor" not in hidden
         self._actions = envs._actions.empty(envs.num_envs)[:, 0].astype(np.float64)
 
     def price(self) -> float:

@@ -25,9 +25,9 @@ class Bandit(Ranker):
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         shown, value = feedback["shown"], self._appraise(feedback)
-        chosen = np.take_along_axis(self.items, self.picks, 1)
-        pulled = (shown >= 0) & (shown == chosen)
-        features = np.take_along_axis(self.features, self.picks[..., None], 1)
+        at = self.picks if self.envs.config.action == "candidates" else np.maximum(shown, 0)  # else options are items; a query's page is not the picks
+        pulled = (shown >= 0) & (shown == np.take_along_axis(self.items, at, 1))
+        features = np.take_along_axis(self.features, at[..., None], 1)
         self.learn(shown[pulled], features[pulled].astype(float), value[pulled])
 
     def learn(self, items: np.ndarray, features: np.ndarray, values: np.ndarray) -> None:

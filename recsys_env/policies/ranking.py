@@ -11,13 +11,16 @@ from ..spaces import candidate_features
 from ..vector import VectorEnv
 from .base import Policy
 
+_FEATURES_OF = {"profile": ("profile_match",), "clicked_mean": ("history_match", "repeat"), "topic_counts": ("topic_count",), "anchor": ("context",)}
+
 
 class Ranker(Policy):
     """Shows the K options of the highest score, best first; a subclass gives the scores.
 
     Attributes:
         items: [B, C] what may be shown on the page about to be shown, -1 = nothing.
-        features: [B, C, F] what the agent sees of each, as in the candidates of its observation (`feature_names`).
+        features: [B, C, F] what the agent sees of each, as in the candidates of its observation (`feature_names`); where options are items,
+            what follows from fields that its role hides is 0.
         picks: [B, K] positions of the last slate in `items`.
     """
 
@@ -31,7 +34,16 @@ class Ranker(Policy):
         self.items = np.full(size, -1, np.int64)
         self.features = np.zeros((*size, len(self.feature_names)), np.float32)
         self.picks = np.zeros((envs.num_envs, shape.slots), np.int64)
-        self._blind = "candidates" in envs.config.roles[envs.config.role_of(self.index)].hidden
+        self._blind = self._hidden_features(envs.config.roles[envs.config.role_of(self.index)].hidden)
+
+    def _hidden_features(self, hidden: tuple[str, ...]) -> list[int]:
+        """Places of the features that the agent's role does not see."""
+        if "candidates" in hidden:
+            return list(range(len(self.feature_names)))
+        if self.envs.config.action == "candidates":  # the observation holds all of them
+            return []
+        names = {name for field in hidden for name in _FEATURES_OF.get(field, ())}
+        return [f for f, name in enumerate(self.feature_names) if name in names]
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         """Scores [B, C] of the options, given the agent's observations [B, O]."""
@@ -40,7 +52,7 @@ class Ranker(Policy):
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         list_options(self.envs.world, self.envs._state, self.index, self.items, self.features)
         if self._blind:
-            self.features[:] = 0
+            self.features[:, :, self._blind] = 0
         scores = self.score(observations)
         if self.exploration > 0.0:
             explores = self.rng.random(len(scores)) < self.exploration
