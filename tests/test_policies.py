@@ -247,6 +247,23 @@ def test_content_knows_no_more_than_its_role_sees() -> None:
         assert same.all() if blind else same.mean() < 0.5
 
 
+def test_content_does_not_know_a_hidden_anchor() -> None:
+    for hidden, blind in ((("anchor",), True), ((), False)):
+        roles = ({"name": "entrance", "scene": "entrance"}, {"name": "item", "scene": "item", "hidden": hidden})
+        scenes = ({"name": "entrance"}, {"name": "item", "beta_context": 50.0})
+        envs = vector_env(SMALL, 200, roles=roles, scenes=scenes, choice={"v_0": -5.0})
+        content = make_policy("content")
+        content.bind(envs, "item_0", 0)
+        envs.reset(seed=0)
+        observations = envs.step(envs.empty_actions())[0]
+        there = envs.active[:, 1]
+        before = content.act(observations[:, 1]).copy()
+        envs._state.copies["anchor"][there] = (envs._state.copies["anchor"][there] + 7) % envs.shape.items
+        same = (content.act(observations[:, 1]) == before)[there].all(1)
+        assert there.sum() > 20
+        assert same.all() if blind else same.mean() < 0.5
+
+
 # ------------------------------------------------------------------------------------------------ names and scores
 
 
@@ -326,7 +343,7 @@ def test_episode_returns_are_reproducible_and_take_any_task() -> None:
     np.testing.assert_array_equal(one, episode_returns(shared, "popularity", 5, seed=3))  # own rewards, before sharing
 
 
-@pytest.mark.parametrize("count", [5, 8, 30, 1000])
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 8, 30, 1000])
 def test_mean_interval_is_that_of_student(count: int) -> None:
     samples = np.random.default_rng(count).normal(3.0, 2.0, count)
     mean, width = mean_interval(samples)
