@@ -17,6 +17,7 @@ import numpy as np
 from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlatePolicy, slate_kwargs
 from recsys_env.company import Company
+from recsys_env.metrics import UNSEEN
 from recsys_env.policies import Policy
 
 from .checkpoints import bound_spaces_fit, read_policy, write_policy
@@ -192,7 +193,7 @@ class Learner:
         """The last checkpoint, on episodes that it has not played yet."""
         out = self.run.out
         model = self._kind.load(out / "model.zip", env=VecNormalize.load(str(out / "reward_scale.pkl"), self._rows()), device=self.run.device)
-        model.set_random_seed(self.run.seed + model.num_timesteps)
+        model.set_random_seed((self.run.seed + model.num_timesteps) % UNSEEN)
         return model
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:

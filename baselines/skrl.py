@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env.adapters.skrl import SkrlEnv, make_agents
+from recsys_env.metrics import UNSEEN
 
 from . import networks
 from .runs import Point, Run
@@ -57,9 +58,10 @@ class Learner:
 
     def __init__(self, run: Run) -> None:
         self.run, options = run, run.options
-        set_seed(run.seed + run.done)
+        seed = (run.seed + run.done) % UNSEEN  # another one when resumed
+        set_seed(seed)
         self.env = MeasuredEnv(run, options["n_steps"])
-        self.env.envs.reset(seed=run.seed + run.done)
+        self.env.envs.reset(seed=seed)
         scaler = {agent: {"size": 1, "device": self.env.device} for agent in run.learners}
         self.agents = make_agents(
             "IPPO", self.env, rollouts=options["n_steps"], width=options["width"], learning_rate=options["learning_rate"],

@@ -39,7 +39,10 @@ try:
     import tyro
     from tqdm import tqdm
 except ImportError as error:
-    raise ImportError(f'the command line needs {error.name}: pip install "recsys_env[train]"') from error
+    missing = f'the command line needs {error.name}: pip install "recsys_env[train]"'
+    if __name__ == "__main__":
+        cli.fail(missing)
+    raise ImportError(missing) from error
 
 CHECKPOINT_SECONDS = 60.0
 _INSTALL = {
@@ -242,6 +245,8 @@ def options_of(settings: Train, algorithm: Algorithm) -> dict[str, Any]:
 
 def run_of(settings: Train, algorithm: Algorithm) -> Run:
     """Everything that the settings leave to be worked out."""
+    if not 0 <= settings.seed < UNSEEN:
+        raise ValueError(f"seed = {settings.seed} must be 0 or more and below {UNSEEN}, where the seeds of evaluation begin")
     config = world_of(settings, algorithm)
     out = settings.out or Path("runs") / f"{settings.algorithm}-{settings.task}-{settings.seed}"
     curve = _read(out / "curve.json", []) if settings.resume else []
@@ -258,7 +263,22 @@ def run_of(settings: Train, algorithm: Algorithm) -> Run:
             raise ValueError(f"{agent} plays {policy}, the folder that this run writes to; choose another --out")
     if settings.resume and not curve:
         raise ValueError(f"nothing to resume: {out} holds no curve.json")
+    if settings.resume:
+        _check_goes_on(run)
     return run
+
+
+def _check_goes_on(run: Run) -> None:
+    """A resumed run is the one that was begun, only longer.
+
+    Raises:
+        ValueError: it was begun with something else.
+    """
+    begun, now = _read(run.out / "config.json", {}), json.loads(json.dumps(_begun(run)))
+    for name in begun.keys() & now.keys() - {"timesteps", "device"}:
+        if begun[name] != now[name]:
+            what = f"another variant of {run.task}" if name == "config" else f"{name} = {begun[name]!r}, not {now[name]!r}"
+            raise ValueError(f"{run.out} was begun with {what}; go on with the same, or train anew without --resume")
 
 
 # ------------------------------------------------------------------------------------------------ train and report
@@ -305,10 +325,13 @@ def _before(run: Run, learner: Learner, episodes: int) -> np.ndarray:
     kept = run.out / "before.json"
     if not run.resume:
         learner.save()
-        (run.out / "config.json").write_text(json.dumps({**_plain(run), "config": dataclasses.asdict(run.config)}, indent=1))
+        (run.out / "config.json").write_text(json.dumps(_begun(run), indent=1))
         with torch.random.fork_rng(devices=[]):  # loading a policy draws weights; training goes on as if nobody had looked
             kept.write_text(json.dumps(evaluate(run, str(run.out), episodes).tolist()))
-    return np.array(json.loads(kept.read_text()))
+    before = np.array(json.loads(kept.read_text()))
+    if len(before) != episodes:
+        raise ValueError(f"the untrained policy was evaluated on {len(before)} episodes; give --eval-episodes {len(before)} again")
+    return before
 
 
 def _learn(run: Run, learner: Learner, curve: list[Point]) -> dict[str, float]:
@@ -413,6 +436,11 @@ def command_of(settings: Train) -> str:
 def _plain(run: Run) -> dict[str, Any]:
     """The run without its objects."""
     return {"algorithm": run.algorithm, "task": run.task, "company": run.company, "seed": run.seed, "device": run.device, **run.options}
+
+
+def _begun(run: Run) -> dict[str, Any]:
+    """What config.json holds."""
+    return {**_plain(run), "config": dataclasses.asdict(run.config)}
 
 
 def _interval(interval: tuple[float, float]) -> dict[str, float]:

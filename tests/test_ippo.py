@@ -13,7 +13,7 @@ from baselines.__main__ import main
 from baselines.train import Train, train
 from recsys_env import TASKS, WorldConfig
 from recsys_env.config import replace
-from recsys_env.metrics import episode_returns, mean_interval, normalised_score
+from recsys_env.metrics import UNSEEN, episode_returns, mean_interval, normalised_score
 from recsys_env.policies import make_policy
 
 SMALL: dict[str, Any] = {"num_envs": 4, "n_steps": 16, "batch_size": 64, "n_epochs": 1, "eval_episodes": 3, "device": "cpu"}
@@ -53,6 +53,24 @@ def test_command_writes_its_report_and_resumes(task: str, tmp_path: Path, capsys
     finished = train(settings(task, out, timesteps=512, resume=True))
     assert finished["training"]["agent_steps"] == 0
     assert finished["after"] == second["after"]
+
+
+def test_a_resumed_run_is_the_one_that_was_begun(task: str, tmp_path: Path) -> None:
+    train(settings(task, tmp_path, timesteps=128))
+    for changes, said in (
+        ({"learning_rate": 0.5}, r"was begun with learning_rate = 0\.001, not 0\.5"),
+        ({"company": ("recommender_1=random",)}, "was begun with company = {}, not {'recommender_1': 'random'}"),
+        ({"set": ("slots=3",)}, "was begun with another variant of tiny-v0"),
+        ({"eval_episodes": 5}, "evaluated on 3 episodes; give --eval-episodes 3 again"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            train(settings(task, tmp_path, timesteps=256, resume=True, **changes))
+
+
+@pytest.mark.parametrize("seed", [-1, UNSEEN])
+def test_training_leaves_the_seeds_of_evaluation_alone(seed: int, task: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"seed = {seed} must be 0 or more and below {UNSEEN}"):
+        train(settings(task, tmp_path, seed=seed))
 
 
 def test_resuming_nothing_says_so(task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
