@@ -9,6 +9,7 @@ The runs are the independent units of every interval. Episodes of one run are in
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -27,6 +28,8 @@ from recsys_env.policies import Team, make_policy
 from recsys_env.provenance import provenance
 
 from . import cli
+
+_LONGEST = 200  # letters of a folder's name
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,11 @@ class Cell:
         return dict(pairs)
 
     def path(self, out: Path) -> Path:
-        """<out>/<task>/<team>/<seed>.json"""
-        return out / self.task / re.sub(r"[^\w.,=-]+", "_", self.team).strip("_") / f"{self.seed}.json"
+        """<out>/<task>/<team>/<seed>.json; what is too long a name for a folder ends in a hash."""
+        team = re.sub(r"[^\w.,=-]+", "_", self.team).strip("_")
+        if len(team) > _LONGEST:
+            team = f"{team[:_LONGEST]}-{hashlib.sha256(self.team.encode()).hexdigest()[:12]}"
+        return out / self.task / team / f"{self.seed}.json"
 
 
 def play(cell: Cell) -> dict[str, Any]:
@@ -118,7 +124,7 @@ def play_all(cells: Iterable[Cell], out: Path, resume: bool) -> list[dict[str, A
         resume: keep files that are there. Otherwise all are played anew.
 
     Raises:
-        SystemExit: a policy cannot be made (nothing has been played then), or a stored run was played with other settings.
+        SystemExit: a policy cannot be made or does not play its task (nothing has been played then), or a stored run was played with other settings.
     """
     from tqdm import tqdm
 
@@ -138,10 +144,12 @@ def play_all(cells: Iterable[Cell], out: Path, resume: bool) -> list[dict[str, A
 
 
 def _check_policies(cells: Iterable[Cell]) -> None:
-    """End with one line that says what is wrong, and what to install, if a policy cannot be made."""
+    """End with one line that says what is wrong, and what to install, if a policy cannot be made or does not play its task."""
     try:
-        for policy in dict.fromkeys(policy for cell in cells for policy in cell.members().values()):
-            make_policy(policy)
+        places = dict.fromkeys((cell.task, agent, policy) for cell in cells for agent, policy in cell.members().items())
+        envs = {task: VectorEnv(cli.config_of(task)) for task in dict.fromkeys(task for task, _, _ in places)}
+        for task, agent, policy in places:
+            make_policy(policy).bind(envs[task], agent, 0)
     except (ValueError, ImportError) as error:
         cli.fail(error)
 

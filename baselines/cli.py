@@ -36,6 +36,13 @@ def require(extra: str, *modules: str) -> None:
             fail(f'this needs {module}: pip install "recsys_env[{extra}]"')
 
 
+def at_least_one(**counts: int) -> None:
+    """End with one line if one of these options is below 1."""
+    for option, count in counts.items():
+        if count < 1:
+            fail(f"--{option} = {count} must be at least 1")
+
+
 def config_of(task: str) -> WorldConfig:
     """The config of a task named with changed fields: `duel-v0`, `streaming-v0,observability=full,users.number=16`.
 

@@ -47,6 +47,7 @@ def evaluate(
         resume: keep the runs that are already in the folder. A second process may share the work: give it the tasks or policies in another order.
     """
     cli.require("evaluate", "rliable", "rich", "tqdm")
+    cli.at_least_one(episodes=episodes, seeds=seeds)
     cells = [
         Cell(task, team, seed, episodes, warmup, metrics)
         for task in cli.known_tasks(tasks)

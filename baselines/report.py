@@ -49,8 +49,10 @@ def plot(
     if tournament is not None:
         store(results / "tournament.json", json.loads((tournament / "tournament.json").read_text()))
     if training is not None:
-        from .reference import training_summary  # needs the libraries that train
-
+        try:
+            from .reference import training_summary  # needs the libraries that train
+        except ImportError as error:
+            cli.fail(error)
         store(results / "training.json", training_summary(training))
     if curves:
         store(results / "curves.json", learning_curves(curves))
@@ -61,7 +63,7 @@ def plot(
         draw_payoffs(task, result, results / f"payoffs-{task}.png")
     if "curves" in stored:
         draw_curves(stored["curves"], results / "curves.png")
-    if results == RESULTS:
+    if results.resolve() == RESULTS.resolve():
         write_readme(stored)
     print(f"{', '.join(stored) or 'nothing'} in {results}")
 
@@ -153,12 +155,14 @@ def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None
     """Print a table; where there is no terminal to fit into, as wide as it is."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")  # a Text is taken as it is: [...] is no markup
     for i, heading in enumerate(head):
-        table.add_column(heading, justify="right" if i else "left", overflow="fold")
+        numbers = i and not any(" " in row[i] and row[i][0].isalpha() for row in rows)
+        table.add_column(Text(heading), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console = Console()
     Console(width=console.width if console.is_terminal else 400).print(table)
 

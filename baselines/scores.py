@@ -52,6 +52,8 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for result in results:
             if result["task"] == task:
                 played.setdefault(result["team"], {})[result["seed"]] = result
+        if len(lengths := sorted({run["episodes"] for runs in played.values() for run in runs.values()})) > 1:
+            raise ValueError(f"runs of {task} have {' and '.join(map(str, lengths))} episodes: they cannot be compared")
         means = {team: {seed: float(np.mean(run["own"])) for seed, run in sorted(runs.items())} for team, runs in played.items()}
         first, ends = next(result for result in results if result["task"] == task), scale_ends(cli.config_of(task))
         teams = {team: _scores(list(played[team].values()), *_paired(means, team, *ends)) for team in sorted(means, key=lambda team: -_mean(means[team]))}

@@ -55,6 +55,7 @@ def tournament(
         resume: keep the runs that are already in the folder.
     """
     cli.require("evaluate", "openskill", "open_spiel", "rich", "tqdm", "matplotlib")
+    cli.at_least_one(episodes=episodes, seeds=seeds)
     mixed = [policy for policy in policies if "=" in policy]
     if mixed:
         cli.fail(f"{mixed[0]!r} is a team; a tournament is played by single policies")

@@ -469,5 +469,5 @@ def ctr_seen_users(log: Log) -> np.ndarray:
 
 @_metric("clicks per impression", "higher", "`users.population`")
 def ctr_unseen_users(log: Log) -> np.ndarray:
-    """CTR on all other people , with `users.population="fixed"`; of a fresh population all are unseen."""
+    """CTR on all other people, with `users.population="fixed"`; of a fresh population all are unseen."""
     return _ctr(log, ~log.seen & (log.envs.config.users.population == "fixed"))
