@@ -44,6 +44,8 @@ except ImportError as error:
         cli.fail(missing)
     raise ImportError(missing) from error
 
+from recsys_env.adapters.tensors import choose_device  # needs torch
+
 CHECKPOINT_SECONDS = 60.0
 _INSTALL = {
     "train": 'pip install "recsys_env[train]"',
@@ -247,6 +249,8 @@ def run_of(settings: Train, algorithm: Algorithm) -> Run:
     """Everything that the settings leave to be worked out."""
     if not 0 <= settings.seed < UNSEEN:
         raise ValueError(f"seed = {settings.seed} must be 0 or more and below {UNSEEN}, where the seeds of evaluation begin")
+    if choose_device(settings.device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device = {settings.device!r}, but torch finds no GPU here; auto takes one where there is one")
     config = world_of(settings, algorithm)
     out = settings.out or Path("runs") / f"{settings.algorithm}-{settings.task}-{settings.seed}"
     curve = _read(out / "curve.json", []) if settings.resume else []

@@ -73,6 +73,15 @@ def test_training_leaves_the_seeds_of_evaluation_alone(seed: int, task: str, tmp
         train(settings(task, tmp_path, seed=seed))
 
 
+def test_a_device_that_is_not_there_is_named(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """stable-baselines3 would train on the CPU instead, for hours."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for device, said in (("gpu", "device = 'gpu' is not allowed; choose 'auto', 'cpu', 'cuda'"), ("cuda", "torch finds no GPU here")):
+        with pytest.raises(ValueError, match=said):
+            train(settings(task, tmp_path, device=device))
+    assert not list(tmp_path.iterdir())
+
+
 def test_resuming_nothing_says_so(task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="nothing to resume"):
         train(settings(task, tmp_path, resume=True))
