@@ -170,18 +170,22 @@ class SurpriseSVD(Collaborative):
 
 
 class SurpriseKNN(SurpriseSVD):
-    """Surprise's item-item neighbours (mean-centred Pearson) of what impressions were worth; new persons get the items' means."""
+    """Surprise's item-item neighbours (mean-centred Pearson) of what impressions were worth; new persons get the items' means.
+
+    For all persons and items at once, so from all alike items that a person was shown, not the 40 most alike.
+    """
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
         trainset, _ = self._trainset(rows, items, values)
         options = {"name": "pearson", "user_based": False}
         model = library("surprise").KNNWithMeans(sim_options=options, verbose=False).fit(trainset)
-        deviations = np.zeros((trainset.n_users, trainset.n_items))
+        deviations, known = np.zeros((trainset.n_users, trainset.n_items)), np.zeros((trainset.n_users, trainset.n_items))
         for person, seen in trainset.ur.items():
             places, worth = zip(*seen, strict=True)
             deviations[person, list(places)] = np.array(worth) - model.means[list(places)]
-        known = deviations != 0
-        self._adjusted = (deviations @ model.sim) / np.maximum(known @ np.abs(model.sim), 1e-9)
+            known[person, list(places)] = 1.0
+        similar = np.maximum(model.sim, 0.0)  # as the library: what is unlike an item says nothing of it
+        self._adjusted = (deviations @ similar) / np.maximum(known @ similar, 1e-9)
         self._means = model.means
 
     def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
