@@ -274,6 +274,17 @@ def test_implicit_scores_are_the_librarys(trained: dict[str, Any]) -> None:
     np.testing.assert_allclose(knn.predict(people, items), neighbours.toarray(), atol=2e-3)
 
 
+def test_bpr_shows_what_is_clicked_most_to_whom_it_knows_no_click_of() -> None:
+    policy: Any = make_policy("implicit-bpr")
+    policy.bind(vector_env(SMALL, 4), "recommender_0", 0)
+    policy.people.rows(np.arange(4))
+    rows, items = np.repeat(np.arange(4), 5), np.array([0, 1, 2, 3, 4, 0, 1, 2, 5, 6, 0, 1, 7, 8, 9, 0, 1, 2, 3, 4])
+    policy.fit(rows, items, (rows < 3).astype(float))  # the last person has been shown items and clicked none
+    silent, clicker = policy.predict(np.array([3, 0]), np.tile(np.arange(30), (2, 1)))
+    np.testing.assert_allclose(silent, np.bincount(items[rows < 3], minlength=30))
+    assert not np.allclose(clicker, silent)
+
+
 @pytest.mark.skipif("lightfm" not in COLLABORATIVE, reason="lightfm is not installed")
 def test_lightfm_knows_new_persons_by_their_profile(trained: dict[str, Any]) -> None:
     policy = trained["lightfm"]

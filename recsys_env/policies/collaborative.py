@@ -85,13 +85,14 @@ class ImplicitBPR(Collaborative):
         clicks = self._clicks_by_pair(rows, items, values)
         model.fit(clicks, show_progress=False)
         self._persons, self._popular = model.user_factors[:, :FACTORS], np.asarray(clicks.sum(0)).ravel()
+        self._clicked = np.diff(clicks.indptr)[:, None] > 0
         self.item_factors, self.item_bias = model.item_factors[:, :FACTORS], model.item_factors[:, FACTORS]
 
     def person_factors(self, rows: np.ndarray) -> np.ndarray:
         return _known(self._persons, rows)
 
     def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return np.where((rows < len(self._persons))[:, None], super().predict(rows, items), self._popular[items])
+        return np.where(_known(self._clicked, rows) > 0, super().predict(rows, items), self._popular[items])
 
 
 class ImplicitKNN(Collaborative):
