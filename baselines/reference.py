@@ -115,9 +115,10 @@ def training_summary(out: Path) -> dict[str, Any]:
     """Scores of every learner on every task, over its seeds.
 
     Returns:
-        origin; learners: name -> algorithm, settings and tasks: task -> seeds, reward, another_seed (interval for one more), untrained, gain (own reward per learner and episode), score
-        (0 and 100 as in `recsys_env.metrics.scale_ends`, in the same variant of the task), agent_steps, seconds; and dilemma, where the task has one and the
-        agents are selfish: where between P (all myopic, 0) and R (all planners, 1) of `benchmarks.tension` the reward lies.
+        origin; learners: name -> algorithm, settings and tasks: task -> seeds; own reward per learner and episode: reward, another_seed (interval for
+        one more seed), untrained, gain, references; score (0 and 100 as in `recsys_env.metrics.scale_ends`, in the same variant of the task);
+        agent_steps, seconds; and dilemma, where the task has one and the agents are selfish: where the reward lies between P (all myopic, 0) and
+        R (all planners, 1) of `benchmarks.tension`.
     """
     results, learners = [], {}
     for name, (algorithm, tasks, seeds, settings) in LEARNERS.items():
