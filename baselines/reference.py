@@ -27,7 +27,7 @@ from recsys_env import TASKS
 from recsys_env.config import did_you_mean
 
 from . import cli
-from .scores import interval, origin
+from .scores import interval, origin, prediction
 from .train import ALGORITHMS, Train, command_of
 
 TENSION = Path(__file__).parent.parent / "benchmarks" / "results" / "tension.json"
@@ -115,9 +115,10 @@ def training_summary(out: Path) -> dict[str, Any]:
     """Scores of every learner on every task, over its seeds.
 
     Returns:
-        origin; learners: name -> algorithm, settings and tasks: task -> seeds, reward, untrained, gain (own reward per learner and episode), score (0 and
-        100 as in `recsys_env.metrics.scale_ends`, in the same variant of the task), agent_steps, seconds; and dilemma, where the task has one and the
-        agents are selfish: where between P (all myopic, 0) and R (all planners, 1) of `benchmarks.tension` the reward lies.
+        origin; learners: name -> algorithm, settings and tasks: task -> seeds; own reward per learner and episode: reward, another_seed (interval for
+        one more seed), untrained, gain, references; score (0 and 100 as in `recsys_env.metrics.scale_ends`, in the same variant of the task);
+        agent_steps, seconds; and dilemma, where the task has one and the agents are selfish: where the reward lies between P (all myopic, 0) and
+        R (all planners, 1) of `benchmarks.tension`.
     """
     results, learners = [], {}
     for name, (algorithm, tasks, seeds, settings) in LEARNERS.items():
@@ -136,8 +137,8 @@ def training_summary(out: Path) -> dict[str, Any]:
 def _row(task: str, runs: list[Mapping[str, Any]]) -> dict[str, Any]:
     rewards = np.array([run["after"]["mean"] for run in runs])
     row = {
-        "seeds": [run["seeds"] for run in runs], "reward": interval(rewards), "untrained": interval(np.array([run["before"]["mean"] for run in runs])),
-        "gain": interval(np.array([run["gain"]["mean"] for run in runs])),
+        "seeds": [run["seeds"] for run in runs], "reward": interval(rewards), "another_seed": prediction(rewards),
+        "untrained": interval(np.array([run["before"]["mean"] for run in runs])), "gain": interval(np.array([run["gain"]["mean"] for run in runs])),
         "score": interval(np.array([run["table"]["trained"]["score"] for run in runs])),
         "references": {name: interval(np.array([run["table"][name]["mean"] for run in runs])) for name in runs[0]["table"] if name != "trained"},
         "agent_steps": runs[0]["training"]["agent_steps"], "seconds": float(np.mean([run["training"]["seconds"] for run in runs])),

@@ -293,12 +293,12 @@ def _training_section(report: Mapping[str, Any], table: Any) -> str:
             between = spread(row["dilemma"]) if "dilemma" in row else ""
             content = spread(row["references"]["content"]) if "content" in row["references"] else ""
             cost = [f"{row['agent_steps'] / 1e6:.1f} M", f"{row['seconds'] / 60:.1f}"]
-            rows.append([f"`{name}`", f"`{task}`", str(len(row["seeds"])), spread(row["reward"]), spread(row["gain"]), spread(row["score"], 1), content, between, *cost])
+            rows.append([f"`{name}`", f"`{task}`", str(len(row["seeds"])), spread(row["reward"]), spread(row["another_seed"]), spread(row["gain"]), spread(row["score"], 1), content, between, *cost])
     note = (
-        "Own reward per learner and episode on seeds never trained on, gain over the untrained network, normalised score, what `content` earns in the same variant of the "
+        "Own reward per learner and episode on seeds never trained on, the interval that holds the reward of one more training seed, gain over the untrained network, normalised score, what `content` earns in the same variant of the "
         f"task, and for selfish learners where they stand between all myopic (0) and all planners (1); ± 95 % (t over training seeds). {_from(report['origin'], 'training')}"
     )
-    head = ["learner", "task", "seeds", "reward", "gain", "score", "content", "between P and R", "agent-steps", "minutes"]
+    head = ["learner", "task", "seeds", "reward", "another seed", "gain", "score", "content", "between P and R", "agent-steps", "minutes"]
     return f"{note}\n\n{table(head, rows)}"
 
 

@@ -28,6 +28,13 @@ def interval(samples: np.ndarray) -> dict[str, float | None]:
     return {"mean": mean, "half_width_95": width if np.isfinite(width) else None}
 
 
+def prediction(samples: np.ndarray) -> dict[str, float | None]:
+    """Mean of independent samples and the half-width of the interval that holds one more of them with 95 % (Student's t)."""
+    found = interval(samples)
+    width = found["half_width_95"]
+    return {**found, "half_width_95": None if width is None else width * (len(samples) + 1) ** 0.5}
+
+
 def origin(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Where results come from: the different commands, commits, dates and processors, and the versions."""
     return {

@@ -141,6 +141,8 @@ class Train:
     """Of training; evaluation has seeds of its own."""
     device: str = "auto"
     """auto, cpu or cuda."""
+    threads: int = 1
+    """Of torch on the CPU. The same seed gives the same result only for the same number."""
     out: Path | None = None
     """Folder of the run (default: runs/ALGORITHM-TASK-SEED)."""
     resume: bool = False
@@ -300,6 +302,7 @@ def train(settings: Train) -> dict[str, Any]:
         ValueError: an unknown algorithm, task, agent, policy or option, or nothing to resume.
         ImportError: a missing library; the message says how to install it.
     """
+    torch.set_num_threads(settings.threads)
     algorithm = find_algorithm(settings.algorithm)
     run = run_of(settings, algorithm)
     module, _, name = algorithm.learner.partition(":")

@@ -16,7 +16,7 @@ from baselines import cells, cli, scores
 from baselines.cells import Cell, play
 from baselines.evaluate import evaluate
 from baselines.report import grid
-from baselines.scores import summary
+from baselines.scores import prediction, summary
 from recsys_env import TASKS, WorldConfig
 from recsys_env.metrics import UNSEEN, episode_returns
 from recsys_env.policies import CHECKPOINT, Random
@@ -293,3 +293,11 @@ def test_aggregates_over_tasks() -> None:
     assert found == summary(results)["aggregate"]
     assert summary(made_up({name: {0: values[0]} for name, values in ENDS.items()}))["aggregate"]["teams"] == {}  # one run has no interval
 
+
+
+def test_a_prediction_interval_holds_one_more_sample() -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.normal(3.0, 2.0, (4000, 6))
+    inside = [abs(row[5] - found["mean"]) <= found["half_width_95"] for row in samples if (found := prediction(row[:5]))]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
+    assert prediction(np.array([1.0]))["half_width_95"] is None
