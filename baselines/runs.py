@@ -88,10 +88,11 @@ class Run:
         return self.out / "pool"
 
     def prepare(self) -> None:
-        """Make the folder; a pool left there by another run is removed."""
+        """Make the folder; of the pool that is there, remove another run's, or what came after the checkpoint that is resumed from."""
         self.out.mkdir(parents=True, exist_ok=True)
-        if self.self_play and not self.resume:
-            shutil.rmtree(self.pool, ignore_errors=True)
+        for folder in self.pool.glob("*/") if self.self_play else ():
+            if not self.resume or int(folder.name) > self.done:
+                shutil.rmtree(folder)
 
     def make_envs(self) -> VectorEnv:
         """A batch of `num_envs` copies in this company."""

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,9 @@ def test_self_play_meets_a_growing_pool(tmp_path: Path) -> None:
     assert pool == [f"{steps:012d}" for steps in (0, 128, 256, 384, 512)]
     again = trained("ippo", tmp_path / "again", **settings)
     assert again["after"] == first["after"]
+    shutil.copytree(tmp_path / "pool" / pool[-1], tmp_path / "pool" / f"{576:012d}")  # of a run that was stopped after its last checkpoint
     trained("ippo", tmp_path, **{**settings, "timesteps": 640}, resume=True)
-    assert len(list((tmp_path / "pool").iterdir())) == 6
+    assert sorted(path.name for path in (tmp_path / "pool").iterdir()) == [*pool, f"{640:012d}"]
     trained("ippo", tmp_path, **{**settings, "timesteps": 64})  # another run in the same folder begins its own pool
     assert len(list((tmp_path / "pool").iterdir())) == 1
 
