@@ -346,6 +346,21 @@ def test_later_clicks_do_not_change_earlier_vectors(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DEEP)
+def test_deep_policies_leave_the_number_of_threads_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    used, threads = [], torch.get_num_threads()
+    torch.set_num_threads(2)
+    policy: Any = make_policy(name)
+    refresh = type(policy)._refresh
+    monkeypatch.setattr(type(policy), "_refresh", lambda self, rows: used.append(torch.get_num_threads()) or refresh(self, rows))
+    try:
+        play(vector_env(SMALL, 20), policy)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert set(used) == {1}
+
+
+@pytest.mark.parametrize("name", DEEP)
 def test_a_kept_vector_is_that_of_the_clicks_so_far(name: str) -> None:
     policy, _, _ = play(vector_env(SMALL, 20), name)
     people, items = _everything(policy)
