@@ -54,7 +54,7 @@ def tournament(
         out: folder for one file per run, tournament.json and a heat map for each task.
         resume: keep the runs that are already in the folder.
     """
-    cli.require("evaluate", "openskill", "open_spiel", "rich", "tqdm", "matplotlib")
+    cli.require("evaluate", "openskill", "open_spiel", "networkx", "rich", "tqdm", "matplotlib")
     cli.at_least_one(episodes=episodes, seeds=seeds)
     mixed = [policy for policy in policies if "=" in policy]
     if mixed:
