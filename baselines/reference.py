@@ -116,9 +116,9 @@ def training_summary(out: Path) -> dict[str, Any]:
 
     Returns:
         origin; learners: name -> algorithm, settings and tasks: task -> seeds; own reward per learner and episode: reward, another_seed (interval for
-        one more seed), untrained, gain, references; score (0 and 100 as in `recsys_env.metrics.scale_ends`, in the same variant of the task);
-        agent_steps, seconds; and dilemma, where the task has one and the agents are selfish: where the reward lies between P (all myopic, 0) and
-        R (all planners, 1) of `benchmarks.tension`.
+        one more seed), untrained, gain, runs (of it and the references, a value for each seed); score (0 and 100 as in
+        `recsys_env.metrics.scale_ends`, in the same variant of the task); agent_steps, seconds; and dilemma, where the task has one and the
+        agents are selfish: where the reward lies between P (all myopic, 0) and R (all planners, 1) of `benchmarks.tension`.
     """
     results, learners = [], {}
     for name, (algorithm, tasks, seeds, settings) in LEARNERS.items():
@@ -140,7 +140,7 @@ def _row(task: str, runs: list[Mapping[str, Any]]) -> dict[str, Any]:
         "seeds": [run["seeds"] for run in runs], "reward": interval(rewards), "another_seed": prediction(rewards),
         "untrained": interval(np.array([run["before"]["mean"] for run in runs])), "gain": interval(np.array([run["gain"]["mean"] for run in runs])),
         "score": interval(np.array([run["table"]["trained"]["score"] for run in runs])),
-        "references": {name: interval(np.array([run["table"][name]["mean"] for run in runs])) for name in runs[0]["table"] if name != "trained"},
+        "runs": {name: [run["table"][name]["mean"] for run in runs] for name in runs[0]["table"]},
         "agent_steps": runs[0]["training"]["agent_steps"], "seconds": float(np.mean([run["training"]["seconds"] for run in runs])),
     }  # fmt: skip
     tension = json.loads(TENSION.read_text())["tasks"].get(task) if TENSION.is_file() else None

@@ -20,6 +20,7 @@ from recsys_env.measures import METRICS
 
 from . import cli
 from .cells import load
+from .claims import claims, verdict
 from .scores import interval, summary
 
 RESULTS = Path(__file__).parent / "results"
@@ -240,6 +241,8 @@ def write_readme(stored: Mapping[str, Any], details: Path = RESULTS / "README.md
     if "training" in stored:
         made["learners"] = _learners(stored["training"], table)
         parts += ["## Learning algorithms", _training_section(stored["training"], table)]
+    if "evaluation" in stored and "training" in stored:
+        parts += ["## What we hoped to see", _claims_section(stored["evaluation"], stored["training"], table)]
     if "tournament" in stored:
         made["tournament"] = _tournament_section(stored["tournament"], table)
     write_sections(made)
@@ -291,7 +294,7 @@ def _training_section(report: Mapping[str, Any], table: Any) -> str:
     for name, learner in report["learners"].items():
         for task, row in learner["tasks"].items():
             between = spread(row["dilemma"]) if "dilemma" in row else ""
-            content = spread(row["references"]["content"]) if "content" in row["references"] else ""
+            content = spread(interval(np.array(row["runs"]["content"]))) if "content" in row["runs"] else ""
             cost = [f"{row['agent_steps'] / 1e6:.1f} M", f"{row['seconds'] / 60:.1f}"]
             rows.append([f"`{name}`", f"`{task}`", str(len(row["seeds"])), spread(row["reward"]), spread(row["another_seed"]), spread(row["gain"]), spread(row["score"], 1), content, between, *cost])
     note = (
@@ -300,6 +303,15 @@ def _training_section(report: Mapping[str, Any], table: Any) -> str:
     )
     head = ["learner", "task", "seeds", "reward", "another seed", "gain", "score", "content", "between P and R", "agent-steps", "minutes"]
     return f"{note}\n\n{table(head, rows)}"
+
+
+def _claims_section(evaluation: Mapping[str, Any], training: Mapping[str, Any], table: Any) -> str:
+    """Each claim, how often it holds, and the differences it rests on."""
+    rows = [
+        [claim, verdict(found), ", ".join(f"{task} {difference['mean']:+.2f} ±{difference['half_width_95'] or float('nan'):.2f}" for task, difference in found.items())]
+        for claim, found in claims(evaluation, training)
+    ]
+    return "Differences of own reward per agent and episode, paired by seed, ± 95 %.\n\n" + table(["claim", "tasks", "difference"], rows)
 
 
 def _evaluation_section(report: Mapping[str, Any], table: Any) -> str:

@@ -340,14 +340,14 @@ def provider_parity(log: Log) -> np.ndarray:
 @_metric("clicks per page", "lower", "Ekstrand et al. 2018")
 def group_gap(log: Log) -> np.ndarray:
     """Clicks per page of the best-served user group minus those of the worst-served one. Which they are is decided on all episodes together, so
-    that the noise of single episodes does not add to the gap."""
+    that the noise of single episodes does not add to the gap; the mean over episodes is the gap of all of them together."""
     groups = log.envs.config.users.groups
     if groups < 2:
         return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
     members = [log.group == g for g in range(groups)]
     clicks = np.stack([_total(log.clicked, mine) for mine in members])
     pages = np.stack([(_on_page(log) & mine[..., None]).sum(0) for mine in members])
-    pooled, rates = _ratio(clicks.sum(1), pages.sum(1)), _ratio(clicks, pages)
+    pooled, rates = _ratio(clicks.sum(1), pages.sum(1)), _ratio(clicks, pages.mean(1, keepdims=True))
     column = np.arange(pooled.shape[1])
     best, worst = np.nan_to_num(pooled, nan=-1.0).argmax(0), np.nan_to_num(pooled, nan=2.0).argmin(0)
     return (rates[best, :, column] - rates[worst, :, column]).T

@@ -266,9 +266,12 @@ def _everything(policy: Any) -> tuple[np.ndarray, np.ndarray]:
 def test_implicit_scores_are_the_librarys(trained: dict[str, Any]) -> None:
     als = trained["implicit"]
     people, items = _everything(als)
-    scores = als.predict(people, items)
+    scores = als.predict(people, items) - als.item_bias
     ids, theirs = als._model.recommend(people, als._present_clicks(people), N=30, filter_already_liked_items=False, recalculate_user=True)
     np.testing.assert_allclose(np.take_along_axis(scores, ids, 1), theirs, atol=1e-5)
+    nobody = np.array([len(als.clicked) - 1])
+    assert (als.clicked[nobody] < 0).all()
+    assert als.predict(nobody, items[:1]).argmax() == als._clicks_by_pair(*als.log.read()).sum(0).argmax()
     knn = trained["implicit-knn"]
     neighbours = knn._present_clicks(people) @ knn._similarity
     np.testing.assert_allclose(knn.predict(people, items), neighbours.toarray(), atol=2e-3)
@@ -293,6 +296,9 @@ def test_lightfm_knows_new_persons_by_their_profile(trained: dict[str, Any]) -> 
     assert new[0] >= len(policy._ids)
     np.testing.assert_allclose(policy.person_factors(new), policy.profiles[:1] @ policy._by_profile, rtol=1e-6)
     assert not np.allclose(policy.person_factors(np.array([0])), policy.person_factors(new))
+    policy.profiles[:] = 0
+    idle = np.flatnonzero((policy.clicked[: len(policy._ids)] < 0).all(1))
+    assert (policy.person_factors(idle) == 0).all()
 
 
 def test_surprise_predictions_are_the_librarys() -> None:

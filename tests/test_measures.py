@@ -163,6 +163,18 @@ def test_group_gap() -> None:
     assert np.isnan(value(tiny_log(users={"groups": 1}), "group_gap")).all()
 
 
+def test_group_gap_of_few_pages_is_that_of_all_of_them_together() -> None:
+    """One page of group 1 in copy 0 and three in copy 1: a mean of each copy's own rates would be another gap."""
+    log = tiny_log()
+    for t, groups in enumerate(((0, 0), (0, 1), (0, 1), (1, 1))):
+        for b, group in enumerate(groups):
+            serve(log, t, b, 5 + group, [[0, 1], [2, 3]])
+            log.group[t, b] = group
+    log.clicked[3, 0, 0, 0] = log.clicked[0, 0, 0, 0] = True  # group 1: 1 of 4 pages; group 0: 1 of 4
+    log.clicked[1, 0, 0, 0] = True  # now 2 of 4
+    assert value(log, "group_gap")[:, 0].mean() == pytest.approx(2 / 4 - 1 / 4)
+
+
 def test_returning_and_visit_gap() -> None:
     log = Log(vector_env(TINY, 2, horizon=9))
     for t, visitor in enumerate((5, 5, 6, -1, -1, 5, 7, 5, 5)):

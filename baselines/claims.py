@@ -1,0 +1,80 @@
+"""What we hope to see in the reference results, and what they say: each claim computed from the stored scores, in either direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .scores import interval
+
+FILTERS = ("implicit", "implicit-bpr", "implicit-knn", "surprise", "surprise-knn", "lightfm")
+BANDITS = ("linucb", "linear-thompson", "epsilon-greedy")
+
+Difference = dict[str, float | None]
+
+
+def claims(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> list[tuple[str, dict[str, Difference]]]:
+    """The claims that the stored results can speak to.
+
+    Args:
+        evaluation: of `scores.summary`.
+        training: of `reference.training_summary`.
+
+    Returns:
+        (claim, task -> difference of own reward per agent and episode, positive where the claim holds) for each; differences are paired by the runs'
+        seeds, with the half-width of their 95 % interval.
+    """
+    tasks, learners = evaluation.get("tasks", {}), training.get("learners", {})
+    everywhere = set.intersection(*(set(task["teams"]) for task in tasks.values())) if tasks else set()
+    filters, bandits = ([name for name in names if name in everywhere] for names in (FILTERS, BANDITS))
+
+    def by_task(better: Callable[[Any], str], worse: Callable[[Any], str], among: Mapping[str, Any]) -> dict[str, Difference]:
+        return {name: _between(task["teams"], better(task["teams"]), worse(task["teams"])) for name, task in among.items()}
+
+    found: list[tuple[str, dict[str, Difference]]] = []
+    if {"content", "popularity"} <= everywhere:
+        found.append(("content above popularity", by_task(lambda _: "content", lambda _: "popularity", tasks)))
+    for name in filters:
+        found.append((f"{name} above popularity", by_task(lambda _, name=name: name, lambda _: "popularity", tasks)))  # type: ignore[misc]
+    if filters and bandits and "coldstart-v0" in tasks:
+        new = {"coldstart-v0": tasks["coldstart-v0"]}
+        found.append(("where users are new, the best bandit above the best collaborative filter", by_task(_best(bandits), _best(filters), new)))
+    found += [
+        (claim, {task: _against(row, reference) for task, row in learners[name]["tasks"].items() if reference in row["runs"]})
+        for claim, name, reference in (
+            ("a trained team (`ippo`) above the myopic observer `content`", "ippo", "content"),
+            ("with the latent visitor in sight (`ippo-full`) above the myopic oracle `greedy`", "ippo-full", "greedy"),
+        )
+        if name in learners
+    ]
+    for team, selfish, task in (("ippo", "ippo-selfish", "journey-v0"), ("ippo-team", "ippo", "social-v0")):
+        rows = [learners.get(name, {"tasks": {}})["tasks"].get(task) for name in (team, selfish)]
+        if all(rows):
+            count = min(len(row["runs"]["trained"]) for row in rows)
+            gain = interval(np.subtract(*(row["runs"]["trained"][:count] for row in rows)))
+            found.append((f"trained with `sharing=1` (`{team}`) above trained selfishly (`{selfish}`)", {task: gain}))
+    return found
+
+
+def verdict(differences: Mapping[str, Difference]) -> str:
+    """On how many tasks the claim holds beyond its interval, on how many the opposite does."""
+    signs = [0 if d["mean"] is None or d["half_width_95"] is None or abs(d["mean"]) <= d["half_width_95"] else np.sign(d["mean"]) for d in differences.values()]
+    return f"holds on {signs.count(1)} of {len(signs)}, fails on {signs.count(-1)}"
+
+
+def _between(teams: Mapping[str, Any], better: str, worse: str) -> Difference:
+    """Difference of two teams on the seeds that both played."""
+    runs = [dict(zip(teams[team]["seeds"], teams[team]["runs"], strict=True)) for team in (better, worse)]
+    seeds = sorted(runs[0].keys() & runs[1].keys())
+    return interval(np.array([runs[0][seed] - runs[1][seed] for seed in seeds]))
+
+
+def _best(names: list[str]) -> Callable[[Any], str]:
+    return lambda teams: max(names, key=lambda name: teams[name]["mean"])
+
+
+def _against(row: Mapping[str, Any], reference: str) -> Difference:
+    """Trained minus reference, on the same unseen episodes, over training seeds."""
+    return interval(np.subtract(row["runs"]["trained"], row["runs"][reference]))

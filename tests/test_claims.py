@@ -1,0 +1,43 @@
+"""Claims are what the stored scores say, in either direction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rliable")
+
+from baselines.claims import claims, verdict
+
+
+def team(*runs: float) -> dict[str, Any]:
+    return {"mean": sum(runs) / len(runs), "seeds": list(range(len(runs))), "runs": list(runs)}
+
+
+def test_differences_are_paired_and_signed() -> None:
+    tasks = {
+        "coldstart-v0": {"teams": {
+            "content": team(5, 6, 7), "popularity": team(4, 5.1, 5.9), "implicit": team(3, 4.2, 4.8), "lightfm": team(1, 1, 1),
+            "linucb": team(9.0, 9.1, 9.2), "thompson": team(20, 20, 20),
+        }},
+        "duel-v0": {"teams": {name: team(1, 2) for name in ("content", "popularity", "implicit", "lightfm", "linucb")}},
+    }  # fmt: skip
+    learners = {
+        "ippo": {"tasks": {"journey-v0": {"runs": {"trained": [3, 3, 3, 3.1], "content": [1, 1, 1, 1]}}}},
+        "ippo-selfish": {"tasks": {"journey-v0": {"runs": {"trained": [4, 4.1, 4]}}}},
+        "ippo-full": {"tasks": {"streaming-v0": {"runs": {"trained": [1, 2], "greedy": [1, 2]}}}},
+    }
+    found = dict(claims({"tasks": tasks}, {"learners": learners}))
+    assert found["content above popularity"]["coldstart-v0"]["mean"] == pytest.approx(1.0)
+    assert verdict(found["content above popularity"]) == "holds on 1 of 2, fails on 0"
+    assert verdict(found["implicit above popularity"]) == "holds on 0 of 2, fails on 1"
+    assert found["where users are new, the best bandit above the best collaborative filter"]["coldstart-v0"]["mean"] == pytest.approx(5.1)
+    assert verdict(found["a trained team (`ippo`) above the myopic observer `content`"]) == "holds on 1 of 1, fails on 0"
+    assert verdict(found["with the latent visitor in sight (`ippo-full`) above the myopic oracle `greedy`"]) == "holds on 0 of 1, fails on 0"
+    assert verdict(found["trained with `sharing=1` (`ippo`) above trained selfishly (`ippo-selfish`)"]) == "holds on 0 of 1, fails on 1"
+    assert "surprise above popularity" not in found
+
+
+def test_nothing_stored_claims_nothing() -> None:
+    assert claims({}, {}) == []
