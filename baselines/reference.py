@@ -2,10 +2,11 @@
 
     python -m baselines reference                              # all of them, about two hours on two cores
     python -m baselines reference --only ippo ippo-full        # some
-    python -m baselines plot --training runs/reference
+    python -m baselines plot --training baselines/results/training
 
-Each job is a `python -m baselines.train` of its own, whose folder in --out is done once it holds a result.json. Jobs whose library is not
-installed are left to a run in an environment that has it (BenchMARL's). The tasks are frozen and the settings the same for all of them.
+Each job is a `python -m baselines.train` of its own. Its policy stays in --out; its result and learning curve go to a file in
+baselines/results/training, and a job that has one is done. Jobs whose library is not installed are left to a run in an environment that has it
+(BenchMARL's). The tasks are frozen and the settings the same for all of them.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from recsys_env import TASKS
 from recsys_env.config import did_you_mean
 
 from . import cli
-from .scores import interval, origin, prediction
+from .scores import common_curve, interval, origin, prediction
 from .train import ALGORITHMS, Train, command_of
 
+RESULTS = Path(__file__).parent / "results" / "training"
 TENSION = Path(__file__).parent.parent / "benchmarks" / "results" / "tension.json"
 LARGER = ("duel-v0", "journey-v0", "ecommerce-v0", "streaming-v0")
 _TEAM: dict[str, Any] = {"sharing": 1.0, "device": "cpu"}  # algorithms for teams are trained on the team's reward
@@ -73,11 +75,12 @@ def jobs(only: tuple[str, ...] = ()) -> dict[str, Train]:
     return made
 
 
-def reference(out: Path = Path("runs/reference"), workers: int = 2, only: tuple[str, ...] = ()) -> None:
+def reference(out: Path = Path("runs/reference"), results: Path = RESULTS, workers: int = 2, only: tuple[str, ...] = ()) -> None:
     """Train the reference learners, each job once.
 
     Args:
-        out: folder of the jobs' folders; those that are done stay.
+        out: folder of the jobs' folders, which hold the trained policies.
+        results: folder of the jobs' results; what is there stays.
         workers: jobs at a time, one core each.
         only: learners to train; by default all.
     """
@@ -87,11 +90,11 @@ def reference(out: Path = Path("runs/reference"), workers: int = 2, only: tuple[
         wanted = jobs(only)
     except ValueError as error:
         cli.fail(error)
-    todo = {name: settings for name, settings in wanted.items() if not (out / name / "result.json").is_file()}
+    todo = {name: settings for name, settings in wanted.items() if not (results / f"{name}.json").is_file()}
     able = {name: settings for name, settings in todo.items() if importlib.util.find_spec(ALGORITHMS[settings.algorithm].library)}
     failed = []
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(wanted), initial=len(wanted) - len(todo), unit="job") as bar:
-        for name, code in pool.map(lambda name: (name, _train(name, able[name], out)), able):
+        for name, code in pool.map(lambda name: (name, _train(able[name], out / name, results / f"{name}.json")), able):
             bar.update()
             bar.set_postfix_str(name)
             failed += [name] * (code != 0)
@@ -102,29 +105,37 @@ def reference(out: Path = Path("runs/reference"), workers: int = 2, only: tuple[
         cli.fail(f"{len(failed)} jobs failed, see log.txt in {', '.join(str(out / name) for name in failed)}")
 
 
-def _train(name: str, settings: Train, out: Path) -> int:
-    """Run a job in a process of its own; its exit code."""
-    folder = out / name
+def _train(settings: Train, folder: Path, file: Path) -> int:
+    """Run a job in a process of its own and store its result and learning curve; its exit code."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *shlex.split(command_of(settings))[1:], "--out", str(folder)]
     with (folder / "log.txt").open("w") as log:
-        return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False).returncode
+        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False).returncode
+    if code == 0:
+        result, curve = (json.loads((folder / name).read_text()) for name in ("result.json", "curve.json"))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({**result, "curve": curve}) + "\n")
+    return code
 
 
-def training_summary(out: Path) -> dict[str, Any]:
+def training_summary(folder: Path) -> dict[str, Any]:
     """Scores of every learner on every task, over its seeds.
+
+    Args:
+        folder: of the jobs' results.
 
     Returns:
         origin; learners: name -> algorithm, settings and tasks: task -> seeds; own reward per learner and episode: reward, another_seed (interval for
         one more seed), untrained, gain, runs (of it and the references, a value for each seed); score (0 and 100 as in
         `recsys_env.metrics.scale_ends`, in the same variant of the task); agent_steps, seconds; and dilemma, where the task has one and the
-        agents are selfish: where the reward lies between P (all myopic, 0) and R (all planners, 1) of `benchmarks.tension`.
+        agents are selfish: where the reward lies between P (all myopic, 0) and R (all planners, 1) of `benchmarks.tension`; curve: agent_steps and
+        episode_reward [seeds][P] while training.
     """
     results, learners = [], {}
     for name, (algorithm, tasks, seeds, settings) in LEARNERS.items():
         rows = {}
         for task in tasks:
-            files = [out / f"{name}-{task}-{seed}" / "result.json" for seed in range(seeds)]
+            files = [folder / f"{name}-{task}-{seed}.json" for seed in range(seeds)]
             runs = [json.loads(file.read_text()) for file in files if file.is_file()]
             if runs:
                 rows[task] = _row(task, runs)
@@ -141,7 +152,8 @@ def _row(task: str, runs: list[Mapping[str, Any]]) -> dict[str, Any]:
         "untrained": interval(np.array([run["before"]["mean"] for run in runs])), "gain": interval(np.array([run["gain"]["mean"] for run in runs])),
         "score": interval(np.array([run["table"]["trained"]["score"] for run in runs])),
         "runs": {name: [run["table"][name]["mean"] for run in runs] for name in runs[0]["table"]},
-        "agent_steps": runs[0]["training"]["agent_steps"], "seconds": float(np.mean([run["training"]["seconds"] for run in runs])),
+        "curve": common_curve([run["curve"] for run in runs]), "agent_steps": runs[0]["training"]["agent_steps"],
+        "seconds": float(np.mean([run["training"]["seconds"] for run in runs])),
     }  # fmt: skip
     tension = json.loads(TENSION.read_text())["tasks"].get(task) if TENSION.is_file() else None
     selfish = TASKS[task].reward.sharing == 0 and not any("--sharing" in run["command"] or "--observability" in run["command"] for run in runs)

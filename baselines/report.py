@@ -1,6 +1,6 @@
 """How results are shown: tables in the terminal and in the README, and plots.
 
-    python -m baselines plot --evaluation runs/evaluation --tournament runs/tournament --training runs/reference --curves runs/ippo-duel-v0-*
+    python -m baselines plot --evaluation runs/evaluation --tournament runs/tournament --training baselines/results/training --curves runs/ippo-duel-v0-*
 
 takes results into baselines/results, draws every stored one, and writes the README's tables and baselines/results/README.md, which holds every
 number with its interval. Nothing in them is typed by hand.
@@ -21,7 +21,7 @@ from recsys_env.measures import METRICS
 from . import cli
 from .cells import load
 from .claims import claims, verdict
-from .scores import interval, summary
+from .scores import common_curve, interval, summary
 
 RESULTS = Path(__file__).parent / "results"
 SHOWN = ("page_ctr", "revenue", "ndcg", "diversity", "coverage", "visit_gap", "satisfaction")  # the metrics of the README's tables
@@ -39,7 +39,7 @@ def plot(
     Args:
         evaluation: folder of an evaluation, whose runs are summed up and stored first.
         tournament: folder of a tournament, stored first.
-        training: folder of the reference learners (`python -m baselines reference`), summed up and stored first.
+        training: folder of the reference learners' results (`python -m baselines reference`), summed up first.
         curves: folders of training runs with a curve.json, stored first; those that differ only in a last number are seeds of one learner.
         results: where results are stored and plots are drawn; the README is only written from baselines/results.
     """
@@ -63,7 +63,9 @@ def plot(
     for task, result in stored.get("tournament", {"tasks": {}})["tasks"].items():
         draw_payoffs(task, result, results / f"payoffs-{task}.png")
     if "curves" in stored:
-        draw_curves(stored["curves"], results / "curves.png")
+        draw_curves("learning curves", stored["curves"], results / "curves.png")
+    for task, curves_of_task in curves_by_task(stored.get("training", {"learners": {}})).items():
+        draw_curves(task, curves_of_task, results / f"curves-{task}.png")
     if results.resolve() == RESULTS.resolve():
         write_readme(stored)
     print(f"{', '.join(stored) or 'nothing'} in {results}")
@@ -74,16 +76,19 @@ def store(path: Path, result: Mapping[str, Any]) -> None:
 
 
 def learning_curves(folders: Sequence[Path]) -> dict[str, Any]:
-    """learner -> agent_steps [P] and own reward per agent and episode [seeds][P], interpolated to the steps that all seeds have reached."""
+    """Learner -> `common_curve` of its seeds, the folders that differ only in a last number."""
     runs: dict[str, list[list[dict[str, float]]]] = {}
     for folder in folders:
         runs.setdefault(re.sub(r"[-_]\d+$", "", folder.name), []).append(json.loads((folder / "curve.json").read_text()))
-    curves = {}
-    for learner, seeds in runs.items():
-        steps = [[point["agent_steps"] for point in curve] for curve in seeds]
-        grid = np.linspace(max(s[0] for s in steps), min(s[-1] for s in steps), 100)
-        rewards = [np.interp(grid, s, [point["episode_reward"] for point in curve]).tolist() for s, curve in zip(steps, seeds, strict=True)]
-        curves[learner] = {"agent_steps": grid.tolist(), "episode_reward": rewards}
+    return {learner: common_curve(seeds) for learner, seeds in runs.items()}
+
+
+def curves_by_task(training: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Task -> learner -> `common_curve`, of a summary of the reference learners."""
+    curves: dict[str, dict[str, Any]] = {}
+    for name, learner in training["learners"].items():
+        for task, row in learner["tasks"].items():
+            curves.setdefault(task, {})[name] = row["curve"]
     return curves
 
 
@@ -209,7 +214,7 @@ def draw_payoffs(task: str, result: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def draw_curves(curves: Mapping[str, Any], path: Path) -> None:
+def draw_curves(title: str, curves: Mapping[str, Any], path: Path) -> None:
     """Learning curves: mean over seeds with a 95 % band, and each learner's own reward per agent and episode."""
     figure, axes = _figure(7, 4.2)
     for learner, curve in curves.items():
@@ -217,7 +222,7 @@ def draw_curves(curves: Mapping[str, Any], path: Path) -> None:
         mean, width = np.array([point["mean"] for point in points]), np.array([point["half_width_95"] or 0 for point in points])
         line = axes.plot(curve["agent_steps"], mean, label=f"{learner}, {len(curve['episode_reward'])} seeds")[0]
         axes.fill_between(curve["agent_steps"], mean - width, mean + width, alpha=0.25, color=line.get_color())
-    axes.set(xlabel="agent-steps", ylabel="own reward per agent and episode while training")
+    axes.set(title=title, xlabel="agent-steps", ylabel="own reward per agent and episode while training")
     axes.legend(fontsize="small")
     figure.savefig(path, dpi=100)
 
@@ -302,7 +307,8 @@ def _training_section(report: Mapping[str, Any], table: Any) -> str:
         f"task, and for selfish learners where they stand between all myopic (0) and all planners (1); ± 95 % (t over training seeds). {_from(report['origin'], 'training')}"
     )
     head = ["learner", "task", "seeds", "reward", "another seed", "gain", "score", "content", "between P and R", "agent-steps", "minutes"]
-    return f"{note}\n\n{table(head, rows)}"
+    plots = [picture for task in curves_by_task(report) for picture in _picture(f"curves-{task}")]
+    return "\n\n".join([note, table(head, rows), *plots])
 
 
 def _claims_section(evaluation: Mapping[str, Any], training: Mapping[str, Any], table: Any) -> str:

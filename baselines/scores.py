@@ -35,6 +35,14 @@ def prediction(samples: np.ndarray) -> dict[str, float | None]:
     return {**found, "half_width_95": None if width is None else width * (len(samples) + 1) ** 0.5}
 
 
+def common_curve(seeds: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, Any]:
+    """agent_steps [P] and own reward per agent and episode [seeds][P], interpolated to the steps that the curves of all seeds have reached."""
+    steps = [[point["agent_steps"] for point in curve] for curve in seeds]
+    grid = np.linspace(max(s[0] for s in steps), min(s[-1] for s in steps), 100)
+    rewards = [np.interp(grid, s, [point["episode_reward"] for point in curve]).round(8).tolist() for s, curve in zip(steps, seeds, strict=True)]
+    return {"agent_steps": grid.tolist(), "episode_reward": rewards}
+
+
 def origin(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Where results come from: the different commands, commits, dates and processors, and the versions."""
     return {

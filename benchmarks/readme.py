@@ -142,7 +142,7 @@ def compatibility(result: dict[str, Any]) -> str:
             rows.append([named, "—", "failed, see the raw file", "", "", ""])
         for run in row.get("rows", []):
             rows.append([named, run["algorithm"], "yes" if run["learned"] else "no", f"{run['before']:.3f} → {run['after']:.3f}", f"{run['agent_steps']:,}", f"{run['agent_steps'] / run['seconds']:,.0f}"])
-    return f"Reward per agent and tick of `duel-v0` with `sharing=1`, untrained → trained; learned: above {result['learned_above']}. {origin(result, 'compatibility')}\n\n" + table(
+    return f"Reward per agent and tick of `duel-v0` with `sharing=1`, untrained → trained; learned: above {result['learned_above']}. `python -m benchmarks.compatibility --library NAME` for each, {result['processor']}, {result['cores']} cores; raw: `benchmarks/results/compatibility.json`.\n\n" + table(
         ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"], rows)
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -41,14 +42,16 @@ def test_jobs_run_once_and_are_summed_up(tmp_path: Path, monkeypatch: pytest.Mon
     }  # fmt: skip
     monkeypatch.setattr(module, "LEARNERS", learners)
     monkeypatch.setitem(ALGORITHMS, "vdn", ALGORITHMS["vdn"].__class__(**{**vars(ALGORITHMS["vdn"]), "library": "no_such_library"}))
-    reference(tmp_path)
+    stored = tmp_path / "results"
+    reference(tmp_path / "out", stored)
     assert "1 jobs wait for no_such_library" in capsys.readouterr().out
-    before = {path: path.read_text() for path in tmp_path.glob("*/result.json")}
-    assert len(before) == 2
-    reference(tmp_path)
-    assert {path: path.read_text() for path in tmp_path.glob("*/result.json")} == before
-    row = training_summary(tmp_path)["learners"]["tiny"]["tasks"]["duel-v0"]
-    runs = [json.loads((tmp_path / f"tiny-duel-v0-{seed}" / "result.json").read_text()) for seed in range(2)]
+    before = {path: path.read_text() for path in stored.iterdir()}
+    assert {path.name for path in before} == {"tiny-duel-v0-0.json", "tiny-duel-v0-1.json"}
+    reference(tmp_path / "out", stored)
+    assert {path: path.read_text() for path in stored.iterdir()} == before
+    row = training_summary(stored)["learners"]["tiny"]["tasks"]["duel-v0"]
+    runs = [json.loads((stored / f"tiny-duel-v0-{seed}.json").read_text()) for seed in range(2)]
+    assert np.array(row["curve"]["episode_reward"]).shape == (2, len(row["curve"]["agent_steps"]))
     assert row["reward"]["mean"] == pytest.approx(sum(run["after"]["mean"] for run in runs) / 2)
     assert row["score"]["half_width_95"] > 0
     low, high = (module.json.loads(module.TENSION.read_text())["tasks"]["duel-v0"][key]["mean"] for key in "PR")
@@ -58,7 +61,7 @@ def test_jobs_run_once_and_are_summed_up(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_job_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(module, "LEARNERS", {"wrong": ("ippo", ("duel-v0",), 1, {**TINY, "set": ("horizn=3",)})})
     with pytest.raises(SystemExit, match="2"):
-        reference(tmp_path)
+        reference(tmp_path, tmp_path / "results")
     assert "1 jobs failed" in capsys.readouterr().err
     assert "did you mean 'horizon'" in (tmp_path / "wrong-duel-v0-0" / "log.txt").read_text()
 
