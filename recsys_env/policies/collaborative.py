@@ -65,14 +65,13 @@ class Collaborative(Trained):
 class ImplicitALS(Collaborative):
     """`implicit`'s alternating least squares; a visitor's factors are solved anew from its last clicks on every page.
 
-    Factors of somebody without clicks are 0; what is clicked most comes first then.
+    Factors of somebody without clicks are 0: the options stay in their order then, which in candidates is that of the profile match.
     """
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
         self._model = library("implicit.cpu.als").AlternatingLeastSquares(FACTORS, regularization=0.1, num_threads=1, random_state=self._seed())
-        clicks = self._clicks_by_pair(rows, items, values)
-        self._model.fit(clicks, show_progress=False)
-        self.item_factors, self.item_bias = self._model.item_factors, _tie_breaker(clicks)
+        self._model.fit(self._clicks_by_pair(rows, items, values), show_progress=False)
+        self.item_factors, self.item_bias = self._model.item_factors, np.zeros(self.envs.shape.items)
 
     def person_factors(self, rows: np.ndarray) -> np.ndarray:
         return self._model.recalculate_user(np.arange(len(rows)), self._present_clicks(rows))  # type: ignore[no-any-return]
@@ -109,7 +108,8 @@ class ImplicitKNN(Collaborative):
             warnings.simplefilter("ignore", library("implicit.utils").ParameterWarning)  # of a matrix that the library itself converts
             model.fit(clicks, show_progress=False)
         self._similarity = model.similarity
-        self._prior = _tie_breaker(clicks)  # orders what no neighbour speaks for
+        popular = np.asarray(clicks.sum(0)).ravel()
+        self._prior = 1e-3 * popular / max(popular.max(), 1e-9)  # orders what no neighbour speaks for
 
     def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         scores = (self._present_clicks(rows) @ self._similarity).toarray() + self._prior
@@ -195,12 +195,6 @@ class SurpriseKNN(SurpriseSVD):
 
     def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         return self._means[items] + np.take_along_axis(_known(self._adjusted, rows), items, 1)  # type: ignore[no-any-return]
-
-
-def _tie_breaker(clicks: Any) -> np.ndarray:
-    """A little [M] for what has been clicked most."""
-    popular = np.asarray(clicks.sum(0)).ravel()
-    return 1e-3 * popular / max(popular.max(), 1e-9)  # type: ignore[no-any-return]
 
 
 def _known(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
