@@ -255,8 +255,9 @@ def write_readme(stored: Mapping[str, Any], details: Path = RESULTS / "README.md
 
 
 def _from(origin: Mapping[str, Any], name: str) -> str:
-    commands = "; ".join(f"`{command}`" for command in origin["command"])
-    return f"{commands}, {', '.join(origin['processor'])}, {origin['date'][-1]}; raw: `baselines/results/{name}.json`."
+    commands = origin["command"]
+    said = f"`{commands[0]}`" if len(commands) == 1 else f"{len(commands)} commands, in the raw file"
+    return f"{said}, {', '.join(origin['processor'])}, {origin['date'][-1]}; raw: `baselines/results/{name}.json`."
 
 
 def _picture(name: str) -> list[str]:
@@ -314,10 +315,10 @@ def _training_section(report: Mapping[str, Any], table: Any) -> str:
 def _claims_section(evaluation: Mapping[str, Any], training: Mapping[str, Any], table: Any) -> str:
     """Each claim, how often it holds, and the differences it rests on."""
     rows = [
-        [claim, verdict(found), ", ".join(f"{task} {difference['mean']:+.2f} ±{difference['half_width_95'] or float('nan'):.2f}" for task, difference in found.items())]
+        [claim, verdict(found), ", ".join(f"`{task}` {'+' * (difference['mean'] > 0)}{spread(difference)}" for task, difference in found.items())]
         for claim, found in claims(evaluation, training)
     ]
-    return "Differences of own reward per agent and episode, paired by seed, ± 95 %.\n\n" + table(["claim", "tasks", "difference"], rows)
+    return "Differences of own reward per agent and episode, paired by seed, ± 95 % (none: a single seed, which decides nothing).\n\n" + table(["claim", "tasks", "difference"], rows)
 
 
 def _evaluation_section(report: Mapping[str, Any], table: Any) -> str:
