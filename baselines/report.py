@@ -315,7 +315,7 @@ def _training_section(report: Mapping[str, Any], table: Any) -> str:
 def _claims_section(evaluation: Mapping[str, Any], training: Mapping[str, Any], table: Any) -> str:
     """Each claim, how often it holds, and the differences it rests on."""
     rows = [
-        [claim, verdict(found), ", ".join(f"`{task}` {'+' * (difference['mean'] > 0)}{spread(difference)}" for task, difference in found.items())]
+        [claim, verdict(found), ", ".join(f"`{task}` {'+' * ((difference['mean'] or 0) > 0)}{spread(difference)}" for task, difference in found.items())]
         for claim, found in claims(evaluation, training)
     ]
     return "Differences of own reward per agent and episode, paired by seed, ± 95 % (none: a single seed, which decides nothing).\n\n" + table(["claim", "tasks", "difference"], rows)
