@@ -1,6 +1,6 @@
 """Reference results of the learning algorithms: a list of small jobs, two at a time, going on where it was stopped.
 
-    python -m baselines reference                              # all of them, about two hours on two cores
+    python -m baselines reference                              # all of them: a few hours on two cores
     python -m baselines reference --only ippo ippo-full        # some
     python -m baselines plot --training baselines/results/training
 

@@ -28,7 +28,7 @@ import numpy as np
 from recsys_env import task_config
 from recsys_env.company import checked_agent, company_of
 from recsys_env.config import WorldConfig, did_you_mean, replace
-from recsys_env.metrics import REFERENCES, UNSEEN, episode_returns, mean_interval, normalised_score, scale_ends
+from recsys_env.metrics import REFERENCES, UNSEEN, episode_returns, mean_interval, place_on_scale, scale_ends
 from recsys_env.provenance import provenance
 
 from . import cli
@@ -381,11 +381,7 @@ def score(run: Run, settings: Train) -> tuple[dict[str, dict[str, float]], np.nd
     names = [*settings.references, *(end for end in ends if settings.references and end not in settings.references)]
     samples = {name: evaluate(run, name, settings.eval_episodes) for name in names}
     samples["trained"] = evaluate(run, str(run.out), settings.eval_episodes)
-    table = {name: _interval(mean_interval(sample)) for name, sample in samples.items()}
-    if names:
-        for name, sample in samples.items():
-            place, width = normalised_score(sample, samples[ends[0]], samples[ends[1]])
-            table[name] |= {"score": place, "score_half_width_95": width}
+    table = place_on_scale(samples, *ends) if names else {"trained": _interval(mean_interval(samples["trained"]))}
     return table, samples["trained"]
 
 

@@ -91,7 +91,15 @@ def score_table(config: WorldConfig, trained: Mapping[str, str | Policy], episod
     """
     teams: dict[str, str | Mapping[str, str | Policy]] = {**{name: name for name in REFERENCES}, "trained": trained}
     samples = {name: episode_returns(config, team, episodes, seed).mean(axis=1) for name, team in teams.items()}
-    low, high = scale_ends(config)
+    return place_on_scale(samples, *scale_ends(config))
+
+
+def place_on_scale(samples: Mapping[str, np.ndarray], low: str, high: str) -> dict[str, dict[str, float]]:
+    """Mean and normalised score of each of some samples [E] from the same episodes, of which those of `low` are 0 and those of `high` 100.
+
+    Returns:
+        name -> mean, half_width_95, score, score_half_width_95.
+    """
     table = {}
     for name, sample in samples.items():
         (mean, width), (score, score_width) = mean_interval(sample), normalised_score(sample, samples[low], samples[high])
