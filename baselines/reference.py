@@ -33,9 +33,12 @@ from .train import ALGORITHMS, Train, command_of
 
 RESULTS = Path(__file__).parent / "results" / "training"
 TENSION = Path(__file__).parent.parent / "benchmarks" / "results" / "tension.json"
-LARGER = ("duel-v0", "journey-v0", "ecommerce-v0", "streaming-v0")
+LARGER = ("duel-v0", "journey-v0", "ecommerce-v0", "social-v0")
 _TEAM: dict[str, Any] = {"sharing": 1.0, "device": "cpu"}  # algorithms for teams are trained on the team's reward
-_BENCHMARL: dict[str, Any] = {**_TEAM, "timesteps": 400_000, "gamma": 0.9, "reward_scale": 10.0}
+_BENCHMARL: dict[str, Any] = {
+    **_TEAM, "timesteps": 400_000, "gamma": 0.9, "reward_scale": 10.0,
+    "references": ("random", "popularity", "content", "greedy"),  # where actions are queries, a planner of whole catalogues takes longer than the training
+}  # fmt: skip
 _SLOT: dict[str, Any] = {**_BENCHMARL, "set": ("slots=1",)}
 
 LEARNERS: dict[str, tuple[str, tuple[str, ...], int, dict[str, Any]]] = {  # name -> algorithm, tasks, seeds, settings
