@@ -21,7 +21,7 @@ from recsys_env.measures import METRICS
 from . import cli
 from .cells import load
 from .claims import claims, verdict
-from .scores import common_curve, interval, summary
+from .scores import common_curve, interval, merged, summary
 
 RESULTS = Path(__file__).parent / "results"
 SHOWN = ("page_ctr", "revenue", "ndcg", "diversity", "coverage", "visit_gap", "satisfaction")  # the metrics of the README's tables
@@ -37,7 +37,7 @@ def plot(
     """Draw the stored results and write the README's tables.
 
     Args:
-        evaluation: folder of an evaluation, whose runs are summed up and stored first.
+        evaluation: folder of an evaluation, whose runs are summed up and stored first, beside the policies that are stored already.
         tournament: folder of a tournament, stored first.
         training: folder of the reference learners' results (`python -m baselines reference`), summed up first.
         curves: folders of training runs with a curve.json, stored first; those that differ only in a last number are seeds of one learner.
@@ -46,7 +46,12 @@ def plot(
     cli.require("evaluate", "matplotlib", "rliable")
     results.mkdir(parents=True, exist_ok=True)
     if evaluation is not None:
-        store(results / "evaluation.json", summary(list(load(evaluation))))
+        there = results / "evaluation.json"
+        try:
+            found = summary(list(load(evaluation)))
+            store(there, merged(json.loads(there.read_text()), found) if there.is_file() else found)
+        except ValueError as error:
+            cli.fail(error)
     if tournament is not None:
         store(results / "tournament.json", json.loads((tournament / "tournament.json").read_text()))
     if training is not None:

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlatePolicy, slate_kwargs
+from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlatePolicy, VisitorBuffer, slate_kwargs
 from recsys_env.company import Company
 from recsys_env.metrics import UNSEEN
 from recsys_env.policies import Policy
 
 from .checkpoints import bound_spaces_fit, read_policy, write_policy
+from .items import ItemExtractor, ItemPolicy, ItemRows, ItemSlatePolicy, item_kwargs
 from .runs import Point, Run
 from .self_play import PastSelf
 from .transformer import HistoryExtractor, HistoryPolicy, HistoryRows
@@ -53,6 +54,10 @@ class TrainedWithHistory(Trained, HistoryPolicy):
     """The same with a `HistoryExtractor`."""
 
 
+class TrainedWithItems(Trained, ItemPolicy):
+    """The same with an `ItemExtractor`."""
+
+
 class TrainedWithState(Trained):
     """The same with a recurrent network, which runs on over ticks until the episode ends."""
 
@@ -78,6 +83,8 @@ def load(folder: Path) -> Policy:
         policy = TrainedWithState(network)
     elif isinstance(network.features_extractor, HistoryExtractor):
         policy = TrainedWithHistory(network, network.features_extractor.length)
+    elif isinstance(network.mlp_extractor, ItemExtractor):
+        policy = TrainedWithItems(network)
     else:
         policy = Trained(network)
     policy.folder = folder
@@ -136,6 +143,8 @@ class Learner:
         self.envs = run.make_envs()
         self._kind: Any = KINDS.get(run.algorithm, PPO)
         self.model = self._resume() if run.resume else self._create()
+        if isinstance(buffer := self.model.rollout_buffer, VisitorBuffer):
+            buffer.watch(self.envs)
         self._rollouts = 0
         if self.model.device.type == "cpu" and (run.options.get("amp") or run.options.get("compile")):
             warnings.warn("--amp and --compile need a GPU and are ignored: this run is in float32 on the CPU", stacklevel=2)
@@ -148,19 +157,23 @@ class Learner:
 
     def _rows(self) -> VecEnv:
         rows = SB3VecEnv(self.envs)
+        if self.run.algorithm == "item-ppo":
+            return ItemRows(rows)
         return HistoryRows(rows, self.run.options["history"]) if self.run.algorithm == "transformer-ppo" else rows
 
     def _network(self) -> tuple[str | type, dict[str, Any]]:
         """Policy class and its arguments: one that ranks candidates where actions are picks of candidates, and PPO takes it."""
         if self._kind is RecurrentPPO:
             return LstmPolicy, {"lstm_hidden_size": self.run.options["width"]}
+        if self.run.algorithm == "item-ppo":
+            return ItemSlatePolicy, item_kwargs(self.envs)
         slate = slate_kwargs(self.envs) if self._kind is PPO else None
         return ("MlpPolicy", {}) if slate is None else (SlatePolicy, slate)
 
     def _create(self) -> Any:
         options = self.run.options
-        rows = self._rows()
         network, arguments = self._network()
+        rows = self._rows()
         if isinstance(rows, HistoryRows):
             size = {name: options[name] for name in ("layers", "width", "heads", "amp")}
             page = rows.page_width
@@ -170,7 +183,8 @@ class Learner:
             }
         pages: dict[str, Any] = {}
         if self._kind is PPO:
-            pages = {"rollout_buffer_class": PageBuffer, "rollout_buffer_kwargs": {"active": self.envs.observation_fields["is_active"].start}}
+            kind = VisitorBuffer if self.run.algorithm == "item-ppo" else PageBuffer
+            pages = {"rollout_buffer_class": kind, "rollout_buffer_kwargs": {"active": self.envs.observation_fields["is_active"].start}}
         rate = options["learning_rate"]
         return self._kind(
             network,

@@ -9,7 +9,7 @@ learn the episodes would be independent as well and narrower intervals possible;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -72,11 +72,33 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         means = {team: {seed: float(np.mean(run["own"])) for seed, run in sorted(runs.items())} for team, runs in played.items()}
         first, ends = next(result for result in results if result["task"] == task), scale_ends(cli.config_of(task))
         teams = {team: _scores(list(played[team].values()), *_paired(means, team, *ends)) for team in sorted(means, key=lambda team: -_mean(means[team]))}
-        tasks[task] = {
-            "episodes": first["episodes"], "ends": ends, "agents": first["agents"], "teams": teams,
-            "differences": {f"{a} - {b}": interval(np.subtract(*_paired(means, a, b)[1:])) for a, b in combinations(teams, 2)},
-        }  # fmt: skip
+        tasks[task] = {"episodes": first["episodes"], "ends": list(ends), "agents": first["agents"], "teams": teams, "differences": differences(means, teams)}
     return {"origin": origin(results), "tasks": tasks, "aggregate": aggregate(tasks)}
+
+
+def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Two summaries as one; of a team that is in both, the scores of the second.
+
+    Raises:
+        ValueError: they played different episodes of the same task.
+    """
+    tasks = {**stored["tasks"], **found["tasks"]}
+    for name in stored["tasks"].keys() & found["tasks"].keys():
+        old, new = stored["tasks"][name], found["tasks"][name]
+        for key in ("episodes", "ends", "agents"):
+            if old[key] != new[key]:
+                raise ValueError(f"{name} was stored with {key} = {old[key]}, here {key} = {new[key]}: they cannot be compared")
+        teams = dict(sorted({**old["teams"], **new["teams"]}.items(), key=lambda item: -item[1]["mean"]))
+        means = {team: dict(zip(row["seeds"], row["runs"], strict=True)) for team, row in teams.items()}
+        tasks[name] = {**new, "teams": teams, "differences": differences(means, teams)}
+    sources = stored["origin"], found["origin"]
+    both = {key: sorted({*sources[0][key], *sources[1][key]}) for key in ("command", "commit", "date", "processor")}
+    return {"origin": {**both, "versions": {**sources[0]["versions"], **sources[1]["versions"]}}, "tasks": tasks, "aggregate": aggregate(tasks)}
+
+
+def differences(means: Mapping[str, Mapping[int, float]], teams: Iterable[str]) -> dict[str, Any]:
+    """"a - b" -> difference of own reward of each two teams, paired by the seeds that both played."""
+    return {f"{a} - {b}": interval(np.subtract(*_paired(means, a, b)[1:])) for a, b in combinations(teams, 2)}
 
 
 def _mean(runs: Mapping[int, float]) -> float:

@@ -110,6 +110,11 @@ ALGORITHMS: dict[str, Algorithm] = {
     "transformer-ppo": _sb3(
         "stable_baselines3", "PPO with a causal transformer over the last pages of the visitor", {**_PPO, **_TRANSFORMER, "timesteps": 2_000_000}
     ),
+    "item-ppo": _sb3(
+        "stable_baselines3",
+        "PPO that knows which item a candidate is, and follows each visitor",
+        {**_PPO, "timesteps": 2_000_000, "num_envs": 32, "learning_rate": 3e-3, "n_steps": 1000, "batch_size": 2000},
+    ),
     "mappo": _benchmarl("PPO with a critic of the global state", "slates"),
     "maddpg": _benchmarl("deterministic queries, critics of all observations and queries", "always"),
     "masac": _benchmarl("soft actor-critic of queries, critics of all observations and queries", "slates"),

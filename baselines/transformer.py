@@ -15,12 +15,13 @@ from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.history import History
 
+from .appended import AppendedRows
+
 # isort: split
 # After ours, whose error says what to install if these are missing.
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.vec_env import VecEnvWrapper
 from torch import nn
 
 
@@ -29,10 +30,8 @@ def with_history(observations: np.ndarray, pages: np.ndarray) -> np.ndarray:
     return np.concatenate((observations, pages.reshape(len(pages), -1)), 1)
 
 
-class HistoryRows(VecEnvWrapper):
+class HistoryRows(AppendedRows):
     """Rows whose observations [R, O + L·F] end with the last L pages of the visitor who comes next; see `History`.
-
-    At the end of an episode the batch no longer says whose page the last observation was about: its history is empty.
 
     Args:
         rows: the environment.
@@ -43,34 +42,20 @@ class HistoryRows(VecEnvWrapper):
     """
 
     def __init__(self, rows: SB3VecEnv, length: int) -> None:
-        self.envs: VectorEnv = rows.envs
-        self._history = History(self.envs.world.q, rows.num_envs, length)
+        self._history = History(rows.envs.world.q, rows.num_envs, length)
         self.page_width = self._history.width
-        self._empty = np.zeros(length * self.page_width, np.float32)
-        flat: Any = rows.observation_space
-        super().__init__(rows, spaces.Box(-1.0, 1.0, (flat.shape[0] + len(self._empty),), np.float32))
+        ones = np.ones(length * self.page_width)
+        super().__init__(rows, -ones, ones)
 
-    def _by_row(self, array: np.ndarray) -> np.ndarray:
-        return array.reshape(self.num_envs, *array.shape[2:])
+    def _append(self, observations: np.ndarray) -> np.ndarray:
+        return with_history(observations, self._history.recall(self.by_row(self.envs.next_visitor)))
 
-    def _observed(self, observations: Any) -> np.ndarray:
-        return with_history(observations, self._history.recall(self._by_row(self.envs.next_visitor)))
-
-    def reset(self) -> np.ndarray:
-        observations = self.venv.reset()
+    def _begin(self) -> None:
         self._history.clear()
-        return self._observed(observations)
 
-    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        observations, rewards, ended, infos = self.venv.step_wait()
-        if ended.any():  # all copies end together
-            self._history.clear()
-            for info in infos:
-                info["terminal_observation"] = np.concatenate((info["terminal_observation"], self._empty))
-        else:
-            report = self.envs.infos
-            self._history.observe({name: self._by_row(report[name]) for name in ("visitor", "shown", "clicked", "cart", "bought")})
-        return self._observed(observations), rewards, ended, infos
+    def _go_on(self) -> None:
+        report = self.envs.infos
+        self._history.observe({name: self.by_row(report[name]) for name in ("visitor", "shown", "clicked", "cart", "bought")})
 
 
 class HistoryExtractor(BaseFeaturesExtractor):

@@ -134,6 +134,10 @@ class Company(VectorEnv):
         self._look()
         return self._observed()
 
+    @property
+    def candidates(self) -> np.ndarray:
+        return self.batch.candidates[:, self._learners]
+
     def state(self) -> np.ndarray:
         return self.batch.state()
 

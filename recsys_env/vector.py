@@ -303,6 +303,11 @@ class VectorEnv:
         return self._out.next_visitor
 
     @property
+    def candidates(self) -> np.ndarray:
+        """Items [B, N, C] that the agents' retrieval found for the page about to be shown, -1 = none; of no meaning where inactive."""
+        return self._state.candidates
+
+    @property
     def active(self) -> np.ndarray:
         """Agents [B, N] whose slots will be on the page about to be shown."""
         return self._out.active

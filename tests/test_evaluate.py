@@ -16,7 +16,7 @@ from baselines import cells, cli, scores
 from baselines.cells import Cell, play
 from baselines.evaluate import evaluate
 from baselines.report import grid
-from baselines.scores import prediction, summary
+from baselines.scores import merged, prediction, summary
 from recsys_env import TASKS, WorldConfig
 from recsys_env.metrics import UNSEEN, episode_returns
 from recsys_env.policies import CHECKPOINT, Random
@@ -276,6 +276,22 @@ def test_scores_are_paired_by_seed() -> None:
     assert report["tasks"]["ecommerce-v0"]["differences"]["late - greedy"] == {"mean": 0.5, "half_width_95": 0.0}
     with pytest.raises(ValueError, match="have no seed in common: they cannot be compared"):
         summary(made_up({**ENDS, "early": {0: 1.0}, "late": {3: 2.0}}))
+
+
+def test_a_summary_grows_by_what_is_played_later() -> None:
+    """As if all had been played at once; a team that is played again has its new scores, and what cannot be compared is refused."""
+    half, late = {0: 2.0, 1: 3.0, 2: 4.5, 3: 5.0}, {2: 5.5, 3: 6.5}
+    at_once = summary(made_up({**ENDS, "half": half, "late": late}))
+    stored = summary([*made_up({**ENDS, "half": half}), *made_up(ENDS, "news-v0")])
+    grown = merged(stored, summary(made_up({**ENDS, "late": late})))
+    assert grown["tasks"]["ecommerce-v0"] == at_once["tasks"]["ecommerce-v0"]
+    assert grown["tasks"]["news-v0"] == stored["tasks"]["news-v0"]
+    assert grown["aggregate"] == summary([*made_up({**ENDS, "half": half, "late": late}), *made_up(ENDS, "news-v0")])["aggregate"]
+    again = merged(stored, summary(made_up({**ENDS, "half": {**half, 0: 2.4}})))
+    assert again["tasks"]["ecommerce-v0"]["teams"]["half"]["runs"][0] == 2.4
+    longer = summary([{**result, "episodes": 2} for result in made_up(ENDS)])
+    with pytest.raises(ValueError, match="ecommerce-v0 was stored with episodes = 1, here episodes = 2: they cannot be compared"):
+        merged(stored, longer)
 
 
 def test_aggregates_over_tasks() -> None:

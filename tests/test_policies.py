@@ -232,6 +232,24 @@ def test_planning_pays_on_streaming() -> None:
     assert beats(episode_returns(task, "planner", 40, seed=0), episode_returns(task, "greedy", 40, seed=0)) > 5
 
 
+def test_nearest_shows_what_is_near_to_the_clicks() -> None:
+    """By inner product with the mean of the clicked vectors, with the profile's where there is no click yet; now and then anything."""
+    envs = vector_env(SMALL, 400, action="items")
+    policy = make_policy("nearest")
+    policy.bind(envs, "recommender_0", 0)
+    observations = envs.reset(seed=0)[0][:, 0]
+    clicked, profile = (envs.field(observations, name) for name in ("clicked_mean", "profile"))
+    clicked[::2, 1] = 1.0
+    taste = np.where(np.arange(400)[:, None] % 2 == 0, clicked, profile)
+    best = np.argsort(-(taste @ envs.world.q.T), 1)[:, :2]
+    present = envs.active[:, 0]
+    same = (policy.act(observations) == best)[present].all(1)
+    assert 0.9 < same.mean() < 1.0
+    blind = vector_env(SMALL, 2, roles=({"hidden": ("profile",)},))
+    policy.bind(blind, "recommender_0", 0)
+    policy.act(blind.reset(seed=0)[0][:, 0])
+
+
 def test_content_knows_no_more_than_its_role_sees() -> None:
     """Another profile or history behind its back changes nothing for a role that hides them, and much for one that does not."""
     for hidden, blind in ((("profile", "clicked_mean", "topic_counts"), True), ((), False)):

@@ -16,7 +16,7 @@ from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.env_util import make_vec_env
 
 from recsys_env import VectorEnv, WorldConfig
-from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlateDistribution, SlatePolicy, slate_kwargs
+from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlateDistribution, SlatePolicy, VisitorBuffer, slate_kwargs
 from recsys_env.config import replace
 from recsys_env.metrics import episode_returns
 
@@ -302,6 +302,45 @@ def test_training_takes_each_page_once_in_equal_parts() -> None:
     taken = np.concatenate(parts)
     np.testing.assert_array_equal(np.sort(taken[taken >= 0]), np.sort(rewards[page]))
     assert 0 < (taken < 0).sum() < 0.2 * (~page).sum()
+
+
+class Served:
+    """Stands for a batch that says who has just been served."""
+
+    infos: dict[str, np.ndarray]
+
+
+def test_advantages_run_along_each_visitors_pages() -> None:
+    """Against the definition: each visitor of a row and episode is a game of its own, whose steps are its pages."""
+    steps, rows, gamma, lam = 60, 4, 0.9, 0.7
+    rng = np.random.default_rng(5)
+    visitors = np.where(rng.random((steps, rows)) < 0.6, rng.integers(0, 3, (steps, rows)), -1)
+    starts = np.zeros((steps, rows), bool)
+    starts[[0, 25]] = True
+    rewards, values = rng.normal(size=(2, steps, rows))
+    served, box = Served(), spaces.Box(-1, 1, (1,), np.float32)
+    buffer = VisitorBuffer(steps, box, spaces.Discrete(2), "cpu", gae_lambda=lam, gamma=gamma, n_envs=rows, active=0)
+    buffer.watch(served)  # type: ignore[arg-type]
+    for t in range(steps):
+        served.infos = {"visitor": visitors[t].reshape(2, 2)}
+        page = (visitors[t] >= 0).astype(np.float32)[:, None]
+        buffer.add(page, np.zeros(rows), rewards[t], starts[t], torch.as_tensor(values[t]), torch.zeros(rows))
+    buffer.compute_returns_and_advantage(torch.zeros(rows), np.ones(rows, bool))
+    for row, (first, stop), person in itertools.product(range(rows), ((0, 25), (25, steps)), range(3)):
+        ticks = [t for t in range(first, stop) if visitors[t, row] == person]
+        earned = dict.fromkeys(ticks, 0.0)
+        for t in ticks:  # its page, and the ticks after it until somebody's next page
+            end = next((later for later in range(t + 1, stop) if visitors[later, row] >= 0), stop)
+            earned[t] = sum(gamma ** (later - t) * rewards[later, row] for later in range(t, end))
+        advantage = 0.0
+        for t, there in reversed(list(itertools.pairwise([*ticks, stop]))):
+            ahead = values[ticks[-1] if there == stop else there, row]
+            advantage = earned[t] + gamma ** (there - t) * (ahead + lam * advantage) - values[t, row]
+            assert buffer.advantages[t, row] == pytest.approx(advantage, abs=1e-5)
+            assert buffer.returns[t, row] == pytest.approx(advantage + values[t, row], abs=1e-5)
+    assert not buffer.advantages[visitors < 0].any()
+    taken = np.concatenate([part.old_values.numpy() for part in buffer.get(50)])
+    np.testing.assert_allclose(np.sort(taken), np.sort(values[visitors >= 0].astype(np.float32)))
 
 
 @pytest.mark.filterwarnings("ignore:.*doesn't include `rgb_array`:UserWarning")  # Gymnasium's; stable-baselines3 asks for it first

@@ -34,6 +34,8 @@ QUICK: dict[str, dict[str, Any]] = {  # what learns the easy world within second
     "transformer-ppo": {
         "timesteps": 16_000, "num_envs": 32, "n_steps": 32, "batch_size": 256, "n_epochs": 4, "learning_rate": 3e-3, "layers": 1, "width": 16, "history": 4,
     },
+    # Untrained, seed 0 happens to rank by taste already.
+    "item-ppo": {"timesteps": 40_000, "num_envs": 32, "n_steps": 60, "batch_size": 480, "n_epochs": 4, "learning_rate": 3e-3, "seed": 1},
 }  # fmt: skip
 TINY: dict[str, Any] = {"timesteps": 512, "num_envs": 4, "n_steps": 16, "batch_size": 32, "n_epochs": 1}
 
@@ -81,7 +83,7 @@ def test_one_learns_in_mixed_company(tmp_path: Path) -> None:
     assert second["company"] == dict.fromkeys(("recommender_1", "recommender_2"), str(tmp_path / "first"))
 
 
-@pytest.mark.parametrize("algorithm", ["maskable-ppo", "recurrent-ppo", "transformer-ppo"])
+@pytest.mark.parametrize("algorithm", ["maskable-ppo", "recurrent-ppo", "transformer-ppo", "item-ppo"])
 def test_company_of_others_keeps_their_memory(algorithm: str, tmp_path: Path) -> None:
     """Trained policies that remember play as opponents in a batch of another size, and alike whenever they are asked again."""
     trained(algorithm, tmp_path, task="ecommerce-v0", set=("horizon=20",), **TINY)
@@ -125,7 +127,7 @@ def test_past_selves_share_the_copies(tmp_path: Path) -> None:
     np.testing.assert_array_equal(past.act(envs.observations[:, 1]), actions)
 
 
-@pytest.mark.parametrize("algorithm", ["ippo-separate", "recurrent-ppo", "transformer-ppo"])
+@pytest.mark.parametrize("algorithm", ["ippo-separate", "recurrent-ppo", "transformer-ppo", "item-ppo"])
 def test_it_goes_on(algorithm: str, tmp_path: Path) -> None:
     sizes = {name: value for name, value in TINY.items() if name in ALGORITHMS[algorithm].options}
     first = trained(algorithm, tmp_path, **sizes)
@@ -155,6 +157,7 @@ def test_wrong_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
             trained(algorithm, tmp_path, **settings)
 
     refused(r"unknown algorithm 'ipo' \(did you mean 'ippo'\?\); algorithms are ippo, ", "ipo")
+    refused(r"item-ppo picks candidates and sends no messages; here action = 'items', messages = 0", "item-ppo", task="duel-v0")
     refused("ippo takes no --layers; it takes --timesteps, --num-envs", layers=3)
     refused("unknown task 'easy-v1'", task="easy-v1")
     refused("unknown policy 'contend'", company=("contend",), **TINY)

@@ -29,7 +29,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the stable-baselines3 adapter needs {error.name}: pip install "recsys_env[train]"') from error
 
-_EXCLUDED = -1e9  # score of what cannot be picked; finite, so that no gradient becomes NaN
+EXCLUDED = -1e9  # score of what cannot be picked; finite, so that no gradient becomes NaN
 
 
 # ------------------------------------------------------------------------------------------------ environment
@@ -208,6 +208,61 @@ class PageBuffer(RolloutBuffer):
                 yield self._get_samples(part)
 
 
+class VisitorBuffer(PageBuffer):
+    """Rollouts in which a page's advantage is what follows for its visitor: generalised advantages run along each visitor's own pages.
+
+    Along ticks, what a page does to its visitor's return is buried under what all others earn until then, and is lost where a rollout
+    ends first; so rollouts should hold whole episodes. What is earned on ticks without a page counts for the visitor of the row's last
+    page. A visitor who does not come back within the episode, or the rollout, is taken to do so right after it, with the value of the last
+    page. `watch` the environment before collecting. Ticks without a page are not trained on: nothing reads their value.
+    """
+
+    OTHER_TICKS = 0.0
+
+    def watch(self, envs: VectorEnv) -> None:
+        """The batch whose rows are collected: it tells who has been served."""
+        self._envs = envs
+
+    def reset(self) -> None:
+        super().reset()
+        self.visitors = np.full((self.buffer_size, self.n_envs), -1, np.int64)
+
+    def add(self, *args: Any, **kwargs: Any) -> None:
+        self.visitors[self.pos] = self._envs.infos["visitor"].reshape(-1)  # whose page the observation was about: the step has been taken
+        super().add(*args, **kwargs)
+
+    def compute_returns_and_advantage(self, last_values: torch.Tensor, dones: np.ndarray) -> None:
+        steps, rows = self.visitors.shape
+        lane, page = self._lanes(), self.visitors >= 0
+        value, advantage, when = np.zeros(lane.max() + 1), np.zeros(lane.max() + 1), np.full(lane.max() + 1, -1)
+        for step in range(steps):  # the last page of each lane stands for the one that does not come
+            value[lane[step, page[step]]] = self.values[step, page[step]]
+        end = np.full(rows, steps)
+        for step in reversed(range(steps)):
+            at = lane[step]  # another one in each row
+            next_page = np.where(when[at] < 0, end, when[at])
+            discount = self.gamma ** (next_page - step)
+            target = self.rewards[step] + discount * value[at]
+            carried = discount * advantage[at]
+            advantage[at] = np.where(page[step], target - self.values[step] + self.gae_lambda * carried, carried)
+            value[at] = np.where(page[step], self.values[step], target)
+            when[at] = step
+            self.advantages[step] = np.where(page[step], advantage[at], 0)
+            self.returns[step] = value[at] + advantage[at]
+            end = np.where(self.episode_starts[step] > 0, step, end)
+
+    def _lanes(self) -> np.ndarray:
+        """[T, R] a number for each visitor of a row in an episode; ticks without a page are the last one's."""
+        episode = self.episode_starts.cumsum(0).astype(np.int64)
+        last = self.visitors.copy()
+        for step in range(1, len(last)):
+            unknown = (last[step] < 0) & (self.episode_starts[step] == 0)
+            last[step, unknown] = last[step - 1, unknown]
+        row = np.broadcast_to(np.arange(last.shape[1]), last.shape)
+        keys = np.stack((row, episode, last), -1).reshape(-1, 3)
+        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(last.shape)  # type: ignore[no-any-return]
+
+
 # ------------------------------------------------------------------------------------------------ network
 
 
@@ -244,7 +299,7 @@ class SlateDistribution(MultiCategoricalDistribution):
     def log_prob(self, actions: torch.Tensor) -> torch.Tensor:
         picks = actions.long().reshape(len(actions), self._slots)
         picked = self._scores.gather(1, picks)
-        never = self._scores.scatter(1, picks, 2 * _EXCLUDED).logsumexp(1, keepdim=True)
+        never = self._scores.scatter(1, picks, 2 * EXCLUDED).logsumexp(1, keepdim=True)
         later = picked.flip(1).logcumsumexp(1).flip(1)  # of this pick and those after it
         return (picked - torch.logaddexp(never, later)).sum(1)
 
@@ -293,7 +348,7 @@ class SlateExtractor(nn.Module):
         hidden = torch.relu_(flat.view(len(observations), self._shape[0], -1) + self.context(context).unsqueeze(1))
         hidden = torch.relu_(self.hidden(hidden.view(len(flat), -1)))
         scores = self.score(hidden).view(len(observations), -1)
-        return scores.masked_fill((candidates == 0).all(2), _EXCLUDED)  # an empty place; all of them where nobody is to be served
+        return scores.masked_fill((candidates == 0).all(2), EXCLUDED)  # an empty place; all of them where nobody is to be served
 
     def forward_critic(self, observations: torch.Tensor) -> torch.Tensor:
         context, candidates = self._split(observations)

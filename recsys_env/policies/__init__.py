@@ -32,6 +32,7 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "random": "recsys_env.policies.random:Random",
     "popularity": "recsys_env.policies.assortment:Popularity",
     "content": "recsys_env.policies.assortment:Content",
+    "nearest": "recsys_env.policies.nearest:Nearest",
     "greedy": "recsys_env.policies.assortment:Greedy",
     "planner": "recsys_env.policies.assortment:Planner",
     "linucb": "recsys_env.policies.bandits:LinUCB",

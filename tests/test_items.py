@@ -1,0 +1,95 @@
+"""The policy that knows which item a candidate is: what its rows show, what it makes of it, and that it finds out what no observation says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import recsys_env
+from recsys_env import TASKS, Company, WorldConfig
+from recsys_env.config import replace
+from recsys_env.policies.ranking import Ranker
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("stable_baselines3")
+
+from baselines.items import ItemRows, ItemSlatePolicy, item_kwargs, with_items  # noqa: E402
+from baselines.train import Train, train  # noqa: E402
+from recsys_env.adapters.sb3 import SB3VecEnv  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+class Listed(Ranker):
+    """Knows its options."""
+
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        return np.zeros(self.items.shape)
+
+
+@pytest.mark.parametrize("others", [{}, {"recommender_1": "popularity"}])
+def test_rows_end_with_the_items_that_policies_see(others: dict[str, str]) -> None:
+    envs = recsys_env.vector_env("social-v0", 3, horizon=20)
+    envs = Company(envs, others) if others else envs
+    rows, size = ItemRows(SB3VecEnv(envs)), envs.shape.candidates
+    listed = []
+    for agent in envs.possible_agents:
+        policy = Listed()
+        policy.bind(getattr(envs, "batch", envs), agent, 0)
+        listed.append(policy)
+    rows.seed(2)
+    observations = rows.reset()
+    for _ in range(45):
+        assert rows.observation_space.contains(observations[0])
+        for n, policy in enumerate(listed):
+            policy.act(getattr(envs, "batch", envs).observations[:, policy.index])
+            mine = observations[n :: len(listed), -size:]
+            np.testing.assert_array_equal(mine[policy.items >= 0], policy.items[policy.items >= 0])
+        observations, _, ended, infos = rows.step(np.tile(np.arange(2), (rows.num_envs, 1)))
+        if ended.any():
+            for row in range(rows.num_envs):
+                assert infos[row]["terminal_observation"].shape == observations[row].shape
+                assert not infos[row]["terminal_observation"][-size:].any()
+
+
+def test_a_candidate_is_scored_by_its_item() -> None:
+    """Another item in the same place, with the same features, changes that place's score alone; an empty place stays excluded."""
+    envs = recsys_env.vector_env("social-v0", 2)
+    rows = ItemRows(SB3VecEnv(envs))
+    policy = ItemSlatePolicy(rows.observation_space, rows.action_space, lambda _: 1e-3, **item_kwargs(envs))
+    extractor, count = policy.mlp_extractor, envs.shape.candidates
+    torch.nn.init.normal_(extractor.intercept.weight)
+    observations = torch.rand(5, rows.observation_space.shape[0])
+    observations[:, -count:] = torch.arange(count)
+    place = envs.observation_fields["candidates"]
+    observations[:, place.stop - (place.stop - place.start) // count : place.stop] = 0  # the last one is empty
+    changed = observations.clone()
+    changed[:, -count] = 77
+    before, after = extractor.forward_actor(observations), extractor.forward_actor(changed)
+    assert (before[:, 0] != after[:, 0]).all()
+    torch.testing.assert_close(before[:, 1:], after[:, 1:])
+    assert (before[:, -1] < -1e8).all()
+    torch.testing.assert_close(extractor.forward_critic(observations), extractor.forward_critic(changed))
+    assert not policy.mlp_extractor.own.weight.any()
+
+
+def test_empty_places_are_no_items() -> None:
+    np.testing.assert_array_equal(with_items(np.ones((1, 2), np.float32), np.array([[7, -1]])), [[1, 1, 7, 0]])
+
+
+def test_it_learns_what_no_observation_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Items differ in an appeal that is neither observed nor in the catalogue: who knows the items finds it, who ranks by features cannot."""
+    hidden = {
+        "horizon": 60, "slots": 1, "users": {"habit_size": 0}, "choice": {"beta_taste": 0.0, "beta_price": 0.0, "beta_satiation": 0.0, "v_0": 1.5},
+        "items": {"number": 40, "intercept_sd": 2.0, "popularity_quality": 0.0},
+    }  # fmt: skip
+    monkeypatch.setitem(TASKS, "hidden-v0", replace(WorldConfig(), hidden))
+    scores = {}
+    for algorithm, rate in (("ippo", 3e-3), ("item-ppo", 1e-2)):
+        sizes = {"timesteps": 60_000, "num_envs": 32, "n_steps": 60, "batch_size": 480, "n_epochs": 4, "learning_rate": rate}
+        result = train(Train(algorithm, "hidden-v0", out=tmp_path / algorithm, device="cpu", references=("random", "greedy"), eval_episodes=50, **sizes))
+        scores[algorithm] = result["table"]["trained"]["score"]
+    assert scores["item-ppo"] > 60
+    assert scores["item-ppo"] > scores["ippo"] + 20
