@@ -11,6 +11,8 @@ from .scores import interval
 
 FILTERS = ("implicit", "implicit-bpr", "implicit-knn", "surprise", "surprise-knn", "lightfm")
 BANDITS = ("linucb", "linear-thompson", "epsilon-greedy")
+TEAMS = ("ippo", "item-ppo", "transformer-ppo")  # learners that rank the candidates of the task as it is
+SEEING = ("ippo-full", "item-ppo-full", "item-ppo-full-team")
 
 Difference = dict[str, float | None]
 
@@ -23,7 +25,7 @@ def claims(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> list[t
         training: of `reference.training_summary`.
 
     Returns:
-        (claim, task -> difference of own reward per agent and episode, positive where the claim holds) for each; differences are paired by the runs'
+        (claim, task, or "task: learner" -> difference of own reward per agent and episode, positive where the claim holds) for each; differences are paired by the runs'
         seeds, with the half-width of their 95 % interval.
     """
     tasks, learners = evaluation.get("tasks", {}), training.get("learners", {})
@@ -41,14 +43,14 @@ def claims(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> list[t
     if filters and bandits and "coldstart-v0" in tasks:
         new = {"coldstart-v0": tasks["coldstart-v0"]}
         found.append(("where users are new, the best bandit above the best collaborative filter", by_task(_best(bandits), _best(filters), new)))
-    found += [
-        (claim, {task: _against(row, reference) for task, row in learners[name]["tasks"].items() if reference in row["runs"]})
-        for claim, name, reference in (
-            ("a trained team (`ippo`) above the myopic observer `content`", "ippo", "content"),
-            ("with the latent visitor in sight (`ippo-full`) above the myopic oracle `greedy`", "ippo-full", "greedy"),
-        )
-        if name in learners
-    ]
+    trained = {name: learners[name]["tasks"] for name in TEAMS if name in learners}
+    seen = {name: learners[name]["tasks"] for name in SEEING if name in learners}
+    for claim, rows, reference in (
+        ("the best trained team above the myopic observer `content`", trained, "content"),
+        ("with the latent visitor in sight, the best trained team above the myopic oracle `greedy`", seen, "greedy"),
+    ):
+        if best := _best_learners(rows, reference):
+            found.append((claim, best))
     for team, selfish, task in (("ippo", "ippo-selfish", "journey-v0"), ("ippo-team", "ippo", "social-v0")):
         rows = [learners.get(name, {"tasks": {}})["tasks"].get(task) for name in (team, selfish)]
         if all(rows):
@@ -73,6 +75,17 @@ def _between(teams: Mapping[str, Any], better: str, worse: str) -> Difference:
 
 def _best(names: list[str]) -> Callable[[Any], str]:
     return lambda teams: max(names, key=lambda name: teams[name]["mean"])
+
+
+def _best_learners(rows: Mapping[str, Mapping[str, Any]], reference: str) -> dict[str, Difference]:
+    """"task: learner" -> what the learner that leads there has over the reference."""
+    found = {}
+    for task in dict.fromkeys(task for of in rows.values() for task in of):
+        gains = {name: _against(of[task], reference) for name, of in rows.items() if task in of and reference in of[task]["runs"]}
+        if gains:
+            leader = max(gains, key=lambda name: gains[name]["mean"] or 0.0)
+            found[f"{task}: {leader}"] = gains[leader]
+    return found
 
 
 def _against(row: Mapping[str, Any], reference: str) -> Difference:

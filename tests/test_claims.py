@@ -25,6 +25,7 @@ def test_differences_are_paired_and_signed() -> None:
     }  # fmt: skip
     learners = {
         "ippo": {"tasks": {"journey-v0": {"runs": {"trained": [3, 3, 3, 3.1], "content": [1, 1, 1, 1]}}}},
+        "item-ppo": {"tasks": {task: {"runs": {"trained": [2, 2.1], "content": [1, 1]}} for task in ("journey-v0", "news-v0")}},
         "ippo-selfish": {"tasks": {"journey-v0": {"runs": {"trained": [4, 4.1, 4]}}}},
         "ippo-full": {"tasks": {"streaming-v0": {"runs": {"trained": [1, 2], "greedy": [1, 2]}}}},
     }
@@ -33,8 +34,10 @@ def test_differences_are_paired_and_signed() -> None:
     assert verdict(found["content above popularity"]) == "holds on 1 of 2, fails on 0"
     assert verdict(found["implicit above popularity"]) == "holds on 0 of 2, fails on 1"
     assert found["where users are new, the best bandit above the best collaborative filter"]["coldstart-v0"]["mean"] == pytest.approx(5.1)
-    assert verdict(found["a trained team (`ippo`) above the myopic observer `content`"]) == "holds on 1 of 1, fails on 0"
-    assert verdict(found["with the latent visitor in sight (`ippo-full`) above the myopic oracle `greedy`"]) == "holds on 0 of 1, fails on 0"
+    trained = found["the best trained team above the myopic observer `content`"]
+    assert list(trained) == ["journey-v0: ippo", "news-v0: item-ppo"]
+    assert verdict(trained) == "holds on 2 of 2, fails on 0"
+    assert verdict(found["with the latent visitor in sight, the best trained team above the myopic oracle `greedy`"]) == "holds on 0 of 1, fails on 0"
     assert verdict(found["trained with `sharing=1` (`ippo`) above trained selfishly (`ippo-selfish`)"]) == "holds on 0 of 1, fails on 1"
     assert "surprise above popularity" not in found
 
