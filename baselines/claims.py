@@ -25,8 +25,8 @@ def claims(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> list[t
         training: of `reference.training_summary`.
 
     Returns:
-        (claim, task, or "task: learner" -> difference of own reward per agent and episode, positive where the claim holds) for each; differences are paired by the runs'
-        seeds, with the half-width of their 95 % interval.
+        (claim, differences) for each. Differences are of own reward per agent and episode, by task or "task: learner that leads there", positive where
+        the claim holds; paired by the runs' seeds, with the half-width of their 95 % interval.
     """
     tasks, learners = evaluation.get("tasks", {}), training.get("learners", {})
     everywhere = set.intersection(*(set(task["teams"]) for task in tasks.values())) if tasks else set()
@@ -45,11 +45,11 @@ def claims(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> list[t
         found.append(("where users are new, the best bandit above the best collaborative filter", by_task(_best(bandits), _best(filters), new)))
     trained = {name: learners[name]["tasks"] for name in TEAMS if name in learners}
     seen = {name: learners[name]["tasks"] for name in SEEING if name in learners}
-    for claim, rows, reference in (
+    for claim, among, reference in (
         ("the best trained team above the myopic observer `content`", trained, "content"),
         ("with the latent visitor in sight, the best trained team above the myopic oracle `greedy`", seen, "greedy"),
     ):
-        if best := _best_learners(rows, reference):
+        if best := _best_learners(among, reference):
             found.append((claim, best))
     for team, selfish, task in (("ippo", "ippo-selfish", "journey-v0"), ("ippo-team", "ippo", "social-v0")):
         rows = [learners.get(name, {"tasks": {}})["tasks"].get(task) for name in (team, selfish)]
