@@ -133,7 +133,7 @@ def training_summary(folder: Path) -> dict[str, Any]:
     Returns:
         origin; learners: name -> algorithm, settings and tasks: task -> seeds; own reward per learner and episode: reward, another_seed (interval for
         one more seed), untrained, gain, runs (of it and the references, a value for each seed); score (0 and 100 as in
-        `recsys_env.metrics.scale_ends`, in the same variant of the task); agent_steps, seconds; and dilemma, where the task has one and the
+        `recsys_env.metrics.scale_ends`, in the same variant of the task); agent_steps, seconds, environment_share; and dilemma, where the task has one and the
         agents are selfish: where the reward lies between P (all myopic, 0) and R (all planners, 1) of `benchmarks.tension`; curve: agent_steps and
         episode_reward [seeds][P] while training.
     """
@@ -160,6 +160,7 @@ def _row(task: str, runs: list[Mapping[str, Any]]) -> dict[str, Any]:
         "runs": {name: [run["table"][name]["mean"] for run in runs] for name in runs[0]["table"]},
         "curve": common_curve([run["curve"] for run in runs]), "agent_steps": runs[0]["training"]["agent_steps"],
         "seconds": float(np.mean([run["training"]["seconds"] for run in runs])),
+        "environment_share": float(np.mean([run["training"]["environment_share"] for run in runs])),
     }  # fmt: skip
     tension = json.loads(TENSION.read_text())["tasks"].get(task) if TENSION.is_file() else None
     selfish = TASKS[task].reward.sharing == 0 and not any("--sharing" in run["command"] or "--observability" in run["command"] for run in runs)

@@ -237,7 +237,7 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path) -> None:
 
 def write_readme(stored: Mapping[str, Any], details: Path = RESULTS / "README.md") -> None:
     """Put the tables between their markers, and every number into `details`; only in a checkout, where the README and its writer are."""
-    from benchmarks.readme import table, write_sections
+    from benchmarks.readme import algorithms, table, write_sections
 
     metrics = table(
         ["metric", "definition", "unit", "better", "source"],
@@ -249,7 +249,7 @@ def write_readme(stored: Mapping[str, Any], details: Path = RESULTS / "README.md
         made["evaluation"] = _leaderboard(stored["evaluation"], table)
         parts += ["## Policies", _evaluation_section(stored["evaluation"], table)]
     if "training" in stored:
-        made["learners"] = _learners(stored["training"], table)
+        made |= {"learners": _learners(stored["training"], table), "algorithms": algorithms(stored["training"])}
         parts += ["## Learning algorithms", _training_section(stored["training"], table)]
     if "evaluation" in stored and "training" in stored:
         parts += ["## What we hoped to see", _claims_section(stored["evaluation"], stored["training"], table)]

@@ -1,4 +1,4 @@
-"""Write the README's tables from the raw results, between `<!-- name -->` and `<!-- /name -->`.
+"""Write the README's tables from the raw results, between `<!-- name -->` and `<!-- /name -->`; `python -m baselines plot` writes those of baselines/results.
 
     python -m benchmarks.readme
 """
@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from baselines.train import ALGORITHMS
 from recsys_env import TASKS
@@ -159,22 +161,21 @@ def idle(result: dict[str, Any]) -> str:
             + table(["task", "active ticks alone", "all ticks", "gain"], rows))
 
 
-def algorithms() -> str:
-    """What can be trained, and what each one's run on `ecommerce-v0` gained."""
-    rows, made = [], None
+def algorithms(training: dict[str, Any]) -> str:
+    """What can be trained, and what the reference runs on `ecommerce-v0` gained; as `baselines.reference.training_summary`."""
+    rows, origin = [], training["origin"]
     for name, algorithm in ALGORITHMS.items():
-        path = RESULTS / f"train-{name}.json"
         measured = [""] * 6
-        if path.exists():
-            made = json.loads(path.read_text())
-            before, after, speed = made["before"], made["after"], made["training"]
-            measured = [f"{made['table']['random']['mean']:.2f}", f"{before['mean']:.2f}", f"{after['mean']:.2f} ±{after['half_width_95']:.2f}", f"{speed['agent_steps'] / 1e6:.1f} M",
-                        f"{speed['agent_steps_per_second']:,.0f}", f"{speed['environment_share']:.0%}"]  # fmt: skip
+        if row := training["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v0"):
+            reward = row["reward"]
+            trained = f"{reward['mean']:.2f}" + (f" ±{reward['half_width_95']:.2f}" if reward["half_width_95"] else "")
+            measured = [f"{np.mean(row['runs']['random']):.2f}", f"{row['untrained']['mean']:.2f}", trained, f"{row['agent_steps'] / 1e6:.1f} M",
+                        f"{row['agent_steps'] / row['seconds']:,.0f}", f"{row['environment_share']:.0%}"]  # fmt: skip
         rows.append([f"`{name}`", algorithm.about, f"`{algorithm.extra}`: {algorithm.library.replace('_', '-')}", *measured])
-    note = (f"Own reward per learner and episode of `ecommerce-v0` at a small budget: random play of the same kind of action, the untrained network's first choices, the trained one's "
-            f"({made['processor']}, {made['cores']} cores shared with other work; exact commands in `benchmarks/results/train-*.json`). The rest of the time, "
-            "beside the share inside the environment, is the library's own loop: it is the bottleneck everywhere.\n\n" if made else "")
-    return note + table(["algorithm", "what it is", "extra: library", "random", "untrained", "trained", "agent-steps", "agent-steps/s", "inside the environment"], rows)
+    note = (f"Own reward per learner and episode of `ecommerce-v0` in the reference runs: random play of the same kind of action, the untrained network's first choices, the trained one's "
+            f"(± 95 % over training seeds; {', '.join(origin['processor'])}, 2 cores, each run on one thread beside two or three others; raw: `baselines/results/training.json`). The rest of the "
+            "time, beside the share inside the environment, is the library's own loop: it is the bottleneck everywhere.")
+    return f"{note}\n\n" + table(["algorithm", "what it is", "extra: library", "random", "untrained", "trained", "agent-steps", "agent-steps/s", "inside the environment"], rows)
 
 
 def cluster(result: dict[str, Any]) -> str:
@@ -213,7 +214,7 @@ def write_sections(made: dict[str, str]) -> None:
 
 
 def main() -> None:
-    write_sections({NAMES[name]: write(result) for name, write in SECTIONS.items() if (result := load(name))} | {"algorithms": algorithms()})
+    write_sections({NAMES[name]: write(result) for name, write in SECTIONS.items() if (result := load(name))})
 
 
 if __name__ == "__main__":
