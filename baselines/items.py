@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.adapters.sb3 import EXCLUDED, SB3Policy, SB3VecEnv, SlateExtractor, SlatePolicy, slate_kwargs
+from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv, SlateExtractor, SlatePolicy, slate_kwargs
 
 from .appended import AppendedRows
 
@@ -77,10 +77,7 @@ class ItemExtractor(SlateExtractor):
         vectors = (self.entry(self.entries) + self.own.weight)[items]  # of all items, then those of the candidates: a batch has far more of these
         matched = vectors * self.visitor(context).unsqueeze(1)
         known = self.candidate(candidates.flatten(0, 1)) + self.match(matched.flatten(0, 1))
-        hidden = torch.relu_(known.view(len(flat), self._shape[0], -1) + self.context(context).unsqueeze(1))
-        hidden = torch.relu_(self.hidden(hidden.flatten(0, 1)))
-        scores = self.score(hidden).view(len(flat), -1) + self.intercept(items).squeeze(2)
-        return scores.masked_fill((candidates == 0).all(2), EXCLUDED)
+        return self._scores(context, candidates, known) + self.intercept(items).squeeze(2)
 
     def forward_critic(self, observations: torch.Tensor) -> torch.Tensor:
         return super().forward_critic(observations[:, : self._flat])

@@ -29,7 +29,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the stable-baselines3 adapter needs {error.name}: pip install "recsys_env[train]"') from error
 
-EXCLUDED = -1e9  # score of what cannot be picked; finite, so that no gradient becomes NaN
+_EXCLUDED = -1e9  # score of what cannot be picked; finite, so that no gradient becomes NaN
 
 
 # ------------------------------------------------------------------------------------------------ environment
@@ -299,7 +299,7 @@ class SlateDistribution(MultiCategoricalDistribution):
     def log_prob(self, actions: torch.Tensor) -> torch.Tensor:
         picks = actions.long().reshape(len(actions), self._slots)
         picked = self._scores.gather(1, picks)
-        never = self._scores.scatter(1, picks, 2 * EXCLUDED).logsumexp(1, keepdim=True)
+        never = self._scores.scatter(1, picks, 2 * _EXCLUDED).logsumexp(1, keepdim=True)
         later = picked.flip(1).logcumsumexp(1).flip(1)  # of this pick and those after it
         return (picked - torch.logaddexp(never, later)).sum(1)
 
@@ -344,11 +344,14 @@ class SlateExtractor(nn.Module):
 
     def forward_actor(self, observations: torch.Tensor) -> torch.Tensor:
         context, candidates = self._split(observations)
-        flat = self.candidate(candidates.reshape(-1, self._shape[1]))  # two axes: the layers run 2-4 times as fast as with three
-        hidden = torch.relu_(flat.view(len(observations), self._shape[0], -1) + self.context(context).unsqueeze(1))
-        hidden = torch.relu_(self.hidden(hidden.view(len(flat), -1)))
-        scores = self.score(hidden).view(len(observations), -1)
-        return scores.masked_fill((candidates == 0).all(2), EXCLUDED)  # an empty place; all of them where nobody is to be served
+        return self._scores(context, candidates, self.candidate(candidates.flatten(0, 1)))
+
+    def _scores(self, context: torch.Tensor, candidates: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        """Scores [R, C], given what is known of each candidate [R·C, width] (two axes: the layers run 2-4 times as fast as with three)."""
+        hidden = torch.relu_(known.view(*candidates.shape[:2], -1) + self.context(context).unsqueeze(1))
+        hidden = torch.relu_(self.hidden(hidden.flatten(0, 1)))
+        scores = self.score(hidden).view(candidates.shape[:2])
+        return scores.masked_fill((candidates == 0).all(2), _EXCLUDED)  # an empty place; all of them where nobody is to be served
 
     def forward_critic(self, observations: torch.Tensor) -> torch.Tensor:
         context, candidates = self._split(observations)
