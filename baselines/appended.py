@@ -27,13 +27,10 @@ class AppendedRows(VecEnvWrapper):
 
     def __init__(self, rows: SB3VecEnv, low: np.ndarray, high: np.ndarray) -> None:
         self.envs: VectorEnv = rows.envs
+        self.by_row = rows.by_row
         self._zeros = np.zeros(len(low), np.float32)
         flat: Any = rows.observation_space
         super().__init__(rows, spaces.Box(np.append(flat.low, low).astype(np.float32), np.append(flat.high, high).astype(np.float32)))
-
-    def by_row(self, array: np.ndarray) -> np.ndarray:
-        """[B, N, ...] of the batch as [R, ...]."""
-        return array.reshape(self.num_envs, *array.shape[2:])
 
     def _append(self, observations: np.ndarray) -> np.ndarray:
         """Observations [R, O] and what follows them, [R, O + X]."""

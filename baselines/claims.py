@@ -11,7 +11,7 @@ from .scores import interval
 
 FILTERS = ("implicit", "implicit-bpr", "implicit-knn", "surprise", "surprise-knn", "lightfm")
 BANDITS = ("linucb", "linear-thompson", "epsilon-greedy")
-TEAMS = ("ippo", "item-ppo", "transformer-ppo")  # learners that rank the candidates of the task as it is
+TEAMS = ("ippo", "item-ppo", "ippo-separate", "maskable-ppo", "recurrent-ppo", "transformer-ppo")  # learners that play the task as it is
 SEEING = ("ippo-full", "item-ppo-full", "item-ppo-full-team")
 
 Difference = dict[str, float | None]
@@ -78,10 +78,10 @@ def _best(names: list[str]) -> Callable[[Any], str]:
 
 
 def _best_learners(rows: Mapping[str, Mapping[str, Any]], reference: str) -> dict[str, Difference]:
-    """"task: learner" -> what the learner that leads there has over the reference."""
+    """"task: learner" -> what the learner that leads there, of those with several seeds, has over the reference."""
     found = {}
     for task in dict.fromkeys(task for of in rows.values() for task in of):
-        gains = {name: _against(of[task], reference) for name, of in rows.items() if task in of and reference in of[task]["runs"]}
+        gains = {name: _against(of[task], reference) for name, of in rows.items() if task in of and len(of[task]["runs"].get(reference, ())) > 1}
         if gains:
             leader = max(gains, key=lambda name: gains[name]["mean"] or 0.0)
             found[f"{task}: {leader}"] = gains[leader]

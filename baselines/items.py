@@ -27,6 +27,11 @@ def with_items(observations: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     return np.concatenate((observations, np.maximum(candidates, 0)), 1, dtype=np.float32)  # exact up to 2^24 items
 
 
+def entries(envs: VectorEnv) -> np.ndarray:
+    """What the public catalogue says of each item, [M, D + T]: its vector, and its topic as a one-hot."""
+    return np.concatenate((envs.world.q, np.eye(envs.shape.topics, dtype=np.float32)[envs.world.items["topic"]]), 1)
+
+
 def item_kwargs(envs: VectorEnv) -> dict[str, Any]:
     """`policy_kwargs` of an `ItemSlatePolicy` for this task.
 
@@ -36,15 +41,22 @@ def item_kwargs(envs: VectorEnv) -> dict[str, Any]:
     slate = slate_kwargs(envs)
     if slate is None:
         raise ValueError(f"item-ppo picks candidates and sends no messages; here action = {envs.config.action!r}, messages = {envs.config.messages}")
-    topics = np.eye(envs.shape.topics, dtype=np.float32)[envs.world.items["topic"]]
-    return {**slate, "entries": np.concatenate((envs.world.q, topics), 1)}
+    return {**slate, "entries": entries(envs)}
 
 
 class ItemRows(AppendedRows):
-    """Rows whose observations [R, O + C] end with the items of the candidates."""
+    """Rows whose observations [R, O + C] end with the items of the candidates (any, where the row is inactive); for `VisitorBuffer`, which ends
+    with the episode, they say nothing of truncation.
+    """
 
     def __init__(self, rows: SB3VecEnv) -> None:
         super().__init__(rows, np.zeros(rows.envs.shape.candidates), np.full(rows.envs.shape.candidates, rows.envs.shape.items - 1))
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        observations, rewards, ended, infos = super().step_wait()
+        for row in np.flatnonzero(ended):
+            del infos[row]["TimeLimit.truncated"]
+        return observations, rewards, ended, infos
 
     def _append(self, observations: np.ndarray) -> np.ndarray:
         return with_items(observations, self.by_row(self.envs.candidates))

@@ -157,7 +157,7 @@ def _row(task: str, runs: list[Mapping[str, Any]]) -> dict[str, Any]:
         "seeds": [run["seeds"] for run in runs], "reward": interval(rewards), "another_seed": prediction(rewards),
         "untrained": interval(np.array([run["before"]["mean"] for run in runs])), "gain": interval(np.array([run["gain"]["mean"] for run in runs])),
         "score": interval(np.array([run["table"]["trained"]["score"] for run in runs])),
-        "runs": {name: [run["table"][name]["mean"] for run in runs] for name in runs[0]["table"]},
+        "runs": {name: [run["table"][name]["mean"] for run in runs] for name in runs[0]["table"] if all(name in run["table"] for run in runs)},
         "curve": common_curve([run["curve"] for run in runs]), "agent_steps": runs[0]["training"]["agent_steps"],
         "seconds": float(np.mean([run["training"]["seconds"] for run in runs])),
         "environment_share": float(np.mean([run["training"]["environment_share"] for run in runs])),

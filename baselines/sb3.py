@@ -21,7 +21,7 @@ from recsys_env.metrics import UNSEEN
 from recsys_env.policies import Policy
 
 from .checkpoints import bound_spaces_fit, read_policy, write_policy
-from .items import ItemExtractor, ItemPolicy, ItemRows, ItemSlatePolicy, item_kwargs
+from .items import ItemExtractor, ItemPolicy, ItemRows, ItemSlatePolicy, entries, item_kwargs
 from .runs import Point, Run
 from .self_play import PastSelf
 from .transformer import HistoryExtractor, HistoryPolicy, HistoryRows
@@ -55,7 +55,14 @@ class TrainedWithHistory(Trained, HistoryPolicy):
 
 
 class TrainedWithItems(Trained, ItemPolicy):
-    """The same with an `ItemExtractor`."""
+    """The same with an `ItemExtractor`, which knows the items of one catalogue."""
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        known, here = self.model.mlp_extractor.entries.cpu().numpy(), entries(envs)
+        if known.shape != here.shape or not np.allclose(known, here):
+            raise ValueError(f"the policy in {self.folder} knows {len(known)} items by number; the {len(here)} items here are others: they follow from "
+                             f"items, world_seed (here {envs.config.world_seed}) and catalogue (here {envs.config.catalogue!r})")  # fmt: skip
 
 
 class TrainedWithState(Trained):
@@ -141,6 +148,7 @@ class Learner:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.envs = run.make_envs()
+        self._knows_items = run.algorithm == "item-ppo"
         self._kind: Any = KINDS.get(run.algorithm, PPO)
         self.model = self._resume() if run.resume else self._create()
         if isinstance(buffer := self.model.rollout_buffer, VisitorBuffer):
@@ -157,15 +165,15 @@ class Learner:
 
     def _rows(self) -> VecEnv:
         rows = SB3VecEnv(self.envs)
-        if self.run.algorithm == "item-ppo":
+        if self._knows_items:
             return ItemRows(rows)
-        return HistoryRows(rows, self.run.options["history"]) if self.run.algorithm == "transformer-ppo" else rows
+        return HistoryRows(rows, self.run.options["history"]) if "history" in self.run.options else rows
 
     def _network(self) -> tuple[str | type, dict[str, Any]]:
         """Policy class and its arguments: one that ranks candidates where actions are picks of candidates, and PPO takes it."""
         if self._kind is RecurrentPPO:
             return LstmPolicy, {"lstm_hidden_size": self.run.options["width"]}
-        if self.run.algorithm == "item-ppo":
+        if self._knows_items:
             return ItemSlatePolicy, item_kwargs(self.envs)
         slate = slate_kwargs(self.envs) if self._kind is PPO else None
         return ("MlpPolicy", {}) if slate is None else (SlatePolicy, slate)
@@ -183,7 +191,7 @@ class Learner:
             }
         pages: dict[str, Any] = {}
         if self._kind is PPO:
-            kind = VisitorBuffer if self.run.algorithm == "item-ppo" else PageBuffer
+            kind = VisitorBuffer if self._knows_items else PageBuffer
             pages = {"rollout_buffer_class": kind, "rollout_buffer_kwargs": {"active": self.envs.observation_fields["is_active"].start}}
         rate = options["learning_rate"]
         return self._kind(

@@ -80,7 +80,8 @@ def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any
     """Two summaries as one; of a team that is in both, the scores of the second.
 
     Raises:
-        ValueError: they played different episodes of the same task.
+        ValueError: they played different episodes of the same task, or the ends of the scale did not earn the same, as in another version of the
+            game; or the second has fewer seeds of a team, as when it is unfinished.
     """
     tasks = {**stored["tasks"], **found["tasks"]}
     for name in stored["tasks"].keys() & found["tasks"].keys():
@@ -88,12 +89,18 @@ def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any
         for key in ("episodes", "ends", "agents"):
             if old[key] != new[key]:
                 raise ValueError(f"{name} was stored with {key} = {old[key]}, here {key} = {new[key]}: they cannot be compared")
+        for team in old["teams"].keys() & new["teams"].keys():
+            before, after = (dict(zip(row["seeds"], row["runs"], strict=True)) for row in (old["teams"][team], new["teams"][team]))
+            if not before.keys() <= after.keys():
+                raise ValueError(f"{team} was stored with {len(before)} seeds on {name}, here {len(after)}: finish the evaluation first")
+            if team in old["ends"] and any(before[seed] != after[seed] for seed in before):
+                raise ValueError(f"{team} earns something else on {name} than when it was stored: play all policies again and remove the stored summary")
         teams = dict(sorted({**old["teams"], **new["teams"]}.items(), key=lambda item: -item[1]["mean"]))
         means = {team: dict(zip(row["seeds"], row["runs"], strict=True)) for team, row in teams.items()}
         tasks[name] = {**new, "teams": teams, "differences": differences(means, teams)}
-    sources = stored["origin"], found["origin"]
-    both = {key: sorted({*sources[0][key], *sources[1][key]}) for key in ("command", "commit", "date", "processor")}
-    return {"origin": {**both, "versions": {**sources[0]["versions"], **sources[1]["versions"]}}, "tasks": tasks, "aggregate": aggregate(tasks)}
+    both = {key: sorted({*stored["origin"][key], *found["origin"][key]}) for key in ("command", "commit", "date", "processor")}
+    versions = {**stored["origin"]["versions"], **found["origin"]["versions"]}
+    return {"origin": {**both, "versions": versions}, "tasks": tasks, "aggregate": aggregate(tasks)}
 
 
 def differences(means: Mapping[str, Mapping[int, float]], teams: Iterable[str]) -> dict[str, Any]:

@@ -10,9 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from baselines.train import ALGORITHMS
 from recsys_env import TASKS
 
 from .record import RESULTS
@@ -159,23 +156,6 @@ def idle(result: dict[str, Any]) -> str:
     rows = [[f"`{name}`", *(spread(row[key]) for key in ("active ticks", "all ticks", "gain"))] for name, row in result["tasks"].items()]
     return (f"Own reward per agent and episode, {result['seeds']} seeds, {result['agent_steps'] / 1e6:.1f} M agent-steps each. {origin(result, 'idle_ticks')}\n\n"
             + table(["task", "active ticks alone", "all ticks", "gain"], rows))
-
-
-def algorithms(training: dict[str, Any]) -> str:
-    """What can be trained, and what the reference runs on `ecommerce-v0` gained; as `baselines.reference.training_summary`."""
-    rows, origin = [], training["origin"]
-    for name, algorithm in ALGORITHMS.items():
-        measured = [""] * 6
-        if row := training["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v0"):
-            reward = row["reward"]
-            trained = f"{reward['mean']:.2f}" + (f" ±{reward['half_width_95']:.2f}" if reward["half_width_95"] else "")
-            measured = [f"{np.mean(row['runs']['random']):.2f}", f"{row['untrained']['mean']:.2f}", trained, f"{row['agent_steps'] / 1e6:.1f} M",
-                        f"{row['agent_steps'] / row['seconds']:,.0f}", f"{row['environment_share']:.0%}"]  # fmt: skip
-        rows.append([f"`{name}`", algorithm.about, f"`{algorithm.extra}`: {algorithm.library.replace('_', '-')}", *measured])
-    note = (f"Own reward per learner and episode of `ecommerce-v0` in the reference runs: random play of the same kind of action, the untrained network's first choices, the trained one's "
-            f"(± 95 % over training seeds; {', '.join(origin['processor'])}, 2 cores, each run on one thread beside two or three others; raw: `baselines/results/training.json`). The rest of the "
-            "time, beside the share inside the environment, is the library's own loop: it is the bottleneck everywhere.")
-    return f"{note}\n\n" + table(["algorithm", "what it is", "extra: library", "random", "untrained", "trained", "agent-steps", "agent-steps/s", "inside the environment"], rows)
 
 
 def cluster(result: dict[str, Any]) -> str:

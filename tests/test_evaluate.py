@@ -289,6 +289,10 @@ def test_a_summary_grows_by_what_is_played_later() -> None:
     assert grown["aggregate"] == summary([*made_up({**ENDS, "half": half, "late": late}), *made_up(ENDS, "news-v0")])["aggregate"]
     again = merged(stored, summary(made_up({**ENDS, "half": {**half, 0: 2.4}})))
     assert again["tasks"]["ecommerce-v0"]["teams"]["half"]["runs"][0] == 2.4
+    with pytest.raises(ValueError, match="half was stored with 4 seeds on ecommerce-v0, here 1: finish the evaluation first"):
+        merged(stored, summary(made_up({**ENDS, "half": {0: 2.4}})))
+    with pytest.raises(ValueError, match="greedy earns something else on ecommerce-v0 than when it was stored"):
+        merged(stored, summary(made_up({**ENDS, "greedy": {**ENDS["greedy"], 1: 7.0}})))
     longer = summary([{**result, "episodes": 2} for result in made_up(ENDS)])
     with pytest.raises(ValueError, match="ecommerce-v0 was stored with episodes = 1, here episodes = 2: they cannot be compared"):
         merged(stored, longer)

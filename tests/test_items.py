@@ -17,7 +17,7 @@ pytest.importorskip("stable_baselines3")
 
 from baselines.items import ItemRows, ItemSlatePolicy, item_kwargs, with_items  # noqa: E402
 from baselines.train import Train, train  # noqa: E402
-from recsys_env.adapters.sb3 import SB3VecEnv  # noqa: E402
+from recsys_env.adapters.sb3 import SB3VecEnv, VisitorBuffer  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -52,6 +52,7 @@ def test_rows_end_with_the_items_that_policies_see(others: dict[str, str]) -> No
             for row in range(rows.num_envs):
                 assert infos[row]["terminal_observation"].shape == observations[row].shape
                 assert not infos[row]["terminal_observation"][-size:].any()
+                assert "TimeLimit.truncated" not in infos[row]
 
 
 def test_a_candidate_is_scored_by_its_item() -> None:
@@ -60,19 +61,48 @@ def test_a_candidate_is_scored_by_its_item() -> None:
     rows = ItemRows(SB3VecEnv(envs))
     policy = ItemSlatePolicy(rows.observation_space, rows.action_space, lambda _: 1e-3, **item_kwargs(envs))
     extractor, count = policy.mlp_extractor, envs.shape.candidates
-    torch.nn.init.normal_(extractor.intercept.weight)
     observations = torch.rand(5, rows.observation_space.shape[0])
     observations[:, -count:] = torch.arange(count)
     place = envs.observation_fields["candidates"]
     observations[:, place.stop - (place.stop - place.start) // count : place.stop] = 0  # the last one is empty
     changed = observations.clone()
     changed[:, -count] = 77
-    before, after = extractor.forward_actor(observations), extractor.forward_actor(changed)
-    assert (before[:, 0] != after[:, 0]).all()
-    torch.testing.assert_close(before[:, 1:], after[:, 1:])
-    assert (before[:, -1] < -1e8).all()
+    assert not extractor.own.weight.any()
+    assert not extractor.intercept.weight.any()
+    for part in (extractor.own, extractor.intercept, None):  # by its entry alone, then by its own numbers, then by its intercept as well
+        before, after = extractor.forward_actor(observations), extractor.forward_actor(changed)
+        assert (before[:, 0] != after[:, 0]).all()
+        torch.testing.assert_close(before[:, 1:], after[:, 1:])
+        assert (before[:, -1] < -1e8).all()
+        if part is not None:
+            old = after[:, 0]
+            torch.nn.init.normal_(part.weight)
+            assert (extractor.forward_actor(changed)[:, 0] != old).all()
     torch.testing.assert_close(extractor.forward_critic(observations), extractor.forward_critic(changed))
-    assert not policy.mlp_extractor.own.weight.any()
+
+
+def test_rewards_are_those_of_the_environment() -> None:
+    """Through stable-baselines3's own rollouts, which would add the value of the next visitor where an episode is cut."""
+    from stable_baselines3 import PPO
+
+    envs = recsys_env.vector_env("social-v0", 3, horizon=20)
+    rows = ItemRows(SB3VecEnv(envs))
+    kept: list[np.ndarray] = []
+    step = rows.step_wait
+
+    def step_wait() -> tuple:
+        result = step()
+        kept.append(result[1].copy())
+        return result
+
+    rows.step_wait = step_wait  # type: ignore[method-assign]
+    pages = {"rollout_buffer_class": VisitorBuffer, "rollout_buffer_kwargs": {"active": envs.observation_fields["is_active"].start}}
+    model = PPO(ItemSlatePolicy, rows, n_steps=40, batch_size=96, n_epochs=1, policy_kwargs=item_kwargs(envs), device="cpu", seed=0, **pages)
+    model.policy.value_net.bias.data.fill_(100.0)
+    model.rollout_buffer.watch(envs)
+    model.learn(40 * rows.num_envs)
+    np.testing.assert_array_equal(model.rollout_buffer.rewards, np.array(kept))
+    assert np.array(kept).any()
 
 
 def test_empty_places_are_no_items() -> None:
@@ -87,8 +117,8 @@ def test_it_learns_what_no_observation_says(monkeypatch: pytest.MonkeyPatch, tmp
     }  # fmt: skip
     monkeypatch.setitem(TASKS, "hidden-v0", replace(WorldConfig(), hidden))
     scores = {}
-    for algorithm, rate in (("ippo", 3e-3), ("item-ppo", 1e-2)):
-        sizes = {"timesteps": 60_000, "num_envs": 32, "n_steps": 60, "batch_size": 480, "n_epochs": 4, "learning_rate": rate}
+    sizes = {"timesteps": 60_000, "num_envs": 32, "n_steps": 60, "batch_size": 480, "n_epochs": 4, "learning_rate": 1e-2}
+    for algorithm in ("ippo", "item-ppo"):
         result = train(Train(algorithm, "hidden-v0", out=tmp_path / algorithm, device="cpu", references=("random", "greedy"), eval_episodes=50, **sizes))
         scores[algorithm] = result["table"]["trained"]["score"]
     assert scores["item-ppo"] > 60

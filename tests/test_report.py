@@ -60,7 +60,7 @@ def test_the_readme_holds_what_the_script_makes(tmp_path: Path, monkeypatch: pyt
     write_readme({path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}, tmp_path / "details.md")
     begin, end = original.index("<!-- metrics -->"), original.index("<!-- /metrics -->")
     assert original[begin:end] in copy.read_text()
-    for name in ("evaluation", "tournament"):
+    for name in ("evaluation", "learners", "algorithms", "tournament"):
         assert original.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0] in copy.read_text()
     assert (tmp_path / "details.md").read_text() == (RESULTS / "README.md").read_text()
 

@@ -333,9 +333,9 @@ def test_advantages_run_along_each_visitors_pages() -> None:
             end = next((later for later in range(t + 1, stop) if visitors[later, row] >= 0), stop)
             earned[t] = sum(gamma ** (later - t) * rewards[later, row] for later in range(t, end))
         advantage = 0.0
-        for t, there in reversed(list(itertools.pairwise([*ticks, stop]))):
-            ahead = values[ticks[-1] if there == stop else there, row]
-            advantage = earned[t] + gamma ** (there - t) * (ahead + lam * advantage) - values[t, row]
+        for t, there in reversed(list(itertools.zip_longest(ticks, ticks[1:]))):
+            ahead = 0.0 if there is None else gamma ** (there - t) * (values[there, row] + lam * advantage)
+            advantage = earned[t] + ahead - values[t, row]
             assert buffer.advantages[t, row] == pytest.approx(advantage, abs=1e-5)
             assert buffer.returns[t, row] == pytest.approx(advantage + values[t, row], abs=1e-5)
     assert not buffer.advantages[visitors < 0].any()

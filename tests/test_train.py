@@ -188,6 +188,14 @@ def test_a_policy_refuses_what_it_was_not_trained_for(tmp_path: Path) -> None:
         episode_returns(replace(TASKS["easy-v0"], {"slots": 2}), str(tmp_path), 2, 0)
 
 
+def test_items_by_number_are_those_of_one_catalogue(tmp_path: Path) -> None:
+    trained("item-ppo", tmp_path, **TINY)
+    episode_returns(replace(TASKS["easy-v0"], {"choice": {"v_0": 2.0}}), str(tmp_path), 2, 0)
+    for change in ({"world_seed": 5}, {"items": {"number": 100}}):
+        with pytest.raises(ValueError, match=r"knows 200 items by number; the \d00 items here are others"):
+            episode_returns(replace(TASKS["easy-v0"], change), str(tmp_path), 2, 0)
+
+
 def test_gpu_flags_are_ignored_aloud_on_a_cpu(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="--amp and --compile need a GPU and are ignored"):
         trained("transformer-ppo", tmp_path, amp=True, **TINY)

@@ -65,11 +65,12 @@ class SB3VecEnv(VecEnv):
         self._next_seed: int | None = None
         self._pending: np.ndarray | None = None
 
-    def _rows(self, array: np.ndarray) -> np.ndarray:
+    def by_row(self, array: np.ndarray) -> np.ndarray:
+        """[B, N, ...] of the batch as [B·N, ...]."""
         return array.reshape(self.num_envs, *array.shape[2:])
 
     def _flat(self, observations: Any) -> np.ndarray:
-        return self._rows(observations["observation"] if self._masked else observations)
+        return self.by_row(observations["observation"] if self._masked else observations)
 
     def seed(self, seed: int | None = None) -> list[int | None]:
         """Seed of the batch from the next reset on."""
@@ -88,8 +89,8 @@ class SB3VecEnv(VecEnv):
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         observations, rewards, _, truncated, infos = self.envs.step(self._pending)
-        rewards = self._rows(rewards).copy()
-        self.own = self._rows(infos["own"])
+        rewards = self.by_row(rewards).copy()
+        self.own = self.by_row(infos["own"])
         self._returns += rewards
         self._lengths += 1
         ended = np.repeat(truncated, self.envs.num_agents)
@@ -113,7 +114,7 @@ class SB3VecEnv(VecEnv):
         """Masks [B·N, A] of the present observations, as MaskablePPO wants them."""
         if not self._masked:
             raise AttributeError("action_masks() needs mask_actions=True")
-        return self._rows(self.envs.observations["action_mask"]).astype(bool)
+        return self.by_row(self.envs.observations["action_mask"]).astype(bool)
 
     def close(self) -> None:
         self.envs.close()
@@ -211,10 +212,10 @@ class PageBuffer(RolloutBuffer):
 class VisitorBuffer(PageBuffer):
     """Rollouts in which a page's advantage is what follows for its visitor: generalised advantages run along each visitor's own pages.
 
-    Along ticks, what a page does to its visitor's return is buried under what all others earn until then, and is lost where a rollout
-    ends first; so rollouts should hold whole episodes. What is earned on ticks without a page counts for the visitor of the row's last
-    page. A visitor who does not come back within the episode, or the rollout, is taken to do so right after it, with the value of the last
-    page. `watch` the environment before collecting. Ticks without a page are not trained on: nothing reads their value.
+    Along ticks, what a page does to its visitor's return is buried under what all others earn until then. What is earned on ticks without a
+    page counts for the visitor of the row's last page. What comes after an episode, or a rollout, does not count: so rollouts should hold
+    whole episodes, and their rows keep truncation to themselves, for which stable-baselines3 would add the value of whoever comes next.
+    Ticks without a page are not trained on: nothing reads their value. `watch` the environment before collecting.
     """
 
     OTHER_TICKS = 0.0
@@ -232,16 +233,12 @@ class VisitorBuffer(PageBuffer):
         super().add(*args, **kwargs)
 
     def compute_returns_and_advantage(self, last_values: torch.Tensor, dones: np.ndarray) -> None:
-        steps, rows = self.visitors.shape
         lane, page = self._lanes(), self.visitors >= 0
-        value, advantage, when = np.zeros(lane.max() + 1), np.zeros(lane.max() + 1), np.full(lane.max() + 1, -1)
-        for step in range(steps):  # the last page of each lane stands for the one that does not come
-            value[lane[step, page[step]]] = self.values[step, page[step]]
-        end = np.full(rows, steps)
-        for step in reversed(range(steps)):
+        value, advantage = np.zeros(lane.max() + 1), np.zeros(lane.max() + 1)  # at each lane's next tick: 0 after its last
+        when = np.zeros(lane.max() + 1, np.int64)
+        for step in reversed(range(len(lane))):
             at = lane[step]  # another one in each row
-            next_page = np.where(when[at] < 0, end, when[at])
-            discount = self.gamma ** (next_page - step)
+            discount = self.gamma ** np.maximum(when[at] - step, 0)
             target = self.rewards[step] + discount * value[at]
             carried = discount * advantage[at]
             advantage[at] = np.where(page[step], target - self.values[step] + self.gae_lambda * carried, carried)
@@ -249,7 +246,6 @@ class VisitorBuffer(PageBuffer):
             when[at] = step
             self.advantages[step] = np.where(page[step], advantage[at], 0)
             self.returns[step] = value[at] + advantage[at]
-            end = np.where(self.episode_starts[step] > 0, step, end)
 
     def _lanes(self) -> np.ndarray:
         """[T, R] a number for each visitor of a row in an episode; ticks without a page are the last one's."""

@@ -17,7 +17,5 @@ class Nearest(Ranker):
     exploration = 0.05
 
     def score(self, observations: np.ndarray) -> np.ndarray:
-        fields, none = self.envs.observation_fields, slice(0, 0)
-        clicked, profile = (observations[:, fields.get(name, none)] for name in ("clicked_mean", "profile"))
-        taste = np.where(clicked.any(1, keepdims=True), clicked, profile)
-        return np.einsum("bcd,bd->bc", self.envs.world.q[self.items], taste)  # type: ignore[no-any-return]
+        history, profile = (self.features[:, :, self.feature_names.index(name)] for name in ("history_match", "profile_match"))
+        return np.where(history.any(1, keepdims=True), history, profile)
