@@ -47,8 +47,8 @@ LEARNERS: dict[str, tuple[str, tuple[str, ...], int, dict[str, Any]]] = {  # nam
     "ippo-team": ("ippo", ("social-v0",), 5, {"timesteps": 2_000_000, **_TEAM}),
     "ippo-selfish": ("ippo", ("journey-v0",), 5, {"timesteps": 2_000_000, "device": "cpu", "sharing": 0.0}),
     "item-ppo": ("item-ppo", tuple(task for task in TASKS if TASKS[task].action == "candidates"), 3, {"timesteps": 2_000_000, "device": "cpu"}),
-    "item-ppo-full": ("item-ppo", ("ecommerce-v0", "streaming-v0"), 5, {"timesteps": 3_000_000, "device": "cpu", "observability": "full"}),
-    "item-ppo-full-team": ("item-ppo", ("social-v0",), 5, {"timesteps": 3_000_000, **_TEAM, "observability": "full"}),  # a dilemma among selfish ones
+    "item-ppo-full": ("item-ppo", ("ecommerce-v0", "streaming-v0"), 3, {"timesteps": 4_000_000, "device": "cpu", "observability": "full"}),
+    "item-ppo-full-team": ("item-ppo", ("social-v0", "streaming-v0"), 3, {"timesteps": 4_000_000, **_TEAM, "observability": "full"}),
     "ippo-separate": ("ippo-separate", LARGER, 3, {**_TEAM, "timesteps": 500_000}),
     "maskable-ppo": ("maskable-ppo", LARGER, 3, {**_TEAM, "timesteps": 1_000_000}),
     "recurrent-ppo": ("recurrent-ppo", LARGER, 3, {**_TEAM, "timesteps": 300_000}),

@@ -326,15 +326,20 @@ def test_advantages_run_along_each_visitors_pages() -> None:
         page = (visitors[t] >= 0).astype(np.float32)[:, None]
         buffer.add(page, np.zeros(rows), rewards[t], starts[t], torch.as_tensor(values[t]), torch.zeros(rows))
     buffer.compute_returns_and_advantage(torch.zeros(rows), np.ones(rows, bool))
-    for row, (first, stop), person in itertools.product(range(rows), ((0, 25), (25, steps)), range(3)):
-        ticks = [t for t in range(first, stop) if visitors[t, row] == person]
+    lives = list(itertools.product(range(rows), ((0, 25), (25, steps)), range(3)))
+    pages = {(row, span, person): [t for t in range(*span) if visitors[t, row] == person] for row, span, person in lives}
+    early = [(t, there) for ticks in pages.values() for t, there in itertools.zip_longest(ticks, ticks[1:]) if t < steps // 2]
+    comes_back = np.mean([0.0 if there is None else gamma ** (there - t) for t, there in early])
+    assert 0.3 < comes_back < 0.9
+    for row, (first, stop), person in lives:
+        ticks = pages[row, (first, stop), person]
         earned = dict.fromkeys(ticks, 0.0)
         for t in ticks:  # its page, and the ticks after it until somebody's next page
             end = next((later for later in range(t + 1, stop) if visitors[later, row] >= 0), stop)
             earned[t] = sum(gamma ** (later - t) * rewards[later, row] for later in range(t, end))
         advantage = 0.0
         for t, there in reversed(list(itertools.zip_longest(ticks, ticks[1:]))):
-            ahead = 0.0 if there is None else gamma ** (there - t) * (values[there, row] + lam * advantage)
+            ahead = gamma ** (stop - t) * comes_back * values[t, row] if there is None else gamma ** (there - t) * (values[there, row] + lam * advantage)
             advantage = earned[t] + ahead - values[t, row]
             assert buffer.advantages[t, row] == pytest.approx(advantage, abs=1e-5)
             assert buffer.returns[t, row] == pytest.approx(advantage + values[t, row], abs=1e-5)

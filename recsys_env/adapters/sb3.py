@@ -213,9 +213,10 @@ class VisitorBuffer(PageBuffer):
     """Rollouts in which a page's advantage is what follows for its visitor: generalised advantages run along each visitor's own pages.
 
     Along ticks, what a page does to its visitor's return is buried under what all others earn until then. What is earned on ticks without a
-    page counts for the visitor of the row's last page. What comes after an episode, or a rollout, does not count: so rollouts should hold
-    whole episodes, and their rows keep truncation to themselves, for which stable-baselines3 would add the value of whoever comes next.
-    Ticks without a page are not trained on: nothing reads their value. `watch` the environment before collecting.
+    page counts for the visitor of the row's last page. Who has not come back when the episode (or the rollout, so that it should hold whole
+    episodes) ends is taken to do so as others do: the value of the last page is discounted until the end, and then as much as the next page
+    of somebody is on average, 0 where none comes. Rows keep truncation to themselves: stable-baselines3 would add the value of whoever
+    comes next. Ticks without a page are not trained on: nothing reads their value. `watch` the environment before collecting.
     """
 
     OTHER_TICKS = 0.0
@@ -234,11 +235,16 @@ class VisitorBuffer(PageBuffer):
 
     def compute_returns_and_advantage(self, last_values: torch.Tensor, dones: np.ndarray) -> None:
         lane, page = self._lanes(), self.visitors >= 0
-        value, advantage = np.zeros(lane.max() + 1), np.zeros(lane.max() + 1)  # at each lane's next tick: 0 after its last
-        when = np.zeros(lane.max() + 1, np.int64)
+        gap = self._gaps(lane, page)
+        half = gap[: len(gap) // 2][page[: len(gap) // 2]]  # where there is time enough to come back
+        comes_back = float(np.mean(np.where(half > 0, self.gamma**half, 0.0))) if len(half) else 0.0
+        value, advantage = np.zeros(lane.max() + 1), np.zeros(lane.max() + 1)  # at the next tick of each lane
+        for step in range(len(lane)):  # the last page of each lane stands for the one that does not come
+            value[lane[step, page[step]]] = comes_back * self.values[step, page[step]]
+        when = self._ends(lane)
         for step in reversed(range(len(lane))):
             at = lane[step]  # another one in each row
-            discount = self.gamma ** np.maximum(when[at] - step, 0)
+            discount = self.gamma ** (when[at] - step)
             target = self.rewards[step] + discount * value[at]
             carried = discount * advantage[at]
             advantage[at] = np.where(page[step], target - self.values[step] + self.gae_lambda * carried, carried)
@@ -246,6 +252,23 @@ class VisitorBuffer(PageBuffer):
             when[at] = step
             self.advantages[step] = np.where(page[step], advantage[at], 0)
             self.returns[step] = value[at] + advantage[at]
+
+    def _ends(self, lane: np.ndarray) -> np.ndarray:
+        """When each lane's episode ends, or the rollout."""
+        ends, end = np.zeros(lane.max() + 1, np.int64), np.full(lane.shape[1], len(lane))
+        for step in reversed(range(len(lane))):
+            ends[lane[step]] = end
+            end = np.where(self.episode_starts[step] > 0, step, end)
+        return ends
+
+    def _gaps(self, lane: np.ndarray, page: np.ndarray) -> np.ndarray:
+        """[T, R] ticks from each page until the next one of its lane, 0 where none comes."""
+        gaps, when = np.zeros(lane.shape, np.int64), np.full(lane.max() + 1, -1)
+        for step in reversed(range(len(lane))):
+            at = lane[step, page[step]]
+            gaps[step, page[step]] = np.where(when[at] < 0, 0, when[at] - step)
+            when[at] = step
+        return gaps
 
     def _lanes(self) -> np.ndarray:
         """[T, R] a number for each visitor of a row in an episode; ticks without a page are the last one's."""
