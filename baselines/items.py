@@ -45,8 +45,9 @@ def item_kwargs(envs: VectorEnv) -> dict[str, Any]:
 
 
 class ItemRows(AppendedRows):
-    """Rows whose observations [R, O + C] end with the items of the candidates (any, where the row is inactive); for `VisitorBuffer`, which ends
-    with the episode, they say nothing of truncation.
+    """Rows whose observations [R, O + C] end with the items of the candidates (any items, where the row is inactive).
+
+    They say nothing of truncation, because `VisitorBuffer` itself values what an episode leaves open.
     """
 
     def __init__(self, rows: SB3VecEnv) -> None:

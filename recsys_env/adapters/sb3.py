@@ -235,13 +235,9 @@ class VisitorBuffer(PageBuffer):
 
     def compute_returns_and_advantage(self, last_values: torch.Tensor, dones: np.ndarray) -> None:
         lane, page = self._lanes(), self.visitors >= 0
-        gap = self._gaps(lane, page)
-        half = gap[: len(gap) // 2][page[: len(gap) // 2]]  # where there is time enough to come back
-        comes_back = float(np.mean(np.where(half > 0, self.gamma**half, 0.0))) if len(half) else 0.0
-        value, advantage = np.zeros(lane.max() + 1), np.zeros(lane.max() + 1)  # at the next tick of each lane
-        for step in range(len(lane)):  # the last page of each lane stands for the one that does not come
-            value[lane[step, page[step]]] = comes_back * self.values[step, page[step]]
-        when = self._ends(lane)
+        value, advantage, when = np.zeros(lane.max() + 1), np.zeros(lane.max() + 1), np.zeros(lane.max() + 1, np.int64)  # at each lane's next tick
+        value[lane[page]] = self._comes_back(lane, page) * self.values[page]  # in the order of time, so the last page stands for the one that does not come
+        when[lane] = self._ends()
         for step in reversed(range(len(lane))):
             at = lane[step]  # another one in each row
             discount = self.gamma ** (when[at] - step)
@@ -253,22 +249,22 @@ class VisitorBuffer(PageBuffer):
             self.advantages[step] = np.where(page[step], advantage[at], 0)
             self.returns[step] = value[at] + advantage[at]
 
-    def _ends(self, lane: np.ndarray) -> np.ndarray:
-        """When each lane's episode ends, or the rollout."""
-        ends, end = np.zeros(lane.max() + 1, np.int64), np.full(lane.shape[1], len(lane))
-        for step in reversed(range(len(lane))):
-            ends[lane[step]] = end
-            end = np.where(self.episode_starts[step] > 0, step, end)
-        return ends
+    def _ends(self) -> np.ndarray:
+        """[T, R] when the episode of each tick ends, or the rollout."""
+        steps = len(self.episode_starts)
+        starts = np.where(self.episode_starts > 0, np.arange(steps)[:, None], steps)
+        later = np.minimum.accumulate(starts[::-1])[::-1]
+        return np.concatenate((later[1:], np.full_like(later[:1], steps)))
 
-    def _gaps(self, lane: np.ndarray, page: np.ndarray) -> np.ndarray:
-        """[T, R] ticks from each page until the next one of its lane, 0 where none comes."""
-        gaps, when = np.zeros(lane.shape, np.int64), np.full(lane.max() + 1, -1)
-        for step in reversed(range(len(lane))):
-            at = lane[step, page[step]]
-            gaps[step, page[step]] = np.where(when[at] < 0, 0, when[at] - step)
-            when[at] = step
-        return gaps
+    def _comes_back(self, lane: np.ndarray, page: np.ndarray) -> float:
+        """Mean discount until the next page of the same lane, 0 where none comes; of the first half, which leaves time to come back."""
+        when, whose = np.nonzero(page)[0], lane[page]
+        order = np.argsort(whose, kind="stable")
+        again = np.append(np.diff(whose[order]) == 0, False)
+        discount = np.zeros(len(when))
+        discount[order] = np.where(again, self.gamma ** np.diff(when[order], append=0).clip(0), 0.0)
+        early = when < len(lane) // 2
+        return float(discount[early].mean()) if early.any() else 0.0
 
     def _lanes(self) -> np.ndarray:
         """[T, R] a number for each visitor of a row in an episode; ticks without a page are the last one's."""
