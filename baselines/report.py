@@ -47,8 +47,10 @@ def plot(
     results.mkdir(parents=True, exist_ok=True)
     if evaluation is not None:
         there = results / "evaluation.json"
+        if not (runs := list(load(evaluation))):
+            cli.fail(f"{evaluation} holds no runs of an evaluation")
         try:
-            found = summary(list(load(evaluation)))
+            found = summary(runs)
             store(there, merged(json.loads(there.read_text()), found) if there.is_file() else found)
         except ValueError as error:
             cli.fail(error)

@@ -47,6 +47,13 @@ def test_plot_sums_up_a_folder_of_runs_and_draws_it(tmp_path: Path, monkeypatch:
         assert (tmp_path / "results" / name).read_bytes().startswith(b"\x89PNG"), name
 
 
+def test_a_folder_without_runs_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        plot(evaluation=tmp_path / "nowhere", results=tmp_path / "results")
+    assert capsys.readouterr().err == f"error: {tmp_path / 'nowhere'} holds no runs of an evaluation\n"
+    assert not list((tmp_path / "results").iterdir())
+
+
 def test_spread() -> None:
     assert spread({"mean": 1.234, "half_width_95": 0.5}) == "1.23 ±0.50"
     assert spread({"mean": 1.234, "half_width_95": None}, 1) == "1.2"

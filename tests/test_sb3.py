@@ -304,6 +304,18 @@ def test_training_takes_each_page_once_in_equal_parts() -> None:
     assert 0 < (taken < 0).sum() < 0.2 * (~page).sum()
 
 
+@pytest.mark.parametrize("kind", [PageBuffer, VisitorBuffer])
+def test_a_rollout_without_pages_teaches_nothing(kind: type[PageBuffer]) -> None:
+    """Where nobody came, one tick is trained on, because stable-baselines3 fails on none: its advantage is 0."""
+    envs = VectorEnv(config(horizon=1, arrival={"r_0": -30.0}), B)
+    pages = {"rollout_buffer_class": kind, "rollout_buffer_kwargs": {"active": envs.observation_fields["is_active"].start}}
+    model = PPO("MlpPolicy", SB3VecEnv(envs), n_steps=1, batch_size=B * N, device="cpu", seed=0, **pages)
+    if isinstance(model.rollout_buffer, VisitorBuffer):
+        model.rollout_buffer.watch(envs)
+    model.learn(10 * B * N)
+    assert not model.rollout_buffer.advantages.any()
+
+
 class Served:
     """Stands for a batch that says who has just been served."""
 

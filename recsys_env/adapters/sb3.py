@@ -202,6 +202,7 @@ class PageBuffer(RolloutBuffer):
                 setattr(self, name, self.swap_and_flatten(getattr(self, name)))
             self.generator_ready = True
         taken = (self.observations[:, self._active] > 0) | (np.random.random(len(self.observations)) < self.OTHER_TICKS)
+        taken[0] |= not taken.any()  # stable-baselines3 fails without a minibatch
         rows = np.random.permutation(np.flatnonzero(taken))
         parts = max(1, round(len(rows) / (batch_size or len(rows) or 1)))
         for part in np.array_split(rows, parts):  # equal parts: a small rest would make a step of its own
