@@ -79,6 +79,11 @@ class Cell:
         return out / self.task / team / f"{self.seed}.json"
 
 
+def learner_of(policy: str) -> str:
+    """The learner of which this folder is one seed: folders that differ only in a last number are seeds of one learner."""
+    return re.sub(r"[-_]\d+$", "", policy)
+
+
 def play(cell: Cell) -> dict[str, Any]:
     """Play a run.
 

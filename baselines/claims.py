@@ -13,6 +13,10 @@ FILTERS = ("implicit", "implicit-bpr", "implicit-knn", "surprise", "surprise-knn
 BANDITS = ("linucb", "linear-thompson", "epsilon-greedy")
 TEAMS = ("ippo", "item-ppo", "ippo-separate", "maskable-ppo", "recurrent-ppo", "transformer-ppo")  # learners that play the task as it is
 SEEING = ("ippo-full", "item-ppo-full", "item-ppo-full-team")
+SHARING = (  # trained on the team's reward, the same trained on its own, task
+    ("ippo", "ippo-selfish", "journey-v0"), ("item-ppo", "item-ppo-selfish", "journey-v0"),
+    ("ippo-team", "ippo", "social-v0"), ("item-ppo-team", "item-ppo", "social-v0"), ("item-ppo-full-team", "item-ppo-full", "social-v0"),
+)  # fmt: skip
 
 Difference = dict[str, float | None]
 
@@ -51,7 +55,7 @@ def claims(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> list[t
     ):
         if best := _best_learners(among, reference):
             found.append((claim, best))
-    for team, selfish, task in (("ippo", "ippo-selfish", "journey-v0"), ("ippo-team", "ippo", "social-v0")):
+    for team, selfish, task in SHARING:
         rows = [learners.get(name, {"tasks": {}})["tasks"].get(task) for name in (team, selfish)]
         if all(rows):
             count = min(len(row["runs"]["trained"]) for row in rows)

@@ -210,7 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     agent, training = train(args, config)
     table = score_table(config, {name: TorchPolicy(agent) for name in config.agents}, args.eval_episodes, args.seed + UNSEEN)
     for name, row in table.items():
-        print(f"{name:10} {row['mean']:9.3f} ±{row['half_width_95']:.3f}   score {row['score']:6.1f} ±{row['score_half_width_95']:.1f}")
+        scored = f"score {row['score']:6.1f} ±{row['score_half_width_95']:.1f}" if "score" in row else ""
+        print(f"{name:10} {row['mean']:9.3f} ±{row['half_width_95']:.3f}   {scored}")
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
     result = {"task": args.task, "table": table, "training": training, "settings": settings, **provenance("baselines.ppo_torch")}
     if args.out:

@@ -35,6 +35,7 @@ RESULTS = Path(__file__).parent / "results" / "training"
 TENSION = Path(__file__).parent.parent / "benchmarks" / "results" / "tension.json"
 LARGER = ("duel-v0", "journey-v0", "ecommerce-v0", "social-v0")
 _TEAM: dict[str, Any] = {"sharing": 1.0, "device": "cpu"}  # algorithms for teams are trained on the team's reward
+_LONG: dict[str, Any] = {"timesteps": 8_000_000}
 _BENCHMARL: dict[str, Any] = {
     **_TEAM, "timesteps": 400_000, "gamma": 0.9, "reward_scale": 10.0,
     "references": ("random", "popularity", "content", "greedy"),  # where actions are queries, a planner of whole catalogues takes longer than the training
@@ -46,9 +47,11 @@ LEARNERS: dict[str, tuple[str, tuple[str, ...], int, dict[str, Any]]] = {  # nam
     "ippo-full": ("ippo", ("ecommerce-v0", "social-v0", "streaming-v0"), 5, {"timesteps": 2_000_000, "device": "cpu", "observability": "full"}),
     "ippo-team": ("ippo", ("social-v0",), 5, {"timesteps": 2_000_000, **_TEAM}),
     "ippo-selfish": ("ippo", ("journey-v0",), 5, {"timesteps": 2_000_000, "device": "cpu", "sharing": 0.0}),
-    "item-ppo": ("item-ppo", tuple(task for task in TASKS if TASKS[task].action == "candidates"), 3, {"timesteps": 2_000_000, "device": "cpu"}),
-    "item-ppo-full": ("item-ppo", ("ecommerce-v0", "streaming-v0"), 3, {"timesteps": 4_000_000, "device": "cpu", "observability": "full"}),
-    "item-ppo-full-team": ("item-ppo", ("social-v0", "streaming-v0"), 3, {"timesteps": 4_000_000, **_TEAM, "observability": "full"}),
+    "item-ppo": ("item-ppo", tuple(task for task in TASKS if TASKS[task].action == "candidates"), 3, {**_LONG, "device": "cpu"}),
+    "item-ppo-team": ("item-ppo", ("social-v0",), 3, {**_LONG, **_TEAM}),
+    "item-ppo-selfish": ("item-ppo", ("journey-v0",), 3, {**_LONG, "device": "cpu", "sharing": 0.0}),
+    "item-ppo-full": ("item-ppo", ("ecommerce-v0", "social-v0", "streaming-v0"), 3, {**_LONG, "device": "cpu", "observability": "full"}),
+    "item-ppo-full-team": ("item-ppo", ("ecommerce-v0", "social-v0", "streaming-v0"), 3, {**_LONG, **_TEAM, "observability": "full"}),
     "ippo-separate": ("ippo-separate", LARGER, 3, {**_TEAM, "timesteps": 500_000}),
     "maskable-ppo": ("maskable-ppo", LARGER, 3, {**_TEAM, "timesteps": 1_000_000}),
     "recurrent-ppo": ("recurrent-ppo", LARGER, 3, {**_TEAM, "timesteps": 300_000}),

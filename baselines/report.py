@@ -9,7 +9,6 @@ number with its interval. Nothing in them is typed by hand.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,13 @@ import numpy as np
 from recsys_env.measures import METRICS
 
 from . import cli
-from .cells import load
+from .cells import learner_of, load
 from .claims import claims, verdict
 from .scores import common_curve, interval, merged, summary
 
 RESULTS = Path(__file__).parent / "results"
+RANKING = ("policy", "rating (sigma)", "alpha-rank")
+CROSS_PLAY = ("among", "each with itself", "mixed", "gap")
 SHOWN = ("page_ctr", "revenue", "ndcg", "diversity", "coverage", "visit_gap", "satisfaction")  # the metrics of the README's tables
 
 
@@ -38,7 +39,7 @@ def plot(
 
     Args:
         evaluation: folder of an evaluation, whose runs are summed up and stored first, beside the policies that are stored already.
-        tournament: folder of a tournament, stored first.
+        tournament: folder of a tournament, whose tasks are stored first, in place of what is stored of them already.
         training: folder of the reference learners' results (`python -m baselines reference`), summed up first.
         curves: folders of training runs with a curve.json, stored first; those that differ only in a last number are seeds of one learner.
         results: where results are stored and plots are drawn; the README is only written from baselines/results.
@@ -55,7 +56,10 @@ def plot(
         except ValueError as error:
             cli.fail(error)
     if tournament is not None:
-        store(results / "tournament.json", json.loads((tournament / "tournament.json").read_text()))
+        there, new = results / "tournament.json", tournament / "tournament.json"
+        if not new.is_file():
+            cli.fail(f"{tournament} holds no tournament.json of a tournament")
+        store(there, {**(json.loads(there.read_text()) if there.is_file() else {}), **json.loads(new.read_text())})
     if training is not None:
         try:
             from .reference import training_summary  # needs the libraries that train
@@ -67,7 +71,7 @@ def plot(
     stored = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"))}
     for task, result in stored.get("evaluation", {"tasks": {}})["tasks"].items():
         draw_scores(task, result, results / f"scores-{task}.png")
-    for task, result in stored.get("tournament", {"tasks": {}})["tasks"].items():
+    for task, result in stored.get("tournament", {}).items():
         draw_payoffs(task, result, results / f"payoffs-{task}.png")
     if "curves" in stored:
         draw_curves("learning curves", stored["curves"], results / "curves.png")
@@ -83,10 +87,10 @@ def store(path: Path, result: Mapping[str, Any]) -> None:
 
 
 def learning_curves(folders: Sequence[Path]) -> dict[str, Any]:
-    """Learner -> `common_curve` of its seeds, the folders that differ only in a last number."""
+    """Learner -> `common_curve` of its seeds (`learner_of`)."""
     runs: dict[str, list[list[dict[str, float]]]] = {}
     for folder in folders:
-        runs.setdefault(re.sub(r"[-_]\d+$", "", folder.name), []).append(json.loads((folder / "curve.json").read_text()))
+        runs.setdefault(learner_of(folder.name), []).append(json.loads((folder / "curve.json").read_text()))
     return {learner: common_curve(seeds) for learner, seeds in runs.items()}
 
 
@@ -155,13 +159,23 @@ def aggregate_rows(aggregate: Mapping[str, Any]) -> list[list[str]]:
 
 def payoff_rows(result: Mapping[str, Any]) -> list[list[str]]:
     """For each row policy: its payoff against, or with, every column policy."""
-    return [[row, *(spread(value) for value in columns.values())] for row, columns in result["payoff"].items()]
+    return [[brief(row), *(spread(value) for value in columns.values())] for row, columns in result["payoff"].items()]
+
+
+def brief(policy: str) -> str:
+    """A policy's name in a table: of a folder its last part, without the task that the table is about."""
+    return Path(policy).name.replace("-{task}", "")
 
 
 def ranking_rows(result: Mapping[str, Any]) -> list[list[str]]:
     """For each policy, by rating: the rating and the mass of alpha-rank."""
     ranked = sorted(result["ratings"].items(), key=lambda item: -item[1]["mu"])
-    return [[policy, f"{rating['mu']:.1f} ({rating['sigma']:.1f})", f"{result['alpha_rank'][policy]:.2f}"] for policy, rating in ranked]
+    return [[brief(policy), f"{rating['mu']:.1f} ({rating['sigma']:.1f})", f"{result['alpha_rank'][policy]:.2f}"] for policy, rating in ranked]
+
+
+def cross_play_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """For all policies, and for each learner with several seeds: teams of one policy, mixed ones, and the difference."""
+    return [[brief(among), *(spread(value) for value in found.values())] for among, found in result["cross_play"].items()]
 
 
 def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -204,7 +218,7 @@ def draw_scores(task: str, result: Mapping[str, Any], path: Path) -> None:
 
 def draw_payoffs(task: str, result: Mapping[str, Any], path: Path) -> None:
     """Heat map of a payoff matrix."""
-    policies = list(result["payoff"])
+    policies = list(map(brief, result["payoff"]))
     means = np.array([[value["mean"] for value in columns.values()] for columns in result["payoff"].values()])
     figure, axes = _figure(2.2 + 0.9 * len(policies), 1.4 + 0.6 * len(policies))
     image = axes.imshow(means, cmap="viridis")
@@ -369,16 +383,11 @@ def _evaluation_section(report: Mapping[str, Any], table: Any) -> str:
 
 
 def _tournament_section(report: Mapping[str, Any], table: Any) -> str:
-    parts = [_from(report["origin"], "tournament")]
-    for name, result in report["tasks"].items():
-        runs = f"{len(result['seeds'])} runs of {result['episodes']} episodes"
-        if result["cooperative"]:
-            what = ", ".join(f"{key.replace('_', ' ')} {spread(value)}" for key, value in result["cross_play"].items())
-            parts.append(f"`{name}`, {runs}: team reward per agent, the row's policy in one role, the column's in the others; {what}.")
-        else:
-            parts.append(f"`{name}`, {runs}: own reward of the row's policy against the column's.")
-        parts.append(table(["", *result["payoff"]], payoff_rows(result)))
-        if not result["cooperative"]:
-            parts.append(table(["policy", "rating (sigma)", "alpha-rank"], ranking_rows(result)))
+    parts = []
+    for name, result in report.items():
+        what = "team reward per agent, the row's policy in one role, the column's in the others" if result["cooperative"] else "own reward of the row's policy against the column's"
+        parts.append(f"`{name}`, {len(result['seeds'])} runs of {result['episodes']} episodes: {what}. {_from(result['origin'], 'tournament')}")
+        parts.append(table(["", *map(brief, result["payoff"])], payoff_rows(result)))
+        parts.append(table(CROSS_PLAY, cross_play_rows(result)) if result["cooperative"] else table(RANKING, ranking_rows(result)))
         parts += [f"![{name}](baselines/results/payoffs-{name}.png)"]
     return "\n\n".join(parts)

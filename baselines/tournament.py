@@ -5,7 +5,10 @@
 Row policy against column policy: the row's policy has one seat, the column's has all others; its own reward, averaged over the seats, on the
 same seeds for all. With two agents both change seats; with more, whose roles are alike, the row plays the first seat among N - 1 of the
 column's; with several roles it plays each role in turn. In a cooperative task (`reward.sharing = 1`) the matrix holds the team's mean reward
-instead (cross-play, Hu et al. 2020): what is lost off the diagonal is what partners that were not made together cannot do.
+instead (cross-play, Hu et al. 2020): what is lost off the diagonal is what partners that were not made together cannot do. It is worked out for
+all policies, and by itself for the seeds of each learner, where no difference of skill mixes with it:
+
+    python -m baselines.tournament --policies runs/reference/item-ppo-{task}-0 runs/reference/item-ppo-{task}-1 --tasks journey-v0
 
 Ratings are those of Plackett and Luce (`openskill`; Weng & Lin 2011), each episode being a match between the row's agent and the mean of the
 others: who earns more in the same world, not who earns much. Alpha-rank (Omidshafiei et al. 2019, `open_spiel`) is the single-population one
@@ -27,8 +30,8 @@ from recsys_env import WorldConfig
 from recsys_env.metrics import REFERENCES, UNSEEN
 
 from . import cli
-from .cells import Cell, play_all
-from .report import draw_payoffs, grid, payoff_rows, ranking_rows, spread
+from .cells import Cell, learner_of, play_all
+from .report import CROSS_PLAY, RANKING, brief, cross_play_rows, draw_payoffs, grid, payoff_rows, ranking_rows
 from .scores import interval, origin
 
 RESAMPLES = 200
@@ -68,9 +71,9 @@ def tournament(
         for _, team in games(cli.config_of(task), row, column)
     ]
     results = play_all(cells, out, resume)
-    report: dict[str, Any] = {"origin": origin(results), "tasks": {task: standings(task, policies, results) for task in tasks}}
+    report = {task: standings(task, policies, [result for result in results if result["task"] == task]) for task in tasks}
     (out / "tournament.json").write_text(json.dumps(report, indent=1) + "\n")
-    for task, result in report["tasks"].items():
+    for task, result in report.items():
         show(task, result)
         draw_payoffs(task, result, out / f"{task}.png")
     print(f"{len(results)} runs, {sum(result['seconds'] for result in results):.0f} s of play; raw and heat maps: {out}")
@@ -89,15 +92,15 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
     """The payoff matrix of a task and what follows from it.
 
     Args:
-        results: of `cells.play`, every game of every pair on the same seeds.
+        results: of `cells.play` on this task, every game of every pair on the same seeds.
 
     Returns:
-        cooperative, episodes, seeds; payoff: row -> column -> mean, half_width_95; and ratings (policy -> mu, sigma) and alpha_rank
-        (policy -> mass), or, in a cooperative task, cross_play: diagonal, off_diagonal, gap.
+        origin, cooperative, agents, episodes, seeds; payoff: row -> column -> mean, half_width_95; and ratings (policy -> mu, sigma) and
+        alpha_rank (policy -> mass), or, in a cooperative task, `cross_play`.
     """
     config = cli.config_of(task)
     cooperative = config.reward.sharing == 1
-    played = {(result["team"], result["seed"]): np.array(result["own"]) for result in results if result["task"] == task}  # [E, N]
+    played = {(result["team"], result["seed"]): np.array(result["own"]) for result in results}  # [E, N]
     seeds = sorted({seed for _, seed in played})
     payoffs = np.zeros((len(policies), len(policies), len(seeds)))
     for (i, row), (j, column), (s, seed) in product(enumerate(policies), enumerate(policies), enumerate(seeds)):
@@ -105,16 +108,29 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
         payoffs[i, j, s] = np.mean([rewards.mean() if cooperative else rewards[:, seat].mean() for rewards, seat in own])
     matrix = {row: {column: interval(payoffs[i, j]) for j, column in enumerate(policies)} for i, row in enumerate(policies)}
     report = {
-        "cooperative": cooperative, "agents": config.num_agents, "episodes": next(iter(played.values())).shape[0], "seeds": [UNSEEN + seed for seed in seeds],
-        "payoff": matrix,
+        "origin": origin(results), "cooperative": cooperative, "agents": config.num_agents, "episodes": next(iter(played.values())).shape[0],
+        "seeds": [UNSEEN + seed for seed in seeds], "payoff": matrix,
     }  # fmt: skip
     if cooperative:
-        return {**report, "cross_play": cross_play(payoffs)}
+        return {**report, "cross_play": cross_play(policies, payoffs)}
     return {**report, "ratings": rate(config, policies, played), "alpha_rank": dict(zip(policies, alpha_rank(payoffs).tolist(), strict=True))}
 
 
-def cross_play(payoffs: np.ndarray) -> dict[str, Any]:
-    """Mean team reward of teams of one policy and of mixed ones, and their difference, from payoffs [S, S, runs]."""
+def cross_play(policies: Sequence[str], payoffs: np.ndarray) -> dict[str, dict[str, Any]]:
+    """What partners that were not made together lose, from payoffs [S, S, runs].
+
+    Returns:
+        "all", and each learner that is there with several seeds (`learner_of`) -> diagonal (mean reward of teams of one policy), off_diagonal (of
+        mixed ones), gap; with one policy the diagonal alone.
+    """
+    seeds: dict[str, list[int]] = {}
+    for i, policy in enumerate(policies):
+        seeds.setdefault(learner_of(policy), []).append(i)
+    among = {"all": [*range(len(policies))], **{learner: members for learner, members in seeds.items() if len(members) > 1}}
+    return {name: _diagonal_and_off(payoffs[np.ix_(members, members)]) for name, members in among.items()}
+
+
+def _diagonal_and_off(payoffs: np.ndarray) -> dict[str, Any]:
     same = np.eye(len(payoffs), dtype=bool)
     diagonal = payoffs[same].mean(0)
     if len(payoffs) < 2:
@@ -160,11 +176,11 @@ def show(task: str, result: Mapping[str, Any]) -> None:
     if result["cooperative"]:
         payoff = "team reward per agent, the row's policy in one role, the column's in the others"
     title = f"{task}: {payoff}, per episode; {len(result['seeds'])} runs of {result['episodes']} episodes, ± 95 %"
-    grid(title, ["", *result["payoff"]], payoff_rows(result))
+    grid(title, ["", *map(brief, result["payoff"])], payoff_rows(result))
     if result["cooperative"]:
-        grid(f"{task}: cross-play", list(result["cross_play"]), [[spread(value) for value in result["cross_play"].values()]])
+        grid(f"{task}: cross-play", CROSS_PLAY, cross_play_rows(result))
     else:
-        grid(f"{task}: ranking", ["policy", "rating (sigma)", "alpha-rank"], ranking_rows(result))
+        grid(f"{task}: ranking", RANKING, ranking_rows(result))
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "item-ppo": _sb3(
         "stable_baselines3",
         "PPO that knows which item a candidate is, and follows each visitor",
-        {**_PPO, "timesteps": 2_000_000, "num_envs": 16, "learning_rate": 3e-3, "n_steps": 1000, "batch_size": 4000, "n_epochs": 2},
+        {**_PPO, "timesteps": 8_000_000, "num_envs": 16, "learning_rate": 3e-3, "n_steps": 1000, "batch_size": 4000, "n_epochs": 2},
     ),
     "mappo": _benchmarl("PPO with a critic of the global state", "slates"),
     "maddpg": _benchmarl("deterministic queries, critics of all observations and queries", "always"),

@@ -87,7 +87,7 @@ def score_table(config: WorldConfig, trained: Mapping[str, str | Policy], episod
         episodes, seed: as in `episode_returns`; the same for all.
 
     Returns:
-        name -> mean, half_width_95, score (normalised, see `scale_ends`), score_half_width_95.
+        of `place_on_scale`, 0 and 100 being `scale_ends`.
     """
     teams: dict[str, str | Mapping[str, str | Policy]] = {**{name: name for name in REFERENCES}, "trained": trained}
     samples = {name: episode_returns(config, team, episodes, seed).mean(axis=1) for name, team in teams.items()}
@@ -98,12 +98,15 @@ def place_on_scale(samples: Mapping[str, np.ndarray], low: str, high: str) -> di
     """Mean and normalised score of each of some samples [E] from the same episodes, of which those of `low` are 0 and those of `high` 100.
 
     Returns:
-        name -> mean, half_width_95, score, score_half_width_95.
+        name -> mean, half_width_95, and, where `high` earns more than `low`, score, score_half_width_95.
     """
     table = {}
     for name, sample in samples.items():
-        (mean, width), (score, score_width) = mean_interval(sample), normalised_score(sample, samples[low], samples[high])
-        table[name] = {"mean": mean, "half_width_95": width, "score": score, "score_half_width_95": score_width}
+        mean, width = mean_interval(sample)
+        table[name] = {"mean": mean, "half_width_95": width}
+        if np.mean(samples[high]) > np.mean(samples[low]):
+            score, score_width = normalised_score(sample, samples[low], samples[high])
+            table[name] |= {"score": score, "score_half_width_95": score_width}
     return table
 
 

@@ -14,7 +14,7 @@ from scipy import stats
 
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig, vector_env
-from recsys_env.metrics import episode_returns, mean_interval, normalised_score
+from recsys_env.metrics import episode_returns, mean_interval, normalised_score, place_on_scale
 from recsys_env.policies import CHECKPOINT, POLICIES, Greedy, Planner, Policy, Random, feedback, make_policy
 
 BATCH = 3
@@ -394,6 +394,12 @@ def test_normalised_scores() -> None:
     assert abs(score - 50) < 4 * width
     assert all(np.isnan(normalised_score(middle, high, low)))
     assert all(np.isnan(normalised_score(middle, low, low)))
+
+
+def test_a_scale_without_length_gives_no_scores() -> None:
+    even, apart = {"low": np.ones(3), "high": np.ones(3)}, {"low": np.zeros(3), "high": np.ones(3)}
+    assert place_on_scale(even, "low", "high") == {name: {"mean": 1.0, "half_width_95": 0.0} for name in even}
+    assert [row["score"] for row in place_on_scale(apart, "low", "high").values()] == [0, 100]
 
 
 def test_a_policy_of_ones_own() -> None:

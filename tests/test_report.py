@@ -10,7 +10,8 @@ import pytest
 
 from baselines import scores
 from baselines.evaluate import evaluate
-from baselines.report import RESULTS, learning_curves, plot, spread, write_readme
+from baselines.report import RESULTS, brief, learning_curves, plot, spread, write_readme
+from baselines.tournament import tournament
 from benchmarks import readme
 from recsys_env import TASKS, WorldConfig
 
@@ -52,6 +53,25 @@ def test_a_folder_without_runs_is_named(tmp_path: Path, capsys: pytest.CaptureFi
         plot(evaluation=tmp_path / "nowhere", results=tmp_path / "results")
     assert capsys.readouterr().err == f"error: {tmp_path / 'nowhere'} holds no runs of an evaluation\n"
     assert not list((tmp_path / "results").iterdir())
+
+
+def test_a_tournament_takes_the_place_of_its_own_tasks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for task in ("tiny-v0", "other-v0"):
+        monkeypatch.setitem(TASKS, task, TINY)
+    for i, (task, episodes) in enumerate((("tiny-v0", 2), ("other-v0", 2), ("tiny-v0", 3))):
+        tournament(("random", "content"), (task,), episodes=episodes, seeds=2, out=tmp_path / str(i))
+        plot(tournament=tmp_path / str(i), results=tmp_path / "results")
+    stored = json.loads((tmp_path / "results" / "tournament.json").read_text())
+    assert {task: result["episodes"] for task, result in stored.items()} == {"tiny-v0": 3, "other-v0": 2}
+    assert stored["other-v0"] == json.loads((tmp_path / "1" / "tournament.json").read_text())["other-v0"]
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        plot(tournament=tmp_path, results=tmp_path / "results")
+    assert capsys.readouterr().err == f"error: {tmp_path} holds no tournament.json of a tournament\n"
+
+
+def test_a_folder_is_shown_by_its_last_name() -> None:
+    assert [brief(policy) for policy in ("greedy", "my_file:Mine", "runs/reference/item-ppo-{task}-0")] == ["greedy", "my_file:Mine", "item-ppo-0"]
 
 
 def test_spread() -> None:

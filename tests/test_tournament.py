@@ -55,7 +55,8 @@ def results(task: str, earnings: Any, policies: list[str], episodes: int = 6) ->
     """Made-up results: earnings(team, seed) -> own [N] of every episode."""
     config = TASKS[task]
     teams = dict.fromkeys(team for row in policies for column in policies for _, team in games(config, row, column))
-    return [{"task": task, "team": team, "seed": seed, "own": [earnings(team, seed)] * episodes} for team in teams for seed in range(3)]
+    made = {"command": "c", "commit": "c", "date": "d", "processor": "p", "versions": {}}
+    return [{"team": team, "seed": seed, "own": [earnings(team, seed)] * episodes, **made} for team in teams for seed in range(3)]
 
 
 def payoff(row: str, column: str) -> float:
@@ -92,9 +93,16 @@ def test_a_difference_within_noise_does_not_take_all_the_mass() -> None:
 
 def test_cross_play_is_what_strangers_lose() -> None:
     payoffs = np.array([[[4.0, 6.0], [1.0, 3.0]], [[2.0, 2.0], [8.0, 10.0]]])
-    found = cross_play(payoffs)
-    assert [found[key]["mean"] for key in ("diagonal", "off_diagonal", "gap")] == [7, 2, 5]
-    assert set(cross_play(payoffs[:1, :1])) == {"diagonal"}
+    found = cross_play(["a", "b"], payoffs)
+    assert {key: value["mean"] for key, value in found["all"].items()} == {"diagonal": 7, "off_diagonal": 2, "gap": 5}
+    assert {name: set(values) for name, values in cross_play(["a"], payoffs[:1, :1]).items()} == {"all": {"diagonal"}}
+
+
+def test_seeds_of_a_learner_are_strangers_among_themselves() -> None:
+    payoffs = np.repeat(np.array([[9.0, 1, 1], [1, 4, 3], [1, 1, 6]])[..., None], 2, axis=2)
+    found = cross_play(["greedy", "runs/ippo-{task}-0", "runs/ippo-{task}-1"], payoffs)
+    assert list(found) == ["all", "runs/ippo-{task}"]
+    assert {key: value["mean"] for key, value in found["runs/ippo-{task}"].items()} == {"diagonal": 5, "off_diagonal": 2, "gap": 3}
 
 
 def test_cooperative_tasks_count_the_team() -> None:
@@ -103,7 +111,7 @@ def test_cooperative_tasks_count_the_team() -> None:
 
     found = standings("journey-v0", ["a", "b"], results("journey-v0", team_of_roles, ["a", "b"]))
     assert found["cooperative"]
-    assert (found["payoff"]["a"]["a"]["mean"], found["payoff"]["a"]["b"]["mean"], found["cross_play"]["gap"]["mean"]) == (3, 1, 2)
+    assert (found["payoff"]["a"]["a"]["mean"], found["payoff"]["a"]["b"]["mean"], found["cross_play"]["all"]["gap"]["mean"]) == (3, 1, 2)
     assert "ratings" not in found
 
 
@@ -115,7 +123,7 @@ def test_a_file_of_twenty_lines_enters_the_tournament(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "baselines.tournament", *wanted]
     done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    report = json.loads((tmp_path / "out" / "tournament.json").read_text())["tasks"]["duel-v0"]
+    report = json.loads((tmp_path / "out" / "tournament.json").read_text())["duel-v0"]
     assert set(report["payoff"]) == set(report["ratings"]) == {"mine:Cheapest", "greedy"}
     expected = [episode_returns("duel-v0", "greedy", 3, UNSEEN + seed).mean() for seed in range(2)]
     assert report["payoff"]["greedy"]["greedy"]["mean"] == pytest.approx(np.mean(expected))
@@ -128,7 +136,7 @@ def test_a_file_of_twenty_lines_enters_the_tournament(tmp_path: Path) -> None:
 def test_both_seats_enter_the_payoff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, "short-v0", task_config("duel-v0", {"horizon": 20}))
     module.tournament(("random", "greedy"), ("short-v0",), episodes=5, seeds=2, out=tmp_path)
-    found = json.loads((tmp_path / "tournament.json").read_text())["tasks"]["short-v0"]["payoff"]["greedy"]["random"]["mean"]
+    found = json.loads((tmp_path / "tournament.json").read_text())["short-v0"]["payoff"]["greedy"]["random"]["mean"]
     first = [episode_returns("short-v0", {"recommender_0": "greedy", "recommender_1": "random"}, 5, UNSEEN + seed)[:, 0].mean() for seed in range(2)]
     second = [episode_returns("short-v0", {"recommender_0": "random", "recommender_1": "greedy"}, 5, UNSEEN + seed)[:, 1].mean() for seed in range(2)]
     assert found == pytest.approx(np.mean(first + second))
