@@ -11,7 +11,10 @@ from .scores import interval
 
 FILTERS = ("implicit", "implicit-bpr", "implicit-knn", "surprise", "surprise-knn", "lightfm")
 BANDITS = ("linucb", "linear-thompson", "epsilon-greedy")
-TEAMS = ("ippo", "item-ppo", "ippo-separate", "maskable-ppo", "recurrent-ppo", "transformer-ppo")  # learners that play the task as it is
+TEAMS = (  # learners that play the task as it is
+    "ippo", "ippo-team", "ippo-selfish", "item-ppo", "item-ppo-team", "item-ppo-selfish",
+    "ippo-separate", "maskable-ppo", "recurrent-ppo", "transformer-ppo",
+)  # fmt: skip
 SEEING = ("ippo-full", "item-ppo-full", "item-ppo-full-team")
 SHARING = (  # trained on the team's reward, the same trained on its own, task
     ("ippo", "ippo-selfish", "journey-v0"), ("item-ppo", "item-ppo-selfish", "journey-v0"),

@@ -23,6 +23,8 @@ try:
 except ImportError as error:
     raise ImportError('trained networks need torch: pip install "recsys_env[train]"') from error
 
+from recsys_env.adapters.tensors import one_thread  # needs torch
+
 FILE = "actors.pt"
 _EXCLUDED = -1e9
 
@@ -47,6 +49,7 @@ class NetworkPolicy(Policy):
             raise ValueError(f"{self.folder} has networks for {', '.join(self._actors)}, none for {agent!r}")
         self._actor, self._space = self._actors[fitting[0]], envs.action_space
 
+    @one_thread()
     @torch.no_grad()
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         output = self._actor(torch.from_numpy(np.ascontiguousarray(observations)))

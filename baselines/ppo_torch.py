@@ -19,7 +19,7 @@ from typing import Any
 
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig
-from recsys_env.adapters.tensors import Tensors
+from recsys_env.adapters.tensors import Tensors, one_thread
 from recsys_env.metrics import UNSEEN, score_table
 from recsys_env.policies import Policy
 from recsys_env.provenance import provenance
@@ -71,6 +71,7 @@ class TorchPolicy(Policy):
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
 
+    @one_thread()
     @torch.no_grad()
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         device = next(self.agent.parameters()).device

@@ -16,6 +16,7 @@ import numpy as np
 
 from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlatePolicy, VisitorBuffer, slate_kwargs
+from recsys_env.adapters.tensors import one_thread
 from recsys_env.company import Company
 from recsys_env.metrics import UNSEEN
 from recsys_env.policies import Policy
@@ -72,6 +73,7 @@ class TrainedWithState(Trained):
         super().bind(envs, agent, seed)
         self._state, self._begins = None, np.ones(envs.num_envs, np.bool_)
 
+    @one_thread()
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         actions, self._state = self.model.predict(observations, self._state, self._begins, self.deterministic)
         self._begins = np.zeros(len(observations), np.bool_)

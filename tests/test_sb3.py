@@ -240,6 +240,23 @@ def test_a_trained_model_plays_as_a_policy(changes: dict, deterministic: bool) -
     assert deterministic or not torch.equal(stream, torch.random.get_rng_state())
 
 
+def test_a_policy_acts_on_one_thread_and_leaves_the_others_theirs() -> None:
+    seen = []
+
+    class Model:
+        def predict(self, observations: np.ndarray, deterministic: bool) -> tuple[np.ndarray, None]:
+            seen.append(torch.get_num_threads())
+            return np.zeros((len(observations), 3), int), None
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        SB3Policy(Model()).act(np.zeros((B, 4), np.float32))
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(threads)
+
+
 # ------------------------------------------------------------------------------------------------ rollout buffer
 
 

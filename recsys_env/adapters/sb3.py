@@ -29,6 +29,8 @@ try:
 except ImportError as error:
     raise ImportError(f'the stable-baselines3 adapter needs {error.name}: pip install "recsys_env[train]"') from error
 
+from .tensors import one_thread
+
 _EXCLUDED = -1e9  # score of what cannot be picked; finite, so that no gradient becomes NaN
 
 
@@ -153,6 +155,7 @@ class SB3Policy(Policy):
         self.deterministic = deterministic
         self._takes_masks = "action_masks" in inspect.signature(model.predict).parameters
 
+    @one_thread()
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         masks = {"action_masks": mask} if self._takes_masks and mask is not None else {}
         if self.deterministic:

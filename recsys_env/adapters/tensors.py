@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,18 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
         return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     except RuntimeError as error:
         raise ValueError(f"device = {device!r} is not allowed; choose 'auto', 'cpu', 'cuda' or another of torch's, such as 'cuda:1'") from error
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread of the CPU: small networks are faster so (by tens of times where other processes want the cores too), and sums come
+    in the same order on every machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Tensors:

@@ -17,20 +17,9 @@ try:
 except ImportError as error:
     raise ImportError(f'this policy needs {error.name}: pip install "recsys_env[recommenders]"') from error
 
-from ..adapters.tensors import choose_device
+from ..adapters.tensors import choose_device, one_thread
 
 WIDTH = 32
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one thread of the CPU: small networks are faster so, and sums come in the same order on every machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class Deep(Trained):
@@ -70,7 +59,7 @@ class Deep(Trained):
         """Loss of the next clicks `targets` [E] after persons' vectors [E, F]; frequency [M] is each item's share of the clicks."""
         raise NotImplementedError
 
-    @_one_thread()
+    @one_thread()
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
         some = values > 0
         people, sequences = _sequences(rows[some], items[some], self.history + 1)
@@ -89,7 +78,7 @@ class Deep(Trained):
             self.network.eval()
         self._current[:] = False
 
-    @_one_thread()
+    @one_thread()
     @torch.no_grad()
     def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         self._refresh(rows)
