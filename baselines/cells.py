@@ -9,11 +9,14 @@ The runs are the independent units of every interval. Episodes of one run are in
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib.util
 import json
 import os
 import re
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +27,7 @@ import numpy as np
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.measures import Log, measure
 from recsys_env.metrics import UNSEEN, play_episode
-from recsys_env.policies import Team, make_policy
+from recsys_env.policies import POLICIES, Team
 from recsys_env.provenance import provenance
 
 from . import cli
@@ -71,6 +74,10 @@ class Cell:
             raise ValueError(f"team {team!r} must name a policy for each of the agents {', '.join(agents)} of {self.task} once: agent=policy,agent=policy")
         return dict(pairs)
 
+    def made_of(self) -> dict[str, str]:
+        """`digest_of` each policy of one's own."""
+        return {policy: digest for policy in self.members().values() if (digest := digest_of(policy))}
+
     def path(self, out: Path) -> Path:
         """<out>/<task>/<team>/<seed>.json; what is too long a name for a folder ends in a hash."""
         team = re.sub(r"[^\w.,=-]+", "_", self.team).strip("_")
@@ -84,12 +91,41 @@ def learner_of(policy: str) -> str:
     return re.sub(r"[-_]\d+$", "", policy)
 
 
+@functools.cache
+def digest_of(policy: str) -> str | None:
+    """Of the files of a folder or of the file of a module; None for a policy of the package."""
+    if policy in POLICIES:
+        return None
+    module, folder = policy.partition(":")[0], Path(policy)
+    if folder.is_dir():
+        files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    else:
+        spec = importlib.util.find_spec(module)
+        files = [] if spec is None or spec.origin is None else [Path(spec.origin)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
+def try_out(envs: VectorEnv, agent: str, policy: str) -> None:
+    """Make a policy and let it act once.
+
+    Args:
+        envs: of one copy, which is stepped.
+
+    Raises:
+        ValueError, ImportError: it cannot be made, does not play this task, or acts outside the action space.
+    """
+    envs.reset(seed=0)
+    actions = envs.empty_actions()
+    Team(envs, {agent: policy}, 0).act(envs.observations, actions)
+    envs.step(actions)
+
+
 def play(cell: Cell) -> dict[str, Any]:
     """Play a run.
 
     Returns:
-        the run's fields; learns; own [E][N] own reward of each agent; metrics: name -> [N + 1] mean over the episodes that have a value (None if
-        none has), the platform last; seconds; where it comes from.
+        the run's fields; learns; made_of: policy of one's own -> `digest_of`; own [E][N] own reward of each agent; metrics: name -> [N + 1] mean over
+        the episodes that have a value (None if none has), the platform last; seconds; where it comes from.
     """
     began = time.perf_counter()
     envs = VectorEnv(cell.config, cell.episodes)
@@ -109,7 +145,7 @@ def play(cell: Cell) -> dict[str, Any]:
     own = play_episode(envs, team, observations, measured)
     metrics = {} if measured is None else {name: _means(values) for name, values in measure(measured).items()}
     return {
-        **asdict(cell), "warmup": cell.warmup if learns else 0, "learns": learns, "agents": envs.possible_agents,
+        **asdict(cell), "warmup": cell.warmup if learns else 0, "learns": learns, "made_of": cell.made_of(), "agents": envs.possible_agents,
         "own": np.round(own, 5).tolist(), "metrics": metrics, "seconds": round(time.perf_counter() - began, 2), **provenance(cli.module()),
     }  # fmt: skip
 
@@ -135,6 +171,7 @@ def play_all(cells: Iterable[Cell], out: Path, resume: bool) -> list[dict[str, A
 
     cells = list(dict.fromkeys(cells))
     _check_policies(cells)
+    out.mkdir(parents=True, exist_ok=True)
     stored = [_stored(cell, out) for cell in cells] if resume else [None] * len(cells)
     results = []
     bar = tqdm(total=len(cells), initial=sum(s is not None for s in stored), unit="run", dynamic_ncols=True)
@@ -154,9 +191,12 @@ def _check_policies(cells: Iterable[Cell]) -> None:
         places = dict.fromkeys((cell.task, agent, policy) for cell in cells for agent, policy in cell.members().items())
         envs = {task: VectorEnv(cli.config_of(task)) for task in dict.fromkeys(task for task, _, _ in places)}
         for task, agent, policy in places:
-            make_policy(policy).bind(envs[task], agent, 0)
+            try_out(envs[task], agent, policy)
     except (ValueError, ImportError) as error:
         cli.fail(error)
+    except Exception as error:  # a mistake in somebody's own code: show where it is
+        traceback.print_exc()
+        cli.fail(f"policy {policy!r} as {agent} of {task}: {type(error).__name__}: {error}")
 
 
 def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
@@ -164,6 +204,9 @@ def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     result: dict[str, Any] = json.loads(path.read_text())
+    for policy, digest in cell.made_of().items():
+        if result["made_of"].get(policy) != digest:
+            cli.fail(f"{path} was played by another version of {policy}; give another --out, or leave out --resume")
     wanted: dict[str, Any] = {"team": cell.team, "episodes": cell.episodes}
     if result["learns"]:
         wanted["warmup"] = cell.warmup

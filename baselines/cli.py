@@ -36,11 +36,18 @@ def require(extra: str, *modules: str) -> None:
             fail(f'this needs {module}: pip install "recsys_env[{extra}]"')
 
 
-def at_least_one(**counts: int) -> None:
-    """End with one line if one of these options is below 1."""
+def at_least(least: int, **counts: int) -> None:
+    """End with one line if one of these options is below `least`."""
     for option, count in counts.items():
-        if count < 1:
-            fail(f"--{option} = {count} must be at least 1")
+        if count < least:
+            fail(f"--{option} = {count} must be at least {least}")
+
+
+def not_empty(**lists: Sequence[str]) -> None:
+    """End with one line if one of these options names nothing."""
+    for option, words in lists.items():
+        if not words:
+            fail(f"--{option} names nothing; give at least one")
 
 
 def config_of(task: str) -> WorldConfig:
@@ -62,6 +69,8 @@ def assignments(changes: Sequence[str]) -> dict[str, Any]:
         place = fields
         for group in groups:
             place = place.setdefault(group, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"{change} changes a field of {group}, which is {place!r} already")
         try:
             place[last] = ast.literal_eval(word)
         except (ValueError, SyntaxError):
@@ -80,8 +89,17 @@ def known_tasks(tasks: Sequence[str]) -> Sequence[str]:
 
 
 def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = None) -> None:
-    """Call a command's function with the arguments that its signature declares (a dataclass: its fields); `name` is what stands behind `python -m`."""
+    """Call a command's function with the arguments that its signature declares (a dataclass: its fields); `name` is what stands behind `python -m`.
+
+    A file or folder that cannot be read or written, and Ctrl-C, end it with one line.
+    """
     require("evaluate", "tyro")
     import tyro
 
-    tyro.cli(function, prog=f"python -m {name}", args=argv, config=(tyro.conf.OmitArgPrefixes,))
+    try:
+        tyro.cli(function, prog=f"python -m {name}", args=argv, config=(tyro.conf.OmitArgPrefixes,))
+    except OSError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command with --resume goes on from what is stored, where it has that option", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -47,7 +47,9 @@ def evaluate(
         resume: keep the runs that are already in the folder. A second process may share the work: give it the tasks or policies in another order.
     """
     cli.require("evaluate", "rliable", "rich", "tqdm")
-    cli.at_least_one(episodes=episodes, seeds=seeds)
+    cli.at_least(1, episodes=episodes, seeds=seeds)
+    cli.at_least(0, warmup=warmup)
+    cli.not_empty(policies=policies, tasks=tasks)
     cells = [
         Cell(task, team, seed, episodes, warmup, metrics)
         for task in cli.known_tasks(tasks)

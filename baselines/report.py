@@ -65,10 +65,16 @@ def plot(
             from .reference import training_summary  # needs the libraries that train
         except ImportError as error:
             cli.fail(error)
-        store(results / "training.json", training_summary(training))
+        summed = training_summary(training)
+        if not summed["learners"]:
+            cli.fail(f"{training} holds no results of reference learners")
+        store(results / "training.json", summed)
+    for folder in curves:
+        if not (folder / "curve.json").is_file():
+            cli.fail(f"{folder} holds no curve.json of a training run")
     if curves:
         store(results / "curves.json", learning_curves(curves))
-    stored = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"))}
+    stored = {path.stem: _read(path) for path in sorted(results.glob("*.json"))}
     for task, result in stored.get("evaluation", {"tasks": {}})["tasks"].items():
         draw_scores(task, result, results / f"scores-{task}.png")
     for task, result in stored.get("tournament", {}).items():
@@ -80,6 +86,13 @@ def plot(
     if results.resolve() == RESULTS.resolve():
         write_readme(stored)
     print(f"{', '.join(stored) or 'nothing'} in {results}")
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        cli.fail(f"{path} is not JSON: {error}")
 
 
 def store(path: Path, result: Mapping[str, Any]) -> None:
@@ -175,7 +188,8 @@ def ranking_rows(result: Mapping[str, Any]) -> list[list[str]]:
 
 def cross_play_rows(result: Mapping[str, Any]) -> list[list[str]]:
     """For all policies, and for each learner with several seeds: teams of one policy, mixed ones, and the difference."""
-    return [[brief(among), *(spread(value) for value in found.values())] for among, found in result["cross_play"].items()]
+    kinds = ("diagonal", "off_diagonal", "gap")
+    return [[brief(among), *(spread(found[kind]) if kind in found else "" for kind in kinds)] for among, found in result["cross_play"].items()]
 
 
 def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

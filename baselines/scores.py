@@ -61,6 +61,11 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         origin; tasks: task -> episodes, ends, agents, teams (team -> its scores, best first), differences ("a - b", paired by the seeds that both
         played); aggregate: see `aggregate`.
     """
+    made_of: dict[str, str] = {}
+    for result in results:
+        for policy, digest in result["made_of"].items():
+            if made_of.setdefault(policy, digest) != digest:
+                raise ValueError(f"{policy} changed between these runs; play them again without --resume, into a folder of their own")
     tasks = {}
     for task in dict.fromkeys(result["task"] for result in results):
         played: dict[str, dict[int, Mapping[str, Any]]] = {}
@@ -71,6 +76,9 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"runs of {task} have {' and '.join(map(str, lengths))} episodes: they cannot be compared")
         means = {team: {seed: float(np.mean(run["own"])) for seed, run in sorted(runs.items())} for team, runs in played.items()}
         first, ends = next(result for result in results if result["task"] == task), scale_ends(cli.config_of(task))
+        for end in ends:
+            if end not in means:
+                raise ValueError(f"there is no run of {end} on {task}, one of the ends of the scale: this is no evaluation")
         teams = {team: _scores(list(played[team].values()), *_paired(means, team, *ends)) for team in sorted(means, key=lambda team: -_mean(means[team]))}
         tasks[task] = {"episodes": first["episodes"], "ends": list(ends), "agents": first["agents"], "teams": teams, "differences": differences(means, teams)}
     return {"origin": origin(results), "tasks": tasks, "aggregate": aggregate(tasks)}

@@ -58,14 +58,19 @@ def tournament(
         resume: keep the runs that are already in the folder.
     """
     cli.require("evaluate", "openskill", "open_spiel", "networkx", "rich", "tqdm", "matplotlib")
-    cli.at_least_one(episodes=episodes, seeds=seeds)
+    cli.at_least(1, episodes=episodes, seeds=seeds)
+    cli.at_least(0, warmup=warmup)
+    cli.not_empty(policies=policies, tasks=tasks)
     mixed = [policy for policy in policies if "=" in policy]
     if mixed:
         cli.fail(f"{mixed[0]!r} is a team; a tournament is played by single policies")
+    for task in cli.known_tasks(tasks):
+        if cli.config_of(task).num_agents == 1:
+            cli.fail(f"{task} has one agent, which has nobody to play against")
     policies = tuple(dict.fromkeys(policies))
     cells = [
         Cell(task, team, seed, episodes, warmup, False)
-        for task in cli.known_tasks(tasks)
+        for task in tasks
         for seed in range(seeds)
         for row, column in product(policies, repeat=2)
         for _, team in games(cli.config_of(task), row, column)
@@ -121,7 +126,7 @@ def cross_play(policies: Sequence[str], payoffs: np.ndarray) -> dict[str, dict[s
 
     Returns:
         "all", and each learner that is there with several seeds (`learner_of`) -> diagonal (mean reward of teams of one policy), off_diagonal (of
-        mixed ones), gap; with one policy the diagonal alone.
+        mixed ones), gap; for one policy alone the diagonal is all.
     """
     seeds: dict[str, list[int]] = {}
     for i, policy in enumerate(policies):

@@ -25,13 +25,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from recsys_env import task_config
+from recsys_env import VectorEnv, task_config
 from recsys_env.company import checked_agent, company_of
 from recsys_env.config import WorldConfig, did_you_mean, replace
 from recsys_env.metrics import REFERENCES, UNSEEN, episode_returns, mean_interval, place_on_scale, scale_ends
 from recsys_env.provenance import provenance
 
 from . import cli
+from .cells import try_out
 from .runs import Learner, Point, Run
 
 try:
@@ -191,6 +192,7 @@ class Train:
     """torch.compile on a GPU."""
 
 
+_RANGES = {"learning_rate": (0, np.inf), "gamma": (0, 1), "gae_lambda": (0, 1), "ent_coef": (0, np.inf), "reward_scale": (1e-9, np.inf)}  # others: 1 or more
 OPTIONS = sorted({option for algorithm in ALGORITHMS.values() for option in algorithm.options})
 
 
@@ -244,11 +246,14 @@ def others_of(settings: Train, agents: Sequence[str]) -> dict[str, str]:
 
 def options_of(settings: Train, algorithm: Algorithm) -> dict[str, Any]:
     """The algorithm's hyper-parameters, those of the command line before its own."""
-    said = {option: value for option in OPTIONS if (value := getattr(settings, option)) not in (None, False)}
-    for option in said:
+    said = {option: value for option in OPTIONS if (value := getattr(settings, option)) is not None and value is not False}
+    for option, value in said.items():
         if option not in algorithm.options:
             known = ", ".join(f"--{name.replace('_', '-')}" for name in algorithm.options)
             raise ValueError(f"{settings.algorithm} takes no --{option.replace('_', '-')}; it takes {known}")
+        low, high = _RANGES.get(option, (1, np.inf))
+        if not low <= value <= high:
+            raise ValueError(f"--{option.replace('_', '-')} = {value} must be {f'at least {low}' if high == np.inf else f'between {low} and {high}'}")
     return {**algorithm.options, **said}
 
 
@@ -256,6 +261,8 @@ def run_of(settings: Train, algorithm: Algorithm) -> Run:
     """Everything that the settings leave to be worked out."""
     if not 0 <= settings.seed < UNSEEN:
         raise ValueError(f"seed = {settings.seed} must be 0 or more and below {UNSEEN}, where the seeds of evaluation begin")
+    if settings.eval_episodes < 2:
+        raise ValueError(f"--eval-episodes = {settings.eval_episodes} must be at least 2: a single one has no interval")
     if choose_device(settings.device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device = {settings.device!r}, but torch finds no GPU here; auto takes one where there is one")
     config = world_of(settings, algorithm)
@@ -314,6 +321,8 @@ def train(settings: Train) -> dict[str, Any]:
     kind = getattr(importlib.import_module(module), name)
     if run.resume and not kind.resumes:
         raise ValueError(f"{run.algorithm} cannot resume: what {algorithm.library} keeps of a run is not enough to go on from; train anew without --resume")
+    for policy in settings.references:
+        try_out(VectorEnv(run.config), run.learners[0], policy)
     run.prepare()
     learner: Learner = kind(run)
     curve: list[Point] = _read(run.out / "curve.json", []) if run.resume else []

@@ -53,8 +53,11 @@ def company_of(agents: Sequence[str], others: Others, learners: Sequence[str] | 
         checked_agent(agent, agents)
     names = [agent for agent in agents if agent not in learners]
     policies = dict(others) if isinstance(others, Mapping) else dict.fromkeys(names, others)
-    if set(policies) != set(names):
-        raise ValueError(f"others are given for {sorted(policies)}, expected one for each of {names}")
+    for agent in agents:
+        if agent in learners and agent in policies:
+            raise ValueError(f"{agent} is to learn and to play {policies[agent]!r}; it can do one of them")
+        if agent not in learners and agent not in policies:
+            raise ValueError(f"{agent} neither learns nor has a policy; give it one, as in {agent}=content, or let it learn")
     if not learners:
         raise ValueError(f"every agent has a policy, so nobody learns; leave out at least one of {', '.join(agents)}")
     return policies

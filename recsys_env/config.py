@@ -106,8 +106,9 @@ def _checked_number(name: str, kind: type, meta: Any, value: Any) -> Any:
 
 def did_you_mean(word: Any, allowed: Any) -> str:
     """Hint at the nearest allowed word, if one is near."""
-    close = difflib.get_close_matches(str(word), [str(a) for a in allowed], n=1, cutoff=0.4)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    words = {str(a).lower(): str(a) for a in allowed}
+    close = difflib.get_close_matches(str(word).lower(), words, n=1, cutoff=0.5)
+    return f" (did you mean {words[close[0]]!r}?)" if close else ""
 
 
 # ---------------------------------------------------------------------------------------------- the world's contents

@@ -165,8 +165,10 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     assert company_of(agents, {"a_0": "random"}) == {"a_0": "random"}
     with pytest.raises(ValueError, match=r"'b_1' is not one of .* \(did you mean 'a_1'"):
         company_of(agents, "random", ["b_1"])
-    with pytest.raises(ValueError, match="expected one for each of"):
+    with pytest.raises(ValueError, match="a_2 neither learns nor has a policy; give it one, as in a_2=content"):
         company_of(agents, {"a_0": "random"}, ["a_1"])
+    with pytest.raises(ValueError, match="a_1 is to learn and to play 'random'"):
+        company_of(agents, dict.fromkeys(agents, "random"), ["a_1"])
     with pytest.raises(ValueError, match="needs learners"):
         company_of(agents, "random")
     with pytest.raises(ValueError, match="nobody learns"):

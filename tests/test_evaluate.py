@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,14 @@ def test_resume_plays_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.M
         (["evaluate", "--seeds", "0"], "--seeds = 0 must be at least 1"),
         (["tournament", "--episodes", "0"], "--episodes = 0 must be at least 1"),
         (["evaluate", "--policies", "recommender_0=random"], "must name a policy for each of the agents"),
+        (["evaluate", "--warmup", "-1"], "--warmup = -1 must be at least 0"),
+        (["evaluate", "--policies"], "--policies names nothing"),
+        (["tournament", "--tasks"], "--tasks names nothing"),
+        (["tournament", "--tasks", "duel-v0,num_agents=1"], "duel-v0,num_agents=1 has one agent, which has nobody to play against"),
+        (["evaluate", "--tasks", "duel-v0,users=3,users.number=4"], "users.number=4 changes a field of users, which is 3 already"),
+        (["evaluate", "--policies", "random", "--out", "/dev/null/there"], "Not a directory: '/dev/null/there'"),
+        (["evaluate", "--policies", ":Mine"], "unknown policy ':Mine'"),
+        (["evaluate", "--policies", "my_file.py:Mine"], "my_file.py in this folder or on PYTHONPATH is my_file:MyPolicy"),
     ],
 )
 def test_a_wrong_name_is_one_line(argv: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,12 +258,64 @@ def test_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(name in shown for name in names)
 
 
+MINE = "import numpy as np\nfrom recsys_env.policies import Policy\n\nclass Mine(Policy):\n    def act(self, observations, mask=None):\n        return "
+
+
+@pytest.mark.parametrize(
+    ("acts", "said"),
+    [
+        ("np.zeros((len(observations), 3), int)", "policy 'wrongly:Mine' as recommender_0 acted with int64[1, 3], expected int64[1, 2]"),
+        ("np.full((len(observations), 2), np.nan)", "policy 'wrongly:Mine' as recommender_0 acted with float64[1, 2], expected int64[1, 2]"),
+        ("None", "policy 'wrongly:Mine' as recommender_0 acted with object[], expected int64[1, 2]"),
+        ("np.full((len(observations), 2), 6)", "action of recommender_0 in copy 0 is [6, 6], outside its space"),
+        ("1 / 0", "policy 'wrongly:Mine' as recommender_0 of tiny-v0: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_policy_that_acts_wrongly_is_named_before_anything_is_played(
+    acts: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wrongly.py").write_text(MINE + acts + "\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "wrongly", raising=False)
+    with pytest.raises(SystemExit, match="2"):
+        evaluate(("wrongly:Mine",), ("tiny-v0",), out=tmp_path / "out", **SHORT)
+    error = capsys.readouterr().err
+    assert error.splitlines()[-1].startswith(f"error: {said}")
+    assert ("Traceback" in error) == ("1 / 0" in acts)  # a mistake in somebody's code is shown where it is
+    assert not (tmp_path / "out").exists()
+
+
+def test_runs_of_another_version_of_a_policy_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "changing.py").write_text("from recsys_env.policies import Greedy as Mine\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = {"out": tmp_path / "out", "metrics": False, **SHORT}
+    evaluate(("changing:Mine",), ("tiny-v0",), **settings)
+    evaluate(("changing:Mine",), ("tiny-v0",), resume=True, **settings)
+    (tmp_path / "changing.py").write_text("from recsys_env.policies import Random as Mine\n")
+    cells.digest_of.cache_clear()
+    with pytest.raises(SystemExit, match="2"):
+        evaluate(("changing:Mine",), ("tiny-v0",), resume=True, **settings)
+    assert "0.json was played by another version of changing:Mine; give another --out, or leave out --resume" in capsys.readouterr().err
+    evaluate(("changing:Mine",), ("tiny-v0",), **{**settings, "seeds": 1})  # into the same folder, where two runs of the other version stay
+    with pytest.raises(ValueError, match="changing:Mine changed between these runs"):
+        summary(list(cells.load(tmp_path / "out")))
+
+
+def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match="130"):
+        cli.run(interrupted, "baselines.evaluate", [])
+    assert capsys.readouterr().err.strip().startswith("stopped; the same command with --resume goes on")
+
+
 # ------------------------------------------------------------------------------------------------ statistics
 
 
 def made_up(own: dict[str, dict[int, float]], task: str = "ecommerce-v0") -> list[dict[str, Any]]:
     """Results of one episode each, both agents earning the same."""
-    same = {"episodes": 1, "agents": ["a_0", "a_1"], "learns": False, "warmup": 0, "metrics": {}}
+    same = {"episodes": 1, "agents": ["a_0", "a_1"], "learns": False, "warmup": 0, "metrics": {}, "made_of": {}}
     same |= {"command": "made up", "commit": None, "date": "today", "processor": "none", "versions": {}}
     return [
         {"task": task, "team": team, "seed": seed, "own": [[x, x]], **same}
@@ -276,6 +337,8 @@ def test_scores_are_paired_by_seed() -> None:
     assert report["tasks"]["ecommerce-v0"]["differences"]["late - greedy"] == {"mean": 0.5, "half_width_95": 0.0}
     with pytest.raises(ValueError, match="have no seed in common: they cannot be compared"):
         summary(made_up({**ENDS, "early": {0: 1.0}, "late": {3: 2.0}}))
+    with pytest.raises(ValueError, match="there is no run of greedy on ecommerce-v0, one of the ends of the scale"):
+        summary(made_up({"random": ENDS["random"]}))
 
 
 def test_a_summary_grows_by_what_is_played_later() -> None:

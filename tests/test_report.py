@@ -52,7 +52,15 @@ def test_a_folder_without_runs_is_named(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit, match="2"):
         plot(evaluation=tmp_path / "nowhere", results=tmp_path / "results")
     assert capsys.readouterr().err == f"error: {tmp_path / 'nowhere'} holds no runs of an evaluation\n"
+    for wrong, said in (({"training": tmp_path}, "holds no results of reference learners"), ({"curves": (tmp_path,)}, "holds no curve.json of a training run")):
+        with pytest.raises(SystemExit, match="2"):
+            plot(**wrong, results=tmp_path / "results")
+        assert capsys.readouterr().err == f"error: {tmp_path} {said}\n"
     assert not list((tmp_path / "results").iterdir())
+    (tmp_path / "results" / "curves.json").write_text("{")
+    with pytest.raises(SystemExit, match="2"):
+        plot(results=tmp_path / "results")
+    assert "curves.json is not JSON" in capsys.readouterr().err
 
 
 def test_a_tournament_takes_the_place_of_its_own_tasks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

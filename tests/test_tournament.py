@@ -98,6 +98,13 @@ def test_cross_play_is_what_strangers_lose() -> None:
     assert {name: set(values) for name, values in cross_play(["a"], payoffs[:1, :1]).items()} == {"all": {"diagonal"}}
 
 
+def test_one_policy_plays_with_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module.tournament(("random",), ("journey-v0,horizon=20",), episodes=2, seeds=2, out=tmp_path)
+    assert "cross-play" in capsys.readouterr().out
+    found = json.loads((tmp_path / "tournament.json").read_text())["journey-v0,horizon=20"]
+    assert found["cross_play"]["all"]["diagonal"] == found["payoff"]["random"]["random"]
+
+
 def test_seeds_of_a_learner_are_strangers_among_themselves() -> None:
     payoffs = np.repeat(np.array([[9.0, 1, 1], [1, 4, 3], [1, 1, 6]])[..., None], 2, axis=2)
     found = cross_play(["greedy", "runs/ippo-{task}-0", "runs/ippo-{task}-1"], payoffs)

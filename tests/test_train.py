@@ -18,7 +18,7 @@ import tyro
 from baselines.__main__ import main
 from baselines.cli import assignments
 from baselines.runs import SELF
-from baselines.train import ALGORITHMS, Train, command_of, run_of, train
+from baselines.train import ALGORITHMS, Train, command_of, options_of, run_of, train
 from recsys_env import TASKS, WorldConfig
 from recsys_env.config import replace
 from recsys_env.metrics import episode_returns
@@ -159,6 +159,13 @@ def test_wrong_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     refused(r"unknown algorithm 'ipo' \(did you mean 'ippo'\?\); algorithms are ippo, ", "ipo")
     refused(r"item-ppo picks candidates and sends no messages; here action = 'items', messages = 0", "item-ppo", task="duel-v0")
     refused("ippo takes no --layers; it takes --timesteps, --num-envs", layers=3)
+    refused("--timesteps = 0 must be at least 1", timesteps=0)
+    refused("--gamma = 1.5 must be between 0 and 1", gamma=1.5)
+    refused("--learning-rate = -1.0 must be at least 0", learning_rate=-1.0)
+    refused("--eval-episodes = 1 must be at least 2", eval_episodes=1)
+    refused("recommender_1 neither learns nor has a policy", learners=("recommender_0",))
+    refused("unknown policy 'gredy'", references=("gredy",), **TINY)
+    assert not list(tmp_path.iterdir())
     refused("unknown task 'easy-v1'", task="easy-v1")
     refused("unknown policy 'contend'", company=("contend",), **TINY)
     refused(r"'recomender_1' is not one of .* \(did you mean 'recommender_1'", company=("recomender_1=content",))
@@ -170,6 +177,11 @@ def test_wrong_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit, match="2"):
         main(["train", "ipo"])
     assert "error: unknown algorithm 'ipo'" in capsys.readouterr().err
+
+
+def test_an_option_of_zero_is_taken() -> None:
+    assert options_of(Train("ippo-separate", "easy-v0", ent_coef=0.0), ALGORITHMS["ippo-separate"])["ent_coef"] == 0
+    assert options_of(Train("ippo-separate", "easy-v0"), ALGORITHMS["ippo-separate"])["ent_coef"] > 0
 
 
 def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def make_policy(policy: str | Policy) -> Policy:
         made = _import(POLICIES[policy])()
     elif (folder / CHECKPOINT).is_file():
         made = _import(json.loads((folder / CHECKPOINT).read_text())["factory"])(folder)
-    elif ":" in policy:
+    elif all(policy.partition(":")):
         made = _import(policy)()
     else:
         hint = did_you_mean(policy, POLICIES)
@@ -87,8 +87,8 @@ def _import(path: str) -> Callable[..., Any]:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
-            raise  # a library that the module needs
-        raise ValueError(f"policy {path!r}: there is no module {error.name!r}") from error
+            raise ImportError(f"policy {path!r} needs {error.name}, which is not installed") from error
+        raise ValueError(f"policy {path!r}: there is no module {error.name!r}; my_file.py in this folder or on PYTHONPATH is my_file:MyPolicy") from error
     if not hasattr(found, name):
         raise ValueError(f"policy {path!r}: module {module!r} has no {name!r}{did_you_mean(name, vars(found))}")
     return getattr(found, name)  # type: ignore[no-any-return]

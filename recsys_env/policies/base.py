@@ -30,7 +30,11 @@ class Policy:
         self.rng = np.random.default_rng([seed, self.index])
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        """Actions [B, ...] of the bound agent's action space, given its observations [B, O]."""
+        """Actions of the bound agent's action space in every copy, given its observations [B, O].
+
+        They are whole numbers [B, K] for K slots, places among the candidates or items as `config.action` says, [B] where there is one slot (with
+        messages as in `recsys_env.spaces.action_space`), or queries [B, D].
+        """
         raise NotImplementedError
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:

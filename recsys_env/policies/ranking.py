@@ -46,7 +46,7 @@ class Ranker(Policy):
         return [f for f, name in enumerate(self.feature_names) if name in names]
 
     def score(self, observations: np.ndarray) -> np.ndarray:
-        """Scores [B, C] of the options, given the agent's observations [B, O]."""
+        """Scores [B, C] of the options, given the agent's observations [B, O]; those of places without an item do not count."""
         raise NotImplementedError
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -54,6 +54,8 @@ class Ranker(Policy):
         if self._blind:
             self.features[:, :, self._blind] = 0
         scores = self.score(observations)
+        if np.isnan(scores[self.items >= 0]).any():
+            raise ValueError(f"{type(self).__name__} scored an option with NaN")
         if self.exploration > 0.0:
             explores = self.rng.random(len(scores)) < self.exploration
             scores = np.where(explores[:, None], self.rng.random(scores.shape), scores)

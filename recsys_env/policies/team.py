@@ -36,6 +36,7 @@ class Team:
         if len({id(policy) for policy in self.policies.values()}) < len(policies):
             raise ValueError("one policy object acts for one agent; give each agent its own")
         self._members = [(envs.possible_agents.index(agent), policy) for agent, policy in self.policies.items()]
+        self._names = {envs.possible_agents.index(agent): f"{policy!r} as {agent}" for agent, policy in policies.items()}
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
@@ -44,10 +45,17 @@ class Team:
             policy.bind(self.envs, agent, seed)
 
     def act(self, observations: Any, actions: np.ndarray) -> None:
-        """Write the members' actions into actions[B, N, ...], given the batch's observations."""
+        """Write the members' actions into actions[B, N, ...], given the batch's observations.
+
+        Raises:
+            ValueError: a policy's actions have another shape, or are no whole numbers where these are asked for.
+        """
         flat, masks = (observations["observation"], observations["action_mask"]) if self.envs.config.mask_actions else (observations, None)
         for n, policy in self._members:
-            actions[:, n] = policy.act(flat[:, n], None if masks is None else masks[:, n])
+            chosen, wanted = np.asarray(policy.act(flat[:, n], None if masks is None else masks[:, n])), actions[:, n]
+            if chosen.shape != wanted.shape or not np.can_cast(chosen.dtype, wanted.dtype, "same_kind"):
+                raise ValueError(f"policy {self._names[n]} acted with {chosen.dtype}{list(chosen.shape)}, expected {wanted.dtype}{list(wanted.shape)}")
+            wanted[...] = chosen
 
     def observe(self, infos: Mapping[str, Any], truncated: np.ndarray) -> None:
         """Let the members learn from a step; truncated[B] copies have begun another episode."""
