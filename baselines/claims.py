@@ -15,10 +15,10 @@ TEAMS = (  # learners that play the task as it is
     "ippo", "ippo-team", "ippo-selfish", "item-ppo", "item-ppo-team", "item-ppo-selfish",
     "ippo-separate", "maskable-ppo", "recurrent-ppo", "transformer-ppo",
 )  # fmt: skip
-SEEING = ("ippo-full", "item-ppo-full", "item-ppo-full-team")
+SEEING = ("ippo-full", "item-ppo-full-team")
 SHARING = (  # trained on the team's reward, the same trained on its own, task
     ("ippo", "ippo-selfish", "journey-v0"), ("item-ppo", "item-ppo-selfish", "journey-v0"),
-    ("ippo-team", "ippo", "social-v0"), ("item-ppo-team", "item-ppo", "social-v0"), ("item-ppo-full-team", "item-ppo-full", "social-v0"),
+    ("ippo-team", "ippo", "social-v0"), ("item-ppo-team", "item-ppo", "social-v0"),
 )  # fmt: skip
 
 Difference = dict[str, float | None]

@@ -50,7 +50,6 @@ LEARNERS: dict[str, tuple[str, tuple[str, ...], int, dict[str, Any]]] = {  # nam
     "item-ppo": ("item-ppo", tuple(task for task in TASKS if TASKS[task].action == "candidates"), 3, {**_LONG, "device": "cpu"}),
     "item-ppo-team": ("item-ppo", ("social-v0",), 3, {**_LONG, **_TEAM}),
     "item-ppo-selfish": ("item-ppo", ("journey-v0",), 3, {**_LONG, "device": "cpu", "sharing": 0.0}),
-    "item-ppo-full": ("item-ppo", ("ecommerce-v0", "social-v0", "streaming-v0"), 3, {**_LONG, "device": "cpu", "observability": "full"}),
     "item-ppo-full-team": ("item-ppo", ("ecommerce-v0", "social-v0", "streaming-v0"), 3, {**_LONG, **_TEAM, "observability": "full"}),
     "ippo-separate": ("ippo-separate", LARGER, 3, {**_TEAM, "timesteps": 500_000}),
     "maskable-ppo": ("maskable-ppo", LARGER, 3, {**_TEAM, "timesteps": 1_000_000}),
