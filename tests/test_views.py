@@ -161,7 +161,7 @@ def test_gymnasiums_wrappers_work_on_the_vector() -> None:
 def test_wrong_use_is_named_and_changes_nothing() -> None:
     with pytest.raises(ValueError, match="did you mean 'recommender_1'"):
         recsys_env.single_agent_env("duel-v0", agent="recomender_1")
-    with pytest.raises(ValueError, match="expected one for each of"):
+    with pytest.raises(ValueError, match="recommender_2 neither learns nor has a policy"):
         recsys_env.single_agent_env("social-v0", others={"recommender_1": "random"})
     with pytest.raises(ValueError, match="one policy object"):
         recsys_env.single_agent_env("social-v0", others=Random())
