@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import re
+import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -45,7 +46,8 @@ class Cell:
             stand for the name of the task and s.
         seed: s.
         episodes: E.
-        warmup: whole episodes that a team with a learning policy plays first, on seed 2 * UNSEEN + s, keeping what it learned; 0 for others.
+        warmup: whole episodes that a team with a learning policy plays first, on seed 2 * UNSEEN + s, keeping what it learned. Where the
+            population is fixed, a team that does not learn plays them too, in so far as metrics tell whom it has served.
         metrics: whether metrics beside reward are measured.
     """
 
@@ -132,22 +134,38 @@ def play(cell: Cell) -> dict[str, Any]:
     team = Team(envs, cell.members(), UNSEEN + cell.seed)
     learns = any(policy.learns for policy in team.policies.values())
     seen: set[int] = set()
-    if learns and cell.warmup:
-        observations, _ = envs.reset(seed=2 * UNSEEN + cell.seed)
-        for _ in range(cell.warmup):
-            log = Log(envs)
-            play_episode(envs, team, observations, log)
-            seen.update(np.unique(log.visitor[log.visitor >= 0]).tolist())
-            observations = envs.observations
+    if learns:
+        seen = _warm_up(cell, envs, team)
+    elif _remembers_people(cell):
+        seen = _warm_up(cell, envs, Team(envs, cell.members(), UNSEEN + cell.seed))
     observations, _ = envs.reset(seed=UNSEEN + cell.seed)
     team.reset()
     measured = Log(envs, seen) if cell.metrics else None
     own = play_episode(envs, team, observations, measured)
     metrics = {} if measured is None else {name: _means(values) for name, values in measure(measured).items()}
     return {
-        **asdict(cell), "warmup": cell.warmup if learns else 0, "learns": learns, "made_of": cell.made_of(), "agents": envs.possible_agents,
-        "own": np.round(own, 5).tolist(), "metrics": metrics, "seconds": round(time.perf_counter() - began, 2), **provenance(cli.module()),
+        **asdict(cell), "warmup": cell.warmup if learns or _remembers_people(cell) else 0, "learns": learns, "made_of": cell.made_of(),
+        "agents": envs.possible_agents, "own": np.round(own, 5).tolist(), "metrics": metrics, "seconds": round(time.perf_counter() - began, 2),
+        **provenance(cli.module()),
     }  # fmt: skip
+
+
+def _remembers_people(cell: Cell) -> bool:
+    """Whether metrics tell the people that were served before from the others."""
+    return cell.metrics and cell.config.users.population == "fixed"
+
+
+def _warm_up(cell: Cell, envs: VectorEnv, team: Team) -> set[int]:
+    """Play the episodes before the run; whom the team served, where that matters."""
+    seen: set[int] = set()
+    observations, _ = envs.reset(seed=2 * UNSEEN + cell.seed)
+    for _ in range(cell.warmup):
+        log = Log(envs) if _remembers_people(cell) else None
+        play_episode(envs, team, observations, log)
+        observations = envs.observations
+        if log is not None:
+            seen.update(np.unique(log.visitor[log.visitor >= 0]).tolist())
+    return seen
 
 
 def _means(values: np.ndarray) -> list[float | None]:
@@ -182,6 +200,8 @@ def play_all(cells: Iterable[Cell], out: Path, resume: bool) -> list[dict[str, A
             bar.update()
         results.append(result)
     bar.close()
+    if len(commits := sorted({str(result["commit"]) for result in results})) > 1:
+        print(f"note: these runs are of different commits; if what they use changed between them, play them again: {', '.join(commits)}", file=sys.stderr)
     return results
 
 
@@ -208,7 +228,7 @@ def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
         if result["made_of"].get(policy) != digest:
             cli.fail(f"{path} was played by another version of {policy}; give another --out, or leave out --resume")
     wanted: dict[str, Any] = {"team": cell.team, "episodes": cell.episodes}
-    if result["learns"]:
+    if result["learns"] or _remembers_people(cell):
         wanted["warmup"] = cell.warmup
     for name, value in wanted.items():
         if result[name] != value:

@@ -61,8 +61,8 @@ def claims(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> list[t
     for team, selfish, task in SHARING:
         rows = [learners.get(name, {"tasks": {}})["tasks"].get(task) for name in (team, selfish)]
         if all(rows):
-            count = min(len(row["runs"]["trained"]) for row in rows)
-            gain = interval(np.subtract(*(row["runs"]["trained"][:count] for row in rows)))
+            together, alone = (dict(zip((seed["training"] for seed in row["seeds"]), row["runs"]["trained"], strict=True)) for row in rows)
+            gain = interval(np.array([together[seed] - alone[seed] for seed in together.keys() & alone.keys()]))
             found.append((f"trained with `sharing=1` (`{team}`) above trained selfishly (`{selfish}`)", {task: gain}))
     return found
 

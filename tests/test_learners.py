@@ -277,6 +277,17 @@ def test_implicit_scores_are_the_librarys(trained: dict[str, Any]) -> None:
     np.testing.assert_allclose(knn.predict(people, items), neighbours.toarray(), atol=2e-3)
 
 
+def test_a_person_who_clicks_in_several_copies_at_once_clicked_all_of_it() -> None:
+    envs = vector_env(SMALL, 4)
+    policy: Any = make_policy("implicit")
+    policy.bind(envs, "recommender_0", 0)
+    policy.people.rows(np.arange(3))
+    policy.act(envs.reset(seed=0)[0][:, 0])
+    policy._remember(np.array([1, 0, 1, 1]), np.array([4, 5, 6, 7]), np.array([0.1, 0.2, 0.3, 0.4]))
+    assert policy.clicked[:2, -4:].tolist() == [[-1, -1, -1, 5], [-1, 4, 6, 7]]
+    assert policy.worth[1, -3:].tolist() == [0.1, 0.3, 0.4]
+
+
 def test_bpr_shows_what_is_clicked_most_to_whom_it_knows_no_click_of() -> None:
     policy: Any = make_policy("implicit-bpr")
     policy.bind(vector_env(SMALL, 4), "recommender_0", 0)

@@ -128,6 +128,15 @@ def test_exposure_by_hand() -> None:
     assert np.isnan(value(log, "item_gini")[1]).all()
 
 
+def test_providers_that_an_agent_may_not_show_do_not_count() -> None:
+    log = tiny_log(items={"domains": 2, "providers": 2}, candidates={"number": 2}, roles=({"name": "a", "domains": (0,)}, {"name": "b"}))
+    items = log.envs.world.items
+    assert items["provider"].tolist() == items["domain"].tolist() == [0, 1, 0, 1]  # the first agent may show one provider's
+    serve(log, 0, 0, 5, [[0, 2], [0, 1]])
+    assert np.isnan(value(log, "provider_gini")[0, 0])
+    assert np.isfinite(value(log, "provider_gini")[0, 1])
+
+
 def test_one_provider_has_no_parity() -> None:
     log = tiny_log(items={"providers": 1})
     serve(log, 0, 0, 5, [[0, 1], [2, 3]])

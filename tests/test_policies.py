@@ -267,6 +267,33 @@ def test_content_knows_no_more_than_its_role_sees() -> None:
         assert same.all() if blind else same.mean() < 0.5
 
 
+@pytest.mark.parametrize(("policy", "blind"), [("content", True), ("greedy", False)])
+def test_content_knows_neither_rivals_nor_trust_nor_mood(policy: str, blind: bool) -> None:
+    """What rivals' pages draw, whom the visitor trusts and how it feels are latent: an oracle's slate depends on them, `content`'s does not."""
+    for latent, fields in (("inclusive", {}), ("trust", {"choice": {"beta_trust": 6.0}})):
+        envs = vector_env("ecommerce-v0", 200, **fields)
+        player = make_policy(policy)
+        player.bind(envs, "recommender_0", 0)
+        observations, _ = envs.reset(seed=0)
+        for _ in range(20):
+            observations = envs.step(envs.empty_actions())[0]
+        before = player.act(observations[:, 0]).copy()
+        p, vectors = envs.world.params[0]["shape"], envs._state.vectors
+        if latent == "inclusive":
+            envs._state.inclusive[:] = 20.0
+        else:
+            vectors[:, :, p["trust"] : p["trust"] + 2] = (-1.0, 1.0)
+        same = (player.act(observations[:, 0]) == before).all(1)
+        assert same.all() if blind else not same.all()
+    envs = vector_env("duel-v0", 8)
+    player = make_policy("content")
+    player.bind(envs, "recommender_0", 0)
+    observations, _ = envs.reset(seed=0)
+    before = player.act(observations[:, 0]).copy()
+    envs._state.users["mood"][:] = 2
+    assert np.array_equal(player.act(observations[:, 0]), before)
+
+
 def test_content_does_not_know_a_hidden_anchor() -> None:
     for hidden, blind in ((("anchor",), True), ((), False)):
         roles = ({"name": "entrance", "scene": "entrance"}, {"name": "item", "scene": "item", "hidden": hidden})

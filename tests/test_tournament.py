@@ -55,7 +55,7 @@ def results(task: str, earnings: Any, policies: list[str], episodes: int = 6) ->
     """Made-up results: earnings(team, seed) -> own [N] of every episode."""
     config = TASKS[task]
     teams = dict.fromkeys(team for row in policies for column in policies for _, team in games(config, row, column))
-    made = {"command": "c", "commit": "c", "date": "d", "processor": "p", "versions": {}}
+    made = {"command": "c", "commit": "c", "date": "d", "processor": "p", "versions": {}, "made_of": {}}
     return [{"team": team, "seed": seed, "own": [earnings(team, seed)] * episodes, **made} for team in teams for seed in range(3)]
 
 
@@ -85,6 +85,14 @@ def test_alpha_rank_of_rock_paper_scissors_is_even() -> None:
     np.testing.assert_allclose(alpha_rank(np.ones((1, 1, 4))), [1])
 
 
+def test_alpha_rank_counts_what_a_policy_earns_against_its_own_kind() -> None:
+    """Of two conventions, each best against itself, either can be the end; what does better against both is."""
+    conventions = np.array([[10.0, 0.0], [0.5, 1.0]])
+    np.testing.assert_allclose(alpha_rank(np.repeat(conventions[..., None], 4, axis=2)), [0.5, 0.5], atol=0.02)
+    dominated = np.array([[10.0, 2.0], [0.5, 1.0]])
+    assert alpha_rank(np.repeat(dominated[..., None], 4, axis=2))[0] > 0.95
+
+
 def test_a_difference_within_noise_does_not_take_all_the_mass() -> None:
     noisy = np.zeros((2, 2, 6))
     noisy[1, 0] = [-5.0, 4.0, -3.0, 5.0, -4.0, 3.1]  # 0.02 on average
@@ -102,7 +110,9 @@ def test_one_policy_plays_with_itself(tmp_path: Path, capsys: pytest.CaptureFixt
     module.tournament(("random",), ("journey-v0,horizon=20",), episodes=2, seeds=2, out=tmp_path)
     assert "cross-play" in capsys.readouterr().out
     found = json.loads((tmp_path / "tournament.json").read_text())["journey-v0,horizon=20"]
-    assert found["cross_play"]["all"]["diagonal"] == found["payoff"]["random"]["random"]
+    alone = found["payoff"]["random"]["random"]
+    assert found["cross_play"]["all"]["diagonal"] == {key: alone[key] for key in ("mean", "half_width_95")}
+    assert alone["mean"] == np.mean(alone["runs"])
 
 
 def test_seeds_of_a_learner_are_strangers_among_themselves() -> None:

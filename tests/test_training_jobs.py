@@ -49,6 +49,10 @@ def test_jobs_run_once_and_are_summed_up(tmp_path: Path, monkeypatch: pytest.Mon
     assert {path.name for path in before} == {"tiny-duel-v0-0.json", "tiny-duel-v0-1.json"}
     reference(tmp_path / "out", stored)
     assert {path: path.read_text() for path in stored.iterdir()} == before
+    learners["tiny"][3]["timesteps"] = 128
+    with pytest.raises(SystemExit, match="2"):
+        reference(tmp_path / "out", stored)
+    assert "tiny-duel-v0-0.json is the result of `python -m baselines.train ippo" in capsys.readouterr().err
     row = training_summary(stored)["learners"]["tiny"]["tasks"]["duel-v0"]
     runs = [json.loads((stored / f"tiny-duel-v0-{seed}.json").read_text()) for seed in range(2)]
     assert np.array(row["curve"]["episode_reward"]).shape == (2, len(row["curve"]["agent_steps"]))
@@ -56,6 +60,15 @@ def test_jobs_run_once_and_are_summed_up(tmp_path: Path, monkeypatch: pytest.Mon
     assert row["score"]["half_width_95"] > 0
     low, high = (module.json.loads(module.TENSION.read_text())["tasks"]["duel-v0"][key]["mean"] for key in "PR")
     assert row["dilemma"]["mean"] == pytest.approx((row["reward"]["mean"] - low) / (high - low))
+
+
+def test_what_is_stored_is_the_sum_of_the_jobs() -> None:
+    """The summary that the README is written from holds every job's result, and nothing else; each was trained by the command of its name."""
+    stored = json.loads((module.RESULTS.parent / "training.json").read_text())
+    assert stored == json.loads(json.dumps(training_summary(module.RESULTS)))
+    wanted = jobs()
+    assert {path.stem for path in module.RESULTS.iterdir()} <= set(wanted)
+    assert all(json.loads(path.read_text())["command"] == module.command_of(wanted[path.stem]) for path in module.RESULTS.iterdir())
 
 
 def test_a_job_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,9 @@
 
 All but `popularity` solve the assortment problem under the multinomial logit (Talluri & van Ryzin 2004): with weights w_i and
 values R_i, the best slate is the top K of w_i (R_i - x), placed by falling w_i (R_i - x), where x is its own expected value;
-x is found by iteration. Rivals are held at the inclusive value of the last page shown. With a dissimilarity below 1 the same
-slates are compared by the nested logit's exact value, which is a heuristic.
+x is found by iteration. Oracles hold rivals at the inclusive value of the last page shown; `content`, which sees neither their pages
+nor whom the visitor trusts, leaves rivals out. With a dissimilarity below 1 the same slates are compared by the nested logit's exact
+value, which is a heuristic.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..kernels.choice import freshness, outside_utility, trust_term, utility
 from ..kernels.expected import click_value, mean_over_noise
 from ..kernels.feedback import cart_probability, expected_experience
 from ..kernels.numeric import exp, log, log1p, sigmoid
-from ..kernels.page import CANDIDATES, QUERY, SHARED, active_agents, can_show, is_active, log_price_now, popularity_now, price_now, view_of
+from ..kernels.page import CANDIDATES, QUERY, RIVAL, SHARED, active_agents, can_show, is_active, log_price_now, popularity_now, price_now, view_of
 from ..kernels.retrieval import seen_count
 from ..vector import VectorEnv
 from .base import Policy
@@ -150,8 +151,8 @@ def _content_belief(world, state, p, b, n, j, sees_history, sees_anchor, taste, 
 
 
 @kernel
-def _rest_of_page(state, world, p, b, n):
-    """Log mass of everything but agent n: no click, and the rivals at their last inclusive values."""
+def _true_page(state, world, p, b, n):
+    """Log mass of everything but agent n (no click, and the rivals at their last inclusive values), and what trust adds to agent n."""
     copy = state.copies[b]
     v_0 = outside_utility(world, p, state.users[b, copy.visitor])
     first, stop = active_agents(world, p, copy)
@@ -159,7 +160,13 @@ def _rest_of_page(state, world, p, b, n):
     for m in range(first, stop):
         if m != n and state.inclusive[b, m] > -np.inf:
             total += exp(state.inclusive[b, m] - v_0)
-    return v_0 + log(total)
+    return v_0 + log(total), trust_term(state, p, b, copy.visitor, n)
+
+
+@kernel
+def _expected_page(world, p):
+    """The same as far as an observer knows: no click in the average mood, no rivals, and trust as it starts."""
+    return np.mean(world.v_0), 0.0 if p.shape.page == RIVAL else p.choice.beta_trust * p.users.trust_init
 
 
 @kernel
@@ -192,8 +199,8 @@ def _fill_top(weights, values, x, count, slots, chosen, gains):
 
 
 @kernel
-def _slate_value(world, state, p, b, n, weights, values, scale, rest, none, filled, chosen):
-    """Expected value of a slate; weights are exp(v / lambda - scale)."""
+def _slate_value(world, state, p, b, n, weights, values, scale, rest, trust, none, filled, chosen):
+    """Expected value of a slate; weights are exp(v / lambda - scale), `rest` and `trust` as in `_true_page`."""
     total, value = 0.0, 0.0
     for k in range(filled):
         w = weights[chosen[k]] * exp(_log_theta(world, state, p, b, n, k))
@@ -201,14 +208,13 @@ def _slate_value(world, state, p, b, n, weights, values, scale, rest, none, fill
         value += w * values[chosen[k]]
     if total <= 0.0:
         return none
-    inclusive = p.choice.dissimilarity * (scale + log(total))
-    inclusive += trust_term(state, p, b, state.copies[b].visitor, n)
+    inclusive = p.choice.dissimilarity * (scale + log(total)) + trust
     share = sigmoid(inclusive - rest)
     return share * value / total + (1.0 - share) * none
 
 
 @kernel
-def _best_slate(world, state, p, b, n, count, weights, values, none, chosen, best, gains):
+def _best_slate(world, state, p, b, n, count, weights, values, rest, trust, none, chosen, best, gains):
     """The slate of the best value among the iterates of x; fills best[:filled]."""
     slots, scale = min(p.shape.slots, count), -np.inf
     for i in range(count):
@@ -216,10 +222,10 @@ def _best_slate(world, state, p, b, n, count, weights, values, none, chosen, bes
         scale = max(scale, weights[i])
     for i in range(count):
         weights[i] = exp(weights[i] - scale)
-    rest, x, record = _rest_of_page(state, world, p, b, n), none, -np.inf
+    x, record = none, -np.inf
     for _ in range(_ROUNDS):
         filled = _fill_top(weights, values, x, count, slots, chosen, gains)
-        value = _slate_value(world, state, p, b, n, weights, values, scale, rest, none, filled, chosen)
+        value = _slate_value(world, state, p, b, n, weights, values, scale, rest, trust, none, filled, chosen)
         if value > record:
             record = value
             for k in range(filled):
@@ -291,7 +297,8 @@ def choose(
             filled = _fill_top(weights, values, 0.0, count, min(p.shape.slots, count), best, gains)
         else:
             none = price * _satisfaction_gain(world, state, p, b, np.int64(-1)) if price > 0.0 else 0.0
-            filled = _best_slate(world, state, p, b, n, count, weights, values, none, chosen, best, gains)
+            rest, trust = _expected_page(world, p) if belief == CONTENT else _true_page(state, world, p, b, n)
+            filled = _best_slate(world, state, p, b, n, count, weights, values, rest, trust, none, chosen, best, gains)
         _write_action(world, p, b, options, filled, best, actions)
 
 

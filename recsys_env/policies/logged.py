@@ -148,9 +148,13 @@ class Trained(Ranker):
             self._train()
 
     def _remember(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
-        """Append clicks to the persons' histories."""
-        self.clicked[rows] = np.concatenate((self.clicked[rows, 1:], items[:, None]), axis=1)
-        self.worth[rows] = np.concatenate((self.worth[rows, 1:], values[:, None]), axis=1)
+        """Append clicks to the persons' histories; a person of a fixed population may click in several copies at once."""
+        while len(rows):
+            _, first = np.unique(rows, return_index=True)
+            person, later = rows[first], np.delete(np.arange(len(rows)), first)
+            self.clicked[person] = np.concatenate((self.clicked[person, 1:], items[first, None]), axis=1)
+            self.worth[person] = np.concatenate((self.worth[person, 1:], values[first, None]), axis=1)
+            rows, items, values = rows[later], items[later], values[later]
 
     def reset(self, done: np.ndarray) -> None:
         self.people.begin(done)
