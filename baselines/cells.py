@@ -227,14 +227,14 @@ def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
     for policy, digest in cell.made_of().items():
         if result["made_of"].get(policy) != digest:
             cli.fail(f"{path} was played by another version of {policy}; give another --out, or leave out --resume")
+    if cell.metrics and not result["metrics"]:
+        cli.fail(f"{path} was played without metrics; give --no-metrics or another --out, or leave out --resume")
     wanted: dict[str, Any] = {"team": cell.team, "episodes": cell.episodes}
     if result["learns"] or _remembers_people(cell):
         wanted["warmup"] = cell.warmup
     for name, value in wanted.items():
         if result[name] != value:
             cli.fail(f"{path} was played with {name} = {result[name]!r}, not {value!r}; give another --out, or leave out --resume")
-    if cell.metrics and not result["metrics"]:
-        cli.fail(f"{path} was played without metrics; give --no-metrics or another --out, or leave out --resume")
     return result
 
 
