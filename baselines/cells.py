@@ -134,17 +134,15 @@ def play(cell: Cell) -> dict[str, Any]:
     team = Team(envs, cell.members(), UNSEEN + cell.seed)
     learns = any(policy.learns for policy in team.policies.values())
     seen: set[int] = set()
-    if learns:
-        seen = _warm_up(cell, envs, team)
-    elif _remembers_people(cell):
-        seen = _warm_up(cell, envs, Team(envs, cell.members(), UNSEEN + cell.seed))
+    if warmed := cell.warmup > 0 and (learns or _remembers_people(cell)):
+        seen = _warm_up(cell, envs, team if learns else Team(envs, cell.members(), UNSEEN + cell.seed))
     observations, _ = envs.reset(seed=UNSEEN + cell.seed)
     team.reset()
     measured = Log(envs, seen) if cell.metrics else None
     own = play_episode(envs, team, observations, measured)
     metrics = {} if measured is None else {name: _means(values) for name, values in measure(measured).items()}
     return {
-        **asdict(cell), "warmup": cell.warmup if learns or _remembers_people(cell) else 0, "learns": learns, "made_of": cell.made_of(),
+        **asdict(cell), "warmup": cell.warmup if warmed else 0, "learns": learns, "made_of": cell.made_of(),
         "agents": envs.possible_agents, "own": np.round(own, 5).tolist(), "metrics": metrics, "seconds": round(time.perf_counter() - began, 2),
         **provenance(cli.module()),
     }  # fmt: skip

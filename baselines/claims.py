@@ -62,8 +62,7 @@ def claims(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> list[t
         rows = [learners.get(name, {"tasks": {}})["tasks"].get(task) for name in (team, selfish)]
         if all(rows):
             together, alone = (dict(zip((seed["training"] for seed in row["seeds"]), row["runs"]["trained"], strict=True)) for row in rows)
-            gain = interval(np.array([together[seed] - alone[seed] for seed in together.keys() & alone.keys()]))
-            found.append((f"trained with `sharing=1` (`{team}`) above trained selfishly (`{selfish}`)", {task: gain}))
+            found.append((f"trained with `sharing=1` (`{team}`) above trained selfishly (`{selfish}`)", {task: _paired(together, alone)}))
     return found
 
 
@@ -74,10 +73,13 @@ def verdict(differences: Mapping[str, Difference]) -> str:
 
 
 def _between(teams: Mapping[str, Any], better: str, worse: str) -> Difference:
-    """Difference of two teams on the seeds that both played."""
-    runs = [dict(zip(teams[team]["seeds"], teams[team]["runs"], strict=True)) for team in (better, worse)]
-    seeds = sorted(runs[0].keys() & runs[1].keys())
-    return interval(np.array([runs[0][seed] - runs[1][seed] for seed in seeds]))
+    """Difference of two teams."""
+    return _paired(*(dict(zip(teams[team]["seeds"], teams[team]["runs"], strict=True)) for team in (better, worse)))
+
+
+def _paired(better: Mapping[int, float], worse: Mapping[int, float]) -> Difference:
+    """Difference of two rewards by seed, on the seeds of both."""
+    return interval(np.array([better[seed] - worse[seed] for seed in sorted(better.keys() & worse.keys())]))
 
 
 def _best(names: list[str]) -> Callable[[Any], str]:

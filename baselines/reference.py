@@ -96,9 +96,6 @@ def reference(out: Path = Path("runs/reference"), results: Path = RESULTS, worke
 
     try:
         wanted = jobs(only)
-    except ValueError as error:
-        cli.fail(error)
-    try:
         todo = {name: settings for name, settings in wanted.items() if not _is_done(settings, results / f"{name}.json")}
     except ValueError as error:
         cli.fail(error)

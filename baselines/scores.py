@@ -152,7 +152,7 @@ def _scores(runs: Sequence[Mapping[str, Any]], seeds: Sequence[int], own: np.nda
     for name in runs[0]["metrics"]:
         values = np.array([run["metrics"][name] for run in runs], float)  # [runs, N + 1]
         metrics[name] = {column: interval(v[np.isfinite(v)]) for column, v in zip(columns, values.T, strict=True) if np.isfinite(v).any()}
-    sources = {key: value for key, value in origin(runs).items() if key in ("command", "commit")}
+    sources = {key: sorted({str(run[key]) for run in runs}) for key in ("command", "commit")}
     return {
         **interval(own), "score": score if span > 0 else None, "score_half_width_95": width if np.isfinite(width) else None,
         "seeds": [UNSEEN + seed for seed in seeds], "runs": own.tolist(), "run_scores": (100 * (own - low) / span).tolist() if span > 0 else None,
