@@ -94,6 +94,7 @@ def reference(out: Path = Path("runs/reference"), results: Path = RESULTS, worke
     """
     from tqdm import tqdm
 
+    cli.at_least(1, workers=workers)
     try:
         wanted = jobs(only)
         todo = {name: settings for name, settings in wanted.items() if not _is_done(settings, results / f"{name}.json")}

@@ -83,3 +83,6 @@ def test_an_unknown_learner_is_named(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit, match="2"):
         main(["reference", "--only", "ipo"])
     assert "did you mean 'ippo'" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["reference", "--workers", "0"])
+    assert "--workers = 0 must be at least 1" in capsys.readouterr().err
