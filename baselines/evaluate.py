@@ -20,8 +20,8 @@ from recsys_env.metrics import REFERENCES, scale_ends
 
 from . import cli
 from .cells import Cell, play_all
-from .report import aggregate_rows, grid, metric_rows, reward_rows
 from .scores import summary
+from .tables import aggregate_rows, grid, metric_rows, reward_rows
 
 
 def evaluate(

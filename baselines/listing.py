@@ -7,7 +7,7 @@ from recsys_env.measures import METRICS
 from recsys_env.policies import POLICIES, make_policy
 
 from . import cli
-from .report import grid
+from .tables import grid
 
 
 def tasks() -> None:

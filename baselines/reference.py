@@ -28,8 +28,9 @@ from recsys_env import TASKS
 from recsys_env.config import did_you_mean
 
 from . import cli
+from .algorithms import ALGORITHMS
 from .scores import common_curve, interval, origin, prediction
-from .train import ALGORITHMS, Train, command_of
+from .train import Train, command_of
 
 RESULTS = Path(__file__).parent / "results" / "training"
 TENSION = Path(__file__).parent.parent / "benchmarks" / "results" / "tension.json"

@@ -1,4 +1,4 @@
-"""How results are shown: tables in the terminal and in the README, and plots.
+"""From results to what people read: stores them, draws them and writes the README's tables.
 
     python -m baselines plot --evaluation runs/evaluation --tournament runs/tournament --training baselines/results/training --curves runs/ippo-duel-v0-*
 
@@ -18,13 +18,14 @@ import numpy as np
 from recsys_env.measures import METRICS
 
 from . import cli
+from .algorithms import ALGORITHMS
 from .cells import learner_of, load
 from .claims import claims, verdict
+from .plots import draw_curves, draw_payoffs, draw_scores
 from .scores import common_curve, interval, merged, summary
+from .tables import CROSS_PLAY, RANKING, aggregate_rows, arrow, bracketed, brief, cross_play_rows, marked, normalised, payoff_rows, ranking_rows, spread
 
 RESULTS = Path(__file__).parent / "results"
-RANKING = ("policy", "rating (sigma)", "alpha-rank")
-CROSS_PLAY = ("among", "each with itself", "mixed", "gap")
 SHOWN = ("page_ctr", "revenue", "ndcg", "diversity", "coverage", "visit_gap", "satisfaction")  # the metrics of the README's tables
 
 
@@ -116,152 +117,6 @@ def curves_by_task(training: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return curves
 
 
-# ------------------------------------------------------------------------------------------------ rows of text
-
-
-def spread(value: Mapping[str, float | None], digits: int = 2) -> str:
-    """mean ±half-width; a dash where there is none."""
-    mean, width = value["mean"], value["half_width_95"]
-    return "—" if mean is None else f"{mean:.{digits}f}" + ("" if width is None else f" ±{width:.{digits}f}")
-
-
-def _between(value: Sequence[float], digits: int) -> str:
-    return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*value, d=digits)
-
-
-def _score(row: Mapping[str, Any], digits: int = 1) -> str:
-    return spread({"mean": row["score"], "half_width_95": row["score_half_width_95"]}, digits)
-
-
-def _marked(team: str, row: Mapping[str, Any]) -> str:
-    return team + ("*" if row["learns"] else "")
-
-
-def reward_rows(task: Mapping[str, Any]) -> list[list[str]]:
-    """For each team, best first: own reward, that of each agent, normalised score, and what it gains over the next one."""
-    teams, rows = list(task["teams"]), []
-    for i, (team, row) in enumerate(task["teams"].items()):
-        gain = spread(task["differences"][f"{team} - {teams[i + 1]}"]) if i + 1 < len(teams) else ""
-        rows.append([_marked(team, row), spread(row), " / ".join(f"{value['mean']:.2f}" for value in row["agents"].values()), _score(row), gain])
-    return rows
-
-
-def metric_rows(task: Mapping[str, Any]) -> list[list[str]]:
-    """For each metric of the platform that says something in this task: its value for each team, and its unit."""
-    rows = []
-    for name, metric in METRICS.items():
-        values = [row["metrics"].get(name, {}).get("platform") for row in task["teams"].values()]
-        if any(value and value["mean"] for value in values):
-            digits = 3 if max(abs(value["mean"]) for value in values if value) < 10 else 1
-            rows.append([_arrow(name), *(spread(value, digits) if value else "—" for value in values), metric.unit])
-    return rows
-
-
-def _arrow(name: str) -> str:
-    return name + {"higher": " ↑", "lower": " ↓", "": ""}[METRICS[name].better]
-
-
-def aggregate_rows(aggregate: Mapping[str, Any]) -> list[list[str]]:
-    """For each team, best first: IQM and mean over tasks, and the probability that it beats the next one."""
-    teams, rows = list(aggregate["teams"]), []
-    for i, (team, row) in enumerate(aggregate["teams"].items()):
-        chance = _between(aggregate["improvement"][f"{team} > {teams[i + 1]}"], 2) if i + 1 < len(teams) else ""
-        rows.append([team, _between(row["iqm"], 1), _between(row["mean"], 1), chance])
-    return rows
-
-
-def payoff_rows(result: Mapping[str, Any]) -> list[list[str]]:
-    """For each row policy: its payoff against, or with, every column policy."""
-    return [[brief(row), *(spread(value) for value in columns.values())] for row, columns in result["payoff"].items()]
-
-
-def brief(policy: str) -> str:
-    """A policy's name in a table: of a folder its last part, without the task that the table is about."""
-    return Path(policy).name.replace("-{task}", "")
-
-
-def ranking_rows(result: Mapping[str, Any]) -> list[list[str]]:
-    """For each policy, by rating: the rating and the mass of alpha-rank."""
-    ranked = sorted(result["ratings"].items(), key=lambda item: -item[1]["mu"])
-    return [[brief(policy), f"{rating['mu']:.1f} ({rating['sigma']:.1f})", f"{result['alpha_rank'][policy]:.2f}"] for policy, rating in ranked]
-
-
-def cross_play_rows(result: Mapping[str, Any]) -> list[list[str]]:
-    """For all policies, and for each learner with several seeds: teams of one policy, mixed ones, and the difference."""
-    kinds = ("diagonal", "off_diagonal", "gap")
-    return [[brief(among), *(spread(found[kind]) if kind in found else "" for kind in kinds)] for among, found in result["cross_play"].items()]
-
-
-def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; where there is no terminal to fit into, as wide as it is."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(title), title_justify="left")  # a Text is taken as it is: [...] is no markup
-    for i, heading in enumerate(head):
-        numbers = i and not any(" " in row[i] and row[i][0].isalpha() for row in rows)
-        table.add_column(Text(heading), justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console = Console()
-    Console(width=console.width if console.is_terminal else 400).print(table)
-
-
-# ------------------------------------------------------------------------------------------------ plots
-
-
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    """A figure that needs no display, and its axes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def draw_scores(task: str, result: Mapping[str, Any], path: Path) -> None:
-    """Bars of own reward per agent and episode with 95 % intervals, best on top."""
-    teams = list(result["teams"])[::-1]
-    rows = [result["teams"][team] for team in teams]
-    figure, axes = _figure(6.5, 1 + 0.32 * len(teams))
-    names, widths = [_marked(team, row) for team, row in zip(teams, rows, strict=True)], [row["half_width_95"] or 0 for row in rows]
-    axes.barh(names, [row["mean"] for row in rows], xerr=widths, capsize=3)
-    axes.set(title=task, xlabel="own reward per agent and episode, ± 95 %")
-    figure.savefig(path, dpi=100)
-
-
-def draw_payoffs(task: str, result: Mapping[str, Any], path: Path) -> None:
-    """Heat map of a payoff matrix."""
-    policies = list(map(brief, result["payoff"]))
-    means = np.array([[value["mean"] for value in columns.values()] for columns in result["payoff"].values()])
-    figure, axes = _figure(2.2 + 0.9 * len(policies), 1.4 + 0.6 * len(policies))
-    image = axes.imshow(means, cmap="viridis")
-    middle = (means.max() + means.min()) / 2
-    for (i, j), value in np.ndenumerate(means):
-        axes.text(j, i, f"{value:.4g}", ha="center", va="center", color="black" if value > middle else "white")
-    axes.set_xticks(range(len(policies)), policies, rotation=30, ha="right")
-    axes.set_yticks(range(len(policies)), policies)
-    if result["cooperative"]:
-        axes.set(title=f"{task}: team reward", ylabel="one role", xlabel="the other roles")
-    else:
-        axes.set(title=f"{task}: own reward of the row", ylabel="row", xlabel="against")
-    figure.colorbar(image)
-    figure.savefig(path, dpi=100)
-
-
-def draw_curves(title: str, curves: Mapping[str, Any], path: Path) -> None:
-    """Learning curves: mean over seeds with a 95 % band, and each learner's own reward per agent and episode."""
-    figure, axes = _figure(7, 4.2)
-    for learner, curve in curves.items():
-        points = [interval(np.array(values)) for values in zip(*curve["episode_reward"], strict=True)]
-        mean, width = np.array([point["mean"] for point in points]), np.array([point["half_width_95"] or 0 for point in points])
-        line = axes.plot(curve["agent_steps"], mean, label=f"{learner}, {len(curve['episode_reward'])} seeds")[0]
-        axes.fill_between(curve["agent_steps"], mean - width, mean + width, alpha=0.25, color=line.get_color())
-    axes.set(title=title, xlabel="agent-steps", ylabel="own reward per agent and episode while training")
-    axes.legend(fontsize="small")
-    figure.savefig(path, dpi=100)
-
-
 # ------------------------------------------------------------------------------------------------ the README
 
 
@@ -306,8 +161,8 @@ def _leaderboard(report: Mapping[str, Any], table: Any) -> str:
     learns = {team for task in tasks.values() for team, row in task["teams"].items() if row["learns"]}
     rows = []
     for team in teams:
-        scores = [_score(task["teams"][team], 0) if team in task["teams"] else "" for task in tasks.values()]
-        rows.append([f"`{team}{'*' * (team in learns)}`", *scores, _between(over[team]["iqm"], 0) if team in over else ""])
+        scores = [normalised(task["teams"][team], 0) if team in task["teams"] else "" for task in tasks.values()]
+        rows.append([f"`{team}{'*' * (team in learns)}`", *scores, bracketed(over[team]["iqm"], 0) if team in over else ""])
     first = next(iter(tasks.values()))
     runs = max(len(row["seeds"]) for task in tasks.values() for row in task["teams"].values())
     note = (
@@ -320,8 +175,6 @@ def _leaderboard(report: Mapping[str, Any], table: Any) -> str:
 
 def _learners(report: Mapping[str, Any], table: Any) -> str:
     """What each learner learns from and plays, its budget, and its normalised scores, a column for each task."""
-    from .train import ALGORITHMS  # needs the libraries that train
-
     tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
     rows = []
     for name, learner in report["learners"].items():
@@ -342,8 +195,6 @@ def _variant(settings: Mapping[str, Any], query: str) -> str:
 
 def _algorithms(report: Mapping[str, Any], table: Any) -> str:
     """What can be trained, and what the reference runs on `ecommerce-v0` gained."""
-    from .train import ALGORITHMS  # needs the libraries that train
-
     rows = []
     for name, algorithm in ALGORITHMS.items():
         row = report["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v0")
@@ -395,11 +246,11 @@ def _evaluation_section(report: Mapping[str, Any], table: Any) -> str:
         rows = []
         for team, row in task["teams"].items():
             values = [row["metrics"].get(metric, {}).get("platform") for metric in shown]
-            rows.append([f"`{_marked(team, row)}`", spread(row), _score(row), *(spread(value) if value else "—" for value in values)])
+            rows.append([f"`{marked(team, row)}`", spread(row), normalised(row), *(spread(value) if value else "—" for value in values)])
         low, high = task["ends"]
         runs = max(len(row["seeds"]) for row in task["teams"].values())
         parts.append(f"`{name}`, {runs} runs of {task['episodes']} episodes:")
-        parts.append(table(["policy", "own reward", f"0 = {low}, 100 = {high}", *map(_arrow, shown)], rows))
+        parts.append(table(["policy", "own reward", f"0 = {low}, 100 = {high}", *map(arrow, shown)], rows))
         parts.extend(_picture(f"scores-{name}"))
     if len(report["tasks"]) > 1 and report["aggregate"]["teams"]:
         parts.append("All tasks, normalised scores [95 % bootstrap]:")

@@ -32,8 +32,9 @@ from recsys_env.metrics import REFERENCES, UNSEEN
 
 from . import cli
 from .cells import Cell, learner_of, play_all
-from .report import CROSS_PLAY, RANKING, brief, cross_play_rows, draw_payoffs, grid, payoff_rows, ranking_rows
+from .plots import draw_payoffs
 from .scores import interval, origin
+from .tables import CROSS_PLAY, RANKING, brief, cross_play_rows, grid, payoff_rows, ranking_rows
 
 RESAMPLES = 100
 

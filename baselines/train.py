@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import importlib.util
 import json
 import shlex
 import time
@@ -27,12 +26,14 @@ import numpy as np
 
 from recsys_env import VectorEnv, task_config
 from recsys_env.company import checked_agent, company_of
-from recsys_env.config import WorldConfig, did_you_mean, replace
+from recsys_env.config import WorldConfig, replace
 from recsys_env.metrics import REFERENCES, UNSEEN, episode_returns, mean_interval, place_on_scale, scale_ends
 from recsys_env.provenance import provenance
 
 from . import cli
+from .algorithms import ALGORITHMS, OPTIONS, Algorithm, find_algorithm
 from .cells import try_out
+from .plots import draw_training
 from .runs import Learner, Point, Run
 
 try:
@@ -48,81 +49,6 @@ except ImportError as error:
 from recsys_env.adapters.tensors import choose_device  # needs torch
 
 CHECKPOINT_SECONDS = 60.0
-_INSTALL = {
-    "train": 'pip install "recsys_env[train]"',
-    "skrl": 'pip install "recsys_env[train,skrl]"',
-    "benchmarl": 'pip install "recsys_env[benchmarl]" in a virtual environment of its own, because it pins an older torchrl',
-}
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """What trains it.
-
-    Attributes:
-        library: the module that has to be installed.
-        extra: of recsys_env, which installs it.
-        learner: "module:class", see `baselines.runs.Learner`.
-        about: one line.
-        options: hyper-parameters with this algorithm's own values; it takes no others.
-        changes: fields of the task's config that it needs otherwise.
-        query: "never", "slates" or "always": whether its actions are queries (`action="query"`).
-    """
-
-    library: str
-    extra: str
-    learner: str
-    about: str
-    options: dict[str, Any]
-    changes: dict[str, Any] = dataclasses.field(default_factory=dict)
-    query: str = "never"
-
-
-_PPO = {
-    "timesteps": 5_000_000, "num_envs": 256, "learning_rate": 1e-3, "gamma": None, "gae_lambda": 0.95, "ent_coef": 0.0, "n_steps": 128,
-    "batch_size": 2048, "n_epochs": 3, "snapshot_every": 10,
-}  # fmt: skip
-_TRANSFORMER = {"layers": 2, "width": 32, "heads": 2, "history": 8, "amp": False, "compile": False}
-_SKRL = {
-    "timesteps": 2_000_000, "num_envs": 64, "learning_rate": 1e-3, "gamma": None, "gae_lambda": 0.95, "ent_coef": 0.003, "n_steps": 64,
-    "minibatches": 4, "n_epochs": 4, "width": 64,
-}  # fmt: skip
-_BENCHMARL = {"timesteps": 1_000_000, "num_envs": 64, "learning_rate": 1e-3, "gamma": 0.95, "reward_scale": 1.0}
-
-
-def _benchmarl(about: str, query: str) -> Algorithm:
-    return Algorithm("benchmarl", "benchmarl", "baselines.benchmarl:Learner", about, _BENCHMARL, query=query)
-
-
-def _sb3(library: str, about: str, options: dict[str, Any], **changes: Any) -> Algorithm:
-    return Algorithm(library, "train", "baselines.sb3:Learner", about, options, changes)
-
-
-ALGORITHMS: dict[str, Algorithm] = {
-    "ippo": _sb3("stable_baselines3", "PPO, one policy shared by all learners, which ranks candidates", _PPO),
-    "ippo-separate": Algorithm("skrl", "skrl", "baselines.skrl:Learner", "PPO, a policy and a critic for each learner", _SKRL),
-    "ippo-roles": _benchmarl("PPO, a policy and a critic for each role", "slates"),
-    "maskable-ppo": _sb3("sb3_contrib", "PPO that never picks what is masked", {**_PPO, "timesteps": 2_000_000}, mask_actions=True),
-    "recurrent-ppo": _sb3(
-        "sb3_contrib",
-        "PPO with an LSTM over the ticks of a copy",
-        {**_PPO, "timesteps": 1_000_000, "num_envs": 64, "n_steps": 64, "batch_size": 1024, "width": 64},
-    ),
-    "transformer-ppo": _sb3(
-        "stable_baselines3", "PPO with a causal transformer over the last pages of the visitor", {**_PPO, **_TRANSFORMER, "timesteps": 2_000_000}
-    ),
-    "item-ppo": _sb3(
-        "stable_baselines3",
-        "PPO that knows which item a candidate is, and follows each visitor",
-        {**_PPO, "timesteps": 8_000_000, "num_envs": 16, "learning_rate": 3e-3, "n_steps": 1000, "batch_size": 4000, "n_epochs": 2},
-    ),
-    "mappo": _benchmarl("PPO with a critic of the global state", "slates"),
-    "maddpg": _benchmarl("deterministic queries, critics of all observations and queries", "always"),
-    "masac": _benchmarl("soft actor-critic of queries, critics of all observations and queries", "slates"),
-    "iql": _benchmarl("independent Q-learning, one slot", "never"),
-    "vdn": _benchmarl("Q-learning of a team, values added up, one slot", "never"),
-    "qmix": _benchmarl("Q-learning of a team, values mixed by the global state, one slot", "never"),
-}
 
 
 @dataclass(frozen=True)
@@ -193,25 +119,9 @@ class Train:
 
 
 _RANGES = {"learning_rate": (0, np.inf), "gamma": (0, 1), "gae_lambda": (0, 1), "ent_coef": (0, np.inf), "reward_scale": (1e-9, np.inf)}  # others: 1 or more
-OPTIONS = sorted({option for algorithm in ALGORITHMS.values() for option in algorithm.options})
 
 
 # ------------------------------------------------------------------------------------------------ from settings to a run
-
-
-def find_algorithm(name: str) -> Algorithm:
-    """The algorithm of this name.
-
-    Raises:
-        ValueError: there is none.
-        ImportError: its library is missing; the message says how to install it.
-    """
-    if name not in ALGORITHMS:
-        raise ValueError(f"unknown algorithm {name!r}{did_you_mean(name, ALGORITHMS)}; algorithms are {', '.join(ALGORITHMS)}")
-    algorithm = ALGORITHMS[name]
-    if importlib.util.find_spec(algorithm.library) is None:
-        raise ImportError(f"{name} needs {algorithm.library}: {_INSTALL[algorithm.extra]}")
-    return algorithm
 
 
 def world_of(settings: Train, algorithm: Algorithm) -> WorldConfig:
@@ -337,7 +247,7 @@ def train(settings: Train) -> dict[str, Any]:
         "scale": scale_ends(run.config), "evaluation_seconds": time.perf_counter() - began, **origin(settings, run),
     }  # fmt: skip
     (run.out / "result.json").write_text(json.dumps(result, indent=1) + "\n")
-    plot(curve, table, f"{run.task}: {run.algorithm}", run.out / "learning_curve.png")
+    draw_training(f"{run.task}: {run.algorithm}", curve, table, run.out / "learning_curve.png")
     return result
 
 
@@ -409,21 +319,6 @@ def show(result: dict[str, Any]) -> None:
     speed, gain = result["training"], result["gain"]
     print(f"gained {gain['mean']:.3f} ± {gain['half_width_95']:.3f} (95 %); {speed['agent_steps']:,} agent-steps in {speed['seconds']:.0f} s "
           f"({speed['agent_steps_per_second']:,.0f}/s, {speed['environment_share']:.0%} of the time inside the environment)")  # fmt: skip
-
-
-def plot(curve: list[Point], table: dict[str, Any], title: str, path: Path) -> None:
-    """Learning curve, drawn without a display; the references are horizontal lines."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot([p["agent_steps"] for p in curve], [p["episode_reward"] for p in curve], label="while training, exploring", color="C0")
-    for i, name in enumerate(table):
-        axes.axhline(table[name]["mean"], linestyle="--", linewidth=1, color=f"C{(i + 1) % 10}", label=name)
-    axes.set(title=title, xlabel="agent-steps", ylabel="own reward per learner and episode")
-    axes.legend(fontsize="small")
-    FigureCanvasAgg(figure).print_png(str(path))
 
 
 def origin(settings: Train, run: Run) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from baselines import __main__ as baselines
 from baselines import cells, cli, scores
 from baselines.cells import Cell, play
 from baselines.evaluate import evaluate
-from baselines.report import grid
 from baselines.scores import merged, prediction, summary
+from baselines.tables import grid
 from recsys_env import TASKS, WorldConfig
 from recsys_env.metrics import UNSEEN, episode_returns
 from recsys_env.policies import CHECKPOINT, Random

@@ -10,7 +10,8 @@ import pytest
 
 from baselines import scores
 from baselines.evaluate import evaluate
-from baselines.report import RESULTS, brief, learning_curves, plot, spread, write_readme
+from baselines.report import RESULTS, learning_curves, plot, write_readme
+from baselines.tables import brief, spread
 from baselines.tournament import tournament
 from benchmarks import readme
 from recsys_env import TASKS, WorldConfig

@@ -16,9 +16,10 @@ import pytest
 import tyro
 
 from baselines.__main__ import main
+from baselines.algorithms import ALGORITHMS
 from baselines.cli import assignments
 from baselines.runs import SELF
-from baselines.train import ALGORITHMS, Train, command_of, options_of, run_of, train
+from baselines.train import Train, command_of, options_of, run_of, train
 from recsys_env import TASKS, WorldConfig
 from recsys_env.config import replace
 from recsys_env.metrics import episode_returns

@@ -14,8 +14,9 @@ pytest.importorskip("stable_baselines3")
 
 from baselines import reference as module
 from baselines.__main__ import main
+from baselines.algorithms import ALGORITHMS
 from baselines.reference import jobs, reference, training_summary
-from baselines.train import ALGORITHMS, run_of
+from baselines.train import run_of
 from recsys_env import TASKS
 
 TINY: dict[str, Any] = {"timesteps": 64, "num_envs": 2, "n_steps": 16, "batch_size": 32, "eval_episodes": 2, "device": "cpu", "references": ()}

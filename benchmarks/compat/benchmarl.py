@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from baselines.algorithms import ALGORITHMS as KNOWN
 from baselines.benchmarl import CONFIGS
-from baselines.train import ALGORITHMS as KNOWN
 from baselines.train import Train
 from baselines.train import train as train_on
 from recsys_env import TASKS

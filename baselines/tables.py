@@ -1,0 +1,105 @@
+"""Results as rows of text, for the terminal and the README."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recsys_env.measures import METRICS
+
+RANKING = ("policy", "rating (sigma)", "alpha-rank")
+CROSS_PLAY = ("among", "each with itself", "mixed", "gap")
+
+
+def spread(value: Mapping[str, float | None], digits: int = 2) -> str:
+    """mean ±half-width; a dash where there is none."""
+    mean, width = value["mean"], value["half_width_95"]
+    return "—" if mean is None else f"{mean:.{digits}f}" + ("" if width is None else f" ±{width:.{digits}f}")
+
+
+def bracketed(value: Sequence[float], digits: int) -> str:
+    """estimate [low, high]."""
+    return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*value, d=digits)
+
+
+def normalised(row: Mapping[str, Any], digits: int = 1) -> str:
+    """A team's normalised score."""
+    return spread({"mean": row["score"], "half_width_95": row["score_half_width_95"]}, digits)
+
+
+def marked(team: str, row: Mapping[str, Any]) -> str:
+    """The team's name, with a star if it learns while it serves."""
+    return team + ("*" if row["learns"] else "")
+
+
+def reward_rows(task: Mapping[str, Any]) -> list[list[str]]:
+    """For each team, best first: own reward, that of each agent, normalised score, and what it gains over the next one."""
+    teams, rows = list(task["teams"]), []
+    for i, (team, row) in enumerate(task["teams"].items()):
+        gain = spread(task["differences"][f"{team} - {teams[i + 1]}"]) if i + 1 < len(teams) else ""
+        rows.append([marked(team, row), spread(row), " / ".join(f"{value['mean']:.2f}" for value in row["agents"].values()), normalised(row), gain])
+    return rows
+
+
+def metric_rows(task: Mapping[str, Any]) -> list[list[str]]:
+    """For each metric of the platform that says something in this task: its value for each team, and its unit."""
+    rows = []
+    for name, metric in METRICS.items():
+        values = [row["metrics"].get(name, {}).get("platform") for row in task["teams"].values()]
+        if any(value and value["mean"] for value in values):
+            digits = 3 if max(abs(value["mean"]) for value in values if value) < 10 else 1
+            rows.append([arrow(name), *(spread(value, digits) if value else "—" for value in values), metric.unit])
+    return rows
+
+
+def arrow(name: str) -> str:
+    """A metric's name, and where it is better."""
+    return name + {"higher": " ↑", "lower": " ↓", "": ""}[METRICS[name].better]
+
+
+def aggregate_rows(aggregate: Mapping[str, Any]) -> list[list[str]]:
+    """For each team, best first: IQM and mean over tasks, and the probability that it beats the next one."""
+    teams, rows = list(aggregate["teams"]), []
+    for i, (team, row) in enumerate(aggregate["teams"].items()):
+        chance = bracketed(aggregate["improvement"][f"{team} > {teams[i + 1]}"], 2) if i + 1 < len(teams) else ""
+        rows.append([team, bracketed(row["iqm"], 1), bracketed(row["mean"], 1), chance])
+    return rows
+
+
+def payoff_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """For each row policy: its payoff against, or with, every column policy."""
+    return [[brief(row), *(spread(value) for value in columns.values())] for row, columns in result["payoff"].items()]
+
+
+def brief(policy: str) -> str:
+    """A policy's name in a table: of a folder its last part, without the task that the table is about."""
+    return Path(policy).name.replace("-{task}", "")
+
+
+def ranking_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """For each policy, by rating: the rating and the mass of alpha-rank."""
+    ranked = sorted(result["ratings"].items(), key=lambda item: -item[1]["mu"])
+    return [[brief(policy), f"{rating['mu']:.1f} ({rating['sigma']:.1f})", f"{result['alpha_rank'][policy]:.2f}"] for policy, rating in ranked]
+
+
+def cross_play_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """For all policies, and for each learner with several seeds: teams of one policy, mixed ones, and the difference."""
+    kinds = ("diagonal", "off_diagonal", "gap")
+    return [[brief(among), *(spread(found[kind]) if kind in found else "" for kind in kinds)] for among, found in result["cross_play"].items()]
+
+
+def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; where there is no terminal to fit into, as wide as it is."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left")  # a Text is taken as it is: [...] is no markup
+    for i, heading in enumerate(head):
+        numbers = i and not any(" " in row[i] and row[i][0].isalpha() for row in rows)
+        table.add_column(Text(heading), justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = Console()
+    Console(width=console.width if console.is_terminal else 400).print(table)
