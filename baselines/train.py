@@ -74,7 +74,7 @@ class Train:
     device: str = "auto"
     """auto, cpu or cuda."""
     threads: int = 1
-    """Of torch on the CPU. The same seed gives the same result only for the same number."""
+    """Of torch on the CPU. The same seed gives the same result only for the same number, on the same kind of processor."""
     out: Path | None = None
     """Folder of the run (default: runs/ALGORITHM-TASK-SEED)."""
     resume: bool = False
