@@ -69,7 +69,7 @@ class Cell:
             ValueError: a mixed team that does not name every agent once.
         """
         team, agents = self.team.replace("{task}", self.task.split(",")[0]).replace("{seed}", str(self.seed)), self.config.agents
-        if "=" not in team:
+        if "=" not in team or Path(team).is_dir():
             return dict.fromkeys(agents, team)
         pairs = [part.partition("=")[::2] for part in team.split(",")]
         if sorted(agent for agent, _ in pairs) != sorted(agents):
@@ -81,11 +81,16 @@ class Cell:
         return {policy: digest for policy in self.members().values() if (digest := digest_of(policy))}
 
     def path(self, out: Path) -> Path:
-        """<out>/<task>/<team>/<seed>.json; what is too long a name for a folder ends in a hash."""
-        team = re.sub(r"[^\w.,=-]+", "_", self.team).strip("_")
-        if len(team) > _LONGEST:
-            team = f"{team[:_LONGEST]}-{hashlib.sha256(self.team.encode()).hexdigest()[:12]}"
-        return out / self.task / team / f"{self.seed}.json"
+        """<out>/<task>/<team>/<seed>.json."""
+        return out / file_name(self.task) / file_name(self.team) / f"{self.seed}.json"
+
+
+def file_name(name: str) -> str:
+    """A task or team as the name of a file or folder; what cannot be one or is too long ends in a hash."""
+    clean = re.sub(r"[^\w.,=-]+", "_", name).strip("_")
+    if clean.strip(".") and len(clean) <= _LONGEST:
+        return clean
+    return f"{clean[:_LONGEST].strip('.')}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def learner_of(policy: str) -> str:
@@ -181,7 +186,8 @@ def play_all(cells: Iterable[Cell], out: Path, resume: bool) -> list[dict[str, A
         resume: keep files that are there. Otherwise all are played anew.
 
     Raises:
-        SystemExit: a policy cannot be made or does not play its task (nothing has been played then), or a stored run was played with other settings.
+        SystemExit: a policy cannot be made or does not play its task (nothing has been played then), or fails later; or a stored run was played with
+            other settings.
     """
     from tqdm import tqdm
 
@@ -194,7 +200,13 @@ def play_all(cells: Iterable[Cell], out: Path, resume: bool) -> list[dict[str, A
     for cell, result in zip(cells, stored, strict=True):
         bar.set_postfix_str(f"{cell.task} {cell.team} seed {cell.seed}")
         if result is None:
-            result = (_stored(cell, out) if resume else None) or _play_and_store(cell, out)
+            try:
+                result = (_stored(cell, out) if resume else None) or _play_and_store(cell, out)
+            except Exception as error:  # a policy that passed its first page may fail later
+                bar.close()
+                if not isinstance(error, ValueError):
+                    traceback.print_exc()
+                cli.fail(f"{cell.team} on {cell.task}, run {cell.seed}: {type(error).__name__}: {error}")
             bar.update()
         results.append(result)
     bar.close()
@@ -221,13 +233,13 @@ def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
     path = cell.path(out)
     if not path.is_file():
         return None
-    result: dict[str, Any] = json.loads(path.read_text())
+    result = _read(path)
     for policy, digest in cell.made_of().items():
         if result["made_of"].get(policy) != digest:
             cli.fail(f"{path} was played by another version of {policy}; give another --out, or leave out --resume")
     if cell.metrics and not result["metrics"]:
         cli.fail(f"{path} was played without metrics; give --no-metrics or another --out, or leave out --resume")
-    wanted: dict[str, Any] = {"team": cell.team, "episodes": cell.episodes}
+    wanted: dict[str, Any] = {"task": cell.task, "team": cell.team, "episodes": cell.episodes}
     if result["learns"] or _remembers_people(cell):
         wanted["warmup"] = cell.warmup
     for name, value in wanted.items():
@@ -247,6 +259,13 @@ def _play_and_store(cell: Cell, out: Path) -> dict[str, Any]:
 
 
 def load(out: Path) -> Iterator[dict[str, Any]]:
-    """Every stored run below a folder."""
-    for path in sorted(out.glob("*/*/*.json")):
-        yield json.loads(path.read_text())
+    """Every stored run below a folder, whichever command played it."""
+    return map(_read, sorted(out.glob("*/*/*.json")))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A stored run; ends with one line if the file holds something else."""
+    result = cli.read_json(path)
+    if not isinstance(result, dict) or not {"task", "team", "seed", "own", "made_of"} <= result.keys():
+        cli.fail(f"{path} holds no run")
+    return result

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from recsys_env.config import WorldConfig
@@ -15,6 +17,14 @@ def fail(message: object) -> NoReturn:
     """End with one line on stderr and exit code 2."""
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(2)
+
+
+def read_json(path: Path) -> Any:
+    """What a file holds; ends with one line if that is not JSON."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        fail(f"{path} is not JSON: {error}")
 
 
 def module() -> str:

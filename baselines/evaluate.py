@@ -77,7 +77,7 @@ def show(report: Mapping[str, Any]) -> None:
             grid(f"{name}: the platform (each agent's values are in the raw file)", ["metric", *task["teams"], "unit"], metric_rows(task))
     if len(report["tasks"]) > 1 and report["aggregate"]["teams"]:
         title = f"{len(report['tasks'])} tasks: normalised scores [95 % bootstrap]"
-        grid(title, ["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report["aggregate"]))
+        grid(title, ["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report))
 
 
 if __name__ == "__main__":

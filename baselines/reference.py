@@ -96,6 +96,7 @@ def reference(out: Path = Path("runs/reference"), results: Path = RESULTS, worke
     from tqdm import tqdm
 
     cli.at_least(1, workers=workers)
+    results.mkdir(parents=True, exist_ok=True)
     try:
         wanted = jobs(only)
         todo = {name: settings for name, settings in wanted.items() if not _is_done(settings, results / f"{name}.json")}
@@ -123,7 +124,7 @@ def _is_done(settings: Train, file: Path) -> bool:
     """
     if not file.is_file():
         return False
-    command = json.loads(file.read_text())["command"]
+    command = cli.read_json(file)["command"]
     if command != command_of(settings):
         raise ValueError(f"{file} is the result of `{command}`, not of `{command_of(settings)}`; remove it, or give another --results")
     return True
@@ -137,7 +138,6 @@ def _train(settings: Train, folder: Path, file: Path) -> int:
         code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False).returncode
     if code == 0:
         result, curve = (json.loads((folder / name).read_text()) for name in ("result.json", "curve.json"))
-        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({**result, "curve": curve}) + "\n")
     return code
 
@@ -160,7 +160,7 @@ def training_summary(folder: Path) -> dict[str, Any]:
         rows = {}
         for task in tasks:
             files = [folder / f"{name}-{task}-{seed}.json" for seed in range(seeds)]
-            runs = [json.loads(file.read_text()) for file in files if file.is_file()]
+            runs = [cli.read_json(file) for file in files if file.is_file()]
             if runs:
                 rows[task] = _row(task, runs)
                 results += runs
@@ -186,3 +186,7 @@ def _row(task: str, runs: list[Mapping[str, Any]]) -> dict[str, Any]:
     if tension and selfish and tension["R"]["mean"] - tension["P"]["mean"] > tension["R"]["ci95"] + tension["P"]["ci95"]:
         row["dilemma"] = interval((rewards - tension["P"]["mean"]) / (tension["R"]["mean"] - tension["P"]["mean"]))
     return row
+
+
+if __name__ == "__main__":
+    cli.run(reference, "baselines.reference")

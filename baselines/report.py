@@ -2,8 +2,8 @@
 
     python -m baselines plot --evaluation runs/evaluation --tournament runs/tournament --training baselines/results/training --curves runs/ippo-duel-v0-*
 
-takes results into baselines/results, draws every stored one, and writes the README's tables and baselines/results/README.md, which holds every
-number with its interval. Nothing in them is typed by hand.
+takes results into baselines/results, draws every stored one, and writes the README's tables and baselines/results/README.md, whose tables are
+longer. Nothing in them is typed by hand.
 """
 
 from __future__ import annotations
@@ -19,11 +19,25 @@ from recsys_env.measures import METRICS
 
 from . import cli
 from .algorithms import ALGORITHMS
-from .cells import learner_of, load
+from .cells import file_name, learner_of, load
 from .claims import claims, verdict
 from .plots import draw_curves, draw_payoffs, draw_scores
 from .scores import common_curve, interval, merged, summary
-from .tables import CROSS_PLAY, RANKING, aggregate_rows, arrow, bracketed, brief, cross_play_rows, marked, normalised, payoff_rows, ranking_rows, spread
+from .tables import (
+    CROSS_PLAY,
+    RANKING,
+    aggregate_rows,
+    arrow,
+    bracketed,
+    brief,
+    cross_play_rows,
+    learning_teams,
+    marked,
+    normalised,
+    payoff_rows,
+    ranking_rows,
+    spread,
+)
 
 RESULTS = Path(__file__).parent / "results"
 SHOWN = ("page_ctr", "revenue", "ndcg", "diversity", "coverage", "visit_gap", "satisfaction")  # the metrics of the README's tables
@@ -39,47 +53,25 @@ def plot(
     """Draw the stored results and write the README's tables.
 
     Args:
-        evaluation: folder of an evaluation, whose runs are summed up and stored first, beside the policies that are stored already.
+        evaluation: folder of an evaluation, of which all runs are summed up and stored first, beside the policies that are stored already.
         tournament: folder of a tournament, whose tasks are stored first, in place of what is stored of them already.
         training: folder of the reference learners' results (`python -m baselines reference`), summed up first.
         curves: folders of training runs with a curve.json, stored first; those that differ only in a last number are seeds of one learner.
         results: where results are stored and plots are drawn; the README is only written from baselines/results.
     """
     cli.require("evaluate", "matplotlib", "rliable")
+    try:
+        found = _found(results, evaluation, tournament, training, curves)
+    except (ValueError, ImportError) as error:
+        cli.fail(error)
     results.mkdir(parents=True, exist_ok=True)
-    if evaluation is not None:
-        there = results / "evaluation.json"
-        if not (runs := list(load(evaluation))):
-            cli.fail(f"{evaluation} holds no runs of an evaluation")
-        try:
-            found = summary(runs)
-            store(there, merged(json.loads(there.read_text()), found) if there.is_file() else found)
-        except ValueError as error:
-            cli.fail(error)
-    if tournament is not None:
-        there, new = results / "tournament.json", tournament / "tournament.json"
-        if not new.is_file():
-            cli.fail(f"{tournament} holds no tournament.json of a tournament")
-        store(there, {**(json.loads(there.read_text()) if there.is_file() else {}), **json.loads(new.read_text())})
-    if training is not None:
-        try:
-            from .reference import training_summary  # needs the libraries that train
-        except ImportError as error:
-            cli.fail(error)
-        summed = training_summary(training)
-        if not summed["learners"]:
-            cli.fail(f"{training} holds no results of reference learners")
-        store(results / "training.json", summed)
-    for folder in curves:
-        if not (folder / "curve.json").is_file():
-            cli.fail(f"{folder} holds no curve.json of a training run")
-    if curves:
-        store(results / "curves.json", learning_curves(curves))
-    stored = {path.stem: _read(path) for path in sorted(results.glob("*.json"))}
+    for name, result in found.items():
+        (results / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    stored = {path.stem: cli.read_json(path) for path in sorted(results.glob("*.json"))}
     for task, result in stored.get("evaluation", {"tasks": {}})["tasks"].items():
-        draw_scores(task, result, results / f"scores-{task}.png")
+        draw_scores(task, result, results / f"scores-{file_name(task)}.png")
     for task, result in stored.get("tournament", {}).items():
-        draw_payoffs(task, result, results / f"payoffs-{task}.png")
+        draw_payoffs(task, result, results / f"payoffs-{file_name(task)}.png")
     if "curves" in stored:
         draw_curves("learning curves", stored["curves"], results / "curves.png")
     for task, curves_of_task in curves_by_task(stored.get("training", {"learners": {}})).items():
@@ -89,22 +81,48 @@ def plot(
     print(f"{', '.join(stored) or 'nothing'} in {results}")
 
 
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        cli.fail(f"{path} is not JSON: {error}")
+def _found(results: Path, evaluation: Path | None, tournament: Path | None, training: Path | None, curves: Sequence[Path]) -> dict[str, Any]:
+    """What is to be stored: name of the file -> its content. See `plot`.
 
+    Raises:
+        ValueError: a folder does not hold what it should, or what cannot be compared with what is stored.
+        ImportError: a missing library that trains.
+    """
+    stored = {name: cli.read_json(path) for name in ("evaluation", "tournament") if (path := results / f"{name}.json").is_file()}
+    found: dict[str, Any] = {}
+    if evaluation is not None:
+        if (evaluation / "tournament.json").is_file():
+            raise ValueError(f"{evaluation} is the folder of a tournament, not of an evaluation")
+        if not (runs := list(load(evaluation))):
+            raise ValueError(f"{evaluation} holds no runs of an evaluation")
+        summed = summary(runs)
+        found["evaluation"] = merged(stored["evaluation"], summed) if "evaluation" in stored else summed
+    if tournament is not None:
+        if not (file := tournament / "tournament.json").is_file():
+            raise ValueError(f"{tournament} holds no tournament.json of a tournament")
+        found["tournament"] = {**stored.get("tournament", {}), **cli.read_json(file)}
+    if training is not None:
+        from .reference import training_summary  # needs the libraries that train
 
-def store(path: Path, result: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(result, indent=1) + "\n")
+        found["training"] = training_summary(training)
+        if not found["training"]["learners"]:
+            raise ValueError(f"{training} holds no results of reference learners")
+    if curves:
+        found["curves"] = learning_curves(curves)
+    return found
 
 
 def learning_curves(folders: Sequence[Path]) -> dict[str, Any]:
-    """Learner -> `common_curve` of its seeds (`learner_of`)."""
+    """Learner -> `common_curve` of its seeds (`learner_of`).
+
+    Raises:
+        ValueError: a folder without a curve.
+    """
     runs: dict[str, list[list[dict[str, float]]]] = {}
     for folder in folders:
-        runs.setdefault(learner_of(folder.name), []).append(json.loads((folder / "curve.json").read_text()))
+        if not (file := folder / "curve.json").is_file() or not (curve := cli.read_json(file)):
+            raise ValueError(f"{folder} holds no curve.json of a training run")
+        runs.setdefault(learner_of(folder.name), []).append(curve)
     return {learner: common_curve(seeds) for learner, seeds in runs.items()}
 
 
@@ -151,6 +169,7 @@ def _from(origin: Mapping[str, Any], name: str) -> str:
 
 
 def _picture(name: str) -> list[str]:
+    """A picture of baselines/results, if it was drawn."""
     return [f"![{name}]({name}.png)"] if (RESULTS / f"{name}.png").is_file() else []
 
 
@@ -158,8 +177,7 @@ def _leaderboard(report: Mapping[str, Any], table: Any) -> str:
     """Normalised scores, a column for each task, the teams by the IQM over all tasks, those that did not play all of them last."""
     tasks, over = report["tasks"], report["aggregate"]["teams"]
     teams = [*over, *(team for team in dict.fromkeys(team for task in tasks.values() for team in task["teams"]) if team not in over)]
-    learns = {team for task in tasks.values() for team, row in task["teams"].items() if row["learns"]}
-    rows = []
+    learns, rows = learning_teams(report), []
     for team in teams:
         scores = [normalised(task["teams"][team], 0) if team in task["teams"] else "" for task in tasks.values()]
         rows.append([f"`{team}{'*' * (team in learns)}`", *scores, bracketed(over[team]["iqm"], 0) if team in over else ""])
@@ -178,12 +196,12 @@ def _learners(report: Mapping[str, Any], table: Any) -> str:
     tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
     rows = []
     for name, learner in report["learners"].items():
-        settings = learner["settings"]
+        settings, steps = learner["settings"], next(iter(learner["tasks"].values()))["agent_steps"]
         reward = {None: "task's", 0.0: "own", 1.0: "team's"}[settings.get("sharing")]
         variant = _variant(settings, ALGORITHMS[learner["algorithm"]].query)
         scores = [spread(learner["tasks"][task]["score"], 0) if task in learner["tasks"] else "" for task in tasks]
-        rows.append([f"`{name}`", reward, variant, f"{settings['timesteps'] / 1e6:.1f} M", *scores])
-    note = f"Normalised scores, against random and greedy in the variant that the learner plays, ± 95 % (t over training seeds). Rows differ in more than the algorithm: in the reward that they learn from (the task's is each agent's own, in `journey-v0` the team's), the variant, and the budget. {_from(report['origin'], 'training')} All numbers: [baselines/results](baselines/results/README.md)."
+        rows.append([f"`{name}`", reward, variant, f"{steps / 1e6:.1f} M", *scores])
+    note = f"Normalised scores, against random and greedy (in `duel-v0` greedy and planner) in the variant that the learner plays, ± 95 % (t over training seeds). Rows differ in more than the algorithm: in the reward that they learn from (the task's is each agent's own, in `journey-v0` the team's), the variant, and the budget. {_from(report['origin'], 'training')} All numbers: [baselines/results](baselines/results/README.md)."
     return f"{note}\n\n{table(['learner', 'reward', 'variant', 'agent-steps', *(f'`{task}`' for task in tasks)], rows)}"
 
 
@@ -251,19 +269,23 @@ def _evaluation_section(report: Mapping[str, Any], table: Any) -> str:
         runs = max(len(row["seeds"]) for row in task["teams"].values())
         parts.append(f"`{name}`, {runs} runs of {task['episodes']} episodes:")
         parts.append(table(["policy", "own reward", f"0 = {low}, 100 = {high}", *map(arrow, shown)], rows))
-        parts.extend(_picture(f"scores-{name}"))
+        parts.extend(_picture(f"scores-{file_name(name)}"))
     if len(report["tasks"]) > 1 and report["aggregate"]["teams"]:
-        parts.append("All tasks, normalised scores [95 % bootstrap]:")
-        parts.append(table(["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report["aggregate"])))
+        parts.append("All tasks, normalised scores [95 % bootstrap of the runs; the tasks stay the same]:")
+        parts.append(table(["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report)))
     return "\n\n".join(parts + _picture("curves"))
 
 
 def _tournament_section(report: Mapping[str, Any], table: Any) -> str:
     parts = []
     for name, result in report.items():
-        what = "team reward per agent, the row's policy in one role, the column's in the others" if result["cooperative"] else "own reward of the row's policy against the column's"
+        what = "team reward per agent, the row's policy in one seat, the column's in the others" if result["cooperative"] else "own reward of the row's policy against the column's"
         parts.append(f"`{name}`, {len(result['seeds'])} runs of {result['episodes']} episodes: {what}. {_from(result['origin'], 'tournament')}")
         parts.append(table(["", *map(brief, result["payoff"])], payoff_rows(result)))
         parts.append(table(CROSS_PLAY, cross_play_rows(result)) if result["cooperative"] else table(RANKING, ranking_rows(result)))
-        parts += [f"![{name}](baselines/results/payoffs-{name}.png)"]
+        parts += [f"![{name}](baselines/results/payoffs-{file_name(name)}.png)"]
     return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    cli.run(plot, "baselines.report")

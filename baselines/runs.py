@@ -49,7 +49,7 @@ class Run:
     """What a learner is given.
 
     Attributes:
-        algorithm: its name in `baselines.train.ALGORITHMS`.
+        algorithm: its name in `baselines.algorithms.ALGORITHMS`.
         task, config: what is trained on.
         company: policy of each agent that does not learn, by name; `SELF` for the learner's past.
         options: hyper-parameters, as in the algorithm's `options`.
@@ -88,8 +88,10 @@ class Run:
         return self.out / "pool"
 
     def prepare(self) -> None:
-        """Make the folder; of the pool that is there, remove another run's, or what came after the checkpoint that is resumed from."""
+        """Make the folder; remove another run's curve and result, and of its pool what did not come before the checkpoint that is resumed from."""
         self.out.mkdir(parents=True, exist_ok=True)
+        for name in () if self.resume else ("curve.json", "result.json", "learning_curve.png"):
+            (self.out / name).unlink(missing_ok=True)  # a run that is stopped before its first checkpoint must not look like that one
         for folder in self.pool.glob("*/") if self.self_play else ():
             if not self.resume or int(folder.name) > self.done:
                 shutil.rmtree(folder)

@@ -119,7 +119,7 @@ class LstmPolicy(RecurrentActorCriticPolicy):
 
 
 class Monitor(BaseCallback):
-    """Learning curve, checkpoints, and what `rollout_ended` does after each rollout.
+    """Says what every rollout brought.
 
     Args:
         horizon: ticks per episode, to which rewards are scaled.

@@ -81,7 +81,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 played.setdefault(result["team"], {})[result["seed"]] = result
         if len(lengths := sorted({run["episodes"] for runs in played.values() for run in runs.values()})) > 1:
             raise ValueError(f"runs of {task} have {' and '.join(map(str, lengths))} episodes: they cannot be compared")
-        _check_metrics(task, [run["metrics"] for runs in played.values() for run in runs.values()])
+        _check_alike(task, [run for runs in played.values() for run in runs.values()])
         means = {team: {seed: float(np.mean(run["own"])) for seed, run in sorted(runs.items())} for team, runs in played.items()}
         first, ends = next(result for result in results if result["task"] == task), scale_ends(cli.config_of(task))
         for end in ends:
@@ -97,7 +97,7 @@ def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any
 
     Raises:
         ValueError: they played different episodes of the same task, or the ends of the scale did not earn the same, as in another version of the
-            game; or the second has fewer seeds of a team, as when it is unfinished.
+            game; metrics or warm-ups differ; or the second has fewer seeds of a team, as when it is unfinished.
     """
     tasks = {**stored["tasks"], **found["tasks"]}
     for name in stored["tasks"].keys() & found["tasks"].keys():
@@ -112,17 +112,20 @@ def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any
             if team in old["ends"] and any(before[seed] != after[seed] for seed in before):
                 raise ValueError(f"{team} earns something else on {name} than when it was stored: play all policies again and remove the stored summary")
         teams = dict(sorted({**old["teams"], **new["teams"]}.items(), key=lambda item: -item[1]["mean"]))
+        _check_alike(name, [*old["teams"].values(), *new["teams"].values()])
         means = {team: dict(zip(row["seeds"], row["runs"], strict=True)) for team, row in teams.items()}
         tasks[name] = {**new, "teams": teams, "differences": differences(means, teams)}
     return {"origin": _origin_of_both(stored["origin"], found["origin"]), "tasks": tasks, "aggregate": aggregate(tasks)}
 
 
-def _check_metrics(task: str, runs: Iterable[Mapping[str, Any]]) -> None:
-    """Runs of one version of the package measure the same."""
-    names = {frozenset(metrics) for metrics in runs}
+def _check_alike(task: str, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Runs, or teams' rows, that stand in one table measure the same, and what learns had the same time to learn."""
+    if len(warmups := sorted({run["warmup"] for run in runs if run["learns"]})) > 1:
+        raise ValueError(f"policies that learn had {' and '.join(map(str, warmups))} warm-up episodes on {task}: they cannot be compared")
+    names = {frozenset(run["metrics"]) for run in runs}
     if len(names) > 1:
         apart = sorted(frozenset.union(*names) - frozenset.intersection(*names))
-        raise ValueError(f"some runs of {task} were measured without {', '.join(apart)}, by another version or with --no-metrics: play them again")
+        raise ValueError(f"some runs of {task} were measured without {', '.join(apart)}, by another version or with --no-metrics: play all of them again")
 
 
 def differences(means: Mapping[str, Mapping[int, float]], teams: Iterable[str]) -> dict[str, Any]:

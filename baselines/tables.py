@@ -58,12 +58,18 @@ def arrow(name: str) -> str:
     return name + {"higher": " ↑", "lower": " ↓", "": ""}[METRICS[name].better]
 
 
-def aggregate_rows(aggregate: Mapping[str, Any]) -> list[list[str]]:
-    """For each team, best first: IQM and mean over tasks, and the probability that it beats the next one."""
-    teams, rows = list(aggregate["teams"]), []
-    for i, (team, row) in enumerate(aggregate["teams"].items()):
-        chance = bracketed(aggregate["improvement"][f"{team} > {teams[i + 1]}"], 2) if i + 1 < len(teams) else ""
-        rows.append([team, bracketed(row["iqm"], 1), bracketed(row["mean"], 1), chance])
+def learning_teams(report: Mapping[str, Any]) -> set[str]:
+    """The teams of an evaluation that learn while they serve."""
+    return {team for task in report["tasks"].values() for team, row in task["teams"].items() if row["learns"]}
+
+
+def aggregate_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """For each team of an evaluation, best first: IQM and mean over tasks, and the probability that it beats the next one."""
+    over, improvement = report["aggregate"]["teams"], report["aggregate"]["improvement"]
+    teams, learns, rows = list(over), learning_teams(report), []
+    for i, (team, row) in enumerate(over.items()):
+        chance = bracketed(improvement[f"{team} > {teams[i + 1]}"], 2) if i + 1 < len(teams) else ""
+        rows.append([marked(team, {"learns": team in learns}), bracketed(row["iqm"], 1), bracketed(row["mean"], 1), chance])
     return rows
 
 

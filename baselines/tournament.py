@@ -31,7 +31,7 @@ from recsys_env import WorldConfig
 from recsys_env.metrics import REFERENCES, UNSEEN
 
 from . import cli
-from .cells import Cell, learner_of, play_all
+from .cells import Cell, file_name, learner_of, play_all
 from .plots import draw_payoffs
 from .scores import interval, origin
 from .tables import CROSS_PLAY, RANKING, brief, cross_play_rows, grid, payoff_rows, ranking_rows
@@ -63,7 +63,7 @@ def tournament(
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
     cli.not_empty(policies=policies, tasks=tasks)
-    mixed = [policy for policy in policies if "=" in policy]
+    mixed = [policy for policy in policies if "=" in policy and not Path(policy).is_dir()]
     if mixed:
         cli.fail(f"{mixed[0]!r} is a team; a tournament is played by single policies")
     for task in cli.known_tasks(tasks):
@@ -82,7 +82,7 @@ def tournament(
     (out / "tournament.json").write_text(json.dumps(report, indent=1) + "\n")
     for task, result in report.items():
         show(task, result)
-        draw_payoffs(task, result, out / f"{task}.png")
+        draw_payoffs(task, result, out / f"{file_name(task)}.png")
     print(f"{len(results)} runs, {sum(result['seconds'] for result in results):.0f} s of play; raw and heat maps: {out}")
 
 

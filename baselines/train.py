@@ -118,7 +118,9 @@ class Train:
     """torch.compile on a GPU."""
 
 
-_RANGES = {"learning_rate": (0, np.inf), "gamma": (0, 1), "gae_lambda": (0, 1), "ent_coef": (0, np.inf), "reward_scale": (1e-9, np.inf)}  # others: 1 or more
+_RANGES = {  # others: 1 or more
+    "learning_rate": (0, np.inf), "gamma": (0, 1), "gae_lambda": (0, 1), "ent_coef": (0, np.inf), "reward_scale": (1e-9, np.inf), "batch_size": (2, np.inf),
+}  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------ from settings to a run
@@ -126,7 +128,11 @@ _RANGES = {"learning_rate": (0, np.inf), "gamma": (0, 1), "gae_lambda": (0, 1), 
 
 def world_of(settings: Train, algorithm: Algorithm) -> WorldConfig:
     """The task as the algorithm plays it."""
-    config = replace(task_config(settings.task, cli.assignments(settings.set)), algorithm.changes)
+    asked = cli.assignments(settings.set)
+    for name, value in algorithm.changes.items():
+        if asked.get(name, value) != value:
+            raise ValueError(f"{settings.algorithm} needs {name}={value}, not {asked[name]}")
+    config = replace(task_config(settings.task, asked), algorithm.changes)
     if settings.sharing is not None:
         config = replace(config, {"reward": {"sharing": settings.sharing}})
     if settings.observability is not None:
@@ -138,16 +144,21 @@ def world_of(settings: Train, algorithm: Algorithm) -> WorldConfig:
 
 def others_of(settings: Train, agents: Sequence[str]) -> dict[str, str]:
     """Whom `--company` and `--learners` make of each agent that does not learn."""
-    named, rest = {}, []
+    named: dict[str, str] = {}
+    rest = []
     for word in settings.company:
         agent, equals, policy = word.partition("=")
         if equals:
-            named[checked_agent(agent, agents)] = policy
+            if checked_agent(agent, agents) in named:
+                raise ValueError(f"--company names {agent} twice: {named[agent]} and {policy}")
+            named[agent] = policy
         else:
             rest.append(word)
     if len(rest) > 1:
         raise ValueError(f"--company names {' and '.join(rest)} for all other agents; give each its agent: {agents[-1]}={rest[-1]}")
     learners = list(settings.learners) or [agent for agent in agents if agent not in named][: 1 if rest else None]
+    if rest and not set(agents) - named.keys() - set(learners):
+        raise ValueError(f"--company {rest[0]} plays for nobody: every other agent learns or has a policy of its own")
     for agent in agents if rest else ():
         if agent not in learners:
             named.setdefault(agent, rest[0])
@@ -164,7 +175,10 @@ def options_of(settings: Train, algorithm: Algorithm) -> dict[str, Any]:
         low, high = _RANGES.get(option, (1, np.inf))
         if not low <= value <= high:
             raise ValueError(f"--{option.replace('_', '-')} = {value} must be {f'at least {low}' if high == np.inf else f'between {low} and {high}'}")
-    return {**algorithm.options, **said}
+    options = {**algorithm.options, **said}
+    if "heads" in options and options["width"] % options["heads"]:
+        raise ValueError(f"--heads = {options['heads']} must divide --width = {options['width']}")
+    return options
 
 
 def run_of(settings: Train, algorithm: Algorithm) -> Run:
@@ -173,7 +187,11 @@ def run_of(settings: Train, algorithm: Algorithm) -> Run:
         raise ValueError(f"seed = {settings.seed} must be 0 or more and below {UNSEEN}, where the seeds of evaluation begin")
     if settings.eval_episodes < 2:
         raise ValueError(f"--eval-episodes = {settings.eval_episodes} must be at least 2: a single one has no interval")
-    if choose_device(settings.device).type == "cuda" and not torch.cuda.is_available():
+    if settings.threads < 1:
+        raise ValueError(f"--threads = {settings.threads} must be at least 1")
+    if (device := choose_device(settings.device).type) not in ("cpu", "cuda"):
+        raise ValueError(f"device = {settings.device!r} must be auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device = {settings.device!r}, but torch finds no GPU here; auto takes one where there is one")
     config = world_of(settings, algorithm)
     out = settings.out or Path("runs") / f"{settings.algorithm}-{settings.task}-{settings.seed}"
@@ -203,8 +221,8 @@ def _check_goes_on(run: Run) -> None:
         ValueError: it was begun with something else.
     """
     begun, now = _read(run.out / "config.json", {}), json.loads(json.dumps(_begun(run)))
-    for name in begun.keys() & now.keys() - {"timesteps", "device"}:
-        if begun[name] != now[name]:
+    for name in now:
+        if name not in ("timesteps", "device") and name in begun and begun[name] != now[name]:
             what = f"another variant of {run.task}" if name == "config" else f"{name} = {begun[name]!r}, not {now[name]!r}"
             raise ValueError(f"{run.out} was begun with {what}; go on with the same, or train anew without --resume")
 
@@ -217,16 +235,16 @@ def train(settings: Train) -> dict[str, Any]:
 
     Returns:
         What result.json holds: before, after and gain (mean, half_width_95; own reward per learner and episode), table (the references
-        and the trained policy), scale (whose scores are 0 and 100), training (agent_steps, seconds, agent_steps_per_second,
-        environment_share), settings, seeds, versions.
+        and the trained policy), scale (whose scores are 0 and 100), training (agent_steps in all; seconds, agent_steps_per_second
+        and environment_share of this part, if it was resumed), settings, seeds, versions.
 
     Raises:
         ValueError: an unknown algorithm, task, agent, policy or option, or nothing to resume.
         ImportError: a missing library; the message says how to install it.
     """
-    torch.set_num_threads(settings.threads)
     algorithm = find_algorithm(settings.algorithm)
     run = run_of(settings, algorithm)
+    torch.set_num_threads(settings.threads)
     module, _, name = algorithm.learner.partition(":")
     kind = getattr(importlib.import_module(module), name)
     if run.resume and not kind.resumes:
@@ -290,7 +308,10 @@ def _learn(run: Run, learner: Learner, curve: list[Point]) -> dict[str, float]:
             learner.learn(steps, rollout_ended)
             save()
     seconds, played = time.perf_counter() - began, learner.agent_steps - done
-    return {"agent_steps": played, "seconds": seconds, "agent_steps_per_second": played / seconds, "environment_share": run.clock.seconds / seconds}
+    return {
+        "agent_steps": learner.agent_steps, "seconds": seconds, "agent_steps_per_second": played / seconds,
+        "environment_share": run.clock.seconds / seconds,
+    }  # fmt: skip
 
 
 def evaluate(run: Run, policy: str, episodes: int) -> np.ndarray:
@@ -364,7 +385,7 @@ def _read(path: Path, otherwise: Any) -> Any:
 
 
 def command(settings: Train) -> None:
-    """Train as the command line says, and show what came of it."""
+    """Train an algorithm on a task and say what it gained. Hyper-parameters left out are the algorithm's own."""
     try:
         result = train(settings)
     except (ValueError, TypeError, ImportError) as error:

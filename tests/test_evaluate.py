@@ -238,6 +238,20 @@ def test_a_team_of_long_names_has_a_folder_of_its_own(tmp_path: Path) -> None:
     one.parent.mkdir(parents=True)
 
 
+def test_every_run_lies_two_folders_deep(tmp_path: Path) -> None:
+    """Where it is found again, whatever the policy's and the task's names."""
+    for task, team in (("tiny-v0", "."), ("tiny-v0", ".."), ("tiny-v0,catalogue=/a/b.npz", "runs/mine")):
+        path = Cell(task, team, 0, 1, 0, False).path(tmp_path)
+        assert path.resolve() == path
+        assert len(path.relative_to(tmp_path).parts) == 3
+
+
+def test_a_folder_may_have_an_equals_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lr=0.1").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert set(Cell("duel-v0", "lr=0.1", 0, 1, 0, False).members().values()) == {"lr=0.1"}
+
+
 def test_runs_of_different_lengths_are_not_mixed() -> None:
     longer = [{**result, "episodes": 2} for result in made_up({"mine": {0: 1.0}})]
     with pytest.raises(ValueError, match="runs of ecommerce-v0 have 1 and 2 episodes: they cannot be compared"):
@@ -269,6 +283,14 @@ def test_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 MINE = "import numpy as np\nfrom recsys_env.policies import Policy\n\nclass Mine(Policy):\n    def act(self, observations, mask=None):\n        return "
+
+
+def test_a_policy_that_fails_later_is_named_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tiring.py").write_text(MINE + "np.tile([6, 6] if self.envs.tick[0] > 2 else [0, 1], (len(observations), 1))\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(SystemExit, match="2"):
+        evaluate(("tiring:Mine",), ("tiny-v0",), out=tmp_path / "out", **SHORT)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: tiring:Mine on tiny-v0, run 0: ValueError: action of recommender_0 in copy 0 is [6, 6]")
 
 
 @pytest.mark.parametrize(
@@ -373,6 +395,20 @@ def test_a_summary_grows_by_what_is_played_later() -> None:
     longer = summary([{**result, "episodes": 2} for result in made_up(ENDS)])
     with pytest.raises(ValueError, match="ecommerce-v0 was stored with episodes = 1, here episodes = 2: they cannot be compared"):
         merged(stored, longer)
+    measured = summary([{**result, "metrics": {"ndcg": [0.5, 0.5, 0.5]}} for result in made_up(ENDS)])
+    with pytest.raises(ValueError, match="some runs of ecommerce-v0 were measured without ndcg"):
+        merged(measured, summary(made_up({**ENDS, "late": late})))
+
+
+def test_learners_had_the_same_time_to_learn() -> None:
+    def learning(warmup: int, team: str) -> list[dict[str, Any]]:
+        return [{**result, "learns": True, "warmup": warmup} for result in made_up({team: {0: 1.0, 1: 2.0}})]
+
+    once = summary([*made_up(ENDS), *learning(1, "one")])
+    with pytest.raises(ValueError, match="policies that learn had 0 and 1 warm-up episodes on ecommerce-v0: they cannot be compared"):
+        merged(once, summary([*made_up(ENDS), *learning(0, "other")]))
+    with pytest.raises(ValueError, match="policies that learn had 1 and 2 warm-up episodes"):
+        summary([*made_up(ENDS), *learning(1, "one"), *learning(2, "other")])
 
 
 def test_aggregates_over_tasks() -> None:

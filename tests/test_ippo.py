@@ -46,12 +46,12 @@ def test_command_writes_its_report_and_resumes(task: str, tmp_path: Path, capsys
     assert {"torch", "numpy", "python"} <= set(first["versions"])
     assert (out / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     second = train(settings(task, out, timesteps=512, resume=True))
-    assert second["training"]["agent_steps"] == 256
+    assert second["training"]["agent_steps"] == 512
     assert second["before"] == first["before"]
     steps = [point["agent_steps"] for point in json.loads((out / "curve.json").read_text())]
     assert steps == [128, 256, 384, 512]
     finished = train(settings(task, out, timesteps=512, resume=True))
-    assert finished["training"]["agent_steps"] == 0
+    assert (finished["training"]["agent_steps"], finished["training"]["agent_steps_per_second"]) == (512, 0)
     assert finished["after"] == second["after"]
 
 

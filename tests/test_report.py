@@ -50,6 +50,7 @@ def test_plot_sums_up_a_folder_of_runs_and_draws_it(tmp_path: Path, monkeypatch:
 
 
 def test_a_folder_without_runs_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results").mkdir()
     with pytest.raises(SystemExit, match="2"):
         plot(evaluation=tmp_path / "nowhere", results=tmp_path / "results")
     assert capsys.readouterr().err == f"error: {tmp_path / 'nowhere'} holds no runs of an evaluation\n"
@@ -77,6 +78,45 @@ def test_a_tournament_takes_the_place_of_its_own_tasks_only(tmp_path: Path, monk
     with pytest.raises(SystemExit, match="2"):
         plot(tournament=tmp_path, results=tmp_path / "results")
     assert capsys.readouterr().err == f"error: {tmp_path} holds no tournament.json of a tournament\n"
+
+
+def test_nothing_is_stored_where_something_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(TASKS, "duel-v0", TINY)
+    monkeypatch.setattr(scores, "REPETITIONS", 50)
+    evaluate(("content",), ("duel-v0",), episodes=2, seeds=2, out=tmp_path / "good")
+    plot(evaluation=tmp_path / "good", results=tmp_path / "results")
+    before = (tmp_path / "results" / "evaluation.json").read_bytes()
+    evaluate(("content",), ("duel-v0",), episodes=2, seeds=2, metrics=False, out=tmp_path / "bare")
+    tournament(("random", "greedy", "planner"), ("duel-v0",), episodes=2, seeds=2, out=tmp_path / "duels")
+    (tmp_path / "broken" / "duel-v0" / "content").mkdir(parents=True)
+    (tmp_path / "broken" / "duel-v0" / "content" / "0.json").write_text("{}")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "curve.json").write_text("[]")
+    capsys.readouterr()
+    for wrong, said in (
+        ({"evaluation": tmp_path / "bare"}, "some runs of duel-v0 were measured without"),
+        ({"evaluation": tmp_path / "duels"}, "is the folder of a tournament, not of an evaluation"),
+        ({"evaluation": tmp_path / "broken"}, "0.json holds no run"),
+        ({"evaluation": tmp_path / "good", "tournament": tmp_path / "nowhere"}, "holds no tournament.json"),
+        ({"curves": (tmp_path / "empty",)}, "holds no curve.json of a training run"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            plot(**wrong, results=tmp_path / "results")  # type: ignore[arg-type]
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+        assert (tmp_path / "results" / "evaluation.json").read_bytes() == before
+
+
+def test_a_field_may_hold_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS, "tiny-v0", TINY)
+    monkeypatch.setattr(scores, "REPETITIONS", 50)
+    task = "tiny-v0,description=a/b"
+    evaluate(("content",), (task,), episodes=2, seeds=2, out=tmp_path / "runs")
+    tournament(("random", "content"), (task,), episodes=2, seeds=2, out=tmp_path / "games")
+    plot(evaluation=tmp_path / "runs", tournament=tmp_path / "games", results=tmp_path / "results")
+    assert list(json.loads((tmp_path / "results" / "evaluation.json").read_text())["tasks"]) == [task]
+    assert {path.name for path in (tmp_path / "results").glob("*.png")} == {f"{kind}-tiny-v0,description=a_b.png" for kind in ("scores", "payoffs")}
 
 
 def test_a_folder_is_shown_by_its_last_name() -> None:

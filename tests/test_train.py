@@ -133,9 +133,27 @@ def test_it_goes_on(algorithm: str, tmp_path: Path) -> None:
     sizes = {name: value for name, value in TINY.items() if name in ALGORITHMS[algorithm].options}
     first = trained(algorithm, tmp_path, **sizes)
     second = trained(algorithm, tmp_path, **{**sizes, "timesteps": 768}, resume=True)
-    assert (first["training"]["agent_steps"], second["training"]["agent_steps"]) == (512, 256)
+    assert (first["training"]["agent_steps"], second["training"]["agent_steps"]) == (512, 768)
     assert second["before"] == first["before"]
     assert [point["agent_steps"] for point in json.loads((tmp_path / "curve.json").read_text())] == [128, 256, 384, 512, 640, 768]
+
+
+@pytest.mark.parametrize("algorithm", ["ippo", "ippo-separate"])
+def test_a_run_stopped_before_its_first_checkpoint_is_not_the_one_before_it(
+    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {name: value for name, value in TINY.items() if name in ALGORITHMS[algorithm].options}
+    trained(algorithm, tmp_path, **sizes)
+
+    def stopped(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("baselines.train._learn", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        trained(algorithm, tmp_path, **sizes)
+    assert not (tmp_path / "result.json").exists()
+    with pytest.raises(ValueError, match=r"nothing to resume: .* holds no curve\.json"):
+        trained(algorithm, tmp_path, **sizes, resume=True)
 
 
 def test_policies_of_their_own_are_told_apart(tmp_path: Path) -> None:
@@ -163,7 +181,11 @@ def test_wrong_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     refused("--timesteps = 0 must be at least 1", timesteps=0)
     refused("--gamma = 1.5 must be between 0 and 1", gamma=1.5)
     refused("--learning-rate = -1.0 must be at least 0", learning_rate=-1.0)
+    refused("--batch-size = 1 must be at least 2", batch_size=1)
+    refused("--heads = 3 must divide --width = 32", "transformer-ppo", heads=3)
+    refused("--threads = 0 must be at least 1", threads=0)
     refused("--eval-episodes = 1 must be at least 2", eval_episodes=1)
+    refused("maskable-ppo needs mask_actions=True, not False", "maskable-ppo", set=("mask_actions=False",))
     refused("recommender_1 neither learns nor has a policy", learners=("recommender_0",))
     refused("unknown policy 'gredy'", references=("gredy",), **TINY)
     assert not list(tmp_path.iterdir())
@@ -172,6 +194,8 @@ def test_wrong_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     refused(r"'recomender_1' is not one of .* \(did you mean 'recommender_1'", company=("recomender_1=content",))
     refused("names content and random for all other agents", company=("content", "random"))
     refused("the folder that this run writes to", company=(f"recommender_1={tmp_path}",))
+    refused("--company names recommender_1 twice: content and random", company=("recommender_1=content", "recommender_1=random"))
+    refused("--company content plays for nobody", company=("content",), learners=("recommender_0", "recommender_1"))
     refused("nobody learns", company=("recommender_0=content", "recommender_1=random"))
     refused("ippo-separate does not play its past self; algorithms that do are ippo, ", "ippo-separate", company=(SELF,))
     refused("did you mean 'horizon'", error=TypeError, set=("horizn=3",))
