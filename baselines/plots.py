@@ -44,7 +44,7 @@ def draw_payoffs(task: str, result: Mapping[str, Any], path: Path) -> None:
     axes.set_xticks(range(len(policies)), policies, rotation=30, ha="right")
     axes.set_yticks(range(len(policies)), policies)
     if result["cooperative"]:
-        axes.set(title=f"{task}: team reward", ylabel="one role", xlabel="the other roles")
+        axes.set(title=f"{task}: team reward", ylabel="one seat", xlabel="the other seats")
     else:
         axes.set(title=f"{task}: own reward of the row", ylabel="row", xlabel="against")
     figure.colorbar(image)

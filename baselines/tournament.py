@@ -184,7 +184,7 @@ def show(task: str, result: Mapping[str, Any]) -> None:
     """Print the matrix of a task and its ranking."""
     payoff = "own reward of the row against the column"
     if result["cooperative"]:
-        payoff = "team reward per agent, the row's policy in one role, the column's in the others"
+        payoff = "team reward per agent, the row's policy in one seat, the column's in the others"
     title = f"{task}: {payoff}, per episode; {len(result['seeds'])} runs of {result['episodes']} episodes, ± 95 %"
     grid(title, ["", *map(brief, result["payoff"])], payoff_rows(result))
     if result["cooperative"]:
