@@ -69,7 +69,7 @@ class Cell:
             ValueError: a mixed team that does not name every agent once.
         """
         team, agents = self.team.replace("{task}", self.task.split(",")[0]).replace("{seed}", str(self.seed)), self.config.agents
-        if "=" not in team or Path(team).is_dir():
+        if not is_team(team):
             return dict.fromkeys(agents, team)
         pairs = [part.partition("=")[::2] for part in team.split(",")]
         if sorted(agent for agent, _ in pairs) != sorted(agents):
@@ -83,6 +83,11 @@ class Cell:
     def path(self, out: Path) -> Path:
         """<out>/<task>/<team>/<seed>.json."""
         return out / file_name(self.task) / file_name(self.team) / f"{self.seed}.json"
+
+
+def is_team(policy: str) -> bool:
+    """Whether this says who plays which agent; a folder's name may have a = too."""
+    return "=" in policy and not Path(policy).is_dir()
 
 
 def file_name(name: str) -> str:

@@ -26,7 +26,7 @@ def draw_scores(task: str, result: Mapping[str, Any], path: Path) -> None:
     teams = list(result["teams"])[::-1]
     rows = [result["teams"][team] for team in teams]
     figure, axes = _figure(6.5, 1 + 0.32 * len(teams))
-    names, widths = [marked(team, row) for team, row in zip(teams, rows, strict=True)], [row["half_width_95"] or 0 for row in rows]
+    names, widths = [marked(team, row["learns"]) for team, row in zip(teams, rows, strict=True)], [row["half_width_95"] or 0 for row in rows]
     axes.barh(names, [row["mean"] for row in rows], xerr=widths, capsize=3)
     axes.set(title=task, xlabel="own reward per agent and episode, ± 95 %")
     figure.savefig(path, dpi=100)

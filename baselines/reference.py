@@ -2,6 +2,7 @@
 
     python -m baselines reference                              # all of them: a few hours on two cores
     python -m baselines reference --only ippo ippo-full        # some
+    python -m baselines reference --again content              # a reference policy has changed: measure it, not the trained policies, anew
     python -m baselines plot --training baselines/results/training
 
 Each job is a `python -m baselines.train` of its own. Its policy stays in --out; its result and learning curve go to a file in
@@ -26,11 +27,13 @@ import numpy as np
 
 from recsys_env import TASKS
 from recsys_env.config import did_you_mean
+from recsys_env.metrics import place_on_scale, scale_ends
+from recsys_env.provenance import provenance
 
 from . import cli
 from .algorithms import ALGORITHMS
 from .scores import common_curve, interval, origin, prediction
-from .train import Train, command_of
+from .train import Train, command_of, evaluate, run_of
 
 RESULTS = Path(__file__).parent / "results" / "training"
 TENSION = Path(__file__).parent.parent / "benchmarks" / "results" / "tension.json"
@@ -84,7 +87,14 @@ def jobs(only: tuple[str, ...] = ()) -> dict[str, Train]:
     return made
 
 
-def reference(out: Path = Path("runs/reference"), results: Path = RESULTS, workers: int = 2, only: tuple[str, ...] = ()) -> None:
+def reference(
+    out: Path = Path("runs/reference"),
+    results: Path = RESULTS,
+    workers: int = 2,
+    only: tuple[str, ...] = (),
+    tasks: tuple[str, ...] = tuple(TASKS),
+    again: tuple[str, ...] = (),
+) -> None:
     """Train the reference learners, each job once.
 
     Args:
@@ -92,13 +102,19 @@ def reference(out: Path = Path("runs/reference"), results: Path = RESULTS, worke
         results: folder of the jobs' results; what is there stays.
         workers: jobs at a time, one core each.
         only: learners to train; by default all.
+        tasks: on which they are trained.
+        again: policies to measure anew in the stored results of these jobs, on the same episodes; nothing is trained then.
     """
     from tqdm import tqdm
 
     cli.at_least(1, workers=workers)
+    cli.known_tasks(tasks)
     results.mkdir(parents=True, exist_ok=True)
     try:
-        wanted = jobs(only)
+        wanted = {name: settings for name, settings in jobs(only).items() if settings.task in tasks}
+        if again:
+            _measure_again(again, wanted, results)
+            return
         todo = {name: settings for name, settings in wanted.items() if not _is_done(settings, results / f"{name}.json")}
     except ValueError as error:
         cli.fail(error)
@@ -128,6 +144,31 @@ def _is_done(settings: Train, file: Path) -> bool:
     if command != command_of(settings):
         raise ValueError(f"{file} is the result of `{command}`, not of `{command_of(settings)}`; remove it, or give another --results")
     return True
+
+
+def _measure_again(policies: tuple[str, ...], wanted: Mapping[str, Train], results: Path) -> None:
+    """Put these policies' scores of now into the stored results that compare with them.
+
+    Raises:
+        ValueError: none does; or random or greedy earns something else than then, so that the trained policy's score is of another game.
+    """
+    from tqdm import tqdm
+
+    done = {results / f"{name}.json": settings for name, settings in wanted.items() if _is_done(settings, results / f"{name}.json")}
+    stored = {file: result for file in done if set(policies) <= (result := cli.read_json(file))["table"].keys()}
+    if not stored:
+        raise ValueError(f"no result in {results} compares with {' and '.join(policies)}")
+    for file, result in tqdm(stored.items(), unit="job"):
+        settings = done[file]
+        run = run_of(settings, ALGORITHMS[settings.algorithm])
+        ends = scale_ends(run.config)
+        scores = place_on_scale({policy: evaluate(run, policy, settings.eval_episodes) for policy in (*ends, *policies)}, *ends)
+        for end in ends:
+            if not np.isclose(scores[end]["mean"], result["table"][end]["mean"]):
+                raise ValueError(f"{end} earns something else than in {file}: train that job again")
+        result["table"] |= {policy: scores[policy] for policy in policies}
+        result["measured_again"] = {"policies": policies, **provenance("baselines reference")}
+        file.write_text(json.dumps(result) + "\n")
 
 
 def _train(settings: Train, folder: Path, file: Path) -> int:

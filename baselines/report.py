@@ -180,7 +180,7 @@ def _leaderboard(report: Mapping[str, Any], table: Any) -> str:
     learns, rows = learning_teams(report), []
     for team in teams:
         scores = [normalised(task["teams"][team], 0) if team in task["teams"] else "" for task in tasks.values()]
-        rows.append([f"`{team}{'*' * (team in learns)}`", *scores, bracketed(over[team]["iqm"], 0) if team in over else ""])
+        rows.append([f"`{marked(team, team in learns)}`", *scores, bracketed(over[team]["iqm"], 0) if team in over else ""])
     first = next(iter(tasks.values()))
     runs = max(len(row["seeds"]) for task in tasks.values() for row in task["teams"].values())
     note = (
@@ -264,7 +264,7 @@ def _evaluation_section(report: Mapping[str, Any], table: Any) -> str:
         rows = []
         for team, row in task["teams"].items():
             values = [row["metrics"].get(metric, {}).get("platform") for metric in shown]
-            rows.append([f"`{marked(team, row)}`", spread(row), normalised(row), *(spread(value) if value else "—" for value in values)])
+            rows.append([f"`{marked(team, row['learns'])}`", spread(row), normalised(row), *(spread(value) if value else "—" for value in values)])
         low, high = task["ends"]
         runs = max(len(row["seeds"]) for row in task["teams"].values())
         parts.append(f"`{name}`, {runs} runs of {task['episodes']} episodes:")

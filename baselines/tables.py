@@ -28,9 +28,9 @@ def normalised(row: Mapping[str, Any], digits: int = 1) -> str:
     return spread({"mean": row["score"], "half_width_95": row["score_half_width_95"]}, digits)
 
 
-def marked(team: str, row: Mapping[str, Any]) -> str:
+def marked(team: str, learns: bool) -> str:
     """The team's name, with a star if it learns while it serves."""
-    return team + ("*" if row["learns"] else "")
+    return team + "*" * learns
 
 
 def reward_rows(task: Mapping[str, Any]) -> list[list[str]]:
@@ -38,7 +38,7 @@ def reward_rows(task: Mapping[str, Any]) -> list[list[str]]:
     teams, rows = list(task["teams"]), []
     for i, (team, row) in enumerate(task["teams"].items()):
         gain = spread(task["differences"][f"{team} - {teams[i + 1]}"]) if i + 1 < len(teams) else ""
-        rows.append([marked(team, row), spread(row), " / ".join(f"{value['mean']:.2f}" for value in row["agents"].values()), normalised(row), gain])
+        rows.append([marked(team, row["learns"]), spread(row), " / ".join(f"{value['mean']:.2f}" for value in row["agents"].values()), normalised(row), gain])
     return rows
 
 
@@ -69,7 +69,7 @@ def aggregate_rows(report: Mapping[str, Any]) -> list[list[str]]:
     teams, learns, rows = list(over), learning_teams(report), []
     for i, (team, row) in enumerate(over.items()):
         chance = bracketed(improvement[f"{team} > {teams[i + 1]}"], 2) if i + 1 < len(teams) else ""
-        rows.append([marked(team, {"learns": team in learns}), bracketed(row["iqm"], 1), bracketed(row["mean"], 1), chance])
+        rows.append([marked(team, team in learns), bracketed(row["iqm"], 1), bracketed(row["mean"], 1), chance])
     return rows
 
 

@@ -31,7 +31,7 @@ from recsys_env import WorldConfig
 from recsys_env.metrics import REFERENCES, UNSEEN
 
 from . import cli
-from .cells import Cell, file_name, learner_of, play_all
+from .cells import Cell, file_name, is_team, learner_of, play_all
 from .plots import draw_payoffs
 from .scores import interval, origin
 from .tables import CROSS_PLAY, RANKING, brief, cross_play_rows, grid, payoff_rows, ranking_rows
@@ -63,7 +63,7 @@ def tournament(
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
     cli.not_empty(policies=policies, tasks=tasks)
-    mixed = [policy for policy in policies if "=" in policy and not Path(policy).is_dir()]
+    mixed = [policy for policy in policies if is_team(policy)]
     if mixed:
         cli.fail(f"{mixed[0]!r} is a team; a tournament is played by single policies")
     for task in cli.known_tasks(tasks):

@@ -131,6 +131,7 @@ def test_training_raises_the_reward(tmp_path: Path, algorithm: str, task: str, t
 
 
 def test_it_cannot_resume(tmp_path: Path) -> None:
-    train(Train("vdn", "duel-v0", out=tmp_path, timesteps=256, num_envs=4, eval_episodes=2, references=("random",), device="cpu"))
+    settings: dict[str, Any] = {"out": tmp_path, "timesteps": 256, "num_envs": 4, "eval_episodes": 2, "references": ("random",), "device": "cpu"}
+    train(Train("vdn", "duel-v0", **settings))
     with pytest.raises(ValueError, match="vdn cannot resume: what benchmarl keeps"):
-        train(Train("vdn", "duel-v0", out=tmp_path, resume=True, timesteps=256, num_envs=4, eval_episodes=2, references=("random",), device="cpu"))
+        train(Train("vdn", "duel-v0", resume=True, **settings))

@@ -72,6 +72,32 @@ def test_what_is_stored_is_the_sum_of_the_jobs() -> None:
     assert all(json.loads(path.read_text())["command"] == module.command_of(wanted[path.stem]) for path in module.RESULTS.iterdir())
 
 
+def test_a_reference_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the same episodes, so that an unchanged policy earns the same; the trained one and its training stay as they are."""
+    monkeypatch.setattr(module, "LEARNERS", {"tiny": ("ippo", ("duel-v0",), 1, {**TINY, "references": ("random", "content"), "set": ("horizon=20",)})})
+    reference(tmp_path / "out", tmp_path / "results")
+    file = tmp_path / "results" / "tiny-duel-v0-0.json"
+    trained = json.loads(file.read_text())
+
+    def changed(policy: str) -> None:
+        file.write_text(json.dumps({**trained, "table": {**trained["table"], policy: {**trained["table"][policy], "mean": -1.0}}}))
+
+    changed("content")
+    for nothing in ({"tasks": ("news-v0",), "again": ("content",)}, {"again": ("contend",)}):
+        with pytest.raises(SystemExit, match="2"):
+            reference(results=tmp_path / "results", **nothing)
+        assert f"no result in {tmp_path / 'results'} compares with {nothing['again'][0]}" in capsys.readouterr().err
+    assert json.loads(file.read_text())["table"]["content"]["mean"] == -1
+    reference(results=tmp_path / "results", again=("content",))
+    again = json.loads(file.read_text())
+    assert again.pop("measured_again")["policies"] == ["content"]
+    assert again == trained
+    changed("greedy")
+    with pytest.raises(SystemExit, match="2"):
+        reference(results=tmp_path / "results", again=("content",))
+    assert "greedy earns something else than in" in capsys.readouterr().err
+
+
 def test_a_job_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(module, "LEARNERS", {"wrong": ("ippo", ("duel-v0",), 1, {**TINY, "set": ("horizn=3",)})})
     with pytest.raises(SystemExit, match="2"):
