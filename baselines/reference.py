@@ -167,7 +167,7 @@ def _measure_again(policies: tuple[str, ...], wanted: Mapping[str, Train], resul
             if not np.isclose(scores[end]["mean"], result["table"][end]["mean"]):
                 raise ValueError(f"{end} earns something else than in {file}: train that job again")
         result["table"] |= {policy: scores[policy] for policy in policies}
-        result["measured_again"] = {"policies": policies, **provenance("baselines reference")}
+        result["measured_again"] = {"policies": policies, **provenance(cli.module())}
         file.write_text(json.dumps(result) + "\n")
 
 
