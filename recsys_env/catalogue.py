@@ -36,6 +36,7 @@ class Catalogue:
     habit_count: np.ndarray  # [U, H] float32 >= 0: their recency-weighted counts n_{u,j}
     item_name: np.ndarray  # [M] str
     topic_name: np.ndarray  # [T] str
+    popularity_slope: float = 0.0  # regression of item_intercept on log(1 + item_popularity): what counts alone say of an item
     source: str = ""  # where the log came from and how it was filtered
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # fitted WorldConfig fields: WorldConfig(**settings)
 
@@ -55,6 +56,8 @@ class Catalogue:
             value = getattr(self, f.name)
             if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise ValueError(f"Catalogue.{f.name} holds NaN or infinite values")
+        if not np.isfinite(self.popularity_slope):
+            raise ValueError(f"Catalogue.popularity_slope = {self.popularity_slope} must be finite")
         for name in ("item_price", "item_popularity", "user_price_sensitivity", "user_activity"):
             if not (getattr(self, name) > 0).all():
                 raise ValueError(f"Catalogue.{name} must be positive everywhere, smallest is {getattr(self, name).min()}")
@@ -89,6 +92,7 @@ class Catalogue:
         for name in ("item_vectors", "user_taste"):  # half precision moved the norms by up to 1e-3
             arrays[name] /= np.linalg.norm(arrays[name], axis=1, keepdims=True)
         arrays["source"], arrays["settings"] = str(arrays["source"]), json.loads(str(arrays["settings"]))
+        arrays["popularity_slope"] = float(arrays["popularity_slope"])
         return cls(**arrays)
 
 

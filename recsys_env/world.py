@@ -378,7 +378,7 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["taste"], p["profile"], p["satiation"], p["trust"], p["history"] = 0, d, 2 * d, 2 * d + t, 2 * d + t + n
     p["width"] = 2 * d + t + n + shape.views * (d + t)
     p["log_promotion"] = np.log1p(-config.items.promotion_depth)
-    p["popularity_scale"] = 1 / items["popularity"].mean()
+    p["popularity_scale"] = 1 / max(items["popularity"].mean(), 1.0)  # without a history the unit is one click
     features = candidate_features(config, shape)
     p["features"] = len(features)
     for name in FEATURES:

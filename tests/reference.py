@@ -243,7 +243,7 @@ class Game:
         self.q = world.q.astype(np.float64)
         self.centres = world.centres.astype(np.float64)
         self.roles = [config.roles[config.role_of(n)] for n in self.agents]
-        self.mean_popularity = sum(item.popularity for item in self.items) / len(self.items)
+        self.popularity_unit = max(sum(item.popularity for item in self.items) / len(self.items), 1.0)
         self.draws = Draws(0)
         self.events: Counter[str] = Counter()
 
@@ -346,7 +346,7 @@ class Game:
         """Equal only for the same person."""
         assert copy.visitor is not None
         episode = copy.episode if self.config.users.population == "fresh" else 0
-        return (episode * self.shape.users + copy.visitor) * 2**20 + self.person(copy, copy.visitor).incarnation
+        return (episode * self.shape.users + copy.visitor) * (self.config.horizon + 1) + self.person(copy, copy.visitor).incarnation
 
     def wallet(self, copy: Copy, person: Person) -> float:
         c = self.config.users
@@ -806,7 +806,7 @@ class Game:
             "profile_match": squash(float(person.profile @ self.q[j])),
             "history_match": squash(float(person.clicked_mean[view] @ self.q[j])),
             "topic_count": squash(person.topic_counts[view][item.topic]),
-            "popularity": squash(self.popularity(copy, j) / self.mean_popularity),
+            "popularity": squash(self.popularity(copy, j) / self.popularity_unit),
             "price": squash(self.log_price(j, copy.tick)),
             "repeat": squash(self.seen_count(copy, n, j)),
             "freshness": self.freshness(j, copy.tick),

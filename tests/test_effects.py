@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
+from recsys_env.spaces import candidate_features
 
 M, T, D = 12, 4, 4
 ALL = np.arange(M)
@@ -473,6 +474,35 @@ def test_lost_users_take_everything_with_them() -> None:
         same(latent(envs, "scalars")[:, 0], 0)
         seen.append(envs.next_visitor[:, 0].copy())
     assert all(len(np.unique(row)) == 6 for row in np.array(seen).T)
+
+
+def test_visitor_ids_of_a_place_outlast_a_million_people() -> None:
+    """The 2^20th person of one place is nobody of the next place, nor of the next episode."""
+    envs = vector_env(BASE, 200, users={"number": 2, "activity_log_sd": 0.0}, horizon=2**22, choice=NEVER, arrival={"k_0": -40.0})
+    met = []
+    for incarnation in (0, 2**20, 2**21, 2**22):
+        for seed in (0, None):
+            envs.reset(seed=seed)
+            envs._state.users["incarnation"] = incarnation
+            envs.step(fixed(envs, ALL))
+            place = envs._state.copies["visitor"]
+            met.append(np.stack((envs._state.copies["episode"], place, np.full(200, incarnation), envs.next_visitor[:, 0])))
+    people = np.concatenate(met, 1)[:, np.concatenate(met, 1)[1] >= 0]
+    assert len(np.unique(people[3])) == len(np.unique(people[:3], axis=1).T) > 8
+
+
+def test_items_without_a_history() -> None:
+    """Popularity that starts at 0 everywhere is observed as 0 and then in clicks; retrieval by history is uniform."""
+    envs = vector_env("social-v0", 400, items={"popularity_mean": 0.0}, choice={"v_0": -50.0})
+    place = envs.observation_fields["candidates"].start + candidate_features(envs.config, envs.shape).index("popularity")
+    observations, _ = envs.reset(seed=0)
+    drawn = np.bincount(envs.candidates[envs.active].ravel(), minlength=envs.shape.items)
+    assert drawn.min() > 0.3 * drawn.mean()
+    for _ in range(5):
+        assert np.isfinite(observations).all()
+        observations = envs.step(envs.empty_actions())[0]
+    seen = unsquash(observations[:, :, place].astype(float))
+    assert 0.3 < seen.max() <= 5
 
 
 # ------------------------------------------------------------------------------------------------ money

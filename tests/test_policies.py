@@ -13,9 +13,11 @@ import pytest
 from scipy import stats
 
 import recsys_env
+from benchmarks.regret import enumerated, one_swap
 from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.metrics import episode_returns, mean_interval, normalised_score, place_on_scale
-from recsys_env.policies import CHECKPOINT, POLICIES, Greedy, Planner, Policy, Random, feedback, make_policy
+from recsys_env.policies import CHECKPOINT, ORACLES, POLICIES, Greedy, Planner, Policy, Random, assortment, feedback, make_policy
+from recsys_env.tuning import tune_planner
 
 BATCH = 3
 INSTALLED = [name for name in POLICIES if name != "lightfm" or find_spec("lightfm")]  # it needs a compiler, so not everybody has it
@@ -117,7 +119,7 @@ def test_seeds_decide(policy: str) -> None:
     envs = vector_env(SMALL, BATCH)
     one, two, other = play(envs, policy, 20, 5), play(envs, policy, 20, 5), play(envs, policy, 20, 6)
     np.testing.assert_array_equal(one, two)
-    assert not np.array_equal(one, other)
+    assert np.array_equal(one, other) == (policy == "blind")
 
 
 def test_random_policies_have_streams_of_their_own() -> None:
@@ -167,6 +169,43 @@ def test_greedy_is_the_best_of_all_slates(overrides: dict[str, Any]) -> None:
         observations = envs.step(chosen)[0]
 
 
+@pytest.mark.parametrize(("dissimilarity", "percent"), [(0.2, 0.3), (0.35, 0.1), (0.5, 0.05), (0.8, 0.05)])
+def test_greedy_where_slots_are_closer_substitutes(dissimilarity: float, percent: float) -> None:
+    """Regret against every ordered slate, for one nest of the nested logit."""
+    assert enumerated(dissimilarity, 30, 2)["regret_percent"] <= percent
+
+
+def test_one_swap_does_not_improve_greedy_on_streaming() -> None:
+    assert one_swap("streaming-v0", 30, 3)["regret_percent"] <= 0.03
+
+
+@pytest.mark.parametrize("policy", [name for name in INSTALLED if name not in ORACLES])
+def test_only_oracles_read_what_is_latent_of_items(policy: str) -> None:
+    """Two worlds that differ in intercept, quality and clickbait of the items, always in the same state: the same choices."""
+    for task in ("ecommerce-v0", "grocery-v0"):
+        worlds = [vector_env(task, 2, horizon=20) for _ in range(2)]
+        items = worlds[1].world.items
+        items.flags.writeable = True
+        order = np.random.default_rng(0).permutation(len(items))
+        for latent in ("intercept", "quality", "bait"):
+            items[latent] = items[latent][order] + 1
+        items.flags.writeable = False
+        players = [make_policy(policy) for _ in worlds]
+        for envs, player in zip(worlds, players, strict=True):
+            player.bind(envs, "recommender_0", 0)
+            observations, _ = envs.reset(seed=0)
+        for _ in range(6):
+            one, two = (player.act(observations[:, 0]).copy() for player in players)
+            np.testing.assert_array_equal(one, two)
+            joint = worlds[0].empty_actions()
+            joint[:, 0] = one
+            observations, _, _, _, infos = worlds[0].step(joint)
+            for player in players:
+                player.observe(feedback(infos, 0))
+            for mine, theirs in zip(worlds[0]._state, worlds[1]._state, strict=True):
+                theirs[...] = mine
+
+
 def test_greedy_against_a_rival_at_its_last_page() -> None:
     """With a rival that repeats its page for the same visitor in the same state, greedy is the best reply to it."""
     batch = 30
@@ -206,6 +245,32 @@ def test_planner_without_a_price_is_greedy() -> None:
     task = Planner()
     task.bind(vector_env(SMALL, 1, planner_price=3.0), "recommender_1", 0)
     assert task.price() == 3.0
+
+
+def test_a_planner_without_a_price_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    assortment._say_that_planner_is_greedy.cache_clear()
+    for price in (None, 1.0, None):
+        Planner(price).bind(vector_env(SMALL, 1), "recommender_0", 0)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "planner_price is 0" in caplog.text
+
+
+def test_tune_planner_finds_a_price_that_pays() -> None:
+    found = tune_planner("duel-v0", prices=(0.0, 2.0), episodes=10, horizon=200)
+    assert found[2.0][0] - found[2.0][1] > found[0.0][0] + found[0.0][1]
+    greedy = episode_returns(recsys_env.task_config("duel-v0", {"horizon": 200}), "greedy", 10, 0).mean(1)
+    assert found[0.0] == mean_interval(greedy)
+    for prices in ((), (1.0, -1.0), (float("nan"),)):
+        with pytest.raises(ValueError, match=r"prices = .* must be finite numbers of at least 0"):
+            tune_planner("duel-v0", prices=prices)
+
+
+def test_blind_shows_the_first_of_everything() -> None:
+    for kind, expected in (("candidates", [0, 1]), ("items", [0, 1]), ("query", [0.0] * 4)):
+        envs = vector_env(SMALL, 3, action=kind)
+        blind = make_policy("blind")
+        blind.bind(envs, "recommender_0", 0)
+        np.testing.assert_array_equal(blind.act(envs.reset(seed=0)[0][:, 0]), [expected] * 3)
 
 
 # ------------------------------------------------------------------------------------------------ who beats whom
@@ -316,7 +381,7 @@ def test_content_does_not_know_a_hidden_anchor() -> None:
 
 @pytest.mark.parametrize(("name", "nearest"), [("greedi", "greedy"), ("populrity", "popularity"), ("plan", "planner"), ("randm", "random")])
 def test_unknown_policies_suggest_the_nearest(name: str, nearest: str) -> None:
-    with pytest.raises(ValueError, match=rf"unknown policy '{name}' \(did you mean '{nearest}'\?\); policies are random, popularity"):
+    with pytest.raises(ValueError, match=rf"unknown policy '{name}' \(did you mean '{nearest}'\?\); policies are random, blind"):
         make_policy(name)
     with pytest.raises(ValueError, match=name):
         episode_returns(SMALL, name, 2, seed=0)

@@ -162,6 +162,8 @@ def fit(
     }
     if discount is not None:
         settings["items"] = _promotions(lines)
+    log_count = np.log1p(purchased)
+    spread = log_count.var()
     return Catalogue(
         item_vectors=vectors,
         item_topic=topic_code.astype(np.int32),
@@ -175,6 +177,7 @@ def fit(
         habit_count=habit_count,
         item_name=items["name"].to_numpy().astype(str),
         topic_name=topic_name,
+        popularity_slope=float(np.cov(log_count, alpha, bias=True)[0, 1] / spread) if spread > 0 else 0.0,
         source=source,
         settings={group: {k: round(v, 4) for k, v in values.items()} for group, values in settings.items()},
     )

@@ -98,7 +98,7 @@ def build_alias(weights, start, stop, probability, alias, scaled, small, large):
         total += weights[i]
     n_small = n_large = 0
     for i in range(n):
-        scaled[i] = weights[start + i] * n / total
+        scaled[i] = weights[start + i] * n / total if total > 0.0 else 1.0  # nothing weighs anything: uniform
         if scaled[i] < 1.0:
             small[n_small] = i
             n_small += 1

@@ -30,6 +30,7 @@ from .team import Team
 
 POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported when a policy that needs them is made
     "random": "recsys_env.policies.random:Random",
+    "blind": "recsys_env.policies.blind:Blind",
     "popularity": "recsys_env.policies.assortment:Popularity",
     "content": "recsys_env.policies.assortment:Content",
     "nearest": "recsys_env.policies.nearest:Nearest",
@@ -49,9 +50,10 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "two-tower": "recsys_env.policies.deep:TwoTower",
     "sasrec": "recsys_env.policies.deep:SASRec",
 }
+ORACLES = ("greedy", "planner")  # may read what is latent: intercept, quality and clickbait of items, and users
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"factory": "module:function"}, called with the folder
 
-__all__ = ["CHECKPOINT", "POLICIES", "Content", "Greedy", "Planner", "Policy", "Popularity", "Random", "Team", "feedback", "make_policy"]
+__all__ = ["CHECKPOINT", "ORACLES", "POLICIES", "Content", "Greedy", "Planner", "Policy", "Popularity", "Random", "Team", "feedback", "make_policy"]
 
 
 def make_policy(policy: str | Policy) -> Policy:

@@ -1,14 +1,20 @@
 """Policies that choose a slate by what they believe of each item: popularity, content-based, greedy oracle, planning oracle.
 
-All but `popularity` solve the assortment problem under the multinomial logit (Talluri & van Ryzin 2004): with weights w_i and
-values R_i, the best slate is the top K of w_i (R_i - x), placed by falling w_i (R_i - x), where x is its own expected value;
-x is found by iteration. Oracles hold rivals at the inclusive value of the last page shown; `content`, which sees neither their pages
-nor whom the visitor trusts, leaves rivals out. With a dissimilarity below 1 the same slates are compared by the nested logit's exact
-value, which is a heuristic.
+All but `popularity` solve the assortment problem for one nest of the nested logit (Talluri & van Ryzin 2004 for the multinomial
+one; Davis, Gallego & Topaloglu 2014): with weights w_i, values R_i, and of a slate the expected value V and the mean value
+m = sum w_i R_i / sum w_i of a click on it, dV / dw_i is proportional to R_i - x with x = lambda V + (1 - lambda) m. So the best slate
+is the top K of w_i (R_i - x), placed by falling w_i (R_i - x), for its own x, which is found by iteration: each round raises V,
+because V is quasi-convex in (sum w_i R_i, sum w_i). With lambda = 1, x = V and the fixed point is the optimum; below it there may be
+several, so the iteration starts from several x.
+Oracles hold rivals at the inclusive value of the last page shown; `content`, which sees neither their pages nor whom the visitor
+trusts, leaves rivals out. On shared pages, where the agents' items compete for ranks and may collide, and for queries, which name
+no slate but a direction, this is a heuristic.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
 
 import numpy as np
@@ -26,6 +32,7 @@ from .base import Policy
 POPULARITY, CONTENT, ORACLE = 0, 1, 2
 _CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show under this policy
 _ROUNDS = 8  # the iteration for x converges in three or four
+_STARTS = 8  # of it, where lambda < 1
 
 
 # ------------------------------------------------------------------------------------------------ beliefs
@@ -200,39 +207,42 @@ def _fill_top(weights, values, x, count, slots, chosen, gains):
 
 @kernel
 def _slate_value(world, state, p, b, n, weights, values, scale, rest, trust, none, filled, chosen):
-    """Expected value of a slate; weights are exp(v / lambda - scale), `rest` and `trust` as in `_true_page`."""
+    """Expected value of a slate, and of a click on it; weights are exp(v / lambda - scale), `rest` and `trust` as in `_true_page`."""
     total, value = 0.0, 0.0
     for k in range(filled):
         w = weights[chosen[k]] * exp(_log_theta(world, state, p, b, n, k))
         total += w
         value += w * values[chosen[k]]
     if total <= 0.0:
-        return none
+        return none, none
     inclusive = p.choice.dissimilarity * (scale + log(total)) + trust
     share = sigmoid(inclusive - rest)
-    return share * value / total + (1.0 - share) * none
+    return share * value / total + (1.0 - share) * none, value / total
 
 
 @kernel
 def _best_slate(world, state, p, b, n, count, weights, values, rest, trust, none, chosen, best, gains):
     """The slate of the best value among the iterates of x; fills best[:filled]."""
-    slots, scale = min(p.shape.slots, count), -np.inf
+    slots, scale, top, dissimilarity = min(p.shape.slots, count), -np.inf, none, p.choice.dissimilarity
     for i in range(count):
-        weights[i] /= p.choice.dissimilarity
+        weights[i] /= dissimilarity
         scale = max(scale, weights[i])
+        top = max(top, values[i])
     for i in range(count):
         weights[i] = exp(weights[i] - scale)
-    x, record = none, -np.inf
-    for _ in range(_ROUNDS):
-        filled = _fill_top(weights, values, x, count, slots, chosen, gains)
-        value = _slate_value(world, state, p, b, n, weights, values, scale, rest, trust, none, filled, chosen)
-        if value > record:
-            record = value
-            for k in range(filled):
-                best[k] = chosen[k]
-        elif value <= x + 1e-9:
-            break
-        x = value
+    record = -np.inf
+    for start in range(1 if dissimilarity == 1.0 else _STARTS):
+        x, last = none + (top - none) * start / (_STARTS - 1), -np.inf
+        for _ in range(_ROUNDS):
+            filled = _fill_top(weights, values, x, count, slots, chosen, gains)
+            value, mean = _slate_value(world, state, p, b, n, weights, values, scale, rest, trust, none, filled, chosen)
+            if value <= last:
+                break
+            if value > record:
+                record = value
+                for k in range(filled):
+                    best[k] = chosen[k]
+            x, last = dissimilarity * value + (1.0 - dissimilarity) * mean, value
     return slots
 
 
@@ -340,12 +350,14 @@ class _Assortment(Policy):
 
 
 def popularity_slope(envs: VectorEnv) -> float:
-    """Regression slope of an item's average appeal on the log of its historical popularity: one number, as a log would give it."""
-    items, choice = envs.world.items, envs.config.choice
-    appeal = items["intercept"] + choice.beta_quality * items["quality"] + choice.beta_bait * items["bait"]
-    known = np.log1p(items["popularity"].astype(np.float64))
-    spread = known.var()
-    return float(np.cov(known, appeal, bias=True)[0, 1] / spread) if spread > 0 else 0.0
+    """Regression slope of an item's appeal (alpha + beta_quality g + beta_bait c) on the log of its historical popularity.
+
+    One number, as a platform's log would give it: the fitted one of a catalogue, else what the config implies. No item's own is read.
+    """
+    if envs.catalogue is not None:
+        return envs.catalogue.popularity_slope
+    items, spread = envs.config.items, envs.config.items.popularity_log_sd
+    return envs.config.choice.beta_quality * items.quality_sd * items.popularity_quality / spread if spread > 0 else 0.0
 
 
 class Popularity(_Assortment):
@@ -366,10 +378,18 @@ class Greedy(_Assortment):
     belief = ORACLE
 
 
+@functools.cache  # once in a process
+def _say_that_planner_is_greedy() -> None:
+    logging.getLogger("recsys_env").warning(
+        "planner_price is 0 in this world, so planner plays as greedy; recsys_env.tuning.tune_planner finds a price"
+    )
+
+
 class Planner(_Assortment):
     """Planning oracle: greedy with a price on the satisfaction that its page is expected to add (`WorldConfig.planner_price`).
 
     At an entrance a click is also worth what the same item would sell on the next page: there it is the team's oracle, greedy the selfish one.
+    At a price of 0 it is `greedy`, which a log line says once; `recsys_env.tuning.tune_planner` searches for a price.
 
     Args:
         price: reward per unit of satisfaction; None = the task's.
@@ -379,6 +399,11 @@ class Planner(_Assortment):
 
     def __init__(self, price: float | None = None) -> None:
         self._price = price
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        if self._price is None and envs.config.planner_price == 0:
+            _say_that_planner_is_greedy()
 
     def price(self) -> float:
         return self.envs.config.planner_price if self._price is None else self._price
