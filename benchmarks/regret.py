@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import VectorEnv, WorldConfig, vector_env
+from recsys_env import VectorEnv, WorldConfig, replace, vector_env
 from recsys_env.kernels.expected import expect
 from recsys_env.policies import Team
 from recsys_env.world import State
@@ -28,10 +28,11 @@ from .record import store
 SEED = 80_000
 DISSIMILARITIES = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 TASKS = ("streaming-v0", "social-v0")
-SMALL = WorldConfig(
-    num_agents=1, slots=3, page="rows", candidates={"number": 8}, items={"number": 60, "length_log_sd": 0.7}, users={"number": 4},
-    choice={"v_0": 2.0, "beta_bait": 2.0, "beta_quality": 1.0}, arrival={"r_0": 4.0}, reward={"click": 0.1, "dwell": 1.0},
-)  # fmt: skip
+SMALL = replace(WorldConfig(), {
+    "num_agents": 1, "slots": 3, "page": "rows", "candidates": {"number": 8}, "users": {"number": 4},
+    "items": {"number": 60, "length_log_sd": 0.7}, "choice": {"v_0": 2.0, "beta_bait": 2.0, "beta_quality": 1.0},
+    "arrival": {"r_0": 4.0}, "reward": {"click": 0.1, "dwell": 1.0},
+})  # fmt: skip
 
 
 def neighbours(slate: np.ndarray, options: int) -> list[np.ndarray]:
