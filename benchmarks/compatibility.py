@@ -19,7 +19,7 @@ import venv
 from pathlib import Path
 from typing import Any
 
-from .record import earlier, store
+from .record import earlier, origin, store
 
 ROOT = Path(__file__).parent.parent
 LEARNED = 0.33
@@ -74,7 +74,7 @@ def main() -> None:
     results: dict[str, Any] = earlier("compatibility", "libraries")
     with tempfile.TemporaryDirectory() as temporary:
         for library in args.library:
-            results[library] = run(library, (args.keep or Path(temporary)).resolve())
+            results[library] = {**run(library, (args.keep or Path(temporary)).resolve()), "origin": origin("benchmarks.compatibility")}
             print(library, json.dumps(results[library], indent=1), file=sys.stderr, flush=True)
             store("compatibility", "benchmarks.compatibility", {"learned_above": LEARNED, "libraries": results})
 

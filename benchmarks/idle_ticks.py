@@ -17,7 +17,7 @@ from baselines.ppo_torch import TorchPolicy, parse, train
 from recsys_env import task_config
 from recsys_env.metrics import UNSEEN, episode_returns, mean_interval
 
-from .record import earlier, store
+from .record import earlier, origin, store
 
 EPISODES = 100
 
@@ -41,6 +41,7 @@ def main() -> None:
         masked, plain = (np.array([score(task, seed, args.total_steps, *flags) for seed in range(args.seeds)]) for flags in ((), ("--all-ticks",)))
         named = {"active ticks": masked, "all ticks": plain, "gain": masked - plain}
         tasks[task] = {name: {**dict(zip(("mean", "ci95"), mean_interval(values), strict=True)), "runs": values.tolist()} for name, values in named.items()}
+        tasks[task]["origin"] = origin("benchmarks.idle_ticks")
         print(task, tasks[task], flush=True)
     store("idle_ticks", "benchmarks.idle_ticks", {**settings, "tasks": tasks})
 

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from recsys_env import TASKS
 
 from .record import RESULTS
+from .separation import LEVELS
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -22,9 +23,16 @@ def load(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def origin(result: dict[str, Any], name: str) -> str:
-    """One line that says where a table comes from."""
-    return f"`{result['command']}`, {result['processor']}, {result['cores']} cores, {result['date']}; raw: `benchmarks/results/{name}.json`."
+def origin(result: dict[str, Any], name: str, rows: Mapping[str, Any] | None = None) -> str:
+    """One line that says where a table comes from: of its rows, where each has an origin of its own, else of the file."""
+    sources: dict[tuple[Any, ...], list[str]] = {}
+    for row, source in {row: rows[row]["origin"] for row in rows}.items() if rows else {"": result}.items():
+        sources.setdefault(tuple(source[key] for key in ("command", "processor", "cores", "date")), []).append(f"`{row}`")
+    parts = [
+        f"`{command}`, {processor}, {cores} cores, {date}" + (f" ({', '.join(of)})" if len(sources) > 1 else "")
+        for (command, processor, cores, date), of in sources.items()
+    ]
+    return f"{'; '.join(parts)}; raw: `benchmarks/results/{name}.json`."
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -40,12 +48,12 @@ def tasks(result: dict[str, Any]) -> str:
     rows = []
     for name, levels in result["tasks"].items():
         summary = TASKS[name].description.split("\n")[0].rstrip(".")
-        scores = [spread(levels[level]) for level in ("random", "popularity", "content", "greedy", "planner")]
+        scores = [spread(levels[level]) for level in LEVELS]
         clicks = f"{levels['random']['clicks_per_page']:.2f} / {levels['content']['clicks_per_page']:.2f}"
         rows.append([f"`{name}`", summary, *scores, clicks, f"{levels['greedy']['sessions_per_place']:.1f}"])
-    head = ["task", "what it is", "random", "popularity", "content", "greedy", "planner", "clicks per page, random / content", "sessions per place"]
+    head = ["task", "what it is", *LEVELS, "clicks per page, random / content", "sessions per place"]
     note = f"Mean own reward per agent and episode with its 95 % interval, all agents using the same policy; {result['episodes']} episodes × {result['seeds']} seeds."
-    return f"{note} {origin(result, 'separation')}\n\n{table(head, rows)}"
+    return f"{note} {origin(result, 'separation', result['tasks'])}\n\n{table(head, rows)}"
 
 
 def fit(result: dict[str, Any]) -> str:
@@ -82,7 +90,7 @@ def tension(result: dict[str, Any]) -> str:
     return "\n\n".join([
         "T: a lone myopic agent among planners, R: all planners, P: all myopic, S: a lone planner among myopic agents (own reward of that agent "
         f"per episode, {result['episodes']} episodes on common random numbers); coupling: own return lost when the rivals go from random to greedy ÷ "
-        f"own gain from doing so. {origin(result, 'tension')}",
+        f"own gain from doing so. {origin(result, 'tension', result['tasks'])}",
         table(["task", *keys], rows),
         "`social-v0` by `beta_trust`: where T − R falls below 0 the commons has become a reputation game.",
         table(["beta_trust", *keys[:-1]], sweep),
@@ -106,7 +114,7 @@ def speed(result: dict[str, Any]) -> str:
             *("{1:.2f} ({0:.2f} to {2:.2f})".format(*pairs) for pairs in against), f"{sum(row['lower_bound_ns'].values()):.0f}",
         ])  # fmt: skip
     return "\n\n".join([
-        f"Millions per second on one core, and ticks on {result['cores']}; compile time apart. {origin(result, 'speed')} Yardsticks of the same run: "
+        f"Millions per second on one core, and ticks on {result['cores']}; compile time apart. {origin(result, 'speed', result['tasks'])} Yardsticks of the same run: "
         f"`CartPoleVectorEnv` with 1,024 copies {yard['CartPoleVectorEnv_1024'] / 1e6:.2f} M steps/s, `CartPole-v1` through `gymnasium.make` "
         f"{yard['CartPole-v1']:,.0f} steps/s.",
         table(["task", "copies", "kernel ticks", "ticks", "pages", "agent-steps", "ticks, all cores", "state bytes per copy"], rows),
@@ -125,7 +133,7 @@ def trainers(result: dict[str, Any]) -> str:
     steps = [[name, f"{row['copies']:,}", f"{row['agent_steps_per_second']:,.0f}", over(row)] for name, row in result["stepping"].items()]
     learns = [[name, f"{row['copies']:,}", f"{row['agent_steps_per_second']:,.0f}", f"{row['environment_share']:.1%}"] for name, row in result["training"].items()]
     return "\n\n".join([
-        f"`{result['task']}`, one thread. {origin(result, 'trainers')}",
+        f"`{result['task']}`, one thread. {origin(result, 'trainers', result['stepping'])}",
         "Stepping alone; on top of the bare batch: median (lowest to highest) of nine pairs of windows side by side.",
         table(["road", "copies", "agent-steps/s", "on top of the bare batch"], steps),
         "With PPO training (64 ticks per rollout, 4 epochs of 8 minibatches, two hidden layers of 64):",
@@ -141,7 +149,7 @@ def compatibility(result: dict[str, Any]) -> str:
             rows.append([named, "—", "failed, see the raw file", "", "", ""])
         for run in row.get("rows", []):
             rows.append([named, run["algorithm"], "yes" if run["learned"] else "no", f"{run['before']:.3f} → {run['after']:.3f}", f"{run['agent_steps']:,}", f"{run['agent_steps'] / run['seconds']:,.0f}"])
-    return f"Reward per agent and tick of `duel-v0` with `sharing=1`, untrained → trained; learned: above {result['learned_above']}. `python -m benchmarks.compatibility --library NAME` for each, {result['processor']}, {result['cores']} cores; raw: `benchmarks/results/compatibility.json`.\n\n" + table(
+    return f"Reward per agent and tick of `duel-v0` with `sharing=1`, untrained → trained; learned: above {result['learned_above']}. {origin(result, 'compatibility', result['libraries'])}\n\n" + table(
         ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"], rows)
 
 
@@ -154,7 +162,7 @@ def messages(result: dict[str, Any]) -> str:
 
 def idle(result: dict[str, Any]) -> str:
     rows = [[f"`{name}`", *(spread(row[key]) for key in ("active ticks", "all ticks", "gain"))] for name, row in result["tasks"].items()]
-    return (f"Own reward per agent and episode, {result['seeds']} seeds, {result['agent_steps'] / 1e6:.1f} M agent-steps each. {origin(result, 'idle_ticks')}\n\n"
+    return (f"Own reward per agent and episode, {result['seeds']} seeds, {result['agent_steps'] / 1e6:.1f} M agent-steps each. {origin(result, 'idle_ticks', result['tasks'])}\n\n"
             + table(["task", "active ticks alone", "all ticks", "gain"], rows))
 
 

@@ -16,9 +16,9 @@ from recsys_env import TASKS, VectorEnv
 from recsys_env.metrics import mean_interval
 from recsys_env.policies import make_policy
 
-from .record import earlier, store
+from .record import earlier, origin, store
 
-LEVELS = ("random", "popularity", "content", "greedy", "planner")
+LEVELS = ("random", "blind", "popularity", "content", "greedy", "planner")
 FIRST_SEED = 70_000
 
 
@@ -69,7 +69,7 @@ def main() -> None:
     args = parser.parse_args()
     result: dict[str, Any] = earlier("separation", "tasks", episodes=args.episodes, seeds=args.seeds)
     for task in args.task:
-        result[task] = {}
+        result[task] = {"origin": origin("benchmarks.separation")}
         for policy in LEVELS:
             row = result[task][policy] = measure(task, policy, args.episodes, args.seeds)
             print(

@@ -25,7 +25,7 @@ import numpy as np
 import recsys_env
 from recsys_env import VectorEnv
 
-from .record import earlier, store
+from .record import earlier, origin, store
 
 BATCHES = (1, 64, 1024, 4096)
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -242,7 +242,10 @@ def main() -> None:
     rows: dict[str, Any] = earlier("speed", "tasks")
     for label in args.task:
         task, overrides = TASKS[label]
-        rows[label] = {"api": single(task, overrides, args.seconds), "lower_bound_ns": lower_bound(recsys_env.vector_env(task, 1, **overrides), unit)}
+        bound = lower_bound(recsys_env.vector_env(task, 1, **overrides), unit)
+        rows[label] = {
+            "origin": origin("benchmarks.speed"), "api": single(task, overrides, args.seconds), "lower_bound_ns": bound,
+        }  # fmt: skip
         for threads in dict.fromkeys((1, numba.get_num_threads())):
             for num_envs in BATCHES:
                 row = rows[label][f"B={num_envs} threads={threads}"] = batch(task, overrides, num_envs, threads, args.seconds)

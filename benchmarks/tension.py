@@ -20,7 +20,7 @@ import numpy as np
 from recsys_env import TASKS, WorldConfig, replace
 from recsys_env.metrics import episode_returns, mean_interval
 
-from .record import earlier, store
+from .record import earlier, origin, store
 
 SEED = 90_000
 TRUST = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
@@ -69,7 +69,8 @@ def main() -> None:
     result: dict[str, Any] = earlier("tension", "tasks", episodes=args.episodes, seed=SEED)
     for task in args.task:
         result[task] = {**dilemma(TASKS[task], args.episodes), "coupling": coupling(TASKS[task], args.episodes)}
-        print(task, {key: f"{v['mean']:.3f} ±{v['ci95']:.3f}" for key, v in result[task].items()}, flush=True)
+        result[task]["origin"] = origin("benchmarks.tension")
+        print(task, {key: f"{v['mean']:.3f} ±{v['ci95']:.3f}" for key, v in result[task].items() if key != "origin"}, flush=True)
     sweep = {}
     for beta in TRUST:
         sweep[beta] = dilemma(replace(TASKS["social-v0"], {"choice": {"beta_trust": beta}}), args.episodes)

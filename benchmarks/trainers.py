@@ -28,7 +28,7 @@ from baselines import ppo_torch
 from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3VecEnv
 
-from .record import earlier, store
+from .record import earlier, origin, store
 from .speed import actions_for, rate, ratio
 
 COPIES, SUPERSUIT_COPIES = 1024, 32
@@ -105,6 +105,7 @@ def stepping(task: str, seconds: float) -> dict[str, Any]:
             "copies": copies,
             "agent_steps_per_second": rate(step, seconds) * copies * (agents if all_agents else 1),
             "over_bare": [1 / pair - 1 for pair in reversed(pairs)] if pairs else None,
+            "origin": origin("benchmarks.trainers"),
         }
         print(name, results[name], flush=True)
     return results
