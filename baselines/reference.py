@@ -149,8 +149,12 @@ def _is_done(settings: Train, file: Path) -> bool:
 def _measure_again(policies: tuple[str, ...], wanted: Mapping[str, Train], results: Path) -> None:
     """Put these policies' scores of now into the stored results that compare with them.
 
+    Where one of them is an end of the scale, all scores move with it; the half-widths of those that are not measured again are None
+    then, because they pair episodes that are not stored.
+
     Raises:
-        ValueError: none does; or random or greedy earns something else than then, so that the trained policy's score is of another game.
+        ValueError: none does; or an end that is not measured again earns something else than then, so that the trained policy's score is of
+            another game.
     """
     from tqdm import tqdm
 
@@ -163,10 +167,15 @@ def _measure_again(policies: tuple[str, ...], wanted: Mapping[str, Train], resul
         run = run_of(settings, ALGORITHMS[settings.algorithm])
         ends = scale_ends(run.config)
         scores = place_on_scale({policy: evaluate(run, policy, settings.eval_episodes) for policy in (*ends, *policies)}, *ends)
-        for end in ends:
+        for end in set(ends) - set(policies):
             if not np.isclose(scores[end]["mean"], result["table"][end]["mean"]):
                 raise ValueError(f"{end} earns something else than in {file}: train that job again")
-        result["table"] |= {policy: scores[policy] for policy in policies}
+        table = result["table"]
+        table |= {policy: scores[policy] for policy in policies}
+        if set(ends) & set(policies):
+            low, high = (scores[end]["mean"] for end in ends)
+            for policy in table.keys() - scores.keys():
+                table[policy] |= {"score": 100 * (table[policy]["mean"] - low) / (high - low), "score_half_width_95": None}
         result["measured_again"] = {"policies": policies, **provenance(cli.module())}
         file.write_text(json.dumps(result) + "\n")
 

@@ -93,11 +93,11 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """Two summaries as one; of a team that is in both, the scores of the second.
+    """Two summaries as one; of a team that is in both, the scores of the second. Where an end of the scale has improved, all are placed anew.
 
     Raises:
-        ValueError: they played different episodes of the same task, or the ends of the scale did not earn the same, as in another version of the
-            game; metrics or warm-ups differ; or the second has fewer seeds of a team, as when it is unfinished.
+        ValueError: they played different episodes of the same task, or `random`, in which nothing can improve, or both ends did not earn the
+            same, as in another version of the game; metrics or warm-ups differ; or the second has fewer seeds of a team, as when it is unfinished.
     """
     tasks = {**stored["tasks"], **found["tasks"]}
     for name in stored["tasks"].keys() & found["tasks"].keys():
@@ -105,15 +105,22 @@ def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any
         for key in ("episodes", "ends", "agents"):
             if old[key] != new[key]:
                 raise ValueError(f"{name} was stored with {key} = {old[key]}, here {key} = {new[key]}: they cannot be compared")
+        changed = set()
         for team in old["teams"].keys() & new["teams"].keys():
             before, after = (dict(zip(row["seeds"], row["runs"], strict=True)) for row in (old["teams"][team], new["teams"][team]))
             if not before.keys() <= after.keys():
                 raise ValueError(f"{team} was stored with {len(before)} seeds on {name}, here {len(after)}: finish the evaluation first")
-            if team in old["ends"] and any(before[seed] != after[seed] for seed in before):
-                raise ValueError(f"{team} earns something else on {name} than when it was stored: play all policies again and remove the stored summary")
+            if any(before[seed] != after[seed] for seed in before):
+                changed.add(team)
+        if "random" in changed or changed >= set(old["ends"]):
+            raise ValueError(
+                f"{' and '.join(sorted(changed))} earn something else on {name} than when they were stored: play all policies again "
+                "and remove the stored summary"
+            )
         teams = dict(sorted({**old["teams"], **new["teams"]}.items(), key=lambda item: -item[1]["mean"]))
         _check_alike(name, [*old["teams"].values(), *new["teams"].values()])
         means = {team: dict(zip(row["seeds"], row["runs"], strict=True)) for team, row in teams.items()}
+        teams = {team: row | _placed(*_paired(means, team, *new["ends"])[1:]) for team, row in teams.items()}
         tasks[name] = {**new, "teams": teams, "differences": differences(means, teams)}
     return {"origin": _origin_of_both(stored["origin"], found["origin"]), "tasks": tasks, "aggregate": aggregate(tasks)}
 
@@ -147,8 +154,6 @@ def _paired(means: Mapping[str, Mapping[int, float]], *teams: str) -> tuple[Any,
 
 def _scores(runs: Sequence[Mapping[str, Any]], seeds: Sequence[int], own: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
     """A team's own reward per agent and episode, normalised score, values of each run, reward by agent, and metrics by column."""
-    score, width = normalised_score(own, low, high)
-    span = float(np.mean(high - low))
     runs = [run for seed in seeds for run in runs if run["seed"] == seed]
     columns = [*runs[0]["agents"], "platform"]
     metrics = {}
@@ -157,11 +162,20 @@ def _scores(runs: Sequence[Mapping[str, Any]], seeds: Sequence[int], own: np.nda
         metrics[name] = {column: interval(v[np.isfinite(v)]) for column, v in zip(columns, values.T, strict=True) if np.isfinite(v).any()}
     sources = {key: sorted({str(run[key]) for run in runs}) for key in ("command", "commit")}
     return {
-        **interval(own), "score": score if span > 0 else None, "score_half_width_95": width if np.isfinite(width) else None,
-        "seeds": [UNSEEN + seed for seed in seeds], "runs": own.tolist(), "run_scores": (100 * (own - low) / span).tolist() if span > 0 else None,
+        **interval(own), **_placed(own, low, high), "seeds": [UNSEEN + seed for seed in seeds], "runs": own.tolist(),
         "agents": {agent: interval(np.array([np.mean(run["own"], axis=0)[n] for run in runs])) for n, agent in enumerate(columns[:-1])},
         "agent_runs": [np.mean(run["own"], axis=0).tolist() for run in runs], "learns": runs[0]["learns"], "warmup": runs[0]["warmup"], "metrics": metrics,
         "origin": {**sources, "made_of": runs[0]["made_of"]},
+    }  # fmt: skip
+
+
+def _placed(own: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
+    """A team's place on the scale, over its runs and of each, given the two ends in the same runs."""
+    score, width = normalised_score(own, low, high)
+    span = float(np.mean(high - low))
+    return {
+        "score": score if span > 0 else None, "score_half_width_95": width if np.isfinite(width) else None,
+        "run_scores": (100 * (own - low) / span).tolist() if span > 0 else None,
     }  # fmt: skip
 
 

@@ -390,8 +390,13 @@ def test_a_summary_grows_by_what_is_played_later() -> None:
     assert again["tasks"]["ecommerce-v0"]["teams"]["half"]["runs"][0] == 2.4
     with pytest.raises(ValueError, match="half was stored with 4 seeds on ecommerce-v0, here 1: finish the evaluation first"):
         merged(stored, summary(made_up({**ENDS, "half": {0: 2.4}})))
-    with pytest.raises(ValueError, match="greedy earns something else on ecommerce-v0 than when it was stored"):
-        merged(stored, summary(made_up({**ENDS, "greedy": {**ENDS["greedy"], 1: 7.0}})))
+    with pytest.raises(ValueError, match="random earn something else on ecommerce-v0 than when they were stored"):
+        merged(stored, summary(made_up({**ENDS, "random": {**ENDS["random"], 1: 7.0}})))
+    better = {seed: own + 1 for seed, own in ENDS["greedy"].items()}  # an oracle that has improved moves the scale for all
+    moved = merged(stored, summary(made_up({**ENDS, "greedy": better})))["tasks"]["ecommerce-v0"]["teams"]
+    anew = summary(made_up({**ENDS, "half": half, "greedy": better}))["tasks"]["ecommerce-v0"]["teams"]
+    assert moved["half"]["score"] == anew["half"]["score"] < stored["tasks"]["ecommerce-v0"]["teams"]["half"]["score"]
+    assert moved["half"]["run_scores"] == anew["half"]["run_scores"]
     longer = summary([{**result, "episodes": 2} for result in made_up(ENDS)])
     with pytest.raises(ValueError, match="ecommerce-v0 was stored with episodes = 1, here episodes = 2: they cannot be compared"):
         merged(stored, longer)

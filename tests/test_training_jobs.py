@@ -96,6 +96,13 @@ def test_a_reference_is_measured_again(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(SystemExit, match="2"):
         reference(results=tmp_path / "results", again=("content",))
     assert "greedy earns something else than in" in capsys.readouterr().err
+    reference(results=tmp_path / "results", again=("greedy",))  # an end of the scale: all scores move with it
+    again = json.loads(file.read_text())
+    again.pop("measured_again")
+    for policy, row in again["table"].items():
+        assert row["mean"] == trained["table"][policy]["mean"]
+        assert row["score"] == pytest.approx(trained["table"][policy]["score"])
+        assert (row["score_half_width_95"] is None) == (policy not in ("greedy", "planner"))
 
 
 def test_a_job_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
