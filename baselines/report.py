@@ -152,7 +152,7 @@ def write_readme(stored: Mapping[str, Any], details: Path = RESULTS / "README.md
         made["evaluation"] = _leaderboard(stored["evaluation"], table)
         parts += ["## Policies", _evaluation_section(stored["evaluation"], table)]
     if "training" in stored:
-        made |= {"learners": _learners(stored["training"], table), "algorithms": _algorithms(stored["training"], table)}
+        made |= {"learners": _learners(stored["training"], stored.get("evaluation"), table), "algorithms": _algorithms(stored["training"], table)}
         parts += ["## Learning algorithms", _training_section(stored["training"], table)]
     if "evaluation" in stored and "training" in stored:
         parts += ["## What we hoped to see", _claims_section(stored["evaluation"], stored["training"], table)]
@@ -191,8 +191,8 @@ def _leaderboard(report: Mapping[str, Any], table: Any) -> str:
     return f"{note}\n\n{table(['policy', *(f'`{task}`' for task in tasks), 'IQM'], rows)}"
 
 
-def _learners(report: Mapping[str, Any], table: Any) -> str:
-    """What each learner learns from and plays, its budget, and its normalised scores, a column for each task."""
+def _learners(report: Mapping[str, Any], evaluation: Mapping[str, Any] | None, table: Any) -> str:
+    """What each learner learns from and plays, its budget, and its normalised scores, a column for each task; and what `blind` scores there."""
     tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
     rows = []
     for name, learner in report["learners"].items():
@@ -201,7 +201,11 @@ def _learners(report: Mapping[str, Any], table: Any) -> str:
         variant = _variant(settings, ALGORITHMS[learner["algorithm"]].query)
         scores = [spread(learner["tasks"][task]["score"], 0) if task in learner["tasks"] else "" for task in tasks]
         rows.append([f"`{name}`", reward, variant, f"{steps / 1e6:.1f} M", *scores])
-    note = f"Normalised scores, against random and greedy (in `duel-v0` greedy and planner) in the variant that the learner plays, ± 95 % (t over training seeds). Rows differ in more than the algorithm: in the reward that they learn from (the task's is each agent's own, in `journey-v0` the team's), the variant, and the budget. {_from(report['origin'], 'training')} All numbers: [baselines/results](baselines/results/README.md)."
+    if evaluation is not None:
+        played = {task: evaluation["tasks"][task]["teams"] for task in tasks if task in evaluation["tasks"]}
+        scores = [normalised(played[task]["blind"], 0) if "blind" in played.get(task, ()) else "" for task in tasks]
+        rows.insert(0, ["`blind`", "", "looks at nothing: the first K candidates", "", *scores])
+    note = f"Normalised scores, against random and greedy (in `duel-v0` greedy and planner) in the variant that the learner plays, ± 95 % (t over training seeds; of `blind` as in the table of policies). Rows differ in more than the algorithm: in the reward that they learn from (the task's is each agent's own, in `journey-v0` the team's), the variant, and the budget. {_from(report['origin'], 'training')} All numbers: [baselines/results](baselines/results/README.md)."
     return f"{note}\n\n{table(['learner', 'reward', 'variant', 'agent-steps', *(f'`{task}`' for task in tasks)], rows)}"
 
 
