@@ -32,7 +32,7 @@ from .base import Policy
 POPULARITY, CONTENT, ORACLE = 0, 1, 2
 _CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show under this policy
 _ROUNDS = 8  # the iteration for x converges in three or four
-_STARTS = 8  # of it, where lambda < 1
+_STARTS = 12  # of it, where lambda < 1
 
 
 # ------------------------------------------------------------------------------------------------ beliefs
@@ -232,7 +232,7 @@ def _best_slate(world, state, p, b, n, count, weights, values, rest, trust, none
         weights[i] = exp(weights[i] - scale)
     record = -np.inf
     for start in range(1 if dissimilarity == 1.0 else _STARTS):
-        x, last = none + (top - none) * start / (_STARTS - 1), -np.inf
+        x, last = none + (top - none) * (start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer
         for _ in range(_ROUNDS):
             filled = _fill_top(weights, values, x, count, slots, chosen, gains)
             value, mean = _slate_value(world, state, p, b, n, weights, values, scale, rest, trust, none, filled, chosen)
