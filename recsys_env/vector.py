@@ -173,6 +173,8 @@ class VectorEnv:
         observation_fields: name -> slice of the flat observation.
         state_space: of `state()`.
         state_fields: name -> slice of the global state.
+
+    Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save` and `expected_feedback` raise RuntimeError.
     """
 
     def __init__(
@@ -443,7 +445,8 @@ class VectorEnv:
 
     def _check_snapshot(self, snapshot: Any) -> None:
         """Raise unless the snapshot belongs to this world and its arrays fit the state's, whatever their number of copies."""
-        if not isinstance(snapshot, Snapshot) or not isinstance(snapshot.arrays, State):
+        whole = isinstance(snapshot, Snapshot) and isinstance(snapshot.config, WorldConfig) and isinstance(snapshot.arrays, State)
+        if not whole:
             raise TypeError(f"snapshot = {shown(snapshot)} must be what save() returns")
         if snapshot.config != self.config:
             raise ValueError(f"the snapshot was taken in another task or with other settings: {difference(snapshot.config, self.config)}")

@@ -19,7 +19,6 @@ import recsys_env
 from recsys_env import TASKS, Catalogue, VectorEnv, WorldConfig, parallel_env, register_task, replace, vector_env
 from recsys_env import config as cfg
 from recsys_env.config import GROUPS, RoleConfig, SceneConfig, UserConfig, describe, did_you_mean
-from recsys_env.tasks import _TASKS
 
 TWO_SCENES = {"scenes": ({"name": "a"}, {"name": "b"}), "roles": ({"name": "x", "scene": "a"}, {"name": "y", "scene": "b"})}
 MOODS = {"items": {"topics": 2}, "choice": {"v_0_by_mood": (0.0, 1.0)}}
@@ -388,16 +387,6 @@ def test_tasks_cannot_be_changed() -> None:
         del TASKS["duel-v0"]  # type: ignore[attr-defined]
     for method in ("update", "pop", "clear", "setdefault"):
         assert not hasattr(TASKS, method)
-
-
-@pytest.fixture
-def registries() -> Iterator[None]:
-    """Whatever a test registers is forgotten after it."""
-    kept = [(registry, dict(registry)) for registry in (_TASKS, gymnasium.registry, pettingzoo.aec_registry, pettingzoo.parallel_registry)]
-    yield
-    for registry, before in kept:
-        registry.clear()  # type: ignore[attr-defined]
-        registry.update(before)  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("registries")

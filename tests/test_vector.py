@@ -498,6 +498,7 @@ ODD_SNAPSHOTS: dict[str, Callable[[Snapshot], Snapshot]] = {
     "nothing": lambda s: with_array(s, items=None),
     "no copies": lambda s: with_array(s, **{name: array[:0] for name, array in s.arrays._asdict().items()}),
     "another world": lambda s: Snapshot(s.config, s.arrays, "0" * 64),
+    "no config": lambda s: Snapshot(None, s.arrays, s.world),  # type: ignore[arg-type]
     "no world": lambda s: Snapshot(s.config, s.arrays, None),  # type: ignore[arg-type]
 }
 
@@ -508,7 +509,7 @@ def test_a_refused_snapshot_leaves_no_trace(made: Callable[[Snapshot], Snapshot]
     envs, other = batch(steps=5), batch(steps=5)
     before, odd = arrays(envs), made(envs.save())
     for chosen in (None, 1):
-        with pytest.raises((ValueError, TypeError), match=r"^(the|a) snapshot") as caught:
+        with pytest.raises((ValueError, TypeError), match=r"^((the|a) )?snapshot") as caught:
             envs.restore(odd, copy=chosen)
         assert "\n" not in str(caught.value)
         assert_equal(arrays(envs), before)
