@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from recsys_env import TASKS
+from recsys_env import TASKS, Catalogue
+from recsys_env.config import describe
 from recsys_env.measures import METRICS
 from recsys_env.policies import POLICIES, make_policy
 
@@ -10,11 +11,32 @@ from . import cli
 from .tables import grid
 
 
-def tasks() -> None:
-    """List the tasks."""
+def tasks(task: str = "", /) -> None:
+    """List the tasks, or everything about one of them.
+
+    Args:
+        task: name of a task, with changed fields after commas if there are any (`duel-v0,horizon=50`): all of its fields are
+            listed, each with its value, meaning, unit, allowed range, default and source.
+    """
+    if task:
+        try:
+            config = cli.config_of(task)
+            catalogue = Catalogue.load(config.catalogue) if config.catalogue else None
+        except (ValueError, TypeError) as error:
+            cli.fail(error)
+        print(describe(config))
+        if catalogue is not None:
+            print(f"the catalogue {config.catalogue!r} {_contents(catalogue)}")
+        return
     cli.require("evaluate", "rich")
     rows = [[name, str(c.num_agents), str(c.slots), c.page, c.action, str(c.horizon), c.description.split("\n")[0]] for name, c in TASKS.items()]
     grid("tasks", ["task", "agents", "slots", "page", "action", "horizon", "what it is"], rows)
+
+
+def _contents(catalogue: Catalogue) -> str:
+    users, items, dims, habits = len(catalogue.user_taste), *catalogue.item_vectors.shape, catalogue.habit_item.shape[1]
+    sizes = f"has {users} users with up to {habits} habits each, {items} items, {dims} dims, {len(catalogue.topic_name)} topics"
+    return f"{sizes}; it comes from: {' '.join(catalogue.source.split()) or 'unknown'}"
 
 
 def policies() -> None:

@@ -27,9 +27,9 @@ BLIND = ("profile", "anchor", "clicked_mean", "topic_counts")
 def preset(hear: bool) -> WorldConfig:
     """The task, with or without ears."""
     deaf = () if hear else ("messages",)
-    pay = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    pay = {"click": 1.0}
     roles: list[dict[str, Any]] = [
-        {"name": "entrance", "scene": "entrance", "rewards": (0.1, 0.0, 0.0, 0.0, 0.0, 0.0), "hidden": deaf},
+        {"name": "entrance", "scene": "entrance", "rewards": {"click": 0.1}, "hidden": deaf},
         {"name": "item", "scene": "item", "rewards": pay, "hidden": BLIND + deaf},
         {"name": "cart", "scene": "cart", "rewards": pay, "hidden": BLIND + deaf},
     ]

@@ -12,36 +12,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
-
-import gymnasium
-import pettingzoo
 
 from .catalogue import Catalogue
 from .company import Company
 from .config import WorldConfig, replace
-from .environment import RecommendationEnv, env, parallel_env
-from .tasks import TASKS, task_config
-from .vector import VectorEnv
+from .environment import RecommendationAEC, RecommendationEnv, env, parallel_env
+from .tasks import TASKS, register_task, task_config
+from .vector import VectorEnv, plain
 from .views import SharedPolicyVectorEnv, SingleAgentEnv, SingleAgentVectorEnv, shared_policy_env, single_agent_env, single_agent_vector_env
 
 __version__ = "0.1.0"
 __all__ = [
-    "TASKS", "Catalogue", "Company", "RecommendationEnv", "SharedPolicyVectorEnv", "SingleAgentEnv", "SingleAgentVectorEnv", "VectorEnv", "WorldConfig",
-    "env", "parallel_env", "replace", "shared_policy_env", "single_agent_env", "single_agent_vector_env", "vector_env",
+    "TASKS", "Catalogue", "Company", "RecommendationAEC", "RecommendationEnv", "SharedPolicyVectorEnv", "SingleAgentEnv",
+    "SingleAgentVectorEnv", "VectorEnv", "WorldConfig", "env", "parallel_env", "plain", "register_task", "replace",
+    "shared_policy_env", "single_agent_env", "single_agent_vector_env", "vector_env",
 ]  # fmt: skip
 
 
 def vector_env(
-    task: str | WorldConfig, num_envs: int = 1, *, num_threads: int = 1, catalogue: Catalogue | str | None = None, **overrides: Any
+    task: str | WorldConfig, num_envs: int = 1, *, num_threads: int = 1, catalogue: Catalogue | str | Path | None = None, **overrides: Any
 ) -> VectorEnv:
-    """B copies of a task as one batch: observations [B, N, O], rewards [B, N]. Keywords override config fields."""
-    return VectorEnv(task_config(task, overrides), num_envs, num_threads, catalogue)
+    """B copies of a task as one batch: observations [B, N, O], rewards [B, N]. Keywords override config fields.
 
+    Args:
+        task: name of a task (`recsys_env.TASKS`), or a config.
+        num_envs: B.
+        num_threads: 1 runs serially; results do not depend on it.
+        catalogue: fitted items and users, as in `parallel_env`.
+    """
+    return VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue)
 
-for _name in TASKS:
-    pettingzoo.register("parallel", f"recsys/{_name}", "recsys_env:parallel_env", kwargs={"task": _name})
-    pettingzoo.register("aec", f"recsys/{_name}", "recsys_env:env", kwargs={"task": _name})
-    gymnasium.register(
-        f"recsys/{_name}", "recsys_env:single_agent_env", vector_entry_point="recsys_env:single_agent_vector_env", kwargs={"task": _name},
-    )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 
 from .config import did_you_mean
 from .policies import Policy, Team
-from .vector import ActionReader, Infos, Snapshot, VectorEnv
+from .vector import ActionReader, Infos, Snapshot, VectorEnv, checked_batch
 from .world import LATER
 
 Others = str | Policy | Mapping[str, str | Policy]
@@ -80,7 +80,7 @@ class Company(VectorEnv):
     """
 
     def __init__(self, envs: VectorEnv, others: Others, learners: Sequence[str] | None = None) -> None:
-        vars(self).update(vars(envs))  # the world, the state and the spaces are the batch's own
+        vars(self).update(vars(checked_batch(envs)))  # the world, the state and the spaces are the batch's own
         self.batch = envs
         self.team = Team(envs, company_of(envs.possible_agents, others, learners), 0)
         self.possible_agents = [agent for agent in envs.possible_agents if agent not in self.team.policies]
@@ -130,6 +130,9 @@ class Company(VectorEnv):
         self.team.observe(self.batch.infos, self.batch.truncated)
         observations, infos = self._go_on()
         return observations, self._out.rewards, np.zeros(self.num_envs, np.bool_), self._out.truncated, infos
+
+    def _require_reset(self, call: str) -> None:
+        self.batch._require_reset(call)
 
     def _go_on(self) -> tuple[Any, Infos]:
         """Let the others choose for the page about to be shown; what the learners see of it."""

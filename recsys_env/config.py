@@ -1,7 +1,8 @@
 """`WorldConfig`: every number that defines a task, in one frozen, self-validating dataclass.
 
-Each field carries its meaning, unit, allowed range and source where it is declared (`_number`, `_choice`); the
-validation, the error messages, `describe()` and the parameter record that the kernels read all follow from that.
+Each field carries its meaning, unit, allowed range, source and whether a catalogue takes its place where it is declared
+(`_number`, `_choice`, ...); the validation, the error messages, `describe()` and the parameter record that the kernels read
+all follow from that.
 Symbols are those of the equations: `beta_*` enter the utility of a slot, `a_*` the experienced utility,
 `b_*` the cart logit, `k_*` staying, `r_*` returning, `d_*` leaving for good.
 """
@@ -11,20 +12,29 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-
-UNLIMITED = 0  # stock_init and wallet_init: no limit at all
 
 TRIVAGO = "trivago click-outs by displayed rank (conditional logit)"
 PROTOTYPE = "prototype simulation"
 
 
-def _number(default: float | bool, doc: str, low: float = -math.inf, high: float = math.inf, *, unit: str = "", source: str = "") -> Any:
-    """A scalar field: what it means, the closed interval it may lie in, its unit and where the default comes from."""
-    return field(default=default, metadata={"doc": doc, "low": low, "high": high, "unit": unit, "source": source})
+def _number(
+    default: float | bool, doc: str, low: float = -math.inf, high: float = math.inf, *, unit: str = "", source: str = "",
+    from_catalogue: bool = False,
+) -> Any:
+    """A scalar field: what it means, the closed interval it may lie in, its unit, where the default comes from, and whether it
+    describes what a catalogue brings itself, so that it has no effect with one."""
+    metadata = {"doc": doc, "low": low, "high": high, "unit": unit, "source": source, "from_catalogue": from_catalogue}
+    return field(default=default, metadata=metadata)
+
+
+def _text(default: str, doc: str, **options: Any) -> Any:
+    """A field that takes any string."""
+    return field(default=default, metadata={"doc": doc}, **options)
 
 
 def _choice(default: str, doc: str, *allowed: str) -> Any:
@@ -37,9 +47,34 @@ def _numbers(default: tuple[float, ...], doc: str, low: float = -math.inf, high:
     return field(default=default, metadata={"doc": doc, "low": low, "high": high, "item": float, "source": source})
 
 
+def _integers(doc: str, low: int, high: int) -> Any:
+    """A field that holds a tuple of integers, empty by default."""
+    return field(default=(), metadata={"doc": doc, "low": low, "high": high, "item": int})
+
+
 def _words(doc: str, *allowed: str) -> Any:
     """A field that holds some of a few words, none by default."""
     return field(default=(), metadata={"doc": doc, "item": str, "words": allowed})
+
+
+def _weights(doc: str, low: float, high: float, *names: str) -> Any:
+    """A field that maps some of a few names to numbers, none by default."""
+    return field(default=Weights(), metadata={"doc": doc, "low": low, "high": high, "names": names})
+
+
+class Weights(dict[str, float]):
+    """Name -> weight: a dictionary that cannot be changed, so that the config that holds it has a hash."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:  # copies and pickles are made at once, not entry by entry
+        return Weights, (dict(self),)
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("weights are part of a frozen config and cannot be changed; make another config with recsys_env.replace")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
 
 
 class _Checked:
@@ -56,14 +91,16 @@ def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
         return _checked_group(name, meta["group"], value)
     if "allowed" in meta:
         return _checked_word(name, value, meta["allowed"])
+    if "names" in meta:
+        return _checked_weights(name, meta, value)
     if "item" in meta:
-        if not isinstance(value, (tuple, list, np.ndarray)):
-            raise TypeError(f"{name} = {value!r} must be a tuple of {meta['item'].__name__}")
+        if not isinstance(value, (tuple, list, np.ndarray)) or getattr(value, "ndim", 1) == 0:
+            raise TypeError(f"{name} = {shown(value)} must be a tuple of {meta['item'].__name__}")
         return tuple(_checked_item(f"{name}[{i}]", meta, x) for i, x in enumerate(value))
     if "low" in meta:
         return _checked_number(name, type(f.default), meta, value)
     if not isinstance(value, str):
-        raise TypeError(f"{name} = {value!r} must be a string")
+        raise TypeError(f"{name} = {shown(value)} must be a string")
     return value
 
 
@@ -76,16 +113,26 @@ def _checked_item(name: str, meta: Any, value: Any) -> Any:
 
 
 def _checked_word(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
-    if value not in allowed:
-        raise ValueError(f"{name} = {value!r} is not allowed; choose one of {list(allowed)}{did_you_mean(value, allowed)}")
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} = {shown(value)} is not allowed; choose one of {list(allowed)}{did_you_mean(value, allowed)}")
     return value
+
+
+def _checked_weights(name: str, meta: Any, value: Any) -> Weights:
+    names = meta["names"]
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} = {shown(value)} must be a dict of weights by name, such as {{{names[0]!r}: 1.0}}; names are {', '.join(names)}")
+    for key in value:
+        if key not in names:
+            raise ValueError(f"{name} weighs {key!r}{did_you_mean(key, names)}; it may weigh {', '.join(names)}")
+    return Weights({key: _checked_number(f"{name}[{key!r}]", float, meta, value[key]) for key in names if key in value})
 
 
 def _checked_group(name: str, group: type, value: Any) -> Any:
     if isinstance(value, dict):
         return replace(group(), value)
     if not isinstance(value, group):
-        raise TypeError(f"{name} = {value!r} must be a {group.__name__} or a dict of its fields")
+        raise TypeError(f"{name} = {shown(value)} must be a {group.__name__} or a dict of its fields")
     return value
 
 
@@ -93,21 +140,34 @@ def _checked_number(name: str, kind: type, meta: Any, value: Any) -> Any:
     low, high = meta["low"], meta["high"]
     if kind is bool:
         if not isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"{name} = {value!r} must be True or False")
+            raise TypeError(f"{name} = {shown(value)} must be True or False")
         return bool(value)
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} = {value!r} must be {'an integer' if kind is int else 'a number'}")
+    if not is_number(value):
+        raise TypeError(f"{name} = {shown(value)} must be {'an integer' if kind is int else 'a number'}")
     if kind is int and value != value // 1:
-        raise TypeError(f"{name} = {value!r} must be an integer")
+        raise TypeError(f"{name} = {shown(value)} must be an integer")
     if not (math.isfinite(value) and low <= value <= high):
-        raise ValueError(f"{name} = {value!r} is out of range; allowed is a finite value in [{low:g}, {high:g}]")
+        raise ValueError(f"{name} = {shown(value)} is out of range; allowed is a finite value in [{low:g}, {high:g}]")
     return kind(value)
 
 
-def did_you_mean(word: Any, allowed: Any) -> str:
-    """Hint at the nearest allowed word, if one is near."""
-    words = {str(a).lower(): str(a) for a in allowed}
-    close = difflib.get_close_matches(str(word).lower(), words, n=1, cutoff=0.5)
+def is_number(value: Any, *kinds: type) -> bool:
+    """Whether it is a scalar of these kinds (default: integers and floats), Python's or NumPy's. Truth values and time spans are none."""
+    kinds = kinds or (int, float, np.integer, np.floating)
+    return isinstance(value, kinds) and not isinstance(value, (bool, np.timedelta64))
+
+
+def shown(value: Any) -> str:
+    """A value as it appears in a message: on one line, cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def did_you_mean(word: Any, allowed: Iterable[Any]) -> str:
+    """Hint at the nearest allowed word, if the given one is a near miss or the beginning of it."""
+    words, given = {str(a).lower(): str(a) for a in allowed}, str(word).lower()
+    close = difflib.get_close_matches(given, words, n=1, cutoff=0.75)
+    close = close or [known for known in words if len(given) > 2 and known.startswith(given)]
     return f" (did you mean {words[close[0]]!r}?)" if close else ""
 
 
@@ -116,14 +176,20 @@ def did_you_mean(word: Any, allowed: Any) -> str:
 
 @dataclass(frozen=True)
 class UserConfig(_Checked):
-    """Who visits. With a catalogue, number, tastes, price sensitivity, activity and initial habits come from it."""
+    """Who visits. A catalogue brings its users: their number, tastes, price sensitivity, activity and initial habits."""
 
-    number: int = _number(8, "U, users (places) per copy", 1, 10**8)
+    number: int = _number(8, "U, users (places) per copy", 1, 10**8, from_catalogue=True)
     population: str = _choice("fresh", "fresh: new people for every seed and episode; fixed: the same people in every one", "fresh", "fixed")
     groups: int = _number(2, "group labels; users of group g take their main topic from the topics t with t mod groups = g", 1, 64)
-    topics: int = _number(3, "topics mixed into one taste, with uniform Dirichlet weights", 1, 64, source=PROTOTYPE)
-    price_sensitivity_log_sd: float = _number(0.5, "log-sd of rho_u (log-normal, mean 1)", 0, 3, source=PROTOTYPE)
-    activity_log_sd: float = _number(1.0, "log-sd of a place's visit rate", 0, 3, source="activity Gini .52, data .47-.60")
+    topics: int = _number(
+        3, "topics mixed into one taste, with uniform Dirichlet weights", 1, 64, source=PROTOTYPE, from_catalogue=True
+    )
+    price_sensitivity_log_sd: float = _number(
+        0.5, "log-sd of rho_u (log-normal, mean 1)", 0, 3, source=PROTOTYPE, from_catalogue=True
+    )
+    activity_log_sd: float = _number(
+        1.0, "log-sd of a place's visit rate", 0, 3, source="activity Gini .52, data .47-.60", from_catalogue=True
+    )
     intent_scale: float = _number(4.0, "session intent: P(topic t) ~ exp(intent_scale * <p_u, centre_t>)", 0, 50)
     rating_bias_sd: float = _number(0.4, "sd of a user's rating bias", 0, 5, unit="utils", source="MovieLens: 13-15 % of rating variance")
     habit_size: int = _number(0, "entries in a user's table of recently consumed items; 0 = no table", 0, 256)
@@ -137,24 +203,39 @@ class UserConfig(_Checked):
 
 @dataclass(frozen=True)
 class ItemConfig(_Checked):
-    """What can be shown. With a catalogue, number, dims, topics, intercepts, prices and popularity come from it."""
+    """What can be shown. A catalogue brings its items: their number, vectors, topics, intercepts, prices and popularity; their quality and
+    clickbait are 0 then, their length is 1."""
 
-    number: int = _number(200, "M, items", 1, 10**8)
-    dims: int = _number(16, "D, taste dimensions", 1, 512)
-    topics: int = _number(12, "T, topics", 1, 1024)
-    topic_weight: float = _number(0.6, "w in q = norm(sqrt(w) * topic centre + sqrt(1-w) * noise)", 0, 1, source=PROTOTYPE)
-    intercept_sd: float = _number(0.0, "sd of alpha_j", 0, 10, unit="utils")
-    quality_sd: float = _number(1.0, "sd of quality g_j", 0, 10)
-    bait_shape: float = _number(1.5, "clickbait c_j ~ Beta(shape, shape)", 0.1, 50, source=PROTOTYPE)
-    bait_topic_share: float = _number(0.0, "part of clickbait that is a property of the topic", 0, 1)
-    price_log_sd: float = _number(0.5, "sd of log price within a topic", 0, 3, source=PROTOTYPE)
-    topic_price_log_sd: float = _number(0.5, "sd of log price between topics", 0, 3)
-    length_log_sd: float = _number(0.0, "log-sd of length (log-normal, mean 1): scales dwell time", 0, 3)
+    number: int = _number(200, "M, items", 1, 10**8, from_catalogue=True)
+    dims: int = _number(16, "D, taste dimensions", 1, 512, from_catalogue=True)
+    topics: int = _number(12, "T, topics", 1, 1024, from_catalogue=True)
+    topic_weight: float = _number(
+        0.6, "w in q = norm(sqrt(w) * topic centre + sqrt(1-w) * noise)", 0, 1, source=PROTOTYPE, from_catalogue=True
+    )
+    intercept_sd: float = _number(0.0, "sd of alpha_j", 0, 10, unit="utils", from_catalogue=True)
+    quality_sd: float = _number(1.0, "sd of quality g_j", 0, 10, from_catalogue=True)
+    bait_shape: float = _number(
+        1.5, "clickbait c_j ~ Beta(shape, shape)", 0.1, 50, source=PROTOTYPE, from_catalogue=True
+    )
+    bait_topic_share: float = _number(
+        0.0, "part of clickbait that is a property of the topic", 0, 1, from_catalogue=True
+    )
+    price_log_sd: float = _number(0.5, "sd of log price within a topic", 0, 3, source=PROTOTYPE, from_catalogue=True)
+    topic_price_log_sd: float = _number(0.5, "sd of log price between topics", 0, 3, from_catalogue=True)
+    length_log_sd: float = _number(
+        0.0, "log-sd of length (log-normal, mean 1): scales dwell time", 0, 3, from_catalogue=True
+    )
     providers: int = _number(1, "providers; item j belongs to provider j mod providers", 1, 10**6)
     domains: int = _number(1, "domains; item j belongs to domain j mod domains", 1, 10**6)
-    popularity_mean: float = _number(20.0, "mean historical count an item starts with", 0, 1e9, unit="clicks")
-    popularity_log_sd: float = _number(1.0, "log-sd of historical counts", 0, 5, source="item Gini .50-.81")
-    popularity_quality: float = _number(0.4, "correlation of log historical count and quality", -1, 1, source="MovieLens .27-.52")
+    popularity_mean: float = _number(
+        20.0, "mean historical count an item starts with", 0, 1e9, unit="clicks", from_catalogue=True
+    )
+    popularity_log_sd: float = _number(
+        1.0, "log-sd of historical counts", 0, 5, source="item Gini .50-.81", from_catalogue=True
+    )
+    popularity_quality: float = _number(
+        0.4, "correlation of log historical count and quality", -1, 1, source="MovieLens .27-.52", from_catalogue=True
+    )
     popularity_half_life: float = _number(1000.0, "half-life of popularity", 1, 1e9, unit="ticks")
     promotion_probability: float = _number(0.0, "share of items on promotion in a period", 0, 1, source="Complete Journey .50")
     promotion_depth: float = _number(0.0, "price cut on promotion", 0, 0.95, source="Complete Journey .26")
@@ -202,7 +283,12 @@ class FeedbackConfig(_Checked):
     a_price: float = _number(0.0, "weight of -rho_u x_j", -50, 50)
     noise_scale: float = _number(1.0, "scale of the logistic noise in e", 0, 20, unit="utils", source=PROTOTYPE)
     b_0: float = _number(-4.0, "intercept of the cart logit", -50, 50, source="RetailRocket: 2.6 % of views carted")
-    b_topic: float = _number(0.0, "topic intercepts run from +b_topic (least clickbait) to -b_topic (most)", -50, 50, source=PROTOTYPE)
+    b_topic: float = _number(
+        0.0,
+        "topic intercepts of the cart logit run from +b_topic to -b_topic over the topics in a random order; it is that of rising "
+        "clickbait with items.bait_topic_share > 0, and unrelated to the items' clickbait without",
+        -50, 50, source=PROTOTYPE,
+    )
     b_taste: float = _number(2.0, "weight of <p_u, q_j> in the cart logit", -50, 50)
     b_quality: float = _number(0.3, "weight of quality in the cart logit", -50, 50)
     b_price: float = _number(0.0, "weight of -rho_u x_j in the cart logit", -50, 50)
@@ -255,7 +341,9 @@ class RewardConfig(_Checked):
     mean list price per purchase, (rating - 3) / 2 per rating, length * softplus(e) per dwell."""
 
     sharing: float = _number(0.0, "s: 0 selfish, 1 team, -1 zero-sum", -1, 1)
-    margin_rate: float = _number(0.3, "margin per unit of price paid; the reward unit is the mean margin, so it cancels from rewards", 1e-6, 1)
+    margin_rate: float = _number(
+        0.3, "margin per unit of price paid; no effect yet: the reward unit is the mean margin, from which it cancels", 1e-6, 1
+    )
     click: float = _number(1.0, "per click", -100, 100)
     cart: float = _number(0.0, "per cart", -100, 100)
     purchase: float = _number(0.0, "per purchase, in mean margins", -100, 100)
@@ -277,7 +365,7 @@ HIDEABLE = (
 class SceneConfig(_Checked):
     """One page of the journey (entrance page -> item page -> cart page)."""
 
-    name: str = "page"
+    name: str = _text("page", "what roles call it")
     beta_context: float = _number(0.0, "weight of <q_anchor, q_j>; no effect at the entrance", -50, 50)
     cart: bool = _number(False, "items can be put in the cart here")
 
@@ -286,11 +374,13 @@ class SceneConfig(_Checked):
 class RoleConfig(_Checked):
     """A kind of agent. With a single role it is repeated `num_agents` times; with several each is one agent."""
 
-    name: str = "recommender"
-    scene: str = ""  # the scene it owns; "" = shows in every scene that has no owner
-    domains: tuple[int, ...] = field(default=(), metadata={"item": int, "low": 0, "high": 10**6})  # inventory by domain; empty = all
-    items: tuple[int, ...] = field(default=(), metadata={"item": int, "low": 0, "high": 10**8})  # inventory by item id; empty = all
-    rewards: tuple[float, ...] = _numbers((), f"weights of {', '.join(EVENTS)} for this role; empty = those of `reward`", -100, 100)
+    name: str = _text("recommender", "its agents are called <name>_0, <name>_1, ...")
+    scene: str = _text("", "the scene it owns; '' = shows in every scene that has no owner")
+    domains: tuple[int, ...] = _integers("inventory by domain; empty = all", 0, 10**6)
+    items: tuple[int, ...] = _integers("inventory by item id; empty = all", 0, 10**8)
+    rewards: Mapping[str, float] = _weights(
+        "weight of each event in this role's own reward, those not named weigh 0; empty = those of `reward`", -100, 100, *EVENTS
+    )
     hidden: tuple[str, ...] = _words("observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE)
 
 
@@ -312,14 +402,20 @@ class ObservationConfig(_Checked):
 
 
 def _group(kind: type) -> Any:
+    """A field that holds other fields."""
     return field(default_factory=kind, metadata={"group": kind})
+
+
+def _parts(kind: type) -> Any:
+    """A field that holds a tuple of groups, one by default."""
+    return field(default=(kind(),), metadata={"item": kind})
 
 
 @dataclass(frozen=True)
 class WorldConfig(_Checked):
     """A complete game. Frozen; building one validates it, and nested groups may be given as dicts of their fields."""
 
-    description: str = field(default="", repr=False)  # what the task stresses and which published numbers it was set to
+    description: str = _text("", "what the task stresses and which published numbers it was set to", repr=False)
     num_agents: int = _number(2, "N, recommender agents", 1, 512)
     slots: int = _number(5, "K, slots per agent and page", 1, 256)
     horizon: int = _number(1000, "ticks per episode", 1, 10**8, unit="ticks")
@@ -329,7 +425,7 @@ class WorldConfig(_Checked):
     messages: int = _number(0, "V, message vocabulary; 0 = agents do not talk", 0, 256)
     mask_actions: bool = _number(False, "observations are {'observation', 'action_mask'}")
     observability: str = _choice("partial", "full adds the latent visitor to the observation", "partial", "full")
-    catalogue: str = ""  # a shipped or saved catalogue; "" = synthetic items and users
+    catalogue: str = _text("", "a shipped catalogue by name or a saved one by path; '' = synthetic items and users")
     discount: float = _number(0.997, "recommended discount per tick", 0, 1)
     planner_price: float = _number(0.0, "price per unit of satisfaction that the `planner` oracle uses in this task", 0, 1000, unit="reward")
     users: UserConfig = _group(UserConfig)
@@ -341,14 +437,16 @@ class WorldConfig(_Checked):
     reward: RewardConfig = _group(RewardConfig)
     candidates: CandidateConfig = _group(CandidateConfig)
     observation: ObservationConfig = _group(ObservationConfig)
-    scenes: tuple[SceneConfig, ...] = field(default=(SceneConfig(),), metadata={"item": SceneConfig})
-    roles: tuple[RoleConfig, ...] = field(default=(RoleConfig(),), metadata={"item": RoleConfig})
+    scenes: tuple[SceneConfig, ...] = _parts(SceneConfig)
+    roles: tuple[RoleConfig, ...] = _parts(RoleConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for test, message in self._conflicts():
             if test:
                 raise ValueError(f"WorldConfig: {message}")
+        if self.catalogue:
+            check_catalogue_fields(self)
 
     def _conflicts(self) -> list[tuple[bool, str]]:
         """Combinations of fields that make no sense, each with a message that names the fields and their values."""
@@ -380,7 +478,7 @@ class WorldConfig(_Checked):
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
             (len(cut) != 4 or list(cut) != sorted(cut), f"feedback.rating_cutpoints = {cut} must be 4 ascending numbers"),
             (moods == 1, "choice.v_0_by_mood needs at least 2 moods (or none)"),
-            (moods > 1 and any(len(t) != self.items.topics for t in mood_tables),
+            (not self.catalogue and moods > 1 and any(len(t) != self.items.topics for t in mood_tables),
              f"dynamics.mood_up and mood_down need one probability for each of the {self.items.topics} topics"),
             (moods > 1 and any(u + d > 1 for u, d in zip(*mood_tables, strict=False)), "dynamics.mood_up + mood_down must be at most 1 for each topic"),
             (self.dynamics.mood_up_none + self.dynamics.mood_down_none > 1, "dynamics.mood_up_none + mood_down_none must be at most 1"),
@@ -388,7 +486,6 @@ class WorldConfig(_Checked):
             (self.items.period > 0 and self.items.life == 0, "items.period needs items.life > 0"),
             (not self.catalogue and self.items.topics > self.items.number,
              f"items.topics = {self.items.topics} must be at most items.number = {self.items.number}"),
-            (any(len(r.rewards) not in (0, len(EVENTS)) for r in self.roles), f"a role's rewards must be empty or {len(EVENTS)} weights: {EVENTS}"),
         ]  # fmt: skip
 
     @property
@@ -410,12 +507,25 @@ _SYNONYMS = {"max_cycles": "horizon", "max_steps": "horizon", "episode_length": 
              "slate_size": "slots", "action_type": "action", "seed": "world_seed", "temperature": "dissimilarity"}  # fmt: skip
 
 
-def replace(config: Any, changes: dict[str, Any]) -> Any:
+# Arguments of the constructors that are no fields, and which constructors take them.
+_ARGUMENTS = {
+    "render_mode": "parallel_env, env and single_agent_env; a batch draws nothing",
+    "num_envs": "vector_env and single_agent_vector_env", "num_copies": "shared_policy_env",
+    "num_threads": "vector_env and the Gymnasium vectors", "autoreset_mode": "single_agent_vector_env and shared_policy_env",
+    "agent": "single_agent_env and single_agent_vector_env", "others": "single_agent_env and single_agent_vector_env",
+}  # fmt: skip
+
+
+def replace(config: Any, changes: Mapping[str, Any]) -> Any:
     """A copy of a config with some fields changed; nested dicts change single fields of a group.
 
-    Raises `TypeError` that names an unknown field and the nearest known one.
+    Raises:
+        TypeError: an unknown field, with the nearest known one; a value of a wrong type; or something else than a config and a dict.
+        ValueError: a value out of range, or fields that contradict each other.
     """
-    known = {f.name: f for f in fields(config)}
+    known = {f.name: f for f in _fields_of(config)}
+    if not isinstance(changes, Mapping):
+        raise TypeError(f"changes = {shown(changes)} must be a dict of fields of {type(config).__name__}")
     new: dict[str, Any] = {}
     for name, value in changes.items():
         if name not in known:
@@ -424,26 +534,108 @@ def replace(config: Any, changes: dict[str, Any]) -> Any:
     return dataclasses.replace(config, **new)
 
 
+def _fields_of(config: Any) -> tuple[dataclasses.Field[Any], ...]:
+    if not isinstance(config, _Checked):
+        hint = f"; did you mean {config.__name__}()?" if isinstance(config, type) and issubclass(config, _Checked) else ""
+        raise TypeError(f"config = {shown(config)} must be a WorldConfig or one of its groups{hint}")
+    return fields(config)  # type: ignore[arg-type]
+
+
 def _suggestion(config: Any, name: str) -> str:
     own = [f.name for f in fields(config)]
     if name in _SYNONYMS and _SYNONYMS[name] in own:
         return f" (did you mean {_SYNONYMS[name]!r}?)"
     if isinstance(config, WorldConfig):
+        if name in _ARGUMENTS:
+            return f" ({name!r} is an argument of {_ARGUMENTS[name]})"
         for group in GROUPS:
             if name in (f.name for f in fields(getattr(config, group))):
                 return f" (did you mean {group}={{{name!r}: ...}}?)"
     return did_you_mean(name, own)
 
 
-def describe(config: Any, prefix: str = "") -> str:
-    """One line per field: name, value, unit, allowed range, meaning, source."""
-    lines = []
-    for f in fields(config):
-        value, meta = getattr(config, f.name), f.metadata
-        if "group" in meta:
-            lines.append(describe(value, f"{prefix}{f.name}."))
-        elif "doc" in meta:
-            allowed = f"one of {list(meta['allowed'])}" if "allowed" in meta else f"[{meta['low']:g}, {meta['high']:g}]"
-            notes = ", ".join(filter(None, (meta.get("unit", ""), allowed, f"source: {meta['source']}" if meta.get("source") else "")))
-            lines.append(f"{prefix}{f.name} = {value!r}: {meta['doc']} ({notes})")
-    return "\n".join(lines)
+def difference(config: Any, other: Any) -> str:
+    """The first field in which two unequal configs differ, with the value there and here."""
+    f = next(f for f in fields(config) if getattr(config, f.name) != getattr(other, f.name))
+    there, here = getattr(config, f.name), getattr(other, f.name)
+    return f"{f.name}.{difference(there, here)}" if "group" in f.metadata else f"{f.name} = {shown(there)} there, {shown(here)} here"
+
+
+def _catalogue_fields(config: WorldConfig) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """Group and field of every number whose place a catalogue takes."""
+    return ((group, f) for group in GROUPS for f in fields(getattr(config, group)) if f.metadata.get("from_catalogue"))
+
+
+def check_catalogue_fields(config: WorldConfig) -> None:
+    """Refuse numbers that a world with a catalogue would ignore.
+
+    Raises:
+        ValueError: a field that the catalogue gives has another value than its default.
+    """
+    changed = {
+        f"{group}.{f.name}": (value, f.default)
+        for group, f in _catalogue_fields(config)
+        if (value := getattr(getattr(config, group), f.name)) != f.default
+    }
+    if changed:
+        given = ", ".join(f"{name} = {value!r}" for name, (value, _) in changed.items())
+        defaults = ", ".join(f"{name} = {default!r}" for name, (_, default) in changed.items())
+        raise ValueError(f"WorldConfig: {given} would be ignored, since the catalogue gives it; leave the default, {defaults}")
+
+
+def for_catalogue(config: WorldConfig) -> WorldConfig:
+    """The config without what describes synthetic items and users: the fields that a catalogue gives are at their defaults.
+
+    Raises:
+        ValueError: it has moods, which move by its own topics.
+    """
+    if config.choice.v_0_by_mood:
+        raise ValueError(f"a task with moods (choice.v_0_by_mood) is made for its own {config.items.topics} topics and takes no catalogue")
+    changes: dict[str, dict[str, Any]] = {}
+    for group, f in _catalogue_fields(config):
+        changes.setdefault(group, {})[f.name] = f.default
+    return replace(config, changes)  # type: ignore[no-any-return]
+
+
+def describe(config: Any) -> str:
+    """Everything about a config, one line per field: name, value, meaning, unit, allowed range, default, source.
+
+    Args:
+        config: a `WorldConfig`, all groups, scenes and roles of which are described, or one of its groups.
+    """
+    return "\n".join(_lines(config, "", bool(getattr(config, "catalogue", ""))))
+
+
+def _lines(config: Any, prefix: str, catalogue: bool) -> Iterator[str]:
+    for f in _fields_of(config):
+        name, value = f"{prefix}{f.name}", getattr(config, f.name)
+        if "group" in f.metadata:
+            yield from _lines(value, f"{name}.", catalogue)
+        elif is_dataclass(f.metadata.get("item")):
+            for i, part in enumerate(value):
+                yield from _lines(part, f"{name}[{i}].", catalogue)
+        elif catalogue and f.metadata.get("from_catalogue"):
+            yield f"{name} comes from the catalogue: {f.metadata['doc']}"
+        else:
+            text = repr(" ".join(value.split()) if isinstance(value, str) else value)
+            yield f"{name} = {text}: {f.metadata['doc']} ({', '.join(_notes(f))})"
+
+
+def _notes(f: dataclasses.Field[Any]) -> Iterator[str]:
+    """Unit, what is allowed, default and source of a field."""
+    meta = f.metadata
+    if meta.get("unit"):
+        yield meta["unit"]
+    if isinstance(f.default, bool):
+        yield "True or False"
+    elif "allowed" in meta:
+        yield f"one of {list(meta['allowed'])}"
+    elif "words" in meta:
+        yield f"any of {list(meta['words'])}"
+    else:
+        if "names" in meta:
+            yield f"any of {list(meta['names'])}"
+        yield f"{'each ' if 'names' in meta or 'item' in meta else ''}in [{meta['low']:g}, {meta['high']:g}]" if "low" in meta else "text"
+    yield f"default {f.default!r}"
+    if meta.get("source"):
+        yield f"source: {meta['source']}"

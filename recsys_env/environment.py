@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
 from gymnasium import logger, spaces
-from pettingzoo import AECEnv, ParallelEnv
-from pettingzoo.utils.conversions import parallel_to_aec
+from pettingzoo import ParallelEnv
+from pettingzoo.utils import OrderEnforcingWrapper
+from pettingzoo.utils.conversions import parallel_to_aec_wrapper
 
 from .catalogue import Catalogue
-from .config import WorldConfig, did_you_mean
+from .config import WorldConfig, did_you_mean, shown
 from .tasks import task_config
-from .vector import Infos, Snapshot, VectorEnv
+from .vector import Infos, Snapshot, VectorEnv, checked_seed
 
 
 class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
@@ -31,6 +34,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         vector: the batch of one copy behind this environment, for policies and array access.
         observation_fields: name -> slice of the flat observation.
         state_space: of `state()`.
+        state_fields: name -> slice of the global state.
 
     Every episode has exactly `config.horizon` steps and ends by truncation of all agents together.
     """
@@ -38,11 +42,11 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
     metadata: dict[str, Any] = {"name": "recsys", "render_modes": ["ansi", "human"], "is_parallelizable": True}  # noqa: RUF012
 
     def __init__(
-        self, config: WorldConfig, catalogue: Catalogue | str | None = None, render_mode: str | None = None, name: str = "recsys"
+        self, config: WorldConfig, catalogue: Catalogue | str | Path | None = None, render_mode: str | None = None, name: str = "recsys"
     ) -> None:
         modes = self.metadata["render_modes"]
         if render_mode is not None and render_mode not in modes:
-            raise ValueError(f"render_mode = {render_mode!r} is not allowed; choose one of {[*modes, None]}{did_you_mean(render_mode, modes)}")
+            raise ValueError(f"render_mode = {shown(render_mode)} is not allowed; choose one of {[*modes, None]}{did_you_mean(render_mode, modes)}")
         self.metadata = {**self.metadata, "name": name}
         self.render_mode = render_mode
         self.vector = VectorEnv(config, catalogue=catalogue)
@@ -51,6 +55,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         self.agents = self.possible_agents[:]
         self.observation_fields = self.vector.observation_fields
         self.state_space = self.vector.state_space
+        self.state_fields = self.vector.state_fields
         self._action_spaces = {agent: copy.deepcopy(self.vector.action_space) for agent in self.possible_agents}
         self._page: Any = None  # the clock of the page that was shown last; kept for rendering only
         self._score = np.zeros(len(self.possible_agents))
@@ -76,7 +81,11 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
         Returns:
             observations and infos by agent.
+
+        Raises:
+            ValueError, TypeError: another seed; nothing has changed.
         """
+        seed = None if seed is None else checked_seed(seed)
         over = not self.agents
         # The batch has gone on to the next episode by itself; that one is yet to be played.
         return self._begin(*(self.vector.look() if over and seed is None else self.vector.reset(seed=seed)))
@@ -93,14 +102,14 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
         Raises:
             KeyError: missing or unknown agents.
-            ValueError, TypeError: an action outside its space.
+            ValueError, TypeError: an action outside its space, or something else than a dict of actions.
             RuntimeError: actions after the end, or before the first `reset`. Nothing has changed after any of these.
         """
         agents = self.agents
         if not agents:
-            if actions:
-                raise RuntimeError("the episode is over; call reset()")
-            return {}, {}, {}, {}, {}
+            if isinstance(actions, Mapping) and not actions:
+                return {}, {}, {}, {}, {}
+            raise RuntimeError("the episode is over; call reset()")
         joint = self._joint(actions)
         page = None if self.render_mode is None else self.vector._state.copies[0].copy()
         try:
@@ -147,7 +156,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         """The actions in the order of the agents."""
         try:
             joint = [actions[agent] for agent in self.possible_agents]
-        except (KeyError, TypeError):
+        except (LookupError, TypeError, ValueError):
             self._reject_agents(actions)
         if len(joint) != len(actions):
             self._reject_agents(actions)
@@ -155,7 +164,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
     def _reject_agents(self, actions: Any) -> NoReturn:
         if not isinstance(actions, Mapping):
-            raise TypeError(f"actions = {actions!r} must be a dict of one action per agent: {', '.join(self.possible_agents)}")
+            raise TypeError(f"actions = {shown(actions)} must be a dict of one action for each agent: {', '.join(self.possible_agents)}")
         unknown = [agent for agent in actions if agent not in self.possible_agents]
         for agent in unknown:
             self._check_agent(agent)
@@ -169,11 +178,11 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         low, high = (0, getattr(space, "n", getattr(space, "nvec", None)) - 1) if whole else (-1.0, 1.0)  # type: ignore[operator]
         rows = []
         for agent, value in zip(self.possible_agents, joint, strict=True):
-            named = f"action of {agent} is {value!r}"
+            named = f"action of {agent} is {shown(value)}"
             try:
                 row = np.asarray(value)
-            except ValueError as error:
-                raise ValueError(f"{named}, outside its space {space}: {error}") from None
+            except ValueError:  # ragged
+                raise ValueError(f"{named}, which is not one array, outside its space {space}") from None
             if row.dtype.kind not in ("biu" if whole else "biuf"):
                 raise TypeError(f"{named} of dtype {row.dtype}, outside its space {space}: it takes {'integers' if whole else 'numbers'}")
             if row.shape != space.shape:
@@ -203,7 +212,12 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         Returns:
             "click", "cart", "purchase": agent -> probability of each of its slots [K]; "own", "reward": agent -> expected
             reward of this step, before and after sharing.
+
+        Raises:
+            RuntimeError: before the first `reset`, or after the end.
+            KeyError, ValueError, TypeError: as in `step`.
         """
+        self.vector._require_reset("expected_feedback()")
         if not self.agents:
             raise RuntimeError("the episode is over; call reset()")
         result = self.vector.expected_feedback(self._checked(self._joint(actions))[None])
@@ -214,7 +228,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
     # -------------------------------------------------------------------------------------------- save, restore, render
 
     def save(self) -> Snapshot:
-        """The present state; after the end, that of the next episode's first page."""
+        """The present state; after the end, that of the next episode's first page. RuntimeError before the first `reset`."""
         return self.vector.save()
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -222,16 +236,20 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
         Returns:
             observations and infos by agent, as after a reset.
+
+        Raises:
+            ValueError, TypeError: as in `VectorEnv.restore`; nothing has changed.
         """
-        return self._begin(*self.vector.restore(snapshot, seed=seed))
+        return self._begin(*self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed)))
 
     def render(self) -> str | None:
-        """The page that was shown last: returned as text in mode "ansi", printed in mode "human"."""
+        """The page that was shown last: returned as text in mode "ansi", printed in mode "human". RuntimeError before the first `reset`."""
         if self.render_mode is None:
             logger.warn("render() does nothing without a render_mode; make the environment with render_mode='ansi' or 'human'")
             return None
         from .render import render_page
 
+        self.vector._require_reset("render()")
         text = render_page(self.vector, self._page, self._score.tolist(), over=not self.agents, name=self.metadata["name"])
         if self.render_mode == "human":
             print(text)
@@ -241,6 +259,41 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
     def close(self) -> None:
         """Nothing to release."""
         self.vector.close()
+
+
+class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
+    """A `RecommendationEnv` as a PettingZoo AEC environment: its agents choose one after the other, then comes the tick.
+
+    All that the parallel environment has beside PettingZoo's interface is here too; `unwrapped` is that environment.
+
+    Args:
+        parallel: the parallel environment; step it through this one alone.
+
+    Attributes:
+        config, vector, observation_fields, state_fields, state_space: as in `RecommendationEnv`.
+        field, expected_feedback, save: its methods; the page about to be shown, and the state, are those of the round that is being played.
+    """
+
+    def __init__(self, parallel: RecommendationEnv) -> None:
+        super().__init__(parallel_to_aec_wrapper(parallel))
+        self.config, self.vector = parallel.config, parallel.vector
+        self.observation_fields, self.state_fields = parallel.observation_fields, parallel.state_fields
+        self.field, self.expected_feedback, self.save = parallel.field, parallel.expected_feedback, parallel.save
+
+    def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
+        """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round; actions of an unfinished round are
+        forgotten."""
+        parallel = self.unwrapped
+        begun = parallel.restore(snapshot, seed)  # type: ignore[attr-defined]
+        # PettingZoo begins a round of agents nowhere but in reset(), so that it is given the restored page as if it were a first one.
+        self.env.env = SimpleNamespace(reset=lambda **_: begun, agents=parallel.agents, unwrapped=parallel)  # type: ignore[attr-defined]
+        try:
+            self.reset()
+        finally:
+            self.env.env = parallel  # type: ignore[attr-defined]
+
+    def __str__(self) -> str:
+        return str(self.unwrapped)
 
 
 # -------------------------------------------------------------------------------------------------- infos
@@ -277,6 +330,7 @@ class Info(dict[str, Any]):
     later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this agent; item -1 = none
 
     Every entry has the same shape and kind in every step, as Gymnasium's `SyncVectorEnv` and Tianshou's buffers want it.
+    `recsys_env.plain(infos)` makes lists and Python's own numbers of all of them.
     """
 
     __slots__ = ("_infos", "_n", "_over")
@@ -309,21 +363,25 @@ class Info(dict[str, Any]):
 
 
 def parallel_env(
-    task: str | WorldConfig, *, catalogue: Catalogue | str | None = None, render_mode: str | None = None, **overrides: Any
+    task: str | WorldConfig, *, catalogue: Catalogue | str | Path | None = None, render_mode: str | None = None, **overrides: Any
 ) -> RecommendationEnv:
     """A task as a PettingZoo parallel environment. Keywords override config fields, nested ones as dicts: `reward={"sharing": 1.0}`.
 
     Args:
         task: name of a task (`recsys_env.TASKS`), or a config.
-        catalogue: fitted items and users (see `recsys_env.fitting`), a shipped one by name or a saved one by path.
+        catalogue: fitted items and users (see `recsys_env.fitting`), a shipped one by name or a saved one by path. They take the place of a named
+            task's own; fields that describe synthetic ones cannot be overridden beside them.
         render_mode: "ansi", "human" or None.
+
+    Raises:
+        ValueError, TypeError: no such task, field or value; the message names what is allowed.
     """
     name = task if isinstance(task, str) else "recsys"
-    return RecommendationEnv(task_config(task, overrides), catalogue, render_mode, name)
+    return RecommendationEnv(task_config(task, overrides, catalogue), catalogue, render_mode, name)
 
 
 def env(
-    task: str | WorldConfig, *, catalogue: Catalogue | str | None = None, render_mode: str | None = None, **overrides: Any
-) -> AECEnv:  # type: ignore[type-arg]
+    task: str | WorldConfig, *, catalogue: Catalogue | str | Path | None = None, render_mode: str | None = None, **overrides: Any
+) -> RecommendationAEC:
     """A task as a PettingZoo AEC environment: the parallel one, one agent at a time. Arguments as in `parallel_env`."""
-    return parallel_to_aec(parallel_env(task, catalogue=catalogue, render_mode=render_mode, **overrides))
+    return RecommendationAEC(parallel_env(task, catalogue=catalogue, render_mode=render_mode, **overrides))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .config import WorldConfig
+from .catalogue import Catalogue
+from .config import WorldConfig, shown
 from .measures import Log
 from .policies import Policy, Team
 from .tasks import task_config
-from .vector import VectorEnv
+from .vector import VectorEnv, check_count, checked_seed
 
 UNSEEN = 1_000_003
 """The rule of seeds: training uses seeds below this; what was trained with seed s, and run s of an evaluation, is measured on UNSEEN + s; a
@@ -42,7 +44,12 @@ def play_episode(envs: VectorEnv, team: Team, observations: Any, log: Log | None
 
 
 def episode_returns(
-    task: str | WorldConfig | VectorEnv, policies: str | Mapping[str, str | Policy], episodes: int, seed: int, num_threads: int = 1
+    task: str | WorldConfig | VectorEnv,
+    policies: str | Mapping[str, str | Policy],
+    episodes: int,
+    seed: int,
+    num_threads: int = 1,
+    catalogue: Catalogue | str | Path | None = None,
 ) -> np.ndarray:
     """Play whole episodes, all at once as copies of one batch.
 
@@ -52,18 +59,26 @@ def episode_returns(
         episodes: E, one copy each.
         seed: of the episodes and of the policies' own streams; the same seed gives every policy the same visitors.
         num_threads: of the batch.
+        catalogue: fitted items and users, as in `parallel_env`.
 
     Returns:
         [E, N] sum of each agent's own reward (`infos["own"]`, before sharing).
+
+    Raises:
+        ValueError, TypeError: anything of this is of a wrong kind or unknown.
     """
+    check_count("episodes", episodes, 1, 2**31)
+    checked_seed(seed)
+    if not isinstance(policies, (str, Mapping)):
+        raise TypeError(f"policies = {shown(policies)} must be the name of a policy, or a policy for each agent name")
     if isinstance(task, VectorEnv):
-        envs = VectorEnv(task.config, episodes, num_threads, task.catalogue)
+        envs = VectorEnv(task.config, episodes, num_threads, task.catalogue if catalogue is None else catalogue)
     else:
-        envs = VectorEnv(task_config(task, {}), episodes, num_threads)
+        envs = VectorEnv(task_config(task, {}, catalogue), episodes, num_threads, catalogue)
     if isinstance(policies, str):
         policies = dict.fromkeys(envs.possible_agents, policies)
     if set(policies) != set(envs.possible_agents):
-        raise ValueError(f"policies are given for {sorted(policies)}, expected one for each of {envs.possible_agents}")
+        raise ValueError(f"policies are given for {list(policies)}, expected one for each of {envs.possible_agents}")
     team = Team(envs, policies, seed)
     observations, _ = envs.reset(seed=seed)
     return play_episode(envs, team, observations)

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import gymnasium
+import pettingzoo
+
+from .catalogue import Catalogue
 from .config import (
     ArrivalConfig,
     CandidateConfig,
@@ -18,7 +26,9 @@ from .config import (
     UserConfig,
     WorldConfig,
     did_you_mean,
+    for_catalogue,
     replace,
+    shown,
 )  # fmt: skip
 
 _SHOP = (SceneConfig("page", cart=True),)
@@ -35,7 +45,7 @@ _FEED = WorldConfig(
     reward=RewardConfig(click=1.0),
 )
 
-TASKS: dict[str, WorldConfig] = {
+_TASKS: dict[str, WorldConfig] = {
     "duel-v0": WorldConfig(
         description="""The smallest game: two agents with one slot each, items X (0, fair) and Y (1, a hook), three moods of one user. A dilemma.
 
@@ -100,7 +110,7 @@ TASKS: dict[str, WorldConfig] = {
         planner_price=0.1,
         scenes=(SceneConfig("entrance"), SceneConfig("item", beta_context=1.5, cart=True), SceneConfig("cart", cart=True)),
         roles=(
-            RoleConfig("entrance", scene="entrance", rewards=(0.02, 0.0, 0.0, 0.0, 0.0, 0.0)),
+            RoleConfig("entrance", scene="entrance", rewards={"click": 0.02}),
             RoleConfig("item", scene="item"),
             RoleConfig("cart", scene="cart"),
         ),
@@ -275,12 +285,65 @@ TASKS: dict[str, WorldConfig] = {
 }
 
 
-def task_config(task: str | WorldConfig, overrides: dict[str, Any]) -> WorldConfig:
-    """The config of a task, by name or as given, with some fields replaced."""
+TASKS: Mapping[str, WorldConfig] = MappingProxyType(_TASKS)
+"""The tasks by name, read-only: those above, which never change under their name, and what `register_task` has added."""
+
+
+def register_task(name: str, config: WorldConfig) -> None:
+    """Make a config of your own a task, for this process: it stands in `TASKS`, and its name wherever that of a task does, in
+    `parallel_env("my-shop-v0")`, `pettingzoo.make("parallel", "recsys/my-shop-v0")` and `gymnasium.make("recsys/my-shop-v0")`.
+
+    Args:
+        name: letters, digits, `_` and `-`, with a version at the end, as in "my-shop-v0".
+        config: the task.
+
+    Raises:
+        ValueError: a name of another form, or one that is taken. A task never changes under its name: give it the next version.
+        TypeError: `config` is no `WorldConfig`.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"name = {shown(name)} must be letters, digits, _ and - with a version at the end, as in 'my-shop-v0'")
+    if not isinstance(config, WorldConfig):
+        raise TypeError(f"config = {shown(config)} must be a WorldConfig")
+    if name in _TASKS:
+        raise ValueError(f"task {name!r} is taken, and a task never changes; give yours another name or version")
+    _TASKS[name] = config
+    _announce(name)
+
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*-v(0|[1-9][0-9]*)")
+
+
+def _announce(name: str) -> None:
+    """Register a task with PettingZoo and Gymnasium as "recsys/<name>"."""
+    pettingzoo.register("parallel", f"recsys/{name}", "recsys_env:parallel_env", kwargs={"task": name})
+    pettingzoo.register("aec", f"recsys/{name}", "recsys_env:env", kwargs={"task": name})
+    gymnasium.register(
+        f"recsys/{name}", "recsys_env:single_agent_env", vector_entry_point="recsys_env:single_agent_vector_env",
+        kwargs={"task": name},
+    )  # fmt: skip
+
+
+for _name in _TASKS:
+    _announce(_name)
+
+
+def task_config(task: str | WorldConfig, overrides: Mapping[str, Any], catalogue: Catalogue | str | Path | None = None) -> WorldConfig:
+    """The config of a task, by name or as given, with some fields replaced.
+
+    Args:
+        task: name of a task, or a config.
+        overrides: fields, nested ones as dicts.
+        catalogue: what takes the place of a named task's items and users; its fields that a catalogue gives are at their defaults then.
+
+    Raises:
+        ValueError, TypeError: no such task, field or value; the message names the nearest.
+    """
     if isinstance(task, str):
         if task not in TASKS:
             raise ValueError(f"unknown task {task!r}{did_you_mean(task, TASKS)}; tasks are {', '.join(TASKS)}")
-        task = TASKS[task]
+        task = TASKS[task] if catalogue is None else for_catalogue(TASKS[task])
     if not isinstance(task, WorldConfig):
-        raise TypeError(f"task = {task!r} must be the name of a task or a WorldConfig")
+        hint = "; did you mean WorldConfig()?" if task is WorldConfig else ""
+        raise TypeError(f"task = {shown(task)} must be the name of a task or a WorldConfig{hint}")
     return replace(task, overrides)

@@ -13,9 +13,12 @@ Autoreset: same-step. Where `truncations[b]`, the observation is already the fir
 from __future__ import annotations
 
 import copy as copying
+import hashlib
 import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -23,7 +26,7 @@ import numpy as np
 
 from . import spaces
 from .catalogue import Catalogue
-from .config import WorldConfig
+from .config import WorldConfig, check_catalogue_fields, difference, is_number, shown
 from .world import Outputs, State, World, allocate_outputs, allocate_state, build, shape_of
 
 _COPY = 0x636F70795F736565
@@ -57,6 +60,8 @@ class Infos(Mapping[str, np.ndarray]):
     later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item (-1 = none),
                         the credited agent, the price paid in mean list prices, and its rating (0 = none)
     final_obs [B, N, O], final_mask: valid where truncated
+
+    `plain(infos)` makes a dictionary of lists of them.
     """
 
     KEYS: tuple[str, ...] = (
@@ -124,12 +129,28 @@ class _KeptInfos(Infos):
         return super().__getitem__(key)
 
 
-class Snapshot:
-    """The saved state of one copy or of all; restored by `VectorEnv.restore`."""
+def plain(value: Any) -> Any:
+    """Infos, observations or rewards of any of our environments as Python's own dictionaries, lists and numbers, which `json.dumps` takes."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
+        return [plain(part) for part in value]
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
-    def __init__(self, config: WorldConfig, arrays: State) -> None:
+
+class Snapshot:
+    """The saved state of one copy or of all; made by `VectorEnv.save`, put back by `VectorEnv.restore`. May be copied and pickled.
+
+    Args:
+        config: the task it was taken in.
+        arrays: the state.
+        world: digest of the task's items and people (`VectorEnv.world_digest`).
+    """
+
+    def __init__(self, config: WorldConfig, arrays: State, world: str) -> None:
         self.config = config
         self.arrays = arrays
+        self.world = world
 
     @property
     def num_envs(self) -> int:
@@ -143,27 +164,36 @@ class VectorEnv:
         config: the task.
         num_envs: B.
         num_threads: 1 runs serially (safe in forked workers); more spread the copies over numba's threads. Results do not depend on it.
-        catalogue: fitted items and users, in place of the one that `config.catalogue` names.
+        catalogue: fitted items and users, a shipped one by name or a saved one by path, in place of the one that `config.catalogue`
+            names. The fields that describe synthetic items and users must be at their defaults then.
 
     Attributes:
         possible_agents: names of the N agents.
         observation_space, action_space: of one agent; all agents of a task share them.
         observation_fields: name -> slice of the flat observation.
         state_space: of `state()`.
+        state_fields: name -> slice of the global state.
+
+    Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save` and `expected_feedback` raise RuntimeError.
     """
 
-    def __init__(self, config: WorldConfig, num_envs: int = 1, num_threads: int = 1, catalogue: Catalogue | str | None = None) -> None:
-        if isinstance(catalogue, str):
-            catalogue = Catalogue.load(catalogue)
-        elif catalogue is None and config.catalogue:
-            catalogue = Catalogue.load(config.catalogue)
-        _check_count("num_envs", num_envs, 1, 2**31)
-        _check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    def __init__(
+        self, config: WorldConfig, num_envs: int = 1, num_threads: int = 1, catalogue: Catalogue | str | Path | None = None
+    ) -> None:
+        if not isinstance(config, WorldConfig):
+            raise TypeError(f"config = {shown(config)} must be a WorldConfig; recsys_env.vector_env takes a task by its name as well")
+        catalogue = _loaded(catalogue, config)
+        check_count("num_envs", num_envs, 1, 2**31)
+        check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         self.config = config
         self.catalogue = catalogue
         self.num_envs = int(num_envs)
         self.num_threads = int(num_threads)
         self.shape = shape_of(config, catalogue)
+        if config.choice.v_0_by_mood and len(config.dynamics.mood_up) != self.shape.topics:
+            raise ValueError(
+                f"dynamics.mood_up and mood_down have {len(config.dynamics.mood_up)} entries, but the catalogue has {self.shape.topics} topics"
+            )
         self.possible_agents = config.agents
         self.num_agents = config.num_agents
         self.world: World = build(config, catalogue)
@@ -240,11 +270,14 @@ class VectorEnv:
             ValueError, TypeError: an action outside its space; nothing has changed.
             RuntimeError: before the first `reset`.
         """
-        if self._seed is None:
-            raise RuntimeError("call reset() before step()")
+        self._require_reset("step()")
         self._advance(self._actions.read(actions, self.num_envs), mode=0)
         observations, infos = self._observed()
         return observations, self._out.rewards, np.zeros(self.num_envs, np.bool_), self._out.truncated, infos
+
+    def _require_reset(self, call: str) -> None:
+        if self._seed is None:
+            raise RuntimeError(f"call reset() before {call}")
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
         self._out = self._buffers[0] if self._out is self._buffers[1] else self._buffers[1]
@@ -335,12 +368,14 @@ class VectorEnv:
         """
         from .kernels.step import global_state
 
+        self._require_reset("state()")
         rows = self._private_rows(self._out.observations)
         global_state(self.world, self._state, rows)
         return rows
 
     def final_state(self) -> np.ndarray:
         """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where truncated."""
+        self._require_reset("final_state()")
         rows = self._private_rows(self._out.final_observations)
         rows[:, : self._out.final_states.shape[1]] = self._out.final_states
         return rows
@@ -355,11 +390,27 @@ class VectorEnv:
     # -------------------------------------------------------------------------------------------- save, restore, expect
 
     def save(self, copy: int | None = None) -> Snapshot:
-        """The state of one copy, or of all (None)."""
+        """The state of one copy, or of all (None).
+
+        Raises:
+            RuntimeError: before the first `reset`.
+        """
+        self._require_reset("save()")
         if copy is not None:
-            _check_count("copy", copy, 0, self.num_envs - 1)
+            check_count("copy", copy, 0, self.num_envs - 1)
         chosen = slice(None) if copy is None else slice(copy, copy + 1)
-        return Snapshot(self.config, State(*(array[chosen].copy() for array in self._state)))
+        return Snapshot(self.config, State(*(array[chosen].copy() for array in self._state)), self.world_digest)
+
+    @cached_property
+    def world_digest(self) -> str:
+        """SHA-256 of the world's items and people. With an equal config it says whether two worlds are the same: all else in a `World`
+        follows from these and the config."""
+        digest = hashlib.sha256()
+        for name in ("items", "q", "places", "prior_taste", "prior_rho", "prior_habits"):
+            array = np.ascontiguousarray(getattr(self.world, name))
+            digest.update(f"{name} {array.dtype} {array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
 
     def restore(self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None) -> tuple[Any, Infos]:
         """Continue from a snapshot, bit for bit.
@@ -371,11 +422,14 @@ class VectorEnv:
 
         Returns:
             observations and infos, as after a reset.
+
+        Raises:
+            ValueError: a snapshot of another task, world or number of copies, or a wrong copy or seed.
+            TypeError: something else than a snapshot. Nothing has changed after any of these.
         """
-        if snapshot.config != self.config:
-            raise ValueError("the snapshot was taken in another task or with other settings")
+        self._check_snapshot(snapshot)
         if copy is not None:
-            _check_count("copy", copy, 0, self.num_envs - 1)
+            check_count("copy", copy, 0, self.num_envs - 1)
         targets = slice(None) if copy is None else slice(copy, copy + 1)
         count = self.num_envs if copy is None else 1
         if snapshot.num_envs not in (1, count):
@@ -389,8 +443,24 @@ class VectorEnv:
             self._seed = [int(s) for s in self._state.copies["seed"]]
         return self.look()
 
+    def _check_snapshot(self, snapshot: Any) -> None:
+        """Raise unless the snapshot belongs to this world and its arrays fit the state's, whatever their number of copies."""
+        whole = isinstance(snapshot, Snapshot) and isinstance(snapshot.config, WorldConfig) and isinstance(snapshot.arrays, State)
+        if not whole:
+            raise TypeError(f"snapshot = {shown(snapshot)} must be what save() returns")
+        if snapshot.config != self.config:
+            raise ValueError(f"the snapshot was taken in another task or with other settings: {difference(snapshot.config, self.config)}")
+        if snapshot.world != self.world_digest:
+            raise ValueError("the snapshot was taken in another world: its items and users are not those of the catalogue here")
+        for name, saved, mine in zip(State._fields, snapshot.arrays, self._state, strict=True):
+            shape = (snapshot.num_envs, *mine.shape[1:])
+            if not isinstance(saved, np.ndarray) or (saved.shape, saved.dtype) != (shape, mine.dtype):
+                found = f"{saved.dtype}{list(saved.shape)}" if isinstance(saved, np.ndarray) else shown(saved)
+                raise ValueError(f"the snapshot's {name} are {found}, expected {mine.dtype}{list(shape)}; it is not what save() returned")
+
     def look(self) -> tuple[Any, Infos]:
         """Observations and infos of the present page once more, as after a reset; nothing changes."""
+        self._require_reset("look()")
         self._advance(self._actions.empty(self.num_envs), mode=2)
         return self._observed()
 
@@ -404,8 +474,7 @@ class VectorEnv:
         """
         from .kernels.expected import expect
 
-        if self._seed is None:
-            raise RuntimeError("call reset() before expected_feedback()")
+        self._require_reset("expected_feedback()")
         read = self._actions.read(actions, self.num_envs)
         b, n, k = self.num_envs, self.num_agents, self.config.slots
         out = copying.deepcopy(self._buffers[0])
@@ -444,10 +513,7 @@ class ActionReader:
 
     def read(self, actions: Any, num_envs: int) -> np.ndarray:
         """Actions [B, N, ...] as a contiguous array; raises with agent, value and space if one lies outside."""
-        array = np.asarray(actions)
-        expected = (num_envs, len(self._agents), *self._shape)
-        if array.shape != expected:
-            raise ValueError(f"actions have shape {array.shape}, expected {expected}: [num_envs, agents] of {self._space}")
+        array = as_array(actions, (num_envs, len(self._agents), *self._shape), f"[num_envs, agents] of {self._space}")
         if self._query:
             if array.dtype.kind not in "fiu":
                 raise TypeError(f"actions have dtype {array.dtype}, expected float32 for {self._space}")
@@ -471,6 +537,22 @@ class ActionReader:
         raise ValueError(f"action of {self._agents[n]} in copy {b} is {value}, outside its space {self._space}")
 
 
+def as_array(actions: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Actions as an array of this shape.
+
+    Raises:
+        ValueError: they have another one; the message says `what` is expected.
+    """
+    try:
+        array = np.asarray(actions)
+    except ValueError:  # ragged
+        raise ValueError(f"actions = {shown(actions)} are not one array, expected shape {shape}: {what}") from None
+    if array.shape != shape:
+        given = "actions" if isinstance(actions, np.ndarray) else f"actions = {shown(actions)}"
+        raise ValueError(f"{given} have shape {array.shape}, expected {shape}: {what}")
+    return array
+
+
 def _span(parts: list[slice]) -> slice:
     return slice(min(part.start for part in parts), max(part.stop for part in parts))
 
@@ -486,23 +568,42 @@ def checked_batch(envs: Any) -> VectorEnv:
     return envs
 
 
-def _check_count(name: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} = {value!r} must be an integer")
+def _loaded(catalogue: Any, config: WorldConfig) -> Catalogue | None:
+    """The catalogue itself: the one given, as an object, by name or by path, else the one that the config names."""
+    if catalogue is None:
+        return Catalogue.load(config.catalogue) if config.catalogue else None
+    if isinstance(catalogue, (str, Path)):
+        catalogue = Catalogue.load(catalogue)
+    if not isinstance(catalogue, Catalogue):
+        raise TypeError(f"catalogue = {shown(catalogue)} must be a Catalogue, the name of a shipped one or the path of a saved one")
+    check_catalogue_fields(config)
+    return catalogue
+
+
+def check_count(name: str, value: Any, low: int, high: int) -> None:
+    """Raise unless the value is an integer in [low, high]."""
+    if not is_number(value, int, np.integer):
+        raise TypeError(f"{name} = {shown(value)} must be an integer")
     if not low <= value <= high:
         raise ValueError(f"{name} = {value} is out of range; allowed is [{low}, {high}]")
 
 
 def _checked_seeds(seed: Any, num_envs: int) -> list[int]:
-    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
-        return [copy_seed(_checked_seed(seed), b) for b in range(num_envs)]
-    if isinstance(seed, (list, tuple, np.ndarray)):
-        if len(seed) != num_envs:
-            raise ValueError(f"seed has {len(seed)} entries, expected one for each of the {num_envs} copies")
-        return [_checked_seed(s) for s in seed]
-    raise TypeError(f"seed = {seed!r} must be an integer, a sequence of integers, or None")
+    """The seed of each copy, of one for the whole batch or one for each."""
+    if is_number(seed, int, np.integer):
+        seed = checked_seed(seed)
+        return [copy_seed(seed, b) for b in range(num_envs)]
+    if not isinstance(seed, (Sequence, np.ndarray)) or isinstance(seed, (str, bytes)) or getattr(seed, "ndim", 1) != 1:
+        raise TypeError(f"seed = {shown(seed)} must be an integer in [0, 2^64), a sequence of one for each copy, or None")
+    if len(seed) != num_envs:
+        raise ValueError(f"seed = {shown(seed)} has {len(seed)} entries, expected one for each of the {num_envs} copies")
+    return [checked_seed(entry, f"seed[{b}]") for b, entry in enumerate(seed)]
 
 
-def _checked_seed(seed: Any) -> int:
-    _check_count("seed", seed, 0, 2**64 - 1)
+def checked_seed(seed: Any, name: str = "seed") -> int:
+    """The seed, if it is an integer in [0, 2^64)."""
+    if not is_number(seed, int, np.integer):
+        raise TypeError(f"{name} = {shown(seed)} must be an integer in [0, 2^64)")
+    if not 0 <= int(seed) < 2**64:
+        raise ValueError(f"{name} = {seed} is out of range; allowed are integers in [0, 2^64)")
     return int(seed)

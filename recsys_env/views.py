@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -22,7 +23,7 @@ from .config import WorldConfig
 from .environment import RecommendationEnv
 from .policies import Team
 from .tasks import task_config
-from .vector import Infos, VectorEnv
+from .vector import Infos, VectorEnv, as_array, checked_batch
 
 _AUTORESET = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 
@@ -51,7 +52,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         config: WorldConfig,
         agent: str | None = None,
         others: Others = "popularity",
-        catalogue: Catalogue | str | None = None,
+        catalogue: Catalogue | str | Path | None = None,
         render_mode: str | None = None,
         name: str = "recsys",
     ) -> None:
@@ -68,9 +69,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         self._begun = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode; seed as in `parallel_env`, options are ignored."""
-        super().reset(seed=seed)
+        """Start an episode; seed as in `RecommendationEnv.reset`, options are ignored."""
         observations, infos = self.env.reset(seed=seed, options=options)
+        super().reset(seed=None if seed is None else int(seed))  # after ours, which names a wrong seed and changes nothing
         if seed is not None or not self._begun:
             self._company.seed(secrets.randbits(63) if seed is None else seed)
             self._begun = True
@@ -122,7 +123,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         if autoreset_mode not in (*_AUTORESET, *(mode.value for mode in _AUTORESET)):
             raise ValueError(f"autoreset_mode = {autoreset_mode!r} is not allowed; a batch resets itself: choose 'NextStep' or 'SameStep'")
         mode = AutoresetMode(autoreset_mode)
-        self.envs = envs
+        self.envs = checked_batch(envs)
         self.num_envs = rows = envs.num_envs * envs.num_agents
         self.metadata = {"render_modes": [], "autoreset_mode": mode}
         self.single_observation_space = envs.observation_space
@@ -153,7 +154,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         Raises:
             ValueError: `options["reset_mask"]`, since the copies of a batch begin and end together.
         """
-        if options and "reset_mask" in options:
+        if isinstance(options, Mapping) and "reset_mask" in options:
             raise ValueError("options['reset_mask'] is not possible: the copies of a batch begin and end their episodes together")
         observations, infos = self.envs.reset(seed=seed)
         self._over = False
@@ -170,9 +171,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             self._over = False
             observations, report = self.envs.look()
             return self._observed(observations), np.zeros(self.num_envs), self._none.copy(), self._none.copy(), self._infos(report)
-        actions = np.asarray(actions)
-        if actions.shape != self.action_space.shape:
-            raise ValueError(f"actions have shape {actions.shape}, expected {self.action_space.shape}: one for each of the {self.num_envs} rows")
+        actions = as_array(actions, self.action_space.shape or (), f"one for each of the {self.num_envs} rows")
         shape = (self.envs.num_envs, self.envs.num_agents, *actions.shape[1:])
         observations, rewards, _, truncated, report = self.envs.step(actions.reshape(shape))
         result, infos = self._observed(observations), self._infos(report)
@@ -210,7 +209,7 @@ class SingleAgentVectorEnv(SharedPolicyVectorEnv):
     def __init__(
         self, envs: VectorEnv, agent: str | None = None, others: Others = "popularity", autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP
     ) -> None:
-        self.agent = envs.possible_agents[0] if agent is None else agent
+        self.agent = checked_batch(envs).possible_agents[0] if agent is None else agent
         super().__init__(Company(envs, others, [self.agent]), autoreset_mode)
 
 
@@ -222,13 +221,13 @@ def single_agent_env(
     *,
     agent: str | None = None,
     others: Others = "popularity",
-    catalogue: Catalogue | str | None = None,
+    catalogue: Catalogue | str | Path | None = None,
     render_mode: str | None = None,
     **overrides: Any,
 ) -> SingleAgentEnv:
     """A task as a Gymnasium environment: `agent` (default: the first) learns, `others` are policies. Keywords override config fields."""
     name = task if isinstance(task, str) else "recsys"
-    return SingleAgentEnv(task_config(task, overrides), agent, others, catalogue, render_mode, name)
+    return SingleAgentEnv(task_config(task, overrides, catalogue), agent, others, catalogue, render_mode, name)
 
 
 def single_agent_vector_env(
@@ -239,11 +238,11 @@ def single_agent_vector_env(
     others: Others = "popularity",
     autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     num_threads: int = 1,
-    catalogue: Catalogue | str | None = None,
+    catalogue: Catalogue | str | Path | None = None,
     **overrides: Any,
 ) -> SingleAgentVectorEnv:
     """What `gymnasium.make_vec("recsys/<task>")` makes: B copies of `single_agent_env` as one batch."""
-    return SingleAgentVectorEnv(VectorEnv(task_config(task, overrides), num_envs, num_threads, catalogue), agent, others, autoreset_mode)
+    return SingleAgentVectorEnv(VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue), agent, others, autoreset_mode)
 
 
 def shared_policy_env(
@@ -252,8 +251,8 @@ def shared_policy_env(
     *,
     autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     num_threads: int = 1,
-    catalogue: Catalogue | str | None = None,
+    catalogue: Catalogue | str | Path | None = None,
     **overrides: Any,
 ) -> SharedPolicyVectorEnv:
     """B copies of a task as a Gymnasium `VectorEnv` of B·N rows, one for each agent of each copy."""
-    return SharedPolicyVectorEnv(VectorEnv(task_config(task, overrides), num_copies, num_threads, catalogue), autoreset_mode)
+    return SharedPolicyVectorEnv(VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue), autoreset_mode)

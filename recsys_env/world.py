@@ -350,10 +350,11 @@ def _scenes(config: WorldConfig) -> np.ndarray:
 
 def _agents(config: WorldConfig) -> np.ndarray:
     agents = np.zeros(config.num_agents, AGENT)
-    shared = tuple(getattr(config.reward, event) for event in EVENTS)
+    shared = {event: getattr(config.reward, event) for event in EVENTS}
     for n in range(config.num_agents):
         role = config.role_of(n)
-        agents[n] = (role, *(config.roles[role].rewards or shared))
+        weights = config.roles[role].rewards or shared
+        agents[n] = (role, *(weights.get(event, 0.0) for event in EVENTS))
     return agents
 
 

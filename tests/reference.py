@@ -472,7 +472,8 @@ class Game:
 
     def weights_of(self, n: int) -> dict[str, float]:
         """Reward weights of agent n."""
-        return dict(zip(EVENTS, self.roles[n].rewards or [getattr(self.config.reward, event) for event in EVENTS], strict=True))
+        own = self.roles[n].rewards
+        return {event: own.get(event, 0.0) if own else getattr(self.config.reward, event) for event in EVENTS}
 
     def experience(self, copy: Copy, person: Person, j: int) -> float:
         f, item = self.config.feedback, self.items[j]

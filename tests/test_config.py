@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import json
 import math
+import pickle
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import gymnasium
 import numpy as np
+import pettingzoo
 import pytest
 
-from recsys_env import TASKS, Catalogue, WorldConfig, replace, vector_env
+import recsys_env
+from recsys_env import TASKS, Catalogue, VectorEnv, WorldConfig, parallel_env, register_task, replace, vector_env
 from recsys_env import config as cfg
-from recsys_env.config import GROUPS, RoleConfig, SceneConfig, UserConfig, describe
+from recsys_env.config import GROUPS, RoleConfig, SceneConfig, UserConfig, describe, did_you_mean
 
 TWO_SCENES = {"scenes": ({"name": "a"}, {"name": "b"}), "roles": ({"name": "x", "scene": "a"}, {"name": "y", "scene": "b"})}
 MOODS = {"items": {"topics": 2}, "choice": {"v_0_by_mood": (0.0, 1.0)}}
@@ -44,7 +51,7 @@ def test_the_tables_above_are_not_empty() -> None:
     assert [p.id for p in BOOLS] == ["WorldConfig.mask_actions", "FeedbackConfig.instant", "FeedbackConfig.like", "ObservationConfig.share",
                                      "SceneConfig.cart"]  # fmt: skip
     assert len(WORDS) == 5
-    assert len(TUPLES) == 10
+    assert len(TUPLES) == 9
 
 
 @pytest.mark.parametrize(("kind", "f"), SCALARS)
@@ -68,7 +75,7 @@ def test_nan_and_infinity_are_refused(kind: type, f: Any, value: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "f"), SCALARS)
-@pytest.mark.parametrize("value", [True, np.True_, "1", None, (1,), 1j])
+@pytest.mark.parametrize("value", [True, np.True_, "1", None, (1,), 1j, np.timedelta64(1), np.array(1)])
 def test_other_types_are_refused(kind: type, f: Any, value: Any) -> None:
     with pytest.raises(TypeError, match=rf"{kind.__name__}\.{f.name} = .*must be {'an integer' if type(f.default) is int else 'a number'}"):
         kind(**{f.name: value})
@@ -114,7 +121,7 @@ def test_a_wrong_word_lists_the_right_ones_and_the_nearest(kind: type, f: Any) -
 
 @pytest.mark.parametrize(("kind", "f"), TUPLES)
 def test_tuples_take_sequences_and_nothing_else(kind: type, f: Any) -> None:
-    for value in ("abc", 1.0, None, {1: 2}):
+    for value in ("abc", 1.0, None, {1: 2}, np.array(1)):
         with pytest.raises(TypeError, match=rf"{kind.__name__}\.{f.name} = .*must be a tuple"):
             kind(**{f.name: value})
 
@@ -163,6 +170,7 @@ def test_sequences_become_tuples() -> None:
         ({"choice": {"beta_prise": 1}}, r"ChoiceConfig has no field 'beta_prise' \(did you mean 'beta_price'\?\)"),
         ({"choice": {"temperature": 1}}, r"did you mean 'dissimilarity'"),
         ({"zzzz": 1}, r"WorldConfig has no field 'zzzz'; fields: description, num_agents"),
+        ({"render_mode": "ansi"}, r"no field 'render_mode' \('render_mode' is an argument of parallel_env, env and single_agent_env; a batch"),
     ],
 )
 def test_unknown_fields_suggest_the_nearest(changes: dict[str, Any], message: str) -> None:
@@ -175,8 +183,37 @@ def test_unknown_fields_suggest_the_nearest(changes: dict[str, Any], message: st
 def test_unknown_tasks_suggest_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"unknown task 'ecomerce-v0' \(did you mean 'ecommerce-v0'\?\); tasks are duel-v0"):
         vector_env("ecomerce-v0", 1)
-    with pytest.raises(TypeError, match="must be the name of a task or a WorldConfig"):
-        vector_env(3, 1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"unknown task 'chess-v0'; tasks are"):  # news-v0 is not a near miss of it
+        vector_env("chess-v0", 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: vector_env(3), r"task = 3 must be the name of a task or a WorldConfig$"),
+        (lambda: parallel_env(WorldConfig), r"task = <class .* must be the name of a task or a WorldConfig; did you mean WorldConfig\(\)\?$"),
+        (lambda: parallel_env(Catalogue.load("grocery")), r"task = Catalogue\(item_vectors=array.{100,200}\.\.\. must be the name"),
+        (lambda: VectorEnv("duel-v0"), r"config = 'duel-v0' must be a WorldConfig; recsys_env.vector_env takes"),
+        (lambda: vector_env("news-v0", catalogue=3), r"catalogue = 3 must be a Catalogue, the name of a shipped one or the path"),
+        (lambda: vector_env("duel-v0", users=UserConfig), r"WorldConfig\.users = <class .* must be a UserConfig or a dict of its fields$"),
+        (lambda: vector_env("duel-v0", page=np.array(["rows", "rival"])), r"WorldConfig\.page = array.* is not allowed; choose one of"),
+        (lambda: replace(WorldConfig, {}), r"config = <class .* must be a WorldConfig or one of its groups; did you mean WorldConfig\(\)\?$"),
+        (lambda: replace(WorldConfig(), 5), r"changes = 5 must be a dict of fields of WorldConfig$"),
+        (lambda: describe("duel-v0"), r"config = 'duel-v0' must be a WorldConfig"),
+    ],
+)  # fmt: skip
+def test_things_that_are_no_configs_are_named_in_one_line(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+def test_only_near_misses_are_suggested() -> None:
+    assert did_you_mean("grocery", ["grocery-v0", "news-v0"]) == " (did you mean 'grocery-v0'?)"
+    assert did_you_mean("duel", TASKS) == " (did you mean 'duel-v0'?)"
+    assert did_you_mean("observ", ["action", "observability"]) == " (did you mean 'observability'?)"
+    for word, allowed in (("product_id", ["customer_id"]), ("mine-v0", TASKS), ("shop-v0", TASKS), ("render_mode", ["reward"]), (None, TASKS)):
+        assert did_you_mean(word, allowed) == ""
 
 
 # ------------------------------------------------------------------------------------------------ combinations
@@ -206,7 +243,6 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
     ({"items": {"life": 10, "period": 5}}, r"items.period = 5 must be 0 or at least items.life = 10"),
     ({"items": {"period": 5}}, "items.period needs items.life"),
     ({"items": {"topics": 5, "number": 4}}, r"items.topics = 5 must be at most items.number = 4"),
-    ({"roles": ({"name": "x", "rewards": (1.0,)},)}, "rewards must be empty or 6 weights"),
 ]
 
 
@@ -282,20 +318,47 @@ def test_a_group_given_as_a_dict_starts_from_defaults() -> None:
 # ------------------------------------------------------------------------------------------------ description and tasks
 
 
-def test_describe_lists_every_documented_field() -> None:
-    lines = describe(WorldConfig()).splitlines()
-    for kind, where in parts()[:-1]:
-        for f in dataclasses.fields(kind):
-            if "doc" not in f.metadata:
-                continue
-            name = ".".join((*where, f.name))
-            (line,) = [line for line in lines if line.startswith(f"{name} = ")]
-            value = getattr(kind(), f.name)
-            assert line.startswith(f"{name} = {value!r}: {f.metadata['doc']}")
-            allowed = str(list(f.metadata["allowed"])) if "allowed" in f.metadata else f"[{f.metadata['low']:g}, {f.metadata['high']:g}]"
-            assert allowed in line
-            assert f.metadata.get("unit", "") in line
-            assert f.metadata.get("source", "") in line
+def described(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Name, value and field of everything in a config."""
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        parts = value if isinstance(value, tuple) else (value,)
+        if not any(dataclasses.is_dataclass(part) for part in parts):
+            yield f"{prefix}{f.name}", value, f
+            continue
+        for i, part in enumerate(parts):
+            yield from described(part, f"{prefix}{f.name}[{i}]." if isinstance(value, tuple) else f"{prefix}{f.name}.")
+
+
+@pytest.mark.parametrize("config", [WorldConfig(), TASKS["journey-v0"], UserConfig(), RoleConfig()], ids=["default", "journey", "users", "role"])
+def test_describe_lists_every_field_with_all_that_is_known_of_it(config: Any) -> None:
+    """Roles, scenes and catalogue included."""
+    lines, found = describe(config).splitlines(), list(described(config))
+    assert len(lines) == len(found)
+    for line, (name, value, f) in zip(lines, found, strict=True):
+        meta = f.metadata
+        text = " ".join(value.split()) if isinstance(value, str) else value
+        assert line.startswith(f"{name} = {text!r}: {meta['doc']} (")
+        assert f"default {f.default!r}" in line
+        for words in (meta.get("allowed"), meta.get("words"), meta.get("names")):
+            assert words is None or str(list(words)) in line
+        if isinstance(f.default, bool):
+            assert "True or False" in line
+        elif "low" in meta:
+            assert f"in [{meta['low']:g}, {meta['high']:g}]" in line
+        assert meta.get("unit", "") in line
+        assert meta.get("source", "") in line
+    if isinstance(config, WorldConfig):
+        names = [name for name, _, _ in found]
+        assert {"description", "catalogue", "users.number", "scenes[0].cart", "roles[0].rewards", "roles[0].domains"} < set(names)
+
+
+def test_describe_says_what_has_no_effect() -> None:
+    lines = {line.split(" ")[0]: line for line in describe(TASKS["grocery-v0"]).splitlines()}
+    assert lines["users.number"].startswith("users.number comes from the catalogue: U, users")
+    assert lines["users.habit_size"].startswith("users.habit_size = 64: ")
+    assert "no effect yet" in lines["reward.margin_rate"]
+    assert "unrelated to the items' clickbait without" in lines["feedback.b_topic"]
 
 
 def test_every_scalar_field_has_a_meaning() -> None:
@@ -315,6 +378,208 @@ def test_tasks_are_valid_documented_and_immutable(name: str) -> None:
     assert TASKS[name].horizon == 1000
     if name != "grocery-v0":
         assert vector_env(task, 1).config is not None
+
+
+def test_tasks_cannot_be_changed() -> None:
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        TASKS["duel-v0"] = WorldConfig()  # type: ignore[index]
+    with pytest.raises(TypeError, match="does not support item deletion"):
+        del TASKS["duel-v0"]  # type: ignore[attr-defined]
+    for method in ("update", "pop", "clear", "setdefault"):
+        assert not hasattr(TASKS, method)
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_registered_task_is_one_everywhere() -> None:
+    config = replace(TASKS["duel-v0"], {"horizon": 5})
+    register_task("my_own-shop-v12", config)
+    assert TASKS["my_own-shop-v12"] is config
+    assert list(TASKS)[-1] == "my_own-shop-v12"
+    assert vector_env("my_own-shop-v12", 2).config is not None
+    assert str(parallel_env("my_own-shop-v12")) == "my_own-shop-v12"
+    for kind in ("parallel", "aec"):
+        assert pettingzoo.make(kind, "recsys/my_own-shop-v12", slots=1).unwrapped.config == config  # type: ignore[union-attr]
+    assert gymnasium.make("recsys/my_own-shop-v12").unwrapped.env.config == config  # type: ignore[attr-defined]
+    assert gymnasium.make_vec("recsys/my_own-shop-v12", num_envs=3).num_envs == 3
+    with pytest.raises(ValueError, match="did you mean 'my_own-shop-v12'"):
+        vector_env("my_own-shop-v1")
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize(
+    ("name", "config", "message"),
+    [
+        ("duel-v0", WorldConfig(), "task 'duel-v0' is taken, and a task never changes; give yours another name or version"),
+        *((name, WorldConfig(), "must be letters, digits, _ and - with a version at the end, as in 'my-shop-v0'")
+          for name in ("shop", "shop-v", "shop-v01", "a b-v0", "recsys/shop-v0", "-v0", "", "shop-v0\n", "shop,x-v0", "läden-v0", 3, None)),
+        ("shop-v0", {"horizon": 3}, "config = {'horizon': 3} must be a WorldConfig"),
+        ("shop-v0", WorldConfig, "config = <class .* must be a WorldConfig"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_registered(name: Any, config: Any, message: str) -> None:
+    before = list(TASKS), len(gymnasium.registry)
+    with pytest.raises((ValueError, TypeError), match=message):
+        register_task(name, config)
+    assert (list(TASKS), len(gymnasium.registry)) == before
+
+
+# ------------------------------------------------------------------------------------------------ rewards of a role
+
+
+def test_rewards_are_named() -> None:
+    role = RoleConfig(rewards={"purchase": 1, "click": np.float32(0.5)})
+    assert role.rewards == {"click": 0.5, "purchase": 1.0}
+    assert all(type(weight) is float for weight in role.rewards.values())
+    assert role == RoleConfig(rewards={"click": 0.5, "purchase": 1.0})
+    assert hash(role) == hash(RoleConfig(rewards={"click": 0.5, "purchase": 1.0}))
+    assert role != RoleConfig(rewards={"click": 0.5})
+    assert RoleConfig().rewards == {}
+    envs = vector_env(WorldConfig(num_agents=3, roles=({"name": "a", "rewards": {"click": 2, "dwell": -1}}, {"name": "b", "rewards": {"like": 0}},
+                                                       {"name": "c"}), reward={"cart": 0.25}))  # fmt: skip
+    weights = {event: envs.world.agents[event].tolist() for event in cfg.EVENTS}
+    assert weights == {"click": [2, 0, 1], "cart": [0, 0, 0.25], "purchase": [0] * 3, "rating": [0] * 3, "like": [0] * 3, "dwell": [-1, 0, 0]}
+
+
+@pytest.mark.parametrize(
+    ("rewards", "message"),
+    [
+        ({"clik": 1.0}, r"RoleConfig\.rewards weighs 'clik' \(did you mean 'click'\?\); it may weigh click, cart, purchase, rating, like, dwell"),
+        ({3: 1.0}, r"RoleConfig\.rewards weighs 3; it may weigh click"),
+        ((1.0, 0.0, 0.0, 0.0, 0.0, 0.0), r"RoleConfig\.rewards = \(1\.0, .* must be a dict of weights by name, such as \{'click': 1\.0\}"),
+        (None, r"RoleConfig\.rewards = None must be a dict"),
+        ({"click": "1"}, r"RoleConfig\.rewards\['click'\] = '1' must be a number"),
+        ({"click": 101}, r"RoleConfig\.rewards\['click'\] = 101 is out of range; allowed is a finite value in \[-100, 100\]"),
+        ({"click": math.nan}, r"RoleConfig\.rewards\['click'\] = nan"),
+    ],
+)
+def test_wrong_rewards(rewards: Any, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        RoleConfig(rewards=rewards)
+
+
+@pytest.mark.parametrize(
+    "how", [copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c)), dataclasses.replace,
+            lambda c: WorldConfig(**dataclasses.asdict(c)), lambda c: WorldConfig(**json.loads(json.dumps(dataclasses.asdict(c))))],
+    ids=["copy", "deepcopy", "pickle", "replace", "asdict", "json"],
+)  # fmt: skip
+@pytest.mark.parametrize("task", ["journey-v0", "duel-v0", "grocery-v0"])
+def test_configs_survive(how: Callable[[WorldConfig], WorldConfig], task: str) -> None:
+    made = how(TASKS[task])
+    assert made == TASKS[task]
+    assert hash(made) == hash(TASKS[task])
+    assert type(made.roles[0].rewards) is type(TASKS[task].roles[0].rewards)
+
+
+def test_rewards_cannot_be_changed() -> None:
+    rewards: Any = RoleConfig(rewards={"click": 1.0}).rewards
+    for change in (lambda: rewards.update(cart=1.0), lambda: rewards.__setitem__("click", 2.0), lambda: rewards.pop("click"), rewards.clear,
+                   lambda: rewards.__ior__({"cart": 1.0}), lambda: rewards.setdefault("cart", 1.0), lambda: rewards.__delitem__("click"),
+                   rewards.popitem):  # fmt: skip
+        with pytest.raises(TypeError, match="frozen config"):
+            change()
+    assert rewards == {"click": 1.0}
+
+
+# ------------------------------------------------------------------------------------------------ beside a catalogue
+
+
+def small_catalogue(seed: int = 0) -> Catalogue:
+    rng = np.random.default_rng(seed)
+    items, users, dims, topics, habits = 30, 6, 4, 5, 3
+
+    def unit(rows: int) -> np.ndarray:
+        q = rng.standard_normal((rows, dims)).astype(np.float32)
+        return q / np.linalg.norm(q, axis=1, keepdims=True)
+
+    return Catalogue(
+        item_vectors=unit(items), item_topic=np.arange(items, dtype=np.int32) % topics, item_intercept=rng.normal(0, 1, items).astype(np.float32),
+        item_price=rng.lognormal(0, 0.5, items).astype(np.float32), item_popularity=rng.lognormal(2, 1, items).astype(np.float32),
+        user_taste=unit(users), user_price_sensitivity=np.ones(users, np.float32), user_activity=rng.lognormal(0, 1, users).astype(np.float32),
+        habit_item=rng.integers(0, items, (users, habits)).astype(np.int32), habit_count=np.ones((users, habits), np.float32),
+        item_name=np.array([f"item {j}" for j in range(items)]), topic_name=np.array([f"topic {t}" for t in range(topics)]),
+    )  # fmt: skip
+
+
+# Everything that a user or an item can have is in play.
+RICH = WorldConfig(
+    slots=3, horizon=200, candidates={"number": 8}, scenes=({"name": "page", "cart": True},), page="rows",
+    users={"habit_size": 4, "wallet_init": 3.0, "wallet_refill": 0.02},
+    items={"providers": 3, "domains": 2, "promotion_probability": 0.4, "promotion_depth": 0.3, "promotion_period": 20, "stock_init": 3,
+           "restock_period": 40, "life": 50, "period": 70},
+    choice={"v_0": 0.0, "beta_price": 0.5, "beta_repeat": 0.5, "beta_pop": 0.2, "beta_intent": 1.0, "beta_trust": 0.5},
+    feedback={"b_0": 0.0, "rating_after_click": 0.5}, arrival={"d_0": 0.1, "r_0": 1.0}, reward={"purchase": 1.0},
+)  # fmt: skip
+OF_USERS_AND_ITEMS = [(group, f) for group in ("users", "items") for f in dataclasses.fields(getattr(RICH, group)) if "low" in f.metadata]
+
+
+def history(config: WorldConfig) -> list[np.ndarray]:
+    """The world beside its parameters, and all states and rewards of an episode in it."""
+    envs = VectorEnv(config, 2, catalogue=small_catalogue())
+    envs.reset(seed=0)
+    rng, kept = np.random.default_rng(0), [array.copy() for array in envs.world[1:]]
+    for _ in range(config.horizon - 1):
+        kept.append(envs.step(rng.integers(0, 8, (2, 2, 3)))[1].copy())
+    return [*kept, *envs.save().arrays]
+
+
+@pytest.fixture(scope="module")
+def rich_history() -> list[np.ndarray]:
+    return history(RICH)
+
+
+@pytest.mark.parametrize(("group", "f"), [pytest.param(group, f, id=f"{group}.{f.name}") for group, f in OF_USERS_AND_ITEMS])
+def test_what_a_catalogue_gives_and_what_it_leaves_to_the_config(
+    group: str, f: Any, rich_history: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A field is declared as the catalogue's if and only if its value makes no difference beside one."""
+    value = getattr(getattr(RICH, group), f.name)
+    changed = replace(RICH, {group: {f.name: value + 1 if type(value) is int else value * 0.7 + 0.05}})
+    if f.metadata["from_catalogue"]:
+        with pytest.raises(ValueError, match=rf"{group}\.{f.name} = .* would be ignored, since the catalogue gives it; leave the default"):
+            VectorEnv(changed, catalogue=small_catalogue())
+    monkeypatch.setattr("recsys_env.vector.check_catalogue_fields", lambda config: None)
+    found = history(changed)
+    same = len(found) == len(rich_history) and all(a.shape == b.shape and (a == b).all() for a, b in zip(found, rich_history, strict=True))
+    assert same == f.metadata["from_catalogue"]
+
+
+def test_fields_that_a_catalogue_gives_cannot_be_set_beside_it() -> None:
+    message = r"WorldConfig: users\.number = 100 would be ignored, since the catalogue gives it; leave the default, users\.number = 8$"
+    for call in (
+        lambda: parallel_env("grocery-v0", users={"number": 100}),
+        lambda: replace(TASKS["grocery-v0"], {"users": {"number": 100}}),
+        lambda: WorldConfig(catalogue="grocery", users={"number": 100}),
+        lambda: vector_env(WorldConfig(users={"number": 100}), catalogue="grocery"),
+        lambda: recsys_env.single_agent_env("ecommerce-v0", users={"number": 100}, catalogue=small_catalogue()),
+        lambda: recsys_env.shared_policy_env("social-v0", users={"number": 100}, catalogue=small_catalogue()),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(ValueError, match=r"users\.topics = 4, items\.dims = 8 would be .* users\.topics = 3, items\.dims = 16"):
+        WorldConfig(catalogue="grocery", items={"dims": 8}, users={"topics": 4})
+
+
+def test_a_catalogue_takes_the_place_of_a_tasks_own_items_and_users() -> None:
+    """What describes these in the task is not what its user asked for."""
+    envs = vector_env("journey-v0", catalogue=small_catalogue(), users={"habit_size": 2})
+    assert (envs.shape.users, envs.shape.items, envs.config.items.number) == (6, 30, 200)
+    assert envs.config.choice == TASKS["journey-v0"].choice
+    settings = Catalogue.load("grocery").settings
+    assert vector_env(WorldConfig(**settings), catalogue="grocery").shape.users == 2434
+    assert vector_env(TASKS["grocery-v0"], catalogue=small_catalogue()).shape.users == 6
+
+
+def test_moods_beside_a_catalogue_need_its_topics() -> None:
+    with pytest.raises(ValueError, match=r"a task with moods .* is made for its own 2 topics and takes no catalogue"):
+        vector_env("duel-v0", catalogue=small_catalogue())
+    moods = {"choice": {"v_0_by_mood": (0.0, 1.0)}, "dynamics": {"mood_up": (0.1,) * 12, "mood_down": (0.1,) * 12}}
+    with pytest.raises(ValueError, match="mood_up and mood_down have 12 entries, but the catalogue has 5 topics"):
+        vector_env(WorldConfig(**moods), catalogue=small_catalogue())
+    moods["dynamics"] = {"mood_up": (0.1,) * 35, "mood_down": (0.1,) * 35}
+    assert vector_env(WorldConfig(catalogue="grocery", **moods)).world.topics.shape == (35, 3)
+
+
+# ------------------------------------------------------------------------------------------------ tasks
 
 
 def test_agent_names() -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
+from pettingzoo.utils import BaseWrapper
 
 import recsys_env
-from recsys_env import WorldConfig, parallel_env, vector_env
+from recsys_env import WorldConfig, parallel_env, plain, vector_env
 from recsys_env.environment import Info
 from recsys_env.vector import copy_seed
 
@@ -99,9 +100,10 @@ def test_the_end() -> None:
 
 
 def test_never_reset() -> None:
-    env = parallel_env(BUSY)
-    with pytest.raises(RuntimeError, match="call reset"):
-        env.step(sampled(env))
+    env = parallel_env(BUSY, render_mode="ansi")
+    for call, arguments in ((env.step, [sampled(env)]), (env.expected_feedback, [sampled(env)]), (env.state, []), (env.save, []), (env.render, [])):
+        with pytest.raises(RuntimeError, match=rf"call reset\(\) before {call.__name__}\(\)"):
+            call(*arguments)
     other = parallel_env(BUSY)
     for never_seeded in (env, other):
         never_seeded.reset()
@@ -178,7 +180,8 @@ def test_a_wrong_action_is_named_and_changes_nothing(overrides: dict[str, Any], 
     with pytest.raises(error) as caught:
         env.step({**right, "recommender_1": action})
     assert "recommender_1" in str(caught.value)
-    assert repr(action) in str(caught.value)
+    assert " ".join(repr(action).split()) in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert str(env.vector.action_space) in str(caught.value)
     assert same(env.step(right), other.step(right))
 
@@ -192,9 +195,20 @@ def test_missing_and_unknown_agents() -> None:
         env.step({**right, "recommender_7": right["recommender_0"]})
     with pytest.raises(KeyError, match="unknown agent 'Recommender_1'"):
         env.step({"recommender_0": right["recommender_0"], "Recommender_1": right["recommender_1"]})
-    with pytest.raises(TypeError, match="must be a dict"):
-        env.step(list(right.values()))  # type: ignore[arg-type]
+    for wrong in (list(right.values()), np.array([1, 1]), np.array(1), np.array({"recommender_0": 1}), None, 5, "recommender_0", {1, 2}):
+        for call in (env.step, env.expected_feedback):
+            with pytest.raises(TypeError, match=r"actions = .* must be a dict of one action for each agent: recommender_0, recommender_1$") as error:
+                call(wrong)  # type: ignore[arg-type]
+            assert "\n" not in str(error.value)
     assert same(env.step(right), other.step(right))
+
+
+def test_nothing_is_stepped_after_the_end() -> None:
+    env = started(steps=BUSY.horizon)
+    for wrong in (sampled(env), np.array([1, 1]), [], None, 0):
+        with pytest.raises(RuntimeError, match=r"the episode is over; call reset\(\)"):
+            env.step(wrong)  # type: ignore[arg-type]
+    assert env.step({}) == ({}, {}, {}, {}, {})
 
 
 def test_wrong_settings() -> None:
@@ -210,9 +224,20 @@ def test_wrong_settings() -> None:
         parallel_env(BUSY, render_mode="anzi")
     with pytest.raises(ValueError, match="catalogue 'groceries' is neither"):
         parallel_env(BUSY, catalogue="groceries")
-    for seed, error in ((-1, ValueError), (2**64, ValueError), (1.5, TypeError), ("1", TypeError), (True, TypeError)):
-        with pytest.raises(error, match="seed"):
-            parallel_env(BUSY).reset(seed=seed)  # type: ignore[arg-type]
+    far, none = r"is out of range; allowed are integers in \[0, 2\^64\)", r"must be an integer in \[0, 2\^64\)$"
+    env, aec = started(), recsys_env.env(BUSY)
+    snapshot = env.save()
+    for seed, error, says in (
+        (-1, ValueError, far), (2**64, ValueError, far), (1.5, TypeError, none), ("1", TypeError, none), (True, TypeError, none),
+        (np.array(3), TypeError, none), (np.timedelta64(3), TypeError, none), ([3], TypeError, none), (np.datetime64("2020"), TypeError, none),
+    ):  # fmt: skip
+        for call in (lambda s: env.reset(seed=s), lambda s: env.restore(snapshot, seed=s), lambda s: aec.reset(seed=s)):
+            with pytest.raises(error, match=f"seed = .* {says}"):
+                call(seed)
+        assert same(env.save().arrays, snapshot.arrays)
+    with pytest.raises(TypeError, match=r"snapshot = 3 must be what save\(\) returns"):
+        env.restore(3)  # type: ignore[arg-type]
+    assert same(env.save().arrays, snapshot.arrays)
     parallel_env(BUSY).reset(seed=np.int64(3), options={"anything": 1})  # type: ignore[arg-type]
 
 
@@ -285,6 +310,96 @@ def test_infos_are_dictionaries() -> None:
     assert len(info) == len(plain)
     info.pop("own")
     assert "own" not in info
+
+
+def only_pythons_own(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(type(key) is str and only_pythons_own(part) for key, part in value.items())
+    return all(map(only_pythons_own, value)) if type(value) is list else type(value) in (bool, int, float, str)
+
+
+@pytest.mark.parametrize("overrides", [{}, {"mask_actions": True}, {"slots": 1}])
+def test_one_call_makes_infos_plain(overrides: dict[str, Any]) -> None:
+    """Of every environment, in one call: what `json.dumps` takes, with the same values."""
+    env, aec, envs = started(**overrides), recsys_env.env(BUSY, **overrides), vector_env(BUSY, 3, horizon=1, **overrides)
+    one = recsys_env.single_agent_env(BUSY, **overrides)
+    rows = recsys_env.SharedPolicyVectorEnv(vector_env(BUSY, 3, horizon=1, **overrides), "SameStep")
+    aec.reset(seed=0)
+    infos = [env.reset(seed=0)[1], env.step(sampled(env))[4], env.vector.infos, env.vector.infos.copy(), aec.infos, one.reset(seed=0)[1]]
+    for batch in (envs, rows):
+        infos += [batch.reset(seed=0)[1], batch.step(batch.action_space.sample() if batch is rows else batch.empty_actions())[4]]
+    for told in infos:
+        told_plainly = plain(told)
+        assert type(told_plainly) is dict
+        assert only_pythons_own(told_plainly)
+        assert json.loads(json.dumps(told_plainly)) == told_plainly
+        assert list(told_plainly) == list(told)
+    made = plain(infos[1])["recommender_1"]
+    assert made.keys() == infos[1]["recommender_1"].keys()
+    for name, value in infos[1]["recommender_1"].items():
+        np.testing.assert_array_equal(made[name], value)
+    assert type(made["clicked"][0]) is bool
+    assert type(made["own"]) is float
+    everything = plain(env.step(sampled(env)))  # observations, rewards and ends as well
+    assert only_pythons_own(everything)
+
+
+# ---------------------------------------------------------------------------------------------------- one agent at a time
+
+
+def played_in_turns(aec: Any, seed: int, turns: int = 10_000) -> list[Any]:
+    """What `last` told in each turn until the end, or for some turns."""
+    rng, told = np.random.default_rng(seed), []
+    for agent in aec.agent_iter(turns):
+        observation, reward, terminated, truncated, info = aec.last()
+        told.append((agent, observation.copy(), reward, terminated, truncated, plain(info)))
+        aec.step(None if truncated else rng.integers(0, 8, 3))
+    return told
+
+
+def test_the_aec_view_has_what_the_parallel_environment_has() -> None:
+    aec = recsys_env.env(BUSY, horizon=6)
+    parallel = aec.unwrapped
+    assert isinstance(parallel, recsys_env.RecommendationEnv)
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before save\(\)"):
+        aec.save()
+    for view in (aec, BaseWrapper(aec)):  # PettingZoo's own wrappers pass them on
+        assert view.config is parallel.config
+        assert view.vector is parallel.vector
+        assert view.observation_fields == parallel.observation_fields == parallel.vector.observation_fields
+        assert view.state_fields == parallel.state_fields == parallel.vector.state_fields
+        assert view.state_space is parallel.state_space
+        view.reset(seed=0)
+        actions = sampled(aec)
+        assert same(view.expected_feedback(actions), parallel.expected_feedback(actions))
+        assert same(view.state(), parallel.state())
+        np.testing.assert_array_equal(view.field(view.observe("recommender_1"), "agent_id"), [0, 1])
+        assert same(view.save().arrays, parallel.save().arrays)
+    assert sum(part.stop - part.start for part in aec.state_fields.values()) == aec.state_space.shape[0]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 4, 5])  # between rounds and within
+def test_the_aec_view_restores(turns: int) -> None:
+    aec, other = recsys_env.env(BUSY, horizon=6), recsys_env.env(BUSY, horizon=6)
+    aec.reset(seed=3)
+    played_in_turns(aec, 0, turns)
+    snapshot = pickle.loads(pickle.dumps(aec.save()))
+    aec.restore(snapshot)
+    assert aec.agent_selection == "recommender_0"
+    assert aec.agents == aec.possible_agents
+    first = played_in_turns(aec, 1)
+    assert first[-1][4]
+    other.restore(snapshot)  # never reset
+    for view in (aec, other, copy.deepcopy(other)):
+        view.restore(snapshot)
+        assert same(played_in_turns(view, 1), first)
+    aec.restore(snapshot, seed=8)
+    assert not same(played_in_turns(aec, 1), first)
+    assert aec.unwrapped.vector is aec.vector
+    state = aec.save()
+    with pytest.raises(ValueError, match="another task"):
+        aec.restore(started().save())
+    assert same(aec.save().arrays, state.arrays)
 
 
 # ---------------------------------------------------------------------------------------------------- copies of the environment
@@ -402,7 +517,8 @@ def test_the_page_as_text() -> None:
 
 
 def test_rendered_names_and_intent() -> None:
-    env = parallel_env(BUSY, catalogue="grocery", render_mode="ansi", observability="full", action="items")
+    config = WorldConfig(slots=3, arrival={"r_0": 3.0}, observability="full", action="items")
+    env = parallel_env(config, catalogue="grocery", render_mode="ansi")
     env.reset(seed=0)
     text = ""
     for _ in range(10):

@@ -21,6 +21,7 @@ from baselines.tables import grid
 from recsys_env import TASKS, WorldConfig
 from recsys_env.metrics import UNSEEN, episode_returns
 from recsys_env.policies import CHECKPOINT, Random
+from recsys_env.tasks import _TASKS
 
 TINY = WorldConfig(
     num_agents=2, slots=2, horizon=30, users={"number": 3, "population": "fixed"}, candidates={"number": 6}, items={"number": 20, "dims": 4, "topics": 4},
@@ -31,7 +32,7 @@ SHORT: dict[str, Any] = {"episodes": 4, "seeds": 3}
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TASKS, "tiny-v0", TINY)
+    monkeypatch.setitem(_TASKS, "tiny-v0", TINY)
     monkeypatch.setattr(scores, "REPETITIONS", 50)
 
 

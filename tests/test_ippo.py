@@ -15,6 +15,7 @@ from recsys_env import TASKS, WorldConfig
 from recsys_env.config import replace
 from recsys_env.metrics import UNSEEN, episode_returns, mean_interval, normalised_score
 from recsys_env.policies import make_policy
+from recsys_env.tasks import _TASKS
 
 SMALL: dict[str, Any] = {"num_envs": 4, "n_steps": 16, "batch_size": 64, "n_epochs": 1, "eval_episodes": 3, "device": "cpu"}
 
@@ -22,7 +23,7 @@ SMALL: dict[str, Any] = {"num_envs": 4, "n_steps": 16, "batch_size": 64, "n_epoc
 @pytest.fixture
 def task(monkeypatch: pytest.MonkeyPatch) -> str:
     """A named task with a short horizon."""
-    monkeypatch.setitem(TASKS, "tiny-v0", replace(WorldConfig(), {"horizon": 20, "slots": 2}))
+    monkeypatch.setitem(_TASKS, "tiny-v0", replace(WorldConfig(), {"horizon": 20, "slots": 2}))
     return "tiny-v0"
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import recsys_env
-from recsys_env import TASKS, Company, WorldConfig
+from recsys_env import Company, WorldConfig
 from recsys_env.config import replace
 from recsys_env.policies.ranking import Ranker
+from recsys_env.tasks import _TASKS
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("stable_baselines3")
@@ -115,7 +116,7 @@ def test_it_learns_what_no_observation_says(monkeypatch: pytest.MonkeyPatch, tmp
         "horizon": 60, "slots": 1, "users": {"habit_size": 0}, "choice": {"beta_taste": 0.0, "beta_price": 0.0, "beta_satiation": 0.0, "v_0": 1.5},
         "items": {"number": 40, "intercept_sd": 2.0, "popularity_quality": 0.0},
     }  # fmt: skip
-    monkeypatch.setitem(TASKS, "hidden-v0", replace(WorldConfig(), hidden))
+    monkeypatch.setitem(_TASKS, "hidden-v0", replace(WorldConfig(), hidden))
     scores = {}
     sizes = {"timesteps": 60_000, "num_envs": 32, "n_steps": 60, "batch_size": 480, "n_epochs": 4, "learning_rate": 1e-2}
     for algorithm in ("ippo", "item-ppo"):

@@ -15,6 +15,7 @@ def test_the_readme_has_code():
     assert len(BLOCKS) >= 4
 
 
+@pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_block_runs(number, capsys, tmp_path, monkeypatch):
     """Blocks of libraries that clash with the core run in their own environments: `python -m benchmarks.compatibility`."""

@@ -160,7 +160,7 @@ def _roles(draw: Any, agents: int, scenes: list[str], items: int, domains: int) 
         kind = draw(one("all", "all", "domains", "items", "both"))
         shown = draw(st.lists(st.integers(0, items - 1), min_size=1, max_size=items, unique=True))
         own = {shown[0] % domains, draw(st.integers(0, min(domains, items) - 1))}
-        rewards = draw(one((), (1.0, 0.5, 1.0, 0.2, 0.1, 0.05)))
+        rewards = draw(one({}, {"click": 1.0, "cart": 0.5, "purchase": 1.0, "rating": 0.2, "like": 0.1, "dwell": 0.05}))
         roles.append({
             "name": f"role{i}", "scene": owned[i], "rewards": rewards,
             "items": tuple(shown) if kind in ("items", "both") else (), "domains": tuple(own) if kind in ("domains", "both") else (),

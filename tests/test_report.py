@@ -14,7 +14,8 @@ from baselines.report import RESULTS, learning_curves, plot, write_readme
 from baselines.tables import brief, spread
 from baselines.tournament import tournament
 from benchmarks import readme
-from recsys_env import TASKS, WorldConfig
+from recsys_env import WorldConfig
+from recsys_env.tasks import _TASKS
 
 TINY = WorldConfig(num_agents=2, slots=2, horizon=20, users={"number": 3}, candidates={"number": 6}, items={"number": 20, "dims": 4, "topics": 4})
 
@@ -38,7 +39,7 @@ def test_learning_curves_are_grouped_by_learner_and_brought_to_common_steps(tmp_
 
 
 def test_plot_sums_up_a_folder_of_runs_and_draws_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TASKS, "tiny-v0", TINY)
+    monkeypatch.setitem(_TASKS, "tiny-v0", TINY)
     monkeypatch.setattr(scores, "REPETITIONS", 50)
     evaluate(("content",), ("tiny-v0",), episodes=2, seeds=2, out=tmp_path / "runs")
     curve = write_run(tmp_path / "learner-0", [(0, 1.0), (9, 2.0)])
@@ -67,7 +68,7 @@ def test_a_folder_without_runs_is_named(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_a_tournament_takes_the_place_of_its_own_tasks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for task in ("tiny-v0", "other-v0"):
-        monkeypatch.setitem(TASKS, task, TINY)
+        monkeypatch.setitem(_TASKS, task, TINY)
     for i, (task, episodes) in enumerate((("tiny-v0", 2), ("other-v0", 2), ("tiny-v0", 3))):
         tournament(("random", "content"), (task,), episodes=episodes, seeds=2, out=tmp_path / str(i))
         plot(tournament=tmp_path / str(i), results=tmp_path / "results")
@@ -81,7 +82,7 @@ def test_a_tournament_takes_the_place_of_its_own_tasks_only(tmp_path: Path, monk
 
 
 def test_nothing_is_stored_where_something_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(TASKS, "duel-v0", TINY)
+    monkeypatch.setitem(_TASKS, "duel-v0", TINY)
     monkeypatch.setattr(scores, "REPETITIONS", 50)
     evaluate(("content",), ("duel-v0",), episodes=2, seeds=2, out=tmp_path / "good")
     plot(evaluation=tmp_path / "good", results=tmp_path / "results")
@@ -109,7 +110,7 @@ def test_nothing_is_stored_where_something_is_wrong(tmp_path: Path, monkeypatch:
 
 
 def test_a_field_may_hold_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TASKS, "tiny-v0", TINY)
+    monkeypatch.setitem(_TASKS, "tiny-v0", TINY)
     monkeypatch.setattr(scores, "REPETITIONS", 50)
     task = "tiny-v0,description=a/b"
     evaluate(("content",), (task,), episodes=2, seeds=2, out=tmp_path / "runs")

@@ -16,6 +16,7 @@ from baselines import tournament as module
 from baselines.tournament import alpha_rank, cross_play, games, standings
 from recsys_env import TASKS, task_config
 from recsys_env.metrics import UNSEEN, episode_returns
+from recsys_env.tasks import _TASKS
 
 ROOT = Path(__file__).parent.parent
 MINE = '''"""A recommender of my own: the cheapest items first."""
@@ -151,7 +152,7 @@ def test_a_file_of_twenty_lines_enters_the_tournament(tmp_path: Path) -> None:
 
 
 def test_both_seats_enter_the_payoff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TASKS, "short-v0", task_config("duel-v0", {"horizon": 20}))
+    monkeypatch.setitem(_TASKS, "short-v0", task_config("duel-v0", {"horizon": 20}))
     module.tournament(("random", "greedy"), ("short-v0",), episodes=5, seeds=2, out=tmp_path)
     found = json.loads((tmp_path / "tournament.json").read_text())["short-v0"]["payoff"]["greedy"]["random"]["mean"]
     first = [episode_returns("short-v0", {"recommender_0": "greedy", "recommender_1": "random"}, 5, UNSEEN + seed)[:, 0].mean() for seed in range(2)]

@@ -24,6 +24,7 @@ from recsys_env import TASKS, WorldConfig
 from recsys_env.config import replace
 from recsys_env.metrics import episode_returns
 from recsys_env.policies import make_policy
+from recsys_env.tasks import _TASKS
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -45,7 +46,7 @@ TINY: dict[str, Any] = {"timesteps": 512, "num_envs": 4, "n_steps": 16, "batch_s
 def easy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clicks follow a taste that the profile shows without noise; a policy has to find out that it matters."""
     easy = {"horizon": 60, "slots": 1, "observation": {"profile_noise": 0.0}, "choice": {"beta_taste": 6.0, "v_0": 4.0}}
-    monkeypatch.setitem(TASKS, "easy-v0", replace(WorldConfig(), easy))
+    monkeypatch.setitem(_TASKS, "easy-v0", replace(WorldConfig(), easy))
 
 
 def trained(algorithm: str, out: Path, **settings: Any) -> dict[str, Any]:

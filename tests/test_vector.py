@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import os
 import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ import numpy as np
 import pytest
 
 import recsys_env
-from recsys_env import WorldConfig, vector_env
-from recsys_env.vector import QUERY_SCAN_WARNING, copy_seed
+from recsys_env import Catalogue, VectorEnv, WorldConfig, vector_env
+from recsys_env.config import replace
+from recsys_env.vector import QUERY_SCAN_WARNING, Snapshot, copy_seed
 
 PACKAGE = Path(recsys_env.__file__).parent
 BUSY = WorldConfig(
@@ -213,20 +216,43 @@ def test_seeds() -> None:
     assert copy_seed(5, 0) == 5
 
 
-WRONG_SEEDS = [(-1, ValueError), (2**64, ValueError), (0.5, TypeError), ("1", TypeError), (True, TypeError), ([1, 2], ValueError)]
+NO_SEED, NO_ENTRY = r"must be an integer in \[0, 2\^64\), a sequence of one for each copy, or None$", r"must be an integer in \[0, 2\^64\)$"
+TOO_FAR = r"is out of range; allowed are integers in \[0, 2\^64\)$"
+WRONG_SEEDS: list[tuple[Any, type[Exception], str]] = [
+    (-1, ValueError, f"seed = -1 {TOO_FAR}"), (2**64, ValueError, f"seed = 18446744073709551616 {TOO_FAR}"), (0.5, TypeError, f"seed = 0.5 {NO_SEED}"),
+    (float("nan"), TypeError, f"seed = nan {NO_SEED}"), ("1", TypeError, f"seed = '1' {NO_SEED}"), (b"1234", TypeError, f"seed = b'1234' {NO_SEED}"),
+    (True, TypeError, f"seed = True {NO_SEED}"), (np.True_, TypeError, NO_SEED), (np.array(3), TypeError, rf"seed = array\(3\) {NO_SEED}"),
+    (np.zeros((4, 1), int), TypeError, NO_SEED), (np.timedelta64(3, "s"), TypeError, rf"seed = .*timedelta64\(3,'s'\) {NO_SEED}"),
+    (datetime.timedelta(3), TypeError, rf"seed = datetime.timedelta\(days=3\) {NO_SEED}"), (np.datetime64("2020"), TypeError, NO_SEED),
+    (datetime.datetime(2020, 1, 1), TypeError, NO_SEED), ({}, TypeError, rf"seed = {{}} {NO_SEED}"), ({1, 2, 3, 4}, TypeError, NO_SEED),
+    ([1, 2], ValueError, r"seed = \[1, 2\] has 2 entries, expected one for each of the 4 copies"),
+    ([0, 1, 2, -3], ValueError, rf"seed\[3\] = -3 {TOO_FAR}"), ([0, 1.5, 2, 3], TypeError, rf"seed\[1\] = 1.5 {NO_ENTRY}"),
+    ([0, 1, None, 3], TypeError, rf"seed\[2\] = None {NO_ENTRY}"), (np.arange(4.0), TypeError, rf"seed\[0\] = .*0.0.* {NO_ENTRY}"),
+    ([np.timedelta64(1)] * 4, TypeError, rf"seed\[0\] = .* {NO_ENTRY}"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("seed", "error"), [*WRONG_SEEDS, ([0, 1, 2, -3], ValueError), ([0, 1, 2, 1.5], TypeError)])
-def test_wrong_seeds_change_nothing(seed: Any, error: type[Exception]) -> None:
+@pytest.mark.parametrize(("seed", "error", "says"), WRONG_SEEDS, ids=[repr(seed)[:30] for seed, _, _ in WRONG_SEEDS])
+def test_wrong_seeds_are_named_and_change_nothing(seed: Any, error: type[Exception], says: str) -> None:
     envs = batch(steps=3)
-    before = arrays(envs)
-    with pytest.raises(error, match="seed"):
-        envs.reset(seed=seed)
-    assert_equal(arrays(envs), before)
+    before, snapshot = arrays(envs), envs.save()
+    for call in (lambda: envs.reset(seed=seed), lambda: envs.restore(snapshot, seed=seed)):
+        with pytest.raises(error, match=says) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+        assert_equal(arrays(envs), before)
+
+
+def test_any_sequence_of_integers_is_one_of_seeds() -> None:
+    envs = batch()
+    first = frozen(envs.reset(seed=[0, 1, 2, 3]))
+    for seeds in (range(4), (0, 1, 2, 3), np.arange(4), np.arange(4, dtype=np.uint64), [np.int8(j) for j in range(4)]):
+        assert_equal(frozen(envs.reset(seed=seeds)), first)
 
 
 def test_wrong_counts() -> None:
-    for wrong, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError), ("2", TypeError)):
+    wrongs = (0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError), ("2", TypeError), (np.timedelta64(2), TypeError)
+    for wrong, error in (*wrongs, (np.array(2), TypeError), (None, TypeError)):
         with pytest.raises(error, match="num_envs"):
             vector_env(BUSY, wrong)  # type: ignore[arg-type]
         with pytest.raises(error, match="num_threads"):
@@ -253,7 +279,10 @@ def wrong_actions() -> dict[str, tuple[dict[str, Any], Any, type[Exception], str
     return {
         "large": ({}, at(6), ValueError, where), "negative": ({}, at(-1), ValueError, where), "floats": ({}, at(1.0), TypeError, "float64"),
         "no agents": ({}, good[:, 0], ValueError, "shape"), "other batch": ({}, good[:2], ValueError, "shape"),
-        "nothing": ({}, None, ValueError, "shape"),
+        "nothing": ({}, None, ValueError, "actions = None have shape"), "a dict": ({}, {"a": good}, ValueError, "actions = {'a': .* have shape"),
+        "ragged": ({}, [[1, 2], [3]], ValueError, r"actions = \[\[1, 2\], \[3\]\] are not one array, expected shape \(4, 2, 3\): \[num_envs"),
+        "objects": ({}, good.astype(object), TypeError, "object, expected integers"), "spans": ({}, good.astype("m8[s]"), TypeError, "timedelta64"),
+        "huge": ({}, [[[2**70] * K] * N] * B, TypeError, "object, expected integers"),
         "text": ({}, good.astype(str), TypeError, "dtype"), "booleans": ({}, good.astype(bool), TypeError, "bool"),
         "one slot": ({"slots": 1}, one, ValueError, where), "message": ({"messages": 2}, at(6, np.zeros((B, N, K + 1), np.int64)), ValueError, where),
         "query NaN": ({"action": "query"}, at(np.nan, query), ValueError, where),
@@ -432,8 +461,16 @@ def test_saved_copies_go_on_alike() -> None:
 
 def test_wrong_snapshots() -> None:
     envs = batch()
+    another = r"taken in another task or with other settings: "
     for arguments, error, says in (
-        ({"snapshot": batch(horizon=9).save()}, ValueError, "another task"), ({"snapshot": batch(3).save()}, ValueError, "3 copies"),
+        ({"snapshot": batch(horizon=9).save()}, ValueError, f"{another}horizon = 9 there, 20 here"),
+        ({"snapshot": batch(choice={"v_0": 1.0}).save()}, ValueError, rf"{another}choice\.v_0 = 1.0 there, -2.0 here"),
+        ({"snapshot": batch(users={"number": 4}).save()}, ValueError, rf"{another}users\.number = 4 there, 3 here"),
+        ({"snapshot": batch(3).save()}, ValueError, "3 copies"),
+        ({"snapshot": None}, TypeError, r"snapshot = None must be what save\(\) returns"),
+        ({"snapshot": envs}, TypeError, r"snapshot = <.*VectorEnv.*> must be what save\(\) returns"),
+        ({"snapshot": envs.save().arrays}, TypeError, r"snapshot = State\(.* must be what save\(\) returns"),
+        ({"snapshot": Snapshot(BUSY, tuple(envs.save().arrays), envs.world_digest)}, TypeError, "must be what"),  # type: ignore[arg-type]
         ({"snapshot": envs.save(), "copy": 1}, ValueError, "4 copies"), ({"snapshot": envs.save(1), "copy": 4}, ValueError, "copy = 4"),
         ({"snapshot": envs.save(1), "copy": 1.0}, TypeError, "copy"), ({"snapshot": envs.save(), "seed": -1}, ValueError, "seed"),
     ):  # fmt: skip
@@ -443,6 +480,99 @@ def test_wrong_snapshots() -> None:
         assert_equal(arrays(envs), before)
     with pytest.raises(ValueError, match="copy = 4"):
         envs.save(4)
+
+
+def with_array(snapshot: Snapshot, **arrays: Any) -> Snapshot:
+    return Snapshot(snapshot.config, snapshot.arrays._replace(**arrays), snapshot.world)
+
+
+# Made by hand: the right config, and something that is not what a state of it has.
+ODD_SNAPSHOTS: dict[str, Callable[[Snapshot], Snapshot]] = {
+    "users of another number": lambda s: with_array(s, users=s.arrays.users[:, :2]),
+    "one copy less": lambda s: with_array(s, vectors=s.arrays.vectors[:3]),
+    "wider vectors": lambda s: with_array(s, vectors=np.concatenate([s.arrays.vectors] * 2, axis=2)),
+    "doubles": lambda s: with_array(s, vectors=s.arrays.vectors.astype(np.float64)),
+    "other records": lambda s: with_array(s, copies=np.zeros(B, "i4")),
+    "flat": lambda s: with_array(s, candidates=s.arrays.candidates.ravel()),
+    "a list": lambda s: with_array(s, order=s.arrays.order.tolist()),
+    "nothing": lambda s: with_array(s, items=None),
+    "no copies": lambda s: with_array(s, **{name: array[:0] for name, array in s.arrays._asdict().items()}),
+    "another world": lambda s: Snapshot(s.config, s.arrays, "0" * 64),
+    "no config": lambda s: Snapshot(None, s.arrays, s.world),  # type: ignore[arg-type]
+    "no world": lambda s: Snapshot(s.config, s.arrays, None),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("made", ODD_SNAPSHOTS.values(), ids=ODD_SNAPSHOTS)
+def test_a_refused_snapshot_leaves_no_trace(made: Callable[[Snapshot], Snapshot]) -> None:
+    """The game goes on as one that was never asked."""
+    envs, other = batch(steps=5), batch(steps=5)
+    before, odd = arrays(envs), made(envs.save())
+    for chosen in (None, 1):
+        with pytest.raises((ValueError, TypeError), match=r"^((the|a) )?snapshot") as caught:
+            envs.restore(odd, copy=chosen)
+        assert "\n" not in str(caught.value)
+        assert_equal(arrays(envs), before)
+    for _ in range(BUSY.horizon):
+        actions = sampled(other)
+        assert_equal(frozen(envs.step(actions)), frozen(other.step(actions)))
+
+
+def shuffled(catalogue: Catalogue, **changes: Any) -> Catalogue:
+    """Another catalogue with arrays of the same shapes."""
+    return Catalogue(**{**vars(catalogue), **changes})
+
+
+def test_a_snapshot_of_another_catalogue_is_refused() -> None:
+    """Of equal shapes: fewer users would be read out of bounds, other ones silently taken for these."""
+    mine = Catalogue.load("grocery")
+    few = shuffled(mine, **{name: getattr(mine, name)[:1000] for name in vars(mine) if name.startswith(("user_", "habit_"))})
+    config = replace(BUSY, {"users": {"number": 8}, "items": {"number": 200, "dims": 16, "topics": 12}, "choice": {"v_0": 3.0}})
+    envs = VectorEnv(config, 2, catalogue=mine)
+    envs.reset(seed=0)
+    for change in (
+        {"user_activity": mine.user_activity[::-1].copy()}, {"item_intercept": mine.item_intercept + 1}, {"item_price": mine.item_price[::-1].copy()},
+        {"user_taste": mine.user_taste[::-1].copy()}, {"user_price_sensitivity": mine.user_price_sensitivity * 2},
+        {"item_vectors": -mine.item_vectors}, {"item_popularity": mine.item_popularity[::-1].copy()},
+    ):  # fmt: skip
+        other = VectorEnv(config, 2, catalogue=shuffled(mine, **change))
+        other.reset(seed=0)
+        with pytest.raises(ValueError, match="taken in another world: its items and users are not those of the catalogue here"):
+            envs.restore(other.save())
+    small = VectorEnv(config, 2, catalogue=few)
+    small.reset(seed=1)
+    before = arrays(small)
+    with pytest.raises(ValueError, match="another world"):
+        small.restore(envs.save())
+    assert_equal(arrays(small), before)
+    same = VectorEnv(config, 2, catalogue=shuffled(mine, source="said otherwise", item_name=mine.item_name[::-1]))  # names are no part of the game
+    same.restore(envs.save())
+    assert_equal(arrays(same), arrays(envs))
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))], ids=["deepcopy", "pickle"])
+def test_copied_snapshots_fit_other_batches_and_threads(how: Any) -> None:
+    envs = batch(steps=6)
+    one, whole = how(envs.save(2)), how(envs.save())
+    actions = sampled(envs)
+    expected = frozen(envs.step(actions))
+    for num_threads in (1, 2):
+        other = vector_env(BUSY, B, num_threads=num_threads)  # never reset
+        other.restore(whole)
+        assert_equal(frozen(other.step(actions)), expected)
+    single, many = vector_env(BUSY), batch(7)
+    single.restore(one)
+    assert_equal(frozen(single.step(actions[2:3])), [part[2:3] for part in expected])
+    many.restore(one, copy=5)
+    assert_equal([part[5:6] for part in frozen(many.step(np.repeat(actions[2:3], 7, 0)))], [part[2:3] for part in expected])
+
+
+def test_the_worlds_digest_is_made_when_it_is_first_asked_for() -> None:
+    envs = vector_env(BUSY, 2)
+    assert "world_digest" not in vars(envs)
+    assert envs.world_digest == vector_env(BUSY, 5, num_threads=2).world_digest
+    assert envs.world_digest != vector_env(BUSY, 2, world_seed=1).world_digest
+    assert pickle.loads(pickle.dumps(envs)).world_digest == envs.world_digest
 
 
 def test_looking_changes_nothing() -> None:
@@ -458,8 +588,14 @@ def test_looking_changes_nothing() -> None:
 def test_steps_need_a_reset() -> None:
     envs = vector_env(BUSY, B)
     for call in (envs.step, envs.expected_feedback):
-        with pytest.raises(RuntimeError, match=r"call reset\(\)"):
+        with pytest.raises(RuntimeError, match=rf"call reset\(\) before {call.__name__}\(\)"):
             call(np.zeros((B, N, K), np.int64))
+    for look in (envs.save, envs.state, envs.final_state, envs.look):
+        with pytest.raises(RuntimeError, match=rf"call reset\(\) before {look.__name__}\(\)"):
+            look()
+    other = batch(steps=2)
+    envs.restore(other.save())  # is as good as a reset
+    np.testing.assert_array_equal(envs.state(), other.state())
 
 
 # ---------------------------------------------------------------------------------------------------- import and cache

@@ -139,7 +139,7 @@ class Rows(SharedPolicyVectorEnv):
 def _batch(settings: dict[str, Any], rows: int | None = None) -> VectorEnv:
     """The batch of an `env_config`: of one copy, or of as many as have so many rows."""
     task, catalogue = settings.pop("task"), settings.pop("catalogue", None)
-    config = task_config(task, settings)
+    config = task_config(task, settings, catalogue)
     return VectorEnv(config, 1 if rows is None else rows // config.num_agents, catalogue=catalogue)
 
 
@@ -202,7 +202,7 @@ def multi_agent(
     """
     if policies not in ("shared", "independent"):
         raise ValueError(f"policies = {policies!r} is not allowed; choose 'shared' or 'independent'")
-    world = task_config(task, overrides)
+    world = task_config(task, overrides, catalogue)
     independent = policies == "independent"
     config.environment(RecommendationMultiAgentEnv, env_config={"task": world, "only_active": only_active, "catalogue": catalogue})
     config.multi_agent(
@@ -229,7 +229,7 @@ def rows(
         config, task, device, catalogue, overrides: as in `multi_agent`. To RLlib it is a task with one agent, which any of its algorithms takes.
         num_copies: copies of the game in each env runner.
     """
-    world = task_config(task, overrides)
+    world = task_config(task, overrides, catalogue)
     config.environment(Rows, env_config={"task": world, "catalogue": catalogue})
     config.env_runners(num_envs_per_env_runner=num_copies * world.num_agents, gym_env_vectorize_mode=VectorizeMode.VECTOR_ENTRY_POINT)
     return _prepared(config, world, device)
