@@ -17,7 +17,7 @@ import numpy as np
 SHIPPED = ("grocery",)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Catalogue:
     """Items and users of one platform; M items, U users, D taste dimensions, T topics, H habit entries.
 
@@ -65,6 +65,17 @@ class Catalogue:
             raise ValueError(f"Catalogue.habit_item must lie in [-1, {items}), found {self.habit_item.max()}")
         if set(np.unique(self.item_topic)) != set(range(topics)):
             raise ValueError(f"Catalogue.item_topic must use every topic in [0, {topics})")
+
+    def __eq__(self, other: object) -> bool:
+        if self is other or not isinstance(other, Catalogue):
+            return self is other
+        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.item_vectors.shape, self.user_taste.shape))
+
+    def __repr__(self) -> str:
+        return f"Catalogue({len(self.item_name)} items, {len(self.user_taste)} users, source={self.source!r})"
 
     def save(self, path: str | Path) -> None:
         """Write the catalogue to a compressed `.npz`; vectors and counts are kept at half precision."""

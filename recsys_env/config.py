@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from .catalogue import Catalogue
+
 UNLIMITED = 0  # stock_init and wallet_init: no limit at all
 
 TRIVAGO = "trivago click-outs by displayed rank (conditional logit)"
@@ -62,8 +64,10 @@ def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
         return tuple(_checked_item(f"{name}[{i}]", meta, x) for i, x in enumerate(value))
     if "low" in meta:
         return _checked_number(name, type(f.default), meta, value)
-    if not isinstance(value, str):
-        raise TypeError(f"{name} = {value!r} must be a string")
+    kinds = meta.get("kinds", (str,))
+    if not isinstance(value, kinds):
+        allowed = " or ".join("string" if kind is str else kind.__name__ for kind in kinds)
+        raise TypeError(f"{name} = {value!r} must be a {allowed}")
     return value
 
 
@@ -329,7 +333,7 @@ class WorldConfig(_Checked):
     messages: int = _number(0, "V, message vocabulary; 0 = agents do not talk", 0, 256)
     mask_actions: bool = _number(False, "observations are {'observation', 'action_mask'}")
     observability: str = _choice("partial", "full adds the latent visitor to the observation", "partial", "full")
-    catalogue: str = ""  # a shipped or saved catalogue; "" = synthetic items and users
+    catalogue: str | Catalogue = field(default="", metadata={"kinds": (str, Catalogue)})  # shipped, saved or itself; "" = synthetic
     discount: float = _number(0.997, "recommended discount per tick", 0, 1)
     planner_price: float = _number(0.0, "price per unit of satisfaction that the `planner` oracle uses in this task", 0, 1000, unit="reward")
     users: UserConfig = _group(UserConfig)

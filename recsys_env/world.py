@@ -197,15 +197,20 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
     )  # fmt: skip
 
 
+def catalogue_of(config: WorldConfig, catalogue: Catalogue | str | None = None) -> Catalogue | None:
+    """The given catalogue, or else the config's own: an object, or the name or path of one; None = synthetic items and users."""
+    chosen = config.catalogue if catalogue is None else catalogue
+    return (Catalogue.load(chosen) if chosen else None) if isinstance(chosen, str) else chosen
+
+
 def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
     """Build the read-only arrays of a task; a pure function of its arguments.
 
     Args:
         config: the task.
-        catalogue: fitted items and users; default: the one that `config.catalogue` names, if any.
+        catalogue: fitted items and users; default: the config's own, if any.
     """
-    if catalogue is None and config.catalogue:
-        catalogue = Catalogue.load(config.catalogue)
+    catalogue = catalogue_of(config, catalogue)
     shape = shape_of(config, catalogue)
     rng = np.random.Generator(np.random.Philox(config.world_seed))
     centres = _unit(rng.standard_normal((shape.topics, shape.dims)))
