@@ -7,6 +7,7 @@ and one row of `vectors` (taste | profile | satiation | trust | histories, at th
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -197,10 +198,14 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
     )  # fmt: skip
 
 
-def catalogue_of(config: WorldConfig, catalogue: Catalogue | str | None = None) -> Catalogue | None:
+def catalogue_of(config: WorldConfig, catalogue: Catalogue | str | Path | None = None) -> Catalogue | None:
     """The given catalogue, or else the config's own: an object, or the name or path of one; None = synthetic items and users."""
     chosen = config.catalogue if catalogue is None else catalogue
-    return (Catalogue.load(chosen) if chosen else None) if isinstance(chosen, str) else chosen
+    if isinstance(chosen, Catalogue):
+        return chosen
+    if not isinstance(chosen, (str, Path)):
+        raise TypeError(f"catalogue = {chosen!r} must be a Catalogue, or the name or path of one")
+    return Catalogue.load(chosen) if str(chosen) else None
 
 
 def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:

@@ -115,10 +115,10 @@ def fit(
     (ALS); McFadden 1974 (logit).
     """
     how = checked_origin(origin)
-    sizes = {"dims": ItemConfig(dims=dims).dims, "habit_size": UserConfig(habit_size=habit_size).habit_size}
+    sizes: dict[str, Any] = {"dims": ItemConfig(dims=dims).dims, "habit_size": UserConfig(habit_size=habit_size).habit_size}
     if sizes["habit_size"] < 1:
         raise ValueError(f"habit_size = {habit_size} must be at least 1")
-    days = {
+    days: dict[str, float] = {
         "habit_half_life": habit_half_life,
         "popularity_half_life": popularity_half_life,
         "taste_half_life": taste_half_life,
@@ -127,7 +127,9 @@ def fit(
     for option, value in days.items():
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or not value > 0:
             raise ValueError(f"{option} = {value!r} must be a positive number of days")
-    columns = {"user": user, "item": item, "time": time, "price": price, "topic": topic}
+    if not isinstance(source, str):
+        raise TypeError(f"source = {source!r} must be a string")
+    columns: dict[str, str | None] = {"user": user, "item": item, "time": time, "price": price, "topic": topic}
     lines, items, relabelled = tidy(purchases, columns | {"quantity": quantity, "discount": discount, "name": name})
     shape = (int(lines["user"].max()) + 1, len(items))
     if min(shape) <= sizes["dims"]:
@@ -136,7 +138,7 @@ def fit(
     warn_of(how, stacklevel=4)  # past the decorator
 
     labels = {"item_name": items["name"].to_numpy().astype(str), "topic_name": topic_name, "source": source}
-    catalogue, weight_users, weight_purchases = _catalogue(lines, topic_code, labels, discount is not None, **sizes, **days)
+    catalogue, weight_users, weight_purchases = _catalogue(lines, topic_code, labels, discount is not None, **sizes, **days)  # type: ignore[arg-type]
     log = LogFacts(
         rows=len(lines),
         users=shape[0],
@@ -236,7 +238,9 @@ def _mean_by(code: np.ndarray, value: np.ndarray, weight: np.ndarray | None = No
 
 
 def _price_weight(lines: pd.DataFrame) -> float:
-    """beta_price: how an item's weekly purchases fall with its own price over time; 0 if prices hardly move (by less than `PROMOTED`, root mean square) or no fall is seen.
+    """beta_price: how an item's weekly purchases fall with its own price over time.
+
+    0 if prices hardly move (root mean square below `PROMOTED`) or no fall is seen.
 
     Regression of log purchases on log price paid with item and week effects, item-weeks weighted by purchases (which makes
     it close to a Poisson regression). Observational: shops choose when to promote.

@@ -131,7 +131,7 @@ def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
 def _times(pd: Any, values: pd.Series) -> pd.Series:
     """Times without a zone: of a column with one zone as its clocks showed them, of mixed ones in UTC."""
     column = values.name
-    if values.dtype.kind in "iufbcm":  # pandas would read numbers as nanoseconds since 1970
+    if values.dtype.kind in "iufbc":  # pandas would read numbers as nanoseconds since 1970
         raise ValueError(f"column {column!r} holds numbers ({values.iloc[0]}); convert them: pandas.to_datetime(..., unit='s')")
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         when = values.dt.tz_localize(None)

@@ -166,11 +166,12 @@ class FittedWorld(WorldConfig):
         if not Path(path).is_file():
             raise ValueError(f"fitted world {str(path)!r} is not a file")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays: dict[str, Any] = dict(file.items())
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as data:
+                arrays: dict[str, Any] = dict(data.items())
             config = json.loads(str(arrays.pop("world")))
             arrays |= {"source": str(arrays["source"]), "settings": json.loads(str(arrays["settings"]))}
             world = cls(catalogue=Catalogue(**arrays), **config)
+            world.summary()  # needs all that the fit has written down
         except Exception as error:  # damaged bytes can raise anything on the way through zip, npy and json
             cause = str(error).split("\n")[0]
             raise ValueError(
