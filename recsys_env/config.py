@@ -333,7 +333,7 @@ class WorldConfig(_Checked):
     messages: int = _number(0, "V, message vocabulary; 0 = agents do not talk", 0, 256)
     mask_actions: bool = _number(False, "observations are {'observation', 'action_mask'}")
     observability: str = _choice("partial", "full adds the latent visitor to the observation", "partial", "full")
-    catalogue: str | Catalogue = field(default="", metadata={"kinds": (str, Catalogue)})  # shipped, saved or itself; "" = synthetic
+    catalogue: str | Catalogue = field(default="", metadata={"kinds": (str, Catalogue)})  # or its name or path; "" = synthetic
     discount: float = _number(0.997, "recommended discount per tick", 0, 1)
     planner_price: float = _number(0.0, "price per unit of satisfaction that the `planner` oracle uses in this task", 0, 1000, unit="reward")
     users: UserConfig = _group(UserConfig)
