@@ -39,6 +39,17 @@ class Catalogue:
     source: str = ""  # where the log came from and how it was filtered
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # fitted WorldConfig fields: WorldConfig(**settings)
 
+    def __repr__(self) -> str:
+        return f"Catalogue({len(self.item_name)} items, {len(self.user_taste)} users, source={self.source!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if self is other or not isinstance(other, Catalogue):
+            return self is other
+        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.item_vectors.shape, self.user_taste.shape))
+
     def __post_init__(self) -> None:
         items, dims = _shape(self, "item_vectors", 2)
         users, habits = _shape(self, "habit_item", 2)
@@ -66,17 +77,6 @@ class Catalogue:
         if set(np.unique(self.item_topic)) != set(range(topics)):
             raise ValueError(f"Catalogue.item_topic must use every topic in [0, {topics})")
 
-    def __eq__(self, other: object) -> bool:
-        if self is other or not isinstance(other, Catalogue):
-            return self is other
-        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-
-    def __hash__(self) -> int:
-        return hash((self.source, self.item_vectors.shape, self.user_taste.shape))
-
-    def __repr__(self) -> str:
-        return f"Catalogue({len(self.item_name)} items, {len(self.user_taste)} users, source={self.source!r})"
-
     def save(self, path: str | Path) -> None:
         """Write the catalogue to a compressed `.npz`; vectors and counts are kept at half precision."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("source", "settings")}
@@ -84,8 +84,10 @@ class Catalogue:
         np.savez_compressed(path, **half, source=np.array(self.source), settings=np.array(json.dumps(self.settings)))
 
     @classmethod
-    def load(cls, name: str | Path) -> Catalogue:
-        """Read a shipped catalogue by name (`"grocery"`) or any one by path."""
+    def load(cls, name: str | Path | Catalogue) -> Catalogue:
+        """Read a shipped catalogue by name (`"grocery"`) or any one by path; one is returned as it is."""
+        if isinstance(name, Catalogue):
+            return name
         if str(name) in SHIPPED:
             with resources.as_file(resources.files("recsys_env") / "catalogues" / f"{name}.npz") as path:
                 return cls._read(path)

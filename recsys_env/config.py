@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from .catalogue import Catalogue
-
 UNLIMITED = 0  # stock_init and wallet_init: no limit at all
 
 TRIVAGO = "trivago click-outs by displayed rank (conditional logit)"
@@ -56,6 +54,10 @@ def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
     name, meta = f"{owner}.{f.name}", f.metadata
     if "group" in meta:
         return _checked_group(name, meta["group"], value)
+    if "kind" in meta:
+        if not isinstance(value, meta["kind"]):
+            raise TypeError(f"{name} = {value!r} must be a {meta['kind'].__name__}")
+        return value
     if "allowed" in meta:
         return _checked_word(name, value, meta["allowed"])
     if "item" in meta:
@@ -64,10 +66,8 @@ def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
         return tuple(_checked_item(f"{name}[{i}]", meta, x) for i, x in enumerate(value))
     if "low" in meta:
         return _checked_number(name, type(f.default), meta, value)
-    kinds = meta.get("kinds", (str,))
-    if not isinstance(value, kinds):
-        allowed = " or ".join("string" if kind is str else kind.__name__ for kind in kinds)
-        raise TypeError(f"{name} = {value!r} must be a {allowed}")
+    if not isinstance(value, str):
+        raise TypeError(f"{name} = {value!r} must be a string")
     return value
 
 
@@ -333,7 +333,7 @@ class WorldConfig(_Checked):
     messages: int = _number(0, "V, message vocabulary; 0 = agents do not talk", 0, 256)
     mask_actions: bool = _number(False, "observations are {'observation', 'action_mask'}")
     observability: str = _choice("partial", "full adds the latent visitor to the observation", "partial", "full")
-    catalogue: str | Catalogue = field(default="", metadata={"kinds": (str, Catalogue)})  # or its name or path; "" = synthetic
+    catalogue: str = ""  # a shipped or saved catalogue; "" = synthetic items and users
     discount: float = _number(0.997, "recommended discount per tick", 0, 1)
     planner_price: float = _number(0.0, "price per unit of satisfaction that the `planner` oracle uses in this task", 0, 1000, unit="reward")
     users: UserConfig = _group(UserConfig)

@@ -24,7 +24,7 @@ import numpy as np
 from . import spaces
 from .catalogue import Catalogue
 from .config import WorldConfig
-from .world import Outputs, State, World, allocate_outputs, allocate_state, build, catalogue_of, shape_of
+from .world import Outputs, State, World, allocate_outputs, allocate_state, build, shape_of
 
 _COPY = 0x636F70795F736565
 _MASK = (1 << 64) - 1
@@ -143,7 +143,7 @@ class VectorEnv:
         config: the task.
         num_envs: B.
         num_threads: 1 runs serially (safe in forked workers); more spread the copies over numba's threads. Results do not depend on it.
-        catalogue: fitted items and users, in place of those of `config.catalogue`.
+        catalogue: fitted items and users, in place of the one that `config.catalogue` names.
 
     Attributes:
         possible_agents: names of the N agents.
@@ -153,7 +153,10 @@ class VectorEnv:
     """
 
     def __init__(self, config: WorldConfig, num_envs: int = 1, num_threads: int = 1, catalogue: Catalogue | str | None = None) -> None:
-        catalogue = catalogue_of(config, catalogue)
+        if isinstance(catalogue, str):
+            catalogue = Catalogue.load(catalogue)
+        elif catalogue is None and config.catalogue:
+            catalogue = Catalogue.load(config.catalogue)
         _check_count("num_envs", num_envs, 1, 2**31)
         _check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         self.config = config

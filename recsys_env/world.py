@@ -7,7 +7,6 @@ and one row of `vectors` (taste | profile | satiation | trust | histories, at th
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -198,24 +197,15 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
     )  # fmt: skip
 
 
-def catalogue_of(config: WorldConfig, catalogue: Catalogue | str | Path | None = None) -> Catalogue | None:
-    """The given catalogue, or else the config's own: an object, or the name or path of one; None = synthetic items and users."""
-    chosen = config.catalogue if catalogue is None else catalogue
-    if isinstance(chosen, Catalogue):
-        return chosen
-    if not isinstance(chosen, (str, Path)):
-        raise TypeError(f"catalogue = {chosen!r} must be a Catalogue, or the name or path of one")
-    return Catalogue.load(chosen) if str(chosen) else None
-
-
 def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
     """Build the read-only arrays of a task; a pure function of its arguments.
 
     Args:
         config: the task.
-        catalogue: fitted items and users; default: the config's own, if any.
+        catalogue: fitted items and users; default: the one that `config.catalogue` names, if any.
     """
-    catalogue = catalogue_of(config, catalogue)
+    if catalogue is None and config.catalogue:
+        catalogue = Catalogue.load(config.catalogue)
     shape = shape_of(config, catalogue)
     rng = np.random.Generator(np.random.Philox(config.world_seed))
     centres = _unit(rng.standard_normal((shape.topics, shape.dims)))

@@ -188,7 +188,8 @@ def play(world, policy, ticks=300):
         team.act(observations, actions)
         observations, rewards, _, truncated, infos = envs.step(actions)
         team.observe(infos, truncated)
-        counts += [(infos["visitor"][:, 0] >= 0).sum(), infos["clicked"].sum(), infos["cart"].sum(), infos["bought"].sum()]
+        pages = (infos["visitor"][:, 0] >= 0).sum()
+        counts += [pages, infos["clicked"].sum(), infos["cart"].sum(), infos["bought"].sum()]
         trace.append((observations.copy(), rewards.copy()))
     return counts, trace
 
@@ -197,7 +198,8 @@ def test_a_fitted_world_runs_and_sells_as_it_is(world):
     pages, clicks, carts, purchases = play(world, "random")[0]
     assert clicks / pages == pytest.approx(0.3, abs=0.05)
     assert carts == purchases == pytest.approx(0.5 * clicks, rel=0.15)
-    earned = {policy: episode_returns(world, policy, 8, seed=3).mean() for policy in ("random", "popularity", "content", "greedy")}
+    policies = ("random", "popularity", "content", "greedy")
+    earned = {policy: episode_returns(world, policy, 8, seed=3).mean() for policy in policies}
     assert earned["random"] < min(earned["popularity"], earned["content"]) < max(earned.values()) == earned["greedy"]
 
 
@@ -259,14 +261,15 @@ def test_a_damaged_file_is_named_in_one_line(world, tmp_path):
         return buffer.getvalue()
 
     damaged = [
-        b"", b"text", whole[:-50], whole[: len(whole) // 2], packed(world=None), packed(world="{}"), packed(world="[1]"),
+        b"", b"text", whole[:-50], whole[:9000], packed(world=None), packed(world="{}"), packed(world="[1]"),
         packed(world=json.dumps(config | {"slots": "many"})), packed(world=json.dumps(config | {"log": {"rows": -1}})),
-        packed(world=np.array([print], dtype=object)), packed(item_price=None), packed(settings="3"), packed(settings="{}"),
-        packed(item_topic=np.zeros(2, np.int32)),
+        packed(world=np.array([print], dtype=object)), packed(item_price=None), packed(settings="3"),
+        packed(settings="{}"), packed(item_topic=np.zeros(2, np.int32)),
     ]  # fmt: skip
+    message = r"^fitted world '.*shop.npz' is damaged, or not written by FittedWorld.save \(.*\)$"
     for content in damaged:
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"^fitted world '.*shop.npz' is damaged, or not written by FittedWorld.save \(.*\)$"):
+        with pytest.raises(ValueError, match=message):
             FittedWorld.load(path)
     assert zipfile.is_zipfile(io.BytesIO(damaged[-1]))
     with pytest.raises(ValueError, match="is not a file"):
@@ -280,7 +283,8 @@ def test_the_summary_tells_data_from_assumptions(world, baskets):
     assert "2024-01-01 to 2024-04-29 (119.0 days); every row was used" in text
     assert data < text.index("choice.beta_price") < assumed < text.index("choice.v_0") < unknown
     fitted_taste = world.catalogue.settings["choice"]["beta_taste"]
-    assert f"choice.beta_taste = 9: weight of taste, from what customers bought for the first time [changed; the log says {fitted_taste:.4g}]" in text
+    assert "choice.beta_taste = 9: weight of taste" in text
+    assert f"[changed; the log says {fitted_taste:.4g}]" in text
     assert "purchases per visit with a purchase: 1.00 in the log, 1.00 in the world" in text
     assert all(sentence in text for sentence in world.unknown)
     several = baskets.assign(product_type=np.where(baskets["household_id"] == 100, "odd", baskets["product_type"]))
@@ -294,7 +298,7 @@ def test_the_summary_tells_data_from_assumptions(world, baskets):
 def test_how_the_log_came_about_is_required(log):
     with pytest.raises(TypeError, match=r"fit needs origin=.*'free_choice': .*; 'random_pages': .*; 'recommender': "):
         fit_log(log, dims=4)
-    with pytest.raises(ValueError, match=r"origin = 'freechoice' is not allowed .did you mean 'free_choice'.*'recommender': "):
+    with pytest.raises(ValueError, match=r"'freechoice' is not allowed .did you mean 'free_choice'.*'recommender': "):
         fit_log(log, origin="freechoice", dims=4)
 
 
@@ -393,10 +397,19 @@ def with_value(column, value):
         (lambda log: log.iloc[: USERS * 10], "spans 9.0 days.*weight_days = 28"),
         (with_value("product_type", None), "'product_type' has 1 missing values"),
         (with_value("sales_value", 1e300), "'sales_value' must be finite and > 0; .*holds 1e.300"),
-        (lambda log: log.assign(sales_value=pd.array([None] + [1] * 7199, dtype="Int64")), "'sales_value'.*1 of 7200.*holds nan"),
-        (with_value("transaction_timestamp", pd.Timestamp("1900-01-01")), "holds 1 times before 1980-01-01, the first is 1900-01-01"),
-        (lambda log: log.assign(transaction_timestamp=pd.to_datetime(range(7200))), "7200 times before 1980.*taken for nanoseconds"),
-        (with_value("transaction_timestamp", pd.Timestamp("2099-12-31")), "spans 76 years, from 2024-01-01.* to 2099-12-31"),
+        (
+            lambda log: log.assign(sales_value=pd.array([None] + [1] * 7199, dtype="Int64")),
+            "'sales_value'.*1 of 7200.*holds nan",
+        ),
+        (
+            with_value("transaction_timestamp", pd.Timestamp("1900-01-01")),
+            "holds 1 times before 1980-01-01, the first is 1900-01-01",
+        ),
+        (
+            lambda log: log.assign(transaction_timestamp=pd.to_datetime(range(7200))),
+            "7200 times before 1980.*taken for nanoseconds",
+        ),
+        (with_value("transaction_timestamp", pd.Timestamp("2099-12-31")), "spans 76 years, from 2024.* to 2099-12-31"),
         (with_value("transaction_timestamp", pd.NaT), "must hold times; 1 rows do not"),
         (lambda log: log.assign(transaction_timestamp=pd.Timedelta(days=3)), "'transaction_timestamp' must hold times"),
         (lambda log: log.assign(transaction_timestamp=pd.Timestamp("2024-01-01")), "spans 0.0 days"),
@@ -424,8 +437,8 @@ def test_impossible_options_are_named(log, bad):
         ({"habit_size": "8"}, TypeError, "habit_size = '8' must be an integer"),
         ({"dims": 600}, ValueError, r"dims = 600 is out of range; .*\[1, 512\]"),
         ({"weight_days": "28"}, ValueError, "weight_days = '28' must be a positive number of days"),
-        ({"topic": None}, TypeError, r"topic = None must be the name of a column; .*purchases.assign\(category='all'\)"),
-        ({"price": None}, TypeError, "price = None must be the name of a column; only quantity, discount, name may be None"),
+        ({"topic": None}, TypeError, r"topic = None must be the name of a column; .*assign\(category='all'\)"),
+        ({"price": None}, TypeError, "price = None must be the name of a column; only .*name may be None"),
         ({"user": ["household_id"]}, TypeError, "user = .'household_id'. must be the name of a column"),
         ({"item": "household_id"}, ValueError, "user and item are both the column 'household_id'"),
         ({"source": None}, TypeError, "source = None must be a string"),
@@ -454,13 +467,13 @@ def test_what_is_no_table_is_named(table, message):
 
 
 def test_a_column_that_is_no_near_miss_is_not_suggested():
-    with pytest.raises(ValueError, match="no column 'product_id', given as item; it has .'customer_id', 'sku'"):
+    with pytest.raises(ValueError, match=r"no column 'product_id', given as item; it has .'customer_id', 'sku'"):
         fit(pd.DataFrame({"customer_id": [1], "sku": [2]}), user="customer_id")
 
 
 def test_ids_without_an_order_are_named(log):
     mixed = pd.Series([(1, 2), *log["product_id"][1:]], dtype=object)
-    with pytest.raises(TypeError, match=r"'product_id' must hold ids that can be sorted .integers or strings., it holds int, tuple"):
+    with pytest.raises(TypeError, match=r"'product_id' must hold ids that can be sorted .*, it holds int, tuple"):
         fit(log.assign(product_id=mixed))
 
 

@@ -79,46 +79,59 @@ def fit(
     weight_days: float = 28.0,
     source: str = "",
 ) -> FittedWorld:
-    """Fit a world to a purchase log with one row per purchase; `recsys_env.parallel_env(world)` and all others run it as it is.
+    """Fit a world to a purchase log; `recsys_env.parallel_env(world)` and every other constructor run it as it is.
 
-    `origin` is required. It says how the log came about: "free_choice" (customers chose from the whole assortment),
-    "random_pages" (from pages filled at random) or "recommender" (from pages that a recommender had filled). What people buy from
-    a recommender's pages tells what it showed as much as what they like: for such a log `RecommenderLogWarning` says that
-    policies must not be compared in the world.
+    Args:
+        purchases: one row per purchase. Every row is used, other columns than those named here are not.
+        origin: required; how the log came about: "free_choice" (customers chose from the whole assortment),
+            "random_pages" (from pages filled at random) or "recommender" (from pages that a recommender had filled).
+            What people buy from a recommender's pages tells what it showed as much as what they like: for such a log
+            `RecommenderLogWarning` says that policies must not be compared in the world.
+        user, item: columns of ids of any kind that can be sorted.
+        time: column of datetimes or strings of them, from 1980 on and within 20 years; mixed time zones become UTC.
+        price: column, > 0, paid for the row, after discount.
+        quantity: column, > 0 units in the row; None = 1.
+        discount: column, >= 0, taken off the row's list price; None = no promotions.
+        topic: column of the item's category.
+        name: column of the item's label; None = its id. Of an item's several topics or names the most frequent counts.
+        dims: D.
+        habit_size: H.
+        habit_half_life, popularity_half_life, taste_half_life: days; they weight past purchases in the habits, in the
+            popularity behind the intercepts and in the factorisation (defaults: chosen on the last training weeks of
+            Complete Journey).
+        weight_days: the weights of the utility are fitted to the last so many days of the log, everything else to
+            what came before them.
+        source: where the log came from; kept in the catalogue.
 
-    Columns: `user` and `item` (any ids that can be sorted), `time` (datetimes or strings of them, from 1980 on and within 20
-    years; of mixed time zones: taken to UTC), `price` (> 0, paid for the row, after discount), `quantity` (> 0 units in the row;
-    None = 1), `discount` (>= 0, taken off the row's list price; None = no promotions), `topic` (the item's category), `name` (the
-    item's label; None = its id). Other columns are ignored, every row is used. An item with several topics or names gets
-    the most frequent one; `summary()` says how many there are.
+    Returns:
+        A config with a `catalogue`, whose users and items are in ascending order of their ids. Besides vectors,
+        topics, list prices and habits it holds
 
-    `dims` is D, `habit_size` is H. The half-lives, in days, weight past purchases in the habits, in the popularity behind the
-    intercepts and in the factorisation (defaults: chosen on the last training weeks of Complete Journey); the weights
-    of the utility are fitted to the last `weight_days` days of the log, with everything else taken from before them.
+        - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + s' log(mean ALS score of j) + beta_price x_j,
+          shifted to mean 0 over all purchases. s and s' are fitted. At its list price and for rho = 1 an item's
+          appeal is thus its popularity, which already contains the effect of its usual price; beta_price acts on
+          deviations: promotions, and users who are not of average sensitivity. The mean score gives back what unit
+          vectors take from the factorisation: the norms it ranks by.
+        - `user_price_sensitivity`: rho_u, its spread scaled down to what helps to predict purchases of new products.
+        - `settings`: `choice` (beta_taste, beta_repeat, beta_price), `users` (habit_size, habit_decay, the half-life
+          at one page per purchase) and, given `discount`, `items` (promotion_probability, promotion_depth).
 
-    Users and items come out in ascending order of their ids. Returned is a config with a `catalogue`, which holds besides
-    vectors, topics, list prices and habits:
+        The rest of the config is assumed: customers who come back in every episode, a click that is a purchase every
+        other time, visits as long as the log's baskets ask for, and an outside option at which random pages sell.
+        `summary()` tells what is fitted, what is assumed and what cannot be known.
 
-    - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + s' log(mean ALS score of j) + beta_price x_j, shifted to
-      mean 0 over all purchases. s and s' are fitted. At its list price and for rho = 1 an item's appeal is thus its popularity,
-      which already contains the effect of its usual price; beta_price acts on deviations: promotions, and users who are not of
-      average sensitivity. The mean score gives back what unit vectors take from the factorisation: the norms it ranks by.
-    - `user_price_sensitivity`: rho_u, its spread scaled down to what helps to predict purchases of new products.
-    - `settings`: `choice` (beta_taste, beta_repeat, beta_price), `users` (habit_size, habit_decay, the half-life at one page
-      per purchase) and, given `discount`, `items` (promotion_probability, promotion_depth).
+    Raises:
+        ValueError, TypeError: a table that cannot be fitted (column, value and what is allowed are named) or an
+            option out of its range, all before the fit.
+        ImportError: the extra `fit` is missing.
 
-    The rest of the config is assumed: customers who come back in every episode, a click that is a purchase every other time,
-    visits as long as the log's baskets ask for, and an outside option at which random pages sell; `summary()` lists it.
-
-    Raises `ValueError` or `TypeError` for a table that cannot be fitted (it names the column, the value and what is allowed) or
-    an option out of its range, all before the fit, and `ImportError` without the `fit` extra. Sources: Hu, Koren & Volinsky 2008
-    (ALS); McFadden 1974 (logit).
+    Sources: Hu, Koren & Volinsky 2008 (ALS); McFadden 1974 (logit).
     """
     how = checked_origin(origin)
-    sizes: dict[str, Any] = {"dims": ItemConfig(dims=dims).dims, "habit_size": UserConfig(habit_size=habit_size).habit_size}
-    if sizes["habit_size"] < 1:
+    dims, habit_size = ItemConfig(dims=dims).dims, UserConfig(habit_size=habit_size).habit_size  # in their range
+    if habit_size < 1:
         raise ValueError(f"habit_size = {habit_size} must be at least 1")
-    days: dict[str, float] = {
+    days = {
         "habit_half_life": habit_half_life,
         "popularity_half_life": popularity_half_life,
         "taste_half_life": taste_half_life,
@@ -132,13 +145,15 @@ def fit(
     columns: dict[str, str | None] = {"user": user, "item": item, "time": time, "price": price, "topic": topic}
     lines, items, relabelled = tidy(purchases, columns | {"quantity": quantity, "discount": discount, "name": name})
     shape = (int(lines["user"].max()) + 1, len(items))
-    if min(shape) <= sizes["dims"]:
+    if min(shape) <= dims:
         raise ValueError(f"dims = {dims} needs more than {dims} users and items, the log has {shape[0]} and {shape[1]}")
     topic_code, topic_name = topics(items, topic)
     warn_of(how, stacklevel=4)  # past the decorator
 
     labels = {"item_name": items["name"].to_numpy().astype(str), "topic_name": topic_name, "source": source}
-    catalogue, weight_users, weight_purchases = _catalogue(lines, topic_code, labels, discount is not None, **sizes, **days)  # type: ignore[arg-type]
+    catalogue, weight_users, weight_purchases = _catalogue(
+        lines, topic_code, labels, discount is not None, dims=dims, habit_size=habit_size, **days
+    )
     log = LogFacts(
         rows=len(lines),
         users=shape[0],
@@ -167,7 +182,7 @@ def _catalogue(
     taste_half_life: float,
     weight_days: float,
 ) -> tuple[Catalogue, int, int]:
-    """The catalogue of tidy lines, and the numbers of users and of purchases that the weights rest on; arguments as in `fit`."""
+    """The catalogue of tidy lines, and how many users and purchases the weights rest on; options as in `fit`."""
     shape = (int(lines["user"].max()) + 1, len(topic_code))
     list_price = lines.groupby("item")["list"].median().to_numpy()
     log_list = np.log(list_price)

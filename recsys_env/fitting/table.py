@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_TOPICS = 1024  # ItemConfig.topics
-EARLIEST = "1980-01-01"  # before it there were no purchase logs; 1900 and 1970 are what a missing or misread date turns into
+EARLIEST = "1980-01-01"  # purchase logs are younger; 1900 and 1970 are what a missing or misread date turns into
 LONGEST_YEARS = 20
 OPTIONAL = ("quantity", "discount", "name")
 
@@ -24,11 +24,11 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
 
     Args:
         table: one row per purchase.
-        columns: role (user, item, time, price, topic, quantity, discount, name) -> its column, None where the log lacks it.
+        columns: role (user, item, time, price, topic, quantity, discount, name) -> its column or None.
 
     Returns:
-        lines (user and item as codes in order of id, day, date, paid and list price per unit), items (topic, name), and how
-        many items had several topics or names, of which the most frequent counts.
+        lines (user and item as codes in order of id, day, date, paid and list price per unit), items (topic, name), and
+        how many items had several topics or names, of which the most frequent counts.
     """
     pd = library("pandas")
     _check_table(pd, table)
@@ -70,8 +70,9 @@ def topics(items: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
 def _check_table(pd: Any, table: Any) -> None:
     if not isinstance(table, pd.DataFrame):
         hint = {"str": ": read the file with pandas.read_csv", "dict": ": pandas.DataFrame(...) makes one of it"}
-        known = ": its to_pandas() makes one of it" if hasattr(table, "to_pandas") else hint.get(type(table).__name__, "")
-        raise TypeError(f"purchases is a {type(table).__name__}; it must be a pandas DataFrame with one row per purchase{known}")
+        kind = type(table).__name__
+        how = ": its to_pandas() makes one of it" if hasattr(table, "to_pandas") else hint.get(kind, "")
+        raise TypeError(f"purchases is a {kind}; it must be a pandas DataFrame with one row per purchase{how}")
     if len(table) == 0:
         raise ValueError("purchases is empty: it needs one row per purchase")
 
@@ -90,7 +91,7 @@ def _check_columns(table: pd.DataFrame, columns: dict[str, str | None]) -> None:
             hint = did_you_mean(column, table.columns)
             raise ValueError(f"purchases has no column {column!r}{hint}, given as {role}; it has {list(table.columns)}")
         if found > 1:
-            raise ValueError(f"purchases has {found} columns named {column!r}, given as {role}; each needs a name of its own")
+            raise ValueError(f"purchases has {found} columns named {column!r}, given as {role}; a name may stand once")
     for one, other in (("user", "item"), ("user", "time"), ("item", "time"), ("item", "topic")):
         if columns[one] == columns[other]:
             raise ValueError(f"{one} and {other} are both the column {columns[one]!r}")
@@ -102,12 +103,14 @@ def _codes(pd: Any, ids: pd.Series) -> np.ndarray:
         codes, _ = pd.factorize(ids, sort=True)
     except TypeError:  # no order, or no hash
         kinds = sorted({type(value).__name__ for value in ids})
-        raise TypeError(f"column {ids.name!r} must hold ids that can be sorted (integers or strings), it holds {', '.join(kinds)}") from None
+        raise TypeError(
+            f"column {ids.name!r} must hold ids that can be sorted (integers or strings), it holds {', '.join(kinds)}"
+        ) from None
     return codes  # type: ignore[no-any-return]
 
 
 def _label(pd: Any, item: pd.Series, label: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """The most frequent label [M] of each item, of equally frequent ones the first in the alphabet, and which items have several."""
+    """The most frequent label [M] of each item, of equals the first in the alphabet, and which items have several."""
     counts = pd.DataFrame({"item": item, "label": label.astype(str)}).value_counts().reset_index()
     counts = counts.sort_values(["item", "count", "label"], ascending=[True, False, True])
     return counts.drop_duplicates("item")["label"].to_numpy(), (np.bincount(counts["item"]) > 1)
@@ -124,7 +127,9 @@ def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
     bad = ~np.isfinite(kept) | ((kept <= 0) if positive else (kept < 0))
     if bad.any():
         first = numbers[bad][0]
-        raise ValueError(f"column {column!r} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds {first}")
+        raise ValueError(
+            f"column {column!r} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds {first}"
+        )
     return numbers  # type: ignore[no-any-return]
 
 
@@ -132,7 +137,9 @@ def _times(pd: Any, values: pd.Series) -> pd.Series:
     """Times without a zone: of a column with one zone as its clocks showed them, of mixed ones in UTC."""
     column = values.name
     if values.dtype.kind in "iufbc":  # pandas would read numbers as nanoseconds since 1970
-        raise ValueError(f"column {column!r} holds numbers ({values.iloc[0]}); convert them: pandas.to_datetime(..., unit='s')")
+        raise ValueError(
+            f"column {column!r} holds numbers ({values.iloc[0]}); convert them: pandas.to_datetime(..., unit='s')"
+        )
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         when = values.dt.tz_localize(None)
     elif values.dtype.kind == "M":
@@ -141,7 +148,9 @@ def _times(pd: Any, values: pd.Series) -> pd.Series:
         try:
             when = pd.to_datetime(values, errors="coerce", utc=True).dt.tz_localize(None)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"column {column!r} must hold times, it holds {values.iloc[0]!r} ({values.dtype}): {error}") from None
+            raise ValueError(
+                f"column {column!r} must hold times, it holds {values.iloc[0]!r} ({values.dtype}): {error}"
+            ) from None
     bad = values[when.isna()]
     if len(bad):
         raise ValueError(f"column {column!r} must hold times; {len(bad)} rows do not, the first holds {bad.iloc[0]!r}")
@@ -154,7 +163,7 @@ def _times(pd: Any, values: pd.Series) -> pd.Series:
     years = (when.max() - when.min()).days / 365.25
     if years > LONGEST_YEARS:
         raise ValueError(
-            f"column {column!r} spans {years:.0f} years, from {when.min()} to {when.max()}; at most {LONGEST_YEARS} are taken for a log: "
-            "look for wrong dates at either end"
+            f"column {column!r} spans {years:.0f} years, from {when.min()} to {when.max()}; "
+            f"at most {LONGEST_YEARS} are taken for a log: look for wrong dates at either end"
         )
     return when

@@ -1,4 +1,4 @@
-"""`FittedWorld`: the config of a world made from a purchase log, with its catalogue, and with what the log could not tell.
+"""`FittedWorld`: the config of a world made from a purchase log, its catalogue, and what the log could not tell.
 
     world = fit(purchases, origin="free_choice")       print(world.summary())
     env = recsys_env.parallel_env(world)               world.save("shop.npz"); world = FittedWorld.load("shop.npz")
@@ -36,8 +36,9 @@ ORIGINS = {
 }
 
 _NOT_COMPARABLE = (
-    "policies must not be compared in this world: its log holds the outcomes of a recommender's own pages (origin = 'recommender'), in which "
-    "what was shown and what is liked cannot be told apart, so that the world prefers what that recommender preferred; use it to try out code"
+    "policies must not be compared in this world: its log holds the outcomes of a recommender's own pages "
+    "(origin = 'recommender'), in which what was shown and what is liked cannot be told apart, so that the world "
+    "prefers what that recommender preferred; use it to try out code"
 )
 
 
@@ -76,7 +77,8 @@ _ASSUMED = {
     "observation.profile_noise": "how blurred the recommenders see a taste",
 }
 _UNKNOWN = (
-    "what customers saw and did not buy: clicks, positions, and what buying nothing is worth; compare policies by who sells more, not by how much",
+    "what customers saw and did not buy: clicks, positions, and what buying nothing is worth; compare policies by who "
+    "sells more, not by how much",
     "visits without a purchase: how often customers come, and whether better pages bring them back",
     "satisfaction: what customers think of a product once they have it",
     "what would have been bought at prices that were never asked, or had other prices been independent of demand",
@@ -97,8 +99,8 @@ class LogFacts(_Checked):
     days: float = _number(0.0, "time from the first purchase to the last", 0, unit="days")
     weight_users: int = _number(0, "users whose purchases the weights of the utility rest on", 0)
     weight_purchases: int = _number(0, "purchases that the weights of the utility rest on", 0)
-    purchases_per_visit: float = _number(1.0, "purchases per visit in the log; a visit is a day on which a user bought something", 1)
-    world_purchases_per_visit: float = _number(0.0, "the same in the world, under the random policy, of visits with a purchase", 0)
+    purchases_per_visit: float = _number(1.0, "purchases per visit: day on which a user bought something", 1)
+    world_purchases_per_visit: float = _number(0.0, "the same in the world as fitted, under the random policy", 0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,37 +110,39 @@ class FittedWorld(WorldConfig):
     Two are equal if their configs and catalogues are.
     """
 
-    catalogue: Catalogue = field(metadata={"kinds": (Catalogue,)})
+    catalogue: Catalogue = field(metadata={"doc": "items and users", "kind": Catalogue})  # type: ignore[assignment]
     origin: str = field(metadata={"doc": "how the log came about", "allowed": tuple(ORIGINS)})
     log: LogFacts = field(metadata={"group": LogFacts})
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """What a purchase log cannot tell, one sentence each; for some logs, that policies must not be compared at all comes first."""
+        """What a purchase log cannot tell; of some logs the first entry is that policies must not be compared."""
         return ((_NOT_COMPARABLE,) if self.origin == "recommender" else ()) + _UNKNOWN
 
     def summary(self) -> str:
         """What of this world comes from the log, what is assumed, and what cannot be known."""
         log, fitted = self.log, _flat(fitted_fields(self.catalogue, self.log))
         lines = [
-            f"A world fitted to {log.rows:,} purchases by {log.users:,} users of {log.items:,} items in {len(self.catalogue.topic_name)} topics",
+            f"A world fitted to {log.rows:,} purchases by {log.users:,} users of {log.items:,} items "
+            f"in {len(self.catalogue.topic_name)} topics",
             f"  {log.first} to {log.last} ({log.days:.1f} days); every row was used",
             f"  origin = {self.origin!r}: {ORIGINS[self.origin]}",
         ]
         if log.relabelled:
             lines.append(f"  {log.relabelled:,} items had several topics or names: the most frequent was taken")
         lines += ["", "From the log"]
-        lines.append("  of items: vectors, topics, intercepts, list prices, popularity; of users: tastes, price sensitivity, activity, habits")
+        lines.append("  of items: vectors, topics, intercepts, list prices, popularity")
+        lines.append("  of users: tastes, price sensitivity, activity, habits")
         for name, value in fitted.items():
             now = _value(self, name)
             changed = "" if now == value else f" [changed; the log says {_text(value)}]"
             lines.append(f"  {name} = {_text(now)}: {_FROM_LOG[name]}{changed}")
         if "items.promotion_depth" not in fitted:
             lines.append("  no promotions: the log has no discounts")
-        lines.append(f"  the weights rest on {log.weight_purchases:,} purchases of {log.weight_users:,} users, the last days of the log")
+        lines.append(f"  weights: from {log.weight_purchases:,} purchases of {log.weight_users:,} users, its last days")
         lines.append(
-            f"  purchases per visit with a purchase: {log.purchases_per_visit:.2f} in the log, {log.world_purchases_per_visit:.2f} in the world as "
-            "fitted, under the random policy"
+            f"  purchases per visit with a purchase: {log.purchases_per_visit:.2f} in the log, "
+            f"{log.world_purchases_per_visit:.2f} in the world as fitted, under the random policy"
         )
         lines += ["", "Assumed, since the log does not say (override what you know better)"]
         lines += [f"  {name} = {_text(_value(self, name))}: {meaning}" for name, meaning in _ASSUMED.items()]
@@ -146,7 +150,10 @@ class FittedWorld(WorldConfig):
         return "\n".join([*lines, *(f"  - {sentence}" for sentence in self.unknown)])
 
     def save(self, path: str | Path) -> None:
-        """Write the world to one `.npz` file without pickled objects. What is loaded from it plays the same trajectories, bit for bit."""
+        """Write the world to one `.npz` file without pickled objects.
+
+        What is loaded from it plays the same trajectories, bit for bit.
+        """
         path = Path(path)
         config = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "catalogue"}
         arrays = {f.name: getattr(self.catalogue, f.name) for f in fields(self.catalogue)}
@@ -169,23 +176,25 @@ class FittedWorld(WorldConfig):
             with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as data:
                 arrays: dict[str, Any] = dict(data.items())
             config = json.loads(str(arrays.pop("world")))
-            arrays |= {"source": str(arrays["source"]), "settings": json.loads(str(arrays["settings"]))}
-            world = cls(catalogue=Catalogue(**arrays), **config)
+            values = {name: array if array.ndim else array.item() for name, array in arrays.items()}
+            values["settings"] = json.loads(values["settings"])
+            world = cls(catalogue=Catalogue(**values), **config)
             world.summary()  # needs all that the fit has written down
         except Exception as error:  # damaged bytes can raise anything on the way through zip, npy and json
             cause = str(error).split("\n")[0]
             raise ValueError(
-                f"fitted world {str(path)!r} is damaged, or not written by FittedWorld.save ({type(error).__name__}: {cause})"
+                f"fitted world {str(path)!r} is damaged, or not written by FittedWorld.save "
+                f"({type(error).__name__}: {cause})"
             ) from None
         warn_of(world.origin, stacklevel=3)
         return world
 
 
-# ---------------------------------------------------------------------------------------------- from the log to a config
+# ---------------------------------------------------------------------------------------------- from log to config
 
 
 def fitted_world(catalogue: Catalogue, origin: str, log: LogFacts) -> FittedWorld:
-    """The world of a fitted catalogue: what the log says, the assumptions of `grocery-v0`, and an outside option that makes it sell."""
+    """The world of a fitted catalogue: what the log says, assumptions as in `grocery-v0`, and what makes it sell."""
     world = FittedWorld(
         description="Fitted to a purchase log; see summary().",
         catalogue=catalogue,
@@ -195,7 +204,7 @@ def fitted_world(catalogue: Catalogue, origin: str, log: LogFacts) -> FittedWorl
     )
     assumed: dict[str, Any] = {
         "choice": {"beta_quality": 0.0},
-        # every product alike: the fitted utility is that of purchases, and a cart with tastes of its own would count them twice
+        # every product alike: the fitted utility is that of purchases, a cart with tastes would count them twice
         "feedback": {"instant": True, "b_0": _logit(PURCHASES_PER_CLICK), "b_taste": 0.0, "b_quality": 0.0},
         "arrival": {"k_1": 0.0, "r_0": 1.0, "r_1": 1.0},
         "candidates": {"topic_scale": 1.0},
@@ -212,7 +221,7 @@ def fitted_fields(catalogue: Catalogue, log: LogFacts) -> dict[str, dict[str, An
     """The config fields that a log determines, by group."""
     pages = CLICKS_PER_PAGE * PURCHASES_PER_CLICK  # purchases per page
     settings = catalogue.settings
-    # after a purchase another follows in the same visit with probability s·pages / (1 - s + s·pages), s = P(one more page)
+    # another purchase follows in the same visit with probability s·pages / (1 - s + s·pages), s = P(one more page)
     more = (log.purchases_per_visit - 1) / pages
     return {
         "users": {
@@ -231,7 +240,7 @@ def checked_origin(origin: Any) -> str:
     """The origin of a log, if it is one of `ORIGINS`."""
     choices = "; ".join(f"{name!r}: {meaning}" for name, meaning in ORIGINS.items())
     if origin is None:
-        raise TypeError(f"fit needs origin=, how the log came about, because not every log can tell policies apart. {choices}")
+        raise TypeError(f"fit needs origin=, how the log came about; not every log can tell policies apart. {choices}")
     if not isinstance(origin, str) or origin not in ORIGINS:
         raise ValueError(f"origin = {origin!r} is not allowed{did_you_mean(origin, ORIGINS)}; choose one of {choices}")
     return origin
