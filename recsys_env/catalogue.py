@@ -37,7 +37,7 @@ class Catalogue:
     item_name: np.ndarray  # [M] str
     topic_name: np.ndarray  # [T] str
     source: str = ""  # where the log came from and how it was filtered
-    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # fitted WorldConfig fields: WorldConfig(**settings)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # fitted WorldConfig fields, by group
 
     def __repr__(self) -> str:
         return f"Catalogue({len(self.item_name)} items, {len(self.user_taste)} users, source={self.source!r})"
