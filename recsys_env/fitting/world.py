@@ -27,7 +27,7 @@ from .libraries import library
 SEED = 0
 CLICKS_PER_PAGE = 0.3  # of random pages; unsaturated, so that policies can differ
 PURCHASES_PER_CLICK = 0.5
-COPIES, CALIBRATION_TICKS, CHECK_TICKS = 64, 100, 1000
+COPIES, CALIBRATION_TICKS, CHECK_TICKS = 64, 100, 400
 
 ORIGINS = {
     "free_choice": "the customers chose from the whole assortment, as in a shop or a search",
