@@ -82,6 +82,15 @@ def fit(result: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def fit_origin(result: dict[str, Any]) -> str:
+    rows = [[name, f"`{row['origin']}`", " / ".join(f"{tau:.2f}" for tau in row["tau"])] for name, row in result["logs"].items()]
+    return (
+        f"Kendall's τ between the orders of {len(result['policies'])} policies in the world fitted to a log of "
+        f"{result['purchases']:,} purchases and in the synthetic world where they were made; one number per such world. "
+        f"{origin(result, 'fit_origin')}\n\n" + table(["the log", "`origin`", "τ"], rows)
+    )
+
+
 def tension(result: dict[str, Any]) -> str:
     keys = ("T", "R", "P", "S", "T-R", "P-S", "team_loss", "coupling")
     rows = [[f"`{name}`", *(spread(row[key]) for key in keys)] for name, row in result["tasks"].items()]
@@ -179,7 +188,7 @@ def maddpg(result: dict[str, Any]) -> str:
 
 
 SECTIONS: dict[str, Callable[[Any], str]] = {
-    "separation": tasks, "fit_report": fit, "tension": tension, "speed": speed, "trainers": trainers, "compatibility": compatibility,
+    "separation": tasks, "fit_report": fit, "fit_origin": fit_origin, "tension": tension, "speed": speed, "trainers": trainers, "compatibility": compatibility,
     "messages": messages, "idle_ticks": idle, "ray-two-nodes": cluster, "maddpg-ecommerce-v0": maddpg,
 }  # fmt: skip
 NAMES = {**{name: name for name in SECTIONS}, "separation": "tasks", "fit_report": "fit", "ray-two-nodes": "cluster", "maddpg-ecommerce-v0": "maddpg"}

@@ -7,7 +7,7 @@
     company.py      the batch as some agents see it, the others are policies
     environment.py  one copy as a PettingZoo environment
     views.py        the game as Gymnasium sees it            ->  adapters/  the batch in each trainer library's form
-    fitting/        purchase log -> Catalogue -> World
+    fitting/        purchase log -> FittedWorld, a config with its catalogue
 """
 
 from __future__ import annotations

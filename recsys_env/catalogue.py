@@ -17,7 +17,7 @@ import numpy as np
 SHIPPED = ("grocery",)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Catalogue:
     """Items and users of one platform; M items, U users, D taste dimensions, T topics, H habit entries.
 
@@ -38,7 +38,18 @@ class Catalogue:
     topic_name: np.ndarray  # [T] str
     popularity_slope: float = 0.0  # regression of item_intercept on log(1 + item_popularity): what counts alone say of an item
     source: str = ""  # where the log came from and how it was filtered
-    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # fitted WorldConfig fields: WorldConfig(**settings)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # fitted WorldConfig fields, by group
+
+    def __repr__(self) -> str:
+        return f"Catalogue({len(self.item_name)} items, {len(self.user_taste)} users, source={self.source!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if self is other or not isinstance(other, Catalogue):
+            return self is other
+        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.item_vectors.shape, self.user_taste.shape))
 
     def __post_init__(self) -> None:
         items, dims = _shape(self, "item_vectors", 2)
@@ -76,8 +87,10 @@ class Catalogue:
         np.savez_compressed(path, **half, source=np.array(self.source), settings=np.array(json.dumps(self.settings)))
 
     @classmethod
-    def load(cls, name: str | Path) -> Catalogue:
-        """Read a shipped catalogue by name (`"grocery"`) or any one by path."""
+    def load(cls, name: str | Path | Catalogue) -> Catalogue:
+        """Read a shipped catalogue by name (`"grocery"`) or any one by path; one is returned as it is."""
+        if isinstance(name, Catalogue):
+            return name
         if str(name) in SHIPPED:
             with resources.as_file(resources.files("recsys_env") / "catalogues" / f"{name}.npz") as path:
                 return cls._read(path)

@@ -89,6 +89,10 @@ def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
     name, meta = f"{owner}.{f.name}", f.metadata
     if "group" in meta:
         return _checked_group(name, meta["group"], value)
+    if "kind" in meta:
+        if not isinstance(value, meta["kind"]):
+            raise TypeError(f"{name} = {value!r} must be a {meta['kind'].__name__}")
+        return value
     if "allowed" in meta:
         return _checked_word(name, value, meta["allowed"])
     if "names" in meta:

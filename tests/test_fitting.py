@@ -1,17 +1,25 @@
 """`recsys_env.fitting` on a small log with planted structure, its errors, and the shipped grocery catalogue."""
 
+import io
+import json
+import pickle
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 
+import recsys_env
 from recsys_env.catalogue import Catalogue
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
 
-from recsys_env.fitting import _logit, _weights, fit  # noqa: E402
+from recsys_env.fitting import ORIGINS, FittedWorld, RecommenderLogWarning, _logit, _weights  # noqa: E402
+from recsys_env.fitting import fit as fit_log  # noqa: E402
+from recsys_env.metrics import episode_returns  # noqa: E402
+from recsys_env.policies import Team  # noqa: E402
 
 USERS, ITEMS, DAYS = 60, 40, 120
 GROUP = np.arange(USERS) % 2  # taste: users like the items of their own group
@@ -21,6 +29,11 @@ TOPIC = np.arange(ITEMS) // 10
 PRICE = np.exp(np.linspace(-0.7, 0.7, 10))[np.random.default_rng(1).permutation(10)][np.arange(ITEMS) % 10]
 APPEAL = np.random.default_rng(2).normal(0, 0.7, ITEMS)
 BETA_PRICE = 1.5
+
+
+def fit(log, **options) -> Catalogue:
+    """The catalogue of a log in which everybody chose freely."""
+    return fit_log(log, **{"origin": "free_choice", **options}).catalogue
 
 
 def planted_log() -> "pd.DataFrame":
@@ -61,8 +74,20 @@ def log():
 
 
 @pytest.fixture(scope="module")
-def fitted(log):
-    return fit(log, dims=4, habit_size=8, source="planted")
+def world(log):
+    return fit_log(log, origin="free_choice", dims=4, habit_size=8, source="planted")
+
+
+@pytest.fixture(scope="module")
+def fitted(world):
+    return world.catalogue
+
+
+@pytest.fixture(scope="module")
+def baskets(log):
+    """The same log with three purchases per visit: every user comes each third day only."""
+    day = log["transaction_timestamp"].dt.normalize()
+    return log.assign(transaction_timestamp=day - pd.to_timedelta((day - day.min()).dt.days % 3, unit="D"))
 
 
 def same(a: Catalogue, b: Catalogue, tolerance: float = 0.0) -> None:
@@ -153,6 +178,154 @@ def test_settings_configure_a_world(fitted):
     assert config.users.habit_decay == pytest.approx(0.5 ** (1 / 120), abs=2e-4)
 
 
+def play(world, policy, ticks=300):
+    """Pages, clicks, carts and purchases of a batch, and everything that was observed and earned."""
+    envs = recsys_env.vector_env(world, 8)
+    team = Team(envs, dict.fromkeys(envs.possible_agents, policy), 0)
+    observations, _ = envs.reset(seed=1)
+    counts, trace, actions = np.zeros(4), [], envs.empty_actions()
+    for _ in range(ticks):
+        team.act(observations, actions)
+        observations, rewards, _, truncated, infos = envs.step(actions)
+        team.observe(infos, truncated)
+        pages = (infos["visitor"][:, 0] >= 0).sum()
+        counts += [pages, infos["clicked"].sum(), infos["cart"].sum(), infos["bought"].sum()]
+        trace.append((observations.copy(), rewards.copy()))
+    return counts, trace
+
+
+def test_a_fitted_world_runs_and_sells_as_it_is(world):
+    pages, clicks, carts, purchases = play(world, "random")[0]
+    assert clicks / pages == pytest.approx(0.3, abs=0.05)
+    assert carts == purchases == pytest.approx(0.5 * clicks, rel=0.15)
+    policies = ("random", "popularity", "content", "greedy")
+    earned = {policy: episode_returns(world, policy, 8, seed=3).mean() for policy in policies}
+    assert earned["random"] < min(earned["popularity"], earned["content"]) < max(earned.values()) == earned["greedy"]
+
+
+def test_every_constructor_takes_a_fitted_world(world):
+    parallel = recsys_env.parallel_env(world, num_agents=3, reward={"sharing": 1.0})
+    assert len(parallel.reset(seed=0)[0]) == 3
+    assert parallel.config.reward == recsys_env.replace(world.reward, {"sharing": 1.0})
+    assert parallel.vector.shape.users == USERS
+    assert any("thing" in name for name in parallel.vector.catalogue.item_name)
+    recsys_env.env(world).reset(seed=0)
+    recsys_env.single_agent_env(world).reset(seed=0)
+    recsys_env.single_agent_vector_env(world, 2).reset(seed=0)
+    recsys_env.shared_policy_env(world, 2).reset(seed=0)
+    with pytest.raises(TypeError, match=r"no field 'chioce' .did you mean 'choice'"):
+        recsys_env.parallel_env(world, chioce={})
+
+
+def test_a_snapshot_of_a_fitted_world_survives_pickling(world):
+    env = recsys_env.parallel_env(world)
+    observations, _ = env.reset(seed=4)
+    snapshot = pickle.loads(pickle.dumps(env.save()))
+    assert snapshot.config == world
+    assert snapshot.config is not world
+    restored, _ = env.restore(snapshot)
+    np.testing.assert_array_equal(restored["recommender_0"], observations["recommender_0"])
+
+
+def test_a_visit_holds_as_many_purchases_as_in_the_log(world, baskets):
+    assert world.log.purchases_per_visit == world.log.world_purchases_per_visit == 1
+    assert world.arrival.k_0 == -50  # one page a visit
+    larger = fit_log(baskets, origin="free_choice", dims=4)
+    assert larger.log.purchases_per_visit == pytest.approx(3)
+    assert larger.log.world_purchases_per_visit == pytest.approx(3, abs=0.3)
+
+
+def test_what_is_saved_and_loaded_plays_the_same(world, tmp_path):
+    changed = recsys_env.replace(world, {"slots": 3, "users": {"wallet_init": 9.0}})
+    changed.save(tmp_path / "shop")  # the name as it is
+    loaded = FittedWorld.load(tmp_path / "shop")
+    assert loaded == changed != world
+    assert loaded.catalogue == world.catalogue != Catalogue.load("grocery")
+    assert (loaded.log, loaded.summary()) == (changed.log, changed.summary())
+    assert [path.name for path in tmp_path.iterdir()] == ["shop"]
+    for mine, theirs in zip(play(changed, "content", 50)[1], play(loaded, "content", 50)[1], strict=True):
+        np.testing.assert_array_equal(mine[0], theirs[0])
+        np.testing.assert_array_equal(mine[1], theirs[1])
+
+
+def test_a_damaged_file_is_named_in_one_line(world, tmp_path):
+    path = tmp_path / "shop.npz"
+    world.save(path)
+    whole = path.read_bytes()
+    with np.load(path) as file:
+        arrays = dict(file.items())
+    config = json.loads(str(arrays["world"]))
+
+    def packed(**changes):
+        buffer = io.BytesIO()
+        np.savez(buffer, **{k: v for k, v in (arrays | changes).items() if v is not None})
+        return buffer.getvalue()
+
+    damaged = [
+        b"", b"text", whole[:-50], whole[:9000], packed(world=None), packed(world="{}"), packed(world="[1]"),
+        packed(world=json.dumps(config | {"slots": "many"})), packed(world=json.dumps(config | {"log": {"rows": -1}})),
+        packed(world=np.array([print], dtype=object)), packed(item_price=None), packed(settings="3"),
+        packed(settings="{}"), packed(item_topic=np.zeros(2, np.int32)),
+    ]  # fmt: skip
+    message = r"^fitted world '.*shop.npz' is damaged, or not written by FittedWorld.save \(.*\)$"
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            FittedWorld.load(path)
+    assert zipfile.is_zipfile(io.BytesIO(damaged[-1]))
+    with pytest.raises(ValueError, match="is not a file"):
+        FittedWorld.load(tmp_path / "none.npz")
+
+
+def test_the_summary_tells_data_from_assumptions(world, baskets):
+    text = recsys_env.replace(world, {"choice": {"beta_taste": 9.0}}).summary()
+    data, assumed, unknown = (text.index(part) for part in ("From the log", "Assumed", "Not to be known"))
+    assert "7,200 purchases by 60 users of 40 items in 4 topics" in text
+    assert "2024-01-01 to 2024-04-29 (119.0 days); every row was used" in text
+    assert data < text.index("choice.beta_price") < assumed < text.index("choice.v_0") < unknown
+    fitted_taste = world.catalogue.settings["choice"]["beta_taste"]
+    assert "choice.beta_taste = 9: weight of taste" in text
+    assert f"[changed; the log says {fitted_taste:.4g}]" in text
+    assert "purchases per visit with a purchase: 1.00 in the log, 1.00 in the world" in text
+    assert all(sentence in text for sentence in world.unknown)
+    several = baskets.assign(product_type=np.where(baskets["household_id"] == 100, "odd", baskets["product_type"]))
+    plain = fit_log(several, origin="random_pages", discount=None, dims=4)
+    assert "no promotions: the log has no discounts" in plain.summary()
+    bought = baskets[baskets["household_id"] == 100]["product_id"].nunique()
+    assert f"{bought} items had several topics or names" in plain.summary()
+    assert "odd" not in plain.catalogue.item_name
+
+
+def test_how_the_log_came_about_is_required(log):
+    with pytest.raises(TypeError, match=r"fit needs origin=.*'free_choice': .*; 'random_pages': .*; 'recommender': "):
+        fit_log(log, dims=4)
+    with pytest.raises(ValueError, match=r"'freechoice' is not allowed .did you mean 'free_choice'.*'recommender': "):
+        fit_log(log, origin="freechoice", dims=4)
+
+
+def test_policies_must_not_be_compared_in_the_world_of_a_recommenders_pages(log, world, tmp_path):
+    with pytest.warns(RecommenderLogWarning, match="policies must not be compared") as caught:
+        theirs = fit_log(log, origin="recommender", dims=4)
+    assert caught[0].filename == __file__
+    assert "policies must not be compared" in theirs.summary()
+    assert "policies must not be compared" not in world.summary()
+    theirs.save(tmp_path / "theirs.npz")
+    with pytest.warns(RecommenderLogWarning) as caught:
+        FittedWorld.load(tmp_path / "theirs.npz")
+    assert caught[0].filename == __file__
+    assert set(ORIGINS) == {"free_choice", "random_pages", "recommender"}
+
+
+def test_a_world_plays_without_the_libraries_of_the_fit(world, tmp_path):
+    world.save(tmp_path / "shop.npz")
+    code = (
+        "import sys, recsys_env; from recsys_env.fitting import FittedWorld;"
+        f"recsys_env.parallel_env(FittedWorld.load({str(tmp_path / 'shop.npz')!r}));"
+        "assert not {'pandas', 'implicit'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_same_log_gives_the_same_catalogue_in_any_row_order(fitted, log):
     same(fitted, fit(log, dims=4, habit_size=8, source="planted"))
     same(fitted, fit(log.sample(frac=1, random_state=3), dims=4, habit_size=8, source="planted"), tolerance=1e-3)
@@ -223,6 +396,26 @@ def with_value(column, value):
         (lambda log: log[log["household_id"] < 102], "dims = 4 needs more than 4 users and items, the log has 2 and"),
         (lambda log: log.assign(product_category=log["product_id"]), "'product_category' gives 40 topics for 40 items"),
         (lambda log: log.iloc[: USERS * 10], "spans 9.0 days.*weight_days = 28"),
+        (with_value("product_type", None), "'product_type' has 1 missing values"),
+        (with_value("sales_value", 1e300), "'sales_value' must be finite and > 0; .*holds 1e.300"),
+        (
+            lambda log: log.assign(sales_value=pd.array([None] + [1] * 7199, dtype="Int64")),
+            "'sales_value'.*1 of 7200.*holds nan",
+        ),
+        (
+            with_value("transaction_timestamp", pd.Timestamp("1900-01-01")),
+            "holds 1 times before 1980-01-01, the first is 1900-01-01",
+        ),
+        (
+            lambda log: log.assign(transaction_timestamp=pd.to_datetime(range(7200))),
+            "7200 times before 1980.*taken for nanoseconds",
+        ),
+        (with_value("transaction_timestamp", pd.Timestamp("2099-12-31")), "spans 76 years, from 2024.* to 2099-12-31"),
+        (with_value("transaction_timestamp", pd.NaT), "must hold times; 1 rows do not"),
+        (lambda log: log.assign(transaction_timestamp=pd.Timedelta(days=3)), "'transaction_timestamp' must hold times"),
+        (lambda log: log.assign(transaction_timestamp=pd.Timestamp("2024-01-01")), "spans 0.0 days"),
+        (lambda log: pd.concat([log, log[["quantity"]]], axis=1), "2 columns named 'quantity', given as quantity"),
+        (lambda log: pd.DataFrame(), "purchases is empty"),
     ],
 )
 def test_a_table_that_cannot_be_fitted_says_why(log, change, message):
@@ -236,6 +429,66 @@ def test_a_table_that_cannot_be_fitted_says_why(log, change, message):
 def test_impossible_options_are_named(log, bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         fit(log, **bad)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"habit_size": 300}, ValueError, r"habit_size = 300 is out of range; .*\[0, 256\]"),
+        ({"habit_size": "8"}, TypeError, "habit_size = '8' must be an integer"),
+        ({"dims": 600}, ValueError, r"dims = 600 is out of range; .*\[1, 512\]"),
+        ({"weight_days": "28"}, ValueError, "weight_days = '28' must be a positive number of days"),
+        ({"topic": None}, TypeError, r"topic = None must be the name of a column; .*assign\(category='all'\)"),
+        ({"price": None}, TypeError, "price = None must be the name of a column; only .*name may be None"),
+        ({"user": ["household_id"]}, TypeError, "user = .'household_id'. must be the name of a column"),
+        ({"item": "household_id"}, ValueError, "user and item are both the column 'household_id'"),
+        ({"source": None}, TypeError, "source = None must be a string"),
+    ],
+)
+def test_options_are_checked_before_the_fit(monkeypatch, log, options, error, message):
+    monkeypatch.setattr("recsys_env.fitting._catalogue", None)  # what takes minutes
+    with pytest.raises(error, match=message):
+        fit(log, **options)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ([1, 2], "purchases is a list; it must be a pandas DataFrame with one row per purchase$"),
+        ({"household_id": [1]}, "purchases is a dict; .*pandas.DataFrame"),
+        ("log.csv", "purchases is a str; .*pandas.read_csv"),
+        (None, "purchases is a NoneType"),
+        (np.zeros(3), "purchases is a ndarray"),
+        (pd.Series([1.0]), "purchases is a Series"),
+    ],
+)
+def test_what_is_no_table_is_named(table, message):
+    with pytest.raises(TypeError, match=message):
+        fit(table)
+
+
+def test_a_column_that_is_no_near_miss_is_not_suggested():
+    with pytest.raises(ValueError, match=r"no column 'product_id', given as item; it has .'customer_id', 'sku'"):
+        fit(pd.DataFrame({"customer_id": [1], "sku": [2]}), user="customer_id")
+
+
+def test_ids_without_an_order_are_named(log):
+    mixed = pd.Series([(1, 2), *log["product_id"][1:]], dtype=object)
+    with pytest.raises(TypeError, match=r"'product_id' must hold ids that can be sorted .*, it holds int, tuple"):
+        fit(log.assign(product_id=mixed))
+
+
+def test_times_may_have_zones(log, fitted):
+    zoned = log.assign(transaction_timestamp=log["transaction_timestamp"].dt.tz_localize("America/New_York"))
+    same(fitted, fit(zoned, dims=4, habit_size=8, source="planted"))
+    mixed = log["transaction_timestamp"].astype(str) + np.where(np.arange(len(log)) % 2, "+01:00", "+02:00")
+    assert len(fit(log.assign(transaction_timestamp=mixed), dims=4).user_taste) == USERS
+
+
+def test_prices_that_move_by_rounding_alone_weigh_nothing(log):
+    noise = 1 + 1e-3 * np.random.default_rng(0).normal(size=len(log))
+    catalogue = fit(log.assign(sales_value=2 * PRICE[log["product_id"] - 1000] * noise), discount=None, dims=4)
+    assert catalogue.settings["choice"]["beta_price"] == 0
 
 
 def test_a_missing_library_names_the_extra(monkeypatch, log):

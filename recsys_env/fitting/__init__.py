@@ -1,8 +1,9 @@
-"""Interaction log -> `Catalogue`: fit the environment's utility to who bought what, when and at what price.
+"""Purchase log -> `FittedWorld`: fit the environment's utility to who bought what, when and at what price.
 
-    log table -> tidy lines -> item vectors and tastes (implicit-feedback ALS, library `implicit`)
+    log table -> tidy lines (table.py) -> item vectors and tastes (implicit-feedback ALS, library `implicit`)
                             -> list prices, price weight, price sensitivity
                             -> habits -> weights of the utility (multinomial logit) -> Catalogue
+                            -> what the log does not say is assumed (world.py) -> FittedWorld
 
 The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + beta_repeat log(1 + n_uj), with
 x_j = log(list price / geometric mean list price of the topic). Its weights come in two steps: what a user has never bought tells
@@ -13,37 +14,36 @@ thread.
 
 from __future__ import annotations
 
-import difflib
 import functools
-import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
 from recsys_env.catalogue import Catalogue
+from recsys_env.config import ItemConfig, UserConfig
+
+from .libraries import library
+from .table import tidy, topics
+from .world import ORIGINS, FittedWorld, LogFacts, RecommenderLogWarning, checked_origin, fitted_world, warn_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_matrix
 
+__all__ = ["ORIGINS", "FittedWorld", "LogFacts", "RecommenderLogWarning", "als_factors", "fit", "habit_matrix"]
+
 SEED = 0
-MAX_TOPICS = 1024  # ItemConfig.topics
-PROMOTED = 0.01  # a price cut below 1 % is rounding, not a promotion
+PROMOTED = 0.01  # a price cut below 1 % is rounding, not a promotion; so is a price that moves by less
+DEEPEST = 0.95  # ItemConfig.promotion_depth
+LARGEST = 50.0  # weights in ChoiceConfig
 SMALLEST_SCORE = 1e-4  # mean ALS scores lie between 0 and 1; below this they are noise
 EXCLUDED = -50.0  # utility of what cannot be chosen
 LIKELIHOOD_CELLS = 8_000_000  # users x items in the likelihood of the weights; more users than that are sampled
 
-
+Origin = Literal["free_choice", "random_pages", "recommender"]
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f'recsys_env.fitting needs {name.split(".")[0]}: pip install "recsys_env[fit]"') from error
 
 
 def _single_threaded(function: Callable[P, R]) -> Callable[P, R]:
@@ -51,8 +51,8 @@ def _single_threaded(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        _library("implicit.als")  # first: the limit holds for the BLAS libraries that are loaded by then
-        with _library("threadpoolctl").threadpool_limits(1, "blas"):
+        library("implicit.als")  # first: the limit holds for the BLAS libraries that are loaded by then
+        with library("threadpoolctl").threadpool_limits(1, "blas"):
             return function(*args, **kwargs)
 
     return wrapped
@@ -62,6 +62,7 @@ def _single_threaded(function: Callable[P, R]) -> Callable[P, R]:
 def fit(
     purchases: pd.DataFrame,
     *,
+    origin: Origin | None = None,
     user: str = "household_id",
     item: str = "product_id",
     time: str = "transaction_timestamp",
@@ -77,33 +78,59 @@ def fit(
     taste_half_life: float = 60.0,
     weight_days: float = 28.0,
     source: str = "",
-) -> Catalogue:
-    """Fit a catalogue to a purchase log with one row per purchase.
+) -> FittedWorld:
+    """Fit a world to a purchase log; `recsys_env.parallel_env(world)` and every other constructor run it as it is.
 
-    Columns: `user` and `item` (any ids), `time` (datetimes or strings of them), `price` (> 0, paid for the row, after
-    discount), `quantity` (> 0 units in the row; None = 1), `discount` (>= 0, taken off the row's list price; None = no
-    promotions), `topic` (the item's category), `name` (the item's label; None = its id). Other columns are ignored.
+    Args:
+        purchases: one row per purchase. Every row is used, other columns than those named here are not.
+        origin: required; how the log came about: "free_choice" (customers chose from the whole assortment),
+            "random_pages" (from pages filled at random) or "recommender" (from pages that a recommender had filled).
+            What people buy from a recommender's pages tells what it showed as much as what they like: for such a log
+            `RecommenderLogWarning` says that policies must not be compared in the world.
+        user, item: columns of ids of any kind that can be sorted.
+        time: column of datetimes or strings of them, from 1980 on and within 20 years; mixed time zones become UTC.
+        price: column, > 0, paid for the row, after discount.
+        quantity: column, > 0 units in the row; None = 1.
+        discount: column, >= 0, taken off the row's list price; None = no promotions.
+        topic: column of the item's category.
+        name: column of the item's label; None = its id. Of an item's several topics or names the most frequent counts.
+        dims: D.
+        habit_size: H.
+        habit_half_life, popularity_half_life, taste_half_life: days; they weight past purchases in the habits, in the
+            popularity behind the intercepts and in the factorisation (defaults: chosen on the last training weeks of
+            Complete Journey).
+        weight_days: the weights of the utility are fitted to the last so many days of the log, everything else to
+            what came before them.
+        source: where the log came from; kept in the catalogue.
 
-    `dims` is D, `habit_size` is H. The half-lives, in days, weight past purchases in the habits, in the popularity behind the
-    intercepts and in the factorisation (defaults: chosen on the last training weeks of Complete Journey); the weights
-    of the utility are fitted to the last `weight_days` days of the log, with everything else taken from before them.
+    Returns:
+        A config with a `catalogue`, whose users and items are in ascending order of their ids. Besides vectors,
+        topics, list prices and habits it holds
 
-    Users and items come out in ascending order of their ids. Returned besides vectors, topics, list prices and habits:
+        - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + s' log(mean ALS score of j) + beta_price x_j,
+          shifted to mean 0 over all purchases. s and s' are fitted. At its list price and for rho = 1 an item's
+          appeal is thus its popularity, which already contains the effect of its usual price; beta_price acts on
+          deviations: promotions, and users who are not of average sensitivity. The mean score gives back what unit
+          vectors take from the factorisation: the norms it ranks by.
+        - `user_price_sensitivity`: rho_u, its spread scaled down to what helps to predict purchases of new products.
+        - `settings`: `choice` (beta_taste, beta_repeat, beta_price), `users` (habit_size, habit_decay, the half-life
+          at one page per purchase) and, given `discount`, `items` (promotion_probability, promotion_depth).
 
-    - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + s' log(mean ALS score of j) + beta_price x_j, shifted to
-      mean 0 over all purchases. s and s' are fitted. At its list price and for rho = 1 an item's appeal is thus its popularity,
-      which already contains the effect of its usual price; beta_price acts on deviations: promotions, and users who are not of
-      average sensitivity. The mean score gives back what unit vectors take from the factorisation: the norms it ranks by.
-    - `user_price_sensitivity`: rho_u, its spread scaled down to what helps to predict purchases of new products.
-    - `settings`: `choice` (beta_taste, beta_repeat, beta_price), `users` (habit_size, habit_decay, the half-life at one page
-      per purchase) and, given `discount`, `items` (promotion_probability, promotion_depth).
+        The rest of the config is assumed: customers who come back in every episode, a click that is a purchase every
+        other time, visits as long as the log's baskets ask for, and an outside option at which random pages sell.
+        `summary()` tells what is fitted, what is assumed and what cannot be known.
 
-    Raises `ValueError` for a table that cannot be fitted (it names the column, the value and what is allowed) and
-    `ImportError` without the `fit` extra. Sources: Hu, Koren & Volinsky 2008 (ALS); McFadden 1974 (logit).
+    Raises:
+        ValueError, TypeError: a table that cannot be fitted (column, value and what is allowed are named) or an
+            option out of its range, all before the fit.
+        ImportError: the extra `fit` is missing.
+
+    Sources: Hu, Koren & Volinsky 2008 (ALS); McFadden 1974 (logit).
     """
-    for option, size in (("dims", dims), ("habit_size", habit_size)):
-        if size < 1:
-            raise ValueError(f"{option} = {size} must be at least 1")
+    how = checked_origin(origin)
+    dims, habit_size = ItemConfig(dims=dims).dims, UserConfig(habit_size=habit_size).habit_size  # in their range
+    if habit_size < 1:
+        raise ValueError(f"habit_size = {habit_size} must be at least 1")
     days = {
         "habit_half_life": habit_half_life,
         "popularity_half_life": popularity_half_life,
@@ -111,16 +138,52 @@ def fit(
         "weight_days": weight_days,
     }
     for option, value in days.items():
-        if not value > 0:
-            raise ValueError(f"{option} = {value} must be a positive number of days")
-    columns = {"user": user, "item": item, "time": time, "price": price, "topic": topic}
-    columns |= {k: v for k, v in (("quantity", quantity), ("discount", discount), ("name", name)) if v is not None}
-    lines, items = _tidy(purchases, columns)
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or not value > 0:
+            raise ValueError(f"{option} = {value!r} must be a positive number of days")
+    if not isinstance(source, str):
+        raise TypeError(f"source = {source!r} must be a string")
+    columns: dict[str, str | None] = {"user": user, "item": item, "time": time, "price": price, "topic": topic}
+    lines, items, relabelled = tidy(purchases, columns | {"quantity": quantity, "discount": discount, "name": name})
     shape = (int(lines["user"].max()) + 1, len(items))
     if min(shape) <= dims:
         raise ValueError(f"dims = {dims} needs more than {dims} users and items, the log has {shape[0]} and {shape[1]}")
-    topic_code, topic_name = _topics(items, topic)
+    topic_code, topic_name = topics(items, topic)
+    warn_of(how, stacklevel=4)  # past the decorator
 
+    labels = {"item_name": items["name"].to_numpy().astype(str), "topic_name": topic_name, "source": source}
+    catalogue, weight_users, weight_purchases = _catalogue(
+        lines, topic_code, labels, discount is not None, dims=dims, habit_size=habit_size, **days
+    )
+    log = LogFacts(
+        rows=len(lines),
+        users=shape[0],
+        items=shape[1],
+        relabelled=relabelled,
+        first=str(lines["date"].min().date()),
+        last=str(lines["date"].max().date()),
+        days=float(lines["day"].max()),
+        weight_users=weight_users,
+        weight_purchases=weight_purchases,
+        purchases_per_visit=len(lines) / lines.groupby(["user", "date"]).ngroups,
+    )
+    return fitted_world(catalogue, how, log)
+
+
+def _catalogue(
+    lines: pd.DataFrame,
+    topic_code: np.ndarray,
+    labels: dict[str, Any],
+    discounts: bool,
+    *,
+    dims: int,
+    habit_size: int,
+    habit_half_life: float,
+    popularity_half_life: float,
+    taste_half_life: float,
+    weight_days: float,
+) -> tuple[Catalogue, int, int]:
+    """The catalogue of tidy lines, and how many users and purchases the weights rest on; options as in `fit`."""
+    shape = (int(lines["user"].max()) + 1, len(topic_code))
     list_price = lines.groupby("item")["list"].median().to_numpy()
     log_list = np.log(list_price)
     x = log_list - _mean_by(topic_code, log_list)[topic_code]
@@ -134,6 +197,7 @@ def fit(
     taste, vectors, appeal = _vectors(before, shape, dims, now, taste_half_life)
     habit = habit_matrix(*_habits(_counts(before, shape, now, habit_half_life)[sample], habit_size), shape[1])
     everyone = np.ones((len(sample), 1))
+    bought = _counts(after, shape, 0.0, np.inf)[sample].toarray()
     weights = _weights(
         features=np.stack(
             [
@@ -145,9 +209,9 @@ def fit(
         ),
         habit=np.log1p(habit),
         new=_counts(before, shape, now, np.inf)[sample].toarray() == 0,
-        bought=_counts(after, shape, 0.0, np.inf)[sample].toarray(),
+        bought=bought,
     )
-    beta_popularity, beta_appeal, beta_taste, spread, beta_repeat = weights
+    beta_popularity, beta_appeal, beta_taste, spread, beta_repeat = (min(max(w, -LARGEST), LARGEST) for w in weights)
     rho = 1.0 + min(max(spread, 0.0), 1.0) * (rho - 1.0)
 
     end = float(lines["day"].max())
@@ -160,11 +224,11 @@ def fit(
         "choice": {"beta_taste": beta_taste, "beta_repeat": beta_repeat, "beta_price": beta_price},
         "users": {"habit_size": habit_size, "habit_decay": 0.5 ** (shape[0] * span / len(lines) / habit_half_life)},
     }
-    if discount is not None:
+    if discounts:
         settings["items"] = _promotions(lines)
     log_count = np.log1p(purchased)
-    spread = log_count.var()
-    return Catalogue(
+    variance = log_count.var()
+    catalogue = Catalogue(
         item_vectors=vectors,
         item_topic=topic_code.astype(np.int32),
         item_intercept=(alpha - np.average(alpha, weights=purchased)).astype(np.float32),
@@ -175,81 +239,11 @@ def fit(
         user_activity=(lines.groupby("user")["date"].nunique().to_numpy() / span).astype(np.float32),
         habit_item=habit_item,
         habit_count=habit_count,
-        item_name=items["name"].to_numpy().astype(str),
-        topic_name=topic_name,
-        popularity_slope=float(np.cov(log_count, alpha, bias=True)[0, 1] / spread) if spread > 0 else 0.0,
-        source=source,
+        popularity_slope=float(np.cov(log_count, alpha, bias=True)[0, 1] / variance) if variance > 0 else 0.0,
         settings={group: {k: round(v, 4) for k, v in values.items()} for group, values in settings.items()},
+        **labels,
     )
-
-
-# ---------------------------------------------------------------------------------------------- the table
-
-
-def _tidy(table: pd.DataFrame, columns: dict[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Lines (user and item as codes in order of id, day, date, paid and list price per unit) and items (topic, name)."""
-    pd = _library("pandas")
-    for column in columns.values():
-        if column not in table.columns:
-            close = difflib.get_close_matches(column, [str(c) for c in table.columns], n=1, cutoff=0.4)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ValueError(f"purchases has no column {column!r}{hint}; it has {list(table.columns)}")
-    if len(table) == 0:
-        raise ValueError("purchases is empty: it needs one row per purchase")
-    data = {role: table[column].reset_index(drop=True) for role, column in columns.items()}
-    for role in ("user", "item", "topic"):
-        if missing := int(data[role].isna().sum()):
-            raise ValueError(f"column {columns[role]!r} has {missing} missing values; drop or fill those rows")
-    when = _times(pd, data["time"])
-    paid = _numbers(data["price"], positive=True)
-    units = _numbers(data["quantity"], positive=True) if "quantity" in data else 1.0
-    off = _numbers(data["discount"], positive=False) if "discount" in data else 0.0
-    lines = pd.DataFrame(
-        {
-            "user": pd.factorize(data["user"], sort=True)[0],
-            "item": pd.factorize(data["item"], sort=True)[0],
-            "day": ((when - when.min()) / pd.Timedelta(days=1)).to_numpy(),
-            "date": when.dt.normalize().to_numpy(),
-            "paid": paid / units,
-            "list": (paid + off) / units,
-        }
-    )
-    labels = pd.DataFrame({"item": lines["item"], "topic": data["topic"], "name": data.get("name", data["item"]).astype(str)})
-    return lines, labels.groupby("item").first()
-
-
-def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
-    column = values.name
-    allowed = "finite and > 0" if positive else "finite and >= 0"
-    if values.dtype.kind not in "iuf":
-        raise ValueError(f"column {column!r} must be numeric ({allowed}), it holds {values.iloc[0]!r} ({values.dtype})")
-    numbers = values.to_numpy(dtype=float)
-    bad = ~np.isfinite(numbers) | ((numbers <= 0) if positive else (numbers < 0))
-    if bad.any():
-        first = numbers[bad][0]
-        raise ValueError(f"column {column!r} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds {first}")
-    return numbers
-
-
-def _times(pd: Any, values: pd.Series) -> pd.Series:
-    column = values.name
-    if values.dtype.kind in "iufb":  # pandas would read them as nanoseconds since 1970
-        raise ValueError(f"column {column!r} holds numbers ({values.iloc[0]}); convert them: pandas.to_datetime(..., unit='s')")
-    when = pd.to_datetime(values, errors="coerce")
-    bad = values[when.isna()]
-    if len(bad):
-        raise ValueError(f"column {column!r} must hold times; {len(bad)} rows do not, the first holds {bad.iloc[0]!r}")
-    return when
-
-
-def _topics(items: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
-    names, codes = np.unique(items["topic"].to_numpy().astype(str), return_inverse=True)
-    if len(names) > MAX_TOPICS or len(names) > len(items) / 2:
-        raise ValueError(
-            f"column {column!r} gives {len(names)} topics for {len(items)} items; "
-            f"use a coarser category: at most {MAX_TOPICS} topics, of 2 items or more on average"
-        )
-    return codes, names
+    return catalogue, len(sample), int(bought.sum())
 
 
 def _mean_by(code: np.ndarray, value: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
@@ -262,7 +256,9 @@ def _mean_by(code: np.ndarray, value: np.ndarray, weight: np.ndarray | None = No
 
 
 def _price_weight(lines: pd.DataFrame) -> float:
-    """beta_price: how an item's weekly purchases fall with its own price over time; 0 if prices never move or no fall is seen.
+    """beta_price: how an item's weekly purchases fall with its own price over time.
+
+    0 if prices hardly move (root mean square below `PROMOTED`) or no fall is seen.
 
     Regression of log purchases on log price paid with item and week effects, item-weeks weighted by purchases (which makes
     it close to a Poisson regression). Observational: shops choose when to promote.
@@ -275,7 +271,9 @@ def _price_weight(lines: pd.DataFrame) -> float:
         for code in (item, week):
             price, count = (v - _mean_by(code, v, weight)[code] for v in (price, count))
     variation = float(weight @ price**2)
-    return max(0.0, -float(weight @ (price * count)) / variation) if variation > 1e-9 * weight.sum() else 0.0
+    if variation <= PROMOTED**2 * weight.sum():
+        return 0.0
+    return min(max(0.0, -float(weight @ (price * count)) / variation), LARGEST)
 
 
 def _price_sensitivity(lines: pd.DataFrame, topic: np.ndarray, beta_price: float) -> np.ndarray:
@@ -305,7 +303,7 @@ def _promotions(lines: pd.DataFrame) -> dict[str, float]:
     cut = (1 - lines["paid"] / lines["list"]).groupby([lines["item"], lines["day"] // 7]).median()
     promoted = cut > PROMOTED
     depth = cut[promoted].mean() if promoted.any() else 0.0
-    return {"promotion_probability": float(promoted.mean()), "promotion_depth": float(depth)}
+    return {"promotion_probability": float(promoted.mean()), "promotion_depth": min(float(depth), DEEPEST)}
 
 
 # ---------------------------------------------------------------------------------------------- taste and habit
@@ -313,7 +311,7 @@ def _promotions(lines: pd.DataFrame) -> dict[str, float]:
 
 def _counts(lines: pd.DataFrame, shape: tuple[int, int], now: float, half_life: float) -> csr_matrix:
     """Purchases [U, M], each weighted by 0.5 ** (its age at day `now` / half_life)."""
-    sparse = _library("scipy.sparse")
+    sparse = library("scipy.sparse")
     weight = 0.5 ** ((now - lines["day"].to_numpy()) / half_life)
     return sparse.csr_matrix((weight, (lines["user"], lines["item"])), shape=shape)
 
@@ -337,7 +335,7 @@ def _vectors(lines: pd.DataFrame, shape: tuple[int, int], dims: int, now: float,
 
 def als_factors(counts: csr_matrix, dims: int, alpha: float = 5.0, regularization: float = 20.0) -> tuple[np.ndarray, np.ndarray]:
     """Factors of users [U, D] and items [M, D]: ALS with confidence 1 + alpha log(1 + count) (Hu, Koren & Volinsky 2008)."""
-    model = _library("implicit.als").AlternatingLeastSquares(
+    model = library("implicit.als").AlternatingLeastSquares(
         factors=dims, alpha=alpha, regularization=regularization, iterations=15, num_threads=1, random_state=SEED, use_gpu=False
     )
     model.fit(counts.log1p().astype(np.float32), show_progress=False)
@@ -417,5 +415,5 @@ def _logit(features: np.ndarray, offset: np.ndarray, bought: np.ndarray) -> tupl
         value = (total * np.log(mass)).sum() - (bought * v).sum()
         return value / n + ridge * w @ w, np.tensordot(features, miss, 2) / n + 2 * ridge * w
 
-    best = _library("scipy.optimize").minimize(loss, np.ones(len(features)), jac=True, method="L-BFGS-B")
+    best = library("scipy.optimize").minimize(loss, np.ones(len(features)), jac=True, method="L-BFGS-B")
     return tuple(float(w) for w in best.x)

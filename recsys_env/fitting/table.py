@@ -1,0 +1,169 @@
+"""The purchase log as it is handed in -> checked lines and items. Every row is used or the log is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys_env.config import did_you_mean
+
+from .libraries import library
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_TOPICS = 1024  # ItemConfig.topics
+EARLIEST = "1980-01-01"  # purchase logs are younger; 1900 and 1970 are what a missing or misread date turns into
+LONGEST_YEARS = 20
+OPTIONAL = ("quantity", "discount", "name")
+
+
+def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Check a log and put it in order.
+
+    Args:
+        table: one row per purchase.
+        columns: role (user, item, time, price, topic, quantity, discount, name) -> its column or None.
+
+    Returns:
+        lines (user and item as codes in order of id, day, date, paid and list price per unit), items (topic, name), and
+        how many items had several topics or names, of which the most frequent counts.
+    """
+    pd = library("pandas")
+    _check_table(pd, table)
+    _check_columns(table, columns)
+    data = {role: table[column].reset_index(drop=True) for role, column in columns.items() if column is not None}
+    for role in ("user", "item", "topic", "name"):
+        if role in data and (missing := int(data[role].isna().sum())):
+            raise ValueError(f"column {columns[role]!r} has {missing} missing values; drop or fill those rows")
+    when = _times(pd, data["time"])
+    paid = _numbers(data["price"], positive=True)
+    units = _numbers(data["quantity"], positive=True) if "quantity" in data else 1.0
+    off = _numbers(data["discount"], positive=False) if "discount" in data else 0.0
+    lines = pd.DataFrame(
+        {
+            "user": _codes(pd, data["user"]),
+            "item": _codes(pd, data["item"]),
+            "day": ((when - when.min()) / pd.Timedelta(days=1)).to_numpy(),
+            "date": when.dt.normalize().to_numpy(),
+            "paid": paid / units,
+            "list": (paid + off) / units,
+        }
+    )
+    topic, several_topics = _label(pd, lines["item"], data["topic"])
+    name, several_names = _label(pd, lines["item"], data.get("name", data["item"]))
+    return lines, pd.DataFrame({"topic": topic, "name": name}), int((several_topics | several_names).sum())
+
+
+def topics(items: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Topic codes [M] and names [T], in order of the names."""
+    names, codes = np.unique(items["topic"].to_numpy().astype(str), return_inverse=True)
+    if len(names) > MAX_TOPICS or len(names) > len(items) / 2:
+        raise ValueError(
+            f"column {column!r} gives {len(names)} topics for {len(items)} items; "
+            f"use a coarser category: at most {MAX_TOPICS} topics, of 2 items or more on average"
+        )
+    return codes, names
+
+
+def _check_table(pd: Any, table: Any) -> None:
+    if not isinstance(table, pd.DataFrame):
+        hint = {"str": ": read the file with pandas.read_csv", "dict": ": pandas.DataFrame(...) makes one of it"}
+        kind = type(table).__name__
+        how = ": its to_pandas() makes one of it" if hasattr(table, "to_pandas") else hint.get(kind, "")
+        raise TypeError(f"purchases is a {kind}; it must be a pandas DataFrame with one row per purchase{how}")
+    if len(table) == 0:
+        raise ValueError("purchases is empty: it needs one row per purchase")
+
+
+def _check_columns(table: pd.DataFrame, columns: dict[str, str | None]) -> None:
+    for role, column in columns.items():
+        if column is None and role in OPTIONAL:
+            continue
+        if not isinstance(column, str):
+            without = f"; only {', '.join(OPTIONAL)} may be None"
+            if role == "topic":
+                without += ". A log without categories gets one: purchases.assign(category='all')"
+            raise TypeError(f"{role} = {column!r} must be the name of a column{without}")
+        found = int((table.columns == column).sum())
+        if found == 0:
+            hint = did_you_mean(column, table.columns)
+            raise ValueError(f"purchases has no column {column!r}{hint}, given as {role}; it has {list(table.columns)}")
+        if found > 1:
+            raise ValueError(f"purchases has {found} columns named {column!r}, given as {role}; a name may stand once")
+    for one, other in (("user", "item"), ("user", "time"), ("item", "time"), ("item", "topic")):
+        if columns[one] == columns[other]:
+            raise ValueError(f"{one} and {other} are both the column {columns[one]!r}")
+
+
+def _codes(pd: Any, ids: pd.Series) -> np.ndarray:
+    """The place of each id among all ids in ascending order."""
+    try:
+        codes, _ = pd.factorize(ids, sort=True)
+    except TypeError:  # no order, or no hash
+        kinds = sorted({type(value).__name__ for value in ids})
+        raise TypeError(
+            f"column {ids.name!r} must hold ids that can be sorted (integers or strings), it holds {', '.join(kinds)}"
+        ) from None
+    return codes  # type: ignore[no-any-return]
+
+
+def _label(pd: Any, item: pd.Series, label: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """The most frequent label [M] of each item, of equals the first in the alphabet, and which items have several."""
+    counts = pd.DataFrame({"item": item, "label": label.astype(str)}).value_counts().reset_index()
+    counts = counts.sort_values(["item", "count", "label"], ascending=[True, False, True])
+    return counts.drop_duplicates("item")["label"].to_numpy(), (np.bincount(counts["item"]) > 1)
+
+
+def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
+    column = values.name
+    allowed = "finite and > 0" if positive else "finite and >= 0"
+    if values.dtype.kind not in "iuf":
+        raise ValueError(f"column {column!r} must be numeric ({allowed}), it holds {values.iloc[0]!r} ({values.dtype})")
+    numbers = values.to_numpy(dtype=float, na_value=np.nan)
+    with np.errstate(over="ignore", under="ignore"):
+        kept = numbers.astype(np.float32)  # as the catalogue keeps it
+    bad = ~np.isfinite(kept) | ((kept <= 0) if positive else (kept < 0))
+    if bad.any():
+        first = numbers[bad][0]
+        raise ValueError(
+            f"column {column!r} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds {first}"
+        )
+    return numbers  # type: ignore[no-any-return]
+
+
+def _times(pd: Any, values: pd.Series) -> pd.Series:
+    """Times without a zone: of a column with one zone as its clocks showed them, of mixed ones in UTC."""
+    column = values.name
+    if values.dtype.kind in "iufbc":  # pandas would read numbers as nanoseconds since 1970
+        raise ValueError(
+            f"column {column!r} holds numbers ({values.iloc[0]}); convert them: pandas.to_datetime(..., unit='s')"
+        )
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        when = values.dt.tz_localize(None)
+    elif values.dtype.kind == "M":
+        when = values
+    else:
+        try:
+            when = pd.to_datetime(values, errors="coerce", utc=True).dt.tz_localize(None)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"column {column!r} must hold times, it holds {values.iloc[0]!r} ({values.dtype}): {error}"
+            ) from None
+    bad = values[when.isna()]
+    if len(bad):
+        raise ValueError(f"column {column!r} must hold times; {len(bad)} rows do not, the first holds {bad.iloc[0]!r}")
+    early = when < pd.Timestamp(EARLIEST)
+    if early.any():
+        raise ValueError(
+            f"column {column!r} holds {early.sum()} times before {EARLIEST}, the first is {when[early].iloc[0]}; "
+            "1900 and 1970 are what missing dates, and numbers taken for nanoseconds, turn into"
+        )
+    years = (when.max() - when.min()).days / 365.25
+    if years > LONGEST_YEARS:
+        raise ValueError(
+            f"column {column!r} spans {years:.0f} years, from {when.min()} to {when.max()}; "
+            f"at most {LONGEST_YEARS} are taken for a log: look for wrong dates at either end"
+        )
+    return when
