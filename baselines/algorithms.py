@@ -50,8 +50,8 @@ _SKRL = {
 _BENCHMARL = {"timesteps": 1_000_000, "num_envs": 64, "learning_rate": 1e-3, "gamma": 0.95, "reward_scale": 1.0}
 
 
-def _benchmarl(about: str, query: str) -> Algorithm:
-    return Algorithm("benchmarl", "benchmarl", "baselines.benchmarl:Learner", about, _BENCHMARL, query=query)
+def _benchmarl(about: str, query: str, by_role: bool = False) -> Algorithm:
+    return Algorithm("benchmarl", "benchmarl", "baselines.benchmarl:Learner", about, {**_BENCHMARL, "by_role": by_role}, query=query)
 
 
 def _sb3(library: str, about: str, options: dict[str, Any], **changes: Any) -> Algorithm:
@@ -61,7 +61,7 @@ def _sb3(library: str, about: str, options: dict[str, Any], **changes: Any) -> A
 ALGORITHMS: dict[str, Algorithm] = {
     "ippo": _sb3("stable_baselines3", "PPO, one policy shared by all learners, which ranks candidates", _PPO),
     "ippo-separate": Algorithm("skrl", "skrl", "baselines.skrl:Learner", "PPO, a policy and a critic for each learner", _SKRL),
-    "ippo-roles": _benchmarl("PPO, a policy and a critic for each role", "slates"),
+    "ippo-roles": _benchmarl("PPO, a policy and a critic for each role", "slates", by_role=True),
     "maskable-ppo": _sb3("sb3_contrib", "PPO that never picks what is masked", {**_PPO, "timesteps": 2_000_000}, mask_actions=True),
     "recurrent-ppo": _sb3(
         "sb3_contrib",

@@ -1,4 +1,4 @@
-"""Algorithms of BenchMARL: policies shared by the agents of a role, critics and mixers of the global state.
+"""Algorithms of BenchMARL: policies shared by all agents (`--by-role`: of a role), critics and mixers of the global state.
 
 Tasks with slates are played by queries (continuous actions), the others by single picks where the algorithm can. A folder also holds
 BenchMARL's logs. The policy is stored as plain networks, so it plays where BenchMARL is not installed.
@@ -69,7 +69,7 @@ class Measure(Callback):
 
     def on_batch_collected(self, batch: Any) -> None:
         groups = self.experiment.group_map
-        own = torch.cat([batch["next", role, "info", "own"] for role in groups], -2).mean()
+        own = torch.cat([batch["next", group, "info", "own"] for group in groups], -2).mean()
         steps = self.experiment.total_frames * sum(map(len, groups.values()))
         self._rollout_ended({"agent_steps": steps, "episode_reward": self._horizon * float(own)})
 
@@ -81,7 +81,7 @@ class Learner:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        task = BenchMARLTask(run.config, reward_scale=run.options["reward_scale"], join=run.join)
+        task = BenchMARLTask(run.config, reward_scale=run.options["reward_scale"], join=run.join, by_role=run.options["by_role"])
         model: Any = MlpConfig.get_from_yaml()
         model.num_cells = [128, 128]
         if run.algorithm == "maddpg":  # without normalised layers its actor soon saturates in a corner and stays there
@@ -103,12 +103,12 @@ class Learner:
         self.experiment.run()
 
     def save(self) -> None:
-        actors = {agent: self._actor(role) for role, agents in self.experiment.group_map.items() for agent in agents}
+        actors = {agent: self._actor(group) for group, agents in self.experiment.group_map.items() for agent in agents}
         networks.save(self.run.out, self._envs, actors)
 
-    def _actor(self, role: str) -> nn.Module:
-        """The role's network without exploration, as layers of its own; of queries the squashed mean."""
-        shared = next(module for module in self.experiment.group_policies[role].modules() if isinstance(module, MultiAgentMLP))
+    def _actor(self, group: str) -> nn.Module:
+        """The group's network without exploration, as layers of its own; of queries the squashed mean."""
+        shared = next(module for module in self.experiment.group_policies[group].modules() if isinstance(module, MultiAgentMLP))
         layers = [copy.deepcopy(layer) for layer in shared.get_stateful_net()]
         space: Any = self._envs.action_space
         if isinstance(space, spaces.Box):

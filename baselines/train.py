@@ -104,6 +104,8 @@ class Train:
     """Self-play: rollouts until the pool of past selves grows."""
     reward_scale: float | None = None
     """Factor on the rewards that training sees."""
+    by_role: bool = False
+    """BenchMARL: a policy, critics and a mixer for each role instead of those of all agents."""
     layers: int | None = None
     """Of the transformer."""
     width: int | None = None

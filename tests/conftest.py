@@ -1,19 +1,69 @@
-"""What several test modules share."""
+"""What several test modules share. No test writes outside its temporary folder, nor does a library in its name."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import site
+import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-import gymnasium
-import pettingzoo
 import pytest
 
-from recsys_env.tasks import _TASKS
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_allowed: list[str] = []  # where files may be written, beside the caches of Python's and numba's compilers
+_written: list[str] = []  # elsewhere since the last test
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the session a home folder of its own, before a library looks for its own in it; Ray's is there too."""
+    outside = {"PYTHONUSERBASE": site.getuserbase(), "GIT_CONFIG_GLOBAL": str(Path.home() / ".gitconfig")}
+    home = tempfile.mkdtemp(prefix="recsys-")  # short: Ray's sockets lie in it, and their paths have an end
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    for name in [name for name in os.environ if name.startswith("XDG_") or name in ("MPLCONFIGDIR", "TORCH_HOME")]:
+        del os.environ[name]
+    _allow("/dev", "/proc", tempfile.gettempdir(), os.environ.get("NUMBA_CACHE_DIR"))
+    os.environ |= {**outside, **os.environ, "HOME": home, "USERPROFILE": home, "RAY_TMPDIR": home}
+    sys.addaudithook(_watch)
+
+
+def _allow(*folders: str | os.PathLike[str] | None) -> None:
+    _allowed.extend(os.path.join(os.path.abspath(folder), "") for folder in folders if folder)
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    """Note files and folders that this process makes in a place that is not its own."""
+    if event == "os.mkdir" or (event == "open" and arguments[2] & _WRITING and not isinstance(arguments[0], int)):
+        path = os.path.abspath(os.fsdecode(arguments[0]))
+        if not path.startswith(tuple(_allowed)) and "__pycache__" not in path and not os.path.isdir(path):
+            _written.append(path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _basetemp(tmp_path_factory: pytest.TempPathFactory) -> None:
+    _allow(tmp_path_factory.getbasetemp())
+    _written.clear()
+
+
+@pytest.fixture(autouse=True)
+def _writes_nowhere_else(_basetemp: None) -> Iterator[None]:
+    yield
+    found = sorted(set(_written))
+    _written.clear()
+    assert not found, f"written outside temporary folders: {', '.join(found)}"
 
 
 @pytest.fixture
 def registries() -> Iterator[None]:
     """Whatever a test registers is forgotten after it."""
+    import gymnasium  # not above: before the session has a home folder of its own
+    import pettingzoo
+
+    from recsys_env.tasks import _TASKS
+
     kept = [(registry, dict(registry)) for registry in (_TASKS, gymnasium.registry, pettingzoo.aec_registry, pettingzoo.parallel_registry)]
     yield
     for registry, before in kept:
@@ -24,8 +74,7 @@ def registries() -> Iterator[None]:
 @pytest.fixture
 def one_torch_thread() -> Iterator[None]:
     """Small networks train faster on one thread, and alike on every machine."""
-    import torch
-
+    torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

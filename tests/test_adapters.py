@@ -31,13 +31,13 @@ def test_with_the_core_alone_an_adapter_says_what_to_install(name: str) -> None:
 
 
 def test_an_unknown_device_is_an_error() -> None:
-    tensors = pytest.importorskip("recsys_env.adapters.tensors")
+    tensors = pytest.importorskip("recsys_env.adapters.tensors", exc_type=ImportError)
     with pytest.raises(ValueError, match="device = 'gpu' is not allowed; choose 'auto', 'cpu', 'cuda'"):
         tensors.choose_device("gpu")
 
 
 @pytest.mark.parametrize(("name", "adapter"), [("sb3", "SB3VecEnv"), ("torchrl", "TorchRLEnv"), ("skrl", "SkrlEnv")])
 def test_an_adapter_takes_batches_only(name: str, adapter: str) -> None:
-    module = pytest.importorskip(f"recsys_env.adapters.{name}")
+    module = pytest.importorskip(f"recsys_env.adapters.{name}", exc_type=ImportError)
     with pytest.raises(TypeError, match=r"envs is a RecommendationEnv, not a batch; make one with recsys_env\.vector_env"):
         getattr(module, adapter)(recsys_env.parallel_env("duel-v0"))

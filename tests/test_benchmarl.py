@@ -38,20 +38,21 @@ def prepare(tmp_path: Path, algorithm: str, task: str, *changes: str, **settings
     return Learner(run)
 
 
-@pytest.mark.parametrize("name", sorted(TASKS))
-def test_environments_and_specs_of_every_task(name: str) -> None:
-    task = BenchMARLTask(name, {"slots": 1, "horizon": 2})
+@pytest.mark.parametrize(("name", "by_role"), [*((name, False) for name in sorted(TASKS)), ("journey-v0", True)])
+def test_environments_and_specs_of_every_task(name: str, by_role: bool) -> None:
+    task = BenchMARLTask(name, {"slots": 1, "horizon": 2}, by_role=by_role)
     for continuous in (True, False):
         env = task.get_env_fun(2, continuous, seed=0, device="cpu")()
         check_env_specs(env, break_when_any_done="both")
         assert task.max_steps(env) == 2
-        assert list(task.group_map(env)) == [role.name for role in TASKS[name].roles]
-        for role, agents in task.group_map(env).items():
-            own = task.observation_spec(env)[role]
+        assert list(task.group_map(env)) == ([role.name for role in TASKS[name].roles] if by_role else ["agents"])
+        assert [agent for agents in task.group_map(env).values() for agent in agents] == env.envs.possible_agents
+        for group, agents in task.group_map(env).items():
+            own = task.observation_spec(env)[group]
             assert list(own.keys()) == ["observation"]
             assert own["observation"].shape == (len(agents), *env.envs.observation_space.shape)
             shape = (len(agents), *env.envs.action_space.shape)
-            assert task.action_spec(env)[role, "action"].shape == shape
+            assert task.action_spec(env)[group, "action"].shape == shape
         assert task.state_spec(env)["state"].shape == env.envs.state_space.shape
         assert task.action_mask_spec(env) is None
 
@@ -60,7 +61,7 @@ def test_fields_of_the_config_can_be_changed() -> None:
     task = BenchMARLTask("journey-v0", {"users": {"number": 3}, "slots": 1, "mask_actions": True})
     assert task.world.users.number == 3
     env = task.get_env_fun(2, False, 0, "cpu")()
-    assert set(task.action_mask_spec(env).keys()) == {"entrance", "item", "cart"}
+    assert set(task.action_mask_spec(env).keys()) == {"agents"}
     assert task.supports_discrete_actions()
     assert not task.supports_continuous_actions()
     with pytest.raises(TypeError, match="did you mean 'horizon'"):
@@ -93,14 +94,27 @@ def test_every_algorithm_runs_and_its_policy_is_stored(tmp_path: Path, algorithm
     with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
         for _ in range(20):
             played, state = env.step_and_maybe_reset(experiment.policy(state))
-            total += torch.cat([played["next", role, "info", "own"] for role in env.group_map], 1).sum((1, 2))
+            total += torch.cat([played["next", group, "info", "own"] for group in env.group_map], 1).sum((1, 2))
     stored = episode_returns(learner.run.config, dict.fromkeys(learner.run.learners, str(tmp_path / "run")), 3, 7)
     np.testing.assert_allclose(stored.sum(1), total, rtol=1e-5)
 
 
+def test_values_are_added_up_over_roles_too(tmp_path: Path) -> None:
+    """One agent per role: added up within a role, as an option has it, VDN would be IQL to the bit."""
+    networks = {}
+    for algorithm in ("iql", "vdn"):
+        for by_role in (False, True):
+            learner = prepare(tmp_path, algorithm, "journey-v0", "horizon=20", "slots=1", by_role=by_role)
+            assert len(learner.experiment.group_map) == (3 if by_role else 1)
+            learner.learn(768, lambda point: None)
+            networks[algorithm, by_role] = torch.cat([p.detach().flatten() for p in learner.experiment.policy.parameters()])
+    assert torch.equal(networks["iql", True], networks["vdn", True])
+    assert not torch.equal(networks["iql", False], networks["vdn", False])
+
+
 def test_it_learns_in_company(tmp_path: Path) -> None:
     learner = prepare(tmp_path, "qmix", "journey-v0", "horizon=20", "slots=1", company=("item_0=content",))
-    assert list(learner.experiment.group_map) == ["entrance", "cart"]
+    assert learner.experiment.group_map == {"agents": ["entrance_0", "cart_0"]}
     learner.learn(256, lambda point: None)
     learner.save()
     assert episode_returns(learner.run.config, learner.run.team(str(tmp_path / "run")), 2, 0).shape == (2, 3)

@@ -190,6 +190,7 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
 
 
 def test_stable_baselines3_takes_it() -> None:
+    pytest.importorskip("stable_baselines3")
     from recsys_env.adapters.sb3 import SB3VecEnv
 
     company = Company(batch("social-v0", mask_actions=True), {"recommender_1": "popularity"})

@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("tyro")
+pytest.importorskip("rliable")
+
 from scipy import stats
 
 import recsys_env

@@ -13,7 +13,6 @@ import recsys_env
 from recsys_env.history import FLAGS, History
 from recsys_env.policies import feedback
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
 LENGTH = 3
 
 
@@ -72,8 +71,10 @@ def test_who_was_not_seen_for_longest_makes_room() -> None:
     assert history.recall(np.array([7]))[0, 1, len(FLAGS) + 1] == 1
 
 
+@pytest.mark.usefixtures("one_torch_thread")
 def test_rows_and_policies_remember_alike(tmp_path: Path) -> None:
     """Trained rows and the loaded policy see the same pages, through the end of an episode."""
+    pytest.importorskip("stable_baselines3")
     from baselines.transformer import HistoryExtractor, HistoryPolicy, HistoryRows
     from recsys_env.adapters.sb3 import SB3VecEnv
 
@@ -114,7 +115,8 @@ def test_rows_and_policies_remember_alike(tmp_path: Path) -> None:
 
 
 def test_compiling_is_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("stable_baselines3")
     from gymnasium import spaces
 
     from baselines.transformer import HistoryExtractor

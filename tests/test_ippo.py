@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytest.importorskip("stable_baselines3")
+
 from baselines.__main__ import main
 from baselines.train import Train, train
 from recsys_env import TASKS, WorldConfig

@@ -20,7 +20,11 @@ from recsys_env.policies import CHECKPOINT, ORACLES, POLICIES, Greedy, Planner, 
 from recsys_env.tuning import tune_planner
 
 BATCH = 3
-INSTALLED = [name for name in POLICIES if name != "lightfm" or find_spec("lightfm")]  # it needs a compiler, so not everybody has it
+NEEDS = {
+    "lightfm": "lightfm", "surprise": "surprise", "surprise-knn": "surprise", "two-tower": "torch", "sasrec": "torch",
+    **dict.fromkeys(("implicit", "implicit-bpr", "implicit-knn"), "implicit"),
+}  # fmt: skip
+INSTALLED = [name for name in POLICIES if name not in NEEDS or find_spec(NEEDS[name])]
 SMALL = WorldConfig(
     num_agents=2, slots=2, horizon=30, users={"number": 3, "habit_size": 4}, candidates={"number": 6},
     items={"number": 20, "dims": 4, "topics": 4}, choice={"v_0": 1.0}, arrival={"r_0": 2.0},

@@ -15,6 +15,16 @@ def test_the_readme_has_code():
     assert len(BLOCKS) >= 4
 
 
+def test_the_first_example_shows_a_click(capsys):
+    """In ten lines at most, whatever its random actions are."""
+    assert BLOCKS[0].count("\n") <= 10
+    for _ in range(3):
+        exec(compile(BLOCKS[0], "README.md block 0", "exec"), {})
+        page = capsys.readouterr().out
+        assert " clicked" in page
+        assert "idle tick" not in page.split("next:")[0]
+
+
 @pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_block_runs(number, capsys, tmp_path, monkeypatch):

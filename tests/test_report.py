@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("matplotlib")
+pytest.importorskip("rliable")
+
 from baselines import scores
 from baselines.evaluate import evaluate
 from baselines.report import RESULTS, learning_curves, plot, write_readme

@@ -8,6 +8,9 @@ import sys
 
 import numpy as np
 import pytest
+
+pytest.importorskip("stable_baselines3")
+
 import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO

@@ -34,7 +34,7 @@ def test_library_check_on_variants(task: str, changes: dict) -> None:
     check_env_specs(TorchRLEnv(vector_env(task, 2, horizon=2, **changes), "cpu"), break_when_any_done="both", seed=0)
 
 
-def test_groups_are_roles() -> None:
+def test_groups_are_roles_or_one_of_all_agents() -> None:
     env = TorchRLEnv(vector_env("journey-v0", B), "cpu")
     assert env.group_map == {"entrance": ["entrance_0"], "item": ["item_0"], "cart": ["cart_0"]}
     td = env.rollout(5)
@@ -44,6 +44,12 @@ def test_groups_are_roles() -> None:
     one_hot = torch.cat([td[role, "active"] for role in env.group_map], 2).sum((2, 3))
     assert one_hot.max() == 1  # the owner of the scene alone
     assert TorchRLEnv(vector_env("social-v0"), "cpu").group_map == {ROLE: [f"recommender_{n}" for n in range(4)]}
+    whole = TorchRLEnv(vector_env("journey-v0", 3), "cpu", by_role=False)
+    assert whole.group_map == {"agents": ["entrance_0", "item_0", "cart_0"]}
+    whole.set_seed(0)
+    env.set_seed(0)
+    apart = env.reset()
+    assert torch.equal(whole.reset()["agents", "observation"], torch.cat([apart[role, "observation"] for role in env.group_map], 1))
 
 
 @pytest.mark.parametrize("changes", [{}, {"mask_actions": True}, {"action": "query"}], ids=str)

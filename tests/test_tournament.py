@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytest.importorskip("pyspiel")
+pytest.importorskip("tyro")
+
 from baselines import tournament as module
 from baselines.tournament import alpha_rank, cross_play, games, standings
 from recsys_env import TASKS, task_config

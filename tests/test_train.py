@@ -13,6 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("stable_baselines3")
+pytest.importorskip("tyro")
+
 import tyro
 
 from baselines.__main__ import main

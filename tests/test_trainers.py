@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+pytest.importorskip("supersuit")
+pytest.importorskip("sb3_contrib")
+
 import supersuit
 from sb3_contrib import MaskablePPO
 from stable_baselines3 import PPO

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
@@ -194,7 +195,10 @@ def test_shared_rewards(sharing: float) -> None:
 # ---------------------------------------------------------------------------------------------------- seeds, batches, threads
 
 
-@pytest.mark.parametrize("num_threads", [1, 2])
+SEVERAL = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one processor is visible, or NUMBA_NUM_THREADS = 1")
+
+
+@pytest.mark.parametrize("num_threads", [1, pytest.param(2, marks=SEVERAL)])
 def test_results_do_not_depend_on_batch_size_or_threads(num_threads: int) -> None:
     envs, alone = batch(7, 9, num_threads=num_threads), batch(1, copy_seed(9, 5))
     for _ in range(BUSY.horizon + 3):

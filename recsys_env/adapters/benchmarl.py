@@ -3,6 +3,9 @@
     task = BenchMARLTask("ecommerce-v0", {"users": {"number": 16}})                  # any field of the config
     Experiment(task, MaddpgConfig.get_from_yaml(), MlpConfig.get_from_yaml(), seed=0, config=ExperimentConfig.get_from_yaml()).run()
 
+All agents are one group, "agents", because policies are shared, values mixed and actions of others seen within a group only, and most
+tasks of several roles have one agent in each; spaces are the same for all, and observations tell roles apart.
+
 Continuous actions are queries, which take slates too; discrete ones need one slot, because BenchMARL's policies and mixers know only
 one categorical action per agent. Critics and mixers see `state()`. Inactive agents are trained on like active ones: its losses have no
 place for "active".
@@ -36,14 +39,17 @@ class BenchMARLTask(TaskClass):
         reward_scale: factor on the rewards that training sees (not on the "own" of infos): most tasks pay about .01 a tick, which is less
             than what an untrained critic makes up.
         join: what is made of each batch, such as a `Company`; it has to be picklable.
+        by_role: a group for each role instead, with its name.
     """
 
     def __init__(
-        self, task: str | WorldConfig, config: dict[str, Any] | None = None, reward_scale: float = 1.0, join: Callable[[VectorEnv], VectorEnv] | None = None
-    ) -> None:
+        self, task: str | WorldConfig, config: dict[str, Any] | None = None, reward_scale: float = 1.0,
+        join: Callable[[VectorEnv], VectorEnv] | None = None, by_role: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(task if isinstance(task, str) else "task", config or {})
         self.reward_scale = reward_scale
         self.join = join
+        self.by_role = by_role
         self.world: WorldConfig = task_config(task, self.config)
 
     @staticmethod
@@ -55,7 +61,7 @@ class BenchMARLTask(TaskClass):
 
         def make() -> TorchRLEnv:
             envs = VectorEnv(replace(self.world, {"action": "query"}) if continuous_actions else self.world, num_envs)
-            env = TorchRLEnv(envs if self.join is None else self.join(envs), device)
+            env = TorchRLEnv(envs if self.join is None else self.join(envs), device, by_role=self.by_role)
             env.set_seed(seed)
             return env
 
@@ -78,7 +84,7 @@ class BenchMARLTask(TaskClass):
         return self.world.action != "query"
 
     def get_env_transforms(self, env: TorchRLEnv) -> list[Transform]:
-        return [RewardScaling(loc=0.0, scale=self.reward_scale, in_keys=[(role, "reward") for role in env.group_map])]
+        return [RewardScaling(loc=0.0, scale=self.reward_scale, in_keys=[(group, "reward") for group in env.group_map])]
 
     def max_steps(self, env: TorchRLEnv) -> int:
         return self.world.horizon
@@ -106,4 +112,4 @@ class BenchMARLTask(TaskClass):
 
     def _by_group(self, env: TorchRLEnv, key: str) -> Composite:
         whole = env.full_observation_spec_unbatched
-        return Composite({role: Composite({key: whole[role, key].clone()}, shape=whole[role].shape) for role in env.group_map})
+        return Composite({group: Composite({key: whole[group, key].clone()}, shape=whole[group].shape) for group in env.group_map})

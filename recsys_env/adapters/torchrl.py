@@ -1,4 +1,4 @@
-"""TorchRL: a batch as an `EnvBase` whose agents are grouped by role.
+"""TorchRL: a batch as an `EnvBase` whose agents are grouped by role, or all in one group, "agents".
 
     env = TorchRLEnv(recsys_env.vector_env("streaming-v0", num_envs=256), device="auto")
     env.rollout(3)["recommender", "observation"]                                    # [256, 3, N, O]
@@ -44,19 +44,21 @@ class TorchRLEnv(EnvBase):
         envs: the batch.
         device: where tensors go; "auto" is a GPU where there is one.
         state: whether tensordicts hold the "state" for centralised critics, which costs time proportional to the users of a copy.
+        by_role: a group for each role, which has its name; otherwise one group of all agents, "agents", for what works group by group
+            and has to see them all, such as the mixers of QMIX.
 
     Attributes:
-        group_map: role -> names of its agents.
+        group_map: name of a group -> names of its agents.
     """
 
     batch_locked = True
 
-    def __init__(self, envs: VectorEnv, device: str | torch.device = "auto", state: bool = True) -> None:
+    def __init__(self, envs: VectorEnv, device: str | torch.device = "auto", state: bool = True, by_role: bool = True) -> None:
         super().__init__(device=choose_device(device), batch_size=torch.Size([checked_batch(envs).num_envs]))
         self.envs = envs
         self.group_map: dict[str, list[str]] = {}
         for agent in envs.possible_agents:  # `<role>_<i>`, of which a company has some
-            self.group_map.setdefault(agent.rpartition("_")[0], []).append(agent)
+            self.group_map.setdefault(agent.rpartition("_")[0] if by_role else "agents", []).append(agent)
         self._with_state = state
         self._tensors = Tensors(envs, self.device)
         self._active = envs.observation_fields["is_active"]

@@ -1,0 +1,301 @@
+"""The compiler's cache: when old code must not run, when nothing can be kept, and what whoever waits is told."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import io
+import logging
+import pkgutil
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from numba.core.caching import IndexDataCacheFile, _CacheLocator
+from numba.core.dispatcher import Dispatcher
+
+import recsys_env
+from recsys_env import kernels
+from recsys_env.kernels import entry, source_stamp
+
+INNER = """
+from recsys_env.kernels import kernel
+
+SHIFT = 1
+
+@kernel
+def shifted(x):
+    return x + SHIFT
+"""
+OUTER = """
+import inner
+from recsys_env.kernels import entry, kernel
+
+FACTOR = 10
+
+@kernel
+def scaled(x):
+    return FACTOR * inner.shifted(x)
+
+@entry
+def fill(x, out):
+    for i in range(out.size):
+        out[i] = scaled(x)
+"""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Code:
+    """Two modules of a kernel each, the outer with an entry; written and imported anew by `fill`."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.sources = folder, {"inner": INNER, "outer": OUTER}
+        self.cache = folder / "cache"
+        monkeypatch.syspath_prepend(str(folder))
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        monkeypatch.setattr(numba.config, "CACHE_DIR", str(self.cache))
+
+    def fill(self) -> Any:
+        for name, source in self.sources.items():
+            (self.folder / f"{name}.py").write_text(source)
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        return importlib.import_module("outer").fill
+
+    def run(self, x: int = 1) -> tuple[int, int]:
+        """What the code gives, as if in a new process, and the number of versions that came from the cache."""
+        fill, out = self.fill(), np.zeros(2, np.int64)
+        fill(x, out)
+        return int(out[1]), sum(fill.stats.cache_hits.values())
+
+    def files(self, ending: str) -> list[Path]:
+        return sorted(self.cache.rglob(f"*.{ending}"))
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Code:
+    return Code(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Standard error of somebody without patience."""
+    seen = Terminal()
+    monkeypatch.setattr(kernels, "PATIENCE", 0.0)
+    monkeypatch.setattr(kernels, "sys", SimpleNamespace(stderr=seen))
+    return seen
+
+
+def full_disk(self: Any, *args: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+# ------------------------------------------------------------------------------------------------ old code never runs
+
+
+def test_a_change_in_a_kernel_of_any_file_is_seen(code: Code) -> None:
+    assert code.run() == (20, 0)
+    assert code.run() == (20, 1)
+    code.sources["inner"] = INNER.replace("x + SHIFT", "x - SHIFT")
+    assert code.run() == (0, 0)
+    code.sources["inner"] = INNER.replace("SHIFT = 1", "SHIFT = 21")
+    assert code.run() == (220, 0)
+    code.sources["outer"] = OUTER.replace("FACTOR * ", "FACTOR + ")
+    assert code.run() == (32, 0)
+    assert code.run() == (32, 1)
+
+
+def test_a_change_of_a_constant_from_a_file_without_kernels_is_seen(code: Code) -> None:
+    code.sources = {"numbers_of": "FACTOR = 10\n", **code.sources}
+    for importing in ("from numbers_of import FACTOR", "import numbers_of\nFACTOR = numbers_of.FACTOR"):
+        code.sources |= {"numbers_of": "FACTOR = 10\n", "outer": OUTER.replace("FACTOR = 10", importing)}
+        assert code.run() == (20, 0)
+        code.sources["numbers_of"] = "FACTOR = -1\n"
+        assert code.run() == (-2, 0)
+    code.sources |= {
+        "numbers_of": "FACTOR = 7\n",
+        "outer": OUTER.replace("FACTOR = 10", "import numbers_of").replace("FACTOR *", "numbers_of.FACTOR *"),
+    }
+    assert code.run() == (14, 0)
+    code.sources["numbers_of"] = "FACTOR = -1\n"
+    assert code.run() == (-2, 0)
+
+
+def test_an_edit_after_the_import_is_not_taken_for_what_was_imported(code: Code) -> None:
+    fill, out = code.fill(), np.zeros(2, np.int64)
+    (code.folder / "inner.py").write_text(INNER.replace("SHIFT = 1", "SHIFT = 21"))
+    fill(1, out)
+    assert out[0] == 20
+    code.sources["inner"] = (code.folder / "inner.py").read_text()
+    assert code.run() == (220, 0)
+
+
+def test_data_of_an_older_version_does_not_run(code: Code, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full after the index of the new version was written: it names the data of the old one."""
+    assert code.run() == (20, 0)
+    code.sources["inner"] = INNER.replace("SHIFT = 1", "SHIFT = 21")
+    with monkeypatch.context() as patch:
+        patch.setattr(kernels._CacheFile, "_save_data", full_disk)
+        assert code.run() == (220, 0)
+    assert code.run() == (220, 0)
+    assert code.run() == (220, 1)
+
+
+def dispatchers() -> dict[str, Dispatcher]:
+    """Every kernel and entry of the package, but for modules whose libraries are not installed."""
+    for module in pkgutil.walk_packages(recsys_env.__path__, "recsys_env."):
+        if not module.name.startswith("recsys_env.adapters."):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module.name)
+    modules = [module for name, module in sys.modules.items() if name.startswith("recsys_env.")]
+    return {
+        f"{module.__name__}.{name}": value
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, Dispatcher)
+    }
+
+
+def test_every_file_with_kernels_is_in_the_stamp_of_the_entries_that_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever file kernels are added in; found here by following names, there by what is compiled."""
+    found = dispatchers()
+    entries = [value for value in found.values() if isinstance(value._cache, kernels._Cache)]
+    assert {"run", "run_parallel", "expect", "choose", "appraise", "list_options"} <= {
+        value.py_func.__name__ for value in entries
+    }
+    files = {value.py_func.__code__.co_filename for value in found.values()}
+    assert {"step.py", "rng.py", "numeric.py", "assortment.py"} <= {Path(file).name for file in files}
+    before = {value: source_stamp(value.py_func) for value in entries}
+    seen: dict[str, set[str]] = {}
+    for file in files:
+        monkeypatch.setitem(kernels._digests, file, "edited")
+        seen[Path(file).name] = {
+            value.py_func.__name__ for value in entries if source_stamp(value.py_func) != before[value]
+        }
+        monkeypatch.undo()
+    assert seen["assortment.py"] == {"choose"}
+    assert seen["numeric.py"] >= {"run", "run_parallel", "expect", "choose", "appraise", "list_options", "global_state"}
+    assert all(seen.values()), f"no entry uses {[file for file, names in seen.items() if not names]}"
+    for name, value in found.items():
+        if value in entries:
+            assert value.py_func.__name__ in seen[Path(value.py_func.__code__.co_filename).name], name
+
+
+# ------------------------------------------------------------------------------------------------ nothing can be kept
+
+
+def test_a_full_disk_costs_the_cache_only(code: Code, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexDataCacheFile, "_open_for_write", full_disk)
+        for _ in range(2):
+            assert code.run() == (20, 0)
+    told = terminal.getvalue().splitlines()
+    assert ["compiling" in line for line in told] == [True, False, True]  # of the disk once in a process
+    assert f"compiled code cannot be kept in {code.cache}" in told[1]
+    assert "No space left on device" in told[1]
+    assert not code.files("*")  # no half-written one either
+    assert "NUMBA_CACHE_DIR" in told[1]
+    assert [code.run(), code.run()] == [(20, 0), (20, 1)]
+
+
+def test_a_folder_that_vanishes_is_made_again_or_done_without(code: Code) -> None:
+    fill, out = code.fill(), np.zeros(2, np.int64)
+    shutil.rmtree(code.cache)
+    fill(1, out)
+    assert code.run() == (20, 1)
+    fill = code.fill()
+    shutil.rmtree(code.cache)
+    code.cache.write_text("no folder")
+    fill(2.5, out)
+    assert out[0] == 35
+
+
+def test_without_any_folder_the_game_goes_on(code: Code, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_CacheLocator, "ensure_cache_path", full_disk)
+    for _ in range(2):
+        assert code.run() == (20, 0)
+    told = terminal.getvalue().splitlines()
+    assert len(told) == 2
+    assert "compiling the game (outer.fill)" in told[0]
+    assert "in every process, because no folder for compiled code can be written to" in told[0]
+    assert not code.cache.exists()
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b"garbage", lambda b: b[:-200] + bytes(200)],
+    ids=["empty", "truncated", "garbage", "overwritten"],
+)
+def test_a_damaged_file_is_compiled_anew(code: Code, ending: str, damage: Callable[[bytes], bytes]) -> None:
+    code.run()
+    (file,) = code.files(ending)
+    file.write_bytes(damage(file.read_bytes()))
+    assert code.run() == (20, 0)
+    assert code.run() == (20, 1)
+
+
+# ------------------------------------------------------------------------------------------------ whoever waits is told
+
+
+def test_whoever_waits_is_told_once(code: Code, terminal: Terminal, caplog: pytest.LogCaptureFixture) -> None:
+    """For each kind of argument, as for queries after picks, because each is a wait."""
+    caplog.set_level(logging.DEBUG, "recsys_env")
+    fill, out = code.fill(), np.zeros(2, np.int64)
+    for _ in range(3):
+        fill(1, out)
+    told = terminal.getvalue()
+    assert told.count("\n") == 1
+    assert told.startswith("recsys_env: compiling the game (outer.fill)")
+    assert str(code.files("nbc")[0].parent) in told
+    assert code.run()[1] == 1
+    assert terminal.getvalue() == told  # nothing, where the cache serves it
+    fill(1.5, out)
+    assert terminal.getvalue() == told * 2
+    assert not caplog.records
+
+
+def test_where_nobody_sits_it_is_logged(
+    code: Code, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kernels, "PATIENCE", 0.0)
+    caplog.set_level(logging.INFO, "recsys_env")
+    code.run()
+    assert [(record.name, record.levelname) for record in caplog.records] == [("recsys_env", "INFO")]
+    assert "compiling the game (outer.fill)" in caplog.text
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(kernels, "sys", SimpleNamespace(stderr=None))
+    code.run(1.5)
+    assert len(caplog.records) == 2
+
+
+def test_a_notebook_is_somebody(code: Code, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(kernels, "PATIENCE", 0.0)
+    monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
+    code.run()
+    assert "compiling the game" in capsys.readouterr().err
+
+
+def test_what_is_quick_is_not_worth_a_word(code: Code, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "PATIENCE", 0.6)
+    out = np.zeros(2, np.int64)
+
+    @entry
+    def tiny(out):  # type: ignore[no-untyped-def]
+        out[0] = 1
+
+    tiny(out)
+    time.sleep(0.8)
+    assert terminal.getvalue() == ""
