@@ -61,6 +61,18 @@ class NetworkPolicy(Policy):
         if not fitting:
             raise ValueError(f"{self.folder} has networks for {', '.join(self._actors)}, none for {agent!r}")
         self._actor, self._space = self._actors[fitting[0]], envs.action_space
+        self._check_sizes(envs)
+
+    @torch.no_grad()
+    def _check_sizes(self, envs: VectorEnv) -> None:
+        observations, actions = envs.observation_space, self._space
+        space: Any = observations["observation"] if isinstance(observations, spaces.Dict) else observations
+        try:
+            found = self._actor(torch.zeros(1, *space.shape)).shape[1]
+        except RuntimeError:  # of a first layer of another size
+            found = None
+        if found != (actions.shape[0] if isinstance(actions, spaces.Box) else spaces.flatdim(actions)):
+            raise ValueError(f"{self.folder} has a network that does not go with its observations and actions")
 
     @one_thread()
     @torch.no_grad()

@@ -37,7 +37,7 @@ from .algorithms import ALGORITHMS, OPTIONS, Algorithm, find_algorithm
 from .cells import try_out
 from .checkpoints import RESUMED, Checkpoint, read_checkpoint
 from .plots import draw_training
-from .runs import Learner, Point, Run
+from .runs import SELF, Learner, Point, Run
 
 try:
     import torch
@@ -256,8 +256,9 @@ def train(settings: Train) -> dict[str, Any]:
     kind = getattr(importlib.import_module(module), name)
     if run.resume and not kind.resumes:
         raise ValueError(f"{run.algorithm} cannot resume: what {algorithm.library} keeps of a run is not enough to go on from; train anew without --resume")
-    for policy in settings.references:
-        try_out(VectorEnv(run.config), run.learners[0], policy)
+    others = [(agent, policy) for agent, policy in run.company.items() if policy != SELF]
+    for agent, policy in [*others, *((run.learners[0], policy) for policy in settings.references)]:
+        try_out(VectorEnv(run.config), agent, policy)  # before anything of an earlier run is removed
     run.prepare()
     learner: Learner = kind(run)
     before = np.array(run.checkpoint.before if run.checkpoint else _begin(run, learner, settings.eval_episodes))

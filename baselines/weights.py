@@ -80,3 +80,5 @@ def _check(path: Path, part: str, given: Mapping[str, torch.Tensor], thing: nn.M
         if given[name].shape != tensor.shape or given[name].dtype != tensor.dtype:
             has, needs = (f"{str(t.dtype).removeprefix('torch.')}{list(t.shape)}" for t in (given[name], tensor))
             raise FileError(f"{path} does not fit: {part}/{name} is {has}, expected {needs}")
+        if not given[name].isfinite().all():
+            raise FileError(f"{path} cannot be used: {part}/{name} holds NaN or infinite numbers")

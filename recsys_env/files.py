@@ -161,7 +161,9 @@ def _bytes(path: Path) -> bytes:
 
 def _value(path: Path, text: bytes, form: Any, what: str) -> Any:
     try:
-        value = json.loads(text)
+        value = json.loads(text.decode())
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path} is not JSON: byte {error.start} is none of a text") from None
     except (ValueError, RecursionError) as error:
         raise FileError(f"{path} is not JSON: {str(error).splitlines()[0]}") from None
     if wrong := misfit(value, form):

@@ -60,7 +60,7 @@ def episode_returns(
         envs = VectorEnv(task.config, episodes, num_threads, task.catalogue)
     else:
         envs = VectorEnv(task_config(task, {}), episodes, num_threads)
-    if isinstance(policies, str):
+    if not isinstance(policies, Mapping):  # a name, or what no policy is
         policies = dict.fromkeys(envs.possible_agents, policies)
     if set(policies) != set(envs.possible_agents):
         raise ValueError(f"policies are given for {sorted(policies)}, expected one for each of {envs.possible_agents}")

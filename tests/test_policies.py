@@ -383,6 +383,8 @@ def test_what_is_no_policy_is_named(given: Any, said: str) -> None:
         make_policy(given)
     with pytest.raises(TypeError, match=said):
         episode_returns(SMALL, {"recommender_0": given, "recommender_1": "random"}, 2, seed=0)
+    with pytest.raises(TypeError, match=said):
+        episode_returns(SMALL, given, 2, seed=0)
 
 
 class Recorder(Random):
