@@ -9,6 +9,8 @@ from typing import Any
 
 from recsys_env.files import FileError, digest_of_value, read_json
 
+from .algorithms import ALGORITHMS
+
 _SOURCE = {"command": str, "commit": (str, None), "date": str, "processor": str, "versions": {str: str}}
 _SOURCES = {"command": [str], "commit": [str], "date": [str], "processor": [str], "versions": {str: [str]}}
 _MEAN = {"mean": float, "half_width_95": (float, None)}
@@ -50,10 +52,10 @@ TOURNAMENT = {  # task -> see `tournament.standings`
     },
 }  # fmt: skip
 TRAINING = {  # see `reference.training_summary`
-    "origin": (_SOURCES, {}),
+    "origin": _SOURCES,
     "learners": {
         str: {
-            "algorithm": str, "settings": {str: object},
+            "algorithm": str, "settings": {"sharing?": (float, None), "observability?": str, "set?": [str]},
             "tasks": {
                 str: {
                     "seeds": [{"training": int, "evaluation": int}], "reward": _MEAN, "another_seed": _MEAN, "untrained": _MEAN, "gain": _MEAN,
@@ -114,7 +116,15 @@ def read_result(path: Path) -> Any:
     return result
 
 
+def _of_origin(origin: Mapping[str, Any]) -> Iterator[str]:
+    if not all(origin[name] for name in ("command", "date", "processor")):
+        yield "it does not say where it comes from"
+
+
 def _of_evaluation(result: Mapping[str, Any]) -> Iterator[str]:
+    yield from _of_origin(result["origin"])
+    if not result["tasks"]:
+        yield "it has no tasks"
     for task, found in result["tasks"].items():
         if not found["teams"] or not set(found["ends"]) <= found["teams"].keys() or len(found["ends"]) != 2:
             yield f"{task} has no two ends among its teams"
@@ -122,6 +132,8 @@ def _of_evaluation(result: Mapping[str, Any]) -> Iterator[str]:
             lists = [row["seeds"], row["runs"], row["agent_runs"], *([] if row["run_scores"] is None else [row["run_scores"]])]
             if len(set(map(len, lists))) != 1 or not row["seeds"]:
                 yield f"{team} on {task} has not one value for each seed"
+        if len({frozenset(row["metrics"]) for row in found["teams"].values()}) > 1:
+            yield f"teams on {task} have not the same metrics"
     over = result["aggregate"]["teams"]
     if any(len(values) != 3 for row in [*over.values(), result["aggregate"]["improvement"]] for values in row.values()):
         yield "an aggregate is no [value, low, high]"
@@ -131,6 +143,7 @@ def _of_evaluation(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_tournament(result: Mapping[str, Any]) -> Iterator[str]:
     for task, found in result.items():
+        yield from _of_origin(found["origin"])
         policies = found["payoff"].keys()
         if not policies or any(row.keys() != policies for row in found["payoff"].values()):
             yield f"the payoffs of {task} are no square"
@@ -142,7 +155,10 @@ def _of_tournament(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_training(result: Mapping[str, Any]) -> Iterator[str]:
+    yield from _of_origin(result["origin"])
     for name, learner in result["learners"].items():
+        if learner["algorithm"] not in ALGORITHMS or learner["settings"].get("sharing") not in (None, 0, 1) or not learner["tasks"]:
+            yield f"{name} is no learner"
         for task, row in learner["tasks"].items():
             if not row["seeds"] or any(len(runs) != len(row["seeds"]) for runs in row["runs"].values()) or "trained" not in row["runs"]:
                 yield f"{name} on {task} has not one value for each seed"

@@ -99,6 +99,7 @@ NETWORKS: dict[str, tuple[type, tuple[str, ...]]] = {  # name -> class, and the 
 }
 _HISTORY = ("length", "page", "layers", "width", "heads", "amp")
 _SCALE = "returns"  # of rewards, in a checkpoint: mean, variance and count of discounted returns
+_SIZES = "its settings and sizes do not go together"
 _ENTRIES = "policy/mlp_extractor.entries"
 _FACTS = {
     "network": str, "settings": {str: int}, "history": (None, {str: (int, bool)}),  # of a `HistoryExtractor`
@@ -115,6 +116,7 @@ def load(folder: Path) -> Policy:
     weights, facts = read_policy(folder, _FACTS)
     network = _build(folder / WEIGHTS, weights, facts)
     from_arrays(folder / WEIGHTS, weights, {"policy": network})
+    _try_out(folder / WEIGHTS, network)
     network = network.to(get_device("auto"))
     policy: Trained
     if isinstance(network, RecurrentActorCriticPolicy):
@@ -149,7 +151,16 @@ def _build(path: Path, weights: dict[str, np.ndarray], facts: dict[str, Any]) ->
             return kind(sees, acts, lambda remaining: 0.0, **arguments)
     except Exception:  # the libraries raise many kinds over sizes that do not go together, or that no memory has room for
         pass
-    raise FileError(f"{path} does not hold a network {facts['network']!r}: its settings and sizes do not go together")
+    raise FileError(f"{path} does not hold a network {facts['network']!r}: {_SIZES}")
+
+
+@one_thread()
+def _try_out(path: Path, network: Any) -> None:
+    """Let a network act once, so that nobody meets later what is wrong with its sizes."""
+    try:
+        network.predict(np.zeros((1, *network.observation_space.shape), np.float32), deterministic=True)
+    except Exception:  # as above
+        raise FileError(f"{path} does not hold a network that can act: {_SIZES}") from None
 
 
 def _described(space: Any) -> dict[str, Any]:

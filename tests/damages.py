@@ -66,7 +66,7 @@ def damages(content: bytes, others: list[bytes], number: int, seed: int) -> Iter
     yield "doubled", content + content
     inside = list(_inside(content, rng))
     for i in rng.permutation(len(inside))[: number // 3]:
-        yield f"!{inside[i][0]}", inside[i][1]
+        yield f"!{inside[i][0]}", inside[i][1]()
     for _ in range(number // 4):
         length = int(rng.integers(1, len(content)))
         yield f"cut to {length}", content[:length]
@@ -82,30 +82,33 @@ def damages(content: bytes, others: list[bytes], number: int, seed: int) -> Iter
         yield f"without {length} at {begin}", content[:begin] + content[begin + length :]
 
 
-def _inside(content: bytes, rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
-    """Well-formed files that say something else."""
-    if content.startswith(b"PK"):
-        with np.load(io.BytesIO(content)) as archive:
-            arrays = dict(archive)
-        for name, array in arrays.items():
-            for what, changed in _arrays(array).items():
-                file = io.BytesIO()
-                np.savez(file, **{**arrays, name: changed})
-                yield f"{name} {what}", file.getvalue()
+Made = Callable[[], bytes]
+
+
+def _inside(content: bytes, rng: np.random.Generator) -> Iterator[tuple[str, Made]]:
+    """Well-formed files that say something else, made when they are called for."""
+    if not content.startswith(b"PK"):
+        yield from _jsons(json.loads(content), rng)
+        return
+    with np.load(io.BytesIO(content)) as archive:
+        arrays = dict(archive)
+
+    def archived(changed: Callable[[], dict[str, Any]]) -> Made:
+        def make() -> bytes:
             file = io.BytesIO()
-            np.savez(file, **{other: value for other, value in arrays.items() if other != name})
-            yield f"without {name}", file.getvalue()
-            if array.dtype.kind == "U" and not array.ndim and str(array).startswith(("{", "[")):
-                for what, text in _jsons(json.loads(str(array)), rng):
-                    file = io.BytesIO()
-                    np.savez(file, **{**arrays, name: np.array(text)})
-                    yield f"{name}: {what}", file.getvalue()
-        file = io.BytesIO()
-        np.savez(file, **arrays, surprise=np.zeros(3))
-        yield "one array more", file.getvalue()
-    else:
-        for what, text in _jsons(json.loads(content), rng):
-            yield what, text.encode()
+            np.savez(file, **changed())
+            return file.getvalue()
+
+        return make
+
+    for name, array in arrays.items():
+        for what, changed in _arrays(array).items():
+            yield f"{name} {what}", archived(lambda name=name, changed=changed: {**arrays, name: changed})
+        yield f"without {name}", archived(lambda name=name: {other: value for other, value in arrays.items() if other != name})
+        if array.dtype.kind == "U" and not array.ndim and str(array).startswith(("{", "[")):
+            for what, text in _jsons(json.loads(str(array)), rng):
+                yield f"{name}: {what}", archived(lambda name=name, text=text: {**arrays, name: np.array(text().decode())})
+    yield "one array more", archived(lambda: {**arrays, "surprise": np.zeros(3)})
 
 
 def _arrays(array: np.ndarray) -> dict[str, np.ndarray]:
@@ -120,15 +123,18 @@ def _arrays(array: np.ndarray) -> dict[str, np.ndarray]:
     return changed
 
 
-def _jsons(value: Any, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
+def _jsons(value: Any, rng: np.random.Generator) -> Iterator[tuple[str, Made]]:
+    def changed(place: tuple[Any, ...], change: Callable[[Any, Any], None]) -> Made:
+        return lambda: json.dumps(_with(value, place, change)).encode()
+
     places = list(_places(value))
     for i in rng.permutation(len(places))[:200]:
         place = places[i]
         for what, new in (("null", None), ("a word", "word"), ("NaN", float("nan")), ("an object", {}), ("a list", []), ("a number", -7), ("a bool", True)):
-            yield f"{place} is {what}", json.dumps(_with(value, place, lambda inside, key, new=new: inside.__setitem__(key, new)))
-        yield f"without {place}", json.dumps(_with(value, place, lambda inside, key: inside.__delitem__(key)))
+            yield f"{place} is {what}", changed(place, lambda inside, key, new=new: inside.__setitem__(key, new))
+        yield f"without {place}", changed(place, lambda inside, key: inside.__delitem__(key))
     for what, new in (("null", None), ("an empty object", {}), ("an empty list", []), ("a word", "word"), ("a number", 3), ("NaN", float("nan"))):
-        yield what, json.dumps(new)
+        yield what, lambda new=new: json.dumps(new).encode()
 
 
 def _places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

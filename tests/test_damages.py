@@ -138,6 +138,7 @@ def test_a_network_is_one_of_ours(copies: dict[str, Path], marker: Path, monkeyp
         ("ippo", lambda facts: facts | {"network": "os:system"}, "holds a network 'os:system'; networks are mlp, maskable"),
         ("ippo", lambda facts: facts | {"settings": {**facts["settings"], "activation_fn": 3}}, "does not hold the settings of a network 'slate'"),
         ("ippo", lambda facts: facts | {"sees": 10**12}, "its settings and sizes do not go together"),
+        ("ippo", lambda facts: facts | {"settings": {**facts["settings"], "start": -7}}, "its settings and sizes do not go together"),
         ("ippo", lambda facts: facts | {"acts": {"space": "Discrete", "sizes": []}}, "its settings and sizes do not go together"),
         ("ippo-separate", lambda facts: facts | {"networks": {"recommender_0": [{"layer": "Module"}]}}, "{'layer': 'Module'} is no layer"),
         ("ippo-separate", lambda facts: {**facts, "networks": {agent: [HUGE] for agent in facts["networks"]}}, "none of its weights"),
