@@ -12,8 +12,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
-import json
-import os
 import re
 import sys
 import time
@@ -26,12 +24,14 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv, WorldConfig
+from recsys_env.files import FileError, digest_of_value, write_json
 from recsys_env.measures import Log, measure
 from recsys_env.metrics import UNSEEN, play_episode
 from recsys_env.policies import POLICIES, Team
 from recsys_env.provenance import provenance
 
 from . import cli
+from .forms import read_run, signed
 
 _LONGEST = 200  # letters of a folder's name
 
@@ -136,8 +136,8 @@ def play(cell: Cell) -> dict[str, Any]:
     """Play a run.
 
     Returns:
-        the run's fields; learns; made_of: policy of one's own -> `digest_of`; own [E][N] own reward of each agent; metrics: name -> [N + 1] mean over
-        the episodes that have a value (None if none has), the platform last; seconds; where it comes from.
+        the run's fields; config: digest of the task's; learns; made_of: policy of one's own -> `digest_of`; own [E][N] own reward of each agent;
+        metrics: name -> [N + 1] mean over the episodes that have a value (None if none has), the platform last; seconds; where it comes from.
     """
     began = time.perf_counter()
     envs = VectorEnv(cell.config, cell.episodes)
@@ -152,7 +152,7 @@ def play(cell: Cell) -> dict[str, Any]:
     own = play_episode(envs, team, observations, measured)
     metrics = {} if measured is None else {name: _means(values) for name, values in measure(measured).items()}
     return {
-        **asdict(cell), "warmup": cell.warmup if warmed else 0, "learns": learns, "made_of": cell.made_of(),
+        **asdict(cell), "config": digest_of_value(asdict(cell.config)), "warmup": cell.warmup if warmed else 0, "learns": learns, "made_of": cell.made_of(),
         "agents": envs.possible_agents, "own": np.round(own, 5).tolist(), "metrics": metrics, "seconds": round(time.perf_counter() - began, 2),
         **provenance(cli.module()),
     }  # fmt: skip
@@ -235,6 +235,7 @@ def _check_policies(cells: Iterable[Cell]) -> None:
 
 
 def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
+    """The run of this cell, if it has been played; ends with one line if its file holds another one, or a damaged one."""
     path = cell.path(out)
     if not path.is_file():
         return None
@@ -244,22 +245,24 @@ def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
             cli.fail(f"{path} was played by another version of {policy}; give another --out, or leave out --resume")
     if cell.metrics and not result["metrics"]:
         cli.fail(f"{path} was played without metrics; give --no-metrics or another --out, or leave out --resume")
-    wanted: dict[str, Any] = {"task": cell.task, "team": cell.team, "episodes": cell.episodes}
+    config = cell.config
+    wanted: dict[str, Any] = {"task": cell.task, "team": cell.team, "seed": cell.seed, "episodes": cell.episodes, "agents": config.agents}
     if result["learns"] or _remembers_people(cell):
         wanted["warmup"] = cell.warmup
     for name, value in wanted.items():
         if result[name] != value:
             cli.fail(f"{path} was played with {name} = {result[name]!r}, not {value!r}; give another --out, or leave out --resume")
+    if result["config"] != digest_of_value(asdict(config)):
+        cli.fail(f"{path} was played when {cell.task} had other settings; give another --out, or leave out --resume")
+    if np.shape(result["own"]) != (cell.episodes, len(config.agents)):
+        cli.fail(f"{path} does not hold the reward of each of {len(config.agents)} agents in each of {cell.episodes} episodes; leave out --resume")
     return result
 
 
 def _play_and_store(cell: Cell, out: Path) -> dict[str, Any]:
-    result = play(cell)
-    path = cell.path(out)
+    result, path = signed(play(cell)), cell.path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(f".{os.getpid()}")  # another process may be at the same cell
-    new.write_text(json.dumps(result) + "\n")
-    new.replace(path)  # at once, so that a run that was stopped leaves no half file
+    write_json(path, result)
     return result
 
 
@@ -269,8 +272,8 @@ def load(out: Path) -> Iterator[dict[str, Any]]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A stored run; ends with one line if the file holds something else."""
-    result = cli.read_json(path)
-    if not isinstance(result, dict) or not {"task", "team", "seed", "own", "made_of"} <= result.keys():
-        cli.fail(f"{path} holds no run")
-    return result
+    """A stored run; ends with one line if the file is damaged or holds something else."""
+    try:
+        return read_run(path)
+    except FileError as error:
+        cli.fail(error)

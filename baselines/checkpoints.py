@@ -1,44 +1,108 @@
-"""The folder of a trained policy: `policy.json` says who loads it and what it was trained on."""
+"""What training leaves behind: the folder of a policy, and the file that `--resume` goes on from. Arrays and JSON, so that reading executes nothing.
+
+A policy's folder holds `policy.json`, which names its loader, and `policy.npz`: its weights, and as "facts" what it was trained on and how its
+network is built. `checkpoint.npz` holds everything that a resumed run needs, so that its parts are always of the same moment.
+"""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recsys_env import VectorEnv
+from recsys_env.files import FileError, read_arrays, value_among, write_arrays, write_json
 from recsys_env.policies import CHECKPOINT
 
+from .forms import CURVE
 
-def write_policy(folder: Path, factory: str, envs: VectorEnv, **facts: str) -> None:
+WEIGHTS = "policy.npz"
+RESUMED = "checkpoint.npz"
+
+
+# ------------------------------------------------------------------------------------------------ policies
+
+
+def write_policy(folder: Path, loader: str, envs: VectorEnv, weights: Mapping[str, np.ndarray], **facts: Any) -> None:
     """Make the folder one that `make_policy` takes.
 
     Args:
-        folder: where the factory's own files are.
-        factory: "module:function", called with the folder.
+        loader: one of `recsys_env.policies.LOADERS`.
         envs: what was trained on; the policy's observations and actions are those of its agents.
-        facts: what else the factory wants to know.
+        weights: arrays by name.
+        facts: what else the loader wants to know, as JSON.
     """
-    (folder / CHECKPOINT).write_text(json.dumps({"factory": factory, **_spaces(envs), **facts}, indent=1))
+    write_arrays(folder / WEIGHTS, weights, facts={**_spaces(envs), **facts})
+    write_json(folder / CHECKPOINT, {"loader": loader})
 
 
-def read_policy(folder: Path) -> dict[str, Any]:
-    """What `write_policy` wrote."""
-    return json.loads((folder / CHECKPOINT).read_text())  # type: ignore[no-any-return]
+def read_policy(folder: Path, form: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Weights and facts that `write_policy` wrote.
+
+    Args:
+        form: of the facts; see `recsys_env.files.misfit`.
+
+    Raises:
+        FileError: a damaged file, or one of another loader.
+    """
+    weights = read_arrays(folder / WEIGHTS)
+    facts = value_among(folder / WEIGHTS, weights, "facts", {"observations": str, "actions": str, **form})
+    return weights, facts
 
 
-def bound_spaces_fit(folder: Path, envs: VectorEnv) -> None:
+def check_spaces(folder: Path, facts: Mapping[str, Any], envs: VectorEnv) -> None:
     """Check that a policy sees and does in this task what it was trained to.
 
     Raises:
         ValueError: another size of observation or another kind of action.
     """
-    trained = read_policy(folder)
     for kind, here in _spaces(envs).items():
-        if trained[kind] != here:
-            raise ValueError(f"the policy in {folder} was trained with {kind} {trained[kind]}; here they are {here}")
+        if facts[kind] != here:
+            raise ValueError(f"the policy in {folder} was trained with {kind} {facts[kind]}; here they are {here}")
 
 
 def _spaces(envs: VectorEnv) -> dict[str, str]:
     space: Any = envs.observation_space
     return {"observations": str(space["observation"] if envs.config.mask_actions else space), "actions": str(envs.action_space)}
+
+
+# ------------------------------------------------------------------------------------------------ training
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run at a moment of its training.
+
+    Attributes:
+        path: where it was read from.
+        begun: what the run was begun with, as in config.json.
+        before: [E] scores of the untrained policy.
+        curve: points so far, at least one.
+        state: the learner's, as arrays.
+    """
+
+    path: Path
+    begun: dict[str, Any]
+    before: list[float]
+    curve: list[Any]
+    state: dict[str, np.ndarray]
+
+    def write(self) -> None:
+        """Replace what is at `path`."""
+        write_arrays(self.path, self.state, progress={"begun": self.begun, "before": self.before, "curve": self.curve})
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """What `Checkpoint.write` wrote.
+
+    Raises:
+        FileError: a damaged file, or another kind of file.
+    """
+    state = read_arrays(path)
+    progress = value_among(path, state, "progress", {"begun": {str: object}, "before": [float], "curve": CURVE})
+    if not progress["curve"]:
+        raise FileError(f"{path} is the checkpoint of a run that had not trained yet")
+    return Checkpoint(path, **progress, state=state)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import json
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from recsys_env.config import WorldConfig
+from recsys_env.files import FileError
 from recsys_env.tasks import task_config
 
 
@@ -17,14 +16,6 @@ def fail(message: object) -> NoReturn:
     """End with one line on stderr and exit code 2."""
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(2)
-
-
-def read_json(path: Path) -> Any:
-    """What a file holds; ends with one line if that is not JSON."""
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        fail(f"{path} is not JSON: {error}")
 
 
 def module() -> str:
@@ -101,14 +92,14 @@ def known_tasks(tasks: Sequence[str]) -> Sequence[str]:
 def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = None) -> None:
     """Call a command's function with the arguments that its signature declares (a dataclass: its fields); `name` is what stands behind `python -m`.
 
-    A file or folder that cannot be read or written, and Ctrl-C, end it with one line.
+    A file or folder that cannot be read or written or is damaged, and Ctrl-C, end it with one line.
     """
     require("evaluate", "tyro")
     import tyro
 
     try:
         tyro.cli(function, prog=f"python -m {name}", args=argv, config=(tyro.conf.OmitArgPrefixes,))
-    except OSError as error:
+    except (OSError, FileError) as error:
         fail(error)
     except KeyboardInterrupt:
         print("\nstopped; the same command with --resume goes on from what is stored, where it has that option", file=sys.stderr)

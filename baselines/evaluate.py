@@ -11,11 +11,11 @@ changed: `streaming-v0,observability=full`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recsys_env.files import write_json
 from recsys_env.metrics import REFERENCES, scale_ends
 
 from . import cli
@@ -58,7 +58,7 @@ def evaluate(
     ]
     results = play_all(cells, out, resume)
     report = summary(results)
-    (out / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_json(out / "evaluation.json", report, indent=1)
     show(report)
     print(f"{len(results)} runs, {sum(result['seconds'] for result in results):.0f} s of play; raw: {out}")
 

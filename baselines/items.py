@@ -108,9 +108,6 @@ class ItemSlatePolicy(SlatePolicy):
         self._items: dict[str, Any] = {"entries": entries, "dims": dims}
         super().__init__(*args, **kwargs)
 
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        return {**super()._get_constructor_parameters(), **self._items}
-
     def _build_mlp_extractor(self) -> None:
         self.mlp_extractor = ItemExtractor(self.features_dim, **{**self._items, **self._slate})
 

@@ -1,31 +1,39 @@
 """Trained actors that need nothing but PyTorch: what the trainers of skrl and BenchMARL leave behind.
 
-A folder holds `actors.pt`, one feed-forward network for each agent (agents may share one), and `policy.json`. A network turns an
-observation into scores of actions, or into a query.
+For each agent there is a feed-forward network, which turns an observation into scores of actions, or into a query. A file says of which of
+these layers it is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from recsys_env import VectorEnv
+from recsys_env.files import FileError
 from recsys_env.policies import Policy
 
-from .checkpoints import bound_spaces_fit, write_policy
+from .checkpoints import WEIGHTS, check_spaces, read_policy, write_policy
+from .weights import from_arrays, to_arrays
 
-try:
-    import torch
-    from torch import nn
-except ImportError as error:
-    raise ImportError('trained networks need torch: pip install "recsys_env[train]"') from error
+# isort: split
+# After ours, whose error says what to install if it is missing.
+import torch
+from torch import nn
 
-from recsys_env.adapters.tensors import one_thread  # needs torch
+from recsys_env.adapters.tensors import one_thread
 
-FILE = "actors.pt"
+LAYERS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {  # name -> class, and the whole numbers that it is made with
+    "Linear": (nn.Linear, ("in_features", "out_features")),
+    "LayerNorm": (nn.LayerNorm, ("normalized_shape",)),
+    "Tanh": (nn.Tanh, ()),
+    "ReLU": (nn.ReLU, ()),
+    "Hardtanh": (nn.Hardtanh, ()),
+}
 _EXCLUDED = -1e9
 
 
@@ -34,20 +42,37 @@ class NetworkPolicy(Policy):
 
     Args:
         folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
+
+    Raises:
+        FileError: a file is missing, damaged or of another kind.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._actors: dict[str, nn.Module] = torch.load(folder / FILE, weights_only=False)
+        weights, self.facts = read_policy(folder, {"networks": {str: [{str: (int, str)}]}})
+        self._actors = {agent: _build(folder / WEIGHTS, layers) for agent, layers in self.facts["networks"].items()}
+        from_arrays(folder / WEIGHTS, weights, self._actors)
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        bound_spaces_fit(self.folder, envs)
+        check_spaces(self.folder, self.facts, envs)
         role = agent.rpartition("_")[0]
         fitting = [name for name in self._actors if name == agent] + [name for name in self._actors if name.rpartition("_")[0] == role]
         if not fitting:
             raise ValueError(f"{self.folder} has networks for {', '.join(self._actors)}, none for {agent!r}")
         self._actor, self._space = self._actors[fitting[0]], envs.action_space
+        self._check_sizes(envs)
+
+    @torch.no_grad()
+    def _check_sizes(self, envs: VectorEnv) -> None:
+        observations, actions = envs.observation_space, self._space
+        space: Any = observations["observation"] if isinstance(observations, spaces.Dict) else observations
+        try:
+            found = self._actor(torch.zeros(1, *space.shape)).shape[1]
+        except RuntimeError:  # of a first layer of another size
+            found = None
+        if found != (actions.shape[0] if isinstance(actions, spaces.Box) else spaces.flatdim(actions)):
+            raise ValueError(f"{self.folder} has a network that does not go with its observations and actions")
 
     @one_thread()
     @torch.no_grad()
@@ -63,6 +88,33 @@ class NetworkPolicy(Policy):
 
 
 def save(folder: Path, envs: VectorEnv, actors: Mapping[str, nn.Module]) -> None:
-    """Write actors by agent, on the CPU, as a policy's folder."""
-    torch.save({agent: actor.to("cpu") for agent, actor in actors.items()}, folder / FILE)
-    write_policy(folder, "baselines.networks:NetworkPolicy", envs)
+    """Write actors by agent as a policy's folder.
+
+    Args:
+        actors: each a sequence of `LAYERS`.
+
+    Raises:
+        ValueError: another kind of layer.
+    """
+    write_policy(folder, "networks", envs, to_arrays(actors), networks={agent: [_described(layer) for layer in net] for agent, net in actors.items()})  # type: ignore[attr-defined]
+
+
+def _described(layer: nn.Module) -> dict[str, Any]:
+    name = type(layer).__name__
+    if name not in LAYERS:
+        raise ValueError(f"a layer of {name} cannot be stored; layers are {', '.join(LAYERS)}")
+    sizes = {size: getattr(layer, size) for size in LAYERS[name][1]}
+    return {"layer": name, **{size: value[0] if isinstance(value, tuple) else value for size, value in sizes.items()}}
+
+
+def _build(path: Path, layers: list[dict[str, Any]]) -> nn.Sequential:
+    """An untrained network of these layers; no random numbers are drawn for it."""
+    net = nn.Sequential()
+    with torch.device("meta"):  # without memory: whatever sizes a file tells
+        for described in layers:
+            name, sizes = described.get("layer"), {size: value for size, value in described.items() if size != "layer"}
+            kind, wanted = LAYERS.get(name, (nn.Identity, None))  # type: ignore[arg-type]
+            if wanted is None or sizes.keys() != set(wanted) or not all(isinstance(size, int) and size > 0 for size in sizes.values()):
+                raise FileError(f"{path} does not hold a network: {described} is no layer")
+            net.append(kind(**sizes))
+    return net

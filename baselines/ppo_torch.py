@@ -11,7 +11,6 @@ PPO: Schulman et al. 2017; generalised advantages: Schulman et al. 2016.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.adapters.tensors import Tensors, one_thread
+from recsys_env.files import write_json
 from recsys_env.metrics import UNSEEN, score_table
 from recsys_env.policies import Policy
 from recsys_env.provenance import provenance
@@ -217,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     result = {"task": args.task, "table": table, "training": training, "settings": settings, **provenance("baselines.ppo_torch")}
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+        write_json(args.out, result, indent=1)
     return result
 
 

@@ -13,12 +13,11 @@ baselines/results/training, and a job that has one is done. Jobs whose library i
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,14 @@ import numpy as np
 
 from recsys_env import TASKS
 from recsys_env.config import did_you_mean
+from recsys_env.files import FileError, read_json, write_json
 from recsys_env.metrics import place_on_scale, scale_ends
 from recsys_env.provenance import provenance
 
 from . import cli
 from .algorithms import ALGORITHMS
+from .forms import JOB, read_curve
+from .forms import TENSION as TENSION_FORM
 from .scores import common_curve, interval, origin, prediction
 from .train import Train, command_of, evaluate, run_of
 
@@ -140,7 +142,7 @@ def _is_done(settings: Train, file: Path) -> bool:
     """
     if not file.is_file():
         return False
-    command = cli.read_json(file)["command"]
+    command = _job(file)["command"]
     if command != command_of(settings):
         raise ValueError(f"{file} is the result of `{command}`, not of `{command_of(settings)}`; remove it, or give another --results")
     return True
@@ -159,7 +161,7 @@ def _measure_again(policies: tuple[str, ...], wanted: Mapping[str, Train], resul
     from tqdm import tqdm
 
     done = {results / f"{name}.json": settings for name, settings in wanted.items() if _is_done(settings, results / f"{name}.json")}
-    stored = {file: result for file in done if set(policies) <= (result := cli.read_json(file))["table"].keys()}
+    stored = {file: result for file in done if set(policies) <= (result := _job(file))["table"].keys()}
     if not stored:
         raise ValueError(f"no result in {results} compares with {' and '.join(policies)}")
     for file, result in tqdm(stored.items(), unit="job"):
@@ -177,7 +179,15 @@ def _measure_again(policies: tuple[str, ...], wanted: Mapping[str, Train], resul
             for policy in table.keys() - scores.keys():
                 table[policy] |= {"score": 100 * (table[policy]["mean"] - low) / (high - low), "score_half_width_95": None}
         result["measured_again"] = {"policies": policies, **provenance(cli.module())}
-        file.write_text(json.dumps(result) + "\n")
+        write_json(file, result)
+
+
+def _job(file: Path) -> dict[str, Any]:
+    """The result of a job; raises `FileError` if the file is damaged or holds something else."""
+    job: dict[str, Any] = read_json(file, JOB, "result of a reference learner")
+    if not job["curve"] or "trained" not in job["table"]:
+        raise FileError(f"{file} holds no result of a reference learner: it has no {'curve' if not job['curve'] else 'score of the trained policy'}")
+    return job
 
 
 def _train(settings: Train, folder: Path, file: Path) -> int:
@@ -187,8 +197,7 @@ def _train(settings: Train, folder: Path, file: Path) -> int:
     with (folder / "log.txt").open("w") as log:
         code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False).returncode
     if code == 0:
-        result, curve = (json.loads((folder / name).read_text()) for name in ("result.json", "curve.json"))
-        file.write_text(json.dumps({**result, "curve": curve}) + "\n")
+        write_json(file, {**read_json(folder / "result.json"), "curve": read_curve(folder / "curve.json")})
     return code
 
 
@@ -210,7 +219,7 @@ def training_summary(folder: Path) -> dict[str, Any]:
         rows = {}
         for task in tasks:
             files = [folder / f"{name}-{task}-{seed}.json" for seed in range(seeds)]
-            runs = [cli.read_json(file) for file in files if file.is_file()]
+            runs = [_job(file) for file in files if file.is_file()]
             if runs:
                 rows[task] = _row(task, runs)
                 results += runs
@@ -219,7 +228,7 @@ def training_summary(folder: Path) -> dict[str, Any]:
     return {"origin": {**origin(results), "command": ["python -m baselines reference"]} if results else {}, "learners": learners}
 
 
-def _row(task: str, runs: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _row(task: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     rewards = np.array([run["after"]["mean"] for run in runs])
     scores = [run["table"]["trained"].get("score") for run in runs]  # none where random earns as much as greedy
     row = {
@@ -231,7 +240,7 @@ def _row(task: str, runs: list[Mapping[str, Any]]) -> dict[str, Any]:
         "seconds": float(np.mean([run["training"]["seconds"] for run in runs])),
         "environment_share": float(np.mean([run["training"]["environment_share"] for run in runs])),
     }  # fmt: skip
-    tension = json.loads(TENSION.read_text())["tasks"].get(task) if TENSION.is_file() else None
+    tension = read_json(TENSION, TENSION_FORM, "result of benchmarks.tension")["tasks"].get(task) if TENSION.is_file() else None
     selfish = TASKS[task].reward.sharing == 0 and not any("--sharing" in run["command"] or "--observability" in run["command"] for run in runs)
     if tension and selfish and tension["R"]["mean"] - tension["P"]["mean"] > tension["R"]["ci95"] + tension["P"]["ci95"]:
         row["dilemma"] = interval((rewards - tension["P"]["mean"]) / (tension["R"]["mean"] - tension["P"]["mean"]))

@@ -8,19 +8,20 @@ longer. Nothing in them is typed by hand.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recsys_env.files import write_json
 from recsys_env.measures import METRICS
 
 from . import cli
 from .algorithms import ALGORITHMS
 from .cells import file_name, learner_of, load
 from .claims import claims, verdict
+from .forms import read_curve, read_result
 from .plots import draw_curves, draw_payoffs, draw_scores
 from .scores import common_curve, interval, merged, summary
 from .tables import (
@@ -61,13 +62,14 @@ def plot(
     """
     cli.require("evaluate", "matplotlib", "rliable")
     try:
-        found = _found(results, evaluation, tournament, training, curves)
+        stored = {path.stem: read_result(path) for path in sorted(results.glob("*.json"))}
+        found = _found(stored, evaluation, tournament, training, curves)
     except (ValueError, ImportError) as error:
         cli.fail(error)
     results.mkdir(parents=True, exist_ok=True)
     for name, result in found.items():
-        (results / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
-    stored = {path.stem: cli.read_json(path) for path in sorted(results.glob("*.json"))}
+        write_json(results / f"{name}.json", result, indent=1)
+    stored = dict(sorted({**stored, **found}.items()))
     for task, result in stored.get("evaluation", {"tasks": {}})["tasks"].items():
         draw_scores(task, result, results / f"scores-{file_name(task)}.png")
     for task, result in stored.get("tournament", {}).items():
@@ -81,14 +83,15 @@ def plot(
     print(f"{', '.join(stored) or 'nothing'} in {results}")
 
 
-def _found(results: Path, evaluation: Path | None, tournament: Path | None, training: Path | None, curves: Sequence[Path]) -> dict[str, Any]:
-    """What is to be stored: name of the file -> its content. See `plot`.
+def _found(
+    stored: Mapping[str, Any], evaluation: Path | None, tournament: Path | None, training: Path | None, curves: Sequence[Path]
+) -> dict[str, Any]:
+    """What is to be stored, beside what is already: name of the file -> its content. See `plot`.
 
     Raises:
         ValueError: a folder does not hold what it should, or what cannot be compared with what is stored.
         ImportError: a missing library that trains.
     """
-    stored = {name: cli.read_json(path) for name in ("evaluation", "tournament") if (path := results / f"{name}.json").is_file()}
     found: dict[str, Any] = {}
     if evaluation is not None:
         if (evaluation / "tournament.json").is_file():
@@ -100,7 +103,7 @@ def _found(results: Path, evaluation: Path | None, tournament: Path | None, trai
     if tournament is not None:
         if not (file := tournament / "tournament.json").is_file():
             raise ValueError(f"{tournament} holds no tournament.json of a tournament")
-        found["tournament"] = {**stored.get("tournament", {}), **cli.read_json(file)}
+        found["tournament"] = {**stored.get("tournament", {}), **read_result(file)}
     if training is not None:
         from .reference import training_summary  # needs the libraries that train
 
@@ -120,9 +123,9 @@ def learning_curves(folders: Sequence[Path]) -> dict[str, Any]:
     """
     runs: dict[str, list[list[dict[str, float]]]] = {}
     for folder in folders:
-        if not (file := folder / "curve.json").is_file() or not (curve := cli.read_json(file)):
+        if not (file := folder / "curve.json").is_file():
             raise ValueError(f"{folder} holds no curve.json of a training run")
-        runs.setdefault(learner_of(folder.name), []).append(curve)
+        runs.setdefault(learner_of(folder.name), []).append(read_curve(file))
     return {learner: common_curve(seeds) for learner, seeds in runs.items()}
 
 

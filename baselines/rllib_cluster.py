@@ -19,7 +19,6 @@ Installed on a shared disk, one node's code serves all nodes with the same kind 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ from typing import Any
 
 from recsys_env import TASKS, task_config
 from recsys_env.adapters.rllib import multi_agent, rows
+from recsys_env.files import write_json
 from recsys_env.provenance import provenance
 
 # isort: split
@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         algorithm.stop()
     result = {"task": args.task, "env_runners": runners, "curve": curve, "seconds": seconds, **provenance("baselines.rllib_cluster")}
     if args.out:
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+        write_json(args.out, result, indent=1)
     return result
 
 

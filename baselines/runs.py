@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
+import numpy as np
+
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.company import Company
 from recsys_env.policies import Policy
 
-from .self_play import PastSelf
+from .checkpoints import RESUMED, Checkpoint
+from .self_play import PastSelf, selves_in
 
 SELF = "self"  # in company: the learner's own past
 
@@ -54,7 +57,7 @@ class Run:
         company: policy of each agent that does not learn, by name; `SELF` for the learner's past.
         options: hyper-parameters, as in the algorithm's `options`.
         out: folder of the run.
-        done: agent-steps of the checkpoint that is resumed from.
+        checkpoint: what is resumed from, if anything.
     """
 
     algorithm: str
@@ -65,13 +68,21 @@ class Run:
     out: Path
     seed: int
     device: str
-    resume: bool
-    done: int = 0
+    checkpoint: Checkpoint | None = None
     clock: Clock = field(default_factory=Clock)
 
     @property
     def learners(self) -> list[str]:
         return [agent for agent in self.config.agents if agent not in self.company]
+
+    @property
+    def resume(self) -> bool:
+        return self.checkpoint is not None
+
+    @property
+    def done(self) -> int:
+        """Agent-steps of the checkpoint that is resumed from."""
+        return 0 if self.checkpoint is None else int(self.checkpoint.curve[-1]["agent_steps"])
 
     @property
     def gamma(self) -> float:
@@ -90,10 +101,10 @@ class Run:
     def prepare(self) -> None:
         """Make the folder; remove another run's curve and result, and of its pool what did not come before the checkpoint that is resumed from."""
         self.out.mkdir(parents=True, exist_ok=True)
-        for name in () if self.resume else ("curve.json", "result.json", "learning_curve.png"):
+        for name in () if self.resume else (RESUMED, "curve.json", "result.json", "learning_curve.png"):
             (self.out / name).unlink(missing_ok=True)  # a run that is stopped before its first checkpoint must not look like that one
         for folder in self.pool.glob("*/") if self.self_play else ():
-            if not self.resume or int(folder.name) > self.done:
+            if not self.resume or (folder.name.isdecimal() and int(folder.name) > self.done):
                 shutil.rmtree(folder)
 
     def make_envs(self) -> VectorEnv:
@@ -110,7 +121,7 @@ class Run:
 
     def team(self, policy: str) -> dict[str, str | Policy]:
         """Who plays when `policy` is evaluated: it in the learners' places; the learner's past is the untrained one."""
-        first = min(self.pool.glob("*/"), default=None) if self.self_play else None
+        first = next(iter(selves_in(self.pool)), None) if self.self_play else None
         company = {agent: str(first) if other == SELF else other for agent, other in self.company.items()}
         return {**company, **dict.fromkeys(self.learners, policy)}
 
@@ -118,7 +129,7 @@ class Run:
 class Learner(Protocol):
     """An algorithm of a library on one run; made with the `Run`."""
 
-    resumes: bool  # whether it can go on from what `save` wrote
+    resumes: bool  # whether it can go on from its `state`
     has_progress_bar: bool  # whether the library shows its own
 
     @property
@@ -129,4 +140,7 @@ class Learner(Protocol):
         """Train until `timesteps` agent-steps, rounded up to whole rollouts; say what each rollout brought."""
 
     def save(self) -> None:
-        """Write the policy's folder, and what it takes to resume."""
+        """Write the policy's folder; see `checkpoints.write_policy`."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What it takes to go on, as arrays; `Run.checkpoint` gives it back. Only of one that `resumes`."""

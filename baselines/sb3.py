@@ -1,11 +1,10 @@
 """Algorithms of stable-baselines3 and sb3-contrib, one policy shared by all learners.
 
-A folder holds `network.pt` (the policy), `model.zip` and `reward_scale.pkl` (what `--resume` needs besides) and `tensorboard`.
+A folder holds the policy (see `baselines.checkpoints`) and `tensorboard`. The library's own files are not used: what it pickles, loading executes.
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import warnings
 from collections.abc import Callable
@@ -18,21 +17,27 @@ from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlatePolicy, VisitorBuffer, slate_kwargs
 from recsys_env.adapters.tensors import one_thread
 from recsys_env.company import Company
+from recsys_env.files import FileError
 from recsys_env.metrics import UNSEEN
 from recsys_env.policies import Policy
 
-from .checkpoints import bound_spaces_fit, read_policy, write_policy
+from .checkpoints import WEIGHTS, Checkpoint, check_spaces, read_policy, write_policy
 from .items import ItemExtractor, ItemPolicy, ItemRows, ItemSlatePolicy, entries, item_kwargs
 from .runs import Point, Run
 from .self_play import PastSelf
 from .transformer import HistoryExtractor, HistoryPolicy, HistoryRows
+from .weights import from_arrays, to_arrays
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
+from gymnasium import spaces
 from sb3_contrib import MaskablePPO, RecurrentPPO
+from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 KINDS: dict[str, type] = {"maskable-ppo": MaskablePPO, "recurrent-ppo": RecurrentPPO}  # the others are PPO
@@ -45,9 +50,10 @@ class Trained(SB3Policy):
     """A stored policy, which sees and does what it was trained to."""
 
     folder: Path
+    facts: dict[str, Any]
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
-        bound_spaces_fit(self.folder, envs)
+        check_spaces(self.folder, self.facts, envs)
         super().bind(envs, agent, seed)
 
 
@@ -83,10 +89,35 @@ class TrainedWithState(Trained):
         self._begins = self._begins | done
 
 
+_SLATE = ("start", "candidates", "features")
+NETWORKS: dict[str, tuple[type, tuple[str, ...]]] = {  # name -> class, and the settings that a network of it is made with
+    "mlp": (ActorCriticPolicy, ()),
+    "maskable": (MaskableActorCriticPolicy, ()),
+    "recurrent": (RecurrentActorCriticPolicy, ("lstm_hidden_size",)),
+    "slate": (SlatePolicy, _SLATE),
+    "items": (ItemSlatePolicy, _SLATE),  # and the catalogue's entries, which lie among the weights
+}
+_HISTORY = ("length", "page", "layers", "width", "heads", "amp")
+_SCALE = "returns"  # of rewards, in a checkpoint: mean, variance and count of discounted returns
+_SIZES = "its settings and sizes do not go together"
+_ENTRIES = "policy/mlp_extractor.entries"
+_FACTS = {
+    "network": str, "settings": {str: int}, "history": (None, {str: (int, bool)}),  # of a `HistoryExtractor`
+    "sees": int, "acts": {"space": str, "sizes": [int]},  # the network's spaces: width of its observations, and its actions
+}  # fmt: skip
+
+
 def load(folder: Path) -> Policy:
-    """The policy that `Learner.save_policy` wrote."""
-    module, _, name = read_policy(folder)["network"].partition(":")
-    network = getattr(importlib.import_module(module), name).load(folder / "network.pt")
+    """The policy that `Learner.save_policy` wrote.
+
+    Raises:
+        FileError: a file is missing, damaged or of another kind.
+    """
+    weights, facts = read_policy(folder, _FACTS)
+    network = _build(folder / WEIGHTS, weights, facts)
+    from_arrays(folder / WEIGHTS, weights, {"policy": network})
+    _try_out(folder / WEIGHTS, network)
+    network = network.to(get_device("auto"))
     policy: Trained
     if isinstance(network, RecurrentActorCriticPolicy):
         policy = TrainedWithState(network)
@@ -96,23 +127,56 @@ def load(folder: Path) -> Policy:
         policy = TrainedWithItems(network)
     else:
         policy = Trained(network)
-    policy.folder = folder
+    policy.folder, policy.facts = folder, facts
     return policy
 
 
-class LstmPolicy(RecurrentActorCriticPolicy):
-    """sb3-contrib's recurrent policy, which by itself forgets its size when it is saved.
+def _build(path: Path, weights: dict[str, np.ndarray], facts: dict[str, Any]) -> Any:
+    """An untrained network as the facts describe it."""
+    if facts["network"] not in NETWORKS:
+        raise FileError(f"{path} holds a network {facts['network']!r}; networks are {', '.join(NETWORKS)}")
+    kind, names = NETWORKS[facts["network"]]
+    arguments: dict[str, Any] = dict(facts["settings"])
+    if arguments.keys() != set(names) or (facts["history"] is not None and facts["history"].keys() != set(_HISTORY)):
+        raise FileError(f"{path} does not hold the settings of a network {facts['network']!r}")
+    if kind is ItemSlatePolicy:
+        if _ENTRIES not in weights:
+            raise FileError(f"{path} holds no {_ENTRIES!r}")
+        arguments["entries"] = weights[_ENTRIES]
+    if facts["history"] is not None:
+        arguments |= {"features_extractor_class": HistoryExtractor, "features_extractor_kwargs": facts["history"]}
+    try:
+        sees, acts = spaces.Box(-np.inf, np.inf, (facts["sees"],)), _action_space(**facts["acts"])
+        if str(acts) == facts["actions"]:
+            return kind(sees, acts, lambda remaining: 0.0, **arguments)
+    except Exception:  # the libraries raise many kinds over sizes that do not go together, or that no memory has room for
+        pass
+    raise FileError(f"{path} does not hold a network {facts['network']!r}: {_SIZES}")
 
-    Args:
-        lstm_hidden_size: units of the LSTM.
-    """
 
-    def __init__(self, *args: Any, lstm_hidden_size: int, **kwargs: Any) -> None:
-        self._size = lstm_hidden_size
-        super().__init__(*args, lstm_hidden_size=lstm_hidden_size, **kwargs)  # type: ignore[misc]
+@one_thread()
+def _try_out(path: Path, network: Any) -> None:
+    """Let a network act once, so that nobody meets later what is wrong with its sizes."""
+    try:
+        network.predict(np.zeros((1, *network.observation_space.shape), np.float32), deterministic=True)
+    except Exception:  # as above
+        raise FileError(f"{path} does not hold a network that can act: {_SIZES}") from None
 
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        return {**super()._get_constructor_parameters(), "lstm_hidden_size": self._size}
+
+def _described(space: Any) -> dict[str, Any]:
+    """An action space as JSON."""
+    if isinstance(space, spaces.Discrete):
+        return {"space": "Discrete", "sizes": [int(space.n)]}
+    if isinstance(space, spaces.MultiDiscrete):
+        return {"space": "MultiDiscrete", "sizes": space.nvec.tolist()}
+    return {"space": "Box", "sizes": list(space.shape)}
+
+
+def _action_space(space: str, sizes: list[int]) -> spaces.Space[Any]:
+    """What `_described` described; queries lie between -1 and 1."""
+    if space == "Discrete":
+        return spaces.Discrete(sizes[0])
+    return spaces.MultiDiscrete(sizes) if space == "MultiDiscrete" else spaces.Box(-1.0, 1.0, tuple(sizes))
 
 
 # ------------------------------------------------------------------------------------------------ training
@@ -152,7 +216,9 @@ class Learner:
         self.envs = run.make_envs()
         self._knows_items = run.algorithm == "item-ppo"
         self._kind: Any = KINDS.get(run.algorithm, PPO)
-        self.model = self._resume() if run.resume else self._create()
+        self.model = self._create()
+        if run.checkpoint:
+            self._resume(run.checkpoint)
         if isinstance(buffer := self.model.rollout_buffer, VisitorBuffer):
             buffer.watch(self.envs)
         self._rollouts = 0
@@ -171,33 +237,44 @@ class Learner:
             return ItemRows(rows)
         return HistoryRows(rows, self.run.options["history"]) if "history" in self.run.options else rows
 
-    def _network(self) -> tuple[str | type, dict[str, Any]]:
-        """Policy class and its arguments: one that ranks candidates where actions are picks of candidates, and PPO takes it."""
+    def _network(self) -> tuple[str, dict[str, Any]]:
+        """Name in `NETWORKS` and its settings: one that ranks candidates where actions are picks of candidates, and PPO takes it."""
+        if self._kind is MaskablePPO:
+            return "maskable", {}
         if self._kind is RecurrentPPO:
-            return LstmPolicy, {"lstm_hidden_size": self.run.options["width"]}
+            return "recurrent", {"lstm_hidden_size": self.run.options["width"]}
         if self._knows_items:
-            return ItemSlatePolicy, item_kwargs(self.envs)
-        slate = slate_kwargs(self.envs) if self._kind is PPO else None
-        return ("MlpPolicy", {}) if slate is None else (SlatePolicy, slate)
+            return "items", {name: value for name, value in item_kwargs(self.envs).items() if name in _SLATE}
+        slate = slate_kwargs(self.envs)
+        return ("mlp", {}) if slate is None else ("slate", slate)
+
+    def _history(self, rows: VecEnv) -> dict[str, Any] | None:
+        """Settings of the `HistoryExtractor`, if there is one."""
+        if not isinstance(rows, HistoryRows):
+            return None
+        options = self.run.options
+        return {"length": options["history"], "page": rows.page_width, **{name: options[name] for name in ("layers", "width", "heads", "amp")}}
 
     def _create(self) -> Any:
         options = self.run.options
-        network, arguments = self._network()
         rows = self._rows()
-        if isinstance(rows, HistoryRows):
-            size = {name: options[name] for name in ("layers", "width", "heads", "amp")}
-            page = rows.page_width
-            arguments |= {
-                "features_extractor_class": HistoryExtractor,
-                "features_extractor_kwargs": {"length": options["history"], "page": page, **size, "compiled": options["compile"]},
-            }
+        network, settings = self._network()
+        history = self._history(rows)
+        self._facts: dict[str, Any] = {
+            "network": network, "settings": settings, "history": history, "sees": int(rows.observation_space.shape[0]),  # type: ignore[index]
+            "acts": _described(rows.action_space),
+        }  # fmt: skip
+        arguments: dict[str, Any] = {**settings, "entries": entries(self.envs)} if self._knows_items else dict(settings)
+        if history is not None:
+            extractor = {**history, "compiled": options["compile"]}
+            arguments |= {"features_extractor_class": HistoryExtractor, "features_extractor_kwargs": extractor}
         pages: dict[str, Any] = {}
         if self._kind is PPO:
             kind = VisitorBuffer if self._knows_items else PageBuffer
             pages = {"rollout_buffer_class": kind, "rollout_buffer_kwargs": {"active": self.envs.observation_fields["is_active"].start}}
         rate = options["learning_rate"]
         return self._kind(
-            network,
+            NETWORKS[network][0],
             VecNormalize(rows, norm_obs=False, clip_reward=np.inf, gamma=self.run.gamma),
             learning_rate=lambda remaining: rate * remaining,
             n_steps=options["n_steps"],
@@ -213,12 +290,17 @@ class Learner:
             **pages,
         )
 
-    def _resume(self) -> Any:
-        """The last checkpoint, on episodes that it has not played yet."""
-        out = self.run.out
-        model = self._kind.load(out / "model.zip", env=VecNormalize.load(str(out / "reward_scale.pkl"), self._rows()), device=self.run.device)
-        model.set_random_seed((self.run.seed + model.num_timesteps) % UNSEEN)
-        return model
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from there, on episodes that it has not played yet."""
+        state = dict(checkpoint.state)
+        scale = state.pop(_SCALE, None)
+        if scale is None or scale.shape != (3,) or scale.dtype != np.float64 or not np.isfinite(scale).all():
+            raise FileError(f"{checkpoint.path} holds no {_SCALE}: mean, variance and count of returns")
+        from_arrays(checkpoint.path, state, self._parts())
+        rewards = self.model.get_vec_normalize_env().ret_rms
+        rewards.mean, rewards.var, rewards.count = np.array(scale[0]), np.array(scale[1]), float(scale[2])
+        self.model.num_timesteps = self.run.done
+        self.model.set_random_seed((self.run.seed + self.run.done) % UNSEEN)
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
         """Train until `timesteps` agent-steps."""
@@ -243,17 +325,15 @@ class Learner:
             if isinstance(policy, PastSelf):
                 policy.draw()
 
+    def _parts(self) -> dict[str, Any]:
+        return {"policy": self.model.policy, "optimizer": self.model.policy.optimizer}
+
+    def state(self) -> dict[str, np.ndarray]:
+        rewards = self.model.get_vec_normalize_env().ret_rms
+        return {**to_arrays(self._parts()), _SCALE: np.array([rewards.mean, rewards.var, rewards.count], np.float64)}
+
     def save(self) -> None:
-        """Write the policy and what `--resume` needs; each file is replaced at once, so that an interrupted run can go on."""
-        out = self.run.out
-        self.save_policy(out)
-        self.model.save(out / "new.zip")
-        self.model.get_vec_normalize_env().save(str(out / "new.pkl"))
-        (out / "new.pkl").replace(out / "reward_scale.pkl")
-        (out / "new.zip").replace(out / "model.zip")
+        self.save_policy(self.run.out)
 
     def save_policy(self, folder: Path) -> None:
-        policy = self.model.policy
-        policy.save(folder / "new.pt")
-        (folder / "new.pt").replace(folder / "network.pt")
-        write_policy(folder, "baselines.sb3:load", self.envs, network=f"{type(policy).__module__}:{type(policy).__qualname__}")
+        write_policy(folder, "sb3", self.envs, to_arrays({"policy": self.model.policy}), **self._facts)

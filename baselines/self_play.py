@@ -8,9 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.policies import Policy, make_policy
+from recsys_env.policies import CHECKPOINT, Policy, make_policy
 
 AT_ONCE = 4  # checkpoints that play in one batch; each serves a part of the copies
+
+
+def selves_in(pool: Path) -> list[Path]:
+    """The policies of a pool, by age; of a run that was stopped a folder may be without one."""
+    return sorted(file.parent for file in pool.glob(f"*/{CHECKPOINT}"))
 
 
 class PastSelf(Policy):
@@ -30,7 +35,7 @@ class PastSelf(Policy):
 
     def draw(self) -> None:
         """Draw anew, as when the pool has grown; a pool that is still empty is drawn from when it has its first checkpoint."""
-        folders = sorted(self.pool.glob("*/"))
+        folders = selves_in(self.pool)
         drawn = self.rng.permutation(len(folders))[:AT_ONCE]
         self.selves = [make_policy(str(folders[i])) for i in drawn]
         for policy in self.selves:

@@ -1,4 +1,4 @@
-"""Algorithms of skrl: a policy and a critic for each learner. A folder also holds `agents.pt`, which `--resume` goes on from."""
+"""Algorithms of skrl: a policy and a critic for each learner."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from recsys_env.metrics import UNSEEN
 
 from . import networks
 from .runs import Point, Run
+from .weights import from_arrays, to_arrays
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -22,8 +23,6 @@ from skrl.resources.preprocessors.torch import RunningStandardScaler
 from skrl.trainers.torch import SequentialTrainer
 from skrl.utils import set_seed
 from torch import nn
-
-FILE = "agents.pt"
 
 
 class MeasuredEnv(SkrlEnv):
@@ -69,8 +68,8 @@ class Learner:
             entropy_loss_scale=options["ent_coef"], value_preprocessor=RunningStandardScaler, value_preprocessor_kwargs=scaler,
             experiment={"directory": str(run.out), "write_interval": 0, "checkpoint_interval": 0},
         )  # fmt: skip
-        if run.resume:
-            self.agents.load(str(run.out / FILE))
+        if run.checkpoint:
+            from_arrays(run.checkpoint.path, run.checkpoint.state, self._parts())
 
     @property
     def agent_steps(self) -> int:
@@ -83,8 +82,14 @@ class Learner:
         quiet = {"headless": True, "disable_progressbar": True, "close_environment_at_exit": False}
         SequentialTrainer(env=self.env, agents=self.agents, cfg={"timesteps": rollouts * self.run.options["n_steps"], **quiet}).train()
 
+    def _parts(self) -> dict[str, Any]:
+        """Networks, optimisers and scalers of all learners."""
+        return {f"{agent}.{name}": part for agent, parts in self.agents.checkpoint_modules.items() for name, part in parts.items()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        return to_arrays(self._parts())
+
     def save(self) -> None:
-        self.agents.save(str(self.run.out / FILE))
         networks.save(self.run.out, self.env.envs, {agent: self._actor(agent) for agent in self.run.learners})
 
     def _actor(self, agent: str) -> nn.Module:

@@ -19,7 +19,6 @@ Intervals: see `baselines.scores`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import WorldConfig
+from recsys_env.files import write_json
 from recsys_env.metrics import REFERENCES, UNSEEN
 
 from . import cli
@@ -79,7 +79,7 @@ def tournament(
     ]
     results = play_all(cells, out, resume)
     report = {task: standings(task, policies, [result for result in results if result["task"] == task]) for task in tasks}
-    (out / "tournament.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_json(out / "tournament.json", report, indent=1)
     for task, result in report.items():
         show(task, result)
         draw_payoffs(task, result, out / f"{file_name(task)}.png")

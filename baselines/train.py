@@ -7,7 +7,8 @@
 
 Writes to --out a folder that is a policy by itself (`make_policy(folder)`; as an opponent `--company folder`), with config.json,
 curve.json (own reward per learner, scaled to an episode, by agent-steps), learning_curve.png and result.json: the evaluation before
-training and after it, on the same seeds never trained on, what was gained, the references in the same company, and the speed.
+training and after it, on the same seeds never trained on, what was gained, the references in the same company, and the speed. `--resume`
+goes on from checkpoint.npz, if config.json says that this was begun with the same settings.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ import numpy as np
 from recsys_env import VectorEnv, task_config
 from recsys_env.company import checked_agent, company_of
 from recsys_env.config import WorldConfig, replace
+from recsys_env.files import FileError, read_json, write_json
 from recsys_env.metrics import REFERENCES, UNSEEN, episode_returns, mean_interval, place_on_scale, scale_ends
 from recsys_env.provenance import provenance
 
 from . import cli
 from .algorithms import ALGORITHMS, OPTIONS, Algorithm, find_algorithm
 from .cells import try_out
+from .checkpoints import RESUMED, Checkpoint, read_checkpoint
 from .plots import draw_training
-from .runs import Learner, Point, Run
+from .runs import SELF, Learner, Point, Run
 
 try:
     import torch
@@ -197,11 +200,12 @@ def run_of(settings: Train, algorithm: Algorithm) -> Run:
         raise ValueError(f"device = {settings.device!r}, but torch finds no GPU here; auto takes one where there is one")
     config = world_of(settings, algorithm)
     out = settings.out or Path("runs") / f"{settings.algorithm}-{settings.task}-{settings.seed}"
-    curve = _read(out / "curve.json", []) if settings.resume else []
+    if settings.resume and not (out / RESUMED).exists():
+        raise ValueError(f"nothing to resume: {out} holds no {RESUMED}")
     run = Run(
         algorithm=settings.algorithm, task=settings.task, config=config, company=others_of(settings, config.agents),
-        options=options_of(settings, algorithm), out=out, seed=settings.seed, device=settings.device, resume=settings.resume,
-        done=curve[-1]["agent_steps"] if curve else 0,
+        options=options_of(settings, algorithm), out=out, seed=settings.seed, device=settings.device,
+        checkpoint=read_checkpoint(out / RESUMED) if settings.resume else None,
     )  # fmt: skip
     if run.self_play and "snapshot_every" not in algorithm.options:
         able = [name for name, other in ALGORITHMS.items() if "snapshot_every" in other.options]
@@ -209,24 +213,27 @@ def run_of(settings: Train, algorithm: Algorithm) -> Run:
     for agent, policy in run.company.items():
         if Path(policy).resolve() == out.resolve():
             raise ValueError(f"{agent} plays {policy}, the folder that this run writes to; choose another --out")
-    if settings.resume and not curve:
-        raise ValueError(f"nothing to resume: {out} holds no curve.json")
-    if settings.resume:
-        _check_goes_on(run)
+    if run.checkpoint:
+        _check_goes_on(run, run.checkpoint, settings.eval_episodes)
     return run
 
 
-def _check_goes_on(run: Run) -> None:
+def _check_goes_on(run: Run, checkpoint: Checkpoint, episodes: int) -> None:
     """A resumed run is the one that was begun, only longer.
 
     Raises:
         ValueError: it was begun with something else.
     """
-    begun, now = _read(run.out / "config.json", {}), json.loads(json.dumps(_begun(run)))
+    config, now = run.out / "config.json", json.loads(json.dumps(_begun(run)))
+    begun = read_json(config, dict.fromkeys(now, object), "settings of a run")
+    if begun != checkpoint.begun:
+        raise FileError(f"{config} is not what {checkpoint.path} was begun with: one of them is of another run")
     for name in now:
-        if name not in ("timesteps", "device") and name in begun and begun[name] != now[name]:
+        if name not in ("timesteps", "device") and begun[name] != now[name]:
             what = f"another variant of {run.task}" if name == "config" else f"{name} = {begun[name]!r}, not {now[name]!r}"
             raise ValueError(f"{run.out} was begun with {what}; go on with the same, or train anew without --resume")
+    if len(checkpoint.before) != episodes:
+        raise ValueError(f"the untrained policy was evaluated on {len(checkpoint.before)} episodes; give --eval-episodes {len(checkpoint.before)} again")
 
 
 # ------------------------------------------------------------------------------------------------ train and report
@@ -251,13 +258,14 @@ def train(settings: Train) -> dict[str, Any]:
     kind = getattr(importlib.import_module(module), name)
     if run.resume and not kind.resumes:
         raise ValueError(f"{run.algorithm} cannot resume: what {algorithm.library} keeps of a run is not enough to go on from; train anew without --resume")
-    for policy in settings.references:
-        try_out(VectorEnv(run.config), run.learners[0], policy)
+    others = [(agent, policy) for agent, policy in run.company.items() if policy != SELF]
+    for agent, policy in [*others, *((run.learners[0], policy) for policy in settings.references)]:
+        try_out(VectorEnv(run.config), agent, policy)  # before anything of an earlier run is removed
     run.prepare()
     learner: Learner = kind(run)
-    curve: list[Point] = _read(run.out / "curve.json", []) if run.resume else []
-    before = _before(run, learner, settings.eval_episodes)
-    speed = _learn(run, learner, curve)
+    before = np.array(run.checkpoint.before if run.checkpoint else _begin(run, learner, settings.eval_episodes))
+    curve: list[Point] = list(run.checkpoint.curve) if run.checkpoint else []
+    speed = _learn(run, learner, before, curve)
     began = time.perf_counter()
     table, after = score(run, settings)
     gain = mean_interval(after - before)
@@ -266,34 +274,31 @@ def train(settings: Train) -> dict[str, Any]:
         "before": _interval(mean_interval(before)), "after": _interval(mean_interval(after)), "gain": _interval(gain), "table": table, "training": speed,
         "scale": scale_ends(run.config), "evaluation_seconds": time.perf_counter() - began, **origin(settings, run),
     }  # fmt: skip
-    (run.out / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_json(run.out / "result.json", result, indent=1)
     draw_training(f"{run.task}: {run.algorithm}", curve, table, run.out / "learning_curve.png")
     return result
 
 
-def _before(run: Run, learner: Learner, episodes: int) -> np.ndarray:
-    """Scores [E] of the untrained policy, kept for runs that are resumed."""
-    kept = run.out / "before.json"
-    if not run.resume:
-        learner.save()
-        (run.out / "config.json").write_text(json.dumps(_begun(run), indent=1))
-        with torch.random.fork_rng(devices=[]):  # loading a policy draws weights; training goes on as if nobody had looked
-            kept.write_text(json.dumps(evaluate(run, str(run.out), episodes).tolist()))
-    before = np.array(json.loads(kept.read_text()))
-    if len(before) != episodes:
-        raise ValueError(f"the untrained policy was evaluated on {len(before)} episodes; give --eval-episodes {len(before)} again")
-    return before
+def _begin(run: Run, learner: Learner, episodes: int) -> list[float]:
+    """Write what the run is begun with; scores [E] of the untrained policy."""
+    learner.save()
+    write_json(run.out / "config.json", _begun(run), indent=1)
+    with torch.random.fork_rng(devices=[]):  # loading a policy draws weights; training goes on as if nobody had looked
+        return evaluate(run, str(run.out), episodes).tolist()  # type: ignore[no-any-return]
 
 
-def _learn(run: Run, learner: Learner, curve: list[Point]) -> dict[str, float]:
+def _learn(run: Run, learner: Learner, before: np.ndarray, curve: list[Point]) -> dict[str, float]:
     """Train with a progress bar and checkpoints; how fast it went."""
     steps, done = run.options["timesteps"], learner.agent_steps
+    begun = run.checkpoint.begun if run.checkpoint else _begun(run)
     began = saved = time.perf_counter()
     run.clock.seconds = 0.0
 
     def save() -> None:
         learner.save()
-        (run.out / "curve.json").write_text(json.dumps(curve))
+        write_json(run.out / "curve.json", curve)
+        if learner.resumes:
+            Checkpoint(run.out / RESUMED, begun, before.tolist(), curve, learner.state()).write()
 
     with tqdm(total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=learner.has_progress_bar) as bar:
 
@@ -380,10 +385,6 @@ def _begun(run: Run) -> dict[str, Any]:
 
 def _interval(interval: tuple[float, float]) -> dict[str, float]:
     return {"mean": interval[0], "half_width_95": interval[1]}
-
-
-def _read(path: Path, otherwise: Any) -> Any:
-    return json.loads(path.read_text()) if path.exists() else otherwise
 
 
 def command(settings: Train) -> None:

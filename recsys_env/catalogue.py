@@ -6,13 +6,14 @@ items and users. It holds only NumPy arrays, so a shipped catalogue needs no mor
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .files import FileError, read_arrays, value_among, write_arrays
 
 SHIPPED = ("grocery",)
 
@@ -21,7 +22,7 @@ SHIPPED = ("grocery",)
 class Catalogue:
     """Items and users of one platform; M items, U users, D taste dimensions, T topics, H habit entries.
 
-    Raises `ValueError` that names the array when shapes disagree, a value is not finite, or a vector is not of unit norm.
+    Raises `ValueError` that names the array when shapes or kinds disagree, a value is not finite, or a vector is not of unit norm.
     """
 
     item_vectors: np.ndarray  # [M, D] float32, unit norm: q_j
@@ -63,32 +64,40 @@ class Catalogue:
         for name, shape in expected.items():
             if _shape(self, name, len(shape)) != shape:
                 raise ValueError(f"Catalogue.{name} has shape {getattr(self, name).shape}, expected {shape}")
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
-                raise ValueError(f"Catalogue.{f.name} holds NaN or infinite values")
+        for name in _ARRAYS:
+            value, (kind, what) = getattr(self, name), _KINDS.get(name, ("f", "floats"))
+            if value.dtype.kind != kind:
+                raise ValueError(f"Catalogue.{name} must hold {what}, not {value.dtype}")
+            if kind == "f" and not np.isfinite(value).all():
+                raise ValueError(f"Catalogue.{name} holds NaN or infinite values")
         if not np.isfinite(self.popularity_slope):
             raise ValueError(f"Catalogue.popularity_slope = {self.popularity_slope} must be finite")
         for name in ("item_price", "item_popularity", "user_price_sensitivity", "user_activity"):
             if not (getattr(self, name) > 0).all():
                 raise ValueError(f"Catalogue.{name} must be positive everywhere, smallest is {getattr(self, name).min()}")
         for name in ("item_vectors", "user_taste"):
-            if not np.allclose(np.linalg.norm(getattr(self, name), axis=1), 1.0, atol=1e-2):
+            if not np.allclose(_norms(getattr(self, name)), 1.0, atol=_NORM_TOLERANCE):
                 raise ValueError(f"Catalogue.{name} must have rows of unit norm")
         if self.habit_item.size and not (self.habit_item.min() >= -1 and self.habit_item.max() < items):
             raise ValueError(f"Catalogue.habit_item must lie in [-1, {items}), found {self.habit_item.max()}")
+        if self.habit_count.size and self.habit_count.min() < 0:
+            raise ValueError(f"Catalogue.habit_count must be 0 or more, smallest is {self.habit_count.min()}")
         if set(np.unique(self.item_topic)) != set(range(topics)):
             raise ValueError(f"Catalogue.item_topic must use every topic in [0, {topics})")
 
     def save(self, path: str | Path) -> None:
         """Write the catalogue to a compressed `.npz`; vectors and counts are kept at half precision."""
-        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("source", "settings")}
-        half = {k: v.astype(np.float16) if k in ("item_vectors", "user_taste", "habit_count") else v for k, v in arrays.items()}
-        np.savez_compressed(path, **half, source=np.array(self.source), settings=np.array(json.dumps(self.settings)))
+        half = {name: getattr(self, name).astype(np.float16) if name in _HALF else getattr(self, name) for name in _ARRAYS}
+        path = Path(path) if str(path).endswith(".npz") else Path(f"{path}.npz")
+        write_arrays(path, {**half, "source": np.array(self.source)}, compressed=True, popularity_slope=self.popularity_slope, settings=self.settings)
 
     @classmethod
     def load(cls, name: str | Path | Catalogue) -> Catalogue:
-        """Read a shipped catalogue by name (`"grocery"`) or any one by path; one is returned as it is."""
+        """Read a shipped catalogue by name (`"grocery"`) or any one by path; one is returned as it is. Nothing in the file is executed.
+
+        Raises:
+            ValueError: there is none, or the file is damaged or holds something else.
+        """
         if isinstance(name, Catalogue):
             return name
         if str(name) in SHIPPED:
@@ -100,13 +109,45 @@ class Catalogue:
 
     @classmethod
     def _read(cls, path: Path) -> Catalogue:
-        with np.load(path, allow_pickle=False) as data:
-            arrays: dict[str, Any] = {k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in data.items()}
-        for name in ("item_vectors", "user_taste"):  # half precision moved the norms by up to 1e-3
-            arrays[name] /= np.linalg.norm(arrays[name], axis=1, keepdims=True)
-        arrays["source"], arrays["settings"] = str(arrays["source"]), json.loads(str(arrays["settings"]))
-        arrays["popularity_slope"] = float(arrays["popularity_slope"])
-        return cls(**arrays)
+        arrays = read_arrays(path)
+        values = {"settings": value_among(path, arrays, "settings", {str: {str: object}})}
+        values["popularity_slope"] = value_among(path, arrays, "popularity_slope", float)
+        for name in (*_ARRAYS, "source"):
+            if name not in arrays:
+                raise FileError(f"{path} holds no catalogue: {name!r} is missing")
+        if unknown := arrays.keys() - {*_ARRAYS, "source"}:
+            raise FileError(f"{path} holds no catalogue: it has {min(unknown)!r}, which is none of its arrays")
+        try:
+            native = {name: _native(arrays[name]) for name in _ARRAYS}
+            for name in ("item_vectors", "user_taste"):  # half precision moved the norms by up to 1e-3
+                if native[name].ndim == 2 and native[name].dtype == np.float32:
+                    norms = _norms(native[name])[:, None]
+                    native[name] /= np.where(np.abs(norms - 1) < _NORM_TOLERANCE, norms, 1)  # others are refused as they are
+            return cls(**native, source=str(arrays["source"]), **values)
+        except ValueError as error:
+            raise FileError(f"{path} holds no catalogue that can be used: {error}") from None
+
+
+_ARRAYS = tuple(f.name for f in fields(Catalogue) if f.name not in ("popularity_slope", "source", "settings"))
+_HALF = ("item_vectors", "user_taste", "habit_count")
+_KINDS = dict.fromkeys(("item_topic", "habit_item"), ("i", "signed whole numbers")) | dict.fromkeys(("item_name", "topic_name"), ("U", "text"))
+_NORM_TOLERANCE = 1e-2
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """Numbers in the types that the kernels are compiled for."""
+    if array.dtype.kind not in "fi":
+        return array
+    with np.errstate(over="ignore"):
+        converted = array.astype(np.float32 if array.dtype.kind == "f" else np.int32)
+    if array.dtype.kind == "i" and not np.array_equal(array, converted):
+        raise ValueError(f"whole numbers from {array.min()} to {array.max()} do not fit into 32 bits")
+    return converted
+
+
+def _norms(vectors: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return np.linalg.norm(vectors, axis=1)  # type: ignore[no-any-return]
 
 
 def _shape(catalogue: Catalogue, name: str, ndim: int) -> tuple[int, ...]:

@@ -69,13 +69,11 @@ def episode_returns(
     """
     check_count("episodes", episodes, 1, 2**31)
     checked_seed(seed)
-    if not isinstance(policies, (str, Mapping)):
-        raise TypeError(f"policies = {shown(policies)} must be the name of a policy, or a policy for each agent name")
     if isinstance(task, VectorEnv):
         envs = VectorEnv(task.config, episodes, num_threads, task.catalogue if catalogue is None else catalogue)
     else:
         envs = VectorEnv(task_config(task, {}, catalogue), episodes, num_threads, catalogue)
-    if isinstance(policies, str):
+    if not isinstance(policies, Mapping):  # a name, or what no policy is
         policies = dict.fromkeys(envs.possible_agents, policies)
     if set(policies) != set(envs.possible_agents):
         raise ValueError(f"policies are given for {list(policies)}, expected one for each of {envs.possible_agents}")

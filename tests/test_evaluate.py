@@ -24,7 +24,7 @@ from baselines.scores import merged, prediction, summary
 from baselines.tables import grid
 from recsys_env import TASKS, WorldConfig
 from recsys_env.metrics import UNSEEN, episode_returns
-from recsys_env.policies import CHECKPOINT, Random
+from recsys_env.policies import CHECKPOINT, LOADERS, Random, register_loader
 from recsys_env.tasks import _TASKS
 
 TINY = WorldConfig(
@@ -125,10 +125,12 @@ def test_every_run_may_play_a_policy_trained_with_its_own_seed(tmp_path: Path, m
     factory = "from recsys_env.policies import make_policy\n\ndef load(folder):\n    return make_policy((folder / 'name').read_text())\n"
     (tmp_path / "trained_by_me.py").write_text(factory)
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(recsys_env.policies, "LOADERS", dict(LOADERS))
+    register_loader("mine", "trained_by_me:load")
     for seed, name in enumerate(("content", "greedy")):  # training with seed 0 found content, with seed 1 greedy
         folder = tmp_path / f"mine-tiny-v0-{seed}"
         folder.mkdir()
-        (folder / CHECKPOINT).write_text(json.dumps({"factory": "trained_by_me:load"}))
+        (folder / CHECKPOINT).write_text(json.dumps({"loader": "mine"}))
         (folder / "name").write_text(name)
     monkeypatch.chdir(tmp_path)
     team = "mine-{task}-{seed}"

@@ -14,9 +14,9 @@ from scipy import stats
 
 import recsys_env
 from benchmarks.regret import enumerated, one_swap
-from recsys_env import VectorEnv, WorldConfig, vector_env
+from recsys_env import VectorEnv, WorldConfig, policies, vector_env
 from recsys_env.metrics import episode_returns, mean_interval, normalised_score, place_on_scale
-from recsys_env.policies import CHECKPOINT, ORACLES, POLICIES, Greedy, Planner, Policy, Random, assortment, feedback, make_policy
+from recsys_env.policies import CHECKPOINT, LOADERS, ORACLES, POLICIES, Greedy, Planner, Policy, Random, assortment, feedback, make_policy, register_loader
 from recsys_env.tuning import tune_planner
 
 BATCH = 3
@@ -416,8 +416,44 @@ def test_a_policy_of_ones_own_by_its_factory(tmp_path: Path, monkeypatch: pytest
         make_policy("nothing_here:Mine")
     with pytest.raises(ValueError, match=r"made a int, not a recsys_env\.policies\.Policy"):
         make_policy("my_own:wrong")
-    (tmp_path / CHECKPOINT).write_text(json.dumps({"factory": "my_own:trained"}))
-    assert type(make_policy(str(tmp_path))).__name__ == "Mine"
+
+
+def test_a_folder_of_ones_own_by_a_registered_loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_loader.py").write_text("from recsys_env.policies import Random\n\ndef trained(folder):\n    return Random()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(policies, "LOADERS", dict(LOADERS))
+    (tmp_path / CHECKPOINT).write_text(json.dumps({"loader": "mine"}))
+    with pytest.raises(ValueError, match=r"policy\.json names the loader 'mine'; loaders are networks, sb3, and those of .*register_loader"):
+        make_policy(str(tmp_path))
+    register_loader("mine", "my_loader:trained")
+    register_loader("mine", "my_loader:trained")  # as when a module is imported again
+    assert isinstance(make_policy(str(tmp_path)), Random)
+    assert isinstance(make_policy(tmp_path), Random)
+    with pytest.raises(ValueError, match=r"loader 'sb3' is 'baselines\.sb3:load' already"):
+        register_loader("sb3", "my_loader:trained")
+    register_loader("called", lambda folder: str(folder))  # type: ignore[arg-type, return-value]
+    (tmp_path / CHECKPOINT).write_text(json.dumps({"loader": "called"}))
+    with pytest.raises(ValueError, match=r"made a str, not a recsys_env\.policies\.Policy"):
+        make_policy(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (Random, r"policy = <class '.*Random'> must be a Policy object, a name, a folder or module:factory; give an instance: Random\(\)"),
+        (lambda: Random(), r"policy = <function .* must be a Policy object, .*; give what it returns"),
+        (None, "policy = None must be a Policy object, a name, a folder or module:factory$"),
+        (3, "policy = 3 must be"),
+        (int, "policy = <class 'int'> must be .* module:factory$"),
+    ],
+)
+def test_what_is_no_policy_is_named(given: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        make_policy(given)
+    with pytest.raises(TypeError, match=said):
+        episode_returns(SMALL, {"recommender_0": given, "recommender_1": "random"}, 2, seed=0)
+    with pytest.raises(TypeError, match=said):
+        episode_returns(SMALL, given, 2, seed=0)
 
 
 class Recorder(Random):

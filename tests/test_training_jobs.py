@@ -59,7 +59,7 @@ def test_jobs_run_once_and_are_summed_up(tmp_path: Path, monkeypatch: pytest.Mon
     assert np.array(row["curve"]["episode_reward"]).shape == (2, len(row["curve"]["agent_steps"]))
     assert row["reward"]["mean"] == pytest.approx(sum(run["after"]["mean"] for run in runs) / 2)
     assert row["score"]["half_width_95"] > 0
-    low, high = (module.json.loads(module.TENSION.read_text())["tasks"]["duel-v0"][key]["mean"] for key in "PR")
+    low, high = (json.loads(module.TENSION.read_text())["tasks"]["duel-v0"][key]["mean"] for key in "PR")
     assert row["dilemma"]["mean"] == pytest.approx((row["reward"]["mean"] - low) / (high - low))
 
 

@@ -17,12 +17,14 @@ platform-wide popularity; only the oracles `greedy` and `planner` read intercept
 from __future__ import annotations
 
 import importlib
-import json
+import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..config import did_you_mean
+from ..files import FileError, read_json
 from .assortment import Content, Greedy, Planner, Popularity
 from .base import Policy, feedback
 from .random import Random
@@ -51,25 +53,52 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "sasrec": "recsys_env.policies.deep:SASRec",
 }
 ORACLES = ("greedy", "planner")  # may read what is latent: intercept, quality and clickbait of items, and users
-CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"factory": "module:function"}, called with the folder
+CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names below}
+LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # name -> a function that is called with the folder, or its "module:function"
+    "networks": "baselines.networks:NetworkPolicy",
+    "sb3": "baselines.sb3:load",
+}
 
-__all__ = ["CHECKPOINT", "ORACLES", "POLICIES", "Content", "Greedy", "Planner", "Policy", "Popularity", "Random", "Team", "feedback", "make_policy"]
+__all__ = [
+    "CHECKPOINT", "LOADERS", "ORACLES", "POLICIES", "Content", "Greedy", "Planner", "Policy", "Popularity", "Random", "Team", "feedback", "make_policy",
+    "register_loader",
+]  # fmt: skip
 
 
-def make_policy(policy: str | Policy) -> Policy:
+def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
+    """Let folders whose `policy.json` holds {"loader": name} be policies.
+
+    A file only names a loader; what it stands for is said here, in code, so that a folder from somebody else can execute nothing.
+
+    Args:
+        loader: called with the folder; "module:function" is imported when it is needed.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if LOADERS.get(name, loader) != loader:
+        raise ValueError(f"loader {name!r} is {LOADERS[name]!r} already; choose another name")
+    LOADERS[name] = loader
+
+
+def make_policy(policy: str | Path | Policy) -> Policy:
     """A policy by name, the object itself, a trained one by its folder, or what `module:factory` of the user's own returns.
 
     Raises:
-        ValueError: nothing of that name, or a factory that does not make a `Policy`.
+        TypeError: something else, such as a class.
+        ValueError: nothing of that name, a folder that holds no usable policy, or a factory that does not make a `Policy`.
         ImportError: the policy's library is missing; the message says which extra brings it.
     """
     if isinstance(policy, Policy):
         return policy
-    folder = Path(policy)
+    if not isinstance(policy, str | Path):
+        raise TypeError(f"policy = {policy!r} must be a Policy object, a name, a folder or module:factory{_instead_of(policy)}")
+    policy = str(policy)
+    checkpoint = os.path.join(policy, CHECKPOINT)
     if policy in POLICIES:
         made = _import(POLICIES[policy])()
-    elif (folder / CHECKPOINT).is_file():
-        made = _import(json.loads((folder / CHECKPOINT).read_text())["factory"])(folder)
+    elif os.path.isfile(checkpoint):  # False, not an error, for what cannot be a path
+        made = _loader(Path(checkpoint))(Path(policy))
     elif all(policy.partition(":")):
         made = _import(policy)()
     else:
@@ -80,6 +109,26 @@ def make_policy(policy: str | Policy) -> Policy:
     if not isinstance(made, Policy):
         raise ValueError(f"policy {policy!r} made a {type(made).__name__}, not a recsys_env.policies.Policy")
     return made
+
+
+def _instead_of(given: Any) -> str:
+    """What somebody who gave this may have meant."""
+    if inspect.isclass(given) and issubclass(given, Policy):
+        return f"; give an instance: {given.__name__}()"
+    return "; give what it returns" if inspect.isroutine(given) else ""
+
+
+def _loader(checkpoint: Path) -> Callable[[Path], Any]:
+    """What loads the policy of a folder.
+
+    Raises:
+        FileError: a damaged file, or one that names no registered loader.
+    """
+    name = read_json(checkpoint, {"loader": str}, "trained policy")["loader"]
+    if name not in LOADERS:
+        raise FileError(f"{checkpoint} names the loader {name!r}; loaders are {', '.join(LOADERS)}, and those of recsys_env.policies.register_loader")
+    loader = LOADERS[name]
+    return _import(loader) if isinstance(loader, str) else loader
 
 
 def _import(path: str) -> Callable[..., Any]:

@@ -1,0 +1,84 @@
+"""Networks and optimisers as plain arrays, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from recsys_env.files import FileError
+
+try:
+    import torch
+    from torch import nn
+except ImportError as error:
+    raise ImportError('trained networks need torch: pip install "recsys_env[train]"') from error
+
+_ADAM = ("step", "exp_avg", "exp_avg_sq")  # what every optimiser here adds up for each parameter
+
+
+def to_arrays(parts: Mapping[str, nn.Module | torch.optim.Optimizer]) -> dict[str, np.ndarray]:
+    """Parameters and buffers of modules, and what optimisers have added up, as "part/name"."""
+    return {f"{part}/{name}": tensor.detach().cpu().numpy() for part, thing in parts.items() for name, tensor in _tensors(thing)}
+
+
+def from_arrays(path: Path, arrays: Mapping[str, np.ndarray], parts: Mapping[str, nn.Module | torch.optim.Optimizer]) -> None:
+    """Put back what `to_arrays` took from parts that were made alike; all of it or, if something does not fit, nothing.
+
+    Args:
+        path: where the arrays were read from.
+
+    Raises:
+        FileError: they are of other parts, or of other sizes.
+    """
+    given: dict[str, dict[str, torch.Tensor]] = {part: {} for part in parts}
+    for name, array in arrays.items():
+        part, _, inner = name.partition("/")
+        if part not in parts:
+            raise FileError(f"{path} holds {name!r}, which nothing here has")
+        given[part][inner] = _tensor(path, name, array)
+    for part, thing in parts.items():
+        _check(path, part, given[part], thing)
+    for part, thing in parts.items():
+        if isinstance(thing, nn.Module):
+            thing.load_state_dict(given[part], assign=any(parameter.is_meta for parameter in thing.parameters()))
+        else:
+            state = {number: {key: given[part][f"{number}.{key}"] for key in _ADAM} for number in _numbers(given[part])}
+            thing.load_state_dict({"state": state, "param_groups": thing.state_dict()["param_groups"]})
+
+
+def _tensors(thing: nn.Module | torch.optim.Optimizer) -> Iterable[tuple[str, torch.Tensor]]:
+    if isinstance(thing, nn.Module):
+        return thing.state_dict().items()
+    return [(f"{number}.{key}", tensor) for number, state in thing.state_dict()["state"].items() for key, tensor in state.items()]
+
+
+def _numbers(given: Iterable[str]) -> list[int]:
+    """Of the parameters that an optimiser has updated."""
+    return sorted({int(number) for number in (name.partition(".")[0] for name in given) if number.isdecimal()})
+
+
+def _tensor(path: Path, name: str, array: np.ndarray) -> torch.Tensor:
+    try:
+        return torch.from_numpy(array)
+    except (TypeError, ValueError):
+        raise FileError(f"{path} holds {name!r} as {array.dtype}, which is no kind of weights") from None
+
+
+def _check(path: Path, part: str, given: Mapping[str, torch.Tensor], thing: nn.Module | torch.optim.Optimizer) -> None:
+    """Raise `FileError` if these tensors are not those of this part."""
+    if isinstance(thing, nn.Module):
+        wanted = dict(thing.state_dict().items())
+    else:
+        parameters = dict(enumerate(parameter for group in thing.param_groups for parameter in group["params"]))
+        updated = {number: parameters[number] for number in _numbers(given) if number in parameters}
+        wanted = {f"{number}.{key}": torch.zeros(()) if key == "step" else like for number, like in updated.items() for key in _ADAM}
+    for name in sorted(given.keys() ^ wanted.keys()):
+        raise FileError(f"{path} does not fit: {part}/{name} is {'missing' if name in wanted else 'none of its weights'}")
+    for name, tensor in wanted.items():
+        if given[name].shape != tensor.shape or given[name].dtype != tensor.dtype:
+            has, needs = (f"{str(t.dtype).removeprefix('torch.')}{list(t.shape)}" for t in (given[name], tensor))
+            raise FileError(f"{path} does not fit: {part}/{name} is {has}, expected {needs}")
+        if not given[name].isfinite().all():
+            raise FileError(f"{path} cannot be used: {part}/{name} holds NaN or infinite numbers")

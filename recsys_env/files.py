@@ -1,0 +1,196 @@
+"""Files that users exchange: JSON, and plain arrays in `.npz`.
+
+Reading them executes nothing: nothing is unpickled and nothing named in a file is imported. What is damaged, or holds something else, is refused
+in one line. They are written beside their place and then moved there, so that whoever is interrupted leaves the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import reprlib
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class FileError(ValueError):
+    """A file does not hold what it should; the message names the file and the cause."""
+
+
+# ------------------------------------------------------------------------------------------------ writing
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path in the same folder to write to, which takes the place of `path` at the end if nothing went wrong."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")  # another process may write the same file
+    try:
+        yield new
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any, indent: int | None = None) -> None:
+    """Write a value as JSON."""
+    text = json.dumps(value, indent=indent) + "\n"
+    with replacing(path) as new:
+        new.write_text(text)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compressed: bool = False, **values: Any) -> None:
+    """Write arrays, and values as JSON, to an `.npz`."""
+    texts = {name: np.array(json.dumps(value)) for name, value in values.items()}
+    with replacing(path) as new, new.open("xb") as file:
+        (np.savez_compressed if compressed else np.savez)(file, **arrays, **texts)  # type: ignore[arg-type]
+
+
+def digest_of_value(value: Any) -> str:
+    """A short hash of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+def read_json(path: Path, form: Any = object, what: str = "value") -> Any:
+    """What a JSON file holds.
+
+    Args:
+        form: what it should be; see `misfit`.
+        what: a name for that.
+
+    Raises:
+        FileError: it cannot be read, is not JSON, or is something else.
+    """
+    return _value(path, _bytes(path), form, what)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz`, whose checksums are verified.
+
+    Raises:
+        FileError: it cannot be read, is no `.npz` or a damaged one, or holds Python objects, which would have to be unpickled.
+    """
+    content = _bytes(path)
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        raise FileError(f"{path} is no .npz file, or one that was cut short")
+    arrays, name = {}, "its list of arrays"
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for member in archive.infolist():
+                name = member.filename.removesuffix(".npy")
+                arrays[name] = _array(archive.read(member))  # all of it: only then is the checksum looked at
+    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds over damaged bytes
+        cause = "holds Python objects, which are not loaded" if isinstance(error, _HoldsObjects) else "is damaged"
+        raise FileError(f"{path} cannot be used: {name!r} {cause}") from None
+    return arrays
+
+
+def value_among(path: Path, arrays: dict[str, np.ndarray], name: str, form: Any) -> Any:
+    """Take a value that `write_arrays` wrote as JSON out of an `.npz`'s arrays.
+
+    Args:
+        form: what it should be; see `misfit`.
+
+    Raises:
+        FileError: it is not there, or something else.
+    """
+    text = arrays.pop(name, None)
+    if text is None or text.dtype.kind != "U" or text.ndim:
+        raise FileError(f"{path} holds no {name}")
+    return _value(path, str(text).encode(), form, name)
+
+
+def misfit(value: Any, form: Any, place: str = "") -> str | None:
+    """What keeps a JSON value from being as it should, None if nothing does.
+
+    Args:
+        form: a type (`float`: any finite number, `int`: not a bool, `object`: anything); None; [form], a list of such; (form, form), one of these;
+            {"key": form}, an object with these keys, of which "key?" may be missing, and maybe others; {str: form}, an object with any keys.
+    """
+    if isinstance(form, tuple):
+        found = [misfit(value, option, place) for option in form]
+        return None if None in found else found[0]
+    if isinstance(form, list):
+        if not isinstance(value, list):
+            return f"{place or 'it'} must be a list, not {reprlib.repr(value)}"
+        return _first(misfit(each, form[0], f"{place}[{i}]") for i, each in enumerate(value))
+    if isinstance(form, dict):
+        if not isinstance(value, dict):
+            return f"{place or 'it'} must be an object, not {reprlib.repr(value)}"
+        if str in form:
+            return _first(misfit(each, form[str], f"{place}.{key}".lstrip(".")) for key, each in value.items())
+        missing = [key for key in form if key not in value and not key.endswith("?")]
+        if missing:
+            return f"{place or 'it'} has no {missing[0]!r}"
+        inside = [(key.removesuffix("?"), each) for key, each in form.items()]
+        return _first(misfit(value[key], each, f"{place}.{key}".lstrip(".")) for key, each in inside if key in value)
+    if form is None:
+        return None if value is None else f"{place or 'it'} must be null, not {reprlib.repr(value)}"
+    fits = {float: _is_finite, int: _is_whole}.get(form, lambda given: isinstance(given, form))
+    return None if fits(value) else f"{place or 'it'} must be {_NAMES.get(form, form.__name__)}, not {reprlib.repr(value)}"
+
+
+_NAMES = {float: "a finite number", int: "a whole number", str: "a string", bool: "true or false", dict: "an object", list: "a list"}
+
+
+class _HoldsObjects(Exception):
+    pass
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise FileError(f"{path} is missing") from None
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}") from None
+    if not content:
+        raise FileError(f"{path} is empty")
+    return content
+
+
+def _value(path: Path, text: bytes, form: Any, what: str) -> Any:
+    try:
+        value = json.loads(text.decode())
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path} is not JSON: byte {error.start} is none of a text") from None
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path} is not JSON: {str(error).splitlines()[0]}") from None
+    if wrong := misfit(value, form):
+        raise FileError(f"{path} holds no {what}: {wrong}")
+    return value
+
+
+def _array(content: bytes) -> np.ndarray:
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    if header(file)[2].hasobject:
+        raise _HoldsObjects
+    file.seek(0)
+    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    if file.read(1):
+        raise ValueError("more bytes than the array has")
+    return array
+
+
+def _first(found: Iterator[str | None]) -> str | None:
+    return next((wrong for wrong in found if wrong), None)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def _is_finite(value: Any) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))

@@ -1,0 +1,344 @@
+"""Damaged files of every kind that is exchanged, and what is made of them: each is read as it was, or refused in one line that names it.
+
+`test_damages.py` tries a few of each kind; `python tests/damages.py 300` tries 300 of each and counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import importlib
+import io
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from baselines import report, scores
+from baselines.algorithms import ALGORITHMS
+from baselines.cells import Cell, _play_and_store, _stored
+from baselines.forms import read_result
+from baselines.reference import training_summary
+from baselines.report import RESULTS
+from baselines.train import Train, run_of, train
+from benchmarks.readme import table
+from recsys_env import VectorEnv
+from recsys_env.catalogue import Catalogue
+from recsys_env.files import write_json
+from recsys_env.policies import make_policy
+
+FINE = ("refused", "same", "plausible")
+UNCLEAR = re.compile(r"zlib|pickl|KeyError|Traceback|codec|object at 0x|unpack|struct|CRC|BadZip|\n", re.IGNORECASE)  # words that say nothing to a user
+
+
+@dataclass
+class Kind:
+    """A file and what reads it.
+
+    Args:
+        file: whose content is damaged.
+        read: raises ValueError if it refuses the file; returns what it made of it, to be compared.
+        guard: which damage has to be found: "value" (a digest: any other value), "bytes" (checksums: any damaged byte, but not a well-formed file
+            with other values), "form" (only what is of another form).
+        named: what the message has to name; by default the file.
+    """
+
+    file: Path
+    read: Callable[[], Any]
+    guard: str
+    named: str = ""
+
+
+def damages(content: bytes, others: list[bytes], number: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Ways in which a file may be damaged, by name: about `number` of them, the same for the same seed. Those that begin with "!" are well-formed."""
+    rng = np.random.default_rng(seed)
+    yield "empty", b""
+    for i, other in enumerate(others):
+        yield f"!another's {i}", other
+    yield "doubled", content + content
+    inside = list(_inside(content, rng))
+    for i in rng.permutation(len(inside))[: number // 3]:
+        yield f"!{inside[i][0]}", inside[i][1]()
+    for _ in range(number // 4):
+        length = int(rng.integers(1, len(content)))
+        yield f"cut to {length}", content[:length]
+    for _ in range(number // 3):
+        changed = bytearray(content)
+        place, bit = int(rng.integers(len(content))), int(rng.integers(8))
+        changed[place] ^= 1 << bit
+        yield f"bit {bit} of byte {place}", bytes(changed)
+    for _ in range(number // 12 + 1):
+        begin = int(rng.integers(len(content)))
+        length = int(rng.integers(1, 1 + len(content) // 4))
+        yield f"zeros at {begin}, {length}", content[:begin] + bytes(min(length, len(content) - begin)) + content[begin + length :]
+        yield f"without {length} at {begin}", content[:begin] + content[begin + length :]
+
+
+Made = Callable[[], bytes]
+
+
+def _inside(content: bytes, rng: np.random.Generator) -> Iterator[tuple[str, Made]]:
+    """Well-formed files that say something else, made when they are called for."""
+    if not content.startswith(b"PK"):
+        yield from _jsons(json.loads(content), rng)
+        return
+    with np.load(io.BytesIO(content)) as archive:
+        arrays = dict(archive)
+
+    def archived(changed: Callable[[], dict[str, Any]]) -> Made:
+        def make() -> bytes:
+            file = io.BytesIO()
+            np.savez(file, **changed())
+            return file.getvalue()
+
+        return make
+
+    for name, array in arrays.items():
+        for what, changed in _arrays(array).items():
+            yield f"{name} {what}", archived(lambda name=name, changed=changed: {**arrays, name: changed})
+        yield f"without {name}", archived(lambda name=name: {other: value for other, value in arrays.items() if other != name})
+        if array.dtype.kind == "U" and not array.ndim and str(array).startswith(("{", "[")):
+            for what, text in _jsons(json.loads(str(array)), rng):
+                yield f"{name}: {what}", archived(lambda name=name, text=text: {**arrays, name: np.array(text().decode())})
+    yield "one array more", archived(lambda: {**arrays, "surprise": np.zeros(3)})
+
+
+def _arrays(array: np.ndarray) -> dict[str, np.ndarray]:
+    changed = {"as objects": array.astype(object), "with another axis": array[None], "as text": array.astype("S" if array.dtype.kind == "U" else "U")}
+    if array.ndim:
+        changed |= {"shorter": array[1:], "empty": array[:0]}
+    if array.dtype.kind == "f":
+        changed |= {"NaN": np.full_like(array, np.nan), "as integers": array.astype(np.int64), "huge": np.full_like(array, np.finfo(array.dtype).max)}
+        changed |= {"negative": -np.abs(array) - 1, "complex": array.astype(complex)}
+    if array.dtype.kind == "i":
+        changed |= {"beyond": array + 10**6, "as floats": array.astype(float), "unsigned": array.astype(np.uint16)}
+    return changed
+
+
+def _jsons(value: Any, rng: np.random.Generator) -> Iterator[tuple[str, Made]]:
+    def changed(place: tuple[Any, ...], change: Callable[[Any, Any], None]) -> Made:
+        return lambda: json.dumps(_with(value, place, change)).encode()
+
+    places = list(_places(value))
+    for i in rng.permutation(len(places))[:200]:
+        place = places[i]
+        for what, new in (("null", None), ("a word", "word"), ("NaN", float("nan")), ("an object", {}), ("a list", []), ("a number", -7), ("a bool", True)):
+            yield f"{place} is {what}", changed(place, lambda inside, key, new=new: inside.__setitem__(key, new))
+        yield f"without {place}", changed(place, lambda inside, key: inside.__delitem__(key))
+    for what, new in (("null", None), ("an empty object", {}), ("an empty list", []), ("a word", "word"), ("a number", 3), ("NaN", float("nan"))):
+        yield what, lambda new=new: json.dumps(new).encode()
+
+
+def _places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    for key, inside in value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ():
+        yield (*before, key)
+        yield from _places(inside, (*before, key))
+
+
+def _with(value: Any, place: tuple[Any, ...], change: Callable[[Any, Any], None]) -> Any:
+    changed = inside = copy.deepcopy(value)
+    for key in place[:-1]:
+        inside = inside[key]
+    change(inside, place[-1])
+    return changed
+
+
+def outcome(kind: Kind, name: str, content: bytes, expected: Any) -> str:
+    """What becomes of a file with this content: "refused", "same", "plausible" (other values, which nothing can tell), or what is wrong."""
+    kind.file.write_bytes(content)
+    try:
+        found = kind.read()
+    except (ValueError, SystemExit) as error:
+        said = str(error)
+        if UNCLEAR.search(said):
+            return f"unclear: {said!r}"
+        return "refused" if (kind.named or str(kind.file)) in said else f"names no file: {said!r}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    if equal(found, expected):
+        return "same"
+    return "plausible" if kind.guard == "form" or (kind.guard == "bytes" and name.startswith("!")) else "silently other"
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two nested values are the same to the bit."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    return bool(a == b)
+
+
+def try_all(kind: Kind, others: list[bytes], number: int, seed: int = 0) -> dict[str, list[str]]:
+    """Outcome -> the damages that had it; the file is afterwards as it was."""
+    content, expected = kind.file.read_bytes(), kind.read()
+    found: dict[str, list[str]] = {}
+    try:
+        for name, changed in damages(content, [other for other in others if other != content], number, seed):
+            if changed != content:
+                found.setdefault(outcome(kind, name, changed, expected), []).append(name)
+    finally:
+        kind.file.write_bytes(content)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ the kinds
+
+TASK = "duel-v0"
+TINY: dict[str, Any] = {"timesteps": 128, "num_envs": 2, "n_steps": 16, "set": ("horizon=20",), "eval_episodes": 2, "references": (), "device": "cpu"}
+
+
+def small_catalogue() -> Catalogue:
+    rng = np.random.default_rng(0)
+    vectors, tastes = (rng.standard_normal((n, 4)) for n in (12, 5))
+    return Catalogue(
+        item_vectors=(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), item_topic=(np.arange(12) % 3).astype(np.int32),
+        item_intercept=np.zeros(12, np.float32), item_price=rng.uniform(1, 5, 12).astype(np.float32),
+        item_popularity=rng.uniform(1, 9, 12).astype(np.float32), user_taste=(tastes / np.linalg.norm(tastes, axis=1, keepdims=True)).astype(np.float32),
+        user_price_sensitivity=np.ones(5, np.float32), user_activity=rng.uniform(1, 3, 5).astype(np.float32),
+        habit_item=rng.integers(-1, 12, (5, 3)).astype(np.int32), habit_count=rng.uniform(0.5, 3, (5, 3)).astype(np.float32),
+        item_name=np.array([f"item {j}" for j in range(12)]), topic_name=np.array(["a", "b", "c"]), source="made up", settings={"choice": {"v_0": 1.0}},
+    )  # fmt: skip
+
+
+def catalogue(folder: Path) -> Kind:
+    small_catalogue().save(folder / "small.npz")
+    return Kind(folder / "small.npz", lambda: vars(Catalogue.load(folder / "small.npz")), "bytes")
+
+
+def trained(folder: Path, algorithm: str, task: str) -> Iterator[Kind]:
+    options = {**TINY, **({"batch_size": 32, "n_epochs": 1} if "batch_size" in ALGORITHMS[algorithm].options else {})}
+    begun = Train(algorithm, task, out=folder, **options)
+    train(begun)
+    yield from of_run(begun)
+
+
+def of_run(begun: Train) -> Iterator[Kind]:
+    """The files of a trained policy and those that a resumed run reads."""
+    folder: Any = begun.out
+    algorithm = ALGORITHMS[begun.algorithm]
+    envs = VectorEnv(run_of(begun, algorithm).config, 2)
+    again = dataclasses.replace(begun, timesteps=256, resume=True)
+
+    def play() -> Any:
+        policy: Any = make_policy(folder)
+        policy.bind(envs, envs.possible_agents[0], 0)
+        envs.reset(seed=0)
+        actions = policy.act(envs.observations[:, 0], np.ones((2, envs.action_space.nvec.sum())) if envs.config.mask_actions else None)  # type: ignore[attr-defined]
+        networks = {"model": policy.model} if hasattr(policy, "model") else policy._actors
+        return {"actions": np.asarray(actions), **{name: {k: v.numpy() for k, v in net.state_dict().items()} for name, net in networks.items()}}
+
+    def resume() -> Any:
+        run = run_of(again, algorithm)
+        module, _, name = algorithm.learner.partition(":")
+        learner = getattr(importlib.import_module(module), name)(run)
+        checkpoint = vars(run.checkpoint)
+        return {"steps": learner.agent_steps, **learner.state(), **{name: checkpoint[name] for name in ("begun", "before", "curve")}}
+
+    yield Kind(folder / "policy.json", play, "value", str(folder))
+    yield Kind(folder / "policy.npz", play, "bytes", str(folder))
+    yield Kind(folder / "checkpoint.npz", resume, "bytes", str(folder))
+    yield Kind(folder / "config.json", resume, "value")
+
+
+def stored_run(folder: Path) -> Kind:
+    cell = Cell("duel-v0,horizon=20", "content", 0, 2, 0, True)
+    _play_and_store(cell, folder)
+
+    def read() -> Any:
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(said):
+                return _stored(cell, folder)
+        except SystemExit:
+            raise ValueError(said.getvalue().strip()) from None
+
+    return Kind(cell.path(folder), read, "value")
+
+
+def results(folder: Path) -> Iterator[Kind]:
+    """The summaries that tables are made of, with few teams and tasks."""
+    stored = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
+    kept = ("random", "greedy", "planner", "content", "linucb")
+    evaluation = stored["evaluation"]
+    for task in list(evaluation["tasks"]):
+        found = evaluation["tasks"][task]
+        found["teams"] = {team: row for team, row in found["teams"].items() if team in kept}
+        for row in found["teams"].values():
+            row["metrics"] = {name: values for name, values in row["metrics"].items() if name in ("ndcg", "page_ctr")}
+        if task not in ("duel-v0", "ecommerce-v0"):
+            del evaluation["tasks"][task]
+    evaluation["aggregate"] = {"teams": {}, "improvement": {}}
+    training = stored["training"]
+    training["learners"] = {name: learner for name, learner in training["learners"].items() if name in ("ippo", "qmix")}
+    for learner in training["learners"].values():
+        learner["tasks"] = {"duel-v0": learner["tasks"]["duel-v0"]}
+        curve = learner["tasks"]["duel-v0"]["curve"]
+        curve["agent_steps"], curve["episode_reward"] = curve["agent_steps"][:3], [rewards[:3] for rewards in curve["episode_reward"]]
+    tournament = {"duel-v0": stored["tournament"]["duel-v0"]}
+    curves = {name: learner["tasks"]["duel-v0"]["curve"] for name, learner in training["learners"].items()}
+    for name, value in {"evaluation": evaluation, "training": training, "tournament": tournament, "curves": curves}.items():
+        write_json(folder / f"{name}.json", value)
+
+    def read() -> Any:
+        found = {name: read_result(folder / f"{name}.json") for name in ("evaluation", "training", "tournament", "curves")}
+        made = [report._leaderboard(found["evaluation"], table), report._evaluation_section(found["evaluation"], table)]
+        made += [report._learners(found["training"], table), report._training_section(found["training"], table)]
+        made += [report._claims_section(found["evaluation"], found["training"], table), report._tournament_section(found["tournament"], table)]
+        scores.merged(found["evaluation"], found["evaluation"])
+        return made
+
+    for name in ("evaluation", "training", "tournament", "curves"):
+        yield Kind(folder / f"{name}.json", read, "form")
+
+
+def job(folder: Path) -> Kind:
+    shutil.copy(RESULTS / "training" / "ippo-duel-v0-0.json", folder)
+    return Kind(folder / "ippo-duel-v0-0.json", lambda: training_summary(folder), "form")
+
+
+def curve(folder: Path) -> Kind:
+    write_json(folder / "curve.json", [{"agent_steps": steps, "episode_reward": steps / 7} for steps in (10, 20, 30)])
+    return Kind(folder / "curve.json", lambda: report.learning_curves([folder]), "form")
+
+
+def every_kind(folder: Path) -> Iterator[Kind]:
+    def new(name: str) -> Path:
+        (folder / name).mkdir()
+        return folder / name
+
+    yield catalogue(folder)
+    yield from trained(new("ippo"), "ippo", "ecommerce-v0")
+    yield from trained(new("recurrent"), "recurrent-ppo", "duel-v0")
+    yield from trained(new("transformer"), "transformer-ppo", "duel-v0")
+    yield from trained(new("item"), "item-ppo", "ecommerce-v0")
+    yield from trained(new("separate"), "ippo-separate", "duel-v0")
+    yield stored_run(new("evaluation"))
+    yield from results(new("results"))
+    yield job(new("training"))
+    yield curve(new("run"))
+
+
+def main(number: int) -> None:
+    scores.REPETITIONS = 10
+    with tempfile.TemporaryDirectory() as folder:
+        kinds = list(every_kind(Path(folder)))
+        others = [kind.file.read_bytes() for kind in kinds]
+        for kind in kinds:
+            found = try_all(kind, others, number)
+            print(kind.file.relative_to(folder), {what[:200]: len(names) for what, names in found.items()}, flush=True)
+            for what, names in found.items():
+                if what not in FINE:
+                    print("   ", what[:300], names[:3], flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
