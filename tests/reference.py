@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from recsys_env.config import EVENTS, WorldConfig
-from recsys_env.kernels import rng as events
 from recsys_env.spaces import candidate_features, observation_fields
 from recsys_env.world import CART_SIZE, Outputs, State, World, shape_of
 
@@ -33,6 +32,14 @@ GOLDEN = 0x9E3779B97F4A7C15  # SplitMix64
 PROMOTION = int.from_bytes(b"promotio", "big")
 PERSON = int.from_bytes(b"person\0\0", "big")
 TRIES = 4  # draws for one candidate before the exhaustive search
+
+
+class events:
+    """Numbers of the events of a tick and of a person: part of what a seed means, so written down here once more."""
+
+    CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
+    CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11, 12, 13, 14
+    PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
 
 
 def mix64(z: int) -> int:
