@@ -183,18 +183,17 @@ def mutants_of(file: str, source: str) -> dict[str, list[Mutant]]:
     """All mutants of a file by function, in the order of the text."""
     tree, lines = ast.parse(source), source.splitlines()
     found: dict[str, list[Mutant]] = {}
+    functions = compiled_functions(tree)
     places: list[tuple[str, list[ast.AST]]] = [("", module_constants(tree))]
-    for name, function in compiled_functions(tree).items():
-        places.append((name, [node for statement in function.body for node in ast.walk(statement)]))
+    places += [(name, [node for statement in function.body for node in ast.walk(statement)]) for name, function in functions.items()]
     for name, nodes in places:
-        siblings = siblings_in(compiled_functions(tree)[name]) if name else {}
+        siblings = siblings_in(functions[name]) if name else {}
         for node in sorted((n for n in nodes if hasattr(n, "lineno")), key=lambda n: (n.lineno, n.col_offset)):  # type: ignore[attr-defined]
             for after in changes(node, siblings):
                 before = ast.get_source_segment(source, node) or ""
                 text, end = lines[node.lineno - 1].strip(), (node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
                 mutant = Mutant(file, name, node.lineno, node.col_offset, end, before, after, text)  # type: ignore[attr-defined, arg-type]
-                if is_program(mutated(source, mutant)):
-                    found.setdefault(name, []).append(mutant)
+                found.setdefault(name, []).append(mutant)
     return found
 
 
@@ -205,14 +204,6 @@ def mutated(source: str, mutant: Mutant) -> str:
     stop = sum(len(line) for line in lines[: mutant.end[0] - 1]) + mutant.end[1]
     text = source.encode()
     return (text[:start] + mutant.after.encode() + text[stop:]).decode()
-
-
-def is_program(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except SyntaxError:
-        return False
-    return True
 
 
 def chosen(number: int, only: str = "") -> list[Mutant]:
