@@ -118,12 +118,13 @@ def judge_error(case: Case, error: BaseException) -> tuple[str, str]:
     message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     said = f"{type(error).__name__}: {message}"
     trace = error.__traceback__
-    file = ""
+    code: Any = None
     while trace is not None:
-        file, trace = trace.tb_frame.f_code.co_filename, trace.tb_next
+        code, trace = trace.tb_frame.f_code, trace.tb_next
+    file = code.co_filename
     if not isinstance(error, ALLOWED_ERRORS):
         return "unclear", f"[not an error of ours] {said}"
-    by_call = isinstance(error, TypeError) and ("argument" in message) and file == __file__
+    by_call = isinstance(error, TypeError) and "argument" in message and code is getattr(case.call, "__code__", None)
     if not by_call and not file.startswith(OURS):
         return "unclear", f"[raised in {Path(file).parent.name}/{Path(file).name}] {said}"
     return judge_text(case, message, said)

@@ -31,9 +31,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / "recsys_env" / "kernels"
@@ -65,22 +65,29 @@ REASONS: dict[str, str] = {}
 # ------------------------------------------------------------------------------------------------ mutants
 
 
+class Span(NamedTuple):
+    """A piece of a file: lines count from 1, columns are bytes."""
+
+    line: int
+    column: int
+    last: int
+    end: int
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One change of one line.
 
     Attributes:
         file, function: where; function "" is a constant of the module.
-        line, column, end: the changed text, in the lines of the file and in bytes.
+        span: the changed text.
         before, after: what stands there, and what is put in its place.
         text: the first line that holds it, as it was.
     """
 
     file: str
     function: str
-    line: int
-    column: int
-    end: tuple[int, int]
+    span: Span
     before: str
     after: str
     text: str
@@ -88,7 +95,7 @@ class Mutant:
     @property
     def id(self) -> str:
         """Stable as long as the line is: file, function, line, change."""
-        return f"{self.file}:{self.function}: {self.text} | {self.before} -> {self.after} @{self.column}"
+        return f"{self.file}:{self.function}: {self.text} | {self.before} -> {self.after} @{self.span.column}"
 
 
 COMPARISONS: dict[type, tuple[type, ...]] = {
@@ -181,7 +188,7 @@ def siblings_in(function: ast.AST) -> dict[str, list[str]]:
 
 def mutants_of(file: str, source: str) -> dict[str, list[Mutant]]:
     """All mutants of a file by function, in the order of the text."""
-    tree, lines = ast.parse(source), source.splitlines()
+    tree, lines = ast.parse(source), source.splitlines(keepends=True)
     found: dict[str, list[Mutant]] = {}
     functions = compiled_functions(tree)
     places: list[tuple[str, list[ast.AST]]] = [("", module_constants(tree))]
@@ -190,19 +197,20 @@ def mutants_of(file: str, source: str) -> dict[str, list[Mutant]]:
         siblings = siblings_in(functions[name]) if name else {}
         for node in sorted((n for n in nodes if hasattr(n, "lineno")), key=lambda n: (n.lineno, n.col_offset)):  # type: ignore[attr-defined]
             for after in changes(node, siblings):
-                before = ast.get_source_segment(source, node) or ""
-                text, end = lines[node.lineno - 1].strip(), (node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
-                mutant = Mutant(file, name, node.lineno, node.col_offset, end, before, after, text)  # type: ignore[attr-defined, arg-type]
+                place = Span(node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+                before = "".join(lines[place.line - 1 : place.last]).encode()
+                before = before[place.column : len(before) - len(lines[place.last - 1].encode()) + place.end]
+                mutant = Mutant(file, name, place, before.decode(), after, lines[place.line - 1].strip())
                 found.setdefault(name, []).append(mutant)
     return found
 
 
 def mutated(source: str, mutant: Mutant) -> str:
     """The source with the mutant in it."""
-    lines = source.encode().splitlines(keepends=True)
-    start = sum(len(line) for line in lines[: mutant.line - 1]) + mutant.column
-    stop = sum(len(line) for line in lines[: mutant.end[0] - 1]) + mutant.end[1]
-    text = source.encode()
+    text, span = source.encode(), mutant.span
+    lines = text.splitlines(keepends=True)
+    start = sum(len(line) for line in lines[: span.line - 1]) + span.column
+    stop = sum(len(line) for line in lines[: span.last - 1]) + span.end
     return (text[:start] + mutant.after.encode() + text[stop:]).decode()
 
 
@@ -288,7 +296,7 @@ def apply(mutant: Mutant, compiled: Compiled) -> set[Any]:
 
 def apply_constant(mutant: Mutant, tree: ast.Module, module: Any, compiled: Compiled) -> set[Any]:
     """Give a module's constant its new value, in the module and in those that import it."""
-    statement = next(node for node in tree.body if isinstance(node, ast.Assign) and node.lineno <= mutant.line <= (node.end_lineno or 0))
+    statement = next(node for node in tree.body if isinstance(node, ast.Assign) and node.lineno <= mutant.span.line <= (node.end_lineno or 0))
     before = dict(module.__dict__)
     exec(compile(ast.Module([statement], []), module.__file__ or "", "exec"), module.__dict__)
     names = [n.id for target in statement.targets for n in ast.walk(target) if isinstance(n, ast.Name) and module.__dict__[n.id] != before[n.id]]
@@ -498,7 +506,7 @@ def main() -> None:
 
 
 def place(mutant: Mutant) -> dict[str, Any]:
-    return {name: value for name, value in asdict(mutant).items() if name in ("file", "function", "line")}
+    return {"file": mutant.file, "function": mutant.function, "line": mutant.span.line}
 
 
 if __name__ == "__main__":
