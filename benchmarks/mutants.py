@@ -223,6 +223,7 @@ def chosen(number: int, only: str = "") -> list[Mutant]:
         for name, mutants in functions.items():
             count = min(len(mutants), max(1, round(number * len(mutants) / total)))
             picked += random.Random(f"{SEED} {file} {name}").sample(mutants, count)
+    random.Random(SEED).shuffle(picked)  # so that a part of a run is a fair sample
     return [mutant for mutant in picked if only in f"{mutant.file}:{mutant.function}"]
 
 

@@ -207,7 +207,7 @@ def play(config: WorldConfig, key: int, fitted: bool) -> Counter[str]:
     for tick in range(config.horizon + 4):
         before = [game.read(kernels.state, b) for b in range(COPIES)]
         actions = random_actions(config, COPIES, rng)
-        if tick % 3 == 0:
+        if tick % 4 == 3:
             compare_views(game, kernels, before, actions, tick % config.num_agents)
         kernels.step(actions)
         for b in range(COPIES):
