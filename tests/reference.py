@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env.config import EVENTS, WorldConfig
-from recsys_env.kernels import rng as events
-from recsys_env.spaces import candidate_features, observation_fields
+from recsys_env.spaces import candidate_features, observation_fields, state_fields
 from recsys_env.world import CART_SIZE, Outputs, State, World, shape_of
 
 # ------------------------------------------------------------------------------------------------ random numbers
@@ -33,6 +32,14 @@ GOLDEN = 0x9E3779B97F4A7C15  # SplitMix64
 PROMOTION = int.from_bytes(b"promotio", "big")
 PERSON = int.from_bytes(b"person\0\0", "big")
 TRIES = 4  # draws for one candidate before the exhaustive search
+
+
+class events:
+    """Numbers of the events of a tick and of a person: part of what a seed means, so written down here once more."""
+
+    CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
+    CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11, 12, 13, 14
+    PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
 
 
 def mix64(z: int) -> int:
@@ -225,10 +232,20 @@ class Report:
     masks: np.ndarray = field(default_factory=lambda: np.zeros(0))
     final_observations: np.ndarray | None = None
     final_masks: np.ndarray | None = None
+    final_state: np.ndarray | None = None
     next_visitor: list[int] = field(default_factory=list)
     active: list[int] = field(default_factory=list)
     boundary: float = math.inf  # smallest distance of a draw to another outcome
     events: Counter[str] = field(default_factory=Counter)  # what happened, for tests of their own coverage
+
+
+@dataclass
+class Expected:
+    """What a page is expected to bring."""
+
+    click: np.ndarray  # [N, K]
+    cart: np.ndarray  # [N, K]
+    own: np.ndarray  # [N]
 
 
 class Game:
@@ -439,7 +456,11 @@ class Game:
         return v + c.beta_repeat * math.log1p(habit.count if habit else 0.0)
 
     def click(self, copy: Copy, person: Person, page: dict[int, list[Slot]]) -> tuple[int, Slot] | None:
-        """Nested logit over the agents, trust in each nest, position as odds."""
+        outcomes, weights = self.click_odds(copy, person, page)
+        return outcomes[self.draws.choose(weights, events.CLICK)]
+
+    def click_odds(self, copy: Copy, person: Person, page: dict[int, list[Slot]]) -> tuple[list[tuple[int, Slot] | None], list[float]]:
+        """Nested logit over the agents, trust in each nest, position as odds: who may be clicked (None = nobody), and weights."""
         c = self.config.choice
         copy.inclusive = {}
         for n, slots in page.items():
@@ -456,7 +477,7 @@ class Game:
                 log_total = best + math.log(sum(slot.weight for slot in standing))
                 trust = 0.0 if self.config.page == "rival" else c.beta_trust * person.trust[n]
                 copy.inclusive[n] = c.dissimilarity * log_total + trust
-        v_0 = c.v_0_by_mood[person.mood] if c.v_0_by_mood else c.v_0
+        v_0 = self.outside(person)
         best = max([v_0, *copy.inclusive.values()])
         outcomes: list[tuple[int, Slot] | None] = [None]
         weights = [math.exp(v_0 - best)]
@@ -466,7 +487,12 @@ class Game:
                 if slot.item is not None:
                     outcomes.append((n, slot))
                     weights.append(math.exp(inclusive - best) * slot.weight / total)
-        return outcomes[self.draws.choose(weights, events.CLICK)]
+        return outcomes, weights
+
+    def outside(self, person: Person) -> float:
+        """v_0."""
+        c = self.config.choice
+        return c.v_0_by_mood[person.mood] if c.v_0_by_mood else c.v_0
 
     # -------------------------------------------------------------------------------------------- 6. consumption
 
@@ -476,17 +502,23 @@ class Game:
         return {event: own.get(event, 0.0) if own else getattr(self.config.reward, event) for event in EVENTS}
 
     def experience(self, copy: Copy, person: Person, j: int) -> float:
+        return self.mean_experience(copy, person, j) + self.config.feedback.noise_scale * self.draws.logistic(events.NOISE)
+
+    def mean_experience(self, copy: Copy, person: Person, j: int) -> float:
         f, item = self.config.feedback, self.items[j]
         e = f.e_0 + f.a_taste * float(person.taste @ self.q[j]) + f.a_quality * item.quality - f.a_bait * item.bait
-        e -= f.a_satiation * person.satiation[item.topic] + f.a_price * person.rho * self.log_price(j, copy.tick)
-        return e + f.noise_scale * self.draws.logistic(events.NOISE)
+        return e - f.a_satiation * person.satiation[item.topic] - f.a_price * person.rho * self.log_price(j, copy.tick)
 
     def carts(self, copy: Copy, person: Person, j: int) -> bool:
+        probability = self.cart_probability(copy, person, j)
+        return probability > 0 and self.draws.happens(probability, events.CART)
+
+    def cart_probability(self, copy: Copy, person: Person, j: int) -> float:
         f, item = self.config.feedback, self.items[j]
         if not self.config.scenes[copy.scene].cart or not self.can_pay(copy, person, j):
-            return False
+            return 0.0
         logit = float(self.world.topics[item.topic, 0]) + f.b_taste * float(person.taste @ self.q[j]) + f.b_quality * item.quality
-        return self.draws.happens(sigmoid(logit - f.b_price * person.rho * self.log_price(j, copy.tick)), events.CART)
+        return sigmoid(logit - f.b_price * person.rho * self.log_price(j, copy.tick))
 
     def rating(self, person: Person, e: float) -> int:
         return 1 + sum(not self.draws.less(e + person.rating_bias, cut) for cut in self.config.feedback.rating_cutpoints)
@@ -842,6 +874,111 @@ class Game:
             stands = [1.0] * len(stands)
         return np.repeat(stands, max(words, 1)) if slots == 1 else np.array(stands * slots + [1.0] * words)
 
+    # -------------------------------------------------------------------------------------------- expectations of a page
+
+    def expect(self, copy: Copy, actions: np.ndarray) -> Expected:
+        """Probabilities of clicks and carts, and own rewards, of the page about to be shown."""
+        n, k = self.shape.agents, self.config.slots
+        found = Expected(np.zeros((n, k)), np.zeros((n, k)), np.zeros(n))
+        if copy.visitor is None:
+            return found
+        self.draws, person = Draws(0), self.person(copy, copy.visitor)
+        page = self.fill_page(copy, {m: self.read_action(copy, m, actions[m])[0] for m in self.active(copy)})
+        before = copy.inclusive
+        outcomes, weights = self.click_odds(copy, person, page)
+        copy.inclusive = before
+        carted = 0.0
+        for outcome, weight in zip(outcomes, weights, strict=True):
+            if outcome is None:
+                continue
+            m, slot = outcome
+            assert slot.item is not None
+            click, cart = weight / sum(weights), self.cart_probability(copy, person, slot.item)
+            k = page[m].index(slot)
+            found.click[m, k], found.cart[m, k] = click, click * cart
+            found.own[m] += click * self.value_of_click(copy, person, m, slot.item, cart)
+            if cart and not self.config.feedback.instant:
+                carted += click * cart
+                others = [entry for entry in person.cart if entry.item != slot.item]
+                moved = [CartItem(slot.item, m, math.nan, False)] if len(others) < len(person.cart) else []
+                queue = others[len(others) == CART_SIZE :] + moved
+                found.own += click * cart * self.value_of_cart(copy, person, queue, self.wallet(copy, person))
+        found.own += (1 - carted) * self.value_of_cart(copy, person, person.cart, self.wallet(copy, person))
+        return found
+
+    def value_of_click(self, copy: Copy, person: Person, n: int, j: int, cart: float) -> float:
+        """Expected own reward of a click, of which the cart is drawn with this probability."""
+        f, weight, e = self.config.feedback, self.weights_of(n), self.mean_experience(copy, person, j)
+        value = weight["click"] + weight["dwell"] * self.items[j].length * self.over_noise(softplus, e) + weight["cart"] * cart
+        value += weight["like"] * self.over_noise(sigmoid, e) if f.like else 0.0
+        rated = f.rating_after_click
+        if f.instant:
+            value += weight["purchase"] * cart * self.price(j, copy.tick)
+            rated += (1 - rated) * cart * f.rating_after_purchase
+        return value + weight["rating"] * rated * self.mean_rating(person, e)
+
+    def over_noise(self, of: Any, mean: float) -> float:
+        """E of(mean + scale * logistic noise), by the trapezoid rule."""
+        scale = self.config.feedback.noise_scale
+        if scale == 0:
+            return float(of(mean))
+        x = np.linspace(-40, 40, 801)
+        density = 1 / (4 * np.cosh(x / 2) ** 2)
+        return float(np.dot(density, [of(mean + scale * step) for step in x.tolist()]) / density.sum())
+
+    def mean_rating(self, person: Person, e: float) -> float:
+        """E (rating - 3) / 2."""
+        scale = self.config.feedback.noise_scale
+        margins = [e + person.rating_bias - cut for cut in self.config.feedback.rating_cutpoints]
+        return sum(sigmoid(margin / scale) if scale else float(margin >= 0) for margin in margins) / 2 - 1
+
+    def value_of_cart(self, copy: Copy, person: Person, queue: list[CartItem], wallet: float) -> np.ndarray:
+        """Own rewards expected from what is in the cart, oldest first; an experience of NaN is that of a click still to come."""
+        if not queue:
+            return np.zeros(self.shape.agents)
+        f, first, rest = self.config.feedback, queue[0], queue[1:]
+        without = self.value_of_cart(copy, person, rest, wallet)
+        price = self.price(first.item, copy.tick)
+        if not self.available(first.item, copy.tick) or self.stock(copy, first.item) <= 0 or wallet < price:
+            return without
+        bought, weight = self.value_of_cart(copy, person, rest, wallet - price), self.weights_of(first.agent)
+        if math.isnan(first.experience):
+            unrated, stars = 1 - f.rating_after_click, self.mean_rating(person, self.mean_experience(copy, person, first.item))
+        else:
+            unrated, stars = float(not first.rated), (self.rating(person, first.experience) - 3) / 2
+        bought[first.agent] += weight["purchase"] * price + weight["rating"] * unrated * f.rating_after_purchase * stars
+        return f.cart_hazard * bought + (1 - f.cart_hazard) * without
+
+    # -------------------------------------------------------------------------------------------- what others want to know
+
+    def options(self, copy: Copy, n: int) -> list[int | None]:
+        """What agent n may choose from: its candidates, or all items, None in place of one that cannot stand on the page."""
+        if self.config.action == "candidates":
+            found = list(copy.candidates[n]) if n in self.active(copy) else []
+            return found + [None] * (self.shape.candidates - len(found))
+        return [j if n in self.active(copy) and self.can_stand(copy, n, j) else None for j in range(self.shape.items)]
+
+    def ideal(self, copy: Copy, n: int, cold_below: float, discount: list[float]) -> list[float]:
+        """Discounted gains of the best that agent n could show: of all items, of those with few clicks, of the others."""
+        gains = []
+        for j in (j for j in self.options(copy, n) if j is not None):
+            assert copy.visitor is not None
+            person = self.person(copy, copy.visitor)
+            gains.append((sigmoid(self.utility(copy, person, j) - self.outside(person)), self.popularity(copy, j) < cold_below))
+        parts = [gains, [gain for gain in gains if gain[1]], [gain for gain in gains if not gain[1]]]
+        return [sum(d * gain for d, (gain, _) in zip(discount, sorted(part, reverse=True), strict=False)) for part in parts]
+
+    def state(self, copy: Copy) -> np.ndarray:
+        """The part of `state()` that all agents share."""
+        values: dict[str, Any] = {"visitor_present": float(copy.visitor is not None)}
+        if copy.visitor is not None:
+            values |= self.observe_latent(copy) | {"scene": one_hot(copy.scene, self.shape.scenes)}
+        people = list(copy.people.values())
+        if people:
+            values |= {"mean_z": np.mean([person.z for person in people]), "mean_trust": np.mean([person.trust for person in people], axis=0)}
+        fields = [(name, size) for name, size in state_fields(self.config, self.shape) if name != "private"]
+        return np.concatenate([np.ravel(values.get(name, np.zeros(size))) for name, size in fields])
+
     # -------------------------------------------------------------------------------------------- a tick
 
     def reset(self, seed: int, population: int, episode: int = 0) -> tuple[Copy, Report]:
@@ -861,6 +998,7 @@ class Game:
             report.truncated = True
             report.final_observations = np.stack([self.observe(copy, n) for n in self.agents])
             report.final_masks = np.stack([self.mask(copy, n) for n in self.agents])
+            report.final_state = self.state(copy)
             boundary = self.draws.boundary
             copy.__dict__.update(self.first_page(copy.seed, copy.population, copy.episode + 1).__dict__)
             self.draws.boundary = min(boundary, self.draws.boundary)
@@ -1041,6 +1179,7 @@ def compare_report(game: Game, expected: Report, out: Outputs, b: int) -> None:
     pairs = [(expected.observations, out.observations), (expected.masks, out.masks)]
     if expected.final_observations is not None:
         pairs += [(expected.final_observations, out.final_observations), (expected.final_masks, out.final_masks)]
+        close(expected.final_state, out.final_states[b], "final state")
     for wanted, arrays in pairs:
         close(wanted, arrays[b], f"observations or masks; fields {observation_fields(game.config, game.shape)}")
     for n in game.agents:

@@ -331,6 +331,26 @@ def test_shared_pages_interleave_and_credit_the_better_rank() -> None:
     assert (infos["empty"].sum(1) == 1).all()
 
 
+@pytest.mark.parametrize("page", ["shared", "rows", "rival"])
+def test_more_slots_than_live_candidates_leave_holes(page: str) -> None:
+    """Whatever is picked: each live candidate once, from the picked one on, and nothing in the slots that are left."""
+    envs = batch(200, action="candidates", page=page, slots=5, candidates={"number": 6}, roles=({"items": (2, 5, 7)},))
+    assert (np.sort(envs.candidates[:, 0])[:, :3] == -1).all()
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        live, action = envs.candidates[:, 0].copy(), rng.integers(0, 6, (200, 1, 5))
+        infos = envs.step(action)[4]
+        wanted = np.full((200, 5), -1)
+        for b in range(200):
+            for k, first in enumerate(action[b, 0]):
+                free = [live[b, (first + i) % 6] for i in range(6) if live[b, first] >= 0]
+                wanted[b, k] = next((j for j in free if j >= 0 and j not in wanted[b]), -1)
+        np.testing.assert_array_equal(envs._out.shown[:, 0], wanted)
+        np.testing.assert_array_equal(infos["shown"][:, 0], wanted)
+        assert (infos["empty"][:, 0] == (wanted < 0).sum(1)).all()
+        assert (wanted < 0).sum(1).min() == 2  # three of them stand at most
+
+
 # ------------------------------------------------------------------------------------------------ satisfaction and visits
 
 

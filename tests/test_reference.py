@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 from recsys_env.catalogue import Catalogue
 from recsys_env.config import WorldConfig
 from recsys_env.kernels import step
-from recsys_env.spaces import mask_size
+from recsys_env.kernels.appraisal import appraise
+from recsys_env.kernels.expected import expect
+from recsys_env.kernels.options import list_options
+from recsys_env.kernels.page import read_prices
+from recsys_env.spaces import candidate_features, mask_size
 from recsys_env.vector import copy_seed
 from recsys_env.world import World, allocate_outputs, allocate_state, build, shape_of
 
@@ -200,14 +204,51 @@ def play(config: WorldConfig, key: int, fitted: bool) -> Counter[str]:
         row = kernels.state.copies[b]
         copy, report = game.reset(int(row["seed"]), int(row["population"]))
         tally += compare(game, kernels, b, copy, report)
-    for _ in range(config.horizon + 4):
+    for tick in range(config.horizon + 4):
         before = [game.read(kernels.state, b) for b in range(COPIES)]
         actions = random_actions(config, COPIES, rng)
+        if tick % 4 == 3:
+            compare_views(game, kernels, before, actions, tick % config.num_agents)
         kernels.step(actions)
         for b in range(COPIES):
             report = game.step(before[b], actions[b])
             tally += compare(game, kernels, b, before[b], report)
     return tally
+
+
+COLD_BELOW = 8.0
+
+
+def compare_views(game: reference.Game, kernels: Kernels, copies: list[reference.Copy], actions: np.ndarray, n: int) -> None:
+    """What others are told of the page about to be shown: its expectations, the options of agent n, the best slates, the state, prices."""
+    world, state, shape = kernels.world, kernels.state, game.shape
+    slots, count = game.config.slots, len(candidate_features(game.config, shape))
+    options = np.full((COPIES, shape.candidates or shape.items), 7), np.full((COPIES, shape.candidates or shape.items, count), 7, np.float32)
+    list_options(world, state, n, *options)
+    discount, ideal = 1 / np.log2(np.arange(slots) + 2.0), np.zeros((COPIES, shape.agents, 3))
+    outside, cold = np.zeros(COPIES), np.zeros((COPIES, shape.items), np.bool_)
+    appraise(world, state, COLD_BELOW, discount, np.zeros((3, slots)), ideal, outside, cold)
+    rows = np.full((COPIES, kernels.out.final_states.shape[1]), 7, np.float32)
+    step.global_state(world, state, rows)
+    tick, prices, promoted = copies[0].tick, np.zeros(shape.items), np.zeros(shape.items, np.bool_)
+    read_prices(world, np.arange(shape.items), tick, prices, promoted)
+    reference.close([game.price(j, tick) for j in range(shape.items)], prices, "prices")
+    assert [game.promoted(j, tick) for j in range(shape.items)] == promoted.tolist()
+    click, cart, own = np.zeros((COPIES, shape.agents, slots)), np.zeros((COPIES, shape.agents, slots)), np.zeros((COPIES, shape.agents))
+    spent = type(kernels.out)(*(array.copy() for array in kernels.out))
+    expect(world, type(state)(*(array.copy() for array in state)), spent, actions, click, cart, own)
+    for b, copy in enumerate(copies):
+        listed = game.options(copy, n)
+        assert [-1 if j is None else j for j in listed] == options[0][b].tolist()
+        reference.close([np.zeros(count) if j is None else game.features(copy, n, j) for j in listed], options[1][b], "features of the options")
+        reference.close([game.ideal(copy, m, COLD_BELOW, discount.tolist()) for m in game.agents], ideal[b], "ideal")
+        assert [game.popularity(copy, j) < COLD_BELOW for j in range(shape.items)] == cold[b].tolist()
+        if copy.visitor is not None:
+            reference.close(game.outside(game.person(copy, copy.visitor)), outside[b], "v_0")
+        reference.close(game.state(copy), rows[b], "state")
+        expected = game.expect(copy, actions[b])
+        for name, found in (("click", click), ("cart", cart), ("own", own)):
+            reference.close(getattr(expected, name), found[b], f"expected {name}")
 
 
 def compare(game: reference.Game, kernels: Kernels, b: int, copy: reference.Copy, report: reference.Report) -> Counter[str]:

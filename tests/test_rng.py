@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from recsys_env.kernels import rng as kernels_rng
 from recsys_env.kernels.rng import uniforms
 
 AXES = ("copies", "episodes", "ticks", "events", "indices")
@@ -75,6 +76,15 @@ def test_the_kernels_generator_is_the_reference_generator(seed: int, episode: in
     expected = reference.Draws(reference.child(seed, episode, tick)).uniform(event, index)
     assert draw(np.uint64(seed), episode, tick, event, index) == expected
     assert 0 <= expected < 1
+
+
+def test_no_two_events_share_a_draw_and_none_has_been_renumbered() -> None:
+    ids = {name: value for name, value in vars(kernels_rng).items() if name.isupper() and isinstance(value, int)}
+    assert ids == {name: value for name, value in vars(reference.events).items() if name.isupper()}
+    person = [value for name, value in ids.items() if name.startswith("PERSON_")]
+    tick = [value for name, value in ids.items() if not name.startswith("PERSON_")]
+    assert sorted(person) == list(range(6))
+    assert sorted(tick) == list(range(15))
 
 
 @pytest.mark.parametrize("axis", AXES)

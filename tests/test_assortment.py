@@ -1,0 +1,174 @@
+"""What `popularity`, `content`, `greedy` and `planner` believe of an item: with one slot, the best item by the slow reference is chosen.
+
+How they fill slates of several is tested against all slates in `test_policies.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from test_reference import ACTIONS, PAGES, action_shape, configs, one, random_actions, random_worlds, small_catalogue
+
+from recsys_env.config import WorldConfig, replace
+from recsys_env.policies import Planner, make_policy
+from recsys_env.policies.assortment import popularity_slope
+from recsys_env.vector import VectorEnv
+
+COPIES, TICKS, PRICE = 4, 8, 1.5
+CLICK_MATCH = 0.65
+
+
+class Beliefs(reference.Game):
+    """What each policy takes an item to be worth, for a page of one slot."""
+
+    slope: float
+    newcomers: np.ndarray
+
+    def value(self, policy: str, copy: reference.Copy, n: int, j: int) -> float:
+        """Of showing item j, by what the policy believes; the largest is its choice."""
+        if policy == "popularity":
+            new = self.config.items.life > 0 and self.age(j, copy.tick) < self.config.items.popularity_half_life
+            return max(self.popularity(copy, j), self.newcomers[j] * new)
+        believed, price = (self.content, 0.0) if policy == "content" else (self.oracle, PRICE * (policy == "planner"))
+        log_odds, worth = believed(copy, n, j, price)
+        none = price * self.satisfaction(copy, None) if price else 0.0
+        share = reference.sigmoid(log_odds + self.config.choice.dissimilarity * self.log_theta(copy, n))
+        return share * worth + (1 - share) * none
+
+    def log_theta(self, copy: reference.Copy, n: int) -> float:
+        rank = copy.order[0].index(n) + 1 if self.config.page == "shared" else 1
+        return math.log(rank**-self.config.choice.eta * (1 + self.config.choice.kappa * (rank == 1)))
+
+    def sale(self, copy: reference.Copy, n: int, j: int, cart: float) -> float:
+        """What a cart is worth that may be bought at a later page."""
+        f = self.config.feedback
+        leaves = f.cart_hazard + f.cart_abandon - f.cart_hazard * f.cart_abandon
+        worth = cart * self.weights_of(n)["purchase"] * self.price(j, copy.tick)
+        return 0.0 if f.instant or leaves == 0 else worth * f.cart_hazard / leaves
+
+    # -------------------------------------------------------------------------------------------- oracles
+
+    def oracle(self, copy: reference.Copy, n: int, j: int, price: float) -> tuple[float, float]:
+        """(log odds of a click against everything else, worth of it)."""
+        assert copy.visitor is not None
+        person = self.person(copy, copy.visitor)
+        cart = self.cart_probability(copy, person, j)
+        worth = self.value_of_click(copy, person, n, j, cart) + self.sale(copy, n, j, cart)
+        if price:
+            worth += price * self.satisfaction(copy, j) + self.lead(copy, j)
+        rivals = [copy.inclusive[m] for m in self.active(copy) if m != n and m in copy.inclusive]
+        rest = math.log(sum(math.exp(x) for x in [self.outside(person), *rivals]))
+        trust = 0.0 if self.config.page == "rival" else self.config.choice.beta_trust * person.trust[n]
+        return self.utility(copy, person, j) + trust - rest, worth
+
+    def satisfaction(self, copy: reference.Copy, j: int | None) -> float:
+        """Expected change of z from a click on item j, or from none."""
+        assert copy.visitor is not None
+        d, person, worst = self.config.dynamics, self.person(copy, copy.visitor), len(self.config.choice.v_0_by_mood) - 1
+        if worst > 0:
+            topic = None if j is None else self.items[j].topic
+            up, down = (d.mood_up_none, d.mood_down_none) if topic is None else (d.mood_up[topic], d.mood_down[topic])
+            return 2 * (up - down) / worst
+        if j is None:
+            return d.z_rate_none * (d.baseline - person.z)
+        return d.z_rate * (self.over_noise(math.tanh, self.mean_experience(copy, person, j)) - person.z)
+
+    def lead(self, copy: reference.Copy, j: int) -> float:
+        """At an entrance: what the same item would sell on the next page."""
+        assert copy.visitor is not None
+        if len(self.config.scenes) == 1 or copy.scene > 0:
+            return 0.0
+        owner = next(n for n in self.agents if self.roles[n].scene == self.config.scenes[1].name)
+        copy.scene = 1
+        cart = self.cart_probability(copy, self.person(copy, copy.visitor), j)
+        copy.scene = 0
+        return self.sale(copy, owner, j, cart)
+
+    # -------------------------------------------------------------------------------------------- content
+
+    def taste(self, copy: reference.Copy, n: int) -> np.ndarray:
+        """Posterior mean of the taste, from profile and clicks."""
+        assert copy.visitor is not None
+        person, noise, view = self.person(copy, copy.visitor), self.config.observation.profile_noise, self.view(n)
+        weight = noise**2 * CLICK_MATCH / (1 - CLICK_MATCH**2)
+        total = 1 + noise**2 + weight * CLICK_MATCH * person.topic_counts[view].sum()
+        clicked = person.clicked_mean[view] / (1 - self.config.observation.history_decay)
+        return (person.profile + weight * clicked) / total
+
+    def content(self, copy: reference.Copy, n: int, j: int, price: float) -> tuple[float, float]:
+        assert copy.visitor is not None
+        c, f, item, weight = self.config.choice, self.config.feedback, self.items[j], self.weights_of(n)
+        match, x = float(self.taste(copy, n) @ self.q[j]), self.log_price(j, copy.tick)
+        bored = min(float(self.person(copy, copy.visitor).topic_counts[self.view(n)][item.topic]), 1.0)
+        v = c.beta_taste * match - c.beta_price * x + (self.slope + c.beta_pop) * math.log1p(self.popularity(copy, j))
+        v += c.beta_fresh * self.freshness(j, copy.tick) + c.beta_repeat * math.log1p(self.seen_count(copy, n, j)) - c.beta_satiation * bored
+        if copy.anchor is not None:
+            v += self.config.scenes[copy.scene].beta_context * float(self.q[copy.anchor] @ self.q[j])
+        e = f.e_0 + f.a_taste * match - f.a_bait / 2 - f.a_price * x - f.a_satiation * bored
+        worth = weight["click"] + weight["dwell"] * item.length * self.over_noise(reference.softplus, e)
+        worth += weight["like"] * self.over_noise(reference.sigmoid, e) if f.like else 0.0
+        if self.config.scenes[copy.scene].cart:
+            cart = reference.sigmoid(float(self.world.topics[item.topic, 0]) + f.b_taste * match - f.b_price * x)
+            worth += weight["cart"] * cart + self.sale(copy, n, j, cart)
+            worth += weight["purchase"] * cart * self.price(j, copy.tick) if f.instant else 0.0
+        v_0 = float(np.mean(c.v_0_by_mood)) if c.v_0_by_mood else c.v_0
+        trust = 0.0 if self.config.page == "rival" else c.beta_trust * self.config.users.trust_init
+        return v + trust - v_0, worth
+
+
+def named(game: Beliefs, copy: reference.Copy, n: int, action: np.ndarray) -> set[int | None]:
+    """The item that an action of one slot names; those of equal vectors, if it is a query."""
+    if game.config.action == "query":
+        near = game.q @ action[: game.shape.dims].astype(float)
+        return set(np.flatnonzero(near > near.max() - 1e-6).tolist())
+    wanted, message = game.read_action(copy, n, action)
+    assert message in (0, None)
+    return set(wanted)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("policy", ["popularity", "content", "greedy", "planner"])
+def test_the_best_item_is_chosen(policy: str, action: str) -> None:
+    seen: Counter[str] = Counter()
+
+    @random_worlds(12, number=ACTIONS.index(action))
+    @given(data=st.data(), page=one(*PAGES), key=st.integers(0, 2**32), fitted=one(False, False, False, True))
+    def check(data: st.DataObject, page: str, key: int, fitted: bool) -> None:
+        config: WorldConfig = data.draw(configs(page, action))
+        config = replace(config, {"slots": 1, "choice": {"dissimilarity": 1.0}})
+        rng, catalogue = np.random.default_rng(key), small_catalogue(config, key) if fitted else None
+        envs = VectorEnv(config, COPIES, catalogue=catalogue)
+        game = Beliefs(config, envs.world)
+        game.slope = popularity_slope(envs)
+        items, count = envs.world.items, np.bincount(envs.world.items["provider"])
+        game.newcomers = (np.bincount(items["provider"], items["popularity"]) / np.maximum(count, 1))[items["provider"]]
+        players = [Planner(PRICE) if policy == "planner" else make_policy(policy) for _ in envs.possible_agents]
+        for agent, player in zip(envs.possible_agents, players, strict=True):
+            player.bind(envs, agent, 0)
+        envs.reset(seed=key)
+        for _ in range(TICKS):
+            copies = [game.read(envs._state, b) for b in range(COPIES)]
+            for n, player in enumerate(players):
+                actions = player.act(np.zeros(0)).reshape(COPIES, -1)
+                for b, copy in enumerate(copies):
+                    options = [j for j in game.options(copy, n) if j is not None]
+                    if not options:
+                        assert not actions[b].any()
+                        continue
+                    values = {j: game.value(policy, copy, n, j) for j in options}
+                    mine = named(game, copy, n, actions[b])
+                    best = max(values.values())
+                    chosen = max(values[j] for j in mine & set(values))
+                    assert chosen >= best - 1e-6 - 1e-5 * abs(best), f"{mine} of {values}"
+                    seen["choices"] += len({round(value, 4) for value in values.values()}) > 1
+            envs.step(random_actions(config, COPIES, rng).reshape(COPIES, *envs.empty_actions().shape[1:]).astype(envs.action_space.dtype))
+
+    check()
+    assert seen["choices"] > 50
+    assert action_shape(WorldConfig(slots=1))[1] == 1

@@ -1,0 +1,235 @@
+"""The commands that try the code by the million: what they generate is what it should be, and they notice what is wrong."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recsys_env
+from benchmarks import bad_inputs, mutants, soak
+from benchmarks.bad_inputs import Case, judge
+from recsys_env import WorldConfig
+
+# ------------------------------------------------------------------------------------------------ mutants
+
+TOY = '''
+from somewhere import kernel
+
+LIMIT = 3
+
+
+@kernel
+def pick(items, n):
+    """A docstring is no statement."""
+    best = -1
+    for i in range(n):
+        if items.score[i] > 0.5 and items.price[i] < LIMIT:
+            best += i
+    return best
+
+
+def helper(x):
+    return x + 1
+'''
+
+
+def test_a_mutant_changes_one_thing_of_a_compiled_function_or_a_constant() -> None:
+    found = mutants.mutants_of("toy.py", TOY)
+    assert set(found) == {"", "pick"}
+    changes = {(mutant.before, mutant.after) for mutant in found["pick"]}
+    assert {("1", "-1"), ("range(n)", "range(n - 1)"), ("best += i", "pass"), ("best += i", "best -= i"), ("items.price", "items.score")} <= changes
+    assert ("items.score[i] > 0.5", "items.score[i] >= 0.5") in changes
+    assert ("items.score[i] > 0.5 and items.price[i] < LIMIT", "items.score[i] > 0.5") in changes
+    assert {(mutant.before, mutant.after) for mutant in found[""]} == {("3", "4"), ("3", "-3")}
+    every = [mutant for group in found.values() for mutant in group]
+    assert len({mutant.id for mutant in every}) == len(every)
+    for mutant in every:
+        changed = [i for i, (a, b) in enumerate(zip(TOY.splitlines(), mutants.mutated(TOY, mutant).splitlines(), strict=True), 1) if a != b]
+        assert changed == [mutant.span.line]
+        assert ast.dump(ast.parse(TOY)) != ast.dump(ast.parse(mutants.mutated(TOY, mutant)))
+
+
+def test_every_function_of_every_kernel_file_gets_a_mutant() -> None:
+    chosen = mutants.chosen(240)
+    assert len(chosen) >= 150
+    again = [mutant.id for mutant in mutants.chosen(240, only="page.py")]
+    assert again == [mutant.id for mutant in chosen if mutant.file == "page.py"]
+    assert {mutant.file for mutant in chosen} == set(mutants.FILES)
+    assert len({mutant.id for mutant in chosen}) == len(chosen)
+    for file in mutants.FILES:
+        source = mutants.source_of(file).read_text()
+        changeable = set(mutants.mutants_of(file, source))
+        assert {mutant.function for mutant in chosen if mutant.file == file} == changeable
+        assert len(set(mutants.compiled_functions(ast.parse(source))) - changeable) <= 2  # nothing can be changed in very few
+
+
+def test_what_depends_on_a_kernel_is_compiled_again() -> None:
+    from recsys_env.kernels import choice, numeric, page, step
+
+    compiled = mutants.Compiled()
+    found = {function.py_func.__name__ for function in compiled.dependents({choice.freshness})}
+    assert {"freshness", "utility", "weigh_slots", "serve_page", "advance", "run"} <= found
+    assert not {"tick_key", "is_promoted", "squash"} & found
+    assert step.run in compiled.dependents(compiled.reading("recsys_env.kernels.page", "RIVAL"))
+    assert page.is_available not in compiled.dependents({numeric.exp})
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(lambda: os.kill(os.getpid(), 9), "killed"), (lambda: os._exit(3), "invalid")])
+def test_a_process_that_dies_is_judged_by_how(status: Callable[[], Any], outcome: str, tmp_path: Path) -> None:
+    pid = os.fork()
+    if pid == 0:
+        status()
+    assert mutants.judged(os.waitpid(pid, 0)[1], tmp_path / "none.json")["outcome"] == outcome
+
+
+def test_survivors_come_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"id": f"page.py:f: {i}", "file": "page.py", "line": i, "outcome": outcome} for i, outcome in enumerate(["killed", "survived", "survived", "invalid"])]
+    monkeypatch.setitem(mutants.REASONS, "page.py:f: 1", "equivalent: only faster")
+    result = mutants.summary(rows)
+    assert result["files"]["page.py"] == {"killed": 1, "survived": 2, "invalid": 1, "share_killed": 0.3333}
+    assert result["share_killed_of_those_that_differ"] == 0.5
+    assert [row["reason"][:10] for row in result["survivors"]] == ["equivalent", "none known"]
+
+
+# ------------------------------------------------------------------------------------------------ the soak
+
+
+def test_random_worlds_are_valid_and_differ() -> None:
+    worlds = [soak.random_world(np.random.default_rng(i)) for i in range(60)]
+    assert {world.page for world in worlds} == {"shared", "rows", "rival"}
+    assert {world.action for world in worlds} == {"candidates", "items", "query"}
+    assert len({world.choice.beta_taste for world in worlds}) > 20
+    assert any(len(world.scenes) > 1 for world in worlds)
+    assert any(world.choice.v_0_by_mood for world in worlds)
+    assert any(world.users.wallet_init for world in worlds)
+    assert soak.random_world(np.random.default_rng(3)) == worlds[3]
+
+
+SHOP: dict[str, Any] = {
+    "num_agents": 2, "slots": 3, "action": "items", "horizon": 30, "scenes": ({"name": "page", "cart": True},), "mask_actions": True,
+    "users": {"number": 3, "wallet_init": 3.0, "wallet_refill": 0.05}, "items": {"number": 15, "dims": 4, "topics": 3, "stock_init": 2},
+    "choice": {"v_0": 0.0}, "arrival": {"r_0": 2.0}, "feedback": {"b_0": 1.0, "cart_hazard": 0.4, "like": True, "rating_after_click": 0.5},
+    "reward": {"purchase": 1.0, "like": 0.5, "rating": 0.2, "dwell": 0.1},
+}  # fmt: skip
+
+
+def watched(spoil: Callable[[Any], None] | None = None, **changes: Any) -> dict[str, int]:
+    """Violations in 80 ticks of a shop, each of which is spoilt after the step."""
+    envs, rng = recsys_env.vector_env(WorldConfig(**SHOP), 40, **changes), np.random.default_rng(0)
+    envs.reset(seed=0)
+    books = soak.Books(envs)
+    soak.check_next_of_all(envs, books)
+    for tick in range(80):
+        books.look()
+        actions = soak.joint_actions(envs, rng)
+        envs.step(actions)
+        if spoil:
+            spoil(envs)
+        books.check(envs._actions.read(actions, 40), tick)
+    assert spoil or books.tally[soak.TALLY.index("clicks")] > 100
+    return {soak.NAMES[i]: int(count) for i, count in enumerate(books.wrong) if count}
+
+
+def test_the_soak_finds_nothing_wrong_with_the_game() -> None:
+    assert watched() == {}
+    assert watched(feedback={"instant": True}) == {}
+
+
+def _set(part: str, field: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:
+    def spoil(envs: Any) -> None:
+        array = getattr(envs._out if part in envs._out._fields else envs._state, part)
+        target = array[field] if field else array
+        target[...] = change(target)
+
+    return spoil
+
+
+SPOILT: dict[str, Callable[[Any], None]] = {
+    "observations": _set("observations", "", lambda x: np.where(x == x.max(), np.nan, x)),
+    "final_observations": _set("final_observations", "", lambda x: x - 2),
+    "masks": _set("masks", "", lambda x: 0 * x),
+    "active": _set("active", "", lambda x: ~x),
+    "visitor": _set("visitor", "", lambda x: x + 1),
+    "next_visitor": _set("next_visitor", "", lambda x: np.where(x >= 0, x + np.arange(2), x)),
+    "ranks": _set("slots", "rank", lambda x: x[..., ::-1]),
+    "shown": _set("slots", "item", lambda x: np.where(x >= 0, (x + 1) % 15, x)),
+    "off_page": _set("slots", "dwell", lambda x: x + 1),
+    "clicks": _set("slots", "clicked", lambda x: x | x[..., ::-1]),
+    "events": _set("slots", "bought", lambda x: ~x),
+    "dwell": _set("slots", "dwell", lambda x: -x),
+    "rating": _set("slots", "rating", lambda x: x + 6),
+    "own": _set("own", "", lambda x: x * 1.01),
+    "rewards": _set("rewards", "", lambda x: x + 0.01),
+    "later": _set("later", "item", lambda x: np.where(x >= 0, (x + 1) % 15, x)),
+    "credit": _set("later", "agent", lambda x: np.where(x >= 0, 1 - x, x)),
+    "cart": _set("users", "cart", lambda x: 0 * x),
+    "price": _set("later", "price", lambda x: x * 0.9),
+    "wallet": _set("users", "wallet", lambda x: x * 0.99),
+    "stock": _set("items", "stock", lambda x: x + 1),
+    "clock": _set("truncated", "", lambda x: ~x),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("check", [name for name in soak.NAMES if name != "replay"])
+def test_the_soak_notices(check: str) -> None:
+    assert check in watched(SPOILT[check])
+
+
+def test_a_chunk_of_the_soak_reports_where_it_can_be_seen_again() -> None:
+    row = soak.play_chunk(1, 20_000)
+    assert row["agent_steps"] >= 20_000
+    assert row["violations"] == {}
+    row["violations"], row["first"] = {"own": 3}, {"own": {"chunk": 1}}
+    result = soak.summary([row, {**row, "chunk": 5, "first": {"own": {"chunk": 5}}}])
+    assert result["violations"]["own"] == 6
+    assert result["first_violation"] == {"own": {"chunk": 1}}
+    assert result["agent_steps"] == 2 * row["agent_steps"]
+
+
+# ------------------------------------------------------------------------------------------------ bad inputs
+
+
+def _raise(error: BaseException) -> Callable[[], Any]:
+    def call() -> Any:
+        raise error
+
+    return call
+
+
+def test_a_bad_input_is_judged_by_what_it_is_told() -> None:
+    changing = [b"a", b"b"]
+    env = recsys_env.parallel_env("duel-v0")
+    unknown = "WorldConfig has no field"
+    for verdict, case in [
+        ("silent", Case("accepted", lambda: 3, ("x",))),
+        ("silent", Case("changed", _raise(ValueError("x")), ("x",), state=lambda: changing.pop())),
+        ("unclear", Case("not ours", lambda: np.zeros(3).reshape(2), ("reshape",))),
+        ("unclear", Case("raised here", _raise(ValueError("agent_0 is 3")), ("agent_0",), ("3",))),
+        ("unclear", Case("of another kind", _raise(AttributeError("agent_0")), ("agent_0",))),
+        ("unclear", Case("another name", lambda: WorldConfig(horizon=0), ("slots",), ("0",))),
+        ("unclear", Case("another value", lambda: WorldConfig(horizon=0), ("horizon",), ("-7",))),
+        ("clear", Case("told", lambda: WorldConfig(horizon=0), ("horizon",), ("0",))),
+        ("clear", Case("an agent", lambda: env.action_space("nobody"), ("nobody",))),
+        ("clear", Case("Python's own words", lambda: WorldConfig(horizo=3), ("horizo",))),  # type: ignore[call-arg]
+        ("clear", Case("ours", lambda: recsys_env.replace(WorldConfig(), {"horizo": 3}), (unknown,), ("horizo",))),
+        ("skipped", Case("harmless", _raise(bad_inputs.Skipped()), ())),
+        ("clear", Case("a command", lambda: bad_inputs.importlib.import_module("baselines.__main__").main(["trian"]), ("trian",))),
+        ("silent", Case("a command that ends well", _raise(SystemExit(0)), ())),
+    ]:  # fmt: skip
+        assert judge(case)[0] == verdict, case.what
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a damaged file is left open by who could not read it
+@pytest.mark.parametrize("kind", ["config", "unknown field", "conflict", "joint actions", "actions by agent", "seeds", "restore", "catalogue files"])
+def test_bad_inputs_are_bad(kind: str) -> None:
+    """The same ones in every run; few of them get by."""
+    first, again = (bad_inputs.run(40, [kind], 3) for _ in range(2))
+    assert first["number"] == 40
+    assert first["kinds"] == again["kinds"]
+    assert first["silent"] <= 4
