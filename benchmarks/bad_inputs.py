@@ -330,7 +330,7 @@ def arguments_case(rng: np.random.Generator) -> Case:
         ("VectorEnv(no config)", lambda: VectorEnv(odd), ("config",), odd),
     ]  # fmt: skip
     what, call, names, value = made[int(rng.integers(len(made)))]
-    if value is None or isinstance(value, str) and value in ("random",):
+    if value is None or (isinstance(value, str) and value in ("random",)):
         raise Skipped  # None stands for the default
     return Case(what, call, names, texts(value))
 
@@ -466,7 +466,7 @@ def reset_case(rng: np.random.Generator, running: Running) -> Case:
     bad: Any = [-1, 2**64, 1.5, "0", True, math.nan, -(10**30), np.float64(3), strange(rng)][int(rng.integers(9))]
     lists: list[Any] = [[1, 2], [1] * 5, [0, bad, 1], (0, 1, bad), np.array([[1, 2, 3]]), np.array([0.5, 1, 2]), np.array(["a", "b", "c"]), "abc", {1, 2, 3}]
     seed: Any = bad if rng.random() < 0.5 or not isinstance(env, VectorEnv) else lists[int(rng.integers(len(lists)))]
-    if seed is None or isinstance(seed, list) and None in seed and len(seed) < 3:
+    if seed is None or (isinstance(seed, list) and None in seed and len(seed) < 3):
         raise Skipped
     return Case(f"{kind}: reset(seed={short(seed)})", lambda: env.reset(seed=seed), ("seed",), (*texts(seed), *texts(bad)), running.state_of(env))
 

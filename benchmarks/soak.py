@@ -428,7 +428,7 @@ def check_money(
         elif slot.cart and not instant:
             size = book.size
             old = put_in(carts, book, b, u, slot.item, n, slot.rating > 0)
-            fresh = slot.item if old == size or size == 3 and old == 2 else np.int64(-1)
+            fresh = slot.item if old == size or (size == 3 and old == 2) else np.int64(-1)
             for i in range(old):
                 if carts[b, u, i].item == slot.item:
                     fresh = -1

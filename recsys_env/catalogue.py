@@ -87,9 +87,17 @@ class Catalogue:
 
     def save(self, path: str | Path) -> None:
         """Write the catalogue to a compressed `.npz`; vectors and counts are kept at half precision."""
-        half = {name: getattr(self, name).astype(np.float16) if name in _HALF else getattr(self, name) for name in _ARRAYS}
         path = Path(path) if str(path).endswith(".npz") else Path(f"{path}.npz")
-        write_arrays(path, {**half, "source": np.array(self.source)}, compressed=True, popularity_slope=self.popularity_slope, settings=self.settings)
+        arrays = self.arrays()
+        write_arrays(path, arrays | {name: arrays[name].astype(np.float16) for name in _HALF}, compressed=True, **self.values())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Its arrays by name."""
+        return {name: getattr(self, name) for name in _ARRAYS}
+
+    def values(self) -> dict[str, Any]:
+        """All else of it, as JSON."""
+        return {name: getattr(self, name) for name in _VALUES}
 
     @classmethod
     def load(cls, name: str | Path | Catalogue) -> Catalogue:
@@ -109,26 +117,34 @@ class Catalogue:
 
     @classmethod
     def _read(cls, path: Path) -> Catalogue:
-        arrays = read_arrays(path)
-        values = {"settings": value_among(path, arrays, "settings", {str: {str: object}})}
-        values["popularity_slope"] = value_among(path, arrays, "popularity_slope", float)
-        for name in (*_ARRAYS, "source"):
+        return cls.among(path, read_arrays(path))
+
+    @classmethod
+    def among(cls, path: Path, arrays: dict[str, np.ndarray]) -> Catalogue:
+        """The catalogue that these arrays of a file are.
+
+        Raises:
+            FileError: one is missing, of no catalogue, or cannot be used.
+        """
+        values = {name: value_among(path, arrays, name, form) for name, form in _VALUES.items()}
+        for name in _ARRAYS:
             if name not in arrays:
                 raise FileError(f"{path} holds no catalogue: {name!r} is missing")
-        if unknown := arrays.keys() - {*_ARRAYS, "source"}:
+        if unknown := arrays.keys() - set(_ARRAYS):
             raise FileError(f"{path} holds no catalogue: it has {min(unknown)!r}, which is none of its arrays")
         try:
             native = {name: _native(arrays[name]) for name in _ARRAYS}
             for name in ("item_vectors", "user_taste"):  # half precision moved the norms by up to 1e-3
-                if native[name].ndim == 2 and native[name].dtype == np.float32:
+                if native[name].ndim == 2 and arrays[name].dtype == np.float16:
                     norms = _norms(native[name])[:, None]
                     native[name] /= np.where(np.abs(norms - 1) < _NORM_TOLERANCE, norms, 1)  # others are refused as they are
-            return cls(**native, source=str(arrays["source"]), **values)
+            return cls(**native, **values)
         except ValueError as error:
             raise FileError(f"{path} holds no catalogue that can be used: {error}") from None
 
 
-_ARRAYS = tuple(f.name for f in fields(Catalogue) if f.name not in ("popularity_slope", "source", "settings"))
+_VALUES = {"popularity_slope": float, "source": str, "settings": {str: {str: object}}}  # and the form of each; see `files.misfit`
+_ARRAYS = tuple(f.name for f in fields(Catalogue) if f.name not in _VALUES)
 _HALF = ("item_vectors", "user_taste", "habit_count")
 _KINDS = dict.fromkeys(("item_topic", "habit_item"), ("i", "signed whole numbers")) | dict.fromkeys(("item_name", "topic_name"), ("U", "text"))
 _NORM_TOLERANCE = 1e-2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .catalogue import Catalogue
-from .config import WorldConfig, shown
+from .config import WorldConfig
 from .measures import Log
 from .policies import Policy, Team
 from .tasks import task_config

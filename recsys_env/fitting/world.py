@@ -19,6 +19,7 @@ import numpy as np
 
 from recsys_env.catalogue import Catalogue
 from recsys_env.config import SceneConfig, WorldConfig, _Checked, _number, did_you_mean, replace
+from recsys_env.files import FileError, read_arrays, value_among, write_arrays
 from recsys_env.policies import Team
 from recsys_env.vector import VectorEnv
 
@@ -154,14 +155,9 @@ class FittedWorld(WorldConfig):
 
         What is loaded from it plays the same trajectories, bit for bit.
         """
-        path = Path(path)
-        config = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "catalogue"}
-        arrays = {f.name: getattr(self.catalogue, f.name) for f in fields(self.catalogue)}
-        arrays["settings"] = json.dumps(self.catalogue.settings)
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
-            np.savez_compressed(file, **arrays, world=np.array(json.dumps(config, default=dataclasses.asdict)))
-        part.replace(path)
+        fields_of = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "catalogue"}
+        config = json.loads(json.dumps(fields_of, default=dataclasses.asdict))
+        write_arrays(Path(path), self.catalogue.arrays(), compressed=True, world=config, **self.catalogue.values())
 
     @classmethod
     def load(cls, path: str | Path) -> FittedWorld:
@@ -170,22 +166,15 @@ class FittedWorld(WorldConfig):
         Raises:
             ValueError: there is no such file, or it is another's or damaged.
         """
-        if not Path(path).is_file():
-            raise ValueError(f"fitted world {str(path)!r} is not a file")
+        path = Path(path)
+        arrays = read_arrays(path)
+        config = value_among(path, arrays, "world", {str: object})
+        catalogue = Catalogue.among(path, arrays)
         try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as data:
-                arrays: dict[str, Any] = dict(data.items())
-            config = json.loads(str(arrays.pop("world")))
-            values = {name: array if array.ndim else array.item() for name, array in arrays.items()}
-            values["settings"] = json.loads(values["settings"])
-            world = cls(catalogue=Catalogue(**values), **config)
+            world = cls(catalogue=catalogue, **config)
             world.summary()  # needs all that the fit has written down
-        except Exception as error:  # damaged bytes can raise anything on the way through zip, npy and json
-            cause = str(error).split("\n")[0]
-            raise ValueError(
-                f"fitted world {str(path)!r} is damaged, or not written by FittedWorld.save "
-                f"({type(error).__name__}: {cause})"
-            ) from None
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise FileError(f"{path} holds no fitted world that can be played: {error}") from None
         warn_of(world.origin, stacklevel=3)
         return world
 
