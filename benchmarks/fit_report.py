@@ -199,11 +199,12 @@ def simulated_statistics(catalogue: Catalogue, policy: str, purchases: int, days
     log: list[tuple[int, int, int, float]] = []
     for tick in range(MOST_TICKS):
         actions = whole if whole is not None else np.stack([member.act(observations[:, n]) for n, member in enumerate(team)], axis=1)
+        household = int(envs._state.copies["visitor"][0])
         observations, _, _, _, infos = envs.step(actions)
         bought = infos["bought"][0]
         if bought.any():
             n, k = divmod(int(bought.argmax()), bought.shape[1])
-            log.append((int(infos["visitor"][0, n]) >> 20, int(infos["shown"][0, n, k]), tick, float(infos["own"][0, n])))
+            log.append((household, int(infos["shown"][0, n, k]), tick, float(infos["own"][0, n])))
         if len(log) == purchases:
             break
     user, item, when, margin = (np.array(column) for column in zip(*log, strict=True))

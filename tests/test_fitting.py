@@ -97,6 +97,8 @@ def same(a: Catalogue, b: Catalogue, tolerance: float = 0.0) -> None:
             np.testing.assert_allclose(value, other, rtol=tolerance, atol=tolerance, err_msg=name)
         elif isinstance(value, np.ndarray):
             np.testing.assert_array_equal(value, other, err_msg=name)
+        elif isinstance(value, float):
+            assert value == pytest.approx(other, rel=tolerance, abs=tolerance), name
         else:
             assert value == other, name
 

@@ -95,12 +95,12 @@ class LogFacts(_Checked):
     users: int = _number(0, "users", 0)
     items: int = _number(0, "items", 0)
     relabelled: int = _number(0, "items with several topics or names, of which the most frequent was taken", 0)
-    first: str = ""  # time of the first purchase
-    last: str = ""
+    first: str = field(default="", metadata={"doc": "day of the first purchase"})
+    last: str = field(default="", metadata={"doc": "day of the last purchase"})
     days: float = _number(0.0, "time from the first purchase to the last", 0, unit="days")
     weight_users: int = _number(0, "users whose purchases the weights of the utility rest on", 0)
     weight_purchases: int = _number(0, "purchases that the weights of the utility rest on", 0)
-    purchases_per_visit: float = _number(1.0, "purchases per visit: day on which a user bought something", 1)
+    purchases_per_visit: float = _number(1.0, "purchases per visit, a day on which a user bought something", 1)
     world_purchases_per_visit: float = _number(0.0, "the same in the world as fitted, under the random policy", 0)
 
 
