@@ -103,8 +103,8 @@ def _described(layer: nn.Module) -> dict[str, Any]:
     name = type(layer).__name__
     if name not in LAYERS:
         raise ValueError(f"a layer of {name} cannot be stored; layers are {', '.join(LAYERS)}")
-    sizes = {size: getattr(layer, size) for size in LAYERS[name][1]}
-    return {"layer": name, **{size: value[0] if isinstance(value, tuple) else value for size, value in sizes.items()}}
+    names = LAYERS[name][1]  # in the order of the weights' axes, the last first
+    return {"layer": name, **(dict(zip(names, reversed(layer.weight.shape), strict=True)) if names else {})}  # type: ignore[arg-type]
 
 
 def _build(path: Path, layers: list[dict[str, Any]]) -> nn.Sequential:

@@ -417,6 +417,24 @@ def test_an_array_that_tells_fewer_elements_than_it_has_is_damaged(tmp_path: Pat
         read_arrays(tmp_path / "file")
 
 
+def test_networks_of_every_layer_are_stored(tmp_path: Path) -> None:
+    """Also one whose last layer was cut down after it was made, as BenchMARL's actors of queries are."""
+    envs = vector_env("streaming-v0", 2, horizon=20, action="query")
+    observations, _ = envs.reset(seed=0)
+    dims = envs.action_space.shape[0]  # type: ignore[index]
+    last = torch.nn.Linear(8, 2 * dims)
+    last.weight, last.bias = torch.nn.Parameter(last.weight[:dims].detach()), torch.nn.Parameter(last.bias[:dims].detach())
+    layers = [torch.nn.Linear(observations.shape[2], 8), torch.nn.LayerNorm(8), torch.nn.ReLU(), last, torch.nn.Tanh(), torch.nn.Hardtanh()]
+    net = torch.nn.Sequential(*layers)
+    save(tmp_path, envs, dict.fromkeys(envs.possible_agents, net))
+    state = torch.random.get_rng_state()
+    policy = make_policy(tmp_path)
+    assert torch.equal(state, torch.random.get_rng_state())  # who loads a policy while training draws nothing
+    policy.bind(envs, envs.possible_agents[1], 0)
+    seen = np.ascontiguousarray(observations[:, 1])
+    np.testing.assert_array_equal(policy.act(seen), net(torch.from_numpy(seen)).detach().numpy())
+
+
 def test_other_layers_are_not_stored(tmp_path: Path) -> None:
     envs = VectorEnv(TASKS["duel-v0"], 1)
     with pytest.raises(ValueError, match="a layer of Dropout cannot be stored; layers are Linear, LayerNorm, Tanh, ReLU, Hardtanh"):
