@@ -22,7 +22,8 @@ SHIPPED = ("grocery",)
 class Catalogue:
     """Items and users of one platform; M items, U users, D taste dimensions, T topics, H habit entries.
 
-    Raises `ValueError` that names the array when shapes or kinds disagree, a value is not finite, or a vector is not of unit norm.
+    Raises `ValueError` that names the array when shapes or kinds disagree, a value is not finite, or a vector is not
+    of unit norm.
     """
 
     item_vectors: np.ndarray  # [M, D] float32, unit norm: q_j
@@ -73,9 +74,10 @@ class Catalogue:
 
     def save(self, path: str | Path) -> None:
         """Write the catalogue to a compressed `.npz`; vectors and counts are kept at half precision."""
-        half = {name: getattr(self, name).astype(np.float16) if name in _HALF else getattr(self, name) for name in _ARRAYS}
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays |= {name: arrays[name].astype(np.float16) for name in _HALF}
         path = Path(path) if str(path).endswith(".npz") else Path(f"{path}.npz")
-        write_arrays(path, {**half, "source": np.array(self.source)}, compressed=True, settings=self.settings)
+        write_arrays(path, {**arrays, "source": np.array(self.source)}, compressed=True, settings=self.settings)
 
     @classmethod
     def load(cls, name: str | Path) -> Catalogue:
@@ -105,7 +107,7 @@ class Catalogue:
             for name in ("item_vectors", "user_taste"):  # half precision moved the norms by up to 1e-3
                 if native[name].ndim == 2 and native[name].dtype == np.float32:
                     norms = _norms(native[name])[:, None]
-                    native[name] /= np.where(np.abs(norms - 1) < _NORM_TOLERANCE, norms, 1)  # others are refused as they are
+                    native[name] /= np.where(np.abs(norms - 1) < _NORM_TOLERANCE, norms, 1)  # others are refused
             return cls(**native, source=str(arrays["source"]), settings=settings)
         except ValueError as error:
             raise FileError(f"{path} holds no catalogue that can be used: {error}") from None
@@ -113,7 +115,8 @@ class Catalogue:
 
 _ARRAYS = tuple(f.name for f in fields(Catalogue) if f.name not in ("source", "settings"))
 _HALF = ("item_vectors", "user_taste", "habit_count")
-_KINDS = dict.fromkeys(("item_topic", "habit_item"), ("i", "signed whole numbers")) | dict.fromkeys(("item_name", "topic_name"), ("U", "text"))
+_INTEGERS, _TEXT = ("i", "signed whole numbers"), ("U", "text")
+_KINDS = {"item_topic": _INTEGERS, "habit_item": _INTEGERS, "item_name": _TEXT, "topic_name": _TEXT}  # others: floats
 _NORM_TOLERANCE = 1e-2
 
 
