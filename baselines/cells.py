@@ -136,8 +136,9 @@ def play(cell: Cell) -> dict[str, Any]:
     """Play a run.
 
     Returns:
-        the run's fields; config: digest of the task's; learns; made_of: policy of one's own -> `digest_of`; own [E][N] own reward of each agent;
-        metrics: name -> [N + 1] mean over the episodes that have a value (None if none has), the platform last; seconds; where it comes from.
+        the run's fields; config: digest of the task's; learns; made_of: policy of one's own -> `digest_of`;
+        own [E][N] own reward of each agent; metrics: name -> [N + 1] mean over the episodes that have a value (None if
+        none has), the platform last; seconds; where it comes from.
     """
     began = time.perf_counter()
     envs = VectorEnv(cell.config, cell.episodes)
@@ -152,7 +153,8 @@ def play(cell: Cell) -> dict[str, Any]:
     own = play_episode(envs, team, observations, measured)
     metrics = {} if measured is None else {name: _means(values) for name, values in measure(measured).items()}
     return {
-        **asdict(cell), "config": digest_of_value(asdict(cell.config)), "warmup": cell.warmup if warmed else 0, "learns": learns, "made_of": cell.made_of(),
+        **asdict(cell), "config": digest_of_value(asdict(cell.config)),
+        "warmup": cell.warmup if warmed else 0, "learns": learns, "made_of": cell.made_of(),
         "agents": envs.possible_agents, "own": np.round(own, 5).tolist(), "metrics": metrics, "seconds": round(time.perf_counter() - began, 2),
         **provenance(cli.module()),
     }  # fmt: skip
@@ -235,7 +237,7 @@ def _check_policies(cells: Iterable[Cell]) -> None:
 
 
 def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
-    """The run of this cell, if it has been played; ends with one line if its file holds another one, or a damaged one."""
+    """The run of this cell, if it has been played; ends with one line if its file holds another one or is damaged."""
     path = cell.path(out)
     if not path.is_file():
         return None
@@ -246,7 +248,8 @@ def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
     if cell.metrics and not result["metrics"]:
         cli.fail(f"{path} was played without metrics; give --no-metrics or another --out, or leave out --resume")
     config = cell.config
-    wanted: dict[str, Any] = {"task": cell.task, "team": cell.team, "seed": cell.seed, "episodes": cell.episodes, "agents": config.agents}
+    wanted: dict[str, Any] = {name: getattr(cell, name) for name in ("task", "team", "seed", "episodes")}
+    wanted["agents"] = config.agents
     if result["learns"] or _remembers_people(cell):
         wanted["warmup"] = cell.warmup
     for name, value in wanted.items():
@@ -255,7 +258,10 @@ def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
     if result["config"] != digest_of_value(asdict(config)):
         cli.fail(f"{path} was played when {cell.task} had other settings; give another --out, or leave out --resume")
     if np.shape(result["own"]) != (cell.episodes, len(config.agents)):
-        cli.fail(f"{path} does not hold the reward of each of {len(config.agents)} agents in each of {cell.episodes} episodes; leave out --resume")
+        cli.fail(
+            f"{path} does not hold the reward of each of {len(config.agents)} agents "
+            f"in each of {cell.episodes} episodes; leave out --resume"
+        )
     return result
 
 

@@ -1,7 +1,8 @@
-"""What training leaves behind: the folder of a policy, and the file that `--resume` goes on from. Arrays and JSON, so that reading executes nothing.
+"""What training leaves behind: the folder of a policy, and the file that `--resume` goes on from.
 
-A policy's folder holds `policy.json`, which names its loader, and `policy.npz`: its weights, and as "facts" what it was trained on and how its
-network is built. `checkpoint.npz` holds everything that a resumed run needs, so that its parts are always of the same moment.
+Both are arrays and JSON, so that reading executes nothing. A policy's folder holds `policy.json`, which names its
+loader, and `policy.npz`: its weights, and as "facts" what it was trained on and how its network is built.
+`checkpoint.npz` holds everything that a resumed run needs, so that its parts are always of the same moment.
 """
 
 from __future__ import annotations
@@ -66,7 +67,10 @@ def check_spaces(folder: Path, facts: Mapping[str, Any], envs: VectorEnv) -> Non
 
 def _spaces(envs: VectorEnv) -> dict[str, str]:
     space: Any = envs.observation_space
-    return {"observations": str(space["observation"] if envs.config.mask_actions else space), "actions": str(envs.action_space)}
+    return {
+        "observations": str(space["observation"] if envs.config.mask_actions else space),
+        "actions": str(envs.action_space),
+    }
 
 
 # ------------------------------------------------------------------------------------------------ training

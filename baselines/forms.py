@@ -1,4 +1,4 @@
-"""What stored results look like, for those who read them; see `recsys_env.files.misfit`. Other fields may be there too."""
+"""What stored results look like, for those who read them (`recsys_env.files.misfit`). Other fields may be there too."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ _COMMON_CURVE = {"agent_steps": [float], "episode_reward": [[float]]}
 
 CURVE = [{"agent_steps": int, "episode_reward": float}]  # curve.json of a training run
 RUN = {  # of an evaluation or a tournament; see `cells.play`
-    "task": str, "team": str, "seed": int, "episodes": int, "warmup": int, "learns": bool, "made_of": {str: str}, "config": str, "agents": [str],
-    "own": [[float]], "metrics": {str: [(float, None)]}, "seconds": float, "digest": str, **_SOURCE,
+    "task": str, "team": str, "seed": int, "episodes": int, "warmup": int, "learns": bool, "made_of": {str: str},
+    "config": str, "agents": [str], "own": [[float]], "metrics": {str: [(float, None)]}, "seconds": float,
+    "digest": str, **_SOURCE,
 }  # fmt: skip
 JOB = {  # of a reference learner; see `train.train`
-    "before": _MEAN, "after": _MEAN, "gain": _MEAN, "table": {str: {"mean": float, "half_width_95": float, "score?": float}},
-    "training": {"agent_steps": int, "seconds": float, "environment_share": float}, "seeds": {"training": int, "evaluation": int}, "curve": CURVE,
-    **_SOURCE,
+    "before": _MEAN, "after": _MEAN, "gain": _MEAN,
+    "table": {str: {"mean": float, "half_width_95": float, "score?": float}},
+    "training": {"agent_steps": int, "seconds": float, "environment_share": float},
+    "seeds": {"training": int, "evaluation": int}, "curve": CURVE, **_SOURCE,
 }  # fmt: skip
-TENSION = {"tasks": {str: {"R": {"mean": float, "ci95": float}, "P": {"mean": float, "ci95": float}}}}  # of `benchmarks.tension`
+_REWARD = {"mean": float, "ci95": float}
+TENSION = {"tasks": {str: {"R": _REWARD, "P": _REWARD}}}  # of `benchmarks.tension`
 EVALUATION = {  # see `scores.summary`
     "origin": _SOURCES,
     "tasks": {
@@ -35,9 +38,10 @@ EVALUATION = {  # see `scores.summary`
             "episodes": int, "ends": [str], "agents": [str], "differences": {str: _MEAN},
             "teams": {
                 str: {
-                    **_MEAN, "score": (float, None), "score_half_width_95": (float, None), "seeds": [int], "runs": [float],
-                    "run_scores": (None, [float]), "agents": {str: _MEAN}, "agent_runs": [[float]], "learns": bool, "warmup": int,
-                    "metrics": {str: {str: _MEAN}}, "origin": {"command": [str], "commit": [str], "made_of": {str: str}},
+                    **_MEAN, "score": (float, None), "score_half_width_95": (float, None), "seeds": [int],
+                    "runs": [float], "run_scores": (None, [float]), "agents": {str: _MEAN}, "agent_runs": [[float]],
+                    "learns": bool, "warmup": int, "metrics": {str: {str: _MEAN}},
+                    "origin": {"command": [str], "commit": [str], "made_of": {str: str}},
                 },
             },
         },
@@ -46,7 +50,8 @@ EVALUATION = {  # see `scores.summary`
 }  # fmt: skip
 TOURNAMENT = {  # task -> see `tournament.standings`
     str: {
-        "origin": _SOURCES, "cooperative": bool, "agents": int, "episodes": int, "seeds": [int], "payoff": {str: {str: {**_MEAN, "runs": [float]}}},
+        "origin": _SOURCES, "cooperative": bool, "agents": int, "episodes": int, "seeds": [int],
+        "payoff": {str: {str: {**_MEAN, "runs": [float]}}},
         "ratings?": {str: {"mu": float, "sigma": float}}, "alpha_rank?": {str: float},
         "cross_play?": {str: {"diagonal": _MEAN, "off_diagonal?": _MEAN, "gap?": _MEAN}},
     },
@@ -58,9 +63,9 @@ TRAINING = {  # see `reference.training_summary`
             "algorithm": str, "settings": {"sharing?": (float, None), "observability?": str, "set?": [str]},
             "tasks": {
                 str: {
-                    "seeds": [{"training": int, "evaluation": int}], "reward": _MEAN, "another_seed": _MEAN, "untrained": _MEAN, "gain": _MEAN,
-                    "score": _SCORE, "runs": {str: [float]}, "curve": _COMMON_CURVE, "agent_steps": int, "seconds": float, "environment_share": float,
-                    "dilemma?": _MEAN,
+                    "seeds": [{"training": int, "evaluation": int}], "reward": _MEAN, "another_seed": _MEAN,
+                    "untrained": _MEAN, "gain": _MEAN, "score": _SCORE, "runs": {str: [float]}, "curve": _COMMON_CURVE,
+                    "agent_steps": int, "seconds": float, "environment_share": float, "dilemma?": _MEAN,
                 },
             },
         },
@@ -129,7 +134,7 @@ def _of_evaluation(result: Mapping[str, Any]) -> Iterator[str]:
         if not found["teams"] or not set(found["ends"]) <= found["teams"].keys() or len(found["ends"]) != 2:
             yield f"{task} has no two ends among its teams"
         for team, row in found["teams"].items():
-            lists = [row["seeds"], row["runs"], row["agent_runs"], *([] if row["run_scores"] is None else [row["run_scores"]])]
+            lists = [row[name] for name in ("seeds", "runs", "agent_runs", "run_scores") if row[name] is not None]
             if len(set(map(len, lists))) != 1 or not row["seeds"]:
                 yield f"{team} on {task} has not one value for each seed"
         if len({frozenset(row["metrics"]) for row in found["teams"].values()}) > 1:
@@ -157,17 +162,20 @@ def _of_tournament(result: Mapping[str, Any]) -> Iterator[str]:
 def _of_training(result: Mapping[str, Any]) -> Iterator[str]:
     yield from _of_origin(result["origin"])
     for name, learner in result["learners"].items():
-        if learner["algorithm"] not in ALGORITHMS or learner["settings"].get("sharing") not in (None, 0, 1) or not learner["tasks"]:
+        sharing = learner["settings"].get("sharing")
+        if learner["algorithm"] not in ALGORITHMS or sharing not in (None, 0, 1) or not learner["tasks"]:
             yield f"{name} is no learner"
         for task, row in learner["tasks"].items():
-            if not row["seeds"] or any(len(runs) != len(row["seeds"]) for runs in row["runs"].values()) or "trained" not in row["runs"]:
+            complete = all(len(runs) == len(row["seeds"]) for runs in row["runs"].values())
+            if not row["seeds"] or not complete or "trained" not in row["runs"]:
                 yield f"{name} on {task} has not one value for each seed"
             yield from _of_curves({f"{name} on {task}": row["curve"]})
 
 
 def _of_curves(result: Mapping[str, Any]) -> Iterator[str]:
     for name, curve in result.items():
-        if not curve["episode_reward"] or any(len(rewards) != len(curve["agent_steps"]) for rewards in curve["episode_reward"]):
+        points = {len(rewards) for rewards in curve["episode_reward"]}
+        if points != {len(curve["agent_steps"])}:
             yield f"the curve of {name} has not one reward for each step"
 
 

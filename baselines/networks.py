@@ -1,7 +1,7 @@
 """Trained actors that need nothing but PyTorch: what the trainers of skrl and BenchMARL leave behind.
 
-For each agent there is a feed-forward network, which turns an observation into scores of actions, or into a query. A file says of which of
-these layers it is made.
+For each agent there is a feed-forward network, which turns an observation into scores of actions, or into a query. A
+file says of which of these layers it is made.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch import nn
 
 from recsys_env.adapters.tensors import one_thread
 
-LAYERS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {  # name -> class, and the whole numbers that it is made with
+LAYERS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {  # name -> class, and the sizes that it is made with
     "Linear": (nn.Linear, ("in_features", "out_features")),
     "LayerNorm": (nn.LayerNorm, ("normalized_shape",)),
     "Tanh": (nn.Tanh, ()),
@@ -96,15 +96,17 @@ def save(folder: Path, envs: VectorEnv, actors: Mapping[str, nn.Module]) -> None
     Raises:
         ValueError: another kind of layer.
     """
-    write_policy(folder, "networks", envs, to_arrays(actors), networks={agent: [_described(layer) for layer in net] for agent, net in actors.items()})  # type: ignore[attr-defined]
+    networks = {agent: list(map(_described, net.children())) for agent, net in actors.items()}
+    write_policy(folder, "networks", envs, to_arrays(actors), networks=networks)
 
 
 def _described(layer: nn.Module) -> dict[str, Any]:
     name = type(layer).__name__
     if name not in LAYERS:
         raise ValueError(f"a layer of {name} cannot be stored; layers are {', '.join(LAYERS)}")
-    sizes = {size: getattr(layer, size) for size in LAYERS[name][1]}
-    return {"layer": name, **{size: value[0] if isinstance(value, tuple) else value for size, value in sizes.items()}}
+    names = LAYERS[name][1]  # in the order of the weights' axes, the last first
+    shape: Any = layer.weight.shape if names else ()
+    return {"layer": name, **dict(zip(names, reversed(shape), strict=True))}
 
 
 def _build(path: Path, layers: list[dict[str, Any]]) -> nn.Sequential:
@@ -114,7 +116,8 @@ def _build(path: Path, layers: list[dict[str, Any]]) -> nn.Sequential:
         for described in layers:
             name, sizes = described.get("layer"), {size: value for size, value in described.items() if size != "layer"}
             kind, wanted = LAYERS.get(name, (nn.Identity, None))  # type: ignore[arg-type]
-            if wanted is None or sizes.keys() != set(wanted) or not all(isinstance(size, int) and size > 0 for size in sizes.values()):
+            positive = all(isinstance(size, int) and size > 0 for size in sizes.values())
+            if wanted is None or sizes.keys() != set(wanted) or not positive:
                 raise FileError(f"{path} does not hold a network: {described} is no layer")
             net.append(kind(**sizes))
     return net

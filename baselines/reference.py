@@ -186,7 +186,7 @@ def _job(file: Path) -> dict[str, Any]:
     """The result of a job; raises `FileError` if the file is damaged or holds something else."""
     job: dict[str, Any] = read_json(file, JOB, "result of a reference learner")
     if not job["curve"] or "trained" not in job["table"]:
-        raise FileError(f"{file} holds no result of a reference learner: it has no {'curve' if not job['curve'] else 'score of the trained policy'}")
+        raise FileError(f"{file} holds no result of a reference learner: its curve is empty or its score is missing")
     return job
 
 
@@ -240,7 +240,8 @@ def _row(task: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "seconds": float(np.mean([run["training"]["seconds"] for run in runs])),
         "environment_share": float(np.mean([run["training"]["environment_share"] for run in runs])),
     }  # fmt: skip
-    tension = read_json(TENSION, TENSION_FORM, "result of benchmarks.tension")["tasks"].get(task) if TENSION.is_file() else None
+    measured = read_json(TENSION, TENSION_FORM, "result of benchmarks.tension") if TENSION.is_file() else {"tasks": {}}
+    tension = measured["tasks"].get(task)
     selfish = TASKS[task].reward.sharing == 0 and not any("--sharing" in run["command"] or "--observability" in run["command"] for run in runs)
     if tension and selfish and tension["R"]["mean"] - tension["P"]["mean"] > tension["R"]["ci95"] + tension["P"]["ci95"]:
         row["dilemma"] = interval((rewards - tension["P"]["mean"]) / (tension["R"]["mean"] - tension["P"]["mean"]))

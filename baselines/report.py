@@ -84,7 +84,11 @@ def plot(
 
 
 def _found(
-    stored: Mapping[str, Any], evaluation: Path | None, tournament: Path | None, training: Path | None, curves: Sequence[Path]
+    stored: Mapping[str, Any],
+    evaluation: Path | None,
+    tournament: Path | None,
+    training: Path | None,
+    curves: Sequence[Path],
 ) -> dict[str, Any]:
     """What is to be stored, beside what is already: name of the file -> its content. See `plot`.
 

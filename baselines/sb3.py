@@ -1,6 +1,7 @@
 """Algorithms of stable-baselines3 and sb3-contrib, one policy shared by all learners.
 
-A folder holds the policy (see `baselines.checkpoints`) and `tensorboard`. The library's own files are not used: what it pickles, loading executes.
+A folder holds the policy (see `baselines.checkpoints`) and `tensorboard`. The library's own files are not used: they
+are pickled, and loading them would execute what they hold.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class TrainedWithState(Trained):
 
 
 _SLATE = ("start", "candidates", "features")
-NETWORKS: dict[str, tuple[type, tuple[str, ...]]] = {  # name -> class, and the settings that a network of it is made with
+NETWORKS: dict[str, tuple[type, tuple[str, ...]]] = {  # name -> class, and the settings that it is made with
     "mlp": (ActorCriticPolicy, ()),
     "maskable": (MaskableActorCriticPolicy, ()),
     "recurrent": (RecurrentActorCriticPolicy, ("lstm_hidden_size",)),
@@ -103,7 +104,7 @@ _SIZES = "its settings and sizes do not go together"
 _ENTRIES = "policy/mlp_extractor.entries"
 _FACTS = {
     "network": str, "settings": {str: int}, "history": (None, {str: (int, bool)}),  # of a `HistoryExtractor`
-    "sees": int, "acts": {"space": str, "sizes": [int]},  # the network's spaces: width of its observations, and its actions
+    "sees": int, "acts": {"space": str, "sizes": [int]},  # the network's spaces: width of observations, and actions
 }  # fmt: skip
 
 
@@ -149,7 +150,7 @@ def _build(path: Path, weights: dict[str, np.ndarray], facts: dict[str, Any]) ->
         sees, acts = spaces.Box(-np.inf, np.inf, (facts["sees"],)), _action_space(**facts["acts"])
         if str(acts) == facts["actions"]:
             return kind(sees, acts, lambda remaining: 0.0, **arguments)
-    except Exception:  # the libraries raise many kinds over sizes that do not go together, or that no memory has room for
+    except Exception:  # the libraries raise many kinds over sizes that do not go together or are too large
         pass
     raise FileError(f"{path} does not hold a network {facts['network']!r}: {_SIZES}")
 
@@ -238,7 +239,7 @@ class Learner:
         return HistoryRows(rows, self.run.options["history"]) if "history" in self.run.options else rows
 
     def _network(self) -> tuple[str, dict[str, Any]]:
-        """Name in `NETWORKS` and its settings: one that ranks candidates where actions are picks of candidates, and PPO takes it."""
+        """Name in `NETWORKS`, settings: one that ranks candidates where actions are picks of these and PPO takes it."""
         if self._kind is MaskablePPO:
             return "maskable", {}
         if self._kind is RecurrentPPO:
@@ -253,7 +254,8 @@ class Learner:
         if not isinstance(rows, HistoryRows):
             return None
         options = self.run.options
-        return {"length": options["history"], "page": rows.page_width, **{name: options[name] for name in ("layers", "width", "heads", "amp")}}
+        size = {name: options[name] for name in ("layers", "width", "heads", "amp")}
+        return {"length": options["history"], "page": rows.page_width, **size}
 
     def _create(self) -> Any:
         options = self.run.options
@@ -261,7 +263,8 @@ class Learner:
         network, settings = self._network()
         history = self._history(rows)
         self._facts: dict[str, Any] = {
-            "network": network, "settings": settings, "history": history, "sees": int(rows.observation_space.shape[0]),  # type: ignore[index]
+            "network": network, "settings": settings, "history": history,
+            "sees": int(rows.observation_space.shape[0]),  # type: ignore[index]
             "acts": _described(rows.action_space),
         }  # fmt: skip
         arguments: dict[str, Any] = {**settings, "entries": entries(self.envs)} if self._knows_items else dict(settings)

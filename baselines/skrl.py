@@ -84,7 +84,8 @@ class Learner:
 
     def _parts(self) -> dict[str, Any]:
         """Networks, optimisers and scalers of all learners."""
-        return {f"{agent}.{name}": part for agent, parts in self.agents.checkpoint_modules.items() for name, part in parts.items()}
+        modules = self.agents.checkpoint_modules
+        return {f"{agent}.{name}": part for agent, parts in modules.items() for name, part in parts.items()}
 
     def state(self) -> dict[str, np.ndarray]:
         return to_arrays(self._parts())

@@ -7,8 +7,8 @@
 
 Writes to --out a folder that is a policy by itself (`make_policy(folder)`; as an opponent `--company folder`), with config.json,
 curve.json (own reward per learner, scaled to an episode, by agent-steps), learning_curve.png and result.json: the evaluation before
-training and after it, on the same seeds never trained on, what was gained, the references in the same company, and the speed. `--resume`
-goes on from checkpoint.npz, if config.json says that this was begun with the same settings.
+training and after it, on the same seeds never trained on, what was gained, the references in the same company, and the speed.
+`--resume` goes on from checkpoint.npz, if config.json says that this was begun with the same settings.
 """
 
 from __future__ import annotations
@@ -233,7 +233,10 @@ def _check_goes_on(run: Run, checkpoint: Checkpoint, episodes: int) -> None:
             what = f"another variant of {run.task}" if name == "config" else f"{name} = {begun[name]!r}, not {now[name]!r}"
             raise ValueError(f"{run.out} was begun with {what}; go on with the same, or train anew without --resume")
     if len(checkpoint.before) != episodes:
-        raise ValueError(f"the untrained policy was evaluated on {len(checkpoint.before)} episodes; give --eval-episodes {len(checkpoint.before)} again")
+        played = len(checkpoint.before)
+        raise ValueError(
+            f"the untrained policy was evaluated on {played} episodes; give --eval-episodes {played} again"
+        )
 
 
 # ------------------------------------------------------------------------------------------------ train and report

@@ -20,10 +20,16 @@ _ADAM = ("step", "exp_avg", "exp_avg_sq")  # what every optimiser here adds up f
 
 def to_arrays(parts: Mapping[str, nn.Module | torch.optim.Optimizer]) -> dict[str, np.ndarray]:
     """Parameters and buffers of modules, and what optimisers have added up, as "part/name"."""
-    return {f"{part}/{name}": tensor.detach().cpu().numpy() for part, thing in parts.items() for name, tensor in _tensors(thing)}
+    return {
+        f"{part}/{name}": tensor.detach().cpu().numpy()
+        for part, thing in parts.items()
+        for name, tensor in _tensors(thing)
+    }
 
 
-def from_arrays(path: Path, arrays: Mapping[str, np.ndarray], parts: Mapping[str, nn.Module | torch.optim.Optimizer]) -> None:
+def from_arrays(
+    path: Path, arrays: Mapping[str, np.ndarray], parts: Mapping[str, nn.Module | torch.optim.Optimizer]
+) -> None:
     """Put back what `to_arrays` took from parts that were made alike; all of it or, if something does not fit, nothing.
 
     Args:
@@ -51,7 +57,11 @@ def from_arrays(path: Path, arrays: Mapping[str, np.ndarray], parts: Mapping[str
 def _tensors(thing: nn.Module | torch.optim.Optimizer) -> Iterable[tuple[str, torch.Tensor]]:
     if isinstance(thing, nn.Module):
         return thing.state_dict().items()
-    return [(f"{number}.{key}", tensor) for number, state in thing.state_dict()["state"].items() for key, tensor in state.items()]
+    return [
+        (f"{number}.{key}", tensor)
+        for number, state in thing.state_dict()["state"].items()
+        for key, tensor in state.items()
+    ]
 
 
 def _numbers(given: Iterable[str]) -> list[int]:
@@ -73,9 +83,15 @@ def _check(path: Path, part: str, given: Mapping[str, torch.Tensor], thing: nn.M
     else:
         parameters = dict(enumerate(parameter for group in thing.param_groups for parameter in group["params"]))
         updated = {number: parameters[number] for number in _numbers(given) if number in parameters}
-        wanted = {f"{number}.{key}": torch.zeros(()) if key == "step" else like for number, like in updated.items() for key in _ADAM}
+        wanted = {
+            f"{number}.{key}": torch.zeros(()) if key == "step" else like
+            for number, like in updated.items()
+            for key in _ADAM
+        }
     for name in sorted(given.keys() ^ wanted.keys()):
-        raise FileError(f"{path} does not fit: {part}/{name} is {'missing' if name in wanted else 'none of its weights'}")
+        raise FileError(
+            f"{path} does not fit: {part}/{name} is {'missing' if name in wanted else 'none of its weights'}"
+        )
     for name, tensor in wanted.items():
         if given[name].shape != tensor.shape or given[name].dtype != tensor.dtype:
             has, needs = (f"{str(t.dtype).removeprefix('torch.')}{list(t.shape)}" for t in (given[name], tensor))

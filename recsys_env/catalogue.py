@@ -22,7 +22,8 @@ SHIPPED = ("grocery",)
 class Catalogue:
     """Items and users of one platform; M items, U users, D taste dimensions, T topics, H habit entries.
 
-    Raises `ValueError` that names the array when shapes or kinds disagree, a value is not finite, or a vector is not of unit norm.
+    Raises `ValueError` that names the array when shapes or kinds disagree, a value is not finite, or a vector is not
+    of unit norm.
     """
 
     item_vectors: np.ndarray  # [M, D] float32, unit norm: q_j
@@ -137,7 +138,7 @@ class Catalogue:
             for name in ("item_vectors", "user_taste"):  # half precision moved the norms by up to 1e-3
                 if native[name].ndim == 2 and arrays[name].dtype == np.float16:
                     norms = _norms(native[name])[:, None]
-                    native[name] /= np.where(np.abs(norms - 1) < _NORM_TOLERANCE, norms, 1)  # others are refused as they are
+                    native[name] /= np.where(np.abs(norms - 1) < _NORM_TOLERANCE, norms, 1)  # others are refused
             return cls(**native, **values)
         except ValueError as error:
             raise FileError(f"{path} holds no catalogue that can be used: {error}") from None
@@ -146,7 +147,8 @@ class Catalogue:
 _VALUES = {"popularity_slope": float, "source": str, "settings": {str: {str: object}}}  # and the form of each; see `files.misfit`
 _ARRAYS = tuple(f.name for f in fields(Catalogue) if f.name not in _VALUES)
 _HALF = ("item_vectors", "user_taste", "habit_count")
-_KINDS = dict.fromkeys(("item_topic", "habit_item"), ("i", "signed whole numbers")) | dict.fromkeys(("item_name", "topic_name"), ("U", "text"))
+_INTEGERS, _TEXT = ("i", "signed whole numbers"), ("U", "text")
+_KINDS = {"item_topic": _INTEGERS, "habit_item": _INTEGERS, "item_name": _TEXT, "topic_name": _TEXT}  # others: floats
 _NORM_TOLERANCE = 1e-2
 
 

@@ -1,7 +1,8 @@
 """Files that users exchange: JSON, and plain arrays in `.npz`.
 
-Reading them executes nothing: nothing is unpickled and nothing named in a file is imported. What is damaged, or holds something else, is refused
-in one line. They are written beside their place and then moved there, so that whoever is interrupted leaves the old file or the new one.
+Reading them executes nothing: nothing is unpickled and nothing named in a file is imported. What is damaged, or holds
+something else, is refused in one line. They are written beside their place and then moved there, so that whoever is
+interrupted leaves the old file or the new one.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an `.npz`, whose checksums are verified.
 
     Raises:
-        FileError: it cannot be read, is no `.npz` or a damaged one, or holds Python objects, which would have to be unpickled.
+        FileError: it cannot be read, is no `.npz` or a damaged one, or holds Python objects, which would be unpickled.
     """
     content = _bytes(path)
     if not zipfile.is_zipfile(io.BytesIO(content)):
@@ -88,10 +89,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for member in archive.infolist():
                 name = member.filename.removesuffix(".npy")
+                if name == member.filename:
+                    raise _NotLoaded("is no array")
                 arrays[name] = _array(archive.read(member))  # all of it: only then is the checksum looked at
     except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds over damaged bytes
-        cause = "holds Python objects, which are not loaded" if isinstance(error, _HoldsObjects) else "is damaged"
-        raise FileError(f"{path} cannot be used: {name!r} {cause}") from None
+        raise FileError(
+            f"{path} cannot be used: {name!r} {error if isinstance(error, _NotLoaded) else 'is damaged'}"
+        ) from None
     return arrays
 
 
@@ -114,8 +118,9 @@ def misfit(value: Any, form: Any, place: str = "") -> str | None:
     """What keeps a JSON value from being as it should, None if nothing does.
 
     Args:
-        form: a type (`float`: any finite number, `int`: not a bool, `object`: anything); None; [form], a list of such; (form, form), one of these;
-            {"key": form}, an object with these keys, of which "key?" may be missing, and maybe others; {str: form}, an object with any keys.
+        form: a type (`float`: any finite number, `int`: not a bool, `object`: anything); None; [form], a list of such;
+            (form, form), one of these; {"key": form}, an object with these keys, of which "key?" may be missing, and
+            maybe others; {str: form}, an object with any keys.
     """
     if isinstance(form, tuple):
         found = [misfit(value, option, place) for option in form]
@@ -137,14 +142,23 @@ def misfit(value: Any, form: Any, place: str = "") -> str | None:
     if form is None:
         return None if value is None else f"{place or 'it'} must be null, not {reprlib.repr(value)}"
     fits = {float: _is_finite, int: _is_whole}.get(form, lambda given: isinstance(given, form))
-    return None if fits(value) else f"{place or 'it'} must be {_NAMES.get(form, form.__name__)}, not {reprlib.repr(value)}"
+    return (
+        None if fits(value) else f"{place or 'it'} must be {_NAMES.get(form, form.__name__)}, not {reprlib.repr(value)}"
+    )
 
 
-_NAMES = {float: "a finite number", int: "a whole number", str: "a string", bool: "true or false", dict: "an object", list: "a list"}
+_NAMES = {
+    float: "a finite number",
+    int: "a whole number",
+    str: "a string",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+}
 
 
-class _HoldsObjects(Exception):
-    pass
+class _NotLoaded(Exception):
+    """What a member of an archive is, instead of a plain array."""
 
 
 def _bytes(path: Path) -> bytes:
@@ -176,7 +190,7 @@ def _array(content: bytes) -> np.ndarray:
     version = np.lib.format.read_magic(file)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     if header(file)[2].hasobject:
-        raise _HoldsObjects
+        raise _NotLoaded("holds Python objects, which are not loaded")
     file.seek(0)
     array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
     if file.read(1):

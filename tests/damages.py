@@ -1,4 +1,4 @@
-"""Damaged files of every kind that is exchanged, and what is made of them: each is read as it was, or refused in one line that names it.
+"""Damaged files of every kind that is exchanged: each is read as it was, or refused in one line that names it.
 
 `test_damages.py` tries a few of each kind; `python tests/damages.py 300` tries 300 of each and counts.
 """
@@ -36,7 +36,9 @@ from recsys_env.files import write_json
 from recsys_env.policies import make_policy
 
 FINE = ("refused", "same", "plausible")
-UNCLEAR = re.compile(r"zlib|pickl|KeyError|Traceback|codec|object at 0x|unpack|struct|CRC|BadZip|\n", re.IGNORECASE)  # words that say nothing to a user
+UNCLEAR = re.compile(
+    r"zlib|pickl|KeyError|Traceback|codec|object at 0x|unpack|struct|CRC|BadZip|\n", re.IGNORECASE
+)  # words that say nothing to a user
 
 
 @dataclass
@@ -46,8 +48,8 @@ class Kind:
     Args:
         file: whose content is damaged.
         read: raises ValueError if it refuses the file; returns what it made of it, to be compared.
-        guard: which damage has to be found: "value" (a digest: any other value), "bytes" (checksums: any damaged byte, but not a well-formed file
-            with other values), "form" (only what is of another form).
+        guard: which damage has to be found: "value" (a digest: any other value), "bytes" (checksums: any damaged byte,
+            but not a well-formed file with other values), "form" (only what is of another form).
         named: what the message has to name; by default the file.
     """
 
@@ -58,7 +60,7 @@ class Kind:
 
 
 def damages(content: bytes, others: list[bytes], number: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Ways in which a file may be damaged, by name: about `number` of them, the same for the same seed. Those that begin with "!" are well-formed."""
+    """Ways in which a file may be damaged, by name, about `number`; those that begin with "!" are well-formed."""
     rng = np.random.default_rng(seed)
     yield "empty", b""
     for i, other in enumerate(others):
@@ -78,7 +80,10 @@ def damages(content: bytes, others: list[bytes], number: int, seed: int) -> Iter
     for _ in range(number // 12 + 1):
         begin = int(rng.integers(len(content)))
         length = int(rng.integers(1, 1 + len(content) // 4))
-        yield f"zeros at {begin}, {length}", content[:begin] + bytes(min(length, len(content) - begin)) + content[begin + length :]
+        yield (
+            f"zeros at {begin}, {length}",
+            content[:begin] + bytes(min(length, len(content) - begin)) + content[begin + length :],
+        )
         yield f"without {length} at {begin}", content[:begin] + content[begin + length :]
 
 
@@ -104,19 +109,33 @@ def _inside(content: bytes, rng: np.random.Generator) -> Iterator[tuple[str, Mad
     for name, array in arrays.items():
         for what, changed in _arrays(array).items():
             yield f"{name} {what}", archived(lambda name=name, changed=changed: {**arrays, name: changed})
-        yield f"without {name}", archived(lambda name=name: {other: value for other, value in arrays.items() if other != name})
+        yield (
+            f"without {name}",
+            archived(lambda name=name: {other: value for other, value in arrays.items() if other != name}),
+        )
         if array.dtype.kind == "U" and not array.ndim and str(array).startswith(("{", "[")):
             for what, text in _jsons(json.loads(str(array)), rng):
-                yield f"{name}: {what}", archived(lambda name=name, text=text: {**arrays, name: np.array(text().decode())})
+                yield (
+                    f"{name}: {what}",
+                    archived(lambda name=name, text=text: {**arrays, name: np.array(text().decode())}),
+                )
     yield "one array more", archived(lambda: {**arrays, "surprise": np.zeros(3)})
 
 
 def _arrays(array: np.ndarray) -> dict[str, np.ndarray]:
-    changed = {"as objects": array.astype(object), "with another axis": array[None], "as text": array.astype("S" if array.dtype.kind == "U" else "U")}
+    changed = {
+        "as objects": array.astype(object),
+        "with another axis": array[None],
+        "as text": array.astype("S" if array.dtype.kind == "U" else "U"),
+    }
     if array.ndim:
         changed |= {"shorter": array[1:], "empty": array[:0]}
     if array.dtype.kind == "f":
-        changed |= {"NaN": np.full_like(array, np.nan), "as integers": array.astype(np.int64), "huge": np.full_like(array, np.finfo(array.dtype).max)}
+        changed |= {
+            "NaN": np.full_like(array, np.nan),
+            "as integers": array.astype(np.int64),
+            "huge": np.full_like(array, np.finfo(array.dtype).max),
+        }
         changed |= {"negative": -np.abs(array) - 1, "complex": array.astype(complex)}
     if array.dtype.kind == "i":
         changed |= {"beyond": array + 10**6, "as floats": array.astype(float), "unsigned": array.astype(np.uint16)}
@@ -130,15 +149,32 @@ def _jsons(value: Any, rng: np.random.Generator) -> Iterator[tuple[str, Made]]:
     places = list(_places(value))
     for i in rng.permutation(len(places))[:200]:
         place = places[i]
-        for what, new in (("null", None), ("a word", "word"), ("NaN", float("nan")), ("an object", {}), ("a list", []), ("a number", -7), ("a bool", True)):
+        for what, new in (
+            ("null", None),
+            ("a word", "word"),
+            ("NaN", float("nan")),
+            ("an object", {}),
+            ("a list", []),
+            ("a number", -7),
+            ("a bool", True),
+        ):
             yield f"{place} is {what}", changed(place, lambda inside, key, new=new: inside.__setitem__(key, new))
         yield f"without {place}", changed(place, lambda inside, key: inside.__delitem__(key))
-    for what, new in (("null", None), ("an empty object", {}), ("an empty list", []), ("a word", "word"), ("a number", 3), ("NaN", float("nan"))):
+    for what, new in (
+        ("null", None),
+        ("an empty object", {}),
+        ("an empty list", []),
+        ("a word", "word"),
+        ("a number", 3),
+        ("NaN", float("nan")),
+    ):
         yield what, lambda new=new: json.dumps(new).encode()
 
 
 def _places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    for key, inside in value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ():
+    for key, inside in (
+        value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()
+    ):
         yield (*before, key)
         yield from _places(inside, (*before, key))
 
@@ -152,7 +188,7 @@ def _with(value: Any, place: tuple[Any, ...], change: Callable[[Any, Any], None]
 
 
 def outcome(kind: Kind, name: str, content: bytes, expected: Any) -> str:
-    """What becomes of a file with this content: "refused", "same", "plausible" (other values, which nothing can tell), or what is wrong."""
+    """What becomes of a file: "refused", "same", "plausible" (other values, which none can tell), or what is wrong."""
     kind.file.write_bytes(content)
     try:
         found = kind.read()
@@ -193,20 +229,36 @@ def try_all(kind: Kind, others: list[bytes], number: int, seed: int = 0) -> dict
 # ------------------------------------------------------------------------------------------------ the kinds
 
 TASK = "duel-v0"
-TINY: dict[str, Any] = {"timesteps": 128, "num_envs": 2, "n_steps": 16, "set": ("horizon=20",), "eval_episodes": 2, "references": (), "device": "cpu"}
+TINY: dict[str, Any] = {
+    "timesteps": 128,
+    "num_envs": 2,
+    "n_steps": 16,
+    "set": ("horizon=20",),
+    "eval_episodes": 2,
+    "references": (),
+    "device": "cpu",
+}
 
 
 def small_catalogue() -> Catalogue:
     rng = np.random.default_rng(0)
     vectors, tastes = (rng.standard_normal((n, 4)) for n in (12, 5))
     return Catalogue(
-        item_vectors=(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), item_topic=(np.arange(12) % 3).astype(np.int32),
-        item_intercept=np.zeros(12, np.float32), item_price=rng.uniform(1, 5, 12).astype(np.float32),
-        item_popularity=rng.uniform(1, 9, 12).astype(np.float32), user_taste=(tastes / np.linalg.norm(tastes, axis=1, keepdims=True)).astype(np.float32),
-        user_price_sensitivity=np.ones(5, np.float32), user_activity=rng.uniform(1, 3, 5).astype(np.float32),
-        habit_item=rng.integers(-1, 12, (5, 3)).astype(np.int32), habit_count=rng.uniform(0.5, 3, (5, 3)).astype(np.float32),
-        item_name=np.array([f"item {j}" for j in range(12)]), topic_name=np.array(["a", "b", "c"]), source="made up", settings={"choice": {"v_0": 1.0}},
-    )  # fmt: skip
+        item_vectors=(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32),
+        item_topic=(np.arange(12) % 3).astype(np.int32),
+        item_intercept=np.zeros(12, np.float32),
+        item_price=rng.uniform(1, 5, 12).astype(np.float32),
+        item_popularity=rng.uniform(1, 9, 12).astype(np.float32),
+        user_taste=(tastes / np.linalg.norm(tastes, axis=1, keepdims=True)).astype(np.float32),
+        user_price_sensitivity=np.ones(5, np.float32),
+        user_activity=rng.uniform(1, 3, 5).astype(np.float32),
+        habit_item=rng.integers(-1, 12, (5, 3)).astype(np.int32),
+        habit_count=rng.uniform(0.5, 3, (5, 3)).astype(np.float32),
+        item_name=np.array([f"item {j}" for j in range(12)]),
+        topic_name=np.array(["a", "b", "c"]),
+        source="made up",
+        settings={"choice": {"v_0": 1.0}},
+    )
 
 
 def catalogue(folder: Path) -> Kind:
@@ -232,16 +284,25 @@ def of_run(begun: Train) -> Iterator[Kind]:
         policy: Any = make_policy(folder)
         policy.bind(envs, envs.possible_agents[0], 0)
         envs.reset(seed=0)
-        actions = policy.act(envs.observations[:, 0], np.ones((2, envs.action_space.nvec.sum())) if envs.config.mask_actions else None)  # type: ignore[attr-defined]
+        actions = policy.act(
+            envs.observations[:, 0], np.ones((2, envs.action_space.nvec.sum())) if envs.config.mask_actions else None
+        )  # type: ignore[attr-defined]
         networks = {"model": policy.model} if hasattr(policy, "model") else policy._actors
-        return {"actions": np.asarray(actions), **{name: {k: v.numpy() for k, v in net.state_dict().items()} for name, net in networks.items()}}
+        return {
+            "actions": np.asarray(actions),
+            **{name: {k: v.numpy() for k, v in net.state_dict().items()} for name, net in networks.items()},
+        }
 
     def resume() -> Any:
         run = run_of(again, algorithm)
         module, _, name = algorithm.learner.partition(":")
         learner = getattr(importlib.import_module(module), name)(run)
         checkpoint = vars(run.checkpoint)
-        return {"steps": learner.agent_steps, **learner.state(), **{name: checkpoint[name] for name in ("begun", "before", "curve")}}
+        return {
+            "steps": learner.agent_steps,
+            **learner.state(),
+            **{name: checkpoint[name] for name in ("begun", "before", "curve")},
+        }
 
     yield Kind(folder / "policy.json", play, "value", str(folder))
     yield Kind(folder / "policy.npz", play, "bytes", str(folder))
@@ -282,17 +343,30 @@ def results(folder: Path) -> Iterator[Kind]:
     for learner in training["learners"].values():
         learner["tasks"] = {"duel-v0": learner["tasks"]["duel-v0"]}
         curve = learner["tasks"]["duel-v0"]["curve"]
-        curve["agent_steps"], curve["episode_reward"] = curve["agent_steps"][:3], [rewards[:3] for rewards in curve["episode_reward"]]
+        curve["agent_steps"], curve["episode_reward"] = (
+            curve["agent_steps"][:3],
+            [rewards[:3] for rewards in curve["episode_reward"]],
+        )
     tournament = {"duel-v0": stored["tournament"]["duel-v0"]}
     curves = {name: learner["tasks"]["duel-v0"]["curve"] for name, learner in training["learners"].items()}
-    for name, value in {"evaluation": evaluation, "training": training, "tournament": tournament, "curves": curves}.items():
+    for name, value in {
+        "evaluation": evaluation,
+        "training": training,
+        "tournament": tournament,
+        "curves": curves,
+    }.items():
         write_json(folder / f"{name}.json", value)
 
     def read() -> Any:
-        found = {name: read_result(folder / f"{name}.json") for name in ("evaluation", "training", "tournament", "curves")}
+        found = {
+            name: read_result(folder / f"{name}.json") for name in ("evaluation", "training", "tournament", "curves")
+        }
         made = [report._leaderboard(found["evaluation"], table), report._evaluation_section(found["evaluation"], table)]
         made += [report._learners(found["training"], table), report._training_section(found["training"], table)]
-        made += [report._claims_section(found["evaluation"], found["training"], table), report._tournament_section(found["tournament"], table)]
+        made += [
+            report._claims_section(found["evaluation"], found["training"], table),
+            report._tournament_section(found["tournament"], table),
+        ]
         scores.merged(found["evaluation"], found["evaluation"])
         return made
 

@@ -1,4 +1,4 @@
-"""Files from somebody else, or damaged ones: nothing in them is executed, and each is read as it was or refused in one line that names it."""
+"""Files from somebody else, or damaged ones: nothing is executed; each is read as it was or refused in one line."""
 
 from __future__ import annotations
 
@@ -87,7 +87,12 @@ def hostile(kind: str, marker: Path) -> bytes:
     elif kind == "torch":
         torch.save({"recommender_0": threat}, file)
     else:
-        np.savez(file, facts=np.array(json.dumps({})), progress=np.array(json.dumps({})), item_vectors=np.array([threat], object))
+        np.savez(
+            file,
+            facts=np.array(json.dumps({})),
+            progress=np.array(json.dumps({})),
+            item_vectors=np.array([threat], object),
+        )
     return file.getvalue()
 
 
@@ -108,17 +113,28 @@ def test_a_policy_is_not_unpickled(loader: str, kind: str, tmp_path: Path, marke
     write_json(tmp_path / CHECKPOINT, {"loader": loader})
     for name in ("policy.npz", "actors.pt", "network.pt"):
         (tmp_path / name).write_bytes(hostile(kind, marker))
-    refused(tmp_path, "policy.npz", "Python objects" if kind == "objects" else "")
+    refused(
+        tmp_path, "policy.npz", {"objects": "Python objects", "torch": "is no array", "pickle": "is no .npz file"}[kind]
+    )
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        {"factory": "os:system"}, {"factory": "baselines.networks:NetworkPolicy"}, {"loader": "os:system"}, {"loader": "hostile_module:make"},
-        {"loader": ["os", "system"]}, {"loader": None}, {"loader": "networks\n"}, ["loader"], {},
+        {"factory": "os:system"},
+        {"factory": "baselines.networks:NetworkPolicy"},
+        {"loader": "os:system"},
+        {"loader": "hostile_module:make"},
+        {"loader": ["os", "system"]},
+        {"loader": None},
+        {"loader": "networks\n"},
+        ["loader"],
+        {},
     ],
-)  # fmt: skip
-def test_a_policy_names_nothing_that_is_imported(content: Any, tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+)
+def test_a_policy_names_nothing_that_is_imported(
+    content: Any, tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "hostile_module.py").write_text(f"open({str(marker)!r}, 'w')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr("os.system", lambda *args: marker.touch())
@@ -135,13 +151,37 @@ HUGE = {"layer": "Linear", "in_features": 10**12, "out_features": 10**6}
 def test_a_network_is_one_of_ours(copies: dict[str, Path], marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.system", lambda *args: marker.touch())
     for algorithm, change, said in (
-        ("ippo", lambda facts: facts | {"network": "os:system"}, "holds a network 'os:system'; networks are mlp, maskable"),
-        ("ippo", lambda facts: facts | {"settings": {**facts["settings"], "activation_fn": 3}}, "does not hold the settings of a network 'slate'"),
+        (
+            "ippo",
+            lambda facts: facts | {"network": "os:system"},
+            "holds a network 'os:system'; networks are mlp, maskable",
+        ),
+        (
+            "ippo",
+            lambda facts: facts | {"settings": {**facts["settings"], "activation_fn": 3}},
+            "does not hold the settings of a network 'slate'",
+        ),
         ("ippo", lambda facts: facts | {"sees": 10**12}, "its settings and sizes do not go together"),
-        ("ippo", lambda facts: facts | {"settings": {**facts["settings"], "start": -7}}, "its settings and sizes do not go together"),
-        ("ippo", lambda facts: facts | {"acts": {"space": "Discrete", "sizes": []}}, "its settings and sizes do not go together"),
-        ("ippo-separate", lambda facts: facts | {"networks": {"recommender_0": [{"layer": "Module"}]}}, "{'layer': 'Module'} is no layer"),
-        ("ippo-separate", lambda facts: {**facts, "networks": {agent: [HUGE] for agent in facts["networks"]}}, "none of its weights"),
+        (
+            "ippo",
+            lambda facts: facts | {"settings": {**facts["settings"], "start": -7}},
+            "its settings and sizes do not go together",
+        ),
+        (
+            "ippo",
+            lambda facts: facts | {"acts": {"space": "Discrete", "sizes": []}},
+            "its settings and sizes do not go together",
+        ),
+        (
+            "ippo-separate",
+            lambda facts: facts | {"networks": {"recommender_0": [{"layer": "Module"}]}},
+            "{'layer': 'Module'} is no layer",
+        ),
+        (
+            "ippo-separate",
+            lambda facts: {**facts, "networks": {agent: [HUGE] for agent in facts["networks"]}},
+            "none of its weights",
+        ),
         ("ippo-separate", lambda facts: facts | {"networks": {}}, "which nothing here has"),
     ):
         file = copies[algorithm] / "policy.npz"
@@ -160,22 +200,33 @@ def test_a_network_of_other_sizes_than_it_was_trained_for_is_refused(copies: dic
     weights = read_arrays(file)
     facts = value_among(file, weights, "facts", dict)
     for layer in ({"layer": "Linear", "in_features": 3, "out_features": 3}, {"layer": "Tanh"}):
-        sizes = {"weight": np.ones((3, 3), np.float32), "bias": np.ones(3, np.float32)} if layer["layer"] == "Linear" else {}
-        write_arrays(file, {f"recommender_0/0.{name}": array for name, array in sizes.items()}, facts={**facts, "networks": {"recommender_0": [layer]}})
+        sizes = (
+            {"weight": np.ones((3, 3), np.float32), "bias": np.ones(3, np.float32)}
+            if layer["layer"] == "Linear"
+            else {}
+        )
+        write_arrays(
+            file,
+            {f"recommender_0/0.{name}": array for name, array in sizes.items()},
+            facts={**facts, "networks": {"recommender_0": [layer]}},
+        )
         with pytest.raises(ValueError, match="has a network that does not go with its observations and actions"):
             make_policy(copies["ippo-separate"]).bind(envs, "recommender_0", 0)
 
 
-def test_commands_say_it_in_one_line(tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_say_it_in_one_line(
+    tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "theirs").mkdir()
     for content in ('{"factory": "os:system"}', '{"loader": "networks"}', '{"loader": "sb3"}', '{"lo', ""):
         (tmp_path / "theirs" / CHECKPOINT).write_text(content)
         (tmp_path / "theirs" / "policy.npz").write_bytes(hostile("torch", marker))
         for command in (
-            ["evaluate", "--policies", "theirs", "--tasks", "duel-v0"], ["tournament", "--policies", "theirs", "--tasks", "duel-v0"],
+            ["evaluate", "--policies", "theirs", "--tasks", "duel-v0"],
+            ["tournament", "--policies", "theirs", "--tasks", "duel-v0"],
             ["train", "ippo", "--task", "duel-v0", "--company", "recommender_1=theirs", "--num-envs", "2"],
-        ):  # fmt: skip
+        ):
             with pytest.raises(SystemExit, match="2"):
                 main(command)
             error = capsys.readouterr().err
@@ -248,7 +299,11 @@ def test_a_catalogue_is_checked_array_by_array() -> None:
     small = damages.small_catalogue()
     for name, changed, said in (
         ("item_price", small.item_price.astype(str), "Catalogue.item_price must hold floats, not <U32"),
-        ("item_topic", small.item_topic.astype(float), "Catalogue.item_topic must hold signed whole numbers, not float64"),
+        (
+            "item_topic",
+            small.item_topic.astype(float),
+            "Catalogue.item_topic must hold signed whole numbers, not float64",
+        ),
         ("item_name", np.arange(12), "Catalogue.item_name must hold text, not int64"),
         ("habit_count", -small.habit_count, "Catalogue.habit_count must be 0 or more, smallest is -"),
     ):
@@ -269,7 +324,11 @@ def test_a_resumed_run_needs_what_it_was_begun_with(copies: dict[str, Path]) -> 
         with pytest.raises(ValueError, match=said):
             train(settings)
 
-    for content, said in (("", r"config\.json is empty"), ("{}", r"config\.json holds no settings of a run: it has no 'algorithm'"), ("[", "is not JSON")):
+    for content, said in (
+        ("", r"config\.json is empty"),
+        ("{}", r"config\.json holds no settings of a run: it has no 'algorithm'"),
+        ("[", "is not JSON"),
+    ):
         (folder / "config.json").write_text(content)
         refuses(said)
     (folder / "config.json").write_text(json.dumps({**json.loads(config), "seed": 5}))
@@ -287,7 +346,9 @@ def test_a_resumed_run_needs_what_it_was_begun_with(copies: dict[str, Path]) -> 
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_resumed_run_goes_on_from_the_same_state(algorithm: str, copies: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_goes_on_from_the_same_state(
+    algorithm: str, copies: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Networks, optimisers and running means, to the bit."""
     stored = read_arrays(copies[algorithm] / "checkpoint.npz")
     del stored["progress"]
@@ -308,12 +369,26 @@ def test_every_file_of_a_run_is_moved_to_its_place(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(recsys_env.files, "replacing", recorded)
     monkeypatch.setattr(scores, "REPETITIONS", 2)
-    monkeypatch.setitem(TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3}))
+    monkeypatch.setitem(
+        TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3})
+    )
     train(settings_of("ippo", tmp_path / "run", task="tiny-v0"))
     evaluate(("content",), ("tiny-v0",), episodes=2, seeds=2, metrics=False, out=tmp_path / "evaluation")
-    there = {path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".png" and "tensorboard" not in str(path)}
+    there = {
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and path.suffix != ".png" and "tensorboard" not in str(path)
+    }
     assert there == written
-    assert {path.name for path in there} >= {"policy.json", "policy.npz", "config.json", "curve.json", "checkpoint.npz", "result.json", "1.json"}
+    assert {path.name for path in there} >= {
+        "policy.json",
+        "policy.npz",
+        "config.json",
+        "curve.json",
+        "checkpoint.npz",
+        "result.json",
+        "1.json",
+    }
 
 
 def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path: Path) -> None:
@@ -339,8 +414,12 @@ def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path: Path) -> None:
     assert arrays.keys() == {"a"}
 
 
-def test_evaluation_keeps_no_run_but_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3}))
+def test_evaluation_keeps_no_run_but_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(
+        TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3})
+    )
     monkeypatch.setattr(scores, "REPETITIONS", 2)
     settings: dict[str, Any] = {"episodes": 3, "seeds": 2, "metrics": False, "out": tmp_path}
     evaluate(("content",), ("tiny-v0",), **settings)
@@ -357,13 +436,21 @@ def test_evaluation_keeps_no_run_but_its_own(tmp_path: Path, monkeypatch: pytest
         assert error.count("\n") == 1
 
     refuses("was played with seed = 0, not 1", lambda run: read_run(file.with_name("0.json")))
-    refuses("holds no run: own[0][1] must be a finite number, not nan", lambda run: signed({**run, "own": [[0.0, float("nan")], *run["own"][1:]]}))
-    refuses("does not hold the reward of each of 2 agents in each of 3 episodes", lambda run: signed({**run, "own": run["own"][1:]}))
+    refuses(
+        "holds no run: own[0][1] must be a finite number, not nan",
+        lambda run: signed({**run, "own": [[0.0, float("nan")], *run["own"][1:]]}),
+    )
+    refuses(
+        "does not hold the reward of each of 2 agents in each of 3 episodes",
+        lambda run: signed({**run, "own": run["own"][1:]}),
+    )
     refuses("is damaged: it is not what was written", lambda run: {**run, "own": run["own"][1:]})
     refuses("is damaged: it is not what was written", lambda run: {**run, "own": [[0.5, 0.5], *run["own"][1:]]})
     refuses("was played when tiny-v0 had other settings", lambda run: signed({**run, "config": "0"}))
     refuses("was played with team = 'greedy', not 'content'", lambda run: signed({**run, "team": "greedy"}))
-    refuses("holds no run: it has no 'digest'", lambda run: {name: value for name, value in run.items() if name != "digest"})
+    refuses(
+        "holds no run: it has no 'digest'", lambda run: {name: value for name, value in run.items() if name != "digest"}
+    )
     write_json(file, run)
     monkeypatch.setattr(cells, "play", lambda cell: pytest.fail("all runs are there"))
     evaluate(("content",), ("tiny-v0",), resume=True, **settings)
@@ -375,16 +462,30 @@ def test_evaluation_keeps_no_run_but_its_own(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("value", "form", "said"),
     [
-        (1, float, None), (1.5, float, None), (True, float, "it must be a finite number, not True"),
+        (1, float, None),
+        (1.5, float, None),
+        (True, float, "it must be a finite number, not True"),
         (float("inf"), float, "it must be a finite number, not inf"),
-        (1, int, None), (True, int, "it must be a whole number, not True"), (2**70, int, "it must be a whole number"), (True, bool, None),
-        (None, (float, None), None), ("x", (float, None), "it must be a finite number, not 'x'"), (None, None, None), (3, None, "it must be null, not 3"),
-        ([1, 2], [int], None), ([1, "x"], [int], "[1] must be a whole number, not 'x'"), ({}, [int], "it must be a list"),
-        ({"a": 1, "b": 2}, {"a": int}, None), ({}, {"a": int}, "it has no 'a'"), ({}, {"a?": int}, None), ({"a": ""}, {"a?": int}, "a must be a whole number"),
-        ({"x": {"a": [[0]]}}, {str: {"a": [[str]]}}, "x.a[0][0] must be a string, not 0"), ([], {str: int}, "it must be an object, not []"),
+        (1, int, None),
+        (True, int, "it must be a whole number, not True"),
+        (2**70, int, "it must be a whole number"),
+        (True, bool, None),
+        (None, (float, None), None),
+        ("x", (float, None), "it must be a finite number, not 'x'"),
+        (None, None, None),
+        (3, None, "it must be null, not 3"),
+        ([1, 2], [int], None),
+        ([1, "x"], [int], "[1] must be a whole number, not 'x'"),
+        ({}, [int], "it must be a list"),
+        ({"a": 1, "b": 2}, {"a": int}, None),
+        ({}, {"a": int}, "it has no 'a'"),
+        ({}, {"a?": int}, None),
+        ({"a": ""}, {"a?": int}, "a must be a whole number"),
+        ({"x": {"a": [[0]]}}, {str: {"a": [[str]]}}, "x.a[0][0] must be a string, not 0"),
+        ([], {str: int}, "it must be an object, not []"),
         ("anything", object, None),
     ],
-)  # fmt: skip
+)
 def test_misfit(value: Any, form: Any, said: str | None) -> None:
     found = misfit(value, form)
     assert found is said is None or (found or "").startswith(said or "?")
@@ -392,9 +493,12 @@ def test_misfit(value: Any, form: Any, said: str | None) -> None:
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     for content, said in (
-        (b"", "is empty"), (b"{", "is not JSON: Expecting property name"), (b"\xff\xfe", "is not JSON: byte 0 is none of a text"),
-        (b"[" * 10**5, "is not JSON: maximum recursion depth exceeded"), (b"3", "holds no list of ours: it must be a list, not 3"),
-    ):  # fmt: skip
+        (b"", "is empty"),
+        (b"{", "is not JSON: Expecting property name"),
+        (b"\xff\xfe", "is not JSON: byte 0 is none of a text"),
+        (b"[" * 10**5, "is not JSON: maximum recursion depth exceeded"),
+        (b"3", "holds no list of ours: it must be a list, not 3"),
+    ):
         (tmp_path / "file").write_bytes(content)
         with pytest.raises(FileError) as error:
             read_json(tmp_path / "file", [int], "list of ours")
@@ -417,8 +521,38 @@ def test_an_array_that_tells_fewer_elements_than_it_has_is_damaged(tmp_path: Pat
         read_arrays(tmp_path / "file")
 
 
+def test_networks_of_every_layer_are_stored(tmp_path: Path) -> None:
+    """Also one whose last layer was cut down after it was made, as BenchMARL's actors of queries are."""
+    envs = vector_env("streaming-v0", 2, horizon=20, action="query")
+    observations, _ = envs.reset(seed=0)
+    dims = envs.action_space.shape[0]  # type: ignore[index]
+    last = torch.nn.Linear(8, 2 * dims)
+    last.weight, last.bias = (
+        torch.nn.Parameter(last.weight[:dims].detach()),
+        torch.nn.Parameter(last.bias[:dims].detach()),
+    )
+    layers = [
+        torch.nn.Linear(observations.shape[2], 8),
+        torch.nn.LayerNorm(8),
+        torch.nn.ReLU(),
+        last,
+        torch.nn.Tanh(),
+        torch.nn.Hardtanh(),
+    ]
+    net = torch.nn.Sequential(*layers)
+    save(tmp_path, envs, dict.fromkeys(envs.possible_agents, net))
+    state = torch.random.get_rng_state()
+    policy = make_policy(tmp_path)
+    assert torch.equal(state, torch.random.get_rng_state())  # who loads a policy while training draws nothing
+    policy.bind(envs, envs.possible_agents[1], 0)
+    seen = np.ascontiguousarray(observations[:, 1])
+    np.testing.assert_array_equal(policy.act(seen), net(torch.from_numpy(seen)).detach().numpy())
+
+
 def test_other_layers_are_not_stored(tmp_path: Path) -> None:
     envs = VectorEnv(TASKS["duel-v0"], 1)
-    with pytest.raises(ValueError, match="a layer of Dropout cannot be stored; layers are Linear, LayerNorm, Tanh, ReLU, Hardtanh"):
+    with pytest.raises(
+        ValueError, match="a layer of Dropout cannot be stored; layers are Linear, LayerNorm, Tanh, ReLU, Hardtanh"
+    ):
         save(tmp_path, envs, {"recommender_0": torch.nn.Sequential(torch.nn.Dropout())})
     assert not list(tmp_path.iterdir())

@@ -54,21 +54,22 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
 }
 ORACLES = ("greedy", "planner")  # may read what is latent: intercept, quality and clickbait of items, and users
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names below}
-LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # name -> a function that is called with the folder, or its "module:function"
+LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # name -> what is called with the folder, or "module:function"
     "networks": "baselines.networks:NetworkPolicy",
     "sb3": "baselines.sb3:load",
 }
 
 __all__ = [
-    "CHECKPOINT", "LOADERS", "ORACLES", "POLICIES", "Content", "Greedy", "Planner", "Policy", "Popularity", "Random", "Team", "feedback", "make_policy",
-    "register_loader",
+    "CHECKPOINT", "LOADERS", "ORACLES", "POLICIES", "Content", "Greedy", "Planner", "Policy", "Popularity", "Random", "Team",
+    "feedback", "make_policy", "register_loader",
 ]  # fmt: skip
 
 
 def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
     """Let folders whose `policy.json` holds {"loader": name} be policies.
 
-    A file only names a loader; what it stands for is said here, in code, so that a folder from somebody else can execute nothing.
+    A file only names a loader; what that is, is said here, in code, so that a folder from somebody else can execute
+    nothing.
 
     Args:
         loader: called with the folder; "module:function" is imported when it is needed.
@@ -86,13 +87,14 @@ def make_policy(policy: str | Path | Policy) -> Policy:
 
     Raises:
         TypeError: something else, such as a class.
-        ValueError: nothing of that name, a folder that holds no usable policy, or a factory that does not make a `Policy`.
+        ValueError: nothing of that name, a folder that holds no usable policy, or what makes no `Policy`.
         ImportError: the policy's library is missing; the message says which extra brings it.
     """
     if isinstance(policy, Policy):
         return policy
     if not isinstance(policy, str | Path):
-        raise TypeError(f"policy = {policy!r} must be a Policy object, a name, a folder or module:factory{_instead_of(policy)}")
+        meant = _instead_of(policy)
+        raise TypeError(f"policy = {policy!r} must be a Policy object, a name, a folder or module:factory{meant}")
     policy = str(policy)
     checkpoint = os.path.join(policy, CHECKPOINT)
     if policy in POLICIES:
@@ -126,7 +128,8 @@ def _loader(checkpoint: Path) -> Callable[[Path], Any]:
     """
     name = read_json(checkpoint, {"loader": str}, "trained policy")["loader"]
     if name not in LOADERS:
-        raise FileError(f"{checkpoint} names the loader {name!r}; loaders are {', '.join(LOADERS)}, and those of recsys_env.policies.register_loader")
+        known = f"loaders are {', '.join(LOADERS)}, and those of recsys_env.policies.register_loader"
+        raise FileError(f"{checkpoint} names the loader {name!r}; {known}")
     loader = LOADERS[name]
     return _import(loader) if isinstance(loader, str) else loader
 
