@@ -1,14 +1,18 @@
-"""A hundred thousand inputs that are not allowed, given to the public interface: does each get one clear line, and is nothing changed?
+"""A hundred thousand inputs that are not allowed, given to the public interface: does each get one clear line, and is
+nothing changed?
 
     python -m benchmarks.bad_inputs [--number 100000] [--kind config actions ...] [--samples 5]
 
-Inputs are drawn by a fixed seed: fields of every config with values of the wrong kind, range and nesting; names of tasks, fields, agents and
-policies; arguments of constructors; seeds; actions of every kind of action space; snapshots; purchase logs; damaged catalogues; command
-lines. Each is bad by construction, and comes with what an error has to name.
+Inputs are drawn by a fixed seed: fields of every config with values of the wrong kind, range and nesting; names of
+    tasks, fields, agents and policies; arguments of constructors; seeds; actions of every kind of action space;
+    snapshots; purchase logs; damaged catalogues; command lines. Each is bad by construction, and comes with what an
+    error has to name.
 
 silent   accepted without an error; or refused, but the state is not what it was
-unclear  the error was raised by a library's code, or is not a Value-, Type-, Key-, Runtime-, Import- or OSError; or it is not one line;
-         or it does not name the field, argument, agent, column or file; or not the value (its text, shape, dtype, length or kind)
+unclear  the error was raised by a library's code, or is not a Value-, Type-, Key-, Runtime-, Import- or OSError; or
+it is not one line;
+         or it does not name the field, argument, agent, column or file; or not the value (its text, shape, dtype,
+         length or kind)
 clear    anything else; a wrong number or name of arguments may be told in Python's own words
 
 A command line is judged by its exit status and what it prints.
@@ -43,6 +47,7 @@ from recsys_env.vector import Snapshot, VectorEnv
 
 from .record import store
 
+api: Any = recsys_env  # as it is called by those who do not check types
 SEED = 12_000
 ROOT = Path(__file__).parent.parent
 OURS = (str(ROOT / "recsys_env"), str(ROOT / "baselines"))
@@ -85,7 +90,10 @@ def texts(value: Any) -> tuple[str, ...]:
     elif not isinstance(value, (list, tuple)):
         told.append("shape ()")  # what NumPy makes of it
     if isinstance(value, (list, tuple)):
-        told += [part for item in value for part in (repr(item)[:40], type(item).__name__)] + [f"{len(value)} entries", str(len(value))]
+        told += [part for item in value for part in (repr(item)[:40], type(item).__name__)] + [
+            f"{len(value)} entries",
+            str(len(value)),
+        ]
     return tuple(text for text in told if text)
 
 
@@ -96,7 +104,11 @@ def judge(case: Case) -> tuple[str, str]:
     """("silent" | "unclear" | "clear" | "skipped", what was said)."""
     before = case.state() if case.state else b""
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as printed:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()) as printed,
+        ):
             warnings.simplefilter("ignore")
             found = case.call()
     except Skipped:
@@ -136,7 +148,7 @@ def judge_exit(case: Case, code: Any, printed: str) -> tuple[str, str]:
     text = code if isinstance(code, str) else printed
     if "Traceback" in text:
         return "unclear", f"[a traceback] {text[-200:]}"
-    lines = [line.strip(" │╭╰─╮╯\t") for line in text.splitlines()]  # frames around what a parser of arguments prints
+    lines = [line.strip(" │╭╰─╮╯\t") for line in text.splitlines()]  # a parser of arguments draws a frame
     return judge_text(case, " ".join(line for line in lines if line), text)
 
 
@@ -157,7 +169,14 @@ def misspelt(rng: np.random.Generator, word: str, known: Any) -> str:
     """A word with a letter dropped, doubled, exchanged or changed, that is none of the known ones."""
     while True:
         i = int(rng.integers(len(word)))
-        changed = (word[:i] + word[i + 1 :], word[:i] + word[i] + word[i:], word[:i] + "z" + word[i + 1 :], word + "_", word.upper(), word[::-1])
+        changed = (
+            word[:i] + word[i + 1 :],
+            word[:i] + word[i] + word[i:],
+            word[:i] + "z" + word[i + 1 :],
+            word + "_",
+            word.upper(),
+            word[::-1],
+        )
         found = str(rng.choice(changed))
         if found and found not in known:
             return found
@@ -166,17 +185,51 @@ def misspelt(rng: np.random.Generator, word: str, known: Any) -> str:
 def strange(rng: np.random.Generator) -> Any:
     """A value that is no number, no word and no sequence of either."""
     values: tuple[Callable[[], Any], ...] = (
-        lambda: None, dict, set, object, lambda: object, lambda: len, lambda: 1 + 2j, lambda: b"1", lambda: decimal.Decimal("1.5"),
-        lambda: datetime.date(2020, 1, 1), lambda: np.datetime64("2020-01-01"), lambda: np.timedelta64(1, "s"), lambda: {"a": 1}, lambda: iter([1]),
-        lambda: np.array([[1.0, 2.0]]), lambda: np.array([None]), lambda: range(3), lambda: Ellipsis, lambda: np.zeros(0), lambda: slice(1),
-    )  # fmt: skip
+        lambda: None,
+        dict,
+        set,
+        object,
+        lambda: object,
+        lambda: len,
+        lambda: 1 + 2j,
+        lambda: b"1",
+        lambda: decimal.Decimal("1.5"),
+        lambda: datetime.date(2020, 1, 1),
+        lambda: np.datetime64("2020-01-01"),
+        lambda: np.timedelta64(1, "s"),
+        lambda: {"a": 1},
+        lambda: iter([1]),
+        lambda: np.array([[1.0, 2.0]]),
+        lambda: np.array([None]),
+        lambda: range(3),
+        lambda: Ellipsis,
+        lambda: np.zeros(0),
+        lambda: slice(1),
+    )
     return values[int(rng.integers(len(values)))]()
 
 
 def bad_number(rng: np.random.Generator, kind: type, low: float, high: float) -> Any:
     """Outside [low, high], not finite, or no number of this kind."""
-    below, above = low - abs(low) * rng.random() - rng.integers(1, 9), high + abs(high) * rng.random() + rng.integers(1, 9)
-    values = [math.nan, math.inf, -math.inf, np.float32("nan"), "1", "", [1], (1.0,), True, 10**400, -(10**400), strange(rng), strange(rng)]
+    below, above = (
+        low - abs(low) * rng.random() - rng.integers(1, 9),
+        high + abs(high) * rng.random() + rng.integers(1, 9),
+    )
+    values = [
+        math.nan,
+        math.inf,
+        -math.inf,
+        np.float32("nan"),
+        "1",
+        "",
+        [1],
+        (1.0,),
+        True,
+        10**400,
+        -(10**400),
+        strange(rng),
+        strange(rng),
+    ]
     values += [float(below), float(above)] if math.isfinite(low) and math.isfinite(high) else []
     if kind is int:
         values += [0.5, 1.25, np.float64(2.5), int(below), int(above), "3"]
@@ -187,10 +240,28 @@ def bad_value(rng: np.random.Generator, f: Any) -> Any:
     """Something that this config field does not take; None where nothing is known about it."""
     meta = f.metadata
     if "group" in meta:
-        return [3, None, "x", [1], (), 1.5, object(), meta["group"], WorldConfig() if meta["group"] is not WorldConfig else 3][int(rng.integers(9))]
+        return [
+            3,
+            None,
+            "x",
+            [1],
+            (),
+            1.5,
+            object(),
+            meta["group"],
+            WorldConfig() if meta["group"] is not WorldConfig else 3,
+        ][int(rng.integers(9))]
     if "allowed" in meta:
         word = str(rng.choice(meta["allowed"]))
-        return [misspelt(rng, word, meta["allowed"]), "", 3, [word], np.array([word, word]), word.encode(), strange(rng)][int(rng.integers(7))]
+        return [
+            misspelt(rng, word, meta["allowed"]),
+            "",
+            3,
+            [word],
+            np.array([word, word]),
+            word.encode(),
+            strange(rng),
+        ][int(rng.integers(7))]
     if "item" in meta:
         return bad_tuple(rng, meta)
     if "low" in meta and isinstance(f.default, bool):
@@ -205,7 +276,9 @@ def bad_value(rng: np.random.Generator, f: Any) -> Any:
 def bad_tuple(rng: np.random.Generator, meta: Any) -> Any:
     if is_dataclass(meta["item"]):
         inner: Any = [3, None, "page", ["page"], ("x", 1), 1.5, object()][int(rng.integers(7))]
-        return [3, "page", 1.5, {"name": "page"}, [inner], (inner,), [{"name": "a"}, inner], strange(rng)][int(rng.integers(8))]
+        return [3, "page", 1.5, {"name": "page"}, [inner], (inner,), [{"name": "a"}, inner], strange(rng)][
+            int(rng.integers(8))
+        ]
     if "words" in meta:
         word = misspelt(rng, str(rng.choice(meta["words"])), meta["words"])
         return [[word], (word,), word, 3, [3], [[word]], strange(rng)][int(rng.integers(7))]
@@ -216,7 +289,9 @@ def bad_tuple(rng: np.random.Generator, meta: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ configs
 
 CLASSES = [kind for kind in vars(configs).values() if isinstance(kind, type) and is_dataclass(kind)]
-GROUP_OF = {kind.__name__: name for name, kind in ((f.name, f.metadata.get("group")) for f in fields(WorldConfig)) if kind}
+GROUP_OF = {
+    kind.__name__: name for name, kind in ((f.name, f.metadata.get("group")) for f in fields(WorldConfig)) if kind
+}
 
 
 def is_fine(value: Any) -> bool:
@@ -237,16 +312,20 @@ def given(rng: np.random.Generator, kind: type, changes: dict[str, Any]) -> Call
     """One of the ways to give fields to a config."""
     name, at = kind.__name__, GROUP_OF.get(kind.__name__)
     task = str(rng.choice([task for task in TASKS if task != "grocery-v0"]))
-    ways: list[Callable[[], Any]] = [lambda: kind(**changes), lambda: recsys_env.replace(kind(), changes)]
+    ways: list[Callable[[], Any]] = [lambda: kind(**changes), lambda: api.replace(kind(), changes)]
     if name == "WorldConfig" and not set(changes) & {"catalogue"}:
-        ways += [lambda: recsys_env.task_config(task, changes), lambda: WorldConfig(**changes)]
+        ways += [lambda: api.task_config(task, changes), lambda: api.WorldConfig(**changes)]
         if not set(changes) & {"task", "render_mode", "num_envs", "num_threads"}:
-            ways += [lambda: recsys_env.vector_env(task, **changes), lambda: recsys_env.parallel_env(task, **changes)]
+            ways += [lambda: api.vector_env(task, **changes), lambda: api.parallel_env(task, **changes)]
     elif at:
-        ways += [lambda: WorldConfig(**{at: changes}), lambda: recsys_env.vector_env(task, **{at: changes}), lambda: recsys_env.env(task, **{at: changes})]
+        ways += [
+            lambda: api.WorldConfig(**{at: changes}),
+            lambda: api.vector_env(task, **{at: changes}),
+            lambda: api.env(task, **{at: changes}),
+        ]
     elif name in ("SceneConfig", "RoleConfig"):
         group = "scenes" if name == "SceneConfig" else "roles"
-        ways += [lambda: WorldConfig(**{group: (changes,)}), lambda: WorldConfig(**{group: [changes]})]
+        ways += [lambda: api.WorldConfig(**{group: (changes,)}), lambda: api.WorldConfig(**{group: [changes]})]
     return ways[int(rng.integers(len(ways)))]
 
 
@@ -271,7 +350,11 @@ def conflict_case(rng: np.random.Generator) -> Case:
     word = "".join(rng.choice(list("abcxyz"), 5))
     topics = {"topics": n, "number": n - 1}
     made: list[tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]] = [
-        ({"choice": {"dissimilarity": low}, "page": str(rng.choice(["shared", "rival"]))}, ("dissimilarity",), texts(low)),
+        (
+            {"choice": {"dissimilarity": low}, "page": str(rng.choice(["shared", "rival"]))},
+            ("dissimilarity",),
+            texts(low),
+        ),
         ({"slots": slots, "candidates": {"number": n}}, ("candidates", "slots"), (str(slots), str(n))),
         ({"action": "query", "mask_actions": True}, ("mask_actions",), ("query",)),
         ({"messages": 1}, ("messages",), ("1",)),
@@ -294,11 +377,20 @@ def conflict_case(rng: np.random.Generator) -> Case:
         ({"scenes": ({"name": "a"}, {"name": "b"}), "page": "rows"}, ("scenes",), ()),
         ({"roles": ({"items": (10**6 + n,)},)}, ("items",), (str(10**6 + n),)),
         ({"roles": ({"domains": (n,)},)}, ("domains",), (str(n),)),
-        ({"items": {"domains": 2, "number": 40}, "roles": ({"domains": (0,), "items": (2 * n + 1,)},)}, ("inventory",), ()),
+        (
+            {"items": {"domains": 2, "number": 40}, "roles": ({"domains": (0,), "items": (2 * n + 1,)},)},
+            ("inventory",),
+            (),
+        ),
         ({"catalogue": f"{word}.npz"}, ("catalogue",), (word,)),
     ]
     changes, names, values = made[int(rng.integers(len(made)))]
-    return Case(f"vector_env(WorldConfig(), **{changes})", lambda: recsys_env.vector_env(WorldConfig(), **changes), names, values)
+    return Case(
+        f"vector_env(WorldConfig(), **{changes})",
+        lambda: api.vector_env(WorldConfig(), **changes),
+        names,
+        values,
+    )
 
 
 # ------------------------------------------------------------------------------------------------ constructors
@@ -310,25 +402,83 @@ def arguments_case(rng: np.random.Generator) -> Case:
     count: Any = [0, -1, 1.5, "3", math.nan, 2**40, [1], True, strange(rng)][int(rng.integers(9))]
     word = misspelt(rng, str(rng.choice(list(TASKS))), TASKS)
     odd: Any = [word, "", 3, [word], b"duel-v0", WorldConfig, strange(rng)][int(rng.integers(7))]
-    agent: Any = [misspelt(rng, "recommender_1", ("recommender_0", "recommender_1")), 7, "", [0], strange(rng)][int(rng.integers(5))]
+    agent: Any = [misspelt(rng, "recommender_1", ("recommender_0", "recommender_1")), 7, "", [0], strange(rng)][
+        int(rng.integers(5))
+    ]
     mode: Any = ["rgb_array", "Human", 3, True, [1], {}, b"ansi"][int(rng.integers(7))]
     file: Any = ["nothing.npz", 3, b"x", [1], 1.5, True, object()][int(rng.integers(7))]
-    make = [recsys_env.vector_env, recsys_env.parallel_env, recsys_env.env, recsys_env.single_agent_env, recsys_env.task_config][int(rng.integers(5))]
+    make = [
+        api.vector_env,
+        api.parallel_env,
+        api.env,
+        api.single_agent_env,
+        api.task_config,
+    ][int(rng.integers(5))]
     made: list[tuple[str, Callable[[], Any], tuple[str, ...], Any]] = [
-        (f"{make.__name__}({short(odd)})", lambda: make(odd, {}) if make is recsys_env.task_config else make(odd), ("task",), odd),
-        (f"vector_env(task, {short(count)})", lambda: recsys_env.vector_env(task, count), ("num_envs",), count),
-        (f"vector_env(num_threads={short(count)})", lambda: recsys_env.vector_env(task, 1, num_threads=count), ("num_threads",), count),
-        (f"parallel_env(render_mode={short(mode)})", lambda: recsys_env.parallel_env(task, render_mode=mode), ("render_mode",), mode),
-        (f"parallel_env(catalogue={short(file)})", lambda: recsys_env.parallel_env(task, catalogue=file), ("catalogue",), file),
-        (f"vector_env(catalogue={short(file)})", lambda: recsys_env.vector_env(task, catalogue=file), ("catalogue",), file),
-        (f"single_agent_env(agent={short(agent)})", lambda: recsys_env.single_agent_env(task, agent=agent), ("agent",), agent),
-        (f"single_agent_env(others={short(agent)})", lambda: recsys_env.single_agent_env(task, others=agent), ("others", "policy"), agent),
-        (f"single_agent_vector_env(num_envs={short(count)})", lambda: recsys_env.single_agent_vector_env(task, num_envs=count), ("num_envs",), count),
-        (f"shared_policy_env(task, {short(count)})", lambda: recsys_env.shared_policy_env(task, count), ("num_copies", "num_envs"), count),
-        (f"Company(batch, {short(agent)})", lambda: recsys_env.Company(recsys_env.vector_env(task), agent), ("others", "agent", "policy"), agent),
-        ("Company(no batch)", lambda: recsys_env.Company(odd, {"recommender_0": "random"}), ("envs",), odd),
+        (
+            f"{make.__name__}({short(odd)})",
+            lambda: make(odd, {}) if make is api.task_config else make(odd),
+            ("task",),
+            odd,
+        ),
+        (f"vector_env(task, {short(count)})", lambda: api.vector_env(task, count), ("num_envs",), count),
+        (
+            f"vector_env(num_threads={short(count)})",
+            lambda: api.vector_env(task, 1, num_threads=count),
+            ("num_threads",),
+            count,
+        ),
+        (
+            f"parallel_env(render_mode={short(mode)})",
+            lambda: api.parallel_env(task, render_mode=mode),
+            ("render_mode",),
+            mode,
+        ),
+        (
+            f"parallel_env(catalogue={short(file)})",
+            lambda: api.parallel_env(task, catalogue=file),
+            ("catalogue",),
+            file,
+        ),
+        (
+            f"vector_env(catalogue={short(file)})",
+            lambda: api.vector_env(task, catalogue=file),
+            ("catalogue",),
+            file,
+        ),
+        (
+            f"single_agent_env(agent={short(agent)})",
+            lambda: api.single_agent_env(task, agent=agent),
+            ("agent",),
+            agent,
+        ),
+        (
+            f"single_agent_env(others={short(agent)})",
+            lambda: api.single_agent_env(task, others=agent),
+            ("others", "policy"),
+            agent,
+        ),
+        (
+            f"single_agent_vector_env(num_envs={short(count)})",
+            lambda: api.single_agent_vector_env(task, num_envs=count),
+            ("num_envs",),
+            count,
+        ),
+        (
+            f"shared_policy_env(task, {short(count)})",
+            lambda: api.shared_policy_env(task, count),
+            ("num_copies", "num_envs"),
+            count,
+        ),
+        (
+            f"Company(batch, {short(agent)})",
+            lambda: api.Company(api.vector_env(task), agent),
+            ("others", "agent", "policy"),
+            agent,
+        ),
+        ("Company(no batch)", lambda: api.Company(odd, {"recommender_0": "random"}), ("envs",), odd),
         ("VectorEnv(no config)", lambda: VectorEnv(odd), ("config",), odd),
-    ]  # fmt: skip
+    ]
     what, call, names, value = made[int(rng.integers(len(made)))]
     if value is None or (isinstance(value, str) and value in ("random",)):
         raise Skipped  # None stands for the default
@@ -337,21 +487,37 @@ def arguments_case(rng: np.random.Generator) -> Case:
 
 # ------------------------------------------------------------------------------------------------ running environments
 
-SMALL: dict[str, Any] = {"items": {"number": 12, "dims": 3, "topics": 3}, "users": {"number": 2}, "horizon": 50, "candidates": {"number": 5}}
+SMALL: dict[str, Any] = {
+    "items": {"number": 12, "dims": 3, "topics": 3},
+    "users": {"number": 2},
+    "horizon": 50,
+    "candidates": {"number": 5},
+}
 KINDS: dict[str, dict[str, Any]] = {
-    "slate": {"slots": 3}, "one slot": {"slots": 1}, "slate of items": {"slots": 3, "action": "items"}, "query": {"slots": 2, "action": "query"},
-    "slate and word": {"slots": 2, "messages": 3}, "one slot and word": {"slots": 1, "messages": 3},
-    "query and word": {"slots": 2, "action": "query", "messages": 2}, "masked": {"slots": 2, "mask_actions": True},
-}  # fmt: skip
+    "slate": {"slots": 3},
+    "one slot": {"slots": 1},
+    "slate of items": {"slots": 3, "action": "items"},
+    "query": {"slots": 2, "action": "query"},
+    "slate and word": {"slots": 2, "messages": 3},
+    "one slot and word": {"slots": 1, "messages": 3},
+    "query and word": {"slots": 2, "action": "query", "messages": 2},
+    "masked": {"slots": 2, "mask_actions": True},
+}
 
 
 class Running:
     """Environments that have been reset, made once."""
 
     def __init__(self) -> None:
-        self.vector = {kind: recsys_env.vector_env(WorldConfig(), 3, **SMALL, **fields) for kind, fields in KINDS.items()}
-        self.parallel = {kind: recsys_env.parallel_env(WorldConfig(), **SMALL, **fields) for kind, fields in KINDS.items()}
-        self.single = {kind: recsys_env.single_agent_env(WorldConfig(), **SMALL, **fields) for kind, fields in KINDS.items()}
+        self.vector = {
+            kind: api.vector_env(WorldConfig(), 3, **SMALL, **fields) for kind, fields in KINDS.items()
+        }
+        self.parallel = {
+            kind: api.parallel_env(WorldConfig(), **SMALL, **fields) for kind, fields in KINDS.items()
+        }
+        self.single = {
+            kind: api.single_agent_env(WorldConfig(), **SMALL, **fields) for kind, fields in KINDS.items()
+        }
         self.start()
         self.saved = {kind: env.save() for kind, env in self.vector.items()}
         for env in self.vector.values():
@@ -372,7 +538,10 @@ class Running:
 
         def state() -> bytes:
             agents = getattr(env, "agents", None) or getattr(getattr(env, "env", None), "agents", None)
-            parts = [array.tobytes() for array in envs._state] + [envs._out.observations.tobytes(), envs._out.own.tobytes()]
+            parts = [array.tobytes() for array in envs._state] + [
+                envs._out.observations.tobytes(),
+                envs._out.own.tobytes(),
+            ]
             return b"|".join([*parts, repr((envs._seed, agents)).encode()])
 
         return state
@@ -394,11 +563,28 @@ def bad_action(rng: np.random.Generator, space: Any) -> tuple[Any, tuple[str, ..
         value: Any = np.array(outside.tolist(), good.dtype)
     else:
         value = off
-    wrong_shape = [np.zeros((*shape, 2), good.dtype), np.zeros(tuple(s + 1 for s in shape) or (3,), good.dtype), np.zeros((0,), good.dtype)]
-    wrong_kind = [good.astype(complex), good.astype(str), good.astype("datetime64[s]"), "a", None, {}, object(), [None] * 3, [[1], [1, 2]], good.astype(object) + 0.5]
+    wrong_shape = [
+        np.zeros((*shape, 2), good.dtype),
+        np.zeros(tuple(s + 1 for s in shape) or (3,), good.dtype),
+        np.zeros((0,), good.dtype),
+    ]
+    wrong_kind = [
+        good.astype(complex),
+        good.astype(str),
+        good.astype("datetime64[s]"),
+        "a",
+        None,
+        {},
+        object(),
+        [None] * 3,
+        [[1], [1, 2]],
+        good.astype(object) + 0.5,
+    ]
     if space.dtype.kind != "f":
         wrong_kind += [good.astype(float), good + 0.5, math.nan]
-    chosen = [value, value, wrong_shape[int(rng.integers(3))], wrong_kind[int(rng.integers(len(wrong_kind)))]][int(rng.integers(4))]
+    chosen = [value, value, wrong_shape[int(rng.integers(3))], wrong_kind[int(rng.integers(len(wrong_kind)))]][
+        int(rng.integers(4))
+    ]
     return chosen, (*texts(chosen), str(off), f"{off:g}" if off == off else "nan")
 
 
@@ -406,28 +592,53 @@ def joint_case(rng: np.random.Generator, running: Running) -> Case:
     """A batch of actions with one that is wrong, or of the wrong form."""
     kind = str(rng.choice(list(KINDS)))
     envs = running.vector[kind]
-    good, space = envs.empty_actions(), envs.action_space
+    space: Any = envs.action_space
+    good = envs.empty_actions()
     n, b = int(rng.integers(envs.num_agents)), int(rng.integers(envs.num_envs))
     whole = space.dtype.kind != "f"
     off = [-1, 10**6, 2**62] if whole else [1.01, math.nan, -math.inf, 1e20]
     number = off[int(rng.integers(len(off)))]
     joint = good.copy()
-    joint.reshape(envs.num_envs, envs.num_agents, -1)[b, n, int(rng.integers(max(int(np.prod(space.shape)), 1)))] = number
+    joint.reshape(envs.num_envs, envs.num_agents, -1)[b, n, int(rng.integers(max(int(np.prod(space.shape)), 1)))] = (
+        number
+    )
     forms: list[tuple[Any, tuple[str, ...], tuple[str, ...]]] = [
         (joint, (envs.possible_agents[n],), texts(number)),
         (joint, (envs.possible_agents[n],), texts(number)),
         (joint.tolist(), (envs.possible_agents[n],), texts(number)),
-        *[(form, ("action",), texts(form)) for form in (
-            good[:-1], good[:, :1], good[..., None], good[0], good.ravel(), good[:0], np.concatenate([good, good]), good.astype(complex),
-            good.astype(str), good.astype(object), good.astype("datetime64[s]"), None, "actions", {}, 3, [[[0]], [[0, 1]]], [[None]], object(),
-            dict.fromkeys(envs.possible_agents, 0), good.astype(bool),
-        )],
-    ]  # fmt: skip
+        *[
+            (form, ("action",), texts(form))
+            for form in (
+                good[:-1],
+                good[:, :1],
+                good[..., None],
+                good[0],
+                good.ravel(),
+                good[:0],
+                np.concatenate([good, good]),
+                good.astype(complex),
+                good.astype(str),
+                good.astype(object),
+                good.astype("datetime64[s]"),
+                None,
+                "actions",
+                {},
+                3,
+                [[[0]], [[0, 1]]],
+                [[None]],
+                object(),
+                dict.fromkeys(envs.possible_agents, 0),
+                good.astype(bool),
+            )
+        ],
+    ]
     if whole:
         forms += [(good.astype(float), ("action",), ("float64",)), (good + 0.5, ("action",), ("float64",))]
     actions, names, values = forms[int(rng.integers(len(forms)))]
     call = [envs.step, envs.step, envs.expected_feedback][int(rng.integers(3))]
-    return Case(f"{kind}: {call.__name__}({short(actions)})", lambda: call(actions), names, values, running.state_of(envs))
+    return Case(
+        f"{kind}: {call.__name__}({short(actions)})", lambda: call(actions), names, values, running.state_of(envs)
+    )
 
 
 def agents_case(rng: np.random.Generator, running: Running) -> Case:
@@ -454,7 +665,9 @@ def agents_case(rng: np.random.Generator, running: Running) -> Case:
     elif way == 3:
         value, values = bad_action(rng, space)
         single, names = running.single[kind], (running.single[kind].agent,)
-        return Case(f"{kind}: single.step({short(value)})", lambda: single.step(value), names, values, running.state_of(single))
+        return Case(
+            f"{kind}: single.step({short(value)})", lambda: single.step(value), names, values, running.state_of(single)
+        )
     else:
         joint[agent], values = bad_action(rng, space)
     return Case(f"{kind}: {call.__name__}({short(joint)})", lambda: call(joint), names, values, running.state_of(env))
@@ -462,13 +675,30 @@ def agents_case(rng: np.random.Generator, running: Running) -> Case:
 
 def reset_case(rng: np.random.Generator, running: Running) -> Case:
     kind = str(rng.choice(list(KINDS)))
-    env: Any = [running.vector, running.vector, running.parallel, running.single][int(rng.integers(4))][kind]
+    every: list[Any] = [running.vector, running.vector, running.parallel, running.single]
+    env = every[int(rng.integers(4))][kind]
     bad: Any = [-1, 2**64, 1.5, "0", True, math.nan, -(10**30), np.float64(3), strange(rng)][int(rng.integers(9))]
-    lists: list[Any] = [[1, 2], [1] * 5, [0, bad, 1], (0, 1, bad), np.array([[1, 2, 3]]), np.array([0.5, 1, 2]), np.array(["a", "b", "c"]), "abc", {1, 2, 3}]
+    lists: list[Any] = [
+        [1, 2],
+        [1] * 5,
+        [0, bad, 1],
+        (0, 1, bad),
+        np.array([[1, 2, 3]]),
+        np.array([0.5, 1, 2]),
+        np.array(["a", "b", "c"]),
+        "abc",
+        {1, 2, 3},
+    ]
     seed: Any = bad if rng.random() < 0.5 or not isinstance(env, VectorEnv) else lists[int(rng.integers(len(lists)))]
     if seed is None or (isinstance(seed, list) and None in seed and len(seed) < 3):
         raise Skipped
-    return Case(f"{kind}: reset(seed={short(seed)})", lambda: env.reset(seed=seed), ("seed",), (*texts(seed), *texts(bad)), running.state_of(env))
+    return Case(
+        f"{kind}: reset(seed={short(seed)})",
+        lambda: env.reset(seed=seed),
+        ("seed",),
+        (*texts(seed), *texts(bad)),
+        running.state_of(env),
+    )
 
 
 def lookup_case(rng: np.random.Generator, running: Running) -> Case:
@@ -477,7 +707,7 @@ def lookup_case(rng: np.random.Generator, running: Running) -> Case:
     name = misspelt(rng, str(rng.choice(list(envs.observation_fields))), envs.observation_fields)
     agent = misspelt(rng, "recommender_1", env.possible_agents)
     odd: Any = [agent, 7, None, strange(rng)][int(rng.integers(4))]
-    fresh = recsys_env.vector_env(WorldConfig(), 1, **SMALL)
+    fresh = api.vector_env(WorldConfig(), 1, **SMALL)
     key = misspelt(rng, "clicked", envs.infos)
     made: list[Case] = [
         Case(f"field(observations, {name!r})", lambda: envs.field(envs.observations, name), (name,)),
@@ -493,14 +723,20 @@ def lookup_case(rng: np.random.Generator, running: Running) -> Case:
 def restore_case(rng: np.random.Generator, running: Running) -> Case:
     """Something that is no snapshot of this environment."""
     kind = str(rng.choice(list(KINDS)))
-    env: Any = [running.vector, running.parallel][int(rng.integers(2))][kind]
+    every: list[Any] = [running.vector, running.parallel]
+    env = every[int(rng.integers(2))][kind]
     mine = running.saved[kind] if env is running.vector[kind] else env.save()
     other_kind = str(rng.choice([other for other in KINDS if other != kind]))
     index: Any = [-1, 3, 1.5, "0", True, 10**9, strange(rng)][int(rng.integers(7))]
     seed: Any = [-1, 2**64, 1.5, "0", [1, 2], [1] * 7, True, strange(rng)][int(rng.integers(8))]
     which = int(rng.integers(len(mine.arrays)))
     array = mine.arrays[which]
-    altered = [array[:, :1] if array.ndim > 1 and array.shape[1] > 1 else array[:0], array.tobytes(), None, np.concatenate([array, array])][int(rng.integers(4))]
+    altered: Any = [
+        array[:, :1] if array.ndim > 1 and array.shape[1] > 1 else array[:0],
+        array.tobytes(),
+        None,
+        np.concatenate([array, array]),
+    ][int(rng.integers(4))]
     broken = Snapshot(mine.config, mine.arrays._replace(**{mine.arrays._fields[which]: altered}))
     two = Snapshot(mine.config, type(mine.arrays)(*(np.concatenate([a[:1], a[:1]]) for a in mine.arrays)))
     odd = [3, None, "snapshot", {}, [mine], mine.arrays, strange(rng)][int(rng.integers(7))]
@@ -517,14 +753,33 @@ def restore_case(rng: np.random.Generator, running: Running) -> Case:
             (f"save({short(index)})", lambda: env.save(index), ("copy",), texts(index)),
         ]
     what, call, names, values = made[int(rng.integers(len(made)))]
-    if "seed=None" in what or "copy=None" in what or "save(None" in what or (array.size == 0 and "another array" in what):
+    if (
+        "seed=None" in what
+        or "copy=None" in what
+        or "save(None" in what
+        or (array.size == 0 and "another array" in what)
+    ):
         raise Skipped
     return Case(f"{kind}: {what}", call, names, values, running.state_of(env))
 
 
 def policy_case(rng: np.random.Generator, running: Running) -> Case:
     word = misspelt(rng, str(rng.choice(list(POLICIES))), POLICIES)
-    odd: Any = [word, word, "", 3, None, [word], object, "nothing:Mine", "recsys_env:Nothing", ":", "a:b:c", "no/such/folder", strange(rng)][int(rng.integers(13))]
+    odd: Any = [
+        word,
+        word,
+        "",
+        3,
+        None,
+        [word],
+        object,
+        "nothing:Mine",
+        "recsys_env:Nothing",
+        ":",
+        "a:b:c",
+        "no/such/folder",
+        strange(rng),
+    ][int(rng.integers(13))]
     count: Any = [0, -1, 1.5, "3", None, True, strange(rng)][int(rng.integers(7))]
     seed: Any = [-1, 2**64, 1.5, "0", None, strange(rng)][int(rng.integers(6))]
     agent = misspelt(rng, "recommender_0", ("recommender_0", "recommender_1"))
@@ -533,9 +788,24 @@ def policy_case(rng: np.random.Generator, running: Running) -> Case:
 
     made: list[tuple[str, Callable[[], Any], tuple[str, ...], tuple[str, ...]]] = [
         (f"make_policy({short(odd)})", lambda: make_policy(odd), ("policy", "module"), texts(odd)),
-        (f"episode_returns(policies={short(odd)})", lambda: episode_returns(config, odd, 2, 0), ("polic", "module"), texts(odd)),
-        (f"episode_returns(episodes={short(count)})", lambda: episode_returns(config, "random", count, 0), ("episodes", "num_envs"), texts(count)),
-        (f"episode_returns(seed={short(seed)})", lambda: episode_returns(config, "random", 2, seed), ("seed",), texts(seed)),
+        (
+            f"episode_returns(policies={short(odd)})",
+            lambda: episode_returns(config, odd, 2, 0),
+            ("polic", "module"),
+            texts(odd),
+        ),
+        (
+            f"episode_returns(episodes={short(count)})",
+            lambda: episode_returns(config, "random", count, 0),
+            ("episodes", "num_envs"),
+            texts(count),
+        ),
+        (
+            f"episode_returns(seed={short(seed)})",
+            lambda: episode_returns(config, "random", 2, seed),
+            ("seed",),
+            texts(seed),
+        ),
         (f"episode_returns of {agent}", lambda: episode_returns(config, {agent: "random"}, 2, 0), (agent,), ()),
         (f"bind to {agent}", lambda: make_policy("random").bind(envs, agent, 0), (agent,), ()),
     ]
@@ -553,15 +823,30 @@ def log_table(rng: np.random.Generator) -> Any:
 
     rows, topic = 400, np.arange(30) % 4
     item = rng.integers(0, 30, rows)
-    return pd.DataFrame({
-        "household_id": rng.integers(0, 25, rows), "product_id": item, "transaction_timestamp": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 100, rows), "D"),
-        "sales_value": rng.uniform(1, 5, rows), "quantity": rng.integers(1, 3, rows), "retail_disc": rng.uniform(0, 1, rows),
-        "product_category": np.array([f"topic {t}" for t in topic])[item], "product_type": np.array([f"item {j}" for j in range(30)])[item],
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "household_id": rng.integers(0, 25, rows),
+            "product_id": item,
+            "transaction_timestamp": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 100, rows), "D"),
+            "sales_value": rng.uniform(1, 5, rows),
+            "quantity": rng.integers(1, 3, rows),
+            "retail_disc": rng.uniform(0, 1, rows),
+            "product_category": np.array([f"topic {t}" for t in topic])[item],
+            "product_type": np.array([f"item {j}" for j in range(30)])[item],
+        }
+    )
 
 
-COLUMNS = {"user": "household_id", "item": "product_id", "time": "transaction_timestamp", "price": "sales_value", "topic": "product_category",
-           "quantity": "quantity", "discount": "retail_disc", "name": "product_type"}  # fmt: skip
+COLUMNS = {
+    "user": "household_id",
+    "item": "product_id",
+    "time": "transaction_timestamp",
+    "price": "sales_value",
+    "topic": "product_category",
+    "quantity": "quantity",
+    "discount": "retail_disc",
+    "name": "product_type",
+}
 
 
 def fit_case(rng: np.random.Generator) -> Case:
@@ -577,6 +862,7 @@ def fit_case(rng: np.random.Generator) -> Case:
     role = str(rng.choice(list(COLUMNS)))
     column, row = COLUMNS[role], int(rng.integers(len(table)))
     names, values, what = (column,), (), ""  # type: tuple[str, ...], tuple[str, ...], str
+    bad: Any
     way = int(rng.integers(7))
     if way == 0:
         table, what = table.rename(columns={column: misspelt(rng, column, table.columns)}), f"without {column}"
@@ -597,11 +883,28 @@ def fit_case(rng: np.random.Generator) -> Case:
         table.loc[row, column] = bad
         what, values = f"{column}[{row}] = {bad!r}", ()
     elif way == 4:
-        table, what = [table.iloc[:0], table.to_dict(), None, 3, table.to_numpy(), "log.csv", [table]][int(rng.integers(7))], "no table"
+        table, what = (
+            [table.iloc[:0], table.to_dict(), None, 3, table.to_numpy(), "log.csv", [table]][int(rng.integers(7))],
+            "no table",
+        )
         names = ("purchases",)
     elif way == 5:
-        option = str(rng.choice(["dims", "habit_size", "habit_half_life", "popularity_half_life", "taste_half_life", "weight_days"]))
-        bad = [0, -1, math.nan, "x", None, -math.inf, [1], strange(rng), 10**6 if option in ("dims", "habit_size") else 0.0][int(rng.integers(9))]
+        option = str(
+            rng.choice(
+                ["dims", "habit_size", "habit_half_life", "popularity_half_life", "taste_half_life", "weight_days"]
+            )
+        )
+        bad = [
+            0,
+            -1,
+            math.nan,
+            "x",
+            None,
+            -math.inf,
+            [1],
+            strange(rng),
+            10**6 if option in ("dims", "habit_size") else 0.0,
+        ][int(rng.integers(9))]
         options[option], names, values, what = bad, (option,), texts(bad), f"{option} = {short(bad)}"
     elif way == 6 and role in ("user", "item", "time", "price", "topic"):
         bad = [None, 3, ["a"], misspelt(rng, column, table.columns)][int(rng.integers(4))]
@@ -616,16 +919,27 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         rng = np.random.default_rng(0)
-        vectors, tastes = rng.standard_normal((12, 3)).astype(np.float32), rng.standard_normal((5, 3)).astype(np.float32)
+        vectors, tastes = (
+            rng.standard_normal((12, 3)).astype(np.float32),
+            rng.standard_normal((5, 3)).astype(np.float32),
+        )
         self.folder, self.path = folder, folder / "good.npz"
         Catalogue(
-            item_vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True), item_topic=(np.arange(12) % 3).astype(np.int32),
-            item_intercept=np.zeros(12, np.float32), item_price=rng.uniform(1, 5, 12).astype(np.float32),
-            item_popularity=rng.uniform(1, 9, 12).astype(np.float32), user_taste=tastes / np.linalg.norm(tastes, axis=1, keepdims=True),
-            user_price_sensitivity=np.ones(5, np.float32), user_activity=np.ones(5, np.float32), habit_item=np.full((5, 2), -1, np.int32),
-            habit_count=np.zeros((5, 2), np.float32), item_name=np.array([f"item {j}" for j in range(12)]),
-            topic_name=np.array([f"topic {t}" for t in range(3)]), source="a log", settings={"choice": {"beta_taste": 2.0}},
-        ).save(self.path)  # fmt: skip
+            item_vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+            item_topic=(np.arange(12) % 3).astype(np.int32),
+            item_intercept=np.zeros(12, np.float32),
+            item_price=rng.uniform(1, 5, 12).astype(np.float32),
+            item_popularity=rng.uniform(1, 9, 12).astype(np.float32),
+            user_taste=tastes / np.linalg.norm(tastes, axis=1, keepdims=True),
+            user_price_sensitivity=np.ones(5, np.float32),
+            user_activity=np.ones(5, np.float32),
+            habit_item=np.full((5, 2), -1, np.int32),
+            habit_count=np.zeros((5, 2), np.float32),
+            item_name=np.array([f"item {j}" for j in range(12)]),
+            topic_name=np.array([f"topic {t}" for t in range(3)]),
+            source="a log",
+            settings={"choice": {"beta_taste": 2.0}},
+        ).save(self.path)
         self.bytes = self.path.read_bytes()
         with np.load(self.path) as data:
             self.arrays = dict(data)
@@ -641,34 +955,64 @@ def file_case(rng: np.random.Generator, files: Files) -> Case:
         data, what = whole[: int(rng.integers(len(whole)))], "truncated"
     elif way == 1:
         at = int(rng.integers(len(whole)))
-        data, what = whole[:at] + bytes([whole[at] ^ (1 << int(rng.integers(8)))]) + whole[at + 1 :], f"bit flipped in byte {at}"
+        data, what = (
+            whole[:at] + bytes([whole[at] ^ (1 << int(rng.integers(8)))]) + whole[at + 1 :],
+            f"bit flipped in byte {at}",
+        )
     elif way == 2:
-        data, what = [b"", b"{}", b"PK\x03\x04", rng.bytes(500), b"\x93NUMPY" + rng.bytes(60), json.dumps({"a": 1}).encode()][int(rng.integers(6))], "another kind of file"
+        data, what = (
+            [b"", b"{}", b"PK\x03\x04", rng.bytes(500), b"\x93NUMPY" + rng.bytes(60), json.dumps({"a": 1}).encode()][
+                int(rng.integers(6))
+            ],
+            "another kind of file",
+        )
     else:
         array = arrays[key]
         if way == 3:
             del arrays[key]
         elif way == 4:
-            arrays[key] = [array[:-1] if array.ndim else np.array([1, 2]), array[None], np.zeros(0), array.astype(str) if array.dtype.kind != "U" else np.zeros(3)][
-                int(rng.integers(4))
-            ]
+            arrays[key] = [
+                array[:-1] if array.ndim else np.array([1, 2]),
+                array[None],
+                np.zeros(0),
+                array.astype(str) if array.dtype.kind != "U" else np.zeros(3),
+            ][int(rng.integers(4))]
         else:
             if array.dtype.kind not in "fi":
                 raise Skipped
             arrays[key] = array.astype(float)
             arrays[key].flat[int(rng.integers(array.size))] = [math.nan, math.inf, -1e9, 1e9][int(rng.integers(4))]
-            if key in ("item_price", "item_popularity", "user_price_sensitivity", "user_activity", "item_intercept", "habit_count") and arrays[key].max() == 1e9:
+            if (
+                key
+                in (
+                    "item_price",
+                    "item_popularity",
+                    "user_price_sensitivity",
+                    "user_activity",
+                    "item_intercept",
+                    "habit_count",
+                )
+                and arrays[key].max() == 1e9
+            ):
                 raise Skipped  # large, but allowed
             if key == "item_intercept" and arrays[key].min() == -1e9:
                 raise Skipped
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
-        data, what, values = buffer.getvalue(), f"{key} is {['', '', '', 'missing', 'of another form', 'out of range'][way]}", (key,)
+        data, what, values = (
+            buffer.getvalue(),
+            f"{key} is {['', '', '', 'missing', 'of another form', 'out of range'][way]}",
+            (key,),
+        )
     path.write_bytes(data)
 
     def load() -> Any:
         try:
-            found = Catalogue.load(path) if rng.random() < 0.5 else recsys_env.vector_env("duel-v0", catalogue=str(path)).catalogue
+            found = (
+                Catalogue.load(path)
+                if rng.random() < 0.5
+                else api.vector_env("duel-v0", catalogue=str(path)).catalogue
+            )
         finally:
             path.unlink()
         good = Catalogue.load(files.path)
@@ -684,7 +1028,10 @@ def command_case(rng: np.random.Generator) -> Case:
     from baselines.__main__ import COMMANDS, main
 
     word = misspelt(rng, str(rng.choice(list(COMMANDS))), COMMANDS)
-    task, policy = misspelt(rng, str(rng.choice(list(TASKS))), TASKS), misspelt(rng, str(rng.choice(list(POLICIES))), POLICIES)
+    task, policy = (
+        misspelt(rng, str(rng.choice(list(TASKS))), TASKS),
+        misspelt(rng, str(rng.choice(list(POLICIES))), POLICIES),
+    )
     option = "--" + "".join(rng.choice(list("qwxyz"), 5))
     number = str(rng.choice(["-1", "0", "x", "1.5", "nan", ""]))
     with tempfile.TemporaryDirectory() as folder:
@@ -725,7 +1072,7 @@ def generators(running: Running, files: Files) -> dict[str, tuple[float, Callabl
         "catalogue files": (0.012, lambda rng: file_case(rng, files)),
         "fit": (0.006, fit_case),
         "commands": (0.002, command_case),
-    }  # fmt: skip
+    }
 
 
 def cases(rng: np.random.Generator, draw: Callable[[np.random.Generator], Case]) -> Iterator[Case]:
@@ -744,7 +1091,8 @@ def run(number: int, kinds: list[str], samples: int) -> dict[str, Any]:
         for place, (kind, (share, draw)) in enumerate(made.items()):
             if kinds and kind not in kinds:
                 continue
-            rng, began, count = np.random.default_rng([SEED, place]), time.perf_counter(), Counter()  # type: Any, float, Counter[str]
+            rng, began = np.random.default_rng([SEED, place]), time.perf_counter()
+            count: Counter[str] = Counter()
             stream = cases(rng, draw)
             while count.total() < max(1, round(number * (share if not kinds else 1 / len(kinds)))):
                 case = next(stream)
@@ -757,13 +1105,21 @@ def run(number: int, kinds: list[str], samples: int) -> dict[str, Any]:
                 if sum(row["kind"] == kind for row in found[verdict]) < samples:
                     found[verdict].append({"kind": kind, "input": case.what[:300], "said": said[:400]})
             counts[kind] = count
-            print(f"{kind:18} " + "  ".join(f"{v} {count[v]:6}" for v in found) + f"  ({time.perf_counter() - began:.0f} s)", flush=True)
+            print(
+                f"{kind:18} "
+                + "  ".join(f"{v} {count[v]:6}" for v in found)
+                + f"  ({time.perf_counter() - began:.0f} s)",
+                flush=True,
+            )
     total = sum(counts.values(), Counter())
     return {
-        "seed": SEED, "number": total.total(), **{verdict: total[verdict] for verdict in found},
+        "seed": SEED,
+        "number": total.total(),
+        **{verdict: total[verdict] for verdict in found},
         "kinds": {kind: {verdict: count[verdict] for verdict in found} for kind, count in counts.items()},
-        "first": {verdict: rows for verdict, rows in found.items() if verdict != "clear"}, "clear_samples": found["clear"],
-    }  # fmt: skip
+        "first": {verdict: rows for verdict, rows in found.items() if verdict != "clear"},
+        "clear_samples": found["clear"],
+    }
 
 
 def main() -> None:

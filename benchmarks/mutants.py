@@ -2,15 +2,18 @@
 
     python -m benchmarks.mutants [--number 240] [--workers 2] [--limit 20] [--seconds 600] [--only step.py] [--list]
 
-A mutant is a comparison, an operator, a constant, a condition, a name or a statement of a compiled function (or a constant of its module)
-that says something else. Every function of every kernel file gets some, drawn by a fixed seed of its own; a function that has not been
-edited keeps its mutants. A run goes on where an earlier one of the same code and tests was stopped, and stores its result after each mutant.
+A mutant is a comparison, an operator, a constant, a condition, a name or a statement of a compiled function (or a
+constant of its module) that says something else. Every function of every kernel file gets some, drawn by a fixed seed
+of its own; a function that has not been edited keeps its mutants. A run goes on where an earlier one of the same code
+and tests was stopped, and stores its result after each mutant.
 
-killed: a test failed, the process crashed, or a test took far more processor time than without the mutant. invalid: numba cannot compile it
-(not counted). survived: all tests passed; `REASONS` says why that may be so, or names what no test asks for.
+killed: a test failed, the process crashed, or a test took far more processor time than without the mutant. invalid:
+    numba cannot compile it (not counted). survived: all tests passed; `REASONS` says why that may be so, or names
+    what no test asks for.
 
-A fresh process would compile for 20 seconds before each test. So the tests run once in this process, which compiles everything and must
-pass; each mutant is then tried in a fork of it that compiles again only the functions that depend on the changed one.
+A fresh process would compile for 20 seconds before each test. So the tests run once in this process, which compiles
+everything and must pass; each mutant is then tried in a fork of it that compiles again only the functions that depend
+on the changed one.
 """
 
 from __future__ import annotations
@@ -38,7 +41,11 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / "recsys_env" / "kernels"
 FILES = {
-    **{path.name: f"recsys_env.kernels.{path.stem}" for path in sorted(KERNELS.glob("*.py")) if path.name != "__init__.py"},
+    **{
+        path.name: f"recsys_env.kernels.{path.stem}"
+        for path in sorted(KERNELS.glob("*.py"))
+        if path.name != "__init__.py"
+    },
     "assortment.py": "recsys_env.policies.assortment",
 }
 SEED = 12
@@ -47,14 +54,18 @@ SEED = 12
 TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/test_rng.py", ("uniforms",)),
     ("tests/test_numeric.py", ("apply", "products", "squashed")),
-    ("tests/test_reference.py", ("run", "build_alias", "expect", "global_state", "list_options", "appraise", "read_prices")),
+    (
+        "tests/test_reference.py",
+        ("run", "build_alias", "expect", "global_state", "list_options", "appraise", "read_prices"),
+    ),
     ("tests/test_assortment.py", ("choose",)),
     ("tests/test_expected.py", ("expect",)),
     ("tests/test_effects.py", ("run", "expect")),
     ("tests/test_measures.py", ("appraise", "read_prices")),
     ("tests/test_policies.py", ("choose",)),
-)  # fmt: skip
-# Threads must not be started before a fork. What runs in parallel is the body of `run`; `run_parallel` itself is tried with its own test.
+)
+# Threads must not be started before a fork. What runs in parallel is the body of `run`; `run_parallel` itself is
+# tried with its own test.
 PARALLEL = ("tests/test_reference.py", "test_a_copy_does_not_depend_on_its_batch_nor_on_threads")
 CHOICE = "greedy or planner or content or place or kind_of_action and (content or popularity)"  # of test_policies.py
 
@@ -99,13 +110,27 @@ class Mutant:
 
 
 COMPARISONS: dict[type, tuple[type, ...]] = {
-    ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt), ast.Eq: (ast.NotEq,),
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
     ast.NotEq: (ast.Eq,),
-}  # fmt: skip
+}
 OPERATORS: dict[type, type] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Add, ast.Pow: ast.Mult,
-    ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitOr,
-}  # fmt: skip
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Add,
+    ast.Pow: ast.Mult,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.BitXor: ast.BitOr,
+}
 GROUPS = {"state", "out", "world", "p", "np", "math"}  # their attributes are of different kinds
 SAME_ARGUMENT = {"exp", "log", "log1p", "sigmoid", "tanh", "softplus", "squash", "abs"}  # f(x) -> x
 OTHER_FUNCTION = {"min": "max", "max": "min"}
@@ -118,7 +143,11 @@ def changes(node: ast.AST, siblings: dict[str, list[str]]) -> Iterator[str]:
             yield ast.unparse(ast.Compare(node.left, [operator()], node.comparators))
     elif isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         yield ast.unparse(ast.BinOp(node.left, OPERATORS[type(node.op)](), node.right))
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)) and not isinstance(node.operand, ast.Constant):
+    elif (
+        isinstance(node, ast.UnaryOp)
+        and isinstance(node.op, (ast.Not, ast.USub))
+        and not isinstance(node.operand, ast.Constant)
+    ):
         yield ast.unparse(node.operand)
     elif isinstance(node, ast.BoolOp):
         yield f"({ast.unparse(ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values))})"
@@ -139,7 +168,8 @@ def changes(node: ast.AST, siblings: dict[str, list[str]]) -> Iterator[str]:
             yield f"{OTHER_FUNCTION[name]}({', '.join(arguments)})"
         if name == "range":
             yield f"range({', '.join([*arguments[:-1], f'{arguments[-1]} - 1'])})"
-            yield f"range({', '.join(['1', *arguments] if len(arguments) == 1 else [f'{arguments[0]} + 1', *arguments[1:]])})"
+            later = ["1", *arguments] if len(arguments) == 1 else [f"{arguments[0]} + 1", *arguments[1:]]
+            yield f"range({', '.join(later)})"
     elif isinstance(node, ast.IfExp):
         yield f"({ast.unparse(node.body)})"
         yield f"({ast.unparse(node.orelse)})"
@@ -148,11 +178,13 @@ def changes(node: ast.AST, siblings: dict[str, list[str]]) -> Iterator[str]:
         if node.attr in others and len(others) > 1:
             yield f"{ast.unparse(node.value)}.{others[(others.index(node.attr) + 1) % len(others)]}"
     elif isinstance(node, ast.AugAssign) and type(node.op) in (ast.Add, ast.Sub, ast.Mult):
-        operator = {ast.Add: "-=", ast.Sub: "+=", ast.Mult: "/="}[type(node.op)]
-        yield f"{ast.unparse(node.target)} {operator} {ast.unparse(node.value)}"
+        opposite = {ast.Add: "-=", ast.Sub: "+=", ast.Mult: "/="}[type(node.op)]
+        yield f"{ast.unparse(node.target)} {opposite} {ast.unparse(node.value)}"
         yield "pass"
     elif isinstance(node, (ast.Assign, ast.Expr, ast.Continue, ast.Break)):
-        stored = isinstance(node, ast.Assign) and all(isinstance(target, (ast.Attribute, ast.Subscript)) for target in node.targets)
+        stored = isinstance(node, ast.Assign) and all(
+            isinstance(target, (ast.Attribute, ast.Subscript)) for target in node.targets
+        )
         called = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
         if stored or called or isinstance(node, (ast.Continue, ast.Break)):
             yield "pass"
@@ -163,7 +195,9 @@ def compiled_functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
     found = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
-            names = {decorator.func if isinstance(decorator, ast.Call) else decorator for decorator in node.decorator_list}
+            names = {
+                decorator.func if isinstance(decorator, ast.Call) else decorator for decorator in node.decorator_list
+            }
             if any(isinstance(name, ast.Name) and name.id in ("kernel", "entry") for name in names):
                 found[node.name] = node
     return found
@@ -192,12 +226,16 @@ def mutants_of(file: str, source: str) -> dict[str, list[Mutant]]:
     found: dict[str, list[Mutant]] = {}
     functions = compiled_functions(tree)
     places: list[tuple[str, list[ast.AST]]] = [("", module_constants(tree))]
-    places += [(name, [node for statement in function.body for node in ast.walk(statement)]) for name, function in functions.items()]
+    places += [
+        (name, [node for statement in function.body for node in ast.walk(statement)])
+        for name, function in functions.items()
+    ]
     for name, nodes in places:
         siblings = siblings_in(functions[name]) if name else {}
-        for node in sorted((n for n in nodes if hasattr(n, "lineno")), key=lambda n: (n.lineno, n.col_offset)):  # type: ignore[attr-defined]
+        placed: list[Any] = [node for node in nodes if hasattr(node, "lineno")]
+        for node in sorted(placed, key=lambda n: (n.lineno, n.col_offset)):
             for after in changes(node, siblings):
-                place = Span(node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+                place = Span(node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
                 before = "".join(lines[place.line - 1 : place.last]).encode()
                 before = before[place.column : len(before) - len(lines[place.last - 1].encode()) + place.end]
                 mutant = Mutant(file, name, place, before.decode(), after, lines[place.line - 1].strip())
@@ -215,7 +253,8 @@ def mutated(source: str, mutant: Mutant) -> str:
 
 
 def chosen(number: int, only: str = "") -> list[Mutant]:
-    """About `number` mutants over all files: at least one of each function, the others in proportion to what a function has."""
+    """About `number` mutants over all files: at least one of each function, the others in proportion to what a
+    function has."""
     every = {file: mutants_of(file, source_of(file).read_text()) for file in FILES}
     total = sum(len(mutants) for functions in every.values() for mutants in functions.values())
     picked = []
@@ -247,7 +286,9 @@ class Compiled:
     def _used(self, function: Any) -> set[Any]:
         names, scope = function.py_func.__code__.co_names, function.py_func.__globals__
         modules = [scope[name] for name in names if type(scope.get(name)).__name__ == "module"]
-        values = [scope.get(name) for name in names] + [getattr(module, name, None) for module in modules for name in names]
+        values = [scope.get(name) for name in names] + [
+            getattr(module, name, None) for module in modules for name in names
+        ]
         return {value for value in values if isinstance(value, self._kind)}
 
     def named(self, module: str, name: str) -> Any:
@@ -297,10 +338,19 @@ def apply(mutant: Mutant, compiled: Compiled) -> set[Any]:
 
 def apply_constant(mutant: Mutant, tree: ast.Module, module: Any, compiled: Compiled) -> set[Any]:
     """Give a module's constant its new value, in the module and in those that import it."""
-    statement = next(node for node in tree.body if isinstance(node, ast.Assign) and node.lineno <= mutant.span.line <= (node.end_lineno or 0))
+    statement = next(
+        node
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.lineno <= mutant.span.line <= (node.end_lineno or 0)
+    )
     before = dict(module.__dict__)
     exec(compile(ast.Module([statement], []), module.__file__ or "", "exec"), module.__dict__)
-    names = [n.id for target in statement.targets for n in ast.walk(target) if isinstance(n, ast.Name) and module.__dict__[n.id] != before[n.id]]
+    names = [
+        n.id
+        for target in statement.targets
+        for n in ast.walk(target)
+        if isinstance(n, ast.Name) and module.__dict__[n.id] != before[n.id]
+    ]
     readers: set[Any] = set()
     for name in names:
         readers |= compiled.reading(FILES[mutant.file], name)
@@ -364,7 +414,11 @@ def run_tests(entries: set[str] | None, limit: float = 0.0, parallel: bool = Fal
 
 def tested_code() -> str:
     """Digest of everything that decides a result: the kernels and their tests."""
-    files = [source_of(file) for file in FILES] + [KERNELS / "__init__.py", ROOT / "tests" / "reference.py", Path(__file__)]
+    files = [source_of(file) for file in FILES] + [
+        KERNELS / "__init__.py",
+        ROOT / "tests" / "reference.py",
+        Path(__file__),
+    ]
     files += [ROOT / path for path, _ in TESTS if (ROOT / path).is_file()]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
@@ -373,7 +427,8 @@ def tested_code() -> str:
 
 
 def attempt(mutant: Mutant | None, compiled: Compiled, limit: float, report: Path) -> None:
-    """In a fork: put the mutant in place (None: nothing, but compile everything again), run the tests, write what came of it, and end."""
+    """In a fork: put the mutant in place (None: nothing, but compile everything again), run the tests, write what
+    came of it, and end."""
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     functions = set(compiled.all) if mutant is None else apply(mutant, compiled)
@@ -394,9 +449,11 @@ def judged(status: int, report: Path) -> dict[str, Any]:
     return {"outcome": "invalid", "by": "", "error": f"ended with status {status}"}
 
 
-def try_all(mutants: list[Mutant | None], compiled: Compiled, workers: int, limit: float, deadline: float) -> Iterator[tuple[Mutant | None, dict[str, Any]]]:
+def try_all(
+    mutants: list[Mutant | None], compiled: Compiled, workers: int, limit: float, deadline: float
+) -> Iterator[tuple[Mutant | None, dict[str, Any]]]:
     """Outcome of each mutant, in the order in which they end; none is begun after the deadline."""
-    waiting, running = list(mutants), {}
+    waiting, running = list(mutants), {}  # type: list[Mutant | None], dict[int, tuple[Mutant | None, Path, float]]
     with tempfile.TemporaryDirectory() as folder:
         while running or (waiting and time.monotonic() < deadline):
             while waiting and len(running) < workers and time.monotonic() < deadline:
@@ -427,14 +484,22 @@ def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
     for file in [*FILES, "all"]:
         counts = Counter(row["outcome"] for row in results if file in (row["file"], "all"))
         valid = counts["killed"] + counts["survived"]
-        files[file] = {**{name: counts[name] for name in ("killed", "survived", "invalid")}, "share_killed": round(counts["killed"] / max(valid, 1), 4)}
+        files[file] = {
+            **{name: counts[name] for name in ("killed", "survived", "invalid")},
+            "share_killed": round(counts["killed"] / max(valid, 1), 4),
+        }
     survivors = [
         {"id": row["id"], "line": row["line"], "reason": REASONS.get(row["id"], "none known: no test asks for it")}
-        for row in results if row["outcome"] == "survived"
-    ]  # fmt: skip
+        for row in results
+        if row["outcome"] == "survived"
+    ]
     equivalent = sum(row["reason"].startswith("equivalent") for row in survivors)
     counted = files["all"]["killed"] + files["all"]["survived"] - equivalent
-    return {"files": files, "share_killed_of_those_that_differ": round(files["all"]["killed"] / max(counted, 1), 4), "survivors": survivors}
+    return {
+        "files": files,
+        "share_killed_of_those_that_differ": round(files["all"]["killed"] / max(counted, 1), 4),
+        "survivors": survivors,
+    }
 
 
 def show(result: dict[str, Any]) -> None:
@@ -445,7 +510,10 @@ def show(result: dict[str, Any]) -> None:
         file, _, rest = row["id"].partition(":")
         function, _, change = rest.partition(": ")
         text, _, change = change.rpartition(" | ")
-        print(f"\nsurvived: {file} line {row['line']} in {function or 'the module'}\n  {text}\n  {change}\n  {row['reason']}")
+        print(
+            f"\nsurvived: {file} line {row['line']} in {function or 'the module'}\n  {text}\n  {change}\n"
+            f"  {row['reason']}"
+        )
 
 
 def main() -> None:
@@ -455,7 +523,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="try at most so many more now")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no mutant after so long")
     parser.add_argument("--only", default="", help="mutants whose file:function contains this")
-    parser.add_argument("--again", action="store_true", help="try the survivors of an earlier run again, of whatever tests it was")
+    parser.add_argument(
+        "--again", action="store_true", help="try the survivors of an earlier run again, of whatever tests it was"
+    )
     parser.add_argument("--out", default="mutants", help="name of the result in benchmarks/results")
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
     args = parser.parse_args()
@@ -476,7 +546,7 @@ def main() -> None:
     elif stored.get("tested_code") != digest:
         earlier = {}
     done = {mutant.id: {**earlier[mutant.id], **place(mutant)} for mutant in mutants if mutant.id in earlier}
-    left: list[Mutant | None] = [mutant for mutant in mutants if mutant.id not in done][: args.limit]
+    left = [mutant for mutant in mutants if mutant.id not in done][: args.limit]
     print(f"{len(mutants)} mutants, {len(done)} done; now the tests without a mutant", flush=True)
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()  # only entries outside the kernels use it
@@ -489,19 +559,38 @@ def main() -> None:
         raise SystemExit(f"the tests fail without a mutant: {watch.failed}: {watch.error}")
     compiled, spent = Compiled(), time.process_time() - began
     limit = 60 + 4 * max(watch.times.values())
-    print(f"passed in {spent:.0f} s of processor time; a test may take {limit:.0f} s. {len(left)} mutants to try", flush=True)
-    for mutant, outcome in try_all([None, *left], compiled, args.workers, limit, deadline):
-        if mutant is None:
-            print(f"{outcome['seconds']:6} s  no mutant, everything compiled again: {outcome['outcome']} {outcome['error']}", flush=True)
+    print(
+        f"passed in {spent:.0f} s of processor time; a test may take {limit:.0f} s. {len(left)} mutants to try",
+        flush=True,
+    )
+    for tried, outcome in try_all([None, *left], compiled, args.workers, limit, deadline):
+        if tried is None:
+            print(
+                f"{outcome['seconds']:6} s  no mutant, all compiled again: {outcome['outcome']} {outcome['error']}",
+                flush=True,
+            )
             if outcome["outcome"] != "survived":
                 raise SystemExit("without a mutant a test fails once everything is compiled again")
             continue
-        done[mutant.id] = {"id": mutant.id, **place(mutant), **outcome}
-        print(f"{outcome['seconds']:6} s  {outcome['outcome']:9} {mutant.id}  [{outcome['by'].partition('::')[2] or outcome['by']}]", flush=True)
+        done[tried.id] = {"id": tried.id, **place(tried), **outcome}
+        print(
+            f"{outcome['seconds']:6} s  {outcome['outcome']:9} {tried.id}  "
+            f"[{outcome['by'].partition('::')[2] or outcome['by']}]",
+            flush=True,
+        )
         rows = [done[m.id] for m in mutants if m.id in done]
-        store(args.out, "benchmarks.mutants", {
-            "seed": SEED, "number": len(mutants), "tried": len(rows), "tested_code": digest, **summary(rows), "mutants": rows,
-        })  # fmt: skip
+        store(
+            args.out,
+            "benchmarks.mutants",
+            {
+                "seed": SEED,
+                "number": len(mutants),
+                "tried": len(rows),
+                "tested_code": digest,
+                **summary(rows),
+                "mutants": rows,
+            },
+        )
     show(summary(list(done.values())))
     print(f"{len(mutants) - len(done)} not tried yet; {path}")
 

@@ -1,4 +1,5 @@
-"""What `popularity`, `content`, `greedy` and `planner` believe of an item: with one slot, the best item by the slow reference is chosen.
+"""What `popularity`, `content`, `greedy` and `planner` believe of an item: with one slot, the best item by the slow
+reference is chosen.
 
 How they fill slates of several is tested against all slates in `test_policies.py`.
 """
@@ -70,7 +71,11 @@ class Beliefs(reference.Game):
     def satisfaction(self, copy: reference.Copy, j: int | None) -> float:
         """Expected change of z from a click on item j, or from none."""
         assert copy.visitor is not None
-        d, person, worst = self.config.dynamics, self.person(copy, copy.visitor), len(self.config.choice.v_0_by_mood) - 1
+        d, person, worst = (
+            self.config.dynamics,
+            self.person(copy, copy.visitor),
+            len(self.config.choice.v_0_by_mood) - 1,
+        )
         if worst > 0:
             topic = None if j is None else self.items[j].topic
             up, down = (d.mood_up_none, d.mood_down_none) if topic is None else (d.mood_up[topic], d.mood_down[topic])
@@ -107,7 +112,11 @@ class Beliefs(reference.Game):
         match, x = float(self.taste(copy, n) @ self.q[j]), self.log_price(j, copy.tick)
         bored = min(float(self.person(copy, copy.visitor).topic_counts[self.view(n)][item.topic]), 1.0)
         v = c.beta_taste * match - c.beta_price * x + (self.slope + c.beta_pop) * math.log1p(self.popularity(copy, j))
-        v += c.beta_fresh * self.freshness(j, copy.tick) + c.beta_repeat * math.log1p(self.seen_count(copy, n, j)) - c.beta_satiation * bored
+        v += (
+            c.beta_fresh * self.freshness(j, copy.tick)
+            + c.beta_repeat * math.log1p(self.seen_count(copy, n, j))
+            - c.beta_satiation * bored
+        )
         if copy.anchor is not None:
             v += self.config.scenes[copy.scene].beta_context * float(self.q[copy.anchor] @ self.q[j])
         e = f.e_0 + f.a_taste * match - f.a_bait / 2 - f.a_price * x - f.a_satiation * bored
@@ -167,7 +176,11 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
                     chosen = max(values[j] for j in mine & set(values))
                     assert chosen >= best - 1e-6 - 1e-5 * abs(best), f"{mine} of {values}"
                     seen["choices"] += len({round(value, 4) for value in values.values()}) > 1
-            envs.step(random_actions(config, COPIES, rng).reshape(COPIES, *envs.empty_actions().shape[1:]).astype(envs.action_space.dtype))
+            envs.step(
+                random_actions(config, COPIES, rng)
+                .reshape(COPIES, *envs.empty_actions().shape[1:])
+                .astype(envs.action_space.dtype)
+            )
 
     check()
     assert seen["choices"] > 50

@@ -1,4 +1,5 @@
-"""The commands that try the code by the million: what they generate is what it should be, and they notice what is wrong."""
+"""The commands that try the code by the million: what they generate is what it should be, and they notice what is
+wrong."""
 
 from __future__ import annotations
 
@@ -43,14 +44,24 @@ def test_a_mutant_changes_one_thing_of_a_compiled_function_or_a_constant() -> No
     found = mutants.mutants_of("toy.py", TOY)
     assert set(found) == {"", "pick"}
     changes = {(mutant.before, mutant.after) for mutant in found["pick"]}
-    assert {("1", "-1"), ("range(n)", "range(n - 1)"), ("best += i", "pass"), ("best += i", "best -= i"), ("items.price", "items.score")} <= changes
+    assert {
+        ("1", "-1"),
+        ("range(n)", "range(n - 1)"),
+        ("best += i", "pass"),
+        ("best += i", "best -= i"),
+        ("items.price", "items.score"),
+    } <= changes
     assert ("items.score[i] > 0.5", "items.score[i] >= 0.5") in changes
     assert ("items.score[i] > 0.5 and items.price[i] < LIMIT", "items.score[i] > 0.5") in changes
     assert {(mutant.before, mutant.after) for mutant in found[""]} == {("3", "4"), ("3", "-3")}
     every = [mutant for group in found.values() for mutant in group]
     assert len({mutant.id for mutant in every}) == len(every)
     for mutant in every:
-        changed = [i for i, (a, b) in enumerate(zip(TOY.splitlines(), mutants.mutated(TOY, mutant).splitlines(), strict=True), 1) if a != b]
+        changed = [
+            i
+            for i, (a, b) in enumerate(zip(TOY.splitlines(), mutants.mutated(TOY, mutant).splitlines(), strict=True), 1)
+            if a != b
+        ]
         assert changed == [mutant.span.line]
         assert ast.dump(ast.parse(TOY)) != ast.dump(ast.parse(mutants.mutated(TOY, mutant)))
 
@@ -66,7 +77,9 @@ def test_every_function_of_every_kernel_file_gets_a_mutant() -> None:
         source = mutants.source_of(file).read_text()
         changeable = set(mutants.mutants_of(file, source))
         assert {mutant.function for mutant in chosen if mutant.file == file} == changeable
-        assert len(set(mutants.compiled_functions(ast.parse(source))) - changeable) <= 2  # nothing can be changed in very few
+        assert (
+            len(set(mutants.compiled_functions(ast.parse(source))) - changeable) <= 2
+        )  # nothing can be changed in very few
 
 
 def test_what_depends_on_a_kernel_is_compiled_again() -> None:
@@ -80,7 +93,9 @@ def test_what_depends_on_a_kernel_is_compiled_again() -> None:
     assert page.is_available not in compiled.dependents({numeric.exp})
 
 
-@pytest.mark.parametrize(("status", "outcome"), [(lambda: os.kill(os.getpid(), 9), "killed"), (lambda: os._exit(3), "invalid")])
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(lambda: os.kill(os.getpid(), 9), "killed"), (lambda: os._exit(3), "invalid")]
+)
 def test_a_process_that_dies_is_judged_by_how(status: Callable[[], Any], outcome: str, tmp_path: Path) -> None:
     pid = os.fork()
     if pid == 0:
@@ -89,7 +104,10 @@ def test_a_process_that_dies_is_judged_by_how(status: Callable[[], Any], outcome
 
 
 def test_survivors_come_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [{"id": f"page.py:f: {i}", "file": "page.py", "line": i, "outcome": outcome} for i, outcome in enumerate(["killed", "survived", "survived", "invalid"])]
+    rows = [
+        {"id": f"page.py:f: {i}", "file": "page.py", "line": i, "outcome": outcome}
+        for i, outcome in enumerate(["killed", "survived", "survived", "invalid"])
+    ]
     monkeypatch.setitem(mutants.REASONS, "page.py:f: 1", "equivalent: only faster")
     result = mutants.summary(rows)
     assert result["files"]["page.py"] == {"killed": 1, "survived": 2, "invalid": 1, "share_killed": 0.3333}
@@ -112,28 +130,35 @@ def test_random_worlds_are_valid_and_differ() -> None:
 
 
 SHOP: dict[str, Any] = {
-    "num_agents": 2, "slots": 3, "action": "items", "horizon": 30, "scenes": ({"name": "page", "cart": True},), "mask_actions": True,
-    "users": {"number": 3, "wallet_init": 3.0, "wallet_refill": 0.05}, "items": {"number": 15, "dims": 4, "topics": 3, "stock_init": 2},
-    "choice": {"v_0": 0.0}, "arrival": {"r_0": 2.0}, "feedback": {"b_0": 1.0, "cart_hazard": 0.4, "like": True, "rating_after_click": 0.5},
+    "num_agents": 2,
+    "slots": 3,
+    "action": "items",
+    "horizon": 30,
+    "scenes": ({"name": "page", "cart": True},),
+    "mask_actions": True,
+    "users": {"number": 3, "wallet_init": 3.0, "wallet_refill": 0.05},
+    "items": {"number": 15, "dims": 4, "topics": 3, "stock_init": 2},
+    "choice": {"v_0": 0.0},
+    "arrival": {"r_0": 2.0},
+    "feedback": {"b_0": 1.0, "cart_hazard": 0.4, "like": True, "rating_after_click": 0.5},
     "reward": {"purchase": 1.0, "like": 0.5, "rating": 0.2, "dwell": 0.1},
-}  # fmt: skip
+}
 
 
 def watched(spoil: Callable[[Any], None] | None = None, **changes: Any) -> dict[str, int]:
     """Violations in 80 ticks of a shop, each of which is spoilt after the step."""
     envs, rng = recsys_env.vector_env(WorldConfig(**SHOP), 40, **changes), np.random.default_rng(0)
     envs.reset(seed=0)
-    books = soak.Books(envs)
-    soak.check_next_of_all(envs, books)
+    watch = soak.Watch(envs)
     for tick in range(80):
-        books.look()
+        watch.look()
         actions = soak.joint_actions(envs, rng)
         envs.step(actions)
         if spoil:
             spoil(envs)
-        books.check(envs._actions.read(actions, 40), tick)
-    assert spoil or books.tally[soak.TALLY.index("clicks")] > 100
-    return {soak.NAMES[i]: int(count) for i, count in enumerate(books.wrong) if count}
+        watch.check(actions, tick)
+    assert spoil or watch.books.tally[soak.TALLY.index("clicks")] > 100
+    return {soak.NAMES[i]: int(count) for i, count in enumerate(watch.books.wrong) if count}
 
 
 def test_the_soak_finds_nothing_wrong_with_the_game() -> None:
@@ -173,7 +198,7 @@ SPOILT: dict[str, Callable[[Any], None]] = {
     "wallet": _set("users", "wallet", lambda x: x * 0.99),
     "stock": _set("items", "stock", lambda x: x + 1),
     "clock": _set("truncated", "", lambda x: ~x),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("check", [name for name in soak.NAMES if name != "replay"])
@@ -219,14 +244,26 @@ def test_a_bad_input_is_judged_by_what_it_is_told() -> None:
         ("clear", Case("Python's own words", lambda: WorldConfig(horizo=3), ("horizo",))),  # type: ignore[call-arg]
         ("clear", Case("ours", lambda: recsys_env.replace(WorldConfig(), {"horizo": 3}), (unknown,), ("horizo",))),
         ("skipped", Case("harmless", _raise(bad_inputs.Skipped()), ())),
-        ("clear", Case("a command", lambda: bad_inputs.importlib.import_module("baselines.__main__").main(["trian"]), ("trian",))),
+        (
+            "clear",
+            Case(
+                "a command",
+                lambda: bad_inputs.importlib.import_module("baselines.__main__").main(["trian"]),
+                ("trian",),
+            ),
+        ),
         ("silent", Case("a command that ends well", _raise(SystemExit(0)), ())),
-    ]:  # fmt: skip
+    ]:
         assert judge(case)[0] == verdict, case.what
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a damaged file is left open by who could not read it
-@pytest.mark.parametrize("kind", ["config", "unknown field", "conflict", "joint actions", "actions by agent", "seeds", "restore", "catalogue files"])
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # a damaged file is left open by who could not read it
+@pytest.mark.parametrize(
+    "kind",
+    ["config", "unknown field", "conflict", "joint actions", "actions by agent", "seeds", "restore", "catalogue files"],
+)
 def test_bad_inputs_are_bad(kind: str) -> None:
     """The same ones in every run; few of them get by."""
     first, again = (bad_inputs.run(40, [kind], 3) for _ in range(2))
