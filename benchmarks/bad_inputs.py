@@ -737,8 +737,8 @@ def restore_case(rng: np.random.Generator, running: Running) -> Case:
         None,
         np.concatenate([array, array]),
     ][int(rng.integers(4))]
-    broken = Snapshot(mine.config, mine.arrays._replace(**{mine.arrays._fields[which]: altered}))
-    two = Snapshot(mine.config, type(mine.arrays)(*(np.concatenate([a[:1], a[:1]]) for a in mine.arrays)))
+    broken = Snapshot(mine.config, mine.arrays._replace(**{mine.arrays._fields[which]: altered}), mine.world)
+    two = Snapshot(mine.config, type(mine.arrays)(*(np.concatenate([a[:1], a[:1]]) for a in mine.arrays)), mine.world)
     odd = [3, None, "snapshot", {}, [mine], mine.arrays, strange(rng)][int(rng.integers(7))]
     made: list[tuple[str, Callable[[], Any], tuple[str, ...], tuple[str, ...]]] = [
         (f"restore({short(odd)})", lambda: env.restore(odd), ("snapshot",), texts(odd)),

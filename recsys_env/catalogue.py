@@ -139,7 +139,7 @@ class Catalogue:
                 if native[name].ndim == 2 and arrays[name].dtype == np.float16:
                     norms = _norms(native[name])[:, None]
                     native[name] /= np.where(np.abs(norms - 1) < _NORM_TOLERANCE, norms, 1)  # others are refused
-            return cls(**native, **values)
+            return cls(**native, **values)  # type: ignore[arg-type]
         except ValueError as error:
             raise FileError(f"{path} holds no catalogue that can be used: {error}") from None
 

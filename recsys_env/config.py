@@ -634,12 +634,14 @@ def _notes(f: dataclasses.Field[Any]) -> Iterator[str]:
         yield "True or False"
     elif "allowed" in meta:
         yield f"one of {list(meta['allowed'])}"
+    elif "kind" in meta:
+        yield f"a {meta['kind'].__name__}"
     elif "words" in meta:
         yield f"any of {list(meta['words'])}"
     else:
         if "names" in meta:
             yield f"any of {list(meta['names'])}"
         yield f"{'each ' if 'names' in meta or 'item' in meta else ''}in [{meta['low']:g}, {meta['high']:g}]" if "low" in meta else "text"
-    yield f"default {f.default!r}"
+    yield "required" if f.default is dataclasses.MISSING else f"default {f.default!r}"
     if meta.get("source"):
         yield f"source: {meta['source']}"
