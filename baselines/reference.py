@@ -164,11 +164,17 @@ def _measure_again(policies: tuple[str, ...], wanted: Mapping[str, Train], resul
     stored = {file: result for file in done if set(policies) <= (result := _job(file))["table"].keys()}
     if not stored:
         raise ValueError(f"no result in {results} compares with {' and '.join(policies)}")
+    played: dict[Any, np.ndarray] = {}  # several learners compare with the same episodes
     for file, result in tqdm(stored.items(), unit="job"):
         settings = done[file]
         run = run_of(settings, ALGORITHMS[settings.algorithm])
-        ends = scale_ends(run.config)
-        scores = place_on_scale({policy: evaluate(run, policy, settings.eval_episodes) for policy in (*ends, *policies)}, *ends)
+        ends, episodes = scale_ends(run.config), (run.config, *run.learners, *run.company.items(), run.seed, settings.eval_episodes)
+        samples = {}
+        for policy in (*ends, *policies):
+            if (policy, episodes) not in played:
+                played[policy, episodes] = evaluate(run, policy, settings.eval_episodes)
+            samples[policy] = played[policy, episodes]
+        scores = place_on_scale(samples, *ends)
         for end in set(ends) - set(policies):
             if not np.isclose(scores[end]["mean"], result["table"][end]["mean"]):
                 raise ValueError(f"{end} earns something else than in {file}: train that job again")
@@ -178,7 +184,7 @@ def _measure_again(policies: tuple[str, ...], wanted: Mapping[str, Train], resul
             low, high = (scores[end]["mean"] for end in ends)
             for policy in table.keys() - scores.keys():
                 table[policy] |= {"score": 100 * (table[policy]["mean"] - low) / (high - low), "score_half_width_95": None}
-        result["measured_again"] = {"policies": policies, **provenance(cli.module())}
+        result.setdefault("measured_again", {}).update(dict.fromkeys(policies, provenance(cli.module())))
         write_json(file, result)
 
 

@@ -90,7 +90,7 @@ def test_a_reference_is_measured_again(tmp_path: Path, monkeypatch: pytest.Monke
     assert json.loads(file.read_text())["table"]["content"]["mean"] == -1
     reference(results=tmp_path / "results", again=("content",))
     again = json.loads(file.read_text())
-    assert again.pop("measured_again")["policies"] == ["content"]
+    assert set(again.pop("measured_again")) == {"content"}
     assert again == trained
     changed("greedy")
     with pytest.raises(SystemExit, match="2"):
