@@ -144,9 +144,10 @@ def _checked_number(name: str, kind: type, meta: Any, value: Any) -> Any:
         return bool(value)
     if not is_number(value):
         raise TypeError(f"{name} = {shown(value)} must be {'an integer' if kind is int else 'a number'}")
+    value = value.item() if isinstance(value, np.generic) else value  # NumPy compares in its own precision
     if kind is int and value != value // 1:
         raise TypeError(f"{name} = {shown(value)} must be an integer")
-    if not (math.isfinite(value) and low <= value <= high):
+    if not low <= value <= high:  # also of NaN
         raise ValueError(f"{name} = {shown(value)} is out of range; allowed is a finite value in [{low:g}, {high:g}]")
     return kind(value)
 
@@ -159,13 +160,18 @@ def is_number(value: Any, *kinds: type) -> bool:
 
 def shown(value: Any) -> str:
     """A value as it appears in a message: on one line, cut where it is long."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no integers of more than 4,300 digits
+        return f"<{type(value).__name__} that is too long to be shown>"
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def did_you_mean(word: Any, allowed: Iterable[Any]) -> str:
     """Hint at the nearest allowed word, if the given one is a near miss or the beginning of it."""
-    words, given = {str(a).lower(): str(a) for a in allowed}, str(word).lower()
+    if not isinstance(word, str):
+        return ""
+    words, given = {str(a).lower(): str(a) for a in allowed}, word.lower()
     close = difflib.get_close_matches(given, words, n=1, cutoff=0.75)
     close = close or [known for known in words if len(given) > 2 and known.startswith(given)]
     return f" (did you mean {words[close[0]]!r}?)" if close else ""

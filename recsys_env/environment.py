@@ -45,7 +45,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         self, config: WorldConfig, catalogue: Catalogue | str | Path | None = None, render_mode: str | None = None, name: str = "recsys"
     ) -> None:
         modes = self.metadata["render_modes"]
-        if render_mode is not None and render_mode not in modes:
+        if render_mode is not None and not (isinstance(render_mode, str) and render_mode in modes):
             raise ValueError(f"render_mode = {shown(render_mode)} is not allowed; choose one of {[*modes, None]}{did_you_mean(render_mode, modes)}")
         self.metadata = {**self.metadata, "name": name}
         self.render_mode = render_mode
@@ -193,8 +193,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return np.stack(rows)
 
     def _check_agent(self, agent: Any) -> None:
-        if agent not in self.possible_agents:
-            raise KeyError(f"unknown agent {agent!r}{did_you_mean(agent, self.possible_agents)}; agents are {', '.join(self.possible_agents)}")
+        if not isinstance(agent, str) or agent not in self.possible_agents:
+            raise KeyError(f"unknown agent {shown(agent)}{did_you_mean(agent, self.possible_agents)}; agents are {', '.join(self.possible_agents)}")
 
     # -------------------------------------------------------------------------------------------- views
 

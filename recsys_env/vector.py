@@ -357,8 +357,8 @@ class VectorEnv:
 
     def field(self, observations: np.ndarray, name: str) -> np.ndarray:
         """The view `observations[..., name]` of one field of flat observations."""
-        if name not in self.observation_fields:
-            raise KeyError(f"{name!r}; observation fields are {', '.join(self.observation_fields)}")
+        if not isinstance(name, str) or name not in self.observation_fields:
+            raise KeyError(f"{shown(name)}; observation fields are {', '.join(self.observation_fields)}")
         return observations[..., self.observation_fields[name]]
 
     def state(self) -> np.ndarray:
@@ -585,7 +585,7 @@ def check_count(name: str, value: Any, low: int, high: int) -> None:
     if not is_number(value, int, np.integer):
         raise TypeError(f"{name} = {shown(value)} must be an integer")
     if not low <= value <= high:
-        raise ValueError(f"{name} = {value} is out of range; allowed is [{low}, {high}]")
+        raise ValueError(f"{name} = {shown(value)} is out of range; allowed is [{low}, {high}]")
 
 
 def _checked_seeds(seed: Any, num_envs: int) -> list[int]:
@@ -605,5 +605,5 @@ def checked_seed(seed: Any, name: str = "seed") -> int:
     if not is_number(seed, int, np.integer):
         raise TypeError(f"{name} = {shown(seed)} must be an integer in [0, 2^64)")
     if not 0 <= int(seed) < 2**64:
-        raise ValueError(f"{name} = {seed} is out of range; allowed are integers in [0, 2^64)")
+        raise ValueError(f"{name} = {shown(seed)} is out of range; allowed are integers in [0, 2^64)")
     return int(seed)

@@ -68,7 +68,7 @@ def test_a_number_out_of_range_names_field_value_and_interval(kind: type, f: Any
 
 
 @pytest.mark.parametrize(("kind", "f"), SCALARS)
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan"), 10**400, pytest.param(10**5000, id="10^5000")])
 def test_nan_and_infinity_are_refused(kind: type, f: Any, value: Any) -> None:
     with pytest.raises((ValueError, TypeError), match=rf"{kind.__name__}\.{f.name} = "):
         kind(**{f.name: value})
@@ -199,6 +199,9 @@ def test_unknown_tasks_suggest_the_nearest() -> None:
         (lambda: vector_env("duel-v0", page=np.array(["rows", "rival"])), r"WorldConfig\.page = array.* is not allowed; choose one of"),
         (lambda: replace(WorldConfig, {}), r"config = <class .* must be a WorldConfig or one of its groups; did you mean WorldConfig\(\)\?$"),
         (lambda: replace(WorldConfig(), 5), r"changes = 5 must be a dict of fields of WorldConfig$"),
+        (lambda: parallel_env("duel-v0", render_mode=np.array([1, 2])), r"render_mode = array\(\[1, 2\]\) is not allowed; choose one of"),
+        (lambda: recsys_env.single_agent_env("duel-v0", agent=np.array([1, 2])), r"agent = array\(\[1, 2\]\) is not one of recommender_0"),
+        (lambda: recsys_env.shared_policy_env("duel-v0", autoreset_mode=[1]), r"autoreset_mode = \[1\] is not allowed"),
         (lambda: describe("duel-v0"), r"config = 'duel-v0' must be a WorldConfig"),
     ],
 )  # fmt: skip

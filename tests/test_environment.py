@@ -61,6 +61,11 @@ def test_spaces_are_the_same_object_each_time() -> None:
     assert env.unwrapped is env
     with pytest.raises(KeyError, match=r"unknown agent 'recomender_0' \(did you mean 'recommender_0'\?\)"):
         env.observation_space("recomender_0")
+    for wrong in (3, None, [1], np.array([1, 2])):
+        with pytest.raises(KeyError, match=r"unknown agent .*; agents are recommender_0, recommender_1"):
+            env.action_space(wrong)  # type: ignore[arg-type]
+        with pytest.raises(KeyError, match="observation fields are is_active"):
+            env.field(np.zeros(3), wrong)  # type: ignore[arg-type]
 
 
 def test_each_reset_starts_the_next_episode_once() -> None:
