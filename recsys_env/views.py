@@ -72,7 +72,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode; seed as in `RecommendationEnv.reset`, options are ignored."""
         observations, infos = self.env.reset(seed=seed, options=options)
-        super().reset(seed=None if seed is None else int(seed))  # after ours, which names a wrong seed and changes nothing
+        super().reset(
+            seed=None if seed is None else int(seed)
+        )  # after ours, which names a wrong seed and changes nothing
         if seed is not None or not self._begun:
             self._company.seed(secrets.randbits(63) if seed is None else seed)
             self._begun = True
@@ -121,8 +123,14 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     INFOS: tuple[str, ...] = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "own", "visitor", "next_visitor", "active")
 
     def __init__(self, envs: VectorEnv, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP) -> None:
-        if not isinstance(autoreset_mode, (str, AutoresetMode)) or autoreset_mode not in (*_AUTORESET, *(mode.value for mode in _AUTORESET)):
-            raise ValueError(f"autoreset_mode = {shown(autoreset_mode)} is not allowed; a batch resets itself: choose 'NextStep' or 'SameStep'")
+        if not isinstance(autoreset_mode, (str, AutoresetMode)) or autoreset_mode not in (
+            *_AUTORESET,
+            *(mode.value for mode in _AUTORESET),
+        ):
+            raise ValueError(
+                f"autoreset_mode = {shown(autoreset_mode)} is not allowed; a batch resets itself: "
+                "choose 'NextStep' or 'SameStep'"
+            )
         mode = AutoresetMode(autoreset_mode)
         self.envs = checked_batch(envs)
         self.num_envs = rows = envs.num_envs * envs.num_agents
@@ -243,7 +251,12 @@ def single_agent_vector_env(
     **overrides: Any,
 ) -> SingleAgentVectorEnv:
     """What `gymnasium.make_vec("recsys/<task>")` makes: B copies of `single_agent_env` as one batch."""
-    return SingleAgentVectorEnv(VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue), agent, others, autoreset_mode)
+    return SingleAgentVectorEnv(
+        VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue),
+        agent,
+        others,
+        autoreset_mode,
+    )
 
 
 def shared_policy_env(
@@ -256,4 +269,6 @@ def shared_policy_env(
     **overrides: Any,
 ) -> SharedPolicyVectorEnv:
     """B copies of a task as a Gymnasium `VectorEnv` of B·N rows, one for each agent of each copy."""
-    return SharedPolicyVectorEnv(VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue), autoreset_mode)
+    return SharedPolicyVectorEnv(
+        VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue), autoreset_mode
+    )

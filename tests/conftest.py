@@ -14,7 +14,10 @@ from recsys_env.tasks import _TASKS
 @pytest.fixture
 def registries() -> Iterator[None]:
     """Whatever a test registers is forgotten after it."""
-    kept = [(registry, dict(registry)) for registry in (_TASKS, gymnasium.registry, pettingzoo.aec_registry, pettingzoo.parallel_registry)]
+    kept = [
+        (registry, dict(registry))
+        for registry in (_TASKS, gymnasium.registry, pettingzoo.aec_registry, pettingzoo.parallel_registry)
+    ]
     yield
     for registry, before in kept:
         registry.clear()  # type: ignore[attr-defined]
