@@ -15,7 +15,7 @@ COMMANDS = {  # name -> (module:function, what it does); a module is imported wh
     "tournament": ("baselines.tournament:tournament", "play every policy against every other"),
     "reference": ("baselines.reference:reference", "train the reference learners, job by job"),
     "plot": ("baselines.report:plot", "draw stored results and write the README's tables"),
-    "tasks": ("baselines.listing:tasks", "list the tasks"),
+    "tasks": ("baselines.listing:tasks", "list the tasks, or everything about one of them"),
     "policies": ("baselines.listing:policies", "list the policies that have a name"),
     "metrics": ("baselines.listing:metrics", "list the metrics beside reward, with their definitions"),
 }

@@ -15,8 +15,8 @@ def tasks(task: str = "", /) -> None:
     """List the tasks, or everything about one of them.
 
     Args:
-        task: name of a task, with changed fields after commas if there are any (`duel-v0,horizon=50`): all of its fields are
-            listed, each with its value, meaning, unit, allowed range, default and source.
+        task: name of a task, with changed fields after commas if there are any (`duel-v0,horizon=50`): all of its
+            fields are listed, each with its value, meaning, unit, allowed range, default and source.
     """
     if task:
         try:
@@ -35,7 +35,8 @@ def tasks(task: str = "", /) -> None:
 
 def _contents(catalogue: Catalogue) -> str:
     users, items, dims, habits = len(catalogue.user_taste), *catalogue.item_vectors.shape, catalogue.habit_item.shape[1]
-    sizes = f"has {users} users with up to {habits} habits each, {items} items, {dims} dims, {len(catalogue.topic_name)} topics"
+    topics = len(catalogue.topic_name)
+    sizes = f"has {users} users with up to {habits} habits each, {items} items, {dims} dims, {topics} topics"
     return f"{sizes}; it comes from: {' '.join(catalogue.source.split()) or 'unknown'}"
 
 

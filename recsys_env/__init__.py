@@ -25,14 +25,19 @@ from .views import SharedPolicyVectorEnv, SingleAgentEnv, SingleAgentVectorEnv, 
 
 __version__ = "0.1.0"
 __all__ = [
-    "TASKS", "Catalogue", "Company", "RecommendationAEC", "RecommendationEnv", "SharedPolicyVectorEnv", "SingleAgentEnv",
-    "SingleAgentVectorEnv", "VectorEnv", "WorldConfig", "env", "parallel_env", "plain", "register_task", "replace",
-    "shared_policy_env", "single_agent_env", "single_agent_vector_env", "vector_env",
+    "TASKS", "Catalogue", "Company", "RecommendationAEC", "RecommendationEnv", "SharedPolicyVectorEnv",
+    "SingleAgentEnv", "SingleAgentVectorEnv", "VectorEnv", "WorldConfig", "env", "parallel_env", "plain",
+    "register_task", "replace", "shared_policy_env", "single_agent_env", "single_agent_vector_env", "vector_env",
 ]  # fmt: skip
 
 
 def vector_env(
-    task: str | WorldConfig, num_envs: int = 1, *, num_threads: int = 1, catalogue: Catalogue | str | Path | None = None, **overrides: Any
+    task: str | WorldConfig,
+    num_envs: int = 1,
+    *,
+    num_threads: int = 1,
+    catalogue: Catalogue | str | Path | None = None,
+    **overrides: Any,
 ) -> VectorEnv:
     """B copies of a task as one batch: observations [B, N, O], rewards [B, N]. Keywords override config fields.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .config import did_you_mean
+from .config import did_you_mean, shown
 from .policies import Policy, Team
 from .vector import ActionReader, Infos, Snapshot, VectorEnv, checked_batch
 from .world import LATER
@@ -26,8 +26,8 @@ _NO_SALE = np.array((-1, -1, 0.0, 0), LATER)  # as the kernels leave a place wit
 
 def checked_agent(agent: str, agents: Sequence[str]) -> str:
     """The agent, if it is one of these."""
-    if agent not in agents:
-        raise ValueError(f"agent = {agent!r} is not one of {', '.join(agents)}{did_you_mean(agent, agents)}")
+    if not isinstance(agent, str) or agent not in agents:
+        raise ValueError(f"agent = {shown(agent)} is not one of {', '.join(agents)}{did_you_mean(agent, agents)}")
     return agent
 
 
@@ -40,15 +40,17 @@ def company_of(agents: Sequence[str], others: Others, learners: Sequence[str] | 
         learners: those that learn; None: whom `others`, given by agent, leave out.
 
     Raises:
-        TypeError: `others` is nothing of the kind.
+        TypeError: `others` or `learners` is nothing of the kind.
         ValueError: an unknown agent, an agent that is both or neither, or nobody who learns.
     """
     if not isinstance(others, (str, Policy, Mapping)):
-        raise TypeError(f"others = {others!r} must be a policy, its name, or one of these for each other agent")
+        raise TypeError(f"others = {shown(others)} must be a policy, its name, or one of these for each other agent")
     if learners is None:
         if not isinstance(others, Mapping):
             raise ValueError(f"others = {others!r} needs learners: one or several of {', '.join(agents)}")
         learners = [agent for agent in agents if agent not in others]
+    if isinstance(learners, str) or not isinstance(learners, Sequence):
+        raise TypeError(f"learners = {shown(learners)} must be a list of agents")
     for agent in (*learners, *(others if isinstance(others, Mapping) else ())):
         checked_agent(agent, agents)
     names = [agent for agent in agents if agent not in learners]

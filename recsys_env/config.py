@@ -1,8 +1,8 @@
 """`WorldConfig`: every number that defines a task, in one frozen, self-validating dataclass.
 
-Each field carries its meaning, unit, allowed range, source and whether a catalogue takes its place where it is declared
-(`_number`, `_choice`, ...); the validation, the error messages, `describe()` and the parameter record that the kernels read
-all follow from that.
+Each field carries its meaning, unit, allowed range, source and whether a catalogue takes its place where it is
+declared (`_number`, `_choice`, ...); the validation, the error messages, `describe()` and the parameter record that the
+kernels read all follow from that.
 Symbols are those of the equations: `beta_*` enter the utility of a slot, `a_*` the experienced utility,
 `b_*` the cart logit, `k_*` staying, `r_*` returning, `d_*` leaving for good.
 """
@@ -23,11 +23,17 @@ PROTOTYPE = "prototype simulation"
 
 
 def _number(
-    default: float | bool, doc: str, low: float = -math.inf, high: float = math.inf, *, unit: str = "", source: str = "",
+    default: float | bool,
+    doc: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    unit: str = "",
+    source: str = "",
     from_catalogue: bool = False,
 ) -> Any:
-    """A scalar field: what it means, the closed interval it may lie in, its unit, where the default comes from, and whether it
-    describes what a catalogue brings itself, so that it has no effect with one."""
+    """A scalar field: what it means, the closed interval it may lie in, its unit, where the default comes from, and
+    whether it describes what a catalogue brings itself, so that it has no effect beside one."""
     metadata = {"doc": doc, "low": low, "high": high, "unit": unit, "source": source, "from_catalogue": from_catalogue}
     return field(default=default, metadata=metadata)
 
@@ -72,9 +78,12 @@ class Weights(dict[str, float]):
         return Weights, (dict(self),)
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("weights are part of a frozen config and cannot be changed; make another config with recsys_env.replace")
+        raise TypeError(
+            "weights are part of a frozen config and cannot be changed; make another config with recsys_env.replace"
+        )
 
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
+    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
 
 
 class _Checked:
@@ -118,14 +127,19 @@ def _checked_item(name: str, meta: Any, value: Any) -> Any:
 
 def _checked_word(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} = {shown(value)} is not allowed; choose one of {list(allowed)}{did_you_mean(value, allowed)}")
+        raise ValueError(
+            f"{name} = {shown(value)} is not allowed; choose one of {list(allowed)}{did_you_mean(value, allowed)}"
+        )
     return value
 
 
 def _checked_weights(name: str, meta: Any, value: Any) -> Weights:
     names = meta["names"]
     if not isinstance(value, Mapping):
-        raise TypeError(f"{name} = {shown(value)} must be a dict of weights by name, such as {{{names[0]!r}: 1.0}}; names are {', '.join(names)}")
+        raise TypeError(
+            f"{name} = {shown(value)} must be a dict of weights by name, such as {{{names[0]!r}: 1.0}}; "
+            f"names are {', '.join(names)}"
+        )
     for key in value:
         if key not in names:
             raise ValueError(f"{name} weighs {key!r}{did_you_mean(key, names)}; it may weigh {', '.join(names)}")
@@ -148,28 +162,35 @@ def _checked_number(name: str, kind: type, meta: Any, value: Any) -> Any:
         return bool(value)
     if not is_number(value):
         raise TypeError(f"{name} = {shown(value)} must be {'an integer' if kind is int else 'a number'}")
+    value = value.item() if isinstance(value, np.generic) else value  # NumPy compares in its own precision
     if kind is int and value != value // 1:
         raise TypeError(f"{name} = {shown(value)} must be an integer")
-    if not (math.isfinite(value) and low <= value <= high):
+    if not low <= value <= high:  # also of NaN
         raise ValueError(f"{name} = {shown(value)} is out of range; allowed is a finite value in [{low:g}, {high:g}]")
     return kind(value)
 
 
 def is_number(value: Any, *kinds: type) -> bool:
-    """Whether it is a scalar of these kinds (default: integers and floats), Python's or NumPy's. Truth values and time spans are none."""
+    """Whether it is a scalar of these kinds (default: integers and floats), Python's or NumPy's; truth values and time
+    spans are none."""
     kinds = kinds or (int, float, np.integer, np.floating)
     return isinstance(value, kinds) and not isinstance(value, (bool, np.timedelta64))
 
 
 def shown(value: Any) -> str:
     """A value as it appears in a message: on one line, cut where it is long."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no integers of more than 4,300 digits
+        return f"<{type(value).__name__} that is too long to be shown>"
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def did_you_mean(word: Any, allowed: Iterable[Any]) -> str:
     """Hint at the nearest allowed word, if the given one is a near miss or the beginning of it."""
-    words, given = {str(a).lower(): str(a) for a in allowed}, str(word).lower()
+    if not isinstance(word, str):
+        return ""
+    words, given = {str(a).lower(): str(a) for a in allowed}, word.lower()
     close = difflib.get_close_matches(given, words, n=1, cutoff=0.75)
     close = close or [known for known in words if len(given) > 2 and known.startswith(given)]
     return f" (did you mean {words[close[0]]!r}?)" if close else ""
@@ -180,7 +201,7 @@ def did_you_mean(word: Any, allowed: Iterable[Any]) -> str:
 
 @dataclass(frozen=True)
 class UserConfig(_Checked):
-    """Who visits. A catalogue brings its users: their number, tastes, price sensitivity, activity and initial habits."""
+    """Who visits. A catalogue brings its users: number, tastes, price sensitivity, activity and initial habits."""
 
     number: int = _number(8, "U, users (places) per copy", 1, 10**8, from_catalogue=True)
     population: str = _choice("fresh", "fresh: new people for every seed and episode; fixed: the same people in every one", "fresh", "fixed")
@@ -207,8 +228,8 @@ class UserConfig(_Checked):
 
 @dataclass(frozen=True)
 class ItemConfig(_Checked):
-    """What can be shown. A catalogue brings its items: their number, vectors, topics, intercepts, prices and popularity; their quality and
-    clickbait are 0 then, their length is 1."""
+    """What can be shown. A catalogue brings its items: number, vectors, topics, intercepts, prices and popularity;
+    their quality and clickbait are 0 then, their length is 1."""
 
     number: int = _number(200, "M, items", 1, 10**8, from_catalogue=True)
     dims: int = _number(16, "D, taste dimensions", 1, 512, from_catalogue=True)
@@ -289,9 +310,11 @@ class FeedbackConfig(_Checked):
     b_0: float = _number(-4.0, "intercept of the cart logit", -50, 50, source="RetailRocket: 2.6 % of views carted")
     b_topic: float = _number(
         0.0,
-        "topic intercepts of the cart logit run from +b_topic to -b_topic over the topics in a random order; it is that of rising "
-        "clickbait with items.bait_topic_share > 0, and unrelated to the items' clickbait without",
-        -50, 50, source=PROTOTYPE,
+        "topic intercepts of the cart logit run from +b_topic to -b_topic over the topics in a random order; it is "
+        "that of rising clickbait with items.bait_topic_share > 0, and unrelated to the items' clickbait without",
+        -50,
+        50,
+        source=PROTOTYPE,
     )
     b_taste: float = _number(2.0, "weight of <p_u, q_j> in the cart logit", -50, 50)
     b_quality: float = _number(0.3, "weight of quality in the cart logit", -50, 50)
@@ -346,7 +369,10 @@ class RewardConfig(_Checked):
 
     sharing: float = _number(0.0, "s: 0 selfish, 1 team, -1 zero-sum", -1, 1)
     margin_rate: float = _number(
-        0.3, "margin per unit of price paid; no effect yet: the reward unit is the mean margin, from which it cancels", 1e-6, 1
+        0.3,
+        "margin per unit of price paid; no effect yet: the reward unit is the mean margin, from which it cancels",
+        1e-6,
+        1,
     )
     click: float = _number(1.0, "per click", -100, 100)
     cart: float = _number(0.0, "per cart", -100, 100)
@@ -383,7 +409,10 @@ class RoleConfig(_Checked):
     domains: tuple[int, ...] = _integers("inventory by domain; empty = all", 0, 10**6)
     items: tuple[int, ...] = _integers("inventory by item id; empty = all", 0, 10**8)
     rewards: Mapping[str, float] = _weights(
-        "weight of each event in this role's own reward, those not named weigh 0; empty = those of `reward`", -100, 100, *EVENTS
+        "weight of each event in this role's own reward, those not named weigh 0; empty = those of `reward`",
+        -100,
+        100,
+        *EVENTS,
     )
     hidden: tuple[str, ...] = _words("observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE)
 
@@ -515,7 +544,8 @@ _SYNONYMS = {"max_cycles": "horizon", "max_steps": "horizon", "episode_length": 
 _ARGUMENTS = {
     "render_mode": "parallel_env, env and single_agent_env; a batch draws nothing",
     "num_envs": "vector_env and single_agent_vector_env", "num_copies": "shared_policy_env",
-    "num_threads": "vector_env and the Gymnasium vectors", "autoreset_mode": "single_agent_vector_env and shared_policy_env",
+    "num_threads": "vector_env and the Gymnasium vectors",
+    "autoreset_mode": "single_agent_vector_env and shared_policy_env",
     "agent": "single_agent_env and single_agent_vector_env", "others": "single_agent_env and single_agent_vector_env",
 }  # fmt: skip
 
@@ -524,7 +554,8 @@ def replace(config: Any, changes: Mapping[str, Any]) -> Any:
     """A copy of a config with some fields changed; nested dicts change single fields of a group.
 
     Raises:
-        TypeError: an unknown field, with the nearest known one; a value of a wrong type; or something else than a config and a dict.
+        TypeError: an unknown field, with the nearest known one; a value of a wrong type; or something else than a
+            config and a dict.
         ValueError: a value out of range, or fields that contradict each other.
     """
     known = {f.name: f for f in _fields_of(config)}
@@ -540,7 +571,9 @@ def replace(config: Any, changes: Mapping[str, Any]) -> Any:
 
 def _fields_of(config: Any) -> tuple[dataclasses.Field[Any], ...]:
     if not isinstance(config, _Checked):
-        hint = f"; did you mean {config.__name__}()?" if isinstance(config, type) and issubclass(config, _Checked) else ""
+        hint = (
+            f"; did you mean {config.__name__}()?" if isinstance(config, type) and issubclass(config, _Checked) else ""
+        )
         raise TypeError(f"config = {shown(config)} must be a WorldConfig or one of its groups{hint}")
     return fields(config)  # type: ignore[arg-type]
 
@@ -562,7 +595,11 @@ def difference(config: Any, other: Any) -> str:
     """The first field in which two unequal configs differ, with the value there and here."""
     f = next(f for f in fields(config) if getattr(config, f.name) != getattr(other, f.name))
     there, here = getattr(config, f.name), getattr(other, f.name)
-    return f"{f.name}.{difference(there, here)}" if "group" in f.metadata else f"{f.name} = {shown(there)} there, {shown(here)} here"
+    return (
+        f"{f.name}.{difference(there, here)}"
+        if "group" in f.metadata
+        else f"{f.name} = {shown(there)} there, {shown(here)} here"
+    )
 
 
 def _catalogue_fields(config: WorldConfig) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
@@ -584,17 +621,22 @@ def check_catalogue_fields(config: WorldConfig) -> None:
     if changed:
         given = ", ".join(f"{name} = {value!r}" for name, (value, _) in changed.items())
         defaults = ", ".join(f"{name} = {default!r}" for name, (_, default) in changed.items())
-        raise ValueError(f"WorldConfig: {given} would be ignored, since the catalogue gives it; leave the default, {defaults}")
+        raise ValueError(
+            f"WorldConfig: {given} would be ignored, since the catalogue gives it; leave the default, {defaults}"
+        )
 
 
 def for_catalogue(config: WorldConfig) -> WorldConfig:
-    """The config without what describes synthetic items and users: the fields that a catalogue gives are at their defaults.
+    """The config without what describes synthetic items and users: what a catalogue gives is at its default.
 
     Raises:
         ValueError: it has moods, which move by its own topics.
     """
     if config.choice.v_0_by_mood:
-        raise ValueError(f"a task with moods (choice.v_0_by_mood) is made for its own {config.items.topics} topics and takes no catalogue")
+        raise ValueError(
+            f"a task with moods (choice.v_0_by_mood) is made for its own {config.items.topics} topics "
+            "and takes no catalogue"
+        )
     changes: dict[str, dict[str, Any]] = {}
     for group, f in _catalogue_fields(config):
         changes.setdefault(group, {})[f.name] = f.default
@@ -641,7 +683,11 @@ def _notes(f: dataclasses.Field[Any]) -> Iterator[str]:
     else:
         if "names" in meta:
             yield f"any of {list(meta['names'])}"
-        yield f"{'each ' if 'names' in meta or 'item' in meta else ''}in [{meta['low']:g}, {meta['high']:g}]" if "low" in meta else "text"
+        yield (
+            f"{'each ' if 'names' in meta or 'item' in meta else ''}in [{meta['low']:g}, {meta['high']:g}]"
+            if "low" in meta
+            else "text"
+        )
     yield "required" if f.default is dataclasses.MISSING else f"default {f.default!r}"
     if meta.get("source"):
         yield f"source: {meta['source']}"

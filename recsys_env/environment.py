@@ -42,11 +42,18 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
     metadata: dict[str, Any] = {"name": "recsys", "render_modes": ["ansi", "human"], "is_parallelizable": True}  # noqa: RUF012
 
     def __init__(
-        self, config: WorldConfig, catalogue: Catalogue | str | Path | None = None, render_mode: str | None = None, name: str = "recsys"
+        self,
+        config: WorldConfig,
+        catalogue: Catalogue | str | Path | None = None,
+        render_mode: str | None = None,
+        name: str = "recsys",
     ) -> None:
         modes = self.metadata["render_modes"]
-        if render_mode is not None and render_mode not in modes:
-            raise ValueError(f"render_mode = {shown(render_mode)} is not allowed; choose one of {[*modes, None]}{did_you_mean(render_mode, modes)}")
+        if render_mode is not None and not (isinstance(render_mode, str) and render_mode in modes):
+            raise ValueError(
+                f"render_mode = {shown(render_mode)} is not allowed; "
+                f"choose one of {[*modes, None]}{did_you_mean(render_mode, modes)}"
+            )
         self.metadata = {**self.metadata, "name": name}
         self.render_mode = render_mode
         self.vector = VectorEnv(config, catalogue=catalogue)
@@ -164,7 +171,10 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
     def _reject_agents(self, actions: Any) -> NoReturn:
         if not isinstance(actions, Mapping):
-            raise TypeError(f"actions = {shown(actions)} must be a dict of one action for each agent: {', '.join(self.possible_agents)}")
+            raise TypeError(
+                f"actions = {shown(actions)} must be a dict of one action for each agent: "
+                f"{', '.join(self.possible_agents)}"
+            )
         unknown = [agent for agent in actions if agent not in self.possible_agents]
         for agent in unknown:
             self._check_agent(agent)
@@ -193,8 +203,11 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return np.stack(rows)
 
     def _check_agent(self, agent: Any) -> None:
-        if agent not in self.possible_agents:
-            raise KeyError(f"unknown agent {agent!r}{did_you_mean(agent, self.possible_agents)}; agents are {', '.join(self.possible_agents)}")
+        if not isinstance(agent, str) or agent not in self.possible_agents:
+            raise KeyError(
+                f"unknown agent {shown(agent)}{did_you_mean(agent, self.possible_agents)}; "
+                f"agents are {', '.join(self.possible_agents)}"
+            )
 
     # -------------------------------------------------------------------------------------------- views
 
@@ -228,7 +241,11 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
     # -------------------------------------------------------------------------------------------- save, restore, render
 
     def save(self) -> Snapshot:
-        """The present state; after the end, that of the next episode's first page. RuntimeError before the first `reset`."""
+        """The present state; after the end, that of the next episode's first page.
+
+        Raises:
+            RuntimeError: before the first `reset`.
+        """
         return self.vector.save()
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -243,7 +260,11 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return self._begin(*self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed)))
 
     def render(self) -> str | None:
-        """The page that was shown last: returned as text in mode "ansi", printed in mode "human". RuntimeError before the first `reset`."""
+        """The page that was shown last: returned as text in mode "ansi", printed in mode "human".
+
+        Raises:
+            RuntimeError: before the first `reset`.
+        """
         if self.render_mode is None:
             logger.warn("render() does nothing without a render_mode; make the environment with render_mode='ansi' or 'human'")
             return None
@@ -262,7 +283,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
 
 class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
-    """A `RecommendationEnv` as a PettingZoo AEC environment: its agents choose one after the other, then comes the tick.
+    """A `RecommendationEnv` as a PettingZoo AEC environment: its agents choose one after the other, then comes a tick.
 
     All that the parallel environment has beside PettingZoo's interface is here too; `unwrapped` is that environment.
 
@@ -271,7 +292,8 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
 
     Attributes:
         config, vector, observation_fields, state_fields, state_space: as in `RecommendationEnv`.
-        field, expected_feedback, save: its methods; the page about to be shown, and the state, are those of the round that is being played.
+        field, expected_feedback, save: its methods. The page about to be shown, and the state, are those of the round
+            that is being played.
     """
 
     def __init__(self, parallel: RecommendationEnv) -> None:
@@ -281,12 +303,13 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
         self.field, self.expected_feedback, self.save = parallel.field, parallel.expected_feedback, parallel.save
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
-        """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round; actions of an unfinished round are
-        forgotten."""
+        """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round; the
+        actions of an unfinished round are forgotten."""
         parallel = self.unwrapped
         begun = parallel.restore(snapshot, seed)  # type: ignore[attr-defined]
-        # PettingZoo begins a round of agents nowhere but in reset(), so that it is given the restored page as if it were a first one.
-        self.env.env = SimpleNamespace(reset=lambda **_: begun, agents=parallel.agents, unwrapped=parallel)  # type: ignore[attr-defined]
+        # PettingZoo begins a round of agents in reset() alone, so that it is given the restored page as a first one.
+        restored = SimpleNamespace(reset=lambda **_: begun, agents=parallel.agents, unwrapped=parallel)
+        self.env.env = restored  # type: ignore[attr-defined]
         try:
             self.reset()
         finally:
@@ -363,14 +386,18 @@ class Info(dict[str, Any]):
 
 
 def parallel_env(
-    task: str | WorldConfig, *, catalogue: Catalogue | str | Path | None = None, render_mode: str | None = None, **overrides: Any
+    task: str | WorldConfig,
+    *,
+    catalogue: Catalogue | str | Path | None = None,
+    render_mode: str | None = None,
+    **overrides: Any,
 ) -> RecommendationEnv:
     """A task as a PettingZoo parallel environment. Keywords override config fields, nested ones as dicts: `reward={"sharing": 1.0}`.
 
     Args:
         task: name of a task (`recsys_env.TASKS`), or a config.
-        catalogue: fitted items and users (see `recsys_env.fitting`), a shipped one by name or a saved one by path. They take the place of a named
-            task's own; fields that describe synthetic ones cannot be overridden beside them.
+        catalogue: fitted items and users (see `recsys_env.fitting`), a shipped one by name or a saved one by path. They
+            take the place of a named task's own; fields that describe synthetic ones cannot be overridden beside them.
         render_mode: "ansi", "human" or None.
 
     Raises:
@@ -381,7 +408,11 @@ def parallel_env(
 
 
 def env(
-    task: str | WorldConfig, *, catalogue: Catalogue | str | Path | None = None, render_mode: str | None = None, **overrides: Any
+    task: str | WorldConfig,
+    *,
+    catalogue: Catalogue | str | Path | None = None,
+    render_mode: str | None = None,
+    **overrides: Any,
 ) -> RecommendationAEC:
     """A task as a PettingZoo AEC environment: the parallel one, one agent at a time. Arguments as in `parallel_env`."""
     return RecommendationAEC(parallel_env(task, catalogue=catalogue, render_mode=render_mode, **overrides))

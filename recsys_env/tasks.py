@@ -286,23 +286,27 @@ _TASKS: dict[str, WorldConfig] = {
 
 
 TASKS: Mapping[str, WorldConfig] = MappingProxyType(_TASKS)
-"""The tasks by name, read-only: those above, which never change under their name, and what `register_task` has added."""
+"""The tasks by name, read-only: those above, which never change under their name, and what `register_task` added."""
 
 
 def register_task(name: str, config: WorldConfig) -> None:
-    """Make a config of your own a task, for this process: it stands in `TASKS`, and its name wherever that of a task does, in
-    `parallel_env("my-shop-v0")`, `pettingzoo.make("parallel", "recsys/my-shop-v0")` and `gymnasium.make("recsys/my-shop-v0")`.
+    """Make a config of your own a task, for this process: it stands in `TASKS`, and its name wherever that of a task
+    does, as in `parallel_env("my-shop-v0")`, `pettingzoo.make("parallel", "recsys/my-shop-v0")` and
+    `gymnasium.make("recsys/my-shop-v0")`.
 
     Args:
         name: letters, digits, `_` and `-`, with a version at the end, as in "my-shop-v0".
         config: the task.
 
     Raises:
-        ValueError: a name of another form, or one that is taken. A task never changes under its name: give it the next version.
+        ValueError: a name of another form, or one that is taken. A task never changes under its name: give it the next
+            version.
         TypeError: `config` is no `WorldConfig`.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(f"name = {shown(name)} must be letters, digits, _ and - with a version at the end, as in 'my-shop-v0'")
+        raise ValueError(
+            f"name = {shown(name)} must be letters, digits, _ and - with a version at the end, as in 'my-shop-v0'"
+        )
     if not isinstance(config, WorldConfig):
         raise TypeError(f"config = {shown(config)} must be a WorldConfig")
     if name in _TASKS:
@@ -328,13 +332,16 @@ for _name in _TASKS:
     _announce(_name)
 
 
-def task_config(task: str | WorldConfig, overrides: Mapping[str, Any], catalogue: Catalogue | str | Path | None = None) -> WorldConfig:
+def task_config(
+    task: str | WorldConfig, overrides: Mapping[str, Any], catalogue: Catalogue | str | Path | None = None
+) -> WorldConfig:
     """The config of a task, by name or as given, with some fields replaced.
 
     Args:
         task: name of a task, or a config.
         overrides: fields, nested ones as dicts.
-        catalogue: what takes the place of a named task's items and users; its fields that a catalogue gives are at their defaults then.
+        catalogue: what takes the place of a named task's items and users; the fields that it gives are at their
+            defaults then.
 
     Raises:
         ValueError, TypeError: no such task, field or value; the message names the nearest.

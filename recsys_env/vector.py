@@ -130,7 +130,8 @@ class _KeptInfos(Infos):
 
 
 def plain(value: Any) -> Any:
-    """Infos, observations or rewards of any of our environments as Python's own dictionaries, lists and numbers, which `json.dumps` takes."""
+    """Infos, observations or rewards of any of our environments as Python's own dictionaries, lists and numbers, which
+    `json.dumps` takes."""
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
@@ -139,7 +140,8 @@ def plain(value: Any) -> Any:
 
 
 class Snapshot:
-    """The saved state of one copy or of all; made by `VectorEnv.save`, put back by `VectorEnv.restore`. May be copied and pickled.
+    """The saved state of one copy or of all: made by `VectorEnv.save`, put back by `VectorEnv.restore`; it may be
+    copied and pickled.
 
     Args:
         config: the task it was taken in.
@@ -164,8 +166,8 @@ class VectorEnv:
         config: the task.
         num_envs: B.
         num_threads: 1 runs serially (safe in forked workers); more spread the copies over numba's threads. Results do not depend on it.
-        catalogue: fitted items and users, a shipped one by name or a saved one by path, in place of the one that `config.catalogue`
-            names. The fields that describe synthetic items and users must be at their defaults then.
+        catalogue: fitted items and users, a shipped one by name or a saved one by path, in place of the one that
+            `config.catalogue` names. The fields that describe synthetic items and users must be at their defaults then.
 
     Attributes:
         possible_agents: names of the N agents.
@@ -174,14 +176,22 @@ class VectorEnv:
         state_space: of `state()`.
         state_fields: name -> slice of the global state.
 
-    Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save` and `expected_feedback` raise RuntimeError.
+    Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save` and
+    `expected_feedback` raise RuntimeError.
     """
 
     def __init__(
-        self, config: WorldConfig, num_envs: int = 1, num_threads: int = 1, catalogue: Catalogue | str | Path | None = None
+        self,
+        config: WorldConfig,
+        num_envs: int = 1,
+        num_threads: int = 1,
+        catalogue: Catalogue | str | Path | None = None,
     ) -> None:
         if not isinstance(config, WorldConfig):
-            raise TypeError(f"config = {shown(config)} must be a WorldConfig; recsys_env.vector_env takes a task by its name as well")
+            raise TypeError(
+                f"config = {shown(config)} must be a WorldConfig; "
+                "recsys_env.vector_env takes a task by its name as well"
+            )
         catalogue = _loaded(catalogue, config)
         check_count("num_envs", num_envs, 1, 2**31)
         check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
@@ -192,7 +202,8 @@ class VectorEnv:
         self.shape = shape_of(config, catalogue)
         if config.choice.v_0_by_mood and len(config.dynamics.mood_up) != self.shape.topics:
             raise ValueError(
-                f"dynamics.mood_up and mood_down have {len(config.dynamics.mood_up)} entries, but the catalogue has {self.shape.topics} topics"
+                f"dynamics.mood_up and mood_down have {len(config.dynamics.mood_up)} entries, "
+                f"but the catalogue has {self.shape.topics} topics"
             )
         self.possible_agents = config.agents
         self.num_agents = config.num_agents
@@ -357,8 +368,8 @@ class VectorEnv:
 
     def field(self, observations: np.ndarray, name: str) -> np.ndarray:
         """The view `observations[..., name]` of one field of flat observations."""
-        if name not in self.observation_fields:
-            raise KeyError(f"{name!r}; observation fields are {', '.join(self.observation_fields)}")
+        if not isinstance(name, str) or name not in self.observation_fields:
+            raise KeyError(f"{shown(name)}; observation fields are {', '.join(self.observation_fields)}")
         return observations[..., self.observation_fields[name]]
 
     def state(self) -> np.ndarray:
@@ -403,8 +414,8 @@ class VectorEnv:
 
     @cached_property
     def world_digest(self) -> str:
-        """SHA-256 of the world's items and people. With an equal config it says whether two worlds are the same: all else in a `World`
-        follows from these and the config."""
+        """SHA-256 of the world's items and people. With an equal config it says whether two worlds are the same: all
+        else in a `World` follows from these and the config."""
         digest = hashlib.sha256()
         for name in ("items", "q", "places", "prior_taste", "prior_rho", "prior_habits"):
             array = np.ascontiguousarray(getattr(self.world, name))
@@ -444,19 +455,31 @@ class VectorEnv:
         return self.look()
 
     def _check_snapshot(self, snapshot: Any) -> None:
-        """Raise unless the snapshot belongs to this world and its arrays fit the state's, whatever their number of copies."""
-        whole = isinstance(snapshot, Snapshot) and isinstance(snapshot.config, WorldConfig) and isinstance(snapshot.arrays, State)
+        """Raise unless the snapshot belongs to this world and its arrays fit the state's, for any number of copies."""
+        whole = (
+            isinstance(snapshot, Snapshot)
+            and isinstance(snapshot.config, WorldConfig)
+            and isinstance(snapshot.arrays, State)
+        )
         if not whole:
             raise TypeError(f"snapshot = {shown(snapshot)} must be what save() returns")
         if snapshot.config != self.config:
-            raise ValueError(f"the snapshot was taken in another task or with other settings: {difference(snapshot.config, self.config)}")
+            raise ValueError(
+                "the snapshot was taken in another task or with other settings: "
+                f"{difference(snapshot.config, self.config)}"
+            )
         if snapshot.world != self.world_digest:
-            raise ValueError("the snapshot was taken in another world: its items and users are not those of the catalogue here")
+            raise ValueError(
+                "the snapshot was taken in another world: its items and users are not those of the catalogue here"
+            )
         for name, saved, mine in zip(State._fields, snapshot.arrays, self._state, strict=True):
             shape = (snapshot.num_envs, *mine.shape[1:])
             if not isinstance(saved, np.ndarray) or (saved.shape, saved.dtype) != (shape, mine.dtype):
                 found = f"{saved.dtype}{list(saved.shape)}" if isinstance(saved, np.ndarray) else shown(saved)
-                raise ValueError(f"the snapshot's {name} are {found}, expected {mine.dtype}{list(shape)}; it is not what save() returned")
+                raise ValueError(
+                    f"the snapshot's {name} are {found}, expected {mine.dtype}{list(shape)}; "
+                    "it is not what save() returned"
+                )
 
     def look(self) -> tuple[Any, Infos]:
         """Observations and infos of the present page once more, as after a reset; nothing changes."""
@@ -575,7 +598,9 @@ def _loaded(catalogue: Any, config: WorldConfig) -> Catalogue | None:
     if isinstance(catalogue, (str, Path)):
         catalogue = Catalogue.load(catalogue)
     if not isinstance(catalogue, Catalogue):
-        raise TypeError(f"catalogue = {shown(catalogue)} must be a Catalogue, the name of a shipped one or the path of a saved one")
+        raise TypeError(
+            f"catalogue = {shown(catalogue)} must be a Catalogue, the name of a shipped one or the path of a saved one"
+        )
     check_catalogue_fields(config)
     return catalogue
 
@@ -585,7 +610,7 @@ def check_count(name: str, value: Any, low: int, high: int) -> None:
     if not is_number(value, int, np.integer):
         raise TypeError(f"{name} = {shown(value)} must be an integer")
     if not low <= value <= high:
-        raise ValueError(f"{name} = {value} is out of range; allowed is [{low}, {high}]")
+        raise ValueError(f"{name} = {shown(value)} is out of range; allowed is [{low}, {high}]")
 
 
 def _checked_seeds(seed: Any, num_envs: int) -> list[int]:
@@ -594,9 +619,13 @@ def _checked_seeds(seed: Any, num_envs: int) -> list[int]:
         seed = checked_seed(seed)
         return [copy_seed(seed, b) for b in range(num_envs)]
     if not isinstance(seed, (Sequence, np.ndarray)) or isinstance(seed, (str, bytes)) or getattr(seed, "ndim", 1) != 1:
-        raise TypeError(f"seed = {shown(seed)} must be an integer in [0, 2^64), a sequence of one for each copy, or None")
+        raise TypeError(
+            f"seed = {shown(seed)} must be an integer in [0, 2^64), a sequence of one for each copy, or None"
+        )
     if len(seed) != num_envs:
-        raise ValueError(f"seed = {shown(seed)} has {len(seed)} entries, expected one for each of the {num_envs} copies")
+        raise ValueError(
+            f"seed = {shown(seed)} has {len(seed)} entries, expected one for each of the {num_envs} copies"
+        )
     return [checked_seed(entry, f"seed[{b}]") for b, entry in enumerate(seed)]
 
 
@@ -605,5 +634,5 @@ def checked_seed(seed: Any, name: str = "seed") -> int:
     if not is_number(seed, int, np.integer):
         raise TypeError(f"{name} = {shown(seed)} must be an integer in [0, 2^64)")
     if not 0 <= int(seed) < 2**64:
-        raise ValueError(f"{name} = {seed} is out of range; allowed are integers in [0, 2^64)")
+        raise ValueError(f"{name} = {shown(seed)} is out of range; allowed are integers in [0, 2^64)")
     return int(seed)

@@ -19,7 +19,7 @@ from gymnasium.vector.utils import batch_space
 
 from .catalogue import Catalogue
 from .company import Company, Others, checked_agent, company_of
-from .config import WorldConfig
+from .config import WorldConfig, shown
 from .environment import RecommendationEnv
 from .policies import Team
 from .tasks import task_config
@@ -57,8 +57,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         name: str = "recsys",
     ) -> None:
         modes = [*RecommendationEnv.metadata["render_modes"], None]
-        if render_mode not in modes:  # stable-baselines3 makes an environment by name with "rgb_array" first and takes a TypeError as a no
-            raise TypeError(f"render_mode = {render_mode!r} is not allowed; choose one of {modes}")
+        # stable-baselines3 makes an environment by name with "rgb_array" first and takes a TypeError as a no
+        if not isinstance(render_mode, (str, type(None))) or render_mode not in modes:
+            raise TypeError(f"render_mode = {shown(render_mode)} is not allowed; choose one of {modes}")
         self.env = RecommendationEnv(config, catalogue, render_mode, name)
         self.agent = self.env.possible_agents[0] if agent is None else checked_agent(agent, self.env.possible_agents)
         self.render_mode = render_mode
@@ -71,7 +72,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode; seed as in `RecommendationEnv.reset`, options are ignored."""
         observations, infos = self.env.reset(seed=seed, options=options)
-        super().reset(seed=None if seed is None else int(seed))  # after ours, which names a wrong seed and changes nothing
+        super().reset(
+            seed=None if seed is None else int(seed)
+        )  # after ours, which names a wrong seed and changes nothing
         if seed is not None or not self._begun:
             self._company.seed(secrets.randbits(63) if seed is None else seed)
             self._begun = True
@@ -120,8 +123,14 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     INFOS: tuple[str, ...] = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "own", "visitor", "next_visitor", "active")
 
     def __init__(self, envs: VectorEnv, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP) -> None:
-        if autoreset_mode not in (*_AUTORESET, *(mode.value for mode in _AUTORESET)):
-            raise ValueError(f"autoreset_mode = {autoreset_mode!r} is not allowed; a batch resets itself: choose 'NextStep' or 'SameStep'")
+        if not isinstance(autoreset_mode, (str, AutoresetMode)) or autoreset_mode not in (
+            *_AUTORESET,
+            *(mode.value for mode in _AUTORESET),
+        ):
+            raise ValueError(
+                f"autoreset_mode = {shown(autoreset_mode)} is not allowed; a batch resets itself: "
+                "choose 'NextStep' or 'SameStep'"
+            )
         mode = AutoresetMode(autoreset_mode)
         self.envs = checked_batch(envs)
         self.num_envs = rows = envs.num_envs * envs.num_agents
@@ -242,7 +251,12 @@ def single_agent_vector_env(
     **overrides: Any,
 ) -> SingleAgentVectorEnv:
     """What `gymnasium.make_vec("recsys/<task>")` makes: B copies of `single_agent_env` as one batch."""
-    return SingleAgentVectorEnv(VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue), agent, others, autoreset_mode)
+    return SingleAgentVectorEnv(
+        VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue),
+        agent,
+        others,
+        autoreset_mode,
+    )
 
 
 def shared_policy_env(
@@ -255,4 +269,6 @@ def shared_policy_env(
     **overrides: Any,
 ) -> SharedPolicyVectorEnv:
     """B copies of a task as a Gymnasium `VectorEnv` of B·N rows, one for each agent of each copy."""
-    return SharedPolicyVectorEnv(VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue), autoreset_mode)
+    return SharedPolicyVectorEnv(
+        VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue), autoreset_mode
+    )

@@ -64,7 +64,10 @@ def registries() -> Iterator[None]:
 
     from recsys_env.tasks import _TASKS
 
-    kept = [(registry, dict(registry)) for registry in (_TASKS, gymnasium.registry, pettingzoo.aec_registry, pettingzoo.parallel_registry)]
+    kept = [
+        (registry, dict(registry))
+        for registry in (_TASKS, gymnasium.registry, pettingzoo.aec_registry, pettingzoo.parallel_registry)
+    ]
     yield
     for registry, before in kept:
         registry.clear()  # type: ignore[attr-defined]

@@ -169,6 +169,9 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
         company_of(agents, {"a_0": "random"}, ["a_1"])
     with pytest.raises(ValueError, match="a_1 is to learn and to play 'random'"):
         company_of(agents, dict.fromkeys(agents, "random"), ["a_1"])
+    for learners in ("a_1", 1, {"a_1"}):
+        with pytest.raises(TypeError, match=r"learners = .* must be a list of agents"):
+            company_of(agents, "random", learners)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs learners"):
         company_of(agents, "random")
     with pytest.raises(ValueError, match="nobody learns"):

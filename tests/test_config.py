@@ -68,7 +68,9 @@ def test_a_number_out_of_range_names_field_value_and_interval(kind: type, f: Any
 
 
 @pytest.mark.parametrize(("kind", "f"), SCALARS)
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
+@pytest.mark.parametrize(
+    "value", [math.nan, math.inf, -math.inf, np.float32("nan"), 10**400, pytest.param(10**5000, id="10^5000")]
+)
 def test_nan_and_infinity_are_refused(kind: type, f: Any, value: Any) -> None:
     with pytest.raises((ValueError, TypeError), match=rf"{kind.__name__}\.{f.name} = "):
         kind(**{f.name: value})
@@ -170,7 +172,10 @@ def test_sequences_become_tuples() -> None:
         ({"choice": {"beta_prise": 1}}, r"ChoiceConfig has no field 'beta_prise' \(did you mean 'beta_price'\?\)"),
         ({"choice": {"temperature": 1}}, r"did you mean 'dissimilarity'"),
         ({"zzzz": 1}, r"WorldConfig has no field 'zzzz'; fields: description, num_agents"),
-        ({"render_mode": "ansi"}, r"no field 'render_mode' \('render_mode' is an argument of parallel_env, env and single_agent_env; a batch"),
+        (
+            {"render_mode": "ansi"},
+            r"no field 'render_mode' \('render_mode' is an argument of parallel_env, env and single_agent_env; a batch",
+        ),
     ],
 )
 def test_unknown_fields_suggest_the_nearest(changes: dict[str, Any], message: str) -> None:
@@ -199,6 +204,9 @@ def test_unknown_tasks_suggest_the_nearest() -> None:
         (lambda: vector_env("duel-v0", page=np.array(["rows", "rival"])), r"WorldConfig\.page = array.* is not allowed; choose one of"),
         (lambda: replace(WorldConfig, {}), r"config = <class .* must be a WorldConfig or one of its groups; did you mean WorldConfig\(\)\?$"),
         (lambda: replace(WorldConfig(), 5), r"changes = 5 must be a dict of fields of WorldConfig$"),
+        (lambda: parallel_env("duel-v0", render_mode=np.array([1, 2])), r"render_mode = array\(\[1, 2\]\) is not allowed; choose one of"),
+        (lambda: recsys_env.single_agent_env("duel-v0", agent=np.array([1, 2])), r"agent = array\(\[1, 2\]\) is not one of recommender_0"),
+        (lambda: recsys_env.shared_policy_env("duel-v0", autoreset_mode=[1]), r"autoreset_mode = \[1\] is not allowed"),
         (lambda: describe("duel-v0"), r"config = 'duel-v0' must be a WorldConfig"),
     ],
 )  # fmt: skip
@@ -212,7 +220,13 @@ def test_only_near_misses_are_suggested() -> None:
     assert did_you_mean("grocery", ["grocery-v0", "news-v0"]) == " (did you mean 'grocery-v0'?)"
     assert did_you_mean("duel", TASKS) == " (did you mean 'duel-v0'?)"
     assert did_you_mean("observ", ["action", "observability"]) == " (did you mean 'observability'?)"
-    for word, allowed in (("product_id", ["customer_id"]), ("mine-v0", TASKS), ("shop-v0", TASKS), ("render_mode", ["reward"]), (None, TASKS)):
+    for word, allowed in (
+        ("product_id", ["customer_id"]),
+        ("mine-v0", TASKS),
+        ("shop-v0", TASKS),
+        ("render_mode", ["reward"]),
+        (None, TASKS),
+    ):
         assert did_you_mean(word, allowed) == ""
 
 
@@ -330,7 +344,11 @@ def described(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
             yield from described(part, f"{prefix}{f.name}[{i}]." if isinstance(value, tuple) else f"{prefix}{f.name}.")
 
 
-@pytest.mark.parametrize("config", [WorldConfig(), TASKS["journey-v0"], UserConfig(), RoleConfig()], ids=["default", "journey", "users", "role"])
+@pytest.mark.parametrize(
+    "config",
+    [WorldConfig(), TASKS["journey-v0"], UserConfig(), RoleConfig()],
+    ids=["default", "journey", "users", "role"],
+)
 def test_describe_lists_every_field_with_all_that_is_known_of_it(config: Any) -> None:
     """Roles, scenes and catalogue included."""
     lines, found = describe(config).splitlines(), list(described(config))
@@ -350,7 +368,14 @@ def test_describe_lists_every_field_with_all_that_is_known_of_it(config: Any) ->
         assert meta.get("source", "") in line
     if isinstance(config, WorldConfig):
         names = [name for name, _, _ in found]
-        assert {"description", "catalogue", "users.number", "scenes[0].cart", "roles[0].rewards", "roles[0].domains"} < set(names)
+        assert {
+            "description",
+            "catalogue",
+            "users.number",
+            "scenes[0].cart",
+            "roles[0].rewards",
+            "roles[0].domains",
+        } < set(names)
 
 
 def test_describe_says_what_has_no_effect() -> None:
@@ -437,18 +462,34 @@ def test_rewards_are_named() -> None:
     envs = vector_env(WorldConfig(num_agents=3, roles=({"name": "a", "rewards": {"click": 2, "dwell": -1}}, {"name": "b", "rewards": {"like": 0}},
                                                        {"name": "c"}), reward={"cart": 0.25}))  # fmt: skip
     weights = {event: envs.world.agents[event].tolist() for event in cfg.EVENTS}
-    assert weights == {"click": [2, 0, 1], "cart": [0, 0, 0.25], "purchase": [0] * 3, "rating": [0] * 3, "like": [0] * 3, "dwell": [-1, 0, 0]}
+    assert weights == {
+        "click": [2, 0, 1],
+        "cart": [0, 0, 0.25],
+        "purchase": [0] * 3,
+        "rating": [0] * 3,
+        "like": [0] * 3,
+        "dwell": [-1, 0, 0],
+    }
 
 
 @pytest.mark.parametrize(
     ("rewards", "message"),
     [
-        ({"clik": 1.0}, r"RoleConfig\.rewards weighs 'clik' \(did you mean 'click'\?\); it may weigh click, cart, purchase, rating, like, dwell"),
+        (
+            {"clik": 1.0},
+            r"RoleConfig\.rewards weighs 'clik' \(did you mean 'click'\?\); it may weigh click, cart, purchase, rating, like, dwell",
+        ),
         ({3: 1.0}, r"RoleConfig\.rewards weighs 3; it may weigh click"),
-        ((1.0, 0.0, 0.0, 0.0, 0.0, 0.0), r"RoleConfig\.rewards = \(1\.0, .* must be a dict of weights by name, such as \{'click': 1\.0\}"),
+        (
+            (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+            r"RoleConfig\.rewards = \(1\.0, .* must be a dict of weights by name, such as \{'click': 1\.0\}",
+        ),
         (None, r"RoleConfig\.rewards = None must be a dict"),
         ({"click": "1"}, r"RoleConfig\.rewards\['click'\] = '1' must be a number"),
-        ({"click": 101}, r"RoleConfig\.rewards\['click'\] = 101 is out of range; allowed is a finite value in \[-100, 100\]"),
+        (
+            {"click": 101},
+            r"RoleConfig\.rewards\['click'\] = 101 is out of range; allowed is a finite value in \[-100, 100\]",
+        ),
         ({"click": math.nan}, r"RoleConfig\.rewards\['click'\] = nan"),
     ],
 )
@@ -492,11 +533,17 @@ def small_catalogue(seed: int = 0) -> Catalogue:
         return q / np.linalg.norm(q, axis=1, keepdims=True)
 
     return Catalogue(
-        item_vectors=unit(items), item_topic=np.arange(items, dtype=np.int32) % topics, item_intercept=rng.normal(0, 1, items).astype(np.float32),
-        item_price=rng.lognormal(0, 0.5, items).astype(np.float32), item_popularity=rng.lognormal(2, 1, items).astype(np.float32),
-        user_taste=unit(users), user_price_sensitivity=np.ones(users, np.float32), user_activity=rng.lognormal(0, 1, users).astype(np.float32),
-        habit_item=rng.integers(0, items, (users, habits)).astype(np.int32), habit_count=np.ones((users, habits), np.float32),
-        item_name=np.array([f"item {j}" for j in range(items)]), topic_name=np.array([f"topic {t}" for t in range(topics)]),
+        item_vectors=unit(items),
+        item_topic=np.arange(items, dtype=np.int32) % topics, item_intercept=rng.normal(0, 1, items).astype(np.float32),
+        item_price=rng.lognormal(0, 0.5, items).astype(np.float32),
+        item_popularity=rng.lognormal(2, 1, items).astype(np.float32),
+        user_taste=unit(users),
+        user_price_sensitivity=np.ones(users, np.float32),
+        user_activity=rng.lognormal(0, 1, users).astype(np.float32),
+        habit_item=rng.integers(0, items, (users, habits)).astype(np.int32),
+        habit_count=np.ones((users, habits), np.float32),
+        item_name=np.array([f"item {j}" for j in range(items)]),
+        topic_name=np.array([f"topic {t}" for t in range(topics)]),
     )  # fmt: skip
 
 
@@ -509,7 +556,9 @@ RICH = WorldConfig(
     choice={"v_0": 0.0, "beta_price": 0.5, "beta_repeat": 0.5, "beta_pop": 0.2, "beta_intent": 1.0, "beta_trust": 0.5},
     feedback={"b_0": 0.0, "rating_after_click": 0.5}, arrival={"d_0": 0.1, "r_0": 1.0}, reward={"purchase": 1.0},
 )  # fmt: skip
-OF_USERS_AND_ITEMS = [(group, f) for group in ("users", "items") for f in dataclasses.fields(getattr(RICH, group)) if "low" in f.metadata]
+OF_USERS_AND_ITEMS = [
+    (group, f) for group in ("users", "items") for f in dataclasses.fields(getattr(RICH, group)) if "low" in f.metadata
+]
 
 
 def history(config: WorldConfig) -> list[np.ndarray]:
@@ -527,7 +576,9 @@ def rich_history() -> list[np.ndarray]:
     return history(RICH)
 
 
-@pytest.mark.parametrize(("group", "f"), [pytest.param(group, f, id=f"{group}.{f.name}") for group, f in OF_USERS_AND_ITEMS])
+@pytest.mark.parametrize(
+    ("group", "f"), [pytest.param(group, f, id=f"{group}.{f.name}") for group, f in OF_USERS_AND_ITEMS]
+)
 def test_what_a_catalogue_gives_and_what_it_leaves_to_the_config(
     group: str, f: Any, rich_history: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -535,11 +586,16 @@ def test_what_a_catalogue_gives_and_what_it_leaves_to_the_config(
     value = getattr(getattr(RICH, group), f.name)
     changed = replace(RICH, {group: {f.name: value + 1 if type(value) is int else value * 0.7 + 0.05}})
     if f.metadata["from_catalogue"]:
-        with pytest.raises(ValueError, match=rf"{group}\.{f.name} = .* would be ignored, since the catalogue gives it; leave the default"):
+        with pytest.raises(
+            ValueError,
+            match=rf"{group}\.{f.name} = .* would be ignored, since the catalogue gives it; leave the default",
+        ):
             VectorEnv(changed, catalogue=small_catalogue())
     monkeypatch.setattr("recsys_env.vector.check_catalogue_fields", lambda config: None)
     found = history(changed)
-    same = len(found) == len(rich_history) and all(a.shape == b.shape and (a == b).all() for a, b in zip(found, rich_history, strict=True))
+    same = len(found) == len(rich_history) and all(
+        a.shape == b.shape and (a == b).all() for a, b in zip(found, rich_history, strict=True)
+    )
     assert same == f.metadata["from_catalogue"]
 
 
@@ -555,7 +611,9 @@ def test_fields_that_a_catalogue_gives_cannot_be_set_beside_it() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             call()
-    with pytest.raises(ValueError, match=r"users\.topics = 4, items\.dims = 8 would be .* users\.topics = 3, items\.dims = 16"):
+    with pytest.raises(
+        ValueError, match=r"users\.topics = 4, items\.dims = 8 would be .* users\.topics = 3, items\.dims = 16"
+    ):
         WorldConfig(catalogue="grocery", items={"dims": 8}, users={"topics": 4})
 
 

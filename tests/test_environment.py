@@ -61,6 +61,11 @@ def test_spaces_are_the_same_object_each_time() -> None:
     assert env.unwrapped is env
     with pytest.raises(KeyError, match=r"unknown agent 'recomender_0' \(did you mean 'recommender_0'\?\)"):
         env.observation_space("recomender_0")
+    for wrong in (3, None, [1], np.array([1, 2])):
+        with pytest.raises(KeyError, match=r"unknown agent .*; agents are recommender_0, recommender_1"):
+            env.action_space(wrong)  # type: ignore[arg-type]
+        with pytest.raises(KeyError, match="observation fields are is_active"):
+            env.field(np.zeros(3), wrong)  # type: ignore[arg-type]
 
 
 def test_each_reset_starts_the_next_episode_once() -> None:
@@ -101,7 +106,13 @@ def test_the_end() -> None:
 
 def test_never_reset() -> None:
     env = parallel_env(BUSY, render_mode="ansi")
-    for call, arguments in ((env.step, [sampled(env)]), (env.expected_feedback, [sampled(env)]), (env.state, []), (env.save, []), (env.render, [])):
+    for call, arguments in (
+        (env.step, [sampled(env)]),
+        (env.expected_feedback, [sampled(env)]),
+        (env.state, []),
+        (env.save, []),
+        (env.render, []),
+    ):
         with pytest.raises(RuntimeError, match=rf"call reset\(\) before {call.__name__}\(\)"):
             call(*arguments)
     other = parallel_env(BUSY)
@@ -160,15 +171,25 @@ def test_single_slots_may_come_as(as_type: Any) -> None:
 
 
 WRONG = {
-    "too large": ({}, [0, 8, 1], ValueError), "negative": ({}, [0, -1, 1], ValueError), "too short": ({}, [0, 1], ValueError),
-    "a scalar": ({}, 3, ValueError), "too deep": ({}, [[0, 1, 2]], ValueError), "ragged": ({}, [0, [1, 2], 3], ValueError),
-    "floats": ({}, [0.0, 1.0, 2.0], TypeError), "NaN": ({}, [0, float("nan"), 2], TypeError), "text": ({}, "0 1 2", TypeError),
+    "too large": ({}, [0, 8, 1], ValueError),
+    "negative": ({}, [0, -1, 1], ValueError),
+    "too short": ({}, [0, 1], ValueError),
+    "a scalar": ({}, 3, ValueError),
+    "too deep": ({}, [[0, 1, 2]], ValueError),
+    "ragged": ({}, [0, [1, 2], 3], ValueError),
+    "floats": ({}, [0.0, 1.0, 2.0], TypeError),
+    "NaN": ({}, [0, float("nan"), 2], TypeError),
+    "text": ({}, "0 1 2", TypeError),
     "nothing": ({}, None, TypeError), "huge": ({}, np.array([2**64 - 1, 0, 1], np.uint64), ValueError),
-    "one: too large": ({"slots": 1}, 8, ValueError), "one: negative": ({"slots": 1}, -1, ValueError), "one: float": ({"slots": 1}, 1.0, TypeError),
+    "one: too large": ({"slots": 1}, 8, ValueError),
+    "one: negative": ({"slots": 1}, -1, ValueError),
+    "one: float": ({"slots": 1}, 1.0, TypeError),
     "one: array": ({"slots": 1}, [1], ValueError), "one: NaN": ({"slots": 1}, float("nan"), TypeError),
     "query: NaN": ({"action": "query"}, [0.0, float("nan"), 0.0, 0.0], ValueError),
-    "query: too large": ({"action": "query"}, [0.0, 1.5, 0.0, 0.0], ValueError), "query: text": ({"action": "query"}, "abcd", TypeError),
-    "query: shape": ({"action": "query"}, [0.0, 0.5], ValueError), "item": ({"action": "items"}, [0, 40, 1], ValueError),
+    "query: too large": ({"action": "query"}, [0.0, 1.5, 0.0, 0.0], ValueError),
+    "query: text": ({"action": "query"}, "abcd", TypeError),
+    "query: shape": ({"action": "query"}, [0.0, 0.5], ValueError),
+    "item": ({"action": "items"}, [0, 40, 1], ValueError),
     "message": ({"messages": 4}, [0, 1, 2, 4], ValueError),
 }  # fmt: skip
 
@@ -195,9 +216,21 @@ def test_missing_and_unknown_agents() -> None:
         env.step({**right, "recommender_7": right["recommender_0"]})
     with pytest.raises(KeyError, match="unknown agent 'Recommender_1'"):
         env.step({"recommender_0": right["recommender_0"], "Recommender_1": right["recommender_1"]})
-    for wrong in (list(right.values()), np.array([1, 1]), np.array(1), np.array({"recommender_0": 1}), None, 5, "recommender_0", {1, 2}):
+    for wrong in (
+        list(right.values()),
+        np.array([1, 1]),
+        np.array(1),
+        np.array({"recommender_0": 1}),
+        None,
+        5,
+        "recommender_0",
+        {1, 2},
+    ):
         for call in (env.step, env.expected_feedback):
-            with pytest.raises(TypeError, match=r"actions = .* must be a dict of one action for each agent: recommender_0, recommender_1$") as error:
+            with pytest.raises(
+                TypeError,
+                match=r"actions = .* must be a dict of one action for each agent: recommender_0, recommender_1$",
+            ) as error:
                 call(wrong)  # type: ignore[arg-type]
             assert "\n" not in str(error.value)
     assert same(env.step(right), other.step(right))
@@ -228,8 +261,15 @@ def test_wrong_settings() -> None:
     env, aec = started(), recsys_env.env(BUSY)
     snapshot = env.save()
     for seed, error, says in (
-        (-1, ValueError, far), (2**64, ValueError, far), (1.5, TypeError, none), ("1", TypeError, none), (True, TypeError, none),
-        (np.array(3), TypeError, none), (np.timedelta64(3), TypeError, none), ([3], TypeError, none), (np.datetime64("2020"), TypeError, none),
+        (-1, ValueError, far),
+        (2**64, ValueError, far),
+        (1.5, TypeError, none),
+        ("1", TypeError, none),
+        (True, TypeError, none),
+        (np.array(3), TypeError, none),
+        (np.timedelta64(3), TypeError, none),
+        ([3], TypeError, none),
+        (np.datetime64("2020"), TypeError, none),
     ):  # fmt: skip
         for call in (lambda s: env.reset(seed=s), lambda s: env.restore(snapshot, seed=s), lambda s: aec.reset(seed=s)):
             with pytest.raises(error, match=f"seed = .* {says}"):
@@ -321,13 +361,27 @@ def only_pythons_own(value: Any) -> bool:
 @pytest.mark.parametrize("overrides", [{}, {"mask_actions": True}, {"slots": 1}])
 def test_one_call_makes_infos_plain(overrides: dict[str, Any]) -> None:
     """Of every environment, in one call: what `json.dumps` takes, with the same values."""
-    env, aec, envs = started(**overrides), recsys_env.env(BUSY, **overrides), vector_env(BUSY, 3, horizon=1, **overrides)
+    env, aec, envs = (
+        started(**overrides),
+        recsys_env.env(BUSY, **overrides),
+        vector_env(BUSY, 3, horizon=1, **overrides),
+    )
     one = recsys_env.single_agent_env(BUSY, **overrides)
     rows = recsys_env.SharedPolicyVectorEnv(vector_env(BUSY, 3, horizon=1, **overrides), "SameStep")
     aec.reset(seed=0)
-    infos = [env.reset(seed=0)[1], env.step(sampled(env))[4], env.vector.infos, env.vector.infos.copy(), aec.infos, one.reset(seed=0)[1]]
+    infos = [
+        env.reset(seed=0)[1],
+        env.step(sampled(env))[4],
+        env.vector.infos,
+        env.vector.infos.copy(),
+        aec.infos,
+        one.reset(seed=0)[1],
+    ]
     for batch in (envs, rows):
-        infos += [batch.reset(seed=0)[1], batch.step(batch.action_space.sample() if batch is rows else batch.empty_actions())[4]]
+        infos += [
+            batch.reset(seed=0)[1],
+            batch.step(batch.action_space.sample() if batch is rows else batch.empty_actions())[4],
+        ]
     for told in infos:
         told_plainly = plain(told)
         assert type(told_plainly) is dict

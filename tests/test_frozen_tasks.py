@@ -1,8 +1,8 @@
 """A task never changes under its name: its numbers and what it plays are as they were when its version was given.
 
-`CONFIG` breaks with any field of a task, `PLAY` with anything that the worlds, the dynamics or the observations make of it. What
-changes a task gives it the next version. Where neither the game nor its observations change, such as with a new field whose
-default does nothing, `PLAY` stays; `python -m tests.test_frozen_tasks` prints both tables as they are now.
+`CONFIG` breaks with any field of a task, `PLAY` with anything that the worlds, the dynamics or the observations make of
+it. What changes a task gives it the next version. Where neither the game nor its observations change, such as with a new
+field whose default does nothing, `PLAY` stays; `python -m tests.test_frozen_tasks` prints both tables as they are now.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def drawn(envs: VectorEnv, stream: random.Random) -> np.ndarray:
 @pytest.mark.parametrize("task", CONFIG)
 def test_a_task_never_changes_under_its_name(task: str) -> None:
     assert config_digest(task) == CONFIG[task], f"a number of {task} has changed: give the task its next version"
-    assert play_digest(task) == PLAY[task], f"{task} plays or shows something else than before: give the task its next version"
+    assert play_digest(task) == PLAY[task], (
+        f"{task} plays or shows something else than before: give the task its next version"
+    )
 
 
 def test_every_task_is_frozen() -> None:

@@ -15,7 +15,9 @@ def test_a_task_is_described_with_all_of_its_fields(capsys: pytest.CaptureFixtur
     main(["tasks", "journey-v0"])
     assert capsys.readouterr().out == describe(TASKS["journey-v0"]) + "\n"
     main(["tasks", "journey-v0,horizon=50,users.number=16"])
-    assert capsys.readouterr().out == describe(task_config("journey-v0", {"horizon": 50, "users": {"number": 16}})) + "\n"
+    assert (
+        capsys.readouterr().out == describe(task_config("journey-v0", {"horizon": 50, "users": {"number": 16}})) + "\n"
+    )
 
 
 def test_a_task_with_a_catalogue_says_what_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:

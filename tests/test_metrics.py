@@ -18,7 +18,11 @@ def test_episodes_in_the_world_of_a_catalogue() -> None:
     expected = episode_returns(config, "popularity", 3, 0, catalogue=catalogue)
     assert expected.shape == (3, 2)
     assert expected.any()
-    for task, chosen in ((config, "grocery"), (vector_env(config, 5, catalogue=catalogue), None), (vector_env(config), catalogue)):
+    for task, chosen in (
+        (config, "grocery"),
+        (vector_env(config, 5, catalogue=catalogue), None),
+        (vector_env(config), catalogue),
+    ):
         np.testing.assert_array_equal(episode_returns(task, "popularity", 3, 0, catalogue=chosen), expected)
     assert not np.array_equal(episode_returns(config, "popularity", 3, 0), expected)
 

@@ -220,18 +220,33 @@ def test_seeds() -> None:
     assert copy_seed(5, 0) == 5
 
 
-NO_SEED, NO_ENTRY = r"must be an integer in \[0, 2\^64\), a sequence of one for each copy, or None$", r"must be an integer in \[0, 2\^64\)$"
+NO_SEED, NO_ENTRY = (
+    r"must be an integer in \[0, 2\^64\), a sequence of one for each copy, or None$",
+    r"must be an integer in \[0, 2\^64\)$",
+)
 TOO_FAR = r"is out of range; allowed are integers in \[0, 2\^64\)$"
 WRONG_SEEDS: list[tuple[Any, type[Exception], str]] = [
-    (-1, ValueError, f"seed = -1 {TOO_FAR}"), (2**64, ValueError, f"seed = 18446744073709551616 {TOO_FAR}"), (0.5, TypeError, f"seed = 0.5 {NO_SEED}"),
-    (float("nan"), TypeError, f"seed = nan {NO_SEED}"), ("1", TypeError, f"seed = '1' {NO_SEED}"), (b"1234", TypeError, f"seed = b'1234' {NO_SEED}"),
-    (True, TypeError, f"seed = True {NO_SEED}"), (np.True_, TypeError, NO_SEED), (np.array(3), TypeError, rf"seed = array\(3\) {NO_SEED}"),
-    (np.zeros((4, 1), int), TypeError, NO_SEED), (np.timedelta64(3, "s"), TypeError, rf"seed = .*timedelta64\(3,'s'\) {NO_SEED}"),
-    (datetime.timedelta(3), TypeError, rf"seed = datetime.timedelta\(days=3\) {NO_SEED}"), (np.datetime64("2020"), TypeError, NO_SEED),
-    (datetime.datetime(2020, 1, 1), TypeError, NO_SEED), ({}, TypeError, rf"seed = {{}} {NO_SEED}"), ({1, 2, 3, 4}, TypeError, NO_SEED),
+    (-1, ValueError, f"seed = -1 {TOO_FAR}"),
+    (2**64, ValueError, f"seed = 18446744073709551616 {TOO_FAR}"),
+    (0.5, TypeError, f"seed = 0.5 {NO_SEED}"),
+    (float("nan"), TypeError, f"seed = nan {NO_SEED}"),
+    ("1", TypeError, f"seed = '1' {NO_SEED}"),
+    (b"1234", TypeError, f"seed = b'1234' {NO_SEED}"),
+    (True, TypeError, f"seed = True {NO_SEED}"),
+    (np.True_, TypeError, NO_SEED),
+    (np.array(3), TypeError, rf"seed = array\(3\) {NO_SEED}"),
+    (np.zeros((4, 1), int), TypeError, NO_SEED),
+    (np.timedelta64(3, "s"), TypeError, rf"seed = .*timedelta64\(3,'s'\) {NO_SEED}"),
+    (datetime.timedelta(3), TypeError, rf"seed = datetime.timedelta\(days=3\) {NO_SEED}"),
+    (np.datetime64("2020"), TypeError, NO_SEED),
+    (datetime.datetime(2020, 1, 1), TypeError, NO_SEED),
+    ({}, TypeError, rf"seed = {{}} {NO_SEED}"),
+    ({1, 2, 3, 4}, TypeError, NO_SEED),
     ([1, 2], ValueError, r"seed = \[1, 2\] has 2 entries, expected one for each of the 4 copies"),
-    ([0, 1, 2, -3], ValueError, rf"seed\[3\] = -3 {TOO_FAR}"), ([0, 1.5, 2, 3], TypeError, rf"seed\[1\] = 1.5 {NO_ENTRY}"),
-    ([0, 1, None, 3], TypeError, rf"seed\[2\] = None {NO_ENTRY}"), (np.arange(4.0), TypeError, rf"seed\[0\] = .*0.0.* {NO_ENTRY}"),
+    ([0, 1, 2, -3], ValueError, rf"seed\[3\] = -3 {TOO_FAR}"),
+    ([0, 1.5, 2, 3], TypeError, rf"seed\[1\] = 1.5 {NO_ENTRY}"),
+    ([0, 1, None, 3], TypeError, rf"seed\[2\] = None {NO_ENTRY}"),
+    (np.arange(4.0), TypeError, rf"seed\[0\] = .*0.0.* {NO_ENTRY}"),
     ([np.timedelta64(1)] * 4, TypeError, rf"seed\[0\] = .* {NO_ENTRY}"),
 ]  # fmt: skip
 
@@ -255,7 +270,14 @@ def test_any_sequence_of_integers_is_one_of_seeds() -> None:
 
 
 def test_wrong_counts() -> None:
-    wrongs = (0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError), ("2", TypeError), (np.timedelta64(2), TypeError)
+    wrongs = (
+        (0, ValueError),
+        (-1, ValueError),
+        (1.5, TypeError),
+        (True, TypeError),
+        ("2", TypeError),
+        (np.timedelta64(2), TypeError),
+    )
     for wrong, error in (*wrongs, (np.array(2), TypeError), (None, TypeError)):
         with pytest.raises(error, match="num_envs"):
             vector_env(BUSY, wrong)  # type: ignore[arg-type]
@@ -281,17 +303,23 @@ def wrong_actions() -> dict[str, tuple[dict[str, Any], Any, type[Exception], str
     one[2, 1] = 6
     where = "recommender_1 in copy 2"
     return {
-        "large": ({}, at(6), ValueError, where), "negative": ({}, at(-1), ValueError, where), "floats": ({}, at(1.0), TypeError, "float64"),
+        "large": ({}, at(6), ValueError, where),
+        "negative": ({}, at(-1), ValueError, where),
+        "floats": ({}, at(1.0), TypeError, "float64"),
         "no agents": ({}, good[:, 0], ValueError, "shape"), "other batch": ({}, good[:2], ValueError, "shape"),
-        "nothing": ({}, None, ValueError, "actions = None have shape"), "a dict": ({}, {"a": good}, ValueError, "actions = {'a': .* have shape"),
+        "nothing": ({}, None, ValueError, "actions = None have shape"),
+        "a dict": ({}, {"a": good}, ValueError, "actions = {'a': .* have shape"),
         "ragged": ({}, [[1, 2], [3]], ValueError, r"actions = \[\[1, 2\], \[3\]\] are not one array, expected shape \(4, 2, 3\): \[num_envs"),
-        "objects": ({}, good.astype(object), TypeError, "object, expected integers"), "spans": ({}, good.astype("m8[s]"), TypeError, "timedelta64"),
+        "objects": ({}, good.astype(object), TypeError, "object, expected integers"),
+        "spans": ({}, good.astype("m8[s]"), TypeError, "timedelta64"),
         "huge": ({}, [[[2**70] * K] * N] * B, TypeError, "object, expected integers"),
         "text": ({}, good.astype(str), TypeError, "dtype"), "booleans": ({}, good.astype(bool), TypeError, "bool"),
-        "one slot": ({"slots": 1}, one, ValueError, where), "message": ({"messages": 2}, at(6, np.zeros((B, N, K + 1), np.int64)), ValueError, where),
+        "one slot": ({"slots": 1}, one, ValueError, where),
+        "message": ({"messages": 2}, at(6, np.zeros((B, N, K + 1), np.int64)), ValueError, where),
         "query NaN": ({"action": "query"}, at(np.nan, query), ValueError, where),
         "query large": ({"action": "query"}, at(1.01, query), ValueError, where),
-        "query dtype": ({"action": "query"}, query.astype(complex), TypeError, "complex"), "item": ({"action": "items"}, at(30), ValueError, where),
+        "query dtype": ({"action": "query"}, query.astype(complex), TypeError, "complex"),
+        "item": ({"action": "items"}, at(30), ValueError, where),
     }  # fmt: skip
 
 
@@ -475,8 +503,10 @@ def test_wrong_snapshots() -> None:
         ({"snapshot": envs}, TypeError, r"snapshot = <.*VectorEnv.*> must be what save\(\) returns"),
         ({"snapshot": envs.save().arrays}, TypeError, r"snapshot = State\(.* must be what save\(\) returns"),
         ({"snapshot": Snapshot(BUSY, tuple(envs.save().arrays), envs.world_digest)}, TypeError, "must be what"),  # type: ignore[arg-type]
-        ({"snapshot": envs.save(), "copy": 1}, ValueError, "4 copies"), ({"snapshot": envs.save(1), "copy": 4}, ValueError, "copy = 4"),
-        ({"snapshot": envs.save(1), "copy": 1.0}, TypeError, "copy"), ({"snapshot": envs.save(), "seed": -1}, ValueError, "seed"),
+        ({"snapshot": envs.save(), "copy": 1}, ValueError, "4 copies"),
+        ({"snapshot": envs.save(1), "copy": 4}, ValueError, "copy = 4"),
+        ({"snapshot": envs.save(1), "copy": 1.0}, TypeError, "copy"),
+        ({"snapshot": envs.save(), "seed": -1}, ValueError, "seed"),
     ):  # fmt: skip
         before = arrays(envs)
         with pytest.raises(error, match=says):
@@ -530,18 +560,26 @@ def shuffled(catalogue: Catalogue, **changes: Any) -> Catalogue:
 def test_a_snapshot_of_another_catalogue_is_refused() -> None:
     """Of equal shapes: fewer users would be read out of bounds, other ones silently taken for these."""
     mine = Catalogue.load("grocery")
-    few = shuffled(mine, **{name: getattr(mine, name)[:1000] for name in vars(mine) if name.startswith(("user_", "habit_"))})
-    config = replace(BUSY, {"users": {"number": 8}, "items": {"number": 200, "dims": 16, "topics": 12}, "choice": {"v_0": 3.0}})
+    few = shuffled(
+        mine, **{name: getattr(mine, name)[:1000] for name in vars(mine) if name.startswith(("user_", "habit_"))}
+    )
+    config = replace(
+        BUSY, {"users": {"number": 8}, "items": {"number": 200, "dims": 16, "topics": 12}, "choice": {"v_0": 3.0}}
+    )
     envs = VectorEnv(config, 2, catalogue=mine)
     envs.reset(seed=0)
     for change in (
-        {"user_activity": mine.user_activity[::-1].copy()}, {"item_intercept": mine.item_intercept + 1}, {"item_price": mine.item_price[::-1].copy()},
+        {"user_activity": mine.user_activity[::-1].copy()},
+        {"item_intercept": mine.item_intercept + 1},
+        {"item_price": mine.item_price[::-1].copy()},
         {"user_taste": mine.user_taste[::-1].copy()}, {"user_price_sensitivity": mine.user_price_sensitivity * 2},
         {"item_vectors": -mine.item_vectors}, {"item_popularity": mine.item_popularity[::-1].copy()},
     ):  # fmt: skip
         other = VectorEnv(config, 2, catalogue=shuffled(mine, **change))
         other.reset(seed=0)
-        with pytest.raises(ValueError, match="taken in another world: its items and users are not those of the catalogue here"):
+        with pytest.raises(
+            ValueError, match="taken in another world: its items and users are not those of the catalogue here"
+        ):
             envs.restore(other.save())
     small = VectorEnv(config, 2, catalogue=few)
     small.reset(seed=1)
@@ -549,7 +587,9 @@ def test_a_snapshot_of_another_catalogue_is_refused() -> None:
     with pytest.raises(ValueError, match="another world"):
         small.restore(envs.save())
     assert_equal(arrays(small), before)
-    same = VectorEnv(config, 2, catalogue=shuffled(mine, source="said otherwise", item_name=mine.item_name[::-1]))  # names are no part of the game
+    same = VectorEnv(
+        config, 2, catalogue=shuffled(mine, source="said otherwise", item_name=mine.item_name[::-1])
+    )  # names are no part of the game
     same.restore(envs.save())
     assert_equal(arrays(same), arrays(envs))
 
@@ -568,7 +608,9 @@ def test_copied_snapshots_fit_other_batches_and_threads(how: Any) -> None:
     single.restore(one)
     assert_equal(frozen(single.step(actions[2:3])), [part[2:3] for part in expected])
     many.restore(one, copy=5)
-    assert_equal([part[5:6] for part in frozen(many.step(np.repeat(actions[2:3], 7, 0)))], [part[2:3] for part in expected])
+    assert_equal(
+        [part[5:6] for part in frozen(many.step(np.repeat(actions[2:3], 7, 0)))], [part[2:3] for part in expected]
+    )
 
 
 def test_the_worlds_digest_is_made_when_it_is_first_asked_for() -> None:

@@ -176,8 +176,11 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
         envs.reset(options={"reset_mask": np.array([True, False])})
     envs.reset(seed=0, options=5)  # type: ignore[arg-type]
     for wrong, says in (
-        (np.array([0, 2]), "recommender_0 in copy 1 is 2"), (np.zeros(3, int), r"shape \(3,\), expected \(2,\): one for each of the 2 rows"),
-        (np.array([0.0, 1.0]), "float64"), (None, "actions = None have shape"), ({"recommender_0": 1}, "actions = {.*} have shape"),
+        (np.array([0, 2]), "recommender_0 in copy 1 is 2"),
+        (np.zeros(3, int), r"shape \(3,\), expected \(2,\): one for each of the 2 rows"),
+        (np.array([0.0, 1.0]), "float64"),
+        (None, "actions = None have shape"),
+        ({"recommender_0": 1}, "actions = {.*} have shape"),
         ([[0], [0, 1]], r"actions = \[\[0\], \[0, 1\]\] are not one array, expected shape \(2,\): one for each of the 2 rows"),
         (np.zeros(2, object), "dtype object"), (np.zeros(2, "m8[s]"), "timedelta64"), (["a", "b"], "dtype <U1"),
     ):  # fmt: skip
@@ -193,17 +196,36 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     for action in (2, [[0], [0, 1]], None, "a", np.timedelta64(1)):
         with pytest.raises((ValueError, TypeError), match=r"action of recommender_0 is .* outside its space"):
             env.step(action)
-    for maker in (recsys_env.SharedPolicyVectorEnv, recsys_env.SingleAgentVectorEnv, lambda e: recsys_env.Company(e, "random")):
-        with pytest.raises(TypeError, match=r"envs is a SingleAgentEnv, not a batch; make one with recsys_env.vector_env"):
+    for maker in (
+        recsys_env.SharedPolicyVectorEnv,
+        recsys_env.SingleAgentVectorEnv,
+        lambda e: recsys_env.Company(e, "random"),
+    ):
+        with pytest.raises(
+            TypeError, match=r"envs is a SingleAgentEnv, not a batch; make one with recsys_env.vector_env"
+        ):
             maker(env)
-    for call in (lambda: recsys_env.shared_policy_env("duel-v0", render_mode="ansi"), lambda: recsys_env.vector_env("duel-v0", render_mode="ansi")):
-        with pytest.raises(TypeError, match="'render_mode' is an argument of parallel_env, env and single_agent_env; a batch draws nothing"):
+    for call in (
+        lambda: recsys_env.shared_policy_env("duel-v0", render_mode="ansi"),
+        lambda: recsys_env.vector_env("duel-v0", render_mode="ansi"),
+    ):
+        with pytest.raises(
+            TypeError,
+            match="'render_mode' is an argument of parallel_env, env and single_agent_env; a batch draws nothing",
+        ):
             call()
 
 
-@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "1", True, np.array(3), np.timedelta64(3), np.datetime64("2020"), float("nan"), {}], ids=repr)
+@pytest.mark.parametrize(
+    "seed",
+    [-1, 2**64, 1.5, "1", True, np.array(3), np.timedelta64(3), np.datetime64("2020"), float("nan"), {}],
+    ids=repr,
+)
 def test_wrong_seeds_are_named_in_our_words_and_change_nothing(seed: Any) -> None:
-    env, rows = recsys_env.single_agent_env("duel-v0", horizon=SHORT), gymnasium.make_vec("recsys/duel-v0", num_envs=2, horizon=SHORT)
+    env, rows = (
+        recsys_env.single_agent_env("duel-v0", horizon=SHORT),
+        gymnasium.make_vec("recsys/duel-v0", num_envs=2, horizon=SHORT),
+    )
     other = recsys_env.single_agent_env("duel-v0", horizon=SHORT)
     for one in (env, rows, other):
         one.reset(seed=4)  # type: ignore[attr-defined]
