@@ -27,6 +27,7 @@ import numpy as np
 
 from recsys_env import TASKS, VectorEnv, WorldConfig
 from recsys_env.config import GROUPS
+from recsys_env.kernels import entry, kernel
 from recsys_env.kernels.page import read_prices
 from recsys_env.spaces import choices
 from recsys_env.vector import copy_seed
@@ -217,8 +218,7 @@ class Watch:
             c.feedback.like, choices(c, shape),
         )  # fmt: skip
         self._items, self._envs = np.arange(shape.items), envs
-        for copy in range(b):
-            check_next(envs.world, envs._state, envs._out, self._flags, self.books, -1, copy)
+        check_first(envs.world, envs._state, envs._out, self._flags, self.books)
 
     def look(self) -> None:
         """Before a step: keep what the step will overwrite."""
@@ -235,14 +235,14 @@ class Watch:
         check_tick(envs.world, envs._state, envs._out, read, self._flags, self.books, tick)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def complain(books: Any, what: int, tick: int, b: int, n: int) -> None:
     if books.wrong[what] == 0:
         books.first[what, 0], books.first[what, 1], books.first[what, 2] = tick, b, n
     books.wrong[what] += 1
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def in_range(rows: Any, b: int, n: int) -> bool:
     bad = 0
     for o in range(rows.shape[2]):
@@ -250,12 +250,12 @@ def in_range(rows: Any, b: int, n: int) -> bool:
     return bad == 0
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def near(a: float, b: float) -> bool:
     return abs(a - b) <= 1e-5 + 1e-5 * abs(b)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def mask_is_fine(masks: Any, b: int, n: int, options: int, slots: int, words: int) -> bool:
     for i in range(masks.shape[2]):
         if masks[b, n, i] != 0 and masks[b, n, i] != 1:
@@ -273,7 +273,7 @@ def mask_is_fine(masks: Any, b: int, n: int, options: int, slots: int, words: in
     return True
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def units_left(world: Any, books: Any, b: int, j: int, stamp: int, tick: int) -> int:
     """Units of item j by the books."""
     c = world.params[0].items
@@ -284,7 +284,7 @@ def units_left(world: Any, books: Any, b: int, j: int, stamp: int, tick: int) ->
     return row.units
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def pay(world: Any, books: Any, b: int, u: int, j: int, price: float, stamp: int, tick: int, n: int) -> None:
     """Enter a purchase."""
     p, person = world.params[0], books.people[b, u]
@@ -300,7 +300,7 @@ def pay(world: Any, books: Any, b: int, u: int, j: int, price: float, stamp: int
         books.stock[b, j].units -= 1
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def is_on_offer(world: Any, books: Any, b: int, n: int, j: int, stamp: int, tick: int) -> bool:
     """Inventory, availability and stock."""
     c = world.params[0].items
@@ -311,7 +311,7 @@ def is_on_offer(world: Any, books: Any, b: int, n: int, j: int, stamp: int, tick
     return c.stock_init == 0 or units_left(world, books, b, j, stamp, tick) > 0
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def asked_for(world: Any, books: Any, actions: Any, flags: Any, b: int, n: int, k: int, j: int) -> bool:
     """Whether slot k may hold item j: the item named there, or any candidate (a repeated pick takes another one)."""
     shape = world.params[0].shape
@@ -326,7 +326,7 @@ def asked_for(world: Any, books: Any, actions: Any, flags: Any, b: int, n: int, 
     return False
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def check_next(world: Any, state: Any, out: Any, flags: Any, books: Any, tick: int, b: int) -> None:
     """The page about to be shown."""
     p, copy = world.params[0], state.copies[b]
@@ -359,7 +359,7 @@ def check_next(world: Any, state: Any, out: Any, flags: Any, books: Any, tick: i
         meet(world, state, books, tick, b, copy.visitor, person)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def meet(world: Any, state: Any, books: Any, tick: int, b: int, u: int, person: int) -> None:
     """Open the books of whoever comes; the same id means the same person."""
     user, book, stamp = state.users[b, u], books.people[b, u], state.copies[b].stamp
@@ -373,7 +373,7 @@ def meet(world: Any, state: Any, books: Any, tick: int, b: int, u: int, person: 
         complain(books, NEXT, tick, b, -1)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def check_ranks(world: Any, out: Any, flags: Any, books: Any, tick: int, b: int) -> None:
     agents, slots, active = world.params[0].shape.agents, world.params[0].shape.slots, books.active
     count = 0
@@ -390,7 +390,7 @@ def check_ranks(world: Any, out: Any, flags: Any, books: Any, tick: int, b: int)
                 complain(books, RANKS, tick, b, n)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def check_slots(
     world: Any, out: Any, actions: Any, flags: Any, books: Any, has_cart: bool, stamp: int, tick: int, b: int
 ) -> tuple[int, int]:
@@ -437,7 +437,7 @@ def check_slots(
     return clicked_n, clicked_k
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def put_in(books: Any, b: int, u: int, j: int, n: int, rated: bool) -> int:
     """Enter a cart; returns how many of the oldest entries were there before."""
     carts, book = books.carts, books.people[b, u]
@@ -456,7 +456,7 @@ def put_in(books: Any, b: int, u: int, j: int, n: int, rated: bool) -> int:
     return old
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def check_money(
     world: Any, state: Any, out: Any, flags: Any, books: Any, n: int, k: int, b: int, u: int, stamp: int, tick: int
 ) -> None:
@@ -524,7 +524,7 @@ def check_money(
         check_stock(world, state, out, books, b, stamp, tick)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def check_stock(world: Any, state: Any, out: Any, books: Any, b: int, stamp: int, tick: int) -> None:
     """State and books agree on what was shown or sold."""
     p = world.params[0]
@@ -542,7 +542,7 @@ def check_stock(world: Any, state: Any, out: Any, books: Any, b: int, stamp: int
             complain(books, STOCK, tick, b, -1)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def check_rewards(world: Any, out: Any, books: Any, tick: int, b: int) -> None:
     p = world.params[0]
     total = 0.0
@@ -572,7 +572,14 @@ def check_rewards(world: Any, out: Any, books: Any, tick: int, b: int) -> None:
             complain(books, REWARDS, tick, b, n)
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)
+@entry
+def check_first(world: Any, state: Any, out: Any, flags: Any, books: Any) -> None:
+    """The page after a reset."""
+    for b in range(books.before.size):
+        check_next(world, state, out, flags, books, -1, b)
+
+
+@entry
 def check_tick(world: Any, state: Any, out: Any, actions: Any, flags: Any, books: Any, tick: int) -> None:
     """All checks but the replay, of every copy; `tick` counts from the reset on, over episodes."""
     p = world.params[0]
