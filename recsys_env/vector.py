@@ -200,9 +200,10 @@ class VectorEnv:
         self.num_envs = int(num_envs)
         self.num_threads = int(num_threads)
         self.shape = shape_of(config, catalogue)
-        if config.choice.v_0_by_mood and len(config.dynamics.mood_up) != self.shape.topics:
+        entries = len(config.dynamics.mood_up), len(config.dynamics.mood_down)
+        if config.choice.v_0_by_mood and entries != (self.shape.topics, self.shape.topics):
             raise ValueError(
-                f"dynamics.mood_up and mood_down have {len(config.dynamics.mood_up)} entries, "
+                f"dynamics.mood_up and mood_down have {entries[0]} and {entries[1]} entries, "
                 f"but the catalogue has {self.shape.topics} topics"
             )
         self.possible_agents = config.agents

@@ -631,10 +631,12 @@ def test_moods_beside_a_catalogue_need_its_topics() -> None:
     with pytest.raises(ValueError, match=r"a task with moods .* is made for its own 2 topics and takes no catalogue"):
         vector_env("duel-v0", catalogue=small_catalogue())
     moods = {"choice": {"v_0_by_mood": (0.0, 1.0)}, "dynamics": {"mood_up": (0.1,) * 12, "mood_down": (0.1,) * 12}}
-    with pytest.raises(ValueError, match="mood_up and mood_down have 12 entries, but the catalogue has 5 topics"):
+    with pytest.raises(ValueError, match="mood_up and mood_down have 12 and 12 entries, but the catalogue has 5 topics"):
         vector_env(WorldConfig(**moods), catalogue=small_catalogue())
     moods["dynamics"] = {"mood_up": (0.1,) * 35, "mood_down": (0.1,) * 35}
     assert vector_env(WorldConfig(catalogue="grocery", **moods)).world.topics.shape == (35, 3)
+    with pytest.raises(ValueError, match="have 35 and 0 entries, but the catalogue has 35 topics"):
+        vector_env(replace(WorldConfig(catalogue="grocery", **moods), {"dynamics": {"mood_down": ()}}))
 
 
 # ------------------------------------------------------------------------------------------------ tasks
