@@ -89,6 +89,8 @@ def texts(value: Any) -> tuple[str, ...]:
         told += [*(repr(item)[:40] for item in value.ravel()[:3]), *(str(size) for size in value.shape[:1])]
     elif not isinstance(value, (list, tuple)):
         told.append("shape ()")  # what NumPy makes of it
+    if isinstance(value, dict):
+        told += [part for pair in value.items() for item in pair for part in texts(item) if not isinstance(item, dict)]
     if isinstance(value, (list, tuple)):
         told += [part for item in value for part in (repr(item)[:40], type(item).__name__)] + [
             f"{len(value)} entries",
@@ -262,6 +264,10 @@ def bad_value(rng: np.random.Generator, f: Any) -> Any:
             word.encode(),
             strange(rng),
         ][int(rng.integers(7))]
+    if "kind" in meta:
+        return [3, "x", [1], {}, object(), True][int(rng.integers(6))]
+    if "names" in meta:
+        return bad_weights(rng, meta)
     if "item" in meta:
         return bad_tuple(rng, meta)
     if "low" in meta and isinstance(f.default, bool):
@@ -271,6 +277,14 @@ def bad_value(rng: np.random.Generator, f: Any) -> Any:
     if isinstance(f.default, str):
         return [3, 1.5, ["x"], ("x",), True, strange(rng)][int(rng.integers(6))]
     raise Skipped
+
+
+def bad_weights(rng: np.random.Generator, meta: Any) -> Any:
+    name = str(rng.choice(meta["names"]))
+    wrong = bad_number(rng, float, meta["low"], meta["high"])
+    return [{name: wrong}, {misspelt(rng, name, meta["names"]): 1.0}, (1.0, 0.0), [name], name, 3, {3: 1.0}][
+        int(rng.integers(7))
+    ]
 
 
 def bad_tuple(rng: np.random.Generator, meta: Any) -> Any:
@@ -436,13 +450,13 @@ def arguments_case(rng: np.random.Generator) -> Case:
         ),
         (
             f"parallel_env(catalogue={short(file)})",
-            lambda: api.parallel_env(task, catalogue=file),
+            lambda: api.parallel_env(WorldConfig(), catalogue=file),
             ("catalogue",),
             file,
         ),
         (
             f"vector_env(catalogue={short(file)})",
-            lambda: api.vector_env(task, catalogue=file),
+            lambda: api.vector_env(WorldConfig(), catalogue=file),
             ("catalogue",),
             file,
         ),
@@ -737,8 +751,8 @@ def restore_case(rng: np.random.Generator, running: Running) -> Case:
         None,
         np.concatenate([array, array]),
     ][int(rng.integers(4))]
-    broken = Snapshot(mine.config, mine.arrays._replace(**{mine.arrays._fields[which]: altered}))
-    two = Snapshot(mine.config, type(mine.arrays)(*(np.concatenate([a[:1], a[:1]]) for a in mine.arrays)))
+    broken = Snapshot(mine.config, mine.arrays._replace(**{mine.arrays._fields[which]: altered}), mine.world)
+    two = Snapshot(mine.config, type(mine.arrays)(*(np.concatenate([a[:1], a[:1]]) for a in mine.arrays)), mine.world)
     odd = [3, None, "snapshot", {}, [mine], mine.arrays, strange(rng)][int(rng.integers(7))]
     made: list[tuple[str, Callable[[], Any], tuple[str, ...], tuple[str, ...]]] = [
         (f"restore({short(odd)})", lambda: env.restore(odd), ("snapshot",), texts(odd)),
@@ -851,20 +865,19 @@ COLUMNS = {
 
 def fit_case(rng: np.random.Generator) -> Case:
     """A purchase log, or an option, that cannot be fitted."""
-    import inspect
-
     from recsys_env.fitting import fit
 
     table = log_table(rng)
-    options: dict[str, Any] = {"dims": 4, "habit_size": 8}
-    if "log" in inspect.signature(fit).parameters:
-        options["log"] = "free"
+    options: dict[str, Any] = {"dims": 4, "habit_size": 8, "origin": "free_choice"}
     role = str(rng.choice(list(COLUMNS)))
     column, row = COLUMNS[role], int(rng.integers(len(table)))
     names, values, what = (column,), (), ""  # type: tuple[str, ...], tuple[str, ...], str
     bad: Any
-    way = int(rng.integers(7))
-    if way == 0:
+    way = int(rng.integers(8))
+    if way == 7:
+        bad = [None, "free", 3, ["free_choice"], misspelt(rng, "recommender", ())][int(rng.integers(5))]
+        options["origin"], names, values, what = bad, ("origin",), texts(bad) if bad else (), f"origin = {bad!r}"
+    elif way == 0:
         table, what = table.rename(columns={column: misspelt(rng, column, table.columns)}), f"without {column}"
     elif way == 1 and role in ("price", "quantity", "discount"):
         bad = [-1.0, math.nan, math.inf, -math.inf][int(rng.integers(4))]
@@ -1002,7 +1015,7 @@ def file_case(rng: np.random.Generator, files: Files) -> Case:
         data, what, values = (
             buffer.getvalue(),
             f"{key} is {['', '', '', 'missing', 'of another form', 'out of range'][way]}",
-            (key,),
+            (key,) if way != 4 else (),  # another length is told of whichever array it does not fit
         )
     path.write_bytes(data)
 
@@ -1011,7 +1024,7 @@ def file_case(rng: np.random.Generator, files: Files) -> Case:
             found = (
                 Catalogue.load(path)
                 if rng.random() < 0.5
-                else api.vector_env("duel-v0", catalogue=str(path)).catalogue
+                else api.vector_env(WorldConfig(), catalogue=str(path)).catalogue
             )
         finally:
             path.unlink()

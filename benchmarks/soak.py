@@ -26,6 +26,7 @@ import numba
 import numpy as np
 
 from recsys_env import TASKS, VectorEnv, WorldConfig
+from recsys_env.config import EVENTS as WEIGHED
 from recsys_env.config import GROUPS
 from recsys_env.kernels import entry, kernel
 from recsys_env.kernels.page import read_prices
@@ -156,7 +157,7 @@ def _random_role(rng: np.random.Generator, items: dict[str, Any], name: str, sce
     return {
         "name": name, "scene": scene, "items": tuple(shown) if kind == "items" else (),
         "domains": (int(rng.integers(domains)),) if kind == "domains" else (),
-        "rewards": tuple(rng.normal(0, 1, 6).tolist()) if rng.random() < 0.5 else (),
+        "rewards": {event: rng.normal() for event in WEIGHED if rng.random() < 0.8} if rng.random() < 0.5 else {},
     }  # fmt: skip
 
 
