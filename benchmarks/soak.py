@@ -8,8 +8,8 @@ follows from its number. A run goes on where an earlier one was stopped, and sto
 
 Every check in `CHECKS` looks at every copy in every tick, except where its text says otherwise. It keeps books of its
 own from what `infos` report (who holds what in the cart, what was paid, what is in stock) and compares them with
-rewards, observations and state. It
-counts what is wrong and keeps where it was seen first: the chunk and its world can be played again with `--only CHUNK`.
+rewards, observations and state. It counts what is wrong and keeps where it was seen first; `--only CHUNK` plays that
+chunk again.
 """
 
 from __future__ import annotations
