@@ -2,14 +2,14 @@
 
     python -m benchmarks.bad_inputs [--number 100000] [--kind config "joint actions" ...] [--samples 5]
 
-Inputs are drawn by a fixed seed: fields of every config with values of the wrong kind, range and nesting; names of tasks,
-fields, agents and policies; arguments of constructors; seeds; actions of every kind of action space; snapshots; purchase
-logs; damaged catalogues; command lines. Each is bad by construction, and comes with what an error has to name.
+Inputs are drawn by a fixed seed: fields of every config with values of the wrong kind, range and nesting; names of
+tasks, fields, agents and policies; arguments of constructors; seeds; actions of every kind of action space; snapshots;
+purchase logs; damaged catalogues; command lines. Each is bad by construction, and comes with what an error has to name.
 
 silent: accepted without an error; or refused, but the state is not what it was.
-unclear: the error was raised by a library's code, or is not a Value-, Type-, Key-, Runtime-, Import- or OSError; or it is
-not one line; or it does not name the field, argument, agent, column or file; or not the value (its text, shape, dtype,
-length or kind).
+unclear: the error was raised by a library's code, or is not a Value-, Type-, Key-, Runtime-, Import- or OSError; or it
+is not one line; or it does not name the field, argument, agent, column or file; or not the value (its text, shape,
+dtype, length or kind).
 clear: anything else; a wrong number or name of arguments may be told in Python's own words.
 
 A command line is judged by its exit status and what it prints.
