@@ -1,19 +1,16 @@
-"""A hundred thousand inputs that are not allowed, given to the public interface: does each get one clear line, and is
-nothing changed?
+"""A hundred thousand inputs that are not allowed: does each get one clear line, and is nothing changed?
 
-    python -m benchmarks.bad_inputs [--number 100000] [--kind config actions ...] [--samples 5]
+    python -m benchmarks.bad_inputs [--number 100000] [--kind config "joint actions" ...] [--samples 5]
 
 Inputs are drawn by a fixed seed: fields of every config with values of the wrong kind, range and nesting; names of
-    tasks, fields, agents and policies; arguments of constructors; seeds; actions of every kind of action space;
-    snapshots; purchase logs; damaged catalogues; command lines. Each is bad by construction, and comes with what an
-    error has to name.
+tasks, fields, agents and policies; arguments of constructors; seeds; actions of every kind of action space; snapshots;
+purchase logs; damaged catalogues; command lines. Each is bad by construction, and comes with what an error has to name.
 
-silent   accepted without an error; or refused, but the state is not what it was
-unclear  the error was raised by a library's code, or is not a Value-, Type-, Key-, Runtime-, Import- or OSError; or
-it is not one line;
-         or it does not name the field, argument, agent, column or file; or not the value (its text, shape, dtype,
-         length or kind)
-clear    anything else; a wrong number or name of arguments may be told in Python's own words
+silent: accepted without an error; or refused, but the state is not what it was.
+unclear: the error was raised by a library's code, or is not a Value-, Type-, Key-, Runtime-, Import- or OSError; or it
+is not one line; or it does not name the field, argument, agent, column or file; or not the value (its text, shape,
+dtype, length or kind).
+clear: anything else; a wrong number or name of arguments may be told in Python's own words.
 
 A command line is judged by its exit status and what it prints.
 """
@@ -89,6 +86,8 @@ def texts(value: Any) -> tuple[str, ...]:
         told += [*(repr(item)[:40] for item in value.ravel()[:3]), *(str(size) for size in value.shape[:1])]
     elif not isinstance(value, (list, tuple)):
         told.append("shape ()")  # what NumPy makes of it
+    if isinstance(value, dict):
+        told += [part for pair in value.items() for item in pair for part in texts(item) if not isinstance(item, dict)]
     if isinstance(value, (list, tuple)):
         told += [part for item in value for part in (repr(item)[:40], type(item).__name__)] + [
             f"{len(value)} entries",
@@ -262,6 +261,10 @@ def bad_value(rng: np.random.Generator, f: Any) -> Any:
             word.encode(),
             strange(rng),
         ][int(rng.integers(7))]
+    if "kind" in meta:
+        return [3, "x", [1], {}, object(), True][int(rng.integers(6))]
+    if "names" in meta:
+        return bad_weights(rng, meta)
     if "item" in meta:
         return bad_tuple(rng, meta)
     if "low" in meta and isinstance(f.default, bool):
@@ -271,6 +274,14 @@ def bad_value(rng: np.random.Generator, f: Any) -> Any:
     if isinstance(f.default, str):
         return [3, 1.5, ["x"], ("x",), True, strange(rng)][int(rng.integers(6))]
     raise Skipped
+
+
+def bad_weights(rng: np.random.Generator, meta: Any) -> Any:
+    name = str(rng.choice(meta["names"]))
+    wrong = bad_number(rng, float, meta["low"], meta["high"])
+    return [{name: wrong}, {misspelt(rng, name, meta["names"]): 1.0}, (1.0, 0.0), [name], name, 3, {3: 1.0}][
+        int(rng.integers(7))
+    ]
 
 
 def bad_tuple(rng: np.random.Generator, meta: Any) -> Any:
@@ -436,13 +447,13 @@ def arguments_case(rng: np.random.Generator) -> Case:
         ),
         (
             f"parallel_env(catalogue={short(file)})",
-            lambda: api.parallel_env(task, catalogue=file),
+            lambda: api.parallel_env(WorldConfig(), catalogue=file),
             ("catalogue",),
             file,
         ),
         (
             f"vector_env(catalogue={short(file)})",
-            lambda: api.vector_env(task, catalogue=file),
+            lambda: api.vector_env(WorldConfig(), catalogue=file),
             ("catalogue",),
             file,
         ),
@@ -851,20 +862,19 @@ COLUMNS = {
 
 def fit_case(rng: np.random.Generator) -> Case:
     """A purchase log, or an option, that cannot be fitted."""
-    import inspect
-
     from recsys_env.fitting import fit
 
     table = log_table(rng)
-    options: dict[str, Any] = {"dims": 4, "habit_size": 8}
-    if "log" in inspect.signature(fit).parameters:
-        options["log"] = "free"
+    options: dict[str, Any] = {"dims": 4, "habit_size": 8, "origin": "free_choice"}
     role = str(rng.choice(list(COLUMNS)))
     column, row = COLUMNS[role], int(rng.integers(len(table)))
     names, values, what = (column,), (), ""  # type: tuple[str, ...], tuple[str, ...], str
     bad: Any
-    way = int(rng.integers(7))
-    if way == 0:
+    way = int(rng.integers(8))
+    if way == 7:
+        bad = [None, "free", 3, ["free_choice"], misspelt(rng, "recommender", ())][int(rng.integers(5))]
+        options["origin"], names, values, what = bad, ("origin",), texts(bad) if bad else (), f"origin = {bad!r}"
+    elif way == 0:
         table, what = table.rename(columns={column: misspelt(rng, column, table.columns)}), f"without {column}"
     elif way == 1 and role in ("price", "quantity", "discount"):
         bad = [-1.0, math.nan, math.inf, -math.inf][int(rng.integers(4))]
@@ -1002,7 +1012,7 @@ def file_case(rng: np.random.Generator, files: Files) -> Case:
         data, what, values = (
             buffer.getvalue(),
             f"{key} is {['', '', '', 'missing', 'of another form', 'out of range'][way]}",
-            (key,),
+            (key,) if way != 4 else (),  # another length is told of whichever array it does not fit
         )
     path.write_bytes(data)
 
@@ -1011,7 +1021,7 @@ def file_case(rng: np.random.Generator, files: Files) -> Case:
             found = (
                 Catalogue.load(path)
                 if rng.random() < 0.5
-                else api.vector_env("duel-v0", catalogue=str(path)).catalogue
+                else api.vector_env(WorldConfig(), catalogue=str(path)).catalogue
             )
         finally:
             path.unlink()

@@ -7,9 +7,9 @@ constant of its module) that says something else. Every function of every kernel
 of its own; a function that has not been edited keeps its mutants. A run goes on where an earlier one of the same code
 and tests was stopped, and stores its result after each mutant.
 
-killed: a test failed, the process crashed, or a test took far more processor time than without the mutant. invalid:
-    numba cannot compile it (not counted). survived: all tests passed; `REASONS` says why that may be so, or names
-    what no test asks for.
+killed: a test failed, the process crashed, or a test took far more processor time than without the mutant.
+invalid: numba cannot compile it (not counted).
+survived: all tests passed; `REASONS` says why that may be so, or names what no test asks for.
 
 A fresh process would compile for 20 seconds before each test. So the tests run once in this process, which compiles
 everything and must pass; each mutant is then tried in a fork of it that compiles again only the functions that depend

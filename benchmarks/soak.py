@@ -8,8 +8,8 @@ follows from its number. A run goes on where an earlier one was stopped, and sto
 
 Every check in `CHECKS` looks at every copy in every tick, except where its text says otherwise. It keeps books of its
 own from what `infos` report (who holds what in the cart, what was paid, what is in stock) and compares them with
-rewards, observations and state. It
-counts what is wrong and keeps where it was seen first: the chunk and its world can be played again with `--only CHUNK`.
+rewards, observations and state. It counts what is wrong and keeps where it was seen first; `--only CHUNK` plays that
+chunk again.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import numba
 import numpy as np
 
 from recsys_env import TASKS, VectorEnv, WorldConfig
+from recsys_env.config import EVENTS as WEIGHED
 from recsys_env.config import GROUPS
 from recsys_env.kernels import entry, kernel
 from recsys_env.kernels.page import read_prices
@@ -156,7 +157,7 @@ def _random_role(rng: np.random.Generator, items: dict[str, Any], name: str, sce
     return {
         "name": name, "scene": scene, "items": tuple(shown) if kind == "items" else (),
         "domains": (int(rng.integers(domains)),) if kind == "domains" else (),
-        "rewards": tuple(rng.normal(0, 1, 6).tolist()) if rng.random() < 0.5 else (),
+        "rewards": {event: rng.normal() for event in WEIGHED if rng.random() < 0.8} if rng.random() < 0.5 else {},
     }  # fmt: skip
 
 
