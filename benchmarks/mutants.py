@@ -27,6 +27,7 @@ import importlib
 import json
 import os
 import random
+import re
 import resource
 import signal
 import sys
@@ -131,6 +132,7 @@ OPERATORS: dict[type, type] = {
     ast.BitOr: ast.BitAnd,
     ast.BitXor: ast.BitOr,
 }
+CONTINUOUS = ("uniform(", "rest ", "u01 ")  # a draw meets a boundary once in 2^53: that one is not moved
 GROUPS = {"state", "out", "world", "p", "np", "math"}  # their attributes are of different kinds
 SAME_ARGUMENT = {"exp", "log", "log1p", "sigmoid", "tanh", "softplus", "squash", "abs"}  # f(x) -> x
 OTHER_FUNCTION = {"min": "max", "max": "min"}
@@ -139,7 +141,8 @@ OTHER_FUNCTION = {"min": "max", "max": "min"}
 def changes(node: ast.AST, siblings: dict[str, list[str]]) -> Iterator[str]:
     """Texts that may replace a node; `siblings` are the attributes that a function reads of the same object."""
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
-        for operator in COMPARISONS.get(type(node.ops[0]), ()):
+        drawn = any(word in ast.unparse(node) for word in CONTINUOUS)
+        for operator in COMPARISONS.get(type(node.ops[0]), ())[drawn:]:
             yield ast.unparse(ast.Compare(node.left, [operator()], node.comparators))
     elif isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         yield ast.unparse(ast.BinOp(node.left, OPERATORS[type(node.op)](), node.right))
@@ -198,14 +201,23 @@ def compiled_functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
             names = {
                 decorator.func if isinstance(decorator, ast.Call) else decorator for decorator in node.decorator_list
             }
+            if node.name == "prefetch":  # asks for memory ahead of time: no value depends on it
+                continue
             if any(isinstance(name, ast.Name) and name.id in ("kernel", "entry") for name in names):
                 found[node.name] = node
     return found
 
 
-def module_constants(tree: ast.Module) -> list[ast.AST]:
-    """The numbers that a module's own names stand for, and (so that two may become one) the tuples of them."""
-    values = [node.value for node in tree.body if isinstance(node, ast.Assign)]
+def module_constants(tree: ast.Module, everything: str) -> list[ast.AST]:
+    """The numbers that a module's own names stand for, of those names that are read somewhere in `everything`."""
+    values = []
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            pairs = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = list(zip(target.elts, value.elts, strict=True))
+            values += [part for name, part in pairs if len(re.findall(rf"\b{ast.unparse(name)}\b", everything)) > 1]
     return [constant for value in values for constant in ast.walk(value) if isinstance(constant, ast.Constant)]
 
 
@@ -220,12 +232,12 @@ def siblings_in(function: ast.AST) -> dict[str, list[str]]:
     return {name: sorted(attributes) for name, attributes in found.items()}
 
 
-def mutants_of(file: str, source: str) -> dict[str, list[Mutant]]:
-    """All mutants of a file by function, in the order of the text."""
+def mutants_of(file: str, source: str, everything: str) -> dict[str, list[Mutant]]:
+    """All mutants of a file by function, in the order of the text; `everything` is the text of all files."""
     tree, lines = ast.parse(source), source.splitlines(keepends=True)
     found: dict[str, list[Mutant]] = {}
     functions = compiled_functions(tree)
-    places: list[tuple[str, list[ast.AST]]] = [("", module_constants(tree))]
+    places: list[tuple[str, list[ast.AST]]] = [("", module_constants(tree, everything))]
     places += [
         (name, [node for statement in function.body for node in ast.walk(statement)])
         for name, function in functions.items()
@@ -255,7 +267,8 @@ def mutated(source: str, mutant: Mutant) -> str:
 def chosen(number: int, only: str = "") -> list[Mutant]:
     """About `number` mutants over all files: at least one of each function, the others in proportion to what a
     function has."""
-    every = {file: mutants_of(file, source_of(file).read_text()) for file in FILES}
+    sources = {file: source_of(file).read_text() for file in FILES}
+    every = {file: mutants_of(file, source, "".join(sources.values())) for file, source in sources.items()}
     total = sum(len(mutants) for functions in every.values() for mutants in functions.values())
     picked = []
     for file, functions in every.items():
