@@ -14,7 +14,7 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
-from test_reference import ACTIONS, PAGES, action_shape, configs, one, random_actions, random_worlds, small_catalogue
+from test_reference import ACTIONS, PAGES, action_shape, configs, one, random_actions, random_worlds
 
 from recsys_env.config import WorldConfig, replace
 from recsys_env.policies import Planner, make_policy
@@ -100,24 +100,25 @@ class Beliefs(reference.Game):
     def taste(self, copy: reference.Copy, n: int) -> np.ndarray:
         """Posterior mean of the taste, from profile and clicks."""
         assert copy.visitor is not None
-        person, noise, view = self.person(copy, copy.visitor), self.config.observation.profile_noise, self.view(n)
-        weight = noise**2 * CLICK_MATCH / (1 - CLICK_MATCH**2)
-        total = 1 + noise**2 + weight * CLICK_MATCH * person.topic_counts[view].sum()
+        person, view, knows = self.person(copy, copy.visitor), self.view(n), self.knows(n, "profile")
+        variance = self.config.observation.profile_noise**2 if knows else 1.0
+        weight = variance * CLICK_MATCH / (1 - CLICK_MATCH**2) * self.knows(n, "clicked_mean")
+        total = knows + variance + weight * CLICK_MATCH * person.topic_counts[view].sum()
         clicked = person.clicked_mean[view] / (1 - self.config.observation.history_decay)
-        return (person.profile + weight * clicked) / total
+        return (knows * person.profile + weight * clicked) / total
+
+    def knows(self, n: int, field: str) -> bool:
+        return field not in self.roles[n].hidden
 
     def content(self, copy: reference.Copy, n: int, j: int, price: float) -> tuple[float, float]:
         assert copy.visitor is not None
         c, f, item, weight = self.config.choice, self.config.feedback, self.items[j], self.weights_of(n)
         match, x = float(self.taste(copy, n) @ self.q[j]), self.log_price(j, copy.tick)
         bored = min(float(self.person(copy, copy.visitor).topic_counts[self.view(n)][item.topic]), 1.0)
+        bored, seen = (x * self.knows(n, "clicked_mean") for x in (bored, self.seen_count(copy, n, j)))
         v = c.beta_taste * match - c.beta_price * x + (self.slope + c.beta_pop) * math.log1p(self.popularity(copy, j))
-        v += (
-            c.beta_fresh * self.freshness(j, copy.tick)
-            + c.beta_repeat * math.log1p(self.seen_count(copy, n, j))
-            - c.beta_satiation * bored
-        )
-        if copy.anchor is not None:
+        v += c.beta_fresh * self.freshness(j, copy.tick) + c.beta_repeat * math.log1p(seen) - c.beta_satiation * bored
+        if copy.anchor is not None and self.knows(n, "anchor"):
             v += self.config.scenes[copy.scene].beta_context * float(self.q[copy.anchor] @ self.q[j])
         e = f.e_0 + f.a_taste * match - f.a_bait / 2 - f.a_price * x - f.a_satiation * bored
         worth = weight["click"] + weight["dwell"] * item.length * self.over_noise(reference.softplus, e)
@@ -147,12 +148,15 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
     seen: Counter[str] = Counter()
 
     @random_worlds(12, number=ACTIONS.index(action))
-    @given(data=st.data(), page=one(*PAGES), key=st.integers(0, 2**32), fitted=one(False, False, False, True))
-    def check(data: st.DataObject, page: str, key: int, fitted: bool) -> None:
+    @given(data=st.data(), page=one(*PAGES), key=st.integers(0, 2**32))
+    def check(data: st.DataObject, page: str, key: int) -> None:
         config: WorldConfig = data.draw(configs(page, action))
         config = replace(config, {"slots": 1, "choice": {"dissimilarity": 1.0}})
-        rng, catalogue = np.random.default_rng(key), small_catalogue(config, key) if fitted else None
-        envs = VectorEnv(config, COPIES, catalogue=catalogue)
+        hidden = data.draw(one((), (), ("profile",), ("clicked_mean",), ("anchor", "profile", "clicked_mean")))
+        roles = tuple(replace(role, {"hidden": hidden if policy == "content" else ()}) for role in config.roles)
+        never = {"cart_hazard": 0.0, "cart_abandon": 0.0} if data.draw(one(True, False, False)) else {}
+        config = replace(config, {"roles": roles, "feedback": never})
+        rng, envs = np.random.default_rng(key), VectorEnv(config, COPIES)
         game = Beliefs(config, envs.world)
         game.slope = popularity_slope(envs)
         items, count = envs.world.items, np.bincount(envs.world.items["provider"])
@@ -163,6 +167,7 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
         envs.reset(seed=key)
         for _ in range(TICKS):
             copies = [game.read(envs._state, b) for b in range(COPIES)]
+            before = [array.tobytes() for array in envs._state]
             for n, player in enumerate(players):
                 actions = player.act(np.zeros(0)).reshape(COPIES, -1)
                 for b, copy in enumerate(copies):
@@ -176,6 +181,7 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
                     chosen = max(values[j] for j in mine & set(values))
                     assert chosen >= best - 1e-6 - 1e-5 * abs(best), f"{mine} of {values}"
                     seen["choices"] += len({round(value, 4) for value in values.values()}) > 1
+            assert before == [array.tobytes() for array in envs._state]
             envs.step(
                 random_actions(config, COPIES, rng)
                 .reshape(COPIES, *envs.empty_actions().shape[1:])
