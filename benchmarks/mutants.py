@@ -88,7 +88,6 @@ REASONS = {
     "(f.like and agent.like != 0.0): | f.like and agent.like != 0.0 -> (f.like or": (
         "equivalent: the condition only saves the integral, which is then weighted by 0"
     ),
-    "wallet >= price) | wallet >= price -> wallet > price": "a wallet that holds the price to the last bit",
     "if feature.length >= 0: | 0 -> 1": "equivalent: the length is never the first feature, which is profile_match",
     "feature.promotion < 0): | feature.freshness < 0 -> feature.freshness <= 0": (
         "equivalent: freshness is never the first feature, which is profile_match"

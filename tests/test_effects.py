@@ -673,6 +673,20 @@ def test_a_full_cart_drops_the_oldest_and_an_item_is_there_once() -> None:
         same(envs.field(envs.observations, "cart"), size / 3, 1e-6)
 
 
+def test_a_wallet_that_holds_exactly_the_price_pays() -> None:
+    even = {"price_log_sd": 0.0, "topic_price_log_sd": 0.0}
+    sure = {"cart_hazard": 1.0, "b_0": 50.0, "b_taste": 0.0, "b_quality": 0.0}
+    envs = batch(
+        choice=ALWAYS, feedback=sure, items=even, users={"wallet_init": 1.0}, reward={"click": 0.0, "purchase": 1.0}
+    )
+    assert (envs.world.items["price"] == 1).all()
+    assert click_on(envs, 0)["cart"].any((1, 2)).all()
+    same(envs.expected_feedback(fixed(envs, 1))["own"], 1)
+    infos = click_on(envs, 1)
+    assert (infos["later_item"].max(1) == 0).all()
+    same(infos["own"], 1)
+
+
 def test_a_wallet_that_cannot_pay_refuses_the_cart() -> None:
     money = {"cart_hazard": 1.0, "b_0": 50.0, "b_taste": 0.0, "b_quality": 0.0}
     price = batch().world.items["price"].astype(float)
