@@ -461,6 +461,7 @@ class VectorEnv:
             isinstance(snapshot, Snapshot)
             and isinstance(snapshot.config, WorldConfig)
             and isinstance(snapshot.arrays, State)
+            and np.ndim(snapshot.arrays.copies) == 1
         )
         if not whole:
             raise TypeError(f"snapshot = {shown(snapshot)} must be what save() returns")

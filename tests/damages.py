@@ -362,7 +362,7 @@ def results(folder: Path) -> Iterator[Kind]:
             name: read_result(folder / f"{name}.json") for name in ("evaluation", "training", "tournament", "curves")
         }
         made = [report._leaderboard(found["evaluation"], table), report._evaluation_section(found["evaluation"], table)]
-        made += [report._learners(found["training"], table), report._training_section(found["training"], table)]
+        made += [report._learners(found["training"], found.get("evaluation"), table), report._training_section(found["training"], table)]
         made += [
             report._claims_section(found["evaluation"], found["training"], table),
             report._tournament_section(found["tournament"], table),

@@ -197,7 +197,7 @@ def test_unknown_tasks_suggest_the_nearest() -> None:
     [
         (lambda: vector_env(3), r"task = 3 must be the name of a task or a WorldConfig$"),
         (lambda: parallel_env(WorldConfig), r"task = <class .* must be the name of a task or a WorldConfig; did you mean WorldConfig\(\)\?$"),
-        (lambda: parallel_env(Catalogue.load("grocery")), r"task = Catalogue\(item_vectors=array.{100,200}\.\.\. must be the name"),
+        (lambda: parallel_env(Catalogue.load("grocery")), r"task = Catalogue\(2000 items.{100,200}\.\.\. must be the name"),
         (lambda: VectorEnv("duel-v0"), r"config = 'duel-v0' must be a WorldConfig; recsys_env.vector_env takes"),
         (lambda: vector_env("news-v0", catalogue=3), r"catalogue = 3 must be a Catalogue, the name of a shipped one or the path"),
         (lambda: vector_env("duel-v0", users=UserConfig), r"WorldConfig\.users = <class .* must be a UserConfig or a dict of its fields$"),

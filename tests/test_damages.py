@@ -34,6 +34,7 @@ from baselines.train import Train, train
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
 from recsys_env.files import FileError, misfit, read_arrays, read_json, replacing, value_among, write_arrays, write_json
 from recsys_env.policies import CHECKPOINT, make_policy
+from recsys_env.tasks import _TASKS
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -370,7 +371,7 @@ def test_every_file_of_a_run_is_moved_to_its_place(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(recsys_env.files, "replacing", recorded)
     monkeypatch.setattr(scores, "REPETITIONS", 2)
     monkeypatch.setitem(
-        TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3})
+        _TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3})
     )
     train(settings_of("ippo", tmp_path / "run", task="tiny-v0"))
     evaluate(("content",), ("tiny-v0",), episodes=2, seeds=2, metrics=False, out=tmp_path / "evaluation")
@@ -418,7 +419,7 @@ def test_evaluation_keeps_no_run_but_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(
-        TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3})
+        _TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3})
     )
     monkeypatch.setattr(scores, "REPETITIONS", 2)
     settings: dict[str, Any] = {"episodes": 3, "seeds": 2, "metrics": False, "out": tmp_path}

@@ -30,14 +30,14 @@ CONFIG: dict[str, str] = {
 }  # fmt: skip
 PLAY: dict[str, str] = {
     "duel-v0": "2e8a72ac3e741cc1b6a4372a9e3ae10960d3954803a4244f31c72a469a68eb4a",
-    "ecommerce-v0": "702388394cad921314807343d8739b0034fcd6d5e96e2f89f7d49f2fb7fe8d99",
-    "journey-v0": "cf796274c6dd995e666fdaaa9336c8227f2e4257ffce9fd9bc3f7291dc3fe14d",
-    "social-v0": "3deaf824eaa8bab75e9fd6b791f7c43ded2f2ebd010a657659e18fa613c5bba6",
-    "news-v0": "14fe9956f65d3d41685a3bc2f8c5f1c8615c06d19a01e0194e836b33446fb78d",
-    "streaming-v0": "8c537a477e4fbbac5ffac7f8c6aaa951555bd4e270733b1881603f4d51aa736f",
-    "coldstart-v0": "6571056b3f3e04abf307e55afd7aa329adec753575f323a705c0cb8cb00a3cde",
-    "grocery-v0": "b95e55f999f93faa3ebaad038e1f26ac7170349254a02ec29008a5beff766b13",
-    "rivals-v0": "6b4dd5b71170b572f4d7beb7156ef68ad749bd0731bf18ced7fa6c4864ddef65",
+    "ecommerce-v0": "b584024e807ffe6d3d78b2b34a1394e19b55fd5f353f25e95cd9bf0b359abb30",
+    "journey-v0": "954d45f476a45a25b007de09d0f27efc2db163d1aa4344bbe1fe21336f1358bd",
+    "social-v0": "e02433e5d7e3928525dd27185c10c2cfb15fbb47df44dcc2cce4feca0146583f",
+    "news-v0": "9dbf65d645af5577391e8889851b478a01585a08837c8b21a0bf86d7c0cfe4d5",
+    "streaming-v0": "bab4b89d41cab58ca708c1bfe5f48149df5b148d55587b0dc544343071877c8f",
+    "coldstart-v0": "c9b865b09f5decd068ca78ef12f401b2344f438ee642d5a458a1046c1b5d8fbd",
+    "grocery-v0": "59c413387fc4df81e39d24bf977230e040354d44012e724669dbcebff6da9d54",
+    "rivals-v0": "f682ed314d7c282f9e40c5ea57321f034f22af5963514bc90b4fd63c2a1f18ac",
 }  # fmt: skip
 COPIES, TICKS, SEED = 2, 300, 20260101
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 import numpy as np
 
 from recsys_env.catalogue import Catalogue
-from recsys_env.config import ItemConfig, UserConfig
+from recsys_env.config import ItemConfig, UserConfig, is_number
 
 from .libraries import library
 from .table import tidy, topics
@@ -138,7 +138,7 @@ def fit(
         "weight_days": weight_days,
     }
     for option, value in days.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or not value > 0:
+        if not is_number(value) or not value > 0:
             raise ValueError(f"{option} = {value!r} must be a positive number of days")
     if not isinstance(source, str):
         raise TypeError(f"source = {source!r} must be a string")
