@@ -140,7 +140,7 @@ _TASKS: dict[str, WorldConfig] = {
         description="""A social feed of four teams' rows: clickbait against satisfaction and trust.
 
         Pays clicks. Bait raises clicks now and lowers the satisfaction that brings everybody's users back: at beta_trust .5 mostly a
-        commons, at high beta_trust a reputation game (`benchmarks/tension.py` sweeps it). Stresses: social dilemmas, retention. Set to:
+        commons, and the less so the higher beta_trust (`benchmarks/tension.py` sweeps it). Stresses: social dilemmas, retention. Set to:
         clicks per page .20 under random and .40 under content (KuaiRand .176 and .379 to .451). Discount .997.
         """,
         num_agents=4,
