@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv, WorldConfig
+from recsys_env.config import plain_config
 from recsys_env.files import FileError, digest_of_value, write_json
 from recsys_env.measures import Log, measure
 from recsys_env.metrics import UNSEEN, play_episode
@@ -153,7 +154,7 @@ def play(cell: Cell) -> dict[str, Any]:
     own = play_episode(envs, team, observations, measured)
     metrics = {} if measured is None else {name: _means(values) for name, values in measure(measured).items()}
     return {
-        **asdict(cell), "config": digest_of_value(asdict(cell.config)),
+        **asdict(cell), "config": digest_of_value(plain_config(cell.config)),
         "warmup": cell.warmup if warmed else 0, "learns": learns, "made_of": cell.made_of(),
         "agents": envs.possible_agents, "own": np.round(own, 5).tolist(), "metrics": metrics, "seconds": round(time.perf_counter() - began, 2),
         **provenance(cli.module()),
@@ -255,7 +256,7 @@ def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
     for name, value in wanted.items():
         if result[name] != value:
             cli.fail(f"{path} was played with {name} = {result[name]!r}, not {value!r}; give another --out, or leave out --resume")
-    if result["config"] != digest_of_value(asdict(config)):
+    if result["config"] != digest_of_value(plain_config(config)):
         cli.fail(f"{path} was played when {cell.task} had other settings; give another --out, or leave out --resume")
     if np.shape(result["own"]) != (cell.episodes, len(config.agents)):
         cli.fail(

@@ -27,7 +27,7 @@ import numpy as np
 
 from recsys_env import VectorEnv, task_config
 from recsys_env.company import checked_agent, company_of
-from recsys_env.config import WorldConfig, replace
+from recsys_env.config import WorldConfig, plain_config, replace
 from recsys_env.files import FileError, read_json, write_json
 from recsys_env.metrics import REFERENCES, UNSEEN, episode_returns, mean_interval, place_on_scale, scale_ends
 from recsys_env.provenance import provenance
@@ -383,7 +383,7 @@ def _plain(run: Run) -> dict[str, Any]:
 
 def _begun(run: Run) -> dict[str, Any]:
     """What config.json holds."""
-    return {**_plain(run), "config": dataclasses.asdict(run.config)}
+    return {**_plain(run), "config": plain_config(run.config)}
 
 
 def _interval(interval: tuple[float, float]) -> dict[str, float]:

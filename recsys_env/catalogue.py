@@ -6,6 +6,8 @@ items and users. It holds only NumPy arrays, so a shipped catalogue needs no mor
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -95,6 +97,13 @@ class Catalogue:
     def arrays(self) -> dict[str, np.ndarray]:
         """Its arrays by name."""
         return {name: getattr(self, name) for name in _ARRAYS}
+
+    def digest(self) -> str:
+        """SHA-256 of all that it holds."""
+        found = hashlib.sha256(json.dumps(self.values(), sort_keys=True).encode())
+        for name, array in self.arrays().items():
+            found.update(f"{name}{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
 
     def values(self) -> dict[str, Any]:
         """All else of it, as JSON."""

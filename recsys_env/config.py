@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -589,6 +590,17 @@ def _suggestion(config: Any, name: str) -> str:
             if name in (f.name for f in fields(getattr(config, group))):
                 return f" (did you mean {group}={{{name!r}: ...}}?)"
     return did_you_mean(name, own)
+
+
+def plain_config(config: WorldConfig) -> dict[str, Any]:
+    """All fields as JSON has them, for keeping beside results; of a fitted world the catalogue's digest."""
+    kept = {f.name: getattr(config, f.name) for f in fields(config)}
+    plain: dict[str, Any] = json.loads(json.dumps(kept, default=_plain))
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    return value.digest() if hasattr(value, "digest") else dataclasses.asdict(value)
 
 
 def difference(config: Any, other: Any) -> str:

@@ -511,6 +511,14 @@ def test_visitor_ids_of_a_place_outlast_a_million_people() -> None:
     assert len(np.unique(people[3])) == len(np.unique(people[:3], axis=1).T) > 8
 
 
+def test_masks_of_one_slot_with_messages() -> None:
+    """An action names an item and a word: each word of what may be shown is allowed, and nothing else."""
+    role = {"items": (1,)}
+    envs = vector_env(BASE, 3, slots=1, messages=2, mask_actions=True, items={"number": 4}, roles=(role,))
+    masks = envs.reset(seed=0)[0]["action_mask"]
+    assert masks[envs.active].tolist() == [[0, 0, 1, 1, 0, 0, 0, 0]] * 3
+
+
 def test_items_without_a_history() -> None:
     """Popularity that starts at 0 everywhere is observed as 0 and then in clicks; retrieval by history is uniform."""
     envs = vector_env("social-v0", 400, items={"popularity_mean": 0.0}, choice={"v_0": -50.0})

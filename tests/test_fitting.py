@@ -1,5 +1,6 @@
 """`recsys_env.fitting` on a small log with planted structure, its errors, and the shipped grocery catalogue."""
 
+import dataclasses
 import io
 import json
 import pickle
@@ -12,6 +13,7 @@ import pytest
 
 import recsys_env
 from recsys_env.catalogue import Catalogue
+from recsys_env.config import plain_config
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
@@ -277,6 +279,15 @@ def test_a_damaged_file_is_named_in_one_line(world, tmp_path):
     assert zipfile.is_zipfile(io.BytesIO(damaged[-1]))
     with pytest.raises(ValueError, match="is missing"):
         FittedWorld.load(tmp_path / "none.npz")
+
+
+def test_results_say_which_fitted_world_they_are_of(world):
+    kept = plain_config(world)
+    assert json.loads(json.dumps(kept)) == kept
+    assert kept["catalogue"] == world.catalogue.digest()
+    assert kept["choice"]["v_0"] == world.choice.v_0
+    other = dataclasses.replace(world.catalogue, item_price=world.catalogue.item_price * 2)
+    assert other.digest() != world.catalogue.digest()
 
 
 def test_the_summary_tells_data_from_assumptions(world, baskets):
