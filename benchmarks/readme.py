@@ -187,8 +187,15 @@ def maddpg(result: dict[str, Any]) -> str:
             f"episode, 100 unseen episodes, one training seed. {origin(result, 'maddpg-ecommerce-v0')}\n\n" + table(["", "reward"], rows))
 
 
+def regret(result: dict[str, Any]) -> str:
+    rows = [[f"every slate of a small world, lambda = {name}", f"{row['regret_percent']:.4f}"] for name, row in result["enumerated"].items()]
+    for task, kinds in result["one_swap"].items():
+        rows += [[f"one swap in `{task}`, {kind}", f"{row['regret_percent']:.4f}"] for kind, row in kinds.items()]
+    return f"What the best slate earns beyond `greedy`'s. {origin(result, 'regret')}\n\n" + table(["against", "regret, %"], rows)
+
+
 SECTIONS: dict[str, Callable[[Any], str]] = {
-    "separation": tasks, "fit_report": fit, "fit_origin": fit_origin, "tension": tension, "speed": speed, "trainers": trainers, "compatibility": compatibility,
+    "regret": regret, "separation": tasks, "fit_report": fit, "fit_origin": fit_origin, "tension": tension, "speed": speed, "trainers": trainers, "compatibility": compatibility,
     "messages": messages, "idle_ticks": idle, "ray-two-nodes": cluster, "maddpg-ecommerce-v0": maddpg,
 }  # fmt: skip
 NAMES = {**{name: name for name in SECTIONS}, "separation": "tasks", "fit_report": "fit", "ray-two-nodes": "cluster", "maddpg-ecommerce-v0": "maddpg"}
