@@ -511,6 +511,24 @@ def test_visitor_ids_of_a_place_outlast_a_million_people() -> None:
     assert len(np.unique(people[3])) == len(np.unique(people[:3], axis=1).T) > 8
 
 
+def test_carts_are_refused_what_is_gone() -> None:
+    """Neither an item whose window has closed nor one that is sold out is bought from the cart."""
+    feedback = {"b_0": 50.0, "cart_hazard": 0.5, "cart_abandon": 0.0}
+    for items in ({"life": 3, "period": 6}, {"stock_init": 1, "restock_period": 1000}):
+        envs = batch(200, users={"number": 3}, items=items, choice={"v_0": 0.0}, feedback=feedback)
+        sold = np.zeros((200, M), int)
+        for _ in range(30):
+            tick = envs.tick.copy()
+            later = envs.step(fixed(envs, ALL))[4]["later_item"]
+            copy, entry = np.nonzero(later >= 0)
+            item = later[copy, entry]
+            if "life" in items:
+                assert ((tick[copy] + envs.world.items["offset"][item]) % 6 < 3).all()
+            np.add.at(sold, (copy, item), 1)
+        assert sold.sum() > 300
+        assert "life" in items or sold.max() == 1
+
+
 def test_masks_of_one_slot_with_messages() -> None:
     """An action names an item and a word: each word of what may be shown is allowed, and nothing else."""
     role = {"items": (1,)}

@@ -349,6 +349,22 @@ def test_content_knows_no_more_than_its_role_sees() -> None:
         assert same.all() if blind else same.mean() < 0.5
 
 
+def test_content_counts_on_the_trust_that_people_start_with() -> None:
+    """Outside rival pages, where trust has already chosen the agent, trust from the start is worth a smaller outside option."""
+    for page, counts in (("rows", True), ("rival", False)):
+        slates = []
+        for v_0, beta in ((2.0, 0.0), (2.0, 4.0), (-2.0, 0.0)):
+            choice = {"v_0": v_0, "beta_trust": beta, "beta_taste": 2.0}
+            world = {"items": {"length_log_sd": 1.0}, "reward": {"click": 0.0, "dwell": 1.0}}
+            envs = vector_env(SMALL, 200, page=page, users={"trust_init": 1.0}, choice=choice, **world)
+            content = make_policy("content")
+            content.bind(envs, "recommender_0", 0)
+            slates.append(content.act(envs.reset(seed=0)[0][:, 0]).copy()[envs.active[:, 0]][:60])
+        plain, trusted, likely = slates
+        assert not np.array_equal(plain, likely)
+        np.testing.assert_array_equal(trusted, likely if counts else plain)
+
+
 @pytest.mark.parametrize(("policy", "blind"), [("content", True), ("greedy", False)])
 def test_content_knows_neither_rivals_nor_trust_nor_mood(policy: str, blind: bool) -> None:
     """What rivals' pages draw, whom the visitor trusts and how it feels are latent: an oracle's slate depends on them, `content`'s does not."""
