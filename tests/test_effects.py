@@ -515,7 +515,8 @@ def test_carts_are_refused_what_is_gone() -> None:
     """Neither an item whose window has closed nor one that is sold out is bought from the cart."""
     feedback = {"b_0": 50.0, "cart_hazard": 0.5, "cart_abandon": 0.0}
     for items in ({"life": 3, "period": 6}, {"stock_init": 1, "restock_period": 1000}):
-        envs = batch(200, users={"number": 3}, items=items, choice={"v_0": 0.0}, feedback=feedback)
+        arrival = {"k_0": 0.0, "r_0": 40.0}  # people take turns, so that several have the same item in the cart
+        envs = batch(200, users={"number": 3}, items=items, choice={"v_0": 0.0}, feedback=feedback, arrival=arrival)
         sold = np.zeros((200, M), int)
         for _ in range(30):
             tick = envs.tick.copy()
