@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def tune_planner(
     prices: Sequence[float] = PRICES,
     episodes: int = 50,
     seed: int = 0,
-    catalogue: Catalogue | str | None = None,
+    catalogue: Catalogue | str | Path | None = None,
     **overrides: Any,
 ) -> dict[float, tuple[float, float]]:
     """What a team of planners earns at each price, on the same episodes.
@@ -45,7 +46,7 @@ def tune_planner(
     Raises:
         ValueError: no price, or one that is negative or not finite.
     """
-    config = task_config(task, overrides)
+    config = task_config(task, overrides, catalogue)
     if not len(prices) or not all(np.isfinite(price) and price >= 0 for price in prices):
         raise ValueError(f"prices = {list(prices)} must be finite numbers of at least 0, one or more")
     envs = VectorEnv(config, 1, catalogue=catalogue)

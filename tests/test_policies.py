@@ -277,6 +277,10 @@ def test_tune_planner_finds_a_price_that_pays() -> None:
     assert found[2.0][0] - found[2.0][1] > found[0.0][0] + found[0.0][1]
     greedy = episode_returns(recsys_env.task_config("duel-v0", {"horizon": 200}), "greedy", 10, 0).mean(1)
     assert found[0.0] == mean_interval(greedy)
+    shop = tune_planner("ecommerce-v0", prices=(1.0,), episodes=2, catalogue="grocery", horizon=20)
+    planner = {agent: Planner(1.0) for agent in ("recommender_0", "recommender_1")}
+    config = recsys_env.task_config("ecommerce-v0", {"horizon": 20}, "grocery")
+    assert shop[1.0] == mean_interval(episode_returns(config, planner, 2, 0, catalogue="grocery").mean(1))
     for prices in ((), (1.0, -1.0), (float("nan"),)):
         with pytest.raises(ValueError, match=r"prices = .* must be finite numbers of at least 0"):
             tune_planner("duel-v0", prices=prices)
