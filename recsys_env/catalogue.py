@@ -6,8 +6,6 @@ items and users. It holds only NumPy arrays, so a shipped catalogue needs no mor
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import FileError, read_arrays, value_among, write_arrays
+from .files import FileError, digest_of_arrays, digest_of_value, read_arrays, value_among, write_arrays
 
 SHIPPED = ("grocery",)
 
@@ -100,10 +98,7 @@ class Catalogue:
 
     def digest(self) -> str:
         """SHA-256 of all that it holds."""
-        found = hashlib.sha256(json.dumps(self.values(), sort_keys=True).encode())
-        for name, array in self.arrays().items():
-            found.update(f"{name}{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-        return found.hexdigest()
+        return digest_of_arrays({**self.arrays(), "values": np.array(digest_of_value(self.values()))})
 
     def values(self) -> dict[str, Any]:
         """All else of it, as JSON."""

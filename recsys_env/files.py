@@ -54,6 +54,15 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compressed: bool 
         (np.savez_compressed if compressed else np.savez)(file, **arrays, **texts)  # type: ignore[arg-type]
 
 
+def digest_of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of the names, types, shapes and contents of arrays, in their order."""
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
 def digest_of_value(value: Any) -> str:
     """A short hash of a JSON value, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -13,7 +13,6 @@ Autoreset: same-step. Where `truncations[b]`, the observation is already the fir
 from __future__ import annotations
 
 import copy as copying
-import hashlib
 import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ import numpy as np
 from . import spaces
 from .catalogue import Catalogue
 from .config import WorldConfig, check_catalogue_fields, difference, is_number, shown
+from .files import digest_of_arrays
 from .world import Outputs, State, World, allocate_outputs, allocate_state, build, shape_of
 
 _COPY = 0x636F70795F736565
@@ -417,12 +417,8 @@ class VectorEnv:
     def world_digest(self) -> str:
         """SHA-256 of the world's items and people. With an equal config it says whether two worlds are the same: all
         else in a `World` follows from these and the config."""
-        digest = hashlib.sha256()
-        for name in ("items", "q", "places", "prior_taste", "prior_rho", "prior_habits"):
-            array = np.ascontiguousarray(getattr(self.world, name))
-            digest.update(f"{name} {array.dtype} {array.shape}".encode())
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+        names = ("items", "q", "places", "prior_taste", "prior_rho", "prior_habits")
+        return digest_of_arrays({name: getattr(self.world, name) for name in names})
 
     def restore(self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None) -> tuple[Any, Infos]:
         """Continue from a snapshot, bit for bit.

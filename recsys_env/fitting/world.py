@@ -8,17 +8,15 @@ Reading and playing one needs no more than the core dependencies.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import warnings
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recsys_env.catalogue import Catalogue
-from recsys_env.config import SceneConfig, WorldConfig, _Checked, _number, did_you_mean, replace
+from recsys_env.config import SceneConfig, WorldConfig, _Checked, _number, did_you_mean, plain_config, replace
 from recsys_env.files import FileError, read_arrays, value_among, write_arrays
 from recsys_env.policies import Team
 from recsys_env.vector import VectorEnv
@@ -155,8 +153,8 @@ class FittedWorld(WorldConfig):
 
         What is loaded from it plays the same trajectories, bit for bit.
         """
-        fields_of = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "catalogue"}
-        config = json.loads(json.dumps(fields_of, default=dataclasses.asdict))
+        config = plain_config(self)
+        del config["catalogue"]  # which lies beside it
         write_arrays(Path(path), self.catalogue.arrays(), compressed=True, world=config, **self.catalogue.values())
 
     @classmethod
