@@ -534,7 +534,7 @@ class ActionReader:
 
     def read(self, actions: Any, num_envs: int) -> np.ndarray:
         """Actions [B, N, ...] as a contiguous array; raises with agent, value and space if one lies outside."""
-        array = as_array(actions, (num_envs, len(self._agents), *self._shape), f"[num_envs, agents] of {self._space}")
+        array = as_array(actions, (num_envs, len(self._agents), *self._shape), "[num_envs, agents] of {}", self._space)
         if self._query:
             if array.dtype.kind not in "fiu":
                 raise TypeError(f"actions have dtype {array.dtype}, expected float32 for {self._space}")
@@ -558,19 +558,25 @@ class ActionReader:
         raise ValueError(f"action of {self._agents[n]} in copy {b} is {value}, outside its space {self._space}")
 
 
-def as_array(actions: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
+def as_array(actions: Any, shape: tuple[int, ...], what: str, of: Any) -> np.ndarray:
     """Actions as an array of this shape.
 
+    Args:
+        what: what is expected, for the message; `of` takes the place of its {} only then, because to describe a space
+            takes longer than a step.
+
     Raises:
-        ValueError: they have another one; the message says `what` is expected.
+        ValueError: they have another shape.
     """
     try:
         array = np.asarray(actions)
     except ValueError:  # ragged
-        raise ValueError(f"actions = {shown(actions)} are not one array, expected shape {shape}: {what}") from None
+        raise ValueError(
+            f"actions = {shown(actions)} are not one array, expected shape {shape}: {what.format(of)}"
+        ) from None
     if array.shape != shape:
         given = "actions" if isinstance(actions, np.ndarray) else f"actions = {shown(actions)}"
-        raise ValueError(f"{given} have shape {array.shape}, expected {shape}: {what}")
+        raise ValueError(f"{given} have shape {array.shape}, expected {shape}: {what.format(of)}")
     return array
 
 

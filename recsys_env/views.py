@@ -180,7 +180,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             self._over = False
             observations, report = self.envs.look()
             return self._observed(observations), np.zeros(self.num_envs), self._none.copy(), self._none.copy(), self._infos(report)
-        actions = as_array(actions, self.action_space.shape or (), f"one for each of the {self.num_envs} rows")
+        actions = as_array(actions, self.action_space.shape or (), "one for each of the {} rows", self.num_envs)
         shape = (self.envs.num_envs, self.envs.num_agents, *actions.shape[1:])
         observations, rewards, _, truncated, report = self.envs.step(actions.reshape(shape))
         result, infos = self._observed(observations), self._infos(report)

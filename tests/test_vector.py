@@ -334,6 +334,21 @@ def test_wrong_actions_change_nothing(overrides: dict[str, Any], actions: Any, e
     np.testing.assert_array_equal(envs.observations, observations)
 
 
+def test_a_step_describes_no_space() -> None:
+    """Only an error does: to write a slate's space out takes longer than the step itself."""
+
+    class Unspeakable:
+        def __str__(self) -> str:
+            raise AssertionError("described")
+
+    envs = vector_env(BUSY, 2)
+    envs.reset(seed=0)
+    envs._actions._space = Unspeakable()
+    envs.step(envs.empty_actions())
+    with pytest.raises(AssertionError, match="described"):
+        envs.step(envs.empty_actions()[:1])
+
+
 def test_action_kinds_show_what_they_name() -> None:
     ids = np.tile(np.arange(N * K).reshape(N, K), (B, 1, 1))
     envs = batch(action="items", arrival={"r_0": 50.0}, items={"stock_init": 0})
