@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .catalogue import Catalogue
-from .config import WorldConfig
+from .config import WorldConfig, is_number
 from .metrics import episode_returns, mean_interval
 from .policies import Planner
 from .tasks import task_config
@@ -47,7 +47,7 @@ def tune_planner(
         ValueError: no price, or one that is negative or not finite.
     """
     config = task_config(task, overrides, catalogue)
-    if not len(prices) or not all(np.isfinite(price) and price >= 0 for price in prices):
+    if not len(prices) or not all(is_number(price) and np.isfinite(price) and price >= 0 for price in prices):
         raise ValueError(f"prices = {list(prices)} must be finite numbers of at least 0, one or more")
     envs = VectorEnv(config, 1, catalogue=catalogue)
     return {

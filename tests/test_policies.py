@@ -281,7 +281,7 @@ def test_tune_planner_finds_a_price_that_pays() -> None:
     planner = {agent: Planner(1.0) for agent in ("recommender_0", "recommender_1")}
     config = recsys_env.task_config("ecommerce-v0", {"horizon": 20}, "grocery")
     assert shop[1.0] == mean_interval(episode_returns(config, planner, 2, 0, catalogue="grocery").mean(1))
-    for prices in ((), (1.0, -1.0), (float("nan"),)):
+    for prices in ((), (1.0, -1.0), (float("nan"),), ("1",), (None,)):
         with pytest.raises(ValueError, match=r"prices = .* must be finite numbers of at least 0"):
             tune_planner("duel-v0", prices=prices)
 
