@@ -5,19 +5,18 @@ from __future__ import annotations
 import importlib
 import sys
 
+from recsys_env import cli
 from recsys_env.config import did_you_mean
-
-from . import cli
 
 COMMANDS = {  # name -> (module:function, what it does); a module is imported when its command is called
     "train": ("baselines.train:command", "train any algorithm on any task, in any company"),
-    "evaluate": ("baselines.evaluate:evaluate", "put policies next to each other on any tasks"),
-    "tournament": ("baselines.tournament:tournament", "play every policy against every other"),
+    "evaluate": ("recsys_env.evaluation.evaluate:evaluate", "put policies next to each other on any tasks"),
+    "tournament": ("recsys_env.evaluation.tournament:tournament", "play every policy against every other"),
     "reference": ("baselines.reference:reference", "train the reference learners, job by job"),
     "plot": ("baselines.report:plot", "draw stored results and write the README's tables"),
-    "tasks": ("baselines.listing:tasks", "list the tasks, or everything about one of them"),
-    "policies": ("baselines.listing:policies", "list the policies that have a name"),
-    "metrics": ("baselines.listing:metrics", "list the metrics beside reward, with their definitions"),
+    "tasks": ("recsys_env.listing:tasks", "list the tasks, or everything about one of them"),
+    "policies": ("recsys_env.listing:policies", "list the policies that have a name"),
+    "metrics": ("recsys_env.listing:metrics", "list the metrics beside reward, with their definitions"),
 }
 
 

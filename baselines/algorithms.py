@@ -51,7 +51,9 @@ _BENCHMARL = {"timesteps": 1_000_000, "num_envs": 64, "learning_rate": 1e-3, "ga
 
 
 def _benchmarl(about: str, query: str, by_role: bool = False) -> Algorithm:
-    return Algorithm("benchmarl", "benchmarl", "baselines.benchmarl:Learner", about, {**_BENCHMARL, "by_role": by_role}, query=query)
+    return Algorithm(
+        "benchmarl", "benchmarl", "baselines.benchmarl:Learner", about, {**_BENCHMARL, "by_role": by_role}, query=query
+    )
 
 
 def _sb3(library: str, about: str, options: dict[str, Any], **changes: Any) -> Algorithm:
@@ -60,21 +62,35 @@ def _sb3(library: str, about: str, options: dict[str, Any], **changes: Any) -> A
 
 ALGORITHMS: dict[str, Algorithm] = {
     "ippo": _sb3("stable_baselines3", "PPO, one policy shared by all learners, which ranks candidates", _PPO),
-    "ippo-separate": Algorithm("skrl", "skrl", "baselines.skrl:Learner", "PPO, a policy and a critic for each learner", _SKRL),
+    "ippo-separate": Algorithm(
+        "skrl", "skrl", "baselines.skrl:Learner", "PPO, a policy and a critic for each learner", _SKRL
+    ),
     "ippo-roles": _benchmarl("PPO, a policy and a critic for each role", "slates", by_role=True),
-    "maskable-ppo": _sb3("sb3_contrib", "PPO that never picks what is masked", {**_PPO, "timesteps": 2_000_000}, mask_actions=True),
+    "maskable-ppo": _sb3(
+        "sb3_contrib", "PPO that never picks what is masked", {**_PPO, "timesteps": 2_000_000}, mask_actions=True
+    ),
     "recurrent-ppo": _sb3(
         "sb3_contrib",
         "PPO with an LSTM over the ticks of a copy",
         {**_PPO, "timesteps": 1_000_000, "num_envs": 64, "n_steps": 64, "batch_size": 1024, "width": 64},
     ),
     "transformer-ppo": _sb3(
-        "stable_baselines3", "PPO with a causal transformer over the last pages of the visitor", {**_PPO, **_TRANSFORMER, "timesteps": 2_000_000}
+        "stable_baselines3",
+        "PPO with a causal transformer over the last pages of the visitor",
+        {**_PPO, **_TRANSFORMER, "timesteps": 2_000_000},
     ),
     "item-ppo": _sb3(
         "stable_baselines3",
         "PPO that knows which item a candidate is, and follows each visitor",
-        {**_PPO, "timesteps": 8_000_000, "num_envs": 16, "learning_rate": 3e-3, "n_steps": 1000, "batch_size": 4000, "n_epochs": 2},
+        {
+            **_PPO,
+            "timesteps": 8_000_000,
+            "num_envs": 16,
+            "learning_rate": 3e-3,
+            "n_steps": 1000,
+            "batch_size": 4000,
+            "n_epochs": 2,
+        },
     ),
     "mappo": _benchmarl("PPO with a critic of the global state", "slates"),
     "maddpg": _benchmarl("deterministic queries, critics of all observations and queries", "always"),
@@ -94,7 +110,9 @@ def find_algorithm(name: str) -> Algorithm:
         ImportError: its library is missing; the message says how to install it.
     """
     if name not in ALGORITHMS:
-        raise ValueError(f"unknown algorithm {name!r}{did_you_mean(name, ALGORITHMS)}; algorithms are {', '.join(ALGORITHMS)}")
+        raise ValueError(
+            f"unknown algorithm {name!r}{did_you_mean(name, ALGORITHMS)}; algorithms are {', '.join(ALGORITHMS)}"
+        )
     algorithm = ALGORITHMS[name]
     if importlib.util.find_spec(algorithm.library) is None:
         raise ImportError(f"{name} needs {algorithm.library}: {_INSTALL[algorithm.extra]}")

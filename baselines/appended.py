@@ -30,7 +30,9 @@ class AppendedRows(VecEnvWrapper):
         self.by_row = rows.by_row
         self._zeros = np.zeros(len(low), np.float32)
         flat: Any = rows.observation_space
-        super().__init__(rows, spaces.Box(np.append(flat.low, low).astype(np.float32), np.append(flat.high, high).astype(np.float32)))
+        super().__init__(
+            rows, spaces.Box(np.append(flat.low, low).astype(np.float32), np.append(flat.high, high).astype(np.float32))
+        )
 
     def _append(self, observations: np.ndarray) -> np.ndarray:
         """Observations [R, O] and what follows them, [R, O + X]."""

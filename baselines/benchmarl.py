@@ -1,7 +1,9 @@
-"""Algorithms of BenchMARL: policies shared by all agents (`--by-role`: of a role), critics and mixers of the global state.
+"""Algorithms of BenchMARL: policies shared by all agents (`--by-role`: of a role), critics and mixers of the global
+state.
 
-Tasks with slates are played by queries (continuous actions), the others by single picks where the algorithm can. A folder also holds
-BenchMARL's logs. The policy is stored as plain networks, so it plays where BenchMARL is not installed.
+Tasks with slates are played by queries (continuous actions), the others by single picks where the algorithm can. A
+folder also holds BenchMARL's logs. The policy is stored as plain networks, so it plays where BenchMARL is not
+installed.
 """
 
 from __future__ import annotations
@@ -81,11 +83,17 @@ class Learner:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        task = BenchMARLTask(run.config, reward_scale=run.options["reward_scale"], join=run.join, by_role=run.options["by_role"])
+        task = BenchMARLTask(
+            run.config, reward_scale=run.options["reward_scale"], join=run.join, by_role=run.options["by_role"]
+        )
         model: Any = MlpConfig.get_from_yaml()
         model.num_cells = [128, 128]
         if run.algorithm == "maddpg":  # without normalised layers its actor soon saturates in a corner and stays there
-            model.norm_class, model.norm_kwargs, model.activation_class = nn.LayerNorm, {"normalized_shape": 128}, nn.ReLU
+            model.norm_class, model.norm_kwargs, model.activation_class = (
+                nn.LayerNorm,
+                {"normalized_shape": 128},
+                nn.ReLU,
+            )
         self.experiment = Experiment(
             task=task, algorithm_config=CONFIGS[run.algorithm].get_from_yaml(), model_config=model, critic_model_config=model, seed=run.seed,
             config=settings(run),
@@ -108,7 +116,9 @@ class Learner:
 
     def _actor(self, group: str) -> nn.Module:
         """The group's network without exploration, as layers of its own; of queries the squashed mean."""
-        shared = next(module for module in self.experiment.group_policies[group].modules() if isinstance(module, MultiAgentMLP))
+        shared = next(
+            module for module in self.experiment.group_policies[group].modules() if isinstance(module, MultiAgentMLP)
+        )
         layers = [copy.deepcopy(layer) for layer in shared.get_stateful_net()]
         space: Any = self._envs.action_space
         if isinstance(space, spaces.Box):

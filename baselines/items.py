@@ -1,8 +1,10 @@
-"""PPO's policy with the catalogue in its hands: beside what the observation says of a candidate, it knows which item it is.
+"""PPO's policy with the catalogue in its hands: beside what the observation says of a candidate, it knows which item it
+is.
 
-`ItemRows` appends the candidates' item numbers to the observation, `ItemSlatePolicy` scores each candidate by its item too, `ItemPolicy` looks the
-numbers up while it serves. An item's vector is made of its public entry in the catalogue and of numbers of its own that training finds: what no
-entry says, such as its quality or bait, shows in what comes of it.
+`ItemRows` appends the candidates' item numbers to the observation, `ItemSlatePolicy` scores each candidate by its item
+too, `ItemPolicy` looks the numbers up while it serves. An item's vector is made of its public entry in the catalogue
+and of numbers of its own that training finds: what no entry says, such as its quality or bait, shows in what comes of
+    it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from torch import nn
 
 
 def with_items(observations: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Observations [R, O] followed by the items of the candidates [R, C]; 0 stands for an empty place, whose features are all 0."""
+    """Observations [R, O] followed by the items of the candidates [R, C]; 0 stands for an empty place, whose features
+    are all 0."""
     return np.concatenate((observations, np.maximum(candidates, 0)), 1, dtype=np.float32)  # exact up to 2^24 items
 
 
@@ -40,7 +43,9 @@ def item_kwargs(envs: VectorEnv) -> dict[str, Any]:
     """
     slate = slate_kwargs(envs)
     if slate is None:
-        raise ValueError(f"item-ppo picks candidates and sends no messages; here action = {envs.config.action!r}, messages = {envs.config.messages}")
+        raise ValueError(
+            f"item-ppo picks candidates and sends no messages; here action = {envs.config.action!r}, messages = {envs.config.messages}"
+        )
     return {**slate, "entries": entries(envs)}
 
 
@@ -51,7 +56,9 @@ class ItemRows(AppendedRows):
     """
 
     def __init__(self, rows: SB3VecEnv) -> None:
-        super().__init__(rows, np.zeros(rows.envs.shape.candidates), np.full(rows.envs.shape.candidates, rows.envs.shape.items - 1))
+        super().__init__(
+            rows, np.zeros(rows.envs.shape.candidates), np.full(rows.envs.shape.candidates, rows.envs.shape.items - 1)
+        )
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         observations, rewards, ended, infos = super().step_wait()
@@ -64,16 +71,20 @@ class ItemRows(AppendedRows):
 
 
 class ItemExtractor(SlateExtractor):
-    """Scores each candidate by one small network of (its features, context, its item's vector times the visitor's), plus an intercept of the item.
+    """Scores each candidate by one small network of (its features, context, its item's vector times the visitor's),
+    plus an intercept of the item.
 
-    The vectors meet by elementwise product, as in neural matrix factorisation (He et al. 2017). The critic sees no items.
+    The vectors meet by elementwise product, as in neural matrix factorisation (He et al. 2017). The critic sees no
+    items.
 
     Args:
         entries: [M, E] what the catalogue says of each item.
         dims: F of the vectors.
     """
 
-    def __init__(self, size: int, entries: np.ndarray, dims: int, start: int, candidates: int, features: int, width: int) -> None:
+    def __init__(
+        self, size: int, entries: np.ndarray, dims: int, start: int, candidates: int, features: int, width: int
+    ) -> None:
         flat = size - candidates
         super().__init__(flat, start, candidates, features, width)
         self._flat = flat
@@ -87,7 +98,9 @@ class ItemExtractor(SlateExtractor):
     def forward_actor(self, observations: torch.Tensor) -> torch.Tensor:
         flat, items = observations[:, : self._flat], observations[:, self._flat :].long()
         context, candidates = self._split(flat)
-        vectors = (self.entry(self.entries) + self.own.weight)[items]  # of all items, then those of the candidates: a batch has far more of these
+        vectors = (self.entry(self.entries) + self.own.weight)[
+            items
+        ]  # of all items, then those of the candidates: a batch has far more of these
         matched = vectors * self.visitor(context).unsqueeze(1)
         known = self.candidate(candidates.flatten(0, 1)) + self.match(matched.flatten(0, 1))
         return self._scores(context, candidates, known) + self.intercept(items).squeeze(2)

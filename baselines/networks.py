@@ -57,7 +57,9 @@ class NetworkPolicy(Policy):
         super().bind(envs, agent, seed)
         check_spaces(self.folder, self.facts, envs)
         role = agent.rpartition("_")[0]
-        fitting = [name for name in self._actors if name == agent] + [name for name in self._actors if name.rpartition("_")[0] == role]
+        fitting = [name for name in self._actors if name == agent] + [
+            name for name in self._actors if name.rpartition("_")[0] == role
+        ]
         if not fitting:
             raise ValueError(f"{self.folder} has networks for {', '.join(self._actors)}, none for {agent!r}")
         self._actor, self._space = self._actors[fitting[0]], envs.action_space

@@ -1,10 +1,12 @@
-"""PPO in one file of plain PyTorch on the batch: a template to copy and change (IPPO with one policy shared by all agents).
+"""PPO in one file of plain PyTorch on the batch: a template to copy and change (IPPO with one policy shared by all
+agents).
 
     python -m baselines.ppo_torch --task ecommerce-v0
 
-In the manner of CleanRL (Huang et al. 2022): everything between environment and optimiser is on this page. Every tensor has the
-rows of all copies and agents (B·N) as an axis; no Python loop runs over copies or agents. A tick without a page for an agent
-(`infos["active"]`) shows nothing of its action, so the policy's loss leaves it out; its value still matters, so the critic's does not.
+In the manner of CleanRL (Huang et al. 2022): everything between environment and optimiser is on this page. Every tensor
+has the rows of all copies and agents (B·N) as an axis; no Python loop runs over copies or agents. A tick without a page
+for an agent (`infos["active"]`) shows nothing of its action, so the policy's loss leaves it out; its value still
+matters, so the critic's does not.
 PPO: Schulman et al. 2017; generalised advantages: Schulman et al. 2016.
 """
 
@@ -19,8 +21,8 @@ from typing import Any
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.adapters.tensors import Tensors, one_thread
+from recsys_env.evaluation.episodes import UNSEEN, score_table
 from recsys_env.files import write_json
-from recsys_env.metrics import UNSEEN, score_table
 from recsys_env.policies import Policy
 from recsys_env.provenance import provenance
 
@@ -35,7 +37,8 @@ from tqdm import tqdm
 
 
 class Agent(nn.Module):
-    """Actor and critic; the actor has one categorical head for each part of the action (slots, and a message if there are any)."""
+    """Actor and critic; the actor has one categorical head for each part of the action (slots, and a message if there
+    are any)."""
 
     def __init__(self, size: int, heads: list[int], width: int = 64) -> None:
         super().__init__()
@@ -43,13 +46,17 @@ class Agent(nn.Module):
         scores = nn.Linear(width, sum(heads))
         nn.init.orthogonal_(scores.weight, 0.01)  # start near a uniform choice
         self.actor = nn.Sequential(nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), scores)
-        self.critic = nn.Sequential(nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
+        self.critic = nn.Sequential(
+            nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1)
+        )
 
     def distributions(self, observations: torch.Tensor, masks: torch.Tensor) -> list[Categorical]:
         logits = self.actor(observations).masked_fill(~masks, -1e9)
         return [Categorical(logits=part, validate_args=False) for part in logits.split(self.heads, dim=1)]
 
-    def evaluate(self, observations: torch.Tensor, masks: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def evaluate(
+        self, observations: torch.Tensor, masks: torch.Tensor, actions: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Log-probability and entropy of actions [R, heads], and the value of the observations: [R] each."""
         parts = self.distributions(observations, masks)
         log_probability = sum(part.log_prob(actions[:, k]) for k, part in enumerate(parts))
@@ -76,7 +83,11 @@ class TorchPolicy(Policy):
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         device = next(self.agent.parameters()).device
         rows = torch.as_tensor(np.ascontiguousarray(observations), device=device)
-        masks = torch.ones(len(rows), sum(self.agent.heads), dtype=torch.bool, device=device) if mask is None else torch.as_tensor(mask, device=device).bool()
+        masks = (
+            torch.ones(len(rows), sum(self.agent.heads), dtype=torch.bool, device=device)
+            if mask is None
+            else torch.as_tensor(mask, device=device).bool()
+        )
         return self.agent.best(rows, masks).cpu().numpy().reshape(len(rows), *(self.envs.action_space.shape or ()))
 
 
@@ -119,11 +130,15 @@ class Rollout:
             self.observations[t], self.masks[t] = self._on_device(self.now)
             self.active[t] = self.to_device(self.envs.active).view(-1)
             self.actions[t] = agent.sample(self.observations[t], self.masks[t])
-            self.log_probabilities[t], _, self.values[t] = agent.evaluate(self.observations[t], self.masks[t], self.actions[t])
+            self.log_probabilities[t], _, self.values[t] = agent.evaluate(
+                self.observations[t], self.masks[t], self.actions[t]
+            )
             self.now, rewards, _, truncated, infos = self.envs.step(self.actions[t].cpu().numpy().reshape(shape))
             self.rewards[t] = self.to_device(rewards).view(-1)
             self.ended[t] = truncated.any()  # the copies of a batch end together
-            if self.ended[t]:  # by the horizon: what would have followed is worth what the critic says of the last observation
+            if self.ended[
+                t
+            ]:  # by the horizon: what would have followed is worth what the critic says of the last observation
                 self.final_values[t] = agent.value(self._on_device(self.envs.final_obs)[0])
             own += float(infos["own"].mean())
         self.own = own / len(self.ended)
@@ -143,7 +158,9 @@ class Rollout:
 def update(agent: Agent, optimiser: torch.optim.Optimizer, rollout: Rollout, args: argparse.Namespace) -> None:
     """Several epochs of minibatches of the clipped objective."""
     names = ("observations", "masks", "actions", "active", "log_probabilities", "values", "advantages")
-    observations, masks, actions, active, old, values, advantages = (getattr(rollout, name).flatten(0, 1) for name in names)
+    observations, masks, actions, active, old, values, advantages = (
+        getattr(rollout, name).flatten(0, 1) for name in names
+    )
     returns = advantages + values
     counts = torch.ones_like(active) if args.all_ticks else active
     chosen = advantages[counts]
@@ -183,7 +200,9 @@ def train(args: argparse.Namespace, config: WorldConfig) -> tuple[Agent, dict[st
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="PPO in one file of plain PyTorch", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description="PPO in one file of plain PyTorch", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--task", default="ecommerce-v0", choices=list(recsys_env.TASKS))
     parser.add_argument("--total-steps", type=int, default=3_000_000, help="agent-steps")
     parser.add_argument("--num-envs", type=int, default=256, help="copies")
@@ -196,7 +215,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clip", type=float, default=0.2)
     parser.add_argument("--entropy", type=float, default=0.005)
     parser.add_argument("--sharing", type=float, help="reward.sharing; the task's own by default")
-    parser.add_argument("--all-ticks", action="store_true", help="let ticks without a page into the policy's loss, to see what leaving them out gains")
+    parser.add_argument(
+        "--all-ticks",
+        action="store_true",
+        help="let ticks without a page into the policy's loss, to see what leaving them out gains",
+    )
     parser.add_argument("--eval-episodes", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto = a GPU where there is one")
@@ -209,12 +232,20 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     changes: dict[str, Any] = {} if args.sharing is None else {"reward": {"sharing": args.sharing}}
     config = recsys_env.task_config(args.task, {"mask_actions": True, **changes})
     agent, training = train(args, config)
-    table = score_table(config, {name: TorchPolicy(agent) for name in config.agents}, args.eval_episodes, args.seed + UNSEEN)
+    table = score_table(
+        config, {name: TorchPolicy(agent) for name in config.agents}, args.eval_episodes, args.seed + UNSEEN
+    )
     for name, row in table.items():
         scored = f"score {row['score']:6.1f} ±{row['score_half_width_95']:.1f}" if "score" in row else ""
         print(f"{name:10} {row['mean']:9.3f} ±{row['half_width_95']:.3f}   {scored}")
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
-    result = {"task": args.task, "table": table, "training": training, "settings": settings, **provenance("baselines.ppo_torch")}
+    result = {
+        "task": args.task,
+        "table": table,
+        "training": training,
+        "settings": settings,
+        **provenance("baselines.ppo_torch"),
+    }
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         write_json(args.out, result, indent=1)

@@ -2,12 +2,13 @@
 
     python -m baselines reference                              # all of them: a few hours on two cores
     python -m baselines reference --only ippo ippo-full        # some
-    python -m baselines reference --again content              # a reference policy has changed: measure it, not the trained policies, anew
+    python -m baselines reference --again content              # a reference policy has changed: measure it, not the
+        trained policies, anew
     python -m baselines plot --training baselines/results/training
 
-Each job is a `python -m baselines.train` of its own. Its policy stays in --out; its result and learning curve go to a file in
-baselines/results/training, and a job that has one is done. Jobs whose library is not installed are left to a run in an environment that has it
-(BenchMARL's). The tasks are frozen and the settings the same for all of them.
+Each job is a `python -m baselines.train` of its own. Its policy stays in --out; its result and learning curve go to a
+file in baselines/results/training, and a job that has one is done. Jobs whose library is not installed are left to a
+run in an environment that has it (BenchMARL's). The tasks are frozen and the settings the same for all of them.
 """
 
 from __future__ import annotations
@@ -24,17 +25,16 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import TASKS
+from recsys_env import TASKS, cli
 from recsys_env.config import did_you_mean
+from recsys_env.evaluation.episodes import place_on_scale, scale_ends
+from recsys_env.evaluation.forms import JOB, read_curve
+from recsys_env.evaluation.forms import TENSION as TENSION_FORM
+from recsys_env.evaluation.statistics import common_curve, interval, origin, prediction
 from recsys_env.files import FileError, read_json, write_json
-from recsys_env.metrics import place_on_scale, scale_ends
 from recsys_env.provenance import provenance
 
-from . import cli
 from .algorithms import ALGORITHMS
-from .forms import JOB, read_curve
-from .forms import TENSION as TENSION_FORM
-from .scores import common_curve, interval, origin, prediction
 from .train import Train, command_of, evaluate, run_of
 
 RESULTS = Path(__file__).parent / "results" / "training"
@@ -44,19 +44,35 @@ _TEAM: dict[str, Any] = {"sharing": 1.0, "device": "cpu"}  # algorithms for team
 _LONG: dict[str, Any] = {"timesteps": 8_000_000}
 _BENCHMARL: dict[str, Any] = {
     **_TEAM, "timesteps": 400_000, "gamma": 0.9, "reward_scale": 10.0,
-    "references": ("random", "popularity", "content", "greedy"),  # where actions are queries, a planner of whole catalogues takes longer than the training
+    # where actions are queries, a planner of whole catalogues takes longer than the training
+    "references": ("random", "popularity", "content", "greedy"),
 }  # fmt: skip
 _SLOT: dict[str, Any] = {**_BENCHMARL, "set": ("slots=1",)}
 
 LEARNERS: dict[str, tuple[str, tuple[str, ...], int, dict[str, Any]]] = {  # name -> algorithm, tasks, seeds, settings
     "ippo": ("ippo", tuple(TASKS), 5, {"timesteps": 2_000_000, "device": "cpu"}),
-    "ippo-full": ("ippo", ("ecommerce-v0", "social-v0", "streaming-v0"), 5, {"timesteps": 2_000_000, "device": "cpu", "observability": "full"}),
+    "ippo-full": (
+        "ippo",
+        ("ecommerce-v0", "social-v0", "streaming-v0"),
+        5,
+        {"timesteps": 2_000_000, "device": "cpu", "observability": "full"},
+    ),
     "ippo-team": ("ippo", ("social-v0",), 5, {"timesteps": 2_000_000, **_TEAM}),
     "ippo-selfish": ("ippo", ("journey-v0",), 5, {"timesteps": 2_000_000, "device": "cpu", "sharing": 0.0}),
-    "item-ppo": ("item-ppo", tuple(task for task in TASKS if TASKS[task].action == "candidates"), 3, {**_LONG, "device": "cpu"}),
+    "item-ppo": (
+        "item-ppo",
+        tuple(task for task in TASKS if TASKS[task].action == "candidates"),
+        3,
+        {**_LONG, "device": "cpu"},
+    ),
     "item-ppo-team": ("item-ppo", ("social-v0",), 3, {**_LONG, **_TEAM}),
     "item-ppo-selfish": ("item-ppo", ("journey-v0",), 3, {**_LONG, "device": "cpu", "sharing": 0.0}),
-    "item-ppo-full-team": ("item-ppo", ("ecommerce-v0", "social-v0", "streaming-v0"), 3, {**_LONG, **_TEAM, "observability": "full"}),
+    "item-ppo-full-team": (
+        "item-ppo",
+        ("ecommerce-v0", "social-v0", "streaming-v0"),
+        3,
+        {**_LONG, **_TEAM, "observability": "full"},
+    ),
     "ippo-separate": ("ippo-separate", LARGER, 3, {**_TEAM, "timesteps": 500_000}),
     "maskable-ppo": ("maskable-ppo", LARGER, 3, {**_TEAM, "timesteps": 1_000_000}),
     "recurrent-ppo": ("recurrent-ppo", LARGER, 3, {**_TEAM, "timesteps": 300_000}),
@@ -79,7 +95,9 @@ def jobs(only: tuple[str, ...] = ()) -> dict[str, Train]:
     """
     for name in only:
         if name not in LEARNERS:
-            raise ValueError(f"unknown learner {name!r}{did_you_mean(name, LEARNERS)}; learners are {', '.join(LEARNERS)}")
+            raise ValueError(
+                f"unknown learner {name!r}{did_you_mean(name, LEARNERS)}; learners are {', '.join(LEARNERS)}"
+            )
     made = {}
     for seed in range(max(seeds for _, _, seeds, _ in LEARNERS.values())):
         for name, (algorithm, tasks, seeds, settings) in LEARNERS.items():
@@ -105,7 +123,8 @@ def reference(
         workers: jobs at a time, one core each.
         only: learners to train; by default all.
         tasks: on which they are trained.
-        again: policies to measure anew in the stored results of these jobs, on the same episodes; nothing is trained then.
+        again: policies to measure anew in the stored results of these jobs, on the same episodes; nothing is trained
+            then.
     """
     from tqdm import tqdm
 
@@ -120,16 +139,25 @@ def reference(
         todo = {name: settings for name, settings in wanted.items() if not _is_done(settings, results / f"{name}.json")}
     except ValueError as error:
         cli.fail(error)
-    able = {name: settings for name, settings in todo.items() if importlib.util.find_spec(ALGORITHMS[settings.algorithm].library)}
+    able = {
+        name: settings
+        for name, settings in todo.items()
+        if importlib.util.find_spec(ALGORITHMS[settings.algorithm].library)
+    }
     failed = []
-    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(wanted), initial=len(wanted) - len(todo), unit="job") as bar:
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(total=len(wanted), initial=len(wanted) - len(todo), unit="job") as bar,
+    ):
         for name, code in pool.map(lambda name: (name, _train(able[name], out / name, results / f"{name}.json")), able):
             bar.update()
             bar.set_postfix_str(name)
             failed += [name] * (code != 0)
     missing = sorted({ALGORITHMS[settings.algorithm].library for name, settings in todo.items() if name not in able})
     if missing:
-        print(f"{len(todo) - len(able)} jobs wait for {', '.join(missing)}: run the same command in an environment that has it")
+        print(
+            f"{len(todo) - len(able)} jobs wait for {', '.join(missing)}: run the same command in an environment that has it"
+        )
     if failed:
         cli.fail(f"{len(failed)} jobs failed, see log.txt in {', '.join(str(out / name) for name in failed)}")
 
@@ -144,23 +172,29 @@ def _is_done(settings: Train, file: Path) -> bool:
         return False
     command = _job(file)["command"]
     if command != command_of(settings):
-        raise ValueError(f"{file} is the result of `{command}`, not of `{command_of(settings)}`; remove it, or give another --results")
+        raise ValueError(
+            f"{file} is the result of `{command}`, not of `{command_of(settings)}`; remove it, or give another --results"
+        )
     return True
 
 
 def _measure_again(policies: tuple[str, ...], wanted: Mapping[str, Train], results: Path) -> None:
     """Put these policies' scores of now into the stored results that compare with them.
 
-    Where one of them is an end of the scale, all scores move with it; the half-widths of those that are not measured again are None
-    then, because they pair episodes that are not stored.
+    Where one of them is an end of the scale, all scores move with it; the half-widths of those that are not measured
+    again are None then, because they pair episodes that are not stored.
 
     Raises:
-        ValueError: none does; or an end that is not measured again earns something else than then, so that the trained policy's score is of
-            another game.
+        ValueError: none does; or an end that is not measured again earns something else than then, so that the trained
+            policy's score is of another game.
     """
     from tqdm import tqdm
 
-    done = {results / f"{name}.json": settings for name, settings in wanted.items() if _is_done(settings, results / f"{name}.json")}
+    done = {
+        results / f"{name}.json": settings
+        for name, settings in wanted.items()
+        if _is_done(settings, results / f"{name}.json")
+    }
     stored = {file: result for file in done if set(policies) <= (result := _job(file))["table"].keys()}
     if not stored:
         raise ValueError(f"no result in {results} compares with {' and '.join(policies)}")
@@ -168,7 +202,10 @@ def _measure_again(policies: tuple[str, ...], wanted: Mapping[str, Train], resul
     for file, result in tqdm(stored.items(), unit="job"):
         settings = done[file]
         run = run_of(settings, ALGORITHMS[settings.algorithm])
-        ends, episodes = scale_ends(run.config), (run.config, *run.learners, *run.company.items(), run.seed, settings.eval_episodes)
+        ends, episodes = (
+            scale_ends(run.config),
+            (run.config, *run.learners, *run.company.items(), run.seed, settings.eval_episodes),
+        )
         samples = {}
         for policy in (*ends, *policies):
             if (policy, episodes) not in played:
@@ -183,7 +220,10 @@ def _measure_again(policies: tuple[str, ...], wanted: Mapping[str, Train], resul
         if set(ends) & set(policies):
             low, high = (scores[end]["mean"] for end in ends)
             for policy in table.keys() - scores.keys():
-                table[policy] |= {"score": 100 * (table[policy]["mean"] - low) / (high - low), "score_half_width_95": None}
+                table[policy] |= {
+                    "score": 100 * (table[policy]["mean"] - low) / (high - low),
+                    "score_half_width_95": None,
+                }
         result.setdefault("measured_again", {}).update(dict.fromkeys(policies, provenance(cli.module())))
         write_json(file, result)
 
@@ -201,7 +241,9 @@ def _train(settings: Train, folder: Path, file: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *shlex.split(command_of(settings))[1:], "--out", str(folder)]
     with (folder / "log.txt").open("w") as log:
-        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False).returncode
+        code = subprocess.run(
+            command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
+        ).returncode
     if code == 0:
         write_json(file, {**read_json(folder / "result.json"), "curve": read_curve(folder / "curve.json")})
     return code
@@ -214,10 +256,12 @@ def training_summary(folder: Path) -> dict[str, Any]:
         folder: of the jobs' results.
 
     Returns:
-        origin; learners: name -> algorithm, settings and tasks: task -> seeds; own reward per learner and episode: reward, another_seed (interval for
-        one more seed), untrained, gain, runs (of it and the references, a value for each seed); score (0 and 100 as in
-        `recsys_env.metrics.scale_ends`, in the same variant of the task); agent_steps, seconds, environment_share; and dilemma, where the task has one and the
-        agents are selfish: where the reward lies between P (all myopic, 0) and R (all planners, 1) of `benchmarks.tension`; curve: agent_steps and
+        origin; learners: name -> algorithm, settings and tasks: task -> seeds; own reward per learner and episode:
+        reward, another_seed (interval for one more seed), untrained, gain, runs (of it and the references, a value for
+        each seed); score (0 and 100 as in `recsys_env.evaluation.episodes.scale_ends`, in the same variant of the
+        task); agent_steps, seconds, environment_share; and dilemma, where the task has one and the
+        agents are selfish: where the reward lies between P (all myopic, 0) and R (all planners, 1) of
+            `benchmarks.tension`; curve: agent_steps and
         episode_reward [seeds][P] while training.
     """
     results, learners = [], {}
@@ -231,7 +275,10 @@ def training_summary(folder: Path) -> dict[str, Any]:
                 results += runs
         if rows:
             learners[name] = {"algorithm": algorithm, "settings": settings, "tasks": rows}
-    return {"origin": {**origin(results), "command": ["python -m baselines reference"]} if results else {}, "learners": learners}
+    return {
+        "origin": {**origin(results), "command": ["python -m baselines reference"]} if results else {},
+        "learners": learners,
+    }
 
 
 def _row(task: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -248,8 +295,14 @@ def _row(task: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }  # fmt: skip
     measured = read_json(TENSION, TENSION_FORM, "result of benchmarks.tension") if TENSION.is_file() else {"tasks": {}}
     tension = measured["tasks"].get(task)
-    selfish = TASKS[task].reward.sharing == 0 and not any("--sharing" in run["command"] or "--observability" in run["command"] for run in runs)
-    if tension and selfish and tension["R"]["mean"] - tension["P"]["mean"] > tension["R"]["ci95"] + tension["P"]["ci95"]:
+    selfish = TASKS[task].reward.sharing == 0 and not any(
+        "--sharing" in run["command"] or "--observability" in run["command"] for run in runs
+    )
+    if (
+        tension
+        and selfish
+        and tension["R"]["mean"] - tension["P"]["mean"] > tension["R"]["ci95"] + tension["P"]["ci95"]
+    ):
         row["dilemma"] = interval((rewards - tension["P"]["mean"]) / (tension["R"]["mean"] - tension["P"]["mean"]))
     return row
 

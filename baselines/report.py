@@ -1,9 +1,10 @@
 """From results to what people read: stores them, draws them and writes the README's tables.
 
-    python -m baselines plot --evaluation runs/evaluation --tournament runs/tournament --training baselines/results/training --curves runs/ippo-duel-v0-*
+    python -m baselines plot --evaluation runs/evaluation --tournament runs/tournament --training
+    baselines/results/training --curves runs/ippo-duel-v0-*
 
-takes results into baselines/results, draws every stored one, and writes the README's tables and baselines/results/README.md, whose tables are
-longer. Nothing in them is typed by hand.
+takes results into baselines/results, draws every stored one, and writes the README's tables and
+baselines/results/README.md, whose tables are longer. Nothing in them is typed by hand.
 """
 
 from __future__ import annotations
@@ -14,17 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env.files import write_json
-from recsys_env.measures import METRICS
-
-from . import cli
-from .algorithms import ALGORITHMS
-from .cells import file_name, learner_of, load
-from .claims import claims, verdict
-from .forms import read_curve, read_result
-from .plots import draw_curves, draw_payoffs, draw_scores
-from .scores import common_curve, interval, merged, summary
-from .tables import (
+from recsys_env import cli
+from recsys_env.evaluation.forms import read_curve, read_result
+from recsys_env.evaluation.metrics import METRICS
+from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores
+from recsys_env.evaluation.runs import file_name, learner_of, load
+from recsys_env.evaluation.statistics import common_curve, interval, merged, summary
+from recsys_env.evaluation.tables import (
     CROSS_PLAY,
     RANKING,
     aggregate_rows,
@@ -39,9 +36,21 @@ from .tables import (
     ranking_rows,
     spread,
 )
+from recsys_env.files import write_json
+
+from .algorithms import ALGORITHMS
+from .claims import claims, verdict
 
 RESULTS = Path(__file__).parent / "results"
-SHOWN = ("page_ctr", "revenue", "ndcg", "diversity", "coverage", "visit_gap", "satisfaction")  # the metrics of the README's tables
+SHOWN = (
+    "page_ctr",
+    "revenue",
+    "ndcg",
+    "diversity",
+    "coverage",
+    "visit_gap",
+    "satisfaction",
+)  # the metrics of the README's tables
 
 
 def plot(
@@ -54,10 +63,12 @@ def plot(
     """Draw the stored results and write the README's tables.
 
     Args:
-        evaluation: folder of an evaluation, of which all runs are summed up and stored first, beside the policies that are stored already.
+        evaluation: folder of an evaluation, of which all runs are summed up and stored first, beside the policies that
+            are stored already.
         tournament: folder of a tournament, whose tasks are stored first, in place of what is stored of them already.
         training: folder of the reference learners' results (`python -m baselines reference`), summed up first.
-        curves: folders of training runs with a curve.json, stored first; those that differ only in a last number are seeds of one learner.
+        curves: folders of training runs with a curve.json, stored first; those that differ only in a last number are
+            seeds of one learner.
         results: where results are stored and plots are drawn; the README is only written from baselines/results.
     """
     cli.require("evaluate", "matplotlib", "rliable")
@@ -146,12 +157,16 @@ def curves_by_task(training: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def write_readme(stored: Mapping[str, Any], details: Path = RESULTS / "README.md") -> None:
-    """Put the tables between their markers, and every number into `details`; only in a checkout, where the README and its writer are."""
+    """Put the tables between their markers, and every number into `details`; only in a checkout, where the README and
+    its writer are."""
     from benchmarks.readme import table, write_sections
 
     metrics = table(
         ["metric", "definition", "unit", "better", "source"],
-        [[f"`{name}`", m.definition.replace("|", "\\|"), m.unit, m.better or "neither", m.source] for name, m in METRICS.items()],
+        [
+            [f"`{name}`", m.definition.replace("|", "\\|"), m.unit, m.better or "neither", m.source]
+            for name, m in METRICS.items()
+        ],
     )
     made = {"metrics": metrics}
     parts = ["# Reference results", "Written by `python -m baselines plot` from the JSON files beside this one."]
@@ -159,7 +174,10 @@ def write_readme(stored: Mapping[str, Any], details: Path = RESULTS / "README.md
         made["evaluation"] = _leaderboard(stored["evaluation"], table)
         parts += ["## Policies", _evaluation_section(stored["evaluation"], table)]
     if "training" in stored:
-        made |= {"learners": _learners(stored["training"], stored.get("evaluation"), table), "algorithms": _algorithms(stored["training"], table)}
+        made |= {
+            "learners": _learners(stored["training"], stored.get("evaluation"), table),
+            "algorithms": _algorithms(stored["training"], table),
+        }
         parts += ["## Learning algorithms", _training_section(stored["training"], table)]
     if "evaluation" in stored and "training" in stored:
         parts += ["## What we hoped to see", _claims_section(stored["evaluation"], stored["training"], table)]
@@ -181,13 +199,23 @@ def _picture(name: str) -> list[str]:
 
 
 def _leaderboard(report: Mapping[str, Any], table: Any) -> str:
-    """Normalised scores, a column for each task, the teams by the IQM over all tasks, those that did not play all of them last."""
+    """Normalised scores, a column for each task, the teams by the IQM over all tasks, those that did not play all of
+    them last."""
     tasks, over = report["tasks"], report["aggregate"]["teams"]
-    teams = [*over, *(team for team in dict.fromkeys(team for task in tasks.values() for team in task["teams"]) if team not in over)]
+    teams = [
+        *over,
+        *(
+            team
+            for team in dict.fromkeys(team for task in tasks.values() for team in task["teams"])
+            if team not in over
+        ),
+    ]
     learns, rows = learning_teams(report), []
     for team in teams:
         scores = [normalised(task["teams"][team], 0) if team in task["teams"] else "" for task in tasks.values()]
-        rows.append([f"`{marked(team, team in learns)}`", *scores, bracketed(over[team]["iqm"], 0) if team in over else ""])
+        rows.append(
+            [f"`{marked(team, team in learns)}`", *scores, bracketed(over[team]["iqm"], 0) if team in over else ""]
+        )
     first = next(iter(tasks.values()))
     runs = max(len(row["seeds"]) for task in tasks.values() for row in task["teams"].values())
     note = (
@@ -199,7 +227,8 @@ def _leaderboard(report: Mapping[str, Any], table: Any) -> str:
 
 
 def _learners(report: Mapping[str, Any], evaluation: Mapping[str, Any] | None, table: Any) -> str:
-    """What each learner learns from and plays, its budget, and its normalised scores, a column for each task; and what `blind` scores there."""
+    """What each learner learns from and plays, its budget, and its normalised scores, a column for each task; and what
+    `blind` scores there."""
     tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
     rows = []
     for name, learner in report["learners"].items():
@@ -218,7 +247,10 @@ def _learners(report: Mapping[str, Any], evaluation: Mapping[str, Any] | None, t
 
 def _variant(settings: Mapping[str, Any], query: str) -> str:
     """How the task that a learner plays differs from the task by its name."""
-    queries, seen = "" if query == "never" else "queries", "latent visitor in sight" if settings.get("observability") == "full" else ""
+    queries, seen = (
+        "" if query == "never" else "queries",
+        "latent visitor in sight" if settings.get("observability") == "full" else "",
+    )
     return ", ".join(word for word in (queries, seen, *settings.get("set", ())) if word)
 
 
@@ -230,14 +262,33 @@ def _algorithms(report: Mapping[str, Any], table: Any) -> str:
         measured = [""] * 6
         if row:
             speed = f"{row['agent_steps'] / row['seconds']:,.0f}"
-            measured = [f"{np.mean(row['runs']['random']):.2f}", f"{row['untrained']['mean']:.2f}", spread(row["reward"]), f"{row['agent_steps'] / 1e6:.1f} M", speed, f"{row['environment_share']:.0%}"]
-        rows.append([f"`{name}`", algorithm.about, f"`{algorithm.extra}`: {algorithm.library.replace('_', '-')}", *measured])
+            measured = [
+                f"{np.mean(row['runs']['random']):.2f}",
+                f"{row['untrained']['mean']:.2f}",
+                spread(row["reward"]),
+                f"{row['agent_steps'] / 1e6:.1f} M",
+                speed,
+                f"{row['environment_share']:.0%}",
+            ]
+        rows.append(
+            [f"`{name}`", algorithm.about, f"`{algorithm.extra}`: {algorithm.library.replace('_', '-')}", *measured]
+        )
     note = (
         "Own reward per learner and episode of `ecommerce-v0` in the reference runs: random play of the same kind of action, the untrained network's first choices, the trained one's, ± 95 % (t over training seeds). "
         "The rest of the time, beside the share inside the environment, is the library's own loop. Several runs shared the machine, each on one thread, so the speeds are lower bounds. "
         f"{_from(report['origin'], 'training')}"
     )
-    head = ["algorithm", "what it is", "extra: library", "random", "untrained", "trained", "agent-steps", "agent-steps/s", "inside the environment"]
+    head = [
+        "algorithm",
+        "what it is",
+        "extra: library",
+        "random",
+        "untrained",
+        "trained",
+        "agent-steps",
+        "agent-steps/s",
+        "inside the environment",
+    ]
     return f"{note}\n\n{table(head, rows)}"
 
 
@@ -249,12 +300,37 @@ def _training_section(report: Mapping[str, Any], table: Any) -> str:
             between = spread(row["dilemma"]) if "dilemma" in row else ""
             content = spread(interval(np.array(row["runs"]["content"]))) if "content" in row["runs"] else ""
             cost = [f"{row['agent_steps'] / 1e6:.1f} M", f"{row['seconds'] / 60:.1f}"]
-            rows.append([f"`{name}`", f"`{task}`", str(len(row["seeds"])), spread(row["reward"]), spread(row["another_seed"]), spread(row["gain"]), spread(row["score"], 1), content, between, *cost])
+            rows.append(
+                [
+                    f"`{name}`",
+                    f"`{task}`",
+                    str(len(row["seeds"])),
+                    spread(row["reward"]),
+                    spread(row["another_seed"]),
+                    spread(row["gain"]),
+                    spread(row["score"], 1),
+                    content,
+                    between,
+                    *cost,
+                ]
+            )
     note = (
         "Own reward per learner and episode on seeds never trained on, the interval that holds the reward of one more training seed, gain over the untrained network, normalised score, what `content` earns in the same variant of the "
         f"task, and for selfish learners where they stand between all myopic (0) and all planners (1); ± 95 % (t over training seeds). {_from(report['origin'], 'training')}"
     )
-    head = ["learner", "task", "seeds", "reward", "another seed", "gain", "score", "content", "between P and R", "agent-steps", "minutes"]
+    head = [
+        "learner",
+        "task",
+        "seeds",
+        "reward",
+        "another seed",
+        "gain",
+        "score",
+        "content",
+        "between P and R",
+        "agent-steps",
+        "minutes",
+    ]
     plots = [picture for task in curves_by_task(report) for picture in _picture(f"curves-{task}")]
     return "\n\n".join([note, table(head, rows), *plots])
 
@@ -262,20 +338,43 @@ def _training_section(report: Mapping[str, Any], table: Any) -> str:
 def _claims_section(evaluation: Mapping[str, Any], training: Mapping[str, Any], table: Any) -> str:
     """Each claim, how often it holds, and the differences it rests on."""
     rows = [
-        [claim, verdict(found), ", ".join(f"`{task}` {'+' * ((difference['mean'] or 0) > 0)}{spread(difference)}" for task, difference in found.items())]
+        [
+            claim,
+            verdict(found),
+            ", ".join(
+                f"`{task}` {'+' * ((difference['mean'] or 0) > 0)}{spread(difference)}"
+                for task, difference in found.items()
+            ),
+        ]
         for claim, found in claims(evaluation, training)
     ]
-    return "Differences of own reward per agent and episode, paired by seed, ± 95 % (none: a single seed, which decides nothing). The best of several is the best on the same runs, so it leads by a little luck too.\n\n" + table(["claim", "tasks", "difference"], rows)
+    return (
+        "Differences of own reward per agent and episode, paired by seed, ± 95 % (none: a single seed, which decides nothing). The best of several is the best on the same runs, so it leads by a little luck too.\n\n"
+        + table(["claim", "tasks", "difference"], rows)
+    )
 
 
 def _evaluation_section(report: Mapping[str, Any], table: Any) -> str:
-    parts = [f"Means with 95 % intervals over the runs; * learns while it serves. {_from(report['origin'], 'evaluation')}"]
+    parts = [
+        f"Means with 95 % intervals over the runs; * learns while it serves. {_from(report['origin'], 'evaluation')}"
+    ]
     for name, task in report["tasks"].items():
-        shown = [metric for metric in SHOWN if any(row["metrics"].get(metric, {}).get("platform") for row in task["teams"].values())]
+        shown = [
+            metric
+            for metric in SHOWN
+            if any(row["metrics"].get(metric, {}).get("platform") for row in task["teams"].values())
+        ]
         rows = []
         for team, row in task["teams"].items():
             values = [row["metrics"].get(metric, {}).get("platform") for metric in shown]
-            rows.append([f"`{marked(team, row['learns'])}`", spread(row), normalised(row), *(spread(value) if value else "—" for value in values)])
+            rows.append(
+                [
+                    f"`{marked(team, row['learns'])}`",
+                    spread(row),
+                    normalised(row),
+                    *(spread(value) if value else "—" for value in values),
+                ]
+            )
         low, high = task["ends"]
         runs = max(len(row["seeds"]) for row in task["teams"].values())
         parts.append(f"`{name}`, {runs} runs of {task['episodes']} episodes:")
@@ -290,10 +389,20 @@ def _evaluation_section(report: Mapping[str, Any], table: Any) -> str:
 def _tournament_section(report: Mapping[str, Any], table: Any) -> str:
     parts = []
     for name, result in report.items():
-        what = "team reward per agent, the row's policy in one seat, the column's in the others" if result["cooperative"] else "own reward of the row's policy against the column's"
-        parts.append(f"`{name}`, {len(result['seeds'])} runs of {result['episodes']} episodes: {what}. {_from(result['origin'], 'tournament')}")
+        what = (
+            "team reward per agent, the row's policy in one seat, the column's in the others"
+            if result["cooperative"]
+            else "own reward of the row's policy against the column's"
+        )
+        parts.append(
+            f"`{name}`, {len(result['seeds'])} runs of {result['episodes']} episodes: {what}. {_from(result['origin'], 'tournament')}"
+        )
         parts.append(table(["", *map(brief, result["payoff"])], payoff_rows(result)))
-        parts.append(table(CROSS_PLAY, cross_play_rows(result)) if result["cooperative"] else table(RANKING, ranking_rows(result)))
+        parts.append(
+            table(CROSS_PLAY, cross_play_rows(result))
+            if result["cooperative"]
+            else table(RANKING, ranking_rows(result))
+        )
         parts += [f"![{name}](baselines/results/payoffs-{file_name(name)}.png)"]
     return "\n\n".join(parts)
 

@@ -5,15 +5,19 @@
 
 A real cluster:
 
-1. On every node the same Python and, in a checkout, `pip install -e ".[rllib]"` (or an image that has it): env runners build their own
-   environments, nothing but weights and samples travels. One token on all nodes (`~/.ray/auth_token`) where Ray asks for one.
+1. On every node the same Python and, in a checkout, `pip install -e ".[rllib]"` (or an image that has it): env runners
+    build their own
+   environments, nothing but weights and samples travels. One token on all nodes (`~/.ray/auth_token`) where Ray asks
+   for one.
 2. `ray start --head --port=6379` on one node, `ray start --address=HEAD:6379` on all others.
-3. On the head `python -m baselines.rllib_cluster --address auto`. `--env-runners` is by default every CPU of the cluster but one, which is
+3. On the head `python -m baselines.rllib_cluster --address auto`. `--env-runners` is by default every CPU of the
+    cluster but one, which is
    the learner's; a GPU of the head is used by the learner. `ray stop` on every node at the end.
 
-Compiled code is kept beside the package, or in numba's cache folder of the user where that is not writeable: each node compiles the game
-once (about 30 s in the first run; the env runners of a node that start together may each compile it then), later runs start at once.
-Installed on a shared disk, one node's code serves all nodes with the same kind of CPU. NUMBA_CACHE_DIR chooses another folder.
+Compiled code is kept beside the package, or in numba's cache folder of the user where that is not writeable: each node
+compiles the game once (about 30 s in the first run; the env runners of a node that start together may each compile it
+then), later runs start at once. Installed on a shared disk, one node's code serves all nodes with the same kind of CPU.
+NUMBA_CACHE_DIR chooses another folder.
 """
 
 from __future__ import annotations
@@ -39,18 +43,34 @@ from ray.cluster_utils import Cluster
 from ray.rllib.algorithms import PPOConfig
 
 LOCAL_CPUS = 2  # of each of the two local nodes, so that three env runners do not fit on one
-LOOPBACK = ("127.0.0.2", "127.0.0.3")  # nothing listens to the network; Ray would put the machine's own address in place of 127.0.0.1
+LOOPBACK = (
+    "127.0.0.2",
+    "127.0.0.3",
+)  # nothing listens to the network; Ray would put the machine's own address in place of 127.0.0.1
 SINGLE_THREADED = {"OMP_NUM_THREADS": "1"}  # of each env runner; more would compete for the same cores
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m baselines.rllib_cluster", description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--address", default=None, help="of a running cluster: auto, or HEAD:6379 (default: start two local nodes)")
+    parser = argparse.ArgumentParser(
+        prog="python -m baselines.rllib_cluster", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
+    parser.add_argument(
+        "--address", default=None, help="of a running cluster: auto, or HEAD:6379 (default: start two local nodes)"
+    )
     parser.add_argument("--task", default="duel-v0", choices=sorted(TASKS), metavar="TASK")
-    parser.add_argument("--policies", default="rows", choices=("rows", "shared", "independent"), help="rows: shared, and a batch per env runner")
+    parser.add_argument(
+        "--policies",
+        default="rows",
+        choices=("rows", "shared", "independent"),
+        help="rows: shared, and a batch per env runner",
+    )
     parser.add_argument("--env-runners", type=int, default=None, help="default: the CPUs of the cluster but one")
-    parser.add_argument("--num-envs", type=int, default=16, help="copies of the game in each env runner (default %(default)s)")
-    parser.add_argument("--fragment", type=int, default=100, help="ticks of each copy per iteration (default %(default)s)")
+    parser.add_argument(
+        "--num-envs", type=int, default=16, help="copies of the game in each env runner (default %(default)s)"
+    )
+    parser.add_argument(
+        "--fragment", type=int, default=100, help="ticks of each copy per iteration (default %(default)s)"
+    )
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--horizon", type=int, default=100, help="ticks per episode (default %(default)s)")
     parser.add_argument("--device", default="auto", help="of the learner: auto, cpu or cuda")
@@ -72,7 +92,10 @@ def connected(address: str | None) -> Iterator[None]:
         return
     torch.set_num_threads(1)  # the learner shares this machine's cores with both nodes
     head, other = LOOPBACK
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": LOCAL_CPUS, "include_dashboard": False, "node_ip_address": head})
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": LOCAL_CPUS, "include_dashboard": False, "node_ip_address": head},
+    )
     try:
         cluster.add_node(num_cpus=LOCAL_CPUS, node_ip_address=other)
         cluster.wait_for_nodes()
@@ -90,12 +113,19 @@ def configure(args: argparse.Namespace) -> Any:
         config: Any = rows(PPOConfig(), world, args.num_envs, device=args.device)
         steps = args.num_envs * world.num_agents * args.fragment
     else:
-        config = multi_agent(PPOConfig(), world, policies=args.policies, device=args.device).env_runners(num_envs_per_env_runner=args.num_envs)
+        config = multi_agent(PPOConfig(), world, policies=args.policies, device=args.device).env_runners(
+            num_envs_per_env_runner=args.num_envs
+        )
         steps = args.num_envs * args.fragment
     runners = args.env_runners or int(ray.cluster_resources()["CPU"]) - 1
     config.env_runners(num_env_runners=runners, rollout_fragment_length=args.fragment)
     config.training(
-        train_batch_size_per_learner=runners * steps, minibatch_size=max(steps // 4, 256), num_epochs=6, lr=2e-3, gamma=0.95, entropy_coeff=0.01
+        train_batch_size_per_learner=runners * steps,
+        minibatch_size=max(steps // 4, 256),
+        num_epochs=6,
+        lr=2e-3,
+        gamma=0.95,
+        entropy_coeff=0.01,
     )
     return config.debugging(seed=args.seed)
 
@@ -105,7 +135,8 @@ def node_of_runner(runner: Any) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Train, print as it goes, and return env runners by node's address and the curve of (agent-steps, mean reward per agent and tick)."""
+    """Train, print as it goes, and return env runners by node's address and the curve of (agent-steps, mean reward per
+    agent and tick)."""
     args = parse(argv)
     with connected(args.address):
         algorithm: Any = configure(args).build_algo()
@@ -125,7 +156,13 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             curve.append((steps, float(reward)))
         seconds = time.perf_counter() - began
         algorithm.stop()
-    result = {"task": args.task, "env_runners": runners, "curve": curve, "seconds": seconds, **provenance("baselines.rllib_cluster")}
+    result = {
+        "task": args.task,
+        "env_runners": runners,
+        "curve": curve,
+        "seconds": seconds,
+        **provenance("baselines.rllib_cluster"),
+    }
     if args.out:
         write_json(args.out, result, indent=1)
     return result

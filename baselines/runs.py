@@ -1,4 +1,5 @@
-"""One training run: what is trained on, in whose company, and where its files go. What every learner gets, and what it has to do."""
+"""One training run: what is trained on, in whose company, and where its files go. What every learner gets, and what it
+has to do."""
 
 from __future__ import annotations
 
@@ -99,10 +100,13 @@ class Run:
         return self.out / "pool"
 
     def prepare(self) -> None:
-        """Make the folder; remove another run's curve and result, and of its pool what did not come before the checkpoint that is resumed from."""
+        """Make the folder; remove another run's curve and result, and of its pool what did not come before the
+        checkpoint that is resumed from."""
         self.out.mkdir(parents=True, exist_ok=True)
         for name in () if self.resume else (RESUMED, "curve.json", "result.json", "learning_curve.png"):
-            (self.out / name).unlink(missing_ok=True)  # a run that is stopped before its first checkpoint must not look like that one
+            (self.out / name).unlink(
+                missing_ok=True
+            )  # a run that is stopped before its first checkpoint must not look like that one
         for folder in self.pool.glob("*/") if self.self_play else ():
             if not self.resume or (folder.name.isdecimal() and int(folder.name) > self.done):
                 shutil.rmtree(folder)
@@ -114,7 +118,9 @@ class Run:
     def join(self, envs: VectorEnv) -> VectorEnv:
         """The batch as the learners see it."""
         if self.company:
-            others: dict[str, str | Policy] = {agent: PastSelf(self.pool) if policy == SELF else policy for agent, policy in self.company.items()}
+            others: dict[str, str | Policy] = {
+                agent: PastSelf(self.pool) if policy == SELF else policy for agent, policy in self.company.items()
+            }
             envs = Company(envs, others)
         self.clock.watch(envs)
         return envs

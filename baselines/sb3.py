@@ -18,8 +18,8 @@ from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlatePolicy, VisitorBuffer, slate_kwargs
 from recsys_env.adapters.tensors import one_thread
 from recsys_env.company import Company
+from recsys_env.evaluation.episodes import UNSEEN
 from recsys_env.files import FileError
-from recsys_env.metrics import UNSEEN
 from recsys_env.policies import Policy
 
 from .checkpoints import WEIGHTS, Checkpoint, check_spaces, read_policy, write_policy
@@ -224,7 +224,9 @@ class Learner:
             buffer.watch(self.envs)
         self._rollouts = 0
         if self.model.device.type == "cpu" and (run.options.get("amp") or run.options.get("compile")):
-            warnings.warn("--amp and --compile need a GPU and are ignored: this run is in float32 on the CPU", stacklevel=2)
+            warnings.warn(
+                "--amp and --compile need a GPU and are ignored: this run is in float32 on the CPU", stacklevel=2
+            )
         if run.self_play and not run.resume:
             self._join_pool()
 
@@ -274,7 +276,10 @@ class Learner:
         pages: dict[str, Any] = {}
         if self._kind is PPO:
             kind = VisitorBuffer if self._knows_items else PageBuffer
-            pages = {"rollout_buffer_class": kind, "rollout_buffer_kwargs": {"active": self.envs.observation_fields["is_active"].start}}
+            pages = {
+                "rollout_buffer_class": kind,
+                "rollout_buffer_kwargs": {"active": self.envs.observation_fields["is_active"].start},
+            }
         rate = options["learning_rate"]
         return self._kind(
             NETWORKS[network][0],
@@ -315,7 +320,10 @@ class Learner:
                 self._join_pool()
 
         self.model.learn(
-            timesteps - self.agent_steps, callback=Monitor(self.run.config.horizon, ended), reset_num_timesteps=not self.run.resume, tb_log_name="run"
+            timesteps - self.agent_steps,
+            callback=Monitor(self.run.config.horizon, ended),
+            reset_num_timesteps=not self.run.resume,
+            tb_log_name="run",
         )
 
     def _join_pool(self) -> None:

@@ -34,7 +34,8 @@ class PastSelf(Policy):
         self.draw()
 
     def draw(self) -> None:
-        """Draw anew, as when the pool has grown; a pool that is still empty is drawn from when it has its first checkpoint."""
+        """Draw anew, as when the pool has grown; a pool that is still empty is drawn from when it has its first
+        checkpoint."""
         folders = selves_in(self.pool)
         drawn = self.rng.permutation(len(folders))[:AT_ONCE]
         self.selves = [make_policy(str(folders[i])) for i in drawn]
@@ -44,7 +45,9 @@ class PastSelf(Policy):
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Each checkpoint acts in all copies, because it may remember their visitors, and is heard in its own."""
-        return np.stack([policy.act(observations, mask) for policy in self.selves])[self._plays, np.arange(len(observations))]  # type: ignore[no-any-return]
+        return np.stack([policy.act(observations, mask) for policy in self.selves])[
+            self._plays, np.arange(len(observations))
+        ]  # type: ignore[no-any-return]
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         for policy in self.selves:

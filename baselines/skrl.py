@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env.adapters.skrl import SkrlEnv, make_agents
-from recsys_env.metrics import UNSEEN
+from recsys_env.evaluation.episodes import UNSEEN
 
 from . import networks
 from .runs import Point, Run
@@ -45,7 +45,9 @@ class MeasuredEnv(SkrlEnv):
         self._own.append(float(self.envs.infos["own"].mean()))
         self.agent_steps += self.num_envs * self.num_agents
         if len(self._own) == self._rollout and self.rollout_ended:
-            self.rollout_ended({"agent_steps": self.agent_steps, "episode_reward": self._horizon * float(np.mean(self._own))})
+            self.rollout_ended(
+                {"agent_steps": self.agent_steps, "episode_reward": self._horizon * float(np.mean(self._own))}
+            )
             self._own.clear()
         return result
 
@@ -80,7 +82,9 @@ class Learner:
         rollouts = -(-(timesteps - self.agent_steps) // each)
         self.env.rollout_ended = rollout_ended
         quiet = {"headless": True, "disable_progressbar": True, "close_environment_at_exit": False}
-        SequentialTrainer(env=self.env, agents=self.agents, cfg={"timesteps": rollouts * self.run.options["n_steps"], **quiet}).train()
+        SequentialTrainer(
+            env=self.env, agents=self.agents, cfg={"timesteps": rollouts * self.run.options["n_steps"], **quiet}
+        ).train()
 
     def _parts(self) -> dict[str, Any]:
         """Networks, optimisers and scalers of all learners."""

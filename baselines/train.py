@@ -5,9 +5,10 @@
     python -m baselines.train ippo --task social-v0 --learners recommender_0 --company recommender_1=content popularity
     python -m baselines.train ippo --task duel-v0 --learners recommender_0 --company self
 
-Writes to --out a folder that is a policy by itself (`make_policy(folder)`; as an opponent `--company folder`), with config.json,
-curve.json (own reward per learner, scaled to an episode, by agent-steps), learning_curve.png and result.json: the evaluation before
-training and after it, on the same seeds never trained on, what was gained, the references in the same company, and the speed.
+Writes to --out a folder that is a policy by itself (`make_policy(folder)`; as an opponent `--company folder`), with
+config.json, curve.json (own reward per learner, scaled to an episode, by agent-steps), learning_curve.png and
+result.json: the evaluation before training and after it, on the same seeds never trained on, what was gained, the
+    references in the same company, and the speed.
 `--resume` goes on from checkpoint.npz, if config.json says that this was begun with the same settings.
 """
 
@@ -25,18 +26,24 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from recsys_env import VectorEnv, task_config
+from recsys_env import VectorEnv, cli, task_config
 from recsys_env.company import checked_agent, company_of
 from recsys_env.config import WorldConfig, plain_config, replace
+from recsys_env.evaluation.episodes import (
+    REFERENCES,
+    UNSEEN,
+    episode_returns,
+    mean_interval,
+    place_on_scale,
+    scale_ends,
+)
+from recsys_env.evaluation.plots import draw_training
+from recsys_env.evaluation.runs import try_out
 from recsys_env.files import FileError, read_json, write_json
-from recsys_env.metrics import REFERENCES, UNSEEN, episode_returns, mean_interval, place_on_scale, scale_ends
 from recsys_env.provenance import provenance
 
-from . import cli
 from .algorithms import ALGORITHMS, OPTIONS, Algorithm, find_algorithm
-from .cells import try_out
 from .checkpoints import RESUMED, Checkpoint, read_checkpoint
-from .plots import draw_training
 from .runs import SELF, Learner, Point, Run
 
 try:
@@ -58,14 +65,17 @@ CHECKPOINT_SECONDS = 60.0
 class Train:
     """Train an algorithm on a task and say what it gained. Hyper-parameters left out are the algorithm's own."""
 
-    algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM", help=f"One of {', '.join(ALGORITHMS)}.")]
+    algorithm: Annotated[
+        tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM", help=f"One of {', '.join(ALGORITHMS)}.")
+    ]
     task: str = "ecommerce-v0"
     """Name of the task."""
     company: tuple[str, ...] = ()
-    """Policies that play beside the learners: agent=policy, and at most one policy alone for all other agents. A policy is a name, the folder
-    of a trained one, module:factory, or self (past checkpoints of the learner)."""
+    """Policies that play beside the learners: agent=policy, and at most one policy alone for all other agents. A policy
+    is a name, the folder of a trained one, module:factory, or self (past checkpoints of the learner)."""
     learners: tuple[str, ...] = ()
-    """Agents that learn; by default those that --company does not name, or the first one if it is a policy for all others."""
+    """Agents that learn; by default those that --company does not name, or the first one if it is a policy for all
+    others."""
     set: tuple[str, ...] = ()
     """Fields of the task's config to change, such as users.number=16."""
     sharing: float | None = None
@@ -77,7 +87,8 @@ class Train:
     device: str = "auto"
     """auto, cpu or cuda."""
     threads: int = 1
-    """Of torch on the CPU. The same seed gives the same result only for the same number, on the same kind of processor."""
+    """Of torch on the CPU. The same seed gives the same result only for the same number, on the same kind of
+    processor."""
     out: Path | None = None
     """Folder of the run (default: runs/ALGORITHM-TASK-SEED)."""
     resume: bool = False
@@ -128,7 +139,8 @@ _RANGES = {  # others: 1 or more
 }  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------ from settings to a run
+# ------------------------------------------------------------------------------------------------ from settings to a
+# run
 
 
 def world_of(settings: Train, algorithm: Algorithm) -> WorldConfig:
@@ -160,7 +172,9 @@ def others_of(settings: Train, agents: Sequence[str]) -> dict[str, str]:
         else:
             rest.append(word)
     if len(rest) > 1:
-        raise ValueError(f"--company names {' and '.join(rest)} for all other agents; give each its agent: {agents[-1]}={rest[-1]}")
+        raise ValueError(
+            f"--company names {' and '.join(rest)} for all other agents; give each its agent: {agents[-1]}={rest[-1]}"
+        )
     learners = list(settings.learners) or [agent for agent in agents if agent not in named][: 1 if rest else None]
     if rest and not set(agents) - named.keys() - set(learners):
         raise ValueError(f"--company {rest[0]} plays for nobody: every other agent learns or has a policy of its own")
@@ -172,14 +186,18 @@ def others_of(settings: Train, agents: Sequence[str]) -> dict[str, str]:
 
 def options_of(settings: Train, algorithm: Algorithm) -> dict[str, Any]:
     """The algorithm's hyper-parameters, those of the command line before its own."""
-    said = {option: value for option in OPTIONS if (value := getattr(settings, option)) is not None and value is not False}
+    said = {
+        option: value for option in OPTIONS if (value := getattr(settings, option)) is not None and value is not False
+    }
     for option, value in said.items():
         if option not in algorithm.options:
             known = ", ".join(f"--{name.replace('_', '-')}" for name in algorithm.options)
             raise ValueError(f"{settings.algorithm} takes no --{option.replace('_', '-')}; it takes {known}")
         low, high = _RANGES.get(option, (1, np.inf))
         if not low <= value <= high:
-            raise ValueError(f"--{option.replace('_', '-')} = {value} must be {f'at least {low}' if high == np.inf else f'between {low} and {high}'}")
+            raise ValueError(
+                f"--{option.replace('_', '-')} = {value} must be {f'at least {low}' if high == np.inf else f'between {low} and {high}'}"
+            )
     options = {**algorithm.options, **said}
     if "heads" in options and options["width"] % options["heads"]:
         raise ValueError(f"--heads = {options['heads']} must divide --width = {options['width']}")
@@ -189,7 +207,9 @@ def options_of(settings: Train, algorithm: Algorithm) -> dict[str, Any]:
 def run_of(settings: Train, algorithm: Algorithm) -> Run:
     """Everything that the settings leave to be worked out."""
     if not 0 <= settings.seed < UNSEEN:
-        raise ValueError(f"seed = {settings.seed} must be 0 or more and below {UNSEEN}, where the seeds of evaluation begin")
+        raise ValueError(
+            f"seed = {settings.seed} must be 0 or more and below {UNSEEN}, where the seeds of evaluation begin"
+        )
     if settings.eval_episodes < 2:
         raise ValueError(f"--eval-episodes = {settings.eval_episodes} must be at least 2: a single one has no interval")
     if settings.threads < 1:
@@ -197,7 +217,9 @@ def run_of(settings: Train, algorithm: Algorithm) -> Run:
     if (device := choose_device(settings.device).type) not in ("cpu", "cuda"):
         raise ValueError(f"device = {settings.device!r} must be auto, cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device = {settings.device!r}, but torch finds no GPU here; auto takes one where there is one")
+        raise ValueError(
+            f"device = {settings.device!r}, but torch finds no GPU here; auto takes one where there is one"
+        )
     config = world_of(settings, algorithm)
     out = settings.out or Path("runs") / f"{settings.algorithm}-{settings.task}-{settings.seed}"
     if settings.resume and not (out / RESUMED).exists():
@@ -230,7 +252,9 @@ def _check_goes_on(run: Run, checkpoint: Checkpoint, episodes: int) -> None:
         raise FileError(f"{config} is not what {checkpoint.path} was begun with: one of them is of another run")
     for name in now:
         if name not in ("timesteps", "device") and begun[name] != now[name]:
-            what = f"another variant of {run.task}" if name == "config" else f"{name} = {begun[name]!r}, not {now[name]!r}"
+            what = (
+                f"another variant of {run.task}" if name == "config" else f"{name} = {begun[name]!r}, not {now[name]!r}"
+            )
             raise ValueError(f"{run.out} was begun with {what}; go on with the same, or train anew without --resume")
     if len(checkpoint.before) != episodes:
         played = len(checkpoint.before)
@@ -246,9 +270,10 @@ def train(settings: Train) -> dict[str, Any]:
     """Evaluate, train, evaluate again; write the folder of the run.
 
     Returns:
-        What result.json holds: before, after and gain (mean, half_width_95; own reward per learner and episode), table (the references
-        and the trained policy), scale (whose scores are 0 and 100), training (agent_steps in all; seconds, agent_steps_per_second
-        and environment_share of this part, if it was resumed), settings, seeds, versions.
+        What result.json holds: before, after and gain (mean, half_width_95; own reward per learner and episode), table
+            (the references
+        and the trained policy), scale (whose scores are 0 and 100), training (agent_steps in all; seconds,
+        agent_steps_per_second and environment_share of this part, if it was resumed), settings, seeds, versions.
 
     Raises:
         ValueError: an unknown algorithm, task, agent, policy or option, or nothing to resume.
@@ -260,7 +285,9 @@ def train(settings: Train) -> dict[str, Any]:
     module, _, name = algorithm.learner.partition(":")
     kind = getattr(importlib.import_module(module), name)
     if run.resume and not kind.resumes:
-        raise ValueError(f"{run.algorithm} cannot resume: what {algorithm.library} keeps of a run is not enough to go on from; train anew without --resume")
+        raise ValueError(
+            f"{run.algorithm} cannot resume: what {algorithm.library} keeps of a run is not enough to go on from; train anew without --resume"
+        )
     others = [(agent, policy) for agent, policy in run.company.items() if policy != SELF]
     for agent, policy in [*others, *((run.learners[0], policy) for policy in settings.references)]:
         try_out(VectorEnv(run.config), agent, policy)  # before anything of an earlier run is removed
@@ -303,7 +330,14 @@ def _learn(run: Run, learner: Learner, before: np.ndarray, curve: list[Point]) -
         if learner.resumes:
             Checkpoint(run.out / RESUMED, begun, before.tolist(), curve, learner.state()).write()
 
-    with tqdm(total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=learner.has_progress_bar) as bar:
+    with tqdm(
+        total=steps,
+        initial=done,
+        unit="agent-step",
+        unit_scale=True,
+        dynamic_ncols=True,
+        disable=learner.has_progress_bar,
+    ) as bar:
 
         def rollout_ended(point: Point) -> None:
             nonlocal saved
@@ -325,7 +359,8 @@ def _learn(run: Run, learner: Learner, before: np.ndarray, curve: list[Point]) -
 
 
 def evaluate(run: Run, policy: str, episodes: int) -> np.ndarray:
-    """Own reward [E] per learner of a policy in the learners' places, in the run's company, on seeds never trained on."""
+    """Own reward [E] per learner of a policy in the learners' places, in the run's company, on seeds never trained
+    on."""
     returns = episode_returns(run.config, run.team(policy), episodes, run.seed + UNSEEN)
     return returns[:, [run.config.agents.index(agent) for agent in run.learners]].mean(axis=1)  # type: ignore[no-any-return]
 
@@ -378,7 +413,14 @@ def command_of(settings: Train) -> str:
 
 def _plain(run: Run) -> dict[str, Any]:
     """The run without its objects."""
-    return {"algorithm": run.algorithm, "task": run.task, "company": run.company, "seed": run.seed, "device": run.device, **run.options}
+    return {
+        "algorithm": run.algorithm,
+        "task": run.task,
+        "company": run.company,
+        "seed": run.seed,
+        "device": run.device,
+        **run.options,
+    }
 
 
 def _begun(run: Run) -> dict[str, Any]:

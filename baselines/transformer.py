@@ -1,7 +1,9 @@
-"""PPO's policy with a memory: a causal transformer over the last pages of the present visitor, beside the flat observation.
+"""PPO's policy with a memory: a causal transformer over the last pages of the present visitor, beside the flat
+observation.
 
-`HistoryRows` appends the pages to the observation, `HistoryExtractor` turns them into features of any actor-critic policy of
-stable-baselines3 (`SlatePolicy`, which scores each candidate by them), `HistoryPolicy` remembers while it serves.
+`HistoryRows` appends the pages to the observation, `HistoryExtractor` turns them into features of any actor-critic
+policy of stable-baselines3 (`SlatePolicy`, which scores each candidate by them), `HistoryPolicy` remembers while it
+serves.
 """
 
 from __future__ import annotations
@@ -55,11 +57,14 @@ class HistoryRows(AppendedRows):
 
     def _go_on(self) -> None:
         report = self.envs.infos
-        self._history.observe({name: self.by_row(report[name]) for name in ("visitor", "shown", "clicked", "cart", "bought")})
+        self._history.observe(
+            {name: self.by_row(report[name]) for name in ("visitor", "shown", "clicked", "cart", "bought")}
+        )
 
 
 class HistoryExtractor(BaseFeaturesExtractor):
-    """Features [R, O + width]: the flat observation, and what a causal transformer makes of the pages and, last, of the observation.
+    """Features [R, O + width]: the flat observation, and what a causal transformer makes of the pages and, last, of the
+    observation.
 
     Places without a page are tokens too, whose `known` is 0.
 
@@ -71,7 +76,15 @@ class HistoryExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(
-        self, observation_space: spaces.Box, length: int, page: int, layers: int, width: int, heads: int, amp: bool = False, compiled: bool = False
+        self,
+        observation_space: spaces.Box,
+        length: int,
+        page: int,
+        layers: int,
+        width: int,
+        heads: int,
+        amp: bool = False,
+        compiled: bool = False,
     ) -> None:
         flat = observation_space.shape[0] - length * page
         super().__init__(observation_space, flat + width)
@@ -108,7 +121,9 @@ class HistoryPolicy(SB3Policy):
         self._history = History(envs.world.q, envs.num_envs, self._length)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        return super().act(with_history(observations, self._history.recall(self.envs.next_visitor[:, self.index])), mask)
+        return super().act(
+            with_history(observations, self._history.recall(self.envs.next_visitor[:, self.index])), mask
+        )
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         self._history.observe(feedback)

@@ -520,15 +520,9 @@ class Running:
     """Environments that have been reset, made once."""
 
     def __init__(self) -> None:
-        self.vector = {
-            kind: api.vector_env(WorldConfig(), 3, **SMALL, **fields) for kind, fields in KINDS.items()
-        }
-        self.parallel = {
-            kind: api.parallel_env(WorldConfig(), **SMALL, **fields) for kind, fields in KINDS.items()
-        }
-        self.single = {
-            kind: api.single_agent_env(WorldConfig(), **SMALL, **fields) for kind, fields in KINDS.items()
-        }
+        self.vector = {kind: api.vector_env(WorldConfig(), 3, **SMALL, **fields) for kind, fields in KINDS.items()}
+        self.parallel = {kind: api.parallel_env(WorldConfig(), **SMALL, **fields) for kind, fields in KINDS.items()}
+        self.single = {kind: api.single_agent_env(WorldConfig(), **SMALL, **fields) for kind, fields in KINDS.items()}
         self.start()
         self.saved = {kind: env.save() for kind, env in self.vector.items()}
         for env in self.vector.values():
@@ -795,7 +789,7 @@ def policy_case(rng: np.random.Generator, running: Running) -> Case:
     seed: Any = [-1, 2**64, 1.5, "0", None, strange(rng)][int(rng.integers(6))]
     agent = misspelt(rng, "recommender_0", ("recommender_0", "recommender_1"))
     config, envs = running.vector["slate"].config, running.vector["slate"]
-    from recsys_env.metrics import episode_returns
+    from recsys_env.evaluation.episodes import episode_returns
 
     made: list[tuple[str, Callable[[], Any], tuple[str, ...], tuple[str, ...]]] = [
         (f"make_policy({short(odd)})", lambda: make_policy(odd), ("policy", "module"), texts(odd)),

@@ -1,10 +1,13 @@
-"""Which trainer libraries work with this environment today? Makes each one's environment from nothing and trains its algorithms.
+"""Which trainer libraries work with this environment today? Makes each one's environment from nothing and trains its
+algorithms.
 
     python -m benchmarks.compatibility [--library torchrl ...] [--keep FOLDER]
 
-For every library: a new virtual environment, the install commands below, then `python -m benchmarks.compat.<library>` on the smallest
-task. "Learned" means that the reward per agent and tick has risen from random play's .287 above .33 (both showing X pays .385, both
-showing Y .292). Libraries that are not named keep what an earlier run stored; one that fails is stored with its error.
+For every library: a new virtual environment, the install commands below, then `python -m benchmarks.compat.<library>`
+    on the smallest
+task. "Learned" means that the reward per agent and tick has risen from random play's .287 above .33 (both showing X
+pays .385, both showing Y .292). Libraries that are not named keep what an earlier run stored; one that fails is stored
+with its error.
 """
 
 from __future__ import annotations
@@ -52,16 +55,31 @@ def run(library: str, folder: Path) -> dict[str, Any]:
     venv.create(folder / library, with_pip=True)
     python = folder / library / "bin" / "python"
     for command in commands:
-        done = subprocess.run([python, "-m", "pip", "install", "--quiet", *command], cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", *command], cwd=ROOT, capture_output=True, text=True
+        )
         if done.returncode:
             return {"install": commands, "error": done.stderr[-2000:]}
-    where: dict[str, Any] = {"cwd": folder, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}  # some libraries write logs where they run
+    where: dict[str, Any] = {
+        "cwd": folder,
+        "env": {**os.environ, "PYTHONPATH": str(ROOT)},
+    }  # some libraries write logs where they run
     done = subprocess.run([python, "-m", f"benchmarks.compat.{library}"], **where, capture_output=True, text=True)
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     for row in rows:
         row["learned"] = row["after"] > LEARNED
-    result: dict[str, Any] = {"install": commands, "versions": versions(python, packages), "own": len(packages), "rows": rows}
-    snippets = subprocess.run([python, "-m", "benchmarks.compat.snippets", SNIPPETS.get(library, library)], **where, capture_output=True, text=True)
+    result: dict[str, Any] = {
+        "install": commands,
+        "versions": versions(python, packages),
+        "own": len(packages),
+        "rows": rows,
+    }
+    snippets = subprocess.run(
+        [python, "-m", "benchmarks.compat.snippets", SNIPPETS.get(library, library)],
+        **where,
+        capture_output=True,
+        text=True,
+    )
     result["readme"] = snippets.stdout.splitlines()[-1] if snippets.returncode == 0 else snippets.stderr[-2000:]
     return result | {"error": done.stderr[-2000:]} if done.returncode else result
 
@@ -74,7 +92,10 @@ def main() -> None:
     results: dict[str, Any] = earlier("compatibility", "libraries")
     with tempfile.TemporaryDirectory() as temporary:
         for library in args.library:
-            results[library] = {**run(library, (args.keep or Path(temporary)).resolve()), "origin": origin("benchmarks.compatibility")}
+            results[library] = {
+                **run(library, (args.keep or Path(temporary)).resolve()),
+                "origin": origin("benchmarks.compatibility"),
+            }
             print(library, json.dumps(results[library], indent=1), file=sys.stderr, flush=True)
             store("compatibility", "benchmarks.compatibility", {"learned_above": LEARNED, "libraries": results})
 

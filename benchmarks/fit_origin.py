@@ -1,8 +1,8 @@
 """Does a fitted world order policies as the world does that its log came from? It depends on how the log came about.
 
 `python -m benchmarks.fit_origin` lets the customers of synthetic worlds buy in several ways, fits a world to each log,
-and compares the order of eight policies in both (Kendall's tau; 1 = the same order, 0 = no relation). A few minutes; all
-goes to `benchmarks/results/fit_origin.json`.
+and compares the order of eight policies in both (Kendall's tau; 1 = the same order, 0 = no relation). A few minutes;
+all goes to `benchmarks/results/fit_origin.json`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from scipy.stats import kendalltau
 import recsys_env
 from recsys_env import WorldConfig, replace
 from recsys_env.config import SceneConfig
+from recsys_env.evaluation.episodes import episode_returns
 from recsys_env.fitting import RecommenderLogWarning, fit
-from recsys_env.metrics import episode_returns
 from recsys_env.policies import Team
 
 from .record import store

@@ -1,10 +1,10 @@
 """How well does the shipped grocery catalogue predict the purchases it has not seen, and does its world look like them?
 
-`python -m benchmarks.fit_report` ranks the 2,000 products for each household by the utility of the shipped arrays and by simpler
-scores, and compares the top 20 with what the household bought in the four weeks after the training period. Then it lets the
-households of `grocery-v0` make as many purchases as in those weeks, and compares statistics of both. In a page of a few
-products that a policy has chosen, world and policy cannot be told apart: a run in which each page holds the whole catalogue
-shows the world alone. All goes to `benchmarks/results/fit_report.json`.
+`python -m benchmarks.fit_report` ranks the 2,000 products for each household by the utility of the shipped arrays and
+by simpler scores, and compares the top 20 with what the household bought in the four weeks after the training period.
+Then it lets the households of `grocery-v0` make as many purchases as in those weeks, and compares statistics of both.
+In a page of a few products that a policy has chosen, world and policy cannot be told apart: a run in which each page
+holds the whole catalogue shows the world alone. All goes to `benchmarks/results/fit_report.json`.
 """
 
 from __future__ import annotations
@@ -124,13 +124,18 @@ def quantiles(values: Any) -> dict[str, float]:
 
 
 def return_ratio(user: np.ndarray, label: np.ndarray, day: np.ndarray, lag: int) -> float:
-    """How much likelier than after shuffling a user's trips it is that what was bought is bought again `lag` trips later."""
+    """How much likelier than after shuffling a user's trips it is that what was bought is bought again `lag` trips
+    later."""
     trips = pd.DataFrame({"user": user, "day": np.floor(day)}).drop_duplicates().sort_values(["user", "day"])
     trips["shuffled"] = np.random.default_rng(SEED).random(len(trips))
     trips["observed"] = trips.groupby("user").cumcount()
     trips["shuffled"] = trips.groupby("user")["shuffled"].rank().astype(int) - 1
     trips["number"] = trips.groupby("user")["day"].transform("size")
-    bought = pd.DataFrame({"user": user, "day": np.floor(day), "label": label}).drop_duplicates().merge(trips, on=["user", "day"])
+    bought = (
+        pd.DataFrame({"user": user, "day": np.floor(day), "label": label})
+        .drop_duplicates()
+        .merge(trips, on=["user", "day"])
+    )
     pair = (bought["user"] * (label.max() + 1) + bought["label"]).to_numpy() * (bought["number"].max() + lag)
     rate = {}
     for order in ("observed", "shuffled"):
@@ -139,8 +144,11 @@ def return_ratio(user: np.ndarray, label: np.ndarray, day: np.ndarray, lag: int)
     return float(rate["observed"] / rate["shuffled"])
 
 
-def statistics(catalogue: Catalogue, user: np.ndarray, item: np.ndarray, day: np.ndarray, paid: np.ndarray) -> dict[str, Any]:
-    """What a simulation should reproduce, from one entry per purchase: user and item codes, day, price paid per unit."""
+def statistics(
+    catalogue: Catalogue, user: np.ndarray, item: np.ndarray, day: np.ndarray, paid: np.ndarray
+) -> dict[str, Any]:
+    """What a simulation should reproduce, from one entry per purchase: user and item codes, day, price paid per
+    unit."""
     list_price, users = catalogue.item_price.astype(float), len(catalogue.user_taste)
     visits = pd.DataFrame({"user": user, "day": np.floor(day)}).drop_duplicates().sort_values(["user", "day"])
     gap = visits.groupby("user")["day"].diff().dropna()
@@ -162,9 +170,11 @@ def statistics(catalogue: Catalogue, user: np.ndarray, item: np.ndarray, day: np
         "days between purchase days": quantiles(gap),
         "share bought before in the period by the same user, second half": float(repeat.mean()),
         "share among the user's 64 habits at the end of training": float((habit[user, item] > 0).mean()),
-        # below 1: a purchase fills a need; the comparison with a later trip takes out phases in which something is bought
+        # below 1: a purchase fills a need; the comparison with a later trip takes out phases in which something is
+        # bought
         **{
-            f"same {name} at the next trip ÷ three trips later, both ÷ shuffled": return_ratio(user, label, day, 1) / return_ratio(user, label, day, 3)
+            f"same {name} at the next trip ÷ three trips later, both ÷ shuffled": return_ratio(user, label, day, 1)
+            / return_ratio(user, label, day, 3)
             for name, label in (("product", item), ("topic", topic))
         },
     }
@@ -184,10 +194,13 @@ def data_statistics(catalogue: Catalogue, rows: pd.DataFrame, training: pd.DataF
     )
 
 
-def simulated_statistics(catalogue: Catalogue, policy: str, purchases: int, days: float, **overrides: Any) -> dict[str, Any]:
+def simulated_statistics(
+    catalogue: Catalogue, policy: str, purchases: int, days: float, **overrides: Any
+) -> dict[str, Any]:
     """`statistics` of the first `purchases` in one long episode of `grocery-v0`; the policy "shelf" shows everything.
 
-    A tick has no length of its own: it is given the one that makes purchases per household and day those of the data, so the
+    A tick has no length of its own: it is given the one that makes purchases per household and day those of the data,
+        so the
     means agree by construction and only the shapes are compared.
     """
     envs = recsys_env.vector_env("grocery-v0", 1, horizon=MOST_TICKS, **overrides)
@@ -198,7 +211,11 @@ def simulated_statistics(catalogue: Catalogue, policy: str, purchases: int, days
     observations, _ = envs.reset(seed=SEED)
     log: list[tuple[int, int, int, float]] = []
     for tick in range(MOST_TICKS):
-        actions = whole if whole is not None else np.stack([member.act(observations[:, n]) for n, member in enumerate(team)], axis=1)
+        actions = (
+            whole
+            if whole is not None
+            else np.stack([member.act(observations[:, n]) for n, member in enumerate(team)], axis=1)
+        )
         household = int(envs._state.copies["visitor"][0])
         observations, _, _, _, infos = envs.step(actions)
         bought = infos["bought"][0]
@@ -215,8 +232,8 @@ def simulated_statistics(catalogue: Catalogue, policy: str, purchases: int, days
 def shelf(catalogue: Catalogue, basket: float) -> dict[str, Any]:
     """Overrides of `grocery-v0` for a shop without a recommender.
 
-    Every page is the whole catalogue without an order, something is bought from every page, and a session has as many pages as a
-    basket of the data has products.
+    Every page is the whole catalogue without an order, something is bought from every page, and a session has as many
+    pages as a basket of the data has products.
     """
     return {
         "num_agents": SHELF_AGENTS, "slots": len(catalogue.item_price) // SHELF_AGENTS, "page": "rows", "action": "items",
@@ -239,7 +256,11 @@ def main() -> None:
         simulated[policy] = simulated_statistics(catalogue, policy, weeks["purchases"], weeks["days"], **changes)
     report: dict[str, Any] = {
         "seed": SEED,
-        "catalogue": {"source": catalogue.source, "settings": catalogue.settings, "bytes": complete_journey.PATH.stat().st_size},
+        "catalogue": {
+            "source": catalogue.source,
+            "settings": catalogue.settings,
+            "bytes": complete_journey.PATH.stat().st_size,
+        },
         "cutoff": CUTOFF,
         "held-out purchases": quality,
         "purchases": {"data, training": year, "data, held out": weeks, **simulated},

@@ -2,8 +2,8 @@
 
     python -m benchmarks.idle_ticks [--task journey-v0 ecommerce-v0] [--seeds 5] [--total-steps 1000000]
 
-The one-file PPO with and without the mask, on the same seeds; own reward per agent and episode on unseen seeds. In `journey-v0`
-two of three agents have no slot on any page, and idle ticks come on top.
+The one-file PPO with and without the mask, on the same seeds; own reward per agent and episode on unseen seeds. In
+`journey-v0` two of three agents have no slot on any page, and idle ticks come on top.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from baselines.ppo_torch import TorchPolicy, parse, train
 from recsys_env import task_config
-from recsys_env.metrics import UNSEEN, episode_returns, mean_interval
+from recsys_env.evaluation.episodes import UNSEEN, episode_returns, mean_interval
 
 from .record import earlier, origin, store
 
@@ -38,9 +38,15 @@ def main() -> None:
     settings = {"seeds": args.seeds, "agent_steps": args.total_steps}
     tasks: dict[str, Any] = earlier("idle_ticks", "tasks", **settings)
     for task in args.task:
-        masked, plain = (np.array([score(task, seed, args.total_steps, *flags) for seed in range(args.seeds)]) for flags in ((), ("--all-ticks",)))
+        masked, plain = (
+            np.array([score(task, seed, args.total_steps, *flags) for seed in range(args.seeds)])
+            for flags in ((), ("--all-ticks",))
+        )
         named = {"active ticks": masked, "all ticks": plain, "gain": masked - plain}
-        tasks[task] = {name: {**dict(zip(("mean", "ci95"), mean_interval(values), strict=True)), "runs": values.tolist()} for name, values in named.items()}
+        tasks[task] = {
+            name: {**dict(zip(("mean", "ci95"), mean_interval(values), strict=True)), "runs": values.tolist()}
+            for name, values in named.items()
+        }
         tasks[task]["origin"] = origin("benchmarks.idle_ticks")
         print(task, tasks[task], flush=True)
     store("idle_ticks", "benchmarks.idle_ticks", {**settings, "tasks": tasks})

@@ -2,10 +2,11 @@
 
     python -m benchmarks.messages [--seeds 5] [--total-steps 1500000]
 
-The preset is `journey-v0` made small: 12 items in 6 topics, named directly, two slots, a vocabulary of 6. The entrance sees the
-visitor's profile; the item and the cart page see neither profile nor history nor the item that led there, and are paid for clicks
-as a team. The one-file PPO (`baselines.ppo_torch`) trains the same team with the messages as they are and with messages cut: in
-both, agents speak in the same action space, but in the second nobody hears.
+The preset is `journey-v0` made small: 12 items in 6 topics, named directly, two slots, a vocabulary of 6. The entrance
+    sees the
+visitor's profile; the item and the cart page see neither profile nor history nor the item that led there, and are paid
+for clicks as a team. The one-file PPO (`baselines.ppo_torch`) trains the same team with the messages as they are and
+with messages cut: in both, agents speak in the same action space, but in the second nobody hears.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from baselines.ppo_torch import TorchPolicy, parse, train
 from recsys_env import WorldConfig, task_config
-from recsys_env.metrics import UNSEEN, episode_returns, mean_interval
+from recsys_env.evaluation.episodes import UNSEEN, episode_returns, mean_interval
 
 from .record import store
 
@@ -58,8 +59,13 @@ def main() -> None:
     parser.add_argument("--total-steps", type=int, default=1_500_000)
     parser.add_argument("--episodes", type=int, default=100)
     args = parser.parse_args()
-    runs = {name: [score(name == "heard", seed, args.total_steps, args.episodes) for seed in range(args.seeds)] for name in ("heard", "cut")}
-    references = {name: float(episode_returns(preset(True), name, args.episodes, UNSEEN).mean()) for name in ("random", "greedy")}
+    runs = {
+        name: [score(name == "heard", seed, args.total_steps, args.episodes) for seed in range(args.seeds)]
+        for name in ("heard", "cut")
+    }
+    references = {
+        name: float(episode_returns(preset(True), name, args.episodes, UNSEEN).mean()) for name in ("random", "greedy")
+    }
     gain = mean_interval(np.array(runs["heard"]) - np.array(runs["cut"]))
     result = {
         "runs": runs, **{name: dict(zip(("mean", "ci95"), mean_interval(np.array(values)), strict=True)) for name, values in runs.items()},

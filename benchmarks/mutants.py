@@ -330,7 +330,9 @@ class Compiled:
         from numba.core.dispatcher import Dispatcher
 
         self._kind = Dispatcher
-        self.all: list[Any] = [thing for thing in gc.get_objects() if issubclass(type(thing), Dispatcher)]  # isinstance would ask lazy modules for their class
+        self.all: list[Any] = [
+            thing for thing in gc.get_objects() if issubclass(type(thing), Dispatcher)
+        ]  # isinstance would ask lazy modules for their class
         self._uses = {function: self._used(function) for function in self.all}
 
     def _used(self, function: Any) -> set[Any]:

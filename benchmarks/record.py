@@ -15,7 +15,8 @@ ORIGIN = ("command", "commit", "date", "processor", "cores")
 
 
 def origin(module: str) -> dict[str, Any]:
-    """Where a row comes from that this run of `python -m module` measures; each row of a file that `earlier` carries over has one."""
+    """Where a row comes from that this run of `python -m module` measures; each row of a file that `earlier` carries
+    over has one."""
     found = provenance(module)
     return {key: found[key] for key in ORIGIN}
 
@@ -29,7 +30,8 @@ def store(name: str, module: str, result: dict[str, Any]) -> Path:
 
 
 def earlier(name: str, key: str, **settings: Any) -> dict[str, Any]:
-    """The rows that an earlier run with the same settings stored under `key`, so that single ones can be measured again.
+    """The rows that an earlier run with the same settings stored under `key`, so that single ones can be measured
+    again.
 
     Each keeps the `origin` of the run that measured it.
     """

@@ -2,11 +2,13 @@
 
     python -m benchmarks.regret [--copies 200] [--pages 10]
 
-*Enumerated*: one agent with three slots among eight candidates, every ordered slate tried, at several dissimilarities lambda.
-*One swap*: the tasks as shipped, all agents greedy; every slate that differs from an agent's by one candidate or by the order of
-two slots, rivals held at their pages. Greedy either replies to these very pages, which tests the slate, or, as it plays, to what
-rivals showed last, which adds what it cannot know. Regret is what the best of the slates earns beyond greedy's, as a share of
-greedy's mean.
+*Enumerated*: one agent with three slots among eight candidates, every ordered slate tried, at several dissimilarities
+    lambda.
+*One swap*: the tasks as shipped, all agents greedy; every slate that differs from an agent's by one candidate or by the
+    order of
+two slots, rivals held at their pages. Greedy either replies to these very pages, which tests the slate, or, as it
+plays, to what rivals showed last, which adds what it cannot know. Regret is what the best of the slates earns beyond
+greedy's, as a share of greedy's mean.
 """
 
 from __future__ import annotations
@@ -65,7 +67,8 @@ def inclusive_values(envs: VectorEnv, joint: np.ndarray) -> np.ndarray:
 
 
 def regret(envs: VectorEnv, pages: int, *, everything: bool, rivals_known: bool) -> dict[str, float]:
-    """Regret of greedy in some pages of a batch, in percent of what it earns, and the share of pages that can be improved by .01 %."""
+    """Regret of greedy in some pages of a batch, in percent of what it earns, and the share of pages that can be
+    improved by .01 %."""
     team = Team(envs, dict.fromkeys(envs.possible_agents, "greedy"), SEED)
     observations, _ = envs.reset(seed=SEED)
     joint, reply, lost, earned = envs.empty_actions(), envs.empty_actions(), [], []
@@ -94,7 +97,9 @@ def regret(envs: VectorEnv, pages: int, *, everything: bool, rivals_known: bool)
 
 def enumerated(dissimilarity: float, copies: int, pages: int) -> dict[str, float]:
     """Regret against every slate of a small world."""
-    return regret(vector_env(SMALL, copies, choice={"dissimilarity": dissimilarity}), pages, everything=True, rivals_known=True)
+    return regret(
+        vector_env(SMALL, copies, choice={"dissimilarity": dissimilarity}), pages, everything=True, rivals_known=True
+    )
 
 
 def one_swap(task: str, copies: int, pages: int, rivals_known: bool = True) -> dict[str, float]:
@@ -113,7 +118,8 @@ def main() -> None:
         print("lambda", dissimilarity, result["enumerated"][dissimilarity], flush=True)
     for task in TASKS:
         result["one_swap"][task] = {
-            name: one_swap(task, args.copies, args.pages, known) for name, known in (("rivals known", True), ("as played", False))
+            name: one_swap(task, args.copies, args.pages, known)
+            for name, known in (("rivals known", True), ("as played", False))
         }
         print(task, result["one_swap"][task], flush=True)
     print(store("regret", "benchmarks.regret", {"copies": args.copies, "pages": args.pages, "seed": SEED, **result}))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, VectorEnv
-from recsys_env.metrics import mean_interval
+from recsys_env.evaluation.episodes import mean_interval
 from recsys_env.policies import make_policy
 
 from .record import earlier, origin, store
@@ -29,12 +29,17 @@ def play(task: str, policy: str, episodes: int, seed: int) -> tuple[np.ndarray, 
     for agent, member in zip(envs.possible_agents, team, strict=True):
         member.bind(envs, agent, seed)
     observations, infos = envs.reset(seed=seed)
-    own, counts = np.zeros(episodes), dict.fromkeys(("pages", "clicks", "impressions", "holes", "carts", "bought", "later", "sessions"), 0.0)
+    own, counts = (
+        np.zeros(episodes),
+        dict.fromkeys(("pages", "clicks", "impressions", "holes", "carts", "bought", "later", "sessions"), 0.0),
+    )
     first = envs.observation_fields["session_page"].start
     for _ in range(envs.config.horizon):
         starts = (envs.active & (observations[:, :, first] == 0)).any(1)
         counts["sessions"] += starts.sum()
-        observations, _, _, _, infos = envs.step(np.stack([member.act(observations[:, n]) for n, member in enumerate(team)], axis=1))
+        observations, _, _, _, infos = envs.step(
+            np.stack([member.act(observations[:, n]) for n, member in enumerate(team)], axis=1)
+        )
         own += infos["own"].mean(axis=1)
         counts["pages"] += (infos["visitor"] >= 0).any(axis=1).sum()
         for name, key in (("clicks", "clicked"), ("carts", "cart"), ("bought", "bought")):
@@ -77,7 +82,13 @@ def main() -> None:
                 + "  ".join(f"{k} {v:.3f}" for k, v in row.items() if k not in ("mean", "ci95")),
                 flush=True,
             )
-    print(store("separation", "benchmarks.separation", {"episodes": args.episodes, "seeds": args.seeds, "first_seed": FIRST_SEED, "tasks": result}))
+    print(
+        store(
+            "separation",
+            "benchmarks.separation",
+            {"episodes": args.episodes, "seeds": args.seeds, "first_seed": FIRST_SEED, "tasks": result},
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,12 @@
 
     python -m benchmarks.speed [--seconds 1.0]
 
-Units: ticks/s counts B per step, pages/s only ticks with a visitor, agent-steps/s B * N. Actions are drawn beforehand; compile time
-is apart. `kernel` is the compiled entry alone, `vector_env` adds validation and infos, `parallel_env` and `aec` the PettingZoo APIs.
-The lower bound adds up measured primitives: the bytes a step must write at the measured bandwidth, random numbers, exponentials
+Units: ticks/s counts B per step, pages/s only ticks with a visitor, agent-steps/s B * N. Actions are drawn beforehand;
+    compile time
+is apart. `kernel` is the compiled entry alone, `vector_env` adds validation and infos, `parallel_env` and `aec` the
+PettingZoo APIs.
+The lower bound adds up measured primitives: the bytes a step must write at the measured bandwidth, random numbers,
+    exponentials
 and cache misses on a copy's own state; the distance to it is what the rest of the arithmetic costs.
 """
 
@@ -53,7 +56,8 @@ def rate(call: Callable[[], Any], seconds: float) -> float:
 
 
 def ratio(ours: Callable[[], Any], theirs: Callable[[], Any], seconds: float) -> list[float]:
-    """Our calls per their call: lowest, median and highest of nine pairs of windows side by side, so that load meets both."""
+    """Our calls per their call: lowest, median and highest of nine pairs of windows side by side, so that load meets
+    both."""
     pairs = sorted(window(ours, seconds) / window(theirs, seconds) for _ in range(9))
     return [pairs[0], pairs[4], pairs[8]]
 
@@ -187,7 +191,8 @@ def lower_bound(envs: VectorEnv, unit: dict[str, float]) -> dict[str, float]:
     exps = shape.agents * (shape.slots + 3.0) + 2.0 * shape.topics + 4.0
     return {
         "write": written * unit["write_byte"], "random": draws * unit["random_number"], "exponentials": exps * unit["exponential"],
-        "misses": (4.0 + (shape.candidates and shape.agents * shape.candidates / 8.0)) * unit["cache_miss_8MB"] / 4.0,  # about four overlap
+        # about four overlap
+        "misses": (4.0 + (shape.candidates and shape.agents * shape.candidates / 8.0)) * unit["cache_miss_8MB"] / 4.0,
     }  # fmt: skip
 
 
@@ -201,7 +206,11 @@ def compile_times() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("first", "second"):
             done = subprocess.run(
-                [sys.executable, "-c", script], env={**os.environ, "NUMBA_CACHE_DIR": folder}, capture_output=True, text=True, check=True
+                [sys.executable, "-c", script],
+                env={**os.environ, "NUMBA_CACHE_DIR": folder},
+                capture_output=True,
+                text=True,
+                check=True,
             )
             times["import"], times[f"{name}_start"] = (float(word) for word in done.stdout.split())
     return times
@@ -211,8 +220,12 @@ def scale(seconds: float) -> dict[str, float]:
     """One copy of a small world against one million users times one million items, `items` actions."""
     result = {}
     for name, users, items in (("small", 8, 200), ("million", 10**6, 10**6)):
-        envs = recsys_env.vector_env("ecommerce-v0", 1, action="items", users={"number": users}, items={"number": items})
-        for array in envs._state:  # the first touch of a memory page costs the system's zeroing of it, which is not ours to time
+        envs = recsys_env.vector_env(
+            "ecommerce-v0", 1, action="items", users={"number": users}, items={"number": items}
+        )
+        for array in (
+            envs._state
+        ):  # the first touch of a memory page costs the system's zeroing of it, which is not ours to time
             array.view(np.uint8).fill(0)
         start = time.perf_counter()
         envs.reset(seed=0)
@@ -236,7 +249,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="per timing window")
     parser.add_argument("--task", nargs="*", default=list(TASKS), help="the others keep what an earlier run stored")
     args = parser.parse_args()
-    yard = {"CartPoleVectorEnv_1024": rate(many_cartpoles(), args.seconds) * 1024, "CartPole-v1": rate(cartpole(), args.seconds)}
+    yard = {
+        "CartPoleVectorEnv_1024": rate(many_cartpoles(), args.seconds) * 1024,
+        "CartPole-v1": rate(cartpole(), args.seconds),
+    }
     unit = primitives()
     print("yardsticks", yard, "\nprimitives (ns)", unit, flush=True)
     rows: dict[str, Any] = earlier("speed", "tasks")
@@ -248,8 +264,14 @@ def main() -> None:
         }  # fmt: skip
         for threads in dict.fromkeys((1, numba.get_num_threads())):
             for num_envs in BATCHES:
-                row = rows[label][f"B={num_envs} threads={threads}"] = batch(task, overrides, num_envs, threads, args.seconds)
-                print(f"{label:26} B={num_envs:5} threads={threads}  " + "  ".join(f"{k} {v:,.0f}" for k, v in row.items() if isinstance(v, float)), flush=True)
+                row = rows[label][f"B={num_envs} threads={threads}"] = batch(
+                    task, overrides, num_envs, threads, args.seconds
+                )
+                print(
+                    f"{label:26} B={num_envs:5} threads={threads}  "
+                    + "  ".join(f"{k} {v:,.0f}" for k, v in row.items() if isinstance(v, float)),
+                    flush=True,
+                )
         of = [rows[label]["B=1024 threads=1"]["of_CartPoleVectorEnv"][1], rows[label]["api"]["parallel_of_CartPole"][1]]
         print(f"{label:26} {rows[label]['api']}  bound {sum(rows[label]['lower_bound_ns'].values()):.0f} ns/page  "
               f"{of[0]:.3f} of CartPoleVectorEnv  {of[1]:.2f} of CartPole-v1", flush=True)  # fmt: skip

@@ -2,12 +2,15 @@
 
     python -m benchmarks.tension [--task TASK ...] [--episodes 200]
 
-In the cooperative task the returns are the team's, so that R - P is the gap between the team and the selfish objective: the
-planner's entrance also values what its items sell on the next page.
+In the cooperative task the returns are the team's, so that R - P is the gap between the team and the selfish objective:
+the planner's entrance also values what its items sell on the next page.
 
-T, R, P, S: own reward per episode of a lone myopic agent among planners, of all planners, of all myopic agents, and of a lone
-planner among myopic agents. Team loss 1 - P/R. Coupling: own return lost when the rivals go from random to greedy, divided by
-the own gain from going from random to greedy. All on the same episodes (common random numbers); the lone agent is the first.
+T, R, P, S: own reward per episode of a lone myopic agent among planners, of all planners, of all myopic agents, and of
+    a lone
+planner among myopic agents. Team loss 1 - P/R. Coupling: own return lost when the rivals go from random to greedy,
+    divided by
+the own gain from going from random to greedy. All on the same episodes (common random numbers); the lone agent is the
+first.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, WorldConfig, replace
-from recsys_env.metrics import episode_returns, mean_interval
+from recsys_env.evaluation.episodes import episode_returns, mean_interval
 
 from .record import earlier, origin, store
 
@@ -27,7 +30,8 @@ TRUST = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def returns(config: WorldConfig, lone: str, rest: str, episodes: int) -> np.ndarray:
-    """Own returns [episodes] of the first agent playing `lone` while all others play `rest`; the team's mean where rewards are shared."""
+    """Own returns [episodes] of the first agent playing `lone` while all others play `rest`; the team's mean where
+    rewards are shared."""
     first, *others = config.agents
     own = episode_returns(config, {first: lone, **dict.fromkeys(others, rest)}, episodes, SEED)
     return own.mean(axis=1) if config.reward.sharing == 1 else own[:, 0]
@@ -70,17 +74,32 @@ def main() -> None:
     for task in args.task:
         result[task] = {**dilemma(TASKS[task], args.episodes), "coupling": coupling(TASKS[task], args.episodes)}
         result[task]["origin"] = origin("benchmarks.tension")
-        print(task, {key: f"{v['mean']:.3f} ±{v['ci95']:.3f}" for key, v in result[task].items() if key != "origin"}, flush=True)
+        print(
+            task,
+            {key: f"{v['mean']:.3f} ±{v['ci95']:.3f}" for key, v in result[task].items() if key != "origin"},
+            flush=True,
+        )
     sweep = {}
     for beta in TRUST:
         sweep[beta] = dilemma(replace(TASKS["social-v0"], {"choice": {"beta_trust": beta}}), args.episodes)
-        print("social-v0 beta_trust", beta, {key: f"{v['mean']:.3f} ±{v['ci95']:.3f}" for key, v in sweep[beta].items()}, flush=True)
+        print(
+            "social-v0 beta_trust",
+            beta,
+            {key: f"{v['mean']:.3f} ±{v['ci95']:.3f}" for key, v in sweep[beta].items()},
+            flush=True,
+        )
     pooled = {}
     for agents in (2, 4):
         base = replace(TASKS["coldstart-v0"], {"num_agents": agents})
         private = episode_returns(base, "content", args.episodes, SEED).mean(axis=1)
-        shared = episode_returns(replace(base, {"observation": {"share": True}}), "content", args.episodes, SEED).mean(axis=1)
-        pooled[agents] = {"private": interval(private), "pooled": interval(shared), "gain": ratio(shared - private, private)}
+        shared = episode_returns(replace(base, {"observation": {"share": True}}), "content", args.episodes, SEED).mean(
+            axis=1
+        )
+        pooled[agents] = {
+            "private": interval(private),
+            "pooled": interval(shared),
+            "gain": ratio(shared - private, private),
+        }
         print("coldstart-v0 agents", agents, pooled[agents], flush=True)
     print(
         store(

@@ -2,10 +2,12 @@
 
     python -m benchmarks.trainers [--task ecommerce-v0] [--seconds 1.0]
 
-Stepping: agent-steps/s of the bare batch and through each API, the same actions again and again, and what the API takes on top of
-the bare batch, in windows side by side. Training: PPO of stable-baselines3 through `SB3VecEnv`, the same through SuperSuit on
-`parallel_env`, and the one-file PPO, each with the share of the time that is spent inside the environment. Roads of libraries that
-are not installed keep what an earlier run stored.
+Stepping: agent-steps/s of the bare batch and through each API, the same actions again and again, and what the API takes
+    on top of
+the bare batch, in windows side by side. Training: PPO of stable-baselines3 through `SB3VecEnv`, the same through
+    SuperSuit on
+`parallel_env`, and the one-file PPO, each with the share of the time that is spent inside the environment. Roads of
+libraries that are not installed keep what an earlier run stored.
 """
 
 from __future__ import annotations
@@ -153,11 +155,16 @@ def sb3_ppo(task: str, iterations: int, through: str) -> dict[str, Any]:
     model = PPO("MlpPolicy", road, n_steps=STEPS, batch_size=rows * STEPS // 8, n_epochs=4, device="cpu")
     model.learn(rows * STEPS)
     agent_steps = iterations * rows * STEPS
-    return {"copies": copies, **measured(lambda: model.learn(agent_steps, reset_num_timesteps=False), agent_steps, watch)}
+    return {
+        "copies": copies,
+        **measured(lambda: model.learn(agent_steps, reset_num_timesteps=False), agent_steps, watch),
+    }
 
 
 def torch_ppo(task: str, iterations: int) -> dict[str, Any]:
-    args = ppo_torch.parse(["--task", task, "--num-envs", str(TRAINING_COPIES), "--num-steps", str(STEPS), "--device", "cpu"])
+    args = ppo_torch.parse(
+        ["--task", task, "--num-envs", str(TRAINING_COPIES), "--num-steps", str(STEPS), "--device", "cpu"]
+    )
     envs = VectorEnv(recsys_env.task_config(task, {"mask_actions": True}), TRAINING_COPIES)
     watch = Stopwatch(envs, "step")
     rollout = ppo_torch.Rollout(envs, STEPS, ppo_torch.Tensors(envs, "cpu"), 0)

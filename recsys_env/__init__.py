@@ -1,13 +1,14 @@
-"""recsys_env: a Markov game of recommendation. Several recommender agents share one population of users and one catalogue of items.
+"""recsys_env: a Markov game of recommendation. Several recommender agents share one population of users and one
+catalogue of items.
 
-    config.py       WorldConfig, every number of a task      ->  tasks.py  TASKS, the named ones
-    world.py        World (read-only arrays) and State (what changes, leading axis B)
-    kernels/        one compiled tick:  page -> click -> feedback -> dynamics -> next visitor -> observation
-    vector.py       the batch as an environment              ->  policies/  act for one agent in all copies
-    company.py      the batch as some agents see it, the others are policies
-    environment.py  one copy as a PettingZoo environment
-    views.py        the game as Gymnasium sees it            ->  adapters/  the batch in each trainer library's form
-    fitting/        purchase log -> FittedWorld, a config with its catalogue
+config.py       WorldConfig, every number of a task      ->  tasks.py  TASKS, the named ones
+world.py        World (read-only arrays) and State (what changes, leading axis B)
+kernels/        one compiled tick:  page -> click -> feedback -> dynamics -> next visitor -> observation
+vector.py       the batch as an environment              ->  policies/  act for one agent in all copies
+company.py      the batch as some agents see it, the others are policies
+environment.py  one copy as a PettingZoo environment
+views.py        the game as Gymnasium sees it            ->  adapters/  the batch in each trainer library's form
+fitting/        purchase log -> FittedWorld, a config with its catalogue
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ from .config import WorldConfig, replace
 from .environment import RecommendationAEC, RecommendationEnv, env, parallel_env
 from .tasks import TASKS, register_task, task_config
 from .vector import VectorEnv, plain
-from .views import SharedPolicyVectorEnv, SingleAgentEnv, SingleAgentVectorEnv, shared_policy_env, single_agent_env, single_agent_vector_env
+from .views import (
+    SharedPolicyVectorEnv,
+    SingleAgentEnv,
+    SingleAgentVectorEnv,
+    shared_policy_env,
+    single_agent_env,
+    single_agent_vector_env,
+)
 
 __version__ = "0.1.0"
 __all__ = [
@@ -48,4 +56,3 @@ def vector_env(
         catalogue: fitted items and users, as in `parallel_env`.
     """
     return VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue)
-

@@ -38,7 +38,9 @@ class Catalogue:
     habit_count: np.ndarray  # [U, H] float32 >= 0: their recency-weighted counts n_{u,j}
     item_name: np.ndarray  # [M] str
     topic_name: np.ndarray  # [T] str
-    popularity_slope: float = 0.0  # regression of item_intercept on log(1 + item_popularity): what counts alone say of an item
+    popularity_slope: float = (
+        0.0  # regression of item_intercept on log(1 + item_popularity): what counts alone say of an item
+    )
     source: str = ""  # where the log came from and how it was filtered
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # fitted WorldConfig fields, by group
 
@@ -75,7 +77,9 @@ class Catalogue:
             raise ValueError(f"Catalogue.popularity_slope = {self.popularity_slope} must be finite")
         for name in ("item_price", "item_popularity", "user_price_sensitivity", "user_activity"):
             if not (getattr(self, name) > 0).all():
-                raise ValueError(f"Catalogue.{name} must be positive everywhere, smallest is {getattr(self, name).min()}")
+                raise ValueError(
+                    f"Catalogue.{name} must be positive everywhere, smallest is {getattr(self, name).min()}"
+                )
         for name in ("item_vectors", "user_taste"):
             if not np.allclose(_norms(getattr(self, name)), 1.0, atol=_NORM_TOLERANCE):
                 raise ValueError(f"Catalogue.{name} must have rows of unit norm")
@@ -90,7 +94,9 @@ class Catalogue:
         """Write the catalogue to a compressed `.npz`; vectors and counts are kept at half precision."""
         path = Path(path) if str(path).endswith(".npz") else Path(f"{path}.npz")
         arrays = self.arrays()
-        write_arrays(path, arrays | {name: arrays[name].astype(np.float16) for name in _HALF}, compressed=True, **self.values())
+        write_arrays(
+            path, arrays | {name: arrays[name].astype(np.float16) for name in _HALF}, compressed=True, **self.values()
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Its arrays by name."""
@@ -106,7 +112,8 @@ class Catalogue:
 
     @classmethod
     def load(cls, name: str | Path | Catalogue) -> Catalogue:
-        """Read a shipped catalogue by name (`"grocery"`) or any one by path; one is returned as it is. Nothing in the file is executed.
+        """Read a shipped catalogue by name (`"grocery"`) or any one by path; one is returned as it is. Nothing in the
+        file is executed.
 
         Raises:
             ValueError: there is none, or the file is damaged or holds something else.
@@ -117,7 +124,9 @@ class Catalogue:
             with resources.as_file(resources.files("recsys_env") / "catalogues" / f"{name}.npz") as path:
                 return cls._read(path)
         if not Path(name).is_file():
-            raise ValueError(f"catalogue {str(name)!r} is neither a file nor one of the shipped catalogues {list(SHIPPED)}")
+            raise ValueError(
+                f"catalogue {str(name)!r} is neither a file nor one of the shipped catalogues {list(SHIPPED)}"
+            )
         return cls._read(Path(name))
 
     @classmethod
@@ -148,7 +157,11 @@ class Catalogue:
             raise FileError(f"{path} holds no catalogue that can be used: {error}") from None
 
 
-_VALUES = {"popularity_slope": float, "source": str, "settings": {str: {str: object}}}  # and the form of each; see `files.misfit`
+_VALUES = {
+    "popularity_slope": float,
+    "source": str,
+    "settings": {str: {str: object}},
+}  # and the form of each; see `files.misfit`
 _ARRAYS = tuple(f.name for f in fields(Catalogue) if f.name not in _VALUES)
 _HALF = ("item_vectors", "user_taste", "habit_count")
 _INTEGERS, _TEXT = ("i", "signed whole numbers"), ("U", "text")

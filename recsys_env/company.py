@@ -1,8 +1,9 @@
 """Learners in company: a batch as some of its agents see it, while the others are policies.
 
-    envs = Company(recsys_env.vector_env("social-v0", num_envs=64), {"recommender_2": "content", "recommender_3": "popularity"})
-    envs.possible_agents                                       # ["recommender_0", "recommender_1"]: what `others` leave out
-    envs.step(actions)                                         # [B, 2, ...]; every adapter takes it for a `VectorEnv`
+envs = Company(recsys_env.vector_env("social-v0", num_envs=64), {"recommender_2": "content", "recommender_3":
+"popularity"}) envs.possible_agents                                       # ["recommender_0", "recommender_1"]: what
+    `others` leave out
+envs.step(actions)                                         # [B, 2, ...]; every adapter takes it for a `VectorEnv`
 """
 
 from __future__ import annotations
@@ -20,7 +21,18 @@ from .world import LATER
 
 Others = str | Policy | Mapping[str, str | Policy]
 
-_BY_AGENT = ("observations", "masks", "final_observations", "final_masks", "rewards", "own", "visitor", "next_visitor", "active", "slots")
+_BY_AGENT = (
+    "observations",
+    "masks",
+    "final_observations",
+    "final_masks",
+    "rewards",
+    "own",
+    "visitor",
+    "next_visitor",
+    "active",
+    "slots",
+)
 _NO_SALE = np.array((-1, -1, 0.0, 0), LATER)  # as the kernels leave a place without a later sale
 
 
@@ -36,7 +48,8 @@ def company_of(agents: Sequence[str], others: Others, learners: Sequence[str] | 
 
     Args:
         agents: all agents of the task.
-        others: one policy for all of them (a name, folder or module:factory; an object where it is one agent), or one for each by agent.
+        others: one policy for all of them (a name, folder or module:factory; an object where it is one agent), or one
+            for each by agent.
         learners: those that learn; None: whom `others`, given by agent, leave out.
 
     Raises:
@@ -59,7 +72,9 @@ def company_of(agents: Sequence[str], others: Others, learners: Sequence[str] | 
         if agent in learners and agent in policies:
             raise ValueError(f"{agent} is to learn and to play {policies[agent]!r}; it can do one of them")
         if agent not in learners and agent not in policies:
-            raise ValueError(f"{agent} neither learns nor has a policy; give it one, as in {agent}=content, or let it learn")
+            raise ValueError(
+                f"{agent} neither learns nor has a policy; give it one, as in {agent}=content, or let it learn"
+            )
     if not learners:
         raise ValueError(f"every agent has a policy, so nobody learns; leave out at least one of {', '.join(agents)}")
     return policies
@@ -68,9 +83,11 @@ def company_of(agents: Sequence[str], others: Others, learners: Sequence[str] | 
 class Company(VectorEnv):
     """A batch for its learners alone: all that a `VectorEnv` has, with N' learners in place of N agents.
 
-    The others act in all copies at once, before the learners do, so that a learner's mistake costs them nothing; they learn from
-    `observe`, are told of every episode's end, and start anew, with random streams of the same seed, whenever `reset` is given one.
-    `state()` stays that of the whole batch, for critics. `later_agent` counts learners; later sales of the others are left out of infos.
+    The others act in all copies at once, before the learners do, so that a learner's mistake costs them nothing; they
+    learn from `observe`, are told of every episode's end, and start anew, with random streams of the same seed,
+    whenever `reset` is given one.
+    `state()` stays that of the whole batch, for critics. `later_agent` counts learners; later sales of the others are
+    left out of infos.
 
     Args:
         envs: the batch; step it through its company alone.
@@ -116,7 +133,9 @@ class Company(VectorEnv):
         self._joint[:, self._learners] = read.reshape(self.num_envs, self.num_agents, *(self.action_space.shape or ()))
         return self._joint
 
-    def reset(self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Infos]:
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, Infos]:
         """Start an episode in every copy; as `VectorEnv.reset`."""
         self.batch.reset(seed=seed, options=options)
         if seed is not None or not self._begun:
@@ -152,7 +171,9 @@ class Company(VectorEnv):
     def final_state(self) -> np.ndarray:
         return self.batch.final_state()
 
-    def restore(self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None) -> tuple[Any, Infos]:
+    def restore(
+        self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
+    ) -> tuple[Any, Infos]:
         """As `VectorEnv.restore`; what the others remember is not part of a snapshot."""
         self.batch.restore(snapshot, copy, seed)
         return self._go_on()
@@ -163,7 +184,8 @@ class Company(VectorEnv):
         return self._observed()
 
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
-        """As `VectorEnv.expected_feedback`, of the learners' actions beside those that the others have chosen for this page."""
+        """As `VectorEnv.expected_feedback`, of the learners' actions beside those that the others have chosen for this
+        page."""
         expected = self.batch.expected_feedback(self._join(actions))
         return {name: array[:, self._learners] for name, array in expected.items()}
 

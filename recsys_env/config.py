@@ -49,7 +49,9 @@ def _choice(default: str, doc: str, *allowed: str) -> Any:
     return field(default=default, metadata={"doc": doc, "allowed": allowed})
 
 
-def _numbers(default: tuple[float, ...], doc: str, low: float = -math.inf, high: float = math.inf, *, source: str = "") -> Any:
+def _numbers(
+    default: tuple[float, ...], doc: str, low: float = -math.inf, high: float = math.inf, *, source: str = ""
+) -> Any:
     """A field that holds a tuple of numbers."""
     return field(default=default, metadata={"doc": doc, "low": low, "high": high, "item": float, "source": source})
 
@@ -88,7 +90,8 @@ class Weights(dict[str, float]):
 
 
 class _Checked:
-    """Validates every field of a frozen dataclass against its metadata, with messages that name field, value and range."""
+    """Validates every field of a frozen dataclass against its metadata, with messages that name field, value and
+    range."""
 
     def __post_init__(self) -> None:
         for f in fields(self):  # type: ignore[arg-type]
@@ -205,8 +208,12 @@ class UserConfig(_Checked):
     """Who visits. A catalogue brings its users: number, tastes, price sensitivity, activity and initial habits."""
 
     number: int = _number(8, "U, users (places) per copy", 1, 10**8, from_catalogue=True)
-    population: str = _choice("fresh", "fresh: new people for every seed and episode; fixed: the same people in every one", "fresh", "fixed")
-    groups: int = _number(2, "group labels; users of group g take their main topic from the topics t with t mod groups = g", 1, 64)
+    population: str = _choice(
+        "fresh", "fresh: new people for every seed and episode; fixed: the same people in every one", "fresh", "fixed"
+    )
+    groups: int = _number(
+        2, "group labels; users of group g take their main topic from the topics t with t mod groups = g", 1, 64
+    )
     topics: int = _number(
         3, "topics mixed into one taste, with uniform Dirichlet weights", 1, 64, source=PROTOTYPE, from_catalogue=True
     )
@@ -217,9 +224,13 @@ class UserConfig(_Checked):
         1.0, "log-sd of a place's visit rate", 0, 3, source="activity Gini .52, data .47-.60", from_catalogue=True
     )
     intent_scale: float = _number(4.0, "session intent: P(topic t) ~ exp(intent_scale * <p_u, centre_t>)", 0, 50)
-    rating_bias_sd: float = _number(0.4, "sd of a user's rating bias", 0, 5, unit="utils", source="MovieLens: 13-15 % of rating variance")
+    rating_bias_sd: float = _number(
+        0.4, "sd of a user's rating bias", 0, 5, unit="utils", source="MovieLens: 13-15 % of rating variance"
+    )
     habit_size: int = _number(0, "entries in a user's table of recently consumed items; 0 = no table", 0, 256)
-    habit_decay: float = _number(0.98, "factor on the counts n_{u,j} at each of the user's pages", 0, 1, unit="per page")
+    habit_decay: float = _number(
+        0.98, "factor on the counts n_{u,j} at each of the user's pages", 0, 1, unit="per page"
+    )
     habit: str = _choice("click", "what counts as consumption in the table", "click", "purchase")
     z_init: float = _number(0.0, "satisfaction z at the start", -1, 1)
     trust_init: float = _number(0.0, "trust tau at the start", -1, 1)
@@ -263,7 +274,9 @@ class ItemConfig(_Checked):
         0.4, "correlation of log historical count and quality", -1, 1, source="MovieLens .27-.52", from_catalogue=True
     )
     popularity_half_life: float = _number(1000.0, "half-life of popularity", 1, 1e9, unit="ticks")
-    promotion_probability: float = _number(0.0, "share of items on promotion in a period", 0, 1, source="Complete Journey .50")
+    promotion_probability: float = _number(
+        0.0, "share of items on promotion in a period", 0, 1, source="Complete Journey .50"
+    )
     promotion_depth: float = _number(0.0, "price cut on promotion", 0, 0.95, source="Complete Journey .26")
     promotion_period: int = _number(100, "length of a promotion", 1, 10**9, unit="ticks")
     stock_init: int = _number(0, "units in stock after each restock; 0 = unlimited", 0, 10**9)
@@ -280,11 +293,19 @@ class ChoiceConfig(_Checked):
     """Utility of a slot and the nested logit over agents (McFadden 1978)."""
 
     v_0: float = _number(5.0, "utility of clicking nothing", -50, 50, unit="utils")
-    v_0_by_mood: tuple[float, ...] = _numbers((), "finite games: utility of clicking nothing by mood, best first; empty = no moods", -50, 50)
+    v_0_by_mood: tuple[float, ...] = _numbers(
+        (), "finite games: utility of clicking nothing by mood, best first; empty = no moods", -50, 50
+    )
     beta_taste: float = _number(4.0, "weight of <p_u, q_j>", -50, 50)
     beta_quality: float = _number(0.3, "weight of quality g_j", -50, 50)
     beta_bait: float = _number(0.0, "weight of clickbait c_j", -50, 50)
-    beta_price: float = _number(0.0, "weight of -rho_u x_j, x_j = log(price now / geometric mean list price of the topic)", -50, 50, source="trivago .70")
+    beta_price: float = _number(
+        0.0,
+        "weight of -rho_u x_j, x_j = log(price now / geometric mean list price of the topic)",
+        -50,
+        50,
+        source="trivago .70",
+    )
     beta_fresh: float = _number(0.0, "weight of exp(-age / tau_fresh); no effect without windows", -50, 50)
     tau_fresh: float = _number(100.0, "freshness time constant", 1e-3, 1e9, unit="ticks")
     beta_pop: float = _number(0.0, "weight of log(1 + popularity)", -50, 50)
@@ -321,12 +342,18 @@ class FeedbackConfig(_Checked):
     b_quality: float = _number(0.3, "weight of quality in the cart logit", -50, 50)
     b_price: float = _number(0.0, "weight of -rho_u x_j in the cart logit", -50, 50)
     instant: bool = _number(False, "the cart draw is itself the purchase")
-    cart_hazard: float = _number(0.08, "h, a cart item is bought at a page", 0, 1, unit="per page", source="RetailRocket: 32 % of carts bought")
+    cart_hazard: float = _number(
+        0.08, "h, a cart item is bought at a page", 0, 1, unit="per page", source="RetailRocket: 32 % of carts bought"
+    )
     cart_abandon: float = _number(0.16, "h', else it is abandoned", 0, 1, unit="per page", source="RetailRocket")
     rating_after_click: float = _number(0.0, "probability that a click is rated", 0, 1)
     rating_after_purchase: float = _number(0.0, "probability that a purchase not rated before is rated", 0, 1)
     rating_cutpoints: tuple[float, ...] = _numbers(
-        (-2.0, -1.0, 0.3, 1.8), "rating r = 1 + number of cutpoints below e + the user's bias; ascending", -50, 50, source="MovieLens shares 6/11/27/34/21 %"
+        (-2.0, -1.0, 0.3, 1.8),
+        "rating r = 1 + number of cutpoints below e + the user's bias; ascending",
+        -50,
+        50,
+        source="MovieLens shares 6/11/27/34/21 %",
     )
     like: bool = _number(False, "a click may be liked or shared, with probability sigmoid(e)")
 
@@ -337,15 +364,27 @@ class DynamicsConfig(_Checked):
 
     drift: float = _number(0.02, "delta in p <- norm(p + delta tanh(e) q_j)", 0, 1, unit="per click", source=PROTOTYPE)
     satiation_page: float = _number(0.9, "factor on satiation at each page", 0, 1, unit="per page", source=PROTOTYPE)
-    satiation_session: float = _number(0.3, "further factor at the start of a session", 0, 1, unit="per session", source=PROTOTYPE)
+    satiation_session: float = _number(
+        0.3, "further factor at the start of a session", 0, 1, unit="per session", source=PROTOTYPE
+    )
     satiation_shown: float = _number(0.0, "rise of a topic's satiation per shown item of it (a click: 1)", 0, 1)
-    z_rate: float = _number(0.2, "weight of tanh(e) in satisfaction after a click", 0, 1, unit="per click", source=PROTOTYPE)
-    z_rate_none: float = _number(0.03, "pull to the baseline after a page without a click", 0, 1, unit="per page", source=PROTOTYPE)
+    z_rate: float = _number(
+        0.2, "weight of tanh(e) in satisfaction after a click", 0, 1, unit="per click", source=PROTOTYPE
+    )
+    z_rate_none: float = _number(
+        0.03, "pull to the baseline after a page without a click", 0, 1, unit="per page", source=PROTOTYPE
+    )
     trust_rate: float = _number(0.2, "weight of tanh(e) in the clicked agent's trust", 0, 1, unit="per click")
-    trust_rate_none: float = _number(0.03, "pull to the baseline of all shown agents' trust without a click", 0, 1, unit="per page")
+    trust_rate_none: float = _number(
+        0.03, "pull to the baseline of all shown agents' trust without a click", 0, 1, unit="per page"
+    )
     baseline: float = _number(-0.3, "where satisfaction and trust drift without clicks", -1, 1, source=PROTOTYPE)
-    mood_up: tuple[float, ...] = _numbers((), "finite games: probability that the mood improves after a click on topic t", 0, 1)
-    mood_down: tuple[float, ...] = _numbers((), "finite games: probability that the mood worsens after a click on topic t", 0, 1)
+    mood_up: tuple[float, ...] = _numbers(
+        (), "finite games: probability that the mood improves after a click on topic t", 0, 1
+    )
+    mood_down: tuple[float, ...] = _numbers(
+        (), "finite games: probability that the mood worsens after a click on topic t", 0, 1
+    )
     mood_up_none: float = _number(0.0, "finite games: probability that the mood improves after no click", 0, 1)
     mood_down_none: float = _number(0.0, "finite games: probability that the mood worsens after no click", 0, 1)
 
@@ -354,19 +393,29 @@ class DynamicsConfig(_Checked):
 class ArrivalConfig(_Checked):
     """Who comes, stays, returns and leaves for good."""
 
-    k_0: float = _number(2.0, "stay in the session with probability sigmoid(k_0 + k_1 z)", -50, 50, source="Virtual Taobao: 7.6 pages a session")
+    k_0: float = _number(
+        2.0,
+        "stay in the session with probability sigmoid(k_0 + k_1 z)",
+        -50,
+        50,
+        source="Virtual Taobao: 7.6 pages a session",
+    )
     k_1: float = _number(0.8, "effect of satisfaction on staying", -50, 50)
-    r_0: float = _number(-1.3, "a drawn visitor accepts with probability sigmoid(r_0 + r_1 z)", -50, 50, source=PROTOTYPE)
+    r_0: float = _number(
+        -1.3, "a drawn visitor accepts with probability sigmoid(r_0 + r_1 z)", -50, 50, source=PROTOTYPE
+    )
     r_1: float = _number(3.0, "effect of satisfaction on returning", -50, 50, source=PROTOTYPE)
-    d_0: float = _number(0.0, "at the end of a session the user is lost with probability d_0 + d_1 sigmoid(-d_2 z)", 0, 1)
+    d_0: float = _number(
+        0.0, "at the end of a session the user is lost with probability d_0 + d_1 sigmoid(-d_2 z)", 0, 1
+    )
     d_1: float = _number(0.0, "part of the loss that depends on satisfaction", 0, 1)
     d_2: float = _number(0.0, "effect of satisfaction on being lost", 0, 50)
 
 
 @dataclass(frozen=True)
 class RewardConfig(_Checked):
-    """own_n = sum of weight * value over the events credited to agent n; values are 1 per click, cart and like, price paid /
-    mean list price per purchase, (rating - 3) / 2 per rating, length * softplus(e) per dwell."""
+    """own_n = sum of weight * value over the events credited to agent n; values are 1 per click, cart and like, price
+    paid / mean list price per purchase, (rating - 3) / 2 per rating, length * softplus(e) per dwell."""
 
     sharing: float = _number(0.0, "s: 0 selfish, 1 team, -1 zero-sum", -1, 1)
     margin_rate: float = _number(
@@ -389,7 +438,8 @@ HIDEABLE = (
 )  # fmt: skip
 
 
-# ---------------------------------------------------------------------------------------------- page, agents, what they see
+# ---------------------------------------------------------------------------------------------- page, agents, what they
+# see
 
 
 @dataclass(frozen=True)
@@ -415,7 +465,9 @@ class RoleConfig(_Checked):
         100,
         *EVENTS,
     )
-    hidden: tuple[str, ...] = _words("observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE)
+    hidden: tuple[str, ...] = _words(
+        "observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE
+    )
 
 
 @dataclass(frozen=True)
@@ -430,8 +482,12 @@ class CandidateConfig(_Checked):
 class ObservationConfig(_Checked):
     """What an agent may know about its visitor."""
 
-    profile_noise: float = _number(0.5, "expected norm of the noise on the profile, fixed per incarnation: the privacy knob", 0, 100)
-    history_decay: float = _number(0.9, "factor on the clicked-vector mean and topic counts at each click", 0, 1, unit="per click")
+    profile_noise: float = _number(
+        0.5, "expected norm of the noise on the profile, fixed per incarnation: the privacy knob", 0, 100
+    )
+    history_decay: float = _number(
+        0.9, "factor on the clicked-vector mean and topic counts at each click", 0, 1, unit="per click"
+    )
     share: bool = _number(False, "agents see the platform-wide history instead of that of their own slots")
 
 
@@ -455,13 +511,17 @@ class WorldConfig(_Checked):
     horizon: int = _number(1000, "ticks per episode", 1, 10**8, unit="ticks")
     world_seed: int = _number(0, "seed of items, activity and the fixed population", 0, 2**63 - 1)
     page: str = _choice("shared", "shared feed, one row per agent, or rival platforms", "shared", "rows", "rival")
-    action: str = _choice("candidates", "pick candidates, name items, or give a query vector", "candidates", "items", "query")
+    action: str = _choice(
+        "candidates", "pick candidates, name items, or give a query vector", "candidates", "items", "query"
+    )
     messages: int = _number(0, "V, message vocabulary; 0 = agents do not talk", 0, 256)
     mask_actions: bool = _number(False, "observations are {'observation', 'action_mask'}")
     observability: str = _choice("partial", "full adds the latent visitor to the observation", "partial", "full")
     catalogue: str = _text("", "a shipped catalogue by name or a saved one by path; '' = synthetic items and users")
     discount: float = _number(0.997, "recommended discount per tick", 0, 1)
-    planner_price: float = _number(0.0, "price per unit of satisfaction that the `planner` oracle uses in this task", 0, 1000, unit="reward")
+    planner_price: float = _number(
+        0.0, "price per unit of satisfaction that the `planner` oracle uses in this task", 0, 1000, unit="reward"
+    )
     users: UserConfig = _group(UserConfig)
     items: ItemConfig = _group(ItemConfig)
     choice: ChoiceConfig = _group(ChoiceConfig)
@@ -565,8 +625,14 @@ def replace(config: Any, changes: Mapping[str, Any]) -> Any:
     new: dict[str, Any] = {}
     for name, value in changes.items():
         if name not in known:
-            raise TypeError(f"{type(config).__name__} has no field {name!r}{_suggestion(config, name)}; fields: {', '.join(known)}")
-        new[name] = replace(getattr(config, name), value) if "group" in known[name].metadata and isinstance(value, dict) else value
+            raise TypeError(
+                f"{type(config).__name__} has no field {name!r}{_suggestion(config, name)}; fields: {', '.join(known)}"
+            )
+        new[name] = (
+            replace(getattr(config, name), value)
+            if "group" in known[name].metadata and isinstance(value, dict)
+            else value
+        )
     return dataclasses.replace(config, **new)
 
 

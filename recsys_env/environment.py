@@ -1,4 +1,5 @@
-"""One copy of a task as a PettingZoo parallel environment: a `VectorEnv` of one copy behind dictionaries, nothing else."""
+"""One copy of a task as a PettingZoo parallel environment: a `VectorEnv` of one copy behind dictionaries, nothing
+else."""
 
 from __future__ import annotations
 
@@ -79,7 +80,9 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
     # -------------------------------------------------------------------------------------------- reset and step
 
-    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start an episode: episode 0 of a seed, or with None the next one of the present seed.
 
         Args:
@@ -97,7 +100,9 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         # The batch has gone on to the next episode by itself; that one is yet to be played.
         return self._begin(*(self.vector.look() if over and seed is None else self.vector.reset(seed=seed)))
 
-    def step(self, actions: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
+    def step(
+        self, actions: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
         """One tick.
 
         Args:
@@ -149,7 +154,9 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         """Observations [1, N, ...] of the batch, copied and handed out by agent."""
         if self.config.mask_actions:
             flat, masks = observations["observation"][0].copy(), observations["action_mask"][0].copy()
-            return {agent: {"observation": flat[n], "action_mask": masks[n]} for n, agent in enumerate(self.possible_agents)}
+            return {
+                agent: {"observation": flat[n], "action_mask": masks[n]} for n, agent in enumerate(self.possible_agents)
+            }
         flat = observations[0].copy()
         return {agent: flat[n] for n, agent in enumerate(self.possible_agents)}
 
@@ -179,7 +186,9 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         for agent in unknown:
             self._check_agent(agent)
         missing = [agent for agent in self.possible_agents if agent not in actions]
-        raise KeyError(f"no action for {', '.join(missing)}; each agent needs one of its space {self.vector.action_space}")
+        raise KeyError(
+            f"no action for {', '.join(missing)}; each agent needs one of its space {self.vector.action_space}"
+        )
 
     def _checked(self, joint: list[Any]) -> np.ndarray:
         """The actions as one array [N, ...], looked at one by one: raises for the first that lies outside its space."""
@@ -194,7 +203,9 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
             except ValueError:  # ragged
                 raise ValueError(f"{named}, which is not one array, outside its space {space}") from None
             if row.dtype.kind not in ("biu" if whole else "biuf"):
-                raise TypeError(f"{named} of dtype {row.dtype}, outside its space {space}: it takes {'integers' if whole else 'numbers'}")
+                raise TypeError(
+                    f"{named} of dtype {row.dtype}, outside its space {space}: it takes {'integers' if whole else 'numbers'}"
+                )
             if row.shape != space.shape:
                 raise ValueError(f"{named} of shape {row.shape}, outside its space {space} of shape {space.shape}")
             if not ((row >= low) & (row <= high)).all():  # NaN is neither
@@ -216,15 +227,16 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return self.vector.field(observation["observation"] if isinstance(observation, Mapping) else observation, name)
 
     def state(self) -> np.ndarray:
-        """Global state [S] for centralised critics (see `VectorEnv.state`); after the end, that beside the last observations."""
+        """Global state [S] for centralised critics (see `VectorEnv.state`); after the end, that beside the last
+        observations."""
         return (self.vector.state() if self.agents else self.vector.final_state())[0]
 
     def expected_feedback(self, actions: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Exact expectations of the page about to be shown, given a joint action; nothing changes.
 
         Returns:
-            "click", "cart", "purchase": agent -> probability of each of its slots [K]; "own", "reward": agent -> expected
-            reward of this step, before and after sharing.
+            "click", "cart", "purchase": agent -> probability of each of its slots [K]; "own", "reward": agent ->
+            expected reward of this step, before and after sharing.
 
         Raises:
             RuntimeError: before the first `reset`, or after the end.
@@ -235,7 +247,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
             raise RuntimeError("the episode is over; call reset()")
         result = self.vector.expected_feedback(self._checked(self._joint(actions))[None])
         return {
-            name: dict(zip(self.possible_agents, value[0] if value.ndim == 3 else value[0].tolist(), strict=True)) for name, value in result.items()
+            name: dict(zip(self.possible_agents, value[0] if value.ndim == 3 else value[0].tolist(), strict=True))
+            for name, value in result.items()
         }
 
     # -------------------------------------------------------------------------------------------- save, restore, render
@@ -249,7 +262,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return self.vector.save()
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Continue from a snapshot, bit for bit, or with a seed for the events from here on (people stay those of the snapshot).
+        """Continue from a snapshot, bit for bit, or with a seed for the events from here on (people stay those of the
+        snapshot).
 
         Returns:
             observations and infos by agent, as after a reset.
@@ -266,12 +280,16 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
             RuntimeError: before the first `reset`.
         """
         if self.render_mode is None:
-            logger.warn("render() does nothing without a render_mode; make the environment with render_mode='ansi' or 'human'")
+            logger.warn(
+                "render() does nothing without a render_mode; make the environment with render_mode='ansi' or 'human'"
+            )
             return None
         from .render import render_page
 
         self.vector._require_reset("render()")
-        text = render_page(self.vector, self._page, self._score.tolist(), over=not self.agents, name=self.metadata["name"])
+        text = render_page(
+            self.vector, self._page, self._score.tolist(), over=not self.agents, name=self.metadata["name"]
+        )
         if self.render_mode == "human":
             print(text)
             return None
@@ -337,7 +355,16 @@ def _filled(name: str) -> Callable[..., Any]:
 
 
 def _with_every_method_filled(cls: type) -> type:
-    own = {*vars(cls), "__new__", "__init__", "__getattribute__", "__class_getitem__", "__hash__", "__sizeof__", "fromkeys"}
+    own = {
+        *vars(cls),
+        "__new__",
+        "__init__",
+        "__getattribute__",
+        "__class_getitem__",
+        "__hash__",
+        "__sizeof__",
+        "fromkeys",
+    }
     for name in vars(dict).keys() - own:
         if callable(getattr(dict, name)):
             setattr(cls, name, _filled(name))
@@ -349,10 +376,13 @@ class Info(dict[str, Any]):
     """What a user would log of one agent's last step: a dictionary that is filled when first looked at.
 
     shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `vector.Infos`
-    empty, own, visitor, next_visitor, active: numbers, as in `vector.Infos`; no page follows the last step of an episode
-    later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this agent; item -1 = none
+    empty, own, visitor, next_visitor, active: numbers, as in `vector.Infos`; no page follows the last step of an
+        episode
+    later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this
+        agent; item -1 = none
 
-    Every entry has the same shape and kind in every step, as Gymnasium's `SyncVectorEnv` and Tianshou's buffers want it.
+    Every entry has the same shape and kind in every step, as Gymnasium's `SyncVectorEnv` and Tianshou's buffers want
+    it.
     `recsys_env.plain(infos)` makes lists and Python's own numbers of all of them.
     """
 
@@ -362,7 +392,9 @@ class Info(dict[str, Any]):
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
     def __init__(self, infos: Infos, n: int, over: bool, own: float) -> None:
-        dict.__setitem__(self, "own", own)  # C code that looks at the size alone, as that of `json`, must not take it for empty
+        dict.__setitem__(
+            self, "own", own
+        )  # C code that looks at the size alone, as that of `json`, must not take it for empty
         self._infos: Infos | None = infos
         self._n = n
         self._over = over
@@ -376,7 +408,11 @@ class Info(dict[str, Any]):
         if self._over:
             entries |= {"next_visitor": -1, "active": False}
         mine = (infos["later_item"][0] >= 0) & (infos["later_agent"][0] == n)
-        dict.update(self, entries, **{name: np.where(mine, infos[name][0], infos[name].dtype.type(none)) for name, none in self.LATER})
+        dict.update(
+            self,
+            entries,
+            **{name: np.where(mine, infos[name][0], infos[name].dtype.type(none)) for name, none in self.LATER},
+        )
 
     def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[Iterable[tuple[str, Any]]]]:
         return dict, (list(self.items()),)
@@ -392,7 +428,8 @@ def parallel_env(
     render_mode: str | None = None,
     **overrides: Any,
 ) -> RecommendationEnv:
-    """A task as a PettingZoo parallel environment. Keywords override config fields, nested ones as dicts: `reward={"sharing": 1.0}`.
+    """A task as a PettingZoo parallel environment. Keywords override config fields, nested ones as dicts:
+    `reward={"sharing": 1.0}`.
 
     Args:
         task: name of a task (`recsys_env.TASKS`), or a config.

@@ -14,7 +14,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-FLAGS = ("known", "gap", "clicked", "cart", "bought")  # of each page, before the vectors of what was shown and of what was clicked
+FLAGS = (
+    "known",
+    "gap",
+    "clicked",
+    "cart",
+    "bought",
+)  # of each page, before the vectors of what was shown and of what was clicked
 
 
 class History:
@@ -27,7 +33,8 @@ class History:
         visitors: S, visitors remembered in each row; the one not seen for longest makes room for a new one.
 
     Attributes:
-        width: F, numbers per page: `FLAGS`, then the mean vector of what was shown, then the vector of what was clicked.
+        width: F, numbers per page: `FLAGS`, then the mean vector of what was shown, then the vector of what was
+            clicked.
     """
 
     def __init__(self, vectors: np.ndarray, rows: int, length: int, visitors: int = 16) -> None:
@@ -64,7 +71,9 @@ class History:
         self._seen[rows, place] = np.where(known[rows], self._seen[rows, place], 0)
         self._who[rows, place] = visitor[rows]
         entry = self._seen[rows, place] % self._length
-        self._pages[rows, place, entry] = self._describe(shown[rows], *(np.asarray(feedback[name])[rows] for name in ("clicked", "cart", "bought")))
+        self._pages[rows, place, entry] = self._describe(
+            shown[rows], *(np.asarray(feedback[name])[rows] for name in ("clicked", "cart", "bought"))
+        )
         self._when[rows, place, entry] = self._last[rows, place] = self._tick
         self._seen[rows, place] += 1
         self._tick += 1
@@ -74,11 +83,14 @@ class History:
         real = (shown >= 0)[:, :, None]
         vectors = np.where(real, self._vectors[shown], 0)
         mean = vectors.sum(1) / real.sum(1).clip(1)
-        flags = np.stack([np.ones(len(shown)), np.zeros(len(shown)), *(event.any(1) for event in (clicked, cart, bought))], 1)
+        flags = np.stack(
+            [np.ones(len(shown)), np.zeros(len(shown)), *(event.any(1) for event in (clicked, cart, bought))], 1
+        )
         return np.concatenate((flags, mean, (vectors * clicked[:, :, None]).sum(1)), 1)
 
     def recall(self, visitor: np.ndarray) -> np.ndarray:
-        """The last pages [R, L, F] of these visitors [R], oldest first, zeros where there are fewer; all numbers lie in [-1, 1].
+        """The last pages [R, L, F] of these visitors [R], oldest first, zeros where there are fewer; all numbers lie in
+        [-1, 1].
 
         The gap of a page is log(1 + ticks since) / 10, at most 1.
         """

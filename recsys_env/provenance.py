@@ -26,7 +26,10 @@ def provenance(module: str) -> dict[str, Any]:
         "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
         "commit": _commit(),
         "date": datetime.date.today().isoformat(),
-        "versions": {"python": platform.python_version(), **{name: found for name in LIBRARIES if (found := _version(name))}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: found for name in LIBRARIES if (found := _version(name))},
+        },
         "processor": _processor(),
         "cores": os.cpu_count(),
     }
@@ -34,7 +37,8 @@ def provenance(module: str) -> dict[str, Any]:
 
 @cache
 def _commit() -> str | None:
-    """Commit of the checkout that the package lies in, with -dirty if it has been changed, when first asked; None outside one."""
+    """Commit of the checkout that the package lies in, with -dirty if it has been changed, when first asked; None
+    outside one."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -29,16 +29,23 @@ def render_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bo
     lines = [f"{name}  tick {page['tick']} of {envs.config.horizon}  {_visit(envs, page)}"]
     infos, width = envs.infos, max(map(len, envs.possible_agents))
     shown = [j for j in infos["shown"][0].ravel() if j >= 0]
-    columns = (max([len(_item(envs, j)) for j in shown] or [0]), max([len(_topic(envs, envs.world.items["topic"][j])) for j in shown] or [0]))
+    columns = (
+        max([len(_item(envs, j)) for j in shown] or [0]),
+        max([len(_topic(envs, envs.world.items["topic"][j])) for j in shown] or [0]),
+    )
     for n, agent in enumerate(envs.possible_agents):
         note = "" if page["visitor"] < 0 or infos["visitor"][0, n] >= 0 else "  not on this page"
         lines.append(f"  {agent:<{width}}  score {scores[n]:9.3f}  this tick {infos['own'][0, n]:+7.3f}{note}")
         if infos["visitor"][0, n] >= 0:
             lines += _slots(envs, n, int(page["tick"]), columns)
-    for item, by, price, rating in zip(*(infos[f"later_{part}"][0] for part in ("item", "agent", "price", "rating")), strict=True):
+    for item, by, price, rating in zip(
+        *(infos[f"later_{part}"][0] for part in ("item", "agent", "price", "rating")), strict=True
+    ):
         if item >= 0:
             stars = f", rated {rating}" if rating else ""
-            lines.append(f"  from the cart: bought {_item(envs, item)} for {price:.2f}, credit to {envs.possible_agents[by]}{stars}")
+            lines.append(
+                f"  from the cart: bought {_item(envs, item)} for {price:.2f}, credit to {envs.possible_agents[by]}{stars}"
+            )
     lines.append(_coming(envs, over))
     return "\n".join(lines)
 
@@ -75,7 +82,11 @@ def _slots(envs: VectorEnv, n: int, tick: int, columns: tuple[int, int]) -> list
         if j < 0:
             lines.append(f"{rank}(empty)")
             continue
-        events = [text for key, text in _EVENTS.items() if infos[key][0, n, k] and not (key == "cart" and infos["bought"][0, n, k])]
+        events = [
+            text
+            for key, text in _EVENTS.items()
+            if infos[key][0, n, k] and not (key == "cart" and infos["bought"][0, n, k])
+        ]
         if infos["rating"][0, n, k]:
             events.append(f"rated {infos['rating'][0, n, k]}")
         price = f"{prices[k]:.2f}{'*' if promoted[k] else ' '}"

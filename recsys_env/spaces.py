@@ -35,7 +35,18 @@ class Shape(NamedTuple):
 
 
 # In the order that candidates show them; a world that has all ten shows the first eight.
-FEATURES = ("profile_match", "history_match", "topic_count", "popularity", "price", "repeat", "freshness", "context", "length", "promotion")
+FEATURES = (
+    "profile_match",
+    "history_match",
+    "topic_count",
+    "popularity",
+    "price",
+    "repeat",
+    "freshness",
+    "context",
+    "length",
+    "promotion",
+)
 
 
 def candidate_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
@@ -73,7 +84,10 @@ def observation_fields(config: WorldConfig, shape: Shape) -> list[tuple[str, int
         ("clicked_mean", shape.dims),  # decayed mean of clicked item vectors, in own slots
         ("topic_counts", shape.topics),  # decayed clicks per topic, in own slots
         ("candidates", shape.candidates * len(candidate_features(config, shape))),  # [C, F]
-        ("messages", shape.agents * shape.vocabulary),  # [N, V] one-hot: what the others said at this visitor's last page
+        (
+            "messages",
+            shape.agents * shape.vocabulary,
+        ),  # [N, V] one-hot: what the others said at this visitor's last page
         ("latent_taste", shape.dims * full),
         ("latent_satiation", shape.topics * full),
         ("latent_trust", shape.agents * full),
@@ -127,7 +141,8 @@ def choices(config: WorldConfig, shape: Shape) -> int:
 
 
 class Slate(spaces.MultiDiscrete):
-    """A `MultiDiscrete` that also samples with the flat mask that observations carry: the masks of its parts, one after the other."""
+    """A `MultiDiscrete` that also samples with the flat mask that observations carry: the masks of its parts, one after
+    the other."""
 
     def sample(self, mask: Any = None, *args: Any, **kwargs: Any) -> np.ndarray:
         if isinstance(mask, np.ndarray):

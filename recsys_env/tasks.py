@@ -1,4 +1,5 @@
-"""The named tasks: frozen, versioned `WorldConfig`s, each with what it stresses and which published numbers it was set to."""
+"""The named tasks: frozen, versioned `WorldConfig`s, each with what it stresses and which published numbers it was set
+to."""
 
 from __future__ import annotations
 
@@ -37,8 +38,12 @@ _SHOP = (SceneConfig("page", cart=True),)
 _FEED = WorldConfig(
     users=UserConfig(number=8, habit_size=8),
     items=ItemConfig(number=400, topics=12, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0),
-    choice=ChoiceConfig(beta_taste=4.0, beta_quality=1.4, beta_bait=3.5, beta_satiation=0.4, beta_repeat=-0.5, beta_intent=1.0),
-    feedback=FeedbackConfig(e_0=0.5, a_taste=2.0, a_quality=0.5, a_bait=4.5, a_satiation=0.2, noise_scale=1.0, like=True),
+    choice=ChoiceConfig(
+        beta_taste=4.0, beta_quality=1.4, beta_bait=3.5, beta_satiation=0.4, beta_repeat=-0.5, beta_intent=1.0
+    ),
+    feedback=FeedbackConfig(
+        e_0=0.5, a_taste=2.0, a_quality=0.5, a_bait=4.5, a_satiation=0.2, noise_scale=1.0, like=True
+    ),
     dynamics=DynamicsConfig(z_rate=0.15, trust_rate=0.15),
     arrival=ArrivalConfig(k_0=1.9, k_1=1.0),
     candidates=CandidateConfig(topic_scale=1.0),
@@ -64,9 +69,18 @@ _TASKS: dict[str, WorldConfig] = {
         world_seed=1,
         users=UserConfig(number=1, topics=1, activity_log_sd=0.0, price_sensitivity_log_sd=0.0),
         items=ItemConfig(
-            number=2, dims=1, topics=2, quality_sd=0.0, bait_topic_share=1.0, price_log_sd=0.0, topic_price_log_sd=0.0, popularity_log_sd=0.0
+            number=2,
+            dims=1,
+            topics=2,
+            quality_sd=0.0,
+            bait_topic_share=1.0,
+            price_log_sd=0.0,
+            topic_price_log_sd=0.0,
+            popularity_log_sd=0.0,
         ),
-        choice=ChoiceConfig(v_0_by_mood=(-0.5, 0.5, 1.5), beta_taste=0.0, beta_quality=0.0, beta_bait=1.0, eta=0.0, kappa=0.0),
+        choice=ChoiceConfig(
+            v_0_by_mood=(-0.5, 0.5, 1.5), beta_taste=0.0, beta_quality=0.0, beta_bait=1.0, eta=0.0, kappa=0.0
+        ),
         feedback=FeedbackConfig(b_0=50.0, b_taste=0.0, b_quality=0.0, instant=True),
         dynamics=DynamicsConfig(drift=0.0, mood_up=(0.3, 0.0), mood_down=(0.0, 0.4), mood_up_none=0.1),
         arrival=ArrivalConfig(k_0=40.0, k_1=0.0, r_0=40.0, r_1=0.0),
@@ -88,10 +102,26 @@ _TASKS: dict[str, WorldConfig] = {
         users=UserConfig(number=8, habit_size=8, wallet_init=1.5, wallet_refill=0.003),
         items=ItemConfig(number=200, topics=12, popularity_quality=0.5, stock_init=2, restock_period=500),
         choice=ChoiceConfig(
-            v_0=6.0, beta_taste=4.0, beta_quality=1.0, beta_bait=2.5, beta_satiation=0.4, beta_repeat=-0.5, beta_intent=1.0, beta_price=0.7
+            v_0=6.0,
+            beta_taste=4.0,
+            beta_quality=1.0,
+            beta_bait=2.5,
+            beta_satiation=0.4,
+            beta_repeat=-0.5,
+            beta_intent=1.0,
+            beta_price=0.7,
         ),
         feedback=FeedbackConfig(
-            e_0=-0.1, a_taste=2.0, a_quality=0.4, a_bait=3.5, a_price=0.6, noise_scale=0.9, b_0=-4.0, b_taste=2.0, b_quality=0.3, b_price=2.0
+            e_0=-0.1,
+            a_taste=2.0,
+            a_quality=0.4,
+            a_bait=3.5,
+            a_price=0.6,
+            noise_scale=0.9,
+            b_0=-4.0,
+            b_taste=2.0,
+            b_quality=0.3,
+            b_price=2.0,
         ),
         candidates=CandidateConfig(topic_scale=1.0),
         reward=RewardConfig(click=0.05, purchase=1.0),
@@ -108,7 +138,11 @@ _TASKS: dict[str, WorldConfig] = {
         slots=4,
         page="rows",
         planner_price=0.1,
-        scenes=(SceneConfig("entrance"), SceneConfig("item", beta_context=1.5, cart=True), SceneConfig("cart", cart=True)),
+        scenes=(
+            SceneConfig("entrance"),
+            SceneConfig("item", beta_context=1.5, cart=True),
+            SceneConfig("cart", cart=True),
+        ),
         roles=(
             RoleConfig("entrance", scene="entrance", rewards={"click": 0.02}),
             RoleConfig("item", scene="item"),
@@ -117,7 +151,14 @@ _TASKS: dict[str, WorldConfig] = {
         users=UserConfig(number=8, habit_size=8),
         items=ItemConfig(number=400, topics=12, popularity_quality=0.5, bait_topic_share=0.7),
         choice=ChoiceConfig(
-            v_0=5.0, beta_taste=4.0, beta_quality=1.0, beta_bait=2.0, beta_satiation=0.3, beta_repeat=-0.5, beta_intent=1.0, beta_price=0.7
+            v_0=5.0,
+            beta_taste=4.0,
+            beta_quality=1.0,
+            beta_bait=2.0,
+            beta_satiation=0.3,
+            beta_repeat=-0.5,
+            beta_intent=1.0,
+            beta_price=0.7,
         ),
         feedback=FeedbackConfig(
             e_0=-0.2,
@@ -168,7 +209,13 @@ _TASKS: dict[str, WorldConfig] = {
         planner_price=5.0,
         users=UserConfig(number=16, habit_size=8),
         items=ItemConfig(
-            number=120, topics=8, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0, life=400, popularity_half_life=200.0
+            number=120,
+            topics=8,
+            popularity_quality=0.5,
+            price_log_sd=0.0,
+            topic_price_log_sd=0.0,
+            life=400,
+            popularity_half_life=200.0,
         ),
         choice=ChoiceConfig(
             v_0=6.2,
@@ -199,9 +246,18 @@ _TASKS: dict[str, WorldConfig] = {
         page="rows",
         planner_price=20.0,
         users=UserConfig(number=8, habit_size=8),
-        items=ItemConfig(number=400, topics=12, popularity_quality=0.5, length_log_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0),
+        items=ItemConfig(
+            number=400, topics=12, popularity_quality=0.5, length_log_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0
+        ),
         choice=ChoiceConfig(
-            v_0=8.2, beta_taste=6.0, beta_quality=1.3, beta_bait=2.0, beta_satiation=0.6, beta_repeat=-0.5, beta_intent=1.5, dissimilarity=0.6
+            v_0=8.2,
+            beta_taste=6.0,
+            beta_quality=1.3,
+            beta_bait=2.0,
+            beta_satiation=0.6,
+            beta_repeat=-0.5,
+            beta_intent=1.5,
+            dissimilarity=0.6,
         ),
         feedback=FeedbackConfig(e_0=-0.5, a_taste=2.0, a_quality=0.5, a_bait=2.4, a_satiation=0.35, noise_scale=1.1),
         dynamics=DynamicsConfig(satiation_session=0.5),
@@ -221,7 +277,9 @@ _TASKS: dict[str, WorldConfig] = {
         page="shared",
         planner_price=2.0,
         users=UserConfig(number=8, habit_size=8),
-        items=ItemConfig(number=200, topics=10, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0, life=600),
+        items=ItemConfig(
+            number=200, topics=10, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0, life=600
+        ),
         choice=ChoiceConfig(
             v_0=6.8,
             beta_taste=7.0,

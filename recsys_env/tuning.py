@@ -10,7 +10,7 @@ import numpy as np
 
 from .catalogue import Catalogue
 from .config import WorldConfig, is_number
-from .metrics import episode_returns, mean_interval
+from .evaluation.episodes import episode_returns, mean_interval
 from .policies import Planner
 from .tasks import task_config
 from .vector import VectorEnv
@@ -29,15 +29,15 @@ def tune_planner(
 ) -> dict[float, tuple[float, float]]:
     """What a team of planners earns at each price, on the same episodes.
 
-    The best one is `max(found, key=lambda price: found[price][0])`; it goes into the field `planner_price`. Neighbours of it may be
-    tried in a second, finer search. Where no price lies above that of 0, which is `greedy`, beyond its interval, planning of this kind
-    does not pay.
+    The best one is `max(found, key=lambda price: found[price][0])`; it goes into the field `planner_price`. Neighbours
+    of it may be tried in a second, finer search. Where no price lies above that of 0, which is `greedy`, beyond its
+    interval, planning of this kind does not pay.
 
     Args:
         task: a task by name or its config; keywords override its fields.
         prices: reward per unit of satisfaction, each finite and at least 0.
         episodes: E, for each price.
-        seed: of the episodes; evaluations use others (`recsys_env.metrics.UNSEEN`).
+        seed: of the episodes; evaluations use others (`recsys_env.evaluation.episodes.UNSEEN`).
         catalogue: as in `vector_env`.
 
     Returns:
@@ -51,6 +51,8 @@ def tune_planner(
         raise ValueError(f"prices = {list(prices)} must be finite numbers of at least 0, one or more")
     envs = VectorEnv(config, 1, catalogue=catalogue)
     return {
-        float(price): mean_interval(episode_returns(envs, {name: Planner(price) for name in config.agents}, episodes, seed).mean(axis=1))
+        float(price): mean_interval(
+            episode_returns(envs, {name: Planner(price) for name in config.agents}, episodes, seed).mean(axis=1)
+        )
         for price in prices
     }

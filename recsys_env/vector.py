@@ -4,7 +4,8 @@
     observations, infos = envs.reset(seed=0)                                     # [B, N, O]
     observations, rewards, terminations, truncations, infos = envs.step(actions) # [B, N] rewards, [B] ends
 
-Buffers: `step` returns views of two alternating sets of arrays. What a step returned stays valid until the step after the
+Buffers: `step` returns views of two alternating sets of arrays. What a step returned stays valid until the step after
+    the
 next, so an observation and its successor coexist; copy what must live longer.
 Autoreset: same-step. Where `truncations[b]`, the observation is already the first of the next episode, and
 `final_obs[b]` is the last of the one that ended.
@@ -57,7 +58,8 @@ class Infos(Mapping[str, np.ndarray]):
     visitor [B, N]      person whose page this was, -1 = idle tick or inactive agent
     next_visitor [B, N] person whose page the returned observation is about
     active [B, N]       bool, whose slots will be on that page
-    later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item (-1 = none),
+    later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item (-1 =
+        none),
                         the credited agent, the price paid in mean list prices, and its rating (0 = none)
     final_obs [B, N, O], final_mask: valid where truncated
 
@@ -105,7 +107,8 @@ class Infos(Mapping[str, np.ndarray]):
 
 
 class _KeptInfos(Infos):
-    """A report copied as raw bytes, 20 times faster than copying records; arrays are made of them when first asked for."""
+    """A report copied as raw bytes, 20 times faster than copying records; arrays are made of them when first asked
+    for."""
 
     KEYS = Infos.KEYS[:-2]
     COPIED = ("slots", "later", "own", "visitor", "next_visitor", "active")
@@ -119,7 +122,10 @@ class _KeptInfos(Infos):
     def _report(self) -> Outputs:
         if self._raw is not None:
             like = {name: getattr(self._out, name) for name in self.COPIED}
-            arrays = {name: np.frombuffer(bytearray(raw), a.dtype).reshape(a.shape) for raw, (name, a) in zip(self._raw, like.items(), strict=True)}
+            arrays = {
+                name: np.frombuffer(bytearray(raw), a.dtype).reshape(a.shape)
+                for raw, (name, a) in zip(self._raw, like.items(), strict=True)
+            }
             self._out, self._raw = self._out._replace(**arrays), None
         return self._out
 
@@ -165,7 +171,8 @@ class VectorEnv:
     Args:
         config: the task.
         num_envs: B.
-        num_threads: 1 runs serially (safe in forked workers); more spread the copies over numba's threads. Results do not depend on it.
+        num_threads: 1 runs serially (safe in forked workers); more spread the copies over numba's threads. Results do
+            not depend on it.
         catalogue: fitted items and users, a shipped one by name or a saved one by path, in place of the one that
             `config.catalogue` names. The fields that describe synthetic items and users must be at their defaults then.
 
@@ -210,7 +217,9 @@ class VectorEnv:
         self.num_agents = config.num_agents
         self.world: World = build(config, catalogue)
         if config.action == "query" and self.shape.items > QUERY_SCAN_WARNING:
-            warnings.warn(f"action = 'query' scans all {self.shape.items} items for every agent in every step", stacklevel=3)
+            warnings.warn(
+                f"action = 'query' scans all {self.shape.items} items for every agent in every step", stacklevel=3
+            )
         fields = spaces.observation_fields(config, self.shape)
         self.observation_fields = spaces.slices(fields)
         self.observation_space = spaces.observation_space(config, self.shape)
@@ -223,7 +232,9 @@ class VectorEnv:
             for name in config.roles[config.role_of(n)].hidden
             if name in self.observation_fields
         ]
-        self._private = _span([self.observation_fields[name] for name in spaces.PRIVATE if name in self.observation_fields])
+        self._private = _span(
+            [self.observation_fields[name] for name in spaces.PRIVATE if name in self.observation_fields]
+        )
         self._actions = ActionReader(config, self.shape, self.possible_agents, self.action_space)
         self._batch = np.arange(self.num_envs, dtype=np.uint64)
         self._state = allocate_state(self.world, self.num_envs)
@@ -245,12 +256,15 @@ class VectorEnv:
 
     # -------------------------------------------------------------------------------------------- reset and step
 
-    def reset(self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Infos]:
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, Infos]:
         """Start an episode in every copy.
 
         Args:
-            seed: an integer starts episode 0 of that seed (copy b plays `copy_seed(seed, b)`), a sequence gives one seed per copy;
-                None keeps the seed and goes to the next episode (a never seeded environment takes one from the operating system).
+            seed: an integer starts episode 0 of that seed (copy b plays `copy_seed(seed, b)`), a sequence gives one
+                seed per copy; None keeps the seed and goes to the next episode (a never seeded environment takes one
+                from the operating system).
             options: ignored.
 
         Returns:
@@ -344,12 +358,14 @@ class VectorEnv:
 
     @property
     def next_visitor(self) -> np.ndarray:
-        """Person [B, N] whose page is about to be shown, -1 if idle or inactive. Equal only for the same person of a copy."""
+        """Person [B, N] whose page is about to be shown, -1 if idle or inactive. Equal only for the same person of a
+        copy."""
         return self._out.next_visitor
 
     @property
     def candidates(self) -> np.ndarray:
-        """Items [B, N, C] that the agents' retrieval found for the page about to be shown, -1 = none; of no meaning where inactive."""
+        """Items [B, N, C] that the agents' retrieval found for the page about to be shown, -1 = none; of no meaning
+        where inactive."""
         return self._state.candidates
 
     @property
@@ -374,7 +390,8 @@ class VectorEnv:
         return observations[..., self.observation_fields[name]]
 
     def state(self) -> np.ndarray:
-        """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the observations.
+        """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the
+        observations.
 
         Scans the users of a copy, so it costs time proportional to U.
         """
@@ -386,7 +403,8 @@ class VectorEnv:
         return rows
 
     def final_state(self) -> np.ndarray:
-        """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where truncated."""
+        """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where
+        truncated."""
         self._require_reset("final_state()")
         rows = self._private_rows(self._out.final_observations)
         rows[:, : self._out.final_states.shape[1]] = self._out.final_states
@@ -420,11 +438,14 @@ class VectorEnv:
         names = ("items", "q", "places", "prior_taste", "prior_rho", "prior_habits")
         return digest_of_arrays({name: getattr(self.world, name) for name in names})
 
-    def restore(self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None) -> tuple[Any, Infos]:
+    def restore(
+        self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
+    ) -> tuple[Any, Infos]:
         """Continue from a snapshot, bit for bit.
 
         Args:
-            snapshot: of one copy (restored into `copy`, or into every copy if None) or of as many copies as there are here.
+            snapshot: of one copy (restored into `copy`, or into every copy if None) or of as many copies as there are
+                here.
             copy: which copy to overwrite; None = all.
             seed: new seed(s) for the events from here on; people stay those of the snapshot.
 
@@ -591,7 +612,9 @@ def checked_batch(envs: Any) -> VectorEnv:
         TypeError: it is something else, such as a `parallel_env`.
     """
     if not isinstance(envs, VectorEnv):
-        raise TypeError(f"envs is a {type(envs).__name__}, not a batch; make one with recsys_env.vector_env(task, num_envs)")
+        raise TypeError(
+            f"envs is a {type(envs).__name__}, not a batch; make one with recsys_env.vector_env(task, num_envs)"
+        )
     return envs
 
 

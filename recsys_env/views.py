@@ -1,8 +1,8 @@
 """The game as Gymnasium sees it: one learning agent among policies, or every agent as a row of one shared policy.
 
-    RecommendationEnv + Team  ->  SingleAgentEnv          gymnasium.Env
-    VectorEnv                 ->  SharedPolicyVectorEnv   gymnasium.vector.VectorEnv, one row per copy and agent
-    Company with one learner  ->  SingleAgentVectorEnv    the same, one row per copy
+RecommendationEnv + Team  ->  SingleAgentEnv          gymnasium.Env
+VectorEnv                 ->  SharedPolicyVectorEnv   gymnasium.vector.VectorEnv, one row per copy and agent
+Company with one learner  ->  SingleAgentVectorEnv    the same, one row per copy
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
     Args:
         config: the task.
         agent: name of the learning agent; default: the first.
-        others: policy of all other agents (a name, or an object where there is one other), or one for each by agent name.
+        others: policy of all other agents (a name, or an object where there is one other), or one for each by agent
+            name.
         catalogue, render_mode, name: as in `RecommendationEnv`.
 
     Attributes:
         env: the parallel environment behind this one.
         agent: name of the learning agent.
 
-    Rewards are the agent's share (`reward.sharing`); infos are those of `parallel_env`. Every episode ends by truncation after
-    `horizon` steps; a step after that raises RuntimeError.
+    Rewards are the agent's share (`reward.sharing`); infos are those of `parallel_env`. Every episode ends by
+    truncation after `horizon` steps; a step after that raises RuntimeError.
     """
 
     metadata: dict[str, Any] = {"render_modes": RecommendationEnv.metadata["render_modes"]}  # noqa: RUF012
@@ -66,7 +67,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         self.observation_space = self.env.observation_space(self.agent)
         self.action_space = self.env.action_space(self.agent)
         self._company = Team(self.env.vector, company_of(self.env.possible_agents, others, [self.agent]), 0)
-        self._joint = self.env.vector.empty_actions()  # the others decide ahead of the learner, so that its mistakes cost them nothing
+        self._joint = (
+            self.env.vector.empty_actions()
+        )  # the others decide ahead of the learner, so that its mistakes cost them nothing
         self._begun = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -107,20 +110,35 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
 
 class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
-    """Every agent of every copy is a row: one policy shared by all. Row b·N + n is agent n of copy b (role and id are observed).
+    """Every agent of every copy is a row: one policy shared by all. Row b·N + n is agent n of copy b (role and id are
+    observed).
 
     Args:
         envs: the batch, or a `Company`, whose learners are the rows then.
-        autoreset_mode: "NextStep" (Gymnasium's own default): the step that ends an episode returns its last observation, and the
-            one after that ignores its actions and returns the first of the next episode with reward 0 and infos as after a reset.
-            "SameStep": the step that ends an episode already returns the first of the next one and `infos["final_obs"]` the last, no tick
-            is wasted.
+        autoreset_mode: "NextStep" (Gymnasium's own default): the step that ends an episode returns its last
+            observation, and the one after that ignores its actions and returns the first of the next episode with
+            reward 0 and infos as after a reset.
+            "SameStep": the step that ends an episode already returns the first of the next one and `infos["final_obs"]`
+            the last, no tick is wasted.
 
-    All episodes of a batch end together. Observations and rewards are copies, infos (see `vector.Infos`) are arrays [rows, ...]
-    that stay valid until the step after the next, each with its mask `_<name>`.
+    All episodes of a batch end together. Observations and rewards are copies, infos (see `vector.Infos`) are arrays
+    [rows, ...] that stay valid until the step after the next, each with its mask `_<name>`.
     """
 
-    INFOS: tuple[str, ...] = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "own", "visitor", "next_visitor", "active")
+    INFOS: tuple[str, ...] = (
+        "shown",
+        "rank",
+        "clicked",
+        "cart",
+        "bought",
+        "liked",
+        "rating",
+        "dwell",
+        "own",
+        "visitor",
+        "next_visitor",
+        "active",
+    )
 
     def __init__(self, envs: VectorEnv, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP) -> None:
         if not isinstance(autoreset_mode, (str, AutoresetMode)) or autoreset_mode not in (
@@ -157,14 +175,18 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         named = {name: self._pick(infos[name]) for name in self.INFOS}
         return {**named, **dict.fromkeys([f"_{name}" for name in named], self._all)}
 
-    def reset(self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:  # type: ignore[override]
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:  # type: ignore[override]
         """Start an episode in every copy; seed as in `VectorEnv.reset`, one integer or one for each copy.
 
         Raises:
             ValueError: `options["reset_mask"]`, since the copies of a batch begin and end together.
         """
         if isinstance(options, Mapping) and "reset_mask" in options:
-            raise ValueError("options['reset_mask'] is not possible: the copies of a batch begin and end their episodes together")
+            raise ValueError(
+                "options['reset_mask'] is not possible: the copies of a batch begin and end their episodes together"
+            )
         observations, infos = self.envs.reset(seed=seed)
         self._over = False
         return self._observed(observations), self._infos(infos)
@@ -179,7 +201,13 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         if self._over:
             self._over = False
             observations, report = self.envs.look()
-            return self._observed(observations), np.zeros(self.num_envs), self._none.copy(), self._none.copy(), self._infos(report)
+            return (
+                self._observed(observations),
+                np.zeros(self.num_envs),
+                self._none.copy(),
+                self._none.copy(),
+                self._infos(report),
+            )
         actions = as_array(actions, self.action_space.shape or (), "one for each of the {} rows", self.num_envs)
         shape = (self.envs.num_envs, self.envs.num_agents, *actions.shape[1:])
         observations, rewards, _, truncated, report = self.envs.step(actions.reshape(shape))
@@ -192,7 +220,10 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
                 infos["final_obs"], infos["_final_obs"] = self._objects(final), self._all
             else:
                 self._over, result = True, final
-                infos |= {"next_visitor": np.full(self.num_envs, -1), "active": self._none.copy()}  # no page follows the last observation
+                infos |= {
+                    "next_visitor": np.full(self.num_envs, -1),
+                    "active": self._none.copy(),
+                }  # no page follows the last observation
         return result, self._pick(rewards).astype(np.float64), self._none.copy(), ended, infos
 
     def _objects(self, final: Any) -> np.ndarray:
@@ -207,7 +238,8 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
 
 class SingleAgentVectorEnv(SharedPolicyVectorEnv):
-    """One agent learns in all copies of a batch, the others are policies that act for all copies at once. Row b is copy b.
+    """One agent learns in all copies of a batch, the others are policies that act for all copies at once. Row b is copy
+    b.
 
     Args:
         envs: the batch.
@@ -216,7 +248,11 @@ class SingleAgentVectorEnv(SharedPolicyVectorEnv):
     """
 
     def __init__(
-        self, envs: VectorEnv, agent: str | None = None, others: Others = "popularity", autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP
+        self,
+        envs: VectorEnv,
+        agent: str | None = None,
+        others: Others = "popularity",
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     ) -> None:
         self.agent = checked_batch(envs).possible_agents[0] if agent is None else agent
         super().__init__(Company(envs, others, [self.agent]), autoreset_mode)
@@ -234,7 +270,8 @@ def single_agent_env(
     render_mode: str | None = None,
     **overrides: Any,
 ) -> SingleAgentEnv:
-    """A task as a Gymnasium environment: `agent` (default: the first) learns, `others` are policies. Keywords override config fields."""
+    """A task as a Gymnasium environment: `agent` (default: the first) learns, `others` are policies. Keywords override
+    config fields."""
     name = task if isinstance(task, str) else "recsys"
     return SingleAgentEnv(task_config(task, overrides, catalogue), agent, others, catalogue, render_mode, name)
 

@@ -1,6 +1,8 @@
-"""`World` (read-only, shared by all copies) and `State` (everything that changes, leading axis B): declared and built here.
+"""`World` (read-only, shared by all copies) and `State` (everything that changes, leading axis B): declared and built
+here.
 
-What one step touches together lies together: an item is one 64-byte record and one row of `vectors`; a user is one record
+What one step touches together lies together: an item is one 64-byte record and one row of `vectors`; a user is one
+    record
 and one row of `vectors` (taste | profile | satiation | trust | histories, at the offsets in `params.shape`).
 """
 
@@ -35,7 +37,8 @@ ITEM = _record(
     ("length", "f4"),
     ("popularity", "f4"),    # historical count
     ("probability", "f4"), ("alias", "i4"),              # alias table over all items ~ historical popularity
-    ("topic_item", "i4"), ("topic_probability", "f4"), ("topic_alias", "i4"),  # row r: item and alias row within its topic
+    # row r: item and alias row within its topic
+    ("topic_item", "i4"), ("topic_probability", "f4"), ("topic_alias", "i4"),
 )  # fmt: skip
 PLACE = _record(("probability", "f4"), ("alias", "i4"))  # alias table over places ~ base activity
 SCENE = _record(("beta_context", "f4"), ("cart", "i4"), ("owner", "i4"))  # owner: agent, -1 = everyone
@@ -45,7 +48,8 @@ COPY = _record(
     ("seed", "u8"),          # key of the events; restore(seed=...) replaces it
     ("population", "u8"),    # key of fresh people; stays with a snapshot
     ("episode", "i4"), ("tick", "i4"),
-    ("stamp", "i4"),         # episodes this copy has begun, ever: rows of users and items that carry another one are untouched
+    # episodes this copy has begun, ever: rows of users and items that carry another one are untouched
+    ("stamp", "i4"),
     ("visitor", "i4"),       # place of the visitor of the page about to be shown, -1 = idle tick
     ("intent", "i4"),        # topic
     ("scene", "i4"),
@@ -82,7 +86,9 @@ SLOT = _record(
     ("rating", "i4"),        # 0 = none
     ("clicked", "?"), ("cart", "?"), ("bought", "?"), ("liked", "?"),
 )  # fmt: skip
-LATER = _record(("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4"))  # purchase of an old cart item; item -1 = none
+LATER = _record(
+    ("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4")
+)  # purchase of an old cart item; item -1 = none
 
 SHAPE = _record(*((name, "i8") for name in Shape._fields), *((name, "i8") for name in (
     "horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods", "features",
@@ -92,7 +98,8 @@ SHAPE = _record(*((name, "i8") for name in Shape._fields), *((name, "i8") for na
 LAYOUT = _record(*((name, "i8") for name in (
     "is_active", "visitor_present", "role", "agent_id", "scene", "session_page", "visits", "visit_gap", "cart", "anchor", "profile",
     "clicked_mean", "topic_counts", "candidates", "messages", "latent_taste", "latent_satiation", "latent_trust", "latent_intent",
-    "latent_scalars", "squashed", "squashed_stop")))  # the span of the fields that are squashed all at once  # fmt: skip
+    # the span of the fields that are squashed all at once
+    "latent_scalars", "squashed", "squashed_stop")))  # fmt: skip
 STATE = _record(*((name, "i8") for name in (
     "latent_taste", "latent_satiation", "latent_trust", "latent_intent", "latent_scalars", "scene", "mean_z", "mean_trust", "visitor_present",
     "private")))  # fmt: skip
@@ -113,7 +120,13 @@ def _group_record(group: Any) -> np.dtype[Any]:
 
 
 _DEFAULT = WorldConfig()
-PARAMS = _record(*((g, _group_record(getattr(_DEFAULT, g))) for g in GROUPS), ("shape", SHAPE), ("layout", LAYOUT), ("state", STATE), ("feature", FEATURE))
+PARAMS = _record(
+    *((g, _group_record(getattr(_DEFAULT, g))) for g in GROUPS),
+    ("shape", SHAPE),
+    ("layout", LAYOUT),
+    ("state", STATE),
+    ("feature", FEATURE),
+)
 
 
 class World(NamedTuple):
@@ -161,7 +174,9 @@ class Outputs(NamedTuple):
     masks: np.ndarray  # [B, N, A] i1; [B, N, 0] unless mask_actions
     final_observations: np.ndarray  # [B, N, O] f4, valid where truncated
     final_masks: np.ndarray  # as masks, valid where truncated
-    final_states: np.ndarray  # [B, S'] f4: `state()` of the last observations, without its private part; valid where truncated
+    final_states: (
+        np.ndarray
+    )  # [B, S'] f4: `state()` of the last observations, without its private part; valid where truncated
     rewards: np.ndarray  # [B, N] f4: r_n
     own: np.ndarray  # [B, N] f4: own_n
     truncated: np.ndarray  # [B] bool
@@ -244,7 +259,9 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
 
 
-def _synthetic_items(config: WorldConfig, shape: Shape, centres: np.ndarray, bait_level: np.ndarray, rng: np.random.Generator):  # type: ignore[no-untyped-def]
+def _synthetic_items(
+    config: WorldConfig, shape: Shape, centres: np.ndarray, bait_level: np.ndarray, rng: np.random.Generator
+):  # type: ignore[no-untyped-def]
     c, m = config.items, shape.items
     items = np.zeros(m, ITEM)
     topic = rng.permutation(np.arange(m) % shape.topics)
@@ -310,7 +327,9 @@ def _places(activity: np.ndarray) -> np.ndarray:
     return places
 
 
-def _priors(config: WorldConfig, catalogue: Catalogue | None, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _priors(
+    config: WorldConfig, catalogue: Catalogue | None, shape: Shape
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if catalogue is None:
         return np.zeros((0, shape.dims), np.float32), np.zeros(0, np.float32), np.zeros((0, shape.habits), HABIT)
     habits = np.zeros((shape.users, shape.habits), HABIT)
@@ -328,15 +347,21 @@ def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarr
     allowed = np.ones((shape.agents, shape.items), np.bool_)
     for n, role in enumerate(roles):
         if role.items and max(role.items) >= shape.items:
-            raise ValueError(f"role {role.name!r}: items holds {max(role.items)}, but the world has {shape.items} items")
+            raise ValueError(
+                f"role {role.name!r}: items holds {max(role.items)}, but the world has {shape.items} items"
+            )
         if role.domains and max(role.domains) >= config.items.domains:
-            raise ValueError(f"role {role.name!r}: domains holds {max(role.domains)}, but the world has {config.items.domains} domains")
+            raise ValueError(
+                f"role {role.name!r}: domains holds {max(role.domains)}, but the world has {config.items.domains} domains"
+            )
         if role.domains:
             allowed[n] &= np.isin(items["domain"], role.domains)
         if role.items:
             allowed[n] &= np.isin(np.arange(shape.items), role.items)
         if not allowed[n].any():
-            raise ValueError(f"role {role.name!r} has an empty inventory: domains {role.domains} and items {role.items} have nothing in common")
+            raise ValueError(
+                f"role {role.name!r} has an empty inventory: domains {role.domains} and items {role.items} have nothing in common"
+            )
     return allowed
 
 

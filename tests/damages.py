@@ -22,16 +22,17 @@ from typing import Any
 
 import numpy as np
 
-from baselines import report, scores
+from baselines import report
 from baselines.algorithms import ALGORITHMS
-from baselines.cells import Cell, _play_and_store, _stored
-from baselines.forms import read_result
 from baselines.reference import training_summary
 from baselines.report import RESULTS
 from baselines.train import Train, run_of, train
 from benchmarks.readme import table
 from recsys_env import VectorEnv
 from recsys_env.catalogue import Catalogue
+from recsys_env.evaluation import statistics as scores
+from recsys_env.evaluation.forms import read_result
+from recsys_env.evaluation.runs import Cell, _play_and_store, _stored
 from recsys_env.files import write_json
 from recsys_env.policies import make_policy
 
@@ -362,7 +363,10 @@ def results(folder: Path) -> Iterator[Kind]:
             name: read_result(folder / f"{name}.json") for name in ("evaluation", "training", "tournament", "curves")
         }
         made = [report._leaderboard(found["evaluation"], table), report._evaluation_section(found["evaluation"], table)]
-        made += [report._learners(found["training"], found.get("evaluation"), table), report._training_section(found["training"], table)]
+        made += [
+            report._learners(found["training"], found.get("evaluation"), table),
+            report._training_section(found["training"], table),
+        ]
         made += [
             report._claims_section(found["evaluation"], found["training"], table),
             report._tournament_section(found["tournament"], table),

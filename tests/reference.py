@@ -1,6 +1,7 @@
 """The slow, obvious version of everything that one tick of one copy does: the rules of the game as plain Python.
 
-Written from section 4 of the design, not from the kernels: objects, dicts, lists and float64. It shares with the package only
+Written from section 4 of the design, not from the kernels: objects, dicts, lists and float64. It shares with the
+    package only
 the config, the read-only arrays of `World` (items, centres, alias tables) and the list of observation fields.
 
     game = Game(config, world)
@@ -254,9 +255,13 @@ class Game:
     def __init__(self, config: WorldConfig, world: World) -> None:
         self.config, self.world = config, world
         sizes = world.params["shape"][0]
-        self.shape = shape_of(config, None)._replace(**{name: int(sizes[name]) for name in ("users", "items", "dims", "topics")})
+        self.shape = shape_of(config, None)._replace(
+            **{name: int(sizes[name]) for name in ("users", "items", "dims", "topics")}
+        )
         self.agents = range(config.num_agents)
-        self.items = [SimpleNamespace(**{name: row[name].item() for name in world.items.dtype.names}) for row in world.items]
+        self.items = [
+            SimpleNamespace(**{name: row[name].item() for name in world.items.dtype.names}) for row in world.items
+        ]
         self.q = world.q.astype(np.float64)
         self.centres = world.centres.astype(np.float64)
         self.roles = [config.roles[config.role_of(n)] for n in self.agents]
@@ -299,7 +304,8 @@ class Game:
         return self.items[j].price * (1 - self.config.items.promotion_depth if self.promoted(j, tick) else 1.0)
 
     def popularity(self, copy: Copy, j: int) -> float:
-        """Historical count plus clicks, halved every half-life; an item that opened within the episode started from nothing."""
+        """Historical count plus clicks, halved every half-life; an item that opened within the episode started from
+        nothing."""
         window, count, since = copy.popularity.get(j, (0, self.items[j].popularity, 0))
         if window != self.window(j, copy.tick):
             return 0.0
@@ -319,7 +325,8 @@ class Game:
     # -------------------------------------------------------------------------------------------- people
 
     def new_person(self, copy: Copy, u: int, incarnation: int) -> Person:
-        """The initial values of a person, a function of (population or world seed, episode if fresh, place, incarnation)."""
+        """The initial values of a person, a function of (population or world seed, episode if fresh, place,
+        incarnation)."""
         c, shape, world = self.config.users, self.shape, self.world
         fresh = c.population == "fresh"
         base = child(copy.population ^ PERSON, copy.episode) if fresh else child(self.config.world_seed ^ PERSON, -1)
@@ -344,7 +351,9 @@ class Game:
         if row is not None and incarnation == 0:
             for h, prior in enumerate(world.prior_habits[row]):
                 if prior["item"] >= 0:
-                    habits[h] = Habit(int(prior["item"]), 0, float(prior["count"]), [float(prior["count"])] * shape.views)
+                    habits[h] = Habit(
+                        int(prior["item"]), 0, float(prior["count"]), [float(prior["count"])] * shape.views
+                    )
         return Person(
             incarnation=incarnation, group=group, rho=rho, rating_bias=c.rating_bias_sd * draws.normal(events.PERSON_BIAS, 0),
             taste=taste, noise=np.array([sd * draws.normal(events.PERSON_NOISE, d) for d in range(shape.dims)]),
@@ -363,7 +372,9 @@ class Game:
         """Equal only for the same person."""
         assert copy.visitor is not None
         episode = copy.episode if self.config.users.population == "fresh" else 0
-        return (episode * self.shape.users + copy.visitor) * (self.config.horizon + 1) + self.person(copy, copy.visitor).incarnation
+        return (episode * self.shape.users + copy.visitor) * (self.config.horizon + 1) + self.person(
+            copy, copy.visitor
+        ).incarnation
 
     def wallet(self, copy: Copy, person: Person) -> float:
         c = self.config.users
@@ -407,7 +418,8 @@ class Game:
         return list(named) if c.action == "items" else self.picked(copy.candidates[n], named), message
 
     def picked(self, candidates: list[int], named: list[int]) -> list[int | None]:
-        """Candidates by position; a repeated pick takes the next unused one cyclically; a pick beyond the last leaves a hole."""
+        """Candidates by position; a repeated pick takes the next unused one cyclically; a pick beyond the last leaves a
+        hole."""
         wanted: list[int | None] = []
         for c in named:
             ring = candidates[c:] + candidates[:c] if c < len(candidates) else []
@@ -445,7 +457,12 @@ class Game:
     def utility(self, copy: Copy, person: Person, j: int) -> float:
         c, item = self.config.choice, self.items[j]
         habit = self.habit_of(copy, person, j)
-        v = item.intercept + c.beta_taste * float(person.taste @ self.q[j]) + c.beta_quality * item.quality + c.beta_bait * item.bait
+        v = (
+            item.intercept
+            + c.beta_taste * float(person.taste @ self.q[j])
+            + c.beta_quality * item.quality
+            + c.beta_bait * item.bait
+        )
         v -= c.beta_price * person.rho * self.log_price(j, copy.tick)
         v += c.beta_fresh * self.freshness(j, copy.tick)
         v += c.beta_pop * math.log1p(self.popularity(copy, j))
@@ -459,8 +476,11 @@ class Game:
         outcomes, weights = self.click_odds(copy, person, page)
         return outcomes[self.draws.choose(weights, events.CLICK)]
 
-    def click_odds(self, copy: Copy, person: Person, page: dict[int, list[Slot]]) -> tuple[list[tuple[int, Slot] | None], list[float]]:
-        """Nested logit over the agents, trust in each nest, position as odds: who may be clicked (None = nobody), and weights."""
+    def click_odds(
+        self, copy: Copy, person: Person, page: dict[int, list[Slot]]
+    ) -> tuple[list[tuple[int, Slot] | None], list[float]]:
+        """Nested logit over the agents, trust in each nest, position as odds: who may be clicked (None = nobody), and
+        weights."""
         c = self.config.choice
         copy.inclusive = {}
         for n, slots in page.items():
@@ -502,7 +522,9 @@ class Game:
         return {event: own.get(event, 0.0) if own else getattr(self.config.reward, event) for event in EVENTS}
 
     def experience(self, copy: Copy, person: Person, j: int) -> float:
-        return self.mean_experience(copy, person, j) + self.config.feedback.noise_scale * self.draws.logistic(events.NOISE)
+        return self.mean_experience(copy, person, j) + self.config.feedback.noise_scale * self.draws.logistic(
+            events.NOISE
+        )
 
     def mean_experience(self, copy: Copy, person: Person, j: int) -> float:
         f, item = self.config.feedback, self.items[j]
@@ -517,11 +539,17 @@ class Game:
         f, item = self.config.feedback, self.items[j]
         if not self.config.scenes[copy.scene].cart or not self.can_pay(copy, person, j):
             return 0.0
-        logit = float(self.world.topics[item.topic, 0]) + f.b_taste * float(person.taste @ self.q[j]) + f.b_quality * item.quality
+        logit = (
+            float(self.world.topics[item.topic, 0])
+            + f.b_taste * float(person.taste @ self.q[j])
+            + f.b_quality * item.quality
+        )
         return sigmoid(logit - f.b_price * person.rho * self.log_price(j, copy.tick))
 
     def rating(self, person: Person, e: float) -> int:
-        return 1 + sum(not self.draws.less(e + person.rating_bias, cut) for cut in self.config.feedback.rating_cutpoints)
+        return 1 + sum(
+            not self.draws.less(e + person.rating_bias, cut) for cut in self.config.feedback.rating_cutpoints
+        )
 
     def buy(self, copy: Copy, person: Person, j: int) -> float:
         """Take stock and wallet; returns the price paid in mean list prices, which is the margin in mean margins."""
@@ -595,7 +623,9 @@ class Game:
 
     # -------------------------------------------------------------------------------------------- 7. dynamics
 
-    def change_visitor(self, copy: Copy, person: Person, page: dict[int, list[Slot]], clicked: tuple[int, Slot] | None, e: float) -> None:
+    def change_visitor(
+        self, copy: Copy, person: Person, page: dict[int, list[Slot]], clicked: tuple[int, Slot] | None, e: float
+    ) -> None:
         """Taste, satiation, satisfaction, trust, history and popularity."""
         d, keep = self.config.dynamics, self.config.observation.history_decay
         person.satiation = person.satiation * d.satiation_page
@@ -644,7 +674,8 @@ class Game:
             habit.seen[self.view(n)] += 1
 
     def least_habit(self, copy: Copy, person: Person) -> int:
-        """The place to give to a new item: an empty one, that of an item whose incarnation is over, or the smallest count."""
+        """The place to give to a new item: an empty one, that of an item whose incarnation is over, or the smallest
+        count."""
         least, smallest = 0, math.inf
         for h, habit in enumerate(person.habits):
             alive = habit is not None and habit.window == self.window(habit.item, copy.tick)
@@ -695,7 +726,9 @@ class Game:
         person.satiation = person.satiation * self.config.dynamics.satiation_session
         copy.intent = self.draws.choose(self.topic_weights(person.taste, self.config.users.intent_scale), events.INTENT)
         if self.config.page == "rival":
-            copy.opened = self.draws.choose([math.exp(self.config.choice.beta_trust * tau) for tau in person.trust], events.OPEN)
+            copy.opened = self.draws.choose(
+                [math.exp(self.config.choice.beta_trust * tau) for tau in person.trust], events.OPEN
+            )
 
     def topic_weights(self, vector: np.ndarray, scale: float) -> list[float]:
         return [math.exp(scale * float(vector @ centre)) for centre in self.centres]
@@ -727,11 +760,16 @@ class Game:
         return habit.seen[self.view(n)] if habit else 0.0
 
     def retrieve(self, copy: Copy, n: int) -> list[int]:
-        """Candidates of agent n: by the visitor's topics, by historical popularity, uniform; by observable score, best first."""
+        """Candidates of agent n: by the visitor's topics, by historical popularity, uniform; by observable score, best
+        first."""
         if self.config.action != "candidates":
             return []
         assert copy.visitor is not None
-        person, size, repeats = self.person(copy, copy.visitor), self.shape.candidates, self.config.choice.beta_repeat > 0
+        person, size, repeats = (
+            self.person(copy, copy.visitor),
+            self.shape.candidates,
+            self.config.choice.beta_repeat > 0,
+        )
         by_topic = size // 2 if copy.anchor is None else 4 * size // 5
         by_popularity = by_topic + (size // 4 if copy.anchor is None else size // 10)
         chosen = self.familiar(copy, n)[: by_topic // 2] if repeats else []
@@ -779,7 +817,11 @@ class Game:
         self.events["searched"] += 1
         u = self.draws.uniform(events.RETRIEVE, first + 1)
         everything = list(range(size))
-        same_topic = [self.items[row].topic_item for row in range(size) if self.items[self.items[row].topic_item].topic == anchor_topic]
+        same_topic = [
+            self.items[row].topic_item
+            for row in range(size)
+            if self.items[self.items[row].topic_item].topic == anchor_topic
+        ]
         for pool in [same_topic, everything] if part == "topic" else [everything]:
             start = int(u * len(pool))
             for j in pool[start:] + pool[:start]:
@@ -797,7 +839,10 @@ class Game:
 
     def observe(self, copy: Copy, n: int) -> np.ndarray:
         """The observation of agent n: fields in the declared order, zero where they do not apply."""
-        values: dict[str, Any] = {"role": one_hot(self.config.role_of(n), self.shape.roles), "agent_id": one_hot(n, self.shape.agents)}
+        values: dict[str, Any] = {
+            "role": one_hot(self.config.role_of(n), self.shape.roles),
+            "agent_id": one_hot(n, self.shape.agents),
+        }
         if n in self.active(copy):
             values |= self.observe_visit(copy, n) | self.observe_latent(copy)
         parts = []
@@ -874,7 +919,8 @@ class Game:
             stands = [1.0] * len(stands)
         return np.repeat(stands, max(words, 1)) if slots == 1 else np.array(stands * slots + [1.0] * words)
 
-    # -------------------------------------------------------------------------------------------- expectations of a page
+    # -------------------------------------------------------------------------------------------- expectations of a
+    # page
 
     def expect(self, copy: Copy, actions: np.ndarray) -> Expected:
         """Probabilities of clicks and carts, and own rewards, of the page about to be shown."""
@@ -909,7 +955,11 @@ class Game:
     def value_of_click(self, copy: Copy, person: Person, n: int, j: int, cart: float) -> float:
         """Expected own reward of a click, of which the cart is drawn with this probability."""
         f, weight, e = self.config.feedback, self.weights_of(n), self.mean_experience(copy, person, j)
-        value = weight["click"] + weight["dwell"] * self.items[j].length * self.over_noise(softplus, e) + weight["cart"] * cart
+        value = (
+            weight["click"]
+            + weight["dwell"] * self.items[j].length * self.over_noise(softplus, e)
+            + weight["cart"] * cart
+        )
         value += weight["like"] * self.over_noise(sigmoid, e) if f.like else 0.0
         rated = f.rating_after_click
         if f.instant:
@@ -933,7 +983,8 @@ class Game:
         return sum(sigmoid(margin / scale) if scale else float(margin >= 0) for margin in margins) / 2 - 1
 
     def value_of_cart(self, copy: Copy, person: Person, queue: list[CartItem], wallet: float) -> np.ndarray:
-        """Own rewards expected from what is in the cart, oldest first; an experience of NaN is that of a click still to come."""
+        """Own rewards expected from what is in the cart, oldest first; an experience of NaN is that of a click still to
+        come."""
         if not queue:
             return np.zeros(self.shape.agents)
         f, first, rest = self.config.feedback, queue[0], queue[1:]
@@ -943,30 +994,40 @@ class Game:
             return without
         bought, weight = self.value_of_cart(copy, person, rest, wallet - price), self.weights_of(first.agent)
         if math.isnan(first.experience):
-            unrated, stars = 1 - f.rating_after_click, self.mean_rating(person, self.mean_experience(copy, person, first.item))
+            unrated, stars = (
+                1 - f.rating_after_click,
+                self.mean_rating(person, self.mean_experience(copy, person, first.item)),
+            )
         else:
             unrated, stars = float(not first.rated), (self.rating(person, first.experience) - 3) / 2
         bought[first.agent] += weight["purchase"] * price + weight["rating"] * unrated * f.rating_after_purchase * stars
         return f.cart_hazard * bought + (1 - f.cart_hazard) * without
 
-    # -------------------------------------------------------------------------------------------- what others want to know
+    # -------------------------------------------------------------------------------------------- what others want to
+    # know
 
     def options(self, copy: Copy, n: int) -> list[int | None]:
-        """What agent n may choose from: its candidates, or all items, None in place of one that cannot stand on the page."""
+        """What agent n may choose from: its candidates, or all items, None in place of one that cannot stand on the
+        page."""
         if self.config.action == "candidates":
             found = list(copy.candidates[n]) if n in self.active(copy) else []
             return found + [None] * (self.shape.candidates - len(found))
         return [j if n in self.active(copy) and self.can_stand(copy, n, j) else None for j in range(self.shape.items)]
 
     def ideal(self, copy: Copy, n: int, cold_below: float, discount: list[float]) -> list[float]:
-        """Discounted gains of the best that agent n could show: of all items, of those with few clicks, of the others."""
+        """Discounted gains of the best that agent n could show: of all items, of those with few clicks, of the
+        others."""
         gains = []
         for j in (j for j in self.options(copy, n) if j is not None):
             assert copy.visitor is not None
             person = self.person(copy, copy.visitor)
-            gains.append((sigmoid(self.utility(copy, person, j) - self.outside(person)), self.popularity(copy, j) < cold_below))
+            gains.append(
+                (sigmoid(self.utility(copy, person, j) - self.outside(person)), self.popularity(copy, j) < cold_below)
+            )
         parts = [gains, [gain for gain in gains if gain[1]], [gain for gain in gains if not gain[1]]]
-        return [sum(d * gain for d, (gain, _) in zip(discount, sorted(part, reverse=True), strict=False)) for part in parts]
+        return [
+            sum(d * gain for d, (gain, _) in zip(discount, sorted(part, reverse=True), strict=False)) for part in parts
+        ]
 
     def state(self, copy: Copy) -> np.ndarray:
         """The part of `state()` that all agents share."""
@@ -975,7 +1036,10 @@ class Game:
             values |= self.observe_latent(copy) | {"scene": one_hot(copy.scene, self.shape.scenes)}
         people = list(copy.people.values())
         if people:
-            values |= {"mean_z": np.mean([person.z for person in people]), "mean_trust": np.mean([person.trust for person in people], axis=0)}
+            values |= {
+                "mean_z": np.mean([person.z for person in people]),
+                "mean_trust": np.mean([person.trust for person in people], axis=0),
+            }
         fields = [(name, size) for name, size in state_fields(self.config, self.shape) if name != "private"]
         return np.concatenate([np.ravel(values.get(name, np.zeros(size))) for name, size in fields])
 
@@ -1066,10 +1130,17 @@ class Game:
         seen = {"page": 1, "hole": sum(slot.item is None for slot in slots), "later": len(report.later)}
         if clicked:
             slot = clicked[1]
-            seen |= {"click": 1, "cart": slot.cart, "instant": slot.bought, "like": slot.liked, "rated": slot.rating > 0}
+            seen |= {
+                "click": 1,
+                "cart": slot.cart,
+                "instant": slot.bought,
+                "like": slot.liked,
+                "rated": slot.rating > 0,
+            }
         self.events.update({name: int(count) for name, count in seen.items()})
 
-    # -------------------------------------------------------------------------------------------- reading the kernels' arrays
+    # -------------------------------------------------------------------------------------------- reading the kernels'
+    # arrays
 
     def read(self, state: State, b: int) -> Copy:
         """Copy b as the arrays have it: rows that carry the stamp of this episode."""
@@ -1137,14 +1208,27 @@ def same(a: Any, b: Any, what: str) -> None:
 
 def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
     """Two copies agree in what they mean: rows that are advanced lazily are compared by their value now."""
-    for name in ("seed", "population", "episode", "tick", "visitor", "intent", "scene", "anchor", "opened", "session_page"):
+    for name in (
+        "seed",
+        "population",
+        "episode",
+        "tick",
+        "visitor",
+        "intent",
+        "scene",
+        "anchor",
+        "opened",
+        "session_page",
+    ):
         same(getattr(expected, name), getattr(actual, name), name)
     same(expected.candidates, actual.candidates, "candidates")
     same(expected.order, actual.order, "order")
     same(list(expected.inclusive), list(actual.inclusive), "agents shown")
     close(list(expected.inclusive.values()), list(actual.inclusive.values()), "inclusive")
     for name, value_now in (("stock", game.stock), ("popularity", game.popularity)):
-        close(*([value_now(copy, j) for j in range(game.shape.items)] for copy in (expected, actual)), f"{name} by item")  # type: ignore[misc]
+        close(
+            *([value_now(copy, j) for j in range(game.shape.items)] for copy in (expected, actual)), f"{name} by item"
+        )  # type: ignore[misc]
     same(sorted(expected.people), sorted(actual.people), "people")
     for u in expected.people:
         compare_people(game, expected, actual, u)
@@ -1157,7 +1241,11 @@ def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
     for name in ("rho", "rating_bias", "z", "taste", "profile", "satiation", "trust", "clicked_mean", "topic_counts"):
         close(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     close(game.wallet(expected, a), game.wallet(actual, b), f"wallet of user {u}")
-    same([(c.item, c.agent, c.rated) for c in a.cart], [(c.item, c.agent, bool(c.rated)) for c in b.cart], f"cart of user {u}")
+    same(
+        [(c.item, c.agent, c.rated) for c in a.cart],
+        [(c.item, c.agent, bool(c.rated)) for c in b.cart],
+        f"cart of user {u}",
+    )
     close([c.experience for c in a.cart], [c.experience for c in b.cart], f"experience of user {u}'s cart")
     close(habit_counts(game, expected, a), habit_counts(game, actual, b), f"habits of user {u}")
 
@@ -1187,7 +1275,11 @@ def compare_report(game: Game, expected: Report, out: Outputs, b: int) -> None:
             slot = expected.page[n][k] if n in expected.page else Slot(None, 0)
             compare_slots(slot, out.slots[b, n, k], f"slot {k} of agent {n}")
     later = [row for row in out.later[b] if row["item"] >= 0]
-    same([(x.item, x.agent, x.rating) for x in expected.later], [(x["item"], x["agent"], x["rating"]) for x in later], "later purchases")
+    same(
+        [(x.item, x.agent, x.rating) for x in expected.later],
+        [(x["item"], x["agent"], x["rating"]) for x in later],
+        "later purchases",
+    )
     close([x.price for x in expected.later], [x["price"] for x in later], "later prices")
 
 

@@ -24,7 +24,18 @@ INSTALL = {
 @pytest.mark.parametrize("name", INSTALL)
 def test_with_the_core_alone_an_adapter_says_what_to_install(name: str) -> None:
     """Even torch is missing then, which every extra brings: the adapter's own extra is named."""
-    libraries = ["torch", "tensordict", "torchrl", "stable_baselines3", "benchmarl", "ray", "skrl", "agilerl", "xuance", "pufferlib"]
+    libraries = [
+        "torch",
+        "tensordict",
+        "torchrl",
+        "stable_baselines3",
+        "benchmarl",
+        "ray",
+        "skrl",
+        "agilerl",
+        "xuance",
+        "pufferlib",
+    ]
     code = f"import sys; sys.modules |= dict.fromkeys({libraries})\ntry:\n import recsys_env.adapters.{name}\nexcept ImportError as e: print(e)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert f'pip install "{INSTALL[name]}"' in said
@@ -39,5 +50,7 @@ def test_an_unknown_device_is_an_error() -> None:
 @pytest.mark.parametrize(("name", "adapter"), [("sb3", "SB3VecEnv"), ("torchrl", "TorchRLEnv"), ("skrl", "SkrlEnv")])
 def test_an_adapter_takes_batches_only(name: str, adapter: str) -> None:
     module = pytest.importorskip(f"recsys_env.adapters.{name}", exc_type=ImportError)
-    with pytest.raises(TypeError, match=r"envs is a RecommendationEnv, not a batch; make one with recsys_env\.vector_env"):
+    with pytest.raises(
+        TypeError, match=r"envs is a RecommendationEnv, not a batch; make one with recsys_env\.vector_env"
+    ):
         getattr(module, adapter)(recsys_env.parallel_env("duel-v0"))

@@ -13,7 +13,9 @@ pytest.importorskip("agilerl")
 import torch
 
 with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", "MakeEvolvable will be deprecated", DeprecationWarning)  # AgileRL defines what it deprecates
+    warnings.filterwarnings(
+        "ignore", "MakeEvolvable will be deprecated", DeprecationWarning
+    )  # AgileRL defines what it deprecates
     from agilerl.algorithms import MADDPG
 
 from agilerl.components.data import MultiAgentTransition, transition_to_tensordict
@@ -23,7 +25,9 @@ from benchmarks.compat.agilerl import train
 from recsys_env import vector_env
 from recsys_env.adapters.agilerl import AgileRLVecEnv, HorizonReplayBuffer
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # torch's, within AgileRL's actors
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"
+)  # torch's, within AgileRL's actors
 
 B = 4
 TASKS: list[tuple[str, dict[str, Any]]] = [
@@ -52,9 +56,13 @@ def test_agents_are_those_of_the_batch(task: str, changes: dict[str, Any]) -> No
     expected, report = envs.reset(seed=5)
     for tick in range(1, 17):
         np.testing.assert_array_equal(stacked(observed), expected["observation"] if masked else expected)
-        np.testing.assert_array_equal(np.stack([infos[agent]["active"] for agent in rows.agents], axis=1), report["active"])
+        np.testing.assert_array_equal(
+            np.stack([infos[agent]["active"] for agent in rows.agents], axis=1), report["active"]
+        )
         if masked:
-            np.testing.assert_array_equal(np.stack([infos[agent]["action_mask"] for agent in rows.agents], axis=1), expected["action_mask"])
+            np.testing.assert_array_equal(
+                np.stack([infos[agent]["action_mask"] for agent in rows.agents], axis=1), expected["action_mask"]
+            )
         assert all(rows.observation_space(agent).contains(observed[agent]) for agent in rows.agents)
         actions = sampled(rows)
         observed, rewards, terminated, truncated, infos = rows.step(actions)
@@ -76,7 +84,9 @@ def test_the_buffer_holds_the_last_observation_of_an_episode(masked: bool) -> No
         actions = sampled(rows)
         following, rewards, terminated, truncated, _ = rows.step(actions)
         expected.append(stacked(rows.observed(envs.final_obs) if truncated[rows.agents[0]].any() else following).copy())
-        transition = transition_to_tensordict(MultiAgentTransition(obs=observed, action=actions, reward=rewards, next_obs=following, done=terminated))
+        transition = transition_to_tensordict(
+            MultiAgentTransition(obs=observed, action=actions, reward=rewards, next_obs=following, done=terminated)
+        )
         transition.batch_size = torch.Size([B])
         buffer.add(transition)
         observed = following
@@ -95,7 +105,9 @@ def test_maddpg_trains_and_keeps_to_the_masks(task: str, changes: dict[str, Any]
     learner = MADDPG(**rows.arguments("cpu"), vect_noise_dim=B, batch_size=32)
     before = [parameter.clone() for actor in learner.actors.values() for parameter in actor.parameters()]
     buffer = HorizonReplayBuffer(rows, 1000)
-    train_multi_agent_off_policy(rows, task, "MADDPG", [learner], buffer, max_steps=25 * B, evo_steps=25 * B, verbose=False)
+    train_multi_agent_off_policy(
+        rows, task, "MADDPG", [learner], buffer, max_steps=25 * B, evo_steps=25 * B, verbose=False
+    )
     after = [parameter for actor in learner.actors.values() for parameter in actor.parameters()]
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
     observed, infos = rows.reset()

@@ -19,7 +19,7 @@ from baselines.train import Train, run_of, train
 from recsys_env import TASKS
 from recsys_env.adapters.benchmarl import BenchMARLTask
 from recsys_env.adapters.torchrl import TorchRLEnv
-from recsys_env.metrics import episode_returns
+from recsys_env.evaluation.episodes import episode_returns
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:size_average and reduce args"),
@@ -32,7 +32,14 @@ BENCHMARL = [name for name, algorithm in ALGORITHMS.items() if algorithm.library
 
 
 def prepare(tmp_path: Path, algorithm: str, task: str, *changes: str, **settings: Any) -> Learner:
-    given: dict[str, Any] = {"device": "cpu", "num_envs": 4, "timesteps": 256, "out": tmp_path / "run", "set": changes, **settings}
+    given: dict[str, Any] = {
+        "device": "cpu",
+        "num_envs": 4,
+        "timesteps": 256,
+        "out": tmp_path / "run",
+        "set": changes,
+        **settings,
+    }
     run = run_of(Train(algorithm, task, **given), find_algorithm(algorithm))
     run.prepare()
     return Learner(run)
@@ -79,7 +86,8 @@ def test_slates_are_queries_or_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["ecommerce-v0", "journey-v0"])
 @pytest.mark.parametrize("algorithm", BENCHMARL)
 def test_every_algorithm_runs_and_its_policy_is_stored(tmp_path: Path, algorithm: str, task: str) -> None:
-    """With central states, several groups, and masks where the actions are picks; the stored networks play as BenchMARL's policy does."""
+    """With central states, several groups, and masks where the actions are picks; the stored networks play as
+    BenchMARL's policy does."""
     picks = () if algorithm == "maddpg" else ("slots=1", "mask_actions=True")
     learner = prepare(tmp_path, algorithm, task, "horizon=20", *picks)
     experiment, before = learner.experiment, [p.clone() for p in learner.experiment.policy.parameters()]
@@ -107,7 +115,9 @@ def test_values_are_added_up_over_roles_too(tmp_path: Path) -> None:
             learner = prepare(tmp_path, algorithm, "journey-v0", "horizon=20", "slots=1", by_role=by_role)
             assert len(learner.experiment.group_map) == (3 if by_role else 1)
             learner.learn(768, lambda point: None)
-            networks[algorithm, by_role] = torch.cat([p.detach().flatten() for p in learner.experiment.policy.parameters()])
+            networks[algorithm, by_role] = torch.cat(
+                [p.detach().flatten() for p in learner.experiment.policy.parameters()]
+            )
     assert torch.equal(networks["iql", True], networks["vdn", True])
     assert not torch.equal(networks["iql", False], networks["vdn", False])
 
@@ -123,16 +133,30 @@ def test_it_learns_in_company(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("algorithm", "task", "timesteps", "enough", "changes"),
     [
-        ("ippo-roles", "ecommerce-v0", 400_000, 4, ()),  # by queries; random ones earn 2.4, the untrained network's mean 1.1
+        (
+            "ippo-roles",
+            "ecommerce-v0",
+            400_000,
+            4,
+            (),
+        ),  # by queries; random ones earn 2.4, the untrained network's mean 1.1
         ("mappo", "ecommerce-v0", 400_000, 4, ()),
-        ("maddpg", "duel-v0", 400_000, 350, ()),  # from 288 beyond what is quick to learn, that the hook sells (290), to planning (384)
+        (
+            "maddpg",
+            "duel-v0",
+            400_000,
+            350,
+            (),
+        ),  # from 288 beyond what is quick to learn, that the hook sells (290), to planning (384)
         ("masac", "duel-v0", 160_000, 350, ()),
         ("iql", "duel-v0", 160_000, 350, ("slots=1",)),
         ("vdn", "duel-v0", 160_000, 350, ("slots=1",)),
         ("qmix", "duel-v0", 160_000, 350, ("slots=1",)),
     ],
 )
-def test_training_raises_the_reward(tmp_path: Path, algorithm: str, task: str, timesteps: int, enough: float, changes: tuple[str, ...]) -> None:
+def test_training_raises_the_reward(
+    tmp_path: Path, algorithm: str, task: str, timesteps: int, enough: float, changes: tuple[str, ...]
+) -> None:
     """Over the first evaluation beyond noise, from a seed whose untrained network does not play well by chance."""
     result = train(
         Train(
@@ -145,7 +169,14 @@ def test_training_raises_the_reward(tmp_path: Path, algorithm: str, task: str, t
 
 
 def test_it_cannot_resume(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"out": tmp_path, "timesteps": 256, "num_envs": 4, "eval_episodes": 2, "references": ("random",), "device": "cpu"}
+    settings: dict[str, Any] = {
+        "out": tmp_path,
+        "timesteps": 256,
+        "num_envs": 4,
+        "eval_episodes": 2,
+        "references": ("random",),
+        "device": "cpu",
+    }
     train(Train("vdn", "duel-v0", **settings))
     with pytest.raises(ValueError, match="vdn cannot resume: what benchmarl keeps"):
         train(Train("vdn", "duel-v0", resume=True, **settings))

@@ -37,7 +37,9 @@ class Spy(Policy):
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         self.seen.append((observations.copy(), self.envs.next_visitor[:, self.index].copy()))
-        return np.full((self.envs.num_envs, *self.envs.action_space.shape), len(self.seen) % 2, self.envs.action_space.dtype)
+        return np.full(
+            (self.envs.num_envs, *self.envs.action_space.shape), len(self.seen) % 2, self.envs.action_space.dtype
+        )
 
     def observe(self, feedback: Any) -> None:
         self.told.append({name: value.copy() for name, value in feedback.items()})
@@ -65,7 +67,10 @@ def test_where_all_learn_it_is_the_batch(changes: dict[str, Any]) -> None:
         np.testing.assert_array_equal(envs.tick, company.tick)
 
 
-@pytest.mark.parametrize("learners", [["recommender_1"], ["recommender_0", "recommender_2"], ["recommender_0", "recommender_1", "recommender_3"]])
+@pytest.mark.parametrize(
+    "learners",
+    [["recommender_1"], ["recommender_0", "recommender_2"], ["recommender_0", "recommender_1", "recommender_3"]],
+)
 def test_learners_see_what_they_would_in_the_batch(learners: list[str]) -> None:
     """The same joint actions, given to a bare batch, lead to the same game."""
     envs, inner = batch("social-v0"), batch("social-v0")
@@ -99,8 +104,17 @@ def test_learners_see_what_they_would_in_the_batch(learners: list[str]) -> None:
 
 def test_later_sales_are_the_learners_own() -> None:
     """Sales of the cart are credited by learner, and those of the others are not told."""
-    changes = {"horizon": 400, "choice": {"v_0": 2.0}, "feedback": {"cart_hazard": 0.5, "b_0": 0.0}, "users": {"wallet_init": 0.0}, "items": {"stock_init": 0}}
-    envs, company = recsys_env.vector_env("ecommerce-v0", 8, **changes), Company(recsys_env.vector_env("ecommerce-v0", 8, **changes), {"recommender_0": Spy()})
+    changes = {
+        "horizon": 400,
+        "choice": {"v_0": 2.0},
+        "feedback": {"cart_hazard": 0.5, "b_0": 0.0},
+        "users": {"wallet_init": 0.0},
+        "items": {"stock_init": 0},
+    }
+    envs, company = (
+        recsys_env.vector_env("ecommerce-v0", 8, **changes),
+        Company(recsys_env.vector_env("ecommerce-v0", 8, **changes), {"recommender_0": Spy()}),
+    )
     spy = Team(envs, {"recommender_0": Spy()}, 0)
     envs.reset(seed=0)
     company.reset(seed=0)
@@ -233,7 +247,9 @@ def test_skrl_takes_it() -> None:
 
 
 def test_one_learner_is_the_single_agent() -> None:
-    rows = recsys_env.single_agent_vector_env("social-v0", COPIES, agent="recommender_2", others="content", horizon=SHORT, autoreset_mode="SameStep")
+    rows = recsys_env.single_agent_vector_env(
+        "social-v0", COPIES, agent="recommender_2", others="content", horizon=SHORT, autoreset_mode="SameStep"
+    )
     company = Company(batch("social-v0"), "content", ["recommender_2"])
     np.testing.assert_array_equal(rows.reset(seed=1)[0], company.reset(seed=1)[0][:, 0])
     rng = np.random.default_rng(0)

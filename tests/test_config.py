@@ -1,4 +1,5 @@
-"""`WorldConfig` validates itself: what is refused and in which words, what is accepted, and that nothing about it can change."""
+"""`WorldConfig` validates itself: what is refused and in which words, what is accepted, and that nothing about it can
+change."""
 
 from __future__ import annotations
 
@@ -20,20 +21,37 @@ from recsys_env import TASKS, Catalogue, VectorEnv, WorldConfig, parallel_env, r
 from recsys_env import config as cfg
 from recsys_env.config import GROUPS, RoleConfig, SceneConfig, UserConfig, describe, did_you_mean
 
-TWO_SCENES = {"scenes": ({"name": "a"}, {"name": "b"}), "roles": ({"name": "x", "scene": "a"}, {"name": "y", "scene": "b"})}
+TWO_SCENES = {
+    "scenes": ({"name": "a"}, {"name": "b"}),
+    "roles": ({"name": "x", "scene": "a"}, {"name": "y", "scene": "b"}),
+}
 MOODS = {"items": {"topics": 2}, "choice": {"v_0_by_mood": (0.0, 1.0)}}
 
 
 def parts() -> list[tuple[type, tuple[str, ...]]]:
     """Every config class and where a default `WorldConfig` holds it."""
-    return [(WorldConfig, ()), *((type(getattr(WorldConfig(), group)), (group,)) for group in GROUPS), (SceneConfig, ("scenes",))]
+    return [
+        (WorldConfig, ()),
+        *((type(getattr(WorldConfig(), group)), (group,)) for group in GROUPS),
+        (SceneConfig, ("scenes",)),
+    ]
 
 
-NUMBERS = [(kind, where, f) for kind, where in parts() for f in dataclasses.fields(kind) if "low" in f.metadata and "item" not in f.metadata]
-SCALARS = [pytest.param(kind, f, id=f"{kind.__name__}.{f.name}") for kind, _, f in NUMBERS if not isinstance(f.default, bool)]
+NUMBERS = [
+    (kind, where, f)
+    for kind, where in parts()
+    for f in dataclasses.fields(kind)
+    if "low" in f.metadata and "item" not in f.metadata
+]
+SCALARS = [
+    pytest.param(kind, f, id=f"{kind.__name__}.{f.name}") for kind, _, f in NUMBERS if not isinstance(f.default, bool)
+]
 BOOLS = [pytest.param(kind, f, id=f"{kind.__name__}.{f.name}") for kind, _, f in NUMBERS if isinstance(f.default, bool)]
 WORDS = [
-    pytest.param(kind, f, id=f"{kind.__name__}.{f.name}") for kind, _ in parts() for f in dataclasses.fields(kind) if "allowed" in f.metadata
+    pytest.param(kind, f, id=f"{kind.__name__}.{f.name}")
+    for kind, _ in parts()
+    for f in dataclasses.fields(kind)
+    if "allowed" in f.metadata
 ]
 TUPLES = [
     pytest.param(kind, f, id=f"{kind.__name__}.{f.name}")
@@ -79,14 +97,21 @@ def test_nan_and_infinity_are_refused(kind: type, f: Any, value: Any) -> None:
 @pytest.mark.parametrize(("kind", "f"), SCALARS)
 @pytest.mark.parametrize("value", [True, np.True_, "1", None, (1,), 1j, np.timedelta64(1), np.array(1)])
 def test_other_types_are_refused(kind: type, f: Any, value: Any) -> None:
-    with pytest.raises(TypeError, match=rf"{kind.__name__}\.{f.name} = .*must be {'an integer' if type(f.default) is int else 'a number'}"):
+    with pytest.raises(
+        TypeError,
+        match=rf"{kind.__name__}\.{f.name} = .*must be {'an integer' if type(f.default) is int else 'a number'}",
+    ):
         kind(**{f.name: value})
 
 
 @pytest.mark.parametrize(("kind", "f"), SCALARS)
 def test_numpy_scalars_are_accepted_and_become_python_numbers(kind: type, f: Any) -> None:
     value = getattr(kind(), f.name)
-    for given in (np.float64(value), np.float32(value), *((np.int64(value), float(value)) if type(value) is int else ())):
+    for given in (
+        np.float64(value),
+        np.float32(value),
+        *((np.int64(value), float(value)) if type(value) is int else ()),
+    ):
         if kind is WorldConfig and f.name == "world_seed":
             continue
         accepted = getattr(kind(**{f.name: given}), f.name)
@@ -131,7 +156,10 @@ def test_tuples_take_sequences_and_nothing_else(kind: type, f: Any) -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: cfg.FeedbackConfig(rating_cutpoints=(0, 1, math.nan, 3)), r"FeedbackConfig\.rating_cutpoints\[2\] = nan"),
+        (
+            lambda: cfg.FeedbackConfig(rating_cutpoints=(0, 1, math.nan, 3)),
+            r"FeedbackConfig\.rating_cutpoints\[2\] = nan",
+        ),
         (lambda: cfg.ChoiceConfig(v_0_by_mood=(0.0, 51.0)), r"ChoiceConfig\.v_0_by_mood\[1\] = 51\.0 .*\[-50, 50\]"),
         (lambda: cfg.DynamicsConfig(mood_up=(0.5, "a")), r"DynamicsConfig\.mood_up\[1\] = 'a' must be a number"),
         (lambda: RoleConfig(items=(1, 2.5)), r"RoleConfig\.items\[1\] = 2\.5 must be an int"),
@@ -186,7 +214,9 @@ def test_unknown_fields_suggest_the_nearest(changes: dict[str, Any], message: st
 
 
 def test_unknown_tasks_suggest_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"unknown task 'ecomerce-v0' \(did you mean 'ecommerce-v0'\?\); tasks are duel-v0"):
+    with pytest.raises(
+        ValueError, match=r"unknown task 'ecomerce-v0' \(did you mean 'ecommerce-v0'\?\); tasks are duel-v0"
+    ):
         vector_env("ecomerce-v0", 1)
     with pytest.raises(ValueError, match=r"unknown task 'chess-v0'; tasks are"):  # news-v0 is not a near miss of it
         vector_env("chess-v0", 1)
@@ -252,7 +282,10 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
     ({"feedback": {"rating_cutpoints": (0, 2, 1, 3)}}, "must be 4 ascending numbers"),
     ({"choice": {"v_0_by_mood": (0.0,)}}, "at least 2 moods"),
     ({**MOODS, "dynamics": {"mood_up": (0.1, 0.1)}}, "one probability for each of the 2 topics"),
-    ({**MOODS, "dynamics": {"mood_up": (0.6, 0.0), "mood_down": (0.6, 0.0)}}, r"mood_up \+ mood_down must be at most 1"),
+    (
+        {**MOODS, "dynamics": {"mood_up": (0.6, 0.0), "mood_down": (0.6, 0.0)}},
+        r"mood_up \+ mood_down must be at most 1",
+    ),
     ({"dynamics": {"mood_up_none": 0.6, "mood_down_none": 0.6}}, r"mood_up_none \+ mood_down_none must be at most 1"),
     ({"items": {"life": 10, "period": 5}}, r"items.period = 5 must be 0 or at least items.life = 10"),
     ({"items": {"period": 5}}, "items.period needs items.life"),
@@ -317,7 +350,9 @@ def test_replace_changes_single_fields_of_groups() -> None:
     assert (changed.users.number, changed.users.topics, changed.choice.v_0, changed.horizon) == (4, 2, 1.0, 7)
     assert changed.scenes == (SceneConfig("a"),)
     assert (config.users.number, config.horizon) == (3, 1000)
-    assert replace(config, {"users": UserConfig(number=4)}).users.topics == UserConfig().topics  # a whole group replaces the group
+    assert (
+        replace(config, {"users": UserConfig(number=4)}).users.topics == UserConfig().topics
+    )  # a whole group replaces the group
     assert replace(config, {}) == config
     with pytest.raises(ValueError, match="at least slots"):
         replace(config, {"slots": 50})
@@ -631,7 +666,9 @@ def test_moods_beside_a_catalogue_need_its_topics() -> None:
     with pytest.raises(ValueError, match=r"a task with moods .* is made for its own 2 topics and takes no catalogue"):
         vector_env("duel-v0", catalogue=small_catalogue())
     moods = {"choice": {"v_0_by_mood": (0.0, 1.0)}, "dynamics": {"mood_up": (0.1,) * 12, "mood_down": (0.1,) * 12}}
-    with pytest.raises(ValueError, match="mood_up and mood_down have 12 and 12 entries, but the catalogue has 5 topics"):
+    with pytest.raises(
+        ValueError, match="mood_up and mood_down have 12 and 12 entries, but the catalogue has 5 topics"
+    ):
         vector_env(WorldConfig(**moods), catalogue=small_catalogue())
     moods["dynamics"] = {"mood_up": (0.1,) * 35, "mood_down": (0.1,) * 35}
     assert vector_env(WorldConfig(catalogue="grocery", **moods)).world.topics.shape == (35, 3)
@@ -652,4 +689,6 @@ def test_grocery_holds_the_numbers_of_its_fit() -> None:
     assert settings
     for group, values in settings.items():
         for name, value in values.items():
-            assert getattr(getattr(TASKS["grocery-v0"], group), name) == pytest.approx(value, abs=1e-2), f"{group}.{name}"
+            assert getattr(getattr(TASKS["grocery-v0"], group), name) == pytest.approx(value, abs=1e-2), (
+                f"{group}.{name}"
+            )

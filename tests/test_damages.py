@@ -22,16 +22,16 @@ import damages
 import torch
 from damages import FINE, TINY, Kind, try_all
 
-import baselines.cells as cells
+import recsys_env.evaluation.runs as cells
 import recsys_env.files
-from baselines import scores
 from baselines.__main__ import main
-from baselines.evaluate import evaluate
-from baselines.forms import read_run, signed
 from baselines.networks import save
 from baselines.report import plot
 from baselines.train import Train, train
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
+from recsys_env.evaluation import statistics as scores
+from recsys_env.evaluation.evaluate import evaluate
+from recsys_env.evaluation.forms import read_run, signed
 from recsys_env.files import FileError, misfit, read_arrays, read_json, replacing, value_among, write_arrays, write_json
 from recsys_env.policies import CHECKPOINT, make_policy
 from recsys_env.tasks import _TASKS

@@ -1,7 +1,8 @@
 """Every equation of the game has the sign and the size that it promises, seen from outside: actions in, reports out.
 
-Where all items of a small world stand on one page without rank effects, log(P(click j) / P(no click)) is v_j - v_0 exactly, so most
-effects are checked as equations; the rest are counted over many copies, with margins of five standard errors.
+Where all items of a small world stand on one page without rank effects, log(P(click j) / P(no click)) is v_j - v_0
+exactly, so most effects are checked as equations; the rest are counted over many copies, with margins of five standard
+errors.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def latent(envs: VectorEnv, name: str, n: int = 0) -> np.ndarray:
 
 
 def fixed(envs: VectorEnv, *slots: Any) -> np.ndarray:
-    """The same action for all copies: one slate for a single agent, else one per agent; short slates repeat their last item."""
+    """The same action for all copies: one slate for a single agent, else one per agent; short slates repeat their last
+    item."""
     rows = [np.atleast_1d(s) for s in slots]
     width = envs.config.slots
     full = np.array([np.concatenate([row, np.repeat(row[-1:], width - len(row))]) for row in rows])
@@ -85,7 +87,8 @@ def near(count: float, total: float, probability: float) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("name", "column", "sign"), [("beta_price", "x", -1), ("beta_quality", "quality", 1), ("beta_bait", "bait", 1), ("intercept", "intercept", 1)]
+    ("name", "column", "sign"),
+    [("beta_price", "x", -1), ("beta_quality", "quality", 1), ("beta_bait", "bait", 1), ("intercept", "intercept", 1)],
 )
 def test_weights_of_item_properties(name: str, column: str, sign: int) -> None:
     items = {"intercept_sd": 0.7}
@@ -143,7 +146,7 @@ def test_popularity_and_its_decay() -> None:
     envs, plain = (batch(choice={"beta_pop": b, **ALWAYS}, items={"popularity_half_life": half}) for b in (0.5, 0.0))
     count = np.tile(envs.world.items["popularity"].astype(float), (50, 1))
     for tick in range(25):
-        same(relative(utilities(envs) - utilities(plain)), relative(0.5 * np.log1p(count * 0.5 ** 0)), 1e-4)
+        same(relative(utilities(envs) - utilities(plain)), relative(0.5 * np.log1p(count * 0.5**0)), 1e-4)
         item = tick % 3
         click_on(envs, item)
         click_on(plain, item)
@@ -171,7 +174,9 @@ def test_satiation_by_being_shown_and_between_sessions() -> None:
     expected = np.zeros(T)
     expected[1] = 0.25 * (topic == 1).sum()
     same(latent(envs, "satiation"), np.broadcast_to(expected, (50, T)), 1e-4)
-    envs = batch(choice=ALWAYS, dynamics={"satiation_session": 0.3}, arrival={"k_0": -40.0, "k_1": 0.0})  # every page starts a session
+    envs = batch(
+        choice=ALWAYS, dynamics={"satiation_session": 0.3}, arrival={"k_0": -40.0, "k_1": 0.0}
+    )  # every page starts a session
     click_on(envs, 0)
     same(latent(envs, "satiation")[:, topic[0]], 0.3, 1e-4)
 
@@ -180,7 +185,9 @@ def test_satiation_by_being_shown_and_between_sessions() -> None:
 def test_repeats(beta: float) -> None:
     """beta > 0 is a habit, beta < 0 is boredom: v changes by beta log(1 + n)."""
     candidates = {"candidates": {"number": 12}}
-    envs, plain = (batch(choice={"beta_repeat": b, **ALWAYS}, users={"habit_decay": 0.9}, **candidates) for b in (beta, 0.0))
+    envs, plain = (
+        batch(choice={"beta_repeat": b, **ALWAYS}, users={"habit_decay": 0.9}, **candidates) for b in (beta, 0.0)
+    )
     count = np.zeros(M)
     for item in (3, 3, 4, 3):
         click_on(envs, item)
@@ -204,7 +211,12 @@ def test_habits_of_purchases_ignore_clicks() -> None:
     envs = batch(20, choice={"beta_repeat": 1.0, **ALWAYS}, users={"habit": "purchase"})
     click_on(envs, 0)
     same(relative(utilities(envs)), 0, 1e-5)
-    envs = batch(20, choice={"beta_repeat": 1.0, **ALWAYS}, users={"habit": "purchase"}, feedback={"instant": True, "b_0": 50.0, "b_taste": 0.0})
+    envs = batch(
+        20,
+        choice={"beta_repeat": 1.0, **ALWAYS},
+        users={"habit": "purchase"},
+        feedback={"instant": True, "b_0": 50.0, "b_taste": 0.0},
+    )
     click_on(envs, 0)
     v = utilities(envs)
     same(v[:, 0] - v[:, 1], np.log(2), 1e-4)
@@ -212,7 +224,9 @@ def test_habits_of_purchases_ignore_clicks() -> None:
 
 def test_fresh_items_attract_and_windows_leave_holes() -> None:
     windows = {"items": {"life": 30, "period": 40}}
-    envs, plain = (batch(4, choice={"beta_fresh": b, "tau_fresh": 10.0, "beta_pop": 0.3, **NEVER}, **windows) for b in (2.0, 0.0))
+    envs, plain = (
+        batch(4, choice={"beta_fresh": b, "tau_fresh": 10.0, "beta_pop": 0.3, **NEVER}, **windows) for b in (2.0, 0.0)
+    )
     offset, ages = envs.world.items["offset"], []
     for tick in range(60):
         age = (tick + offset) % 40
@@ -260,7 +274,8 @@ def test_clicks_fall_with_rank_and_carts_given_a_click_do_not(eta: float, kappa:
 
 @pytest.mark.parametrize("dissimilarity", [0.2, 0.6, 1.0])
 def test_the_nested_logit_of_rows(dissimilarity: float) -> None:
-    """P(i | n) P(n) by McFadden's formula, from utilities read off a page without nests; lower lambda, less from a second slot."""
+    """P(i | n) P(n) by McFadden's formula, from utilities read off a page without nests; lower lambda, less from a
+    second slot."""
     choice = {"beta_taste": 2.0, "v_0": 0.7, "eta": 0.5, "kappa": 0.5}
     shape = {"page": "rows", "num_agents": 2, "slots": 3}
     envs = batch(choice={**choice, "dissimilarity": dissimilarity}, **shape)
@@ -277,7 +292,8 @@ def test_the_nested_logit_of_rows(dissimilarity: float) -> None:
 
 
 def test_trust_brings_clicks_and_is_earned() -> None:
-    """Satisfied clicks raise trust in the clicked agent alone, and exp(beta tau) multiplies its odds; no click lowers both."""
+    """Satisfied clicks raise trust in the clicked agent alone, and exp(beta tau) multiplies its odds; no click lowers
+    both."""
     shape = {"page": "rows", "num_agents": 2, "slots": 2}
     for e_0, sign in ((3.0, 1), (-3.0, -1)):
         envs = batch(choice={"beta_trust": 2.0, **ALWAYS}, feedback={"e_0": e_0}, dynamics={"trust_rate": 0.4}, **shape)
@@ -289,7 +305,12 @@ def test_trust_brings_clicks_and_is_earned() -> None:
         same(trust[np.arange(50), 1 - winner], 0)
         click = envs.expected_feedback(fixed(envs, 0, 1))["click"][:, :, 0]
         same(np.log(click[:, 0] / click[:, 1]), 2.0 * (trust[:, 0] - trust[:, 1]), 1e-5)
-    envs = batch(choice={"beta_trust": 2.0, **NEVER}, dynamics={"trust_rate_none": 0.1, "baseline": -0.5}, users={"trust_init": 0.3}, **shape)
+    envs = batch(
+        choice={"beta_trust": 2.0, **NEVER},
+        dynamics={"trust_rate_none": 0.1, "baseline": -0.5},
+        users={"trust_init": 0.3},
+        **shape,
+    )
     envs.step(fixed(envs, 0, 1))
     same(latent(envs, "trust"), 0.3 + 0.1 * (-0.5 - 0.3))
 
@@ -327,7 +348,9 @@ def test_shared_pages_interleave_and_credit_the_better_rank() -> None:
         first[n] = (rank[:, n, 0] == 0).sum()
         assert ((shown[:, n, 0] == 0) == (rank[:, n, 0] == 0)).all()  # the other's copy is a hole
     assert near(first[0], 2000, 0.5)
-    assert near(((rank[:, 0, 0] < rank[:, 1, 0]) == (rank[:, 0, 1] < rank[:, 1, 1])).sum(), 2000, 0.5)  # a new order in each round
+    assert near(
+        ((rank[:, 0, 0] < rank[:, 1, 0]) == (rank[:, 0, 1] < rank[:, 1, 1])).sum(), 2000, 0.5
+    )  # a new order in each round
     assert (infos["empty"].sum(1) == 1).all()
 
 
@@ -351,7 +374,8 @@ def test_more_slots_than_live_candidates_leave_holes(page: str) -> None:
         assert (wanted < 0).sum(1).min() == 2  # three of them stand at most
 
 
-# ------------------------------------------------------------------------------------------------ satisfaction and visits
+# ------------------------------------------------------------------------------------------------ satisfaction and
+# visits
 
 
 def test_satisfaction_moves_by_experience() -> None:
@@ -418,7 +442,12 @@ def test_ratings_and_likes_rise_with_quality() -> None:
 def test_the_rating_bias_affects_nothing_else() -> None:
     results = []
     for sd in (0.0, 2.0):
-        envs = batch(500, users={"rating_bias_sd": sd}, choice=ALWAYS, feedback={"rating_after_click": 1.0, "like": True, "noise_scale": 1.0})
+        envs = batch(
+            500,
+            users={"rating_bias_sd": sd},
+            choice=ALWAYS,
+            feedback={"rating_after_click": 1.0, "like": True, "noise_scale": 1.0},
+        )
         results.append(click_on(envs, 3).copy())
     assert not np.array_equal(results[0]["rating"], results[1]["rating"])
     for key in ("clicked", "liked", "dwell", "own"):
@@ -435,21 +464,29 @@ def test_taste_drifts_toward_what_pleased() -> None:
         after /= np.linalg.norm(after, axis=1, keepdims=True)
         same(latent(envs, "taste"), after, 1e-4)
         assert (sign * (latent(envs, "taste") - before) @ q > 0).all()
-        same(unsquash(envs.field(envs.observations, "profile")[:, 0]) - profile, after - before, 1e-3)  # the noise on it stays
+        same(
+            unsquash(envs.field(envs.observations, "profile")[:, 0]) - profile, after - before, 1e-3
+        )  # the noise on it stays
 
 
 def test_bored_users_come_less_and_leave_sooner() -> None:
-    """Lower e_0: more idle ticks, with sigmoid(r_0 + r_1 z) accepted in the first draw and sigmoid(k_0 + k_1 z) staying."""
+    """Lower e_0: more idle ticks, with sigmoid(r_0 + r_1 z) accepted in the first draw and sigmoid(k_0 + k_1 z)
+    staying."""
     idle, pages = {}, {}
     for e_0 in (2.0, -2.0):
-        envs = vector_env(BASE, 1000, choice=ALWAYS, feedback={"e_0": e_0}, arrival={"k_0": 1.0, "k_1": 1.0, "r_0": 0.0, "r_1": 3.0})
+        envs = vector_env(
+            BASE, 1000, choice=ALWAYS, feedback={"e_0": e_0}, arrival={"k_0": 1.0, "k_1": 1.0, "r_0": 0.0, "r_1": 3.0}
+        )
         envs.reset(seed=0)
         assert near(envs.active.sum(), 1000, 0.5)
         seen = []
         for _ in range(60):
             envs.step(fixed(envs, 0))
             seen.append(envs.active[:, 0].copy())
-        idle[e_0], pages[e_0] = ~np.array(seen), envs.field(envs.observations, "session_page")[:, 0, 0][envs.active[:, 0]]
+        idle[e_0], pages[e_0] = (
+            ~np.array(seen),
+            envs.field(envs.observations, "session_page")[:, 0, 0][envs.active[:, 0]],
+        )
     assert higher(idle[-2.0].mean(0), idle[2.0].mean(0))
     assert idle[-2.0].mean() > idle[2.0].mean() + 0.2
     assert higher(pages[2.0], pages[-2.0])
@@ -498,7 +535,9 @@ def test_lost_users_take_everything_with_them() -> None:
 
 def test_visitor_ids_of_a_place_outlast_a_million_people() -> None:
     """The 2^20th person of one place is nobody of the next place, nor of the next episode."""
-    envs = vector_env(BASE, 200, users={"number": 2, "activity_log_sd": 0.0}, horizon=2**22, choice=NEVER, arrival={"k_0": -40.0})
+    envs = vector_env(
+        BASE, 200, users={"number": 2, "activity_log_sd": 0.0}, horizon=2**22, choice=NEVER, arrival={"k_0": -40.0}
+    )
     met = []
     for incarnation in (0, 2**20, 2**21, 2**22):
         for seed in (0, None):
@@ -506,7 +545,9 @@ def test_visitor_ids_of_a_place_outlast_a_million_people() -> None:
             envs._state.users["incarnation"] = incarnation
             envs.step(fixed(envs, ALL))
             place = envs._state.copies["visitor"]
-            met.append(np.stack((envs._state.copies["episode"], place, np.full(200, incarnation), envs.next_visitor[:, 0])))
+            met.append(
+                np.stack((envs._state.copies["episode"], place, np.full(200, incarnation), envs.next_visitor[:, 0]))
+            )
     people = np.concatenate(met, 1)[:, np.concatenate(met, 1)[1] >= 0]
     assert len(np.unique(people[3])) == len(np.unique(people[:3], axis=1).T) > 8
 
@@ -541,7 +582,9 @@ def test_masks_of_one_slot_with_messages() -> None:
 def test_items_without_a_history() -> None:
     """Popularity that starts at 0 everywhere is observed as 0 and then in clicks; retrieval by history is uniform."""
     envs = vector_env("social-v0", 400, items={"popularity_mean": 0.0}, choice={"v_0": -50.0})
-    place = envs.observation_fields["candidates"].start + candidate_features(envs.config, envs.shape).index("popularity")
+    place = envs.observation_fields["candidates"].start + candidate_features(envs.config, envs.shape).index(
+        "popularity"
+    )
     observations, _ = envs.reset(seed=0)
     drawn = np.bincount(envs.candidates[envs.active].ravel(), minlength=envs.shape.items)
     assert drawn.min() > 0.3 * drawn.mean()
@@ -603,7 +646,9 @@ def test_cart_probability_term_by_term() -> None:
     bait = {"bait_topic_share": 1.0}
     level = 2 * batch(items=bait).world.items["bait"].astype(float) - 1
     assert {-1.0, 1.0} <= set(np.round(level, 5).tolist())
-    same(logit({"b_topic": 1.5}, items=bait), np.broadcast_to(0.3 - 1.5 * level, match.shape), 1e-4)  # opposed to clickbait
+    same(
+        logit({"b_topic": 1.5}, items=bait), np.broadcast_to(0.3 - 1.5 * level, match.shape), 1e-4
+    )  # opposed to clickbait
     expected = batch(feedback={"b_0": 0.3}, scenes=({"name": "page"},))
     assert (expected.expected_feedback(fixed(expected, ALL))["cart"] == 0).all()  # a scene without cart
 
@@ -640,7 +685,9 @@ def test_promotions_lower_prices_and_raise_clicks() -> None:
     paying = batch(3, items=promotion, choice=ALWAYS, feedback=BUY, reward={"click": 0.0, "purchase": 1.0})
     on = []
     for tick in range(70):
-        gain = np.log(envs.expected_feedback(fixed(envs, ALL))["click"] / plain.expected_feedback(fixed(plain, ALL))["click"])[:, 0]
+        gain = np.log(
+            envs.expected_feedback(fixed(envs, ALL))["click"] / plain.expected_feedback(fixed(plain, ALL))["click"]
+        )[:, 0]
         promoted = gain[0] > 0.1
         same(gain, np.broadcast_to(np.where(promoted, -2 * np.log(0.7), 0), gain.shape), 1e-4)
         on.append(promoted)
@@ -658,7 +705,8 @@ QUALITY = {"b_0": 0.0, "b_taste": 0.0, "b_quality": 50.0}  # only items of good 
 
 @pytest.mark.parametrize(("h", "leave"), [(0.2, 0.3), (0.08, 0.16), (0.5, 0.0), (0.0, 0.3)])
 def test_carts_are_bought_or_abandoned_eventually(h: float, leave: float) -> None:
-    """Bought with h at each later page, else gone with h': h / (h + h' - h h') in all, at the price, to the agent that was clicked."""
+    """Bought with h at each later page, else gone with h': h / (h + h' - h h') in all, at the price, to the agent that
+    was clicked."""
     envs = vector_env(
         BASE, 10_000, num_agents=2, slots=2, page="rows", choice=ALWAYS, reward={"click": 0.0, "purchase": 1.0},
         feedback={**QUALITY, "cart_hazard": h, "cart_abandon": leave}, users={"number": 1},
@@ -781,7 +829,8 @@ def test_four_of_five_candidates_share_the_topic_of_the_anchor() -> None:
     assert 8 < np.mean(share) < 9.5
 
 
-# ------------------------------------------------------------------------------------------------ who is who, and who knows what
+# ------------------------------------------------------------------------------------------------ who is who, and who
+# knows what
 
 
 def test_visitors_are_announced() -> None:
@@ -833,7 +882,9 @@ def test_the_privacy_knob(noise: float) -> None:
     square = (error.astype(float) ** 2).sum(1)
     assert abs(square.mean() - noise**2) <= 5 * square.std() / 4000**0.5 + 1e-6
     envs.step(fixed(envs, 0))
-    same(unsquash(envs.field(envs.observations, "profile")[:, 0]) - latent(envs, "taste"), error, 1e-3)  # fixed for a person
+    same(
+        unsquash(envs.field(envs.observations, "profile")[:, 0]) - latent(envs, "taste"), error, 1e-3
+    )  # fixed for a person
     if noise:
         assert len(np.unique(np.round(error[:, 0], 6))) > 3900
 
@@ -878,7 +929,9 @@ def test_messages_reach_the_others_at_the_same_visitors_next_page(page: str, slo
         word, items = rng.integers(0, words, (300, agents)), rng.integers(0, M, (300, agents, slots))
         for someone in np.unique(person[person >= 0]).tolist():
             mine = person == someone
-            said.setdefault(someone, np.full((300, agents), -1))[mine] = np.where(envs.active, word, -1)[mine]  # only the active send
+            said.setdefault(someone, np.full((300, agents), -1))[mine] = np.where(envs.active, word, -1)[
+                mine
+            ]  # only the active send
         envs.step(items[:, :, 0] * words + word if slots == 1 else np.concatenate([items, word[:, :, None]], axis=2))
     assert heard > 300
 
@@ -896,7 +949,12 @@ def test_the_duel_pays_what_its_markov_chain_says() -> None:
     up, down = np.array(duel.dynamics.mood_up)[topic], np.array(duel.dynamics.mood_down)[topic]
     assert up[fair] > 0
     assert down[hook] > 0
-    published = {(fair, fair): (0.384, 0.384), (hook, hook): (0.289, 0.289), (hook, fair): (0.409, 0.151), (fair, hook): (0.151, 0.409)}
+    published = {
+        (fair, fair): (0.384, 0.384),
+        (hook, hook): (0.289, 0.289),
+        (hook, fair): (0.409, 0.151),
+        (fair, hook): (0.151, 0.409),
+    }
     for pair, payoff in published.items():
         move, click = np.zeros((3, 3)), np.zeros((3, 2))
         for mood in range(3):

@@ -147,7 +147,11 @@ def test_equals_its_copy_of_a_batch(overrides: dict[str, Any]) -> None:
                 assert all(over.values())
                 mine = env.reset()[0]
             for n, agent in enumerate(env.possible_agents):
-                theirs = {k: v[b, n] for k, v in observations.items()} if isinstance(observations, dict) else observations[b, n]
+                theirs = (
+                    {k: v[b, n] for k, v in observations.items()}
+                    if isinstance(observations, dict)
+                    else observations[b, n]
+                )
                 assert same(mine[agent], theirs)
                 assert own[agent] == rewards[b, n]
                 assert told[agent]["visitor"] == infos["visitor"][b, n]
@@ -157,7 +161,9 @@ def test_equals_its_copy_of_a_batch(overrides: dict[str, Any]) -> None:
 # ---------------------------------------------------------------------------------------------------- actions
 
 
-@pytest.mark.parametrize("as_type", [list, tuple, np.asarray, lambda a: np.asarray(a, np.uint8), lambda a: np.asarray(a, np.uint64)])
+@pytest.mark.parametrize(
+    "as_type", [list, tuple, np.asarray, lambda a: np.asarray(a, np.uint8), lambda a: np.asarray(a, np.uint64)]
+)
 def test_slates_may_come_as(as_type: Any) -> None:
     env, other = started(), started()
     actions = {agent: np.array([1, 5, 2]) for agent in env.agents}
@@ -167,7 +173,10 @@ def test_slates_may_come_as(as_type: Any) -> None:
 @pytest.mark.parametrize("as_type", [int, np.int8, np.uint64, np.array])
 def test_single_slots_may_come_as(as_type: Any) -> None:
     env, other = started(slots=1), started(slots=1)
-    assert same(env.step({"recommender_0": 3, "recommender_1": np.int64(4)}), other.step({"recommender_0": 3, "recommender_1": as_type(4)}))
+    assert same(
+        env.step({"recommender_0": 3, "recommender_1": np.int64(4)}),
+        other.step({"recommender_0": 3, "recommender_1": as_type(4)}),
+    )
 
 
 WRONG = {
@@ -195,7 +204,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("overrides", "action", "error"), WRONG.values(), ids=WRONG)
-def test_a_wrong_action_is_named_and_changes_nothing(overrides: dict[str, Any], action: Any, error: type[Exception]) -> None:
+def test_a_wrong_action_is_named_and_changes_nothing(
+    overrides: dict[str, Any], action: Any, error: type[Exception]
+) -> None:
     env, other = started(**overrides), started(**overrides)
     right = sampled(env)
     with pytest.raises(error) as caught:
@@ -281,7 +292,9 @@ def test_wrong_settings() -> None:
     parallel_env(BUSY).reset(seed=np.int64(3), options={"anything": 1})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("overrides", "parts"), [({}, 3), ({"messages": 4}, 3), ({"slots": 1}, 1), ({"slots": 1, "messages": 4}, 1)])
+@pytest.mark.parametrize(
+    ("overrides", "parts"), [({}, 3), ({"messages": 4}, 3), ({"slots": 1}, 1), ({"slots": 1, "messages": 4}, 1)]
+)
 def test_sampling_with_the_mask_names_candidates_that_stand(overrides: dict[str, Any], parts: int) -> None:
     env = parallel_env(BUSY, mask_actions=True, page="rows", candidates={"number": 60}, **overrides)  # of 40 items
     observations, _ = env.reset(seed=0)
@@ -314,7 +327,11 @@ def test_infos_say_what_the_batch_says() -> None:
             assert list(info["later_item"]) == [j if m == n else -1 for j, m in later]
             assert not info["clicked"][info["shown"] < 0].any()
             assert result[1][agent] == pytest.approx(info["own"])
-            for name, happened in (("later", (info["later_item"] >= 0).sum()), ("rated", (info["rating"] > 0).sum()), ("empty", info["empty"])):
+            for name, happened in (
+                ("later", (info["later_item"] >= 0).sum()),
+                ("rated", (info["rating"] > 0).sum()),
+                ("empty", info["empty"]),
+            ):
                 seen[name] += happened
             for name in ("clicked", "cart", "bought", "liked"):
                 seen[name] += int(info[name].sum())
@@ -398,7 +415,8 @@ def test_one_call_makes_infos_plain(overrides: dict[str, Any]) -> None:
     assert only_pythons_own(everything)
 
 
-# ---------------------------------------------------------------------------------------------------- one agent at a time
+# ---------------------------------------------------------------------------------------------------- one agent at a
+# time
 
 
 def played_in_turns(aec: Any, seed: int, turns: int = 10_000) -> list[Any]:
@@ -456,10 +474,13 @@ def test_the_aec_view_restores(turns: int) -> None:
     assert same(aec.save().arrays, state.arrays)
 
 
-# ---------------------------------------------------------------------------------------------------- copies of the environment
+# ---------------------------------------------------------------------------------------------------- copies of the
+# environment
 
 
-@pytest.mark.parametrize("how", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "how", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["deepcopy", "pickle"]
+)
 @pytest.mark.parametrize("steps", [5, 6])  # either output buffer is current
 def test_copies_go_on_alike(how: Any, steps: int) -> None:
     env = started(steps=steps, render_mode="ansi")

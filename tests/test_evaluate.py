@@ -17,13 +17,14 @@ from scipy import stats
 
 import recsys_env
 from baselines import __main__ as baselines
-from baselines import cells, cli, scores
-from baselines.cells import Cell, play
-from baselines.evaluate import evaluate
-from baselines.scores import merged, prediction, summary
-from baselines.tables import grid
-from recsys_env import TASKS, WorldConfig
-from recsys_env.metrics import UNSEEN, episode_returns
+from recsys_env import TASKS, WorldConfig, cli
+from recsys_env.evaluation import runs as cells
+from recsys_env.evaluation import statistics as scores
+from recsys_env.evaluation.episodes import UNSEEN, episode_returns
+from recsys_env.evaluation.evaluate import evaluate
+from recsys_env.evaluation.runs import Cell, play
+from recsys_env.evaluation.statistics import merged, prediction, summary
+from recsys_env.evaluation.tables import grid
 from recsys_env.policies import CHECKPOINT, LOADERS, Random, register_loader
 from recsys_env.tasks import _TASKS
 
@@ -56,8 +57,12 @@ def test_a_run_is_the_unseen_seed_for_every_policy() -> None:
 
 def test_mixed_teams() -> None:
     own = np.array(play(run("recommender_1=greedy,recommender_0=random"))["own"])
-    np.testing.assert_allclose(own, episode_returns(TINY, {"recommender_0": "random", "recommender_1": "greedy"}, 4, UNSEEN), atol=1e-5)
-    with pytest.raises(ValueError, match="must name a policy for each of the agents recommender_0, recommender_1 of tiny-v0 once"):
+    np.testing.assert_allclose(
+        own, episode_returns(TINY, {"recommender_0": "random", "recommender_1": "greedy"}, 4, UNSEEN), atol=1e-5
+    )
+    with pytest.raises(
+        ValueError, match="must name a policy for each of the agents recommender_0, recommender_1 of tiny-v0 once"
+    ):
         run("recommender_0=random").members()
     with pytest.raises(ValueError, match="must name a policy"):
         run("recommender_0=random,recommender_0=greedy").members()
@@ -86,7 +91,9 @@ class Learner(Random):
 
 
 @pytest.mark.parametrize("warmup", [0, 1, 2])
-def test_a_learner_is_warmed_up_on_other_seeds_and_keeps_what_it_learned(warmup: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_learner_is_warmed_up_on_other_seeds_and_keeps_what_it_learned(
+    warmup: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Learner, "made", [], raising=False)
     result = play(run(f"{__name__}:Learner", seed=3, warmup=warmup, metrics=True))
     assert (result["learns"], result["warmup"]) == (True, warmup)
@@ -109,13 +116,23 @@ def test_others_are_not_warmed_up() -> None:
     one, two = play(run("content", warmup=0)), play(run("content", warmup=5))
     assert one["own"] == two["own"]
     assert two["warmup"] == 0
-    assert play(run("content", warmup=0, metrics=True))["own"] == play(run("content", warmup=1, metrics=True))["own"] == one["own"]
+    assert (
+        play(run("content", warmup=0, metrics=True))["own"]
+        == play(run("content", warmup=1, metrics=True))["own"]
+        == one["own"]
+    )
 
 
 def test_everybody_is_served_before_where_metrics_tell_the_known_from_the_unknown() -> None:
     """So that one policy's unknown people are not everybody, and another's the few who came late."""
     for team in ("content", "linucb"):
-        met, unmet = ([play(run(team, warmup=warmup, metrics=True))["metrics"][f"ctr_{who}_users"][-1] for who in ("seen", "unseen")] for warmup in (1, 0))
+        met, unmet = (
+            [
+                play(run(team, warmup=warmup, metrics=True))["metrics"][f"ctr_{who}_users"][-1]
+                for who in ("seen", "unseen")
+            ]
+            for warmup in (1, 0)
+        )
         assert met[0] is not None
         assert unmet[0] is None
         assert met[1] != unmet[1]
@@ -145,10 +162,15 @@ def test_every_run_may_play_a_policy_trained_with_its_own_seed(tmp_path: Path, m
 
 def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wanted = ["--policies", "content", "popularity", "--tasks", "tiny-v0", "duel-v0", "--episodes", "4", "--seeds", "3"]
-    cli.run(evaluate, "baselines.evaluate", [*wanted, "--out", str(tmp_path)])
+    cli.run(evaluate, "recsys_env.evaluation.evaluate", [*wanted, "--out", str(tmp_path)])
     report = json.loads((tmp_path / "evaluation.json").read_text())
     task = report["tasks"]["tiny-v0"]
-    assert set(task["teams"]) == {"random", "greedy", "content", "popularity"}  # the ends of the scale are always played
+    assert set(task["teams"]) == {
+        "random",
+        "greedy",
+        "content",
+        "popularity",
+    }  # the ends of the scale are always played
     assert len(list(tmp_path.glob("tiny-v0/*/*.json"))) == 4 * 3
     assert (task["teams"]["random"]["score"], task["teams"]["greedy"]["score"]) == (0, 100)
     assert list(task["teams"]) == sorted(task["teams"], key=lambda team: -task["teams"][team]["mean"])
@@ -157,9 +179,15 @@ def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: p
     np.testing.assert_allclose(content["runs"], own, atol=1e-5)
     low, high = stats.t.interval(0.95, 2, loc=np.mean(own), scale=stats.sem(own))
     assert content["half_width_95"] == pytest.approx((high - low) / 2, rel=1e-3)
-    assert content["metrics"]["ndcg"]["platform"]["mean"] > task["teams"]["random"]["metrics"]["ndcg"]["platform"]["mean"]
+    assert (
+        content["metrics"]["ndcg"]["platform"]["mean"] > task["teams"]["random"]["metrics"]["ndcg"]["platform"]["mean"]
+    )
     assert set(content["metrics"]["ndcg"]) == {"recommender_0", "recommender_1", "platform"}
-    assert set(report["aggregate"]["teams"]) == {"content", "popularity", "greedy"}  # random is no end of duel-v0, and not asked for
+    assert set(report["aggregate"]["teams"]) == {
+        "content",
+        "popularity",
+        "greedy",
+    }  # random is no end of duel-v0, and not asked for
     stored = json.loads((tmp_path / "tiny-v0" / "content" / "2.json").read_text())
     assert {"command", "commit", "versions", "processor", "own", "metrics", "seed"} <= set(stored)
     shown = capsys.readouterr().out
@@ -168,7 +196,9 @@ def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: p
     assert "IQM" in shown
 
 
-def test_resume_plays_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resume_plays_only_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, **SHORT)
     before = (tmp_path / "evaluation.json").read_text()
     assert "ndcg" not in capsys.readouterr().out
@@ -198,21 +228,35 @@ def test_resume_plays_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.M
         (["evaluate", "--tasks", "duel-v0,slot=2"], "WorldConfig has no field 'slot' (did you mean 'slots'?)"),
         (["evaluate", "--tasks", "duel-v1"], "unknown task 'duel-v1' (did you mean 'duel-v0'?)"),
         (["tournament", "--policies", "contents"], "unknown policy 'contents' (did you mean 'content'?)"),
-        (["tournament", "--policies", "recommender_0=random,recommender_1=greedy"], "is a team; a tournament is played by single policies"),
+        (
+            ["tournament", "--policies", "recommender_0=random,recommender_1=greedy"],
+            "is a team; a tournament is played by single policies",
+        ),
         (["evaluate", "--seeds", "0"], "--seeds = 0 must be at least 1"),
         (["tournament", "--episodes", "0"], "--episodes = 0 must be at least 1"),
         (["evaluate", "--policies", "recommender_0=random"], "must name a policy for each of the agents"),
         (["evaluate", "--warmup", "-1"], "--warmup = -1 must be at least 0"),
         (["evaluate", "--policies"], "--policies names nothing"),
         (["tournament", "--tasks"], "--tasks names nothing"),
-        (["tournament", "--tasks", "duel-v0,num_agents=1"], "duel-v0,num_agents=1 has one agent, which has nobody to play against"),
-        (["evaluate", "--tasks", "duel-v0,users=3,users.number=4"], "users.number=4 changes a field of users, which is 3 already"),
+        (
+            ["tournament", "--tasks", "duel-v0,num_agents=1"],
+            "duel-v0,num_agents=1 has one agent, which has nobody to play against",
+        ),
+        (
+            ["evaluate", "--tasks", "duel-v0,users=3,users.number=4"],
+            "users.number=4 changes a field of users, which is 3 already",
+        ),
         (["evaluate", "--policies", "random", "--out", "/dev/null/there"], "Not a directory: '/dev/null/there'"),
         (["evaluate", "--policies", ":Mine"], "unknown policy ':Mine'"),
-        (["evaluate", "--policies", "my_file.py:Mine"], "my_file.py in this folder or on PYTHONPATH is my_file:MyPolicy"),
+        (
+            ["evaluate", "--policies", "my_file.py:Mine"],
+            "my_file.py in this folder or on PYTHONPATH is my_file:MyPolicy",
+        ),
     ],
 )
-def test_a_wrong_name_is_one_line(argv: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_name_is_one_line(
+    argv: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
         baselines.main(argv)
@@ -223,7 +267,9 @@ def test_a_wrong_name_is_one_line(argv: list[str], said: str, tmp_path: Path, mo
     assert not list(tmp_path.iterdir())
 
 
-def test_a_policy_that_does_not_play_the_task_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_policy_that_does_not_play_the_task_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Before anything is played: a checkpoint of another task, say."""
     (tmp_path / "refusing.py").write_text(
         "from recsys_env.policies import Random\n\n"
@@ -283,7 +329,11 @@ def test_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     baselines.main(["--help"])
     usage = capsys.readouterr().out
     assert all(command in usage for command in baselines.COMMANDS)
-    for command, names in (("tasks", TASKS), ("policies", ("content", "planner")), ("metrics", ("ndcg", "provider_parity"))):
+    for command, names in (
+        ("tasks", TASKS),
+        ("policies", ("content", "planner")),
+        ("metrics", ("ndcg", "provider_parity")),
+    ):
         baselines.main([command])
         shown = capsys.readouterr().out
         assert all(name in shown for name in names)
@@ -292,19 +342,33 @@ def test_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
 MINE = "import numpy as np\nfrom recsys_env.policies import Policy\n\nclass Mine(Policy):\n    def act(self, observations, mask=None):\n        return "
 
 
-def test_a_policy_that_fails_later_is_named_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "tiring.py").write_text(MINE + "np.tile([6, 6] if self.envs.tick[0] > 2 else [0, 1], (len(observations), 1))\n")
+def test_a_policy_that_fails_later_is_named_with_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiring.py").write_text(
+        MINE + "np.tile([6, 6] if self.envs.tick[0] > 2 else [0, 1], (len(observations), 1))\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(SystemExit, match="2"):
         evaluate(("tiring:Mine",), ("tiny-v0",), out=tmp_path / "out", **SHORT)
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: tiring:Mine on tiny-v0, run 0: ValueError: action of recommender_0 in copy 0 is [6, 6]")
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .startswith("error: tiring:Mine on tiny-v0, run 0: ValueError: action of recommender_0 in copy 0 is [6, 6]")
+    )
 
 
 @pytest.mark.parametrize(
     ("acts", "said"),
     [
-        ("np.zeros((len(observations), 3), int)", "policy 'wrongly:Mine' as recommender_0 acted with int64[1, 3], expected int64[1, 2]"),
-        ("np.full((len(observations), 2), np.nan)", "policy 'wrongly:Mine' as recommender_0 acted with float64[1, 2], expected int64[1, 2]"),
+        (
+            "np.zeros((len(observations), 3), int)",
+            "policy 'wrongly:Mine' as recommender_0 acted with int64[1, 3], expected int64[1, 2]",
+        ),
+        (
+            "np.full((len(observations), 2), np.nan)",
+            "policy 'wrongly:Mine' as recommender_0 acted with float64[1, 2], expected int64[1, 2]",
+        ),
         ("None", "policy 'wrongly:Mine' as recommender_0 acted with object[], expected int64[1, 2]"),
         ("np.full((len(observations), 2), 6)", "action of recommender_0 in copy 0 is [6, 6], outside its space"),
         ("1 / 0", "policy 'wrongly:Mine' as recommender_0 of tiny-v0: ZeroDivisionError: division by zero"),
@@ -324,7 +388,9 @@ def test_a_policy_that_acts_wrongly_is_named_before_anything_is_played(
     assert not (tmp_path / "out").exists()
 
 
-def test_runs_of_another_version_of_a_policy_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_of_another_version_of_a_policy_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "changing.py").write_text("from recsys_env.policies import Greedy as Mine\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     settings = {"out": tmp_path / "out", "metrics": False, **SHORT}
@@ -334,8 +400,13 @@ def test_runs_of_another_version_of_a_policy_are_not_kept(tmp_path: Path, monkey
     cells.digest_of.cache_clear()
     with pytest.raises(SystemExit, match="2"):
         evaluate(("changing:Mine",), ("tiny-v0",), resume=True, **settings)
-    assert "0.json was played by another version of changing:Mine; give another --out, or leave out --resume" in capsys.readouterr().err
-    evaluate(("changing:Mine",), ("tiny-v0",), **{**settings, "seeds": 1})  # into the same folder, where two runs of the other version stay
+    assert (
+        "0.json was played by another version of changing:Mine; give another --out, or leave out --resume"
+        in capsys.readouterr().err
+    )
+    evaluate(
+        ("changing:Mine",), ("tiny-v0",), **{**settings, "seeds": 1}
+    )  # into the same folder, where two runs of the other version stay
     with pytest.raises(ValueError, match="changing:Mine changed between these runs"):
         summary(list(cells.load(tmp_path / "out")))
 
@@ -345,7 +416,7 @@ def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit, match="130"):
-        cli.run(interrupted, "baselines.evaluate", [])
+        cli.run(interrupted, "recsys_env.evaluation.evaluate", [])
     assert capsys.readouterr().err.strip().startswith("stopped; the same command with --resume goes on")
 
 
@@ -378,34 +449,46 @@ def test_scores_are_paired_by_seed() -> None:
         summary(made_up({**ENDS, "early": {0: 1.0}, "late": {3: 2.0}}))
     measured = made_up(ENDS)
     measured[3]["metrics"] = {"ctr": [1.0, 1.0, 1.0]}
-    with pytest.raises(ValueError, match="some runs of ecommerce-v0 were measured without ctr, by another version or with --no-metrics"):
+    with pytest.raises(
+        ValueError, match="some runs of ecommerce-v0 were measured without ctr, by another version or with --no-metrics"
+    ):
         summary(measured)
     with pytest.raises(ValueError, match="there is no run of greedy on ecommerce-v0, one of the ends of the scale"):
         summary(made_up({"random": ENDS["random"]}))
 
 
 def test_a_summary_grows_by_what_is_played_later() -> None:
-    """As if all had been played at once; a team that is played again has its new scores, and what cannot be compared is refused."""
+    """As if all had been played at once; a team that is played again has its new scores, and what cannot be compared is
+    refused."""
     half, late = {0: 2.0, 1: 3.0, 2: 4.5, 3: 5.0}, {2: 5.5, 3: 6.5}
     at_once = summary(made_up({**ENDS, "half": half, "late": late}))
     stored = summary([*made_up({**ENDS, "half": half}), *made_up(ENDS, "news-v0")])
     grown = merged(stored, summary(made_up({**ENDS, "late": late})))
     assert grown["tasks"]["ecommerce-v0"] == at_once["tasks"]["ecommerce-v0"]
     assert grown["tasks"]["news-v0"] == stored["tasks"]["news-v0"]
-    assert grown["aggregate"] == summary([*made_up({**ENDS, "half": half, "late": late}), *made_up(ENDS, "news-v0")])["aggregate"]
+    assert (
+        grown["aggregate"]
+        == summary([*made_up({**ENDS, "half": half, "late": late}), *made_up(ENDS, "news-v0")])["aggregate"]
+    )
     again = merged(stored, summary(made_up({**ENDS, "half": {**half, 0: 2.4}})))
     assert again["tasks"]["ecommerce-v0"]["teams"]["half"]["runs"][0] == 2.4
-    with pytest.raises(ValueError, match="half was stored with 4 seeds on ecommerce-v0, here 1: finish the evaluation first"):
+    with pytest.raises(
+        ValueError, match="half was stored with 4 seeds on ecommerce-v0, here 1: finish the evaluation first"
+    ):
         merged(stored, summary(made_up({**ENDS, "half": {0: 2.4}})))
     with pytest.raises(ValueError, match="random earn something else on ecommerce-v0 than when they were stored"):
         merged(stored, summary(made_up({**ENDS, "random": {**ENDS["random"], 1: 7.0}})))
-    better = {seed: own + 1 for seed, own in ENDS["greedy"].items()}  # an oracle that has improved moves the scale for all
+    better = {
+        seed: own + 1 for seed, own in ENDS["greedy"].items()
+    }  # an oracle that has improved moves the scale for all
     moved = merged(stored, summary(made_up({**ENDS, "greedy": better})))["tasks"]["ecommerce-v0"]["teams"]
     anew = summary(made_up({**ENDS, "half": half, "greedy": better}))["tasks"]["ecommerce-v0"]["teams"]
     assert moved["half"]["score"] == anew["half"]["score"] < stored["tasks"]["ecommerce-v0"]["teams"]["half"]["score"]
     assert moved["half"]["run_scores"] == anew["half"]["run_scores"]
     longer = summary([{**result, "episodes": 2} for result in made_up(ENDS)])
-    with pytest.raises(ValueError, match="ecommerce-v0 was stored with episodes = 1, here episodes = 2: they cannot be compared"):
+    with pytest.raises(
+        ValueError, match="ecommerce-v0 was stored with episodes = 1, here episodes = 2: they cannot be compared"
+    ):
         merged(stored, longer)
     measured = summary([{**result, "metrics": {"ndcg": [0.5, 0.5, 0.5]}} for result in made_up(ENDS)])
     with pytest.raises(ValueError, match="some runs of ecommerce-v0 were measured without ndcg"):
@@ -417,7 +500,9 @@ def test_learners_had_the_same_time_to_learn() -> None:
         return [{**result, "learns": True, "warmup": warmup} for result in made_up({team: {0: 1.0, 1: 2.0}})]
 
     once = summary([*made_up(ENDS), *learning(1, "one")])
-    with pytest.raises(ValueError, match="policies that learn had 0 and 1 warm-up episodes on ecommerce-v0: they cannot be compared"):
+    with pytest.raises(
+        ValueError, match="policies that learn had 0 and 1 warm-up episodes on ecommerce-v0: they cannot be compared"
+    ):
         merged(once, summary([*made_up(ENDS), *learning(0, "other")]))
     with pytest.raises(ValueError, match="policies that learn had 1 and 2 warm-up episodes"):
         summary([*made_up(ENDS), *learning(1, "one"), *learning(2, "other")])
@@ -426,7 +511,10 @@ def test_learners_had_the_same_time_to_learn() -> None:
 def test_aggregates_over_tasks() -> None:
     better = {0: 2.0, 1: 3.5, 2: 4.5, 3: 5.0}
     state = np.random.get_state()[1].copy()
-    results = [*made_up({**ENDS, "mine": better}), *made_up({**ENDS, "mine": {seed: x + 0.1 for seed, x in better.items()}}, "news-v0")]
+    results = [
+        *made_up({**ENDS, "mine": better}),
+        *made_up({**ENDS, "mine": {seed: x + 0.1 for seed, x in better.items()}}, "news-v0"),
+    ]
     found = summary(results)["aggregate"]
     np.testing.assert_array_equal(np.random.get_state()[1], state)
     expected = np.array([[50, 75, 75, 50], [55, 80, 80, 55]]).T
@@ -436,13 +524,16 @@ def test_aggregates_over_tasks() -> None:
     assert found["teams"]["mine"]["mean"][0] == pytest.approx(expected.mean())
     assert found["improvement"]["mine > random"] == [1, 1, 1]
     assert found == summary(results)["aggregate"]
-    assert summary(made_up({name: {0: values[0]} for name, values in ENDS.items()}))["aggregate"]["teams"] == {}  # one run has no interval
-
+    assert (
+        summary(made_up({name: {0: values[0]} for name, values in ENDS.items()}))["aggregate"]["teams"] == {}
+    )  # one run has no interval
 
 
 def test_a_prediction_interval_holds_one_more_sample() -> None:
     rng = np.random.default_rng(0)
     samples = rng.normal(3.0, 2.0, (4000, 6))
-    inside = [abs(row[5] - found["mean"]) <= found["half_width_95"] for row in samples if (found := prediction(row[:5]))]
+    inside = [
+        abs(row[5] - found["mean"]) <= found["half_width_95"] for row in samples if (found := prediction(row[:5]))
+    ]
     assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
     assert prediction(np.array([1.0]))["half_width_95"] is None

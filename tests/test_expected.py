@@ -1,4 +1,5 @@
-"""`expected_feedback` against the frequencies of many continuations of one saved state, and against numerical integration."""
+"""`expected_feedback` against the frequencies of many continuations of one saved state, and against numerical
+integration."""
 
 from __future__ import annotations
 
@@ -99,8 +100,12 @@ def compare(envs: VectorEnv, copy: int, actions: np.ndarray, seed: int) -> dict[
 def test_a_shop_with_old_cart_items(carted: int) -> None:
     envs = played(SHOP, ticks=40)
     inside = np.rint(3 * envs.field(envs.observations, "cart")[:, 0, 0]).astype(int)
-    actions = np.random.default_rng(carted).permutation(9)[:6].reshape(2, 3)  # six of nine: some are in the cart already
-    can_cart = envs.expected_feedback(np.broadcast_to(actions, (200, 2, 3)))["cart"].sum((1, 2)) > 0.1  # and the wallet pays
+    actions = (
+        np.random.default_rng(carted).permutation(9)[:6].reshape(2, 3)
+    )  # six of nine: some are in the cart already
+    can_cart = (
+        envs.expected_feedback(np.broadcast_to(actions, (200, 2, 3)))["cart"].sum((1, 2)) > 0.1
+    )  # and the wallet pays
     (copies,) = np.nonzero((inside == carted) & (envs.next_visitor[:, 0] >= 0) & can_cart)
     compare(envs, int(copies[0]), actions, carted)
 
@@ -168,7 +173,9 @@ def test_probabilities_are_probabilities_and_idle_ticks_expect_nothing(config: W
         assert (expected["purchase"] == (expected["cart"] if config.feedback.instant else 0)).all()
         assert (expected["click"][~envs.active] == 0).all()
         s, own = config.reward.sharing, expected["own"]
-        np.testing.assert_allclose(expected["reward"], (1 - max(s, 0)) * own + s * own.mean(1, keepdims=True), rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(
+            expected["reward"], (1 - max(s, 0)) * own + s * own.mean(1, keepdims=True), rtol=1e-12, atol=1e-15
+        )
         infos = envs.step(actions)[4]
         assert (infos["clicked"] <= (expected["click"] > 0)).all()
         assert ((infos["shown"] >= 0) == (expected["click"] > 0)).all()

@@ -18,9 +18,9 @@ from recsys_env.config import plain_config
 pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
 
+from recsys_env.evaluation.episodes import episode_returns  # noqa: E402
 from recsys_env.fitting import ORIGINS, FittedWorld, RecommenderLogWarning, _logit, _weights  # noqa: E402
 from recsys_env.fitting import fit as fit_log  # noqa: E402
-from recsys_env.metrics import episode_returns  # noqa: E402
 from recsys_env.policies import Team  # noqa: E402
 
 USERS, ITEMS, DAYS = 60, 40, 120
@@ -152,7 +152,9 @@ def test_habits_are_the_largest_recency_weighted_counts(fitted, log):
         counts = np.bincount(log["product_id"][own] - 1000, 0.5 ** (age[own] / 120.0), minlength=ITEMS)
         entries = fitted.habit_item[user] >= 0
         np.testing.assert_allclose(fitted.habit_count[user][entries], np.sort(counts)[::-1][: entries.sum()], rtol=1e-5)
-        np.testing.assert_allclose(counts[fitted.habit_item[user][entries]], fitted.habit_count[user][entries], rtol=1e-5)
+        np.testing.assert_allclose(
+            counts[fitted.habit_item[user][entries]], fitted.habit_count[user][entries], rtol=1e-5
+        )
 
 
 def test_planted_prices_are_recovered(fitted):
@@ -391,7 +393,10 @@ def with_value(column, value):
             "no column 'product_id' .did you mean 'products_id'.*household_id",
         ),
         (lambda log: log.iloc[:0], "empty"),
-        (with_value("sales_value", 0.0), "'sales_value' must be finite and > 0; 1 of 7200 rows are not, the first holds 0.0"),
+        (
+            with_value("sales_value", 0.0),
+            "'sales_value' must be finite and > 0; 1 of 7200 rows are not, the first holds 0.0",
+        ),
         (with_value("sales_value", np.nan), "'sales_value'.*holds nan"),
         (lambda log: log.assign(sales_value="3 dollars"), "'sales_value' must be numeric.*'3 dollars'"),
         (with_value("quantity", -1), "'quantity' must be finite and > 0.*-1"),
@@ -437,7 +442,15 @@ def test_a_table_that_cannot_be_fitted_says_why(log, change, message):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"dims": 0}, {"habit_size": 0}, {"habit_half_life": 0.0}, {"popularity_half_life": -1.0}, {"taste_half_life": 0.0}, {"weight_days": 0.0}]
+    "bad",
+    [
+        {"dims": 0},
+        {"habit_size": 0},
+        {"habit_half_life": 0.0},
+        {"popularity_half_life": -1.0},
+        {"taste_half_life": 0.0},
+        {"weight_days": 0.0},
+    ],
 )
 def test_impossible_options_are_named(log, bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
@@ -552,10 +565,13 @@ def test_the_shipped_catalogue_is_what_its_module_builds():
 
 
 def test_households_that_are_offered_everything_buy_as_in_the_data():
-    """The world without a policy against the held-out weeks: 47 % habits, 14 % of purchases in the 20 most bought products."""
+    """The world without a policy against the held-out weeks: 47 % habits, 14 % of purchases in the 20 most bought
+    products."""
     report = pytest.importorskip("benchmarks.fit_report")
     grocery = Catalogue.load("grocery")
-    world = report.simulated_statistics(grocery, "shelf", purchases=15_000, days=8.5, **report.shelf(grocery, basket=6.0))
+    world = report.simulated_statistics(
+        grocery, "shelf", purchases=15_000, days=8.5, **report.shelf(grocery, basket=6.0)
+    )
     assert 0.3 < world["share among the user's 64 habits at the end of training"] < 0.6
     assert 0.1 < world["share of the 20 most bought products"] < 0.25
 

@@ -1,8 +1,9 @@
 """A task never changes under its name: its numbers and what it plays are as they were when its version was given.
 
 `CONFIG` breaks with any field of a task, `PLAY` with anything that the worlds, the dynamics or the observations make of
-it. What changes a task gives it the next version. Where neither the game nor its observations change, such as with a new
-field whose default does nothing, `PLAY` stays; `python -m tests.test_frozen_tasks` prints both tables as they are now.
+it. What changes a task gives it the next version. Where neither the game nor its observations change, such as with a
+new field whose default does nothing, `PLAY` stays; `python -m tests.test_frozen_tasks` prints both tables as they are
+now.
 """
 
 from __future__ import annotations

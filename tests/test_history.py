@@ -1,4 +1,5 @@
-"""What an agent remembers of its visitors: against a plain list per visitor, and in the rows that the transformer learns from."""
+"""What an agent remembers of its visitors: against a plain list per visitor, and in the rows that the transformer
+learns from."""
 
 from __future__ import annotations
 
@@ -22,8 +23,17 @@ def plain(envs: recsys_env.VectorEnv, pages: list[tuple[int, Any, int]], tick: i
     tokens = np.zeros((LENGTH, len(FLAGS) + 2 * dims), np.float32)
     for place, (when, told, b) in enumerate(pages[-LENGTH:], LENGTH - min(len(pages), LENGTH)):
         shown = [j for j in told["shown"][b] if j >= 0]
-        flags = [1, np.log1p(tick - when) / 10, told["clicked"][b].any(), told["cart"][b].any(), told["bought"][b].any()]
-        clicked = sum((envs.world.q[j] for j, hit in zip(told["shown"][b], told["clicked"][b], strict=True) if hit), np.zeros(dims))
+        flags = [
+            1,
+            np.log1p(tick - when) / 10,
+            told["clicked"][b].any(),
+            told["cart"][b].any(),
+            told["bought"][b].any(),
+        ]
+        clicked = sum(
+            (envs.world.q[j] for j, hit in zip(told["shown"][b], told["clicked"][b], strict=True) if hit),
+            np.zeros(dims),
+        )
         mean = np.mean([envs.world.q[j] for j in shown], 0) if shown else np.zeros(dims)
         tokens[place] = np.concatenate((flags, mean, clicked))
     return tokens
@@ -58,7 +68,15 @@ def test_who_was_not_seen_for_longest_makes_room() -> None:
     nothing = np.zeros((1, 1), bool)
 
     def show(visitor: int, item: int) -> None:
-        history.observe({"visitor": np.array([visitor]), "shown": np.array([[item]]), "clicked": nothing, "cart": nothing, "bought": nothing})
+        history.observe(
+            {
+                "visitor": np.array([visitor]),
+                "shown": np.array([[item]]),
+                "clicked": nothing,
+                "cart": nothing,
+                "bought": nothing,
+            }
+        )
 
     def known(visitor: int) -> float:
         return float(history.recall(np.array([visitor]))[0, :, 0].sum())

@@ -15,11 +15,18 @@ from baselines.__main__ import main
 from baselines.train import Train, train
 from recsys_env import TASKS, WorldConfig
 from recsys_env.config import replace
-from recsys_env.metrics import UNSEEN, episode_returns, mean_interval, normalised_score
+from recsys_env.evaluation.episodes import UNSEEN, episode_returns, mean_interval, normalised_score
 from recsys_env.policies import make_policy
 from recsys_env.tasks import _TASKS
 
-SMALL: dict[str, Any] = {"num_envs": 4, "n_steps": 16, "batch_size": 64, "n_epochs": 1, "eval_episodes": 3, "device": "cpu"}
+SMALL: dict[str, Any] = {
+    "num_envs": 4,
+    "n_steps": 16,
+    "batch_size": 64,
+    "n_epochs": 1,
+    "eval_episodes": 3,
+    "device": "cpu",
+}
 
 
 @pytest.fixture
@@ -35,7 +42,15 @@ def settings(task: str, out: Path, **changes: Any) -> Train:
 
 def test_command_writes_its_report_and_resumes(task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
-    command = ["train", "ippo", "--task", task, "--out", str(out), *(f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items())]
+    command = [
+        "train",
+        "ippo",
+        "--task",
+        task,
+        "--out",
+        str(out),
+        *(f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()),
+    ]
     main([*command, "--timesteps", "256"])
     said, first = capsys.readouterr().out, json.loads((out / "result.json").read_text())
     assert first["training"]["agent_steps"] == 256
@@ -79,7 +94,10 @@ def test_training_leaves_the_seeds_of_evaluation_alone(seed: int, task: str, tmp
 def test_a_device_that_is_not_there_is_named(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """stable-baselines3 would train on the CPU instead, for hours."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    for device, said in (("gpu", "device = 'gpu' is not allowed; choose 'auto', 'cpu', 'cuda'"), ("cuda", "torch finds no GPU here")):
+    for device, said in (
+        ("gpu", "device = 'gpu' is not allowed; choose 'auto', 'cpu', 'cuda'"),
+        ("cuda", "torch finds no GPU here"),
+    ):
         with pytest.raises(ValueError, match=said):
             train(settings(task, tmp_path, device=device))
     assert not list(tmp_path.iterdir())
@@ -97,8 +115,17 @@ def test_resuming_nothing_says_so(task: str, tmp_path: Path, capsys: pytest.Capt
 def test_other_actions(task: str, changes: str, tmp_path: Path) -> None:
     result = train(settings(task, tmp_path, timesteps=128, set=(changes,), eval_episodes=2))
     assert len(json.loads((tmp_path / "curve.json").read_text())) == 1
-    config = replace(TASKS[task], {changes.split("=")[0]: {"items": "items", "query": "query", "3": 3, "1": 1, "True": True}[changes.split("=")[1]]})
-    again = episode_returns(config, {agent: make_policy(str(tmp_path)) for agent in config.agents}, 2, result["seeds"]["evaluation"])
+    config = replace(
+        TASKS[task],
+        {
+            changes.split("=")[0]: {"items": "items", "query": "query", "3": 3, "1": 1, "True": True}[
+                changes.split("=")[1]
+            ]
+        },
+    )
+    again = episode_returns(
+        config, {agent: make_policy(str(tmp_path)) for agent in config.agents}, 2, result["seeds"]["evaluation"]
+    )
     assert result["after"]["mean"] == pytest.approx(again.mean())
 
 
@@ -118,7 +145,9 @@ def test_returns_are_own_rewards_of_each_agent_on_common_visitors() -> None:
     selfish = episode_returns(config, "random", 5, seed=3)
     assert selfish.shape == (5, 2)
     np.testing.assert_array_equal(selfish, episode_returns(shared, "random", 5, seed=3))
-    np.testing.assert_array_equal(selfish, episode_returns(config, {agent: "random" for agent in config.agents}, 5, seed=3))
+    np.testing.assert_array_equal(
+        selfish, episode_returns(config, {agent: "random" for agent in config.agents}, 5, seed=3)
+    )
     assert not np.array_equal(selfish, episode_returns(config, "random", 5, seed=4))
 
 

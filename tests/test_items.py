@@ -1,4 +1,5 @@
-"""The policy that knows which item a candidate is: what its rows show, what it makes of it, and that it finds out what no observation says."""
+"""The policy that knows which item a candidate is: what its rows show, what it makes of it, and that it finds out what
+no observation says."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ def test_rows_end_with_the_items_that_policies_see(others: dict[str, str]) -> No
 
 
 def test_a_candidate_is_scored_by_its_item() -> None:
-    """Another item in the same place, with the same features, changes that place's score alone; an empty place stays excluded."""
+    """Another item in the same place, with the same features, changes that place's score alone; an empty place stays
+    excluded."""
     envs = recsys_env.vector_env("social-v0", 2)
     rows = ItemRows(SB3VecEnv(envs))
     policy = ItemSlatePolicy(rows.observation_space, rows.action_space, lambda _: 1e-3, **item_kwargs(envs))
@@ -70,7 +72,11 @@ def test_a_candidate_is_scored_by_its_item() -> None:
     changed[:, -count] = 77
     assert not extractor.own.weight.any()
     assert not extractor.intercept.weight.any()
-    for part in (extractor.own, extractor.intercept, None):  # by its entry alone, then by its own numbers, then by its intercept as well
+    for part in (
+        extractor.own,
+        extractor.intercept,
+        None,
+    ):  # by its entry alone, then by its own numbers, then by its intercept as well
         before, after = extractor.forward_actor(observations), extractor.forward_actor(changed)
         assert (before[:, 0] != after[:, 0]).all()
         torch.testing.assert_close(before[:, 1:], after[:, 1:])
@@ -83,7 +89,8 @@ def test_a_candidate_is_scored_by_its_item() -> None:
 
 
 def test_rewards_are_those_of_the_environment() -> None:
-    """Through stable-baselines3's own rollouts, which would add the value of the next visitor where an episode is cut."""
+    """Through stable-baselines3's own rollouts, which would add the value of the next visitor where an episode is
+    cut."""
     from stable_baselines3 import PPO
 
     envs = recsys_env.vector_env("social-v0", 3, horizon=20)
@@ -97,8 +104,21 @@ def test_rewards_are_those_of_the_environment() -> None:
         return result
 
     rows.step_wait = step_wait  # type: ignore[method-assign]
-    pages = {"rollout_buffer_class": VisitorBuffer, "rollout_buffer_kwargs": {"active": envs.observation_fields["is_active"].start}}
-    model = PPO(ItemSlatePolicy, rows, n_steps=40, batch_size=96, n_epochs=1, policy_kwargs=item_kwargs(envs), device="cpu", seed=0, **pages)
+    pages = {
+        "rollout_buffer_class": VisitorBuffer,
+        "rollout_buffer_kwargs": {"active": envs.observation_fields["is_active"].start},
+    }
+    model = PPO(
+        ItemSlatePolicy,
+        rows,
+        n_steps=40,
+        batch_size=96,
+        n_epochs=1,
+        policy_kwargs=item_kwargs(envs),
+        device="cpu",
+        seed=0,
+        **pages,
+    )
     model.policy.value_net.bias.data.fill_(100.0)
     model.rollout_buffer.watch(envs)
     model.learn(40 * rows.num_envs)
@@ -111,16 +131,34 @@ def test_empty_places_are_no_items() -> None:
 
 
 def test_it_learns_what_no_observation_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Items differ in an appeal that is neither observed nor in the catalogue: who knows the items finds it, who ranks by features cannot."""
+    """Items differ in an appeal that is neither observed nor in the catalogue: who knows the items finds it, who ranks
+    by features cannot."""
     hidden = {
         "horizon": 60, "slots": 1, "users": {"habit_size": 0}, "choice": {"beta_taste": 0.0, "beta_price": 0.0, "beta_satiation": 0.0, "v_0": 1.5},
         "items": {"number": 40, "intercept_sd": 2.0, "popularity_quality": 0.0},
     }  # fmt: skip
     monkeypatch.setitem(_TASKS, "hidden-v0", replace(WorldConfig(), hidden))
     scores = {}
-    sizes = {"timesteps": 60_000, "num_envs": 32, "n_steps": 60, "batch_size": 480, "n_epochs": 4, "learning_rate": 1e-2}
+    sizes = {
+        "timesteps": 60_000,
+        "num_envs": 32,
+        "n_steps": 60,
+        "batch_size": 480,
+        "n_epochs": 4,
+        "learning_rate": 1e-2,
+    }
     for algorithm in ("ippo", "item-ppo"):
-        result = train(Train(algorithm, "hidden-v0", out=tmp_path / algorithm, device="cpu", references=("random", "greedy"), eval_episodes=50, **sizes))
+        result = train(
+            Train(
+                algorithm,
+                "hidden-v0",
+                out=tmp_path / algorithm,
+                device="cpu",
+                references=("random", "greedy"),
+                eval_episodes=50,
+                **sizes,
+            )
+        )
         scores[algorithm] = result["table"]["trained"]["score"]
     assert scores["item-ppo"] > 60
     assert scores["item-ppo"] > scores["ippo"] + 20

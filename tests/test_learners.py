@@ -1,4 +1,5 @@
-"""Policies that learn: their models are those of the papers and libraries, they know who is who, and they get better."""
+"""Policies that learn: their models are those of the papers and libraries, they know who is who, and they get
+better."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig, vector_env
-from recsys_env.metrics import mean_interval
+from recsys_env.evaluation.episodes import mean_interval
 from recsys_env.policies import Policy, Team, make_policy
 from recsys_env.policies.bandits import UCB1, LinearThompson, LinUCB, Thompson
 from recsys_env.policies.logged import People
@@ -25,13 +26,20 @@ SMALL = WorldConfig(
     items={"number": 30, "dims": 4, "topics": 4, "intercept_sd": 1.5}, choice={"v_0": 2.0}, arrival={"r_0": 4.0},
 )  # fmt: skip
 BANDITS = ("linucb", "linear-thompson", "epsilon-greedy", "thompson")
-COLLABORATIVE = ("implicit", "implicit-bpr", "implicit-knn", "surprise", "surprise-knn") + ("lightfm",) * bool(importlib.util.find_spec("lightfm"))
+COLLABORATIVE = ("implicit", "implicit-bpr", "implicit-knn", "surprise", "surprise-knn") + ("lightfm",) * bool(
+    importlib.util.find_spec("lightfm")
+)
 DEEP = ("two-tower", "sasrec")
 
 
-def play(envs: VectorEnv, policy: str | Policy, episodes: int = 1, seed: int = 0) -> tuple[Any, np.ndarray, list[np.ndarray]]:
+def play(
+    envs: VectorEnv, policy: str | Policy, episodes: int = 1, seed: int = 0
+) -> tuple[Any, np.ndarray, list[np.ndarray]]:
     """The policy after some episodes as agent 0 (the others are random), own rewards [episodes, B], and its actions."""
-    policies: dict[str, str | Policy] = {**dict.fromkeys(envs.possible_agents, "random"), envs.possible_agents[0]: policy}
+    policies: dict[str, str | Policy] = {
+        **dict.fromkeys(envs.possible_agents, "random"),
+        envs.possible_agents[0]: policy,
+    }
     team, joint, taken = Team(envs, policies, seed), envs.empty_actions(), []
     own = np.zeros((episodes, envs.num_envs))
     for episode in range(episodes):
@@ -117,8 +125,13 @@ def test_a_blind_role_has_no_features() -> None:
 
 
 def test_items_are_described_without_what_the_role_hides() -> None:
-    """Where options are items, no observation holds their features: they follow from its other fields, hidden ones left out."""
-    for hidden, unseen in ((("profile",), {"profile_match"}), (("clicked_mean", "topic_counts"), {"history_match", "repeat", "topic_count"}), ((), set())):
+    """Where options are items, no observation holds their features: they follow from its other fields, hidden ones left
+    out."""
+    for hidden, unseen in (
+        (("profile",), {"profile_match"}),
+        (("clicked_mean", "topic_counts"), {"history_match", "repeat", "topic_count"}),
+        ((), set()),
+    ):
         envs = vector_env(SMALL, 20, action="items", roles=({"hidden": hidden},))
         policy, _, _ = play(envs, Noted())
         seen = {name for f, name in enumerate(policy.feature_names) if policy.features[:, :, f].any()}
@@ -164,7 +177,9 @@ def test_slots_are_worth_what_the_agent_earns() -> None:
 
 def test_people_are_told_apart_and_forgotten() -> None:
     people = People(vector_env(SMALL, 3))
-    np.testing.assert_array_equal(people.rows(np.array([7, 7, -1])), [0, 1, -1])  # the same id in two copies is two persons
+    np.testing.assert_array_equal(
+        people.rows(np.array([7, 7, -1])), [0, 1, -1]
+    )  # the same id in two copies is two persons
     assert people.rows(np.array([9, 7, 5])).tolist() == [3, 1, 2]
     assert len(people) == 4
     known = people.rows(np.array([7, 7, 5]))
@@ -216,7 +231,10 @@ def test_thompson_draws_from_the_posterior_of_the_hybrid_model() -> None:
     x = np.concatenate((features, np.ones((100, 1)), np.eye(m)[items]), 1)
     precision = np.eye(d + m) + x.T @ x
     joint = np.linalg.solve(precision, x.T @ values)
-    bandit.items[:], bandit.features[:] = rng.integers(0, m, bandit.items.shape[1]), rng.normal(size=bandit.features.shape[1:])
+    bandit.items[:], bandit.features[:] = (
+        rng.integers(0, m, bandit.items.shape[1]),
+        rng.normal(size=bandit.features.shape[1:]),
+    )
     z = np.concatenate((bandit.features[0], np.ones((bandit.items.shape[1], 1)), np.eye(m)[bandit.items[0]]), 1)
     drawn = bandit.score(np.empty(0))
     deviation = bandit._scale * np.sqrt(np.einsum("cd,de,ce->c", z, np.linalg.inv(precision), z))
@@ -248,7 +266,8 @@ def test_beta_posteriors() -> None:
     assert drawn[:, 1].mean() == pytest.approx(1 / 2, abs=0.02)
 
 
-# ------------------------------------------------------------------------------------------------ models are the libraries'
+# ------------------------------------------------------------------------------------------------ models are the
+# libraries'
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +286,9 @@ def test_implicit_scores_are_the_librarys(trained: dict[str, Any]) -> None:
     als = trained["implicit"]
     people, items = _everything(als)
     scores = als.predict(people, items)
-    ids, theirs = als._model.recommend(people, als._present_clicks(people), N=30, filter_already_liked_items=False, recalculate_user=True)
+    ids, theirs = als._model.recommend(
+        people, als._present_clicks(people), N=30, filter_already_liked_items=False, recalculate_user=True
+    )
     np.testing.assert_allclose(np.take_along_axis(scores, ids, 1), theirs, atol=1e-5)
     nobody = np.array([len(als.clicked) - 1])
     assert (als.clicked[nobody] < 0).all()
@@ -327,7 +348,9 @@ def test_surprise_predictions_are_the_librarys() -> None:
     knn.fit(*policy.log.read())  # type: ignore[attr-defined]
     model = surprise.KNNWithMeans(sim_options={"name": "pearson", "user_based": False}, verbose=False).fit(trainset)
     mine = knn.predict(people, items)  # type: ignore[attr-defined]
-    np.testing.assert_allclose(mine.ravel(), [model.estimate(u, i)[0] for u in people.tolist() for i in range(30)], atol=1e-9)
+    np.testing.assert_allclose(
+        mine.ravel(), [model.estimate(u, i)[0] for u in people.tolist() for i in range(30)], atol=1e-9
+    )
 
 
 def test_what_a_person_clicked_raises_what_is_like_it(trained: dict[str, Any]) -> None:
@@ -353,7 +376,10 @@ def test_sequences_are_the_newest_clicks_in_order() -> None:
 def test_later_clicks_do_not_change_earlier_vectors(name: str) -> None:
     policy, _, _ = play(vector_env(SMALL, 2, horizon=3), name)
     rng = np.random.default_rng(0)
-    clicked, profiles = torch.from_numpy(rng.integers(0, 30, (5, 6))), torch.from_numpy(rng.normal(size=(5, 4)).astype(np.float32))
+    clicked, profiles = (
+        torch.from_numpy(rng.integers(0, 30, (5, 6))),
+        torch.from_numpy(rng.normal(size=(5, 4)).astype(np.float32)),
+    )
     changed = clicked.clone()
     changed[:, 3] = (changed[:, 3] + 1) % 30
     with torch.no_grad():
@@ -368,7 +394,9 @@ def test_deep_policies_leave_the_number_of_threads_alone(name: str, monkeypatch:
     torch.set_num_threads(2)
     policy: Any = make_policy(name)
     refresh = type(policy)._refresh
-    monkeypatch.setattr(type(policy), "_refresh", lambda self, rows: used.append(torch.get_num_threads()) or refresh(self, rows))
+    monkeypatch.setattr(
+        type(policy), "_refresh", lambda self, rows: used.append(torch.get_num_threads()) or refresh(self, rows)
+    )
     try:
         play(vector_env(SMALL, 20), policy)
         assert torch.get_num_threads() == 2

@@ -9,8 +9,8 @@ import pytest
 
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig, vector_env
-from recsys_env.measures import COLD_CLICKS, METRICS, Log, measure
-from recsys_env.metrics import play_episode
+from recsys_env.evaluation.episodes import play_episode
+from recsys_env.evaluation.metrics import COLD_CLICKS, METRICS, Log, measure
 from recsys_env.policies import Team
 
 # Four ticks, two copies, two agents with two slots each, four items of two providers; ranks give odds 1, 1/2, 1/3, 1/4.
@@ -93,7 +93,11 @@ def test_ndcg_by_hand() -> None:
     np.testing.assert_allclose(value(log, "ndcg")[0], [(first + 1) / 2, 0.5, (first + 1 + 0.5) / 3], rtol=1e-6)
     np.testing.assert_allclose(value(log, "ndcg_new_users")[0, 0], first, rtol=1e-6)
     np.testing.assert_allclose(value(log, "ndcg_known_users")[0], [1, NAN, 1], rtol=1e-6)
-    np.testing.assert_allclose(value(log, "ndcg_cold_items")[0], [(0.2 / (0.2 * second) + 1) / 2, NAN, (0.2 / (0.2 * second) + 1) / 2], rtol=1e-6)
+    np.testing.assert_allclose(
+        value(log, "ndcg_cold_items")[0],
+        [(0.2 / (0.2 * second) + 1) / 2, NAN, (0.2 / (0.2 * second) + 1) / 2],
+        rtol=1e-6,
+    )
     np.testing.assert_allclose(value(log, "ndcg_warm_items")[0, 0], (0.4 * second / 0.4 + 1) / 2, rtol=1e-6)
 
 
@@ -123,15 +127,23 @@ def test_exposure_by_hand() -> None:
     gini = np.abs(x[:, None] - x).sum() / (2 * 16 * x.mean())
     np.testing.assert_allclose(value(log, "item_gini")[0, 0], gini)
     # Providers own items 0, 2 and 1, 3. Agent 0 gives them 2 and 1/3, agent 1 gives 1/2 and 0.
-    np.testing.assert_allclose(value(log, "provider_gini")[0], [(2 - 1 / 3) / (2 * 7 / 3), 0.5, (2.5 - 1 / 3) / (2 * 17 / 6)])
+    np.testing.assert_allclose(
+        value(log, "provider_gini")[0], [(2 - 1 / 3) / (2 * 7 / 3), 0.5, (2.5 - 1 / 3) / (2 * 17 / 6)]
+    )
     np.testing.assert_allclose(value(log, "provider_parity")[0], [1 - (6 / 7 - 0.5), 0.5, 1 - (15 / 17 - 0.5)])
     assert np.isnan(value(log, "item_gini")[1]).all()
 
 
 def test_providers_that_an_agent_may_not_show_do_not_count() -> None:
-    log = tiny_log(items={"domains": 2, "providers": 2}, candidates={"number": 2}, roles=({"name": "a", "domains": (0,)}, {"name": "b"}))
+    log = tiny_log(
+        items={"domains": 2, "providers": 2},
+        candidates={"number": 2},
+        roles=({"name": "a", "domains": (0,)}, {"name": "b"}),
+    )
     items = log.envs.world.items
-    assert items["provider"].tolist() == items["domain"].tolist() == [0, 1, 0, 1]  # the first agent may show one provider's
+    assert (
+        items["provider"].tolist() == items["domain"].tolist() == [0, 1, 0, 1]
+    )  # the first agent may show one provider's
     serve(log, 0, 0, 5, [[0, 2], [0, 1]])
     assert np.isnan(value(log, "provider_gini")[0, 0])
     assert np.isfinite(value(log, "provider_gini")[0, 1])
@@ -145,7 +157,9 @@ def test_one_provider_has_no_parity() -> None:
 
 
 def test_coverage_counts_what_an_agent_may_show() -> None:
-    log = tiny_log(items={"domains": 2}, candidates={"number": 2}, roles=({"name": "a", "domains": (0,)}, {"name": "b"}))
+    log = tiny_log(
+        items={"domains": 2}, candidates={"number": 2}, roles=({"name": "a", "domains": (0,)}, {"name": "b"})
+    )
     serve(log, 0, 0, 5, [[0, -1], [2, 3]])
     np.testing.assert_allclose(value(log, "coverage")[0], [1 / 2, 2 / 4, 3 / 4])
 
@@ -218,7 +232,9 @@ def test_seen_people_are_those_of_earlier_episodes_of_a_fixed_population() -> No
         serve(log, 0, 1, 6, [[0, 1], [2, 3]])
         log.clicked[0, :, 0, 0] = True
         np.testing.assert_allclose(value(log, "ctr_seen_users")[:, 0], seen)
-        np.testing.assert_allclose(value(log, "ctr_unseen_users")[:, 0], [NAN, 1 / 2] if population == "fixed" else [NAN, NAN])
+        np.testing.assert_allclose(
+            value(log, "ctr_unseen_users")[:, 0], [NAN, 1 / 2] if population == "fixed" else [NAN, NAN]
+        )
 
 
 # ------------------------------------------------------------------------------------------------ against the game
@@ -238,9 +254,12 @@ def played(config: WorldConfig, policy: str, copies: int = 6) -> tuple[Log, np.n
     return log, play_episode(envs, team, observations, log)
 
 
-@pytest.mark.parametrize("overrides", [{}, {"feedback": {"instant": True}}, {"action": "items"}, {"page": "rival"}], ids=str)
+@pytest.mark.parametrize(
+    "overrides", [{}, {"feedback": {"instant": True}}, {"action": "items"}, {"page": "rival"}], ids=str
+)
 def test_rewards_follow_from_the_log(overrides: dict[str, Any]) -> None:
-    """own = .25 clicks + the prices paid (a margin of 1 per mean list price), so that clicks and revenue are those of the game."""
+    """own = .25 clicks + the prices paid (a margin of 1 per mean list price), so that clicks and revenue are those of
+    the game."""
     log, own = played(recsys_env.replace(BUSY, overrides), "random")
     values = measure(log)
     assert all(found.shape == (6, 3) for found in values.values())
@@ -258,8 +277,12 @@ def test_metrics_change_nothing_that_is_played() -> None:
 
 @pytest.mark.parametrize("action", ["candidates", "items"])
 def test_the_ideal_slate_is_the_best_of_the_true_utility(action: str) -> None:
-    """Paid by the click alone and without a rival's page to count with, the oracle's slate is the ideal one; the random one is not."""
-    config = recsys_env.replace(BUSY, {"action": action, "page": "rival", "scenes": ({"name": "page"},), "reward": {"click": 1.0, "purchase": 0.0}})
+    """Paid by the click alone and without a rival's page to count with, the oracle's slate is the ideal one; the random
+    one is not."""
+    config = recsys_env.replace(
+        BUSY,
+        {"action": action, "page": "rival", "scenes": ({"name": "page"},), "reward": {"click": 1.0, "purchase": 0.0}},
+    )
     best, random = (measure(played(config, policy)[0])["ndcg"] for policy in ("greedy", "random"))
     np.testing.assert_allclose(best[np.isfinite(best)], 1.0, rtol=1e-5)
     assert np.nanmax(random) < 0.9
@@ -281,8 +304,20 @@ def test_gain_is_the_probability_of_a_click_on_the_item_alone() -> None:
 
 
 def test_cold_items_are_those_of_few_clicks() -> None:
-    """Items of a window that opened within the episode start without a click; 40 clicks of history are warm until then."""
-    config = recsys_env.replace(BUSY, {"items": {"popularity_log_sd": 0.0, "popularity_mean": 40.0, "popularity_half_life": 1e9, "life": 30, "period": 30}})
+    """Items of a window that opened within the episode start without a click; 40 clicks of history are warm until
+    then."""
+    config = recsys_env.replace(
+        BUSY,
+        {
+            "items": {
+                "popularity_log_sd": 0.0,
+                "popularity_mean": 40.0,
+                "popularity_half_life": 1e9,
+                "life": 30,
+                "period": 30,
+            }
+        },
+    )
     log, _ = played(config, "random")
     offset = log.envs.world.items["offset"]
     t, b, n, k = np.nonzero(log.item >= 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recsys_env import Catalogue, WorldConfig, vector_env
-from recsys_env.metrics import episode_returns
+from recsys_env.evaluation.episodes import episode_returns
 
 
 def test_episodes_in_the_world_of_a_catalogue() -> None:

@@ -38,7 +38,10 @@ def test_exponential_and_logarithms() -> None:
 @pytest.mark.parametrize("dims", [1, 7, 8, 9, 16, 35])
 def test_inner_products_of_any_length(dims: int) -> None:
     rng = np.random.default_rng(dims)
-    vectors, q = rng.standard_normal((2, 3, dims + 5)).astype(np.float32), rng.standard_normal((4, dims)).astype(np.float32)
+    vectors, q = (
+        rng.standard_normal((2, 3, dims + 5)).astype(np.float32),
+        rng.standard_normal((4, dims)).astype(np.float32),
+    )
     out = np.empty(4)
     products(vectors, q, 3, out)
     np.testing.assert_allclose(out, q.astype(float) @ vectors[1, 2, 3 : 3 + dims], rtol=1e-5, atol=1e-5)

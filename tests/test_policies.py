@@ -1,4 +1,5 @@
-"""Policies: legal everywhere, exact where they claim to be, ordered as they should be; and the scores that compare them."""
+"""Policies: legal everywhere, exact where they claim to be, ordered as they should be; and the scores that compare
+them."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from scipy import stats
 import recsys_env
 from benchmarks.regret import enumerated, one_swap
 from recsys_env import VectorEnv, WorldConfig, policies, vector_env
-from recsys_env.metrics import episode_returns, mean_interval, normalised_score, place_on_scale
+from recsys_env.evaluation.episodes import episode_returns, mean_interval, normalised_score, place_on_scale
 from recsys_env.policies import (
     CHECKPOINT,
     LOADERS,
@@ -67,7 +68,11 @@ def play(envs: VectorEnv, policy: str, ticks: int, seed: int = 0) -> list[np.nda
     observations, _ = envs.reset(seed=seed)
     history = []
     for _ in range(ticks):
-        flat, masks = (observations["observation"], observations["action_mask"]) if envs.config.mask_actions else (observations, None)
+        flat, masks = (
+            (observations["observation"], observations["action_mask"])
+            if envs.config.mask_actions
+            else (observations, None)
+        )
         actions = [member.act(flat[:, n], None if masks is None else masks[:, n]) for n, member in enumerate(team)]
         for n, chosen in enumerate(actions):
             assert len(chosen) == envs.num_envs
@@ -115,7 +120,9 @@ def test_every_policy_plays_every_kind_of_action(kind: str, policy: str) -> None
 @pytest.mark.parametrize("policy", INSTALLED)
 def test_scenes_rivals_and_inventories(policy: str) -> None:
     play(vector_env(SMALL, BATCH, page="rival", choice={"beta_trust": 2.0}), policy, 35)
-    play(vector_env(SMALL, BATCH, items={"domains": 4}, roles=({"domains": (0,)},), candidates={"number": 6}), policy, 10)
+    play(
+        vector_env(SMALL, BATCH, items={"domains": 4}, roles=({"domains": (0,)},), candidates={"number": 6}), policy, 10
+    )
     play(vector_env(SMALL, BATCH, items={"life": 5, "period": 40}), policy, 35)  # sometimes nothing can be shown
 
 
@@ -160,7 +167,11 @@ TINY = WorldConfig(
         {"action": "candidates", "candidates": {"number": 5}},
         {"choice": {"v_0": -4.0}},  # saturated: items of little value only take clicks away
         {"choice": {"eta": 0.0, "kappa": 0.0}},
-        {"feedback": {"instant": True, "b_0": 0.0}, "scenes": ({"name": "page", "cart": True},), "reward": {"purchase": 1.0, "cart": 0.2}},
+        {
+            "feedback": {"instant": True, "b_0": 0.0},
+            "scenes": ({"name": "page", "cart": True},),
+            "reward": {"purchase": 1.0, "cart": 0.2},
+        },
         {"page": "rows", "choice": {"beta_trust": 1.0}},
         {"slots": 1},
     ],
@@ -180,7 +191,9 @@ def test_greedy_is_the_best_of_all_slates(overrides: dict[str, Any]) -> None:
     for _ in range(2):
         chosen = greedy.act(observations[:, 0])[:, None]
         mine = envs.expected_feedback(chosen)["own"][:, 0]
-        values = np.stack([envs.expected_feedback(np.broadcast_to(slate, chosen.shape))["own"][:, 0] for slate in slates])
+        values = np.stack(
+            [envs.expected_feedback(np.broadcast_to(slate, chosen.shape))["own"][:, 0] for slate in slates]
+        )
         assert (np.ptp(values, axis=0)[envs.active[:, 0]] > 1e-3).all()
         np.testing.assert_allclose(mine, values.max(0), rtol=1e-7, atol=1e-9)
         observations = envs.step(chosen)[0]
@@ -198,7 +211,8 @@ def test_one_swap_does_not_improve_greedy_on_streaming() -> None:
 
 @pytest.mark.parametrize("policy", [name for name in INSTALLED if name not in ORACLES])
 def test_only_oracles_read_what_is_latent_of_items(policy: str) -> None:
-    """Two worlds that differ in intercept, quality and clickbait of the items, always in the same state: the same choices."""
+    """Two worlds that differ in intercept, quality and clickbait of the items, always in the same state: the same
+    choices."""
     for task in ("ecommerce-v0", "grocery-v0"):
         worlds = [vector_env(task, 2, horizon=20) for _ in range(2)]
         items = worlds[1].world.items
@@ -319,14 +333,17 @@ def test_planning_pays_on_streaming() -> None:
 
 
 def test_nearest_shows_what_is_near_to_the_clicks() -> None:
-    """By inner product with the decayed mean of the clicked vectors, with the profile where there is no click yet; now and then anything."""
+    """By inner product with the decayed mean of the clicked vectors, with the profile where there is no click yet; now
+    and then anything."""
     envs = vector_env(SMALL, 400, action="items")
     policy, joint = make_policy("nearest"), envs.empty_actions()
     policy.bind(envs, "recommender_0", 0)
     observations, same, by_clicks = envs.reset(seed=0)[0], [], 0
     for _ in range(5):
         clicked, profile = (envs.field(observations, name)[:, 0].astype(float) for name in ("clicked_mean", "profile"))
-        taste = np.where(clicked.any(1, keepdims=True), clicked / (1 - abs(clicked)), profile / (1 - abs(profile)))  # observed squashed: x / (1 + |x|)
+        taste = np.where(
+            clicked.any(1, keepdims=True), clicked / (1 - abs(clicked)), profile / (1 - abs(profile))
+        )  # observed squashed: x / (1 + |x|)
         near = taste @ envs.world.q.T
         joint[:, 0] = policy.act(observations[:, 0])
         shown, best = np.take_along_axis(near, joint[:, 0], 1), -np.sort(-near, 1)[:, :2]
@@ -339,7 +356,8 @@ def test_nearest_shows_what_is_near_to_the_clicks() -> None:
 
 
 def test_content_knows_no_more_than_its_role_sees() -> None:
-    """Another profile or history behind its back changes nothing for a role that hides them, and much for one that does not."""
+    """Another profile or history behind its back changes nothing for a role that hides them, and much for one that does
+    not."""
     for hidden, blind in ((("profile", "clicked_mean", "topic_counts"), True), ((), False)):
         envs = vector_env(SMALL, 200, num_agents=1, roles=({"hidden": hidden},), users={"habit_size": 0})
         content = make_policy("content")
@@ -354,7 +372,8 @@ def test_content_knows_no_more_than_its_role_sees() -> None:
 
 
 def test_content_counts_on_the_trust_that_people_start_with() -> None:
-    """Outside rival pages, where trust has already chosen the agent, trust from the start is worth a smaller outside option."""
+    """Outside rival pages, where trust has already chosen the agent, trust from the start is worth a smaller outside
+    option."""
     for page, counts in (("rows", True), ("rival", False)):
         slates = []
         for v_0, beta in ((2.0, 0.0), (2.0, 4.0), (-2.0, 0.0)):
@@ -371,7 +390,8 @@ def test_content_counts_on_the_trust_that_people_start_with() -> None:
 
 @pytest.mark.parametrize(("policy", "blind"), [("content", True), ("greedy", False)])
 def test_content_knows_neither_rivals_nor_trust_nor_mood(policy: str, blind: bool) -> None:
-    """What rivals' pages draw, whom the visitor trusts and how it feels are latent: an oracle's slate depends on them, `content`'s does not."""
+    """What rivals' pages draw, whom the visitor trusts and how it feels are latent: an oracle's slate depends on them,
+    `content`'s does not."""
     for latent, fields in (("inclusive", {}), ("trust", {"choice": {"beta_trust": 6.0}})):
         envs = vector_env("ecommerce-v0", 200, **fields)
         player = make_policy(policy)
@@ -416,9 +436,13 @@ def test_content_does_not_know_a_hidden_anchor() -> None:
 # ------------------------------------------------------------------------------------------------ names and scores
 
 
-@pytest.mark.parametrize(("name", "nearest"), [("greedi", "greedy"), ("populrity", "popularity"), ("plan", "planner"), ("randm", "random")])
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("greedi", "greedy"), ("populrity", "popularity"), ("plan", "planner"), ("randm", "random")]
+)
 def test_unknown_policies_suggest_the_nearest(name: str, nearest: str) -> None:
-    with pytest.raises(ValueError, match=rf"unknown policy '{name}' \(did you mean '{nearest}'\?\); policies are random, blind"):
+    with pytest.raises(
+        ValueError, match=rf"unknown policy '{name}' \(did you mean '{nearest}'\?\); policies are random, blind"
+    ):
         make_policy(name)
     with pytest.raises(ValueError, match=name):
         episode_returns(SMALL, name, 2, seed=0)
@@ -518,13 +542,17 @@ def test_what_a_policy_is_told() -> None:
 
 def test_episode_returns_are_reproducible_and_take_any_task() -> None:
     one = episode_returns(SMALL, "popularity", 5, seed=3)
-    np.testing.assert_array_equal(one, episode_returns(SMALL, {"recommender_0": "popularity", "recommender_1": "popularity"}, 5, seed=3))
+    np.testing.assert_array_equal(
+        one, episode_returns(SMALL, {"recommender_0": "popularity", "recommender_1": "popularity"}, 5, seed=3)
+    )
     envs = vector_env(SMALL, 2)
     before = envs.reset(seed=9)[0].copy()
     np.testing.assert_array_equal(one, episode_returns(envs, "popularity", 5, seed=3))
     np.testing.assert_array_equal(before, envs.observations)
     assert not np.array_equal(one, episode_returns(SMALL, "popularity", 5, seed=4))
-    np.testing.assert_array_equal(one[:3], episode_returns(SMALL, "popularity", 3, seed=3))  # copies do not depend on the batch
+    np.testing.assert_array_equal(
+        one[:3], episode_returns(SMALL, "popularity", 3, seed=3)
+    )  # copies do not depend on the batch
     shared = recsys_env.replace(SMALL, {"reward": {"sharing": 1.0}})
     np.testing.assert_array_equal(one, episode_returns(shared, "popularity", 5, seed=3))  # own rewards, before sharing
 

@@ -33,7 +33,9 @@ def test_it_learns_to_cooperate_in_the_duel(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changes", [{}, {"messages": 3}, {"slots": 1}, {"num_agents": 3}])
 def test_rollouts_never_pick_what_the_mask_forbids_and_bootstrap_at_the_horizon(changes: dict) -> None:
     torch.manual_seed(0)
-    envs = recsys_env.vector_env("journey-v0" if changes == {"num_agents": 3} else "ecommerce-v0", 4, mask_actions=True, horizon=6, **changes)
+    envs = recsys_env.vector_env(
+        "journey-v0" if changes == {"num_agents": 3} else "ecommerce-v0", 4, mask_actions=True, horizon=6, **changes
+    )
     rollout = Rollout(envs, 10, Tensors(envs, "cpu"), seed=1)
     agent = Agent(rollout.observations.shape[-1], heads_of(envs.action_space))
     after = rollout.collect(agent)
@@ -42,7 +44,9 @@ def test_rollouts_never_pick_what_the_mask_forbids_and_bootstrap_at_the_horizon(
     assert rollout.ended.tolist() == [t % 6 == 5 for t in range(10)]
     rollout.estimate_advantages(after, gamma=0.9, gae_lambda=1.0)
     returns = rollout.advantages + rollout.values
-    expected = rollout.rewards[5] + 0.9 * rollout.final_values[5]  # lambda = 1: discounted rewards, and the critic's word at the end
+    expected = (
+        rollout.rewards[5] + 0.9 * rollout.final_values[5]
+    )  # lambda = 1: discounted rewards, and the critic's word at the end
     for t in range(4, -1, -1):
         expected = rollout.rewards[t] + 0.9 * expected
     torch.testing.assert_close(returns[0], expected)

@@ -19,7 +19,9 @@ from benchmarks.compat.pufferlib import train
 from recsys_env import vector_env
 from recsys_env.adapters.pufferlib import PufferBatch, puffer_config
 
-pytestmark = pytest.mark.filterwarnings("ignore:In CPU autocast, but the target dtype:UserWarning")  # PuffeRL opens one even in float32
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:In CPU autocast, but the target dtype:UserWarning"
+)  # PuffeRL opens one even in float32
 
 B = 4
 TASKS: list[tuple[str, dict[str, Any]]] = [

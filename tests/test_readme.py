@@ -28,7 +28,8 @@ def test_the_first_example_shows_a_click(capsys):
 @pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_block_runs(number, capsys, tmp_path, monkeypatch):
-    """Blocks of libraries that clash with the core run in their own environments: `python -m benchmarks.compatibility`."""
+    """Blocks of libraries that clash with the core run in their own environments: `python -m
+    benchmarks.compatibility`."""
     monkeypatch.chdir(tmp_path)  # some libraries write logs where they run
     needs = re.match(r"# needs (\w+)", BLOCKS[number])
     with warnings.catch_warnings():

@@ -1,4 +1,5 @@
-"""The kernels do what the rules say: compared with the slow reference, tick by tick, on random worlds; and batches are copies."""
+"""The kernels do what the rules say: compared with the slow reference, tick by tick, on random worlds; and batches are
+copies."""
 
 from __future__ import annotations
 
@@ -93,7 +94,11 @@ def one(*values: Any) -> st.SearchStrategy[Any]:
 @st.composite
 def configs(draw: Any, page: str, action: str) -> WorldConfig:
     """The whole space of configs, small, with parameters that make every event frequent."""
-    items, topics, scenes = draw(st.integers(3, 30)), draw(st.integers(1, 5)), draw(one(1, 2, 3)) if page != "rival" else 1
+    items, topics, scenes = (
+        draw(st.integers(3, 30)),
+        draw(st.integers(1, 5)),
+        draw(one(1, 2, 3)) if page != "rival" else 1,
+    )
     topics, domains = min(topics, items), draw(st.integers(1, 3))
     names = ["entrance", "item", "cart"][:scenes]
     agents = draw(st.integers(scenes, 4))
@@ -156,7 +161,8 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
 
 @st.composite
 def _roles(draw: Any, agents: int, scenes: list[str], items: int, domains: int) -> tuple[dict[str, Any], ...]:
-    """One repeated role, or one per agent; each with its inventory and rewards; with several scenes each has an owner."""
+    """One repeated role, or one per agent; each with its inventory and rewards; with several scenes each has an
+    owner."""
     repeated = len(scenes) == 1 and draw(st.booleans())
     owned = draw(st.permutations([*scenes, *[""] * (agents - len(scenes))])) if len(scenes) > 1 else [""] * agents
     roles = []
@@ -219,11 +225,17 @@ def play(config: WorldConfig, key: int, fitted: bool) -> Counter[str]:
 COLD_BELOW = 8.0
 
 
-def compare_views(game: reference.Game, kernels: Kernels, copies: list[reference.Copy], actions: np.ndarray, n: int) -> None:
-    """What others are told of the page about to be shown: its expectations, the options of agent n, the best slates, the state, prices."""
+def compare_views(
+    game: reference.Game, kernels: Kernels, copies: list[reference.Copy], actions: np.ndarray, n: int
+) -> None:
+    """What others are told of the page about to be shown: its expectations, the options of agent n, the best slates,
+    the state, prices."""
     world, state, shape = kernels.world, kernels.state, game.shape
     slots, count = game.config.slots, len(candidate_features(game.config, shape))
-    options = np.full((COPIES, shape.candidates or shape.items), 7), np.full((COPIES, shape.candidates or shape.items, count), 7, np.float32)
+    options = (
+        np.full((COPIES, shape.candidates or shape.items), 7),
+        np.full((COPIES, shape.candidates or shape.items, count), 7, np.float32),
+    )
     list_options(world, state, n, *options)
     discount, ideal = 1 / np.log2(np.arange(slots) + 2.0), np.zeros((COPIES, shape.agents, 3))
     outside, cold = np.zeros(COPIES), np.zeros((COPIES, shape.items), np.bool_)
@@ -234,13 +246,21 @@ def compare_views(game: reference.Game, kernels: Kernels, copies: list[reference
     read_prices(world, np.arange(shape.items), tick, prices, promoted)
     reference.close([game.price(j, tick) for j in range(shape.items)], prices, "prices")
     assert [game.promoted(j, tick) for j in range(shape.items)] == promoted.tolist()
-    click, cart, own = np.zeros((COPIES, shape.agents, slots)), np.zeros((COPIES, shape.agents, slots)), np.zeros((COPIES, shape.agents))
+    click, cart, own = (
+        np.zeros((COPIES, shape.agents, slots)),
+        np.zeros((COPIES, shape.agents, slots)),
+        np.zeros((COPIES, shape.agents)),
+    )
     spent = type(kernels.out)(*(array.copy() for array in kernels.out))
     expect(world, type(state)(*(array.copy() for array in state)), spent, actions, click, cart, own)
     for b, copy in enumerate(copies):
         listed = game.options(copy, n)
         assert [-1 if j is None else j for j in listed] == options[0][b].tolist()
-        reference.close([np.zeros(count) if j is None else game.features(copy, n, j) for j in listed], options[1][b], "features of the options")
+        reference.close(
+            [np.zeros(count) if j is None else game.features(copy, n, j) for j in listed],
+            options[1][b],
+            "features of the options",
+        )
         reference.close([game.ideal(copy, m, COLD_BELOW, discount.tolist()) for m in game.agents], ideal[b], "ideal")
         assert [game.popularity(copy, j) < COLD_BELOW for j in range(shape.items)] == cold[b].tolist()
         if copy.visitor is not None:
@@ -251,7 +271,9 @@ def compare_views(game: reference.Game, kernels: Kernels, copies: list[reference
             reference.close(getattr(expected, name), found[b], f"expected {name}")
 
 
-def compare(game: reference.Game, kernels: Kernels, b: int, copy: reference.Copy, report: reference.Report) -> Counter[str]:
+def compare(
+    game: reference.Game, kernels: Kernels, b: int, copy: reference.Copy, report: reference.Report
+) -> Counter[str]:
     """One tick of copy b, unless a draw lies at a boundary."""
     if report.boundary < BOUNDARY:
         return Counter(ticks=1, skipped=1)
@@ -261,12 +283,34 @@ def compare(game: reference.Game, kernels: Kernels, b: int, copy: reference.Copy
 
 
 def random_worlds(examples: int, number: int = 0) -> Any:
-    """Run a hypothesis test on this many worlds, the same ones in every run; they are small already, so that none is shrunk."""
-    chosen = settings(max_examples=examples, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    """Run a hypothesis test on this many worlds, the same ones in every run; they are small already, so that none is
+    shrunk."""
+    chosen = settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     return lambda test: seed(number)(chosen(test))
 
 
-FREQUENT = ("page", "idle", "click", "hole", "cart", "instant", "bought", "later", "abandoned", "rated", "like", "lost", "evicted", "truncated")
+FREQUENT = (
+    "page",
+    "idle",
+    "click",
+    "hole",
+    "cart",
+    "instant",
+    "bought",
+    "later",
+    "abandoned",
+    "rated",
+    "like",
+    "lost",
+    "evicted",
+    "truncated",
+)
 OCCASIONAL = ("cart moved", "cart dropped", "refused", "familiar", "searched")
 SCENES = ("scene 1", "scene 2", "back to entrance")
 
@@ -294,7 +338,9 @@ def test_kernels_follow_the_reference(page: str) -> None:
 
 def contents(kernels: Kernels, b: int) -> dict[str, bytes]:
     """Everything that the kernels hold about copy b, bit for bit."""
-    arrays = kernels.state._asdict() | {name: array for name, array in kernels.out._asdict().items() if name not in SCRATCH}
+    arrays = kernels.state._asdict() | {
+        name: array for name, array in kernels.out._asdict().items() if name not in SCRATCH
+    }
     return {name: array[b].tobytes() for name, array in arrays.items()}
 
 
@@ -306,8 +352,16 @@ def test_a_copy_does_not_depend_on_its_batch_nor_on_threads(page: str, action: s
     def check(config: WorldConfig, key: int) -> None:
         rng = np.random.default_rng(key)
         world, seeds = build(config), np.array([copy_seed(key, b) for b in range(64)], np.uint64)
-        members = {"64": range(64), "64 in parallel": range(64), "5": range(5), "copy 0 alone": [0], "copy 4 alone": [4]}
-        batches = {name: Kernels(config, world, seeds[list(rows)], "parallel" in name) for name, rows in members.items()}
+        members = {
+            "64": range(64),
+            "64 in parallel": range(64),
+            "5": range(5),
+            "copy 0 alone": [0],
+            "copy 4 alone": [4],
+        }
+        batches = {
+            name: Kernels(config, world, seeds[list(rows)], "parallel" in name) for name, rows in members.items()
+        }
         for tick in range(-1, config.horizon + 2):
             actions = random_actions(config, 64, rng)
             for name, batch in batches.items():
@@ -317,7 +371,9 @@ def test_a_copy_does_not_depend_on_its_batch_nor_on_threads(page: str, action: s
                     batch.step(actions[list(members[name])])
             for name, rows in members.items():
                 for b, row in enumerate(rows):
-                    assert contents(batches[name], b) == contents(batches["64"], row), f"copy {row}, batch of {name}, tick {tick}"
+                    assert contents(batches[name], b) == contents(batches["64"], row), (
+                        f"copy {row}, batch of {name}, tick {tick}"
+                    )
 
     check()
 
@@ -347,8 +403,12 @@ def test_alias_tables_follow_popularity_and_activity(config: WorldConfig, key: i
     catalogue = small_catalogue(config, key)
     world = build(config, catalogue)
     popularity, rows = world.items["popularity"], world.items["topic_item"]
-    np.testing.assert_allclose(alias_shares(world.items["probability"], world.items["alias"], 0), shares(popularity), atol=1e-6)
-    np.testing.assert_allclose(alias_shares(world.places["probability"], world.places["alias"], 0), shares(catalogue.user_activity), atol=1e-6)
+    np.testing.assert_allclose(
+        alias_shares(world.items["probability"], world.items["alias"], 0), shares(popularity), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        alias_shares(world.places["probability"], world.places["alias"], 0), shares(catalogue.user_activity), atol=1e-6
+    )
     for topic, (start, stop) in enumerate(zip(world.topic_start, world.topic_start[1:], strict=False)):
         table = world.items[start:stop]
         assert sorted(rows[start:stop]) == np.flatnonzero(world.items["topic"] == topic).tolist()

@@ -11,21 +11,30 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("rliable")
 
-from baselines import scores
-from baselines.evaluate import evaluate
 from baselines.report import RESULTS, learning_curves, plot, write_readme
-from baselines.tables import brief, spread
-from baselines.tournament import tournament
 from benchmarks import readme
 from recsys_env import WorldConfig
+from recsys_env.evaluation import statistics as scores
+from recsys_env.evaluation.evaluate import evaluate
+from recsys_env.evaluation.tables import brief, spread
+from recsys_env.evaluation.tournament import tournament
 from recsys_env.tasks import _TASKS
 
-TINY = WorldConfig(num_agents=2, slots=2, horizon=20, users={"number": 3}, candidates={"number": 6}, items={"number": 20, "dims": 4, "topics": 4})
+TINY = WorldConfig(
+    num_agents=2,
+    slots=2,
+    horizon=20,
+    users={"number": 3},
+    candidates={"number": 6},
+    items={"number": 20, "dims": 4, "topics": 4},
+)
 
 
 def write_run(folder: Path, points: list[tuple[int, float]]) -> Path:
     folder.mkdir()
-    (folder / "curve.json").write_text(json.dumps([{"agent_steps": steps, "episode_reward": reward} for steps, reward in points]))
+    (folder / "curve.json").write_text(
+        json.dumps([{"agent_steps": steps, "episode_reward": reward} for steps, reward in points])
+    )
     return folder
 
 
@@ -58,7 +67,10 @@ def test_a_folder_without_runs_is_named(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit, match="2"):
         plot(evaluation=tmp_path / "nowhere", results=tmp_path / "results")
     assert capsys.readouterr().err == f"error: {tmp_path / 'nowhere'} holds no runs of an evaluation\n"
-    for wrong, said in (({"training": tmp_path}, "holds no results of reference learners"), ({"curves": (tmp_path,)}, "holds no curve.json of a training run")):
+    for wrong, said in (
+        ({"training": tmp_path}, "holds no results of reference learners"),
+        ({"curves": (tmp_path,)}, "holds no curve.json of a training run"),
+    ):
         with pytest.raises(SystemExit, match="2"):
             plot(**wrong, results=tmp_path / "results")
         assert capsys.readouterr().err == f"error: {tmp_path} {said}\n"
@@ -69,7 +81,9 @@ def test_a_folder_without_runs_is_named(tmp_path: Path, capsys: pytest.CaptureFi
     assert "curves.json is not JSON" in capsys.readouterr().err
 
 
-def test_a_tournament_takes_the_place_of_its_own_tasks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tournament_takes_the_place_of_its_own_tasks_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for task in ("tiny-v0", "other-v0"):
         monkeypatch.setitem(_TASKS, task, TINY)
     for i, (task, episodes) in enumerate((("tiny-v0", 2), ("other-v0", 2), ("tiny-v0", 3))):
@@ -84,7 +98,9 @@ def test_a_tournament_takes_the_place_of_its_own_tasks_only(tmp_path: Path, monk
     assert capsys.readouterr().err == f"error: {tmp_path} holds no tournament.json of a tournament\n"
 
 
-def test_nothing_is_stored_where_something_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_stored_where_something_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(_TASKS, "duel-v0", TINY)
     monkeypatch.setattr(scores, "REPETITIONS", 50)
     evaluate(("content",), ("duel-v0",), episodes=2, seeds=2, out=tmp_path / "good")
@@ -120,11 +136,17 @@ def test_a_field_may_hold_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     tournament(("random", "content"), (task,), episodes=2, seeds=2, out=tmp_path / "games")
     plot(evaluation=tmp_path / "runs", tournament=tmp_path / "games", results=tmp_path / "results")
     assert list(json.loads((tmp_path / "results" / "evaluation.json").read_text())["tasks"]) == [task]
-    assert {path.name for path in (tmp_path / "results").glob("*.png")} == {f"{kind}-tiny-v0,description=a_b.png" for kind in ("scores", "payoffs")}
+    assert {path.name for path in (tmp_path / "results").glob("*.png")} == {
+        f"{kind}-tiny-v0,description=a_b.png" for kind in ("scores", "payoffs")
+    }
 
 
 def test_a_folder_is_shown_by_its_last_name() -> None:
-    assert [brief(policy) for policy in ("greedy", "my_file:Mine", "runs/reference/item-ppo-{task}-0")] == ["greedy", "my_file:Mine", "item-ppo-0"]
+    assert [brief(policy) for policy in ("greedy", "my_file:Mine", "runs/reference/item-ppo-{task}-0")] == [
+        "greedy",
+        "my_file:Mine",
+        "item-ppo-0",
+    ]
 
 
 def test_spread() -> None:

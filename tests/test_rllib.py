@@ -1,4 +1,5 @@
-"""The RLlib adapter says what the batch says, and RLlib's algorithms learn on it (in this process; the cluster is `baselines.rllib_cluster`)."""
+"""The RLlib adapter says what the batch says, and RLlib's algorithms learn on it (in this process; the cluster is
+`baselines.rllib_cluster`)."""
 
 from __future__ import annotations
 
@@ -58,7 +59,9 @@ def same(mine: Any, theirs: Any, index: Any) -> None:
 @pytest.mark.parametrize("task", recsys_env.TASKS)
 @pytest.mark.parametrize("only_active", [False, True])
 def test_the_official_checker_accepts_it(task: str, only_active: bool) -> None:
-    check_multiagent_environments(RecommendationMultiAgentEnv({"task": task, "horizon": SHORT, "only_active": only_active}))
+    check_multiagent_environments(
+        RecommendationMultiAgentEnv({"task": task, "horizon": SHORT, "only_active": only_active})
+    )
 
 
 @pytest.mark.parametrize("task", KINDS)
@@ -72,7 +75,9 @@ def test_it_is_the_batch_of_one_copy(task: str) -> None:
             for n, agent in enumerate(env.agents):
                 same(mine[agent], theirs, (0, n))
                 assert env.get_observation_space(agent).contains(mine[agent])
-            mine, rewards, terminated, truncated, infos = env.step({agent: joint[0, n] for n, agent in enumerate(env.agents)})
+            mine, rewards, terminated, truncated, infos = env.step(
+                {agent: joint[0, n] for n, agent in enumerate(env.agents)}
+            )
             theirs, expected, _, ended, report = batch.step(joint)
             assert list(rewards.values()) == pytest.approx(expected[0])
             assert terminated == {"__all__": False}
@@ -110,7 +115,11 @@ def test_with_only_active_agents_act_on_their_pages_and_get_all_that_they_earn()
     assert fewer < 300
     assert max(total.values()) > 0
     for agent in started:  # what was earned before an agent first acted is not its doing
-        assert total[agent] == pytest.approx(expected[agent], rel=1e-5) if agent in first else 0 < total[agent] < expected[agent]
+        assert (
+            total[agent] == pytest.approx(expected[agent], rel=1e-5)
+            if agent in first
+            else 0 < total[agent] < expected[agent]
+        )
 
 
 def test_runners_with_neighbouring_seeds_play_other_episodes() -> None:
@@ -123,7 +132,10 @@ def test_runners_with_neighbouring_seeds_play_other_episodes() -> None:
 
 
 def test_rows_are_the_agents_of_the_copies() -> None:
-    env, batch = Rows({"task": "ecommerce-v0", "num_envs": 6, "horizon": SHORT}), recsys_env.vector_env("ecommerce-v0", 3, horizon=SHORT)
+    env, batch = (
+        Rows({"task": "ecommerce-v0", "num_envs": 6, "horizon": SHORT}),
+        recsys_env.vector_env("ecommerce-v0", 3, horizon=SHORT),
+    )
     mine, infos = env.reset(seed=2)
     np.testing.assert_array_equal(mine, batch.reset(seed=2)[0].reshape(6, -1))
     assert {"own", "active"} == {name for name in infos if not name.startswith("_")}
@@ -157,7 +169,10 @@ def returns(config: Any, iterations: int) -> list[float]:
 def test_every_kind_of_action_trains(task: str) -> None:
     small = {"train_batch_size_per_learner": 120, "minibatch_size": 40, "num_epochs": 1}
     settings = {"horizon": SHORT, "device": "cpu", **KINDS[task]}
-    for config in (multi_agent(PPOConfig(), task, policies="independent", only_active=True, **settings), rows(PPOConfig(), task, 2, **settings)):
+    for config in (
+        multi_agent(PPOConfig(), task, policies="independent", only_active=True, **settings),
+        rows(PPOConfig(), task, 2, **settings),
+    ):
         assert np.isfinite(returns(config.training(**small), 1)).all()
 
 
@@ -169,7 +184,10 @@ def test_masked_actions_are_never_drawn() -> None:
     slots = batch.config.slots
     masks = (torch.rand(400, slots, space["action_mask"].shape[0] // slots) < 0.5).to(torch.int8)
     masks[:, :, 0] = 1
-    observations = {"observation": torch.rand(400, space["observation"].shape[0]), "action_mask": masks.reshape(400, -1)}
+    observations = {
+        "observation": torch.rand(400, space["observation"].shape[0]),
+        "action_mask": masks.reshape(400, -1),
+    }
     for forward in (module.forward_exploration, module.forward_train):
         logits = forward({Columns.OBS: observations})[Columns.ACTION_DIST_INPUTS]
         kind = module.get_exploration_action_dist_cls()
@@ -185,7 +203,9 @@ LEARNING: dict[str, Any] = {"num_epochs": 4, "lr": 3e-3, "gamma": 0.95, "entropy
 
 def test_ppo_learns_on_rows() -> None:
     """Random play gives .295 in these first 50 ticks, always the fair item about .36."""
-    config = rows(PPOConfig(), "duel-v0", 64, **TEAM).training(train_batch_size_per_learner=6400, minibatch_size=640, **LEARNING)
+    config = rows(PPOConfig(), "duel-v0", 64, **TEAM).training(
+        train_batch_size_per_learner=6400, minibatch_size=640, **LEARNING
+    )
     curve = returns(config, 8)
     assert np.mean(curve[-2:]) / 50 > np.mean(curve[:2]) / 50 + 0.03
 
@@ -200,10 +220,16 @@ def test_ppo_learns_by_agent() -> None:
 def test_dqn_trains(policies: str) -> None:
     config: Any = DQNConfig().training(num_steps_sampled_before_learning_starts=100, train_batch_size_per_learner=16)
     config.reporting(min_sample_timesteps_per_iteration=200, min_time_s_per_iteration=0)
-    config = rows(config, "duel-v0", 2, **TEAM) if policies == "rows" else multi_agent(config, "duel-v0", policies=policies, **TEAM)
+    config = (
+        rows(config, "duel-v0", 2, **TEAM)
+        if policies == "rows"
+        else multi_agent(config, "duel-v0", policies=policies, **TEAM)
+    )
     algorithm = build(config)
     report = algorithm.train()
-    trained = {"shared": {"shared"}, "independent": {"recommender_0", "recommender_1"}, "rows": {"default_policy"}}[policies]
+    trained = {"shared": {"shared"}, "independent": {"recommender_0", "recommender_1"}, "rows": {"default_policy"}}[
+        policies
+    ]
     assert set(report["learners"]) == {*trained, "__all_modules__"}
     algorithm.stop()
 

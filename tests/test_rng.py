@@ -15,7 +15,13 @@ from recsys_env.kernels import rng as kernels_rng
 from recsys_env.kernels.rng import uniforms
 
 AXES = ("copies", "episodes", "ticks", "events", "indices")
-SPLITMIX64_1234567 = (6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821)
+SPLITMIX64_1234567 = (
+    6457827717110365317,
+    3203168211198807973,
+    9817491932198370423,
+    4593380528125082431,
+    16408922859458223821,
+)
 UNLIKELY = 1e-4  # p-values below this fail; all draws are fixed, so a passing test stays passing
 
 
@@ -71,8 +77,16 @@ def test_the_reference_generator_gives_the_published_outputs_of_splitmix64() -> 
 
 
 @settings(deadline=None, database=None, derandomize=True)
-@given(st.integers(0, 2**64 - 1), st.integers(0, 2**31 - 1), st.integers(-1, 2**31 - 1), st.integers(0, 14), st.integers(0, 2**32 - 1))
-def test_the_kernels_generator_is_the_reference_generator(seed: int, episode: int, tick: int, event: int, index: int) -> None:
+@given(
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**31 - 1),
+    st.integers(-1, 2**31 - 1),
+    st.integers(0, 14),
+    st.integers(0, 2**32 - 1),
+)
+def test_the_kernels_generator_is_the_reference_generator(
+    seed: int, episode: int, tick: int, event: int, index: int
+) -> None:
     expected = reference.Draws(reference.child(seed, episode, tick)).uniform(event, index)
     assert draw(np.uint64(seed), episode, tick, event, index) == expected
     assert 0 <= expected < 1
@@ -144,7 +158,9 @@ def test_every_bit_of_the_seed_matters() -> None:
     seeds = rng.integers(0, 2**64, 4096, np.uint64)
 
     def drawn_bits(keys: np.ndarray) -> np.ndarray:
-        return ((draw(keys, 0, 0, 0, 0) * 2**53).astype(np.uint64)[:, None] >> np.arange(53, dtype=np.uint64)) & np.uint64(1)
+        return (
+            (draw(keys, 0, 0, 0, 0) * 2**53).astype(np.uint64)[:, None] >> np.arange(53, dtype=np.uint64)
+        ) & np.uint64(1)
 
     before = drawn_bits(seeds)
     for bit in range(64):

@@ -19,15 +19,25 @@ from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.env_util import make_vec_env
 
 from recsys_env import VectorEnv, WorldConfig
-from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlateDistribution, SlatePolicy, VisitorBuffer, slate_kwargs
+from recsys_env.adapters.sb3 import (
+    PageBuffer,
+    SB3Policy,
+    SB3VecEnv,
+    SlateDistribution,
+    SlatePolicy,
+    VisitorBuffer,
+    slate_kwargs,
+)
 from recsys_env.config import replace
-from recsys_env.metrics import episode_returns
+from recsys_env.evaluation.episodes import episode_returns
 
 B, N, HORIZON = 3, 2, 12
 
 
 def config(**changes) -> WorldConfig:  # type: ignore[no-untyped-def]
-    return replace(WorldConfig(), {"horizon": HORIZON, "num_agents": N, "slots": 3, "reward": {"sharing": 0.5}, **changes})
+    return replace(
+        WorldConfig(), {"horizon": HORIZON, "num_agents": N, "slots": 3, "reward": {"sharing": 0.5}, **changes}
+    )
 
 
 def pair(**changes) -> tuple[SB3VecEnv, VectorEnv]:  # type: ignore[no-untyped-def]
@@ -149,8 +159,11 @@ def test_without_the_library_the_error_says_what_to_install() -> None:
     code = "import sys; sys.modules['stable_baselines3'] = None\ntry:\n import recsys_env.adapters.sb3\nexcept ImportError as e: print(e)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert 'pip install "recsys_env[train]"' in said
-    code = "import sys, recsys_env, recsys_env.adapters, recsys_env.metrics; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+    code = "import sys, recsys_env, recsys_env.adapters, recsys_env.evaluation.episodes; print('torch' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        == "False"
+    )
 
 
 # ------------------------------------------------------------------------------------------------ distribution
@@ -158,7 +171,8 @@ def test_without_the_library_the_error_says_what_to_install() -> None:
 
 @pytest.mark.parametrize(("candidates", "slots"), [(4, 2), (5, 1), (3, 3)])
 def test_slate_probabilities(candidates: int, slots: int) -> None:
-    """Probabilities of all ordered slates are those of picking without replacement, sum to 1, and are what is sampled."""
+    """Probabilities of all ordered slates are those of picking without replacement, sum to 1, and are what is
+    sampled."""
     torch.manual_seed(0)
     scores = torch.randn(1, candidates, dtype=torch.float64)
     distribution = SlateDistribution(candidates, slots, flat=False).proba_distribution(scores)
@@ -205,7 +219,9 @@ def test_slate_policy_ignores_the_order_of_candidates_and_never_picks_an_empty_p
 
 def test_slate_policy_where_nobody_is_to_be_served_is_finite() -> None:
     envs = VectorEnv(config(), B)
-    model = PPO(SlatePolicy, SB3VecEnv(envs), policy_kwargs=slate_kwargs(envs), n_steps=4, batch_size=12, device="cpu", seed=0)
+    model = PPO(
+        SlatePolicy, SB3VecEnv(envs), policy_kwargs=slate_kwargs(envs), n_steps=4, batch_size=12, device="cpu", seed=0
+    )
     blank = torch.zeros(4, *envs.observation_space.shape)
     picks, _, log_prob = model.policy(blank)
     value, again, entropy = model.policy.evaluate_actions(blank, picks)
@@ -263,7 +279,9 @@ def test_a_policy_acts_on_one_thread_and_leaves_the_others_theirs() -> None:
 # ------------------------------------------------------------------------------------------------ rollout buffer
 
 
-def filled_buffer(page: np.ndarray, starts: np.ndarray, rewards: np.ndarray, values: np.ndarray, gae_lambda: float) -> PageBuffer:
+def filled_buffer(
+    page: np.ndarray, starts: np.ndarray, rewards: np.ndarray, values: np.ndarray, gae_lambda: float
+) -> PageBuffer:
     """A buffer [T, R] whose observations hold nothing but whether there is a page."""
     steps, rows = page.shape
     box, pick = spaces.Box(-1, 1, (1,), np.float32), spaces.Discrete(2)
@@ -276,7 +294,12 @@ def filled_buffer(page: np.ndarray, starts: np.ndarray, rewards: np.ndarray, val
 
 def random_rollout(steps: int, rows: int) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(3)
-    return rng.random((steps, rows)) < 0.5, rng.random((steps, rows)) < 0.15, rng.normal(size=(steps, rows)), rng.normal(size=(steps, rows))
+    return (
+        rng.random((steps, rows)) < 0.5,
+        rng.random((steps, rows)) < 0.15,
+        rng.normal(size=(steps, rows)),
+        rng.normal(size=(steps, rows)),
+    )
 
 
 def test_where_every_tick_has_a_page_the_buffer_is_stable_baselines3s() -> None:
@@ -328,7 +351,10 @@ def test_training_takes_each_page_once_in_equal_parts() -> None:
 def test_a_rollout_without_pages_teaches_nothing(kind: type[PageBuffer]) -> None:
     """Where nobody came, one tick is trained on, because stable-baselines3 fails on none: its advantage is 0."""
     envs = VectorEnv(config(horizon=1, arrival={"r_0": -30.0}), B)
-    pages = {"rollout_buffer_class": kind, "rollout_buffer_kwargs": {"active": envs.observation_fields["is_active"].start}}
+    pages = {
+        "rollout_buffer_class": kind,
+        "rollout_buffer_kwargs": {"active": envs.observation_fields["is_active"].start},
+    }
     model = PPO("MlpPolicy", SB3VecEnv(envs), n_steps=1, batch_size=B * N, device="cpu", seed=0, **pages)
     if isinstance(model.rollout_buffer, VisitorBuffer):
         model.rollout_buffer.watch(envs)
@@ -359,8 +385,12 @@ def test_advantages_run_along_each_visitors_pages() -> None:
         buffer.add(page, np.zeros(rows), rewards[t], starts[t], torch.as_tensor(values[t]), torch.zeros(rows))
     buffer.compute_returns_and_advantage(torch.zeros(rows), np.ones(rows, bool))
     lives = list(itertools.product(range(rows), ((0, 25), (25, steps)), range(3)))
-    pages = {(row, span, person): [t for t in range(*span) if visitors[t, row] == person] for row, span, person in lives}
-    early = [(t, there) for ticks in pages.values() for t, there in itertools.zip_longest(ticks, ticks[1:]) if t < steps // 2]
+    pages = {
+        (row, span, person): [t for t in range(*span) if visitors[t, row] == person] for row, span, person in lives
+    }
+    early = [
+        (t, there) for ticks in pages.values() for t, there in itertools.zip_longest(ticks, ticks[1:]) if t < steps // 2
+    ]
     comes_back = np.mean([0.0 if there is None else gamma ** (there - t) for t, there in early])
     assert 0.3 < comes_back < 0.9
     for row, (first, stop), person in lives:
@@ -371,7 +401,11 @@ def test_advantages_run_along_each_visitors_pages() -> None:
             earned[t] = sum(gamma ** (later - t) * rewards[later, row] for later in range(t, end))
         advantage = 0.0
         for t, there in reversed(list(itertools.zip_longest(ticks, ticks[1:]))):
-            ahead = gamma ** (stop - t) * comes_back * values[t, row] if there is None else gamma ** (there - t) * (values[there, row] + lam * advantage)
+            ahead = (
+                gamma ** (stop - t) * comes_back * values[t, row]
+                if there is None
+                else gamma ** (there - t) * (values[there, row] + lam * advantage)
+            )
             advantage = earned[t] + ahead - values[t, row]
             assert buffer.advantages[t, row] == pytest.approx(advantage, abs=1e-5)
             assert buffer.returns[t, row] == pytest.approx(advantage + values[t, row], abs=1e-5)
@@ -380,7 +414,9 @@ def test_advantages_run_along_each_visitors_pages() -> None:
     np.testing.assert_allclose(np.sort(taken), np.sort(values[visitors >= 0].astype(np.float32)))
 
 
-@pytest.mark.filterwarnings("ignore:.*doesn't include `rgb_array`:UserWarning")  # Gymnasium's; stable-baselines3 asks for it first
+@pytest.mark.filterwarnings(
+    "ignore:.*doesn't include `rgb_array`:UserWarning"
+)  # Gymnasium's; stable-baselines3 asks for it first
 def test_stable_baselines_makes_the_single_agent_by_name() -> None:
     assert PPO("MlpPolicy", "recsys/duel-v0", device="cpu").get_env().num_envs == 1
     assert make_vec_env("recsys/duel-v0", 2, env_kwargs={"others": "random"}).num_envs == 2

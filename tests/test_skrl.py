@@ -125,7 +125,9 @@ def test_values_at_the_horizon_are_those_of_the_last_observation_and_state(algor
         last = torch.from_numpy(env.envs.final_state())
         assert torch.equal(agents._current_next_states[agent], last)  # what skrl was told
         assert not torch.equal(next_states[agent], last)  # what the trainer goes on with
-        value = agents.values[agent].act({"observations": infos["final_observations"][agent], "states": last}, role="value")[0]
+        value = agents.values[agent].act(
+            {"observations": infos["final_observations"][agent], "states": last}, role="value"
+        )[0]
         final.append(rewards[agent] - plain - 0.9 * value)
 
     agents.record_transition = spy
@@ -140,7 +142,13 @@ def test_it_learns(algorithm: str) -> None:
     envs = recsys_env.vector_env("duel-v0", 32, reward={"sharing": 1.0}, horizon=250)
     envs.reset(seed=1)
     env = SkrlEnv(envs, "cpu")
-    settings = {"learning_rate": 3e-3, "learning_epochs": 4, "mini_batches": 4, "entropy_loss_scale": 0.01, "discount_factor": 0.95}
+    settings = {
+        "learning_rate": 3e-3,
+        "learning_epochs": 4,
+        "mini_batches": 4,
+        "entropy_loss_scale": 0.01,
+        "discount_factor": 0.95,
+    }
     agents = train(algorithm, env, 750, rollouts=32, **settings)
     agents.enable_training_mode(False)
     rewards = []

@@ -8,11 +8,11 @@ import random
 import numpy as np
 import pytest
 
-from baselines.cells import Cell, play
 from baselines.report import RESULTS
 from benchmarks import record, tension
 from recsys_env import TASKS
-from recsys_env.metrics import UNSEEN
+from recsys_env.evaluation.episodes import UNSEEN
+from recsys_env.evaluation.runs import Cell, play
 
 CHEAP = ("random", "popularity", "content", "greedy", "nearest")  # no torch, no warm-up, a second or two
 EVALUATION = json.loads((RESULTS / "evaluation.json").read_text())["tasks"]

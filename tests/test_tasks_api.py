@@ -15,9 +15,13 @@ import recsys_env
 
 TASKS = sorted(recsys_env.TASKS)
 CYCLES = 30  # ticks of the official tests; our own play whole episodes
-slates_are_fine = pytest.mark.filterwarnings("ignore:Action space for each agent probably should be gymnasium.spaces.box:UserWarning")
+slates_are_fine = pytest.mark.filterwarnings(
+    "ignore:Action space for each agent probably should be gymnasium.spaces.box:UserWarning"
+)
 not_arrays_are_fine = pytest.mark.filterwarnings("ignore:Observation is not a NumPy array:UserWarning")
-dicts_are_fine = pytest.mark.filterwarnings("ignore:Observation space for each agent probably should be gymnasium.spaces.box:UserWarning")
+dicts_are_fine = pytest.mark.filterwarnings(
+    "ignore:Observation space for each agent probably should be gymnasium.spaces.box:UserWarning"
+)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -59,7 +63,8 @@ def test_render(task: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_whole_episodes(task: str) -> None:
-    """Observations in their space, rewards finite, exactly `horizon` steps, truncated together, never terminated; twice in a row."""
+    """Observations in their space, rewards finite, exactly `horizon` steps, truncated together, never terminated; twice
+    in a row."""
     env = recsys_env.parallel_env(task)
     observations, infos = env.reset(seed=1)
     assert env.agents == env.possible_agents == list(infos)
@@ -67,7 +72,9 @@ def test_whole_episodes(task: str) -> None:
         for tick in range(1, env.config.horizon + 1):
             assert all(env.observation_space(agent).contains(observations[agent]) for agent in env.agents)
             agents = env.agents
-            observations, rewards, terminations, truncations, infos = env.step({agent: env.action_space(agent).sample() for agent in agents})
+            observations, rewards, terminations, truncations, infos = env.step(
+                {agent: env.action_space(agent).sample() for agent in agents}
+            )
             assert all(list(part) == agents for part in (observations, rewards, terminations, truncations, infos))
             assert np.isfinite(list(rewards.values())).all()
             assert not any(terminations.values())

@@ -52,9 +52,15 @@ def test_masks_reach_it() -> None:
 
 
 def test_several_roles_and_later_purchases_fit_into_its_buffer() -> None:
-    env, copies = make_env("journey-v0", slots=1), DummyVectorEnv([lambda: make_env("journey-v0", slots=1) for _ in range(4)])
+    env, copies = (
+        make_env("journey-v0", slots=1),
+        DummyVectorEnv([lambda: make_env("journey-v0", slots=1) for _ in range(4)]),
+    )
     copies.seed(0)
-    algorithm, buffer = MultiAgentOffPolicyAlgorithm(algorithms=[learner(env) for _ in env.agents], env=env), VectorReplayBuffer(4_000, 4)
+    algorithm, buffer = (
+        MultiAgentOffPolicyAlgorithm(algorithms=[learner(env) for _ in env.agents], env=env),
+        VectorReplayBuffer(4_000, 4),
+    )
     collector = Collector(algorithm, copies, buffer)
     collector.reset()
     collector.collect(n_step=3_000, random=True)
@@ -62,12 +68,17 @@ def test_several_roles_and_later_purchases_fit_into_its_buffer() -> None:
 
 
 def learner(env: PettingZooEnv) -> DQN:
-    """Returns over ten rounds: a step is one agent's turn, and an agent's reward comes with the last turn of a round."""
+    """Returns over ten rounds: a step is one agent's turn, and an agent's reward comes with the last turn of a
+    round."""
     turns = len(env.agents)
     net = Net(state_shape=env.observation_space.shape, action_shape=env.action_space.n, hidden_sizes=[64, 64])
-    policy = DiscreteQLearningPolicy(model=net, action_space=env.action_space, observation_space=env.observation_space, eps_training=0.2)
+    policy = DiscreteQLearningPolicy(
+        model=net, action_space=env.action_space, observation_space=env.observation_space, eps_training=0.2
+    )
     optim = AdamOptimizerFactory(lr=1e-3)
-    return DQN(policy=policy, optim=optim, gamma=0.95 ** (1 / turns), n_step_return_horizon=10 * turns, target_update_freq=50)
+    return DQN(
+        policy=policy, optim=optim, gamma=0.95 ** (1 / turns), n_step_return_horizon=10 * turns, target_update_freq=50
+    )
 
 
 def test_dqn_learns() -> None:

@@ -28,7 +28,11 @@ def test_library_check_on_every_task(task: str) -> None:
     check_env_specs(TorchRLEnv(vector_env(task, 2, horizon=2), "cpu"), break_when_any_done="both")
 
 
-@pytest.mark.parametrize("changes", [{"mask_actions": True}, {"slots": 1}, {"action": "query"}, {"messages": 3}, {"action": "items"}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [{"mask_actions": True}, {"slots": 1}, {"action": "query"}, {"messages": 3}, {"action": "items"}],
+    ids=str,
+)
 @pytest.mark.parametrize("task", ["ecommerce-v0", "journey-v0"])
 def test_library_check_on_variants(task: str, changes: dict) -> None:
     check_env_specs(TorchRLEnv(vector_env(task, 2, horizon=2, **changes), "cpu"), break_when_any_done="both", seed=0)
@@ -49,7 +53,9 @@ def test_groups_are_roles_or_one_of_all_agents() -> None:
     whole.set_seed(0)
     env.set_seed(0)
     apart = env.reset()
-    assert torch.equal(whole.reset()["agents", "observation"], torch.cat([apart[role, "observation"] for role in env.group_map], 1))
+    assert torch.equal(
+        whole.reset()["agents", "observation"], torch.cat([apart[role, "observation"] for role in env.group_map], 1)
+    )
 
 
 @pytest.mark.parametrize("changes", [{}, {"mask_actions": True}, {"action": "query"}], ids=str)
@@ -115,8 +121,11 @@ def test_state_can_be_left_out() -> None:
 
 @pytest.mark.parametrize("algorithm", ["MAPPO", "QMIX"])
 def test_training_raises_the_reward(algorithm: str) -> None:
-    """From random play (.285 per agent and tick) beyond what is quick to learn, that the hook sells (.29), to planning (.385)."""
-    compat = pytest.importorskip("benchmarks.compat.torchrl", reason="these losses came with torchrl 0.14", exc_type=ImportError)
+    """From random play (.285 per agent and tick) beyond what is quick to learn, that the hook sells (.29), to planning
+    (.385)."""
+    compat = pytest.importorskip(
+        "benchmarks.compat.torchrl", reason="these losses came with torchrl 0.14", exc_type=ImportError
+    )
     result = compat.train(algorithm, "cpu", 0)
     assert result["before"] < 0.30
     assert result["after"] > 0.36

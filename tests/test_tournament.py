@@ -15,10 +15,10 @@ import pytest
 pytest.importorskip("pyspiel")
 pytest.importorskip("tyro")
 
-from baselines import tournament as module
-from baselines.tournament import alpha_rank, cross_play, games, standings
 from recsys_env import TASKS, task_config
-from recsys_env.metrics import UNSEEN, episode_returns
+from recsys_env.evaluation import tournament as module
+from recsys_env.evaluation.episodes import UNSEEN, episode_returns
+from recsys_env.evaluation.tournament import alpha_rank, cross_play, games, standings
 from recsys_env.tasks import _TASKS
 
 ROOT = Path(__file__).parent.parent
@@ -60,7 +60,11 @@ def results(task: str, earnings: Any, policies: list[str], episodes: int = 6) ->
     config = TASKS[task]
     teams = dict.fromkeys(team for row in policies for column in policies for _, team in games(config, row, column))
     made = {"command": "c", "commit": "c", "date": "d", "processor": "p", "versions": {}, "made_of": {}}
-    return [{"team": team, "seed": seed, "own": [earnings(team, seed)] * episodes, **made} for team in teams for seed in range(3)]
+    return [
+        {"team": team, "seed": seed, "own": [earnings(team, seed)] * episodes, **made}
+        for team in teams
+        for seed in range(3)
+    ]
 
 
 def payoff(row: str, column: str) -> float:
@@ -123,7 +127,11 @@ def test_seeds_of_a_learner_are_strangers_among_themselves() -> None:
     payoffs = np.repeat(np.array([[9.0, 1, 1], [1, 4, 3], [1, 1, 6]])[..., None], 2, axis=2)
     found = cross_play(["greedy", "runs/ippo-{task}-0", "runs/ippo-{task}-1"], payoffs)
     assert list(found) == ["all", "runs/ippo-{task}"]
-    assert {key: value["mean"] for key, value in found["runs/ippo-{task}"].items()} == {"diagonal": 5, "off_diagonal": 2, "gap": 3}
+    assert {key: value["mean"] for key, value in found["runs/ippo-{task}"].items()} == {
+        "diagonal": 5,
+        "off_diagonal": 2,
+        "gap": 3,
+    }
 
 
 def test_cooperative_tasks_count_the_team() -> None:
@@ -132,7 +140,11 @@ def test_cooperative_tasks_count_the_team() -> None:
 
     found = standings("journey-v0", ["a", "b"], results("journey-v0", team_of_roles, ["a", "b"]))
     assert found["cooperative"]
-    assert (found["payoff"]["a"]["a"]["mean"], found["payoff"]["a"]["b"]["mean"], found["cross_play"]["all"]["gap"]["mean"]) == (3, 1, 2)
+    assert (
+        found["payoff"]["a"]["a"]["mean"],
+        found["payoff"]["a"]["b"]["mean"],
+        found["cross_play"]["all"]["gap"]["mean"],
+    ) == (3, 1, 2)
     assert "ratings" not in found
 
 
@@ -140,9 +152,23 @@ def test_a_file_of_twenty_lines_enters_the_tournament(tmp_path: Path) -> None:
     """From a folder of its own, by the command, with nothing of the package changed."""
     assert len(MINE.splitlines()) <= 20
     (tmp_path / "mine.py").write_text(MINE)
-    wanted = ["--policies", "mine:Cheapest", "greedy", "--tasks", "duel-v0", "--episodes", "3", "--seeds", "2", "--out", "out"]
-    command = [sys.executable, "-m", "baselines.tournament", *wanted]
-    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    wanted = [
+        "--policies",
+        "mine:Cheapest",
+        "greedy",
+        "--tasks",
+        "duel-v0",
+        "--episodes",
+        "3",
+        "--seeds",
+        "2",
+        "--out",
+        "out",
+    ]
+    command = [sys.executable, "-m", "recsys_env.evaluation.tournament", *wanted]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "out" / "tournament.json").read_text())["duel-v0"]
     assert set(report["payoff"]) == set(report["ratings"]) == {"mine:Cheapest", "greedy"}
@@ -151,13 +177,23 @@ def test_a_file_of_twenty_lines_enters_the_tournament(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "duel-v0.png").stat().st_size > 1000
     assert "mine:Cheapest" in done.stdout
     stored = json.loads((tmp_path / "out" / "duel-v0" / "greedy" / "1.json").read_text())
-    assert stored["command"].startswith("python -m baselines.tournament --policies mine:Cheapest")
+    assert stored["command"].startswith("python -m recsys_env.evaluation.tournament --policies mine:Cheapest")
 
 
 def test_both_seats_enter_the_payoff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(_TASKS, "short-v0", task_config("duel-v0", {"horizon": 20}))
     module.tournament(("random", "greedy"), ("short-v0",), episodes=5, seeds=2, out=tmp_path)
     found = json.loads((tmp_path / "tournament.json").read_text())["short-v0"]["payoff"]["greedy"]["random"]["mean"]
-    first = [episode_returns("short-v0", {"recommender_0": "greedy", "recommender_1": "random"}, 5, UNSEEN + seed)[:, 0].mean() for seed in range(2)]
-    second = [episode_returns("short-v0", {"recommender_0": "random", "recommender_1": "greedy"}, 5, UNSEEN + seed)[:, 1].mean() for seed in range(2)]
+    first = [
+        episode_returns("short-v0", {"recommender_0": "greedy", "recommender_1": "random"}, 5, UNSEEN + seed)[
+            :, 0
+        ].mean()
+        for seed in range(2)
+    ]
+    second = [
+        episode_returns("short-v0", {"recommender_0": "random", "recommender_1": "greedy"}, 5, UNSEEN + seed)[
+            :, 1
+        ].mean()
+        for seed in range(2)
+    ]
     assert found == pytest.approx(np.mean(first + second))

@@ -1,4 +1,5 @@
-"""Every algorithm that trains here gains beyond noise, is loaded back, and trains in company; BenchMARL's where it is installed."""
+"""Every algorithm that trains here gains beyond noise, is loaded back, and trains in company; BenchMARL's where it is
+installed."""
 
 from __future__ import annotations
 
@@ -21,13 +22,13 @@ import tyro
 
 from baselines.__main__ import main
 from baselines.algorithms import ALGORITHMS
-from baselines.cli import assignments
 from baselines.runs import SELF
 from baselines.train import Train, command_of, options_of, run_of, train
 from recsys_env import TASKS, WorldConfig
+from recsys_env.cli import assignments
 from recsys_env.config import replace
+from recsys_env.evaluation.episodes import episode_returns
 from recsys_env.files import read_arrays
-from recsys_env.metrics import episode_returns
 from recsys_env.policies import make_policy
 from recsys_env.tasks import _TASKS
 
@@ -64,7 +65,9 @@ def test_it_gains_beyond_noise_and_is_loaded_back(algorithm: str, tmp_path: Path
     result = trained(algorithm, tmp_path, eval_episodes=50, **QUICK[algorithm])
     assert result["gain"]["mean"] > 2 * result["gain"]["half_width_95"]
     config = replace(TASKS["easy-v0"], ALGORITHMS[algorithm].changes)
-    again = episode_returns(config, {agent: make_policy(str(tmp_path)) for agent in config.agents}, 50, result["seeds"]["evaluation"])
+    again = episode_returns(
+        config, {agent: make_policy(str(tmp_path)) for agent in config.agents}, 50, result["seeds"]["evaluation"]
+    )
     assert result["after"]["mean"] == pytest.approx(again.mean())
     mixed = episode_returns(config, {"recommender_0": "random", "recommender_1": str(tmp_path)}, 50, 0)
     assert mixed[:, 1].mean() > 1.2 * mixed[:, 0].mean()
@@ -77,22 +80,38 @@ def test_it_gains_beyond_noise_and_is_loaded_back(algorithm: str, tmp_path: Path
 
 
 def test_one_learns_in_mixed_company(tmp_path: Path) -> None:
-    """One RL agent beside content and popularity: it alone is trained and scored, and a trained one is company in turn."""
+    """One RL agent beside content and popularity: it alone is trained and scored, and a trained one is company in
+    turn."""
     team = {"task": "easy-v0", "set": ("num_agents=3",)}
     company = ("recommender_1=content", "popularity")
-    first = trained("ippo", tmp_path / "first", company=company, learners=("recommender_0",), references=("random",), **team, **QUICK["ippo"])
+    first = trained(
+        "ippo",
+        tmp_path / "first",
+        company=company,
+        learners=("recommender_0",),
+        references=("random",),
+        **team,
+        **QUICK["ippo"],
+    )
     assert first["learners"] == ["recommender_0"]
     assert first["company"] == {"recommender_1": "content", "recommender_2": "popularity"}
     assert first["gain"]["mean"] > 2 * first["gain"]["half_width_95"]
     assert first["table"]["trained"]["score"] > 50
-    second = trained("ippo-separate", tmp_path / "second", company=(str(tmp_path / "first"),), **team, **{**QUICK["ippo-separate"], "timesteps": 8192})
+    second = trained(
+        "ippo-separate",
+        tmp_path / "second",
+        company=(str(tmp_path / "first"),),
+        **team,
+        **{**QUICK["ippo-separate"], "timesteps": 8192},
+    )
     assert second["learners"] == ["recommender_0"]
     assert second["company"] == dict.fromkeys(("recommender_1", "recommender_2"), str(tmp_path / "first"))
 
 
 @pytest.mark.parametrize("algorithm", ["maskable-ppo", "recurrent-ppo", "transformer-ppo", "item-ppo"])
 def test_company_of_others_keeps_their_memory(algorithm: str, tmp_path: Path) -> None:
-    """Trained policies that remember play as opponents in a batch of another size, and alike whenever they are asked again."""
+    """Trained policies that remember play as opponents in a batch of another size, and alike whenever they are asked
+    again."""
     trained(algorithm, tmp_path, task="ecommerce-v0", set=("horizon=20",), **TINY)
     config = replace(TASKS["ecommerce-v0"], {"horizon": 40})
     team = {"recommender_0": str(tmp_path), "recommender_1": "content"}
@@ -108,7 +127,9 @@ def test_self_play_meets_a_growing_pool(tmp_path: Path) -> None:
     assert pool == [f"{steps:012d}" for steps in (0, 128, 256, 384, 512)]
     again = trained("ippo", tmp_path / "again", **settings)
     assert again["after"] == first["after"]
-    shutil.copytree(tmp_path / "pool" / pool[-1], tmp_path / "pool" / f"{576:012d}")  # of a run that was stopped after its last checkpoint
+    shutil.copytree(
+        tmp_path / "pool" / pool[-1], tmp_path / "pool" / f"{576:012d}"
+    )  # of a run that was stopped after its last checkpoint
     trained("ippo", tmp_path, **{**settings, "timesteps": 640}, resume=True)
     assert sorted(path.name for path in (tmp_path / "pool").iterdir()) == [*pool, f"{640:012d}"]
     trained("ippo", tmp_path, **{**settings, "timesteps": 64})  # another run in the same folder begins its own pool
@@ -141,7 +162,14 @@ def test_it_goes_on(algorithm: str, tmp_path: Path) -> None:
     second = trained(algorithm, tmp_path, **{**sizes, "timesteps": 768}, resume=True)
     assert (first["training"]["agent_steps"], second["training"]["agent_steps"]) == (512, 768)
     assert second["before"] == first["before"]
-    assert [point["agent_steps"] for point in json.loads((tmp_path / "curve.json").read_text())] == [128, 256, 384, 512, 640, 768]
+    assert [point["agent_steps"] for point in json.loads((tmp_path / "curve.json").read_text())] == [
+        128,
+        256,
+        384,
+        512,
+        640,
+        768,
+    ]
 
 
 @pytest.mark.parametrize("algorithm", ["ippo", "ippo-separate"])
@@ -180,7 +208,11 @@ def test_wrong_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
             trained(algorithm, tmp_path, **settings)
 
     refused(r"unknown algorithm 'ipo' \(did you mean 'ippo'\?\); algorithms are ippo, ", "ipo")
-    refused(r"item-ppo picks candidates and sends no messages; here action = 'items', messages = 0", "item-ppo", task="duel-v0")
+    refused(
+        r"item-ppo picks candidates and sends no messages; here action = 'items', messages = 0",
+        "item-ppo",
+        task="duel-v0",
+    )
     refused("ippo takes no --layers; it takes --timesteps, --num-envs", layers=3)
     refused("--timesteps = 0 must be at least 1", timesteps=0)
     refused("--gamma = 1.5 must be between 0 and 1", gamma=1.5)
@@ -198,10 +230,15 @@ def test_wrong_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     refused(r"'recomender_1' is not one of .* \(did you mean 'recommender_1'", company=("recomender_1=content",))
     refused("names content and random for all other agents", company=("content", "random"))
     refused("the folder that this run writes to", company=(f"recommender_1={tmp_path}",))
-    refused("--company names recommender_1 twice: content and random", company=("recommender_1=content", "recommender_1=random"))
+    refused(
+        "--company names recommender_1 twice: content and random",
+        company=("recommender_1=content", "recommender_1=random"),
+    )
     refused("--company content plays for nobody", company=("content",), learners=("recommender_0", "recommender_1"))
     refused("nobody learns", company=("recommender_0=content", "recommender_1=random"))
-    refused("ippo-separate does not play its past self; algorithms that do are ippo, ", "ippo-separate", company=(SELF,))
+    refused(
+        "ippo-separate does not play its past self; algorithms that do are ippo, ", "ippo-separate", company=(SELF,)
+    )
     refused("did you mean 'horizon'", error=TypeError, set=("horizn=3",))
     with pytest.raises(SystemExit, match="2"):
         main(["train", "ipo"])
@@ -215,7 +252,10 @@ def test_an_option_of_zero_is_taken() -> None:
 
 def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r'vdn needs benchmarl: pip install "recsys_env\[benchmarl\]" in a virtual environment of its own'):
+    with pytest.raises(
+        ImportError,
+        match=r'vdn needs benchmarl: pip install "recsys_env\[benchmarl\]" in a virtual environment of its own',
+    ):
         trained("vdn", tmp_path)
     with pytest.raises(ImportError, match=r'ippo-separate needs skrl: pip install "recsys_env\[train,skrl\]"'):
         trained("ippo-separate", tmp_path)
@@ -244,7 +284,9 @@ def test_gpu_flags_are_ignored_aloud_on_a_cpu(tmp_path: Path) -> None:
 
 def test_commands_of_the_readme_are_understood() -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text()
-    commands = [said for said in re.findall(r"python -m baselines\.train ([a-z][^`#\n]*)", readme) if "TASK" not in said]
+    commands = [
+        said for said in re.findall(r"python -m baselines\.train ([a-z][^`#\n]*)", readme) if "TASK" not in said
+    ]
     assert len(commands) >= 6
     for command in commands:
         settings = tyro.cli(Train, args=command.split())
@@ -255,7 +297,10 @@ def test_commands_of_the_readme_are_understood() -> None:
 
 def test_a_recorded_command_makes_the_same_settings() -> None:
     several = {"set": ("users.number=16", "page=rows"), "references": (), "company": ("recommender_1=content",)}
-    for settings in (Train("ippo"), Train("transformer-ppo", "duel-v0", seed=3, amp=True, learning_rate=1e-4, out=Path("runs/a b"), **several)):  # type: ignore[arg-type]
+    for settings in (
+        Train("ippo"),
+        Train("transformer-ppo", "duel-v0", seed=3, amp=True, learning_rate=1e-4, out=Path("runs/a b"), **several),
+    ):  # type: ignore[arg-type]
         command = shlex.split(command_of(settings))
         assert command[:3] == ["python", "-m", "baselines.train"]
         assert tyro.cli(Train, args=command[3:]) == dataclasses.replace(settings, out=None)
@@ -267,7 +312,11 @@ def test_the_task_is_what_the_algorithm_plays() -> None:
 
     assert config("ippo") == TASKS["ecommerce-v0"]
     assert config("maskable-ppo").mask_actions
-    assert (config("mappo").action, config("mappo", "duel-v0").action, config("maddpg", "duel-v0").action) == ("query", "items", "query")
+    assert (config("mappo").action, config("mappo", "duel-v0").action, config("maddpg", "duel-v0").action) == (
+        "query",
+        "items",
+        "query",
+    )
     changed = config("ippo", sharing=1.0, observability="full", set=("reward.click=0.5",))
     assert (changed.reward.sharing, changed.reward.click, changed.observability) == (1.0, 0.5, "full")
 

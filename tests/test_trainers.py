@@ -1,4 +1,5 @@
-"""The roads that install with `[train]`: each algorithm's reward rises beyond noise, masks hold, the compatible road is open."""
+"""The roads that install with `[train]`: each algorithm's reward rises beyond noise, masks hold, the compatible road is
+open."""
 
 from __future__ import annotations
 
@@ -16,14 +17,15 @@ from stable_baselines3.common.vec_env import VecMonitor
 import recsys_env
 from benchmarks.compat.sb3 import train
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
-from recsys_env.metrics import episode_returns
+from recsys_env.evaluation.episodes import episode_returns
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.mark.parametrize("algorithm", ["PPO", "DQN", "SAC", "MaskablePPO"])
 def test_the_team_learns_to_cooperate_in_the_duel(algorithm: str) -> None:
-    """Random play pays .287 per tick, both showing Y .292, both showing X .385; means of 38,400 ticks, so noise is below .005."""
+    """Random play pays .287 per tick, both showing Y .292, both showing X .385; means of 38,400 ticks, so noise is
+    below .005."""
     result = train(algorithm, "cpu", 0)
     assert 0.27 < result["before"] < 0.30
     assert result["after"] > 0.35

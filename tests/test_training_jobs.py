@@ -19,7 +19,15 @@ from baselines.reference import jobs, reference, training_summary
 from baselines.train import run_of
 from recsys_env import TASKS
 
-TINY: dict[str, Any] = {"timesteps": 64, "num_envs": 2, "n_steps": 16, "batch_size": 32, "eval_episodes": 2, "device": "cpu", "references": ()}
+TINY: dict[str, Any] = {
+    "timesteps": 64,
+    "num_envs": 2,
+    "n_steps": 16,
+    "batch_size": 32,
+    "eval_episodes": 2,
+    "device": "cpu",
+    "references": (),
+}
 
 
 def test_the_list_holds_what_the_protocol_asks_for() -> None:
@@ -28,7 +36,9 @@ def test_the_list_holds_what_the_protocol_asks_for() -> None:
     assert {settings.algorithm for settings in found.values()} == set(ALGORITHMS)
     for algorithm in ALGORITHMS:
         tasks = {settings.task for settings in found.values() if settings.algorithm == algorithm}
-        assert {"duel-v0", "journey-v0"} - tasks <= ({"duel-v0"} if algorithm == "item-ppo" else set())  # which picks candidates
+        assert {"duel-v0", "journey-v0"} - tasks <= (
+            {"duel-v0"} if algorithm == "item-ppo" else set()
+        )  # which picks candidates
         assert len(tasks) >= 4
     for name, settings in found.items():
         assert run_of(settings, ALGORITHMS[settings.algorithm]).seed == int(name.rsplit("-", 1)[1])
@@ -36,13 +46,17 @@ def test_the_list_holds_what_the_protocol_asks_for() -> None:
     assert seeds == sorted(seeds)  # an unfinished list has every learner
 
 
-def test_jobs_run_once_and_are_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_run_once_and_are_summed_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     learners = {
         "tiny": ("ippo", ("duel-v0",), 2, {**TINY, "references": ("random",), "set": ("horizon=20",)}),
         "absent": ("vdn", ("duel-v0",), 1, {"timesteps": 64}),
     }  # fmt: skip
     monkeypatch.setattr(module, "LEARNERS", learners)
-    monkeypatch.setitem(ALGORITHMS, "vdn", ALGORITHMS["vdn"].__class__(**{**vars(ALGORITHMS["vdn"]), "library": "no_such_library"}))
+    monkeypatch.setitem(
+        ALGORITHMS, "vdn", ALGORITHMS["vdn"].__class__(**{**vars(ALGORITHMS["vdn"]), "library": "no_such_library"})
+    )
     stored = tmp_path / "results"
     reference(tmp_path / "out", stored)
     assert "1 jobs wait for no_such_library" in capsys.readouterr().out
@@ -64,23 +78,36 @@ def test_jobs_run_once_and_are_summed_up(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_what_is_stored_is_the_sum_of_the_jobs() -> None:
-    """The summary that the README is written from holds every job's result, and nothing else; each was trained by the command of its name."""
+    """The summary that the README is written from holds every job's result, and nothing else; each was trained by the
+    command of its name."""
     stored = json.loads((module.RESULTS.parent / "training.json").read_text())
     assert stored == json.loads(json.dumps(training_summary(module.RESULTS)))
     wanted = jobs()
     assert {path.stem for path in module.RESULTS.iterdir()} <= set(wanted)
-    assert all(json.loads(path.read_text())["command"] == module.command_of(wanted[path.stem]) for path in module.RESULTS.iterdir())
+    assert all(
+        json.loads(path.read_text())["command"] == module.command_of(wanted[path.stem])
+        for path in module.RESULTS.iterdir()
+    )
 
 
-def test_a_reference_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """On the same episodes, so that an unchanged policy earns the same; the trained one and its training stay as they are."""
-    monkeypatch.setattr(module, "LEARNERS", {"tiny": ("ippo", ("duel-v0",), 1, {**TINY, "references": ("random", "content"), "set": ("horizon=20",)})})
+def test_a_reference_is_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the same episodes, so that an unchanged policy earns the same; the trained one and its training stay as they
+    are."""
+    monkeypatch.setattr(
+        module,
+        "LEARNERS",
+        {"tiny": ("ippo", ("duel-v0",), 1, {**TINY, "references": ("random", "content"), "set": ("horizon=20",)})},
+    )
     reference(tmp_path / "out", tmp_path / "results")
     file = tmp_path / "results" / "tiny-duel-v0-0.json"
     trained = json.loads(file.read_text())
 
     def changed(policy: str) -> None:
-        file.write_text(json.dumps({**trained, "table": {**trained["table"], policy: {**trained["table"][policy], "mean": -1.0}}}))
+        file.write_text(
+            json.dumps({**trained, "table": {**trained["table"], policy: {**trained["table"][policy], "mean": -1.0}}})
+        )
 
     changed("content")
     for nothing in ({"tasks": ("news-v0",), "again": ("content",)}, {"again": ("contend",)}):
@@ -105,7 +132,9 @@ def test_a_reference_is_measured_again(tmp_path: Path, monkeypatch: pytest.Monke
         assert (row["score_half_width_95"] is None) == (policy not in ("greedy", "planner"))
 
 
-def test_a_job_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_that_fails_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(module, "LEARNERS", {"wrong": ("ippo", ("duel-v0",), 1, {**TINY, "set": ("horizn=3",)})})
     with pytest.raises(SystemExit, match="2"):
         reference(tmp_path, tmp_path / "results")

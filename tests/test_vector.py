@@ -1,4 +1,5 @@
-"""The batch as an environment: buffers, ends, seeds, threads, errors, infos, saved states, and what import may not do."""
+"""The batch as an environment: buffers, ends, seeds, threads, errors, infos, saved states, and what import may not
+do."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ BUSY = WorldConfig(
 B, N, K = 4, 2, 3
 
 
-def batch(num_envs: int = B, seed: Any = 0, steps: int = 0, num_threads: int = 1, **overrides: Any) -> recsys_env.VectorEnv:
+def batch(
+    num_envs: int = B, seed: Any = 0, steps: int = 0, num_threads: int = 1, **overrides: Any
+) -> recsys_env.VectorEnv:
     envs = vector_env(BUSY, num_envs, num_threads=num_threads, **overrides)
     envs.reset(seed=seed)
     envs.action_space.seed(0)
@@ -60,7 +63,8 @@ def arrays(envs: recsys_env.VectorEnv) -> list[np.ndarray]:
     return list(envs.save().arrays)
 
 
-# ---------------------------------------------------------------------------------------------------- what a step returns
+# ---------------------------------------------------------------------------------------------------- what a step
+# returns
 
 
 def test_shapes_types_and_bounds() -> None:
@@ -192,10 +196,13 @@ def test_shared_rewards(sharing: float) -> None:
         np.testing.assert_allclose(rewards, (1 - max(sharing, 0)) * infos["own"] + sharing * mean, atol=1e-6)
 
 
-# ---------------------------------------------------------------------------------------------------- seeds, batches, threads
+# ---------------------------------------------------------------------------------------------------- seeds, batches,
+# threads
 
 
-SEVERAL = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one processor is visible, or NUMBA_NUM_THREADS = 1")
+SEVERAL = pytest.mark.skipif(
+    numba.config.NUMBA_NUM_THREADS < 2, reason="one processor is visible, or NUMBA_NUM_THREADS = 1"
+)
 
 
 @pytest.mark.parametrize("num_threads", [1, pytest.param(2, marks=SEVERAL)])
@@ -324,7 +331,9 @@ def wrong_actions() -> dict[str, tuple[dict[str, Any], Any, type[Exception], str
 
 
 @pytest.mark.parametrize(("overrides", "actions", "error", "says"), wrong_actions().values(), ids=wrong_actions())
-def test_wrong_actions_change_nothing(overrides: dict[str, Any], actions: Any, error: type[Exception], says: str) -> None:
+def test_wrong_actions_change_nothing(
+    overrides: dict[str, Any], actions: Any, error: type[Exception], says: str
+) -> None:
     envs = batch(steps=3, **overrides)
     before, observations = arrays(envs), copy.deepcopy(envs.observations)
     with pytest.raises(error, match=says) as caught:
@@ -367,9 +376,18 @@ def test_action_kinds_show_what_they_name() -> None:
 @pytest.mark.parametrize("action", ["candidates", "items"])
 @pytest.mark.parametrize("slots", [1, 3])
 def test_masked_actions_stand(action: str, slots: int) -> None:
-    """One option that the mask allows is never a hole, and only options of an empty choice are; one that it forbids always is."""
+    """One option that the mask allows is never a hole, and only options of an empty choice are; one that it forbids
+    always is."""
     roles = ({"name": "left", "domains": (0,)}, {"name": "right", "domains": (1, 2)})
-    envs = batch(action=action, slots=slots, mask_actions=True, roles=roles, page="rows", items={"domains": 3}, candidates={"number": 12})
+    envs = batch(
+        action=action,
+        slots=slots,
+        mask_actions=True,
+        roles=roles,
+        page="rows",
+        items={"domains": 3},
+        candidates={"number": 12},
+    )
     options = 12 if action == "candidates" else 30
     rng = np.random.default_rng(0)
     forbidden = 0
@@ -446,7 +464,9 @@ def test_state_holds_the_means_over_the_users_seen() -> None:
         count = touched.sum(1)
         state = envs.state()
         mean_z = np.where(touched, users["z"], 0).sum(1) / count
-        mean_trust = np.where(touched[:, :, None], envs._state.vectors[:, :, trust : trust + N], 0).sum(1) / count[:, None]
+        mean_trust = (
+            np.where(touched[:, :, None], envs._state.vectors[:, :, trust : trust + N], 0).sum(1) / count[:, None]
+        )
         np.testing.assert_allclose(state[:, envs.state_fields["mean_z"]][:, 0], mean_z, atol=1e-6)
         np.testing.assert_allclose(state[:, envs.state_fields["mean_trust"]], mean_trust, atol=1e-6)
         seen.update(count.tolist())
@@ -456,7 +476,8 @@ def test_state_holds_the_means_over_the_users_seen() -> None:
 
 
 def test_final_state_is_that_of_a_game_that_goes_on() -> None:
-    """Where an episode ends, the state beside the last observation; not that of the next episode, which `state()` gives."""
+    """Where an episode ends, the state beside the last observation; not that of the next episode, which `state()`
+    gives."""
     ends, goes_on = (vector_env(BUSY, 3, horizon=horizon) for horizon in (8, 9))
     ends.reset(seed=2)
     goes_on.reset(seed=2)
@@ -474,10 +495,13 @@ def test_final_state_is_that_of_a_game_that_goes_on() -> None:
     assert not np.array_equal(ends.final_state(), ends.state())
 
 
-# ---------------------------------------------------------------------------------------------------- copies and saved states
+# ---------------------------------------------------------------------------------------------------- copies and saved
+# states
 
 
-@pytest.mark.parametrize("how", [copy.deepcopy, lambda envs: pickle.loads(pickle.dumps(envs))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "how", [copy.deepcopy, lambda envs: pickle.loads(pickle.dumps(envs))], ids=["deepcopy", "pickle"]
+)
 @pytest.mark.parametrize("steps", [4, 5])
 def test_copies_go_on_alike(how: Any, steps: int) -> None:
     envs = batch(steps=steps)
@@ -494,7 +518,9 @@ def test_saved_copies_go_on_alike() -> None:
     actions = [sampled(envs) for _ in range(BUSY.horizon)]
     first = [frozen(envs.step(a)) for a in actions]
     envs.restore(whole)
-    assert_equal([part for a in actions for part in frozen(envs.step(a))], [part for result in first for part in result])
+    assert_equal(
+        [part for a in actions for part in frozen(envs.step(a))], [part for result in first for part in result]
+    )
     before = [part[[0, 1, 3]] for part in arrays(envs)]
     envs.restore(one, copy=2)
     assert_equal([part[[0, 1, 3]] for part in arrays(envs)], before)
@@ -664,7 +690,9 @@ def test_steps_need_a_reset() -> None:
 
 def run_python(code: str, package: Path = PACKAGE) -> str:
     environment = {**os.environ, "PYTHONPATH": str(package.parent)}
-    return subprocess.run([sys.executable, "-c", code], cwd=package.parent, env=environment, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=package.parent, env=environment, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_import_is_quick_and_light() -> None:
@@ -686,7 +714,8 @@ print(*[name for name in ("torch", "matplotlib", "pandas", "stable_baselines3", 
 
 
 def test_a_change_in_any_kernel_file_never_runs_old_code(tmp_path: Path) -> None:
-    """`read_prices` lives in page.py and calls rng.py: an edit of either is seen, though each caches by its own file."""
+    """`read_prices` lives in page.py and calls rng.py: an edit of either is seen, though each caches by its own
+    file."""
     package = tmp_path / "recsys_env"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "catalogues"))
     code = """
@@ -703,7 +732,9 @@ print(sum(read_prices.stats.cache_hits.values()), np.packbits(promoted).tobytes(
     assert (first[0], second[0]) == ("0", "1")
     assert first[1] == second[1]
     rng = package / "kernels" / "rng.py"
-    changed = rng.read_text().replace("GOLDEN = np.uint64(0x9E3779B97F4A7C15)", "GOLDEN = np.uint64(0x9E3779B97F4A7C17)")
+    changed = rng.read_text().replace(
+        "GOLDEN = np.uint64(0x9E3779B97F4A7C15)", "GOLDEN = np.uint64(0x9E3779B97F4A7C17)"
+    )
     assert changed != rng.read_text()
     rng.write_text(changed)
     third = run_python(code, package).split()
@@ -712,7 +743,11 @@ print(sum(read_prices.stats.cache_hits.values()), np.packbits(promoted).tobytes(
 
 
 def test_a_role_does_not_see_what_is_hidden_from_it() -> None:
-    roles = [{"name": "entrance", "scene": "entrance"}, {"name": "item", "scene": "item", "hidden": ("profile", "anchor")}, {"name": "cart", "scene": "cart"}]
+    roles = [
+        {"name": "entrance", "scene": "entrance"},
+        {"name": "item", "scene": "item", "hidden": ("profile", "anchor")},
+        {"name": "cart", "scene": "cart"},
+    ]
     blind, sighted = (vector_env("journey-v0", 8, horizon=30, **changes) for changes in ({"roles": roles}, {}))
     (a, _), (b, _) = blind.reset(seed=0), sighted.reset(seed=0)
     rng, shown = np.random.default_rng(0), 0.0

@@ -37,7 +37,11 @@ def test_the_single_agent_is_one_agent_of_the_parallel_environment() -> None:
         other = policy.act(both.vector.observations[:, 0])[0]
         mine, reward, terminated, truncated, info = one.step(action)
         theirs, rewards, _, truncations, infos = both.step({"recommender_0": other, "recommender_1": action})
-        assert (reward, terminated, truncated) == (rewards["recommender_1"], False, truncations["recommender_1"]) == (reward, False, tick == SHORT - 1)
+        assert (
+            (reward, terminated, truncated)
+            == (rewards["recommender_1"], False, truncations["recommender_1"])
+            == (reward, False, tick == SHORT - 1)
+        )
         assert info["own"] == infos["recommender_1"]["own"]
     with pytest.raises(RuntimeError, match="over"):
         one.step(action)
@@ -78,7 +82,10 @@ def test_copy_zero_of_the_vector_is_the_single_environment(options: dict[str, An
 
 def test_both_ways_of_resetting_tell_the_same_story() -> None:
     """SameStep: last observation in infos. NextStep: as the observation, and one more step that only resets."""
-    same, later = (gymnasium.make_vec("recsys/duel-v0", num_envs=2, horizon=3, autoreset_mode=mode) for mode in ("SameStep", "NextStep"))
+    same, later = (
+        gymnasium.make_vec("recsys/duel-v0", num_envs=2, horizon=3, autoreset_mode=mode)
+        for mode in ("SameStep", "NextStep")
+    )
     np.testing.assert_array_equal(same.reset(seed=1)[0], later.reset(seed=1)[0])
     for _ in range(2):
         for tick in range(3):
@@ -95,7 +102,8 @@ def test_both_ways_of_resetting_tell_the_same_story() -> None:
 
 
 def test_infos_of_the_step_that_only_resets_are_those_of_a_reset() -> None:
-    """What was clicked or earned is told once; no page follows the last observation, and the first page of an episode is told after it."""
+    """What was clicked or earned is told once; no page follows the last observation, and the first page of an episode
+    is told after it."""
     rows = recsys_env.shared_policy_env("journey-v0", 2, horizon=SHORT)
     place = rows.envs.observation_fields["is_active"]
     rows.reset(seed=0)
@@ -104,7 +112,10 @@ def test_infos_of_the_step_that_only_resets_are_those_of_a_reset() -> None:
     for _ in range(3):
         for tick in range(SHORT + 1):
             observations, reward, _, ended, infos = rows.step(rows.action_space.sample())
-            own, rewards = own + infos["own"].reshape(2, 3).mean(1).repeat(3), rewards + reward  # journey-v0 shares everything
+            own, rewards = (
+                own + infos["own"].reshape(2, 3).mean(1).repeat(3),
+                rewards + reward,
+            )  # journey-v0 shares everything
             if ended.all():
                 assert tick == SHORT - 1
                 assert not infos["active"].any()

@@ -41,7 +41,11 @@ def random_actions(envs: VectorEnv, rng: np.random.Generator) -> tuple[list[dict
 
 @pytest.mark.parametrize(
     ("task", "changes"),
-    [("duel-v0", TEAM), ("journey-v0", {"action": "query"}), ("social-v0", {"slots": 1, "mask_actions": True, "reward": {"sharing": 0.5}})],
+    [
+        ("duel-v0", TEAM),
+        ("journey-v0", {"action": "query"}),
+        ("social-v0", {"slots": 1, "mask_actions": True, "reward": {"sharing": 0.5}}),
+    ],
 )
 def test_copies_are_those_of_the_batch(task: str, changes: dict[str, Any]) -> None:
     rows, envs = (vector_env(task, B, horizon=7, **changes) for _ in range(2))
@@ -84,7 +88,13 @@ def test_copies_are_those_of_the_batch(task: str, changes: dict[str, Any]) -> No
 
 def test_registered_under_both_of_xuances_names() -> None:
     """One copy behind XuanCe's own loop and one behind the batch play the same game."""
-    settings = {"env_name": "recsys", "env_id": "duel-v0", "overrides": {"horizon": 5, **TEAM}, "env_seed": 3, "parallels": 1}
+    settings = {
+        "env_name": "recsys",
+        "env_id": "duel-v0",
+        "overrides": {"horizon": 5, **TEAM},
+        "env_seed": 3,
+        "parallels": 1,
+    }
     loop = make_envs(Namespace(**settings, vectorize="DummyVecMultiAgentEnv"))
     batch = make_envs(Namespace(**settings, vectorize="RecsysVecEnv"))
     assert isinstance(batch, XuanCeVecEnv)
@@ -122,8 +132,14 @@ def test_several_roles_masks_and_the_horizon_go_through(agents: type) -> None:
     """Two episodes of a task with an entrance, an item and a cart page."""
     kind: dict[str, Any] = {"slots": 1, "mask_actions": True} if agents is MAPPO_Agents else {"action": "query"}
     envs = vector_env("journey-v0", B, horizon=20, **kind)
-    settings: dict[str, Any] = {"buffer_size": 10 * B} if agents is MAPPO_Agents else {"start_training": 5, "training_frequency": B, "buffer_size": 1000 * B}
-    learners = agents(xuance_config(agents.__name__.removesuffix("_Agents"), envs, 50 * B, "cpu", **settings), XuanCeVecEnv(envs, 0))
+    settings: dict[str, Any] = (
+        {"buffer_size": 10 * B}
+        if agents is MAPPO_Agents
+        else {"start_training": 5, "training_frequency": B, "buffer_size": 1000 * B}
+    )
+    learners = agents(
+        xuance_config(agents.__name__.removesuffix("_Agents"), envs, 50 * B, "cpu", **settings), XuanCeVecEnv(envs, 0)
+    )
     before = [parameter.clone() for parameter in learners.policy.parameters()]
     learners.train(50)
     learners.finish()

@@ -1,7 +1,8 @@
 """Each trainer library's algorithms on one small task, for the compatibility table.
 
-A module per library holds `ALGORITHMS` and `train(algorithm, device, seed) -> {"agent_steps", "seconds", "before", "after"}`: rewards per
-agent and tick of `duel-v0` with `sharing=1`, untrained and trained. `python -m benchmarks.compat.<library> [algorithm ...]`.
+A module per library holds `ALGORITHMS` and `train(algorithm, device, seed) -> {"agent_steps", "seconds", "before",
+"after"}`: rewards per agent and tick of `duel-v0` with `sharing=1`, untrained and trained. `python -m
+benchmarks.compat.<library> [algorithm ...]`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from recsys_env import task_config
-from recsys_env.metrics import episode_returns
+from recsys_env.evaluation.episodes import episode_returns
 
 TASK = "duel-v0"
 TEAM: dict[str, Any] = {"reward": {"sharing": 1.0}}
@@ -20,7 +21,10 @@ TEAM: dict[str, Any] = {"reward": {"sharing": 1.0}}
 
 def untrained(ticks: int = 300) -> float:
     """Mean reward per agent and tick of random play."""
-    return float(episode_returns(task_config(TASK, {**TEAM, "horizon": ticks}), "random", episodes=64, seed=1_000_003).mean() / ticks)
+    return float(
+        episode_returns(task_config(TASK, {**TEAM, "horizon": ticks}), "random", episodes=64, seed=1_000_003).mean()
+        / ticks
+    )
 
 
 def main(train: Callable[[str, str, int], dict[str, Any]], algorithms: Sequence[str]) -> None:

@@ -29,7 +29,15 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     envs.reset(seed=seed)
     rows = AgileRLVecEnv(envs)
     learner = getattr(algorithms, algorithm)(
-        **rows.arguments(device), vect_noise_dim=COPIES, batch_size=128, learn_step=16, lr_critic=1e-3, tau=0.05, gamma=0.9, O_U_noise=False, expl_noise=0.3
+        **rows.arguments(device),
+        vect_noise_dim=COPIES,
+        batch_size=128,
+        learn_step=16,
+        lr_critic=1e-3,
+        tau=0.05,
+        gamma=0.9,
+        O_U_noise=False,
+        expl_noise=0.3,
     )
 
     def score() -> float:
@@ -38,8 +46,15 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
 
     before, start = score(), time.perf_counter()
     buffer = HorizonReplayBuffer(rows, 100_000)
-    train_multi_agent_off_policy(rows, TASK, algorithm, [learner], buffer, max_steps=TICKS, evo_steps=TICKS, eval_steps=1, verbose=False)
-    return {"agent_steps": TICKS * envs.num_agents, "seconds": time.perf_counter() - start, "before": before, "after": score()}
+    train_multi_agent_off_policy(
+        rows, TASK, algorithm, [learner], buffer, max_steps=TICKS, evo_steps=TICKS, eval_steps=1, verbose=False
+    )
+    return {
+        "agent_steps": TICKS * envs.num_agents,
+        "seconds": time.perf_counter() - start,
+        "before": before,
+        "after": score(),
+    }
 
 
 if __name__ == "__main__":

@@ -22,7 +22,10 @@ OFF_POLICY_STEPS, ON_POLICY_STEPS = 160_000, 320_000  # of both agents
 
 def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     steps = ON_POLICY_STEPS if CONFIGS[algorithm].on_policy() else OFF_POLICY_STEPS
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):  # standard output is for the result
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(sys.stderr),
+    ):  # standard output is for the result
         settings = Train(
             algorithm, TASK, sharing=TEAM["reward"]["sharing"], timesteps=steps, device=device, seed=seed, eval_episodes=20, references=("random",),
             out=Path(folder),

@@ -27,7 +27,9 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     rows = PufferBatch(vector_env(TASK, COPIES, **TEAM))
-    config = puffer_config(rows, AGENT_STEPS, device, seed=seed, gamma=0.9, learning_rate=2e-3, data_dir=tempfile.mkdtemp())
+    config = puffer_config(
+        rows, AGENT_STEPS, device, seed=seed, gamma=0.9, learning_rate=2e-3, data_dir=tempfile.mkdtemp()
+    )
     policy = pufferlib.models.Default(rows).to(config["device"])
     rewards, start = [], time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):  # its dashboard
@@ -38,7 +40,12 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
             trainer.train()
     seconds = time.perf_counter() - start
     trainer.utilization.stop()
-    return {"agent_steps": trainer.global_step, "seconds": seconds, "before": sum(rewards[:4]) / 4, "after": sum(rewards[-4:]) / 4}
+    return {
+        "agent_steps": trainer.global_step,
+        "seconds": seconds,
+        "before": sum(rewards[:4]) / 4,
+        "after": sum(rewards[-4:]) / 4,
+    }
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from ray.rllib.algorithms import DQNConfig, PPOConfig
 import recsys_env
 from benchmarks.compat import TASK, TEAM, main
 from recsys_env.adapters.rllib import multi_agent, rows
-from recsys_env.metrics import episode_returns
+from recsys_env.evaluation.episodes import episode_returns
 
 ALGORITHMS = ("PPO-rows", "PPO-shared", "PPO-independent", "DQN-rows", "DQN-shared", "DQN-independent")
 HORIZON = 50
@@ -26,17 +26,34 @@ def configure(algorithm: str, device: str) -> Any:
     if policies == "rows":
         config = rows(config, TASK, 32 if name == "PPO" else 4, **settings)
     else:
-        config = multi_agent(config, TASK, policies=policies, **settings).env_runners(num_envs_per_env_runner=8 if name == "PPO" else 4)
+        config = multi_agent(config, TASK, policies=policies, **settings).env_runners(
+            num_envs_per_env_runner=8 if name == "PPO" else 4
+        )
     if name == "PPO":
         steps = 3200 if policies == "rows" else 1600
-        return config.training(train_batch_size_per_learner=steps, minibatch_size=steps // 4, num_epochs=4, lr=2e-3, gamma=0.95, entropy_coeff=0.01)
-    config.training(train_batch_size_per_learner=64, lr=1e-3, gamma=0.95, n_step=10, epsilon=[(0, 1.0), (2000, 0.05)], training_intensity=8.0)
+        return config.training(
+            train_batch_size_per_learner=steps,
+            minibatch_size=steps // 4,
+            num_epochs=4,
+            lr=2e-3,
+            gamma=0.95,
+            entropy_coeff=0.01,
+        )
+    config.training(
+        train_batch_size_per_learner=64,
+        lr=1e-3,
+        gamma=0.95,
+        n_step=10,
+        epsilon=[(0, 1.0), (2000, 0.05)],
+        training_intensity=8.0,
+    )
     config.training(num_steps_sampled_before_learning_starts=500, target_network_update_freq=100)
     return config.reporting(min_sample_timesteps_per_iteration=1000, min_time_s_per_iteration=0)
 
 
 def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
-    """One training run; before is random play, after the mean of the last iteration with a finished episode (with its exploration)."""
+    """One training run; before is random play, after the mean of the last iteration with a finished episode (with its
+    exploration)."""
     torch.set_num_threads(1)
     config: Any = configure(algorithm, device).env_runners(num_env_runners=0).debugging(seed=seed, log_level="ERROR")
     agents = 1 if algorithm.endswith("rows") else 2

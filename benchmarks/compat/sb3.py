@@ -1,6 +1,6 @@
 """stable-baselines3 and sb3-contrib through `SB3VecEnv`, and PPO through SuperSuit.
 
-    python -m benchmarks.compat.sb3 [algorithm ...]
+python -m benchmarks.compat.sb3 [algorithm ...]
 """
 
 from __future__ import annotations
@@ -31,9 +31,23 @@ _NOISE = NormalActionNoise(np.zeros(1), np.full(1, 1.5))  # a query of duel-v0 i
 SETTINGS: dict[str, tuple[type, str, int, int, dict[str, Any], dict[str, Any]]] = {
     "PPO": (stable_baselines3.PPO, "MlpPolicy", 64, 65_536, _ON, {}),
     "A2C": (stable_baselines3.A2C, "MlpPolicy", 64, 1_000_000, _A2C, {}),
-    "DQN": (stable_baselines3.DQN, "MlpPolicy", 16, 30_000, {**_OFF, "exploration_fraction": 0.5, "target_update_interval": 500}, {}),
+    "DQN": (
+        stable_baselines3.DQN,
+        "MlpPolicy",
+        16,
+        30_000,
+        {**_OFF, "exploration_fraction": 0.5, "target_update_interval": 500},
+        {},
+    ),
     "SAC": (stable_baselines3.SAC, "MlpPolicy", 16, 12_000, _QUERY, {"action": "query"}),
-    "TD3": (stable_baselines3.TD3, "MlpPolicy", 16, 30_000, {**_QUERY, "gradient_steps": 4, "action_noise": _NOISE}, {"action": "query"}),
+    "TD3": (
+        stable_baselines3.TD3,
+        "MlpPolicy",
+        16,
+        30_000,
+        {**_QUERY, "gradient_steps": 4, "action_noise": _NOISE},
+        {"action": "query"},
+    ),
     "MaskablePPO": (sb3_contrib.MaskablePPO, "MlpPolicy", 64, 65_536, _ON, {"mask_actions": True}),
     "RecurrentPPO": (sb3_contrib.RecurrentPPO, "MlpLstmPolicy", 32, 16_384, {**_ON, "batch_size": 512}, {}),
 }
@@ -63,7 +77,9 @@ def evaluate(model: Any, changes: dict[str, Any], ticks: int = 300) -> float:
 
 def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     kind, policy, copies, steps, options, changes = SETTINGS["PPO" if algorithm == SUPERSUIT else algorithm]
-    rows = _supersuit(8) if algorithm == SUPERSUIT else SB3VecEnv(recsys_env.vector_env(TASK, copies, **TEAM, **changes))
+    rows = (
+        _supersuit(8) if algorithm == SUPERSUIT else SB3VecEnv(recsys_env.vector_env(TASK, copies, **TEAM, **changes))
+    )
     options = copy.deepcopy(options)  # the library writes into them
     if algorithm == SUPERSUIT:  # its rows have no seed(), and are few
         set_random_seed(seed)

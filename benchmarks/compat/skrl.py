@@ -13,7 +13,7 @@ from skrl.utils import set_seed
 import recsys_env
 from benchmarks.compat import TASK, TEAM, main
 from recsys_env.adapters.skrl import SkrlEnv, make_agents
-from recsys_env.metrics import episode_returns
+from recsys_env.evaluation.episodes import episode_returns
 
 ALGORITHMS = ("IPPO", "MAPPO")
 COPIES, ROLLOUT, UPDATES = 64, 32, 40
@@ -39,8 +39,16 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     envs = recsys_env.vector_env(TASK, COPIES, **TEAM)
     envs.reset(seed=seed)
     env = _Measured(envs, device)
-    settings: dict[str, Any] = {"learning_rate": 3e-3, "learning_epochs": 4, "mini_batches": 4, "entropy_loss_scale": 0.01, "discount_factor": 0.95}
-    agents = make_agents(algorithm, env, rollouts=ROLLOUT, **settings, experiment={"write_interval": 0, "checkpoint_interval": 0})
+    settings: dict[str, Any] = {
+        "learning_rate": 3e-3,
+        "learning_epochs": 4,
+        "mini_batches": 4,
+        "entropy_loss_scale": 0.01,
+        "discount_factor": 0.95,
+    }
+    agents = make_agents(
+        algorithm, env, rollouts=ROLLOUT, **settings, experiment={"write_interval": 0, "checkpoint_interval": 0}
+    )
     ticks = ROLLOUT * UPDATES
     quiet = {"headless": True, "disable_progressbar": True, "close_environment_at_exit": False}
     trainer = SequentialTrainer(env=env, agents=agents, cfg={"timesteps": ticks, **quiet})

@@ -1,6 +1,6 @@
 """Run the README's blocks of one extra, as printed.
 
-    python -m benchmarks.compat.snippets torchrl
+python -m benchmarks.compat.snippets torchrl
 """
 
 from __future__ import annotations

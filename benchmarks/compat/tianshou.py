@@ -19,7 +19,7 @@ from tianshou.utils.net.common import Net
 import recsys_env
 from benchmarks.compat import TASK, TEAM, main
 from recsys_env.adapters.tensors import choose_device
-from recsys_env.metrics import episode_returns
+from recsys_env.evaluation.episodes import episode_returns
 
 ALGORITHMS = ("DQN",)
 COPIES, HORIZON, EPOCHS, EPOCH_STEPS = 8, 100, 2, 4000
@@ -32,13 +32,22 @@ def make_env() -> PettingZooEnv:
 
 
 def make_dqn(env: PettingZooEnv, device: torch.device) -> DQN:
-    """One agent's learner. A step is one agent's turn: its reward comes with the last turn of a round, its own next observation
+    """One agent's learner. A step is one agent's turn: its reward comes with the last turn of a round, its own next
+    observation
     with the end of one: returns have to span whole rounds."""
-    net = Net(state_shape=env.observation_space.shape, action_shape=env.action_space.n, hidden_sizes=[64, 64]).to(device)
-    policy = DiscreteQLearningPolicy(model=net, action_space=env.action_space, observation_space=env.observation_space, eps_training=0.2)
+    net = Net(state_shape=env.observation_space.shape, action_shape=env.action_space.n, hidden_sizes=[64, 64]).to(
+        device
+    )
+    policy = DiscreteQLearningPolicy(
+        model=net, action_space=env.action_space, observation_space=env.observation_space, eps_training=0.2
+    )
     turns = len(env.agents)
     return DQN(
-        policy=policy, optim=AdamOptimizerFactory(lr=1e-3), gamma=GAMMA ** (1 / turns), n_step_return_horizon=ROUNDS * turns, target_update_freq=50
+        policy=policy,
+        optim=AdamOptimizerFactory(lr=1e-3),
+        gamma=GAMMA ** (1 / turns),
+        n_step_return_horizon=ROUNDS * turns,
+        target_update_freq=50,
     )
 
 
@@ -75,7 +84,12 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     evaluator.reset()
     returns = evaluator.collect(n_episode=4 * COPIES).returns
     before = episode_returns(recsys_env.task_config(TASK, {"horizon": HORIZON}), "random", 200, seed).mean() / HORIZON
-    return {"agent_steps": EPOCHS * EPOCH_STEPS, "seconds": seconds, "before": float(before), "after": float(returns.mean() / HORIZON)}
+    return {
+        "agent_steps": EPOCHS * EPOCH_STEPS,
+        "seconds": seconds,
+        "before": float(before),
+        "after": float(returns.mean() / HORIZON),
+    }
 
 
 if __name__ == "__main__":

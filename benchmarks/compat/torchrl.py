@@ -1,4 +1,5 @@
-"""TorchRL: policy gradients with a central or an own critic, mixed value functions, and deterministic policies that send queries."""
+"""TorchRL: policy gradients with a central or an own critic, mixed value functions, and deterministic policies that
+send queries."""
 
 from __future__ import annotations
 
@@ -51,7 +52,12 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     policy, ticks = kind(env, algorithm)
     seconds = time.perf_counter() - began
-    return {"agent_steps": ticks * COPIES * env.envs.num_agents, "seconds": seconds, "before": before, "after": mean_reward(env, policy)}
+    return {
+        "agent_steps": ticks * COPIES * env.envs.num_agents,
+        "seconds": seconds,
+        "before": before,
+        "after": mean_reward(env, policy),
+    }
 
 
 def mean_reward(env: TorchRLEnv, policy: Any = None, ticks: int = 300) -> float:
@@ -79,7 +85,9 @@ def collect(env: TorchRLEnv, policy: Any, ticks: int, updates: int) -> Iterator[
 
 def train_ppo(env: TorchRLEnv, algorithm: str) -> tuple[Any, int]:
     agents, observation = env.envs.num_agents, env.observation_spec[OBSERVATION].shape[-1]
-    logits = TensorDictModule(network(env, observation, choices(env.envs.config, env.envs.shape)), [OBSERVATION], [(GROUP, "logits")])
+    logits = TensorDictModule(
+        network(env, observation, choices(env.envs.config, env.envs.shape)), [OBSERVATION], [(GROUP, "logits")]
+    )
     actor = ProbabilisticActor(
         logits, in_keys={"logits": (GROUP, "logits"), "mask": (GROUP, "action_mask")}, out_keys=[ACTION],
         distribution_class=MaskedCategorical, return_log_prob=True, log_prob_key=(GROUP, "log_prob"),
@@ -95,7 +103,9 @@ def train_ppo(env: TorchRLEnv, algorithm: str) -> tuple[Any, int]:
     optimizer = torch.optim.Adam(loss.parameters(), 1e-3)
     for batch in collect(env, actor, *ON_POLICY):
         with torch.no_grad():
-            loss.value_estimator(batch, params=loss.critic_network_params, target_params=loss.target_critic_network_params)
+            loss.value_estimator(
+                batch, params=loss.critic_network_params, target_params=loss.target_critic_network_params
+            )
         rows = batch.reshape(-1)
         for _ in range(4):
             for part in torch.randperm(len(rows), device=env.device).chunk(4):
@@ -151,7 +161,9 @@ def train_mixer(env: TorchRLEnv, algorithm: str) -> tuple[Any, int]:
     else:
         mix = TensorDictModule(VDNMixer(agents, env.device), [chosen], ["chosen_action_value"])
     loss = QMixerLoss(policy, mix, delay_value=True, action_space="categorical")
-    loss.set_keys(action_value=(GROUP, "action_value"), local_value=chosen, global_value="chosen_action_value", action=ACTION)
+    loss.set_keys(
+        action_value=(GROUP, "action_value"), local_value=chosen, global_value="chosen_action_value", action=ACTION
+    )
     loss.make_value_estimator(ValueEstimators.TD0, gamma=GAMMA)
     return policy, replay(env, TensorDictSequential(policy, noise.to(env.device)), loss)
 
@@ -166,9 +178,13 @@ def train_td3(env: TorchRLEnv, algorithm: str) -> tuple[Any, int]:
     )
     critic = TensorDictSequential(
         TensorDictModule(lambda *parts: torch.cat(parts, -1), [OBSERVATION, ACTION], [(GROUP, "both")]),
-        TensorDictModule(network(env, size + dims, 1, central=True), [(GROUP, "both")], [(GROUP, "state_action_value")]),
+        TensorDictModule(
+            network(env, size + dims, 1, central=True), [(GROUP, "both")], [(GROUP, "state_action_value")]
+        ),
     )
-    noise = AdditiveGaussianModule(spec, 1.0, 0.2, annealing_num_steps=OFF_POLICY[0] * OFF_POLICY[1] * COPIES // 2, action_key=ACTION)
+    noise = AdditiveGaussianModule(
+        spec, 1.0, 0.2, annealing_num_steps=OFF_POLICY[0] * OFF_POLICY[1] * COPIES // 2, action_key=ACTION
+    )
     loss = TD3Loss(policy, critic, action_spec=spec, delay_actor=True)
     ends = {end: (GROUP, end) for end in ("done", "terminated")}
     loss.set_keys(action=ACTION, reward=REWARD, state_action_value=(GROUP, "state_action_value"), **ends)

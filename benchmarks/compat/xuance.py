@@ -12,13 +12,19 @@ import torch
 
 from benchmarks.compat import TASK, TEAM, main
 from recsys_env import vector_env
-from recsys_env.metrics import episode_returns
+from recsys_env.evaluation.episodes import episode_returns
 
 ALGORITHMS = ("MAPPO", "MADDPG")
 COPIES = 32
 SETTINGS: dict[str, dict[str, Any]] = {
     "MAPPO": {"buffer_size": 32 * COPIES, "n_epochs": 4, "n_minibatch": 4, "learning_rate": 2e-3},
-    "MADDPG": {"start_training": 2_000, "training_frequency": COPIES, "learning_rate_actor": 3e-4, "tau": 0.05, "end_noise": 0.5},
+    "MADDPG": {
+        "start_training": 2_000,
+        "training_frequency": COPIES,
+        "learning_rate_actor": 3e-4,
+        "tau": 0.05,
+        "end_noise": 0.5,
+    },
 }
 TICKS = {"MAPPO": 32_000, "MADDPG": 64_000}
 
@@ -32,15 +38,24 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     world = {**TEAM, "action": "query" if algorithm == "MADDPG" else "items"}
     envs = vector_env(TASK, COPIES, **world)
     folder = tempfile.mkdtemp()
-    settings = {**SETTINGS[algorithm], "seed": seed, "log_dir": os.path.join(folder, "logs"), "model_dir": os.path.join(folder, "models")}
-    learners = REGISTRY_Agents[algorithm](xuance_config(algorithm, envs, TICKS[algorithm], device, **settings), XuanCeVecEnv(envs, seed))
+    settings = {
+        **SETTINGS[algorithm],
+        "seed": seed,
+        "log_dir": os.path.join(folder, "logs"),
+        "model_dir": os.path.join(folder, "models"),
+    }
+    learners = REGISTRY_Agents[algorithm](
+        xuance_config(algorithm, envs, TICKS[algorithm], device, **settings), XuanCeVecEnv(envs, seed)
+    )
 
     def score() -> float:
         """Reward per agent and tick of the trained policy without exploration."""
         fresh = XuanCeVecEnv(vector_env(TASK, COPIES, **world), seed + 1)
         return float(np.mean(learners.test(COPIES, test_envs=fresh))) / envs.config.horizon
 
-    team = dict.fromkeys(envs.possible_agents, "random")  # without exploration an untrained policy plays one item, maybe the best
+    team = dict.fromkeys(
+        envs.possible_agents, "random"
+    )  # without exploration an untrained policy plays one item, maybe the best
     before, start = float(episode_returns(envs, team, COPIES, seed).mean()) / envs.config.horizon, time.perf_counter()
     learners.train(TICKS[algorithm] // COPIES)
     seconds, after = time.perf_counter() - start, score()

@@ -2,15 +2,20 @@
 
     rows = AgileRLVecEnv(recsys_env.vector_env("duel-v0", num_envs=64, reward={"sharing": 1.0}))
     learner = MADDPG(**rows.arguments(), vect_noise_dim=rows.num_envs)
-    train_multi_agent_off_policy(rows, "duel-v0", "MADDPG", [learner], HorizonReplayBuffer(rows, 100_000), max_steps=100_000, evo_steps=50_000)
+    train_multi_agent_off_policy(rows, "duel-v0", "MADDPG", [learner], HorizonReplayBuffer(rows, 100_000),
+    max_steps=100_000, evo_steps=50_000)
 
-AgileRL asks for an older PettingZoo than recsys_env does and works with ours, so it lives in an environment of its own, made in this order:
+AgileRL asks for an older PettingZoo than recsys_env does and works with ours, so it lives in an environment of its own,
+made in this order:
 
-    pip install "agilerl==2.42.5" "transformers>=5,<6" "numba>=0.61,<0.70"      # AgileRL imports transformers without asking for it
-    pip install --no-deps "pettingzoo==1.27.0" recsys_env                       # from a checkout: --no-deps "pettingzoo==1.27.0" -e .
+    pip install "agilerl==2.42.5" "transformers>=5,<6" "numba>=0.61,<0.70"      # AgileRL imports transformers without
+        asking for it
+    pip install --no-deps "pettingzoo==1.27.0" recsys_env                       # from a checkout: --no-deps
+        "pettingzoo==1.27.0" -e .
 
-`pip check` then names that one conflict and no other. MADDPG and MATD3 take one slot (`Discrete`, with masks) or `query` actions, no slates.
-AgileRL shares one network among agents whose names differ in their number alone, so agents of one role share theirs.
+`pip check` then names that one conflict and no other. MADDPG and MATD3 take one slot (`Discrete`, with masks) or
+`query` actions, no slates. AgileRL shares one network among agents whose names differ in their number alone, so agents
+of one role share theirs.
 """
 
 from __future__ import annotations
@@ -28,7 +33,9 @@ try:
     from agilerl.vector.pz_vec_env import PettingZooVecEnv
     from gymnasium import spaces
 except ImportError as error:
-    raise ImportError(f'the AgileRL adapter needs {error.name}: pip install "agilerl==2.42.5" (the module recsys_env.adapters.agilerl says how)') from error
+    raise ImportError(
+        f'the AgileRL adapter needs {error.name}: pip install "agilerl==2.42.5" (the module recsys_env.adapters.agilerl says how)'
+    ) from error
 
 from .tensors import choose_device
 
@@ -36,9 +43,9 @@ from .tensors import choose_device
 class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
     """All copies of a task in one step: a dict of arrays [B, ...] by agent goes in and comes out.
 
-    Episodes end by truncation; as everywhere in AgileRL the step that ends one returns the first observation of the next (see
-    `HorizonReplayBuffer`). Arrays are views of the batch's alternating buffers. `infos[agent]` holds `active` [B] and, with
-    `mask_actions`, `action_mask` [B, A]; the observation is the flat part then.
+    Episodes end by truncation; as everywhere in AgileRL the step that ends one returns the first observation of the
+    next (see `HorizonReplayBuffer`). Arrays are views of the batch's alternating buffers. `infos[agent]` holds `active`
+    [B] and, with `mask_actions`, `action_mask` [B, A]; the observation is the flat part then.
 
     Args:
         envs: the batch.
@@ -75,7 +82,9 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
                 reports[agent]["action_mask"] = mask
         return reports
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start an episode in every copy; seed as in `VectorEnv.reset`, options are ignored."""
         observations, infos = self.envs.reset(seed=seed)
         return self.observed(observations), self._infos(infos)
@@ -94,7 +103,8 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
 
 
 class HorizonReplayBuffer(ReplayBuffer):  # type: ignore[misc]
-    """Replay whose transitions at the horizon lead to the last observation of their episode, not to the first of the next one.
+    """Replay whose transitions at the horizon lead to the last observation of their episode, not to the first of the
+    next one.
 
     Args:
         rows: the environment whose last step each `add` is about.

@@ -1,14 +1,16 @@
 """BenchMARL: every task of ours as its `TaskClass`; `python -m baselines.train mappo` trains it from the command line.
 
     task = BenchMARLTask("ecommerce-v0", {"users": {"number": 16}})                  # any field of the config
-    Experiment(task, MaddpgConfig.get_from_yaml(), MlpConfig.get_from_yaml(), seed=0, config=ExperimentConfig.get_from_yaml()).run()
+    Experiment(task, MaddpgConfig.get_from_yaml(), MlpConfig.get_from_yaml(), seed=0,
+    config=ExperimentConfig.get_from_yaml()).run()
 
-All agents are one group, "agents", because policies are shared, values mixed and actions of others seen within a group only, and most
-tasks of several roles have one agent in each; spaces are the same for all, and observations tell roles apart.
+All agents are one group, "agents", because policies are shared, values mixed and actions of others seen within a group
+only, and most tasks of several roles have one agent in each; spaces are the same for all, and observations tell roles
+apart.
 
-Continuous actions are queries, which take slates too; discrete ones need one slot, because BenchMARL's policies and mixers know only
-one categorical action per agent. Critics and mixers see `state()`. Inactive agents are trained on like active ones: its losses have no
-place for "active".
+Continuous actions are queries, which take slates too; discrete ones need one slot, because BenchMARL's policies and
+mixers know only one categorical action per agent. Critics and mixers see `state()`. Inactive agents are trained on like
+active ones: its losses have no place for "active".
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ class BenchMARLTask(TaskClass):
     Args:
         task: one of `recsys_env.TASKS` by name, or a config.
         config: fields of the task's `WorldConfig` to change, group by group.
-        reward_scale: factor on the rewards that training sees (not on the "own" of infos): most tasks pay about .01 a tick, which is less
-            than what an untrained critic makes up.
+        reward_scale: factor on the rewards that training sees (not on the "own" of infos): most tasks pay about .01 a
+            tick, which is less than what an untrained critic makes up.
         join: what is made of each batch, such as a `Company`; it has to be picklable.
         by_role: a group for each role instead, with its name.
     """
@@ -56,7 +58,9 @@ class BenchMARLTask(TaskClass):
     def env_name() -> str:
         return "recsys"
 
-    def get_env_fun(self, num_envs: int, continuous_actions: bool, seed: int | None, device: Any) -> Callable[[], TorchRLEnv]:
+    def get_env_fun(
+        self, num_envs: int, continuous_actions: bool, seed: int | None, device: Any
+    ) -> Callable[[], TorchRLEnv]:
         """What makes a batch of `num_envs` copies: queries if actions are continuous, else picks."""
 
         def make() -> TorchRLEnv:
@@ -112,4 +116,6 @@ class BenchMARLTask(TaskClass):
 
     def _by_group(self, env: TorchRLEnv, key: str) -> Composite:
         whole = env.full_observation_spec_unbatched
-        return Composite({group: Composite({key: whole[group, key].clone()}, shape=whole[group].shape) for group in env.group_map})
+        return Composite(
+            {group: Composite({key: whole[group, key].clone()}, shape=whole[group].shape) for group in env.group_map}
+        )

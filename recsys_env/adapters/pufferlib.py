@@ -1,4 +1,5 @@
-"""PufferLib: a batch as a native `PufferEnv` that writes into PufferLib's in-place buffers, and a configuration of its PPO (PuffeRL).
+"""PufferLib: a batch as a native `PufferEnv` that writes into PufferLib's in-place buffers, and a configuration of its
+PPO (PuffeRL).
 
     envs = recsys_env.vector_env("ecommerce-v0", num_envs=256)
     rows = PufferBatch(envs)
@@ -7,13 +8,15 @@
         trainer.evaluate()
         trainer.train()
 
-`pufferlib` itself builds from source only and downloads a C library while it does; `pufferlib-core` holds the same module as a wheel and asks
-for exactly torch 2.9.0 (on Linux the CUDA build, 7 GB), so give it an environment of its own:
+`pufferlib` itself builds from source only and downloads a C library while it does; `pufferlib-core` holds the same
+module as a wheel and asks for exactly torch 2.9.0 (on Linux the CUDA build, 7 GB), so give it an environment of its
+own:
 `pip install "recsys_env[pufferlib]"`.
 
-What PuffeRL does with a batch: it clamps rewards to [-1, 1] (scale them with the `reward` weights where a page pays more); it ignores
-truncation, so that an episode that ends by its horizon is bootstrapped from the first observation of the next one; it has no action masks;
-its `seed` is that of the environment alone (`torch.manual_seed` for the rest).
+What PuffeRL does with a batch: it clamps rewards to [-1, 1] (scale them with the `reward` weights where a page pays
+    more); it ignores
+truncation, so that an episode that ends by its horizon is bootstrapped from the first observation of the next one; it
+has no action masks; its `seed` is that of the environment alone (`torch.manual_seed` for the rest).
 """
 
 from __future__ import annotations
@@ -33,10 +36,13 @@ except ImportError as error:
 
 
 class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
-    """B·N rows, row b·N + n is agent n of copy b: one policy shared by all agents (their role and id are in the observation).
+    """B·N rows, row b·N + n is agent n of copy b: one policy shared by all agents (their role and id are in the
+    observation).
 
-    Terminals are never set and truncations where an episode ends; then `infos` is one dict for the whole batch, as the dashboard wants it:
-    `episode_return` and `episode_own` (mean over rows, after and before sharing), `episode_length`. Otherwise it is empty.
+    Terminals are never set and truncations where an episode ends; then `infos` is one dict for the whole batch, as the
+    dashboard wants it:
+    `episode_return` and `episode_own` (mean over rows, after and before sharing), `episode_length`. Otherwise it is
+    empty.
 
     Args:
         envs: the batch; not of a task with `mask_actions`.
@@ -65,17 +71,29 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
             array[:] = 0
         return self.observations, []
 
-    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[dict[str, float]]]:
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[dict[str, float]]]:
         observations, rewards, _, truncated, infos = self.envs.step(np.asarray(actions).reshape(self._actions))
         self.observations[:] = observations.reshape(self.observations.shape)
         self.rewards[:] = rewards.ravel()
         self.truncations[:] = np.repeat(truncated, self.envs.num_agents)
         self._return += float(rewards.mean())
         self._own += float(infos["own"].mean())
-        return self.observations, self.rewards, self.terminals, self.truncations, self._report() if truncated.any() else []
+        return (
+            self.observations,
+            self.rewards,
+            self.terminals,
+            self.truncations,
+            self._report() if truncated.any() else [],
+        )
 
     def _report(self) -> list[dict[str, float]]:
-        report = {"episode_return": self._return, "episode_own": self._own, "episode_length": float(self.envs.config.horizon)}
+        report = {
+            "episode_return": self._return,
+            "episode_own": self._own,
+            "episode_length": float(self.envs.config.horizon),
+        }
         self._return = self._own = 0.0
         return [report]
 
@@ -83,7 +101,9 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
         self.envs.close()
 
 
-def puffer_config(rows: PufferBatch, total_timesteps: int, device: str = "auto", horizon: int = 64, **changes: Any) -> dict[str, Any]:
+def puffer_config(
+    rows: PufferBatch, total_timesteps: int, device: str = "auto", horizon: int = 64, **changes: Any
+) -> dict[str, Any]:
     """A configuration of PuffeRL for this batch; it wants every key.
 
     Args:
@@ -94,7 +114,9 @@ def puffer_config(rows: PufferBatch, total_timesteps: int, device: str = "auto",
     """
     batch = rows.num_agents * horizon
     if rows.num_agents % 4:
-        raise ValueError(f"the batch has {rows.num_agents} rows (copies x agents), which must be a multiple of 4 to be trained on in four parts")
+        raise ValueError(
+            f"the batch has {rows.num_agents} rows (copies x agents), which must be a multiple of 4 to be trained on in four parts"
+        )
     config: dict[str, Any] = {
         "env": "recsys", "seed": 0, "torch_deterministic": True, "device": ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device,
         "cpu_offload": False, "precision": "float32", "compile": False, "compile_mode": "default", "compile_fullgraph": False, "use_rnn": False,

@@ -1,12 +1,15 @@
 """Ray RLlib: any task as its `MultiAgentEnv`, and every agent of a batch as a row of one shared policy.
 
     config = multi_agent(PPOConfig(), "journey-v0", policies="independent")      # or "shared"; one copy per environment
-    config = rows(PPOConfig(), "ecommerce-v0", num_copies=64)                    # one policy; all copies in one compiled step
+    config = rows(PPOConfig(), "ecommerce-v0", num_copies=64)                    # one policy; all copies in one
+        compiled step
     algorithm = config.env_runners(num_env_runners=8).build_algo()
 
-One learning agent among policies needs nothing of this: `config.environment("recsys_env:recsys/ecommerce-v0", env_config={"others": "greedy"})`
-with `env_runners(gym_env_vectorize_mode="vector_entry_point")`; the part before the colon is what an env runner elsewhere imports.
-Env runners make their environments themselves, on whichever machine of the cluster they are: recsys_env must be installed there.
+One learning agent among policies needs nothing of this: `config.environment("recsys_env:recsys/ecommerce-v0",
+    env_config={"others": "greedy"})`
+with `env_runners(gym_env_vectorize_mode="vector_entry_point")`; the part before the colon is what an env runner
+elsewhere imports. Env runners make their environments themselves, on whichever machine of the cluster they are:
+recsys_env must be installed there.
 """
 
 from __future__ import annotations
@@ -46,11 +49,12 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
     """One copy of a task.
 
     Args:
-        env_config: "task" (a name or a `WorldConfig`), "only_active" (default False), "catalogue"; all other entries override config fields.
+        env_config: "task" (a name or a `WorldConfig`), "only_active" (default False), "catalogue"; all other entries
+            override config fields.
 
-    With `only_active` an agent is observed, and acts, only when its slots will be on the page. Ticks without such an agent are played
-    at once, and what an agent earns until it is seen again is added to the reward of its last action: the discount is per page, and
-    what it earns before its first page in an episode is left out.
+    With `only_active` an agent is observed, and acts, only when its slots will be on the page. Ticks without such an
+    agent are played at once, and what an agent earns until it is seen again is added to the reward of its last action:
+    the discount is per page, and what it earns before its first page in an episode is left out.
     Infos: "own" (reward before sharing) and "active" of each observed agent. Episodes end by truncation.
     """
 
@@ -68,8 +72,11 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         self._acted = np.zeros(len(self.agents), np.bool_)
         self._over = False
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start an episode. RLlib gives neighbouring seeds to neighbouring runners and copies alike, so the runner's number is mixed in."""
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start an episode. RLlib gives neighbouring seeds to neighbouring runners and copies alike, so the runner's
+        number is mixed in."""
         if self._over and seed is None:
             self._envs.look()  # the batch has gone on to the next episode by itself
         else:
@@ -79,7 +86,9 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         own = self._play_until_somebody_acts(np.zeros((2, len(self.agents))))[1]
         return self._observed(self._shown(), own)
 
-    def step(self, action_dict: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
+    def step(
+        self, action_dict: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
         """One tick, or several with `only_active`."""
         for n, agent in enumerate(self.possible_agents):
             if agent in action_dict:
@@ -89,7 +98,13 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         shown = self._acted if self._over else self._shown()  # the last observation is for all that took part
         named = zip(self.possible_agents, rewards.tolist(), self._acted.tolist(), strict=True)
         observations, infos = self._observed(shown, own)
-        return observations, {agent: r for agent, r, acted in named if acted}, {"__all__": False}, {"__all__": self._over}, infos
+        return (
+            observations,
+            {agent: r for agent, r, acted in named if acted},
+            {"__all__": False},
+            {"__all__": self._over},
+            infos,
+        )
 
     def _tick(self) -> np.ndarray:
         """Play the joint action: rewards and own rewards [2, N]."""
@@ -125,7 +140,8 @@ class Rows(SharedPolicyVectorEnv):
     """`SharedPolicyVectorEnv` with few infos: RLlib takes them apart row by row and keeps them.
 
     Args:
-        env_config: "task" (a name or a `WorldConfig`), "num_envs" (rows: copies times agents), "catalogue"; others override config fields.
+        env_config: "task" (a name or a `WorldConfig`), "num_envs" (rows: copies times agents), "catalogue"; others
+            override config fields.
     """
 
     INFOS: tuple[str, ...] = ("own", "active")
@@ -204,13 +220,18 @@ def multi_agent(
         raise ValueError(f"policies = {policies!r} is not allowed; choose 'shared' or 'independent'")
     world = task_config(task, overrides, catalogue)
     independent = policies == "independent"
-    config.environment(RecommendationMultiAgentEnv, env_config={"task": world, "only_active": only_active, "catalogue": catalogue})
+    config.environment(
+        RecommendationMultiAgentEnv, env_config={"task": world, "only_active": only_active, "catalogue": catalogue}
+    )
     config.multi_agent(
-        policies=set(world.agents) if independent else {SHARED}, policy_mapping_fn=_own_policy if independent else _shared_policy
+        policies=set(world.agents) if independent else {SHARED},
+        policy_mapping_fn=_own_policy if independent else _shared_policy,
     )
     if hasattr(config, "replay_buffer_config"):  # its default is for one agent
         kind = config.replay_buffer_config["type"]
-        config.training(replay_buffer_config={**config.replay_buffer_config, "type": f"MultiAgent{kind.removeprefix('MultiAgent')}"})
+        config.training(
+            replay_buffer_config={**config.replay_buffer_config, "type": f"MultiAgent{kind.removeprefix('MultiAgent')}"}
+        )
     return _prepared(config, world, device)
 
 
@@ -223,15 +244,19 @@ def rows(
     catalogue: Catalogue | str | None = None,
     **overrides: Any,
 ) -> Config:
-    """An algorithm's config for one policy of all agents, each agent of each copy a row of a batch that is stepped as one.
+    """An algorithm's config for one policy of all agents, each agent of each copy a row of a batch that is stepped as
+    one.
 
     Args:
-        config, task, device, catalogue, overrides: as in `multi_agent`. To RLlib it is a task with one agent, which any of its algorithms takes.
+        config, task, device, catalogue, overrides: as in `multi_agent`. To RLlib it is a task with one agent, which any
+            of its algorithms takes.
         num_copies: copies of the game in each env runner.
     """
     world = task_config(task, overrides, catalogue)
     config.environment(Rows, env_config={"task": world, "catalogue": catalogue})
-    config.env_runners(num_envs_per_env_runner=num_copies * world.num_agents, gym_env_vectorize_mode=VectorizeMode.VECTOR_ENTRY_POINT)
+    config.env_runners(
+        num_envs_per_env_runner=num_copies * world.num_agents, gym_env_vectorize_mode=VectorizeMode.VECTOR_ENTRY_POINT
+    )
     return _prepared(config, world, device)
 
 
@@ -248,6 +273,8 @@ def _prepared(config: Config, world: WorldConfig, device: str) -> Config:
         raise ValueError("RLlib's DQN takes one discrete action: slots=1 and not action='query'; PPO takes the others")
     if world.mask_actions:
         if not isinstance(config, PPOConfig):
-            raise ValueError(f"masks need PPO, not {type(config).__name__}: RLlib's other modules take none; set mask_actions=False")
+            raise ValueError(
+                f"masks need PPO, not {type(config).__name__}: RLlib's other modules take none; set mask_actions=False"
+            )
         config.rl_module(rl_module_spec=RLModuleSpec(module_class=MaskedPPOModule))
     return config.learners(num_gpus_per_learner=int(choose_device(device).type == "cuda"))  # type: ignore[return-value]

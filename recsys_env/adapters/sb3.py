@@ -1,8 +1,8 @@
 """Stable-Baselines3: a batch as its `VecEnv`, a trained model as a `Policy`, and a network that ranks candidates.
 
-    envs = recsys_env.vector_env("ecommerce-v0", num_envs=256)
-    model = PPO(SlatePolicy, SB3VecEnv(envs), policy_kwargs=slate_kwargs(envs))     # or "MlpPolicy"
-    episode_returns(envs, {agent: SB3Policy(model) for agent in envs.possible_agents}, episodes=100, seed=1)
+envs = recsys_env.vector_env("ecommerce-v0", num_envs=256)
+model = PPO(SlatePolicy, SB3VecEnv(envs), policy_kwargs=slate_kwargs(envs))     # or "MlpPolicy"
+episode_returns(envs, {agent: SB3Policy(model) for agent in envs.possible_agents}, episodes=100, seed=1)
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ _EXCLUDED = -1e9  # score of what cannot be picked; finite, so that no gradient 
 
 
 class SB3VecEnv(VecEnv):
-    """B·N rows, row b·N + n is agent n of copy b: one policy shared by all agents (their role and id are in the observation).
+    """B·N rows, row b·N + n is agent n of copy b: one policy shared by all agents (their role and id are in the
+    observation).
 
-    Observations are views of the environment's alternating buffers: stable-baselines3 reads an observation last in the step that
-    follows it (`RolloutBuffer.add` copies), which is as long as they stay valid. Rewards are copied, because it writes into them.
+    Observations are views of the environment's alternating buffers: stable-baselines3 reads an observation last in the
+    step that follows it (`RolloutBuffer.add` copies), which is as long as they stay valid. Rewards are copied, because
+    it writes into them.
 
     Args:
         envs: the batch. With `mask_actions` the observation is the flat part and the masks come from `action_masks()`.
@@ -87,7 +89,9 @@ class SB3VecEnv(VecEnv):
         return self._flat(observations)
 
     def step_async(self, actions: np.ndarray) -> None:
-        self._pending = np.asarray(actions).reshape(self.envs.num_envs, self.envs.num_agents, *(self.action_space.shape or ()))
+        self._pending = np.asarray(actions).reshape(
+            self.envs.num_envs, self.envs.num_agents, *(self.action_space.shape or ())
+        )
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         observations, rewards, _, truncated, infos = self.envs.step(self._pending)
@@ -99,7 +103,8 @@ class SB3VecEnv(VecEnv):
         return self._flat(observations), rewards, ended, self._infos(ended) if truncated.any() else self._no_infos
 
     def _infos(self, ended: np.ndarray) -> list[dict[str, Any]]:
-        """What stable-baselines3 wants to know of rows whose episode has ended: by the horizon, never by a terminal state."""
+        """What stable-baselines3 wants to know of rows whose episode has ended: by the horizon, never by a terminal
+        state."""
         infos, final, elapsed = self._no_infos.copy(), self._flat(self.envs.final_obs), time.time() - self._started
         for row in np.flatnonzero(ended):
             length = int(self._lengths[row // self.envs.num_agents])
@@ -134,7 +139,9 @@ class SB3VecEnv(VecEnv):
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
         if method_name != "action_masks":
-            raise AttributeError(f"rows of a batch have no method {method_name!r}; only 'action_masks' can be called by row")
+            raise AttributeError(
+                f"rows of a batch have no method {method_name!r}; only 'action_masks' can be called by row"
+            )
         masks = self.action_masks()
         return [masks[row] for row in self._get_indices(indices)]
 
@@ -165,15 +172,18 @@ class SB3Policy(Policy):
             return self.model.predict(observations, deterministic=False, **masks)[0]  # type: ignore[no-any-return]
 
 
-# ------------------------------------------------------------------------------------------------ learning from pages alone
+# ------------------------------------------------------------------------------------------------ learning from pages
+# alone
 
 
 class PageBuffer(RolloutBuffer):
-    """Rollouts in which only pages are decisions: an idle or inactive tick shows nothing, so nothing can be learned from its action.
+    """Rollouts in which only pages are decisions: an idle or inactive tick shows nothing, so nothing can be learned
+    from its action.
 
-    Generalised advantages run from page to page (a semi-Markov process): what is earned on ticks between two pages counts, discounted,
-    for the earlier one, and the blind value of a tick without a page is not bootstrapped from. Training takes all pages and a small
-    part of the other ticks, whose value is still needed where a rollout or an episode ends on one.
+    Generalised advantages run from page to page (a semi-Markov process): what is earned on ticks between two pages
+    counts, discounted, for the earlier one, and the blind value of a tick without a page is not bootstrapped from.
+    Training takes all pages and a small part of the other ticks, whose value is still needed where a rollout or an
+    episode ends on one.
 
     Args:
         active: place of `is_active` in the observation.
@@ -214,13 +224,16 @@ class PageBuffer(RolloutBuffer):
 
 
 class VisitorBuffer(PageBuffer):
-    """Rollouts in which a page's advantage is what follows for its visitor: generalised advantages run along each visitor's own pages.
+    """Rollouts in which a page's advantage is what follows for its visitor: generalised advantages run along each
+    visitor's own pages.
 
-    Along ticks, what a page does to its visitor's return is buried under what all others earn until then. What is earned on ticks without a
-    page counts for the visitor of the row's last page. Who has not come back when the episode (or the rollout, so that it should hold whole
-    episodes) ends is taken to do so as others do: the value of the last page is discounted until the end, and then as much as the next page
-    of somebody is on average, 0 where none comes. Rows keep truncation to themselves: stable-baselines3 would add the value of whoever
-    comes next. Ticks without a page are not trained on: nothing reads their value. `watch` the environment before collecting.
+    Along ticks, what a page does to its visitor's return is buried under what all others earn until then. What is
+    earned on ticks without a page counts for the visitor of the row's last page. Who has not come back when the episode
+    (or the rollout, so that it should hold whole episodes) ends is taken to do so as others do: the value of the last
+    page is discounted until the end, and then as much as the next page of somebody is on average, 0 where none comes.
+    Rows keep truncation to themselves: stable-baselines3 would add the value of whoever
+    comes next. Ticks without a page are not trained on: nothing reads their value. `watch` the environment before
+        collecting.
     """
 
     OTHER_TICKS = 0.0
@@ -234,13 +247,21 @@ class VisitorBuffer(PageBuffer):
         self.visitors = np.full((self.buffer_size, self.n_envs), -1, np.int64)
 
     def add(self, *args: Any, **kwargs: Any) -> None:
-        self.visitors[self.pos] = self._envs.infos["visitor"].reshape(-1)  # whose page the observation was about: the step has been taken
+        self.visitors[self.pos] = self._envs.infos["visitor"].reshape(
+            -1
+        )  # whose page the observation was about: the step has been taken
         super().add(*args, **kwargs)
 
     def compute_returns_and_advantage(self, last_values: torch.Tensor, dones: np.ndarray) -> None:
         lane, page = self._lanes(), self.visitors >= 0
-        value, advantage, when = np.zeros(lane.max() + 1), np.zeros(lane.max() + 1), np.zeros(lane.max() + 1, np.int64)  # at each lane's next tick
-        value[lane[page]] = self._comes_back(lane, page) * self.values[page]  # in the order of time, so the last page stands for the one that does not come
+        value, advantage, when = (
+            np.zeros(lane.max() + 1),
+            np.zeros(lane.max() + 1),
+            np.zeros(lane.max() + 1, np.int64),
+        )  # at each lane's next tick
+        value[lane[page]] = (
+            self._comes_back(lane, page) * self.values[page]
+        )  # in the order of time, so the last page stands for the one that does not come
         when[lane] = self._ends()
         for step in reversed(range(len(lane))):
             at = lane[step]  # another one in each row
@@ -261,7 +282,8 @@ class VisitorBuffer(PageBuffer):
         return np.concatenate((later[1:], np.full_like(later[:1], steps)))
 
     def _comes_back(self, lane: np.ndarray, page: np.ndarray) -> float:
-        """Mean discount until the next page of the same lane, 0 where none comes; of the first half, which leaves time to come back."""
+        """Mean discount until the next page of the same lane, 0 where none comes; of the first half, which leaves time
+        to come back."""
         when, whose = np.nonzero(page)[0], lane[page]
         order = np.argsort(whose, kind="stable")
         again = np.append(np.diff(whose[order]) == 0, False)
@@ -290,7 +312,11 @@ def slate_kwargs(envs: VectorEnv) -> dict[str, Any] | None:
     if envs.config.action != "candidates" or envs.shape.vocabulary > 0:
         return None
     place = envs.observation_fields["candidates"]
-    return {"start": place.start, "candidates": envs.shape.candidates, "features": len(candidate_features(envs.config, envs.shape))}
+    return {
+        "start": place.start,
+        "candidates": envs.shape.candidates,
+        "features": len(candidate_features(envs.config, envs.shape)),
+    }
 
 
 class SlateDistribution(MultiCategoricalDistribution):
@@ -341,7 +367,8 @@ class SlateDistribution(MultiCategoricalDistribution):
 
 
 class SlateExtractor(nn.Module):
-    """Scores each candidate by one small network of (its features, context); values the page from context and pooled features."""
+    """Scores each candidate by one small network of (its features, context); values the page from context and pooled
+    features."""
 
     def __init__(self, size: int, start: int, candidates: int, features: int, width: int) -> None:
         super().__init__()
@@ -366,11 +393,14 @@ class SlateExtractor(nn.Module):
         return self._scores(context, candidates, self.candidate(candidates.flatten(0, 1)))
 
     def _scores(self, context: torch.Tensor, candidates: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        """Scores [R, C], given what is known of each candidate [R·C, width] (two axes: the layers run 2-4 times as fast as with three)."""
+        """Scores [R, C], given what is known of each candidate [R·C, width] (two axes: the layers run 2-4 times as fast
+        as with three)."""
         hidden = torch.relu_(known.view(*candidates.shape[:2], -1) + self.context(context).unsqueeze(1))
         hidden = torch.relu_(self.hidden(hidden.flatten(0, 1)))
         scores = self.score(hidden).view(candidates.shape[:2])
-        return scores.masked_fill((candidates == 0).all(2), _EXCLUDED)  # an empty place; all of them where nobody is to be served
+        return scores.masked_fill(
+            (candidates == 0).all(2), _EXCLUDED
+        )  # an empty place; all of them where nobody is to be served
 
     def forward_critic(self, observations: torch.Tensor) -> torch.Tensor:
         context, candidates = self._split(observations)

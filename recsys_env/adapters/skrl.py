@@ -1,8 +1,8 @@
 """skrl: a batch as its multi-agent environment, and IPPO or MAPPO on it in a line.
 
-    env = SkrlEnv(recsys_env.vector_env("streaming-v0", num_envs=256))
-    agents = make_agents("MAPPO", env, rollouts=64, learning_rate=3e-4)
-    SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 10_000}).train()
+env = SkrlEnv(recsys_env.vector_env("streaming-v0", num_envs=256))
+agents = make_agents("MAPPO", env, rollouts=64, learning_rate=3e-4)
+SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 10_000}).train()
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ _EXCLUDED = -1e9  # logit of what the mask excludes; finite, so that no gradient
 
 
 class SkrlEnv(MultiAgentEnvWrapper):
-    """All copies of a task, by agent. Observations of masked tasks are the mask followed by the flat part, skrl's form of a `Dict`.
+    """All copies of a task, by agent. Observations of masked tasks are the mask followed by the flat part, skrl's form
+    of a `Dict`.
 
-    Tensors share the batch's buffers on the CPU, and are valid until the step after the next: skrl copies what it keeps. Episodes end by
-    truncation, all copies together; observation and state are then the first of the next episode, infos["final_observations"] and
-    infos["final_states"] the last of the old one. infos["active"] [B, N] says whose slots will be on the next page.
+    Tensors share the batch's buffers on the CPU, and are valid until the step after the next: skrl copies what it
+    keeps. Episodes end by truncation, all copies together; observation and state are then the first of the next
+    episode, infos["final_observations"] and infos["final_states"] the last of the old one. infos["active"] [B, N] says
+    whose slots will be on the next page.
 
     Args:
         envs: the batch.
@@ -70,10 +72,15 @@ class SkrlEnv(MultiAgentEnvWrapper):
         observations, infos = self.envs.reset()
         return self._observed(observations), {"active": self._tensors(infos["active"])}
 
-    def step(self, actions: dict[str, torch.Tensor]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """One tick of all copies: each agent's observations [B, O], rewards [B, 1], terminated [B, 1] (never) and truncated [B, 1]."""
+    def step(
+        self, actions: dict[str, torch.Tensor]
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """One tick of all copies: each agent's observations [B, O], rewards [B, 1], terminated [B, 1] (never) and
+        truncated [B, 1]."""
         space = self.envs.action_space
-        joint = torch.stack([actions[agent] for agent in self.agents], 1).reshape(self.num_envs, len(self.agents), *(space.shape or ()))
+        joint = torch.stack([actions[agent] for agent in self.agents], 1).reshape(
+            self.num_envs, len(self.agents), *(space.shape or ())
+        )
         joint = joint.clamp(-1, 1) if isinstance(space, spaces.Box) else joint.long()
         observations, rewards, *ends, infos = self.envs.step(joint.cpu().numpy())
         report: dict[str, Any] = {"active": self._tensors(infos["active"])}
@@ -81,7 +88,9 @@ class SkrlEnv(MultiAgentEnvWrapper):
             report["final_observations"] = self._observed(self.envs.final_obs)
             report["final_states"] = self._shared(self.envs.final_state())
         terminated, truncated = (dict.fromkeys(self.agents, self._tensors(flags).unsqueeze(1)) for flags in ends)
-        by_agent = self._by_agent(self._tensors(rewards).clone().unsqueeze(2))  # a clone: skrl writes into rewards at the horizon
+        by_agent = self._by_agent(
+            self._tensors(rewards).clone().unsqueeze(2)
+        )  # a clone: skrl writes into rewards at the horizon
         return self._observed(observations), by_agent, terminated, truncated, report
 
     def state(self) -> dict[str, torch.Tensor | None]:
@@ -96,7 +105,9 @@ class SkrlEnv(MultiAgentEnvWrapper):
 
     def _observed(self, observations: Any) -> dict[str, torch.Tensor]:
         if isinstance(observations, dict):
-            observations = np.concatenate((observations["action_mask"], observations["observation"]), 2, dtype=np.float32)
+            observations = np.concatenate(
+                (observations["action_mask"], observations["observation"]), 2, dtype=np.float32
+            )
         return self._by_agent(self._tensors(observations))
 
     def render(self, *args: Any, **kwargs: Any) -> None:
@@ -110,7 +121,9 @@ class SkrlEnv(MultiAgentEnvWrapper):
 
 
 def _network(inputs: int, outputs: int, width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, outputs))
+    return nn.Sequential(
+        nn.Linear(inputs, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, outputs)
+    )
 
 
 class _Actor(Model):  # type: ignore[misc]
@@ -209,7 +222,13 @@ def make_agents(algorithm: str, env: SkrlEnv, *, rollouts: int = 64, width: int 
         raise ValueError(f"algorithm = {algorithm!r} is not allowed; choose 'IPPO' or 'MAPPO'")
     central, agents = algorithm == "MAPPO", env.possible_agents
     action: Any = env.envs.action_space
-    actor = QueryActor if isinstance(action, spaces.Box) else SlateActor if isinstance(action, spaces.MultiDiscrete) else PickActor
+    actor = (
+        QueryActor
+        if isinstance(action, spaces.Box)
+        else SlateActor
+        if isinstance(action, spaces.MultiDiscrete)
+        else PickActor
+    )
     config: Any = (MAPPO_CFG if central else IPPO_CFG)(rollouts=rollouts, time_limit_bootstrap=True, **settings)
     for field in dataclasses.fields(config):  # skrl takes an empty dict for one without the agents
         if getattr(config, field.name) == {}:

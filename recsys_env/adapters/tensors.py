@@ -28,13 +28,15 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     try:
         return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     except RuntimeError as error:
-        raise ValueError(f"device = {device!r} is not allowed; choose 'auto', 'cpu', 'cuda' or another of torch's, such as 'cuda:1'") from error
+        raise ValueError(
+            f"device = {device!r} is not allowed; choose 'auto', 'cpu', 'cuda' or another of torch's, such as 'cuda:1'"
+        ) from error
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch on one thread of the CPU: small networks are faster so (by tens of times where other processes want the cores too), and sums come
-    in the same order on every machine."""
+    """Torch on one thread of the CPU: small networks are faster so (by tens of times where other processes want the
+    cores too), and sums come in the same order on every machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -46,9 +48,10 @@ def one_thread() -> Iterator[None]:
 class Tensors:
     """Turns arrays that a batch returns into tensors on a device.
 
-    On the CPU a tensor shares the array's memory: it is valid for as long as the array, until the step after the next. For a GPU the
-    batch's own buffers are pinned once, so that each array crosses in one asynchronous transfer; what is computed from it on the
-    same stream waits for it, and reading an action back ends every transfer before the buffers are written again.
+    On the CPU a tensor shares the array's memory: it is valid for as long as the array, until the step after the next.
+    For a GPU the batch's own buffers are pinned once, so that each array crosses in one asynchronous transfer; what is
+    computed from it on the same stream waits for it, and reading an action back ends every transfer before the buffers
+    are written again.
 
     Args:
         envs: the batch.

@@ -6,7 +6,8 @@
 One tensordict of batch size [B]; with n agents in a group:
 
     (role, "observation") [B, n, O]    (role, "action_mask") [B, n, A], with `mask_actions`
-    (role, "active") [B, n, 1]         whose slots will be on the page about to be shown: for losses, which may leave the others out
+    (role, "active") [B, n, 1]         whose slots will be on the page about to be shown: for losses, which may leave
+                                       the others out
     (role, "info", "own") [B, n, 1]    rewards of the last tick before sharing
     (role, "action") [B, n, ...]       `Categorical`, `MultiCategorical` (slates) or `Bounded` (queries)
     (role, "reward") [B, n, 1]         "state" [B, S]   "done", "terminated", "truncated" [B, 1]
@@ -37,15 +38,17 @@ from .tensors import Tensors, choose_device
 class TorchRLEnv(EnvBase):
     """The batch as TorchRL sees it.
 
-    Every episode is truncated, in all copies in the same step. There `next` holds the end of the old episode (observation, mask, state),
-    and the reset that follows returns the first page of the next one, to which the batch has already gone on.
+    Every episode is truncated, in all copies in the same step. There `next` holds the end of the old episode
+    (observation, mask, state), and the reset that follows returns the first page of the next one, to which the batch
+    has already gone on.
 
     Args:
         envs: the batch.
         device: where tensors go; "auto" is a GPU where there is one.
-        state: whether tensordicts hold the "state" for centralised critics, which costs time proportional to the users of a copy.
-        by_role: a group for each role, which has its name; otherwise one group of all agents, "agents", for what works group by group
-            and has to see them all, such as the mixers of QMIX.
+        state: whether tensordicts hold the "state" for centralised critics, which costs time proportional to the users
+            of a copy.
+        by_role: a group for each role, which has its name; otherwise one group of all agents, "agents", for what works
+            group by group and has to see them all, such as the mixers of QMIX.
 
     Attributes:
         group_map: name of a group -> names of its agents.
@@ -53,7 +56,9 @@ class TorchRLEnv(EnvBase):
 
     batch_locked = True
 
-    def __init__(self, envs: VectorEnv, device: str | torch.device = "auto", state: bool = True, by_role: bool = True) -> None:
+    def __init__(
+        self, envs: VectorEnv, device: str | torch.device = "auto", state: bool = True, by_role: bool = True
+    ) -> None:
         super().__init__(device=choose_device(device), batch_size=torch.Size([checked_batch(envs).num_envs]))
         self.envs = envs
         self.group_map: dict[str, list[str]] = {}
@@ -69,13 +74,18 @@ class TorchRLEnv(EnvBase):
         self.action_spec = self._by_group(lambda n: {"action": _action_spec(envs.action_space, (envs.num_envs, n))})
         self.reward_spec = self._by_group(lambda n: {"reward": Unbounded((envs.num_envs, n, 1))})
         flag = Binary(1, (envs.num_envs, 1), dtype=torch.bool)
-        self.done_spec = Composite({key: flag.clone() for key in ("done", "terminated", "truncated")}, shape=self.batch_size).to(self.device)
+        self.done_spec = Composite(
+            {key: flag.clone() for key in ("done", "terminated", "truncated")}, shape=self.batch_size
+        ).to(self.device)
 
     # -------------------------------------------------------------------------------------------- specs
 
     def _by_group(self, leaves: Any, **others: Any) -> Composite:
         """A spec with one entry per group, of n agents each."""
-        groups = {role: Composite(leaves(n), shape=(*self.batch_size, n)) for role, n in zip(self.group_map, self._sizes, strict=True)}
+        groups = {
+            role: Composite(leaves(n), shape=(*self.batch_size, n))
+            for role, n in zip(self.group_map, self._sizes, strict=True)
+        }
         return Composite({**groups, **others}, shape=self.batch_size).to(self.device)
 
     def _observation_spec(self) -> Composite:
@@ -84,11 +94,20 @@ class TorchRLEnv(EnvBase):
 
         def leaves(n: int) -> dict[str, Any]:
             own = Composite({"own": Unbounded((size, n, 1))}, shape=(size, n))
-            specs = {"observation": Bounded(-1.0, 1.0, (size, n, *parts["observation"].shape)), "active": Binary(1, (size, n, 1), dtype=torch.bool)}
-            mask = {"action_mask": Binary(shape=(size, n, *parts["action_mask"].shape), dtype=torch.bool)} if masked else {}
+            specs = {
+                "observation": Bounded(-1.0, 1.0, (size, n, *parts["observation"].shape)),
+                "active": Binary(1, (size, n, 1), dtype=torch.bool),
+            }
+            mask = (
+                {"action_mask": Binary(shape=(size, n, *parts["action_mask"].shape), dtype=torch.bool)}
+                if masked
+                else {}
+            )
             return {**specs, **mask, "info": own}
 
-        return self._by_group(leaves, **({"state": Bounded(-1.0, 1.0, (size, *self.envs.state_space.shape))} if self._with_state else {}))
+        return self._by_group(
+            leaves, **({"state": Bounded(-1.0, 1.0, (size, *self.envs.state_space.shape))} if self._with_state else {})
+        )
 
     # -------------------------------------------------------------------------------------------- reset and step
 
@@ -99,7 +118,9 @@ class TorchRLEnv(EnvBase):
     def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDict:
         mask = None if tensordict is None else tensordict.get("_reset", None)
         if mask is not None and not mask.all():
-            raise ValueError(f"the copies of a batch begin and end together; {int(mask.sum())} of {mask.numel()} cannot be reset alone")
+            raise ValueError(
+                f"the copies of a batch begin and end together; {int(mask.sum())} of {mask.numel()} cannot be reset alone"
+            )
         if self._next_seed is not None or not self._over:
             self.envs.reset(seed=self._next_seed)
         self._next_seed, self._over = None, False
@@ -114,8 +135,11 @@ class TorchRLEnv(EnvBase):
             observations, state = self.envs.final_obs, self.envs.final_state
         return self._tensordict(observations, state, infos["own"], rewards)
 
-    def _tensordict(self, observations: Any, state: Any, own: np.ndarray, rewards: np.ndarray | None = None) -> TensorDict:
-        """What the batch says, by group, in memory of its own: collectors keep what the batch overwrites two steps later.
+    def _tensordict(
+        self, observations: Any, state: Any, own: np.ndarray, rewards: np.ndarray | None = None
+    ) -> TensorDict:
+        """What the batch says, by group, in memory of its own: collectors keep what the batch overwrites two steps
+        later.
 
         With few operations, because after a step, whose memory fills the cache, each of them starts slowly.
         """
@@ -136,7 +160,9 @@ class TorchRLEnv(EnvBase):
         for role, n in zip(self.group_map, self._sizes, strict=True):
             place, shape = slice(start, start + n), (*self.batch_size, n)
             info = TensorDict({"own": earned[0, :, place]}, shape, self.device)
-            result[role] = TensorDict({**{key: tensor[:, place] for key, tensor in whole.items()}, "info": info}, shape, self.device)
+            result[role] = TensorDict(
+                {**{key: tensor[:, place] for key, tensor in whole.items()}, "info": info}, shape, self.device
+            )
             start += n
         if self._with_state:
             result["state"] = torch.from_numpy(state()).to(self.device)

@@ -4,15 +4,17 @@
     learners = MAPPO_Agents(xuance_config("MAPPO", envs, running_steps=200_000), XuanCeVecEnv(envs))
     learners.train(200_000 // envs.num_envs)
 
-XuanCe asks for an older numpy (< 2) and Gymnasium (< 1.3) than the other trainers, so give it an environment of its own, on Python 3.10 to
+XuanCe asks for an older numpy (< 2) and Gymnasium (< 1.3) than the other trainers, so give it an environment of its
+own, on Python 3.10 to
 3.12: `pip install "recsys_env[xuance]"` (xuance 1.4.4).
 
-Importing this module registers `env_name="recsys"` (`env_id` is the task, `overrides` a dict of config fields) and, for all copies in one
-step, `vectorize="RecsysVecEnv"`, for XuanCe's own `make_envs`; `DummyVecMultiAgentEnv` steps copy by copy.
+Importing this module registers `env_name="recsys"` (`env_id` is the task, `overrides` a dict of config fields) and, for
+all copies in one step, `vectorize="RecsysVecEnv"`, for XuanCe's own `make_envs`; `DummyVecMultiAgentEnv` steps copy by
+copy.
 
-Discrete actions (one slot, with masks; not MADDPG and MATD3) and `query` go through, slates do not. An episode ends by truncation and is
-bootstrapped from its last observation. `agent_mask` stays True on idle ticks: XuanCe would leave those out of the critic's loss too, and
-still bootstrap from them.
+Discrete actions (one slot, with masks; not MADDPG and MATD3) and `query` go through, slates do not. An episode ends by
+truncation and is bootstrapped from its last observation. `agent_mask` stays True on idle ticks: XuanCe would leave
+those out of the critic's loss too, and still bootstrap from them.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ try:
     from xuance.environment import REGISTRY_MULTI_AGENT_ENV, REGISTRY_VEC_ENV, RawMultiAgentEnv
     from xuance.environment.vector_envs.vector_env import VecEnv
 except ImportError as error:
-    raise ImportError(f'the XuanCe adapter needs {error.name}: pip install "recsys_env[xuance]", in an environment of its own') from error
+    raise ImportError(
+        f'the XuanCe adapter needs {error.name}: pip install "recsys_env[xuance]", in an environment of its own'
+    ) from error
 
 from .tensors import choose_device
 
@@ -46,7 +50,9 @@ def _flat(space: Any) -> Any:
 
 def _checked(action_space: Any) -> Any:
     if isinstance(action_space, spaces.MultiDiscrete):
-        raise ValueError(f"XuanCe takes Discrete and Box actions, not {action_space}; set slots = 1 or action = 'query'")
+        raise ValueError(
+            f"XuanCe takes Discrete and Box actions, not {action_space}; set slots = 1 or action = 'query'"
+        )
     return action_space
 
 
@@ -74,14 +80,22 @@ class XuanCeEnv(RawMultiAgentEnv):  # type: ignore[misc]
         self._next_seed = None
         return self._observed(observations), {}
 
-    def step(self, action_dict: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], bool, dict[str, Any]]:
+    def step(
+        self, action_dict: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], bool, dict[str, Any]]:
         if isinstance(self.env.vector.action_space, spaces.Box):
-            action_dict = {agent: np.clip(action, -1, 1) for agent, action in action_dict.items()}  # XuanCe's noise goes beyond the bounds
+            action_dict = {
+                agent: np.clip(action, -1, 1) for agent, action in action_dict.items()
+            }  # XuanCe's noise goes beyond the bounds
         observations, rewards, terminated, truncated, _ = self.env.step(action_dict)
         return self._observed(observations), rewards, terminated, all(truncated.values()), {}
 
     def _observed(self, observations: dict[str, Any]) -> dict[str, Any]:
-        self._masks = {agent: both["action_mask"] for agent, both in observations.items()} if self.env.config.mask_actions else None
+        self._masks = (
+            {agent: both["action_mask"] for agent, both in observations.items()}
+            if self.env.config.mask_actions
+            else None
+        )
         return {agent: both["observation"] for agent, both in observations.items()} if self._masks else observations
 
     def state(self) -> np.ndarray:
@@ -98,7 +112,8 @@ class XuanCeEnv(RawMultiAgentEnv):  # type: ignore[misc]
 
 
 class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
-    """All copies of a task in one step. What XuanCe wants of it, lists of one dict per copy, are views of the step's arrays.
+    """All copies of a task in one step. What XuanCe wants of it, lists of one dict per copy, are views of the step's
+    arrays.
 
     Args:
         envs: the batch.
@@ -107,7 +122,9 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
 
     def __init__(self, envs: VectorEnv, seed: int | None = None) -> None:
         self.envs, self.agents, self.num_agents = checked_batch(envs), envs.possible_agents, envs.num_agents
-        by_agent = (dict.fromkeys(self.agents, space) for space in (_flat(envs.observation_space), _checked(envs.action_space)))
+        by_agent = (
+            dict.fromkeys(self.agents, space) for space in (_flat(envs.observation_space), _checked(envs.action_space))
+        )
         super().__init__(envs.num_envs, *by_agent)
         self.state_space, self.max_episode_steps = envs.state_space, envs.config.horizon
         self._continuous = isinstance(envs.action_space, spaces.Box)
@@ -145,7 +162,10 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
 
     def _infos(self) -> list[dict[str, Any]]:
         reports = zip(self._split(self._scores), self.buf_avail_actions, strict=True)
-        return [{"episode_step": self._ticks, "episode_score": score, "agent_mask": self._all, "avail_actions": masks} for score, masks in reports]
+        return [
+            {"episode_step": self._ticks, "episode_score": score, "agent_mask": self._all, "avail_actions": masks}
+            for score, masks in reports
+        ]
 
     def reset(self) -> tuple[list[Any], list[dict[str, Any]]]:
         observations, _ = self.envs.reset(seed=self._next_seed)
@@ -183,18 +203,23 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
         self.envs.close()
 
 
-def xuance_config(algorithm: str, envs: VectorEnv, running_steps: int, device: str = "auto", **changes: Any) -> Namespace:
+def xuance_config(
+    algorithm: str, envs: VectorEnv, running_steps: int, device: str = "auto", **changes: Any
+) -> Namespace:
     """XuanCe's settings of an algorithm for the MPE tasks, made to fit a batch.
 
     Args:
         algorithm: "MAPPO", "MADDPG", ...: a name that has a folder of its own in XuanCe's configs.
-        running_steps: ticks of all copies together; train no longer, since noise that follows a schedule would become negative.
+        running_steps: ticks of all copies together; train no longer, since noise that follows a schedule would become
+            negative.
         device: "auto" is a GPU where there is one.
         changes: any of XuanCe's settings.
     """
     folder = os.path.join(os.path.dirname(xuance.__file__), "configs")
     config = load_yaml(os.path.join(folder, "basic.yaml"))
-    config = recursive_dict_update(config, load_yaml(os.path.join(folder, algorithm.lower(), "mpe", "simple_spread_v3.yaml")))
+    config = recursive_dict_update(
+        config, load_yaml(os.path.join(folder, algorithm.lower(), "mpe", "simple_spread_v3.yaml"))
+    )
     continuous = isinstance(envs.action_space, spaces.Box)
     if config["policy"] in ("MADDPG_Policy", "MATD3_Policy") and not continuous:
         raise ValueError(f"XuanCe's {algorithm} takes Box actions, not {envs.action_space}; set action = 'query'")

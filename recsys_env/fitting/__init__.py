@@ -6,10 +6,10 @@
                             -> what the log does not say is assumed (world.py) -> FittedWorld
 
 The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + beta_repeat log(1 + n_uj), with
-x_j = log(list price / geometric mean list price of the topic). Its weights come in two steps: what a user has never bought tells
-how popularity, taste and price weigh against each other, all purchases how habit weighs against these. (In one step the popular
-products that a user has seen and left alone would teach that popularity repels.) Everything is deterministic: fixed seed, one
-thread.
+x_j = log(list price / geometric mean list price of the topic). Its weights come in two steps: what a user has never
+bought tells how popularity, taste and price weigh against each other, all purchases how habit weighs against these. (In
+one step the popular products that a user has seen and left alone would teach that popularity repels.) Everything is
+deterministic: fixed seed, one thread.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
-from recsys_env.catalogue import Catalogue
-from recsys_env.config import ItemConfig, UserConfig, is_number
-
+from ..catalogue import Catalogue
+from ..config import ItemConfig, UserConfig, is_number
 from .libraries import library
 from .table import tidy, topics
 from .world import ORIGINS, FittedWorld, LogFacts, RecommenderLogWarning, checked_origin, fitted_world, warn_of
@@ -190,7 +189,8 @@ def _catalogue(
     beta_price = _price_weight(lines)
     rho = _price_sensitivity(lines, topic_code, beta_price)
 
-    # the weights: how the last days follow from what came before; the part of the price that all users share is in the intercept
+    # the weights: how the last days follow from what came before; the part of the price that all users share is in the
+    # intercept
     now = float(lines["day"].max()) - weight_days
     before, after = lines[lines["day"] < now], lines[lines["day"] >= now]
     sample = _sample(before, after, shape, dims, weight_days)
@@ -217,7 +217,11 @@ def _catalogue(
     end = float(lines["day"].max())
     purchased = np.bincount(lines["item"])
     taste, vectors, appeal = _vectors(lines, shape, dims, end, taste_half_life)
-    alpha = beta_popularity * _log_popularity(lines, shape, end, popularity_half_life) + beta_appeal * appeal + beta_price * x
+    alpha = (
+        beta_popularity * _log_popularity(lines, shape, end, popularity_half_life)
+        + beta_appeal * appeal
+        + beta_price * x
+    )
     habit_item, habit_count = _habits(_counts(lines, shape, end, habit_half_life), habit_size)
     span = max(end - float(lines["day"].min()), 1.0)
     settings: dict[str, dict[str, Any]] = {
@@ -260,8 +264,8 @@ def _price_weight(lines: pd.DataFrame) -> float:
 
     0 if prices hardly move (root mean square below `PROMOTED`) or no fall is seen.
 
-    Regression of log purchases on log price paid with item and week effects, item-weeks weighted by purchases (which makes
-    it close to a Poisson regression). Observational: shops choose when to promote.
+    Regression of log purchases on log price paid with item and week effects, item-weeks weighted by purchases (which
+    makes it close to a Poisson regression). Observational: shops choose when to promote.
     """
     priced = lines.assign(week=lines["day"] // 7, price=np.log(lines["paid"]))
     cells = priced.groupby(["item", "week"])["price"].agg(["size", "mean"]).reset_index()
@@ -279,9 +283,9 @@ def _price_weight(lines: pd.DataFrame) -> float:
 def _price_sensitivity(lines: pd.DataFrame, topic: np.ndarray, beta_price: float) -> np.ndarray:
     """rho_u [U], mean 1: higher for who pays less than others pay in the same topics.
 
-    In the logit a sensitivity rho shifts the mean log price of what is chosen by -(rho - 1) beta_price var(log price): this
-    is inverted, to first order and as an exponential so that rho > 0, from each user's mean, shrunk towards 0 by how many
-    purchases it rests on (random effects).
+    In the logit a sensitivity rho shifts the mean log price of what is chosen by -(rho - 1) beta_price var(log price):
+    this is inverted, to first order and as an exponential so that rho > 0, from each user's mean, shrunk towards 0 by
+    how many purchases it rests on (random effects).
     """
     user, topics, price = lines["user"].to_numpy(), topic[lines["item"]], np.log(lines["paid"].to_numpy())
     excess = price - _mean_by(topics, price)[topics]
@@ -320,12 +324,14 @@ def _log_popularity(lines: pd.DataFrame, shape: tuple[int, int], now: float, hal
     return np.log1p(np.asarray(_counts(lines, shape, now, half_life).sum(axis=0)).ravel())
 
 
-def _vectors(lines: pd.DataFrame, shape: tuple[int, int], dims: int, now: float, half_life: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _vectors(
+    lines: pd.DataFrame, shape: tuple[int, int], dims: int, now: float, half_life: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tastes [U, D] and item vectors [M, D], directions of the ALS factors, and the log of each item's mean score [M].
 
     ALS ranks a user's items by <x_u, y_j>, of which a unit norm of x_u changes nothing. Around the mean user m this is
-    <m, y_j> + <x_u - m, y_j>: the first part is the same for all users and goes to the intercept, norms included, and only in
-    the second part are the norms of the items given up.
+    <m, y_j> + <x_u - m, y_j>: the first part is the same for all users and goes to the intercept, norms included, and
+    only in the second part are the norms of the items given up.
     """
     user, item = als_factors(_counts(lines, shape, now, half_life), dims)
     by_user, by_item = np.bincount(lines["user"], minlength=shape[0]), np.bincount(lines["item"], minlength=shape[1])
@@ -333,10 +339,19 @@ def _vectors(lines: pd.DataFrame, shape: tuple[int, int], dims: int, now: float,
     return _directions(user, by_user), _directions(item, by_item), np.log(np.maximum(item @ mean, SMALLEST_SCORE))
 
 
-def als_factors(counts: csr_matrix, dims: int, alpha: float = 5.0, regularization: float = 20.0) -> tuple[np.ndarray, np.ndarray]:
-    """Factors of users [U, D] and items [M, D]: ALS with confidence 1 + alpha log(1 + count) (Hu, Koren & Volinsky 2008)."""
+def als_factors(
+    counts: csr_matrix, dims: int, alpha: float = 5.0, regularization: float = 20.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Factors of users [U, D] and items [M, D]: ALS with confidence 1 + alpha log(1 + count) (Hu, Koren & Volinsky
+    2008)."""
     model = library("implicit.als").AlternatingLeastSquares(
-        factors=dims, alpha=alpha, regularization=regularization, iterations=15, num_threads=1, random_state=SEED, use_gpu=False
+        factors=dims,
+        alpha=alpha,
+        regularization=regularization,
+        iterations=15,
+        num_threads=1,
+        random_state=SEED,
+        use_gpu=False,
     )
     model.fit(counts.log1p().astype(np.float32), show_progress=False)
     return model.user_factors, model.item_factors
@@ -347,7 +362,8 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def _directions(factors: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Unit vectors around their weighted mean: raw factors all point the same way (popularity), their cosines hardly differ."""
+    """Unit vectors around their weighted mean: raw factors all point the same way (popularity), their cosines hardly
+    differ."""
     factors = _unit(factors)
     factors = factors - np.average(factors, axis=0, weights=weight)
     norm = np.linalg.norm(factors, axis=1, keepdims=True)
@@ -376,7 +392,9 @@ def habit_matrix(item: np.ndarray, count: np.ndarray, items: int) -> np.ndarray:
 # ---------------------------------------------------------------------------------------------- weights
 
 
-def _sample(before: pd.DataFrame, after: pd.DataFrame, shape: tuple[int, int], dims: int, weight_days: float) -> np.ndarray:
+def _sample(
+    before: pd.DataFrame, after: pd.DataFrame, shape: tuple[int, int], dims: int, weight_days: float
+) -> np.ndarray:
     """Users who bought in both parts of the log: all, or as many as the likelihood may hold."""
     known = np.intersect1d(before["user"], after["user"])
     if len(known) == 0 or before["item"].nunique() <= dims:
@@ -390,8 +408,8 @@ def _sample(before: pd.DataFrame, after: pd.DataFrame, shape: tuple[int, int], d
 def _weights(features: np.ndarray, habit: np.ndarray, new: np.ndarray, bought: np.ndarray) -> tuple[float, ...]:
     """Weights of the features [F, S, M] and of `habit` [S, M] in the purchases `bought` [S, M].
 
-    First the features among the products that are `new` to a user, then one factor on all of them, and the weight of habit, among
-    all products. A log in which nobody buys anything new teaches both from all products.
+    First the features among the products that are `new` to a user, then one factor on all of them, and the weight of
+    habit, among all products. A log in which nobody buys anything new teaches both from all products.
     """
     if not (bought * new).any():
         new = np.ones_like(new)
@@ -402,7 +420,8 @@ def _weights(features: np.ndarray, habit: np.ndarray, new: np.ndarray, bought: n
 
 
 def _logit(features: np.ndarray, offset: np.ndarray, bought: np.ndarray) -> tuple[float, ...]:
-    """Weights w that maximise the multinomial likelihood of purchases [S, M] under v = offset + sum_f w_f features[f, S, M]."""
+    """Weights w that maximise the multinomial likelihood of purchases [S, M] under v = offset + sum_f w_f features[f,
+    S, M]."""
     total, n = bought.sum(axis=1, keepdims=True), bought.sum()
     ridge = 1e-4  # keeps the weights finite when a small log is perfectly predictable
 

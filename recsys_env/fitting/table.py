@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys_env.config import did_you_mean
-
+from ..config import did_you_mean
 from .libraries import library
 
 if TYPE_CHECKING:

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env.catalogue import Catalogue
-from recsys_env.config import SceneConfig, WorldConfig, _Checked, _number, did_you_mean, plain_config, replace
-from recsys_env.files import FileError, read_arrays, value_among, write_arrays
-from recsys_env.policies import Team
-from recsys_env.vector import VectorEnv
-
+from ..catalogue import Catalogue
+from ..config import SceneConfig, WorldConfig, _Checked, _number, did_you_mean, plain_config, replace
+from ..files import FileError, read_arrays, value_among, write_arrays
+from ..policies import Team
+from ..vector import VectorEnv
 from .libraries import library
 
 SEED = 0

@@ -1,7 +1,8 @@
 """The transition of section "The game", one stage per file, compiled by numba.
 
     rng -> page (which slots are real) -> choice (who is clicked) -> feedback (what follows a click)
-        -> dynamics (what the visit changes, who comes next) -> observation (what agents see) -> step (the loop over copies)
+        -> dynamics (what the visit changes, who comes next) -> observation (what agents see) -> step (the loop over
+        copies)
 
 Everything below the loop over copies is a function of one copy's index. Inner functions are `kernel`s, inlined into the
 few `entry` points, which are the only ones called from Python and the only ones cached on disk. Whoever waits for the
@@ -44,7 +45,8 @@ _digests: dict[str, str] = {}  # file -> SHA-256 of its text when it was importe
 
 
 def _take_down(file: str, namespace: dict[str, Any] | None = None) -> None:
-    """Digest a file, or a notebook's cell, while it is imported: a later edit must not be taken for what was imported."""
+    """Digest a file, or a notebook's cell, while it is imported: a later edit must not be taken for what was
+    imported."""
     linecache.checkcache(file)
     _digests[file] = hashlib.sha256("".join(linecache.getlines(file, namespace)).encode()).hexdigest()
 
@@ -77,9 +79,13 @@ def source_stamp(function: Callable[..., Any]) -> str:
 
 
 def _used(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """(name, value) of what a function takes from its module, from modules and classes that it names, and from enclosing functions."""
+    """(name, value) of what a function takes from its module, from modules and classes that it names, and from
+    enclosing functions."""
     code, outside = function.__code__, function.__globals__
-    spaces = [outside, *(vars(outside[name]) for name in code.co_names if isinstance(outside.get(name), ModuleType | type))]
+    spaces = [
+        outside,
+        *(vars(outside[name]) for name in code.co_names if isinstance(outside.get(name), ModuleType | type)),
+    ]
     for space in spaces:
         for name in code.co_names:
             if name in space and not isinstance(space[name], ModuleType):
@@ -177,7 +183,8 @@ _tell_once = cache(_tell)
 
 
 class _InlinedLibrary(JITCodeLibrary):
-    """LLVM code that is only ever linked into an entry: optimising it, or emitting machine code for it, would be wasted."""
+    """LLVM code that is only ever linked into an entry: optimising it, or emitting machine code for it, would be
+    wasted."""
 
     def _optimize_final_module(self) -> None:
         pass
@@ -188,7 +195,8 @@ class _InlinedLibrary(JITCodeLibrary):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _InlinedLowering(NativeLowering):
-    """Lowers a kernel to LLVM code and stops there. Compiling each of a hundred kernels on its own took three times as long."""
+    """Lowers a kernel to LLVM code and stops there. Compiling each of a hundred kernels on its own took three times as
+    long."""
 
     _name = "inlined_lowering"
 
@@ -198,7 +206,8 @@ class _InlinedLowering(NativeLowering):
         super().run_pass(state)
         state.library.finalize()
         lowered = state["cr"]
-        stand_in: Any = [].append  # the dispatcher files its versions under a builtin function; each call of `append` is a new one
+        # the dispatcher files its versions under a builtin function; each call of `append` is a new one
+        stand_in: Any = [].append
         state.targetctx.insert_user_function(stand_in, lowered.fndesc, [state.library])
         state["cr"] = lowered._replace(cfunc=stand_in)
         return True
@@ -209,7 +218,9 @@ class _InlinedCompiler(CompilerBase):
 
     def define_pipelines(self) -> list[Any]:
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        pipeline.passes = [(_InlinedLowering, text) if step is NativeLowering else (step, text) for step, text in pipeline.passes]
+        pipeline.passes = [
+            (_InlinedLowering, text) if step is NativeLowering else (step, text) for step, text in pipeline.passes
+        ]
         return [pipeline]
 
 
@@ -223,7 +234,8 @@ def kernel(function: F) -> F:
 
 
 def entry(function: F | None = None, *, parallel: bool = False) -> Any:
-    """A function called from Python: compiled on first use, cached on disk by a digest of all that is compiled into it."""
+    """A function called from Python: compiled on first use, cached on disk by a digest of all that is compiled into
+    it."""
     if function is None:
         return lambda f: entry(f, parallel=parallel)
     _take_down(function.__code__.co_filename, function.__globals__)

@@ -1,4 +1,5 @@
-"""What each agent could make of the page about to be shown, by the visitor's true utility: for metrics, which infos alone cannot serve."""
+"""What each agent could make of the page about to be shown, by the visitor's true utility: for metrics, which infos
+alone cannot serve."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ def appraise(world, state, cold_below, discount, best, ideal, outside, cold):
         cold_below: an item of fewer clicks, by public decayed counts, is cold.
         discount: [K] weight of each slot.
         best: [3, K] scratch.
-        ideal: [B, N, 3] filled with sum_k discount_k * gain of the agent's k-th best option, among all, the cold and the warm ones; 0 where
-            inactive. The gain is sigmoid(v - v_0), the probability of a click on the item alone.
+        ideal: [B, N, 3] filled with sum_k discount_k * gain of the agent's k-th best option, among all, the cold and
+            the warm ones; 0 where inactive. The gain is sigmoid(v - v_0), the probability of a click on the item alone.
         outside: [B] filled with v_0 of the visitor; untouched in an idle tick.
         cold: [B, M] bool, filled.
     """

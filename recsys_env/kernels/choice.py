@@ -63,7 +63,8 @@ def trust_term(state, p, b, u, n):
 
 @kernel
 def weigh_slots(world, state, out, p, b):
-    """Fill utility and weight of every standing slot and the inclusive value of every agent; return the largest nest."""
+    """Fill utility and weight of every standing slot and the inclusive value of every agent; return the largest
+    nest."""
     copy = state.copies[b]
     u = copy.visitor
     first, stop = active_agents(world, p, copy)

@@ -44,11 +44,17 @@ def create_person(world, state, p, b, u, incarnation):
     user.last_visit, user.last_page, user.sessions, user.cart, user.mood = -1, -1, 0, 0, 0
     user.z = 1.0 if p.shape.moods > 0 else p.users.z_init
     user.wallet, user.wallet_tick = p.users.wallet_init, copy.tick
-    user.rating_bias = p.users.rating_bias_sd * rng.normal(key, rng.PERSON_BIAS, 0) if p.users.rating_bias_sd > 0.0 else 0.0
+    user.rating_bias = (
+        p.users.rating_bias_sd * rng.normal(key, rng.PERSON_BIAS, 0) if p.users.rating_bias_sd > 0.0 else 0.0
+    )
     user.group = rng.integer(key, rng.PERSON_TOPIC, 0, p.users.groups)
     row = -1
     if world.prior_rho.size > 0:
-        row = u if incarnation == 0 and p.users.population != FRESH else rng.integer(key, rng.PERSON_ROW, 0, world.prior_rho.size)
+        row = (
+            u
+            if incarnation == 0 and p.users.population != FRESH
+            else rng.integer(key, rng.PERSON_ROW, 0, world.prior_rho.size)
+        )
         user.rho = world.prior_rho[row]
     else:
         sd = p.users.price_sensitivity_log_sd
@@ -116,8 +122,8 @@ def _set_habits(world, state, p, b, u, row):
 def visitor_id(p, copy, u, incarnation):
     """Equal only for the same person of a copy: (episode if fresh, place, incarnation).
 
-    A place is reborn at most once a tick, so incarnations are at most `horizon`. The largest world, 10^8 places and ticks,
-    has ids for 900 episodes; 10^6 of each for 9 million.
+    A place is reborn at most once a tick, so incarnations are at most `horizon`. The largest world, 10^8 places and
+    ticks, has ids for 900 episodes; 10^6 of each for 9 million.
     """
     episode = copy.episode if p.users.population == FRESH else 0
     return (np.int64(episode) * p.shape.users + u) * (np.int64(p.shape.horizon) + 1) + incarnation
@@ -292,7 +298,8 @@ def topic_weight(world, state, p, b, u, t, offset, scale):
 
 @kernel
 def weigh_topics(world, state, out, p, b, u, offset, scale):
-    """Fill out.topic_mass with the cumulative weights of the topics, for `draw_topic`. Topics without items have none."""
+    """Fill out.topic_mass with the cumulative weights of the topics, for `draw_topic`. Topics without items have
+    none."""
     total = 0.0
     for t in range(p.shape.topics):
         if world.topic_start[t + 1] > world.topic_start[t]:
@@ -302,7 +309,8 @@ def weigh_topics(world, state, out, p, b, u, offset, scale):
 
 @kernel
 def draw_topic(out, p, b, u01):
-    """A topic by weight; counts all topics that end below the draw, which beats a search that stops at the first above."""
+    """A topic by weight; counts all topics that end below the draw, which beats a search that stops at the first
+    above."""
     last = p.shape.topics - 1
     mass, topic = u01 * out.topic_mass[b, last], 0
     for t in range(last):

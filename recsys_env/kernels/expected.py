@@ -79,8 +79,9 @@ def click_value(world, state, p, b, n, j):
 def _settle(world, state, p, b, old, first, moved, agent, mean, weight, own):
     """Add `weight` times the expected own rewards of the old cart items to own[b].
 
-    The queue is cart entries first, first + 1, ... without `moved`, then `moved` (-1 = none) credited to `agent`; `mean` is
-    the experience of its new click. All 2^old patterns of purchases are enumerated, since each purchase lightens the wallet.
+    The queue is cart entries first, first + 1, ... without `moved`, then `moved` (-1 = none) credited to `agent`;
+    `mean` is the experience of its new click. All 2^old patterns of purchases are enumerated, since each purchase
+    lightens the wallet.
     """
     copy = state.copies[b]
     u = copy.visitor

@@ -132,7 +132,8 @@ def put_in_cart(state, p, b, u, j, n, experience, rated):
 
 @kernel
 def settle_cart(world, state, out, p, b, old, key):
-    """The `old` oldest cart items are, in turn, bought (hazard h), else abandoned (h'), else kept; refused = abandoned."""
+    """The `old` oldest cart items are, in turn, bought (hazard h), else abandoned (h'), else kept; refused =
+    abandoned."""
     copy = state.copies[b]
     u = copy.visitor
     user = state.users[b, u]

@@ -35,7 +35,8 @@ def exp(x):
 
 @kernel
 def log(x):
-    """Natural logarithm of a positive normal number to 1e-12 absolute: exponent, and the series of 2 artanh on [sqrt(1/2), sqrt(2)]."""
+    """Natural logarithm of a positive normal number to 1e-12 absolute: exponent, and the series of 2 artanh on
+    [sqrt(1/2), sqrt(2)]."""
     bits = np.float64(x).view(np.int64)
     k = (bits >> _SHIFT) - (_BIAS - 1)
     m = np.int64((bits & _MANTISSA) | _HALF).view(np.float64)  # x = m 2^k, m in [1/2, 1)
@@ -80,7 +81,8 @@ def squash(x, half=_ONE):
 def _eight_sums(typing_context: Any, a: Any, at_a: Any, b: Any, at_b: Any, size: Any) -> Any:
     """<a.flat[at_a : at_a + size], b.flat[at_b : at_b + size]> of contiguous float32 arrays, in eight running sums.
 
-    Written as vector instructions, because the compiler may not reorder a sum: the order is the same on every processor.
+    Written as vector instructions, because the compiler may not reorder a sum: the order is the same on every
+    processor.
     """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -92,15 +94,21 @@ def _eight_sums(typing_context: Any, a: Any, at_a: Any, b: Any, at_b: Any, size:
             rows.append(builder.gep(array.data, [arguments[place + 1]]))
 
         def product(index: Any, kind: Any) -> Any:
-            left, right = (builder.load(builder.bitcast(builder.gep(row, [index]), kind.as_pointer()), align=4) for row in rows)
+            left, right = (
+                builder.load(builder.bitcast(builder.gep(row, [index]), kind.as_pointer()), align=4) for row in rows
+            )
             return builder.fmul(left, right)
 
         sums = cgutils.alloca_once_value(builder, ir.Constant(eight, [0.0] * 8))
         blocks = builder.lshr(count, ir.IntType(64)(3))
         with cgutils.for_range(builder, blocks) as loop:
-            builder.store(builder.fadd(builder.load(sums), product(builder.shl(loop.index, ir.IntType(64)(3)), eight)), sums)
+            builder.store(
+                builder.fadd(builder.load(sums), product(builder.shl(loop.index, ir.IntType(64)(3)), eight)), sums
+            )
         with cgutils.for_range(builder, count, start=builder.shl(blocks, ir.IntType(64)(3)), intp=count.type) as loop:
-            first = builder.fadd(builder.extract_element(builder.load(sums), ir.IntType(32)(0)), product(loop.index, single))
+            first = builder.fadd(
+                builder.extract_element(builder.load(sums), ir.IntType(32)(0)), product(loop.index, single)
+            )
             builder.store(builder.insert_element(builder.load(sums), first, ir.IntType(32)(0)), sums)
         done = builder.load(sums)
         parts = [builder.extract_element(done, ir.IntType(32)(i)) for i in range(8)]
@@ -119,7 +127,9 @@ def _prefetch_flat(typing_context: Any, a: Any, at: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         place = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(8).as_pointer())
         i32 = ir.IntType(32)
-        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [place.type], ir.FunctionType(ir.VoidType(), [place.type, i32, i32, i32]))
+        prefetch = builder.module.declare_intrinsic(
+            "llvm.prefetch", [place.type], ir.FunctionType(ir.VoidType(), [place.type, i32, i32, i32])
+        )
         builder.call(prefetch, [place, i32(0), i32(3), i32(1)])  # to read, keep, data
         return context.get_dummy_value()
 
@@ -151,7 +161,13 @@ def _squash_flat(typing_context: Any, a: Any, start: Any, stop: Any) -> Any:
         blocks = builder.lshr(size, three)
         with cgutils.for_range(builder, blocks) as loop:
             many = ir.VectorType(i32, 8)
-            squash_at(builder.shl(loop.index, three), eight, many, ir.Constant(eight, [1.0] * 8), ir.Constant(many, [0x7FFFFFFF] * 8))
+            squash_at(
+                builder.shl(loop.index, three),
+                eight,
+                many,
+                ir.Constant(eight, [1.0] * 8),
+                ir.Constant(many, [0x7FFFFFFF] * 8),
+            )
         with cgutils.for_range(builder, size, start=builder.shl(blocks, three), intp=size.type) as loop:
             squash_at(loop.index, single, i32, ir.Constant(single, 1.0), ir.Constant(i32, 0x7FFFFFFF))
         return context.get_dummy_value()

@@ -1,4 +1,5 @@
-"""What each agent sees of the page about to be shown. Every field is bounded: shares and one-hots as they are, the rest squashed."""
+"""What each agent sees of the page about to be shown. Every field is bounded: shares and one-hots as they are, the rest
+squashed."""
 
 from __future__ import annotations
 
@@ -8,11 +9,25 @@ from . import kernel
 from .choice import freshness
 from .dynamics import visitor_id
 from .numeric import dot, row_dot, squash, squash_row
-from .page import CANDIDATES, QUERY, can_show, is_active, is_promoted, log_price_now, popularity_now, view_of, wallet_now
+from .page import (
+    CANDIDATES,
+    QUERY,
+    can_show,
+    is_active,
+    is_promoted,
+    log_price_now,
+    popularity_now,
+    view_of,
+    wallet_now,
+)
 from .retrieval import seen_count
 
 _ONE = np.float32(1.0)
-_PAGES, _VISITS, _GAP = np.float32(5.0), np.float32(5.0), np.float32(50.0)  # where session pages, sessions and the visit gap reach half of their range
+_PAGES, _VISITS, _GAP = (
+    np.float32(5.0),
+    np.float32(5.0),
+    np.float32(50.0),
+)  # where session pages, sessions and the visit gap reach half of their range
 
 
 @kernel
@@ -22,7 +37,9 @@ def observe(world, state, out, p, b, observations, masks):
     for n in range(p.shape.agents):
         active = is_active(world, p, copy, n)
         out.active[b, n] = active
-        out.next_visitor[b, n] = visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation) if active else -1
+        out.next_visitor[b, n] = (
+            visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation) if active else -1
+        )
         for o in range(p.shape.observation):
             observations[b, n, o] = 0.0
         observations[b, n, p.layout.role + world.agents[n].role] = 1.0
@@ -92,7 +109,9 @@ def _observe_candidates(world, state, p, b, n, observations):
         observations[b, n, o + feature.profile_match] = state.matches[b, n, c]
         observations[b, n, o + feature.history_match] = dot(state.vectors, b, u, history, world.q, j, dims)
         observations[b, n, o + feature.topic_count] = state.vectors[b, u, history + dims + world.items[j].topic]
-        observations[b, n, o + feature.popularity] = popularity_now(world, state, p, b, j, copy.stamp, tick) * p.shape.popularity_scale
+        observations[b, n, o + feature.popularity] = (
+            popularity_now(world, state, p, b, j, copy.stamp, tick) * p.shape.popularity_scale
+        )
         if feature.price >= 0:
             observations[b, n, o + feature.price] = log_price_now(world, p, j, tick)
         if feature.repeat >= 0:
@@ -154,7 +173,15 @@ def write_latent(state, p, b, row, taste, satiation, trust, intent, scalars):
 def _observe_latent(state, p, b, n, observations):
     at = p.layout
     write_latent(
-        state, p, b, observations[b, n], at.latent_taste, at.latent_satiation, at.latent_trust, at.latent_intent, at.latent_scalars
+        state,
+        p,
+        b,
+        observations[b, n],
+        at.latent_taste,
+        at.latent_satiation,
+        at.latent_trust,
+        at.latent_intent,
+        at.latent_scalars,
     )
 
 

@@ -1,4 +1,5 @@
-"""What an agent may choose from on the page about to be shown, as policies outside the game want it: item ids and observable features."""
+"""What an agent may choose from on the page about to be shown, as policies outside the game want it: item ids and
+observable features."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from .retrieval import seen_count
 
 @kernel
 def _describe(world, state, p, b, n, j, row):
-    """Write the features of item j that agent n would see of it as a candidate; see `observation._observe_candidates`."""
+    """Write the features of item j that agent n would see of it as a candidate; see
+    `observation._observe_candidates`."""
     copy, feature, dims = state.copies[b], p.feature, p.shape.dims
     u, tick = copy.visitor, copy.tick
     history = p.shape.history + view_of(p, n) * (dims + p.shape.topics)
@@ -37,7 +39,8 @@ def _describe(world, state, p, b, n, j, row):
 
 @entry
 def list_options(world, state, n, items, features):
-    """Fill items[B, C] with what agent n may show, -1 = nothing (everywhere where it is inactive), and features[B, C, F].
+    """Fill items[B, C] with what agent n may show, -1 = nothing (everywhere where it is inactive), and features[B, C,
+    F].
 
     With `action="candidates"` option i is candidate i, else item i.
     """

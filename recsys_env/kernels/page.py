@@ -193,7 +193,8 @@ def _standing(out, p, b, n, k, j, first, stop):
 
 @entry
 def read_prices(world, items, tick, prices, promoted):
-    """prices[i] of items[i] at this tick, in mean list prices, and whether it is promoted: for what reads the public catalogue."""
+    """prices[i] of items[i] at this tick, in mean list prices, and whether it is promoted: for what reads the public
+    catalogue."""
     p = world.params[0]
     for i in range(items.size):
         prices[i] = price_now(world, p, items[i], tick)

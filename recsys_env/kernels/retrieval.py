@@ -16,9 +16,9 @@ _TRIES = 4  # draws for one candidate before the exhaustive search
 def draw_candidates(world, state, out, p, b, key):
     """Half of the candidates by the visitor's noisy profile, a quarter by historical popularity, the rest uniform.
 
-    With a positive `beta_repeat`, up to half of the first half are the visitor's most consumed items that the agent knows of;
-    with an anchor, four of five candidates share its topic. All are distinct and can be shown now; if there are fewer than C
-    such items the rest is -1. Sorted by the agent's observable score, best first.
+    With a positive `beta_repeat`, up to half of the first half are the visitor's most consumed items that the agent
+    knows of; with an anchor, four of five candidates share its topic. All are distinct and can be shown now; if there
+    are fewer than C such items the rest is -1. Sorted by the agent's observable score, best first.
     """
     if p.shape.action != CANDIDATES:
         return
@@ -78,7 +78,11 @@ def _draw(world, state, out, p, b, n, c, attempt, key):
     index = ((n * size + c) * _TRIES + attempt) * 2
     by_topic = _by_topic(copy, size)
     if c < by_topic:
-        topic = world.items[copy.anchor].topic if copy.anchor >= 0 else draw_topic(out, p, b, rng.uniform(key, rng.RETRIEVE, index))
+        topic = (
+            world.items[copy.anchor].topic
+            if copy.anchor >= 0
+            else draw_topic(out, p, b, rng.uniform(key, rng.RETRIEVE, index))
+        )
         return _popular_in(world, topic, rng.uniform(key, rng.RETRIEVE, index + 1))
     if c < by_topic + (size // 4 if copy.anchor < 0 else size // 10):
         return _popular(world, p, rng.uniform(key, rng.RETRIEVE, index))
@@ -145,7 +149,8 @@ def _fits(world, state, out, p, b, n, j, filled):
 
 @kernel
 def _search(world, state, out, p, b, n, filled, in_topic, u01):
-    """The first item that fits from a random start on: within the anchor's topic, then anywhere; -1 if there is none."""
+    """The first item that fits from a random start on: within the anchor's topic, then anywhere; -1 if there is
+    none."""
     copy = state.copies[b]
     if in_topic and copy.anchor >= 0:
         topic = world.items[copy.anchor].topic
@@ -178,7 +183,8 @@ def seen_count(world, state, p, b, n, j):
 def _sort(world, state, out, p, b, n, filled):
     """Put the draws in their observable order, best first: profile match, plus known habits where people repeat.
 
-    Each goes to the place that the number of better ones gives (equals keep their order); with so few, no branch is the fastest.
+    Each goes to the place that the number of better ones gives (equals keep their order); with so few, no branch is the
+    fastest.
     """
     u = state.copies[b].visitor
     for c in range(filled):

@@ -1,8 +1,9 @@
 """Counter-based random numbers: draw = hash(copy seed, episode, tick, event, index).
 
 The hash is SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators"; its finaliser is
-Stafford's variant 13): output i of the stream with key s is mix64(s + (i + 1) * GOLDEN), so any draw is reached directly.
-Each (seed, episode, tick) has its own key, itself two outputs deep; within a tick, event and index form the counter.
+Stafford's variant 13): output i of the stream with key s is mix64(s + (i + 1) * GOLDEN), so any draw is reached
+directly. Each (seed, episode, tick) has its own key, itself two outputs deep; within a tick, event and index form the
+counter.
 Nothing is stored between draws: results cannot depend on batch size, thread count or order.
 """
 

@@ -1,4 +1,5 @@
-"""The step: actions -> page -> click -> consumption -> cart -> dynamics -> rewards -> next page, for every copy of a batch.
+"""The step: actions -> page -> click -> consumption -> cart -> dynamics -> rewards -> next page, for every copy of a
+batch.
 
 The entries at the end are all that Python calls; `run` and `run_parallel` share one body, `advance`.
 """
@@ -10,7 +11,19 @@ import numpy as np
 
 from . import entry, kernel, rng
 from .choice import draw_click
-from .dynamics import CLICKS, draw_order, draw_visitor, enjoy, fade, form_habit, leave_or_stay, move_mood, pass_by, show, visitor_id
+from .dynamics import (
+    CLICKS,
+    draw_order,
+    draw_visitor,
+    enjoy,
+    fade,
+    form_habit,
+    leave_or_stay,
+    move_mood,
+    pass_by,
+    show,
+    visitor_id,
+)
 from .feedback import consume, put_in_cart, settle_cart
 from .observation import observe, write_latent
 from .page import CANDIDATES, QUERY, can_show, clear_slots, fill_slots, is_active
@@ -216,7 +229,9 @@ def write_state(state, p, b, row):
     for s in range(at.private):
         row[s] = 0.0
     if copy.visitor >= 0:
-        write_latent(state, p, b, row, at.latent_taste, at.latent_satiation, at.latent_trust, at.latent_intent, at.latent_scalars)
+        write_latent(
+            state, p, b, row, at.latent_taste, at.latent_satiation, at.latent_trust, at.latent_intent, at.latent_scalars
+        )
         row[at.scene + copy.scene] = 1.0
         row[at.visitor_present] = 1.0
     seen = 0
@@ -234,7 +249,8 @@ def write_state(state, p, b, row):
 
 @kernel
 def advance(world, state, out, p, b, actions, mode):
-    """Copy b: one tick (STEP), the start of the episode it names (RESET), or only a report of the present page (LOOK)."""
+    """Copy b: one tick (STEP), the start of the episode it names (RESET), or only a report of the present page
+    (LOOK)."""
     copy = state.copies[b]
     clear(out, p, b)
     if mode == RESET:
@@ -266,7 +282,8 @@ def advance(world, state, out, p, b, actions, mode):
 def run(world, state, out, actions, mode, batch):
     """Advance the copies that `batch` names, in one thread.
 
-    Named and unsigned: an index that counts up would tempt the compiler to keep sixty running addresses instead of one number,
+    Named and unsigned: an index that counts up would tempt the compiler to keep sixty running addresses instead of one
+        number,
     and a signed one costs a test for negative values at every access.
     """
     p = world.params[0]
@@ -278,7 +295,9 @@ def run(world, state, out, actions, mode, batch):
 def run_parallel(world, state, out, actions, mode, batch):
     """Advance the copies that `batch` names, over numba's threads."""
     for i in numba.prange(batch.size):
-        advance(world, state, out, world.params[0], batch[i], actions, mode)  # a record from outside the loop cannot be passed to its threads
+        advance(
+            world, state, out, world.params[0], batch[i], actions, mode
+        )  # a record from outside the loop cannot be passed to its threads
 
 
 @entry

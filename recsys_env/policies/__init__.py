@@ -4,14 +4,16 @@ A policy acts for one agent in all copies at once:
 
     policy.bind(envs, agent, seed)          once, before the first reset
     policy.act(observations, mask=None)     -> actions [B, ...] for the page about to be shown
-    policy.observe(feedback)                after the step: what happened to its own slots, and later purchases; see `feedback`
+    policy.observe(feedback)                after the step: what happened to its own slots, and later purchases; see
+                                            `feedback`
     policy.reset(done)                      [B] bool: these copies have begun another episode
 
-One that learns from feedback (`learns`) is one recommender that serves all copies: what it is told in one, it uses in all, and of an episode
-that ended it keeps what it knows of items.
+One that learns from feedback (`learns`) is one recommender that serves all copies: what it is told in one, it uses in
+all, and of an episode that ended it keeps what it knows of items.
 
-Everyone may read the public catalogue (`VectorEnv.world`: q, topic, price, promotion, length, age, provider, availability, stock) and
-platform-wide popularity; only the oracles `greedy` and `planner` read intercepts, quality, clickbait and latent users.
+Everyone may read the public catalogue (`VectorEnv.world`: q, topic, price, promotion, length, age, provider,
+availability, stock) and platform-wide popularity; only the oracles `greedy` and `planner` read intercepts, quality,
+clickbait and latent users.
 """
 
 from __future__ import annotations
@@ -83,7 +85,8 @@ def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
 
 
 def make_policy(policy: str | Path | Policy) -> Policy:
-    """A policy by name, the object itself, a trained one by its folder, or what `module:factory` of the user's own returns.
+    """A policy by name, the object itself, a trained one by its folder, or what `module:factory` of the user's own
+    returns.
 
     Raises:
         TypeError: something else, such as a class.
@@ -142,7 +145,9 @@ def _import(path: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise ImportError(f"policy {path!r} needs {error.name}, which is not installed") from error
-        raise ValueError(f"policy {path!r}: there is no module {error.name!r}; my_file.py in this folder or on PYTHONPATH is my_file:MyPolicy") from error
+        raise ValueError(
+            f"policy {path!r}: there is no module {error.name!r}; my_file.py in this folder or on PYTHONPATH is my_file:MyPolicy"
+        ) from error
     if not hasattr(found, name):
         raise ValueError(f"policy {path!r}: module {module!r} has no {name!r}{did_you_mean(name, vars(found))}")
     return getattr(found, name)  # type: ignore[no-any-return]

@@ -1,14 +1,16 @@
-"""Policies that choose a slate by what they believe of each item: popularity, content-based, greedy oracle, planning oracle.
+"""Policies that choose a slate by what they believe of each item: popularity, content-based, greedy oracle, planning
+oracle.
 
-All but `popularity` solve the assortment problem for one nest of the nested logit (Talluri & van Ryzin 2004 for the multinomial
-one; Davis, Gallego & Topaloglu 2014): with weights w_i, values R_i, and of a slate the expected value V and the mean value
-m = sum w_i R_i / sum w_i of a click on it, dV / dw_i is proportional to R_i - x with x = lambda V + (1 - lambda) m. So the best slate
-is the top K of w_i (R_i - x), placed by falling w_i (R_i - x), for its own x, which is found by iteration: each round raises V,
-because V is quasi-convex in (sum w_i R_i, sum w_i). With lambda = 1, x = V and the fixed point is the optimum; below it there may be
+All but `popularity` solve the assortment problem for one nest of the nested logit (Talluri & van Ryzin 2004 for the
+multinomial one; Davis, Gallego & Topaloglu 2014): with weights w_i, values R_i, and of a slate the expected value V and
+the mean value m = sum w_i R_i / sum w_i of a click on it, dV / dw_i is proportional to R_i - x with x = lambda V + (1 -
+lambda) m. So the best slate is the top K of w_i (R_i - x), placed by falling w_i (R_i - x), for its own x, which is
+found by iteration: each round raises V, because V is quasi-convex in (sum w_i R_i, sum w_i). With lambda = 1, x = V and
+    the fixed point is the optimum; below it there may be
 several, so the iteration starts from several x.
-Oracles hold rivals at the inclusive value of the last page shown; `content`, which sees neither their pages nor whom the visitor
-trusts, leaves rivals out. On shared pages, where the agents' items compete for ranks and may collide, and for queries, which name
-no slate but a direction, this is a heuristic.
+Oracles hold rivals at the inclusive value of the last page shown; `content`, which sees neither their pages nor whom
+the visitor trusts, leaves rivals out. On shared pages, where the agents' items compete for ranks and may collide, and
+for queries, which name no slate but a direction, this is a heuristic.
 """
 
 from __future__ import annotations
@@ -24,7 +26,19 @@ from ..kernels.choice import freshness, outside_utility, trust_term, utility
 from ..kernels.expected import click_value, mean_over_noise
 from ..kernels.feedback import cart_probability, expected_experience
 from ..kernels.numeric import exp, log, log1p, sigmoid
-from ..kernels.page import CANDIDATES, QUERY, RIVAL, SHARED, active_agents, can_show, is_active, log_price_now, popularity_now, price_now, view_of
+from ..kernels.page import (
+    CANDIDATES,
+    QUERY,
+    RIVAL,
+    SHARED,
+    active_agents,
+    can_show,
+    is_active,
+    log_price_now,
+    popularity_now,
+    price_now,
+    view_of,
+)
 from ..kernels.retrieval import seen_count
 from ..vector import VectorEnv
 from .base import Policy
@@ -100,15 +114,19 @@ def _match(world, p, j, taste):
 def _estimate_taste(state, p, b, n, sees_profile, sees_history, taste):
     """Posterior mean of the visitor's taste, given its noisy profile and the clicks that agent n has seen.
 
-    The conjugate normal model (Gelman et al. 2013, section 2.5), per dimension in units of 1 / D: taste ~ N(0, 1), profile ~ N(taste,
-    noise^2), clicked vector ~ N(c taste, 1 - c^2). An old click counts as much less as it has faded from the history. So a new visitor's
-    profile is believed by its precision, and clicks soon outweigh a profile that privacy has blurred. What the agent's role hides is left out.
+    The conjugate normal model (Gelman et al. 2013, section 2.5), per dimension in units of 1 / D: taste ~ N(0, 1),
+    profile ~ N(taste, noise^2), clicked vector ~ N(c taste, 1 - c^2). An old click counts as much less as it has faded
+    from the history. So a new visitor's profile is believed by its precision, and clicks soon outweigh a profile that
+    privacy has blurred. What the agent's role hides is left out.
     """
     u, view = state.copies[b].visitor, view_of(p, n)
     history, dims, clicks = p.shape.history + view * (p.shape.dims + p.shape.topics), p.shape.dims, 0.0
     for t in range(p.shape.topics):
         clicks += state.vectors[b, u, history + dims + t] if sees_history else np.float32(0.0)
-    variance, fade = p.observation.profile_noise**2 if sees_profile else 1.0, max(1.0 - p.observation.history_decay, 1e-6)
+    variance, fade = (
+        p.observation.profile_noise**2 if sees_profile else 1.0,
+        max(1.0 - p.observation.history_decay, 1e-6),
+    )
     weight = variance * _CLICK_MATCH / (1.0 - _CLICK_MATCH**2)
     total = sees_profile + variance + weight * _CLICK_MATCH * clicks
     for d in range(dims):  # the history is the sum of clicked vectors times `fade`
@@ -120,9 +138,11 @@ def _estimate_taste(state, p, b, n, sees_profile, sees_history, taste):
 
 @kernel
 def _content_belief(world, state, p, b, n, j, sees_history, sees_anchor, taste, slope):
-    """(v, R) from what agent n may observe; the coefficients are those of the world, as a platform would have estimated them.
+    """(v, R) from what agent n may observe; the coefficients are those of the world, as a platform would have estimated
+    them.
 
-    Unknown are the visitor's intent, satiation (own topic counts stand in), price sensitivity (1), and the item's intercept,
+    Unknown are the visitor's intent, satiation (own topic counts stand in), price sensitivity (1), and the item's
+    intercept,
     quality and clickbait: log popularity predicts their sum with a regression `slope`.
     """
     copy, c, f, agent, item = state.copies[b], p.choice, p.feedback, world.agents[n], world.items[j]
@@ -131,7 +151,9 @@ def _content_belief(world, state, p, b, n, j, sees_history, sees_anchor, taste, 
     known = log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
     clicks, seen = 0.0, 0.0
     if sees_history:
-        clicks = np.float64(state.vectors[b, u, p.shape.history + view * (p.shape.dims + p.shape.topics) + p.shape.dims + item.topic])
+        clicks = np.float64(
+            state.vectors[b, u, p.shape.history + view * (p.shape.dims + p.shape.topics) + p.shape.dims + item.topic]
+        )
         seen = seen_count(world, state, p, b, n, j)
     satiation = min(clicks, 1.0)
     v = c.beta_taste * match - c.beta_price * x + (slope + c.beta_pop) * known - c.beta_satiation * satiation
@@ -159,7 +181,8 @@ def _content_belief(world, state, p, b, n, j, sees_history, sees_anchor, taste, 
 
 @kernel
 def _true_page(state, world, p, b, n):
-    """Log mass of everything but agent n (no click, and the rivals at their last inclusive values), and what trust adds to agent n."""
+    """Log mass of everything but agent n (no click, and the rivals at their last inclusive values), and what trust adds
+    to agent n."""
     copy = state.copies[b]
     v_0 = outside_utility(world, p, state.users[b, copy.visitor])
     first, stop = active_agents(world, p, copy)
@@ -207,7 +230,8 @@ def _fill_top(weights, values, x, count, slots, chosen, gains):
 
 @kernel
 def _slate_value(world, state, p, b, n, weights, values, scale, rest, trust, none, filled, chosen):
-    """Expected value of a slate, and of a click on it; weights are exp(v / lambda - scale), `rest` and `trust` as in `_true_page`."""
+    """Expected value of a slate, and of a click on it; weights are exp(v / lambda - scale), `rest` and `trust` as in
+    `_true_page`."""
     total, value = 0.0, 0.0
     for k in range(filled):
         w = weights[chosen[k]] * exp(_log_theta(world, state, p, b, n, k))
@@ -248,7 +272,8 @@ def _best_slate(world, state, p, b, n, count, weights, values, rest, trust, none
 
 @kernel
 def _write_action(world, p, b, options, filled, best, actions):
-    """Translate chosen options into an action: candidate positions, item ids, or the mean vector of the chosen items."""
+    """Translate chosen options into an action: candidate positions, item ids, or the mean vector of the chosen
+    items."""
     if p.shape.action == QUERY:
         total = 0.0
         for d in range(p.shape.dims):
@@ -268,10 +293,27 @@ def _write_action(world, p, b, options, filled, best, actions):
 
 @entry
 def choose(
-    world, state, n, belief, price, slope, newcomer, sees_profile, sees_history, sees_anchor, options, weights, values, chosen, best, gains, taste, actions
+    world,
+    state,
+    n,
+    belief,
+    price,
+    slope,
+    newcomer,
+    sees_profile,
+    sees_history,
+    sees_anchor,
+    options,
+    weights,
+    values,
+    chosen,
+    best,
+    gains,
+    taste,
+    actions,
 ):
-    """Write actions[B, A] of agent n. `newcomer[j]` is the count that a new item j is given by the popularity policy; `sees_profile`,
-    `sees_history` and `sees_anchor` say what its role sees.
+    """Write actions[B, A] of agent n. `newcomer[j]` is the count that a new item j is given by the popularity policy;
+    `sees_profile`, `sees_history` and `sees_anchor` say what its role sees.
 
     The rest are scratch: options, weights, values [max(C, M)]; chosen, best, gains [K]; taste [D].
     """
@@ -297,10 +339,15 @@ def choose(
             j = np.int64(state.candidates[b, n, options[i]]) if by_position else np.int64(options[i])
             if belief == POPULARITY:
                 known = popularity_now(world, state, p, b, j, copy.stamp, copy.tick)
-                new = p.shape.windows and (copy.tick + world.items[j].offset) % p.items.period < p.items.popularity_half_life
+                new = (
+                    p.shape.windows
+                    and (copy.tick + world.items[j].offset) % p.items.period < p.items.popularity_half_life
+                )
                 weights[i], values[i] = 1.0, max(known, newcomer[j]) if new else known
             elif belief == CONTENT:
-                weights[i], values[i] = _content_belief(world, state, p, b, n, j, sees_history, sees_anchor, taste, slope)
+                weights[i], values[i] = _content_belief(
+                    world, state, p, b, n, j, sees_history, sees_anchor, taste, slope
+                )
             else:
                 weights[i], values[i] = _oracle_belief(world, state, p, b, n, j, price)
         if belief == POPULARITY:
@@ -324,7 +371,9 @@ class _Assortment(Policy):
         super().bind(envs, agent, seed)
         items, shape = envs.world.items, envs.shape
         size = max(shape.candidates, shape.items)
-        by_provider = np.bincount(items["provider"], items["popularity"]) / np.maximum(np.bincount(items["provider"]), 1)
+        by_provider = np.bincount(items["provider"], items["popularity"]) / np.maximum(
+            np.bincount(items["provider"]), 1
+        )
         self._newcomer = by_provider[items["provider"]]
         self._scratch = (
             np.zeros(size, np.int64), np.zeros(size), np.zeros(size),
@@ -342,7 +391,16 @@ class _Assortment(Policy):
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         actions = self._actions
         choose(
-            self.envs.world, self.envs._state, self.index, self.belief, self.price(), self._slope, self._newcomer, *self._sees, *self._scratch, actions
+            self.envs.world,
+            self.envs._state,
+            self.index,
+            self.belief,
+            self.price(),
+            self._slope,
+            self._newcomer,
+            *self._sees,
+            *self._scratch,
+            actions,
         )
         if self.envs.config.action == "query":
             return actions.astype(np.float32)
@@ -350,9 +408,11 @@ class _Assortment(Policy):
 
 
 def popularity_slope(envs: VectorEnv) -> float:
-    """Regression slope of an item's appeal (alpha + beta_quality g + beta_bait c) on the log of its historical popularity.
+    """Regression slope of an item's appeal (alpha + beta_quality g + beta_bait c) on the log of its historical
+    popularity.
 
-    One number, as a platform's log would give it: the fitted one of a catalogue, else what the config implies. No item's own is read.
+    One number, as a platform's log would give it: the fitted one of a catalogue, else what the config implies. No
+    item's own is read.
     """
     if envs.catalogue is not None:
         return envs.catalogue.popularity_slope
@@ -367,13 +427,15 @@ class Popularity(_Assortment):
 
 
 class Content(_Assortment):
-    """Myopic content-based recommender: the best slate for the visitor it believes in, from noisy profile and the history it sees, by their precision."""
+    """Myopic content-based recommender: the best slate for the visitor it believes in, from noisy profile and the
+    history it sees, by their precision."""
 
     belief = CONTENT
 
 
 class Greedy(_Assortment):
-    """Myopic oracle: maximises the own reward expected from this page, given the true visitor. 100 on the normalised scale."""
+    """Myopic oracle: maximises the own reward expected from this page, given the true visitor. 100 on the normalised
+    scale."""
 
     belief = ORACLE
 
@@ -386,10 +448,12 @@ def _say_that_planner_is_greedy() -> None:
 
 
 class Planner(_Assortment):
-    """Planning oracle: greedy with a price on the satisfaction that its page is expected to add (`WorldConfig.planner_price`).
+    """Planning oracle: greedy with a price on the satisfaction that its page is expected to add
+    (`WorldConfig.planner_price`).
 
-    At an entrance a click is also worth what the same item would sell on the next page: there it is the team's oracle, greedy the selfish one.
-    At a price of 0 it is `greedy`, which a log line says once; `recsys_env.tuning.tune_planner` searches for a price.
+    At an entrance a click is also worth what the same item would sell on the next page: there it is the team's oracle,
+    greedy the selfish one. At a price of 0 it is `greedy`, which a log line says once; `recsys_env.tuning.tune_planner`
+    searches for a price.
 
     Args:
         price: reward per unit of satisfaction; None = the task's.

@@ -1,7 +1,8 @@
-"""Bandits: which items pay, learned while playing. One learner serves all copies of a batch; each slot is an arm that was pulled.
+"""Bandits: which items pay, learned while playing. One learner serves all copies of a batch; each slot is an arm that
+was pulled.
 
-    features -> LinearBandit (hybrid linear model)  -> LinUCB, LinearThompson, EpsilonGreedy
-    no features -> ItemBandit (a mean for each item) -> UCB1, Thompson
+features -> LinearBandit (hybrid linear model)  -> LinUCB, LinearThompson, EpsilonGreedy
+no features -> ItemBandit (a mean for each item) -> UCB1, Thompson
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ class Bandit(Ranker):
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         shown, value = feedback["shown"], self._appraise(feedback)
-        at = self.picks if self.envs.config.action == "candidates" else np.maximum(shown, 0)  # else options are items; a query's page is not the picks
+        at = (
+            self.picks if self.envs.config.action == "candidates" else np.maximum(shown, 0)
+        )  # else options are items; a query's page is not the picks
         pulled = (shown >= 0) & (shown == np.take_along_axis(self.items, at, 1))
         features = np.take_along_axis(self.features, at[..., None], 1)
         self.learn(shown[pulled], features[pulled].astype(float), value[pulled])
@@ -38,15 +41,20 @@ class Bandit(Ranker):
 class LinearBandit(Bandit):
     """Hybrid linear model (Li et al. 2010, algorithm 2): value = <theta, features> + an intercept of the item's own.
 
-    Features and item intercepts are ridge-regressed jointly; with the intercept as the item's only own feature, the blocks of the
-    paper's algorithm are numbers, and all items are solved at once. Widths are in units of the standard deviation of prediction errors.
+    Features and item intercepts are ridge-regressed jointly; with the intercept as the item's only own feature, the
+    blocks of the paper's algorithm are numbers, and all items are solved at once. Widths are in units of the standard
+    deviation of prediction errors.
     """
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         d, items = len(self.feature_names) + 1, envs.shape.items
         self._gram, self._target = np.eye(d), np.zeros(d)  # of the shared features
-        self._count, self._sum, self._feature_sum = np.ones(items), np.zeros(items), np.zeros((items, d))  # of each item, ridge included
+        self._count, self._sum, self._feature_sum = (
+            np.ones(items),
+            np.zeros(items),
+            np.zeros((items, d)),
+        )  # of each item, ridge included
         self._squares, self._pulls = 0.0, 0
         self._shared, self._inverse = self._solve()
 
@@ -71,7 +79,9 @@ class LinearBandit(Bandit):
 
     def _intercepts(self, items: np.ndarray, shared: np.ndarray) -> np.ndarray:
         """Intercepts of items [...] given shared coefficients [d], or [B, d] for items [B, C]."""
-        explained = np.einsum("...d,...d->...", self._feature_sum[items], shared if shared.ndim == 1 else shared[:, None])
+        explained = np.einsum(
+            "...d,...d->...", self._feature_sum[items], shared if shared.ndim == 1 else shared[:, None]
+        )
         return (self._sum[items] - explained) / self._count[items]  # type: ignore[no-any-return]
 
     def _expected(self, items: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -114,13 +124,19 @@ class LinearThompson(LinearBandit):
     def score(self, observations: np.ndarray) -> np.ndarray:
         items, x = np.maximum(self.items, 0), _with_constant(self.features)
         scale = self._width * self._scale
-        drawn = self._shared + scale * self.rng.standard_normal((len(x), len(self._shared))) @ np.linalg.cholesky(self._inverse).T
-        intercepts = self._intercepts(items, drawn) + scale * self.rng.standard_normal(items.shape) / np.sqrt(self._count[items])
+        drawn = (
+            self._shared
+            + scale * self.rng.standard_normal((len(x), len(self._shared))) @ np.linalg.cholesky(self._inverse).T
+        )
+        intercepts = self._intercepts(items, drawn) + scale * self.rng.standard_normal(items.shape) / np.sqrt(
+            self._count[items]
+        )
         return np.einsum("bcd,bd->bc", x, drawn) + intercepts  # type: ignore[no-any-return]
 
 
 class EpsilonGreedy(LinearBandit):
-    """The best by the hybrid linear model, and a uniform slate on one page in ten (Sutton & Barto 2018, section 2.2)."""
+    """The best by the hybrid linear model, and a uniform slate on one page in ten (Sutton & Barto 2018, section
+    2.2)."""
 
     exploration = 0.1
 

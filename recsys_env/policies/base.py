@@ -32,8 +32,8 @@ class Policy:
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Actions of the bound agent's action space in every copy, given its observations [B, O].
 
-        They are whole numbers [B, K] for K slots, places among the candidates or items as `config.action` says, [B] where there is one slot (with
-        messages as in `recsys_env.spaces.action_space`), or queries [B, D].
+        They are whole numbers [B, K] for K slots, places among the candidates or items as `config.action` says, [B]
+        where there is one slot (with messages as in `recsys_env.spaces.action_space`), or queries [B, D].
         """
         raise NotImplementedError
 
@@ -49,9 +49,13 @@ def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
 
     visitor, own [B]                                         whose page it was, and the agent's reward before sharing
     shown, clicked, cart, bought, liked, rating, dwell [B, K]  of its own slots
-    later_item, later_price, later_rating [B, Q]             purchases of earlier cart items that it is credited with, -1 = none
+    later_item, later_price, later_rating [B, Q]             purchases of earlier cart items that it is credited with,
+        -1 = none
     """
-    told = {key: infos[key][:, index] for key in ("visitor", "own", "shown", "clicked", "cart", "bought", "liked", "rating", "dwell")}
+    told = {
+        key: infos[key][:, index]
+        for key in ("visitor", "own", "shown", "clicked", "cart", "bought", "liked", "rating", "dwell")
+    }
     credited = infos["later_agent"] == index
     told["later_item"] = np.where(credited, infos["later_item"], -1)
     return {**told, "later_price": infos["later_price"], "later_rating": infos["later_rating"]}

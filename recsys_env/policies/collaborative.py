@@ -1,8 +1,8 @@
 """Collaborative filtering by the libraries that people use, trained again and again on what the agent has logged.
 
-    implicit   ALS, BPR, item-kNN    (Hu, Koren & Volinsky 2008; Rendle et al. 2009; Sarwar et al. 2001)
-    LightFM    WARP hybrid           (Kula 2015; Weston, Bengio & Usunier 2011)
-    Surprise   SVD, item-kNN         (Hug 2020; Koren, Bell & Volinsky 2009)
+implicit   ALS, BPR, item-kNN    (Hu, Koren & Volinsky 2008; Rendle et al. 2009; Sarwar et al. 2001)
+LightFM    WARP hybrid           (Kula 2015; Weston, Bengio & Usunier 2011)
+Surprise   SVD, item-kNN         (Hug 2020; Koren, Bell & Volinsky 2009)
 """
 
 from __future__ import annotations
@@ -52,24 +52,30 @@ class Collaborative(Trained):
         return self._sparse(rows[some], items[some], values[some] / self._scale, len(self.people))
 
     def _present_clicks(self, rows: np.ndarray) -> Any:
-        """Sparse [P, M] of the persons' last clicks, as in `_clicks_by_pair`; works for persons whom the model does not know."""
+        """Sparse [P, M] of the persons' last clicks, as in `_clicks_by_pair`; works for persons whom the model does not
+        know."""
         clicked, worth = self.clicked[rows], self.worth[rows]
         at, which = np.nonzero((clicked >= 0) & (worth > 0))
         return self._sparse(at, clicked[at, which], worth[at, which] / self._scale, len(rows))
 
     def _sparse(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray, count: int) -> Any:
-        matrix = library("scipy.sparse").coo_matrix((values.astype(np.float32), (rows, items)), (count, self.envs.shape.items))
+        matrix = library("scipy.sparse").coo_matrix(
+            (values.astype(np.float32), (rows, items)), (count, self.envs.shape.items)
+        )
         return matrix.tocsr()
 
 
 class ImplicitALS(Collaborative):
     """`implicit`'s alternating least squares; a visitor's factors are solved anew from its last clicks on every page.
 
-    Factors of somebody without clicks are 0: the options stay in their order then, which in candidates is that of the profile match.
+    Factors of somebody without clicks are 0: the options stay in their order then, which in candidates is that of the
+        profile match.
     """
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
-        self._model = library("implicit.cpu.als").AlternatingLeastSquares(FACTORS, regularization=0.1, num_threads=1, random_state=self._seed())
+        self._model = library("implicit.cpu.als").AlternatingLeastSquares(
+            FACTORS, regularization=0.1, num_threads=1, random_state=self._seed()
+        )
         self._model.fit(self._clicks_by_pair(rows, items, values), show_progress=False)
         self.item_factors, self.item_bias = self._model.item_factors, np.zeros(self.envs.shape.items)
 
@@ -84,7 +90,9 @@ class ImplicitBPR(Collaborative):
     """
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
-        model = library("implicit.cpu.bpr").BayesianPersonalizedRanking(FACTORS, learning_rate=0.05, num_threads=1, random_state=self._seed())
+        model = library("implicit.cpu.bpr").BayesianPersonalizedRanking(
+            FACTORS, learning_rate=0.05, num_threads=1, random_state=self._seed()
+        )
         clicks = self._clicks_by_pair(rows, items, values)
         model.fit(clicks, show_progress=False)
         self._persons, self._popular = model.user_factors[:, :FACTORS], np.asarray(clicks.sum(0)).ravel()
@@ -105,7 +113,9 @@ class ImplicitKNN(Collaborative):
         model = library("implicit.nearest_neighbours").CosineRecommender(K=50, num_threads=1)
         clicks = self._clicks_by_pair(rows, items, values)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", library("implicit.utils").ParameterWarning)  # of a matrix that the library itself converts
+            warnings.simplefilter(
+                "ignore", library("implicit.utils").ParameterWarning
+            )  # of a matrix that the library itself converts
             model.fit(clicks, show_progress=False)
         self._similarity = model.similarity
         popular = np.asarray(clicks.sum(0)).ravel()
@@ -117,7 +127,8 @@ class ImplicitKNN(Collaborative):
 
 
 class LightFM(Collaborative):
-    """LightFM with WARP loss: a person is an id and its profile, an item an id and its topic, so that new persons are known by their profile.
+    """LightFM with WARP loss: a person is an id and its profile, an item an id and its topic, so that new persons are
+    known by their profile.
 
     Args:
         epochs: passes over the log at each training.
@@ -134,7 +145,9 @@ class LightFM(Collaborative):
         clicks = self._clicks_by_pair(rows, items, values).tocoo()
         persons = sparse.hstack((sparse.identity(people), sparse.csr_matrix(self.profiles[:people])), "csr", np.float32)
         topics = np.eye(self.envs.shape.topics)[world.items["topic"]]
-        described = sparse.hstack((sparse.identity(self.envs.shape.items), sparse.csr_matrix(topics)), "csr", np.float32)
+        described = sparse.hstack(
+            (sparse.identity(self.envs.shape.items), sparse.csr_matrix(topics)), "csr", np.float32
+        )
         model = library("lightfm").LightFM(FACTORS, loss="warp", random_state=self._seed())
         ones = sparse.coo_matrix((np.ones_like(clicks.data), (clicks.row, clicks.col)), clicks.shape)
         model.fit(ones, persons, described, sample_weight=clicks, epochs=self._epochs, num_threads=1)
@@ -147,7 +160,8 @@ class LightFM(Collaborative):
 
 
 class SurpriseSVD(Collaborative):
-    """Surprise's biased matrix factorisation of what an impression of an item was worth to a person, misses counting as 0."""
+    """Surprise's biased matrix factorisation of what an impression of an item was worth to a person, misses counting as
+    0."""
 
     requires = "surprise"
 
@@ -161,21 +175,27 @@ class SurpriseSVD(Collaborative):
         return _known(self._persons, rows)
 
     def _trainset(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> tuple[Any, np.ndarray]:
-        """Surprise's form of the mean value of each pair of person and item, in mean clicks, and which items [M] occur."""
+        """Surprise's form of the mean value of each pair of person and item, in mean clicks, and which items [M]
+        occur."""
         size, count = self.envs.shape.items, len(self.people)
         pairs, which = np.unique(rows * size + items, return_inverse=True)
-        means = np.bincount(which, values) / np.bincount(which) / (values[values > 0].mean() if (values > 0).any() else 1.0)
+        means = (
+            np.bincount(which, values) / np.bincount(which) / (values[values > 0].mean() if (values > 0).any() else 1.0)
+        )
         by_person, by_item = defaultdict(list), defaultdict(list)
         for pair, mean in zip(pairs.tolist(), means.tolist(), strict=True):
             by_person[pair // size].append((pair % size, mean))
             by_item[pair % size].append((pair // size, mean))
         ids = {i: i for i in range(max(size, count))}
-        trainset = library("surprise").Trainset(by_person, by_item, count, size, len(pairs), (means.min(), means.max()), ids, ids)
+        trainset = library("surprise").Trainset(
+            by_person, by_item, count, size, len(pairs), (means.min(), means.max()), ids, ids
+        )
         return trainset, np.isin(np.arange(size), pairs % size)
 
 
 class SurpriseKNN(SurpriseSVD):
-    """Surprise's item-item neighbours (mean-centred Pearson) of what impressions were worth; new persons get the items' means.
+    """Surprise's item-item neighbours (mean-centred Pearson) of what impressions were worth; new persons get the items'
+    means.
 
     For all persons and items at once, so from all alike items that a person was shown, not the 40 most alike.
     """
@@ -184,7 +204,10 @@ class SurpriseKNN(SurpriseSVD):
         trainset, _ = self._trainset(rows, items, values)
         options = {"name": "pearson", "user_based": False}
         model = library("surprise").KNNWithMeans(sim_options=options, verbose=False).fit(trainset)
-        deviations, known = np.zeros((trainset.n_users, trainset.n_items)), np.zeros((trainset.n_users, trainset.n_items))
+        deviations, known = (
+            np.zeros((trainset.n_users, trainset.n_items)),
+            np.zeros((trainset.n_users, trainset.n_items)),
+        )
         for person, seen in trainset.ur.items():
             places, worth = zip(*seen, strict=True)
             deviations[person, list(places)] = np.array(worth) - model.means[list(places)]
@@ -200,4 +223,3 @@ class SurpriseKNN(SurpriseSVD):
 def _known(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """table[rows], zeros for persons who came after it was made."""
     return np.where((rows < len(table))[:, None], table[np.minimum(rows, len(table) - 1)], 0)
-

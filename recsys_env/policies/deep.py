@@ -1,4 +1,5 @@
-"""Deep supervised recommenders in PyTorch, trained on what the agent has logged: a two-tower model and a transformer over clicks."""
+"""Deep supervised recommenders in PyTorch, trained on what the agent has logged: a two-tower model and a transformer
+over clicks."""
 
 from __future__ import annotations
 
@@ -52,11 +53,13 @@ class Deep(Trained):
             yield
 
     def build(self) -> nn.Module:
-        """The network: `forward(clicked [P, T], profiles [P, D]) -> [P, T + 1, F]` after each prefix; `items() -> [M, F], [M]` vectors and biases."""
+        """The network: `forward(clicked [P, T], profiles [P, D]) -> [P, T + 1, F]` after each prefix; `items() -> [M,
+        F], [M]` vectors and biases."""
         raise NotImplementedError
 
     def loss(self, persons: torch.Tensor, targets: torch.Tensor, frequency: torch.Tensor) -> torch.Tensor:
-        """Loss of the next clicks `targets` [E] after persons' vectors [E, F]; frequency [M] is each item's share of the clicks."""
+        """Loss of the next clicks `targets` [E] after persons' vectors [E, F]; frequency [M] is each item's share of
+        the clicks."""
         raise NotImplementedError
 
     @one_thread()
@@ -109,7 +112,8 @@ class Deep(Trained):
 
 
 class SASRec(Deep):
-    """Causal transformer over a person's last clicks that predicts the next (Kang & McAuley 2018), with a softmax over the catalogue.
+    """Causal transformer over a person's last clicks that predicts the next (Kang & McAuley 2018), with a softmax over
+    the catalogue.
 
     A person without clicks is a sequence that has only begun, so it gets what people click first.
     """
@@ -123,7 +127,8 @@ class SASRec(Deep):
 
 
 class TwoTower(Deep):
-    """A tower for the person (profile and clicks) and one for the item (vector, topic, id), trained on in-batch negatives.
+    """A tower for the person (profile and clicks) and one for the item (vector, topic, id), trained on in-batch
+    negatives.
 
     Sampled softmax with the correction for how often an item is a negative (Yi et al. 2019).
     """
@@ -137,7 +142,9 @@ class TwoTower(Deep):
         factors, bias = self.network.items()
         scores = persons @ factors[targets].T + bias[targets] - frequency[targets].clamp_min(1e-9).log()
         same = (targets[:, None] == targets) & ~torch.eye(len(targets), dtype=torch.bool, device=targets.device)
-        return nn.functional.cross_entropy(scores.masked_fill(same, -1e9), torch.arange(len(targets), device=targets.device))
+        return nn.functional.cross_entropy(
+            scores.masked_fill(same, -1e9), torch.arange(len(targets), device=targets.device)
+        )
 
 
 class _SASRecNetwork(nn.Module):
@@ -160,7 +167,9 @@ class _SASRecNetwork(nn.Module):
     def forward(self, clicked: torch.Tensor, profiles: torch.Tensor) -> torch.Tensor:
         tokens = torch.cat((torch.full_like(clicked[:, :1], self._begin), clicked.clamp_min(0)), 1)
         causal = nn.Transformer.generate_square_subsequent_mask(tokens.shape[1], device=tokens.device)
-        return self.encoder(self.dropout(self.item(tokens) + self.place[: tokens.shape[1]]), mask=causal, is_causal=True)  # type: ignore[no-any-return]
+        return self.encoder(
+            self.dropout(self.item(tokens) + self.place[: tokens.shape[1]]), mask=causal, is_causal=True
+        )  # type: ignore[no-any-return]
 
 
 class _TwoTowers(nn.Module):

@@ -1,7 +1,8 @@
-"""What policies share that learn from a log of what they showed: who is who, what each person clicked, and when to train again.
+"""What policies share that learn from a log of what they showed: who is who, what each person clicked, and when to
+train again.
 
-    act:      visitors -> rows of `People` -> scores of the options
-    observe:  feedback -> `Log`, histories -> train again, once the log has three times as many clicks as last time
+act:      visitors -> rows of `People` -> scores of the options
+observe:  feedback -> `Log`, histories -> train again, once the log has three times as many clicks as last time
 """
 
 from __future__ import annotations
@@ -30,13 +31,16 @@ def library(name: str, extra: str = "recommenders") -> Any:
 class People:
     """Numbers 0, 1, 2... for the persons that an agent has served, in the order of their first page.
 
-    A person is a visitor of one copy until its episode ends where the population is fresh; where it is fixed the same customers come back
-    in every episode and copy.
+    A person is a visitor of one copy until its episode ends where the population is fresh; where it is fixed the same
+    customers come back in every episode and copy.
     """
 
     def __init__(self, envs: VectorEnv) -> None:
         self._fixed = envs.config.users.population == "fixed"
-        self._keys, self._rows = np.empty(0, np.int64), np.empty(0, np.int64)  # sorted keys of those who may come back, and their rows
+        self._keys, self._rows = (
+            np.empty(0, np.int64),
+            np.empty(0, np.int64),
+        )  # sorted keys of those who may come back, and their rows
         self._count = 0
 
     def __len__(self) -> int:
@@ -82,12 +86,14 @@ class Log:
 
 
 class Trained(Ranker):
-    """Trains a model on its own log, again whenever the log holds three times as many clicks, and at the end of an episode.
+    """Trains a model on its own log, again whenever the log holds three times as many clicks, and at the end of an
+    episode.
 
     Until the first training it shows what is popular. A subclass gives `fit` and `predict`.
 
     Attributes:
-        clicked, worth: [R, L] the last L items that each person clicked and what they were worth, the newest last; item -1 = none.
+        clicked, worth: [R, L] the last L items that each person clicked and what they were worth, the newest last; item
+            -1 = none.
         profiles: [R, D] the noisy profile of each person, as observed; zeros for a role that does not see it.
     """
 
@@ -148,7 +154,8 @@ class Trained(Ranker):
             self._train()
 
     def _remember(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
-        """Append clicks to the persons' histories; a person of a fixed population may click in several copies at once."""
+        """Append clicks to the persons' histories; a person of a fixed population may click in several copies at
+        once."""
         while len(rows):
             _, first = np.unique(rows, return_index=True)
             person, later = rows[first], np.delete(np.arange(len(rows)), first)
@@ -162,6 +169,8 @@ class Trained(Ranker):
             self._train()
 
     def _train(self) -> None:
-        with library("threadpoolctl").threadpool_limits(1, "blas"):  # sums in the same order, whatever the number of processors
+        with library("threadpoolctl").threadpool_limits(
+            1, "blas"
+        ):  # sums in the same order, whatever the number of processors
             self.fit(*self.log.read())
         self._fitted, self._next = self._clicks, 3 * self._clicks

@@ -11,7 +11,12 @@ from ..spaces import candidate_features
 from ..vector import VectorEnv
 from .base import Policy
 
-_FEATURES_OF = {"profile": ("profile_match",), "clicked_mean": ("history_match", "repeat"), "topic_counts": ("topic_count",), "anchor": ("context",)}
+_FEATURES_OF = {
+    "profile": ("profile_match",),
+    "clicked_mean": ("history_match", "repeat"),
+    "topic_counts": ("topic_count",),
+    "anchor": ("context",),
+}
 
 
 class Ranker(Policy):
@@ -19,8 +24,8 @@ class Ranker(Policy):
 
     Attributes:
         items: [B, C] what may be shown on the page about to be shown, -1 = nothing.
-        features: [B, C, F] what the agent sees of each, as in the candidates of its observation (`feature_names`); where options are items,
-            what follows from fields that its role hides is 0.
+        features: [B, C, F] what the agent sees of each, as in the candidates of its observation (`feature_names`);
+            where options are items, what follows from fields that its role hides is 0.
         picks: [B, K] positions of the last slate in `items`.
     """
 
@@ -46,7 +51,8 @@ class Ranker(Policy):
         return [f for f, name in enumerate(self.feature_names) if name in names]
 
     def score(self, observations: np.ndarray) -> np.ndarray:
-        """Scores [B, C] of the options, given the agent's observations [B, O]; those of places without an item do not count."""
+        """Scores [B, C] of the options, given the agent's observations [B, O]; those of places without an item do not
+        count."""
         raise NotImplementedError
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -62,7 +68,8 @@ class Ranker(Policy):
         return self._show(np.where(self.items >= 0, scores, -np.inf))
 
     def _show(self, scores: np.ndarray) -> np.ndarray:
-        """The action that shows the best options; equals stay in their order, which in candidates is that of an observable score."""
+        """The action that shows the best options; equals stay in their order, which in candidates is that of an
+        observable score."""
         slots = min(self.picks.shape[1], scores.shape[1])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :slots]
         missing = np.take_along_axis(scores, best, 1) == -np.inf
@@ -82,8 +89,8 @@ class Ranker(Policy):
 class Appraiser:
     """What slots are worth to an agent: its own reward, credited to the slot that earned it.
 
-    A cart counts, when it is filled, with what carts have brought so far on average, because its purchase comes pages later if at all
-    (a surrogate for delayed feedback, cf. Chapelle 2014).
+    A cart counts, when it is filled, with what carts have brought so far on average, because its purchase comes pages
+    later if at all (a surrogate for delayed feedback, cf. Chapelle 2014).
     """
 
     def __init__(self, envs: VectorEnv, index: int) -> None:
@@ -93,7 +100,9 @@ class Appraiser:
     def __call__(self, told: Mapping[str, np.ndarray]) -> np.ndarray:
         """Values [B, K] of the slots of the page just shown, given the agent's `feedback`."""
         w = self._weights
-        later = w["purchase"] * told["later_price"] + w["rating"] * np.where(told["later_rating"] > 0, (told["later_rating"] - 3) / 2, 0)
+        later = w["purchase"] * told["later_price"] + w["rating"] * np.where(
+            told["later_rating"] > 0, (told["later_rating"] - 3) / 2, 0
+        )
         later = np.where(told["later_item"] >= 0, later, 0).sum(1)
         self._carts += int(told["cart"].sum())
         self._sales += float(later.sum())

@@ -30,13 +30,17 @@ class Team:
         for agent in policies:
             if agent not in envs.possible_agents:
                 hint = did_you_mean(agent, envs.possible_agents)
-                raise ValueError(f"a policy is given for unknown agent {agent!r}{hint}; agents are {', '.join(envs.possible_agents)}")
+                raise ValueError(
+                    f"a policy is given for unknown agent {agent!r}{hint}; agents are {', '.join(envs.possible_agents)}"
+                )
         self.envs = envs
         self.policies = {agent: make_policy(policy) for agent, policy in policies.items()}
         if len({id(policy) for policy in self.policies.values()}) < len(policies):
             raise ValueError("one policy object acts for one agent; give each agent its own")
         self._members = [(envs.possible_agents.index(agent), policy) for agent, policy in self.policies.items()]
-        self._names = {envs.possible_agents.index(agent): f"{policy!r} as {agent}" for agent, policy in policies.items()}
+        self._names = {
+            envs.possible_agents.index(agent): f"{policy!r} as {agent}" for agent, policy in policies.items()
+        }
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
@@ -50,11 +54,17 @@ class Team:
         Raises:
             ValueError: a policy's actions have another shape, or are no whole numbers where these are asked for.
         """
-        flat, masks = (observations["observation"], observations["action_mask"]) if self.envs.config.mask_actions else (observations, None)
+        flat, masks = (
+            (observations["observation"], observations["action_mask"])
+            if self.envs.config.mask_actions
+            else (observations, None)
+        )
         for n, policy in self._members:
             chosen, wanted = np.asarray(policy.act(flat[:, n], None if masks is None else masks[:, n])), actions[:, n]
             if chosen.shape != wanted.shape or not np.can_cast(chosen.dtype, wanted.dtype, "same_kind"):
-                raise ValueError(f"policy {self._names[n]} acted with {chosen.dtype}{list(chosen.shape)}, expected {wanted.dtype}{list(wanted.shape)}")
+                raise ValueError(
+                    f"policy {self._names[n]} acted with {chosen.dtype}{list(chosen.shape)}, expected {wanted.dtype}{list(wanted.shape)}"
+                )
             wanted[...] = chosen
 
     def observe(self, infos: Mapping[str, Any], truncated: np.ndarray) -> None:

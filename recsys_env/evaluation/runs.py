@@ -1,10 +1,11 @@
 """The cells that scores are made of: one run of a team of policies on a task with one seed, each in a file of its own.
 
-A run is E episodes, played at once as copies of a batch, on seed UNSEEN + s (the rule of seeds: `recsys_env.metrics.UNSEEN`). All policies
+A run is E episodes, played at once as copies of a batch, on seed UNSEEN + s (the rule of seeds:
+`recsys_env.evaluation.episodes.UNSEEN`). All policies
 play the same runs: the same people and the same luck, as far as what they show allows (common random numbers).
 
-The runs are the independent units of every interval. Episodes of one run are independent only for policies that do not learn: one that does
-(`learns`) is one recommender for all copies, so its episodes share what it came to believe.
+The runs are the independent units of every interval. Episodes of one run are independent only for policies that do not
+learn: one that does (`learns`) is one recommender for all copies, so its episodes share what it came to believe.
 """
 
 from __future__ import annotations
@@ -23,16 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import VectorEnv, WorldConfig
-from recsys_env.config import plain_config
-from recsys_env.files import FileError, digest_of_value, write_json
-from recsys_env.measures import Log, measure
-from recsys_env.metrics import UNSEEN, play_episode
-from recsys_env.policies import POLICIES, Team
-from recsys_env.provenance import provenance
-
-from . import cli
+from .. import VectorEnv, WorldConfig, cli
+from ..config import plain_config
+from ..files import FileError, digest_of_value, write_json
+from ..policies import POLICIES, Team
+from ..provenance import provenance
+from .episodes import UNSEEN, play_episode
 from .forms import read_run, signed
+from .metrics import Log, measure
 
 _LONGEST = 200  # letters of a folder's name
 
@@ -43,12 +42,13 @@ class Cell:
 
     Args:
         task: name of the task, with fields changed if need be: `streaming-v0,observability=full,users.number=16`.
-        team: one policy for all agents, or `agent=policy,agent=policy`; policies by name, folder or module:factory, in which `{task}` and `{seed}`
-            stand for the name of the task and s.
+        team: one policy for all agents, or `agent=policy,agent=policy`; policies by name, folder or module:factory, in
+            which `{task}` and `{seed}` stand for the name of the task and s.
         seed: s.
         episodes: E.
-        warmup: whole episodes that a team with a learning policy plays first, on seed 2 * UNSEEN + s, keeping what it learned. Where the
-            population is fixed, a team that does not learn plays them too, in so far as metrics tell whom it has served.
+        warmup: whole episodes that a team with a learning policy plays first, on seed 2 * UNSEEN + s, keeping what it
+            learned. Where the population is fixed, a team that does not learn plays them too, in so far as metrics tell
+            whom it has served.
         metrics: whether metrics beside reward are measured.
     """
 
@@ -69,12 +69,17 @@ class Cell:
         Raises:
             ValueError: a mixed team that does not name every agent once.
         """
-        team, agents = self.team.replace("{task}", self.task.split(",")[0]).replace("{seed}", str(self.seed)), self.config.agents
+        team, agents = (
+            self.team.replace("{task}", self.task.split(",")[0]).replace("{seed}", str(self.seed)),
+            self.config.agents,
+        )
         if not is_team(team):
             return dict.fromkeys(agents, team)
         pairs = [part.partition("=")[::2] for part in team.split(",")]
         if sorted(agent for agent, _ in pairs) != sorted(agents):
-            raise ValueError(f"team {team!r} must name a policy for each of the agents {', '.join(agents)} of {self.task} once: agent=policy,agent=policy")
+            raise ValueError(
+                f"team {team!r} must name a policy for each of the agents {', '.join(agents)} of {self.task} once: agent=policy,agent=policy"
+            )
         return dict(pairs)
 
     def made_of(self) -> dict[str, str]:
@@ -100,7 +105,8 @@ def file_name(name: str) -> str:
 
 
 def learner_of(policy: str) -> str:
-    """The learner of which this folder is one seed: folders that differ only in a last number are seeds of one learner."""
+    """The learner of which this folder is one seed: folders that differ only in a last number are seeds of one
+    learner."""
     return re.sub(r"[-_]\d+$", "", policy)
 
 
@@ -189,13 +195,14 @@ def play_all(cells: Iterable[Cell], out: Path, resume: bool) -> list[dict[str, A
     """Play every cell that has no file yet, with a progress bar, and return the results of all.
 
     Args:
-        cells: in the order of play. Another process may work on the same ones in another order: each looks again before it plays one.
+        cells: in the order of play. Another process may work on the same ones in another order: each looks again before
+            it plays one.
         out: folder of the files.
         resume: keep files that are there. Otherwise all are played anew.
 
     Raises:
-        SystemExit: a policy cannot be made or does not play its task (nothing has been played then), or fails later; or a stored run was played with
-            other settings.
+        SystemExit: a policy cannot be made or does not play its task (nothing has been played then), or fails later; or
+            a stored run was played with other settings.
     """
     from tqdm import tqdm
 
@@ -219,12 +226,16 @@ def play_all(cells: Iterable[Cell], out: Path, resume: bool) -> list[dict[str, A
         results.append(result)
     bar.close()
     if len(commits := sorted({str(result["commit"]) for result in results})) > 1:
-        print(f"note: these runs are of different commits; if what they use changed between them, play them again: {', '.join(commits)}", file=sys.stderr)
+        print(
+            f"note: these runs are of different commits; if what they use changed between them, play them again: {', '.join(commits)}",
+            file=sys.stderr,
+        )
     return results
 
 
 def _check_policies(cells: Iterable[Cell]) -> None:
-    """End with one line that says what is wrong, and what to install, if a policy cannot be made or does not play its task."""
+    """End with one line that says what is wrong, and what to install, if a policy cannot be made or does not play its
+    task."""
     try:
         places = dict.fromkeys((cell.task, agent, policy) for cell in cells for agent, policy in cell.members().items())
         envs = {task: VectorEnv(cli.config_of(task)) for task in dict.fromkeys(task for task, _, _ in places)}
@@ -255,7 +266,9 @@ def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
         wanted["warmup"] = cell.warmup
     for name, value in wanted.items():
         if result[name] != value:
-            cli.fail(f"{path} was played with {name} = {result[name]!r}, not {value!r}; give another --out, or leave out --resume")
+            cli.fail(
+                f"{path} was played with {name} = {result[name]!r}, not {value!r}; give another --out, or leave out --resume"
+            )
     if result["config"] != digest_of_value(plain_config(config)):
         cli.fail(f"{path} was played when {cell.task} had other settings; give another --out, or leave out --resume")
     if np.shape(result["own"]) != (cell.episodes, len(config.agents)):

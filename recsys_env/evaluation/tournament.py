@@ -1,20 +1,28 @@
-"""Every policy against every other: payoff matrix, ratings, evolutionary ranking; cross-play where agents share one reward.
+"""Every policy against every other: payoff matrix, ratings, evolutionary ranking; cross-play where agents share one
+reward.
 
-    python -m baselines.tournament --policies random content greedy planner my_file:MyPolicy --tasks duel-v0 ecommerce-v0 journey-v0
+    python -m recsys_env.evaluation.tournament --policies random content greedy planner my_file:MyPolicy --tasks duel-v0
+    ecommerce-v0 journey-v0
 
-Row policy against column policy: the row's policy has one seat, the column's has all others; its own reward, averaged over the seats, on the
-same seeds for all. With two agents both change seats; with more, whose roles are alike, the row plays the first seat among N - 1 of the
-column's; with several roles it plays each role in turn. In a cooperative task (`reward.sharing = 1`) the matrix holds the team's mean reward
-instead (cross-play, Hu et al. 2020): what is lost off the diagonal is what partners that were not made together cannot do. It is worked out for
-all policies, and by itself for the seeds of each learner, where no difference of skill mixes with it:
+Row policy against column policy: the row's policy has one seat, the column's has all others; its own reward, averaged
+    over the seats, on the
+same seeds for all. With two agents both change seats; with more, whose roles are alike, the row plays the first seat
+among N - 1 of the column's; with several roles it plays each role in turn. In a cooperative task (`reward.sharing = 1`)
+the matrix holds the team's mean reward instead (cross-play, Hu et al. 2020): what is lost off the diagonal is what
+partners that were not made together cannot do. It is worked out for all policies, and by itself for the seeds of each
+learner, where no difference of skill mixes with it:
 
-    python -m baselines.tournament --policies runs/reference/item-ppo-{task}-0 runs/reference/item-ppo-{task}-1 --tasks journey-v0
+    python -m recsys_env.evaluation.tournament --policies runs/reference/item-ppo-{task}-0
+    runs/reference/item-ppo-{task}-1 --tasks journey-v0
 
-Ratings are those of Plackett and Luce (`openskill`; Weng & Lin 2011), each episode being a match between the row's agent and the mean of the
-others: who earns more in the same world, not who earns much. Alpha-rank (Omidshafiei et al. 2019, `open_spiel`) takes the matrix for a
-symmetric game of two populations, in the limit of strong selection: its mass is where one-sided improvements lead, and what a policy earns
-against its own kind counts. Since that limit takes any difference for real, the mass is averaged over bootstrap resamples of the runs.
-Intervals: see `baselines.scores`.
+Ratings are those of Plackett and Luce (`openskill`; Weng & Lin 2011), each episode being a match between the row's
+agent and the mean of the
+others: who earns more in the same world, not who earns much. Alpha-rank (Omidshafiei et al. 2019, `open_spiel`) takes
+    the matrix for a
+symmetric game of two populations, in the limit of strong selection: its mass is where one-sided improvements lead, and
+what a policy earns against its own kind counts. Since that limit takes any difference for real, the mass is averaged
+over bootstrap resamples of the runs.
+Intervals: see `recsys_env.evaluation.statistics`.
 """
 
 from __future__ import annotations
@@ -26,14 +34,12 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import WorldConfig
-from recsys_env.files import write_json
-from recsys_env.metrics import REFERENCES, UNSEEN
-
-from . import cli
-from .cells import Cell, file_name, is_team, learner_of, play_all
+from .. import WorldConfig, cli
+from ..files import write_json
+from .episodes import REFERENCES, UNSEEN
 from .plots import draw_payoffs
-from .scores import interval, origin
+from .runs import Cell, file_name, is_team, learner_of, play_all
+from .statistics import interval, origin
 from .tables import CROSS_PLAY, RANKING, brief, cross_play_rows, grid, payoff_rows, ranking_rows
 
 RESAMPLES = 100
@@ -78,12 +84,16 @@ def tournament(
         for _, team in games(cli.config_of(task), row, column)
     ]
     results = play_all(cells, out, resume)
-    report = {task: standings(task, policies, [result for result in results if result["task"] == task]) for task in tasks}
+    report = {
+        task: standings(task, policies, [result for result in results if result["task"] == task]) for task in tasks
+    }
     write_json(out / "tournament.json", report, indent=1)
     for task, result in report.items():
         show(task, result)
         draw_payoffs(task, result, out / f"{file_name(task)}.png")
-    print(f"{len(results)} runs, {sum(result['seconds'] for result in results):.0f} s of play; raw and heat maps: {out}")
+    print(
+        f"{len(results)} runs, {sum(result['seconds'] for result in results):.0f} s of play; raw and heat maps: {out}"
+    )
 
 
 def games(config: WorldConfig, row: str, column: str) -> list[tuple[int, str]]:
@@ -92,7 +102,9 @@ def games(config: WorldConfig, row: str, column: str) -> list[tuple[int, str]]:
     if row == column:
         return [(seat, row) for seat in range(len(agents))]
     seats = range(len(agents)) if len(agents) == 2 or len(config.roles) > 1 else (0,)
-    return [(seat, ",".join(f"{agent}={row if i == seat else column}" for i, agent in enumerate(agents))) for seat in seats]
+    return [
+        (seat, ",".join(f"{agent}={row if i == seat else column}" for i, agent in enumerate(agents))) for seat in seats
+    ]
 
 
 def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -102,8 +114,9 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
         results: of `cells.play` on this task, every game of every pair on the same seeds.
 
     Returns:
-        origin, with the digests of policies of one's own; cooperative, agents, episodes, seeds; payoff: row -> column -> mean, half_width_95,
-        runs; and ratings (policy -> mu, sigma) and alpha_rank (policy -> mass), or, in a cooperative task, `cross_play`.
+        origin, with the digests of policies of one's own; cooperative, agents, episodes, seeds; payoff: row -> column
+        -> mean, half_width_95, runs; and ratings (policy -> mu, sigma) and alpha_rank (policy -> mass), or, in a
+        cooperative task, `cross_play`.
     """
     config = cli.config_of(task)
     cooperative = config.reward.sharing == 1
@@ -112,8 +125,13 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
     payoffs = np.zeros((len(policies), len(policies), len(seeds)))
     for (i, row), (j, column), (s, seed) in product(enumerate(policies), enumerate(policies), enumerate(seeds)):
         own = [(played[team, seed], seat) for seat, team in games(config, row, column)]
-        payoffs[i, j, s] = np.mean([rewards.mean() if cooperative else rewards[:, seat].mean() for rewards, seat in own])
-    matrix = {row: {column: {**interval(payoffs[i, j]), "runs": payoffs[i, j].tolist()} for j, column in enumerate(policies)} for i, row in enumerate(policies)}
+        payoffs[i, j, s] = np.mean(
+            [rewards.mean() if cooperative else rewards[:, seat].mean() for rewards, seat in own]
+        )
+    matrix = {
+        row: {column: {**interval(payoffs[i, j]), "runs": payoffs[i, j].tolist()} for j, column in enumerate(policies)}
+        for i, row in enumerate(policies)
+    }
     report = {
         "origin": {**origin(results), "made_of": {policy: digest for result in results for policy, digest in result["made_of"].items()}},
         "cooperative": cooperative, "agents": config.num_agents, "episodes": next(iter(played.values())).shape[0],
@@ -121,20 +139,27 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
     }  # fmt: skip
     if cooperative:
         return {**report, "cross_play": cross_play(policies, payoffs)}
-    return {**report, "ratings": rate(config, policies, played), "alpha_rank": dict(zip(policies, alpha_rank(payoffs).tolist(), strict=True))}
+    return {
+        **report,
+        "ratings": rate(config, policies, played),
+        "alpha_rank": dict(zip(policies, alpha_rank(payoffs).tolist(), strict=True)),
+    }
 
 
 def cross_play(policies: Sequence[str], payoffs: np.ndarray) -> dict[str, dict[str, Any]]:
     """What partners that were not made together lose, from payoffs [S, S, runs].
 
     Returns:
-        "all", and each learner that is there with several seeds (`learner_of`) -> diagonal (mean reward of teams of one policy), off_diagonal (of
-        mixed ones), gap; for one policy alone the diagonal is all.
+        "all", and each learner that is there with several seeds (`learner_of`) -> diagonal (mean reward of teams of one
+        policy), off_diagonal (of mixed ones), gap; for one policy alone the diagonal is all.
     """
     seeds: dict[str, list[int]] = {}
     for i, policy in enumerate(policies):
         seeds.setdefault(learner_of(policy), []).append(i)
-    among = {"all": [*range(len(policies))], **{learner: members for learner, members in seeds.items() if len(members) > 1}}
+    among = {
+        "all": [*range(len(policies))],
+        **{learner: members for learner, members in seeds.items() if len(members) > 1},
+    }
     return {name: _diagonal_and_off(payoffs[np.ix_(members, members)]) for name, members in among.items()}
 
 
@@ -147,7 +172,9 @@ def _diagonal_and_off(payoffs: np.ndarray) -> dict[str, Any]:
     return {"diagonal": interval(diagonal), "off_diagonal": interval(off), "gap": interval(diagonal - off)}
 
 
-def rate(config: WorldConfig, policies: Sequence[str], played: Mapping[tuple[str, int], np.ndarray]) -> dict[str, dict[str, float]]:
+def rate(
+    config: WorldConfig, policies: Sequence[str], played: Mapping[tuple[str, int], np.ndarray]
+) -> dict[str, dict[str, float]]:
     """Rating of each policy, mu and its standard error sigma, from every episode as a match, in random order."""
     from openskill.models import PlackettLuce
 
@@ -157,8 +184,14 @@ def rate(config: WorldConfig, policies: Sequence[str], played: Mapping[tuple[str
             for seat, team in games(config, row, column):
                 for (name, seed), own in played.items():
                     if name == team:
-                        matches.setdefault((team, seed), (row, column, own[:, seat], np.delete(own, seat, axis=1).mean(1)))
-    episodes = [(a, b, mine, theirs) for a, b, own, others in matches.values() for mine, theirs in zip(own.tolist(), others.tolist(), strict=True)]
+                        matches.setdefault(
+                            (team, seed), (row, column, own[:, seat], np.delete(own, seat, axis=1).mean(1))
+                        )
+    episodes = [
+        (a, b, mine, theirs)
+        for a, b, own, others in matches.values()
+        for mine, theirs in zip(own.tolist(), others.tolist(), strict=True)
+    ]
     model = PlackettLuce()
     ratings = {policy: model.rating(name=policy) for policy in policies}
     for i in np.random.default_rng(0).permutation(len(episodes)):
@@ -176,7 +209,9 @@ def alpha_rank(payoffs: np.ndarray) -> np.ndarray:
         return np.ones(1)
     rng = np.random.default_rng(0)
     resampled = [payoffs[:, :, rng.integers(0, runs, runs)].mean(2) for _ in range(RESAMPLES)]
-    pairs = np.mean([alpharank.compute([matrix, matrix.T], use_inf_alpha=True)[2] for matrix in resampled], axis=0).reshape(policies, policies)
+    pairs = np.mean(
+        [alpharank.compute([matrix, matrix.T], use_inf_alpha=True)[2] for matrix in resampled], axis=0
+    ).reshape(policies, policies)
     return np.asarray((pairs.sum(0) + pairs.sum(1)) / 2)
 
 
@@ -194,4 +229,4 @@ def show(task: str, result: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(tournament, "baselines.tournament")
+    cli.run(tournament, "recsys_env.evaluation.tournament")

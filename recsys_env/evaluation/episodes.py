@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from .catalogue import Catalogue
-from .config import WorldConfig
-from .measures import Log
-from .policies import Policy, Team
-from .tasks import task_config
-from .vector import VectorEnv, check_count, checked_seed
+from ..catalogue import Catalogue
+from ..config import WorldConfig
+from ..policies import Policy, Team
+from ..tasks import task_config
+from ..vector import VectorEnv, check_count, checked_seed
+from .metrics import Log
 
 UNSEEN = 1_000_003
-"""The rule of seeds: training uses seeds below this; what was trained with seed s, and run s of an evaluation, is measured on UNSEEN + s; a
-policy that learns while it serves is warmed up on 2 * UNSEEN + s. So nothing is ever measured on luck that it was trained on,
-nor on people, unless `users.population` is "fixed"."""
+"""The rule of seeds: training uses seeds below this; what was trained with seed s, and run s of an evaluation, is
+measured on UNSEEN + s; a policy that learns while it serves is warmed up on 2 * UNSEEN + s. So nothing is ever measured
+on luck that it was trained on, nor on people, unless `users.population` is "fixed"."""
 
 
 def play_episode(envs: VectorEnv, team: Team, observations: Any, log: Log | None = None) -> np.ndarray:
@@ -86,12 +86,14 @@ REFERENCES = ("random", "popularity", "content", "greedy", "planner")
 
 
 def scale_ends(config: WorldConfig) -> tuple[str, str]:
-    """The policies that stand at 0 and 100 of the normalised score: random and the myopic oracle; in a finite game, where the
-    myopic oracle defects, that oracle and the planner."""
+    """The policies that stand at 0 and 100 of the normalised score: random and the myopic oracle; in a finite game,
+    where the myopic oracle defects, that oracle and the planner."""
     return ("greedy", "planner") if config.choice.v_0_by_mood else ("random", "greedy")
 
 
-def score_table(config: WorldConfig, trained: Mapping[str, str | Policy], episodes: int, seed: int) -> dict[str, dict[str, float]]:
+def score_table(
+    config: WorldConfig, trained: Mapping[str, str | Policy], episodes: int, seed: int
+) -> dict[str, dict[str, float]]:
     """Mean own reward per agent and episode of the trained policies beside the references, each team playing by itself.
 
     Args:
@@ -108,7 +110,8 @@ def score_table(config: WorldConfig, trained: Mapping[str, str | Policy], episod
 
 
 def place_on_scale(samples: Mapping[str, np.ndarray], low: str, high: str) -> dict[str, dict[str, float]]:
-    """Mean and normalised score of each of some samples [E] from the same episodes, of which those of `low` are 0 and those of `high` 100.
+    """Mean and normalised score of each of some samples [E] from the same episodes, of which those of `low` are 0 and
+    those of `high` 100.
 
     Returns:
         name -> mean, half_width_95, and, where `high` earns more than `low`, score, score_half_width_95.
@@ -146,7 +149,8 @@ def normalised_score(samples: np.ndarray, low: np.ndarray, high: np.ndarray) -> 
 
 
 def _t_quantile(freedom: int) -> float:
-    """97.5 % quantile of Student's t by its expansion around the normal's (Abramowitz & Stegun 26.7.5), which is off by 0.1 % at 4 degrees."""
+    """97.5 % quantile of Student's t by its expansion around the normal's (Abramowitz & Stegun 26.7.5), which is off by
+    0.1 % at 4 degrees."""
     if freedom < 4:
         return (12.706205, 4.302653, 3.182446)[freedom - 1]
     z = 1.959964

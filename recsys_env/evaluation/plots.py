@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .runs import Point
-from .scores import interval
+from .statistics import interval
 from .tables import brief, marked
 
 
@@ -26,7 +25,10 @@ def draw_scores(task: str, result: Mapping[str, Any], path: Path) -> None:
     teams = list(result["teams"])[::-1]
     rows = [result["teams"][team] for team in teams]
     figure, axes = _figure(6.5, 1 + 0.32 * len(teams))
-    names, widths = [marked(team, row["learns"]) for team, row in zip(teams, rows, strict=True)], [row["half_width_95"] or 0 for row in rows]
+    names, widths = (
+        [marked(team, row["learns"]) for team, row in zip(teams, rows, strict=True)],
+        [row["half_width_95"] or 0 for row in rows],
+    )
     axes.barh(names, [row["mean"] for row in rows], xerr=widths, capsize=3)
     axes.set(title=task, xlabel="own reward per agent and episode, ± 95 %")
     figure.savefig(path, dpi=100)
@@ -56,7 +58,10 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path) -> None:
     figure, axes = _figure(7, 4.2)
     for learner, curve in curves.items():
         points = [interval(np.array(values)) for values in zip(*curve["episode_reward"], strict=True)]
-        mean, width = np.array([point["mean"] for point in points]), np.array([point["half_width_95"] or 0 for point in points])
+        mean, width = (
+            np.array([point["mean"] for point in points]),
+            np.array([point["half_width_95"] or 0 for point in points]),
+        )
         line = axes.plot(curve["agent_steps"], mean, label=f"{learner}, {len(curve['episode_reward'])} seeds")[0]
         axes.fill_between(curve["agent_steps"], mean - width, mean + width, alpha=0.25, color=line.get_color())
     axes.set(title=title, xlabel="agent-steps", ylabel="own reward per agent and episode while training")
@@ -64,10 +69,15 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def draw_training(title: str, curve: Sequence[Point], table: Mapping[str, Any], path: Path) -> None:
+def draw_training(title: str, curve: Sequence[Mapping[str, float]], table: Mapping[str, Any], path: Path) -> None:
     """Learning curve of one run; the references are horizontal lines."""
     figure, axes = _figure(7, 4.2)
-    axes.plot([point["agent_steps"] for point in curve], [point["episode_reward"] for point in curve], label="while training, exploring", color="C0")
+    axes.plot(
+        [point["agent_steps"] for point in curve],
+        [point["episode_reward"] for point in curve],
+        label="while training, exploring",
+        color="C0",
+    )
     for i, name in enumerate(table):
         axes.axhline(table[name]["mean"], linestyle="--", linewidth=1, color=f"C{(i + 1) % 10}", label=name)
     axes.set(title=title, xlabel="agent-steps", ylabel="own reward per learner and episode")

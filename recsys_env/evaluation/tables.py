@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recsys_env.measures import METRICS
+from .metrics import METRICS
 
 RANKING = ("policy", "rating (sigma)", "alpha-rank")
 CROSS_PLAY = ("among", "each with itself", "mixed", "gap")
@@ -34,11 +34,20 @@ def marked(team: str, learns: bool) -> str:
 
 
 def reward_rows(task: Mapping[str, Any]) -> list[list[str]]:
-    """For each team, best first: own reward, that of each agent, normalised score, and what it gains over the next one."""
+    """For each team, best first: own reward, that of each agent, normalised score, and what it gains over the next
+    one."""
     teams, rows = list(task["teams"]), []
     for i, (team, row) in enumerate(task["teams"].items()):
         gain = spread(task["differences"][f"{team} - {teams[i + 1]}"]) if i + 1 < len(teams) else ""
-        rows.append([marked(team, row["learns"]), spread(row), " / ".join(f"{value['mean']:.2f}" for value in row["agents"].values()), normalised(row), gain])
+        rows.append(
+            [
+                marked(team, row["learns"]),
+                spread(row),
+                " / ".join(f"{value['mean']:.2f}" for value in row["agents"].values()),
+                normalised(row),
+                gain,
+            ]
+        )
     return rows
 
 
@@ -64,7 +73,8 @@ def learning_teams(report: Mapping[str, Any]) -> set[str]:
 
 
 def aggregate_rows(report: Mapping[str, Any]) -> list[list[str]]:
-    """For each team of an evaluation, best first: IQM and mean over tasks, and the probability that it beats the next one."""
+    """For each team of an evaluation, best first: IQM and mean over tasks, and the probability that it beats the next
+    one."""
     over, improvement = report["aggregate"]["teams"], report["aggregate"]["improvement"]
     teams, learns, rows = list(over), learning_teams(report), []
     for i, (team, row) in enumerate(over.items()):
@@ -86,13 +96,20 @@ def brief(policy: str) -> str:
 def ranking_rows(result: Mapping[str, Any]) -> list[list[str]]:
     """For each policy, by rating: the rating and the mass of alpha-rank."""
     ranked = sorted(result["ratings"].items(), key=lambda item: -item[1]["mu"])
-    return [[brief(policy), f"{rating['mu']:.1f} ({rating['sigma']:.1f})", f"{result['alpha_rank'][policy]:.2f}"] for policy, rating in ranked]
+    return [
+        [brief(policy), f"{rating['mu']:.1f} ({rating['sigma']:.1f})", f"{result['alpha_rank'][policy]:.2f}"]
+        for policy, rating in ranked
+    ]
 
 
 def cross_play_rows(result: Mapping[str, Any]) -> list[list[str]]:
-    """For all policies, and for each learner with several seeds: teams of one policy, mixed ones, and the difference."""
+    """For all policies, and for each learner with several seeds: teams of one policy, mixed ones, and the
+    difference."""
     kinds = ("diagonal", "off_diagonal", "gap")
-    return [[brief(among), *(spread(found[kind]) if kind in found else "" for kind in kinds)] for among, found in result["cross_play"].items()]
+    return [
+        [brief(among), *(spread(found[kind]) if kind in found else "" for kind in kinds)]
+        for among, found in result["cross_play"].items()
+    ]
 
 
 def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

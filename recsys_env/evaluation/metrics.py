@@ -2,10 +2,12 @@
 
     log = Log(envs)
     log.look(); ...step...; log.record(infos)          at every tick of one episode of every copy
-    values = measure(log)                              name -> [B, N + 1]: one value per episode, for each agent and (last) the platform
+    values = measure(log)                              name -> [B, N + 1]: one value per episode, for each agent and
+                                                       (last) the platform
 
-A `Log` keeps what infos say and what only the world knows; each metric is a function of it, registered in `METRICS` with its definition,
-source, unit and direction. A value is NaN where an episode has nothing to divide by (no click, one provider, no cold item).
+A `Log` keeps what infos say and what only the world knows; each metric is a function of it, registered in `METRICS`
+with its definition, source, unit and direction. A value is NaN where an episode has nothing to divide by (no click, one
+provider, no cold item).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .vector import VectorEnv
+from ..vector import VectorEnv
 
 COLD_CLICKS = 5.0  # an item with fewer clicks than this, by public decayed counts, is cold
 
@@ -25,16 +27,20 @@ class Log:
 
     Args:
         envs: the batch, at the beginning of an episode; its copies move in step.
-        seen: ids (`infos["visitor"]`) of the people that the policies have served in earlier episodes; only with `users.population="fixed"` are
-            they met again.
+        seen: ids (`infos["visitor"]`) of the people that the policies have served in earlier episodes; only with
+            `users.population="fixed"` are they met again.
 
     Attributes:
         visitor [t, b]          person, -1 = idle tick; `group` its label, `z` its satisfaction before the page
-        first_session [t, b]    bool, the person's first session of this episode; `new_session`: this page begins a session
+        first_session [t, b]    bool, the person's first session of this episode; `new_session`: this page begins a
+                                session
         seen [t, b]             bool, a person served in earlier episodes
-        active [t, b, n]        bool, the agent's slots were on the page; `ideal` [t, b, n, 3] its best discounted gain among all, cold, warm items
-        revenue, purchases, ratings, stars [t, b, n]   price paid (in mean list prices), items bought, number and sum of ratings, bought earlier items included
-        item, rank [t, b, n, k] -1 = hole; `clicked`, `cart`, `cold` bool; `dwell` in mean lengths; `gain` = P(click on the item alone), 0 at a hole
+        active [t, b, n]        bool, the agent's slots were on the page; `ideal` [t, b, n, 3] its best discounted gain
+                                among all, cold, warm items
+        revenue, purchases, ratings, stars [t, b, n]   price paid (in mean list prices), items bought, number and sum of
+                                                       ratings, bought earlier items included
+        item, rank [t, b, n, k] -1 = hole; `clicked`, `cart`, `cold` bool; `dwell` in mean lengths; `gain` = P(click on
+        the item alone), 0 at a hole
     """
 
     def __init__(self, envs: VectorEnv, seen: Iterable[int] = ()) -> None:
@@ -61,7 +67,7 @@ class Log:
 
     def look(self) -> None:
         """Before the step: who is about to be served, and what each agent could show."""
-        from .kernels.appraisal import appraise
+        from ..kernels.appraisal import appraise
 
         state, t = self.envs._state, self.t
         best, ideal, outside, cold = self._scratch
@@ -90,7 +96,7 @@ class Log:
         self.t += 1
 
     def _record_purchases(self, t: int, infos: Any) -> None:
-        from .kernels.page import read_prices
+        from ..kernels.page import read_prices
 
         bought, rating, later = infos["bought"], infos["rating"], infos["later_item"] >= 0
         self.purchases[t], self.ratings[t], self.stars[t] = bought.sum(-1), (rating > 0).sum(-1), rating.sum(-1)
@@ -123,7 +129,9 @@ class Metric(NamedTuple):
 METRICS: dict[str, Metric] = {}
 
 
-def _metric(unit: str, better: str, source: str) -> Callable[[Callable[[Log], np.ndarray]], Callable[[Log], np.ndarray]]:
+def _metric(
+    unit: str, better: str, source: str
+) -> Callable[[Callable[[Log], np.ndarray]], Callable[[Log], np.ndarray]]:
     """Register a function of a log under its name; its docstring is the definition."""
 
     def register(of: Callable[[Log], np.ndarray]) -> Callable[[Log], np.ndarray]:
@@ -181,7 +189,8 @@ def _ndcg(log: Log, which: int, counts: np.ndarray | bool = True, where: np.ndar
 
 
 def _exposure(log: Log) -> np.ndarray:
-    """[B, N + 1, M] exposure of each item: examination odds of the ranks it was shown at, in units of the first rank's."""
+    """[B, N + 1, M] exposure of each item: examination odds of the ranks it was shown at, in units of the first
+    rank's."""
     _, batch, agents, _ = log.item.shape
     items = log.envs.shape.items
     t, b, n, k = np.nonzero(log.item >= 0)
@@ -262,14 +271,16 @@ def rating(log: Log) -> np.ndarray:
 
 @_metric("0 to 1", "higher", "Järvelin & Kekäläinen 2002")
 def ndcg(log: Log) -> np.ndarray:
-    """NDCG@K of a slate against the user's true utility: gain = P(click on the item alone against no click) = sigmoid(v - v_0), discount
-    1 / log2(slot + 1), ideal = the best K of what the agent could show (its candidates, or all available items). The platform's is the mean slate's."""
+    """NDCG@K of a slate against the user's true utility: gain = P(click on the item alone against no click) = sigmoid(v
+    - v_0), discount 1 / log2(slot + 1), ideal = the best K of what the agent could show (its candidates, or all
+        available items). The platform's is the mean slate's."""
     return _ndcg(log, 0)
 
 
 @_metric("0 to 2", "higher", "Ziegler et al. 2005")
 def diversity(log: Log) -> np.ndarray:
-    """Intra-list diversity: 1 - mean <q, q'> over the pairs of items of a slate (of the whole page for the platform)."""
+    """Intra-list diversity: 1 - mean <q, q'> over the pairs of items of a slate (of the whole page for the
+    platform)."""
     shown = log.item >= 0
     total = np.zeros((*log.item.shape[:3], log.envs.shape.dims), np.float32)
     for k in range(shown.shape[-1]):  # over slots, not copies: all at once would hold K times the memory
@@ -282,7 +293,8 @@ def diversity(log: Log) -> np.ndarray:
 
 @_metric("bits", "", "Vargas & Castells 2011")
 def novelty(log: Log) -> np.ndarray:
-    """Mean -log2 of a shown item's share of the public historical counts: those the episode starts from, so that no policy moves the yardstick."""
+    """Mean -log2 of a shown item's share of the public historical counts: those the episode starts from, so that no
+    policy moves the yardstick."""
     history = log.envs.world.items["popularity"].astype(np.float64)
     bits = -np.log2(np.maximum(history, 1e-9) / max(history.sum(), 1e-9))
     shown = log.item >= 0
@@ -291,7 +303,8 @@ def novelty(log: Log) -> np.ndarray:
 
 @_metric("share of people's impressions", "", "Anderson et al. 2014 (repeat consumption)")
 def repetition(log: Log) -> np.ndarray:
-    """Share of impressions that the same person already had in this episode, from the same agent (for the platform: from any)."""
+    """Share of impressions that the same person already had in this episode, from the same agent (for the platform:
+    from any)."""
     t, b, n, k = np.nonzero(log.item >= 0)
     batch, agents = log.item.shape[1:3]
     person = np.unique(np.stack((b, log.visitor[t, b])), axis=1, return_inverse=True)[1].reshape(-1)
@@ -332,7 +345,10 @@ def provider_parity(log: Log) -> np.ndarray:
     if log.envs.config.items.providers < 2:
         return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
     given, owned = _by_provider(log, _exposure(log)), _by_provider(log, _inventories(log).astype(np.float64))
-    return 1 - np.abs(_ratio(given, given.sum(-1, keepdims=True)) - _ratio(owned, owned.sum(-1, keepdims=True))).sum(-1) / 2
+    return (
+        1
+        - np.abs(_ratio(given, given.sum(-1, keepdims=True)) - _ratio(owned, owned.sum(-1, keepdims=True))).sum(-1) / 2
+    )
 
 
 # ------------------------------------------------------------------------------------------------ people
@@ -340,8 +356,9 @@ def provider_parity(log: Log) -> np.ndarray:
 
 @_metric("clicks per page", "lower", "Ekstrand et al. 2018")
 def group_gap(log: Log) -> np.ndarray:
-    """Clicks per page of the best-served user group minus those of the worst-served one. Which they are is decided on all episodes together, so
-    that the noise of single episodes does not add to the gap; the mean over episodes is the gap of all of them together."""
+    """Clicks per page of the best-served user group minus those of the worst-served one. Which they are is decided on
+    all episodes together, so that the noise of single episodes does not add to the gap; the mean over episodes is the
+    gap of all of them together."""
     groups = log.envs.config.users.groups
     if groups < 2:
         return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
@@ -355,8 +372,8 @@ def group_gap(log: Log) -> np.ndarray:
 
 
 def _sessions(log: Log, column: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The sessions on whose pages agent `column` (N = anyone) stood, by person and time: copy, person, first page's tick, ticks since
-    the person's last page before (-1 = none)."""
+    """The sessions on whose pages agent `column` (N = anyone) stood, by person and time: copy, person, first page's
+    tick, ticks since the person's last page before (-1 = none)."""
     b, t = np.nonzero(_on_page(log)[..., column].T)
     number = np.cumsum(log.new_session, axis=0).T[b, t]
     visitor = log.visitor.T[b, t]
@@ -404,14 +421,16 @@ def satisfaction(log: Log) -> np.ndarray:
 
 @_metric("utils per click", "higher", "experienced utility, Kahneman, Wakker & Sarin 1997")
 def experience(log: Log) -> np.ndarray:
-    """User welfare: mean experienced utility e of the clicked items, which the dwell time length * softplus(e) reveals."""
+    """User welfare: mean experienced utility e of the clicked items, which the dwell time length * softplus(e)
+    reveals."""
     length = log.envs.world.items["length"][log.item]
     relative = np.where(log.clicked, log.dwell / length, 1.0).astype(np.float64)
     felt = relative + np.log(-np.expm1(-np.maximum(relative, 1e-30)))  # inverse of softplus
     return _ratio(_total(np.where(log.clicked, felt, 0.0)), _total(log.clicked))
 
 
-# ------------------------------------------------------------------------------------------------ cold and warm, seen and unseen
+# ------------------------------------------------------------------------------------------------ cold and warm, seen
+# and unseen
 
 
 @_metric("clicks per impression", "higher", "Schein et al. 2002")
@@ -452,7 +471,8 @@ def ctr_warm_items(log: Log) -> np.ndarray:
 
 @_metric("0 to 1", "higher", "Schein et al. 2002")
 def ndcg_cold_items(log: Log) -> np.ndarray:
-    """What the cold items of a slate gave, of what the best K cold items at hand would have: NDCG@K in which only cold items have gain."""
+    """What the cold items of a slate gave, of what the best K cold items at hand would have: NDCG@K in which only cold
+    items have gain."""
     return _ndcg(log, 1, counts=log.cold)
 
 
@@ -464,7 +484,8 @@ def ndcg_warm_items(log: Log) -> np.ndarray:
 
 @_metric("clicks per impression", "higher", "`users.population`")
 def ctr_seen_users(log: Log) -> np.ndarray:
-    """CTR on people whom the policy has served in its warm-up, with `users.population="fixed"`; whom it was trained on is not known here."""
+    """CTR on people whom the policy has served in its warm-up, with `users.population="fixed"`; whom it was trained on
+    is not known here."""
     return _ctr(log, log.seen)
 
 

@@ -1,11 +1,14 @@
-"""Put policies next to each other on any tasks: reward, normalised score and metrics, with intervals (`baselines.scores` says which).
+"""Put policies next to each other on any tasks: reward, normalised score and metrics, with intervals
+(`recsys_env.evaluation.statistics` says which).
 
-    python -m baselines.evaluate --policies random popularity content greedy my_file:MyPolicy --tasks ecommerce-v0 duel-v0
-    python -m baselines.evaluate --policies "runs/ippo-{task}-{seed}" recommender_0=content,recommender_1=popularity --tasks ecommerce-v0
+    python -m recsys_env.evaluation.evaluate --policies random popularity content greedy my_file:MyPolicy --tasks
+    ecommerce-v0 duel-v0 python -m recsys_env.evaluation.evaluate --policies "runs/ippo-{task}-{seed}"
+    recommender_0=content,recommender_1=popularity --tasks ecommerce-v0
 
-A policy is a name of `recsys_env.policies.POLICIES`, the folder of a trained one, or `module:factory` of one's own; a team is the same policy
-for every agent, each with an object of its own, or a mixed team for one task, `agent=policy,agent=policy`. `{task}` and `{seed}` in it stand
-for the name of the task and the number of the run, so that every run plays what was trained with a seed of its own. A task may have fields
+A policy is a name of `recsys_env.policies.POLICIES`, the folder of a trained one, or `module:factory` of one's own; a
+team is the same policy for every agent, each with an object of its own, or a mixed team for one task,
+`agent=policy,agent=policy`. `{task}` and `{seed}` in it stand for the name of the task and the number of the run, so
+that every run plays what was trained with a seed of its own. A task may have fields
 changed: `streaming-v0,observability=full`.
 """
 
@@ -15,12 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recsys_env.files import write_json
-from recsys_env.metrics import REFERENCES, scale_ends
-
-from . import cli
-from .cells import Cell, play_all
-from .scores import summary
+from .. import cli
+from ..files import write_json
+from .episodes import REFERENCES, scale_ends
+from .runs import Cell, play_all
+from .statistics import summary
 from .tables import aggregate_rows, grid, metric_rows, reward_rows
 
 
@@ -44,7 +46,8 @@ def evaluate(
         warmup: episodes that a policy which learns while it serves plays before each run.
         metrics: measure CTR, NDCG, diversity and the like beside reward.
         out: folder for one file per run, and for evaluation.json.
-        resume: keep the runs that are already in the folder. A second process may share the work: give it the tasks or policies in another order.
+        resume: keep the runs that are already in the folder. A second process may share the work: give it the tasks or
+            policies in another order.
     """
     cli.require("evaluate", "rliable", "rich", "tqdm")
     cli.at_least(1, episodes=episodes, seeds=seeds)
@@ -72,13 +75,21 @@ def show(report: Mapping[str, Any]) -> None:
         title = f"{name}: {runs} runs of {task['episodes']} episodes on unseen seeds; ± 95 % (t over runs)"
         if any(row["learns"] for row in task["teams"].values()):
             title += f"; *: learns while it serves, after {warm} warm-up episode{'' if warm == 1 else 's'}"
-        grid(title, ["policy", "own reward per agent and episode", "by agent", f"0 = {low}, 100 = {high}", "minus the next"], reward_rows(task))
+        grid(
+            title,
+            ["policy", "own reward per agent and episode", "by agent", f"0 = {low}, 100 = {high}", "minus the next"],
+            reward_rows(task),
+        )
         if any(row["metrics"] for row in task["teams"].values()):
-            grid(f"{name}: the platform (each agent's values are in the raw file)", ["metric", *task["teams"], "unit"], metric_rows(task))
+            grid(
+                f"{name}: the platform (each agent's values are in the raw file)",
+                ["metric", *task["teams"], "unit"],
+                metric_rows(task),
+            )
     if len(report["tasks"]) > 1 and report["aggregate"]["teams"]:
         title = f"{len(report['tasks'])} tasks: normalised scores [95 % bootstrap]"
         grid(title, ["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report))
 
 
 if __name__ == "__main__":
-    cli.run(evaluate, "baselines.evaluate")
+    cli.run(evaluate, "recsys_env.evaluation.evaluate")

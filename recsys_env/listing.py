@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from recsys_env import TASKS, Catalogue
-from recsys_env.config import describe
-from recsys_env.measures import METRICS
-from recsys_env.policies import POLICIES, make_policy
-
-from . import cli
-from .tables import grid
+from . import TASKS, Catalogue, cli
+from .config import describe
+from .evaluation.metrics import METRICS
+from .evaluation.tables import grid
+from .policies import POLICIES, make_policy
 
 
 def tasks(task: str = "", /) -> None:
@@ -29,7 +27,10 @@ def tasks(task: str = "", /) -> None:
             print(f"the catalogue {config.catalogue!r} {_contents(catalogue)}")
         return
     cli.require("evaluate", "rich")
-    rows = [[name, str(c.num_agents), str(c.slots), c.page, c.action, str(c.horizon), c.description.split("\n")[0]] for name, c in TASKS.items()]
+    rows = [
+        [name, str(c.num_agents), str(c.slots), c.page, c.action, str(c.horizon), c.description.split("\n")[0]]
+        for name, c in TASKS.items()
+    ]
     grid("tasks", ["task", "agents", "slots", "page", "action", "horizon", "what it is"], rows)
 
 
@@ -56,5 +57,8 @@ def policies() -> None:
 def metrics() -> None:
     """List the metrics beside reward, with their definitions and sources."""
     cli.require("evaluate", "rich")
-    rows = [[name, metric.definition, metric.unit, metric.better or "neither", metric.source] for name, metric in METRICS.items()]
+    rows = [
+        [name, metric.definition, metric.unit, metric.better or "neither", metric.source]
+        for name, metric in METRICS.items()
+    ]
     grid("metrics", ["metric", "definition", "unit", "better", "source"], rows)

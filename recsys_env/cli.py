@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from recsys_env.config import WorldConfig
-from recsys_env.files import FileError
-from recsys_env.tasks import task_config
+from .config import WorldConfig
+from .files import FileError
+from .tasks import task_config
 
 
 def fail(message: object) -> NoReturn:
@@ -62,7 +62,8 @@ def config_of(task: str) -> WorldConfig:
 
 
 def assignments(changes: Sequence[str]) -> dict[str, Any]:
-    """["users.number=16", "page=rows"] as nested fields of a config; values are Python literals, other words are strings."""
+    """["users.number=16", "page=rows"] as nested fields of a config; values are Python literals, other words are
+    strings."""
     fields: dict[str, Any] = {}
     for change in changes:
         name, _, word = change.partition("=")
@@ -90,7 +91,8 @@ def known_tasks(tasks: Sequence[str]) -> Sequence[str]:
 
 
 def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = None) -> None:
-    """Call a command's function with the arguments that its signature declares (a dataclass: its fields); `name` is what stands behind `python -m`.
+    """Call a command's function with the arguments that its signature declares (a dataclass: its fields); `name` is
+    what stands behind `python -m`.
 
     A file or folder that cannot be read or written or is damaged, and Ctrl-C, end it with one line.
     """
@@ -102,5 +104,8 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
     except (OSError, FileError) as error:
         fail(error)
     except KeyboardInterrupt:
-        print("\nstopped; the same command with --resume goes on from what is stored, where it has that option", file=sys.stderr)
+        print(
+            "\nstopped; the same command with --resume goes on from what is stored, where it has that option",
+            file=sys.stderr,
+        )
         raise SystemExit(130) from None
