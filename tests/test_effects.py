@@ -368,7 +368,7 @@ def test_more_slots_than_live_candidates_leave_holes(page: str) -> None:
             for k, first in enumerate(action[b, 0]):
                 free = [live[b, (first + i) % 6] for i in range(6) if live[b, first] >= 0]
                 wanted[b, k] = next((j for j in free if j >= 0 and j not in wanted[b]), -1)
-        np.testing.assert_array_equal(envs.report.shown[:, 0], wanted)
+        np.testing.assert_array_equal(envs._scratch.shown[:, 0], wanted)
         np.testing.assert_array_equal(infos["shown"][:, 0], wanted)
         assert (infos["empty"][:, 0] == (wanted < 0).sum(1)).all()
         assert (wanted < 0).sum(1).min() == 2  # three of them stand at most
