@@ -25,7 +25,7 @@ from ..kernels import entry, kernel
 from ..kernels.choice import freshness, outside_utility, trust_term, utility
 from ..kernels.expected import click_value, mean_over_noise
 from ..kernels.feedback import cart_probability, expected_experience
-from ..kernels.numeric import exp, log, log1p, sigmoid
+from ..kernels.numeric import exp, insert, log, log1p, sigmoid
 from ..kernels.page import (
     CANDIDATES,
     QUERY,
@@ -216,15 +216,7 @@ def _fill_top(weights, values, x, count, slots, chosen, gains):
     """Fill chosen[:slots] with the options of the largest weight * (value - x), largest first."""
     filled = 0
     for i in range(count):
-        gain = weights[i] * (values[i] - x)
-        if filled == slots and gain <= gains[slots - 1]:
-            continue
-        k = filled if filled < slots else slots - 1
-        filled = min(filled + 1, slots)
-        while k > 0 and gains[k - 1] < gain:
-            gains[k], chosen[k] = gains[k - 1], chosen[k - 1]
-            k -= 1
-        gains[k], chosen[k] = gain, i
+        filled = insert(gains, chosen, filled, slots, weights[i] * (values[i] - x), i)
     return filled
 
 
