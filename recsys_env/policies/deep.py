@@ -18,7 +18,7 @@ try:
 except ImportError as error:
     raise ImportError(f'this policy needs {error.name}: pip install "recsys_env[recommenders]"') from error
 
-from ..adapters.tensors import choose_device, one_thread
+from ..tensors import choose_device, one_thread
 
 WIDTH = 32
 
