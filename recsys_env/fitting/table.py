@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..config import did_you_mean
-from .libraries import library
+from ..libraries import library
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
         lines (user and item as codes in order of id, day, date, paid and list price per unit), items (topic, name), and
         how many items had several topics or names, of which the most frequent counts.
     """
-    pd = library("pandas")
+    pd = library("pandas", "fit")
     _check_table(pd, table)
     _check_columns(table, columns)
     data = {role: table[column].reset_index(drop=True) for role, column in columns.items() if column is not None}

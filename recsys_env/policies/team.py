@@ -13,7 +13,7 @@ from .base import Policy, feedback
 
 
 class Team:
-    """A policy for each of some agents of a batch, all of them or the company of a learner.
+    """A policy for each of some agents of a batch: all of them, or all but those that learn.
 
     Args:
         envs: the batch.
@@ -54,16 +54,15 @@ class Team:
         Raises:
             ValueError: a policy's actions have another shape, or are no whole numbers where these are asked for.
         """
-        flat, masks = (
-            (observations["observation"], observations["action_mask"])
-            if self.envs.config.mask_actions
-            else (observations, None)
-        )
+        flat, masks = observations, None
+        if self.envs.config.mask_actions:
+            flat, masks = observations["observation"], observations["action_mask"]
         for n, policy in self._members:
             chosen, wanted = np.asarray(policy.act(flat[:, n], None if masks is None else masks[:, n])), actions[:, n]
             if chosen.shape != wanted.shape or not np.can_cast(chosen.dtype, wanted.dtype, "same_kind"):
                 raise ValueError(
-                    f"policy {self._names[n]} acted with {chosen.dtype}{list(chosen.shape)}, expected {wanted.dtype}{list(wanted.shape)}"
+                    f"policy {self._names[n]} acted with {chosen.dtype}{list(chosen.shape)}, "
+                    f"expected {wanted.dtype}{list(wanted.shape)}"
                 )
             wanted[...] = chosen
 
