@@ -10,6 +10,7 @@ import numpy as np
 from ..config import did_you_mean
 from ..vector import VectorEnv
 from .base import Policy, feedback
+from .registry import make_policy
 
 
 class Team:
@@ -25,8 +26,6 @@ class Team:
     """
 
     def __init__(self, envs: VectorEnv, policies: Mapping[str, str | Policy], seed: int) -> None:
-        from . import make_policy  # the registry is made of modules beside this one
-
         for agent in policies:
             if agent not in envs.possible_agents:
                 hint = did_you_mean(agent, envs.possible_agents)
