@@ -416,7 +416,7 @@ def arguments_case(rng: np.random.Generator) -> Case:
     agent: Any = [misspelt(rng, "recommender_1", ("recommender_0", "recommender_1")), 7, "", [0], strange(rng)][
         int(rng.integers(5))
     ]
-    mode: Any = ["rgb_array", "Human", 3, True, [1], {}, b"ansi"][int(rng.integers(7))]
+    mode: Any = ["rgb-array", "Human", 3, True, [1], {}, b"ansi"][int(rng.integers(7))]
     file: Any = ["nothing.npz", 3, b"x", [1], 1.5, True, object()][int(rng.integers(7))]
     make = [
         api.vector_env,

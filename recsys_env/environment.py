@@ -29,7 +29,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
     Args:
         config: the task.
         catalogue: fitted items and users, in place of the one that `config.catalogue` names.
-        render_mode: "ansi" (`render()` returns the page as text), "human" (prints it after every step) or None.
+        render_mode: "ansi" (`render()` returns the page as text), "human" (prints it after every step), "rgb_array"
+            (returns a picture of it, which needs Pillow) or None.
         name: what `str(env)` and the rendered page call the task.
 
     Attributes:
@@ -38,11 +39,18 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         observation_fields: name -> slice of the flat observation.
         state_space: of `state()`.
         state_fields: name -> slice of the global state.
+        np_random: a random stream for wrappers that draw, such as SuperSuit's frame skip; `reset(seed)` starts it anew.
+            The game never draws from it.
 
     Every episode has exactly `config.horizon` steps and ends by truncation of all agents together.
     """
 
-    metadata: dict[str, Any] = {"name": "recsys", "render_modes": ["ansi", "human"], "is_parallelizable": True}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "name": "recsys",
+        "render_modes": ["ansi", "human", "rgb_array"],
+        "render_fps": 4,
+        "is_parallelizable": True,
+    }
 
     def __init__(
         self,
@@ -69,6 +77,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         self._action_spaces = {agent: copy.deepcopy(self.vector.action_space) for agent in self.possible_agents}
         self._page: Any = None  # the clock of the page that was shown last; kept for rendering only
         self._score = np.zeros(len(self.possible_agents))
+        self.np_random = np.random.default_rng()
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
         """The space of an agent's observations; the same object for all agents."""
@@ -97,7 +106,9 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         Raises:
             ValueError, TypeError: another seed; nothing has changed.
         """
-        seed = None if seed is None else checked_seed(seed)
+        if seed is not None:
+            seed = checked_seed(seed)
+            self.np_random = np.random.default_rng(seed)
         over = not self.agents
         # The batch has gone on to the next episode by itself; that one is yet to be played.
         return self._begin(*(self.vector.look() if over and seed is None else self.vector.reset(seed=seed)))
@@ -246,14 +257,42 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
             RuntimeError: before the first `reset`, or after the end.
             KeyError, ValueError, TypeError: as in `step`.
         """
-        self.vector._require_reset("expected_feedback()")
-        if not self.agents:
-            raise RuntimeError("the episode is over; call reset()")
+        self._require_page("expected_feedback()")
         result = self.vector.expected_feedback(self._checked(self._joint(actions))[None])
         return {
             name: dict(zip(self.possible_agents, value[0] if value.ndim == 3 else value[0].tolist(), strict=True))
             for name, value in result.items()
         }
+
+    def explain(self, actions: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """The page about to be shown, given a joint action, taken apart; nothing changes and nothing is drawn.
+        `recsys_env.render.explanation` makes a table of it.
+
+        Returns:
+            agent -> item, rank, utility, position, click: arrays [K]; terms: name -> [K], whose sum is the utility;
+            trust, outside: numbers. What they mean and their units: `VectorEnv.explain`.
+
+        Raises:
+            RuntimeError: before the first `reset`, or after the end.
+            KeyError, ValueError, TypeError: as in `step`.
+        """
+        self._require_page("explain()")
+        result = self.vector.explain(self._checked(self._joint(actions))[None])
+        return {
+            agent: {
+                **{name: result[name][0, n] for name in ("item", "rank", "utility", "position", "click")},
+                "terms": {name: values[0, n] for name, values in result["terms"].items()},
+                "trust": float(result["trust"][0, n]),
+                "outside": float(result["outside"][0]),
+            }
+            for n, agent in enumerate(self.possible_agents)
+        }
+
+    def _require_page(self, call: str) -> None:
+        """Raise unless a page is about to be shown."""
+        self.vector._require_reset(call)
+        if not self.agents:
+            raise RuntimeError("the episode is over; call reset()")
 
     # -------------------------------------------------------------------------------------------- save, restore, render
 
@@ -277,23 +316,27 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         """
         return self._begin(*self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed)))
 
-    def render(self) -> str | None:
-        """The page that was shown last: returned as text in mode "ansi", printed in mode "human".
+    def render(self) -> str | np.ndarray | None:
+        """The page that was shown last: returned as text in mode "ansi", as a picture [H, W, 3] uint8 in mode
+        "rgb_array", printed in mode "human".
 
         Raises:
             RuntimeError: before the first `reset`.
+            ImportError: a picture without Pillow.
         """
         if self.render_mode is None:
             logger.warn(
-                "render() does nothing without a render_mode; make the environment with render_mode='ansi' or 'human'"
+                "render() does nothing without a render_mode; "
+                f"make the environment with one of {self.metadata['render_modes']}"
             )
             return None
-        from .render import render_page
+        from .render import draw_page, render_page
 
         self.vector._require_reset("render()")
-        text = render_page(
-            self.vector, self._page, self._score.tolist(), over=not self.agents, name=self.metadata["name"]
-        )
+        scores, over, name = self._score.tolist(), not self.agents, self.metadata["name"]
+        if self.render_mode == "rgb_array":
+            return draw_page(self.vector, self._page, scores, over=over, name=name)
+        text = render_page(self.vector, self._page, scores, over=over, name=name)
         if self.render_mode == "human":
             print(text)
             return None
@@ -314,15 +357,16 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
 
     Attributes:
         config, vector, observation_fields, state_fields, state_space: as in `RecommendationEnv`.
-        field, expected_feedback, save: its methods. The page about to be shown, and the state, are those of the round
-            that is being played.
+        field, expected_feedback, explain, save: its methods. The page about to be shown, and the state, are those of
+            the round that is being played.
     """
 
     def __init__(self, parallel: RecommendationEnv) -> None:
         super().__init__(parallel_to_aec_wrapper(parallel))
         self.config, self.vector = parallel.config, parallel.vector
         self.observation_fields, self.state_fields = parallel.observation_fields, parallel.state_fields
-        self.field, self.expected_feedback, self.save = parallel.field, parallel.expected_feedback, parallel.save
+        self.field, self.save = parallel.field, parallel.save
+        self.expected_feedback, self.explain = parallel.expected_feedback, parallel.explain
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
         """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round; the
