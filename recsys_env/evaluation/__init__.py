@@ -12,6 +12,7 @@ from .episodes import (
     score_table,
 )
 from .metrics import METRICS, Log, measure
+from .record import record
 
 __all__ = [
     "METRICS",
@@ -24,6 +25,7 @@ __all__ = [
     "normalised_score",
     "place_on_scale",
     "play_episode",
+    "record",
     "scale_ends",
     "score_table",
 ]
