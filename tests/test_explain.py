@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
+import oracle
 import pytest
-import reference
 
 import recsys_env
 from recsys_env import TASKS, WorldConfig, parallel_env, vector_env
@@ -42,7 +42,7 @@ def started(task: str | WorldConfig, seed: int = 0, **overrides: Any) -> recsys_
     return env
 
 
-def terms_of(game: reference.Game, copy: reference.Copy, person: reference.Person, j: int) -> dict[str, float]:
+def terms_of(game: oracle.Game, copy: oracle.Copy, person: oracle.Person, j: int) -> dict[str, float]:
     """Each term of the utility of item j, written from the rules."""
     c, item, habit = game.config.choice, game.items[j], game.habit_of(copy, person, j)
     context = 0.0
@@ -65,17 +65,17 @@ def terms_of(game: reference.Game, copy: reference.Copy, person: reference.Perso
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_every_term_and_their_sum(name: str) -> None:
-    """The sum is the kernel's utility of the page that then is shown, to 1e-9; each term is the slow reference's, to
+    """The sum is the kernel's utility of the page that then is shown, to 1e-9; each term is that of the slow reference, to
     the precision of the state."""
     config = WORLDS[name]
     env = started(config)
-    game = reference.Game(config, env.vector.world)
+    game = oracle.Game(config, env.vector.world)
     largest = dict.fromkeys(TERMS, 0.0)
     for _ in range(40):
-        actions, copy = sampled(env), game.read(env.vector._state, 0)
+        actions, copy = sampled(env), game.read(env.vector.arrays, 0)
         explained, expected = env.explain(actions), env.expected_feedback(actions)
         env.step(actions)
-        slots = env.vector._out.slots[0]
+        slots = env.vector.report.slots[0]
         for n, agent in enumerate(env.possible_agents):
             page = explained[agent]
             assert tuple(page["terms"]) == TERMS
@@ -126,9 +126,9 @@ def test_it_leaves_no_trace() -> None:
     asked, left = started(EVERYTHING), started(EVERYTHING)
     for _ in range(EVERYTHING.horizon):
         actions = sampled(asked)
-        before = [array.copy() for array in (*asked.vector._state, *asked.vector.output_arrays())]
+        before = [array.copy() for array in (*asked.vector.arrays, *asked.vector.output_arrays())]
         asked.explain(actions)
-        for old, new in zip(before, (*asked.vector._state, *asked.vector.output_arrays()), strict=True):
+        for old, new in zip(before, (*asked.vector.arrays, *asked.vector.output_arrays()), strict=True):
             np.testing.assert_array_equal(old, new)
         sampled(left)
         assert asked.step(actions)[1] == left.step(actions)[1]
@@ -157,7 +157,7 @@ def test_idle_ticks_and_inactive_agents_have_no_slots() -> None:
     idle = inactive = 0
     for _ in range(200):
         actions = sampled(env)
-        explained, visitor = env.explain(actions), int(env.vector._state.copies["visitor"][0])
+        explained, visitor = env.explain(actions), int(env.vector.arrays.copies["visitor"][0])
         for n, page in enumerate(explained.values()):
             if visitor < 0 or not env.vector.active[0, n]:
                 assert (page["item"] == -1).all()

@@ -54,10 +54,10 @@ def fill_terms(world, state, p, b, j, row):
 
 
 @entry
-def explain(world, state, out, actions, terms, position, trust, outside, click):
+def explain(world, state, report, scratch, actions, terms, position, trust, outside, click):
     """Put the page together that these actions ask for, and take its slots apart.
 
-    `state.messages`, `state.inclusive` and `out` are the caller's to spend; the slots are left in `out.slots`.
+    `state.messages`, `state.inclusive` and the report's slots are the caller's to spend; the page is left in the latter.
 
     Args:
         terms: [B, N, K, len(TERMS)] filled where a slot is standing.
@@ -68,19 +68,19 @@ def explain(world, state, out, actions, terms, position, trust, outside, click):
     """
     p = world.params[0]
     for b in range(state.copies.size):
-        clear_slots(out, p, b)
+        clear_slots(report, p, b)
         if state.copies[b].visitor < 0:
             continue
-        read_actions(world, state, out, p, b, actions)
-        fill_slots(world, state, out, p, b, out.shown)
-        fill_clicks(world, state, out, p, b, weigh_slots(world, state, out, p, b), click)
+        read_actions(world, state, scratch, p, b, actions)
+        fill_slots(world, state, report, p, b, scratch.shown)
+        fill_clicks(world, state, report, p, b, weigh_slots(world, state, report, p, b), click)
         u = state.copies[b].visitor
         outside[b] = outside_utility(world, p, state.users[b, u])
         first, stop = active_agents(world, p, state.copies[b])
         for n in range(first, stop):
             trust[b, n] = trust_term(state, p, b, u, n)
             for k in range(p.shape.slots):
-                slot = out.slots[b, n, k]
+                slot = report.slots[b, n, k]
                 if slot.item >= 0:
                     position[b, n, k] = world.log_theta[slot.rank]
                     fill_terms(world, state, p, b, slot.item, terms[b, n, k])
