@@ -16,11 +16,11 @@ import numpy as np
 
 from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlatePolicy, VisitorBuffer, slate_kwargs
-from recsys_env.adapters.tensors import one_thread
 from recsys_env.company import Company
 from recsys_env.evaluation.episodes import UNSEEN
 from recsys_env.files import FileError
 from recsys_env.policies import Policy
+from recsys_env.tensors import one_thread
 
 from .checkpoints import WEIGHTS, Checkpoint, check_spaces, read_policy, write_policy
 from .items import ItemExtractor, ItemPolicy, ItemRows, ItemSlatePolicy, entries, item_kwargs

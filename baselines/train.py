@@ -56,7 +56,7 @@ except ImportError as error:
         cli.fail(missing)
     raise ImportError(missing) from error
 
-from recsys_env.adapters.tensors import choose_device  # needs torch
+from recsys_env.tensors import choose_device  # needs torch
 
 CHECKPOINT_SECONDS = 60.0
 

@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 
 import recsys_env
 from recsys_env.catalogue import Catalogue
-from recsys_env.fitting import als_factors, complete_journey, habit_matrix
+from recsys_env.fitting import complete_journey
+from recsys_env.fitting.tastes import als_factors, habit_matrix
 from recsys_env.policies import make_policy
 
 from .record import store
@@ -216,7 +217,7 @@ def simulated_statistics(
             if whole is not None
             else np.stack([member.act(observations[:, n]) for n, member in enumerate(team)], axis=1)
         )
-        household = int(envs._state.copies["visitor"][0])
+        household = int(envs.arrays.copies["visitor"][0])
         observations, _, _, _, infos = envs.step(actions)
         bought = infos["bought"][0]
         if bought.any():

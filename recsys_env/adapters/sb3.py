@@ -29,7 +29,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the stable-baselines3 adapter needs {error.name}: pip install "recsys_env[train]"') from error
 
-from .tensors import one_thread
+from ..tensors import one_thread
 
 _EXCLUDED = -1e9  # score of what cannot be picked; finite, so that no gradient becomes NaN
 

@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the skrl adapter needs {error.name}: pip install "recsys_env[skrl]"') from error
 
-from .tensors import Tensors
+from ..tensors import Tensors
 
 _EXCLUDED = -1e9  # logit of what the mask excludes; finite, so that no gradient becomes NaN
 

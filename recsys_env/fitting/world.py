@@ -18,9 +18,9 @@ import numpy as np
 from ..catalogue import Catalogue
 from ..config import SceneConfig, WorldConfig, _Checked, _number, did_you_mean, plain_config, replace
 from ..files import FileError, read_arrays, value_among, write_arrays
+from ..libraries import library
 from ..policies import Team
 from ..vector import VectorEnv
-from .libraries import library
 
 SEED = 0
 CLICKS_PER_PAGE = 0.3  # of random pages; unsaturated, so that policies can differ
@@ -264,9 +264,9 @@ def _outside_option(world: FittedWorld) -> float:
     envs, weight = VectorEnv(world, COPIES), []
     for _ in _random_ticks(envs, CALIBRATION_TICKS):
         shown = envs.infos["visitor"].max(axis=1) >= 0
-        weight.append(np.logaddexp.reduce(envs._state.inclusive, axis=1)[shown])
+        weight.append(np.logaddexp.reduce(envs.arrays.inclusive, axis=1)[shown])
     pages = np.concatenate(weight)
-    optimize, expit = library("scipy.optimize"), library("scipy.special").expit
+    optimize, expit = library("scipy.optimize", "fit"), library("scipy.special", "fit").expit
     ends = pages[np.isfinite(pages)].min() - 50, pages.max() + 50
     v_0 = optimize.brentq(lambda v: float(expit(pages - v).mean()) - CLICKS_PER_PAGE, *ends)
     return round(float(np.clip(v_0, -50, 50)), 2)
@@ -275,11 +275,11 @@ def _outside_option(world: FittedWorld) -> float:
 def _purchases_per_visit(world: FittedWorld) -> float:
     """Mean number of purchases of the visits in which something is bought, under the random policy; 0 if nothing is."""
     envs, begins, bought = VectorEnv(replace(world, {"horizon": CHECK_TICKS + 1}), COPIES), [], []
-    first = envs._state.copies["session_page"] == 0
+    first = envs.arrays.copies["session_page"] == 0
     for _ in _random_ticks(envs, CHECK_TICKS):
         begins.append(first)
         bought.append(envs.infos["bought"].any(axis=(1, 2)))
-        first = envs._state.copies["session_page"] == 0
+        first = envs.arrays.copies["session_page"] == 0
     visit = np.cumsum(begins, axis=0) * COPIES + np.arange(COPIES)
     purchases = np.bincount(visit[np.array(bought)])
     return round(float(purchases[purchases > 0].mean()), 4) if purchases.any() else 0.0

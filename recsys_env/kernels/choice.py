@@ -26,26 +26,67 @@ def freshness(world, p, j, tick):
 
 
 @kernel
+def taste_term(world, state, p, b, u, j):
+    return p.choice.beta_taste * dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
+
+
+@kernel
+def satiation_term(world, state, p, b, u, j):
+    return -p.choice.beta_satiation * state.vectors[b, u, p.shape.satiation + world.items[j].topic]
+
+
+@kernel
+def price_term(world, state, p, b, u, j, tick):
+    return -p.choice.beta_price * state.users[b, u].rho * log_price_now(world, p, j, tick)
+
+
+@kernel
+def freshness_term(world, p, j, tick):
+    return p.choice.beta_fresh * freshness(world, p, j, tick)
+
+
+@kernel
+def popularity_term(world, state, p, b, j, tick):
+    return p.choice.beta_pop * log1p(popularity_now(world, state, p, b, j, state.copies[b].stamp, tick))
+
+
+@kernel
+def intent_term(world, p, copy, j):
+    return p.choice.beta_intent if world.items[j].topic == copy.intent else 0.0
+
+
+@kernel
+def context_term(world, p, copy, j):
+    if copy.anchor < 0:
+        return 0.0
+    return world.scenes[copy.scene].beta_context * row_dot(world.q, copy.anchor, world.q, j, p.shape.dims)
+
+
+@kernel
+def repeat_term(world, state, p, b, u, j, tick):
+    return p.choice.beta_repeat * log1p(habit_count(world, state, p, b, u, j, tick))
+
+
+@kernel
 def utility(world, state, p, b, j):
-    """v of item j for the present visitor of copy b, before examination and trust."""
+    """v of item j for the present visitor of copy b, before examination and trust: the sum of its terms, which
+    `explain.fill_terms` lists. What a task has no use for is not worked out."""
     copy = state.copies[b]
     u, tick = copy.visitor, copy.tick
-    item, user, c = world.items[j], state.users[b, u], p.choice
+    item, c = world.items[j], p.choice
     v = item.intercept + c.beta_quality * item.quality + c.beta_bait * item.bait
-    v += c.beta_taste * dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
-    v -= c.beta_satiation * state.vectors[b, u, p.shape.satiation + item.topic]
+    v += taste_term(world, state, p, b, u, j)
+    v += satiation_term(world, state, p, b, u, j)
     if c.beta_price != 0.0:
-        v -= c.beta_price * user.rho * log_price_now(world, p, j, tick)
+        v += price_term(world, state, p, b, u, j, tick)
     if c.beta_fresh != 0.0:
-        v += c.beta_fresh * freshness(world, p, j, tick)
+        v += freshness_term(world, p, j, tick)
     if c.beta_pop != 0.0:
-        v += c.beta_pop * log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
-    if item.topic == copy.intent:
-        v += c.beta_intent
-    if copy.anchor >= 0:
-        v += world.scenes[copy.scene].beta_context * row_dot(world.q, copy.anchor, world.q, j, p.shape.dims)
+        v += popularity_term(world, state, p, b, j, tick)
+    v += intent_term(world, p, copy, j)
+    v += context_term(world, p, copy, j)
     if c.beta_repeat != 0.0:
-        v += c.beta_repeat * log1p(habit_count(world, state, p, b, u, j, tick))
+        v += repeat_term(world, state, p, b, u, j, tick)
     return v
 
 
@@ -62,7 +103,7 @@ def trust_term(state, p, b, u, n):
 
 
 @kernel
-def weigh_slots(world, state, out, p, b):
+def weigh_slots(world, state, report, p, b):
     """Fill utility and weight of every standing slot and the inclusive value of every agent; return the largest
     nest."""
     copy = state.copies[b]
@@ -75,7 +116,7 @@ def weigh_slots(world, state, out, p, b):
     for n in range(first, stop):
         largest = -np.inf
         for k in range(p.shape.slots):
-            slot = out.slots[b, n, k]
+            slot = report.slots[b, n, k]
             if slot.item >= 0:
                 slot.utility = utility(world, state, p, b, slot.item)
                 slot.weight = scale * slot.utility + world.log_theta[slot.rank]
@@ -84,7 +125,7 @@ def weigh_slots(world, state, out, p, b):
             continue
         total = 0.0
         for k in range(p.shape.slots):
-            slot = out.slots[b, n, k]
+            slot = report.slots[b, n, k]
             if slot.item >= 0:
                 slot.weight = exp(slot.weight - largest)
                 total += slot.weight
@@ -94,28 +135,43 @@ def weigh_slots(world, state, out, p, b):
 
 
 @kernel
-def draw_click(world, state, out, p, b, u01):
+def draw_click(world, state, report, scratch, p, b, u01):
     """(agent, slot) clicked, or (-1, -1): one uniform number against P(none), then P(n) P(i | n)."""
     copy = state.copies[b]
     first, stop = active_agents(world, p, copy)
-    best = weigh_slots(world, state, out, p, b)
+    best = weigh_slots(world, state, report, p, b)
     none = exp(outside_utility(world, p, state.users[b, copy.visitor]) - best)
     total = none
     for n in range(first, stop):
-        out.masses[b, n] = nest_mass(state, b, n, best)
-        total += out.masses[b, n]
+        scratch.masses[b, n] = nest_mass(state, b, n, best)
+        total += scratch.masses[b, n]
     rest = u01 * total - none
     if rest < 0.0:
         return -1, -1
     last = -1
     for n in range(first, stop):
-        mass = out.masses[b, n]
+        mass = scratch.masses[b, n]
         if mass > 0.0:
             last = n
             if rest < mass:
-                return n, _draw_slot(out, p, b, n, rest / mass)
+                return n, _draw_slot(report, p, b, n, rest / mass)
         rest -= mass
-    return last, _draw_slot(out, p, b, last, 1.0) if last >= 0 else -1  # only rounding leads here
+    return last, _draw_slot(report, p, b, last, 1.0) if last >= 0 else -1  # only rounding leads here
+
+
+@kernel
+def fill_clicks(world, state, report, p, b, best, click):
+    """Fill click[b, N, K] with the probability that each standing slot is clicked; `best` is that of `weigh_slots`."""
+    first, stop = active_agents(world, p, state.copies[b])
+    total = exp(outside_utility(world, p, state.users[b, state.copies[b].visitor]) - best)
+    for n in range(first, stop):
+        total += nest_mass(state, b, n, best)
+    for n in range(first, stop):
+        nest = nest_mass(state, b, n, best) / total
+        for k in range(p.shape.slots):
+            slot = report.slots[b, n, k]
+            if slot.item >= 0:
+                click[b, n, k] = nest * slot.weight / slot_total(report, p, b, n)
 
 
 @kernel
@@ -124,12 +180,12 @@ def nest_mass(state, b, n, best):
 
 
 @kernel
-def _draw_slot(out, p, b, n, u01):
+def _draw_slot(report, p, b, n, u01):
     """Slot of agent n by weight; u01 in [0, 1]."""
-    total = slot_total(out, p, b, n)
+    total = slot_total(report, p, b, n)
     rest, last = u01 * total, -1
     for k in range(p.shape.slots):
-        slot = out.slots[b, n, k]
+        slot = report.slots[b, n, k]
         if slot.item >= 0:
             last = k
             if rest < slot.weight:
@@ -139,10 +195,10 @@ def _draw_slot(out, p, b, n, u01):
 
 
 @kernel
-def slot_total(out, p, b, n):
+def slot_total(report, p, b, n):
     """Sum of the weights of agent n's standing slots."""
     total = 0.0
     for k in range(p.shape.slots):
-        if out.slots[b, n, k].item >= 0:
-            total += out.slots[b, n, k].weight
+        if report.slots[b, n, k].item >= 0:
+            total += report.slots[b, n, k].weight
     return total
