@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ..fields import candidate_features
 from ..policies import Policy
-from ..spaces import candidate_features
 from ..vector import VectorEnv, checked_batch
 
 try:
