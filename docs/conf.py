@@ -32,7 +32,9 @@ myst_dmath_double_inline = True
 
 default_role = "literal"  # docstrings write code between single backticks
 autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
+autodoc_inherit_docstrings = False  # those of other libraries are in their own style
 autodoc_typehints_format = "short"
+autodoc_mock_imports = generate.MISSING
 python_use_unqualified_type_names = True
 napoleon_use_rtype = False
 toc_object_entries_show_parents = "hide"
@@ -59,20 +61,43 @@ def _block_math(writer: Any, node: Any) -> None:
     raise SkipNode
 
 
-def _aligned_as_literal(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings line up small tables with spaces and show calls by indenting them: keep such paragraphs as they are."""
-    text = "\n".join(lines)
-    lines[:] = "\n\n".join(_paragraph(part) for part in re.split(r"\n\s*\n", text)).split("\n") + [""]
+def _tidy_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings are written to be read as they are; reStructuredText asks for more: paragraphs that are lined up with
+    spaces become literal, hanging indents go, the items that a `Returns:` lists become a list."""
+    made, in_section = [], False
+    for text in re.split(r"\n\s*\n", re.sub(r"\|(\w+)\|", r"\\|\1\\|", "\n".join(lines)).strip("\n")):
+        rows = text.split("\n")
+        in_section = rows[0] in SECTIONS or (in_section and rows[0].startswith(" "))
+        if rows[0] == "Returns:":
+            made.append("\n".join([rows[0], *_listed(rows[1:])]))
+        elif in_section or rows[0].lstrip().startswith(("- ", "..", ":")):
+            made.append(text)
+        elif rows[0].startswith(" ") or any(re.search(r"\S {3,}\S", row) for row in rows):
+            made.append("::\n\n" + "\n".join(f"    {row}" for row in rows))
+        else:
+            made.append("\n".join(row.strip() for row in rows))
+    lines[:] = [*"\n\n".join(made).split("\n"), ""]
 
 
-def _paragraph(text: str) -> str:
-    rows = text.split("\n")
-    if any(re.search(r"\S {3,}\S", row) for row in rows) and not rows[0].lstrip().startswith((":", "..", "-", "*")):
-        return "::\n\n" + "\n".join(f"    {row}" for row in rows)
-    return text
+SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Yields:")
+
+
+def _listed(rows: list[str]) -> list[str]:
+    """The rows of a section as a list, if they are several items of which some go on in the next row."""
+    indents = {len(row) - len(row.lstrip()) for row in rows}
+    aligned = any(re.search(r"\S {3,}\S", row) for row in rows)
+    if len(indents) < 2 and not aligned:
+        return rows
+    items: list[str] = []
+    for row in rows:
+        if len(row) - len(row.lstrip()) == min(indents):
+            items.append(f"{' ' * min(indents)}- {re.sub(r' {3,}', ': ', row.strip())}")
+        else:
+            items[-1] += f" {row.strip()}"
+    return items
 
 
 def setup(app: Any) -> None:
     app.add_html_math_renderer("mathml", (_inline_math, None), (_block_math, None))
-    app.connect("autodoc-process-docstring", _aligned_as_literal)
+    app.connect("autodoc-process-docstring", _tidy_docstring, priority=400)  # before napoleon
     app.connect("builder-inited", lambda app: generate.main())
