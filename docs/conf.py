@@ -15,9 +15,9 @@ from latex2mathml.converter import convert
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-import generate
+import generate  # noqa: E402
 
-import recsys_env
+import recsys_env  # noqa: E402
 
 project = "recsys_env"
 author = "recsys_env contributors"

@@ -1,8 +1,7 @@
 """Everything on the site that follows from the code and the results: tables of fields, tasks, policies, metrics and
 config fields, one page per task, tables and plots of scores. Written to docs/_generated/ whenever the site is built.
 
-python docs/generate.py                what Sphinx does before it builds
-python docs/generate.py --readme       the README's two tables
+python docs/generate.py
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import importlib.util
 import inspect
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +26,18 @@ from recsys_env.evaluation import METRICS, scale_ends
 from recsys_env.policies import ORACLES, POLICIES
 
 OUT = Path(__file__).parent / "_generated"
-README = Path(__file__).parent.parent / "README.md"
-LIBRARIES = ("torch", "stable_baselines3", "torchrl", "tensordict", "skrl", "ray", "implicit", "surprise", "lightfm", "pandas")
+LIBRARIES = (
+    "torch",
+    "stable_baselines3",
+    "torchrl",
+    "tensordict",
+    "skrl",
+    "ray",
+    "implicit",
+    "surprise",
+    "lightfm",
+    "pandas",
+)
 MISSING = [library for library in LIBRARIES if importlib.util.find_spec(library) is None]  # docstrings do without
 
 
@@ -134,7 +142,9 @@ def policies() -> str:
         with mock(MISSING):
             policy = getattr(importlib.import_module(module), attribute)
         kind = "oracle" if name in ORACLES else "learns while it serves" if policy.learns else ""
-        rows.append([code(name), first_sentence(inspect.getdoc(policy)), kind, EXTRAS.get(module.rsplit(".", 1)[1], "core")])
+        rows.append(
+            [code(name), first_sentence(inspect.getdoc(policy)), kind, EXTRAS.get(module.rsplit(".", 1)[1], "core")]
+        )
     return table(["name", "what it is", "", "install"], rows)
 
 
@@ -161,7 +171,9 @@ def config_fields() -> str:
         if dataclasses.is_dataclass(kind):
             repeated = " (a tuple, one entry each)" if "item" in f.metadata else ""
             text = " ".join((inspect.getdoc(kind) or "").split())
-            parts.append(f"## `{f.name}`\n\n`{kind.__name__}`{repeated}. {text}\n\n{_fields_table(dataclasses.fields(kind))}")
+            parts.append(
+                f"## `{f.name}`\n\n`{kind.__name__}`{repeated}. {text}\n\n{_fields_table(dataclasses.fields(kind))}"
+            )
     return "\n\n".join(parts)
 
 
@@ -252,8 +264,8 @@ def task_page(name: str) -> str:
             f"## Recommended discount\n\n{config.discount:g} per tick (`config.discount`).",
             f"## Idle and inactive ticks\n\n{idle_text(name, config)}",
             f"## Make it\n\n{make_text(name)}",
-            f"## Arguments\n\nEvery [field of the config](../../config.md) is a keyword. Those in which this task is not "
-            f"at the default:\n\n{changed_fields(config)}",
+            "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword. Those in which this task is not at "
+            f"the default:\n\n{changed_fields(config)}",
             f"## Reference scores\n\n{score_text(name, config)}",
             f"## Version history\n\n{history(name)}",
         ]
@@ -263,7 +275,7 @@ def task_page(name: str) -> str:
 def page_picture(name: str) -> str:
     """A page with a click, as the environment draws it."""
     env = parallel_env(name, render_mode="rgb_array")
-    observations, infos = env.reset(seed=0)
+    _, infos = env.reset(seed=0)
     for agent in env.possible_agents:
         env.action_space(agent).seed(0)
     while not any(info["clicked"].any() for info in infos.values()):
@@ -306,8 +318,8 @@ def observation_text(config: WorldConfig, env: Any) -> str:
     names = env.vector.candidate_features
     if config.action == "candidates":
         text += (
-            f"\n\n`candidates` is [{config.candidates.number}, {len(names)}], candidate after candidate; the features are, "
-            f"in this order: {', '.join(map(code, names))} ([what they mean](../../observations.md#candidate-features))."
+            f"\n\n`candidates` is [{config.candidates.number}, {len(names)}], candidate after candidate; its features are, "
+            f"in order: {', '.join(map(code, names))} ([what they mean](../../observations.md#candidate-features))."
         )
     return text + "\n\nAll of it is `float32` in [−1, 1]. [How it is made](../../observations.md)."
 
@@ -317,9 +329,7 @@ def reward_text(config: WorldConfig) -> str:
     rows = []
     for role in config.roles:
         weights = role.rewards or shared
-        paid = [
-            f"{weights[event]:g} {PER_EVENT[event]}" for event in PER_EVENT if weights.get(event, 0.0) != 0.0
-        ]
+        paid = [f"{weights[event]:g} {PER_EVENT[event]}" for event in PER_EVENT if weights.get(event, 0.0) != 0.0]
         rows.append([role.name, " + ".join(paid) or "nothing of its own"])
     s = config.reward.sharing
     meaning = {0.0: "each agent receives what it earned", 1.0: "all receive the mean of what all earned"}
@@ -378,36 +388,34 @@ def changed_fields(config: WorldConfig) -> str:
         if f.name in GROUPS:
             for g in dataclasses.fields(value):
                 if getattr(value, g.name) != g.default:
-                    rows.append([code(f"{f.name}.{g.name}"), number(getattr(value, g.name)), number(g.default), g.metadata["doc"]])
+                    rows.append(
+                        [
+                            code(f"{f.name}.{g.name}"),
+                            number(getattr(value, g.name)),
+                            number(g.default),
+                            g.metadata["doc"],
+                        ]
+                    )
         else:
             rows.append([code(f.name), number(value), number(f.default), f.metadata["doc"]])
     for kind in ("scenes", "roles"):
         if getattr(config, kind) != getattr(default, kind):
-            rows.append([code(kind), code(", ".join(part.name for part in getattr(config, kind))), "", f"see above and [`{kind}`](../../config.md)"])
+            rows.append(
+                [
+                    code(kind),
+                    code(", ".join(part.name for part in getattr(config, kind))),
+                    "",
+                    f"see above and [`{kind}`](../../config.md)",
+                ]
+            )
     return table(["field", "value", "default", "meaning"], rows)
-
-
-def readme_tables() -> dict[str, str]:
-    """What stands between the markers of the README."""
-    rows = [
-        [code(name), summary(c), c.num_agents, c.slots, c.page, sharing(c)] for name, c in TASKS.items()
-    ]
-    return {"tasks": table(["task", "what it is", "agents", "slots", "page", "reward"], rows), **results.readme_tables()}
-
-
-def write_readme() -> None:
-    text = README.read_text()
-    for name, body in readme_tables().items():
-        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        head, rest = text.split(begin)
-        text = f"{head}{begin}\n{body}\n{end}{rest.split(end)[1]}"
-    README.write_text(text)
 
 
 def score_text(name: str, config: WorldConfig) -> str:
     low, high = scale_ends(config)
-    return f"0 = `{low}`, 100 = `{high}`. [What each interval means](../../evaluation.md#what-each-interval-means).\n\n" + (
-        results.task_scores(name, OUT / "plots")
+    return (
+        f"0 = `{low}`, 100 = `{high}`. [What each interval means](../../evaluation.md#what-each-interval-means).\n\n"
+        + (results.task_scores(name, OUT / "plots"))
     )
 
 
@@ -419,4 +427,4 @@ def history(name: str) -> str:
 
 
 if __name__ == "__main__":
-    write_readme() if sys.argv[1:] == ["--readme"] else main()
+    main()
