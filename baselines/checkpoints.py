@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.evaluation.forms import CURVE
 from recsys_env.files import FileError, read_arrays, value_among, write_arrays, write_json
 from recsys_env.policies import CHECKPOINT
+
+from .stored import CURVE
 
 WEIGHTS = "policy.npz"
 RESUMED = "checkpoint.npz"

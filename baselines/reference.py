@@ -27,14 +27,14 @@ import numpy as np
 
 from recsys_env import TASKS, cli
 from recsys_env.config import did_you_mean
-from recsys_env.evaluation.episodes import place_on_scale, scale_ends
-from recsys_env.evaluation.forms import JOB, read_curve
-from recsys_env.evaluation.forms import TENSION as TENSION_FORM
+from recsys_env.evaluation import place_on_scale, scale_ends
 from recsys_env.evaluation.statistics import common_curve, interval, origin, prediction
 from recsys_env.files import FileError, read_json, write_json
 from recsys_env.provenance import provenance
 
 from .algorithms import ALGORITHMS
+from .stored import JOB, read_curve
+from .stored import TENSION as TENSION_FORM
 from .train import Train, command_of, evaluate, run_of
 
 RESULTS = Path(__file__).parent / "results" / "training"
@@ -222,9 +222,9 @@ def _measure_again(policies: tuple[str, ...], wanted: Mapping[str, Train], resul
             for policy in table.keys() - scores.keys():
                 table[policy] |= {
                     "score": 100 * (table[policy]["mean"] - low) / (high - low),
-                    "score_half_width_95": None,
+                    "score_ci95": None,
                 }
-        result.setdefault("measured_again", {}).update(dict.fromkeys(policies, provenance(cli.module())))
+        result.setdefault("measured_again", {}).update(dict.fromkeys(policies, provenance()))
         write_json(file, result)
 
 
@@ -258,7 +258,7 @@ def training_summary(folder: Path) -> dict[str, Any]:
     Returns:
         origin; learners: name -> algorithm, settings and tasks: task -> seeds; own reward per learner and episode:
         reward, another_seed (interval for one more seed), untrained, gain, runs (of it and the references, a value for
-        each seed); score (0 and 100 as in `recsys_env.evaluation.episodes.scale_ends`, in the same variant of the
+        each seed); score (0 and 100 as in `recsys_env.evaluation.scale_ends`, in the same variant of the
         task); agent_steps, seconds, environment_share; and dilemma, where the task has one and the
         agents are selfish: where the reward lies between P (all myopic, 0) and R (all planners, 1) of
             `benchmarks.tension`; curve: agent_steps and
@@ -287,7 +287,7 @@ def _row(task: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     row = {
         "seeds": [run["seeds"] for run in runs], "reward": interval(rewards), "another_seed": prediction(rewards),
         "untrained": interval(np.array([run["before"]["mean"] for run in runs])), "gain": interval(np.array([run["gain"]["mean"] for run in runs])),
-        "score": {"mean": None, "half_width_95": None} if None in scores else interval(np.array(scores)),
+        "score": {"mean": None, "ci95": None} if None in scores else interval(np.array(scores)),
         "runs": {name: [run["table"][name]["mean"] for run in runs] for name in runs[0]["table"] if all(name in run["table"] for run in runs)},
         "curve": common_curve([run["curve"] for run in runs]), "agent_steps": runs[0]["training"]["agent_steps"],
         "seconds": float(np.mean([run["training"]["seconds"] for run in runs])),

@@ -17,7 +17,7 @@ import numpy as np
 from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import PageBuffer, SB3Policy, SB3VecEnv, SlatePolicy, VisitorBuffer, slate_kwargs
 from recsys_env.company import Company
-from recsys_env.evaluation.episodes import UNSEEN
+from recsys_env.evaluation import UNSEEN
 from recsys_env.files import FileError
 from recsys_env.policies import Policy
 from recsys_env.tensors import one_thread

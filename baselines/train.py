@@ -29,14 +29,7 @@ import numpy as np
 from recsys_env import VectorEnv, cli, task_config
 from recsys_env.company import checked_agent, company_of
 from recsys_env.config import WorldConfig, plain_config, replace
-from recsys_env.evaluation.episodes import (
-    REFERENCES,
-    UNSEEN,
-    episode_returns,
-    mean_interval,
-    place_on_scale,
-    scale_ends,
-)
+from recsys_env.evaluation import COMPARED, UNSEEN, episode_returns, mean_interval, place_on_scale, scale_ends
 from recsys_env.evaluation.plots import draw_training
 from recsys_env.evaluation.runs import try_out
 from recsys_env.files import FileError, read_json, write_json
@@ -95,7 +88,7 @@ class Train:
     """Go on from the last checkpoint in --out until --timesteps."""
     eval_episodes: int = 100
     """Episodes of each evaluation."""
-    references: tuple[str, ...] = REFERENCES
+    references: tuple[str, ...] = COMPARED
     """Policies to compare with, in the same company."""
 
     timesteps: int | None = None
@@ -270,7 +263,7 @@ def train(settings: Train) -> dict[str, Any]:
     """Evaluate, train, evaluate again; write the folder of the run.
 
     Returns:
-        What result.json holds: before, after and gain (mean, half_width_95; own reward per learner and episode), table
+        What result.json holds: before, after and gain (mean, ci95; own reward per learner and episode), table
             (the references
         and the trained policy), scale (whose scores are 0 and 100), training (agent_steps in all; seconds,
         agent_steps_per_second and environment_share of this part, if it was resumed), settings, seeds, versions.
@@ -380,10 +373,10 @@ def show(result: dict[str, Any]) -> None:
     ends = result["scale"]
     print(f"{'policy':12} {'own reward per learner and episode':>36}   0 = {ends[0]}, 100 = {ends[1]}")
     for name, row in {"untrained": result["before"], **result["table"]}.items():
-        scored = f"{row['score']:10.1f} ± {row['score_half_width_95']:.1f}" if "score" in row else ""
-        print(f"{name:12} {row['mean']:25.3f} ± {row['half_width_95']:<8.3f} {scored}")
+        scored = f"{row['score']:10.1f} ± {row['score_ci95']:.1f}" if "score" in row else ""
+        print(f"{name:12} {row['mean']:25.3f} ± {row['ci95']:<8.3f} {scored}")
     speed, gain = result["training"], result["gain"]
-    print(f"gained {gain['mean']:.3f} ± {gain['half_width_95']:.3f} (95 %); {speed['agent_steps']:,} agent-steps in {speed['seconds']:.0f} s "
+    print(f"gained {gain['mean']:.3f} ± {gain['ci95']:.3f} (95 %); {speed['agent_steps']:,} agent-steps in {speed['seconds']:.0f} s "
           f"({speed['agent_steps_per_second']:,.0f}/s, {speed['environment_share']:.0%} of the time inside the environment)")  # fmt: skip
 
 
@@ -429,7 +422,7 @@ def _begun(run: Run) -> dict[str, Any]:
 
 
 def _interval(interval: tuple[float, float]) -> dict[str, float]:
-    return {"mean": interval[0], "half_width_95": interval[1]}
+    return {"mean": interval[0], "ci95": interval[1]}
 
 
 def command(settings: Train) -> None:

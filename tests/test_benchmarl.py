@@ -19,7 +19,7 @@ from baselines.train import Train, run_of, train
 from recsys_env import TASKS
 from recsys_env.adapters.benchmarl import BenchMARLTask
 from recsys_env.adapters.torchrl import TorchRLEnv
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:size_average and reduce args"),
@@ -165,7 +165,7 @@ def test_training_raises_the_reward(
         )
     )  # fmt: skip
     assert result["after"]["mean"] > enough > result["before"]["mean"]
-    assert result["gain"]["mean"] > 5 * result["gain"]["half_width_95"]
+    assert result["gain"]["mean"] > 5 * result["gain"]["ci95"]
 
 
 def test_it_cannot_resume(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from baselines.train import Train, command_of, options_of, run_of, train
 from recsys_env import TASKS, WorldConfig
 from recsys_env.cli import assignments
 from recsys_env.config import replace
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
 from recsys_env.files import read_arrays
 from recsys_env.policies import make_policy
 from recsys_env.tasks import _TASKS
@@ -63,7 +63,7 @@ def trained(algorithm: str, out: Path, **settings: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("algorithm", QUICK)
 def test_it_gains_beyond_noise_and_is_loaded_back(algorithm: str, tmp_path: Path) -> None:
     result = trained(algorithm, tmp_path, eval_episodes=50, **QUICK[algorithm])
-    assert result["gain"]["mean"] > 2 * result["gain"]["half_width_95"]
+    assert result["gain"]["mean"] > 2 * result["gain"]["ci95"]
     config = replace(TASKS["easy-v0"], ALGORITHMS[algorithm].changes)
     again = episode_returns(
         config, {agent: make_policy(str(tmp_path)) for agent in config.agents}, 50, result["seeds"]["evaluation"]
@@ -95,7 +95,7 @@ def test_one_learns_in_mixed_company(tmp_path: Path) -> None:
     )
     assert first["learners"] == ["recommender_0"]
     assert first["company"] == {"recommender_1": "content", "recommender_2": "popularity"}
-    assert first["gain"]["mean"] > 2 * first["gain"]["half_width_95"]
+    assert first["gain"]["mean"] > 2 * first["gain"]["ci95"]
     assert first["table"]["trained"]["score"] > 50
     second = trained(
         "ippo-separate",

@@ -72,7 +72,7 @@ def test_jobs_run_once_and_are_summed_up(
     runs = [json.loads((stored / f"tiny-duel-v0-{seed}.json").read_text()) for seed in range(2)]
     assert np.array(row["curve"]["episode_reward"]).shape == (2, len(row["curve"]["agent_steps"]))
     assert row["reward"]["mean"] == pytest.approx(sum(run["after"]["mean"] for run in runs) / 2)
-    assert row["score"]["half_width_95"] > 0
+    assert row["score"]["ci95"] > 0
     low, high = (json.loads(module.TENSION.read_text())["tasks"]["duel-v0"][key]["mean"] for key in "PR")
     assert row["dilemma"]["mean"] == pytest.approx((row["reward"]["mean"] - low) / (high - low))
 
@@ -129,7 +129,7 @@ def test_a_reference_is_measured_again(
     for policy, row in again["table"].items():
         assert row["mean"] == trained["table"][policy]["mean"]
         assert row["score"] == pytest.approx(trained["table"][policy]["score"])
-        assert (row["score_half_width_95"] is None) == (policy not in ("greedy", "planner"))
+        assert (row["score_ci95"] is None) == (policy not in ("greedy", "planner"))
 
 
 def test_a_job_that_fails_is_named(
