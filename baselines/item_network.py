@@ -4,7 +4,7 @@ is.
 `ItemRows` appends the candidates' item numbers to the observation, `ItemSlatePolicy` scores each candidate by its item
 too, `ItemPolicy` looks the numbers up while it serves. An item's vector is made of its public entry in the catalogue
 and of numbers of its own that training finds: what no entry says, such as its quality or bait, shows in what comes of
-    it.
+it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv, SlateExtractor, SlatePolicy, slate_kwargs
+from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 
-from .appended import AppendedRows
+from .appended_rows import AppendedRows
+from .slate_network import SlateExtractor, SlatePolicy, slate_kwargs
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -43,9 +44,9 @@ def item_kwargs(envs: VectorEnv) -> dict[str, Any]:
     """
     slate = slate_kwargs(envs)
     if slate is None:
-        raise ValueError(
-            f"item-ppo picks candidates and sends no messages; here action = {envs.config.action!r}, messages = {envs.config.messages}"
-        )
+        action, messages = envs.config.action, envs.config.messages
+        said = "item-ppo picks candidates and sends no messages; here"
+        raise ValueError(f"{said} action = {action!r}, messages = {messages}")
     return {**slate, "entries": entries(envs)}
 
 
@@ -56,9 +57,8 @@ class ItemRows(AppendedRows):
     """
 
     def __init__(self, rows: SB3VecEnv) -> None:
-        super().__init__(
-            rows, np.zeros(rows.envs.shape.candidates), np.full(rows.envs.shape.candidates, rows.envs.shape.items - 1)
-        )
+        shape = rows.envs.shape
+        super().__init__(rows, np.zeros(shape.candidates), np.full(shape.candidates, shape.items - 1))
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         observations, rewards, ended, infos = super().step_wait()
@@ -78,29 +78,28 @@ class ItemExtractor(SlateExtractor):
     items.
 
     Args:
+        size: of the observations, the candidates' items included.
         entries: [M, E] what the catalogue says of each item.
         dims: F of the vectors.
+        slate: as of a `SlateExtractor`.
     """
 
-    def __init__(
-        self, size: int, entries: np.ndarray, dims: int, start: int, candidates: int, features: int, width: int
-    ) -> None:
-        flat = size - candidates
-        super().__init__(flat, start, candidates, features, width)
+    def __init__(self, size: int, entries: np.ndarray, dims: int, **slate: int) -> None:
+        flat = size - slate["candidates"]
+        super().__init__(flat, **slate)
         self._flat = flat
         self.register_buffer("entries", torch.from_numpy(entries))
         self.entry = nn.Linear(entries.shape[1], dims, bias=False)
         self.own = nn.Embedding(len(entries), dims)
-        self.visitor = nn.Linear(flat - candidates * features, dims)
-        self.match = nn.Linear(dims, width, bias=False)
+        self.visitor = nn.Linear(flat - slate["candidates"] * slate["features"], dims)
+        self.match = nn.Linear(dims, slate["width"], bias=False)
         self.intercept = nn.Embedding(len(entries), 1)
 
     def forward_actor(self, observations: torch.Tensor) -> torch.Tensor:
         flat, items = observations[:, : self._flat], observations[:, self._flat :].long()
         context, candidates = self._split(flat)
-        vectors = (self.entry(self.entries) + self.own.weight)[
-            items
-        ]  # of all items, then those of the candidates: a batch has far more of these
+        # Of all items, then those of the candidates: a batch has far more of these.
+        vectors = (self.entry(self.entries) + self.own.weight)[items]
         matched = vectors * self.visitor(context).unsqueeze(1)
         known = self.candidate(candidates.flatten(0, 1)) + self.match(matched.flatten(0, 1))
         return self._scores(context, candidates, known) + self.intercept(items).squeeze(2)

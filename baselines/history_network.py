@@ -17,7 +17,7 @@ from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.history import History
 
-from .appended import AppendedRows
+from .appended_rows import AppendedRows
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
