@@ -543,9 +543,9 @@ class Running:
 
         def state() -> bytes:
             agents = getattr(env, "agents", None) or getattr(getattr(env, "env", None), "agents", None)
-            parts = [array.tobytes() for array in envs._state] + [
-                envs._out.observations.tobytes(),
-                envs._out.own.tobytes(),
+            parts = [array.tobytes() for array in envs.arrays] + [
+                envs.report.observations.tobytes(),
+                envs.report.own.tobytes(),
             ]
             return b"|".join([*parts, repr((envs._seed, agents)).encode()])
 

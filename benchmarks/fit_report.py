@@ -216,7 +216,7 @@ def simulated_statistics(
             if whole is not None
             else np.stack([member.act(observations[:, n]) for n, member in enumerate(team)], axis=1)
         )
-        household = int(envs._state.copies["visitor"][0])
+        household = int(envs.arrays.copies["visitor"][0])
         observations, _, _, _, infos = envs.step(actions)
         bought = infos["bought"][0]
         if bought.any():

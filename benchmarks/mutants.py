@@ -56,7 +56,7 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/test_rng.py", ("uniforms",)),
     ("tests/test_numeric.py", ("apply", "products", "squashed")),
     (
-        "tests/test_reference.py",
+        "tests/test_kernels.py",
         ("run", "build_alias", "expect", "global_state", "list_options", "appraise", "read_prices"),
     ),
     ("tests/test_assortment.py", ("choose",)),
@@ -67,7 +67,7 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 # Threads must not be started before a fork. What runs in parallel is the body of `run`; `run_parallel` itself is
 # tried with its own test.
-PARALLEL = ("tests/test_reference.py", "test_a_copy_does_not_depend_on_its_batch_nor_on_threads")
+PARALLEL = ("tests/test_kernels.py", "test_a_copy_does_not_depend_on_its_batch_nor_on_threads")
 CHOICE = "greedy or planner or content or place or kind_of_action and (content or popularity)"  # of test_policies.py
 
 # Why a survivor is none of the tests' business: for ids that contain the key.
@@ -98,7 +98,7 @@ REASONS = {
     "if stop > first and copy.anchor < 0: | stop > first -> stop >= first": (
         "equivalent: it fills scratch in an idle tick, which is filled again before it is read"
     ),
-    "if n >= 0 and out.slots[b, n, k].bought: | n >= 0 and": "equivalent: without a click no slot is bought",
+    "if n >= 0 and report.slots[b, n, k].bought: | n >= 0 and": "equivalent: without a click no slot is bought",
     ".shape[1], size)) | 1 -> -1": "equivalent: the last axis of two is the second",
     "probability[start + large[k]] = 1.0 | 1.0 -> 2.0": "equivalent: every uniform number is below 1",
     "draw_click: if mass > 0.0: | mass > 0.0 -> mass >= 0.0": "equivalent but for rounding: an agent without mass is passed",
@@ -173,7 +173,7 @@ OPERATORS: dict[type, type] = {
     ast.BitXor: ast.BitOr,
 }
 CONTINUOUS = ("uniform(", "rest ", "u01 ")  # a draw meets a boundary once in 2^53: that one is not moved
-GROUPS = {"state", "out", "world", "p", "np", "math"}  # their attributes are of different kinds
+GROUPS = {"state", "report", "scratch", "world", "p", "np", "math"}  # their attributes are of different kinds
 SAME_ARGUMENT = {"exp", "log", "log1p", "sigmoid", "tanh", "softplus", "squash", "abs"}  # f(x) -> x
 OTHER_FUNCTION = {"min": "max", "max": "min"}
 
@@ -468,7 +468,7 @@ def tested_code() -> str:
     """Digest of everything that decides a result: the kernels and their tests."""
     files = [source_of(file) for file in FILES] + [
         KERNELS / "__init__.py",
-        ROOT / "tests" / "reference.py",
+        ROOT / "tests" / "oracle.py",
         Path(__file__),
     ]
     files += [ROOT / path for path, _ in TESTS if (ROOT / path).is_file()]

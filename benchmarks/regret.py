@@ -14,7 +14,6 @@ greedy's, as a share of greedy's mean.
 from __future__ import annotations
 
 import argparse
-import copy
 from itertools import combinations, permutations
 from typing import Any
 
@@ -23,7 +22,7 @@ import numpy as np
 from recsys_env import VectorEnv, WorldConfig, replace, vector_env
 from recsys_env.kernels.expected import expect
 from recsys_env.policies import Team
-from recsys_env.world import State
+from recsys_env.world import State, allocate_scratch
 
 from .record import store
 
@@ -60,9 +59,10 @@ def slates(slots: int, options: int, copies: int) -> list[np.ndarray]:
 
 def inclusive_values(envs: VectorEnv, joint: np.ndarray) -> np.ndarray:
     """Inclusive value [B, N] of each agent's slots on the page that these actions make."""
-    state = State(*(array.copy() for array in envs._state))
+    state = State(*(array.copy() for array in envs.arrays))
+    report = envs.report._replace(slots=envs.report.slots.copy())
     click, own = np.zeros(joint.shape), np.zeros(joint.shape[:2])
-    expect(envs.world, state, copy.deepcopy(envs._out), joint, click, click.copy(), own)
+    expect(envs.world, state, report, allocate_scratch(envs.world, envs.num_envs), joint, click, click.copy(), own)
     return state.inclusive
 
 
@@ -75,7 +75,7 @@ def regret(envs: VectorEnv, pages: int, *, everything: bool, rivals_known: bool)
     for _ in range(pages):
         team.act(observations, joint)
         if rivals_known:
-            envs._state.inclusive[:] = inclusive_values(envs, joint)
+            envs.arrays.inclusive[:] = inclusive_values(envs, joint)
         team.act(observations, reply)
         for n in range(envs.num_agents):
             trial = joint.copy()

@@ -209,8 +209,8 @@ class Watch:
         people["person"] = -1
         self.books = Books(
             people=people, carts=np.zeros((b, shape.users, 3), ENTRY), stock=np.zeros((b, shape.items), UNITS),
-            before=envs._state.copies.copy(), candidates=envs._state.candidates.copy(), active=envs._out.active.copy(),
-            next_visitor=envs._out.next_visitor.copy(), prices=np.zeros(shape.items),
+            before=envs.arrays.copies.copy(), candidates=envs.arrays.candidates.copy(), active=envs.report.active.copy(),
+            next_visitor=envs.report.next_visitor.copy(), prices=np.zeros(shape.items),
             wrong=np.zeros(len(CHECKS), np.int64),
             first=np.full((len(CHECKS), 3), -1), tally=np.zeros(len(TALLY), np.int64),
         )  # fmt: skip
@@ -219,13 +219,13 @@ class Watch:
             c.feedback.like, choices(c, shape),
         )  # fmt: skip
         self._items, self._envs = np.arange(shape.items), envs
-        check_first(envs.world, envs._state, envs._out, self._flags, self.books)
+        check_first(envs.world, envs.arrays, envs.report, self._flags, self.books)
 
     def look(self) -> None:
         """Before a step: keep what the step will overwrite."""
         envs, books = self._envs, self.books
-        books.before[...], books.candidates[...] = envs._state.copies, envs._state.candidates
-        books.active[...], books.next_visitor[...] = envs._out.active, envs._out.next_visitor
+        books.before[...], books.candidates[...] = envs.arrays.copies, envs.arrays.candidates
+        books.active[...], books.next_visitor[...] = envs.report.active, envs.report.next_visitor
         promoted = np.zeros(len(self._items), np.bool_)
         read_prices(envs.world, self._items, int(books.before["tick"][0]), books.prices, promoted)
 
@@ -233,7 +233,7 @@ class Watch:
         """After it: compare. `tick` counts from the reset on."""
         envs = self._envs
         read = envs._actions.read(actions, envs.num_envs)
-        check_tick(envs.world, envs._state, envs._out, read, self._flags, self.books, tick)
+        check_tick(envs.world, envs.arrays, envs.report, read, self._flags, self.books, tick)
 
 
 @kernel
@@ -328,7 +328,7 @@ def asked_for(world: Any, books: Any, actions: Any, flags: Any, b: int, n: int, 
 
 
 @kernel
-def check_next(world: Any, state: Any, out: Any, flags: Any, books: Any, tick: int, b: int) -> None:
+def check_next(world: Any, state: Any, report: Any, flags: Any, books: Any, tick: int, b: int) -> None:
     """The page about to be shown."""
     p, copy = world.params[0], state.copies[b]
     agents = p.shape.agents
@@ -336,24 +336,24 @@ def check_next(world: Any, state: Any, out: Any, flags: Any, books: Any, tick: i
     person: Any = np.int64(-1)
     for n in range(agents):
         expected = copy.visitor >= 0 and (copy.opened == n if flags.rival else owner < 0 or owner == n)
-        if out.active[b, n] != expected:
+        if report.active[b, n] != expected:
             complain(books, ACTIVE, tick, b, n)
-        visitor = out.next_visitor[b, n]
+        visitor = report.next_visitor[b, n]
         if (visitor >= 0) != expected or (visitor < 0 and visitor != -1):
             complain(books, NEXT, tick, b, n)
         if visitor >= 0:
             if person >= 0 and person != visitor:
                 complain(books, NEXT, tick, b, n)
             person = visitor
-        if not in_range(out.observations, b, n):
+        if not in_range(report.observations, b, n):
             complain(books, OBSERVATIONS, tick, b, n)
-        if out.truncated[b] and not in_range(out.final_observations, b, n):
+        if report.truncated[b] and not in_range(report.final_observations, b, n):
             complain(books, FINAL, tick, b, n)
-        if out.masks.shape[2] > 0:
-            if not mask_is_fine(out.masks, b, n, flags.options, p.shape.slots, p.shape.vocabulary):
+        if report.masks.shape[2] > 0:
+            if not mask_is_fine(report.masks, b, n, flags.options, p.shape.slots, p.shape.vocabulary):
                 complain(books, MASKS, tick, b, n)
-            if out.truncated[b] and not mask_is_fine(
-                out.final_masks, b, n, flags.options, p.shape.slots, p.shape.vocabulary
+            if report.truncated[b] and not mask_is_fine(
+                report.final_masks, b, n, flags.options, p.shape.slots, p.shape.vocabulary
             ):
                 complain(books, MASKS, tick, b, n)
     if copy.visitor >= 0:
@@ -375,32 +375,32 @@ def meet(world: Any, state: Any, books: Any, tick: int, b: int, u: int, person: 
 
 
 @kernel
-def check_ranks(world: Any, out: Any, flags: Any, books: Any, tick: int, b: int) -> None:
+def check_ranks(world: Any, report: Any, flags: Any, books: Any, tick: int, b: int) -> None:
     agents, slots, active = world.params[0].shape.agents, world.params[0].shape.slots, books.active
     count = 0
     for n in range(agents):
         count += active[b, n]
     for n in range(agents):
         for k in range(slots):
-            rank = out.slots[b, n, k].rank
+            rank = report.slots[b, n, k].rank
             fits = rank // max(count, 1) == k if flags.shared else rank == k
             if flags.shared and active[b, n]:
                 for m in range(agents):
-                    fits = fits and (m == n or not active[b, m] or out.slots[b, m, k].rank != rank)
+                    fits = fits and (m == n or not active[b, m] or report.slots[b, m, k].rank != rank)
             if (not fits) if active[b, n] else rank != -1:
                 complain(books, RANKS, tick, b, n)
 
 
 @kernel
 def check_slots(
-    world: Any, out: Any, actions: Any, flags: Any, books: Any, has_cart: bool, stamp: int, tick: int, b: int
+    world: Any, report: Any, actions: Any, flags: Any, books: Any, has_cart: bool, stamp: int, tick: int, b: int
 ) -> tuple[int, int]:
     """The page just shown; returns the slot that was clicked, or (-1, -1)."""
     p, active, tally = world.params[0], books.active, books.tally
     clicked_n, clicked_k = -1, -1
     for n in range(p.shape.agents):
         for k in range(p.shape.slots):
-            slot = out.slots[b, n, k]
+            slot = report.slots[b, n, k]
             some = slot.clicked or slot.cart or slot.bought or slot.liked or slot.rating != 0 or slot.dwell != 0.0
             if not active[b, n]:
                 if some or slot.item != -1:
@@ -413,7 +413,7 @@ def check_slots(
                 fits = fits and is_on_offer(world, books, b, n, j, stamp, tick)
                 for m in range(p.shape.agents):
                     for i in range(p.shape.slots):
-                        if (flags.shared or m == n) and (m != n or i != k) and out.slots[b, m, i].item == j:
+                        if (flags.shared or m == n) and (m != n or i != k) and report.slots[b, m, i].item == j:
                             fits = False
                 if not fits:
                     complain(books, SHOWN, tick, b, n)
@@ -459,7 +459,7 @@ def put_in(books: Any, b: int, u: int, j: int, n: int, rated: bool) -> int:
 
 @kernel
 def check_money(
-    world: Any, state: Any, out: Any, flags: Any, books: Any, n: int, k: int, b: int, u: int, stamp: int, tick: int
+    world: Any, state: Any, report: Any, flags: Any, books: Any, n: int, k: int, b: int, u: int, stamp: int, tick: int
 ) -> None:
     """Carts, purchases, wallet, stock and own rewards of one page; (n, k) was clicked."""
     p, book, user, carts, tally = world.params[0], books.people[b, u], state.users[b, u], books.carts, books.tally
@@ -468,7 +468,7 @@ def check_money(
         book.tick = tick
     old, fresh = book.size, np.int64(-1)  # type: Any, Any
     if n >= 0:
-        slot = out.slots[b, n, k]
+        slot = report.slots[b, n, k]
         if slot.bought:
             pay(world, books, b, u, slot.item, books.prices[slot.item], stamp, tick, n)
         elif slot.cart and not flags.instant:
@@ -478,8 +478,8 @@ def check_money(
                 if carts[b, u, i].item == slot.item:
                     fresh = -1
     at = 0
-    for i in range(out.later.shape[1]):
-        later = out.later[b, i]
+    for i in range(report.later.shape[1]):
+        later = report.later[b, i]
         if later.item < 0:
             if later.item != -1 or later.agent != -1 or later.price != 0.0 or later.rating != 0:
                 complain(books, LATER, tick, b, -1)
@@ -522,18 +522,18 @@ def check_money(
             complain(books, WALLET, tick, b, -1)
         book.wallet = money
     if p.items.stock_init > 0:
-        check_stock(world, state, out, books, b, stamp, tick)
+        check_stock(world, state, report, books, b, stamp, tick)
 
 
 @kernel
-def check_stock(world: Any, state: Any, out: Any, books: Any, b: int, stamp: int, tick: int) -> None:
+def check_stock(world: Any, state: Any, report: Any, books: Any, b: int, stamp: int, tick: int) -> None:
     """State and books agree on what was shown or sold."""
     p = world.params[0]
-    for i in range(p.shape.agents * p.shape.slots + out.later.shape[1]):
+    for i in range(p.shape.agents * p.shape.slots + report.later.shape[1]):
         if i < p.shape.agents * p.shape.slots:
-            j = out.slots[b, i // p.shape.slots, i % p.shape.slots].item
+            j = report.slots[b, i // p.shape.slots, i % p.shape.slots].item
         else:
-            j = out.later[b, i - p.shape.agents * p.shape.slots].item
+            j = report.later[b, i - p.shape.agents * p.shape.slots].item
         if j < 0:
             continue
         row, mine = state.items[b, j], units_left(world, books, b, j, stamp, tick)
@@ -544,44 +544,44 @@ def check_stock(world: Any, state: Any, out: Any, books: Any, b: int, stamp: int
 
 
 @kernel
-def check_rewards(world: Any, out: Any, books: Any, tick: int, b: int) -> None:
+def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> None:
     p = world.params[0]
     total = 0.0
     for n in range(p.shape.agents):
-        total += out.own[b, n]
+        total += report.own[b, n]
     for n in range(p.shape.agents):
         agent, own, size = world.agents[n], 0.0, 1.0
         for k in range(p.shape.slots):
-            slot = out.slots[b, n, k]
+            slot = report.slots[b, n, k]
             if slot.clicked:
                 own += agent.click + agent.dwell * slot.dwell + agent.like * slot.liked + agent.cart * slot.cart
                 own += agent.purchase * books.prices[slot.item] if slot.bought else 0.0
                 own += agent.rating * (slot.rating - 3) / 2 if slot.rating > 0 else 0.0
                 size += abs(agent.dwell * slot.dwell) + abs(agent.click)
-        for i in range(out.later.shape[1]):
-            later = out.later[b, i]
+        for i in range(report.later.shape[1]):
+            later = report.later[b, i]
             if later.item >= 0 and later.agent == n:
                 own += agent.purchase * later.price + (
                     agent.rating * (later.rating - 3) / 2 if later.rating > 0 else 0.0
                 )
                 size += abs(agent.purchase * later.price)
-        if not abs(out.own[b, n] - own) <= 1e-5 * size:
+        if not abs(report.own[b, n] - own) <= 1e-5 * size:
             complain(books, OWN, tick, b, n)
         s = p.reward.sharing
-        shared = (1.0 - max(s, 0.0)) * out.own[b, n] + s * total / p.shape.agents
-        if not (near(out.rewards[b, n], shared) and abs(out.rewards[b, n]) < np.inf):
+        shared = (1.0 - max(s, 0.0)) * report.own[b, n] + s * total / p.shape.agents
+        if not (near(report.rewards[b, n], shared) and abs(report.rewards[b, n]) < np.inf):
             complain(books, REWARDS, tick, b, n)
 
 
 @entry
-def check_first(world: Any, state: Any, out: Any, flags: Any, books: Any) -> None:
+def check_first(world: Any, state: Any, report: Any, flags: Any, books: Any) -> None:
     """The page after a reset."""
     for b in range(books.before.size):
-        check_next(world, state, out, flags, books, -1, b)
+        check_next(world, state, report, flags, books, -1, b)
 
 
 @entry
-def check_tick(world: Any, state: Any, out: Any, actions: Any, flags: Any, books: Any, tick: int) -> None:
+def check_tick(world: Any, state: Any, report: Any, actions: Any, flags: Any, books: Any, tick: int) -> None:
     """All checks but the replay, of every copy; `tick` counts from the reset on, over episodes."""
     p = world.params[0]
     horizon = p.shape.horizon
@@ -589,22 +589,22 @@ def check_tick(world: Any, state: Any, out: Any, actions: Any, flags: Any, books
         clock, now = books.before[b], state.copies[b]
         ends = (tick + 1) % horizon == 0
         books.tally[9] += ends
-        if out.truncated[b] != ends or clock.tick != tick % horizon or now.tick != (tick + 1) % horizon:
+        if report.truncated[b] != ends or clock.tick != tick % horizon or now.tick != (tick + 1) % horizon:
             complain(books, CLOCK, tick, b, -1)
         for n in range(p.shape.agents):
-            if out.visitor[b, n] != books.next_visitor[b, n] or (out.visitor[b, n] >= 0) != books.active[b, n]:
+            if report.visitor[b, n] != books.next_visitor[b, n] or (report.visitor[b, n] >= 0) != books.active[b, n]:
                 complain(books, VISITOR, tick, b, n)
-        check_ranks(world, out, flags, books, tick, b)
+        check_ranks(world, report, flags, books, tick, b)
         has_cart = clock.visitor >= 0 and world.scenes[clock.scene].cart != 0
-        n, k = check_slots(world, out, actions, flags, books, has_cart, clock.stamp, clock.tick, b)
+        n, k = check_slots(world, report, actions, flags, books, has_cart, clock.stamp, clock.tick, b)
         if clock.visitor >= 0:
             books.tally[0] += 1
             if not ends:  # at an episode's end the rows are of the episode that begins
-                check_money(world, state, out, flags, books, n, k, b, clock.visitor, clock.stamp, clock.tick)
+                check_money(world, state, report, flags, books, n, k, b, clock.visitor, clock.stamp, clock.tick)
         elif n >= 0:
             complain(books, CLICKS, tick, b, n)
-        check_rewards(world, out, books, tick, b)
-        check_next(world, state, out, flags, books, tick, b)
+        check_rewards(world, report, books, tick, b)
+        check_next(world, state, report, flags, books, tick, b)
 
 
 # ------------------------------------------------------------------------------------------------ playing
@@ -637,15 +637,15 @@ def play(
         watch.check(actions, tick)
         if tick < REPLAYED:
             taken.append(actions[:3].copy())
-            brought.append(report(envs, 3))
+            brought.append(reported(envs, 3))
     return watch.books, ticks * num_envs * envs.num_agents, taken, brought
 
 
-def report(envs: VectorEnv, copies: int) -> tuple[np.ndarray, ...]:
-    out = envs._out
+def reported(envs: VectorEnv, copies: int) -> tuple[np.ndarray, ...]:
+    last = envs.report
     return tuple(
         array[:copies].copy()
-        for array in (out.observations, out.rewards, out.next_visitor, out.slots["item"], out.slots["clicked"])
+        for array in (last.observations, last.rewards, last.next_visitor, last.slots["item"], last.slots["clicked"])
     )
 
 
@@ -658,7 +658,7 @@ def replay(
     wrong = 0
     for actions, before in zip(taken, brought, strict=True):
         envs.step(actions)
-        wrong += any(a.tobytes() != b.tobytes() for a, b in zip(report(envs, 3), before, strict=True))
+        wrong += any(a.tobytes() != b.tobytes() for a, b in zip(reported(envs, 3), before, strict=True))
     return wrong
 
 

@@ -84,8 +84,8 @@ def batch(task: str, overrides: dict[str, Any], num_envs: int, threads: int, sec
     }  # fmt: skip
     return result | {
         "kernel_ticks": kernel, "ticks": vector, "pages": vector * present, "agent_steps": vector * envs.num_agents,
-        "state_bytes_per_copy": sum(array.nbytes for array in envs._state) / num_envs,
-        "output_bytes_per_copy": sum(array.nbytes for array in envs._out) / num_envs,
+        "state_bytes_per_copy": sum(array.nbytes for array in envs.arrays) / num_envs,
+        "report_bytes_per_copy": sum(array.nbytes for array in envs.report) / num_envs,
     }  # fmt: skip
 
 
@@ -224,7 +224,7 @@ def scale(seconds: float) -> dict[str, float]:
             "ecommerce-v0", 1, action="items", users={"number": users}, items={"number": items}
         )
         for array in (
-            envs._state
+            envs.arrays
         ):  # the first touch of a memory page costs the system's zeroing of it, which is not ours to time
             array.view(np.uint8).fill(0)
         start = time.perf_counter()
@@ -240,7 +240,7 @@ def scale(seconds: float) -> dict[str, float]:
 
         result[f"{name}_step_us"] = 1e6 / rate(step, seconds)
         result[f"{name}_reset_us"] = 1e6 / rate(lambda envs=envs: envs.reset(), seconds)  # type: ignore[misc]
-        result[f"{name}_state_GiB"] = sum(array.nbytes for array in envs._state) / 2**30
+        result[f"{name}_state_GiB"] = sum(array.nbytes for array in envs.arrays) / 2**30
     return result
 
 

@@ -119,13 +119,14 @@ class Company(VectorEnv):
 
     def _look(self) -> None:
         """The batch's report as the learners see it: views of its buffers if they sit evenly spaced, else copies."""
-        out = self.batch._out
-        later = out.later
+        report = self.batch.report
+        later = report.later
         if later.size and self.team.policies:
             later = later.copy()
             later["agent"] = self._learner_of[later["agent"]]
             later[later["agent"] < 0] = _NO_SALE
-        self._out = out._replace(later=later, **{name: getattr(out, name)[:, self._learners] for name in _BY_AGENT})
+        by_agent = {name: getattr(report, name)[:, self._learners] for name in _BY_AGENT}
+        self._report = report._replace(later=later, **by_agent)
 
     def _join(self, actions: Any) -> np.ndarray:
         """The learners' actions beside those that the others have chosen."""
@@ -150,7 +151,7 @@ class Company(VectorEnv):
         self.batch.step(self._join(actions))
         self.team.observe(self.batch.infos, self.batch.truncated)
         observations, infos = self._go_on()
-        return observations, self._out.rewards, np.zeros(self.num_envs, np.bool_), self._out.truncated, infos
+        return observations, self._report.rewards, np.zeros(self.num_envs, np.bool_), self._report.truncated, infos
 
     def _require_reset(self, call: str) -> None:
         self.batch._require_reset(call)

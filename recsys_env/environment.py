@@ -123,7 +123,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
                 return {}, {}, {}, {}, {}
             raise RuntimeError("the episode is over; call reset()")
         joint = self._joint(actions)
-        page = None if self.render_mode is None else self.vector._state.copies[0].copy()
+        page = None if self.render_mode is None else self.vector.arrays.copies[0].copy()
         try:
             observations, rewards, _, truncations, infos = self.vector.step(np.array([joint]))
         except (TypeError, ValueError):
@@ -161,7 +161,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return {agent: flat[n] for n, agent in enumerate(self.possible_agents)}
 
     def _infos(self, infos: Infos, over: bool) -> dict[str, Any]:
-        kept, own = infos.copy(), self.vector._out.own[0].tolist()
+        kept, own = infos.copy(), self.vector.report.own[0].tolist()
         return {agent: Info(kept, n, over, own[n]) for n, agent in enumerate(self.possible_agents)}
 
     # -------------------------------------------------------------------------------------------- actions

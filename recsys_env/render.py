@@ -67,7 +67,7 @@ def _visit(envs: VectorEnv, page: Any) -> str:
 
 
 def _coming(envs: VectorEnv, over: bool) -> str:
-    return "the episode is over" if over else f"next: {_visit(envs, envs._state.copies[0])}"
+    return "the episode is over" if over else f"next: {_visit(envs, envs.arrays.copies[0])}"
 
 
 def _slots(envs: VectorEnv, n: int, tick: int, columns: tuple[int, int]) -> list[str]:

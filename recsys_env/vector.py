@@ -13,7 +13,6 @@ Autoreset: same-step. Where `truncations[b]`, the observation is already the fir
 
 from __future__ import annotations
 
-import copy as copying
 import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from . import spaces
 from .catalogue import Catalogue
 from .config import WorldConfig, check_catalogue_fields, difference, is_number, shown
 from .files import digest_of_arrays
-from .world import Outputs, State, World, allocate_outputs, allocate_state, build, shape_of
+from .world import Report, State, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
 _COPY = 0x636F70795F736565
 _MASK = (1 << 64) - 1
@@ -71,33 +70,33 @@ class Infos(Mapping[str, np.ndarray]):
         "later_item", "later_agent", "later_price", "later_rating", "final_obs", "final_mask",
     )  # fmt: skip
 
-    def __init__(self, out: Outputs) -> None:
-        self._out = out
+    def __init__(self, report: Report) -> None:
+        self._report = report
 
-    def _report(self) -> Outputs:
-        return self._out
+    def _arrays(self) -> Report:
+        return self._report
 
     def __getitem__(self, key: str) -> np.ndarray:
-        out = self._report()
+        report = self._arrays()
         if key == "shown":
-            return out.slots["item"]
+            return report.slots["item"]
         if key in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell"):
-            return out.slots[key]
+            return report.slots[key]
         if key == "empty":
-            return ((out.slots["item"] < 0) & (out.slots["rank"] >= 0)).sum(-1)
+            return ((report.slots["item"] < 0) & (report.slots["rank"] >= 0)).sum(-1)
         if key in ("own", "visitor", "next_visitor", "active"):
-            return getattr(out, key)  # type: ignore[no-any-return]
+            return getattr(report, key)  # type: ignore[no-any-return]
         if key.startswith("later_") and key in self.KEYS:
-            return out.later[key.removeprefix("later_")]
+            return report.later[key.removeprefix("later_")]
         if key == "final_obs":
-            return out.final_observations
+            return report.final_observations
         if key == "final_mask":
-            return out.final_masks
+            return report.final_masks
         raise KeyError(f"{key!r}; infos hold {', '.join(self.KEYS)}")
 
     def copy(self) -> Infos:
         """The same report, for keeping: later steps do not overwrite it. Without the final observations."""
-        return _KeptInfos(self._out)
+        return _KeptInfos(self._report)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.KEYS)
@@ -113,21 +112,21 @@ class _KeptInfos(Infos):
     KEYS = Infos.KEYS[:-2]
     COPIED = ("slots", "later", "own", "visitor", "next_visitor", "active")
 
-    def __init__(self, out: Outputs) -> None:
-        super().__init__(out)
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
         self._raw: tuple[bytes, ...] | None = (
-            out.slots.tobytes(), out.later.tobytes(), out.own.tobytes(), out.visitor.tobytes(), out.next_visitor.tobytes(), out.active.tobytes()
+            report.slots.tobytes(), report.later.tobytes(), report.own.tobytes(), report.visitor.tobytes(), report.next_visitor.tobytes(), report.active.tobytes()
         )  # fmt: skip
 
-    def _report(self) -> Outputs:
+    def _arrays(self) -> Report:
         if self._raw is not None:
-            like = {name: getattr(self._out, name) for name in self.COPIED}
+            like = {name: getattr(self._report, name) for name in self.COPIED}
             arrays = {
                 name: np.frombuffer(bytearray(raw), a.dtype).reshape(a.shape)
                 for raw, (name, a) in zip(self._raw, like.items(), strict=True)
             }
-            self._out, self._raw = self._out._replace(**arrays), None
-        return self._out
+            self._report, self._raw = self._report._replace(**arrays), None
+        return self._report
 
     def __getitem__(self, key: str) -> np.ndarray:
         if key not in self.KEYS:
@@ -239,18 +238,19 @@ class VectorEnv:
         self._batch = np.arange(self.num_envs, dtype=np.uint64)
         self._state = allocate_state(self.world, self.num_envs)
         size = spaces.mask_size(config, self.shape) if config.mask_actions else 0
-        self._buffers = [allocate_outputs(self.world, self.num_envs, size) for _ in range(2)]
-        self._out = self._buffers[0]
+        self._buffers = [allocate_report(self.world, self.num_envs, size) for _ in range(2)]
+        self._report = self._buffers[0]
+        self._scratch = allocate_scratch(self.world, self.num_envs)
         self._seed: int | list[int] | None = None
         self._compiled: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_compiled": None, "_current": int(self._out is self._buffers[1]), "_out": None}
+        return {**self.__dict__, "_compiled": None, "_current": int(self._report is self._buffers[1]), "_report": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current")
         self.__dict__.update(state)
-        self._out = self._buffers[current]
+        self._report = self._buffers[current]
         for array in self.world:  # a copy comes writeable, which is another type to the compiled code
             array.flags.writeable = False
 
@@ -299,43 +299,55 @@ class VectorEnv:
         self._require_reset("step()")
         self._advance(self._actions.read(actions, self.num_envs), mode=0)
         observations, infos = self._observed()
-        return observations, self._out.rewards, np.zeros(self.num_envs, np.bool_), self._out.truncated, infos
+        return observations, self._report.rewards, np.zeros(self.num_envs, np.bool_), self._report.truncated, infos
 
     def _require_reset(self, call: str) -> None:
         if self._seed is None:
             raise RuntimeError(f"call reset() before {call}")
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
-        self._out = self._buffers[0] if self._out is self._buffers[1] else self._buffers[1]
+        self._report = self._buffers[0] if self._report is self._buffers[1] else self._buffers[1]
         if self._compiled is None:
             self._compiled = self._compile(actions)
         if self.num_threads > 1:
             numba.set_num_threads(self.num_threads)
-        self._compiled(self.world, self._state, self._out, actions, mode, self._batch)
+        self._compiled(self.world, self._state, self._report, self._scratch, actions, mode, self._batch)
         for n, columns in self._hidden:
-            self._out.observations[:, n, columns] = 0
+            self._report.observations[:, n, columns] = 0
             if mode == 0:
-                self._out.final_observations[:, n, columns] = 0
+                self._report.final_observations[:, n, columns] = 0
 
     def _compile(self, actions: np.ndarray) -> Any:
         """The entry compiled for our arrays, called past numba's dispatcher: its type checks cost more than a step."""
         from .kernels.step import run, run_parallel
 
         kernel = run if self.num_threads == 1 else run_parallel
-        arguments = (self.world, self._state, self._out, actions, 0, self._batch)
+        arguments = (self.world, self._state, self._report, self._scratch, actions, 0, self._batch)
         return kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
 
     def _observed(self) -> tuple[Any, Infos]:
-        return self._with_mask(self._out.observations, self._out.masks), Infos(self._out)
+        return self._with_mask(self._report.observations, self._report.masks), Infos(self._report)
 
     def _with_mask(self, observations: np.ndarray, masks: np.ndarray) -> Any:
         return {"observation": observations, "action_mask": masks} if self.config.mask_actions else observations
 
     # -------------------------------------------------------------------------------------------- views
 
+    @property
+    def arrays(self) -> State:
+        """Everything that changes in the game, as the arrays themselves: for compiled code, oracles, metrics and a
+        simulator's analyses, latent users included. Read, never write."""
+        return self._state
+
+    @property
+    def report(self) -> Report:
+        """What the last reset, step or restore reported, as the arrays themselves, from which `infos`, observations
+        and rewards are taken. Read, never write."""
+        return self._report
+
     def output_arrays(self) -> list[np.ndarray]:
         """The arrays behind everything that `reset` and `step` return, of both alternating sets."""
-        return [array for out in self._buffers for array in out]
+        return [array for report in self._buffers for array in report]
 
     def empty_actions(self) -> np.ndarray:
         """A joint action [B, N, ...] to be filled in: the first of everything, or queries of zero."""
@@ -349,18 +361,23 @@ class VectorEnv:
     @property
     def infos(self) -> Infos:
         """The report of the last reset, step or restore."""
-        return Infos(self._out)
+        return Infos(self._report)
 
     @property
     def final_obs(self) -> Any:
         """Last observations [B, N, O] of the episodes that ended in the last step; valid where truncated."""
-        return self._with_mask(self._out.final_observations, self._out.final_masks)
+        return self._with_mask(self._report.final_observations, self._report.final_masks)
 
     @property
     def next_visitor(self) -> np.ndarray:
         """Person [B, N] whose page is about to be shown, -1 if idle or inactive. Equal only for the same person of a
         copy."""
-        return self._out.next_visitor
+        return self._report.next_visitor
+
+    def present_users(self) -> np.ndarray:
+        """Records [B] (`world.USER`) of the users whose page is about to be shown: what they are, whoever may know it.
+        A copy of the rows; of no meaning in an idle tick, where `arrays.copies["visitor"]` is -1."""
+        return self._state.users[np.arange(self.num_envs), np.maximum(self._state.copies["visitor"], 0)]
 
     @property
     def candidates(self) -> np.ndarray:
@@ -371,12 +388,12 @@ class VectorEnv:
     @property
     def active(self) -> np.ndarray:
         """Agents [B, N] whose slots will be on the page about to be shown."""
-        return self._out.active
+        return self._report.active
 
     @property
     def truncated(self) -> np.ndarray:
         """Copies [B] whose episode ended in the last step."""
-        return self._out.truncated
+        return self._report.truncated
 
     @property
     def tick(self) -> np.ndarray:
@@ -398,7 +415,7 @@ class VectorEnv:
         from .kernels.step import global_state
 
         self._require_reset("state()")
-        rows = self._private_rows(self._out.observations)
+        rows = self._private_rows(self._report.observations)
         global_state(self.world, self._state, rows)
         return rows
 
@@ -406,14 +423,14 @@ class VectorEnv:
         """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where
         truncated."""
         self._require_reset("final_state()")
-        rows = self._private_rows(self._out.final_observations)
-        rows[:, : self._out.final_states.shape[1]] = self._out.final_states
+        rows = self._private_rows(self._report.final_observations)
+        rows[:, : self._report.final_states.shape[1]] = self._report.final_states
         return rows
 
     def _private_rows(self, observations: np.ndarray) -> np.ndarray:
         """States [B, S] with the private parts of the observations filled in."""
         rows = np.empty((self.num_envs, *self.state_space.shape), np.float32)
-        for n, part in enumerate(np.split(rows[:, self._out.final_states.shape[1] :], self.num_agents, axis=1)):
+        for n, part in enumerate(np.split(rows[:, self._report.final_states.shape[1] :], self.num_agents, axis=1)):
             part[:] = observations[:, n, self._private]
         return rows
 
@@ -519,10 +536,10 @@ class VectorEnv:
         self._require_reset("expected_feedback()")
         read = self._actions.read(actions, self.num_envs)
         b, n, k = self.num_envs, self.num_agents, self.config.slots
-        out = copying.deepcopy(self._buffers[0])
         state = State(*(array.copy() for array in self._state))
+        report = self._buffers[0]._replace(slots=self._report.slots.copy())
         click, cart, own = np.zeros((b, n, k)), np.zeros((b, n, k)), np.zeros((b, n))
-        expect(self.world, state, out, read, click, cart, own)
+        expect(self.world, state, report, self._scratch, read, click, cart, own)
         s = self.config.reward.sharing
         reward = (1 - max(s, 0.0)) * own + s * own.mean(axis=1, keepdims=True)
         purchase = cart if self.config.feedback.instant else np.zeros_like(cart)

@@ -167,16 +167,14 @@ class State(NamedTuple):
     inclusive: np.ndarray  # [B, N] f8: lambda I_n + trust term at the last page shown, -inf = nothing shown
 
 
-class Outputs(NamedTuple):
+class Report(NamedTuple):
     """What a step reports, for B copies. Two of these alternate."""
 
     observations: np.ndarray  # [B, N, O] f4
     masks: np.ndarray  # [B, N, A] i1; [B, N, 0] unless mask_actions
     final_observations: np.ndarray  # [B, N, O] f4, valid where truncated
     final_masks: np.ndarray  # as masks, valid where truncated
-    final_states: (
-        np.ndarray
-    )  # [B, S'] f4: `state()` of the last observations, without its private part; valid where truncated
+    final_states: np.ndarray  # [B, S'] f4: `state()` of the last page without its private part, valid where truncated
     rewards: np.ndarray  # [B, N] f4: r_n
     own: np.ndarray  # [B, N] f4: own_n
     truncated: np.ndarray  # [B] bool
@@ -185,13 +183,18 @@ class Outputs(NamedTuple):
     active: np.ndarray  # [B, N] bool: whose slots will be on the page that comes next
     slots: np.ndarray  # [B, N, K] SLOT
     later: np.ndarray  # [B, Q] LATER
-    shown: np.ndarray  # [B, N, K] i4: what the actions ask for, before holes (scratch)
-    picks: np.ndarray  # [B, K] i4: candidates picked so far (scratch)
-    scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates or query results so far (scratch)
-    draws: np.ndarray  # [B, C] i4: candidates before they are sorted (scratch)
-    matches: np.ndarray  # [B, C] f4: their profile matches (scratch)
-    masses: np.ndarray  # [B, N] f8: weights of the agents at the click (scratch)
-    topic_mass: np.ndarray  # [B, T] f8: cumulative topic weights of the visitor (scratch)
+
+
+class Scratch(NamedTuple):
+    """What the kernels work in, for B copies. Of no meaning between two steps."""
+
+    shown: np.ndarray  # [B, N, K] i4: what the actions ask for, before holes
+    picks: np.ndarray  # [B, K] i4: candidates picked so far
+    scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates or query results so far
+    draws: np.ndarray  # [B, C] i4: candidates before they are sorted
+    matches: np.ndarray  # [B, C] f4: their profile matches
+    masses: np.ndarray  # [B, N] f8: weights of the agents at the click
+    topic_mass: np.ndarray  # [B, T] f8: cumulative topic weights of the visitor
 
 
 # ------------------------------------------------------------------------------------------------ build
@@ -434,17 +437,25 @@ def allocate_state(world: World, num_envs: int) -> State:
     )  # fmt: skip
 
 
-def allocate_outputs(world: World, num_envs: int, mask_size: int) -> Outputs:
-    """Output buffers for B copies."""
+def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
+    """A report of nothing for B copies."""
     p, b = world.params["shape"][0], num_envs
     n, o = p["agents"], p["observation"]
-    return Outputs(
+    return Report(
         observations=np.zeros((b, n, o), np.float32), masks=np.ones((b, n, mask_size), np.int8),
         final_observations=np.zeros((b, n, o), np.float32), final_masks=np.ones((b, n, mask_size), np.int8),
         final_states=np.zeros((b, world.params["state"]["private"][0]), np.float32),
         rewards=np.zeros((b, n), np.float32), own=np.zeros((b, n), np.float32), truncated=np.zeros(b, np.bool_),
         visitor=np.full((b, n), -1, np.int64), next_visitor=np.full((b, n), -1, np.int64), active=np.zeros((b, n), np.bool_),
         slots=np.zeros((b, n, p["slots"]), SLOT), later=np.zeros((b, p["cart"]), LATER),
+    )  # fmt: skip
+
+
+def allocate_scratch(world: World, num_envs: int) -> Scratch:
+    """Working arrays for B copies."""
+    p, b = world.params["shape"][0], num_envs
+    n = p["agents"]
+    return Scratch(
         shown=np.zeros((b, n, p["slots"]), np.int32), picks=np.zeros((b, p["slots"]), np.int32),
         scores=np.zeros((b, max(p["candidates"], p["slots"]))), draws=np.zeros((b, p["candidates"]), np.int32),
         matches=np.zeros((b, p["candidates"]), np.float32), masses=np.zeros((b, n)),

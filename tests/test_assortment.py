@@ -10,11 +10,11 @@ import math
 from collections import Counter
 
 import numpy as np
+import oracle
 import pytest
-import reference
 from hypothesis import given
 from hypothesis import strategies as st
-from test_reference import ACTIONS, PAGES, action_shape, configs, one, random_actions, random_worlds
+from test_kernels import ACTIONS, PAGES, action_shape, configs, one, random_actions, random_worlds
 
 from recsys_env.config import WorldConfig, replace
 from recsys_env.policies import Planner, make_policy
@@ -25,28 +25,28 @@ COPIES, TICKS, PRICE = 4, 8, 1.5
 CLICK_MATCH = 0.65
 
 
-class Beliefs(reference.Game):
+class Beliefs(oracle.Game):
     """What each policy takes an item to be worth, for a page of one slot."""
 
     slope: float
     newcomers: np.ndarray
 
-    def value(self, policy: str, copy: reference.Copy, n: int, j: int) -> float:
+    def value(self, policy: str, copy: oracle.Copy, n: int, j: int) -> float:
         """Of showing item j, by what the policy believes; the largest is its choice."""
         if policy == "popularity":
             new = self.config.items.life > 0 and self.age(j, copy.tick) < self.config.items.popularity_half_life
             return max(self.popularity(copy, j), self.newcomers[j] * new)
-        believed, price = (self.content, 0.0) if policy == "content" else (self.oracle, PRICE * (policy == "planner"))
+        believed, price = (self.content, 0.0) if policy == "content" else (self.informed, PRICE * (policy == "planner"))
         log_odds, worth = believed(copy, n, j, price)
         none = price * self.satisfaction(copy, None) if price else 0.0
-        share = reference.sigmoid(log_odds + self.config.choice.dissimilarity * self.log_theta(copy, n))
+        share = oracle.sigmoid(log_odds + self.config.choice.dissimilarity * self.log_theta(copy, n))
         return share * worth + (1 - share) * none
 
-    def log_theta(self, copy: reference.Copy, n: int) -> float:
+    def log_theta(self, copy: oracle.Copy, n: int) -> float:
         rank = copy.order[0].index(n) + 1 if self.config.page == "shared" else 1
         return math.log(rank**-self.config.choice.eta * (1 + self.config.choice.kappa * (rank == 1)))
 
-    def sale(self, copy: reference.Copy, n: int, j: int, cart: float) -> float:
+    def sale(self, copy: oracle.Copy, n: int, j: int, cart: float) -> float:
         """What a cart is worth that may be bought at a later page."""
         f = self.config.feedback
         leaves = f.cart_hazard + f.cart_abandon - f.cart_hazard * f.cart_abandon
@@ -55,7 +55,7 @@ class Beliefs(reference.Game):
 
     # -------------------------------------------------------------------------------------------- oracles
 
-    def oracle(self, copy: reference.Copy, n: int, j: int, price: float) -> tuple[float, float]:
+    def informed(self, copy: oracle.Copy, n: int, j: int, price: float) -> tuple[float, float]:
         """(log odds of a click against everything else, worth of it)."""
         assert copy.visitor is not None
         person = self.person(copy, copy.visitor)
@@ -68,7 +68,7 @@ class Beliefs(reference.Game):
         trust = 0.0 if self.config.page == "rival" else self.config.choice.beta_trust * person.trust[n]
         return self.utility(copy, person, j) + trust - rest, worth
 
-    def satisfaction(self, copy: reference.Copy, j: int | None) -> float:
+    def satisfaction(self, copy: oracle.Copy, j: int | None) -> float:
         """Expected change of z from a click on item j, or from none."""
         assert copy.visitor is not None
         d, person, worst = (
@@ -84,7 +84,7 @@ class Beliefs(reference.Game):
             return d.z_rate_none * (d.baseline - person.z)
         return d.z_rate * (self.over_noise(math.tanh, self.mean_experience(copy, person, j)) - person.z)
 
-    def lead(self, copy: reference.Copy, j: int) -> float:
+    def lead(self, copy: oracle.Copy, j: int) -> float:
         """At an entrance: what the same item would sell on the next page."""
         assert copy.visitor is not None
         if len(self.config.scenes) == 1 or copy.scene > 0:
@@ -97,7 +97,7 @@ class Beliefs(reference.Game):
 
     # -------------------------------------------------------------------------------------------- content
 
-    def taste(self, copy: reference.Copy, n: int) -> np.ndarray:
+    def taste(self, copy: oracle.Copy, n: int) -> np.ndarray:
         """Posterior mean of the taste, from profile and clicks."""
         assert copy.visitor is not None
         person, view, knows = self.person(copy, copy.visitor), self.view(n), self.knows(n, "profile")
@@ -110,7 +110,7 @@ class Beliefs(reference.Game):
     def knows(self, n: int, field: str) -> bool:
         return field not in self.roles[n].hidden
 
-    def content(self, copy: reference.Copy, n: int, j: int, price: float) -> tuple[float, float]:
+    def content(self, copy: oracle.Copy, n: int, j: int, price: float) -> tuple[float, float]:
         assert copy.visitor is not None
         c, f, item, weight = self.config.choice, self.config.feedback, self.items[j], self.weights_of(n)
         match, x = float(self.taste(copy, n) @ self.q[j]), self.log_price(j, copy.tick)
@@ -121,10 +121,10 @@ class Beliefs(reference.Game):
         if copy.anchor is not None and self.knows(n, "anchor"):
             v += self.config.scenes[copy.scene].beta_context * float(self.q[copy.anchor] @ self.q[j])
         e = f.e_0 + f.a_taste * match - f.a_bait / 2 - f.a_price * x - f.a_satiation * bored
-        worth = weight["click"] + weight["dwell"] * item.length * self.over_noise(reference.softplus, e)
-        worth += weight["like"] * self.over_noise(reference.sigmoid, e) if f.like else 0.0
+        worth = weight["click"] + weight["dwell"] * item.length * self.over_noise(oracle.softplus, e)
+        worth += weight["like"] * self.over_noise(oracle.sigmoid, e) if f.like else 0.0
         if self.config.scenes[copy.scene].cart:
-            cart = reference.sigmoid(float(self.world.topics[item.topic, 0]) + f.b_taste * match - f.b_price * x)
+            cart = oracle.sigmoid(float(self.world.topics[item.topic, 0]) + f.b_taste * match - f.b_price * x)
             worth += weight["cart"] * cart + self.sale(copy, n, j, cart)
             worth += weight["purchase"] * cart * self.price(j, copy.tick) if f.instant else 0.0
         v_0 = float(np.mean(c.v_0_by_mood)) if c.v_0_by_mood else c.v_0
@@ -132,7 +132,7 @@ class Beliefs(reference.Game):
         return v + trust - v_0, worth
 
 
-def named(game: Beliefs, copy: reference.Copy, n: int, action: np.ndarray) -> set[int | None]:
+def named(game: Beliefs, copy: oracle.Copy, n: int, action: np.ndarray) -> set[int | None]:
     """The item that an action of one slot names; those of equal vectors, if it is a query."""
     if game.config.action == "query":
         near = game.q @ action[: game.shape.dims].astype(float)
@@ -167,8 +167,8 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
         envs.reset(seed=key)
         envs.reset()  # the second episode, so that its number is not that of a scene or an agent
         for _ in range(TICKS):
-            copies = [game.read(envs._state, b) for b in range(COPIES)]
-            before = [array.tobytes() for array in envs._state]
+            copies = [game.read(envs.arrays, b) for b in range(COPIES)]
+            before = [array.tobytes() for array in envs.arrays]
             for n, player in enumerate(players):
                 actions = player.act(np.zeros(0)).reshape(COPIES, -1)
                 for b, copy in enumerate(copies):
@@ -182,7 +182,7 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
                     chosen = max(values[j] for j in mine & set(values))
                     assert chosen >= best - 1e-6 - 1e-5 * abs(best), f"{mine} of {values}"
                     seen["choices"] += len({round(value, 4) for value in values.values()}) > 1
-            assert before == [array.tobytes() for array in envs._state]
+            assert before == [array.tobytes() for array in envs.arrays]
             envs.step(
                 random_actions(config, COPIES, rng)
                 .reshape(COPIES, *envs.empty_actions().shape[1:])

@@ -368,7 +368,7 @@ def test_more_slots_than_live_candidates_leave_holes(page: str) -> None:
             for k, first in enumerate(action[b, 0]):
                 free = [live[b, (first + i) % 6] for i in range(6) if live[b, first] >= 0]
                 wanted[b, k] = next((j for j in free if j >= 0 and j not in wanted[b]), -1)
-        np.testing.assert_array_equal(envs._out.shown[:, 0], wanted)
+        np.testing.assert_array_equal(envs._scratch.shown[:, 0], wanted)
         np.testing.assert_array_equal(infos["shown"][:, 0], wanted)
         assert (infos["empty"][:, 0] == (wanted < 0).sum(1)).all()
         assert (wanted < 0).sum(1).min() == 2  # three of them stand at most
@@ -542,11 +542,11 @@ def test_visitor_ids_of_a_place_outlast_a_million_people() -> None:
     for incarnation in (0, 2**20, 2**21, 2**22):
         for seed in (0, None):
             envs.reset(seed=seed)
-            envs._state.users["incarnation"] = incarnation
+            envs.arrays.users["incarnation"] = incarnation
             envs.step(fixed(envs, ALL))
-            place = envs._state.copies["visitor"]
+            place = envs.arrays.copies["visitor"]
             met.append(
-                np.stack((envs._state.copies["episode"], place, np.full(200, incarnation), envs.next_visitor[:, 0]))
+                np.stack((envs.arrays.copies["episode"], place, np.full(200, incarnation), envs.next_visitor[:, 0]))
             )
     people = np.concatenate(met, 1)[:, np.concatenate(met, 1)[1] >= 0]
     assert len(np.unique(people[3])) == len(np.unique(people[:3], axis=1).T) > 8

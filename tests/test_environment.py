@@ -485,7 +485,7 @@ def test_the_aec_view_restores(turns: int) -> None:
 def test_copies_go_on_alike(how: Any, steps: int) -> None:
     env = started(steps=steps, render_mode="ansi")
     other = how(env)
-    assert other.vector._state.users is not env.vector._state.users
+    assert other.vector.arrays.users is not env.vector.arrays.users
     assert all(not array.flags.writeable for array in other.vector.world)
     assert other.render() == env.render()
     actions = [sampled(env) for _ in range(20)]

@@ -82,7 +82,7 @@ class Learner(Random):
 
     def observe(self, feedback: Any) -> None:
         if self.told % TINY.horizon == 0:
-            self.first.append(self.envs._state.copies["seed"][0])
+            self.first.append(self.envs.arrays.copies["seed"][0])
         self.told += 1
 
     def reset(self, done: np.ndarray) -> None:

@@ -233,7 +233,7 @@ def test_only_oracles_read_what_is_latent_of_items(policy: str) -> None:
             observations, _, _, _, infos = worlds[0].step(joint)
             for player in players:
                 player.observe(feedback(infos, 0))
-            for mine, theirs in zip(worlds[0]._state, worlds[1]._state, strict=True):
+            for mine, theirs in zip(worlds[0].arrays, worlds[1].arrays, strict=True):
                 theirs[...] = mine
 
 
@@ -366,7 +366,7 @@ def test_content_knows_no_more_than_its_role_sees() -> None:
         before = content.act(observations[:, 0]).copy()
         p = envs.world.params[0]["shape"]
         for part in ("profile", "history"):
-            envs._state.vectors[:, :, p[part] : p[part] + envs.shape.dims] *= -3
+            envs.arrays.vectors[:, :, p[part] : p[part] + envs.shape.dims] *= -3
         same = (content.act(observations[:, 0]) == before).all(1)
         assert same.all() if blind else same.mean() < 0.5
 
@@ -400,9 +400,9 @@ def test_content_knows_neither_rivals_nor_trust_nor_mood(policy: str, blind: boo
         for _ in range(20):
             observations = envs.step(envs.empty_actions())[0]
         before = player.act(observations[:, 0]).copy()
-        p, vectors = envs.world.params[0]["shape"], envs._state.vectors
+        p, vectors = envs.world.params[0]["shape"], envs.arrays.vectors
         if latent == "inclusive":
-            envs._state.inclusive[:] = 20.0
+            envs.arrays.inclusive[:] = 20.0
         else:
             vectors[:, :, p["trust"] : p["trust"] + 2] = (-1.0, 1.0)
         same = (player.act(observations[:, 0]) == before).all(1)
@@ -412,7 +412,7 @@ def test_content_knows_neither_rivals_nor_trust_nor_mood(policy: str, blind: boo
     player.bind(envs, "recommender_0", 0)
     observations, _ = envs.reset(seed=0)
     before = player.act(observations[:, 0]).copy()
-    envs._state.users["mood"][:] = 2
+    envs.arrays.users["mood"][:] = 2
     assert np.array_equal(player.act(observations[:, 0]), before)
 
 
@@ -427,7 +427,7 @@ def test_content_does_not_know_a_hidden_anchor() -> None:
         observations = envs.step(envs.empty_actions())[0]
         there = envs.active[:, 1]
         before = content.act(observations[:, 1]).copy()
-        envs._state.copies["anchor"][there] = (envs._state.copies["anchor"][there] + 7) % envs.shape.items
+        envs.arrays.copies["anchor"][there] = (envs.arrays.copies["anchor"][there] + 7) % envs.shape.items
         same = (content.act(observations[:, 1]) == before)[there].all(1)
         assert there.sum() > 20
         assert same.all() if blind else same.mean() < 0.5

@@ -170,7 +170,7 @@ def test_the_soak_finds_nothing_wrong_with_the_game() -> None:
 
 def _set(part: str, field: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:
     def spoil(envs: Any) -> None:
-        array = getattr(envs._out if part in envs._out._fields else envs._state, part)
+        array = getattr(envs.report if part in envs.report._fields else envs.arrays, part)
         target = array[field] if field else array
         target[...] = change(target)
 

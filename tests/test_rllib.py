@@ -86,7 +86,7 @@ def test_it_is_the_batch_of_one_copy(task: str) -> None:
         for n, agent in enumerate(env.agents):
             same(mine[agent], batch.final_obs, (0, n))
         mine, _ = env.reset()
-        assert episode == 1 or env._envs._state.copies["episode"][0] == 1
+        assert episode == 1 or env._envs.arrays.copies["episode"][0] == 1
 
 
 def test_with_only_active_agents_act_on_their_pages_and_get_all_that_they_earn() -> None:

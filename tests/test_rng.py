@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
+import oracle
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -72,8 +72,8 @@ def correlation(x: np.ndarray, y: np.ndarray) -> float:
     return float(stats.pearsonr(np.ravel(x), np.ravel(y)).pvalue)
 
 
-def test_the_reference_generator_gives_the_published_outputs_of_splitmix64() -> None:
-    assert tuple(reference.splitmix64(1234567, i) for i in range(5)) == SPLITMIX64_1234567
+def test_the_oracles_generator_gives_the_published_outputs_of_splitmix64() -> None:
+    assert tuple(oracle.splitmix64(1234567, i) for i in range(5)) == SPLITMIX64_1234567
 
 
 @settings(deadline=None, database=None, derandomize=True)
@@ -84,17 +84,15 @@ def test_the_reference_generator_gives_the_published_outputs_of_splitmix64() -> 
     st.integers(0, 14),
     st.integers(0, 2**32 - 1),
 )
-def test_the_kernels_generator_is_the_reference_generator(
-    seed: int, episode: int, tick: int, event: int, index: int
-) -> None:
-    expected = reference.Draws(reference.child(seed, episode, tick)).uniform(event, index)
+def test_the_kernels_generator_is_the_oracles(seed: int, episode: int, tick: int, event: int, index: int) -> None:
+    expected = oracle.Draws(oracle.child(seed, episode, tick)).uniform(event, index)
     assert draw(np.uint64(seed), episode, tick, event, index) == expected
     assert 0 <= expected < 1
 
 
 def test_no_two_events_share_a_draw_and_none_has_been_renumbered() -> None:
     ids = {name: value for name, value in vars(kernels_rng).items() if name.isupper() and isinstance(value, int)}
-    assert ids == {name: value for name, value in vars(reference.events).items() if name.isupper()}
+    assert ids == {name: value for name, value in vars(oracle.events).items() if name.isupper()}
     person = [value for name, value in ids.items() if name.startswith("PERSON_")]
     tick = [value for name, value in ids.items() if not name.startswith("PERSON_")]
     assert sorted(person) == list(range(6))

@@ -108,7 +108,7 @@ def test_writing_into_rewards_does_not_reach_the_environment() -> None:
     rows.reset()
     rewards = rows.step(actions(np.random.default_rng(0)))[1]
     rewards += 7  # as stable-baselines3 does at the horizon
-    assert rows.envs._out.rewards.max() < 7
+    assert rows.envs.report.rewards.max() < 7
 
 
 def test_seed_starts_anew_and_other_resets_go_on() -> None:

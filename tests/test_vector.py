@@ -459,13 +459,13 @@ def test_state_holds_the_means_over_the_users_seen() -> None:
     rng, seen, reborn = np.random.default_rng(0), set(), False
     for _ in range(120):
         envs.step(rng.integers(0, 2, envs.empty_actions().shape))
-        users, trust = envs._state.users, envs.world.params["shape"]["trust"][0]
-        touched = users["stamp"] == envs._state.copies["stamp"][:, None]
+        users, trust = envs.arrays.users, envs.world.params["shape"]["trust"][0]
+        touched = users["stamp"] == envs.arrays.copies["stamp"][:, None]
         count = touched.sum(1)
         state = envs.state()
         mean_z = np.where(touched, users["z"], 0).sum(1) / count
         mean_trust = (
-            np.where(touched[:, :, None], envs._state.vectors[:, :, trust : trust + N], 0).sum(1) / count[:, None]
+            np.where(touched[:, :, None], envs.arrays.vectors[:, :, trust : trust + N], 0).sum(1) / count[:, None]
         )
         np.testing.assert_allclose(state[:, envs.state_fields["mean_z"]][:, 0], mean_z, atol=1e-6)
         np.testing.assert_allclose(state[:, envs.state_fields["mean_trust"]], mean_trust, atol=1e-6)

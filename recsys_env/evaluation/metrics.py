@@ -69,12 +69,10 @@ class Log:
         """Before the step: who is about to be served, and what each agent could show."""
         from ..kernels.appraisal import appraise
 
-        state, t = self.envs._state, self.t
+        t, copies = self.t, self.envs.arrays.copies
         best, ideal, outside, cold = self._scratch
-        appraise(self.envs.world, state, COLD_CLICKS, self.discount, best, ideal, outside, cold)
-        copies = state.copies
-        user = state.users[np.arange(len(copies)), np.maximum(copies["visitor"], 0)]
-        present = copies["visitor"] >= 0
+        appraise(self.envs.world, self.envs.arrays, COLD_CLICKS, self.discount, best, ideal, outside, cold)
+        user, present = self.envs.present_users(), copies["visitor"] >= 0
         self.group[t], self.z[t] = user["group"], user["z"]
         self.first_session[t] = present & (user["sessions"] == 1)
         self.new_session[t] = present & (copies["session_page"] == 0)
@@ -89,7 +87,7 @@ class Log:
         self.visitor[t], self.active[t] = infos["visitor"].max(1), infos["visitor"] >= 0
         self.item[t], self.rank[t], self.clicked[t], self.cart[t] = item, infos["rank"], infos["clicked"], infos["cart"]
         self.dwell[t] = infos["dwell"]
-        utility = self.envs._out.slots["utility"]
+        utility = self.envs.report.slots["utility"]
         self.gain[t] = np.where(shown, 1.0 / (1.0 + np.exp(np.clip(outside[:, None, None] - utility, -500, 500))), 0.0)
         self.cold[t] = shown & cold[np.arange(len(cold))[:, None, None], item]
         self._record_purchases(t, infos)

@@ -62,7 +62,7 @@ def trust_term(state, p, b, u, n):
 
 
 @kernel
-def weigh_slots(world, state, out, p, b):
+def weigh_slots(world, state, report, p, b):
     """Fill utility and weight of every standing slot and the inclusive value of every agent; return the largest
     nest."""
     copy = state.copies[b]
@@ -75,7 +75,7 @@ def weigh_slots(world, state, out, p, b):
     for n in range(first, stop):
         largest = -np.inf
         for k in range(p.shape.slots):
-            slot = out.slots[b, n, k]
+            slot = report.slots[b, n, k]
             if slot.item >= 0:
                 slot.utility = utility(world, state, p, b, slot.item)
                 slot.weight = scale * slot.utility + world.log_theta[slot.rank]
@@ -84,7 +84,7 @@ def weigh_slots(world, state, out, p, b):
             continue
         total = 0.0
         for k in range(p.shape.slots):
-            slot = out.slots[b, n, k]
+            slot = report.slots[b, n, k]
             if slot.item >= 0:
                 slot.weight = exp(slot.weight - largest)
                 total += slot.weight
@@ -94,28 +94,28 @@ def weigh_slots(world, state, out, p, b):
 
 
 @kernel
-def draw_click(world, state, out, p, b, u01):
+def draw_click(world, state, report, scratch, p, b, u01):
     """(agent, slot) clicked, or (-1, -1): one uniform number against P(none), then P(n) P(i | n)."""
     copy = state.copies[b]
     first, stop = active_agents(world, p, copy)
-    best = weigh_slots(world, state, out, p, b)
+    best = weigh_slots(world, state, report, p, b)
     none = exp(outside_utility(world, p, state.users[b, copy.visitor]) - best)
     total = none
     for n in range(first, stop):
-        out.masses[b, n] = nest_mass(state, b, n, best)
-        total += out.masses[b, n]
+        scratch.masses[b, n] = nest_mass(state, b, n, best)
+        total += scratch.masses[b, n]
     rest = u01 * total - none
     if rest < 0.0:
         return -1, -1
     last = -1
     for n in range(first, stop):
-        mass = out.masses[b, n]
+        mass = scratch.masses[b, n]
         if mass > 0.0:
             last = n
             if rest < mass:
-                return n, _draw_slot(out, p, b, n, rest / mass)
+                return n, _draw_slot(report, p, b, n, rest / mass)
         rest -= mass
-    return last, _draw_slot(out, p, b, last, 1.0) if last >= 0 else -1  # only rounding leads here
+    return last, _draw_slot(report, p, b, last, 1.0) if last >= 0 else -1  # only rounding leads here
 
 
 @kernel
@@ -124,12 +124,12 @@ def nest_mass(state, b, n, best):
 
 
 @kernel
-def _draw_slot(out, p, b, n, u01):
+def _draw_slot(report, p, b, n, u01):
     """Slot of agent n by weight; u01 in [0, 1]."""
-    total = slot_total(out, p, b, n)
+    total = slot_total(report, p, b, n)
     rest, last = u01 * total, -1
     for k in range(p.shape.slots):
-        slot = out.slots[b, n, k]
+        slot = report.slots[b, n, k]
         if slot.item >= 0:
             last = k
             if rest < slot.weight:
@@ -139,10 +139,10 @@ def _draw_slot(out, p, b, n, u01):
 
 
 @kernel
-def slot_total(out, p, b, n):
+def slot_total(report, p, b, n):
     """Sum of the weights of agent n's standing slots."""
     total = 0.0
     for k in range(p.shape.slots):
-        if out.slots[b, n, k].item >= 0:
-            total += out.slots[b, n, k].weight
+        if report.slots[b, n, k].item >= 0:
+            total += report.slots[b, n, k].weight
     return total

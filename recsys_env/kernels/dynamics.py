@@ -146,13 +146,13 @@ def fade(state, p, b):
 
 
 @kernel
-def show(world, state, out, p, b):
+def show(world, state, report, p, b):
     """Shown items raise the satiation of their topics a little."""
     copy = state.copies[b]
     first, stop = active_agents(world, p, copy)
     for n in range(first, stop):
         for k in range(p.shape.slots):
-            j = out.slots[b, n, k].item
+            j = report.slots[b, n, k].item
             if j >= 0:
                 state.vectors[b, copy.visitor, p.shape.satiation + world.items[j].topic] += p.dynamics.satiation_shown
 
@@ -266,7 +266,7 @@ def leave_or_stay(world, state, p, b, item, carted, key):
 
 
 @kernel
-def draw_visitor(world, state, out, p, b, key):
+def draw_visitor(world, state, scratch, p, b, key):
     """A place is drawn by base activity and accepted by its satisfaction (thinning); a refusal is an idle tick."""
     copy = state.copies[b]
     copy.scene, copy.anchor, copy.opened, copy.session_page, copy.intent, copy.visitor = 0, -1, -1, 0, -1, -1
@@ -284,8 +284,8 @@ def draw_visitor(world, state, out, p, b, key):
     copy.visitor = u
     for t in range(p.shape.topics):
         state.vectors[b, u, p.shape.satiation + t] *= p.dynamics.satiation_session
-    weigh_topics(world, state, out, p, b, u, p.shape.taste, p.users.intent_scale)
-    copy.intent = draw_topic(out, p, b, rng.uniform(key, rng.INTENT, 0))
+    weigh_topics(world, state, scratch, p, b, u, p.shape.taste, p.users.intent_scale)
+    copy.intent = draw_topic(scratch, p, b, rng.uniform(key, rng.INTENT, 0))
     if p.shape.page == RIVAL:
         copy.opened = _open_agent(state, p, b, u, rng.uniform(key, rng.OPEN, 0))
 
@@ -297,24 +297,23 @@ def topic_weight(world, state, p, b, u, t, offset, scale):
 
 
 @kernel
-def weigh_topics(world, state, out, p, b, u, offset, scale):
-    """Fill out.topic_mass with the cumulative weights of the topics, for `draw_topic`. Topics without items have
-    none."""
+def weigh_topics(world, state, scratch, p, b, u, offset, scale):
+    """Fill the scratch with the cumulative weights of the topics, for `draw_topic`. Topics without items have none."""
     total = 0.0
     for t in range(p.shape.topics):
         if world.topic_start[t + 1] > world.topic_start[t]:
             total += topic_weight(world, state, p, b, u, t, offset, scale)
-        out.topic_mass[b, t] = total
+        scratch.topic_mass[b, t] = total
 
 
 @kernel
-def draw_topic(out, p, b, u01):
+def draw_topic(scratch, p, b, u01):
     """A topic by weight; counts all topics that end below the draw, which beats a search that stops at the first
     above."""
     last = p.shape.topics - 1
-    mass, topic = u01 * out.topic_mass[b, last], 0
+    mass, topic = u01 * scratch.topic_mass[b, last], 0
     for t in range(last):
-        topic += mass >= out.topic_mass[b, t]
+        topic += mass >= scratch.topic_mass[b, t]
     return topic
 
 

@@ -134,7 +134,7 @@ def _later_value(world, state, p, b, n, e, moved, mean):
 
 
 @kernel
-def _expect_later(world, state, out, p, b, cart, own):
+def _expect_later(world, state, report, p, b, cart, own):
     """Purchases of items that were in the cart when the page began, over everything that may be carted at this page."""
     copy = state.copies[b]
     u = copy.visitor
@@ -145,7 +145,7 @@ def _expect_later(world, state, out, p, b, cart, own):
             if cart[b, n, k] <= 0.0:
                 continue
             carted += cart[b, n, k]
-            j, moved = out.slots[b, n, k].item, np.int64(-1)
+            j, moved = report.slots[b, n, k].item, np.int64(-1)
             for i in range(size):
                 if state.carts[b, u, i].item == j:
                     moved = np.int64(i)
@@ -156,8 +156,8 @@ def _expect_later(world, state, out, p, b, cart, own):
 
 
 @entry
-def expect(world, state, out, actions, click, cart, own):
-    """Fill click[B, N, K], cart[B, N, K] and own[B, N]; `state` and `out` are the caller's to spend."""
+def expect(world, state, report, scratch, actions, click, cart, own):
+    """Fill click[B, N, K], cart[B, N, K] and own[B, N]; `state` and the report's slots are the caller's to spend."""
     p = world.params[0]
     for b in range(state.copies.size):
         if state.copies[b].visitor < 0:
@@ -165,10 +165,10 @@ def expect(world, state, out, actions, click, cart, own):
         first, stop = active_agents(world, p, state.copies[b])
         for n in range(p.shape.agents):
             for k in range(p.shape.slots):
-                out.slots[b, n, k].item = -1
-        read_actions(world, state, out, p, b, actions)
-        fill_slots(world, state, out, p, b, out.shown)
-        best = weigh_slots(world, state, out, p, b)
+                report.slots[b, n, k].item = -1
+        read_actions(world, state, scratch, p, b, actions)
+        fill_slots(world, state, report, p, b, scratch.shown)
+        best = weigh_slots(world, state, report, p, b)
         user = state.users[b, state.copies[b].visitor]
         total = exp(outside_utility(world, p, user) - best)
         for n in range(first, stop):
@@ -176,11 +176,11 @@ def expect(world, state, out, actions, click, cart, own):
         for n in range(first, stop):
             nest = nest_mass(state, b, n, best) / total
             for k in range(p.shape.slots):
-                slot = out.slots[b, n, k]
+                slot = report.slots[b, n, k]
                 if slot.item >= 0:
-                    click[b, n, k] = nest * slot.weight / slot_total(out, p, b, n)
+                    click[b, n, k] = nest * slot.weight / slot_total(report, p, b, n)
                     value, carts = click_value(world, state, p, b, n, np.int64(slot.item))
                     cart[b, n, k] = click[b, n, k] * carts
                     own[b, n] += click[b, n, k] * value
         if p.shape.cart > 0:
-            _expect_later(world, state, out, p, b, cart, own)
+            _expect_later(world, state, report, p, b, cart, own)

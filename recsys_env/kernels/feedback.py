@@ -53,9 +53,9 @@ def rating_value(rating):
 
 
 @kernel
-def consume(world, state, out, p, b, n, k, key):
+def consume(world, state, report, p, b, n, k, key):
     """Everything that a click on slot k of agent n brings at once; returns the experienced utility e."""
-    copy, slot, agent = state.copies[b], out.slots[b, n, k], world.agents[n]
+    copy, slot, agent = state.copies[b], report.slots[b, n, k], world.agents[n]
     j, user = slot.item, state.users[b, copy.visitor]
     e = expected_experience(world, state, p, b, j) + p.feedback.noise_scale * rng.logistic(key, rng.NOISE, 0)
     slot.clicked = True
@@ -75,7 +75,7 @@ def consume(world, state, out, p, b, n, k, key):
     if rated:
         slot.rating = stars(p, e, user.rating_bias)
         own += agent.rating * rating_value(slot.rating)
-    out.own[b, n] += own
+    report.own[b, n] += own
     return e
 
 
@@ -131,7 +131,7 @@ def put_in_cart(state, p, b, u, j, n, experience, rated):
 
 
 @kernel
-def settle_cart(world, state, out, p, b, old, key):
+def settle_cart(world, state, report, p, b, old, key):
     """The `old` oldest cart items are, in turn, bought (hazard h), else abandoned (h'), else kept; refused =
     abandoned."""
     copy = state.copies[b]
@@ -144,7 +144,7 @@ def settle_cart(world, state, out, p, b, old, key):
         if not keep:
             if rng.uniform(key, rng.OLD_CART, 2 * i) < p.feedback.cart_hazard:
                 if can_buy(world, state, p, b, cart.item):
-                    _buy_later(world, state, out, p, b, i, key)
+                    _buy_later(world, state, report, p, b, i, key)
             else:
                 keep = rng.uniform(key, rng.OLD_CART, 2 * i + 1) >= p.feedback.cart_abandon
         if keep:
@@ -155,9 +155,9 @@ def settle_cart(world, state, out, p, b, old, key):
 
 
 @kernel
-def _buy_later(world, state, out, p, b, i, key):
+def _buy_later(world, state, report, p, b, i, key):
     copy = state.copies[b]
-    cart, later = state.carts[b, copy.visitor, i], out.later[b, i]
+    cart, later = state.carts[b, copy.visitor, i], report.later[b, i]
     agent = world.agents[cart.agent]
     later.item, later.agent, later.rating = cart.item, cart.agent, 0
     later.price = purchase(world, state, p, b, cart.item)
@@ -165,4 +165,4 @@ def _buy_later(world, state, out, p, b, i, key):
     if cart.rated == 0 and rng.uniform(key, rng.RATING, 2 + i) < p.feedback.rating_after_purchase:
         later.rating = stars(p, cart.experience, state.users[b, copy.visitor].rating_bias)
         own += agent.rating * rating_value(later.rating)
-    out.own[b, cart.agent] += own
+    report.own[b, cart.agent] += own

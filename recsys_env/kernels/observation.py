@@ -31,13 +31,13 @@ _PAGES, _VISITS, _GAP = (
 
 
 @kernel
-def observe(world, state, out, p, b, observations, masks):
+def observe(world, state, report, p, b, observations, masks):
     """Write the observation and mask of every agent, and who comes next."""
     copy = state.copies[b]
     for n in range(p.shape.agents):
         active = is_active(world, p, copy, n)
-        out.active[b, n] = active
-        out.next_visitor[b, n] = (
+        report.active[b, n] = active
+        report.next_visitor[b, n] = (
             visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation) if active else -1
         )
         for o in range(p.shape.observation):

@@ -137,18 +137,18 @@ def view_of(p, n):
 
 
 @kernel
-def clear_slots(out, p, b):
+def clear_slots(report, p, b):
     """All slots empty, as in an idle tick."""
     for n in range(p.shape.agents):
         for k in range(p.shape.slots):
-            slot = out.slots[b, n, k]
+            slot = report.slots[b, n, k]
             slot.item, slot.rank, slot.rating, slot.dwell = -1, -1, 0, 0.0
             slot.weight, slot.utility = 0.0, 0.0
             slot.clicked, slot.cart, slot.bought, slot.liked = False, False, False, False
 
 
 @kernel
-def fill_slots(world, state, out, p, b, shown):
+def fill_slots(world, state, report, p, b, shown):
     """Put the shown[b, N, K] items on the page in rank order; those that cannot stand there leave holes."""
     copy = state.copies[b]
     first, stop = active_agents(world, p, copy)
@@ -160,9 +160,9 @@ def fill_slots(world, state, out, p, b, shown):
     for k in range(p.shape.slots):
         for place in range(stop - first):
             n = state.order[b, k, place] if p.shape.page == SHARED else first + place
-            slot = out.slots[b, n, k]
+            slot = report.slots[b, n, k]
             slot.rank = k * (stop - first) + place if p.shape.page == SHARED else k
-            slot.item = _standing(out, p, b, n, k, shown[b, n, k], first, stop)
+            slot.item = _standing(report, p, b, n, k, shown[b, n, k], first, stop)
 
 
 @kernel
@@ -175,18 +175,18 @@ def can_show(world, state, p, b, n, j):
 
 
 @kernel
-def _standing(out, p, b, n, k, j, first, stop):
+def _standing(report, p, b, n, k, j, first, stop):
     """Item j if no slot of a better rank shows it (on a shared page anyone's, else the agent's own), else -1."""
     if j < 0:
         return -1
     if p.shape.page == SHARED:
         for m in range(first, stop):
             for i in range(k + 1):
-                if out.slots[b, m, i].item == j:
+                if report.slots[b, m, i].item == j:
                     return -1
     else:
         for i in range(k):
-            if out.slots[b, n, i].item == j:
+            if report.slots[b, n, i].item == j:
                 return -1
     return j
 

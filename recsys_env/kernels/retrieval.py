@@ -13,7 +13,7 @@ _TRIES = 4  # draws for one candidate before the exhaustive search
 
 
 @kernel
-def draw_candidates(world, state, out, p, b, key):
+def draw_candidates(world, state, scratch, p, b, key):
     """Half of the candidates by the visitor's noisy profile, a quarter by historical popularity, the rest uniform.
 
     With a positive `beta_repeat`, up to half of the first half are the visitor's most consumed items that the agent
@@ -25,42 +25,44 @@ def draw_candidates(world, state, out, p, b, key):
     copy = state.copies[b]
     first, stop = active_agents(world, p, copy)
     if stop > first and copy.anchor < 0:
-        weigh_topics(world, state, out, p, b, copy.visitor, p.shape.profile, p.candidates.topic_scale)
+        weigh_topics(world, state, scratch, p, b, copy.visitor, p.shape.profile, p.candidates.topic_scale)
     for n in range(p.shape.agents):
         if is_active(world, p, copy, n):
-            _draw_for(world, state, out, p, b, n, key)
+            _draw_for(world, state, scratch, p, b, n, key)
         else:
             for c in range(p.shape.candidates):
                 state.candidates[b, n, c] = -1
 
 
 @kernel
-def _draw_for(world, state, out, p, b, n, key):
-    """The candidates of agent n: out.draws holds those found so far and, behind them, the first draws of the others."""
+def _draw_for(world, state, scratch, p, b, n, key):
+    """The candidates of agent n: `scratch.draws` holds those found so far and, behind them, the others' first draws."""
     copy, size = state.copies[b], p.shape.candidates
-    filled = _take_habits(world, state, out, p, b, n, _by_topic(copy, size) // 2) if p.choice.beta_repeat > 0.0 else 0
+    filled = (
+        _take_habits(world, state, scratch, p, b, n, _by_topic(copy, size) // 2) if p.choice.beta_repeat > 0.0 else 0
+    )
     for c in range(filled, size):
-        out.draws[b, c] = _draw(world, state, out, p, b, n, c, 0, key)
-        prefetch(state.items, b, np.int64(out.draws[b, c]))
+        scratch.draws[b, c] = _draw(world, state, scratch, p, b, n, c, 0, key)
+        prefetch(state.items, b, np.int64(scratch.draws[b, c]))
     for c in range(filled, size):
-        if not can_show(world, state, p, b, n, np.int64(out.draws[b, c])):
-            out.draws[b, c] = -1
+        if not can_show(world, state, p, b, n, np.int64(scratch.draws[b, c])):
+            scratch.draws[b, c] = -1
     while filled < size:
-        j = np.int64(out.draws[b, filled])
+        j = np.int64(scratch.draws[b, filled])
         attempt = 1
-        while (j < 0 or _is_drawn(out, b, j, filled)) and attempt < _TRIES:
-            j = _draw(world, state, out, p, b, n, filled, attempt, key)
+        while (j < 0 or _is_drawn(scratch, b, j, filled)) and attempt < _TRIES:
+            j = _draw(world, state, scratch, p, b, n, filled, attempt, key)
             if not can_show(world, state, p, b, n, j):
                 j = np.int64(-1)
             attempt += 1
-        if j < 0 or _is_drawn(out, b, j, filled):
+        if j < 0 or _is_drawn(scratch, b, j, filled):
             u01 = rng.uniform(key, rng.RETRIEVE, ((n * size + filled) * _TRIES) * 2 + 1)
-            j = _search(world, state, out, p, b, n, filled, filled < _by_topic(copy, size), u01)
+            j = _search(world, state, scratch, p, b, n, filled, filled < _by_topic(copy, size), u01)
         if j < 0:
             break
-        out.draws[b, filled] = j
+        scratch.draws[b, filled] = j
         filled += 1
-    _sort(world, state, out, p, b, n, filled)
+    _sort(world, state, scratch, p, b, n, filled)
     for c in range(filled, size):
         state.candidates[b, n, c] = -1
 
@@ -72,7 +74,7 @@ def _by_topic(copy, size):
 
 
 @kernel
-def _draw(world, state, out, p, b, n, c, attempt, key):
+def _draw(world, state, scratch, p, b, n, c, attempt, key):
     """Item for candidate c: by topic and popularity, by popularity, or uniform."""
     copy, size = state.copies[b], p.shape.candidates
     index = ((n * size + c) * _TRIES + attempt) * 2
@@ -81,7 +83,7 @@ def _draw(world, state, out, p, b, n, c, attempt, key):
         topic = (
             world.items[copy.anchor].topic
             if copy.anchor >= 0
-            else draw_topic(out, p, b, rng.uniform(key, rng.RETRIEVE, index))
+            else draw_topic(scratch, p, b, rng.uniform(key, rng.RETRIEVE, index))
         )
         return _popular_in(world, topic, rng.uniform(key, rng.RETRIEVE, index + 1))
     if c < by_topic + (size // 4 if copy.anchor < 0 else size // 10):
@@ -90,7 +92,7 @@ def _draw(world, state, out, p, b, n, c, attempt, key):
 
 
 @kernel
-def _take_habits(world, state, out, p, b, n, limit):
+def _take_habits(world, state, scratch, p, b, n, limit):
     """The items that this agent has seen the visitor consume most, most first; returns how many fit."""
     u, view = state.copies[b].visitor, view_of(p, n)
     filled = 0
@@ -103,11 +105,11 @@ def _take_habits(world, state, out, p, b, n, limit):
             j = habit.item
             if j < 0 or habit.window != window_of(world, p, j, state.copies[b].tick):
                 continue
-            if best < count <= bound and _fits(world, state, out, p, b, n, j, filled):
+            if best < count <= bound and _fits(world, state, scratch, p, b, n, j, filled):
                 best, place = count, h
         if place < 0:
             break
-        out.draws[b, filled] = state.habits[b, u, place].item
+        scratch.draws[b, filled] = state.habits[b, u, place].item
         filled += 1
         bound = best
     return filled
@@ -133,22 +135,22 @@ def _popular(world, p, u01):
 
 
 @kernel
-def _is_drawn(out, b, j, filled):
+def _is_drawn(scratch, b, j, filled):
     """Whether item j is among the candidates found so far; looks at all of them, which vectorises."""
     hits = 0
     for c in range(filled):
-        hits += out.draws[b, c] == j
+        hits += scratch.draws[b, c] == j
     return hits > 0
 
 
 @kernel
-def _fits(world, state, out, p, b, n, j, filled):
+def _fits(world, state, scratch, p, b, n, j, filled):
     """Whether item j can be shown now by agent n and is not yet among its candidates."""
-    return not _is_drawn(out, b, j, filled) and can_show(world, state, p, b, n, j)
+    return not _is_drawn(scratch, b, j, filled) and can_show(world, state, p, b, n, j)
 
 
 @kernel
-def _search(world, state, out, p, b, n, filled, in_topic, u01):
+def _search(world, state, scratch, p, b, n, filled, in_topic, u01):
     """The first item that fits from a random start on: within the anchor's topic, then anywhere; -1 if there is
     none."""
     copy = state.copies[b]
@@ -158,12 +160,12 @@ def _search(world, state, out, p, b, n, filled, in_topic, u01):
         shift = np.int64(u01 * (stop - start))
         for i in range(stop - start):
             j = world.items[start + (shift + i) % (stop - start)].topic_item
-            if _fits(world, state, out, p, b, n, j, filled):
+            if _fits(world, state, scratch, p, b, n, j, filled):
                 return np.int64(j)
     shift = np.int64(u01 * p.shape.items)
     for i in range(p.shape.items):
         j = (shift + i) % p.shape.items
-        if _fits(world, state, out, p, b, n, j, filled):
+        if _fits(world, state, scratch, p, b, n, j, filled):
             return np.int64(j)
     return np.int64(-1)
 
@@ -180,7 +182,7 @@ def seen_count(world, state, p, b, n, j):
 
 
 @kernel
-def _sort(world, state, out, p, b, n, filled):
+def _sort(world, state, scratch, p, b, n, filled):
     """Put the draws in their observable order, best first: profile match, plus known habits where people repeat.
 
     Each goes to the place that the number of better ones gives (equals keep their order); with so few, no branch is the
@@ -188,15 +190,15 @@ def _sort(world, state, out, p, b, n, filled):
     """
     u = state.copies[b].visitor
     for c in range(filled):
-        j = np.int64(out.draws[b, c])
-        out.matches[b, c] = dot(state.vectors, b, u, p.shape.profile, world.q, j, p.shape.dims)
+        j = np.int64(scratch.draws[b, c])
+        scratch.matches[b, c] = dot(state.vectors, b, u, p.shape.profile, world.q, j, p.shape.dims)
         habit = log1p(seen_count(world, state, p, b, n, j)) if p.choice.beta_repeat > 0.0 else 0.0
-        out.scores[b, c] = out.matches[b, c] + habit
+        scratch.scores[b, c] = scratch.matches[b, c] + habit
     for c in range(filled):
-        place, score = 0, out.scores[b, c]
+        place, score = 0, scratch.scores[b, c]
         for i in range(c):
-            place += out.scores[b, i] >= score
+            place += scratch.scores[b, i] >= score
         for i in range(c + 1, filled):
-            place += out.scores[b, i] > score
-        state.candidates[b, n, place] = out.draws[b, c]
-        state.matches[b, n, place] = out.matches[b, c]
+            place += scratch.scores[b, i] > score
+        state.candidates[b, n, place] = scratch.draws[b, c]
+        state.matches[b, n, place] = scratch.matches[b, c]

@@ -35,19 +35,19 @@ STEP, RESET, LOOK = 0, 1, 2
 
 
 @kernel
-def read_actions(world, state, out, p, b, actions):
+def read_actions(world, state, scratch, p, b, actions):
     """Translate the actions of the active agents into the items they want shown (-1 = nothing) and their messages."""
     copy = state.copies[b]
     for n in range(p.shape.agents):
         active = is_active(world, p, copy, n)
         if active:
             if p.shape.action == QUERY:
-                _nearest(world, state, out, p, b, n, actions)
+                _nearest(world, state, scratch, p, b, n, actions)
             elif p.shape.action == CANDIDATES:
-                _pick(state, out, p, b, n, actions)
+                _pick(state, scratch, p, b, n, actions)
             else:
                 for k in range(p.shape.slots):
-                    out.shown[b, n, k] = _named(p, actions[b, n, k])
+                    scratch.shown[b, n, k] = _named(p, actions[b, n, k])
         if p.shape.vocabulary > 0:
             state.messages[b, copy.visitor, n] = _message(p, actions, b, n) if active else -1
 
@@ -73,81 +73,81 @@ def _message(p, actions, b, n):
 
 
 @kernel
-def _pick(state, out, p, b, n, actions):
+def _pick(state, scratch, p, b, n, actions):
     """Candidates by position; a repeated pick takes the next unused candidate, an empty one leaves a hole."""
     size = p.shape.candidates
     for k in range(p.shape.slots):
         c = np.int64(_named(p, actions[b, n, k]))
         steps = 0
         if state.candidates[b, n, c] >= 0:
-            while steps < size and (_picked(out, b, k, c) or state.candidates[b, n, c] < 0):
+            while steps < size and (_picked(scratch, b, k, c) or state.candidates[b, n, c] < 0):
                 c = (c + 1) % size
                 steps += 1
-        out.picks[b, k] = c
-        out.shown[b, n, k] = state.candidates[b, n, c] if steps < size else -1
+        scratch.picks[b, k] = c
+        scratch.shown[b, n, k] = state.candidates[b, n, c] if steps < size else -1
 
 
 @kernel
-def _picked(out, b, k, c):
+def _picked(scratch, b, k, c):
     for i in range(k):
-        if out.picks[b, i] == c:
+        if scratch.picks[b, i] == c:
             return True
     return False
 
 
 @kernel
-def _nearest(world, state, out, p, b, n, actions):
+def _nearest(world, state, scratch, p, b, n, actions):
     """The K items with the largest inner product with the query, among those that agent n can show now (exact scan)."""
     slots, filled = p.shape.slots, 0
     for j in range(p.shape.items):
         score = 0.0
         for d in range(p.shape.dims):
             score += np.float64(actions[b, n, d]) * world.q[j, d]
-        if filled == slots and score <= out.scores[b, slots - 1]:
+        if filled == slots and score <= scratch.scores[b, slots - 1]:
             continue
         if not can_show(world, state, p, b, n, j):
             continue
         k = filled if filled < slots else slots - 1
         filled = min(filled + 1, slots)
-        while k > 0 and out.scores[b, k - 1] < score:
-            out.scores[b, k], out.shown[b, n, k] = out.scores[b, k - 1], out.shown[b, n, k - 1]
+        while k > 0 and scratch.scores[b, k - 1] < score:
+            scratch.scores[b, k], scratch.shown[b, n, k] = scratch.scores[b, k - 1], scratch.shown[b, n, k - 1]
             k -= 1
-        out.scores[b, k], out.shown[b, n, k] = score, j
+        scratch.scores[b, k], scratch.shown[b, n, k] = score, j
     for k in range(filled, slots):
-        out.shown[b, n, k] = -1
+        scratch.shown[b, n, k] = -1
 
 
 # ------------------------------------------------------------------------------------------------ one tick
 
 
 @kernel
-def serve_page(world, state, out, p, b, actions, key):
+def serve_page(world, state, report, scratch, p, b, actions, key):
     """Show one page to the visitor and let it take effect; returns whether the visitor stays."""
     copy = state.copies[b]
     u = copy.visitor
-    read_actions(world, state, out, p, b, actions)
-    fill_slots(world, state, out, p, b, out.shown)
-    n, k = draw_click(world, state, out, p, b, rng.uniform(key, rng.CLICK, 0))
+    read_actions(world, state, scratch, p, b, actions)
+    fill_slots(world, state, report, p, b, scratch.shown)
+    n, k = draw_click(world, state, report, scratch, p, b, rng.uniform(key, rng.CLICK, 0))
     j, e, topic, carted = np.int64(-1), 0.0, np.int64(-1), False
     old = np.int64(state.users[b, u].cart)
     if n >= 0:
-        j = np.int64(out.slots[b, n, k].item)
+        j = np.int64(report.slots[b, n, k].item)
         topic = np.int64(world.items[j].topic)
-        e = consume(world, state, out, p, b, n, k, key)
-        carted = out.slots[b, n, k].cart
+        e = consume(world, state, report, p, b, n, k, key)
+        carted = report.slots[b, n, k].cart
         if carted and p.shape.cart > 0:
-            old = put_in_cart(state, p, b, u, j, n, e, out.slots[b, n, k].rating > 0)
+            old = put_in_cart(state, p, b, u, j, n, e, report.slots[b, n, k].rating > 0)
     if p.shape.cart > 0:
-        settle_cart(world, state, out, p, b, old, key)
+        settle_cart(world, state, report, p, b, old, key)
     fade(state, p, b)
     if p.dynamics.satiation_shown > 0.0:
-        show(world, state, out, p, b)
+        show(world, state, report, p, b)
     if n >= 0:
         enjoy(world, state, p, b, n, j, e)
     else:
         pass_by(world, state, p, b)
     if p.shape.habits > 0:
-        _consumption(state, world, out, p, b, n, k, j)
+        _consumption(world, state, report, p, b, n, k, j)
     if p.shape.moods > 0:
         move_mood(world, state, p, b, topic, key)
     state.users[b, u].last_page = copy.tick
@@ -155,38 +155,38 @@ def serve_page(world, state, out, p, b, actions, key):
 
 
 @kernel
-def _consumption(state, world, out, p, b, n, k, j):
+def _consumption(world, state, report, p, b, n, k, j):
     """Clicks, or purchases, enter the table of consumed items."""
     if p.users.habit == CLICKS:
         if n >= 0:
             form_habit(world, state, p, b, n, j)
         return
-    if n >= 0 and out.slots[b, n, k].bought:
+    if n >= 0 and report.slots[b, n, k].bought:
         form_habit(world, state, p, b, n, j)
     for i in range(p.shape.cart):
-        if out.later[b, i].item >= 0:
-            form_habit(world, state, p, b, out.later[b, i].agent, out.later[b, i].item)
+        if report.later[b, i].item >= 0:
+            form_habit(world, state, p, b, report.later[b, i].agent, report.later[b, i].item)
 
 
 @kernel
-def next_page(world, state, out, p, b, stays, key):
+def next_page(world, state, scratch, p, b, stays, key):
     """Advance the clock and draw the next page: visitor, candidates, page order."""
     state.copies[b].tick += 1
     if not stays:
-        draw_visitor(world, state, out, p, b, key)
-    draw_candidates(world, state, out, p, b, key)
+        draw_visitor(world, state, scratch, p, b, key)
+    draw_candidates(world, state, scratch, p, b, key)
     draw_order(world, state, p, b, key)
 
 
 @kernel
-def share_rewards(out, p, b):
+def share_rewards(report, p, b):
     """r_n = (1 - max(s, 0)) own_n + s * mean over all agents of own."""
     s, total = p.reward.sharing, 0.0
     for n in range(p.shape.agents):
-        total += out.own[b, n]
+        total += report.own[b, n]
     mean = total / p.shape.agents
     for n in range(p.shape.agents):
-        out.rewards[b, n] = (1.0 - max(s, 0.0)) * out.own[b, n] + s * mean
+        report.rewards[b, n] = (1.0 - max(s, 0.0)) * report.own[b, n] + s * mean
 
 
 @kernel
@@ -200,26 +200,26 @@ def begin_episode(state, p, b, episode):
 
 
 @kernel
-def clear(out, p, b):
+def clear(report, p, b):
     """Empty the report of the last tick."""
     for n in range(p.shape.agents):
-        out.own[b, n] = 0.0
-        out.visitor[b, n] = -1
+        report.own[b, n] = 0.0
+        report.visitor[b, n] = -1
     for i in range(p.shape.cart):
-        later = out.later[b, i]
+        later = report.later[b, i]
         later.item, later.agent, later.price, later.rating = -1, -1, 0.0, 0
-    out.truncated[b] = False
-    clear_slots(out, p, b)
+    report.truncated[b] = False
+    clear_slots(report, p, b)
 
 
 @kernel
-def name_visitor(world, state, out, p, b):
+def name_visitor(world, state, report, p, b):
     """Report whose page this is."""
     copy = state.copies[b]
     person = visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation)
     for n in range(p.shape.agents):
         if is_active(world, p, copy, n):
-            out.visitor[b, n] = person
+            report.visitor[b, n] = person
 
 
 @kernel
@@ -248,29 +248,31 @@ def write_state(state, p, b, row):
 
 
 @kernel
-def advance(world, state, out, p, b, actions, mode):
+def advance(world, state, report, scratch, p, b, actions, mode):
     """Copy b: one tick (STEP), the start of the episode it names (RESET), or only a report of the present page
     (LOOK)."""
     copy = state.copies[b]
-    clear(out, p, b)
+    clear(report, p, b)
     if mode == RESET:
         begin_episode(state, p, b, np.int64(copy.episode))
     key = rng.tick_key(copy.seed, copy.episode, copy.tick)
     stays = False
     if mode == STEP and copy.visitor >= 0:
-        name_visitor(world, state, out, p, b)
-        stays = serve_page(world, state, out, p, b, actions, key)
-    share_rewards(out, p, b)
+        name_visitor(world, state, report, p, b)
+        stays = serve_page(world, state, report, scratch, p, b, actions, key)
+    share_rewards(report, p, b)
     while True:  # twice where an episode ends: its last observation, then the first one of the next
         if mode != LOOK:
-            next_page(world, state, out, p, b, stays, key)
+            next_page(world, state, scratch, p, b, stays, key)
         ends = mode == STEP and copy.tick == p.shape.horizon
-        observations, masks = (out.final_observations, out.final_masks) if ends else (out.observations, out.masks)
-        observe(world, state, out, p, b, observations, masks)
+        observations, masks = (
+            (report.final_observations, report.final_masks) if ends else (report.observations, report.masks)
+        )
+        observe(world, state, report, p, b, observations, masks)
         if not ends:
             return
-        out.truncated[b] = True
-        write_state(state, p, b, out.final_states[b])
+        report.truncated[b] = True
+        write_state(state, p, b, report.final_states[b])
         begin_episode(state, p, b, np.int64(copy.episode) + 1)
         key, stays = rng.tick_key(copy.seed, copy.episode, -1), False
 
@@ -279,7 +281,7 @@ def advance(world, state, out, p, b, actions, mode):
 
 
 @entry
-def run(world, state, out, actions, mode, batch):
+def run(world, state, report, scratch, actions, mode, batch):
     """Advance the copies that `batch` names, in one thread.
 
     Named and unsigned: an index that counts up would tempt the compiler to keep sixty running addresses instead of one
@@ -288,15 +290,15 @@ def run(world, state, out, actions, mode, batch):
     """
     p = world.params[0]
     for i in range(batch.size):
-        advance(world, state, out, p, batch[i], actions, mode)
+        advance(world, state, report, scratch, p, batch[i], actions, mode)
 
 
 @entry(parallel=True)
-def run_parallel(world, state, out, actions, mode, batch):
+def run_parallel(world, state, report, scratch, actions, mode, batch):
     """Advance the copies that `batch` names, over numba's threads."""
     for i in numba.prange(batch.size):
         advance(
-            world, state, out, world.params[0], batch[i], actions, mode
+            world, state, report, scratch, world.params[0], batch[i], actions, mode
         )  # a record from outside the loop cannot be passed to its threads
 
 

@@ -392,7 +392,7 @@ class _Assortment(Policy):
         actions = self._actions
         choose(
             self.envs.world,
-            self.envs._state,
+            self.envs.arrays,
             self.index,
             self.belief,
             self.price(),

@@ -56,7 +56,7 @@ class Ranker(Policy):
         raise NotImplementedError
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        list_options(self.envs.world, self.envs._state, self.index, self.items, self.features)
+        list_options(self.envs.world, self.envs.arrays, self.index, self.items, self.features)
         if self._blind:
             self.features[:, :, self._blind] = 0
         scores = self.score(observations)

@@ -1,4 +1,4 @@
-"""The kernels do what the rules say: compared with the slow reference, tick by tick, on random worlds; and batches are
+"""The kernels do what the rules say: compared with the slow oracle, tick by tick, on random worlds; and batches are
 copies."""
 
 from __future__ import annotations
@@ -7,8 +7,8 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import oracle
 import pytest
-import reference
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -21,14 +21,13 @@ from recsys_env.kernels.options import list_options
 from recsys_env.kernels.page import read_prices
 from recsys_env.spaces import candidate_features, mask_size
 from recsys_env.vector import copy_seed
-from recsys_env.world import World, allocate_outputs, allocate_state, build, shape_of
+from recsys_env.world import World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
 ACTIONS = ("candidates", "items", "query")
 EXAMPLES = 30  # worlds per page kind and action kind
 COPIES = 3
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
-SCRATCH = ("shown", "picks", "scores", "draws", "matches", "masses", "topic_mass")
 
 
 class Kernels:
@@ -37,19 +36,21 @@ class Kernels:
     def __init__(self, config: WorldConfig, world: World, seeds: np.ndarray, parallel: bool = False) -> None:
         self.world, self.state = world, allocate_state(world, len(seeds))
         size = mask_size(config, shape_of(config, None)) if config.mask_actions else 0
-        self.outputs = [allocate_outputs(world, len(seeds), size) for _ in range(2)]
+        self.reports = [allocate_report(world, len(seeds), size) for _ in range(2)]
+        self.scratch = allocate_scratch(world, len(seeds))
         self.entry = step.run_parallel if parallel else step.run
         self.idle = np.zeros((len(seeds), *action_shape(config)), action_dtype(config))
         self.state.copies["seed"], self.state.copies["population"] = seeds, seeds ^ np.uint64(0x5DEECE66D)
 
     @property
-    def out(self) -> Any:
-        """The latest report."""
-        return self.outputs[0]
+    def report(self) -> Any:
+        """The latest one."""
+        return self.reports[0]
 
     def _run(self, actions: np.ndarray, mode: int) -> None:
-        self.outputs.reverse()
-        self.entry(self.world, self.state, self.out, actions, mode, np.arange(len(actions), dtype=np.uint64))
+        self.reports.reverse()
+        batch = np.arange(len(actions), dtype=np.uint64)
+        self.entry(self.world, self.state, self.report, self.scratch, actions, mode, batch)
 
     def reset(self) -> None:
         self._run(self.idle, step.RESET)
@@ -195,14 +196,14 @@ def small_catalogue(config: WorldConfig, key: int) -> Catalogue:
     )  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------ against the reference
+# ------------------------------------------------------------------------------------------------ against the oracle
 
 
 def play(config: WorldConfig, key: int, fitted: bool) -> Counter[str]:
     """An episode and a few ticks of the next one; every tick starts from the kernels' state. Returns what happened."""
     rng = np.random.default_rng(key)
     world = build(config, small_catalogue(config, key) if fitted else None)
-    game = reference.Game(config, world)
+    game = oracle.Game(config, world)
     kernels = Kernels(config, world, rng.integers(0, 2**64, COPIES, np.uint64))
     kernels.reset()
     tally: Counter[str] = Counter()
@@ -225,9 +226,7 @@ def play(config: WorldConfig, key: int, fitted: bool) -> Counter[str]:
 COLD_BELOW = 8.0
 
 
-def compare_views(
-    game: reference.Game, kernels: Kernels, copies: list[reference.Copy], actions: np.ndarray, n: int
-) -> None:
+def compare_views(game: oracle.Game, kernels: Kernels, copies: list[oracle.Copy], actions: np.ndarray, n: int) -> None:
     """What others are told of the page about to be shown: its expectations, the options of agent n, the best slates,
     the state, prices."""
     world, state, shape = kernels.world, kernels.state, game.shape
@@ -240,45 +239,43 @@ def compare_views(
     discount, ideal = 1 / np.log2(np.arange(slots) + 2.0), np.zeros((COPIES, shape.agents, 3))
     outside, cold = np.zeros(COPIES), np.zeros((COPIES, shape.items), np.bool_)
     appraise(world, state, COLD_BELOW, discount, np.zeros((3, slots)), ideal, outside, cold)
-    rows = np.full((COPIES, kernels.out.final_states.shape[1]), 7, np.float32)
+    rows = np.full((COPIES, kernels.report.final_states.shape[1]), 7, np.float32)
     step.global_state(world, state, rows)
     tick, prices, promoted = copies[0].tick, np.zeros(shape.items), np.zeros(shape.items, np.bool_)
     read_prices(world, np.arange(shape.items), tick, prices, promoted)
-    reference.close([game.price(j, tick) for j in range(shape.items)], prices, "prices")
+    oracle.close([game.price(j, tick) for j in range(shape.items)], prices, "prices")
     assert [game.promoted(j, tick) for j in range(shape.items)] == promoted.tolist()
     click, cart, own = (
         np.zeros((COPIES, shape.agents, slots)),
         np.zeros((COPIES, shape.agents, slots)),
         np.zeros((COPIES, shape.agents)),
     )
-    spent = type(kernels.out)(*(array.copy() for array in kernels.out))
-    expect(world, type(state)(*(array.copy() for array in state)), spent, actions, click, cart, own)
+    spent = [type(arrays)(*(array.copy() for array in arrays)) for arrays in (state, kernels.report, kernels.scratch)]
+    expect(world, *spent, actions, click, cart, own)
     for b, copy in enumerate(copies):
         listed = game.options(copy, n)
         assert [-1 if j is None else j for j in listed] == options[0][b].tolist()
-        reference.close(
+        oracle.close(
             [np.zeros(count) if j is None else game.features(copy, n, j) for j in listed],
             options[1][b],
             "features of the options",
         )
-        reference.close([game.ideal(copy, m, COLD_BELOW, discount.tolist()) for m in game.agents], ideal[b], "ideal")
+        oracle.close([game.ideal(copy, m, COLD_BELOW, discount.tolist()) for m in game.agents], ideal[b], "ideal")
         assert [game.popularity(copy, j) < COLD_BELOW for j in range(shape.items)] == cold[b].tolist()
         if copy.visitor is not None:
-            reference.close(game.outside(game.person(copy, copy.visitor)), outside[b], "v_0")
-        reference.close(game.state(copy), rows[b], "state")
+            oracle.close(game.outside(game.person(copy, copy.visitor)), outside[b], "v_0")
+        oracle.close(game.state(copy), rows[b], "state")
         expected = game.expect(copy, actions[b])
         for name, found in (("click", click), ("cart", cart), ("own", own)):
-            reference.close(getattr(expected, name), found[b], f"expected {name}")
+            oracle.close(getattr(expected, name), found[b], f"expected {name}")
 
 
-def compare(
-    game: reference.Game, kernels: Kernels, b: int, copy: reference.Copy, report: reference.Report
-) -> Counter[str]:
+def compare(game: oracle.Game, kernels: Kernels, b: int, copy: oracle.Copy, report: oracle.Report) -> Counter[str]:
     """One tick of copy b, unless a draw lies at a boundary."""
     if report.boundary < BOUNDARY:
         return Counter(ticks=1, skipped=1)
-    reference.compare_report(game, report, kernels.out, b)
-    reference.compare_copies(game, copy, game.read(kernels.state, b))
+    oracle.compare_report(game, report, kernels.report, b)
+    oracle.compare_copies(game, copy, game.read(kernels.state, b))
     return report.events + Counter(ticks=1, truncated=report.truncated)
 
 
@@ -316,7 +313,7 @@ SCENES = ("scene 1", "scene 2", "back to entrance")
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_kernels_follow_the_reference(page: str) -> None:
+def test_kernels_follow_the_oracle(page: str) -> None:
     tally: Counter[str] = Counter()
     for action in ACTIONS:
 
@@ -338,9 +335,7 @@ def test_kernels_follow_the_reference(page: str) -> None:
 
 def contents(kernels: Kernels, b: int) -> dict[str, bytes]:
     """Everything that the kernels hold about copy b, bit for bit."""
-    arrays = kernels.state._asdict() | {
-        name: array for name, array in kernels.out._asdict().items() if name not in SCRATCH
-    }
+    arrays = kernels.state._asdict() | kernels.report._asdict()
     return {name: array[b].tobytes() for name, array in arrays.items()}
 
 

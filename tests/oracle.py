@@ -1,14 +1,13 @@
 """The slow, obvious version of everything that one tick of one copy does: the rules of the game as plain Python.
 
 Written from section 4 of the design, not from the kernels: objects, dicts, lists and float64. It shares with the
-    package only
-the config, the read-only arrays of `World` (items, centres, alias tables) and the list of observation fields.
+package only the config, the read-only arrays of `World` (items, centres, alias tables) and the list of observation fields.
 
     game = Game(config, world)
     copy, report = game.reset(seed, population, episode)
     report = game.step(copy, actions)          # changes copy
     copy = game.read(state, b)                 # what the kernels' arrays say about copy b
-    compare_copies(game, copy, other); compare_report(report, outputs, b)
+    compare_copies(game, copy, other); compare_report(game, report, kernels_report, b)
 """
 
 from __future__ import annotations
@@ -22,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from recsys_env import world
 from recsys_env.config import EVENTS, WorldConfig
 from recsys_env.spaces import candidate_features, observation_fields, state_fields
-from recsys_env.world import CART_SIZE, Outputs, State, World, shape_of
+from recsys_env.world import CART_SIZE, State, World, shape_of
 
 # ------------------------------------------------------------------------------------------------ random numbers
 
@@ -1199,11 +1199,11 @@ def close(a: Any, b: Any, what: str) -> None:
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     assert a.shape == b.shape, f"{what}: shapes {a.shape} and {b.shape}"
     agree = (a == b) | (np.abs(np.where(a == b, 0, a) - np.where(a == b, 0, b)) <= 1e-5 + 1e-4 * np.abs(b))
-    assert agree.all(), f"{what}: reference {a[~agree]}, kernels {b[~agree]} at {np.argwhere(~agree).tolist()}"
+    assert agree.all(), f"{what}: oracle {a[~agree]}, kernels {b[~agree]} at {np.argwhere(~agree).tolist()}"
 
 
 def same(a: Any, b: Any, what: str) -> None:
-    assert a == b, f"{what}: reference {a}, kernels {b}"
+    assert a == b, f"{what}: oracle {a}, kernels {b}"
 
 
 def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
@@ -1256,25 +1256,25 @@ def habit_counts(game: Game, copy: Copy, person: Person) -> list[list[float]]:
     return [[habit.count, *habit.seen] if habit else [0.0] * (1 + game.shape.views) for habit in habits]
 
 
-def compare_report(game: Game, expected: Report, out: Outputs, b: int) -> None:
-    """A report of the reference agrees with row b of the kernels' outputs."""
-    same(expected.truncated, bool(out.truncated[b]), "truncated")
-    same(expected.visitor, out.visitor[b].tolist(), "visitor")
-    same(expected.next_visitor, out.next_visitor[b].tolist(), "next_visitor")
-    same(expected.active, np.flatnonzero(out.active[b]).tolist(), "active")
-    close(expected.own, out.own[b], "own")
-    close(expected.rewards, out.rewards[b], "rewards")
-    pairs = [(expected.observations, out.observations), (expected.masks, out.masks)]
+def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -> None:
+    """A report of the oracle agrees with row b of the kernels'."""
+    same(expected.truncated, bool(actual.truncated[b]), "truncated")
+    same(expected.visitor, actual.visitor[b].tolist(), "visitor")
+    same(expected.next_visitor, actual.next_visitor[b].tolist(), "next_visitor")
+    same(expected.active, np.flatnonzero(actual.active[b]).tolist(), "active")
+    close(expected.own, actual.own[b], "own")
+    close(expected.rewards, actual.rewards[b], "rewards")
+    pairs = [(expected.observations, actual.observations), (expected.masks, actual.masks)]
     if expected.final_observations is not None:
-        pairs += [(expected.final_observations, out.final_observations), (expected.final_masks, out.final_masks)]
-        close(expected.final_state, out.final_states[b], "final state")
+        pairs += [(expected.final_observations, actual.final_observations), (expected.final_masks, actual.final_masks)]
+        close(expected.final_state, actual.final_states[b], "final state")
     for wanted, arrays in pairs:
         close(wanted, arrays[b], f"observations or masks; fields {observation_fields(game.config, game.shape)}")
     for n in game.agents:
         for k in range(game.config.slots):
             slot = expected.page[n][k] if n in expected.page else Slot(None, 0)
-            compare_slots(slot, out.slots[b, n, k], f"slot {k} of agent {n}")
-    later = [row for row in out.later[b] if row["item"] >= 0]
+            compare_slots(slot, actual.slots[b, n, k], f"slot {k} of agent {n}")
+    later = [row for row in actual.later[b] if row["item"] >= 0]
     same(
         [(x.item, x.agent, x.rating) for x in expected.later],
         [(x["item"], x["agent"], x["rating"]) for x in later],
