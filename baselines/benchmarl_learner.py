@@ -28,7 +28,7 @@ from gymnasium import spaces
 from torch import nn
 from torchrl.modules import MultiAgentMLP
 
-from recsys_env.adapters.tensors import choose_device
+from recsys_env.tensors import choose_device
 
 CONFIGS = {
     "ippo-roles": IppoConfig,

@@ -20,11 +20,11 @@ from typing import Any
 
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig
-from recsys_env.adapters.tensors import Tensors, one_thread
 from recsys_env.evaluation.episodes import UNSEEN, score_table
 from recsys_env.files import write_json
 from recsys_env.policies import Policy
 from recsys_env.provenance import provenance
+from recsys_env.tensors import Tensors, one_thread
 
 # isort: split
 # After ours, whose error says what to install if torch is missing.

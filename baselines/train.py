@@ -90,7 +90,7 @@ def _check_device(device: str) -> None:
     """Raise `ValueError` if it is not there: stable-baselines3 would train on the CPU instead, for hours."""
     import torch
 
-    from recsys_env.adapters.tensors import choose_device
+    from recsys_env.tensors import choose_device
 
     if (kind := choose_device(device).type) not in ("cpu", "cuda"):
         raise ValueError(f"device = {device!r} must be auto, cpu or cuda")
@@ -188,7 +188,7 @@ def origin(algorithm: Algorithm) -> dict[str, Any]:
     """What someone needs to repeat the run."""
     import torch
 
-    from recsys_env.adapters.tensors import choose_device
+    from recsys_env.tensors import choose_device
     from recsys_env.evaluation.episodes import UNSEEN
     from recsys_env.provenance import provenance
 

@@ -45,7 +45,7 @@ class TransformerPPO(IPPO):
 
     def learner(self, training: Training) -> Learner:
         from recsys_env.adapters.sb3 import SB3VecEnv
-        from recsys_env.adapters.tensors import choose_device
+        from recsys_env.tensors import choose_device
 
         from .history_network import HistoryRows
         from .page_buffers import PageBuffer

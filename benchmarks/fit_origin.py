@@ -90,9 +90,10 @@ def purchases(config: WorldConfig, policy: str | None) -> pd.DataFrame:
 def fitted(log: pd.DataFrame, origin: Any) -> WorldConfig:
     """The world of a log, with one recommender as in the world that it comes from."""
     columns = {"user": "customer", "item": "product", "time": "when", "price": "price", "topic": "topic"}
+    none = dict.fromkeys(("quantity", "discount", "name"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RecommenderLogWarning)  # what it warns of is measured here
-        world = fit(log, origin=origin, quantity=None, discount=None, name=None, **columns)  # type: ignore[arg-type]
+        world = fit(log, origin=origin, columns={**columns, **none})
     return replace(world, {"num_agents": 1})  # type: ignore[no-any-return]
 
 

@@ -190,6 +190,13 @@ class Company(VectorEnv):
         expected = self.batch.expected_feedback(self._join(actions))
         return {name: array[:, self._learners] for name, array in expected.items()}
 
+    def explain(self, actions: Any) -> dict[str, Any]:
+        """As `VectorEnv.explain`, of the learners' actions beside those that the others have chosen for this page."""
+        explained = self.batch.explain(self._join(actions))
+        mine = {name: array[:, self._learners] for name, array in explained.items() if name not in ("terms", "outside")}
+        terms = {name: values[:, self._learners] for name, values in explained["terms"].items()}
+        return {**explained, **mine, "terms": terms}
+
 
 def _evenly_spaced(places: list[int]) -> slice | list[int]:
     """The places as a slice, which makes views, where there is one."""

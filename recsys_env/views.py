@@ -46,7 +46,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
     truncation after `horizon` steps; a step after that raises RuntimeError.
     """
 
-    metadata: dict[str, Any] = {"render_modes": RecommendationEnv.metadata["render_modes"]}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        name: RecommendationEnv.metadata[name] for name in ("render_modes", "render_fps")
+    }
 
     def __init__(
         self,
@@ -57,10 +59,6 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         render_mode: str | None = None,
         name: str = "recsys",
     ) -> None:
-        modes = [*RecommendationEnv.metadata["render_modes"], None]
-        # stable-baselines3 makes an environment by name with "rgb_array" first and takes a TypeError as a no
-        if not isinstance(render_mode, (str, type(None))) or render_mode not in modes:
-            raise TypeError(f"render_mode = {shown(render_mode)} is not allowed; choose one of {modes}")
         self.env = RecommendationEnv(config, catalogue, render_mode, name)
         self.agent = self.env.possible_agents[0] if agent is None else checked_agent(agent, self.env.possible_agents)
         self.render_mode = render_mode

@@ -42,7 +42,7 @@ def test_with_the_core_alone_an_adapter_says_what_to_install(name: str) -> None:
 
 
 def test_an_unknown_device_is_an_error() -> None:
-    tensors = pytest.importorskip("recsys_env.adapters.tensors", exc_type=ImportError)
+    tensors = pytest.importorskip("recsys_env.tensors", exc_type=ImportError)
     with pytest.raises(ValueError, match="device = 'gpu' is not allowed; choose 'auto', 'cpu', 'cuda'"):
         tensors.choose_device("gpu")
 

@@ -142,7 +142,7 @@ def test_every_run_may_play_a_policy_trained_with_its_own_seed(tmp_path: Path, m
     factory = "from recsys_env.policies import make_policy\n\ndef load(folder):\n    return make_policy((folder / 'name').read_text())\n"
     (tmp_path / "trained_by_me.py").write_text(factory)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(recsys_env.policies, "LOADERS", dict(LOADERS))
+    monkeypatch.setattr(recsys_env.policies.registry, "LOADERS", dict(LOADERS))
     register_loader("mine", "trained_by_me:load")
     for seed, name in enumerate(("content", "greedy")):  # training with seed 0 found content, with seed 1 greedy
         folder = tmp_path / f"mine-tiny-v0-{seed}"

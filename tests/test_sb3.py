@@ -414,9 +414,6 @@ def test_advantages_run_along_each_visitors_pages() -> None:
     np.testing.assert_allclose(np.sort(taken), np.sort(values[visitors >= 0].astype(np.float32)))
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*doesn't include `rgb_array`:UserWarning"
-)  # Gymnasium's; stable-baselines3 asks for it first
 def test_stable_baselines_makes_the_single_agent_by_name() -> None:
     assert PPO("MlpPolicy", "recsys/duel-v0", device="cpu").get_env().num_envs == 1
     assert make_vec_env("recsys/duel-v0", 2, env_kwargs={"others": "random"}).num_envs == 2

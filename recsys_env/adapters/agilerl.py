@@ -37,7 +37,7 @@ except ImportError as error:
         f'the AgileRL adapter needs {error.name}: pip install "agilerl==2.42.5" (the module recsys_env.adapters.agilerl says how)'
     ) from error
 
-from .tensors import choose_device
+from ..tensors import choose_device
 
 
 class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]

@@ -35,7 +35,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the RLlib adapter needs {error.name}: pip install "recsys_env[rllib]"') from error
 
-from .tensors import choose_device
+from ..tensors import choose_device
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 SHARED = "shared"

@@ -22,7 +22,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the stable-baselines3 adapter needs {error.name}: pip install "recsys_env[train]"') from error
 
-from .tensors import one_thread
+from ..tensors import one_thread
 
 
 class SB3VecEnv(VecEnv):

@@ -22,7 +22,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the skrl adapter needs {error.name}: pip install "recsys_env[skrl]"') from error
 
-from .tensors import Tensors
+from ..tensors import Tensors
 
 
 class SkrlEnv(MultiAgentEnvWrapper):

@@ -32,7 +32,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the TorchRL adapter needs {error.name}: pip install "recsys_env[torchrl]"') from error
 
-from .tensors import Tensors, choose_device
+from ..tensors import Tensors, choose_device
 
 
 class TorchRLEnv(EnvBase):

@@ -41,7 +41,7 @@ except ImportError as error:
         f'the XuanCe adapter needs {error.name}: pip install "recsys_env[xuance]", in an environment of its own'
     ) from error
 
-from .tensors import choose_device
+from ..tensors import choose_device
 
 
 def _flat(space: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..vector import VectorEnv
+from .vector import VectorEnv
 
 try:
     import torch
