@@ -1,4 +1,4 @@
-"""Algorithms of BenchMARL: policies shared by all agents (`--by-role`: of a role), critics and mixers of the global state.
+"""Algorithms of BenchMARL: a policy shared by all agents (`--by-role`: of a role), critics and mixers of the state.
 
     python -m baselines.benchmarl qmix --task duel-v0 --sharing 1
 
@@ -29,7 +29,9 @@ class BenchMARL(Algorithm):
     """
 
     library = "benchmarl"
-    install = 'pip install "recsys_env[benchmarl]" in a virtual environment of its own, because it pins an older torchrl'
+    install = (
+        'pip install "recsys_env[benchmarl]" in a virtual environment of its own, because it pins an older torchrl'
+    )
     resumes = False
     queries: ClassVar[str] = "slates"
 

@@ -236,8 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         config, {name: TorchPolicy(agent) for name in config.agents}, args.eval_episodes, args.seed + UNSEEN
     )
     for name, row in table.items():
-        scored = f"score {row['score']:6.1f} ±{row['score_half_width_95']:.1f}" if "score" in row else ""
-        print(f"{name:10} {row['mean']:9.3f} ±{row['half_width_95']:.3f}   {scored}")
+        scored = f"score {row['score']:6.1f} ±{row['score_ci95']:.1f}" if "score" in row else ""
+        print(f"{name:10} {row['mean']:9.3f} ±{row['ci95']:.3f}   {scored}")
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
     result = {
         "task": args.task,

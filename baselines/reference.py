@@ -27,7 +27,6 @@ import numpy as np
 
 from recsys_env import TASKS, cli
 from recsys_env.config import did_you_mean
-from recsys_env.files import read_json
 
 from .algorithms import ALGORITHMS
 from .options import Algorithm
@@ -188,8 +187,8 @@ def _places(wanted: Iterable[Job], results: Path) -> dict[str, TrainingResults]:
         path = results / job.file_name
         other = next((stored for stored in found if stored.path == path), None)
         if same is None and other is not None:
-            raise ValueError(f"{path} has the results of other settings: {_differences(other.settings, settings)}; "
-                             "remove it, or give another --results")  # fmt: skip
+            said = _differences(other.settings, settings)
+            raise ValueError(f"{path} has results of other settings: {said}; remove it, or give another --results")
         places[job.file_name] = same or TrainingResults(path, job.learner, settings, [], [])
     return places
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3Policy
-from recsys_env.tensors import one_thread
 from recsys_env.files import FileError
 from recsys_env.policies import Policy
+from recsys_env.tensors import one_thread
 
 from .checkpoints import WEIGHTS, check_spaces, read_policy, write_policy
 from .history_network import HistoryExtractor, HistoryPolicy

@@ -133,9 +133,7 @@ def _learn(training: Training, learner: Learner, before: np.ndarray, curve: list
             Checkpoint(training.out / RESUMED, begun, before.tolist(), curve, learner.state()).write()
 
     quiet = learner.has_progress_bar
-    with tqdm(
-        total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=quiet
-    ) as bar:
+    with tqdm(total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=quiet) as bar:
 
         def rollout_ended(point: Point) -> None:
             nonlocal saved
@@ -164,9 +162,7 @@ def evaluate(training: Training, policy: str) -> np.ndarray:
     from recsys_env.evaluation.episodes import UNSEEN, episode_returns
 
     algorithm = training.algorithm
-    returns = episode_returns(
-        training.config, training.team(policy), algorithm.eval_episodes, algorithm.seed + UNSEEN
-    )
+    returns = episode_returns(training.config, training.team(policy), algorithm.eval_episodes, algorithm.seed + UNSEEN)
     places = [training.config.agents.index(agent) for agent in training.learners]
     return returns[:, places].mean(axis=1)  # type: ignore[no-any-return]
 
@@ -188,9 +184,9 @@ def origin(algorithm: Algorithm) -> dict[str, Any]:
     """What someone needs to repeat the run."""
     import torch
 
-    from recsys_env.tensors import choose_device
     from recsys_env.evaluation.episodes import UNSEEN
     from recsys_env.provenance import provenance
+    from recsys_env.tensors import choose_device
 
     on_gpu = choose_device(algorithm.device).type == "cuda"
     return {
@@ -219,7 +215,9 @@ def command(argv: Sequence[str], algorithms: Iterable[str] = ALGORITHMS) -> None
     """
     if not argv or argv[0] in ("-h", "--help"):
         lines = "\n".join(f"  {name:16} {ALGORITHMS[name].about()}" for name in algorithms)
-        print("usage: python -m baselines train ALGORITHM [-h] [OPTIONS]\n\nTrain an algorithm on a task and say what it")
+        print(
+            "usage: python -m baselines train ALGORITHM [-h] [OPTIONS]\n\nTrain an algorithm on a task and say what it"
+        )
         print(f"gained; ALGORITHM --help tells its options.\n\n{lines}")
         return
     try:
@@ -260,8 +258,8 @@ def show(result: dict[str, Any]) -> None:
         scored = f"{row['score']:10.1f} ± {row['score_ci95']:.1f}" if "score" in row else ""
         print(f"{name:12} {row['mean']:25.3f} ± {row['ci95']:<8.3f} {scored}")
     speed, gain = result["training"], result["gain"]
+    pace = f"{speed['agent_steps_per_second']:,.0f}/s, {speed['environment_share']:.0%} of it inside the environment"
     print(
         f"gained {gain['mean']:.3f} ± {gain['ci95']:.3f} (95 %); "
-        f"{speed['agent_steps']:,} agent-steps in {speed['seconds']:.0f} s "
-        f"({speed['agent_steps_per_second']:,.0f}/s, {speed['environment_share']:.0%} of the time inside the environment)"
+        f"{speed['agent_steps']:,} agent-steps in {speed['seconds']:.0f} s ({pace})"
     )

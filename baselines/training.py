@@ -264,7 +264,9 @@ def _check_goes_on(training: Training, checkpoint: Checkpoint) -> None:
         if name not in _MAY_CHANGE and begun[name] != now[name]:
             task = training.algorithm.task
             said = f"another variant of {task}" if name == "config" else f"{name} = {begun[name]!r}, not {now[name]!r}"
-            raise ValueError(f"{training.out} was begun with {said}; go on with the same, or train anew without --resume")
+            raise ValueError(
+                f"{training.out} was begun with {said}; go on with the same, or train anew without --resume"
+            )
     if len(checkpoint.before) != training.algorithm.eval_episodes:
         played = len(checkpoint.before)
         raise ValueError(

@@ -1,8 +1,8 @@
 """stable-baselines3: a batch as its `VecEnv`, and a trained model as a `Policy`.
 
-    envs = recsys_env.vector_env("ecommerce-v0", num_envs=256)
-    model = PPO("MlpPolicy", SB3VecEnv(envs)).learn(1_000_000)
-    episode_returns(envs, {agent: SB3Policy(model) for agent in envs.possible_agents}, episodes=100, seed=1)
+envs = recsys_env.vector_env("ecommerce-v0", num_envs=256)
+model = PPO("MlpPolicy", SB3VecEnv(envs)).learn(1_000_000)
+episode_returns(envs, {agent: SB3Policy(model) for agent in envs.possible_agents}, episodes=100, seed=1)
 """
 
 from __future__ import annotations

@@ -60,8 +60,10 @@ def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
 
 
 def loaders() -> dict[str, str | Callable[[Path], Policy]]:
-    """What is called with the folder of a trained policy, or "module:function", by the name that its file gives: those
-    of `register_loader`, and those that installed packages declare as entry points of the group "recsys_env.loaders"."""
+    """What is called with the folder of a trained policy, or "module:function", by the name that its file gives.
+
+    Those of `register_loader`, and those that installed packages declare as entry points of "recsys_env.loaders".
+    """
     return {**{point.name: point.value for point in entry_points(group="recsys_env.loaders")}, **LOADERS}
 
 
@@ -126,8 +128,8 @@ def _loader(checkpoint: Path) -> Callable[[Path], Any]:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise ImportError(
-            f"{checkpoint} names the loader {name!r}, which is {loader}, but there is no module {error.name!r} here; if "
-            "the folder was trained by the learners of the project's repository, run in the repository's folder"
+            f"{checkpoint} names the loader {name!r}, which is {loader}, and there is no module {error.name!r} here: it "
+            "was trained by learners of the project's repository; run in the repository's folder, or install them"
         ) from error
     return _import(loader)
 
