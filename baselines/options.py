@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from recsys_env import WorldConfig, cli, task_config
 from recsys_env.config import replace
-from recsys_env.evaluation.episodes import REFERENCES, UNSEEN
+from recsys_env.evaluation import COMPARED, UNSEEN
 
 if TYPE_CHECKING:
     from .training import Learner, Training
@@ -70,7 +70,7 @@ class Options:
     """Go on from the last checkpoint in --out until --timesteps."""
     eval_episodes: Annotated[int, Range(2)] = 100
     """Episodes of each evaluation; a single one has no interval."""
-    compare: tuple[str, ...] = REFERENCES
+    compare: tuple[str, ...] = COMPARED
     """Policies to compare with, beside the same others."""
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig
-from recsys_env.evaluation.episodes import UNSEEN, score_table
+from recsys_env.evaluation import UNSEEN, score_table
 from recsys_env.files import write_json
 from recsys_env.policies import Policy
 from recsys_env.provenance import provenance

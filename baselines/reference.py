@@ -150,18 +150,18 @@ def reference(
         tasks: on which they are trained.
         again: policies to measure anew in the stored results of these jobs, on the same episodes; nothing is trained
             then.
+
+    Raises:
+        ValueError: no such learner or task, results of other settings under the name of a job, or jobs that failed.
     """
     cli.at_least(1, workers=workers)
     cli.known_tasks(tasks)
     results.mkdir(parents=True, exist_ok=True)
-    try:
-        wanted = jobs(only, tasks)
-        stored = _places(wanted, results)
-        if again:
-            _measure_again(again, wanted, stored)
-            return
-    except ValueError as error:
-        cli.fail(error)
+    wanted = jobs(only, tasks)
+    stored = _places(wanted, results)
+    if again:
+        _measure_again(again, wanted, stored)
+        return
     todo = [job for job in wanted if job.algorithm.seed not in stored[job.file_name].seeds()]
     able = [job for job in todo if importlib.util.find_spec(job.algorithm.library)]
     failed = _train_all(able, stored, out, workers, done=len(wanted) - len(todo))
@@ -170,7 +170,8 @@ def reference(
         waiting = len(todo) - len(able)
         print(f"{waiting} jobs wait for {', '.join(missing)}: run the same command in an environment that has it")
     if failed:
-        cli.fail(f"{len(failed)} jobs failed, see log.txt in {', '.join(str(out / job.folder_name) for job in failed)}")
+        folders = ", ".join(str(out / job.folder_name) for job in failed)
+        raise ValueError(f"{len(failed)} jobs failed, see log.txt in {folders}")
 
 
 def _places(wanted: Iterable[Job], results: Path) -> dict[str, TrainingResults]:
@@ -260,7 +261,7 @@ def _table_again(
     policies: Sequence[str], algorithm: Algorithm, table: Mapping[str, Any], played: dict[Any, np.ndarray]
 ) -> dict[str, Any]:
     """A run's table with these policies measured anew; see `_measure_again`."""
-    from recsys_env.evaluation.episodes import place_on_scale, scale_ends
+    from recsys_env.evaluation import place_on_scale, scale_ends
 
     from .train import evaluate
     from .training import begin
@@ -323,7 +324,7 @@ def training_summary(folder: Path = RESULTS) -> dict[str, Any]:
 
 def _row(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One learner on one task, over its seeds."""
-    from recsys_env.evaluation.episodes import UNSEEN
+    from recsys_env.evaluation import UNSEEN
     from recsys_env.evaluation.statistics import common_curve, interval, prediction
 
     rewards, before, gain = (np.array([run[name]["mean"] for run in runs]) for name in ("after", "before", "gain"))

@@ -14,7 +14,7 @@ import numpy as np
 
 from recsys_env.adapters.sb3 import SB3VecEnv
 from recsys_env.company import Company
-from recsys_env.evaluation.episodes import UNSEEN
+from recsys_env.evaluation import UNSEEN
 from recsys_env.files import FileError
 
 from .appended_rows import AppendedRows

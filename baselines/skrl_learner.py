@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env.adapters.skrl import SkrlEnv
-from recsys_env.evaluation.episodes import UNSEEN
+from recsys_env.evaluation import UNSEEN
 
 from . import networks
 from .ippo_separate import SeparateIPPO

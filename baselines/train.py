@@ -48,7 +48,7 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
     check_library(type(algorithm))
     import torch
 
-    from recsys_env.evaluation.episodes import mean_interval, scale_ends
+    from recsys_env.evaluation import mean_interval, scale_ends
     from recsys_env.evaluation.plots import draw_training
 
     training = begin(algorithm)
@@ -159,7 +159,7 @@ def _learn(training: Training, learner: Learner, before: np.ndarray, curve: list
 def evaluate(training: Training, policy: str) -> np.ndarray:
     """Own reward [E] per learner of a policy in the learners' places, beside the run's others, on seeds never trained
     on."""
-    from recsys_env.evaluation.episodes import UNSEEN, episode_returns
+    from recsys_env.evaluation import UNSEEN, episode_returns
 
     algorithm = training.algorithm
     returns = episode_returns(training.config, training.team(policy), algorithm.eval_episodes, algorithm.seed + UNSEEN)
@@ -170,7 +170,7 @@ def evaluate(training: Training, policy: str) -> np.ndarray:
 def score(training: Training) -> tuple[dict[str, dict[str, float]], np.ndarray]:
     """The policies to compare with and the trained one, beside the same others and on common seeds; and the scores [E]
     of the trained one."""
-    from recsys_env.evaluation.episodes import mean_interval, place_on_scale, scale_ends
+    from recsys_env.evaluation import mean_interval, place_on_scale, scale_ends
 
     ends, compare = scale_ends(training.config), training.algorithm.compare
     names = [*compare, *(end for end in ends if compare and end not in compare)]
@@ -184,13 +184,13 @@ def origin(algorithm: Algorithm) -> dict[str, Any]:
     """What someone needs to repeat the run."""
     import torch
 
-    from recsys_env.evaluation.episodes import UNSEEN
+    from recsys_env.evaluation import UNSEEN
     from recsys_env.provenance import provenance
     from recsys_env.tensors import choose_device
 
     on_gpu = choose_device(algorithm.device).type == "cuda"
     return {
-        **provenance("baselines"),
+        **provenance(),
         "command": algorithm.command(),
         "settings": algorithm.settings(),
         "seeds": {"training": algorithm.seed, "evaluation": algorithm.seed + UNSEEN},

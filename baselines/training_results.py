@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys_env import cli
 from recsys_env.files import FileError, read_json, write_json
 from recsys_env.provenance import provenance
 
@@ -99,7 +98,7 @@ class TrainingResults:
 
     def measured_again(self, run: dict[str, Any], policies: Sequence[str]) -> None:
         """Note that these policies' scores in a run's table are of this moment's code."""
-        now = provenance(cli.module())
+        now = provenance()
         said = {"command": now["command"], "source": self.source(now)}
         run.setdefault("measured_again", {}).update(dict.fromkeys(policies, said))
 
