@@ -68,8 +68,7 @@ def loaders() -> dict[str, str | Callable[[Path], Policy]]:
 
 
 def make_policy(policy: str | Path | Policy) -> Policy:
-    """A policy by name, the object itself, a trained one by its folder, or what `module:factory` of the user's own
-    returns.
+    """A policy by its name, by the folder of a trained one, or by the `module:factory` that returns it; or itself.
 
     Raises:
         TypeError: something else, such as a class.
