@@ -69,7 +69,7 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def draw_training(title: str, curve: Sequence[Mapping[str, float]], table: Mapping[str, Any], path: Path) -> None:
+def draw_training(title: str, curve: Sequence[Mapping[str, Any]], table: Mapping[str, Any], path: Path) -> None:
     """Learning curve of one run; the references are horizontal lines."""
     figure, axes = _figure(7, 4.2)
     axes.plot(
