@@ -789,7 +789,7 @@ def policy_case(rng: np.random.Generator, running: Running) -> Case:
     seed: Any = [-1, 2**64, 1.5, "0", None, strange(rng)][int(rng.integers(6))]
     agent = misspelt(rng, "recommender_0", ("recommender_0", "recommender_1"))
     config, envs = running.vector["slate"].config, running.vector["slate"]
-    from recsys_env.evaluation.episodes import episode_returns
+    from recsys_env.evaluation import episode_returns
 
     made: list[tuple[str, Callable[[], Any], tuple[str, ...], tuple[str, ...]]] = [
         (f"make_policy({short(odd)})", lambda: make_policy(odd), ("policy", "module"), texts(odd)),

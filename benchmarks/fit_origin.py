@@ -17,7 +17,7 @@ from scipy.stats import kendalltau
 import recsys_env
 from recsys_env import WorldConfig, replace
 from recsys_env.config import SceneConfig
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
 from recsys_env.fitting import RecommenderLogWarning, fit
 from recsys_env.policies import Team
 

@@ -69,11 +69,12 @@ def registries() -> Iterator[None]:
     import gymnasium  # not above: before the session has a home folder of its own
     import pettingzoo
 
+    from recsys_env.evaluation import METRICS
     from recsys_env.tasks import _TASKS
 
     kept = [
         (registry, dict(registry))
-        for registry in (_TASKS, gymnasium.registry, pettingzoo.aec_registry, pettingzoo.parallel_registry)
+        for registry in (_TASKS, METRICS, gymnasium.registry, pettingzoo.aec_registry, pettingzoo.parallel_registry)
     ]
     yield
     for registry, before in kept:

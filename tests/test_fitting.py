@@ -18,7 +18,7 @@ from recsys_env.config import plain_config
 pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
 
-from recsys_env.evaluation.episodes import episode_returns  # noqa: E402
+from recsys_env.evaluation import episode_returns  # noqa: E402
 from recsys_env.fitting import ORIGINS, FittedWorld, RecommenderLogWarning  # noqa: E402
 from recsys_env.fitting import fit as fit_log  # noqa: E402
 from recsys_env.fitting.weights import logit_weights, utility_weights  # noqa: E402

@@ -16,7 +16,7 @@ from scipy import stats
 import recsys_env
 from benchmarks.regret import enumerated, one_swap
 from recsys_env import VectorEnv, WorldConfig, policies, vector_env
-from recsys_env.evaluation.episodes import episode_returns, mean_interval, normalised_score, place_on_scale
+from recsys_env.evaluation import episode_returns, mean_interval, normalised_score, place_on_scale
 from recsys_env.policies import (
     CHECKPOINT,
     LOADERS,
@@ -620,7 +620,7 @@ def test_normalised_scores() -> None:
 
 def test_a_scale_without_length_gives_no_scores() -> None:
     even, apart = {"low": np.ones(3), "high": np.ones(3)}, {"low": np.zeros(3), "high": np.ones(3)}
-    assert place_on_scale(even, "low", "high") == {name: {"mean": 1.0, "half_width_95": 0.0} for name in even}
+    assert place_on_scale(even, "low", "high") == {name: {"mean": 1.0, "ci95": 0.0} for name in even}
     assert [row["score"] for row in place_on_scale(apart, "low", "high").values()] == [0, 100]
 
 

@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 import recsys_env
 from benchmarks.compat.sb3 import train
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

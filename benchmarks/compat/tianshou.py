@@ -18,7 +18,7 @@ from tianshou.utils.net.common import Net
 
 import recsys_env
 from benchmarks.compat import TASK, TEAM, main
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
 from recsys_env.tensors import choose_device
 
 ALGORITHMS = ("DQN",)

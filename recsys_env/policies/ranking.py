@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..fields import candidate_features
 from ..kernels.options import list_options
-from ..spaces import candidate_features
 from ..vector import VectorEnv
 from .base import Policy
 
