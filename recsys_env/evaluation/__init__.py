@@ -13,6 +13,7 @@ from .episodes import (
 )
 from .metrics import METRICS, Log, measure
 from .record import record
+from .watch import watch
 
 __all__ = [
     "METRICS",
@@ -28,4 +29,5 @@ __all__ = [
     "record",
     "scale_ends",
     "score_table",
+    "watch",
 ]
