@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.evaluation.forms import CURVE
 from recsys_env.files import FileError, read_arrays, value_among, write_arrays, write_json
 from recsys_env.policies import CHECKPOINT
 
+from .stored import CURVE
+
 WEIGHTS = "policy.npz"
 RESUMED = "checkpoint.npz"
+CURVE = [{"agent_steps": int, "episode_reward": float}]  # form of a learning curve
 
 
 # ------------------------------------------------------------------------------------------------ policies
@@ -30,7 +32,7 @@ def write_policy(folder: Path, loader: str, envs: VectorEnv, weights: Mapping[st
     """Make the folder one that `make_policy` takes.
 
     Args:
-        loader: one of `recsys_env.policies.LOADERS`.
+        loader: one of `recsys_env.policies.loaders`.
         envs: what was trained on; the policy's observations and actions are those of its agents.
         weights: arrays by name.
         facts: what else the loader wants to know, as JSON.

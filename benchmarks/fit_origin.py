@@ -17,7 +17,7 @@ from scipy.stats import kendalltau
 import recsys_env
 from recsys_env import WorldConfig, replace
 from recsys_env.config import SceneConfig
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
 from recsys_env.fitting import RecommenderLogWarning, fit
 from recsys_env.policies import Team
 
@@ -90,9 +90,10 @@ def purchases(config: WorldConfig, policy: str | None) -> pd.DataFrame:
 def fitted(log: pd.DataFrame, origin: Any) -> WorldConfig:
     """The world of a log, with one recommender as in the world that it comes from."""
     columns = {"user": "customer", "item": "product", "time": "when", "price": "price", "topic": "topic"}
+    none = dict.fromkeys(("quantity", "discount", "name"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RecommenderLogWarning)  # what it warns of is measured here
-        world = fit(log, origin=origin, quantity=None, discount=None, name=None, **columns)  # type: ignore[arg-type]
+        world = fit(log, origin=origin, columns={**columns, **none})
     return replace(world, {"num_agents": 1})  # type: ignore[no-any-return]
 
 

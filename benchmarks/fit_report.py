@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 
 import recsys_env
 from recsys_env.catalogue import Catalogue
-from recsys_env.fitting import als_factors, complete_journey, habit_matrix
+from recsys_env.fitting import complete_journey
+from recsys_env.fitting.tastes import als_factors, habit_matrix
 from recsys_env.policies import make_policy
 
 from .record import store

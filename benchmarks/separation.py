@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, VectorEnv
-from recsys_env.evaluation.episodes import mean_interval
+from recsys_env.evaluation import mean_interval
 from recsys_env.policies import make_policy
 
 from .record import earlier, origin, store

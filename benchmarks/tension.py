@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, WorldConfig, replace
-from recsys_env.evaluation.episodes import episode_returns, mean_interval
+from recsys_env.evaluation import episode_returns, mean_interval
 
 from .record import earlier, origin, store
 

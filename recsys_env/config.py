@@ -19,6 +19,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from .fields import HIDEABLE
+
 TRIVAGO = "trivago click-outs by displayed rank (conditional logit)"
 PROTOTYPE = "prototype simulation"
 
@@ -433,9 +435,6 @@ class RewardConfig(_Checked):
 
 
 EVENTS = ("click", "cart", "purchase", "rating", "like", "dwell")
-HIDEABLE = (
-    "session_page", "visits", "visit_gap", "cart", "anchor", "profile", "clicked_mean", "topic_counts", "candidates", "messages",
-)  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------- page, agents, what they

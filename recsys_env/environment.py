@@ -1,10 +1,11 @@
-"""One copy of a task as a PettingZoo parallel environment: a `VectorEnv` of one copy behind dictionaries, nothing
-else."""
+"""One copy of a task as a PettingZoo environment: a `VectorEnv` of one copy behind dictionaries, nothing else."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections import UserDict
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -120,8 +121,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
             actions: one action of its space for every agent, on the page or not.
 
         Returns:
-            observations, rewards, terminations (always False), truncations (all True at the end) and infos by agent, as
-            arrays of their own. Five empty dictionaries for `step({})` after the end.
+            observations, rewards, terminations (always False), truncations (all True at the end) and infos by agent,
+            as arrays of their own. Five empty dictionaries for `step({})` after the end.
 
         Raises:
             KeyError: missing or unknown agents.
@@ -149,9 +150,12 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
                 self.render()
         values = rewards[0].tolist()
         return (
-            self._split(observations), {agent: values[n] for n, agent in enumerate(agents)}, dict.fromkeys(agents, False),
-            dict.fromkeys(agents, over), self._infos(infos, over),
-        )  # fmt: skip
+            self._split(observations),
+            {agent: values[n] for n, agent in enumerate(agents)},
+            dict.fromkeys(agents, False),
+            dict.fromkeys(agents, over),
+            self._infos(infos, over),
+        )
 
     def _begin(self, observations: Any, infos: Infos) -> tuple[dict[str, Any], dict[str, Any]]:
         self.agents = self.possible_agents[:]
@@ -172,8 +176,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return {agent: flat[n] for n, agent in enumerate(self.possible_agents)}
 
     def _infos(self, infos: Infos, over: bool) -> dict[str, Any]:
-        kept, own = infos.copy(), self.vector.report.own[0].tolist()
-        return {agent: Info(kept, n, over, own[n]) for n, agent in enumerate(self.possible_agents)}
+        kept = infos.copy()
+        return {agent: Info(kept, n, over) for n, agent in enumerate(self.possible_agents)}
 
     # -------------------------------------------------------------------------------------------- actions
 
@@ -205,7 +209,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         """The actions as one array [N, ...], looked at one by one: raises for the first that lies outside its space."""
         space = self.vector.action_space
         whole = not isinstance(space, spaces.Box)
-        low, high = (0, getattr(space, "n", getattr(space, "nvec", None)) - 1) if whole else (-1.0, 1.0)  # type: ignore[operator]
+        low, high = (0, getattr(space, "n", getattr(space, "nvec", 0)) - 1) if whole else (-1.0, 1.0)
         rows = []
         for agent, value in zip(self.possible_agents, joint, strict=True):
             named = f"action of {agent} is {shown(value)}"
@@ -214,9 +218,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
             except ValueError:  # ragged
                 raise ValueError(f"{named}, which is not one array, outside its space {space}") from None
             if row.dtype.kind not in ("biu" if whole else "biuf"):
-                raise TypeError(
-                    f"{named} of dtype {row.dtype}, outside its space {space}: it takes {'integers' if whole else 'numbers'}"
-                )
+                takes = "integers" if whole else "numbers"
+                raise TypeError(f"{named} of dtype {row.dtype}, outside its space {space}: it takes {takes}")
             if row.shape != space.shape:
                 raise ValueError(f"{named} of shape {row.shape}, outside its space {space} of shape {space.shape}")
             if not ((row >= low) & (row <= high)).all():  # NaN is neither
@@ -238,8 +241,10 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return self.vector.field(observation["observation"] if isinstance(observation, Mapping) else observation, name)
 
     def state(self) -> np.ndarray:
-        """Global state [S] for centralised critics (see `VectorEnv.state`); after the end, that beside the last
-        observations."""
+        """Global state [S] for centralised critics; after the end, that beside the last observations.
+
+        See `VectorEnv.state`.
+        """
         return (self.vector.state() if self.agents else self.vector.final_state())[0]
 
     def expected_feedback(self, actions: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -262,6 +267,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
     def explain(self, actions: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """The page about to be shown, given a joint action, taken apart; nothing changes and nothing is drawn.
+
         `recsys_env.render.explanation` makes a table of it.
 
         Returns:
@@ -301,8 +307,9 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return self.vector.save()
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Continue from a snapshot, bit for bit, or with a seed for the events from here on (people stay those of the
-        snapshot).
+        """Continue from a snapshot, bit for bit, or with a seed for the events from here on.
+
+        People stay those of the snapshot.
 
         Returns:
             observations and infos by agent, as after a reset.
@@ -313,8 +320,9 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return self._begin(*self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed)))
 
     def render(self) -> str | np.ndarray | None:
-        """The page that was shown last: returned as text in mode "ansi", as a picture [H, W, 3] uint8 in mode
-        "rgb_array", printed in mode "human".
+        """The page that was shown last.
+
+        Returned as text in mode "ansi", as a picture [H, W, 3] uint8 in mode "rgb_array"; printed in mode "human".
 
         Raises:
             RuntimeError: before the first `reset`.
@@ -365,8 +373,10 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
         self.expected_feedback, self.explain = parallel.expected_feedback, parallel.explain
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
-        """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round; the
-        actions of an unfinished round are forgotten."""
+        """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round.
+
+        The actions of an unfinished round are forgotten.
+        """
         parallel = self.unwrapped
         begun = parallel.restore(snapshot, seed)  # type: ignore[attr-defined]
         # PettingZoo begins a round of agents in reset() alone, so that it is given the restored page as a first one.
@@ -384,40 +394,8 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
 # -------------------------------------------------------------------------------------------------- infos
 
 
-def _filled(name: str) -> Callable[..., Any]:
-    """The method of `dict` of this name, on an `Info` that has been filled."""
-    inherited = getattr(dict, name)
-
-    def method(self: Info, *args: Any, **kwargs: Any) -> Any:
-        if self._infos is not None:
-            self._fill()
-        return inherited(self, *args, **kwargs)
-
-    method.__name__ = name
-    method.__doc__ = inherited.__doc__
-    return method
-
-
-def _with_every_method_filled(cls: type) -> type:
-    own = {
-        *vars(cls),
-        "__new__",
-        "__init__",
-        "__getattribute__",
-        "__class_getitem__",
-        "__hash__",
-        "__sizeof__",
-        "fromkeys",
-    }
-    for name in vars(dict).keys() - own:
-        if callable(getattr(dict, name)):
-            setattr(cls, name, _filled(name))
-    return cls
-
-
-@_with_every_method_filled
-class Info(dict[str, Any]):
-    """What a user would log of one agent's last step: a dictionary that is filled when first looked at.
+class Info(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
+    """What a user would log of one agent's last step: a dictionary that is made when first looked at.
 
     shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `vector.Infos`
     empty, own, visitor, next_visitor, active: numbers, as in `vector.Infos`; no page follows the last step of an
@@ -426,40 +404,44 @@ class Info(dict[str, Any]):
         agent; item -1 = none
 
     Every entry has the same shape and kind in every step, as Gymnasium's `SyncVectorEnv` and Tianshou's buffers want
-    it.
-    `recsys_env.plain(infos)` makes lists and Python's own numbers of all of them.
+    it. `recsys_env.plain(infos)` makes lists and Python's own numbers of all of them.
     """
 
-    __slots__ = ("_infos", "_n", "_over")
     SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
     SCALARS = ("empty", "own", "visitor", "next_visitor", "active")
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
-    def __init__(self, infos: Infos, n: int, over: bool, own: float) -> None:
-        dict.__setitem__(
-            self, "own", own
-        )  # C code that looks at the size alone, as that of `json`, must not take it for empty
-        self._infos: Infos | None = infos
-        self._n = n
-        self._over = over
+    def __init__(self, infos: Infos, n: int, over: bool) -> None:
+        self._of = infos, n, over
+        # libraries ask for a dict; C code that looks at its size alone, as that of `json`, must not take it for empty
+        dict.__setitem__(self, "own", None)
 
-    def _fill(self) -> None:
-        infos, n = self._infos, self._n
-        assert infos is not None
-        self._infos = None
+    @cached_property
+    def data(self) -> dict[str, Any]:  # type: ignore[override]
+        """The entries, which `UserDict` serves: to make them takes as long as a step."""
+        infos, n, over = self._of
         entries: dict[str, Any] = {name: infos[name][0, n] for name in self.SLOTS}
         entries |= {name: infos[name][0, n].item() for name in self.SCALARS}
-        if self._over:
+        if over:
             entries |= {"next_visitor": -1, "active": False}
         mine = (infos["later_item"][0] >= 0) & (infos["later_agent"][0] == n)
-        dict.update(
-            self,
-            entries,
-            **{name: np.where(mine, infos[name][0], infos[name].dtype.type(none)) for name, none in self.LATER},
-        )
+        for name, none in self.LATER:
+            entries[name] = np.where(mine, infos[name][0], infos[name].dtype.type(none))
+        return entries
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[Iterable[tuple[str, Any]]]]:
-        return dict, (list(self.items()),)
+    def copy(self) -> dict[str, Any]:  # type: ignore[override]
+        return self.data.copy()
+
+    __copy__ = copy  # type: ignore[assignment]
+
+    def __or__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
+        return self.data | other
+
+    def __ror__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
+        return other | self.data  # type: ignore[no-any-return]
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[dict[str, Any]]]:
+        return dict, (self.data,)
 
 
 # -------------------------------------------------------------------------------------------------- constructors
@@ -472,8 +454,9 @@ def parallel_env(
     render_mode: str | None = None,
     **overrides: Any,
 ) -> RecommendationEnv:
-    """A task as a PettingZoo parallel environment. Keywords override config fields, nested ones as dicts:
-    `reward={"sharing": 1.0}`.
+    """A task as a PettingZoo parallel environment.
+
+    Keywords override config fields, nested ones as dicts: `reward={"sharing": 1.0}`.
 
     Args:
         task: name of a task (`recsys_env.TASKS`), or a config.

@@ -23,10 +23,11 @@ from typing import Any
 import numba
 import numpy as np
 
-from . import spaces
 from .catalogue import Catalogue
 from .config import WorldConfig, check_catalogue_fields, difference, is_number, shown
+from .fields import OBSERVATION, PRIVATE, STATE, Shape, candidate_features, places, span
 from .files import digest_of_arrays
+from .spaces import action_space, mask_size, observation_space, unit_box
 from .world import Report, State, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
 _COPY = 0x636F70795F736565
@@ -179,6 +180,7 @@ class VectorEnv:
         possible_agents: names of the N agents.
         observation_space, action_space: of one agent; all agents of a task share them.
         observation_fields: name -> slice of the flat observation.
+        candidate_features: names of the features that each candidate shows, in order; empty only without candidates.
         state_space: of `state()`.
         state_fields: name -> slice of the global state.
 
@@ -219,26 +221,25 @@ class VectorEnv:
             warnings.warn(
                 f"action = 'query' scans all {self.shape.items} items for every agent in every step", stacklevel=3
             )
-        fields = spaces.observation_fields(config, self.shape)
-        self.observation_fields = spaces.slices(fields)
-        self.observation_space = spaces.observation_space(config, self.shape)
-        self.action_space = spaces.action_space(config, self.shape)
-        self.state_fields = spaces.slices(spaces.state_fields(config, self.shape))
-        self.state_space = spaces.unit_box(spaces.total(spaces.state_fields(config, self.shape)))
+        self.observation_fields = places(OBSERVATION, config, self.shape)
+        self.candidate_features = candidate_features(config, self.shape)
+        self.state_fields = places(STATE, config, self.shape)
+        size = self.world.params["shape"]["observation"][0]
+        self.observation_space = observation_space(config, self.shape, int(size))
+        self.action_space = action_space(config, self.shape)
+        self.state_space = unit_box(max(place.stop for place in self.state_fields.values()))
         self._hidden = [
             (n, self.observation_fields[name])
             for n in range(config.num_agents)
             for name in config.roles[config.role_of(n)].hidden
             if name in self.observation_fields
         ]
-        self._private = _span(
-            [self.observation_fields[name] for name in spaces.PRIVATE if name in self.observation_fields]
-        )
+        self._private = span(self.observation_fields, PRIVATE)
         self._actions = ActionReader(config, self.shape, self.possible_agents, self.action_space)
         self._batch = np.arange(self.num_envs, dtype=np.uint64)
         self._state = allocate_state(self.world, self.num_envs)
-        size = spaces.mask_size(config, self.shape) if config.mask_actions else 0
-        self._buffers = [allocate_report(self.world, self.num_envs, size) for _ in range(2)]
+        masks = mask_size(config, self.shape)
+        self._buffers = [allocate_report(self.world, self.num_envs, masks) for _ in range(2)]
         self._report = self._buffers[0]
         self._scratch = allocate_scratch(self.world, self.num_envs)
         self._seed: int | list[int] | None = None
@@ -587,7 +588,7 @@ class VectorEnv:
 class ActionReader:
     """Checks actions against their space and brings them into the layout that the kernels read: [B, N, A]."""
 
-    def __init__(self, config: WorldConfig, shape: spaces.Shape, agents: list[str], space: Any) -> None:
+    def __init__(self, config: WorldConfig, shape: Shape, agents: list[str], space: Any) -> None:
         self._agents, self._space = agents, space
         self._query = config.action == "query"
         if self._query:
@@ -651,10 +652,6 @@ def as_array(actions: Any, shape: tuple[int, ...], what: str, of: Any) -> np.nda
         given = "actions" if isinstance(actions, np.ndarray) else f"actions = {shown(actions)}"
         raise ValueError(f"{given} have shape {array.shape}, expected {shape}: {what.format(of)}")
     return array
-
-
-def _span(parts: list[slice]) -> slice:
-    return slice(min(part.start for part in parts), max(part.stop for part in parts))
 
 
 def checked_batch(envs: Any) -> VectorEnv:

@@ -8,6 +8,7 @@ and one row of `vectors` (taste | profile | satiation | trust | histories, at th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -15,7 +16,19 @@ import numpy as np
 
 from .catalogue import Catalogue
 from .config import EVENTS, GROUPS, WorldConfig
-from .spaces import FEATURES, SQUASHED, Shape, candidate_features, observation_fields, slices, state_fields
+from .fields import (
+    CANDIDATE_FEATURES,
+    HISTORY,
+    OBSERVATION,
+    SQUASHED,
+    STATE,
+    Field,
+    Shape,
+    candidate_features,
+    places,
+    span,
+    with_fields,
+)
 
 CART_SIZE = 3
 
@@ -91,19 +104,21 @@ LATER = _record(
 )  # purchase of an old cart item; item -1 = none
 
 SHAPE = _record(*((name, "i8") for name in Shape._fields), *((name, "i8") for name in (
-    "horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods", "features",
+    "horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods",
     "taste", "profile", "satiation", "trust", "history", "width",  # offsets in State.vectors and its width W
     "observation",  # O
 )), ("log_promotion", "f8"), ("popularity_scale", "f8"))  # fmt: skip
-LAYOUT = _record(*((name, "i8") for name in (
-    "is_active", "visitor_present", "role", "agent_id", "scene", "session_page", "visits", "visit_gap", "cart", "anchor", "profile",
-    "clicked_mean", "topic_counts", "candidates", "messages", "latent_taste", "latent_satiation", "latent_trust", "latent_intent",
-    # the span of the fields that are squashed all at once
-    "latent_scalars", "squashed", "squashed_stop")))  # fmt: skip
-STATE = _record(*((name, "i8") for name in (
-    "latent_taste", "latent_satiation", "latent_trust", "latent_intent", "latent_scalars", "scene", "mean_z", "mean_trust", "visitor_present",
-    "private")))  # fmt: skip
-FEATURE = _record(*((name, "i8") for name in FEATURES))  # position of each candidate feature, -1 = not shown
+
+
+def _offsets(fields: Iterable[Field], *more: str) -> np.dtype[Any]:
+    """Where each field starts in its vector, -1 = this world does not have it."""
+    return _record(*((name, "i8") for name in (*(field.name for field in fields), *more)))
+
+
+# With the stretch that is squashed in one pass, and the beginning of the history that is copied in one.
+OBSERVATION_OFFSETS = _offsets(OBSERVATION, "squashed", "squashed_stop", "history")
+STATE_OFFSETS = _offsets(STATE)
+FEATURE_OFFSETS = _offsets(CANDIDATE_FEATURES)
 
 
 def _group_record(group: Any) -> np.dtype[Any]:
@@ -123,9 +138,9 @@ _DEFAULT = WorldConfig()
 PARAMS = _record(
     *((g, _group_record(getattr(_DEFAULT, g))) for g in GROUPS),
     ("shape", SHAPE),
-    ("layout", LAYOUT),
-    ("state", STATE),
-    ("feature", FEATURE),
+    ("fields", OBSERVATION_OFFSETS),
+    ("state_fields", STATE_OFFSETS),
+    ("features", FEATURE_OFFSETS),
 )
 
 
@@ -207,12 +222,13 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
     if catalogue is not None:
         items, dims = catalogue.item_vectors.shape
         users, topics = len(catalogue.user_taste), len(catalogue.topic_name)
-    return Shape(
+    shape = Shape(
         users=users, items=items, dims=dims, topics=topics, agents=config.num_agents, slots=config.slots,
         candidates=config.candidates.number if config.action == "candidates" else 0,
         scenes=len(config.scenes), roles=len(config.roles), habits=config.users.habit_size,
         views=1 if config.observation.share else config.num_agents, cart=CART_SIZE if later else 0, vocabulary=config.messages,
     )  # fmt: skip
+    return with_fields(config, shape)
 
 
 def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
@@ -408,19 +424,20 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["width"] = 2 * d + t + n + shape.views * (d + t)
     p["log_promotion"] = np.log1p(-config.items.promotion_depth)
     p["popularity_scale"] = 1 / max(items["popularity"].mean(), 1.0)  # without a history the unit is one click
-    features = candidate_features(config, shape)
-    p["features"] = len(features)
-    for name in FEATURES:
-        params["feature"][name] = features.index(name) if name in features else -1
-    where = slices(observation_fields(config, shape))
-    p["observation"] = max(s.stop for s in where.values())
-    for name in LAYOUT.names or ():
-        params["layout"][name] = where[name].start if name in where else -1
-    for name, place in slices(state_fields(config, shape)).items():
-        params["state"][name] = place.start
-    squashed = [where[name] for name in SQUASHED if name in where]
-    params["layout"]["squashed"], params["layout"]["squashed_stop"] = squashed[0].start, squashed[-1].stop
+    where = places(OBSERVATION, config, shape)
+    p["observation"] = max(place.stop for place in where.values())
+    squashed, history = span(where, SQUASHED), span(where, HISTORY)
+    offsets = {name: place.start for name, place in where.items()}
+    offsets |= {"squashed": squashed.start, "squashed_stop": squashed.stop, "history": history.start}
+    _fill(params["fields"], offsets)
+    _fill(params["state_fields"], {name: place.start for name, place in places(STATE, config, shape).items()})
+    _fill(params["features"], {name: i for i, name in enumerate(candidate_features(config, shape))})
     return params
+
+
+def _fill(record: np.ndarray, offsets: dict[str, int]) -> None:
+    for name in record.dtype.names or ():
+        record[name] = offsets.get(name, -1)
 
 
 def allocate_state(world: World, num_envs: int) -> State:
@@ -444,7 +461,7 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
     return Report(
         observations=np.zeros((b, n, o), np.float32), masks=np.ones((b, n, mask_size), np.int8),
         final_observations=np.zeros((b, n, o), np.float32), final_masks=np.ones((b, n, mask_size), np.int8),
-        final_states=np.zeros((b, world.params["state"]["private"][0]), np.float32),
+        final_states=np.zeros((b, world.params["state_fields"]["private"][0]), np.float32),
         rewards=np.zeros((b, n), np.float32), own=np.zeros((b, n), np.float32), truncated=np.zeros(b, np.bool_),
         visitor=np.full((b, n), -1, np.int64), next_visitor=np.full((b, n), -1, np.int64), active=np.zeros((b, n), np.bool_),
         slots=np.zeros((b, n, p["slots"]), SLOT), later=np.zeros((b, p["cart"]), LATER),

@@ -23,7 +23,7 @@ import numpy as np
 
 from recsys_env import world
 from recsys_env.config import EVENTS, WorldConfig
-from recsys_env.spaces import candidate_features, observation_fields, state_fields
+from recsys_env.fields import OBSERVATION, STATE, candidate_features, places
 from recsys_env.world import CART_SIZE, State, World, shape_of
 
 # ------------------------------------------------------------------------------------------------ random numbers
@@ -846,9 +846,9 @@ class Game:
         if n in self.active(copy):
             values |= self.observe_visit(copy, n) | self.observe_latent(copy)
         parts = []
-        for name, size in observation_fields(self.config, self.shape):
-            part = np.ravel(values.get(name, np.zeros(size)))
-            assert part.size == size, name
+        for name, place in places(OBSERVATION, self.config, self.shape).items():
+            part = np.ravel(values.get(name, np.zeros(place.stop - place.start)))
+            assert part.size == place.stop - place.start, name
             parts.append(part)
         return np.concatenate(parts)
 
@@ -903,7 +903,9 @@ class Game:
             "latent_satiation": squash(person.satiation),
             "latent_trust": person.trust,
             "latent_intent": one_hot(copy.intent, self.shape.topics),
-            "latent_scalars": [person.z, squash(person.rho), wallet],
+            "latent_satisfaction": person.z,
+            "latent_price_sensitivity": squash(person.rho),
+            "latent_wallet": wallet,
         }
 
     def mask(self, copy: Copy, n: int) -> np.ndarray:
@@ -1040,8 +1042,11 @@ class Game:
                 "mean_z": np.mean([person.z for person in people]),
                 "mean_trust": np.mean([person.trust for person in people], axis=0),
             }
-        fields = [(name, size) for name, size in state_fields(self.config, self.shape) if name != "private"]
-        return np.concatenate([np.ravel(values.get(name, np.zeros(size))) for name, size in fields])
+        where = places(STATE, self.config, self.shape)
+        del where["private"]
+        return np.concatenate(
+            [np.ravel(values.get(k, np.zeros(place.stop - place.start))) for k, place in where.items()]
+        )
 
     # -------------------------------------------------------------------------------------------- a tick
 
@@ -1269,7 +1274,7 @@ def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -
         pairs += [(expected.final_observations, actual.final_observations), (expected.final_masks, actual.final_masks)]
         close(expected.final_state, actual.final_states[b], "final state")
     for wanted, arrays in pairs:
-        close(wanted, arrays[b], f"observations or masks; fields {observation_fields(game.config, game.shape)}")
+        close(wanted, arrays[b], f"observations or masks; fields {places(OBSERVATION, game.config, game.shape)}")
     for n in game.agents:
         for k in range(game.config.slots):
             slot = expected.page[n][k] if n in expected.page else Slot(None, 0)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
-from recsys_env.spaces import candidate_features
+from recsys_env.fields import candidate_features
 
 M, T, D = 12, 4, 4
 ALL = np.arange(M)
@@ -49,7 +49,7 @@ def unsquash(x: np.ndarray) -> np.ndarray:
 
 def latent(envs: VectorEnv, name: str, n: int = 0) -> np.ndarray:
     value = np.asarray(envs.field(envs.observations, f"latent_{name}")[:, n])
-    return value if name in ("trust", "intent", "scalars") else unsquash(value)
+    return value if name in ("trust", "intent", "satisfaction") else unsquash(value)
 
 
 def fixed(envs: VectorEnv, *slots: Any) -> np.ndarray:
@@ -103,11 +103,11 @@ def test_weights_of_item_properties(name: str, column: str, sign: int) -> None:
 
 
 def test_price_sensitivity_differs_between_people() -> None:
-    """beta_price rho_u x_j: mean-one log-normal rho, seen in the latent scalars and in the slope of utility on x."""
+    """beta_price rho_u x_j: mean-one log-normal rho, seen in the latent sensitivity and in the slope of utility on x."""
     envs = batch(3000, users={"price_sensitivity_log_sd": 0.5}, choice={"beta_price": 1.0}, items={"price_log_sd": 0.2})
     x = envs.world.items["x"].astype(float)
     slope = -(relative(utilities(envs)) @ (x - x.mean())) / ((x - x.mean()) ** 2).sum()
-    rho = unsquash(latent(envs, "scalars")[:, 1])
+    rho = latent(envs, "price_sensitivity")[:, 0]
     same(slope, rho, 1e-3)
     assert abs(rho.mean() - 1) < 5 * rho.std() / len(rho) ** 0.5
     assert np.log(rho).std() == pytest.approx(0.5, abs=5 * 0.5 / (2 * len(rho)) ** 0.5)
@@ -382,10 +382,10 @@ def test_satisfaction_moves_by_experience() -> None:
     for e_0 in (2.0, -2.0):
         envs = batch(choice=ALWAYS, feedback={"e_0": e_0}, dynamics={"z_rate": 0.25})
         click_on(envs, 0)
-        same(latent(envs, "scalars")[:, 0], 0.25 * np.tanh(e_0))
+        same(latent(envs, "satisfaction")[:, 0], 0.25 * np.tanh(e_0))
     envs = batch(choice=NEVER, dynamics={"z_rate_none": 0.1, "baseline": -0.5}, users={"z_init": 0.5})
     envs.step(fixed(envs, ALL))
-    same(latent(envs, "scalars")[:, 0], 0.4)
+    same(latent(envs, "satisfaction")[:, 0], 0.4)
 
 
 def experience(e: dict[str, float], item: int, **overrides: Any) -> np.ndarray:
@@ -528,7 +528,7 @@ def test_lost_users_take_everything_with_them() -> None:
         same(latent(envs, "satiation"), 0)
         same(envs.field(envs.observations, "topic_counts"), 0)
         same(envs.field(envs.observations, "cart"), 0)
-        same(latent(envs, "scalars")[:, 0], 0)
+        same(latent(envs, "satisfaction")[:, 0], 0)
         seen.append(envs.next_visitor[:, 0].copy())
     assert all(len(np.unique(row)) == 6 for row in np.array(seen).T)
 
@@ -660,7 +660,7 @@ def test_wallets_stop_purchases_and_refill() -> None:
     assert 0.3 < price[item] < 0.9
     wallet, refused = 1.0, 0
     for _ in range(60):
-        same(unsquash(latent(envs, "scalars")[:, 2]), wallet, 1e-3)
+        same(latent(envs, "wallet")[:, 0], wallet, 1e-3)
         bought = click_on(envs, item)["bought"].any((1, 2))
         assert (bought == (wallet >= price[item])).all()
         refused += not bought[0]

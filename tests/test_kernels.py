@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from recsys_env.catalogue import Catalogue
 from recsys_env.config import WorldConfig
+from recsys_env.fields import candidate_features
 from recsys_env.kernels import step
 from recsys_env.kernels.appraisal import appraise
 from recsys_env.kernels.expected import expect
 from recsys_env.kernels.options import list_options
 from recsys_env.kernels.page import read_prices
-from recsys_env.spaces import candidate_features, mask_size
+from recsys_env.spaces import mask_size
 from recsys_env.vector import copy_seed
 from recsys_env.world import World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
@@ -35,7 +36,7 @@ class Kernels:
 
     def __init__(self, config: WorldConfig, world: World, seeds: np.ndarray, parallel: bool = False) -> None:
         self.world, self.state = world, allocate_state(world, len(seeds))
-        size = mask_size(config, shape_of(config, None)) if config.mask_actions else 0
+        size = mask_size(config, shape_of(config, None))
         self.reports = [allocate_report(world, len(seeds), size) for _ in range(2)]
         self.scratch = allocate_scratch(world, len(seeds))
         self.entry = step.run_parallel if parallel else step.run

@@ -21,6 +21,7 @@ import pytest
 import recsys_env
 from recsys_env import Catalogue, VectorEnv, WorldConfig, vector_env
 from recsys_env.config import replace
+from recsys_env.fields import OBSERVATION
 from recsys_env.vector import QUERY_SCAN_WARNING, Snapshot, copy_seed
 
 PACKAGE = Path(recsys_env.__file__).parent
@@ -436,7 +437,8 @@ def test_messages_reach_the_others_at_the_same_visitors_next_page() -> None:
 def test_full_observability() -> None:
     envs = batch(steps=5, observability="full")
     fields = [name for name in envs.observation_fields if name.startswith("latent_")]
-    assert fields == ["latent_taste", "latent_satiation", "latent_trust", "latent_intent", "latent_scalars"]
+    assert fields == [field.name for field in OBSERVATION if field.latent]
+    assert set(fields) < set(envs.state_fields)
     present = envs.active
     assert present.any()
     state = envs.state()

@@ -27,7 +27,7 @@ def draw_scores(task: str, result: Mapping[str, Any], path: Path) -> None:
     figure, axes = _figure(6.5, 1 + 0.32 * len(teams))
     names, widths = (
         [marked(team, row["learns"]) for team, row in zip(teams, rows, strict=True)],
-        [row["half_width_95"] or 0 for row in rows],
+        [row["ci95"] or 0 for row in rows],
     )
     axes.barh(names, [row["mean"] for row in rows], xerr=widths, capsize=3)
     axes.set(title=task, xlabel="own reward per agent and episode, ± 95 %")
@@ -60,7 +60,7 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path) -> None:
         points = [interval(np.array(values)) for values in zip(*curve["episode_reward"], strict=True)]
         mean, width = (
             np.array([point["mean"] for point in points]),
-            np.array([point["half_width_95"] or 0 for point in points]),
+            np.array([point["ci95"] or 0 for point in points]),
         )
         line = axes.plot(curve["agent_steps"], mean, label=f"{learner}, {len(curve['episode_reward'])} seeds")[0]
         axes.fill_between(curve["agent_steps"], mean - width, mean + width, alpha=0.25, color=line.get_color())

@@ -1,4 +1,4 @@
-"""Results as rows of text, for the terminal and the README."""
+"""Results as rows of text, for the terminal and the documentation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CROSS_PLAY = ("among", "each with itself", "mixed", "gap")
 
 def spread(value: Mapping[str, float | None], digits: int = 2) -> str:
     """mean ±half-width; a dash where there is none."""
-    mean, width = value["mean"], value["half_width_95"]
+    mean, width = value["mean"], value["ci95"]
     return "—" if mean is None else f"{mean:.{digits}f}" + ("" if width is None else f" ±{width:.{digits}f}")
 
 
@@ -25,7 +25,7 @@ def bracketed(value: Sequence[float], digits: int) -> str:
 
 def normalised(row: Mapping[str, Any], digits: int = 1) -> str:
     """A team's normalised score."""
-    return spread({"mean": row["score"], "half_width_95": row["score_half_width_95"]}, digits)
+    return spread({"mean": row["score"], "ci95": row["score_ci95"]}, digits)
 
 
 def marked(team: str, learns: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..fields import OBSERVATION
 from . import kernel
 from .choice import freshness
 from .dynamics import visitor_id
@@ -23,11 +24,8 @@ from .page import (
 from .retrieval import seen_count
 
 _ONE = np.float32(1.0)
-_PAGES, _VISITS, _GAP = (
-    np.float32(5.0),
-    np.float32(5.0),
-    np.float32(50.0),
-)  # where session pages, sessions and the visit gap reach half of their range
+_HALF = {field.name: field.half for field in OBSERVATION}
+_PAGES, _VISITS, _GAP = (np.float32(_HALF[name]) for name in ("session_page", "visits", "visit_gap"))
 
 
 @kernel
@@ -42,25 +40,25 @@ def observe(world, state, report, p, b, observations, masks):
         )
         for o in range(p.shape.observation):
             observations[b, n, o] = 0.0
-        observations[b, n, p.layout.role + world.agents[n].role] = 1.0
-        observations[b, n, p.layout.agent_id + n] = 1.0
+        observations[b, n, p.fields.role + world.agents[n].role] = 1.0
+        observations[b, n, p.fields.agent_id + n] = 1.0
         if active:
             _observe_visit(state, p, b, n, observations)
             _observe_history(state, p, b, n, observations)
             _observe_journey(world, state, p, b, n, observations)
             _observe_candidates(world, state, p, b, n, observations)
-            squash_row(observations, b, n, p.layout.squashed, p.layout.squashed_stop)
+            squash_row(observations, b, n, p.fields.squashed, p.fields.squashed_stop)
             _observe_bounded(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
             if p.shape.full:
-                _observe_latent(state, p, b, n, observations)
+                write_latent(state, p, b, observations[b, n], p.fields)
         if masks.shape[2] > 0:
             _mask(world, state, p, b, n, active, masks)
 
 
 @kernel
 def _observe_visit(state, p, b, n, observations):
-    copy, at = state.copies[b], p.layout
+    copy, at = state.copies[b], p.fields
     user = state.users[b, copy.visitor]
     observations[b, n, at.is_active] = 1.0
     observations[b, n, at.visitor_present] = 1.0
@@ -75,68 +73,82 @@ def _observe_visit(state, p, b, n, observations):
 def _observe_history(state, p, b, n, observations):
     """Noisy profile, and the history of own slots (or of the platform)."""
     u, dims, size = state.copies[b].visitor, p.shape.dims, p.shape.dims + p.shape.topics
-    profile, history, at = p.shape.profile, p.shape.history + view_of(p, n) * size, p.layout.profile
+    profile, history, at = p.shape.profile, p.shape.history + view_of(p, n) * size, p.fields
     for d in range(dims):
-        observations[b, n, np.uint64(at + d)] = state.vectors[b, u, np.uint64(profile + d)]
+        observations[b, n, np.uint64(at.profile + d)] = state.vectors[b, u, np.uint64(profile + d)]
     for w in range(size):  # clicked mean and topic counts lie side by side, here as there
-        observations[b, n, np.uint64(at + dims + w)] = state.vectors[b, u, np.uint64(history + w)]
+        observations[b, n, np.uint64(at.history + w)] = state.vectors[b, u, np.uint64(history + w)]
 
 
 @kernel
 def _observe_journey(world, state, p, b, n, observations):
     copy = state.copies[b]
-    if p.layout.scene < 0:
+    if p.fields.scene < 0:
         return
-    observations[b, n, p.layout.scene + copy.scene] = 1.0
+    observations[b, n, p.fields.scene + copy.scene] = 1.0
     if copy.anchor >= 0:
         for d in range(p.shape.dims):
-            observations[b, n, p.layout.anchor + d] = world.q[copy.anchor, d]
+            observations[b, n, p.fields.anchor + d] = world.q[copy.anchor, d]
 
 
 @kernel
 def _observe_candidates(world, state, p, b, n, observations):
-    """The unbounded features of the candidates."""
     if p.shape.action != CANDIDATES:
         return
-    copy, feature, dims = state.copies[b], p.feature, p.shape.dims
-    u, tick = copy.visitor, copy.tick
-    history = p.shape.history + view_of(p, n) * (dims + p.shape.topics)
     for c in range(p.shape.candidates):
         j = state.candidates[b, n, c]
         if j < 0:
             return
-        o = p.layout.candidates + c * p.shape.features
-        observations[b, n, o + feature.profile_match] = state.matches[b, n, c]
-        observations[b, n, o + feature.history_match] = dot(state.vectors, b, u, history, world.q, j, dims)
-        observations[b, n, o + feature.topic_count] = state.vectors[b, u, history + dims + world.items[j].topic]
-        observations[b, n, o + feature.popularity] = (
-            popularity_now(world, state, p, b, j, copy.stamp, tick) * p.shape.popularity_scale
-        )
-        if feature.price >= 0:
-            observations[b, n, o + feature.price] = log_price_now(world, p, j, tick)
-        if feature.repeat >= 0:
-            observations[b, n, o + feature.repeat] = seen_count(world, state, p, b, n, j)
-        if feature.context >= 0 and copy.anchor >= 0:
-            observations[b, n, o + feature.context] = row_dot(world.q, copy.anchor, world.q, j, dims)
-        if feature.length >= 0:
-            observations[b, n, o + feature.length] = world.items[j].length
+        place = p.fields.candidates + c * p.shape.features
+        write_features(world, state, p, b, n, j, state.matches[b, n, c], observations, n, place)
+
+
+@kernel
+def write_features(world, state, p, b, n, j, match, rows, r, at):
+    """Write what agent n sees of item j into rows[b, r, at:], but for what `write_bounded_features` adds; to be
+    squashed. `match` is <profile, q_j>."""
+    copy, feature, dims = state.copies[b], p.features, p.shape.dims
+    u, tick = copy.visitor, copy.tick
+    history = p.shape.history + view_of(p, n) * (dims + p.shape.topics)
+    rows[b, r, at + feature.profile_match] = match
+    rows[b, r, at + feature.history_match] = dot(state.vectors, b, u, history, world.q, j, dims)
+    rows[b, r, at + feature.topic_count] = state.vectors[b, u, history + dims + world.items[j].topic]
+    popularity = popularity_now(world, state, p, b, j, copy.stamp, tick)
+    rows[b, r, at + feature.popularity] = popularity * p.shape.popularity_scale
+    if feature.price >= 0:
+        rows[b, r, at + feature.price] = log_price_now(world, p, j, tick)
+    if feature.repeat >= 0:
+        rows[b, r, at + feature.repeat] = seen_count(world, state, p, b, n, j)
+    if feature.context >= 0 and copy.anchor >= 0:
+        rows[b, r, at + feature.context] = row_dot(world.q, copy.anchor, world.q, j, dims)
+    if feature.length >= 0:
+        rows[b, r, at + feature.length] = world.items[j].length
 
 
 @kernel
 def _observe_bounded(world, state, p, b, n, observations):
-    """The features of the candidates that lie in [0, 1] as they are."""
-    feature, tick = p.feature, state.copies[b].tick
-    if p.shape.action != CANDIDATES or (feature.freshness < 0 and feature.promotion < 0):
+    if p.shape.action != CANDIDATES or not has_bounded_features(p):
         return
     for c in range(p.shape.candidates):
         j = state.candidates[b, n, c]
         if j < 0:
             return
-        o = p.layout.candidates + c * p.shape.features
-        if feature.freshness >= 0:
-            observations[b, n, o + feature.freshness] = freshness(world, p, j, tick)
-        if feature.promotion >= 0:
-            observations[b, n, o + feature.promotion] = 1.0 if is_promoted(p, j, tick) else 0.0
+        place = p.fields.candidates + c * p.shape.features
+        write_bounded_features(world, p, j, state.copies[b].tick, observations, b, n, place)
+
+
+@kernel
+def has_bounded_features(p):
+    return p.features.freshness >= 0 or p.features.promotion >= 0
+
+
+@kernel
+def write_bounded_features(world, p, j, tick, rows, b, r, at):
+    """The features that lie in [0, 1] as they are; written after the others have been squashed."""
+    if p.features.freshness >= 0:
+        rows[b, r, at + p.features.freshness] = freshness(world, p, j, tick)
+    if p.features.promotion >= 0:
+        rows[b, r, at + p.features.promotion] = 1.0 if is_promoted(p, j, tick) else 0.0
 
 
 @kernel
@@ -148,41 +160,26 @@ def _observe_messages(state, p, b, n, observations):
     for m in range(p.shape.agents):
         word = state.messages[b, u, m]
         if m != n and word >= 0:
-            observations[b, n, p.layout.messages + m * p.shape.vocabulary + word] = 1.0
+            observations[b, n, p.fields.messages + m * p.shape.vocabulary + word] = 1.0
 
 
 @kernel
-def write_latent(state, p, b, row, taste, satiation, trust, intent, scalars):
-    """Write the latent visitor into the vector `row`, each part at its offset."""
+def write_latent(state, p, b, row, at):
+    """Write the latent visitor into the vector `row`, each part at its offset in `at`."""
     copy = state.copies[b]
     u = copy.visitor
     user = state.users[b, u]
     for d in range(p.shape.dims):
-        row[taste + d] = squash(state.vectors[b, u, p.shape.taste + d])
+        row[at.latent_taste + d] = squash(state.vectors[b, u, p.shape.taste + d])
     for t in range(p.shape.topics):
-        row[satiation + t] = squash(state.vectors[b, u, p.shape.satiation + t])
+        row[at.latent_satiation + t] = squash(state.vectors[b, u, p.shape.satiation + t])
     for m in range(p.shape.agents):
-        row[trust + m] = state.vectors[b, u, p.shape.trust + m]
-    row[intent + copy.intent] = 1.0
-    row[scalars] = user.z
-    row[scalars + 1] = squash(user.rho)
-    row[scalars + 2] = squash(wallet_now(p, user, copy.tick)) if p.users.wallet_init > 0.0 else np.float32(0.0)
-
-
-@kernel
-def _observe_latent(state, p, b, n, observations):
-    at = p.layout
-    write_latent(
-        state,
-        p,
-        b,
-        observations[b, n],
-        at.latent_taste,
-        at.latent_satiation,
-        at.latent_trust,
-        at.latent_intent,
-        at.latent_scalars,
-    )
+        row[at.latent_trust + m] = state.vectors[b, u, p.shape.trust + m]
+    row[at.latent_intent + copy.intent] = 1.0
+    row[at.latent_satisfaction] = user.z
+    row[at.latent_price_sensitivity] = squash(user.rho)
+    wallet = squash(wallet_now(p, user, copy.tick)) if p.users.wallet_init > 0.0 else np.float32(0.0)
+    row[at.latent_wallet] = wallet
 
 
 @kernel

@@ -5,36 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import entry, kernel
-from .choice import freshness
-from .numeric import dot, row_dot, squash
-from .page import CANDIDATES, can_show, is_active, is_promoted, log_price_now, popularity_now, view_of
-from .retrieval import seen_count
-
-
-@kernel
-def _describe(world, state, p, b, n, j, row):
-    """Write the features of item j that agent n would see of it as a candidate; see
-    `observation._observe_candidates`."""
-    copy, feature, dims = state.copies[b], p.feature, p.shape.dims
-    u, tick = copy.visitor, copy.tick
-    history = p.shape.history + view_of(p, n) * (dims + p.shape.topics)
-    row[feature.profile_match] = squash(dot(state.vectors, b, u, p.shape.profile, world.q, j, dims))
-    row[feature.history_match] = squash(dot(state.vectors, b, u, history, world.q, j, dims))
-    row[feature.topic_count] = squash(state.vectors[b, u, history + dims + world.items[j].topic])
-    row[feature.popularity] = squash(popularity_now(world, state, p, b, j, copy.stamp, tick) * p.shape.popularity_scale)
-    if feature.price >= 0:
-        row[feature.price] = squash(log_price_now(world, p, j, tick))
-    if feature.repeat >= 0:
-        row[feature.repeat] = squash(seen_count(world, state, p, b, n, j))
-    if feature.freshness >= 0:
-        row[feature.freshness] = freshness(world, p, j, tick)
-    if feature.context >= 0 and copy.anchor >= 0:
-        row[feature.context] = squash(row_dot(world.q, copy.anchor, world.q, j, dims))
-    if feature.length >= 0:
-        row[feature.length] = squash(world.items[j].length)
-    if feature.promotion >= 0:
-        row[feature.promotion] = 1.0 if is_promoted(p, j, tick) else 0.0
+from . import entry
+from .numeric import dot, squash_row
+from .observation import write_bounded_features, write_features
+from .page import CANDIDATES, can_show, is_active
 
 
 @entry
@@ -58,4 +32,7 @@ def list_options(world, state, n, items, features):
                     j = np.int64(-1)
             items[b, i] = j
             if j >= 0:
-                _describe(world, state, p, b, n, j, features[b, i])
+                match = dot(state.vectors, b, state.copies[b].visitor, p.shape.profile, world.q, j, p.shape.dims)
+                write_features(world, state, p, b, n, j, match, features, i, 0)
+                squash_row(features, b, i, 0, p.shape.features)
+                write_bounded_features(world, p, j, state.copies[b].tick, features, b, i, 0)

@@ -225,13 +225,11 @@ def name_visitor(world, state, report, p, b):
 @kernel
 def write_state(state, p, b, row):
     """The shared part of `state()`, up to the private one: latent visitor, scene and platform means."""
-    copy, at = state.copies[b], p.state
+    copy, at = state.copies[b], p.state_fields
     for s in range(at.private):
         row[s] = 0.0
     if copy.visitor >= 0:
-        write_latent(
-            state, p, b, row, at.latent_taste, at.latent_satiation, at.latent_trust, at.latent_intent, at.latent_scalars
-        )
+        write_latent(state, p, b, row, at)
         row[at.scene + copy.scene] = 1.0
         row[at.visitor_present] = 1.0
     seen = 0
