@@ -22,6 +22,7 @@ from .stored import CURVE
 
 WEIGHTS = "policy.npz"
 RESUMED = "checkpoint.npz"
+CURVE = [{"agent_steps": int, "episode_reward": float}]  # form of a learning curve
 
 
 # ------------------------------------------------------------------------------------------------ policies
@@ -31,7 +32,7 @@ def write_policy(folder: Path, loader: str, envs: VectorEnv, weights: Mapping[st
     """Make the folder one that `make_policy` takes.
 
     Args:
-        loader: one of `recsys_env.policies.LOADERS`.
+        loader: one of `recsys_env.policies.loaders`.
         envs: what was trained on; the policy's observations and actions are those of its agents.
         weights: arrays by name.
         facts: what else the loader wants to know, as JSON.

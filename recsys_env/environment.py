@@ -1,5 +1,4 @@
-"""One copy of a task as a PettingZoo parallel environment: a `VectorEnv` of one copy behind dictionaries, nothing
-else."""
+"""One copy of a task as a PettingZoo environment: a `VectorEnv` of one copy behind dictionaries, nothing else."""
 
 from __future__ import annotations
 
@@ -242,8 +241,10 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return self.vector.field(observation["observation"] if isinstance(observation, Mapping) else observation, name)
 
     def state(self) -> np.ndarray:
-        """Global state [S] for centralised critics (see `VectorEnv.state`); after the end, that beside the last
-        observations."""
+        """Global state [S] for centralised critics; after the end, that beside the last observations.
+
+        See `VectorEnv.state`.
+        """
         return (self.vector.state() if self.agents else self.vector.final_state())[0]
 
     def expected_feedback(self, actions: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -266,6 +267,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
     def explain(self, actions: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """The page about to be shown, given a joint action, taken apart; nothing changes and nothing is drawn.
+
         `recsys_env.render.explanation` makes a table of it.
 
         Returns:
@@ -305,8 +307,9 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return self.vector.save()
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Continue from a snapshot, bit for bit, or with a seed for the events from here on (people stay those of the
-        snapshot).
+        """Continue from a snapshot, bit for bit, or with a seed for the events from here on.
+
+        People stay those of the snapshot.
 
         Returns:
             observations and infos by agent, as after a reset.
@@ -317,8 +320,9 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return self._begin(*self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed)))
 
     def render(self) -> str | np.ndarray | None:
-        """The page that was shown last: returned as text in mode "ansi", as a picture [H, W, 3] uint8 in mode
-        "rgb_array", printed in mode "human".
+        """The page that was shown last.
+
+        Returned as text in mode "ansi", as a picture [H, W, 3] uint8 in mode "rgb_array"; printed in mode "human".
 
         Raises:
             RuntimeError: before the first `reset`.
@@ -369,8 +373,10 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
         self.expected_feedback, self.explain = parallel.expected_feedback, parallel.explain
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
-        """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round; the
-        actions of an unfinished round are forgotten."""
+        """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round.
+
+        The actions of an unfinished round are forgotten.
+        """
         parallel = self.unwrapped
         begun = parallel.restore(snapshot, seed)  # type: ignore[attr-defined]
         # PettingZoo begins a round of agents in reset() alone, so that it is given the restored page as a first one.
@@ -448,8 +454,9 @@ def parallel_env(
     render_mode: str | None = None,
     **overrides: Any,
 ) -> RecommendationEnv:
-    """A task as a PettingZoo parallel environment. Keywords override config fields, nested ones as dicts:
-    `reward={"sharing": 1.0}`.
+    """A task as a PettingZoo parallel environment.
+
+    Keywords override config fields, nested ones as dicts: `reward={"sharing": 1.0}`.
 
     Args:
         task: name of a task (`recsys_env.TASKS`), or a config.

@@ -35,8 +35,11 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch on one thread of the CPU: small networks are faster so (by tens of times where other processes want the
-    cores too), and sums come in the same order on every machine."""
+    """Torch on one thread of the CPU.
+
+    Small networks are faster so (by tens of times where other processes want the cores too), and sums come in the same
+    order on every machine.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

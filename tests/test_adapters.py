@@ -36,7 +36,10 @@ def test_with_the_core_alone_an_adapter_says_what_to_install(name: str) -> None:
         "xuance",
         "pufferlib",
     ]
-    code = f"import sys; sys.modules |= dict.fromkeys({libraries})\ntry:\n import recsys_env.adapters.{name}\nexcept ImportError as e: print(e)"
+    code = (
+        f"import sys; sys.modules |= dict.fromkeys({libraries})\n"
+        f"try:\n import recsys_env.adapters.{name}\nexcept ImportError as e: print(e)"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert f'pip install "{INSTALL[name]}"' in said
 

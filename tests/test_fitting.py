@@ -274,11 +274,21 @@ def test_a_damaged_file_is_named_in_one_line(world, tmp_path):
         return buffer.getvalue()
 
     damaged = [
-        b"", b"text", whole[:-50], whole[:9000], packed(world=None), packed(world="{}"), packed(world="[1]"),
-        packed(world=json.dumps(config | {"slots": "many"})), packed(world=json.dumps(config | {"log": {"rows": -1}})),
-        packed(world=np.array([print], dtype=object)), packed(item_price=None), packed(settings="3"),
-        packed(settings="{}"), packed(item_topic=np.zeros(2, np.int32)),
-    ]  # fmt: skip
+        b"",
+        b"text",
+        whole[:-50],
+        whole[:9000],
+        packed(world=None),
+        packed(world="{}"),
+        packed(world="[1]"),
+        packed(world=json.dumps(config | {"slots": "many"})),
+        packed(world=json.dumps(config | {"log": {"rows": -1}})),
+        packed(world=np.array([print], dtype=object)),
+        packed(item_price=None),
+        packed(settings="3"),
+        packed(settings="{}"),
+        packed(item_topic=np.zeros(2, np.int32)),
+    ]
     message = r"shop.npz (is|cannot|holds)"
     for content in damaged:
         path.write_bytes(content)

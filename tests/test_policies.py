@@ -35,14 +35,24 @@ from recsys_env.tuning import tune_planner
 
 BATCH = 3
 NEEDS = {
-    "lightfm": "lightfm", "surprise": "surprise", "surprise-knn": "surprise", "two-tower": "torch", "sasrec": "torch",
+    "lightfm": "lightfm",
+    "surprise": "surprise",
+    "surprise-knn": "surprise",
+    "two-tower": "torch",
+    "sasrec": "torch",
     **dict.fromkeys(("implicit", "implicit-bpr", "implicit-knn"), "implicit"),
-}  # fmt: skip
+}
 INSTALLED = [name for name in POLICIES if name not in NEEDS or find_spec(NEEDS[name])]
 SMALL = WorldConfig(
-    num_agents=2, slots=2, horizon=30, users={"number": 3, "habit_size": 4}, candidates={"number": 6},
-    items={"number": 20, "dims": 4, "topics": 4}, choice={"v_0": 1.0}, arrival={"r_0": 2.0},
-)  # fmt: skip
+    num_agents=2,
+    slots=2,
+    horizon=30,
+    users={"number": 3, "habit_size": 4},
+    candidates={"number": 6},
+    items={"number": 20, "dims": 4, "topics": 4},
+    choice={"v_0": 1.0},
+    arrival={"r_0": 2.0},
+)
 KINDS: dict[str, dict[str, Any]] = {
     "candidates": {"action": "candidates"},
     "items": {"action": "items"},
@@ -154,10 +164,16 @@ def test_random_policies_have_streams_of_their_own() -> None:
 # ------------------------------------------------------------------------------------------------ greedy is exact
 
 TINY = WorldConfig(
-    num_agents=1, slots=3, action="items", users={"number": 2}, items={"number": 7, "dims": 3, "topics": 2},
-    choice={"v_0": 0.5, "beta_taste": 2.0, "beta_bait": 1.0, "beta_intent": 0.5}, feedback={"like": True, "rating_after_click": 0.4},
-    arrival={"r_0": 4.0}, reward={"click": 0.1, "like": 0.6, "dwell": 0.3, "rating": 0.7},
-)  # fmt: skip
+    num_agents=1,
+    slots=3,
+    action="items",
+    users={"number": 2},
+    items={"number": 7, "dims": 3, "topics": 2},
+    choice={"v_0": 0.5, "beta_taste": 2.0, "beta_bait": 1.0, "beta_intent": 0.5},
+    feedback={"like": True, "rating_after_click": 0.4},
+    arrival={"r_0": 4.0},
+    reward={"click": 0.1, "like": 0.6, "dwell": 0.3, "rating": 0.7},
+)
 
 
 @pytest.mark.parametrize(
@@ -240,10 +256,19 @@ def test_only_oracles_read_what_is_latent_of_items(policy: str) -> None:
 def test_greedy_against_a_rival_at_its_last_page() -> None:
     """With a rival that repeats its page for the same visitor in the same state, greedy is the best reply to it."""
     batch = 30
-    config = recsys_env.replace(TINY, {
-        "num_agents": 2, "page": "rows", "horizon": 50, "users": {"number": 1}, "items": {"quality_sd": 0.3}, "choice": {"v_0": 8.0},
-        "arrival": {"r_0": 40.0, "k_0": 40.0}, "dynamics": {"z_rate_none": 0.0, "trust_rate_none": 0.0},
-    })  # fmt: skip
+    config = recsys_env.replace(
+        TINY,
+        {
+            "num_agents": 2,
+            "page": "rows",
+            "horizon": 50,
+            "users": {"number": 1},
+            "items": {"quality_sd": 0.3},
+            "choice": {"v_0": 8.0},
+            "arrival": {"r_0": 40.0, "k_0": 40.0},
+            "dynamics": {"z_rate_none": 0.0, "trust_rate_none": 0.0},
+        },
+    )
     envs = vector_env(config, batch)
     greedy = Greedy()
     greedy.bind(envs, "recommender_0", 0)
@@ -463,7 +488,10 @@ def test_policies_by_name_or_as_objects() -> None:
 
 def test_a_policy_of_ones_own_by_its_factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_own.py").write_text(
-        "from recsys_env.policies import Random\n\nclass Mine(Random):\n    pass\n\ndef wrong():\n    return 3\n\ndef trained(folder):\n    return Mine()\n"
+        "from recsys_env.policies import Random\n\n"
+        "class Mine(Random):\n    pass\n\n"
+        "def wrong():\n    return 3\n\n"
+        "def trained(folder):\n    return Mine()\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert type(make_policy("my_own:Mine")).__name__ == "Mine"

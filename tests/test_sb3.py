@@ -18,16 +18,10 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.env_util import make_vec_env
 
+from baselines.page_buffers import PageBuffer, VisitorBuffer
+from baselines.slate_network import SlateDistribution, SlatePolicy, slate_kwargs
 from recsys_env import VectorEnv, WorldConfig
-from recsys_env.adapters.sb3 import (
-    PageBuffer,
-    SB3Policy,
-    SB3VecEnv,
-    SlateDistribution,
-    SlatePolicy,
-    VisitorBuffer,
-    slate_kwargs,
-)
+from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.config import replace
 from recsys_env.evaluation.episodes import episode_returns
 

@@ -3,6 +3,7 @@
 log.py          EpisodeLog, what is taken down of an episode      ->  metrics.py  METRICS, functions of it
 episodes.py     whole episodes of a team                          ->  runs.py     one team, task and seed, in a file
 statistics.py   from runs to scores with intervals                ->  evaluate.py, tournament.py  the commands
+record.py       an episode as a table of impressions
 stored.py       what stored results look like                     ->  tables.py, plots.py
 """
 
@@ -10,6 +11,7 @@ from .episodes import COMPARED, UNSEEN, episode_returns, play_episode
 from .evaluate import evaluate
 from .log import EpisodeLog
 from .metrics import METRICS, measure, metric
+from .record import record
 from .statistics import mean_interval, normalised_score, place_on_scale, scale_ends, score_table
 from .tournament import tournament
 
@@ -26,6 +28,7 @@ __all__ = [
     "normalised_score",
     "place_on_scale",
     "play_episode",
+    "record",
     "scale_ends",
     "score_table",
     "tournament",

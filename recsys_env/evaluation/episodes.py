@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,12 @@ def play_episode(envs: VectorEnv, team: Team, observations: Any, log: EpisodeLog
 
 COMPARED = ("random", "popularity", "content", "greedy", "planner")  # unless one says otherwise
 
+Policies = str | Policy | Mapping[str, str | Policy] | Sequence[str | Policy]
+
 
 def episode_returns(
     task: str | WorldConfig | VectorEnv,
-    policies: str | Mapping[str, str | Policy],
+    policies: Policies,
     episodes: int,
     seed: int,
     num_threads: int = 1,
@@ -58,7 +60,8 @@ def episode_returns(
 
     Args:
         task: a task by name, its config, or an environment whose config and catalogue are taken (it is not touched).
-        policies: one name for every agent, or a policy (by name or as an object of its own) for each agent name.
+        policies: one for every agent (an object only where there is one), one for each in their order, or one for
+            each by agent name: a name, the folder of a trained one, module:factory, or an object of its own.
         episodes: E, one copy each.
         seed: of the episodes and of the policies' own streams; the same seed gives every policy the same visitors.
         num_threads: of the batch.
@@ -70,16 +73,42 @@ def episode_returns(
     Raises:
         ValueError, TypeError: anything of this is of a wrong kind or unknown.
     """
+    return play_episode(*begin_episodes(task, policies, episodes, seed, num_threads, catalogue))
+
+
+def begin_episodes(
+    task: str | WorldConfig | VectorEnv,
+    policies: Policies,
+    episodes: int,
+    seed: int,
+    num_threads: int = 1,
+    catalogue: Catalogue | str | Path | None = None,
+) -> tuple[VectorEnv, Team, Any]:
+    """A batch at the start of its episodes, the policies that are to play them, and the first observations.
+
+    Arguments and errors as in `episode_returns`.
+    """
     check_count("episodes", episodes, 1, 2**31)
     checked_seed(seed)
     if isinstance(task, VectorEnv):
         envs = VectorEnv(task.config, episodes, num_threads, task.catalogue if catalogue is None else catalogue)
     else:
         envs = VectorEnv(task_config(task, {}, catalogue), episodes, num_threads, catalogue)
-    if not isinstance(policies, Mapping):  # a name, or what no policy is
-        policies = dict.fromkeys(envs.possible_agents, policies)
-    if set(policies) != set(envs.possible_agents):
-        raise ValueError(f"policies are given for {list(policies)}, expected one for each of {envs.possible_agents}")
-    team = Team(envs, policies, seed)
+    team = Team(envs, _by_agent(envs.possible_agents, policies), seed)
     observations, _ = envs.reset(seed=seed)
-    return play_episode(envs, team, observations)
+    return envs, team, observations
+
+
+def _by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Policy]:
+    """The policy of each agent."""
+    if isinstance(policies, Sequence) and not isinstance(policies, str):
+        if len(policies) != len(agents) and len(policies) != 1:
+            raise ValueError(
+                f"{len(policies)} policies are given, expected one for all or one for each of {', '.join(agents)}"
+            )
+        policies = dict(zip(agents, policies * len(agents) if len(policies) == 1 else policies, strict=False))
+    elif not isinstance(policies, Mapping):  # a name, or what no policy is
+        policies = dict.fromkeys(agents, policies)
+    if set(policies) != set(agents):
+        raise ValueError(f"policies are given for {list(policies)}, expected one for each of {list(agents)}")
+    return dict(policies)

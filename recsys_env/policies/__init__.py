@@ -21,7 +21,7 @@ from __future__ import annotations
 from .assortment import Content, Greedy, Planner, Popularity
 from .base import Policy, feedback
 from .random import Random
-from .registry import CHECKPOINT, LOADERS, ORACLES, POLICIES, make_policy, register_loader
+from .registry import CHECKPOINT, LOADERS, ORACLES, POLICIES, loaders, make_policy, register_loader
 from .team import Team
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Random",
     "Team",
     "feedback",
+    "loaders",
     "make_policy",
     "register_loader",
 ]

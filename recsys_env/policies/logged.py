@@ -74,10 +74,10 @@ class Log:
 
 
 class Trained(Ranker):
-    """Trains a model on its own log, again whenever the log holds three times as many clicks, and at the end of an
-    episode.
+    """Trains a model on its own log.
 
-    Until the first training it shows what is popular. A subclass gives `fit` and `predict`.
+    Again whenever the log holds three times as many clicks, and at the end of an episode. Until the first training it
+    shows what is popular. A subclass gives `fit` and `predict`.
 
     Attributes:
         clicked, worth: [R, L] the last L items that each person clicked and what they were worth, the newest last; item

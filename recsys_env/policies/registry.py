@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,8 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "sasrec": "recsys_env.policies.deep:SASRec",
 }
 ORACLES = ("greedy", "planner")  # may read what is latent: intercept, quality and clickbait of items, and users
-CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names below}
-LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # name -> what is called with the folder, or "module:function"
-    "networks": "baselines.networks:NetworkPolicy",
-    "sb3": "baselines.sb3:load",
-}
+CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
+LOADERS: dict[str, str | Callable[[Path], Policy]] = {}  # those of `register_loader`
 
 
 def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
@@ -55,14 +53,22 @@ def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
     Raises:
         ValueError: the name is taken.
     """
-    if LOADERS.get(name, loader) != loader:
-        raise ValueError(f"loader {name!r} is {LOADERS[name]!r} already; choose another name")
+    known = loaders()
+    if known.get(name, loader) != loader:
+        raise ValueError(f"loader {name!r} is {known[name]!r} already; choose another name")
     LOADERS[name] = loader
 
 
+def loaders() -> dict[str, str | Callable[[Path], Policy]]:
+    """What is called with the folder of a trained policy, or "module:function", by the name that its file gives.
+
+    Those of `register_loader`, and those that installed packages declare as entry points of "recsys_env.loaders".
+    """
+    return {**{point.name: point.value for point in entry_points(group="recsys_env.loaders")}, **LOADERS}
+
+
 def make_policy(policy: str | Path | Policy) -> Policy:
-    """A policy by name, the object itself, a trained one by its folder, or what `module:factory` of the user's own
-    returns.
+    """A policy by its name, by the folder of a trained one, or by the `module:factory` that returns it; or itself.
 
     Raises:
         TypeError: something else, such as a class.
@@ -104,14 +110,27 @@ def _loader(checkpoint: Path) -> Callable[[Path], Any]:
     """What loads the policy of a folder.
 
     Raises:
-        FileError: a damaged file, or one that names no registered loader.
+        FileError: a damaged file, or one that names no loader.
+        ImportError: its loader's module is missing.
     """
-    name = read_json(checkpoint, {"loader": str}, "trained policy")["loader"]
-    if name not in LOADERS:
-        known = f"loaders are {', '.join(LOADERS)}, and those of recsys_env.policies.register_loader"
-        raise FileError(f"{checkpoint} names the loader {name!r}; {known}")
-    loader = LOADERS[name]
-    return _import(loader) if isinstance(loader, str) else loader
+    name, known = read_json(checkpoint, {"loader": str}, "trained policy")["loader"], loaders()
+    if name not in known:
+        names = f"loaders are {', '.join(known) or 'none'}, and those of recsys_env.policies.register_loader"
+        raise FileError(f"{checkpoint} names the loader {name!r}; {names}")
+    loader = known[name]
+    if not isinstance(loader, str):
+        return loader
+    module = loader.partition(":")[0]
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise ImportError(
+            f"{checkpoint} names the loader {name!r}, which is {loader}, and there is no module {error.name!r} here: it "
+            "was trained by learners of the project's repository; run in the repository's folder, or install them"
+        ) from error
+    return _import(loader)
 
 
 def _import(path: str) -> Callable[..., Any]:
