@@ -18,8 +18,6 @@ from recsys_env import VectorEnv
 from recsys_env.files import FileError, read_arrays, value_among, write_arrays, write_json
 from recsys_env.policies import CHECKPOINT
 
-from .stored import CURVE
-
 WEIGHTS = "policy.npz"
 RESUMED = "checkpoint.npz"
 CURVE = [{"agent_steps": int, "episode_reward": float}]  # form of a learning curve

@@ -36,7 +36,10 @@ def main(argv: Sequence[str]) -> None:
         _list(name, words)
     elif name in COMMANDS:
         module, _, function = COMMANDS[name][0].partition(":")
-        found = importlib.import_module(module)
+        try:
+            found = importlib.import_module(module)
+        except ImportError as error:  # says what to install
+            cli.fail(error)
         result = cli.run(getattr(found, function), f"recsys_env {name}", words)
         if hasattr(found, "show"):
             found.show(result)

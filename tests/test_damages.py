@@ -22,16 +22,14 @@ import damages
 import torch
 from damages import FINE, TINY, Kind, try_all
 
-import recsys_env.evaluation.runs as cells
 import recsys_env.files
-from baselines.__main__ import main
+from baselines.__main__ import main as baselines_main
 from baselines.networks import save
-from baselines.report import plot
 from baselines.train import Train, train
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
-from recsys_env.evaluation import statistics as scores
-from recsys_env.evaluation.evaluate import evaluate
-from recsys_env.evaluation.forms import read_run, signed
+from recsys_env.__main__ import main as recsys_env_main
+from recsys_env.evaluation import evaluate, runs, statistics
+from recsys_env.evaluation.stored import read_result, read_run, signed
 from recsys_env.files import FileError, misfit, read_arrays, read_json, replacing, value_among, write_arrays, write_json
 from recsys_env.policies import CHECKPOINT, make_policy
 from recsys_env.tasks import _TASKS
@@ -223,10 +221,10 @@ def test_commands_say_it_in_one_line(
     for content in ('{"factory": "os:system"}', '{"loader": "networks"}', '{"loader": "sb3"}', '{"lo', ""):
         (tmp_path / "theirs" / CHECKPOINT).write_text(content)
         (tmp_path / "theirs" / "policy.npz").write_bytes(hostile("torch", marker))
-        for command in (
-            ["evaluate", "--policies", "theirs", "--tasks", "duel-v0"],
-            ["tournament", "--policies", "theirs", "--tasks", "duel-v0"],
-            ["train", "ippo", "--task", "duel-v0", "--company", "recommender_1=theirs", "--num-envs", "2"],
+        for main, command in (
+            (recsys_env_main, ["evaluate", "--policies", "theirs", "--tasks", "duel-v0"]),
+            (recsys_env_main, ["tournament", "--policies", "theirs", "--tasks", "duel-v0"]),
+            (baselines_main, ["train", "ippo", "--task", "duel-v0", "--company", "recommender_1=theirs"]),
         ):
             with pytest.raises(SystemExit, match="2"):
                 main(command)
@@ -255,15 +253,13 @@ def test_a_resumed_run_unpickles_nothing(kind: str, algorithm: str, copies: dict
     assert "\n" not in str(error.value)
 
 
-def test_results_are_not_unpickled(tmp_path: Path, marker: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("evaluation", "tournament", "training", "curves"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / f"{name}.json").write_bytes(hostile("pickle", marker))
-        with pytest.raises(SystemExit, match="2"):
-            plot(results=tmp_path / name)
-        error = capsys.readouterr().err
-        assert error.startswith(f"error: {tmp_path / name / name}.json is not JSON")
-        assert error.count("\n") == 1
+def test_results_are_not_unpickled(tmp_path: Path, marker: Path) -> None:
+    for name in ("evaluation", "tournament"):
+        file = tmp_path / f"{name}.json"
+        file.write_bytes(hostile("pickle", marker))
+        with pytest.raises(FileError, match=f"^{file} is not JSON") as error:
+            read_result(file)
+        assert "\n" not in str(error.value)
 
 
 # ------------------------------------------------------------------------------------------------ damaged files
@@ -291,8 +287,8 @@ def test_damaged_runs(tmp_path: Path) -> None:
 
 
 def test_damaged_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scores, "REPETITIONS", 2)
-    for kind in (*damages.results(tmp_path), damages.job(tmp_path), damages.curve(tmp_path)):
+    monkeypatch.setattr(statistics, "REPETITIONS", 2)
+    for kind in (*damages.results(tmp_path), damages.curve(tmp_path)):
         check(kind, [b"PK", b"{}"])
 
 
@@ -369,7 +365,7 @@ def test_every_file_of_a_run_is_moved_to_its_place(tmp_path: Path, monkeypatch: 
         return replacing(path)
 
     monkeypatch.setattr(recsys_env.files, "replacing", recorded)
-    monkeypatch.setattr(scores, "REPETITIONS", 2)
+    monkeypatch.setattr(statistics, "REPETITIONS", 2)
     monkeypatch.setitem(
         _TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3})
     )
@@ -415,13 +411,11 @@ def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path: Path) -> None:
     assert arrays.keys() == {"a"}
 
 
-def test_evaluation_keeps_no_run_but_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_evaluation_keeps_no_run_but_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         _TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3})
     )
-    monkeypatch.setattr(scores, "REPETITIONS", 2)
+    monkeypatch.setattr(statistics, "REPETITIONS", 2)
     settings: dict[str, Any] = {"episodes": 3, "seeds": 2, "metrics": False, "out": tmp_path}
     evaluate(("content",), ("tiny-v0",), **settings)
     file = tmp_path / "tiny-v0" / "content" / "1.json"
@@ -429,12 +423,10 @@ def test_evaluation_keeps_no_run_but_its_own(
 
     def refuses(said: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         write_json(file, change(run))
-        capsys.readouterr()
-        with pytest.raises(SystemExit, match="2"):
+        with pytest.raises(ValueError) as error:
             evaluate(("content",), ("tiny-v0",), resume=True, **settings)
-        error = capsys.readouterr().err
-        assert error.startswith(f"error: {file} {said}")
-        assert error.count("\n") == 1
+        assert str(error.value).startswith(f"{file} {said}")
+        assert "\n" not in str(error.value)
 
     refuses("was played with seed = 0, not 1", lambda run: read_run(file.with_name("0.json")))
     refuses(
@@ -453,7 +445,7 @@ def test_evaluation_keeps_no_run_but_its_own(
         "holds no run: it has no 'digest'", lambda run: {name: value for name, value in run.items() if name != "digest"}
     )
     write_json(file, run)
-    monkeypatch.setattr(cells, "play", lambda cell: pytest.fail("all runs are there"))
+    monkeypatch.setattr(runs, "play", lambda run: pytest.fail("all runs are there"))
     evaluate(("content",), ("tiny-v0",), resume=True, **settings)
 
 
