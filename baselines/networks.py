@@ -25,7 +25,7 @@ from .weights import from_arrays, to_arrays
 import torch
 from torch import nn
 
-from recsys_env.adapters.tensors import one_thread
+from recsys_env.tensors import one_thread
 
 LAYERS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {  # name -> class, and the sizes that it is made with
     "Linear": (nn.Linear, ("in_features", "out_features")),

@@ -20,11 +20,11 @@ from typing import Any
 
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig
-from recsys_env.adapters.tensors import Tensors, one_thread
-from recsys_env.evaluation.episodes import UNSEEN, score_table
+from recsys_env.evaluation import UNSEEN, score_table
 from recsys_env.files import write_json
 from recsys_env.policies import Policy
 from recsys_env.provenance import provenance
+from recsys_env.tensors import Tensors, one_thread
 
 # isort: split
 # After ours, whose error says what to install if torch is missing.
@@ -236,8 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         config, {name: TorchPolicy(agent) for name in config.agents}, args.eval_episodes, args.seed + UNSEEN
     )
     for name, row in table.items():
-        scored = f"score {row['score']:6.1f} ±{row['score_half_width_95']:.1f}" if "score" in row else ""
-        print(f"{name:10} {row['mean']:9.3f} ±{row['half_width_95']:.3f}   {scored}")
+        scored = f"score {row['score']:6.1f} ±{row['score_ci95']:.1f}" if "score" in row else ""
+        print(f"{name:10} {row['mean']:9.3f} ±{row['ci95']:.3f}   {scored}")
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
     result = {
         "task": args.task,

@@ -416,7 +416,7 @@ def arguments_case(rng: np.random.Generator) -> Case:
     agent: Any = [misspelt(rng, "recommender_1", ("recommender_0", "recommender_1")), 7, "", [0], strange(rng)][
         int(rng.integers(5))
     ]
-    mode: Any = ["rgb_array", "Human", 3, True, [1], {}, b"ansi"][int(rng.integers(7))]
+    mode: Any = ["rgb-array", "Human", 3, True, [1], {}, b"ansi"][int(rng.integers(7))]
     file: Any = ["nothing.npz", 3, b"x", [1], 1.5, True, object()][int(rng.integers(7))]
     make = [
         api.vector_env,
@@ -789,7 +789,7 @@ def policy_case(rng: np.random.Generator, running: Running) -> Case:
     seed: Any = [-1, 2**64, 1.5, "0", None, strange(rng)][int(rng.integers(6))]
     agent = misspelt(rng, "recommender_0", ("recommender_0", "recommender_1"))
     config, envs = running.vector["slate"].config, running.vector["slate"]
-    from recsys_env.evaluation.episodes import episode_returns
+    from recsys_env.evaluation import episode_returns
 
     made: list[tuple[str, Callable[[], Any], tuple[str, ...], tuple[str, ...]]] = [
         (f"make_policy({short(odd)})", lambda: make_policy(odd), ("policy", "module"), texts(odd)),
@@ -842,26 +842,14 @@ def log_table(rng: np.random.Generator) -> Any:
     )
 
 
-COLUMNS = {
-    "user": "household_id",
-    "item": "product_id",
-    "time": "transaction_timestamp",
-    "price": "sales_value",
-    "topic": "product_category",
-    "quantity": "quantity",
-    "discount": "retail_disc",
-    "name": "product_type",
-}
-
-
 def fit_case(rng: np.random.Generator) -> Case:
     """A purchase log, or an option, that cannot be fitted."""
-    from recsys_env.fitting import fit
+    from recsys_env.fitting import COLUMNS, fit
 
     table = log_table(rng)
     options: dict[str, Any] = {"dims": 4, "habit_size": 8, "origin": "free_choice"}
     role = str(rng.choice(list(COLUMNS)))
-    column, row = COLUMNS[role], int(rng.integers(len(table)))
+    column, row = str(COLUMNS[role]), int(rng.integers(len(table)))
     names, values, what = (column,), (), ""  # type: tuple[str, ...], tuple[str, ...], str
     bad: Any
     way = int(rng.integers(8))
@@ -912,7 +900,7 @@ def fit_case(rng: np.random.Generator) -> Case:
         options[option], names, values, what = bad, (option,), texts(bad), f"{option} = {short(bad)}"
     elif way == 6 and role in ("user", "item", "time", "price", "topic"):
         bad = [None, 3, ["a"], misspelt(rng, column, table.columns)][int(rng.integers(4))]
-        options[role], names, values, what = bad, (role, "column"), texts(bad), f"{role} = {bad!r}"
+        options["columns"], names, values, what = {role: bad}, (role, "column"), texts(bad), f"{role} = {bad!r}"
     else:
         raise Skipped
     return Case(f"fit: {what}", lambda: fit(table, **options), names, values)

@@ -7,6 +7,7 @@ all goes to `benchmarks/results/fit_origin.json`.
 
 from __future__ import annotations
 
+import argparse
 import warnings
 from typing import Any
 
@@ -17,7 +18,7 @@ from scipy.stats import kendalltau
 import recsys_env
 from recsys_env import WorldConfig, replace
 from recsys_env.config import SceneConfig
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
 from recsys_env.fitting import RecommenderLogWarning, fit
 from recsys_env.policies import Team
 
@@ -44,9 +45,13 @@ WORLD: WorldConfig = replace(
     },
 )
 SHELF = {  # every page is the whole catalogue, and something is bought from each
-    "num_agents": 5, "slots": 30, "page": "rows", "action": "items",
-    "choice": {"v_0": -50.0, "eta": 0.0, "kappa": 0.0}, "feedback": {"b_0": 50.0},
-}  # fmt: skip
+    "num_agents": 5,
+    "slots": 30,
+    "page": "rows",
+    "action": "items",
+    "choice": {"v_0": -50.0, "eta": 0.0, "kappa": 0.0},
+    "feedback": {"b_0": 50.0},
+}
 LOGS: dict[str, tuple[str, dict[str, Any], str | None]] = {  # name -> origin, changes of the world, who fills the pages
     "free choice": ("free_choice", SHELF, None),
     "random pages": ("random_pages", {"action": "items"}, "random"),
@@ -90,9 +95,10 @@ def purchases(config: WorldConfig, policy: str | None) -> pd.DataFrame:
 def fitted(log: pd.DataFrame, origin: Any) -> WorldConfig:
     """The world of a log, with one recommender as in the world that it comes from."""
     columns = {"user": "customer", "item": "product", "time": "when", "price": "price", "topic": "topic"}
+    none = dict.fromkeys(("quantity", "discount", "name"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RecommenderLogWarning)  # what it warns of is measured here
-        world = fit(log, origin=origin, quantity=None, discount=None, name=None, **columns)  # type: ignore[arg-type]
+        world = fit(log, origin=origin, columns={**columns, **none})
     return replace(world, {"num_agents": 1})  # type: ignore[no-any-return]
 
 
@@ -102,6 +108,7 @@ def scores(world: WorldConfig) -> dict[str, float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     report: dict[str, Any] = {"policies": POLICIES, "purchases": PURCHASES, "episodes": EPISODES, "logs": {}}
     tables: dict[int, dict[str, dict[str, float]]] = {}
     for seed in WORLDS:

@@ -15,7 +15,7 @@ import numpy as np
 
 from baselines.ppo_torch import TorchPolicy, parse, train
 from recsys_env import task_config
-from recsys_env.evaluation.episodes import UNSEEN, episode_returns, mean_interval
+from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
 
 from .record import earlier, origin, store
 

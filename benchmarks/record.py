@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from recsys_env.files import read_json, write_json
 from recsys_env.provenance import provenance
 
 RESULTS = Path(__file__).parent / "results"
 
 
-ORIGIN = ("command", "commit", "date", "processor", "cores")
-
-
 def origin(module: str) -> dict[str, Any]:
     """Where a row comes from that this run of `python -m module` measures; each row of a file that `earlier` carries
     over has one."""
-    found = provenance(module)
-    return {key: found[key] for key in ORIGIN}
+    return provenance(module)
 
 
 def store(name: str, module: str, result: dict[str, Any]) -> Path:
     """Write benchmarks/results/<name>.json."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({**provenance(module), **result}, indent=1) + "\n")
+    write_json(path, {**provenance(module), **result})
     return path
 
 
@@ -36,5 +32,6 @@ def earlier(name: str, key: str, **settings: Any) -> dict[str, Any]:
     Each keeps the `origin` of the run that measured it.
     """
     path = RESULTS / f"{name}.json"
-    stored = json.loads(path.read_text()) if path.is_file() else {}
-    return stored.get(key, {}) if all(stored.get(name) == value for name, value in settings.items()) else {}
+    stored = read_json(path) if path.is_file() else {}
+    same = all(stored.get(setting) == value for setting, value in settings.items())
+    return stored.get(key, {}) if same else {}  # type: ignore[no-any-return]

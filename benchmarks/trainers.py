@@ -1,13 +1,11 @@
-"""What does each road into the game cost, with training and without?
+"""What does each way into the game cost, with training and without?
 
     python -m benchmarks.trainers [--task ecommerce-v0] [--seconds 1.0]
 
 Stepping: agent-steps/s of the bare batch and through each API, the same actions again and again, and what the API takes
-    on top of
-the bare batch, in windows side by side. Training: PPO of stable-baselines3 through `SB3VecEnv`, the same through
-    SuperSuit on
-`parallel_env`, and the one-file PPO, each with the share of the time that is spent inside the environment. Roads of
-libraries that are not installed keep what an earlier run stored.
+on top of the bare batch, in windows side by side. Training: PPO of stable-baselines3 through `SB3VecEnv`, the same
+through SuperSuit on `parallel_env`, and the one-file PPO, each with the share of the time that is spent inside the
+environment. Libraries that are not installed keep what an earlier run stored.
 """
 
 from __future__ import annotations
@@ -24,6 +22,7 @@ import numpy as np
 import supersuit
 import torch
 from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecEnvWrapper
 
 import recsys_env
 from baselines import ppo_torch
@@ -116,48 +115,61 @@ def stepping(task: str, seconds: float) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ training
 
 
-class Stopwatch:
-    """Seconds that calls of one method take."""
+class TimedBatch(VectorEnv):
+    """A batch that adds up the seconds that its steps take."""
 
-    def __init__(self, owner: Any, name: str) -> None:
-        self.seconds, inner = 0.0, getattr(owner, name)
+    seconds = 0.0
 
-        def timed(*arguments: Any, **named: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return inner(*arguments, **named)
-            finally:
-                self.seconds += time.perf_counter() - began
-
-        setattr(owner, name, timed)
+    def step(self, actions: Any) -> Any:
+        began = time.perf_counter()
+        result = super().step(actions)
+        self.seconds += time.perf_counter() - began
+        return result
 
 
-def measured(learn: Callable[[], Any], agent_steps: int, watch: Stopwatch) -> dict[str, float]:
-    before, began = watch.seconds, time.perf_counter()
+class TimedRows(VecEnvWrapper):
+    """Rows of stable-baselines3 that add up the seconds that their steps take."""
+
+    seconds = 0.0
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        began = time.perf_counter()
+        result = self.venv.step_wait()
+        self.seconds += time.perf_counter() - began
+        return result
+
+
+def measured(learn: Callable[[], Any], agent_steps: int, timed: TimedBatch | TimedRows) -> dict[str, float]:
+    before, began = timed.seconds, time.perf_counter()
     learn()
     total = time.perf_counter() - began
-    return {"agent_steps_per_second": agent_steps / total, "environment_share": (watch.seconds - before) / total}
+    return {"agent_steps_per_second": agent_steps / total, "environment_share": (timed.seconds - before) / total}
 
 
-def sb3_ppo(task: str, iterations: int, through: str) -> dict[str, Any]:
-    """PPO with the library's own networks and epochs; only the road differs."""
+def sb3_ppo(task: str, iterations: int, supersuits: bool) -> dict[str, Any]:
+    """PPO with the library's own networks and epochs; only what it steps through differs."""
     agents = recsys_env.vector_env(task).num_agents
-    if through == "SuperSuit":
+    through: Any
+    timed: TimedBatch | TimedRows
+    if supersuits:
         copies = SUPERSUIT_COPIES
-        road: Any = supersuit.pettingzoo_env_to_vec_env_v1(recsys_env.parallel_env(task))
-        road = supersuit.concat_vec_envs_v1(road, copies, num_cpus=0, base_class="stable_baselines3")
-        watch = Stopwatch(road, "step_wait")
+        single = supersuit.pettingzoo_env_to_vec_env_v1(recsys_env.parallel_env(task))
+        several = supersuit.concat_vec_envs_v1(single, copies, num_cpus=0, base_class="stable_baselines3")
+        through = timed = TimedRows(several)
     else:
         copies = TRAINING_COPIES
-        envs = VectorEnv(recsys_env.TASKS[task], copies)
-        road, watch = SB3VecEnv(envs), Stopwatch(envs, "step")
+        timed = TimedBatch(recsys_env.TASKS[task], copies)
+        through = SB3VecEnv(timed)
     rows = copies * agents
-    model = PPO("MlpPolicy", road, n_steps=STEPS, batch_size=rows * STEPS // 8, n_epochs=4, device="cpu")
+    model = PPO("MlpPolicy", through, n_steps=STEPS, batch_size=rows * STEPS // 8, n_epochs=4, device="cpu")
     model.learn(rows * STEPS)
     agent_steps = iterations * rows * STEPS
     return {
         "copies": copies,
-        **measured(lambda: model.learn(agent_steps, reset_num_timesteps=False), agent_steps, watch),
+        **measured(lambda: model.learn(agent_steps, reset_num_timesteps=False), agent_steps, timed),
     }
 
 
@@ -165,8 +177,7 @@ def torch_ppo(task: str, iterations: int) -> dict[str, Any]:
     args = ppo_torch.parse(
         ["--task", task, "--num-envs", str(TRAINING_COPIES), "--num-steps", str(STEPS), "--device", "cpu"]
     )
-    envs = VectorEnv(recsys_env.task_config(task, {"mask_actions": True}), TRAINING_COPIES)
-    watch = Stopwatch(envs, "step")
+    envs = TimedBatch(recsys_env.task_config(task, {"mask_actions": True}), TRAINING_COPIES)
     rollout = ppo_torch.Rollout(envs, STEPS, ppo_torch.Tensors(envs, "cpu"), 0)
     agent = ppo_torch.Agent(rollout.observations.shape[-1], ppo_torch.heads_of(envs.action_space))
     optimiser = torch.optim.Adam(agent.parameters(), args.learning_rate)
@@ -176,13 +187,13 @@ def torch_ppo(task: str, iterations: int) -> dict[str, Any]:
             rollout.estimate_advantages(rollout.collect(agent), args.gamma, args.gae_lambda)
             ppo_torch.update(agent, optimiser, rollout, args)
 
-    return {"copies": TRAINING_COPIES, **measured(learn, iterations * STEPS * rollout.rows, watch)}
+    return {"copies": TRAINING_COPIES, **measured(learn, iterations * STEPS * rollout.rows, envs)}
 
 
 def training(task: str, iterations: int) -> dict[str, Any]:
     results = {
-        "SB3 PPO, VecEnv": sb3_ppo(task, iterations, "VecEnv"),
-        "SB3 PPO, SuperSuit": sb3_ppo(task, max(1, iterations // 2), "SuperSuit"),
+        "SB3 PPO, VecEnv": sb3_ppo(task, iterations, supersuits=False),
+        "SB3 PPO, SuperSuit": sb3_ppo(task, max(1, iterations // 2), supersuits=True),
         "one-file PPO (`baselines.ppo_torch`)": torch_ppo(task, iterations),
     }
     for name, row in results.items():

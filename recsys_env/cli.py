@@ -1,14 +1,15 @@
-"""What the command lines share: parsing by type, and errors in one line."""
+"""What the command lines share: tasks by name with changed fields, options checked, and errors in one line."""
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from .config import WorldConfig
-from .files import FileError
 from .tasks import task_config
 
 
@@ -18,37 +19,67 @@ def fail(message: object) -> NoReturn:
     raise SystemExit(2)
 
 
-def module() -> str:
-    """What stands behind `python -m` in this process."""
-    spec = sys.modules["__main__"].__spec__
-    return "baselines" if spec is None else spec.name.removesuffix(".__main__")
+def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = None) -> Any:
+    """Call a command's function with the arguments that its signature declares (a dataclass: its fields).
+
+    Args:
+        name: what stands behind `python -m`.
+        argv: the arguments, by default of this process.
+
+    Returns:
+        what the function returns.
+
+    Raises:
+        SystemExit: it raised a ValueError, ImportError or OSError, which is said in one line, or a RuntimeError, whose
+            cause is shown before; or Ctrl-C.
+    """
+    try:
+        require("evaluate", "tyro")
+        import tyro
+
+        return tyro.cli(function, prog=f"python -m {name}", args=argv, config=(tyro.conf.OmitArgPrefixes,))
+    except (ValueError, ImportError, OSError) as error:
+        fail(error)
+    except RuntimeError as error:  # a mistake in somebody's own code: show where it is
+        traceback.print_exception(error.__cause__ or error)
+        fail(error)
+    except KeyboardInterrupt:
+        print(
+            "\nstopped; the same command with --resume goes on from what is stored, where it has that option",
+            file=sys.stderr,
+        )
+        raise SystemExit(130) from None
+
+
+# ------------------------------------------------------------------------------------------------ checks
 
 
 def require(extra: str, *modules: str) -> None:
     """Make sure that the libraries of an extra are there before anything is played.
 
     Raises:
-        SystemExit: one is missing; the message says which `pip install` brings it.
+        ImportError: one is missing; the message says which `pip install` brings it.
     """
-    import importlib.util
-
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            fail(f'this needs {module}: pip install "recsys_env[{extra}]"')
+            raise ImportError(f'this needs {module}: pip install "recsys_env[{extra}]"')
 
 
 def at_least(least: int, **counts: int) -> None:
-    """End with one line if one of these options is below `least`."""
+    """Raise ValueError if one of these options is below `least`."""
     for option, count in counts.items():
         if count < least:
-            fail(f"--{option} = {count} must be at least {least}")
+            raise ValueError(f"--{option} = {count} must be at least {least}")
 
 
 def not_empty(**lists: Sequence[str]) -> None:
-    """End with one line if one of these options names nothing."""
+    """Raise ValueError if one of these options names nothing."""
     for option, words in lists.items():
         if not words:
-            fail(f"--{option} names nothing; give at least one")
+            raise ValueError(f"--{option} names nothing; give at least one")
+
+
+# ------------------------------------------------------------------------------------------------ tasks by name
 
 
 def config_of(task: str) -> WorldConfig:
@@ -59,6 +90,20 @@ def config_of(task: str) -> WorldConfig:
     """
     name, *changes = task.split(",")
     return task_config(name, assignments(changes))
+
+
+def known_tasks(tasks: Sequence[str]) -> Sequence[str]:
+    """The tasks, if there are such.
+
+    Raises:
+        ValueError: no such task, field or value.
+    """
+    for task in tasks:
+        try:
+            config_of(task)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+    return tasks
 
 
 def assignments(changes: Sequence[str]) -> dict[str, Any]:
@@ -78,34 +123,3 @@ def assignments(changes: Sequence[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             place[last] = word
     return fields
-
-
-def known_tasks(tasks: Sequence[str]) -> Sequence[str]:
-    """The tasks, if there are such; ends with one line that names the nearest one otherwise."""
-    try:
-        for task in tasks:
-            config_of(task)
-    except (ValueError, TypeError) as error:
-        fail(error)
-    return tasks
-
-
-def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = None) -> None:
-    """Call a command's function with the arguments that its signature declares (a dataclass: its fields); `name` is
-    what stands behind `python -m`.
-
-    A file or folder that cannot be read or written or is damaged, and Ctrl-C, end it with one line.
-    """
-    require("evaluate", "tyro")
-    import tyro
-
-    try:
-        tyro.cli(function, prog=f"python -m {name}", args=argv, config=(tyro.conf.OmitArgPrefixes,))
-    except (OSError, FileError) as error:
-        fail(error)
-    except KeyboardInterrupt:
-        print(
-            "\nstopped; the same command with --resume goes on from what is stored, where it has that option",
-            file=sys.stderr,
-        )
-        raise SystemExit(130) from None

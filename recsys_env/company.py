@@ -1,9 +1,9 @@
-"""Learners in company: a batch as some of its agents see it, while the others are policies.
+"""A batch as some of its agents see it: they learn, the others are policies.
 
-envs = Company(recsys_env.vector_env("social-v0", num_envs=64), {"recommender_2": "content", "recommender_3":
-"popularity"}) envs.possible_agents                                       # ["recommender_0", "recommender_1"]: what
-    `others` leave out
-envs.step(actions)                                         # [B, 2, ...]; every adapter takes it for a `VectorEnv`
+batch = recsys_env.vector_env("social-v0", num_envs=64)
+envs = Company(batch, {"recommender_2": "content", "recommender_3": "popularity"})
+envs.possible_agents    # ["recommender_0", "recommender_1"]: whom `others` leave out
+envs.step(actions)      # [B, 2, ...]; every adapter takes it for a `VectorEnv`
 """
 
 from __future__ import annotations
@@ -85,12 +85,11 @@ class Company(VectorEnv):
 
     The others act in all copies at once, before the learners do, so that a learner's mistake costs them nothing; they
     learn from `observe`, are told of every episode's end, and start anew, with random streams of the same seed,
-    whenever `reset` is given one.
-    `state()` stays that of the whole batch, for critics. `later_agent` counts learners; later sales of the others are
-    left out of infos.
+    whenever `reset` is given one. `state()` stays that of the whole batch, for critics. `later_agent` counts learners;
+    later sales of the others are left out of infos.
 
     Args:
-        envs: the batch; step it through its company alone.
+        envs: the batch; step it through this object alone.
         others, learners: as in `company_of`.
 
     Attributes:
@@ -185,10 +184,16 @@ class Company(VectorEnv):
         return self._observed()
 
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
-        """As `VectorEnv.expected_feedback`, of the learners' actions beside those that the others have chosen for this
-        page."""
+        """As `VectorEnv.expected_feedback`, with what the others have chosen for this page beside the actions."""
         expected = self.batch.expected_feedback(self._join(actions))
         return {name: array[:, self._learners] for name, array in expected.items()}
+
+    def explain(self, actions: Any) -> dict[str, Any]:
+        """As `VectorEnv.explain`, of the learners' actions beside those that the others have chosen for this page."""
+        explained = self.batch.explain(self._join(actions))
+        mine = {name: array[:, self._learners] for name, array in explained.items() if name not in ("terms", "outside")}
+        terms = {name: values[:, self._learners] for name, values in explained["terms"].items()}
+        return {**explained, **mine, "terms": terms}
 
 
 def _evenly_spaced(places: list[int]) -> slice | list[int]:

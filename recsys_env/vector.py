@@ -179,8 +179,8 @@ class VectorEnv:
         state_space: of `state()`.
         state_fields: name -> slice of the global state.
 
-    Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save` and
-    `expected_feedback` raise RuntimeError.
+    Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save`,
+    `expected_feedback` and `explain` raise RuntimeError.
     """
 
     def __init__(
@@ -538,6 +538,41 @@ class VectorEnv:
         expect(self.world, state, report, self._scratch, read, click, cart, own, reward)
         purchase = cart if self.config.feedback.instant else np.zeros_like(cart)
         return {"click": click, "cart": cart, "purchase": purchase, "own": own, "reward": reward}
+
+    def explain(self, actions: Any) -> dict[str, Any]:
+        """The page about to be shown, given a joint action, taken apart; nothing changes and nothing is drawn.
+
+        Returns:
+            item [B, N, K]: in each slot, -1 = hole or not on the page, where all else is 0;
+            rank [B, N, K]: rank - 1 on the page, -1 = not on it;
+            terms: name -> [B, N, K], in utils: intercept, taste, quality, bait, price, freshness, popularity, intent,
+                context, satiation, repeat;
+            utility [B, N, K]: v, their sum;
+            position [B, N, K]: log theta of the rank, which multiplies the odds of a click by theta;
+            trust [B, N]: what trust adds to the utility of an agent on the page (0 on rival pages, where it has chosen
+                the agent already);
+            outside [B]: v_0, the utility of no click, 0 in an idle tick;
+            click [B, N, K]: probability of a click.
+
+        Raises:
+            RuntimeError: before the first `reset`.
+            ValueError, TypeError: an action outside its space.
+        """
+        from .kernels.explain import TERMS, explain
+
+        self._require_reset("explain()")
+        read = self._actions.read(actions, self.num_envs)
+        state = self._state._replace(messages=self._state.messages.copy(), inclusive=self._state.inclusive.copy())
+        report = self._buffers[0]._replace(slots=self._report.slots.copy())
+        slots = (self.num_envs, self.num_agents, self.config.slots)
+        terms, position, click = np.zeros((*slots, len(TERMS))), np.zeros(slots), np.zeros(slots)
+        trust, outside = np.zeros(slots[:2]), np.zeros(self.num_envs)
+        explain(self.world, state, report, self._scratch, read, terms, position, trust, outside, click)
+        return {
+            "item": report.slots["item"], "rank": report.slots["rank"],
+            "terms": {name: terms[..., i] for i, name in enumerate(TERMS)}, "utility": report.slots["utility"],
+            "position": position, "trust": trust, "outside": outside, "click": click,
+        }  # fmt: skip
 
     def close(self) -> None:
         """Nothing to release."""

@@ -46,7 +46,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
     truncation after `horizon` steps; a step after that raises RuntimeError.
     """
 
-    metadata: dict[str, Any] = {"render_modes": RecommendationEnv.metadata["render_modes"]}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        name: RecommendationEnv.metadata[name] for name in ("render_modes", "render_fps")
+    }
 
     def __init__(
         self,
@@ -57,33 +59,27 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         render_mode: str | None = None,
         name: str = "recsys",
     ) -> None:
-        modes = [*RecommendationEnv.metadata["render_modes"], None]
-        # stable-baselines3 makes an environment by name with "rgb_array" first and takes a TypeError as a no
-        if not isinstance(render_mode, (str, type(None))) or render_mode not in modes:
-            raise TypeError(f"render_mode = {shown(render_mode)} is not allowed; choose one of {modes}")
         self.env = RecommendationEnv(config, catalogue, render_mode, name)
         self.agent = self.env.possible_agents[0] if agent is None else checked_agent(agent, self.env.possible_agents)
         self.render_mode = render_mode
         self.observation_space = self.env.observation_space(self.agent)
         self.action_space = self.env.action_space(self.agent)
-        self._company = Team(self.env.vector, company_of(self.env.possible_agents, others, [self.agent]), 0)
-        self._joint = (
-            self.env.vector.empty_actions()
-        )  # the others decide ahead of the learner, so that its mistakes cost them nothing
+        self._others = Team(self.env.vector, company_of(self.env.possible_agents, others, [self.agent]), 0)
+        # the others decide ahead of the learner, so that its mistakes cost them nothing
+        self._joint = self.env.vector.empty_actions()
         self._begun = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode; seed as in `RecommendationEnv.reset`, options are ignored."""
         observations, infos = self.env.reset(seed=seed, options=options)
-        super().reset(
-            seed=None if seed is None else int(seed)
-        )  # after ours, which names a wrong seed and changes nothing
+        # after ours, which names a wrong seed and changes nothing
+        super().reset(seed=None if seed is None else int(seed))
         if seed is not None or not self._begun:
-            self._company.seed(secrets.randbits(63) if seed is None else seed)
+            self._others.seed(secrets.randbits(63) if seed is None else seed)
             self._begun = True
         else:
-            self._company.reset()
-        self._company.act(self.env.vector.observations, self._joint)
+            self._others.reset()
+        self._others.act(self.env.vector.observations, self._joint)
         return observations[self.agent], infos[self.agent]
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -97,8 +93,8 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
             raise RuntimeError("call reset() before step()")
         actions = {name: self._joint[0, n] for n, name in enumerate(self.env.possible_agents)}
         observations, rewards, _, truncations, infos = self.env.step({**actions, self.agent: action})
-        self._company.observe(self.env.vector.infos, self.env.vector.truncated)
-        self._company.act(self.env.vector.observations, self._joint)
+        self._others.observe(self.env.vector.infos, self.env.vector.truncated)
+        self._others.act(self.env.vector.observations, self._joint)
         return observations[self.agent], rewards[self.agent], False, truncations[self.agent], infos[self.agent]
 
     def render(self) -> Any:
@@ -110,8 +106,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
 
 class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
-    """Every agent of every copy is a row: one policy shared by all. Row b·N + n is agent n of copy b (role and id are
-    observed).
+    """Every agent of every copy is a row: one policy shared by all.
+
+    Row b·N + n is agent n of copy b; its role and id are observed.
 
     Args:
         envs: the batch, or a `Company`, whose learners are the rows then.
@@ -201,13 +198,8 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         if self._over:
             self._over = False
             observations, report = self.envs.look()
-            return (
-                self._observed(observations),
-                np.zeros(self.num_envs),
-                self._none.copy(),
-                self._none.copy(),
-                self._infos(report),
-            )
+            rewards, none = np.zeros(self.num_envs), self._none
+            return self._observed(observations), rewards, none.copy(), none.copy(), self._infos(report)
         actions = as_array(actions, self.action_space.shape or (), "one for each of the {} rows", self.num_envs)
         shape = (self.envs.num_envs, self.envs.num_agents, *actions.shape[1:])
         observations, rewards, _, truncated, report = self.envs.step(actions.reshape(shape))
@@ -220,10 +212,8 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
                 infos["final_obs"], infos["_final_obs"] = self._objects(final), self._all
             else:
                 self._over, result = True, final
-                infos |= {
-                    "next_visitor": np.full(self.num_envs, -1),
-                    "active": self._none.copy(),
-                }  # no page follows the last observation
+                # no page follows the last observation
+                infos |= {"next_visitor": np.full(self.num_envs, -1), "active": self._none.copy()}
         return result, self._pick(rewards).astype(np.float64), self._none.copy(), ended, infos
 
     def _objects(self, final: Any) -> np.ndarray:
@@ -238,8 +228,9 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
 
 class SingleAgentVectorEnv(SharedPolicyVectorEnv):
-    """One agent learns in all copies of a batch, the others are policies that act for all copies at once. Row b is copy
-    b.
+    """One agent learns in all copies of a batch, the others are policies that act for all copies at once.
+
+    Row b is copy b.
 
     Args:
         envs: the batch.
@@ -270,8 +261,10 @@ def single_agent_env(
     render_mode: str | None = None,
     **overrides: Any,
 ) -> SingleAgentEnv:
-    """A task as a Gymnasium environment: `agent` (default: the first) learns, `others` are policies. Keywords override
-    config fields."""
+    """A task as a Gymnasium environment: `agent` (default: the first) learns, `others` are policies.
+
+    Keywords override config fields.
+    """
     name = task if isinstance(task, str) else "recsys"
     return SingleAgentEnv(task_config(task, overrides, catalogue), agent, others, catalogue, render_mode, name)
 

@@ -26,8 +26,14 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("XDG_") or name in ("MPLCONFIGDIR", "TORCH_HOME")]:
         del os.environ[name]
     _allow("/dev", "/proc", tempfile.gettempdir(), os.environ.get("NUMBA_CACHE_DIR"))
-    os.environ |= {**outside, **os.environ, "HOME": home, "USERPROFILE": home, "RAY_TMPDIR": home,
-                   "HYPOTHESIS_STORAGE_DIRECTORY": os.path.join(home, "hypothesis")}  # fmt: skip
+    os.environ |= {
+        **outside,
+        **os.environ,
+        "HOME": home,
+        "USERPROFILE": home,
+        "RAY_TMPDIR": home,
+        "HYPOTHESIS_STORAGE_DIRECTORY": os.path.join(home, "hypothesis"),
+    }
     sys.addaudithook(_watch)
 
 
@@ -63,11 +69,12 @@ def registries() -> Iterator[None]:
     import gymnasium  # not above: before the session has a home folder of its own
     import pettingzoo
 
+    from recsys_env.evaluation import METRICS
     from recsys_env.tasks import _TASKS
 
     kept = [
         (registry, dict(registry))
-        for registry in (_TASKS, gymnasium.registry, pettingzoo.aec_registry, pettingzoo.parallel_registry)
+        for registry in (_TASKS, METRICS, gymnasium.registry, pettingzoo.aec_registry, pettingzoo.parallel_registry)
     ]
     yield
     for registry, before in kept:

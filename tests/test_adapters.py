@@ -36,13 +36,16 @@ def test_with_the_core_alone_an_adapter_says_what_to_install(name: str) -> None:
         "xuance",
         "pufferlib",
     ]
-    code = f"import sys; sys.modules |= dict.fromkeys({libraries})\ntry:\n import recsys_env.adapters.{name}\nexcept ImportError as e: print(e)"
+    code = (
+        f"import sys; sys.modules |= dict.fromkeys({libraries})\n"
+        f"try:\n import recsys_env.adapters.{name}\nexcept ImportError as e: print(e)"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert f'pip install "{INSTALL[name]}"' in said
 
 
 def test_an_unknown_device_is_an_error() -> None:
-    tensors = pytest.importorskip("recsys_env.adapters.tensors", exc_type=ImportError)
+    tensors = pytest.importorskip("recsys_env.tensors", exc_type=ImportError)
     with pytest.raises(ValueError, match="device = 'gpu' is not allowed; choose 'auto', 'cpu', 'cuda'"):
         tensors.choose_device("gpu")
 

@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from torchrl.envs.utils import ExplorationType, check_env_specs, set_exploration_type
 
-from baselines.algorithms import ALGORITHMS, find_algorithm
-from baselines.benchmarl import Learner
-from baselines.train import Train, run_of, train
+from baselines.algorithms import ALGORITHMS
+from baselines.benchmarl import FAMILY, VDN
+from baselines.benchmarl_learner import BenchMARLLearner
+from baselines.train import train
+from baselines.training import begin
 from recsys_env import TASKS
 from recsys_env.adapters.benchmarl import BenchMARLTask
 from recsys_env.adapters.torchrl import TorchRLEnv
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:size_average and reduce args"),
@@ -28,21 +30,14 @@ pytestmark = [
 ]
 
 
-BENCHMARL = [name for name, algorithm in ALGORITHMS.items() if algorithm.library == "benchmarl"]
+BENCHMARL = [kind.name for kind in FAMILY]
 
 
-def prepare(tmp_path: Path, algorithm: str, task: str, *changes: str, **settings: Any) -> Learner:
-    given: dict[str, Any] = {
-        "device": "cpu",
-        "num_envs": 4,
-        "timesteps": 256,
-        "out": tmp_path / "run",
-        "set": changes,
-        **settings,
-    }
-    run = run_of(Train(algorithm, task, **given), find_algorithm(algorithm))
-    run.prepare()
-    return Learner(run)
+def prepare(tmp_path: Path, algorithm: str, task: str, *changes: str, **settings: Any) -> BenchMARLLearner:
+    small: dict[str, Any] = {"device": "cpu", "num_envs": 4, "timesteps": 256, "out": tmp_path / "run", "set": changes}
+    training = begin(ALGORITHMS[algorithm](task, **{**small, **settings}))
+    training.clear_folder()
+    return training.algorithm.learner(training)  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(("name", "by_role"), [*((name, False) for name in sorted(TASKS)), ("journey-v0", True)])
@@ -103,7 +98,9 @@ def test_every_algorithm_runs_and_its_policy_is_stored(tmp_path: Path, algorithm
         for _ in range(20):
             played, state = env.step_and_maybe_reset(experiment.policy(state))
             total += torch.cat([played["next", group, "info", "own"] for group in env.group_map], 1).sum((1, 2))
-    stored = episode_returns(learner.run.config, dict.fromkeys(learner.run.learners, str(tmp_path / "run")), 3, 7)
+    stored = episode_returns(
+        learner.training.config, dict.fromkeys(learner.training.learners, str(tmp_path / "run")), 3, 7
+    )
     np.testing.assert_allclose(stored.sum(1), total, rtol=1e-5)
 
 
@@ -122,32 +119,22 @@ def test_values_are_added_up_over_roles_too(tmp_path: Path) -> None:
     assert not torch.equal(networks["iql", False], networks["vdn", False])
 
 
-def test_it_learns_in_company(tmp_path: Path) -> None:
-    learner = prepare(tmp_path, "qmix", "journey-v0", "horizon=20", "slots=1", company=("item_0=content",))
+def test_it_learns_beside_others(tmp_path: Path) -> None:
+    learner = prepare(tmp_path, "qmix", "journey-v0", "horizon=20", "slots=1", others=("item_0=content",))
     assert learner.experiment.group_map == {"agents": ["entrance_0", "cart_0"]}
     learner.learn(256, lambda point: None)
     learner.save()
-    assert episode_returns(learner.run.config, learner.run.team(str(tmp_path / "run")), 2, 0).shape == (2, 3)
+    assert episode_returns(learner.training.config, learner.training.team(str(tmp_path / "run")), 2, 0).shape == (2, 3)
 
 
 @pytest.mark.parametrize(
     ("algorithm", "task", "timesteps", "enough", "changes"),
     [
-        (
-            "ippo-roles",
-            "ecommerce-v0",
-            400_000,
-            4,
-            (),
-        ),  # by queries; random ones earn 2.4, the untrained network's mean 1.1
+        # By queries; random ones earn 2.4, the untrained network's mean 1.1.
+        ("ippo-roles", "ecommerce-v0", 400_000, 4, ()),
         ("mappo", "ecommerce-v0", 400_000, 4, ()),
-        (
-            "maddpg",
-            "duel-v0",
-            400_000,
-            350,
-            (),
-        ),  # from 288 beyond what is quick to learn, that the hook sells (290), to planning (384)
+        # From 288 beyond what is quick to learn, that the hook sells (290), to planning (384).
+        ("maddpg", "duel-v0", 400_000, 350, ()),
         ("masac", "duel-v0", 160_000, 350, ()),
         ("iql", "duel-v0", 160_000, 350, ("slots=1",)),
         ("vdn", "duel-v0", 160_000, 350, ("slots=1",)),
@@ -158,14 +145,18 @@ def test_training_raises_the_reward(
     tmp_path: Path, algorithm: str, task: str, timesteps: int, enough: float, changes: tuple[str, ...]
 ) -> None:
     """Over the first evaluation beyond noise, from a seed whose untrained network does not play well by chance."""
-    result = train(
-        Train(
-            algorithm, task, seed=1, set=changes, sharing=1.0, timesteps=timesteps, gamma=0.9, reward_scale=10.0, device="cpu",
-            eval_episodes=30, references=("random",), out=tmp_path, learning_rate=5e-4 if algorithm == "maddpg" else None,
-        )
-    )  # fmt: skip
+    settings: dict[str, Any] = {
+        "sharing": 1.0,
+        "gamma": 0.9,
+        "reward_scale": 10.0,
+        "device": "cpu",
+        "eval_episodes": 30,
+    }
+    settings |= {"seed": 1, "set": changes, "timesteps": timesteps, "compare": ("random",), "out": tmp_path}
+    settings |= {"learning_rate": 5e-4} if algorithm == "maddpg" else {}
+    result = train(ALGORITHMS[algorithm](task, **settings))
     assert result["after"]["mean"] > enough > result["before"]["mean"]
-    assert result["gain"]["mean"] > 5 * result["gain"]["half_width_95"]
+    assert result["gain"]["mean"] > 5 * result["gain"]["ci95"]
 
 
 def test_it_cannot_resume(tmp_path: Path) -> None:
@@ -174,9 +165,9 @@ def test_it_cannot_resume(tmp_path: Path) -> None:
         "timesteps": 256,
         "num_envs": 4,
         "eval_episodes": 2,
-        "references": ("random",),
+        "compare": ("random",),
         "device": "cpu",
     }
-    train(Train("vdn", "duel-v0", **settings))
+    train(VDN("duel-v0", **settings))
     with pytest.raises(ValueError, match="vdn cannot resume: what benchmarl keeps"):
-        train(Train("vdn", "duel-v0", resume=True, **settings))
+        train(VDN("duel-v0", resume=True, **settings))

@@ -19,11 +19,25 @@ from recsys_env.vector import copy_seed
 
 # A small world in which everything happens often.
 BUSY = WorldConfig(
-    slots=3, horizon=40, scenes=({"name": "page", "cart": True},), users={"number": 3, "habit_size": 2}, candidates={"number": 8},
-    items={"number": 40, "dims": 4, "topics": 5, "promotion_probability": 0.5, "promotion_depth": 0.3, "stock_init": 3, "restock_period": 10},
-    choice={"v_0": -2.0}, arrival={"r_0": 0.3}, feedback={"b_0": 1.0, "cart_hazard": 0.4, "rating_after_click": 0.5, "like": True},
+    slots=3,
+    horizon=40,
+    scenes=({"name": "page", "cart": True},),
+    users={"number": 3, "habit_size": 2},
+    candidates={"number": 8},
+    items={
+        "number": 40,
+        "dims": 4,
+        "topics": 5,
+        "promotion_probability": 0.5,
+        "promotion_depth": 0.3,
+        "stock_init": 3,
+        "restock_period": 10,
+    },
+    choice={"v_0": -2.0},
+    arrival={"r_0": 0.3},
+    feedback={"b_0": 1.0, "cart_hazard": 0.4, "rating_after_click": 0.5, "like": True},
     reward={"purchase": 1.0, "cart": 0.2},
-)  # fmt: skip
+)
 
 
 def sampled(env: Any) -> dict[str, Any]:
@@ -189,18 +203,20 @@ WRONG = {
     "floats": ({}, [0.0, 1.0, 2.0], TypeError),
     "NaN": ({}, [0, float("nan"), 2], TypeError),
     "text": ({}, "0 1 2", TypeError),
-    "nothing": ({}, None, TypeError), "huge": ({}, np.array([2**64 - 1, 0, 1], np.uint64), ValueError),
+    "nothing": ({}, None, TypeError),
+    "huge": ({}, np.array([2**64 - 1, 0, 1], np.uint64), ValueError),
     "one: too large": ({"slots": 1}, 8, ValueError),
     "one: negative": ({"slots": 1}, -1, ValueError),
     "one: float": ({"slots": 1}, 1.0, TypeError),
-    "one: array": ({"slots": 1}, [1], ValueError), "one: NaN": ({"slots": 1}, float("nan"), TypeError),
+    "one: array": ({"slots": 1}, [1], ValueError),
+    "one: NaN": ({"slots": 1}, float("nan"), TypeError),
     "query: NaN": ({"action": "query"}, [0.0, float("nan"), 0.0, 0.0], ValueError),
     "query: too large": ({"action": "query"}, [0.0, 1.5, 0.0, 0.0], ValueError),
     "query: text": ({"action": "query"}, "abcd", TypeError),
     "query: shape": ({"action": "query"}, [0.0, 0.5], ValueError),
     "item": ({"action": "items"}, [0, 40, 1], ValueError),
     "message": ({"messages": 4}, [0, 1, 2, 4], ValueError),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("overrides", "action", "error"), WRONG.values(), ids=WRONG)
@@ -281,7 +297,7 @@ def test_wrong_settings() -> None:
         (np.timedelta64(3), TypeError, none),
         ([3], TypeError, none),
         (np.datetime64("2020"), TypeError, none),
-    ):  # fmt: skip
+    ):
         for call in (lambda s: env.reset(seed=s), lambda s: env.restore(snapshot, seed=s), lambda s: aec.reset(seed=s)):
             with pytest.raises(error, match=f"seed = .* {says}"):
                 call(seed)
@@ -415,8 +431,7 @@ def test_one_call_makes_infos_plain(overrides: dict[str, Any]) -> None:
     assert only_pythons_own(everything)
 
 
-# ---------------------------------------------------------------------------------------------------- one agent at a
-# time
+# ---------------------------------------------------------------------------------------------------- agents in turns
 
 
 def played_in_turns(aec: Any, seed: int, turns: int = 10_000) -> list[Any]:
@@ -474,8 +489,7 @@ def test_the_aec_view_restores(turns: int) -> None:
     assert same(aec.save().arrays, state.arrays)
 
 
-# ---------------------------------------------------------------------------------------------------- copies of the
-# environment
+# ---------------------------------------------------------------------------------------------------- copies of it
 
 
 @pytest.mark.parametrize(

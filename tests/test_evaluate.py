@@ -16,33 +16,38 @@ pytest.importorskip("rliable")
 from scipy import stats
 
 import recsys_env
-from baselines import __main__ as baselines
-from recsys_env import TASKS, WorldConfig, cli
-from recsys_env.evaluation import runs as cells
-from recsys_env.evaluation import statistics as scores
-from recsys_env.evaluation.episodes import UNSEEN, episode_returns
-from recsys_env.evaluation.evaluate import evaluate
-from recsys_env.evaluation.runs import Cell, play
+from recsys_env import WorldConfig, cli
+from recsys_env.__main__ import main
+from recsys_env.evaluation import UNSEEN, episode_returns, evaluate, statistics
+from recsys_env.evaluation import runs as runs_module
+from recsys_env.evaluation.evaluate import show
+from recsys_env.evaluation.runs import Run, play
 from recsys_env.evaluation.statistics import merged, prediction, summary
 from recsys_env.evaluation.tables import grid
 from recsys_env.policies import CHECKPOINT, LOADERS, Random, register_loader
 from recsys_env.tasks import _TASKS
 
 TINY = WorldConfig(
-    num_agents=2, slots=2, horizon=30, users={"number": 3, "population": "fixed"}, candidates={"number": 6}, items={"number": 20, "dims": 4, "topics": 4},
-    choice={"v_0": 1.0}, arrival={"r_0": 2.0},
-)  # fmt: skip
+    num_agents=2,
+    slots=2,
+    horizon=30,
+    users={"number": 3, "population": "fixed"},
+    candidates={"number": 6},
+    items={"number": 20, "dims": 4, "topics": 4},
+    choice={"v_0": 1.0},
+    arrival={"r_0": 2.0},
+)
 SHORT: dict[str, Any] = {"episodes": 4, "seeds": 3}
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(_TASKS, "tiny-v0", TINY)
-    monkeypatch.setattr(scores, "REPETITIONS", 50)
+    monkeypatch.setattr(statistics, "REPETITIONS", 50)
 
 
-def run(team: str, seed: int = 0, warmup: int = 1, metrics: bool = False) -> Cell:
-    return Cell("tiny-v0", team, seed, 4, warmup, metrics)
+def run(team: str, seed: int = 0, warmup: int = 1, metrics: bool = False) -> Run:
+    return Run("tiny-v0", team, seed, 4, warmup, metrics)
 
 
 # ------------------------------------------------------------------------------------------------ runs
@@ -107,7 +112,7 @@ def test_a_learner_is_warmed_up_on_other_seeds_and_keeps_what_it_learned(
 
 
 def test_a_task_with_changed_fields() -> None:
-    changed = Cell("tiny-v0,observability=full,users.number=2", "greedy", 0, 4, 1, False)
+    changed = Run("tiny-v0,observability=full,users.number=2", "greedy", 0, 4, 1, False)
     assert changed.config == recsys_env.replace(TINY, {"observability": "full", "users": {"number": 2}})
     np.testing.assert_allclose(play(changed)["own"], episode_returns(changed.config, "greedy", 4, UNSEEN), atol=1e-5)
 
@@ -139,10 +144,13 @@ def test_everybody_is_served_before_where_metrics_tell_the_known_from_the_unknow
 
 
 def test_every_run_may_play_a_policy_trained_with_its_own_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    factory = "from recsys_env.policies import make_policy\n\ndef load(folder):\n    return make_policy((folder / 'name').read_text())\n"
+    factory = (
+        "from recsys_env.policies import make_policy\n\n"
+        "def load(folder):\n    return make_policy((folder / 'name').read_text())\n"
+    )
     (tmp_path / "trained_by_me.py").write_text(factory)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(recsys_env.policies, "LOADERS", dict(LOADERS))
+    monkeypatch.setattr(recsys_env.policies.registry, "LOADERS", dict(LOADERS))
     register_loader("mine", "trained_by_me:load")
     for seed, name in enumerate(("content", "greedy")):  # training with seed 0 found content, with seed 1 greedy
         folder = tmp_path / f"mine-tiny-v0-{seed}"
@@ -162,7 +170,7 @@ def test_every_run_may_play_a_policy_trained_with_its_own_seed(tmp_path: Path, m
 
 def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wanted = ["--policies", "content", "popularity", "--tasks", "tiny-v0", "duel-v0", "--episodes", "4", "--seeds", "3"]
-    cli.run(evaluate, "recsys_env.evaluation.evaluate", [*wanted, "--out", str(tmp_path)])
+    main(["evaluate", *wanted, "--out", str(tmp_path)])
     report = json.loads((tmp_path / "evaluation.json").read_text())
     task = report["tasks"]["tiny-v0"]
     assert set(task["teams"]) == {
@@ -178,7 +186,7 @@ def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: p
     content = task["teams"]["content"]
     np.testing.assert_allclose(content["runs"], own, atol=1e-5)
     low, high = stats.t.interval(0.95, 2, loc=np.mean(own), scale=stats.sem(own))
-    assert content["half_width_95"] == pytest.approx((high - low) / 2, rel=1e-3)
+    assert content["ci95"] == pytest.approx((high - low) / 2, rel=1e-3)
     assert (
         content["metrics"]["ndcg"]["platform"]["mean"] > task["teams"]["random"]["metrics"]["ndcg"]["platform"]["mean"]
     )
@@ -196,28 +204,41 @@ def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: p
     assert "IQM" in shown
 
 
-def test_resume_plays_only_what_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, **SHORT)
-    before = (tmp_path / "evaluation.json").read_text()
-    assert "ndcg" not in capsys.readouterr().out
+def test_resume_plays_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, **SHORT)
     (tmp_path / "tiny-v0" / "content" / "1.json").unlink()
     again = []
-    monkeypatch.setattr(cells, "play", lambda missing: again.append(missing) or play(missing))
-    evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, resume=True, **SHORT)
+    monkeypatch.setattr(runs_module, "play", lambda missing: again.append(missing) or play(missing))
+    found = evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, resume=True, **SHORT)
     assert [(missing.team, missing.seed) for missing in again] == [("content", 1)]
-    assert json.loads((tmp_path / "evaluation.json").read_text())["tasks"] == json.loads(before)["tasks"]
-    with pytest.raises(SystemExit) as stop:
+    assert found == first == json.loads((tmp_path / "evaluation.json").read_text())
+    with pytest.raises(ValueError, match="was played with episodes = 4, not 5; give another --out"):
         evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, resume=True, episodes=5, seeds=3)
-    assert stop.value.code == 2
-    assert "was played with episodes = 4, not 5" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
+    with pytest.raises(ValueError, match="was played without metrics; give --no-metrics"):
         evaluate(("content",), ("tiny-v0",), out=tmp_path, resume=True, **SHORT)
-    assert "was played without metrics; give --no-metrics" in capsys.readouterr().err
     assert len(again) == 1
     evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, **SHORT)
     assert len(again) == 1 + 3 * 3  # without --resume all anew
+
+
+def test_tables_show_the_metrics_that_were_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show(evaluate(("content",), ("tiny-v0",), metrics=False, out=tmp_path, **SHORT))
+    shown = capsys.readouterr().out
+    assert "content" in shown
+    assert "ndcg" not in shown
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_metric_in_the_module_of_a_policy_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "measuring.py").write_text(
+        "from recsys_env.evaluation.metrics import metric, total\nfrom recsys_env.policies import Random as Mine\n\n"
+        "@metric('purchases', 'higher', 'me')\ndef sold(log):\n    'Items bought.'\n    return total(log.purchases)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    report = evaluate(("measuring:Mine",), ("tiny-v0",), out=tmp_path / "out", **SHORT)
+    teams = report["tasks"]["tiny-v0"]["teams"]
+    assert teams["measuring:Mine"]["metrics"]["sold"]["platform"]["mean"] == 0  # nothing is for sale in this task
+    assert "sold" in teams["random"]["metrics"]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +280,7 @@ def test_a_wrong_name_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
-        baselines.main(argv)
+        main(argv)
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert said in error
@@ -267,26 +288,24 @@ def test_a_wrong_name_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_policy_that_does_not_play_the_task_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_policy_that_does_not_play_the_task_is_refused_before_anything_is_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before anything is played: a checkpoint of another task, say."""
+    """A checkpoint of another task, say."""
     (tmp_path / "refusing.py").write_text(
         "from recsys_env.policies import Random\n\n"
         "class Mine(Random):\n    def bind(self, *args):\n        raise ValueError('trained with other observations')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(ValueError, match=r"^trained with other observations$"):
         evaluate(("random", "refusing:Mine"), ("tiny-v0",), **SHORT)
-    assert stop.value.code == 2
-    assert capsys.readouterr().err == "error: trained with other observations\n"
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_team_of_long_names_has_a_folder_of_its_own(tmp_path: Path) -> None:
     teams = [f"recommender_0={'runs/' * 60}a,recommender_1={'runs/' * 60}{end}" for end in "ab"]
-    one, two = (Cell("tiny-v0", team, 0, 1, 0, False).path(tmp_path) for team in teams)
+    one, two = (Run("tiny-v0", team, 0, 1, 0, False).path(tmp_path) for team in teams)
     assert one != two
     one.parent.mkdir(parents=True)
 
@@ -294,7 +313,7 @@ def test_a_team_of_long_names_has_a_folder_of_its_own(tmp_path: Path) -> None:
 def test_every_run_lies_two_folders_deep(tmp_path: Path) -> None:
     """Where it is found again, whatever the policy's and the task's names."""
     for task, team in (("tiny-v0", "."), ("tiny-v0", ".."), ("tiny-v0,catalogue=/a/b.npz", "runs/mine")):
-        path = Cell(task, team, 0, 1, 0, False).path(tmp_path)
+        path = Run(task, team, 0, 1, 0, False).path(tmp_path)
         assert path.resolve() == path
         assert len(path.relative_to(tmp_path).parts) == 3
 
@@ -302,7 +321,7 @@ def test_every_run_lies_two_folders_deep(tmp_path: Path) -> None:
 def test_a_folder_may_have_an_equals_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lr=0.1").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert set(Cell("duel-v0", "lr=0.1", 0, 1, 0, False).members().values()) == {"lr=0.1"}
+    assert set(Run("duel-v0", "lr=0.1", 0, 1, 0, False).members().values()) == {"lr=0.1"}
 
 
 def test_runs_of_different_lengths_are_not_mixed() -> None:
@@ -319,43 +338,25 @@ def test_tables_show_brackets(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "rliable" else object())
-    with pytest.raises(SystemExit) as stop:
-        evaluate(out=Path("nowhere"))
-    assert stop.value.code == 2
-    assert 'this needs rliable: pip install "recsys_env[evaluate]"' in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["evaluate"])
+    assert capsys.readouterr().err == 'error: this needs rliable: pip install "recsys_env[evaluate]"\n'
 
 
-def test_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
-    baselines.main(["--help"])
-    usage = capsys.readouterr().out
-    assert all(command in usage for command in baselines.COMMANDS)
-    for command, names in (
-        ("tasks", TASKS),
-        ("policies", ("content", "planner")),
-        ("metrics", ("ndcg", "provider_parity")),
-    ):
-        baselines.main([command])
-        shown = capsys.readouterr().out
-        assert all(name in shown for name in names)
+MINE = (
+    "import numpy as np\nfrom recsys_env.policies import Policy\n\n"
+    "class Mine(Policy):\n    def act(self, observations, mask=None):\n        return "
+)
 
 
-MINE = "import numpy as np\nfrom recsys_env.policies import Policy\n\nclass Mine(Policy):\n    def act(self, observations, mask=None):\n        return "
-
-
-def test_a_policy_that_fails_later_is_named_with_its_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_policy_that_fails_later_is_named_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tiring.py").write_text(
         MINE + "np.tile([6, 6] if self.envs.tick[0] > 2 else [0, 1], (len(observations), 1))\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(SystemExit, match="2"):
+    said = r"^tiring:Mine on tiny-v0, run 0: ValueError: action of recommender_0 in copy 0 is \[6, 6\]"
+    with pytest.raises(ValueError, match=said):
         evaluate(("tiring:Mine",), ("tiny-v0",), out=tmp_path / "out", **SHORT)
-    assert (
-        capsys.readouterr()
-        .err.splitlines()[-1]
-        .startswith("error: tiring:Mine on tiny-v0, run 0: ValueError: action of recommender_0 in copy 0 is [6, 6]")
-    )
 
 
 @pytest.mark.parametrize(
@@ -381,34 +382,28 @@ def test_a_policy_that_acts_wrongly_is_named_before_anything_is_played(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "wrongly", raising=False)
     with pytest.raises(SystemExit, match="2"):
-        evaluate(("wrongly:Mine",), ("tiny-v0",), out=tmp_path / "out", **SHORT)
+        main(["evaluate", "--policies", "wrongly:Mine", "--tasks", "tiny-v0", "--out", str(tmp_path / "out")])
     error = capsys.readouterr().err
     assert error.splitlines()[-1].startswith(f"error: {said}")
     assert ("Traceback" in error) == ("1 / 0" in acts)  # a mistake in somebody's code is shown where it is
     assert not (tmp_path / "out").exists()
 
 
-def test_runs_of_another_version_of_a_policy_are_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_runs_of_another_version_of_a_policy_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "changing.py").write_text("from recsys_env.policies import Greedy as Mine\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     settings = {"out": tmp_path / "out", "metrics": False, **SHORT}
     evaluate(("changing:Mine",), ("tiny-v0",), **settings)
     evaluate(("changing:Mine",), ("tiny-v0",), resume=True, **settings)
     (tmp_path / "changing.py").write_text("from recsys_env.policies import Random as Mine\n")
-    cells.digest_of.cache_clear()
-    with pytest.raises(SystemExit, match="2"):
+    runs_module.digest_of.cache_clear()
+    said = r"0\.json was played by another version of changing:Mine; give another --out, or leave out --resume"
+    with pytest.raises(ValueError, match=said):
         evaluate(("changing:Mine",), ("tiny-v0",), resume=True, **settings)
-    assert (
-        "0.json was played by another version of changing:Mine; give another --out, or leave out --resume"
-        in capsys.readouterr().err
-    )
-    evaluate(
-        ("changing:Mine",), ("tiny-v0",), **{**settings, "seeds": 1}
-    )  # into the same folder, where two runs of the other version stay
+    # into the same folder, where two runs of the other version stay
+    evaluate(("changing:Mine",), ("tiny-v0",), **{**settings, "seeds": 1})
     with pytest.raises(ValueError, match="changing:Mine changed between these runs"):
-        summary(list(cells.load(tmp_path / "out")))
+        summary(list(runs_module.load(tmp_path / "out")))
 
 
 def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -416,7 +411,7 @@ def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit, match="130"):
-        cli.run(interrupted, "recsys_env.evaluation.evaluate", [])
+        cli.run(interrupted, "recsys_env evaluate", [])
     assert capsys.readouterr().err.strip().startswith("stopped; the same command with --resume goes on")
 
 
@@ -440,11 +435,11 @@ ENDS = {"random": {0: 1.0, 1: 2.0, 2: 3.0, 3: 4.0}, "greedy": {0: 3.0, 1: 4.0, 2
 def test_scores_are_paired_by_seed() -> None:
     report = summary(made_up({**ENDS, "half": {0: 2.0, 1: 3.0, 2: 4.0, 3: 5.0}, "late": {2: 5.5, 3: 6.5}}))
     teams = report["tasks"]["ecommerce-v0"]["teams"]
-    assert (teams["half"]["score"], teams["half"]["score_half_width_95"]) == (50, 0)  # the runs' common level drops out
-    assert teams["half"]["half_width_95"] > 1
+    assert (teams["half"]["score"], teams["half"]["score_ci95"]) == (50, 0)  # the runs' common level drops out
+    assert teams["half"]["ci95"] > 1
     assert teams["late"]["score"] == 125  # against the ends on its own two seeds
-    assert teams["late"]["seeds"] == [UNSEEN + 2, UNSEEN + 3]
-    assert report["tasks"]["ecommerce-v0"]["differences"]["late - greedy"] == {"mean": 0.5, "half_width_95": 0.0}
+    assert teams["late"]["origin"]["settings"]["seeds"] == [UNSEEN + 2, UNSEEN + 3]
+    assert report["tasks"]["ecommerce-v0"]["differences"]["late - greedy"] == {"mean": 0.5, "ci95": 0.0}
     with pytest.raises(ValueError, match="have no seed in common: they cannot be compared"):
         summary(made_up({**ENDS, "early": {0: 1.0}, "late": {3: 2.0}}))
     measured = made_up(ENDS)
@@ -463,6 +458,15 @@ def test_a_summary_grows_by_what_is_played_later() -> None:
     half, late = {0: 2.0, 1: 3.0, 2: 4.5, 3: 5.0}, {2: 5.5, 3: 6.5}
     at_once = summary(made_up({**ENDS, "half": half, "late": late}))
     stored = summary([*made_up({**ENDS, "half": half}), *made_up(ENDS, "news-v0")])
+    later = [{**result, "command": "later", "date": "tomorrow"} for result in made_up({**ENDS, "late": late})]
+    grown = merged(stored, summary(later))
+    teams = grown["tasks"]["ecommerce-v0"]["teams"]
+    assert {team: row["origin"]["command"] for team, row in teams.items()} == {
+        "half": ["made up"], "late": ["later"], "greedy": ["later"], "random": ["later"],
+    }  # fmt: skip
+    assert teams["late"]["origin"]["settings"] == {
+        "task": "ecommerce-v0", "team": "late", "seeds": [UNSEEN + 2, UNSEEN + 3], "episodes": 1, "warmup": 0,
+    }  # fmt: skip
     grown = merged(stored, summary(made_up({**ENDS, "late": late})))
     assert grown["tasks"]["ecommerce-v0"] == at_once["tasks"]["ecommerce-v0"]
     assert grown["tasks"]["news-v0"] == stored["tasks"]["news-v0"]
@@ -532,8 +536,6 @@ def test_aggregates_over_tasks() -> None:
 def test_a_prediction_interval_holds_one_more_sample() -> None:
     rng = np.random.default_rng(0)
     samples = rng.normal(3.0, 2.0, (4000, 6))
-    inside = [
-        abs(row[5] - found["mean"]) <= found["half_width_95"] for row in samples if (found := prediction(row[:5]))
-    ]
+    inside = [abs(row[5] - found["mean"]) <= found["ci95"] for row in samples if (found := prediction(row[:5]))]
     assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
-    assert prediction(np.array([1.0]))["half_width_95"] is None
+    assert prediction(np.array([1.0]))["ci95"] is None

@@ -18,9 +18,10 @@ from recsys_env.config import plain_config
 pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
 
-from recsys_env.evaluation.episodes import episode_returns  # noqa: E402
-from recsys_env.fitting import ORIGINS, FittedWorld, RecommenderLogWarning, _logit, _weights  # noqa: E402
+from recsys_env.evaluation import episode_returns  # noqa: E402
+from recsys_env.fitting import ORIGINS, FittedWorld, RecommenderLogWarning  # noqa: E402
 from recsys_env.fitting import fit as fit_log  # noqa: E402
+from recsys_env.fitting.weights import logit_weights, utility_weights  # noqa: E402
 from recsys_env.policies import Team  # noqa: E402
 
 USERS, ITEMS, DAYS = 60, 40, 120
@@ -36,6 +37,11 @@ BETA_PRICE = 1.5
 def fit(log, **options) -> Catalogue:
     """The catalogue of a log in which everybody chose freely."""
     return fit_log(log, **{"origin": "free_choice", **options}).catalogue
+
+
+def column(role, name) -> dict:
+    """The option that names one column of the log."""
+    return {"columns": {role: name}}
 
 
 def planted_log() -> "pd.DataFrame":
@@ -136,12 +142,12 @@ def test_what_is_new_to_a_user_weighs_the_features_against_each_other():
     share = np.exp(appeal + taste + 1.5 * habit - 2.0 * known)
     bought = np.array([rng.multinomial(100, row / row.sum()) for row in share])
     features = np.stack([appeal, taste])
-    one_step = _logit(np.stack([*features, habit]), np.zeros_like(habit), bought)
-    by_appeal, by_taste, beta_repeat = _weights(features, habit, ~known, bought)
+    one_step = logit_weights(np.stack([*features, habit]), np.zeros_like(habit), bought)
+    by_appeal, by_taste, beta_repeat = utility_weights(features, habit, ~known, bought)
     assert one_step[0] / one_step[1] < 0.8
     assert by_appeal / by_taste == pytest.approx(1, abs=0.1)
     assert beta_repeat > 0.5
-    nothing_new = _weights(features, habit, np.zeros_like(known), bought)
+    nothing_new = utility_weights(features, habit, np.zeros_like(known), bought)
     assert all(weight > 0.5 for weight in nothing_new)
 
 
@@ -268,11 +274,21 @@ def test_a_damaged_file_is_named_in_one_line(world, tmp_path):
         return buffer.getvalue()
 
     damaged = [
-        b"", b"text", whole[:-50], whole[:9000], packed(world=None), packed(world="{}"), packed(world="[1]"),
-        packed(world=json.dumps(config | {"slots": "many"})), packed(world=json.dumps(config | {"log": {"rows": -1}})),
-        packed(world=np.array([print], dtype=object)), packed(item_price=None), packed(settings="3"),
-        packed(settings="{}"), packed(item_topic=np.zeros(2, np.int32)),
-    ]  # fmt: skip
+        b"",
+        b"text",
+        whole[:-50],
+        whole[:9000],
+        packed(world=None),
+        packed(world="{}"),
+        packed(world="[1]"),
+        packed(world=json.dumps(config | {"slots": "many"})),
+        packed(world=json.dumps(config | {"log": {"rows": -1}})),
+        packed(world=np.array([print], dtype=object)),
+        packed(item_price=None),
+        packed(settings="3"),
+        packed(settings="{}"),
+        packed(item_topic=np.zeros(2, np.int32)),
+    ]
     message = r"shop.npz (is|cannot|holds)"
     for content in damaged:
         path.write_bytes(content)
@@ -304,7 +320,7 @@ def test_the_summary_tells_data_from_assumptions(world, baskets):
     assert "purchases per visit with a purchase: 1.00 in the log, 1.00 in the world" in text
     assert all(sentence in text for sentence in world.unknown)
     several = baskets.assign(product_type=np.where(baskets["household_id"] == 100, "odd", baskets["product_type"]))
-    plain = fit_log(several, origin="random_pages", discount=None, dims=4)
+    plain = fit_log(several, origin="random_pages", dims=4, **column("discount", None))
     assert "no promotions: the log has no discounts" in plain.summary()
     bought = baskets[baskets["household_id"] == 100]["product_id"].nunique()
     assert f"{bought} items had several topics or names" in plain.summary()
@@ -362,7 +378,8 @@ def test_custom_columns_and_a_log_without_discounts_or_names(fitted, log):
         }
     )
     columns = {"user": "who", "item": "what", "time": "when", "price": "each", "topic": "kind"}
-    catalogue = fit(plain, **columns, quantity=None, discount=None, name=None, dims=4, habit_size=8)
+    without = dict.fromkeys(("quantity", "discount", "name"))
+    catalogue = fit(plain, columns={**columns, **without}, dims=4, habit_size=8)
     np.testing.assert_array_equal(catalogue.habit_item, fitted.habit_item)
     assert catalogue.item_name[3] == "i1003"
     assert "items" not in catalogue.settings  # no promotions known
@@ -460,19 +477,26 @@ def test_impossible_options_are_named(log, bad):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"habit_size": 300}, ValueError, r"habit_size = 300 is out of range; .*\[0, 256\]"),
+        ({"habit_size": 300}, ValueError, r"habit_size = 300 is out of range; .*\[1, 256\]"),
         ({"habit_size": "8"}, TypeError, "habit_size = '8' must be an integer"),
         ({"dims": 600}, ValueError, r"dims = 600 is out of range; .*\[1, 512\]"),
-        ({"weight_days": "28"}, ValueError, "weight_days = '28' must be a positive number of days"),
-        ({"topic": None}, TypeError, r"topic = None must be the name of a column; .*assign\(category='all'\)"),
-        ({"price": None}, TypeError, "price = None must be the name of a column; only .*name may be None"),
-        ({"user": ["household_id"]}, TypeError, "user = .'household_id'. must be the name of a column"),
-        ({"item": "household_id"}, ValueError, "user and item are both the column 'household_id'"),
+        ({"weight_days": "28"}, TypeError, "weight_days = '28' must be a number"),
+        ({"weight_day": 28}, TypeError, r"no field 'weight_day' \(did you mean 'weight_days'\?\)"),
+        (column("topic", None), TypeError, r"topic = None must be the name of a column; .*assign\(category='all'\)"),
+        (column("price", None), TypeError, "price = None must be the name of a column; only .*name may be None"),
+        (column("user", ["household_id"]), TypeError, "user = .'household_id'. must be the name of a column"),
+        (column("item", "household_id"), ValueError, "user and item are both the column 'household_id'"),
+        (
+            column("prise", "paid"),
+            ValueError,
+            r"columns has no role 'prise' \(did you mean 'price'\?\); roles are user",
+        ),
+        ({"columns": "household_id"}, TypeError, "columns = 'household_id' must be a dict of columns by role"),
         ({"source": None}, TypeError, "source = None must be a string"),
     ],
 )
 def test_options_are_checked_before_the_fit(monkeypatch, log, options, error, message):
-    monkeypatch.setattr("recsys_env.fitting._catalogue", None)  # what takes minutes
+    monkeypatch.setattr("recsys_env.fitting.estimate._catalogue", None)  # what takes minutes
     with pytest.raises(error, match=message):
         fit(log, **options)
 
@@ -495,7 +519,7 @@ def test_what_is_no_table_is_named(table, message):
 
 def test_a_column_that_is_no_near_miss_is_not_suggested():
     with pytest.raises(ValueError, match=r"no column 'product_id', given as item; it has .'customer_id', 'sku'"):
-        fit(pd.DataFrame({"customer_id": [1], "sku": [2]}), user="customer_id")
+        fit(pd.DataFrame({"customer_id": [1], "sku": [2]}), **column("user", "customer_id"))
 
 
 def test_ids_without_an_order_are_named(log):
@@ -513,7 +537,9 @@ def test_times_may_have_zones(log, fitted):
 
 def test_prices_that_move_by_rounding_alone_weigh_nothing(log):
     noise = 1 + 1e-3 * np.random.default_rng(0).normal(size=len(log))
-    catalogue = fit(log.assign(sales_value=2 * PRICE[log["product_id"] - 1000] * noise), discount=None, dims=4)
+    catalogue = fit(
+        log.assign(sales_value=2 * PRICE[log["product_id"] - 1000] * noise), dims=4, **column("discount", None)
+    )
     assert catalogue.settings["choice"]["beta_price"] == 0
 
 

@@ -93,7 +93,7 @@ def test_who_was_not_seen_for_longest_makes_room() -> None:
 def test_rows_and_policies_remember_alike(tmp_path: Path) -> None:
     """Trained rows and the loaded policy see the same pages, through the end of an episode."""
     pytest.importorskip("stable_baselines3")
-    from baselines.transformer import HistoryExtractor, HistoryPolicy, HistoryRows
+    from baselines.history_network import HistoryExtractor, HistoryPolicy, HistoryRows
     from recsys_env.adapters.sb3 import SB3VecEnv
 
     envs = recsys_env.vector_env("ecommerce-v0", 3, horizon=25, choice={"v_0": 2.0})
@@ -137,7 +137,7 @@ def test_compiling_is_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("stable_baselines3")
     from gymnasium import spaces
 
-    from baselines.transformer import HistoryExtractor
+    from baselines.history_network import HistoryExtractor
 
     compiled: list[type] = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(type(module)))

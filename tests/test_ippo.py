@@ -12,10 +12,11 @@ import pytest
 pytest.importorskip("stable_baselines3")
 
 from baselines.__main__ import main
-from baselines.train import Train, train
+from baselines.ippo import IPPO
+from baselines.train import train
 from recsys_env import TASKS, WorldConfig
 from recsys_env.config import replace
-from recsys_env.evaluation.episodes import UNSEEN, episode_returns, mean_interval, normalised_score
+from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval, normalised_score
 from recsys_env.policies import make_policy
 from recsys_env.tasks import _TASKS
 
@@ -36,8 +37,8 @@ def task(monkeypatch: pytest.MonkeyPatch) -> str:
     return "tiny-v0"
 
 
-def settings(task: str, out: Path, **changes: Any) -> Train:
-    return Train("ippo", task, out=out, **{**SMALL, "references": (), **changes})
+def settings(task: str, out: Path, **changes: Any) -> IPPO:
+    return IPPO(task, out=out, **{**SMALL, "compare": (), **changes})
 
 
 def test_command_writes_its_report_and_resumes(task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +78,7 @@ def test_a_resumed_run_is_the_one_that_was_begun(task: str, tmp_path: Path) -> N
     train(settings(task, tmp_path, timesteps=128))
     for changes, said in (
         ({"learning_rate": 0.5}, r"was begun with learning_rate = 0\.001, not 0\.5"),
-        ({"company": ("recommender_1=random",)}, "was begun with company = {}, not {'recommender_1': 'random'}"),
+        ({"others": ("recommender_1=random",)}, "was begun with others = {}, not {'recommender_1': 'random'}"),
         ({"set": ("slots=3",)}, "was begun with another variant of tiny-v0"),
         ({"eval_episodes": 5}, "evaluated on 3 episodes; give --eval-episodes 3 again"),
     ):
@@ -87,7 +88,7 @@ def test_a_resumed_run_is_the_one_that_was_begun(task: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("seed", [-1, UNSEEN])
 def test_training_leaves_the_seeds_of_evaluation_alone(seed: int, task: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"seed = {seed} must be 0 or more and below {UNSEEN}"):
+    with pytest.raises(ValueError, match=f"--seed = {seed} must be between 0 and {UNSEEN - 1}"):
         train(settings(task, tmp_path, seed=seed))
 
 

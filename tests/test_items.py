@@ -17,9 +17,11 @@ from recsys_env.tasks import _TASKS
 torch = pytest.importorskip("torch")
 pytest.importorskip("stable_baselines3")
 
-from baselines.items import ItemRows, ItemSlatePolicy, item_kwargs, with_items  # noqa: E402
-from baselines.train import Train, train  # noqa: E402
-from recsys_env.adapters.sb3 import SB3VecEnv, VisitorBuffer  # noqa: E402
+from baselines.algorithms import ALGORITHMS  # noqa: E402
+from baselines.item_network import ItemRows, ItemSlatePolicy, item_kwargs, with_items  # noqa: E402
+from baselines.page_buffers import VisitorBuffer  # noqa: E402
+from baselines.train import train  # noqa: E402
+from recsys_env.adapters.sb3 import SB3VecEnv  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -134,9 +136,12 @@ def test_it_learns_what_no_observation_says(monkeypatch: pytest.MonkeyPatch, tmp
     """Items differ in an appeal that is neither observed nor in the catalogue: who knows the items finds it, who ranks
     by features cannot."""
     hidden = {
-        "horizon": 60, "slots": 1, "users": {"habit_size": 0}, "choice": {"beta_taste": 0.0, "beta_price": 0.0, "beta_satiation": 0.0, "v_0": 1.5},
+        "horizon": 60,
+        "slots": 1,
+        "users": {"habit_size": 0},
+        "choice": {"beta_taste": 0.0, "beta_price": 0.0, "beta_satiation": 0.0, "v_0": 1.5},
         "items": {"number": 40, "intercept_sd": 2.0, "popularity_quality": 0.0},
-    }  # fmt: skip
+    }
     monkeypatch.setitem(_TASKS, "hidden-v0", replace(WorldConfig(), hidden))
     scores = {}
     sizes = {
@@ -148,17 +153,8 @@ def test_it_learns_what_no_observation_says(monkeypatch: pytest.MonkeyPatch, tmp
         "learning_rate": 1e-2,
     }
     for algorithm in ("ippo", "item-ppo"):
-        result = train(
-            Train(
-                algorithm,
-                "hidden-v0",
-                out=tmp_path / algorithm,
-                device="cpu",
-                references=("random", "greedy"),
-                eval_episodes=50,
-                **sizes,
-            )
-        )
+        settings = {"out": tmp_path / algorithm, "device": "cpu", "compare": ("random", "greedy"), "eval_episodes": 50}
+        result = train(ALGORITHMS[algorithm]("hidden-v0", **settings, **sizes))  # type: ignore[arg-type]
         scores[algorithm] = result["table"]["trained"]["score"]
     assert scores["item-ppo"] > 60
     assert scores["item-ppo"] > scores["ippo"] + 20

@@ -11,7 +11,7 @@ import pytest
 
 import recsys_env
 from recsys_env import VectorEnv, WorldConfig, vector_env
-from recsys_env.evaluation.episodes import mean_interval
+from recsys_env.evaluation import mean_interval
 from recsys_env.policies import Policy, Team, make_policy
 from recsys_env.policies.bandits import UCB1, LinearThompson, LinUCB, Thompson
 from recsys_env.policies.logged import People

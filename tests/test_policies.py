@@ -16,7 +16,7 @@ from scipy import stats
 import recsys_env
 from benchmarks.regret import enumerated, one_swap
 from recsys_env import VectorEnv, WorldConfig, policies, vector_env
-from recsys_env.evaluation.episodes import episode_returns, mean_interval, normalised_score, place_on_scale
+from recsys_env.evaluation import episode_returns, mean_interval, normalised_score, place_on_scale
 from recsys_env.policies import (
     CHECKPOINT,
     LOADERS,
@@ -35,14 +35,24 @@ from recsys_env.tuning import tune_planner
 
 BATCH = 3
 NEEDS = {
-    "lightfm": "lightfm", "surprise": "surprise", "surprise-knn": "surprise", "two-tower": "torch", "sasrec": "torch",
+    "lightfm": "lightfm",
+    "surprise": "surprise",
+    "surprise-knn": "surprise",
+    "two-tower": "torch",
+    "sasrec": "torch",
     **dict.fromkeys(("implicit", "implicit-bpr", "implicit-knn"), "implicit"),
-}  # fmt: skip
+}
 INSTALLED = [name for name in POLICIES if name not in NEEDS or find_spec(NEEDS[name])]
 SMALL = WorldConfig(
-    num_agents=2, slots=2, horizon=30, users={"number": 3, "habit_size": 4}, candidates={"number": 6},
-    items={"number": 20, "dims": 4, "topics": 4}, choice={"v_0": 1.0}, arrival={"r_0": 2.0},
-)  # fmt: skip
+    num_agents=2,
+    slots=2,
+    horizon=30,
+    users={"number": 3, "habit_size": 4},
+    candidates={"number": 6},
+    items={"number": 20, "dims": 4, "topics": 4},
+    choice={"v_0": 1.0},
+    arrival={"r_0": 2.0},
+)
 KINDS: dict[str, dict[str, Any]] = {
     "candidates": {"action": "candidates"},
     "items": {"action": "items"},
@@ -154,10 +164,16 @@ def test_random_policies_have_streams_of_their_own() -> None:
 # ------------------------------------------------------------------------------------------------ greedy is exact
 
 TINY = WorldConfig(
-    num_agents=1, slots=3, action="items", users={"number": 2}, items={"number": 7, "dims": 3, "topics": 2},
-    choice={"v_0": 0.5, "beta_taste": 2.0, "beta_bait": 1.0, "beta_intent": 0.5}, feedback={"like": True, "rating_after_click": 0.4},
-    arrival={"r_0": 4.0}, reward={"click": 0.1, "like": 0.6, "dwell": 0.3, "rating": 0.7},
-)  # fmt: skip
+    num_agents=1,
+    slots=3,
+    action="items",
+    users={"number": 2},
+    items={"number": 7, "dims": 3, "topics": 2},
+    choice={"v_0": 0.5, "beta_taste": 2.0, "beta_bait": 1.0, "beta_intent": 0.5},
+    feedback={"like": True, "rating_after_click": 0.4},
+    arrival={"r_0": 4.0},
+    reward={"click": 0.1, "like": 0.6, "dwell": 0.3, "rating": 0.7},
+)
 
 
 @pytest.mark.parametrize(
@@ -240,10 +256,19 @@ def test_only_oracles_read_what_is_latent_of_items(policy: str) -> None:
 def test_greedy_against_a_rival_at_its_last_page() -> None:
     """With a rival that repeats its page for the same visitor in the same state, greedy is the best reply to it."""
     batch = 30
-    config = recsys_env.replace(TINY, {
-        "num_agents": 2, "page": "rows", "horizon": 50, "users": {"number": 1}, "items": {"quality_sd": 0.3}, "choice": {"v_0": 8.0},
-        "arrival": {"r_0": 40.0, "k_0": 40.0}, "dynamics": {"z_rate_none": 0.0, "trust_rate_none": 0.0},
-    })  # fmt: skip
+    config = recsys_env.replace(
+        TINY,
+        {
+            "num_agents": 2,
+            "page": "rows",
+            "horizon": 50,
+            "users": {"number": 1},
+            "items": {"quality_sd": 0.3},
+            "choice": {"v_0": 8.0},
+            "arrival": {"r_0": 40.0, "k_0": 40.0},
+            "dynamics": {"z_rate_none": 0.0, "trust_rate_none": 0.0},
+        },
+    )
     envs = vector_env(config, batch)
     greedy = Greedy()
     greedy.bind(envs, "recommender_0", 0)
@@ -463,7 +488,10 @@ def test_policies_by_name_or_as_objects() -> None:
 
 def test_a_policy_of_ones_own_by_its_factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_own.py").write_text(
-        "from recsys_env.policies import Random\n\nclass Mine(Random):\n    pass\n\ndef wrong():\n    return 3\n\ndef trained(folder):\n    return Mine()\n"
+        "from recsys_env.policies import Random\n\n"
+        "class Mine(Random):\n    pass\n\n"
+        "def wrong():\n    return 3\n\n"
+        "def trained(folder):\n    return Mine()\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert type(make_policy("my_own:Mine")).__name__ == "Mine"
@@ -479,7 +507,7 @@ def test_a_folder_of_ones_own_by_a_registered_loader(tmp_path: Path, monkeypatch
     module = "from recsys_env.policies import Random\n\ndef trained(folder):\n    return Random()\n"
     (tmp_path / "my_loader.py").write_text(module)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(policies, "LOADERS", dict(LOADERS))
+    monkeypatch.setattr(registry, "LOADERS", dict(LOADERS))
     (tmp_path / CHECKPOINT).write_text(json.dumps({"loader": "mine"}))
     with pytest.raises(ValueError, match=r"names the loader 'mine'; loaders are networks, sb3, and .*register_loader"):
         make_policy(str(tmp_path))
@@ -487,7 +515,7 @@ def test_a_folder_of_ones_own_by_a_registered_loader(tmp_path: Path, monkeypatch
     register_loader("mine", "my_loader:trained")  # as when a module is imported again
     assert isinstance(make_policy(str(tmp_path)), Random)
     assert isinstance(make_policy(tmp_path), Random)
-    with pytest.raises(ValueError, match=r"loader 'sb3' is 'baselines\.sb3:load' already"):
+    with pytest.raises(ValueError, match=r"loader 'sb3' is 'baselines\.sb3_policies:load' already"):
         register_loader("sb3", "my_loader:trained")
     register_loader("called", lambda folder: str(folder))  # type: ignore[arg-type, return-value]
     (tmp_path / CHECKPOINT).write_text(json.dumps({"loader": "called"}))
@@ -592,7 +620,7 @@ def test_normalised_scores() -> None:
 
 def test_a_scale_without_length_gives_no_scores() -> None:
     even, apart = {"low": np.ones(3), "high": np.ones(3)}, {"low": np.zeros(3), "high": np.ones(3)}
-    assert place_on_scale(even, "low", "high") == {name: {"mean": 1.0, "half_width_95": 0.0} for name in even}
+    assert place_on_scale(even, "low", "high") == {name: {"mean": 1.0, "ci95": 0.0} for name in even}
     assert [row["score"] for row in place_on_scale(apart, "low", "high").values()] == [0, 100]
 
 

@@ -14,7 +14,7 @@ import torch
 
 import recsys_env
 from baselines.ppo_torch import Agent, Rollout, heads_of, main
-from recsys_env.adapters.tensors import Tensors, choose_device
+from recsys_env.tensors import Tensors, choose_device
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import recsys_env
-from benchmarks import bad_inputs, mutants, soak
+from benchmarks import bad_inputs, mutants, rules, soak
 from benchmarks.bad_inputs import Case, judge
+from benchmarks.random_worlds import random_world
 from recsys_env import WorldConfig
 
 # ------------------------------------------------------------------------------------------------ mutants
@@ -121,14 +122,14 @@ def test_survivors_come_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_random_worlds_are_valid_and_differ() -> None:
-    worlds = [soak.random_world(np.random.default_rng(i)) for i in range(60)]
+    worlds = [random_world(np.random.default_rng(i)) for i in range(60)]
     assert {world.page for world in worlds} == {"shared", "rows", "rival"}
     assert {world.action for world in worlds} == {"candidates", "items", "query"}
     assert len({world.choice.beta_taste for world in worlds}) > 20
     assert any(len(world.scenes) > 1 for world in worlds)
     assert any(world.choice.v_0_by_mood for world in worlds)
     assert any(world.users.wallet_init for world in worlds)
-    assert soak.random_world(np.random.default_rng(3)) == worlds[3]
+    assert random_world(np.random.default_rng(3)) == worlds[3]
 
 
 SHOP: dict[str, Any] = {
@@ -151,7 +152,7 @@ def watched(spoil: Callable[[Any], None] | None = None, **changes: Any) -> dict[
     """Violations in 80 ticks of a shop, each of which is spoilt after the step."""
     envs, rng = recsys_env.vector_env(WorldConfig(**SHOP), 40, **changes), np.random.default_rng(0)
     envs.reset(seed=0)
-    watch = soak.Watch(envs)
+    watch = rules.Watch(envs)
     for tick in range(80):
         watch.look()
         actions = soak.joint_actions(envs, rng)
@@ -159,8 +160,8 @@ def watched(spoil: Callable[[Any], None] | None = None, **changes: Any) -> dict[
         if spoil:
             spoil(envs)
         watch.check(actions, tick)
-    assert spoil or watch.books.tally[soak.TALLY.index("clicks")] > 100
-    return {soak.NAMES[i]: int(count) for i, count in enumerate(watch.books.wrong) if count}
+    assert spoil or watch.books.tally[rules.TALLY.index("clicks")] > 100
+    return {rules.NAMES[i]: int(count) for i, count in enumerate(watch.books.wrong) if count}
 
 
 def test_the_soak_finds_nothing_wrong_with_the_game() -> None:
@@ -203,7 +204,7 @@ SPOILT: dict[str, Callable[[Any], None]] = {
 }
 
 
-@pytest.mark.parametrize("check", [name for name in soak.NAMES if name != "replay"])
+@pytest.mark.parametrize("check", [name for name in rules.NAMES if name != "replay"])
 def test_the_soak_notices(check: str) -> None:
     assert check in watched(SPOILT[check])
 

@@ -25,8 +25,11 @@ pytestmark = pytest.mark.filterwarnings(
 
 B = 4
 TASKS: list[tuple[str, dict[str, Any]]] = [
-    ("duel-v0", {"reward": {"sharing": 1.0}}), ("ecommerce-v0", {}), ("journey-v0", {"messages": 2}), ("ecommerce-v0", {"action": "query"})
-]  # fmt: skip
+    ("duel-v0", {"reward": {"sharing": 1.0}}),
+    ("ecommerce-v0", {}),
+    ("journey-v0", {"messages": 2}),
+    ("ecommerce-v0", {"action": "query"}),
+]
 
 
 @pytest.mark.parametrize(("task", "changes"), TASKS)

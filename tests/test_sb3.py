@@ -18,16 +18,10 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.env_util import make_vec_env
 
+from baselines.page_buffers import PageBuffer, VisitorBuffer
+from baselines.slate_network import SlateDistribution, SlatePolicy, slate_kwargs
 from recsys_env import VectorEnv, WorldConfig
-from recsys_env.adapters.sb3 import (
-    PageBuffer,
-    SB3Policy,
-    SB3VecEnv,
-    SlateDistribution,
-    SlatePolicy,
-    VisitorBuffer,
-    slate_kwargs,
-)
+from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.config import replace
 from recsys_env.evaluation.episodes import episode_returns
 
@@ -414,9 +408,6 @@ def test_advantages_run_along_each_visitors_pages() -> None:
     np.testing.assert_allclose(np.sort(taken), np.sort(values[visitors >= 0].astype(np.float32)))
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*doesn't include `rgb_array`:UserWarning"
-)  # Gymnasium's; stable-baselines3 asks for it first
 def test_stable_baselines_makes_the_single_agent_by_name() -> None:
     assert PPO("MlpPolicy", "recsys/duel-v0", device="cpu").get_env().num_envs == 1
     assert make_vec_env("recsys/duel-v0", 2, env_kwargs={"others": "random"}).num_envs == 2

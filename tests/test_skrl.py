@@ -15,7 +15,8 @@ from skrl.trainers.torch import SequentialTrainer
 from skrl.utils import set_seed
 
 import recsys_env
-from recsys_env.adapters.skrl import BatchIPPO, BatchMAPPO, SkrlEnv, make_agents
+from baselines.skrl_networks import make_agents
+from recsys_env.adapters.skrl import BatchIPPO, BatchMAPPO, SkrlEnv
 
 HORIZON, B = 12, 3
 TRAINER = {"headless": True, "disable_progressbar": True, "close_environment_at_exit": False}

@@ -57,6 +57,7 @@ def test_state(task: str) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_render(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("PIL", reason='needs pillow: pip install "recsys_env[render]"')
     render_test(lambda render_mode: recsys_env.env(task, render_mode=render_mode))
     assert task in capsys.readouterr().out
 

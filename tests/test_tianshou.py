@@ -94,9 +94,15 @@ def test_dqn_learns() -> None:
     collector.reset()
     collector.collect(n_step=2000, random=True)
     params = OffPolicyTrainerParams(
-        training_collector=collector, max_epochs=1, epoch_num_steps=4000, collection_step_num_env_steps=80,
-        update_step_num_gradient_steps_per_sample=0.1, batch_size=256, show_progress=False, verbose=False,
-    )  # fmt: skip
+        training_collector=collector,
+        max_epochs=1,
+        epoch_num_steps=4000,
+        collection_step_num_env_steps=80,
+        update_step_num_gradient_steps_per_sample=0.1,
+        batch_size=256,
+        show_progress=False,
+        verbose=False,
+    )
     algorithm.run_training(params)
     unseen = DummyVectorEnv([make_env for _ in range(8)])
     unseen.seed(99)

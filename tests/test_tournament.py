@@ -16,9 +16,8 @@ pytest.importorskip("pyspiel")
 pytest.importorskip("tyro")
 
 from recsys_env import TASKS, task_config
-from recsys_env.evaluation import tournament as module
-from recsys_env.evaluation.episodes import UNSEEN, episode_returns
-from recsys_env.evaluation.tournament import alpha_rank, cross_play, games, standings
+from recsys_env.evaluation import UNSEEN, episode_returns, tournament
+from recsys_env.evaluation.tournament import alpha_rank, cross_play, games, show, standings
 from recsys_env.tasks import _TASKS
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +58,7 @@ def results(task: str, earnings: Any, policies: list[str], episodes: int = 6) ->
     """Made-up results: earnings(team, seed) -> own [N] of every episode."""
     config = TASKS[task]
     teams = dict.fromkeys(team for row in policies for column in policies for _, team in games(config, row, column))
-    made = {"command": "c", "commit": "c", "date": "d", "processor": "p", "versions": {}, "made_of": {}}
+    made = {"command": "c", "commit": "c", "date": "d", "processor": "p", "versions": {}, "made_of": {}, "warmup": 0}
     return [
         {"team": team, "seed": seed, "own": [earnings(team, seed)] * episodes, **made}
         for team in teams
@@ -79,12 +78,15 @@ def dilemma(team: str, seed: int) -> list[float]:
 
 def test_standings_of_a_dilemma() -> None:
     found = standings("duel-v0", ["cooperate", "defect"], results("duel-v0", dilemma, ["cooperate", "defect"]))
-    assert {row: {column: value["mean"] for column, value in columns.items()} for row, columns in found["payoff"].items()} == {
-        "cooperate": {"cooperate": 4, "defect": 1}, "defect": {"cooperate": 6, "defect": 2},
-    }  # fmt: skip
+    assert {
+        row: {column: value["mean"] for column, value in columns.items()} for row, columns in found["payoff"].items()
+    } == {
+        "cooperate": {"cooperate": 4, "defect": 1},
+        "defect": {"cooperate": 6, "defect": 2},
+    }
     assert found["alpha_rank"]["defect"] > 0.95
     assert found["ratings"]["defect"]["mu"] > found["ratings"]["cooperate"]["mu"] + 5
-    assert found["seeds"] == [UNSEEN, UNSEEN + 1, UNSEEN + 2]
+    assert found["origin"]["settings"]["seeds"] == [UNSEEN, UNSEEN + 1, UNSEEN + 2]
 
 
 def test_alpha_rank_of_rock_paper_scissors_is_even() -> None:
@@ -115,11 +117,11 @@ def test_cross_play_is_what_strangers_lose() -> None:
 
 
 def test_one_policy_plays_with_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    module.tournament(("random",), ("journey-v0,horizon=20",), episodes=2, seeds=2, out=tmp_path)
+    show(tournament(("random",), ("journey-v0,horizon=20",), episodes=2, seeds=2, out=tmp_path))
     assert "cross-play" in capsys.readouterr().out
     found = json.loads((tmp_path / "tournament.json").read_text())["journey-v0,horizon=20"]
     alone = found["payoff"]["random"]["random"]
-    assert found["cross_play"]["all"]["diagonal"] == {key: alone[key] for key in ("mean", "half_width_95")}
+    assert found["cross_play"]["all"]["diagonal"] == {key: alone[key] for key in ("mean", "ci95")}
     assert alone["mean"] == np.mean(alone["runs"])
 
 
@@ -165,7 +167,7 @@ def test_a_file_of_twenty_lines_enters_the_tournament(tmp_path: Path) -> None:
         "--out",
         "out",
     ]
-    command = [sys.executable, "-m", "recsys_env.evaluation.tournament", *wanted]
+    command = [sys.executable, "-m", "recsys_env", "tournament", *wanted]
     done = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
@@ -177,12 +179,12 @@ def test_a_file_of_twenty_lines_enters_the_tournament(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "duel-v0.png").stat().st_size > 1000
     assert "mine:Cheapest" in done.stdout
     stored = json.loads((tmp_path / "out" / "duel-v0" / "greedy" / "1.json").read_text())
-    assert stored["command"].startswith("python -m recsys_env.evaluation.tournament --policies mine:Cheapest")
+    assert stored["command"].startswith("python -m recsys_env tournament --policies mine:Cheapest")
 
 
 def test_both_seats_enter_the_payoff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(_TASKS, "short-v0", task_config("duel-v0", {"horizon": 20}))
-    module.tournament(("random", "greedy"), ("short-v0",), episodes=5, seeds=2, out=tmp_path)
+    tournament(("random", "greedy"), ("short-v0",), episodes=5, seeds=2, out=tmp_path)
     found = json.loads((tmp_path / "tournament.json").read_text())["short-v0"]["payoff"]["greedy"]["random"]["mean"]
     first = [
         episode_returns("short-v0", {"recommender_0": "greedy", "recommender_1": "random"}, 5, UNSEEN + seed)[

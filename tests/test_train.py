@@ -1,14 +1,19 @@
-"""Every algorithm that trains here gains beyond noise, is loaded back, and trains in company; BenchMARL's where it is
-installed."""
+"""Every algorithm that trains here gains beyond noise, is loaded back, and trains beside other policies; BenchMARL's
+where it is installed."""
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib.util
+import inspect
 import json
 import re
 import shlex
 import shutil
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +23,14 @@ import pytest
 pytest.importorskip("stable_baselines3")
 pytest.importorskip("tyro")
 
-import tyro
-
 from baselines.__main__ import main
 from baselines.algorithms import ALGORITHMS
-from baselines.runs import SELF
-from baselines.train import Train, command_of, options_of, run_of, train
+from baselines.ippo import IPPO
+from baselines.ippo_separate import SeparateIPPO
+from baselines.options import Algorithm, Options, flag
+from baselines.train import parse, train
+from baselines.training import SELF, begin
+from baselines.transformer_ppo import TransformerPPO
 from recsys_env import TASKS, WorldConfig
 from recsys_env.cli import assignments
 from recsys_env.config import replace
@@ -34,17 +41,24 @@ from recsys_env.tasks import _TASKS
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
+_QUICK: dict[str, Any] = {
+    "timesteps": 50_000,
+    "num_envs": 64,
+    "n_steps": 32,
+    "batch_size": 512,
+    "n_epochs": 4,
+    "learning_rate": 3e-3,
+}
+_MEMORY: dict[str, Any] = {**_QUICK, "timesteps": 16_000, "num_envs": 32, "batch_size": 256, "width": 16}
 QUICK: dict[str, dict[str, Any]] = {  # what learns the easy world within seconds
-    "ippo": {"timesteps": 30_000, "num_envs": 64, "n_steps": 32, "batch_size": 512, "n_epochs": 4, "learning_rate": 3e-3},
+    "ippo": {**_QUICK, "timesteps": 30_000},
     "ippo-separate": {"timesteps": 50_000, "num_envs": 64, "n_steps": 32, "learning_rate": 3e-3},
-    "maskable-ppo": {"timesteps": 50_000, "num_envs": 64, "n_steps": 32, "batch_size": 512, "n_epochs": 4, "learning_rate": 3e-3},
-    "recurrent-ppo": {"timesteps": 16_000, "num_envs": 32, "n_steps": 32, "batch_size": 256, "n_epochs": 3, "learning_rate": 3e-3, "width": 16},
-    "transformer-ppo": {
-        "timesteps": 16_000, "num_envs": 32, "n_steps": 32, "batch_size": 256, "n_epochs": 4, "learning_rate": 3e-3, "layers": 1, "width": 16, "history": 4,
-    },
+    "maskable-ppo": _QUICK,
+    "recurrent-ppo": {**_MEMORY, "n_epochs": 3},
+    "transformer-ppo": {**_MEMORY, "layers": 1, "history": 4},
     # Untrained, seed 0 happens to rank by taste already.
-    "item-ppo": {"timesteps": 40_000, "num_envs": 32, "n_steps": 60, "batch_size": 480, "n_epochs": 4, "learning_rate": 3e-3, "seed": 1},
-}  # fmt: skip
+    "item-ppo": {**_QUICK, "timesteps": 40_000, "num_envs": 32, "n_steps": 60, "batch_size": 480, "seed": 1},
+}
 TINY: dict[str, Any] = {"timesteps": 512, "num_envs": 4, "n_steps": 16, "batch_size": 32, "n_epochs": 1}
 
 
@@ -56,14 +70,19 @@ def easy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trained(algorithm: str, out: Path, **settings: Any) -> dict[str, Any]:
-    task = settings.pop("task", "easy-v0")
-    return train(Train(algorithm, task, out=out, device="cpu", **{"references": (), "eval_episodes": 20, **settings}))
+    usual = {"task": "easy-v0", "device": "cpu", "compare": (), "eval_episodes": 20}
+    return train(ALGORITHMS[algorithm](out=out, **{**usual, **settings}))  # type: ignore[arg-type]
+
+
+def own_options(algorithm: str) -> set[str]:
+    """Names of its hyper-parameters."""
+    return set(ALGORITHMS[algorithm]().hyperparameters())
 
 
 @pytest.mark.parametrize("algorithm", QUICK)
 def test_it_gains_beyond_noise_and_is_loaded_back(algorithm: str, tmp_path: Path) -> None:
     result = trained(algorithm, tmp_path, eval_episodes=50, **QUICK[algorithm])
-    assert result["gain"]["mean"] > 2 * result["gain"]["half_width_95"]
+    assert result["gain"]["mean"] > 2 * result["gain"]["ci95"]
     config = replace(TASKS["easy-v0"], ALGORITHMS[algorithm].changes)
     again = episode_returns(
         config, {agent: make_policy(str(tmp_path)) for agent in config.agents}, 50, result["seeds"]["evaluation"]
@@ -76,40 +95,40 @@ def test_it_gains_beyond_noise_and_is_loaded_back(algorithm: str, tmp_path: Path
     assert curve[-1]["episode_reward"] > curve[0]["episode_reward"]
 
 
-# ------------------------------------------------------------------------------------------------ company
+# ------------------------------------------------------------------------------------------------ beside others
 
 
-def test_one_learns_in_mixed_company(tmp_path: Path) -> None:
-    """One RL agent beside content and popularity: it alone is trained and scored, and a trained one is company in
-    turn."""
+def test_one_learns_beside_different_policies(tmp_path: Path) -> None:
+    """One RL agent beside content and popularity: it alone is trained and scored, and a trained one plays beside the
+    next."""
     team = {"task": "easy-v0", "set": ("num_agents=3",)}
-    company = ("recommender_1=content", "popularity")
+    others = ("recommender_1=content", "popularity")
     first = trained(
         "ippo",
         tmp_path / "first",
-        company=company,
+        others=others,
         learners=("recommender_0",),
-        references=("random",),
+        compare=("random",),
         **team,
         **QUICK["ippo"],
     )
     assert first["learners"] == ["recommender_0"]
-    assert first["company"] == {"recommender_1": "content", "recommender_2": "popularity"}
-    assert first["gain"]["mean"] > 2 * first["gain"]["half_width_95"]
+    assert first["others"] == {"recommender_1": "content", "recommender_2": "popularity"}
+    assert first["gain"]["mean"] > 2 * first["gain"]["ci95"]
     assert first["table"]["trained"]["score"] > 50
     second = trained(
         "ippo-separate",
         tmp_path / "second",
-        company=(str(tmp_path / "first"),),
+        others=(str(tmp_path / "first"),),
         **team,
         **{**QUICK["ippo-separate"], "timesteps": 8192},
     )
     assert second["learners"] == ["recommender_0"]
-    assert second["company"] == dict.fromkeys(("recommender_1", "recommender_2"), str(tmp_path / "first"))
+    assert second["others"] == dict.fromkeys(("recommender_1", "recommender_2"), str(tmp_path / "first"))
 
 
 @pytest.mark.parametrize("algorithm", ["maskable-ppo", "recurrent-ppo", "transformer-ppo", "item-ppo"])
-def test_company_of_others_keeps_their_memory(algorithm: str, tmp_path: Path) -> None:
+def test_trained_others_keep_their_memory(algorithm: str, tmp_path: Path) -> None:
     """Trained policies that remember play as opponents in a batch of another size, and alike whenever they are asked
     again."""
     trained(algorithm, tmp_path, task="ecommerce-v0", set=("horizon=20",), **TINY)
@@ -119,10 +138,10 @@ def test_company_of_others_keeps_their_memory(algorithm: str, tmp_path: Path) ->
 
 
 def test_self_play_meets_a_growing_pool(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"company": (SELF,), "snapshot_every": 2, **TINY}
+    settings: dict[str, Any] = {"others": (SELF,), "snapshot_every": 2, **TINY}
     first = trained("ippo", tmp_path, **settings)
     assert first["learners"] == ["recommender_0"]
-    assert first["company"] == {"recommender_1": SELF}
+    assert first["others"] == {"recommender_1": SELF}
     pool = sorted(path.name for path in (tmp_path / "pool").iterdir())
     assert pool == [f"{steps:012d}" for steps in (0, 128, 256, 384, 512)]
     again = trained("ippo", tmp_path / "again", **settings)
@@ -141,7 +160,7 @@ def test_past_selves_share_the_copies(tmp_path: Path) -> None:
     from baselines.self_play import AT_ONCE, PastSelf
     from recsys_env import vector_env
 
-    trained("ippo", tmp_path, company=(SELF,), snapshot_every=1, **{**TINY, "learning_rate": 0.1})
+    trained("ippo", tmp_path, others=(SELF,), snapshot_every=1, **{**TINY, "learning_rate": 0.1})
     envs = vector_env("easy-v0", 64)
     past = PastSelf(tmp_path / "pool")
     past.bind(envs, "recommender_1", 3)
@@ -157,7 +176,7 @@ def test_past_selves_share_the_copies(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("algorithm", ["ippo-separate", "recurrent-ppo", "transformer-ppo", "item-ppo"])
 def test_it_goes_on(algorithm: str, tmp_path: Path) -> None:
-    sizes = {name: value for name, value in TINY.items() if name in ALGORITHMS[algorithm].options}
+    sizes = {name: value for name, value in TINY.items() if name in own_options(algorithm)}
     first = trained(algorithm, tmp_path, **sizes)
     second = trained(algorithm, tmp_path, **{**sizes, "timesteps": 768}, resume=True)
     assert (first["training"]["agent_steps"], second["training"]["agent_steps"]) == (512, 768)
@@ -176,7 +195,7 @@ def test_it_goes_on(algorithm: str, tmp_path: Path) -> None:
 def test_a_run_stopped_before_its_first_checkpoint_is_not_the_one_before_it(
     algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = {name: value for name, value in TINY.items() if name in ALGORITHMS[algorithm].options}
+    sizes = {name: value for name, value in TINY.items() if name in own_options(algorithm)}
     trained(algorithm, tmp_path, **sizes)
 
     def stopped(*args: Any) -> None:
@@ -192,28 +211,26 @@ def test_a_run_stopped_before_its_first_checkpoint_is_not_the_one_before_it(
 
 def test_policies_of_their_own_are_told_apart(tmp_path: Path) -> None:
     """In `journey-v0` every role has its own network."""
-    sizes = {name: value for name, value in TINY.items() if name in ALGORITHMS["ippo-separate"].options}
+    sizes = {name: value for name, value in TINY.items() if name in own_options("ippo-separate")}
     trained("ippo-separate", tmp_path, task="journey-v0", set=("horizon=20",), **sizes)
     weights = read_arrays(tmp_path / "policy.npz")
     assert {name.partition("/")[0] for name in weights} == {"entrance_0", "item_0", "cart_0", "facts"}
     assert not np.array_equal(weights["item_0/0.weight"], weights["cart_0/0.weight"])
 
 
-# ------------------------------------------------------------------------------------------------ errors
+# ------------------------------------------------------------------------------------------------ options
 
 
-def test_wrong_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_settings_are_named(tmp_path: Path) -> None:
     def refused(message: str, algorithm: str = "ippo", error: type[Exception] = ValueError, **settings: Any) -> None:
         with pytest.raises(error, match=message):
             trained(algorithm, tmp_path, **settings)
 
-    refused(r"unknown algorithm 'ipo' \(did you mean 'ippo'\?\); algorithms are ippo, ", "ipo")
     refused(
         r"item-ppo picks candidates and sends no messages; here action = 'items', messages = 0",
         "item-ppo",
         task="duel-v0",
     )
-    refused("ippo takes no --layers; it takes --timesteps, --num-envs", layers=3)
     refused("--timesteps = 0 must be at least 1", timesteps=0)
     refused("--gamma = 1.5 must be between 0 and 1", gamma=1.5)
     refused("--learning-rate = -1.0 must be at least 0", learning_rate=-1.0)
@@ -223,31 +240,101 @@ def test_wrong_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     refused("--eval-episodes = 1 must be at least 2", eval_episodes=1)
     refused("maskable-ppo needs mask_actions=True, not False", "maskable-ppo", set=("mask_actions=False",))
     refused("recommender_1 neither learns nor has a policy", learners=("recommender_0",))
-    refused("unknown policy 'gredy'", references=("gredy",), **TINY)
-    assert not list(tmp_path.iterdir())
+    refused("unknown policy 'gredy'", compare=("gredy",), **TINY)
     refused("unknown task 'easy-v1'", task="easy-v1")
-    refused("unknown policy 'contend'", company=("contend",), **TINY)
-    refused(r"'recomender_1' is not one of .* \(did you mean 'recommender_1'", company=("recomender_1=content",))
-    refused("names content and random for all other agents", company=("content", "random"))
-    refused("the folder that this run writes to", company=(f"recommender_1={tmp_path}",))
+    refused("unknown policy 'contend'", others=("contend",), **TINY)
+    refused(r"'recomender_1' is not one of .* \(did you mean 'recommender_1'", others=("recomender_1=content",))
+    refused("names content and random for all that are left", others=("content", "random"))
+    refused("the folder that this run writes to", others=(f"recommender_1={tmp_path}",))
     refused(
-        "--company names recommender_1 twice: content and random",
-        company=("recommender_1=content", "recommender_1=random"),
+        "--others names recommender_1 twice: content and random",
+        others=("recommender_1=content", "recommender_1=random"),
     )
-    refused("--company content plays for nobody", company=("content",), learners=("recommender_0", "recommender_1"))
-    refused("nobody learns", company=("recommender_0=content", "recommender_1=random"))
-    refused(
-        "ippo-separate does not play its past self; algorithms that do are ippo, ", "ippo-separate", company=(SELF,)
-    )
+    refused("--others content plays for nobody", others=("content",), learners=("recommender_0", "recommender_1"))
+    refused("nobody learns", others=("recommender_0=content", "recommender_1=random"))
+    refused("ippo-separate does not play its past self; ippo and its variants do", "ippo-separate", others=(SELF,))
     refused("did you mean 'horizon'", error=TypeError, set=("horizn=3",))
+    assert not list((tmp_path).glob("result.json"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("ipo", r"unknown algorithm 'ipo' \(did you mean 'ippo'\?\); algorithms are ippo, "),
+        ("ippo --layers 3", "ippo takes no --layers; it takes --task, .*--timesteps, --num-envs"),
+        ("ippo --layers=3", "ippo takes no --layers; it takes"),
+        ("ippo-separate --batch-size 3", "ippo-separate takes no --batch-size; it takes .*--minibatches"),
+        ("mappo --gae-lambda 0.9", "mappo takes no --gae-lambda; it takes .*--by-role"),
+        ("ippo --task easy-v0 extra", "ippo takes no extra; it takes"),
+    ],
+)
+def test_a_wrong_option_is_refused_in_one_line(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["train", "ipo"])
-    assert "error: unknown algorithm 'ipo'" in capsys.readouterr().err
+        main(["train", *words.split()])
+    assert re.fullmatch(f"error: {said}.*\n", capsys.readouterr().err)
+
+
+def test_a_value_of_another_type_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "ippo", "--timesteps", "many"])
+    assert "many" in capsys.readouterr().err
+
+
+def test_help_lists_algorithms_and_the_options_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", "--help"])
+    said = capsys.readouterr().out
+    assert all(f"  {name} " in said and kind.about() in said for name, kind in ALGORITHMS.items())
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "ippo", "--help"])
+    said = capsys.readouterr().out
+    assert all(flag(name) in said for name in vars(IPPO()))
+    assert not any(flag(name) in said for name in ("minibatches", "layers", "reward_scale"))
+
+
+def test_every_option_says_what_it_is() -> None:
+    """A docstring follows each field, in the class that declares it first."""
+    for kind in (Options, Algorithm, *ALGORITHMS.values()):
+        body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
+        inherited = {name for base in kind.__mro__[1:] for name in getattr(base, "__dataclass_fields__", {})}
+        own = [option.name for option in dataclasses.fields(kind) if option.name not in inherited]
+        places = {ast.unparse(line.target): at for at, line in enumerate(body) if isinstance(line, ast.AnnAssign)}
+        for name in own:
+            assert isinstance(body[places[name] + 1], ast.Expr), (kind, name)
+
+
+@pytest.mark.parametrize(
+    "module", ["baselines", "baselines.train", "baselines.reference", "baselines.ippo", "baselines.benchmarl"]
+)
+def test_options_are_known_without_a_trainer(module: str) -> None:
+    heavy = ("torch", "stable_baselines3", "sb3_contrib", "skrl", "benchmarl", "matplotlib", "pandas")
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_a_file_of_an_algorithm_is_its_command(tmp_path: Path) -> None:
+    words = [
+        "--task",
+        "duel-v0",
+        "--set",
+        "horizon=20",
+        "--out",
+        str(tmp_path),
+        "--device",
+        "cpu",
+        "--compare",
+        "random",
+    ]
+    words += ["--eval-episodes", "2", *(word for name, value in TINY.items() for word in (flag(name), str(value)))]
+    subprocess.run([sys.executable, "-m", "baselines.ippo", *words], check=True, capture_output=True)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["command"].startswith("python -m baselines train ippo --task duel-v0 --set horizon=20 ")
+    assert result["settings"] == parse(["ippo", *words]).settings()
 
 
 def test_an_option_of_zero_is_taken() -> None:
-    assert options_of(Train("ippo-separate", "easy-v0", ent_coef=0.0), ALGORITHMS["ippo-separate"])["ent_coef"] == 0
-    assert options_of(Train("ippo-separate", "easy-v0"), ALGORITHMS["ippo-separate"])["ent_coef"] > 0
+    assert parse(["ippo-separate", "--ent-coef", "0"]).hyperparameters()["ent_coef"] == 0
+    assert SeparateIPPO().ent_coef > 0
 
 
 def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -282,43 +369,55 @@ def test_gpu_flags_are_ignored_aloud_on_a_cpu(tmp_path: Path) -> None:
         trained("transformer-ppo", tmp_path, amp=True, **TINY)
 
 
-def test_commands_of_the_readme_are_understood() -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    commands = [
-        said for said in re.findall(r"python -m baselines\.train ([a-z][^`#\n]*)", readme) if "TASK" not in said
-    ]
-    assert len(commands) >= 6
+def test_commands_of_the_documentation_are_understood() -> None:
+    root = Path(__file__).parent.parent
+    pages = "".join(path.read_text() for path in (root / "README.md", *root.glob("docs/**/*.md")))
+    found = re.findall(r"python -m baselines train ([a-z][^`#\n]*)", pages)
+    commands = [said for said in found if "TASK" not in said]
+    assert commands
     for command in commands:
-        settings = tyro.cli(Train, args=command.split())
-        run = run_of(settings, ALGORITHMS[settings.algorithm])
-        assert run.learners
-        assert len(run.company) >= len(settings.company)
+        algorithm = parse(shlex.split(command))
+        training = begin(algorithm)
+        assert training.learners
+        assert len(training.others) >= len(algorithm.others)
 
 
-def test_a_recorded_command_makes_the_same_settings() -> None:
-    several = {"set": ("users.number=16", "page=rows"), "references": (), "company": ("recommender_1=content",)}
-    for settings in (
-        Train("ippo"),
-        Train("transformer-ppo", "duel-v0", seed=3, amp=True, learning_rate=1e-4, out=Path("runs/a b"), **several),
-    ):  # type: ignore[arg-type]
-        command = shlex.split(command_of(settings))
-        assert command[:3] == ["python", "-m", "baselines.train"]
-        assert tyro.cli(Train, args=command[3:]) == dataclasses.replace(settings, out=None)
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        IPPO(),
+        TransformerPPO("duel-v0", ("recommender_1=content",), set=("users.number=16", "page=rows"), compare=()),
+        TransformerPPO("duel-v0", seed=3, out=Path("runs/a b"), amp=True, learning_rate=1e-4),
+        ALGORITHMS["ippo-roles"](by_role=False),  # type: ignore[call-arg]
+    ],
+)  # fmt: skip
+def test_a_recorded_command_makes_the_same_settings(algorithm: Algorithm) -> None:
+    command = shlex.split(algorithm.command())
+    assert command[:4] == ["python", "-m", "baselines", "train"]
+    assert parse(command[4:]) == dataclasses.replace(algorithm, out=None)
 
 
 def test_the_task_is_what_the_algorithm_plays() -> None:
     def config(algorithm: str, task: str = "ecommerce-v0", **settings: Any) -> WorldConfig:
-        return run_of(Train(algorithm, task, **settings), ALGORITHMS[algorithm]).config
+        return begin(ALGORITHMS[algorithm](task, **settings)).config
 
     assert config("ippo") == TASKS["ecommerce-v0"]
     assert config("maskable-ppo").mask_actions
-    assert (config("mappo").action, config("mappo", "duel-v0").action, config("maddpg", "duel-v0").action) == (
-        "query",
-        "items",
-        "query",
-    )
+    kinds = (config("mappo").action, config("mappo", "duel-v0").action, config("maddpg", "duel-v0").action)
+    assert kinds == ("query", "items", "query")
     changed = config("ippo", sharing=1.0, observability="full", set=("reward.click=0.5",))
     assert (changed.reward.sharing, changed.reward.click, changed.observability) == (1.0, 0.5, "full")
+
+
+def test_the_environment_is_timed_without_touching_it(tmp_path: Path) -> None:
+    for number, others in enumerate(((), ("recommender_1=content",))):
+        training = begin(IPPO("easy-v0", others, out=tmp_path / str(number)))
+        envs = training.make_envs(num_envs=2)
+        envs.reset(seed=0)
+        assert training.clock.seconds == 0
+        envs.step(np.zeros((2, len(training.learners)), int))
+        assert training.clock.seconds > 0
+        assert "step" not in vars(envs)
 
 
 def test_assignments() -> None:

@@ -1,5 +1,4 @@
-"""The roads that install with `[train]`: each algorithm's reward rises beyond noise, masks hold, the compatible road is
-open."""
+"""The trainers of `[train]`: each algorithm's reward rises beyond noise, masks hold, SuperSuit's path works."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 import recsys_env
 from benchmarks.compat.sb3 import train
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -47,7 +46,7 @@ def test_maskable_ppo_takes_slates_of_several_roles_and_never_picks_what_is_mask
 
 @pytest.mark.filterwarnings("ignore:The `render_mode` attribute:UserWarning")  # SuperSuit's rows have none
 def test_ppo_trains_through_supersuit() -> None:
-    """The compatible road: one Python environment per copy. Its rows are the agents, its episodes the horizon."""
+    """One Python environment per copy: its rows are the agents, its episodes the horizon."""
     rows = supersuit.pettingzoo_env_to_vec_env_v1(recsys_env.parallel_env("ecommerce-v0", horizon=8))
     rows = VecMonitor(supersuit.concat_vec_envs_v1(rows, 2, num_cpus=0, base_class="stable_baselines3"))
     assert rows.num_envs == 4

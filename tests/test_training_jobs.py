@@ -15,9 +15,12 @@ pytest.importorskip("stable_baselines3")
 from baselines import reference as module
 from baselines.__main__ import main
 from baselines.algorithms import ALGORITHMS
-from baselines.reference import jobs, reference, training_summary
-from baselines.train import run_of
+from baselines.benchmarl import VDN
+from baselines.reference import ReferenceLearner, jobs, reference, training_summary
+from baselines.training import begin
+from baselines.training_results import RESULTS, read, read_folder
 from recsys_env import TASKS
+from recsys_env.files import FileError
 
 TINY: dict[str, Any] = {
     "timesteps": 64,
@@ -26,120 +29,163 @@ TINY: dict[str, Any] = {
     "batch_size": 32,
     "eval_episodes": 2,
     "device": "cpu",
-    "references": (),
+    "set": ("horizon=20",),
 }
+
+
+def tiny(monkeypatch: pytest.MonkeyPatch, seeds: int = 1, **settings: Any) -> dict[str, ReferenceLearner]:
+    """A list of one small learner, which may be changed."""
+    learners = {"tiny": ReferenceLearner("ippo", ("duel-v0",), seeds, {**TINY, "compare": ("random",), **settings})}
+    monkeypatch.setattr(module, "LEARNERS", learners)
+    return learners
 
 
 def test_the_list_holds_what_the_protocol_asks_for() -> None:
     found = jobs()
-    assert sum(name.startswith("ippo-") and name.rsplit("-", 3)[0] == "ippo" for name in found) == 5 * len(TASKS)
-    assert {settings.algorithm for settings in found.values()} == set(ALGORITHMS)
+    assert sum(job.learner == "ippo" for job in found) == 5 * len(TASKS)
+    assert {job.algorithm.name for job in found} == set(ALGORITHMS)
     for algorithm in ALGORITHMS:
-        tasks = {settings.task for settings in found.values() if settings.algorithm == algorithm}
-        assert {"duel-v0", "journey-v0"} - tasks <= (
-            {"duel-v0"} if algorithm == "item-ppo" else set()
-        )  # which picks candidates
+        tasks = {job.algorithm.task for job in found if job.algorithm.name == algorithm}
+        picks = {"duel-v0"} if algorithm == "item-ppo" else set()  # which picks candidates
+        assert {"duel-v0", "journey-v0"} - tasks <= picks
         assert len(tasks) >= 4
-    for name, settings in found.items():
-        assert run_of(settings, ALGORITHMS[settings.algorithm]).seed == int(name.rsplit("-", 1)[1])
-    seeds = [settings.seed for settings in found.values()]
+    for job in found:
+        assert begin(job.algorithm).learners
+    seeds = [job.algorithm.seed for job in found]
     assert seeds == sorted(seeds)  # an unfinished list has every learner
 
 
 def test_jobs_run_once_and_are_summed_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    learners = {
-        "tiny": ("ippo", ("duel-v0",), 2, {**TINY, "references": ("random",), "set": ("horizon=20",)}),
-        "absent": ("vdn", ("duel-v0",), 1, {"timesteps": 64}),
-    }  # fmt: skip
-    monkeypatch.setattr(module, "LEARNERS", learners)
-    monkeypatch.setitem(
-        ALGORITHMS, "vdn", ALGORITHMS["vdn"].__class__(**{**vars(ALGORITHMS["vdn"]), "library": "no_such_library"})
-    )
+    learners = tiny(monkeypatch, seeds=2)
+    learners["absent"] = ReferenceLearner("vdn", ("duel-v0",), 1, {"timesteps": 64})
+    monkeypatch.setattr(VDN, "library", "no_such_library")
     stored = tmp_path / "results"
     reference(tmp_path / "out", stored)
     assert "1 jobs wait for no_such_library" in capsys.readouterr().out
+    file = stored / "tiny-duel-v0.json"
     before = {path: path.read_text() for path in stored.iterdir()}
-    assert {path.name for path in before} == {"tiny-duel-v0-0.json", "tiny-duel-v0-1.json"}
+    assert set(before) == {file}
+    results = read(file)
+    assert results.settings == learners["tiny"].job("duel-v0").settings()
+    assert results.seeds() == [0, 1]
+    assert len(results.sources) == 1
+    assert results.runs[1]["command"].startswith(
+        "python -m baselines train ippo --task duel-v0 --set horizon=20 --seed 1"
+    )
+    for run in results.runs:
+        folder = tmp_path / "out" / f"tiny-duel-v0-{run['seed']}"
+        whole = json.loads((folder / "result.json").read_text())
+        assert {name: run[name] for name in ("table", "before", "after", "gain")} == {
+            name: whole[name] for name in ("table", "before", "after", "gain")
+        }
+        curve = json.loads((folder / "curve.json").read_text())
+        np.testing.assert_allclose(
+            run["curve"]["episode_reward"], [point["episode_reward"] for point in curve], rtol=5e-5
+        )
     reference(tmp_path / "out", stored)
     assert {path: path.read_text() for path in stored.iterdir()} == before
-    learners["tiny"][3]["timesteps"] = 128
-    with pytest.raises(SystemExit, match="2"):
-        reference(tmp_path / "out", stored)
-    assert "tiny-duel-v0-0.json is the result of `python -m baselines.train ippo" in capsys.readouterr().err
     row = training_summary(stored)["learners"]["tiny"]["tasks"]["duel-v0"]
-    runs = [json.loads((stored / f"tiny-duel-v0-{seed}.json").read_text()) for seed in range(2)]
     assert np.array(row["curve"]["episode_reward"]).shape == (2, len(row["curve"]["agent_steps"]))
-    assert row["reward"]["mean"] == pytest.approx(sum(run["after"]["mean"] for run in runs) / 2)
-    assert row["score"]["half_width_95"] > 0
-    low, high = (json.loads(module.TENSION.read_text())["tasks"]["duel-v0"][key]["mean"] for key in "PR")
-    assert row["dilemma"]["mean"] == pytest.approx((row["reward"]["mean"] - low) / (high - low))
+    assert row["reward"]["mean"] == pytest.approx(sum(run["after"]["mean"] for run in results.runs) / 2)
+    assert row["runs"]["trained"] == [run["after"]["mean"] for run in results.runs]
 
 
-def test_what_is_stored_is_the_sum_of_the_jobs() -> None:
-    """The summary that the README is written from holds every job's result, and nothing else; each was trained by the
-    command of its name."""
-    stored = json.loads((module.RESULTS.parent / "training.json").read_text())
-    assert stored == json.loads(json.dumps(training_summary(module.RESULTS)))
+def test_a_job_is_known_by_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renamed file is still the result of its job; another setting makes another job; a seed is added to the file."""
+    learners = tiny(monkeypatch)
+    out, stored = tmp_path / "out", tmp_path / "results"
+    reference(out, stored)
+    renamed = (stored / "tiny-duel-v0.json").rename(stored / "an-older-name.json")
+    before = renamed.read_text()
+    reference(out, stored)
+    assert {path: path.read_text() for path in stored.iterdir()} == {renamed: before}
+    learners["tiny"] = ReferenceLearner("ippo", ("duel-v0",), 2, learners["tiny"].settings)
+    reference(out, stored)
+    assert list(stored.iterdir()) == [renamed]
+    assert read(renamed).seeds() == [0, 1]
+    assert read(renamed).runs[0] == json.loads(before)["runs"][0]
+    renamed.rename(stored / "tiny-duel-v0.json")
+    learners["tiny"] = ReferenceLearner("ippo", ("duel-v0",), 1, {**learners["tiny"].settings, "timesteps": 128})
+    with pytest.raises(ValueError, match=r"duel-v0\.json has results of other settings: timesteps = 64, not 128"):
+        reference(out, stored)
+
+
+def test_what_is_stored_are_the_jobs() -> None:
+    """Every file has the settings of the job of its name, and every job that is listed has a result."""
+    stored = {results.path.name: results for results in read_folder(RESULTS)}
     wanted = jobs()
-    assert {path.stem for path in module.RESULTS.iterdir()} <= set(wanted)
-    assert all(
-        json.loads(path.read_text())["command"] == module.command_of(wanted[path.stem])
-        for path in module.RESULTS.iterdir()
-    )
+    assert set(stored) == {job.file_name for job in wanted}
+    for job in wanted:
+        assert stored[job.file_name].settings == job.algorithm.settings()
+        assert stored[job.file_name].learner == job.learner
+        assert job.algorithm.seed in stored[job.file_name].seeds()
+    learners = training_summary()["learners"]
+    assert {name: set(row["tasks"]) for name, row in learners.items()} == {
+        name: set(learner.tasks) for name, learner in module.LEARNERS.items()
+    }
 
 
-def test_a_reference_is_measured_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damaged_results_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = json.loads((RESULTS / "ippo-duel-v0.json").read_text())
+    file = tmp_path / "ippo-duel-v0.json"
+    for said, changes in (
+        ("seed 0 has no curve or no score", {"curve": {"agent_steps": [], "episode_reward": []}}),
+        ("seed 0 has no curve or no score", {"curve": {"agent_steps": [1, 2], "episode_reward": [1.0]}}),
+        ("seed 0 has no curve or no score", {"table": {}}),
+        ("it does not say where seed 0 comes from", {"source": 9}),
+        ("a seed is there twice", {"seed": 1}),
+        (r"runs\[0\].before must be an object", {"before": 3}),
+    ):
+        file.write_text(json.dumps({**whole, "runs": [{**whole["runs"][0], **changes}, *whole["runs"][1:]]}))
+        with pytest.raises(FileError, match=said):
+            training_summary(tmp_path)
+
+
+def test_a_policy_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the same episodes, so that an unchanged policy earns the same; the trained one and its training stay as they
     are."""
-    monkeypatch.setattr(
-        module,
-        "LEARNERS",
-        {"tiny": ("ippo", ("duel-v0",), 1, {**TINY, "references": ("random", "content"), "set": ("horizon=20",)})},
-    )
-    reference(tmp_path / "out", tmp_path / "results")
-    file = tmp_path / "results" / "tiny-duel-v0-0.json"
+    tiny(monkeypatch, compare=("random", "content"))
+    results = tmp_path / "results"
+    reference(tmp_path / "out", results)
+    file = results / "tiny-duel-v0.json"
     trained = json.loads(file.read_text())
 
     def changed(policy: str) -> None:
-        file.write_text(
-            json.dumps({**trained, "table": {**trained["table"], policy: {**trained["table"][policy], "mean": -1.0}}})
-        )
+        spoilt = json.loads(json.dumps(trained))
+        spoilt["runs"][0]["table"][policy]["mean"] = -1.0
+        file.write_text(json.dumps(spoilt))
+
+    def once_more() -> dict[str, Any]:
+        return json.loads(file.read_text())["runs"][0]  # type: ignore[no-any-return]
 
     changed("content")
-    for nothing in ({"tasks": ("news-v0",), "again": ("content",)}, {"again": ("contend",)}):
-        with pytest.raises(SystemExit, match="2"):
-            reference(results=tmp_path / "results", **nothing)
-        assert f"no result in {tmp_path / 'results'} compares with {nothing['again'][0]}" in capsys.readouterr().err
-    assert json.loads(file.read_text())["table"]["content"]["mean"] == -1
-    reference(results=tmp_path / "results", again=("content",))
-    again = json.loads(file.read_text())
+    with pytest.raises(ValueError, match=f"no result in {results} compares with contend"):
+        reference(results=results, again=("contend",))
+    assert once_more()["table"]["content"]["mean"] == -1
+    reference(results=results, again=("content",))
+    again = once_more()
     assert set(again.pop("measured_again")) == {"content"}
-    assert again == trained
+    assert again == trained["runs"][0]
     changed("greedy")
-    with pytest.raises(SystemExit, match="2"):
-        reference(results=tmp_path / "results", again=("content",))
-    assert "greedy earns something else than in" in capsys.readouterr().err
-    reference(results=tmp_path / "results", again=("greedy",))  # an end of the scale: all scores move with it
-    again = json.loads(file.read_text())
+    with pytest.raises(ValueError, match="greedy earns something else than it did on duel-v0"):
+        reference(results=results, again=("content",))
+    reference(results=results, again=("greedy",))  # an end of the scale: all scores move with it
+    again = once_more()
     again.pop("measured_again")
     for policy, row in again["table"].items():
-        assert row["mean"] == trained["table"][policy]["mean"]
-        assert row["score"] == pytest.approx(trained["table"][policy]["score"])
-        assert (row["score_half_width_95"] is None) == (policy not in ("greedy", "planner"))
+        was = trained["runs"][0]["table"][policy]
+        assert row["mean"] == was["mean"]
+        assert row["score"] == pytest.approx(was["score"])
+        assert (row["score_ci95"] is None) == (policy not in ("greedy", "planner"))
 
 
-def test_a_job_that_fails_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(module, "LEARNERS", {"wrong": ("ippo", ("duel-v0",), 1, {**TINY, "set": ("horizn=3",)})})
-    with pytest.raises(SystemExit, match="2"):
+def test_a_job_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny(monkeypatch, set=("horizn=3",))
+    with pytest.raises(ValueError, match=r"1 jobs failed, see log\.txt in .*tiny-duel-v0-0"):
         reference(tmp_path, tmp_path / "results")
-    assert "1 jobs failed" in capsys.readouterr().err
-    assert "did you mean 'horizon'" in (tmp_path / "wrong-duel-v0-0" / "log.txt").read_text()
+    assert "did you mean 'horizon'" in (tmp_path / "tiny-duel-v0-0" / "log.txt").read_text()
 
 
 def test_an_unknown_learner_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -192,9 +192,14 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
         (np.array([0.0, 1.0]), "float64"),
         (None, "actions = None have shape"),
         ({"recommender_0": 1}, "actions = {.*} have shape"),
-        ([[0], [0, 1]], r"actions = \[\[0\], \[0, 1\]\] are not one array, expected shape \(2,\): one for each of the 2 rows"),
-        (np.zeros(2, object), "dtype object"), (np.zeros(2, "m8[s]"), "timedelta64"), (["a", "b"], "dtype <U1"),
-    ):  # fmt: skip
+        (
+            [[0], [0, 1]],
+            r"actions = \[\[0\], \[0, 1\]\] are not one array, expected shape \(2,\): one for each of the 2 rows",
+        ),
+        (np.zeros(2, object), "dtype object"),
+        (np.zeros(2, "m8[s]"), "timedelta64"),
+        (["a", "b"], "dtype <U1"),
+    ):
         with pytest.raises((ValueError, TypeError), match=says):
             envs.step(wrong)
     same = gymnasium.make_vec("recsys/duel-v0", num_envs=2)

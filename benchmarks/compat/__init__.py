@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from recsys_env import task_config
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
 
 TASK = "duel-v0"
 TEAM: dict[str, Any] = {"reward": {"sharing": 1.0}}

@@ -1,4 +1,4 @@
-"""BenchMARL: its algorithms through the command line of `baselines.train`."""
+"""BenchMARL: its algorithms as `baselines.train` trains them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from baselines.algorithms import ALGORITHMS as KNOWN
-from baselines.benchmarl import CONFIGS
-from baselines.train import Train
+from baselines.benchmarl import FAMILY
+from baselines.benchmarl_learner import CONFIGS
 from baselines.train import train as train_on
 from recsys_env import TASKS
 
 from . import TASK, TEAM, main
 
-ALGORITHMS = tuple(name for name, algorithm in KNOWN.items() if algorithm.library == "benchmarl")
+KINDS = {kind.name: kind for kind in FAMILY}
+ALGORITHMS = tuple(KINDS)
 OFF_POLICY_STEPS, ON_POLICY_STEPS = 160_000, 320_000  # of both agents
 
 
@@ -26,16 +26,24 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
         tempfile.TemporaryDirectory() as folder,
         contextlib.redirect_stdout(sys.stderr),
     ):  # standard output is for the result
-        settings = Train(
-            algorithm, TASK, sharing=TEAM["reward"]["sharing"], timesteps=steps, device=device, seed=seed, eval_episodes=20, references=("random",),
+        settings = KINDS[algorithm](
+            TASK,
+            sharing=TEAM["reward"]["sharing"],
+            timesteps=steps,
+            device=device,
+            seed=seed,
+            eval_episodes=20,
+            compare=("random",),
             out=Path(folder),
-        )  # fmt: skip
+        )
         result = train_on(settings)
     horizon = TASKS[TASK].horizon
     return {
-        "agent_steps": result["training"]["agent_steps"], "seconds": result["training"]["seconds"], "before": result["table"]["random"]["mean"] / horizon,
+        "agent_steps": result["training"]["agent_steps"],
+        "seconds": result["training"]["seconds"],
+        "before": result["table"]["random"]["mean"] / horizon,
         "after": result["after"]["mean"] / horizon,
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from ray.rllib.algorithms import DQNConfig, PPOConfig
 import recsys_env
 from benchmarks.compat import TASK, TEAM, main
 from recsys_env.adapters.rllib import multi_agent, rows
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
 
 ALGORITHMS = ("PPO-rows", "PPO-shared", "PPO-independent", "DQN-rows", "DQN-shared", "DQN-independent")
 HORIZON = 50

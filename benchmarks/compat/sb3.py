@@ -56,7 +56,7 @@ ALGORITHMS = (*SETTINGS, SUPERSUIT)
 
 
 def _supersuit(copies: int) -> VecEnv:
-    """The compatible road: one Python environment per copy, stepped in a loop."""
+    """What every PettingZoo trainer can do: one Python environment per copy, stepped in a loop."""
     rows = supersuit.pettingzoo_env_to_vec_env_v1(recsys_env.parallel_env(TASK, **TEAM))
     return supersuit.concat_vec_envs_v1(rows, copies, num_cpus=0, base_class="stable_baselines3")
 

@@ -11,9 +11,10 @@ from skrl.trainers.torch import SequentialTrainer
 from skrl.utils import set_seed
 
 import recsys_env
+from baselines.skrl_networks import make_agents
 from benchmarks.compat import TASK, TEAM, main
-from recsys_env.adapters.skrl import SkrlEnv, make_agents
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.adapters.skrl import SkrlEnv
+from recsys_env.evaluation import episode_returns
 
 ALGORITHMS = ("IPPO", "MAPPO")
 COPIES, ROLLOUT, UPDATES = 64, 32, 40

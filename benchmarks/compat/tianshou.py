@@ -18,8 +18,8 @@ from tianshou.utils.net.common import Net
 
 import recsys_env
 from benchmarks.compat import TASK, TEAM, main
-from recsys_env.adapters.tensors import choose_device
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
+from recsys_env.tensors import choose_device
 
 ALGORITHMS = ("DQN",)
 COPIES, HORIZON, EPOCHS, EPOCH_STEPS = 8, 100, 2, 4000

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.compat import TASK, TEAM, main
 from recsys_env import vector_env
-from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.evaluation import episode_returns
 
 ALGORITHMS = ("MAPPO", "MADDPG")
 COPIES = 32

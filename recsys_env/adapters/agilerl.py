@@ -1,21 +1,20 @@
 """AgileRL: a batch as its `PettingZooVecEnv`, and a replay buffer that knows the last observation of an episode.
 
     rows = AgileRLVecEnv(recsys_env.vector_env("duel-v0", num_envs=64, reward={"sharing": 1.0}))
-    learner = MADDPG(**rows.arguments(), vect_noise_dim=rows.num_envs)
-    train_multi_agent_off_policy(rows, "duel-v0", "MADDPG", [learner], HorizonReplayBuffer(rows, 100_000),
-    max_steps=100_000, evo_steps=50_000)
+    learner, memory = MADDPG(**rows.arguments(), vect_noise_dim=rows.num_envs), HorizonReplayBuffer(rows, 100_000)
+    train_multi_agent_off_policy(
+        rows, "duel-v0", "MADDPG", [learner], memory, max_steps=100_000, evo_steps=50_000
+    )
 
 AgileRL asks for an older PettingZoo than recsys_env does and works with ours, so it lives in an environment of its own,
 made in this order:
 
-    pip install "agilerl==2.42.5" "transformers>=5,<6" "numba>=0.61,<0.70"      # AgileRL imports transformers without
-        asking for it
-    pip install --no-deps "pettingzoo==1.27.0" recsys_env                       # from a checkout: --no-deps
-        "pettingzoo==1.27.0" -e .
+    pip install "agilerl==2.42.5" "transformers>=5,<6" "numba>=0.61,<0.70"
+    pip install --no-deps "pettingzoo==1.27.0" recsys_env    # from a checkout: -e . in place of recsys_env
 
-`pip check` then names that one conflict and no other. MADDPG and MATD3 take one slot (`Discrete`, with masks) or
-`query` actions, no slates. AgileRL shares one network among agents whose names differ in their number alone, so agents
-of one role share theirs.
+(AgileRL imports transformers without asking for it.) `pip check` then names that one conflict and no other. MADDPG and
+MATD3 take one slot (`Discrete`, with masks) or `query` actions, no slates. AgileRL shares one network among agents
+whose names differ in their number alone, so agents of one role share theirs.
 """
 
 from __future__ import annotations
@@ -34,10 +33,11 @@ try:
     from gymnasium import spaces
 except ImportError as error:
     raise ImportError(
-        f'the AgileRL adapter needs {error.name}: pip install "agilerl==2.42.5" (the module recsys_env.adapters.agilerl says how)'
+        f'the AgileRL adapter needs {error.name}: pip install "agilerl==2.42.5" '
+        "(the module recsys_env.adapters.agilerl says how)"
     ) from error
 
-from .tensors import choose_device
+from ..tensors import choose_device
 
 
 class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
@@ -103,8 +103,7 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
 
 
 class HorizonReplayBuffer(ReplayBuffer):  # type: ignore[misc]
-    """Replay whose transitions at the horizon lead to the last observation of their episode, not to the first of the
-    next one.
+    """Replay in which transitions at the horizon lead to their episode's last observation, not to the next one's first.
 
     Args:
         rows: the environment whose last step each `add` is about.

@@ -1,8 +1,8 @@
-"""BenchMARL: every task of ours as its `TaskClass`; `python -m baselines.train mappo` trains it from the command line.
+"""BenchMARL: every task of ours as its `TaskClass`.
 
     task = BenchMARLTask("ecommerce-v0", {"users": {"number": 16}})                  # any field of the config
-    Experiment(task, MaddpgConfig.get_from_yaml(), MlpConfig.get_from_yaml(), seed=0,
-    config=ExperimentConfig.get_from_yaml()).run()
+    config = ExperimentConfig.get_from_yaml()
+    Experiment(task, MaddpgConfig.get_from_yaml(), MlpConfig.get_from_yaml(), seed=0, config=config).run()
 
 All agents are one group, "agents", because policies are shared, values mixed and actions of others seen within a group
 only, and most tasks of several roles have one agent in each; spaces are the same for all, and observations tell roles
@@ -40,17 +40,21 @@ class BenchMARLTask(TaskClass):
         config: fields of the task's `WorldConfig` to change, group by group.
         reward_scale: factor on the rewards that training sees (not on the "own" of infos): most tasks pay about .01 a
             tick, which is less than what an untrained critic makes up.
-        join: what is made of each batch, such as a `Company`; it has to be picklable.
+        make_envs: makes a batch of a config and a number of copies, such as a `Company`; it has to be picklable.
         by_role: a group for each role instead, with its name.
     """
 
     def __init__(
-        self, task: str | WorldConfig, config: dict[str, Any] | None = None, reward_scale: float = 1.0,
-        join: Callable[[VectorEnv], VectorEnv] | None = None, by_role: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        task: str | WorldConfig,
+        config: dict[str, Any] | None = None,
+        reward_scale: float = 1.0,
+        make_envs: Callable[[WorldConfig, int], VectorEnv] = VectorEnv,
+        by_role: bool = False,
+    ) -> None:
         super().__init__(task if isinstance(task, str) else "task", config or {})
         self.reward_scale = reward_scale
-        self.join = join
+        self.make_envs = make_envs
         self.by_role = by_role
         self.world: WorldConfig = task_config(task, self.config)
 
@@ -64,8 +68,8 @@ class BenchMARLTask(TaskClass):
         """What makes a batch of `num_envs` copies: queries if actions are continuous, else picks."""
 
         def make() -> TorchRLEnv:
-            envs = VectorEnv(replace(self.world, {"action": "query"}) if continuous_actions else self.world, num_envs)
-            env = TorchRLEnv(envs if self.join is None else self.join(envs), device, by_role=self.by_role)
+            world = replace(self.world, {"action": "query"}) if continuous_actions else self.world
+            env = TorchRLEnv(self.make_envs(world, num_envs), device, by_role=self.by_role)
             env.set_seed(seed)
             return env
 
@@ -82,8 +86,9 @@ class BenchMARLTask(TaskClass):
         """
         if self.world.action != "query" and self.world.slots > 1:
             raise ValueError(
-                f"{self.name}: BenchMARL takes one categorical action per agent, and this is a slate of {self.world.slots}; set slots=1, "
-                "or choose an algorithm with continuous actions and prefer_continuous_actions=True, whose queries fill slates"
+                f"{self.name}: BenchMARL takes one categorical action per agent, and this is a slate of "
+                f"{self.world.slots}; set slots=1, or choose an algorithm with continuous actions and "
+                "prefer_continuous_actions=True, whose queries fill slates"
             )
         return self.world.action != "query"
 

@@ -1,5 +1,4 @@
-"""PufferLib: a batch as a native `PufferEnv` that writes into PufferLib's in-place buffers, and a configuration of its
-PPO (PuffeRL).
+"""PufferLib: a batch as a native `PufferEnv` that writes into its in-place buffers, and a configuration of its PPO.
 
     envs = recsys_env.vector_env("ecommerce-v0", num_envs=256)
     rows = PufferBatch(envs)
@@ -10,13 +9,11 @@ PPO (PuffeRL).
 
 `pufferlib` itself builds from source only and downloads a C library while it does; `pufferlib-core` holds the same
 module as a wheel and asks for exactly torch 2.9.0 (on Linux the CUDA build, 7 GB), so give it an environment of its
-own:
-`pip install "recsys_env[pufferlib]"`.
+own: `pip install "recsys_env[pufferlib]"`.
 
 What PuffeRL does with a batch: it clamps rewards to [-1, 1] (scale them with the `reward` weights where a page pays
-    more); it ignores
-truncation, so that an episode that ends by its horizon is bootstrapped from the first observation of the next one; it
-has no action masks; its `seed` is that of the environment alone (`torch.manual_seed` for the rest).
+more); it ignores truncation, so that an episode that ends by its horizon is bootstrapped from the first observation of
+the next one; it has no action masks; its `seed` is that of the environment alone (`torch.manual_seed` for the rest).
 """
 
 from __future__ import annotations
@@ -30,19 +27,18 @@ from ..vector import VectorEnv, checked_batch
 try:
     import pufferlib
     import pufferlib.models
-    import torch
 except ImportError as error:
     raise ImportError(f'the PufferLib adapter needs {error.name}: pip install "recsys_env[pufferlib]"') from error
 
+from ..tensors import choose_device
+
 
 class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
-    """B·N rows, row b·N + n is agent n of copy b: one policy shared by all agents (their role and id are in the
-    observation).
+    """B·N rows, row b·N + n is agent n of copy b: one policy shared by all agents, who observe their role and id.
 
-    Terminals are never set and truncations where an episode ends; then `infos` is one dict for the whole batch, as the
-    dashboard wants it:
-    `episode_return` and `episode_own` (mean over rows, after and before sharing), `episode_length`. Otherwise it is
-    empty.
+    Terminals are never set, truncations where an episode ends; then `infos` is one dict for the whole batch, as the
+    dashboard wants it: `episode_return` and `episode_own` (mean over rows, after and before sharing),
+    `episode_length`. Otherwise it is empty.
 
     Args:
         envs: the batch; not of a task with `mask_actions`.
@@ -80,13 +76,8 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
         self.truncations[:] = np.repeat(truncated, self.envs.num_agents)
         self._return += float(rewards.mean())
         self._own += float(infos["own"].mean())
-        return (
-            self.observations,
-            self.rewards,
-            self.terminals,
-            self.truncations,
-            self._report() if truncated.any() else [],
-        )
+        report = self._report() if truncated.any() else []
+        return self.observations, self.rewards, self.terminals, self.truncations, report
 
     def _report(self) -> list[dict[str, float]]:
         report = {
@@ -115,17 +106,48 @@ def puffer_config(
     batch = rows.num_agents * horizon
     if rows.num_agents % 4:
         raise ValueError(
-            f"the batch has {rows.num_agents} rows (copies x agents), which must be a multiple of 4 to be trained on in four parts"
+            f"the batch has {rows.num_agents} rows (copies x agents), which must be a multiple of 4 "
+            "to be trained on in four parts"
         )
     config: dict[str, Any] = {
-        "env": "recsys", "seed": 0, "torch_deterministic": True, "device": ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device,
-        "cpu_offload": False, "precision": "float32", "compile": False, "compile_mode": "default", "compile_fullgraph": False, "use_rnn": False,
-        "total_timesteps": total_timesteps, "batch_size": batch, "bptt_horizon": horizon, "minibatch_size": batch // 4, "max_minibatch_size": batch // 4,
-        "update_epochs": 4, "optimizer": "adam", "learning_rate": 1e-3, "anneal_lr": False, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_eps": 1e-8,
-        "gamma": 0.99, "gae_lambda": 0.95, "clip_coef": 0.2, "vf_clip_coef": 10.0, "vf_coef": 0.5, "ent_coef": 0.01, "max_grad_norm": 0.5,
-        "vtrace_rho_clip": 1.0, "vtrace_c_clip": 1.0, "prio_alpha": 0.0, "prio_beta0": 1.0,
-        "data_dir": "puffer", "checkpoint_interval": 1_000_000, "name": "recsys", "run_id": "recsys",
-    }  # fmt: skip
+        "env": "recsys",
+        "seed": 0,
+        "torch_deterministic": True,
+        "device": str(choose_device(device)),
+        "cpu_offload": False,
+        "precision": "float32",
+        "compile": False,
+        "compile_mode": "default",
+        "compile_fullgraph": False,
+        "use_rnn": False,
+        "total_timesteps": total_timesteps,
+        "batch_size": batch,
+        "bptt_horizon": horizon,
+        "minibatch_size": batch // 4,
+        "max_minibatch_size": batch // 4,
+        "update_epochs": 4,
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "anneal_lr": False,
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.999,
+        "adam_eps": 1e-8,
+        "gamma": 0.99,
+        "gae_lambda": 0.95,
+        "clip_coef": 0.2,
+        "vf_clip_coef": 10.0,
+        "vf_coef": 0.5,
+        "ent_coef": 0.01,
+        "max_grad_norm": 0.5,
+        "vtrace_rho_clip": 1.0,
+        "vtrace_c_clip": 1.0,
+        "prio_alpha": 0.0,
+        "prio_beta0": 1.0,
+        "data_dir": "puffer",
+        "checkpoint_interval": 1_000_000,
+        "name": "recsys",
+        "run_id": "recsys",
+    }
     unknown = changes.keys() - config.keys()
     if unknown:
         raise TypeError(f"PuffeRL has no setting {', '.join(sorted(unknown))}; it has {', '.join(config)}")

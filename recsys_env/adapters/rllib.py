@@ -1,15 +1,16 @@
 """Ray RLlib: any task as its `MultiAgentEnv`, and every agent of a batch as a row of one shared policy.
 
-    config = multi_agent(PPOConfig(), "journey-v0", policies="independent")      # or "shared"; one copy per environment
-    config = rows(PPOConfig(), "ecommerce-v0", num_copies=64)                    # one policy; all copies in one
-        compiled step
+    config = multi_agent(PPOConfig(), "journey-v0", policies="independent")  # or "shared"; one copy per environment
+    config = rows(PPOConfig(), "ecommerce-v0", num_copies=64)                # one policy; all copies in one step
     algorithm = config.env_runners(num_env_runners=8).build_algo()
 
-One learning agent among policies needs nothing of this: `config.environment("recsys_env:recsys/ecommerce-v0",
-    env_config={"others": "greedy"})`
-with `env_runners(gym_env_vectorize_mode="vector_entry_point")`; the part before the colon is what an env runner
-elsewhere imports. Env runners make their environments themselves, on whichever machine of the cluster they are:
-recsys_env must be installed there.
+One learning agent among policies needs nothing of this, but
+
+    config.environment("recsys_env:recsys/ecommerce-v0", env_config={"others": "greedy"})
+    config.env_runners(gym_env_vectorize_mode="vector_entry_point")
+
+The part before the colon is what an env runner elsewhere imports. Env runners make their environments themselves, on
+whichever machine of the cluster they are: recsys_env must be installed there.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the RLlib adapter needs {error.name}: pip install "recsys_env[rllib]"') from error
 
-from .tensors import choose_device
+from ..tensors import choose_device
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 SHARED = "shared"
@@ -75,8 +76,10 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start an episode. RLlib gives neighbouring seeds to neighbouring runners and copies alike, so the runner's
-        number is mixed in."""
+        """Start an episode.
+
+        RLlib gives neighbouring seeds to neighbouring runners and copies alike, so the runner's number is mixed in.
+        """
         if self._over and seed is None:
             self._envs.look()  # the batch has gone on to the next episode by itself
         else:
@@ -98,13 +101,8 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         shown = self._acted if self._over else self._shown()  # the last observation is for all that took part
         named = zip(self.possible_agents, rewards.tolist(), self._acted.tolist(), strict=True)
         observations, infos = self._observed(shown, own)
-        return (
-            observations,
-            {agent: r for agent, r, acted in named if acted},
-            {"__all__": False},
-            {"__all__": self._over},
-            infos,
-        )
+        earned = {agent: reward for agent, reward, acted in named if acted}
+        return observations, earned, {"__all__": False}, {"__all__": self._over}, infos
 
     def _tick(self) -> np.ndarray:
         """Play the joint action: rewards and own rewards [2, N]."""
@@ -244,8 +242,7 @@ def rows(
     catalogue: Catalogue | str | None = None,
     **overrides: Any,
 ) -> Config:
-    """An algorithm's config for one policy of all agents, each agent of each copy a row of a batch that is stepped as
-    one.
+    """An algorithm's config for one policy of all agents: each agent of each copy is a row of a batch stepped as one.
 
     Args:
         config, task, device, catalogue, overrides: as in `multi_agent`. To RLlib it is a task with one agent, which any

@@ -32,7 +32,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the TorchRL adapter needs {error.name}: pip install "recsys_env[torchrl]"') from error
 
-from .tensors import Tensors, choose_device
+from ..tensors import Tensors, choose_device
 
 
 class TorchRLEnv(EnvBase):
@@ -62,7 +62,7 @@ class TorchRLEnv(EnvBase):
         super().__init__(device=choose_device(device), batch_size=torch.Size([checked_batch(envs).num_envs]))
         self.envs = envs
         self.group_map: dict[str, list[str]] = {}
-        for agent in envs.possible_agents:  # `<role>_<i>`, of which a company has some
+        for agent in envs.possible_agents:  # `<role>_<i>`
             self.group_map.setdefault(agent.rpartition("_")[0] if by_role else "agents", []).append(agent)
         self._with_state = state
         self._tensors = Tensors(envs, self.device)
@@ -98,16 +98,12 @@ class TorchRLEnv(EnvBase):
                 "observation": Bounded(-1.0, 1.0, (size, n, *parts["observation"].shape)),
                 "active": Binary(1, (size, n, 1), dtype=torch.bool),
             }
-            mask = (
-                {"action_mask": Binary(shape=(size, n, *parts["action_mask"].shape), dtype=torch.bool)}
-                if masked
-                else {}
-            )
-            return {**specs, **mask, "info": own}
+            if masked:
+                specs["action_mask"] = Binary(shape=(size, n, *parts["action_mask"].shape), dtype=torch.bool)
+            return {**specs, "info": own}
 
-        return self._by_group(
-            leaves, **({"state": Bounded(-1.0, 1.0, (size, *self.envs.state_space.shape))} if self._with_state else {})
-        )
+        state = {"state": Bounded(-1.0, 1.0, (size, *self.envs.state_space.shape))} if self._with_state else {}
+        return self._by_group(leaves, **state)
 
     # -------------------------------------------------------------------------------------------- reset and step
 
@@ -119,7 +115,8 @@ class TorchRLEnv(EnvBase):
         mask = None if tensordict is None else tensordict.get("_reset", None)
         if mask is not None and not mask.all():
             raise ValueError(
-                f"the copies of a batch begin and end together; {int(mask.sum())} of {mask.numel()} cannot be reset alone"
+                f"the copies of a batch begin and end together; "
+                f"{int(mask.sum())} of {mask.numel()} cannot be reset alone"
             )
         if self._next_seed is not None or not self._over:
             self.envs.reset(seed=self._next_seed)
@@ -138,10 +135,10 @@ class TorchRLEnv(EnvBase):
     def _tensordict(
         self, observations: Any, state: Any, own: np.ndarray, rewards: np.ndarray | None = None
     ) -> TensorDict:
-        """What the batch says, by group, in memory of its own: collectors keep what the batch overwrites two steps
-        later.
+        """What the batch says, by group, in memory of its own.
 
-        With few operations, because after a step, whose memory fills the cache, each of them starts slowly.
+        Collectors keep what the batch overwrites two steps later. With few operations, because after a step, whose
+        memory fills the cache, each of them starts slowly.
         """
         masked = isinstance(observations, dict)
         flat = self._tensors(observations["observation"] if masked else observations)

@@ -5,8 +5,7 @@
     learners.train(200_000 // envs.num_envs)
 
 XuanCe asks for an older numpy (< 2) and Gymnasium (< 1.3) than the other trainers, so give it an environment of its
-own, on Python 3.10 to
-3.12: `pip install "recsys_env[xuance]"` (xuance 1.4.4).
+own, on Python 3.10 to 3.12: `pip install "recsys_env[xuance]"` (xuance 1.4.4).
 
 Importing this module registers `env_name="recsys"` (`env_id` is the task, `overrides` a dict of config fields) and, for
 all copies in one step, `vectorize="RecsysVecEnv"`, for XuanCe's own `make_envs`; `DummyVecMultiAgentEnv` steps copy by
@@ -41,7 +40,7 @@ except ImportError as error:
         f'the XuanCe adapter needs {error.name}: pip install "recsys_env[xuance]", in an environment of its own'
     ) from error
 
-from .tensors import choose_device
+from ..tensors import choose_device
 
 
 def _flat(space: Any) -> Any:
@@ -83,20 +82,17 @@ class XuanCeEnv(RawMultiAgentEnv):  # type: ignore[misc]
     def step(
         self, action_dict: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], bool, dict[str, Any]]:
-        if isinstance(self.env.vector.action_space, spaces.Box):
-            action_dict = {
-                agent: np.clip(action, -1, 1) for agent, action in action_dict.items()
-            }  # XuanCe's noise goes beyond the bounds
+        if isinstance(self.env.vector.action_space, spaces.Box):  # XuanCe's noise goes beyond the bounds
+            action_dict = {agent: np.clip(action, -1, 1) for agent, action in action_dict.items()}
         observations, rewards, terminated, truncated, _ = self.env.step(action_dict)
         return self._observed(observations), rewards, terminated, all(truncated.values()), {}
 
     def _observed(self, observations: dict[str, Any]) -> dict[str, Any]:
-        self._masks = (
-            {agent: both["action_mask"] for agent, both in observations.items()}
-            if self.env.config.mask_actions
-            else None
-        )
-        return {agent: both["observation"] for agent, both in observations.items()} if self._masks else observations
+        self._masks = None
+        if not self.env.config.mask_actions:
+            return observations
+        self._masks = {agent: both["action_mask"] for agent, both in observations.items()}
+        return {agent: both["observation"] for agent, both in observations.items()}
 
     def state(self) -> np.ndarray:
         return self.env.state()
@@ -112,8 +108,9 @@ class XuanCeEnv(RawMultiAgentEnv):  # type: ignore[misc]
 
 
 class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
-    """All copies of a task in one step. What XuanCe wants of it, lists of one dict per copy, are views of the step's
-    arrays.
+    """All copies of a task in one step.
+
+    What XuanCe wants of it, lists of one dict per copy, are views of the step's arrays.
 
     Args:
         envs: the batch.
@@ -217,9 +214,8 @@ def xuance_config(
     """
     folder = os.path.join(os.path.dirname(xuance.__file__), "configs")
     config = load_yaml(os.path.join(folder, "basic.yaml"))
-    config = recursive_dict_update(
-        config, load_yaml(os.path.join(folder, algorithm.lower(), "mpe", "simple_spread_v3.yaml"))
-    )
+    of_algorithm = load_yaml(os.path.join(folder, algorithm.lower(), "mpe", "simple_spread_v3.yaml"))
+    config = recursive_dict_update(config, of_algorithm)
     continuous = isinstance(envs.action_space, spaces.Box)
     if config["policy"] in ("MADDPG_Policy", "MATD3_Policy") and not continuous:
         raise ValueError(f"XuanCe's {algorithm} takes Box actions, not {envs.action_space}; set action = 'query'")
@@ -227,11 +223,19 @@ def xuance_config(
         config["policy"] = "Gaussian_MAAC_Policy" if continuous else "Categorical_MAAC_Policy"
     return Namespace(
         **{
-            **config, "env_name": "recsys", "env_id": "batch", "continuous_action": continuous, "activation_action": "tanh", "render": False,
-            "use_actions_mask": envs.config.mask_actions, "parallels": envs.num_envs, "running_steps": running_steps,
-            "device": str(choose_device(device)), **changes,
+            **config,
+            "env_name": "recsys",
+            "env_id": "batch",
+            "continuous_action": continuous,
+            "activation_action": "tanh",
+            "render": False,
+            "use_actions_mask": envs.config.mask_actions,
+            "parallels": envs.num_envs,
+            "running_steps": running_steps,
+            "device": str(choose_device(device)),
+            **changes,
         }
-    )  # fmt: skip
+    )
 
 
 REGISTRY_MULTI_AGENT_ENV["recsys"] = XuanCeEnv

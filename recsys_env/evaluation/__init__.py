@@ -1,29 +1,37 @@
-"""Scoring: metrics of an episode, runs of teams on tasks, statistics over runs, tournaments, tables and plots."""
+"""Scoring: what an episode is measured by, runs of teams on tasks, what follows from them, and how it is shown.
 
-from .episodes import (
-    REFERENCES,
-    UNSEEN,
-    episode_returns,
-    mean_interval,
-    normalised_score,
-    place_on_scale,
-    play_episode,
-    scale_ends,
-    score_table,
-)
-from .metrics import METRICS, Log, measure
+log.py          EpisodeLog, what is taken down of an episode      ->  metrics.py  METRICS, functions of it
+episodes.py     whole episodes of a team                          ->  runs.py     one team, task and seed, in a file
+statistics.py   from runs to scores with intervals                ->  evaluate.py, tournament.py  the commands
+record.py       an episode as a table of impressions              watch.py    an episode as a page that replays it
+stored.py       what stored results look like                     ->  tables.py, plots.py
+"""
+
+from .episodes import COMPARED, UNSEEN, episode_returns, play_episode
+from .evaluate import evaluate
+from .log import EpisodeLog
+from .metrics import METRICS, measure, metric
+from .record import record
+from .statistics import mean_interval, normalised_score, place_on_scale, scale_ends, score_table
+from .tournament import tournament
+from .watch import watch
 
 __all__ = [
+    "COMPARED",
     "METRICS",
-    "REFERENCES",
     "UNSEEN",
-    "Log",
+    "EpisodeLog",
     "episode_returns",
+    "evaluate",
     "mean_interval",
     "measure",
+    "metric",
     "normalised_score",
     "place_on_scale",
     "play_episode",
+    "record",
     "scale_ends",
     "score_table",
+    "tournament",
+    "watch",
 ]

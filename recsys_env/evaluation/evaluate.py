@@ -1,15 +1,14 @@
 """Put policies next to each other on any tasks: reward, normalised score and metrics, with intervals
 (`recsys_env.evaluation.statistics` says which).
 
-    python -m recsys_env.evaluation.evaluate --policies random popularity content greedy my_file:MyPolicy --tasks
-    ecommerce-v0 duel-v0 python -m recsys_env.evaluation.evaluate --policies "runs/ippo-{task}-{seed}"
-    recommender_0=content,recommender_1=popularity --tasks ecommerce-v0
+    python -m recsys_env evaluate --policies random content greedy my_file:MyPolicy --tasks ecommerce-v0 duel-v0
+    python -m recsys_env evaluate --policies "runs/ippo-{task}-{seed}" recommender_0=content,recommender_1=popularity
 
 A policy is a name of `recsys_env.policies.POLICIES`, the folder of a trained one, or `module:factory` of one's own; a
 team is the same policy for every agent, each with an object of its own, or a mixed team for one task,
 `agent=policy,agent=policy`. `{task}` and `{seed}` in it stand for the name of the task and the number of the run, so
-that every run plays what was trained with a seed of its own. A task may have fields
-changed: `streaming-v0,observability=full`.
+that every run plays what was trained with a seed of its own. A task may have fields changed:
+`streaming-v0,observability=full`.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from typing import Any
 
 from .. import cli
 from ..files import write_json
-from .episodes import REFERENCES, scale_ends
-from .runs import Cell, play_all
-from .statistics import summary
+from .episodes import COMPARED
+from .runs import Run, play_all
+from .statistics import scale_ends, summary
 from .tables import aggregate_rows, grid, metric_rows, reward_rows
 
 
 def evaluate(
-    policies: tuple[str, ...] = REFERENCES,
+    policies: tuple[str, ...] = COMPARED,
     tasks: tuple[str, ...] = ("ecommerce-v0",),
     episodes: int = 50,
     seeds: int = 5,
@@ -35,8 +34,8 @@ def evaluate(
     metrics: bool = True,
     out: Path = Path("runs/evaluation"),
     resume: bool = False,
-) -> None:
-    """Evaluate policies on tasks and print their scores.
+) -> dict[str, Any]:
+    """Evaluate policies on tasks: own reward, normalised score and metrics.
 
     Args:
         policies: names, folders of trained policies, module:factory, or mixed teams agent=policy,agent=policy.
@@ -48,30 +47,34 @@ def evaluate(
         out: folder for one file per run, and for evaluation.json.
         resume: keep the runs that are already in the folder. A second process may share the work: give it the tasks or
             policies in another order.
+
+    Returns:
+        of `recsys_env.evaluation.statistics.summary`; `show` prints it.
+
+    Raises:
+        ValueError, ImportError, RuntimeError: nothing of that name, or as in `recsys_env.evaluation.runs.play_all`.
     """
-    cli.require("evaluate", "rliable", "rich", "tqdm")
+    cli.require("evaluate", "rliable", "scipy", "rich", "tqdm")
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
     cli.not_empty(policies=policies, tasks=tasks)
-    cells = [
-        Cell(task, team, seed, episodes, warmup, metrics)
+    runs = [
+        Run(task, team, seed, episodes, warmup, metrics)
         for task in cli.known_tasks(tasks)
         for seed in range(seeds)
         for team in dict.fromkeys((*scale_ends(cli.config_of(task)), *policies))
     ]
-    results = play_all(cells, out, resume)
-    report = summary(results)
-    write_json(out / "evaluation.json", report, indent=1)
-    show(report)
-    print(f"{len(results)} runs, {sum(result['seconds'] for result in results):.0f} s of play; raw: {out}")
+    report = summary(play_all(runs, out, resume))
+    write_json(out / "evaluation.json", report)
+    return report
 
 
 def show(report: Mapping[str, Any]) -> None:
     """Print the tables of a `summary`."""
     for name, task in report["tasks"].items():
         low, high = task["ends"]
-        runs = max(len(row["seeds"]) for row in task["teams"].values())
-        warm = max(row["warmup"] for row in task["teams"].values())
+        settings = [row["origin"]["settings"] for row in task["teams"].values()]
+        runs, warm = max(len(s["seeds"]) for s in settings), max(s["warmup"] for s in settings)
         title = f"{name}: {runs} runs of {task['episodes']} episodes on unseen seeds; ± 95 % (t over runs)"
         if any(row["learns"] for row in task["teams"].values()):
             title += f"; *: learns while it serves, after {warm} warm-up episode{'' if warm == 1 else 's'}"
@@ -89,7 +92,3 @@ def show(report: Mapping[str, Any]) -> None:
     if len(report["tasks"]) > 1 and report["aggregate"]["teams"]:
         title = f"{len(report['tasks'])} tasks: normalised scores [95 % bootstrap]"
         grid(title, ["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report))
-
-
-if __name__ == "__main__":
-    cli.run(evaluate, "recsys_env.evaluation.evaluate")

@@ -1,8 +1,8 @@
-"""The cells that scores are made of: one run of a team of policies on a task with one seed, each in a file of its own.
+"""Runs, which scores are made of: a team of policies on a task with one seed, each in a file of its own.
 
 A run is E episodes, played at once as copies of a batch, on seed UNSEEN + s (the rule of seeds:
-`recsys_env.evaluation.episodes.UNSEEN`). All policies
-play the same runs: the same people and the same luck, as far as what they show allows (common random numbers).
+`recsys_env.evaluation.episodes.UNSEEN`). All teams play the same seeds: the same people and the same luck, as far as
+what they show allows (common random numbers).
 
 The runs are the independent units of every interval. Episodes of one run are independent only for policies that do not
 learn: one that does (`learns`) is one recommender for all copies, so its episodes share what it came to believe.
@@ -16,7 +16,6 @@ import importlib.util
 import re
 import sys
 import time
-import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,19 +25,20 @@ import numpy as np
 
 from .. import VectorEnv, WorldConfig, cli
 from ..config import plain_config
-from ..files import FileError, digest_of_value, write_json
+from ..files import digest_of_value, write_json
 from ..policies import POLICIES, Team
 from ..provenance import provenance
 from .episodes import UNSEEN, play_episode
-from .forms import read_run, signed
-from .metrics import Log, measure
+from .log import EpisodeLog
+from .metrics import measure
+from .stored import read_run, signed
 
 _LONGEST = 200  # letters of a folder's name
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What one file holds the result of.
+class Run:
+    """The settings of a run, which are its identity: what one file holds the result of.
 
     Args:
         task: name of the task, with fields changed if need be: `streaming-v0,observability=full,users.number=16`.
@@ -69,16 +69,15 @@ class Cell:
         Raises:
             ValueError: a mixed team that does not name every agent once.
         """
-        team, agents = (
-            self.team.replace("{task}", self.task.split(",")[0]).replace("{seed}", str(self.seed)),
-            self.config.agents,
-        )
+        team = self.team.replace("{task}", self.task.split(",")[0]).replace("{seed}", str(self.seed))
+        agents = self.config.agents
         if not is_team(team):
             return dict.fromkeys(agents, team)
         pairs = [part.partition("=")[::2] for part in team.split(",")]
         if sorted(agent for agent, _ in pairs) != sorted(agents):
             raise ValueError(
-                f"team {team!r} must name a policy for each of the agents {', '.join(agents)} of {self.task} once: agent=policy,agent=policy"
+                f"team {team!r} must name a policy for each of the agents {', '.join(agents)} of {self.task} once: "
+                "agent=policy,agent=policy"
             )
         return dict(pairs)
 
@@ -139,7 +138,7 @@ def try_out(envs: VectorEnv, agent: str, policy: str) -> None:
     envs.step(actions)
 
 
-def play(cell: Cell) -> dict[str, Any]:
+def play(run: Run) -> dict[str, Any]:
     """Play a run.
 
     Returns:
@@ -148,36 +147,42 @@ def play(cell: Cell) -> dict[str, Any]:
         none has), the platform last; seconds; where it comes from.
     """
     began = time.perf_counter()
-    envs = VectorEnv(cell.config, cell.episodes)
-    team = Team(envs, cell.members(), UNSEEN + cell.seed)
+    envs = VectorEnv(run.config, run.episodes)
+    team = Team(envs, run.members(), UNSEEN + run.seed)
     learns = any(policy.learns for policy in team.policies.values())
     seen: set[int] = set()
-    if warmed := cell.warmup > 0 and (learns or _remembers_people(cell)):
-        seen = _warm_up(cell, envs, team if learns else Team(envs, cell.members(), UNSEEN + cell.seed))
-    observations, _ = envs.reset(seed=UNSEEN + cell.seed)
+    if warmed := run.warmup > 0 and (learns or _remembers_people(run)):
+        seen = _warm_up(run, envs, team if learns else Team(envs, run.members(), UNSEEN + run.seed))
+    observations, _ = envs.reset(seed=UNSEEN + run.seed)
     team.reset()
-    measured = Log(envs, seen) if cell.metrics else None
+    measured = EpisodeLog(envs, seen) if run.metrics else None
     own = play_episode(envs, team, observations, measured)
     metrics = {} if measured is None else {name: _means(values) for name, values in measure(measured).items()}
     return {
-        **asdict(cell), "config": digest_of_value(plain_config(cell.config)),
-        "warmup": cell.warmup if warmed else 0, "learns": learns, "made_of": cell.made_of(),
-        "agents": envs.possible_agents, "own": np.round(own, 5).tolist(), "metrics": metrics, "seconds": round(time.perf_counter() - began, 2),
-        **provenance(cli.module()),
-    }  # fmt: skip
+        **asdict(run),
+        "config": digest_of_value(plain_config(run.config)),
+        "warmup": run.warmup if warmed else 0,
+        "learns": learns,
+        "made_of": run.made_of(),
+        "agents": envs.possible_agents,
+        "own": np.round(own, 5).tolist(),
+        "metrics": metrics,
+        "seconds": round(time.perf_counter() - began, 2),
+        **provenance(),
+    }
 
 
-def _remembers_people(cell: Cell) -> bool:
+def _remembers_people(run: Run) -> bool:
     """Whether metrics tell the people that were served before from the others."""
-    return cell.metrics and cell.config.users.population == "fixed"
+    return run.metrics and run.config.users.population == "fixed"
 
 
-def _warm_up(cell: Cell, envs: VectorEnv, team: Team) -> set[int]:
+def _warm_up(run: Run, envs: VectorEnv, team: Team) -> set[int]:
     """Play the episodes before the run; whom the team served, where that matters."""
     seen: set[int] = set()
-    observations, _ = envs.reset(seed=2 * UNSEEN + cell.seed)
-    for _ in range(cell.warmup):
-        log = Log(envs) if _remembers_people(cell) else None
+    observations, _ = envs.reset(seed=2 * UNSEEN + run.seed)
+    for _ in range(run.warmup):
+        log = EpisodeLog(envs) if _remembers_people(run) else None
         play_episode(envs, team, observations, log)
         observations = envs.observations
         if log is not None:
@@ -191,109 +196,113 @@ def _means(values: np.ndarray) -> list[float | None]:
     return [float(column.mean()) if len(column) else None for column in columns]
 
 
-def play_all(cells: Iterable[Cell], out: Path, resume: bool) -> list[dict[str, Any]]:
-    """Play every cell that has no file yet, with a progress bar, and return the results of all.
+def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any]]:
+    """Play every run that has no file yet, with a progress bar, and return the results of all.
 
     Args:
-        cells: in the order of play. Another process may work on the same ones in another order: each looks again before
+        runs: in the order of play. Another process may work on the same ones in another order: each looks again before
             it plays one.
         out: folder of the files.
         resume: keep files that are there. Otherwise all are played anew.
 
     Raises:
-        SystemExit: a policy cannot be made or does not play its task (nothing has been played then), or fails later; or
-            a stored run was played with other settings.
+        ValueError, ImportError: a policy cannot be made or does not play its task (nothing has been played then), or
+            fails later; or a stored run is damaged or was played with other settings.
+        RuntimeError: a policy fails by a mistake of its own, which is the cause.
     """
     from tqdm import tqdm
 
-    cells = list(dict.fromkeys(cells))
-    _check_policies(cells)
+    runs = list(dict.fromkeys(runs))
+    _check_policies(runs)
     out.mkdir(parents=True, exist_ok=True)
-    stored = [_stored(cell, out) for cell in cells] if resume else [None] * len(cells)
+    stored = [_stored(run, out) for run in runs] if resume else [None] * len(runs)
     results = []
-    bar = tqdm(total=len(cells), initial=sum(s is not None for s in stored), unit="run", dynamic_ncols=True)
-    for cell, result in zip(cells, stored, strict=True):
-        bar.set_postfix_str(f"{cell.task} {cell.team} seed {cell.seed}")
-        if result is None:
-            try:
-                result = (_stored(cell, out) if resume else None) or _play_and_store(cell, out)
-            except Exception as error:  # a policy that passed its first page may fail later
-                bar.close()
-                if not isinstance(error, ValueError):
-                    traceback.print_exc()
-                cli.fail(f"{cell.team} on {cell.task}, run {cell.seed}: {type(error).__name__}: {error}")
-            bar.update()
-        results.append(result)
-    bar.close()
+    with tqdm(total=len(runs), initial=sum(s is not None for s in stored), unit="run", dynamic_ncols=True) as bar:
+        for run, result in zip(runs, stored, strict=True):
+            bar.set_postfix_str(f"{run.task} {run.team} seed {run.seed}")
+            if result is None:
+                try:
+                    result = (_stored(run, out) if resume else None) or _play_and_store(run, out)
+                except Exception as error:  # a policy that passed its first page may fail later
+                    raise _told(f"{run.team} on {run.task}, run {run.seed}", error) from error
+                bar.update()
+            results.append(result)
     if len(commits := sorted({str(result["commit"]) for result in results})) > 1:
         print(
-            f"note: these runs are of different commits; if what they use changed between them, play them again: {', '.join(commits)}",
+            f"note: these runs are of different commits; if what they use changed between them, play them again: "
+            f"{', '.join(commits)}",
             file=sys.stderr,
         )
     return results
 
 
-def _check_policies(cells: Iterable[Cell]) -> None:
-    """End with one line that says what is wrong, and what to install, if a policy cannot be made or does not play its
-    task."""
-    try:
-        places = dict.fromkeys((cell.task, agent, policy) for cell in cells for agent, policy in cell.members().items())
-        envs = {task: VectorEnv(cli.config_of(task)) for task in dict.fromkeys(task for task, _, _ in places)}
-        for task, agent, policy in places:
+def _told(whose: str, error: Exception) -> Exception:
+    """An error of a policy with its name; what is no ValueError is a mistake in its code."""
+    kind = ValueError if isinstance(error, ValueError) else RuntimeError
+    return kind(f"{whose}: {type(error).__name__}: {error}")
+
+
+def _check_policies(runs: Iterable[Run]) -> None:
+    """Raise what is wrong, and what to install, if a policy cannot be made or does not play its task."""
+    places = dict.fromkeys((run.task, agent, policy) for run in runs for agent, policy in run.members().items())
+    envs = {task: VectorEnv(cli.config_of(task)) for task in dict.fromkeys(task for task, _, _ in places)}
+    for task, agent, policy in places:
+        try:
             try_out(envs[task], agent, policy)
-    except (ValueError, ImportError) as error:
-        cli.fail(error)
-    except Exception as error:  # a mistake in somebody's own code: show where it is
-        traceback.print_exc()
-        cli.fail(f"policy {policy!r} as {agent} of {task}: {type(error).__name__}: {error}")
+        except (ValueError, ImportError):
+            raise
+        except Exception as error:
+            raise _told(f"policy {policy!r} as {agent} of {task}", error) from error
 
 
-def _stored(cell: Cell, out: Path) -> dict[str, Any] | None:
-    """The run of this cell, if it has been played; ends with one line if its file holds another one or is damaged."""
-    path = cell.path(out)
+def _stored(run: Run, out: Path) -> dict[str, Any] | None:
+    """The result of this run, if it has been played.
+
+    Raises:
+        ValueError: its file holds another one or is damaged.
+    """
+    path = run.path(out)
     if not path.is_file():
         return None
-    result = _read(path)
-    for policy, digest in cell.made_of().items():
+    result, config = read_run(path), run.config
+    for policy, digest in run.made_of().items():
         if result["made_of"].get(policy) != digest:
-            cli.fail(f"{path} was played by another version of {policy}; give another --out, or leave out --resume")
-    if cell.metrics and not result["metrics"]:
-        cli.fail(f"{path} was played without metrics; give --no-metrics or another --out, or leave out --resume")
-    config = cell.config
-    wanted: dict[str, Any] = {name: getattr(cell, name) for name in ("task", "team", "seed", "episodes")}
+            raise ValueError(f"{path} was played by another version of {policy}{_ANOTHER}")
+    if run.metrics and not result["metrics"]:
+        raise ValueError(
+            f"{path} was played without metrics; give --no-metrics or another --out, or leave out --resume"
+        )
+    wanted: dict[str, Any] = {name: getattr(run, name) for name in ("task", "team", "seed", "episodes")}
     wanted["agents"] = config.agents
-    if result["learns"] or _remembers_people(cell):
-        wanted["warmup"] = cell.warmup
+    if result["learns"] or _remembers_people(run):
+        wanted["warmup"] = run.warmup
     for name, value in wanted.items():
         if result[name] != value:
-            cli.fail(
-                f"{path} was played with {name} = {result[name]!r}, not {value!r}; give another --out, or leave out --resume"
-            )
+            raise ValueError(f"{path} was played with {name} = {result[name]!r}, not {value!r}{_ANOTHER}")
     if result["config"] != digest_of_value(plain_config(config)):
-        cli.fail(f"{path} was played when {cell.task} had other settings; give another --out, or leave out --resume")
-    if np.shape(result["own"]) != (cell.episodes, len(config.agents)):
-        cli.fail(
+        raise ValueError(f"{path} was played when {run.task} had other settings{_ANOTHER}")
+    if np.shape(result["own"]) != (run.episodes, len(config.agents)):
+        raise ValueError(
             f"{path} does not hold the reward of each of {len(config.agents)} agents "
-            f"in each of {cell.episodes} episodes; leave out --resume"
+            f"in each of {run.episodes} episodes; leave out --resume"
         )
     return result
 
 
-def _play_and_store(cell: Cell, out: Path) -> dict[str, Any]:
-    result, path = signed(play(cell)), cell.path(out)
+_ANOTHER = "; give another --out, or leave out --resume"
+
+
+def _play_and_store(run: Run, out: Path) -> dict[str, Any]:
+    result, path = signed(play(run)), run.path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, result)
     return result
 
 
 def load(out: Path) -> Iterator[dict[str, Any]]:
-    """Every stored run below a folder, whichever command played it."""
-    return map(_read, sorted(out.glob("*/*/*.json")))
+    """Every stored run below a folder, whichever command played it.
 
-
-def _read(path: Path) -> dict[str, Any]:
-    """A stored run; ends with one line if the file is damaged or holds something else."""
-    try:
-        return read_run(path)
-    except FileError as error:
-        cli.fail(error)
+    Raises:
+        FileError: a damaged file, or one that holds something else.
+    """
+    return map(read_run, sorted(out.glob("*/*/*.json")))

@@ -2,11 +2,12 @@
 
 A run is one seed (see `recsys_env.evaluation.runs`); runs are independent for every kind of policy, so all intervals
 come from them: means and paired differences by Student's t over the runs, normalised scores (0 = random, 100 = greedy;
-    see `recsys_env.evaluation.episodes.scale_ends`) by the ratio of
-paired means, and over several tasks IQM, mean and probability of improvement by the stratified bootstrap of `rliable`
-(Agarwal et al. 2021). With five runs a t interval is 1.4 times as wide as with many, and a percentile bootstrap is
-somewhat too narrow. For policies that do not learn the episodes would be independent as well and narrower intervals
-possible; one rule for all is simpler, and never too bold.
+see `scale_ends`) by the ratio of paired means, and over several tasks IQM, mean and probability of improvement by the
+stratified bootstrap of `rliable` (Agarwal et al. 2021). With five runs a t interval is 1.4 times as wide as with many,
+and a percentile bootstrap is somewhat too narrow. For policies that do not learn the episodes would be independent as
+well and narrower intervals possible; one rule for all is simpler, and never too bold.
+
+A stored interval is {"mean": m, "ci95": half-width of its 95 % interval, or None}.
 """
 
 from __future__ import annotations
@@ -18,24 +19,103 @@ from typing import Any
 import numpy as np
 
 from .. import cli
-from .episodes import UNSEEN, mean_interval, normalised_score, scale_ends
+from ..config import WorldConfig
+from ..policies import Policy
+from .episodes import COMPARED, UNSEEN, episode_returns
 
 REPETITIONS = 1000  # of the bootstrap
 _SOURCES = ("command", "commit", "date", "processor")
 
 
+# ------------------------------------------------------------------------------------------------ intervals
+
+
+def mean_interval(samples: np.ndarray) -> tuple[float, float]:
+    """Mean of independent samples [E] and the half-width of its 95 % interval (Student's t), NaN for a single one.
+
+    Raises:
+        ImportError: scipy, which has Student's t, is missing.
+    """
+    samples = np.asarray(samples, float)
+    count = len(samples)
+    if count < 2:
+        return float(samples.mean()), float("nan")
+    try:
+        from scipy.special import stdtrit  # a third of a second, which nobody else should wait for
+    except ImportError:
+        raise ImportError('intervals need scipy: pip install "recsys_env[evaluate]"') from None
+    return float(samples.mean()), float(stdtrit(count - 1, 0.975)) * float(samples.std(ddof=1)) / count**0.5
+
+
 def interval(samples: np.ndarray) -> dict[str, float | None]:
     """Mean of independent samples and the half-width of its 95 % interval, None for a single one."""
     mean, width = mean_interval(samples)
-    return {"mean": mean, "half_width_95": width if np.isfinite(width) else None}
+    return {"mean": mean, "ci95": width if np.isfinite(width) else None}
 
 
 def prediction(samples: np.ndarray) -> dict[str, float | None]:
     """Mean of independent samples and the half-width of the interval that holds one more of them with 95 % (Student's
     t)."""
     found = interval(samples)
-    width = found["half_width_95"]
-    return {**found, "half_width_95": None if width is None else width * (len(samples) + 1) ** 0.5}
+    width = found["ci95"]
+    return {**found, "ci95": None if width is None else width * (len(samples) + 1) ** 0.5}
+
+
+# ------------------------------------------------------------------------------------------------ the scale of scores
+
+
+def scale_ends(config: WorldConfig) -> tuple[str, str]:
+    """The policies that stand at 0 and 100 of the normalised score: random and the myopic oracle; in a finite game,
+    where the myopic oracle defects, that oracle and the planner."""
+    return ("greedy", "planner") if config.choice.v_0_by_mood else ("random", "greedy")
+
+
+def score_table(
+    config: WorldConfig, trained: Mapping[str, str | Policy], episodes: int, seed: int
+) -> dict[str, dict[str, float]]:
+    """Mean own reward per agent and episode of the trained policies, and of each of `COMPARED` playing all agents.
+
+    Args:
+        config: the task.
+        trained: a policy for each agent.
+        episodes, seed: as in `episode_returns`; the same for all.
+
+    Returns:
+        of `place_on_scale`, 0 and 100 being `scale_ends`.
+    """
+    teams: dict[str, str | Mapping[str, str | Policy]] = {**{name: name for name in COMPARED}, "trained": trained}
+    samples = {name: episode_returns(config, team, episodes, seed).mean(axis=1) for name, team in teams.items()}
+    return place_on_scale(samples, *scale_ends(config))
+
+
+def place_on_scale(samples: Mapping[str, np.ndarray], low: str, high: str) -> dict[str, dict[str, float]]:
+    """Mean and normalised score of each of some samples [E] from the same episodes, of which those of `low` are 0 and
+    those of `high` 100.
+
+    Returns:
+        name -> mean, ci95, and, where `high` earns more than `low`, score, score_ci95.
+    """
+    table = {}
+    for name, sample in samples.items():
+        mean, width = mean_interval(sample)
+        table[name] = {"mean": mean, "ci95": width}
+        if np.mean(samples[high]) > np.mean(samples[low]):
+            score, score_width = normalised_score(sample, samples[low], samples[high])
+            table[name] |= {"score": score, "score_ci95": score_width}
+    return table
+
+
+def normalised_score(samples: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
+    """Where `samples` stand if the mean of `low` is 0 and that of `high` is 100, with a 95 % half-width.
+
+    All three [E] come from the same episodes, so the interval is that of the ratio of paired means (delta method).
+    """
+    span = float(np.mean(high - low))
+    if span <= 0:
+        return float("nan"), float("nan")
+    score = float(np.mean(samples - low)) / span
+    _, width = mean_interval((samples - low) - score * (high - low))
+    return 100 * score, 100 * width / span
 
 
 def common_curve(seeds: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, Any]:
@@ -50,6 +130,9 @@ def common_curve(seeds: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, An
     return {"agent_steps": grid.tolist(), "episode_reward": rewards}
 
 
+# ------------------------------------------------------------------------------------------------ summaries of runs
+
+
 def origin(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Where results come from: the different commands, commits, dates, processors, and versions of each library."""
     names = dict.fromkeys(name for result in results for name in result["versions"])
@@ -62,23 +145,19 @@ def origin(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _origin_of_both(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    versions = {
-        name: sorted({*a["versions"].get(name, ()), *b["versions"].get(name, ())})
-        for name in {**a["versions"], **b["versions"]}
-    }
-    return {**{key: sorted({*a[key], *b[key]}) for key in _SOURCES}, "versions": versions}
-
-
 def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Scores of every team on every task, and over all tasks.
 
     Args:
-        results: of `cells.play`. Each task's two ends of the scale are among them, on all seeds that any team played.
+        results: of `runs.play`. Each task's two ends of the scale are among them, on all seeds that any team played.
 
     Returns:
-        origin; tasks: task -> episodes, ends, agents, teams (team -> its scores, best first), differences ("a - b",
-        paired by the seeds that both played); aggregate: see `aggregate`.
+        tasks: task -> episodes, ends, agents, teams (team -> its scores, best first, and their `origin`), differences
+        ("a - b", paired by the seeds that both played); aggregate: see `aggregate`.
+
+    Raises:
+        ValueError: they cannot be compared: other lengths, warm-ups or metrics, a policy that changed between them, no
+            run of an end of the scale, or no seed in common.
     """
     made_of: dict[str, str] = {}
     for result in results:
@@ -87,91 +166,95 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 raise ValueError(
                     f"{policy} changed between these runs; play them again without --resume, into a folder of their own"
                 )
-    tasks = {}
-    for task in dict.fromkeys(result["task"] for result in results):
-        played: dict[str, dict[int, Mapping[str, Any]]] = {}
-        for result in results:
-            if result["task"] == task:
-                played.setdefault(result["team"], {})[result["seed"]] = result
-        if len(lengths := sorted({run["episodes"] for runs in played.values() for run in runs.values()})) > 1:
-            raise ValueError(f"runs of {task} have {' and '.join(map(str, lengths))} episodes: they cannot be compared")
-        _check_alike(task, [run for runs in played.values() for run in runs.values()])
-        means = {
-            team: {seed: float(np.mean(run["own"])) for seed, run in sorted(runs.items())}
-            for team, runs in played.items()
-        }
-        first, ends = next(result for result in results if result["task"] == task), scale_ends(cli.config_of(task))
-        for end in ends:
-            if end not in means:
-                raise ValueError(
-                    f"there is no run of {end} on {task}, one of the ends of the scale: this is no evaluation"
-                )
-        teams = {
-            team: _scores(list(played[team].values()), *_paired(means, team, *ends))
-            for team in sorted(means, key=lambda team: -_mean(means[team]))
-        }
-        tasks[task] = {
-            "episodes": first["episodes"],
-            "ends": list(ends),
-            "agents": first["agents"],
-            "teams": teams,
-            "differences": differences(means, teams),
-        }
-    return {"origin": origin(results), "tasks": tasks, "aggregate": aggregate(tasks)}
+    names = dict.fromkeys(result["task"] for result in results)
+    tasks = {name: _summary_of_task(name, [run for run in results if run["task"] == name]) for name in names}
+    return {"tasks": tasks, "aggregate": aggregate(tasks)}
+
+
+def _summary_of_task(task: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A task's part of `summary`."""
+    if len(lengths := sorted({run["episodes"] for run in results})) > 1:
+        raise ValueError(f"runs of {task} have {' and '.join(map(str, lengths))} episodes: they cannot be compared")
+    _check_alike(task, results)
+    played: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for result in sorted(results, key=lambda run: run["seed"]):
+        played.setdefault(result["team"], {})[result["seed"]] = result
+    means = {team: {seed: float(np.mean(run["own"])) for seed, run in runs.items()} for team, runs in played.items()}
+    ends = scale_ends(cli.config_of(task))
+    for end in ends:
+        if end not in means:
+            raise ValueError(f"there is no run of {end} on {task}, one of the ends of the scale: this is no evaluation")
+    teams = {}
+    for team in sorted(means, key=lambda team: -_mean(means[team])):
+        seeds, *rewards = _paired(means, team, *ends)
+        teams[team] = _scores([played[team][seed] for seed in seeds], *rewards)
+    return {
+        "episodes": lengths[0],
+        "ends": list(ends),
+        "agents": results[0]["agents"],
+        "teams": teams,
+        "differences": differences(means, teams),
+    }
 
 
 def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     """Two summaries as one; of a team that is in both, the scores of the second. Where an end of the scale has
-    improved, all are placed anew.
+    improved, all are placed anew. A row keeps the origin of the runs that it was made of.
 
     Raises:
         ValueError: they played different episodes of the same task, or `random`, in which nothing can improve, or both
             ends did not earn the same, as in another version of the game; metrics or warm-ups differ; or the second has
             fewer seeds of a team, as when it is unfinished.
     """
+    both = stored["tasks"].keys() & found["tasks"].keys()
+    joined = {name: _merged_task(name, stored["tasks"][name], found["tasks"][name]) for name in both}
     tasks = {**stored["tasks"], **found["tasks"]}
-    for name in stored["tasks"].keys() & found["tasks"].keys():
-        old, new = stored["tasks"][name], found["tasks"][name]
-        for key in ("episodes", "ends", "agents"):
-            if old[key] != new[key]:
-                raise ValueError(
-                    f"{name} was stored with {key} = {old[key]}, here {key} = {new[key]}: they cannot be compared"
-                )
-        changed = set()
-        for team in old["teams"].keys() & new["teams"].keys():
-            before, after = (
-                dict(zip(row["seeds"], row["runs"], strict=True)) for row in (old["teams"][team], new["teams"][team])
-            )
-            if not before.keys() <= after.keys():
-                raise ValueError(
-                    f"{team} was stored with {len(before)} seeds on {name}, here {len(after)}: finish the evaluation first"
-                )
-            if any(before[seed] != after[seed] for seed in before):
-                changed.add(team)
-        if "random" in changed or changed >= set(old["ends"]):
-            raise ValueError(
-                f"{' and '.join(sorted(changed))} earn something else on {name} than when they were stored: play all policies again "
-                "and remove the stored summary"
-            )
-        teams = dict(sorted({**old["teams"], **new["teams"]}.items(), key=lambda item: -item[1]["mean"]))
-        _check_alike(name, [*old["teams"].values(), *new["teams"].values()])
-        means = {team: dict(zip(row["seeds"], row["runs"], strict=True)) for team, row in teams.items()}
-        teams = {team: row | _placed(*_paired(means, team, *new["ends"])[1:]) for team, row in teams.items()}
-        tasks[name] = {**new, "teams": teams, "differences": differences(means, teams)}
-    return {"origin": _origin_of_both(stored["origin"], found["origin"]), "tasks": tasks, "aggregate": aggregate(tasks)}
+    tasks = {name: joined.get(name, task) for name, task in tasks.items()}
+    return {"tasks": tasks, "aggregate": aggregate(tasks)}
+
+
+def _merged_task(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's part of `merged`."""
+    for key in ("episodes", "ends", "agents"):
+        if old[key] != new[key]:
+            said = f"{name} was stored with {key} = {old[key]}, here {key} = {new[key]}"
+            raise ValueError(f"{said}: they cannot be compared")
+    changed = set()
+    for team in old["teams"].keys() & new["teams"].keys():
+        before, after = by_seed(old["teams"][team]), by_seed(new["teams"][team])
+        if not before.keys() <= after.keys():
+            said = f"{team} was stored with {len(before)} seeds on {name}, here {len(after)}"
+            raise ValueError(f"{said}: finish the evaluation first")
+        if any(before[seed] != after[seed] for seed in before):
+            changed.add(team)
+    if "random" in changed or changed >= set(old["ends"]):
+        raise ValueError(
+            f"{' and '.join(sorted(changed))} earn something else on {name} than when they were stored: "
+            "play all policies again and remove the stored summary"
+        )
+    _check_alike(name, [row | row["origin"]["settings"] for part in (old, new) for row in part["teams"].values()])
+    teams = dict(sorted({**old["teams"], **new["teams"]}.items(), key=lambda item: -item[1]["mean"]))
+    means = {team: by_seed(row) for team, row in teams.items()}
+    teams = {team: row | _placed(*_paired(means, team, *new["ends"])[1:]) for team, row in teams.items()}
+    return {**new, "teams": teams, "differences": differences(means, teams)}
+
+
+def by_seed(row: Mapping[str, Any]) -> dict[int, float]:
+    """Seed -> own reward per agent and episode, of a team's row."""
+    return dict(zip(row["origin"]["settings"]["seeds"], row["runs"], strict=True))
 
 
 def _check_alike(task: str, runs: Sequence[Mapping[str, Any]]) -> None:
     """Runs, or teams' rows, that stand in one table measure the same, and what learns had the same time to learn."""
     if len(warmups := sorted({run["warmup"] for run in runs if run["learns"]})) > 1:
-        raise ValueError(
-            f"policies that learn had {' and '.join(map(str, warmups))} warm-up episodes on {task}: they cannot be compared"
-        )
+        said = f"policies that learn had {' and '.join(map(str, warmups))} warm-up episodes on {task}"
+        raise ValueError(f"{said}: they cannot be compared")
     names = {frozenset(run["metrics"]) for run in runs}
     if len(names) > 1:
         apart = sorted(frozenset.union(*names) - frozenset.intersection(*names))
         raise ValueError(
-            f"some runs of {task} were measured without {', '.join(apart)}, by another version or with --no-metrics: play all of them again"
+            f"some runs of {task} were measured without {', '.join(apart)}, by another version or with --no-metrics: "
+            "play all of them again"
         )
 
 
@@ -192,12 +275,14 @@ def _paired(means: Mapping[str, Mapping[int, float]], *teams: str) -> tuple[Any,
     return (seeds, *(np.array([means[team][seed] for seed in seeds]) for team in teams))
 
 
-def _scores(
-    runs: Sequence[Mapping[str, Any]], seeds: Sequence[int], own: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> dict[str, Any]:
-    """A team's own reward per agent and episode, normalised score, values of each run, reward by agent, and metrics by
-    column."""
-    runs = [run for seed in seeds for run in runs if run["seed"] == seed]
+def _scores(runs: Sequence[Mapping[str, Any]], own: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
+    """A team's own reward per agent and episode, normalised score, values of each run, reward by agent, metrics by
+    column, and where they come from.
+
+    Args:
+        runs: of the team, one for each seed.
+        own, low, high: [runs] mean reward of the team and of the two ends, on these seeds.
+    """
     columns = [*runs[0]["agents"], "platform"]
     metrics = {}
     for name in runs[0]["metrics"]:
@@ -207,13 +292,22 @@ def _scores(
             for column, v in zip(columns, values.T, strict=True)
             if np.isfinite(v).any()
         }
-    sources = {key: sorted({str(run[key]) for run in runs}) for key in ("command", "commit")}
+    by_agent = np.array([np.mean(run["own"], axis=0) for run in runs])  # [runs, N]
+    settings = {name: runs[0][name] for name in ("task", "team", "episodes", "warmup")}
     return {
-        **interval(own), **_placed(own, low, high), "seeds": [UNSEEN + seed for seed in seeds], "runs": own.tolist(),
-        "agents": {agent: interval(np.array([np.mean(run["own"], axis=0)[n] for run in runs])) for n, agent in enumerate(columns[:-1])},
-        "agent_runs": [np.mean(run["own"], axis=0).tolist() for run in runs], "learns": runs[0]["learns"], "warmup": runs[0]["warmup"], "metrics": metrics,
-        "origin": {**sources, "made_of": runs[0]["made_of"]},
-    }  # fmt: skip
+        **interval(own),
+        **_placed(own, low, high),
+        "runs": own.tolist(),
+        "agents": {agent: interval(values) for agent, values in zip(columns, by_agent.T, strict=False)},
+        "agent_runs": by_agent.tolist(),
+        "learns": runs[0]["learns"],
+        "metrics": metrics,
+        "origin": {
+            "settings": {**settings, "seeds": [UNSEEN + run["seed"] for run in runs]},
+            "made_of": runs[0]["made_of"],
+            **origin(runs),
+        },
+    }
 
 
 def _placed(own: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
@@ -221,9 +315,10 @@ def _placed(own: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any
     score, width = normalised_score(own, low, high)
     span = float(np.mean(high - low))
     return {
-        "score": score if span > 0 else None, "score_half_width_95": width if np.isfinite(width) else None,
+        "score": score if span > 0 else None,
+        "score_ci95": width if np.isfinite(width) else None,
         "run_scores": (100 * (own - low) / span).tolist() if span > 0 else None,
-    }  # fmt: skip
+    }
 
 
 def aggregate(tasks: Mapping[str, Any]) -> dict[str, Any]:

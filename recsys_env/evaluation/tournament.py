@@ -1,28 +1,23 @@
 """Every policy against every other: payoff matrix, ratings, evolutionary ranking; cross-play where agents share one
 reward.
 
-    python -m recsys_env.evaluation.tournament --policies random content greedy planner my_file:MyPolicy --tasks duel-v0
-    ecommerce-v0 journey-v0
+    python -m recsys_env tournament --policies random greedy my_file:MyPolicy --tasks duel-v0 ecommerce-v0 journey-v0
 
 Row policy against column policy: the row's policy has one seat, the column's has all others; its own reward, averaged
-    over the seats, on the
-same seeds for all. With two agents both change seats; with more, whose roles are alike, the row plays the first seat
-among N - 1 of the column's; with several roles it plays each role in turn. In a cooperative task (`reward.sharing = 1`)
-the matrix holds the team's mean reward instead (cross-play, Hu et al. 2020): what is lost off the diagonal is what
-partners that were not made together cannot do. It is worked out for all policies, and by itself for the seeds of each
-learner, where no difference of skill mixes with it:
+over the seats, on the same seeds for all. With two agents both change seats; with more, whose roles are alike, the row
+plays the first seat among N - 1 of the column's; with several roles it plays each role in turn. In a cooperative task
+(`reward.sharing = 1`) the matrix holds the team's mean reward instead (cross-play, Hu et al. 2020): what is lost off
+the diagonal is what partners that were not made together cannot do. It is worked out for all policies, and by itself
+for the seeds of each learner, where no difference of skill mixes with it:
 
-    python -m recsys_env.evaluation.tournament --policies runs/reference/item-ppo-{task}-0
-    runs/reference/item-ppo-{task}-1 --tasks journey-v0
+    python -m recsys_env tournament --policies "runs/item-ppo-{task}-0" "runs/item-ppo-{task}-1" --tasks journey-v0
 
 Ratings are those of Plackett and Luce (`openskill`; Weng & Lin 2011), each episode being a match between the row's
-agent and the mean of the
-others: who earns more in the same world, not who earns much. Alpha-rank (Omidshafiei et al. 2019, `open_spiel`) takes
-    the matrix for a
-symmetric game of two populations, in the limit of strong selection: its mass is where one-sided improvements lead, and
-what a policy earns against its own kind counts. Since that limit takes any difference for real, the mass is averaged
-over bootstrap resamples of the runs.
-Intervals: see `recsys_env.evaluation.statistics`.
+agent and the mean of the others: who earns more in the same world, not who earns much. Alpha-rank (Omidshafiei et al.
+2019, `open_spiel`) takes the matrix for a symmetric game of two populations, in the limit of strong selection: its mass
+is where one-sided improvements lead, and what a policy earns against its own kind counts. Since that limit takes any
+difference for real, the mass is averaged over bootstrap resamples of the runs. Intervals: see
+`recsys_env.evaluation.statistics`.
 """
 
 from __future__ import annotations
@@ -36,9 +31,9 @@ import numpy as np
 
 from .. import WorldConfig, cli
 from ..files import write_json
-from .episodes import REFERENCES, UNSEEN
+from .episodes import COMPARED, UNSEEN
 from .plots import draw_payoffs
-from .runs import Cell, file_name, is_team, learner_of, play_all
+from .runs import Run, file_name, is_team, learner_of, play_all
 from .statistics import interval, origin
 from .tables import CROSS_PLAY, RANKING, brief, cross_play_rows, grid, payoff_rows, ranking_rows
 
@@ -46,14 +41,14 @@ RESAMPLES = 100
 
 
 def tournament(
-    policies: tuple[str, ...] = REFERENCES,
+    policies: tuple[str, ...] = COMPARED,
     tasks: tuple[str, ...] = ("duel-v0",),
     episodes: int = 50,
     seeds: int = 5,
     warmup: int = 1,
     out: Path = Path("runs/tournament"),
     resume: bool = False,
-) -> None:
+) -> dict[str, Any]:
     """Play every policy against (or, in cooperative tasks, with) every other.
 
     Args:
@@ -64,40 +59,41 @@ def tournament(
         warmup: episodes that a game with a policy which learns while it serves is played before each run.
         out: folder for one file per run, tournament.json and a heat map for each task.
         resume: keep the runs that are already in the folder.
+
+    Returns:
+        task -> `standings`; `show` prints it.
+
+    Raises:
+        ValueError, ImportError, RuntimeError: nothing of that name, a task of one agent, or as in
+            `recsys_env.evaluation.runs.play_all`.
     """
-    cli.require("evaluate", "openskill", "open_spiel", "networkx", "rich", "tqdm", "matplotlib")
+    cli.require("evaluate", "openskill", "open_spiel", "networkx", "scipy", "rich", "tqdm", "matplotlib")
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
     cli.not_empty(policies=policies, tasks=tasks)
-    mixed = [policy for policy in policies if is_team(policy)]
-    if mixed:
-        cli.fail(f"{mixed[0]!r} is a team; a tournament is played by single policies")
+    for policy in filter(is_team, policies):
+        raise ValueError(f"{policy!r} is a team; a tournament is played by single policies")
     for task in cli.known_tasks(tasks):
         if cli.config_of(task).num_agents == 1:
-            cli.fail(f"{task} has one agent, which has nobody to play against")
+            raise ValueError(f"{task} has one agent, which has nobody to play against")
     policies = tuple(dict.fromkeys(policies))
-    cells = [
-        Cell(task, team, seed, episodes, warmup, False)
+    runs = [
+        Run(task, team, seed, episodes, warmup, False)
         for task in tasks
         for seed in range(seeds)
         for row, column in product(policies, repeat=2)
         for _, team in games(cli.config_of(task), row, column)
     ]
-    results = play_all(cells, out, resume)
-    report = {
-        task: standings(task, policies, [result for result in results if result["task"] == task]) for task in tasks
-    }
-    write_json(out / "tournament.json", report, indent=1)
+    results = play_all(runs, out, resume)
+    report = {task: standings(task, policies, [run for run in results if run["task"] == task]) for task in tasks}
+    write_json(out / "tournament.json", report)
     for task, result in report.items():
-        show(task, result)
         draw_payoffs(task, result, out / f"{file_name(task)}.png")
-    print(
-        f"{len(results)} runs, {sum(result['seconds'] for result in results):.0f} s of play; raw and heat maps: {out}"
-    )
+    return report
 
 
 def games(config: WorldConfig, row: str, column: str) -> list[tuple[int, str]]:
-    """The games of a row policy against a column policy: its seat, and the team (see `cells.Cell`)."""
+    """The games of a row policy against a column policy: its seat, and the team (see `Run`)."""
     agents = config.agents
     if row == column:
         return [(seat, row) for seat in range(len(agents))]
@@ -111,12 +107,12 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
     """The payoff matrix of a task and what follows from it.
 
     Args:
-        results: of `cells.play` on this task, every game of every pair on the same seeds.
+        results: of `runs.play` on this task, every game of every pair on the same seeds.
 
     Returns:
-        origin, with the digests of policies of one's own; cooperative, agents, episodes, seeds; payoff: row -> column
-        -> mean, half_width_95, runs; and ratings (policy -> mu, sigma) and alpha_rank (policy -> mass), or, in a
-        cooperative task, `cross_play`.
+        origin, with the settings and the digests of policies of one's own; cooperative, agents; payoff: row -> column
+        -> mean, ci95, runs; and ratings (policy -> mu, sigma) and alpha_rank (policy -> mass), or, in a cooperative
+        task, `cross_play`.
     """
     config = cli.config_of(task)
     cooperative = config.reward.sharing == 1
@@ -132,11 +128,20 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
         row: {column: {**interval(payoffs[i, j]), "runs": payoffs[i, j].tolist()} for j, column in enumerate(policies)}
         for i, row in enumerate(policies)
     }
+    settings = {
+        "task": task,
+        "policies": list(policies),
+        "seeds": [UNSEEN + seed for seed in seeds],
+        "episodes": next(iter(played.values())).shape[0],
+        "warmup": max(result["warmup"] for result in results),
+    }
+    made_of = {policy: digest for result in results for policy, digest in result["made_of"].items()}
     report = {
-        "origin": {**origin(results), "made_of": {policy: digest for result in results for policy, digest in result["made_of"].items()}},
-        "cooperative": cooperative, "agents": config.num_agents, "episodes": next(iter(played.values())).shape[0],
-        "seeds": [UNSEEN + seed for seed in seeds], "payoff": matrix,
-    }  # fmt: skip
+        "origin": {"settings": settings, "made_of": made_of, **origin(results)},
+        "cooperative": cooperative,
+        "agents": config.num_agents,
+        "payoff": matrix,
+    }
     if cooperative:
         return {**report, "cross_play": cross_play(policies, payoffs)}
     return {
@@ -215,18 +220,16 @@ def alpha_rank(payoffs: np.ndarray) -> np.ndarray:
     return np.asarray((pairs.sum(0) + pairs.sum(1)) / 2)
 
 
-def show(task: str, result: Mapping[str, Any]) -> None:
-    """Print the matrix of a task and its ranking."""
-    payoff = "own reward of the row against the column"
-    if result["cooperative"]:
-        payoff = "team reward per agent, the row's policy in one seat, the column's in the others"
-    title = f"{task}: {payoff}, per episode; {len(result['seeds'])} runs of {result['episodes']} episodes, ± 95 %"
-    grid(title, ["", *map(brief, result["payoff"])], payoff_rows(result))
-    if result["cooperative"]:
-        grid(f"{task}: cross-play", CROSS_PLAY, cross_play_rows(result))
-    else:
-        grid(f"{task}: ranking", RANKING, ranking_rows(result))
-
-
-if __name__ == "__main__":
-    cli.run(tournament, "recsys_env.evaluation.tournament")
+def show(report: Mapping[str, Any]) -> None:
+    """Print the matrix and the ranking of each task of a tournament."""
+    for task, result in report.items():
+        payoff, settings = "own reward of the row against the column", result["origin"]["settings"]
+        if result["cooperative"]:
+            payoff = "team reward per agent, the row's policy in one seat, the column's in the others"
+        played = f"{len(settings['seeds'])} runs of {settings['episodes']} episodes"
+        title = f"{task}: {payoff}, per episode; {played}, ± 95 %"
+        grid(title, ["", *map(brief, result["payoff"])], payoff_rows(result))
+        if result["cooperative"]:
+            grid(f"{task}: cross-play", CROSS_PLAY, cross_play_rows(result))
+        else:
+            grid(f"{task}: ranking", RANKING, ranking_rows(result))

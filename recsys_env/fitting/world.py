@@ -18,9 +18,9 @@ import numpy as np
 from ..catalogue import Catalogue
 from ..config import SceneConfig, WorldConfig, _Checked, _number, did_you_mean, plain_config, replace
 from ..files import FileError, read_arrays, value_among, write_arrays
+from ..libraries import library
 from ..policies import Team
 from ..vector import VectorEnv
-from .libraries import library
 
 SEED = 0
 CLICKS_PER_PAGE = 0.3  # of random pages; unsaturated, so that policies can differ
@@ -266,7 +266,7 @@ def _outside_option(world: FittedWorld) -> float:
         shown = envs.infos["visitor"].max(axis=1) >= 0
         weight.append(np.logaddexp.reduce(envs.arrays.inclusive, axis=1)[shown])
     pages = np.concatenate(weight)
-    optimize, expit = library("scipy.optimize"), library("scipy.special").expit
+    optimize, expit = library("scipy.optimize", "fit"), library("scipy.special", "fit").expit
     ends = pages[np.isfinite(pages)].min() - 50, pages.max() + 50
     v_0 = optimize.brentq(lambda v: float(expit(pages - v).mean()) - CLICKS_PER_PAGE, *ends)
     return round(float(np.clip(v_0, -50, 50)), 2)

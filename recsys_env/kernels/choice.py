@@ -26,26 +26,67 @@ def freshness(world, p, j, tick):
 
 
 @kernel
+def taste_term(world, state, p, b, u, j):
+    return p.choice.beta_taste * dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
+
+
+@kernel
+def satiation_term(world, state, p, b, u, j):
+    return -p.choice.beta_satiation * state.vectors[b, u, p.shape.satiation + world.items[j].topic]
+
+
+@kernel
+def price_term(world, state, p, b, u, j, tick):
+    return -p.choice.beta_price * state.users[b, u].rho * log_price_now(world, p, j, tick)
+
+
+@kernel
+def freshness_term(world, p, j, tick):
+    return p.choice.beta_fresh * freshness(world, p, j, tick)
+
+
+@kernel
+def popularity_term(world, state, p, b, j, tick):
+    return p.choice.beta_pop * log1p(popularity_now(world, state, p, b, j, state.copies[b].stamp, tick))
+
+
+@kernel
+def intent_term(world, p, copy, j):
+    return p.choice.beta_intent if world.items[j].topic == copy.intent else 0.0
+
+
+@kernel
+def context_term(world, p, copy, j):
+    if copy.anchor < 0:
+        return 0.0
+    return world.scenes[copy.scene].beta_context * row_dot(world.q, copy.anchor, world.q, j, p.shape.dims)
+
+
+@kernel
+def repeat_term(world, state, p, b, u, j, tick):
+    return p.choice.beta_repeat * log1p(habit_count(world, state, p, b, u, j, tick))
+
+
+@kernel
 def utility(world, state, p, b, j):
-    """v of item j for the present visitor of copy b, before examination and trust."""
+    """v of item j for the present visitor of copy b, before examination and trust: the sum of its terms, which
+    `explain.fill_terms` lists. What a task has no use for is not worked out."""
     copy = state.copies[b]
     u, tick = copy.visitor, copy.tick
-    item, user, c = world.items[j], state.users[b, u], p.choice
+    item, c = world.items[j], p.choice
     v = item.intercept + c.beta_quality * item.quality + c.beta_bait * item.bait
-    v += c.beta_taste * dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
-    v -= c.beta_satiation * state.vectors[b, u, p.shape.satiation + item.topic]
+    v += taste_term(world, state, p, b, u, j)
+    v += satiation_term(world, state, p, b, u, j)
     if c.beta_price != 0.0:
-        v -= c.beta_price * user.rho * log_price_now(world, p, j, tick)
+        v += price_term(world, state, p, b, u, j, tick)
     if c.beta_fresh != 0.0:
-        v += c.beta_fresh * freshness(world, p, j, tick)
+        v += freshness_term(world, p, j, tick)
     if c.beta_pop != 0.0:
-        v += c.beta_pop * log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
-    if item.topic == copy.intent:
-        v += c.beta_intent
-    if copy.anchor >= 0:
-        v += world.scenes[copy.scene].beta_context * row_dot(world.q, copy.anchor, world.q, j, p.shape.dims)
+        v += popularity_term(world, state, p, b, j, tick)
+    v += intent_term(world, p, copy, j)
+    v += context_term(world, p, copy, j)
     if c.beta_repeat != 0.0:
-        v += c.beta_repeat * log1p(habit_count(world, state, p, b, u, j, tick))
+        v += repeat_term(world, state, p, b, u, j, tick)
     return v
 
 
@@ -116,6 +157,21 @@ def draw_click(world, state, report, scratch, p, b, u01):
                 return n, _draw_slot(report, p, b, n, rest / mass)
         rest -= mass
     return last, _draw_slot(report, p, b, last, 1.0) if last >= 0 else -1  # only rounding leads here
+
+
+@kernel
+def fill_clicks(world, state, report, p, b, best, click):
+    """Fill click[b, N, K] with the probability that each standing slot is clicked; `best` is that of `weigh_slots`."""
+    first, stop = active_agents(world, p, state.copies[b])
+    total = exp(outside_utility(world, p, state.users[b, state.copies[b].visitor]) - best)
+    for n in range(first, stop):
+        total += nest_mass(state, b, n, best)
+    for n in range(first, stop):
+        nest = nest_mass(state, b, n, best) / total
+        for k in range(p.shape.slots):
+            slot = report.slots[b, n, k]
+            if slot.item >= 0:
+                click[b, n, k] = nest * slot.weight / slot_total(report, p, b, n)
 
 
 @kernel

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from . import entry, kernel
-from .choice import nest_mass, outside_utility, slot_total, weigh_slots
+from .choice import fill_clicks, weigh_slots
 from .feedback import cart_probability, expected_experience, rating_value, stars
-from .numeric import exp, sigmoid, softplus, tanh
+from .numeric import sigmoid, softplus, tanh
 from .page import active_agents, fill_slots, in_stock, is_available, price_now, wallet_now
 from .step import read_actions, share_rewards
 
@@ -169,16 +169,11 @@ def expect(world, state, report, scratch, actions, click, cart, own, rewards):
         read_actions(world, state, scratch, p, b, actions)
         fill_slots(world, state, report, p, b, scratch.shown)
         best = weigh_slots(world, state, report, p, b)
-        user = state.users[b, state.copies[b].visitor]
-        total = exp(outside_utility(world, p, user) - best)
+        fill_clicks(world, state, report, p, b, best, click)
         for n in range(first, stop):
-            total += nest_mass(state, b, n, best)
-        for n in range(first, stop):
-            nest = nest_mass(state, b, n, best) / total
             for k in range(p.shape.slots):
                 slot = report.slots[b, n, k]
                 if slot.item >= 0:
-                    click[b, n, k] = nest * slot.weight / slot_total(report, p, b, n)
                     value, carts = click_value(world, state, p, b, n, np.int64(slot.item))
                     cart[b, n, k] = click[b, n, k] * carts
                     own[b, n] += click[b, n, k] * value

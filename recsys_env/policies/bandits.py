@@ -1,5 +1,6 @@
-"""Bandits: which items pay, learned while playing. One learner serves all copies of a batch; each slot is an arm that
-was pulled.
+"""Bandits: which items pay, learned while playing.
+
+One learner serves all copies of a batch; each slot is an arm that was pulled.
 
 features -> LinearBandit (hybrid linear model)  -> LinUCB, LinearThompson, EpsilonGreedy
 no features -> ItemBandit (a mean for each item) -> UCB1, Thompson
@@ -26,9 +27,8 @@ class Bandit(Ranker):
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         shown, value = feedback["shown"], self._appraise(feedback)
-        at = (
-            self.picks if self.envs.config.action == "candidates" else np.maximum(shown, 0)
-        )  # else options are items; a query's page is not the picks
+        # where options are items, they are their own places; a query's page is not the picks
+        at = self.picks if self.envs.config.action == "candidates" else np.maximum(shown, 0)
         pulled = (shown >= 0) & (shown == np.take_along_axis(self.items, at, 1))
         features = np.take_along_axis(self.features, at[..., None], 1)
         self.learn(shown[pulled], features[pulled].astype(float), value[pulled])
@@ -50,11 +50,8 @@ class LinearBandit(Bandit):
         super().bind(envs, agent, seed)
         d, items = len(self.feature_names) + 1, envs.shape.items
         self._gram, self._target = np.eye(d), np.zeros(d)  # of the shared features
-        self._count, self._sum, self._feature_sum = (
-            np.ones(items),
-            np.zeros(items),
-            np.zeros((items, d)),
-        )  # of each item, ridge included
+        # of each item, ridge included
+        self._count, self._sum, self._feature_sum = np.ones(items), np.zeros(items), np.zeros((items, d))
         self._squares, self._pulls = 0.0, 0
         self._shared, self._inverse = self._solve()
 
@@ -124,19 +121,14 @@ class LinearThompson(LinearBandit):
     def score(self, observations: np.ndarray) -> np.ndarray:
         items, x = np.maximum(self.items, 0), _with_constant(self.features)
         scale = self._width * self._scale
-        drawn = (
-            self._shared
-            + scale * self.rng.standard_normal((len(x), len(self._shared))) @ np.linalg.cholesky(self._inverse).T
-        )
-        intercepts = self._intercepts(items, drawn) + scale * self.rng.standard_normal(items.shape) / np.sqrt(
-            self._count[items]
-        )
-        return np.einsum("bcd,bd->bc", x, drawn) + intercepts  # type: ignore[no-any-return]
+        shared = scale * self.rng.standard_normal((len(x), len(self._shared)))
+        drawn = self._shared + shared @ np.linalg.cholesky(self._inverse).T
+        own = scale * self.rng.standard_normal(items.shape) / np.sqrt(self._count[items])
+        return np.einsum("bcd,bd->bc", x, drawn) + (self._intercepts(items, drawn) + own)  # type: ignore[no-any-return]
 
 
 class EpsilonGreedy(LinearBandit):
-    """The best by the hybrid linear model, and a uniform slate on one page in ten (Sutton & Barto 2018, section
-    2.2)."""
+    """The best by the hybrid linear model, a uniform slate on one page in ten (Sutton & Barto 2018, section 2.2)."""
 
     exploration = 0.1
 

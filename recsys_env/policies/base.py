@@ -47,10 +47,10 @@ class Policy:
 def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
     """What agent number `index` learns from a step's infos.
 
-    visitor, own [B]                                         whose page it was, and the agent's reward before sharing
+    visitor, own [B]                                           whose page it was; the agent's reward before sharing
     shown, clicked, cart, bought, liked, rating, dwell [B, K]  of its own slots
-    later_item, later_price, later_rating [B, Q]             purchases of earlier cart items that it is credited with,
-        -1 = none
+    later_item, later_price, later_rating [B, Q]               purchases of earlier cart items that it is credited
+                                                               with, -1 = none
     """
     told = {
         key: infos[key][:, index]

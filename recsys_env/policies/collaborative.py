@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .logged import Trained, library
+from ..libraries import library
+from .logged import Trained
 
 FACTORS = 16
 
@@ -52,14 +53,13 @@ class Collaborative(Trained):
         return self._sparse(rows[some], items[some], values[some] / self._scale, len(self.people))
 
     def _present_clicks(self, rows: np.ndarray) -> Any:
-        """Sparse [P, M] of the persons' last clicks, as in `_clicks_by_pair`; works for persons whom the model does not
-        know."""
+        """Sparse [P, M] of the persons' last clicks, as in `_clicks_by_pair`, also of whom the model does not know."""
         clicked, worth = self.clicked[rows], self.worth[rows]
         at, which = np.nonzero((clicked >= 0) & (worth > 0))
         return self._sparse(at, clicked[at, which], worth[at, which] / self._scale, len(rows))
 
     def _sparse(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray, count: int) -> Any:
-        matrix = library("scipy.sparse").coo_matrix(
+        matrix = library("scipy.sparse", self.extra).coo_matrix(
             (values.astype(np.float32), (rows, items)), (count, self.envs.shape.items)
         )
         return matrix.tocsr()
@@ -69,11 +69,11 @@ class ImplicitALS(Collaborative):
     """`implicit`'s alternating least squares; a visitor's factors are solved anew from its last clicks on every page.
 
     Factors of somebody without clicks are 0: the options stay in their order then, which in candidates is that of the
-        profile match.
+    profile match.
     """
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
-        self._model = library("implicit.cpu.als").AlternatingLeastSquares(
+        self._model = library("implicit.cpu.als", self.extra).AlternatingLeastSquares(
             FACTORS, regularization=0.1, num_threads=1, random_state=self._seed()
         )
         self._model.fit(self._clicks_by_pair(rows, items, values), show_progress=False)
@@ -90,7 +90,7 @@ class ImplicitBPR(Collaborative):
     """
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
-        model = library("implicit.cpu.bpr").BayesianPersonalizedRanking(
+        model = library("implicit.cpu.bpr", self.extra).BayesianPersonalizedRanking(
             FACTORS, learning_rate=0.05, num_threads=1, random_state=self._seed()
         )
         clicks = self._clicks_by_pair(rows, items, values)
@@ -110,12 +110,11 @@ class ImplicitKNN(Collaborative):
     """`implicit`'s item-item neighbours by cosine, summed over a visitor's last clicks."""
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
-        model = library("implicit.nearest_neighbours").CosineRecommender(K=50, num_threads=1)
+        model = library("implicit.nearest_neighbours", self.extra).CosineRecommender(K=50, num_threads=1)
         clicks = self._clicks_by_pair(rows, items, values)
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", library("implicit.utils").ParameterWarning
-            )  # of a matrix that the library itself converts
+            # of a matrix that the library itself converts
+            warnings.simplefilter("ignore", library("implicit.utils", self.extra).ParameterWarning)
             model.fit(clicks, show_progress=False)
         self._similarity = model.similarity
         popular = np.asarray(clicks.sum(0)).ravel()
@@ -127,8 +126,9 @@ class ImplicitKNN(Collaborative):
 
 
 class LightFM(Collaborative):
-    """LightFM with WARP loss: a person is an id and its profile, an item an id and its topic, so that new persons are
-    known by their profile.
+    """LightFM with WARP loss; new persons are known by their profile.
+
+    A person is an id and its profile, an item an id and its topic.
 
     Args:
         epochs: passes over the log at each training.
@@ -141,14 +141,14 @@ class LightFM(Collaborative):
         self._epochs = epochs
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
-        sparse, world, people = library("scipy.sparse"), self.envs.world, len(self.people)
+        sparse, world, people = library("scipy.sparse", self.extra), self.envs.world, len(self.people)
         clicks = self._clicks_by_pair(rows, items, values).tocoo()
         persons = sparse.hstack((sparse.identity(people), sparse.csr_matrix(self.profiles[:people])), "csr", np.float32)
         topics = np.eye(self.envs.shape.topics)[world.items["topic"]]
         described = sparse.hstack(
             (sparse.identity(self.envs.shape.items), sparse.csr_matrix(topics)), "csr", np.float32
         )
-        model = library("lightfm").LightFM(FACTORS, loss="warp", random_state=self._seed())
+        model = library("lightfm", self.extra).LightFM(FACTORS, loss="warp", random_state=self._seed())
         ones = sparse.coo_matrix((np.ones_like(clicks.data), (clicks.row, clicks.col)), clicks.shape)
         model.fit(ones, persons, described, sample_weight=clicks, epochs=self._epochs, num_threads=1)
         self.item_bias, self.item_factors = model.get_item_representations(described)
@@ -160,14 +160,13 @@ class LightFM(Collaborative):
 
 
 class SurpriseSVD(Collaborative):
-    """Surprise's biased matrix factorisation of what an impression of an item was worth to a person, misses counting as
-    0."""
+    """Surprise's biased matrix factorisation of what impressions of items were worth to persons, misses counting 0."""
 
     requires = "surprise"
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
         trainset, rated = self._trainset(rows, items, values)
-        model = library("surprise").SVD(FACTORS, random_state=self._seed()).fit(trainset)
+        model = library("surprise", self.extra).SVD(FACTORS, random_state=self._seed()).fit(trainset)
         self._persons = model.pu
         self.item_factors, self.item_bias = model.qi * rated[:, None], model.bi
 
@@ -175,39 +174,35 @@ class SurpriseSVD(Collaborative):
         return _known(self._persons, rows)
 
     def _trainset(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> tuple[Any, np.ndarray]:
-        """Surprise's form of the mean value of each pair of person and item, in mean clicks, and which items [M]
-        occur."""
+        """Surprise's form of the mean value of each pair of person and item, in mean clicks; which items [M] occur."""
         size, count = self.envs.shape.items, len(self.people)
         pairs, which = np.unique(rows * size + items, return_inverse=True)
-        means = (
-            np.bincount(which, values) / np.bincount(which) / (values[values > 0].mean() if (values > 0).any() else 1.0)
-        )
+        click = values[values > 0].mean() if (values > 0).any() else 1.0
+        means = np.bincount(which, values) / np.bincount(which) / click
         by_person, by_item = defaultdict(list), defaultdict(list)
         for pair, mean in zip(pairs.tolist(), means.tolist(), strict=True):
             by_person[pair // size].append((pair % size, mean))
             by_item[pair % size].append((pair // size, mean))
         ids = {i: i for i in range(max(size, count))}
-        trainset = library("surprise").Trainset(
+        trainset = library("surprise", self.extra).Trainset(
             by_person, by_item, count, size, len(pairs), (means.min(), means.max()), ids, ids
         )
         return trainset, np.isin(np.arange(size), pairs % size)
 
 
 class SurpriseKNN(SurpriseSVD):
-    """Surprise's item-item neighbours (mean-centred Pearson) of what impressions were worth; new persons get the items'
-    means.
+    """Surprise's item-item neighbours (mean-centred Pearson) of what impressions were worth.
 
-    For all persons and items at once, so from all alike items that a person was shown, not the 40 most alike.
+    New persons get the items' means. For all persons and items at once, so from all alike items that a person was
+    shown, not the 40 most alike.
     """
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
         trainset, _ = self._trainset(rows, items, values)
         options = {"name": "pearson", "user_based": False}
-        model = library("surprise").KNNWithMeans(sim_options=options, verbose=False).fit(trainset)
-        deviations, known = (
-            np.zeros((trainset.n_users, trainset.n_items)),
-            np.zeros((trainset.n_users, trainset.n_items)),
-        )
+        model = library("surprise", self.extra).KNNWithMeans(sim_options=options, verbose=False).fit(trainset)
+        size = trainset.n_users, trainset.n_items
+        deviations, known = np.zeros(size), np.zeros(size)
         for person, seen in trainset.ur.items():
             places, worth = zip(*seen, strict=True)
             deviations[person, list(places)] = np.array(worth) - model.means[list(places)]

@@ -1,5 +1,4 @@
-"""Deep supervised recommenders in PyTorch, trained on what the agent has logged: a two-tower model and a transformer
-over clicks."""
+"""Deep recommenders in PyTorch, trained on what the agent has logged: a two-tower model, a transformer over clicks."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ try:
 except ImportError as error:
     raise ImportError(f'this policy needs {error.name}: pip install "recsys_env[recommenders]"') from error
 
-from ..adapters.tensors import choose_device, one_thread
+from ..tensors import choose_device, one_thread
 
 WIDTH = 32
 
@@ -53,13 +52,18 @@ class Deep(Trained):
             yield
 
     def build(self) -> nn.Module:
-        """The network: `forward(clicked [P, T], profiles [P, D]) -> [P, T + 1, F]` after each prefix; `items() -> [M,
-        F], [M]` vectors and biases."""
+        """The network.
+
+        `forward(clicked [P, T], profiles [P, D]) -> [P, T + 1, F]` after each prefix;
+        `items() -> [M, F], [M]` vectors and biases.
+        """
         raise NotImplementedError
 
     def loss(self, persons: torch.Tensor, targets: torch.Tensor, frequency: torch.Tensor) -> torch.Tensor:
-        """Loss of the next clicks `targets` [E] after persons' vectors [E, F]; frequency [M] is each item's share of
-        the clicks."""
+        """Loss of the next clicks `targets` [E] after persons' vectors [E, F].
+
+        frequency [M] is each item's share of the clicks.
+        """
         raise NotImplementedError
 
     @one_thread()
@@ -112,10 +116,10 @@ class Deep(Trained):
 
 
 class SASRec(Deep):
-    """Causal transformer over a person's last clicks that predicts the next (Kang & McAuley 2018), with a softmax over
-    the catalogue.
+    """Causal transformer over a person's last clicks that predicts the next (Kang & McAuley 2018).
 
-    A person without clicks is a sequence that has only begun, so it gets what people click first.
+    A softmax over the catalogue. A person without clicks is a sequence that has only begun, so it gets what people
+    click first.
     """
 
     def build(self) -> Any:
@@ -127,10 +131,10 @@ class SASRec(Deep):
 
 
 class TwoTower(Deep):
-    """A tower for the person (profile and clicks) and one for the item (vector, topic, id), trained on in-batch
-    negatives.
+    """A tower for the person (profile and clicks) and one for the item (vector, topic, id).
 
-    Sampled softmax with the correction for how often an item is a negative (Yi et al. 2019).
+    Trained on in-batch negatives: sampled softmax with the correction for how often an item is a negative (Yi et al.
+    2019).
     """
 
     def build(self) -> Any:
@@ -167,9 +171,8 @@ class _SASRecNetwork(nn.Module):
     def forward(self, clicked: torch.Tensor, profiles: torch.Tensor) -> torch.Tensor:
         tokens = torch.cat((torch.full_like(clicked[:, :1], self._begin), clicked.clamp_min(0)), 1)
         causal = nn.Transformer.generate_square_subsequent_mask(tokens.shape[1], device=tokens.device)
-        return self.encoder(
-            self.dropout(self.item(tokens) + self.place[: tokens.shape[1]]), mask=causal, is_causal=True
-        )  # type: ignore[no-any-return]
+        embedded = self.dropout(self.item(tokens) + self.place[: tokens.shape[1]])
+        return self.encoder(embedded, mask=causal, is_causal=True)  # type: ignore[no-any-return]
 
 
 class _TwoTowers(nn.Module):

@@ -1,5 +1,4 @@
-"""What policies share that learn from a log of what they showed: who is who, what each person clicked, and when to
-train again.
+"""What policies share that learn from a log of what they showed: who is who, what was clicked, when to train again.
 
 act:      visitors -> rows of `People` -> scores of the options
 observe:  feedback -> `Log`, histories -> train again, once the log has three times as many clicks as last time
@@ -7,25 +6,16 @@ observe:  feedback -> `Log`, histories -> train again, once the log has three ti
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from ..libraries import library
 from ..vector import VectorEnv
 from .ranking import Appraiser, Ranker
 
 _FIRST_CLICKS = 200  # in the log before a model is trained for the first time
 _MEMORY = 1_000_000  # impressions that training looks back on
-
-
-def library(name: str, extra: str = "recommenders") -> Any:
-    """A module of a recommender library, which `extra` brings."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f'this policy needs {name.split(".")[0]}: pip install "recsys_env[{extra}]"') from error
 
 
 class People:
@@ -37,10 +27,8 @@ class People:
 
     def __init__(self, envs: VectorEnv) -> None:
         self._fixed = envs.config.users.population == "fixed"
-        self._keys, self._rows = (
-            np.empty(0, np.int64),
-            np.empty(0, np.int64),
-        )  # sorted keys of those who may come back, and their rows
+        # sorted keys of those who may come back, and their rows
+        self._keys, self._rows = np.empty(0, np.int64), np.empty(0, np.int64)
         self._count = 0
 
     def __len__(self) -> int:
@@ -86,10 +74,10 @@ class Log:
 
 
 class Trained(Ranker):
-    """Trains a model on its own log, again whenever the log holds three times as many clicks, and at the end of an
-    episode.
+    """Trains a model on its own log.
 
-    Until the first training it shows what is popular. A subclass gives `fit` and `predict`.
+    Again whenever the log holds three times as many clicks, and at the end of an episode. Until the first training it
+    shows what is popular. A subclass gives `fit` and `predict`.
 
     Attributes:
         clicked, worth: [R, L] the last L items that each person clicked and what they were worth, the newest last; item
@@ -154,8 +142,7 @@ class Trained(Ranker):
             self._train()
 
     def _remember(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
-        """Append clicks to the persons' histories; a person of a fixed population may click in several copies at
-        once."""
+        """Append clicks to the persons' histories; one of a fixed population may click in several copies at once."""
         while len(rows):
             _, first = np.unique(rows, return_index=True)
             person, later = rows[first], np.delete(np.arange(len(rows)), first)
@@ -169,8 +156,7 @@ class Trained(Ranker):
             self._train()
 
     def _train(self) -> None:
-        with library("threadpoolctl").threadpool_limits(
-            1, "blas"
-        ):  # sums in the same order, whatever the number of processors
+        # sums in the same order, whatever the number of processors
+        with library("threadpoolctl", "recommenders").threadpool_limits(1, "blas"):
             self.fit(*self.log.read())
         self._fitted, self._next = self._clicks, 3 * self._clicks

@@ -8,11 +8,11 @@ from .ranking import Ranker
 
 
 class Nearest(Ranker):
-    """Shows the items nearest to the decayed mean of the clicked ones (to the profile before the first click); a
-    uniform slate on one page in twenty.
+    """Shows the items nearest to the decayed mean of the clicked ones (to the profile before the first click).
 
-    Content-based filtering with a vector profile (Lops, de Gemmis & Semeraro 2011, section 3.3.1). What `content` knows
-    beside that, of prices, clicks' odds and the slate as a whole, it does not.
+    A uniform slate on one page in twenty. Content-based filtering with a vector profile (Lops, de Gemmis & Semeraro
+    2011, section 3.3.1). What `content` knows beside that, of prices, clicks' odds and the slate as a whole, it does
+    not.
     """
 
     exploration = 0.05

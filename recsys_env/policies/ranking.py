@@ -51,8 +51,10 @@ class Ranker(Policy):
         return [f for f, name in enumerate(self.feature_names) if name in names]
 
     def score(self, observations: np.ndarray) -> np.ndarray:
-        """Scores [B, C] of the options, given the agent's observations [B, O]; those of places without an item do not
-        count."""
+        """Scores [B, C] of the options, given the agent's observations [B, O].
+
+        Those of places without an item do not count.
+        """
         raise NotImplementedError
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -68,8 +70,10 @@ class Ranker(Policy):
         return self._show(np.where(self.items >= 0, scores, -np.inf))
 
     def _show(self, scores: np.ndarray) -> np.ndarray:
-        """The action that shows the best options; equals stay in their order, which in candidates is that of an
-        observable score."""
+        """The action that shows the best options; equals stay in their order.
+
+        In candidates that is the order of an observable score.
+        """
         slots = min(self.picks.shape[1], scores.shape[1])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :slots]
         missing = np.take_along_axis(scores, best, 1) == -np.inf
@@ -100,9 +104,8 @@ class Appraiser:
     def __call__(self, told: Mapping[str, np.ndarray]) -> np.ndarray:
         """Values [B, K] of the slots of the page just shown, given the agent's `feedback`."""
         w = self._weights
-        later = w["purchase"] * told["later_price"] + w["rating"] * np.where(
-            told["later_rating"] > 0, (told["later_rating"] - 3) / 2, 0
-        )
+        rating = np.where(told["later_rating"] > 0, (told["later_rating"] - 3) / 2, 0)
+        later = w["purchase"] * told["later_price"] + w["rating"] * rating
         later = np.where(told["later_item"] >= 0, later, 0).sum(1)
         self._carts += int(told["cart"].sum())
         self._sales += float(later.sum())

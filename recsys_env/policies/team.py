@@ -10,10 +10,11 @@ import numpy as np
 from ..config import did_you_mean
 from ..vector import VectorEnv
 from .base import Policy, feedback
+from .registry import make_policy
 
 
 class Team:
-    """A policy for each of some agents of a batch, all of them or the company of a learner.
+    """A policy for each of some agents of a batch: all of them, or all but those that learn.
 
     Args:
         envs: the batch.
@@ -25,8 +26,6 @@ class Team:
     """
 
     def __init__(self, envs: VectorEnv, policies: Mapping[str, str | Policy], seed: int) -> None:
-        from . import make_policy  # the registry is made of modules beside this one
-
         for agent in policies:
             if agent not in envs.possible_agents:
                 hint = did_you_mean(agent, envs.possible_agents)
@@ -54,16 +53,15 @@ class Team:
         Raises:
             ValueError: a policy's actions have another shape, or are no whole numbers where these are asked for.
         """
-        flat, masks = (
-            (observations["observation"], observations["action_mask"])
-            if self.envs.config.mask_actions
-            else (observations, None)
-        )
+        flat, masks = observations, None
+        if self.envs.config.mask_actions:
+            flat, masks = observations["observation"], observations["action_mask"]
         for n, policy in self._members:
             chosen, wanted = np.asarray(policy.act(flat[:, n], None if masks is None else masks[:, n])), actions[:, n]
             if chosen.shape != wanted.shape or not np.can_cast(chosen.dtype, wanted.dtype, "same_kind"):
                 raise ValueError(
-                    f"policy {self._names[n]} acted with {chosen.dtype}{list(chosen.shape)}, expected {wanted.dtype}{list(wanted.shape)}"
+                    f"policy {self._names[n]} acted with {chosen.dtype}{list(chosen.shape)}, "
+                    f"expected {wanted.dtype}{list(wanted.shape)}"
                 )
             wanted[...] = chosen
 

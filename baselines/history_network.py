@@ -1,0 +1,132 @@
+"""PPO's policy with a memory: a causal transformer over the last pages of the present visitor, beside the flat
+observation.
+
+`HistoryRows` appends the pages to the observation, `HistoryExtractor` turns them into features of any actor-critic
+policy of stable-baselines3 (`SlatePolicy`, which scores each candidate by them), `HistoryPolicy` remembers while it
+serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from recsys_env import VectorEnv
+from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
+from recsys_env.history import History
+
+from .appended_rows import AppendedRows
+
+# isort: split
+# After ours, whose error says what to install if these are missing.
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import nn
+
+
+def with_history(observations: np.ndarray, pages: np.ndarray) -> np.ndarray:
+    """Observations [R, O] followed by the visitors' last pages [R, L, F], flat."""
+    return np.concatenate((observations, pages.reshape(len(pages), -1)), 1)
+
+
+class HistoryRows(AppendedRows):
+    """Rows whose observations [R, O + L·F] end with the last L pages of the visitor who comes next; see `History`.
+
+    Args:
+        rows: the environment.
+        length: L.
+
+    Attributes:
+        page_width: F.
+    """
+
+    def __init__(self, rows: SB3VecEnv, length: int) -> None:
+        self._history = History(rows.envs.world.q, rows.num_envs, length)
+        self.page_width = self._history.width
+        ones = np.ones(length * self.page_width)
+        super().__init__(rows, -ones, ones)
+
+    def _append(self, observations: np.ndarray) -> np.ndarray:
+        return with_history(observations, self._history.recall(self.by_row(self.envs.next_visitor)))
+
+    def _begin(self) -> None:
+        self._history.clear()
+
+    def _go_on(self) -> None:
+        report = self.envs.infos
+        self._history.observe(
+            {name: self.by_row(report[name]) for name in ("visitor", "shown", "clicked", "cart", "bought")}
+        )
+
+
+class HistoryExtractor(BaseFeaturesExtractor):
+    """Features [R, O + width]: the flat observation, and what a causal transformer makes of the pages and, last, of the
+    observation.
+
+    Places without a page are tokens too, whose `known` is 0.
+
+    Args:
+        length, page: L and F of the history.
+        layers, width, heads: size of the transformer (pre-norm, feed-forward layers of twice the width).
+        amp: bfloat16 on a GPU; ignored on a CPU.
+        compiled: `torch.compile` on a GPU; ignored on a CPU.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Box,
+        length: int,
+        page: int,
+        layers: int,
+        width: int,
+        heads: int,
+        amp: bool = False,
+        compiled: bool = False,
+    ) -> None:
+        flat = observation_space.shape[0] - length * page
+        super().__init__(observation_space, flat + width)
+        self.length, self._page, self._flat, self._amp = length, page, flat, amp
+        self.page, self.present = nn.Linear(page, width), nn.Linear(flat, width)
+        self.position = nn.Parameter(torch.randn(length + 1, width) * 0.02)
+        layer = nn.TransformerEncoderLayer(width, heads, 2 * width, dropout=0.0, batch_first=True, norm_first=True)
+        self.transformer = nn.TransformerEncoder(layer, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
+        self.register_buffer("causal", nn.Transformer.generate_square_subsequent_mask(length + 1), persistent=False)
+        if compiled and torch.cuda.is_available():
+            self.compile()  # all of it: Dynamo leaves modules of torch itself alone
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        flat, pages = observations[:, : self._flat], observations[:, self._flat :].reshape(-1, self.length, self._page)
+        with torch.autocast(observations.device.type, torch.bfloat16, enabled=self._amp and observations.is_cuda):
+            tokens = torch.cat((self.page(pages), self.present(flat).unsqueeze(1)), 1) + self.position
+            seen = self.transformer(tokens, mask=self.causal, is_causal=True)[:, -1]
+        return torch.cat((flat, seen.float()), 1)
+
+
+class HistoryPolicy(SB3Policy):
+    """A trained policy with a `HistoryExtractor`, as a policy for one agent: it keeps the history of its own visitors.
+
+    Args:
+        model: the policy; `length` pages are remembered of each visitor.
+    """
+
+    def __init__(self, model: Any, length: int) -> None:
+        super().__init__(model)
+        self._length = length
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        self._history = History(envs.world.q, envs.num_envs, self._length)
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        return super().act(
+            with_history(observations, self._history.recall(self.envs.next_visitor[:, self.index])), mask
+        )
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        self._history.observe(feedback)
+
+    def reset(self, done: np.ndarray) -> None:
+        self._history.clear()  # the copies of a batch end together

@@ -1,0 +1,176 @@
+"""What a training run is told: options that all algorithms share, and what each algorithm adds to them.
+
+An algorithm is a frozen dataclass: its fields are its options, on the command line and in Python alike. These modules
+import no trainer, so that `--help` answers at once; `Algorithm.learner` imports what it needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from recsys_env import WorldConfig, cli, task_config
+from recsys_env.config import replace
+from recsys_env.evaluation import COMPARED, UNSEEN
+
+if TYPE_CHECKING:
+    from .training import Learner, Training
+
+
+@dataclass(frozen=True)
+class Range:
+    """Closed range of an option's values: `Annotated[float, Range(0, 1)]`."""
+
+    low: float
+    high: float = math.inf
+
+    def __str__(self) -> str:
+        return f"at least {self.low}" if self.high == math.inf else f"between {self.low} and {self.high}"
+
+
+Count = Annotated[int, Range(1)]
+Fraction = Annotated[float, Range(0, 1)]
+NotNegative = Annotated[float, Range(0)]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is trained on, beside whom, and how it is evaluated."""
+
+    task: str = "ecommerce-v0"
+    """Name of the task."""
+    others: tuple[str, ...] = ()
+    """Policies of the other agents: agent=policy, and at most one policy alone for all that are left. A policy is a
+    name, the folder of a trained one, module:factory, or self (past checkpoints of the learner)."""
+    learners: tuple[str, ...] = ()
+    """Agents that learn; by default those that --others does not name, or the first one if it gives a policy for all
+    others."""
+    set: tuple[str, ...] = ()
+    """Fields of the task's config to change, such as users.number=16."""
+    sharing: float | None = None
+    """reward.sharing: 1 = a team, 0 = selfish, -1 = zero-sum; the task's own by default."""
+    observability: str | None = None
+    """full: learners see the latent visitor; the task's own by default."""
+    seed: Annotated[int, Range(0, UNSEEN - 1)] = 0
+    """Of training; evaluation has seeds of its own."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    threads: Count = 1
+    """Of torch on the CPU. The same seed gives the same result only for the same number, on the same kind of
+    processor."""
+    out: Path | None = None
+    """Folder of the run (default: runs/ALGORITHM-TASK-SEED)."""
+    resume: bool = False
+    """Go on from the last checkpoint in --out until --timesteps."""
+    eval_episodes: Annotated[int, Range(2)] = 100
+    """Episodes of each evaluation; a single one has no interval."""
+    compare: tuple[str, ...] = COMPARED
+    """Policies to compare with, beside the same others."""
+
+
+@dataclass(frozen=True)
+class Algorithm(Options):
+    """An algorithm that can be trained; subclasses add its hyper-parameters.
+
+    Attributes:
+        name: on the command line.
+        library: the module that has to be installed.
+        install: how.
+        changes: fields of the task's config that it needs otherwise.
+        resumes: whether it can go on from a checkpoint.
+        self_play: whether others may play its past.
+    """
+
+    name: ClassVar[str]
+    library: ClassVar[str]
+    install: ClassVar[str]
+    changes: ClassVar[Mapping[str, Any]] = {}
+    resumes: ClassVar[bool] = True
+    self_play: ClassVar[bool] = False
+
+    timesteps: Count = 5_000_000
+    """Agent-steps in all (steps of learners in all copies), rounded up to whole rollouts."""
+    num_envs: Count = 256
+    """Copies of the game."""
+    learning_rate: NotNegative = 1e-3
+    """Of the optimiser."""
+    gamma: Fraction | None = None
+    """Discount per tick; the task's own by default."""
+
+    def learner(self, training: Training) -> Learner:
+        """What trains."""
+        raise NotImplementedError
+
+    @classmethod
+    def about(cls) -> str:
+        """What it is, in a line."""
+        return (cls.__doc__ or "").split("\n")[0].rstrip(".")
+
+    def check(self) -> None:
+        """Raise `ValueError` if an option is out of its range."""
+        for name, kind in typing.get_type_hints(type(self), include_extras=True).items():
+            allowed = next((option for option in _annotations(kind) if isinstance(option, Range)), None)
+            value = getattr(self, name)
+            if allowed is not None and value is not None and not allowed.low <= value <= allowed.high:
+                raise ValueError(f"{flag(name)} = {value} must be {allowed}")
+
+    def world(self) -> WorldConfig:
+        """The task as the algorithm plays it.
+
+        Raises:
+            ValueError, TypeError: no such task, field or value, or one that the algorithm cannot play.
+        """
+        asked = cli.assignments(self.set)
+        for name, value in self.changes.items():
+            if asked.get(name, value) != value:
+                raise ValueError(f"{self.name} needs {name}={value}, not {asked[name]}")
+        config = replace(task_config(self.task, asked), dict(self.changes))
+        if self.sharing is not None:
+            config = replace(config, {"reward": {"sharing": self.sharing}})
+        if self.observability is not None:
+            config = replace(config, {"observability": self.observability})
+        return config
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The options that are the algorithm's own."""
+        common = {option.name for option in dataclasses.fields(Options)}
+        return {name: value for name, value in vars(self).items() if name not in common}
+
+    def settings(self) -> dict[str, Any]:
+        """What tells this job from others, as JSON: all but its seed, and where and in how many parts it is run."""
+        said = {name: value for name, value in vars(self).items() if name not in ("seed", "out", "resume")}
+        return {
+            "algorithm": self.name,
+            **{name: list(value) if isinstance(value, tuple) else value for name, value in said.items()},
+        }
+
+    def command(self) -> str:
+        """The command line that says this, whoever did; where the run is written to does not matter."""
+        words = [self.name]
+        for option in dataclasses.fields(self):
+            value = getattr(self, option.name)
+            if value == option.default or option.name == "out":
+                continue
+            if isinstance(value, bool):
+                words.append(flag(option.name if value else f"no_{option.name}"))
+            else:
+                words += [flag(option.name), *map(str, value if isinstance(value, tuple) else [value])]
+        return shlex.join(["python", "-m", "baselines", "train", *words])
+
+
+def flag(option: str) -> str:
+    """The option as it is written on the command line."""
+    return f"--{option.replace('_', '-')}"
+
+
+def _annotations(kind: Any) -> tuple[Any, ...]:
+    """What `Annotated` says of a type, or of a part of a union."""
+    if typing.get_origin(kind) is Annotated:
+        return typing.get_args(kind)[1:]
+    return tuple(said for part in typing.get_args(kind) for said in _annotations(part))

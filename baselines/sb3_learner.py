@@ -1,0 +1,173 @@
+"""Algorithms of stable-baselines3 and sb3-contrib on a training run: one policy shared by all learners.
+
+Besides the policy, a run's folder holds `tensorboard`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys_env.adapters.sb3 import SB3VecEnv
+from recsys_env.company import Company
+from recsys_env.evaluation import UNSEEN
+from recsys_env.files import FileError
+
+from .appended_rows import AppendedRows
+from .checkpoints import Checkpoint
+from .ippo import IPPO
+from .page_buffers import PageBuffer, VisitorBuffer
+from .sb3_policies import NETWORKS, Network, save
+from .self_play import PastSelf
+from .training import Point, Training
+from .weights import from_arrays, to_arrays
+
+# isort: split
+# After ours, whose error says what to install if these are missing.
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecNormalize
+
+_SCALE = "returns"  # of rewards, in a checkpoint: mean, variance and count of discounted returns
+
+
+class Monitor(BaseCallback):
+    """Says what every rollout brought.
+
+    Args:
+        horizon: ticks per episode, to which rewards are scaled.
+        rollout_ended: called with a point of the curve.
+    """
+
+    def __init__(self, horizon: int, rollout_ended: Callable[[Point], None]) -> None:
+        super().__init__()
+        self._horizon, self._rollout_ended = horizon, rollout_ended
+        self._own: list[float] = []
+
+    def _on_step(self) -> bool:
+        self._own.append(float(self.training_env.own.mean()))  # type: ignore[attr-defined]
+        return True
+
+    def _on_rollout_end(self) -> None:
+        reward = self._horizon * float(np.mean(self._own))
+        self._own.clear()
+        self.logger.record("rollout/own_per_episode", reward)
+        self._rollout_ended({"agent_steps": self.model.num_timesteps, "episode_reward": reward})
+
+
+class SB3Learner:
+    """Trains a PPO of these libraries; see `training.Learner`.
+
+    Args:
+        training: the run, of an `IPPO` or a variant of it.
+        rows: the batch, as the network sees it.
+        network: what is trained.
+        algorithm: the library's class.
+        buffer: of the rollouts; the library's own by default.
+        compiled: `torch.compile` for the transformer.
+    """
+
+    has_progress_bar = False
+
+    def __init__(
+        self,
+        training: Training,
+        rows: SB3VecEnv | AppendedRows,
+        network: Network,
+        algorithm: type = PPO,
+        buffer: type[PageBuffer] | None = None,
+        compiled: bool = False,
+    ) -> None:
+        assert isinstance(training.algorithm, IPPO)
+        self.training, self.options, self.envs = training, training.algorithm, rows.envs
+        self._network = network
+        self.model = self._create(rows, algorithm, buffer, compiled)
+        if training.checkpoint:
+            self._resume(training.checkpoint)
+        if isinstance(collected := self.model.rollout_buffer, VisitorBuffer):
+            collected.watch(self.envs)
+        self._rollouts = 0
+        if training.self_play and not training.resume:
+            self._join_pool()
+
+    @property
+    def agent_steps(self) -> int:
+        return self.model.num_timesteps  # type: ignore[no-any-return]
+
+    def _create(self, rows: Any, algorithm: Any, buffer: type[PageBuffer] | None, compiled: bool) -> Any:
+        options, training = self.options, self.training
+        pages: dict[str, Any] = {}
+        if buffer is not None:
+            active = self.envs.observation_fields["is_active"].start
+            pages = {"rollout_buffer_class": buffer, "rollout_buffer_kwargs": {"active": active}}
+        return algorithm(
+            NETWORKS[self._network.network][0],
+            VecNormalize(rows, norm_obs=False, clip_reward=np.inf, gamma=training.gamma),
+            learning_rate=lambda remaining: options.learning_rate * remaining,
+            n_steps=options.n_steps,
+            batch_size=options.batch_size,
+            n_epochs=options.n_epochs,
+            gamma=training.gamma,
+            gae_lambda=options.gae_lambda,
+            ent_coef=options.ent_coef,
+            policy_kwargs=self._network.policy_kwargs(compiled),
+            tensorboard_log=str(training.out / "tensorboard") if importlib.util.find_spec("tensorboard") else None,
+            seed=options.seed,
+            device=options.device,
+            **pages,
+        )
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from there, on episodes that it has not played yet."""
+        state = dict(checkpoint.state)
+        scale = state.pop(_SCALE, None)
+        if scale is None or scale.shape != (3,) or scale.dtype != np.float64 or not np.isfinite(scale).all():
+            raise FileError(f"{checkpoint.path} holds no {_SCALE}: mean, variance and count of returns")
+        from_arrays(checkpoint.path, state, self._parts())
+        rewards = self.model.get_vec_normalize_env().ret_rms
+        rewards.mean, rewards.var, rewards.count = np.array(scale[0]), np.array(scale[1]), float(scale[2])
+        self.model.num_timesteps = self.training.done
+        self.model.set_random_seed((self.options.seed + self.training.done) % UNSEEN)
+
+    def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
+        """Train until `timesteps` agent-steps."""
+
+        def ended(point: Point) -> None:
+            rollout_ended(point)
+            self._rollouts += 1
+            if self.training.self_play and self._rollouts % self.options.snapshot_every == 0:
+                self._join_pool()
+
+        self.model.learn(
+            timesteps - self.agent_steps,
+            callback=Monitor(self.training.config.horizon, ended),
+            reset_num_timesteps=not self.training.resume,
+            tb_log_name="run",
+        )
+
+    def _join_pool(self) -> None:
+        """Let the others play the present policy too."""
+        folder = self.training.pool / f"{self.agent_steps:012d}"
+        folder.mkdir(parents=True, exist_ok=True)  # an interrupted run passes here twice
+        self._save(folder)
+        assert isinstance(self.envs, Company)
+        for policy in self.envs.team.policies.values():
+            if isinstance(policy, PastSelf):
+                policy.draw()
+
+    def _parts(self) -> dict[str, Any]:
+        return {"policy": self.model.policy, "optimizer": self.model.policy.optimizer}
+
+    def state(self) -> dict[str, np.ndarray]:
+        rewards = self.model.get_vec_normalize_env().ret_rms
+        return {**to_arrays(self._parts()), _SCALE: np.array([rewards.mean, rewards.var, rewards.count], np.float64)}
+
+    def save(self) -> None:
+        self._save(self.training.out)
+
+    def _save(self, folder: Path) -> None:
+        save(folder, self.envs, self._network, self.model)

@@ -1,0 +1,274 @@
+"""A training run: what is trained on, beside which others, and where its files go; what a learner has to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
+
+import numpy as np
+
+from recsys_env import VectorEnv, WorldConfig
+from recsys_env.company import Company, checked_agent, company_of
+from recsys_env.config import plain_config
+from recsys_env.files import FileError, read_json
+from recsys_env.policies import Policy
+
+from .checkpoints import RESUMED, Checkpoint, read_checkpoint
+from .options import Algorithm
+from .self_play import PastSelf, selves_in
+
+SELF = "self"  # among the others: the learner's own past
+CONFIG, CURVE, RESULT, PICTURE = "config.json", "curve.json", "result.json", "learning_curve.png"
+_MAY_CHANGE = ("timesteps", "device")  # when a run goes on
+
+
+class Point(TypedDict):
+    """A point of a learning curve."""
+
+    agent_steps: int  # steps of learners so far, in all copies together
+    episode_reward: float  # own reward per learner while training, scaled to an episode
+
+
+class Learner(Protocol):
+    """What trains: an algorithm of a library on one run."""
+
+    has_progress_bar: bool  # whether the library shows its own
+
+    @property
+    def agent_steps(self) -> int:
+        """Steps of learners so far, earlier parts of a resumed run included."""
+
+    def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
+        """Train until `timesteps` agent-steps, rounded up to whole rollouts; say what each rollout brought."""
+
+    def save(self) -> None:
+        """Write the policy's folder; see `checkpoints.write_policy`."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What it takes to go on, as arrays; `Training.checkpoint` gives it back. Only of one that `resumes`."""
+
+
+# ------------------------------------------------------------------------------------------------ environments
+
+
+@dataclass
+class Clock:
+    """Seconds spent inside the environment, policies of other agents included."""
+
+    seconds: float = 0.0
+
+
+class TimedBatch(VectorEnv):
+    """A batch whose steps are timed."""
+
+    clock: Clock
+
+    def step(self, actions: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return super().step(actions)
+        finally:
+            self.clock.seconds += time.perf_counter() - began
+
+
+class TimedCompany(Company):
+    """The same among other agents that are policies."""
+
+    clock: Clock
+
+    def step(self, actions: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return super().step(actions)
+        finally:
+            self.clock.seconds += time.perf_counter() - began
+
+
+# ------------------------------------------------------------------------------------------------ a run
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a learner is given; `begin` makes it of an algorithm's options.
+
+    Attributes:
+        algorithm: with its options.
+        config: the task as the algorithm plays it.
+        others: policy of each agent that does not learn; `SELF` for the learner's past.
+        out: folder of the run.
+        checkpoint: what is resumed from, if anything.
+    """
+
+    algorithm: Algorithm
+    config: WorldConfig
+    others: dict[str, str]
+    out: Path
+    checkpoint: Checkpoint | None = None
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def learners(self) -> list[str]:
+        return [agent for agent in self.config.agents if agent not in self.others]
+
+    @property
+    def resume(self) -> bool:
+        return self.checkpoint is not None
+
+    @property
+    def done(self) -> int:
+        """Agent-steps of the checkpoint that is resumed from."""
+        return 0 if self.checkpoint is None else int(self.checkpoint.curve[-1]["agent_steps"])
+
+    @property
+    def gamma(self) -> float:
+        """Discount per tick: the task's own unless an option says otherwise."""
+        return self.config.discount if self.algorithm.gamma is None else self.algorithm.gamma
+
+    @property
+    def self_play(self) -> bool:
+        return SELF in self.others.values()
+
+    @property
+    def pool(self) -> Path:
+        """Folder of the checkpoints that the learner's past plays."""
+        return self.out / "pool"
+
+    def begun(self) -> dict[str, Any]:
+        """What config.json holds: what has to be the same when the run goes on, as JSON."""
+        algorithm = self.algorithm
+        return json.loads(  # type: ignore[no-any-return]
+            json.dumps(
+                {
+                    "algorithm": algorithm.name,
+                    "task": algorithm.task,
+                    "others": self.others,
+                    "seed": algorithm.seed,
+                    "device": algorithm.device,
+                    **algorithm.hyperparameters(),
+                    "config": plain_config(self.config),
+                }
+            )
+        )
+
+    def clear_folder(self) -> None:
+        """Make the folder; remove another run's curve and result, and of its pool what did not come before the
+        checkpoint that is resumed from."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        for name in () if self.resume else (RESUMED, CURVE, RESULT, PICTURE):
+            # A run that is stopped before its first checkpoint must not look like that one.
+            (self.out / name).unlink(missing_ok=True)
+        for folder in self.pool.glob("*/") if self.self_play else ():
+            if not self.resume or (folder.name.isdecimal() and int(folder.name) > self.done):
+                shutil.rmtree(folder)
+
+    def make_envs(self, config: WorldConfig | None = None, num_envs: int | None = None) -> VectorEnv:
+        """A batch as the learners see it, timed.
+
+        Args:
+            config: by default the run's.
+            num_envs: by default the algorithm's.
+        """
+        config, num_envs = config or self.config, num_envs or self.algorithm.num_envs
+        envs: TimedBatch | TimedCompany
+        if self.others:
+            past: dict[str, str | Policy] = {
+                agent: PastSelf(self.pool) if policy == SELF else policy for agent, policy in self.others.items()
+            }
+            envs = TimedCompany(VectorEnv(config, num_envs), past)
+        else:
+            envs = TimedBatch(config, num_envs)
+        envs.clock = self.clock
+        return envs
+
+    def team(self, policy: str) -> dict[str, str | Policy]:
+        """Who plays when `policy` is evaluated: it in the learners' places; the learner's past is the untrained one."""
+        first = next(iter(selves_in(self.pool)), None) if self.self_play else None
+        others = {agent: str(first) if other == SELF else other for agent, other in self.others.items()}
+        return {**others, **dict.fromkeys(self.learners, policy)}
+
+
+# ------------------------------------------------------------------------------------------------ from options to a run
+
+
+def begin(algorithm: Algorithm) -> Training:
+    """What an algorithm's options come to; nothing is written.
+
+    Raises:
+        ValueError, TypeError: an option that is not possible, or a run that cannot go on.
+    """
+    algorithm.check()
+    config = algorithm.world()
+    out = algorithm.out or Path("runs") / f"{algorithm.name}-{algorithm.task}-{algorithm.seed}"
+    others = others_of(algorithm, config.agents)
+    if algorithm.resume and not algorithm.resumes:
+        library = algorithm.library
+        raise ValueError(
+            f"{algorithm.name} cannot resume: what {library} keeps of a run is not enough to go on from; "
+            "train anew without --resume"
+        )
+    if algorithm.resume and not (out / RESUMED).exists():
+        raise ValueError(f"nothing to resume: {out} holds no {RESUMED}")
+    checkpoint = read_checkpoint(out / RESUMED) if algorithm.resume else None
+    training = Training(algorithm, config, others, out, checkpoint)
+    if training.self_play and not algorithm.self_play:
+        raise ValueError(f"{algorithm.name} does not play its past self; ippo and its variants do")
+    for agent, policy in others.items():
+        if Path(policy).resolve() == out.resolve():
+            raise ValueError(f"{agent} plays {policy}, the folder that this run writes to; choose another --out")
+    if checkpoint is not None:
+        _check_goes_on(training, checkpoint)
+    return training
+
+
+def others_of(algorithm: Algorithm, agents: Sequence[str]) -> dict[str, str]:
+    """Whom `--others` and `--learners` make of each agent that does not learn."""
+    named: dict[str, str] = {}
+    rest = []
+    for word in algorithm.others:
+        agent, equals, policy = word.partition("=")
+        if equals:
+            if checked_agent(agent, agents) in named:
+                raise ValueError(f"--others names {agent} twice: {named[agent]} and {policy}")
+            named[agent] = policy
+        else:
+            rest.append(word)
+    if len(rest) > 1:
+        raise ValueError(
+            f"--others names {' and '.join(rest)} for all that are left; give each its agent: {agents[-1]}={rest[-1]}"
+        )
+    learners = list(algorithm.learners) or [agent for agent in agents if agent not in named][: 1 if rest else None]
+    if rest and not set(agents) - named.keys() - set(learners):
+        raise ValueError(f"--others {rest[0]} plays for nobody: every other agent learns or has a policy of its own")
+    for agent in agents if rest else ():
+        if agent not in learners:
+            named.setdefault(agent, rest[0])
+    return {agent: str(policy) for agent, policy in company_of(agents, dict(named), learners).items()}
+
+
+def _check_goes_on(training: Training, checkpoint: Checkpoint) -> None:
+    """A resumed run is the one that was begun, only longer.
+
+    Raises:
+        ValueError: it was begun with something else.
+    """
+    config, now = training.out / CONFIG, training.begun()
+    begun = read_json(config, dict.fromkeys(now, object), "settings of a run")
+    if begun != checkpoint.begun:
+        raise FileError(f"{config} is not what {checkpoint.path} was begun with: one of them is of another run")
+    for name in now:
+        if name not in _MAY_CHANGE and begun[name] != now[name]:
+            task = training.algorithm.task
+            said = f"another variant of {task}" if name == "config" else f"{name} = {begun[name]!r}, not {now[name]!r}"
+            raise ValueError(
+                f"{training.out} was begun with {said}; go on with the same, or train anew without --resume"
+            )
+    if len(checkpoint.before) != training.algorithm.eval_episodes:
+        played = len(checkpoint.before)
+        raise ValueError(
+            f"the untrained policy was evaluated on {played} episodes; give --eval-episodes {played} again"
+        )

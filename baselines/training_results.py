@@ -1,0 +1,135 @@
+"""Stored results of training: a file for each learner and task, with all of its seeds.
+
+A file holds the learner's name; settings (see `Algorithm.settings`); sources, where results come from, each once; and
+runs, of which each has seed, command, source (its place among the sources), learners, before, after, gain, table,
+training, scale, evaluation_seconds as in result.json of a run (see `train.train`) and curve, rounded. Intervals are
+{"mean": m, "ci95": half-width}. `measured_again` names policies whose scores are of a later source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recsys_env.files import FileError, read_json, write_json
+from recsys_env.provenance import provenance
+
+from .checkpoints import read_curve
+
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "training"
+DIGITS = 5  # of the rewards of a curve, which are means over few episodes
+_MEAN = {"mean": float, "ci95": float}
+_SOURCE = {"commit": (str, None), "date": str, "processor": str, "versions": {str: str}}
+_FORM = {
+    "learner": str,
+    "settings": {"algorithm": str, "task": str},
+    "sources": [_SOURCE],
+    "runs": [
+        {
+            "seed": int,
+            "command": str,
+            "source": int,
+            "before": _MEAN,
+            "after": _MEAN,
+            "gain": _MEAN,
+            "table": {str: {**_MEAN, "score?": float, "score_ci95?": (float, None)}},
+            "training": {"agent_steps": int, "seconds": float, "environment_share": float},
+            "curve": {"agent_steps": [int], "episode_reward": [float]},
+            "measured_again?": {str: {"command": str, "source": int}},
+        }
+    ],
+}
+_OF_SOURCE = ("commit", "date", "processor", "cores", "versions", "torch_threads", "device")
+_OF_RUN = ("command", "learners", "before", "after", "gain", "table", "training", "scale", "evaluation_seconds")
+
+
+@dataclass
+class TrainingResults:
+    """One learner on one task.
+
+    Attributes:
+        path: of the file.
+        learner: its name.
+        settings: of its jobs, all but the seed.
+        sources: commit, date, processor and versions of one or several runs.
+        runs: by seed.
+    """
+
+    path: Path
+    learner: str
+    settings: dict[str, Any]
+    sources: list[dict[str, Any]]
+    runs: list[dict[str, Any]]
+
+    def seeds(self) -> list[int]:
+        return [run["seed"] for run in self.runs]
+
+    def run(self, seed: int) -> dict[str, Any] | None:
+        return next((run for run in self.runs if run["seed"] == seed), None)
+
+    def add(self, folder: Path) -> None:
+        """Take the result and the curve from the folder of a run, and write the file."""
+        result = read_json(folder / "result.json")
+        self.runs.append(self.packed(result, read_curve(folder / "curve.json")))
+        self.runs.sort(key=lambda run: int(run["seed"]))
+        self.write()
+
+    def packed(self, result: Mapping[str, Any], curve: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+        """What is stored of a run; where it comes from goes to the sources."""
+        return {
+            "seed": result["seeds"]["training"],
+            "source": self.source(result),
+            **{name: result[name] for name in _OF_RUN},
+            "curve": {
+                "agent_steps": [point["agent_steps"] for point in curve],
+                "episode_reward": [float(f"{point['episode_reward']:.{DIGITS}g}") for point in curve],
+            },
+        }
+
+    def source(self, result: Mapping[str, Any]) -> int:
+        """Place among the sources of what this says of commit, date, processor and versions."""
+        source = {name: result[name] for name in _OF_SOURCE if name in result}
+        if source not in self.sources:
+            self.sources.append(source)
+        return self.sources.index(source)
+
+    def measured_again(self, run: dict[str, Any], policies: Sequence[str]) -> None:
+        """Note that these policies' scores in a run's table are of this moment's code."""
+        now = provenance()
+        said = {"command": now["command"], "source": self.source(now)}
+        run.setdefault("measured_again", {}).update(dict.fromkeys(policies, said))
+
+    def write(self) -> None:
+        """Replace the file."""
+        fields = {name: value for name, value in vars(self).items() if name != "path"}
+        write_json(self.path, fields)
+
+
+def read(path: Path) -> TrainingResults:
+    """The results that a file holds.
+
+    Raises:
+        FileError: a damaged file, or one of another kind.
+    """
+    results = TrainingResults(path, **_known(read_json(path, _FORM, "results of a learner")))
+    for run in results.runs:
+        places = [run["source"], *(again["source"] for again in run.get("measured_again", {}).values())]
+        lengths = {len(values) for values in run["curve"].values()}
+        if len(lengths) != 1 or 0 in lengths or "trained" not in run["table"]:
+            raise FileError(f"{path} holds no results of a learner: seed {run['seed']} has no curve or no score")
+        if not all(0 <= place < len(results.sources) for place in places):
+            raise FileError(f"{path} is damaged: it does not say where seed {run['seed']} comes from")
+    if len(set(results.seeds())) != len(results.runs):
+        raise FileError(f"{path} is damaged: a seed is there twice")
+    return results
+
+
+def read_folder(folder: Path) -> list[TrainingResults]:
+    """All results in a folder, by name."""
+    return [read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: fields[name] for name in _FORM}

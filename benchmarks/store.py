@@ -1,0 +1,63 @@
+"""Take an evaluation or a tournament into benchmarks/results, from where the documentation makes its tables.
+
+    python -m recsys_env evaluate --policies random greedy mine:MyPolicy --tasks duel-v0 --out runs/evaluation
+    python -m benchmarks.store runs/evaluation
+
+Of an evaluation, all runs in the folder are summed up and join the policies that are stored already: a team that is in
+both has its new scores, every other row keeps its own command, commit and date, and where an end of the scale has
+improved all scores are placed anew. The tasks of a tournament take the place of what is stored of them. What cannot be
+compared with what is stored is refused, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from recsys_env import cli
+from recsys_env.evaluation.runs import load
+from recsys_env.evaluation.statistics import merged, summary
+from recsys_env.evaluation.stored import read_result
+from recsys_env.files import write_json
+
+from . import record
+
+
+def store(folder: Path) -> Path:
+    """Store what a folder of `recsys_env evaluate` or `recsys_env tournament` holds.
+
+    Returns:
+        the file that it was stored in.
+
+    Raises:
+        ValueError: it holds no runs or damaged ones, or some that cannot be compared with what is stored.
+    """
+    if (folder / "tournament.json").is_file():
+        name, result = "tournament", read_result(folder / "tournament.json")
+    elif runs := list(load(folder)):
+        name, result = "evaluation", summary(runs)
+    else:
+        raise ValueError(f"{folder} holds no runs of an evaluation, and no tournament.json")
+    path = record.RESULTS / f"{name}.json"
+    write_json(path, _joined(name, read_result(path), result) if path.is_file() else result)
+    return path
+
+
+def _joined(name: str, stored: Any, found: Any) -> Any:
+    return merged(stored, found) if name == "evaluation" else {**stored, **found}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="+", help="--out of an evaluation or a tournament")
+    try:
+        for folder in parser.parse_args(argv).folder:
+            print(store(folder))
+    except (ValueError, OSError) as error:
+        cli.fail(error)
+
+
+if __name__ == "__main__":
+    main()

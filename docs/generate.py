@@ -1,0 +1,430 @@
+"""Everything on the site that follows from the code and the results: tables of fields, tasks, policies, metrics and
+config fields, one page per task, tables and plots of scores. Written to docs/_generated/ whenever the site is built.
+
+python docs/generate.py
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import re
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import results
+from matplotlib.image import imsave
+from sphinx.ext.autodoc.mock import mock
+
+from recsys_env import TASKS, WorldConfig, fields, parallel_env
+from recsys_env.config import GROUPS
+from recsys_env.evaluation import METRICS, scale_ends
+from recsys_env.policies import ORACLES, POLICIES
+
+OUT = Path(__file__).parent / "_generated"
+LIBRARIES = (
+    "torch",
+    "stable_baselines3",
+    "torchrl",
+    "tensordict",
+    "skrl",
+    "ray",
+    "implicit",
+    "surprise",
+    "lightfm",
+    "pandas",
+)
+MISSING = [library for library in LIBRARIES if importlib.util.find_spec(library) is None]  # docstrings do without
+
+
+def main() -> None:
+    shutil.rmtree(OUT, ignore_errors=True)
+    for folder in ("parts", "tasks", "plots"):
+        (OUT / folder).mkdir(parents=True)
+    parts: dict[str, Callable[[], str]] = {
+        "observation_fields": observation_fields,
+        "candidate_features": candidate_features,
+        "state_fields": state_fields,
+        "policies": policies,
+        "metrics": metrics,
+        "config": config_fields,
+        "tasks": tasks,
+        **results.parts(OUT / "plots"),
+    }
+    for name, make in parts.items():
+        (OUT / "parts" / f"{name}.md").write_text(make() + "\n")
+    for task in TASKS:
+        (OUT / "tasks" / f"{task}.md").write_text(task_page(task))
+
+
+# ------------------------------------------------------------------------------------------------ Markdown
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell(value) for value in line) + " |" for line in lines)
+
+
+def cell(value: Any) -> str:
+    """One line, in which no | ends the cell."""
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def code(value: Any) -> str:
+    return f"`{value}`"
+
+
+def first_sentence(text: str | None) -> str:
+    paragraph = " ".join((text or "").split("\n\n")[0].split())
+    return re.split(r"(?<=[.])\s", paragraph)[0].rstrip(".")
+
+
+def number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# ------------------------------------------------------------------------------------------------ declarations
+
+
+SYMBOLS = {
+    "dims": "D",
+    "topics": "T",
+    "agents": "N",
+    "scenes": "S",
+    "roles": "R",
+    "candidates": "C",
+    "features": "F",
+    "vocabulary": "V",
+    "private": "P",
+}  # of the axes that a field is declared with
+
+
+def size(field: fields.Field) -> str:
+    return " · ".join(SYMBOLS[axis] for axis in field.axes) or "1"
+
+
+def squashing(field: fields.Field) -> str:
+    return f"h = {field.half:g}" if field.squashed else ""
+
+
+def notes(field: fields.Field) -> str:
+    """Who has the field, and in which worlds."""
+    said = ["own slots" if field.private and field.name != "candidates" else "", field.when.text]
+    return "; ".join([*filter(None, said), *(["may be hidden"] if field.hideable else [])])
+
+
+def field_row(field: fields.Field) -> list[str]:
+    return [code(field.name), field.meaning, field.range, squashing(field), notes(field)]
+
+
+def observation_fields() -> str:
+    rows = [[code(f.name), size(f), *field_row(f)[1:]] for f in fields.OBSERVATION]
+    return table(["field", "size", "meaning", "range", "squashed", "notes"], rows)
+
+
+def candidate_features() -> str:
+    return table(["feature", "meaning", "range", "squashed", "notes"], map(field_row, fields.CANDIDATE_FEATURES))
+
+
+def state_fields() -> str:
+    rows = [[code(f.name), size(f), *field_row(f)[1:]] for f in fields.STATE]
+    return table(["field", "size", "meaning", "range", "squashed", "notes"], rows)
+
+
+def policies() -> str:
+    rows = []
+    for name, path in POLICIES.items():
+        module, _, attribute = path.partition(":")
+        with mock(MISSING):
+            policy = getattr(importlib.import_module(module), attribute)
+        kind = "oracle" if name in ORACLES else "learns while it serves" if policy.learns else ""
+        rows.append(
+            [code(name), first_sentence(inspect.getdoc(policy)), kind, EXTRAS.get(module.rsplit(".", 1)[1], "core")]
+        )
+    return table(["name", "what it is", "", "install"], rows)
+
+
+EXTRAS = {"collaborative": "`recommenders` (`lightfm`: the extra `lightfm`)", "deep": "`recommenders`"}
+
+
+def metrics() -> str:
+    rows = [
+        [code(name), metric.definition, metric.unit, metric.better or "neither", metric.source]
+        for name, metric in METRICS.items()
+    ]
+    return table(["metric", "definition", "unit", "better", "source"], rows)
+
+
+# ------------------------------------------------------------------------------------------------ config
+
+
+def config_fields() -> str:
+    config = WorldConfig()
+    whole = [f for f in dataclasses.fields(config) if "group" not in f.metadata and "item" not in f.metadata]
+    parts = [f"## The task\n\n{_fields_table(whole)}"]
+    for f in dataclasses.fields(config):
+        kind = f.metadata.get("group", f.metadata.get("item"))
+        if dataclasses.is_dataclass(kind):
+            repeated = " (a tuple, one entry each)" if "item" in f.metadata else ""
+            text = " ".join((inspect.getdoc(kind) or "").split())
+            parts.append(
+                f"## `{f.name}`\n\n`{kind.__name__}`{repeated}. {text}\n\n{_fields_table(dataclasses.fields(kind))}"
+            )
+    return "\n\n".join(parts)
+
+
+def _fields_table(some: Iterable[dataclasses.Field[Any]]) -> str:
+    head = ["field", "meaning", "default", "allowed", "unit", "source", "catalogue"]
+    return table(head, [_config_row(f) for f in some])
+
+
+def _config_row(f: dataclasses.Field[Any]) -> list[str]:
+    meta = f.metadata
+    words = meta.get("allowed") or meta.get("words") or meta.get("names")
+    allowed = ", ".join(map(code, words)) if words else f"{meta['low']:g} to {meta['high']:g}" if "low" in meta else ""
+    if isinstance(f.default, bool):
+        allowed = "True, False"
+    default = "" if f.name == "description" else code(repr(f.default))
+    given = "yes" if meta.get("from_catalogue") else ""
+    return [code(f.name), meta["doc"], default, allowed, meta.get("unit", ""), meta.get("source", ""), given]
+
+
+# ------------------------------------------------------------------------------------------------ tasks
+
+
+def tasks() -> str:
+    rows = [
+        [
+            f"[{name}](_generated/tasks/{name}.md)",
+            summary(config),
+            config.num_agents,
+            config.slots,
+            config.page,
+            config.action,
+            sharing(config),
+        ]
+        for name, config in TASKS.items()
+    ]
+    return table(["task", "what it is", "agents", "slots", "page", "action", "reward"], rows)
+
+
+def summary(config: WorldConfig) -> str:
+    return config.description.split("\n")[0].rstrip(".")
+
+
+def sharing(config: WorldConfig) -> str:
+    s = config.reward.sharing
+    return {0.0: "own", 1.0: "team", -1.0: "zero-sum"}.get(s, f"shared {s:g}")
+
+
+def sections(config: WorldConfig) -> tuple[str, str]:
+    """The description without its first line, and what it says that the task stresses."""
+    text = " ".join(config.description.split("\n", 1)[1].split())
+    stresses = re.search(r"Stresses: (.*?)\.", text)
+    body = re.sub(r"Stresses: .*?\.|Discount [.\d]+\.", "", text)
+    return " ".join(body.split()), stresses[1] if stresses else ""
+
+
+def task_page(name: str) -> str:
+    config = TASKS[name]
+    env = parallel_env(name)
+    body, stresses = sections(config)
+    agents = ", ".join(map(code, env.possible_agents))
+    space = env.observation_space(env.possible_agents[0])
+    facts = [
+        ["Agents", agents],
+        ["Slots", f"{config.slots} per agent and page"],
+        ["Page", f"`{config.page}` ([what that is](../../game.md#the-page))"],
+        ["Action space", code(env.action_space(env.possible_agents[0]))],
+        ["Observation space", code(space)],
+        ["Global state", code(env.state_space)],
+        ["Recommended discount", f"{config.discount:g} per tick"],
+        ["Make", code(f'recsys_env.parallel_env("{name}")')],
+    ]
+    return "\n\n".join(
+        [
+            f"# {name}",
+            summary(config) + ".",
+            page_picture(name),
+            table(["", ""], facts),
+            f"## Description\n\n{body}",
+            f"## The question it poses\n\n{stresses[:1].upper()}{stresses[1:]}: what policies of growing insight score "
+            "is [below](#reference-scores); what the agents do to each other is on "
+            "[What the tasks ask for](../../challenge.md#is-it-a-game).",
+            f"## Agents and roles\n\n{roles(config)}",
+            f"## Action space\n\n{action_text(config, env)}",
+            f"## Observation space\n\n{observation_text(config, env)}",
+            f"## Rewards\n\n{reward_text(config)}",
+            f"## Episode end\n\nTruncation of all agents together after exactly {config.horizon} ticks. There is no "
+            "termination: bootstrap from the last observation.",
+            f"## Recommended discount\n\n{config.discount:g} per tick (`config.discount`).",
+            f"## Idle and inactive ticks\n\n{idle_text(name, config)}",
+            f"## Make it\n\n{make_text(name)}",
+            "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword. Those in which this task is not "
+            f"at the default:\n\n{changed_fields(config)}",
+            f"## Reference scores\n\n{score_text(name, config)}",
+            f"## Version history\n\n{history(name)}",
+        ]
+    )
+
+
+def page_picture(name: str) -> str:
+    """A page with a click, as the environment draws it."""
+    env = parallel_env(name, render_mode="rgb_array")
+    _, infos = env.reset(seed=0)
+    for agent in env.possible_agents:
+        env.action_space(agent).seed(0)
+    while not any(info["clicked"].any() for info in infos.values()):
+        infos = env.step({agent: env.action_space(agent).sample() for agent in env.agents})[4]
+    imsave(OUT / "plots" / f"page-{name}.png", env.render())
+    return f"![A page of {name}](../plots/page-{name}.png)"
+
+
+def roles(config: WorldConfig) -> str:
+    rows = []
+    for n, agent in enumerate(config.agents):
+        role = config.roles[config.role_of(n)]
+        inventory = "all" if not (role.domains or role.items) else f"domains {role.domains} items {role.items}"
+        hidden = ", ".join(map(code, role.hidden)) or "nothing"
+        rows.append([code(agent), role.name, role.scene or "every page", inventory, hidden])
+    note = (
+        "The number of agents can be changed: `num_agents=`."
+        if len(config.roles) == 1
+        else "Each role has one agent, so their number is fixed."
+    )
+    return table(["agent", "role", "shows on", "inventory", "hidden from it"], rows) + f"\n\n{note}"
+
+
+def action_text(config: WorldConfig, env: Any) -> str:
+    what = {
+        "candidates": f"places among the {config.candidates.number} candidates that retrieval found for this visitor",
+        "items": f"ids of the {env.vector.shape.items} items",
+        "query": "a vector, of which the nearest items are shown",
+    }[config.action]
+    space = env.action_space(env.possible_agents[0])
+    return f"`{space}` for each agent: {what}. Other kinds: `action=`. See [Actions](../../observations.md#actions)."
+
+
+def observation_text(config: WorldConfig, env: Any) -> str:
+    declared = {field.name: field for field in fields.OBSERVATION}
+    rows = []
+    for name, place in env.observation_fields.items():
+        rows.append([f"[{place.start}:{place.stop}]", place.stop - place.start, *field_row(declared[name])[:4]])
+    text = table(["place", "size", "field", "meaning", "range", "squashed"], rows)
+    names = env.vector.candidate_features
+    if config.action == "candidates":
+        text += (
+            f"\n\n`candidates` is [{config.candidates.number}, {len(names)}], candidate after candidate; its features, "
+            f"in order: {', '.join(map(code, names))} ([what they mean](../../observations.md#candidate-features))."
+        )
+    return text + "\n\nAll of it is `float32` in [−1, 1]. [How it is made](../../observations.md)."
+
+
+def reward_text(config: WorldConfig) -> str:
+    shared = {f.name: getattr(config.reward, f.name) for f in dataclasses.fields(config.reward)}
+    rows = []
+    for role in config.roles:
+        weights = role.rewards or shared
+        paid = [f"{weights[event]:g} {PER_EVENT[event]}" for event in PER_EVENT if weights.get(event, 0.0) != 0.0]
+        rows.append([role.name, " + ".join(paid) or "nothing of its own"])
+    s = config.reward.sharing
+    meaning = {0.0: "each agent receives what it earned", 1.0: "all receive the mean of what all earned"}
+    return (
+        table(["role", "own reward"], rows)
+        + f"\n\n`reward.sharing` = {s:g}: {meaning.get(s, 'part of it is shared')}. Scores are of own rewards. "
+        + "[Definition](../../game.md#rewards)."
+    )
+
+
+PER_EVENT = {
+    "click": "per click",
+    "cart": "per cart",
+    "purchase": "· price ÷ mean list price per purchase",
+    "rating": "· (rating − 3) / 2 per rating",
+    "like": "per like",
+    "dwell": "per mean length watched",
+}
+
+
+def idle_text(name: str, config: WorldConfig) -> str:
+    """From `benchmarks.separation`: one agent of N is active per page with scenes or on rival pages, else all are."""
+    idle = results.idle_shares(name)
+    alone = config.page == "rival" or len(config.scenes) > 1
+    rows = [
+        [code(policy), f"{share:.0%}", f"{1 - (1 - share) / config.num_agents if alone else share:.0%}"]
+        for policy, share in idle.items()
+    ]
+    note = (
+        "One agent is active on each page, so an agent is inactive in most ticks (the mean over agents is given)."
+        if alone
+        else "Every agent is active on every page, so that inactive ticks are the idle ones."
+    )
+    return f"Shares of all ticks, by the policy that all agents use. {note}\n\n" + table(
+        ["policy", "idle ticks (nobody came)", "ticks in which an agent is inactive"], rows
+    )
+
+
+def make_text(name: str) -> str:
+    return f"""```py
+recsys_env.parallel_env("{name}")                              # PettingZoo, all agents
+recsys_env.vector_env("{name}", num_envs=256)                  # the batch
+recsys_env.single_agent_env("{name}", others="content")        # Gymnasium, one agent
+gymnasium.make("recsys/{name}", others="content")              # the same, registered
+pettingzoo.make("parallel", "recsys/{name}")
+```"""
+
+
+def changed_fields(config: WorldConfig) -> str:
+    rows = []
+    default = WorldConfig()
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if f.name in ("description", "roles", "scenes") or value == getattr(default, f.name):
+            continue
+        if f.name in GROUPS:
+            for g in dataclasses.fields(value):
+                if getattr(value, g.name) != g.default:
+                    rows.append(
+                        [
+                            code(f"{f.name}.{g.name}"),
+                            number(getattr(value, g.name)),
+                            number(g.default),
+                            g.metadata["doc"],
+                        ]
+                    )
+        else:
+            rows.append([code(f.name), number(value), number(f.default), f.metadata["doc"]])
+    for kind in ("scenes", "roles"):
+        if getattr(config, kind) != getattr(default, kind):
+            rows.append(
+                [
+                    code(kind),
+                    code(", ".join(part.name for part in getattr(config, kind))),
+                    "",
+                    f"see above and [`{kind}`](../../config.md)",
+                ]
+            )
+    return table(["field", "value", "default", "meaning"], rows)
+
+
+def score_text(name: str, config: WorldConfig) -> str:
+    low, high = scale_ends(config)
+    return (
+        f"0 = `{low}`, 100 = `{high}`. [What each interval means](../../evaluation.md#what-each-interval-means).\n\n"
+        + (results.task_scores(name, OUT / "plots"))
+    )
+
+
+def history(name: str) -> str:
+    """The versions of a task up to this one; what changed is in the changelog."""
+    stem, _, last = name.rpartition("-v")
+    lines = [f"- `{stem}-v{version}`" + (": the first" if version == 0 else "") for version in range(int(last) + 1)]
+    return "\n".join(lines) + "\n\nWhat changed: [changelog](../../changelog.md)."
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""What an evaluation takes down of an episode, beside reward.
+
+    log = EpisodeLog(envs)
+    log.look(); ...step...; log.record(infos)          at every tick of one episode of every copy
+
+It keeps what infos say and what only the world knows; metrics (`recsys_env.evaluation.metrics`) are functions of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..vector import VectorEnv
+
+COLD_CLICKS = 5.0  # an item with fewer clicks than this, by public decayed counts, is cold
+
+
+class EpisodeLog:
+    """One episode of every copy. Axes: t < horizon, b < B copies, n < N agents, k < K slots.
+
+    Args:
+        envs: the batch, at the beginning of an episode; its copies move in step.
+        seen: ids (`infos["visitor"]`) of the people that the policies have served in earlier episodes; only with
+            `users.population="fixed"` are they met again.
+
+    Attributes:
+        visitor [t, b]          person, -1 = idle tick; `group` its label, `z` its satisfaction before the page
+        first_session [t, b]    bool, the person's first session of this episode; `new_session`: this page begins a
+                                session
+        seen [t, b]             bool, a person served in earlier episodes
+        active [t, b, n]        bool, the agent's slots were on the page; `ideal` [t, b, n, 3] its best discounted gain
+                                among all, cold, warm items
+        revenue, purchases, ratings, stars [t, b, n]   price paid (in mean list prices), items bought, number and sum of
+                                                       ratings, bought earlier items included
+        item, rank [t, b, n, k] -1 = hole; `clicked`, `cart`, `cold` bool; `dwell` in mean lengths; `gain` = P(click on
+        the item alone), 0 at a hole
+    """
+
+    def __init__(self, envs: VectorEnv, seen: Iterable[int] = ()) -> None:
+        shape, h, b = envs.shape, envs.config.horizon, envs.num_envs
+        n, k = shape.agents, shape.slots
+        self.envs, self.t = envs, 0
+        self._served = [] if envs.config.users.population == "fresh" else list(set(seen))
+        self.visitor = np.full((h, b), -1, np.int64)
+        self.group = np.zeros((h, b), np.int32)
+        self.z = np.zeros((h, b), np.float32)
+        self.first_session, self.new_session = np.zeros((h, b), np.bool_), np.zeros((h, b), np.bool_)
+        self.active = np.zeros((h, b, n), np.bool_)
+        self.ideal = np.zeros((h, b, n, 3), np.float32)
+        self.revenue, self.purchases, self.ratings, self.stars = (np.zeros((h, b, n), np.float32) for _ in range(4))
+        self.item, self.rank = np.full((h, b, n, k), -1, np.int32), np.full((h, b, n, k), -1, np.int32)
+        self.clicked, self.cart, self.cold = (np.zeros((h, b, n, k), np.bool_) for _ in range(3))
+        self.dwell, self.gain = np.zeros((h, b, n, k), np.float32), np.zeros((h, b, n, k), np.float32)
+        self.discount = 1.0 / np.log2(np.arange(k) + 2.0)
+        self._scratch = (
+            np.zeros((3, k)),
+            np.zeros((3, k), np.int64),
+            np.zeros((b, n, 3)),
+            np.zeros(b),
+            np.zeros((b, shape.items), np.bool_),
+        )
+
+    @property
+    def seen(self) -> np.ndarray:
+        return np.isin(self.visitor, self._served)
+
+    def look(self) -> None:
+        """Before the step: who is about to be served, and what each agent could show."""
+        from ..kernels.appraisal import appraise
+
+        t, copies = self.t, self.envs.arrays.copies
+        best, items, ideal, outside, cold = self._scratch
+        appraise(self.envs.world, self.envs.arrays, COLD_CLICKS, self.discount, best, items, ideal, outside, cold)
+        user, present = self.envs.present_users(), copies["visitor"] >= 0
+        self.group[t], self.z[t] = user["group"], user["z"]
+        self.first_session[t] = present & (user["sessions"] == 1)
+        self.new_session[t] = present & (copies["session_page"] == 0)
+        self.ideal[t] = ideal
+        self._tick = int(copies["tick"][0])
+
+    def record(self, infos: Any) -> None:
+        """After the step: what was shown and what followed."""
+        t = self.t
+        *_, outside, cold = self._scratch
+        item, shown = infos["shown"], infos["shown"] >= 0
+        self.visitor[t], self.active[t] = infos["visitor"].max(1), infos["visitor"] >= 0
+        self.item[t], self.rank[t], self.clicked[t], self.cart[t] = item, infos["rank"], infos["clicked"], infos["cart"]
+        self.dwell[t] = infos["dwell"]
+        utility = self.envs.report.slots["utility"]
+        self.gain[t] = np.where(shown, 1.0 / (1.0 + np.exp(np.clip(outside[:, None, None] - utility, -500, 500))), 0.0)
+        self.cold[t] = shown & cold[np.arange(len(cold))[:, None, None], item]
+        self._record_purchases(t, infos)
+        self.t += 1
+
+    def _record_purchases(self, t: int, infos: Any) -> None:
+        from ..kernels.page import read_prices
+
+        bought, rating, later = infos["bought"], infos["rating"], infos["later_item"] >= 0
+        self.purchases[t], self.ratings[t], self.stars[t] = bought.sum(-1), (rating > 0).sum(-1), rating.sum(-1)
+        if bought.any():
+            items = infos["shown"][bought].astype(np.int64)
+            prices, promoted = np.zeros(len(items)), np.zeros(len(items), np.bool_)
+            read_prices(self.envs.world, items, self._tick, prices, promoted)
+            np.add.at(self.revenue[t], np.nonzero(bought)[:2], prices)
+        if later.any():
+            credited = np.nonzero(later)[0], infos["later_agent"][later]
+            np.add.at(self.purchases[t], credited, 1)
+            np.add.at(self.revenue[t], credited, infos["later_price"][later])
+            np.add.at(self.ratings[t], credited, infos["later_rating"][later] > 0)
+            np.add.at(self.stars[t], credited, infos["later_rating"][later])

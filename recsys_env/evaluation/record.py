@@ -1,0 +1,149 @@
+"""Episodes as data: one row for each impression."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..catalogue import Catalogue
+from ..config import WorldConfig
+from ..kernels.page import read_prices
+from ..vector import Infos, VectorEnv
+from .episodes import Policies, begin_episodes
+
+if TYPE_CHECKING:
+    import pandas
+
+_OF_SLOT = ("clicked", "cart", "bought", "rating", "dwell", "liked")
+
+
+def record(
+    task: str | WorldConfig | VectorEnv,
+    policies: Policies,
+    episodes: int = 1,
+    seed: int = 0,
+    *,
+    out: str | Path | None = None,
+    num_threads: int = 1,
+    catalogue: Catalogue | str | Path | None = None,
+) -> pandas.DataFrame:
+    """Play whole episodes as `episode_returns` does, and write down every item that was shown.
+
+    Args:
+        task, policies, episodes, seed, num_threads, catalogue: as in `episode_returns`.
+        out: a Parquet file to write the table to as well.
+
+    Returns:
+        a table with a row for each impression (holes are none), in the order of ticks, copies, agents and slots:
+
+        tick: 0 .. horizon - 1
+        copy: of the batch, one episode each
+        person: the visitor, equal only for the same person of a copy (`infos["visitor"]`)
+        agent, slot: who showed it, and in which of its slots, 0 .. K - 1
+        rank: on the page, 1 = best
+        item, topic: numbers, those of the catalogue
+        price: asked, after promotion, in mean list prices
+        promoted, clicked, cart, liked: truth values
+        bought: truth value; at this page, or later from the cart, the purchase being credited to the impression that
+            last put the item there
+        bought_tick: tick of the purchase, -1 = none
+        paid: price of the purchase, which may be another day's, in mean list prices, 0 = none
+        rating: 1 .. 5, after the click or a purchase, 0 = none
+        dwell: in mean lengths
+        reward: own reward (before sharing) of all that came of this impression, the later purchase included, so that
+            its sum over a copy and an agent is what `episode_returns` says
+
+    Raises:
+        ValueError, TypeError: as in `episode_returns`.
+        ImportError: pandas, or for Parquet pyarrow, is missing.
+        OSError: the file cannot be written.
+    """
+    try:
+        import pandas
+
+        if out is not None:
+            import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f'to record needs {error.name}: pip install "recsys_env[evaluate]"') from None
+    envs, team, observations = begin_episodes(task, policies, episodes, seed, num_threads, catalogue)
+    impressions, actions = _Impressions(envs), envs.empty_actions()
+    for tick in range(envs.config.horizon):
+        team.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        impressions.add(tick, infos)
+        team.observe(infos, truncated)
+    columns = impressions.columns()
+    columns["agent"] = pandas.Categorical.from_codes(columns["agent"], envs.possible_agents)
+    table = pandas.DataFrame(columns)
+    if out is not None:
+        table.to_parquet(out)
+    return table
+
+
+class _Impressions:
+    """The impressions of a batch so far, tick by tick, and which of them the items in carts came from."""
+
+    def __init__(self, envs: VectorEnv) -> None:
+        self._world, self._agents = envs.world, envs.world.agents
+        self._pages: list[dict[str, np.ndarray]] = []
+        self._rows = 0
+        self._in_cart: dict[tuple[int, int, int], int] = {}  # (copy, person, item) -> row of the impression
+        self._later: list[tuple[int, int, float, int, float]] = []  # row, tick, price, rating, reward
+
+    def add(self, tick: int, infos: Infos) -> None:
+        """Take down what a step reports."""
+        shown = infos["shown"]
+        copy, agent, slot = np.nonzero(shown >= 0)
+        item = shown[copy, agent, slot].astype(np.int64)
+        price, promoted = np.zeros(len(item)), np.zeros(len(item), np.bool_)
+        read_prices(self._world, item, tick, price, promoted)
+        page = {
+            "tick": np.full(len(item), tick, np.int32), "copy": copy.astype(np.int32),
+            "person": infos["visitor"][copy, agent], "agent": agent.astype(np.int16), "slot": slot.astype(np.int16),
+            "rank": infos["rank"][copy, agent, slot].astype(np.int16) + 1, "item": item.astype(np.int32),
+            "topic": self._world.items["topic"][item], "price": price, "promoted": promoted,
+            **{name: infos[name][copy, agent, slot] for name in _OF_SLOT},
+        }  # fmt: skip
+        page["bought_tick"] = np.where(page["bought"], np.int32(tick), np.int32(-1))
+        page["paid"] = np.where(page["bought"], price, 0.0)
+        page["reward"] = self._reward(page)
+        self._pages.append(page)
+        for i in np.flatnonzero(page["cart"] & ~page["bought"]):
+            self._in_cart[int(copy[i]), int(page["person"][i]), int(item[i])] = self._rows + int(i)
+        self._rows += len(item)
+        self._join(tick, infos)
+
+    def _reward(self, page: dict[str, np.ndarray]) -> np.ndarray:
+        weights = self._agents[page["agent"]]
+        reward = sum(weights[event] * page[column] for event, column in (("cart", "cart"), ("like", "liked")))
+        reward = reward + weights["click"] * page["clicked"] + weights["dwell"] * page["dwell"].astype(np.float64)
+        return reward + weights["purchase"] * page["paid"] + weights["rating"] * _rating_value(page["rating"])
+
+    def _join(self, tick: int, infos: Infos) -> None:
+        """Purchases from the cart, each to the impression that put the item there."""
+        item, agent = infos["later_item"], infos["later_agent"]
+        for b, i in zip(*np.nonzero(item >= 0), strict=True):
+            person = int(infos["visitor"][b].max())
+            row = self._in_cart.pop((int(b), person, int(item[b, i])))
+            price, rating, weights = (
+                float(infos["later_price"][b, i]),
+                infos["later_rating"][b, i],
+                self._agents[agent[b, i]],
+            )
+            reward = weights["purchase"] * price + weights["rating"] * _rating_value(rating)
+            self._later.append((row, tick, price, int(rating), float(reward)))
+
+    def columns(self) -> dict[str, Any]:
+        """All impressions, by column."""
+        table = {name: np.concatenate([page[name] for page in self._pages]) for name in self._pages[0]}
+        for row, tick, price, rating, reward in self._later:
+            table["bought"][row], table["bought_tick"][row], table["paid"][row] = True, tick, price
+            table["rating"][row] = rating or table["rating"][row]
+            table["reward"][row] += reward
+        return table
+
+
+def _rating_value(rating: Any) -> Any:
+    return np.where(rating > 0, (rating - 3) / 2, 0.0)

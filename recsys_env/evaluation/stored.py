@@ -1,0 +1,157 @@
+"""What stored results look like, for those who read them (`recsys_env.files.misfit`). Other fields may be there too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from ..files import FileError, digest_of_value, read_json
+
+_SOURCE = {"command": str, "commit": (str, None), "date": str, "processor": str, "versions": {str: str}}
+_SOURCES = {"command": [str], "commit": [str], "date": [str], "processor": [str], "versions": {str: [str]}}
+_MEAN = {"mean": float, "ci95": (float, None)}
+
+RUN = {  # of an evaluation or a tournament; see `runs.play`
+    "task": str,
+    "team": str,
+    "seed": int,
+    "episodes": int,
+    "warmup": int,
+    "learns": bool,
+    "made_of": {str: str},
+    "config": str,
+    "agents": [str],
+    "own": [[float]],
+    "metrics": {str: [(float, None)]},
+    "seconds": float,
+    "digest": str,
+    **_SOURCE,
+}
+_ORIGIN = {"made_of": {str: str}, **_SOURCES}
+EVALUATION = {  # see `statistics.summary`
+    "tasks": {
+        str: {
+            "episodes": int,
+            "ends": [str],
+            "agents": [str],
+            "differences": {str: _MEAN},
+            "teams": {
+                str: {
+                    **_MEAN,
+                    "score": (float, None),
+                    "score_ci95": (float, None),
+                    "runs": [float],
+                    "run_scores": (None, [float]),
+                    "agents": {str: _MEAN},
+                    "agent_runs": [[float]],
+                    "learns": bool,
+                    "metrics": {str: {str: _MEAN}},
+                    "origin": {
+                        "settings": {"task": str, "team": str, "seeds": [int], "episodes": int, "warmup": int},
+                        **_ORIGIN,
+                    },
+                },
+            },
+        },
+    },
+    "aggregate": {"teams": {str: {"iqm": [float], "mean": [float]}}, "improvement": {str: [float]}},
+}
+TOURNAMENT = {  # task -> see `tournament.standings`
+    str: {
+        "origin": {
+            "settings": {"task": str, "policies": [str], "seeds": [int], "episodes": int, "warmup": int},
+            **_ORIGIN,
+        },
+        "cooperative": bool,
+        "agents": int,
+        "payoff": {str: {str: {**_MEAN, "runs": [float]}}},
+        "ratings?": {str: {"mu": float, "sigma": float}},
+        "alpha_rank?": {str: float},
+        "cross_play?": {str: {"diagonal": _MEAN, "off_diagonal?": _MEAN, "gap?": _MEAN}},
+    },
+}
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """A stored run, as it was written.
+
+    Raises:
+        FileError: a damaged file, or one of another kind.
+    """
+    run: dict[str, Any] = read_json(path, RUN, "run")
+    if signed(run)["digest"] != run["digest"]:
+        raise FileError(f"{path} is damaged: it is not what was written; remove it, and it is played again")
+    return run
+
+
+def signed(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The run with a digest of all else that it holds."""
+    fields = {name: value for name, value in run.items() if name != "digest"}
+    return {**fields, "digest": digest_of_value(fields)}
+
+
+def read_result(path: Path) -> Any:
+    """A stored evaluation or tournament; which of them, the name of the file tells.
+
+    Raises:
+        FileError: a damaged file, or one of another kind.
+    """
+    form, check = _KINDS[path.stem]
+    result = read_json(path, form, f"summary of its kind ({path.stem})")
+    if wrong := next(check(result), None):
+        raise FileError(f"{path} is damaged: {wrong}")
+    return result
+
+
+def _of_origin(origin: Mapping[str, Any], **place: str) -> Iterator[str]:
+    settings, where = origin["settings"], " ".join(place.values())
+    if not all(origin[name] for name in ("command", "date", "processor")):
+        yield f"{where} does not say where it comes from"
+    if not settings["seeds"] or any(settings[name] != value for name, value in place.items()):
+        yield f"{where} has the settings of something else"
+
+
+def _of_evaluation(result: Mapping[str, Any]) -> Iterator[str]:
+    if not result["tasks"]:
+        yield "it has no tasks"
+    for task, found in result["tasks"].items():
+        if not found["teams"] or not set(found["ends"]) <= found["teams"].keys() or len(found["ends"]) != 2:
+            yield f"{task} has no two ends among its teams"
+        for team, row in found["teams"].items():
+            yield from _of_origin(row["origin"], task=task, team=team)
+            lists = [row[name] for name in ("runs", "agent_runs", "run_scores") if row[name] is not None]
+            if {len(values) for values in lists} != {len(row["origin"]["settings"]["seeds"])}:
+                yield f"{team} on {task} has not one value for each seed"
+        if any(f"{better} - {worse}" not in found["differences"] for better, worse in pairwise(found["teams"])):
+            yield f"two teams that follow each other on {task} are not compared"
+        if len({frozenset(row["metrics"]) for row in found["teams"].values()}) > 1:
+            yield f"teams on {task} have not the same metrics"
+    over = result["aggregate"]["teams"]
+    if any(len(values) != 3 for row in [*over.values(), result["aggregate"]["improvement"]] for values in row.values()):
+        yield "an aggregate is no [value, low, high]"
+    if any(f"{better} > {worse}" not in result["aggregate"]["improvement"] for better, worse in pairwise(over)):
+        yield "two teams that follow each other are not compared"
+
+
+def _of_tournament(result: Mapping[str, Any]) -> Iterator[str]:
+    for task, found in result.items():
+        yield from _of_origin(found["origin"], task=task)
+        policies, seeds = found["payoff"].keys(), found["origin"]["settings"]["seeds"]
+        if not policies or any(row.keys() != policies for row in found["payoff"].values()):
+            yield f"the payoffs of {task} are no square"
+        if any(len(cell["runs"]) != len(seeds) for row in found["payoff"].values() for cell in row.values()):
+            yield f"a payoff of {task} has not one value for each seed"
+        ranked = [found.get(name) for name in (("cross_play",) if found["cooperative"] else ("ratings", "alpha_rank"))]
+        if None in ranked or not (found["cooperative"] or all(ranking.keys() == policies for ranking in ranked)):
+            yield f"the ranking of {task} is not one of its policies"
+
+
+_KINDS: dict[str, tuple[Any, Callable[[Any], Iterator[str]]]] = {
+    "evaluation": (EVALUATION, _of_evaluation),
+    "tournament": (TOURNAMENT, _of_tournament),
+}

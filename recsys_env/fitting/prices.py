@@ -1,0 +1,71 @@
+"""What a log says about prices: how much they weigh, whom they matter to, and how often they are cut."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PROMOTED = 0.01  # a price cut below 1 % is rounding, not a promotion; so is a price that moves by less
+DEEPEST = 0.95  # ItemConfig.promotion_depth
+LARGEST = 50.0  # weights in ChoiceConfig
+
+
+def mean_by(code: np.ndarray, value: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Mean of `value` in each group 0..max(code)."""
+    weight = np.ones(len(value)) if weight is None else weight
+    return np.bincount(code, weight * value) / np.maximum(np.bincount(code, weight), 1e-12)
+
+
+def price_weight(lines: pd.DataFrame) -> float:
+    """beta_price: how an item's weekly purchases fall with its own price over time.
+
+    0 if prices hardly move (root mean square below `PROMOTED`) or no fall is seen.
+
+    Regression of log purchases on log price paid with item and week effects, item-weeks weighted by purchases (which
+    makes it close to a Poisson regression). Observational: shops choose when to promote.
+    """
+    priced = lines.assign(week=lines["day"] // 7, price=np.log(lines["paid"]))
+    cells = priced.groupby(["item", "week"])["price"].agg(["size", "mean"]).reset_index()
+    weight, item, week = cells["size"].to_numpy(float), cells["item"].to_numpy(), cells["week"].to_numpy(int)
+    price, count = cells["mean"].to_numpy(), np.log(weight)
+    for _ in range(20):  # alternating projections: both effects out
+        for code in (item, week):
+            price, count = (v - mean_by(code, v, weight)[code] for v in (price, count))
+    variation = float(weight @ price**2)
+    if variation <= PROMOTED**2 * weight.sum():
+        return 0.0
+    return min(max(0.0, -float(weight @ (price * count)) / variation), LARGEST)
+
+
+def price_sensitivity(lines: pd.DataFrame, topic: np.ndarray, beta_price: float) -> np.ndarray:
+    """rho_u [U], mean 1: higher for who pays less than others pay in the same topics.
+
+    In the logit a sensitivity rho shifts the mean log price of what is chosen by -(rho - 1) beta_price var(log price):
+    this is inverted, to first order and as an exponential so that rho > 0, from each user's mean, shrunk towards 0 by
+    how many purchases it rests on (random effects).
+    """
+    user, topics, price = lines["user"].to_numpy(), topic[lines["item"]], np.log(lines["paid"].to_numpy())
+    excess = price - mean_by(topics, price)[topics]
+    mean, number = mean_by(user, excess), np.bincount(user)
+    within = float(np.mean((excess - mean[user]) ** 2))
+    between = max(float(np.var(mean)) - within * float(np.mean(1 / number)), 1e-9)
+    if beta_price * within == 0:
+        return np.ones(len(number))
+    shrunk = mean * number / (number + within / between)
+    rho = np.exp(np.clip(-shrunk / (beta_price * within), -2, 2))  # clipped: a small beta_price says little about rho
+    return rho / rho.mean()
+
+
+def promotions(lines: pd.DataFrame) -> dict[str, float]:
+    """Share of item-weeks whose median purchase was discounted, and their mean depth.
+
+    Not the share of purchases: promoted items sell more, so purchases see too many promotions.
+    """
+    cut = (1 - lines["paid"] / lines["list"]).groupby([lines["item"], lines["day"] // 7]).median()
+    promoted = cut > PROMOTED
+    depth = cut[promoted].mean() if promoted.any() else 0.0
+    return {"promotion_probability": float(promoted.mean()), "promotion_depth": min(float(depth), DEEPEST)}

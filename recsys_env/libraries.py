@@ -1,0 +1,18 @@
+"""The libraries of an extra, imported when they are needed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+def library(name: str, extra: str) -> Any:
+    """The module of this name, which `pip install "recsys_env[extra]"` brings.
+
+    Raises:
+        ImportError: it is missing; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f'this needs {name.split(".")[0]}: pip install "recsys_env[{extra}]"') from error

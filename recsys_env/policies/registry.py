@@ -1,0 +1,150 @@
+"""Policies by name, by the folder of a trained one, or by `module:factory`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from ..config import did_you_mean
+from ..files import FileError, read_json
+from .base import Policy
+
+POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported when a policy that needs them is made
+    "random": "recsys_env.policies.random:Random",
+    "blind": "recsys_env.policies.blind:Blind",
+    "popularity": "recsys_env.policies.assortment:Popularity",
+    "content": "recsys_env.policies.assortment:Content",
+    "nearest": "recsys_env.policies.nearest:Nearest",
+    "greedy": "recsys_env.policies.assortment:Greedy",
+    "planner": "recsys_env.policies.assortment:Planner",
+    "linucb": "recsys_env.policies.bandits:LinUCB",
+    "linear-thompson": "recsys_env.policies.bandits:LinearThompson",
+    "epsilon-greedy": "recsys_env.policies.bandits:EpsilonGreedy",
+    "ucb1": "recsys_env.policies.bandits:UCB1",
+    "thompson": "recsys_env.policies.bandits:Thompson",
+    "implicit": "recsys_env.policies.collaborative:ImplicitALS",
+    "implicit-bpr": "recsys_env.policies.collaborative:ImplicitBPR",
+    "implicit-knn": "recsys_env.policies.collaborative:ImplicitKNN",
+    "lightfm": "recsys_env.policies.collaborative:LightFM",
+    "surprise": "recsys_env.policies.collaborative:SurpriseSVD",
+    "surprise-knn": "recsys_env.policies.collaborative:SurpriseKNN",
+    "two-tower": "recsys_env.policies.deep:TwoTower",
+    "sasrec": "recsys_env.policies.deep:SASRec",
+}
+ORACLES = ("greedy", "planner")  # may read what is latent: intercept, quality and clickbait of items, and users
+CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
+LOADERS: dict[str, str | Callable[[Path], Policy]] = {}  # those of `register_loader`
+
+
+def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
+    """Let folders whose `policy.json` holds {"loader": name} be policies.
+
+    A file only names a loader; what that is, is said here, in code, so that a folder from somebody else can execute
+    nothing.
+
+    Args:
+        loader: called with the folder; "module:function" is imported when it is needed.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    known = loaders()
+    if known.get(name, loader) != loader:
+        raise ValueError(f"loader {name!r} is {known[name]!r} already; choose another name")
+    LOADERS[name] = loader
+
+
+def loaders() -> dict[str, str | Callable[[Path], Policy]]:
+    """What is called with the folder of a trained policy, or "module:function", by the name that its file gives.
+
+    Those of `register_loader`, and those that installed packages declare as entry points of "recsys_env.loaders".
+    """
+    return {**{point.name: point.value for point in entry_points(group="recsys_env.loaders")}, **LOADERS}
+
+
+def make_policy(policy: str | Path | Policy) -> Policy:
+    """A policy by its name, by the folder of a trained one, or by the `module:factory` that returns it; or itself.
+
+    Raises:
+        TypeError: something else, such as a class.
+        ValueError: nothing of that name, a folder that holds no usable policy, or what makes no `Policy`.
+        ImportError: the policy's library is missing; the message says which extra brings it.
+    """
+    if isinstance(policy, Policy):
+        return policy
+    if not isinstance(policy, str | Path):
+        meant = _instead_of(policy)
+        raise TypeError(f"policy = {policy!r} must be a Policy object, a name, a folder or module:factory{meant}")
+    policy = str(policy)
+    checkpoint = os.path.join(policy, CHECKPOINT)
+    if policy in POLICIES:
+        made = _import(POLICIES[policy])()
+    elif os.path.isfile(checkpoint):  # False, not an error, for what cannot be a path
+        made = _loader(Path(checkpoint))(Path(policy))
+    elif all(policy.partition(":")):
+        made = _import(policy)()
+    else:
+        hint = did_you_mean(policy, POLICIES)
+        raise ValueError(
+            f"unknown policy {policy!r}{hint}; policies are {', '.join(POLICIES)}, a folder that holds {CHECKPOINT}, "
+            "or module:factory"
+        )
+    if not isinstance(made, Policy):
+        raise ValueError(f"policy {policy!r} made a {type(made).__name__}, not a recsys_env.policies.Policy")
+    return made
+
+
+def _instead_of(given: Any) -> str:
+    """What somebody who gave this may have meant."""
+    if inspect.isclass(given) and issubclass(given, Policy):
+        return f"; give an instance: {given.__name__}()"
+    return "; give what it returns" if inspect.isroutine(given) else ""
+
+
+def _loader(checkpoint: Path) -> Callable[[Path], Any]:
+    """What loads the policy of a folder.
+
+    Raises:
+        FileError: a damaged file, or one that names no loader.
+        ImportError: its loader's module is missing.
+    """
+    name, known = read_json(checkpoint, {"loader": str}, "trained policy")["loader"], loaders()
+    if name not in known:
+        names = f"loaders are {', '.join(known) or 'none'}, and those of recsys_env.policies.register_loader"
+        raise FileError(f"{checkpoint} names the loader {name!r}; {names}")
+    loader = known[name]
+    if not isinstance(loader, str):
+        return loader
+    module = loader.partition(":")[0]
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise ImportError(
+            f"{checkpoint} names the loader {name!r}, which is {loader}, and there is no module {error.name!r} here: it "
+            "was trained by learners of the project's repository; run in the repository's folder, or install them"
+        ) from error
+    return _import(loader)
+
+
+def _import(path: str) -> Callable[..., Any]:
+    """The object that "module:attribute" names."""
+    module, _, name = path.partition(":")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise ImportError(f"policy {path!r} needs {error.name}, which is not installed") from error
+        raise ValueError(
+            f"policy {path!r}: there is no module {error.name!r}; "
+            "my_file.py in this folder or on PYTHONPATH is my_file:MyPolicy"
+        ) from error
+    if not hasattr(found, name):
+        raise ValueError(f"policy {path!r}: module {module!r} has no {name!r}{did_you_mean(name, vars(found))}")
+    return getattr(found, name)  # type: ignore[no-any-return]

@@ -1,0 +1,43 @@
+"""Stored numbers are what today's code gives: some of them, drawn by a fixed seed, are played again."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+from benchmarks import tension
+from benchmarks.record import RESULTS
+from recsys_env import TASKS
+from recsys_env.evaluation import UNSEEN
+from recsys_env.evaluation.runs import Run, play
+
+CHEAP = ("random", "popularity", "content", "greedy", "nearest")  # no torch, no warm-up, a second or two
+EVALUATION = json.loads((RESULTS / "evaluation.json").read_text())["tasks"]
+NESTED = [task for task in TASKS if TASKS[task].choice.dissimilarity < 1]  # where content and greedy take ten seconds
+STORED = [
+    (task, policy, place)
+    for task, result in EVALUATION.items()
+    for policy in CHEAP
+    if policy in result["teams"]
+    for place in range(len(result["teams"][policy]["origin"]["settings"]["seeds"]))
+    if not (task in NESTED and policy in ("content", "greedy"))
+]
+TENSION = json.loads((RESULTS / "tension.json").read_text())
+
+
+@pytest.mark.parametrize(("task", "policy", "place"), random.Random(12).sample(STORED, 5))
+def test_runs_of_the_evaluation(task: str, policy: str, place: int) -> None:
+    row = EVALUATION[task]["teams"][policy]
+    seed = row["origin"]["settings"]["seeds"][place] - UNSEEN
+    again = play(
+        Run(task, policy, seed, EVALUATION[task]["episodes"], row["origin"]["settings"]["warmup"], metrics=False)
+    )
+    assert float(np.mean(again["own"])) == row["runs"][place]
+
+
+def test_all_myopic_in_the_duel() -> None:
+    again = tension.returns(TASKS["duel-v0"], "greedy", "greedy", TENSION["episodes"])
+    assert tension.interval(again) == pytest.approx(TENSION["tasks"]["duel-v0"]["P"], rel=1e-6)
