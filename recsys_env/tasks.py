@@ -13,7 +13,8 @@ import gymnasium
 import pettingzoo
 
 from .catalogue import Catalogue
-from .config import (
+from .checks import did_you_mean, shown
+from .config import (  # fmt: skip
     ArrivalConfig,
     CandidateConfig,
     ChoiceConfig,
@@ -26,11 +27,9 @@ from .config import (
     SceneConfig,
     UserConfig,
     WorldConfig,
-    did_you_mean,
     for_catalogue,
-    replace,
-    shown,
-)  # fmt: skip
+)
+from .settings import replace
 
 _SHOP = (SceneConfig("page", cart=True),)
 
