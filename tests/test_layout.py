@@ -70,7 +70,7 @@ def layer(name: str) -> str:
 
 @pytest.mark.parametrize(
     ("package", "others"),
-    [("recsys_env", ("baselines", "benchmarks", "tests"))],
+    [("recsys_env", ("baselines", "benchmarks", "tests")), ("baselines", ("benchmarks", "tests"))],
 )
 def test_packages_import_none_that_stand_on_them(package: str, others: tuple[str, ...]) -> None:
     known = modules(package)
