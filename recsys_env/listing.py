@@ -11,8 +11,8 @@ from pathlib import Path
 from . import TASKS, Catalogue, WorldConfig, cli, config
 from .config import EVENTS, RoleConfig
 from .evaluation import METRICS
+from .fields import candidate_features
 from .policies import POLICIES
-from .spaces import candidate_features
 from .vector import VectorEnv
 
 
