@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Sequence
 
@@ -58,6 +59,8 @@ def _list(name: str, words: Sequence[str]) -> None:
         function(**vars(parser.parse_args(words)))
     except (ValueError, TypeError) as error:
         cli.fail(error)
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def script() -> None:
