@@ -15,10 +15,8 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.files import FileError, read_arrays, value_among, write_arrays, write_json
+from recsys_env.files import FileError, read_arrays, read_json, value_among, write_arrays, write_json
 from recsys_env.policies import CHECKPOINT
-
-from .stored import CURVE
 
 WEIGHTS = "policy.npz"
 RESUMED = "checkpoint.npz"
@@ -111,3 +109,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not progress["curve"]:
         raise FileError(f"{path} is the checkpoint of a run that had not trained yet")
     return Checkpoint(path, **progress, state=state)
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """The learning curve of a run, which has a point at least.
+
+    Raises:
+        FileError: a damaged file, or one of another kind.
+    """
+    curve: list[dict[str, float]] = read_json(path, CURVE, "curve of a training run")
+    if not curve:
+        raise FileError(f"{path} holds no curve of a training run: it is empty")
+    return curve

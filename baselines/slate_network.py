@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from recsys_env import VectorEnv
-from recsys_env.spaces import candidate_features
+from recsys_env.fields import candidate_features
 
 try:
     import torch

@@ -16,7 +16,7 @@ from typing import Any
 from recsys_env.files import FileError, read_json, write_json
 from recsys_env.provenance import provenance
 
-from .checkpoints import CURVE
+from .checkpoints import read_curve
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "training"
 DIGITS = 5  # of the rewards of a curve, which are means over few episodes
@@ -72,8 +72,7 @@ class TrainingResults:
     def add(self, folder: Path) -> None:
         """Take the result and the curve from the folder of a run, and write the file."""
         result = read_json(folder / "result.json")
-        curve = read_json(folder / "curve.json", CURVE, "curve of a training run")
-        self.runs.append(self.packed(result, curve))
+        self.runs.append(self.packed(result, read_curve(folder / "curve.json")))
         self.runs.sort(key=lambda run: int(run["seed"]))
         self.write()
 

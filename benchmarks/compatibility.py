@@ -36,11 +36,15 @@ INSTALL: dict[str, tuple[list[list[str]], list[str]]] = {
     "skrl": ([["-e", ".[skrl]"]], ["skrl"]),
     "tianshou": ([["-e", ".[tianshou]"]], ["tianshou"]),
     "agilerl": (
-        [["agilerl==2.42.5", "transformers>=5,<6", "numba>=0.61,<0.70"], ["--no-deps", "pettingzoo==1.27.0", "-e", "."]], ["agilerl"],
+        [
+            ["agilerl==2.42.5", "transformers>=5,<6", "numba>=0.61,<0.70"],
+            ["--no-deps", "pettingzoo==1.27.0", "-e", "."],
+        ],
+        ["agilerl"],
     ),
     "xuance": ([["xuance==1.4.4"], ["-e", "."]], ["xuance"]),
     "pufferlib": ([["-e", ".[pufferlib]"]], ["pufferlib-core"]),
-}  # fmt: skip
+}
 
 
 def versions(python: Path, packages: list[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ all goes to `benchmarks/results/fit_origin.json`.
 
 from __future__ import annotations
 
+import argparse
 import warnings
 from typing import Any
 
@@ -44,9 +45,13 @@ WORLD: WorldConfig = replace(
     },
 )
 SHELF = {  # every page is the whole catalogue, and something is bought from each
-    "num_agents": 5, "slots": 30, "page": "rows", "action": "items",
-    "choice": {"v_0": -50.0, "eta": 0.0, "kappa": 0.0}, "feedback": {"b_0": 50.0},
-}  # fmt: skip
+    "num_agents": 5,
+    "slots": 30,
+    "page": "rows",
+    "action": "items",
+    "choice": {"v_0": -50.0, "eta": 0.0, "kappa": 0.0},
+    "feedback": {"b_0": 50.0},
+}
 LOGS: dict[str, tuple[str, dict[str, Any], str | None]] = {  # name -> origin, changes of the world, who fills the pages
     "free choice": ("free_choice", SHELF, None),
     "random pages": ("random_pages", {"action": "items"}, "random"),
@@ -103,6 +108,7 @@ def scores(world: WorldConfig) -> dict[str, float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     report: dict[str, Any] = {"policies": POLICIES, "purchases": PURCHASES, "episodes": EPISODES, "logs": {}}
     tables: dict[int, dict[str, dict[str, float]]] = {}
     for seed in WORLDS:

@@ -9,6 +9,7 @@ holds the whole catalogue shows the world alone. All goes to `benchmarks/results
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import numpy as np
@@ -237,13 +238,18 @@ def shelf(catalogue: Catalogue, basket: float) -> dict[str, Any]:
     pages as a basket of the data has products.
     """
     return {
-        "num_agents": SHELF_AGENTS, "slots": len(catalogue.item_price) // SHELF_AGENTS, "page": "rows", "action": "items",
-        "choice": {"v_0": -50.0, "eta": 0.0, "kappa": 0.0}, "feedback": {"b_0": 50.0, "b_taste": 0.0},
+        "num_agents": SHELF_AGENTS,
+        "slots": len(catalogue.item_price) // SHELF_AGENTS,
+        "page": "rows",
+        "action": "items",
+        "choice": {"v_0": -50.0, "eta": 0.0, "kappa": 0.0},
+        "feedback": {"b_0": 50.0, "b_taste": 0.0},
         "arrival": {"k_0": float(np.log(basket - 1)), "k_1": 0.0},
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     training, held_out = complete_journey.load()
     catalogue = Catalogue.load("grocery")
     with threadpool_limits(1, "blas"):

@@ -35,19 +35,29 @@ def preset(hear: bool) -> WorldConfig:
         {"name": "cart", "scene": "cart", "rewards": pay, "hidden": BLIND + deaf},
     ]
     changes = {
-        "action": "items", "slots": 2, "messages": 6, "mask_actions": True, "horizon": 500, "roles": roles,
-        "users": {"topics": 1, "habit_size": 0}, "items": {"number": 12, "topics": 6},
+        "action": "items",
+        "slots": 2,
+        "messages": 6,
+        "mask_actions": True,
+        "horizon": 500,
+        "roles": roles,
+        "users": {"topics": 1, "habit_size": 0},
+        "items": {"number": 12, "topics": 6},
         "choice": {"v_0": 4.5, "beta_taste": 6.0, "beta_bait": 0.0, "beta_satiation": 0.0, "beta_repeat": 0.0},
-        "arrival": {"k_0": 0.3, "k_1": 0.0, "r_0": 3.0}, "observation": {"profile_noise": 0.2},
-    }  # fmt: skip
+        "arrival": {"k_0": 0.3, "k_1": 0.0, "r_0": 3.0},
+        "observation": {"profile_noise": 0.2},
+    }
     return task_config("journey-v0", changes)
 
 
 def score(hear: bool, seed: int, total_steps: int, episodes: int) -> float:
     """Mean team reward per agent and episode of a team trained from this seed, on unseen seeds."""
     config = preset(hear)
-    args = parse(["--task", "journey-v0", "--seed", str(seed), "--total-steps", str(total_steps), "--num-envs", "128", "--num-steps", "64",
-                  "--entropy", "0.01", "--minibatches", "8", "--device", "cpu"])  # fmt: skip
+    options = (
+        f"--task journey-v0 --seed {seed} --total-steps {total_steps} --num-envs 128 --num-steps 64 "
+        "--entropy 0.01 --minibatches 8 --device cpu"
+    )
+    args = parse(options.split())
     agent, _ = train(args, config)
     team = {name: TorchPolicy(agent) for name in config.agents}
     return float(episode_returns(config, team, episodes, UNSEEN).mean())
@@ -68,9 +78,15 @@ def main() -> None:
     }
     gain = mean_interval(np.array(runs["heard"]) - np.array(runs["cut"]))
     result = {
-        "runs": runs, **{name: dict(zip(("mean", "ci95"), mean_interval(np.array(values)), strict=True)) for name, values in runs.items()},
-        "gain": dict(zip(("mean", "ci95"), gain, strict=True)), "references": references, "agent_steps": args.total_steps,
-    }  # fmt: skip
+        "runs": runs,
+        **{
+            name: dict(zip(("mean", "ci95"), mean_interval(np.array(values)), strict=True))
+            for name, values in runs.items()
+        },
+        "gain": dict(zip(("mean", "ci95"), gain, strict=True)),
+        "references": references,
+        "agent_steps": args.total_steps,
+    }
     print(result)
     store("messages", "benchmarks.messages", result)
 

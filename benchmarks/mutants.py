@@ -47,7 +47,7 @@ FILES = {
         for path in sorted(KERNELS.glob("*.py"))
         if path.name != "__init__.py"
     },
-    "assortment.py": "recsys_env.policies.assortment",
+    **{f"{name}.py": f"recsys_env.policies.{name}" for name in ("beliefs", "slates", "assortment")},
 }
 SEED = 12
 
@@ -80,7 +80,7 @@ REASONS = {
     "appraisal.py:_keep_best: if gain <= best[which, slots - 1]: | gain <= best[which, slots - 1] -> gain <": (
         "equivalent: the last of the best is replaced by its equal"
     ),
-    "assortment.py:: _STARTS": "a setting of a search: another number of starts finds slates as good",
+    "slates.py:: _STARTS": "a setting of a search: another number of starts finds slates as good",
     "(start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer | _STARTS - 1 -> _STARTS + 1": (
         "a setting of a search: starts that lie a little closer find slates as good"
     ),
@@ -101,7 +101,9 @@ REASONS = {
     "if n >= 0 and report.slots[b, n, k].bought: | n >= 0 and": "equivalent: without a click no slot is bought",
     ".shape[1], size)) | 1 -> -1": "equivalent: the last axis of two is the second",
     "probability[start + large[k]] = 1.0 | 1.0 -> 2.0": "equivalent: every uniform number is below 1",
-    "draw_click: if mass > 0.0: | mass > 0.0 -> mass >= 0.0": "equivalent but for rounding: an agent without mass is passed",
+    "draw_click: if mass > 0.0: | mass > 0.0 -> mass >= 0.0": (
+        "equivalent but for rounding: an agent without mass is passed"
+    ),
     "habit.item, habit.count, habit.window = -1, 0.0, 0 | 0.0 -> 1.0": "equivalent: an empty entry's count is not read",
     "for i in range(count - 1):  # Fisher & Yates | 1 -> -1": "equivalent: the last ones change places with themselves",
     "p.users.rating_bias_sd > 0.0 else 0.0 | p.users.rating_bias_sd > 0.0 -> p.users.rating_bias_sd >= 0.0": (

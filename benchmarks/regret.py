@@ -29,11 +29,20 @@ from .record import store
 SEED = 80_000
 DISSIMILARITIES = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 TASKS = ("streaming-v0", "social-v0")
-SMALL = replace(WorldConfig(), {
-    "num_agents": 1, "slots": 3, "page": "rows", "candidates": {"number": 8}, "users": {"number": 4},
-    "items": {"number": 60, "length_log_sd": 0.7}, "choice": {"v_0": 2.0, "beta_bait": 2.0, "beta_quality": 1.0},
-    "arrival": {"r_0": 4.0}, "reward": {"click": 0.1, "dwell": 1.0},
-})  # fmt: skip
+SMALL = replace(
+    WorldConfig(),
+    {
+        "num_agents": 1,
+        "slots": 3,
+        "page": "rows",
+        "candidates": {"number": 8},
+        "users": {"number": 4},
+        "items": {"number": 60, "length_log_sd": 0.7},
+        "choice": {"v_0": 2.0, "beta_bait": 2.0, "beta_quality": 1.0},
+        "arrival": {"r_0": 4.0},
+        "reward": {"click": 0.1, "dwell": 1.0},
+    },
+)
 
 
 def neighbours(slate: np.ndarray, options: int) -> list[np.ndarray]:
@@ -91,8 +100,10 @@ def regret(envs: VectorEnv, pages: int, *, everything: bool, rivals_known: bool)
         observations = envs.step(joint)[0]
     loss, base = np.concatenate(lost), np.concatenate(earned)
     return {
-        "regret_percent": float(100 * loss.mean() / base.mean()), "improvable": float((loss > 1e-4 * base.mean()).mean()), "pages": len(loss),
-    }  # fmt: skip
+        "regret_percent": float(100 * loss.mean() / base.mean()),
+        "improvable": float((loss > 1e-4 * base.mean()).mean()),
+        "pages": len(loss),
+    }
 
 
 def enumerated(dissimilarity: float, copies: int, pages: int) -> dict[str, float]:

@@ -59,11 +59,17 @@ def measure(task: str, policy: str, episodes: int, seeds: int) -> dict[str, Any]
     places = VectorEnv(config).shape.users
     clicks = max(total["clicks"], 1)
     return {
-        "mean": mean, "ci95": width, "clicks_per_page": total["clicks"] / total["pages"], "clicks_per_impression": total["clicks"] / total["impressions"],
-        "carts_per_click": total["carts"] / clicks, "bought_per_click": (total["bought"] + total["later"]) / clicks,
-        "pages_per_session": total["pages"] / total["sessions"], "sessions_per_place": total["sessions"] / count / places,
-        "idle": 1 - total["pages"] / count / config.horizon, "holes_per_page": total["holes"] / total["pages"],
-    }  # fmt: skip
+        "mean": mean,
+        "ci95": width,
+        "clicks_per_page": total["clicks"] / total["pages"],
+        "clicks_per_impression": total["clicks"] / total["impressions"],
+        "carts_per_click": total["carts"] / clicks,
+        "bought_per_click": (total["bought"] + total["later"]) / clicks,
+        "pages_per_session": total["pages"] / total["sessions"],
+        "sessions_per_place": total["sessions"] / count / places,
+        "idle": 1 - total["pages"] / count / config.horizon,
+        "holes_per_page": total["holes"] / total["pages"],
+    }
 
 
 def main() -> None:

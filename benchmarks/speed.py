@@ -3,12 +3,10 @@
     python -m benchmarks.speed [--seconds 1.0]
 
 Units: ticks/s counts B per step, pages/s only ticks with a visitor, agent-steps/s B * N. Actions are drawn beforehand;
-    compile time
-is apart. `kernel` is the compiled entry alone, `vector_env` adds validation and infos, `parallel_env` and `aec` the
-PettingZoo APIs.
-The lower bound adds up measured primitives: the bytes a step must write at the measured bandwidth, random numbers,
-    exponentials
-and cache misses on a copy's own state; the distance to it is what the rest of the arithmetic costs.
+compile time is apart. `kernel` is the compiled entry alone, `vector_env` adds validation and infos, `parallel_env` and
+`aec` the PettingZoo APIs. The lower bound adds up measured primitives: the bytes a step must write at the measured
+bandwidth, random numbers, exponentials and cache misses on a copy's own state; the distance to it is what the rest of
+the arithmetic costs.
 """
 
 from __future__ import annotations
@@ -79,14 +77,19 @@ def batch(task: str, overrides: dict[str, Any], num_envs: int, threads: int, sec
     read = envs._actions.read(actions, num_envs)
     kernel = rate(lambda: envs._advance(read, mode=0), seconds) * num_envs
     vector = rate(lambda: envs.step(actions), seconds) * num_envs
-    result: dict[str, Any] = {} if (num_envs, threads) != (1024, 1) else {
-        "of_CartPoleVectorEnv": ratio(lambda: envs.step(actions), many_cartpoles(), seconds / 3)
-    }  # fmt: skip
+    result: dict[str, Any] = (
+        {}
+        if (num_envs, threads) != (1024, 1)
+        else {"of_CartPoleVectorEnv": ratio(lambda: envs.step(actions), many_cartpoles(), seconds / 3)}
+    )
     return result | {
-        "kernel_ticks": kernel, "ticks": vector, "pages": vector * present, "agent_steps": vector * envs.num_agents,
+        "kernel_ticks": kernel,
+        "ticks": vector,
+        "pages": vector * present,
+        "agent_steps": vector * envs.num_agents,
         "state_bytes_per_copy": sum(array.nbytes for array in envs.arrays) / num_envs,
         "report_bytes_per_copy": sum(array.nbytes for array in envs.report) / num_envs,
-    }  # fmt: skip
+    }
 
 
 def single(task: str, overrides: dict[str, Any], seconds: float) -> dict[str, Any]:
@@ -111,8 +114,10 @@ def single(task: str, overrides: dict[str, Any], seconds: float) -> dict[str, An
             aec.step(None if terminated or truncated else actions[agent])
 
     return {
-        "parallel_ticks": rate(step, seconds), "aec_ticks": rate(cycle, seconds), "parallel_of_CartPole": ratio(step, cartpole(), seconds / 3)
-    }  # fmt: skip
+        "parallel_ticks": rate(step, seconds),
+        "aec_ticks": rate(cycle, seconds),
+        "parallel_of_CartPole": ratio(step, cartpole(), seconds / 3),
+    }
 
 
 def many_cartpoles() -> Callable[[], Any]:
@@ -190,16 +195,21 @@ def lower_bound(envs: VectorEnv, unit: dict[str, float]) -> dict[str, float]:
     draws = 8.0 + shape.agents * (shape.slots + 1.75 * shape.candidates)
     exps = shape.agents * (shape.slots + 3.0) + 2.0 * shape.topics + 4.0
     return {
-        "write": written * unit["write_byte"], "random": draws * unit["random_number"], "exponentials": exps * unit["exponential"],
+        "write": written * unit["write_byte"],
+        "random": draws * unit["random_number"],
+        "exponentials": exps * unit["exponential"],
         # about four overlap
         "misses": (4.0 + (shape.candidates and shape.agents * shape.candidates / 8.0)) * unit["cache_miss_8MB"] / 4.0,
-    }  # fmt: skip
+    }
 
 
 def compile_times() -> dict[str, float]:
     """Seconds until the first step of a fresh process, without and with compiled code on disk."""
-    script = ("import time; t = time.perf_counter(); import recsys_env; i = time.perf_counter() - t; e = recsys_env.vector_env('ecommerce-v0', 2);"
-              "e.reset(seed=0); e.step(__import__('numpy').zeros((2, 2, 5), int)); print(i, time.perf_counter() - t)")  # fmt: skip
+    script = (
+        "import time; t = time.perf_counter(); import recsys_env; i = time.perf_counter() - t;"
+        "e = recsys_env.vector_env('ecommerce-v0', 2); e.reset(seed=0); e.step(e.empty_actions());"
+        "print(i, time.perf_counter() - t)"
+    )
     import tempfile
 
     times: dict[str, float] = {}
@@ -260,8 +270,10 @@ def main() -> None:
         task, overrides = TASKS[label]
         bound = lower_bound(recsys_env.vector_env(task, 1, **overrides), unit)
         rows[label] = {
-            "origin": origin("benchmarks.speed"), "api": single(task, overrides, args.seconds), "lower_bound_ns": bound,
-        }  # fmt: skip
+            "origin": origin("benchmarks.speed"),
+            "api": single(task, overrides, args.seconds),
+            "lower_bound_ns": bound,
+        }
         for threads in dict.fromkeys((1, numba.get_num_threads())):
             for num_envs in BATCHES:
                 row = rows[label][f"B={num_envs} threads={threads}"] = batch(
@@ -273,8 +285,11 @@ def main() -> None:
                     flush=True,
                 )
         of = [rows[label]["B=1024 threads=1"]["of_CartPoleVectorEnv"][1], rows[label]["api"]["parallel_of_CartPole"][1]]
-        print(f"{label:26} {rows[label]['api']}  bound {sum(rows[label]['lower_bound_ns'].values()):.0f} ns/page  "
-              f"{of[0]:.3f} of CartPoleVectorEnv  {of[1]:.2f} of CartPole-v1", flush=True)  # fmt: skip
+        print(
+            f"{label:26} {rows[label]['api']}  bound {sum(rows[label]['lower_bound_ns'].values()):.0f} ns/page  "
+            f"{of[0]:.3f} of CartPoleVectorEnv  {of[1]:.2f} of CartPole-v1",
+            flush=True,
+        )
     large, starts = scale(args.seconds), compile_times()
     print("scale", large, "\nstarts (s)", starts)
     result = {"yardsticks": yard, "primitives_ns": unit, "tasks": rows, "scale": large, "starts_s": starts}

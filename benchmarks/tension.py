@@ -54,8 +54,15 @@ def dilemma(config: WorldConfig, episodes: int) -> dict[str, Any]:
     t, r = returns(config, "greedy", "planner", episodes), returns(config, "planner", "planner", episodes)
     p, s = returns(config, "greedy", "greedy", episodes), returns(config, "planner", "greedy", episodes)
     loss = ratio(p, r)
-    return {"T": interval(t), "R": interval(r), "P": interval(p), "S": interval(s), "T-R": interval(t - r), "P-S": interval(p - s),
-            "team_loss": {"mean": 1 - loss["mean"], "ci95": loss["ci95"]}}  # fmt: skip
+    return {
+        "T": interval(t),
+        "R": interval(r),
+        "P": interval(p),
+        "S": interval(s),
+        "T-R": interval(t - r),
+        "P-S": interval(p - s),
+        "team_loss": {"mean": 1 - loss["mean"], "ci95": loss["ci95"]},
+    }
 
 
 def coupling(config: WorldConfig, episodes: int) -> dict[str, float]:

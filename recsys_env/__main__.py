@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Sequence
 
@@ -36,7 +37,10 @@ def main(argv: Sequence[str]) -> None:
         _list(name, words)
     elif name in COMMANDS:
         module, _, function = COMMANDS[name][0].partition(":")
-        found = importlib.import_module(module)
+        try:
+            found = importlib.import_module(module)
+        except ImportError as error:  # says what to install
+            cli.fail(error)
         result = cli.run(getattr(found, function), f"recsys_env {name}", words)
         if hasattr(found, "show"):
             found.show(result)
@@ -55,6 +59,8 @@ def _list(name: str, words: Sequence[str]) -> None:
         function(**vars(parser.parse_args(words)))
     except (ValueError, TypeError) as error:
         cli.fail(error)
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def script() -> None:

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
-import importlib
 import io
 import json
 import re
@@ -22,17 +20,25 @@ from typing import Any
 
 import numpy as np
 
-from baselines import report
+from baselines import training_results
 from baselines.algorithms import ALGORITHMS
-from baselines.reference import training_summary
-from baselines.report import RESULTS
-from baselines.train import Train, run_of, train
-from benchmarks.readme import table
+from baselines.options import Algorithm
+from baselines.train import train
+from baselines.training import begin
+from benchmarks.record import RESULTS
 from recsys_env import VectorEnv
 from recsys_env.catalogue import Catalogue
-from recsys_env.evaluation import statistics as scores
-from recsys_env.evaluation.forms import read_result
-from recsys_env.evaluation.runs import Cell, _play_and_store, _stored
+from recsys_env.evaluation import statistics
+from recsys_env.evaluation.runs import Run, _play_and_store, _stored
+from recsys_env.evaluation.stored import read_result
+from recsys_env.evaluation.tables import (
+    aggregate_rows,
+    leaderboard_rows,
+    metric_rows,
+    payoff_rows,
+    ranking_rows,
+    reward_rows,
+)
 from recsys_env.files import write_json
 from recsys_env.policies import make_policy
 
@@ -236,9 +242,16 @@ TINY: dict[str, Any] = {
     "n_steps": 16,
     "set": ("horizon=20",),
     "eval_episodes": 2,
-    "references": (),
+    "compare": (),
     "device": "cpu",
 }
+
+
+def tiny(algorithm: str, out: Path, **options: Any) -> Algorithm:
+    """An algorithm that trains in a second."""
+    kind = ALGORITHMS[algorithm]
+    sizes = {"batch_size": 32, "n_epochs": 1} if "batch_size" in kind.__dataclass_fields__ else {}
+    return kind(out=out, **{**TINY, **sizes, **options})
 
 
 def small_catalogue() -> Catalogue:
@@ -268,17 +281,15 @@ def catalogue(folder: Path) -> Kind:
 
 
 def trained(folder: Path, algorithm: str, task: str) -> Iterator[Kind]:
-    options = {**TINY, **({"batch_size": 32, "n_epochs": 1} if "batch_size" in ALGORITHMS[algorithm].options else {})}
-    begun = Train(algorithm, task, out=folder, **options)
+    begun = tiny(algorithm, folder, task=task)
     train(begun)
     yield from of_run(begun)
 
 
-def of_run(begun: Train) -> Iterator[Kind]:
+def of_run(begun: Algorithm) -> Iterator[Kind]:
     """The files of a trained policy and those that a resumed run reads."""
     folder: Any = begun.out
-    algorithm = ALGORITHMS[begun.algorithm]
-    envs = VectorEnv(run_of(begun, algorithm).config, 2)
+    envs = VectorEnv(begin(begun).config, 2)
     again = dataclasses.replace(begun, timesteps=256, resume=True)
 
     def play() -> Any:
@@ -295,10 +306,9 @@ def of_run(begun: Train) -> Iterator[Kind]:
         }
 
     def resume() -> Any:
-        run = run_of(again, algorithm)
-        module, _, name = algorithm.learner.partition(":")
-        learner = getattr(importlib.import_module(module), name)(run)
-        checkpoint = vars(run.checkpoint)
+        training = begin(again)
+        learner = again.learner(training)
+        checkpoint = vars(training.checkpoint)
         return {
             "steps": learner.agent_steps,
             **learner.state(),
@@ -312,23 +322,14 @@ def of_run(begun: Train) -> Iterator[Kind]:
 
 
 def stored_run(folder: Path) -> Kind:
-    cell = Cell("duel-v0,horizon=20", "content", 0, 2, 0, True)
-    _play_and_store(cell, folder)
-
-    def read() -> Any:
-        said = io.StringIO()
-        try:
-            with contextlib.redirect_stderr(said):
-                return _stored(cell, folder)
-        except SystemExit:
-            raise ValueError(said.getvalue().strip()) from None
-
-    return Kind(cell.path(folder), read, "value")
+    run = Run("duel-v0,horizon=20", "content", 0, 2, 0, True)
+    _play_and_store(run, folder)
+    return Kind(run.path(folder), lambda: _stored(run, folder), "value")
 
 
 def results(folder: Path) -> Iterator[Kind]:
     """The summaries that tables are made of, with few teams and tasks."""
-    stored = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
+    stored = {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in ("evaluation", "tournament")}
     kept = ("random", "greedy", "planner", "content", "linucb")
     evaluation = stored["evaluation"]
     for task in list(evaluation["tasks"]):
@@ -339,53 +340,26 @@ def results(folder: Path) -> Iterator[Kind]:
         if task not in ("duel-v0", "ecommerce-v0"):
             del evaluation["tasks"][task]
     evaluation["aggregate"] = {"teams": {}, "improvement": {}}
-    training = stored["training"]
-    training["learners"] = {name: learner for name, learner in training["learners"].items() if name in ("ippo", "qmix")}
-    for learner in training["learners"].values():
-        learner["tasks"] = {"duel-v0": learner["tasks"]["duel-v0"]}
-        curve = learner["tasks"]["duel-v0"]["curve"]
-        curve["agent_steps"], curve["episode_reward"] = (
-            curve["agent_steps"][:3],
-            [rewards[:3] for rewards in curve["episode_reward"]],
-        )
     tournament = {"duel-v0": stored["tournament"]["duel-v0"]}
-    curves = {name: learner["tasks"]["duel-v0"]["curve"] for name, learner in training["learners"].items()}
-    for name, value in {
-        "evaluation": evaluation,
-        "training": training,
-        "tournament": tournament,
-        "curves": curves,
-    }.items():
+    for name, value in {"evaluation": evaluation, "tournament": tournament}.items():
         write_json(folder / f"{name}.json", value)
 
     def read() -> Any:
-        found = {
-            name: read_result(folder / f"{name}.json") for name in ("evaluation", "training", "tournament", "curves")
-        }
-        made = [report._leaderboard(found["evaluation"], table), report._evaluation_section(found["evaluation"], table)]
-        made += [
-            report._learners(found["training"], found.get("evaluation"), table),
-            report._training_section(found["training"], table),
-        ]
-        made += [
-            report._claims_section(found["evaluation"], found["training"], table),
-            report._tournament_section(found["tournament"], table),
-        ]
-        scores.merged(found["evaluation"], found["evaluation"])
+        found, games = (read_result(folder / f"{name}.json") for name in ("evaluation", "tournament"))
+        made = [leaderboard_rows(found), aggregate_rows(found)]
+        made += [rows(task) for task in found["tasks"].values() for rows in (reward_rows, metric_rows)]
+        made += [rows(game) for game in games.values() for rows in (payoff_rows, ranking_rows)]
+        statistics.merged(found, found)
         return made
 
-    for name in ("evaluation", "training", "tournament", "curves"):
+    for name in ("evaluation", "tournament"):
         yield Kind(folder / f"{name}.json", read, "form")
 
 
-def job(folder: Path) -> Kind:
-    shutil.copy(RESULTS / "training" / "ippo-duel-v0-0.json", folder)
-    return Kind(folder / "ippo-duel-v0-0.json", lambda: training_summary(folder), "form")
-
-
-def curve(folder: Path) -> Kind:
-    write_json(folder / "curve.json", [{"agent_steps": steps, "episode_reward": steps / 7} for steps in (10, 20, 30)])
-    return Kind(folder / "curve.json", lambda: report.learning_curves([folder]), "form")
+def training(folder: Path) -> Kind:
+    shutil.copy(RESULTS / "training" / "ippo-duel-v0.json", folder)
+    file = folder / "ippo-duel-v0.json"
+    return Kind(file, lambda: vars(training_results.read(file)), "form")
 
 
 def every_kind(folder: Path) -> Iterator[Kind]:
@@ -401,12 +375,11 @@ def every_kind(folder: Path) -> Iterator[Kind]:
     yield from trained(new("separate"), "ippo-separate", "duel-v0")
     yield stored_run(new("evaluation"))
     yield from results(new("results"))
-    yield job(new("training"))
-    yield curve(new("run"))
+    yield training(new("training"))
 
 
 def main(number: int) -> None:
-    scores.REPETITIONS = 10
+    statistics.REPETITIONS = 10
     with tempfile.TemporaryDirectory() as folder:
         kinds = list(every_kind(Path(folder)))
         others = [kind.file.read_bytes() for kind in kinds]

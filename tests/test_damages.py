@@ -20,18 +20,17 @@ pytest.importorskip("skrl")
 
 import damages
 import torch
-from damages import FINE, TINY, Kind, try_all
+from damages import FINE, Kind, tiny, try_all
 
-import recsys_env.evaluation.runs as cells
 import recsys_env.files
-from baselines.__main__ import main
+from baselines.__main__ import main as baselines_main
 from baselines.networks import save
-from baselines.report import plot
-from baselines.train import Train, train
+from baselines.options import Algorithm
+from baselines.train import train
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
-from recsys_env.evaluation import statistics as scores
-from recsys_env.evaluation.evaluate import evaluate
-from recsys_env.evaluation.forms import read_run, signed
+from recsys_env.__main__ import main as recsys_env_main
+from recsys_env.evaluation import evaluate, runs, statistics
+from recsys_env.evaluation.stored import read_result, read_run, signed
 from recsys_env.files import FileError, misfit, read_arrays, read_json, replacing, value_among, write_arrays, write_json
 from recsys_env.policies import CHECKPOINT, make_policy
 from recsys_env.tasks import _TASKS
@@ -41,16 +40,15 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 ALGORITHMS = {"ippo": "ecommerce-v0", "ippo-separate": "duel-v0"}
 
 
-def settings_of(algorithm: str, out: Path, **more: Any) -> Train:
-    sizes = {"batch_size": 32, "n_epochs": 1} if algorithm == "ippo" else {}
-    return Train(algorithm, out=out, **{"task": ALGORITHMS[algorithm], **TINY, **sizes, **more})
+def options_of(algorithm: str, out: Path, **more: Any) -> Algorithm:
+    return tiny(algorithm, out, **{"task": ALGORITHMS[algorithm], **more})
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folders = {algorithm: tmp_path_factory.mktemp(algorithm) for algorithm in ALGORITHMS}
     for algorithm, folder in folders.items():
-        train(settings_of(algorithm, folder))
+        train(options_of(algorithm, folder))
     return folders
 
 
@@ -223,10 +221,10 @@ def test_commands_say_it_in_one_line(
     for content in ('{"factory": "os:system"}', '{"loader": "networks"}', '{"loader": "sb3"}', '{"lo', ""):
         (tmp_path / "theirs" / CHECKPOINT).write_text(content)
         (tmp_path / "theirs" / "policy.npz").write_bytes(hostile("torch", marker))
-        for command in (
-            ["evaluate", "--policies", "theirs", "--tasks", "duel-v0"],
-            ["tournament", "--policies", "theirs", "--tasks", "duel-v0"],
-            ["train", "ippo", "--task", "duel-v0", "--company", "recommender_1=theirs", "--num-envs", "2"],
+        for main, command in (
+            (recsys_env_main, ["evaluate", "--policies", "theirs", "--tasks", "duel-v0"]),
+            (recsys_env_main, ["tournament", "--policies", "theirs", "--tasks", "duel-v0"]),
+            (baselines_main, ["train", "ippo", "--task", "duel-v0", "--others", "recommender_1=theirs"]),
         ):
             with pytest.raises(SystemExit, match="2"):
                 main(command)
@@ -251,19 +249,17 @@ def test_a_resumed_run_unpickles_nothing(kind: str, algorithm: str, copies: dict
         (copies[algorithm] / name).write_bytes(hostile(kind, marker))
     (copies[algorithm] / "checkpoint.npz").write_bytes(hostile(kind, marker))
     with pytest.raises(ValueError, match=r"checkpoint\.npz") as error:
-        train(settings_of(algorithm, copies[algorithm], resume=True))
+        train(options_of(algorithm, copies[algorithm], resume=True))
     assert "\n" not in str(error.value)
 
 
-def test_results_are_not_unpickled(tmp_path: Path, marker: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("evaluation", "tournament", "training", "curves"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / f"{name}.json").write_bytes(hostile("pickle", marker))
-        with pytest.raises(SystemExit, match="2"):
-            plot(results=tmp_path / name)
-        error = capsys.readouterr().err
-        assert error.startswith(f"error: {tmp_path / name / name}.json is not JSON")
-        assert error.count("\n") == 1
+def test_results_are_not_unpickled(tmp_path: Path, marker: Path) -> None:
+    for name in ("evaluation", "tournament"):
+        file = tmp_path / f"{name}.json"
+        file.write_bytes(hostile("pickle", marker))
+        with pytest.raises(FileError, match=f"^{file} is not JSON") as error:
+            read_result(file)
+        assert "\n" not in str(error.value)
 
 
 # ------------------------------------------------------------------------------------------------ damaged files
@@ -282,7 +278,7 @@ def test_damaged_catalogues(tmp_path: Path) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_damaged_policies_and_checkpoints(algorithm: str, copies: dict[str, Path]) -> None:
     others = [(folder / name).read_bytes() for folder in copies.values() for name in ("policy.npz", "config.json")]
-    for kind in damages.of_run(settings_of(algorithm, copies[algorithm])):
+    for kind in damages.of_run(options_of(algorithm, copies[algorithm])):
         check(kind, others)
 
 
@@ -291,8 +287,8 @@ def test_damaged_runs(tmp_path: Path) -> None:
 
 
 def test_damaged_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scores, "REPETITIONS", 2)
-    for kind in (*damages.results(tmp_path), damages.job(tmp_path), damages.curve(tmp_path)):
+    monkeypatch.setattr(statistics, "REPETITIONS", 2)
+    for kind in (*damages.results(tmp_path), damages.training(tmp_path)):
         check(kind, [b"PK", b"{}"])
 
 
@@ -319,11 +315,11 @@ def test_a_catalogue_is_checked_array_by_array() -> None:
 def test_a_resumed_run_needs_what_it_was_begun_with(copies: dict[str, Path]) -> None:
     folder = copies["ippo"]
     config = (folder / "config.json").read_text()
-    again = settings_of("ippo", folder, resume=True, timesteps=256)
+    again = options_of("ippo", folder, resume=True, timesteps=256)
 
-    def refuses(said: str, settings: Train = again) -> None:
+    def refuses(said: str, options: Algorithm = again) -> None:
         with pytest.raises(ValueError, match=said):
-            train(settings)
+            train(options)
 
     for content, said in (
         ("", r"config\.json is empty"),
@@ -354,7 +350,7 @@ def test_a_resumed_run_goes_on_from_the_same_state(
     stored = read_arrays(copies[algorithm] / "checkpoint.npz")
     del stored["progress"]
     assert any("optimizer/" in name for name in stored)
-    for kind in damages.of_run(settings_of(algorithm, copies[algorithm])):
+    for kind in damages.of_run(options_of(algorithm, copies[algorithm])):
         if kind.file.name == "checkpoint.npz":
             state = kind.read()
             assert state["steps"] == 128
@@ -369,11 +365,11 @@ def test_every_file_of_a_run_is_moved_to_its_place(tmp_path: Path, monkeypatch: 
         return replacing(path)
 
     monkeypatch.setattr(recsys_env.files, "replacing", recorded)
-    monkeypatch.setattr(scores, "REPETITIONS", 2)
+    monkeypatch.setattr(statistics, "REPETITIONS", 2)
     monkeypatch.setitem(
         _TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3})
     )
-    train(settings_of("ippo", tmp_path / "run", task="tiny-v0"))
+    train(options_of("ippo", tmp_path / "run", task="tiny-v0"))
     evaluate(("content",), ("tiny-v0",), episodes=2, seeds=2, metrics=False, out=tmp_path / "evaluation")
     there = {
         path
@@ -415,13 +411,11 @@ def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path: Path) -> None:
     assert arrays.keys() == {"a"}
 
 
-def test_evaluation_keeps_no_run_but_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_evaluation_keeps_no_run_but_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         _TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3})
     )
-    monkeypatch.setattr(scores, "REPETITIONS", 2)
+    monkeypatch.setattr(statistics, "REPETITIONS", 2)
     settings: dict[str, Any] = {"episodes": 3, "seeds": 2, "metrics": False, "out": tmp_path}
     evaluate(("content",), ("tiny-v0",), **settings)
     file = tmp_path / "tiny-v0" / "content" / "1.json"
@@ -429,12 +423,10 @@ def test_evaluation_keeps_no_run_but_its_own(
 
     def refuses(said: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         write_json(file, change(run))
-        capsys.readouterr()
-        with pytest.raises(SystemExit, match="2"):
+        with pytest.raises(ValueError) as error:
             evaluate(("content",), ("tiny-v0",), resume=True, **settings)
-        error = capsys.readouterr().err
-        assert error.startswith(f"error: {file} {said}")
-        assert error.count("\n") == 1
+        assert str(error.value).startswith(f"{file} {said}")
+        assert "\n" not in str(error.value)
 
     refuses("was played with seed = 0, not 1", lambda run: read_run(file.with_name("0.json")))
     refuses(
@@ -453,7 +445,7 @@ def test_evaluation_keeps_no_run_but_its_own(
         "holds no run: it has no 'digest'", lambda run: {name: value for name, value in run.items() if name != "digest"}
     )
     write_json(file, run)
-    monkeypatch.setattr(cells, "play", lambda cell: pytest.fail("all runs are there"))
+    monkeypatch.setattr(runs, "play", lambda run: pytest.fail("all runs are there"))
     evaluate(("content",), ("tiny-v0",), resume=True, **settings)
 
 

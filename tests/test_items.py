@@ -136,9 +136,12 @@ def test_it_learns_what_no_observation_says(monkeypatch: pytest.MonkeyPatch, tmp
     """Items differ in an appeal that is neither observed nor in the catalogue: who knows the items finds it, who ranks
     by features cannot."""
     hidden = {
-        "horizon": 60, "slots": 1, "users": {"habit_size": 0}, "choice": {"beta_taste": 0.0, "beta_price": 0.0, "beta_satiation": 0.0, "v_0": 1.5},
+        "horizon": 60,
+        "slots": 1,
+        "users": {"habit_size": 0},
+        "choice": {"beta_taste": 0.0, "beta_price": 0.0, "beta_satiation": 0.0, "v_0": 1.5},
         "items": {"number": 40, "intercept_sd": 2.0, "popularity_quality": 0.0},
-    }  # fmt: skip
+    }
     monkeypatch.setitem(_TASKS, "hidden-v0", replace(WorldConfig(), hidden))
     scores = {}
     sizes = {

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import results
 
-from benchmarks import readme, record, separation
+from benchmarks import record, separation
 
 
 def test_carried_over_rows_keep_their_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,13 +22,11 @@ def test_carried_over_rows_keep_their_origin(tmp_path: Path, monkeypatch: pytest
     for task in ("duel-v0", "social-v0"):
         command = f"python -m benchmarks.separation --task {task} --episodes 2 --seeds 1"
         assert stored["tasks"][task]["origin"]["command"] == command
-        assert f"`{command}`" in readme.origin(stored, "separation", stored["tasks"])
+        assert f"`{command}`" in results.whence_rows(stored["tasks"], "separation.json")
 
 
 def test_every_stored_row_has_an_origin() -> None:
     rows = {"trainers": "stepping", "compatibility": "libraries"}
     for name in ("speed", "trainers", "compatibility", "idle_ticks", "separation", "tension"):
-        result = readme.load(name)
-        assert result is not None
-        for row in result[rows.get(name, "tasks")].values():
-            assert row["origin"].keys() == set(record.ORIGIN)
+        for row in results.stored(name)[rows.get(name, "tasks")].values():
+            assert row["origin"].keys() == record.origin("benchmarks").keys()

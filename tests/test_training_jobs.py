@@ -108,7 +108,7 @@ def test_a_job_is_known_by_its_settings(tmp_path: Path, monkeypatch: pytest.Monk
     assert read(renamed).runs[0] == json.loads(before)["runs"][0]
     renamed.rename(stored / "tiny-duel-v0.json")
     learners["tiny"] = ReferenceLearner("ippo", ("duel-v0",), 1, {**learners["tiny"].settings, "timesteps": 128})
-    with pytest.raises(ValueError, match="duel-v0.json has results of other settings: timesteps = 64, not 128"):
+    with pytest.raises(ValueError, match=r"duel-v0\.json has results of other settings: timesteps = 64, not 128"):
         reference(out, stored)
 
 
@@ -183,7 +183,7 @@ def test_a_policy_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_job_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny(monkeypatch, set=("horizn=3",))
-    with pytest.raises(ValueError, match="1 jobs failed, see log.txt in .*tiny-duel-v0-0"):
+    with pytest.raises(ValueError, match=r"1 jobs failed, see log\.txt in .*tiny-duel-v0-0"):
         reference(tmp_path, tmp_path / "results")
     assert "did you mean 'horizon'" in (tmp_path / "tiny-duel-v0-0" / "log.txt").read_text()
 

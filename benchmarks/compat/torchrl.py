@@ -25,7 +25,7 @@ from torchrl.modules import (
     QValueModule,
     TanhModule,
     VDNMixer,
-)  # fmt: skip
+)
 from torchrl.objectives import SoftUpdate, TD3Loss, ValueEstimators
 from torchrl.objectives.multiagent import IPPOLoss, MAPPOLoss, QMixerLoss
 
@@ -68,15 +68,28 @@ def mean_reward(env: TorchRLEnv, policy: Any = None, ticks: int = 300) -> float:
 
 def network(env: TorchRLEnv, inputs: int, outputs: int, central: bool = False) -> MultiAgentMLP:
     return MultiAgentMLP(
-        inputs, outputs, env.envs.num_agents, centralized=central, share_params=True, device=env.device, depth=2, num_cells=64,
+        inputs,
+        outputs,
+        env.envs.num_agents,
+        centralized=central,
+        share_params=True,
+        device=env.device,
+        depth=2,
+        num_cells=64,
         activation_class=nn.Tanh,
-    )  # fmt: skip
+    )
 
 
 def collect(env: TorchRLEnv, policy: Any, ticks: int, updates: int) -> Iterator[TensorDict]:
     """Batches [COPIES, ticks]."""
-    collector = Collector(env, policy, frames_per_batch=ticks * COPIES, total_frames=ticks * COPIES * updates, device=env.device,
-                          auto_register_policy_transforms=False)  # fmt: skip
+    collector = Collector(
+        env,
+        policy,
+        frames_per_batch=ticks * COPIES,
+        total_frames=ticks * COPIES * updates,
+        device=env.device,
+        auto_register_policy_transforms=False,
+    )
     yield from collector
 
 
@@ -89,9 +102,13 @@ def train_ppo(env: TorchRLEnv, algorithm: str) -> tuple[Any, int]:
         network(env, observation, choices(env.envs.config, env.envs.shape)), [OBSERVATION], [(GROUP, "logits")]
     )
     actor = ProbabilisticActor(
-        logits, in_keys={"logits": (GROUP, "logits"), "mask": (GROUP, "action_mask")}, out_keys=[ACTION],
-        distribution_class=MaskedCategorical, return_log_prob=True, log_prob_key=(GROUP, "log_prob"),
-    )  # fmt: skip
+        logits,
+        in_keys={"logits": (GROUP, "logits"), "mask": (GROUP, "action_mask")},
+        out_keys=[ACTION],
+        distribution_class=MaskedCategorical,
+        return_log_prob=True,
+        log_prob_key=(GROUP, "log_prob"),
+    )
     if algorithm == "MAPPO":
         size = env.observation_spec["state"].shape[-1]
         value = nn.Sequential(MLP(size, agents, num_cells=[64, 64], device=env.device), nn.Unflatten(-1, (agents, 1)))
@@ -149,12 +166,21 @@ def train_mixer(env: TorchRLEnv, algorithm: str) -> tuple[Any, int]:
     values = TensorDictModule(net, [OBSERVATION], [(GROUP, "action_value")])
     chosen = (GROUP, "chosen_action_value")
     choice = QValueModule(
-        spec=spec, action_value_key=(GROUP, "action_value"), out_keys=[ACTION, (GROUP, "action_value"), chosen], action_space="categorical",
+        spec=spec,
+        action_value_key=(GROUP, "action_value"),
+        out_keys=[ACTION, (GROUP, "action_value"), chosen],
+        action_space="categorical",
         action_mask_key=(GROUP, "action_mask"),
-    )  # fmt: skip
+    )
     policy = TensorDictSequential(values, choice)
-    noise = EGreedyModule(spec, 1.0, 0.05, annealing_num_steps=OFF_POLICY[0] * OFF_POLICY[1] * COPIES // 2, action_key=ACTION,
-                          action_mask_key=(GROUP, "action_mask"))  # fmt: skip
+    noise = EGreedyModule(
+        spec,
+        1.0,
+        0.05,
+        annealing_num_steps=OFF_POLICY[0] * OFF_POLICY[1] * COPIES // 2,
+        action_key=ACTION,
+        action_mask_key=(GROUP, "action_mask"),
+    )
     if algorithm == "QMIX":
         mixer = QMixer(env.observation_spec["state"].shape[1:], 32, agents, env.device)
         mix = TensorDictModule(mixer, [chosen, "state"], ["chosen_action_value"])

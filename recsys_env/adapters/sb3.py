@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from ..fields import candidate_features
 from ..policies import Policy
 from ..vector import VectorEnv, checked_batch
 

@@ -107,7 +107,7 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mappi
     return figure
 
 
-def draw_training(title: str, curve: Sequence[Mapping[str, float]], table: Mapping[str, Any], path: Path) -> Figure:
+def draw_training(title: str, curve: Sequence[Mapping[str, Any]], table: Mapping[str, Any], path: Path) -> Figure:
     """Learning curve of one run; what it is compared with are lines that are named at the right.
 
     Args:

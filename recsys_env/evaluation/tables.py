@@ -83,6 +83,18 @@ def aggregate_rows(report: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+def leaderboard_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """For each team of an evaluation its normalised score on each task and, of those that played all of them, which
+    come first, the IQM."""
+    tasks, over, learns = report["tasks"], report["aggregate"]["teams"], learning_teams(report)
+    teams = dict.fromkeys([*over, *(team for task in tasks.values() for team in task["teams"])])
+    rows = []
+    for team in teams:
+        scores = [normalised(task["teams"][team], 0) if team in task["teams"] else "" for task in tasks.values()]
+        rows.append([marked(team, team in learns), *scores, bracketed(over[team]["iqm"], 0) if team in over else ""])
+    return rows
+
+
 def payoff_rows(result: Mapping[str, Any]) -> list[list[str]]:
     """For each row policy: its payoff against, or with, every column policy."""
     return [[brief(row), *(spread(value) for value in columns.values())] for row, columns in result["payoff"].items()]
@@ -110,6 +122,12 @@ def cross_play_rows(result: Mapping[str, Any]) -> list[list[str]]:
         [brief(among), *(spread(found[kind]) if kind in found else "" for kind in kinds)]
         for among, found in result["cross_play"].items()
     ]
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(word.replace("|", "\\|") for word in line) + " |" for line in lines)
 
 
 def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

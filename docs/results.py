@@ -1,0 +1,626 @@
+"""What the documentation says of the stored results (benchmarks/results): each section as Markdown, and its plots.
+
+`parts` gives the sections by name, `task_scores` those of one task. The README's two tables are written by
+
+    PYTHONPATH=. python docs/results.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from claims import claims as claims_of
+from claims import verdict
+
+from baselines.algorithms import ALGORITHMS
+from baselines.reference import training_summary
+from benchmarks.record import RESULTS
+from benchmarks.separation import LEVELS
+from recsys_env import TASKS
+from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores
+from recsys_env.evaluation.runs import file_name
+from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation.stored import read_result
+from recsys_env.evaluation.tables import (
+    CROSS_PLAY,
+    RANKING,
+    aggregate_rows,
+    arrow,
+    brief,
+    cross_play_rows,
+    leaderboard_rows,
+    markdown,
+    marked,
+    normalised,
+    payoff_rows,
+    ranking_rows,
+    spread,
+)
+from recsys_env.files import read_json
+
+README = Path(__file__).parent.parent / "README.md"
+SHOWN = (
+    "page_ctr",
+    "revenue",
+    "ndcg",
+    "diversity",
+    "coverage",
+    "visit_gap",
+    "satisfaction",
+)  # metrics of a task's page
+SCALE = "random 0, greedy 100; in `duel-v0` greedy 0, planner 100"
+
+
+def parts(folder: Path) -> dict[str, Callable[[], str]]:
+    """Name -> what makes the section of that name.
+
+    Args:
+        folder: of the plots that sections show, in the documentation's source.
+    """
+    return {
+        "regret": regret,
+        "separation": separation,
+        "tension": tension,
+        "messages": messages,
+        "speed": speed,
+        "trainers": trainers,
+        "compatibility": compatibility,
+        "idle_ticks": idle_ticks,
+        "cluster": cluster,
+        "maddpg": maddpg,
+        "fit_report": fit_report,
+        "fit_origin": fit_origin,
+        "evaluation": evaluation,
+        "learners": learners,
+        "algorithms": algorithms,
+        "claims": claims,
+        "tournament": partial(tournament, folder),
+        "reproduce": reproduce,
+    }
+
+
+@cache
+def stored(name: str) -> Any:
+    """What benchmarks/results/<name>.json holds."""
+    path = RESULTS / f"{name}.json"
+    return read_result(path) if name in ("evaluation", "tournament") else read_json(path)
+
+
+@cache
+def training() -> dict[str, Any]:
+    """The results of the reference learners."""
+    return training_summary(RESULTS / "training")
+
+
+def picture(path: Path, title: str) -> str:
+    """A plot, by its place in the documentation's source."""
+    return f"![{title}](/{path.resolve().relative_to(Path(__file__).resolve().parent)})"
+
+
+def whence(origin: Mapping[str, Any], name: str) -> str:
+    """One line that says where a table comes from, of an origin with one value or several of each kind."""
+    said = {
+        key: [value] if isinstance(value := origin[key], str) else value for key in ("command", "processor", "date")
+    }
+    commands = said["command"]
+    command = f"`{commands[0]}`" if len(commands) == 1 else f"{len(commands)} commands, in the raw file"
+    cores = f", {origin['cores']} cores" if "cores" in origin else ""
+    return f"{command}, {', '.join(said['processor'])}{cores}, {said['date'][-1]}; raw: `benchmarks/results/{name}`."
+
+
+def whence_rows(rows: Mapping[str, Any], name: str) -> str:
+    """The same of rows, each with its own origin."""
+    sources: dict[str, list[str]] = {}
+    for row, value in rows.items():
+        sources.setdefault(whence(value["origin"], name).partition("; raw:")[0], []).append(f"`{row}`")
+    said = [source + (f" ({', '.join(of)})" if len(sources) > 1 else "") for source, of in sources.items()]
+    return f"{'; '.join(said)}; raw: `benchmarks/results/{name}`."
+
+
+def union(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """All commands, processors and dates of some rows' origins."""
+    found = [row["origin"] for row in rows]
+    return {
+        key: sorted({value for origin in found for value in origin[key]}) for key in ("command", "processor", "date")
+    }
+
+
+# ------------------------------------------------------------------------------------------------ policies
+
+
+def evaluation() -> str:
+    """Scores of all policies on all tasks, and over the tasks."""
+    report = stored("evaluation")
+    over = markdown(["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report))
+    return "\n\n".join(
+        [
+            f"{_leaderboard_note(report)} {_evaluation_source(report)}",
+            _leaderboard(report),
+            "Over all tasks [95 % bootstrap of the runs; the tasks stay the same]:",
+            over,
+        ]
+    )
+
+
+def _leaderboard(report: Mapping[str, Any]) -> str:
+    rows = [[f"`{team}`", *scores] for team, *scores in leaderboard_rows(report)]
+    return markdown(["policy", *(f"`{task}`" for task in report["tasks"]), "IQM"], rows)
+
+
+def _leaderboard_note(report: Mapping[str, Any]) -> str:
+    first = next(iter(report["tasks"].values()))
+    runs = max(len(row["runs"]) for task in report["tasks"].values() for row in task["teams"].values())
+    return (
+        f"Normalised scores ({SCALE}), {runs} runs of {first['episodes']} episodes, ± 95 % (t over runs), and their "
+        "interquartile mean over the tasks [95 % bootstrap]; * learns while it serves."
+    )
+
+
+def _evaluation_source(report: Mapping[str, Any]) -> str:
+    rows = (row for task in report["tasks"].values() for row in task["teams"].values())
+    return whence(union(rows), "evaluation.json")
+
+
+def idle_shares(task: str) -> dict[str, float]:
+    """Policy that all agents use -> share of idle ticks."""
+    return {level: stored("separation")["tasks"][task][level]["idle"] for level in LEVELS}
+
+
+def task_scores(task: str, folder: Path) -> str:
+    """Scores of policies and learners on one task, with plots."""
+    found = stored("evaluation")["tasks"][task]
+    draw_scores(task, found, folder / f"scores-{task}.png")
+    shown = [name for name in SHOWN if any(row["metrics"].get(name, {}).get("platform") for row in _rows(found))]
+    rows = []
+    for team, row in found["teams"].items():
+        values = [row["metrics"].get(name, {}).get("platform") for name in shown]
+        said = [spread(value) if value else "—" for value in values]
+        rows.append([f"`{marked(team, row['learns'])}`", spread(row), normalised(row), *said])
+    runs = max(len(row["runs"]) for row in _rows(found))
+    text = [
+        f"Policies, {runs} runs of {found['episodes']} episodes, ± 95 % (t over runs); * learns while it serves. "
+        f"{whence(union(_rows(found)), 'evaluation.json')}",
+        markdown(["policy", "own reward", "score", *map(arrow, shown)], rows),
+        picture(folder / f"scores-{task}.png", f"own reward of each policy on {task}"),
+    ]
+    trained = {name: of["tasks"][task] for name, of in training()["learners"].items() if task in of["tasks"]}
+    if trained:
+        draw_curves(task, {name: row["curve"] for name, row in trained.items()}, folder / f"curves-{task}.png")
+        text += [_trained(task, trained), picture(folder / f"curves-{task}.png", f"learning curves on {task}")]
+    return "\n\n".join(text)
+
+
+def _rows(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(task["teams"].values())
+
+
+def regret() -> str:
+    result = stored("regret")
+    rows = [
+        [f"every slate of a small world, lambda = {name}", f"{row['regret_percent']:.4f}"]
+        for name, row in result["enumerated"].items()
+    ]
+    for task, kinds in result["one_swap"].items():
+        rows += [[f"one swap in `{task}`, {kind}", f"{row['regret_percent']:.4f}"] for kind, row in kinds.items()]
+    note = f"What the best slate earns beyond `greedy`'s. {whence(result, 'regret.json')}"
+    return f"{note}\n\n{markdown(['against', 'regret, %'], rows)}"
+
+
+def separation() -> str:
+    result = stored("separation")
+    rows = []
+    for name, levels in result["tasks"].items():
+        clicks = f"{levels['random']['clicks_per_page']:.2f} / {levels['content']['clicks_per_page']:.2f}"
+        sessions = f"{levels['greedy']['sessions_per_place']:.1f}"
+        rows.append([f"`{name}`", *(spread(levels[level]) for level in LEVELS), clicks, sessions])
+    note = (
+        "Mean own reward per agent and episode with its 95 % interval, all agents using the same policy; "
+        f"{result['episodes']} episodes × {result['seeds']} seeds. {whence_rows(result['tasks'], 'separation.json')}"
+    )
+    head = ["task", *LEVELS, "clicks per page, random / content", "sessions per place, greedy"]
+    return f"{note}\n\n{markdown(head, rows)}"
+
+
+def tension() -> str:
+    result = stored("tension")
+    keys = ("T", "R", "P", "S", "T-R", "P-S", "team_loss", "coupling")
+    rows = [[f"`{name}`", *(spread(row[key]) for key in keys)] for name, row in result["tasks"].items()]
+    sweep = [[beta, *(spread(row[key]) for key in keys[:-1])] for beta, row in result["trust_sweep"].items()]
+    pooled = [
+        [agents, spread(row["private"]), spread(row["pooled"]), spread(row["gain"], 3)]
+        for agents, row in result["pooled_history"].items()
+    ]
+    note = (
+        "T: a lone myopic agent among planners, R: all planners, P: all myopic, S: a lone planner among myopic agents "
+        f"(own reward of that agent per episode, {result['episodes']} episodes on common random numbers); coupling: "
+        "own return lost when the rivals go from random to greedy ÷ own gain from doing so. "
+        f"{whence_rows(result['tasks'], 'tension.json')}"
+    )
+    return "\n\n".join(
+        [
+            note,
+            markdown(["task", *keys], rows),
+            "`social-v0` by `beta_trust`: where T − R falls below 0 the commons has become a reputation game.",
+            markdown(["beta_trust", *keys[:-1]], sweep),
+            "`coldstart-v0`, content policies with their own or with pooled click histories:",
+            markdown(["agents", "private", "pooled", "gain ratio"], pooled),
+        ]
+    )
+
+
+def tournament(folder: Path) -> str:
+    sections = []
+    for name, result in stored("tournament").items():
+        what, settings = "own reward of the row's policy against the column's", result["origin"]["settings"]
+        if result["cooperative"]:
+            what = "team reward per agent, the row's policy in one seat, the column's in the others"
+        path = folder / f"payoffs-{file_name(name)}.png"
+        draw_payoffs(name, result, path)
+        sections += [
+            f"`{name}`, {len(settings['seeds'])} runs of {settings['episodes']} episodes: {what}. "
+            f"{whence(result['origin'], 'tournament.json')}",
+            markdown(["", *map(brief, result["payoff"])], payoff_rows(result)),
+            markdown(CROSS_PLAY, cross_play_rows(result))
+            if result["cooperative"]
+            else markdown(RANKING, ranking_rows(result)),
+            picture(path, f"payoffs of {name}"),
+        ]
+    return "\n\n".join(sections)
+
+
+# ------------------------------------------------------------------------------------------------ learners
+
+
+def learners() -> str:
+    """What each learner learns from and plays, its budget, and its normalised scores, a column for each task; and what
+    `blind` scores there."""
+    report, played = training(), stored("evaluation")["tasks"]
+    tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
+    rows = [
+        ["`blind`", "", "looks at nothing: the first K candidates", ""]
+        + [normalised(played[task]["teams"]["blind"], 0) for task in tasks]
+    ]
+    for name, learner in report["learners"].items():
+        steps = next(iter(learner["tasks"].values()))["agent_steps"]
+        reward = {None: "task's", 0.0: "own", 1.0: "team's"}[learner["settings"].get("sharing")]
+        scores = [spread(learner["tasks"][task]["score"], 0) if task in learner["tasks"] else "" for task in tasks]
+        rows.append([f"`{name}`", reward, _variant(learner), f"{steps / 1e6:.1f} M", *scores])
+    note = (
+        "Normalised scores, against random and greedy (in `duel-v0` greedy and planner) in the variant that the "
+        "learner plays, ± 95 % (t over training seeds; of `blind` as in the table of policies). Rows differ in more "
+        "than the algorithm: in the reward that they learn from (the task's is each agent's own, in `journey-v0` the "
+        f"team's), the variant, and the budget. {whence(report['origin'], 'training/')}"
+    )
+    head = ["learner", "reward", "variant", "agent-steps", *(f"`{task}`" for task in tasks)]
+    return f"{note}\n\n{markdown(head, rows)}"
+
+
+def _variant(learner: Mapping[str, Any]) -> str:
+    """How the task that a learner plays differs from the task by its name."""
+    settings = learner["settings"]
+    words = [
+        "queries" if getattr(ALGORITHMS[learner["algorithm"]], "queries", "never") != "never" else "",
+        "latent visitor in sight" if settings.get("observability") == "full" else "",
+        *settings.get("set", ()),
+    ]
+    return ", ".join(filter(None, words))
+
+
+def algorithms() -> str:
+    """What can be trained, and what the reference runs on `ecommerce-v0` gained."""
+    rows, report = [], training()
+    for name, algorithm in ALGORITHMS.items():
+        row = report["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v0")
+        measured = [""] * 6
+        if row:
+            measured = [
+                f"{np.mean(row['runs']['random']):.2f}",
+                f"{row['untrained']['mean']:.2f}",
+                spread(row["reward"]),
+                f"{row['agent_steps'] / 1e6:.1f} M",
+                f"{row['agent_steps'] / row['seconds']:,.0f}",
+                f"{row['environment_share']:.0%}",
+            ]
+        rows.append([f"`{name}`", algorithm.about(), algorithm.library.replace("_", "-"), *measured])
+    note = (
+        "Own reward per learner and episode of `ecommerce-v0` in the reference runs: random play of the same kind of "
+        "action, the untrained network's first choices, the trained one's, ± 95 % (t over training seeds). The rest of "
+        "the time, beside the share inside the environment, is the library's own loop. Several runs shared the "
+        f"machine, each on one thread, so the speeds are lower bounds. {whence(report['origin'], 'training/')}"
+    )
+    head = ["algorithm", "what it is", "library", "random", "untrained", "trained"]
+    head += ["agent-steps", "agent-steps/s", "inside the environment"]
+    return f"{note}\n\n{markdown(head, rows)}"
+
+
+def _trained(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:
+    """Every learner on one task, with what it gained."""
+    between = {name: _between_p_and_r(task, name, row) for name, row in trained.items()}
+    rows = []
+    for name, row in trained.items():
+        content = spread(interval(np.array(row["runs"]["content"]))) if "content" in row["runs"] else ""
+        values = [spread(row[key]) for key in ("reward", "another_seed", "gain")]
+        cost = [f"{row['agent_steps'] / 1e6:.1f} M", f"{row['seconds'] / 60:.1f}"]
+        dilemma = [between[name]] if any(between.values()) else []
+        rows.append([f"`{name}`", str(len(row["seeds"])), *values, spread(row["score"], 1), content, *dilemma, *cost])
+    head = ["learner", "seeds", "reward", "another seed", "gain", "score", "content"]
+    head += ["between P and R"] if any(between.values()) else []
+    note = (
+        "Learners: own reward per learner and episode on seeds never trained on, the interval that holds the reward of "
+        "one more training seed, gain over the untrained network, normalised score, what `content` earns in the same "
+        "variant of the task"
+    )
+    if any(between.values()):
+        note += ", and for selfish learners where they stand between all myopic (P = 0) and all planners (R = 1)"
+    return f"{note}; ± 95 % (t over training seeds).\n\n{markdown([*head, 'agent-steps', 'minutes'], rows)}"
+
+
+def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
+    """Where a learner of its own reward stands in a dilemma (`benchmarks.tension`); nothing elsewhere."""
+    settings, payoffs = training()["learners"][name]["settings"], stored("tension")["tasks"][task]
+    r, p = payoffs["R"], payoffs["P"]
+    own = TASKS[task].reward.sharing == 0 and not {"sharing", "observability"} & settings.keys()
+    if not own or r["mean"] - p["mean"] <= r["ci95"] + p["ci95"]:
+        return ""
+    return spread(interval((np.array(row["runs"]["trained"]) - p["mean"]) / (r["mean"] - p["mean"])))
+
+
+def claims() -> str:
+    """Each claim, how often it holds, and the differences it rests on."""
+    rows = []
+    for claim, found in claims_of(stored("evaluation"), training()):
+        said = [f"`{task}` {'+' * ((gain['mean'] or 0) > 0)}{spread(gain)}" for task, gain in found.items()]
+        rows.append([claim, verdict(found), ", ".join(said)])
+    note = (
+        "Differences of own reward per agent and episode, paired by seed, ± 95 % (none: a single seed, which decides "
+        "nothing). The best of several is the best on the same runs, so it leads by a little luck too."
+    )
+    return f"{note}\n\n{markdown(['claim', 'tasks', 'difference'], rows)}"
+
+
+def reproduce() -> str:
+    """The commands that the stored scores come from."""
+    rows = [row for task in stored("evaluation")["tasks"].values() for row in task["teams"].values()]
+    rows += stored("tournament").values()
+    commands = "\n".join(union(rows)["command"])
+    return (
+        "Each row of `benchmarks/results/evaluation.json` has its settings, command, commit, date, processor and "
+        f"versions. As they were called:\n\n```text\n{commands}\n```\n\n"
+        "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.store FOLDER` add rows of one's own; "
+        "`python -m baselines reference` trains what is missing of the learners."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ trainers and speed
+
+
+def speed() -> str:
+    result = stored("speed")
+    yard, large, starts = result["yardsticks"], result["scale"], result["starts_s"]
+    rows, api = [], []
+    for name, row in result["tasks"].items():
+        threads = sorted({int(setting.split("threads=")[1]) for setting in row if setting.startswith("B=")})
+        for batch in [setting.split()[0] for setting in row if setting.endswith("threads=1")]:
+            one, many = row[f"{batch} threads=1"], row[f"{batch} threads={threads[-1]}"]
+            speeds = [one["kernel_ticks"], one["ticks"], one["pages"], one["agent_steps"], many["ticks"]]
+            millions = [f"{value / 1e6:.3f}" for value in speeds]
+            rows.append([name, batch.removeprefix("B="), *millions, f"{one['state_bytes_per_copy']:,.0f}"])
+        against = row["api"]["parallel_of_CartPole"], row["B=1024 threads=1"]["of_CartPoleVectorEnv"]
+        ticks = [f"{row['api'][f'{kind}_ticks']:,.0f}" for kind in ("parallel", "aec")]
+        bound = f"{sum(row['lower_bound_ns'].values()):.0f}"
+        api.append([name, *ticks, *("{1:.2f} ({0:.2f} to {2:.2f})".format(*pairs) for pairs in against), bound])
+    head = [
+        "task",
+        "copies",
+        "kernel ticks",
+        "ticks",
+        "pages",
+        "agent-steps",
+        "ticks, all cores",
+        "state bytes per copy",
+    ]
+    head_api = ["task", "parallel_env ticks/s", "AEC ticks/s", "parallel ÷ CartPole-v1"]
+    head_api += ["batch of 1,024 ÷ CartPoleVectorEnv", "lower bound, ns per page"]
+    return "\n\n".join(
+        [
+            f"Millions per second on one core, and ticks on {result['cores']}; compile time apart. "
+            f"{whence_rows(result['tasks'], 'speed.json')} Yardsticks of the same run: `CartPoleVectorEnv` with 1,024 "
+            f"copies {yard['CartPoleVectorEnv_1024'] / 1e6:.2f} M steps/s, `CartPole-v1` through `gymnasium.make` "
+            f"{yard['CartPole-v1']:,.0f} steps/s.",
+            markdown(head, rows),
+            "Against the yardsticks in windows side by side: median (lowest to highest) of nine pairs.",
+            markdown(head_api, api),
+            f"One million users × one million items (`items` actions, one copy): {large['million_step_us']:.1f} µs per "
+            f"step against {large['small_step_us']:.1f} µs for 8 × 200, {large['million_state_GiB']:.2f} GiB of state, "
+            f"reset {large['million_reset_us']:.0f} against {large['small_reset_us']:.0f} µs. Start of a fresh process "
+            f"until the first step: {starts['first_start']:.1f} s compiling, {starts['second_start']:.1f} s "
+            f"afterwards; import {starts['import']:.2f} s.",
+        ]
+    )
+
+
+def trainers() -> str:
+    result = stored("trainers")
+    stepping = [
+        [
+            name,
+            f"{row['copies']:,}",
+            f"{row['agent_steps_per_second']:,.0f}",
+            "{1:.0%} ({0:.0%} to {2:.0%})".format(*row["over_bare"]) if row["over_bare"] else "—",
+        ]
+        for name, row in result["stepping"].items()
+    ]
+    learning = [
+        [name, f"{row['copies']:,}", f"{row['agent_steps_per_second']:,.0f}", f"{row['environment_share']:.1%}"]
+        for name, row in result["training"].items()
+    ]
+    return "\n\n".join(
+        [
+            f"`{result['task']}`, one thread. {whence_rows(result['stepping'], 'trainers.json')}",
+            "Stepping alone; on top of the bare batch: median (lowest to highest) of nine pairs of windows.",
+            markdown(["interface", "copies", "agent-steps/s", "on top of the bare batch"], stepping),
+            "With PPO training (64 ticks per rollout, 4 epochs of 8 minibatches, two hidden layers of 64):",
+            markdown(["interface", "copies", "agent-steps/s", "time inside the environment"], learning),
+        ]
+    )
+
+
+def compatibility() -> str:
+    result = stored("compatibility")
+    rows: list[Sequence[str]] = []
+    for library, row in result["libraries"].items():
+        versions = list(row.get("versions", {}).items())[: row.get("own", 1)]
+        named = ", ".join(f"{name} {number}" for name, number in versions) or library
+        if "rows" not in row or row.get("error"):
+            rows.append([named, "—", "failed, see the raw file", "", "", ""])
+        for run in row.get("rows", []):
+            learned, reward = "yes" if run["learned"] else "no", f"{run['before']:.3f} → {run['after']:.3f}"
+            steps = [f"{run['agent_steps']:,}", f"{run['agent_steps'] / run['seconds']:,.0f}"]
+            rows.append([named, run["algorithm"], learned, reward, *steps])
+    note = (
+        "Reward per agent and tick of `duel-v0` with `sharing=1`, untrained → trained; learned: above "
+        f"{result['learned_above']}. {whence_rows(result['libraries'], 'compatibility.json')}"
+    )
+    head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]
+    return f"{note}\n\n{markdown(head, rows)}"
+
+
+def messages() -> str:
+    result = stored("messages")
+    names = (("messages heard", "heard"), ("messages cut", "cut"), ("gain", "gain"))
+    rows = [[name, spread(result[key])] for name, key in names]
+    ends = result["references"]
+    note = (
+        f"Mean reward per agent and episode, {len(result['runs']['heard'])} seeds, {result['agent_steps'] / 1e6:.1f} M "
+        f"agent-steps each (random {ends['random']:.1f}, myopic oracle {ends['greedy']:.1f}). "
+        f"{whence(result, 'messages.json')}"
+    )
+    return f"{note}\n\n{markdown(['team', 'reward'], rows)}"
+
+
+def idle_ticks() -> str:
+    result = stored("idle_ticks")
+    kinds = ("active ticks", "all ticks", "gain")
+    rows = [[f"`{name}`", *(spread(row[kind]) for kind in kinds)] for name, row in result["tasks"].items()]
+    note = (
+        f"Own reward per agent and episode, {result['seeds']} seeds, {result['agent_steps'] / 1e6:.1f} M agent-steps "
+        f"each. {whence_rows(result['tasks'], 'idle_ticks.json')}"
+    )
+    return f"{note}\n\n{markdown(['task', 'active ticks alone', 'all ticks', 'gain'], rows)}"
+
+
+def cluster() -> str:
+    result = stored("ray-two-nodes")
+    runners, curve = " and ".join(map(str, result["env_runners"].values())), result["curve"]
+    return (
+        f"Two nodes that the command starts on one machine, with {runners} env runners: reward per agent and tick of "
+        f"`{result['task']}` {curve[0][1]:.3f} → {curve[-1][1]:.3f} after {curve[-1][0]:,} agent-steps in "
+        f"{result['seconds']:.0f} s. {whence(result, 'ray-two-nodes.json')}"
+    )
+
+
+def maddpg() -> str:
+    result = stored("maddpg-ecommerce-v0")
+    found = {
+        "random queries": result["table"]["random"],
+        "untrained": result["before"],
+        "trained": result["after"],
+        "gain over untrained": result["gain"],
+    }
+    spent = result["training"]
+    note = (
+        f"MADDPG with `query` actions on `{result['task']}`, {spent['agent_steps'] / 1e6:.1f} M agent-steps in "
+        f"{spent['seconds'] / 60:.1f} min: own reward per agent and episode, 100 unseen episodes, one training seed. "
+        f"{whence(result, 'maddpg-ecommerce-v0.json')}"
+    )
+    return f"{note}\n\n{markdown(['', 'reward'], [[name, spread(value)] for name, value in found.items()])}"
+
+
+# ------------------------------------------------------------------------------------------------ fitted worlds
+
+
+def fit_report() -> str:
+    result = stored("fit_report")
+    sections = [
+        "How well the shipped arrays predict the four weeks they have not seen (mean over households, 95 % bootstrap "
+        f"interval). {whence(result, 'fit_report.json')}"
+    ]
+    for subset, scores in result["held-out purchases"].items():
+        rows = []
+        for name, found in scores.items():
+            values = [
+                f"{found[m]['mean']:.4f} [{found[m]['low']:.4f}, {found[m]['high']:.4f}]" for m in ("ndcg", "recall")
+            ]
+            rows.append([name, *values, f"{found['fitted minus this']['ndcg']['mean']:+.4f}"])
+        sections += [f"*{subset}*", markdown(["score", "NDCG@20", "recall@20", "fitted − this (NDCG)"], rows)]
+    columns = result["purchases"]
+    rows = []
+    for name, value in columns["data, held out"].items():
+        values = [column[name] for column in columns.values()]
+        if isinstance(value, dict):
+            said = [" / ".join(f"{x:.2f}" for x in quantiles.values()) for quantiles in values]
+            rows.append([f"{name}, 10/25/50/75/90 %", *said])
+        else:
+            rows.append([name, *(f"{x:,.0f}" if name == "purchases" else f"{x:.2f}" for x in values)])
+    sections += [
+        "The data, and as many purchases in `grocery-v0` as in the held-out weeks, from the state at their beginning. "
+        "*Shelf*: every page is the whole catalogue, so that this is the world without a policy; the others: pages of "
+        "twenty products that two agents with the same policy chose from retrieved candidates.",
+        markdown(["statistic", *columns], rows),
+    ]
+    return "\n\n".join(sections)
+
+
+def fit_origin() -> str:
+    result = stored("fit_origin")
+    rows = [
+        [name, f"`{row['origin']}`", " / ".join(f"{tau:.2f}" for tau in row["tau"])]
+        for name, row in result["logs"].items()
+    ]
+    note = (
+        f"Kendall's τ between the orders of {len(result['policies'])} policies in the world fitted to a log of "
+        f"{result['purchases']:,} purchases and in the synthetic world where they were made; one number per such "
+        f"world. {whence(result, 'fit_origin.json')}"
+    )
+    return f"{note}\n\n{markdown(['the log', '`origin`', 'τ'], rows)}"
+
+
+# ------------------------------------------------------------------------------------------------ the README
+
+
+def readme_tables(path: Path = README) -> None:
+    """Put the README's tables between their markers, `<!-- tasks -->` and `<!-- /tasks -->`, and so on.
+
+    Raises:
+        ValueError: it has no such markers.
+    """
+    text = path.read_text()
+    for name, body in {"tasks": _readme_tasks(), "scores": _readme_scores()}.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if begin not in text or end not in text:
+            raise ValueError(f"{path.name} has no markers {begin} and {end}")
+        head, rest = text.split(begin)
+        text = f"{head}{begin}\n{body}\n{end}{rest.split(end)[1]}"
+    path.write_text(text)
+
+
+def _readme_tasks() -> str:
+    rows = []
+    for name, task in TASKS.items():
+        about = task.description.split("\n")[0].rstrip(".")
+        reward = {0.0: "own", 1.0: "team", -1.0: "zero-sum"}.get(task.reward.sharing, f"shared {task.reward.sharing:g}")
+        rows.append([f"`{name}`", about, str(task.num_agents), str(task.slots), task.page, task.action, reward])
+    return markdown(["task", "what it is", "agents", "slots", "page", "action", "reward"], rows)
+
+
+def _readme_scores() -> str:
+    report = stored("evaluation")
+    return f"{_leaderboard_note(report)}\n\n{_leaderboard(report)}"
+
+
+if __name__ == "__main__":
+    readme_tables()

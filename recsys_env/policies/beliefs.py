@@ -1,0 +1,159 @@
+"""What policies believe of an item: v, its utility to the visitor, and R, what a click on it is worth to the agent.
+
+popularity_belief   public decayed counts
+content_belief      what the agent may observe, given `estimate_taste`
+oracle_belief       the truth, unobserved parts included
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..kernels import kernel
+from ..kernels.choice import freshness, utility
+from ..kernels.expected import click_value, mean_over_noise
+from ..kernels.feedback import cart_probability, expected_experience
+from ..kernels.numeric import log1p, sigmoid
+from ..kernels.page import log_price_now, popularity_now, price_now, view_of
+from ..kernels.retrieval import seen_count
+
+_CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show under this policy
+
+
+class Sees(NamedTuple):
+    """Which fields an agent's role does not hide."""
+
+    profile: bool
+    history: bool
+    anchor: bool
+
+
+@kernel
+def _later_sale(world, p, b, n, j, tick, cart):
+    """Value of a cart: what it pays now, and margin * P(bought later) = margin * h / (h + h' - h h')."""
+    f, agent = p.feedback, world.agents[n]
+    leaves = f.cart_hazard + f.cart_abandon - f.cart_hazard * f.cart_abandon
+    if f.instant or leaves <= 0.0:
+        return 0.0
+    return cart * agent.purchase * price_now(world, p, j, tick) * f.cart_hazard / leaves
+
+
+@kernel
+def popularity_belief(world, state, p, b, j, newcomer):
+    """Decayed count; of a new item at least what its provider's items had on average, `newcomer`[j]."""
+    copy = state.copies[b]
+    known = popularity_now(world, state, p, b, j, copy.stamp, copy.tick)
+    age = (copy.tick + world.items[j].offset) % p.items.period if p.shape.windows else np.int64(0)
+    return max(known, newcomer[j]) if p.shape.windows and age < p.items.popularity_half_life else known
+
+
+@kernel
+def oracle_belief(world, state, p, b, n, j, price):
+    """(v, R) from the true visitor; `price` > 0 adds the expected change of satisfaction at that price."""
+    copy = state.copies[b]
+    value, cart = click_value(world, state, p, b, n, j)
+    value += _later_sale(world, p, b, n, j, copy.tick, cart)
+    if price > 0.0:
+        value += price * satisfaction_gain(world, state, p, b, j) + _lead_value(world, state, p, b, j)
+    return utility(world, state, p, b, j), value
+
+
+@kernel
+def _lead_value(world, state, p, b, j):
+    """At an entrance: what the owner of the next scene would make of the same item, were it clicked there."""
+    copy = state.copies[b]
+    if p.shape.scenes == 1 or copy.scene > 0:
+        return 0.0
+    copy.scene = 1
+    cart = cart_probability(world, state, p, b, j)
+    value = _later_sale(world, p, b, world.scenes[1].owner, j, copy.tick, cart)
+    copy.scene = 0
+    return value
+
+
+@kernel
+def satisfaction_gain(world, state, p, b, j):
+    """Expected change of z from a click on item j (-1 = from no click)."""
+    user = state.users[b, state.copies[b].visitor]
+    if p.shape.moods > 0:
+        topic = world.items[j].topic
+        up = world.topics[topic, 1] if j >= 0 else p.dynamics.mood_up_none
+        down = world.topics[topic, 2] if j >= 0 else p.dynamics.mood_down_none
+        return 2.0 * (up - down) / (p.shape.moods - 1)
+    if j < 0:
+        return p.dynamics.z_rate_none * (p.dynamics.baseline - user.z)
+    _, _, pull = mean_over_noise(p, expected_experience(world, state, p, b, j))
+    return p.dynamics.z_rate * (pull - user.z)
+
+
+@kernel
+def _match(world, p, j, taste):
+    """<p-hat, q_j>: `taste` is the estimate of the visitor's taste."""
+    total = 0.0
+    for d in range(p.shape.dims):
+        total += taste[d] * world.q[j, d]
+    return total
+
+
+@kernel
+def estimate_taste(state, p, b, n, sees, taste):
+    """Posterior mean of the visitor's taste, given its noisy profile and the clicks that agent n has seen.
+
+    The conjugate normal model (Gelman et al. 2013, section 2.5), per dimension in units of 1 / D: taste ~ N(0, 1),
+    profile ~ N(taste, noise^2), clicked vector ~ N(c taste, 1 - c^2). An old click counts as much less as it has faded
+    from the history. So a new visitor's profile is believed by its precision, and clicks soon outweigh a profile that
+    privacy has blurred. What `sees` says that the agent's role hides is left out.
+    """
+    u, view = state.copies[b].visitor, view_of(p, n)
+    history, dims, clicks = p.shape.history + view * (p.shape.dims + p.shape.topics), p.shape.dims, 0.0
+    for t in range(p.shape.topics):
+        clicks += state.vectors[b, u, history + dims + t] if sees.history else np.float32(0.0)
+    variance = p.observation.profile_noise**2 if sees.profile else 1.0
+    fade = max(1.0 - p.observation.history_decay, 1e-6)
+    weight = variance * _CLICK_MATCH / (1.0 - _CLICK_MATCH**2)
+    total = sees.profile + variance + weight * _CLICK_MATCH * clicks
+    for d in range(dims):  # the history is the sum of clicked vectors times `fade`
+        known = np.float64(state.vectors[b, u, p.shape.profile + d]) if sees.profile else 0.0
+        if sees.history:
+            known += weight * state.vectors[b, u, history + d] / fade
+        taste[d] = known / total
+
+
+@kernel
+def content_belief(world, state, p, b, n, j, sees, taste, slope):
+    """(v, R) from what agent n may observe.
+
+    The coefficients are those of the world, as a platform would have estimated them. Unknown are the visitor's intent,
+    satiation (own topic counts stand in), price sensitivity (1), and the item's intercept, quality and clickbait: log
+    popularity predicts their sum with a regression `slope`.
+    """
+    copy, c, f, agent, item = state.copies[b], p.choice, p.feedback, world.agents[n], world.items[j]
+    u, view, tick = copy.visitor, view_of(p, n), copy.tick
+    match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick)
+    known = log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
+    clicks, seen = 0.0, 0.0
+    if sees.history:
+        counts = p.shape.history + view * (p.shape.dims + p.shape.topics) + p.shape.dims
+        clicks = np.float64(state.vectors[b, u, counts + item.topic])
+        seen = seen_count(world, state, p, b, n, j)
+    satiation = min(clicks, 1.0)
+    v = c.beta_taste * match - c.beta_price * x + (slope + c.beta_pop) * known - c.beta_satiation * satiation
+    v += c.beta_fresh * freshness(world, p, j, tick) + c.beta_repeat * log1p(seen)
+    if sees.anchor and copy.anchor >= 0:
+        context = 0.0
+        for d in range(p.shape.dims):
+            context += world.q[copy.anchor, d] * world.q[j, d]
+        v += world.scenes[copy.scene].beta_context * context
+    e = f.e_0 + f.a_taste * match - 0.5 * f.a_bait - f.a_price * x - f.a_satiation * satiation
+    value = np.float64(agent.click)
+    if agent.dwell != 0.0 or (f.like and agent.like != 0.0):
+        soft, sig, _ = mean_over_noise(p, e)
+        value += agent.dwell * item.length * soft + (agent.like * sig if f.like else 0.0)
+    if world.scenes[copy.scene].cart > 0:
+        cart = sigmoid(world.topics[item.topic, 0] + f.b_taste * match - f.b_price * x)
+        value += cart * agent.cart + _later_sale(world, p, b, n, j, tick, cart)
+        if f.instant:
+            value += cart * agent.purchase * price_now(world, p, j, tick)
+    return v, value

@@ -1,0 +1,155 @@
+"""`python -m recsys_env`: what there is, in words; which command is called, and what it imports."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recsys_env import TASKS, task_config, vector_env
+from recsys_env.__main__ import COMMANDS, LISTINGS, main, script
+from recsys_env.config import describe
+from recsys_env.evaluation import METRICS
+from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION
+from recsys_env.listing import _classes, _learns
+from recsys_env.policies import POLICIES, make_policy
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What a command prints, in one line."""
+    main(words)
+    return " ".join(capsys.readouterr().out.split())
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What a command says when it ends with exit code 2: one line."""
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(words)
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error.strip()
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ((), ("--help",)):
+        usage = said(capsys, *words)
+        assert all(f" {name} " in usage for name in (*LISTINGS, *COMMANDS))
+    for name in LISTINGS:
+        with pytest.raises(SystemExit, match=r"^0$"):
+            main([name, "--help"])
+        assert f"python -m recsys_env {name} [-h]" in capsys.readouterr().out
+
+
+def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "unknown command 'evalute' (did you mean 'evaluate'?); commands are tasks, desc" in refused(
+        capsys, "evalute"
+    )
+
+
+def test_lists_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, names in (("tasks", TASKS), ("policies", POLICIES), ("metrics", METRICS)):
+        main([command])
+        shown = re.findall(r"^  (\S+) ", capsys.readouterr().out, flags=re.MULTILINE)
+        assert shown == list(names)
+
+
+def test_a_metric_is_listed_with_its_definition(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "ctr Clicks per item shown. [clicks per impression, higher is better; Richardson" in said(capsys, "metrics")
+
+
+def test_policies_are_listed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Although none is imported for it."""
+    shown = said(capsys, "policies")
+    assert "random Uniform over the action space, or over what the mask allows. blind Always" in shown
+    assert "(Li et al. 2010). (learns while it serves) linear-thompson" in shown
+    classes = dict(_classes(Path("recsys_env/policies")))
+    for name in ("random", "greedy", "nearest", "linucb", "ucb1", "implicit"):
+        assert _learns(POLICIES[name].partition(":")[2], classes) == make_policy(name).learns
+
+
+def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["describe", "journey-v0"])
+    text = capsys.readouterr().out
+    assert text.endswith(f"\nconfig\n{describe(TASKS['journey-v0'])}\n")
+    words = " ".join(text.split())
+    for fact in (
+        "journey-v0: Entrance, item and cart page, one agent each",
+        "agents 3: entrance_0, item_0, cart_0 page rows, 4 slots for each agent",
+        "action MultiDiscrete([20 20 20 20]): candidates",
+        "observation Box(-1.0, 1.0, (215,), float32), observability partial",
+        "reward 1 per purchase; sharing 1 role entrance owns the scene entrance; 0.02 per click",
+        "episode 1000 ticks, then all agents are truncated; recommended discount 0.997",
+    ):
+        assert fact in words
+    env = vector_env("journey-v0")
+    for name, place in env.observation_fields.items():
+        meaning = next(field.meaning for field in OBSERVATION if field.name == name)
+        assert f" {name} [{place.start}:{place.stop}] {meaning} (in [" in words
+    for name in env.candidate_features:
+        meaning = next(field.meaning for field in CANDIDATE_FEATURES if field.name == name)
+        assert f" {name} {meaning} (in [" in words
+
+
+def test_a_task_may_have_fields_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["describe", "journey-v0,horizon=50,users.number=16"])
+    changed = task_config("journey-v0", {"horizon": 50, "users": {"number": 16}})
+    assert capsys.readouterr().out.endswith(f"{describe(changed)}\n")
+
+
+def test_a_task_with_a_catalogue_says_what_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["describe", "grocery-v0"])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(
+        "the catalogue 'grocery' has 2434 users with up to 64 habits each, 2000 items, 32 dims, 35 topics; "
+        "it comes from: 84.51 Complete Journey"
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("journey", "unknown task 'journey' (did you mean 'journey-v0'?)"),
+        ("duel-v0,horizn=3", "did you mean 'horizon'"),
+        ("grocery-v0,users.number=3", "users.number = 3 would be ignored, since the catalogue gives it"),
+        ("duel-v0,users=3", "users = 3 must be a UserConfig or a dict of its fields"),
+    ],
+)
+def test_a_wrong_task_is_one_line(task: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in refused(capsys, "describe", task)
+
+
+@pytest.mark.parametrize("command", [*LISTINGS, "evaluate", "tournament"])
+def test_a_command_answers_without_what_it_does_not_need(command: str) -> None:
+    """Heavy libraries take seconds to import."""
+    unneeded = {"torch", "pandas", "matplotlib", "rliable", "pyspiel", "scipy.stats", "ray"}
+    unneeded |= {"tyro", "rich"} if command in LISTINGS else set()  # the core alone says what there is
+    words = [command, "duel-v0"] if command == "describe" else [command, *(["--help"] if command in COMMANDS else [])]
+    code = f"""
+import sys
+from recsys_env.__main__ import main
+try:
+    main({words})
+except SystemExit as stop:
+    assert not stop.code
+print(sorted({unneeded} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_script_finds_modules_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `python -m` does, so that my_file:MyPolicy is found."""
+    (tmp_path / "of_this_folder.py").write_text("class Mine: pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    monkeypatch.setattr(sys, "argv", ["recsys-env", "tasks"])
+    script()
+    assert "duel-v0" in capsys.readouterr().out
+    import of_this_folder
+
+    assert Path(of_this_folder.__file__).parent == tmp_path

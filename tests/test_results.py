@@ -1,0 +1,179 @@
+"""What the documentation says of the stored results is what they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rliable")
+pytest.importorskip("matplotlib")
+
+import claims
+import results
+
+from recsys_env.evaluation.tables import brief, markdown, spread
+
+# ------------------------------------------------------------------------------------------------ sections
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    """First cell of each row of a text's tables -> the others; of rows with the same, the first."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("| "):
+            first, *others = [cell.strip() for cell in line.strip("|").split(" | ")]
+            found.setdefault(first, others)
+    return found
+
+
+@pytest.mark.parametrize("name", results.parts(Path()))
+def test_every_section_says_where_it_comes_from(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
+    text = results.parts(tmp_path)[name]()
+    assert "benchmarks/results" in text or name == "claims"
+    if "| --- |" in text:
+        widths = {line.replace("\\|", "").count(" | ") for line in text.splitlines() if line.startswith("| ")}
+        assert min(widths) >= 1
+    assert not any(word in text for word in (" nan", "None", "±nan"))
+
+
+def test_scores_of_policies_are_the_stored_ones() -> None:
+    found, stored = cells(results.evaluation()), results.stored("evaluation")
+    assert set(stored["tasks"]["duel-v0"]["teams"]) <= {name.strip("`*") for name in found}
+    for team in ("content", "blind"):
+        rows = [task["teams"][team] for task in stored["tasks"].values()]
+        assert found[f"`{team}`"][:-1] == [f"{row['score']:.0f} ±{row['score_ci95']:.0f}" for row in rows]
+        assert found[f"`{team}`"][-1].startswith(f"{stored['aggregate']['teams'][team]['iqm'][0]:.0f} [")
+
+
+def test_numbers_of_other_tables_are_the_stored_ones() -> None:
+    row = results.stored("separation")["tasks"]["duel-v0"]
+    assert cells(results.separation())["`duel-v0`"][3] == spread(row["content"])
+    row = results.stored("tension")["tasks"]["duel-v0"]
+    assert cells(results.tension())["`duel-v0`"][:2] == [spread(row["T"]), spread(row["R"])]
+    row = results.stored("regret")["enumerated"]["1.0"]
+    said = cells(results.regret())["every slate of a small world, lambda = 1.0"]
+    assert said == [f"{row['regret_percent']:.4f}"]
+    assert results.idle_shares("duel-v0").keys() == set(results.LEVELS)
+
+
+def test_a_task_has_its_scores_and_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
+    text = results.task_scores("duel-v0", tmp_path)
+    row = results.stored("evaluation")["tasks"]["duel-v0"]["teams"]["planner"]
+    assert cells(text)["`planner`"][:2] == [spread(row), "100.0 ±0.0"]
+    for plot in ("scores-duel-v0.png", "curves-duel-v0.png"):
+        assert f"]({plot})" in text
+        assert (tmp_path / plot).read_bytes().startswith(b"\x89PNG")
+    assert "between P and R" in text  # a dilemma
+
+
+def test_a_picture_is_named_by_its_place_in_the_source() -> None:
+    path = Path(results.__file__).parent / "_generated" / "a.png"
+    assert results.picture(path, "A") == "![A](/_generated/a.png)"
+
+
+def test_rows_of_different_origin_are_told_apart() -> None:
+    def row(command: str) -> dict[str, Any]:
+        return {"origin": {"command": command, "processor": "P", "cores": 2, "date": "2026-11-26"}}
+
+    assert results.whence_rows({"x": row("one"), "y": row("one")}, "f.json") == (
+        "`one`, P, 2 cores, 2026-11-26; raw: `benchmarks/results/f.json`."
+    )
+    assert results.whence_rows({"x": row("one"), "y": row("two")}, "f.json") == (
+        "`one`, P, 2 cores, 2026-11-26 (`x`); `two`, P, 2 cores, 2026-11-26 (`y`); raw: `benchmarks/results/f.json`."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ the README
+
+
+def test_the_tables_of_the_readme_need_their_markers(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("a <!-- tasks -->old<!-- /tasks --> b <!-- scores --><!-- /scores -->")
+    results.readme_tables(readme)
+    text = readme.read_text()
+    assert text.startswith("a <!-- tasks -->\n| task | ")
+    assert "\n<!-- /tasks --> b <!-- scores -->\nNormalised scores" in text
+    readme.write_text("a <!-- tasks -->old<!-- /tasks --> b")
+    with pytest.raises(ValueError, match=r"README\.md has no markers <!-- scores --> and <!-- /scores -->"):
+        results.readme_tables(readme)
+    assert readme.read_text() == "a <!-- tasks -->old<!-- /tasks --> b"
+
+
+# ------------------------------------------------------------------------------------------------ tables
+
+
+def test_a_folder_is_shown_by_its_last_name() -> None:
+    assert [brief(policy) for policy in ("greedy", "my_file:Mine", "runs/reference/item-ppo-{task}-0")] == [
+        "greedy",
+        "my_file:Mine",
+        "item-ppo-0",
+    ]
+
+
+def test_spread() -> None:
+    assert spread({"mean": 1.234, "ci95": 0.5}) == "1.23 ±0.50"
+    assert spread({"mean": 1.234, "ci95": None}, 1) == "1.2"
+
+
+def test_a_cell_may_hold_a_bar() -> None:
+    assert markdown(["a", "b"], [["x|y", "z"]]) == "| a | b |\n| --- | --- |\n| x\\|y | z |"
+
+
+# ------------------------------------------------------------------------------------------------ claims
+
+
+def team(*runs: float) -> dict[str, Any]:
+    seeds = {"settings": {"seeds": list(range(len(runs)))}}
+    return {"mean": sum(runs) / len(runs), "origin": seeds, "runs": list(runs)}
+
+
+def trained_on(seeds: dict[int, float], **references: list[float]) -> dict[str, Any]:
+    return {"seeds": [{"training": seed} for seed in seeds], "runs": {"trained": list(seeds.values()), **references}}
+
+
+def test_differences_are_paired_and_signed() -> None:
+    everywhere = ("content", "popularity", "implicit", "lightfm", "linucb")
+    coldstart = {
+        "content": team(5, 6, 7),
+        "popularity": team(4, 5.1, 5.9),
+        "implicit": team(3, 4.2, 4.8),
+        "lightfm": team(1, 1, 1),
+        "linucb": team(9.0, 9.1, 9.2),
+        "thompson": team(20, 20, 20),
+    }
+    tasks = {
+        "coldstart-v0": {"teams": coldstart},
+        "duel-v0": {"teams": {name: team(1, 2) for name in everywhere}},
+    }
+    learners = {
+        "ippo": {"tasks": {"journey-v0": trained_on({0: 3, 1: 3, 2: 3, 3: 3.1}, content=[1, 1, 1, 1])}},
+        "item-ppo": {
+            "tasks": {task: {"runs": {"trained": [2, 2.1], "content": [1, 1]}} for task in ("journey-v0", "news-v0")}
+        },
+        "ippo-selfish": {"tasks": {"journey-v0": trained_on({3: 4.1, 0: 4, 5: 99})}},
+        "ippo-full": {"tasks": {"streaming-v0": {"runs": {"trained": [1, 2], "greedy": [1, 2]}}}},
+    }
+    found = dict(claims.claims({"tasks": tasks}, {"learners": learners}))
+    assert found["content above popularity"]["coldstart-v0"]["mean"] == pytest.approx(1.0)
+    assert claims.verdict(found["content above popularity"]) == "holds on 1 of 2, fails on 0"
+    assert claims.verdict(found["implicit above popularity"]) == "holds on 0 of 2, fails on 1"
+    assert found["where users are new, the best bandit above the best collaborative filter"]["coldstart-v0"][
+        "mean"
+    ] == pytest.approx(5.1)
+    trained = found["the best trained team above the myopic observer `content`"]
+    assert list(trained) == ["journey-v0: ippo", "news-v0: item-ppo"]
+    assert claims.verdict(trained) == "holds on 2 of 2, fails on 0"
+    seeing = found["with the latent visitor in sight, the best trained team above the myopic oracle `greedy`"]
+    assert claims.verdict(seeing) == "holds on 0 of 1, fails on 0"
+    sharing = found["trained with `sharing=1` (`ippo`) above trained selfishly (`ippo-selfish`)"]
+    assert sharing["journey-v0"]["mean"] == pytest.approx(-1.0)  # on seeds 0 and 3
+    assert claims.verdict(sharing) == "holds on 0 of 1, fails on 1"
+    assert "surprise above popularity" not in found
+
+
+def test_nothing_stored_claims_nothing() -> None:
+    assert claims.claims({}, {}) == []
