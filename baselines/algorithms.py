@@ -15,10 +15,16 @@ from .options import Algorithm
 from .recurrent_ppo import RecurrentPPO
 from .transformer_ppo import TransformerPPO
 
-ALGORITHMS: dict[str, type[Algorithm]] = {
-    kind.name: kind
-    for kind in (IPPO, SeparateIPPO, MaskablePPO, RecurrentPPO, TransformerPPO, ItemPPO, *benchmarl.FAMILY)
-}
+_KINDS: tuple[type[Algorithm], ...] = (
+    IPPO,
+    SeparateIPPO,
+    MaskablePPO,
+    RecurrentPPO,
+    TransformerPPO,
+    ItemPPO,
+    *benchmarl.FAMILY,
+)
+ALGORITHMS: dict[str, type[Algorithm]] = {kind.name: kind for kind in _KINDS}
 
 
 def find_algorithm(name: str) -> type[Algorithm]:

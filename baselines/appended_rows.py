@@ -30,8 +30,8 @@ class AppendedRows(VecEnvWrapper):
         self.by_row = rows.by_row
         self._zeros = np.zeros(len(low), np.float32)
         flat: Any = rows.observation_space
-        bounds = (np.append(at, appended).astype(np.float32) for at, appended in ((flat.low, low), (flat.high, high)))
-        super().__init__(rows, spaces.Box(*bounds))
+        lowest, highest = np.append(flat.low, low), np.append(flat.high, high)
+        super().__init__(rows, spaces.Box(lowest.astype(np.float32), highest.astype(np.float32)))
 
     def _append(self, observations: np.ndarray) -> np.ndarray:
         """Observations [R, O] and what follows them, [R, O + X]."""

@@ -64,14 +64,15 @@ def _block_math(writer: Any, node: Any) -> None:
 def _tidy_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Docstrings are written to be read as they are; reStructuredText asks for more: paragraphs that are lined up with
     spaces become literal, hanging indents go, the items that a `Returns:` lists become a list."""
-    made, in_section = [], False
+    made, section = [], ""
     for text in re.split(r"\n\s*\n", re.sub(r"\|(\w+)\|", r"\\|\1\\|", "\n".join(lines)).strip("\n")):
         rows = text.split("\n")
-        in_section = rows[0] in SECTIONS or (in_section and rows[0].startswith(" "))
-        if rows[0] == "Returns:":
-            made.append("\n".join([rows[0], *_listed(rows[1:])]))
-        elif in_section or rows[0].lstrip().startswith(("- ", "..", ":")):
+        heads = rows[0] in SECTIONS
+        section = rows[0] if heads else section if rows[0].startswith(" ") else ""
+        if rows[0].lstrip().startswith(("- ", "..", ":")) or (section and section != "Returns:"):
             made.append(text)
+        elif section:
+            made.append("\n".join([*rows[:heads], *_listed(rows[heads:])]))
         elif rows[0].startswith(" ") or any(re.search(r"\S {3,}\S", row) for row in rows):
             made.append("::\n\n" + "\n".join(f"    {row}" for row in rows))
         else:

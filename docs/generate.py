@@ -264,8 +264,8 @@ def task_page(name: str) -> str:
             f"## Recommended discount\n\n{config.discount:g} per tick (`config.discount`).",
             f"## Idle and inactive ticks\n\n{idle_text(name, config)}",
             f"## Make it\n\n{make_text(name)}",
-            "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword. Those in which this task is not at "
-            f"the default:\n\n{changed_fields(config)}",
+            "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword. Those in which this task is not "
+            f"at the default:\n\n{changed_fields(config)}",
             f"## Reference scores\n\n{score_text(name, config)}",
             f"## Version history\n\n{history(name)}",
         ]
@@ -318,7 +318,7 @@ def observation_text(config: WorldConfig, env: Any) -> str:
     names = env.vector.candidate_features
     if config.action == "candidates":
         text += (
-            f"\n\n`candidates` is [{config.candidates.number}, {len(names)}], candidate after candidate; its features are, "
+            f"\n\n`candidates` is [{config.candidates.number}, {len(names)}], candidate after candidate; its features, "
             f"in order: {', '.join(map(code, names))} ([what they mean](../../observations.md#candidate-features))."
         )
     return text + "\n\nAll of it is `float32` in [−1, 1]. [How it is made](../../observations.md)."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Sequence
 
@@ -20,7 +21,7 @@ LISTINGS = {  # name -> what it does; functions of `recsys_env.listing`, which n
 COMMANDS = {  # name -> (module:function, what it does); a module is imported when its command is called
     "evaluate": ("recsys_env.evaluation.evaluate:evaluate", "put policies next to each other on any tasks"),
     "tournament": ("recsys_env.evaluation.tournament:tournament", "play every policy against every other"),
-    "watch": ("recsys_env.evaluation.watch:watch", "replay an episode in a browser, from one HTML file"),
+    "watch": ("recsys_env.evaluation.watch:command", "replay an episode in a browser, from one HTML file"),
 }
 
 
@@ -58,6 +59,8 @@ def _list(name: str, words: Sequence[str]) -> None:
         function(**vars(parser.parse_args(words)))
     except (ValueError, TypeError) as error:
         cli.fail(error)
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def script() -> None:

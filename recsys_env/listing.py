@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import TASKS, Catalogue, WorldConfig, cli, config
+from . import TASKS, Catalogue, WorldConfig, cli, config, fields
 from .config import EVENTS, RoleConfig
 from .evaluation import METRICS
 from .fields import candidate_features
@@ -31,11 +31,15 @@ def describe(task: str) -> None:
     print(textwrap.fill(f"{task}: {' '.join(settings.description.split())}", _width()) + "\n")
     for name, text in _facts(settings, envs):
         _entry(name, text)
-    print("\nobservation")
+    print("\nobservation, in this order")
+    declared = {field.name: field for field in fields.OBSERVATION}
     for name, place in envs.observation_fields.items():
-        _entry(name, f"{place.start}:{place.stop}")
-    if settings.action == "candidates":
-        _entry("", f"a candidate's features are {', '.join(candidate_features(settings, envs.shape))}")
+        _entry(name, f"[{place.start}:{place.stop}] {_meaning(declared[name])}")
+    declared = {field.name: field for field in fields.CANDIDATE_FEATURES}
+    if envs.candidate_features:
+        print("\nfeatures of each candidate, in this order")
+    for name in envs.candidate_features:
+        _entry(name, _meaning(declared[name]))
     print("\nconfig")
     print(config.describe(settings))
     if settings.catalogue:
@@ -74,6 +78,11 @@ def _facts(settings: WorldConfig, envs: VectorEnv) -> Iterator[tuple[str, str]]:
         "episode",
         f"{settings.horizon} ticks, then all agents are truncated; recommended discount {settings.discount}",
     )
+
+
+def _meaning(field: fields.Field) -> str:
+    squashed = f", squashed to x / ({field.half:g} + |x|)" if field.half is not None else ""
+    return f"{field.meaning} (in {field.range}{squashed})"
 
 
 def _weights(settings: WorldConfig) -> str:

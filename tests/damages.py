@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib
 import io
 import json
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from baselines import training_results
 from baselines.algorithms import ALGORITHMS
-from baselines.stored import read_curve
-from baselines.train import Train, run_of, train
+from baselines.options import Algorithm
+from baselines.train import train
+from baselines.training import begin
 from benchmarks.record import RESULTS
 from recsys_env import VectorEnv
 from recsys_env.catalogue import Catalogue
@@ -240,9 +242,16 @@ TINY: dict[str, Any] = {
     "n_steps": 16,
     "set": ("horizon=20",),
     "eval_episodes": 2,
-    "references": (),
+    "compare": (),
     "device": "cpu",
 }
+
+
+def tiny(algorithm: str, out: Path, **options: Any) -> Algorithm:
+    """An algorithm that trains in a second."""
+    kind = ALGORITHMS[algorithm]
+    sizes = {"batch_size": 32, "n_epochs": 1} if "batch_size" in kind.__dataclass_fields__ else {}
+    return kind(out=out, **{**TINY, **sizes, **options})
 
 
 def small_catalogue() -> Catalogue:
@@ -272,17 +281,15 @@ def catalogue(folder: Path) -> Kind:
 
 
 def trained(folder: Path, algorithm: str, task: str) -> Iterator[Kind]:
-    options = {**TINY, **({"batch_size": 32, "n_epochs": 1} if "batch_size" in ALGORITHMS[algorithm].options else {})}
-    begun = Train(algorithm, task, out=folder, **options)
+    begun = tiny(algorithm, folder, task=task)
     train(begun)
     yield from of_run(begun)
 
 
-def of_run(begun: Train) -> Iterator[Kind]:
+def of_run(begun: Algorithm) -> Iterator[Kind]:
     """The files of a trained policy and those that a resumed run reads."""
     folder: Any = begun.out
-    algorithm = ALGORITHMS[begun.algorithm]
-    envs = VectorEnv(run_of(begun, algorithm).config, 2)
+    envs = VectorEnv(begin(begun).config, 2)
     again = dataclasses.replace(begun, timesteps=256, resume=True)
 
     def play() -> Any:
@@ -299,10 +306,9 @@ def of_run(begun: Train) -> Iterator[Kind]:
         }
 
     def resume() -> Any:
-        run = run_of(again, algorithm)
-        module, _, name = algorithm.learner.partition(":")
-        learner = getattr(importlib.import_module(module), name)(run)
-        checkpoint = vars(run.checkpoint)
+        training = begin(again)
+        learner = again.learner(training)
+        checkpoint = vars(training.checkpoint)
         return {
             "steps": learner.agent_steps,
             **learner.state(),
@@ -350,9 +356,10 @@ def results(folder: Path) -> Iterator[Kind]:
         yield Kind(folder / f"{name}.json", read, "form")
 
 
-def curve(folder: Path) -> Kind:
-    write_json(folder / "curve.json", [{"agent_steps": steps, "episode_reward": steps / 7} for steps in (10, 20, 30)])
-    return Kind(folder / "curve.json", lambda: read_curve(folder / "curve.json"), "form")
+def training(folder: Path) -> Kind:
+    shutil.copy(RESULTS / "training" / "ippo-duel-v0.json", folder)
+    file = folder / "ippo-duel-v0.json"
+    return Kind(file, lambda: vars(training_results.read(file)), "form")
 
 
 def every_kind(folder: Path) -> Iterator[Kind]:
@@ -368,7 +375,7 @@ def every_kind(folder: Path) -> Iterator[Kind]:
     yield from trained(new("separate"), "ippo-separate", "duel-v0")
     yield stored_run(new("evaluation"))
     yield from results(new("results"))
-    yield curve(new("run"))
+    yield training(new("training"))
 
 
 def main(number: int) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from recsys_env import TASKS, task_config
+from recsys_env import TASKS, task_config, vector_env
 from recsys_env.__main__ import COMMANDS, LISTINGS, main, script
 from recsys_env.config import describe
 from recsys_env.evaluation import METRICS
+from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION
 from recsys_env.listing import _classes, _learns
 from recsys_env.policies import POLICIES, make_policy
 
@@ -83,7 +84,13 @@ def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
         "episode 1000 ticks, then all agents are truncated; recommended discount 0.997",
     ):
         assert fact in words
-    assert re.search(r"^  candidates +75:215\b", text, flags=re.MULTILINE)
+    env = vector_env("journey-v0")
+    for name, place in env.observation_fields.items():
+        meaning = next(field.meaning for field in OBSERVATION if field.name == name)
+        assert f" {name} [{place.start}:{place.stop}] {meaning} (in [" in words
+    for name in env.candidate_features:
+        meaning = next(field.meaning for field in CANDIDATE_FEATURES if field.name == name)
+        assert f" {name} {meaning} (in [" in words
 
 
 def test_a_task_may_have_fields_changed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,12 +20,13 @@ pytest.importorskip("skrl")
 
 import damages
 import torch
-from damages import FINE, TINY, Kind, try_all
+from damages import FINE, Kind, tiny, try_all
 
 import recsys_env.files
 from baselines.__main__ import main as baselines_main
 from baselines.networks import save
-from baselines.train import Train, train
+from baselines.options import Algorithm
+from baselines.train import train
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
 from recsys_env.__main__ import main as recsys_env_main
 from recsys_env.evaluation import evaluate, runs, statistics
@@ -39,16 +40,15 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 ALGORITHMS = {"ippo": "ecommerce-v0", "ippo-separate": "duel-v0"}
 
 
-def settings_of(algorithm: str, out: Path, **more: Any) -> Train:
-    sizes = {"batch_size": 32, "n_epochs": 1} if algorithm == "ippo" else {}
-    return Train(algorithm, out=out, **{"task": ALGORITHMS[algorithm], **TINY, **sizes, **more})
+def options_of(algorithm: str, out: Path, **more: Any) -> Algorithm:
+    return tiny(algorithm, out, **{"task": ALGORITHMS[algorithm], **more})
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folders = {algorithm: tmp_path_factory.mktemp(algorithm) for algorithm in ALGORITHMS}
     for algorithm, folder in folders.items():
-        train(settings_of(algorithm, folder))
+        train(options_of(algorithm, folder))
     return folders
 
 
@@ -224,7 +224,7 @@ def test_commands_say_it_in_one_line(
         for main, command in (
             (recsys_env_main, ["evaluate", "--policies", "theirs", "--tasks", "duel-v0"]),
             (recsys_env_main, ["tournament", "--policies", "theirs", "--tasks", "duel-v0"]),
-            (baselines_main, ["train", "ippo", "--task", "duel-v0", "--company", "recommender_1=theirs"]),
+            (baselines_main, ["train", "ippo", "--task", "duel-v0", "--others", "recommender_1=theirs"]),
         ):
             with pytest.raises(SystemExit, match="2"):
                 main(command)
@@ -249,7 +249,7 @@ def test_a_resumed_run_unpickles_nothing(kind: str, algorithm: str, copies: dict
         (copies[algorithm] / name).write_bytes(hostile(kind, marker))
     (copies[algorithm] / "checkpoint.npz").write_bytes(hostile(kind, marker))
     with pytest.raises(ValueError, match=r"checkpoint\.npz") as error:
-        train(settings_of(algorithm, copies[algorithm], resume=True))
+        train(options_of(algorithm, copies[algorithm], resume=True))
     assert "\n" not in str(error.value)
 
 
@@ -278,7 +278,7 @@ def test_damaged_catalogues(tmp_path: Path) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_damaged_policies_and_checkpoints(algorithm: str, copies: dict[str, Path]) -> None:
     others = [(folder / name).read_bytes() for folder in copies.values() for name in ("policy.npz", "config.json")]
-    for kind in damages.of_run(settings_of(algorithm, copies[algorithm])):
+    for kind in damages.of_run(options_of(algorithm, copies[algorithm])):
         check(kind, others)
 
 
@@ -288,7 +288,7 @@ def test_damaged_runs(tmp_path: Path) -> None:
 
 def test_damaged_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "REPETITIONS", 2)
-    for kind in (*damages.results(tmp_path), damages.curve(tmp_path)):
+    for kind in (*damages.results(tmp_path), damages.training(tmp_path)):
         check(kind, [b"PK", b"{}"])
 
 
@@ -315,11 +315,11 @@ def test_a_catalogue_is_checked_array_by_array() -> None:
 def test_a_resumed_run_needs_what_it_was_begun_with(copies: dict[str, Path]) -> None:
     folder = copies["ippo"]
     config = (folder / "config.json").read_text()
-    again = settings_of("ippo", folder, resume=True, timesteps=256)
+    again = options_of("ippo", folder, resume=True, timesteps=256)
 
-    def refuses(said: str, settings: Train = again) -> None:
+    def refuses(said: str, options: Algorithm = again) -> None:
         with pytest.raises(ValueError, match=said):
-            train(settings)
+            train(options)
 
     for content, said in (
         ("", r"config\.json is empty"),
@@ -350,7 +350,7 @@ def test_a_resumed_run_goes_on_from_the_same_state(
     stored = read_arrays(copies[algorithm] / "checkpoint.npz")
     del stored["progress"]
     assert any("optimizer/" in name for name in stored)
-    for kind in damages.of_run(settings_of(algorithm, copies[algorithm])):
+    for kind in damages.of_run(options_of(algorithm, copies[algorithm])):
         if kind.file.name == "checkpoint.npz":
             state = kind.read()
             assert state["steps"] == 128
@@ -369,7 +369,7 @@ def test_every_file_of_a_run_is_moved_to_its_place(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(
         _TASKS, "tiny-v0", WorldConfig(num_agents=2, slots=2, horizon=20, items={"number": 20}, users={"number": 3})
     )
-    train(settings_of("ippo", tmp_path / "run", task="tiny-v0"))
+    train(options_of("ippo", tmp_path / "run", task="tiny-v0"))
     evaluate(("content",), ("tiny-v0",), episodes=2, seeds=2, metrics=False, out=tmp_path / "evaluation")
     there = {
         path

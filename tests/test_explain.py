@@ -65,7 +65,7 @@ def terms_of(game: oracle.Game, copy: oracle.Copy, person: oracle.Person, j: int
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_every_term_and_their_sum(name: str) -> None:
-    """The sum is the kernel's utility of the page that then is shown, to 1e-9; each term is that of the slow reference, to
+    """The sum is the kernel's utility of the page that then is shown, to 1e-9; each term is that of the rules, to
     the precision of the state."""
     config = WORLDS[name]
     env = started(config)

@@ -507,7 +507,7 @@ def test_a_folder_of_ones_own_by_a_registered_loader(tmp_path: Path, monkeypatch
     module = "from recsys_env.policies import Random\n\ndef trained(folder):\n    return Random()\n"
     (tmp_path / "my_loader.py").write_text(module)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(policies, "LOADERS", dict(LOADERS))
+    monkeypatch.setattr(registry, "LOADERS", dict(LOADERS))
     (tmp_path / CHECKPOINT).write_text(json.dumps({"loader": "mine"}))
     with pytest.raises(ValueError, match=r"names the loader 'mine'; loaders are networks, sb3, and .*register_loader"):
         make_policy(str(tmp_path))
@@ -515,7 +515,7 @@ def test_a_folder_of_ones_own_by_a_registered_loader(tmp_path: Path, monkeypatch
     register_loader("mine", "my_loader:trained")  # as when a module is imported again
     assert isinstance(make_policy(str(tmp_path)), Random)
     assert isinstance(make_policy(tmp_path), Random)
-    with pytest.raises(ValueError, match=r"loader 'sb3' is 'baselines\.sb3:load' already"):
+    with pytest.raises(ValueError, match=r"loader 'sb3' is 'baselines\.sb3_policies:load' already"):
         register_loader("sb3", "my_loader:trained")
     register_loader("called", lambda folder: str(folder))  # type: ignore[arg-type, return-value]
     (tmp_path / CHECKPOINT).write_text(json.dumps({"loader": "called"}))

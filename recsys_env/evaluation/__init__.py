@@ -3,7 +3,7 @@
 log.py          EpisodeLog, what is taken down of an episode      ->  metrics.py  METRICS, functions of it
 episodes.py     whole episodes of a team                          ->  runs.py     one team, task and seed, in a file
 statistics.py   from runs to scores with intervals                ->  evaluate.py, tournament.py  the commands
-record.py       an episode as a table of impressions
+record.py       an episode as a table of impressions              watch.py    an episode as a page that replays it
 stored.py       what stored results look like                     ->  tables.py, plots.py
 """
 
@@ -14,6 +14,7 @@ from .metrics import METRICS, measure, metric
 from .record import record
 from .statistics import mean_interval, normalised_score, place_on_scale, scale_ends, score_table
 from .tournament import tournament
+from .watch import watch
 
 __all__ = [
     "COMPARED",
@@ -32,4 +33,5 @@ __all__ = [
     "scale_ends",
     "score_table",
     "tournament",
+    "watch",
 ]

@@ -94,12 +94,12 @@ def begin_episodes(
         envs = VectorEnv(task.config, episodes, num_threads, task.catalogue if catalogue is None else catalogue)
     else:
         envs = VectorEnv(task_config(task, {}, catalogue), episodes, num_threads, catalogue)
-    team = Team(envs, _by_agent(envs.possible_agents, policies), seed)
+    team = Team(envs, by_agent(envs.possible_agents, policies), seed)
     observations, _ = envs.reset(seed=seed)
     return envs, team, observations
 
 
-def _by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Policy]:
+def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Policy]:
     """The policy of each agent."""
     if isinstance(policies, Sequence) and not isinstance(policies, str):
         if len(policies) != len(agents) and len(policies) != 1:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .statistics import interval
 from .tables import brief, marked
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Distinct also to the colour-blind (Okabe & Ito 2008; their yellow, too pale for a line, is darker).
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9", "#7a5cc7", "#5f5f5f")
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
@@ -53,33 +60,102 @@ def draw_payoffs(task: str, result: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def draw_curves(title: str, curves: Mapping[str, Any], path: Path) -> None:
-    """Learning curves: mean over seeds with a 95 % band, and each learner's own reward per agent and episode."""
-    figure, axes = _figure(7, 4.2)
-    for learner, curve in curves.items():
+def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mapping[str, float] | None = None) -> Figure:
+    """Learning curves as small multiples: a panel for each learner, all with the same axes; steps are logarithmic,
+    since learners are trained for thousands or for millions of them.
+
+    Args:
+        title: of the whole.
+        curves: learner -> agent_steps [P] and episode_reward [seeds][P], own reward per agent and episode.
+        path: of the picture.
+        levels: what else is drawn in every panel as a dashed line, such as {"random": 0.5, "greedy": 6.2}, in own
+            reward per agent and episode.
+
+    Returns:
+        the figure: in each panel the mean over seeds and its 95 % band (none with a single seed).
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, NullFormatter
+
+    columns = min(4, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(0.7 + 2.3 * columns, 1.3 + 1.75 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for i, (axes, (learner, curve)) in enumerate(zip(panels, curves.items(), strict=False)):
         points = [interval(np.array(values)) for values in zip(*curve["episode_reward"], strict=True)]
-        mean, width = (
-            np.array([point["mean"] for point in points]),
-            np.array([point["ci95"] or 0 for point in points]),
-        )
-        line = axes.plot(curve["agent_steps"], mean, label=f"{learner}, {len(curve['episode_reward'])} seeds")[0]
-        axes.fill_between(curve["agent_steps"], mean - width, mean + width, alpha=0.25, color=line.get_color())
-    axes.set(title=title, xlabel="agent-steps", ylabel="own reward per agent and episode while training")
-    axes.legend(fontsize="small")
+        mean, width = (np.array([point[part] or 0 for point in points]) for part in ("mean", "ci95"))
+        colour, seeds = COLOURS[i % len(COLOURS)], len(curve["episode_reward"])
+        axes.plot(curve["agent_steps"], mean, color=colour)
+        axes.fill_between(curve["agent_steps"], mean - width, mean + width, alpha=0.3, color=colour, linewidth=0)
+        axes.set_title(f"{learner} ({seeds} seed{'' if seeds == 1 else 's'})", fontsize="small", color=colour)
+        axes.grid(alpha=0.25)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(labelsize="small", labelbottom=i + columns >= len(curves))
+    for axes in panels[len(curves) :]:
+        axes.remove()
+    for (name, level), dashes in zip((levels or {}).items(), cycle(("--", ":", "-.")), strict=False):
+        lines = [axes.axhline(level, linestyle=dashes, linewidth=1, color="0.35") for axes in panels[: len(curves)]]
+        lines[0].set_label(name)
+    figure.suptitle(title)
+    figure.supxlabel("agent-steps", fontsize="medium")
+    figure.supylabel("own reward per agent and episode\nwhile training, ± 95 %", fontsize="medium")
+    if levels:
+        figure.legend(loc="outside upper right", ncols=len(levels), fontsize="small", frameon=False)
     figure.savefig(path, dpi=100)
+    return figure
 
 
-def draw_training(title: str, curve: Sequence[Mapping[str, float]], table: Mapping[str, Any], path: Path) -> None:
-    """Learning curve of one run; the references are horizontal lines."""
-    figure, axes = _figure(7, 4.2)
-    axes.plot(
-        [point["agent_steps"] for point in curve],
-        [point["episode_reward"] for point in curve],
-        label="while training, exploring",
-        color="C0",
-    )
-    for i, name in enumerate(table):
-        axes.axhline(table[name]["mean"], linestyle="--", linewidth=1, color=f"C{(i + 1) % 10}", label=name)
-    axes.set(title=title, xlabel="agent-steps", ylabel="own reward per learner and episode")
-    axes.legend(fontsize="small")
+def draw_training(title: str, curve: Sequence[Mapping[str, Any]], table: Mapping[str, Any], path: Path) -> Figure:
+    """Learning curve of one run; what it is compared with are lines that are named at the right.
+
+    Args:
+        title: of the picture.
+        curve: agent_steps and episode_reward (own reward per learner and episode) of each point.
+        table: name -> mean own reward.
+        path: of the picture.
+
+    Returns:
+        the figure.
+    """
+    from matplotlib.ticker import EngFormatter
+
+    figure, axes = _figure(7.5, 4.2)
+    steps, rewards = ([point[part] for point in curve] for part in ("agent_steps", "episode_reward"))
+    axes.plot(steps, rewards, color=COLOURS[0], linewidth=2, label="while training, exploring")
+    means = {name: row["mean"] for name, row in table.items()}
+    for i, (name, mean) in enumerate(means.items()):
+        trained = name == "trained"
+        axes.axhline(mean, linestyle="-" if trained else "--", linewidth=2 if trained else 1, color=_after_first(i))
+    axes.set(title=title, ylabel="own reward per learner and episode")
+    axes.set_xlabel("agent-steps")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.13), frameon=False)
+    low, high = axes.get_ylim()
+    places = _apart(list(means.values()), 0.055 * (high - low))
+    for i, (name, place) in enumerate(zip(means, places, strict=True)):
+        axes.annotate(
+            f"{name} {means[name]:.4g}", (1, means[name]), (1.03, place), ("axes fraction", "data"), va="center",
+            fontsize="small", color=_after_first(i), annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": _after_first(i), "linewidth": 0.7},
+        )  # fmt: skip
     figure.savefig(path, dpi=100)
+    return figure
+
+
+def _after_first(i: int) -> str:
+    """Colour i of those that the curve itself does not have."""
+    return COLOURS[1 + i % (len(COLOURS) - 1)]
+
+
+def _apart(values: Sequence[float], gap: float) -> list[float]:
+    """Places near these values for their labels, at least `gap` from each other, in the same order from low to high."""
+    from scipy.optimize import isotonic_regression
+
+    order = np.argsort(values, kind="stable")
+    shift = gap * np.arange(len(values))
+    places = np.empty(len(values))
+    places[order] = isotonic_regression(np.array(values, float)[order] - shift).x + shift
+    return places.tolist()

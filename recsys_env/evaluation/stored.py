@@ -127,6 +127,8 @@ def _of_evaluation(result: Mapping[str, Any]) -> Iterator[str]:
             lists = [row[name] for name in ("runs", "agent_runs", "run_scores") if row[name] is not None]
             if {len(values) for values in lists} != {len(row["origin"]["settings"]["seeds"])}:
                 yield f"{team} on {task} has not one value for each seed"
+        if any(f"{better} - {worse}" not in found["differences"] for better, worse in pairwise(found["teams"])):
+            yield f"two teams that follow each other on {task} are not compared"
         if len({frozenset(row["metrics"]) for row in found["teams"].values()}) > 1:
             yield f"teams on {task} have not the same metrics"
     over = result["aggregate"]["teams"]

@@ -199,3 +199,18 @@ def read_prices(world, items, tick, prices, promoted):
     for i in range(items.size):
         prices[i] = price_now(world, p, items[i], tick)
         promoted[i] = is_promoted(p, items[i], tick)
+
+
+@entry
+def read_stock(world, state, b, items, stock):
+    """stock[i] of items[i] in copy b: units left at its present tick, -1 where stock is unlimited."""
+    p, copy = world.params[0], state.copies[b]
+    for i in range(items.size):
+        stock[i] = stock_now(world, state, p, b, items[i], copy.stamp, copy.tick) if p.items.stock_init > 0 else -1
+
+
+@entry
+def read_wallet(world, state, b):
+    """Money of copy b's visitor at its present tick, in mean list prices; infinite where wallets are unlimited."""
+    p, copy = world.params[0], state.copies[b]
+    return wallet_now(p, state.users[b, copy.visitor], copy.tick) if p.users.wallet_init > 0.0 else np.inf

@@ -1,0 +1,260 @@
+"""An episode as one HTML file that replays it: what everybody saw and did, and what only the simulator knows.
+
+    python -m recsys_env watch --task ecommerce-v0 --policies content greedy --out episode.html
+
+The file needs nothing but a browser: no server, no network. `replay.html` beside this module is what draws it; its data
+are columns of numbers, one value or row for each tick, rounded to what can be seen, packed and compressed.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import cli
+from ..catalogue import Catalogue
+from ..config import WorldConfig
+from ..kernels.page import read_prices, read_stock, read_wallet
+from ..render import item_name, topic_name
+from ..vector import Infos, VectorEnv, check_count
+from .episodes import Policies, begin_episodes, by_agent
+
+FLAGS = ("clicked", "cart", "bought", "liked")  # bit 0, 1, ... of a slot's flags; the next one says that it is promoted
+_STEP = 1e-3  # the smallest difference between two numbers that is kept
+_COARSE = {"observed": 1e-2, "taste": 1e-2, "satiation": 1e-2}  # and of those that are only drawn
+_UNSEEN = ("candidates",)  # fields of an observation that are left out
+
+
+def watch(
+    task: str | WorldConfig | VectorEnv,
+    policies: Policies = "content",
+    seed: int = 0,
+    out: str | Path = "episode.html",
+    *,
+    ticks: int | None = None,
+    title: str | None = None,
+    catalogue: Catalogue | str | Path | None = None,
+) -> Path:
+    """Play an episode and write a file that replays it in a browser.
+
+    Args:
+        task, policies, seed, catalogue: as in `episode_returns`.
+        out: the HTML file. 2,000 ticks of any shipped task take less than 3 MB.
+        ticks: how much of the episode to play; None = all of it.
+        title: what to call the task; None = its name.
+
+    Returns:
+        the path of the file.
+
+    Raises:
+        ValueError, TypeError: as in `episode_returns`, or `ticks` outside 1 .. horizon.
+        OSError: the file cannot be written.
+    """
+    envs, team, observations = begin_episodes(task, policies, 1, seed, catalogue=catalogue)
+    horizon = envs.config.horizon
+    if ticks is not None:
+        check_count("ticks", ticks, 1, horizon)
+    film, actions = _Film(envs), envs.empty_actions()
+    for _ in range(horizon if ticks is None else ticks):
+        team.act(observations, actions)
+        film.before(actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        film.after(infos, over=bool(truncated[0]))
+        team.observe(infos, truncated)
+    name = title or (task if isinstance(task, str) else "a task of one's own")
+    played = by_agent(envs.possible_agents, policies).values()
+    named = [str(policy) if isinstance(policy, str | Path) else type(policy).__name__ for policy in played]
+    head = {"title": name, "seed": seed, "policies": named, **film.head()}
+    path = Path(out)
+    path.write_text(_filled(head, film.columns()), encoding="utf-8")
+    return path
+
+
+def command(
+    task: str = "ecommerce-v0",
+    policies: tuple[str, ...] = ("content",),
+    seed: int = 0,
+    ticks: int | None = None,
+    out: Path = Path("episode.html"),
+) -> None:
+    """Play an episode and write one HTML file that replays it in a browser.
+
+    Args:
+        task: name of a task, with fields changed if need be: streaming-v0,observability=full.
+        policies: one for all agents, or one for each in their order: names, folders of trained policies,
+            module:factory.
+        seed: of the episode and of the policies.
+        ticks: how much of the episode to play; all of it by default.
+        out: the file.
+    """
+    try:
+        path = watch(cli.config_of(task), policies, seed, out, ticks=ticks, title=task)
+    except (ValueError, TypeError, ImportError) as error:
+        cli.fail(error)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
+
+
+class _Film:
+    """What is taken down of a batch of one copy, tick by tick: the page about to be shown, then what came of it."""
+
+    def __init__(self, envs: VectorEnv) -> None:
+        self._envs = envs
+        self._rows: dict[str, list[Any]] = {}  # column -> one value or row for each tick
+        self._seen: set[int] = set()  # items
+        self._events: list[list[Any]] = []  # tick, kind, item, agent, price, rating
+        self._lost: list[int] = []  # ticks at which a visitor left for good
+        self._fates: list[list[int]] = []  # tick, agent, slot of an impression that was carted; what became of it, when
+        self._in_cart: dict[int, dict[int, list[int]]] = {}  # place -> item -> tick, agent, slot
+        self._page: Any = None  # the record of `State.copies` of the page about to be shown
+        self._person: Any = None  # and that of its visitor
+
+    def before(self, actions: np.ndarray) -> None:
+        """The page about to be shown with these actions: who visits, what agents know, what they show, and why."""
+        envs, state = self._envs, self._envs.arrays
+        self._page, self._person = state.copies[0].copy(), envs.present_users()[0]
+        self._take_visitor()
+        observed = envs.observations
+        flat = observed["observation"] if isinstance(observed, Mapping) else observed
+        self._take(observed=np.concatenate([envs.field(flat[0], name) for name, _ in self._fields()], axis=-1).ravel())
+        explained = envs.explain(actions)
+        items = np.maximum(explained["item"][0].ravel(), 0).astype(np.int64)
+        prices, promoted, stock = np.zeros(items.size), np.zeros(items.size, np.bool_), np.zeros(items.size, np.int64)
+        read_prices(envs.world, items, int(self._page["tick"]), prices, promoted)
+        read_stock(envs.world, state, 0, items, stock)
+        self._seen.update(int(j) for j in explained["item"].ravel() if j >= 0)
+        self._take(
+            item=explained["item"][0].ravel(), rank=explained["rank"][0].ravel(), price=prices, stock=stock,
+            flags=promoted.astype(np.int64) << len(FLAGS), click=explained["click"][0].ravel(),
+            trust_term=explained["trust"][0], outside=explained["outside"], active=envs.active[0],
+            **{f"term {name}": values[0].ravel() for name, values in explained["terms"].items()},
+        )  # fmt: skip
+
+    def _take_visitor(self) -> None:
+        envs, page, person = self._envs, self._page, self._person
+        state, at, place = envs.arrays, envs.world.params["shape"][0], max(int(self._page["visitor"]), 0)
+        vector = state.vectors[0, place]
+        means = envs.state()[0]
+        cart = state.carts[0, place]
+        filled = np.arange(envs.shape.cart) < person["cart"]
+        self._take(
+            **{name: page[name] for name in ("visitor", "intent", "scene", "anchor", "opened", "session_page")},
+            **{name: person[name] for name in ("incarnation", "sessions", "group", "mood", "z", "rho", "last_visit")},
+            wallet=read_wallet(envs.world, state, 0) if envs.config.users.wallet_init and page["visitor"] >= 0 else 0.0,
+            taste=vector[at["taste"] : at["taste"] + at["dims"]],
+            satiation=vector[at["satiation"] : at["satiation"] + at["topics"]],
+            trust=vector[at["trust"] : at["trust"] + at["agents"]],
+            cart_item=np.where(filled, cart["item"], -1), cart_agent=np.where(filled, cart["agent"], -1),
+            mean_z=means[envs.state_fields["mean_z"]], mean_trust=means[envs.state_fields["mean_trust"]],
+        )  # fmt: skip
+        self._seen.update(int(j) for j in (*cart["item"][filled], page["anchor"]) if j >= 0)
+
+    def after(self, infos: Infos, *, over: bool) -> None:
+        """What came of the page."""
+        flags = self._rows["flags"][-1]
+        for bit, name in enumerate(FLAGS):
+            flags |= infos[name][0].ravel().astype(np.int64) << bit
+        self._take(rating=infos["rating"][0].ravel(), dwell=infos["dwell"][0].ravel(), own=infos["own"][0])
+        if self._page["visitor"] < 0:
+            return
+        tick, place = int(self._page["tick"]), int(self._page["visitor"])
+        in_cart = self._in_cart.setdefault(place, {})
+        for n, k in np.argwhere(infos["cart"][0] & ~infos["bought"][0]).tolist():
+            in_cart[int(infos["shown"][0, n, k])] = [tick, n, k]
+        sales = zip(*(infos[f"later_{part}"][0].tolist() for part in ("item", "agent", "price", "rating")), strict=True)
+        for item, agent, price, rating in sales:
+            if item >= 0:
+                self._events.append([tick, "bought", item, agent, round(price, 2), rating])
+                self._fates.append([*in_cart.pop(item), 1, tick])
+        if not over:  # else the place belongs to the next episode already
+            self._take_leave(tick, place, in_cart)
+
+    def _take_leave(self, tick: int, place: int, in_cart: dict[int, list[int]]) -> None:
+        """What the visitor no longer has in the cart, and whether it left for good."""
+        state = self._envs.arrays
+        person = state.users[0, place]
+        if person["incarnation"] != self._person["incarnation"]:
+            self._lost.append(tick)
+        kept = set(state.carts[0, place]["item"][: person["cart"]].tolist())
+        for item in [item for item in in_cart if item not in kept]:
+            self._events.append([tick, "abandoned", item, in_cart[item][1], 0, 0])
+            self._fates.append([*in_cart.pop(item), 0, tick])
+
+    def _take(self, **values: Any) -> None:
+        for name, value in values.items():
+            self._rows.setdefault(name, []).append(np.array(value))
+
+    def _fields(self) -> list[tuple[str, int]]:
+        """Name and size of the observation fields that are kept."""
+        fields = self._envs.observation_fields.items()
+        return [(name, place.stop - place.start) for name, place in fields if name not in _UNSEEN]
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """name -> [ticks, ...] numbers."""
+        columns = {name: np.stack(rows) for name, rows in self._rows.items()}
+        return {**columns, "centres": self._envs.world.centres}
+
+    def head(self) -> dict[str, Any]:
+        """All else that the replay needs."""
+        envs, config = self._envs, self._envs.config
+        shape, world = envs.shape, envs.world
+        return {
+            "horizon": config.horizon, "ticks": len(self._rows["visitor"]), "agents": envs.possible_agents,
+            "slots": shape.slots, "topics": [topic_name(envs, t) for t in range(shape.topics)],
+            "scenes": [scene.name for scene in config.scenes], "page": config.page,
+            "moods": len(config.choice.v_0_by_mood), "log_theta": np.round(world.log_theta, 4).tolist(),
+            "items": {
+                str(j): [item_name(envs, j), int(world.items["topic"][j]), round(float(world.items["price"][j]), 3)]
+                for j in sorted(self._seen)
+            },
+            "fields": self._fields(), "stock": config.items.stock_init, "wallet": config.users.wallet_init,
+            "cart": shape.cart, "flags": [*FLAGS, "promoted"], "events": self._events, "lost": self._lost,
+            "fates": self._fates,
+        }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ the file
+
+
+def _filled(head: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> str:
+    """The replay with its data in place."""
+    layout, packed = _packed(columns)
+    text = json.dumps({**head, "columns": layout}, separators=(",", ":")).replace("<", "\\u003c")  # ends no script
+    template = resources.files("recsys_env.evaluation").joinpath("replay.html").read_text(encoding="utf-8")
+    data = base64.b64encode(zlib.compress(packed, 9)).decode()
+    for place, content in (("{{title}}", html.escape(str(head["title"]))), ("{{head}}", text), ("{{data}}", data)):
+        before, _, after = template.partition(place)
+        template = before + content + after
+    return template
+
+
+def _packed(columns: Mapping[str, np.ndarray]) -> tuple[list[Sequence[Any]], bytes]:
+    """The columns one after the other, each beginning at a multiple of 4 bytes.
+
+    Returns:
+        for each its name, kind of number, step between two of them, first byte and numbers per tick; and the bytes.
+    """
+    layout: list[Sequence[Any]] = []
+    packed = b""
+    for name, column in columns.items():
+        step, whole = (
+            (1, column.astype(np.int64)) if column.dtype.kind in "bui" else _rounded(column, _COARSE.get(name, _STEP))
+        )
+        kind = next(kind for kind in ("i1", "i2", "i4") if np.array_equal(whole.astype(f"<{kind}"), whole))
+        layout.append((name, kind, step, len(packed), int(np.prod(column.shape[1:], dtype=int))))
+        values = whole.astype(f"<{kind}").tobytes()
+        packed += values + bytes(-len(values) % 4)
+    return layout, packed
+
+
+def _rounded(column: np.ndarray, step: float) -> tuple[float, np.ndarray]:
+    """The step of a column of floats, at least this one, and how many of them make up each number."""
+    step = max(step, float(np.abs(column).max(initial=0)) / 32_000)
+    return step, np.rint(column / step).astype(np.int64)

@@ -1,0 +1,135 @@
+"""What agents see is declared once: the declarations say what is there, and a new field is one of them and the line
+that writes it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_vector import PACKAGE, run_python
+
+from recsys_env import TASKS, vector_env
+from recsys_env.fields import (
+    CANDIDATE_FEATURES,
+    HIDEABLE,
+    HISTORY,
+    OBSERVATION,
+    PRIVATE,
+    SQUASHED,
+    STATE,
+    Field,
+    places,
+    span,
+)
+
+ROUNDING = 1e-6
+TABLES = {"observation": OBSERVATION, "features": CANDIDATE_FEATURES, "state": STATE}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_declarations_are_whole(table: str) -> None:
+    fields = TABLES[table]
+    assert len({field.name for field in fields}) == len(fields)
+    assert all(field.meaning and field.low < field.high for field in fields)
+    assert all(field.low >= -1 and field.high <= 1 for field in fields)
+
+
+def test_a_field_of_the_latent_visitor_is_neither_hideable_nor_private() -> None:
+    assert not any(field.latent and (field.hideable or field.private) for field in OBSERVATION)
+    assert {f"latent_{name}" for name in ("taste", "trust", "wallet")} <= {f.name for f in STATE}
+    assert "profile" in HIDEABLE
+    assert "is_active" not in HIDEABLE
+
+
+def played(task: str, **overrides: Any) -> Iterator[tuple[str, Field, np.ndarray]]:
+    """(table, declaration, numbers) of all that a task shows in some ticks with random actions."""
+    envs, rng = vector_env(task, 16, horizon=120, **overrides), np.random.default_rng(0)
+    sizes = getattr(envs.action_space, "nvec", getattr(envs.action_space, "n", None))
+    pages, states = [envs.reset(seed=0)[0].copy()], [envs.state()]
+    for _ in range(119):
+        pages.append(envs.step(rng.integers(0, sizes, envs.empty_actions().shape))[0].copy())
+        states.append(envs.state())
+    seen, state = np.array(pages), np.array(states)
+    for name, place in envs.observation_fields.items():
+        yield "observation", declaration("observation", name), seen[..., place]
+    for name, place in envs.state_fields.items():
+        yield "state", declaration("state", name), state[..., place]
+    if envs.shape.candidates:
+        values = seen[..., envs.observation_fields["candidates"]].reshape(-1, envs.shape.features)
+        for i, name in enumerate(envs.candidate_features):
+            yield "features", declaration("features", name), values[:, i]
+
+
+def declaration(table: str, name: str) -> Field:
+    (field,) = (field for field in TABLES[table] if field.name == name)
+    return field
+
+
+def test_every_number_lies_in_its_declared_range() -> None:
+    """In every task; and each field, feature and part of the state says something somewhere."""
+    worlds: list[tuple[str, dict[str, Any]]] = [(task, {}) for task in TASKS]
+    worlds += [("social-v0", {"observability": "full", "users": {"wallet_init": 3.0}, "messages": 4})]
+    silent = {(table, field.name) for table, fields in TABLES.items() for field in fields}
+    for task, overrides in worlds:
+        for table, field, values in played(task, **overrides):
+            assert field.low - ROUNDING <= values.min(), (task, table, field.name)
+            assert values.max() <= field.high + ROUNDING, (task, table, field.name)
+            if values.any():
+                silent.discard((table, field.name))
+    assert not silent
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_fields_that_are_handled_in_one_pass_lie_side_by_side(task: str) -> None:
+    envs = vector_env(task)
+    where, offsets = envs.observation_fields, envs.world.params["fields"][0]
+    for fields in (SQUASHED, HISTORY, PRIVATE):
+        names = [field.name for field in fields if field.name in where]
+        assert span(where, fields) == slice(where[names[0]].start, where[names[-1]].stop)
+    assert offsets["squashed"] == span(where, SQUASHED).start
+    assert offsets["squashed_stop"] == span(where, SQUASHED).stop
+    assert offsets["history"] == where["clicked_mean"].start
+    for name, place in where.items():
+        assert offsets[name] == place.start
+
+
+def test_fields_that_are_torn_apart_are_refused() -> None:
+    a, b, c = (Field(name, name, axes=("dims",)) for name in "abc")
+    envs = vector_env("duel-v0")
+    where = places((a, b, c), envs.config, envs.shape)
+    assert span(where, (a, b)) == slice(0, 2 * envs.shape.dims)
+    with pytest.raises(ValueError, match="a, c are handled in one pass; declare them side by side"):
+        span(where, (a, c))
+
+
+def test_a_new_field_is_a_declaration_and_the_line_that_writes_it(tmp_path: Path) -> None:
+    """The two lines of new_field.diff, which the documentation shows: the rest follows."""
+    package = tmp_path / "recsys_env"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "catalogues"))
+    diff = Path(__file__).with_name("new_field.diff")
+    assert sum(line.startswith(("+ ", "-")) for line in diff.read_text().splitlines()) == 2 + 2  # and two names
+    subprocess.run(["git", "apply", str(diff)], cwd=tmp_path, check=True, capture_output=True)
+    code = """
+import numpy as np, recsys_env
+envs = recsys_env.vector_env("social-v0", 4, horizon=10)
+hiding = recsys_env.vector_env("social-v0", 4, horizon=10, roles=({"hidden": ("progress",)},))
+size = envs.observation_space.shape[0]
+envs.reset(seed=0), hiding.reset(seed=0)
+for tick in range(1, 11):
+    seen, hidden = envs.step(envs.empty_actions())[0], hiding.step(hiding.empty_actions())[0]
+    if tick == 10:
+        seen, hidden = envs.final_obs, hiding.final_obs
+    progress, active = envs.field(seen, "progress")[..., 0], envs.field(seen, "is_active")[..., 0]
+    np.testing.assert_allclose(progress, tick / 10 * active, rtol=1e-6)
+    rest = np.arange(size) != envs.observation_fields["progress"].start
+    np.testing.assert_array_equal(seen[..., rest], hidden[..., rest])
+    assert not envs.field(hidden, "progress").any()
+print(size, active.any())
+"""
+    before = vector_env("social-v0").observation_space.shape[0]
+    assert run_python(code, package).split() == [str(before + 1), "True"]

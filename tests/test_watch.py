@@ -1,0 +1,368 @@
+"""The replay of an episode holds what happened, needs nothing from outside, and can be gone through in a browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
+from recsys_env.evaluation import watch
+from recsys_env.evaluation.watch import FLAGS, command
+from recsys_env.policies import LOADERS, Content, Team, register_loader
+
+# A small shop in which everything happens: clicks, carts, purchases at once given up or later, lost users, promotions.
+SHOP = WorldConfig(
+    slots=3, horizon=200, messages=2, scenes=({"name": "page", "cart": True},), candidates={"number": 8},
+    users={"number": 3, "habit_size": 4, "wallet_init": 3.0, "wallet_refill": 0.05},
+    items={"number": 30, "dims": 4, "topics": 5, "promotion_probability": 0.5, "promotion_depth": 0.3, "stock_init": 4,
+           "restock_period": 50},
+    choice={"v_0": 1.5, "beta_price": 0.7, "beta_satiation": 0.4, "beta_trust": 0.5},
+    feedback={"b_0": 1.5, "cart_hazard": 0.2, "cart_abandon": 0.2, "rating_after_click": 0.3, "like": True},
+    arrival={"r_0": 0.7, "d_0": 0.3}, reward={"click": 0.1, "purchase": 1.0},
+)  # fmt: skip
+KINDS = {"i1": np.int8, "i2": np.int16, "i4": np.int32}
+
+
+def part(page: str, name: str) -> str:
+    found = re.search(rf'<script type="[a-z/]*" id="{name}">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return found.group(1)
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The head of a replay, and its columns: name -> [ticks, numbers]."""
+    page = path.read_text(encoding="utf-8")
+    head, packed = json.loads(part(page, "head")), zlib.decompress(base64.b64decode(part(page, "data")))
+    columns = {}
+    for name, kind, step, start, size in head["columns"]:
+        rows = len(head["topics"]) if name == "centres" else head["ticks"]
+        values = np.frombuffer(packed, KINDS[kind], rows * size, start)
+        columns[name] = values.reshape(rows, size) * step
+    return head, columns
+
+
+@pytest.fixture(scope="module")
+def episode(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return watch(SHOP, ["content", "popularity"], 3, tmp_path_factory.mktemp("watch") / "shop.html", title="a <shop>")
+
+
+# ------------------------------------------------------------------------------------------------ what it holds
+
+
+def test_it_holds_what_happened(episode: Path) -> None:
+    """Tick by tick, the same as the same game played again."""
+    head, columns = read(episode)
+    envs = vector_env(SHOP)
+    observations, _ = envs.reset(seed=3)
+    team = Team(envs, dict(zip(SHOP.agents, ("content", "popularity"), strict=True)), 3)
+    actions, later = envs.empty_actions(), []
+    assert (head["ticks"], head["agents"], head["policies"]) == (200, SHOP.agents, ["content", "popularity"])
+    fields = np.concatenate([envs.field(observations[0, 0], name) for name, _ in head["fields"]]).size
+    for t in range(SHOP.horizon):
+        copy, person = envs.arrays.copies[0].copy(), envs.present_users()[0]
+        names = [name for name, _ in head["fields"]]
+        seen = np.concatenate([envs.field(observations[0], name) for name in names], axis=-1)
+        np.testing.assert_allclose(columns["observed"][t].reshape(2, fields), seen, atol=0.006)
+        team.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        for name in ("visitor", "intent", "session_page"):
+            assert columns[name][t, 0] == copy[name]
+        if copy["visitor"] >= 0:
+            assert columns["z"][t, 0] == pytest.approx(person["z"], abs=1e-3)
+        np.testing.assert_array_equal(columns["item"][t].reshape(2, 3), infos["shown"][0])
+        for bit, name in enumerate(FLAGS):
+            np.testing.assert_array_equal(columns["flags"][t].astype(int) >> bit & 1, infos[name][0].ravel())
+        np.testing.assert_allclose(columns["own"][t], infos["own"][0], atol=1e-3)
+        total = sum(column[t] for name, column in columns.items() if name.startswith("term "))
+        np.testing.assert_allclose(total, envs.report.slots["utility"][0].ravel(), atol=11 * 0.5e-3 + 1e-6)
+        later += [
+            [t, "bought", *(int(infos[f"later_{name}"][0, i]) for name in ("item", "agent"))]
+            for i in np.flatnonzero(infos["later_item"][0] >= 0)
+        ]
+        team.observe(infos, truncated)
+    assert [event[:4] for event in head["events"] if event[1] == "bought"] == later
+    assert len(later) > 5
+    assert {str(int(j)) for j in np.unique(columns["item"]) if j >= 0} <= set(head["items"])
+
+
+def test_what_became_of_carts_and_people(episode: Path) -> None:
+    """Every carted item is bought, given up or still there at the end; a lost user's place has a new person next."""
+    head, columns = read(episode)
+    carted = {(t, s) for t, s in np.argwhere(columns["flags"].astype(int) >> FLAGS.index("cart") & 1).tolist()}
+    fates = {(t, n * 3 + k): (kind, when) for t, n, k, kind, when in head["fates"]}
+    assert set(fates) <= carted
+    assert all(when >= t for (t, _), (_, when) in fates.items())
+    kinds = [kind for kind, _ in fates.values()]
+    assert kinds.count(1) == sum(event[1] == "bought" for event in head["events"]) > 5
+    assert kinds.count(0) == sum(event[1] == "abandoned" for event in head["events"]) > 5
+    assert len(head["lost"]) > 3
+    for t in head["lost"]:
+        place = columns["visitor"][t, 0]
+        again = next((i for i in range(t + 1, head["ticks"]) if columns["visitor"][i, 0] == place), None)
+        assert again is None or columns["incarnation"][again, 0] == columns["incarnation"][t, 0] + 1
+    assert (columns["stock"] >= 0).all()
+    assert 0 < columns["wallet"].max() <= SHOP.users.wallet_init + 1e-3
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task(task: str, tmp_path: Path) -> None:
+    head, columns = read(watch(task, seed=1, ticks=30, out=tmp_path / "a.html"))
+    assert (head["title"], head["ticks"], head["horizon"]) == (task, 30, TASKS[task].horizon)
+    assert (columns["visitor"] >= 0).any()
+    assert all(np.isfinite(column).all() for column in columns.values())
+
+
+def test_two_thousand_ticks_of_the_largest_task(tmp_path: Path) -> None:
+    path = watch(replace(TASKS["grocery-v0"], {"horizon": 2000}), out=tmp_path / "long.html")
+    assert read(path)[0]["ticks"] == 2000
+    assert path.stat().st_size < 3e6
+
+
+def test_masked_observations_and_one_agent(tmp_path: Path) -> None:
+    head, _ = read(watch(replace(SHOP, {"mask_actions": True, "num_agents": 1}), ticks=20, out=tmp_path / "a.html"))
+    assert head["agents"] == ["recommender_0"]
+
+
+# ------------------------------------------------------------------------------------------------ policies
+
+
+class Mine(Content):
+    """A policy of one's own."""
+
+
+def test_policies_of_ones_own_and_trained_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_watched_policy.py").write_text(
+        "from recsys_env.policies import Content\n\nclass Own(Content): pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(LOADERS, "watched", "")
+    monkeypatch.delitem(LOADERS, "watched")
+    register_loader("watched", lambda folder: Content())
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    (trained / "policy.json").write_text('{"loader": "watched"}')
+    policies = ["my_watched_policy:Own", str(trained)]
+    head, _ = read(watch("ecommerce-v0", policies, ticks=10, out=tmp_path / "a.html"))
+    assert head["policies"] == policies
+    head, _ = read(watch("duel-v0", [Mine(), "content"], ticks=10, out=tmp_path / "a.html"))
+    assert head["policies"] == ["Mine", "content"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"policies": ["content"] * 3}, "3 policies are given, expected one for all or one for each of recommender_0"),
+        ({"policies": "contnt"}, r"unknown policy 'contnt' \(did you mean 'content'\?\)"),
+        ({"ticks": 0}, r"ticks = 0 is out of range; allowed is \[1, 200\]"),
+        ({"ticks": 201}, r"ticks = 201 is out of range"),
+        ({"seed": -1}, r"seed = -1 is out of range"),
+    ],
+)
+def test_refusals(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        watch(SHOP, out=tmp_path / "a.html", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "episode.html"
+    command("duel-v0,horizon=30", ("content", "greedy"), out=out)
+    assert f"{out}: 0.0 MB; open it in a browser" in capsys.readouterr().out
+    assert read(out)[0]["title"] == "duel-v0,horizon=30"
+    with pytest.raises(SystemExit):
+        command("duel-v0", ("contnt",), out=out)
+    assert "error: unknown policy 'contnt'" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------ the file
+
+
+def test_nothing_from_outside(episode: Path) -> None:
+    page = episode.read_text(encoding="utf-8")
+    page = page.replace(part(page, "data"), "")
+    assert "://" not in page
+    assert not re.search(r"(src|href)\s*=|@import|url\(|fetch|XMLHttp", page)
+    assert "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'" in page
+    assert "innerHTML" not in page
+
+
+def test_names_cannot_break_the_page(episode: Path) -> None:
+    page = episode.read_text(encoding="utf-8")
+    assert "<title>a &lt;shop&gt;: an episode</title>" in page
+    assert "<" not in part(page, "head")
+    assert "{{" not in page
+
+
+# ------------------------------------------------------------------------------------------------ in a browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or chromedriver is None:
+        pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1400,900",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+    yield driver
+    driver.quit()
+
+
+def opened(browser: Any, path: Path, fragment: str = "") -> Any:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.get("about:blank")
+    browser.get(f"{path.as_uri()}{fragment}")
+    WebDriverWait(browser, 60).until(lambda driver: driver.execute_script("return document.body.dataset.ready"))
+    return browser
+
+
+def pressed(browser: Any, *keys: str, shift: bool = False) -> int:
+    """The tick after these keys."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    chain = ActionChains(browser)
+    if shift:
+        chain.key_down(Keys.SHIFT).send_keys(*keys).key_up(Keys.SHIFT).perform()
+    else:
+        chain.send_keys(*keys).perform()
+    return int(browser.execute_script("return document.body.dataset.tick"))
+
+
+def texts(browser: Any, selector: str) -> str:
+    return str(browser.execute_script(f"return document.querySelector({selector!r}).textContent"))
+
+
+def test_keys_and_buttons(browser: Any, episode: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    head, columns = read(episode)
+    opened(browser, episode, "#tick=7")
+    assert texts(browser, "#tick") == "tick 7 of 200"
+    assert pressed(browser, Keys.ARROW_RIGHT) == 8
+    assert pressed(browser, Keys.ARROW_LEFT, Keys.ARROW_LEFT) == 6
+    assert pressed(browser, Keys.ARROW_RIGHT, shift=True) == 16
+    assert pressed(browser, Keys.END) == 199
+    assert pressed(browser, Keys.ARROW_RIGHT) == 199
+    assert pressed(browser, Keys.HOME) == 0
+    assert pressed(browser, Keys.ARROW_LEFT) == 0
+    clicks = np.flatnonzero((columns["flags"].astype(int) & 1).any(axis=1))
+    assert pressed(browser, "c") == clicks[clicks > 0][0]
+    pressed(browser, Keys.HOME)
+    bought = sorted({event[0] for event in head["events"] if event[1] == "bought"})
+    assert pressed(browser, "p") == bought[0]
+    assert pressed(browser, "p") == bought[1]
+    assert pressed(browser, "p", shift=True) == bought[0]
+    pressed(browser, Keys.HOME)
+    assert pressed(browser, "l") == head["lost"][0]
+    for name, first in (("click", clicks[clicks > 0][0]), ("purchase", bought[0]), ("lost", head["lost"][0])):
+        pressed(browser, Keys.HOME)
+        browser.find_element("id", name).click()
+        assert browser.execute_script("return document.body.dataset.tick") == str(first)
+    slider = browser.find_element("id", "slider")
+    pressed(browser, Keys.HOME)
+    slider.send_keys(Keys.ARROW_RIGHT)
+    assert browser.execute_script("return [document.body.dataset.tick, slider.value]") == ["1", "1"]
+    assert "tick 1: " in slider.get_attribute("aria-valuetext")
+
+
+def test_it_plays(browser: Any, episode: Path) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    opened(browser, episode)
+    pressed(browser, " ")
+    assert browser.find_element("id", "play").get_attribute("aria-pressed") == "true"
+    WebDriverWait(browser, 60).until(lambda driver: int(driver.execute_script("return document.body.dataset.tick")) > 2)
+    pressed(browser, " ")
+    assert browser.find_element("id", "play").get_attribute("aria-pressed") == "false"
+
+
+def test_each_tick_shows_its_page(browser: Any, episode: Path) -> None:
+    """Items, what happened to them, the utility of each slot and the odds stand where they should."""
+    head, columns = read(episode)
+    opened(browser, episode)
+    shown = 0
+    for t in range(0, 200, 7):
+        browser.execute_script(f"show({t})")
+        cards, table = texts(browser, "#agents"), texts(browser, "#terms")
+        assert texts(browser, "#visit").startswith("Nobody" if columns["visitor"][t, 0] < 0 else "User")
+        for s, j in enumerate(columns["item"][t].astype(int)):
+            if j < 0:
+                continue
+            shown += 1
+            assert f"{int(columns['rank'][t, s]) + 1}. {head['items'][str(j)][0]}" in cards
+            v = sum(column[t, s] for name, column in columns.items() if name.startswith("term "))
+            assert f"{abs(v):.2f}" in table or f"{abs(v):.3f}"[-1] in "45"  # two ways to round a half
+            assert f"{100 * columns['click'][t, s]:.1f} %" in table
+        for word in ("clicked", "bought", "liked"):
+            happened = (columns["flags"][t].astype(int) >> FLAGS.index(word) & 1).any()
+            marks = browser.execute_script(
+                "return [...document.querySelectorAll('#agents .pill')].map(x => x.textContent)"
+            )
+            assert (word in marks) == happened
+    assert shown > 50
+
+
+def test_as_another_agent_sees_it(browser: Any, episode: Path) -> None:
+    opened(browser, episode)
+    browser.execute_script("document.querySelectorAll('#who button')[1].click()")
+    assert texts(browser, "#knower") == "recommender_1"
+    fields = browser.execute_script(
+        "return [...document.querySelectorAll('#known > :nth-child(3n + 1)')].map(x => x.textContent)"
+    )
+    assert fields == [name for name, _ in read(episode)[0]["fields"]]
+    assert "trust in recommender_0" in texts(browser, "#latent")
+
+
+def test_no_request_leaves_the_file(browser: Any, episode: Path) -> None:
+    browser.get_log("performance")
+    opened(browser, episode)
+    pressed(browser, "c", "p", "l")
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert {url.partition("#")[0] for url in asked} - {"about:blank"} == {episode.as_uri()}
+    assert not browser.get_log("browser")  # nor an error in the console
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_no_sideways_scrolling(browser: Any, episode: Path, width: int) -> None:
+    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 800}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        opened(browser, episode, "#tick=20")
+        assert browser.execute_script("return innerWidth") == width
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_long_episode_moves_at_once(browser: Any, tmp_path: Path) -> None:
+    """Going to another tick builds the page anew, and only that: its parts do not grow with the ticks gone through."""
+    opened(browser, watch(VectorEnv(SHOP), ["content"], out=tmp_path / "a.html"))
+    count = "return document.getElementsByTagName('*').length"
+    pages = []
+    for _ in range(3):
+        browser.execute_script("for (let t = 0; t < 200; t++) show(t); show(11)")
+        pages.append(browser.execute_script(count))
+    assert len(set(pages)) == 1
