@@ -176,7 +176,9 @@ def test_every_file_with_kernels_is_in_the_stamp_of_the_entries_that_use_it(monk
         value.py_func.__name__ for value in entries
     }
     files = {value.py_func.__code__.co_filename for value in found.values()}
-    assert {"step.py", "rng.py", "numeric.py", "beliefs.py", "slates.py", "assortment.py"} <= {Path(file).name for file in files}
+    assert {"step.py", "rng.py", "numeric.py", "beliefs.py", "slates.py", "assortment.py"} <= {
+        Path(file).name for file in files
+    }
     before = {value: source_stamp(value.py_func) for value in entries}
     seen: dict[str, set[str]] = {}
     for file in files:

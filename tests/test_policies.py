@@ -15,7 +15,7 @@ from scipy import stats
 
 import recsys_env
 from benchmarks.regret import enumerated, one_swap
-from recsys_env import VectorEnv, WorldConfig, policies, vector_env
+from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.evaluation import episode_returns, mean_interval, normalised_score, place_on_scale
 from recsys_env.policies import (
     CHECKPOINT,
@@ -30,6 +30,7 @@ from recsys_env.policies import (
     feedback,
     make_policy,
     register_loader,
+    registry,
 )
 from recsys_env.tuning import tune_planner
 

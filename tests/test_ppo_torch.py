@@ -22,7 +22,10 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 def test_it_learns_to_cooperate_in_the_duel(tmp_path: Path) -> None:
     """Always X pays both .384 per tick, random play .286, and Y, which is what a myopic agent learns, .289."""
     out = tmp_path / "result.json"
-    arguments = f"--task duel-v0 --sharing 1 --total-steps 250000 --num-envs 64 --eval-episodes 8 --seed 3 --device cpu --out {out}"
+    arguments = (
+        "--task duel-v0 --sharing 1 --total-steps 250000 --num-envs 64 --eval-episodes 8 --seed 3 --device cpu "
+        f"--out {out}"
+    )
     result = main(arguments.split())
     assert result["table"]["trained"]["mean"] > 365
     assert result["training"]["curve"][0][1] < 0.33
