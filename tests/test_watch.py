@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import oracle
 import pytest
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
@@ -67,7 +68,9 @@ def test_it_holds_what_happened(episode: Path) -> None:
     actions, later = envs.empty_actions(), []
     assert (head["ticks"], head["agents"], head["policies"]) == (200, SHOP.agents, ["content", "popularity"])
     fields = np.concatenate([envs.field(observations[0, 0], name) for name, _ in head["fields"]]).size
+    game = oracle.Game(SHOP, envs.world)
     for t in range(SHOP.horizon):
+        rules = game.read(envs.arrays, 0)
         copy, person = envs.arrays.copies[0].copy(), envs.present_users()[0]
         names = [name for name, _ in head["fields"]]
         seen = np.concatenate([envs.field(observations[0], name) for name in names], axis=-1)
@@ -78,6 +81,11 @@ def test_it_holds_what_happened(episode: Path) -> None:
             assert columns[name][t, 0] == copy[name]
         if copy["visitor"] >= 0:
             assert columns["z"][t, 0] == pytest.approx(person["z"], abs=1e-3)
+            money = game.wallet(rules, rules.people[rules.visitor])
+            assert columns["wallet"][t, 0] == pytest.approx(money, abs=1e-3)
+            shown = np.flatnonzero(columns["item"][t] >= 0)
+            stock = [game.stock(rules, int(columns["item"][t, s])) for s in shown]
+            np.testing.assert_array_equal(columns["stock"][t, shown], stock)
         np.testing.assert_array_equal(columns["item"][t].reshape(2, 3), infos["shown"][0])
         for bit, name in enumerate(FLAGS):
             np.testing.assert_array_equal(columns["flags"][t].astype(int) >> bit & 1, infos[name][0].ravel())
