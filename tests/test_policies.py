@@ -533,7 +533,7 @@ def test_loaders_that_packages_declare(tmp_path: Path, monkeypatch: pytest.Monke
         EntryPoint("half", "json.nothing:load", ""),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: declared)
-    assert policies.loaders() == {"elsewhere": "no_such_package.trained:load", "half": "json.nothing:load", **LOADERS}
+    assert registry.loaders() == {"elsewhere": "no_such_package.trained:load", "half": "json.nothing:load", **LOADERS}
     for name, module in (("elsewhere", "no_such_package"), ("half", r"json\.nothing")):
         (tmp_path / CHECKPOINT).write_text(json.dumps({"loader": name}))
         with pytest.raises(ImportError, match=f"loader '{name}', .* no module '{module}' here: .*repository's folder"):
