@@ -73,7 +73,7 @@ class Agent(nn.Module):
 
 
 class TorchPolicy(Policy):
-    """A trained agent as a policy, for evaluation and as company of others."""
+    """A trained agent as a policy, for evaluation and beside learners."""
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
