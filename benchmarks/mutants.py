@@ -77,9 +77,6 @@ REASONS = {
     "rng.py:build_alias: if scaled[g] < 1.0: | scaled[g] < 1.0 -> scaled[g] <= 1.0": (
         "equivalent: with a weight of exactly 1 either order gives a table of the same law"
     ),
-    "appraisal.py:_keep_best: if gain <= best[which, slots - 1]: | gain <= best[which, slots - 1] -> gain <": (
-        "equivalent: the last of the best is replaced by its equal"
-    ),
     "slates.py:: _STARTS": "a setting of a search: another number of starts finds slates as good",
     "(start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer | _STARTS - 1 -> _STARTS + 1": (
         "a setting of a search: starts that lie a little closer find slates as good"

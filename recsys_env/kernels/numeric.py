@@ -77,6 +77,28 @@ def squash(x, half=_ONE):
     return y / (half + abs(y))
 
 
+@kernel
+def is_better(best, filled, slots, value):
+    """Whether a value belongs among the `slots` largest, of which the first `filled` of best[:] hold those so far."""
+    return filled < slots or value > best[slots - 1]
+
+
+@kernel
+def insert(best, which, filled, slots, value, i):
+    """Put a value that belongs among the `slots` largest into best[:], which falls, and what it is of, i, into which[:].
+
+    Of equal ones the first stays first. Returns how many are filled now.
+    """
+    if not is_better(best, filled, slots, value):
+        return filled
+    k = filled if filled < slots else slots - 1
+    while k > 0 and best[k - 1] < value:
+        best[k], which[k] = best[k - 1], which[k - 1]
+        k -= 1
+    best[k], which[k] = value, i
+    return min(filled + 1, slots)
+
+
 @intrinsic
 def _eight_sums(typing_context: Any, a: Any, at_a: Any, b: Any, at_b: Any, size: Any) -> Any:
     """<a.flat[at_a : at_a + size], b.flat[at_b : at_b + size]> of contiguous float32 arrays, in eight running sums.
