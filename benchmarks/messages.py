@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.ppo_torch import TorchPolicy, parse, train
+from baselines.ppo_torch import Args, TorchPolicy, train
 from recsys_env import WorldConfig, task_config
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
@@ -54,11 +54,7 @@ def preset(hear: bool) -> WorldConfig:
 def score(hear: bool, seed: int, total_steps: int, episodes: int) -> float:
     """Mean team reward per agent and episode of a team trained from this seed, on unseen seeds."""
     config = preset(hear)
-    options = (
-        f"--task journey-v0 --seed {seed} --total-steps {total_steps} --num-envs 128 --num-steps 64 "
-        "--entropy 0.01 --minibatches 8 --device cpu"
-    )
-    args = parse(options.split())
+    args = Args("journey-v0", total_steps, num_envs=128, entropy=0.01, seed=seed, device="cpu")
     agent, _ = train(args, config)
     team = {name: TorchPolicy(agent) for name in config.agents}
     return float(episode_returns(config, team, episodes, UNSEEN).mean())
