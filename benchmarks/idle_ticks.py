@@ -15,7 +15,8 @@ import numpy as np
 
 from baselines.ppo_torch import Args, TorchPolicy, train
 from recsys_env import task_config
-from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
+from recsys_env.evaluation import UNSEEN, episode_returns
+from recsys_env.evaluation.statistics import interval
 
 from .record import earlier, origin, store
 
@@ -43,10 +44,7 @@ def main() -> None:
             for all_ticks in (False, True)
         )
         named = {"active ticks": masked, "all ticks": plain, "gain": masked - plain}
-        tasks[task] = {
-            name: {**dict(zip(("mean", "ci95"), mean_interval(values), strict=True)), "runs": values.tolist()}
-            for name, values in named.items()
-        }
+        tasks[task] = {name: {**interval(values), "runs": values.tolist()} for name, values in named.items()}
         tasks[task]["origin"] = origin("benchmarks.idle_ticks")
         print(task, tasks[task], flush=True)
     store("idle_ticks", "benchmarks.idle_ticks", {**settings, "tasks": tasks})

@@ -18,7 +18,8 @@ import numpy as np
 
 from baselines.ppo_torch import Args, TorchPolicy, train
 from recsys_env import WorldConfig, task_config
-from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
+from recsys_env.evaluation import UNSEEN, episode_returns
+from recsys_env.evaluation.statistics import interval
 
 from .record import store
 
@@ -69,18 +70,14 @@ def main() -> None:
         name: [score(name == "heard", seed, args.total_steps, args.episodes) for seed in range(args.seeds)]
         for name in ("heard", "cut")
     }
-    references = {
+    ends = {
         name: float(episode_returns(preset(True), name, args.episodes, UNSEEN).mean()) for name in ("random", "greedy")
     }
-    gain = mean_interval(np.array(runs["heard"]) - np.array(runs["cut"]))
     result = {
         "runs": runs,
-        **{
-            name: dict(zip(("mean", "ci95"), mean_interval(np.array(values)), strict=True))
-            for name, values in runs.items()
-        },
-        "gain": dict(zip(("mean", "ci95"), gain, strict=True)),
-        "references": references,
+        **{name: interval(np.array(values)) for name, values in runs.items()},
+        "gain": interval(np.subtract(runs["heard"], runs["cut"])),
+        "ends": ends,
         "agent_steps": args.total_steps,
     }
     print(result)

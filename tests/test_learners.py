@@ -272,8 +272,7 @@ def test_beta_posteriors() -> None:
     assert drawn[:, 1].mean() == pytest.approx(1 / 2, abs=0.02)
 
 
-# ------------------------------------------------------------------------------------------------ models are the
-# libraries'
+# -------------------------------------------------------------------------------- models are the libraries'
 
 
 @pytest.fixture(scope="module")

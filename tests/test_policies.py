@@ -16,7 +16,7 @@ from scipy import stats
 
 import recsys_env
 from benchmarks.regret import enumerated, one_swap
-from recsys_env import VectorEnv, WorldConfig, policies, vector_env
+from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.evaluation import episode_returns, mean_interval, normalised_score, place_on_scale
 from recsys_env.policies import (
     CHECKPOINT,
@@ -31,6 +31,7 @@ from recsys_env.policies import (
     feedback,
     make_policy,
     register_loader,
+    registry,
 )
 from recsys_env.tuning import tune_planner
 
@@ -508,7 +509,7 @@ def test_a_folder_of_ones_own_by_a_registered_loader(tmp_path: Path, monkeypatch
     module = "from recsys_env.policies import Random\n\ndef trained(folder):\n    return Random()\n"
     (tmp_path / "my_loader.py").write_text(module)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(policies.registry, "LOADERS", dict(LOADERS))
+    monkeypatch.setattr(registry, "LOADERS", dict(LOADERS))
     (tmp_path / CHECKPOINT).write_text(json.dumps({"loader": "mine"}))
     with pytest.raises(ValueError, match=r"names the loader 'mine'; loaders are networks, sb3, and .*register_loader"):
         make_policy(str(tmp_path))
@@ -531,8 +532,8 @@ def test_loaders_that_packages_declare(tmp_path: Path, monkeypatch: pytest.Monke
         EntryPoint("elsewhere", "no_such_package.trained:load", ""),
         EntryPoint("half", "json.nothing:load", ""),
     ]
-    monkeypatch.setattr(policies.registry, "entry_points", lambda group: declared)
-    assert policies.loaders() == {"elsewhere": "no_such_package.trained:load", "half": "json.nothing:load", **LOADERS}
+    monkeypatch.setattr(registry, "entry_points", lambda group: declared)
+    assert registry.loaders() == {"elsewhere": "no_such_package.trained:load", "half": "json.nothing:load", **LOADERS}
     for name, module in (("elsewhere", "no_such_package"), ("half", r"json\.nothing")):
         (tmp_path / CHECKPOINT).write_text(json.dumps({"loader": name}))
         with pytest.raises(ImportError, match=f"loader '{name}', .* no module '{module}' here: .*repository's folder"):

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import oracle
 import pytest
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
+from recsys_env.__main__ import main
 from recsys_env.evaluation import watch
-from recsys_env.evaluation.watch import FLAGS, command
+from recsys_env.evaluation.watch import FLAGS
 from recsys_env.policies import LOADERS, Content, Team, register_loader
 
 # A small shop in which everything happens: clicks, carts, purchases at once given up or later, lost users, promotions.
@@ -67,7 +69,9 @@ def test_it_holds_what_happened(episode: Path) -> None:
     actions, later = envs.empty_actions(), []
     assert (head["ticks"], head["agents"], head["policies"]) == (200, SHOP.agents, ["content", "popularity"])
     fields = np.concatenate([envs.field(observations[0, 0], name) for name, _ in head["fields"]]).size
+    game = oracle.Game(SHOP, envs.world)
     for t in range(SHOP.horizon):
+        rules = game.read(envs.arrays, 0)
         copy, person = envs.arrays.copies[0].copy(), envs.present_users()[0]
         names = [name for name, _ in head["fields"]]
         seen = np.concatenate([envs.field(observations[0], name) for name in names], axis=-1)
@@ -78,6 +82,11 @@ def test_it_holds_what_happened(episode: Path) -> None:
             assert columns[name][t, 0] == copy[name]
         if copy["visitor"] >= 0:
             assert columns["z"][t, 0] == pytest.approx(person["z"], abs=1e-3)
+            money = game.wallet(rules, rules.people[rules.visitor])
+            assert columns["wallet"][t, 0] == pytest.approx(money, abs=1e-3)
+            shown = np.flatnonzero(columns["item"][t] >= 0)
+            stock = [game.stock(rules, int(columns["item"][t, s])) for s in shown]
+            np.testing.assert_array_equal(columns["stock"][t, shown], stock)
         np.testing.assert_array_equal(columns["item"][t].reshape(2, 3), infos["shown"][0])
         for bit, name in enumerate(FLAGS):
             np.testing.assert_array_equal(columns["flags"][t].astype(int) >> bit & 1, infos[name][0].ravel())
@@ -174,13 +183,20 @@ def test_refusals(options: dict[str, Any], message: str, tmp_path: Path) -> None
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tyro", reason='needs tyro: pip install "recsys_env[evaluate]"')
     out = tmp_path / "episode.html"
-    command("duel-v0,horizon=30", ("content", "greedy"), out=out)
+    words = ["watch", "--task", "duel-v0,horizon=30", "--out", str(out), "--policies"]
+    main([*words, "content", "greedy"])
     assert f"{out}: 0.0 MB; open it in a browser" in capsys.readouterr().out
-    assert read(out)[0]["title"] == "duel-v0,horizon=30"
-    with pytest.raises(SystemExit):
-        command("duel-v0", ("contnt",), out=out)
-    assert "error: unknown policy 'contnt'" in capsys.readouterr().err
+    head, _ = read(out)
+    assert (head["title"], head["policies"]) == ("duel-v0,horizon=30", ["content", "greedy"])
+    for wrong, message in (
+        ("contnt", "error: unknown policy 'contnt'"),
+        ("module:thing", "error: policy 'module:thing'"),
+    ):
+        with pytest.raises(SystemExit):
+            main([*words, wrong])
+        assert message in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------ the file

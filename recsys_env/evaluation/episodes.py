@@ -102,11 +102,12 @@ def begin_episodes(
 def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Policy]:
     """The policy of each agent."""
     if isinstance(policies, Sequence) and not isinstance(policies, str):
-        if len(policies) != len(agents) and len(policies) != 1:
+        given = list(policies) * len(agents) if len(policies) == 1 else list(policies)
+        if len(given) != len(agents):
             raise ValueError(
                 f"{len(policies)} policies are given, expected one for all or one for each of {', '.join(agents)}"
             )
-        policies = dict(zip(agents, policies * len(agents) if len(policies) == 1 else policies, strict=False))
+        policies = dict(zip(agents, given, strict=True))
     elif not isinstance(policies, Mapping):  # a name, or what no policy is
         policies = dict.fromkeys(agents, policies)
     if set(policies) != set(agents):
