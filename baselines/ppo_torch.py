@@ -12,14 +12,13 @@ PPO: Schulman et al. 2017; generalised advantages: Schulman et al. 2016.
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import recsys_env
-from recsys_env import VectorEnv, WorldConfig
+from recsys_env import VectorEnv, WorldConfig, cli
 from recsys_env.evaluation import UNSEEN, score_table
 from recsys_env.files import write_json
 from recsys_env.policies import Policy
@@ -34,6 +33,46 @@ from gymnasium import spaces
 from torch import nn
 from torch.distributions import Categorical
 from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class Args:
+    """PPO in one file of plain PyTorch."""
+
+    task: str = "ecommerce-v0"
+    """Name of the task."""
+    total_steps: int = 3_000_000
+    """Agent-steps."""
+    num_envs: int = 256
+    """Copies of the game."""
+    num_steps: int = 64
+    """Ticks of a rollout."""
+    learning_rate: float = 1e-3
+    """Of Adam, at the beginning; it falls to 0."""
+    gamma: float = 0.99
+    """Discount per tick."""
+    gae_lambda: float = 0.95
+    """Of generalised advantages."""
+    epochs: int = 4
+    """Passes over a rollout."""
+    minibatches: int = 8
+    """Of a rollout."""
+    clip: float = 0.2
+    """How far a probability's ratio may move."""
+    entropy: float = 0.005
+    """Weight of the entropy bonus."""
+    sharing: float | None = None
+    """reward.sharing; the task's own by default."""
+    all_ticks: bool = False
+    """Let ticks without a page into the policy's loss, to see what leaving them out gains."""
+    eval_episodes: int = 50
+    """Episodes of the evaluation."""
+    seed: int = 0
+    """Of training; evaluation has seeds of its own."""
+    device: str = "auto"
+    """auto = a GPU where there is one."""
+    out: Path | None = None
+    """File for the result, JSON."""
 
 
 class Agent(nn.Module):
@@ -73,7 +112,7 @@ class Agent(nn.Module):
 
 
 class TorchPolicy(Policy):
-    """A trained agent as a policy, for evaluation and as company of others."""
+    """A trained agent as a policy, for evaluation and to play beside others."""
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
@@ -136,9 +175,8 @@ class Rollout:
             self.now, rewards, _, truncated, infos = self.envs.step(self.actions[t].cpu().numpy().reshape(shape))
             self.rewards[t] = self.to_device(rewards).view(-1)
             self.ended[t] = truncated.any()  # the copies of a batch end together
-            if self.ended[
-                t
-            ]:  # by the horizon: what would have followed is worth what the critic says of the last observation
+            if self.ended[t]:
+                # By the horizon: what would have followed is worth what the critic says of the last observation.
                 self.final_values[t] = agent.value(self._on_device(self.envs.final_obs)[0])
             own += float(infos["own"].mean())
         self.own = own / len(self.ended)
@@ -155,7 +193,7 @@ class Rollout:
             self.advantages[t] = advantage
 
 
-def update(agent: Agent, optimiser: torch.optim.Optimizer, rollout: Rollout, args: argparse.Namespace) -> None:
+def update(agent: Agent, optimiser: torch.optim.Optimizer, rollout: Rollout, args: Args) -> None:
     """Several epochs of minibatches of the clipped objective."""
     names = ("observations", "masks", "actions", "active", "log_probabilities", "values", "advantages")
     observations, masks, actions, active, old, values, advantages = (
@@ -178,7 +216,7 @@ def update(agent: Agent, optimiser: torch.optim.Optimizer, rollout: Rollout, arg
             optimiser.step()
 
 
-def train(args: argparse.Namespace, config: WorldConfig) -> tuple[Agent, dict[str, Any]]:
+def train(args: Args, config: WorldConfig) -> tuple[Agent, dict[str, Any]]:
     """The trained agent, and its learning curve: own reward per agent and tick, by agent-steps."""
     torch.manual_seed(args.seed)
     envs = VectorEnv(config, args.num_envs)
@@ -199,42 +237,13 @@ def train(args: argparse.Namespace, config: WorldConfig) -> tuple[Agent, dict[st
     return agent, {"agent_steps": rounds * steps_each, "seconds": time.perf_counter() - began, "curve": curve}
 
 
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="PPO in one file of plain PyTorch", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--task", default="ecommerce-v0", choices=list(recsys_env.TASKS))
-    parser.add_argument("--total-steps", type=int, default=3_000_000, help="agent-steps")
-    parser.add_argument("--num-envs", type=int, default=256, help="copies")
-    parser.add_argument("--num-steps", type=int, default=64, help="ticks of a rollout")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--gamma", type=float, default=0.99)
-    parser.add_argument("--gae-lambda", type=float, default=0.95)
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--minibatches", type=int, default=8)
-    parser.add_argument("--clip", type=float, default=0.2)
-    parser.add_argument("--entropy", type=float, default=0.005)
-    parser.add_argument("--sharing", type=float, help="reward.sharing; the task's own by default")
-    parser.add_argument(
-        "--all-ticks",
-        action="store_true",
-        help="let ticks without a page into the policy's loss, to see what leaving them out gains",
-    )
-    parser.add_argument("--eval-episodes", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto", help="auto = a GPU where there is one")
-    parser.add_argument("--out", type=Path, help="file for the result, JSON")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    args = parse(arguments)
+def main(args: Args) -> dict[str, Any]:
+    """Train, and print and return the scores beside those of other policies."""
     changes: dict[str, Any] = {} if args.sharing is None else {"reward": {"sharing": args.sharing}}
     config = recsys_env.task_config(args.task, {"mask_actions": True, **changes})
     agent, training = train(args, config)
-    table = score_table(
-        config, {name: TorchPolicy(agent) for name in config.agents}, args.eval_episodes, args.seed + UNSEEN
-    )
+    trained = {name: TorchPolicy(agent) for name in config.agents}
+    table = score_table(config, trained, args.eval_episodes, args.seed + UNSEEN)
     for name, row in table.items():
         scored = f"score {row['score']:6.1f} ±{row['score_ci95']:.1f}" if "score" in row else ""
         print(f"{name:10} {row['mean']:9.3f} ±{row['ci95']:.3f}   {scored}")
@@ -244,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "table": table,
         "training": training,
         "settings": settings,
-        **provenance("baselines.ppo_torch"),
+        **provenance(),
     }
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -253,4 +262,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main, "baselines.ppo_torch")

@@ -6,13 +6,12 @@
 A real cluster:
 
 1. On every node the same Python and, in a checkout, `pip install -e ".[rllib]"` (or an image that has it): env runners
-    build their own
-   environments, nothing but weights and samples travels. One token on all nodes (`~/.ray/auth_token`) where Ray asks
-   for one.
+   build their own environments, nothing but weights and samples travels. One token on all nodes (`~/.ray/auth_token`)
+   where Ray asks for one.
 2. `ray start --head --port=6379` on one node, `ray start --address=HEAD:6379` on all others.
 3. On the head `python -m baselines.rllib_cluster --address auto`. `--env-runners` is by default every CPU of the
-    cluster but one, which is
-   the learner's; a GPU of the head is used by the learner. `ray stop` on every node at the end.
+   cluster but one, which is the learner's; a GPU of the head is used by the learner. `ray stop` on every node at the
+   end.
 
 Compiled code is kept beside the package, or in numba's cache folder of the user where that is not writeable: each node
 compiles the game once (about 30 s in the first run; the env runners of a node that start together may each compile it
@@ -43,10 +42,8 @@ from ray.cluster_utils import Cluster
 from ray.rllib.algorithms import PPOConfig
 
 LOCAL_CPUS = 2  # of each of the two local nodes, so that three env runners do not fit on one
-LOOPBACK = (
-    "127.0.0.2",
-    "127.0.0.3",
-)  # nothing listens to the network; Ray would put the machine's own address in place of 127.0.0.1
+# Nothing listens to the network; Ray would put the machine's own address in place of 127.0.0.1.
+LOOPBACK = ("127.0.0.2", "127.0.0.3")
 SINGLE_THREADED = {"OMP_NUM_THREADS": "1"}  # of each env runner; more would compete for the same cores
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from recsys_env import VectorEnv
-from recsys_env.fields import candidate_features
 
 try:
     import torch
@@ -31,7 +30,7 @@ def slate_kwargs(envs: VectorEnv) -> dict[str, Any] | None:
     return {
         "start": place.start,
         "candidates": envs.shape.candidates,
-        "features": len(candidate_features(envs.config, envs.shape)),
+        "features": len(envs.candidate_features),
     }
 
 

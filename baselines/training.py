@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypedDict
 import numpy as np
 
 from recsys_env import VectorEnv, WorldConfig
-from recsys_env.company import Company, checked_agent, company_of
+from recsys_env.company import Company, checked_agent, policies_of
 from recsys_env.config import plain_config
 from recsys_env.files import FileError, read_json
 from recsys_env.policies import Policy
@@ -247,7 +247,7 @@ def others_of(algorithm: Algorithm, agents: Sequence[str]) -> dict[str, str]:
     for agent in agents if rest else ():
         if agent not in learners:
             named.setdefault(agent, rest[0])
-    return {agent: str(policy) for agent, policy in company_of(agents, dict(named), learners).items()}
+    return {agent: str(policy) for agent, policy in policies_of(agents, dict(named), learners).items()}
 
 
 def _check_goes_on(training: Training, checkpoint: Checkpoint) -> None:

@@ -26,7 +26,7 @@ from .record import earlier, origin, store
 
 ROOT = Path(__file__).parent.parent
 LEARNED = 0.33
-SNIPPETS = {"sb3": "train"}  # whose README blocks name the extra
+SNIPPETS = {"sb3": "train"}  # whose blocks on the site name the extra
 # library: (pip commands, packages whose versions are stored)
 INSTALL: dict[str, tuple[list[list[str]], list[str]]] = {
     "sb3": ([["-e", ".[train]"]], ["stable-baselines3", "sb3-contrib", "supersuit"]),

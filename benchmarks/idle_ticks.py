@@ -13,19 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from baselines.ppo_torch import TorchPolicy, parse, train
+from baselines.ppo_torch import Args, TorchPolicy, train
 from recsys_env import task_config
-from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
+from recsys_env.evaluation import UNSEEN, episode_returns
+from recsys_env.evaluation.statistics import interval
 
 from .record import earlier, origin, store
 
 EPISODES = 100
 
 
-def score(task: str, seed: int, total_steps: int, *flags: str) -> float:
+def score(task: str, seed: int, total_steps: int, all_ticks: bool) -> float:
     """Own reward per agent and episode of a team trained from this seed."""
     config = task_config(task, {"mask_actions": True})
-    agent, _ = train(parse(["--task", task, "--seed", str(seed), "--total-steps", str(total_steps), *flags]), config)
+    agent, _ = train(Args(task, total_steps, seed=seed, all_ticks=all_ticks), config)
     return float(episode_returns(config, {name: TorchPolicy(agent) for name in config.agents}, EPISODES, UNSEEN).mean())
 
 
@@ -39,14 +40,11 @@ def main() -> None:
     tasks: dict[str, Any] = earlier("idle_ticks", "tasks", **settings)
     for task in args.task:
         masked, plain = (
-            np.array([score(task, seed, args.total_steps, *flags) for seed in range(args.seeds)])
-            for flags in ((), ("--all-ticks",))
+            np.array([score(task, seed, args.total_steps, all_ticks) for seed in range(args.seeds)])
+            for all_ticks in (False, True)
         )
         named = {"active ticks": masked, "all ticks": plain, "gain": masked - plain}
-        tasks[task] = {
-            name: {**dict(zip(("mean", "ci95"), mean_interval(values), strict=True)), "runs": values.tolist()}
-            for name, values in named.items()
-        }
+        tasks[task] = {name: {**interval(values), "runs": values.tolist()} for name, values in named.items()}
         tasks[task]["origin"] = origin("benchmarks.idle_ticks")
         print(task, tasks[task], flush=True)
     store("idle_ticks", "benchmarks.idle_ticks", {**settings, "tasks": tasks})

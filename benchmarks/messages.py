@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from baselines.ppo_torch import TorchPolicy, parse, train
+from baselines.ppo_torch import Args, TorchPolicy, train
 from recsys_env import WorldConfig, task_config
-from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
+from recsys_env.evaluation import UNSEEN, episode_returns
+from recsys_env.evaluation.statistics import interval
 
 from .record import store
 
@@ -53,11 +54,7 @@ def preset(hear: bool) -> WorldConfig:
 def score(hear: bool, seed: int, total_steps: int, episodes: int) -> float:
     """Mean team reward per agent and episode of a team trained from this seed, on unseen seeds."""
     config = preset(hear)
-    options = (
-        f"--task journey-v0 --seed {seed} --total-steps {total_steps} --num-envs 128 --num-steps 64 "
-        "--entropy 0.01 --minibatches 8 --device cpu"
-    )
-    args = parse(options.split())
+    args = Args("journey-v0", total_steps, num_envs=128, entropy=0.01, seed=seed, device="cpu")
     agent, _ = train(args, config)
     team = {name: TorchPolicy(agent) for name in config.agents}
     return float(episode_returns(config, team, episodes, UNSEEN).mean())
@@ -73,18 +70,14 @@ def main() -> None:
         name: [score(name == "heard", seed, args.total_steps, args.episodes) for seed in range(args.seeds)]
         for name in ("heard", "cut")
     }
-    references = {
+    ends = {
         name: float(episode_returns(preset(True), name, args.episodes, UNSEEN).mean()) for name in ("random", "greedy")
     }
-    gain = mean_interval(np.array(runs["heard"]) - np.array(runs["cut"]))
     result = {
         "runs": runs,
-        **{
-            name: dict(zip(("mean", "ci95"), mean_interval(np.array(values)), strict=True))
-            for name, values in runs.items()
-        },
-        "gain": dict(zip(("mean", "ci95"), gain, strict=True)),
-        "references": references,
+        **{name: interval(np.array(values)) for name, values in runs.items()},
+        "gain": interval(np.subtract(runs["heard"], runs["cut"])),
+        "ends": ends,
         "agent_steps": args.total_steps,
     }
     print(result)

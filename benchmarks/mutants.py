@@ -45,7 +45,7 @@ FILES = {
     **{
         path.name: f"recsys_env.kernels.{path.stem}"
         for path in sorted(KERNELS.glob("*.py"))
-        if path.name != "__init__.py"
+        if path.name not in ("__init__.py", "compiler.py")
     },
     **{f"{name}.py": f"recsys_env.policies.{name}" for name in ("beliefs", "slates", "assortment")},
 }
@@ -76,9 +76,6 @@ REASONS = {
     "rng.py:build_alias: probability[start + small[k]] = 1.0": "only rounding leaves a small one over",
     "rng.py:build_alias: if scaled[g] < 1.0: | scaled[g] < 1.0 -> scaled[g] <= 1.0": (
         "equivalent: with a weight of exactly 1 either order gives a table of the same law"
-    ),
-    "appraisal.py:_keep_best: if gain <= best[which, slots - 1]: | gain <= best[which, slots - 1] -> gain <": (
-        "equivalent: the last of the best is replaced by its equal"
     ),
     "slates.py:: _STARTS": "a setting of a search: another number of starts finds slates as good",
     "(start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer | _STARTS - 1 -> _STARTS + 1": (
@@ -469,7 +466,7 @@ def run_tests(entries: set[str] | None, limit: float = 0.0, parallel: bool = Fal
 def tested_code() -> str:
     """Digest of everything that decides a result: the kernels and their tests."""
     files = [source_of(file) for file in FILES] + [
-        KERNELS / "__init__.py",
+        KERNELS / "compiler.py",
         ROOT / "tests" / "oracle.py",
         Path(__file__),
     ]

@@ -71,7 +71,17 @@ def inclusive_values(envs: VectorEnv, joint: np.ndarray) -> np.ndarray:
     state = State(*(array.copy() for array in envs.arrays))
     report = envs.report._replace(slots=envs.report.slots.copy())
     click, own = np.zeros(joint.shape), np.zeros(joint.shape[:2])
-    expect(envs.world, state, report, allocate_scratch(envs.world, envs.num_envs), joint, click, click.copy(), own)
+    expect(
+        envs.world,
+        state,
+        report,
+        allocate_scratch(envs.world, envs.num_envs),
+        joint,
+        click,
+        click.copy(),
+        own,
+        own.copy(),
+    )
     return state.inclusive
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, VectorEnv
-from recsys_env.evaluation import mean_interval
+from recsys_env.evaluation.statistics import interval
 from recsys_env.policies import make_policy
 
 from .record import earlier, origin, store
@@ -53,14 +53,12 @@ def play(task: str, policy: str, episodes: int, seed: int) -> tuple[np.ndarray, 
 def measure(task: str, policy: str, episodes: int, seeds: int) -> dict[str, Any]:
     """Score with its interval, and levels, over `seeds` batches of `episodes`."""
     runs = [play(task, policy, episodes, FIRST_SEED + s) for s in range(seeds)]
-    mean, width = mean_interval(np.concatenate([own for own, _ in runs]))
     total = {key: sum(counts[key] for _, counts in runs) for key in runs[0][1]}
     count, config = episodes * seeds, TASKS[task]
     places = VectorEnv(config).shape.users
     clicks = max(total["clicks"], 1)
     return {
-        "mean": mean,
-        "ci95": width,
+        **interval(np.concatenate([own for own, _ in runs])),
         "clicks_per_page": total["clicks"] / total["pages"],
         "clicks_per_impression": total["clicks"] / total["impressions"],
         "carts_per_click": total["carts"] / clicks,

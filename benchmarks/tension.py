@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, WorldConfig, replace
-from recsys_env.evaluation import episode_returns, mean_interval
+from recsys_env.evaluation import episode_returns
+from recsys_env.evaluation.statistics import interval
 
 from .record import earlier, origin, store
 
@@ -37,16 +38,11 @@ def returns(config: WorldConfig, lone: str, rest: str, episodes: int) -> np.ndar
     return own.mean(axis=1) if config.reward.sharing == 1 else own[:, 0]
 
 
-def interval(samples: np.ndarray) -> dict[str, float]:
-    mean, width = mean_interval(samples)
-    return {"mean": mean, "ci95": width}
-
-
-def ratio(numerator: np.ndarray, denominator: np.ndarray) -> dict[str, float]:
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> dict[str, Any]:
     """Ratio of paired means with its delta-method interval."""
     value = numerator.mean() / denominator.mean()
-    _, width = mean_interval((numerator - value * denominator) / denominator.mean())
-    return {"mean": float(value), "ci95": width}
+    around = interval((numerator - value * denominator) / denominator.mean())
+    return {"mean": float(value), "ci95": around["ci95"]}
 
 
 def dilemma(config: WorldConfig, episodes: int) -> dict[str, Any]:
@@ -65,7 +61,7 @@ def dilemma(config: WorldConfig, episodes: int) -> dict[str, Any]:
     }
 
 
-def coupling(config: WorldConfig, episodes: int) -> dict[str, float]:
+def coupling(config: WorldConfig, episodes: int) -> dict[str, Any]:
     """Own return lost when rivals go from random to greedy ÷ own gain from going from random to greedy."""
     weak, strong = returns(config, "random", "random", episodes), returns(config, "greedy", "random", episodes)
     pressed = returns(config, "greedy", "greedy", episodes)

@@ -174,9 +174,7 @@ def sb3_ppo(task: str, iterations: int, supersuits: bool) -> dict[str, Any]:
 
 
 def torch_ppo(task: str, iterations: int) -> dict[str, Any]:
-    args = ppo_torch.parse(
-        ["--task", task, "--num-envs", str(TRAINING_COPIES), "--num-steps", str(STEPS), "--device", "cpu"]
-    )
+    args = ppo_torch.Args(task, num_envs=TRAINING_COPIES, num_steps=STEPS, device="cpu")
     envs = TimedBatch(recsys_env.task_config(task, {"mask_actions": True}), TRAINING_COPIES)
     rollout = ppo_torch.Rollout(envs, STEPS, ppo_torch.Tensors(envs, "cpu"), 0)
     agent = ppo_torch.Agent(rollout.observations.shape[-1], ppo_torch.heads_of(envs.action_space))

@@ -65,7 +65,9 @@ def _tidy_docstring(app: Any, what: str, name: str, obj: Any, options: Any, line
     """Docstrings are written to be read as they are; reStructuredText asks for more: paragraphs that are lined up with
     spaces become literal, hanging indents go, the items that a `Returns:` lists become a list."""
     made, section = [], ""
-    for text in re.split(r"\n\s*\n", re.sub(r"\|(\w+)\|", r"\\|\1\\|", "\n".join(lines)).strip("\n")):
+    whole = re.sub(r"\|(\w+)\|", r"\\|\1\\|", "\n".join(lines)).strip("\n")  # |x| is a substitution
+    whole = re.sub(r": ([A-Z])\.$", r": \\\1.", whole, flags=re.MULTILINE)  # B. begins a list
+    for text in re.split(r"\n\s*\n", whole):
         rows = text.split("\n")
         heads = rows[0] in SECTIONS
         section = rows[0] if heads else section if rows[0].startswith(" ") else ""

@@ -23,6 +23,7 @@ from sphinx.ext.autodoc.mock import mock
 from recsys_env import TASKS, WorldConfig, fields, parallel_env
 from recsys_env.config import GROUPS
 from recsys_env.evaluation import METRICS, scale_ends
+from recsys_env.fitting import FitSettings
 from recsys_env.policies import ORACLES, POLICIES
 
 OUT = Path(__file__).parent / "_generated"
@@ -52,6 +53,7 @@ def main() -> None:
         "policies": policies,
         "metrics": metrics,
         "config": config_fields,
+        "fit_settings": lambda: _fields_table(dataclasses.fields(FitSettings)),
         "tasks": tasks,
         **results.parts(OUT / "plots"),
     }
@@ -179,7 +181,9 @@ def config_fields() -> str:
 
 def _fields_table(some: Iterable[dataclasses.Field[Any]]) -> str:
     head = ["field", "meaning", "default", "allowed", "unit", "source", "catalogue"]
-    return table(head, [_config_row(f) for f in some])
+    rows = [_config_row(f) for f in some]
+    kept = [i for i in range(len(head)) if any(row[i] for row in rows)]  # columns in which something stands
+    return table([head[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
 def _config_row(f: dataclasses.Field[Any]) -> list[str]:
@@ -264,8 +268,8 @@ def task_page(name: str) -> str:
             f"## Recommended discount\n\n{config.discount:g} per tick (`config.discount`).",
             f"## Idle and inactive ticks\n\n{idle_text(name, config)}",
             f"## Make it\n\n{make_text(name)}",
-            "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword. Those in which this task is not "
-            f"at the default:\n\n{changed_fields(config)}",
+            "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword. Those in which this task is "
+            f"not at the default:\n\n{changed_fields(config)}",
             f"## Reference scores\n\n{score_text(name, config)}",
             f"## Version history\n\n{history(name)}",
         ]

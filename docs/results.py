@@ -493,7 +493,7 @@ def messages() -> str:
     result = stored("messages")
     names = (("messages heard", "heard"), ("messages cut", "cut"), ("gain", "gain"))
     rows = [[name, spread(result[key])] for name, key in names]
-    ends = result["references"]
+    ends = result["ends"]
     note = (
         f"Mean reward per agent and episode, {len(result['runs']['heard'])} seeds, {result['agent_steps'] / 1e6:.1f} M "
         f"agent-steps each (random {ends['random']:.1f}, myopic oracle {ends['greedy']:.1f}). "

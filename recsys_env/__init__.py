@@ -1,13 +1,18 @@
-"""recsys_env: a Markov game of recommendation. Several recommender agents share one population of users and one
-catalogue of items.
+"""recsys_env: a Markov game of recommendation.
 
-config.py       WorldConfig, every number of a task      ->  tasks.py  TASKS, the named ones
+Several recommender agents share one population of users and one catalogue of items. In reading order:
+
+config.py       WorldConfig, every number of a task; tasks.py: the named ones; catalogue.py: fitted items and users
+fields.py       what agents observe, every field declared once
 world.py        World (read-only arrays) and State (what changes, leading axis B)
-kernels/        one compiled tick:  page -> click -> feedback -> dynamics -> next visitor -> observation
-vector.py       the batch as an environment              ->  policies/  act for one agent in all copies
+kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
+vector.py       the batch as an environment
+environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
+policies/       act for one agent in all copies
 company.py      the batch as some agents see it, the others are policies
-environment.py  one copy as a PettingZoo environment
-views.py        the game as Gymnasium sees it            ->  adapters/  the batch in each trainer library's form
+views.py        the game as Gymnasium sees it
+adapters/       the batch in each trainer library's form
+evaluation/     metrics, runs and their statistics, tournaments, replays
 fitting/        purchase log -> FittedWorld, a config with its catalogue
 """
 

@@ -43,7 +43,9 @@ def checked_agent(agent: str, agents: Sequence[str]) -> str:
     return agent
 
 
-def company_of(agents: Sequence[str], others: Others, learners: Sequence[str] | None = None) -> dict[str, str | Policy]:
+def policies_of(
+    agents: Sequence[str], others: Others, learners: Sequence[str] | None = None
+) -> dict[str, str | Policy]:
     """The policy of each agent that does not learn.
 
     Args:
@@ -90,7 +92,7 @@ class Company(VectorEnv):
 
     Args:
         envs: the batch; step it through this object alone.
-        others, learners: as in `company_of`.
+        others, learners: as in `policies_of`.
 
     Attributes:
         batch: the batch.
@@ -100,7 +102,7 @@ class Company(VectorEnv):
     def __init__(self, envs: VectorEnv, others: Others, learners: Sequence[str] | None = None) -> None:
         vars(self).update(vars(checked_batch(envs)))  # the world, the state and the spaces are the batch's own
         self.batch = envs
-        self.team = Team(envs, company_of(envs.possible_agents, others, learners), 0)
+        self.team = Team(envs, policies_of(envs.possible_agents, others, learners), 0)
         self.possible_agents = [agent for agent in envs.possible_agents if agent not in self.team.policies]
         self.num_agents = len(self.possible_agents)
         self._actions = ActionReader(self.config, self.shape, self.possible_agents, self.action_space)

@@ -11,7 +11,6 @@ from pathlib import Path
 from . import TASKS, Catalogue, WorldConfig, cli, config, fields
 from .config import EVENTS, RoleConfig
 from .evaluation import METRICS
-from .fields import candidate_features
 from .policies import POLICIES
 from .vector import VectorEnv
 

@@ -30,19 +30,14 @@ from .files import digest_of_arrays
 from .spaces import action_space, mask_size, observation_space, unit_box
 from .world import Report, State, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
-_COPY = 0x636F70795F736565
-_MASK = (1 << 64) - 1
 QUERY_SCAN_WARNING = 50_000
 
 
 def copy_seed(seed: int, b: int) -> int:
-    """Seed of copy b of a batch; copy 0 has the batch's own. SplitMix64 (see `kernels.rng`) away from any other use."""
-    if b == 0:
-        return seed
-    z = ((seed ^ _COPY) + 0x9E3779B97F4A7C15 * b) & _MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-    return z ^ (z >> 31)
+    """Seed of copy b of a batch; copy 0 has the batch's own."""
+    from .kernels.rng import copy_seeds
+
+    return int(copy_seeds(seed, np.array([b]))[0])
 
 
 class Infos(Mapping[str, np.ndarray]):
@@ -539,10 +534,8 @@ class VectorEnv:
         b, n, k = self.num_envs, self.num_agents, self.config.slots
         state = State(*(array.copy() for array in self._state))
         report = self._buffers[0]._replace(slots=self._report.slots.copy())
-        click, cart, own = np.zeros((b, n, k)), np.zeros((b, n, k)), np.zeros((b, n))
-        expect(self.world, state, report, self._scratch, read, click, cart, own)
-        s = self.config.reward.sharing
-        reward = (1 - max(s, 0.0)) * own + s * own.mean(axis=1, keepdims=True)
+        click, cart, own, reward = np.zeros((b, n, k)), np.zeros((b, n, k)), np.zeros((b, n)), np.zeros((b, n))
+        expect(self.world, state, report, self._scratch, read, click, cart, own, reward)
         purchase = cart if self.config.feedback.instant else np.zeros_like(cart)
         return {"click": click, "cart": cart, "purchase": purchase, "own": own, "reward": reward}
 
@@ -697,8 +690,9 @@ def check_count(name: str, value: Any, low: int, high: int) -> None:
 def _checked_seeds(seed: Any, num_envs: int) -> list[int]:
     """The seed of each copy, of one for the whole batch or one for each."""
     if is_number(seed, int, np.integer):
-        seed = checked_seed(seed)
-        return [copy_seed(seed, b) for b in range(num_envs)]
+        from .kernels.rng import copy_seeds
+
+        return copy_seeds(checked_seed(seed), np.arange(num_envs)).tolist()
     if not isinstance(seed, (Sequence, np.ndarray)) or isinstance(seed, (str, bytes)) or getattr(seed, "ndim", 1) != 1:
         raise TypeError(
             f"seed = {shown(seed)} must be an integer in [0, 2^64), a sequence of one for each copy, or None"

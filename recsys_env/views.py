@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from .catalogue import Catalogue
-from .company import Company, Others, checked_agent, company_of
+from .company import Company, Others, checked_agent, policies_of
 from .config import WorldConfig, shown
 from .environment import RecommendationEnv
 from .policies import Team
@@ -64,7 +64,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         self.render_mode = render_mode
         self.observation_space = self.env.observation_space(self.agent)
         self.action_space = self.env.action_space(self.agent)
-        self._others = Team(self.env.vector, company_of(self.env.possible_agents, others, [self.agent]), 0)
+        self._others = Team(self.env.vector, policies_of(self.env.possible_agents, others, [self.agent]), 0)
         # the others decide ahead of the learner, so that its mistakes cost them nothing
         self._joint = self.env.vector.empty_actions()
         self._begun = False

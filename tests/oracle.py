@@ -1084,10 +1084,13 @@ class Game:
         self.next_page(copy, stays=False)
         return copy
 
+    def shared(self, own: np.ndarray) -> np.ndarray:
+        s = self.config.reward.sharing
+        return (1 - max(s, 0)) * own + s * own.mean()
+
     def finish(self, copy: Copy, report: Report) -> None:
         """Rewards, and the view of the page about to be shown."""
-        s = self.config.reward.sharing
-        report.rewards = (1 - max(s, 0)) * report.own + s * report.own.mean()
+        report.rewards = self.shared(report.own)
         report.active = self.active(copy)
         report.next_visitor = [self.visitor_id(copy) if n in report.active else -1 for n in self.agents]
         report.observations = np.stack([self.observe(copy, n) for n in self.agents])

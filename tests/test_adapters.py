@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 
 import pytest
 
@@ -21,26 +22,40 @@ INSTALL = {
 }
 
 
+LIBRARIES = (
+    "torch",
+    "tensordict",
+    "torchrl",
+    "stable_baselines3",
+    "benchmarl",
+    "ray",
+    "skrl",
+    "agilerl",
+    "xuance",
+    "pufferlib",
+)
+
+
+def said_without(libraries: Iterable[str], name: str) -> str:
+    """What the import of an adapter says where these libraries are not installed."""
+    missing = dict.fromkeys(libraries)
+    code = (
+        f"import sys; sys.modules |= {missing}\n"
+        f"try:\n import recsys_env.adapters.{name}\nexcept ImportError as e: print(e)"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("name", INSTALL)
 def test_with_the_core_alone_an_adapter_says_what_to_install(name: str) -> None:
     """Even torch is missing then, which every extra brings: the adapter's own extra is named."""
-    libraries = [
-        "torch",
-        "tensordict",
-        "torchrl",
-        "stable_baselines3",
-        "benchmarl",
-        "ray",
-        "skrl",
-        "agilerl",
-        "xuance",
-        "pufferlib",
-    ]
-    code = (
-        f"import sys; sys.modules |= dict.fromkeys({libraries})\n"
-        f"try:\n import recsys_env.adapters.{name}\nexcept ImportError as e: print(e)"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert f'pip install "{INSTALL[name]}"' in said_without(LIBRARIES, name)
+
+
+@pytest.mark.parametrize(("name", "library"), [("sb3", "stable_baselines3"), ("torchrl", "torchrl")])
+def test_without_its_library_an_adapter_says_what_to_install(name: str, library: str) -> None:
+    said = said_without([library], name)
+    assert library in said
     assert f'pip install "{INSTALL[name]}"' in said
 
 

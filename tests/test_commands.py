@@ -121,7 +121,7 @@ def test_a_wrong_task_is_one_line(task: str, message: str, capsys: pytest.Captur
     assert message in refused(capsys, "describe", task)
 
 
-@pytest.mark.parametrize("command", [*LISTINGS, "evaluate", "tournament"])
+@pytest.mark.parametrize("command", [*LISTINGS, *COMMANDS])
 def test_a_command_answers_without_what_it_does_not_need(command: str) -> None:
     """Heavy libraries take seconds to import."""
     unneeded = {"torch", "pandas", "matplotlib", "rliable", "pyspiel", "scipy.stats", "ray"}

@@ -1,4 +1,4 @@
-"""A company is its batch, seen by its learners: nothing is lost, added or moved, whatever takes it for a batch."""
+"""A `Company` is its batch, seen by its learners: nothing is lost, added or moved, whatever takes it for a batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import recsys_env
-from recsys_env.company import Company, company_of
+from recsys_env.company import Company, policies_of
 from recsys_env.policies import Policy, Team
 from recsys_env.vector import Infos
 
@@ -175,21 +175,21 @@ def test_it_can_be_pickled_and_restored() -> None:
 
 def test_wrong_use_is_named_and_changes_nothing() -> None:
     agents = ["a_0", "a_1", "a_2"]
-    assert company_of(agents, "random", ["a_1"]) == {"a_0": "random", "a_2": "random"}
-    assert company_of(agents, {"a_0": "random"}) == {"a_0": "random"}
+    assert policies_of(agents, "random", ["a_1"]) == {"a_0": "random", "a_2": "random"}
+    assert policies_of(agents, {"a_0": "random"}) == {"a_0": "random"}
     with pytest.raises(ValueError, match=r"'a1' is not one of .* \(did you mean 'a_1'"):
-        company_of(agents, "random", ["a1"])
+        policies_of(agents, "random", ["a1"])
     with pytest.raises(ValueError, match="a_2 neither learns nor has a policy; give it one, as in a_2=content"):
-        company_of(agents, {"a_0": "random"}, ["a_1"])
+        policies_of(agents, {"a_0": "random"}, ["a_1"])
     with pytest.raises(ValueError, match="a_1 is to learn and to play 'random'"):
-        company_of(agents, dict.fromkeys(agents, "random"), ["a_1"])
+        policies_of(agents, dict.fromkeys(agents, "random"), ["a_1"])
     for learners in ("a_1", 1, {"a_1"}):
         with pytest.raises(TypeError, match=r"learners = .* must be a list of agents"):
-            company_of(agents, "random", learners)  # type: ignore[arg-type]
+            policies_of(agents, "random", learners)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs learners"):
-        company_of(agents, "random")
+        policies_of(agents, "random")
     with pytest.raises(ValueError, match="nobody learns"):
-        company_of(agents, dict.fromkeys(agents, "random"))
+        policies_of(agents, dict.fromkeys(agents, "random"))
     company = Company(batch("duel-v0"), {"recommender_0": "greedy"})
     with pytest.raises(RuntimeError, match="reset"):
         company.step(company.empty_actions())

@@ -66,8 +66,13 @@ TUPLES = [
 
 def test_the_tables_above_are_not_empty() -> None:
     assert len(SCALARS) > 90
-    assert [p.id for p in BOOLS] == ["WorldConfig.mask_actions", "FeedbackConfig.instant", "FeedbackConfig.like", "ObservationConfig.share",
-                                     "SceneConfig.cart"]  # fmt: skip
+    assert [p.id for p in BOOLS] == [
+        "WorldConfig.mask_actions",
+        "FeedbackConfig.instant",
+        "FeedbackConfig.like",
+        "ObservationConfig.share",
+        "SceneConfig.cart",
+    ]
     assert len(WORDS) == 5
     assert len(TUPLES) == 9
 
@@ -226,20 +231,44 @@ def test_unknown_tasks_suggest_the_nearest() -> None:
     ("call", "message"),
     [
         (lambda: vector_env(3), r"task = 3 must be the name of a task or a WorldConfig$"),
-        (lambda: parallel_env(WorldConfig), r"task = <class .* must be the name of a task or a WorldConfig; did you mean WorldConfig\(\)\?$"),
-        (lambda: parallel_env(Catalogue.load("grocery")), r"task = Catalogue\(2000 items.{100,200}\.\.\. must be the name"),
+        (
+            lambda: parallel_env(WorldConfig),
+            r"task = <class .* must be the name of a task or a WorldConfig; did you mean WorldConfig\(\)\?$",
+        ),
+        (
+            lambda: parallel_env(Catalogue.load("grocery")),
+            r"task = Catalogue\(2000 items.{100,200}\.\.\. must be the name",
+        ),
         (lambda: VectorEnv("duel-v0"), r"config = 'duel-v0' must be a WorldConfig; recsys_env.vector_env takes"),
-        (lambda: vector_env("news-v0", catalogue=3), r"catalogue = 3 must be a Catalogue, the name of a shipped one or the path"),
-        (lambda: vector_env("duel-v0", users=UserConfig), r"WorldConfig\.users = <class .* must be a UserConfig or a dict of its fields$"),
-        (lambda: vector_env("duel-v0", page=np.array(["rows", "rival"])), r"WorldConfig\.page = array.* is not allowed; choose one of"),
-        (lambda: replace(WorldConfig, {}), r"config = <class .* must be a WorldConfig or one of its groups; did you mean WorldConfig\(\)\?$"),
+        (
+            lambda: vector_env("news-v0", catalogue=3),
+            r"catalogue = 3 must be a Catalogue, the name of a shipped one or the path",
+        ),
+        (
+            lambda: vector_env("duel-v0", users=UserConfig),
+            r"WorldConfig\.users = <class .* must be a UserConfig or a dict of its fields$",
+        ),
+        (
+            lambda: vector_env("duel-v0", page=np.array(["rows", "rival"])),
+            r"WorldConfig\.page = array.* is not allowed; choose one of",
+        ),
+        (
+            lambda: replace(WorldConfig, {}),
+            r"config = <class .* must be a WorldConfig or one of its groups; did you mean WorldConfig\(\)\?$",
+        ),
         (lambda: replace(WorldConfig(), 5), r"changes = 5 must be a dict of fields of WorldConfig$"),
-        (lambda: parallel_env("duel-v0", render_mode=np.array([1, 2])), r"render_mode = array\(\[1, 2\]\) is not allowed; choose one of"),
-        (lambda: recsys_env.single_agent_env("duel-v0", agent=np.array([1, 2])), r"agent = array\(\[1, 2\]\) is not one of recommender_0"),
+        (
+            lambda: parallel_env("duel-v0", render_mode=np.array([1, 2])),
+            r"render_mode = array\(\[1, 2\]\) is not allowed; choose one of",
+        ),
+        (
+            lambda: recsys_env.single_agent_env("duel-v0", agent=np.array([1, 2])),
+            r"agent = array\(\[1, 2\]\) is not one of recommender_0",
+        ),
         (lambda: recsys_env.shared_policy_env("duel-v0", autoreset_mode=[1]), r"autoreset_mode = \[1\] is not allowed"),
         (lambda: describe("duel-v0"), r"config = 'duel-v0' must be a WorldConfig"),
     ],
-)  # fmt: skip
+)
 def test_things_that_are_no_configs_are_named_in_one_line(call: Callable[[], Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message) as error:
         call()
@@ -469,13 +498,32 @@ def test_a_registered_task_is_one_everywhere() -> None:
 @pytest.mark.parametrize(
     ("name", "config", "message"),
     [
-        ("duel-v0", WorldConfig(), "task 'duel-v0' is taken, and a task never changes; give yours another name or version"),
-        *((name, WorldConfig(), "must be letters, digits, _ and - with a version at the end, as in 'my-shop-v0'")
-          for name in ("shop", "shop-v", "shop-v01", "a b-v0", "recsys/shop-v0", "-v0", "", "shop-v0\n", "shop,x-v0", "läden-v0", 3, None)),
+        (
+            "duel-v0",
+            WorldConfig(),
+            "task 'duel-v0' is taken, and a task never changes; give yours another name or version",
+        ),
+        *(
+            (name, WorldConfig(), "must be letters, digits, _ and - with a version at the end, as in 'my-shop-v0'")
+            for name in (
+                "shop",
+                "shop-v",
+                "shop-v01",
+                "a b-v0",
+                "recsys/shop-v0",
+                "-v0",
+                "",
+                "shop-v0\n",
+                "shop,x-v0",
+                "läden-v0",
+                3,
+                None,
+            )
+        ),
         ("shop-v0", {"horizon": 3}, "config = {'horizon': 3} must be a WorldConfig"),
         ("shop-v0", WorldConfig, "config = <class .* must be a WorldConfig"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_registered(name: Any, config: Any, message: str) -> None:
     before = list(TASKS), len(gymnasium.registry)
     with pytest.raises((ValueError, TypeError), match=message):
@@ -494,8 +542,17 @@ def test_rewards_are_named() -> None:
     assert hash(role) == hash(RoleConfig(rewards={"click": 0.5, "purchase": 1.0}))
     assert role != RoleConfig(rewards={"click": 0.5})
     assert RoleConfig().rewards == {}
-    envs = vector_env(WorldConfig(num_agents=3, roles=({"name": "a", "rewards": {"click": 2, "dwell": -1}}, {"name": "b", "rewards": {"like": 0}},
-                                                       {"name": "c"}), reward={"cart": 0.25}))  # fmt: skip
+    envs = vector_env(
+        WorldConfig(
+            num_agents=3,
+            roles=(
+                {"name": "a", "rewards": {"click": 2, "dwell": -1}},
+                {"name": "b", "rewards": {"like": 0}},
+                {"name": "c"},
+            ),
+            reward={"cart": 0.25},
+        )
+    )
     weights = {event: envs.world.agents[event].tolist() for event in cfg.EVENTS}
     assert weights == {
         "click": [2, 0, 1],
@@ -512,7 +569,8 @@ def test_rewards_are_named() -> None:
     [
         (
             {"clik": 1.0},
-            r"RoleConfig\.rewards weighs 'clik' \(did you mean 'click'\?\); it may weigh click, cart, purchase, rating, like, dwell",
+            r"RoleConfig\.rewards weighs 'clik' \(did you mean 'click'\?\); "
+            "it may weigh click, cart, purchase, rating, like, dwell",
         ),
         ({3: 1.0}, r"RoleConfig\.rewards weighs 3; it may weigh click"),
         (
@@ -534,10 +592,17 @@ def test_wrong_rewards(rewards: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", [copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c)), dataclasses.replace,
-            lambda c: WorldConfig(**dataclasses.asdict(c)), lambda c: WorldConfig(**json.loads(json.dumps(dataclasses.asdict(c))))],
+    "how",
+    [
+        copy.copy,
+        copy.deepcopy,
+        lambda c: pickle.loads(pickle.dumps(c)),
+        dataclasses.replace,
+        lambda c: WorldConfig(**dataclasses.asdict(c)),
+        lambda c: WorldConfig(**json.loads(json.dumps(dataclasses.asdict(c)))),
+    ],
     ids=["copy", "deepcopy", "pickle", "replace", "asdict", "json"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("task", ["journey-v0", "duel-v0", "grocery-v0"])
 def test_configs_survive(how: Callable[[WorldConfig], WorldConfig], task: str) -> None:
     made = how(TASKS[task])
@@ -548,9 +613,16 @@ def test_configs_survive(how: Callable[[WorldConfig], WorldConfig], task: str) -
 
 def test_rewards_cannot_be_changed() -> None:
     rewards: Any = RoleConfig(rewards={"click": 1.0}).rewards
-    for change in (lambda: rewards.update(cart=1.0), lambda: rewards.__setitem__("click", 2.0), lambda: rewards.pop("click"), rewards.clear,
-                   lambda: rewards.__ior__({"cart": 1.0}), lambda: rewards.setdefault("cart", 1.0), lambda: rewards.__delitem__("click"),
-                   rewards.popitem):  # fmt: skip
+    for change in (
+        lambda: rewards.update(cart=1.0),
+        lambda: rewards.__setitem__("click", 2.0),
+        lambda: rewards.pop("click"),
+        rewards.clear,
+        lambda: rewards.__ior__({"cart": 1.0}),
+        lambda: rewards.setdefault("cart", 1.0),
+        lambda: rewards.__delitem__("click"),
+        rewards.popitem,
+    ):
         with pytest.raises(TypeError, match="frozen config"):
             change()
     assert rewards == {"click": 1.0}
@@ -569,7 +641,8 @@ def small_catalogue(seed: int = 0) -> Catalogue:
 
     return Catalogue(
         item_vectors=unit(items),
-        item_topic=np.arange(items, dtype=np.int32) % topics, item_intercept=rng.normal(0, 1, items).astype(np.float32),
+        item_topic=np.arange(items, dtype=np.int32) % topics,
+        item_intercept=rng.normal(0, 1, items).astype(np.float32),
         item_price=rng.lognormal(0, 0.5, items).astype(np.float32),
         item_popularity=rng.lognormal(2, 1, items).astype(np.float32),
         user_taste=unit(users),
@@ -579,18 +652,33 @@ def small_catalogue(seed: int = 0) -> Catalogue:
         habit_count=np.ones((users, habits), np.float32),
         item_name=np.array([f"item {j}" for j in range(items)]),
         topic_name=np.array([f"topic {t}" for t in range(topics)]),
-    )  # fmt: skip
+    )
 
 
 # Everything that a user or an item can have is in play.
 RICH = WorldConfig(
-    slots=3, horizon=200, candidates={"number": 8}, scenes=({"name": "page", "cart": True},), page="rows",
+    slots=3,
+    horizon=200,
+    candidates={"number": 8},
+    scenes=({"name": "page", "cart": True},),
+    page="rows",
     users={"habit_size": 4, "wallet_init": 3.0, "wallet_refill": 0.02},
-    items={"providers": 3, "domains": 2, "promotion_probability": 0.4, "promotion_depth": 0.3, "promotion_period": 20, "stock_init": 3,
-           "restock_period": 40, "life": 50, "period": 70},
+    items={
+        "providers": 3,
+        "domains": 2,
+        "promotion_probability": 0.4,
+        "promotion_depth": 0.3,
+        "promotion_period": 20,
+        "stock_init": 3,
+        "restock_period": 40,
+        "life": 50,
+        "period": 70,
+    },
     choice={"v_0": 0.0, "beta_price": 0.5, "beta_repeat": 0.5, "beta_pop": 0.2, "beta_intent": 1.0, "beta_trust": 0.5},
-    feedback={"b_0": 0.0, "rating_after_click": 0.5}, arrival={"d_0": 0.1, "r_0": 1.0}, reward={"purchase": 1.0},
-)  # fmt: skip
+    feedback={"b_0": 0.0, "rating_after_click": 0.5},
+    arrival={"d_0": 0.1, "r_0": 1.0},
+    reward={"purchase": 1.0},
+)
 OF_USERS_AND_ITEMS = [
     (group, f) for group in ("users", "items") for f in dataclasses.fields(getattr(RICH, group)) if "low" in f.metadata
 ]
@@ -635,7 +723,10 @@ def test_what_a_catalogue_gives_and_what_it_leaves_to_the_config(
 
 
 def test_fields_that_a_catalogue_gives_cannot_be_set_beside_it() -> None:
-    message = r"WorldConfig: users\.number = 100 would be ignored, since the catalogue gives it; leave the default, users\.number = 8$"
+    message = (
+        r"WorldConfig: users\.number = 100 would be ignored, since the catalogue gives it; "
+        r"leave the default, users\.number = 8$"
+    )
     for call in (
         lambda: parallel_env("grocery-v0", users={"number": 100}),
         lambda: replace(TASKS["grocery-v0"], {"users": {"number": 100}}),

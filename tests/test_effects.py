@@ -18,12 +18,19 @@ from recsys_env.fields import candidate_features
 M, T, D = 12, 4, 4
 ALL = np.arange(M)
 BASE = WorldConfig(
-    num_agents=1, slots=M, action="items", observability="full", horizon=1000, scenes=({"name": "page", "cart": True},),
-    users={"number": 1, "price_sensitivity_log_sd": 0.0, "habit_size": 4}, items={"number": M, "dims": D, "topics": T},
+    num_agents=1,
+    slots=M,
+    action="items",
+    observability="full",
+    horizon=1000,
+    scenes=({"name": "page", "cart": True},),
+    users={"number": 1, "price_sensitivity_log_sd": 0.0, "habit_size": 4},
+    items={"number": M, "dims": D, "topics": T},
     choice={"v_0": 0.0, "beta_taste": 0.0, "beta_quality": 0.0, "eta": 0.0, "kappa": 0.0},
     feedback={"noise_scale": 0.0, "e_0": 1.0, "a_taste": 0.0, "a_quality": 0.0, "b_0": -50.0},
-    arrival={"r_0": 40.0, "k_0": 40.0}, dynamics={"drift": 0.0},
-)  # fmt: skip
+    arrival={"r_0": 40.0, "k_0": 40.0},
+    dynamics={"drift": 0.0},
+)
 NEVER, ALWAYS = {"v_0": 50.0}, {"v_0": -50.0}
 
 
@@ -103,7 +110,7 @@ def test_weights_of_item_properties(name: str, column: str, sign: int) -> None:
 
 
 def test_price_sensitivity_differs_between_people() -> None:
-    """beta_price rho_u x_j: mean-one log-normal rho, seen in the latent sensitivity and in the slope of utility on x."""
+    """beta_price rho_u x_j: mean-one log-normal rho, seen in the latent sensitivity and the slope of utility on x."""
     envs = batch(3000, users={"price_sensitivity_log_sd": 0.5}, choice={"beta_price": 1.0}, items={"price_log_sd": 0.2})
     x = envs.world.items["x"].astype(float)
     slope = -(relative(utilities(envs)) @ (x - x.mean())) / ((x - x.mean()) ** 2).sum()
@@ -317,9 +324,16 @@ def test_trust_brings_clicks_and_is_earned() -> None:
 
 def test_trust_decides_which_rival_is_opened() -> None:
     envs = vector_env(
-        BASE, 20_000, page="rival", num_agents=3, slots=1, choice={"beta_trust": 2.0, **ALWAYS}, feedback={"e_0": 3.0},
-        dynamics={"trust_rate": 0.8}, arrival={"k_0": -40.0, "k_1": 0.0},
-    )  # fmt: skip
+        BASE,
+        20_000,
+        page="rival",
+        num_agents=3,
+        slots=1,
+        choice={"beta_trust": 2.0, **ALWAYS},
+        feedback={"e_0": 3.0},
+        dynamics={"trust_rate": 0.8},
+        arrival={"k_0": -40.0, "k_1": 0.0},
+    )
     envs.reset(seed=0)
     opened = envs.active.argmax(1)
     assert all(near((opened == n).sum(), 20_000, 1 / 3) for n in range(3))
@@ -374,8 +388,7 @@ def test_more_slots_than_live_candidates_leave_holes(page: str) -> None:
         assert (wanted < 0).sum(1).min() == 2  # three of them stand at most
 
 
-# ------------------------------------------------------------------------------------------------ satisfaction and
-# visits
+# -------------------------------------------------------------------------------- satisfaction and visits
 
 
 def test_satisfaction_moves_by_experience() -> None:
@@ -518,8 +531,13 @@ def test_staying_returning_and_leaving_for_good(z: float, d_1: float) -> None:
 
 
 def test_lost_users_take_everything_with_them() -> None:
-    envs = batch(300, users={"number": 1}, choice=ALWAYS, feedback={"b_0": 50.0, "cart_hazard": 0.0, "cart_abandon": 0.0},
-                 arrival={"k_0": -40.0, "k_1": 0.0, "d_0": 1.0})  # fmt: skip
+    envs = batch(
+        300,
+        users={"number": 1},
+        choice=ALWAYS,
+        feedback={"b_0": 50.0, "cart_hazard": 0.0, "cart_abandon": 0.0},
+        arrival={"k_0": -40.0, "k_1": 0.0, "d_0": 1.0},
+    )
     seen = [envs.next_visitor[:, 0].copy()]
     for _ in range(5):
         taste = latent(envs, "taste")
@@ -708,9 +726,16 @@ def test_carts_are_bought_or_abandoned_eventually(h: float, leave: float) -> Non
     """Bought with h at each later page, else gone with h': h / (h + h' - h h') in all, at the price, to the agent that
     was clicked."""
     envs = vector_env(
-        BASE, 10_000, num_agents=2, slots=2, page="rows", choice=ALWAYS, reward={"click": 0.0, "purchase": 1.0},
-        feedback={**QUALITY, "cart_hazard": h, "cart_abandon": leave}, users={"number": 1},
-    )  # fmt: skip
+        BASE,
+        10_000,
+        num_agents=2,
+        slots=2,
+        page="rows",
+        choice=ALWAYS,
+        reward={"click": 0.0, "purchase": 1.0},
+        feedback={**QUALITY, "cart_hazard": h, "cart_abandon": leave},
+        users={"number": 1},
+    )
     envs.reset(seed=0)
     order = np.argsort(envs.world.items["quality"])
     good, poor = int(order[-1]), int(order[0])
@@ -780,11 +805,15 @@ def test_a_wallet_that_cannot_pay_refuses_the_cart() -> None:
 # ------------------------------------------------------------------------------------------------ scenes
 
 JOURNEY: dict[str, Any] = {
-    "num_agents": 3, "page": "rows",
-    "scenes": ({"name": "entrance", "beta_context": 9.0}, {"name": "item", "beta_context": 2.0, "cart": True},
-               {"name": "cart", "beta_context": -1.0, "cart": True}),
+    "num_agents": 3,
+    "page": "rows",
+    "scenes": (
+        {"name": "entrance", "beta_context": 9.0},
+        {"name": "item", "beta_context": 2.0, "cart": True},
+        {"name": "cart", "beta_context": -1.0, "cart": True},
+    ),
     "roles": ({"name": "a", "scene": "entrance"}, {"name": "b", "scene": "item"}, {"name": "c", "scene": "cart"}),
-}  # fmt: skip
+}
 
 
 def test_the_way_through_the_scenes() -> None:
@@ -813,8 +842,15 @@ def test_the_way_through_the_scenes() -> None:
 
 def test_four_of_five_candidates_share_the_topic_of_the_anchor() -> None:
     envs = vector_env(
-        BASE, 500, **JOURNEY, action="candidates", slots=10, candidates={"number": 10}, items={"number": 120}, choice={"v_0": -1.0}
-    )  # fmt: skip
+        BASE,
+        500,
+        **JOURNEY,
+        action="candidates",
+        slots=10,
+        candidates={"number": 10},
+        items={"number": 120},
+        choice={"v_0": -1.0},
+    )
     envs.reset(seed=0)
     rows, topic = np.arange(500), envs.world.items["topic"]
     anchor, share = np.full(500, -1), []
@@ -829,8 +865,7 @@ def test_four_of_five_candidates_share_the_topic_of_the_anchor() -> None:
     assert 8 < np.mean(share) < 9.5
 
 
-# ------------------------------------------------------------------------------------------------ who is who, and who
-# knows what
+# -------------------------------------------------------------------------------- who is who, and who knows what
 
 
 def test_visitors_are_announced() -> None:
@@ -909,9 +944,15 @@ def test_history_is_private_unless_shared(share: bool) -> None:
 def test_messages_reach_the_others_at_the_same_visitors_next_page(page: str, slots: int) -> None:
     words, agents = 3, 2
     envs = vector_env(
-        BASE, 300, num_agents=agents, slots=slots, page=page, messages=words, users={"number": 3},
+        BASE,
+        300,
+        num_agents=agents,
+        slots=slots,
+        page=page,
+        messages=words,
+        users={"number": 3},
         arrival={"k_0": 0.0, "k_1": 0.0, "r_0": 0.5, "r_1": 0.0},
-    )  # fmt: skip
+    )
     envs.reset(seed=0)
     rng, heard = np.random.default_rng(0), 0
     said: dict[int, np.ndarray] = {}

@@ -15,35 +15,94 @@ COPIES, ROUNDS = 20_000, 5
 SIGMAS = 5.0
 
 SHOP = WorldConfig(
-    num_agents=2, slots=3, action="items", horizon=400, scenes=({"name": "page", "cart": True},),
+    num_agents=2,
+    slots=3,
+    action="items",
+    horizon=400,
+    scenes=({"name": "page", "cart": True},),
     users={"number": 3, "wallet_init": 2.5, "wallet_refill": 0.05, "habit_size": 4},
-    items={"number": 9, "dims": 4, "topics": 3, "stock_init": 3, "restock_period": 40, "length_log_sd": 0.4,
-           "promotion_probability": 0.4, "promotion_depth": 0.3, "promotion_period": 5},
-    choice={"v_0": 0.5, "beta_taste": 1.0, "beta_bait": 1.0, "beta_price": 0.5, "beta_intent": 0.5, "beta_satiation": 0.3,
-            "beta_repeat": -0.5, "beta_pop": 0.1},
-    feedback={"e_0": 0.3, "a_bait": 0.5, "a_satiation": 0.2, "a_price": 0.3, "b_0": 0.5, "b_price": 0.3, "cart_hazard": 0.25,
-              "cart_abandon": 0.1, "rating_after_click": 0.3, "rating_after_purchase": 0.5, "like": True},
+    items={
+        "number": 9,
+        "dims": 4,
+        "topics": 3,
+        "stock_init": 3,
+        "restock_period": 40,
+        "length_log_sd": 0.4,
+        "promotion_probability": 0.4,
+        "promotion_depth": 0.3,
+        "promotion_period": 5,
+    },
+    choice={
+        "v_0": 0.5,
+        "beta_taste": 1.0,
+        "beta_bait": 1.0,
+        "beta_price": 0.5,
+        "beta_intent": 0.5,
+        "beta_satiation": 0.3,
+        "beta_repeat": -0.5,
+        "beta_pop": 0.1,
+    },
+    feedback={
+        "e_0": 0.3,
+        "a_bait": 0.5,
+        "a_satiation": 0.2,
+        "a_price": 0.3,
+        "b_0": 0.5,
+        "b_price": 0.3,
+        "cart_hazard": 0.25,
+        "cart_abandon": 0.1,
+        "rating_after_click": 0.3,
+        "rating_after_purchase": 0.5,
+        "like": True,
+    },
     arrival={"r_0": 3.0, "k_0": 3.0},
     reward={"sharing": -0.4, "click": 0.3, "cart": 0.5, "purchase": 1.0, "rating": 0.4, "like": 0.2, "dwell": 0.15},
-)  # fmt: skip
+)
 ROWS = WorldConfig(
-    num_agents=3, slots=3, page="rows", action="items", users={"number": 2}, items={"number": 12, "dims": 4, "topics": 3},
-    choice={"v_0": 1.0, "beta_taste": 1.5, "beta_trust": 2.0, "dissimilarity": 0.5}, dynamics={"trust_rate": 0.6},
-    feedback={"like": True, "rating_after_click": 0.5}, arrival={"r_0": 3.0, "k_0": 3.0},
+    num_agents=3,
+    slots=3,
+    page="rows",
+    action="items",
+    users={"number": 2},
+    items={"number": 12, "dims": 4, "topics": 3},
+    choice={"v_0": 1.0, "beta_taste": 1.5, "beta_trust": 2.0, "dissimilarity": 0.5},
+    dynamics={"trust_rate": 0.6},
+    feedback={"like": True, "rating_after_click": 0.5},
+    arrival={"r_0": 3.0, "k_0": 3.0},
     reward={"sharing": 0.5, "click": 0.5, "like": 0.5, "rating": 0.5, "dwell": 0.1},
-)  # fmt: skip
+)
 INSTANT = WorldConfig(
-    num_agents=2, slots=2, action="items", scenes=({"name": "page", "cart": True},), users={"number": 2, "wallet_init": 3.0, "wallet_refill": 0.2},
+    num_agents=2,
+    slots=2,
+    action="items",
+    scenes=({"name": "page", "cart": True},),
+    users={"number": 2, "wallet_init": 3.0, "wallet_refill": 0.2},
     items={"number": 8, "dims": 4, "topics": 2, "stock_init": 4, "restock_period": 10},
     choice={"v_0": 0.0, "beta_taste": 1.0, "beta_price": 0.5},
-    feedback={"instant": True, "b_0": -0.3, "b_taste": 1.0, "b_price": 0.5, "rating_after_click": 0.2, "rating_after_purchase": 0.6},
-    arrival={"r_0": 3.0, "k_0": 3.0}, reward={"sharing": 1.0, "click": 0.1, "cart": 0.3, "purchase": 1.0, "rating": 0.7},
-)  # fmt: skip
+    feedback={
+        "instant": True,
+        "b_0": -0.3,
+        "b_taste": 1.0,
+        "b_price": 0.5,
+        "rating_after_click": 0.2,
+        "rating_after_purchase": 0.6,
+    },
+    arrival={"r_0": 3.0, "k_0": 3.0},
+    reward={"sharing": 1.0, "click": 0.1, "cart": 0.3, "purchase": 1.0, "rating": 0.7},
+)
 RIVAL = WorldConfig(
-    num_agents=3, slots=3, page="rival", users={"number": 2}, items={"number": 30, "dims": 4, "topics": 5}, candidates={"number": 6},
-    choice={"v_0": 1.0, "beta_taste": 1.5, "beta_trust": 3.0}, dynamics={"trust_rate": 0.6}, feedback={"like": True},
-    arrival={"r_0": 3.0, "k_0": 2.0}, reward={"sharing": -1.0, "click": 0.5, "like": 0.5, "dwell": 0.2},
-)  # fmt: skip
+    num_agents=3,
+    slots=3,
+    page="rival",
+    users={"number": 2},
+    items={"number": 30, "dims": 4, "topics": 5},
+    candidates={"number": 6},
+    choice={"v_0": 1.0, "beta_taste": 1.5, "beta_trust": 3.0},
+    dynamics={"trust_rate": 0.6},
+    feedback={"like": True},
+    arrival={"r_0": 3.0, "k_0": 2.0},
+    reward={"sharing": -1.0, "click": 0.5, "like": 0.5, "dwell": 0.2},
+)
 
 
 def drawn(envs: VectorEnv, rng: np.random.Generator, batch: int) -> np.ndarray:
@@ -194,9 +253,20 @@ def test_quadrature_over_the_noise(scale: float, event: str) -> None:
     for e_0 in (-12.0, -1.3, 0.0, 0.7, 9.0):
         feedback: dict[str, Any] = {"e_0": e_0, "a_taste": 0.0, "a_quality": 0.0, "noise_scale": scale, "like": True}
         envs = vector_env(
-            WorldConfig(num_agents=1, slots=1, action="items", items={"number": 2, "topics": 1}, users={"number": 1}, candidates={"number": 1}),
-            1, feedback=feedback, reward={"click": 0.0, event: 1.0}, choice={"v_0": 0.0}, arrival={"r_0": 40.0},
-        )  # fmt: skip
+            WorldConfig(
+                num_agents=1,
+                slots=1,
+                action="items",
+                items={"number": 2, "topics": 1},
+                users={"number": 1},
+                candidates={"number": 1},
+            ),
+            1,
+            feedback=feedback,
+            reward={"click": 0.0, event: 1.0},
+            choice={"v_0": 0.0},
+            arrival={"r_0": 40.0},
+        )
         envs.reset(seed=0)
         expected = envs.expected_feedback(np.zeros((1, 1), int))
         value = expected["own"][0, 0] / expected["click"][0, 0, 0]

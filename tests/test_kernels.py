@@ -239,7 +239,9 @@ def compare_views(game: oracle.Game, kernels: Kernels, copies: list[oracle.Copy]
     list_options(world, state, n, *options)
     discount, ideal = 1 / np.log2(np.arange(slots) + 2.0), np.zeros((COPIES, shape.agents, 3))
     outside, cold = np.zeros(COPIES), np.zeros((COPIES, shape.items), np.bool_)
-    appraise(world, state, COLD_BELOW, discount, np.zeros((3, slots)), ideal, outside, cold)
+    appraise(
+        world, state, COLD_BELOW, discount, np.zeros((3, slots)), np.zeros((3, slots), np.int64), ideal, outside, cold
+    )
     rows = np.full((COPIES, kernels.report.final_states.shape[1]), 7, np.float32)
     step.global_state(world, state, rows)
     tick, prices, promoted = copies[0].tick, np.zeros(shape.items), np.zeros(shape.items, np.bool_)
@@ -251,8 +253,9 @@ def compare_views(game: oracle.Game, kernels: Kernels, copies: list[oracle.Copy]
         np.zeros((COPIES, shape.agents, slots)),
         np.zeros((COPIES, shape.agents)),
     )
+    rewards = np.zeros_like(own)
     spent = [type(arrays)(*(array.copy() for array in arrays)) for arrays in (state, kernels.report, kernels.scratch)]
-    expect(world, *spent, actions, click, cart, own)
+    expect(world, *spent, actions, click, cart, own, rewards)
     for b, copy in enumerate(copies):
         listed = game.options(copy, n)
         assert [-1 if j is None else j for j in listed] == options[0][b].tolist()
@@ -269,6 +272,7 @@ def compare_views(game: oracle.Game, kernels: Kernels, copies: list[oracle.Copy]
         expected = game.expect(copy, actions[b])
         for name, found in (("click", click), ("cart", cart), ("own", own)):
             oracle.close(getattr(expected, name), found[b], f"expected {name}")
+        oracle.close(game.shared(expected.own), rewards[b], "expected rewards")
 
 
 def compare(game: oracle.Game, kernels: Kernels, b: int, copy: oracle.Copy, report: oracle.Report) -> Counter[str]:

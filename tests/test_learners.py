@@ -22,9 +22,15 @@ pytest.importorskip("implicit")
 surprise = pytest.importorskip("surprise")
 
 SMALL = WorldConfig(
-    num_agents=1, slots=2, horizon=100, users={"number": 4, "habit_size": 4}, candidates={"number": 8, "topic_scale": 0.0},
-    items={"number": 30, "dims": 4, "topics": 4, "intercept_sd": 1.5}, choice={"v_0": 2.0}, arrival={"r_0": 4.0},
-)  # fmt: skip
+    num_agents=1,
+    slots=2,
+    horizon=100,
+    users={"number": 4, "habit_size": 4},
+    candidates={"number": 8, "topic_scale": 0.0},
+    items={"number": 30, "dims": 4, "topics": 4, "intercept_sd": 1.5},
+    choice={"v_0": 2.0},
+    arrival={"r_0": 4.0},
+)
 BANDITS = ("linucb", "linear-thompson", "epsilon-greedy", "thompson")
 COLLABORATIVE = ("implicit", "implicit-bpr", "implicit-knn", "surprise", "surprise-knn") + ("lightfm",) * bool(
     importlib.util.find_spec("lightfm")
@@ -266,8 +272,7 @@ def test_beta_posteriors() -> None:
     assert drawn[:, 1].mean() == pytest.approx(1 / 2, abs=0.02)
 
 
-# ------------------------------------------------------------------------------------------------ models are the
-# libraries'
+# -------------------------------------------------------------------------------- models are the libraries'
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ them."""
 from __future__ import annotations
 
 import json
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from itertools import pairwise, permutations
 from pathlib import Path
@@ -15,7 +16,7 @@ from scipy import stats
 
 import recsys_env
 from benchmarks.regret import enumerated, one_swap
-from recsys_env import VectorEnv, WorldConfig, policies, vector_env
+from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.evaluation import episode_returns, mean_interval, normalised_score, place_on_scale
 from recsys_env.policies import (
     CHECKPOINT,
@@ -30,6 +31,7 @@ from recsys_env.policies import (
     feedback,
     make_policy,
     register_loader,
+    registry,
 )
 from recsys_env.tuning import tune_planner
 
@@ -521,6 +523,21 @@ def test_a_folder_of_ones_own_by_a_registered_loader(tmp_path: Path, monkeypatch
     (tmp_path / CHECKPOINT).write_text(json.dumps({"loader": "called"}))
     with pytest.raises(ValueError, match=r"made a str, not a recsys_env\.policies\.Policy"):
         make_policy(str(tmp_path))
+
+
+def test_loaders_that_packages_declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By entry points; what a folder needs that is not here is named."""
+    assert all(callable(point.load()) for point in entry_points(group="recsys_env.loaders"))
+    declared = [
+        EntryPoint("elsewhere", "no_such_package.trained:load", ""),
+        EntryPoint("half", "json.nothing:load", ""),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: declared)
+    assert registry.loaders() == {"elsewhere": "no_such_package.trained:load", "half": "json.nothing:load", **LOADERS}
+    for name, module in (("elsewhere", "no_such_package"), ("half", r"json\.nothing")):
+        (tmp_path / CHECKPOINT).write_text(json.dumps({"loader": name}))
+        with pytest.raises(ImportError, match=f"loader '{name}', .* no module '{module}' here: .*repository's folder"):
+            make_policy(tmp_path)
 
 
 @pytest.mark.parametrize(

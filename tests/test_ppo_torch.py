@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 import torch
 
 import recsys_env
-from baselines.ppo_torch import Agent, Rollout, heads_of, main
+from baselines.ppo_torch import Agent, Args, Rollout, heads_of, main
 from recsys_env.tensors import Tensors, choose_device
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 def test_it_learns_to_cooperate_in_the_duel(tmp_path: Path) -> None:
     """Always X pays both .384 per tick, random play .286, and Y, which is what a myopic agent learns, .289."""
     out = tmp_path / "result.json"
-    arguments = f"--task duel-v0 --sharing 1 --total-steps 250000 --num-envs 64 --eval-episodes 8 --seed 3 --device cpu --out {out}"
-    result = main(arguments.split())
+    small = {"sharing": 1.0, "total_steps": 250_000, "num_envs": 64, "eval_episodes": 8, "seed": 3, "device": "cpu"}
+    result = main(Args("duel-v0", **small, out=out))  # type: ignore[arg-type]
     assert result["table"]["trained"]["mean"] > 365
     assert result["training"]["curve"][0][1] < 0.33
     assert json.loads(out.read_text())["table"] == result["table"]

@@ -14,7 +14,8 @@ import pytest
 
 import recsys_env
 from benchmarks import bad_inputs, mutants, rules, soak
-from benchmarks.bad_inputs import Case, judge
+from benchmarks.bad_cases.case import Case, Skipped
+from benchmarks.bad_inputs import judge
 from benchmarks.random_worlds import random_world
 from recsys_env import WorldConfig
 
@@ -246,7 +247,7 @@ def test_a_bad_input_is_judged_by_what_it_is_told() -> None:
         ("clear", Case("an agent", lambda: env.action_space("nobody"), ("nobody",))),
         ("clear", Case("Python's own words", lambda: WorldConfig(horizo=3), ("horizo",))),  # type: ignore[call-arg]
         ("clear", Case("ours", lambda: recsys_env.replace(WorldConfig(), {"horizo": 3}), (unknown,), ("horizo",))),
-        ("skipped", Case("harmless", _raise(bad_inputs.Skipped()), ())),
+        ("skipped", Case("harmless", _raise(Skipped()), ())),
         (
             "clear",
             Case(

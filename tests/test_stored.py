@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from benchmarks.record import RESULTS
 from recsys_env import TASKS
 from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.runs import Run, play
+from recsys_env.evaluation.stored import read_result
+from recsys_env.files import FileError
 
 CHEAP = ("random", "popularity", "content", "greedy", "nearest")  # no torch, no warm-up, a second or two
 EVALUATION = json.loads((RESULTS / "evaluation.json").read_text())["tasks"]
@@ -41,3 +44,16 @@ def test_runs_of_the_evaluation(task: str, policy: str, place: int) -> None:
 def test_all_myopic_in_the_duel() -> None:
     again = tension.returns(TASKS["duel-v0"], "greedy", "greedy", TENSION["episodes"])
     assert tension.interval(again) == pytest.approx(TENSION["tasks"]["duel-v0"]["P"], rel=1e-6)
+
+
+def test_a_file_of_another_name_is_no_result(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(FileError, match=r"other\.json is no evaluation\.json and no tournament\.json$"):
+        read_result(tmp_path / "other.json")
+
+
+@pytest.mark.parametrize("name", ["evaluation", "tournament"])
+def test_results_are_well_formed(name: str) -> None:
+    text = (RESULTS / f"{name}.json").read_text()
+    assert read_result(RESULTS / f"{name}.json") == json.loads(text)
+    assert text.count("\n") == 1  # compact

@@ -129,15 +129,3 @@ def test_training_raises_the_reward(algorithm: str) -> None:
     result = compat.train(algorithm, "cpu", 0)
     assert result["before"] < 0.30
     assert result["after"] > 0.36
-
-
-def test_without_the_library_the_error_says_what_to_install() -> None:
-    import subprocess
-    import sys
-
-    code = (
-        "import sys; sys.modules['torchrl'] = None\n"
-        "try:\n import recsys_env.adapters.torchrl\nexcept ImportError as e: print(e)"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert 'pip install "recsys_env[torchrl]"' in said

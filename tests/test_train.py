@@ -390,7 +390,7 @@ def test_commands_of_the_documentation_are_understood() -> None:
         TransformerPPO("duel-v0", seed=3, out=Path("runs/a b"), amp=True, learning_rate=1e-4),
         ALGORITHMS["ippo-roles"](by_role=False),  # type: ignore[call-arg]
     ],
-)  # fmt: skip
+)
 def test_a_recorded_command_makes_the_same_settings(algorithm: Algorithm) -> None:
     command = shlex.split(algorithm.command())
     assert command[:4] == ["python", "-m", "baselines", "train"]

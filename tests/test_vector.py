@@ -26,10 +26,17 @@ from recsys_env.vector import QUERY_SCAN_WARNING, Snapshot, copy_seed
 
 PACKAGE = Path(recsys_env.__file__).parent
 BUSY = WorldConfig(
-    slots=3, horizon=20, scenes=({"name": "page", "cart": True},), users={"number": 3}, candidates={"number": 6},
-    items={"number": 30, "dims": 4, "topics": 5, "stock_init": 2, "restock_period": 15}, choice={"v_0": -2.0}, arrival={"r_0": 1.0},
-    feedback={"b_0": 1.0, "cart_hazard": 0.4, "rating_after_click": 0.5}, reward={"purchase": 1.0},
-)  # fmt: skip
+    slots=3,
+    horizon=20,
+    scenes=({"name": "page", "cart": True},),
+    users={"number": 3},
+    candidates={"number": 6},
+    items={"number": 30, "dims": 4, "topics": 5, "stock_init": 2, "restock_period": 15},
+    choice={"v_0": -2.0},
+    arrival={"r_0": 1.0},
+    feedback={"b_0": 1.0, "cart_hazard": 0.4, "rating_after_click": 0.5},
+    reward={"purchase": 1.0},
+)
 B, N, K = 4, 2, 3
 
 
@@ -64,8 +71,7 @@ def arrays(envs: recsys_env.VectorEnv) -> list[np.ndarray]:
     return list(envs.save().arrays)
 
 
-# ---------------------------------------------------------------------------------------------------- what a step
-# returns
+# -------------------------------------------------------------------------------- what a step returns
 
 
 def test_shapes_types_and_bounds() -> None:
@@ -197,8 +203,7 @@ def test_shared_rewards(sharing: float) -> None:
         np.testing.assert_allclose(rewards, (1 - max(sharing, 0)) * infos["own"] + sharing * mean, atol=1e-6)
 
 
-# ---------------------------------------------------------------------------------------------------- seeds, batches,
-# threads
+# -------------------------------------------------------------------------------- seeds, batches, threads
 
 
 SEVERAL = pytest.mark.skipif(
@@ -256,7 +261,7 @@ WRONG_SEEDS: list[tuple[Any, type[Exception], str]] = [
     ([0, 1, None, 3], TypeError, rf"seed\[2\] = None {NO_ENTRY}"),
     (np.arange(4.0), TypeError, rf"seed\[0\] = .*0.0.* {NO_ENTRY}"),
     ([np.timedelta64(1)] * 4, TypeError, rf"seed\[0\] = .* {NO_ENTRY}"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("seed", "error", "says"), WRONG_SEEDS, ids=[repr(seed)[:30] for seed, _, _ in WRONG_SEEDS])
@@ -314,21 +319,28 @@ def wrong_actions() -> dict[str, tuple[dict[str, Any], Any, type[Exception], str
         "large": ({}, at(6), ValueError, where),
         "negative": ({}, at(-1), ValueError, where),
         "floats": ({}, at(1.0), TypeError, "float64"),
-        "no agents": ({}, good[:, 0], ValueError, "shape"), "other batch": ({}, good[:2], ValueError, "shape"),
+        "no agents": ({}, good[:, 0], ValueError, "shape"),
+        "other batch": ({}, good[:2], ValueError, "shape"),
         "nothing": ({}, None, ValueError, "actions = None have shape"),
         "a dict": ({}, {"a": good}, ValueError, "actions = {'a': .* have shape"),
-        "ragged": ({}, [[1, 2], [3]], ValueError, r"actions = \[\[1, 2\], \[3\]\] are not one array, expected shape \(4, 2, 3\): \[num_envs"),
+        "ragged": (
+            {},
+            [[1, 2], [3]],
+            ValueError,
+            r"actions = \[\[1, 2\], \[3\]\] are not one array, expected shape \(4, 2, 3\): \[num_envs",
+        ),
         "objects": ({}, good.astype(object), TypeError, "object, expected integers"),
         "spans": ({}, good.astype("m8[s]"), TypeError, "timedelta64"),
         "huge": ({}, [[[2**70] * K] * N] * B, TypeError, "object, expected integers"),
-        "text": ({}, good.astype(str), TypeError, "dtype"), "booleans": ({}, good.astype(bool), TypeError, "bool"),
+        "text": ({}, good.astype(str), TypeError, "dtype"),
+        "booleans": ({}, good.astype(bool), TypeError, "bool"),
         "one slot": ({"slots": 1}, one, ValueError, where),
         "message": ({"messages": 2}, at(6, np.zeros((B, N, K + 1), np.int64)), ValueError, where),
         "query NaN": ({"action": "query"}, at(np.nan, query), ValueError, where),
         "query large": ({"action": "query"}, at(1.01, query), ValueError, where),
         "query dtype": ({"action": "query"}, query.astype(complex), TypeError, "complex"),
         "item": ({"action": "items"}, at(30), ValueError, where),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(("overrides", "actions", "error", "says"), wrong_actions().values(), ids=wrong_actions())
@@ -497,8 +509,7 @@ def test_final_state_is_that_of_a_game_that_goes_on() -> None:
     assert not np.array_equal(ends.final_state(), ends.state())
 
 
-# ---------------------------------------------------------------------------------------------------- copies and saved
-# states
+# -------------------------------------------------------------------------------- copies and saved states
 
 
 @pytest.mark.parametrize(
@@ -550,7 +561,7 @@ def test_wrong_snapshots() -> None:
         ({"snapshot": envs.save(1), "copy": 4}, ValueError, "copy = 4"),
         ({"snapshot": envs.save(1), "copy": 1.0}, TypeError, "copy"),
         ({"snapshot": envs.save(), "seed": -1}, ValueError, "seed"),
-    ):  # fmt: skip
+    ):
         before = arrays(envs)
         with pytest.raises(error, match=says):
             envs.restore(**arguments)
@@ -615,9 +626,11 @@ def test_a_snapshot_of_another_catalogue_is_refused() -> None:
         {"user_activity": mine.user_activity[::-1].copy()},
         {"item_intercept": mine.item_intercept + 1},
         {"item_price": mine.item_price[::-1].copy()},
-        {"user_taste": mine.user_taste[::-1].copy()}, {"user_price_sensitivity": mine.user_price_sensitivity * 2},
-        {"item_vectors": -mine.item_vectors}, {"item_popularity": mine.item_popularity[::-1].copy()},
-    ):  # fmt: skip
+        {"user_taste": mine.user_taste[::-1].copy()},
+        {"user_price_sensitivity": mine.user_price_sensitivity * 2},
+        {"item_vectors": -mine.item_vectors},
+        {"item_popularity": mine.item_popularity[::-1].copy()},
+    ):
         other = VectorEnv(config, 2, catalogue=shuffled(mine, **change))
         other.reset(seed=0)
         with pytest.raises(
@@ -707,7 +720,8 @@ import recsys_env
 print(time.perf_counter() - start)
 from recsys_env.kernels import step
 print(sum(len(entry.overloads) for entry in (step.run, step.run_parallel, step.global_state)))
-print(*[name for name in ("torch", "matplotlib", "pandas", "stable_baselines3", "supersuit", "implicit") if name in sys.modules])
+heavy = ("torch", "matplotlib", "pandas", "stable_baselines3", "supersuit", "implicit")
+print(*[name for name in heavy if name in sys.modules])
 """
     seconds, compiled, imported = run_python(code).split("\n")[:3]
     assert float(seconds) < 1

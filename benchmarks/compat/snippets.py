@@ -1,4 +1,4 @@
-"""Run the README's blocks of one extra, as printed.
+"""Run the Python blocks of the site that need one library (or the extra that brings it), as printed.
 
 python -m benchmarks.compat.snippets torchrl
 """
@@ -8,17 +8,39 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
-README = Path(__file__).parent.parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent.parent
 
 
-def blocks(extra: str) -> list[str]:
-    """The Python blocks whose first line says that they need this extra (or library)."""
-    every = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    return [block for block in every if re.match(rf"# (needs|pip install).*\b{re.escape(extra)}\b", block)]
+def pages() -> list[Path]:
+    """The README and the pages of the site that are written by hand."""
+    made = {ROOT / "docs" / name for name in ("_build", "_generated")}
+    return [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").rglob("*.md")) if not made & {*page.parents})]
+
+
+def blocks(page: Path) -> list[str]:
+    """The Python blocks of a page, in order; they share one namespace."""
+    return re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+def needs(block: str) -> str | None:
+    """What a block says in its first line that it needs beyond the core: `# needs LIBRARY` and how to install it."""
+    said = re.match(r"# needs (.*)", block)
+    return said[1] if said else None
+
+
+def run(library: str) -> int:
+    """Run all blocks that need this library, page by page; returns their number."""
+    count = 0
+    for page in pages():
+        names: dict[str, Any] = {"__name__": "__main__"}
+        for block in blocks(page):
+            if re.search(rf"\b{re.escape(library)}\b", needs(block) or ""):
+                exec(compile(block, str(page), "exec"), names)
+                count += 1
+    return count
 
 
 if __name__ == "__main__":
-    for block in blocks(sys.argv[1]):
-        exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
-    print(f"{len(blocks(sys.argv[1]))} blocks ran")
+    print(f"{run(sys.argv[1])} blocks ran")

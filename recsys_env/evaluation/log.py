@@ -55,7 +55,13 @@ class EpisodeLog:
         self.clicked, self.cart, self.cold = (np.zeros((h, b, n, k), np.bool_) for _ in range(3))
         self.dwell, self.gain = np.zeros((h, b, n, k), np.float32), np.zeros((h, b, n, k), np.float32)
         self.discount = 1.0 / np.log2(np.arange(k) + 2.0)
-        self._scratch = np.zeros((3, k)), np.zeros((b, n, 3)), np.zeros(b), np.zeros((b, shape.items), np.bool_)
+        self._scratch = (
+            np.zeros((3, k)),
+            np.zeros((3, k), np.int64),
+            np.zeros((b, n, 3)),
+            np.zeros(b),
+            np.zeros((b, shape.items), np.bool_),
+        )
 
     @property
     def seen(self) -> np.ndarray:
@@ -66,8 +72,8 @@ class EpisodeLog:
         from ..kernels.appraisal import appraise
 
         t, copies = self.t, self.envs.arrays.copies
-        best, ideal, outside, cold = self._scratch
-        appraise(self.envs.world, self.envs.arrays, COLD_CLICKS, self.discount, best, ideal, outside, cold)
+        best, items, ideal, outside, cold = self._scratch
+        appraise(self.envs.world, self.envs.arrays, COLD_CLICKS, self.discount, best, items, ideal, outside, cold)
         user, present = self.envs.present_users(), copies["visitor"] >= 0
         self.group[t], self.z[t] = user["group"], user["z"]
         self.first_session[t] = present & (user["sessions"] == 1)
@@ -78,7 +84,7 @@ class EpisodeLog:
     def record(self, infos: Any) -> None:
         """After the step: what was shown and what followed."""
         t = self.t
-        _, _, outside, cold = self._scratch
+        *_, outside, cold = self._scratch
         item, shown = infos["shown"], infos["shown"] >= 0
         self.visitor[t], self.active[t] = infos["visitor"].max(1), infos["visitor"] >= 0
         self.item[t], self.rank[t], self.clicked[t], self.cart[t] = item, infos["rank"], infos["clicked"], infos["cart"]

@@ -101,6 +101,8 @@ def read_result(path: Path) -> Any:
     Raises:
         FileError: a damaged file, or one of another kind.
     """
+    if path.stem not in _KINDS:
+        raise FileError(f"{path} is no {' and no '.join(f'{kind}.json' for kind in _KINDS)}")
     form, check = _KINDS[path.stem]
     result = read_json(path, form, f"summary of its kind ({path.stem})")
     if wrong := next(check(result), None):

@@ -5,34 +5,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import entry, kernel
 from .choice import outside_utility, utility
-from .numeric import sigmoid
+from .compiler import entry
+from .numeric import insert, sigmoid
 from .page import CANDIDATES, can_show, is_active, popularity_now
 
 ALL, COLD, WARM = 0, 1, 2  # which items count
 
 
-@kernel
-def _keep_best(best, which, slots, gain):
-    """Insert a gain into best[which, K], which falls."""
-    if gain <= best[which, slots - 1]:
-        return
-    k = slots - 1
-    while k > 0 and best[which, k - 1] < gain:
-        best[which, k] = best[which, k - 1]
-        k -= 1
-    best[which, k] = gain
-
-
 @entry
-def appraise(world, state, cold_below, discount, best, ideal, outside, cold):
+def appraise(world, state, cold_below, discount, best, items, ideal, outside, cold):
     """Look at the page about to be shown; nothing changes.
 
     Args:
         cold_below: an item of fewer clicks, by public decayed counts, is cold.
         discount: [K] weight of each slot.
-        best: [3, K] scratch.
+        best, items: [3, K] scratch, float64 and int64.
         ideal: [B, N, 3] filled with sum_k discount_k * gain of the agent's k-th best option, among all, the cold and
             the warm ones; 0 where inactive. The gain is sigmoid(v - v_0), the probability of a click on the item alone.
         outside: [B] filled with v_0 of the visitor; untouched in an idle tick.
@@ -57,8 +45,9 @@ def appraise(world, state, cold_below, discount, best, ideal, outside, cold):
                 j = np.int64(state.candidates[b, n, i]) if by_position else np.int64(i)
                 if j >= 0 and (by_position or can_show(world, state, p, b, n, j)):
                     gain = sigmoid(utility(world, state, p, b, j) - outside[b])
-                    _keep_best(best, ALL, slots, gain)
-                    _keep_best(best, COLD if cold[b, j] else WARM, slots, gain)
+                    part = COLD if cold[b, j] else WARM
+                    insert(best[ALL], items[ALL], slots, slots, gain, j)
+                    insert(best[part], items[part], slots, slots, gain, j)
             for which in range(3):
                 for k in range(slots):
                     ideal[b, n, which] += discount[k] * best[which, k]

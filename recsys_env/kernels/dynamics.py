@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
-from . import kernel, rng
-from .numeric import dot, exp, log, sigmoid, tanh
+from . import rng
+from .compiler import kernel
+from .numeric import exp, log, sigmoid, tanh
 from .page import RIVAL, SHARED, active_agents, touch_item, view_of, window_of
+from .vectors import dot
 
 CLICKS, PURCHASES = 0, 1
 FRESH = 0
@@ -271,9 +273,8 @@ def draw_visitor(world, state, scratch, p, b, key):
     copy = state.copies[b]
     copy.scene, copy.anchor, copy.opened, copy.session_page, copy.intent, copy.visitor = 0, -1, -1, 0, -1, -1
     x = rng.uniform(key, rng.VISITOR, 0) * p.shape.users
-    u = np.int64(x)
-    if x - u >= world.places[u].probability:
-        u = np.int64(world.places[u].alias)
+    place = world.places[np.int64(x)]
+    u = rng.alias_draw(x, np.int64(x), place.probability, place.alias)
     touch_user(world, state, p, b, u)
     z = np.float64(state.users[b, u].z)
     if rng.uniform(key, rng.ACCEPT, 0) >= sigmoid(p.arrival.r_0 + p.arrival.r_1 * z):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import entry, kernel
 from .choice import fill_clicks, weigh_slots
+from .compiler import entry, kernel
 from .feedback import cart_probability, expected_experience, rating_value, stars
 from .numeric import sigmoid, softplus, tanh
 from .page import active_agents, fill_slots, in_stock, is_available, price_now, wallet_now
-from .step import read_actions
+from .step import read_actions, share_rewards
 
 _RANGE = 18.0  # logistic noise beyond this has probability 3e-8
 _STEP = 0.5
@@ -156,8 +156,8 @@ def _expect_later(world, state, report, p, b, cart, own):
 
 
 @entry
-def expect(world, state, report, scratch, actions, click, cart, own):
-    """Fill click[B, N, K], cart[B, N, K] and own[B, N]; `state` and the report's slots are the caller's to spend."""
+def expect(world, state, report, scratch, actions, click, cart, own, rewards):
+    """Fill click[B, N, K], cart[B, N, K], own[B, N] and rewards[B, N], all zeros before; `state` and the report's slots are the caller's to spend."""
     p = world.params[0]
     for b in range(state.copies.size):
         if state.copies[b].visitor < 0:
@@ -179,3 +179,4 @@ def expect(world, state, report, scratch, actions, click, cart, own):
                     own[b, n] += click[b, n, k] * value
         if p.shape.cart > 0:
             _expect_later(world, state, report, p, b, cart, own)
+        share_rewards(p, b, own, rewards)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import kernel, rng
+from . import rng
+from .compiler import kernel
 from .dynamics import draw_topic, weigh_topics
-from .numeric import dot, log1p, prefetch
+from .numeric import log1p
 from .page import CANDIDATES, active_agents, can_show, is_active, view_of, window_of
+from .vectors import dot, prefetch
 
 _TRIES = 4  # draws for one candidate before the exhaustive search
 
@@ -121,8 +123,7 @@ def _popular_in(world, topic, u01):
     start = world.topic_start[topic]
     x = u01 * (world.topic_start[topic + 1] - start)
     row = start + np.int64(x)
-    if x - np.int64(x) >= world.items[row].topic_probability:
-        row = world.items[row].topic_alias
+    row = rng.alias_draw(x, row, world.items[row].topic_probability, world.items[row].topic_alias)
     return np.int64(world.items[row].topic_item)
 
 
@@ -131,7 +132,7 @@ def _popular(world, p, u01):
     """An item ~ historical popularity, by the alias table."""
     x = u01 * p.shape.items
     j = np.int64(x)
-    return np.int64(world.items[j].alias) if x - j >= world.items[j].probability else j
+    return rng.alias_draw(x, j, world.items[j].probability, world.items[j].alias)
 
 
 @kernel

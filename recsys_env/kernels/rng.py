@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from . import entry, kernel
+from .compiler import entry, kernel
 from .numeric import log
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -21,6 +21,7 @@ _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _M2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(32)
 _ONE = np.uint64(1)
+_COPY = np.uint64(0x636F70795F736565)
 
 # Events of a tick. Those of a page and of the next page's draw share the key of the tick that they happen in.
 CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
@@ -78,6 +79,19 @@ def logistic(key, event, index):
     """Standard logistic noise."""
     u = min(max(uniform(key, event, index), 1e-16), 1.0 - 1e-16)
     return log(u / (1.0 - u))
+
+
+@kernel
+def alias_draw(x, row, probability, alias):
+    """The draw of an alias table (see `build_alias`): `row`, the one that x = n * uniform fell into, or its alias."""
+    return np.int64(alias) if x - np.int64(x) >= probability else np.int64(row)
+
+
+def copy_seeds(seed: int, copies: np.ndarray) -> np.ndarray:
+    """Seeds [B] of these copies of a batch: copy 0 has the batch's own, the others outputs of a stream of their own."""
+    copies = np.asarray(copies, np.uint64)
+    first = np.full(copies.shape, seed, np.uint64)
+    return np.where(copies == 0, first, mix64.py_func((first ^ _COPY) + GOLDEN * copies))
 
 
 @entry

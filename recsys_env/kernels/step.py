@@ -9,8 +9,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from . import entry, kernel, rng
+from . import rng
 from .choice import draw_click
+from .compiler import entry, kernel
 from .dynamics import (
     CLICKS,
     draw_order,
@@ -25,6 +26,7 @@ from .dynamics import (
     visitor_id,
 )
 from .feedback import consume, put_in_cart, settle_cart
+from .numeric import insert, is_better
 from .observation import observe, write_latent
 from .page import CANDIDATES, QUERY, can_show, clear_slots, fill_slots, is_active
 from .retrieval import draw_candidates
@@ -103,16 +105,8 @@ def _nearest(world, state, scratch, p, b, n, actions):
         score = 0.0
         for d in range(p.shape.dims):
             score += np.float64(actions[b, n, d]) * world.q[j, d]
-        if filled == slots and score <= scratch.scores[b, slots - 1]:
-            continue
-        if not can_show(world, state, p, b, n, j):
-            continue
-        k = filled if filled < slots else slots - 1
-        filled = min(filled + 1, slots)
-        while k > 0 and scratch.scores[b, k - 1] < score:
-            scratch.scores[b, k], scratch.shown[b, n, k] = scratch.scores[b, k - 1], scratch.shown[b, n, k - 1]
-            k -= 1
-        scratch.scores[b, k], scratch.shown[b, n, k] = score, j
+        if is_better(scratch.scores[b], filled, slots, score) and can_show(world, state, p, b, n, j):
+            filled = insert(scratch.scores[b], scratch.shown[b, n], filled, slots, score, j)
     for k in range(filled, slots):
         scratch.shown[b, n, k] = -1
 
@@ -179,14 +173,14 @@ def next_page(world, state, scratch, p, b, stays, key):
 
 
 @kernel
-def share_rewards(report, p, b):
-    """r_n = (1 - max(s, 0)) own_n + s * mean over all agents of own."""
+def share_rewards(p, b, own, rewards):
+    """r_n = (1 - max(s, 0)) own_n + s * mean over all agents of own, of own[B, N] into rewards[B, N]."""
     s, total = p.reward.sharing, 0.0
     for n in range(p.shape.agents):
-        total += report.own[b, n]
+        total += own[b, n]
     mean = total / p.shape.agents
     for n in range(p.shape.agents):
-        report.rewards[b, n] = (1.0 - max(s, 0.0)) * report.own[b, n] + s * mean
+        rewards[b, n] = (1.0 - max(s, 0.0)) * own[b, n] + s * mean
 
 
 @kernel
@@ -258,7 +252,7 @@ def advance(world, state, report, scratch, p, b, actions, mode):
     if mode == STEP and copy.visitor >= 0:
         name_visitor(world, state, report, p, b)
         stays = serve_page(world, state, report, scratch, p, b, actions, key)
-    share_rewards(report, p, b)
+    share_rewards(p, b, report.own, report.rewards)
     while True:  # twice where an episode ends: its last observation, then the first one of the next
         if mode != LOOK:
             next_page(world, state, scratch, p, b, stays, key)

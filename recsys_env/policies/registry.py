@@ -127,8 +127,8 @@ def _loader(checkpoint: Path) -> Callable[[Path], Any]:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise ImportError(
-            f"{checkpoint} names the loader {name!r}, which is {loader}, and there is no module {error.name!r} here: it "
-            "was trained by learners of the project's repository; run in the repository's folder, or install them"
+            f"{checkpoint} names the loader {name!r}, which is {loader}, and there is no module {error.name!r} here: "
+            "it was trained by learners of the project's repository; run in the repository's folder, or install them"
         ) from error
     return _import(loader)
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels import kernel
 from ..kernels.choice import outside_utility, trust_term
-from ..kernels.numeric import exp, log, sigmoid
+from ..kernels.compiler import kernel
+from ..kernels.numeric import exp, insert, log, sigmoid
 from ..kernels.page import QUERY, RIVAL, SHARED, active_agents
 
 _ROUNDS = 8  # the iteration for x converges in three or four
@@ -75,15 +75,7 @@ def fill_top(weights, values, x, count, slots, chosen, gains):
     """Fill chosen[:slots] with the options of the largest weight * (value - x), largest first; how many there are."""
     filled = 0
     for i in range(count):
-        gain = weights[i] * (values[i] - x)
-        if filled == slots and gain <= gains[slots - 1]:
-            continue
-        k = filled if filled < slots else slots - 1
-        filled = min(filled + 1, slots)
-        while k > 0 and gains[k - 1] < gain:
-            gains[k], chosen[k] = gains[k - 1], chosen[k - 1]
-            k -= 1
-        gains[k], chosen[k] = gain, i
+        filled = insert(gains, chosen, filled, slots, weights[i] * (values[i] - x), i)
     return filled
 
 

@@ -1,0 +1,147 @@
+"""The site says what is so: every Python block runs as printed, the blocks of a page one after the other; every command
+and option exists; every link leads somewhere; nothing has been left out of the tables."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.compat.snippets import ROOT, blocks, needs, pages
+
+PAGES = [page for page in pages() if page.name != "README.md"]
+WITH_CODE = [page for page in PAGES if blocks(page)]
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def test_there_are_pages_and_code() -> None:
+    assert len(PAGES) > 35
+    assert sum(len(blocks(page)) for page in PAGES) > 40
+
+
+@pytest.fixture
+def metrics_kept() -> Iterator[None]:
+    """What a page registers is forgotten after it."""
+    from recsys_env.evaluation import METRICS
+
+    before = dict(METRICS)
+    yield
+    METRICS.clear()
+    METRICS.update(before)
+
+
+@pytest.mark.usefixtures("registries", "metrics_kept", "one_torch_thread_if_there")
+@pytest.mark.parametrize("page", WITH_CODE, ids=named)
+def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of libraries that clash with the core run in environments of their own: `python -m
+    benchmarks.compatibility`. A block whose first line names a file is that file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    missing = []
+    for number, block in enumerate(blocks(page)):
+        library = re.match(r"\w+", needs(block) or "")
+        if library and importlib.util.find_spec(library[0]) is None:
+            missing.append(library[0])
+            continue
+        if file := re.match(r"# (\w+)\.py\n", block):
+            (tmp_path / f"{file[1]}.py").write_text(block)
+            monkeypatch.delitem(sys.modules, file[1], raising=False)
+        with warnings.catch_warnings():
+            if library:
+                warnings.simplefilter("ignore")  # the library's own, which our users see as well
+            exec(compile(block, f"{named(page)} block {number}", "exec"), names)
+        if library and library[0] == "ray":
+            sys.modules["ray"].shutdown()  # type: ignore[attr-defined]  # a script's end would
+    if missing:
+        pytest.skip(f"not installed: {', '.join(sorted(set(missing)))}")
+
+
+@pytest.fixture
+def one_torch_thread_if_there() -> Iterator[None]:
+    """Small networks train faster on one thread; pages that set it themselves leave nothing behind."""
+    if importlib.util.find_spec("torch") is None:
+        yield
+        return
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+# ------------------------------------------------------------------------------------------------ commands
+
+
+def commands() -> set[tuple[str, str]]:
+    """(page, command line) of everything that the site and the README say to run with python -m."""
+    said = set()
+    for page in pages():
+        text = page.read_text().replace("\\\n", " ")
+        for line in re.findall(r"python -m ((?:recsys_env|baselines|benchmarks|tests)\b[^`\n]*)", text):
+            said.add((named(page), line.split("  #")[0].split(" && ")[0].strip()))
+    return said
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(commands()))
+def test_commands_exist_and_know_their_options(page: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    module, *words = shlex.split(line)
+    path = ROOT / module.replace(".", "/")
+    assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file(), f"{page}: no module {module}"
+    if module not in ("recsys_env", "baselines") or not words or not re.fullmatch(r"[a-z]+", words[0]):
+        return
+    pytest.importorskip("tyro")
+    parser = importlib.import_module(f"{module}.__main__")
+    chosen = words[:2] if words[0] == "train" and re.fullmatch(r"[a-z][a-z-]*", (*words, "")[1]) else words[:1]
+    end: int | str | None = 0
+    try:
+        parser.main([*chosen, "--help"])
+    except SystemExit as stop:
+        end = stop.code
+    shown = capsys.readouterr()
+    if end == 2 and "pip install" in shown.err:
+        pytest.skip(shown.err.strip())
+    assert end in (0, None), f"{page}: {line}: {shown.err}"
+    placeholders = any(word.isupper() for word in words)
+    for option in (word.split("=")[0] for word in words if word.startswith("--") and not placeholders):
+        assert option in shown.out, f"{page}: {module} {' '.join(chosen)} has no {option}"
+
+
+# ------------------------------------------------------------------------------------------------ links and tables
+
+
+@pytest.mark.parametrize("page", pages(), ids=named)
+def test_links_lead_to_files(page: Path) -> None:
+    """Sphinx checks them on the site; here also those of the README and of files beside it."""
+    for link in re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)):
+        assert "://" in link or "_generated/" in link or (page.parent / link).exists(), f"{named(page)}: {link}"
+
+
+def test_every_library_page_says_what_goes_through_and_where_it_ends() -> None:
+    for page in (ROOT / "docs" / "training").glob("*.md"):
+        if page.stem not in ("index", "learners"):
+            assert "\n## Limits\n" in page.read_text(), page.name
+
+
+def test_every_adapter_has_a_page() -> None:
+    adapters = {path.stem for path in (ROOT / "recsys_env" / "adapters").glob("[a-z]*.py")}
+    assert adapters - {"tensors"} <= {page.stem for page in (ROOT / "docs" / "training").glob("*.md")}
+
+
+def test_sources_of_all_policies_are_named() -> None:
+    from recsys_env.policies import POLICIES
+
+    sources = (ROOT / "docs" / "policies.md").read_text()
+    without = {"random", "blind", "implicit-knn", "surprise-knn"}
+    assert [name for name in POLICIES if f"`{name}`" not in sources and name not in without] == []
