@@ -86,8 +86,14 @@ REASONS = {
         "equivalent: the condition only saves the integral, which is then weighted by 0"
     ),
     "if feature.length >= 0: | 0 -> 1": "equivalent: the length is never the first feature, which is profile_match",
-    "feature.promotion < 0): | feature.freshness < 0 -> feature.freshness <= 0": (
-        "equivalent: freshness is never the first feature, which is profile_match"
+    "p.features.freshness >= 0 -> p.features.freshness > 0": "equivalent: freshness is never the first feature",
+    "p.features.promotion >= 0 -> p.features.promotion > 0": "equivalent: promotion is never the first feature",
+    "has_bounded_features: return p.features.freshness >= 0 or p.features.promotion >= 0 | 0 -> 1": (
+        "equivalent: neither is ever one of the first two features"
+    ),
+    "or not has_bounded_features(p) -> p.shape.action != CANDIDATES": "equivalent: the condition only saves a loop",
+    "filled, slots, score) and can_show(world, state, p, b, n, j) -> can_show(": (
+        "equivalent: `insert` asks again; the condition only saves what can_show costs"
     ),
     "if p.users.wallet_init > 0.0 else np.float32(0.0) | squash": (
         "equivalent: without wallets the smaller of 0 and what has been refilled is 0"
