@@ -1,9 +1,8 @@
-"""`World` (read-only, shared by all copies) and `State` (everything that changes, leading axis B): declared and built
-here.
+"""The arrays of the game: `World` (read-only, shared by all copies), and with a leading axis B `State` (what changes),
+`Report` (what a step tells) and `Scratch` (what it works in).
 
-What one step touches together lies together: an item is one 64-byte record and one row of `vectors`; a user is one
-    record
-and one row of `vectors` (taste | profile | satiation | trust | histories, at the offsets in `params.shape`).
+What one step touches together lies together: an item is one 64-byte record and one row of `q`; a user is one record and
+one row of `State.vectors` (taste | profile | satiation | trust | histories, at the offsets in `params.shape`).
 """
 
 from __future__ import annotations
@@ -99,9 +98,8 @@ SLOT = _record(
     ("rating", "i4"),        # 0 = none
     ("clicked", "?"), ("cart", "?"), ("bought", "?"), ("liked", "?"),
 )  # fmt: skip
-LATER = _record(
-    ("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4")
-)  # purchase of an old cart item; item -1 = none
+# purchase of an old cart item; item -1 = none
+LATER = _record(("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4"))
 
 SHAPE = _record(
     *((name, "i8") for name in Shape._fields),

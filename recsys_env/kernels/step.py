@@ -277,8 +277,7 @@ def run(world, state, report, scratch, actions, mode, batch):
     """Advance the copies that `batch` names, in one thread.
 
     Named and unsigned: an index that counts up would tempt the compiler to keep sixty running addresses instead of one
-        number,
-    and a signed one costs a test for negative values at every access.
+    number, and a signed one costs a test for negative values at every access.
     """
     p = world.params[0]
     for i in range(batch.size):
@@ -288,10 +287,8 @@ def run(world, state, report, scratch, actions, mode, batch):
 @entry(parallel=True)
 def run_parallel(world, state, report, scratch, actions, mode, batch):
     """Advance the copies that `batch` names, over numba's threads."""
-    for i in numba.prange(batch.size):
-        advance(
-            world, state, report, scratch, world.params[0], batch[i], actions, mode
-        )  # a record from outside the loop cannot be passed to its threads
+    for i in numba.prange(batch.size):  # a record from outside the loop cannot be passed to its threads
+        advance(world, state, report, scratch, world.params[0], batch[i], actions, mode)
 
 
 @entry
