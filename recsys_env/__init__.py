@@ -25,8 +25,9 @@ from .catalogue import Catalogue
 from .company import Company
 from .config import WorldConfig, replace
 from .environment import RecommendationAEC, RecommendationEnv, env, parallel_env
+from .infos import plain
 from .tasks import TASKS, register_task, task_config
-from .vector import VectorEnv, plain
+from .vector import VectorEnv
 from .views import (
     SharedPolicyVectorEnv,
     SingleAgentEnv,

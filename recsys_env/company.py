@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from .config import did_you_mean, shown
+from .infos import Infos
 from .policies import Policy, Team
-from .vector import ActionReader, Infos, Snapshot, VectorEnv, checked_batch
+from .vector import ActionReader, Snapshot, VectorEnv, checked_batch
 from .world import LATER
 
 Others = str | Policy | Mapping[str, str | Policy]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from .catalogue import Catalogue
 from .config import WorldConfig, check_catalogue_fields, difference, is_number, shown
 from .fields import OBSERVATION, PRIVATE, STATE, Shape, candidate_features, places, span
 from .files import digest_of_arrays
+from .infos import Infos
 from .spaces import action_space, mask_size, observation_space, unit_box
 from .world import Report, State, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
@@ -38,106 +39,6 @@ def copy_seed(seed: int, b: int) -> int:
     from .kernels.rng import copy_seeds
 
     return int(copy_seeds(seed, np.array([b]))[0])
-
-
-class Infos(Mapping[str, np.ndarray]):
-    """What a user would log of the last step, as arrays with leading axes [B, N]; a value is only built when asked for.
-
-    shown [B, N, K]     item in each slot, -1 = hole
-    rank [B, N, K]      rank - 1 of each slot on the page, -1 = not on it
-    clicked, cart, bought, liked [B, N, K]  bool, what happened to it at this page
-    rating [B, N, K]    1..5, 0 = none
-    dwell [B, N, K]     float32, in mean lengths
-    empty [B, N]        holes among the agent's slots
-    own [B, N]          the agent's own reward, before sharing
-    visitor [B, N]      person whose page this was, -1 = idle tick or inactive agent
-    next_visitor [B, N] person whose page the returned observation is about
-    active [B, N]       bool, whose slots will be on that page
-    later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item (-1 =
-        none),
-                        the credited agent, the price paid in mean list prices, and its rating (0 = none)
-    final_obs [B, N, O], final_mask: valid where truncated
-
-    `plain(infos)` makes a dictionary of lists of them.
-    """
-
-    KEYS: tuple[str, ...] = (
-        "shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "empty", "own", "visitor", "next_visitor", "active",
-        "later_item", "later_agent", "later_price", "later_rating", "final_obs", "final_mask",
-    )  # fmt: skip
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-
-    def _arrays(self) -> Report:
-        return self._report
-
-    def __getitem__(self, key: str) -> np.ndarray:
-        report = self._arrays()
-        if key == "shown":
-            return report.slots["item"]
-        if key in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell"):
-            return report.slots[key]
-        if key == "empty":
-            return ((report.slots["item"] < 0) & (report.slots["rank"] >= 0)).sum(-1)
-        if key in ("own", "visitor", "next_visitor", "active"):
-            return getattr(report, key)  # type: ignore[no-any-return]
-        if key.startswith("later_") and key in self.KEYS:
-            return report.later[key.removeprefix("later_")]
-        if key == "final_obs":
-            return report.final_observations
-        if key == "final_mask":
-            return report.final_masks
-        raise KeyError(f"{key!r}; infos hold {', '.join(self.KEYS)}")
-
-    def copy(self) -> Infos:
-        """The same report, for keeping: later steps do not overwrite it. Without the final observations."""
-        return _KeptInfos(self._report)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.KEYS)
-
-    def __len__(self) -> int:
-        return len(self.KEYS)
-
-
-class _KeptInfos(Infos):
-    """A report copied as raw bytes, 20 times faster than copying records; arrays are made of them when first asked
-    for."""
-
-    KEYS = Infos.KEYS[:-2]
-    COPIED = ("slots", "later", "own", "visitor", "next_visitor", "active")
-
-    def __init__(self, report: Report) -> None:
-        super().__init__(report)
-        self._raw: tuple[bytes, ...] | None = (
-            report.slots.tobytes(), report.later.tobytes(), report.own.tobytes(), report.visitor.tobytes(), report.next_visitor.tobytes(), report.active.tobytes()
-        )  # fmt: skip
-
-    def _arrays(self) -> Report:
-        if self._raw is not None:
-            like = {name: getattr(self._report, name) for name in self.COPIED}
-            arrays = {
-                name: np.frombuffer(bytearray(raw), a.dtype).reshape(a.shape)
-                for raw, (name, a) in zip(self._raw, like.items(), strict=True)
-            }
-            self._report, self._raw = self._report._replace(**arrays), None
-        return self._report
-
-    def __getitem__(self, key: str) -> np.ndarray:
-        if key not in self.KEYS:
-            raise KeyError(f"{key!r}; kept infos hold {', '.join(self.KEYS)}")
-        return super().__getitem__(key)
-
-
-def plain(value: Any) -> Any:
-    """Infos, observations or rewards of any of our environments as Python's own dictionaries, lists and numbers, which
-    `json.dumps` takes."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
-        return [plain(part) for part in value]
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
 class Snapshot:

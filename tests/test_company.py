@@ -10,8 +10,8 @@ import pytest
 
 import recsys_env
 from recsys_env.company import Company, policies_of
+from recsys_env.infos import Infos
 from recsys_env.policies import Policy, Team
-from recsys_env.vector import Infos
 
 COPIES, SHORT = 3, 40
 KEYS = [key for key in Infos.KEYS if not key.startswith(("final_", "later_"))]

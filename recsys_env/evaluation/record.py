@@ -9,8 +9,9 @@ import numpy as np
 
 from ..catalogue import Catalogue
 from ..config import WorldConfig
+from ..infos import Infos
 from ..kernels.page import read_prices
-from ..vector import Infos, VectorEnv
+from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes
 
 if TYPE_CHECKING:
