@@ -165,7 +165,7 @@ def _chase(order: np.ndarray, steps: int) -> int:
 
 def primitives() -> dict[str, float]:
     """Nanoseconds of what a step is made of."""
-    from recsys_env.kernels import entry
+    from recsys_env.kernels.compiler import entry
     from recsys_env.kernels.numeric import exp
 
     @entry

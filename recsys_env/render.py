@@ -126,9 +126,10 @@ def _later_sales(envs: VectorEnv) -> list[str]:
     ]
 
 
-def item_name(envs: VectorEnv, j: int) -> str:
+def item_name(envs: VectorEnv | None, j: int) -> str:
     """What to call item j: its number, and the name that a catalogue gives it."""
-    return f"item {j}" if envs.catalogue is None else f"item {j} {str(envs.catalogue.item_name[j])[:_NAME]}"
+    catalogue = None if envs is None else envs.catalogue
+    return f"item {j}" if catalogue is None else f"item {j} {str(catalogue.item_name[j])[:_NAME]}"
 
 
 def topic_name(envs: VectorEnv, t: int) -> str:
@@ -136,14 +137,14 @@ def topic_name(envs: VectorEnv, t: int) -> str:
     return f"topic {t}" if envs.catalogue is None else str(envs.catalogue.topic_name[t])[:_NAME]
 
 
-def explanation(envs: VectorEnv, explained: Mapping[str, Mapping[str, Any]]) -> str:
+def explanation(explained: Mapping[str, Mapping[str, Any]], envs: VectorEnv | None = None) -> str:
     """Table of what `RecommendationEnv.explain` returned: a line for each standing slot, best rank first, a column for
     each term that has a say anywhere on the page; then v (their sum), log theta of the position, trust in the agent if
     it counts, and the probability of a click.
 
     Args:
-        envs: `env.vector`, for names.
         explained: of `env.explain(actions)`.
+        envs: `env.vector`, for the names that a catalogue gives its items.
     """
     pages, first = explained.items(), next(iter(explained.values()))
     terms = [name for name in first["terms"] if any(page["terms"][name].any() for _, page in pages)]

@@ -23,11 +23,11 @@ from numba.core.caching import IndexDataCacheFile, _CacheLocator
 from numba.core.dispatcher import Dispatcher
 
 import recsys_env
-from recsys_env import kernels
-from recsys_env.kernels import entry, source_stamp
+from recsys_env.kernels import compiler
+from recsys_env.kernels.compiler import entry, source_stamp
 
 INNER = """
-from recsys_env.kernels import kernel
+from recsys_env.kernels.compiler import kernel
 
 SHIFT = 1
 
@@ -37,7 +37,7 @@ def shifted(x):
 """
 OUTER = """
 import inner
-from recsys_env.kernels import entry, kernel
+from recsys_env.kernels.compiler import entry, kernel
 
 FACTOR = 10
 
@@ -93,8 +93,8 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Code:
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Standard error of somebody without patience."""
     seen = Terminal()
-    monkeypatch.setattr(kernels, "PATIENCE", 0.0)
-    monkeypatch.setattr(kernels, "sys", SimpleNamespace(stderr=seen))
+    monkeypatch.setattr(compiler, "PATIENCE", 0.0)
+    monkeypatch.setattr(compiler, "sys", SimpleNamespace(stderr=seen))
     return seen
 
 
@@ -147,7 +147,7 @@ def test_data_of_an_older_version_does_not_run(code: Code, monkeypatch: pytest.M
     assert code.run() == (20, 0)
     code.sources["inner"] = INNER.replace("SHIFT = 1", "SHIFT = 21")
     with monkeypatch.context() as patch:
-        patch.setattr(kernels._CacheFile, "_save_data", full_disk)
+        patch.setattr(compiler._CacheFile, "_save_data", full_disk)
         assert code.run() == (220, 0)
     assert code.run() == (220, 0)
     assert code.run() == (220, 1)
@@ -171,18 +171,18 @@ def dispatchers() -> dict[str, Dispatcher]:
 def test_every_file_with_kernels_is_in_the_stamp_of_the_entries_that_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever file kernels are added in; found here by following names, there by what is compiled."""
     found = dispatchers()
-    entries = [value for value in found.values() if isinstance(value._cache, kernels._Cache)]
+    entries = [value for value in found.values() if isinstance(value._cache, compiler._Cache)]
     assert {"run", "run_parallel", "expect", "choose", "appraise", "list_options"} <= {
         value.py_func.__name__ for value in entries
     }
     files = {value.py_func.__code__.co_filename for value in found.values()}
-    assert {"step.py", "rng.py", "numeric.py", "beliefs.py", "slates.py", "assortment.py"} <= {
+    assert {"step.py", "rng.py", "numeric.py", "vectors.py", "beliefs.py", "slates.py", "assortment.py"} <= {
         Path(file).name for file in files
     }
     before = {value: source_stamp(value.py_func) for value in entries}
     seen: dict[str, set[str]] = {}
     for file in files:
-        monkeypatch.setitem(kernels._digests, file, "edited")
+        monkeypatch.setitem(compiler._digests, file, "edited")
         seen[Path(file).name] = {
             value.py_func.__name__ for value in entries if source_stamp(value.py_func) != before[value]
         }
@@ -272,26 +272,26 @@ def test_whoever_waits_is_told_once(code: Code, terminal: Terminal, caplog: pyte
 def test_where_nobody_sits_it_is_logged(
     code: Code, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(kernels, "PATIENCE", 0.0)
+    monkeypatch.setattr(compiler, "PATIENCE", 0.0)
     caplog.set_level(logging.INFO, "recsys_env")
     code.run()
     assert [(record.name, record.levelname) for record in caplog.records] == [("recsys_env", "INFO")]
     assert "compiling the game (outer.fill)" in caplog.text
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(kernels, "sys", SimpleNamespace(stderr=None))
+    monkeypatch.setattr(compiler, "sys", SimpleNamespace(stderr=None))
     code.run(1.5)
     assert len(caplog.records) == 2
 
 
 def test_a_notebook_is_somebody(code: Code, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr(kernels, "PATIENCE", 0.0)
+    monkeypatch.setattr(compiler, "PATIENCE", 0.0)
     monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
     code.run()
     assert "compiling the game" in capsys.readouterr().err
 
 
 def test_what_is_quick_is_not_worth_a_word(code: Code, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "PATIENCE", 0.6)
+    monkeypatch.setattr(compiler, "PATIENCE", 0.6)
     out = np.zeros(2, np.int64)
 
     @entry

@@ -196,7 +196,7 @@ def test_as_text() -> None:
     while "item" not in text:
         actions = sampled(env)
         explained = env.explain(actions)
-        text = explanation(env.vector, explained)
+        text = explanation(explained)
         env.step(actions)
     head, *lines = text.splitlines()
     assert head.split() == ["agent", "rank", "item", "intercept", "taste", "price", "repeat", "v", "position", "click"]
@@ -208,3 +208,6 @@ def test_as_text() -> None:
     assert f"{page['terms']['taste'][k]:+.3f}" in line
     assert f"{page['utility'][k]:.3f}" in line
     assert f"{page['click'][k]:.1%}" in line
+    name = str(env.vector.catalogue.item_name[page["item"][k]])[:36]  # type: ignore[union-attr]
+    assert name in explanation(explained, env.vector)
+    assert name not in text

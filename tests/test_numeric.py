@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys_env.kernels import entry
-from recsys_env.kernels.numeric import dot, exp, log, log1p, squash_row
+from recsys_env.kernels.compiler import entry
+from recsys_env.kernels.numeric import exp, log, log1p
+from recsys_env.kernels.vectors import dot, squash_row
 
 
 @entry

@@ -16,8 +16,9 @@ import oracle
 import pytest
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
+from recsys_env.__main__ import main
 from recsys_env.evaluation import watch
-from recsys_env.evaluation.watch import FLAGS, command
+from recsys_env.evaluation.watch import FLAGS
 from recsys_env.policies import LOADERS, Content, Team, register_loader
 
 # A small shop in which everything happens: clicks, carts, purchases at once given up or later, lost users, promotions.
@@ -182,13 +183,20 @@ def test_refusals(options: dict[str, Any], message: str, tmp_path: Path) -> None
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tyro", reason='needs tyro: pip install "recsys_env[evaluate]"')
     out = tmp_path / "episode.html"
-    command("duel-v0,horizon=30", ("content", "greedy"), out=out)
+    words = ["watch", "--task", "duel-v0,horizon=30", "--out", str(out), "--policies"]
+    main([*words, "content", "greedy"])
     assert f"{out}: 0.0 MB; open it in a browser" in capsys.readouterr().out
-    assert read(out)[0]["title"] == "duel-v0,horizon=30"
-    with pytest.raises(SystemExit):
-        command("duel-v0", ("contnt",), out=out)
-    assert "error: unknown policy 'contnt'" in capsys.readouterr().err
+    head, _ = read(out)
+    assert (head["title"], head["policies"]) == ("duel-v0,horizon=30", ["content", "greedy"])
+    for wrong, message in (
+        ("contnt", "error: unknown policy 'contnt'"),
+        ("module:thing", "error: policy 'module:thing'"),
+    ):
+        with pytest.raises(SystemExit):
+            main([*words, wrong])
+        assert message in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------ the file

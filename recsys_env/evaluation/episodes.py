@@ -105,7 +105,7 @@ def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Polic
         given = list(policies) * len(agents) if len(policies) == 1 else list(policies)
         if len(given) != len(agents):
             raise ValueError(
-                f"{len(given)} policies are given, expected one for all or one for each of {', '.join(agents)}"
+                f"{len(policies)} policies are given, expected one for all or one for each of {', '.join(agents)}"
             )
         policies = dict(zip(agents, given, strict=True))
     elif not isinstance(policies, Mapping):  # a name, or what no policy is

@@ -63,19 +63,19 @@ def watch(
     horizon = envs.config.horizon
     if ticks is not None:
         check_count("ticks", ticks, 1, horizon)
-    film, actions = _Film(envs), envs.empty_actions()
+    episode, actions = _Episode(envs), envs.empty_actions()
     for _ in range(horizon if ticks is None else ticks):
         team.act(observations, actions)
-        film.before(actions)
+        episode.before(actions)
         observations, _, _, truncated, infos = envs.step(actions)
-        film.after(infos, over=bool(truncated[0]))
+        episode.after(infos, over=bool(truncated[0]))
         team.observe(infos, truncated)
     name = title or (task if isinstance(task, str) else "a task of one's own")
     played = by_agent(envs.possible_agents, policies).values()
     named = [str(policy) if isinstance(policy, str | Path) else type(policy).__name__ for policy in played]
-    head = {"title": name, "seed": seed, "policies": named, **film.head()}
+    head = {"title": name, "seed": seed, "policies": named, **episode.head()}
     path = Path(out)
-    path.write_text(_filled(head, film.columns()), encoding="utf-8")
+    path.write_text(_filled(head, episode.columns()), encoding="utf-8")
     return path
 
 
@@ -85,7 +85,7 @@ def command(
     seed: int = 0,
     ticks: int | None = None,
     out: Path = Path("episode.html"),
-) -> None:
+) -> Path:
     """Play an episode and write one HTML file that replays it in a browser.
 
     Args:
@@ -96,14 +96,16 @@ def command(
         ticks: how much of the episode to play; all of it by default.
         out: the file.
     """
-    try:
-        path = watch(cli.config_of(task), policies, seed, out, ticks=ticks, title=task)
-    except (ValueError, TypeError, ImportError) as error:
-        cli.fail(error)
+    (task,) = cli.known_tasks((task,))
+    return watch(cli.config_of(task), policies, seed, out, ticks=ticks, title=task)
+
+
+def show(path: Path) -> None:
+    """Say where the replay is."""
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 
-class _Film:
+class _Episode:
     """What is taken down of a batch of one copy, tick by tick: the page about to be shown, then what came of it."""
 
     def __init__(self, envs: VectorEnv) -> None:

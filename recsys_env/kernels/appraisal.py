@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import entry
 from .choice import outside_utility, utility
+from .compiler import entry
 from .numeric import insert, sigmoid
 from .page import CANDIDATES, can_show, is_active, popularity_now
 

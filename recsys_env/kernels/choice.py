@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import kernel
-from .numeric import dot, exp, log, log1p, row_dot
+from .compiler import kernel
+from .numeric import exp, log, log1p
 from .page import RIVAL, active_agents, age_of, log_price_now, popularity_now, window_of
+from .vectors import dot, row_dot
 
 
 @kernel

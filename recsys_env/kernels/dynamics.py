@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
-from . import kernel, rng
-from .numeric import dot, exp, log, sigmoid, tanh
+from . import rng
+from .compiler import kernel
+from .numeric import exp, log, sigmoid, tanh
 from .page import RIVAL, SHARED, active_agents, touch_item, view_of, window_of
+from .vectors import dot
 
 CLICKS, PURCHASES = 0, 1
 FRESH = 0

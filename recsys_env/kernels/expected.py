@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import entry, kernel
 from .choice import fill_clicks, weigh_slots
+from .compiler import entry, kernel
 from .feedback import cart_probability, expected_experience, rating_value, stars
 from .numeric import sigmoid, softplus, tanh
 from .page import active_agents, fill_slots, in_stock, is_available, price_now, wallet_now

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from . import entry, kernel
 from .choice import (
     context_term,
     fill_clicks,
@@ -17,6 +16,7 @@ from .choice import (
     trust_term,
     weigh_slots,
 )
+from .compiler import entry, kernel
 from .page import active_agents, clear_slots, fill_slots
 from .step import read_actions
 

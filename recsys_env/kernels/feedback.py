@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from . import kernel, rng
-from .numeric import dot, sigmoid, softplus
+from . import rng
+from .compiler import kernel
+from .numeric import sigmoid, softplus
 from .page import can_pay, in_stock, is_available, log_price_now, price_now, touch_item, wallet_now
+from .vectors import dot
 
 
 @kernel

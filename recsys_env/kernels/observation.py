@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..fields import OBSERVATION
-from . import kernel
 from .choice import freshness
+from .compiler import kernel
 from .dynamics import visitor_id
-from .numeric import dot, row_dot, squash, squash_row
+from .numeric import squash
 from .page import (
     CANDIDATES,
     QUERY,
@@ -22,6 +22,7 @@ from .page import (
     wallet_now,
 )
 from .retrieval import seen_count
+from .vectors import dot, row_dot, squash_row
 
 _ONE = np.float32(1.0)
 _HALF = {field.name: field.half for field in OBSERVATION}

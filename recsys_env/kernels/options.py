@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import entry
-from .numeric import dot, squash_row
+from .compiler import entry
 from .observation import write_bounded_features, write_features
 from .page import CANDIDATES, can_show, is_active
+from .vectors import dot, squash_row
 
 
 @entry

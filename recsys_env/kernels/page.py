@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import entry, kernel, rng
+from . import rng
+from .compiler import entry, kernel
 
 SHARED, ROWS, RIVAL = 0, 1, 2
 CANDIDATES, ITEMS, QUERY = 0, 1, 2

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import kernel, rng
+from . import rng
+from .compiler import kernel
 from .dynamics import draw_topic, weigh_topics
-from .numeric import dot, log1p, prefetch
+from .numeric import log1p
 from .page import CANDIDATES, active_agents, can_show, is_active, view_of, window_of
+from .vectors import dot, prefetch
 
 _TRIES = 4  # draws for one candidate before the exhaustive search
 

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from . import entry, kernel
+from .compiler import entry, kernel
 from .numeric import log
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)

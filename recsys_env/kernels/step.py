@@ -9,8 +9,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from . import entry, kernel, rng
+from . import rng
 from .choice import draw_click
+from .compiler import entry, kernel
 from .dynamics import (
     CLICKS,
     draw_order,

@@ -16,7 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from ..kernels import entry
+from ..kernels.compiler import entry
 from ..kernels.page import CANDIDATES, can_show, is_active
 from ..vector import VectorEnv
 from .base import Policy

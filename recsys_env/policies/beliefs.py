@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels import kernel
 from ..kernels.choice import freshness, utility
+from ..kernels.compiler import kernel
 from ..kernels.expected import click_value, mean_over_noise
 from ..kernels.feedback import cart_probability, expected_experience
 from ..kernels.numeric import log1p, sigmoid

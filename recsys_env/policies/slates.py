@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels import kernel
 from ..kernels.choice import outside_utility, trust_term
+from ..kernels.compiler import kernel
 from ..kernels.numeric import exp, insert, log, sigmoid
 from ..kernels.page import QUERY, RIVAL, SHARED, active_agents
 

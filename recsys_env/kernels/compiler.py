@@ -1,0 +1,241 @@
+"""How the kernels are compiled, and where compiled code is kept: the machinery around numba.
+
+Inner functions are `kernel`s, inlined into the few `entry` points, which are the only ones called from Python and the
+only ones cached on disk. A change in any file whose code goes into an entry, or in a constant that it uses, never runs
+old code. Whoever waits for the compiler is told, on a terminal or in a notebook by a line, elsewhere by one for the
+logger "recsys_env" (level INFO).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import logging
+import pickle
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
+from numba.core.typed_passes import NativeLowering
+
+F = TypeVar("F", bound=Callable[..., Any])
+_njit: Any = numba.njit  # its published types leave out options that it takes
+
+
+PATIENCE = 1.0  # seconds of compiling until somebody is told
+_ELSEWHERE = "the environment variable NUMBA_CACHE_DIR can name a folder for it"
+
+
+# ------------------------------------------------------------------------------------------------ which code it is
+
+_digests: dict[str, str] = {}  # file -> SHA-256 of its text when it was imported
+
+
+def _take_down(file: str, namespace: dict[str, Any] | None = None) -> None:
+    """Digest a file, or a notebook's cell, while it is imported: a later edit must not be taken for what was
+    imported."""
+    linecache.checkcache(file)
+    _digests[file] = hashlib.sha256("".join(linecache.getlines(file, namespace)).encode()).hexdigest()
+
+
+# Of this file and of world.py: in which order its named tuples have their fields is in no signature.
+_ALWAYS = (__file__, str(Path(__file__).parent.parent / "world.py"))
+for _file in _ALWAYS:
+    _take_down(_file)
+
+
+def source_stamp(function: Callable[..., Any]) -> str:
+    """SHA-256 of all that is compiled into an entry.
+
+    That is the files of the entry and of the kernels that it calls, all the way down, and the constants that these take
+    from other files.
+    """
+    found, functions = {_digests[file] for file in _ALWAYS}, [function]
+    for inner in functions:  # which grows
+        file = inner.__code__.co_filename
+        if file not in _digests:
+            _take_down(file, inner.__globals__)
+        found.add(_digests[file])
+        for name, value in _used(inner):
+            called = getattr(value, "py_func", None) or getattr(value, "_defn", None)  # of a kernel, of an intrinsic
+            if called is not None and called not in functions:
+                functions.append(called)
+            elif called is None and not callable(value):
+                found.add(f"{inner.__module__}.{name} = {value.tolist() if isinstance(value, np.ndarray) else value!r}")
+    return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()
+
+
+def _used(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """(name, value) of what a function takes from its module, from modules and classes that it names, and from
+    enclosing functions."""
+    code, outside = function.__code__, function.__globals__
+    spaces = [
+        outside,
+        *(vars(outside[name]) for name in code.co_names if isinstance(outside.get(name), ModuleType | type)),
+    ]
+    for space in spaces:
+        for name in code.co_names:
+            if name in space and not isinstance(space[name], ModuleType):
+                yield name, space[name]
+    yield from zip(code.co_freevars, (cell.cell_contents for cell in function.__closure__ or ()), strict=True)
+
+
+# ------------------------------------------------------------------------------------------------ where it is kept
+
+
+class _CacheFile(IndexDataCacheFile):
+    """Numba's files, of which nothing is believed that is damaged or made of other code.
+
+    Numba writes first the index, which names the data, and then the data: if only the first succeeds, it names those of
+    an older version.
+    """
+
+    def _load_index(self) -> Any:
+        try:
+            return super()._load_index()
+        except Exception:  # what comes of unpickling a damaged file can be anything
+            return {}
+
+    def _save_data(self, name: str, data: Any) -> None:
+        payload = self._dump(data)
+        super()._save_data(name, (self._source_stamp, hashlib.sha256(payload).digest(), payload))
+
+    def _load_data(self, name: str) -> Any:
+        stamp, checksum, payload = super()._load_data(name)
+        sound = stamp == self._source_stamp and checksum == hashlib.sha256(payload).digest()
+        return pickle.loads(payload) if sound else None
+
+
+class _Cache(FunctionCache):
+    """Compiled code of an entry on disk. Where there is no place for it, or no room, the game goes on without."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._cache_path = None
+        try:
+            super().__init__(function)
+        except RuntimeError:  # no folder can be written to
+            self.disable()
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What is kept for a signature; if nothing, numba compiles it next, and calls `save_overload`."""
+        try:
+            found = super().load_overload(sig, target_context)
+        except Exception:  # a damaged file
+            found = None
+        if found is None:
+            self._waiting = threading.Timer(PATIENCE, _tell, [self._notice()])
+            self._waiting.daemon = True
+            self._waiting.start()
+        return found
+
+    def _load_overload(self, sig: Any, target_context: Any) -> Any:
+        if self._enabled:  # only now is every kernel defined
+            self._cache_file = _CacheFile(self._cache_path, self._impl.filename_base, source_stamp(self._function))
+        return super()._load_overload(sig, target_context)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled, if there is room."""
+        self._waiting.cancel()
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            where = f"in {self._cache_path} ({error.strerror})"
+            _tell_once(f"compiled code cannot be kept {where}, so every process compiles it; {_ELSEWHERE}")
+
+    def _notice(self) -> str:
+        name = f"{Path(self._function.__code__.co_filename).stem}.{self._function.__name__}"
+        what = f"compiling the game ({name}), which takes up to 40 s on an idle machine"
+        if self._cache_path is None:
+            return f"{what}; in every process, because no folder for compiled code can be written to: {_ELSEWHERE}"
+        return f"{what}; only this once, compiled code is kept in {self._cache_path}"
+
+
+def _tell(text: str) -> None:
+    """One line for whoever sits there; for the log where nobody does."""
+    try:
+        watched = hasattr(sys, "ps1") or sys.stderr.isatty()
+    except (AttributeError, ValueError):  # no standard error, or a closed one
+        watched = False
+    if watched:
+        print(f"recsys_env: {text}", file=sys.stderr, flush=True)
+    else:
+        logging.getLogger("recsys_env").info(text)
+
+
+_tell_once = cache(_tell)
+
+
+# ------------------------------------------------------------------------------------------------ how it is compiled
+
+
+class _InlinedLibrary(JITCodeLibrary):
+    """LLVM code that is only ever linked into an entry: optimising it, or emitting machine code for it, would be
+    wasted."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _InlinedLowering(NativeLowering):
+    """Lowers a kernel to LLVM code and stops there. Compiling each of a hundred kernels on its own took three times as
+    long."""
+
+    _name = "inlined_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _InlinedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        state.library.finalize()
+        lowered = state["cr"]
+        # the dispatcher files its versions under a builtin function; each call of `append` is a new one
+        stand_in: Any = [].append
+        state.targetctx.insert_user_function(stand_in, lowered.fndesc, [state.library])
+        state["cr"] = lowered._replace(cfunc=stand_in)
+        return True
+
+
+class _InlinedCompiler(CompilerBase):
+    """Numba's default pipeline with the last step replaced."""
+
+    def define_pipelines(self) -> list[Any]:
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        pipeline.passes = [
+            (_InlinedLowering, text) if step is NativeLowering else (step, text) for step, text in pipeline.passes
+        ]
+        return [pipeline]
+
+
+def kernel(function: F) -> F:
+    """An inner function: compiled into, and inlined by, the entries that use it. Never called from Python."""
+    _take_down(function.__code__.co_filename, function.__globals__)
+    return _njit(  # type: ignore[no-any-return]
+        function, error_model="numpy", forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True,
+        pipeline_class=_InlinedCompiler,
+    )  # fmt: skip
+
+
+def entry(function: F | None = None, *, parallel: bool = False) -> Any:
+    """A function called from Python: compiled on first use, cached on disk by a digest of all that is compiled into
+    it."""
+    if function is None:
+        return lambda f: entry(f, parallel=parallel)
+    _take_down(function.__code__.co_filename, function.__globals__)
+    dispatcher = _njit(function, error_model="numpy", nogil=True, parallel=parallel, _nrt=False)
+    dispatcher._cache = _Cache(function)
+    return dispatcher
