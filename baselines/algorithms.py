@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from recsys_env.config import did_you_mean
+from recsys_env.checks import did_you_mean
 
 from . import benchmarl
 from .ippo import IPPO

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from recsys_env import WorldConfig, cli, task_config
-from recsys_env.config import replace
 from recsys_env.evaluation import COMPARED, UNSEEN
+from recsys_env.settings import replace
 
 if TYPE_CHECKING:
     from .training import Learner, Training

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, cli
-from recsys_env.config import did_you_mean
+from recsys_env.checks import did_you_mean
 
 from .algorithms import ALGORITHMS
 from .options import Algorithm

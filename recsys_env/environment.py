@@ -15,10 +15,11 @@ from pettingzoo.utils import OrderEnforcingWrapper
 from pettingzoo.utils.conversions import parallel_to_aec_wrapper
 
 from .catalogue import Catalogue
-from .config import WorldConfig, did_you_mean, shown
+from .checks import checked_seed, did_you_mean, shown
+from .config import WorldConfig
 from .infos import AgentInfo, Infos
 from .tasks import task_config
-from .vector import Snapshot, VectorEnv, checked_seed
+from .vector import Snapshot, VectorEnv
 
 
 class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import UserDict
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,101 +12,96 @@ import numpy as np
 from .world import Report
 
 
+def _slots(name: str, report: Report) -> np.ndarray:
+    return report.slots[name]
+
+
+def _later(name: str, report: Report) -> np.ndarray:
+    return report.later[name]
+
+
+def _holes(report: Report) -> np.ndarray:
+    return ((report.slots["item"] < 0) & (report.slots["rank"] >= 0)).sum(-1)
+
+
+_KEPT: dict[str, Callable[[Report], np.ndarray]] = {
+    "shown": partial(_slots, "item"),
+    **{name: partial(_slots, name) for name in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell")},
+    "empty": _holes,
+    "own": lambda report: report.own,
+    "visitor": lambda report: report.visitor,
+    "next_visitor": lambda report: report.next_visitor,
+    "active": lambda report: report.active,
+    **{f"later_{name}": partial(_later, name) for name in ("item", "agent", "price", "rating")},
+}
+_ENTRIES: dict[str, Callable[[Report], np.ndarray]] = {
+    **_KEPT,
+    "final_obs": lambda report: report.final_observations,
+    "final_mask": lambda report: report.final_masks,
+}
+
+
 class Infos(Mapping[str, np.ndarray]):
     """What a user would log of the last step, as arrays with leading axes [B, N]; a value is only built when asked for.
 
-    shown [B, N, K]      item in each slot, -1 = hole
-    rank [B, N, K]       rank - 1 of each slot on the page, -1 = not on it
+    shown [B, N, K]     item in each slot, -1 = hole
+    rank [B, N, K]      rank - 1 of each slot on the page, -1 = not on it
     clicked, cart, bought, liked [B, N, K]  bool, what happened to it at this page
-    rating [B, N, K]     1..5, 0 = none
-    dwell [B, N, K]      float32, in mean lengths
-    empty [B, N]         holes among the agent's slots
-    own [B, N]           the agent's own reward, before sharing
-    visitor [B, N]       person whose page this was, -1 = idle tick or inactive agent
-    next_visitor [B, N]  person whose page the returned observation is about
-    active [B, N]        bool, whose slots will be on that page
+    rating [B, N, K]    1..5, 0 = none
+    dwell [B, N, K]     float32, in mean lengths
+    empty [B, N]        holes among the agent's slots
+    own [B, N]          the agent's own reward, before sharing
+    visitor [B, N]      person whose page this was, -1 = idle tick or inactive agent
+    next_visitor [B, N] person whose page the returned observation is about
+    active [B, N]       bool, whose slots will be on that page
     later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item
-                         (-1 = none), the credited agent, the price paid in mean list prices, the rating (0 = none)
+                        (-1 = none), the credited agent, the price paid in mean list prices, its rating (0 = none)
     final_obs [B, N, O], final_mask: valid where truncated
 
     `plain(infos)` makes a dictionary of lists of them.
     """
 
-    KEYS: tuple[str, ...] = (
-        *("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell"),
-        *("empty", "own", "visitor", "next_visitor", "active"),
-        *("later_item", "later_agent", "later_price", "later_rating", "final_obs", "final_mask"),
-    )
+    ENTRIES = _ENTRIES
 
     def __init__(self, report: Report) -> None:
         self._report = report
 
-    def _arrays(self) -> Report:
-        return self._report
-
     def __getitem__(self, key: str) -> np.ndarray:
-        report = self._arrays()
-        if key == "shown":
-            return report.slots["item"]
-        if key in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell"):
-            return report.slots[key]
-        if key == "empty":
-            return ((report.slots["item"] < 0) & (report.slots["rank"] >= 0)).sum(-1)
-        if key in ("own", "visitor", "next_visitor", "active"):
-            return getattr(report, key)  # type: ignore[no-any-return]
-        if key.startswith("later_") and key in self.KEYS:
-            return report.later[key.removeprefix("later_")]
-        if key == "final_obs":
-            return report.final_observations
-        if key == "final_mask":
-            return report.final_masks
-        raise KeyError(f"{key!r}; infos hold {', '.join(self.KEYS)}")
+        if key not in self.ENTRIES:
+            raise KeyError(f"{key!r}; these infos hold {', '.join(self.ENTRIES)}")
+        return self.ENTRIES[key](self._report)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ENTRIES)
+
+    def __len__(self) -> int:
+        return len(self.ENTRIES)
 
     def copy(self) -> Infos:
         """The same report, for keeping: later steps do not overwrite it. Without the final observations."""
         return _KeptInfos(self._report)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.KEYS)
-
-    def __len__(self) -> int:
-        return len(self.KEYS)
-
 
 class _KeptInfos(Infos):
-    """A report copied as raw bytes, 20 times faster than copying records.
+    """A report copied as raw bytes, 20 times faster than as records; arrays are made of them when first asked for."""
 
-    Arrays are made of them when first asked for.
-    """
-
-    KEYS = Infos.KEYS[:-2]
-    COPIED = ("slots", "later", "own", "visitor", "next_visitor", "active")
+    ENTRIES = _KEPT
 
     def __init__(self, report: Report) -> None:
-        super().__init__(report)
-        self._raw: tuple[bytes, ...] | None = (
-            report.slots.tobytes(),
-            report.later.tobytes(),
-            report.own.tobytes(),
-            report.visitor.tobytes(),
-            report.next_visitor.tobytes(),
-            report.active.tobytes(),
-        )
+        self._like = report  # for the kinds and shapes of its arrays
+        self._raw = (
+            report.slots.tobytes(), report.later.tobytes(), report.own.tobytes(), report.visitor.tobytes(),
+            report.next_visitor.tobytes(), report.active.tobytes(),
+        )  # fmt: skip
 
-    def _arrays(self) -> Report:
-        if self._raw is not None:
-            like = {name: getattr(self._report, name) for name in self.COPIED}
-            arrays = {
-                name: np.frombuffer(bytearray(raw), a.dtype).reshape(a.shape)
-                for raw, (name, a) in zip(self._raw, like.items(), strict=True)
-            }
-            self._report, self._raw = self._report._replace(**arrays), None
-        return self._report
-
-    def __getitem__(self, key: str) -> np.ndarray:
-        if key not in self.KEYS:
-            raise KeyError(f"{key!r}; kept infos hold {', '.join(self.KEYS)}")
-        return super().__getitem__(key)
+    @cached_property
+    def _report(self) -> Report:  # type: ignore[override]
+        names = ("slots", "later", "own", "visitor", "next_visitor", "active")
+        arrays = {}
+        for name, raw in zip(names, self._raw, strict=True):
+            like = getattr(self._like, name)
+            arrays[name] = np.frombuffer(bytearray(raw), like.dtype).reshape(like.shape)
+        return self._like._replace(**arrays)
 
 
 class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]

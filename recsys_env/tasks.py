@@ -13,6 +13,7 @@ import gymnasium
 import pettingzoo
 
 from .catalogue import Catalogue
+from .checks import did_you_mean, shown
 from .config import (
     ArrivalConfig,
     CandidateConfig,
@@ -26,11 +27,9 @@ from .config import (
     SceneConfig,
     UserConfig,
     WorldConfig,
-    did_you_mean,
     for_catalogue,
-    replace,
-    shown,
-)  # fmt: skip
+)
+from .settings import replace
 
 _SHOP = (SceneConfig("page", cart=True),)
 

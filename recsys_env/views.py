@@ -17,14 +17,16 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from .actions import as_array
 from .catalogue import Catalogue
+from .checks import shown
 from .company import Company, Others, checked_agent, policies_of
-from .config import WorldConfig, shown
+from .config import WorldConfig
 from .environment import RecommendationEnv
 from .infos import Infos
 from .policies import Team
 from .tasks import task_config
-from .vector import VectorEnv, as_array, checked_batch
+from .vector import VectorEnv, checked_batch
 
 _AUTORESET = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 

@@ -33,10 +33,10 @@ from baselines.training import SELF, begin
 from baselines.transformer_ppo import TransformerPPO
 from recsys_env import TASKS, WorldConfig
 from recsys_env.cli import assignments
-from recsys_env.config import replace
 from recsys_env.evaluation.episodes import episode_returns
 from recsys_env.files import read_arrays
 from recsys_env.policies import make_policy
+from recsys_env.settings import replace
 from recsys_env.tasks import _TASKS
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

@@ -21,11 +21,12 @@ import numpy as np
 
 from .. import cli
 from ..catalogue import Catalogue
+from ..checks import check_count
 from ..config import WorldConfig
 from ..infos import Infos
 from ..kernels.page import read_prices, read_stock, read_wallet
 from ..render import item_name, topic_name
-from ..vector import VectorEnv, check_count
+from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes, by_agent
 
 FLAGS = ("clicked", "cart", "bought", "liked")  # bit 0, 1, ... of a slot's flags; the next one says that it is promoted
