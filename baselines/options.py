@@ -150,6 +150,11 @@ class Algorithm(Options):
             **{name: list(value) if isinstance(value, tuple) else value for name, value in said.items()},
         }
 
+    def has_settings(self, stored: Mapping[str, Any]) -> bool:
+        """Whether stored settings are these. An option that they do not have is younger than they are, and had its
+        default's effect."""
+        return {**type(self)().settings(), **stored} == self.settings()
+
     def command(self) -> str:
         """The command line that says this, whoever did; where the run is written to does not matter."""
         words = [self.name]
