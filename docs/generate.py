@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import results
-from matplotlib.image import imsave
+from PIL import Image
 from sphinx.ext.autodoc.mock import mock
 
 from recsys_env import TASKS, WorldConfig, fields, parallel_env
@@ -55,6 +55,7 @@ def main() -> None:
         "config": config_fields,
         "fit_settings": lambda: _fields_table(dataclasses.fields(FitSettings)),
         "tasks": tasks,
+        "moving_pages": moving_pages,
         **results.parts(OUT / "plots"),
     }
     for name, make in parts.items():
@@ -276,6 +277,22 @@ def task_page(name: str) -> str:
     )
 
 
+def moving_pages() -> str:
+    """The first pages of an episode, as a moving picture."""
+    env = parallel_env("ecommerce-v0", render_mode="rgb_array")
+    env.reset(seed=0)
+    for agent in env.possible_agents:
+        env.action_space(agent).seed(0)
+    pages = []
+    while len(pages) < 12:
+        infos = env.step({agent: env.action_space(agent).sample() for agent in env.agents})[4]
+        if any(info["visitor"] >= 0 for info in infos.values()):
+            pages.append(Image.fromarray(env.render()).quantize(64))
+    path = OUT / "plots" / "pages.gif"
+    pages[0].save(path, save_all=True, append_images=pages[1:], duration=1000 // env.metadata["render_fps"] * 4, loop=0)
+    return "![Twelve pages of ecommerce-v0](/_generated/plots/pages.gif)"
+
+
 def page_picture(name: str) -> str:
     """A page with a click, as the environment draws it."""
     env = parallel_env(name, render_mode="rgb_array")
@@ -284,7 +301,7 @@ def page_picture(name: str) -> str:
         env.action_space(agent).seed(0)
     while not any(info["clicked"].any() for info in infos.values()):
         infos = env.step({agent: env.action_space(agent).sample() for agent in env.agents})[4]
-    imsave(OUT / "plots" / f"page-{name}.png", env.render())
+    Image.fromarray(env.render()).save(OUT / "plots" / f"page-{name}.png")
     return f"![A page of {name}](../plots/page-{name}.png)"
 
 

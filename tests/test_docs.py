@@ -145,3 +145,13 @@ def test_sources_of_all_policies_are_named() -> None:
     sources = (ROOT / "docs" / "policies.md").read_text()
     without = {"random", "blind", "implicit-knn", "surprise-knn"}
     assert [name for name in POLICIES if f"`{name}`" not in sources and name not in without] == []
+
+
+@pytest.mark.parametrize(
+    "package", ["recsys_env", "recsys_env.evaluation", "recsys_env.policies", "recsys_env.fitting"]
+)
+def test_the_reference_has_every_public_name(package: str) -> None:
+    pytest.importorskip("pandas" if package.endswith("fitting") else "numpy")
+    reference = "".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
+    public = importlib.import_module(package).__all__
+    assert [name for name in public if f"{package}.{name}\n" not in reference] == []
