@@ -473,10 +473,15 @@ class VectorEnv:
         trust, outside = np.zeros(slots[:2]), np.zeros(self.num_envs)
         explain(self.world, state, report, self._scratch, read, terms, position, trust, outside, click)
         return {
-            "item": report.slots["item"], "rank": report.slots["rank"],
-            "terms": {name: terms[..., i] for i, name in enumerate(TERMS)}, "utility": report.slots["utility"],
-            "position": position, "trust": trust, "outside": outside, "click": click,
-        }  # fmt: skip
+            "item": report.slots["item"],
+            "rank": report.slots["rank"],
+            "terms": {name: terms[..., i] for i, name in enumerate(TERMS)},
+            "utility": report.slots["utility"],
+            "position": position,
+            "trust": trust,
+            "outside": outside,
+            "click": click,
+        }
 
     def close(self) -> None:
         """Nothing to release."""
