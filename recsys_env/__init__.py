@@ -26,7 +26,10 @@ from .company import Company
 from .config import WorldConfig
 from .environment import RecommendationAEC, RecommendationEnv, env, parallel_env
 from .infos import plain
+<<<<<<< HEAD
 from .settings import replace
+=======
+>>>>>>> rest
 from .tasks import TASKS, register_task, task_config
 from .vector import VectorEnv
 from .views import (

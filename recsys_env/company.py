@@ -14,11 +14,18 @@ from typing import Any
 
 import numpy as np
 
+<<<<<<< HEAD
 from .actions import ActionReader
 from .checks import did_you_mean, shown
 from .infos import Infos
 from .policies import Policy, Team
 from .vector import Snapshot, VectorEnv, checked_batch
+=======
+from .config import did_you_mean, shown
+from .infos import Infos
+from .policies import Policy, Team
+from .vector import ActionReader, Snapshot, VectorEnv, checked_batch
+>>>>>>> rest
 from .world import LATER
 
 Others = str | Policy | Mapping[str, str | Policy]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections import UserDict
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -17,11 +15,18 @@ from pettingzoo.utils import OrderEnforcingWrapper
 from pettingzoo.utils.conversions import parallel_to_aec_wrapper
 
 from .catalogue import Catalogue
+<<<<<<< HEAD
 from .checks import checked_seed, did_you_mean, shown
 from .config import WorldConfig
 from .infos import Infos
 from .tasks import task_config
 from .vector import Snapshot, VectorEnv
+=======
+from .config import WorldConfig, did_you_mean, shown
+from .infos import AgentInfo, Infos
+from .tasks import task_config
+from .vector import Snapshot, VectorEnv, checked_seed
+>>>>>>> rest
 
 
 class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
@@ -179,7 +184,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
     def _infos(self, infos: Infos, over: bool) -> dict[str, Any]:
         kept = infos.copy()
-        return {agent: Info(kept, n, over) for n, agent in enumerate(self.possible_agents)}
+        return {agent: AgentInfo(kept, n, over) for n, agent in enumerate(self.possible_agents)}
 
     # -------------------------------------------------------------------------------------------- actions
 
@@ -393,6 +398,7 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
         return str(self.unwrapped)
 
 
+<<<<<<< HEAD
 # -------------------------------------------------------------------------------------------------- infos
 
 
@@ -446,6 +452,8 @@ class Info(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
         return dict, (self.data,)
 
 
+=======
+>>>>>>> rest
 # -------------------------------------------------------------------------------------------------- constructors
 
 

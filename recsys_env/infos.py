@@ -1,9 +1,19 @@
+<<<<<<< HEAD
 """What a step reports beside observations and rewards: the infos of a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
+=======
+"""What is told of a step beside observations and rewards: of a batch, of one agent, or in Python's own words."""
+
+from __future__ import annotations
+
+from collections import UserDict
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+>>>>>>> rest
 from typing import Any
 
 import numpy as np
@@ -11,6 +21,7 @@ import numpy as np
 from .world import Report
 
 
+<<<<<<< HEAD
 def _slots(name: str, report: Report) -> np.ndarray:
     return report.slots[name]
 
@@ -55,16 +66,42 @@ class Infos(Mapping[str, np.ndarray]):
     active [B, N]       bool, whose slots will be on that page
     later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item
                         (-1 = none), the credited agent, the price paid in mean list prices, its rating (0 = none)
+=======
+class Infos(Mapping[str, np.ndarray]):
+    """What a user would log of the last step, as arrays with leading axes [B, N]; a value is only built when asked for.
+
+    shown [B, N, K]      item in each slot, -1 = hole
+    rank [B, N, K]       rank - 1 of each slot on the page, -1 = not on it
+    clicked, cart, bought, liked [B, N, K]  bool, what happened to it at this page
+    rating [B, N, K]     1..5, 0 = none
+    dwell [B, N, K]      float32, in mean lengths
+    empty [B, N]         holes among the agent's slots
+    own [B, N]           the agent's own reward, before sharing
+    visitor [B, N]       person whose page this was, -1 = idle tick or inactive agent
+    next_visitor [B, N]  person whose page the returned observation is about
+    active [B, N]        bool, whose slots will be on that page
+    later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item
+                         (-1 = none), the credited agent, the price paid in mean list prices, the rating (0 = none)
+>>>>>>> rest
     final_obs [B, N, O], final_mask: valid where truncated
 
     `plain(infos)` makes a dictionary of lists of them.
     """
 
+<<<<<<< HEAD
     ENTRIES = _ENTRIES
+=======
+    KEYS: tuple[str, ...] = (
+        *("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell"),
+        *("empty", "own", "visitor", "next_visitor", "active"),
+        *("later_item", "later_agent", "later_price", "later_rating", "final_obs", "final_mask"),
+    )
+>>>>>>> rest
 
     def __init__(self, report: Report) -> None:
         self._report = report
 
+<<<<<<< HEAD
     def __getitem__(self, key: str) -> np.ndarray:
         if key not in self.ENTRIES:
             raise KeyError(f"{key!r}; these infos hold {', '.join(self.ENTRIES)}")
@@ -75,11 +112,34 @@ class Infos(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self.ENTRIES)
+=======
+    def _arrays(self) -> Report:
+        return self._report
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        report = self._arrays()
+        if key == "shown":
+            return report.slots["item"]
+        if key in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell"):
+            return report.slots[key]
+        if key == "empty":
+            return ((report.slots["item"] < 0) & (report.slots["rank"] >= 0)).sum(-1)
+        if key in ("own", "visitor", "next_visitor", "active"):
+            return getattr(report, key)  # type: ignore[no-any-return]
+        if key.startswith("later_") and key in self.KEYS:
+            return report.later[key.removeprefix("later_")]
+        if key == "final_obs":
+            return report.final_observations
+        if key == "final_mask":
+            return report.final_masks
+        raise KeyError(f"{key!r}; infos hold {', '.join(self.KEYS)}")
+>>>>>>> rest
 
     def copy(self) -> Infos:
         """The same report, for keeping: later steps do not overwrite it. Without the final observations."""
         return _KeptInfos(self._report)
 
+<<<<<<< HEAD
 
 class _KeptInfos(Infos):
     """A report copied as raw bytes, 20 times faster than as records; arrays are made of them when first asked for."""
@@ -106,6 +166,102 @@ class _KeptInfos(Infos):
 def plain(value: Any) -> Any:
     """Infos, observations or rewards of any of our environments as Python's own dictionaries, lists and numbers, which
     `json.dumps` takes."""
+=======
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.KEYS)
+
+    def __len__(self) -> int:
+        return len(self.KEYS)
+
+
+class _KeptInfos(Infos):
+    """A report copied as raw bytes, 20 times faster than copying records.
+
+    Arrays are made of them when first asked for.
+    """
+
+    KEYS = Infos.KEYS[:-2]
+    COPIED = ("slots", "later", "own", "visitor", "next_visitor", "active")
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self._raw: tuple[bytes, ...] | None = (
+            report.slots.tobytes(),
+            report.later.tobytes(),
+            report.own.tobytes(),
+            report.visitor.tobytes(),
+            report.next_visitor.tobytes(),
+            report.active.tobytes(),
+        )
+
+    def _arrays(self) -> Report:
+        if self._raw is not None:
+            like = {name: getattr(self._report, name) for name in self.COPIED}
+            arrays = {
+                name: np.frombuffer(bytearray(raw), a.dtype).reshape(a.shape)
+                for raw, (name, a) in zip(self._raw, like.items(), strict=True)
+            }
+            self._report, self._raw = self._report._replace(**arrays), None
+        return self._report
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        if key not in self.KEYS:
+            raise KeyError(f"{key!r}; kept infos hold {', '.join(self.KEYS)}")
+        return super().__getitem__(key)
+
+
+class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
+    """What a user would log of one agent's last step: a dictionary that is made when first looked at.
+
+    shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `Infos`
+    empty, own, visitor, next_visitor, active: numbers, as in `Infos`; no page follows the last step of an episode
+    later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this
+        agent; item -1 = none
+
+    Every entry has the same shape and kind in every step, as Gymnasium's `SyncVectorEnv` and Tianshou's buffers want
+    it. `recsys_env.plain(infos)` makes lists and Python's own numbers of all of them.
+    """
+
+    SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
+    SCALARS = ("empty", "own", "visitor", "next_visitor", "active")
+    LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
+
+    def __init__(self, infos: Infos, n: int, over: bool) -> None:
+        self._of = infos, n, over
+        # libraries ask for a dict; C code that looks at its size alone, as that of `json`, must not take it for empty
+        dict.__setitem__(self, "own", None)
+
+    @cached_property
+    def data(self) -> dict[str, Any]:  # type: ignore[override]
+        """The entries, which `UserDict` serves: to make them takes as long as a step."""
+        infos, n, over = self._of
+        entries: dict[str, Any] = {name: infos[name][0, n] for name in self.SLOTS}
+        entries |= {name: infos[name][0, n].item() for name in self.SCALARS}
+        if over:
+            entries |= {"next_visitor": -1, "active": False}
+        mine = (infos["later_item"][0] >= 0) & (infos["later_agent"][0] == n)
+        for name, none in self.LATER:
+            entries[name] = np.where(mine, infos[name][0], infos[name].dtype.type(none))
+        return entries
+
+    def copy(self) -> dict[str, Any]:  # type: ignore[override]
+        return self.data.copy()
+
+    __copy__ = copy  # type: ignore[assignment]
+
+    def __or__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
+        return self.data | other
+
+    def __ror__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
+        return other | self.data  # type: ignore[no-any-return]
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[dict[str, Any]]]:
+        return dict, (self.data,)
+
+
+def plain(value: Any) -> Any:
+    """Infos, observations or rewards of any of our environments in Python's own types, which `json.dumps` takes."""
+>>>>>>> rest
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):

@@ -30,7 +30,10 @@ from .config import WorldConfig, check_catalogue_fields
 from .fields import OBSERVATION, PRIVATE, STATE, candidate_features, places, span
 from .files import digest_of_arrays
 from .infos import Infos
+<<<<<<< HEAD
 from .settings import difference
+=======
+>>>>>>> rest
 from .spaces import action_space, mask_size, observation_space, unit_box
 from .world import Report, State, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 

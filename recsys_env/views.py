@@ -26,7 +26,11 @@ from .environment import RecommendationEnv
 from .infos import Infos
 from .policies import Team
 from .tasks import task_config
+<<<<<<< HEAD
 from .vector import VectorEnv, checked_batch
+=======
+from .vector import VectorEnv, as_array, checked_batch
+>>>>>>> rest
 
 _AUTORESET = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 

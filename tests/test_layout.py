@@ -24,6 +24,7 @@ LAYERS = (
     "spaces",
     "kernels",
     "world",
+    "infos",
     "vector",
     "tensors",
     "history",

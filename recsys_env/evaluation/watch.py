@@ -26,7 +26,11 @@ from ..config import WorldConfig
 from ..infos import Infos
 from ..kernels.page import read_prices, read_stock, read_wallet
 from ..render import item_name, topic_name
+<<<<<<< HEAD
 from ..vector import VectorEnv
+=======
+from ..vector import VectorEnv, check_count
+>>>>>>> rest
 from .episodes import Policies, begin_episodes, by_agent
 
 FLAGS = ("clicked", "cart", "bought", "liked")  # bit 0, 1, ... of a slot's flags; the next one says that it is promoted
