@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from recsys_env import cli
-from recsys_env.config import did_you_mean
+from recsys_env.checks import did_you_mean
 
 COMMANDS = {
     "train": "train an algorithm on a task, alone or beside other policies",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 
-from recsys_env.config import did_you_mean
+from recsys_env.checks import did_you_mean
 
 from . import benchmarl
 from .ippo import IPPO
@@ -27,15 +28,14 @@ _KINDS: tuple[type[Algorithm], ...] = (
 ALGORITHMS: dict[str, type[Algorithm]] = {kind.name: kind for kind in _KINDS}
 
 
-def find_algorithm(name: str) -> type[Algorithm]:
+def find_algorithm(name: str, among: Sequence[str] = tuple(ALGORITHMS)) -> type[Algorithm]:
     """The algorithm of this name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none among these.
     """
-    if name not in ALGORITHMS:
-        known = ", ".join(ALGORITHMS)
-        raise ValueError(f"unknown algorithm {name!r}{did_you_mean(name, ALGORITHMS)}; algorithms are {known}")
+    if name not in among:
+        raise ValueError(f"unknown algorithm {name!r}{did_you_mean(name, among)}; algorithms are {', '.join(among)}")
     return ALGORITHMS[name]
 
 

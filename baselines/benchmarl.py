@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from recsys_env import WorldConfig
-from recsys_env.config import replace
+from recsys_env.settings import replace
 
 from .options import Algorithm, Count, Fraction, Range
 

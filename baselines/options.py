@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from recsys_env import WorldConfig, cli, task_config
-from recsys_env.config import replace
 from recsys_env.evaluation import COMPARED, UNSEEN
+from recsys_env.settings import replace
 
 if TYPE_CHECKING:
     from .training import Learner, Training
@@ -149,6 +149,11 @@ class Algorithm(Options):
             "algorithm": self.name,
             **{name: list(value) if isinstance(value, tuple) else value for name, value in said.items()},
         }
+
+    def has_settings(self, stored: Mapping[str, Any]) -> bool:
+        """Whether stored settings are these. An option that they do not have is younger than they are, and had its
+        default's effect."""
+        return {**type(self)().settings(), **stored} == self.settings()
 
     def command(self) -> str:
         """The command line that says this, whoever did; where the run is written to does not matter."""

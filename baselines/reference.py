@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, cli
-from recsys_env.config import did_you_mean
+from recsys_env.checks import did_you_mean
 
 from .algorithms import ALGORITHMS
 from .options import Algorithm
@@ -184,7 +184,7 @@ def _places(wanted: Iterable[Job], results: Path) -> dict[str, TrainingResults]:
     places = {}
     for job in wanted:
         settings = job.algorithm.settings()
-        same = next((stored for stored in found if stored.settings == settings), None)
+        same = next((stored for stored in found if job.algorithm.has_settings(stored.settings)), None)
         path = results / job.file_name
         other = next((stored for stored in found if stored.path == path), None)
         if same is None and other is not None:
@@ -310,8 +310,8 @@ def training_summary(folder: Path = RESULTS) -> dict[str, Any]:
     for name, learner in LEARNERS.items():
         rows = {}
         for task in learner.tasks:
-            settings = learner.job(task).settings()
-            stored = next((each for each in found if each.settings == settings), None)
+            job = learner.job(task)
+            stored = next((each for each in found if job.has_settings(each.settings)), None)
             if stored is not None and stored.runs:
                 rows[task] = _row(stored.runs)
                 results += [{**stored.sources[run["source"]], "command": run["command"]} for run in stored.runs]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -206,22 +206,22 @@ def _interval(mean: float, width: float) -> dict[str, float]:
 # ------------------------------------------------------------------------------------------------ command line
 
 
-def command(argv: Sequence[str], algorithms: Iterable[str] = ALGORITHMS) -> None:
+def command(argv: Sequence[str], among: Sequence[str] = tuple(ALGORITHMS)) -> None:
     """`python -m baselines train`: the first word is the algorithm's name, the others are its options.
 
     Args:
         argv: without the program's name.
-        algorithms: among which to choose.
+        among: algorithms to choose from.
     """
     if not argv or argv[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {name:16} {ALGORITHMS[name].about()}" for name in algorithms)
+        lines = "\n".join(f"  {name:16} {ALGORITHMS[name].about()}" for name in among)
         print(
             "usage: python -m baselines train ALGORITHM [-h] [OPTIONS]\n\nTrain an algorithm on a task and say what it"
         )
         print(f"gained; ALGORITHM --help tells its options.\n\n{lines}")
         return
     try:
-        result = train(parse(argv))
+        result = train(parse(argv, among))
     except (ValueError, TypeError, ImportError, OSError) as error:
         cli.fail(error)
     except KeyboardInterrupt:
@@ -230,14 +230,14 @@ def command(argv: Sequence[str], algorithms: Iterable[str] = ALGORITHMS) -> None
     show(result)
 
 
-def parse(argv: Sequence[str]) -> Algorithm:
+def parse(argv: Sequence[str], among: Sequence[str] = tuple(ALGORITHMS)) -> Algorithm:
     """The algorithm and the options that these words say.
 
     Raises:
         ValueError: no such algorithm, or it has no such option.
         SystemExit: a value of another type, or --help.
     """
-    kind = find_algorithm(argv[0])
+    kind = find_algorithm(argv[0], among)
     cli.require("train", "tyro")
     import tyro
 

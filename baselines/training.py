@@ -58,9 +58,15 @@ class Learner(Protocol):
 
 @dataclass
 class Clock:
-    """Seconds spent inside the environment, policies of other agents included."""
+    """Adds up the seconds spent inside the environment, policies of other agents included: `with clock: ...`."""
 
     seconds: float = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self.seconds += time.perf_counter() - self._began
 
 
 class TimedBatch(VectorEnv):
@@ -69,11 +75,8 @@ class TimedBatch(VectorEnv):
     clock: Clock
 
     def step(self, actions: Any) -> Any:
-        began = time.perf_counter()
-        try:
+        with self.clock:
             return super().step(actions)
-        finally:
-            self.clock.seconds += time.perf_counter() - began
 
 
 class TimedCompany(Company):
@@ -82,11 +85,8 @@ class TimedCompany(Company):
     clock: Clock
 
     def step(self, actions: Any) -> Any:
-        began = time.perf_counter()
-        try:
+        with self.clock:
             return super().step(actions)
-        finally:
-            self.clock.seconds += time.perf_counter() - began
 
 
 # ------------------------------------------------------------------------------------------------ a run

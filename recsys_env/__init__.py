@@ -23,10 +23,12 @@ from typing import Any
 
 from .catalogue import Catalogue
 from .company import Company
-from .config import WorldConfig, replace
+from .config import WorldConfig
 from .environment import RecommendationAEC, RecommendationEnv, env, parallel_env
+from .infos import plain
+from .settings import replace
 from .tasks import TASKS, register_task, task_config
-from .vector import VectorEnv, plain
+from .vector import VectorEnv
 from .views import (
     SharedPolicyVectorEnv,
     SingleAgentEnv,

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from . import cli
-from .config import did_you_mean
+from .checks import did_you_mean
 
 LISTINGS = {  # name -> what it does; functions of `recsys_env.listing`, which need nothing but the core
     "tasks": "list the tasks",

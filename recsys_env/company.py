@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .config import did_you_mean, shown
+from .actions import ActionReader
+from .checks import did_you_mean, shown
+from .infos import Infos
 from .policies import Policy, Team
-from .vector import ActionReader, Infos, Snapshot, VectorEnv, checked_batch
+from .vector import Snapshot, VectorEnv, checked_batch
 from .world import LATER
 
 Others = str | Policy | Mapping[str, str | Policy]

@@ -1,338 +1,177 @@
 """`WorldConfig`: every number that defines a task, in one frozen, self-validating dataclass.
 
 Each field carries its meaning, unit, allowed range, source and whether a catalogue takes its place where it is
-declared (`_number`, `_choice`, ...); the validation, the error messages, `describe()` and the parameter record that the
-kernels read all follow from that.
-Symbols are those of the equations: `beta_*` enter the utility of a slot, `a_*` the experienced utility,
-`b_*` the cart logit, `k_*` staying, `r_*` returning, `d_*` leaving for good.
+declared; its check, the error messages, `describe()` and the parameter record that the kernels read all follow from
+that (`settings.py`). Symbols are those of the equations: `beta_*` enter the utility of a slot, `a_*` the experienced
+utility, `b_*` the cart logit, `k_*` staying, `r_*` returning, `d_*` leaving for good.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, NoReturn
-
-import numpy as np
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from .fields import HIDEABLE
+from .settings import (
+    Settings,
+    choice_field,
+    group_field,
+    integers_field,
+    number_field,
+    numbers_field,
+    parts_field,
+    replace,
+    text_field,
+    weights_field,
+    words_field,
+)
 
 TRIVAGO = "trivago click-outs by displayed rank (conditional logit)"
 PROTOTYPE = "prototype simulation"
-
-
-def _number(
-    default: float | bool,
-    doc: str,
-    low: float = -math.inf,
-    high: float = math.inf,
-    *,
-    unit: str = "",
-    source: str = "",
-    from_catalogue: bool = False,
-) -> Any:
-    """A scalar field: what it means, the closed interval it may lie in, its unit, where the default comes from, and
-    whether it describes what a catalogue brings itself, so that it has no effect beside one."""
-    metadata = {"doc": doc, "low": low, "high": high, "unit": unit, "source": source, "from_catalogue": from_catalogue}
-    return field(default=default, metadata=metadata)
-
-
-def _text(default: str, doc: str, **options: Any) -> Any:
-    """A field that takes any string."""
-    return field(default=default, metadata={"doc": doc}, **options)
-
-
-def _choice(default: str, doc: str, *allowed: str) -> Any:
-    """A field that takes one of a few words; the kernels see its index."""
-    return field(default=default, metadata={"doc": doc, "allowed": allowed})
-
-
-def _numbers(
-    default: tuple[float, ...], doc: str, low: float = -math.inf, high: float = math.inf, *, source: str = ""
-) -> Any:
-    """A field that holds a tuple of numbers."""
-    return field(default=default, metadata={"doc": doc, "low": low, "high": high, "item": float, "source": source})
-
-
-def _integers(doc: str, low: int, high: int) -> Any:
-    """A field that holds a tuple of integers, empty by default."""
-    return field(default=(), metadata={"doc": doc, "low": low, "high": high, "item": int})
-
-
-def _words(doc: str, *allowed: str) -> Any:
-    """A field that holds some of a few words, none by default."""
-    return field(default=(), metadata={"doc": doc, "item": str, "words": allowed})
-
-
-def _weights(doc: str, low: float, high: float, *names: str) -> Any:
-    """A field that maps some of a few names to numbers, none by default."""
-    return field(default=Weights(), metadata={"doc": doc, "low": low, "high": high, "names": names})
-
-
-class Weights(dict[str, float]):
-    """Name -> weight: a dictionary that cannot be changed, so that the config that holds it has a hash."""
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(frozenset(self.items()))
-
-    def __reduce__(self) -> tuple[Any, ...]:  # copies and pickles are made at once, not entry by entry
-        return Weights, (dict(self),)
-
-    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError(
-            "weights are part of a frozen config and cannot be changed; make another config with recsys_env.replace"
-        )
-
-    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
-
-
-class _Checked:
-    """Validates every field of a frozen dataclass against its metadata, with messages that name field, value and
-    range."""
-
-    def __post_init__(self) -> None:
-        for f in fields(self):  # type: ignore[arg-type]
-            object.__setattr__(self, f.name, _checked(type(self).__name__, f, getattr(self, f.name)))
-
-
-def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
-    name, meta = f"{owner}.{f.name}", f.metadata
-    if "group" in meta:
-        return _checked_group(name, meta["group"], value)
-    if "kind" in meta:
-        if not isinstance(value, meta["kind"]):
-            raise TypeError(f"{name} = {value!r} must be a {meta['kind'].__name__}")
-        return value
-    if "allowed" in meta:
-        return _checked_word(name, value, meta["allowed"])
-    if "names" in meta:
-        return _checked_weights(name, meta, value)
-    if "item" in meta:
-        if not isinstance(value, (tuple, list, np.ndarray)) or getattr(value, "ndim", 1) == 0:
-            raise TypeError(f"{name} = {shown(value)} must be a tuple of {meta['item'].__name__}")
-        return tuple(_checked_item(f"{name}[{i}]", meta, x) for i, x in enumerate(value))
-    if "low" in meta:
-        return _checked_number(name, type(f.default), meta, value)
-    if not isinstance(value, str):
-        raise TypeError(f"{name} = {shown(value)} must be a string")
-    return value
-
-
-def _checked_item(name: str, meta: Any, value: Any) -> Any:
-    if is_dataclass(meta["item"]):
-        return _checked_group(name, meta["item"], value)  # type: ignore[arg-type]
-    if "words" in meta:
-        return _checked_word(name, value, meta["words"])
-    return _checked_number(name, meta["item"], meta, value)
-
-
-def _checked_word(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(
-            f"{name} = {shown(value)} is not allowed; choose one of {list(allowed)}{did_you_mean(value, allowed)}"
-        )
-    return value
-
-
-def _checked_weights(name: str, meta: Any, value: Any) -> Weights:
-    names = meta["names"]
-    if not isinstance(value, Mapping):
-        raise TypeError(
-            f"{name} = {shown(value)} must be a dict of weights by name, such as {{{names[0]!r}: 1.0}}; "
-            f"names are {', '.join(names)}"
-        )
-    for key in value:
-        if key not in names:
-            raise ValueError(f"{name} weighs {key!r}{did_you_mean(key, names)}; it may weigh {', '.join(names)}")
-    return Weights({key: _checked_number(f"{name}[{key!r}]", float, meta, value[key]) for key in names if key in value})
-
-
-def _checked_group(name: str, group: type, value: Any) -> Any:
-    if isinstance(value, dict):
-        return replace(group(), value)
-    if not isinstance(value, group):
-        raise TypeError(f"{name} = {shown(value)} must be a {group.__name__} or a dict of its fields")
-    return value
-
-
-def _checked_number(name: str, kind: type, meta: Any, value: Any) -> Any:
-    low, high = meta["low"], meta["high"]
-    if kind is bool:
-        if not isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"{name} = {shown(value)} must be True or False")
-        return bool(value)
-    if not is_number(value):
-        raise TypeError(f"{name} = {shown(value)} must be {'an integer' if kind is int else 'a number'}")
-    value = value.item() if isinstance(value, np.generic) else value  # NumPy compares in its own precision
-    if kind is int and value != value // 1:
-        raise TypeError(f"{name} = {shown(value)} must be an integer")
-    if not low <= value <= high:  # also of NaN
-        raise ValueError(f"{name} = {shown(value)} is out of range; allowed is a finite value in [{low:g}, {high:g}]")
-    return kind(value)
-
-
-def is_number(value: Any, *kinds: type) -> bool:
-    """Whether it is a scalar of these kinds (default: integers and floats), Python's or NumPy's; truth values and time
-    spans are none."""
-    kinds = kinds or (int, float, np.integer, np.floating)
-    return isinstance(value, kinds) and not isinstance(value, (bool, np.timedelta64))
-
-
-def shown(value: Any) -> str:
-    """A value as it appears in a message: on one line, cut where it is long."""
-    try:
-        text = " ".join(repr(value).split())
-    except ValueError:  # Python writes no integers of more than 4,300 digits
-        return f"<{type(value).__name__} that is too long to be shown>"
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def did_you_mean(word: Any, allowed: Iterable[Any]) -> str:
-    """Hint at the nearest allowed word, if the given one is a near miss or the beginning of it."""
-    if not isinstance(word, str):
-        return ""
-    words, given = {str(a).lower(): str(a) for a in allowed}, word.lower()
-    close = difflib.get_close_matches(given, words, n=1, cutoff=0.75)
-    close = close or [known for known in words if len(given) > 2 and known.startswith(given)]
-    return f" (did you mean {words[close[0]]!r}?)" if close else ""
 
 
 # ---------------------------------------------------------------------------------------------- the world's contents
 
 
 @dataclass(frozen=True)
-class UserConfig(_Checked):
+class UserConfig(Settings):
     """Who visits. A catalogue brings its users: number, tastes, price sensitivity, activity and initial habits."""
 
-    number: int = _number(8, "U, users (places) per copy", 1, 10**8, from_catalogue=True)
-    population: str = _choice(
+    number: int = number_field(8, "U, users (places) per copy", 1, 10**8, from_catalogue=True)
+    population: str = choice_field(
         "fresh", "fresh: new people for every seed and episode; fixed: the same people in every one", "fresh", "fixed"
     )
-    groups: int = _number(
+    groups: int = number_field(
         2, "group labels; users of group g take their main topic from the topics t with t mod groups = g", 1, 64
     )
-    topics: int = _number(
+    topics: int = number_field(
         3, "topics mixed into one taste, with uniform Dirichlet weights", 1, 64, source=PROTOTYPE, from_catalogue=True
     )
-    price_sensitivity_log_sd: float = _number(
+    price_sensitivity_log_sd: float = number_field(
         0.5, "log-sd of rho_u (log-normal, mean 1)", 0, 3, source=PROTOTYPE, from_catalogue=True
     )
-    activity_log_sd: float = _number(
+    activity_log_sd: float = number_field(
         1.0, "log-sd of a place's visit rate", 0, 3, source="activity Gini .52, data .47-.60", from_catalogue=True
     )
-    intent_scale: float = _number(4.0, "session intent: P(topic t) ~ exp(intent_scale * <p_u, centre_t>)", 0, 50)
-    rating_bias_sd: float = _number(
+    intent_scale: float = number_field(4.0, "session intent: P(topic t) ~ exp(intent_scale * <p_u, centre_t>)", 0, 50)
+    rating_bias_sd: float = number_field(
         0.4, "sd of a user's rating bias", 0, 5, unit="utils", source="MovieLens: 13-15 % of rating variance"
     )
-    habit_size: int = _number(0, "entries in a user's table of recently consumed items; 0 = no table", 0, 256)
-    habit_decay: float = _number(
+    habit_size: int = number_field(0, "entries in a user's table of recently consumed items; 0 = no table", 0, 256)
+    habit_decay: float = number_field(
         0.98, "factor on the counts n_{u,j} at each of the user's pages", 0, 1, unit="per page"
     )
-    habit: str = _choice("click", "what counts as consumption in the table", "click", "purchase")
-    z_init: float = _number(0.0, "satisfaction z at the start", -1, 1)
-    trust_init: float = _number(0.0, "trust tau at the start", -1, 1)
-    wallet_init: float = _number(0.0, "wallet at the start and its cap; 0 = unlimited", 0, 1e6, unit="mean list prices")
-    wallet_refill: float = _number(0.0, "wallet refill", 0, 1e6, unit="mean list prices per tick")
+    habit: str = choice_field("click", "what counts as consumption in the table", "click", "purchase")
+    z_init: float = number_field(0.0, "satisfaction z at the start", -1, 1)
+    trust_init: float = number_field(0.0, "trust tau at the start", -1, 1)
+    wallet_init: float = number_field(
+        0.0, "wallet at the start and its cap; 0 = unlimited", 0, 1e6, unit="mean list prices"
+    )
+    wallet_refill: float = number_field(0.0, "wallet refill", 0, 1e6, unit="mean list prices per tick")
 
 
 @dataclass(frozen=True)
-class ItemConfig(_Checked):
+class ItemConfig(Settings):
     """What can be shown. A catalogue brings its items: number, vectors, topics, intercepts, prices and popularity;
     their quality and clickbait are 0 then, their length is 1."""
 
-    number: int = _number(200, "M, items", 1, 10**8, from_catalogue=True)
-    dims: int = _number(16, "D, taste dimensions", 1, 512, from_catalogue=True)
-    topics: int = _number(12, "T, topics", 1, 1024, from_catalogue=True)
-    topic_weight: float = _number(
+    number: int = number_field(200, "M, items", 1, 10**8, from_catalogue=True)
+    dims: int = number_field(16, "D, taste dimensions", 1, 512, from_catalogue=True)
+    topics: int = number_field(12, "T, topics", 1, 1024, from_catalogue=True)
+    topic_weight: float = number_field(
         0.6, "w in q = norm(sqrt(w) * topic centre + sqrt(1-w) * noise)", 0, 1, source=PROTOTYPE, from_catalogue=True
     )
-    intercept_sd: float = _number(0.0, "sd of alpha_j", 0, 10, unit="utils", from_catalogue=True)
-    quality_sd: float = _number(1.0, "sd of quality g_j", 0, 10, from_catalogue=True)
-    bait_shape: float = _number(
+    intercept_sd: float = number_field(0.0, "sd of alpha_j", 0, 10, unit="utils", from_catalogue=True)
+    quality_sd: float = number_field(1.0, "sd of quality g_j", 0, 10, from_catalogue=True)
+    bait_shape: float = number_field(
         1.5, "clickbait c_j ~ Beta(shape, shape)", 0.1, 50, source=PROTOTYPE, from_catalogue=True
     )
-    bait_topic_share: float = _number(
+    bait_topic_share: float = number_field(
         0.0, "part of clickbait that is a property of the topic", 0, 1, from_catalogue=True
     )
-    price_log_sd: float = _number(0.5, "sd of log price within a topic", 0, 3, source=PROTOTYPE, from_catalogue=True)
-    topic_price_log_sd: float = _number(0.5, "sd of log price between topics", 0, 3, from_catalogue=True)
-    length_log_sd: float = _number(
+    price_log_sd: float = number_field(
+        0.5, "sd of log price within a topic", 0, 3, source=PROTOTYPE, from_catalogue=True
+    )
+    topic_price_log_sd: float = number_field(0.5, "sd of log price between topics", 0, 3, from_catalogue=True)
+    length_log_sd: float = number_field(
         0.0, "log-sd of length (log-normal, mean 1): scales dwell time", 0, 3, from_catalogue=True
     )
-    providers: int = _number(1, "providers; item j belongs to provider j mod providers", 1, 10**6)
-    domains: int = _number(1, "domains; item j belongs to domain j mod domains", 1, 10**6)
-    popularity_mean: float = _number(
+    providers: int = number_field(1, "providers; item j belongs to provider j mod providers", 1, 10**6)
+    domains: int = number_field(1, "domains; item j belongs to domain j mod domains", 1, 10**6)
+    popularity_mean: float = number_field(
         20.0, "mean historical count an item starts with", 0, 1e9, unit="clicks", from_catalogue=True
     )
-    popularity_log_sd: float = _number(
+    popularity_log_sd: float = number_field(
         1.0, "log-sd of historical counts", 0, 5, source="item Gini .50-.81", from_catalogue=True
     )
-    popularity_quality: float = _number(
+    popularity_quality: float = number_field(
         0.4, "correlation of log historical count and quality", -1, 1, source="MovieLens .27-.52", from_catalogue=True
     )
-    popularity_half_life: float = _number(1000.0, "half-life of popularity", 1, 1e9, unit="ticks")
-    promotion_probability: float = _number(
+    popularity_half_life: float = number_field(1000.0, "half-life of popularity", 1, 1e9, unit="ticks")
+    promotion_probability: float = number_field(
         0.0, "share of items on promotion in a period", 0, 1, source="Complete Journey .50"
     )
-    promotion_depth: float = _number(0.0, "price cut on promotion", 0, 0.95, source="Complete Journey .26")
-    promotion_period: int = _number(100, "length of a promotion", 1, 10**9, unit="ticks")
-    stock_init: int = _number(0, "units in stock after each restock; 0 = unlimited", 0, 10**9)
-    restock_period: int = _number(500, "ticks between restocks", 1, 10**9, unit="ticks")
-    life: int = _number(0, "ticks an availability window lasts; 0 = always available", 0, 10**9, unit="ticks")
-    period: int = _number(0, "ticks from one window to the next; 0 = life", 0, 10**9, unit="ticks")
+    promotion_depth: float = number_field(0.0, "price cut on promotion", 0, 0.95, source="Complete Journey .26")
+    promotion_period: int = number_field(100, "length of a promotion", 1, 10**9, unit="ticks")
+    stock_init: int = number_field(0, "units in stock after each restock; 0 = unlimited", 0, 10**9)
+    restock_period: int = number_field(500, "ticks between restocks", 1, 10**9, unit="ticks")
+    life: int = number_field(0, "ticks an availability window lasts; 0 = always available", 0, 10**9, unit="ticks")
+    period: int = number_field(0, "ticks from one window to the next; 0 = life", 0, 10**9, unit="ticks")
 
 
 # ---------------------------------------------------------------------------------------------- behaviour
 
 
 @dataclass(frozen=True)
-class ChoiceConfig(_Checked):
+class ChoiceConfig(Settings):
     """Utility of a slot and the nested logit over agents (McFadden 1978)."""
 
-    v_0: float = _number(5.0, "utility of clicking nothing", -50, 50, unit="utils")
-    v_0_by_mood: tuple[float, ...] = _numbers(
+    v_0: float = number_field(5.0, "utility of clicking nothing", -50, 50, unit="utils")
+    v_0_by_mood: tuple[float, ...] = numbers_field(
         (), "finite games: utility of clicking nothing by mood, best first; empty = no moods", -50, 50
     )
-    beta_taste: float = _number(4.0, "weight of <p_u, q_j>", -50, 50)
-    beta_quality: float = _number(0.3, "weight of quality g_j", -50, 50)
-    beta_bait: float = _number(0.0, "weight of clickbait c_j", -50, 50)
-    beta_price: float = _number(
+    beta_taste: float = number_field(4.0, "weight of <p_u, q_j>", -50, 50)
+    beta_quality: float = number_field(0.3, "weight of quality g_j", -50, 50)
+    beta_bait: float = number_field(0.0, "weight of clickbait c_j", -50, 50)
+    beta_price: float = number_field(
         0.0,
         "weight of -rho_u x_j, x_j = log(price now / geometric mean list price of the topic)",
         -50,
         50,
         source="trivago .70",
     )
-    beta_fresh: float = _number(0.0, "weight of exp(-age / tau_fresh); no effect without windows", -50, 50)
-    tau_fresh: float = _number(100.0, "freshness time constant", 1e-3, 1e9, unit="ticks")
-    beta_pop: float = _number(0.0, "weight of log(1 + popularity)", -50, 50)
-    beta_intent: float = _number(0.0, "weight of [topic = session intent]", -50, 50)
-    beta_satiation: float = _number(0.0, "weight of -satiation with the topic", -50, 50)
-    beta_repeat: float = _number(0.0, "weight of log(1 + n_{u,j}): > 0 habit, < 0 boredom", -50, 50)
-    beta_trust: float = _number(0.0, "weight of trust tau_{u,n} in the choice of the agent", -50, 50)
-    dissimilarity: float = _number(1.0, "lambda; below 1 an agent's slots are closer substitutes (rows only)", 0.05, 1)
-    eta: float = _number(0.835, "examination theta_r = r^-eta (1 + kappa [r = 1])", 0, 10, source=TRIVAGO)
-    kappa: float = _number(0.75, "extra odds of the first rank", 0, 100, source=TRIVAGO)
+    beta_fresh: float = number_field(0.0, "weight of exp(-age / tau_fresh); no effect without windows", -50, 50)
+    tau_fresh: float = number_field(100.0, "freshness time constant", 1e-3, 1e9, unit="ticks")
+    beta_pop: float = number_field(0.0, "weight of log(1 + popularity)", -50, 50)
+    beta_intent: float = number_field(0.0, "weight of [topic = session intent]", -50, 50)
+    beta_satiation: float = number_field(0.0, "weight of -satiation with the topic", -50, 50)
+    beta_repeat: float = number_field(0.0, "weight of log(1 + n_{u,j}): > 0 habit, < 0 boredom", -50, 50)
+    beta_trust: float = number_field(0.0, "weight of trust tau_{u,n} in the choice of the agent", -50, 50)
+    dissimilarity: float = number_field(
+        1.0, "lambda; below 1 an agent's slots are closer substitutes (rows only)", 0.05, 1, also=("temperature",)
+    )
+    eta: float = number_field(0.835, "examination theta_r = r^-eta (1 + kappa [r = 1])", 0, 10, source=TRIVAGO)
+    kappa: float = number_field(0.75, "extra odds of the first rank", 0, 100, source=TRIVAGO)
 
 
 @dataclass(frozen=True)
-class FeedbackConfig(_Checked):
+class FeedbackConfig(Settings):
     """Experienced utility e, dwell, cart, purchase, rating and like after a click."""
 
-    e_0: float = _number(0.0, "intercept of experienced utility", -50, 50, unit="utils")
-    a_taste: float = _number(2.0, "weight of <p_u, q_j>", -50, 50)
-    a_quality: float = _number(0.4, "weight of quality", -50, 50)
-    a_bait: float = _number(0.0, "weight of -clickbait", -50, 50)
-    a_satiation: float = _number(0.0, "weight of -satiation with the topic", -50, 50)
-    a_price: float = _number(0.0, "weight of -rho_u x_j", -50, 50)
-    noise_scale: float = _number(1.0, "scale of the logistic noise in e", 0, 20, unit="utils", source=PROTOTYPE)
-    b_0: float = _number(-4.0, "intercept of the cart logit", -50, 50, source="RetailRocket: 2.6 % of views carted")
-    b_topic: float = _number(
+    e_0: float = number_field(0.0, "intercept of experienced utility", -50, 50, unit="utils")
+    a_taste: float = number_field(2.0, "weight of <p_u, q_j>", -50, 50)
+    a_quality: float = number_field(0.4, "weight of quality", -50, 50)
+    a_bait: float = number_field(0.0, "weight of -clickbait", -50, 50)
+    a_satiation: float = number_field(0.0, "weight of -satiation with the topic", -50, 50)
+    a_price: float = number_field(0.0, "weight of -rho_u x_j", -50, 50)
+    noise_scale: float = number_field(1.0, "scale of the logistic noise in e", 0, 20, unit="utils", source=PROTOTYPE)
+    b_0: float = number_field(
+        -4.0, "intercept of the cart logit", -50, 50, source="RetailRocket: 2.6 % of views carted"
+    )
+    b_topic: float = number_field(
         0.0,
         "topic intercepts of the cart logit run from +b_topic to -b_topic over the topics in a random order; it is "
         "that of rising clickbait with items.bait_topic_share > 0, and unrelated to the items' clickbait without",
@@ -340,98 +179,102 @@ class FeedbackConfig(_Checked):
         50,
         source=PROTOTYPE,
     )
-    b_taste: float = _number(2.0, "weight of <p_u, q_j> in the cart logit", -50, 50)
-    b_quality: float = _number(0.3, "weight of quality in the cart logit", -50, 50)
-    b_price: float = _number(0.0, "weight of -rho_u x_j in the cart logit", -50, 50)
-    instant: bool = _number(False, "the cart draw is itself the purchase")
-    cart_hazard: float = _number(
+    b_taste: float = number_field(2.0, "weight of <p_u, q_j> in the cart logit", -50, 50)
+    b_quality: float = number_field(0.3, "weight of quality in the cart logit", -50, 50)
+    b_price: float = number_field(0.0, "weight of -rho_u x_j in the cart logit", -50, 50)
+    instant: bool = number_field(False, "the cart draw is itself the purchase")
+    cart_hazard: float = number_field(
         0.08, "h, a cart item is bought at a page", 0, 1, unit="per page", source="RetailRocket: 32 % of carts bought"
     )
-    cart_abandon: float = _number(0.16, "h', else it is abandoned", 0, 1, unit="per page", source="RetailRocket")
-    rating_after_click: float = _number(0.0, "probability that a click is rated", 0, 1)
-    rating_after_purchase: float = _number(0.0, "probability that a purchase not rated before is rated", 0, 1)
-    rating_cutpoints: tuple[float, ...] = _numbers(
+    cart_abandon: float = number_field(0.16, "h', else it is abandoned", 0, 1, unit="per page", source="RetailRocket")
+    rating_after_click: float = number_field(0.0, "probability that a click is rated", 0, 1)
+    rating_after_purchase: float = number_field(0.0, "probability that a purchase not rated before is rated", 0, 1)
+    rating_cutpoints: tuple[float, ...] = numbers_field(
         (-2.0, -1.0, 0.3, 1.8),
         "rating r = 1 + number of cutpoints below e + the user's bias; ascending",
         -50,
         50,
         source="MovieLens shares 6/11/27/34/21 %",
     )
-    like: bool = _number(False, "a click may be liked or shared, with probability sigmoid(e)")
+    like: bool = number_field(False, "a click may be liked or shared, with probability sigmoid(e)")
 
 
 @dataclass(frozen=True)
-class DynamicsConfig(_Checked):
+class DynamicsConfig(Settings):
     """How a visit changes the visitor."""
 
-    drift: float = _number(0.02, "delta in p <- norm(p + delta tanh(e) q_j)", 0, 1, unit="per click", source=PROTOTYPE)
-    satiation_page: float = _number(0.9, "factor on satiation at each page", 0, 1, unit="per page", source=PROTOTYPE)
-    satiation_session: float = _number(
+    drift: float = number_field(
+        0.02, "delta in p <- norm(p + delta tanh(e) q_j)", 0, 1, unit="per click", source=PROTOTYPE
+    )
+    satiation_page: float = number_field(
+        0.9, "factor on satiation at each page", 0, 1, unit="per page", source=PROTOTYPE
+    )
+    satiation_session: float = number_field(
         0.3, "further factor at the start of a session", 0, 1, unit="per session", source=PROTOTYPE
     )
-    satiation_shown: float = _number(0.0, "rise of a topic's satiation per shown item of it (a click: 1)", 0, 1)
-    z_rate: float = _number(
+    satiation_shown: float = number_field(0.0, "rise of a topic's satiation per shown item of it (a click: 1)", 0, 1)
+    z_rate: float = number_field(
         0.2, "weight of tanh(e) in satisfaction after a click", 0, 1, unit="per click", source=PROTOTYPE
     )
-    z_rate_none: float = _number(
+    z_rate_none: float = number_field(
         0.03, "pull to the baseline after a page without a click", 0, 1, unit="per page", source=PROTOTYPE
     )
-    trust_rate: float = _number(0.2, "weight of tanh(e) in the clicked agent's trust", 0, 1, unit="per click")
-    trust_rate_none: float = _number(
+    trust_rate: float = number_field(0.2, "weight of tanh(e) in the clicked agent's trust", 0, 1, unit="per click")
+    trust_rate_none: float = number_field(
         0.03, "pull to the baseline of all shown agents' trust without a click", 0, 1, unit="per page"
     )
-    baseline: float = _number(-0.3, "where satisfaction and trust drift without clicks", -1, 1, source=PROTOTYPE)
-    mood_up: tuple[float, ...] = _numbers(
+    baseline: float = number_field(-0.3, "where satisfaction and trust drift without clicks", -1, 1, source=PROTOTYPE)
+    mood_up: tuple[float, ...] = numbers_field(
         (), "finite games: probability that the mood improves after a click on topic t", 0, 1
     )
-    mood_down: tuple[float, ...] = _numbers(
+    mood_down: tuple[float, ...] = numbers_field(
         (), "finite games: probability that the mood worsens after a click on topic t", 0, 1
     )
-    mood_up_none: float = _number(0.0, "finite games: probability that the mood improves after no click", 0, 1)
-    mood_down_none: float = _number(0.0, "finite games: probability that the mood worsens after no click", 0, 1)
+    mood_up_none: float = number_field(0.0, "finite games: probability that the mood improves after no click", 0, 1)
+    mood_down_none: float = number_field(0.0, "finite games: probability that the mood worsens after no click", 0, 1)
 
 
 @dataclass(frozen=True)
-class ArrivalConfig(_Checked):
+class ArrivalConfig(Settings):
     """Who comes, stays, returns and leaves for good."""
 
-    k_0: float = _number(
+    k_0: float = number_field(
         2.0,
         "stay in the session with probability sigmoid(k_0 + k_1 z)",
         -50,
         50,
         source="Virtual Taobao: 7.6 pages a session",
     )
-    k_1: float = _number(0.8, "effect of satisfaction on staying", -50, 50)
-    r_0: float = _number(
+    k_1: float = number_field(0.8, "effect of satisfaction on staying", -50, 50)
+    r_0: float = number_field(
         -1.3, "a drawn visitor accepts with probability sigmoid(r_0 + r_1 z)", -50, 50, source=PROTOTYPE
     )
-    r_1: float = _number(3.0, "effect of satisfaction on returning", -50, 50, source=PROTOTYPE)
-    d_0: float = _number(
+    r_1: float = number_field(3.0, "effect of satisfaction on returning", -50, 50, source=PROTOTYPE)
+    d_0: float = number_field(
         0.0, "at the end of a session the user is lost with probability d_0 + d_1 sigmoid(-d_2 z)", 0, 1
     )
-    d_1: float = _number(0.0, "part of the loss that depends on satisfaction", 0, 1)
-    d_2: float = _number(0.0, "effect of satisfaction on being lost", 0, 50)
+    d_1: float = number_field(0.0, "part of the loss that depends on satisfaction", 0, 1)
+    d_2: float = number_field(0.0, "effect of satisfaction on being lost", 0, 50)
 
 
 @dataclass(frozen=True)
-class RewardConfig(_Checked):
+class RewardConfig(Settings):
     """own_n = sum of weight * value over the events credited to agent n; values are 1 per click, cart and like, price
     paid / mean list price per purchase, (rating - 3) / 2 per rating, length * softplus(e) per dwell."""
 
-    sharing: float = _number(0.0, "s: 0 selfish, 1 team, -1 zero-sum", -1, 1)
-    margin_rate: float = _number(
+    sharing: float = number_field(0.0, "s: 0 selfish, 1 team, -1 zero-sum", -1, 1)
+    margin_rate: float = number_field(
         0.3,
         "margin per unit of price paid; no effect yet: the reward unit is the mean margin, from which it cancels",
         1e-6,
         1,
     )
-    click: float = _number(1.0, "per click", -100, 100)
-    cart: float = _number(0.0, "per cart", -100, 100)
-    purchase: float = _number(0.0, "per purchase, in mean margins", -100, 100)
-    rating: float = _number(0.0, "per rating, on (rating - 3) / 2", -100, 100)
-    like: float = _number(0.0, "per like", -100, 100)
-    dwell: float = _number(0.0, "per mean length watched", -100, 100)
+    click: float = number_field(1.0, "per click", -100, 100)
+    cart: float = number_field(0.0, "per cart", -100, 100)
+    purchase: float = number_field(0.0, "per purchase, in mean margins", -100, 100)
+    rating: float = number_field(0.0, "per rating, on (rating - 3) / 2", -100, 100)
+    like: float = number_field(0.0, "per like", -100, 100)
+    dwell: float = number_field(0.0, "per mean length watched", -100, 100)
 
 
 EVENTS = ("click", "cart", "purchase", "rating", "like", "dwell")
@@ -442,96 +285,95 @@ EVENTS = ("click", "cart", "purchase", "rating", "like", "dwell")
 
 
 @dataclass(frozen=True)
-class SceneConfig(_Checked):
+class SceneConfig(Settings):
     """One page of the journey (entrance page -> item page -> cart page)."""
 
-    name: str = _text("page", "what roles call it")
-    beta_context: float = _number(0.0, "weight of <q_anchor, q_j>; no effect at the entrance", -50, 50)
-    cart: bool = _number(False, "items can be put in the cart here")
+    name: str = text_field("page", "what roles call it")
+    beta_context: float = number_field(0.0, "weight of <q_anchor, q_j>; no effect at the entrance", -50, 50)
+    cart: bool = number_field(False, "items can be put in the cart here")
 
 
 @dataclass(frozen=True)
-class RoleConfig(_Checked):
+class RoleConfig(Settings):
     """A kind of agent. With a single role it is repeated `num_agents` times; with several each is one agent."""
 
-    name: str = _text("recommender", "its agents are called <name>_0, <name>_1, ...")
-    scene: str = _text("", "the scene it owns; '' = shows in every scene that has no owner")
-    domains: tuple[int, ...] = _integers("inventory by domain; empty = all", 0, 10**6)
-    items: tuple[int, ...] = _integers("inventory by item id; empty = all", 0, 10**8)
-    rewards: Mapping[str, float] = _weights(
+    name: str = text_field("recommender", "its agents are called <name>_0, <name>_1, ...")
+    scene: str = text_field("", "the scene it owns; '' = shows in every scene that has no owner")
+    domains: tuple[int, ...] = integers_field("inventory by domain; empty = all", 0, 10**6)
+    items: tuple[int, ...] = integers_field("inventory by item id; empty = all", 0, 10**8)
+    rewards: Mapping[str, float] = weights_field(
         "weight of each event in this role's own reward, those not named weigh 0; empty = those of `reward`",
         -100,
         100,
         *EVENTS,
     )
-    hidden: tuple[str, ...] = _words(
+    hidden: tuple[str, ...] = words_field(
         "observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE
     )
 
 
 @dataclass(frozen=True)
-class CandidateConfig(_Checked):
+class CandidateConfig(Settings):
     """The retrieval stage behind `action="candidates"`."""
 
-    number: int = _number(20, "C, candidates per agent", 1, 1024)
-    topic_scale: float = _number(4.0, "topic ~ exp(topic_scale * <noisy profile, centre>)", 0, 50)
+    number: int = number_field(20, "C, candidates per agent", 1, 1024)
+    topic_scale: float = number_field(4.0, "topic ~ exp(topic_scale * <noisy profile, centre>)", 0, 50)
 
 
 @dataclass(frozen=True)
-class ObservationConfig(_Checked):
+class ObservationConfig(Settings):
     """What an agent may know about its visitor."""
 
-    profile_noise: float = _number(
+    profile_noise: float = number_field(
         0.5, "expected norm of the noise on the profile, fixed per incarnation: the privacy knob", 0, 100
     )
-    history_decay: float = _number(
+    history_decay: float = number_field(
         0.9, "factor on the clicked-vector mean and topic counts at each click", 0, 1, unit="per click"
     )
-    share: bool = _number(False, "agents see the platform-wide history instead of that of their own slots")
-
-
-def _group(kind: type) -> Any:
-    """A field that holds other fields."""
-    return field(default_factory=kind, metadata={"group": kind})
-
-
-def _parts(kind: type) -> Any:
-    """A field that holds a tuple of groups, one by default."""
-    return field(default=(kind(),), metadata={"item": kind})
+    share: bool = number_field(False, "agents see the platform-wide history instead of that of their own slots")
 
 
 @dataclass(frozen=True)
-class WorldConfig(_Checked):
+class WorldConfig(Settings):
     """A complete game. Frozen; building one validates it, and nested groups may be given as dicts of their fields."""
 
-    description: str = _text("", "what the task stresses and which published numbers it was set to", repr=False)
-    num_agents: int = _number(2, "N, recommender agents", 1, 512)
-    slots: int = _number(5, "K, slots per agent and page", 1, 256)
-    horizon: int = _number(1000, "ticks per episode", 1, 10**8, unit="ticks")
-    world_seed: int = _number(0, "seed of items, activity and the fixed population", 0, 2**63 - 1)
-    page: str = _choice("shared", "shared feed, one row per agent, or rival platforms", "shared", "rows", "rival")
-    action: str = _choice(
-        "candidates", "pick candidates, name items, or give a query vector", "candidates", "items", "query"
+    description: str = text_field("", "what the task stresses and which published numbers it was set to", repr=False)
+    num_agents: int = number_field(2, "N, recommender agents", 1, 512, also=("n_agents", "agents"))
+    slots: int = number_field(5, "K, slots per agent and page", 1, 256, also=("slate_size",))
+    horizon: int = number_field(
+        1000, "ticks per episode", 1, 10**8, unit="ticks", also=("max_cycles", "max_steps", "episode_length")
     )
-    messages: int = _number(0, "V, message vocabulary; 0 = agents do not talk", 0, 256)
-    mask_actions: bool = _number(False, "observations are {'observation', 'action_mask'}")
-    observability: str = _choice("partial", "full adds the latent visitor to the observation", "partial", "full")
-    catalogue: str = _text("", "a shipped catalogue by name or a saved one by path; '' = synthetic items and users")
-    discount: float = _number(0.997, "recommended discount per tick", 0, 1)
-    planner_price: float = _number(
+    world_seed: int = number_field(0, "seed of items, activity and the fixed population", 0, 2**63 - 1, also=("seed",))
+    page: str = choice_field("shared", "shared feed, one row per agent, or rival platforms", "shared", "rows", "rival")
+    action: str = choice_field(
+        "candidates",
+        "pick candidates, name items, or give a query vector",
+        "candidates",
+        "items",
+        "query",
+        also=("action_type",),
+    )
+    messages: int = number_field(0, "V, message vocabulary; 0 = agents do not talk", 0, 256)
+    mask_actions: bool = number_field(False, "observations are {'observation', 'action_mask'}")
+    observability: str = choice_field("partial", "full adds the latent visitor to the observation", "partial", "full")
+    catalogue: str = text_field(
+        "", "a shipped catalogue by name or a saved one by path; '' = synthetic items and users"
+    )
+    discount: float = number_field(0.997, "recommended discount per tick", 0, 1)
+    planner_price: float = number_field(
         0.0, "price per unit of satisfaction that the `planner` oracle uses in this task", 0, 1000, unit="reward"
     )
-    users: UserConfig = _group(UserConfig)
-    items: ItemConfig = _group(ItemConfig)
-    choice: ChoiceConfig = _group(ChoiceConfig)
-    feedback: FeedbackConfig = _group(FeedbackConfig)
-    dynamics: DynamicsConfig = _group(DynamicsConfig)
-    arrival: ArrivalConfig = _group(ArrivalConfig)
-    reward: RewardConfig = _group(RewardConfig)
-    candidates: CandidateConfig = _group(CandidateConfig)
-    observation: ObservationConfig = _group(ObservationConfig)
-    scenes: tuple[SceneConfig, ...] = _parts(SceneConfig)
-    roles: tuple[RoleConfig, ...] = _parts(RoleConfig)
+    users: UserConfig = group_field(UserConfig)
+    items: ItemConfig = group_field(ItemConfig)
+    choice: ChoiceConfig = group_field(ChoiceConfig)
+    feedback: FeedbackConfig = group_field(FeedbackConfig)
+    dynamics: DynamicsConfig = group_field(DynamicsConfig)
+    arrival: ArrivalConfig = group_field(ArrivalConfig)
+    reward: RewardConfig = group_field(RewardConfig)
+    candidates: CandidateConfig = group_field(CandidateConfig)
+    observation: ObservationConfig = group_field(ObservationConfig)
+    scenes: tuple[SceneConfig, ...] = parts_field(SceneConfig)
+    roles: tuple[RoleConfig, ...] = parts_field(RoleConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -581,6 +423,14 @@ class WorldConfig(_Checked):
              f"items.topics = {self.items.topics} must be at most items.number = {self.items.number}"),
         ]  # fmt: skip
 
+    def _suggestion(self, name: str) -> str:
+        if name in _ARGUMENTS:
+            return f" ({name!r} is an argument of {_ARGUMENTS[name]})"
+        for group in GROUPS:
+            if name in (f.name for f in fields(getattr(self, group))):
+                return f" (did you mean {group}={{{name!r}: ...}}?)"
+        return super()._suggestion(name)
+
     @property
     def agents(self) -> list[str]:
         """Agent names `<role>_<i>`."""
@@ -595,11 +445,6 @@ class WorldConfig(_Checked):
 
 GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward", "candidates", "observation")
 
-# What other packages call our fields; a misspelling is otherwise matched by letters alone.
-_SYNONYMS = {"max_cycles": "horizon", "max_steps": "horizon", "episode_length": "horizon", "n_agents": "num_agents", "agents": "num_agents",
-             "slate_size": "slots", "action_type": "action", "seed": "world_seed", "temperature": "dissimilarity"}  # fmt: skip
-
-
 # Arguments of the constructors that are no fields, and which constructors take them.
 _ARGUMENTS = {
     "render_mode": "parallel_env, env and single_agent_env; a batch draws nothing",
@@ -608,53 +453,6 @@ _ARGUMENTS = {
     "autoreset_mode": "single_agent_vector_env and shared_policy_env",
     "agent": "single_agent_env and single_agent_vector_env", "others": "single_agent_env and single_agent_vector_env",
 }  # fmt: skip
-
-
-def replace(config: Any, changes: Mapping[str, Any]) -> Any:
-    """A copy of a config with some fields changed; nested dicts change single fields of a group.
-
-    Raises:
-        TypeError: an unknown field, with the nearest known one; a value of a wrong type; or something else than a
-            config and a dict.
-        ValueError: a value out of range, or fields that contradict each other.
-    """
-    known = {f.name: f for f in _fields_of(config)}
-    if not isinstance(changes, Mapping):
-        raise TypeError(f"changes = {shown(changes)} must be a dict of fields of {type(config).__name__}")
-    new: dict[str, Any] = {}
-    for name, value in changes.items():
-        if name not in known:
-            raise TypeError(
-                f"{type(config).__name__} has no field {name!r}{_suggestion(config, name)}; fields: {', '.join(known)}"
-            )
-        new[name] = (
-            replace(getattr(config, name), value)
-            if "group" in known[name].metadata and isinstance(value, dict)
-            else value
-        )
-    return dataclasses.replace(config, **new)
-
-
-def _fields_of(config: Any) -> tuple[dataclasses.Field[Any], ...]:
-    if not isinstance(config, _Checked):
-        hint = (
-            f"; did you mean {config.__name__}()?" if isinstance(config, type) and issubclass(config, _Checked) else ""
-        )
-        raise TypeError(f"config = {shown(config)} must be a WorldConfig or one of its groups{hint}")
-    return fields(config)  # type: ignore[arg-type]
-
-
-def _suggestion(config: Any, name: str) -> str:
-    own = [f.name for f in fields(config)]
-    if name in _SYNONYMS and _SYNONYMS[name] in own:
-        return f" (did you mean {_SYNONYMS[name]!r}?)"
-    if isinstance(config, WorldConfig):
-        if name in _ARGUMENTS:
-            return f" ({name!r} is an argument of {_ARGUMENTS[name]})"
-        for group in GROUPS:
-            if name in (f.name for f in fields(getattr(config, group))):
-                return f" (did you mean {group}={{{name!r}: ...}}?)"
-    return did_you_mean(name, own)
 
 
 def plain_config(config: WorldConfig) -> dict[str, Any]:
@@ -666,17 +464,6 @@ def plain_config(config: WorldConfig) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return value.digest() if hasattr(value, "digest") else dataclasses.asdict(value)
-
-
-def difference(config: Any, other: Any) -> str:
-    """The first field in which two unequal configs differ, with the value there and here."""
-    f = next(f for f in fields(config) if getattr(config, f.name) != getattr(other, f.name))
-    there, here = getattr(config, f.name), getattr(other, f.name)
-    return (
-        f"{f.name}.{difference(there, here)}"
-        if "group" in f.metadata
-        else f"{f.name} = {shown(there)} there, {shown(here)} here"
-    )
 
 
 def _catalogue_fields(config: WorldConfig) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
@@ -718,53 +505,3 @@ def for_catalogue(config: WorldConfig) -> WorldConfig:
     for group, f in _catalogue_fields(config):
         changes.setdefault(group, {})[f.name] = f.default
     return replace(config, changes)  # type: ignore[no-any-return]
-
-
-def describe(config: Any) -> str:
-    """Everything about a config, one line per field: name, value, meaning, unit, allowed range, default, source.
-
-    Args:
-        config: a `WorldConfig`, all groups, scenes and roles of which are described, or one of its groups.
-    """
-    return "\n".join(_lines(config, "", bool(getattr(config, "catalogue", ""))))
-
-
-def _lines(config: Any, prefix: str, catalogue: bool) -> Iterator[str]:
-    for f in _fields_of(config):
-        name, value = f"{prefix}{f.name}", getattr(config, f.name)
-        if "group" in f.metadata:
-            yield from _lines(value, f"{name}.", catalogue)
-        elif is_dataclass(f.metadata.get("item")):
-            for i, part in enumerate(value):
-                yield from _lines(part, f"{name}[{i}].", catalogue)
-        elif catalogue and f.metadata.get("from_catalogue"):
-            yield f"{name} comes from the catalogue: {f.metadata['doc']}"
-        else:
-            text = repr(" ".join(value.split()) if isinstance(value, str) else value)
-            yield f"{name} = {text}: {f.metadata['doc']} ({', '.join(_notes(f))})"
-
-
-def _notes(f: dataclasses.Field[Any]) -> Iterator[str]:
-    """Unit, what is allowed, default and source of a field."""
-    meta = f.metadata
-    if meta.get("unit"):
-        yield meta["unit"]
-    if isinstance(f.default, bool):
-        yield "True or False"
-    elif "allowed" in meta:
-        yield f"one of {list(meta['allowed'])}"
-    elif "kind" in meta:
-        yield f"a {meta['kind'].__name__}"
-    elif "words" in meta:
-        yield f"any of {list(meta['words'])}"
-    else:
-        if "names" in meta:
-            yield f"any of {list(meta['names'])}"
-        yield (
-            f"{'each ' if 'names' in meta or 'item' in meta else ''}in [{meta['low']:g}, {meta['high']:g}]"
-            if "low" in meta
-            else "text"
-        )
-    yield "required" if f.default is dataclasses.MISSING else f"default {f.default!r}"
-    if meta.get("source"):
-        yield f"source: {meta['source']}"

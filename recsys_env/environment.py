@@ -17,9 +17,11 @@ from pettingzoo.utils import OrderEnforcingWrapper
 from pettingzoo.utils.conversions import parallel_to_aec_wrapper
 
 from .catalogue import Catalogue
-from .config import WorldConfig, did_you_mean, shown
+from .checks import checked_seed, did_you_mean, shown
+from .config import WorldConfig
+from .infos import Infos
 from .tasks import task_config
-from .vector import Infos, Snapshot, VectorEnv, checked_seed
+from .vector import Snapshot, VectorEnv
 
 
 class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
@@ -397,8 +399,8 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
 class Info(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
     """What a user would log of one agent's last step: a dictionary that is made when first looked at.
 
-    shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `vector.Infos`
-    empty, own, visitor, next_visitor, active: numbers, as in `vector.Infos`; no page follows the last step of an
+    shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `infos.Infos`
+    empty, own, visitor, next_visitor, active: numbers, as in `infos.Infos`; no page follows the last step of an
         episode
     later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this
         agent; item -1 = none

@@ -8,10 +8,11 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import TASKS, Catalogue, WorldConfig, cli, config, fields
+from . import TASKS, Catalogue, WorldConfig, cli, fields
 from .config import EVENTS, RoleConfig
 from .evaluation import METRICS
 from .policies import POLICIES
+from .settings import describe as describe_config
 from .vector import VectorEnv
 
 
@@ -40,7 +41,7 @@ def describe(task: str) -> None:
     for name in envs.candidate_features:
         _entry(name, _meaning(declared[name]))
     print("\nconfig")
-    print(config.describe(settings))
+    print(describe_config(settings))
     if settings.catalogue:
         print(f"the catalogue {settings.catalogue!r} {_contents(Catalogue.load(settings.catalogue))}")
 

@@ -34,11 +34,15 @@ def slots_of(envs: VectorEnv, n: int, tick: int) -> list[Slot]:
     read_prices(envs.world, np.maximum(infos["shown"], 0), tick, prices, promoted)
     return [
         Slot(
-            int(infos["rank"][k]) + 1, int(j), int(envs.world.items["topic"][j]), float(prices[k]), bool(promoted[k]),
+            int(infos["rank"][k]) + 1,
+            int(j),
+            int(envs.world.items["topic"][j]),
+            float(prices[k]),
+            bool(promoted[k]),
             _events({name: values[k] for name, values in infos.items()}),
         )
         for k, j in enumerate(infos["shown"])
-    ]  # fmt: skip
+    ]
 
 
 def _events(infos: Mapping[str, Any]) -> list[str]:
@@ -157,10 +161,15 @@ def explanation(explained: Mapping[str, Mapping[str, Any]], envs: VectorEnv | No
         odds = [page["position"][k], *[page["trust"]] * trusted]
         rows.append(
             [
-                agent, str(rank + 1), item_name(envs, page["item"][k]), *(f"{number:+.3f}" for number in numbers),
-                f"{page['utility'][k]:.3f}", *(f"{number:+.3f}" for number in odds), f"{page['click'][k]:.1%}",
+                agent,
+                str(rank + 1),
+                item_name(envs, page["item"][k]),
+                *(f"{number:+.3f}" for number in numbers),
+                f"{page['utility'][k]:.3f}",
+                *(f"{number:+.3f}" for number in odds),
+                f"{page['click'][k]:.1%}",
             ]
-        )  # fmt: skip
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(

@@ -13,24 +13,9 @@ import gymnasium
 import pettingzoo
 
 from .catalogue import Catalogue
-from .config import (
-    ArrivalConfig,
-    CandidateConfig,
-    ChoiceConfig,
-    DynamicsConfig,
-    FeedbackConfig,
-    ItemConfig,
-    ObservationConfig,
-    RewardConfig,
-    RoleConfig,
-    SceneConfig,
-    UserConfig,
-    WorldConfig,
-    did_you_mean,
-    for_catalogue,
-    replace,
-    shown,
-)  # fmt: skip
+from .checks import did_you_mean, shown
+from .config import ArrivalConfig, CandidateConfig, ChoiceConfig, DynamicsConfig, FeedbackConfig, ItemConfig, ObservationConfig, RewardConfig, RoleConfig, SceneConfig, UserConfig, WorldConfig, for_catalogue
+from .settings import replace
 
 _SHOP = (SceneConfig("page", cart=True),)
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .catalogue import Catalogue
-from .config import WorldConfig, is_number
+from .checks import is_number
+from .config import WorldConfig
 from .evaluation import episode_returns, mean_interval
 from .policies import Planner
 from .tasks import task_config

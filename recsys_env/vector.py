@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,14 @@ from typing import Any
 import numba
 import numpy as np
 
+from .actions import ActionReader
 from .catalogue import Catalogue
-from .config import WorldConfig, check_catalogue_fields, difference, is_number, shown
-from .fields import OBSERVATION, PRIVATE, STATE, Shape, candidate_features, places, span
+from .checks import check_count, checked_seed, is_number, shown
+from .config import WorldConfig, check_catalogue_fields
+from .fields import OBSERVATION, PRIVATE, STATE, candidate_features, places, span
 from .files import digest_of_arrays
+from .infos import Infos
+from .settings import difference
 from .spaces import action_space, mask_size, observation_space, unit_box
 from .world import Report, State, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
@@ -38,106 +42,6 @@ def copy_seed(seed: int, b: int) -> int:
     from .kernels.rng import copy_seeds
 
     return int(copy_seeds(seed, np.array([b]))[0])
-
-
-class Infos(Mapping[str, np.ndarray]):
-    """What a user would log of the last step, as arrays with leading axes [B, N]; a value is only built when asked for.
-
-    shown [B, N, K]     item in each slot, -1 = hole
-    rank [B, N, K]      rank - 1 of each slot on the page, -1 = not on it
-    clicked, cart, bought, liked [B, N, K]  bool, what happened to it at this page
-    rating [B, N, K]    1..5, 0 = none
-    dwell [B, N, K]     float32, in mean lengths
-    empty [B, N]        holes among the agent's slots
-    own [B, N]          the agent's own reward, before sharing
-    visitor [B, N]      person whose page this was, -1 = idle tick or inactive agent
-    next_visitor [B, N] person whose page the returned observation is about
-    active [B, N]       bool, whose slots will be on that page
-    later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item (-1 =
-        none),
-                        the credited agent, the price paid in mean list prices, and its rating (0 = none)
-    final_obs [B, N, O], final_mask: valid where truncated
-
-    `plain(infos)` makes a dictionary of lists of them.
-    """
-
-    KEYS: tuple[str, ...] = (
-        "shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell", "empty", "own", "visitor", "next_visitor", "active",
-        "later_item", "later_agent", "later_price", "later_rating", "final_obs", "final_mask",
-    )  # fmt: skip
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-
-    def _arrays(self) -> Report:
-        return self._report
-
-    def __getitem__(self, key: str) -> np.ndarray:
-        report = self._arrays()
-        if key == "shown":
-            return report.slots["item"]
-        if key in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell"):
-            return report.slots[key]
-        if key == "empty":
-            return ((report.slots["item"] < 0) & (report.slots["rank"] >= 0)).sum(-1)
-        if key in ("own", "visitor", "next_visitor", "active"):
-            return getattr(report, key)  # type: ignore[no-any-return]
-        if key.startswith("later_") and key in self.KEYS:
-            return report.later[key.removeprefix("later_")]
-        if key == "final_obs":
-            return report.final_observations
-        if key == "final_mask":
-            return report.final_masks
-        raise KeyError(f"{key!r}; infos hold {', '.join(self.KEYS)}")
-
-    def copy(self) -> Infos:
-        """The same report, for keeping: later steps do not overwrite it. Without the final observations."""
-        return _KeptInfos(self._report)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.KEYS)
-
-    def __len__(self) -> int:
-        return len(self.KEYS)
-
-
-class _KeptInfos(Infos):
-    """A report copied as raw bytes, 20 times faster than copying records; arrays are made of them when first asked
-    for."""
-
-    KEYS = Infos.KEYS[:-2]
-    COPIED = ("slots", "later", "own", "visitor", "next_visitor", "active")
-
-    def __init__(self, report: Report) -> None:
-        super().__init__(report)
-        self._raw: tuple[bytes, ...] | None = (
-            report.slots.tobytes(), report.later.tobytes(), report.own.tobytes(), report.visitor.tobytes(), report.next_visitor.tobytes(), report.active.tobytes()
-        )  # fmt: skip
-
-    def _arrays(self) -> Report:
-        if self._raw is not None:
-            like = {name: getattr(self._report, name) for name in self.COPIED}
-            arrays = {
-                name: np.frombuffer(bytearray(raw), a.dtype).reshape(a.shape)
-                for raw, (name, a) in zip(self._raw, like.items(), strict=True)
-            }
-            self._report, self._raw = self._report._replace(**arrays), None
-        return self._report
-
-    def __getitem__(self, key: str) -> np.ndarray:
-        if key not in self.KEYS:
-            raise KeyError(f"{key!r}; kept infos hold {', '.join(self.KEYS)}")
-        return super().__getitem__(key)
-
-
-def plain(value: Any) -> Any:
-    """Infos, observations or rewards of any of our environments as Python's own dictionaries, lists and numbers, which
-    `json.dumps` takes."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
-        return [plain(part) for part in value]
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
 class Snapshot:
@@ -569,82 +473,18 @@ class VectorEnv:
         trust, outside = np.zeros(slots[:2]), np.zeros(self.num_envs)
         explain(self.world, state, report, self._scratch, read, terms, position, trust, outside, click)
         return {
-            "item": report.slots["item"], "rank": report.slots["rank"],
-            "terms": {name: terms[..., i] for i, name in enumerate(TERMS)}, "utility": report.slots["utility"],
-            "position": position, "trust": trust, "outside": outside, "click": click,
-        }  # fmt: skip
+            "item": report.slots["item"],
+            "rank": report.slots["rank"],
+            "terms": {name: terms[..., i] for i, name in enumerate(TERMS)},
+            "utility": report.slots["utility"],
+            "position": position,
+            "trust": trust,
+            "outside": outside,
+            "click": click,
+        }
 
     def close(self) -> None:
         """Nothing to release."""
-
-
-class ActionReader:
-    """Checks actions against their space and brings them into the layout that the kernels read: [B, N, A]."""
-
-    def __init__(self, config: WorldConfig, shape: Shape, agents: list[str], space: Any) -> None:
-        self._agents, self._space = agents, space
-        self._query = config.action == "query"
-        if self._query:
-            self._width = shape.dims + shape.vocabulary
-            self._shape: tuple[int, ...] = (self._width,)
-        elif config.slots == 1:
-            self._width, self._shape = 1, ()
-            self._limits = np.array([space.n])
-        else:
-            self._width, self._shape = len(space.nvec), (len(space.nvec),)
-            self._limits = np.asarray(space.nvec)
-        self._limit = 0 if self._query else int(self._limits.min())
-        self._uniform = not self._query and bool((self._limits == self._limit).all())
-
-    def empty(self, num_envs: int) -> np.ndarray:
-        return np.zeros((num_envs, len(self._agents), self._width), np.float32 if self._query else np.int64)
-
-    def read(self, actions: Any, num_envs: int) -> np.ndarray:
-        """Actions [B, N, ...] as a contiguous array; raises with agent, value and space if one lies outside."""
-        array = as_array(actions, (num_envs, len(self._agents), *self._shape), "[num_envs, agents] of {}", self._space)
-        if self._query:
-            if array.dtype.kind not in "fiu":
-                raise TypeError(f"actions have dtype {array.dtype}, expected float32 for {self._space}")
-            if not (array.size == 0 or (array.min() >= -1.0 and array.max() <= 1.0)):  # also False for NaN
-                self._reject(array, ~((array >= -1.0) & (array <= 1.0)))
-            return np.ascontiguousarray(array, np.float32)
-        if array.dtype.kind not in "iu":
-            raise TypeError(f"actions have dtype {array.dtype}, expected integers for {self._space}")
-        array = np.ascontiguousarray(array, np.int64).reshape(num_envs, len(self._agents), self._width)
-        if np.maximum.reduce(array.view(np.uint64), axis=None) >= self._limit:  # a negative one is huge here
-            wrong = (array < 0) | (array >= self._limits)
-            if self._uniform or wrong.any():
-                self._reject(array, wrong)
-        return array
-
-    def _reject(self, array: np.ndarray, wrong: np.ndarray) -> None:
-        b, n = (int(i) for i in np.argwhere(wrong)[0][:2])
-        value = array[b, n].tolist()
-        if not self._shape:
-            value = value[0]
-        raise ValueError(f"action of {self._agents[n]} in copy {b} is {value}, outside its space {self._space}")
-
-
-def as_array(actions: Any, shape: tuple[int, ...], what: str, of: Any) -> np.ndarray:
-    """Actions as an array of this shape.
-
-    Args:
-        what: what is expected, for the message; `of` takes the place of its {} only then, because to describe a space
-            takes longer than a step.
-
-    Raises:
-        ValueError: they have another shape.
-    """
-    try:
-        array = np.asarray(actions)
-    except ValueError:  # ragged
-        raise ValueError(
-            f"actions = {shown(actions)} are not one array, expected shape {shape}: {what.format(of)}"
-        ) from None
-    if array.shape != shape:
-        given = "actions" if isinstance(actions, np.ndarray) else f"actions = {shown(actions)}"
-        raise ValueError(f"{given} have shape {array.shape}, expected {shape}: {what.format(of)}")
-    return array
 
 
 def checked_batch(envs: Any) -> VectorEnv:
@@ -674,14 +514,6 @@ def _loaded(catalogue: Any, config: WorldConfig) -> Catalogue | None:
     return catalogue
 
 
-def check_count(name: str, value: Any, low: int, high: int) -> None:
-    """Raise unless the value is an integer in [low, high]."""
-    if not is_number(value, int, np.integer):
-        raise TypeError(f"{name} = {shown(value)} must be an integer")
-    if not low <= value <= high:
-        raise ValueError(f"{name} = {shown(value)} is out of range; allowed is [{low}, {high}]")
-
-
 def _checked_seeds(seed: Any, num_envs: int) -> list[int]:
     """The seed of each copy, of one for the whole batch or one for each."""
     if is_number(seed, int, np.integer):
@@ -697,12 +529,3 @@ def _checked_seeds(seed: Any, num_envs: int) -> list[int]:
             f"seed = {shown(seed)} has {len(seed)} entries, expected one for each of the {num_envs} copies"
         )
     return [checked_seed(entry, f"seed[{b}]") for b, entry in enumerate(seed)]
-
-
-def checked_seed(seed: Any, name: str = "seed") -> int:
-    """The seed, if it is an integer in [0, 2^64)."""
-    if not is_number(seed, int, np.integer):
-        raise TypeError(f"{name} = {shown(seed)} must be an integer in [0, 2^64)")
-    if not 0 <= int(seed) < 2**64:
-        raise ValueError(f"{name} = {shown(seed)} is out of range; allowed are integers in [0, 2^64)")
-    return int(seed)

@@ -17,13 +17,16 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from .actions import as_array
 from .catalogue import Catalogue
+from .checks import shown
 from .company import Company, Others, checked_agent, policies_of
-from .config import WorldConfig, shown
+from .config import WorldConfig
 from .environment import RecommendationEnv
+from .infos import Infos
 from .policies import Team
 from .tasks import task_config
-from .vector import Infos, VectorEnv, as_array, checked_batch
+from .vector import VectorEnv, checked_batch
 
 _AUTORESET = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 
@@ -118,7 +121,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             "SameStep": the step that ends an episode already returns the first of the next one and `infos["final_obs"]`
             the last, no tick is wasted.
 
-    All episodes of a batch end together. Observations and rewards are copies, infos (see `vector.Infos`) are arrays
+    All episodes of a batch end together. Observations and rewards are copies, infos (see `infos.Infos`) are arrays
     [rows, ...] that stay valid until the step after the next, each with its mask `_<name>`.
     """
 

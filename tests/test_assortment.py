@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_kernels import ACTIONS, PAGES, action_shape, configs, one, random_actions, random_worlds
 
-from recsys_env.config import WorldConfig, replace
+from recsys_env.config import WorldConfig
 from recsys_env.policies import Planner, make_policy
 from recsys_env.policies.assortment import popularity_slope
+from recsys_env.settings import replace
 from recsys_env.vector import VectorEnv
 
 COPIES, TICKS, PRICE = 4, 8, 1.5

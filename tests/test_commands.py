@@ -11,11 +11,11 @@ import pytest
 
 from recsys_env import TASKS, task_config, vector_env
 from recsys_env.__main__ import COMMANDS, LISTINGS, main, script
-from recsys_env.config import describe
 from recsys_env.evaluation import METRICS
 from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION
 from recsys_env.listing import _classes, _learns
 from recsys_env.policies import POLICIES, make_policy
+from recsys_env.settings import describe
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:

@@ -10,11 +10,11 @@ import pytest
 
 import recsys_env
 from recsys_env.company import Company, policies_of
+from recsys_env.infos import Infos
 from recsys_env.policies import Policy, Team
-from recsys_env.vector import Infos
 
 COPIES, SHORT = 3, 40
-KEYS = [key for key in Infos.KEYS if not key.startswith(("final_", "later_"))]
+KEYS = [key for key in Infos.ENTRIES if not key.startswith(("final_", "later_"))]
 
 
 def batch(task: str = "ecommerce-v0", copies: int = COPIES, **changes: Any) -> recsys_env.VectorEnv:
@@ -58,7 +58,7 @@ def test_where_all_learn_it_is_the_batch(changes: dict[str, Any]) -> None:
         one, two = envs.step(actions), company.step(actions)
         for a, b in zip(one[:4], two[:4], strict=True):
             np.testing.assert_equal(a, b)
-        for key in KEYS + [k for k in Infos.KEYS if k.startswith("later_")]:
+        for key in KEYS + [k for k in Infos.ENTRIES if k.startswith("later_")]:
             np.testing.assert_array_equal(one[4][key], two[4][key])
         if one[3].any():
             np.testing.assert_equal(envs.final_obs, company.final_obs)

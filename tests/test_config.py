@@ -19,7 +19,9 @@ import pytest
 import recsys_env
 from recsys_env import TASKS, Catalogue, VectorEnv, WorldConfig, parallel_env, register_task, replace, vector_env
 from recsys_env import config as cfg
-from recsys_env.config import GROUPS, RoleConfig, SceneConfig, UserConfig, describe, did_you_mean
+from recsys_env.checks import did_you_mean
+from recsys_env.config import GROUPS, RoleConfig, SceneConfig, UserConfig
+from recsys_env.settings import describe
 
 TWO_SCENES = {
     "scenes": ({"name": "a"}, {"name": "b"}),

@@ -15,9 +15,9 @@ from baselines.__main__ import main
 from baselines.ippo import IPPO
 from baselines.train import train
 from recsys_env import TASKS, WorldConfig
-from recsys_env.config import replace
 from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval, normalised_score
 from recsys_env.policies import make_policy
+from recsys_env.settings import replace
 from recsys_env.tasks import _TASKS
 
 SMALL: dict[str, Any] = {

@@ -10,8 +10,8 @@ import pytest
 
 import recsys_env
 from recsys_env import Company, WorldConfig
-from recsys_env.config import replace
 from recsys_env.policies.ranking import Ranker
+from recsys_env.settings import replace
 from recsys_env.tasks import _TASKS
 
 torch = pytest.importorskip("torch")

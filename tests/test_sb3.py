@@ -22,8 +22,8 @@ from baselines.page_buffers import PageBuffer, VisitorBuffer
 from baselines.slate_network import SlateDistribution, SlatePolicy, slate_kwargs
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
-from recsys_env.config import replace
 from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.settings import replace
 
 B, N, HORIZON = 3, 2, 12
 

@@ -33,10 +33,10 @@ from baselines.training import SELF, begin
 from baselines.transformer_ppo import TransformerPPO
 from recsys_env import TASKS, WorldConfig
 from recsys_env.cli import assignments
-from recsys_env.config import replace
 from recsys_env.evaluation.episodes import episode_returns
 from recsys_env.files import read_arrays
 from recsys_env.policies import make_policy
+from recsys_env.settings import replace
 from recsys_env.tasks import _TASKS
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -373,7 +373,7 @@ def test_commands_of_the_documentation_are_understood() -> None:
     root = Path(__file__).parent.parent
     pages = "".join(path.read_text() for path in (root / "README.md", *root.glob("docs/**/*.md")))
     found = re.findall(r"python -m baselines train ([a-z][^`#\n]*)", pages)
-    commands = [said for said in found if "TASK" not in said]
+    commands = [said for said in found if "TASK" not in said and "--help" not in said]
     assert commands
     for command in commands:
         algorithm = parse(shlex.split(command))

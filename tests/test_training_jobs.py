@@ -106,6 +106,11 @@ def test_a_job_is_known_by_its_settings(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(stored.iterdir()) == [renamed]
     assert read(renamed).seeds() == [0, 1]
     assert read(renamed).runs[0] == json.loads(before)["runs"][0]
+    older = json.loads(renamed.read_text())
+    del older["settings"]["gae_lambda"]  # an option that came later, with its default
+    renamed.write_text(json.dumps(older))
+    reference(out, stored)
+    assert json.loads(renamed.read_text()) == older
     renamed.rename(stored / "tiny-duel-v0.json")
     learners["tiny"] = ReferenceLearner("ippo", ("duel-v0",), 1, {**learners["tiny"].settings, "timesteps": 128})
     with pytest.raises(ValueError, match=r"duel-v0\.json has results of other settings: timesteps = 64, not 128"):

@@ -20,8 +20,8 @@ import pytest
 
 import recsys_env
 from recsys_env import Catalogue, VectorEnv, WorldConfig, vector_env
-from recsys_env.config import replace
 from recsys_env.fields import OBSERVATION
+from recsys_env.settings import replace
 from recsys_env.vector import QUERY_SCAN_WARNING, Snapshot, copy_seed
 
 PACKAGE = Path(recsys_env.__file__).parent
@@ -138,10 +138,10 @@ def test_final_masks() -> None:
 def test_infos_are_a_mapping_of_the_last_step() -> None:
     envs = batch(steps=5)
     infos = envs.step(sampled(envs))[4]
-    assert set(infos) == set(infos.KEYS)
-    assert len(infos) == len(infos.KEYS)
+    assert set(infos) == set(infos.ENTRIES)
+    assert len(infos) == len(infos.ENTRIES)
     assert all(isinstance(infos[key], np.ndarray) for key in infos)
-    with pytest.raises(KeyError, match="'shwon'; infos hold shown"):
+    with pytest.raises(KeyError, match="'shwon'; these infos hold shown"):
         infos["shwon"]
     with pytest.raises(KeyError, match="'later_'"):
         infos["later_"]
@@ -158,7 +158,7 @@ def test_kept_infos_outlive_the_buffers() -> None:
         assert set(infos) == set(values)
         for key in infos:
             np.testing.assert_array_equal(infos[key], values[key])
-    with pytest.raises(KeyError, match="'final_obs'; kept infos hold"):
+    with pytest.raises(KeyError, match="'final_obs'; these infos hold"):
         kept[0]["final_obs"]
 
 

@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from ..vector import Infos, VectorEnv, checked_batch
+from ..infos import Infos
+from ..vector import VectorEnv, checked_batch
 
 try:
     import torch

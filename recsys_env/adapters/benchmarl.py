@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..config import WorldConfig, replace
+from ..config import WorldConfig
+from ..settings import replace
 from ..tasks import task_config
 from ..vector import VectorEnv
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..catalogue import Catalogue
+from ..checks import check_count, checked_seed
 from ..config import WorldConfig
 from ..policies import Policy, Team
 from ..tasks import task_config
-from ..vector import VectorEnv, check_count, checked_seed
+from ..vector import VectorEnv
 from .log import EpisodeLog
 
 UNSEEN = 1_000_003

@@ -137,10 +137,16 @@ def draw_training(title: str, curve: Sequence[Mapping[str, Any]], table: Mapping
     places = _apart(list(means.values()), 0.055 * (high - low))
     for i, (name, place) in enumerate(zip(means, places, strict=True)):
         axes.annotate(
-            f"{name} {means[name]:.4g}", (1, means[name]), (1.03, place), ("axes fraction", "data"), va="center",
-            fontsize="small", color=_after_first(i), annotation_clip=False,
+            f"{name} {means[name]:.4g}",
+            (1, means[name]),
+            (1.03, place),
+            ("axes fraction", "data"),
+            va="center",
+            fontsize="small",
+            color=_after_first(i),
+            annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": _after_first(i), "linewidth": 0.7},
-        )  # fmt: skip
+        )
     figure.savefig(path, dpi=100)
     return figure
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..catalogue import Catalogue
 from ..config import WorldConfig
+from ..infos import Infos
 from ..kernels.page import read_prices
-from ..vector import Infos, VectorEnv
+from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes
 
 if TYPE_CHECKING:
@@ -100,12 +101,18 @@ class _Impressions:
         price, promoted = np.zeros(len(item)), np.zeros(len(item), np.bool_)
         read_prices(self._world, item, tick, price, promoted)
         page = {
-            "tick": np.full(len(item), tick, np.int32), "copy": copy.astype(np.int32),
-            "person": infos["visitor"][copy, agent], "agent": agent.astype(np.int16), "slot": slot.astype(np.int16),
-            "rank": infos["rank"][copy, agent, slot].astype(np.int16) + 1, "item": item.astype(np.int32),
-            "topic": self._world.items["topic"][item], "price": price, "promoted": promoted,
+            "tick": np.full(len(item), tick, np.int32),
+            "copy": copy.astype(np.int32),
+            "person": infos["visitor"][copy, agent],
+            "agent": agent.astype(np.int16),
+            "slot": slot.astype(np.int16),
+            "rank": infos["rank"][copy, agent, slot].astype(np.int16) + 1,
+            "item": item.astype(np.int32),
+            "topic": self._world.items["topic"][item],
+            "price": price,
+            "promoted": promoted,
             **{name: infos[name][copy, agent, slot] for name in _OF_SLOT},
-        }  # fmt: skip
+        }
         page["bought_tick"] = np.where(page["bought"], np.int32(tick), np.int32(-1))
         page["paid"] = np.where(page["bought"], price, 0.0)
         page["reward"] = self._reward(page)

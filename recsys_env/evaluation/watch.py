@@ -21,10 +21,12 @@ import numpy as np
 
 from .. import cli
 from ..catalogue import Catalogue
+from ..checks import check_count
 from ..config import WorldConfig
+from ..infos import Infos
 from ..kernels.page import read_prices, read_stock, read_wallet
 from ..render import item_name, topic_name
-from ..vector import Infos, VectorEnv, check_count
+from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes, by_agent
 
 FLAGS = ("clicked", "cart", "bought", "liked")  # bit 0, 1, ... of a slot's flags; the next one says that it is promoted
@@ -133,11 +135,17 @@ class _Episode:
         read_stock(envs.world, state, 0, items, stock)
         self._seen.update(int(j) for j in explained["item"].ravel() if j >= 0)
         self._take(
-            item=explained["item"][0].ravel(), rank=explained["rank"][0].ravel(), price=prices, stock=stock,
-            flags=promoted.astype(np.int64) << len(FLAGS), click=explained["click"][0].ravel(),
-            trust_term=explained["trust"][0], outside=explained["outside"], active=envs.active[0],
+            item=explained["item"][0].ravel(),
+            rank=explained["rank"][0].ravel(),
+            price=prices,
+            stock=stock,
+            flags=promoted.astype(np.int64) << len(FLAGS),
+            click=explained["click"][0].ravel(),
+            trust_term=explained["trust"][0],
+            outside=explained["outside"],
+            active=envs.active[0],
             **{f"term {name}": values[0].ravel() for name, values in explained["terms"].items()},
-        )  # fmt: skip
+        )
 
     def _take_visitor(self) -> None:
         envs, page, person = self._envs, self._page, self._person
@@ -153,9 +161,11 @@ class _Episode:
             taste=vector[at["taste"] : at["taste"] + at["dims"]],
             satiation=vector[at["satiation"] : at["satiation"] + at["topics"]],
             trust=vector[at["trust"] : at["trust"] + at["agents"]],
-            cart_item=np.where(filled, cart["item"], -1), cart_agent=np.where(filled, cart["agent"], -1),
-            mean_z=means[envs.state_fields["mean_z"]], mean_trust=means[envs.state_fields["mean_trust"]],
-        )  # fmt: skip
+            cart_item=np.where(filled, cart["item"], -1),
+            cart_agent=np.where(filled, cart["agent"], -1),
+            mean_z=means[envs.state_fields["mean_z"]],
+            mean_trust=means[envs.state_fields["mean_trust"]],
+        )
         self._seen.update(int(j) for j in (*cart["item"][filled], page["anchor"]) if j >= 0)
 
     def after(self, infos: Infos, *, over: bool) -> None:
@@ -208,18 +218,28 @@ class _Episode:
         envs, config = self._envs, self._envs.config
         shape, world = envs.shape, envs.world
         return {
-            "horizon": config.horizon, "ticks": len(self._rows["visitor"]), "agents": envs.possible_agents,
-            "slots": shape.slots, "topics": [topic_name(envs, t) for t in range(shape.topics)],
-            "scenes": [scene.name for scene in config.scenes], "page": config.page,
-            "moods": len(config.choice.v_0_by_mood), "log_theta": np.round(world.log_theta, 4).tolist(),
+            "horizon": config.horizon,
+            "ticks": len(self._rows["visitor"]),
+            "agents": envs.possible_agents,
+            "slots": shape.slots,
+            "topics": [topic_name(envs, t) for t in range(shape.topics)],
+            "scenes": [scene.name for scene in config.scenes],
+            "page": config.page,
+            "moods": len(config.choice.v_0_by_mood),
+            "log_theta": np.round(world.log_theta, 4).tolist(),
             "items": {
                 str(j): [item_name(envs, j), int(world.items["topic"][j]), round(float(world.items["price"][j]), 3)]
                 for j in sorted(self._seen)
             },
-            "fields": self._fields(), "stock": config.items.stock_init, "wallet": config.users.wallet_init,
-            "cart": shape.cart, "flags": [*FLAGS, "promoted"], "events": self._events, "lost": self._lost,
+            "fields": self._fields(),
+            "stock": config.items.stock_init,
+            "wallet": config.users.wallet_init,
+            "cart": shape.cart,
+            "flags": [*FLAGS, "promoted"],
+            "events": self._events,
+            "lost": self._lost,
             "fates": self._fates,
-        }  # fmt: skip
+        }
 
 
 # ------------------------------------------------------------------------------------------------ the file

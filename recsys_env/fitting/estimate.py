@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 import numpy as np
 
 from ..catalogue import Catalogue
-from ..config import _Checked, _number, replace
 from ..libraries import library
+from ..settings import Settings, number_field, replace
 from .prices import mean_by, price_sensitivity, price_weight, promotions
 from .table import named_columns, tidy, topics
 from .tastes import habit_matrix, largest_habits, log_popularity, purchase_counts, taste_vectors
@@ -30,20 +30,20 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class FitSettings(_Checked):
+class FitSettings(Settings):
     """How a log is fitted. Half-lives weight past purchases.
 
     Their defaults were chosen on the last training weeks of Complete Journey.
     """
 
-    dims: int = _number(16, "D, taste dimensions", 1, 512)
-    habit_size: int = _number(64, "H, products in a user's table of habits", 1, 256)
-    habit_half_life: float = _number(120.0, "of purchases in the habits", SHORTEST, LONGEST, unit="days")
-    popularity_half_life: float = _number(
+    dims: int = number_field(16, "D, taste dimensions", 1, 512)
+    habit_size: int = number_field(64, "H, products in a user's table of habits", 1, 256)
+    habit_half_life: float = number_field(120.0, "of purchases in the habits", SHORTEST, LONGEST, unit="days")
+    popularity_half_life: float = number_field(
         7.0, "of purchases in the popularity behind the intercepts", SHORTEST, LONGEST, unit="days"
     )
-    taste_half_life: float = _number(60.0, "of purchases in the factorisation", SHORTEST, LONGEST, unit="days")
-    weight_days: float = _number(
+    taste_half_life: float = number_field(60.0, "of purchases in the factorisation", SHORTEST, LONGEST, unit="days")
+    weight_days: float = number_field(
         28.0,
         "the weights of the utility are fitted to the last so many days of the log, all else to what came before",
         SHORTEST,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..config import did_you_mean, shown
+from ..checks import did_you_mean, shown
 from ..libraries import library
 
 if TYPE_CHECKING:

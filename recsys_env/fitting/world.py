@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from ..catalogue import Catalogue
-from ..config import SceneConfig, WorldConfig, _Checked, _number, did_you_mean, plain_config, replace
+from ..checks import did_you_mean
+from ..config import SceneConfig, WorldConfig, plain_config
 from ..files import FileError, read_arrays, value_among, write_arrays
 from ..libraries import library
 from ..policies import Team
+from ..settings import Settings, number_field, replace
 from ..vector import VectorEnv
 
 SEED = 0
@@ -85,20 +87,20 @@ _UNKNOWN = (
 
 
 @dataclass(frozen=True)
-class LogFacts(_Checked):
+class LogFacts(Settings):
     """The log behind a fitted world, in numbers."""
 
-    rows: int = _number(0, "rows, all of which were used", 0)
-    users: int = _number(0, "users", 0)
-    items: int = _number(0, "items", 0)
-    relabelled: int = _number(0, "items with several topics or names, of which the most frequent was taken", 0)
+    rows: int = number_field(0, "rows, all of which were used", 0)
+    users: int = number_field(0, "users", 0)
+    items: int = number_field(0, "items", 0)
+    relabelled: int = number_field(0, "items with several topics or names, of which the most frequent was taken", 0)
     first: str = field(default="", metadata={"doc": "day of the first purchase"})
     last: str = field(default="", metadata={"doc": "day of the last purchase"})
-    days: float = _number(0.0, "time from the first purchase to the last", 0, unit="days")
-    weight_users: int = _number(0, "users whose purchases the weights of the utility rest on", 0)
-    weight_purchases: int = _number(0, "purchases that the weights of the utility rest on", 0)
-    purchases_per_visit: float = _number(1.0, "purchases per visit, a day on which a user bought something", 1)
-    world_purchases_per_visit: float = _number(0.0, "the same in the world as fitted, under the random policy", 0)
+    days: float = number_field(0.0, "time from the first purchase to the last", 0, unit="days")
+    weight_users: int = number_field(0, "users whose purchases the weights of the utility rest on", 0)
+    weight_purchases: int = number_field(0, "purchases that the weights of the utility rest on", 0)
+    purchases_per_visit: float = number_field(1.0, "purchases per visit, a day on which a user bought something", 1)
+    world_purchases_per_visit: float = number_field(0.0, "the same in the world as fitted, under the random policy", 0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

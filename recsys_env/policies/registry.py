@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from ..config import did_you_mean
+from ..checks import did_you_mean
 from ..files import FileError, read_json
 from .base import Policy
 

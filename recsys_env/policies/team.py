@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import did_you_mean
+from ..checks import did_you_mean
 from ..vector import VectorEnv
 from .base import Policy, feedback
 from .registry import make_policy

@@ -1,0 +1,80 @@
+"""Actions as they come in: checked against their space, and brought into the layout that the kernels read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .checks import shown
+from .config import WorldConfig
+from .fields import Shape
+
+
+class ActionReader:
+    """Checks actions against their space and brings them into the layout that the kernels read: [B, N, A]."""
+
+    def __init__(self, config: WorldConfig, shape: Shape, agents: list[str], space: Any) -> None:
+        self._agents, self._space = agents, space
+        self._query = config.action == "query"
+        if self._query:
+            self._width = shape.dims + shape.vocabulary
+            self._shape: tuple[int, ...] = (self._width,)
+        elif config.slots == 1:
+            self._width, self._shape = 1, ()
+            self._limits = np.array([space.n])
+        else:
+            self._width, self._shape = len(space.nvec), (len(space.nvec),)
+            self._limits = np.asarray(space.nvec)
+        self._limit = 0 if self._query else int(self._limits.min())
+        self._uniform = not self._query and bool((self._limits == self._limit).all())
+
+    def empty(self, num_envs: int) -> np.ndarray:
+        return np.zeros((num_envs, len(self._agents), self._width), np.float32 if self._query else np.int64)
+
+    def read(self, actions: Any, num_envs: int) -> np.ndarray:
+        """Actions [B, N, ...] as a contiguous array; raises with agent, value and space if one lies outside."""
+        array = as_array(actions, (num_envs, len(self._agents), *self._shape), "[num_envs, agents] of {}", self._space)
+        if self._query:
+            if array.dtype.kind not in "fiu":
+                raise TypeError(f"actions have dtype {array.dtype}, expected float32 for {self._space}")
+            if not (array.size == 0 or (array.min() >= -1.0 and array.max() <= 1.0)):  # also False for NaN
+                self._reject(array, ~((array >= -1.0) & (array <= 1.0)))
+            return np.ascontiguousarray(array, np.float32)
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"actions have dtype {array.dtype}, expected integers for {self._space}")
+        array = np.ascontiguousarray(array, np.int64).reshape(num_envs, len(self._agents), self._width)
+        if np.maximum.reduce(array.view(np.uint64), axis=None) >= self._limit:  # a negative one is huge here
+            wrong = (array < 0) | (array >= self._limits)
+            if self._uniform or wrong.any():
+                self._reject(array, wrong)
+        return array
+
+    def _reject(self, array: np.ndarray, wrong: np.ndarray) -> None:
+        b, n = (int(i) for i in np.argwhere(wrong)[0][:2])
+        value = array[b, n].tolist()
+        if not self._shape:
+            value = value[0]
+        raise ValueError(f"action of {self._agents[n]} in copy {b} is {value}, outside its space {self._space}")
+
+
+def as_array(actions: Any, shape: tuple[int, ...], what: str, of: Any) -> np.ndarray:
+    """Actions as an array of this shape.
+
+    Args:
+        what: what is expected, for the message; `of` takes the place of its {} only then, because to describe a space
+            takes longer than a step.
+
+    Raises:
+        ValueError: they have another shape.
+    """
+    try:
+        array = np.asarray(actions)
+    except ValueError:  # ragged
+        raise ValueError(
+            f"actions = {shown(actions)} are not one array, expected shape {shape}: {what.format(of)}"
+        ) from None
+    if array.shape != shape:
+        given = "actions" if isinstance(actions, np.ndarray) else f"actions = {shown(actions)}"
+        raise ValueError(f"{given} have shape {array.shape}, expected {shape}: {what.format(of)}")
+    return array

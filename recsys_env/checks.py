@@ -1,0 +1,52 @@
+"""Checks of single values, and how errors put them into words: the name, the value, and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+
+def is_number(value: Any, *kinds: type) -> bool:
+    """Whether it is a scalar of these kinds (default: integers and floats), Python's or NumPy's; truth values and time
+    spans are none."""
+    kinds = kinds or (int, float, np.integer, np.floating)
+    return isinstance(value, kinds) and not isinstance(value, (bool, np.timedelta64))
+
+
+def shown(value: Any) -> str:
+    """A value as it appears in a message: on one line, cut where it is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no integers of more than 4,300 digits
+        return f"<{type(value).__name__} that is too long to be shown>"
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def did_you_mean(word: Any, allowed: Iterable[Any]) -> str:
+    """Hint at the nearest allowed word, if the given one is a near miss or the beginning of it."""
+    if not isinstance(word, str):
+        return ""
+    words, given = {str(a).lower(): str(a) for a in allowed}, word.lower()
+    close = difflib.get_close_matches(given, words, n=1, cutoff=0.75)
+    close = close or [known for known in words if len(given) > 2 and known.startswith(given)]
+    return f" (did you mean {words[close[0]]!r}?)" if close else ""
+
+
+def check_count(name: str, value: Any, low: int, high: int) -> None:
+    """Raise unless the value is an integer in [low, high]."""
+    if not is_number(value, int, np.integer):
+        raise TypeError(f"{name} = {shown(value)} must be an integer")
+    if not low <= value <= high:
+        raise ValueError(f"{name} = {shown(value)} is out of range; allowed is [{low}, {high}]")
+
+
+def checked_seed(seed: Any, name: str = "seed") -> int:
+    """The seed, if it is an integer in [0, 2^64)."""
+    if not is_number(seed, int, np.integer):
+        raise TypeError(f"{name} = {shown(seed)} must be an integer in [0, 2^64)")
+    if not 0 <= int(seed) < 2**64:
+        raise ValueError(f"{name} = {shown(seed)} is out of range; allowed are integers in [0, 2^64)")
+    return int(seed)
