@@ -14,7 +14,21 @@ import pettingzoo
 
 from .catalogue import Catalogue
 from .checks import did_you_mean, shown
-from .config import ArrivalConfig, CandidateConfig, ChoiceConfig, DynamicsConfig, FeedbackConfig, ItemConfig, ObservationConfig, RewardConfig, RoleConfig, SceneConfig, UserConfig, WorldConfig, for_catalogue
+from .config import (
+    ArrivalConfig,
+    CandidateConfig,
+    ChoiceConfig,
+    DynamicsConfig,
+    FeedbackConfig,
+    ItemConfig,
+    ObservationConfig,
+    RewardConfig,
+    RoleConfig,
+    SceneConfig,
+    UserConfig,
+    WorldConfig,
+    for_catalogue,
+)
 from .settings import replace
 
 _SHOP = (SceneConfig("page", cart=True),)
