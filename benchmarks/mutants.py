@@ -62,7 +62,7 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/test_assortment.py", ("choose",)),
     ("tests/test_expected.py", ("expect",)),
     ("tests/test_effects.py", ("run", "expect")),
-    ("tests/test_measures.py", ("appraise", "read_prices")),
+    ("tests/test_metrics.py", ("appraise", "read_prices")),
     ("tests/test_policies.py", ("choose",)),
 )
 # Threads must not be started before a fork. What runs in parallel is the body of `run`; `run_parallel` itself is

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections import UserDict
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -19,7 +17,7 @@ from pettingzoo.utils.conversions import parallel_to_aec_wrapper
 from .catalogue import Catalogue
 from .checks import checked_seed, did_you_mean, shown
 from .config import WorldConfig
-from .infos import Infos
+from .infos import AgentInfo, Infos
 from .tasks import task_config
 from .vector import Snapshot, VectorEnv
 
@@ -179,7 +177,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
     def _infos(self, infos: Infos, over: bool) -> dict[str, Any]:
         kept = infos.copy()
-        return {agent: Info(kept, n, over) for n, agent in enumerate(self.possible_agents)}
+        return {agent: AgentInfo(kept, n, over) for n, agent in enumerate(self.possible_agents)}
 
     # -------------------------------------------------------------------------------------------- actions
 
@@ -391,59 +389,6 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
 
     def __str__(self) -> str:
         return str(self.unwrapped)
-
-
-# -------------------------------------------------------------------------------------------------- infos
-
-
-class Info(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
-    """What a user would log of one agent's last step: a dictionary that is made when first looked at.
-
-    shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `infos.Infos`
-    empty, own, visitor, next_visitor, active: numbers, as in `infos.Infos`; no page follows the last step of an
-        episode
-    later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this
-        agent; item -1 = none
-
-    Every entry has the same shape and kind in every step, as Gymnasium's `SyncVectorEnv` and Tianshou's buffers want
-    it. `recsys_env.plain(infos)` makes lists and Python's own numbers of all of them.
-    """
-
-    SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
-    SCALARS = ("empty", "own", "visitor", "next_visitor", "active")
-    LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
-
-    def __init__(self, infos: Infos, n: int, over: bool) -> None:
-        self._of = infos, n, over
-        # libraries ask for a dict; C code that looks at its size alone, as that of `json`, must not take it for empty
-        dict.__setitem__(self, "own", None)
-
-    @cached_property
-    def data(self) -> dict[str, Any]:  # type: ignore[override]
-        """The entries, which `UserDict` serves: to make them takes as long as a step."""
-        infos, n, over = self._of
-        entries: dict[str, Any] = {name: infos[name][0, n] for name in self.SLOTS}
-        entries |= {name: infos[name][0, n].item() for name in self.SCALARS}
-        if over:
-            entries |= {"next_visitor": -1, "active": False}
-        mine = (infos["later_item"][0] >= 0) & (infos["later_agent"][0] == n)
-        for name, none in self.LATER:
-            entries[name] = np.where(mine, infos[name][0], infos[name].dtype.type(none))
-        return entries
-
-    def copy(self) -> dict[str, Any]:  # type: ignore[override]
-        return self.data.copy()
-
-    __copy__ = copy  # type: ignore[assignment]
-
-    def __or__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
-        return self.data | other
-
-    def __ror__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
-        return other | self.data  # type: ignore[no-any-return]
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[dict[str, Any]]]:
-        return dict, (self.data,)
 
 
 # -------------------------------------------------------------------------------------------------- constructors

@@ -8,12 +8,12 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import TASKS, Catalogue, WorldConfig, cli, fields
+from . import TASKS, Catalogue, WorldConfig, cli, fields, spaces
 from .config import EVENTS, RoleConfig
 from .evaluation import METRICS
 from .policies import POLICIES
 from .settings import describe as describe_config
-from .vector import VectorEnv
+from .world import shape_of
 
 
 def tasks() -> None:
@@ -27,23 +27,25 @@ def describe(task: str) -> None:
     """Tell everything about a task, which may have fields changed after commas (duel-v0,horizon=50): agents, page,
     actions, observation, reward, and every field of its config with value, meaning, unit, range, default and source."""
     settings = cli.config_of(task)
-    envs = VectorEnv(settings)
+    catalogue = Catalogue.load(settings.catalogue) if settings.catalogue else None
+    shape = shape_of(settings, catalogue)  # no world is built, which would compile
     print(textwrap.fill(f"{task}: {' '.join(settings.description.split())}", _width()) + "\n")
-    for name, text in _facts(settings, envs):
+    for name, text in _facts(settings, shape):
         _entry(name, text)
     print("\nobservation, in this order")
     declared = {field.name: field for field in fields.OBSERVATION}
-    for name, place in envs.observation_fields.items():
+    for name, place in fields.places(fields.OBSERVATION, settings, shape).items():
         _entry(name, f"[{place.start}:{place.stop}] {_meaning(declared[name])}")
     declared = {field.name: field for field in fields.CANDIDATE_FEATURES}
-    if envs.candidate_features:
+    features = fields.candidate_features(settings, shape) if shape.candidates else ()
+    if features:
         print("\nfeatures of each candidate, in this order")
-    for name in envs.candidate_features:
+    for name in features:
         _entry(name, _meaning(declared[name]))
     print("\nconfig")
     print(describe_config(settings))
-    if settings.catalogue:
-        print(f"the catalogue {settings.catalogue!r} {_contents(Catalogue.load(settings.catalogue))}")
+    if catalogue is not None:
+        print(f"the catalogue {settings.catalogue!r} {_contents(catalogue)}")
 
 
 def policies() -> None:
@@ -66,11 +68,13 @@ def metrics() -> None:
 # ------------------------------------------------------------------------------------------------ a task
 
 
-def _facts(settings: WorldConfig, envs: VectorEnv) -> Iterator[tuple[str, str]]:
+def _facts(settings: WorldConfig, shape: fields.Shape) -> Iterator[tuple[str, str]]:
     yield "agents", f"{settings.num_agents}: {', '.join(settings.agents)}"
     yield "page", f"{settings.page}, {_count(settings.slots, 'slot')} for each agent"
-    yield "action", f"{envs.action_space}: {settings.action}"
-    yield "observation", f"{envs.observation_space}, observability {settings.observability}"
+    yield "action", f"{spaces.action_space(settings, shape)}: {settings.action}"
+    size = max(place.stop for place in fields.places(fields.OBSERVATION, settings, shape).values())
+    seen = spaces.observation_space(settings, shape, size)
+    yield "observation", f"{seen}, observability {settings.observability}"
     yield "reward", f"{_weights(settings)}; sharing {settings.reward.sharing:g}"
     for role in settings.roles if len(settings.roles) > 1 else ():
         yield f"role {role.name}", _role(role)

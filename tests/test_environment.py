@@ -14,7 +14,7 @@ from pettingzoo.utils import BaseWrapper
 
 import recsys_env
 from recsys_env import WorldConfig, parallel_env, plain, vector_env
-from recsys_env.environment import Info
+from recsys_env.infos import AgentInfo
 from recsys_env.vector import copy_seed
 
 # A small world in which everything happens often.
@@ -336,7 +336,7 @@ def test_infos_say_what_the_batch_says() -> None:
         theirs = env.vector.infos
         for n, agent in enumerate(env.possible_agents):
             info = result[4][agent]
-            for name in (*Info.SLOTS, "empty", "own", "visitor"):
+            for name in (*AgentInfo.SLOTS, "empty", "own", "visitor"):
                 np.testing.assert_array_equal(info[name], theirs[name][0, n])
             assert info["empty"] == int(((info["shown"] < 0) & (info["rank"] >= 0)).sum())
             later = zip(theirs["later_item"][0], theirs["later_agent"][0], strict=True)
@@ -356,12 +356,12 @@ def test_infos_say_what_the_batch_says() -> None:
 
 
 def test_infos_are_dictionaries() -> None:
-    def fresh() -> Info:
+    def fresh() -> AgentInfo:
         return started(steps=0).step({"recommender_0": [0, 1, 2], "recommender_1": [3, 4, 5]})[4]["recommender_0"]
 
     plain = dict(fresh())
     assert isinstance(fresh(), dict)
-    assert len(plain) == len(Info.SLOTS + Info.SCALARS + Info.LATER) == len(fresh())
+    assert len(plain) == len(AgentInfo.SLOTS + AgentInfo.SCALARS + AgentInfo.LATER) == len(fresh())
     assert type(plain) is dict
     assert plain.keys() == fresh().keys() == set(fresh())
     assert same({**fresh()}, plain)
