@@ -2,11 +2,12 @@
 
 Several recommender agents share one population of users and one catalogue of items. In reading order:
 
-config.py       WorldConfig, every number of a task; tasks.py: the named ones; catalogue.py: fitted items and users
-fields.py       what agents observe, every field declared once
-world.py        World (read-only arrays) and State (what changes, leading axis B)
+config.py       WorldConfig, every number of a task (settings.py: how it checks itself; checks.py: single values)
+tasks.py        the named ones; catalogue.py: fitted items and users; tuning.py: a task's planner
+fields.py       what agents observe, every field declared once; spaces.py: the Gymnasium spaces
+world.py        World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
-vector.py       the batch as an environment
+vector.py       the batch as an environment; actions.py: how it reads actions; infos.py: what it reports
 environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
 policies/       act for one agent in all copies
 company.py      the batch as some agents see it, the others are policies
@@ -14,6 +15,10 @@ views.py        the game as Gymnasium sees it
 adapters/       the batch in each trainer library's form
 evaluation/     metrics, runs and their statistics, tournaments, replays
 fitting/        purchase log -> FittedWorld, a config with its catalogue
+__main__.py     the commands (cli.py, listing.py)
+
+Shared by the later ones: history.py (what an agent remembers of its visitors), tensors.py (arrays for PyTorch),
+files.py (reading and writing), libraries.py (optional ones), provenance.py (what made a result).
 """
 
 from __future__ import annotations
@@ -40,10 +45,26 @@ from .views import (
 
 __version__ = "0.1.0"
 __all__ = [
-    "TASKS", "Catalogue", "Company", "RecommendationAEC", "RecommendationEnv", "SharedPolicyVectorEnv",
-    "SingleAgentEnv", "SingleAgentVectorEnv", "VectorEnv", "WorldConfig", "env", "parallel_env", "plain",
-    "register_task", "replace", "shared_policy_env", "single_agent_env", "single_agent_vector_env", "vector_env",
-]  # fmt: skip
+    "TASKS",
+    "Catalogue",
+    "Company",
+    "RecommendationAEC",
+    "RecommendationEnv",
+    "SharedPolicyVectorEnv",
+    "SingleAgentEnv",
+    "SingleAgentVectorEnv",
+    "VectorEnv",
+    "WorldConfig",
+    "env",
+    "parallel_env",
+    "plain",
+    "register_task",
+    "replace",
+    "shared_policy_env",
+    "single_agent_env",
+    "single_agent_vector_env",
+    "vector_env",
+]
 
 
 def vector_env(

@@ -60,10 +60,16 @@ class Catalogue:
         users, habits = _shape(self, "habit_item", 2)
         (topics,) = _shape(self, "topic_name", 1)
         expected = {
-            "item_topic": (items,), "item_intercept": (items,), "item_price": (items,), "item_popularity": (items,),
-            "item_name": (items,), "user_taste": (users, dims), "user_price_sensitivity": (users,),
-            "user_activity": (users,), "habit_count": (users, habits),
-        }  # fmt: skip
+            "item_topic": (items,),
+            "item_intercept": (items,),
+            "item_price": (items,),
+            "item_popularity": (items,),
+            "item_name": (items,),
+            "user_taste": (users, dims),
+            "user_price_sensitivity": (users,),
+            "user_activity": (users,),
+            "habit_count": (users, habits),
+        }
         for name, shape in expected.items():
             if _shape(self, name, len(shape)) != shape:
                 raise ValueError(f"Catalogue.{name} has shape {getattr(self, name).shape}, expected {shape}")

@@ -395,33 +395,64 @@ class WorldConfig(Settings):
             (not self.scenes, "scenes is empty; at least one scene is needed"),
             (not self.roles, "roles is empty; at least one role is needed"),
             (len(set(names)) < len(names), f"scenes have repeated names {names}"),
-            (len({r.name for r in self.roles}) < len(self.roles), f"roles have repeated names {[r.name for r in self.roles]}"),
-            (any(not r.name.replace("_", "a").isalnum() for r in self.roles),
-             f"role names {[r.name for r in self.roles]} must be made of letters, digits and _"),
-            (len(self.roles) > 1 and self.num_agents != len(self.roles),
-             f"num_agents = {self.num_agents} but {len(self.roles)} roles {[r.name for r in self.roles]} have one agent each; a single role is repeatable"),
+            (
+                len({r.name for r in self.roles}) < len(self.roles),
+                f"roles have repeated names {[r.name for r in self.roles]}",
+            ),
+            (
+                any(not r.name.replace("_", "a").isalnum() for r in self.roles),
+                f"role names {[r.name for r in self.roles]} must be made of letters, digits and _",
+            ),
+            (
+                len(self.roles) > 1 and self.num_agents != len(self.roles),
+                f"num_agents = {self.num_agents} but {len(self.roles)} roles {[r.name for r in self.roles]} "
+                "have one agent each; a single role is repeatable",
+            ),
             (any(o not in names for o in owners), f"roles own scenes {owners}, but the scenes are {names}"),
-            (len(self.scenes) > 1 and sorted(owners) != sorted(names),
-             f"with several scenes {names} each needs exactly one owner among the roles, got {owners}"),
+            (
+                len(self.scenes) > 1 and sorted(owners) != sorted(names),
+                f"with several scenes {names} each needs exactly one owner among the roles, got {owners}",
+            ),
             (len(self.scenes) > 1 and self.page == "rival", "page = 'rival' cannot have several scenes"),
-            (self.page != "rows" and choice.dissimilarity != 1,
-             f"choice.dissimilarity = {choice.dissimilarity} needs page = 'rows'; page = {self.page!r} allows only 1"),
-            (self.action == "candidates" and self.candidates.number < self.slots,
-             f"candidates.number = {self.candidates.number} must be at least slots = {self.slots}"),
+            (
+                self.page != "rows" and choice.dissimilarity != 1,
+                f"choice.dissimilarity = {choice.dissimilarity} needs page = 'rows'; "
+                f"page = {self.page!r} allows only 1",
+            ),
+            (
+                self.action == "candidates" and self.candidates.number < self.slots,
+                f"candidates.number = {self.candidates.number} must be at least slots = {self.slots}",
+            ),
             (self.action == "query" and self.mask_actions, "mask_actions = True makes no sense with action = 'query'"),
             (self.messages == 1, "messages = 1 carries no information; allowed are 0 (none) and 2 or more"),
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
-            (len(cut) != 4 or list(cut) != sorted(cut), f"feedback.rating_cutpoints = {cut} must be 4 ascending numbers"),
+            (
+                len(cut) != 4 or list(cut) != sorted(cut),
+                f"feedback.rating_cutpoints = {cut} must be 4 ascending numbers",
+            ),
             (moods == 1, "choice.v_0_by_mood needs at least 2 moods (or none)"),
-            (not self.catalogue and moods > 1 and any(len(t) != self.items.topics for t in mood_tables),
-             f"dynamics.mood_up and mood_down need one probability for each of the {self.items.topics} topics"),
-            (moods > 1 and any(u + d > 1 for u, d in zip(*mood_tables, strict=False)), "dynamics.mood_up + mood_down must be at most 1 for each topic"),
-            (self.dynamics.mood_up_none + self.dynamics.mood_down_none > 1, "dynamics.mood_up_none + mood_down_none must be at most 1"),
-            (0 < self.items.period < self.items.life, f"items.period = {self.items.period} must be 0 or at least items.life = {self.items.life}"),
+            (
+                not self.catalogue and moods > 1 and any(len(t) != self.items.topics for t in mood_tables),
+                f"dynamics.mood_up and mood_down need one probability for each of the {self.items.topics} topics",
+            ),
+            (
+                moods > 1 and any(u + d > 1 for u, d in zip(*mood_tables, strict=False)),
+                "dynamics.mood_up + mood_down must be at most 1 for each topic",
+            ),
+            (
+                self.dynamics.mood_up_none + self.dynamics.mood_down_none > 1,
+                "dynamics.mood_up_none + mood_down_none must be at most 1",
+            ),
+            (
+                0 < self.items.period < self.items.life,
+                f"items.period = {self.items.period} must be 0 or at least items.life = {self.items.life}",
+            ),
             (self.items.period > 0 and self.items.life == 0, "items.period needs items.life > 0"),
-            (not self.catalogue and self.items.topics > self.items.number,
-             f"items.topics = {self.items.topics} must be at most items.number = {self.items.number}"),
-        ]  # fmt: skip
+            (
+                not self.catalogue and self.items.topics > self.items.number,
+                f"items.topics = {self.items.topics} must be at most items.number = {self.items.number}",
+            ),
+        ]
 
     def _suggestion(self, name: str) -> str:
         if name in _ARGUMENTS:
@@ -448,11 +479,13 @@ GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward
 # Arguments of the constructors that are no fields, and which constructors take them.
 _ARGUMENTS = {
     "render_mode": "parallel_env, env and single_agent_env; a batch draws nothing",
-    "num_envs": "vector_env and single_agent_vector_env", "num_copies": "shared_policy_env",
+    "num_envs": "vector_env and single_agent_vector_env",
+    "num_copies": "shared_policy_env",
     "num_threads": "vector_env and the Gymnasium vectors",
     "autoreset_mode": "single_agent_vector_env and shared_policy_env",
-    "agent": "single_agent_env and single_agent_vector_env", "others": "single_agent_env and single_agent_vector_env",
-}  # fmt: skip
+    "agent": "single_agent_env and single_agent_vector_env",
+    "others": "single_agent_env and single_agent_vector_env",
+}
 
 
 def plain_config(config: WorldConfig) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What agents and centralised critics see, number by number: every field declared once.
 
 From these declarations follow the Gymnasium spaces, the offsets that the kernels write at (`World.params`), the named
-views (`VectorEnv.observation_fields`, `.state_fields`, `.candidate_features`), the private part of `state()`, what a role
-may hide and the tables of the documentation. A new field is one more declaration, and the line of
+views (`VectorEnv.observation_fields`, `.state_fields`, `.candidate_features`), the private part of `state()`, what a
+role may hide and the tables of the documentation. A new field is one more declaration, and the line of
 `kernels/observation.py` that writes it.
 """
 
@@ -106,16 +106,19 @@ OBSERVATION = (
     Field("scene", "one-hot: the scene of the page", axes=("scenes",), when=SCENES),
     Field("session_page", "pages that the visitor has seen before in this session", half=5.0, hideable=True),
     Field("visits", "sessions of this person so far, this one included", half=5.0, hideable=True),
-    Field("visit_gap", "ticks from the last page of the last session; 1 in the first session", half=50.0, hideable=True),
+    Field("visit_gap", "ticks since the last session's last page; 1 in the first session", half=50.0, hideable=True),
     Field("cart", "share of the cart's places that are taken", when=CART, hideable=True),
     Field(
-        "anchor", "vector of the item that led to this scene, 0 if none did", -0.5, 0.5, ("dims",), half=1.0, when=SCENES,
+        "anchor", "vector of the item that led to this scene, 0 if none did", -0.5, 0.5, ("dims",), half=1.0,
+        when=SCENES, hideable=True,
+    ),
+    Field(
+        "profile", "taste of the visitor with a noise that is fixed per person", -1.0, 1.0, ("dims",), half=1.0,
         hideable=True,
     ),
-    Field("profile", "taste of the visitor with a noise that is fixed per person", -1.0, 1.0, ("dims",), half=1.0, hideable=True),
     Field(
-        "clicked_mean", "decayed mean of the vectors of the items that the visitor clicked in this agent's slots", -0.5, 0.5,
-        ("dims",), half=1.0, private=True, hideable=True,
+        "clicked_mean", "decayed mean of the vectors of the items that the visitor clicked in this agent's slots",
+        -0.5, 0.5, ("dims",), half=1.0, private=True, hideable=True,
     ),
     Field(
         "topic_counts", "decayed clicks of the visitor on each topic in this agent's slots", axes=("topics",), half=1.0,
@@ -144,10 +147,10 @@ CANDIDATE_FEATURES = (
     Field("history_match", "<clicked_mean, q_j>: what was clicked times the item's vector", -0.5, 0.5, half=1.0),
     Field("topic_count", "decayed clicks of the visitor on the item's topic, as in `topic_counts`", half=1.0),
     Field("popularity", "decayed clicks of everybody on the item, in mean historical counts", half=1.0),
-    Field("price", "log of the price now over the geometric mean list price of its topic", -1.0, 1.0, half=1.0, when=PRICES),
-    Field("repeat", "decayed count of the visitor's consumption of the item that the agent knows of", half=1.0, when=HABITS),
+    Field("price", "log(price now / geometric mean list price of its topic)", -1.0, 1.0, half=1.0, when=PRICES),
+    Field("repeat", "decayed count of the visitor's consumption of it that the agent knows of", half=1.0, when=HABITS),
     Field("freshness", "exp(-age / tau_fresh): 1 when the item's availability window opens", when=WINDOWS),
-    Field("context", "<anchor, q_j>: similarity to the item that led here, 0 if none did", -0.5, 0.5, half=1.0, when=SCENES),
+    Field("context", "<anchor, q_j>: match with the item that led here, if any", -0.5, 0.5, half=1.0, when=SCENES),
     Field("length", "length of the item, in mean lengths", half=1.0, when=LENGTHS),
     Field("promotion", "1 if the item's price is cut now", when=PROMOTIONS),
 )  # fmt: skip
@@ -159,7 +162,7 @@ STATE = (
     Field("mean_z", "mean satisfaction of the users seen in this episode", -1.0, 1.0),
     Field("mean_trust", "their mean trust in each agent", -1.0, 1.0, ("agents",)),
     Field("visitor_present", "0 in an idle tick, where all that describes a visitor is 0"),
-    Field("private", "the private fields of each agent's observation, agent after agent", -1.0, 1.0, ("agents", "private")),
+    Field("private", "the private fields of each agent, agent after agent", -1.0, 1.0, ("agents", "private")),
 )  # fmt: skip
 
 # Taken by the kernels in one pass each, so `span` sees to it that they lie side by side.

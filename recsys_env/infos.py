@@ -90,9 +90,13 @@ class _KeptInfos(Infos):
     def __init__(self, report: Report) -> None:
         self._like = report  # for the kinds and shapes of its arrays
         self._raw = (
-            report.slots.tobytes(), report.later.tobytes(), report.own.tobytes(), report.visitor.tobytes(),
-            report.next_visitor.tobytes(), report.active.tobytes(),
-        )  # fmt: skip
+            report.slots.tobytes(),
+            report.later.tobytes(),
+            report.own.tobytes(),
+            report.visitor.tobytes(),
+            report.next_visitor.tobytes(),
+            report.active.tobytes(),
+        )
 
     @cached_property
     def _report(self) -> Report:  # type: ignore[override]

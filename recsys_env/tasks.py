@@ -51,12 +51,13 @@ _FEED = WorldConfig(
 
 _TASKS: dict[str, WorldConfig] = {
     "duel-v0": WorldConfig(
-        description="""The smallest game: two agents with one slot each, items X (0, fair) and Y (1, a hook), three moods of one user. A dilemma.
+        description="""The smallest game: one slot each, items X (0, fair) and Y (1, a hook), three moods. A dilemma.
 
-        A click is an instant purchase that pays its recommender 1. Y attracts (utility 1 against 0) and spoils the mood, X repairs it;
-        a worse mood makes every offer less attractive. Each agent gains by showing Y whatever the other does, and both lose by it.
-        Exact average payoffs per tick (the Markov chain of three moods): T .409, R .384, P .289, S .151. Its scale: 0 = all myopic (P),
-        100 = all planners (R). Stresses: social dilemmas, opponent shaping, credit over time. Discount .997.
+        A click is an instant purchase that pays its recommender 1. Y attracts (utility 1 against 0) and spoils the
+        mood, X repairs it; a worse mood makes every offer less attractive. Each agent gains by showing Y whatever the
+        other does, and both lose by it. Exact average payoffs per tick (the Markov chain of three moods): T .409, R
+        .384, P .289, S .151. Its scale: 0 = all myopic (P), 100 = all planners (R). Stresses: social dilemmas, opponent
+        shaping, credit over time. Discount .997.
         """,
         num_agents=2,
         slots=1,
@@ -86,12 +87,12 @@ _TASKS: dict[str, WorldConfig] = {
         reward=RewardConfig(click=0.0, purchase=1.0),
     ),
     "ecommerce-v0": WorldConfig(
-        description="""A shop window shared by two sellers' recommenders: price, stock, wallet, cart, slates of five, mixed motives.
+        description="""A shop window of two sellers: price, stock, wallet, cart, slates of five, mixed motives.
 
-        Pays .05 per click and the margin of purchases, which come pages after the cart, if at all. Clickbait wins the click and loses
-        the visitor. Stresses: delayed reward, budgets, retention. Set to: clicks per page under random .21 (Virtual Taobao .206), pages
-        per session 7 (7.6), a third of carts bought (RetailRocket .324); carts per click (.12) are about 4 times RetailRocket's .026, raised
-        to keep learning practical. Discount .997.
+        Pays .05 per click and the margin of purchases, which come pages after the cart, if at all. Clickbait wins the
+        click and loses the visitor. Stresses: delayed reward, budgets, retention. Set to: clicks per page under random
+        .21 (Virtual Taobao .206), pages per session 7 (7.6), a third of carts bought (RetailRocket .324); carts per
+        click (.12) are about 4 times RetailRocket's .026, raised to keep learning practical. Discount .997.
         """,
         num_agents=2,
         slots=5,
@@ -128,10 +129,11 @@ _TASKS: dict[str, WorldConfig] = {
     "journey-v0": WorldConfig(
         description="""Entrance, item and cart page, one agent each, one shared reward: cooperation across scenarios.
 
-        Only purchases count (the entrance's click weight of .02 gives its myopic oracle something to aim at). The entrance can send visitors
-        to topics that attract clicks or to topics that are put in carts; the two are opposed, and the team's entrance (`planner`, which adds
-        the item page's purchase to a click) sells more than the selfish one (`greedy`). Stresses: credit across agents and pages.
-        Set to: a third of carts bought (RetailRocket); cart and click rates are raised several times to keep learning practical. Discount .997.
+        Only purchases count (the entrance's click weight of .02 gives its myopic oracle something to aim at). The
+        entrance can send visitors to topics that attract clicks or to topics that are put in carts; the two are
+        opposed, and the team's entrance (`planner`, which adds the item page's purchase to a click) sells more than the
+        selfish one (`greedy`). Stresses: credit across agents and pages. Set to: a third of carts bought
+        (RetailRocket); cart and click rates are raised several times to keep learning practical. Discount .997.
         """,
         num_agents=3,
         slots=4,
@@ -179,9 +181,10 @@ _TASKS: dict[str, WorldConfig] = {
     "social-v0": WorldConfig(
         description="""A social feed of four teams' rows: clickbait against satisfaction and trust.
 
-        Pays clicks. Bait raises clicks now and lowers the satisfaction that brings everybody's users back: at beta_trust .5 mostly a
-        commons, and the less so the higher beta_trust (`benchmarks/tension.py` sweeps it). Stresses: social dilemmas, retention. Set to:
-        clicks per page .20 under random and .40 under content (KuaiRand .176 and .379 to .451). Discount .997.
+        Pays clicks. Bait raises clicks now and lowers the satisfaction that brings everybody's users back: at
+        beta_trust .5 mostly a commons, and the less so the higher beta_trust (`benchmarks/tension.py` sweeps it).
+        Stresses: social dilemmas, retention. Set to: clicks per page .20 under random and .40 under content (KuaiRand
+        .176 and .379 to .451). Discount .997.
         """,
         num_agents=4,
         slots=2,
@@ -199,8 +202,8 @@ _TASKS: dict[str, WorldConfig] = {
     "news-v0": WorldConfig(
         description="""A news page: items are born and go within the episode, freshness, popularity feedback, clickbait.
 
-        Pays clicks. Each item lives 400 ticks and is then reborn as another piece of the same desk. Stresses: non-stationarity, cold items.
-        Set to: clicks per impression under random .018 (Upworthy .015). Discount .997.
+        Pays clicks. Each item lives 400 ticks and is then reborn as another piece of the same desk. Stresses:
+        non-stationarity, cold items. Set to: clicks per impression under random .018 (Upworthy .015). Discount .997.
         """,
         num_agents=3,
         slots=3,
@@ -236,9 +239,9 @@ _TASKS: dict[str, WorldConfig] = {
     "streaming-v0": WorldConfig(
         description="""Three rows on a streaming home screen, paid by watch time: repetition, satiation, return.
 
-        Stresses: diversity over time, retention; planning pays most here. Set to: clicks per page .24 under random and .44 under
-        content (KuaiRand .176 and .451); the watched share of a length under content lies below KuaiRec's quartiles of
-        .31/.72/1.16, because bait has to disappoint for planning to matter. Discount .997.
+        Stresses: diversity over time, retention; planning pays most here. Set to: clicks per page .24 under random and
+        .44 under content (KuaiRand .176 and .451); the watched share of a length under content lies below KuaiRec's
+        quartiles of .31/.72/1.16, because bait has to disappoint for planning to matter. Discount .997.
         """,
         num_agents=3,
         slots=4,
@@ -265,11 +268,12 @@ _TASKS: dict[str, WorldConfig] = {
         reward=RewardConfig(click=0.0, dwell=1.0),
     ),
     "coldstart-v0": WorldConfig(
-        description="""New users and items all the time: three in ten sessions end in a new person, items live 600 ticks.
+        description="""New users and items all the time: 3 in 10 sessions end in a new person, items live 600 ticks.
 
-        Pays clicks. Privacy blurs the profiles (their noise has twice the norm of a taste) and an agent's history of a visitor is its own,
-        so that what it lacks its rivals may know: pooled histories (`observation.share`) earn more.
-        Stresses: exploration, private information, fast adaptation. Clicks per page are unsaturated (.21 under random). Discount .997.
+        Pays clicks. Privacy blurs the profiles (their noise has twice the norm of a taste) and an agent's history of a
+        visitor is its own, so that what it lacks its rivals may know: pooled histories (`observation.share`) earn more.
+        Stresses: exploration, private information, fast adaptation. Clicks per page are unsaturated (.21 under random).
+        Discount .997.
         """,
         num_agents=4,
         slots=2,
@@ -297,12 +301,13 @@ _TASKS: dict[str, WorldConfig] = {
         observation=ObservationConfig(profile_noise=2.0),
     ),
     "grocery-v0": WorldConfig(
-        description="""The same 2,434 households every episode, fitted to 84.51 Complete Journey: habits, prices, promotions; slates of ten.
+        description="""The same 2,434 households every episode: habits, prices, promotions; slates of ten.
 
-        A click may be an instant purchase, which pays its margin. Tastes, habits, prices and their weights come from the fit
-        (`Catalogue.load("grocery").settings`); v_0 and the cart intercept are set so that clicks are unsaturated: .28 a page under random,
-        .49 under content. Profiles are noisier than elsewhere. No satiation: in the data a purchase makes its topic hardly rarer at the next
-        trip. Stresses: learning from a fixed population, price and promotion. Nearly every tick is a visit. Discount .997.
+        A click may be an instant purchase, which pays its margin. Tastes, habits, prices and their weights are fitted
+        to 84.51 Complete Journey (`Catalogue.load("grocery").settings`); v_0 and the cart intercept are set so that
+        clicks are unsaturated: .28 a page under random, .49 under content. Profiles are noisier than elsewhere. No
+        satiation: in the data a purchase makes its topic hardly rarer at the next trip. Stresses: learning from a fixed
+        population, price and promotion. Nearly every tick is a visit. Discount .997.
         """,
         num_agents=2,
         slots=10,
@@ -322,9 +327,10 @@ _TASKS: dict[str, WorldConfig] = {
     "rivals-v0": WorldConfig(
         description="""Three rival platforms that users leave and come back to: one opens per session, by trust.
 
-        The contents of `social-v0`, but who disappoints loses visitors to the others (beta_trust 10). A good match makes up for more bait
-        than there (a_taste 4), so that even a myopic rival draws visitors away from a poor one. Pays clicks. Stresses: competition for
-        retention. Set to: clicks per page .15 under random and .34 under content (KuaiRand .176 and .379 to .451). Discount .997.
+        The contents of `social-v0`, but who disappoints loses visitors to the others (beta_trust 10). A good match
+        makes up for more bait than there (a_taste 4), so that even a myopic rival draws visitors away from a poor one.
+        Pays clicks. Stresses: competition for retention. Set to: clicks per page .15 under random and .34 under content
+        (KuaiRand .176 and .379 to .451). Discount .997.
         """,
         num_agents=3,
         slots=4,
@@ -380,9 +386,11 @@ def _announce(name: str) -> None:
     pettingzoo.register("parallel", f"recsys/{name}", "recsys_env:parallel_env", kwargs={"task": name})
     pettingzoo.register("aec", f"recsys/{name}", "recsys_env:env", kwargs={"task": name})
     gymnasium.register(
-        f"recsys/{name}", "recsys_env:single_agent_env", vector_entry_point="recsys_env:single_agent_vector_env",
+        f"recsys/{name}",
+        "recsys_env:single_agent_env",
+        vector_entry_point="recsys_env:single_agent_vector_env",
         kwargs={"task": name},
-    )  # fmt: skip
+    )
 
 
 for _name in _TASKS:

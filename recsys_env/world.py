@@ -103,11 +103,15 @@ LATER = _record(
     ("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4")
 )  # purchase of an old cart item; item -1 = none
 
-SHAPE = _record(*((name, "i8") for name in Shape._fields), *((name, "i8") for name in (
-    "horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods",
-    "taste", "profile", "satiation", "trust", "history", "width",  # offsets in State.vectors and its width W
-    "observation",  # O
-)), ("log_promotion", "f8"), ("popularity_scale", "f8"))  # fmt: skip
+SHAPE = _record(
+    *((name, "i8") for name in Shape._fields),
+    *((name, "i8") for name in ("horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods")),
+    # offsets in State.vectors and its width W
+    *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history", "width")),
+    ("observation", "i8"),  # O
+    ("log_promotion", "f8"),
+    ("popularity_scale", "f8"),
+)
 
 
 def _offsets(fields: Iterable[Field], *more: str) -> np.dtype[Any]:
@@ -223,11 +227,20 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         items, dims = catalogue.item_vectors.shape
         users, topics = len(catalogue.user_taste), len(catalogue.topic_name)
     shape = Shape(
-        users=users, items=items, dims=dims, topics=topics, agents=config.num_agents, slots=config.slots,
+        users=users,
+        items=items,
+        dims=dims,
+        topics=topics,
+        agents=config.num_agents,
+        slots=config.slots,
         candidates=config.candidates.number if config.action == "candidates" else 0,
-        scenes=len(config.scenes), roles=len(config.roles), habits=config.users.habit_size,
-        views=1 if config.observation.share else config.num_agents, cart=CART_SIZE if later else 0, vocabulary=config.messages,
-    )  # fmt: skip
+        scenes=len(config.scenes),
+        roles=len(config.roles),
+        habits=config.users.habit_size,
+        views=1 if config.observation.share else config.num_agents,
+        cart=CART_SIZE if later else 0,
+        vocabulary=config.messages,
+    )
     return with_fields(config, shape)
 
 
@@ -262,13 +275,23 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
     rank = np.arange(1, shape.agents * shape.slots + 1)
     taste, rho, habits = _priors(config, catalogue, shape)
     world = World(
-        params=_params(config, shape, items), items=items, q=np.ascontiguousarray(q, np.float32), allowed=_inventory(config, shape, items),
-        centres=centres.astype(np.float32), topics=topics, topic_start=topic_start, places=_places(activity),
-        prior_taste=taste, prior_rho=rho, prior_habits=habits, v_0=np.array(config.choice.v_0_by_mood or (config.choice.v_0,), np.float64),
-        log_theta=np.log(rank ** -config.choice.eta * (1 + config.choice.kappa * (rank == 1))),
+        params=_params(config, shape, items),
+        items=items,
+        q=np.ascontiguousarray(q, np.float32),
+        allowed=_inventory(config, shape, items),
+        centres=centres.astype(np.float32),
+        topics=topics,
+        topic_start=topic_start,
+        places=_places(activity),
+        prior_taste=taste,
+        prior_rho=rho,
+        prior_habits=habits,
+        v_0=np.array(config.choice.v_0_by_mood or (config.choice.v_0,), np.float64),
+        log_theta=np.log(rank**-config.choice.eta * (1 + config.choice.kappa * (rank == 1))),
         decay=(0.5 ** (np.arange(config.horizon + 1) / config.items.popularity_half_life)).astype(np.float32),
-        scenes=_scenes(config), agents=_agents(config),
-    )  # fmt: skip
+        scenes=_scenes(config),
+        agents=_agents(config),
+    )
     for array in world:
         array.flags.writeable = False
     return world
@@ -371,7 +394,8 @@ def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarr
             )
         if role.domains and max(role.domains) >= config.items.domains:
             raise ValueError(
-                f"role {role.name!r}: domains holds {max(role.domains)}, but the world has {config.items.domains} domains"
+                f"role {role.name!r}: domains holds {max(role.domains)}, "
+                f"but the world has {config.items.domains} domains"
             )
         if role.domains:
             allowed[n] &= np.isin(items["domain"], role.domains)
@@ -379,7 +403,8 @@ def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarr
             allowed[n] &= np.isin(np.arange(shape.items), role.items)
         if not allowed[n].any():
             raise ValueError(
-                f"role {role.name!r} has an empty inventory: domains {role.domains} and items {role.items} have nothing in common"
+                f"role {role.name!r} has an empty inventory: "
+                f"domains {role.domains} and items {role.items} have nothing in common"
             )
     return allowed
 
@@ -445,13 +470,19 @@ def allocate_state(world: World, num_envs: int) -> State:
     p, b = world.params["shape"][0], num_envs
     u, n = p["users"], p["agents"]
     return State(
-        copies=np.zeros(b, COPY), users=np.zeros((b, u), USER), vectors=np.zeros((b, u, p["width"]), np.float32),
-        carts=np.zeros((b, u, p["cart"]), CART), habits=np.zeros((b, u, p["habits"]), HABIT),
-        seen=np.zeros((b, u, p["habits"], p["views"]), np.float32), messages=np.zeros((b, u, n if p["vocabulary"] else 0), np.int16),
-        items=np.zeros((b, p["items"]), STOCK), candidates=np.zeros((b, n, p["candidates"]), np.int32),
+        copies=np.zeros(b, COPY),
+        users=np.zeros((b, u), USER),
+        vectors=np.zeros((b, u, p["width"]), np.float32),
+        carts=np.zeros((b, u, p["cart"]), CART),
+        habits=np.zeros((b, u, p["habits"]), HABIT),
+        seen=np.zeros((b, u, p["habits"], p["views"]), np.float32),
+        messages=np.zeros((b, u, n if p["vocabulary"] else 0), np.int16),
+        items=np.zeros((b, p["items"]), STOCK),
+        candidates=np.zeros((b, n, p["candidates"]), np.int32),
         matches=np.zeros((b, n, p["candidates"]), np.float32),
-        order=np.zeros((b, p["slots"], n), np.int32), inclusive=np.zeros((b, n)),
-    )  # fmt: skip
+        order=np.zeros((b, p["slots"], n), np.int32),
+        inclusive=np.zeros((b, n)),
+    )
 
 
 def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
@@ -459,13 +490,20 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
     p, b = world.params["shape"][0], num_envs
     n, o = p["agents"], p["observation"]
     return Report(
-        observations=np.zeros((b, n, o), np.float32), masks=np.ones((b, n, mask_size), np.int8),
-        final_observations=np.zeros((b, n, o), np.float32), final_masks=np.ones((b, n, mask_size), np.int8),
+        observations=np.zeros((b, n, o), np.float32),
+        masks=np.ones((b, n, mask_size), np.int8),
+        final_observations=np.zeros((b, n, o), np.float32),
+        final_masks=np.ones((b, n, mask_size), np.int8),
         final_states=np.zeros((b, world.params["state_fields"]["private"][0]), np.float32),
-        rewards=np.zeros((b, n), np.float32), own=np.zeros((b, n), np.float32), truncated=np.zeros(b, np.bool_),
-        visitor=np.full((b, n), -1, np.int64), next_visitor=np.full((b, n), -1, np.int64), active=np.zeros((b, n), np.bool_),
-        slots=np.zeros((b, n, p["slots"]), SLOT), later=np.zeros((b, p["cart"]), LATER),
-    )  # fmt: skip
+        rewards=np.zeros((b, n), np.float32),
+        own=np.zeros((b, n), np.float32),
+        truncated=np.zeros(b, np.bool_),
+        visitor=np.full((b, n), -1, np.int64),
+        next_visitor=np.full((b, n), -1, np.int64),
+        active=np.zeros((b, n), np.bool_),
+        slots=np.zeros((b, n, p["slots"]), SLOT),
+        later=np.zeros((b, p["cart"]), LATER),
+    )
 
 
 def allocate_scratch(world: World, num_envs: int) -> Scratch:
@@ -473,8 +511,11 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
     p, b = world.params["shape"][0], num_envs
     n = p["agents"]
     return Scratch(
-        shown=np.zeros((b, n, p["slots"]), np.int32), picks=np.zeros((b, p["slots"]), np.int32),
-        scores=np.zeros((b, max(p["candidates"], p["slots"]))), draws=np.zeros((b, p["candidates"]), np.int32),
-        matches=np.zeros((b, p["candidates"]), np.float32), masses=np.zeros((b, n)),
+        shown=np.zeros((b, n, p["slots"]), np.int32),
+        picks=np.zeros((b, p["slots"]), np.int32),
+        scores=np.zeros((b, max(p["candidates"], p["slots"]))),
+        draws=np.zeros((b, p["candidates"]), np.int32),
+        matches=np.zeros((b, p["candidates"]), np.float32),
+        masses=np.zeros((b, n)),
         topic_mass=np.zeros((b, p["topics"])),
-    )  # fmt: skip
+    )

@@ -1,7 +1,7 @@
 """The slow, obvious version of everything that one tick of one copy does: the rules of the game as plain Python.
 
 Written from section 4 of the design, not from the kernels: objects, dicts, lists and float64. It shares with the
-package only the config, the read-only arrays of `World` (items, centres, alias tables) and the list of observation fields.
+package only the config, the read-only arrays of `World` (items, centres, alias tables) and the declared fields.
 
     game = Game(config, world)
     copy, report = game.reset(seed, population, episode)
@@ -355,13 +355,22 @@ class Game:
                         int(prior["item"]), 0, float(prior["count"]), [float(prior["count"])] * shape.views
                     )
         return Person(
-            incarnation=incarnation, group=group, rho=rho, rating_bias=c.rating_bias_sd * draws.normal(events.PERSON_BIAS, 0),
-            taste=taste, noise=np.array([sd * draws.normal(events.PERSON_NOISE, d) for d in range(shape.dims)]),
-            z=1.0 if self.config.choice.v_0_by_mood else c.z_init, trust=np.full(shape.agents, c.trust_init),
-            satiation=np.zeros(shape.topics), wallet=c.wallet_init, wallet_tick=copy.tick,
-            clicked_mean=np.zeros((shape.views, shape.dims)), topic_counts=np.zeros((shape.views, shape.topics)),
-            habits=habits, messages=[None] * shape.agents,
-        )  # fmt: skip
+            incarnation=incarnation,
+            group=group,
+            rho=rho,
+            rating_bias=c.rating_bias_sd * draws.normal(events.PERSON_BIAS, 0),
+            taste=taste,
+            noise=np.array([sd * draws.normal(events.PERSON_NOISE, d) for d in range(shape.dims)]),
+            z=1.0 if self.config.choice.v_0_by_mood else c.z_init,
+            trust=np.full(shape.agents, c.trust_init),
+            satiation=np.zeros(shape.topics),
+            wallet=c.wallet_init,
+            wallet_tick=copy.tick,
+            clicked_mean=np.zeros((shape.views, shape.dims)),
+            topic_counts=np.zeros((shape.views, shape.topics)),
+            habits=habits,
+            messages=[None] * shape.agents,
+        )
 
     def person(self, copy: Copy, u: int) -> Person:
         if u not in copy.people:
@@ -1180,13 +1189,27 @@ class Game:
             for habit, seen in zip(state.habits[b, u], state.seen[b, u], strict=True)
         ]
         return Person(
-            incarnation=row["incarnation"], group=row["group"], rho=row["rho"], rating_bias=row["rating_bias"], taste=taste,
-            noise=profile - taste, z=row["z"], trust=trust, satiation=satiation, wallet=row["wallet"], wallet_tick=row["wallet_tick"],
-            clicked_mean=np.stack(histories[0::2]), topic_counts=np.stack(histories[1::2]), habits=habits,
+            incarnation=row["incarnation"],
+            group=row["group"],
+            rho=row["rho"],
+            rating_bias=row["rating_bias"],
+            taste=taste,
+            noise=profile - taste,
+            z=row["z"],
+            trust=trust,
+            satiation=satiation,
+            wallet=row["wallet"],
+            wallet_tick=row["wallet_tick"],
+            clicked_mean=np.stack(histories[0::2]),
+            topic_counts=np.stack(histories[1::2]),
+            habits=habits,
             messages=[none_if_negative(word) for word in state.messages[b, u].tolist()] or [None] * shape.agents,
-            mood=row["mood"], sessions=row["sessions"], last_visit=none_if_negative(row["last_visit"]),
-            last_page=none_if_negative(row["last_page"]), cart=cart,
-        )  # fmt: skip
+            mood=row["mood"],
+            sessions=row["sessions"],
+            last_visit=none_if_negative(row["last_visit"]),
+            last_page=none_if_negative(row["last_page"]),
+            cart=cart,
+        )
 
 
 def none_if_negative(i: int) -> int | None:

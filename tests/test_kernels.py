@@ -111,54 +111,130 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     life = draw(one(0, 0, 4, 7))
     weight = one(0.0, 1.0, -0.5)
     return WorldConfig(
-        num_agents=agents, slots=slots, horizon=draw(st.integers(5, 25)), world_seed=draw(st.integers(0, 2**63 - 1)), page=page, action=action,
-        messages=draw(one(0, 0, 2, 3)), mask_actions=action != "query" and draw(st.booleans()), observability=draw(one("partial", "full")),
-        roles=roles, scenes=tuple({"name": name, "beta_context": draw(weight), "cart": cart or draw(st.booleans())} for name in names),
+        num_agents=agents,
+        slots=slots,
+        horizon=draw(st.integers(5, 25)),
+        world_seed=draw(st.integers(0, 2**63 - 1)),
+        page=page,
+        action=action,
+        messages=draw(one(0, 0, 2, 3)),
+        mask_actions=action != "query" and draw(st.booleans()),
+        observability=draw(one("partial", "full")),
+        roles=roles,
+        scenes=tuple(
+            {"name": name, "beta_context": draw(weight), "cart": cart or draw(st.booleans())} for name in names
+        ),
         users=dict(
-            number=draw(one(2, 1, 3, 4, 5, 6)), population=draw(one("fresh", "fixed")), groups=draw(st.integers(1, 3)),
+            number=draw(one(2, 1, 3, 4, 5, 6)),
+            population=draw(one("fresh", "fixed")),
+            groups=draw(st.integers(1, 3)),
             topics=draw(st.integers(1, 3)),
-            price_sensitivity_log_sd=draw(one(0.0, 0.5)), intent_scale=draw(one(0.0, 4.0)), rating_bias_sd=draw(one(0.0, 0.4)),
-            habit_size=draw(one(2, 5, 1, 0)), habit_decay=draw(one(0.5, 0.98, 1.0)), habit=draw(one("click", "purchase")),
-            z_init=draw(one(0.0, 0.3)), trust_init=draw(one(0.0, -0.2)), wallet_init=draw(one(0.0, 1.5, 4.0)), wallet_refill=draw(one(0.0, 0.3)),
+            price_sensitivity_log_sd=draw(one(0.0, 0.5)),
+            intent_scale=draw(one(0.0, 4.0)),
+            rating_bias_sd=draw(one(0.0, 0.4)),
+            habit_size=draw(one(2, 5, 1, 0)),
+            habit_decay=draw(one(0.5, 0.98, 1.0)),
+            habit=draw(one("click", "purchase")),
+            z_init=draw(one(0.0, 0.3)),
+            trust_init=draw(one(0.0, -0.2)),
+            wallet_init=draw(one(0.0, 1.5, 4.0)),
+            wallet_refill=draw(one(0.0, 0.3)),
         ),
         items=dict(
-            number=items, dims=draw(st.integers(1, 9)), topics=topics, intercept_sd=draw(one(0.0, 0.5)), domains=domains, providers=2,
-            price_log_sd=draw(one(0.0, 0.5)), length_log_sd=draw(one(0.0, 0.5)), popularity_mean=draw(one(1.0, 20.0)),
-            popularity_half_life=draw(one(5.0, 1000.0)), promotion_probability=draw(one(0.0, 0.5)), promotion_depth=draw(one(0.0, 0.3)),
-            promotion_period=draw(one(3, 100)), stock_init=draw(one(0, 1, 2)), restock_period=draw(one(4, 500)),
-            life=life, period=draw(one(0, life, life + 3)) if life else 0,
+            number=items,
+            dims=draw(st.integers(1, 9)),
+            topics=topics,
+            intercept_sd=draw(one(0.0, 0.5)),
+            domains=domains,
+            providers=2,
+            price_log_sd=draw(one(0.0, 0.5)),
+            length_log_sd=draw(one(0.0, 0.5)),
+            popularity_mean=draw(one(1.0, 20.0)),
+            popularity_half_life=draw(one(5.0, 1000.0)),
+            promotion_probability=draw(one(0.0, 0.5)),
+            promotion_depth=draw(one(0.0, 0.3)),
+            promotion_period=draw(one(3, 100)),
+            stock_init=draw(one(0, 1, 2)),
+            restock_period=draw(one(4, 500)),
+            life=life,
+            period=draw(one(0, life, life + 3)) if life else 0,
         ),
         choice=dict(
-            v_0=draw(one(0.0, 1.0, -1.0)), v_0_by_mood=(0.0, 1.0, 2.5)[:moods], beta_taste=draw(one(0.0, 1.0, 3.0)), beta_quality=draw(weight),
-            beta_bait=draw(weight), beta_price=draw(weight), beta_fresh=draw(weight), tau_fresh=draw(one(2.0, 100.0)), beta_pop=draw(one(0.0, 0.3)),
-            beta_intent=draw(weight), beta_satiation=draw(weight), beta_repeat=draw(one(1.0, 0.0, -1.0)), beta_trust=draw(one(0.0, 1.0, 3.0)),
-            dissimilarity=draw(one(1.0, 0.4, 0.15)) if page == "rows" else 1.0, eta=draw(one(0.0, 0.835)), kappa=draw(one(0.0, 0.75)),
+            v_0=draw(one(0.0, 1.0, -1.0)),
+            v_0_by_mood=(0.0, 1.0, 2.5)[:moods],
+            beta_taste=draw(one(0.0, 1.0, 3.0)),
+            beta_quality=draw(weight),
+            beta_bait=draw(weight),
+            beta_price=draw(weight),
+            beta_fresh=draw(weight),
+            tau_fresh=draw(one(2.0, 100.0)),
+            beta_pop=draw(one(0.0, 0.3)),
+            beta_intent=draw(weight),
+            beta_satiation=draw(weight),
+            beta_repeat=draw(one(1.0, 0.0, -1.0)),
+            beta_trust=draw(one(0.0, 1.0, 3.0)),
+            dissimilarity=draw(one(1.0, 0.4, 0.15)) if page == "rows" else 1.0,
+            eta=draw(one(0.0, 0.835)),
+            kappa=draw(one(0.0, 0.75)),
         ),
         feedback=dict(
-            e_0=draw(weight), a_taste=draw(weight), a_quality=draw(weight), a_bait=draw(weight), a_satiation=draw(weight), a_price=draw(weight),
-            noise_scale=draw(one(0.0, 1.0)), b_0=draw(one(3.0, 1.0)), b_topic=draw(weight), b_taste=draw(weight), b_quality=draw(weight),
-            b_price=draw(weight), instant=draw(one(False, False, False, True)), cart_hazard=draw(one(0.15, 0.3)), cart_abandon=draw(one(0.1, 0.0)),
-            rating_after_click=draw(one(0.0, 0.4)), rating_after_purchase=draw(one(0.0, 0.7)), like=draw(st.booleans()),
+            e_0=draw(weight),
+            a_taste=draw(weight),
+            a_quality=draw(weight),
+            a_bait=draw(weight),
+            a_satiation=draw(weight),
+            a_price=draw(weight),
+            noise_scale=draw(one(0.0, 1.0)),
+            b_0=draw(one(3.0, 1.0)),
+            b_topic=draw(weight),
+            b_taste=draw(weight),
+            b_quality=draw(weight),
+            b_price=draw(weight),
+            instant=draw(one(False, False, False, True)),
+            cart_hazard=draw(one(0.15, 0.3)),
+            cart_abandon=draw(one(0.1, 0.0)),
+            rating_after_click=draw(one(0.0, 0.4)),
+            rating_after_purchase=draw(one(0.0, 0.7)),
+            like=draw(st.booleans()),
         ),
         dynamics=dict(
-            drift=draw(one(0.0, 0.02, 0.3)), satiation_page=draw(one(0.9, 0.5)), satiation_session=draw(one(0.3, 1.0)),
-            satiation_shown=draw(one(0.0, 0.1)), z_rate=draw(one(0.2, 0.6)), z_rate_none=draw(one(0.0, 0.1)), trust_rate=draw(one(0.0, 0.3)),
-            trust_rate_none=draw(one(0.0, 0.1)), baseline=draw(one(-0.3, 0.1)),
+            drift=draw(one(0.0, 0.02, 0.3)),
+            satiation_page=draw(one(0.9, 0.5)),
+            satiation_session=draw(one(0.3, 1.0)),
+            satiation_shown=draw(one(0.0, 0.1)),
+            z_rate=draw(one(0.2, 0.6)),
+            z_rate_none=draw(one(0.0, 0.1)),
+            trust_rate=draw(one(0.0, 0.3)),
+            trust_rate_none=draw(one(0.0, 0.1)),
+            baseline=draw(one(-0.3, 0.1)),
             mood_up=tuple(draw(one(0.0, 0.5)) for _ in range(topics if moods else 0)),
             mood_down=tuple(draw(one(0.2, 0.5)) for _ in range(topics if moods else 0)),
-            mood_up_none=draw(one(0.0, 0.3)), mood_down_none=draw(one(0.0, 0.3)),
+            mood_up_none=draw(one(0.0, 0.3)),
+            mood_down_none=draw(one(0.0, 0.3)),
         ),
         arrival=dict(
-            k_0=draw(one(0.0, 2.0)), k_1=draw(one(0.0, 0.8)), r_0=draw(one(0.0, 2.0)), r_1=draw(one(0.0, 3.0)),
-            d_0=draw(one(0.0, 0.2)), d_1=draw(one(0.0, 0.5)), d_2=draw(one(0.0, 2.0)),
+            k_0=draw(one(0.0, 2.0)),
+            k_1=draw(one(0.0, 0.8)),
+            r_0=draw(one(0.0, 2.0)),
+            r_1=draw(one(0.0, 3.0)),
+            d_0=draw(one(0.0, 0.2)),
+            d_1=draw(one(0.0, 0.5)),
+            d_2=draw(one(0.0, 2.0)),
         ),
         reward=dict(
-            sharing=draw(one(0.0, 1.0, -1.0) | st.floats(-1, 1)), click=draw(weight), cart=draw(weight), purchase=draw(weight), rating=draw(weight),
-            like=draw(weight), dwell=draw(weight),
+            sharing=draw(one(0.0, 1.0, -1.0) | st.floats(-1, 1)),
+            click=draw(weight),
+            cart=draw(weight),
+            purchase=draw(weight),
+            rating=draw(weight),
+            like=draw(weight),
+            dwell=draw(weight),
         ),
         candidates=dict(number=draw(st.integers(slots, 8)), topic_scale=draw(one(0.0, 4.0))),
-        observation=dict(profile_noise=draw(one(0.0, 0.5, 2.0)), history_decay=draw(one(0.9, 0.5)), share=draw(st.booleans())),
-    )  # type: ignore[arg-type]  # fmt: skip
+        observation=dict(
+            profile_noise=draw(one(0.0, 0.5, 2.0)), history_decay=draw(one(0.9, 0.5)), share=draw(st.booleans())
+        ),
+    )  # type: ignore[arg-type]
 
 
 @st.composite
@@ -173,10 +249,15 @@ def _roles(draw: Any, agents: int, scenes: list[str], items: int, domains: int) 
         shown = draw(st.lists(st.integers(0, items - 1), min_size=1, max_size=items, unique=True))
         own = {shown[0] % domains, draw(st.integers(0, min(domains, items) - 1))}
         rewards = draw(one({}, {"click": 1.0, "cart": 0.5, "purchase": 1.0, "rating": 0.2, "like": 0.1, "dwell": 0.05}))
-        roles.append({
-            "name": f"role{i}", "scene": owned[i], "rewards": rewards,
-            "items": tuple(shown) if kind in ("items", "both") else (), "domains": tuple(own) if kind in ("domains", "both") else (),
-        })  # fmt: skip
+        roles.append(
+            {
+                "name": f"role{i}",
+                "scene": owned[i],
+                "rewards": rewards,
+                "items": tuple(shown) if kind in ("items", "both") else (),
+                "domains": tuple(own) if kind in ("domains", "both") else (),
+            }
+        )
     return tuple(roles)
 
 
@@ -188,13 +269,19 @@ def small_catalogue(config: WorldConfig, key: int) -> Catalogue:
     habits = np.stack([rng.permutation(items)[:3] for _ in range(users)]).astype(np.int32)
     habits[rng.random((users, 3)) < 0.2] = -1
     return Catalogue(
-        item_vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True), item_topic=(rng.permutation(items) % topics).astype(np.int32),
-        item_intercept=np.zeros(items, np.float32), item_price=rng.uniform(1, 5, items).astype(np.float32),
-        item_popularity=rng.uniform(1, 9, items).astype(np.float32), user_taste=tastes / np.linalg.norm(tastes, axis=1, keepdims=True),
-        user_price_sensitivity=rng.uniform(0.5, 1.5, users).astype(np.float32), user_activity=rng.uniform(1, 3, users).astype(np.float32),
-        habit_item=habits, habit_count=rng.uniform(0.5, 3, (users, 3)).astype(np.float32),
-        item_name=np.array([f"item {j}" for j in range(items)]), topic_name=np.array([f"topic {t}" for t in range(topics)]),
-    )  # fmt: skip
+        item_vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+        item_topic=(rng.permutation(items) % topics).astype(np.int32),
+        item_intercept=np.zeros(items, np.float32),
+        item_price=rng.uniform(1, 5, items).astype(np.float32),
+        item_popularity=rng.uniform(1, 9, items).astype(np.float32),
+        user_taste=tastes / np.linalg.norm(tastes, axis=1, keepdims=True),
+        user_price_sensitivity=rng.uniform(0.5, 1.5, users).astype(np.float32),
+        user_activity=rng.uniform(1, 3, users).astype(np.float32),
+        habit_item=habits,
+        habit_count=rng.uniform(0.5, 3, (users, 3)).astype(np.float32),
+        item_name=np.array([f"item {j}" for j in range(items)]),
+        topic_name=np.array([f"topic {t}" for t in range(topics)]),
+    )
 
 
 # ------------------------------------------------------------------------------------------------ against the oracle

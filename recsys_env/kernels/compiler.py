@@ -225,9 +225,14 @@ def kernel(function: F) -> F:
     """An inner function: compiled into, and inlined by, the entries that use it. Never called from Python."""
     _take_down(function.__code__.co_filename, function.__globals__)
     return _njit(  # type: ignore[no-any-return]
-        function, error_model="numpy", forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True,
+        function,
+        error_model="numpy",
+        forceinline=True,
+        _nrt=False,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
         pipeline_class=_InlinedCompiler,
-    )  # fmt: skip
+    )
 
 
 def entry(function: F | None = None, *, parallel: bool = False) -> Any:

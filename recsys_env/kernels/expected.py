@@ -157,7 +157,10 @@ def _expect_later(world, state, report, p, b, cart, own):
 
 @entry
 def expect(world, state, report, scratch, actions, click, cart, own, rewards):
-    """Fill click[B, N, K], cart[B, N, K], own[B, N] and rewards[B, N], all zeros before; `state` and the report's slots are the caller's to spend."""
+    """Fill click[B, N, K], cart[B, N, K], own[B, N] and rewards[B, N], all zeros before.
+
+    `state` and the report's slots are the caller's to spend.
+    """
     p = world.params[0]
     for b in range(state.copies.size):
         if state.copies[b].visitor < 0:

@@ -57,7 +57,7 @@ def fill_terms(world, state, p, b, j, row):
 def explain(world, state, report, scratch, actions, terms, position, trust, outside, click):
     """Put the page together that these actions ask for, and take its slots apart.
 
-    `state.messages`, `state.inclusive` and the report's slots are the caller's to spend; the page is left in the latter.
+    `state.messages`, `state.inclusive` and the report's slots are the caller's to spend; the last hold the page then.
 
     Args:
         terms: [B, N, K, len(TERMS)] filled where a slot is standing.

@@ -81,7 +81,7 @@ def is_better(best, filled, slots, value):
 
 @kernel
 def insert(best, which, filled, slots, value, i):
-    """Put a value that belongs among the `slots` largest into best[:], which falls, and what it is of, i, into which[:].
+    """Put a value that belongs among the `slots` largest into best[:], which falls, and its index i into which[:].
 
     Of equal ones the first stays first. Returns how many are filled now.
     """

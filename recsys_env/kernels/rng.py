@@ -91,7 +91,7 @@ def copy_seeds(seed: int, copies: np.ndarray) -> np.ndarray:
     """Seeds [B] of these copies of a batch: copy 0 has the batch's own, the others outputs of a stream of their own."""
     copies = np.asarray(copies, np.uint64)
     first = np.full(copies.shape, seed, np.uint64)
-    return np.where(copies == 0, first, mix64.py_func((first ^ _COPY) + GOLDEN * copies))
+    return np.where(copies == 0, first, mix64.py_func((first ^ _COPY) + GOLDEN * copies))  # type: ignore[attr-defined]
 
 
 @entry
