@@ -30,6 +30,11 @@ myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 myst_dmath_double_inline = True
 
+nitpicky = True  # a name of this package that is not in the reference is an error; those of others are not looked up
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!recsys_env\.).*"),
+    ("py:.*", r".*\._\w+|recsys_env\.(settings\.Settings|world\.(State|Report)|adapters\.rllib\.Config)"),
+]
 default_role = "literal"  # docstrings write code between single backticks
 autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False  # those of other libraries are in their own style
@@ -79,7 +84,10 @@ def _tidy_docstring(app: Any, what: str, name: str, obj: Any, options: Any, line
             made.append("::\n\n" + "\n".join(f"    {row}" for row in rows))
         else:
             made.append("\n".join(row.strip() for row in rows))
-    lines[:] = [*"\n\n".join(made).split("\n"), ""]
+    first = (
+        [""] if what in ("attribute", "property") else []
+    )  # else napoleon takes what stands before a colon for a type
+    lines[:] = [*first, *"\n\n".join(made).split("\n"), ""]
 
 
 SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Yields:")
