@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -91,6 +92,14 @@ def test_packages_import_none_that_stand_on_them(package: str, others: tuple[str
     known = modules(package)
     back = [(n, i) for n, path in known.items() for i in imports(n, path, known) if i.split(".")[0] in others]
     assert not back
+
+
+def test_the_package_names_no_learner_of_the_repository() -> None:
+    """What is looked up by a string is found by entry points; the wheel holds recsys_env alone."""
+    named = re.compile(r"(?<![\w-])(baselines|benchmarks)[.:]\w")
+    assert not [
+        f"{path}: {found[0]}" for path in modules("recsys_env").values() if (found := named.search(path.read_text()))
+    ]
 
 
 def test_each_layer_imports_none_but_those_before_it() -> None:
