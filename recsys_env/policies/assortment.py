@@ -98,11 +98,7 @@ class _Assortment(Policy):
         )
         self._slope = popularity_slope(envs)
         hidden = envs.config.roles[envs.config.role_of(self.index)].hidden
-        self._sees = Sees(
-            profile="profile" not in hidden,
-            history=not {"clicked_mean", "topic_counts"} & set(hidden),
-            anchor="anchor" not in hidden,
-        )
+        self._sees = Sees.unless(hidden)
         self._actions = envs.empty_actions()[:, 0].reshape(envs.num_envs, -1).astype(np.float64)
 
     def price(self) -> float:
