@@ -135,7 +135,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
                 return {}, {}, {}, {}, {}
             raise RuntimeError("the episode is over; call reset()")
         joint = self._joint(actions)
-        page = None if self.render_mode is None else self.vector.arrays.copies[0].copy()
+        page = None if self.render_mode is None else self.vector.next_page[0]
         try:
             observations, rewards, _, truncations, infos = self.vector.step(np.array([joint]))
         except (TypeError, ValueError):
