@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..fields import HISTORY
-from ..kernels.choice import freshness, utility
-from ..kernels.compiler import kernel
-from ..kernels.expected import click_value, mean_over_noise
-from ..kernels.feedback import cart_probability, expected_experience
-from ..kernels.numeric import log1p, sigmoid
-from ..kernels.page import log_price_now, popularity_now, price_now, view_of
-from ..kernels.retrieval import seen_count
+from .choice import freshness, utility
+from .compiler import kernel
+from .expected import click_value, mean_over_noise
+from .feedback import cart_probability, expected_experience
+from .numeric import log1p, sigmoid
+from .page import log_price_now, popularity_now, price_now, view_of
+from .retrieval import seen_count
 
 _CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show under this policy
 
