@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -377,15 +376,11 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
 
         The actions of an unfinished round are forgotten.
         """
-        parallel = self.unwrapped
-        begun = parallel.restore(snapshot, seed)  # type: ignore[attr-defined]
-        # PettingZoo begins a round of agents in reset() alone, so that it is given the restored page as a first one.
-        restored = SimpleNamespace(reset=lambda **_: begun, agents=parallel.agents, unwrapped=parallel)
-        self.env.env = restored  # type: ignore[attr-defined]
-        try:
-            self.reset()
-        finally:
-            self.env.env = parallel  # type: ignore[attr-defined]
+        self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed))
+        # PettingZoo begins a round of agents in reset() alone. As after an episode, the batch stands at a page that has
+        # yet to begin, and that is where reset() goes on.
+        self.unwrapped.agents = []
+        self.reset()
 
     def __str__(self) -> str:
         return str(self.unwrapped)
@@ -409,7 +404,7 @@ def parallel_env(
         task: name of a task (`recsys_env.TASKS`), or a config.
         catalogue: fitted items and users (see `recsys_env.fitting`), a shipped one by name or a saved one by path. They
             take the place of a named task's own; fields that describe synthetic ones cannot be overridden beside them.
-        render_mode: "ansi", "human" or None.
+        render_mode: "ansi", "human", "rgb_array" or None.
 
     Raises:
         ValueError, TypeError: no such task, field or value; the message names what is allowed.
