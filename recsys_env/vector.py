@@ -4,10 +4,11 @@
     observations, infos = envs.reset(seed=0)                                     # [B, N, O]
     observations, rewards, terminations, truncations, infos = envs.step(actions) # [B, N] rewards, [B] ends
 
-Buffers: `step` returns views of two alternating sets of arrays. What a step returned stays valid until the step after
-the next, so an observation and its successor coexist; copy what must live longer.
-Autoreset: same-step. Where `truncations[b]`, the observation is already the first of the next episode, and
-`final_obs[b]` is the last of the one that ended.
+`step` returns views of two alternating sets of arrays. What a step returned stays valid until the step after the next,
+so an observation and its successor coexist; copy what must live longer.
+
+Episodes begin anew in the same step: where `truncations[b]`, the observation is already the first of the next episode,
+and `final_obs[b]` is the last of the one that ended.
 """
 
 from __future__ import annotations
