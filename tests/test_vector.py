@@ -597,6 +597,7 @@ def test_saved_copies_go_on_alike() -> None:
 def test_wrong_snapshots() -> None:
     envs = batch()
     another = r"taken in another task or with other settings: "
+    untyped: Any = tuple(envs.save().arrays)
     for arguments, error, says in (
         ({"snapshot": batch(horizon=9).save()}, ValueError, f"{another}horizon = 9 there, 20 here"),
         ({"snapshot": batch(choice={"v_0": 1.0}).save()}, ValueError, rf"{another}choice\.v_0 = 1.0 there, -2.0 here"),
@@ -605,7 +606,7 @@ def test_wrong_snapshots() -> None:
         ({"snapshot": None}, TypeError, r"snapshot = None must be what save\(\) returns"),
         ({"snapshot": envs}, TypeError, r"snapshot = <.*VectorEnv.*> must be what save\(\) returns"),
         ({"snapshot": envs.save().arrays}, TypeError, r"snapshot = State\(.* must be what save\(\) returns"),
-        ({"snapshot": Snapshot(BUSY, tuple(envs.save().arrays), envs.world_digest)}, TypeError, "must be what"),  # type: ignore[arg-type]
+        ({"snapshot": Snapshot(BUSY, untyped, envs.world_digest)}, TypeError, "must be what"),
         ({"snapshot": envs.save(), "copy": 1}, ValueError, "4 copies"),
         ({"snapshot": envs.save(1), "copy": 4}, ValueError, "copy = 4"),
         ({"snapshot": envs.save(1), "copy": 1.0}, TypeError, "copy"),
