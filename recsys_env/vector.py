@@ -292,7 +292,7 @@ class VectorEnv:
         shape = self.num_envs, self.shape.items
         kinds = {"price": np.float64, "promoted": np.bool_, "available": np.bool_}
         kinds |= {"stock": np.int64, "age": np.int64, "popularity": np.float64}
-        found = {name: np.zeros(shape, kind) for name, kind in kinds.items()}
+        found: dict[str, np.ndarray] = {name: np.zeros(shape, kind) for name, kind in kinds.items()}
         read_items(self.world, self._state, *found.values())
         return found
 
