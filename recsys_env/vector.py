@@ -84,7 +84,7 @@ class VectorEnv:
         state_fields: name -> slice of the global state.
 
     Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save`,
-    `expected_feedback` and `explain` raise RuntimeError.
+    `expected_feedback`, `explain`, `public_items` and `latent_users` raise RuntimeError.
     """
 
     def __init__(
@@ -333,11 +333,12 @@ class VectorEnv:
         of a rival page; `session_page`, 0 on the first of a session."""
         return self._state.copies.copy()
 
-    def latent_users(self, places: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    def latent_users(self, places: np.ndarray | int | None = None) -> dict[str, np.ndarray]:
         """One user of each copy, as the simulator knows it.
 
         Args:
-            places: [B] of the users; None = those whose page is about to be shown (in an idle tick the one at place 0).
+            places: [B] of the users, or one for all copies; None = those whose page is about to be shown (in an idle
+                tick the one at place 0).
 
         Returns:
             incarnation [B]: how many people held this place before; group, mood [B]; sessions [B] that the person has
@@ -346,15 +347,21 @@ class VectorEnv:
             wallet [B]: money in mean list prices, infinite where it is unlimited;
             taste [B, D], satiation [B, T], trust [B, N]: p_u, s_u, tau_u;
             cart_item, cart_agent [B, Q]: what lies in the cart and whose slot it is from, oldest first, -1 = nothing.
+
+        Raises:
+            RuntimeError: before the first `reset`.
+            IndexError: a place beyond the number of users.
         """
         from .kernels.page import read_wallets
 
+        self._require_reset("latent_users()")
         state, shape, at = self._state, self.shape, self.world.params["shape"][0]
         if places is None:
             places = np.maximum(state.copies["visitor"], 0)
+        places = np.array(np.broadcast_to(places, self.num_envs), np.int64)
         rows, wallet = np.arange(self.num_envs), np.zeros(self.num_envs)
         users, vectors, carts = (array[rows, places] for array in (state.users, state.vectors, state.carts))
-        read_wallets(self.world, state, np.asarray(places, np.int64), wallet)
+        read_wallets(self.world, state, places, wallet)
         filled = np.arange(shape.cart) < users["cart"][:, None]
         parts = {"taste": shape.dims, "satiation": shape.topics, "trust": shape.agents}
         return {

@@ -490,12 +490,16 @@ def test_latent_users_may_be_others_than_the_visitors_and_are_copies() -> None:
     envs = batch(steps=5)
     before = [array.copy() for array in envs.save().arrays]
     for place in range(3):
-        latent = envs.latent_users(np.full(B, place))
+        latent = envs.latent_users(place)
         np.testing.assert_array_equal(latent["satisfaction"], envs.arrays.users["z"][:, place])
         assert np.isinf(latent["wallet"]).all()
         for values in (*latent.values(), envs.next_page, envs.utilities, envs.inclusive_values):
             values[...] = np.zeros(1, values.dtype)[0]
     assert all(map(np.array_equal, before, envs.save().arrays))
+    with pytest.raises(IndexError):
+        envs.latent_users(3)
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before latent_users\(\)"):
+        vector_env(BUSY).latent_users()
 
 
 def test_utilities_and_inclusive_values_are_those_of_the_page_explained() -> None:

@@ -184,7 +184,7 @@ class _Episode:
 
     def _take_leave(self, tick: int, place: int, in_cart: dict[int, list[int]]) -> None:
         """What the visitor no longer has in the cart, and whether it left for good."""
-        person = self._envs.latent_users(np.array([place]))
+        person = self._envs.latent_users(place)
         if person["incarnation"][0] != self._person["incarnation"]:
             self._lost.append(tick)
         kept = set(person["cart_item"][0].tolist())
