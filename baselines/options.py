@@ -119,6 +119,8 @@ class Algorithm(Options):
             value = getattr(self, name)
             if allowed is not None and value is not None and not allowed.low <= value <= allowed.high:
                 raise ValueError(f"{flag(name)} = {value} must be {allowed}")
+        if self.device.partition(":")[0] not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"device = {self.device!r} is not allowed; choose 'auto', 'cpu', 'cuda', 'cuda:1'")
 
     def world(self) -> WorldConfig:
         """The task as the algorithm plays it.
