@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recsys_env.adapters.benchmarl import BenchMARLTask
 
 from . import networks
-from .benchmarl import BenchMARL
 from .training import Point, Training
+
+if TYPE_CHECKING:
+    from .benchmarl import BenchMARL
 
 # isort: split
 # After ours, whose error says what to install if these are missing.

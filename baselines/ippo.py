@@ -48,7 +48,7 @@ class IPPO(Algorithm):
         from .sb3_policies import ranking_network
 
         envs = training.make_envs()
-        return SB3Learner(training, SB3VecEnv(envs), ranking_network(envs), buffer=PageBuffer)
+        return SB3Learner(training, self, SB3VecEnv(envs), ranking_network(envs), buffer=PageBuffer)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class ItemPPO(IPPO):
 
         envs = training.make_envs()
         network = item_network(envs)
-        return SB3Learner(training, ItemRows(SB3VecEnv(envs)), network, buffer=VisitorBuffer)
+        return SB3Learner(training, self, ItemRows(SB3VecEnv(envs)), network, buffer=VisitorBuffer)
 
 
 if __name__ == "__main__":

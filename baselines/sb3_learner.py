@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,12 +19,14 @@ from recsys_env.files import FileError
 
 from .appended_rows import AppendedRows
 from .checkpoints import Checkpoint
-from .ippo import IPPO
 from .page_buffers import PageBuffer, VisitorBuffer
 from .sb3_policies import NETWORKS, Network, save
 from .self_play import PastSelf
 from .training import Point, Training
 from .weights import from_arrays, to_arrays
+
+if TYPE_CHECKING:
+    from .ippo import IPPO
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -63,7 +65,8 @@ class SB3Learner:
     """Trains a PPO of these libraries; see `training.Learner`.
 
     Args:
-        training: the run, of an `IPPO` or a variant of it.
+        training: the run.
+        options: of its algorithm.
         rows: the batch, as the network sees it.
         network: what is trained.
         algorithm: the library's class.
@@ -76,14 +79,14 @@ class SB3Learner:
     def __init__(
         self,
         training: Training,
+        options: IPPO,
         rows: SB3VecEnv | AppendedRows,
         network: Network,
         algorithm: type = PPO,
         buffer: type[PageBuffer] | None = None,
         compiled: bool = False,
     ) -> None:
-        assert isinstance(training.algorithm, IPPO)
-        self.training, self.options, self.envs = training, training.algorithm, rows.envs
+        self.training, self.options, self.envs = training, options, rows.envs
         self._network = network
         self.model = self._create(rows, algorithm, buffer, compiled)
         if training.checkpoint:

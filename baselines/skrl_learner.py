@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +12,12 @@ from recsys_env.adapters.skrl import SkrlEnv
 from recsys_env.evaluation import UNSEEN
 
 from . import networks
-from .ippo_separate import SeparateIPPO
 from .skrl_networks import make_agents
 from .training import Point, Training
 from .weights import from_arrays, to_arrays
+
+if TYPE_CHECKING:
+    from .ippo_separate import SeparateIPPO
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
