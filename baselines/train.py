@@ -133,7 +133,7 @@ def _learn(training: Training, learner: Learner, before: np.ndarray, curve: list
         learner.save()
         write_json(training.out / CURVE, curve)
         if training.algorithm.resumes:
-            Checkpoint(training.out / RESUMED, begun, before.tolist(), curve, learner.state()).write()
+            Checkpoint(training.out / RESUMED, begun, before.tolist(), curve, learner.resume_arrays()).write()
 
     quiet = learner.has_progress_bar
     with tqdm(total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=quiet) as bar:
