@@ -171,6 +171,20 @@ class Algorithm(Options):
         return shlex.join(["python", "-m", "baselines", "train", *words])
 
 
+@dataclass(frozen=True)
+class PPO(Algorithm):
+    """Options of proximal policy optimisation, whichever library it is of."""
+
+    gae_lambda: Fraction = 0.95
+    """Of generalised advantages."""
+    ent_coef: NotNegative = 0.0
+    """Weight of the entropy bonus."""
+    n_steps: Count = 128
+    """Ticks per rollout."""
+    n_epochs: Count = 3
+    """Passes over a rollout."""
+
+
 def flag(option: str) -> str:
     """The option as it is written on the command line."""
     return f"--{option.replace('_', '-')}"

@@ -27,7 +27,7 @@ from baselines.__main__ import main
 from baselines.algorithms import ALGORITHMS
 from baselines.ippo import IPPO
 from baselines.ippo_separate import SeparateIPPO
-from baselines.options import Algorithm, Options, flag
+from baselines.options import PPO, Algorithm, Options, flag
 from baselines.train import parse, train
 from baselines.training import SELF, begin
 from baselines.transformer_ppo import TransformerPPO
@@ -294,7 +294,7 @@ def test_help_lists_algorithms_and_the_options_of_one(capsys: pytest.CaptureFixt
 
 def test_every_option_says_what_it_is() -> None:
     """A docstring follows each field, in the class that declares it first."""
-    for kind in (Options, Algorithm, *ALGORITHMS.values()):
+    for kind in (Options, Algorithm, PPO, *ALGORITHMS.values()):
         body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
         inherited = {name for base in kind.__mro__[1:] for name in getattr(base, "__dataclass_fields__", {})}
         own = [option.name for option in dataclasses.fields(kind) if option.name not in inherited]
