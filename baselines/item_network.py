@@ -16,7 +16,7 @@ import numpy as np
 from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 
-from .appended_rows import AppendedRows
+from .row_wrapper import RowWrapper
 from .slate_network import SlateExtractor, SlatePolicy, slate_kwargs
 
 # isort: split
@@ -50,8 +50,8 @@ def item_kwargs(envs: VectorEnv) -> dict[str, Any]:
     return {**slate, "entries": entries(envs)}
 
 
-class ItemRows(AppendedRows):
-    """Rows whose observations [R, O + C] end with the items of the candidates (any items, where the row is inactive).
+class ItemRows(RowWrapper):
+    """Wraps rows; their observations [R, O + C] end with the candidates' items (any items, where a row is inactive).
 
     They say nothing of truncation, because `VisitorBuffer` itself values what an episode leaves open.
     """

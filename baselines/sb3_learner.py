@@ -17,9 +17,9 @@ from recsys_env.company import Company
 from recsys_env.evaluation import UNSEEN
 from recsys_env.files import FileError
 
-from .appended_rows import AppendedRows
 from .checkpoints import Checkpoint
 from .page_buffers import PageBuffer, VisitorBuffer
+from .row_wrapper import RowWrapper
 from .sb3_policies import NETWORKS, Network, save
 from .self_play import PastSelf
 from .training import Point, Rollout, Training
@@ -71,7 +71,7 @@ class SB3Learner:
         self,
         training: Training,
         options: IPPO,
-        rows: SB3VecEnv | AppendedRows,
+        rows: SB3VecEnv | RowWrapper,
         network: Network,
         algorithm: type = PPO,
         buffer: type[PageBuffer] | None = None,
