@@ -113,7 +113,8 @@ class _AtHorizon:
     def record_transition(self, *, next_observations: Any, next_states: Any, infos: Any, **rest: Any) -> None:
         if "final_observations" in infos:
             next_observations, next_states = infos["final_observations"], infos["final_states"]
-        super().record_transition(next_observations=next_observations, next_states=next_states, infos=infos, **rest)  # type: ignore[misc]
+        algorithm: Any = super()
+        algorithm.record_transition(next_observations=next_observations, next_states=next_states, infos=infos, **rest)
 
 
 class BatchIPPO(_AtHorizon, IPPO):  # type: ignore[misc]
