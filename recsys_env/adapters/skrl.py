@@ -108,7 +108,11 @@ class SkrlEnv(MultiAgentEnvWrapper):
 
 
 class _AtHorizon:
-    """Values at the horizon are those of the last observation and state, not of the next episode's first."""
+    """Values at the horizon are those of the last observation and state, not of the next episode's first.
+
+    This is translation and no algorithm: skrl's trainers hand an agent whatever the next step begins with, and only the
+    agent itself can take what infos say instead.
+    """
 
     def record_transition(self, *, next_observations: Any, next_states: Any, infos: Any, **rest: Any) -> None:
         if "final_observations" in infos:
@@ -118,8 +122,8 @@ class _AtHorizon:
 
 
 class BatchIPPO(_AtHorizon, IPPO):  # type: ignore[misc]
-    """skrl's IPPO with true truncation."""
+    """skrl's IPPO, which is told the last observation of an episode; nothing else differs."""
 
 
 class BatchMAPPO(_AtHorizon, MAPPO):  # type: ignore[misc]
-    """skrl's MAPPO with true truncation."""
+    """skrl's MAPPO, which is told the last observation and state of an episode; nothing else differs."""
