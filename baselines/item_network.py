@@ -44,9 +44,7 @@ def item_kwargs(envs: VectorEnv) -> dict[str, Any]:
     """
     slate = slate_kwargs(envs)
     if slate is None:
-        action, messages = envs.config.action, envs.config.messages
-        said = "item-ppo picks candidates and sends no messages; here"
-        raise ValueError(f"{said} action = {action!r}, messages = {messages}")
+        raise ValueError("an ItemSlatePolicy needs action = 'candidates' and messages = 0")
     return {**slate, "entries": entries(envs)}
 
 

@@ -223,6 +223,8 @@ def test_policies_of_their_own_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{}")
+
     def refused(message: str, algorithm: str = "ippo", error: type[Exception] = ValueError, **settings: Any) -> None:
         with pytest.raises(error, match=message):
             trained(algorithm, tmp_path, **settings)
@@ -255,7 +257,9 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     refused("nobody learns", others=("recommender_0=content", "recommender_1=random"))
     refused("ippo-separate does not play its past self; ippo and its variants do", "ippo-separate", others=(SELF,))
     refused("did you mean 'horizon'", error=TypeError, set=("horizn=3",))
-    assert not list((tmp_path).glob("result.json"))
+    with pytest.raises(ValueError, match="qmix takes one pick per agent, and this is a slate of 5; set slots=1"):
+        begin(ALGORITHMS["qmix"]("ecommerce-v0"))
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]  # of an earlier run
 
 
 @pytest.mark.parametrize(
