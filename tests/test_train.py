@@ -418,8 +418,8 @@ def test_commands_of_the_documentation_are_understood() -> None:
     for command in commands:
         algorithm = parse(shlex.split(command))
         training = begin(algorithm)
-        assert training.learners
-        assert len(training.others) >= len(algorithm.others)
+        assert {*training.learners, *training.others} == set(training.config.agents)
+        assert bool(training.others) == bool(algorithm.others)
 
 
 @pytest.mark.parametrize(
