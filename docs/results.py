@@ -71,7 +71,6 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "compatibility": compatibility,
         "idle_ticks": idle_ticks,
         "cluster": cluster,
-        "maddpg": maddpg,
         "fit_report": fit_report,
         "fit_origin": fit_origin,
         "evaluation": evaluation,
@@ -521,23 +520,6 @@ def cluster() -> str:
         f"`{result['task']}` {curve[0][1]:.3f} → {curve[-1][1]:.3f} after {curve[-1][0]:,} agent-steps in "
         f"{result['seconds']:.0f} s. {whence(result, 'ray-two-nodes.json')}"
     )
-
-
-def maddpg() -> str:
-    result = stored("maddpg-ecommerce-v0")
-    found = {
-        "random queries": result["table"]["random"],
-        "untrained": result["before"],
-        "trained": result["after"],
-        "gain over untrained": result["gain"],
-    }
-    spent = result["training"]
-    note = (
-        f"MADDPG with `query` actions on `{result['task']}`, {spent['agent_steps'] / 1e6:.1f} M agent-steps in "
-        f"{spent['seconds'] / 60:.1f} min: own reward per agent and episode, 100 unseen episodes, one training seed. "
-        f"{whence(result, 'maddpg-ecommerce-v0.json')}"
-    )
-    return f"{note}\n\n{markdown(['', 'reward'], [[name, spread(value)] for name, value in found.items()])}"
 
 
 # ------------------------------------------------------------------------------------------------ fitted worlds
