@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_env import TASKS, WorldConfig, replace, vector_env
+from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
 from recsys_env.evaluation import episode_returns, record
 from recsys_env.policies import Team
 
@@ -101,6 +101,16 @@ def test_written_to_a_file(tmp_path: Path) -> None:
     table = record(SHOP, "random", out=tmp_path / "log.parquet")
     pandas.testing.assert_frame_equal(pandas.read_parquet(tmp_path / "log.parquet"), table)
     assert set(table["copy"]) == {0}
+    record(replace(SHOP, {"horizon": 2}), "random", out=tmp_path / "new" / "log.parquet")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["log.parquet"]
+
+
+def test_what_cannot_be_written_is_refused_before_the_episode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "recsys_env[evaluate]"')
+    monkeypatch.setattr(VectorEnv, "step", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"file/log\.parquet cannot be written: .*file"):
+        record(SHOP, "random", out=tmp_path / "file" / "log.parquet")
 
 
 @pytest.mark.parametrize(
