@@ -78,9 +78,8 @@ def test_a_run_beside_what_it_is_compared_with(tmp_path: Path) -> None:
     boxes = [Text.get_window_extent(text) for text in names.values()]  # without the lines that lead to them
     spans = sorted((box.y0, box.y1) for box in boxes)
     assert all(below[1] <= above[0] + 1 for below, above in pairwise(spans))
-    assert [name for name, _ in sorted(names.items(), key=lambda named: named[1].xyann[1])] == [
-        "random", "content", "greedy", "trained",
-    ]  # fmt: skip
+    upwards = sorted(names, key=lambda name: names[name].xyann[1])
+    assert upwards == ["random", "content", "greedy", "trained"]
     assert all(axes.get_window_extent().x1 < box.x0 < box.x1 <= figure.bbox.x1 for box in boxes)
 
 

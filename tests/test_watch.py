@@ -23,14 +23,26 @@ from recsys_env.policies import LOADERS, Content, Team, register_loader
 
 # A small shop in which everything happens: clicks, carts, purchases at once given up or later, lost users, promotions.
 SHOP = WorldConfig(
-    slots=3, horizon=200, messages=2, scenes=({"name": "page", "cart": True},), candidates={"number": 8},
+    slots=3,
+    horizon=200,
+    messages=2,
+    scenes=({"name": "page", "cart": True},),
+    candidates={"number": 8},
     users={"number": 3, "habit_size": 4, "wallet_init": 3.0, "wallet_refill": 0.05},
-    items={"number": 30, "dims": 4, "topics": 5, "promotion_probability": 0.5, "promotion_depth": 0.3, "stock_init": 4,
-           "restock_period": 50},
+    items={
+        "number": 30,
+        "dims": 4,
+        "topics": 5,
+        "promotion_probability": 0.5,
+        "promotion_depth": 0.3,
+        "stock_init": 4,
+        "restock_period": 50,
+    },
     choice={"v_0": 1.5, "beta_price": 0.7, "beta_satiation": 0.4, "beta_trust": 0.5},
     feedback={"b_0": 1.5, "cart_hazard": 0.2, "cart_abandon": 0.2, "rating_after_click": 0.3, "like": True},
-    arrival={"r_0": 0.7, "d_0": 0.3}, reward={"click": 0.1, "purchase": 1.0},
-)  # fmt: skip
+    arrival={"r_0": 0.7, "d_0": 0.3},
+    reward={"click": 0.1, "purchase": 1.0},
+)
 KINDS = {"i1": np.int8, "i2": np.int16, "i4": np.int32}
 
 
