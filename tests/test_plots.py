@@ -36,6 +36,10 @@ def test_each_learner_has_a_panel(learners: int, shape: tuple[int, int], tmp_pat
     grid = panels[0].get_subplotspec().get_gridspec()
     assert (grid.nrows, grid.ncols) == shape
     assert len({(*axes.get_xlim(), *axes.get_ylim()) for axes in panels}) == 1
+    edges = np.array([axes.get_position().p0 for axes in panels])
+    for of in edges.T:  # columns and rows are evenly spaced, whether the last row is full or not
+        gaps = np.diff(np.unique(of.round(6)))
+        np.testing.assert_allclose(gaps, gaps.mean() if len(gaps) else [], atol=1e-4)
     for i, axes in enumerate(panels):
         curve, *levels = axes.get_lines()
         assert len(levels) == 2  # random and greedy
