@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import zlib
@@ -209,6 +210,9 @@ def test_what_cannot_be_written_is_refused_before_the_episode(tmp_path: Path, mo
         watch("duel-v0", out=tmp_path / "file" / "a.html")
     with pytest.raises(IsADirectoryError, match=r"new is a folder, not a file"):
         watch("duel-v0", out=tmp_path / "new")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match=r"a\.html cannot be written: no permission in .*new"):
+        watch("duel-v0", out=tmp_path / "new" / "a.html")
 
 
 def test_an_interrupted_writer_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
