@@ -55,6 +55,7 @@ def main() -> None:
         "config": config_fields,
         "fit_settings": lambda: _fields_table(dataclasses.fields(FitSettings)),
         "tasks": tasks,
+        "task_pages": task_pages,
         "moving_pages": moving_pages,
         **results.parts(OUT / "plots"),
     }
@@ -217,6 +218,12 @@ def tasks() -> str:
     return table(["task", "what it is", "agents", "slots", "page", "action", "reward"], rows)
 
 
+def task_pages() -> str:
+    """One line of links."""
+    pages = (f"[{name.rpartition('-v')[0]}](_generated/tasks/{name}.md)" for name in TASKS)
+    return f"The tasks' pages: {', '.join(pages)}."
+
+
 def summary(config: WorldConfig) -> str:
     return config.description.split("\n")[0].rstrip(".")
 
@@ -228,7 +235,7 @@ def sharing(config: WorldConfig) -> str:
 
 def sections(config: WorldConfig) -> tuple[str, str]:
     """The description without its first line, and what it says that the task stresses."""
-    text = " ".join(config.description.split("\n", 1)[1].split())
+    text = " ".join(config.description.partition("\n")[2].split())
     stresses = re.search(r"Stresses: (.*?)\.", text)
     body = re.sub(r"Stresses: .*?\.|Discount [.\d]+\.", "", text)
     return " ".join(body.split()), stresses[1] if stresses else ""
@@ -374,6 +381,8 @@ PER_EVENT = {
 def idle_text(name: str, config: WorldConfig) -> str:
     """From `benchmarks.separation`: one agent of N is active per page with scenes or on rival pages, else all are."""
     idle = results.idle_shares(name)
+    if not idle:
+        return f"Not measured yet: `python -m benchmarks.separation --task {name}`."
     alone = config.page == "rival" or len(config.scenes) > 1
     rows = [
         [code(policy), f"{share:.0%}", f"{1 - (1 - share) / config.num_agents if alone else share:.0%}"]

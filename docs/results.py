@@ -166,13 +166,19 @@ def _evaluation_source(report: Mapping[str, Any]) -> str:
 
 
 def idle_shares(task: str) -> dict[str, float]:
-    """Policy that all agents use -> share of idle ticks."""
-    return {level: stored("separation")["tasks"][task][level]["idle"] for level in LEVELS}
+    """Policy that all agents use -> share of idle ticks; nothing of a task that has not been measured."""
+    found = stored("separation")["tasks"].get(task)
+    return {level: found[level]["idle"] for level in LEVELS} if found else {}
 
 
 def task_scores(task: str, folder: Path) -> str:
-    """Scores of policies and learners on one task, with plots."""
-    found = stored("evaluation")["tasks"][task]
+    """Scores of policies and learners on one task, with plots, or how to measure them."""
+    found = stored("evaluation")["tasks"].get(task)
+    if not found:
+        return (
+            f"Not measured yet: `python -m recsys_env evaluate --tasks {task} --out FOLDER` and "
+            "`python -m benchmarks.store FOLDER`."
+        )
     draw_scores(task, found, folder / f"scores-{task}.png")
     shown = [name for name in SHOWN if any(row["metrics"].get(name, {}).get("platform") for row in _rows(found))]
     rows = []
@@ -282,7 +288,7 @@ def learners() -> str:
     tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
     rows = [
         ["`blind`", "", "looks at nothing: the first K candidates", ""]
-        + [normalised(played[task]["teams"]["blind"], 0) for task in tasks]
+        + [normalised(played[task]["teams"]["blind"], 0) if task in played else "" for task in tasks]
     ]
     for name, learner in report["learners"].items():
         steps = next(iter(learner["tasks"].values()))["agent_steps"]
@@ -361,10 +367,12 @@ def _trained(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
     """Where a learner of its own reward stands in a dilemma (`benchmarks.tension`); nothing elsewhere."""
-    settings, payoffs = training()["learners"][name]["settings"], stored("tension")["tasks"][task]
-    r, p = payoffs["R"], payoffs["P"]
+    settings, payoffs = training()["learners"][name]["settings"], stored("tension")["tasks"].get(task)
     own = TASKS[task].reward.sharing == 0 and not {"sharing", "observability"} & settings.keys()
-    if not own or r["mean"] - p["mean"] <= r["ci95"] + p["ci95"]:
+    if not own or not payoffs:
+        return ""
+    r, p = payoffs["R"], payoffs["P"]
+    if r["mean"] - p["mean"] <= r["ci95"] + p["ci95"]:
         return ""
     return spread(interval((np.array(row["runs"]["trained"]) - p["mean"]) / (r["mean"] - p["mean"])))
 
