@@ -37,6 +37,7 @@ from recsys_env.evaluation.tables import (
     marked,
     normalised,
     payoff_rows,
+    platform_values,
     ranking_rows,
     spread,
 )
@@ -180,11 +181,10 @@ def task_scores(task: str, folder: Path) -> str:
             "`python -m benchmarks.store FOLDER`."
         )
     draw_scores(task, found, folder / f"scores-{task}.png")
-    shown = [name for name in SHOWN if any(row["metrics"].get(name, {}).get("platform") for row in _rows(found))]
+    shown = {name: values for name in SHOWN if (values := platform_values(found, name))}
     rows = []
-    for team, row in found["teams"].items():
-        values = [row["metrics"].get(name, {}).get("platform") for name in shown]
-        said = [spread(value) if value else "—" for value in values]
+    for i, (team, row) in enumerate(found["teams"].items()):
+        said = [spread(value) if (value := values[i]) else "—" for values in shown.values()]
         rows.append([f"`{marked(team, row['learns'])}`", spread(row), normalised(row), *said])
     runs = max(len(row["runs"]) for row in _rows(found))
     text = [

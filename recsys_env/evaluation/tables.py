@@ -55,11 +55,17 @@ def metric_rows(task: Mapping[str, Any]) -> list[list[str]]:
     """For each metric of the platform that says something in this task: its value for each team, and its unit."""
     rows = []
     for name, metric in METRICS.items():
-        values = [row["metrics"].get(name, {}).get("platform") for row in task["teams"].values()]
-        if any(value and value["mean"] for value in values):
+        if values := platform_values(task, name):
             digits = 3 if max(abs(value["mean"]) for value in values if value) < 10 else 1
             rows.append([arrow(name), *(spread(value, digits) if value else "—" for value in values), metric.unit])
     return rows
+
+
+def platform_values(task: Mapping[str, Any], metric: str) -> list[Any]:
+    """The platform's value of a metric for each team, None where it has none; nothing at all if they are all zero, as
+    of revenue where nothing is sold."""
+    values = [row["metrics"].get(metric, {}).get("platform") for row in task["teams"].values()]
+    return values if any(value and value["mean"] for value in values) else []
 
 
 def arrow(name: str) -> str:
