@@ -233,18 +233,19 @@ def sharing(config: WorldConfig) -> str:
     return {0.0: "own", 1.0: "team", -1.0: "zero-sum"}.get(s, f"shared {s:g}")
 
 
-def sections(config: WorldConfig) -> tuple[str, str]:
-    """The description without its first line, and what it says that the task stresses."""
+def sections(config: WorldConfig) -> tuple[str, str, str]:
+    """The description without its first line, the question that it asks, and what it says that the task stresses."""
     text = " ".join(config.description.partition("\n")[2].split())
-    stresses = re.search(r"Stresses: (.*?)\.", text)
-    body = re.sub(r"Stresses: .*?\.|Discount [.\d]+\.", "", text)
-    return " ".join(body.split()), stresses[1] if stresses else ""
+    question, stresses = re.search(r"Question: (.*?\?)", text), re.search(r"Stresses: (.*?)\.", text)
+    body = re.sub(r"Question: .*?\?|Stresses: .*?\.|Discount [.\d]+\.", "", text)
+    asked = question[1][0].upper() + question[1][1:] if question else ""
+    return " ".join(body.split()), asked, stresses[1] if stresses else ""
 
 
 def task_page(name: str) -> str:
     config = TASKS[name]
     env = parallel_env(name)
-    body, stresses = sections(config)
+    body, question, stresses = sections(config)
     agents = ", ".join(map(code, env.possible_agents))
     space = env.observation_space(env.possible_agents[0])
     facts = [
@@ -264,9 +265,9 @@ def task_page(name: str) -> str:
             page_picture(name),
             table(["", ""], facts),
             f"## Description\n\n{body}",
-            f"## The question it poses\n\n{stresses[:1].upper()}{stresses[1:]}: what policies of growing insight score "
-            "is [below](#reference-scores); what the agents do to each other is on "
-            "[What the tasks ask for](../../challenge.md#is-it-a-game).",
+            f"## The question it poses\n\n{question}",
+            f"It stresses {stresses}. What policies of growing insight score is [below](#reference-scores); what the "
+            "agents do to each other is on [What the tasks ask for](../../challenge.md#is-it-a-game).",
             f"## Agents and roles\n\n{roles(config)}",
             f"## Action space\n\n{action_text(config, env)}",
             f"## Observation space\n\n{observation_text(config, env)}",
