@@ -1,6 +1,7 @@
 """What the documentation says of the stored results (benchmarks/results): each section as Markdown, and its plots.
 
-`parts` gives the sections by name, `task_scores` those of one task. The README's two tables are written by
+`parts` gives the sections by name, `task_scores` those of one task, `tasks` the table of all tasks. The README's two
+tables are written by
 
     PYTHONPATH=. python docs/results.py
 """
@@ -20,7 +21,7 @@ from baselines.algorithms import ALGORITHMS
 from baselines.reference import training_summary
 from benchmarks.record import RESULTS
 from benchmarks.separation import LEVELS
-from recsys_env import TASKS
+from recsys_env import TASKS, WorldConfig
 from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores
 from recsys_env.evaluation.runs import file_name
 from recsys_env.evaluation.statistics import interval
@@ -597,6 +598,29 @@ def fit_origin() -> str:
     return f"{note}\n\n{markdown(['the log', '`origin`', 'τ'], rows)}"
 
 
+# ------------------------------------------------------------------------------------------------ tasks
+
+
+def tasks(named: str) -> str:
+    """All tasks in a table.
+
+    Args:
+        named: how a name is written, as in "`{}`".
+    """
+    rows = []
+    for name, task in TASKS.items():
+        sharing = task.reward.sharing
+        reward = {0.0: "own", 1.0: "team", -1.0: "zero-sum"}.get(sharing, f"shared {sharing:g}")
+        sizes = [task.num_agents, task.slots, task.page, task.action]
+        rows.append([named.format(name), summary(task), *sizes, reward])
+    return markdown(["task", "what it is", "agents", "slots", "page", "action", "reward"], rows)
+
+
+def summary(task: WorldConfig) -> str:
+    """The first line of its description."""
+    return task.description.partition("\n")[0].rstrip(".")
+
+
 # ------------------------------------------------------------------------------------------------ the README
 
 
@@ -607,22 +631,13 @@ def readme_tables(path: Path = README) -> None:
         ValueError: it has no such markers.
     """
     text = path.read_text()
-    for name, body in {"tasks": _readme_tasks(), "scores": _readme_scores()}.items():
+    for name, body in {"tasks": tasks("`{}`"), "scores": _readme_scores()}.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if begin not in text or end not in text:
             raise ValueError(f"{path.name} has no markers {begin} and {end}")
         head, rest = text.split(begin)
         text = f"{head}{begin}\n{body}\n{end}{rest.split(end)[1]}"
     path.write_text(text)
-
-
-def _readme_tasks() -> str:
-    rows = []
-    for name, task in TASKS.items():
-        about = task.description.split("\n")[0].rstrip(".")
-        reward = {0.0: "own", 1.0: "team", -1.0: "zero-sum"}.get(task.reward.sharing, f"shared {task.reward.sharing:g}")
-        rows.append([f"`{name}`", about, str(task.num_agents), str(task.slots), task.page, task.action, reward])
-    return markdown(["task", "what it is", "agents", "slots", "page", "action", "reward"], rows)
 
 
 def _readme_scores() -> str:
