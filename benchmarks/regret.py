@@ -24,7 +24,7 @@ from recsys_env.kernels.expected import expect
 from recsys_env.policies import Team
 from recsys_env.world import State, allocate_scratch
 
-from .record import store
+from .result_files import store
 
 SEED = 80_000
 DISSIMILARITIES = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
@@ -143,7 +143,8 @@ def main() -> None:
             for name, known in (("rivals known", True), ("as played", False))
         }
         print(task, result["one_swap"][task], flush=True)
-    print(store("regret", "benchmarks.regret", {"copies": args.copies, "pages": args.pages, "seed": SEED, **result}))
+    settings = {"copies": args.copies, "pages": args.pages, "seed": SEED}
+    print(store("regret", "benchmarks.regret", settings, result))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from claims import verdict
 
 from baselines.algorithms import ALGORITHMS
 from baselines.reference import training_summary
-from benchmarks.record import RESULTS
+from benchmarks.result_files import RESULTS
 from benchmarks.separation import LEVELS
 from recsys_env import TASKS, WorldConfig
 from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores
@@ -73,7 +73,6 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "compatibility": compatibility,
         "idle_ticks": idle_ticks,
         "cluster": cluster,
-        "maddpg": maddpg,
         "fit_report": fit_report,
         "fit_origin": fit_origin,
         "evaluation": evaluation,
@@ -104,7 +103,7 @@ def picture(path: Path, title: str) -> str:
 
 
 def whence(origin: Mapping[str, Any], name: str) -> str:
-    """One line that says where a table comes from, of an origin with one value or several of each kind."""
+    """One line that says where a table comes from, of a run or of several, with a list of each kind."""
     said = {
         key: [value] if isinstance(value := origin[key], str) else value for key in ("command", "processor", "date")
     }
@@ -115,10 +114,10 @@ def whence(origin: Mapping[str, Any], name: str) -> str:
 
 
 def whence_rows(rows: Mapping[str, Any], name: str) -> str:
-    """The same of rows, each with its own origin."""
+    """The same of rows, each with its own source."""
     sources: dict[str, list[str]] = {}
     for row, value in rows.items():
-        sources.setdefault(whence(value["origin"], name).partition("; raw:")[0], []).append(f"`{row}`")
+        sources.setdefault(whence(value["source"], name).partition("; raw:")[0], []).append(f"`{row}`")
     said = [source + (f" ({', '.join(of)})" if len(sources) > 1 else "") for source, of in sources.items()]
     return f"{'; '.join(said)}; raw: `benchmarks/results/{name}`."
 
@@ -218,15 +217,16 @@ def regret() -> str:
 
 
 def separation() -> str:
-    result = stored("separation")
-    rows = []
+    result, rows = stored("separation"), []
+    settings = result["settings"]
     for name, levels in result["tasks"].items():
         clicks = f"{levels['random']['clicks_per_page']:.2f} / {levels['content']['clicks_per_page']:.2f}"
         sessions = f"{levels['greedy']['sessions_per_place']:.1f}"
         rows.append([f"`{name}`", *(spread(levels[level]) for level in LEVELS), clicks, sessions])
     note = (
         "Mean own reward per agent and episode with its 95 % interval, all agents using the same policy; "
-        f"{result['episodes']} episodes × {result['seeds']} seeds. {whence_rows(result['tasks'], 'separation.json')}"
+        f"{settings['episodes']} episodes × {settings['seeds']} seeds. "
+        f"{whence_rows(result['tasks'], 'separation.json')}"
     )
     head = ["task", *LEVELS, "clicks per page, random / content", "sessions per place, greedy"]
     return f"{note}\n\n{markdown(head, rows)}"
@@ -243,8 +243,8 @@ def tension() -> str:
     ]
     note = (
         "T: a lone myopic agent among planners, R: all planners, P: all myopic, S: a lone planner among myopic agents "
-        f"(own reward of that agent per episode, {result['episodes']} episodes on common random numbers); coupling: "
-        "own return lost when the rivals go from random to greedy ÷ own gain from doing so. "
+        f"(own reward of that agent per episode, {result['settings']['episodes']} episodes on common random "
+        "numbers); coupling: own return lost when the rivals go from random to greedy ÷ own gain from doing so. "
         f"{whence_rows(result['tasks'], 'tension.json')}"
     )
     return "\n\n".join(
@@ -399,7 +399,7 @@ def reproduce() -> str:
     return (
         "Each row of `benchmarks/results/evaluation.json` has its settings, command, commit, date, processor and "
         f"versions. As they were called:\n\n```text\n{commands}\n```\n\n"
-        "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.store FOLDER` add rows of one's own; "
+        "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER` add rows of one's own; "
         "`python -m baselines reference` trains what is missing of the learners."
     )
 
@@ -469,7 +469,7 @@ def trainers() -> str:
     ]
     return "\n\n".join(
         [
-            f"`{result['task']}`, one thread. {whence_rows(result['stepping'], 'trainers.json')}",
+            f"`{result['settings']['task']}`, one thread. {whence_rows(result['stepping'], 'trainers.json')}",
             "Stepping alone; on top of the bare batch: median (lowest to highest) of nine pairs of windows.",
             markdown(["interface", "copies", "agent-steps/s", "on top of the bare batch"], stepping),
             "With PPO training (64 ticks per rollout, 4 epochs of 8 minibatches, two hidden layers of 64):",
@@ -492,7 +492,7 @@ def compatibility() -> str:
             rows.append([named, run["algorithm"], learned, reward, *steps])
     note = (
         "Reward per agent and tick of `duel-v0` with `sharing=1`, untrained → trained; learned: above "
-        f"{result['learned_above']}. {whence_rows(result['libraries'], 'compatibility.json')}"
+        f"{result['settings']['learned_above']}. {whence_rows(result['libraries'], 'compatibility.json')}"
     )
     head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]
     return f"{note}\n\n{markdown(head, rows)}"
@@ -502,9 +502,9 @@ def messages() -> str:
     result = stored("messages")
     names = (("messages heard", "heard"), ("messages cut", "cut"), ("gain", "gain"))
     rows = [[name, spread(result[key])] for name, key in names]
-    ends = result["ends"]
+    settings, ends = result["settings"], result["ends"]
     note = (
-        f"Mean reward per agent and episode, {len(result['runs']['heard'])} seeds, {result['agent_steps'] / 1e6:.1f} M "
+        f"Mean reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
         f"agent-steps each (random {ends['random']:.1f}, myopic oracle {ends['greedy']:.1f}). "
         f"{whence(result, 'messages.json')}"
     )
@@ -513,11 +513,12 @@ def messages() -> str:
 
 def idle_ticks() -> str:
     result = stored("idle_ticks")
+    settings = result["settings"]
     kinds = ("active ticks", "all ticks", "gain")
     rows = [[f"`{name}`", *(spread(row[kind]) for kind in kinds)] for name, row in result["tasks"].items()]
     note = (
-        f"Own reward per agent and episode, {result['seeds']} seeds, {result['agent_steps'] / 1e6:.1f} M agent-steps "
-        f"each. {whence_rows(result['tasks'], 'idle_ticks.json')}"
+        f"Own reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
+        f"agent-steps each. {whence_rows(result['tasks'], 'idle_ticks.json')}"
     )
     return f"{note}\n\n{markdown(['task', 'active ticks alone', 'all ticks', 'gain'], rows)}"
 
@@ -527,26 +528,9 @@ def cluster() -> str:
     runners, curve = " and ".join(map(str, result["env_runners"].values())), result["curve"]
     return (
         f"Two nodes that the command starts on one machine, with {runners} env runners: reward per agent and tick of "
-        f"`{result['task']}` {curve[0][1]:.3f} → {curve[-1][1]:.3f} after {curve[-1][0]:,} agent-steps in "
+        f"`{result['settings']['task']}` {curve[0][1]:.3f} → {curve[-1][1]:.3f} after {curve[-1][0]:,} agent-steps in "
         f"{result['seconds']:.0f} s. {whence(result, 'ray-two-nodes.json')}"
     )
-
-
-def maddpg() -> str:
-    result = stored("maddpg-ecommerce-v0")
-    found = {
-        "random queries": result["table"]["random"],
-        "untrained": result["before"],
-        "trained": result["after"],
-        "gain over untrained": result["gain"],
-    }
-    spent = result["training"]
-    note = (
-        f"MADDPG with `query` actions on `{result['task']}`, {spent['agent_steps'] / 1e6:.1f} M agent-steps in "
-        f"{spent['seconds'] / 60:.1f} min: own reward per agent and episode, 100 unseen episodes, one training seed. "
-        f"{whence(result, 'maddpg-ecommerce-v0.json')}"
-    )
-    return f"{note}\n\n{markdown(['', 'reward'], [[name, spread(value)] for name, value in found.items()])}"
 
 
 # ------------------------------------------------------------------------------------------------ fitted worlds
@@ -586,13 +570,14 @@ def fit_report() -> str:
 
 def fit_origin() -> str:
     result = stored("fit_origin")
+    settings = result["settings"]
     rows = [
         [name, f"`{row['origin']}`", " / ".join(f"{tau:.2f}" for tau in row["tau"])]
         for name, row in result["logs"].items()
     ]
     note = (
-        f"Kendall's τ between the orders of {len(result['policies'])} policies in the world fitted to a log of "
-        f"{result['purchases']:,} purchases and in the synthetic world where they were made; one number per such "
+        f"Kendall's τ between the orders of {len(settings['policies'])} policies in the world fitted to a log of "
+        f"{settings['purchases']:,} purchases and in the synthetic world where they were made; one number per such "
         f"world. {whence(result, 'fit_origin.json')}"
     )
     return f"{note}\n\n{markdown(['the log', '`origin`', 'τ'], rows)}"

@@ -85,7 +85,7 @@ def test_a_picture_is_named_by_its_place_in_the_source() -> None:
 
 def test_rows_of_different_origin_are_told_apart() -> None:
     def row(command: str) -> dict[str, Any]:
-        return {"origin": {"command": command, "processor": "P", "cores": 2, "date": "2026-11-26"}}
+        return {"source": {"command": command, "processor": "P", "cores": 2, "date": "2026-11-26"}}
 
     assert results.whence_rows({"x": row("one"), "y": row("one")}, "f.json") == (
         "`one`, P, 2 cores, 2026-11-26; raw: `benchmarks/results/f.json`."
