@@ -178,7 +178,7 @@ def task_scores(task: str, folder: Path) -> str:
     if not found:
         return (
             f"Not measured yet: `python -m recsys_env evaluate --tasks {task} --out FOLDER` and "
-            "`python -m benchmarks.store FOLDER`."
+            "`python -m benchmarks.take_in FOLDER`."
         )
     draw_scores(task, found, folder / f"scores-{task}.png")
     shown = {name: values for name in SHOWN if (values := platform_values(found, name))}
