@@ -409,7 +409,7 @@ def parallel_env(
         task: name of a task (`recsys_env.TASKS`), or a config.
         catalogue: fitted items and users (see `recsys_env.fitting`), a shipped one by name or a saved one by path. They
             take the place of a named task's own; fields that describe synthetic ones cannot be overridden beside them.
-        render_mode: "ansi", "human" or None.
+        render_mode: "ansi", "human", "rgb_array" or None.
 
     Raises:
         ValueError, TypeError: no such task, field or value; the message names what is allowed.

@@ -8,7 +8,7 @@ stored.py       what stored results look like                     ->  tables.py,
 """
 
 from .episodes import COMPARED, UNSEEN, episode_returns, play_episode
-from .evaluate import evaluate
+from .evaluate import evaluate, show
 from .log import EpisodeLog
 from .metrics import METRICS, measure, metric
 from .record import record
@@ -32,6 +32,7 @@ __all__ = [
     "record",
     "scale_ends",
     "score_table",
+    "show",
     "tournament",
     "watch",
 ]
