@@ -61,9 +61,14 @@ def main() -> None:
         **results.parts(OUT / "plots"),
     }
     for name, make in parts.items():
-        (OUT / "parts" / f"{name}.md").write_text(make() + "\n")
+        (OUT / "parts" / f"{name}.md").write_text(unbroken(make()) + "\n")
     for task in TASKS:
-        (OUT / "tasks" / f"{task}.md").write_text(task_page(task))
+        (OUT / "tasks" / f"{task}.md").write_text(unbroken(task_page(task)))
+
+
+def unbroken(text: str) -> str:
+    """Intervals, `1.2 ±0.3` and `5 [4, 6]`, with spaces at which no line breaks."""
+    return re.sub(r"(?<=\d) (?=±\d|\[-?\d)|(?<=\d,) (?=-?[\d.]+\])", "\u00a0", text)
 
 
 # ------------------------------------------------------------------------------------------------ Markdown
@@ -75,7 +80,7 @@ def code(value: Any) -> str:
 
 def first_sentence(text: str | None) -> str:
     paragraph = " ".join((text or "").split("\n\n")[0].split())
-    return re.split(r"(?<=[.])\s", paragraph)[0].rstrip(".")
+    return re.split(r"(?<=[.])(?<!et al[.])\s", paragraph)[0].rstrip(".")
 
 
 def number(value: Any) -> str:
@@ -137,19 +142,20 @@ def policies() -> str:
         with mock(MISSING):
             policy = getattr(importlib.import_module(module), attribute)
         kind = "oracle" if name in ORACLES else "learns while it serves" if policy.learns else ""
-        rows.append(
-            [code(name), first_sentence(inspect.getdoc(policy)), kind, EXTRAS.get(module.rsplit(".", 1)[1], "core")]
-        )
+        rows.append([code(name), first_sentence(inspect.getdoc(policy)), kind, install(name, module)])
     return markdown(["name", "what it is", "", "install"], rows)
 
 
-EXTRAS = {"collaborative": "`recommenders` (`lightfm`: the extra `lightfm`)", "deep": "`recommenders`"}
+def install(policy: str, module: str) -> str:
+    """The extra that a policy needs, or that it is in the core."""
+    if policy == "lightfm":
+        return code("lightfm")
+    return code("recommenders") if module.endswith((".collaborative", ".deep")) else "core"
 
 
 def metrics() -> str:
     rows = [
-        [code(name), metric.definition, metric.unit, metric.better or "neither", metric.source]
-        for name, metric in METRICS.items()
+        [code(name), metric.definition, metric.unit, metric.better, metric.source] for name, metric in METRICS.items()
     ]
     return markdown(["metric", "definition", "unit", "better", "source"], rows)
 
@@ -316,7 +322,11 @@ def observation_text(config: WorldConfig, env: Any) -> str:
             f"\n\n`candidates` is [{config.candidates.number}, {len(names)}], candidate after candidate; its features, "
             f"in order: {', '.join(map(code, names))} ([what they mean](../../observations.md#candidate-features))."
         )
-    return text + "\n\nAll of it is `float32` in [−1, 1]. [How it is made](../../observations.md)."
+    return (
+        text
+        + "\n\nAll of it is `float32` in [−1, 1]; a range is that of the squashed value. "
+        + "[How it is made](../../observations.md)."
+    )
 
 
 def reward_text(config: WorldConfig) -> str:

@@ -8,6 +8,7 @@ tables are written by
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -108,7 +109,7 @@ def whence(origin: Mapping[str, Any], name: str) -> str:
         key: [value] if isinstance(value := origin[key], str) else value for key in ("command", "processor", "date")
     }
     commands = said["command"]
-    command = f"`{commands[0]}`" if len(commands) == 1 else f"{len(commands)} commands, in the raw file"
+    command = f"`{commands[0]}`" if len(commands) == 1 else f"made by {len(commands)} commands (the raw file has them)"
     cores = f", {origin['cores']} cores" if "cores" in origin else ""
     return f"{command}, {', '.join(said['processor'])}{cores}, {said['date'][-1]}; raw: `benchmarks/results/{name}`."
 
@@ -157,7 +158,7 @@ def _leaderboard_note(report: Mapping[str, Any]) -> str:
     runs = max(len(row["runs"]) for task in report["tasks"].values() for row in task["teams"].values())
     return (
         f"Normalised scores ({SCALE}), {runs} runs of {first['episodes']} episodes, ± 95 % (t over runs), and their "
-        "interquartile mean over the tasks [95 % bootstrap]; * learns while it serves."
+        "interquartile mean over the tasks (IQM) [95 % bootstrap]; * learns while it serves."
     )
 
 
@@ -188,8 +189,8 @@ def task_scores(task: str, folder: Path) -> str:
         rows.append([f"`{marked(team, row['learns'])}`", spread(row), normalised(row), *said])
     runs = max(len(row["runs"]) for row in _rows(found))
     text = [
-        f"Policies, {runs} runs of {found['episodes']} episodes, ± 95 % (t over runs); * learns while it serves. "
-        f"{whence(union(_rows(found)), 'evaluation.json')}",
+        f"Policies, {runs} runs of {found['episodes']} episodes, ± 95 % (t over runs); * learns while it serves; "
+        f"metrics are the platform's. {whence(union(_rows(found)), 'evaluation.json')}",
         markdown(["policy", "own reward", "score", *map(arrow, shown)], rows),
         picture(folder / f"scores-{task}.png", f"own reward of each policy on {task}"),
     ]
@@ -395,10 +396,12 @@ def reproduce() -> str:
     """The commands that the stored scores come from."""
     rows = [row for task in stored("evaluation")["tasks"].values() for row in task["teams"].values()]
     rows += stored("tournament").values()
-    commands = "\n".join(union(rows)["command"])
+    wrap = partial(textwrap.wrap, width=100, break_long_words=False, break_on_hyphens=False)
+    commands = "\n".join(" \\\n    ".join(wrap(command)) for command in union(rows)["command"])
     return (
         "Each row of `benchmarks/results/evaluation.json` has its settings, command, commit, date, processor and "
-        f"versions. As they were called:\n\n```text\n{commands}\n```\n\n"
+        "versions. As they were called then (`python -m baselines.evaluate` is `python -m recsys_env evaluate` today, "
+        f"`baselines.tournament` likewise):\n\n```text\n{commands}\n```\n\n"
         "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER` add rows of one's own; "
         "`python -m baselines reference` trains what is missing of the learners."
     )
