@@ -67,8 +67,8 @@ def main() -> None:
 
 
 def unbroken(text: str) -> str:
-    """Intervals, `1.2 ±0.3` and `5 [4, 6]`, with spaces at which no line breaks."""
-    return re.sub(r"(?<=\d) (?=±\d|\[-?\d)|(?<=\d,) (?=-?[\d.]+\])", "\u00a0", text)
+    """Intervals, `1.2 ±0.3` and `5 [4, 6]`, and changes, `1 → 2`, with spaces at which no line breaks."""
+    return re.sub(r"(?<=\d) (?=±\d|\[-?\d|→ \d)|(?<=\d,) (?=-?[\d.]+\])|(?<=→) (?=\d)", "\u00a0", text)
 
 
 # ------------------------------------------------------------------------------------------------ Markdown

@@ -109,7 +109,7 @@ def whence(origin: Mapping[str, Any], name: str) -> str:
         key: [value] if isinstance(value := origin[key], str) else value for key in ("command", "processor", "date")
     }
     commands = said["command"]
-    command = f"`{commands[0]}`" if len(commands) == 1 else f"made by {len(commands)} commands (the raw file has them)"
+    command = f"`{commands[0]}`" if len(commands) == 1 else f"Made by {len(commands)} commands (the raw file has them)"
     cores = f", {origin['cores']} cores" if "cores" in origin else ""
     return f"{command}, {', '.join(said['processor'])}{cores}, {said['date'][-1]}; raw: `benchmarks/results/{name}`."
 
