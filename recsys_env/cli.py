@@ -75,6 +75,8 @@ def at_least(least: int, **counts: int) -> None:
 def not_empty(**lists: Sequence[str]) -> None:
     """Raise ValueError if one of these options names nothing."""
     for option, words in lists.items():
+        if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{option} = {words!r} must be a list of names")
         if not words:
             raise ValueError(f"--{option} names nothing; give at least one")
 

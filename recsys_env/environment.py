@@ -192,6 +192,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         return joint
 
     def _reject_agents(self, actions: Any) -> NoReturn:
+        self.vector._require_reset("step()")
         if not isinstance(actions, Mapping):
             raise TypeError(
                 f"actions = {shown(actions)} must be a dict of one action for each agent: "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -141,6 +141,9 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
         for name, none in self.LATER:
             entries[name] = np.where(mine, infos[name][0], infos[name].dtype.type(none))
         return entries
+
+    def __missing__(self, key: Any) -> NoReturn:
+        raise KeyError(f"{key!r}; this agent's infos hold {', '.join(self.data)}")
 
     def copy(self) -> dict[str, Any]:  # type: ignore[override]
         return self.data.copy()

@@ -278,6 +278,27 @@ class VectorEnv:
         A copy of the rows; of no meaning in an idle tick, where `arrays.copies["visitor"]` is -1."""
         return self._state.users[np.arange(self.num_envs), np.maximum(self._state.copies["visitor"], 0)]
 
+    def public_items(self) -> dict[str, np.ndarray]:
+        """What everybody may know of the items at the page about to be shown, beside `world.items` and `world.q`.
+
+        Returns:
+            arrays [B, M]: price (after promotion, in mean list prices), promoted (bool), available (bool), stock (units
+            left, -1 = unlimited), age (ticks since its availability window opened, 0 without windows) and popularity
+            (decayed clicks of everybody).
+
+        Raises:
+            RuntimeError: before the first `reset`.
+        """
+        from .kernels.page import read_items
+
+        self._require_reset("public_items()")
+        shape = self.num_envs, self.shape.items
+        kinds = {"price": np.float64, "promoted": np.bool_, "available": np.bool_}
+        kinds |= {"stock": np.int64, "age": np.int64, "popularity": np.float64}
+        found = {name: np.zeros(shape, kind) for name, kind in kinds.items()}
+        read_items(self.world, self._state, *found.values())
+        return found
+
     @property
     def candidates(self) -> np.ndarray:
         """Items [B, N, C] that the agents' retrieval found for the page about to be shown, -1 = none; of no meaning

@@ -288,6 +288,30 @@ def test_a_wrong_name_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_policy_s_file_may_register_the_task_it_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registries: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my_shop.py").write_text(
+        "import recsys_env\nfrom recsys_env.policies import Random\n\n"
+        "recsys_env.register_task('my-shop-v0', recsys_env.task_config('duel-v0', {'horizon': 20}))\n\n"
+        "class Mine(Random):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    main(["evaluate", "--policies", "my_shop:Mine", "--tasks", "my-shop-v0", "--episodes", "2", "--seeds", "2"])
+    assert "my_shop:Mine" in capsys.readouterr().out
+    main(["tournament", "--policies", "my_shop:Mine", "random", "--tasks", "my-shop-v0", "--episodes", "2"])
+    assert "my_shop:Mine" in capsys.readouterr().out
+
+
+def test_tasks_and_policies_are_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="tasks = 'duel-v0' must be a list of names"):
+        evaluate(policies=("random",), tasks="duel-v0")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"tasks = .* must be a list of names"):
+        evaluate(policies=("random",), tasks=(recsys_env.TASKS["duel-v0"],))  # type: ignore[arg-type]
+
+
 def test_a_policy_that_does_not_play_the_task_is_refused_before_anything_is_played(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

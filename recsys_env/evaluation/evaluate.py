@@ -19,6 +19,7 @@ from typing import Any
 
 from .. import cli
 from ..files import write_json
+from ..policies.registry import import_policies
 from .episodes import COMPARED
 from .runs import Run, play_all
 from .statistics import scale_ends, summary
@@ -59,6 +60,7 @@ def evaluate(
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
     cli.not_empty(policies=policies, tasks=tasks)
+    import_policies(policies)
     runs = [
         Run(task, team, seed, episodes, warmup, metrics)
         for task in cli.known_tasks(tasks)

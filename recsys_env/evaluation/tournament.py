@@ -31,6 +31,7 @@ import numpy as np
 
 from .. import WorldConfig, cli
 from ..files import write_json
+from ..policies.registry import import_policies
 from .episodes import COMPARED, UNSEEN
 from .plots import draw_payoffs
 from .runs import Run, file_name, is_team, learner_of, play_all
@@ -73,6 +74,7 @@ def tournament(
     cli.not_empty(policies=policies, tasks=tasks)
     for policy in filter(is_team, policies):
         raise ValueError(f"{policy!r} is a team; a tournament is played by single policies")
+    import_policies(policies)
     for task in cli.known_tasks(tasks):
         if cli.config_of(task).num_agents == 1:
             raise ValueError(f"{task} has one agent, which has nobody to play against")

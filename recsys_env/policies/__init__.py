@@ -11,9 +11,10 @@ A policy acts for one agent in all copies at once:
 One that learns from feedback (`learns`) is one recommender that serves all copies: what it is told in one, it uses in
 all, and of an episode that ended it keeps what it knows of items.
 
-Everyone may read the public catalogue (`VectorEnv.world`: q, topic, price, promotion, length, age, provider,
-availability, stock) and platform-wide popularity; only the oracles `greedy` and `planner` read intercepts, quality,
-clickbait and latent users.
+Everyone may read the public catalogue: `VectorEnv.world.q`, of `world.items` topic, provider, domain, price (the list
+price), x, length and popularity (historical), `world.allowed` (inventories), and `VectorEnv.public_items()`: price,
+promotion, availability, stock, age and popularity now. Only the oracles `greedy` and `planner` read intercepts,
+quality, clickbait and latent users.
 """
 
 from __future__ import annotations

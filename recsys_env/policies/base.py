@@ -35,7 +35,7 @@ class Policy:
         They are whole numbers [B, K] for K slots, places among the candidates or items as `config.action` says, [B]
         where there is one slot (with messages as in `recsys_env.spaces.action_space`), or queries [B, D].
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no act(observations, mask=None)")
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         """Learn from what happened to the agent's own slots; see `feedback`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,22 @@ def loaders() -> dict[str, str | Callable[[Path], Policy]]:
     Those of `register_loader`, and those that installed packages declare as entry points of "recsys_env.loaders".
     """
     return {**{point.name: point.value for point in entry_points(group="recsys_env.loaders")}, **LOADERS}
+
+
+def import_policies(words: Iterable[str]) -> None:
+    """Import the modules of policies named as module:factory, which may register tasks and metrics.
+
+    Args:
+        words: policies, or teams of them, `agent=policy,agent=policy`.
+
+    Raises:
+        ValueError, ImportError: there is no such module, or it needs one that is missing.
+    """
+    for word in words:
+        for policy in (word, *(part.partition("=")[2] for part in word.split(","))):
+            module, _, factory = policy.partition(":")
+            if module and factory and "=" not in module and not os.path.exists(policy):
+                _import(policy)
 
 
 def make_policy(policy: str | Path | Policy) -> Policy:
