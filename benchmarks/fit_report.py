@@ -202,8 +202,7 @@ def simulated_statistics(
     """`statistics` of the first `purchases` in one long episode of `grocery-v0`; the policy "shelf" shows everything.
 
     A tick has no length of its own: it is given the one that makes purchases per household and day those of the data,
-        so the
-    means agree by construction and only the shapes are compared.
+    so the means agree by construction and only the shapes are compared.
     """
     envs = recsys_env.vector_env("grocery-v0", 1, horizon=MOST_TICKS, **overrides)
     whole = np.arange(len(catalogue.item_price)).reshape(1, envs.num_agents, -1) if policy == "shelf" else None

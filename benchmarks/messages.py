@@ -3,10 +3,9 @@
     python -m benchmarks.messages [--seeds 5] [--total-steps 1500000]
 
 The preset is `journey-v0` made small: 12 items in 6 topics, named directly, two slots, a vocabulary of 6. The entrance
-    sees the
-visitor's profile; the item and the cart page see neither profile nor history nor the item that led there, and are paid
-for clicks as a team. The one-file PPO (`baselines.ppo_torch`) trains the same team with the messages as they are and
-with messages cut: in both, agents speak in the same action space, but in the second nobody hears.
+sees the visitor's profile; the item and the cart page see neither profile nor history nor the item that led there, and
+are paid for clicks as a team. The one-file PPO (`baselines.ppo_torch`) trains the same team with the messages as they
+are and with messages cut: in both, agents speak in the same action space, but in the second nobody hears.
 """
 
 from __future__ import annotations

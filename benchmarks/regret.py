@@ -3,12 +3,10 @@
     python -m benchmarks.regret [--copies 200] [--pages 10]
 
 *Enumerated*: one agent with three slots among eight candidates, every ordered slate tried, at several dissimilarities
-    lambda.
-*One swap*: the tasks as shipped, all agents greedy; every slate that differs from an agent's by one candidate or by the
-    order of
-two slots, rivals held at their pages. Greedy either replies to these very pages, which tests the slate, or, as it
-plays, to what rivals showed last, which adds what it cannot know. Regret is what the best of the slates earns beyond
-greedy's, as a share of greedy's mean.
+lambda. *One swap*: the tasks as shipped, all agents greedy; every slate that differs from an agent's by one candidate
+or by the order of two slots, rivals held at their pages. Greedy either replies to these very pages, which tests the
+slate, or, as it plays, to what rivals showed last, which adds what it cannot know. Regret is what the best of the
+slates earns beyond greedy's, as a share of greedy's mean.
 """
 
 from __future__ import annotations

@@ -6,11 +6,9 @@ In the cooperative task the returns are the team's, so that R - P is the gap bet
 the planner's entrance also values what its items sell on the next page.
 
 T, R, P, S: own reward per episode of a lone myopic agent among planners, of all planners, of all myopic agents, and of
-    a lone
-planner among myopic agents. Team loss 1 - P/R. Coupling: own return lost when the rivals go from random to greedy,
-    divided by
-the own gain from going from random to greedy. All on the same episodes (common random numbers); the lone agent is the
-first.
+a lone planner among myopic agents. Team loss 1 - P/R. Coupling: own return lost when the rivals go from random to
+greedy, divided by the own gain from going from random to greedy. All on the same episodes (common random numbers); the
+lone agent is the first.
 """
 
 from __future__ import annotations

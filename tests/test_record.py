@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_env import TASKS, WorldConfig, replace, vector_env
+from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
 from recsys_env.evaluation import episode_returns, record
 from recsys_env.policies import Team
 
@@ -17,13 +17,24 @@ pandas = pytest.importorskip("pandas", reason='needs pandas: pip install "recsys
 
 # A small shop in which nearly everything is clicked, carted, and bought at once, later, or never.
 SHOP = WorldConfig(
-    slots=3, horizon=120, scenes=({"name": "page", "cart": True},), users={"number": 3}, candidates={"number": 8},
+    slots=3,
+    horizon=120,
+    scenes=({"name": "page", "cart": True},),
+    users={"number": 3},
+    candidates={"number": 8},
     items={"number": 30, "dims": 4, "topics": 5, "promotion_probability": 0.5, "promotion_depth": 0.3, "stock_init": 4},
-    choice={"v_0": -3.0}, arrival={"r_0": 1.0, "d_0": 0.1},
-    feedback={"b_0": 2.0, "cart_hazard": 0.3, "cart_abandon": 0.1, "rating_after_click": 0.2,
-              "rating_after_purchase": 0.8, "like": True},
+    choice={"v_0": -3.0},
+    arrival={"r_0": 1.0, "d_0": 0.1},
+    feedback={
+        "b_0": 2.0,
+        "cart_hazard": 0.3,
+        "cart_abandon": 0.1,
+        "rating_after_click": 0.2,
+        "rating_after_purchase": 0.8,
+        "like": True,
+    },
     reward={"click": 0.1, "cart": 0.2, "purchase": 1.0, "rating": 0.3, "like": 0.05, "dwell": 0.01, "sharing": 0.4},
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("task", [*TASKS, "shop", "instant"])
@@ -78,11 +89,9 @@ def test_purchases_find_the_impression_that_carted_them() -> None:
         team.act(observations, actions)
         observations, _, _, truncated, infos = envs.step(actions)
         for b, i in zip(*np.nonzero(infos["later_item"] >= 0), strict=True):
-            carted = table[
-                (table["copy"] == b) & (table["person"] == infos["visitor"][b].max()) & table["cart"]
-                & (table["item"] == infos["later_item"][b, i]) & (table["tick"] <= tick)
-            ]  # fmt: skip
-            row = carted.iloc[-1]
+            person, item = infos["visitor"][b].max(), infos["later_item"][b, i]
+            of = (table["copy"] == b) & (table["person"] == person) & (table["item"] == item)
+            row = table[of & table["cart"] & (table["tick"] <= tick)].iloc[-1]
             assert row["bought"]
             assert row["bought_tick"] == tick
             assert row["agent"] == SHOP.agents[infos["later_agent"][b, i]]
@@ -101,6 +110,16 @@ def test_written_to_a_file(tmp_path: Path) -> None:
     table = record(SHOP, "random", out=tmp_path / "log.parquet")
     pandas.testing.assert_frame_equal(pandas.read_parquet(tmp_path / "log.parquet"), table)
     assert set(table["copy"]) == {0}
+    record(replace(SHOP, {"horizon": 2}), "random", out=tmp_path / "new" / "log.parquet")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["log.parquet"]
+
+
+def test_what_cannot_be_written_is_refused_before_the_episode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "recsys_env[evaluate]"')
+    monkeypatch.setattr(VectorEnv, "step", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"file/log\.parquet cannot be written: .*file"):
+        record(SHOP, "random", out=tmp_path / "file" / "log.parquet")
 
 
 @pytest.mark.parametrize(
