@@ -82,6 +82,14 @@ def test_a_task_has_its_scores_and_plots(tmp_path: Path, monkeypatch: pytest.Mon
     assert "between P and R" in text  # a dilemma
 
 
+def test_metrics_that_are_zero_for_all_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
+    shown = {task: cells(results.task_scores(task, tmp_path))["policy"] for task in ("social-v0", "ecommerce-v0")}
+    assert "revenue ↑" in shown["ecommerce-v0"]
+    assert "revenue ↑" not in shown["social-v0"]  # nothing is sold
+    assert set(shown["social-v0"]) < set(shown["ecommerce-v0"])
+
+
 @pytest.mark.parametrize(
     ("task", "settings", "r", "said"),
     [

@@ -44,7 +44,7 @@ def record(
         copy: of the batch, one episode each
         person: the visitor, equal only for the same person of a copy (`infos["visitor"]`)
         agent, slot: who showed it, and in which of its slots, 0 .. K - 1
-        rank: on the page, 1 = best
+        rank: on the page, 1 = best (`infos` and logs count from 0)
         item, topic: numbers, those of the catalogue
         price: asked, after promotion, in mean list prices
         promoted, clicked, cart, liked: truth values
