@@ -153,12 +153,13 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             curve.append((steps, float(reward)))
         seconds = time.perf_counter() - began
         algorithm.stop()
+    settings = {name: value for name, value in vars(args).items() if name not in ("address", "out")}
     result = {
-        "task": args.task,
+        **provenance("baselines.rllib_cluster"),
+        "settings": settings,
         "env_runners": runners,
         "curve": curve,
         "seconds": seconds,
-        **provenance("baselines.rllib_cluster"),
     }
     if args.out:
         write_json(args.out, result, indent=1)

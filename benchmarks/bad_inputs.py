@@ -43,7 +43,7 @@ from .bad_cases.environments import (
 )
 from .bad_cases.files import Files, command_case, file_case, fit_case
 from .bad_cases.settings import arguments_case, config_case, conflict_case, unknown_case
-from .record import store
+from .result_files import store
 
 SEED = 12_000
 ROOT = Path(__file__).parent.parent
@@ -176,7 +176,6 @@ def run(number: int, kinds: list[str], samples: int) -> dict[str, Any]:
             )
     total = sum(counts.values(), Counter())
     return {
-        "seed": SEED,
         "number": total.total(),
         **{verdict: total[verdict] for verdict in found},
         "kinds": {kind: {verdict: count[verdict] for verdict in found} for kind, count in counts.items()},
@@ -198,7 +197,8 @@ def main() -> None:
             print(f"{verdict}: {row['kind']}: {row['input']}\n    {row['said']}")
     print({name: result[name] for name in ("number", "silent", "unclear", "clear")})
     if not args.kind:
-        print(store("bad_inputs", "benchmarks.bad_inputs", result))
+        settings = {"seed": SEED, "number": args.number, "samples": args.samples}
+        print(store("bad_inputs", "benchmarks.bad_inputs", settings, result))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,9 @@ algorithms.
     python -m benchmarks.compatibility [--library torchrl ...] [--keep FOLDER]
 
 For every library: a new virtual environment, the install commands below, then `python -m benchmarks.compat.<library>`
-    on the smallest
-task. "Learned" means that the reward per agent and tick has risen from random play's .287 above .33 (both showing X
-pays .385, both showing Y .292). Libraries that are not named keep what an earlier run stored; one that fails is stored
-with its error.
+on the smallest task, and the documentation's code blocks of that library. "Learned" means that the reward per agent
+and tick has risen from random play's .287 above .33 (both showing X pays .385, both showing Y .292). Libraries that are
+not named keep what an earlier run stored; one that fails is stored with its error.
 """
 
 from __future__ import annotations
@@ -22,7 +21,9 @@ import venv
 from pathlib import Path
 from typing import Any
 
-from .record import earlier, origin, store
+from recsys_env.provenance import provenance
+
+from .result_files import earlier, store
 
 ROOT = Path(__file__).parent.parent
 LEARNED = 0.33
@@ -50,7 +51,8 @@ INSTALL: dict[str, tuple[list[list[str]], list[str]]] = {
 def versions(python: Path, packages: list[str]) -> dict[str, str]:
     code = "import importlib.metadata as m, json, sys; print(json.dumps({p: m.version(p) for p in sys.argv[1:]}))"
     names = [*packages, "torch", "numpy", "numba", "gymnasium", "pettingzoo"]
-    return json.loads(subprocess.run([python, "-c", code, *names], check=True, capture_output=True, text=True).stdout)  # type: ignore[no-any-return]
+    done = subprocess.run([python, "-c", code, *names], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
 def run(library: str, folder: Path) -> dict[str, Any]:
@@ -84,7 +86,7 @@ def run(library: str, folder: Path) -> dict[str, Any]:
         capture_output=True,
         text=True,
     )
-    result["readme"] = snippets.stdout.splitlines()[-1] if snippets.returncode == 0 else snippets.stderr[-2000:]
+    result["snippets"] = snippets.stdout.splitlines()[-1] if snippets.returncode == 0 else snippets.stderr[-2000:]
     return result | {"error": done.stderr[-2000:]} if done.returncode else result
 
 
@@ -93,15 +95,16 @@ def main() -> None:
     parser.add_argument("--library", nargs="*", default=list(INSTALL), choices=list(INSTALL))
     parser.add_argument("--keep", type=Path, help="folder for the environments; default: a temporary one")
     args = parser.parse_args()
-    results: dict[str, Any] = earlier("compatibility", "libraries")
+    settings = {"learned_above": LEARNED}
+    results: dict[str, Any] = earlier("compatibility", "libraries", settings)
     with tempfile.TemporaryDirectory() as temporary:
         for library in args.library:
             results[library] = {
                 **run(library, (args.keep or Path(temporary)).resolve()),
-                "origin": origin("benchmarks.compatibility"),
+                "source": provenance("benchmarks.compatibility"),
             }
             print(library, json.dumps(results[library], indent=1), file=sys.stderr, flush=True)
-            store("compatibility", "benchmarks.compatibility", {"learned_above": LEARNED, "libraries": results})
+            store("compatibility", "benchmarks.compatibility", settings, {"libraries": results})
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from recsys_env.evaluation import episode_returns
 from recsys_env.fitting import RecommenderLogWarning, fit
 from recsys_env.policies import Team
 
-from .record import store
+from .result_files import store
 
 WORLDS = (0, 1, 2)  # world seeds
 POLICIES = ("random", "popularity", "content", "nearest", "linucb", "epsilon-greedy", "ucb1", "thompson")
@@ -109,7 +109,8 @@ def scores(world: WorldConfig) -> dict[str, float]:
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    report: dict[str, Any] = {"policies": POLICIES, "purchases": PURCHASES, "episodes": EPISODES, "logs": {}}
+    settings = {"worlds": WORLDS, "policies": POLICIES, "purchases": PURCHASES, "episodes": EPISODES, "seed": SEED}
+    logs: dict[str, dict[str, Any]] = {}
     tables: dict[int, dict[str, dict[str, float]]] = {}
     for seed in WORLDS:
         world = replace(WORLD, {"world_seed": seed})
@@ -120,9 +121,9 @@ def main() -> None:
     for name, (origin, _, _) in LOGS.items():
         pairs = [[list(table[of].values()) for of in ("the world itself", name)] for table in tables.values()]
         taus = [float(kendalltau(*pair).statistic) for pair in pairs]
-        report["logs"][name] = {"origin": origin, "tau": taus}
+        logs[name] = {"origin": origin, "tau": taus}
         print(f"{name:20s} {origin:13s} tau {', '.join(f'{tau:.2f}' for tau in taus)}")
-    print(store("fit_origin", "benchmarks.fit_origin", {**report, "scores": tables}))
+    print(store("fit_origin", "benchmarks.fit_origin", settings, {"logs": logs, "scores": tables}))
 
 
 if __name__ == "__main__":

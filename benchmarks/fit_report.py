@@ -23,7 +23,7 @@ from recsys_env.fitting import complete_journey
 from recsys_env.fitting.tastes import als_factors, habit_matrix
 from recsys_env.policies import make_policy
 
-from .record import store
+from .result_files import store
 
 SEED = 0
 MOST_TICKS = 1_000_000
@@ -202,8 +202,7 @@ def simulated_statistics(
     """`statistics` of the first `purchases` in one long episode of `grocery-v0`; the policy "shelf" shows everything.
 
     A tick has no length of its own: it is given the one that makes purchases per household and day those of the data,
-        so the
-    means agree by construction and only the shapes are compared.
+    so the means agree by construction and only the shapes are compared.
     """
     envs = recsys_env.vector_env("grocery-v0", 1, horizon=MOST_TICKS, **overrides)
     whole = np.arange(len(catalogue.item_price)).reshape(1, envs.num_agents, -1) if policy == "shelf" else None
@@ -261,18 +260,17 @@ def main() -> None:
     simulated = {}
     for policy, changes in overrides.items():
         simulated[policy] = simulated_statistics(catalogue, policy, weeks["purchases"], weeks["days"], **changes)
+    settings = {"seed": SEED, "cutoff": CUTOFF}
     report: dict[str, Any] = {
-        "seed": SEED,
         "catalogue": {
             "source": catalogue.source,
             "settings": catalogue.settings,
             "bytes": complete_journey.PATH.stat().st_size,
         },
-        "cutoff": CUTOFF,
         "held-out purchases": quality,
         "purchases": {"data, training": year, "data, held out": weeks, **simulated},
     }
-    path = store("fit_report", "benchmarks.fit_report", report)
+    path = store("fit_report", "benchmarks.fit_report", settings, report)
     for subset, table in quality.items():
         print(f"{subset:38s} {'NDCG@20':>26s} {'recall@20':>26s}   fitted - this (NDCG)")
         for name, q in table.items():

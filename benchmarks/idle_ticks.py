@@ -17,8 +17,9 @@ from baselines.ppo_torch import Args, TorchPolicy, train
 from recsys_env import task_config
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
+from recsys_env.provenance import provenance
 
-from .record import earlier, origin, store
+from .result_files import earlier, store
 
 EPISODES = 100
 
@@ -36,8 +37,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--total-steps", type=int, default=1_000_000)
     args = parser.parse_args()
-    settings = {"seeds": args.seeds, "agent_steps": args.total_steps}
-    tasks: dict[str, Any] = earlier("idle_ticks", "tasks", **settings)
+    settings = {"seeds": args.seeds, "agent_steps": args.total_steps, "episodes": EPISODES}
+    tasks: dict[str, Any] = earlier("idle_ticks", "tasks", settings)
     for task in args.task:
         masked, plain = (
             np.array([score(task, seed, args.total_steps, all_ticks) for seed in range(args.seeds)])
@@ -45,9 +46,9 @@ def main() -> None:
         )
         named = {"active ticks": masked, "all ticks": plain, "gain": masked - plain}
         tasks[task] = {name: {**interval(values), "runs": values.tolist()} for name, values in named.items()}
-        tasks[task]["origin"] = origin("benchmarks.idle_ticks")
+        tasks[task]["source"] = provenance("benchmarks.idle_ticks")
         print(task, tasks[task], flush=True)
-    store("idle_ticks", "benchmarks.idle_ticks", {**settings, "tasks": tasks})
+    store("idle_ticks", "benchmarks.idle_ticks", settings, {"tasks": tasks})
 
 
 if __name__ == "__main__":

@@ -3,10 +3,9 @@
     python -m benchmarks.messages [--seeds 5] [--total-steps 1500000]
 
 The preset is `journey-v0` made small: 12 items in 6 topics, named directly, two slots, a vocabulary of 6. The entrance
-    sees the
-visitor's profile; the item and the cart page see neither profile nor history nor the item that led there, and are paid
-for clicks as a team. The one-file PPO (`baselines.ppo_torch`) trains the same team with the messages as they are and
-with messages cut: in both, agents speak in the same action space, but in the second nobody hears.
+sees the visitor's profile; the item and the cart page see neither profile nor history nor the item that led there, and
+are paid for clicks as a team. The one-file PPO (`baselines.ppo_torch`) trains the same team with the messages as they
+are and with messages cut: in both, agents speak in the same action space, but in the second nobody hears.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from recsys_env import WorldConfig, task_config
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
 
-from .record import store
+from .result_files import store
 
 BLIND = ("profile", "anchor", "clicked_mean", "topic_counts")
 
@@ -66,6 +65,7 @@ def main() -> None:
     parser.add_argument("--total-steps", type=int, default=1_500_000)
     parser.add_argument("--episodes", type=int, default=100)
     args = parser.parse_args()
+    settings = {"seeds": args.seeds, "agent_steps": args.total_steps, "episodes": args.episodes}
     runs = {
         name: [score(name == "heard", seed, args.total_steps, args.episodes) for seed in range(args.seeds)]
         for name in ("heard", "cut")
@@ -78,10 +78,9 @@ def main() -> None:
         **{name: interval(np.array(values)) for name, values in runs.items()},
         "gain": interval(np.subtract(runs["heard"], runs["cut"])),
         "ends": ends,
-        "agent_steps": args.total_steps,
     }
     print(result)
-    store("messages", "benchmarks.messages", result)
+    store("messages", "benchmarks.messages", settings, result)
 
 
 if __name__ == "__main__":

@@ -594,14 +594,14 @@ def main() -> None:
             print(mutant.id)
         print(f"{len(mutants)} mutants of {len({(m.file, m.function) for m in mutants})} functions")
         return
-    from .record import RESULTS, store
+    from .result_files import RESULTS, store
 
-    path, digest = RESULTS / f"{args.out}.json", tested_code()
+    path, settings = RESULTS / f"{args.out}.json", {"seed": SEED, "tested_code": tested_code()}
     stored = json.loads(path.read_text()) if path.is_file() else {}
     earlier = {row["id"]: row for row in stored.get("mutants", [])}
     if args.again:
         earlier = {name: row for name, row in earlier.items() if row["outcome"] != "survived"}
-    elif stored.get("tested_code") != digest:
+    elif stored.get("settings") != settings:
         earlier = {}
     done = {mutant.id: {**earlier[mutant.id], **place(mutant)} for mutant in mutants if mutant.id in earlier}
     left = [mutant for mutant in mutants if mutant.id not in done][: args.limit]
@@ -640,14 +640,8 @@ def main() -> None:
         store(
             args.out,
             "benchmarks.mutants",
-            {
-                "seed": SEED,
-                "number": len(mutants),
-                "tried": len(rows),
-                "tested_code": digest,
-                **summary(rows),
-                "mutants": rows,
-            },
+            settings,
+            {"number": len(mutants), "tried": len(rows), **summary(rows), "mutants": rows},
         )
     show(summary(list(done.values())))
     print(f"{len(mutants) - len(done)} not tried yet; {path}")

@@ -3,12 +3,10 @@
     python -m benchmarks.regret [--copies 200] [--pages 10]
 
 *Enumerated*: one agent with three slots among eight candidates, every ordered slate tried, at several dissimilarities
-    lambda.
-*One swap*: the tasks as shipped, all agents greedy; every slate that differs from an agent's by one candidate or by the
-    order of
-two slots, rivals held at their pages. Greedy either replies to these very pages, which tests the slate, or, as it
-plays, to what rivals showed last, which adds what it cannot know. Regret is what the best of the slates earns beyond
-greedy's, as a share of greedy's mean.
+lambda. *One swap*: the tasks as shipped, all agents greedy; every slate that differs from an agent's by one candidate
+or by the order of two slots, rivals held at their pages. Greedy either replies to these very pages, which tests the
+slate, or, as it plays, to what rivals showed last, which adds what it cannot know. Regret is what the best of the
+slates earns beyond greedy's, as a share of greedy's mean.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from recsys_env.kernels.expected import expect
 from recsys_env.policies import Team
 from recsys_env.world import State, allocate_scratch
 
-from .record import store
+from .result_files import store
 
 SEED = 80_000
 DISSIMILARITIES = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
@@ -143,7 +141,8 @@ def main() -> None:
             for name, known in (("rivals known", True), ("as played", False))
         }
         print(task, result["one_swap"][task], flush=True)
-    print(store("regret", "benchmarks.regret", {"copies": args.copies, "pages": args.pages, "seed": SEED, **result}))
+    settings = {"copies": args.copies, "pages": args.pages, "seed": SEED}
+    print(store("regret", "benchmarks.regret", settings, result))
 
 
 if __name__ == "__main__":

@@ -47,9 +47,30 @@ CHECKS = (
 )
 NAMES = tuple(name for name, _ in CHECKS)
 (
-    OBSERVATIONS, FINAL, MASKS, ACTIVE, VISITOR, NEXT, RANKS, SHOWN, OFF_PAGE, CLICKS, EVENTS, DWELL, RATING, OWN,
-    REWARDS, LATER, CREDIT, CART, PRICE, WALLET, STOCK, CLOCK, REPLAY,
-) = range(len(CHECKS))  # fmt: skip
+    OBSERVATIONS,
+    FINAL,
+    MASKS,
+    ACTIVE,
+    VISITOR,
+    NEXT,
+    RANKS,
+    SHOWN,
+    OFF_PAGE,
+    CLICKS,
+    EVENTS,
+    DWELL,
+    RATING,
+    OWN,
+    REWARDS,
+    LATER,
+    CREDIT,
+    CART,
+    PRICE,
+    WALLET,
+    STOCK,
+    CLOCK,
+    REPLAY,
+) = range(len(CHECKS))
 TALLY = ("pages", "clicks", "holes", "carts", "bought", "later", "likes", "ratings", "lost", "truncations")
 
 BOOK = np.dtype(

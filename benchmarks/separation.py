@@ -15,8 +15,9 @@ import numpy as np
 from recsys_env import TASKS, VectorEnv
 from recsys_env.evaluation.statistics import interval
 from recsys_env.policies import make_policy
+from recsys_env.provenance import provenance
 
-from .record import earlier, origin, store
+from .result_files import earlier, store
 
 LEVELS = ("random", "blind", "popularity", "content", "greedy", "planner")
 FIRST_SEED = 70_000
@@ -76,9 +77,10 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=200, help="per seed")
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
-    result: dict[str, Any] = earlier("separation", "tasks", episodes=args.episodes, seeds=args.seeds)
+    settings = {"episodes": args.episodes, "seeds": args.seeds, "first_seed": FIRST_SEED}
+    result: dict[str, Any] = earlier("separation", "tasks", settings)
     for task in args.task:
-        result[task] = {"origin": origin("benchmarks.separation")}
+        result[task] = {"source": provenance("benchmarks.separation")}
         for policy in LEVELS:
             row = result[task][policy] = measure(task, policy, args.episodes, args.seeds)
             print(
@@ -86,13 +88,7 @@ def main() -> None:
                 + "  ".join(f"{k} {v:.3f}" for k, v in row.items() if k not in ("mean", "ci95")),
                 flush=True,
             )
-    print(
-        store(
-            "separation",
-            "benchmarks.separation",
-            {"episodes": args.episodes, "seeds": args.seeds, "first_seed": FIRST_SEED, "tasks": result},
-        )
-    )
+    print(store("separation", "benchmarks.separation", settings, {"tasks": result}))
 
 
 if __name__ == "__main__":

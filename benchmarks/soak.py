@@ -13,7 +13,6 @@ wrong and keeps where it was seen first; `--only CHUNK` plays that chunk again.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing import get_context
@@ -26,7 +25,7 @@ from recsys_env import TASKS, VectorEnv, WorldConfig
 from recsys_env.vector import copy_seed
 
 from .random_worlds import random_world
-from .record import RESULTS, store
+from .result_files import earlier, store
 from .rules import CHECKS, NAMES, REPLAY, TALLY, Books, Watch
 
 SEED = 1_000_000
@@ -180,9 +179,8 @@ def main() -> None:
     if args.only is not None:
         show(summary([play_chunk(args.only, args.chunk)]))
         return
-    path, deadline = RESULTS / f"{args.out}.json", time.monotonic() + args.seconds
-    stored = json.loads(path.read_text()) if path.is_file() else {}
-    chunks = {row["chunk"]: row for row in stored.get("chunks", [])} if stored.get("chunk_steps") == args.chunk else {}
+    settings, deadline = {"seed": SEED, "chunk_steps": args.chunk}, time.monotonic() + args.seconds
+    chunks = {row["chunk"]: row for row in earlier(args.out, "chunks", settings)}
     waiting = [chunk for chunk in range(int(np.ceil(args.steps / args.chunk))) if chunk not in chunks]
     with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
         running: set[Any] = set()
@@ -200,13 +198,9 @@ def main() -> None:
                     flush=True,
                 )
                 rows = [chunks[chunk] for chunk in sorted(chunks)]
-                store(
-                    args.out,
-                    "benchmarks.soak",
-                    {"seed": SEED, "chunk_steps": args.chunk, **summary(rows), "chunks": rows},
-                )
+                store(args.out, "benchmarks.soak", settings, {**summary(rows), "chunks": rows})
     show(summary(list(chunks.values())))
-    print(f"{len(waiting)} chunks left; {path}")
+    print(f"{len(waiting)} chunks left")
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ import numpy as np
 
 import recsys_env
 from recsys_env import VectorEnv
+from recsys_env.provenance import provenance
 
-from .record import earlier, origin, store
+from .result_files import earlier, store
 
 BATCHES = (1, 64, 1024, 4096)
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -265,12 +266,13 @@ def main() -> None:
     }
     unit = primitives()
     print("yardsticks", yard, "\nprimitives (ns)", unit, flush=True)
-    rows: dict[str, Any] = earlier("speed", "tasks")
+    settings = {"seconds": args.seconds}
+    rows: dict[str, Any] = earlier("speed", "tasks", settings)
     for label in args.task:
         task, overrides = TASKS[label]
         bound = lower_bound(recsys_env.vector_env(task, 1, **overrides), unit)
         rows[label] = {
-            "origin": origin("benchmarks.speed"),
+            "source": provenance("benchmarks.speed"),
             "api": single(task, overrides, args.seconds),
             "lower_bound_ns": bound,
         }
@@ -293,7 +295,7 @@ def main() -> None:
     large, starts = scale(args.seconds), compile_times()
     print("scale", large, "\nstarts (s)", starts)
     result = {"yardsticks": yard, "primitives_ns": unit, "tasks": rows, "scale": large, "starts_s": starts}
-    print(store("speed", "benchmarks.speed", result))
+    print(store("speed", "benchmarks.speed", settings, result))
 
 
 if __name__ == "__main__":

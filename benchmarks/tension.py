@@ -6,11 +6,9 @@ In the cooperative task the returns are the team's, so that R - P is the gap bet
 the planner's entrance also values what its items sell on the next page.
 
 T, R, P, S: own reward per episode of a lone myopic agent among planners, of all planners, of all myopic agents, and of
-    a lone
-planner among myopic agents. Team loss 1 - P/R. Coupling: own return lost when the rivals go from random to greedy,
-    divided by
-the own gain from going from random to greedy. All on the same episodes (common random numbers); the lone agent is the
-first.
+a lone planner among myopic agents. Team loss 1 - P/R. Coupling: own return lost when the rivals go from random to
+greedy, divided by the own gain from going from random to greedy. All on the same episodes (common random numbers); the
+lone agent is the first.
 """
 
 from __future__ import annotations
@@ -23,8 +21,9 @@ import numpy as np
 from recsys_env import TASKS, WorldConfig, replace
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.statistics import interval
+from recsys_env.provenance import provenance
 
-from .record import earlier, origin, store
+from .result_files import earlier, store
 
 SEED = 90_000
 TRUST = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
@@ -73,13 +72,14 @@ def main() -> None:
     parser.add_argument("--task", nargs="*", default=list(TASKS))
     parser.add_argument("--episodes", type=int, default=200)
     args = parser.parse_args()
-    result: dict[str, Any] = earlier("tension", "tasks", episodes=args.episodes, seed=SEED)
+    settings = {"episodes": args.episodes, "seed": SEED}
+    result: dict[str, Any] = earlier("tension", "tasks", settings)
     for task in args.task:
         result[task] = {**dilemma(TASKS[task], args.episodes), "coupling": coupling(TASKS[task], args.episodes)}
-        result[task]["origin"] = origin("benchmarks.tension")
+        result[task]["source"] = provenance("benchmarks.tension")
         print(
             task,
-            {key: f"{v['mean']:.3f} ±{v['ci95']:.3f}" for key, v in result[task].items() if key != "origin"},
+            {key: f"{v['mean']:.3f} ±{v['ci95']:.3f}" for key, v in result[task].items() if key != "source"},
             flush=True,
         )
     sweep = {}
@@ -104,13 +104,8 @@ def main() -> None:
             "gain": ratio(shared - private, private),
         }
         print("coldstart-v0 agents", agents, pooled[agents], flush=True)
-    print(
-        store(
-            "tension",
-            "benchmarks.tension",
-            {"episodes": args.episodes, "seed": SEED, "tasks": result, "trust_sweep": sweep, "pooled_history": pooled},
-        )
-    )
+    found = {"tasks": result, "trust_sweep": sweep, "pooled_history": pooled}
+    print(store("tension", "benchmarks.tension", settings, found))
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ import recsys_env
 from baselines import ppo_torch
 from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3VecEnv
+from recsys_env.provenance import provenance
 
-from .record import earlier, origin, store
+from .result_files import earlier, store
 from .speed import actions_for, rate, ratio
 
 COPIES, SUPERSUIT_COPIES = 1024, 32
@@ -106,7 +107,7 @@ def stepping(task: str, seconds: float) -> dict[str, Any]:
             "copies": copies,
             "agent_steps_per_second": rate(step, seconds) * copies * (agents if all_agents else 1),
             "over_bare": [1 / pair - 1 for pair in reversed(pairs)] if pairs else None,
-            "origin": origin("benchmarks.trainers"),
+            "source": provenance("benchmarks.trainers"),
         }
         print(name, results[name], flush=True)
     return results
@@ -206,12 +207,12 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=6, help="PPO iterations that are timed")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    settings = {"task": args.task, "seconds": args.seconds, "iterations": args.iterations}
     result = {
-        "task": args.task,
-        "stepping": {**earlier("trainers", "stepping", task=args.task), **stepping(args.task, args.seconds)},
+        "stepping": {**earlier("trainers", "stepping", settings), **stepping(args.task, args.seconds)},
         "training": training(args.task, args.iterations),
     }
-    store("trainers", "benchmarks.trainers", result)
+    store("trainers", "benchmarks.trainers", settings, result)
 
 
 if __name__ == "__main__":

@@ -84,9 +84,8 @@ def _tidy_docstring(app: Any, what: str, name: str, obj: Any, options: Any, line
             made.append("::\n\n" + "\n".join(f"    {row}" for row in rows))
         else:
             made.append("\n".join(row.strip() for row in rows))
-    first = (
-        [""] if what in ("attribute", "property") else []
-    )  # else napoleon takes what stands before a colon for a type
+    values = ("attribute", "data", "property")
+    first = ["..", ""] if what in values else []  # else napoleon takes what stands before a colon for a type
     lines[:] = [*first, *"\n\n".join(made).split("\n"), ""]
 
 

@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from sphinx.ext.autodoc.mock import mock
 from recsys_env import TASKS, WorldConfig, fields, parallel_env
 from recsys_env.config import GROUPS
 from recsys_env.evaluation import METRICS, scale_ends
+from recsys_env.evaluation.tables import markdown
 from recsys_env.fitting import FitSettings
 from recsys_env.policies import ORACLES, POLICIES
 
@@ -54,27 +55,23 @@ def main() -> None:
         "metrics": metrics,
         "config": config_fields,
         "fit_settings": lambda: _fields_table(dataclasses.fields(FitSettings)),
-        "tasks": tasks,
+        "tasks": lambda: results.tasks("[{0}](_generated/tasks/{0}.md)"),
+        "task_pages": task_pages,
         "moving_pages": moving_pages,
         **results.parts(OUT / "plots"),
     }
     for name, make in parts.items():
-        (OUT / "parts" / f"{name}.md").write_text(make() + "\n")
+        (OUT / "parts" / f"{name}.md").write_text(unbroken(make()) + "\n")
     for task in TASKS:
-        (OUT / "tasks" / f"{task}.md").write_text(task_page(task))
+        (OUT / "tasks" / f"{task}.md").write_text(unbroken(task_page(task)))
+
+
+def unbroken(text: str) -> str:
+    """Intervals, `1.2 ±0.3` and `5 [4, 6]`, and changes, `1 → 2`, with spaces at which no line breaks."""
+    return re.sub(r"(?<=\d) (?=±\d|\[-?\d|→ \d)|(?<=\d,) (?=-?[\d.]+\])|(?<=→) (?=\d)", "\u00a0", text)
 
 
 # ------------------------------------------------------------------------------------------------ Markdown
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell(value) for value in line) + " |" for line in lines)
-
-
-def cell(value: Any) -> str:
-    """One line, in which no | ends the cell."""
-    return " ".join(str(value).split()).replace("|", "\\|")
 
 
 def code(value: Any) -> str:
@@ -83,7 +80,7 @@ def code(value: Any) -> str:
 
 def first_sentence(text: str | None) -> str:
     paragraph = " ".join((text or "").split("\n\n")[0].split())
-    return re.split(r"(?<=[.])\s", paragraph)[0].rstrip(".")
+    return re.split(r"(?<=[.])(?<!et al[.])\s", paragraph)[0].rstrip(".")
 
 
 def number(value: Any) -> str:
@@ -126,16 +123,16 @@ def field_row(field: fields.Field) -> list[str]:
 
 def observation_fields() -> str:
     rows = [[code(f.name), size(f), *field_row(f)[1:]] for f in fields.OBSERVATION]
-    return table(["field", "size", "meaning", "range", "squashed", "notes"], rows)
+    return markdown(["field", "size", "meaning", "range", "squashed", "notes"], rows)
 
 
 def candidate_features() -> str:
-    return table(["feature", "meaning", "range", "squashed", "notes"], map(field_row, fields.CANDIDATE_FEATURES))
+    return markdown(["feature", "meaning", "range", "squashed", "notes"], map(field_row, fields.CANDIDATE_FEATURES))
 
 
 def state_fields() -> str:
     rows = [[code(f.name), size(f), *field_row(f)[1:]] for f in fields.STATE]
-    return table(["field", "size", "meaning", "range", "squashed", "notes"], rows)
+    return markdown(["field", "size", "meaning", "range", "squashed", "notes"], rows)
 
 
 def policies() -> str:
@@ -145,21 +142,22 @@ def policies() -> str:
         with mock(MISSING):
             policy = getattr(importlib.import_module(module), attribute)
         kind = "oracle" if name in ORACLES else "learns while it serves" if policy.learns else ""
-        rows.append(
-            [code(name), first_sentence(inspect.getdoc(policy)), kind, EXTRAS.get(module.rsplit(".", 1)[1], "core")]
-        )
-    return table(["name", "what it is", "", "install"], rows)
+        rows.append([code(name), first_sentence(inspect.getdoc(policy)), kind, install(name, module)])
+    return markdown(["name", "what it is", "", "install"], rows)
 
 
-EXTRAS = {"collaborative": "`recommenders` (`lightfm`: the extra `lightfm`)", "deep": "`recommenders`"}
+def install(policy: str, module: str) -> str:
+    """The extra that a policy needs, or that it is in the core."""
+    if policy == "lightfm":
+        return code("lightfm")
+    return code("recommenders") if module.endswith((".collaborative", ".deep")) else "core"
 
 
 def metrics() -> str:
     rows = [
-        [code(name), metric.definition, metric.unit, metric.better or "neither", metric.source]
-        for name, metric in METRICS.items()
+        [code(name), metric.definition, metric.unit, metric.better, metric.source] for name, metric in METRICS.items()
     ]
-    return table(["metric", "definition", "unit", "better", "source"], rows)
+    return markdown(["metric", "definition", "unit", "better", "source"], rows)
 
 
 # ------------------------------------------------------------------------------------------------ config
@@ -184,7 +182,7 @@ def _fields_table(some: Iterable[dataclasses.Field[Any]]) -> str:
     head = ["field", "meaning", "default", "allowed", "unit", "source", "catalogue"]
     rows = [_config_row(f) for f in some]
     kept = [i for i in range(len(head)) if any(row[i] for row in rows)]  # columns in which something stands
-    return table([head[i] for i in kept], [[row[i] for i in kept] for row in rows])
+    return markdown([head[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
 def _config_row(f: dataclasses.Field[Any]) -> list[str]:
@@ -201,43 +199,25 @@ def _config_row(f: dataclasses.Field[Any]) -> list[str]:
 # ------------------------------------------------------------------------------------------------ tasks
 
 
-def tasks() -> str:
-    rows = [
-        [
-            f"[{name}](_generated/tasks/{name}.md)",
-            summary(config),
-            config.num_agents,
-            config.slots,
-            config.page,
-            config.action,
-            sharing(config),
-        ]
-        for name, config in TASKS.items()
-    ]
-    return table(["task", "what it is", "agents", "slots", "page", "action", "reward"], rows)
+def task_pages() -> str:
+    """One line of links."""
+    pages = (f"[{name.rpartition('-v')[0]}](_generated/tasks/{name}.md)" for name in TASKS)
+    return f"The tasks' pages: {', '.join(pages)}."
 
 
-def summary(config: WorldConfig) -> str:
-    return config.description.split("\n")[0].rstrip(".")
-
-
-def sharing(config: WorldConfig) -> str:
-    s = config.reward.sharing
-    return {0.0: "own", 1.0: "team", -1.0: "zero-sum"}.get(s, f"shared {s:g}")
-
-
-def sections(config: WorldConfig) -> tuple[str, str]:
-    """The description without its first line, and what it says that the task stresses."""
-    text = " ".join(config.description.split("\n", 1)[1].split())
-    stresses = re.search(r"Stresses: (.*?)\.", text)
-    body = re.sub(r"Stresses: .*?\.|Discount [.\d]+\.", "", text)
-    return " ".join(body.split()), stresses[1] if stresses else ""
+def sections(config: WorldConfig) -> tuple[str, str, str]:
+    """The description without its first line, the question that it asks, and what it says that the task stresses."""
+    text = " ".join(config.description.partition("\n")[2].split())
+    question, stresses = re.search(r"Question: (.*?\?)", text), re.search(r"Stresses: (.*?)\.", text)
+    body = re.sub(r"Question: .*?\?|Stresses: .*?\.|Discount [.\d]+\.", "", text)
+    asked = question[1][0].upper() + question[1][1:] if question else ""
+    return " ".join(body.split()), asked, stresses[1] if stresses else ""
 
 
 def task_page(name: str) -> str:
     config = TASKS[name]
     env = parallel_env(name)
-    body, stresses = sections(config)
+    body, question, stresses = sections(config)
     agents = ", ".join(map(code, env.possible_agents))
     space = env.observation_space(env.possible_agents[0])
     facts = [
@@ -253,13 +233,13 @@ def task_page(name: str) -> str:
     return "\n\n".join(
         [
             f"# {name}",
-            summary(config) + ".",
+            results.summary(config) + ".",
             page_picture(name),
-            table(["", ""], facts),
+            markdown(["", ""], facts),
             f"## Description\n\n{body}",
-            f"## The question it poses\n\n{stresses[:1].upper()}{stresses[1:]}: what policies of growing insight score "
-            "is [below](#reference-scores); what the agents do to each other is on "
-            "[What the tasks ask for](../../challenge.md#is-it-a-game).",
+            f"## The question it poses\n\n{question}",
+            f"It stresses {stresses}. What policies of growing insight score is [below](#reference-scores); what the "
+            "agents do to each other is on [What the tasks ask for](../../challenge.md#is-it-a-game).",
             f"## Agents and roles\n\n{roles(config)}",
             f"## Action space\n\n{action_text(config, env)}",
             f"## Observation space\n\n{observation_text(config, env)}",
@@ -317,7 +297,7 @@ def roles(config: WorldConfig) -> str:
         if len(config.roles) == 1
         else "Each role has one agent, so their number is fixed."
     )
-    return table(["agent", "role", "shows on", "inventory", "hidden from it"], rows) + f"\n\n{note}"
+    return markdown(["agent", "role", "shows on", "inventory", "hidden from it"], rows) + f"\n\n{note}"
 
 
 def action_text(config: WorldConfig, env: Any) -> str:
@@ -335,14 +315,18 @@ def observation_text(config: WorldConfig, env: Any) -> str:
     rows = []
     for name, place in env.observation_fields.items():
         rows.append([f"[{place.start}:{place.stop}]", place.stop - place.start, *field_row(declared[name])[:4]])
-    text = table(["place", "size", "field", "meaning", "range", "squashed"], rows)
+    text = markdown(["place", "size", "field", "meaning", "range", "squashed"], rows)
     names = env.vector.candidate_features
     if config.action == "candidates":
         text += (
             f"\n\n`candidates` is [{config.candidates.number}, {len(names)}], candidate after candidate; its features, "
             f"in order: {', '.join(map(code, names))} ([what they mean](../../observations.md#candidate-features))."
         )
-    return text + "\n\nAll of it is `float32` in [−1, 1]. [How it is made](../../observations.md)."
+    return (
+        text
+        + "\n\nAll of it is `float32` in [−1, 1]; a range is that of the squashed value. "
+        + "[How it is made](../../observations.md)."
+    )
 
 
 def reward_text(config: WorldConfig) -> str:
@@ -355,7 +339,7 @@ def reward_text(config: WorldConfig) -> str:
     s = config.reward.sharing
     meaning = {0.0: "each agent receives what it earned", 1.0: "all receive the mean of what all earned"}
     return (
-        table(["role", "own reward"], rows)
+        markdown(["role", "own reward"], rows)
         + f"\n\n`reward.sharing` = {s:g}: {meaning.get(s, 'part of it is shared')}. Scores are of own rewards. "
         + "[Definition](../../game.md#rewards)."
     )
@@ -374,6 +358,8 @@ PER_EVENT = {
 def idle_text(name: str, config: WorldConfig) -> str:
     """From `benchmarks.separation`: one agent of N is active per page with scenes or on rival pages, else all are."""
     idle = results.idle_shares(name)
+    if not idle:
+        return f"Not measured yet: `python -m benchmarks.separation --task {name}`."
     alone = config.page == "rival" or len(config.scenes) > 1
     rows = [
         [code(policy), f"{share:.0%}", f"{1 - (1 - share) / config.num_agents if alone else share:.0%}"]
@@ -384,7 +370,7 @@ def idle_text(name: str, config: WorldConfig) -> str:
         if alone
         else "Every agent is active on every page, so that inactive ticks are the idle ones."
     )
-    return f"Shares of all ticks, by the policy that all agents use. {note}\n\n" + table(
+    return f"Shares of all ticks, by the policy that all agents use. {note}\n\n" + markdown(
         ["policy", "idle ticks (nobody came)", "ticks in which an agent is inactive"], rows
     )
 
@@ -429,7 +415,7 @@ def changed_fields(config: WorldConfig) -> str:
                     f"see above and [`{kind}`](../../config.md)",
                 ]
             )
-    return table(["field", "value", "default", "meaning"], rows)
+    return markdown(["field", "value", "default", "meaning"], rows)
 
 
 def score_text(name: str, config: WorldConfig) -> str:

@@ -1,12 +1,14 @@
 """What the documentation says of the stored results (benchmarks/results): each section as Markdown, and its plots.
 
-`parts` gives the sections by name, `task_scores` those of one task. The README's two tables are written by
+`parts` gives the sections by name, `task_scores` those of one task, `tasks` the table of all tasks. The README's two
+tables are written by
 
     PYTHONPATH=. python docs/results.py
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -18,9 +20,9 @@ from claims import verdict
 
 from baselines.algorithms import ALGORITHMS
 from baselines.reference import training_summary
-from benchmarks.record import RESULTS
+from benchmarks.result_files import RESULTS
 from benchmarks.separation import LEVELS
-from recsys_env import TASKS
+from recsys_env import TASKS, WorldConfig
 from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores
 from recsys_env.evaluation.runs import file_name
 from recsys_env.evaluation.statistics import interval
@@ -37,6 +39,7 @@ from recsys_env.evaluation.tables import (
     marked,
     normalised,
     payoff_rows,
+    platform_values,
     ranking_rows,
     spread,
 )
@@ -71,7 +74,6 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "compatibility": compatibility,
         "idle_ticks": idle_ticks,
         "cluster": cluster,
-        "maddpg": maddpg,
         "fit_report": fit_report,
         "fit_origin": fit_origin,
         "evaluation": evaluation,
@@ -102,21 +104,21 @@ def picture(path: Path, title: str) -> str:
 
 
 def whence(origin: Mapping[str, Any], name: str) -> str:
-    """One line that says where a table comes from, of an origin with one value or several of each kind."""
+    """One line that says where a table comes from, of a run or of several, with a list of each kind."""
     said = {
         key: [value] if isinstance(value := origin[key], str) else value for key in ("command", "processor", "date")
     }
     commands = said["command"]
-    command = f"`{commands[0]}`" if len(commands) == 1 else f"{len(commands)} commands, in the raw file"
+    command = f"`{commands[0]}`" if len(commands) == 1 else f"Made by {len(commands)} commands (the raw file has them)"
     cores = f", {origin['cores']} cores" if "cores" in origin else ""
     return f"{command}, {', '.join(said['processor'])}{cores}, {said['date'][-1]}; raw: `benchmarks/results/{name}`."
 
 
 def whence_rows(rows: Mapping[str, Any], name: str) -> str:
-    """The same of rows, each with its own origin."""
+    """The same of rows, each with its own source."""
     sources: dict[str, list[str]] = {}
     for row, value in rows.items():
-        sources.setdefault(whence(value["origin"], name).partition("; raw:")[0], []).append(f"`{row}`")
+        sources.setdefault(whence(value["source"], name).partition("; raw:")[0], []).append(f"`{row}`")
     said = [source + (f" ({', '.join(of)})" if len(sources) > 1 else "") for source, of in sources.items()]
     return f"{'; '.join(said)}; raw: `benchmarks/results/{name}`."
 
@@ -156,7 +158,7 @@ def _leaderboard_note(report: Mapping[str, Any]) -> str:
     runs = max(len(row["runs"]) for task in report["tasks"].values() for row in task["teams"].values())
     return (
         f"Normalised scores ({SCALE}), {runs} runs of {first['episodes']} episodes, ± 95 % (t over runs), and their "
-        "interquartile mean over the tasks [95 % bootstrap]; * learns while it serves."
+        "interquartile mean over the tasks (IQM) [95 % bootstrap]; * learns while it serves."
     )
 
 
@@ -166,24 +168,29 @@ def _evaluation_source(report: Mapping[str, Any]) -> str:
 
 
 def idle_shares(task: str) -> dict[str, float]:
-    """Policy that all agents use -> share of idle ticks."""
-    return {level: stored("separation")["tasks"][task][level]["idle"] for level in LEVELS}
+    """Policy that all agents use -> share of idle ticks; nothing of a task that has not been measured."""
+    found = stored("separation")["tasks"].get(task)
+    return {level: found[level]["idle"] for level in LEVELS} if found else {}
 
 
 def task_scores(task: str, folder: Path) -> str:
-    """Scores of policies and learners on one task, with plots."""
-    found = stored("evaluation")["tasks"][task]
+    """Scores of policies and learners on one task, with plots, or how to measure them."""
+    found = stored("evaluation")["tasks"].get(task)
+    if not found:
+        return (
+            f"Not measured yet: `python -m recsys_env evaluate --tasks {task} --out FOLDER` and "
+            "`python -m benchmarks.take_in FOLDER`."
+        )
     draw_scores(task, found, folder / f"scores-{task}.png")
-    shown = [name for name in SHOWN if any(row["metrics"].get(name, {}).get("platform") for row in _rows(found))]
+    shown = {name: values for name in SHOWN if (values := platform_values(found, name))}
     rows = []
-    for team, row in found["teams"].items():
-        values = [row["metrics"].get(name, {}).get("platform") for name in shown]
-        said = [spread(value) if value else "—" for value in values]
+    for i, (team, row) in enumerate(found["teams"].items()):
+        said = [spread(value) if (value := values[i]) else "—" for values in shown.values()]
         rows.append([f"`{marked(team, row['learns'])}`", spread(row), normalised(row), *said])
     runs = max(len(row["runs"]) for row in _rows(found))
     text = [
-        f"Policies, {runs} runs of {found['episodes']} episodes, ± 95 % (t over runs); * learns while it serves. "
-        f"{whence(union(_rows(found)), 'evaluation.json')}",
+        f"Policies, {runs} runs of {found['episodes']} episodes, ± 95 % (t over runs); * learns while it serves; "
+        f"metrics are the platform's. {whence(union(_rows(found)), 'evaluation.json')}",
         markdown(["policy", "own reward", "score", *map(arrow, shown)], rows),
         picture(folder / f"scores-{task}.png", f"own reward of each policy on {task}"),
     ]
@@ -211,15 +218,16 @@ def regret() -> str:
 
 
 def separation() -> str:
-    result = stored("separation")
-    rows = []
+    result, rows = stored("separation"), []
+    settings = result["settings"]
     for name, levels in result["tasks"].items():
         clicks = f"{levels['random']['clicks_per_page']:.2f} / {levels['content']['clicks_per_page']:.2f}"
         sessions = f"{levels['greedy']['sessions_per_place']:.1f}"
         rows.append([f"`{name}`", *(spread(levels[level]) for level in LEVELS), clicks, sessions])
     note = (
         "Mean own reward per agent and episode with its 95 % interval, all agents using the same policy; "
-        f"{result['episodes']} episodes × {result['seeds']} seeds. {whence_rows(result['tasks'], 'separation.json')}"
+        f"{settings['episodes']} episodes × {settings['seeds']} seeds. "
+        f"{whence_rows(result['tasks'], 'separation.json')}"
     )
     head = ["task", *LEVELS, "clicks per page, random / content", "sessions per place, greedy"]
     return f"{note}\n\n{markdown(head, rows)}"
@@ -236,8 +244,8 @@ def tension() -> str:
     ]
     note = (
         "T: a lone myopic agent among planners, R: all planners, P: all myopic, S: a lone planner among myopic agents "
-        f"(own reward of that agent per episode, {result['episodes']} episodes on common random numbers); coupling: "
-        "own return lost when the rivals go from random to greedy ÷ own gain from doing so. "
+        f"(own reward of that agent per episode, {result['settings']['episodes']} episodes on common random "
+        "numbers); coupling: own return lost when the rivals go from random to greedy ÷ own gain from doing so. "
         f"{whence_rows(result['tasks'], 'tension.json')}"
     )
     return "\n\n".join(
@@ -282,7 +290,7 @@ def learners() -> str:
     tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
     rows = [
         ["`blind`", "", "looks at nothing: the first K candidates", ""]
-        + [normalised(played[task]["teams"]["blind"], 0) for task in tasks]
+        + [normalised(played[task]["teams"]["blind"], 0) if task in played else "" for task in tasks]
     ]
     for name, learner in report["learners"].items():
         steps = next(iter(learner["tasks"].values()))["agent_steps"]
@@ -361,10 +369,12 @@ def _trained(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
     """Where a learner of its own reward stands in a dilemma (`benchmarks.tension`); nothing elsewhere."""
-    settings, payoffs = training()["learners"][name]["settings"], stored("tension")["tasks"][task]
-    r, p = payoffs["R"], payoffs["P"]
+    settings, payoffs = training()["learners"][name]["settings"], stored("tension")["tasks"].get(task)
     own = TASKS[task].reward.sharing == 0 and not {"sharing", "observability"} & settings.keys()
-    if not own or r["mean"] - p["mean"] <= r["ci95"] + p["ci95"]:
+    if not own or not payoffs:
+        return ""
+    r, p = payoffs["R"], payoffs["P"]
+    if r["mean"] - p["mean"] <= r["ci95"] + p["ci95"]:
         return ""
     return spread(interval((np.array(row["runs"]["trained"]) - p["mean"]) / (r["mean"] - p["mean"])))
 
@@ -386,11 +396,13 @@ def reproduce() -> str:
     """The commands that the stored scores come from."""
     rows = [row for task in stored("evaluation")["tasks"].values() for row in task["teams"].values()]
     rows += stored("tournament").values()
-    commands = "\n".join(union(rows)["command"])
+    wrap = partial(textwrap.wrap, width=100, break_long_words=False, break_on_hyphens=False)
+    commands = "\n".join(" \\\n    ".join(wrap(command)) for command in union(rows)["command"])
     return (
         "Each row of `benchmarks/results/evaluation.json` has its settings, command, commit, date, processor and "
-        f"versions. As they were called:\n\n```text\n{commands}\n```\n\n"
-        "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.store FOLDER` add rows of one's own; "
+        "versions. As they were called then (`python -m baselines.evaluate` is `python -m recsys_env evaluate` today, "
+        f"`baselines.tournament` likewise):\n\n```text\n{commands}\n```\n\n"
+        "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER` add rows of one's own; "
         "`python -m baselines reference` trains what is missing of the learners."
     )
 
@@ -460,7 +472,7 @@ def trainers() -> str:
     ]
     return "\n\n".join(
         [
-            f"`{result['task']}`, one thread. {whence_rows(result['stepping'], 'trainers.json')}",
+            f"`{result['settings']['task']}`, one thread. {whence_rows(result['stepping'], 'trainers.json')}",
             "Stepping alone; on top of the bare batch: median (lowest to highest) of nine pairs of windows.",
             markdown(["interface", "copies", "agent-steps/s", "on top of the bare batch"], stepping),
             "With PPO training (64 ticks per rollout, 4 epochs of 8 minibatches, two hidden layers of 64):",
@@ -483,7 +495,7 @@ def compatibility() -> str:
             rows.append([named, run["algorithm"], learned, reward, *steps])
     note = (
         "Reward per agent and tick of `duel-v0` with `sharing=1`, untrained → trained; learned: above "
-        f"{result['learned_above']}. {whence_rows(result['libraries'], 'compatibility.json')}"
+        f"{result['settings']['learned_above']}. {whence_rows(result['libraries'], 'compatibility.json')}"
     )
     head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]
     return f"{note}\n\n{markdown(head, rows)}"
@@ -493,9 +505,9 @@ def messages() -> str:
     result = stored("messages")
     names = (("messages heard", "heard"), ("messages cut", "cut"), ("gain", "gain"))
     rows = [[name, spread(result[key])] for name, key in names]
-    ends = result["ends"]
+    settings, ends = result["settings"], result["ends"]
     note = (
-        f"Mean reward per agent and episode, {len(result['runs']['heard'])} seeds, {result['agent_steps'] / 1e6:.1f} M "
+        f"Mean reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
         f"agent-steps each (random {ends['random']:.1f}, myopic oracle {ends['greedy']:.1f}). "
         f"{whence(result, 'messages.json')}"
     )
@@ -504,11 +516,12 @@ def messages() -> str:
 
 def idle_ticks() -> str:
     result = stored("idle_ticks")
+    settings = result["settings"]
     kinds = ("active ticks", "all ticks", "gain")
     rows = [[f"`{name}`", *(spread(row[kind]) for kind in kinds)] for name, row in result["tasks"].items()]
     note = (
-        f"Own reward per agent and episode, {result['seeds']} seeds, {result['agent_steps'] / 1e6:.1f} M agent-steps "
-        f"each. {whence_rows(result['tasks'], 'idle_ticks.json')}"
+        f"Own reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
+        f"agent-steps each. {whence_rows(result['tasks'], 'idle_ticks.json')}"
     )
     return f"{note}\n\n{markdown(['task', 'active ticks alone', 'all ticks', 'gain'], rows)}"
 
@@ -518,26 +531,9 @@ def cluster() -> str:
     runners, curve = " and ".join(map(str, result["env_runners"].values())), result["curve"]
     return (
         f"Two nodes that the command starts on one machine, with {runners} env runners: reward per agent and tick of "
-        f"`{result['task']}` {curve[0][1]:.3f} → {curve[-1][1]:.3f} after {curve[-1][0]:,} agent-steps in "
+        f"`{result['settings']['task']}` {curve[0][1]:.3f} → {curve[-1][1]:.3f} after {curve[-1][0]:,} agent-steps in "
         f"{result['seconds']:.0f} s. {whence(result, 'ray-two-nodes.json')}"
     )
-
-
-def maddpg() -> str:
-    result = stored("maddpg-ecommerce-v0")
-    found = {
-        "random queries": result["table"]["random"],
-        "untrained": result["before"],
-        "trained": result["after"],
-        "gain over untrained": result["gain"],
-    }
-    spent = result["training"]
-    note = (
-        f"MADDPG with `query` actions on `{result['task']}`, {spent['agent_steps'] / 1e6:.1f} M agent-steps in "
-        f"{spent['seconds'] / 60:.1f} min: own reward per agent and episode, 100 unseen episodes, one training seed. "
-        f"{whence(result, 'maddpg-ecommerce-v0.json')}"
-    )
-    return f"{note}\n\n{markdown(['', 'reward'], [[name, spread(value)] for name, value in found.items()])}"
 
 
 # ------------------------------------------------------------------------------------------------ fitted worlds
@@ -577,16 +573,40 @@ def fit_report() -> str:
 
 def fit_origin() -> str:
     result = stored("fit_origin")
+    settings = result["settings"]
     rows = [
         [name, f"`{row['origin']}`", " / ".join(f"{tau:.2f}" for tau in row["tau"])]
         for name, row in result["logs"].items()
     ]
     note = (
-        f"Kendall's τ between the orders of {len(result['policies'])} policies in the world fitted to a log of "
-        f"{result['purchases']:,} purchases and in the synthetic world where they were made; one number per such "
+        f"Kendall's τ between the orders of {len(settings['policies'])} policies in the world fitted to a log of "
+        f"{settings['purchases']:,} purchases and in the synthetic world where they were made; one number per such "
         f"world. {whence(result, 'fit_origin.json')}"
     )
     return f"{note}\n\n{markdown(['the log', '`origin`', 'τ'], rows)}"
+
+
+# ------------------------------------------------------------------------------------------------ tasks
+
+
+def tasks(named: str) -> str:
+    """All tasks in a table.
+
+    Args:
+        named: how a name is written, as in "`{}`".
+    """
+    rows = []
+    for name, task in TASKS.items():
+        sharing = task.reward.sharing
+        reward = {0.0: "own", 1.0: "team", -1.0: "zero-sum"}.get(sharing, f"shared {sharing:g}")
+        sizes = [task.num_agents, task.slots, task.page, task.action]
+        rows.append([named.format(name), summary(task), *sizes, reward])
+    return markdown(["task", "what it is", "agents", "slots", "page", "action", "reward"], rows)
+
+
+def summary(task: WorldConfig) -> str:
+    """The first line of its description."""
+    return task.description.partition("\n")[0].rstrip(".")
 
 
 # ------------------------------------------------------------------------------------------------ the README
@@ -599,22 +619,13 @@ def readme_tables(path: Path = README) -> None:
         ValueError: it has no such markers.
     """
     text = path.read_text()
-    for name, body in {"tasks": _readme_tasks(), "scores": _readme_scores()}.items():
+    for name, body in {"tasks": tasks("`{}`"), "scores": _readme_scores()}.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if begin not in text or end not in text:
             raise ValueError(f"{path.name} has no markers {begin} and {end}")
         head, rest = text.split(begin)
         text = f"{head}{begin}\n{body}\n{end}{rest.split(end)[1]}"
     path.write_text(text)
-
-
-def _readme_tasks() -> str:
-    rows = []
-    for name, task in TASKS.items():
-        about = task.description.split("\n")[0].rstrip(".")
-        reward = {0.0: "own", 1.0: "team", -1.0: "zero-sum"}.get(task.reward.sharing, f"shared {task.reward.sharing:g}")
-        rows.append([f"`{name}`", about, str(task.num_agents), str(task.slots), task.page, task.action, reward])
-    return markdown(["task", "what it is", "agents", "slots", "page", "action", "reward"], rows)
 
 
 def _readme_scores() -> str:

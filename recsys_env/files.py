@@ -40,6 +40,22 @@ def replacing(path: Path) -> Iterator[Path]:
         new.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Make the folder of a file that is written at the end of long work, and look whether it can be.
+
+    Raises:
+        OSError: it cannot; the message names the file.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror}: {error.filename}") from None
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"{path} cannot be written: no permission in {path.parent}")
+
+
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
     """Write a value as JSON."""
     text = json.dumps(value, indent=indent) + "\n"

@@ -55,9 +55,10 @@ _TASKS: dict[str, WorldConfig] = {
 
         A click is an instant purchase that pays its recommender 1. Y attracts (utility 1 against 0) and spoils the
         mood, X repairs it; a worse mood makes every offer less attractive. Each agent gains by showing Y whatever the
-        other does, and both lose by it. Exact average payoffs per tick (the Markov chain of three moods): T .409, R
-        .384, P .289, S .151. Its scale: 0 = all myopic (P), 100 = all planners (R). Stresses: social dilemmas, opponent
-        shaping, credit over time. Discount .997.
+        other does, and both lose by it. Exact average payoffs per tick (the Markov chain of three moods): Y against X
+        (T) .409, both X (R) .384, both Y (P) .289, X against Y (S) .151. Its scale: 0 = all myopic (P), 100 = all
+        planners (R). Question: do two agents that each gain by showing the hook learn not to, since both lose by it?
+        Stresses: social dilemmas, opponent shaping, credit over time. Discount .997.
         """,
         num_agents=2,
         slots=1,
@@ -90,9 +91,11 @@ _TASKS: dict[str, WorldConfig] = {
         description="""A shop window of two sellers: price, stock, wallet, cart, slates of five, mixed motives.
 
         Pays .05 per click and the margin of purchases, which come pages after the cart, if at all. Clickbait wins the
-        click and loses the visitor. Stresses: delayed reward, budgets, retention. Set to: clicks per page under random
-        .21 (Virtual Taobao .206), pages per session 7 (7.6), a third of carts bought (RetailRocket .324); carts per
-        click (.12) are about 4 times RetailRocket's .026, raised to keep learning practical. Discount .997.
+        click and loses the visitor. Question: how much of the next click is worth giving up for what a visitor buys
+        pages later and comes back for, while the other seller fills the rest of the page? Stresses: delayed reward,
+        budgets, retention. Set to: clicks per page under random .21 (Virtual Taobao .206), pages per session 7 (7.6), a
+        third of carts bought (RetailRocket .324); carts per click (.12) are about 4 times RetailRocket's .026, raised
+        to keep learning practical. Discount .997.
         """,
         num_agents=2,
         slots=5,
@@ -132,7 +135,8 @@ _TASKS: dict[str, WorldConfig] = {
         Only purchases count (the entrance's click weight of .02 gives its myopic oracle something to aim at). The
         entrance can send visitors to topics that attract clicks or to topics that are put in carts; the two are
         opposed, and the team's entrance (`planner`, which adds the item page's purchase to a click) sells more than the
-        selfish one (`greedy`). Stresses: credit across agents and pages. Set to: a third of carts bought
+        selfish one (`greedy`). Question: does the entrance, which sells nothing itself, learn to send visitors where
+        the pages of the others sell? Stresses: credit across agents and pages. Set to: a third of carts bought
         (RetailRocket); cart and click rates are raised several times to keep learning practical. Discount .997.
         """,
         num_agents=3,
@@ -182,9 +186,10 @@ _TASKS: dict[str, WorldConfig] = {
         description="""A social feed of four teams' rows: clickbait against satisfaction and trust.
 
         Pays clicks. Bait raises clicks now and lowers the satisfaction that brings everybody's users back: at
-        beta_trust .5 mostly a commons, and the less so the higher beta_trust (`benchmarks/tension.py` sweeps it).
-        Stresses: social dilemmas, retention. Set to: clicks per page .20 under random and .40 under content (KuaiRand
-        .176 and .379 to .451). Discount .997.
+        beta_trust .5 mostly a commons (who baits gains, and all lose by it), and the less so the higher beta_trust
+        (`benchmarks/tension.py` sweeps it). Question: do four teams spare the users whom they all live on, although
+        bait pays its own team at once and drives away everybody's users? Stresses: social dilemmas, retention. Set to:
+        clicks per page .20 under random and .40 under content (KuaiRand .176 and .379 to .451). Discount .997.
         """,
         num_agents=4,
         slots=2,
@@ -202,8 +207,9 @@ _TASKS: dict[str, WorldConfig] = {
     "news-v0": WorldConfig(
         description="""A news page: items are born and go within the episode, freshness, popularity feedback, clickbait.
 
-        Pays clicks. Each item lives 400 ticks and is then reborn as another piece of the same desk. Stresses:
-        non-stationarity, cold items. Set to: clicks per impression under random .018 (Upworthy .015). Discount .997.
+        Pays clicks. Each item lives 400 ticks and is then reborn as another piece of the same desk. Question: how fast
+        can a policy find out what a new item is worth, before the item is gone? Stresses: non-stationarity, cold items.
+        Set to: clicks per impression under random .018 (Upworthy .015). Discount .997.
         """,
         num_agents=3,
         slots=3,
@@ -239,6 +245,7 @@ _TASKS: dict[str, WorldConfig] = {
     "streaming-v0": WorldConfig(
         description="""Three rows on a streaming home screen, paid by watch time: repetition, satiation, return.
 
+        Question: how much watch time of today is worth giving up for rows so varied and honest that viewers come back?
         Stresses: diversity over time, retention; planning pays most here. Set to: clicks per page .24 under random and
         .44 under content (KuaiRand .176 and .451); the watched share of a length under content lies below KuaiRec's
         quartiles of .31/.72/1.16, because bait has to disappoint for planning to matter. Discount .997.
@@ -272,8 +279,9 @@ _TASKS: dict[str, WorldConfig] = {
 
         Pays clicks. Privacy blurs the profiles (their noise has twice the norm of a taste) and an agent's history of a
         visitor is its own, so that what it lacks its rivals may know: pooled histories (`observation.share`) earn more.
-        Stresses: exploration, private information, fast adaptation. Clicks per page are unsaturated (.21 under random).
-        Discount .997.
+        Question: what does an agent show to a person of whom it knows almost nothing, and how soon does it know more
+        than its rivals? Stresses: exploration, private information, fast adaptation. Clicks per page are unsaturated
+        (.21 under random). Discount .997.
         """,
         num_agents=4,
         slots=2,
@@ -306,8 +314,9 @@ _TASKS: dict[str, WorldConfig] = {
         A click may be an instant purchase, which pays its margin. Tastes, habits, prices and their weights are fitted
         to 84.51 Complete Journey (`Catalogue.load("grocery").settings`); v_0 and the cart intercept are set so that
         clicks are unsaturated: .28 a page under random, .49 under content. Profiles are noisier than elsewhere. No
-        satiation: in the data a purchase makes its topic hardly rarer at the next trip. Stresses: learning from a fixed
-        population, price and promotion. Nearly every tick is a visit. Discount .997.
+        satiation: in the data a purchase makes its topic hardly rarer at the next trip. Question: how much of what a
+        household will click and buy can be learnt from its past purchases, the prices and the promotions? Stresses:
+        learning from a fixed population, price and promotion. Nearly every tick is a visit. Discount .997.
         """,
         num_agents=2,
         slots=10,
@@ -329,7 +338,8 @@ _TASKS: dict[str, WorldConfig] = {
 
         The contents of `social-v0`, but who disappoints loses visitors to the others (beta_trust 10). A good match
         makes up for more bait than there (a_taste 4), so that even a myopic rival draws visitors away from a poor one.
-        Pays clicks. Stresses: competition for retention. Set to: clicks per page .15 under random and .34 under content
+        Pays clicks. Question: how much bait can a platform afford, when whoever it disappoints opens a rival the next
+        time? Stresses: competition for retention. Set to: clicks per page .15 under random and .34 under content
         (KuaiRand .176 and .379 to .451). Discount .997.
         """,
         num_agents=3,

@@ -25,7 +25,7 @@ from baselines.algorithms import ALGORITHMS
 from baselines.options import Algorithm
 from baselines.train import train
 from baselines.training import begin
-from benchmarks.record import RESULTS
+from benchmarks.result_files import RESULTS
 from recsys_env import VectorEnv
 from recsys_env.catalogue import Catalogue
 from recsys_env.evaluation import statistics

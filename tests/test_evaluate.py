@@ -66,7 +66,8 @@ def test_mixed_teams() -> None:
         own, episode_returns(TINY, {"recommender_0": "random", "recommender_1": "greedy"}, 4, UNSEEN), atol=1e-5
     )
     with pytest.raises(
-        ValueError, match="must name a policy for each of the agents recommender_0, recommender_1 of tiny-v0 once"
+        ValueError,
+        match=r"tiny-v0: team .* must name a policy for each of the agents recommender_0, recommender_1 once",
     ):
         run("recommender_0=random").members()
     with pytest.raises(ValueError, match="must name a policy"):

@@ -17,16 +17,44 @@ from recsys_env.render import explanation
 
 # Every term has a weight, items come and go, people form habits, scenes lead on, agents talk.
 EVERYTHING = WorldConfig(
-    slots=3, horizon=60, page="rows", messages=2, candidates={"number": 8}, users={"number": 3, "habit_size": 4},
+    slots=3,
+    horizon=60,
+    page="rows",
+    messages=2,
+    candidates={"number": 8},
+    users={"number": 3, "habit_size": 4},
     scenes=({"name": "entrance"}, {"name": "item", "cart": True, "beta_context": 1.5}),
     roles=({"name": "front", "scene": "entrance"}, {"name": "back", "scene": "item"}),
-    items={"number": 40, "dims": 4, "topics": 5, "intercept_sd": 0.5, "life": 30, "period": 45, "stock_init": 3,
-           "promotion_probability": 0.5, "promotion_depth": 0.3, "quality_sd": 1.0},
-    choice={"v_0": -1.0, "beta_quality": 0.7, "beta_bait": 0.6, "beta_price": 0.8, "beta_fresh": 0.9, "beta_pop": 0.3,
-            "beta_intent": 1.1, "beta_satiation": 0.5, "beta_repeat": 0.4, "beta_trust": 1.2, "dissimilarity": 0.5,
-            "eta": 0.7, "kappa": 0.5},
-    dynamics={"trust_rate": 0.3}, arrival={"k_0": 2.0, "r_0": 3.0},
-)  # fmt: skip
+    items={
+        "number": 40,
+        "dims": 4,
+        "topics": 5,
+        "intercept_sd": 0.5,
+        "life": 30,
+        "period": 45,
+        "stock_init": 3,
+        "promotion_probability": 0.5,
+        "promotion_depth": 0.3,
+        "quality_sd": 1.0,
+    },
+    choice={
+        "v_0": -1.0,
+        "beta_quality": 0.7,
+        "beta_bait": 0.6,
+        "beta_price": 0.8,
+        "beta_fresh": 0.9,
+        "beta_pop": 0.3,
+        "beta_intent": 1.1,
+        "beta_satiation": 0.5,
+        "beta_repeat": 0.4,
+        "beta_trust": 1.2,
+        "dissimilarity": 0.5,
+        "eta": 0.7,
+        "kappa": 0.5,
+    },
+    dynamics={"trust_rate": 0.3},
+    arrival={"k_0": 2.0, "r_0": 3.0},
+)
 WORLDS: dict[str, WorldConfig] = {**TASKS, "everything": EVERYTHING}
 
 

@@ -36,6 +36,10 @@ def test_each_learner_has_a_panel(learners: int, shape: tuple[int, int], tmp_pat
     grid = panels[0].get_subplotspec().get_gridspec()
     assert (grid.nrows, grid.ncols) == shape
     assert len({(*axes.get_xlim(), *axes.get_ylim()) for axes in panels}) == 1
+    edges = np.array([axes.get_position().p0 for axes in panels])
+    for of in edges.T:  # columns and rows are evenly spaced, whether the last row is full or not
+        gaps = np.diff(np.unique(of.round(6)))
+        np.testing.assert_allclose(gaps, gaps.mean() if len(gaps) else [], atol=1e-4)
     for i, axes in enumerate(panels):
         curve, *levels = axes.get_lines()
         assert len(levels) == 2  # random and greedy
@@ -78,9 +82,8 @@ def test_a_run_beside_what_it_is_compared_with(tmp_path: Path) -> None:
     boxes = [Text.get_window_extent(text) for text in names.values()]  # without the lines that lead to them
     spans = sorted((box.y0, box.y1) for box in boxes)
     assert all(below[1] <= above[0] + 1 for below, above in pairwise(spans))
-    assert [name for name, _ in sorted(names.items(), key=lambda named: named[1].xyann[1])] == [
-        "random", "content", "greedy", "trained",
-    ]  # fmt: skip
+    upwards = sorted(names, key=lambda name: names[name].xyann[1])
+    assert upwards == ["random", "content", "greedy", "trained"]
     assert all(axes.get_window_extent().x1 < box.x0 < box.x1 <= figure.bbox.x1 for box in boxes)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,24 @@ def cells(text: str) -> dict[str, list[str]]:
     return found
 
 
+def tables(text: str) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """Head and rows of each table of a text."""
+    for table in re.findall(r"(?:^\|.*\n?)+", text, flags=re.MULTILINE):
+        head, _, *rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
+        yield head, rows
+
+
 @pytest.mark.parametrize("name", results.parts(Path()))
 def test_every_section_says_where_it_comes_from(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
     text = results.parts(tmp_path)[name]()
     assert "benchmarks/results" in text or name == "claims"
-    if "| --- |" in text:
-        widths = {line.replace("\\|", "").count(" | ") for line in text.splitlines() if line.startswith("| ")}
-        assert min(widths) >= 1
+    found = list(tables(text))
+    assert len(found) == text.count("\n| --- |")
+    for head, rows in found:
+        assert len(head) > 1
+        assert rows
+        assert {len(row) for row in rows} == {len(head)}
     assert not any(word in text for word in (" nan", "None", "±nan"))
 
 
@@ -70,6 +82,34 @@ def test_a_task_has_its_scores_and_plots(tmp_path: Path, monkeypatch: pytest.Mon
     assert "between P and R" in text  # a dilemma
 
 
+def test_metrics_that_are_zero_for_all_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
+    shown = {task: cells(results.task_scores(task, tmp_path))["policy"] for task in ("social-v0", "ecommerce-v0")}
+    assert "revenue ↑" in shown["ecommerce-v0"]
+    assert "revenue ↑" not in shown["social-v0"]  # nothing is sold
+    assert set(shown["social-v0"]) < set(shown["ecommerce-v0"])
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "r", "said"),
+    [
+        ("duel-v0", {}, {"mean": 3.0, "ci95": 0.1}, "0.75 ±0.62"),  # 0.5, 0.75, 1 of the way; t of 2 degrees is 4.303
+        ("duel-v0", {"sharing": 1.0}, {"mean": 3.0, "ci95": 0.1}, ""),  # learns from the team's reward
+        ("duel-v0", {"observability": "full"}, {"mean": 3.0, "ci95": 0.1}, ""),  # another variant of the task
+        ("journey-v0", {}, {"mean": 3.0, "ci95": 0.1}, ""),  # a team
+        ("duel-v0", {}, {"mean": 3.0, "ci95": 1.9}, ""),  # R - P = 2 within the two intervals
+        ("duel-v0", {}, {"mean": 0.5, "ci95": 0.1}, ""),  # no dilemma: planners earn less
+    ],
+)
+def test_where_a_selfish_learner_stands_in_a_dilemma(
+    task: str, settings: dict[str, Any], r: dict[str, float], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payoffs = {"R": r, "P": {"mean": 1.0, "ci95": 0.1}}
+    monkeypatch.setattr(results, "stored", lambda name: {"tasks": {task: payoffs}} if name == "tension" else None)
+    monkeypatch.setattr(results, "training", lambda: {"learners": {"mine": {"settings": settings}}})
+    assert results._between_p_and_r(task, "mine", {"runs": {"trained": [2.0, 2.5, 3.0]}}) == said
+
+
 def test_a_picture_is_named_by_its_place_in_the_source() -> None:
     path = Path(results.__file__).parent / "_generated" / "a.png"
     assert results.picture(path, "A") == "![A](/_generated/a.png)"
@@ -77,7 +117,7 @@ def test_a_picture_is_named_by_its_place_in_the_source() -> None:
 
 def test_rows_of_different_origin_are_told_apart() -> None:
     def row(command: str) -> dict[str, Any]:
-        return {"origin": {"command": command, "processor": "P", "cores": 2, "date": "2026-11-26"}}
+        return {"source": {"command": command, "processor": "P", "cores": 2, "date": "2026-11-26"}}
 
     assert results.whence_rows({"x": row("one"), "y": row("one")}, "f.json") == (
         "`one`, P, 2 cores, 2026-11-26; raw: `benchmarks/results/f.json`."

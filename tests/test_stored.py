@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import tension
-from benchmarks.record import RESULTS
+from benchmarks.result_files import RESULTS
 from recsys_env import TASKS
 from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.runs import Run, play
@@ -42,7 +42,7 @@ def test_runs_of_the_evaluation(task: str, policy: str, place: int) -> None:
 
 
 def test_all_myopic_in_the_duel() -> None:
-    again = tension.returns(TASKS["duel-v0"], "greedy", "greedy", TENSION["episodes"])
+    again = tension.returns(TASKS["duel-v0"], "greedy", "greedy", TENSION["settings"]["episodes"])
     assert tension.interval(again) == pytest.approx(TENSION["tasks"]["duel-v0"]["P"], rel=1e-6)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import zlib
@@ -23,14 +24,26 @@ from recsys_env.policies import LOADERS, Content, Team, register_loader
 
 # A small shop in which everything happens: clicks, carts, purchases at once given up or later, lost users, promotions.
 SHOP = WorldConfig(
-    slots=3, horizon=200, messages=2, scenes=({"name": "page", "cart": True},), candidates={"number": 8},
+    slots=3,
+    horizon=200,
+    messages=2,
+    scenes=({"name": "page", "cart": True},),
+    candidates={"number": 8},
     users={"number": 3, "habit_size": 4, "wallet_init": 3.0, "wallet_refill": 0.05},
-    items={"number": 30, "dims": 4, "topics": 5, "promotion_probability": 0.5, "promotion_depth": 0.3, "stock_init": 4,
-           "restock_period": 50},
+    items={
+        "number": 30,
+        "dims": 4,
+        "topics": 5,
+        "promotion_probability": 0.5,
+        "promotion_depth": 0.3,
+        "stock_init": 4,
+        "restock_period": 50,
+    },
     choice={"v_0": 1.5, "beta_price": 0.7, "beta_satiation": 0.4, "beta_trust": 0.5},
     feedback={"b_0": 1.5, "cart_hazard": 0.2, "cart_abandon": 0.2, "rating_after_click": 0.3, "like": True},
-    arrival={"r_0": 0.7, "d_0": 0.3}, reward={"click": 0.1, "purchase": 1.0},
-)  # fmt: skip
+    arrival={"r_0": 0.7, "d_0": 0.3},
+    reward={"click": 0.1, "purchase": 1.0},
+)
 KINDS = {"i1": np.int8, "i2": np.int16, "i4": np.int32}
 
 
@@ -164,6 +177,9 @@ def test_policies_of_ones_own_and_trained_ones(tmp_path: Path, monkeypatch: pyte
     assert head["policies"] == policies
     head, _ = read(watch("duel-v0", [Mine(), "content"], ticks=10, out=tmp_path / "a.html"))
     assert head["policies"] == ["Mine", "content"]
+    for team in ("recommender_1=greedy,recommender_0=content", {"recommender_1": "greedy", "recommender_0": "content"}):
+        head, _ = read(watch("duel-v0", team, ticks=10, out=tmp_path / "a.html"))
+        assert head["policies"] == ["content", "greedy"]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +187,10 @@ def test_policies_of_ones_own_and_trained_ones(tmp_path: Path, monkeypatch: pyte
     [
         ({"policies": ["content"] * 3}, "3 policies are given, expected one for all or one for each of recommender_0"),
         ({"policies": "contnt"}, r"unknown policy 'contnt' \(did you mean 'content'\?\)"),
+        (
+            {"policies": "recommender_0=content"},
+            "team 'recommender_0=content' must name a policy for each of the agents",
+        ),
         ({"ticks": 0}, r"ticks = 0 is out of range; allowed is \[1, 200\]"),
         ({"ticks": 201}, r"ticks = 201 is out of range"),
         ({"seed": -1}, r"seed = -1 is out of range"),
@@ -182,11 +202,34 @@ def test_refusals(options: dict[str, Any], message: str, tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
+def test_what_cannot_be_written_is_refused_before_the_episode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert watch("duel-v0", ticks=5, out=tmp_path / "new" / "folder" / "a.html").is_file()
+    monkeypatch.setattr(VectorEnv, "step", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"file/a\.html cannot be written: .*file"):
+        watch("duel-v0", out=tmp_path / "file" / "a.html")
+    with pytest.raises(IsADirectoryError, match=r"new is a folder, not a file"):
+        watch("duel-v0", out=tmp_path / "new")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match=r"a\.html cannot be written: no permission in .*new"):
+        watch("duel-v0", out=tmp_path / "new" / "a.html")
+
+
+def test_an_interrupted_writer_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = watch("duel-v0", ticks=5, out=tmp_path / "a.html")
+    before = path.read_bytes()
+    monkeypatch.setattr(Path, "write_text", lambda self, *_, **__: (self.write_bytes(b"<"), 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        watch("duel-v0", ticks=6, out=path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tyro", reason='needs tyro: pip install "recsys_env[evaluate]"')
     out = tmp_path / "episode.html"
     words = ["watch", "--task", "duel-v0,horizon=30", "--out", str(out), "--policies"]
-    main([*words, "content", "greedy"])
+    main([*words, "recommender_1=greedy,recommender_0=content"])
     assert f"{out}: 0.0 MB; open it in a browser" in capsys.readouterr().out
     head, _ = read(out)
     assert (head["title"], head["policies"]) == ("duel-v0,horizon=30", ["content", "greedy"])
@@ -270,6 +313,12 @@ def texts(browser: Any, selector: str) -> str:
     return str(browser.execute_script(f"return document.querySelector({selector!r}).textContent"))
 
 
+def numbers(browser: Any, selector: str) -> list[float]:
+    """What the elements show, signs and percent signs in place."""
+    script = f"return [...document.querySelectorAll({selector!r})].map(x => x.textContent)"
+    return [float(text.replace("−", "-").removesuffix(" %")) for text in browser.execute_script(script)]
+
+
 def test_keys_and_buttons(browser: Any, episode: Path) -> None:
     from selenium.webdriver.common.keys import Keys
 
@@ -321,16 +370,19 @@ def test_each_tick_shows_its_page(browser: Any, episode: Path) -> None:
     shown = 0
     for t in range(0, 200, 7):
         browser.execute_script(f"show({t})")
-        cards, table = texts(browser, "#agents"), texts(browser, "#terms")
+        cards = texts(browser, "#agents")
+        utilities = numbers(browser, "#terms td.half b")  # by rank, rounded to .01
+        clicks = numbers(browser, "#terms tr:has(td.half b) td:last-child")
         assert texts(browser, "#visit").startswith("Nobody" if columns["visitor"][t, 0] < 0 else "User")
-        for s, j in enumerate(columns["item"][t].astype(int)):
-            if j < 0:
-                continue
+        slots = np.flatnonzero(columns["item"][t] >= 0)
+        slots = slots[np.argsort(columns["rank"][t, slots], kind="stable")]
+        assert len(utilities) == len(clicks) == len(slots)
+        for i, s in enumerate(slots):
             shown += 1
-            assert f"{int(columns['rank'][t, s]) + 1}. {head['items'][str(j)][0]}" in cards
+            assert f"{int(columns['rank'][t, s]) + 1}. {head['items'][str(int(columns['item'][t, s]))][0]}" in cards
             v = sum(column[t, s] for name, column in columns.items() if name.startswith("term "))
-            assert f"{abs(v):.2f}" in table or f"{abs(v):.3f}"[-1] in "45"  # two ways to round a half
-            assert f"{100 * columns['click'][t, s]:.1f} %" in table
+            assert utilities[i] == pytest.approx(v, abs=0.005 + 1e-6)
+            assert clicks[i] == pytest.approx(100 * columns["click"][t, s], abs=0.05 + 1e-6)
         for word in ("clicked", "bought", "liked"):
             happened = (columns["flags"][t].astype(int) >> FLAGS.index(word) & 1).any()
             marks = browser.execute_script(

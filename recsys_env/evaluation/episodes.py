@@ -62,7 +62,8 @@ def episode_returns(
     Args:
         task: a task by name, its config, or an environment whose config and catalogue are taken (it is not touched).
         policies: one for every agent (an object only where there is one), one for each in their order, or one for
-            each by agent name: a name, the folder of a trained one, module:factory, or an object of its own.
+            each by agent name (as text: `agent=policy,agent=policy`): a name, the folder of a trained one,
+            module:factory, or an object of its own.
         episodes: E, one copy each.
         seed: of the episodes and of the policies' own streams; the same seed gives every policy the same visitors.
         num_threads: of the batch.
@@ -101,16 +102,32 @@ def begin_episodes(
 
 
 def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Policy]:
-    """The policy of each agent."""
+    """The policy of each agent.
+
+    Raises:
+        ValueError: not one for all, nor one for each agent.
+    """
     if isinstance(policies, Sequence) and not isinstance(policies, str):
-        given = list(policies) * len(agents) if len(policies) == 1 else list(policies)
-        if len(given) != len(agents):
+        if len(policies) not in (1, len(agents)):
             raise ValueError(
                 f"{len(policies)} policies are given, expected one for all or one for each of {', '.join(agents)}"
             )
-        policies = dict(zip(agents, given, strict=True))
+        policies = policies[0] if len(policies) == 1 else dict(zip(agents, policies, strict=True))
+    if isinstance(policies, str) and is_team(policies):
+        pairs = [part.partition("=")[::2] for part in policies.split(",")]
+        if sorted(agent for agent, _ in pairs) != sorted(agents):
+            raise ValueError(
+                f"team {policies!r} must name a policy for each of the agents {', '.join(agents)} once: "
+                "agent=policy,agent=policy"
+            )
+        policies = dict(pairs)
     elif not isinstance(policies, Mapping):  # a name, or what no policy is
         policies = dict.fromkeys(agents, policies)
     if set(policies) != set(agents):
         raise ValueError(f"policies are given for {list(policies)}, expected one for each of {list(agents)}")
-    return dict(policies)
+    return {agent: policies[agent] for agent in agents}
+
+
+def is_team(policy: str) -> bool:
+    """Whether this says who plays which agent; a folder's name may have a = too."""
+    return "=" in policy and not Path(policy).is_dir()

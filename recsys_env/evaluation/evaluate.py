@@ -50,7 +50,8 @@ def evaluate(
             policies in another order.
 
     Returns:
-        of `recsys_env.evaluation.statistics.summary`; `show` prints it.
+        tasks: task -> episodes, ends, agents, teams (team -> its mean, interval, score, metrics and runs, best first)
+        and differences; aggregate: the same over the tasks. `show` prints it.
 
     Raises:
         ValueError, ImportError, RuntimeError: nothing of that name, or as in `recsys_env.evaluation.runs.play_all`.
@@ -72,7 +73,7 @@ def evaluate(
 
 
 def show(report: Mapping[str, Any]) -> None:
-    """Print the tables of a `summary`."""
+    """Print the tables of what `evaluate` returns."""
     for name, task in report["tasks"].items():
         low, high = task["ends"]
         settings = [row["origin"]["settings"] for row in task["teams"].values()]

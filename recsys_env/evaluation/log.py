@@ -21,22 +21,28 @@ COLD_CLICKS = 5.0  # an item with fewer clicks than this, by public decayed coun
 class EpisodeLog:
     """One episode of every copy. Axes: t < horizon, b < B copies, n < N agents, k < K slots.
 
+    - `visitor` int64 [t, b]: person, -1 in an idle tick
+    - `group` int32 [t, b]: the person's label
+    - `z` float32 [t, b]: the person's satisfaction before the page
+    - `first_session` bool [t, b]: it is the person's first session of this episode
+    - `new_session` bool [t, b]: this page begins a session
+    - `seen` bool [t, b]: a person served in earlier episodes
+    - `active` bool [t, b, n]: the agent's slots were on the page
+    - `ideal` float32 [t, b, n, 3]: the agent's best discounted gain among all, cold and warm items
+    - `revenue` float32 [t, b, n]: price paid, in mean list prices
+    - `purchases` float32 [t, b, n]: items bought, those that were carted earlier included
+    - `ratings`, `stars` float32 [t, b, n]: number and sum of ratings, those of earlier items included
+    - `item` int32 [t, b, n, k]: -1 = hole
+    - `rank` int32 [t, b, n, k]: rank - 1 on the page, as in `infos`; -1 = not on it
+    - `clicked`, `cart` bool [t, b, n, k]: what happened to the slot
+    - `cold` bool [t, b, n, k]: the item has fewer than 5 clicks, by public decayed counts
+    - `dwell` float32 [t, b, n, k]: time spent, in mean lengths
+    - `gain` float32 [t, b, n, k]: probability of a click on the item alone, 0 at a hole
+
     Args:
         envs: the batch, at the beginning of an episode; its copies move in step.
         seen: ids (`infos["visitor"]`) of the people that the policies have served in earlier episodes; only with
             `users.population="fixed"` are they met again.
-
-    Attributes:
-        visitor [t, b]          person, -1 = idle tick; `group` its label, `z` its satisfaction before the page
-        first_session [t, b]    bool, the person's first session of this episode; `new_session`: this page begins a
-                                session
-        seen [t, b]             bool, a person served in earlier episodes
-        active [t, b, n]        bool, the agent's slots were on the page; `ideal` [t, b, n, 3] its best discounted gain
-                                among all, cold, warm items
-        revenue, purchases, ratings, stars [t, b, n]   price paid (in mean list prices), items bought, number and sum of
-                                                       ratings, bought earlier items included
-        item, rank [t, b, n, k] -1 = hole; `clicked`, `cart`, `cold` bool; `dwell` in mean lengths; `gain` = P(click on
-        the item alone), 0 at a hole
     """
 
     def __init__(self, envs: VectorEnv, seen: Iterable[int] = ()) -> None:

@@ -92,7 +92,7 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mappi
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.tick_params(labelsize="small", labelbottom=i + columns >= len(curves))
+        axes.tick_params(labelsize="small", labelbottom=True)  # in all, so that the rows stand evenly
     for axes in panels[len(curves) :]:
         axes.remove()
     for (name, level), dashes in zip((levels or {}).items(), cycle(("--", ":", "-.")), strict=False):

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..catalogue import Catalogue
 from ..config import WorldConfig
+from ..files import check_writable, replacing
 from ..infos import Infos
 from ..kernels.page import read_prices
 from ..vector import VectorEnv
@@ -34,7 +35,7 @@ def record(
 
     Args:
         task, policies, episodes, seed, num_threads, catalogue: as in `episode_returns`.
-        out: a Parquet file to write the table to as well.
+        out: a Parquet file to write the table to as well; its folder is made.
 
     Returns:
         a table with a row for each impression (holes are none), in the order of ticks, copies, agents and slots:
@@ -43,7 +44,7 @@ def record(
         copy: of the batch, one episode each
         person: the visitor, equal only for the same person of a copy (`infos["visitor"]`)
         agent, slot: who showed it, and in which of its slots, 0 .. K - 1
-        rank: on the page, 1 = best
+        rank: on the page, 1 = best (`infos` and logs count from 0)
         item, topic: numbers, those of the catalogue
         price: asked, after promotion, in mean list prices
         promoted, clicked, cart, liked: truth values
@@ -59,7 +60,7 @@ def record(
     Raises:
         ValueError, TypeError: as in `episode_returns`.
         ImportError: pandas, or for Parquet pyarrow, is missing.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; nothing has been played then.
     """
     try:
         import pandas
@@ -69,6 +70,8 @@ def record(
     except ImportError as error:
         raise ImportError(f'to record needs {error.name}: pip install "recsys_env[evaluate]"') from None
     envs, team, observations = begin_episodes(task, policies, episodes, seed, num_threads, catalogue)
+    if out is not None:
+        check_writable(Path(out))
     impressions, actions = _Impressions(envs), envs.empty_actions()
     for tick in range(envs.config.horizon):
         team.act(observations, actions)
@@ -79,7 +82,8 @@ def record(
     columns["agent"] = pandas.Categorical.from_codes(columns["agent"], envs.possible_agents)
     table = pandas.DataFrame(columns)
     if out is not None:
-        table.to_parquet(out)
+        with replacing(Path(out)) as new:
+            table.to_parquet(new)
     return table
 
 

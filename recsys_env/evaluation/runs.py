@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from ..config import plain_config
 from ..files import digest_of_value, write_json
 from ..policies import POLICIES, Team
 from ..provenance import provenance
-from .episodes import UNSEEN, play_episode
+from .episodes import UNSEEN, by_agent, play_episode
 from .log import EpisodeLog
 from .metrics import measure
 from .stored import read_run, signed
@@ -70,16 +70,10 @@ class Run:
             ValueError: a mixed team that does not name every agent once.
         """
         team = self.team.replace("{task}", self.task.split(",")[0]).replace("{seed}", str(self.seed))
-        agents = self.config.agents
-        if not is_team(team):
-            return dict.fromkeys(agents, team)
-        pairs = [part.partition("=")[::2] for part in team.split(",")]
-        if sorted(agent for agent, _ in pairs) != sorted(agents):
-            raise ValueError(
-                f"team {team!r} must name a policy for each of the agents {', '.join(agents)} of {self.task} once: "
-                "agent=policy,agent=policy"
-            )
-        return dict(pairs)
+        try:
+            return cast("dict[str, str]", by_agent(self.config.agents, team))
+        except ValueError as error:
+            raise ValueError(f"{self.task}: {error}") from None
 
     def made_of(self) -> dict[str, str]:
         """`digest_of` each policy of one's own."""
@@ -88,11 +82,6 @@ class Run:
     def path(self, out: Path) -> Path:
         """<out>/<task>/<team>/<seed>.json."""
         return out / file_name(self.task) / file_name(self.team) / f"{self.seed}.json"
-
-
-def is_team(policy: str) -> bool:
-    """Whether this says who plays which agent; a folder's name may have a = too."""
-    return "=" in policy and not Path(policy).is_dir()
 
 
 def file_name(name: str) -> str:

@@ -327,8 +327,8 @@ def aggregate(tasks: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         teams: team -> iqm, mean as [value, low, high], best first; improvement: "a > b" -> P(a run of a beats a run of
-            b on the same task) as
-        [value, low, high], for each team and the next one. Empty where no team has two runs with a score on every task.
+        b on the same task) as [value, low, high], for each team and the next one. Empty where no team has two runs with
+        a score on every task.
     """
     from rliable import library
     from rliable import metrics as rl

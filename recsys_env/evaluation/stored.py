@@ -1,4 +1,10 @@
-"""What stored results look like, for those who read them (`recsys_env.files.misfit`). Other fields may be there too."""
+"""What stored results look like, for those who read them (`recsys_env.files.misfit`). Other fields may be there too.
+
+A run holds what was measured, by episode; the folder of an evaluation has one file for each. A stored evaluation is
+their summary, from which every table is made: of the reward and the score the value of each run, so that intervals,
+differences and the aggregate are computed anew when rows join it (`statistics.merged`); of the metrics the intervals
+alone, because nothing is computed from them and the values of all runs and agents would make up most of the file.
+"""
 
 from __future__ import annotations
 

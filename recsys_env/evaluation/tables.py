@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,17 @@ def metric_rows(task: Mapping[str, Any]) -> list[list[str]]:
     """For each metric of the platform that says something in this task: its value for each team, and its unit."""
     rows = []
     for name, metric in METRICS.items():
-        values = [row["metrics"].get(name, {}).get("platform") for row in task["teams"].values()]
-        if any(value and value["mean"] for value in values):
+        if values := platform_values(task, name):
             digits = 3 if max(abs(value["mean"]) for value in values if value) < 10 else 1
             rows.append([arrow(name), *(spread(value, digits) if value else "—" for value in values), metric.unit])
     return rows
+
+
+def platform_values(task: Mapping[str, Any], metric: str) -> list[Any]:
+    """The platform's value of a metric for each team, None where it has none; nothing at all if they are all zero, as
+    of revenue where nothing is sold."""
+    values = [row["metrics"].get(metric, {}).get("platform") for row in task["teams"].values()]
+    return values if any(value and value["mean"] for value in values) else []
 
 
 def arrow(name: str) -> str:
@@ -124,10 +130,14 @@ def cross_play_rows(result: Mapping[str, Any]) -> list[list[str]]:
     ]
 
 
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
+def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown: each cell in one line, in which no | ends it."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(word.replace("|", "\\|") for word in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")
 
 
 def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

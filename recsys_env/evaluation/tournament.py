@@ -32,9 +32,9 @@ import numpy as np
 from .. import WorldConfig, cli
 from ..files import write_json
 from ..policies.registry import import_policies
-from .episodes import COMPARED, UNSEEN
+from .episodes import COMPARED, UNSEEN, is_team
 from .plots import draw_payoffs
-from .runs import Run, file_name, is_team, learner_of, play_all
+from .runs import Run, file_name, learner_of, play_all
 from .statistics import interval, origin
 from .tables import CROSS_PLAY, RANKING, brief, cross_play_rows, grid, payoff_rows, ranking_rows
 

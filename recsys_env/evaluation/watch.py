@@ -23,6 +23,7 @@ from .. import cli
 from ..catalogue import Catalogue
 from ..checks import check_count
 from ..config import WorldConfig
+from ..files import check_writable, replacing
 from ..infos import Infos
 from ..kernels.page import read_prices, read_stock
 from ..render import item_name, topic_name
@@ -50,7 +51,7 @@ def watch(
 
     Args:
         task, policies, seed, catalogue: as in `episode_returns`.
-        out: the HTML file. 2,000 ticks of any shipped task take less than 3 MB.
+        out: the HTML file, whose folder is made. 2,000 ticks of any shipped task take less than 3 MB.
         ticks: how much of the episode to play; None = all of it.
         title: what to call the task; None = its name.
 
@@ -59,12 +60,13 @@ def watch(
 
     Raises:
         ValueError, TypeError: as in `episode_returns`, or `ticks` outside 1 .. horizon.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; nothing has been played then.
     """
     envs, team, observations = begin_episodes(task, policies, 1, seed, catalogue=catalogue)
-    horizon = envs.config.horizon
+    path, horizon = Path(out), envs.config.horizon
     if ticks is not None:
         check_count("ticks", ticks, 1, horizon)
+    check_writable(path)
     episode, actions = _Episode(envs), envs.empty_actions()
     for _ in range(horizon if ticks is None else ticks):
         team.act(observations, actions)
@@ -76,8 +78,8 @@ def watch(
     played = by_agent(envs.possible_agents, policies).values()
     named = [str(policy) if isinstance(policy, str | Path) else type(policy).__name__ for policy in played]
     head = {"title": name, "seed": seed, "policies": named, **episode.head()}
-    path = Path(out)
-    path.write_text(_filled(head, episode.columns()), encoding="utf-8")
+    with replacing(path) as new:
+        new.write_text(_filled(head, episode.columns()), encoding="utf-8")
     return path
 
 
@@ -93,7 +95,7 @@ def command(
     Args:
         task: name of a task, with fields changed if need be: streaming-v0,observability=full.
         policies: one for all agents, or one for each in their order: names, folders of trained policies,
-            module:factory.
+            module:factory; or a mixed team agent=policy,agent=policy.
         seed: of the episode and of the policies.
         ticks: how much of the episode to play; all of it by default.
         out: the file.

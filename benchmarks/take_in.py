@@ -1,7 +1,7 @@
 """Take an evaluation or a tournament into benchmarks/results, from where the documentation makes its tables.
 
     python -m recsys_env evaluate --policies random greedy mine:MyPolicy --tasks duel-v0 --out runs/evaluation
-    python -m benchmarks.store runs/evaluation
+    python -m benchmarks.take_in runs/evaluation
 
 Of an evaluation, all runs in the folder are summed up and join the policies that are stored already: a team that is in
 both has its new scores, every other row keeps its own command, commit and date, and where an end of the scale has
@@ -22,10 +22,10 @@ from recsys_env.evaluation.statistics import merged, summary
 from recsys_env.evaluation.stored import read_result
 from recsys_env.files import write_json
 
-from . import record
+from . import result_files
 
 
-def store(folder: Path) -> Path:
+def take_in(folder: Path) -> Path:
     """Store what a folder of `recsys_env evaluate` or `recsys_env tournament` holds.
 
     Returns:
@@ -40,7 +40,7 @@ def store(folder: Path) -> Path:
         name, result = "evaluation", summary(runs)
     else:
         raise ValueError(f"{folder} holds no runs of an evaluation, and no tournament.json")
-    path = record.RESULTS / f"{name}.json"
+    path = result_files.RESULTS / f"{name}.json"
     write_json(path, _joined(name, read_result(path), result) if path.is_file() else result)
     return path
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, nargs="+", help="--out of an evaluation or a tournament")
     try:
         for folder in parser.parse_args(argv).folder:
-            print(store(folder))
+            print(take_in(folder))
     except (ValueError, OSError) as error:
         cli.fail(error)
 

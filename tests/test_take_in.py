@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("rliable")
 pytest.importorskip("pyspiel")
 
-from benchmarks import record
-from benchmarks.store import main
+from benchmarks import result_files
+from benchmarks.take_in import main
 from recsys_env import WorldConfig
 from recsys_env.evaluation import evaluate, statistics, tournament
 from recsys_env.tasks import _TASKS
@@ -34,7 +34,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for task in ("tiny-v0", "other-v0"):
         monkeypatch.setitem(_TASKS, task, TINY)
     monkeypatch.setattr(statistics, "REPETITIONS", 50)
-    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(result_files, "RESULTS", tmp_path / "results")
     (tmp_path / "results").mkdir()
     return tmp_path / "results"
 

@@ -1,0 +1,34 @@
+"""Results of the benchmarks, one JSON file each: where they come from, the settings, what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recsys_env.files import read_json, write_json
+from recsys_env.provenance import provenance
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def store(name: str, module: str, settings: Mapping[str, Any], result: Mapping[str, Any]) -> Path:
+    """Write benchmarks/results/<name>.json.
+
+    Args:
+        module: the benchmark, as behind `python -m`.
+        settings: what decides the result, of JSON values; rows of other settings are not comparable.
+        result: rows that `earlier` may carry over have a `source` of their own, which `provenance` gives.
+    """
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    write_json(path, {**provenance(module), "settings": settings, **result})
+    return path
+
+
+def earlier(name: str, key: str, settings: Mapping[str, Any]) -> Any:
+    """The rows that an earlier run with the same settings stored under `key`, so that single ones can be measured
+    again."""
+    path = RESULTS / f"{name}.json"
+    stored = read_json(path) if path.is_file() else {}
+    return stored[key] if stored.get("settings") == settings else {}

@@ -1,0 +1,66 @@
+"""Stored measurements: a row that is carried over keeps where it came from."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import results
+
+from benchmarks import result_files, separation
+from recsys_env.provenance import provenance
+
+
+def test_carried_over_rows_keep_their_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_files, "RESULTS", tmp_path)
+    monkeypatch.setattr(separation, "LEVELS", ("random",))
+    for task in ("duel-v0", "social-v0"):
+        monkeypatch.setattr(sys, "argv", ["separation", "--task", task, "--episodes", "2", "--seeds", "1"])
+        separation.main()
+    stored = json.loads((tmp_path / "separation.json").read_text())
+    for task in ("duel-v0", "social-v0"):
+        command = f"python -m benchmarks.separation --task {task} --episodes 2 --seeds 1"
+        assert stored["tasks"][task]["source"]["command"] == command
+        assert f"`{command}`" in results.whence_rows(stored["tasks"], "separation.json")
+
+
+def test_rows_of_other_settings_are_not_carried_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_files, "RESULTS", tmp_path)
+    assert result_files.earlier("some", "rows", {"seed": 1}) == {}
+    result_files.store("some", "benchmarks.some", {"seed": 1}, {"rows": {"a": 2}})
+    assert result_files.earlier("some", "rows", {"seed": 1}) == {"a": 2}
+    assert result_files.earlier("some", "rows", {"seed": 2}) == {}
+    assert result_files.earlier("some", "rows", {"seed": 1, "copies": 1}) == {}
+
+
+def having(key: str, value: Any) -> Iterator[dict[str, Any]]:
+    """The objects that have this key, at any depth."""
+    if isinstance(value, dict) and key in value:
+        yield value
+    for inside in value if isinstance(value, list) else value.values() if isinstance(value, dict) else ():
+        yield from having(key, inside)
+
+
+@pytest.mark.parametrize("path", sorted(result_files.RESULTS.rglob("*.json")), ids=lambda path: path.stem)
+def test_every_result_has_its_settings_and_tells_where_it_comes_from(path: Path) -> None:
+    stored = json.loads(path.read_text())
+    if path.stem not in ("evaluation", "tournament"):  # where each row has its own
+        assert stored["settings"]
+    assert all(row["origin"]["settings"] for row in having("payoff", stored))
+    assert all(row["origin"]["settings"] for row in having("run_scores", stored))
+    sources = list(having("processor", stored))
+    assert sources
+    for source in sources:
+        assert {"commit", "date", "versions"} <= source.keys()
+        assert source["commit"] or len(source["stored_in"]) == 40  # of the commit that stored it
+
+
+@pytest.mark.parametrize("name", ["speed", "trainers", "compatibility", "idle_ticks", "separation", "tension"])
+def test_every_row_that_may_be_carried_over_has_a_source(name: str) -> None:
+    rows = results.stored(name)[{"trainers": "stepping", "compatibility": "libraries"}.get(name, "tasks")]
+    for row in rows.values():
+        assert row["source"].keys() - {"stored_in"} == provenance().keys()
