@@ -8,7 +8,8 @@ rllib_cluster.py                                            PPO of RLlib on seve
 
 options.py  ->  training.py  ->  train.py                   from an algorithm's options to a run, and the command
 sb3_learner.py, skrl_learner.py, benchmarl_learner.py       what trains, by library
-slate_network.py, item_network.py, history_network.py, page_buffers.py, skrl_networks.py        what is trained
+slate_network.py, item_network.py, history_network.py, skrl_networks.py                what is trained
+page_buffers.py, row_wrapper.py, self_play.py               what it learns from, and against whom
 checkpoints.py, weights.py, networks.py, sb3_policies.py    what a run leaves behind, and how it is loaded
 reference.py, training_results.py                           the learners whose results are published
 """

@@ -45,6 +45,11 @@ class BenchMARL(Algorithm):
 
     def world(self) -> WorldConfig:
         config = super().world()
+        if self.queries == "never" and config.slots > 1:
+            raise ValueError(
+                f"{self.name} takes one pick per agent, and this is a slate of {config.slots}; set slots=1, or choose "
+                "an algorithm whose queries fill slates, such as mappo"
+            )
         if self.queries == "always" or (self.queries == "slates" and config.slots > 1):
             config = replace(config, {"action": "query"})
         return config

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recsys_env.adapters.benchmarl import BenchMARLTask
 
 from . import networks
-from .benchmarl import BenchMARL
-from .training import Point, Training
+from .training import Point, Rollout, Training
+
+if TYPE_CHECKING:
+    from .benchmarl import BenchMARL
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -64,23 +66,17 @@ def experiment_config(training: Training, options: BenchMARL) -> ExperimentConfi
     return config
 
 
-class Measure(Callback):
-    """Says what every batch of frames brought.
+class Monitor(Callback):
+    """Says what every batch of frames brought."""
 
-    Args:
-        horizon: ticks per episode, to which rewards are scaled.
-        rollout_ended: called with a point of the curve.
-    """
-
-    def __init__(self, horizon: int, rollout_ended: Callable[[Point], None]) -> None:
+    def __init__(self, rollout: Rollout) -> None:
         super().__init__()
-        self._horizon, self._rollout_ended = horizon, rollout_ended
+        self._rollout = rollout
 
     def on_batch_collected(self, batch: Any) -> None:
         groups = self.experiment.group_map
-        own = torch.cat([batch["next", group, "info", "own"] for group in groups], -2).mean()
-        steps = self.experiment.total_frames * sum(map(len, groups.values()))
-        self._rollout_ended({"agent_steps": steps, "episode_reward": self._horizon * float(own)})
+        self._rollout.add(torch.cat([batch["next", group, "info", "own"] for group in groups], -2))
+        self._rollout.end(self.experiment.total_frames * sum(map(len, groups.values())))
 
 
 class BenchMARLLearner:
@@ -115,12 +111,12 @@ class BenchMARLLearner:
         return self.experiment.total_frames * len(self.training.learners)  # type: ignore[no-any-return]
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
-        measure = Measure(self.training.config.horizon, rollout_ended)
-        measure.experiment = self.experiment
-        self.experiment.callbacks.append(measure)
+        monitor = Monitor(Rollout(self.training.config.horizon, rollout_ended))
+        monitor.experiment = self.experiment
+        self.experiment.callbacks.append(monitor)
         self.experiment.run()
 
-    def state(self) -> dict[str, np.ndarray]:
+    def resume_arrays(self) -> dict[str, np.ndarray]:
         raise NotImplementedError("what BenchMARL keeps of a run is not enough to go on from")
 
     def save(self) -> None:

@@ -84,18 +84,18 @@ class Checkpoint:
         begun: what the run was begun with, as in config.json.
         before: [E] scores of the untrained policy.
         curve: points so far, at least one.
-        state: the learner's, as arrays.
+        arrays: of the learner, `Learner.resume_arrays`.
     """
 
     path: Path
     begun: dict[str, Any]
     before: list[float]
     curve: list[Any]
-    state: dict[str, np.ndarray]
+    arrays: dict[str, np.ndarray]
 
     def write(self) -> None:
         """Replace what is at `path`."""
-        write_arrays(self.path, self.state, progress={"begun": self.begun, "before": self.before, "curve": self.curve})
+        write_arrays(self.path, self.arrays, progress={"begun": self.begun, "before": self.before, "curve": self.curve})
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -104,11 +104,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         FileError: a damaged file, or another kind of file.
     """
-    state = read_arrays(path)
-    progress = value_among(path, state, "progress", {"begun": {str: object}, "before": [float], "curve": CURVE})
+    arrays = read_arrays(path)
+    progress = value_among(path, arrays, "progress", {"begun": {str: object}, "before": [float], "curve": CURVE})
     if not progress["curve"]:
         raise FileError(f"{path} is the checkpoint of a run that had not trained yet")
-    return Checkpoint(path, **progress, state=state)
+    return Checkpoint(path, **progress, arrays=arrays)
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:

@@ -17,7 +17,7 @@ from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.history import History
 
-from .appended_rows import AppendedRows
+from .row_wrapper import RowWrapper
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -32,8 +32,8 @@ def with_history(observations: np.ndarray, pages: np.ndarray) -> np.ndarray:
     return np.concatenate((observations, pages.reshape(len(pages), -1)), 1)
 
 
-class HistoryRows(AppendedRows):
-    """Rows whose observations [R, O + L·F] end with the last L pages of the visitor who comes next; see `History`.
+class HistoryRows(RowWrapper):
+    """Wraps rows; their observations [R, O + L·F] end with the next visitor's last L pages; see `History`.
 
     Args:
         rows: the environment.

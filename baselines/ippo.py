@@ -12,14 +12,14 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from .options import Algorithm, Count, Fraction, NotNegative, Range
+from .options import PPO, Count, Range
 
 if TYPE_CHECKING:
     from .training import Learner, Training
 
 
 @dataclass(frozen=True)
-class IPPO(Algorithm):
+class IPPO(PPO):
     """PPO, one policy shared by all learners, which ranks candidates."""
 
     name = "ippo"
@@ -27,16 +27,8 @@ class IPPO(Algorithm):
     install = 'pip install "recsys_env[train]"'
     self_play = True
 
-    gae_lambda: Fraction = 0.95
-    """Of generalised advantages."""
-    ent_coef: NotNegative = 0.0
-    """Weight of the entropy bonus."""
-    n_steps: Count = 128
-    """Ticks per rollout."""
     batch_size: Annotated[int, Range(2)] = 2048
     """Rows of a minibatch."""
-    n_epochs: Count = 3
-    """Passes over a rollout."""
     snapshot_every: Count = 10
     """Self-play: rollouts until the pool of past selves grows."""
 
@@ -48,7 +40,7 @@ class IPPO(Algorithm):
         from .sb3_policies import ranking_network
 
         envs = training.make_envs()
-        return SB3Learner(training, SB3VecEnv(envs), ranking_network(envs), buffer=PageBuffer)
+        return SB3Learner(training, self, SB3VecEnv(envs), ranking_network(envs), buffer=PageBuffer)
 
 
 if __name__ == "__main__":

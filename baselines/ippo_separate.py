@@ -9,14 +9,14 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .options import Algorithm, Count, Fraction, NotNegative
+from .options import PPO, Count, NotNegative
 
 if TYPE_CHECKING:
     from .training import Learner, Training
 
 
 @dataclass(frozen=True)
-class SeparateIPPO(Algorithm):
+class SeparateIPPO(PPO):
     """PPO, a policy and a critic for each learner."""
 
     name = "ippo-separate"
@@ -25,16 +25,11 @@ class SeparateIPPO(Algorithm):
 
     timesteps: Count = 2_000_000
     num_envs: Count = 64
-    gae_lambda: Fraction = 0.95
-    """Of generalised advantages."""
     ent_coef: NotNegative = 0.003
-    """Weight of the entropy bonus."""
     n_steps: Count = 64
-    """Ticks per rollout."""
+    n_epochs: Count = 4
     minibatches: Count = 4
     """Of a rollout."""
-    n_epochs: Count = 4
-    """Passes over a rollout."""
     width: Count = 64
     """Units of each hidden layer."""
 

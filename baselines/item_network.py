@@ -16,7 +16,7 @@ import numpy as np
 from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 
-from .appended_rows import AppendedRows
+from .row_wrapper import RowWrapper
 from .slate_network import SlateExtractor, SlatePolicy, slate_kwargs
 
 # isort: split
@@ -44,14 +44,12 @@ def item_kwargs(envs: VectorEnv) -> dict[str, Any]:
     """
     slate = slate_kwargs(envs)
     if slate is None:
-        action, messages = envs.config.action, envs.config.messages
-        said = "item-ppo picks candidates and sends no messages; here"
-        raise ValueError(f"{said} action = {action!r}, messages = {messages}")
+        raise ValueError("an ItemSlatePolicy needs action = 'candidates' and messages = 0")
     return {**slate, "entries": entries(envs)}
 
 
-class ItemRows(AppendedRows):
-    """Rows whose observations [R, O + C] end with the items of the candidates (any items, where the row is inactive).
+class ItemRows(RowWrapper):
+    """Wraps rows; their observations [R, O + C] end with the candidates' items (any items, where a row is inactive).
 
     They say nothing of truncation, because `VisitorBuffer` itself values what an episode leaves open.
     """

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+from recsys_env import WorldConfig
+
 from .ippo import IPPO
 from .options import Count, NotNegative, Range
 
@@ -30,6 +32,15 @@ class ItemPPO(IPPO):
     batch_size: Annotated[int, Range(2)] = 4000
     n_epochs: Count = 2
 
+    def world(self) -> WorldConfig:
+        config = super().world()
+        if config.action != "candidates" or config.messages:
+            raise ValueError(
+                f"{self.name} picks candidates and sends no messages; here action = {config.action!r}, "
+                f"messages = {config.messages}"
+            )
+        return config
+
     def learner(self, training: Training) -> Learner:
         from recsys_env.adapters.sb3 import SB3VecEnv
 
@@ -40,7 +51,7 @@ class ItemPPO(IPPO):
 
         envs = training.make_envs()
         network = item_network(envs)
-        return SB3Learner(training, ItemRows(SB3VecEnv(envs)), network, buffer=VisitorBuffer)
+        return SB3Learner(training, self, ItemRows(SB3VecEnv(envs)), network, buffer=VisitorBuffer)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class MaskablePPO(IPPO):
         from .sb3_learner import SB3Learner
         from .sb3_policies import Network
 
-        return SB3Learner(training, SB3VecEnv(training.make_envs()), Network("maskable"), sb3_contrib.MaskablePPO)
+        return SB3Learner(training, self, SB3VecEnv(training.make_envs()), Network("maskable"), sb3_contrib.MaskablePPO)
 
 
 if __name__ == "__main__":

@@ -79,14 +79,15 @@ class NetworkPolicy(Policy):
     @one_thread()
     @torch.no_grad()
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        output = self._actor(torch.from_numpy(np.ascontiguousarray(observations)))
+        output: torch.Tensor = self._actor(torch.from_numpy(np.ascontiguousarray(observations)))
         if isinstance(self._space, spaces.Box):
-            return output.numpy()  # type: ignore[no-any-return]
+            return output.numpy()
         if mask is not None:
             output = output.masked_fill(torch.from_numpy(np.ascontiguousarray(mask)) == 0, _EXCLUDED)
         if isinstance(self._space, spaces.MultiDiscrete):
-            return torch.stack([part.argmax(1) for part in output.split(self._space.nvec.tolist(), 1)], 1).numpy()  # type: ignore[no-any-return]
-        return output.argmax(1).numpy()  # type: ignore[no-any-return]
+            slots = output.split(self._space.nvec.tolist(), 1)
+            return torch.stack([slot.argmax(1) for slot in slots], 1).numpy()
+        return output.argmax(1).numpy()
 
 
 def save(folder: Path, envs: VectorEnv, actors: Mapping[str, nn.Module]) -> None:

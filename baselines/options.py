@@ -119,6 +119,8 @@ class Algorithm(Options):
             value = getattr(self, name)
             if allowed is not None and value is not None and not allowed.low <= value <= allowed.high:
                 raise ValueError(f"{flag(name)} = {value} must be {allowed}")
+        if self.device.partition(":")[0] not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"device = {self.device!r} is not allowed; choose 'auto', 'cpu', 'cuda', 'cuda:1'")
 
     def world(self) -> WorldConfig:
         """The task as the algorithm plays it.
@@ -167,6 +169,20 @@ class Algorithm(Options):
             else:
                 words += [flag(option.name), *map(str, value if isinstance(value, tuple) else [value])]
         return shlex.join(["python", "-m", "baselines", "train", *words])
+
+
+@dataclass(frozen=True)
+class PPO(Algorithm):
+    """Options of proximal policy optimisation, whichever library it is of."""
+
+    gae_lambda: Fraction = 0.95
+    """Of generalised advantages."""
+    ent_coef: NotNegative = 0.0
+    """Weight of the entropy bonus."""
+    n_steps: Count = 128
+    """Ticks per rollout."""
+    n_epochs: Count = 3
+    """Passes over a rollout."""
 
 
 def flag(option: str) -> str:

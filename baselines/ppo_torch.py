@@ -98,8 +98,9 @@ class Agent(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Log-probability and entropy of actions [R, heads], and the value of the observations: [R] each."""
         parts = self.distributions(observations, masks)
-        log_probability = sum(part.log_prob(actions[:, k]) for k, part in enumerate(parts))
-        return log_probability, sum(part.entropy() for part in parts), self.value(observations)  # type: ignore[return-value]
+        log_probability: Any = sum(part.log_prob(actions[:, k]) for k, part in enumerate(parts))
+        entropy: Any = sum(part.entropy() for part in parts)
+        return log_probability, entropy, self.value(observations)
 
     def sample(self, observations: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         return torch.stack([part.sample() for part in self.distributions(observations, masks)], dim=1)

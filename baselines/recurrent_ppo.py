@@ -39,7 +39,7 @@ class RecurrentPPO(IPPO):
         from .sb3_policies import Network
 
         network = Network("recurrent", {"lstm_hidden_size": self.width})
-        return SB3Learner(training, SB3VecEnv(training.make_envs()), network, sb3_contrib.RecurrentPPO)
+        return SB3Learner(training, self, SB3VecEnv(training.make_envs()), network, sb3_contrib.RecurrentPPO)
 
 
 if __name__ == "__main__":

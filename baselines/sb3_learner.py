@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,14 +17,16 @@ from recsys_env.company import Company
 from recsys_env.evaluation import UNSEEN
 from recsys_env.files import FileError
 
-from .appended_rows import AppendedRows
 from .checkpoints import Checkpoint
-from .ippo import IPPO
 from .page_buffers import PageBuffer, VisitorBuffer
+from .row_wrapper import RowWrapper
 from .sb3_policies import NETWORKS, Network, save
 from .self_play import PastSelf
-from .training import Point, Training
+from .training import Point, Rollout, Training
 from .weights import from_arrays, to_arrays
+
+if TYPE_CHECKING:
+    from .ippo import IPPO
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -36,34 +38,26 @@ _SCALE = "returns"  # of rewards, in a checkpoint: mean, variance and count of d
 
 
 class Monitor(BaseCallback):
-    """Says what every rollout brought.
+    """Says what every rollout brought."""
 
-    Args:
-        horizon: ticks per episode, to which rewards are scaled.
-        rollout_ended: called with a point of the curve.
-    """
-
-    def __init__(self, horizon: int, rollout_ended: Callable[[Point], None]) -> None:
+    def __init__(self, rollout: Rollout) -> None:
         super().__init__()
-        self._horizon, self._rollout_ended = horizon, rollout_ended
-        self._own: list[float] = []
+        self._rollout = rollout
 
     def _on_step(self) -> bool:
-        self._own.append(float(self.training_env.own.mean()))  # type: ignore[attr-defined]
+        self._rollout.add(self.training_env.own)  # type: ignore[attr-defined]
         return True
 
     def _on_rollout_end(self) -> None:
-        reward = self._horizon * float(np.mean(self._own))
-        self._own.clear()
-        self.logger.record("rollout/own_per_episode", reward)
-        self._rollout_ended({"agent_steps": self.model.num_timesteps, "episode_reward": reward})
+        self.logger.record("rollout/own_per_episode", self._rollout.end(self.model.num_timesteps))
 
 
 class SB3Learner:
     """Trains a PPO of these libraries; see `training.Learner`.
 
     Args:
-        training: the run, of an `IPPO` or a variant of it.
+        training: the run.
+        options: of its algorithm.
         rows: the batch, as the network sees it.
         network: what is trained.
         algorithm: the library's class.
@@ -76,14 +70,14 @@ class SB3Learner:
     def __init__(
         self,
         training: Training,
-        rows: SB3VecEnv | AppendedRows,
+        options: IPPO,
+        rows: SB3VecEnv | RowWrapper,
         network: Network,
         algorithm: type = PPO,
         buffer: type[PageBuffer] | None = None,
         compiled: bool = False,
     ) -> None:
-        assert isinstance(training.algorithm, IPPO)
-        self.training, self.options, self.envs = training, training.algorithm, rows.envs
+        self.training, self.options, self.envs = training, options, rows.envs
         self._network = network
         self.model = self._create(rows, algorithm, buffer, compiled)
         if training.checkpoint:
@@ -123,11 +117,11 @@ class SB3Learner:
 
     def _resume(self, checkpoint: Checkpoint) -> None:
         """Go on from there, on episodes that it has not played yet."""
-        state = dict(checkpoint.state)
-        scale = state.pop(_SCALE, None)
+        arrays = dict(checkpoint.arrays)
+        scale = arrays.pop(_SCALE, None)
         if scale is None or scale.shape != (3,) or scale.dtype != np.float64 or not np.isfinite(scale).all():
             raise FileError(f"{checkpoint.path} holds no {_SCALE}: mean, variance and count of returns")
-        from_arrays(checkpoint.path, state, self._parts())
+        from_arrays(checkpoint.path, arrays, self._parts())
         rewards = self.model.get_vec_normalize_env().ret_rms
         rewards.mean, rewards.var, rewards.count = np.array(scale[0]), np.array(scale[1]), float(scale[2])
         self.model.num_timesteps = self.training.done
@@ -144,7 +138,7 @@ class SB3Learner:
 
         self.model.learn(
             timesteps - self.agent_steps,
-            callback=Monitor(self.training.config.horizon, ended),
+            callback=Monitor(Rollout(self.training.config.horizon, ended)),
             reset_num_timesteps=not self.training.resume,
             tb_log_name="run",
         )
@@ -162,7 +156,7 @@ class SB3Learner:
     def _parts(self) -> dict[str, Any]:
         return {"policy": self.model.policy, "optimizer": self.model.policy.optimizer}
 
-    def state(self) -> dict[str, np.ndarray]:
+    def resume_arrays(self) -> dict[str, np.ndarray]:
         rewards = self.model.get_vec_normalize_env().ret_rms
         return {**to_arrays(self._parts()), _SCALE: np.array([rewards.mean, rewards.var, rewards.count], np.float64)}
 

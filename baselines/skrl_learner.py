@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +12,12 @@ from recsys_env.adapters.skrl import SkrlEnv
 from recsys_env.evaluation import UNSEEN
 
 from . import networks
-from .ippo_separate import SeparateIPPO
 from .skrl_networks import make_agents
-from .training import Point, Training
+from .training import Point, Rollout, Training
 from .weights import from_arrays, to_arrays
+
+if TYPE_CHECKING:
+    from .ippo_separate import SeparateIPPO
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -27,29 +29,27 @@ from skrl.utils import set_seed
 from torch import nn
 
 
-class MeasuredEnv(SkrlEnv):
-    """Says what every rollout brought.
+class MonitoredEnv(SkrlEnv):
+    """Says what every rollout brought, once it has a `rollout`.
 
     Args:
         training: whose batch it is.
-        rollout: ticks of a rollout.
+        ticks: of a rollout.
     """
 
-    def __init__(self, training: Training, rollout: int) -> None:
+    def __init__(self, training: Training, ticks: int) -> None:
         super().__init__(training.make_envs(), training.algorithm.device)
-        self._rollout, self._horizon = rollout, training.config.horizon
-        self._own: list[float] = []
-        self.agent_steps = training.done
-        self.rollout_ended: Callable[[Point], None] | None = None
+        self.agent_steps = self._begun = training.done
+        self._steps_of_rollout = ticks * self.num_envs * self.num_agents
+        self.rollout: Rollout | None = None
 
     def step(self, actions: dict[str, torch.Tensor]) -> Any:
         result = super().step(actions)
-        self._own.append(float(self.envs.infos["own"].mean()))
         self.agent_steps += self.num_envs * self.num_agents
-        if len(self._own) == self._rollout and self.rollout_ended:
-            reward = self._horizon * float(np.mean(self._own))
-            self.rollout_ended({"agent_steps": self.agent_steps, "episode_reward": reward})
-            self._own.clear()
+        if self.rollout is not None:
+            self.rollout.add(self.envs.infos["own"])
+            if (self.agent_steps - self._begun) % self._steps_of_rollout == 0:
+                self.rollout.end(self.agent_steps)
         return result
 
 
@@ -62,7 +62,7 @@ class SkrlLearner:
         self.training, self.options = training, options
         seed = (options.seed + training.done) % UNSEEN  # another one when resumed
         set_seed(seed)
-        self.env = MeasuredEnv(training, options.n_steps)
+        self.env = MonitoredEnv(training, options.n_steps)
         self.env.envs.reset(seed=seed)
         scaler = {agent: {"size": 1, "device": self.env.device} for agent in training.learners}
         self.agents = make_agents(
@@ -81,7 +81,7 @@ class SkrlLearner:
             experiment={"directory": str(training.out), "write_interval": 0, "checkpoint_interval": 0},
         )
         if training.checkpoint:
-            from_arrays(training.checkpoint.path, training.checkpoint.state, self._parts())
+            from_arrays(training.checkpoint.path, training.checkpoint.arrays, self._parts())
 
     @property
     def agent_steps(self) -> int:
@@ -91,7 +91,7 @@ class SkrlLearner:
         ticks = self.options.n_steps
         each = self.env.num_envs * self.env.num_agents * ticks
         rollouts = -(-(timesteps - self.agent_steps) // each)
-        self.env.rollout_ended = rollout_ended
+        self.env.rollout = Rollout(self.training.config.horizon, rollout_ended)
         quiet = {"headless": True, "disable_progressbar": True, "close_environment_at_exit": False}
         SequentialTrainer(env=self.env, agents=self.agents, cfg={"timesteps": rollouts * ticks, **quiet}).train()
 
@@ -100,7 +100,7 @@ class SkrlLearner:
         modules = self.agents.checkpoint_modules
         return {f"{agent}.{name}": part for agent, parts in modules.items() for name, part in parts.items()}
 
-    def state(self) -> dict[str, np.ndarray]:
+    def resume_arrays(self) -> dict[str, np.ndarray]:
         return to_arrays(self._parts())
 
     def save(self) -> None:

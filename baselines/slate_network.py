@@ -118,7 +118,8 @@ class SlateExtractor(nn.Module):
 
     def forward_critic(self, observations: torch.Tensor) -> torch.Tensor:
         context, candidates = self._split(observations)
-        return self.value(torch.cat((context, candidates.mean(1), candidates.amax(1)), 1))  # type: ignore[no-any-return]
+        values: torch.Tensor = self.value(torch.cat((context, candidates.mean(1), candidates.amax(1)), 1))
+        return values
 
 
 class SlatePolicy(ActorCriticPolicy):

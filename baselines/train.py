@@ -23,6 +23,7 @@ import numpy as np
 
 from recsys_env import VectorEnv, cli
 from recsys_env.files import write_json
+from recsys_env.policies import make_policy
 
 from .algorithms import ALGORITHMS, check_library, find_algorithm
 from .checkpoints import RESUMED, Checkpoint
@@ -46,15 +47,16 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
         ImportError: a missing library; the message says how to install it.
     """
     check_library(type(algorithm))
+    training = begin(algorithm)
+    _try_policies(training)  # before torch is imported, which takes seconds, and anything of an earlier run is removed
     import torch
 
-    from recsys_env.evaluation import mean_interval, scale_ends
+    from recsys_env.evaluation import scale_ends
     from recsys_env.evaluation.plots import draw_training
+    from recsys_env.evaluation.statistics import interval
 
-    training = begin(algorithm)
     _check_device(algorithm.device)
     torch.set_num_threads(algorithm.threads)
-    _try_policies(training)  # before anything of an earlier run is removed
     training.clear_folder()
     learner = algorithm.learner(training)
     checkpoint = training.checkpoint
@@ -69,14 +71,14 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
         "library": algorithm.library,
         "learners": training.learners,
         "others": training.others,
-        "before": _interval(*mean_interval(before)),
-        "after": _interval(*mean_interval(after)),
-        "gain": _interval(*mean_interval(after - before)),
+        "before": interval(before),
+        "after": interval(after),
+        "gain": interval(after - before),
         "table": table,
         "training": speed,
         "scale": scale_ends(training.config),
         "evaluation_seconds": time.perf_counter() - began,
-        **origin(algorithm),
+        **_how_to_repeat(algorithm),
     }
     write_json(training.out / RESULT, result, indent=1)
     draw_training(f"{algorithm.task}: {algorithm.name}", curve, table, training.out / PICTURE)
@@ -92,18 +94,19 @@ def _check_device(device: str) -> None:
 
     from recsys_env.tensors import choose_device
 
-    if (kind := choose_device(device).type) not in ("cpu", "cuda"):
-        raise ValueError(f"device = {device!r} must be auto, cpu or cuda")
-    if kind == "cuda" and not torch.cuda.is_available():
+    if choose_device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device = {device!r}, but torch finds no GPU here; auto takes one where there is one")
 
 
 def _try_policies(training: Training) -> None:
-    """Let every policy that is named act once, so that a wrong one is found before hours of training."""
+    """Make every policy that is named, and let each act once, so that a wrong one is found before hours of training."""
     from recsys_env.evaluation.runs import try_out
 
     others = [(agent, policy) for agent, policy in training.others.items() if policy != SELF]
-    for agent, policy in [*others, *((training.learners[0], policy) for policy in training.algorithm.compare)]:
+    named = [*others, *((training.learners[0], policy) for policy in training.algorithm.compare)]
+    for _, policy in named:  # a wrong name is found before the first one acts, which may have to be compiled
+        make_policy(policy)
+    for agent, policy in named:
         try_out(VectorEnv(training.config), agent, policy)
 
 
@@ -130,7 +133,7 @@ def _learn(training: Training, learner: Learner, before: np.ndarray, curve: list
         learner.save()
         write_json(training.out / CURVE, curve)
         if training.algorithm.resumes:
-            Checkpoint(training.out / RESUMED, begun, before.tolist(), curve, learner.state()).write()
+            Checkpoint(training.out / RESUMED, begun, before.tolist(), curve, learner.resume_arrays()).write()
 
     quiet = learner.has_progress_bar
     with tqdm(total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=quiet) as bar:
@@ -167,20 +170,21 @@ def evaluate(training: Training, policy: str) -> np.ndarray:
     return returns[:, places].mean(axis=1)  # type: ignore[no-any-return]
 
 
-def score(training: Training) -> tuple[dict[str, dict[str, float]], np.ndarray]:
+def score(training: Training) -> tuple[dict[str, Any], np.ndarray]:
     """The policies to compare with and the trained one, beside the same others and on common seeds; and the scores [E]
     of the trained one."""
-    from recsys_env.evaluation import mean_interval, place_on_scale, scale_ends
+    from recsys_env.evaluation import place_on_scale, scale_ends
+    from recsys_env.evaluation.statistics import interval
 
     ends, compare = scale_ends(training.config), training.algorithm.compare
     names = [*compare, *(end for end in ends if compare and end not in compare)]
     samples = {name: evaluate(training, name) for name in names}
     samples["trained"] = evaluate(training, str(training.out))
-    table = place_on_scale(samples, *ends) if names else {"trained": _interval(*mean_interval(samples["trained"]))}
+    table = place_on_scale(samples, *ends) if names else {"trained": interval(samples["trained"])}
     return table, samples["trained"]
 
 
-def origin(algorithm: Algorithm) -> dict[str, Any]:
+def _how_to_repeat(algorithm: Algorithm) -> dict[str, Any]:
     """What someone needs to repeat the run."""
     import torch
 
@@ -197,10 +201,6 @@ def origin(algorithm: Algorithm) -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if on_gpu else "cpu",
     }
-
-
-def _interval(mean: float, width: float) -> dict[str, float]:
-    return {"mean": mean, "ci95": width}
 
 
 # ------------------------------------------------------------------------------------------------ command line

@@ -34,6 +34,30 @@ class Point(TypedDict):
     episode_reward: float  # own reward per learner while training, scaled to an episode
 
 
+class Rollout:
+    """Own rewards of a rollout, which become a point of the curve.
+
+    Args:
+        horizon: ticks per episode, to which rewards are scaled.
+        ended: called with the point.
+    """
+
+    def __init__(self, horizon: int, ended: Callable[[Point], None]) -> None:
+        self._horizon, self._ended = horizon, ended
+        self._own: list[float] = []
+
+    def add(self, own: Any) -> None:
+        """Own rewards of a tick, or of all ticks, as an array or tensor."""
+        self._own.append(float(own.mean()))
+
+    def end(self, agent_steps: int) -> float:
+        """Say what the rollout brought, after so many steps of learners, and begin the next one; the reward."""
+        reward = self._horizon * float(np.mean(self._own))
+        self._own.clear()
+        self._ended({"agent_steps": agent_steps, "episode_reward": reward})
+        return reward
+
+
 class Learner(Protocol):
     """What trains: an algorithm of a library on one run."""
 
@@ -49,7 +73,7 @@ class Learner(Protocol):
     def save(self) -> None:
         """Write the policy's folder; see `checkpoints.write_policy`."""
 
-    def state(self) -> dict[str, np.ndarray]:
+    def resume_arrays(self) -> dict[str, np.ndarray]:
         """What it takes to go on, as arrays; `Training.checkpoint` gives it back. Only of one that `resumes`."""
 
 

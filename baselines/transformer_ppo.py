@@ -61,7 +61,7 @@ class TransformerPPO(IPPO):
         network = dataclasses.replace(
             ranking_network(envs), history={"length": self.history, "page": rows.page_width, **size}
         )
-        return SB3Learner(training, rows, network, buffer=PageBuffer, compiled=self.compile)
+        return SB3Learner(training, self, rows, network, buffer=PageBuffer, compiled=self.compile)
 
 
 if __name__ == "__main__":

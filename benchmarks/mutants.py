@@ -42,12 +42,9 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / "recsys_env" / "kernels"
 FILES = {
-    **{
-        path.name: f"recsys_env.kernels.{path.stem}"
-        for path in sorted(KERNELS.glob("*.py"))
-        if path.name not in ("__init__.py", "compiler.py")
-    },
-    **{f"{name}.py": f"recsys_env.policies.{name}" for name in ("beliefs", "slates", "assortment")},
+    path.name: f"recsys_env.kernels.{path.stem}"
+    for path in sorted(KERNELS.glob("*.py"))
+    if path.name not in ("__init__.py", "compiler.py")
 }
 SEED = 12
 

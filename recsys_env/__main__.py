@@ -27,6 +27,16 @@ COMMANDS = {  # name -> (module:function, what it does); a module is imported wh
 
 def main(argv: Sequence[str]) -> None:
     """Call the command that the first word names; `python -m recsys_env COMMAND --help` tells its arguments."""
+    try:
+        try:
+            _call(argv)
+        finally:
+            sys.stdout.flush()  # what is left would go out, and fail, at the very end of the process
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _call(argv: Sequence[str]) -> None:
     about = {**LISTINGS, **{name: what for name, (_, what) in COMMANDS.items()}}
     if not argv or argv[0] in ("-h", "--help"):
         lines = "\n".join(f"  {name:11} {what}" for name, what in about.items())
@@ -59,8 +69,6 @@ def _list(name: str, words: Sequence[str]) -> None:
         function(**vars(parser.parse_args(words)))
     except (ValueError, TypeError) as error:
         cli.fail(error)
-    except BrokenPipeError:  # `| head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def script() -> None:

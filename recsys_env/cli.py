@@ -32,12 +32,15 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
     Raises:
         SystemExit: it raised a ValueError, ImportError or OSError, which is said in one line, or a RuntimeError, whose
             cause is shown before; or Ctrl-C.
+        BrokenPipeError: nobody reads what it prints.
     """
     try:
         require("evaluate", "tyro")
         import tyro
 
         return tyro.cli(function, prog=f"python -m {name}", args=argv, config=(tyro.conf.OmitArgPrefixes,))
+    except BrokenPipeError:  # nobody reads on, which is no mistake
+        raise
     except (ValueError, ImportError, OSError) as error:
         fail(error)
     except RuntimeError as error:  # a mistake in somebody's own code: show where it is

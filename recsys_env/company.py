@@ -169,6 +169,10 @@ class Company(VectorEnv):
     def candidates(self) -> np.ndarray:
         return self.batch.candidates[:, self._learners]
 
+    @property
+    def inclusive_values(self) -> np.ndarray:
+        return self.batch.inclusive_values[:, self._learners]
+
     def state(self) -> np.ndarray:
         return self.batch.state()
 

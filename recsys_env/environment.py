@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -135,7 +134,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
                 return {}, {}, {}, {}, {}
             raise RuntimeError("the episode is over; call reset()")
         joint = self._joint(actions)
-        page = None if self.render_mode is None else self.vector.arrays.copies[0].copy()
+        page = None if self.render_mode is None else self.vector.next_page[0]
         try:
             observations, rewards, _, truncations, infos = self.vector.step(np.array([joint]))
         except (TypeError, ValueError):
@@ -378,15 +377,11 @@ class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
 
         The actions of an unfinished round are forgotten.
         """
-        parallel = self.unwrapped
-        begun = parallel.restore(snapshot, seed)  # type: ignore[attr-defined]
-        # PettingZoo begins a round of agents in reset() alone, so that it is given the restored page as a first one.
-        restored = SimpleNamespace(reset=lambda **_: begun, agents=parallel.agents, unwrapped=parallel)
-        self.env.env = restored  # type: ignore[attr-defined]
-        try:
-            self.reset()
-        finally:
-            self.env.env = parallel  # type: ignore[attr-defined]
+        self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed))
+        # PettingZoo begins a round of agents in reset() alone. As after an episode, the batch stands at a page that has
+        # yet to begin, and that is where reset() goes on.
+        self.unwrapped.agents = []
+        self.reset()
 
     def __str__(self) -> str:
         return str(self.unwrapped)

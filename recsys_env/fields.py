@@ -9,7 +9,7 @@ role may hide and the tables of the documentation. A new field is one more decla
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,6 +68,9 @@ class Field:
         when: the worlds that have it.
         private: each agent has its own version, so that `state()` holds one of each agent.
         hideable: a role may be denied it (`RoleConfig.hidden`).
+        history: it is part of what an agent keeps of a visitor's clicks, which the kernels copy in one pass.
+        follows_from: of a candidate's feature, the fields of the observation that it is worked out from: who does not
+            see one of them does not see the feature either.
     """
 
     name: str
@@ -79,6 +82,8 @@ class Field:
     when: When = ALWAYS
     private: bool = False
     hideable: bool = False
+    history: bool = False
+    follows_from: tuple[str, ...] = ()
 
     @property
     def range(self) -> str:
@@ -118,11 +123,11 @@ OBSERVATION = (
     ),
     Field(
         "clicked_mean", "decayed mean of the vectors of the items that the visitor clicked in this agent's slots",
-        -0.5, 0.5, ("dims",), half=1.0, private=True, hideable=True,
+        -0.5, 0.5, ("dims",), half=1.0, private=True, hideable=True, history=True,
     ),
     Field(
         "topic_counts", "decayed clicks of the visitor on each topic in this agent's slots", axes=("topics",), half=1.0,
-        private=True, hideable=True,
+        private=True, hideable=True, history=True,
     ),
     Field(
         "candidates", "features of each candidate, candidate after candidate; 0 for an empty place", -1.0, 1.0,
@@ -143,14 +148,29 @@ OBSERVATION = (
 
 # In the order that candidates show them.
 CANDIDATE_FEATURES = (
-    Field("profile_match", "<profile, q_j>: the noisy taste times the item's vector", -1.0, 1.0, half=1.0),
-    Field("history_match", "<clicked_mean, q_j>: what was clicked times the item's vector", -0.5, 0.5, half=1.0),
-    Field("topic_count", "decayed clicks of the visitor on the item's topic, as in `topic_counts`", half=1.0),
+    Field(
+        "profile_match", "<profile, q_j>: the noisy taste times the item's vector", -1.0, 1.0, half=1.0,
+        follows_from=("profile",),
+    ),
+    Field(
+        "history_match", "<clicked_mean, q_j>: what was clicked times the item's vector", -0.5, 0.5, half=1.0,
+        follows_from=("clicked_mean",),
+    ),
+    Field(
+        "topic_count", "decayed clicks of the visitor on the item's topic, as in `topic_counts`", half=1.0,
+        follows_from=("topic_counts",),
+    ),
     Field("popularity", "decayed clicks of everybody on the item, in mean historical counts", half=1.0),
     Field("price", "log(price now / geometric mean list price of its topic)", -1.0, 1.0, half=1.0, when=PRICES),
-    Field("repeat", "decayed count of the visitor's consumption of it that the agent knows of", half=1.0, when=HABITS),
+    Field(
+        "repeat", "decayed count of the visitor's consumption of it that the agent knows of", half=1.0, when=HABITS,
+        follows_from=("clicked_mean",),
+    ),
     Field("freshness", "exp(-age / tau_fresh): 1 when the item's availability window opens", when=WINDOWS),
-    Field("context", "<anchor, q_j>: match with the item that led here, if any", -0.5, 0.5, half=1.0, when=SCENES),
+    Field(
+        "context", "<anchor, q_j>: match with the item that led here, if any", -0.5, 0.5, half=1.0, when=SCENES,
+        follows_from=("anchor",),
+    ),
     Field("length", "length of the item, in mean lengths", half=1.0, when=LENGTHS),
     Field("promotion", "1 if the item's price is cut now", when=PROMOTIONS),
 )  # fmt: skip
@@ -167,7 +187,7 @@ STATE = (
 
 # Taken by the kernels in one pass each, so `span` sees to it that they lie side by side.
 SQUASHED = tuple(field for field in OBSERVATION if field.half == 1.0 and not field.latent)
-HISTORY = tuple(field for field in OBSERVATION if field.name in ("clicked_mean", "topic_counts"))
+HISTORY = tuple(field for field in OBSERVATION if field.history)
 PRIVATE = tuple(field for field in OBSERVATION if field.private)
 
 HIDEABLE = tuple(field.name for field in OBSERVATION if field.hideable)
@@ -176,6 +196,11 @@ HIDEABLE = tuple(field.name for field in OBSERVATION if field.hideable)
 def candidate_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
     """Names of the features that a candidate shows in this world: those that can differ between its items."""
     return tuple(field.name for field in CANDIDATE_FEATURES if field.when.holds(config, shape))[:MAX_FEATURES]
+
+
+def unseen_features(hidden: Collection[str]) -> frozenset[str]:
+    """Features of an item that are not to be had without these fields of the observation, which they follow from."""
+    return frozenset(field.name for field in CANDIDATE_FEATURES if not set(field.follows_from).isdisjoint(hidden))
 
 
 def with_fields(config: WorldConfig, shape: Shape) -> Shape:

@@ -118,6 +118,11 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
 
     Every entry has the same shape and kind in every step, as Gymnasium's `SyncVectorEnv` and Tianshou's buffers want
     it. `recsys_env.plain(infos)` makes lists and Python's own numbers of all of them.
+
+    It is a `dict` by type, because libraries ask for one, and a `UserDict` by what it does, because its entries are
+    made when first asked for. The dictionary that the type inherits holds only a placeholder, so that C code which
+    looks at the size does not take it for empty. What goes past the object's own methods, such as `dict.keys(info)`,
+    meets that placeholder alone; `dict(info)`, `{**info}`, `info | ...`, `json`, `copy` and `pickle` do not.
     """
 
     SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
@@ -126,8 +131,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
 
     def __init__(self, infos: Infos, n: int, over: bool) -> None:
         self._of = infos, n, over
-        # libraries ask for a dict; C code that looks at its size alone, as that of `json`, must not take it for empty
-        dict.__setitem__(self, "own", None)
+        dict.__setitem__(self, "own", None)  # the placeholder
 
     @cached_property
     def data(self) -> dict[str, Any]:  # type: ignore[override]
@@ -149,6 +153,11 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
         return self.data.copy()
 
     __copy__ = copy  # type: ignore[assignment]
+
+    fromkeys = staticmethod(dict.fromkeys)  # type: ignore[assignment]
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self.data)
 
     def __or__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
         return self.data | other

@@ -58,7 +58,7 @@ def render_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bo
 
     Args:
         envs: the batch.
-        page: the record of `State.copies` from before the step, None if no page has been shown yet.
+        page: `envs.next_page[0]` from before the step, None if no page has been shown yet.
         scores: sum of each agent's own reward so far.
         over: whether that step ended the episode.
         name: what to call the task.
@@ -106,7 +106,7 @@ def _visit(envs: VectorEnv, page: Any) -> str:
 
 
 def _coming(envs: VectorEnv, over: bool) -> str:
-    return "the episode is over" if over else f"next: {_visit(envs, envs.arrays.copies[0])}"
+    return "the episode is over" if over else f"next: {_visit(envs, envs.next_page[0])}"
 
 
 def _slot_line(envs: VectorEnv, slot: Slot, columns: tuple[int, int]) -> str:

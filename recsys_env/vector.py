@@ -4,10 +4,11 @@
     observations, infos = envs.reset(seed=0)                                     # [B, N, O]
     observations, rewards, terminations, truncations, infos = envs.step(actions) # [B, N] rewards, [B] ends
 
-Buffers: `step` returns views of two alternating sets of arrays. What a step returned stays valid until the step after
-the next, so an observation and its successor coexist; copy what must live longer.
-Autoreset: same-step. Where `truncations[b]`, the observation is already the first of the next episode, and
-`final_obs[b]` is the last of the one that ended.
+`step` returns views of two alternating sets of arrays. What a step returned stays valid until the step after the next,
+so an observation and its successor coexist; copy what must live longer.
+
+Episodes begin anew in the same step: where `truncations[b]`, the observation is already the first of the next episode,
+and `final_obs[b]` is the last of the one that ended.
 """
 
 from __future__ import annotations
@@ -234,14 +235,15 @@ class VectorEnv:
 
     @property
     def arrays(self) -> State:
-        """Everything that changes in the game, as the arrays themselves: for compiled code, oracles, metrics and a
-        simulator's analyses, latent users included. Read, never write."""
+        """Everything that changes in the game, as the arrays themselves, whose layout is the engine's own: for compiled
+        code, which takes them whole. All else reads `next_page`, `latent_users`, `utilities` and `inclusive_values`.
+        Read, never write."""
         return self._state
 
     @property
     def report(self) -> Report:
         """What the last reset, step or restore reported, as the arrays themselves, from which `infos`, observations
-        and rewards are taken. Read, never write."""
+        and rewards are taken: for compiled code, as `arrays`. Read, never write."""
         return self._report
 
     def output_arrays(self) -> list[np.ndarray]:
@@ -273,11 +275,6 @@ class VectorEnv:
         copy."""
         return self._report.next_visitor
 
-    def present_users(self) -> np.ndarray:
-        """Records [B] (`world.USER`) of the users whose page is about to be shown: what they are, whoever may know it.
-        A copy of the rows; of no meaning in an idle tick, where `arrays.copies["visitor"]` is -1."""
-        return self._state.users[np.arange(self.num_envs), np.maximum(self._state.copies["visitor"], 0)]
-
     def public_items(self) -> dict[str, np.ndarray]:
         """What everybody may know of the items at the page about to be shown, beside `world.items` and `world.q`.
 
@@ -295,7 +292,7 @@ class VectorEnv:
         shape = self.num_envs, self.shape.items
         kinds = {"price": np.float64, "promoted": np.bool_, "available": np.bool_}
         kinds |= {"stock": np.int64, "age": np.int64, "popularity": np.float64}
-        found = {name: np.zeros(shape, kind) for name, kind in kinds.items()}
+        found: dict[str, np.ndarray] = {name: np.zeros(shape, kind) for name, kind in kinds.items()}
         read_items(self.world, self._state, *found.values())
         return found
 
@@ -325,6 +322,62 @@ class VectorEnv:
         if not isinstance(name, str) or name not in self.observation_fields:
             raise KeyError(f"{shown(name)}; observation fields are {', '.join(self.observation_fields)}")
         return observations[..., self.observation_fields[name]]
+
+    # -------------------------------------------------------------------------------------------- latent views
+    # What no agent is told: for oracles, metrics, replays and analyses. Copies, which may be kept.
+
+    @property
+    def next_page(self) -> np.ndarray:
+        """Records [B] (`world.COPY`) of the page about to be shown: `tick`; `visitor`, the place of its user, -1 in an
+        idle tick; `intent`, a topic; `scene`; `anchor`, the item that led to the scene, -1 = none; `opened`, the agent
+        of a rival page; `session_page`, 0 on the first of a session."""
+        return self._state.copies.copy()
+
+    def latent_users(self, places: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """One user of each copy, as the simulator knows it.
+
+        Args:
+            places: [B] of the users; None = those whose page is about to be shown (in an idle tick the one at place 0).
+
+        Returns:
+            incarnation [B]: how many people held this place before; group, mood [B]; sessions [B] that the person has
+                begun; last_visit [B]: tick of the last page before this session, -1 = none;
+            satisfaction z, price_sensitivity rho [B];
+            wallet [B]: money in mean list prices, infinite where it is unlimited;
+            taste [B, D], satiation [B, T], trust [B, N]: p_u, s_u, tau_u;
+            cart_item, cart_agent [B, Q]: what lies in the cart and whose slot it is from, oldest first, -1 = nothing.
+        """
+        from .kernels.page import read_wallets
+
+        state, shape, at = self._state, self.shape, self.world.params["shape"][0]
+        if places is None:
+            places = np.maximum(state.copies["visitor"], 0)
+        rows, wallet = np.arange(self.num_envs), np.zeros(self.num_envs)
+        users, vectors, carts = (array[rows, places] for array in (state.users, state.vectors, state.carts))
+        read_wallets(self.world, state, np.asarray(places, np.int64), wallet)
+        filled = np.arange(shape.cart) < users["cart"][:, None]
+        parts = {"taste": shape.dims, "satiation": shape.topics, "trust": shape.agents}
+        return {
+            **{name: users[name].copy() for name in ("incarnation", "group", "mood", "sessions", "last_visit")},
+            "satisfaction": users["z"].copy(),
+            "price_sensitivity": users["rho"].copy(),
+            "wallet": wallet,
+            **{name: vectors[:, at[name] : at[name] + size] for name, size in parts.items()},
+            **{f"cart_{name}": np.where(filled, carts[name], -1) for name in ("item", "agent")},
+        }
+
+    @property
+    def utilities(self) -> np.ndarray:
+        """Utility v [B, N, K] of what each slot of the last page showed; of no meaning at a hole."""
+        return self._report.slots["utility"].copy()
+
+    @property
+    def inclusive_values(self) -> np.ndarray:
+        """lambda I_n + trust [B, N]: what each agent's slots were worth to the visitor at the last page that was shown,
+        in utils; -inf where it showed nothing."""
+        return self._state.inclusive.copy()
+
+    # -------------------------------------------------------------------------------------------- global state
 
     def state(self) -> np.ndarray:
         """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -41,6 +42,20 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit, match=r"^0$"):
             main([name, "--help"])
         assert f"python -m recsys_env {name} [-h]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["tasks"], ["metrics"], ["--help"], ["tasks", "--help"]])
+def test_whoever_stops_reading_sees_no_error(words: list[str]) -> None:
+    """As `| head -1` does, which closes the pipe."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "recsys_env", *words], stdout=writes, stderr=subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(writes)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -168,6 +168,10 @@ def dispatchers() -> dict[str, Dispatcher]:
     }
 
 
+def test_all_compiled_code_is_in_kernels() -> None:
+    assert {value.py_func.__module__.rpartition(".")[0] for value in dispatchers().values()} == {"recsys_env.kernels"}
+
+
 def test_every_file_with_kernels_is_in_the_stamp_of_the_entries_that_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever file kernels are added in; found here by following names, there by what is compiled."""
     found = dispatchers()

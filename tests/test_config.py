@@ -490,7 +490,8 @@ def test_a_registered_task_is_one_everywhere() -> None:
     assert vector_env("my_own-shop-v12", 2).config is not None
     assert str(parallel_env("my_own-shop-v12")) == "my_own-shop-v12"
     for kind in ("parallel", "aec"):
-        assert pettingzoo.make(kind, "recsys/my_own-shop-v12", slots=1).unwrapped.config == config  # type: ignore[union-attr]
+        made: Any = pettingzoo.make(kind, "recsys/my_own-shop-v12", slots=1)
+        assert made.unwrapped.config == config
     assert gymnasium.make("recsys/my_own-shop-v12").unwrapped.env.config == config  # type: ignore[attr-defined]
     assert gymnasium.make_vec("recsys/my_own-shop-v12", num_envs=3).num_envs == 3
     with pytest.raises(ValueError, match="did you mean 'my_own-shop-v12'"):

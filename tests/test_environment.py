@@ -383,6 +383,11 @@ def test_infos_are_dictionaries() -> None:
     assert len(info) == len(plain)
     info.pop("own")
     assert "own" not in info
+    assert list(reversed(fresh())) == list(plain)[::-1]
+    made = AgentInfo.fromkeys(("own", "empty"), 0)
+    assert type(made) is dict
+    assert made == {"own": 0, "empty": 0}
+    assert list(dict.keys(fresh())) == ["own"]  # past the object's own methods, as its docstring says
 
 
 def only_pythons_own(value: Any) -> bool:

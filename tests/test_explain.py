@@ -178,6 +178,9 @@ def test_a_batch_and_a_company_explain_alike() -> None:
     assert mine["utility"].shape == mine["terms"]["taste"].shape == (3, 1, 5)
     assert mine["trust"].shape == (3, 1)
     assert mine["outside"].shape == (3,)
+    company.step(actions[:, 1:])
+    assert company.utilities.shape == (3, 1, 5)
+    np.testing.assert_array_equal(company.inclusive_values, company.batch.inclusive_values[:, 1:])
 
 
 def test_idle_ticks_and_inactive_agents_have_no_slots() -> None:

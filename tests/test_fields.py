@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from test_vector import PACKAGE, run_python
 
-from recsys_env import TASKS, vector_env
+from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
 from recsys_env.fields import (
     CANDIDATE_FEATURES,
     HIDEABLE,
@@ -25,7 +25,9 @@ from recsys_env.fields import (
     Field,
     places,
     span,
+    unseen_features,
 )
+from recsys_env.policies.ranking import Ranker
 
 ROUNDING = 1e-6
 TABLES = {"observation": OBSERVATION, "features": CANDIDATE_FEATURES, "state": STATE}
@@ -105,6 +107,53 @@ def test_fields_that_are_torn_apart_are_refused() -> None:
     assert span(where, (a, b)) == slice(0, 2 * envs.shape.dims)
     with pytest.raises(ValueError, match="a, c are handled in one pass; declare them side by side"):
         span(where, (a, c))
+
+
+class Noted(Ranker):
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        return np.zeros(self.items.shape)
+
+
+def alter(envs: VectorEnv, field: str) -> None:
+    """Change what this field of the next page's observations is made of, behind everybody's back."""
+    at, size = envs.world.params[0]["shape"], {"dims": envs.shape.dims, "topics": envs.shape.topics}
+    start = {"profile": at["profile"], "clicked_mean": at["history"], "topic_counts": at["history"] + at["dims"]}
+    if field == "anchor":
+        anchor = envs.arrays.copies["anchor"]
+        anchor[:] = np.where(anchor >= 0, (anchor + 7) % envs.shape.items, -1)
+    else:
+        (axis,) = declaration("observation", field).axes
+        envs.arrays.vectors[:, :, start[field] : start[field] + size[axis]] += 1.0
+
+
+@pytest.mark.parametrize("field", ["profile", "clicked_mean", "topic_counts", "anchor"])
+def test_a_policy_does_not_use_what_follows_from_a_hidden_field(field: str) -> None:
+    """And what its features follow from is declared: they alone change with it."""
+    assert field in HIDEABLE
+    following = {feature.name for feature in CANDIDATE_FEATURES if field in feature.follows_from}
+    for hidden in ((), (field,)):
+        roles = ({"name": "entrance", "scene": "entrance"}, {"name": "item", "scene": "item", "hidden": hidden})
+        scenes = ({"name": "entrance"}, {"name": "item", "beta_context": 1.0})
+        game: dict[str, Any] = {"num_agents": 2, "action": "items", "observation": {"share": True}}
+        envs = vector_env(WorldConfig(**game, roles=roles, scenes=scenes, choice={"v_0": -5.0}), 200)
+        policy = Noted()
+        policy.bind(envs, "item_0", 0)
+        envs.reset(seed=0)
+        observations = envs.step(envs.empty_actions())[0]
+        policy.act(observations[:, 1])
+        before = policy.features.copy()
+        alter(envs, field)
+        policy.act(observations[:, 1])
+        changed = {name for f, name in enumerate(policy.feature_names) if (policy.features != before)[..., f].any()}
+        assert changed == (set() if hidden else following & set(policy.feature_names) - {"repeat"})  # kept elsewhere
+        assert bool(changed) is not bool(hidden)
+
+
+def test_features_follow_from_fields_that_can_be_hidden() -> None:
+    assert {name for feature in CANDIDATE_FEATURES for name in feature.follows_from} <= set(HIDEABLE)
+    assert [field.name for field in HISTORY] == ["clicked_mean", "topic_counts"]
+    assert unseen_features(()) == frozenset()
+    assert unseen_features(("clicked_mean", "visits")) == {"history_match", "repeat"}
 
 
 def test_a_new_field_is_a_declaration_and_the_line_that_writes_it(tmp_path: Path) -> None:

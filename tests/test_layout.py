@@ -114,7 +114,7 @@ def test_each_layer_imports_none_but_those_before_it() -> None:
     assert not back
 
 
-@pytest.mark.parametrize("package", ["recsys_env", "benchmarks"])
+@pytest.mark.parametrize("package", ["recsys_env", "baselines", "benchmarks"])
 def test_no_modules_import_each_other(package: str) -> None:
     known = modules(package)
     graph = {name: {i for i in imports(name, path, known) if i in known and i != name} for name, path in known.items()}

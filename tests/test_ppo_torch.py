@@ -64,5 +64,11 @@ def test_tensors_share_the_memory_of_the_batch_on_the_cpu() -> None:
     observations, _ = envs.reset(seed=0)
     tensor = Tensors(envs, "cpu")(observations)
     assert tensor.data_ptr() == observations.ctypes.data
-    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     np.testing.assert_array_equal(tensor.numpy(), observations)
+
+
+@pytest.mark.parametrize(("there", "device"), [(True, "cuda"), (False, "cpu")])
+def test_a_gpu_is_taken_where_there_is_one(there: bool, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    assert choose_device("auto").type == device
+    assert choose_device("cpu").type == "cpu"

@@ -50,7 +50,7 @@ def test_the_list_holds_what_the_protocol_asks_for() -> None:
         assert {"duel-v0", "journey-v0"} - tasks <= picks
         assert len(tasks) >= 4
     for job in found:
-        assert begin(job.algorithm).learners
+        assert begin(job.algorithm).learners == list(TASKS[job.algorithm.task].agents)  # everybody learns
     seeds = [job.algorithm.seed for job in found]
     assert seeds == sorted(seeds)  # an unfinished list has every learner
 
@@ -132,7 +132,7 @@ def test_what_is_stored_are_the_jobs() -> None:
     }
 
 
-def test_damaged_results_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_results_are_refused(tmp_path: Path) -> None:
     whole = json.loads((RESULTS / "ippo-duel-v0.json").read_text())
     file = tmp_path / "ippo-duel-v0.json"
     for said, changes in (

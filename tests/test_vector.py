@@ -466,6 +466,55 @@ def test_large_query_scans_are_warned_about() -> None:
         vector_env(BUSY, action="query", items={"number": QUERY_SCAN_WARNING + 1})
 
 
+def test_latent_users_are_those_that_a_full_observation_shows() -> None:
+    envs = batch(8, steps=12, observability="full", users={"wallet_init": 3.0, "wallet_refill": 0.1})
+    latent, page, there = envs.latent_users(), envs.next_page, envs.active[:, 0]
+    assert there.sum() > 3
+
+    def seen(name: str) -> np.ndarray:
+        return envs.field(envs.observations[:, 0], name)[there]
+
+    for name in ("taste", "satiation", "price_sensitivity", "wallet"):
+        values = latent[name].reshape(8, -1)[there]
+        np.testing.assert_allclose(seen(f"latent_{name}"), values / (1 + abs(values)), atol=1e-6)
+    np.testing.assert_array_equal(seen("latent_trust"), latent["trust"][there])
+    np.testing.assert_array_equal(seen("latent_satisfaction")[:, 0], latent["satisfaction"][there])
+    np.testing.assert_array_equal(seen("latent_intent").argmax(1), page["intent"][there])
+    in_cart = (latent["cart_item"] >= 0).mean(1)[there]
+    np.testing.assert_allclose(seen("cart")[:, 0], in_cart, atol=1e-6)
+    assert in_cart.any()
+    np.testing.assert_array_equal(latent["cart_agent"] >= 0, latent["cart_item"] >= 0)
+
+
+def test_latent_users_may_be_others_than_the_visitors_and_are_copies() -> None:
+    envs = batch(steps=5)
+    before = [array.copy() for array in envs.save().arrays]
+    for place in range(3):
+        latent = envs.latent_users(np.full(B, place))
+        np.testing.assert_array_equal(latent["satisfaction"], envs.arrays.users["z"][:, place])
+        assert np.isinf(latent["wallet"]).all()
+        for values in (*latent.values(), envs.next_page, envs.utilities, envs.inclusive_values):
+            values[...] = np.zeros(1, values.dtype)[0]
+    assert all(map(np.array_equal, before, envs.save().arrays))
+
+
+def test_utilities_and_inclusive_values_are_those_of_the_page_explained() -> None:
+    envs = batch(steps=3)
+    scale, shown = envs.config.choice.dissimilarity, 0
+    for _ in range(10):
+        actions, visited = sampled(envs), envs.next_page["visitor"] >= 0
+        page = envs.explain(actions)
+        envs.step(actions)
+        standing = page["item"] >= 0
+        np.testing.assert_array_equal(envs.utilities[standing], page["utility"][standing])
+        with np.errstate(divide="ignore"):
+            mass = np.log(np.where(standing, np.exp(page["utility"] / scale + page["position"]), 0).sum(-1))
+        wanted = scale * mass + page["trust"]
+        np.testing.assert_allclose(envs.inclusive_values[visited], wanted[visited], atol=1e-9)
+        shown += standing.sum()
+    assert shown > 50
+
+
 def test_state_holds_the_means_over_the_users_seen() -> None:
     """Counted again here, over three episodes, with users that are lost and replaced."""
     envs = vector_env(BUSY, 3, horizon=40, arrival={"d_0": 0.3})
@@ -548,6 +597,7 @@ def test_saved_copies_go_on_alike() -> None:
 def test_wrong_snapshots() -> None:
     envs = batch()
     another = r"taken in another task or with other settings: "
+    untyped: Any = tuple(envs.save().arrays)
     for arguments, error, says in (
         ({"snapshot": batch(horizon=9).save()}, ValueError, f"{another}horizon = 9 there, 20 here"),
         ({"snapshot": batch(choice={"v_0": 1.0}).save()}, ValueError, rf"{another}choice\.v_0 = 1.0 there, -2.0 here"),
@@ -556,7 +606,7 @@ def test_wrong_snapshots() -> None:
         ({"snapshot": None}, TypeError, r"snapshot = None must be what save\(\) returns"),
         ({"snapshot": envs}, TypeError, r"snapshot = <.*VectorEnv.*> must be what save\(\) returns"),
         ({"snapshot": envs.save().arrays}, TypeError, r"snapshot = State\(.* must be what save\(\) returns"),
-        ({"snapshot": Snapshot(BUSY, tuple(envs.save().arrays), envs.world_digest)}, TypeError, "must be what"),  # type: ignore[arg-type]
+        ({"snapshot": Snapshot(BUSY, untyped, envs.world_digest)}, TypeError, "must be what"),
         ({"snapshot": envs.save(), "copy": 1}, ValueError, "4 copies"),
         ({"snapshot": envs.save(1), "copy": 4}, ValueError, "copy = 4"),
         ({"snapshot": envs.save(1), "copy": 1.0}, TypeError, "copy"),

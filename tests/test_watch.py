@@ -85,7 +85,7 @@ def test_it_holds_what_happened(episode: Path) -> None:
     game = oracle.Game(SHOP, envs.world)
     for t in range(SHOP.horizon):
         rules = game.read(envs.arrays, 0)
-        copy, person = envs.arrays.copies[0].copy(), envs.present_users()[0]
+        copy, person = envs.next_page[0], envs.latent_users()
         names = [name for name, _ in head["fields"]]
         seen = np.concatenate([envs.field(observations[0], name) for name in names], axis=-1)
         np.testing.assert_allclose(columns["observed"][t].reshape(2, fields), seen, atol=0.006)
@@ -94,7 +94,7 @@ def test_it_holds_what_happened(episode: Path) -> None:
         for name in ("visitor", "intent", "session_page"):
             assert columns[name][t, 0] == copy[name]
         if copy["visitor"] >= 0:
-            assert columns["z"][t, 0] == pytest.approx(person["z"], abs=1e-3)
+            assert columns["z"][t, 0] == pytest.approx(person["satisfaction"][0], abs=1e-3)
             money = game.wallet(rules, rules.people[rules.visitor])
             assert columns["wallet"][t, 0] == pytest.approx(money, abs=1e-3)
             shown = np.flatnonzero(columns["item"][t] >= 0)
@@ -105,7 +105,7 @@ def test_it_holds_what_happened(episode: Path) -> None:
             np.testing.assert_array_equal(columns["flags"][t].astype(int) >> bit & 1, infos[name][0].ravel())
         np.testing.assert_allclose(columns["own"][t], infos["own"][0], atol=1e-3)
         total = sum(column[t] for name, column in columns.items() if name.startswith("term "))
-        np.testing.assert_allclose(total, envs.report.slots["utility"][0].ravel(), atol=11 * 0.5e-3 + 1e-6)
+        np.testing.assert_allclose(total, envs.utilities[0].ravel(), atol=11 * 0.5e-3 + 1e-6)
         later += [
             [t, "bought", *(int(infos[f"later_{name}"][0, i]) for name in ("item", "agent"))]
             for i in np.flatnonzero(infos["later_item"][0] >= 0)

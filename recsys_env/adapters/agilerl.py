@@ -106,6 +106,9 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
 class HorizonReplayBuffer(ReplayBuffer):  # type: ignore[misc]
     """Replay in which transitions at the horizon lead to their episode's last observation, not to the next one's first.
 
+    This is translation and no algorithm: AgileRL's training loop stores what a step returns, and nowhere before the
+    buffer can the last observation take its place.
+
     Args:
         rows: the environment whose last step each `add` is about.
         max_size, device: as in AgileRL's `ReplayBuffer`.

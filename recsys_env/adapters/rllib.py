@@ -161,7 +161,10 @@ def _batch(settings: dict[str, Any], rows: int | None = None) -> VectorEnv:
 
 
 class MaskedPPOModule(DefaultPPOTorchRLModule):
-    """RLlib's own network for PPO on the flat part of the observation; what the mask excludes is never drawn."""
+    """RLlib's own network for PPO on the flat part of the observation; what the mask excludes is never drawn.
+
+    This is translation and no network: RLlib has none that takes a `Dict` with a mask, and masks act on its logits.
+    """
 
     def __init__(self, *args: Any, observation_space: Any, **kwargs: Any) -> None:
         super().__init__(*args, observation_space=observation_space["observation"], **kwargs)

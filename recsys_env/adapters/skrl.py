@@ -108,17 +108,22 @@ class SkrlEnv(MultiAgentEnvWrapper):
 
 
 class _AtHorizon:
-    """Values at the horizon are those of the last observation and state, not of the next episode's first."""
+    """Values at the horizon are those of the last observation and state, not of the next episode's first.
+
+    This is translation and no algorithm: skrl's trainers hand an agent whatever the next step begins with, and only the
+    agent itself can take what infos say instead.
+    """
 
     def record_transition(self, *, next_observations: Any, next_states: Any, infos: Any, **rest: Any) -> None:
         if "final_observations" in infos:
             next_observations, next_states = infos["final_observations"], infos["final_states"]
-        super().record_transition(next_observations=next_observations, next_states=next_states, infos=infos, **rest)  # type: ignore[misc]
+        algorithm: Any = super()
+        algorithm.record_transition(next_observations=next_observations, next_states=next_states, infos=infos, **rest)
 
 
 class BatchIPPO(_AtHorizon, IPPO):  # type: ignore[misc]
-    """skrl's IPPO with true truncation."""
+    """skrl's IPPO, which is told the last observation of an episode; nothing else differs."""
 
 
 class BatchMAPPO(_AtHorizon, MAPPO):  # type: ignore[misc]
-    """skrl's MAPPO with true truncation."""
+    """skrl's MAPPO, which is told the last observation and state of an episode; nothing else differs."""

@@ -77,15 +77,15 @@ class EpisodeLog:
         """Before the step: who is about to be served, and what each agent could show."""
         from ..kernels.appraisal import appraise
 
-        t, copies = self.t, self.envs.arrays.copies
+        t, page, user = self.t, self.envs.next_page, self.envs.latent_users()
         best, items, ideal, outside, cold = self._scratch
         appraise(self.envs.world, self.envs.arrays, COLD_CLICKS, self.discount, best, items, ideal, outside, cold)
-        user, present = self.envs.present_users(), copies["visitor"] >= 0
-        self.group[t], self.z[t] = user["group"], user["z"]
+        present = page["visitor"] >= 0
+        self.group[t], self.z[t] = user["group"], user["satisfaction"]
         self.first_session[t] = present & (user["sessions"] == 1)
-        self.new_session[t] = present & (copies["session_page"] == 0)
+        self.new_session[t] = present & (page["session_page"] == 0)
         self.ideal[t] = ideal
-        self._tick = int(copies["tick"][0])
+        self._tick = int(page["tick"][0])
 
     def record(self, infos: Any) -> None:
         """After the step: what was shown and what followed."""
@@ -95,7 +95,7 @@ class EpisodeLog:
         self.visitor[t], self.active[t] = infos["visitor"].max(1), infos["visitor"] >= 0
         self.item[t], self.rank[t], self.clicked[t], self.cart[t] = item, infos["rank"], infos["clicked"], infos["cart"]
         self.dwell[t] = infos["dwell"]
-        utility = self.envs.report.slots["utility"]
+        utility = self.envs.utilities
         self.gain[t] = np.where(shown, 1.0 / (1.0 + np.exp(np.clip(outside[:, None, None] - utility, -500, 500))), 0.0)
         self.cold[t] = shown & cold[np.arange(len(cold))[:, None, None], item]
         self._record_purchases(t, infos)

@@ -25,7 +25,7 @@ from ..checks import check_count
 from ..config import WorldConfig
 from ..files import check_writable, replacing
 from ..infos import Infos
-from ..kernels.page import read_prices, read_stock, read_wallet
+from ..kernels.page import read_prices, read_stock
 from ..render import item_name, topic_name
 from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes, by_agent
@@ -33,6 +33,7 @@ from .episodes import Policies, begin_episodes, by_agent
 FLAGS = ("clicked", "cart", "bought", "liked")  # bit 0, 1, ... of a slot's flags; the next one says that it is promoted
 _STEP = 1e-3  # the smallest difference between two numbers that is kept
 _COARSE = {"observed": 1e-2, "taste": 1e-2, "satiation": 1e-2}  # and of those that are only drawn
+_RENAMED = {"satisfaction": "z", "price_sensitivity": "rho"}  # columns that go by their symbols
 _UNSEEN = ("candidates",)  # fields of an observation that are left out
 
 
@@ -119,13 +120,14 @@ class _Episode:
         self._lost: list[int] = []  # ticks at which a visitor left for good
         self._fates: list[list[int]] = []  # tick, agent, slot of an impression that was carted; what became of it, when
         self._in_cart: dict[int, dict[int, list[int]]] = {}  # place -> item -> tick, agent, slot
-        self._page: Any = None  # the record of `State.copies` of the page about to be shown
-        self._person: Any = None  # and that of its visitor
+        self._page: Any = None  # `next_page` of the page about to be shown
+        self._person: dict[str, Any] = {}  # and `latent_users` of it
 
     def before(self, actions: np.ndarray) -> None:
         """The page about to be shown with these actions: who visits, what agents know, what they show, and why."""
-        envs, state = self._envs, self._envs.arrays
-        self._page, self._person = state.copies[0].copy(), envs.present_users()[0]
+        envs = self._envs
+        self._page = envs.next_page[0]
+        self._person = {name: values[0] for name, values in envs.latent_users().items()}
         self._take_visitor()
         observed = envs.observations
         flat = observed["observation"] if isinstance(observed, Mapping) else observed
@@ -134,7 +136,7 @@ class _Episode:
         items = np.maximum(explained["item"][0].ravel(), 0).astype(np.int64)
         prices, promoted, stock = np.zeros(items.size), np.zeros(items.size, np.bool_), np.zeros(items.size, np.int64)
         read_prices(envs.world, items, int(self._page["tick"]), prices, promoted)
-        read_stock(envs.world, state, 0, items, stock)
+        read_stock(envs.world, envs.arrays, 0, items, stock)
         self._seen.update(int(j) for j in explained["item"].ravel() if j >= 0)
         self._take(
             item=explained["item"][0].ravel(),
@@ -151,24 +153,16 @@ class _Episode:
 
     def _take_visitor(self) -> None:
         envs, page, person = self._envs, self._page, self._person
-        state, at, place = envs.arrays, envs.world.params["shape"][0], max(int(self._page["visitor"]), 0)
-        vector = state.vectors[0, place]
         means = envs.state()[0]
-        cart = state.carts[0, place]
-        filled = np.arange(envs.shape.cart) < person["cart"]
         self._take(
             **{name: page[name] for name in ("visitor", "intent", "scene", "anchor", "opened", "session_page")},
-            **{name: person[name] for name in ("incarnation", "sessions", "group", "mood", "z", "rho", "last_visit")},
-            wallet=read_wallet(envs.world, state, 0) if envs.config.users.wallet_init and page["visitor"] >= 0 else 0.0,
-            taste=vector[at["taste"] : at["taste"] + at["dims"]],
-            satiation=vector[at["satiation"] : at["satiation"] + at["topics"]],
-            trust=vector[at["trust"] : at["trust"] + at["agents"]],
-            cart_item=np.where(filled, cart["item"], -1),
-            cart_agent=np.where(filled, cart["agent"], -1),
+            **{name: value for name, value in person.items() if name not in (*_RENAMED, "wallet")},
+            **{short: person[name] for name, short in _RENAMED.items()},
+            wallet=person["wallet"] if envs.config.users.wallet_init and page["visitor"] >= 0 else 0.0,
             mean_z=means[envs.state_fields["mean_z"]],
             mean_trust=means[envs.state_fields["mean_trust"]],
         )
-        self._seen.update(int(j) for j in (*cart["item"][filled], page["anchor"]) if j >= 0)
+        self._seen.update(int(j) for j in (*person["cart_item"], page["anchor"]) if j >= 0)
 
     def after(self, infos: Infos, *, over: bool) -> None:
         """What came of the page."""
@@ -192,11 +186,10 @@ class _Episode:
 
     def _take_leave(self, tick: int, place: int, in_cart: dict[int, list[int]]) -> None:
         """What the visitor no longer has in the cart, and whether it left for good."""
-        state = self._envs.arrays
-        person = state.users[0, place]
-        if person["incarnation"] != self._person["incarnation"]:
+        person = self._envs.latent_users(np.array([place]))
+        if person["incarnation"][0] != self._person["incarnation"]:
             self._lost.append(tick)
-        kept = set(state.carts[0, place]["item"][: person["cart"]].tolist())
+        kept = set(person["cart_item"][0].tolist())
         for item in [item for item in in_cart if item not in kept]:
             self._events.append([tick, "abandoned", item, in_cart[item][1], 0, 0])
             self._fates.append([*in_cart.pop(item), 0, tick])

@@ -266,7 +266,7 @@ def _outside_option(world: FittedWorld) -> float:
     envs, weight = VectorEnv(world, COPIES), []
     for _ in _random_ticks(envs, CALIBRATION_TICKS):
         shown = envs.infos["visitor"].max(axis=1) >= 0
-        weight.append(np.logaddexp.reduce(envs.arrays.inclusive, axis=1)[shown])
+        weight.append(np.logaddexp.reduce(envs.inclusive_values, axis=1)[shown])
     pages = np.concatenate(weight)
     optimize, expit = library("scipy.optimize", "fit"), library("scipy.special", "fit").expit
     ends = pages[np.isfinite(pages)].min() - 50, pages.max() + 50
@@ -277,11 +277,11 @@ def _outside_option(world: FittedWorld) -> float:
 def _purchases_per_visit(world: FittedWorld) -> float:
     """Mean number of purchases of the visits in which something is bought, under the random policy; 0 if nothing is."""
     envs, begins, bought = VectorEnv(replace(world, {"horizon": CHECK_TICKS + 1}), COPIES), [], []
-    first = envs.arrays.copies["session_page"] == 0
+    first = envs.next_page["session_page"] == 0
     for _ in _random_ticks(envs, CHECK_TICKS):
         begins.append(first)
         bought.append(envs.infos["bought"].any(axis=(1, 2)))
-        first = envs.arrays.copies["session_page"] == 0
+        first = envs.next_page["session_page"] == 0
     visit = np.cumsum(begins, axis=0) * COPIES + np.arange(COPIES)
     purchases = np.bincount(visit[np.array(bought)])
     return round(float(purchases[purchases > 0].mean()), 4) if purchases.any() else 0.0

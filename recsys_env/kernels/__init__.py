@@ -12,6 +12,7 @@
 
     expected.py     exact expectations of a page;  explain.py: its utilities term by term
     options.py      what an agent may choose from, for policies;  appraisal.py: how good it is, for metrics
+    assortment.py   the slate of a policy that believes something of each item (beliefs.py, slates.py)
 
     compiler.py     `kernel` and `entry`, and the cache of compiled code
 

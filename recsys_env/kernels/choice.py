@@ -32,6 +32,16 @@ def taste_term(world, state, p, b, u, j):
 
 
 @kernel
+def quality_term(world, p, j):
+    return p.choice.beta_quality * world.items[j].quality
+
+
+@kernel
+def bait_term(world, p, j):
+    return p.choice.beta_bait * world.items[j].bait
+
+
+@kernel
 def satiation_term(world, state, p, b, u, j):
     return -p.choice.beta_satiation * state.vectors[b, u, p.shape.satiation + world.items[j].topic]
 
@@ -73,9 +83,8 @@ def utility(world, state, p, b, j):
     """v of item j for the present visitor of copy b, before examination and trust: the sum of its terms, which
     `explain.fill_terms` lists. What a task has no use for is not worked out."""
     copy = state.copies[b]
-    u, tick = copy.visitor, copy.tick
-    item, c = world.items[j], p.choice
-    v = item.intercept + c.beta_quality * item.quality + c.beta_bait * item.bait
+    u, tick, c = copy.visitor, copy.tick, p.choice
+    v = world.items[j].intercept + quality_term(world, p, j) + bait_term(world, p, j)
     v += taste_term(world, state, p, b, u, j)
     v += satiation_term(world, state, p, b, u, j)
     if c.beta_price != 0.0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .choice import (
+    bait_term,
     context_term,
     fill_clicks,
     freshness_term,
@@ -10,6 +11,7 @@ from .choice import (
     outside_utility,
     popularity_term,
     price_term,
+    quality_term,
     repeat_term,
     satiation_term,
     taste_term,
@@ -42,8 +44,8 @@ def fill_terms(world, state, p, b, j, row):
     u, tick = copy.visitor, copy.tick
     row[0] = world.items[j].intercept
     row[1] = taste_term(world, state, p, b, u, j)
-    row[2] = p.choice.beta_quality * world.items[j].quality
-    row[3] = p.choice.beta_bait * world.items[j].bait
+    row[2] = quality_term(world, p, j)
+    row[3] = bait_term(world, p, j)
     row[4] = price_term(world, state, p, b, u, j, tick)
     row[5] = freshness_term(world, p, j, tick)
     row[6] = popularity_term(world, state, p, b, j, tick)

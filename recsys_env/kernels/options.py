@@ -13,10 +13,11 @@ from .vectors import dot, squash_row
 
 @entry
 def list_options(world, state, n, items, features):
-    """Fill items[B, C] with what agent n may show, -1 = nothing (everywhere where it is inactive), and features[B, C,
-    F].
+    """List what agent n may show: with `action="candidates"` option i is candidate i, else item i.
 
-    With `action="candidates"` option i is candidate i, else item i.
+    Args:
+        items: [B, C] filled with items, -1 = nothing; nothing at all where the agent is inactive.
+        features: [B, C, F] filled with what the agent sees of them.
     """
     p = world.params[0]
     by_position = p.shape.action == CANDIDATES

@@ -225,7 +225,10 @@ def read_stock(world, state, b, items, stock):
 
 
 @entry
-def read_wallet(world, state, b):
-    """Money of copy b's visitor at its present tick, in mean list prices; infinite where wallets are unlimited."""
-    p, copy = world.params[0], state.copies[b]
-    return wallet_now(p, state.users[b, copy.visitor], copy.tick) if p.users.wallet_init > 0.0 else np.inf
+def read_wallets(world, state, places, wallets):
+    """wallets[b] of the user at places[b] of copy b: money at its present tick, in mean list prices, infinite where
+    wallets are unlimited."""
+    p = world.params[0]
+    for b in range(places.size):
+        user = state.users[b, places[b]]
+        wallets[b] = wallet_now(p, user, state.copies[b].tick) if p.users.wallet_init > 0.0 else np.inf

@@ -1,6 +1,7 @@
 """Policies that choose a slate by what they believe of each item: popularity, content, and the oracles.
 
-beliefs.py -> v, R of each item -> slates.py -> the best slate -> `choose`, for an agent in all copies
+What is compiled of them lies in `kernels`: beliefs.py gives v and R of each item, slates.py the best slate for them,
+and assortment.py does both for an agent in all copies.
 
 Oracles hold rivals at the inclusive value of the last page shown; `content`, which sees neither their pages nor whom
 the visitor trusts, leaves rivals out. On shared pages, where the agents' items compete for ranks and may collide, and
@@ -16,58 +17,11 @@ from typing import Any
 import numba
 import numpy as np
 
-from ..kernels.compiler import entry
-from ..kernels.page import CANDIDATES, can_show, is_active
+from ..kernels.assortment import CONTENT, ORACLE, POPULARITY, choose
+from ..kernels.beliefs import Sees
+from ..kernels.slates import Scratch
 from ..vector import VectorEnv
 from .base import Policy
-from .beliefs import Sees, content_belief, estimate_taste, oracle_belief, popularity_belief, satisfaction_gain
-from .slates import Scratch, best_slate, expected_page, fill_top, true_page, write_action
-
-POPULARITY, CONTENT, ORACLE = 0, 1, 2
-
-
-@entry
-def choose(world, state, n, believes, sees, scratch, actions):
-    """Write actions[B, A] of agent n.
-
-    Args:
-        believes: which belief; the price of satisfaction; the slope of `content_belief`; `newcomer` [M] of
-            `popularity_belief`.
-    """
-    p = world.params[0]
-    belief, price, slope, newcomer = believes
-    options, weights, values, best = scratch.options, scratch.weights, scratch.values, scratch.best
-    by_position = p.shape.action == CANDIDATES
-    for b in range(state.copies.size):
-        for a in range(actions.shape[1]):
-            actions[b, a] = 0
-        if not is_active(world, p, state.copies[b], n):
-            continue
-        count = 0
-        for i in range(p.shape.candidates if by_position else p.shape.items):
-            j = np.int64(state.candidates[b, n, i]) if by_position else np.int64(i)
-            if j >= 0 and (by_position or can_show(world, state, p, b, n, j)):
-                options[count] = i
-                count += 1
-        if count == 0:
-            continue
-        if belief == CONTENT:
-            estimate_taste(state, p, b, n, sees, scratch.taste)
-        for i in range(count):
-            j = np.int64(state.candidates[b, n, options[i]]) if by_position else np.int64(options[i])
-            if belief == POPULARITY:
-                weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
-            elif belief == CONTENT:
-                weights[i], values[i] = content_belief(world, state, p, b, n, j, sees, scratch.taste, slope)
-            else:
-                weights[i], values[i] = oracle_belief(world, state, p, b, n, j, price)
-        if belief == POPULARITY:
-            filled = fill_top(weights, values, 0.0, count, min(p.shape.slots, count), best, scratch.gains)
-        else:
-            none = price * satisfaction_gain(world, state, p, b, np.int64(-1)) if price > 0.0 else 0.0
-            rest, trust = expected_page(world, p) if belief == CONTENT else true_page(world, state, p, b, n)
-            filled = best_slate(world, state, p, b, n, count, rest, trust, none, scratch)
-        write_action(world, p, b, options, filled, best, actions)
 
 
 class _Assortment(Policy):
@@ -98,11 +52,7 @@ class _Assortment(Policy):
         )
         self._slope = popularity_slope(envs)
         hidden = envs.config.roles[envs.config.role_of(self.index)].hidden
-        self._sees = Sees(
-            profile="profile" not in hidden,
-            history=not {"clicked_mean", "topic_counts"} & set(hidden),
-            anchor="anchor" not in hidden,
-        )
+        self._sees = Sees.unless(hidden)
         self._actions = envs.empty_actions()[:, 0].reshape(envs.num_envs, -1).astype(np.float64)
 
     def price(self) -> float:

@@ -155,7 +155,8 @@ class UCB1(ItemBandit):
     def score(self, observations: np.ndarray) -> np.ndarray:
         items = np.maximum(self.items, 0)
         pulls = np.maximum(self._pulls[items], 1e-9)
-        return self._sum[items] / self._largest / pulls + np.sqrt(2.0 * np.log(max(self._pulls.sum(), 1.0)) / pulls)  # type: ignore[no-any-return]
+        means: np.ndarray = self._sum[items] / self._largest / pulls
+        return means + np.sqrt(2.0 * np.log(max(self._pulls.sum(), 1.0)) / pulls)
 
 
 class Thompson(ItemBandit):

@@ -80,7 +80,8 @@ class ImplicitALS(Collaborative):
         self.item_factors, self.item_bias = self._model.item_factors, np.zeros(self.envs.shape.items)
 
     def person_factors(self, rows: np.ndarray) -> np.ndarray:
-        return self._model.recalculate_user(np.arange(len(rows)), self._present_clicks(rows))  # type: ignore[no-any-return]
+        factors: np.ndarray = self._model.recalculate_user(np.arange(len(rows)), self._present_clicks(rows))
+        return factors
 
 
 class ImplicitBPR(Collaborative):
@@ -212,7 +213,8 @@ class SurpriseKNN(SurpriseSVD):
         self._means = model.means
 
     def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return self._means[items] + np.take_along_axis(_known(self._adjusted, rows), items, 1)  # type: ignore[no-any-return]
+        means: np.ndarray = self._means[items]
+        return means + np.take_along_axis(_known(self._adjusted, rows), items, 1)
 
 
 def _known(table: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -91,7 +91,8 @@ class Deep(Trained):
         self._refresh(rows)
         factors, bias = self.network.items()
         shown = self._tensor(items)
-        return (bias[shown] + torch.einsum("pf,pcf->pc", self._vectors[rows], factors[shown])).cpu().numpy()  # type: ignore[no-any-return]
+        scores: torch.Tensor = bias[shown] + torch.einsum("pf,pcf->pc", self._vectors[rows], factors[shown])
+        return scores.cpu().numpy()
 
     def _refresh(self, rows: np.ndarray) -> None:
         """Bring the vectors of persons up to date who have clicked since, or whom a newer network has not seen."""
@@ -193,7 +194,8 @@ class _TwoTowers(nn.Module):
         vectors = self.items()[0][clicked.clamp_min(0)] * real
         begin = torch.zeros_like(vectors[:, :1])
         means = torch.cat((begin, vectors.cumsum(1) / real.cumsum(1).clamp_min(1)), 1)
-        return self.person(torch.cat((means, profiles.unsqueeze(1).expand(-1, means.shape[1], -1)), 2))  # type: ignore[no-any-return]
+        people: torch.Tensor = self.person(torch.cat((means, profiles.unsqueeze(1).expand(-1, means.shape[1], -1)), 2))
+        return people
 
 
 def _sequences(rows: np.ndarray, items: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,17 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..fields import candidate_features
+from ..fields import candidate_features, unseen_features
 from ..kernels.options import list_options
 from ..vector import VectorEnv
 from .base import Policy
-
-_FEATURES_OF = {
-    "profile": ("profile_match",),
-    "clicked_mean": ("history_match", "repeat"),
-    "topic_counts": ("topic_count",),
-    "anchor": ("context",),
-}
 
 
 class Ranker(Policy):
@@ -47,8 +40,8 @@ class Ranker(Policy):
             return list(range(len(self.feature_names)))
         if self.envs.config.action == "candidates":  # the observation holds all of them
             return []
-        names = {name for field in hidden for name in _FEATURES_OF.get(field, ())}
-        return [f for f, name in enumerate(self.feature_names) if name in names]
+        unseen = unseen_features(hidden)
+        return [f for f, name in enumerate(self.feature_names) if name in unseen]
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         """Scores [B, C] of the options, given the agent's observations [B, O].

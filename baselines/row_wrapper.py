@@ -1,4 +1,4 @@
-"""Rows of stable-baselines3 whose observations end with something that the policy looks up beside them."""
+"""A wrapper of stable-baselines3's vectorised environment that appends to observations what a policy looks up."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
 
-class AppendedRows(VecEnvWrapper):
-    """Rows whose observations [R, O + X] are followed by what a subclass appends to them.
+class RowWrapper(VecEnvWrapper):
+    """Wraps rows; their observations [R, O] are followed by what a subclass appends, [R, O + X].
 
     At the end of an episode the batch no longer says what the last observation was about: it is followed by zeros.
 

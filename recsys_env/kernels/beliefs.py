@@ -7,27 +7,35 @@ oracle_belief       the truth, unobserved parts included
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.choice import freshness, utility
-from ..kernels.compiler import kernel
-from ..kernels.expected import click_value, mean_over_noise
-from ..kernels.feedback import cart_probability, expected_experience
-from ..kernels.numeric import log1p, sigmoid
-from ..kernels.page import log_price_now, popularity_now, price_now, view_of
-from ..kernels.retrieval import seen_count
+from ..fields import HISTORY
+from .choice import freshness, utility
+from .compiler import kernel
+from .expected import click_value, mean_over_noise
+from .feedback import cart_probability, expected_experience
+from .numeric import log1p, sigmoid
+from .page import log_price_now, popularity_now, price_now, view_of
+from .retrieval import seen_count
 
 _CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show under this policy
 
 
 class Sees(NamedTuple):
-    """Which fields an agent's role does not hide."""
+    """What of a visitor an agent's role lets its beliefs rest on."""
 
     profile: bool
-    history: bool
+    history: bool  # with all that follows from it: matches, topics and repeats
     anchor: bool
+
+    @classmethod
+    def unless(cls, hidden: Collection[str]) -> Sees:
+        """All but what follows from these fields of the observation."""
+        history = {field.name for field in HISTORY}
+        return cls(profile="profile" not in hidden, history=history.isdisjoint(hidden), anchor="anchor" not in hidden)
 
 
 @kernel

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.choice import outside_utility, trust_term
-from ..kernels.compiler import kernel
-from ..kernels.numeric import exp, insert, log, sigmoid
-from ..kernels.page import QUERY, RIVAL, SHARED, active_agents
+from .choice import outside_utility, trust_term
+from .compiler import kernel
+from .numeric import exp, insert, log, sigmoid
+from .page import QUERY, RIVAL, SHARED, active_agents
 
 _ROUNDS = 8  # the iteration for x converges in three or four
 _STARTS = 12  # of it, where lambda < 1

@@ -1,0 +1,56 @@
+"""The slate of a policy that believes something of each item: beliefs.py says what, slates.py which slate follows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .beliefs import content_belief, estimate_taste, oracle_belief, popularity_belief, satisfaction_gain
+from .compiler import entry
+from .page import CANDIDATES, can_show, is_active
+from .slates import best_slate, expected_page, fill_top, true_page, write_action
+
+POPULARITY, CONTENT, ORACLE = 0, 1, 2  # beliefs
+
+
+@entry
+def choose(world, state, n, believes, sees, scratch, actions):
+    """Write actions[B, A] of agent n.
+
+    Args:
+        believes: which belief; the price of satisfaction; the slope of `content_belief`; `newcomer` [M] of
+            `popularity_belief`.
+    """
+    p = world.params[0]
+    belief, price, slope, newcomer = believes
+    options, weights, values, best = scratch.options, scratch.weights, scratch.values, scratch.best
+    by_position = p.shape.action == CANDIDATES
+    for b in range(state.copies.size):
+        for a in range(actions.shape[1]):
+            actions[b, a] = 0
+        if not is_active(world, p, state.copies[b], n):
+            continue
+        count = 0
+        for i in range(p.shape.candidates if by_position else p.shape.items):
+            j = np.int64(state.candidates[b, n, i]) if by_position else np.int64(i)
+            if j >= 0 and (by_position or can_show(world, state, p, b, n, j)):
+                options[count] = i
+                count += 1
+        if count == 0:
+            continue
+        if belief == CONTENT:
+            estimate_taste(state, p, b, n, sees, scratch.taste)
+        for i in range(count):
+            j = np.int64(state.candidates[b, n, options[i]]) if by_position else np.int64(options[i])
+            if belief == POPULARITY:
+                weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
+            elif belief == CONTENT:
+                weights[i], values[i] = content_belief(world, state, p, b, n, j, sees, scratch.taste, slope)
+            else:
+                weights[i], values[i] = oracle_belief(world, state, p, b, n, j, price)
+        if belief == POPULARITY:
+            filled = fill_top(weights, values, 0.0, count, min(p.shape.slots, count), best, scratch.gains)
+        else:
+            none = price * satisfaction_gain(world, state, p, b, np.int64(-1)) if price > 0.0 else 0.0
+            rest, trust = expected_page(world, p) if belief == CONTENT else true_page(world, state, p, b, n)
+            filled = best_slate(world, state, p, b, n, count, rest, trust, none, scratch)
+        write_action(world, p, b, options, filled, best, actions)
