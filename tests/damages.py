@@ -311,7 +311,7 @@ def of_run(begun: Algorithm) -> Iterator[Kind]:
         checkpoint = vars(training.checkpoint)
         return {
             "steps": learner.agent_steps,
-            **learner.state(),
+            **learner.resume_arrays(),
             **{name: checkpoint[name] for name in ("begun", "before", "curve")},
         }
 
