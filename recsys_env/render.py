@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .kernels.page import read_prices
 from .vector import VectorEnv
 
 _NAME = 36  # characters of an item or topic name that are shown
@@ -30,8 +29,7 @@ class Slot(NamedTuple):
 def slots_of(envs: VectorEnv, n: int, tick: int) -> list[Slot]:
     """The slots [K] that agent n showed at the last page of copy 0, which was that of this tick."""
     infos = {name: envs.infos[name][0, n] for name in ("shown", "rank", "rating", *_EVENTS)}
-    prices, promoted = np.zeros(len(infos["shown"])), np.zeros(len(infos["shown"]), np.bool_)
-    read_prices(envs.world, np.maximum(infos["shown"], 0), tick, prices, promoted)
+    prices, promoted = envs.prices_at(np.maximum(infos["shown"], 0), tick)
     return [
         Slot(
             int(infos["rank"][k]) + 1,

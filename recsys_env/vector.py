@@ -275,6 +275,14 @@ class VectorEnv:
         copy."""
         return self._report.next_visitor
 
+    def prices_at(self, items: np.ndarray, tick: int) -> tuple[np.ndarray, np.ndarray]:
+        """Prices of items [I] at a tick, after promotion and in mean list prices, and whether each is promoted."""
+        from .kernels.page import read_prices
+
+        prices, promoted = np.zeros(len(items)), np.zeros(len(items), np.bool_)
+        read_prices(self.world, np.asarray(items, np.int64), tick, prices, promoted)
+        return prices, promoted
+
     def public_items(self) -> dict[str, np.ndarray]:
         """What everybody may know of the items at the page about to be shown, beside `world.items` and `world.q`.
 

@@ -25,17 +25,13 @@ MINE = '''"""A recommender of my own: the cheapest items first."""
 
 import numpy as np
 
-from recsys_env.kernels.page import read_prices
 from recsys_env.policies import Policy
 
 
 class Cheapest(Policy):
     def act(self, observations, mask=None):
         envs, n = self.envs, self.index
-        items = np.arange(envs.shape.items)
-        prices, promoted = np.zeros(len(items)), np.zeros(len(items), bool)
-        read_prices(envs.world, items, int(envs.tick[0]), prices, promoted)
-        cheapest = np.argsort(prices)
+        cheapest = np.argsort(envs.public_items()["price"][0])
         if envs.config.slots == 1:
             return np.full(len(observations), cheapest[0])
         return np.tile(cheapest[: envs.config.slots], (len(observations), 1))

@@ -102,14 +102,10 @@ class EpisodeLog:
         self.t += 1
 
     def _record_purchases(self, t: int, infos: Any) -> None:
-        from ..kernels.page import read_prices
-
         bought, rating, later = infos["bought"], infos["rating"], infos["later_item"] >= 0
         self.purchases[t], self.ratings[t], self.stars[t] = bought.sum(-1), (rating > 0).sum(-1), rating.sum(-1)
         if bought.any():
-            items = infos["shown"][bought].astype(np.int64)
-            prices, promoted = np.zeros(len(items)), np.zeros(len(items), np.bool_)
-            read_prices(self.envs.world, items, self._tick, prices, promoted)
+            prices, _ = self.envs.prices_at(infos["shown"][bought], self._tick)
             np.add.at(self.revenue[t], np.nonzero(bought)[:2], prices)
         if later.any():
             credited = np.nonzero(later)[0], infos["later_agent"][later]

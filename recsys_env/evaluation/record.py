@@ -11,7 +11,6 @@ from ..catalogue import Catalogue
 from ..config import WorldConfig
 from ..files import check_writable, replacing
 from ..infos import Infos
-from ..kernels.page import read_prices
 from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes
 
@@ -91,7 +90,7 @@ class _Impressions:
     """The impressions of a batch so far, tick by tick, and which of them the items in carts came from."""
 
     def __init__(self, envs: VectorEnv) -> None:
-        self._world, self._agents = envs.world, envs.world.agents
+        self._envs, self._agents = envs, envs.world.agents
         self._pages: list[dict[str, np.ndarray]] = []
         self._rows = 0
         self._in_cart: dict[tuple[int, int, int], int] = {}  # (copy, person, item) -> row of the impression
@@ -102,8 +101,7 @@ class _Impressions:
         shown = infos["shown"]
         copy, agent, slot = np.nonzero(shown >= 0)
         item = shown[copy, agent, slot].astype(np.int64)
-        price, promoted = np.zeros(len(item)), np.zeros(len(item), np.bool_)
-        read_prices(self._world, item, tick, price, promoted)
+        price, promoted = self._envs.prices_at(item, tick)
         page = {
             "tick": np.full(len(item), tick, np.int32),
             "copy": copy.astype(np.int32),
@@ -112,7 +110,7 @@ class _Impressions:
             "slot": slot.astype(np.int16),
             "rank": infos["rank"][copy, agent, slot].astype(np.int16) + 1,
             "item": item.astype(np.int32),
-            "topic": self._world.items["topic"][item],
+            "topic": self._envs.world.items["topic"][item],
             "price": price,
             "promoted": promoted,
             **{name: infos[name][copy, agent, slot] for name in _OF_SLOT},

@@ -25,7 +25,6 @@ from ..checks import check_count
 from ..config import WorldConfig
 from ..files import check_writable, replacing
 from ..infos import Infos
-from ..kernels.page import read_prices, read_stock
 from ..render import item_name, topic_name
 from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes, by_agent
@@ -134,16 +133,14 @@ class _Episode:
         self._take(observed=np.concatenate([envs.field(flat[0], name) for name, _ in self._fields()], axis=-1).ravel())
         explained = envs.explain(actions)
         items = np.maximum(explained["item"][0].ravel(), 0).astype(np.int64)
-        prices, promoted, stock = np.zeros(items.size), np.zeros(items.size, np.bool_), np.zeros(items.size, np.int64)
-        read_prices(envs.world, items, int(self._page["tick"]), prices, promoted)
-        read_stock(envs.world, envs.arrays, 0, items, stock)
+        public = {name: values[0, items] for name, values in envs.public_items().items()}
         self._seen.update(int(j) for j in explained["item"].ravel() if j >= 0)
         self._take(
             item=explained["item"][0].ravel(),
             rank=explained["rank"][0].ravel(),
-            price=prices,
-            stock=stock,
-            flags=promoted.astype(np.int64) << len(FLAGS),
+            price=public["price"],
+            stock=public["stock"],
+            flags=public["promoted"].astype(np.int64) << len(FLAGS),
             click=explained["click"][0].ravel(),
             trust_term=explained["trust"][0],
             outside=explained["outside"],

@@ -217,14 +217,6 @@ def read_items(world, state, price, promoted, available, stock, age, popularity)
 
 
 @entry
-def read_stock(world, state, b, items, stock):
-    """stock[i] of items[i] in copy b: units left at its present tick, -1 where stock is unlimited."""
-    p, copy = world.params[0], state.copies[b]
-    for i in range(items.size):
-        stock[i] = stock_now(world, state, p, b, items[i], copy.stamp, copy.tick) if p.items.stock_init > 0 else -1
-
-
-@entry
 def read_wallets(world, state, places, wallets):
     """wallets[b] of the user at places[b] of copy b: money at its present tick, in mean list prices, infinite where
     wallets are unlimited."""
