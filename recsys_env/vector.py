@@ -276,9 +276,15 @@ class VectorEnv:
         return self._report.next_visitor
 
     def prices_at(self, items: np.ndarray, tick: int) -> tuple[np.ndarray, np.ndarray]:
-        """Prices of items [I] at a tick, after promotion and in mean list prices, and whether each is promoted."""
+        """Prices of items [I] at a tick, after promotion and in mean list prices, and whether each is promoted.
+
+        Raises:
+            ValueError: there is no such item.
+        """
         from .kernels.page import read_prices
 
+        if len(items) and not 0 <= np.min(items) <= np.max(items) < self.shape.items:
+            raise ValueError(f"items = {shown(items)} must be from 0 to {self.shape.items - 1}")
         prices, promoted = np.zeros(len(items)), np.zeros(len(items), np.bool_)
         read_prices(self.world, np.asarray(items, np.int64), tick, prices, promoted)
         return prices, promoted

@@ -78,3 +78,14 @@ def test_a_policy_can_show_what_is_in_stock_and_on_offer(envs: VectorEnv) -> Non
         return math.fsum(share) / len(share)
 
     assert promoted_share(Offers()) > promoted_share("random") + 0.2
+
+
+def test_prices_of_any_tick(envs: VectorEnv) -> None:
+    game, items = oracle.Game(envs.config, envs.world), np.array([39, 0, 7])
+    for tick in (0, 25, 400):
+        prices, promoted = envs.prices_at(items, tick)
+        np.testing.assert_allclose(prices, [game.price(int(j), tick) for j in items], rtol=1e-6)
+        assert promoted.tolist() == [game.promoted(int(j), tick) for j in items]
+    for wrong in ([0, 40], [-1]):
+        with pytest.raises(ValueError, match=r"items = .* must be from 0 to 39"):
+            envs.prices_at(np.array(wrong), 0)
