@@ -1,6 +1,6 @@
 """Algorithms of BenchMARL: a policy shared by all agents (`--by-role`: of a role), critics and mixers of the state.
 
-    python -m baselines.benchmarl qmix --task duel-v0 --sharing 1
+    python -m baselines.benchmarl qmix --task duel-v1 --sharing 1
 
 Tasks with slates are played by queries (continuous actions), the others by single picks where the algorithm can.
 """

@@ -1,6 +1,6 @@
 """IPPO: PPO of stable-baselines3, one policy shared by all learners (Schulman et al. 2017; de Witt et al. 2020).
 
-    python -m baselines.ippo --task duel-v0
+    python -m baselines.ippo --task duel-v1
 
 Where actions are picks of candidates, one small network scores them all and the slate is drawn from the scores
 (`slate_network.py`). Only pages are decisions (`page_buffers.PageBuffer`).

@@ -1,6 +1,6 @@
 """IPPO of skrl: a policy and a critic for each learner.
 
-python -m baselines.ippo_separate --task journey-v0
+python -m baselines.ippo_separate --task journey-v1
 """
 
 from __future__ import annotations

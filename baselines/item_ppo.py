@@ -1,7 +1,7 @@
 """PPO whose policy knows which item a candidate is (`item_network.py`) and follows each visitor
 (`page_buffers.VisitorBuffer`).
 
-    python -m baselines.item_ppo --task ecommerce-v0
+    python -m baselines.item_ppo --task ecommerce-v1
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """MaskablePPO of sb3-contrib: a categorical policy for each slot, which never picks what is masked (Huang & Ontañón
 2022).
 
-python -m baselines.maskable_ppo --task ecommerce-v0
+python -m baselines.maskable_ppo --task ecommerce-v1
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ NotNegative = Annotated[float, Range(0)]
 class Options:
     """What is trained on, beside whom, and how it is evaluated."""
 
-    task: str = "ecommerce-v0"
+    task: str = "ecommerce-v1"
     """Name of the task."""
     others: tuple[str, ...] = ()
     """Policies of the other agents: agent=policy, and at most one policy alone for all that are left. A policy is a

@@ -1,7 +1,7 @@
 """PPO in one file of plain PyTorch on the batch: a template to copy and change (IPPO with one policy shared by all
 agents).
 
-    python -m baselines.ppo_torch --task ecommerce-v0
+    python -m baselines.ppo_torch --task ecommerce-v1
 
 In the manner of CleanRL (Huang et al. 2022): everything between environment and optimiser is on this page. Every tensor
 has the rows of all copies and agents (B·N) as an axis; no Python loop runs over copies or agents. A tick without a page
@@ -39,7 +39,7 @@ from tqdm import tqdm
 class Args:
     """PPO in one file of plain PyTorch."""
 
-    task: str = "ecommerce-v0"
+    task: str = "ecommerce-v1"
     """Name of the task."""
     total_steps: int = 3_000_000
     """Agent-steps."""

@@ -1,6 +1,6 @@
 """RecurrentPPO of sb3-contrib: a policy with an LSTM that runs over the ticks of a copy.
 
-python -m baselines.recurrent_ppo --task duel-v0
+python -m baselines.recurrent_ppo --task duel-v1
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from .algorithms import ALGORITHMS
 from .options import Algorithm
 from .training_results import RESULTS, TrainingResults, read_folder
 
-LARGER = ("duel-v0", "journey-v0", "ecommerce-v0", "social-v0")
+LARGER = ("duel-v1", "journey-v1", "ecommerce-v1", "social-v1")
 _CPU: dict[str, Any] = {"device": "cpu"}
 _TEAM: dict[str, Any] = {**_CPU, "sharing": 1.0}  # algorithms for teams are trained on the team's reward
 _SELFISH: dict[str, Any] = {**_CPU, "sharing": 0.0}
@@ -49,7 +49,7 @@ _BENCHMARL: dict[str, Any] = {
 }
 _SLOT: dict[str, Any] = {**_BENCHMARL, "set": ("slots=1",)}
 _PICKS = tuple(task for task in TASKS if TASKS[task].action == "candidates")
-_LATENT = ("ecommerce-v0", "social-v0", "streaming-v0")
+_LATENT = ("ecommerce-v1", "social-v1", "streaming-v1")
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ class ReferenceLearner:
 LEARNERS: dict[str, ReferenceLearner] = {
     "ippo": ReferenceLearner("ippo", tuple(TASKS), 5, {**_SHORT, **_CPU}),
     "ippo-full": ReferenceLearner("ippo", _LATENT, 5, {**_SHORT, **_FULL}),
-    "ippo-team": ReferenceLearner("ippo", ("social-v0",), 5, {**_SHORT, **_TEAM}),
-    "ippo-selfish": ReferenceLearner("ippo", ("journey-v0",), 5, {**_SHORT, **_SELFISH}),
+    "ippo-team": ReferenceLearner("ippo", ("social-v1",), 5, {**_SHORT, **_TEAM}),
+    "ippo-selfish": ReferenceLearner("ippo", ("journey-v1",), 5, {**_SHORT, **_SELFISH}),
     "item-ppo": ReferenceLearner("item-ppo", _PICKS, 3, {**_LONG, **_CPU}),
-    "item-ppo-team": ReferenceLearner("item-ppo", ("social-v0",), 3, {**_LONG, **_TEAM}),
-    "item-ppo-selfish": ReferenceLearner("item-ppo", ("journey-v0",), 3, {**_LONG, **_SELFISH}),
+    "item-ppo-team": ReferenceLearner("item-ppo", ("social-v1",), 3, {**_LONG, **_TEAM}),
+    "item-ppo-selfish": ReferenceLearner("item-ppo", ("journey-v1",), 3, {**_LONG, **_SELFISH}),
     "item-ppo-full-team": ReferenceLearner("item-ppo", _LATENT, 3, {**_LONG, **_TEAM, **_FULL}),
     "ippo-separate": ReferenceLearner("ippo-separate", LARGER, 3, {**_TEAM, "timesteps": 500_000}),
     "maskable-ppo": ReferenceLearner("maskable-ppo", LARGER, 3, {**_TEAM, "timesteps": 1_000_000}),

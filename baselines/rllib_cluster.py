@@ -1,7 +1,7 @@
 """PPO with Ray RLlib on a cluster: by default on two nodes that this command starts on the machine it runs on.
 
     python -m baselines.rllib_cluster                                   # two local nodes, about a minute
-    python -m baselines.rllib_cluster --address auto --task ecommerce-v0 --iterations 200
+    python -m baselines.rllib_cluster --address auto --task ecommerce-v1 --iterations 200
 
 A real cluster:
 
@@ -54,7 +54,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--address", default=None, help="of a running cluster: auto, or HEAD:6379 (default: start two local nodes)"
     )
-    parser.add_argument("--task", default="duel-v0", choices=sorted(TASKS), metavar="TASK")
+    parser.add_argument("--task", default="duel-v1", choices=sorted(TASKS), metavar="TASK")
     parser.add_argument(
         "--policies",
         default="rows",

@@ -1,6 +1,6 @@
 """Networks for skrl, and IPPO or MAPPO of its agents in a line.
 
-env = SkrlEnv(recsys_env.vector_env("streaming-v0", num_envs=256))
+env = SkrlEnv(recsys_env.vector_env("streaming-v1", num_envs=256))
 agents = make_agents("MAPPO", env, rollouts=64, learning_rate=3e-4)
 SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 10_000}).train()
 """

@@ -1,6 +1,6 @@
 """PPO's policy for slates: one small network scores every candidate, and the slate is drawn from the scores.
 
-envs = recsys_env.vector_env("ecommerce-v0", num_envs=256)
+envs = recsys_env.vector_env("ecommerce-v1", num_envs=256)
 model = PPO(SlatePolicy, SB3VecEnv(envs), policy_kwargs=slate_kwargs(envs))
 """
 

@@ -1,9 +1,9 @@
 """Train an algorithm on a task, alone or beside other policies, and say what it gained.
 
-    python -m baselines train ippo --task grocery-v0
-    python -m baselines train qmix --task duel-v0 --sharing 1
-    python -m baselines train ippo --task social-v0 --learners recommender_0 --others recommender_1=content popularity
-    python -m baselines train ippo --task duel-v0 --learners recommender_0 --others self
+    python -m baselines train ippo --task grocery-v1
+    python -m baselines train qmix --task duel-v1 --sharing 1
+    python -m baselines train ippo --task social-v1 --learners recommender_0 --others recommender_1=content popularity
+    python -m baselines train ippo --task duel-v1 --learners recommender_0 --others self
 
 Writes to --out a folder that is a policy by itself (`make_policy(folder)`; as an opponent `--others folder`), with
 config.json, curve.json (own reward per learner, scaled to an episode, by agent-steps), learning_curve.png and

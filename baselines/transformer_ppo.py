@@ -1,6 +1,6 @@
 """PPO whose policy looks back: a causal transformer over the last pages of the present visitor (`history_network.py`).
 
-python -m baselines.transformer_ppo --task journey-v0
+python -m baselines.transformer_ppo --task journey-v1
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `python -m benchmarks.fit_report` ranks the 2,000 products for each household by the utility of the shipped arrays and
 by simpler scores, and compares the top 20 with what the household bought in the four weeks after the training period.
-Then it lets the households of `grocery-v0` make as many purchases as in those weeks, and compares statistics of both.
+Then it lets the households of `grocery-v1` make as many purchases as in those weeks, and compares statistics of both.
 In a page of a few products that a policy has chosen, world and policy cannot be told apart: a run in which each page
 holds the whole catalogue shows the world alone. All goes to `benchmarks/results/fit_report.json`.
 """
@@ -199,12 +199,12 @@ def data_statistics(catalogue: Catalogue, rows: pd.DataFrame, training: pd.DataF
 def simulated_statistics(
     catalogue: Catalogue, policy: str, purchases: int, days: float, **overrides: Any
 ) -> dict[str, Any]:
-    """`statistics` of the first `purchases` in one long episode of `grocery-v0`; the policy "shelf" shows everything.
+    """`statistics` of the first `purchases` in one long episode of `grocery-v1`; the policy "shelf" shows everything.
 
     A tick has no length of its own: it is given the one that makes purchases per household and day those of the data,
     so the means agree by construction and only the shapes are compared.
     """
-    envs = recsys_env.vector_env("grocery-v0", 1, horizon=MOST_TICKS, **overrides)
+    envs = recsys_env.vector_env("grocery-v1", 1, horizon=MOST_TICKS, **overrides)
     whole = np.arange(len(catalogue.item_price)).reshape(1, envs.num_agents, -1) if policy == "shelf" else None
     team = [] if policy == "shelf" else [make_policy(policy) for _ in envs.possible_agents]
     for agent, member in zip(envs.possible_agents, team, strict=False):
@@ -231,7 +231,7 @@ def simulated_statistics(
 
 
 def shelf(catalogue: Catalogue, basket: float) -> dict[str, Any]:
-    """Overrides of `grocery-v0` for a shop without a recommender.
+    """Overrides of `grocery-v1` for a shop without a recommender.
 
     Every page is the whole catalogue without an order, something is bought from every page, and a session has as many
     pages as a basket of the data has products.

@@ -1,9 +1,9 @@
 """What does a learner gain by leaving ticks without a page out of its policy loss (`infos["active"]`)?
 
-    python -m benchmarks.idle_ticks [--task journey-v0 ecommerce-v0] [--seeds 5] [--total-steps 1000000]
+    python -m benchmarks.idle_ticks [--task journey-v1 ecommerce-v1] [--seeds 5] [--total-steps 1000000]
 
 The one-file PPO with and without the mask, on the same seeds; own reward per agent and episode on unseen seeds. In
-`journey-v0` two of three agents have no slot on any page, and idle ticks come on top.
+`journey-v1` two of three agents have no slot on any page, and idle ticks come on top.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def score(task: str, seed: int, total_steps: int, all_ticks: bool) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", nargs="*", default=["journey-v0", "ecommerce-v0"])
+    parser.add_argument("--task", nargs="*", default=["journey-v1", "ecommerce-v1"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--total-steps", type=int, default=1_000_000)
     args = parser.parse_args()

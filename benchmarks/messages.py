@@ -2,7 +2,7 @@
 
     python -m benchmarks.messages [--seeds 5] [--total-steps 1500000]
 
-The preset is `journey-v0` made small: 12 items in 6 topics, named directly, two slots, a vocabulary of 6. The entrance
+The preset is `journey-v1` made small: 12 items in 6 topics, named directly, two slots, a vocabulary of 6. The entrance
 sees the visitor's profile; the item and the cart page see neither profile nor history nor the item that led there, and
 are paid for clicks as a team. The one-file PPO (`baselines.ppo_torch`) trains the same team with the messages as they
 are and with messages cut: in both, agents speak in the same action space, but in the second nobody hears.
@@ -47,13 +47,13 @@ def preset(hear: bool) -> WorldConfig:
         "arrival": {"k_0": 0.3, "k_1": 0.0, "r_0": 3.0},
         "observation": {"profile_noise": 0.2},
     }
-    return task_config("journey-v0", changes)
+    return task_config("journey-v1", changes)
 
 
 def score(hear: bool, seed: int, total_steps: int, episodes: int) -> float:
     """Mean team reward per agent and episode of a team trained from this seed, on unseen seeds."""
     config = preset(hear)
-    args = Args("journey-v0", total_steps, num_envs=128, entropy=0.01, seed=seed, device="cpu")
+    args = Args("journey-v1", total_steps, num_envs=128, entropy=0.01, seed=seed, device="cpu")
     agent, _ = train(args, config)
     team = {name: TorchPolicy(agent) for name in config.agents}
     return float(episode_returns(config, team, episodes, UNSEEN).mean())

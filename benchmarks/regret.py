@@ -26,7 +26,7 @@ from .result_files import store
 
 SEED = 80_000
 DISSIMILARITIES = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
-TASKS = ("streaming-v0", "social-v0")
+TASKS = ("streaming-v1", "social-v1")
 SMALL = replace(
     WorldConfig(),
     {

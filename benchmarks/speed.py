@@ -31,11 +31,11 @@ from .result_files import earlier, store
 
 BATCHES = (1, 64, 1024, 4096)
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "duel-v0": ("duel-v0", {}),
-    "ecommerce-v0 items": ("ecommerce-v0", {"action": "items"}),
-    "ecommerce-v0 candidates": ("ecommerce-v0", {}),
-    "streaming-v0 candidates": ("streaming-v0", {}),
-    "social-v0 candidates": ("social-v0", {}),
+    "duel-v1": ("duel-v1", {}),
+    "ecommerce-v1 items": ("ecommerce-v1", {"action": "items"}),
+    "ecommerce-v1 candidates": ("ecommerce-v1", {}),
+    "streaming-v1 candidates": ("streaming-v1", {}),
+    "social-v1 candidates": ("social-v1", {}),
 }
 
 
@@ -208,7 +208,7 @@ def compile_times() -> dict[str, float]:
     """Seconds until the first step of a fresh process, without and with compiled code on disk."""
     script = (
         "import time; t = time.perf_counter(); import recsys_env; i = time.perf_counter() - t;"
-        "e = recsys_env.vector_env('ecommerce-v0', 2); e.reset(seed=0); e.step(e.empty_actions());"
+        "e = recsys_env.vector_env('ecommerce-v1', 2); e.reset(seed=0); e.step(e.empty_actions());"
         "print(i, time.perf_counter() - t)"
     )
     import tempfile
@@ -232,7 +232,7 @@ def scale(seconds: float) -> dict[str, float]:
     result = {}
     for name, users, items in (("small", 8, 200), ("million", 10**6, 10**6)):
         envs = recsys_env.vector_env(
-            "ecommerce-v0", 1, action="items", users={"number": users}, items={"number": items}
+            "ecommerce-v1", 1, action="items", users={"number": users}, items={"number": items}
         )
         for array in (
             envs.arrays

@@ -1,6 +1,6 @@
 """Take an evaluation or a tournament into benchmarks/results, from where the documentation makes its tables.
 
-    python -m recsys_env evaluate --policies random greedy mine:MyPolicy --tasks duel-v0 --out runs/evaluation
+    python -m recsys_env evaluate --policies random greedy mine:MyPolicy --tasks duel-v1 --out runs/evaluation
     python -m benchmarks.take_in runs/evaluation
 
 Of an evaluation, all runs in the folder are summed up and join the policies that are stored already: a team that is in

@@ -84,16 +84,16 @@ def main() -> None:
         )
     sweep = {}
     for beta in TRUST:
-        sweep[beta] = dilemma(replace(TASKS["social-v0"], {"choice": {"beta_trust": beta}}), args.episodes)
+        sweep[beta] = dilemma(replace(TASKS["social-v1"], {"choice": {"beta_trust": beta}}), args.episodes)
         print(
-            "social-v0 beta_trust",
+            "social-v1 beta_trust",
             beta,
             {key: f"{v['mean']:.3f} ±{v['ci95']:.3f}" for key, v in sweep[beta].items()},
             flush=True,
         )
     pooled = {}
     for agents in (2, 4):
-        base = replace(TASKS["coldstart-v0"], {"num_agents": agents})
+        base = replace(TASKS["coldstart-v1"], {"num_agents": agents})
         private = episode_returns(base, "content", args.episodes, SEED).mean(axis=1)
         shared = episode_returns(replace(base, {"observation": {"share": True}}), "content", args.episodes, SEED).mean(
             axis=1
@@ -103,7 +103,7 @@ def main() -> None:
             "pooled": interval(shared),
             "gain": ratio(shared - private, private),
         }
-        print("coldstart-v0 agents", agents, pooled[agents], flush=True)
+        print("coldstart-v1 agents", agents, pooled[agents], flush=True)
     found = {"tasks": result, "trust_sweep": sweep, "pooled_history": pooled}
     print(store("tension", "benchmarks.tension", settings, found))
 

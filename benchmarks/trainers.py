@@ -1,6 +1,6 @@
 """What does each way into the game cost, with training and without?
 
-    python -m benchmarks.trainers [--task ecommerce-v0] [--seconds 1.0]
+    python -m benchmarks.trainers [--task ecommerce-v1] [--seconds 1.0]
 
 Stepping: agent-steps/s of the bare batch and through each API, the same actions again and again, and what the API takes
 on top of the bare batch, in windows side by side. Training: PPO of stable-baselines3 through `SB3VecEnv`, the same
@@ -202,7 +202,7 @@ def training(task: str, iterations: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="ecommerce-v0")
+    parser.add_argument("--task", default="ecommerce-v1")
     parser.add_argument("--seconds", type=float, default=1.0, help="per timing window")
     parser.add_argument("--iterations", type=int, default=6, help="PPO iterations that are timed")
     args = parser.parse_args()

@@ -26,10 +26,10 @@ TEAMS = (  # learners that play the task as it is
 )
 SEEING = ("ippo-full", "item-ppo-full-team")
 SHARING = (  # trained on the team's reward, the same trained on its own, task
-    ("ippo", "ippo-selfish", "journey-v0"),
-    ("item-ppo", "item-ppo-selfish", "journey-v0"),
-    ("ippo-team", "ippo", "social-v0"),
-    ("item-ppo-team", "item-ppo", "social-v0"),
+    ("ippo", "ippo-selfish", "journey-v1"),
+    ("item-ppo", "item-ppo-selfish", "journey-v1"),
+    ("ippo-team", "ippo", "social-v1"),
+    ("item-ppo-team", "item-ppo", "social-v1"),
 )
 
 Difference = dict[str, float | None]
@@ -60,11 +60,11 @@ def _of_policies(tasks: Mapping[str, Any]) -> Iterator[Claim]:
                 f"{name} above popularity",
                 {task: _between(tasks[task]["teams"], name, "popularity") for task in tasks},
             )
-    if filters and bandits and "coldstart-v0" in tasks:
-        teams = tasks["coldstart-v0"]["teams"]
+    if filters and bandits and "coldstart-v1" in tasks:
+        teams = tasks["coldstart-v1"]["teams"]
         bandit, best_filter = (max(names, key=lambda name: teams[name]["mean"]) for names in (bandits, filters))
         claim = "where users are new, the best bandit above the best collaborative filter"
-        yield claim, {"coldstart-v0": _between(teams, bandit, best_filter)}
+        yield claim, {"coldstart-v1": _between(teams, bandit, best_filter)}
 
 
 def _of_learners(learners: Mapping[str, Any]) -> Iterator[Claim]:

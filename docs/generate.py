@@ -259,7 +259,7 @@ def task_page(name: str) -> str:
 
 def moving_pages() -> str:
     """The first pages of an episode, as a moving picture."""
-    env = parallel_env("ecommerce-v0", render_mode="rgb_array")
+    env = parallel_env("ecommerce-v1", render_mode="rgb_array")
     env.reset(seed=0)
     for agent in env.possible_agents:
         env.action_space(agent).seed(0)
@@ -270,7 +270,7 @@ def moving_pages() -> str:
             pages.append(Image.fromarray(env.render()).quantize(64))
     path = OUT / "plots" / "pages.gif"
     pages[0].save(path, save_all=True, append_images=pages[1:], duration=1000 // env.metadata["render_fps"] * 4, loop=0)
-    return "![Twelve pages of ecommerce-v0](/_generated/plots/pages.gif)"
+    return "![Twelve pages of ecommerce-v1](/_generated/plots/pages.gif)"
 
 
 def page_picture(name: str) -> str:

@@ -55,7 +55,7 @@ SHOWN = (
     "visit_gap",
     "satisfaction",
 )  # metrics of a task's page
-SCALE = "random 0, greedy 100; in `duel-v0` greedy 0, planner 100"
+SCALE = "random 0, greedy 100; in `duel-v1` greedy 0, planner 100"
 
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
@@ -252,9 +252,9 @@ def tension() -> str:
         [
             note,
             markdown(["task", *keys], rows),
-            "`social-v0` by `beta_trust`: where T − R falls below 0 the commons has become a reputation game.",
+            "`social-v1` by `beta_trust`: where T − R falls below 0 the commons has become a reputation game.",
             markdown(["beta_trust", *keys[:-1]], sweep),
-            "`coldstart-v0`, content policies with their own or with pooled click histories:",
+            "`coldstart-v1`, content policies with their own or with pooled click histories:",
             markdown(["agents", "private", "pooled", "gain ratio"], pooled),
         ]
     )
@@ -298,9 +298,9 @@ def learners() -> str:
         scores = [spread(learner["tasks"][task]["score"], 0) if task in learner["tasks"] else "" for task in tasks]
         rows.append([f"`{name}`", reward, _variant(learner), f"{steps / 1e6:.1f} M", *scores])
     note = (
-        "Normalised scores, against random and greedy (in `duel-v0` greedy and planner) in the variant that the "
+        "Normalised scores, against random and greedy (in `duel-v1` greedy and planner) in the variant that the "
         "learner plays, ± 95 % (t over training seeds; of `blind` as in the table of policies). Rows differ in more "
-        "than the algorithm: in the reward that they learn from (the task's is each agent's own, in `journey-v0` the "
+        "than the algorithm: in the reward that they learn from (the task's is each agent's own, in `journey-v1` the "
         f"team's), the variant, and the budget. {whence(report['origin'], 'training/')}"
     )
     head = ["learner", "reward", "variant", "agent-steps", *(f"`{task}`" for task in tasks)]
@@ -319,10 +319,10 @@ def _variant(learner: Mapping[str, Any]) -> str:
 
 
 def algorithms() -> str:
-    """What can be trained, and what the reference runs on `ecommerce-v0` gained."""
+    """What can be trained, and what the reference runs on `ecommerce-v1` gained."""
     rows, report = [], training()
     for name, algorithm in ALGORITHMS.items():
-        row = report["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v0")
+        row = report["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v1")
         measured = [""] * 6
         if row:
             measured = [
@@ -335,7 +335,7 @@ def algorithms() -> str:
             ]
         rows.append([f"`{name}`", algorithm.about(), algorithm.library.replace("_", "-"), *measured])
     note = (
-        "Own reward per learner and episode of `ecommerce-v0` in the reference runs: random play of the same kind of "
+        "Own reward per learner and episode of `ecommerce-v1` in the reference runs: random play of the same kind of "
         "action, the untrained network's first choices, the trained one's, ± 95 % (t over training seeds). The rest of "
         "the time, beside the share inside the environment, is the library's own loop. Several runs shared the "
         f"machine, each on one thread, so the speeds are lower bounds. {whence(report['origin'], 'training/')}"
@@ -494,7 +494,7 @@ def compatibility() -> str:
             steps = [f"{run['agent_steps']:,}", f"{run['agent_steps'] / run['seconds']:,.0f}"]
             rows.append([named, run["algorithm"], learned, reward, *steps])
     note = (
-        "Reward per agent and tick of `duel-v0` with `sharing=1`, untrained → trained; learned: above "
+        "Reward per agent and tick of `duel-v1` with `sharing=1`, untrained → trained; learned: above "
         f"{result['settings']['learned_above']}. {whence_rows(result['libraries'], 'compatibility.json')}"
     )
     head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]
@@ -563,7 +563,7 @@ def fit_report() -> str:
         else:
             rows.append([name, *(f"{x:,.0f}" if name == "purchases" else f"{x:.2f}" for x in values)])
     sections += [
-        "The data, and as many purchases in `grocery-v0` as in the held-out weeks, from the state at their beginning. "
+        "The data, and as many purchases in `grocery-v1` as in the held-out weeks, from the state at their beginning. "
         "*Shelf*: every page is the whole catalogue, so that this is the world without a policy; the others: pages of "
         "twenty products that two agents with the same policy chose from retrieved candidates.",
         markdown(["statistic", *columns], rows),

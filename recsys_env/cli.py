@@ -88,7 +88,7 @@ def not_empty(**lists: Sequence[str]) -> None:
 
 
 def config_of(task: str) -> WorldConfig:
-    """The config of a task named with changed fields: `duel-v0`, `streaming-v0,observability=full,users.number=16`.
+    """The config of a task named with changed fields: `duel-v1`, `streaming-v1,observability=full,users.number=16`.
 
     Raises:
         ValueError, TypeError: no such task, field or value; the message names the nearest.

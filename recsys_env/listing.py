@@ -24,7 +24,7 @@ def tasks() -> None:
 
 
 def describe(task: str) -> None:
-    """Tell everything about a task, which may have fields changed after commas (duel-v0,horizon=50): agents, page,
+    """Tell everything about a task, which may have fields changed after commas (duel-v1,horizon=50): agents, page,
     actions, observation, reward, and every field of its config with value, meaning, unit, range, default and source."""
     settings = cli.config_of(task)
     catalogue = Catalogue.load(settings.catalogue) if settings.catalogue else None

@@ -33,7 +33,7 @@ from .settings import replace
 
 _SHOP = (SceneConfig("page", cart=True),)
 
-# What `social-v0` and `rivals-v0` have in common: people, items and what a click brings.
+# What `social-v1` and `rivals-v1` have in common: people, items and what a click brings.
 _FEED = WorldConfig(
     users=UserConfig(number=8, habit_size=8),
     items=ItemConfig(number=400, topics=12, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0),
@@ -50,7 +50,7 @@ _FEED = WorldConfig(
 )
 
 _TASKS: dict[str, WorldConfig] = {
-    "duel-v0": WorldConfig(
+    "duel-v1": WorldConfig(
         description="""The smallest game: one slot each, items X (0, fair) and Y (1, a hook), three moods. A dilemma.
 
         A click is an instant purchase that pays its recommender 1. Y attracts (utility 1 against 0) and spoils the
@@ -87,7 +87,7 @@ _TASKS: dict[str, WorldConfig] = {
         arrival=ArrivalConfig(k_0=40.0, k_1=0.0, r_0=40.0, r_1=0.0),
         reward=RewardConfig(click=0.0, purchase=1.0),
     ),
-    "ecommerce-v0": WorldConfig(
+    "ecommerce-v1": WorldConfig(
         description="""A shop window of two sellers: price, stock, wallet, cart, slates of five, mixed motives.
 
         Pays .05 per click and the margin of purchases, which come pages after the cart, if at all. Clickbait wins the
@@ -129,7 +129,7 @@ _TASKS: dict[str, WorldConfig] = {
         candidates=CandidateConfig(topic_scale=1.0),
         reward=RewardConfig(click=0.05, purchase=1.0),
     ),
-    "journey-v0": WorldConfig(
+    "journey-v1": WorldConfig(
         description="""Entrance, item and cart page, one agent each, one shared reward: cooperation across scenarios.
 
         Only purchases count (the entrance's click weight of .02 gives its myopic oracle something to aim at). The
@@ -182,7 +182,7 @@ _TASKS: dict[str, WorldConfig] = {
         candidates=CandidateConfig(topic_scale=1.0),
         reward=RewardConfig(click=0.0, purchase=1.0, sharing=1.0),
     ),
-    "social-v0": WorldConfig(
+    "social-v1": WorldConfig(
         description="""A social feed of four teams' rows: clickbait against satisfaction and trust.
 
         Pays clicks. Bait raises clicks now and lowers the satisfaction that brings everybody's users back: at
@@ -204,7 +204,7 @@ _TASKS: dict[str, WorldConfig] = {
         candidates=_FEED.candidates,
         reward=_FEED.reward,
     ),
-    "news-v0": WorldConfig(
+    "news-v1": WorldConfig(
         description="""A news page: items are born and go within the episode, freshness, popularity feedback, clickbait.
 
         Pays clicks. Each item lives 400 ticks and is then reborn as another piece of the same desk. Question: how fast
@@ -242,7 +242,7 @@ _TASKS: dict[str, WorldConfig] = {
         candidates=CandidateConfig(topic_scale=1.0),
         reward=RewardConfig(click=1.0),
     ),
-    "streaming-v0": WorldConfig(
+    "streaming-v1": WorldConfig(
         description="""Three rows on a streaming home screen, paid by watch time: repetition, satiation, return.
 
         Question: how much watch time of today is worth giving up for rows so varied and honest that viewers come back?
@@ -274,7 +274,7 @@ _TASKS: dict[str, WorldConfig] = {
         candidates=CandidateConfig(topic_scale=1.0),
         reward=RewardConfig(click=0.0, dwell=1.0),
     ),
-    "coldstart-v0": WorldConfig(
+    "coldstart-v1": WorldConfig(
         description="""New users and items all the time: 3 in 10 sessions end in a new person, items live 600 ticks.
 
         Pays clicks. Privacy blurs the profiles (their noise has twice the norm of a taste) and an agent's history of a
@@ -308,7 +308,7 @@ _TASKS: dict[str, WorldConfig] = {
         reward=RewardConfig(click=1.0),
         observation=ObservationConfig(profile_noise=2.0),
     ),
-    "grocery-v0": WorldConfig(
+    "grocery-v1": WorldConfig(
         description="""The same 2,434 households every episode: habits, prices, promotions; slates of ten.
 
         A click may be an instant purchase, which pays its margin. Tastes, habits, prices and their weights are fitted
@@ -333,10 +333,10 @@ _TASKS: dict[str, WorldConfig] = {
         reward=RewardConfig(click=0.0, purchase=1.0),
         observation=ObservationConfig(profile_noise=1.0),
     ),
-    "rivals-v0": WorldConfig(
+    "rivals-v1": WorldConfig(
         description="""Three rival platforms that users leave and come back to: one opens per session, by trust.
 
-        The contents of `social-v0`, but who disappoints loses visitors to the others (beta_trust 10). A good match
+        The contents of `social-v1`, but who disappoints loses visitors to the others (beta_trust 10). A good match
         makes up for more bait than there (a_taste 4), so that even a myopic rival draws visitors away from a poor one.
         Pays clicks. Question: how much bait can a platform afford, when whoever it disappoints opens a rival the next
         time? Stresses: competition for retention. Set to: clicks per page .15 under random and .34 under content

@@ -235,7 +235,7 @@ def try_all(kind: Kind, others: list[bytes], number: int, seed: int = 0) -> dict
 
 # ------------------------------------------------------------------------------------------------ the kinds
 
-TASK = "duel-v0"
+TASK = "duel-v1"
 TINY: dict[str, Any] = {
     "timesteps": 128,
     "num_envs": 2,
@@ -322,7 +322,7 @@ def of_run(begun: Algorithm) -> Iterator[Kind]:
 
 
 def stored_run(folder: Path) -> Kind:
-    run = Run("duel-v0,horizon=20", "content", 0, 2, 0, True)
+    run = Run("duel-v1,horizon=20", "content", 0, 2, 0, True)
     _play_and_store(run, folder)
     return Kind(run.path(folder), lambda: _stored(run, folder), "value")
 
@@ -337,10 +337,10 @@ def results(folder: Path) -> Iterator[Kind]:
         found["teams"] = {team: row for team, row in found["teams"].items() if team in kept}
         for row in found["teams"].values():
             row["metrics"] = {name: values for name, values in row["metrics"].items() if name in ("ndcg", "page_ctr")}
-        if task not in ("duel-v0", "ecommerce-v0"):
+        if task not in ("duel-v1", "ecommerce-v1"):
             del evaluation["tasks"][task]
     evaluation["aggregate"] = {"teams": {}, "improvement": {}}
-    tournament = {"duel-v0": stored["tournament"]["duel-v0"]}
+    tournament = {"duel-v1": stored["tournament"]["duel-v1"]}
     for name, value in {"evaluation": evaluation, "tournament": tournament}.items():
         write_json(folder / f"{name}.json", value)
 
@@ -357,8 +357,8 @@ def results(folder: Path) -> Iterator[Kind]:
 
 
 def training(folder: Path) -> Kind:
-    shutil.copy(RESULTS / "training" / "ippo-duel-v0.json", folder)
-    file = folder / "ippo-duel-v0.json"
+    shutil.copy(RESULTS / "training" / "ippo-duel-v1.json", folder)
+    file = folder / "ippo-duel-v1.json"
     return Kind(file, lambda: vars(training_results.read(file)), "form")
 
 
@@ -368,11 +368,11 @@ def every_kind(folder: Path) -> Iterator[Kind]:
         return folder / name
 
     yield catalogue(folder)
-    yield from trained(new("ippo"), "ippo", "ecommerce-v0")
-    yield from trained(new("recurrent"), "recurrent-ppo", "duel-v0")
-    yield from trained(new("transformer"), "transformer-ppo", "duel-v0")
-    yield from trained(new("item"), "item-ppo", "ecommerce-v0")
-    yield from trained(new("separate"), "ippo-separate", "duel-v0")
+    yield from trained(new("ippo"), "ippo", "ecommerce-v1")
+    yield from trained(new("recurrent"), "recurrent-ppo", "duel-v1")
+    yield from trained(new("transformer"), "transformer-ppo", "duel-v1")
+    yield from trained(new("item"), "item-ppo", "ecommerce-v1")
+    yield from trained(new("separate"), "ippo-separate", "duel-v1")
     yield stored_run(new("evaluation"))
     yield from results(new("results"))
     yield training(new("training"))

@@ -71,4 +71,4 @@ def test_an_adapter_takes_batches_only(name: str, adapter: str) -> None:
     with pytest.raises(
         TypeError, match=r"envs is a RecommendationEnv, not a batch; make one with recsys_env\.vector_env"
     ):
-        getattr(module, adapter)(recsys_env.parallel_env("duel-v0"))
+        getattr(module, adapter)(recsys_env.parallel_env("duel-v1"))

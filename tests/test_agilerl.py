@@ -31,10 +31,10 @@ pytestmark = pytest.mark.filterwarnings(
 
 B = 4
 TASKS: list[tuple[str, dict[str, Any]]] = [
-    ("duel-v0", {"reward": {"sharing": 1.0}}),
-    ("social-v0", {"slots": 1, "mask_actions": True}),
-    ("journey-v0", {"slots": 1, "mask_actions": True, "messages": 2}),
-    ("journey-v0", {"action": "query"}),
+    ("duel-v1", {"reward": {"sharing": 1.0}}),
+    ("social-v1", {"slots": 1, "mask_actions": True}),
+    ("journey-v1", {"slots": 1, "mask_actions": True, "messages": 2}),
+    ("journey-v1", {"action": "query"}),
 ]
 
 
@@ -46,7 +46,7 @@ def stacked(by_agent: dict[str, Any]) -> np.ndarray:
     return np.stack(list(by_agent.values()), axis=1)
 
 
-@pytest.mark.parametrize(("task", "changes"), [*TASKS, ("ecommerce-v0", {})])
+@pytest.mark.parametrize(("task", "changes"), [*TASKS, ("ecommerce-v1", {})])
 def test_agents_are_those_of_the_batch(task: str, changes: dict[str, Any]) -> None:
     rows, envs = AgileRLVecEnv(vector_env(task, B, horizon=7, **changes)), vector_env(task, B, horizon=7, **changes)
     masked = envs.config.mask_actions
@@ -75,7 +75,7 @@ def test_agents_are_those_of_the_batch(task: str, changes: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_the_buffer_holds_the_last_observation_of_an_episode(masked: bool) -> None:
-    envs = vector_env("social-v0", B, slots=1, horizon=3, mask_actions=masked)
+    envs = vector_env("social-v1", B, slots=1, horizon=3, mask_actions=masked)
     rows = AgileRLVecEnv(envs)
     buffer = HorizonReplayBuffer(rows, 100)
     observed, _ = rows.reset(seed=0)
@@ -119,7 +119,7 @@ def test_maddpg_trains_and_keeps_to_the_masks(task: str, changes: dict[str, Any]
 
 
 def test_maddpg_refuses_slates() -> None:
-    rows = AgileRLVecEnv(vector_env("ecommerce-v0", B))
+    rows = AgileRLVecEnv(vector_env("ecommerce-v1", B))
     with pytest.raises(AssertionError, match="Box or Discrete"):
         MADDPG(**rows.arguments("cpu"), vect_noise_dim=B)
 

@@ -40,7 +40,7 @@ def prepare(tmp_path: Path, algorithm: str, task: str, *changes: str, **settings
     return training.algorithm.learner(training)  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize(("name", "by_role"), [*((name, False) for name in sorted(TASKS)), ("journey-v0", True)])
+@pytest.mark.parametrize(("name", "by_role"), [*((name, False) for name in sorted(TASKS)), ("journey-v1", True)])
 def test_environments_and_specs_of_every_task(name: str, by_role: bool) -> None:
     task = BenchMARLTask(name, {"slots": 1, "horizon": 2}, by_role=by_role)
     for continuous in (True, False):
@@ -60,25 +60,25 @@ def test_environments_and_specs_of_every_task(name: str, by_role: bool) -> None:
 
 
 def test_fields_of_the_config_can_be_changed() -> None:
-    task = BenchMARLTask("journey-v0", {"users": {"number": 3}, "slots": 1, "mask_actions": True})
+    task = BenchMARLTask("journey-v1", {"users": {"number": 3}, "slots": 1, "mask_actions": True})
     assert task.world.users.number == 3
     env = task.get_env_fun(2, False, 0, "cpu")()
     assert set(task.action_mask_spec(env).keys()) == {"agents"}
     assert task.supports_discrete_actions()
     assert not task.supports_continuous_actions()
     with pytest.raises(TypeError, match="did you mean 'horizon'"):
-        BenchMARLTask("duel-v0", {"max_cycles": 3})
+        BenchMARLTask("duel-v1", {"max_cycles": 3})
 
 
 def test_slates_are_queries_or_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a slate of 5; set slots=1"):
-        prepare(tmp_path, "qmix", "ecommerce-v0")
-    assert prepare(tmp_path, "mappo", "ecommerce-v0").experiment.continuous_actions
-    assert not prepare(tmp_path, "mappo", "ecommerce-v0", "slots=1").experiment.continuous_actions
-    assert prepare(tmp_path, "maddpg", "duel-v0").experiment.continuous_actions
+        prepare(tmp_path, "qmix", "ecommerce-v1")
+    assert prepare(tmp_path, "mappo", "ecommerce-v1").experiment.continuous_actions
+    assert not prepare(tmp_path, "mappo", "ecommerce-v1", "slots=1").experiment.continuous_actions
+    assert prepare(tmp_path, "maddpg", "duel-v1").experiment.continuous_actions
 
 
-@pytest.mark.parametrize("task", ["ecommerce-v0", "journey-v0"])
+@pytest.mark.parametrize("task", ["ecommerce-v1", "journey-v1"])
 @pytest.mark.parametrize("algorithm", BENCHMARL)
 def test_every_algorithm_runs_and_its_policy_is_stored(tmp_path: Path, algorithm: str, task: str) -> None:
     """With central states, several groups, and masks where the actions are picks; the stored networks play as
@@ -109,7 +109,7 @@ def test_values_are_added_up_over_roles_too(tmp_path: Path) -> None:
     networks = {}
     for algorithm in ("iql", "vdn"):
         for by_role in (False, True):
-            learner = prepare(tmp_path, algorithm, "journey-v0", "horizon=20", "slots=1", by_role=by_role)
+            learner = prepare(tmp_path, algorithm, "journey-v1", "horizon=20", "slots=1", by_role=by_role)
             assert len(learner.experiment.group_map) == (3 if by_role else 1)
             learner.learn(768, lambda point: None)
             networks[algorithm, by_role] = torch.cat(
@@ -120,7 +120,7 @@ def test_values_are_added_up_over_roles_too(tmp_path: Path) -> None:
 
 
 def test_it_learns_beside_others(tmp_path: Path) -> None:
-    learner = prepare(tmp_path, "qmix", "journey-v0", "horizon=20", "slots=1", others=("item_0=content",))
+    learner = prepare(tmp_path, "qmix", "journey-v1", "horizon=20", "slots=1", others=("item_0=content",))
     assert learner.experiment.group_map == {"agents": ["entrance_0", "cart_0"]}
     learner.learn(256, lambda point: None)
     learner.save()
@@ -131,14 +131,14 @@ def test_it_learns_beside_others(tmp_path: Path) -> None:
     ("algorithm", "task", "timesteps", "enough", "changes"),
     [
         # By queries; random ones earn 2.4, the untrained network's mean 1.1.
-        ("ippo-roles", "ecommerce-v0", 400_000, 4, ()),
-        ("mappo", "ecommerce-v0", 400_000, 4, ()),
+        ("ippo-roles", "ecommerce-v1", 400_000, 4, ()),
+        ("mappo", "ecommerce-v1", 400_000, 4, ()),
         # From 288 beyond what is quick to learn, that the hook sells (290), to planning (384).
-        ("maddpg", "duel-v0", 400_000, 350, ()),
-        ("masac", "duel-v0", 160_000, 350, ()),
-        ("iql", "duel-v0", 160_000, 350, ("slots=1",)),
-        ("vdn", "duel-v0", 160_000, 350, ("slots=1",)),
-        ("qmix", "duel-v0", 160_000, 350, ("slots=1",)),
+        ("maddpg", "duel-v1", 400_000, 350, ()),
+        ("masac", "duel-v1", 160_000, 350, ()),
+        ("iql", "duel-v1", 160_000, 350, ("slots=1",)),
+        ("vdn", "duel-v1", 160_000, 350, ("slots=1",)),
+        ("qmix", "duel-v1", 160_000, 350, ("slots=1",)),
     ],
 )
 def test_training_raises_the_reward(
@@ -168,6 +168,6 @@ def test_it_cannot_resume(tmp_path: Path) -> None:
         "compare": ("random",),
         "device": "cpu",
     }
-    train(VDN("duel-v0", **settings))
+    train(VDN("duel-v1", **settings))
     with pytest.raises(ValueError, match="vdn cannot resume: what benchmarl keeps"):
-        train(VDN("duel-v0", resume=True, **settings))
+        train(VDN("duel-v1", resume=True, **settings))

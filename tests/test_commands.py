@@ -86,12 +86,12 @@ def test_policies_are_listed_as_they_are(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["describe", "journey-v0"])
+    main(["describe", "journey-v1"])
     text = capsys.readouterr().out
-    assert text.endswith(f"\nconfig\n{describe(TASKS['journey-v0'])}\n")
+    assert text.endswith(f"\nconfig\n{describe(TASKS['journey-v1'])}\n")
     words = " ".join(text.split())
     for fact in (
-        "journey-v0: Entrance, item and cart page, one agent each",
+        "journey-v1: Entrance, item and cart page, one agent each",
         "agents 3: entrance_0, item_0, cart_0 page rows, 4 slots for each agent",
         "action MultiDiscrete([20 20 20 20]): candidates",
         "observation Box(-1.0, 1.0, (215,), float32), observability partial",
@@ -99,7 +99,7 @@ def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
         "episode 1000 ticks, then all agents are truncated; recommended discount 0.997",
     ):
         assert fact in words
-    env = vector_env("journey-v0")
+    env = vector_env("journey-v1")
     for name, place in env.observation_fields.items():
         meaning = next(field.meaning for field in OBSERVATION if field.name == name)
         assert f" {name} [{place.start}:{place.stop}] {meaning} (in [" in words
@@ -109,13 +109,13 @@ def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_task_may_have_fields_changed(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["describe", "journey-v0,horizon=50,users.number=16"])
-    changed = task_config("journey-v0", {"horizon": 50, "users": {"number": 16}})
+    main(["describe", "journey-v1,horizon=50,users.number=16"])
+    changed = task_config("journey-v1", {"horizon": 50, "users": {"number": 16}})
     assert capsys.readouterr().out.endswith(f"{describe(changed)}\n")
 
 
 def test_a_task_with_a_catalogue_says_what_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["describe", "grocery-v0"])
+    main(["describe", "grocery-v1"])
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith(
         "the catalogue 'grocery' has 2434 users with up to 64 habits each, 2000 items, 32 dims, 35 topics; "
@@ -126,10 +126,10 @@ def test_a_task_with_a_catalogue_says_what_is_in_it(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        ("journey", "unknown task 'journey' (did you mean 'journey-v0'?)"),
-        ("duel-v0,horizn=3", "did you mean 'horizon'"),
-        ("grocery-v0,users.number=3", "users.number = 3 would be ignored, since the catalogue gives it"),
-        ("duel-v0,users=3", "users = 3 must be a UserConfig or a dict of its fields"),
+        ("journey", "unknown task 'journey' (did you mean 'journey-v1'?)"),
+        ("duel-v1,horizn=3", "did you mean 'horizon'"),
+        ("grocery-v1,users.number=3", "users.number = 3 would be ignored, since the catalogue gives it"),
+        ("duel-v1,users=3", "users = 3 must be a UserConfig or a dict of its fields"),
     ],
 )
 def test_a_wrong_task_is_one_line(task: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,7 +141,7 @@ def test_a_command_answers_without_what_it_does_not_need(command: str) -> None:
     """Heavy libraries take seconds to import."""
     unneeded = {"torch", "pandas", "matplotlib", "rliable", "pyspiel", "scipy.stats", "ray"}
     unneeded |= {"tyro", "rich"} if command in LISTINGS else set()  # the core alone says what there is
-    words = [command, "duel-v0"] if command == "describe" else [command, *(["--help"] if command in COMMANDS else [])]
+    words = [command, "duel-v1"] if command == "describe" else [command, *(["--help"] if command in COMMANDS else [])]
     code = f"""
 import sys
 from recsys_env.__main__ import main
@@ -164,7 +164,7 @@ def test_the_script_finds_modules_of_the_current_folder(
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     monkeypatch.setattr(sys, "argv", ["recsys-env", "tasks"])
     script()
-    assert "duel-v0" in capsys.readouterr().out
+    assert "duel-v1" in capsys.readouterr().out
     import of_this_folder
 
     assert Path(of_this_folder.__file__).parent == tmp_path

@@ -17,7 +17,7 @@ COPIES, SHORT = 3, 40
 KEYS = [key for key in Infos.ENTRIES if not key.startswith(("final_", "later_"))]
 
 
-def batch(task: str = "ecommerce-v0", copies: int = COPIES, **changes: Any) -> recsys_env.VectorEnv:
+def batch(task: str = "ecommerce-v1", copies: int = COPIES, **changes: Any) -> recsys_env.VectorEnv:
     return recsys_env.vector_env(task, copies, horizon=SHORT, **changes)
 
 
@@ -73,7 +73,7 @@ def test_where_all_learn_it_is_the_batch(changes: dict[str, Any]) -> None:
 )
 def test_learners_see_what_they_would_in_the_batch(learners: list[str]) -> None:
     """The same joint actions, given to a bare batch, lead to the same game."""
-    envs, inner = batch("social-v0"), batch("social-v0")
+    envs, inner = batch("social-v1"), batch("social-v1")
     others = {agent: "content" for agent in inner.possible_agents if agent not in learners}
     company, team = Company(inner, others), Team(envs, others, 5)
     places = [envs.possible_agents.index(agent) for agent in learners]
@@ -112,8 +112,8 @@ def test_later_sales_are_the_learners_own() -> None:
         "items": {"stock_init": 0},
     }
     envs, company = (
-        recsys_env.vector_env("ecommerce-v0", 8, **changes),
-        Company(recsys_env.vector_env("ecommerce-v0", 8, **changes), {"recommender_0": Spy()}),
+        recsys_env.vector_env("ecommerce-v1", 8, **changes),
+        Company(recsys_env.vector_env("ecommerce-v1", 8, **changes), {"recommender_0": Spy()}),
     )
     spy = Team(envs, {"recommender_0": Spy()}, 0)
     envs.reset(seed=0)
@@ -162,7 +162,7 @@ def test_same_seed_same_game() -> None:
 
 
 def test_it_can_be_pickled_and_restored() -> None:
-    company = Company(batch("social-v0"), {"recommender_1": "content"})
+    company = Company(batch("social-v1"), {"recommender_1": "content"})
     company.reset(seed=4)
     company.step(company.empty_actions())
     twin, saved = pickle.loads(pickle.dumps(company)), company.save()
@@ -190,7 +190,7 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
         policies_of(agents, "random")
     with pytest.raises(ValueError, match="nobody learns"):
         policies_of(agents, dict.fromkeys(agents, "random"))
-    company = Company(batch("duel-v0"), {"recommender_0": "greedy"})
+    company = Company(batch("duel-v1"), {"recommender_0": "greedy"})
     with pytest.raises(RuntimeError, match="reset"):
         company.step(company.empty_actions())
     company.reset(seed=0)
@@ -210,7 +210,7 @@ def test_stable_baselines3_takes_it() -> None:
     pytest.importorskip("stable_baselines3")
     from recsys_env.adapters.sb3 import SB3VecEnv
 
-    company = Company(batch("social-v0", mask_actions=True), {"recommender_1": "popularity"})
+    company = Company(batch("social-v1", mask_actions=True), {"recommender_1": "popularity"})
     rows = SB3VecEnv(company)
     assert rows.num_envs == COPIES * 3
     observations = rows.reset()
@@ -228,7 +228,7 @@ def test_torchrl_takes_it() -> None:
 
     from recsys_env.adapters.torchrl import TorchRLEnv
 
-    company = Company(recsys_env.vector_env("journey-v0", 2, horizon=5), {"item_0": "content"})
+    company = Company(recsys_env.vector_env("journey-v1", 2, horizon=5), {"item_0": "content"})
     env = TorchRLEnv(company, "cpu")
     check_env_specs(env, break_when_any_done="both")
     assert env.group_map == {"entrance": ["entrance_0"], "cart": ["cart_0"]}
@@ -239,7 +239,7 @@ def test_skrl_takes_it() -> None:
     pytest.importorskip("skrl")
     from recsys_env.adapters.skrl import SkrlEnv
 
-    company = Company(batch("social-v0"), {"recommender_0": "random"})
+    company = Company(batch("social-v1"), {"recommender_0": "random"})
     env = SkrlEnv(company, "cpu")
     observations, _ = env.reset()
     assert list(observations) == ["recommender_1", "recommender_2", "recommender_3"]
@@ -248,9 +248,9 @@ def test_skrl_takes_it() -> None:
 
 def test_one_learner_is_the_single_agent() -> None:
     rows = recsys_env.single_agent_vector_env(
-        "social-v0", COPIES, agent="recommender_2", others="content", horizon=SHORT, autoreset_mode="SameStep"
+        "social-v1", COPIES, agent="recommender_2", others="content", horizon=SHORT, autoreset_mode="SameStep"
     )
-    company = Company(batch("social-v0"), "content", ["recommender_2"])
+    company = Company(batch("social-v1"), "content", ["recommender_2"])
     np.testing.assert_array_equal(rows.reset(seed=1)[0], company.reset(seed=1)[0][:, 0])
     rng = np.random.default_rng(0)
     for _ in range(SHORT + 2):

@@ -218,15 +218,15 @@ def test_unknown_fields_suggest_the_nearest(changes: dict[str, Any], message: st
     with pytest.raises(TypeError, match=message):
         replace(WorldConfig(), changes)
     with pytest.raises(TypeError, match=message):
-        vector_env("ecommerce-v0", 1, **changes)
+        vector_env("ecommerce-v1", 1, **changes)
 
 
 def test_unknown_tasks_suggest_the_nearest() -> None:
     with pytest.raises(
-        ValueError, match=r"unknown task 'ecomerce-v0' \(did you mean 'ecommerce-v0'\?\); tasks are duel-v0"
+        ValueError, match=r"unknown task 'ecomerce-v0' \(did you mean 'ecommerce-v1'\?\); tasks are duel-v1"
     ):
         vector_env("ecomerce-v0", 1)
-    with pytest.raises(ValueError, match=r"unknown task 'chess-v0'; tasks are"):  # news-v0 is not a near miss of it
+    with pytest.raises(ValueError, match=r"unknown task 'chess-v0'; tasks are"):  # news-v1 is not a near miss of it
         vector_env("chess-v0", 1)
 
 
@@ -242,17 +242,17 @@ def test_unknown_tasks_suggest_the_nearest() -> None:
             lambda: parallel_env(Catalogue.load("grocery")),
             r"task = Catalogue\(2000 items.{100,200}\.\.\. must be the name",
         ),
-        (lambda: VectorEnv("duel-v0"), r"config = 'duel-v0' must be a WorldConfig; recsys_env.vector_env takes"),
+        (lambda: VectorEnv("duel-v1"), r"config = 'duel-v1' must be a WorldConfig; recsys_env.vector_env takes"),
         (
-            lambda: vector_env("news-v0", catalogue=3),
+            lambda: vector_env("news-v1", catalogue=3),
             r"catalogue = 3 must be a Catalogue, the name of a shipped one or the path",
         ),
         (
-            lambda: vector_env("duel-v0", users=UserConfig),
+            lambda: vector_env("duel-v1", users=UserConfig),
             r"WorldConfig\.users = <class .* must be a UserConfig or a dict of its fields$",
         ),
         (
-            lambda: vector_env("duel-v0", page=np.array(["rows", "rival"])),
+            lambda: vector_env("duel-v1", page=np.array(["rows", "rival"])),
             r"WorldConfig\.page = array.* is not allowed; choose one of",
         ),
         (
@@ -261,15 +261,15 @@ def test_unknown_tasks_suggest_the_nearest() -> None:
         ),
         (lambda: replace(WorldConfig(), 5), r"changes = 5 must be a dict of fields of WorldConfig$"),
         (
-            lambda: parallel_env("duel-v0", render_mode=np.array([1, 2])),
+            lambda: parallel_env("duel-v1", render_mode=np.array([1, 2])),
             r"render_mode = array\(\[1, 2\]\) is not allowed; choose one of",
         ),
         (
-            lambda: recsys_env.single_agent_env("duel-v0", agent=np.array([1, 2])),
+            lambda: recsys_env.single_agent_env("duel-v1", agent=np.array([1, 2])),
             r"agent = array\(\[1, 2\]\) is not one of recommender_0",
         ),
-        (lambda: recsys_env.shared_policy_env("duel-v0", autoreset_mode=[1]), r"autoreset_mode = \[1\] is not allowed"),
-        (lambda: describe("duel-v0"), r"config = 'duel-v0' must be a WorldConfig"),
+        (lambda: recsys_env.shared_policy_env("duel-v1", autoreset_mode=[1]), r"autoreset_mode = \[1\] is not allowed"),
+        (lambda: describe("duel-v1"), r"config = 'duel-v1' must be a WorldConfig"),
     ],
 )
 def test_things_that_are_no_configs_are_named_in_one_line(call: Callable[[], Any], message: str) -> None:
@@ -279,8 +279,8 @@ def test_things_that_are_no_configs_are_named_in_one_line(call: Callable[[], Any
 
 
 def test_only_near_misses_are_suggested() -> None:
-    assert did_you_mean("grocery", ["grocery-v0", "news-v0"]) == " (did you mean 'grocery-v0'?)"
-    assert did_you_mean("duel", TASKS) == " (did you mean 'duel-v0'?)"
+    assert did_you_mean("grocery", ["grocery-v1", "news-v1"]) == " (did you mean 'grocery-v1'?)"
+    assert did_you_mean("duel", TASKS) == " (did you mean 'duel-v1'?)"
     assert did_you_mean("observ", ["action", "observability"]) == " (did you mean 'observability'?)"
     for word, allowed in (
         ("product_id", ["customer_id"]),
@@ -413,7 +413,7 @@ def described(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
 
 @pytest.mark.parametrize(
     "config",
-    [WorldConfig(), TASKS["journey-v0"], UserConfig(), RoleConfig()],
+    [WorldConfig(), TASKS["journey-v1"], UserConfig(), RoleConfig()],
     ids=["default", "journey", "users", "role"],
 )
 def test_describe_lists_every_field_with_all_that_is_known_of_it(config: Any) -> None:
@@ -446,7 +446,7 @@ def test_describe_lists_every_field_with_all_that_is_known_of_it(config: Any) ->
 
 
 def test_describe_says_what_has_no_effect() -> None:
-    lines = {line.split(" ")[0]: line for line in describe(TASKS["grocery-v0"]).splitlines()}
+    lines = {line.split(" ")[0]: line for line in describe(TASKS["grocery-v1"]).splitlines()}
     assert lines["users.number"].startswith("users.number comes from the catalogue: U, users")
     assert lines["users.habit_size"].startswith("users.habit_size = 64: ")
     assert "no effect yet" in lines["reward.margin_rate"]
@@ -468,22 +468,22 @@ def test_tasks_are_valid_documented_and_immutable(name: str) -> None:
         task.horizon = 5  # type: ignore[misc]
     vector_env(name, 1, horizon=5)
     assert TASKS[name].horizon == 1000
-    if name != "grocery-v0":
+    if name != "grocery-v1":
         assert vector_env(task, 1).config is not None
 
 
 def test_tasks_cannot_be_changed() -> None:
     with pytest.raises(TypeError, match="does not support item assignment"):
-        TASKS["duel-v0"] = WorldConfig()  # type: ignore[index]
+        TASKS["duel-v1"] = WorldConfig()  # type: ignore[index]
     with pytest.raises(TypeError, match="does not support item deletion"):
-        del TASKS["duel-v0"]  # type: ignore[attr-defined]
+        del TASKS["duel-v1"]  # type: ignore[attr-defined]
     for method in ("update", "pop", "clear", "setdefault"):
         assert not hasattr(TASKS, method)
 
 
 @pytest.mark.usefixtures("registries")
 def test_a_registered_task_is_one_everywhere() -> None:
-    config = replace(TASKS["duel-v0"], {"horizon": 5})
+    config = replace(TASKS["duel-v1"], {"horizon": 5})
     register_task("my_own-shop-v12", config)
     assert TASKS["my_own-shop-v12"] is config
     assert list(TASKS)[-1] == "my_own-shop-v12"
@@ -503,9 +503,9 @@ def test_a_registered_task_is_one_everywhere() -> None:
     ("name", "config", "message"),
     [
         (
-            "duel-v0",
+            "duel-v1",
             WorldConfig(),
-            "task 'duel-v0' is taken, and a task never changes; give yours another name or version",
+            "task 'duel-v1' is taken, and a task never changes; give yours another name or version",
         ),
         *(
             (name, WorldConfig(), "must be letters, digits, _ and - with a version at the end, as in 'my-shop-v0'")
@@ -607,7 +607,7 @@ def test_wrong_rewards(rewards: Any, message: str) -> None:
     ],
     ids=["copy", "deepcopy", "pickle", "replace", "asdict", "json"],
 )
-@pytest.mark.parametrize("task", ["journey-v0", "duel-v0", "grocery-v0"])
+@pytest.mark.parametrize("task", ["journey-v1", "duel-v1", "grocery-v1"])
 def test_configs_survive(how: Callable[[WorldConfig], WorldConfig], task: str) -> None:
     made = how(TASKS[task])
     assert made == TASKS[task]
@@ -732,12 +732,12 @@ def test_fields_that_a_catalogue_gives_cannot_be_set_beside_it() -> None:
         r"leave the default, users\.number = 8$"
     )
     for call in (
-        lambda: parallel_env("grocery-v0", users={"number": 100}),
-        lambda: replace(TASKS["grocery-v0"], {"users": {"number": 100}}),
+        lambda: parallel_env("grocery-v1", users={"number": 100}),
+        lambda: replace(TASKS["grocery-v1"], {"users": {"number": 100}}),
         lambda: WorldConfig(catalogue="grocery", users={"number": 100}),
         lambda: vector_env(WorldConfig(users={"number": 100}), catalogue="grocery"),
-        lambda: recsys_env.single_agent_env("ecommerce-v0", users={"number": 100}, catalogue=small_catalogue()),
-        lambda: recsys_env.shared_policy_env("social-v0", users={"number": 100}, catalogue=small_catalogue()),
+        lambda: recsys_env.single_agent_env("ecommerce-v1", users={"number": 100}, catalogue=small_catalogue()),
+        lambda: recsys_env.shared_policy_env("social-v1", users={"number": 100}, catalogue=small_catalogue()),
     ):
         with pytest.raises(ValueError, match=message):
             call()
@@ -749,17 +749,17 @@ def test_fields_that_a_catalogue_gives_cannot_be_set_beside_it() -> None:
 
 def test_a_catalogue_takes_the_place_of_a_tasks_own_items_and_users() -> None:
     """What describes these in the task is not what its user asked for."""
-    envs = vector_env("journey-v0", catalogue=small_catalogue(), users={"habit_size": 2})
+    envs = vector_env("journey-v1", catalogue=small_catalogue(), users={"habit_size": 2})
     assert (envs.shape.users, envs.shape.items, envs.config.items.number) == (6, 30, 200)
-    assert envs.config.choice == TASKS["journey-v0"].choice
+    assert envs.config.choice == TASKS["journey-v1"].choice
     settings = Catalogue.load("grocery").settings
     assert vector_env(WorldConfig(**settings), catalogue="grocery").shape.users == 2434
-    assert vector_env(TASKS["grocery-v0"], catalogue=small_catalogue()).shape.users == 6
+    assert vector_env(TASKS["grocery-v1"], catalogue=small_catalogue()).shape.users == 6
 
 
 def test_moods_beside_a_catalogue_need_its_topics() -> None:
     with pytest.raises(ValueError, match=r"a task with moods .* is made for its own 2 topics and takes no catalogue"):
-        vector_env("duel-v0", catalogue=small_catalogue())
+        vector_env("duel-v1", catalogue=small_catalogue())
     moods = {"choice": {"v_0_by_mood": (0.0, 1.0)}, "dynamics": {"mood_up": (0.1,) * 12, "mood_down": (0.1,) * 12}}
     with pytest.raises(
         ValueError, match="mood_up and mood_down have 12 and 12 entries, but the catalogue has 5 topics"
@@ -776,7 +776,7 @@ def test_moods_beside_a_catalogue_need_its_topics() -> None:
 
 def test_agent_names() -> None:
     assert WorldConfig(num_agents=3).agents == ["recommender_0", "recommender_1", "recommender_2"]
-    assert TASKS["journey-v0"].agents == ["entrance_0", "item_0", "cart_0"]
+    assert TASKS["journey-v1"].agents == ["entrance_0", "item_0", "cart_0"]
 
 
 def test_grocery_holds_the_numbers_of_its_fit() -> None:
@@ -784,6 +784,6 @@ def test_grocery_holds_the_numbers_of_its_fit() -> None:
     assert settings
     for group, values in settings.items():
         for name, value in values.items():
-            assert getattr(getattr(TASKS["grocery-v0"], group), name) == pytest.approx(value, abs=1e-2), (
+            assert getattr(getattr(TASKS["grocery-v1"], group), name) == pytest.approx(value, abs=1e-2), (
                 f"{group}.{name}"
             )

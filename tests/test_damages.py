@@ -37,7 +37,7 @@ from recsys_env.tasks import _TASKS
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
-ALGORITHMS = {"ippo": "ecommerce-v0", "ippo-separate": "duel-v0"}
+ALGORITHMS = {"ippo": "ecommerce-v1", "ippo-separate": "duel-v1"}
 
 
 def options_of(algorithm: str, out: Path, **more: Any) -> Algorithm:
@@ -194,7 +194,7 @@ def test_a_network_is_one_of_ours(copies: dict[str, Path], marker: Path, monkeyp
 
 
 def test_a_network_of_other_sizes_than_it_was_trained_for_is_refused(copies: dict[str, Path]) -> None:
-    envs = VectorEnv(TASKS["duel-v0"], 1)
+    envs = VectorEnv(TASKS["duel-v1"], 1)
     file = copies["ippo-separate"] / "policy.npz"
     weights = read_arrays(file)
     facts = value_among(file, weights, "facts", dict)
@@ -222,9 +222,9 @@ def test_commands_say_it_in_one_line(
         (tmp_path / "theirs" / CHECKPOINT).write_text(content)
         (tmp_path / "theirs" / "policy.npz").write_bytes(hostile("torch", marker))
         for main, command in (
-            (recsys_env_main, ["evaluate", "--policies", "theirs", "--tasks", "duel-v0"]),
-            (recsys_env_main, ["tournament", "--policies", "theirs", "--tasks", "duel-v0"]),
-            (baselines_main, ["train", "ippo", "--task", "duel-v0", "--others", "recommender_1=theirs"]),
+            (recsys_env_main, ["evaluate", "--policies", "theirs", "--tasks", "duel-v1"]),
+            (recsys_env_main, ["tournament", "--policies", "theirs", "--tasks", "duel-v1"]),
+            (baselines_main, ["train", "ippo", "--task", "duel-v1", "--others", "recommender_1=theirs"]),
         ):
             with pytest.raises(SystemExit, match="2"):
                 main(command)
@@ -238,7 +238,7 @@ def test_commands_say_it_in_one_line(
 def test_a_catalogue_is_not_unpickled(kind: str, tmp_path: Path, marker: Path) -> None:
     (tmp_path / "theirs.npz").write_bytes(hostile(kind, marker))
     with pytest.raises(ValueError, match=r"theirs\.npz") as error:
-        vector_env("ecommerce-v0", 1, catalogue=str(tmp_path / "theirs.npz"))
+        vector_env("ecommerce-v1", 1, catalogue=str(tmp_path / "theirs.npz"))
     assert "\n" not in str(error.value)
 
 
@@ -516,7 +516,7 @@ def test_an_array_that_tells_fewer_elements_than_it_has_is_damaged(tmp_path: Pat
 
 def test_networks_of_every_layer_are_stored(tmp_path: Path) -> None:
     """Also one whose last layer was cut down after it was made, as BenchMARL's actors of queries are."""
-    envs = vector_env("streaming-v0", 2, horizon=20, action="query")
+    envs = vector_env("streaming-v1", 2, horizon=20, action="query")
     observations, _ = envs.reset(seed=0)
     dims = envs.action_space.shape[0]  # type: ignore[index]
     last = torch.nn.Linear(8, 2 * dims)
@@ -543,7 +543,7 @@ def test_networks_of_every_layer_are_stored(tmp_path: Path) -> None:
 
 
 def test_other_layers_are_not_stored(tmp_path: Path) -> None:
-    envs = VectorEnv(TASKS["duel-v0"], 1)
+    envs = VectorEnv(TASKS["duel-v1"], 1)
     with pytest.raises(
         ValueError, match="a layer of Dropout cannot be stored; layers are Linear, LayerNorm, Tanh, ReLU, Hardtanh"
     ):

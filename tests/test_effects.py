@@ -599,7 +599,7 @@ def test_masks_of_one_slot_with_messages() -> None:
 
 def test_items_without_a_history() -> None:
     """Popularity that starts at 0 everywhere is observed as 0 and then in clicks; retrieval by history is uniform."""
-    envs = vector_env("social-v0", 400, items={"popularity_mean": 0.0}, choice={"v_0": -50.0})
+    envs = vector_env("social-v1", 400, items={"popularity_mean": 0.0}, choice={"v_0": -50.0})
     place = envs.observation_fields["candidates"].start + candidate_features(envs.config, envs.shape).index(
         "popularity"
     )
@@ -982,7 +982,7 @@ def test_messages_reach_the_others_at_the_same_visitors_next_page(page: str, slo
 
 def test_the_duel_pays_what_its_markov_chain_says() -> None:
     """T .409, R .384, P .289, S .151 per tick: from the chain of three moods, and played."""
-    duel = TASKS["duel-v0"]
+    duel = TASKS["duel-v1"]
     envs = vector_env(duel, 400, horizon=500)
     bait, topic = envs.world.items["bait"], envs.world.items["topic"]
     fair, hook = int(bait.argmin()), int(bait.argmax())

@@ -272,7 +272,7 @@ def test_nothing_is_stepped_after_the_end() -> None:
 
 
 def test_wrong_settings() -> None:
-    with pytest.raises(ValueError, match=r"unknown task 'ecomerce-v0' \(did you mean 'ecommerce-v0'\?\)"):
+    with pytest.raises(ValueError, match=r"unknown task 'ecomerce-v0' \(did you mean 'ecommerce-v1'\?\)"):
         parallel_env("ecomerce-v0")
     with pytest.raises(TypeError, match=r"no field 'max_cycles' \(did you mean 'horizon'\?\)"):
         parallel_env(BUSY, max_cycles=5)
@@ -558,7 +558,7 @@ def test_fields_and_state() -> None:
 
 def test_the_state_after_the_end_is_the_one_beside_the_last_observations() -> None:
     """With a horizon one tick longer the same tick has the same state, and is not the last."""
-    short, longer = (recsys_env.parallel_env("ecommerce-v0", horizon=horizon) for horizon in (6, 7))
+    short, longer = (recsys_env.parallel_env("ecommerce-v1", horizon=horizon) for horizon in (6, 7))
     short.reset(seed=2)
     longer.reset(seed=2)
     for _ in range(6):

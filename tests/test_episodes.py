@@ -46,4 +46,4 @@ def test_episodes_in_the_world_of_a_catalogue() -> None:
 )
 def test_wrong_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
-        episode_returns(**{"task": "ecommerce-v0", "policies": "random", "episodes": 2, "seed": 0, **arguments})
+        episode_returns(**{"task": "ecommerce-v1", "policies": "random", "episodes": 2, "seed": 0, **arguments})

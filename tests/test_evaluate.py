@@ -170,7 +170,7 @@ def test_every_run_may_play_a_policy_trained_with_its_own_seed(tmp_path: Path, m
 
 
 def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = ["--policies", "content", "popularity", "--tasks", "tiny-v0", "duel-v0", "--episodes", "4", "--seeds", "3"]
+    wanted = ["--policies", "content", "popularity", "--tasks", "tiny-v0", "duel-v1", "--episodes", "4", "--seeds", "3"]
     main(["evaluate", *wanted, "--out", str(tmp_path)])
     report = json.loads((tmp_path / "evaluation.json").read_text())
     task = report["tasks"]["tiny-v0"]
@@ -196,7 +196,7 @@ def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: p
         "content",
         "popularity",
         "greedy",
-    }  # random is no end of duel-v0, and not asked for
+    }  # random is no end of duel-v1, and not asked for
     stored = json.loads((tmp_path / "tiny-v0" / "content" / "2.json").read_text())
     assert {"command", "commit", "versions", "processor", "own", "metrics", "seed"} <= set(stored)
     shown = capsys.readouterr().out
@@ -247,8 +247,8 @@ def test_a_metric_in_the_module_of_a_policy_is_measured(tmp_path: Path, monkeypa
     [
         (["evalute"], "unknown command 'evalute' (did you mean 'evaluate'?)"),
         (["evaluate", "--policies", "greedi"], "unknown policy 'greedi' (did you mean 'greedy'?)"),
-        (["evaluate", "--tasks", "duel-v0,slot=2"], "WorldConfig has no field 'slot' (did you mean 'slots'?)"),
-        (["evaluate", "--tasks", "duel-v1"], "unknown task 'duel-v1' (did you mean 'duel-v0'?)"),
+        (["evaluate", "--tasks", "duel-v1,slot=2"], "WorldConfig has no field 'slot' (did you mean 'slots'?)"),
+        (["evaluate", "--tasks", "duel-v1"], "unknown task 'duel-v1' (did you mean 'duel-v1'?)"),
         (["tournament", "--policies", "contents"], "unknown policy 'contents' (did you mean 'content'?)"),
         (
             ["tournament", "--policies", "recommender_0=random,recommender_1=greedy"],
@@ -261,11 +261,11 @@ def test_a_metric_in_the_module_of_a_policy_is_measured(tmp_path: Path, monkeypa
         (["evaluate", "--policies"], "--policies names nothing"),
         (["tournament", "--tasks"], "--tasks names nothing"),
         (
-            ["tournament", "--tasks", "duel-v0,num_agents=1"],
-            "duel-v0,num_agents=1 has one agent, which has nobody to play against",
+            ["tournament", "--tasks", "duel-v1,num_agents=1"],
+            "duel-v1,num_agents=1 has one agent, which has nobody to play against",
         ),
         (
-            ["evaluate", "--tasks", "duel-v0,users=3,users.number=4"],
+            ["evaluate", "--tasks", "duel-v1,users=3,users.number=4"],
             "users.number=4 changes a field of users, which is 3 already",
         ),
         (["evaluate", "--policies", "random", "--out", "/dev/null/there"], "Not a directory: '/dev/null/there'"),
@@ -294,7 +294,7 @@ def test_a_policy_s_file_may_register_the_task_it_plays(
 ) -> None:
     (tmp_path / "my_shop.py").write_text(
         "import recsys_env\nfrom recsys_env.policies import Random\n\n"
-        "recsys_env.register_task('my-shop-v0', recsys_env.task_config('duel-v0', {'horizon': 20}))\n\n"
+        "recsys_env.register_task('my-shop-v0', recsys_env.task_config('duel-v1', {'horizon': 20}))\n\n"
         "class Mine(Random):\n    pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -307,10 +307,10 @@ def test_a_policy_s_file_may_register_the_task_it_plays(
 
 def test_tasks_and_policies_are_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="tasks = 'duel-v0' must be a list of names"):
-        evaluate(policies=("random",), tasks="duel-v0")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="tasks = 'duel-v1' must be a list of names"):
+        evaluate(policies=("random",), tasks="duel-v1")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"tasks = .* must be a list of names"):
-        evaluate(policies=("random",), tasks=(recsys_env.TASKS["duel-v0"],))  # type: ignore[arg-type]
+        evaluate(policies=("random",), tasks=(recsys_env.TASKS["duel-v1"],))  # type: ignore[arg-type]
 
 
 def test_a_policy_that_does_not_play_the_task_is_refused_before_anything_is_played(
@@ -346,7 +346,7 @@ def test_every_run_lies_two_folders_deep(tmp_path: Path) -> None:
 def test_a_folder_may_have_an_equals_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lr=0.1").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert set(Run("duel-v0", "lr=0.1", 0, 1, 0, False).members().values()) == {"lr=0.1"}
+    assert set(Run("duel-v1", "lr=0.1", 0, 1, 0, False).members().values()) == {"lr=0.1"}
 
 
 def test_tables_show_brackets(capsys: pytest.CaptureFixture[str]) -> None:

@@ -163,7 +163,7 @@ def test_it_leaves_no_trace() -> None:
 
 
 def test_a_batch_and_a_company_explain_alike() -> None:
-    envs, single = vector_env("ecommerce-v0", 3), parallel_env("ecommerce-v0")
+    envs, single = vector_env("ecommerce-v1", 3), parallel_env("ecommerce-v1")
     envs.reset(seed=5)
     single.reset(seed=5)
     actions = np.array([[envs.action_space.sample() for _ in range(2)] for _ in range(3)])
@@ -172,7 +172,7 @@ def test_a_batch_and_a_company_explain_alike() -> None:
     for n, agent in enumerate(single.possible_agents):
         np.testing.assert_array_equal(explained["utility"][0, n], alone[agent]["utility"])
         np.testing.assert_array_equal(explained["terms"]["taste"][0, n], alone[agent]["terms"]["taste"])
-    company = Company(vector_env("ecommerce-v0", 3), "popularity", ["recommender_1"])
+    company = Company(vector_env("ecommerce-v1", 3), "popularity", ["recommender_1"])
     company.reset(seed=5)
     mine = company.explain(actions[:, 1:])
     assert mine["utility"].shape == mine["terms"]["taste"].shape == (3, 1, 5)
@@ -184,7 +184,7 @@ def test_a_batch_and_a_company_explain_alike() -> None:
 
 
 def test_idle_ticks_and_inactive_agents_have_no_slots() -> None:
-    env = started("rivals-v0")
+    env = started("rivals-v1")
     idle = inactive = 0
     for _ in range(200):
         actions = sampled(env)
@@ -199,7 +199,7 @@ def test_idle_ticks_and_inactive_agents_have_no_slots() -> None:
 
 
 def test_refusals() -> None:
-    env = parallel_env("duel-v0")
+    env = parallel_env("duel-v1")
     with pytest.raises(RuntimeError, match=r"call reset\(\) before explain\(\)"):
         env.explain(sampled(env))
     env.reset(seed=0)
@@ -214,7 +214,7 @@ def test_refusals() -> None:
 
 
 def test_the_turn_based_environment_explains_too() -> None:
-    aec = recsys_env.env("duel-v0")
+    aec = recsys_env.env("duel-v1")
     aec.reset(seed=0)
     explained = aec.explain({agent: 0 for agent in aec.possible_agents})
     assert set(explained) == set(aec.possible_agents)
@@ -222,7 +222,7 @@ def test_the_turn_based_environment_explains_too() -> None:
 
 def test_as_text() -> None:
     """One line for a slot, one column for a term that has a say anywhere on the page, and the sum."""
-    env = started("grocery-v0")
+    env = started("grocery-v1")
     text = ""
     while "item" not in text:
         actions = sampled(env)

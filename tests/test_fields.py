@@ -75,7 +75,7 @@ def declaration(table: str, name: str) -> Field:
 def test_every_number_lies_in_its_declared_range() -> None:
     """In every task; and each field, feature and part of the state says something somewhere."""
     worlds: list[tuple[str, dict[str, Any]]] = [(task, {}) for task in TASKS]
-    worlds += [("social-v0", {"observability": "full", "users": {"wallet_init": 3.0}, "messages": 4})]
+    worlds += [("social-v1", {"observability": "full", "users": {"wallet_init": 3.0}, "messages": 4})]
     silent = {(table, field.name) for table, fields in TABLES.items() for field in fields}
     for task, overrides in worlds:
         for table, field, values in played(task, **overrides):
@@ -102,7 +102,7 @@ def test_fields_that_are_handled_in_one_pass_lie_side_by_side(task: str) -> None
 
 def test_fields_that_are_torn_apart_are_refused() -> None:
     a, b, c = (Field(name, name, axes=("dims",)) for name in "abc")
-    envs = vector_env("duel-v0")
+    envs = vector_env("duel-v1")
     where = places((a, b, c), envs.config, envs.shape)
     assert span(where, (a, b)) == slice(0, 2 * envs.shape.dims)
     with pytest.raises(ValueError, match="a, c are handled in one pass; declare them side by side"):
@@ -165,8 +165,8 @@ def test_a_new_field_is_a_declaration_and_the_line_that_writes_it(tmp_path: Path
     subprocess.run(["git", "apply", str(diff)], cwd=tmp_path, check=True, capture_output=True)
     code = """
 import numpy as np, recsys_env
-envs = recsys_env.vector_env("social-v0", 4, horizon=10)
-hiding = recsys_env.vector_env("social-v0", 4, horizon=10, roles=({"hidden": ("progress",)},))
+envs = recsys_env.vector_env("social-v1", 4, horizon=10)
+hiding = recsys_env.vector_env("social-v1", 4, horizon=10, roles=({"hidden": ("progress",)},))
 size = envs.observation_space.shape[0]
 envs.reset(seed=0), hiding.reset(seed=0)
 for tick in range(1, 11):
@@ -180,5 +180,5 @@ for tick in range(1, 11):
     assert not envs.field(hidden, "progress").any()
 print(size, active.any())
 """
-    before = vector_env("social-v0").observation_space.shape[0]
+    before = vector_env("social-v1").observation_space.shape[0]
     assert run_python(code, package).split() == [str(before + 1), "True"]

@@ -40,7 +40,7 @@ def plain(envs: recsys_env.VectorEnv, pages: list[tuple[int, Any, int]], tick: i
 
 
 def test_it_is_a_list_per_visitor() -> None:
-    envs = recsys_env.vector_env("ecommerce-v0", 4, horizon=300, arrival={"d_0": 0.3}, choice={"v_0": 2.0})
+    envs = recsys_env.vector_env("ecommerce-v1", 4, horizon=300, arrival={"d_0": 0.3}, choice={"v_0": 2.0})
     envs.reset(seed=0)
     history, lists = History(envs.world.q, 4, LENGTH), [defaultdict(list) for _ in range(4)]
     rng, met = np.random.default_rng(0), 0
@@ -96,7 +96,7 @@ def test_rows_and_policies_remember_alike(tmp_path: Path) -> None:
     from baselines.history_network import HistoryExtractor, HistoryPolicy, HistoryRows
     from recsys_env.adapters.sb3 import SB3VecEnv
 
-    envs = recsys_env.vector_env("ecommerce-v0", 3, horizon=25, choice={"v_0": 2.0})
+    envs = recsys_env.vector_env("ecommerce-v1", 3, horizon=25, choice={"v_0": 2.0})
     rows = HistoryRows(SB3VecEnv(envs), LENGTH)
     seen: list[np.ndarray] = []
 

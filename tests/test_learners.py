@@ -72,7 +72,7 @@ class Noted(Ranker):
         return self.scores
 
 
-@pytest.mark.parametrize("task", ["ecommerce-v0", "journey-v0", "news-v0", "streaming-v0", "grocery-v0", "rivals-v0"])
+@pytest.mark.parametrize("task", ["ecommerce-v1", "journey-v1", "news-v1", "streaming-v1", "grocery-v1", "rivals-v1"])
 def test_options_are_the_candidates_as_observed(task: str) -> None:
     envs = vector_env(task, 3)
     policy, joint = Noted(), envs.empty_actions()
@@ -90,7 +90,7 @@ def test_options_are_the_candidates_as_observed(task: str) -> None:
 
 
 def test_items_by_name_are_described_as_candidates_are() -> None:
-    by_item, by_candidate = vector_env("ecommerce-v0", 2, action="items"), vector_env("ecommerce-v0", 2)
+    by_item, by_candidate = vector_env("ecommerce-v1", 2, action="items"), vector_env("ecommerce-v1", 2)
     one, two = Noted(), Noted()
     one.bind(by_item, "recommender_0", 0)
     two.bind(by_candidate, "recommender_0", 0)
@@ -160,7 +160,7 @@ def test_bandits_learn_from_all_that_a_query_brought() -> None:
 
 def test_slots_are_worth_what_the_agent_earns() -> None:
     """Over an episode, values without the carts' advance and later purchases add up to the own rewards."""
-    envs = vector_env("ecommerce-v0", 20, reward={"cart": 0.1}, feedback={"b_0": -1.0})
+    envs = vector_env("ecommerce-v1", 20, reward={"cart": 0.1}, feedback={"b_0": -1.0})
     appraise, total, later, advance = Appraiser(envs, 0), 0.0, 0.0, 0.0
     own = 0.0
     team, joint = Team(envs, dict.fromkeys(envs.possible_agents, "content"), 0), envs.empty_actions()

@@ -10,33 +10,33 @@ EPISODES = 24
 
 @pytest.fixture(scope="module")
 def random_levels():
-    return {task: measure(task, "random", EPISODES, 1) for task in TASKS if task != "grocery-v0"}
+    return {task: measure(task, "random", EPISODES, 1) for task in TASKS if task != "grocery-v1"}
 
 
-@pytest.mark.parametrize("task", ["ecommerce-v0", "social-v0", "streaming-v0"])
+@pytest.mark.parametrize("task", ["ecommerce-v1", "social-v1", "streaming-v1"])
 @pytest.mark.parametrize("policy", ["random", "greedy"])
 def test_a_place_is_visited_often_enough_for_planning_to_pay(task, policy):
     assert measure(task, policy, EPISODES, 1)["sessions_per_place"] >= 5
 
 
-@pytest.mark.parametrize("task", [task for task in TASKS if task not in ("duel-v0", "grocery-v0")])
+@pytest.mark.parametrize("task", [task for task in TASKS if task not in ("duel-v1", "grocery-v1")])
 def test_clicks_are_unsaturated(task):
     assert measure(task, "greedy", EPISODES, 1)["clicks_per_page"] < 0.8
 
 
 def test_clicks_of_a_random_policy_match_published_random_policies(random_levels):
-    assert 0.17 < random_levels["ecommerce-v0"]["clicks_per_page"] < 0.25  # Virtual Taobao .206
-    assert 0.15 < random_levels["social-v0"]["clicks_per_page"] < 0.27  # KuaiRand .176
-    assert 0.15 < random_levels["streaming-v0"]["clicks_per_page"] < 0.29  # KuaiRand .176
-    assert 0.012 < random_levels["news-v0"]["clicks_per_impression"] < 0.025  # Upworthy .015
+    assert 0.17 < random_levels["ecommerce-v1"]["clicks_per_page"] < 0.25  # Virtual Taobao .206
+    assert 0.15 < random_levels["social-v1"]["clicks_per_page"] < 0.27  # KuaiRand .176
+    assert 0.15 < random_levels["streaming-v1"]["clicks_per_page"] < 0.29  # KuaiRand .176
+    assert 0.012 < random_levels["news-v1"]["clicks_per_impression"] < 0.025  # Upworthy .015
 
 
 def test_clicks_of_the_content_policy_match_production_systems():
-    for task in ("social-v0", "streaming-v0"):
+    for task in ("social-v1", "streaming-v1"):
         assert 0.36 < measure(task, "content", EPISODES, 1)["clicks_per_page"] < 0.50  # KuaiRand .379 to .451
 
 
 def test_sessions_and_carts_of_the_shop(random_levels):
-    shop = random_levels["ecommerce-v0"]
+    shop = random_levels["ecommerce-v1"]
     assert 6 < shop["pages_per_session"] < 9  # Virtual Taobao 7.6
     assert 0.25 < shop["bought_per_click"] / shop["carts_per_click"] < 0.42  # RetailRocket .324

@@ -112,13 +112,13 @@ def _allowed(envs: VectorEnv, action: np.ndarray, mask: np.ndarray) -> np.ndarra
 
 
 @pytest.mark.parametrize("policy", INSTALLED)
-@pytest.mark.parametrize("task", [task for task in recsys_env.TASKS if task != "grocery-v0"])
+@pytest.mark.parametrize("task", [task for task in recsys_env.TASKS if task != "grocery-v1"])
 def test_every_policy_plays_every_task(task: str, policy: str) -> None:
     play(vector_env(task, BATCH, horizon=8), policy, 20)
 
 
 def test_every_policy_plays_grocery() -> None:
-    envs = vector_env("grocery-v0", 2, horizon=3)
+    envs = vector_env("grocery-v1", 2, horizon=3)
     for policy in INSTALLED:
         play(envs, policy, 4)
 
@@ -224,14 +224,14 @@ def test_greedy_where_slots_are_closer_substitutes(dissimilarity: float, percent
 
 
 def test_one_swap_does_not_improve_greedy_on_streaming() -> None:
-    assert one_swap("streaming-v0", 30, 3)["regret_percent"] <= 0.03
+    assert one_swap("streaming-v1", 30, 3)["regret_percent"] <= 0.03
 
 
 @pytest.mark.parametrize("policy", [name for name in INSTALLED if name not in ORACLES])
 def test_only_oracles_read_what_is_latent_of_items(policy: str) -> None:
     """Two worlds that differ in intercept, quality and clickbait of the items, always in the same state: the same
     choices."""
-    for task in ("ecommerce-v0", "grocery-v0"):
+    for task in ("ecommerce-v1", "grocery-v1"):
         worlds = [vector_env(task, 2, horizon=20) for _ in range(2)]
         items = worlds[1].world.items
         items.flags.writeable = True
@@ -314,17 +314,17 @@ def test_a_planner_without_a_price_says_so_once(caplog: pytest.LogCaptureFixture
 
 
 def test_tune_planner_finds_a_price_that_pays() -> None:
-    found = tune_planner("duel-v0", prices=(0.0, 2.0), episodes=10, horizon=200)
+    found = tune_planner("duel-v1", prices=(0.0, 2.0), episodes=10, horizon=200)
     assert found[2.0][0] - found[2.0][1] > found[0.0][0] + found[0.0][1]
-    greedy = episode_returns(recsys_env.task_config("duel-v0", {"horizon": 200}), "greedy", 10, 0).mean(1)
+    greedy = episode_returns(recsys_env.task_config("duel-v1", {"horizon": 200}), "greedy", 10, 0).mean(1)
     assert found[0.0] == mean_interval(greedy)
-    shop = tune_planner("ecommerce-v0", prices=(1.0,), episodes=2, catalogue="grocery", horizon=20)
+    shop = tune_planner("ecommerce-v1", prices=(1.0,), episodes=2, catalogue="grocery", horizon=20)
     planner = {agent: Planner(1.0) for agent in ("recommender_0", "recommender_1")}
-    config = recsys_env.task_config("ecommerce-v0", {"horizon": 20}, "grocery")
+    config = recsys_env.task_config("ecommerce-v1", {"horizon": 20}, "grocery")
     assert shop[1.0] == mean_interval(episode_returns(config, planner, 2, 0, catalogue="grocery").mean(1))
     for prices in ((), (1.0, -1.0), (float("nan"),), ("1",), (None,)):
         with pytest.raises(ValueError, match=r"prices = .* must be finite numbers of at least 0"):
-            tune_planner("duel-v0", prices=prices)
+            tune_planner("duel-v1", prices=prices)
 
 
 def test_blind_shows_the_first_of_everything() -> None:
@@ -345,7 +345,7 @@ def beats(better: np.ndarray, worse: np.ndarray) -> float:
 
 
 def test_the_order_of_policies_on_ecommerce() -> None:
-    task = recsys_env.task_config("ecommerce-v0", {"horizon": 400})
+    task = recsys_env.task_config("ecommerce-v1", {"horizon": 400})
     returns = [episode_returns(task, policy, 200, seed=0) for policy in ("random", "popularity", "content", "greedy")]
     assert returns[0].shape == (200, 2)
     for worse, better in pairwise(returns):
@@ -355,7 +355,7 @@ def test_the_order_of_policies_on_ecommerce() -> None:
 
 
 def test_planning_pays_on_streaming() -> None:
-    task = recsys_env.task_config("streaming-v0", {"horizon": 600})
+    task = recsys_env.task_config("streaming-v1", {"horizon": 600})
     assert beats(episode_returns(task, "planner", 40, seed=0), episode_returns(task, "greedy", 40, seed=0)) > 5
 
 
@@ -420,7 +420,7 @@ def test_content_knows_neither_rivals_nor_trust_nor_mood(policy: str, blind: boo
     """What rivals' pages draw, whom the visitor trusts and how it feels are latent: an oracle's slate depends on them,
     `content`'s does not."""
     for latent, fields in (("inclusive", {}), ("trust", {"choice": {"beta_trust": 6.0}})):
-        envs = vector_env("ecommerce-v0", 200, **fields)
+        envs = vector_env("ecommerce-v1", 200, **fields)
         player = make_policy(policy)
         player.bind(envs, "recommender_0", 0)
         observations, _ = envs.reset(seed=0)
@@ -434,7 +434,7 @@ def test_content_knows_neither_rivals_nor_trust_nor_mood(policy: str, blind: boo
             vectors[:, :, p["trust"] : p["trust"] + 2] = (-1.0, 1.0)
         same = (player.act(observations[:, 0]) == before).all(1)
         assert same.all() if blind else not same.all()
-    envs = vector_env("duel-v0", 8)
+    envs = vector_env("duel-v1", 8)
     player = make_policy("content")
     player.bind(envs, "recommender_0", 0)
     observations, _ = envs.reset(seed=0)

@@ -23,7 +23,7 @@ def test_it_learns_to_cooperate_in_the_duel(tmp_path: Path) -> None:
     """Always X pays both .384 per tick, random play .286, and Y, which is what a myopic agent learns, .289."""
     out = tmp_path / "result.json"
     small = {"sharing": 1.0, "total_steps": 250_000, "num_envs": 64, "eval_episodes": 8, "seed": 3, "device": "cpu"}
-    result = main(Args("duel-v0", **small, out=out))  # type: ignore[arg-type]
+    result = main(Args("duel-v1", **small, out=out))  # type: ignore[arg-type]
     assert result["table"]["trained"]["mean"] > 365
     assert result["training"]["curve"][0][1] < 0.33
     assert json.loads(out.read_text())["table"] == result["table"]
@@ -34,7 +34,7 @@ def test_it_learns_to_cooperate_in_the_duel(tmp_path: Path) -> None:
 def test_rollouts_never_pick_what_the_mask_forbids_and_bootstrap_at_the_horizon(changes: dict) -> None:
     torch.manual_seed(0)
     envs = recsys_env.vector_env(
-        "journey-v0" if changes == {"num_agents": 3} else "ecommerce-v0", 4, mask_actions=True, horizon=6, **changes
+        "journey-v1" if changes == {"num_agents": 3} else "ecommerce-v1", 4, mask_actions=True, horizon=6, **changes
     )
     rollout = Rollout(envs, 10, Tensors(envs, "cpu"), seed=1)
     agent = Agent(rollout.observations.shape[-1], heads_of(envs.action_space))
@@ -54,13 +54,13 @@ def test_rollouts_never_pick_what_the_mask_forbids_and_bootstrap_at_the_horizon(
 
 
 def test_queries_are_refused() -> None:
-    envs = recsys_env.vector_env("ecommerce-v0", 1, action="query")
+    envs = recsys_env.vector_env("ecommerce-v1", 1, action="query")
     with pytest.raises(ValueError, match="candidates"):
         heads_of(envs.action_space)
 
 
 def test_tensors_share_the_memory_of_the_batch_on_the_cpu() -> None:
-    envs = recsys_env.vector_env("ecommerce-v0", 2)
+    envs = recsys_env.vector_env("ecommerce-v1", 2)
     observations, _ = envs.reset(seed=0)
     tensor = Tensors(envs, "cpu")(observations)
     assert tensor.data_ptr() == observations.ctypes.data

@@ -233,7 +233,7 @@ def _raise(error: BaseException) -> Callable[[], Any]:
 
 def test_a_bad_input_is_judged_by_what_it_is_told() -> None:
     changing = [b"a", b"b"]
-    env = recsys_env.parallel_env("duel-v0")
+    env = recsys_env.parallel_env("duel-v1")
     unknown = "WorldConfig has no field"
     for verdict, case in [
         ("silent", Case("accepted", lambda: 3, ("x",))),

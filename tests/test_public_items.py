@@ -18,7 +18,7 @@ def envs() -> VectorEnv:
     items = {"number": 40, "life": 30, "period": 50, "promotion_probability": 0.3, "promotion_depth": 0.25}
     stock = {"promotion_period": 10, "stock_init": 2, "restock_period": 70}
     made = vector_env(
-        "ecommerce-v0", 3, items={**items, **stock}, users={"number": 6}, feedback={"b_0": 4.0, "instant": True}
+        "ecommerce-v1", 3, items={**items, **stock}, users={"number": 6}, feedback={"b_0": 4.0, "instant": True}
     )
     made.reset(seed=4)
     return made
@@ -48,7 +48,7 @@ def test_they_are_those_of_the_rules(envs: VectorEnv) -> None:
 
 
 def test_unlimited_stock_and_no_windows() -> None:
-    envs = vector_env("duel-v0")
+    envs = vector_env("duel-v1")
     with pytest.raises(RuntimeError, match="call reset"):
         envs.public_items()
     envs.reset(seed=0)

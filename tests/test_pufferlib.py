@@ -25,10 +25,10 @@ pytestmark = pytest.mark.filterwarnings(
 
 B = 4
 TASKS: list[tuple[str, dict[str, Any]]] = [
-    ("duel-v0", {"reward": {"sharing": 1.0}}),
-    ("ecommerce-v0", {}),
-    ("journey-v0", {"messages": 2}),
-    ("ecommerce-v0", {"action": "query"}),
+    ("duel-v1", {"reward": {"sharing": 1.0}}),
+    ("ecommerce-v1", {}),
+    ("journey-v1", {"messages": 2}),
+    ("ecommerce-v1", {"action": "query"}),
 ]
 
 
@@ -63,18 +63,18 @@ def test_writes_into_buffers_that_it_is_given() -> None:
     """Two batches side by side in PufferLib's own vector environment."""
 
     def make(buf: Any = None, seed: int | None = None) -> PufferBatch:
-        return PufferBatch(vector_env("duel-v0", B), buf, seed)
+        return PufferBatch(vector_env("duel-v1", B), buf, seed)
 
     both = pufferlib.vector.make(make, backend=pufferlib.vector.Serial, num_envs=2)
     observations, _ = both.reset(seed=3)
-    alone = [vector_env("duel-v0", B).reset(seed=seed)[0].reshape(2 * B, -1) for seed in (3, 4)]
+    alone = [vector_env("duel-v1", B).reset(seed=seed)[0].reshape(2 * B, -1) for seed in (3, 4)]
     np.testing.assert_array_equal(observations, np.concatenate(alone))
 
 
 def test_reset_starts_from_its_seed_and_forgets_the_running_episode() -> None:
-    rows = PufferBatch(vector_env("duel-v0", B, horizon=5), seed=3)
+    rows = PufferBatch(vector_env("duel-v1", B, horizon=5), seed=3)
     first = rows.reset()[0].copy()
-    np.testing.assert_array_equal(first, vector_env("duel-v0", B).reset(seed=3)[0].reshape(2 * B, -1))
+    np.testing.assert_array_equal(first, vector_env("duel-v1", B).reset(seed=3)[0].reshape(2 * B, -1))
     for _ in range(5):
         rows.step(np.zeros(2 * B, np.int32))
     rows.reset(seed=3)
@@ -85,12 +85,12 @@ def test_reset_starts_from_its_seed_and_forgets_the_running_episode() -> None:
 
 def test_what_cannot_be_taken_is_said() -> None:
     with pytest.raises(ValueError, match="mask_actions"):
-        PufferBatch(vector_env("ecommerce-v0", B, mask_actions=True))
-    rows = PufferBatch(vector_env("duel-v0", B))
+        PufferBatch(vector_env("ecommerce-v1", B, mask_actions=True))
+    rows = PufferBatch(vector_env("duel-v1", B))
     with pytest.raises(TypeError, match="lr"):
         puffer_config(rows, 1000, lr=1)
     with pytest.raises(ValueError, match="multiple of 4"):
-        puffer_config(PufferBatch(vector_env("duel-v0", 1)), 1000)
+        puffer_config(PufferBatch(vector_env("duel-v1", 1)), 1000)
 
 
 @pytest.mark.parametrize(("task", "changes"), TASKS)

@@ -23,7 +23,7 @@ def sampled(env: Any) -> dict[str, Any]:
     return {agent: env.action_space(agent).sample() for agent in env.possible_agents}
 
 
-def started(task: str = "ecommerce-v0", **overrides: Any) -> recsys_env.RecommendationEnv:
+def started(task: str = "ecommerce-v1", **overrides: Any) -> recsys_env.RecommendationEnv:
     env = parallel_env(task, render_mode="rgb_array", **overrides)
     env.reset(seed=0)
     for i, agent in enumerate(env.agents):
@@ -35,7 +35,7 @@ def count(picture: np.ndarray, colour: tuple[int, ...]) -> int:
     return int((picture == np.array(colour, np.uint8)).all(-1).sum())
 
 
-@pytest.mark.parametrize("task", ["duel-v0", "journey-v0", "grocery-v0", "rivals-v0"])
+@pytest.mark.parametrize("task", ["duel-v1", "journey-v1", "grocery-v1", "rivals-v1"])
 def test_every_page_of_a_task_has_one_size(task: str) -> None:
     """Also before the first page, in idle ticks, where agents are off the page, and after the end."""
     env = started(task, horizon=40)
@@ -74,20 +74,20 @@ def test_many_agents_wrap_into_rows() -> None:
 
 
 def test_the_other_views_draw_too() -> None:
-    single = single_agent_env("duel-v0", render_mode="rgb_array")
+    single = single_agent_env("duel-v1", render_mode="rgb_array")
     single.reset(seed=0)
     single.step(0)
-    aec = recsys_env.env("duel-v0", render_mode="rgb_array")
+    aec = recsys_env.env("duel-v1", render_mode="rgb_array")
     aec.reset(seed=0)
-    for env in (single, aec, gymnasium.make("recsys/duel-v0", render_mode="rgb_array")):
+    for env in (single, aec, gymnasium.make("recsys/duel-v1", render_mode="rgb_array")):
         assert env.metadata["render_fps"] == 4
     assert single.render().shape == aec.render().shape
     with pytest.raises(ValueError, match="render_mode = 'rgb' is not allowed; choose one of"):
-        single_agent_env("duel-v0", render_mode="rgb")
+        single_agent_env("duel-v1", render_mode="rgb")
 
 
 def test_gymnasium_collects_the_frames() -> None:
-    env = gymnasium.wrappers.RenderCollection(gymnasium.make("recsys/duel-v0", render_mode="rgb_array"))
+    env = gymnasium.wrappers.RenderCollection(gymnasium.make("recsys/duel-v1", render_mode="rgb_array"))
     env.reset(seed=0)
     for _ in range(5):
         env.step(env.action_space.sample())
@@ -104,13 +104,13 @@ def test_videos(tmp_path: Path) -> None:
     from pettingzoo.utils.wrappers.record_video_parallel import RecordVideoParallel
 
     one = gymnasium.wrappers.RecordVideo(
-        single_agent_env("duel-v0", render_mode="rgb_array", horizon=6), str(tmp_path / "one")
+        single_agent_env("duel-v1", render_mode="rgb_array", horizon=6), str(tmp_path / "one")
     )
     one.reset(seed=0)
     while not one.step(one.action_space.sample())[3]:
         pass
     one.close()
-    all_agents = RecordVideoParallel(started("duel-v0", horizon=6), str(tmp_path / "all"))
+    all_agents = RecordVideoParallel(started("duel-v1", horizon=6), str(tmp_path / "all"))
     all_agents.reset(seed=0)
     while all_agents.agents:
         all_agents.step(sampled(all_agents))
@@ -122,7 +122,7 @@ def test_videos(tmp_path: Path) -> None:
 
 def test_without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stable-baselines3 makes environments with "rgb_array" that it never draws: only drawing needs the library."""
-    env = started("duel-v0")
+    env = started("duel-v1")
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match=r'to draw a page needs Pillow: pip install "recsys_env\[render\]"'):
         env.render()
@@ -133,7 +133,7 @@ def test_without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_stream_for_wrappers() -> None:
     """Seeded by `reset`, never used by the game."""
-    env = parallel_env("ecommerce-v0", horizon=20)
+    env = parallel_env("ecommerce-v1", horizon=20)
     env.reset(seed=3)
     drawn = env.np_random.random(3)
     env.reset(seed=3)
@@ -149,7 +149,7 @@ def test_a_stream_for_wrappers() -> None:
 def test_supersuit_skips_frames() -> None:
     """Two to four ticks for one action; the rewards of the skipped ones add up."""
     supersuit = pytest.importorskip("supersuit", reason='needs supersuit: pip install "recsys_env[train]"')
-    env, plain = parallel_env("ecommerce-v0", horizon=60), parallel_env("ecommerce-v0", horizon=60)
+    env, plain = parallel_env("ecommerce-v1", horizon=60), parallel_env("ecommerce-v1", horizon=60)
     skipping = supersuit.frame_skip_v0(env, (2, 4))
     skipping.reset(seed=0)
     plain.reset(seed=0)
@@ -165,7 +165,7 @@ def test_supersuit_skips_frames() -> None:
         assert rewards == pytest.approx(earned)
         steps, ticks = steps | {now - ticks}, now
     assert steps >= {2, 3, 4}
-    aec = supersuit.frame_skip_v0(recsys_env.env("duel-v0", horizon=12), 3)
+    aec = supersuit.frame_skip_v0(recsys_env.env("duel-v1", horizon=12), 3)
     aec.reset(seed=0)
     turns = 0
     for agent in aec.agent_iter():
@@ -173,6 +173,6 @@ def test_supersuit_skips_frames() -> None:
         aec.step(None if over else aec.action_space(agent).sample())
         turns += not over
     assert turns == 2 * 4
-    one = supersuit.frame_skip_v0(single_agent_env("duel-v0", horizon=12), 3)
+    one = supersuit.frame_skip_v0(single_agent_env("duel-v1", horizon=12), 3)
     one.reset(seed=0)
     assert sum(1 for _ in iter(lambda: one.step(one.action_space.sample())[3], True)) == 3

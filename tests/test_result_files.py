@@ -18,11 +18,11 @@ from recsys_env.provenance import provenance
 def test_carried_over_rows_keep_their_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(result_files, "RESULTS", tmp_path)
     monkeypatch.setattr(separation, "LEVELS", ("random",))
-    for task in ("duel-v0", "social-v0"):
+    for task in ("duel-v1", "social-v1"):
         monkeypatch.setattr(sys, "argv", ["separation", "--task", task, "--episodes", "2", "--seeds", "1"])
         separation.main()
     stored = json.loads((tmp_path / "separation.json").read_text())
-    for task in ("duel-v0", "social-v0"):
+    for task in ("duel-v1", "social-v1"):
         command = f"python -m benchmarks.separation --task {task} --episodes 2 --seeds 1"
         assert stored["tasks"][task]["source"]["command"] == command
         assert f"`{command}`" in results.whence_rows(stored["tasks"], "separation.json")

@@ -53,7 +53,7 @@ def test_every_section_says_where_it_comes_from(name: str, tmp_path: Path, monke
 
 def test_scores_of_policies_are_the_stored_ones() -> None:
     found, stored = cells(results.evaluation()), results.stored("evaluation")
-    assert set(stored["tasks"]["duel-v0"]["teams"]) <= {name.strip("`*") for name in found}
+    assert set(stored["tasks"]["duel-v1"]["teams"]) <= {name.strip("`*") for name in found}
     for team in ("content", "blind"):
         rows = [task["teams"][team] for task in stored["tasks"].values()]
         assert found[f"`{team}`"][:-1] == [f"{row['score']:.0f} ±{row['score_ci95']:.0f}" for row in rows]
@@ -61,22 +61,22 @@ def test_scores_of_policies_are_the_stored_ones() -> None:
 
 
 def test_numbers_of_other_tables_are_the_stored_ones() -> None:
-    row = results.stored("separation")["tasks"]["duel-v0"]
-    assert cells(results.separation())["`duel-v0`"][3] == spread(row["content"])
-    row = results.stored("tension")["tasks"]["duel-v0"]
-    assert cells(results.tension())["`duel-v0`"][:2] == [spread(row["T"]), spread(row["R"])]
+    row = results.stored("separation")["tasks"]["duel-v1"]
+    assert cells(results.separation())["`duel-v1`"][3] == spread(row["content"])
+    row = results.stored("tension")["tasks"]["duel-v1"]
+    assert cells(results.tension())["`duel-v1`"][:2] == [spread(row["T"]), spread(row["R"])]
     row = results.stored("regret")["enumerated"]["1.0"]
     said = cells(results.regret())["every slate of a small world, lambda = 1.0"]
     assert said == [f"{row['regret_percent']:.4f}"]
-    assert results.idle_shares("duel-v0").keys() == set(results.LEVELS)
+    assert results.idle_shares("duel-v1").keys() == set(results.LEVELS)
 
 
 def test_a_task_has_its_scores_and_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
-    text = results.task_scores("duel-v0", tmp_path)
-    row = results.stored("evaluation")["tasks"]["duel-v0"]["teams"]["planner"]
+    text = results.task_scores("duel-v1", tmp_path)
+    row = results.stored("evaluation")["tasks"]["duel-v1"]["teams"]["planner"]
     assert cells(text)["`planner`"][:2] == [spread(row), "100.0 ±0.0"]
-    for plot in ("scores-duel-v0.png", "curves-duel-v0.png"):
+    for plot in ("scores-duel-v1.png", "curves-duel-v1.png"):
         assert f"]({plot})" in text
         assert (tmp_path / plot).read_bytes().startswith(b"\x89PNG")
     assert "between P and R" in text  # a dilemma
@@ -84,21 +84,21 @@ def test_a_task_has_its_scores_and_plots(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_metrics_that_are_zero_for_all_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
-    shown = {task: cells(results.task_scores(task, tmp_path))["policy"] for task in ("social-v0", "ecommerce-v0")}
-    assert "revenue ↑" in shown["ecommerce-v0"]
-    assert "revenue ↑" not in shown["social-v0"]  # nothing is sold
-    assert set(shown["social-v0"]) < set(shown["ecommerce-v0"])
+    shown = {task: cells(results.task_scores(task, tmp_path))["policy"] for task in ("social-v1", "ecommerce-v1")}
+    assert "revenue ↑" in shown["ecommerce-v1"]
+    assert "revenue ↑" not in shown["social-v1"]  # nothing is sold
+    assert set(shown["social-v1"]) < set(shown["ecommerce-v1"])
 
 
 @pytest.mark.parametrize(
     ("task", "settings", "r", "said"),
     [
-        ("duel-v0", {}, {"mean": 3.0, "ci95": 0.1}, "0.75 ±0.62"),  # 0.5, 0.75, 1 of the way; t of 2 degrees is 4.303
-        ("duel-v0", {"sharing": 1.0}, {"mean": 3.0, "ci95": 0.1}, ""),  # learns from the team's reward
-        ("duel-v0", {"observability": "full"}, {"mean": 3.0, "ci95": 0.1}, ""),  # another variant of the task
-        ("journey-v0", {}, {"mean": 3.0, "ci95": 0.1}, ""),  # a team
-        ("duel-v0", {}, {"mean": 3.0, "ci95": 1.9}, ""),  # R - P = 2 within the two intervals
-        ("duel-v0", {}, {"mean": 0.5, "ci95": 0.1}, ""),  # no dilemma: planners earn less
+        ("duel-v1", {}, {"mean": 3.0, "ci95": 0.1}, "0.75 ±0.62"),  # 0.5, 0.75, 1 of the way; t of 2 degrees is 4.303
+        ("duel-v1", {"sharing": 1.0}, {"mean": 3.0, "ci95": 0.1}, ""),  # learns from the team's reward
+        ("duel-v1", {"observability": "full"}, {"mean": 3.0, "ci95": 0.1}, ""),  # another variant of the task
+        ("journey-v1", {}, {"mean": 3.0, "ci95": 0.1}, ""),  # a team
+        ("duel-v1", {}, {"mean": 3.0, "ci95": 1.9}, ""),  # R - P = 2 within the two intervals
+        ("duel-v1", {}, {"mean": 0.5, "ci95": 0.1}, ""),  # no dilemma: planners earn less
     ],
 )
 def test_where_a_selfish_learner_stands_in_a_dilemma(
@@ -186,31 +186,31 @@ def test_differences_are_paired_and_signed() -> None:
         "thompson": team(20, 20, 20),
     }
     tasks = {
-        "coldstart-v0": {"teams": coldstart},
-        "duel-v0": {"teams": {name: team(1, 2) for name in everywhere}},
+        "coldstart-v1": {"teams": coldstart},
+        "duel-v1": {"teams": {name: team(1, 2) for name in everywhere}},
     }
     learners = {
-        "ippo": {"tasks": {"journey-v0": trained_on({0: 3, 1: 3, 2: 3, 3: 3.1}, content=[1, 1, 1, 1])}},
+        "ippo": {"tasks": {"journey-v1": trained_on({0: 3, 1: 3, 2: 3, 3: 3.1}, content=[1, 1, 1, 1])}},
         "item-ppo": {
-            "tasks": {task: {"runs": {"trained": [2, 2.1], "content": [1, 1]}} for task in ("journey-v0", "news-v0")}
+            "tasks": {task: {"runs": {"trained": [2, 2.1], "content": [1, 1]}} for task in ("journey-v1", "news-v1")}
         },
-        "ippo-selfish": {"tasks": {"journey-v0": trained_on({3: 4.1, 0: 4, 5: 99})}},
-        "ippo-full": {"tasks": {"streaming-v0": {"runs": {"trained": [1, 2], "greedy": [1, 2]}}}},
+        "ippo-selfish": {"tasks": {"journey-v1": trained_on({3: 4.1, 0: 4, 5: 99})}},
+        "ippo-full": {"tasks": {"streaming-v1": {"runs": {"trained": [1, 2], "greedy": [1, 2]}}}},
     }
     found = dict(claims.claims({"tasks": tasks}, {"learners": learners}))
-    assert found["content above popularity"]["coldstart-v0"]["mean"] == pytest.approx(1.0)
+    assert found["content above popularity"]["coldstart-v1"]["mean"] == pytest.approx(1.0)
     assert claims.verdict(found["content above popularity"]) == "holds on 1 of 2, fails on 0"
     assert claims.verdict(found["implicit above popularity"]) == "holds on 0 of 2, fails on 1"
-    assert found["where users are new, the best bandit above the best collaborative filter"]["coldstart-v0"][
+    assert found["where users are new, the best bandit above the best collaborative filter"]["coldstart-v1"][
         "mean"
     ] == pytest.approx(5.1)
     trained = found["the best trained team above the myopic observer `content`"]
-    assert list(trained) == ["journey-v0: ippo", "news-v0: item-ppo"]
+    assert list(trained) == ["journey-v1: ippo", "news-v1: item-ppo"]
     assert claims.verdict(trained) == "holds on 2 of 2, fails on 0"
     seeing = found["with the latent visitor in sight, the best trained team above the myopic oracle `greedy`"]
     assert claims.verdict(seeing) == "holds on 0 of 1, fails on 0"
     sharing = found["trained with `sharing=1` (`ippo`) above trained selfishly (`ippo-selfish`)"]
-    assert sharing["journey-v0"]["mean"] == pytest.approx(-1.0)  # on seeds 0 and 3
+    assert sharing["journey-v1"]["mean"] == pytest.approx(-1.0)  # on seeds 0 and 3
     assert claims.verdict(sharing) == "holds on 0 of 1, fails on 1"
     assert "surprise above popularity" not in found
 

@@ -26,10 +26,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*Overriding environment rllib-.
 
 SHORT = 12
 KINDS: dict[str, dict[str, Any]] = {
-    "duel-v0": {"mask_actions": True},
-    "ecommerce-v0": {"mask_actions": True},
-    "journey-v0": {},
-    "streaming-v0": {"action": "query"},
+    "duel-v1": {"mask_actions": True},
+    "ecommerce-v1": {"mask_actions": True},
+    "journey-v1": {},
+    "streaming-v1": {"action": "query"},
 }
 
 
@@ -90,7 +90,7 @@ def test_it_is_the_batch_of_one_copy(task: str) -> None:
 
 
 def test_with_only_active_agents_act_on_their_pages_and_get_all_that_they_earn() -> None:
-    settings = {"task": "journey-v0", "horizon": 300}
+    settings = {"task": "journey-v1", "horizon": 300}
     some, every = RecommendationMultiAgentEnv({**settings, "only_active": True}), RecommendationMultiAgentEnv(settings)
     (seen, _), _ = some.reset(seed=3), every.reset(seed=3)
     first = set(seen)
@@ -125,7 +125,7 @@ def test_with_only_active_agents_act_on_their_pages_and_get_all_that_they_earn()
 def test_runners_with_neighbouring_seeds_play_other_episodes() -> None:
     from ray.rllib.env.env_context import EnvContext
 
-    first, second = (RecommendationMultiAgentEnv(EnvContext({"task": "ecommerce-v0"}, worker_index=w)) for w in (1, 2))
+    first, second = (RecommendationMultiAgentEnv(EnvContext({"task": "ecommerce-v1"}, worker_index=w)) for w in (1, 2))
     a, b = first.reset(seed=8)[0], second.reset(seed=8)[0]
     assert not np.array_equal(a["recommender_0"], b["recommender_0"])
     np.testing.assert_array_equal(first.reset(seed=8)[0]["recommender_0"], a["recommender_0"])
@@ -133,8 +133,8 @@ def test_runners_with_neighbouring_seeds_play_other_episodes() -> None:
 
 def test_rows_are_the_agents_of_the_copies() -> None:
     env, batch = (
-        Rows({"task": "ecommerce-v0", "num_envs": 6, "horizon": SHORT}),
-        recsys_env.vector_env("ecommerce-v0", 3, horizon=SHORT),
+        Rows({"task": "ecommerce-v1", "num_envs": 6, "horizon": SHORT}),
+        recsys_env.vector_env("ecommerce-v1", 3, horizon=SHORT),
     )
     mine, infos = env.reset(seed=2)
     np.testing.assert_array_equal(mine, batch.reset(seed=2)[0].reshape(6, -1))
@@ -144,7 +144,7 @@ def test_rows_are_the_agents_of_the_copies() -> None:
 
 
 def test_a_catalogue_goes_along() -> None:
-    config = rows(PPOConfig(), recsys_env.TASKS["grocery-v0"], 1, catalogue="grocery", device="cpu", horizon=SHORT)
+    config = rows(PPOConfig(), recsys_env.TASKS["grocery-v1"], 1, catalogue="grocery", device="cpu", horizon=SHORT)
     env = Rows({**config.env_config, "num_envs": 4})
     assert env.envs.catalogue is not None
     assert env.envs.num_envs == 4 // env.envs.num_agents
@@ -177,7 +177,7 @@ def test_every_kind_of_action_trains(task: str) -> None:
 
 
 def test_masked_actions_are_never_drawn() -> None:
-    batch = recsys_env.vector_env("ecommerce-v0", 1, mask_actions=True)
+    batch = recsys_env.vector_env("ecommerce-v1", 1, mask_actions=True)
     space: Any = batch.observation_space
     spec = RLModuleSpec(module_class=MaskedPPOModule, observation_space=space, action_space=batch.action_space)
     module = spec.build()
@@ -203,7 +203,7 @@ LEARNING: dict[str, Any] = {"num_epochs": 4, "lr": 3e-3, "gamma": 0.95, "entropy
 
 def test_ppo_learns_on_rows() -> None:
     """Random play gives .295 in these first 50 ticks, always the fair item about .36."""
-    config = rows(PPOConfig(), "duel-v0", 64, **TEAM).training(
+    config = rows(PPOConfig(), "duel-v1", 64, **TEAM).training(
         train_batch_size_per_learner=6400, minibatch_size=640, **LEARNING
     )
     curve = returns(config, 8)
@@ -211,7 +211,7 @@ def test_ppo_learns_on_rows() -> None:
 
 
 def test_ppo_learns_by_agent() -> None:
-    config = multi_agent(PPOConfig(), "duel-v0", policies="independent", **TEAM).env_runners(num_envs_per_env_runner=8)
+    config = multi_agent(PPOConfig(), "duel-v1", policies="independent", **TEAM).env_runners(num_envs_per_env_runner=8)
     curve = returns(config.training(train_batch_size_per_learner=1600, minibatch_size=400, **LEARNING), 6)
     assert np.mean(curve[-2:]) / 100 > np.mean(curve[:2]) / 100 + 0.02
 
@@ -221,9 +221,9 @@ def test_dqn_trains(policies: str) -> None:
     config: Any = DQNConfig().training(num_steps_sampled_before_learning_starts=100, train_batch_size_per_learner=16)
     config.reporting(min_sample_timesteps_per_iteration=200, min_time_s_per_iteration=0)
     config = (
-        rows(config, "duel-v0", 2, **TEAM)
+        rows(config, "duel-v1", 2, **TEAM)
         if policies == "rows"
-        else multi_agent(config, "duel-v0", policies=policies, **TEAM)
+        else multi_agent(config, "duel-v1", policies=policies, **TEAM)
     )
     algorithm = build(config)
     report = algorithm.train()
@@ -236,8 +236,8 @@ def test_dqn_trains(policies: str) -> None:
 
 def test_what_an_algorithm_cannot_take_is_said() -> None:
     with pytest.raises(ValueError, match="one discrete action"):
-        multi_agent(DQNConfig(), "ecommerce-v0")
+        multi_agent(DQNConfig(), "ecommerce-v1")
     with pytest.raises(ValueError, match="masks need PPO"):
-        rows(SACConfig(), "duel-v0", mask_actions=True)
+        rows(SACConfig(), "duel-v1", mask_actions=True)
     with pytest.raises(ValueError, match="'shared' or 'independent'"):
-        multi_agent(PPOConfig(), "duel-v0", policies="own")
+        multi_agent(PPOConfig(), "duel-v1", policies="own")

@@ -406,5 +406,5 @@ def test_advantages_run_along_each_visitors_pages() -> None:
 
 
 def test_stable_baselines_makes_the_single_agent_by_name() -> None:
-    assert PPO("MlpPolicy", "recsys/duel-v0", device="cpu").get_env().num_envs == 1
-    assert make_vec_env("recsys/duel-v0", 2, env_kwargs={"others": "random"}).num_envs == 2
+    assert PPO("MlpPolicy", "recsys/duel-v1", device="cpu").get_env().num_envs == 1
+    assert make_vec_env("recsys/duel-v1", 2, env_kwargs={"others": "random"}).num_envs == 2

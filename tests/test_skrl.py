@@ -22,10 +22,10 @@ HORIZON, B = 12, 3
 TRAINER = {"headless": True, "disable_progressbar": True, "close_environment_at_exit": False}
 QUIET = {"write_interval": 0, "checkpoint_interval": 0}
 KINDS: dict[str, dict[str, Any]] = {
-    "duel-v0": {},
-    "ecommerce-v0": {"mask_actions": True},
-    "journey-v0": {"mask_actions": True},
-    "streaming-v0": {"action": "query"},
+    "duel-v1": {},
+    "ecommerce-v1": {"mask_actions": True},
+    "journey-v1": {"mask_actions": True},
+    "streaming-v1": {"action": "query"},
 }
 
 
@@ -93,7 +93,7 @@ def test_every_kind_of_action_trains(task: str, algorithm: str) -> None:
     assert any(not torch.equal(b, a) for b, a in zip(before, after, strict=True))
 
 
-@pytest.mark.parametrize("task", ["duel-v0", "ecommerce-v0"])
+@pytest.mark.parametrize("task", ["duel-v1", "ecommerce-v1"])
 def test_masked_actions_are_never_drawn(task: str) -> None:
     env, batch = make(task, mask_actions=True)
     agents = make_agents("IPPO", env, experiment=QUIET)
@@ -111,7 +111,7 @@ def test_masked_actions_are_never_drawn(task: str) -> None:
 
 @pytest.mark.parametrize(("algorithm", "kind"), [("IPPO", BatchIPPO), ("MAPPO", BatchMAPPO)])
 def test_values_at_the_horizon_are_those_of_the_last_observation_and_state(algorithm: str, kind: type) -> None:
-    env, _ = make("duel-v0")
+    env, _ = make("duel-v1")
     agents = make_agents(algorithm, env, rollouts=HORIZON, experiment=QUIET, learning_rate=0.0, discount_factor=0.9)
     assert isinstance(agents, kind)
     final: list[torch.Tensor] = []
@@ -140,7 +140,7 @@ def test_values_at_the_horizon_are_those_of_the_last_observation_and_state(algor
 @pytest.mark.parametrize("algorithm", ["IPPO", "MAPPO"])
 def test_it_learns(algorithm: str) -> None:
     """Random play gives .285, always the fair item .385."""
-    envs = recsys_env.vector_env("duel-v0", 32, reward={"sharing": 1.0}, horizon=250)
+    envs = recsys_env.vector_env("duel-v1", 32, reward={"sharing": 1.0}, horizon=250)
     envs.reset(seed=1)
     env = SkrlEnv(envs, "cpu")
     settings = {
@@ -163,6 +163,6 @@ def test_it_learns(algorithm: str) -> None:
 
 
 def test_unknown_algorithm() -> None:
-    env, _ = make("duel-v0")
+    env, _ = make("duel-v1")
     with pytest.raises(ValueError, match="choose 'IPPO' or 'MAPPO'"):
         make_agents("QMIX", env)

@@ -62,7 +62,7 @@ def test_a_prediction_interval_holds_one_more_sample() -> None:
 # ------------------------------------------------------------------------------------------------ summaries
 
 
-def made_up(own: dict[str, dict[int, float]], task: str = "ecommerce-v0") -> list[dict[str, Any]]:
+def made_up(own: dict[str, dict[int, float]], task: str = "ecommerce-v1") -> list[dict[str, Any]]:
     """Results of one episode each, both agents earning the same."""
     same = {"episodes": 1, "agents": ["a_0", "a_1"], "learns": False, "warmup": 0, "metrics": {}, "made_of": {}}
     same |= {"command": "made up", "commit": None, "date": "today", "processor": "none", "versions": {}}
@@ -78,27 +78,27 @@ ENDS = {"random": {0: 1.0, 1: 2.0, 2: 3.0, 3: 4.0}, "greedy": {0: 3.0, 1: 4.0, 2
 
 def test_runs_of_different_lengths_are_not_mixed() -> None:
     longer = [{**result, "episodes": 2} for result in made_up({"mine": {0: 1.0}})]
-    with pytest.raises(ValueError, match="runs of ecommerce-v0 have 1 and 2 episodes: they cannot be compared"):
+    with pytest.raises(ValueError, match="runs of ecommerce-v1 have 1 and 2 episodes: they cannot be compared"):
         summary([*made_up(ENDS), *longer])
 
 
 def test_scores_are_paired_by_seed() -> None:
     report = summary(made_up({**ENDS, "half": {0: 2.0, 1: 3.0, 2: 4.0, 3: 5.0}, "late": {2: 5.5, 3: 6.5}}))
-    teams = report["tasks"]["ecommerce-v0"]["teams"]
+    teams = report["tasks"]["ecommerce-v1"]["teams"]
     assert (teams["half"]["score"], teams["half"]["score_ci95"]) == (50, 0)  # the runs' common level drops out
     assert teams["half"]["ci95"] > 1
     assert teams["late"]["score"] == 125  # against the ends on its own two seeds
     assert teams["late"]["origin"]["settings"]["seeds"] == [UNSEEN + 2, UNSEEN + 3]
-    assert report["tasks"]["ecommerce-v0"]["differences"]["late - greedy"] == {"mean": 0.5, "ci95": 0.0}
+    assert report["tasks"]["ecommerce-v1"]["differences"]["late - greedy"] == {"mean": 0.5, "ci95": 0.0}
     with pytest.raises(ValueError, match="have no seed in common: they cannot be compared"):
         summary(made_up({**ENDS, "early": {0: 1.0}, "late": {3: 2.0}}))
     measured = made_up(ENDS)
     measured[3]["metrics"] = {"ctr": [1.0, 1.0, 1.0]}
     with pytest.raises(
-        ValueError, match="some runs of ecommerce-v0 were measured without ctr, by another version or with --no-metrics"
+        ValueError, match="some runs of ecommerce-v1 were measured without ctr, by another version or with --no-metrics"
     ):
         summary(measured)
-    with pytest.raises(ValueError, match="there is no run of greedy on ecommerce-v0, one of the ends of the scale"):
+    with pytest.raises(ValueError, match="there is no run of greedy on ecommerce-v1, one of the ends of the scale"):
         summary(made_up({"random": ENDS["random"]}))
 
 
@@ -107,45 +107,45 @@ def test_a_summary_grows_by_what_is_played_later() -> None:
     refused."""
     half, late = {0: 2.0, 1: 3.0, 2: 4.5, 3: 5.0}, {2: 5.5, 3: 6.5}
     at_once = summary(made_up({**ENDS, "half": half, "late": late}))
-    stored = summary([*made_up({**ENDS, "half": half}), *made_up(ENDS, "news-v0")])
+    stored = summary([*made_up({**ENDS, "half": half}), *made_up(ENDS, "news-v1")])
     later = [{**result, "command": "later", "date": "tomorrow"} for result in made_up({**ENDS, "late": late})]
     grown = merged(stored, summary(later))
-    teams = grown["tasks"]["ecommerce-v0"]["teams"]
+    teams = grown["tasks"]["ecommerce-v1"]["teams"]
     assert {team: row["origin"]["command"] for team, row in teams.items()} == {
         "half": ["made up"], "late": ["later"], "greedy": ["later"], "random": ["later"],
     }  # fmt: skip
     assert teams["late"]["origin"]["settings"] == {
-        "task": "ecommerce-v0", "team": "late", "seeds": [UNSEEN + 2, UNSEEN + 3], "episodes": 1, "warmup": 0,
+        "task": "ecommerce-v1", "team": "late", "seeds": [UNSEEN + 2, UNSEEN + 3], "episodes": 1, "warmup": 0,
     }  # fmt: skip
     grown = merged(stored, summary(made_up({**ENDS, "late": late})))
-    assert grown["tasks"]["ecommerce-v0"] == at_once["tasks"]["ecommerce-v0"]
-    assert grown["tasks"]["news-v0"] == stored["tasks"]["news-v0"]
+    assert grown["tasks"]["ecommerce-v1"] == at_once["tasks"]["ecommerce-v1"]
+    assert grown["tasks"]["news-v1"] == stored["tasks"]["news-v1"]
     assert (
         grown["aggregate"]
-        == summary([*made_up({**ENDS, "half": half, "late": late}), *made_up(ENDS, "news-v0")])["aggregate"]
+        == summary([*made_up({**ENDS, "half": half, "late": late}), *made_up(ENDS, "news-v1")])["aggregate"]
     )
     again = merged(stored, summary(made_up({**ENDS, "half": {**half, 0: 2.4}})))
-    assert again["tasks"]["ecommerce-v0"]["teams"]["half"]["runs"][0] == 2.4
+    assert again["tasks"]["ecommerce-v1"]["teams"]["half"]["runs"][0] == 2.4
     with pytest.raises(
-        ValueError, match="half was stored with 4 seeds on ecommerce-v0, here 1: finish the evaluation first"
+        ValueError, match="half was stored with 4 seeds on ecommerce-v1, here 1: finish the evaluation first"
     ):
         merged(stored, summary(made_up({**ENDS, "half": {0: 2.4}})))
-    with pytest.raises(ValueError, match="random earn something else on ecommerce-v0 than when they were stored"):
+    with pytest.raises(ValueError, match="random earn something else on ecommerce-v1 than when they were stored"):
         merged(stored, summary(made_up({**ENDS, "random": {**ENDS["random"], 1: 7.0}})))
     better = {
         seed: own + 1 for seed, own in ENDS["greedy"].items()
     }  # an oracle that has improved moves the scale for all
-    moved = merged(stored, summary(made_up({**ENDS, "greedy": better})))["tasks"]["ecommerce-v0"]["teams"]
-    anew = summary(made_up({**ENDS, "half": half, "greedy": better}))["tasks"]["ecommerce-v0"]["teams"]
-    assert moved["half"]["score"] == anew["half"]["score"] < stored["tasks"]["ecommerce-v0"]["teams"]["half"]["score"]
+    moved = merged(stored, summary(made_up({**ENDS, "greedy": better})))["tasks"]["ecommerce-v1"]["teams"]
+    anew = summary(made_up({**ENDS, "half": half, "greedy": better}))["tasks"]["ecommerce-v1"]["teams"]
+    assert moved["half"]["score"] == anew["half"]["score"] < stored["tasks"]["ecommerce-v1"]["teams"]["half"]["score"]
     assert moved["half"]["run_scores"] == anew["half"]["run_scores"]
     longer = summary([{**result, "episodes": 2} for result in made_up(ENDS)])
     with pytest.raises(
-        ValueError, match="ecommerce-v0 was stored with episodes = 1, here episodes = 2: they cannot be compared"
+        ValueError, match="ecommerce-v1 was stored with episodes = 1, here episodes = 2: they cannot be compared"
     ):
         merged(stored, longer)
     measured = summary([{**result, "metrics": {"ndcg": [0.5, 0.5, 0.5]}} for result in made_up(ENDS)])
-    with pytest.raises(ValueError, match="some runs of ecommerce-v0 were measured without ndcg"):
+    with pytest.raises(ValueError, match="some runs of ecommerce-v1 were measured without ndcg"):
         merged(measured, summary(made_up({**ENDS, "late": late})))
 
 
@@ -155,7 +155,7 @@ def test_learners_had_the_same_time_to_learn() -> None:
 
     once = summary([*made_up(ENDS), *learning(1, "one")])
     with pytest.raises(
-        ValueError, match="policies that learn had 0 and 1 warm-up episodes on ecommerce-v0: they cannot be compared"
+        ValueError, match="policies that learn had 0 and 1 warm-up episodes on ecommerce-v1: they cannot be compared"
     ):
         merged(once, summary([*made_up(ENDS), *learning(0, "other")]))
     with pytest.raises(ValueError, match="policies that learn had 1 and 2 warm-up episodes"):
@@ -167,7 +167,7 @@ def test_aggregates_over_tasks() -> None:
     state = np.random.get_state()[1].copy()
     results = [
         *made_up({**ENDS, "mine": better}),
-        *made_up({**ENDS, "mine": {seed: x + 0.1 for seed, x in better.items()}}, "news-v0"),
+        *made_up({**ENDS, "mine": {seed: x + 0.1 for seed, x in better.items()}}, "news-v1"),
     ]
     found = summary(results)["aggregate"]
     np.testing.assert_array_equal(np.random.get_state()[1], state)

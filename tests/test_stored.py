@@ -42,8 +42,8 @@ def test_runs_of_the_evaluation(task: str, policy: str, place: int) -> None:
 
 
 def test_all_myopic_in_the_duel() -> None:
-    again = tension.returns(TASKS["duel-v0"], "greedy", "greedy", TENSION["settings"]["episodes"])
-    assert tension.interval(again) == pytest.approx(TENSION["tasks"]["duel-v0"]["P"], rel=1e-6)
+    again = tension.returns(TASKS["duel-v1"], "greedy", "greedy", TENSION["settings"]["episodes"])
+    assert tension.interval(again) == pytest.approx(TENSION["tasks"]["duel-v1"]["P"], rel=1e-6)
 
 
 def test_a_file_of_another_name_is_no_result(tmp_path: Path) -> None:

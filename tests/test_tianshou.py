@@ -23,7 +23,7 @@ import recsys_env
 HORIZON = 100
 
 
-def make_env(task: str = "duel-v0", **settings: Any) -> PettingZooEnv:
+def make_env(task: str = "duel-v1", **settings: Any) -> PettingZooEnv:
     return PettingZooEnv(recsys_env.env(task, **{"horizon": HORIZON, "reward": {"sharing": 1.0}, **settings}))
 
 
@@ -45,7 +45,7 @@ def test_rewards_come_with_the_last_turn_and_the_end_by_truncation(task: str) ->
 
 
 def test_masks_reach_it() -> None:
-    env = make_env("duel-v0", mask_actions=True)
+    env = make_env("duel-v1", mask_actions=True)
     observation, _ = env.reset(seed=0)
     assert observation["mask"] == [True, True]
     assert observation["obs"].shape == env.observation_space["observation"].shape
@@ -53,8 +53,8 @@ def test_masks_reach_it() -> None:
 
 def test_several_roles_and_later_purchases_fit_into_its_buffer() -> None:
     env, copies = (
-        make_env("journey-v0", slots=1),
-        DummyVectorEnv([lambda: make_env("journey-v0", slots=1) for _ in range(4)]),
+        make_env("journey-v1", slots=1),
+        DummyVectorEnv([lambda: make_env("journey-v1", slots=1) for _ in range(4)]),
     )
     copies.seed(0)
     algorithm, buffer = (

@@ -20,7 +20,7 @@ ROLE = "recommender"
 def pair(**changes) -> tuple[TorchRLEnv, VectorEnv]:  # type: ignore[no-untyped-def]
     """The adapter and the batch that it should agree with."""
     task = {"horizon": HORIZON, **changes}
-    return TorchRLEnv(vector_env("ecommerce-v0", B, **task), "cpu"), vector_env("ecommerce-v0", B, **task)
+    return TorchRLEnv(vector_env("ecommerce-v1", B, **task), "cpu"), vector_env("ecommerce-v1", B, **task)
 
 
 @pytest.mark.parametrize("task", sorted(TASKS))
@@ -33,13 +33,13 @@ def test_library_check_on_every_task(task: str) -> None:
     [{"mask_actions": True}, {"slots": 1}, {"action": "query"}, {"messages": 3}, {"action": "items"}],
     ids=str,
 )
-@pytest.mark.parametrize("task", ["ecommerce-v0", "journey-v0"])
+@pytest.mark.parametrize("task", ["ecommerce-v1", "journey-v1"])
 def test_library_check_on_variants(task: str, changes: dict) -> None:
     check_env_specs(TorchRLEnv(vector_env(task, 2, horizon=2, **changes), "cpu"), break_when_any_done="both", seed=0)
 
 
 def test_groups_are_roles_or_one_of_all_agents() -> None:
-    env = TorchRLEnv(vector_env("journey-v0", B), "cpu")
+    env = TorchRLEnv(vector_env("journey-v1", B), "cpu")
     assert env.group_map == {"entrance": ["entrance_0"], "item": ["item_0"], "cart": ["cart_0"]}
     td = env.rollout(5)
     observations = torch.cat([td[role, "observation"] for role in env.group_map], 2)
@@ -47,8 +47,8 @@ def test_groups_are_roles_or_one_of_all_agents() -> None:
     assert (observations[..., env.envs.observation_fields["role"]].argmax(-1) == torch.arange(3)).all()
     one_hot = torch.cat([td[role, "active"] for role in env.group_map], 2).sum((2, 3))
     assert one_hot.max() == 1  # the owner of the scene alone
-    assert TorchRLEnv(vector_env("social-v0"), "cpu").group_map == {ROLE: [f"recommender_{n}" for n in range(4)]}
-    whole = TorchRLEnv(vector_env("journey-v0", 3), "cpu", by_role=False)
+    assert TorchRLEnv(vector_env("social-v1"), "cpu").group_map == {ROLE: [f"recommender_{n}" for n in range(4)]}
+    whole = TorchRLEnv(vector_env("journey-v1", 3), "cpu", by_role=False)
     assert whole.group_map == {"agents": ["entrance_0", "item_0", "cart_0"]}
     whole.set_seed(0)
     env.set_seed(0)
@@ -114,7 +114,7 @@ def test_copies_cannot_be_reset_alone() -> None:
 
 
 def test_state_can_be_left_out() -> None:
-    env = TorchRLEnv(vector_env("duel-v0", 2, horizon=2), "cpu", state=False)
+    env = TorchRLEnv(vector_env("duel-v1", 2, horizon=2), "cpu", state=False)
     check_env_specs(env)
     assert "state" not in env.reset().keys()  # noqa: SIM118
 

@@ -39,15 +39,15 @@ class Cheapest(Policy):
 
 
 def test_two_agents_change_seats() -> None:
-    config = TASKS["duel-v0"]
+    config = TASKS["duel-v1"]
     assert games(config, "a", "b") == [(0, "recommender_0=a,recommender_1=b"), (1, "recommender_0=b,recommender_1=a")]
     assert games(config, "a", "a") == [(0, "a"), (1, "a")]
 
 
 def test_one_among_many_and_each_role_in_turn() -> None:
-    assert games(TASKS["streaming-v0"], "a", "b") == [(0, "recommender_0=a,recommender_1=b,recommender_2=b")]
-    assert [seat for seat, _ in games(TASKS["journey-v0"], "a", "b")] == [0, 1, 2]
-    assert games(TASKS["journey-v0"], "a", "b")[1][1] == "entrance_0=b,item_0=a,cart_0=b"
+    assert games(TASKS["streaming-v1"], "a", "b") == [(0, "recommender_0=a,recommender_1=b,recommender_2=b")]
+    assert [seat for seat, _ in games(TASKS["journey-v1"], "a", "b")] == [0, 1, 2]
+    assert games(TASKS["journey-v1"], "a", "b")[1][1] == "entrance_0=b,item_0=a,cart_0=b"
 
 
 def results(task: str, earnings: Any, policies: list[str], episodes: int = 6) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ def dilemma(team: str, seed: int) -> list[float]:
 
 
 def test_standings_of_a_dilemma() -> None:
-    found = standings("duel-v0", ["cooperate", "defect"], results("duel-v0", dilemma, ["cooperate", "defect"]))
+    found = standings("duel-v1", ["cooperate", "defect"], results("duel-v1", dilemma, ["cooperate", "defect"]))
     assert {
         row: {column: value["mean"] for column, value in columns.items()} for row, columns in found["payoff"].items()
     } == {
@@ -113,9 +113,9 @@ def test_cross_play_is_what_strangers_lose() -> None:
 
 
 def test_one_policy_plays_with_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    show(tournament(("random",), ("journey-v0,horizon=20",), episodes=2, seeds=2, out=tmp_path))
+    show(tournament(("random",), ("journey-v1,horizon=20",), episodes=2, seeds=2, out=tmp_path))
     assert "cross-play" in capsys.readouterr().out
-    found = json.loads((tmp_path / "tournament.json").read_text())["journey-v0,horizon=20"]
+    found = json.loads((tmp_path / "tournament.json").read_text())["journey-v1,horizon=20"]
     alone = found["payoff"]["random"]["random"]
     assert found["cross_play"]["all"]["diagonal"] == {key: alone[key] for key in ("mean", "ci95")}
     assert alone["mean"] == np.mean(alone["runs"])
@@ -136,7 +136,7 @@ def test_cooperative_tasks_count_the_team() -> None:
     def team_of_roles(team: str, seed: int) -> list[float]:
         return [3.0, 0.0, 0.0] if "=" in team else [9.0, 0.0, 0.0]
 
-    found = standings("journey-v0", ["a", "b"], results("journey-v0", team_of_roles, ["a", "b"]))
+    found = standings("journey-v1", ["a", "b"], results("journey-v1", team_of_roles, ["a", "b"]))
     assert found["cooperative"]
     assert (
         found["payoff"]["a"]["a"]["mean"],
@@ -155,7 +155,7 @@ def test_a_file_of_twenty_lines_enters_the_tournament(tmp_path: Path) -> None:
         "mine:Cheapest",
         "greedy",
         "--tasks",
-        "duel-v0",
+        "duel-v1",
         "--episodes",
         "3",
         "--seeds",
@@ -168,18 +168,18 @@ def test_a_file_of_twenty_lines_enters_the_tournament(tmp_path: Path) -> None:
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    report = json.loads((tmp_path / "out" / "tournament.json").read_text())["duel-v0"]
+    report = json.loads((tmp_path / "out" / "tournament.json").read_text())["duel-v1"]
     assert set(report["payoff"]) == set(report["ratings"]) == {"mine:Cheapest", "greedy"}
-    expected = [episode_returns("duel-v0", "greedy", 3, UNSEEN + seed).mean() for seed in range(2)]
+    expected = [episode_returns("duel-v1", "greedy", 3, UNSEEN + seed).mean() for seed in range(2)]
     assert report["payoff"]["greedy"]["greedy"]["mean"] == pytest.approx(np.mean(expected))
-    assert (tmp_path / "out" / "duel-v0.png").stat().st_size > 1000
+    assert (tmp_path / "out" / "duel-v1.png").stat().st_size > 1000
     assert "mine:Cheapest" in done.stdout
-    stored = json.loads((tmp_path / "out" / "duel-v0" / "greedy" / "1.json").read_text())
+    stored = json.loads((tmp_path / "out" / "duel-v1" / "greedy" / "1.json").read_text())
     assert stored["command"].startswith("python -m recsys_env tournament --policies mine:Cheapest")
 
 
 def test_both_seats_enter_the_payoff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(_TASKS, "short-v0", task_config("duel-v0", {"horizon": 20}))
+    monkeypatch.setitem(_TASKS, "short-v0", task_config("duel-v1", {"horizon": 20}))
     tournament(("random", "greedy"), ("short-v0",), episodes=5, seeds=2, out=tmp_path)
     found = json.loads((tmp_path / "tournament.json").read_text())["short-v0"]["payoff"]["greedy"]["random"]["mean"]
     first = [

@@ -132,8 +132,8 @@ def test_one_learns_beside_different_policies(tmp_path: Path) -> None:
 def test_trained_others_keep_their_memory(algorithm: str, tmp_path: Path) -> None:
     """Trained policies that remember play as opponents in a batch of another size, and alike whenever they are asked
     again."""
-    trained(algorithm, tmp_path, task="ecommerce-v0", set=("horizon=20",), **TINY)
-    config = replace(TASKS["ecommerce-v0"], {"horizon": 40})
+    trained(algorithm, tmp_path, task="ecommerce-v1", set=("horizon=20",), **TINY)
+    config = replace(TASKS["ecommerce-v1"], {"horizon": 40})
     team = {"recommender_0": str(tmp_path), "recommender_1": "content"}
     np.testing.assert_array_equal(episode_returns(config, team, 5, 0), episode_returns(config, team, 5, 0))
 
@@ -211,9 +211,9 @@ def test_a_run_stopped_before_its_first_checkpoint_is_not_the_one_before_it(
 
 
 def test_policies_of_their_own_are_told_apart(tmp_path: Path) -> None:
-    """In `journey-v0` every role has its own network."""
+    """In `journey-v1` every role has its own network."""
     sizes = {name: value for name, value in TINY.items() if name in own_options("ippo-separate")}
-    trained("ippo-separate", tmp_path, task="journey-v0", set=("horizon=20",), **sizes)
+    trained("ippo-separate", tmp_path, task="journey-v1", set=("horizon=20",), **sizes)
     weights = read_arrays(tmp_path / "policy.npz")
     assert {name.partition("/")[0] for name in weights} == {"entrance_0", "item_0", "cart_0", "facts"}
     assert not np.array_equal(weights["item_0/0.weight"], weights["cart_0/0.weight"])
@@ -232,7 +232,7 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     refused(
         r"item-ppo picks candidates and sends no messages; here action = 'items', messages = 0",
         "item-ppo",
-        task="duel-v0",
+        task="duel-v1",
     )
     refused("--timesteps = 0 must be at least 1", timesteps=0)
     refused("--gamma = 1.5 must be between 0 and 1", gamma=1.5)
@@ -258,7 +258,7 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     refused("ippo-separate does not play its past self; ippo and its variants do", "ippo-separate", others=(SELF,))
     refused("did you mean 'horizon'", error=TypeError, set=("horizn=3",))
     with pytest.raises(ValueError, match="qmix takes one pick per agent, and this is a slate of 5; set slots=1"):
-        begin(ALGORITHMS["qmix"]("ecommerce-v0"))
+        begin(ALGORITHMS["qmix"]("ecommerce-v1"))
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]  # of an earlier run
 
 
@@ -355,7 +355,7 @@ print(stopped, sorted({HEAVY} & sys.modules.keys()))
 def test_a_file_of_an_algorithm_is_its_command(tmp_path: Path) -> None:
     words = [
         "--task",
-        "duel-v0",
+        "duel-v1",
         "--set",
         "horizon=20",
         "--out",
@@ -368,7 +368,7 @@ def test_a_file_of_an_algorithm_is_its_command(tmp_path: Path) -> None:
     words += ["--eval-episodes", "2", *(word for name, value in TINY.items() for word in (flag(name), str(value)))]
     subprocess.run([sys.executable, "-m", "baselines.ippo", *words], check=True, capture_output=True)
     result = json.loads((tmp_path / "result.json").read_text())
-    assert result["command"].startswith("python -m baselines train ippo --task duel-v0 --set horizon=20 ")
+    assert result["command"].startswith("python -m baselines train ippo --task duel-v1 --set horizon=20 ")
     assert result["settings"] == parse(["ippo", *words]).settings()
 
 
@@ -426,8 +426,8 @@ def test_commands_of_the_documentation_are_understood() -> None:
     "algorithm",
     [
         IPPO(),
-        TransformerPPO("duel-v0", ("recommender_1=content",), set=("users.number=16", "page=rows"), compare=()),
-        TransformerPPO("duel-v0", seed=3, out=Path("runs/a b"), amp=True, learning_rate=1e-4),
+        TransformerPPO("duel-v1", ("recommender_1=content",), set=("users.number=16", "page=rows"), compare=()),
+        TransformerPPO("duel-v1", seed=3, out=Path("runs/a b"), amp=True, learning_rate=1e-4),
         ALGORITHMS["ippo-roles"](by_role=False),  # type: ignore[call-arg]
     ],
 )
@@ -438,12 +438,12 @@ def test_a_recorded_command_makes_the_same_settings(algorithm: Algorithm) -> Non
 
 
 def test_the_task_is_what_the_algorithm_plays() -> None:
-    def config(algorithm: str, task: str = "ecommerce-v0", **settings: Any) -> WorldConfig:
+    def config(algorithm: str, task: str = "ecommerce-v1", **settings: Any) -> WorldConfig:
         return begin(ALGORITHMS[algorithm](task, **settings)).config
 
-    assert config("ippo") == TASKS["ecommerce-v0"]
+    assert config("ippo") == TASKS["ecommerce-v1"]
     assert config("maskable-ppo").mask_actions
-    kinds = (config("mappo").action, config("mappo", "duel-v0").action, config("maddpg", "duel-v0").action)
+    kinds = (config("mappo").action, config("mappo", "duel-v1").action, config("maddpg", "duel-v1").action)
     assert kinds == ("query", "items", "query")
     changed = config("ippo", sharing=1.0, observability="full", set=("reward.click=0.5",))
     assert (changed.reward.sharing, changed.reward.click, changed.observability) == (1.0, 0.5, "full")

@@ -31,7 +31,7 @@ def test_the_team_learns_to_cooperate_in_the_duel(algorithm: str) -> None:
 
 
 def test_maskable_ppo_takes_slates_of_several_roles_and_never_picks_what_is_masked() -> None:
-    rows = SB3VecEnv(recsys_env.vector_env("journey-v0", 4, mask_actions=True, horizon=20))
+    rows = SB3VecEnv(recsys_env.vector_env("journey-v1", 4, mask_actions=True, horizon=20))
     model = MaskablePPO("MlpPolicy", rows, n_steps=16, batch_size=96, n_epochs=1, device="cpu", seed=0)
     model.learn(12 * 32)
     observations = rows.reset()
@@ -47,7 +47,7 @@ def test_maskable_ppo_takes_slates_of_several_roles_and_never_picks_what_is_mask
 @pytest.mark.filterwarnings("ignore:The `render_mode` attribute:UserWarning")  # SuperSuit's rows have none
 def test_ppo_trains_through_supersuit() -> None:
     """One Python environment per copy: its rows are the agents, its episodes the horizon."""
-    rows = supersuit.pettingzoo_env_to_vec_env_v1(recsys_env.parallel_env("ecommerce-v0", horizon=8))
+    rows = supersuit.pettingzoo_env_to_vec_env_v1(recsys_env.parallel_env("ecommerce-v1", horizon=8))
     rows = VecMonitor(supersuit.concat_vec_envs_v1(rows, 2, num_cpus=0, base_class="stable_baselines3"))
     assert rows.num_envs == 4
     model = PPO("MlpPolicy", rows, n_steps=16, batch_size=32, n_epochs=1, device="cpu").learn(64)

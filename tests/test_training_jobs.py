@@ -35,7 +35,7 @@ TINY: dict[str, Any] = {
 
 def tiny(monkeypatch: pytest.MonkeyPatch, seeds: int = 1, **settings: Any) -> dict[str, ReferenceLearner]:
     """A list of one small learner, which may be changed."""
-    learners = {"tiny": ReferenceLearner("ippo", ("duel-v0",), seeds, {**TINY, "compare": ("random",), **settings})}
+    learners = {"tiny": ReferenceLearner("ippo", ("duel-v1",), seeds, {**TINY, "compare": ("random",), **settings})}
     monkeypatch.setattr(module, "LEARNERS", learners)
     return learners
 
@@ -46,8 +46,8 @@ def test_the_list_holds_what_the_protocol_asks_for() -> None:
     assert {job.algorithm.name for job in found} == set(ALGORITHMS)
     for algorithm in ALGORITHMS:
         tasks = {job.algorithm.task for job in found if job.algorithm.name == algorithm}
-        picks = {"duel-v0"} if algorithm == "item-ppo" else set()  # which picks candidates
-        assert {"duel-v0", "journey-v0"} - tasks <= picks
+        picks = {"duel-v1"} if algorithm == "item-ppo" else set()  # which picks candidates
+        assert {"duel-v1", "journey-v1"} - tasks <= picks
         assert len(tasks) >= 4
     for job in found:
         assert begin(job.algorithm).learners == list(TASKS[job.algorithm.task].agents)  # everybody learns
@@ -59,23 +59,23 @@ def test_jobs_run_once_and_are_summed_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     learners = tiny(monkeypatch, seeds=2)
-    learners["absent"] = ReferenceLearner("vdn", ("duel-v0",), 1, {"timesteps": 64})
+    learners["absent"] = ReferenceLearner("vdn", ("duel-v1",), 1, {"timesteps": 64})
     monkeypatch.setattr(VDN, "library", "no_such_library")
     stored = tmp_path / "results"
     reference(tmp_path / "out", stored)
     assert "1 jobs wait for no_such_library" in capsys.readouterr().out
-    file = stored / "tiny-duel-v0.json"
+    file = stored / "tiny-duel-v1.json"
     before = {path: path.read_text() for path in stored.iterdir()}
     assert set(before) == {file}
     results = read(file)
-    assert results.settings == learners["tiny"].job("duel-v0").settings()
+    assert results.settings == learners["tiny"].job("duel-v1").settings()
     assert results.seeds() == [0, 1]
     assert len(results.sources) == 1
     assert results.runs[1]["command"].startswith(
-        "python -m baselines train ippo --task duel-v0 --set horizon=20 --seed 1"
+        "python -m baselines train ippo --task duel-v1 --set horizon=20 --seed 1"
     )
     for run in results.runs:
-        folder = tmp_path / "out" / f"tiny-duel-v0-{run['seed']}"
+        folder = tmp_path / "out" / f"tiny-duel-v1-{run['seed']}"
         whole = json.loads((folder / "result.json").read_text())
         assert {name: run[name] for name in ("table", "before", "after", "gain")} == {
             name: whole[name] for name in ("table", "before", "after", "gain")
@@ -86,7 +86,7 @@ def test_jobs_run_once_and_are_summed_up(
         )
     reference(tmp_path / "out", stored)
     assert {path: path.read_text() for path in stored.iterdir()} == before
-    row = training_summary(stored)["learners"]["tiny"]["tasks"]["duel-v0"]
+    row = training_summary(stored)["learners"]["tiny"]["tasks"]["duel-v1"]
     assert np.array(row["curve"]["episode_reward"]).shape == (2, len(row["curve"]["agent_steps"]))
     assert row["reward"]["mean"] == pytest.approx(sum(run["after"]["mean"] for run in results.runs) / 2)
     assert row["runs"]["trained"] == [run["after"]["mean"] for run in results.runs]
@@ -97,11 +97,11 @@ def test_a_job_is_known_by_its_settings(tmp_path: Path, monkeypatch: pytest.Monk
     learners = tiny(monkeypatch)
     out, stored = tmp_path / "out", tmp_path / "results"
     reference(out, stored)
-    renamed = (stored / "tiny-duel-v0.json").rename(stored / "an-older-name.json")
+    renamed = (stored / "tiny-duel-v1.json").rename(stored / "an-older-name.json")
     before = renamed.read_text()
     reference(out, stored)
     assert {path: path.read_text() for path in stored.iterdir()} == {renamed: before}
-    learners["tiny"] = ReferenceLearner("ippo", ("duel-v0",), 2, learners["tiny"].settings)
+    learners["tiny"] = ReferenceLearner("ippo", ("duel-v1",), 2, learners["tiny"].settings)
     reference(out, stored)
     assert list(stored.iterdir()) == [renamed]
     assert read(renamed).seeds() == [0, 1]
@@ -111,9 +111,9 @@ def test_a_job_is_known_by_its_settings(tmp_path: Path, monkeypatch: pytest.Monk
     renamed.write_text(json.dumps(older))
     reference(out, stored)
     assert json.loads(renamed.read_text()) == older
-    renamed.rename(stored / "tiny-duel-v0.json")
-    learners["tiny"] = ReferenceLearner("ippo", ("duel-v0",), 1, {**learners["tiny"].settings, "timesteps": 128})
-    with pytest.raises(ValueError, match=r"duel-v0\.json has results of other settings: timesteps = 64, not 128"):
+    renamed.rename(stored / "tiny-duel-v1.json")
+    learners["tiny"] = ReferenceLearner("ippo", ("duel-v1",), 1, {**learners["tiny"].settings, "timesteps": 128})
+    with pytest.raises(ValueError, match=r"duel-v1\.json has results of other settings: timesteps = 64, not 128"):
         reference(out, stored)
 
 
@@ -133,8 +133,8 @@ def test_what_is_stored_are_the_jobs() -> None:
 
 
 def test_damaged_results_are_refused(tmp_path: Path) -> None:
-    whole = json.loads((RESULTS / "ippo-duel-v0.json").read_text())
-    file = tmp_path / "ippo-duel-v0.json"
+    whole = json.loads((RESULTS / "ippo-duel-v1.json").read_text())
+    file = tmp_path / "ippo-duel-v1.json"
     for said, changes in (
         ("seed 0 has no curve or no score", {"curve": {"agent_steps": [], "episode_reward": []}}),
         ("seed 0 has no curve or no score", {"curve": {"agent_steps": [1, 2], "episode_reward": [1.0]}}),
@@ -154,7 +154,7 @@ def test_a_policy_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     tiny(monkeypatch, compare=("random", "content"))
     results = tmp_path / "results"
     reference(tmp_path / "out", results)
-    file = results / "tiny-duel-v0.json"
+    file = results / "tiny-duel-v1.json"
     trained = json.loads(file.read_text())
 
     def changed(policy: str) -> None:
@@ -174,7 +174,7 @@ def test_a_policy_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert set(again.pop("measured_again")) == {"content"}
     assert again == trained["runs"][0]
     changed("greedy")
-    with pytest.raises(ValueError, match="greedy earns something else than it did on duel-v0"):
+    with pytest.raises(ValueError, match="greedy earns something else than it did on duel-v1"):
         reference(results=results, again=("content",))
     reference(results=results, again=("greedy",))  # an end of the scale: all scores move with it
     again = once_more()
@@ -188,9 +188,9 @@ def test_a_policy_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_job_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny(monkeypatch, set=("horizn=3",))
-    with pytest.raises(ValueError, match=r"1 jobs failed, see log\.txt in .*tiny-duel-v0-0"):
+    with pytest.raises(ValueError, match=r"1 jobs failed, see log\.txt in .*tiny-duel-v1-0"):
         reference(tmp_path, tmp_path / "results")
-    assert "did you mean 'horizon'" in (tmp_path / "tiny-duel-v0-0" / "log.txt").read_text()
+    assert "did you mean 'horizon'" in (tmp_path / "tiny-duel-v1-0" / "log.txt").read_text()
 
 
 def test_an_unknown_learner_is_named(capsys: pytest.CaptureFixture[str]) -> None:

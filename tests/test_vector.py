@@ -818,7 +818,7 @@ def test_a_role_does_not_see_what_is_hidden_from_it() -> None:
         {"name": "item", "scene": "item", "hidden": ("profile", "anchor")},
         {"name": "cart", "scene": "cart"},
     ]
-    blind, sighted = (vector_env("journey-v0", 8, horizon=30, **changes) for changes in ({"roles": roles}, {}))
+    blind, sighted = (vector_env("journey-v1", 8, horizon=30, **changes) for changes in ({"roles": roles}, {}))
     (a, _), (b, _) = blind.reset(seed=0), sighted.reset(seed=0)
     rng, shown = np.random.default_rng(0), 0.0
     for _ in range(30):
@@ -833,4 +833,4 @@ def test_a_role_does_not_see_what_is_hidden_from_it() -> None:
     assert not blind.final_obs[:, 1, blind.observation_fields["profile"]].any()
     assert sighted.final_obs[:, 0].any()
     with pytest.raises(ValueError, match="did you mean 'profile'"):
-        vector_env("journey-v0", roles=[{"hidden": ("profil",)}])
+        vector_env("journey-v1", roles=[{"hidden": ("profil",)}])

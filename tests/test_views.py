@@ -25,8 +25,8 @@ def test_official_checkers_accept_the_single_agent(task: str) -> None:
 
 
 def test_the_single_agent_is_one_agent_of_the_parallel_environment() -> None:
-    one = recsys_env.single_agent_env("ecommerce-v0", agent="recommender_1", others="random", horizon=SHORT)
-    both = recsys_env.parallel_env("ecommerce-v0", horizon=SHORT)
+    one = recsys_env.single_agent_env("ecommerce-v1", agent="recommender_1", others="random", horizon=SHORT)
+    both = recsys_env.parallel_env("ecommerce-v1", horizon=SHORT)
     policy = Random()
     policy.bind(both.vector, "recommender_0", 5)
     (mine, _), (theirs, _) = one.reset(seed=5), both.reset(seed=5)
@@ -48,7 +48,7 @@ def test_the_single_agent_is_one_agent_of_the_parallel_environment() -> None:
 
 
 def test_an_unseeded_reset_goes_on_to_the_next_episode() -> None:
-    env = recsys_env.single_agent_env("ecommerce-v0", others="popularity", horizon=SHORT)
+    env = recsys_env.single_agent_env("ecommerce-v1", others="popularity", horizon=SHORT)
 
     def played(seed: int | None) -> np.ndarray:
         first, _ = env.reset(seed=seed)
@@ -62,9 +62,9 @@ def test_an_unseeded_reset_goes_on_to_the_next_episode() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"mask_actions": True}, {"action": "query"}, {"slots": 1}, {"messages": 2}])
 def test_copy_zero_of_the_vector_is_the_single_environment(options: dict[str, Any]) -> None:
-    many = gymnasium.make_vec("recsys/ecommerce-v0", num_envs=3, horizon=SHORT, **options)
+    many = gymnasium.make_vec("recsys/ecommerce-v1", num_envs=3, horizon=SHORT, **options)
     assert many.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
-    one = recsys_env.single_agent_env("ecommerce-v0", horizon=SHORT, **options)
+    one = recsys_env.single_agent_env("ecommerce-v1", horizon=SHORT, **options)
     (rows, _), (mine, _) = many.reset(seed=4), one.reset(seed=4)
     many.action_space.seed(2)
     for _ in range(SHORT):
@@ -83,7 +83,7 @@ def test_copy_zero_of_the_vector_is_the_single_environment(options: dict[str, An
 def test_both_ways_of_resetting_tell_the_same_story() -> None:
     """SameStep: last observation in infos. NextStep: as the observation, and one more step that only resets."""
     same, later = (
-        gymnasium.make_vec("recsys/duel-v0", num_envs=2, horizon=3, autoreset_mode=mode)
+        gymnasium.make_vec("recsys/duel-v1", num_envs=2, horizon=3, autoreset_mode=mode)
         for mode in ("SameStep", "NextStep")
     )
     np.testing.assert_array_equal(same.reset(seed=1)[0], later.reset(seed=1)[0])
@@ -104,7 +104,7 @@ def test_both_ways_of_resetting_tell_the_same_story() -> None:
 def test_infos_of_the_step_that_only_resets_are_those_of_a_reset() -> None:
     """What was clicked or earned is told once; no page follows the last observation, and the first page of an episode
     is told after it."""
-    rows = recsys_env.shared_policy_env("journey-v0", 2, horizon=SHORT)
+    rows = recsys_env.shared_policy_env("journey-v1", 2, horizon=SHORT)
     place = rows.envs.observation_fields["is_active"]
     rows.reset(seed=0)
     rows.action_space.seed(0)
@@ -115,7 +115,7 @@ def test_infos_of_the_step_that_only_resets_are_those_of_a_reset() -> None:
             own, rewards = (
                 own + infos["own"].reshape(2, 3).mean(1).repeat(3),
                 rewards + reward,
-            )  # journey-v0 shares everything
+            )  # journey-v1 shares everything
             if ended.all():
                 assert tick == SHORT - 1
                 assert not infos["active"].any()
@@ -130,8 +130,8 @@ def test_infos_of_the_step_that_only_resets_are_those_of_a_reset() -> None:
 
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
 def test_rows_of_the_shared_policy_are_the_agents_of_the_batch(mode: str) -> None:
-    rows = recsys_env.shared_policy_env("journey-v0", 2, horizon=SHORT, autoreset_mode=mode)
-    envs = recsys_env.vector_env("journey-v0", 2, horizon=SHORT)
+    rows = recsys_env.shared_policy_env("journey-v1", 2, horizon=SHORT, autoreset_mode=mode)
+    envs = recsys_env.vector_env("journey-v1", 2, horizon=SHORT)
     (a, _), (b, _) = rows.reset(seed=7), envs.reset(seed=7)
     rows.action_space.seed(0)
     for _ in range(SHORT - 1):
@@ -146,7 +146,7 @@ def test_rows_of_the_shared_policy_are_the_agents_of_the_batch(mode: str) -> Non
 
 def test_gymnasiums_own_vector_takes_infos_of_later_purchases() -> None:
     """It makes one array of each info at the first copy that has it, so an info has one shape whatever happened."""
-    envs = gymnasium.make_vec("recsys/ecommerce-v0", num_envs=4, vectorization_mode="sync")
+    envs = gymnasium.make_vec("recsys/ecommerce-v1", num_envs=4, vectorization_mode="sync")
     envs.reset(seed=0)
     envs.action_space.seed(0)
     later = [(envs.step(envs.action_space.sample())[4]["later_item"] >= 0).any(1) for _ in range(600)]
@@ -154,7 +154,7 @@ def test_gymnasiums_own_vector_takes_infos_of_later_purchases() -> None:
 
 
 def test_gymnasiums_wrappers_work_on_the_vector() -> None:
-    envs = gymnasium.make_vec("recsys/ecommerce-v0", num_envs=4, horizon=SHORT)
+    envs = gymnasium.make_vec("recsys/ecommerce-v1", num_envs=4, horizon=SHORT)
     wrapped = NormalizeReward(NormalizeObservation(RecordEpisodeStatistics(envs)))
     wrapped.reset(seed=0)
     total, lengths = np.zeros(4), []
@@ -170,17 +170,17 @@ def test_gymnasiums_wrappers_work_on_the_vector() -> None:
 
 def test_wrong_use_is_named_and_changes_nothing() -> None:
     with pytest.raises(ValueError, match="did you mean 'recommender_1'"):
-        recsys_env.single_agent_env("duel-v0", agent="recomender_1")
+        recsys_env.single_agent_env("duel-v1", agent="recomender_1")
     with pytest.raises(ValueError, match="recommender_2 neither learns nor has a policy"):
-        recsys_env.single_agent_env("social-v0", others={"recommender_1": "random"})
+        recsys_env.single_agent_env("social-v1", others={"recommender_1": "random"})
     with pytest.raises(ValueError, match="one policy object"):
-        recsys_env.single_agent_env("social-v0", others=Random())
+        recsys_env.single_agent_env("social-v1", others=Random())
     for mode in ("Disabled", "same_step"):
         with pytest.raises(ValueError, match=f"'{mode}' is not allowed; .*'SameStep'"):
-            gymnasium.make_vec("recsys/duel-v0", num_envs=2, autoreset_mode=mode)
+            gymnasium.make_vec("recsys/duel-v1", num_envs=2, autoreset_mode=mode)
     with pytest.raises(TypeError, match="others = None must be a policy"):
-        recsys_env.single_agent_env("duel-v0", others=None)  # type: ignore[arg-type]
-    envs = gymnasium.make_vec("recsys/duel-v0", num_envs=2)
+        recsys_env.single_agent_env("duel-v1", others=None)  # type: ignore[arg-type]
+    envs = gymnasium.make_vec("recsys/duel-v1", num_envs=2)
     with pytest.raises(RuntimeError, match="reset"):
         envs.step(np.zeros(2, int))
     with pytest.raises(ValueError, match="reset_mask"):
@@ -202,10 +202,10 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     ):
         with pytest.raises((ValueError, TypeError), match=says):
             envs.step(wrong)
-    same = gymnasium.make_vec("recsys/duel-v0", num_envs=2)
+    same = gymnasium.make_vec("recsys/duel-v1", num_envs=2)
     same.reset(seed=0)
     np.testing.assert_array_equal(envs.step(np.zeros(2, int))[0], same.step(np.zeros(2, int))[0])
-    env = recsys_env.single_agent_env("duel-v0")
+    env = recsys_env.single_agent_env("duel-v1")
     with pytest.raises(RuntimeError, match="reset"):
         env.step(0)
     env.reset(seed=0)
@@ -222,8 +222,8 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
         ):
             maker(env)
     for call in (
-        lambda: recsys_env.shared_policy_env("duel-v0", render_mode="ansi"),
-        lambda: recsys_env.vector_env("duel-v0", render_mode="ansi"),
+        lambda: recsys_env.shared_policy_env("duel-v1", render_mode="ansi"),
+        lambda: recsys_env.vector_env("duel-v1", render_mode="ansi"),
     ):
         with pytest.raises(
             TypeError,
@@ -239,14 +239,14 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
 )
 def test_wrong_seeds_are_named_in_our_words_and_change_nothing(seed: Any) -> None:
     env, rows = (
-        recsys_env.single_agent_env("duel-v0", horizon=SHORT),
-        gymnasium.make_vec("recsys/duel-v0", num_envs=2, horizon=SHORT),
+        recsys_env.single_agent_env("duel-v1", horizon=SHORT),
+        gymnasium.make_vec("recsys/duel-v1", num_envs=2, horizon=SHORT),
     )
-    other = recsys_env.single_agent_env("duel-v0", horizon=SHORT)
+    other = recsys_env.single_agent_env("duel-v1", horizon=SHORT)
     for one in (env, rows, other):
         one.reset(seed=4)  # type: ignore[attr-defined]
     says = r"seed = .* (must be an integer in|is out of range; allowed are integers in) \[0, 2\^64\)"
-    for one in (env, rows, gymnasium.make("recsys/duel-v0", horizon=SHORT)):
+    for one in (env, rows, gymnasium.make("recsys/duel-v1", horizon=SHORT)):
         with pytest.raises((ValueError, TypeError), match=says):
             one.reset(seed=seed)  # type: ignore[attr-defined]
     assert env.np_random.random() == other.np_random.random()
@@ -255,6 +255,6 @@ def test_wrong_seeds_are_named_in_our_words_and_change_nothing(seed: Any) -> Non
 
 
 def test_numpys_integers_are_seeds() -> None:
-    env, other = (recsys_env.single_agent_env("duel-v0", horizon=SHORT) for _ in range(2))
+    env, other = (recsys_env.single_agent_env("duel-v1", horizon=SHORT) for _ in range(2))
     np.testing.assert_array_equal(env.reset(seed=np.int64(4))[0], other.reset(seed=4)[0])  # type: ignore[arg-type]
     assert env.np_random.random() == other.np_random.random()

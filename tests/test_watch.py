@@ -144,7 +144,7 @@ def test_every_task(task: str, tmp_path: Path) -> None:
 
 
 def test_two_thousand_ticks_of_the_largest_task(tmp_path: Path) -> None:
-    path = watch(replace(TASKS["grocery-v0"], {"horizon": 2000}), out=tmp_path / "long.html")
+    path = watch(replace(TASKS["grocery-v1"], {"horizon": 2000}), out=tmp_path / "long.html")
     assert read(path)[0]["ticks"] == 2000
     assert path.stat().st_size < 3e6
 
@@ -173,12 +173,12 @@ def test_policies_of_ones_own_and_trained_ones(tmp_path: Path, monkeypatch: pyte
     trained.mkdir()
     (trained / "policy.json").write_text('{"loader": "watched"}')
     policies = ["my_watched_policy:Own", str(trained)]
-    head, _ = read(watch("ecommerce-v0", policies, ticks=10, out=tmp_path / "a.html"))
+    head, _ = read(watch("ecommerce-v1", policies, ticks=10, out=tmp_path / "a.html"))
     assert head["policies"] == policies
-    head, _ = read(watch("duel-v0", [Mine(), "content"], ticks=10, out=tmp_path / "a.html"))
+    head, _ = read(watch("duel-v1", [Mine(), "content"], ticks=10, out=tmp_path / "a.html"))
     assert head["policies"] == ["Mine", "content"]
     for team in ("recommender_1=greedy,recommender_0=content", {"recommender_1": "greedy", "recommender_0": "content"}):
-        head, _ = read(watch("duel-v0", team, ticks=10, out=tmp_path / "a.html"))
+        head, _ = read(watch("duel-v1", team, ticks=10, out=tmp_path / "a.html"))
         assert head["policies"] == ["content", "greedy"]
 
 
@@ -203,24 +203,24 @@ def test_refusals(options: dict[str, Any], message: str, tmp_path: Path) -> None
 
 
 def test_what_cannot_be_written_is_refused_before_the_episode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert watch("duel-v0", ticks=5, out=tmp_path / "new" / "folder" / "a.html").is_file()
+    assert watch("duel-v1", ticks=5, out=tmp_path / "new" / "folder" / "a.html").is_file()
     monkeypatch.setattr(VectorEnv, "step", None)
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"file/a\.html cannot be written: .*file"):
-        watch("duel-v0", out=tmp_path / "file" / "a.html")
+        watch("duel-v1", out=tmp_path / "file" / "a.html")
     with pytest.raises(IsADirectoryError, match=r"new is a folder, not a file"):
-        watch("duel-v0", out=tmp_path / "new")
+        watch("duel-v1", out=tmp_path / "new")
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(PermissionError, match=r"a\.html cannot be written: no permission in .*new"):
-        watch("duel-v0", out=tmp_path / "new" / "a.html")
+        watch("duel-v1", out=tmp_path / "new" / "a.html")
 
 
 def test_an_interrupted_writer_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = watch("duel-v0", ticks=5, out=tmp_path / "a.html")
+    path = watch("duel-v1", ticks=5, out=tmp_path / "a.html")
     before = path.read_bytes()
     monkeypatch.setattr(Path, "write_text", lambda self, *_, **__: (self.write_bytes(b"<"), 1 / 0))
     with pytest.raises(ZeroDivisionError):
-        watch("duel-v0", ticks=6, out=path)
+        watch("duel-v1", ticks=6, out=path)
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == before
 
@@ -228,11 +228,11 @@ def test_an_interrupted_writer_leaves_the_old_file(tmp_path: Path, monkeypatch: 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tyro", reason='needs tyro: pip install "recsys_env[evaluate]"')
     out = tmp_path / "episode.html"
-    words = ["watch", "--task", "duel-v0,horizon=30", "--out", str(out), "--policies"]
+    words = ["watch", "--task", "duel-v1,horizon=30", "--out", str(out), "--policies"]
     main([*words, "recommender_1=greedy,recommender_0=content"])
     assert f"{out}: 0.0 MB; open it in a browser" in capsys.readouterr().out
     head, _ = read(out)
-    assert (head["title"], head["policies"]) == ("duel-v0,horizon=30", ["content", "greedy"])
+    assert (head["title"], head["policies"]) == ("duel-v1,horizon=30", ["content", "greedy"])
     for wrong, message in (
         ("contnt", "error: unknown policy 'contnt'"),
         ("module:thing", "error: policy 'module:thing'"),

@@ -42,9 +42,9 @@ def random_actions(envs: VectorEnv, rng: np.random.Generator) -> tuple[list[dict
 @pytest.mark.parametrize(
     ("task", "changes"),
     [
-        ("duel-v0", TEAM),
-        ("journey-v0", {"action": "query"}),
-        ("social-v0", {"slots": 1, "mask_actions": True, "reward": {"sharing": 0.5}}),
+        ("duel-v1", TEAM),
+        ("journey-v1", {"action": "query"}),
+        ("social-v1", {"slots": 1, "mask_actions": True, "reward": {"sharing": 0.5}}),
     ],
 )
 def test_copies_are_those_of_the_batch(task: str, changes: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ def test_registered_under_both_of_xuances_names() -> None:
     """One copy behind XuanCe's own loop and one behind the batch play the same game."""
     settings = {
         "env_name": "recsys",
-        "env_id": "duel-v0",
+        "env_id": "duel-v1",
         "overrides": {"horizon": 5, **TEAM},
         "env_seed": 3,
         "parallels": 1,
@@ -116,7 +116,7 @@ def test_registered_under_both_of_xuances_names() -> None:
 
 
 def test_queries_beyond_the_bounds_are_brought_back() -> None:
-    rows = XuanCeVecEnv(vector_env("duel-v0", B, action="query", **TEAM), seed=0)
+    rows = XuanCeVecEnv(vector_env("duel-v1", B, action="query", **TEAM), seed=0)
     rows.reset()
     rows.step([dict.fromkeys(rows.agents, np.array([1.7], np.float32))] * B)
     assert (rows.envs.infos["shown"] == 0).all()
@@ -124,14 +124,14 @@ def test_queries_beyond_the_bounds_are_brought_back() -> None:
 
 def test_slates_are_refused() -> None:
     with pytest.raises(ValueError, match="slots = 1 or action = 'query'"):
-        XuanCeVecEnv(vector_env("ecommerce-v0", B))
+        XuanCeVecEnv(vector_env("ecommerce-v1", B))
 
 
 @pytest.mark.parametrize("agents", [MAPPO_Agents, MADDPG_Agents])
 def test_several_roles_masks_and_the_horizon_go_through(agents: type) -> None:
     """Two episodes of a task with an entrance, an item and a cart page."""
     kind: dict[str, Any] = {"slots": 1, "mask_actions": True} if agents is MAPPO_Agents else {"action": "query"}
-    envs = vector_env("journey-v0", B, horizon=20, **kind)
+    envs = vector_env("journey-v1", B, horizon=20, **kind)
     settings: dict[str, Any] = (
         {"buffer_size": 10 * B}
         if agents is MAPPO_Agents
@@ -157,4 +157,4 @@ def test_learns_to_cooperate(algorithm: str) -> None:
 @pytest.mark.parametrize("algorithm", ["MADDPG", "MATD3"])
 def test_deterministic_policies_ask_for_queries(algorithm: str) -> None:
     with pytest.raises(ValueError, match=r"takes Box actions, not Discrete.*set action = 'query'"):
-        xuance_config(algorithm, vector_env("duel-v0", B), 100)
+        xuance_config(algorithm, vector_env("duel-v1", B), 100)

@@ -240,9 +240,9 @@ def command_case(rng: np.random.Generator) -> Case:
         ],
         "baselines": [
             ([word], (word,)),
-            (["train", policy, "--task", "duel-v0", "--out", out], (policy,)),
+            (["train", policy, "--task", "duel-v1", "--out", out], (policy,)),
             (["train", "ippo", "--task", task, "--out", out], (task,)),
-            (["train", "ippo", "--task", "duel-v0", "--timesteps", number, "--out", out], ("timesteps",)),
+            (["train", "ippo", "--task", "duel-v1", "--timesteps", number, "--out", out], ("timesteps",)),
             (["train", "ippo", option, "3"], (option,)),
         ],
     }

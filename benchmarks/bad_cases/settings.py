@@ -43,7 +43,7 @@ def config_case(rng: np.random.Generator) -> Case:
 def given(rng: np.random.Generator, kind: type, changes: dict[str, Any]) -> Callable[[], Any]:
     """One of the ways to give fields to a config."""
     name, at = kind.__name__, GROUP_OF.get(kind.__name__)
-    task = str(rng.choice([task for task in TASKS if task != "grocery-v0"]))
+    task = str(rng.choice([task for task in TASKS if task != "grocery-v1"]))
     ways: list[Callable[[], Any]] = [lambda: kind(**changes), lambda: api.replace(kind(), changes)]
     if name == "WorldConfig" and not set(changes) & {"catalogue"}:
         ways += [lambda: api.task_config(task, changes), lambda: api.WorldConfig(**changes)]
@@ -123,10 +123,10 @@ def conflict_case(rng: np.random.Generator) -> Case:
 
 def arguments_case(rng: np.random.Generator) -> Case:
     """Task names and constructors' arguments."""
-    task = "duel-v0"
+    task = "duel-v1"
     count: Any = [0, -1, 1.5, "3", math.nan, 2**40, [1], True, strange(rng)][int(rng.integers(9))]
     word = misspelt(rng, str(rng.choice(list(TASKS))), TASKS)
-    odd: Any = [word, "", 3, [word], b"duel-v0", WorldConfig, strange(rng)][int(rng.integers(7))]
+    odd: Any = [word, "", 3, [word], b"duel-v1", WorldConfig, strange(rng)][int(rng.integers(7))]
     agent: Any = [misspelt(rng, "recommender_1", ("recommender_0", "recommender_1")), 7, "", [0], strange(rng)][
         int(rng.integers(5))
     ]

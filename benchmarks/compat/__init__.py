@@ -1,7 +1,7 @@
 """Each trainer library's algorithms on one small task, for the compatibility table.
 
 A module per library holds `ALGORITHMS` and `train(algorithm, device, seed) -> {"agent_steps", "seconds", "before",
-"after"}`: rewards per agent and tick of `duel-v0` with `sharing=1`, untrained and trained. `python -m
+"after"}`: rewards per agent and tick of `duel-v1` with `sharing=1`, untrained and trained. `python -m
 benchmarks.compat.<library> [algorithm ...]`.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from recsys_env import task_config
 from recsys_env.evaluation import episode_returns
 
-TASK = "duel-v0"
+TASK = "duel-v1"
 TEAM: dict[str, Any] = {"reward": {"sharing": 1.0}}
 
 

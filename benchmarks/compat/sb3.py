@@ -26,7 +26,7 @@ _ON = {"n_steps": 64, "batch_size": 1024, "n_epochs": 4, "learning_rate": 1e-3}
 _A2C = {"n_steps": 16, "learning_rate": 1e-3, "gamma": 0.97, "ent_coef": 0.03, "normalize_advantage": True}
 _OFF = {"learning_starts": 500, "train_freq": 4, "gradient_steps": 8, "learning_rate": 1e-3}
 _QUERY = {**_OFF, "train_freq": 1, "gradient_steps": 8, "gamma": 0.97, "policy_kwargs": {"net_arch": [32, 32]}}
-_NOISE = NormalActionNoise(np.zeros(1), np.full(1, 1.5))  # a query of duel-v0 is one number; only its sign matters
+_NOISE = NormalActionNoise(np.zeros(1), np.full(1, 1.5))  # a query of duel-v1 is one number; only its sign matters
 # name: (class, policy, copies, rows' steps, its options, changes to the task)
 SETTINGS: dict[str, tuple[type, str, int, int, dict[str, Any], dict[str, Any]]] = {
     "PPO": (stable_baselines3.PPO, "MlpPolicy", 64, 65_536, _ON, {}),

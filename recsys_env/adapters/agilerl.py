@@ -1,9 +1,9 @@
 """AgileRL: a batch as its `PettingZooVecEnv`, and a replay buffer that knows the last observation of an episode.
 
-    rows = AgileRLVecEnv(recsys_env.vector_env("duel-v0", num_envs=64, reward={"sharing": 1.0}))
+    rows = AgileRLVecEnv(recsys_env.vector_env("duel-v1", num_envs=64, reward={"sharing": 1.0}))
     learner, memory = MADDPG(**rows.arguments(), vect_noise_dim=rows.num_envs), HorizonReplayBuffer(rows, 100_000)
     train_multi_agent_off_policy(
-        rows, "duel-v0", "MADDPG", [learner], memory, max_steps=100_000, evo_steps=50_000
+        rows, "duel-v1", "MADDPG", [learner], memory, max_steps=100_000, evo_steps=50_000
     )
 
 AgileRL asks for an older PettingZoo than recsys_env does and works with ours, so it lives in an environment of its own,

@@ -1,6 +1,6 @@
 """BenchMARL: every task of ours as its `TaskClass`.
 
-    task = BenchMARLTask("ecommerce-v0", {"users": {"number": 16}})                  # any field of the config
+    task = BenchMARLTask("ecommerce-v1", {"users": {"number": 16}})                  # any field of the config
     config = ExperimentConfig.get_from_yaml()
     Experiment(task, MaddpgConfig.get_from_yaml(), MlpConfig.get_from_yaml(), seed=0, config=config).run()
 

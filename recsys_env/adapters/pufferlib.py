@@ -1,6 +1,6 @@
 """PufferLib: a batch as a native `PufferEnv` that writes into its in-place buffers, and a configuration of its PPO.
 
-    envs = recsys_env.vector_env("ecommerce-v0", num_envs=256)
+    envs = recsys_env.vector_env("ecommerce-v1", num_envs=256)
     rows = PufferBatch(envs)
     trainer = PuffeRL(puffer_config(rows, total_timesteps=5_000_000), rows, pufferlib.models.Default(rows))
     while trainer.global_step < trainer.config["total_timesteps"]:

@@ -1,12 +1,12 @@
 """Ray RLlib: any task as its `MultiAgentEnv`, and every agent of a batch as a row of one shared policy.
 
-    config = multi_agent(PPOConfig(), "journey-v0", policies="independent")  # or "shared"; one copy per environment
-    config = rows(PPOConfig(), "ecommerce-v0", num_copies=64)                # one policy; all copies in one step
+    config = multi_agent(PPOConfig(), "journey-v1", policies="independent")  # or "shared"; one copy per environment
+    config = rows(PPOConfig(), "ecommerce-v1", num_copies=64)                # one policy; all copies in one step
     algorithm = config.env_runners(num_env_runners=8).build_algo()
 
 One learning agent among policies needs nothing of this, but
 
-    config.environment("recsys_env:recsys/ecommerce-v0", env_config={"others": "greedy"})
+    config.environment("recsys_env:recsys/ecommerce-v1", env_config={"others": "greedy"})
     config.env_runners(gym_env_vectorize_mode="vector_entry_point")
 
 The part before the colon is what an env runner elsewhere imports. Env runners make their environments themselves, on

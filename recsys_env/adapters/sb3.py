@@ -1,6 +1,6 @@
 """stable-baselines3: a batch as its `VecEnv`, and a trained model as a `Policy`.
 
-envs = recsys_env.vector_env("ecommerce-v0", num_envs=256)
+envs = recsys_env.vector_env("ecommerce-v1", num_envs=256)
 model = PPO("MlpPolicy", SB3VecEnv(envs)).learn(1_000_000)
 episode_returns(envs, {agent: SB3Policy(model) for agent in envs.possible_agents}, episodes=100, seed=1)
 """

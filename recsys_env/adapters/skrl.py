@@ -1,6 +1,6 @@
 """skrl: a batch as its multi-agent environment, and its PPO with true truncation.
 
-env = SkrlEnv(recsys_env.vector_env("streaming-v0", num_envs=256))
+env = SkrlEnv(recsys_env.vector_env("streaming-v1", num_envs=256))
 agents = BatchIPPO(possible_agents=env.possible_agents, models=..., memories=..., cfg=...)    # as of skrl's IPPO
 SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 10_000}).train()
 """

@@ -1,6 +1,6 @@
 """TorchRL: a batch as an `EnvBase` whose agents are grouped by role, or all in one group, "agents".
 
-    env = TorchRLEnv(recsys_env.vector_env("streaming-v0", num_envs=256), device="auto")
+    env = TorchRLEnv(recsys_env.vector_env("streaming-v1", num_envs=256), device="auto")
     env.rollout(3)["recommender", "observation"]                                    # [256, 3, N, O]
 
 One tensordict of batch size [B]; with n agents in a group:

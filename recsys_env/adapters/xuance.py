@@ -1,6 +1,6 @@
 """XuanCe: a task behind its registration hooks, and a batch as its vector environment, which steps all copies at once.
 
-    envs = recsys_env.vector_env("duel-v0", num_envs=32, reward={"sharing": 1.0})
+    envs = recsys_env.vector_env("duel-v1", num_envs=32, reward={"sharing": 1.0})
     learners = MAPPO_Agents(xuance_config("MAPPO", envs, running_steps=200_000), XuanCeVecEnv(envs))
     learners.train(200_000 // envs.num_envs)
 

@@ -1,14 +1,14 @@
 """Put policies next to each other on any tasks: reward, normalised score and metrics, with intervals
 (`recsys_env.evaluation.statistics` says which).
 
-    python -m recsys_env evaluate --policies random content greedy my_file:MyPolicy --tasks ecommerce-v0 duel-v0
+    python -m recsys_env evaluate --policies random content greedy my_file:MyPolicy --tasks ecommerce-v1 duel-v1
     python -m recsys_env evaluate --policies "runs/ippo-{task}-{seed}" recommender_0=content,recommender_1=popularity
 
 A policy is a name of `recsys_env.policies.POLICIES`, the folder of a trained one, or `module:factory` of one's own; a
 team is the same policy for every agent, each with an object of its own, or a mixed team for one task,
 `agent=policy,agent=policy`. `{task}` and `{seed}` in it stand for the name of the task and the number of the run, so
 that every run plays what was trained with a seed of its own. A task may have fields changed:
-`streaming-v0,observability=full`.
+`streaming-v1,observability=full`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .tables import aggregate_rows, grid, metric_rows, reward_rows
 
 def evaluate(
     policies: tuple[str, ...] = COMPARED,
-    tasks: tuple[str, ...] = ("ecommerce-v0",),
+    tasks: tuple[str, ...] = ("ecommerce-v1",),
     episodes: int = 50,
     seeds: int = 5,
     warmup: int = 1,
@@ -40,7 +40,7 @@ def evaluate(
 
     Args:
         policies: names, folders of trained policies, module:factory, or mixed teams agent=policy,agent=policy.
-        tasks: names of tasks, with fields changed if need be: streaming-v0,observability=full.
+        tasks: names of tasks, with fields changed if need be: streaming-v1,observability=full.
         episodes: per run.
         seeds: runs, each on a seed of its own that training never uses.
         warmup: episodes that a policy which learns while it serves plays before each run.

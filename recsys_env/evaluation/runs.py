@@ -41,7 +41,7 @@ class Run:
     """The settings of a run, which are its identity: what one file holds the result of.
 
     Args:
-        task: name of the task, with fields changed if need be: `streaming-v0,observability=full,users.number=16`.
+        task: name of the task, with fields changed if need be: `streaming-v1,observability=full,users.number=16`.
         team: one policy for all agents, or `agent=policy,agent=policy`; policies by name, folder or module:factory, in
             which `{task}` and `{seed}` stand for the name of the task and s.
         seed: s.

@@ -1,7 +1,7 @@
 """Every policy against every other: payoff matrix, ratings, evolutionary ranking; cross-play where agents share one
 reward.
 
-    python -m recsys_env tournament --policies random greedy my_file:MyPolicy --tasks duel-v0 ecommerce-v0 journey-v0
+    python -m recsys_env tournament --policies random greedy my_file:MyPolicy --tasks duel-v1 ecommerce-v1 journey-v1
 
 Row policy against column policy: the row's policy has one seat, the column's has all others; its own reward, averaged
 over the seats, on the same seeds for all. With two agents both change seats; with more, whose roles are alike, the row
@@ -10,7 +10,7 @@ plays the first seat among N - 1 of the column's; with several roles it plays ea
 the diagonal is what partners that were not made together cannot do. It is worked out for all policies, and by itself
 for the seeds of each learner, where no difference of skill mixes with it:
 
-    python -m recsys_env tournament --policies "runs/item-ppo-{task}-0" "runs/item-ppo-{task}-1" --tasks journey-v0
+    python -m recsys_env tournament --policies "runs/item-ppo-{task}-0" "runs/item-ppo-{task}-1" --tasks journey-v1
 
 Ratings are those of Plackett and Luce (`openskill`; Weng & Lin 2011), each episode being a match between the row's
 agent and the mean of the others: who earns more in the same world, not who earns much. Alpha-rank (Omidshafiei et al.
@@ -43,7 +43,7 @@ RESAMPLES = 100
 
 def tournament(
     policies: tuple[str, ...] = COMPARED,
-    tasks: tuple[str, ...] = ("duel-v0",),
+    tasks: tuple[str, ...] = ("duel-v1",),
     episodes: int = 50,
     seeds: int = 5,
     warmup: int = 1,

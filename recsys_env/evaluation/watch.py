@@ -1,6 +1,6 @@
 """An episode as one HTML file that replays it: what everybody saw and did, and what only the simulator knows.
 
-    python -m recsys_env watch --task ecommerce-v0 --policies content greedy --out episode.html
+    python -m recsys_env watch --task ecommerce-v1 --policies content greedy --out episode.html
 
 The file needs nothing but a browser: no server, no network. `replay.html` beside this module is what draws it; its data
 are columns of numbers, one value or row for each tick, rounded to what can be seen, packed and compressed.
@@ -83,7 +83,7 @@ def watch(
 
 
 def command(
-    task: str = "ecommerce-v0",
+    task: str = "ecommerce-v1",
     policies: tuple[str, ...] = ("content",),
     seed: int = 0,
     ticks: int | None = None,
@@ -92,7 +92,7 @@ def command(
     """Play an episode and write one HTML file that replays it in a browser.
 
     Args:
-        task: name of a task, with fields changed if need be: streaming-v0,observability=full.
+        task: name of a task, with fields changed if need be: streaming-v1,observability=full.
         policies: one for all agents, or one for each in their order: names, folders of trained policies,
             module:factory; or a mixed team agent=policy,agent=policy.
         seed: of the episode and of the policies.

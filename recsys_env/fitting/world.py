@@ -182,7 +182,7 @@ class FittedWorld(WorldConfig):
 
 
 def fitted_world(catalogue: Catalogue, origin: str, log: LogFacts) -> FittedWorld:
-    """The world of a fitted catalogue: what the log says, assumptions as in `grocery-v0`, and what makes it sell."""
+    """The world of a fitted catalogue: what the log says, assumptions as in `grocery-v1`, and what makes it sell."""
     world = FittedWorld(
         description="Fitted to a purchase log; see summary().",
         catalogue=catalogue,
