@@ -305,6 +305,7 @@ def action_text(config: WorldConfig, env: Any) -> str:
         "candidates": f"places among the {config.candidates.number} candidates that retrieval found for this visitor",
         "items": f"ids of the {env.vector.shape.items} items",
         "query": "a vector, of which the nearest items are shown",
+        "weights": f"weights of the features, by which its {config.candidates.number} candidates are ranked",
     }[config.action]
     space = env.action_space(env.possible_agents[0])
     return f"`{space}` for each agent: {what}. Other kinds: `action=`. See [Actions](../../observations.md#actions)."
@@ -317,7 +318,7 @@ def observation_text(config: WorldConfig, env: Any) -> str:
         rows.append([f"[{place.start}:{place.stop}]", place.stop - place.start, *field_row(declared[name])[:4]])
     text = markdown(["place", "size", "field", "meaning", "range", "squashed"], rows)
     names = env.vector.candidate_features
-    if config.action == "candidates":
+    if config.retrieves:
         text += (
             f"\n\n`candidates` is [{config.candidates.number}, {len(names)}], candidate after candidate; its features, "
             f"in order: {', '.join(map(code, names))} ([what they mean](../../observations.md#candidate-features))."

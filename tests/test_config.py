@@ -308,6 +308,7 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
     ({"page": "rival", "choice": {"dissimilarity": 0.5}}, "needs page = 'rows'"),
     ({"slots": 21}, r"candidates.number = 20 must be at least slots = 21"),
     ({"action": "query", "mask_actions": True}, "makes no sense with action = 'query'"),
+    ({"action": "weights", "mask_actions": True}, "makes no sense with action = 'weights'"),
     ({"messages": 1}, "messages = 1 carries no information"),
     ({"arrival": {"d_0": 0.6, "d_1": 0.5}}, r"arrival.d_0 \+ arrival.d_1 = 1.1 must be at most 1"),
     ({"feedback": {"rating_cutpoints": (0, 1, 2)}}, r"rating_cutpoints = \(0.0, 1.0, 2.0\) must be 4 ascending"),

@@ -25,7 +25,7 @@ from recsys_env.vector import copy_seed
 from recsys_env.world import World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
-ACTIONS = ("candidates", "items", "query")
+ACTIONS = ("candidates", "items", "query", "weights")
 EXAMPLES = 30  # worlds per page kind and action kind
 COPIES = 3
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
@@ -64,18 +64,19 @@ class Kernels:
 
 
 def action_shape(config: WorldConfig) -> tuple[int, int]:
-    if config.action == "query":
-        return config.num_agents, config.items.dims + config.messages
+    if config.continuous:
+        size = config.items.dims if config.action == "query" else shape_of(config, None).features
+        return config.num_agents, size + config.messages
     return config.num_agents, config.slots + (config.messages > 0 and config.slots > 1)
 
 
 def action_dtype(config: WorldConfig) -> type:
-    return np.float64 if config.action == "query" else np.int64
+    return np.float64 if config.continuous else np.int64
 
 
 def random_actions(config: WorldConfig, copies: int, rng: np.random.Generator) -> np.ndarray:
     shape, words = (copies, *action_shape(config)), config.messages
-    if config.action == "query":
+    if config.continuous:
         return rng.uniform(-1, 1, shape)
     options = config.candidates.number if config.action == "candidates" else config.items.number
     actions = rng.integers(0, options, shape)
@@ -118,7 +119,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         page=page,
         action=action,
         messages=draw(one(0, 0, 2, 3)),
-        mask_actions=action != "query" and draw(st.booleans()),
+        mask_actions=action in ("candidates", "items") and draw(st.booleans()),
         observability=draw(one("partial", "full")),
         roles=roles,
         scenes=tuple(
