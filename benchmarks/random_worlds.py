@@ -104,10 +104,12 @@ def _random_role(rng: np.random.Generator, items: dict[str, Any], name: str, sce
     number, domains = items["number"], min(items["domains"], items["number"])
     shown = rng.choice(number, int(rng.integers(1, number + 1)), replace=False).tolist()
     kind = rng.choice(["all", "all", "items", "domains"])
+    topics = items["topics"] if rng.random() < 0.3 else 0
     return {
         "name": name,
         "scene": scene,
         "items": tuple(shown) if kind == "items" else (),
         "domains": (int(rng.integers(domains)),) if kind == "domains" else (),
+        "knows": tuple(rng.integers(0, 3, topics).tolist()),
         "rewards": {event: rng.normal() for event in EVENTS if rng.random() < 0.8} if rng.random() < 0.5 else {},
     }

@@ -99,6 +99,7 @@ SYMBOLS = {
     "candidates": "C",
     "features": "F",
     "vocabulary": "V",
+    "labels": "Y",
     "private": "P",
 }  # of the axes that a field is declared with
 
@@ -113,7 +114,7 @@ def squashing(field: fields.Field) -> str:
 
 def notes(field: fields.Field) -> str:
     """Who has the field, and in which worlds."""
-    said = ["own slots" if field.private and field.name != "candidates" else "", field.when.text]
+    said = ["own slots" if field.history else "", field.when.text]
     return "; ".join([*filter(None, said), *(["may be hidden"] if field.hideable else [])])
 
 
@@ -291,13 +292,14 @@ def roles(config: WorldConfig) -> str:
         role = config.roles[config.role_of(n)]
         inventory = "all" if not (role.domains or role.items) else f"domains {role.domains} items {role.items}"
         hidden = ", ".join(map(code, role.hidden)) or "nothing"
-        rows.append([code(agent), role.name, role.scene or "every page", inventory, hidden])
+        knows = f"{1 + max(role.knows)} labels of the intent" if role.knows else "nothing"
+        rows.append([code(agent), role.name, role.scene or "every page", inventory, hidden, knows])
     note = (
         "The number of agents can be changed: `num_agents=`."
         if len(config.roles) == 1
         else "Each role has one agent, so their number is fixed."
     )
-    return markdown(["agent", "role", "shows on", "inventory", "hidden from it"], rows) + f"\n\n{note}"
+    return markdown(["agent", "role", "shows on", "inventory", "hidden from it", "knows"], rows) + f"\n\n{note}"
 
 
 def action_text(config: WorldConfig, env: Any) -> str:

@@ -310,6 +310,11 @@ class RoleConfig(Settings):
     hidden: tuple[str, ...] = words_field(
         "observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE
     )
+    knows: tuple[int, ...] = integers_field(
+        "information partition: a label of each topic; the role sees that of the session's intent; empty = nothing",
+        0,
+        1023,
+    )
 
 
 @dataclass(frozen=True)
@@ -433,6 +438,11 @@ class WorldConfig(Settings):
             (
                 self.scale_zero == self.scale_hundred,
                 f"scale_zero and scale_hundred are both {self.scale_zero!r}; a scale needs two policies",
+            ),
+            (
+                not self.catalogue and any(r.knows and len(r.knows) != self.items.topics for r in self.roles),
+                f"roles know {[list(r.knows) for r in self.roles]}, "
+                f"but need one label for each of the {self.items.topics} topics, or none",
             ),
             (self.messages == 1, "messages = 1 carries no information; allowed are 0 (none) and 2 or more"),
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),

@@ -33,6 +33,7 @@ class Shape(NamedTuple):
     views: int  # P: separate histories, N or (observation.share) 1
     cart: int  # Q: cart places, 0 where nothing is ever carted for later
     vocabulary: int  # V
+    labels: int  # of topics, that roles know of the intent; 0 where none knows anything
     features: int = 0  # F, of a candidate
     private: int = 0  # numbers in the private part of an observation
 
@@ -55,6 +56,7 @@ HABITS = When("with users.habit_size > 0", lambda config, shape: shape.habits > 
 PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue) or config.items.price_log_sd > 0)
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
+KNOWS = When("where a role knows something of the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 
 
@@ -135,6 +137,10 @@ OBSERVATION = (
     Field(
         "candidates", "features of each candidate, candidate after candidate; 0 for an empty place", -1.0, 1.0,
         ("candidates", "features"), half=1.0, private=True, hideable=True,
+    ),
+    Field(
+        "knows", "one-hot: what the role knows of the topic of the session's intent, its label in `RoleConfig.knows`",
+        axes=("labels",), when=KNOWS, private=True,
     ),
     Field(
         "messages", "one-hot for each agent: what the others said at this visitor's last page, 0 if nothing",

@@ -156,6 +156,7 @@ class World(NamedTuple):
     items: np.ndarray  # [M] ITEM
     q: np.ndarray  # [M, D] f4, unit norm
     allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all may show all
+    labels: np.ndarray  # [N, T] i4: label of each topic that the agent knows of the intent, -1 = none; [N, 0] without
     centres: np.ndarray  # [T, D] f4: topic centres, unit norm
     topics: np.ndarray  # [T, 3] f8: cart intercept b_t, mood_up, mood_down
     topic_start: np.ndarray  # [T + 1] i4: rows of each topic in ITEM's topic alias table
@@ -242,6 +243,7 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         views=1 if config.observation.share else config.num_agents,
         cart=CART_SIZE if later else 0,
         vocabulary=config.messages,
+        labels=max((1 + max(role.knows) for role in config.roles if role.knows), default=0),
     )
     return with_fields(config, shape)
 
@@ -281,6 +283,7 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         items=items,
         q=np.ascontiguousarray(q, np.float32),
         allowed=_inventory(config, shape, items),
+        labels=_labels(config, shape),
         centres=centres.astype(np.float32),
         topics=topics,
         topic_start=topic_start,
@@ -409,6 +412,19 @@ def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarr
                 f"domains {role.domains} and items {role.items} have nothing in common"
             )
     return allowed
+
+
+def _labels(config: WorldConfig, shape: Shape) -> np.ndarray:
+    labels = np.full((shape.agents, shape.topics if shape.labels else 0), -1, np.int32)
+    for n in range(shape.agents):
+        role = config.roles[config.role_of(n)]
+        if role.knows and len(role.knows) != shape.topics:
+            raise ValueError(
+                f"role {role.name!r}: knows holds {len(role.knows)} labels, but the catalogue has {shape.topics} topics"
+            )
+        if role.knows:
+            labels[n] = role.knows
+    return labels
 
 
 def _scenes(config: WorldConfig) -> np.ndarray:

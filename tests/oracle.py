@@ -888,7 +888,7 @@ class Game:
         person, view = self.person(copy, copy.visitor), self.view(n)
         gap = 1.0 if person.last_visit is None else squash((copy.tick - person.last_visit) / 50)
         heard = [one_hot(None if m == n else word, self.config.messages) for m, word in enumerate(person.messages)]
-        features = [self.features(copy, n, j) for j in copy.candidates[n]]
+        known, features = self.roles[n].knows, [self.features(copy, n, j) for j in copy.candidates[n]]
         empty = [np.zeros(len(candidate_features(self.config, self.shape)))] * (self.shape.candidates - len(features))
         return {
             "is_active": 1.0,
@@ -903,6 +903,7 @@ class Game:
             "clicked_mean": squash(person.clicked_mean[view]),
             "topic_counts": squash(person.topic_counts[view]),
             "candidates": np.concatenate([*features, *empty]) if self.shape.candidates else [],
+            "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
             "messages": np.concatenate(heard),
         }
 

@@ -105,7 +105,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     topics, domains = min(topics, items), draw(st.integers(1, 3))
     names = ["entrance", "item", "cart"][:scenes]
     agents = draw(st.integers(scenes, 4))
-    roles = draw(_roles(agents, names, items, domains))
+    roles = draw(_roles(agents, names, (items, domains, topics)))
     slots = draw(st.integers(1, 4))
     moods = draw(one(0, 0, 0, 2, 3))
     cart = draw(one(True, True, True, False))
@@ -239,9 +239,10 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
 
 
 @st.composite
-def _roles(draw: Any, agents: int, scenes: list[str], items: int, domains: int) -> tuple[dict[str, Any], ...]:
-    """One repeated role, or one per agent; each with its inventory and rewards; with several scenes each has an
-    owner."""
+def _roles(draw: Any, agents: int, scenes: list[str], sizes: tuple[int, int, int]) -> tuple[dict[str, Any], ...]:
+    """One repeated role, or one per agent; each with its inventory, knowledge and rewards; with several scenes each has
+    an owner."""
+    items, domains, topics = sizes
     repeated = len(scenes) == 1 and draw(st.booleans())
     owned = draw(st.permutations([*scenes, *[""] * (agents - len(scenes))])) if len(scenes) > 1 else [""] * agents
     roles = []
@@ -255,6 +256,7 @@ def _roles(draw: Any, agents: int, scenes: list[str], items: int, domains: int) 
                 "name": f"role{i}",
                 "scene": owned[i],
                 "rewards": rewards,
+                "knows": tuple(draw(st.integers(0, 2)) for _ in range(topics if draw(one(False, True)) else 0)),
                 "items": tuple(shown) if kind in ("items", "both") else (),
                 "domains": tuple(own) if kind in ("domains", "both") else (),
             }

@@ -50,6 +50,7 @@ def observe(world, state, report, p, b, observations, masks):
             _observe_candidates(world, state, p, b, n, observations)
             squash_row(observations, b, n, p.fields.squashed, p.fields.squashed_stop)
             _observe_bounded(world, state, p, b, n, observations)
+            _observe_known(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
             if p.shape.full:
                 write_latent(state, p, b, observations[b, n], p.fields)
@@ -160,6 +161,16 @@ def write_candidate(world, state, p, b, n, j, match, rows, r):
     write_features(world, state, p, b, n, j, match, rows, r, 0)
     squash_row(rows, b, r, 0, p.shape.features)
     write_bounded_features(world, p, j, state.copies[b].tick, rows, b, r, 0)
+
+
+@kernel
+def _observe_known(world, state, p, b, n, observations):
+    """What the role knows of the session's intent."""
+    if p.shape.labels == 0:
+        return
+    label = world.labels[n, state.copies[b].intent]
+    if label >= 0:
+        observations[b, n, p.fields.knows + label] = 1.0
 
 
 @kernel
