@@ -18,8 +18,8 @@ class ActionReader:
         self._agents, self._space = agents, space
         self._query = config.action == "query"
         if self._query:
-            self._width = shape.dims + shape.vocabulary
-            self._shape: tuple[int, ...] = (self._width,)
+            self._shape: tuple[int, ...] = space.shape
+            self._width = self._shape[0]
         elif config.slots == 1:
             self._width, self._shape = 1, ()
             self._limits = np.array([space.n])

@@ -33,6 +33,7 @@ class Shape(NamedTuple):
     views: int  # P: separate histories, N or (observation.share) 1
     cart: int  # Q: cart places, 0 where nothing is ever carted for later
     vocabulary: int  # V
+    levels: int  # L, of prices; 0 where agents set none
     features: int = 0  # F, of a candidate
     private: int = 0  # numbers in the private part of an observation
 
@@ -52,6 +53,7 @@ HABITS = When("with users.habit_size > 0", lambda config, shape: shape.habits > 
 PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue) or config.items.price_log_sd > 0)
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
+OFFERS = When("where agents set prices", lambda config, shape: shape.levels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 
 
@@ -136,6 +138,10 @@ OBSERVATION = (
     Field(
         "messages", "one-hot for each agent: what the others said at this visitor's last page, 0 if nothing",
         axes=("agents", "vocabulary"), hideable=True,
+    ),
+    Field(
+        "offers", "levels of all agents' prices at this visitor's last page, -1 lowest, 1 highest, 0 if none",
+        -1.0, 1.0, ("agents",), when=OFFERS, hideable=True,
     ),
     Field("latent_taste", "true taste p_u of the visitor", -0.5, 0.5, ("dims",), half=1.0, when=FULL),
     Field("latent_satiation", "satiation s_u of the visitor with each topic", axes=("topics",), half=1.0, when=FULL),

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from .beliefs import content_belief, estimate_taste, oracle_belief, popularity_belief, satisfaction_gain
-from .compiler import entry
-from .page import CANDIDATES, can_show, is_active
+from .beliefs import (
+    content_belief,
+    estimate_taste,
+    oracle_belief,
+    popularity_belief,
+    satisfaction_gain,
+    trust_loss,
+)
+from .compiler import entry, kernel
+from .page import CANDIDATES, can_show, is_active, log_multiplier, place_of_level
 from .slates import best_slate, expected_page, fill_top, true_page, write_action
 
 POPULARITY, CONTENT, ORACLE = 0, 1, 2  # beliefs
 
 
 @entry
-def choose(world, state, n, believes, sees, scratch, actions):
+def choose(world, state, n, believes, levels, sees, scratch, actions):
     """Write actions[B, A] of agent n.
 
     Args:
-        believes: which belief; the price of satisfaction; the slope of `content_belief`; `newcomer` [M] of
+        believes: which belief; the price of satisfaction or trust; the slope of `content_belief`; `newcomer` [M] of
             `popularity_belief`.
+        levels: (first, stop) levels of prices to choose from; (0, 1) where agents set none.
     """
     p = world.params[0]
     belief, price, slope, newcomer = believes
@@ -37,20 +45,39 @@ def choose(world, state, n, believes, sees, scratch, actions):
                 count += 1
         if count == 0:
             continue
+        filled, level = min(p.shape.slots, count), np.int64(levels[0])
+        if belief == POPULARITY:
+            for i in range(count):
+                j = _item(state, p, b, n, options[i])
+                weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
+            fill_top(weights, values, 0.0, count, filled, best, scratch.gains)
+            write_action(world, p, b, options, filled, best, level, actions)
+            continue
         if belief == CONTENT:
             estimate_taste(state, p, b, n, sees, scratch.taste)
-        for i in range(count):
-            j = np.int64(state.candidates[b, n, options[i]]) if by_position else np.int64(options[i])
-            if belief == POPULARITY:
-                weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
-            elif belief == CONTENT:
-                weights[i], values[i] = content_belief(world, state, p, b, n, j, sees, scratch.taste, slope)
-            else:
-                weights[i], values[i] = oracle_belief(world, state, p, b, n, j, price)
-        if belief == POPULARITY:
-            filled = fill_top(weights, values, 0.0, count, min(p.shape.slots, count), best, scratch.gains)
-        else:
-            none = price * satisfaction_gain(world, state, p, b, np.int64(-1)) if price > 0.0 else 0.0
-            rest, trust = expected_page(world, p) if belief == CONTENT else true_page(world, state, p, b, n)
-            filled = best_slate(world, state, p, b, n, count, rest, trust, none, scratch)
-        write_action(world, p, b, options, filled, best, actions)
+        rest, trust = expected_page(world, p) if belief == CONTENT else true_page(world, state, p, b, n)
+        none, record = 0.0, -np.inf
+        if price > 0.0 and p.shape.levels > 0:
+            none = price * trust_loss(world, state, p, b, n, rest)
+        elif price > 0.0:
+            none = price * satisfaction_gain(world, state, p, b, np.int64(-1))
+        for tried in range(levels[0], levels[1]):
+            log_offer = log_multiplier(p, place_of_level(p, tried)) if p.shape.levels > 0 else 0.0
+            for i in range(count):
+                j = _item(state, p, b, n, options[i])
+                if belief == CONTENT:
+                    weights[i], values[i] = content_belief(
+                        world, state, p, b, n, j, log_offer, sees, scratch.taste, slope
+                    )
+                else:
+                    weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer, price)
+            value = best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
+            if value > record:
+                record, level = value, np.int64(tried)
+        write_action(world, p, b, options, filled, best, level, actions)
+
+
+@kernel
+def _item(state, p, b, n, option):
+    """The item behind an option: a candidate by its place, or the item itself."""
+    return np.int64(state.candidates[b, n, option]) if p.shape.action == CANDIDATES else np.int64(option)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..fields import candidate_features, unseen_features
 from ..kernels.options import list_options
+from ..spaces import with_list_price
 from ..vector import VectorEnv
 from .base import Policy
 
@@ -78,9 +79,7 @@ class Ranker(Policy):
             action = np.zeros((len(scores), *(space.shape or ())), np.float32)
             action[:, : means.shape[1]] = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)
             return np.clip(action, -1.0, 1.0)  # rounding alone leads beyond
-        if config.slots == 1:
-            return self.picks[:, 0] * max(config.messages, 1)
-        return np.pad(self.picks, ((0, 0), (0, config.messages > 0)))
+        return with_list_price(config, self.envs.shape, self.picks)
 
 
 class Appraiser:
