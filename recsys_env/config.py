@@ -394,6 +394,8 @@ class WorldConfig(Settings):
         1000,
         unit="reward",
     )
+    scale_zero: str = text_field("random", "the policy that is 0 on this task's scale of scores, playing as a team")
+    scale_hundred: str = text_field("planner", "the policy that is 100 on it")
     users: UserConfig = group_field(UserConfig)
     items: ItemConfig = group_field(ItemConfig)
     choice: ChoiceConfig = group_field(ChoiceConfig)
@@ -456,6 +458,10 @@ class WorldConfig(Settings):
                 f"candidates.number = {self.candidates.number} must be at least slots = {self.slots}",
             ),
             (self.action == "query" and self.mask_actions, "mask_actions = True makes no sense with action = 'query'"),
+            (
+                self.scale_zero == self.scale_hundred,
+                f"scale_zero and scale_hundred are both {self.scale_zero!r}; a scale needs two policies",
+            ),
             (self.messages == 1, "messages = 1 carries no information; allowed are 0 (none) and 2 or more"),
             (
                 self.offer.kind == "price" and not self.feedback.instant,

@@ -116,10 +116,7 @@ class _Oracle(_Assortment):
 
 
 class Greedy(_Oracle):
-    """Myopic oracle: maximises the own reward expected from this page, given the true visitor.
-
-    100 on the normalised scale.
-    """
+    """Myopic oracle: maximises the own reward expected from this page, given the true visitor."""
 
 
 @functools.cache  # once in a process
