@@ -4,11 +4,11 @@
     links.add(t, place, active, rewards)        after each tick; place [B] of the visitor, -1 in an idle tick
     links.end()                                 whatever comes next belongs to another episode, or is not seen
 
-Along ticks, an agent's next page is whoever's comes next; what one page does to its visitor is buried under what all the
-others earn until then. Along places, it is the next page of the same seat in the population: a person, and once this one
-is lost, whoever takes the seat, so that losing a person costs what a new one has to make up for. What is earned in an
-idle tick counts for the page before it, what is earned at a page that shows nothing of the agent for its last page with
-that visitor.
+Along ticks, an agent's next page is whoever's comes next; what one page does to its visitor is buried under what all
+the others earn until then. Along places, it is the next page of the same seat in the population: of a person, and once
+this one is lost, of whoever takes the seat, so that losing a person costs what a new one has to make up for. What is
+earned in an idle tick counts for the page before it, what is earned at a page that shows nothing of the agent for its
+last page with that visitor.
 """
 
 from __future__ import annotations

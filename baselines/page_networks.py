@@ -1,10 +1,10 @@
 """What the one-file learners share: how a page is read, the network that scores what can be shown on it, and the folder
 that makes of it a policy.
 
-An option's score is what an agent prefers (PPO) or what it expects of it beyond the page's value (Q-learning). Where
-options are candidates, the network turns what is known of the visit into a weight for each of their features (a ranking
-that depends on the state: scores are w(x) . f); where they are items, into a score for each; where an action is a vector
-(`weights`, `query`), into that. A message and a price level are scored beside.
+An option's score says how much an agent prefers it (PPO), or what it is worth beyond the page's value (Q-learning).
+Where options are candidates, the network turns what is known of the visit into a weight for each of their features (a
+ranking that depends on the state: scores are w(x) . f); where they are items, into a score for each; where an action is
+a vector (`weights`, `query`), into that. A message and a price level are scored beside.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def layout_of(envs: VectorEnv) -> Layout:
     words = _words(envs) if not isinstance(space, spaces.Box) else []
     # A message may have to tell more than how well the candidates fit.
     left_out = {"candidates", *(MATCHED if listed and not shape.vocabulary else ())}
-    context = [place for name, where in fields.items() if name not in left_out for place in range(*where.indices(10**9))]
+    context = [
+        place for name, where in fields.items() if name not in left_out for place in range(*where.indices(10**9))
+    ]
     return Layout(
         observation=max(where.stop for where in fields.values()),
         context=context,
@@ -108,8 +110,8 @@ def observed(observations: Any) -> np.ndarray:
 
 
 def option_masks(observations: Any, layout: Layout) -> np.ndarray | None:
-    """Which options [B, N, n] a slot can name, None where observations do not say. (The mask of one slot is repeated for
-    each word, that of a slate for each slot.)"""
+    """Which options [B, N, n] a slot can name, None where observations do not say: the mask of one slot is repeated
+    for each word, that of a slate for each slot."""
     if not isinstance(observations, dict):
         return None
     masks: np.ndarray = observations["action_mask"]

@@ -4,8 +4,8 @@
     python -m baselines.ppo_torch --task duel-v1 --centralised --sharing 1
 
 In the manner of CleanRL (Huang et al. 2022): what is between environment and optimiser is on this page; options are in
-`torch_learners.py`, the network in `page_networks.py`, the chains of pages in `page_links.py`. Every tensor has the rows
-of all copies and agents (R = B·N) as an axis; no Python loop runs over copies or pages.
+`torch_learners.py`, the network in `page_networks.py`, the chains of pages in `page_links.py`. Every tensor has the
+rows of all copies and agents (R = B·N) as an axis; no Python loop runs over copies or pages.
 
     play T ticks -> value the pages -> generalised advantages along chains -> several epochs of the clipped objective
 
@@ -134,7 +134,9 @@ class Rollout:
 
         self.observations = buffer(layout.observation)
         self.masks = None if layout.candidates or layout.vector else buffer(layout.options, dtype=torch.bool)
-        kind, parts = (torch.float32, layout.vector) if layout.vector else (torch.int64, layout.slots + len(layout.words))
+        kind, parts = (
+            (torch.float32, layout.vector) if layout.vector else (torch.int64, layout.slots + len(layout.words))
+        )
         self.chosen = buffer(parts, dtype=kind)
         self.states = buffer(envs.state_space.shape[0] if options.centralised else 0)  # type: ignore[index]
         self.active = np.zeros(self.shape, bool)
@@ -292,9 +294,7 @@ def evaluate(agent: Agent, rollout: Rollout, sequences: torch.Tensor) -> list[to
     def played(what: torch.Tensor) -> torch.Tensor:
         return what.flatten(0, 1)[flat]
 
-    page = agent.actor.read(
-        played(rollout.observations), None if rollout.masks is None else played(rollout.masks)
-    )
+    page = agent.actor.read(played(rollout.observations), None if rollout.masks is None else played(rollout.masks))
     known = None
     if agent.actor.memory:
         echoes = played(rollout.echoes).view(*numbers.shape, -1)
