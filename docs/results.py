@@ -55,7 +55,7 @@ SHOWN = (
     "visit_gap",
     "satisfaction",
 )  # metrics of a task's page
-SCALE = "random 0, greedy 100; in `duel-v1` greedy 0, planner 100"
+SCALE = "0 and 100 are the two policies that each task's page names, as a rule `random` and `planner`"
 
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
@@ -298,7 +298,7 @@ def learners() -> str:
         scores = [spread(learner["tasks"][task]["score"], 0) if task in learner["tasks"] else "" for task in tasks]
         rows.append([f"`{name}`", reward, _variant(learner), f"{steps / 1e6:.1f} M", *scores])
     note = (
-        "Normalised scores, against random and greedy (in `duel-v1` greedy and planner) in the variant that the "
+        "Normalised scores, against the two ends of each task's scale in the variant that the "
         "learner plays, ± 95 % (t over training seeds; of `blind` as in the table of policies). Rows differ in more "
         "than the algorithm: in the reward that they learn from (the task's is each agent's own, in `journey-v1` the "
         f"team's), the variant, and the budget. {whence(report['origin'], 'training/')}"
