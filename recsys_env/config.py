@@ -363,6 +363,8 @@ class WorldConfig(Settings):
     planner_price: float = number_field(
         0.0, "price per unit of satisfaction that the `planner` oracle uses in this task", 0, 1000, unit="reward"
     )
+    scale_zero: str = text_field("random", "the policy that is 0 on this task's scale of scores, playing as a team")
+    scale_hundred: str = text_field("planner", "the policy that is 100 on it")
     users: UserConfig = group_field(UserConfig)
     items: ItemConfig = group_field(ItemConfig)
     choice: ChoiceConfig = group_field(ChoiceConfig)
@@ -424,6 +426,10 @@ class WorldConfig(Settings):
                 f"candidates.number = {self.candidates.number} must be at least slots = {self.slots}",
             ),
             (self.action == "query" and self.mask_actions, "mask_actions = True makes no sense with action = 'query'"),
+            (
+                self.scale_zero == self.scale_hundred,
+                f"scale_zero and scale_hundred are both {self.scale_zero!r}; a scale needs two policies",
+            ),
             (self.messages == 1, "messages = 1 carries no information; allowed are 0 (none) and 2 or more"),
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
             (

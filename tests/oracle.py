@@ -30,8 +30,10 @@ from recsys_env.world import CART_SIZE, State, World, shape_of
 
 MASK = 2**64 - 1
 GOLDEN = 0x9E3779B97F4A7C15  # SplitMix64
-PROMOTION = int.from_bytes(b"promotio", "big")
-PERSON = int.from_bytes(b"person\0\0", "big")
+TICKS = int.from_bytes(b"ticks\0\0\0", "big")
+PEOPLE = int.from_bytes(b"person\0\0", "big")
+PROMOTIONS = int.from_bytes(b"promotio", "big")
+COPIES = int.from_bytes(b"copy_see", "big")
 TRIES = 4  # draws for one candidate before the exhaustive search
 
 
@@ -52,6 +54,16 @@ def mix64(z: int) -> int:
 def splitmix64(key: int, position: int) -> int:
     """Output number `position` = 0, 1, ... of the stream that starts at `key`."""
     return mix64((key + GOLDEN * (position + 1)) & MASK)
+
+
+def stream(seed: int, purpose: int) -> int:
+    """The key of what a seed gives for one purpose."""
+    return mix64((mix64(seed) + purpose) & MASK)
+
+
+def copy_seed(seed: int, b: int) -> int:
+    """The seed of copy b of a batch."""
+    return splitmix64(stream(seed, COPIES), b - 1) if b else seed
 
 
 def child(key: int, *path: int) -> int:
@@ -292,7 +304,7 @@ class Game:
 
     def promoted(self, j: int, tick: int) -> bool:
         c = self.config
-        key = child(c.world_seed ^ PROMOTION, j, tick // c.items.promotion_period)
+        key = child(stream(c.world_seed, PROMOTIONS), j, tick // c.items.promotion_period)
         return Draws(key).uniform(0) < c.items.promotion_probability
 
     def log_price(self, j: int, tick: int) -> float:
@@ -329,8 +341,8 @@ class Game:
         incarnation)."""
         c, shape, world = self.config.users, self.shape, self.world
         fresh = c.population == "fresh"
-        base = child(copy.population ^ PERSON, copy.episode) if fresh else child(self.config.world_seed ^ PERSON, -1)
-        draws = Draws(child(base, u, incarnation))
+        seed, episode = (copy.population, copy.episode) if fresh else (self.config.world_seed, -1)
+        draws = Draws(child(stream(seed, PEOPLE), episode, u, incarnation))
         group = draws.integer(events.PERSON_TOPIC, 0, c.groups)
         row = None
         if len(world.prior_rho):
@@ -1069,7 +1081,7 @@ class Game:
     def step(self, copy: Copy, actions: np.ndarray) -> Report:
         """One tick; actions[N, ...] as the kernels take them."""
         report = self.empty_report()
-        self.draws = Draws(child(copy.seed, copy.episode, copy.tick))
+        self.draws = Draws(child(stream(copy.seed, TICKS), copy.episode, copy.tick))
         stays = copy.visitor is not None and self.serve_page(copy, actions, report)
         self.next_page(copy, stays)
         if copy.tick == self.config.horizon:
@@ -1089,7 +1101,7 @@ class Game:
 
     def first_page(self, seed: int, population: int, episode: int) -> Copy:
         copy = Copy(seed, population, episode)
-        self.draws = Draws(child(seed, episode, copy.tick))
+        self.draws = Draws(child(stream(seed, TICKS), episode, copy.tick))
         self.next_page(copy, stays=False)
         return copy
 

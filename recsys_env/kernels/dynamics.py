@@ -14,7 +14,6 @@ from .vectors import dot
 
 CLICKS, PURCHASES = 0, 1
 FRESH = 0
-_PERSON = np.uint64(0x706572736F6E0000)
 
 
 # ------------------------------------------------------------------------------------------------ people
@@ -24,9 +23,9 @@ _PERSON = np.uint64(0x706572736F6E0000)
 def person_key(p, copy, u, incarnation):
     """Key of a person's initial values: of this copy and episode, or of the world with a fixed population."""
     if p.users.population == FRESH:
-        base = rng.child(copy.population ^ _PERSON, copy.episode)
+        base = rng.child(rng.stream(copy.population, rng.PEOPLE), copy.episode)
     else:
-        base = rng.child(np.uint64(p.shape.world_seed) ^ _PERSON, -1)
+        base = rng.child(rng.stream(np.uint64(p.shape.world_seed), rng.PEOPLE), -1)
     return rng.child(rng.child(base, u), incarnation)
 
 

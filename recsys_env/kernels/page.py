@@ -9,7 +9,6 @@ from .compiler import entry, kernel
 
 SHARED, ROWS, RIVAL = 0, 1, 2
 CANDIDATES, ITEMS, QUERY = 0, 1, 2
-_PROMOTION = np.uint64(0x70726F6D6F74696F)
 
 
 @kernel
@@ -40,7 +39,8 @@ def is_promoted(p, j, tick):
     """A pure hash of (world seed, item, promotion period)."""
     if p.items.promotion_probability <= 0.0:
         return False
-    key = rng.child(rng.child(np.uint64(p.shape.world_seed) ^ _PROMOTION, j), tick // p.items.promotion_period)
+    item = rng.child(rng.stream(np.uint64(p.shape.world_seed), rng.PROMOTIONS), j)
+    key = rng.child(item, tick // p.items.promotion_period)
     return rng.uniform(key, 0, 0) < p.items.promotion_probability
 
 

@@ -99,10 +99,7 @@ class Content(_Assortment):
 
 
 class Greedy(_Assortment):
-    """Myopic oracle: maximises the own reward expected from this page, given the true visitor.
-
-    100 on the normalised scale.
-    """
+    """Myopic oracle: maximises the own reward expected from this page, given the true visitor."""
 
     belief = ORACLE
 
