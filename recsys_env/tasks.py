@@ -191,8 +191,8 @@ _TASKS: dict[str, WorldConfig] = {
         description="""A social feed of four teams' rows: clickbait against satisfaction and trust.
 
         Pays clicks. Bait raises clicks now and lowers the satisfaction that brings everybody's users back: at
-        beta_trust .5 mostly a commons (who baits gains, and all lose by it), and the less so the higher beta_trust
-        (`benchmarks/tension.py` sweeps it). Question: do four teams spare the users whom they all live on, although
+        beta_trust .5 mostly a commons (who baits gains, and all lose by it), and the less so the higher beta_trust.
+        Question: do four teams spare the users whom they all live on, although
         bait pays its own team at once and drives away everybody's users? Stresses: social dilemmas, retention. Set to:
         clicks per page .20 under random and .40 under content (KuaiRand .176 and .379 to .451). Discount .997.
         """,
@@ -251,7 +251,7 @@ _TASKS: dict[str, WorldConfig] = {
         description="""Three rows on a streaming home screen, paid by watch time: repetition, satiation, return.
 
         Question: how much watch time of today is worth giving up for rows so varied and honest that viewers come back?
-        Stresses: diversity over time, retention; planning pays most here. Set to: clicks per page .24 under random and
+        Stresses: diversity over time, retention. Set to: clicks per page .24 under random and
         .44 under content (KuaiRand .176 and .451); the watched share of a length under content lies below KuaiRec's
         quartiles of .31/.72/1.16, because bait has to disappoint for planning to matter. Discount .997.
         """,
