@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import cards
 import results
 from PIL import Image
 from sphinx.ext.autodoc.mock import mock
@@ -58,6 +59,7 @@ def main() -> None:
         "tasks": lambda: results.tasks("[{0}](_generated/tasks/{0}.md)"),
         "task_pages": task_pages,
         "moving_pages": moving_pages,
+        "aims": cards.aims,
         **results.parts(OUT / "plots"),
     }
     for name, make in parts.items():
@@ -239,8 +241,8 @@ def task_page(name: str) -> str:
             markdown(["", ""], facts),
             f"## Description\n\n{body}",
             f"## The question it poses\n\n{question}",
-            f"It stresses {stresses}. What policies of growing insight score is [below](#reference-scores); what the "
-            "agents do to each other is on [What the tasks ask for](../../challenge.md#is-it-a-game).",
+            f"It stresses {stresses}. What shows that is [below](#evidence); all tasks side by side are on "
+            "[What the tasks ask for](../../challenge.md).",
             f"## Agents and roles\n\n{roles(config)}",
             f"## Action space\n\n{action_text(config, env)}",
             f"## Observation space\n\n{observation_text(config, env)}",
@@ -248,10 +250,10 @@ def task_page(name: str) -> str:
             f"## Episode end\n\nTruncation of all agents together after exactly {config.horizon} ticks. There is no "
             "termination: bootstrap from the last observation.",
             f"## Recommended discount\n\n{config.discount:g} per tick (`config.discount`).",
-            f"## Idle and inactive ticks\n\n{idle_text(name, config)}",
             f"## Make it\n\n{make_text(name)}",
             "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword. Those in which this task is "
             f"not at the default:\n\n{changed_fields(config)}",
+            f"## Evidence\n\n{cards.card(name)}",
             f"## Reference scores\n\n{score_text(name, config)}",
             f"## Version history\n\n{history(name)}",
         ]
@@ -356,26 +358,6 @@ PER_EVENT = {
     "like": "per like",
     "dwell": "per mean length watched",
 }
-
-
-def idle_text(name: str, config: WorldConfig) -> str:
-    """From `benchmarks.separation`: one agent of N is active per page with scenes or on rival pages, else all are."""
-    idle = results.idle_shares(name)
-    if not idle:
-        return f"Not measured yet: `python -m benchmarks.separation --task {name}`."
-    alone = config.page == "rival" or len(config.scenes) > 1
-    rows = [
-        [code(policy), f"{share:.0%}", f"{1 - (1 - share) / config.num_agents if alone else share:.0%}"]
-        for policy, share in idle.items()
-    ]
-    note = (
-        "One agent is active on each page, so an agent is inactive in most ticks (the mean over agents is given)."
-        if alone
-        else "Every agent is active on every page, so that inactive ticks are the idle ones."
-    )
-    return f"Shares of all ticks, by the policy that all agents use. {note}\n\n" + markdown(
-        ["policy", "idle ticks (nobody came)", "ticks in which an agent is inactive"], rows
-    )
 
 
 def make_text(name: str) -> str:

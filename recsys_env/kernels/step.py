@@ -14,6 +14,7 @@ from .choice import draw_click
 from .compiler import entry, kernel
 from .dynamics import (
     CLICKS,
+    draw_mood,
     draw_order,
     draw_visitor,
     enjoy,
@@ -185,6 +186,17 @@ def serve_page(world, state, report, scratch, p, b, actions, key):
             old = put_in_cart(state, p, b, u, j, n, e, report.slots[b, n, k].rating > 0)
     if p.shape.cart > 0:
         settle_cart(world, state, report, p, b, old, key)
+    take_effect(world, state, report, p, b, n, k, e)
+    if p.shape.moods > 0:
+        move_mood(state, p, b, draw_mood(world, p, topic, key))
+    return leave_or_stay(world, state, p, b, j, carted, key)
+
+
+@kernel
+def take_effect(world, state, report, p, b, n, k, e):
+    """What a page changes in its visitor, but for the mood and what was bought, given the click on slot k of agent n
+    (-1 = none) and the experience e of it."""
+    j = np.int64(report.slots[b, n, k].item) if n >= 0 else np.int64(-1)
     fade(state, p, b)
     if p.dynamics.satiation_shown > 0.0:
         show(world, state, report, p, b)
@@ -194,10 +206,7 @@ def serve_page(world, state, report, scratch, p, b, actions, key):
         pass_by(world, state, p, b)
     if p.shape.habits > 0:
         _consumption(world, state, report, p, b, n, k, j)
-    if p.shape.moods > 0:
-        move_mood(world, state, p, b, topic, key)
-    state.users[b, u].last_page = copy.tick
-    return leave_or_stay(world, state, p, b, j, carted, key)
+    state.users[b, state.copies[b].visitor].last_page = state.copies[b].tick
 
 
 @kernel
