@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from .config import WorldConfig
-from .fields import Shape
+from .fields import ACTION, Shape, places
 
 
 def unit_box(size: int) -> spaces.Box:
@@ -18,7 +18,7 @@ def unit_box(size: int) -> spaces.Box:
 
 def choices(config: WorldConfig, shape: Shape) -> int:
     """How many things one slot can name."""
-    return shape.candidates if config.action == "candidates" else shape.items
+    return shape.candidates if config.retrieves else shape.items
 
 
 class Slate(spaces.MultiDiscrete):
@@ -32,34 +32,22 @@ class Slate(spaces.MultiDiscrete):
 
 
 def beside_picks(shape: Shape) -> list[int]:
-    """Sizes of what an action holds beside its picks, in this order: a level of prices, a message."""
+    """Sizes of what a discrete action holds beside its picks, in this order: a level of prices, a message."""
     return [size for size in (shape.levels, shape.vocabulary) if size]
 
 
 def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
-    """Discrete for one slot, MultiDiscrete for slates, Box for queries.
+    """Discrete for one slot, MultiDiscrete for slates; Box for queries and weights, whose parts are declared in
+    `fields.ACTION`.
 
-    What there is beside the picks multiplies (action = (pick * L + level) * V + word), appends ([n] * K + [L] + [V]) or
-    extends (D + 1 + V, the level in [-1, 1] and a number for each word).
+    What there is beside the picks multiplies, action = (pick * L + level) * V + word, or appends, [n] * K + [L] + [V].
     """
     n, slots = choices(config, shape), shape.slots
-    if config.action == "query":
-        return unit_box(shape.dims + (shape.levels > 0) + shape.vocabulary)
+    if config.continuous:
+        return unit_box(max(place.stop for place in places(ACTION, config, shape).values()))
     if slots == 1:
         return spaces.Discrete(n * math.prod(beside_picks(shape)))
     return Slate([n] * slots + beside_picks(shape))
-
-
-def with_list_price(config: WorldConfig, shape: Shape, picks: np.ndarray) -> np.ndarray:
-    """The discrete actions of picks [B, K], at the level of prices that is nearest to the list's, with the first
-    word."""
-    beside = [level for level, size in ((config.offer.list_level, shape.levels), (0, shape.vocabulary)) if size]
-    if shape.slots > 1:
-        return np.concatenate((picks, np.broadcast_to(beside, (len(picks), len(beside))).astype(picks.dtype)), axis=1)
-    action = picks[:, 0].copy()
-    for value, size in zip(beside, beside_picks(shape), strict=True):
-        action = action * size + value
-    return action
 
 
 def mask_size(config: WorldConfig, shape: Shape) -> int:

@@ -12,29 +12,31 @@ from .beliefs import (
     satisfaction_gain,
     trust_loss,
 )
-from .compiler import entry, kernel
-from .page import CANDIDATES, can_show, is_active, log_multiplier, place_of_level
-from .slates import best_slate, expected_page, fill_top, true_page, write_action
+from .compiler import entry
+from .page import can_show, is_active, log_multiplier, place_of_level, retrieves
+from .slates import best_slate, expected_page, fill_top, true_page
 
 POPULARITY, CONTENT, ORACLE = 0, 1, 2  # beliefs
 
 
 @entry
-def choose(world, state, n, believes, levels, sees, scratch, actions):
-    """Write actions[B, A] of agent n.
+def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, offered):
+    """The slates of agent n, and the levels of their prices.
 
     Args:
         believes: which belief; the price of satisfaction or trust; the slope of `content_belief`; `newcomer` [M] of
             `popularity_belief`.
         levels: (first, stop) levels of prices to choose from; (0, 1) where agents set none.
+        slates: [B, K] filled with places among its candidates, or items where it has none, best first.
+        sizes: [B] filled with how many it shows; 0 where it is inactive.
+        offered: [B] filled with the level of its prices.
     """
     p = world.params[0]
     belief, price, slope, newcomer = believes
     options, weights, values, best = scratch.options, scratch.weights, scratch.values, scratch.best
-    by_position = p.shape.action == CANDIDATES
+    by_position = retrieves(p)
     for b in range(state.copies.size):
-        for a in range(actions.shape[1]):
-            actions[b, a] = 0
+        sizes[b], offered[b] = 0, levels[0]
         if not is_active(world, p, state.copies[b], n):
             continue
         count = 0
@@ -46,13 +48,6 @@ def choose(world, state, n, believes, levels, sees, scratch, actions):
         if count == 0:
             continue
         filled, level = min(p.shape.slots, count), np.int64(levels[0])
-        if belief == POPULARITY:
-            for i in range(count):
-                j = _item(state, p, b, n, options[i])
-                weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
-            fill_top(weights, values, 0.0, count, filled, best, scratch.gains)
-            write_action(world, p, b, options, filled, best, level, actions)
-            continue
         if belief == CONTENT:
             estimate_taste(state, p, b, n, sees, scratch.taste)
         rest, trust = expected_page(world, p) if belief == CONTENT else true_page(world, state, p, b, n)
@@ -64,20 +59,21 @@ def choose(world, state, n, believes, levels, sees, scratch, actions):
         for tried in range(levels[0], levels[1]):
             log_offer = log_multiplier(p, place_of_level(p, tried)) if p.shape.levels > 0 else 0.0
             for i in range(count):
-                j = _item(state, p, b, n, options[i])
-                if belief == CONTENT:
+                j = np.int64(state.candidates[b, n, options[i]]) if by_position else np.int64(options[i])
+                if belief == POPULARITY:
+                    weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
+                elif belief == CONTENT:
                     weights[i], values[i] = content_belief(
                         world, state, p, b, n, j, log_offer, sees, scratch.taste, slope
                     )
                 else:
                     weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer, price)
+            if belief == POPULARITY:
+                fill_top(weights, values, 0.0, count, filled, best, scratch.gains)
+                continue
             value = best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
             if value > record:
                 record, level = value, np.int64(tried)
-        write_action(world, p, b, options, filled, best, level, actions)
-
-
-@kernel
-def _item(state, p, b, n, option):
-    """The item behind an option: a candidate by its place, or the item itself."""
-    return np.int64(state.candidates[b, n, option]) if p.shape.action == CANDIDATES else np.int64(option)
+        sizes[b], offered[b] = filled, level
+        for k in range(filled):
+            slates[b, k] = options[best[k]]

@@ -10,7 +10,6 @@ iteration starts from several x.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from .choice import outside_utility, trust_term
 from .compiler import kernel
 from .numeric import exp, insert, log, sigmoid
-from .page import QUERY, RIVAL, SHARED, actions_of_pick, active_agents, place_of_level
+from .page import RIVAL, SHARED, active_agents
 
 _ROUNDS = 8  # the iteration for x converges in three or four
 _STARTS = 12  # of it, where lambda < 1
@@ -124,30 +123,3 @@ def best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
                     best[k] = chosen[k]
             x, last = dissimilarity * value + (1.0 - dissimilarity) * mean, value
     return record
-
-
-@kernel
-def write_action(world, p, b, options, filled, best, level, actions):
-    """Translate chosen options, and a level of prices, into an action as `step.read_actions` reads it.
-
-    Candidate positions, item ids, or the mean vector of the chosen items.
-    """
-    if p.shape.action == QUERY:
-        total = 0.0
-        for d in range(p.shape.dims):
-            mean = 0.0
-            for k in range(filled):
-                mean += world.q[options[best[k]], d]
-            actions[b, d] = mean
-            total += mean * mean
-        for d in range(p.shape.dims):
-            actions[b, d] /= math.sqrt(max(total, 1e-12))
-        if p.shape.levels > 0:
-            actions[b, p.shape.dims] = place_of_level(p, level)
-        return
-    for k in range(p.shape.slots):
-        actions[b, k] = options[best[k] if k < filled else best[0]] if filled > 0 else 0
-    if p.shape.slots == 1:
-        actions[b, 0] = actions[b, 0] * actions_of_pick(p) + level * max(p.shape.vocabulary, 1)
-    elif p.shape.levels > 0:
-        actions[b, p.shape.slots] = level
