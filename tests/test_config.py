@@ -76,7 +76,7 @@ def test_the_tables_above_are_not_empty() -> None:
         "ObservationConfig.share",
         "SceneConfig.cart",
     ]
-    assert len(WORDS) == 5
+    assert len(WORDS) == 6
     assert len(TUPLES) == 9
 
 
@@ -307,8 +307,13 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
     ({"choice": {"dissimilarity": 0.5}}, r"choice.dissimilarity = 0.5 needs page = 'rows'; page = 'shared'"),
     ({"page": "rival", "choice": {"dissimilarity": 0.5}}, "needs page = 'rows'"),
     ({"slots": 21}, r"candidates.number = 20 must be at least slots = 21"),
+    ({"roles": ({"knows": (0, 1)},)}, r"roles know \[\[0, 1\]\], but need one label for each of the 12 topics"),
+    ({"roles": ({"knows": (-1,)},)}, r"knows"),
     ({"action": "query", "mask_actions": True}, "makes no sense with action = 'query'"),
+    ({"action": "weights", "mask_actions": True}, "makes no sense with action = 'weights'"),
     ({"messages": 1}, "messages = 1 carries no information"),
+    ({"offer": {"kind": "price"}}, "offer.kind = 'price' needs feedback.instant = True"),
+    ({"offer": {"low": 2.0}}, "offer.low = 2 must be below offer.high = 2"),
     ({"arrival": {"d_0": 0.6, "d_1": 0.5}}, r"arrival.d_0 \+ arrival.d_1 = 1.1 must be at most 1"),
     ({"feedback": {"rating_cutpoints": (0, 1, 2)}}, r"rating_cutpoints = \(0.0, 1.0, 2.0\) must be 4 ascending"),
     ({"feedback": {"rating_cutpoints": (0, 2, 1, 3)}}, "must be 4 ascending numbers"),

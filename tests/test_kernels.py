@@ -3,6 +3,7 @@ copies."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -20,12 +21,12 @@ from recsys_env.kernels.appraisal import appraise
 from recsys_env.kernels.expected import expect
 from recsys_env.kernels.options import list_options
 from recsys_env.kernels.page import read_prices
-from recsys_env.spaces import mask_size
+from recsys_env.spaces import beside_picks, mask_size
 from recsys_env.vector import copy_seed
 from recsys_env.world import World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
-ACTIONS = ("candidates", "items", "query")
+ACTIONS = ("candidates", "items", "query", "weights")
 EXAMPLES = 30  # worlds per page kind and action kind
 COPIES = 3
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
@@ -64,26 +65,25 @@ class Kernels:
 
 
 def action_shape(config: WorldConfig) -> tuple[int, int]:
-    if config.action == "query":
-        return config.num_agents, config.items.dims + config.messages
-    return config.num_agents, config.slots + (config.messages > 0 and config.slots > 1)
+    shape = shape_of(config, None)
+    if config.continuous:
+        size = shape.dims if config.action == "query" else shape.features
+        return config.num_agents, size + (shape.levels > 0) + shape.vocabulary
+    return config.num_agents, config.slots + len(beside_picks(shape)) * (config.slots > 1)
 
 
 def action_dtype(config: WorldConfig) -> type:
-    return np.float64 if config.action == "query" else np.int64
+    return np.float64 if config.continuous else np.int64
 
 
 def random_actions(config: WorldConfig, copies: int, rng: np.random.Generator) -> np.ndarray:
-    shape, words = (copies, *action_shape(config)), config.messages
-    if config.action == "query":
+    shape, beside = (copies, *action_shape(config)), beside_picks(shape_of(config, None))
+    if config.continuous:
         return rng.uniform(-1, 1, shape)
     options = config.candidates.number if config.action == "candidates" else config.items.number
-    actions = rng.integers(0, options, shape)
-    if words and config.slots == 1:
-        actions = actions * words + rng.integers(0, words, shape)
-    elif words:
-        actions[..., -1] = rng.integers(0, words, shape[:-1])
-    return actions
+    if config.slots == 1:
+        return rng.integers(0, options * math.prod(beside), shape)
+    return rng.integers(0, [options] * config.slots + beside, shape)
 
 
 # ------------------------------------------------------------------------------------------------ random worlds
@@ -104,12 +104,13 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     topics, domains = min(topics, items), draw(st.integers(1, 3))
     names = ["entrance", "item", "cart"][:scenes]
     agents = draw(st.integers(scenes, 4))
-    roles = draw(_roles(agents, names, items, domains))
+    roles = draw(_roles(agents, names, (items, domains, topics)))
     slots = draw(st.integers(1, 4))
     moods = draw(one(0, 0, 0, 2, 3))
     cart = draw(one(True, True, True, False))
     life = draw(one(0, 0, 4, 7))
     weight = one(0.0, 1.0, -0.5)
+    instant = draw(one(False, False, False, True))
     return WorldConfig(
         num_agents=agents,
         slots=slots,
@@ -118,7 +119,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         page=page,
         action=action,
         messages=draw(one(0, 0, 2, 3)),
-        mask_actions=action != "query" and draw(st.booleans()),
+        mask_actions=action in ("candidates", "items") and draw(st.booleans()),
         observability=draw(one("partial", "full")),
         roles=roles,
         scenes=tuple(
@@ -190,7 +191,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             b_taste=draw(weight),
             b_quality=draw(weight),
             b_price=draw(weight),
-            instant=draw(one(False, False, False, True)),
+            instant=instant,
             cart_hazard=draw(one(0.15, 0.3)),
             cart_abandon=draw(one(0.1, 0.0)),
             rating_after_click=draw(one(0.0, 0.4)),
@@ -206,6 +207,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             z_rate_none=draw(one(0.0, 0.1)),
             trust_rate=draw(one(0.0, 0.3)),
             trust_rate_none=draw(one(0.0, 0.1)),
+            trust_rate_rival=draw(one(0.0, 0.2)),
             baseline=draw(one(-0.3, 0.1)),
             mood_up=tuple(draw(one(0.0, 0.5)) for _ in range(topics if moods else 0)),
             mood_down=tuple(draw(one(0.2, 0.5)) for _ in range(topics if moods else 0)),
@@ -223,12 +225,19 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         ),
         reward=dict(
             sharing=draw(one(0.0, 1.0, -1.0) | st.floats(-1, 1)),
+            margin_rate=draw(one(0.3, 0.5)),
             click=draw(weight),
             cart=draw(weight),
             purchase=draw(weight),
             rating=draw(weight),
             like=draw(weight),
             dwell=draw(weight),
+        ),
+        offer=dict(
+            kind=draw(one("price", "price", "none")) if instant else "none",
+            levels=draw(one(7, 2, 3)),
+            low=draw(one(0.5, 0.8)),
+            high=draw(one(2.0, 1.3)),
         ),
         candidates=dict(number=draw(st.integers(slots, 8)), topic_scale=draw(one(0.0, 4.0))),
         observation=dict(
@@ -238,9 +247,10 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
 
 
 @st.composite
-def _roles(draw: Any, agents: int, scenes: list[str], items: int, domains: int) -> tuple[dict[str, Any], ...]:
-    """One repeated role, or one per agent; each with its inventory and rewards; with several scenes each has an
-    owner."""
+def _roles(draw: Any, agents: int, scenes: list[str], sizes: tuple[int, int, int]) -> tuple[dict[str, Any], ...]:
+    """One repeated role, or one per agent; each with its inventory, knowledge and rewards; with several scenes each has
+    an owner."""
+    items, domains, topics = sizes
     repeated = len(scenes) == 1 and draw(st.booleans())
     owned = draw(st.permutations([*scenes, *[""] * (agents - len(scenes))])) if len(scenes) > 1 else [""] * agents
     roles = []
@@ -254,6 +264,7 @@ def _roles(draw: Any, agents: int, scenes: list[str], items: int, domains: int) 
                 "name": f"role{i}",
                 "scene": owned[i],
                 "rewards": rewards,
+                "knows": tuple(draw(st.integers(0, 2)) for _ in range(topics if draw(one(False, True)) else 0)),
                 "items": tuple(shown) if kind in ("items", "both") else (),
                 "domains": tuple(own) if kind in ("domains", "both") else (),
             }
@@ -391,6 +402,7 @@ FREQUENT = (
     "hole",
     "cart",
     "instant",
+    "offer",
     "bought",
     "later",
     "abandoned",

@@ -5,7 +5,9 @@ and assortment.py does both for an agent in all copies.
 
 Oracles hold rivals at the inclusive value of the last page shown; `content`, which sees neither their pages nor whom
 the visitor trusts, leaves rivals out. On shared pages, where the agents' items compete for ranks and may collide, and
-for queries, which name no slate but a direction, this is a heuristic. `popularity` shows the best items as they are.
+for queries and weights, which name no slate (`slate_action`), this is a heuristic. `popularity` shows the best items as
+they are. Where agents set prices, oracles search all levels for the best pair of slate and level; the others take the
+level that is nearest to the list's prices.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from ..kernels.beliefs import Sees
 from ..kernels.slates import Scratch
 from ..vector import VectorEnv
 from .base import Policy
+from .slates import slate_action
 
 
 class _Assortment(Policy):
@@ -53,22 +56,26 @@ class _Assortment(Policy):
         self._slope = popularity_slope(envs)
         hidden = envs.config.roles[envs.config.role_of(self.index)].hidden
         self._sees = Sees.unless(hidden)
-        self._actions = envs.empty_actions()[:, 0].reshape(envs.num_envs, -1).astype(np.float64)
+        self._slates = np.zeros((envs.num_envs, shape.slots), np.int64)
+        self._sizes, self._levels = np.zeros(envs.num_envs, np.int64), np.zeros(envs.num_envs, np.int64)
 
     def price(self) -> float:
         """Price of the satisfaction that a click is expected to add, in reward."""
         return 0.0
 
+    def levels(self) -> tuple[int, int]:
+        """(first, stop) of the levels of prices that it chooses from; (0, 1) where agents set none."""
+        first = self.envs.config.offer.list_level if self.envs.shape.levels else 0
+        return first, first + 1
+
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        actions = self._actions
         believes = self.belief, float(self.price()), self._slope, self._newcomer
-        arguments = self.envs.world, self.envs.arrays, self.index, believes, self._sees, self._scratch, actions
+        game, slates = (self.envs.world, self.envs.arrays, self.index), (self._slates, self._sizes, self._levels)
+        arguments = *game, believes, self.levels(), self._sees, self._scratch, *slates
         if self._compiled is None:  # for our arrays, called past numba's dispatcher, whose checks cost more than it
             self._compiled = choose.compile(tuple(numba.typeof(argument) for argument in arguments))
         self._compiled(*arguments)
-        if self.envs.config.action == "query":
-            return actions.astype(np.float32)
-        return actions.astype(np.int64).reshape(len(actions), *(self.envs.action_space.shape or ()))
+        return slate_action(self.envs, self.index, *slates)
 
 
 def popularity_slope(envs: VectorEnv) -> float:
@@ -98,10 +105,17 @@ class Content(_Assortment):
     belief = CONTENT
 
 
-class Greedy(_Assortment):
-    """Myopic oracle: maximises the own reward expected from this page, given the true visitor."""
+class _Oracle(_Assortment):
+    """Knows the true visitor, and sets the best price where agents set prices."""
 
     belief = ORACLE
+
+    def levels(self) -> tuple[int, int]:
+        return 0, max(self.envs.shape.levels, 1)
+
+
+class Greedy(_Oracle):
+    """Myopic oracle: maximises the own reward expected from this page, given the true visitor."""
 
 
 @functools.cache  # once in a process
@@ -111,18 +125,17 @@ def _say_that_planner_is_greedy() -> None:
     )
 
 
-class Planner(_Assortment):
-    """Planning oracle: greedy with a price on the satisfaction that its page is expected to add.
+class Planner(_Oracle):
+    """Planning oracle: greedy with a price on the satisfaction that its page is expected to add; where agents set
+    prices, on the trust in itself.
 
     At an entrance a click is also worth what the same item would sell on the next page: there it is the team's oracle,
     greedy the selfish one. At a price of 0 it is `greedy`, which a log line says once; `recsys_env.tuning.tune_planner`
     searches for a price.
 
     Args:
-        price: reward per unit of satisfaction; None = the task's, `WorldConfig.planner_price`.
+        price: reward per unit of satisfaction or trust; None = the task's, `WorldConfig.planner_price`.
     """
-
-    belief = ORACLE
 
     def __init__(self, price: float | None = None) -> None:
         self._price = price
