@@ -50,7 +50,8 @@ def describe(task: str) -> None:
 
 def policies() -> None:
     """List the policies that have a name; the folder of a trained one and any module:factory will do as well."""
-    classes = dict(_classes(Path(__file__).parent / "policies"))
+    folders = (Path(__file__).parent / name for name in ("policies", "exact"))
+    classes = {name: node for folder in folders for name, node in _classes(folder)}
     for name, path in POLICIES.items():
         made = path.partition(":")[2]
         learns = " (learns while it serves)" if _learns(made, classes) else ""
