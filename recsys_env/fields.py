@@ -33,6 +33,7 @@ class Shape(NamedTuple):
     views: int  # P: separate histories, N or (observation.share) 1
     cart: int  # Q: cart places, 0 where nothing is ever carted for later
     vocabulary: int  # V
+    providers: int  # of items, 0 unless some agent is paid for fairness
     features: int = 0  # F, of a candidate
     private: int = 0  # numbers in the private part of an observation
 
@@ -52,6 +53,7 @@ HABITS = When("with users.habit_size > 0", lambda config, shape: shape.habits > 
 PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue) or config.items.price_log_sd > 0)
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
+FAIRNESS = When("where fairness is paid", lambda config, shape: shape.providers > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 
 
@@ -132,6 +134,10 @@ OBSERVATION = (
     Field(
         "candidates", "features of each candidate, candidate after candidate; 0 for an empty place", -1.0, 1.0,
         ("candidates", "features"), half=1.0, private=True, hideable=True,
+    ),
+    Field(
+        "exposure", "share that each provider has of this agent's decayed exposure; before any, the share due to it",
+        axes=("providers",), when=FAIRNESS, private=True, hideable=True,
     ),
     Field(
         "messages", "one-hot for each agent: what the others said at this visitor's last page, 0 if nothing",

@@ -29,6 +29,7 @@ _KEPT: dict[str, Callable[[Report], np.ndarray]] = {
     **{name: partial(_slots, name) for name in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell")},
     "empty": _holes,
     "own": lambda report: report.own,
+    "objectives": lambda report: report.objectives,
     "visitor": lambda report: report.visitor,
     "next_visitor": lambda report: report.next_visitor,
     "active": lambda report: report.active,
@@ -51,6 +52,7 @@ class Infos(Mapping[str, np.ndarray]):
     dwell [B, N, K]     float32, in mean lengths
     empty [B, N]        holes among the agent's slots
     own [B, N]          the agent's own reward, before sharing
+    objectives [B, N]   what the page is paid beside it for diversity, novelty and fairness, before sharing
     visitor [B, N]      person whose page this was, -1 = idle tick or inactive agent
     next_visitor [B, N] person whose page the returned observation is about
     active [B, N]       bool, whose slots will be on that page
@@ -93,6 +95,7 @@ class _KeptInfos(Infos):
             report.slots.tobytes(),
             report.later.tobytes(),
             report.own.tobytes(),
+            report.objectives.tobytes(),
             report.visitor.tobytes(),
             report.next_visitor.tobytes(),
             report.active.tobytes(),
@@ -100,7 +103,7 @@ class _KeptInfos(Infos):
 
     @cached_property
     def _report(self) -> Report:  # type: ignore[override]
-        names = ("slots", "later", "own", "visitor", "next_visitor", "active")
+        names = ("slots", "later", "own", "objectives", "visitor", "next_visitor", "active")
         arrays = {}
         for name, raw in zip(names, self._raw, strict=True):
             like = getattr(self._like, name)
@@ -112,7 +115,8 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
     """What a user would log of one agent's last step: a dictionary that is made when first looked at.
 
     shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `Infos`
-    empty, own, visitor, next_visitor, active: numbers, as in `Infos`; no page follows the last step of an episode
+    empty, own, objectives, visitor, next_visitor, active: numbers, as in `Infos`; no page follows the last step of an
+        episode
     later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this
         agent; item -1 = none
 
@@ -126,7 +130,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
     """
 
     SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
-    SCALARS = ("empty", "own", "visitor", "next_visitor", "active")
+    SCALARS = ("empty", "own", "objectives", "visitor", "next_visitor", "active")
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
     def __init__(self, infos: Infos, n: int, over: bool) -> None:

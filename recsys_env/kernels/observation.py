@@ -10,6 +10,7 @@ from .choice import freshness
 from .compiler import kernel
 from .dynamics import visitor_id
 from .numeric import squash
+from .objectives import exposure_of, share_of
 from .page import (
     CANDIDATES,
     QUERY,
@@ -51,6 +52,8 @@ def observe(world, state, report, p, b, observations, masks):
             squash_row(observations, b, n, p.fields.squashed, p.fields.squashed_stop)
             _observe_bounded(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
+            if p.fields.exposure >= 0:
+                _observe_exposure(world, state, p, b, n, observations)
             if p.shape.full:
                 write_latent(state, p, b, observations[b, n], p.fields)
         if masks.shape[2] > 0:
@@ -162,6 +165,13 @@ def _observe_messages(state, p, b, n, observations):
         word = state.messages[b, u, m]
         if m != n and word >= 0:
             observations[b, n, p.fields.messages + m * p.shape.vocabulary + word] = 1.0
+
+
+@kernel
+def _observe_exposure(world, state, p, b, n, observations):
+    total = exposure_of(state, p, b, n)
+    for i in range(p.shape.providers):
+        observations[b, n, p.fields.exposure + i] = share_of(world, state, b, n, i, total)
 
 
 @kernel
