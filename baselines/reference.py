@@ -328,7 +328,7 @@ def _row(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     from recsys_env.evaluation.statistics import common_curve, interval, prediction
 
     rewards, before, gain = (np.array([run[name]["mean"] for run in runs]) for name in ("after", "before", "gain"))
-    scores = [run["table"]["trained"].get("score") for run in runs]  # none where random earns as much as greedy
+    scores = [run["table"]["trained"].get("score") for run in runs]  # none where 0 of the scale earns as much as 100
     everywhere = [name for name in runs[0]["table"] if all(name in run["table"] for run in runs)]
     speed = {name: [run["training"][name] for run in runs] for name in runs[0]["training"]}
     return {

@@ -62,6 +62,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "candidates, messages": {"action": "candidates", "messages": 3},
     "items, messages": {"action": "items", "messages": 3},
     "query, messages": {"action": "query", "messages": 3},
+    "weights": {"action": "weights"},
+    "weights, messages": {"action": "weights", "messages": 3},
     "one slot": {"slots": 1},
     "one slot, messages": {"slots": 1, "messages": 3},
     "one item, messages": {"slots": 1, "messages": 3, "action": "items"},
@@ -328,11 +330,12 @@ def test_tune_planner_finds_a_price_that_pays() -> None:
 
 
 def test_blind_shows_the_first_of_everything() -> None:
-    for kind, expected in (("candidates", [0, 1]), ("items", [0, 1]), ("query", [0.0] * 4)):
+    for kind, expected in (("candidates", [0, 1]), ("items", [0, 1]), ("query", [0.0] * 4), ("weights", 0.0)):
         envs = vector_env(SMALL, 3, action=kind)
         blind = make_policy("blind")
         blind.bind(envs, "recommender_0", 0)
-        np.testing.assert_array_equal(blind.act(envs.reset(seed=0)[0][:, 0]), [expected] * 3)
+        action = blind.act(envs.reset(seed=0)[0][:, 0])
+        np.testing.assert_array_equal(action, np.broadcast_to(expected, action.shape))
 
 
 # ------------------------------------------------------------------------------------------------ who beats whom

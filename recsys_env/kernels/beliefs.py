@@ -15,6 +15,7 @@ import numpy as np
 from ..fields import HISTORY
 from .choice import freshness, utility
 from .compiler import kernel
+from .dynamics import mood_probabilities
 from .expected import click_value, mean_over_noise
 from .feedback import cart_probability, expected_experience
 from .numeric import log1p, sigmoid
@@ -86,9 +87,7 @@ def satisfaction_gain(world, state, p, b, j):
     """Expected change of z from a click on item j (-1 = from no click)."""
     user = state.users[b, state.copies[b].visitor]
     if p.shape.moods > 0:
-        topic = world.items[j].topic
-        up = world.topics[topic, 1] if j >= 0 else p.dynamics.mood_up_none
-        down = world.topics[topic, 2] if j >= 0 else p.dynamics.mood_down_none
+        up, down = mood_probabilities(world, p, np.int64(world.items[j].topic) if j >= 0 else np.int64(-1))
         return 2.0 * (up - down) / (p.shape.moods - 1)
     if j < 0:
         return p.dynamics.z_rate_none * (p.dynamics.baseline - user.z)

@@ -1,4 +1,4 @@
-"""Policies that do not learn by gradient: opponents, teammates, baselines, and the two ends of the normalised score.
+"""Policies that do not learn by gradient: opponents, teammates, baselines, and the ends of each task's scale.
 
 A policy acts for one agent in all copies at once:
 
