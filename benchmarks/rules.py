@@ -35,7 +35,7 @@ CHECKS = (
     ("dwell", "dwell is finite and at least 0"),
     ("rating", "ratings are 1..5, or 0 for none"),
     ("own", "own reward = sum of the role's weights times the events credited, later purchases at the price paid too"),
-    ("rewards", "reward = (1 - max(s, 0)) own + s mean(own), and finite"),
+    ("rewards", "reward = (1 - max(s, 0)) x + s mean(x) of x = own + objectives, and finite"),
     ("later", "a later purchase is of an item that was in the cart when the page began, in the order of the cart"),
     ("credit", "it is credited to the agent whose slot was carted last, and rated at most once"),
     ("cart", "the cart holds at most 3 items, each once, and only what was put there and neither bought nor dropped"),
@@ -468,7 +468,7 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
     p = world.params[0]
     total = 0.0
     for n in range(p.shape.agents):
-        total += report.own[b, n]
+        total += report.own[b, n] + report.objectives[b, n]
     for n in range(p.shape.agents):
         agent, own, size = world.agents[n], 0.0, 1.0
         for k in range(p.shape.slots):
@@ -488,7 +488,8 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
         if not abs(report.own[b, n] - own) <= 1e-5 * size:
             complain(books, OWN, tick, b, n)
         s = p.reward.sharing
-        shared = (1.0 - max(s, 0.0)) * report.own[b, n] + s * total / p.shape.agents
+        earned = report.own[b, n] + report.objectives[b, n]
+        shared = (1.0 - max(s, 0.0)) * earned + s * total / p.shape.agents
         if not (near(report.rewards[b, n], shared) and abs(report.rewards[b, n]) < np.inf):
             complain(books, REWARDS, tick, b, n)
 
