@@ -199,7 +199,7 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
                 for b, copy in enumerate(copies):
                     options = [j for j in game.options(copy, n) if j is not None]
                     if not options:
-                        assert not actions[b].any()
+                        assert config.offer.kind == "price" or not actions[b].any()
                         continue
                     mine, offer = named(game, copy, n, actions[b])
                     allowed = offers(game, policy)
