@@ -184,6 +184,36 @@ _TASKS: dict[str, WorldConfig] = {
         candidates=CandidateConfig(topic_scale=1.0),
         reward=RewardConfig(click=0.05, purchase=1.0),
     ),
+    "coverage-v0": WorldConfig(
+        description="""Two agents, each told half of what the visitor wants: a grid of 12 topics, its row and its column.
+
+        One slot each, one item per topic, one shared reward: the click. An item shown by both is a hole, so who guesses
+        alone collides with the other. Coordination comes in steps, each of which a scripted team takes: leaving to the
+        other what it would show (`coverage-convention`), learning from the clicks of the session's pages before
+        (`coverage-memory`), telling what one knows in a word that is heard at the visitor's next page
+        (`coverage-talk`), and a page arranged by one who knows it all (`central`, 100 of the scale). Question: do a
+        convention, memory and a language emerge, and how much of what each is worth? Stresses: team play, split
+        information, memory, communication. Set to: each step worth 10 to 25 %, sessions of 2.7 pages; no data behind
+        it. Discount .997.
+        """,
+        num_agents=2,
+        slots=1,
+        page="shared",
+        action="items",
+        messages=4,
+        scale_hundred="central",
+        users=UserConfig(number=8, intent_scale=0.0),
+        items=ItemConfig(
+            number=12, topics=12, quality_sd=0.0, price_log_sd=0.0, topic_price_log_sd=0.0, popularity_log_sd=0.0
+        ),
+        choice=ChoiceConfig(v_0=3.2, beta_taste=0.5, beta_quality=0.0, beta_intent=3.2, eta=0.0, kappa=0.0),
+        arrival=ArrivalConfig(k_0=0.5, r_0=4.0),
+        reward=RewardConfig(sharing=1.0),
+        roles=(
+            RoleConfig("row", knows=(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2)),
+            RoleConfig("column", knows=(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3)),
+        ),
+    ),
     "journey-v1": WorldConfig(
         description="""Entrance, item and cart page, one agent each, one shared reward: cooperation across scenarios.
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from typing import Any
 
 import numba
 import numpy as np
 
-from ..kernels.assortment import CONTENT, ORACLE, POPULARITY, choose
+from ..kernels.assortment import CONTENT, ORACLE, POPULARITY, Page, arrange, choose
 from ..kernels.beliefs import Sees
 from ..kernels.slates import Scratch
 from ..vector import VectorEnv
@@ -116,6 +117,38 @@ class _Oracle(_Assortment):
 
 class Greedy(_Oracle):
     """Myopic oracle: maximises the own reward expected from this page, given the true visitor."""
+
+
+class Central(Policy):
+    """Myopic oracle of the team: arranges the whole page for what all earn together, and plays its agent's part.
+
+    It knows the true visitor and where every agent's slots will stand, and counts on the others playing their parts; in
+    a team of its own it leaves no hole and shows nothing twice. Prices stay at the list's.
+    """
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        agents, slots = envs.num_agents, envs.shape.slots
+        rows = agents, max(envs.shape.candidates, envs.shape.items)
+        self._page = Page(
+            options=np.zeros(rows, np.int64),
+            counts=np.zeros(agents, np.int64),
+            weights=np.zeros(rows),
+            scales=np.zeros(agents),
+            values=np.zeros(rows),
+            chosen=np.zeros((agents, slots), np.int64),
+            means=np.zeros(agents),
+        )
+        self._slates = np.zeros((envs.num_envs, agents, slots), np.int64)
+        self._sizes = np.zeros((envs.num_envs, agents), np.int64)
+        self._log_offer = 0.0
+        if envs.shape.levels:
+            share = envs.config.offer.list_level / (envs.shape.levels - 1)
+            self._log_offer = (1 - share) * math.log(envs.config.offer.low) + share * math.log(envs.config.offer.high)
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        arrange(self.envs.world, self.envs.arrays, self._log_offer, self._page, self._slates, self._sizes)
+        return slate_action(self.envs, self.index, self._slates[:, self.index], self._sizes[:, self.index])
 
 
 @functools.cache  # once in a process
