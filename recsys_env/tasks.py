@@ -70,7 +70,8 @@ _TASKS: dict[str, WorldConfig] = {
         observability="full",
         scenes=_SHOP,
         planner_price=2.0,
-        scale_zero="greedy",
+        scale_zero="equilibrium",
+        scale_hundred="joint",
         world_seed=1,
         users=UserConfig(number=1, topics=1, activity_log_sd=0.0, price_sensitivity_log_sd=0.0),
         items=ItemConfig(
