@@ -43,6 +43,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "one slot and a word": {"task": "ecommerce-v1", "set": ("messages=3", "slots=1")},
     "items": {"task": "duel-v1"},
     "vectors": {"task": "ecommerce-v1", "set": ("action=query",)},
+    "weights": {"task": "ecommerce-v1", "set": ("action=weights",)},
+    "a price": {"task": "pricing-duel-v0"},
     "scenes, a critic of the state": {"task": "journey-v1", "centralised": True},
     "an agent for each": {"task": "journey-v1", "separate": True},
     "a memory": {"task": "ecommerce-v1", "memory": 4},
