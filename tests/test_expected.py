@@ -134,7 +134,7 @@ def compare(envs: VectorEnv, copy: int, actions: np.ndarray, seed: int) -> dict[
     many = vector_env(envs.config, COPIES)
     joint = np.broadcast_to(actions, (COPIES, *actions.shape))
     rng = np.random.default_rng(seed)
-    count = {key: np.zeros(actions.shape) for key in ("clicked", "cart", "bought")}
+    count = {key: np.zeros((envs.num_agents, envs.config.slots)) for key in ("clicked", "cart", "bought")}
     own, rewards = [], []
     expected: dict[str, np.ndarray] = {}
     for _ in range(ROUNDS):
@@ -161,13 +161,13 @@ def compare(envs: VectorEnv, copy: int, actions: np.ndarray, seed: int) -> dict[
 
 @pytest.mark.parametrize("carted", [0, 1, 2, 3])
 def test_a_shop_with_old_cart_items(carted: int) -> None:
-    envs = played(SHOP, ticks=40)
+    envs = played(SHOP, ticks=40, copies=1000)
     inside = np.rint(3 * envs.field(envs.observations, "cart")[:, 0, 0]).astype(int)
     actions = (
         np.random.default_rng(carted).permutation(9)[:6].reshape(2, 3)
     )  # six of nine: some are in the cart already
     can_cart = (
-        envs.expected_feedback(np.broadcast_to(actions, (200, 2, 3)))["cart"].sum((1, 2)) > 0.1
+        envs.expected_feedback(np.broadcast_to(actions, (1000, 2, 3)))["cart"].sum((1, 2)) > 0.1
     )  # and the wallet pays
     (copies,) = np.nonzero((inside == carted) & (envs.next_visitor[:, 0] >= 0) & can_cart)
     compare(envs, int(copies[0]), actions, carted)
