@@ -49,6 +49,10 @@ class When(NamedTuple):
 ALWAYS = When("", lambda config, shape: True)
 QUERY = When('with action="query"', lambda config, shape: config.action == "query")
 WEIGHTS = When('with action="weights"', lambda config, shape: config.action == "weights")
+CONTINUOUS_OFFERS = When(
+    'with action="query" or "weights", where agents set prices',
+    lambda config, shape: config.continuous and shape.levels > 0,
+)
 CONTINUOUS = When('with action="query" or "weights"', lambda config, shape: config.continuous)
 FULL = When('with observability="full"', lambda config, shape: config.observability == "full")
 SCENES = When("with several scenes", lambda config, shape: shape.scenes > 1)
@@ -58,10 +62,6 @@ PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
 OFFERS = When("where agents set prices", lambda config, shape: shape.levels > 0)
-CONTINUOUS_OFFERS = When(
-    f"{CONTINUOUS.text} where agents set prices",
-    lambda config, shape: config.continuous and shape.levels > 0,
-)
 KNOWS = When("where a role knows something of the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 
@@ -202,9 +202,7 @@ ACTION = (
         "weights", "weights of the candidates' features: those of the largest sum are shown", -1.0, 1.0, ("features",),
         when=WEIGHTS,
     ),
-    Field(
-        "offer", "level of the prices: -1 the lowest, 1 the highest", -1.0, 1.0, when=CONTINUOUS_OFFERS,
-    ),
+    Field("price", "level of the agent's prices: -1 lowest, 1 highest", -1.0, 1.0, when=CONTINUOUS_OFFERS),
     Field(
         "message", "one number for each word, of which the largest is said", -1.0, 1.0, ("vocabulary",), when=CONTINUOUS
     ),

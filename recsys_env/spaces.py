@@ -32,15 +32,15 @@ class Slate(spaces.MultiDiscrete):
 
 
 def beside_picks(shape: Shape) -> list[int]:
-    """Sizes of what a discrete action holds beside its picks, in this order: a level of prices, a message."""
+    """Sizes of what an action holds beside its picks, in this order: a level of prices, a message."""
     return [size for size in (shape.levels, shape.vocabulary) if size]
 
 
 def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
-    """Discrete for one slot, MultiDiscrete for slates; Box for queries and weights, whose parts are declared in
-    `fields.ACTION`.
+    """Discrete for one slot, MultiDiscrete for slates, Box for queries and weights.
 
-    What there is beside the picks multiplies, action = (pick * L + level) * V + word, or appends, [n] * K + [L] + [V].
+    What there is beside the picks multiplies (action = (pick * L + level) * V + word) or appends ([n] * K + [L] + [V]).
+    The parts of a box are declared in `fields.ACTION`.
     """
     n, slots = choices(config, shape), shape.slots
     if config.continuous:

@@ -52,7 +52,7 @@ _FEED = WorldConfig(
 
 _TASKS: dict[str, WorldConfig] = {
     "duel-v1": WorldConfig(
-        description="""Harvest or repair: one slot each, items X (0, fair) and Y (1, a hook), three moods. Solved exactly.
+        description="""Harvest or repair: one slot each, items X (0, fair) and Y (1, a hook), three moods.
 
         A click is an instant purchase that pays its recommender 1. Y attracts (utility 2 against 0) and now and then
         spoils the mood, X repairs it; in the worst mood hardly anybody clicks. Exact average rewards per tick:

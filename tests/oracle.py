@@ -444,9 +444,9 @@ class Game:
         levels = c.offer.levels if c.offer.kind == "price" else 0
         if c.action in ("query", "weights"):
             size = self.shape.dims if c.action == "query" else self.shape.features
-            vector, beside = action[:size], [float(x) for x in action[size:]]
+            vector, level = action[:size], float(action[size]) if levels else None
+            said = [float(x) for x in action[size + (levels > 0) :]]
             wanted = self.nearest(copy, n, vector) if c.action == "query" else self.ranked(copy, n, vector)
-            level, said = beside[0] if levels else None, beside[levels > 0 :]
             return wanted, level, said.index(max(said)) if words else None
         parts = [int(a) for a in action]
         if slots == 1:  # pick, level and word are the digits of one number

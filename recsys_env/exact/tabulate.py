@@ -28,9 +28,9 @@ _ROWS = 20_000  # rows of the batch at a time
 def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: Any) -> MarkovGame:
     """The Markov game of a finite world: P(s', r | s, a) for every state that can be reached.
 
-    What a state holds is what matters for what comes next and what it pays: whose page it is and how, and of each user
-    mood or satisfaction, trust, satiation, tastes and habits as far as the config gives them weight. The tick is no part
-    of it: the game goes on for ever. The order of agents on a shared page, which they do not know when they act, is
+    A state holds what matters for what comes next and what it pays: whose page it is, and of each user mood or
+    satisfaction, trust, satiation, tastes and habits, as far as the config gives them weight. The tick is no part of
+    it: the game goes on for ever. The order of agents on a shared page, which they do not know when they act, is
     averaged over.
 
     Args:

@@ -1,4 +1,4 @@
-"""The outcomes of a tick one by one, for exact tables: the probabilities of each draw, and the effect of a given outcome.
+"""The outcomes of a tick one by one, for exact tables: probabilities of each draw, and the effect of a given outcome.
 
 A tick is taken apart at its draws: the entries below lead from one to the next. Each fills in the probabilities of the
 draw ahead; the caller makes a row of the batch of every outcome and goes on with it. All equations are those of the

@@ -53,8 +53,8 @@ STEP, RESET, LOOK = 0, 1, 2
 def read_actions(world, state, report, scratch, p, b, actions):
     """Translate the actions of the active agents into the items they want shown (-1 = nothing), prices and messages.
 
-    An action of picks is, with one slot, (pick * L + level) * V + word, with K slots K picks, level, word; what a task
-    does not have is left out. The parts of queries and weights lie where `fields.ACTION` has them.
+    An action of picks is, with one slot, (pick * L + level) * V + word; with K slots K picks, level, word. The parts of
+    a continuous one are declared in `fields.ACTION`. What a task does not have is left out, or 1.
     """
     copy = state.copies[b]
     for n in range(p.shape.agents):
@@ -87,7 +87,7 @@ def _named(p, action):
 def _level(p, actions, b, n):
     """Level of the agent's prices, from -1 (lowest) to 1 (highest)."""
     if is_continuous(p):
-        return np.float64(actions[b, n, p.action_fields.offer])
+        return np.float64(actions[b, n, p.action_fields.price])
     if p.shape.slots == 1:
         level = np.int64(actions[b, n, 0]) // max(p.shape.vocabulary, 1) % p.shape.levels
     else:

@@ -57,7 +57,7 @@ class _Assortment(Policy):
         hidden = envs.config.roles[envs.config.role_of(self.index)].hidden
         self._sees = Sees.unless(hidden)
         self._slates = np.zeros((envs.num_envs, shape.slots), np.int64)
-        self._sizes, self._levels = (np.zeros(envs.num_envs, np.int64) for _ in range(2))
+        self._sizes, self._levels = np.zeros(envs.num_envs, np.int64), np.zeros(envs.num_envs, np.int64)
 
     def price(self) -> float:
         """Price of the satisfaction that a click is expected to add, in reward."""
@@ -70,12 +70,12 @@ class _Assortment(Policy):
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         believes = self.belief, float(self.price()), self._slope, self._newcomer
-        game, chosen = (self.envs.world, self.envs.arrays, self.index), (self._slates, self._sizes, self._levels)
-        arguments = *game, believes, self.levels(), self._sees, self._scratch, *chosen
+        game, slates = (self.envs.world, self.envs.arrays, self.index), (self._slates, self._sizes, self._levels)
+        arguments = *game, believes, self.levels(), self._sees, self._scratch, *slates
         if self._compiled is None:  # for our arrays, called past numba's dispatcher, whose checks cost more than it
             self._compiled = choose.compile(tuple(numba.typeof(argument) for argument in arguments))
         self._compiled(*arguments)
-        return slate_action(self.envs, self.index, *chosen)
+        return slate_action(self.envs, self.index, *slates)
 
 
 def popularity_slope(envs: VectorEnv) -> float:

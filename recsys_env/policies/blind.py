@@ -18,10 +18,9 @@ class Blind(Policy):
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        self._action = envs.empty_actions()[:, 0]
-        if not envs.config.continuous:
-            size = envs.num_envs, envs.config.slots
-            self._action = slate_action(envs, self.index, np.broadcast_to(np.arange(size[1]), size), np.full(*size))
+        slots = 0 if envs.config.continuous else envs.config.slots
+        first = np.broadcast_to(np.arange(envs.config.slots), (envs.num_envs, envs.config.slots))
+        self._action = slate_action(envs, self.index, first, np.full(envs.num_envs, slots))
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         return self._action
