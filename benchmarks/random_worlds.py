@@ -26,6 +26,7 @@ SMALL = {  # sizes and periods that a small world may have
     "items.life": (0, 9),
     "items.period": (0, 14),
     "candidates.number": (1, 9),
+    "offer.levels": (2, 9),
 }
 
 

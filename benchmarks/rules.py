@@ -177,11 +177,18 @@ def near(a: float, b: float) -> bool:
 
 
 @kernel
-def mask_is_fine(masks: Any, b: int, n: int, options: int, slots: int, words: int) -> bool:
+def actions_of_pick(shape: Any) -> int:
+    """With one slot: how many actions name the same pick."""
+    return max(shape.levels, 1) * max(shape.vocabulary, 1)
+
+
+@kernel
+def mask_is_fine(masks: Any, b: int, n: int, options: int, shape: Any) -> bool:
     for i in range(masks.shape[2]):
         if masks[b, n, i] != 0 and masks[b, n, i] != 1:
             return False
-    width = options * max(words, 1) if slots == 1 else options
+    slots = shape.slots
+    width = options * actions_of_pick(shape) if slots == 1 else options
     for k in range(slots):
         some = False
         for i in range(width):
@@ -209,8 +216,6 @@ def units_left(world: Any, books: Any, b: int, j: int, stamp: int, tick: int) ->
 def pay(world: Any, books: Any, b: int, u: int, j: int, price: float, stamp: int, tick: int, n: int) -> None:
     """Enter a purchase."""
     p, person = world.params[0], books.people[b, u]
-    if not near(price, books.prices[j]):
-        complain(books, PRICE, tick, b, n)
     if p.users.wallet_init > 0.0:
         if price > person.wallet + 1e-5 + 1e-5 * person.wallet:
             complain(books, WALLET, tick, b, n)
@@ -238,7 +243,7 @@ def asked_for(world: Any, books: Any, actions: Any, flags: Any, b: int, n: int, 
     shape = world.params[0].shape
     if flags.by_item:
         named = int(actions[b, n, k])
-        return named // shape.vocabulary == j if shape.slots == 1 and shape.vocabulary > 0 else named == j
+        return named // actions_of_pick(shape) == j if shape.slots == 1 else named == j
     if not flags.by_candidate:
         return True
     for c in range(books.candidates.shape[2]):  # noqa: SIM110 (numba has no any())
@@ -270,11 +275,9 @@ def check_next(world: Any, state: Any, report: Any, flags: Any, books: Any, tick
         if report.truncated[b] and not in_range(report.final_observations, b, n):
             complain(books, FINAL, tick, b, n)
         if report.masks.shape[2] > 0:
-            if not mask_is_fine(report.masks, b, n, flags.options, p.shape.slots, p.shape.vocabulary):
+            if not mask_is_fine(report.masks, b, n, flags.options, p.shape):
                 complain(books, MASKS, tick, b, n)
-            if report.truncated[b] and not mask_is_fine(
-                report.final_masks, b, n, flags.options, p.shape.slots, p.shape.vocabulary
-            ):
+            if report.truncated[b] and not mask_is_fine(report.final_masks, b, n, flags.options, p.shape):
                 complain(books, MASKS, tick, b, n)
     if copy.visitor >= 0:
         meet(world, state, books, tick, b, copy.visitor, person)
@@ -390,7 +393,8 @@ def check_money(
     if n >= 0:
         slot = report.slots[b, n, k]
         if slot.bought:
-            pay(world, books, b, u, slot.item, books.prices[slot.item], stamp, tick, n)
+            price = books.prices[slot.item] * np.exp(report.log_offer[b, n])
+            pay(world, books, b, u, slot.item, price, stamp, tick, n)
         elif slot.cart and not flags.instant:
             old = put_in(books, b, u, slot.item, n, slot.rating > 0)
             fresh = np.int64(slot.item)  # unless it was there before
@@ -415,6 +419,8 @@ def check_money(
         if entry.agent != later.agent or (later.rating > 0 and entry.rated) or not 0 <= later.rating <= 5:
             complain(books, CREDIT, tick, b, later.agent)
         entry.item = -2  # gone
+        if not near(later.price, books.prices[later.item]):
+            complain(books, PRICE, tick, b, later.agent)
         pay(world, books, b, u, later.item, later.price, stamp, tick, later.agent)
     if user.incarnation != book.incarnation or user.stamp != stamp:
         tally[8] += 1
@@ -475,7 +481,11 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
             slot = report.slots[b, n, k]
             if slot.clicked:
                 own += agent.click + agent.dwell * slot.dwell + agent.like * slot.liked + agent.cart * slot.cart
-                own += agent.purchase * books.prices[slot.item] if slot.bought else 0.0
+                if slot.bought:
+                    price = books.prices[slot.item] * np.exp(report.log_offer[b, n])
+                    margin = p.reward.margin_rate if p.shape.levels > 0 else 1.0
+                    own += agent.purchase * (price - (1.0 - margin) * world.items[slot.item].price) / margin
+                    size += abs(agent.purchase * price / margin)
                 own += agent.rating * (slot.rating - 3) / 2 if slot.rating > 0 else 0.0
                 size += abs(agent.dwell * slot.dwell) + abs(agent.click)
         for i in range(report.later.shape[1]):

@@ -77,7 +77,7 @@ def test_the_tables_above_are_not_empty() -> None:
         "SceneConfig.cart",
     ]
     assert len(WORDS) == 6
-    assert len(TUPLES) == 9
+    assert len(TUPLES) == 10
 
 
 @pytest.mark.parametrize(("kind", "f"), SCALARS)

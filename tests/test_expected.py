@@ -129,7 +129,7 @@ def assert_counts(count: np.ndarray, probability: np.ndarray, total: int) -> Non
 
 
 def compare(envs: VectorEnv, copy: int, actions: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """100,000 continuations of one copy under one joint action [N, K]; returns what was expected of it."""
+    """100,000 continuations of one copy under one joint action [N, ...]; returns what was expected of it."""
     snapshot = envs.save(copy)
     many = vector_env(envs.config, COPIES)
     joint = np.broadcast_to(actions, (COPIES, *actions.shape))
