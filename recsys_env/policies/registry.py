@@ -22,6 +22,8 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "nearest": "recsys_env.policies.nearest:Nearest",
     "greedy": "recsys_env.policies.assortment:Greedy",
     "planner": "recsys_env.policies.assortment:Planner",
+    "reciprocal": "recsys_env.policies.conditional:Reciprocal",
+    "grim": "recsys_env.policies.conditional:Grim",
     "linucb": "recsys_env.policies.bandits:LinUCB",
     "linear-thompson": "recsys_env.policies.bandits:LinearThompson",
     "epsilon-greedy": "recsys_env.policies.bandits:EpsilonGreedy",
@@ -36,7 +38,12 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "two-tower": "recsys_env.policies.deep:TwoTower",
     "sasrec": "recsys_env.policies.deep:SASRec",
 }
-ORACLES = ("greedy", "planner")  # may read what is latent: intercept, quality and clickbait of items, and users
+ORACLES = (
+    "greedy",
+    "planner",
+    "reciprocal",
+    "grim",
+)  # may read what is latent: intercept, quality and clickbait of items, and users
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
 LOADERS: dict[str, str | Callable[[Path], Policy]] = {}  # those of `register_loader`
 
