@@ -3,6 +3,8 @@
 popularity_belief   public decayed counts
 content_belief      what the agent may observe, given `estimate_taste`
 oracle_belief       the truth, unobserved parts included
+
+The last two are of an item offered at exp(log_offer) times its price.
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..fields import HISTORY
-from .choice import freshness, utility
+from .choice import freshness, outside_utility, utility
 from .compiler import kernel
 from .dynamics import mood_probabilities
 from .expected import click_value, mean_over_noise
 from .feedback import cart_probability, expected_experience
-from .numeric import log1p, sigmoid
-from .page import log_price_now, popularity_now, price_now, view_of
+from .numeric import exp, log1p, sigmoid
+from .page import log_price_now, popularity_now, price_asked, price_now, purchase_value, view_of
 from .retrieval import seen_count
 
 _CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show under this policy
@@ -59,14 +61,17 @@ def popularity_belief(world, state, p, b, j, newcomer):
 
 
 @kernel
-def oracle_belief(world, state, p, b, n, j, price):
-    """(v, R) from the true visitor; `price` > 0 adds the expected change of satisfaction at that price."""
+def oracle_belief(world, state, p, b, n, j, log_offer, price):
+    """(v, R) from the true visitor; `price` > 0 adds, at that price, the expected change of its satisfaction or, where
+    agents set prices, of its trust in the agent."""
     copy = state.copies[b]
-    value, cart = click_value(world, state, p, b, n, j)
+    value, cart = click_value(world, state, p, b, n, j, log_offer)
     value += _later_sale(world, p, b, n, j, copy.tick, cart)
-    if price > 0.0:
+    if price > 0.0 and p.shape.levels > 0:
+        value += price * trust_gain(world, state, p, b, n, j, log_offer)
+    elif price > 0.0:
         value += price * satisfaction_gain(world, state, p, b, j) + _lead_value(world, state, p, b, j)
-    return utility(world, state, p, b, j), value
+    return utility(world, state, p, b, j, log_offer), value
 
 
 @kernel
@@ -76,7 +81,7 @@ def _lead_value(world, state, p, b, j):
     if p.shape.scenes == 1 or copy.scene > 0:
         return 0.0
     copy.scene = 1
-    cart = cart_probability(world, state, p, b, j)
+    cart = cart_probability(world, state, p, b, j, 0.0)
     value = _later_sale(world, p, b, world.scenes[1].owner, j, copy.tick, cart)
     copy.scene = 0
     return value
@@ -91,8 +96,29 @@ def satisfaction_gain(world, state, p, b, j):
         return 2.0 * (up - down) / (p.shape.moods - 1)
     if j < 0:
         return p.dynamics.z_rate_none * (p.dynamics.baseline - user.z)
-    _, _, pull = mean_over_noise(p, expected_experience(world, state, p, b, j))
+    _, _, pull = mean_over_noise(p, expected_experience(world, state, p, b, j, 0.0))
     return p.dynamics.z_rate * (pull - user.z)
+
+
+@kernel
+def trust_gain(world, state, p, b, n, j, log_offer):
+    """Expected change of trust in agent n from a click on its item j."""
+    trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
+    _, _, pull = mean_over_noise(p, expected_experience(world, state, p, b, j, log_offer))
+    return p.dynamics.trust_rate * (pull - trust)
+
+
+@kernel
+def trust_loss(world, state, p, b, n, rest):
+    """Expected change of trust in agent n from a page on which nothing of its own is clicked: a rival is, or nothing.
+
+    `rest` is that of `slates.true_page`.
+    """
+    user = state.users[b, state.copies[b].visitor]
+    trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
+    nothing = exp(outside_utility(world, p, user) - rest)
+    rate = nothing * p.dynamics.trust_rate_none + (1.0 - nothing) * p.dynamics.trust_rate_rival
+    return rate * (p.dynamics.baseline - trust)
 
 
 @kernel
@@ -129,7 +155,7 @@ def estimate_taste(state, p, b, n, sees, taste):
 
 
 @kernel
-def content_belief(world, state, p, b, n, j, sees, taste, slope):
+def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
     """(v, R) from what agent n may observe.
 
     The coefficients are those of the world, as a platform would have estimated them. Unknown are the visitor's intent,
@@ -138,7 +164,7 @@ def content_belief(world, state, p, b, n, j, sees, taste, slope):
     """
     copy, c, f, agent, item = state.copies[b], p.choice, p.feedback, world.agents[n], world.items[j]
     u, view, tick = copy.visitor, view_of(p, n), copy.tick
-    match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick)
+    match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick) + log_offer
     known = log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
     clicks, seen = 0.0, 0.0
     if sees.history:
@@ -162,5 +188,5 @@ def content_belief(world, state, p, b, n, j, sees, taste, slope):
         cart = sigmoid(world.topics[item.topic, 0] + f.b_taste * match - f.b_price * x)
         value += cart * agent.cart + _later_sale(world, p, b, n, j, tick, cart)
         if f.instant:
-            value += cart * agent.purchase * price_now(world, p, j, tick)
+            value += cart * agent.purchase * purchase_value(world, p, j, price_asked(world, p, j, tick, log_offer))
     return v, value

@@ -95,8 +95,9 @@ def _slate_value(world, state, p, b, n, filled, rest, trust, none, scale, scratc
 
 
 @kernel
-def best_slate(world, state, p, b, n, count, rest, trust, none, scratch):
-    """Fill best[:filled] with the slate of the best value among the iterates of x; `filled`.
+def best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch):
+    """Fill best[:min(K, count)] with the slate of the best value among the iterates of x, if it is above `record`; the
+    larger of the two.
 
     Of `count` options with utilities in weights and values in values; `rest` and `trust` as in `true_page`, `none` is
     the value of no click.
@@ -109,7 +110,6 @@ def best_slate(world, state, p, b, n, count, rest, trust, none, scratch):
         top = max(top, values[i])
     for i in range(count):
         weights[i] = exp(weights[i] - scale)
-    record = -np.inf
     for start in range(1 if dissimilarity == 1.0 else _STARTS):
         x, last = none + (top - none) * (start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer
         for _ in range(_ROUNDS):
@@ -122,4 +122,4 @@ def best_slate(world, state, p, b, n, count, rest, trust, none, scratch):
                 for k in range(filled):
                     best[k] = chosen[k]
             x, last = dissimilarity * value + (1.0 - dissimilarity) * mean, value
-    return slots
+    return record

@@ -6,7 +6,8 @@ and assortment.py does both for an agent in all copies.
 Oracles hold rivals at the inclusive value of the last page shown; `content`, which sees neither their pages nor whom
 the visitor trusts, leaves rivals out. On shared pages, where the agents' items compete for ranks and may collide, and
 for queries and weights, which name no slate (`slate_action`), this is a heuristic. `popularity` shows the best items as
-they are.
+they are. Where agents set prices, oracles search all levels for the best pair of slate and level; the others take the
+level that is nearest to the list's prices.
 """
 
 from __future__ import annotations
@@ -56,16 +57,21 @@ class _Assortment(Policy):
         hidden = envs.config.roles[envs.config.role_of(self.index)].hidden
         self._sees = Sees.unless(hidden)
         self._slates = np.zeros((envs.num_envs, shape.slots), np.int64)
-        self._sizes = np.zeros(envs.num_envs, np.int64)
+        self._sizes, self._levels = np.zeros(envs.num_envs, np.int64), np.zeros(envs.num_envs, np.int64)
 
     def price(self) -> float:
         """Price of the satisfaction that a click is expected to add, in reward."""
         return 0.0
 
+    def levels(self) -> tuple[int, int]:
+        """(first, stop) of the levels of prices that it chooses from; (0, 1) where agents set none."""
+        first = self.envs.config.offer.list_level if self.envs.shape.levels else 0
+        return first, first + 1
+
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         believes = self.belief, float(self.price()), self._slope, self._newcomer
-        game, slates = (self.envs.world, self.envs.arrays, self.index), (self._slates, self._sizes)
-        arguments = *game, believes, self._sees, self._scratch, *slates
+        game, slates = (self.envs.world, self.envs.arrays, self.index), (self._slates, self._sizes, self._levels)
+        arguments = *game, believes, self.levels(), self._sees, self._scratch, *slates
         if self._compiled is None:  # for our arrays, called past numba's dispatcher, whose checks cost more than it
             self._compiled = choose.compile(tuple(numba.typeof(argument) for argument in arguments))
         self._compiled(*arguments)
@@ -99,10 +105,17 @@ class Content(_Assortment):
     belief = CONTENT
 
 
-class Greedy(_Assortment):
-    """Myopic oracle: maximises the own reward expected from this page, given the true visitor."""
+class _Oracle(_Assortment):
+    """Knows the true visitor, and sets the best price where agents set prices."""
 
     belief = ORACLE
+
+    def levels(self) -> tuple[int, int]:
+        return 0, max(self.envs.shape.levels, 1)
+
+
+class Greedy(_Oracle):
+    """Myopic oracle: maximises the own reward expected from this page, given the true visitor."""
 
 
 @functools.cache  # once in a process
@@ -112,18 +125,17 @@ def _say_that_planner_is_greedy() -> None:
     )
 
 
-class Planner(_Assortment):
-    """Planning oracle: greedy with a price on the satisfaction that its page is expected to add.
+class Planner(_Oracle):
+    """Planning oracle: greedy with a price on the satisfaction that its page is expected to add; where agents set
+    prices, on the trust in itself.
 
     At an entrance a click is also worth what the same item would sell on the next page: there it is the team's oracle,
     greedy the selfish one. At a price of 0 it is `greedy`, which a log line says once; `recsys_env.tuning.tune_planner`
     searches for a price.
 
     Args:
-        price: reward per unit of satisfaction; None = the task's, `WorldConfig.planner_price`.
+        price: reward per unit of satisfaction or trust; None = the task's, `WorldConfig.planner_price`.
     """
-
-    belief = ORACLE
 
     def __init__(self, price: float | None = None) -> None:
         self._price = price
