@@ -127,6 +127,15 @@ def try_out(envs: VectorEnv, agent: str, policy: str) -> None:
     envs.step(actions)
 
 
+def obstacle(config: WorldConfig, agent: str, policy: str) -> str:
+    """Why a policy does not play an agent of a task; nothing if it does."""
+    try:
+        try_out(VectorEnv(config), agent, policy)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def play(run: Run) -> dict[str, Any]:
     """Play a run.
 

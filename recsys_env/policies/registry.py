@@ -23,6 +23,8 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "greedy": "recsys_env.policies.assortment:Greedy",
     "planner": "recsys_env.policies.assortment:Planner",
     "central": "recsys_env.policies.assortment:Central",
+    "reciprocal": "recsys_env.policies.conditional:Reciprocal",
+    "grim": "recsys_env.policies.conditional:Grim",
     "linucb": "recsys_env.policies.bandits:LinUCB",
     "linear-thompson": "recsys_env.policies.bandits:LinearThompson",
     "epsilon-greedy": "recsys_env.policies.bandits:EpsilonGreedy",
@@ -44,7 +46,7 @@ TASK_POLICIES: dict[str, str] = {  # made for some task: found by their names, b
     "coverage-talk": "recsys_env.policies.coverage:Talk",
 }
 # May read what is latent: intercept, quality and clickbait of items, and users.
-ORACLES = ("greedy", "planner", "central")
+ORACLES = ("greedy", "planner", "central", "reciprocal", "grim")
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
 LOADERS: dict[str, str | Callable[[Path], Policy]] = {}  # those of `register_loader`
 
