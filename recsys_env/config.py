@@ -361,7 +361,14 @@ class WorldConfig(Settings):
     )
     discount: float = number_field(0.997, "recommended discount per tick", 0, 1)
     planner_price: float = number_field(
-        0.0, "price per unit of satisfaction that the `planner` oracle uses in this task", 0, 1000, unit="reward"
+        0.0,
+        "lambda: to the `planner` oracle a click is worth lambda * max(theta - z, 0) * e more than its reward",
+        0,
+        1000,
+        unit="reward per util",
+    )
+    planner_target: float = number_field(
+        1.0, "theta in it: the satisfaction z above which experience adds nothing; 100: the same whatever z", -1, 100
     )
     scale_zero: str = text_field("random", "the policy that is 0 on this task's scale of scores, playing as a team")
     scale_hundred: str = text_field("planner", "the policy that is 100 on it")

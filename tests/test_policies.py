@@ -292,17 +292,19 @@ def test_greedy_against_a_rival_at_its_last_page() -> None:
 
 def test_planner_without_a_price_is_greedy() -> None:
     envs = vector_env(SMALL, 40)
-    greedy, planner, pricey = Greedy(), Planner(price=0.0), Planner(price=100.0)
+    greedy, planner, pricey = Greedy(), Planner(price=0.0), Planner(price=10.0)
     for policy in (greedy, planner, pricey):
         policy.bind(envs, "recommender_0", 0)
     observations, _ = envs.reset(seed=0)
     own = observations[:, 0]
     np.testing.assert_array_equal(greedy.act(own).copy(), planner.act(own))
     assert not np.array_equal(greedy.act(own).copy(), pricey.act(own))
-    assert vector_env(SMALL, 1, planner_price=3.0).config.planner_price == 3.0
+    content_people = Planner(price=10.0, target=-0.5)  # everybody's satisfaction is above it
+    content_people.bind(envs, "recommender_0", 0)
+    np.testing.assert_array_equal(greedy.act(own).copy(), content_people.act(own))
     task = Planner()
-    task.bind(vector_env(SMALL, 1, planner_price=3.0), "recommender_1", 0)
-    assert task.price() == 3.0
+    task.bind(vector_env(SMALL, 1, planner_price=3.0, planner_target=0.2), "recommender_1", 0)
+    assert (task.price, task.target) == (3.0, 0.2)
 
 
 def test_a_planner_without_a_price_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -314,17 +316,22 @@ def test_a_planner_without_a_price_says_so_once(caplog: pytest.LogCaptureFixture
 
 
 def test_tune_planner_finds_a_price_that_pays() -> None:
-    found = tune_planner("duel-v1", prices=(0.0, 2.0), episodes=10, horizon=200)
-    assert found[2.0][0] - found[2.0][1] > found[0.0][0] + found[0.0][1]
-    greedy = episode_returns(recsys_env.task_config("duel-v1", {"horizon": 200}), "greedy", 10, 0).mean(1)
-    assert found[0.0] == mean_interval(greedy)
-    shop = tune_planner("ecommerce-v1", prices=(1.0,), episodes=2, catalogue="grocery", horizon=20)
-    planner = {agent: Planner(1.0) for agent in ("recommender_0", "recommender_1")}
+    short = {"horizon": 200}
+    found = tune_planner("duel-v1", prices=(2.0,), targets=(1.5,), episodes=10, seed=3, **short)
+    config = recsys_env.task_config("duel-v1", short)
+    assert found[0.0, 0.0] == mean_interval(episode_returns(config, "greedy", 10, 3).mean(1))
+    assert (2.0, 1.5) in found
+    best = max(found, key=lambda place: found[place][0])
+    assert found[best][0] - found[best][1] > found[0.0, 0.0][0] + found[0.0, 0.0][1]
+    steps = [place for place in found if place not in ((0.0, 0.0), (2.0, 1.5))]
+    assert len(steps) >= 4  # the neighbours of the best one have been tried
+    shop = tune_planner("ecommerce-v1", prices=(1.0,), targets=(0.5,), episodes=2, catalogue="grocery", horizon=20)
+    planner = {agent: Planner(1.0, 0.5) for agent in ("recommender_0", "recommender_1")}
     config = recsys_env.task_config("ecommerce-v1", {"horizon": 20}, "grocery")
-    assert shop[1.0] == mean_interval(episode_returns(config, planner, 2, 0, catalogue="grocery").mean(1))
-    for prices in ((), (1.0, -1.0), (float("nan"),), ("1",), (None,)):
-        with pytest.raises(ValueError, match=r"prices = .* must be finite numbers of at least 0"):
-            tune_planner("duel-v1", prices=prices)
+    assert shop[1.0, 0.5] == mean_interval(episode_returns(config, planner, 2, 0, catalogue="grocery").mean(1))
+    for name, values in (("prices", ()), ("prices", (1.0, -1.0)), ("prices", ("1",)), ("targets", (float("nan"),))):
+        with pytest.raises(ValueError, match=rf"{name} = .* must be finite numbers in \[-?\d+, \d+\], one or more"):
+            tune_planner("duel-v1", **{name: values})
 
 
 def test_blind_shows_the_first_of_everything() -> None:

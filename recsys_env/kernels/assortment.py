@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from .beliefs import content_belief, estimate_taste, oracle_belief, popularity_belief, satisfaction_gain
+from .beliefs import (
+    content_belief,
+    estimate_taste,
+    oracle_belief,
+    planner_belief,
+    popularity_belief,
+    price_of_experience,
+)
 from .compiler import entry
 from .page import CANDIDATES, can_show, is_active
 from .slates import best_slate, expected_page, fill_top, true_page, write_action
 
-POPULARITY, CONTENT, ORACLE = 0, 1, 2  # beliefs
+POPULARITY, CONTENT, ORACLE, PLANNER = 0, 1, 2, 3  # beliefs
 
 
 @entry
@@ -17,11 +24,11 @@ def choose(world, state, n, believes, sees, scratch, actions):
     """Write actions[B, A] of agent n.
 
     Args:
-        believes: which belief; the price of satisfaction; the slope of `content_belief`; `newcomer` [M] of
-            `popularity_belief`.
+        believes: which belief; `price` and `target` of the planner's `price_of_experience`; the slope of
+            `content_belief`; `newcomer` [M] of `popularity_belief`.
     """
     p = world.params[0]
-    belief, price, slope, newcomer = believes
+    belief, price, target, slope, newcomer = believes
     options, weights, values, best = scratch.options, scratch.weights, scratch.values, scratch.best
     by_position = p.shape.action == CANDIDATES
     for b in range(state.copies.size):
@@ -39,18 +46,20 @@ def choose(world, state, n, believes, sees, scratch, actions):
             continue
         if belief == CONTENT:
             estimate_taste(state, p, b, n, sees, scratch.taste)
+        now = price_of_experience(state, b, price, target)
         for i in range(count):
             j = np.int64(state.candidates[b, n, options[i]]) if by_position else np.int64(options[i])
             if belief == POPULARITY:
                 weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
             elif belief == CONTENT:
                 weights[i], values[i] = content_belief(world, state, p, b, n, j, sees, scratch.taste, slope)
+            elif belief == ORACLE:
+                weights[i], values[i] = oracle_belief(world, state, p, b, n, j)
             else:
-                weights[i], values[i] = oracle_belief(world, state, p, b, n, j, price)
+                weights[i], values[i] = planner_belief(world, state, p, b, n, j, now)
         if belief == POPULARITY:
             filled = fill_top(weights, values, 0.0, count, min(p.shape.slots, count), best, scratch.gains)
         else:
-            none = price * satisfaction_gain(world, state, p, b, np.int64(-1)) if price > 0.0 else 0.0
             rest, trust = expected_page(world, p) if belief == CONTENT else true_page(world, state, p, b, n)
-            filled = best_slate(world, state, p, b, n, count, rest, trust, none, scratch)
+            filled = best_slate(world, state, p, b, n, count, rest, trust, scratch)
         write_action(world, p, b, options, filled, best, actions)

@@ -3,6 +3,7 @@
 popularity_belief   public decayed counts
 content_belief      what the agent may observe, given `estimate_taste`
 oracle_belief       the truth, unobserved parts included
+planner_belief      the same, with what a click does for later pages
 """
 
 from __future__ import annotations
@@ -58,14 +59,38 @@ def popularity_belief(world, state, p, b, j, newcomer):
 
 
 @kernel
-def oracle_belief(world, state, p, b, n, j, price):
-    """(v, R) from the true visitor; `price` > 0 adds the expected change of satisfaction at that price."""
-    copy = state.copies[b]
+def oracle_belief(world, state, p, b, n, j):
+    """(v, R) from the true visitor."""
     value, cart = click_value(world, state, p, b, n, j)
-    value += _later_sale(world, p, b, n, j, copy.tick, cart)
-    if price > 0.0:
-        value += price * satisfaction_gain(world, state, p, b, j) + _lead_value(world, state, p, b, j)
+    value += _later_sale(world, p, b, n, j, state.copies[b].tick, cart)
     return utility(world, state, p, b, j), value
+
+
+@kernel
+def planner_belief(world, state, p, b, n, j, price):
+    """The same, a click being worth also what it does for later pages: its experience at a `price`, and at an entrance
+    what it leads to."""
+    v, value = oracle_belief(world, state, p, b, n, j)
+    if price > 0.0:
+        value += price * _experience(world, state, p, b, j)
+    return v, value + _lead_value(world, state, p, b, j)
+
+
+@kernel
+def price_of_experience(state, b, price, target):
+    """lambda max(theta - z, 0): what a unit of experienced utility is worth to the planner, the more the less satisfied
+    the visitor is."""
+    z = np.float64(state.users[b, state.copies[b].visitor].z)
+    return price * max(target - z, 0.0)
+
+
+@kernel
+def _experience(world, state, p, b, j):
+    """Expected experience e of item j; in finite games, where moods move instead, the expected rise of satisfaction."""
+    if p.shape.moods == 0:
+        return expected_experience(world, state, p, b, j)
+    topic = world.items[j].topic
+    return 2.0 * (world.topics[topic, 1] - world.topics[topic, 2]) / (p.shape.moods - 1)
 
 
 @kernel
@@ -79,21 +104,6 @@ def _lead_value(world, state, p, b, j):
     value = _later_sale(world, p, b, world.scenes[1].owner, j, copy.tick, cart)
     copy.scene = 0
     return value
-
-
-@kernel
-def satisfaction_gain(world, state, p, b, j):
-    """Expected change of z from a click on item j (-1 = from no click)."""
-    user = state.users[b, state.copies[b].visitor]
-    if p.shape.moods > 0:
-        topic = world.items[j].topic
-        up = world.topics[topic, 1] if j >= 0 else p.dynamics.mood_up_none
-        down = world.topics[topic, 2] if j >= 0 else p.dynamics.mood_down_none
-        return 2.0 * (up - down) / (p.shape.moods - 1)
-    if j < 0:
-        return p.dynamics.z_rate_none * (p.dynamics.baseline - user.z)
-    _, _, pull = mean_over_noise(p, expected_experience(world, state, p, b, j))
-    return p.dynamics.z_rate * (pull - user.z)
 
 
 @kernel
@@ -157,7 +167,7 @@ def content_belief(world, state, p, b, n, j, sees, taste, slope):
     e = f.e_0 + f.a_taste * match - 0.5 * f.a_bait - f.a_price * x - f.a_satiation * satiation
     value = np.float64(agent.click)
     if agent.dwell != 0.0 or (f.like and agent.like != 0.0):
-        soft, sig, _ = mean_over_noise(p, e)
+        soft, sig = mean_over_noise(p, e)
         value += agent.dwell * item.length * soft + (agent.like * sig if f.like else 0.0)
     if world.scenes[copy.scene].cart > 0:
         cart = sigmoid(world.topics[item.topic, 0] + f.b_taste * match - f.b_price * x)

@@ -7,7 +7,7 @@ import numpy as np
 from .choice import fill_clicks, weigh_slots
 from .compiler import entry, kernel
 from .feedback import cart_probability, expected_experience, rating_value, stars
-from .numeric import sigmoid, softplus, tanh
+from .numeric import sigmoid, softplus
 from .page import active_agents, fill_slots, in_stock, is_available, price_now, wallet_now
 from .step import read_actions, share_rewards
 
@@ -17,17 +17,17 @@ _STEP = 0.5
 
 @kernel
 def mean_over_noise(p, mean):
-    """E softplus(e), E sigmoid(e), E tanh(e) for e = mean + noise_scale * logistic noise.
+    """E softplus(e), E sigmoid(e) for e = mean + noise_scale * logistic noise.
 
     Trapezoid rule on the whole line, which converges exponentially for analytic integrands (Trefethen & Weideman 2014);
     absolute error below 1e-6 for any scale.
     """
     scale = p.feedback.noise_scale
     if scale == 0.0:
-        return softplus(mean), sigmoid(mean), tanh(mean)
+        return softplus(mean), sigmoid(mean)
     step = _STEP / max(1.0, scale)
     count = np.int64(_RANGE / step)
-    soft, sig, tan, total = 0.0, 0.0, 0.0, 0.0
+    soft, sig, total = 0.0, 0.0, 0.0
     for i in range(-count, count + 1):
         x = i * step
         s = sigmoid(x)
@@ -35,9 +35,8 @@ def mean_over_noise(p, mean):
         e = mean + scale * x
         soft += density * softplus(e)
         sig += density * sigmoid(e)
-        tan += density * tanh(e)
         total += density
-    return soft / total, sig / total, tan / total
+    return soft / total, sig / total
 
 
 @kernel
@@ -60,7 +59,7 @@ def click_value(world, state, p, b, n, j):
     mean = expected_experience(world, state, p, b, j)
     value = np.float64(agent.click)
     if agent.dwell != 0.0 or (f.like and agent.like != 0.0):
-        soft, sig, _ = mean_over_noise(p, mean)
+        soft, sig = mean_over_noise(p, mean)
         value += agent.dwell * world.items[j].length * soft
         if f.like:
             value += agent.like * sig

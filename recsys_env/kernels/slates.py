@@ -80,7 +80,7 @@ def fill_top(weights, values, x, count, slots, chosen, gains):
 
 
 @kernel
-def _slate_value(world, state, p, b, n, filled, rest, trust, none, scale, scratch):
+def _slate_value(world, state, p, b, n, filled, rest, trust, scale, scratch):
     """Expected value of the slate chosen[:filled], and of a click on it; weights are exp(v / lambda - scale)."""
     weights, values, chosen = scratch.weights, scratch.values, scratch.chosen
     total, value = 0.0, 0.0
@@ -89,21 +89,20 @@ def _slate_value(world, state, p, b, n, filled, rest, trust, none, scale, scratc
         total += w
         value += w * values[chosen[k]]
     if total <= 0.0:
-        return none, none
+        return 0.0, 0.0
     inclusive = p.choice.dissimilarity * (scale + log(total)) + trust
     share = sigmoid(inclusive - rest)
-    return share * value / total + (1.0 - share) * none, value / total
+    return share * value / total, value / total
 
 
 @kernel
-def best_slate(world, state, p, b, n, count, rest, trust, none, scratch):
+def best_slate(world, state, p, b, n, count, rest, trust, scratch):
     """Fill best[:filled] with the slate of the best value among the iterates of x; `filled`.
 
-    Of `count` options with utilities in weights and values in values; `rest` and `trust` as in `true_page`, `none` is
-    the value of no click.
+    Of `count` options with utilities in weights and values in values; `rest` and `trust` as in `true_page`.
     """
     weights, values, chosen, best = scratch.weights, scratch.values, scratch.chosen, scratch.best
-    slots, scale, top, dissimilarity = min(p.shape.slots, count), -np.inf, none, p.choice.dissimilarity
+    slots, scale, top, dissimilarity = min(p.shape.slots, count), -np.inf, 0.0, p.choice.dissimilarity
     for i in range(count):
         weights[i] /= dissimilarity
         scale = max(scale, weights[i])
@@ -112,10 +111,10 @@ def best_slate(world, state, p, b, n, count, rest, trust, none, scratch):
         weights[i] = exp(weights[i] - scale)
     record = -np.inf
     for start in range(1 if dissimilarity == 1.0 else _STARTS):
-        x, last = none + (top - none) * (start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer
+        x, last = top * (start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer
         for _ in range(_ROUNDS):
             filled = fill_top(weights, values, x, count, slots, chosen, scratch.gains)
-            value, mean = _slate_value(world, state, p, b, n, filled, rest, trust, none, scale, scratch)
+            value, mean = _slate_value(world, state, p, b, n, filled, rest, trust, scale, scratch)
             if value <= last:
                 break
             if value > record:

@@ -17,7 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from ..kernels.assortment import CONTENT, ORACLE, POPULARITY, choose
+from ..kernels.assortment import CONTENT, ORACLE, PLANNER, POPULARITY, choose
 from ..kernels.beliefs import Sees
 from ..kernels.slates import Scratch
 from ..vector import VectorEnv
@@ -28,6 +28,7 @@ class _Assortment(Policy):
     """Scores every item it may show by its belief and fills the slate accordingly."""
 
     belief: int
+    price = target = 0.0  # of the planner's experience, reward per util and satisfaction
     _compiled: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -55,13 +56,9 @@ class _Assortment(Policy):
         self._sees = Sees.unless(hidden)
         self._actions = envs.empty_actions()[:, 0].reshape(envs.num_envs, -1).astype(np.float64)
 
-    def price(self) -> float:
-        """Price of the satisfaction that a click is expected to add, in reward."""
-        return 0.0
-
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         actions = self._actions
-        believes = self.belief, float(self.price()), self._slope, self._newcomer
+        believes = self.belief, self.price, self.target, self._slope, self._newcomer
         arguments = self.envs.world, self.envs.arrays, self.index, believes, self._sees, self._scratch, actions
         if self._compiled is None:  # for our arrays, called past numba's dispatcher, whose checks cost more than it
             self._compiled = choose.compile(tuple(numba.typeof(argument) for argument in arguments))
@@ -107,30 +104,31 @@ class Greedy(_Assortment):
 @functools.cache  # once in a process
 def _say_that_planner_is_greedy() -> None:
     logging.getLogger("recsys_env").warning(
-        "planner_price is 0 in this world, so planner plays as greedy; recsys_env.tuning.tune_planner finds a price"
+        "planner_price is 0 in this world, so planner plays as greedy; `python -m recsys_env tune` finds a price"
     )
 
 
 class Planner(_Assortment):
-    """Planning oracle: greedy with a price on the satisfaction that its page is expected to add.
+    """Planning oracle: greedy with a price on the experience that a click brings, by the visitor's satisfaction z.
 
-    At an entrance a click is also worth what the same item would sell on the next page: there it is the team's oracle,
-    greedy the selfish one. At a price of 0 it is `greedy`, which a log line says once; `recsys_env.tuning.tune_planner`
-    searches for a price.
+    A click is worth lambda max(theta - z, 0) e more than its reward: harvest while the visitor is content, repair when
+    it is not. At an entrance it is also worth what the same item would sell on the next page: there it is the team's
+    oracle, greedy the selfish one. Elsewhere it is `greedy` at a price of 0, which a log line says once.
+    `recsys_env.tuning.tune_planner` searches for both numbers.
 
     Args:
-        price: reward per unit of satisfaction; None = the task's, `WorldConfig.planner_price`.
+        price: lambda, reward per util of experience and unit of satisfaction; None = `WorldConfig.planner_price`.
+        target: theta, the satisfaction from which on experience adds nothing; None = `WorldConfig.planner_target`.
     """
 
-    belief = ORACLE
+    belief = PLANNER
 
-    def __init__(self, price: float | None = None) -> None:
-        self._price = price
+    def __init__(self, price: float | None = None, target: float | None = None) -> None:
+        self._price, self._target = price, target
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        if self._price is None and envs.config.planner_price == 0:
+        self.price = float(envs.config.planner_price if self._price is None else self._price)
+        self.target = float(envs.config.planner_target if self._target is None else self._target)
+        if self._price is None and self.price == 0 and len(envs.config.scenes) == 1:
             _say_that_planner_is_greedy()
-
-    def price(self) -> float:
-        return self.envs.config.planner_price if self._price is None else self._price
