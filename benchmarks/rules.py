@@ -132,7 +132,7 @@ class Watch:
         self._flags = Flags(
             c.page == "shared",
             c.page == "rival",
-            c.action == "candidates",
+            c.retrieves,
             c.action == "items",
             c.feedback.instant,
             c.feedback.like,

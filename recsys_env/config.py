@@ -310,11 +310,16 @@ class RoleConfig(Settings):
     hidden: tuple[str, ...] = words_field(
         "observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE
     )
+    knows: tuple[int, ...] = integers_field(
+        "information partition: a label of each topic; the role sees that of the session's intent; empty = nothing",
+        0,
+        1023,
+    )
 
 
 @dataclass(frozen=True)
 class CandidateConfig(Settings):
-    """The retrieval stage behind `action="candidates"`."""
+    """The retrieval stage behind `action="candidates"` and `action="weights"`."""
 
     number: int = number_field(20, "C, candidates per agent", 1, 1024)
     topic_scale: float = number_field(4.0, "topic ~ exp(topic_scale * <noisy profile, centre>)", 0, 50)
@@ -347,10 +352,11 @@ class WorldConfig(Settings):
     page: str = choice_field("shared", "shared feed, one row per agent, or rival platforms", "shared", "rows", "rival")
     action: str = choice_field(
         "candidates",
-        "pick candidates, name items, or give a query vector",
+        "pick candidates, name items, give a query vector, or weights of the candidates' features",
         "candidates",
         "items",
         "query",
+        "weights",
         also=("action_type",),
     )
     messages: int = number_field(0, "V, message vocabulary; 0 = agents do not talk", 0, 256)
@@ -429,13 +435,21 @@ class WorldConfig(Settings):
                 f"page = {self.page!r} allows only 1",
             ),
             (
-                self.action == "candidates" and self.candidates.number < self.slots,
+                self.retrieves and self.candidates.number < self.slots,
                 f"candidates.number = {self.candidates.number} must be at least slots = {self.slots}",
             ),
-            (self.action == "query" and self.mask_actions, "mask_actions = True makes no sense with action = 'query'"),
+            (
+                self.continuous and self.mask_actions,
+                f"mask_actions = True makes no sense with action = {self.action!r}",
+            ),
             (
                 self.scale_zero == self.scale_hundred,
                 f"scale_zero and scale_hundred are both {self.scale_zero!r}; a scale needs two policies",
+            ),
+            (
+                not self.catalogue and any(r.knows and len(r.knows) != self.items.topics for r in self.roles),
+                f"roles know {[list(r.knows) for r in self.roles]}, "
+                f"but need one label for each of the {self.items.topics} topics, or none",
             ),
             (self.messages == 1, "messages = 1 carries no information; allowed are 0 (none) and 2 or more"),
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
@@ -481,6 +495,16 @@ class WorldConfig(Settings):
         if len(self.roles) == 1:
             return [f"{self.roles[0].name}_{i}" for i in range(self.num_agents)]
         return [f"{role.name}_0" for role in self.roles]
+
+    @property
+    def continuous(self) -> bool:
+        """Whether an action is a vector: a query, or weights."""
+        return self.action in ("query", "weights")
+
+    @property
+    def retrieves(self) -> bool:
+        """Whether agents choose among candidates, which a retrieval stage draws."""
+        return self.action in ("candidates", "weights")
 
     def role_of(self, n: int) -> int:
         """Index of agent n's role."""

@@ -2,8 +2,8 @@
 
 From these declarations follow the Gymnasium spaces, the offsets that the kernels write at (`World.params`), the named
 views (`VectorEnv.observation_fields`, `.state_fields`, `.candidate_features`), the private part of `state()`, what a
-role may hide and the tables of the documentation. A new field is one more declaration, and the line of
-`kernels/observation.py` that writes it.
+role may hide and the tables of the documentation; and, of continuous actions, the space and the offsets that are read.
+A new field is one more declaration, and the line of `kernels/observation.py` that writes it.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ class Shape(NamedTuple):
     topics: int  # T
     agents: int  # N
     slots: int  # K
-    candidates: int  # C, 0 unless action="candidates"
+    candidates: int  # C, 0 unless action="candidates" or "weights"
     scenes: int  # S
     roles: int  # R
     habits: int  # H
     views: int  # P: separate histories, N or (observation.share) 1
     cart: int  # Q: cart places, 0 where nothing is ever carted for later
     vocabulary: int  # V
+    labels: int  # of topics, that roles know of the intent; 0 where none knows anything
     features: int = 0  # F, of a candidate
     private: int = 0  # numbers in the private part of an observation
 
@@ -45,6 +46,9 @@ class When(NamedTuple):
 
 
 ALWAYS = When("", lambda config, shape: True)
+QUERY = When('with action="query"', lambda config, shape: config.action == "query")
+WEIGHTS = When('with action="weights"', lambda config, shape: config.action == "weights")
+CONTINUOUS = When('with action="query" or "weights"', lambda config, shape: config.continuous)
 FULL = When('with observability="full"', lambda config, shape: config.observability == "full")
 SCENES = When("with several scenes", lambda config, shape: shape.scenes > 1)
 CART = When("where items can be carted", lambda config, shape: shape.cart > 0)
@@ -52,6 +56,7 @@ HABITS = When("with users.habit_size > 0", lambda config, shape: shape.habits > 
 PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue) or config.items.price_log_sd > 0)
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
+KNOWS = When("where a role knows something of the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 
 
@@ -134,6 +139,10 @@ OBSERVATION = (
         ("candidates", "features"), half=1.0, private=True, hideable=True,
     ),
     Field(
+        "knows", "one-hot: what the role knows of the topic of the session's intent, its label in `RoleConfig.knows`",
+        axes=("labels",), when=KNOWS, private=True,
+    ),
+    Field(
         "messages", "one-hot for each agent: what the others said at this visitor's last page, 0 if nothing",
         axes=("agents", "vocabulary"), hideable=True,
     ),
@@ -175,6 +184,18 @@ CANDIDATE_FEATURES = (
     Field("promotion", "1 if the item's price is cut now", when=PROMOTIONS),
 )  # fmt: skip
 MAX_FEATURES = 8  # a world that has more of them shows the first eight
+
+# The parts of a continuous action, in order. Discrete ones are laid out by `spaces.action_space`.
+ACTION = (
+    Field("query", "the items of the largest inner product with it are shown", -1.0, 1.0, ("dims",), when=QUERY),
+    Field(
+        "weights", "weights of the candidates' features: those of the largest sum are shown", -1.0, 1.0, ("features",),
+        when=WEIGHTS,
+    ),
+    Field(
+        "message", "one number for each word, of which the largest is said", -1.0, 1.0, ("vocabulary",), when=CONTINUOUS
+    ),
+)  # fmt: skip
 
 STATE = (
     *(replace(field, when=ALWAYS) for field in OBSERVATION if field.latent),

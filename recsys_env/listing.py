@@ -101,6 +101,7 @@ def _role(role: RoleConfig) -> str:
     parts += [f"may show {_count(len(role.items), 'item')}"] if role.items else []
     parts += [", ".join(f"{weight:g} per {event}" for event, weight in role.rewards.items())] if role.rewards else []
     parts += [f"does not see {', '.join(role.hidden)}"] if role.hidden else []
+    parts += [f"knows which of {1 + max(role.knows)} parts the intent lies in"] if role.knows else []
     return "; ".join(parts) or "as the task says"
 
 

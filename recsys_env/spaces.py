@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from .config import WorldConfig
-from .fields import Shape
+from .fields import ACTION, Shape, places
 
 
 def unit_box(size: int) -> spaces.Box:
@@ -17,7 +17,7 @@ def unit_box(size: int) -> spaces.Box:
 
 def choices(config: WorldConfig, shape: Shape) -> int:
     """How many things one slot can name."""
-    return shape.candidates if config.action == "candidates" else shape.items
+    return shape.candidates if config.retrieves else shape.items
 
 
 class Slate(spaces.MultiDiscrete):
@@ -31,10 +31,11 @@ class Slate(spaces.MultiDiscrete):
 
 
 def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
-    """Discrete for one slot, MultiDiscrete for slates, Box for queries; a message multiplies, appends or extends."""
+    """Discrete for one slot, MultiDiscrete for slates, where a message multiplies or appends; Box for queries and
+    weights, whose parts are declared in `fields.ACTION`."""
     n, slots, words = choices(config, shape), shape.slots, shape.vocabulary
-    if config.action == "query":
-        return unit_box(shape.dims + words)
+    if config.continuous:
+        return unit_box(max(place.stop for place in places(ACTION, config, shape).values()))
     if slots == 1:
         return spaces.Discrete(n * max(words, 1))
     return Slate([n] * slots + [words] * (words > 0))

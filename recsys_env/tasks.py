@@ -51,14 +51,16 @@ _FEED = WorldConfig(
 
 _TASKS: dict[str, WorldConfig] = {
     "duel-v1": WorldConfig(
-        description="""The smallest game: one slot each, items X (0, fair) and Y (1, a hook), three moods. A dilemma.
+        description="""Harvest or repair: one slot each, items X (0, fair) and Y (1, a hook), three moods. Solved exactly.
 
-        A click is an instant purchase that pays its recommender 1. Y attracts (utility 1 against 0) and spoils the
-        mood, X repairs it; a worse mood makes every offer less attractive. Each agent gains by showing Y whatever the
-        other does, and both lose by it. Exact average payoffs per tick (the Markov chain of three moods): Y against X
-        (T) .409, both X (R) .384, both Y (P) .289, X against Y (S) .151. Its scale: 0 = all myopic (P), 100 = all
-        planners (R). Question: do two agents that each gain by showing the hook learn not to, since both lose by it?
-        Stresses: social dilemmas, opponent shaping, credit over time. Discount .997.
+        A click is an instant purchase that pays its recommender 1. Y attracts (utility 2 against 0) and now and then
+        spoils the mood, X repairs it; in the worst mood hardly anybody clicks. Exact average rewards per tick:
+        constant strategies are a dilemma, Y against X (T) .155, both X (R) .143, both Y (P) .066, X against Y (S)
+        .021. Strategies that see the mood (best, middle, worst) have exactly two symmetric equilibria, both strict:
+        YXX (harvest in the best mood, repair else), which is also what a team would play, .231, and YYY, .066; to
+        answer the wrong one costs 36 to 43 %. Question: which of the two equilibria do learners select, the one that
+        harvests what both repaired, or the one in which nobody repairs? Stresses: equilibrium selection, state
+        dependence, credit over time. Discount .997.
         """,
         num_agents=2,
         slots=1,
@@ -66,7 +68,8 @@ _TASKS: dict[str, WorldConfig] = {
         action="items",
         observability="full",
         scenes=_SHOP,
-        planner_price=2.0,
+        planner_price=10.0,
+        planner_target=0.8,
         scale_zero="greedy",
         world_seed=1,
         users=UserConfig(number=1, topics=1, activity_log_sd=0.0, price_sensitivity_log_sd=0.0),
@@ -81,10 +84,12 @@ _TASKS: dict[str, WorldConfig] = {
             popularity_log_sd=0.0,
         ),
         choice=ChoiceConfig(
-            v_0_by_mood=(-0.5, 0.5, 1.5), beta_taste=0.0, beta_quality=0.0, beta_bait=1.0, eta=0.0, kappa=0.0
+            v_0_by_mood=(1.5, 1.5, 5.5), beta_taste=0.0, beta_quality=0.0, beta_bait=2.0, eta=0.0, kappa=0.0
         ),
         feedback=FeedbackConfig(b_0=50.0, b_taste=0.0, b_quality=0.0, instant=True),
-        dynamics=DynamicsConfig(drift=0.0, mood_up=(0.3, 0.0), mood_down=(0.0, 0.4), mood_up_none=0.1),
+        dynamics=DynamicsConfig(
+            drift=0.0, mood_up=(0.5, 0.0), mood_down=(0.0, 0.1), mood_up_none=0.01, mood_down_none=0.02
+        ),
         arrival=ArrivalConfig(k_0=40.0, k_1=0.0, r_0=40.0, r_1=0.0),
         reward=RewardConfig(click=0.0, purchase=1.0),
     ),
@@ -187,8 +192,8 @@ _TASKS: dict[str, WorldConfig] = {
         description="""A social feed of four teams' rows: clickbait against satisfaction and trust.
 
         Pays clicks. Bait raises clicks now and lowers the satisfaction that brings everybody's users back: at
-        beta_trust .5 mostly a commons (who baits gains, and all lose by it), and the less so the higher beta_trust
-        (`benchmarks/tension.py` sweeps it). Question: do four teams spare the users whom they all live on, although
+        beta_trust .5 mostly a commons (who baits gains, and all lose by it), and the less so the higher beta_trust.
+        Question: do four teams spare the users whom they all live on, although
         bait pays its own team at once and drives away everybody's users? Stresses: social dilemmas, retention. Set to:
         clicks per page .20 under random and .40 under content (KuaiRand .176 and .379 to .451). Discount .997.
         """,
@@ -247,7 +252,7 @@ _TASKS: dict[str, WorldConfig] = {
         description="""Three rows on a streaming home screen, paid by watch time: repetition, satiation, return.
 
         Question: how much watch time of today is worth giving up for rows so varied and honest that viewers come back?
-        Stresses: diversity over time, retention; planning pays most here. Set to: clicks per page .24 under random and
+        Stresses: diversity over time, retention. Set to: clicks per page .24 under random and
         .44 under content (KuaiRand .176 and .451); the watched share of a length under content lies below KuaiRec's
         quartiles of .31/.72/1.16, because bait has to disappoint for planning to matter. Discount .997.
         """,

@@ -27,7 +27,7 @@ from .actions import ActionReader
 from .catalogue import Catalogue
 from .checks import check_count, checked_seed, is_number, shown
 from .config import WorldConfig, check_catalogue_fields
-from .fields import OBSERVATION, PRIVATE, STATE, candidate_features, places, span
+from .fields import ACTION, OBSERVATION, PRIVATE, STATE, candidate_features, places, span
 from .files import digest_of_arrays
 from .infos import Infos
 from .settings import difference
@@ -78,6 +78,7 @@ class VectorEnv:
     Attributes:
         possible_agents: names of the N agents.
         observation_space, action_space: of one agent; all agents of a task share them.
+        action_fields: name -> slice of a continuous action (`query` or `weights`); empty where actions are discrete.
         observation_fields: name -> slice of the flat observation.
         candidate_features: names of the features that each candidate shows, in order; empty only without candidates.
         state_space: of `state()`.
@@ -120,6 +121,7 @@ class VectorEnv:
             warnings.warn(
                 f"action = 'query' scans all {self.shape.items} items for every agent in every step", stacklevel=3
             )
+        self.action_fields = places(ACTION, config, self.shape)
         self.observation_fields = places(OBSERVATION, config, self.shape)
         self.candidate_features = candidate_features(config, self.shape)
         self.state_fields = places(STATE, config, self.shape)
@@ -134,7 +136,7 @@ class VectorEnv:
             if name in self.observation_fields
         ]
         self._private = span(self.observation_fields, PRIVATE)
-        self._actions = ActionReader(config, self.shape, self.possible_agents, self.action_space)
+        self._actions = ActionReader(config, self.possible_agents, self.action_space)
         self._batch = np.arange(self.num_envs, dtype=np.uint64)
         self._state = allocate_state(self.world, self.num_envs)
         masks = mask_size(config, self.shape)
@@ -251,7 +253,7 @@ class VectorEnv:
         return [array for report in self._buffers for array in report]
 
     def empty_actions(self) -> np.ndarray:
-        """A joint action [B, N, ...] to be filled in: the first of everything, or queries of zero."""
+        """A joint action [B, N, ...] to be filled in: the first of everything, or vectors of zero."""
         return np.zeros((self.num_envs, self.num_agents, *(self.action_space.shape or ())), self.action_space.dtype)
 
     @property

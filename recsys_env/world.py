@@ -16,6 +16,7 @@ import numpy as np
 from .catalogue import Catalogue
 from .config import EVENTS, GROUPS, WorldConfig
 from .fields import (
+    ACTION,
     CANDIDATE_FEATURES,
     HISTORY,
     OBSERVATION,
@@ -121,6 +122,7 @@ def _offsets(fields: Iterable[Field], *more: str) -> np.dtype[Any]:
 OBSERVATION_OFFSETS = _offsets(OBSERVATION, "squashed", "squashed_stop", "history")
 STATE_OFFSETS = _offsets(STATE)
 FEATURE_OFFSETS = _offsets(CANDIDATE_FEATURES)
+ACTION_OFFSETS = _offsets(ACTION)
 
 
 def _group_record(group: Any) -> np.dtype[Any]:
@@ -143,16 +145,18 @@ PARAMS = _record(
     ("fields", OBSERVATION_OFFSETS),
     ("state_fields", STATE_OFFSETS),
     ("features", FEATURE_OFFSETS),
+    ("action_fields", ACTION_OFFSETS),
 )
 
 
 class World(NamedTuple):
     """Read-only arrays of a task, shared by all copies."""
 
-    params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, layouts of observation and state
+    params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, layouts of observation, state and action
     items: np.ndarray  # [M] ITEM
     q: np.ndarray  # [M, D] f4, unit norm
     allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all may show all
+    labels: np.ndarray  # [N, T] i4: label of each topic that the agent knows of the intent, -1 = none; [N, 0] without
     centres: np.ndarray  # [T, D] f4: topic centres, unit norm
     topics: np.ndarray  # [T, 3] f8: cart intercept b_t, mood_up, mood_down
     topic_start: np.ndarray  # [T + 1] i4: rows of each topic in ITEM's topic alias table
@@ -207,7 +211,8 @@ class Scratch(NamedTuple):
 
     shown: np.ndarray  # [B, N, K] i4: what the actions ask for, before holes
     picks: np.ndarray  # [B, K] i4: candidates picked so far
-    scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates or query results so far
+    scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates, or of the best of a query or weights so far
+    features: np.ndarray  # [B, 1, F] f4: of one candidate, where weights rank them; else [B, 1, 0]
     draws: np.ndarray  # [B, C] i4: candidates before they are sorted
     matches: np.ndarray  # [B, C] f4: their profile matches
     masses: np.ndarray  # [B, N] f8: weights of the agents at the click
@@ -231,13 +236,14 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         topics=topics,
         agents=config.num_agents,
         slots=config.slots,
-        candidates=config.candidates.number if config.action == "candidates" else 0,
+        candidates=config.candidates.number if config.retrieves else 0,
         scenes=len(config.scenes),
         roles=len(config.roles),
         habits=config.users.habit_size,
         views=1 if config.observation.share else config.num_agents,
         cart=CART_SIZE if later else 0,
         vocabulary=config.messages,
+        labels=max((1 + max(role.knows) for role in config.roles if role.knows), default=0),
     )
     return with_fields(config, shape)
 
@@ -277,6 +283,7 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         items=items,
         q=np.ascontiguousarray(q, np.float32),
         allowed=_inventory(config, shape, items),
+        labels=_labels(config, shape),
         centres=centres.astype(np.float32),
         topics=topics,
         topic_start=topic_start,
@@ -407,6 +414,19 @@ def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarr
     return allowed
 
 
+def _labels(config: WorldConfig, shape: Shape) -> np.ndarray:
+    labels = np.full((shape.agents, shape.topics if shape.labels else 0), -1, np.int32)
+    for n in range(shape.agents):
+        role = config.roles[config.role_of(n)]
+        if role.knows and len(role.knows) != shape.topics:
+            raise ValueError(
+                f"role {role.name!r}: knows holds {len(role.knows)} labels, but the catalogue has {shape.topics} topics"
+            )
+        if role.knows:
+            labels[n] = role.knows
+    return labels
+
+
 def _scenes(config: WorldConfig) -> np.ndarray:
     scenes = np.zeros(len(config.scenes), SCENE)
     owners = [role.scene for role in config.roles]
@@ -454,6 +474,7 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     offsets |= {"squashed": squashed.start, "squashed_stop": squashed.stop, "history": history.start}
     _fill(params["fields"], offsets)
     _fill(params["state_fields"], {name: place.start for name, place in places(STATE, config, shape).items()})
+    _fill(params["action_fields"], {name: place.start for name, place in places(ACTION, config, shape).items()})
     _fill(params["features"], {name: i for i, name in enumerate(candidate_features(config, shape))})
     return params
 
@@ -512,6 +533,7 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
         shown=np.zeros((b, n, p["slots"]), np.int32),
         picks=np.zeros((b, p["slots"]), np.int32),
         scores=np.zeros((b, max(p["candidates"], p["slots"]))),
+        features=np.zeros((b, 1, p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0), np.float32),
         draws=np.zeros((b, p["candidates"]), np.int32),
         matches=np.zeros((b, p["candidates"]), np.float32),
         masses=np.zeros((b, n)),

@@ -429,9 +429,11 @@ class Game:
     def read_action(self, copy: Copy, n: int, action: np.ndarray) -> tuple[list[int | None], int | None]:
         """What an action asks for in each slot (None = nothing), and the message."""
         c, slots, words = self.config, self.config.slots, self.config.messages
-        if c.action == "query":
-            said = [float(x) for x in action[self.shape.dims :]]
-            return self.nearest(copy, n, action[: self.shape.dims]), said.index(max(said)) if words else None
+        if c.action in ("query", "weights"):
+            size = self.shape.dims if c.action == "query" else self.shape.features
+            vector, said = action[:size], [float(x) for x in action[size:]]
+            wanted = self.nearest(copy, n, vector) if c.action == "query" else self.ranked(copy, n, vector)
+            return wanted, said.index(max(said)) if words else None
         if slots == 1 and words:
             named, message = [int(action[0]) // words], int(action[0]) % words
         else:
@@ -450,8 +452,15 @@ class Game:
     def nearest(self, copy: Copy, n: int, query: np.ndarray) -> list[int | None]:
         """The K items with the largest inner product with the query, of those that agent n can show."""
         scores = {j: float(query @ self.q[j]) for j in range(self.shape.items) if self.can_stand(copy, n, j)}
-        ranked = self.sorted(scores)
-        return (ranked + [None] * self.config.slots)[: self.config.slots]  # type: ignore[operator]
+        return self.first_slots(scores)
+
+    def ranked(self, copy: Copy, n: int, weights: np.ndarray) -> list[int | None]:
+        """The K candidates with the largest sum of weight times feature; equals in the order of the candidates."""
+        return self.first_slots({j: float(weights @ self.features(copy, n, j)) for j in copy.candidates[n]})
+
+    def first_slots(self, scores: dict[int, float]) -> list[int | None]:
+        """The K items of the largest score, best first; None where there are fewer."""
+        return [*self.sorted(scores), *[None] * self.config.slots][: self.config.slots]
 
     def sorted(self, scores: dict[int, float]) -> list[int]:
         """Items by score, best first, in the given order where equal."""
@@ -783,7 +792,7 @@ class Game:
     def retrieve(self, copy: Copy, n: int) -> list[int]:
         """Candidates of agent n: by the visitor's topics, by historical popularity, uniform; by observable score, best
         first."""
-        if self.config.action != "candidates":
+        if self.config.action not in ("candidates", "weights"):
             return []
         assert copy.visitor is not None
         person, size, repeats = (
@@ -879,7 +888,7 @@ class Game:
         person, view = self.person(copy, copy.visitor), self.view(n)
         gap = 1.0 if person.last_visit is None else squash((copy.tick - person.last_visit) / 50)
         heard = [one_hot(None if m == n else word, self.config.messages) for m, word in enumerate(person.messages)]
-        features = [self.features(copy, n, j) for j in copy.candidates[n]]
+        known, features = self.roles[n].knows, [self.features(copy, n, j) for j in copy.candidates[n]]
         empty = [np.zeros(len(candidate_features(self.config, self.shape)))] * (self.shape.candidates - len(features))
         return {
             "is_active": 1.0,
@@ -894,6 +903,7 @@ class Game:
             "clicked_mean": squash(person.clicked_mean[view]),
             "topic_counts": squash(person.topic_counts[view]),
             "candidates": np.concatenate([*features, *empty]) if self.shape.candidates else [],
+            "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
             "messages": np.concatenate(heard),
         }
 
@@ -1032,7 +1042,7 @@ class Game:
     def options(self, copy: Copy, n: int) -> list[int | None]:
         """What agent n may choose from: its candidates, or all items, None in place of one that cannot stand on the
         page."""
-        if self.config.action == "candidates":
+        if self.config.action in ("candidates", "weights"):
             found = list(copy.candidates[n]) if n in self.active(copy) else []
             return found + [None] * (self.shape.candidates - len(found))
         return [j if n in self.active(copy) and self.can_stand(copy, n, j) else None for j in range(self.shape.items)]

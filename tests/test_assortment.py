@@ -14,7 +14,7 @@ import oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_kernels import ACTIONS, PAGES, action_shape, configs, one, random_actions, random_worlds
+from test_kernels import PAGES, action_shape, configs, one, random_actions, random_worlds
 
 from recsys_env.config import WorldConfig
 from recsys_env.policies import Planner, make_policy
@@ -24,6 +24,7 @@ from recsys_env.vector import VectorEnv
 
 COPIES, TICKS, PRICE, TARGET = 4, 8, 1.5, 0.4
 CLICK_MATCH = 0.65
+NAMING = ("candidates", "items", "query")  # kinds of action; what weights show of a slate is in test_weights.py
 
 
 class Beliefs(oracle.Game):
@@ -134,12 +135,12 @@ def named(game: Beliefs, copy: oracle.Copy, n: int, action: np.ndarray) -> set[i
     return set(wanted)
 
 
-@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("action", NAMING)
 @pytest.mark.parametrize("policy", ["popularity", "content", "greedy", "planner"])
 def test_the_best_item_is_chosen(policy: str, action: str) -> None:
     seen: Counter[str] = Counter()
 
-    @random_worlds(12, number=ACTIONS.index(action))
+    @random_worlds(12, number=NAMING.index(action))
     @given(data=st.data(), page=one(*PAGES), key=st.integers(0, 2**32))
     def check(data: st.DataObject, page: str, key: int) -> None:
         config: WorldConfig = data.draw(configs(page, action))

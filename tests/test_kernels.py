@@ -25,7 +25,7 @@ from recsys_env.vector import copy_seed
 from recsys_env.world import World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
-ACTIONS = ("candidates", "items", "query")
+ACTIONS = ("candidates", "items", "query", "weights")
 EXAMPLES = 30  # worlds per page kind and action kind
 COPIES = 3
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
@@ -64,18 +64,19 @@ class Kernels:
 
 
 def action_shape(config: WorldConfig) -> tuple[int, int]:
-    if config.action == "query":
-        return config.num_agents, config.items.dims + config.messages
+    if config.continuous:
+        size = config.items.dims if config.action == "query" else shape_of(config, None).features
+        return config.num_agents, size + config.messages
     return config.num_agents, config.slots + (config.messages > 0 and config.slots > 1)
 
 
 def action_dtype(config: WorldConfig) -> type:
-    return np.float64 if config.action == "query" else np.int64
+    return np.float64 if config.continuous else np.int64
 
 
 def random_actions(config: WorldConfig, copies: int, rng: np.random.Generator) -> np.ndarray:
     shape, words = (copies, *action_shape(config)), config.messages
-    if config.action == "query":
+    if config.continuous:
         return rng.uniform(-1, 1, shape)
     options = config.candidates.number if config.action == "candidates" else config.items.number
     actions = rng.integers(0, options, shape)
@@ -104,7 +105,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     topics, domains = min(topics, items), draw(st.integers(1, 3))
     names = ["entrance", "item", "cart"][:scenes]
     agents = draw(st.integers(scenes, 4))
-    roles = draw(_roles(agents, names, items, domains))
+    roles = draw(_roles(agents, names, (items, domains, topics)))
     slots = draw(st.integers(1, 4))
     moods = draw(one(0, 0, 0, 2, 3))
     cart = draw(one(True, True, True, False))
@@ -118,7 +119,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         page=page,
         action=action,
         messages=draw(one(0, 0, 2, 3)),
-        mask_actions=action != "query" and draw(st.booleans()),
+        mask_actions=action in ("candidates", "items") and draw(st.booleans()),
         observability=draw(one("partial", "full")),
         roles=roles,
         scenes=tuple(
@@ -238,9 +239,10 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
 
 
 @st.composite
-def _roles(draw: Any, agents: int, scenes: list[str], items: int, domains: int) -> tuple[dict[str, Any], ...]:
-    """One repeated role, or one per agent; each with its inventory and rewards; with several scenes each has an
-    owner."""
+def _roles(draw: Any, agents: int, scenes: list[str], sizes: tuple[int, int, int]) -> tuple[dict[str, Any], ...]:
+    """One repeated role, or one per agent; each with its inventory, knowledge and rewards; with several scenes each has
+    an owner."""
+    items, domains, topics = sizes
     repeated = len(scenes) == 1 and draw(st.booleans())
     owned = draw(st.permutations([*scenes, *[""] * (agents - len(scenes))])) if len(scenes) > 1 else [""] * agents
     roles = []
@@ -254,6 +256,7 @@ def _roles(draw: Any, agents: int, scenes: list[str], items: int, domains: int) 
                 "name": f"role{i}",
                 "scene": owned[i],
                 "rewards": rewards,
+                "knows": tuple(draw(st.integers(0, 2)) for _ in range(topics if draw(one(False, True)) else 0)),
                 "items": tuple(shown) if kind in ("items", "both") else (),
                 "domains": tuple(own) if kind in ("domains", "both") else (),
             }

@@ -62,6 +62,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "candidates, messages": {"action": "candidates", "messages": 3},
     "items, messages": {"action": "items", "messages": 3},
     "query, messages": {"action": "query", "messages": 3},
+    "weights": {"action": "weights"},
+    "weights, messages": {"action": "weights", "messages": 3},
     "one slot": {"slots": 1},
     "one slot, messages": {"slots": 1, "messages": 3},
     "one item, messages": {"slots": 1, "messages": 3, "action": "items"},
@@ -317,13 +319,13 @@ def test_a_planner_without_a_price_says_so_once(caplog: pytest.LogCaptureFixture
 
 def test_tune_planner_finds_a_price_that_pays() -> None:
     short = {"horizon": 200}
-    found = tune_planner("duel-v1", prices=(2.0,), targets=(1.5,), episodes=10, seed=3, **short)
+    found = tune_planner("duel-v1", prices=(10.0,), targets=(0.8,), episodes=10, seed=3, **short)
     config = recsys_env.task_config("duel-v1", short)
     assert found[0.0, 0.0] == mean_interval(episode_returns(config, "greedy", 10, 3).mean(1))
-    assert (2.0, 1.5) in found
+    assert (10.0, 0.8) in found
     best = max(found, key=lambda place: found[place][0])
     assert found[best][0] - found[best][1] > found[0.0, 0.0][0] + found[0.0, 0.0][1]
-    steps = [place for place in found if place not in ((0.0, 0.0), (2.0, 1.5))]
+    steps = [place for place in found if place not in ((0.0, 0.0), (10.0, 0.8))]
     assert len(steps) >= 4  # the neighbours of the best one have been tried
     shop = tune_planner("ecommerce-v1", prices=(1.0,), targets=(0.5,), episodes=2, catalogue="grocery", horizon=20)
     planner = {agent: Planner(1.0, 0.5) for agent in ("recommender_0", "recommender_1")}
@@ -335,11 +337,12 @@ def test_tune_planner_finds_a_price_that_pays() -> None:
 
 
 def test_blind_shows_the_first_of_everything() -> None:
-    for kind, expected in (("candidates", [0, 1]), ("items", [0, 1]), ("query", [0.0] * 4)):
+    for kind, expected in (("candidates", [0, 1]), ("items", [0, 1]), ("query", [0.0] * 4), ("weights", 0.0)):
         envs = vector_env(SMALL, 3, action=kind)
         blind = make_policy("blind")
         blind.bind(envs, "recommender_0", 0)
-        np.testing.assert_array_equal(blind.act(envs.reset(seed=0)[0][:, 0]), [expected] * 3)
+        action = blind.act(envs.reset(seed=0)[0][:, 0])
+        np.testing.assert_array_equal(action, np.broadcast_to(expected, action.shape))
 
 
 # ------------------------------------------------------------------------------------------------ who beats whom

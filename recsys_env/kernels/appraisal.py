@@ -8,7 +8,7 @@ import numpy as np
 from .choice import outside_utility, utility
 from .compiler import entry
 from .numeric import insert, sigmoid
-from .page import CANDIDATES, can_show, is_active, popularity_now
+from .page import can_show, is_active, popularity_now, retrieves
 
 ALL, COLD, WARM = 0, 1, 2  # which items count
 
@@ -27,7 +27,7 @@ def appraise(world, state, cold_below, discount, best, items, ideal, outside, co
         cold: [B, M] bool, filled.
     """
     p = world.params[0]
-    slots, by_position = p.shape.slots, p.shape.action == CANDIDATES
+    slots, by_position = p.shape.slots, retrieves(p)
     for b in range(state.copies.size):
         copy = state.copies[b]
         for j in range(p.shape.items):

@@ -13,27 +13,28 @@ from .beliefs import (
     price_of_experience,
 )
 from .compiler import entry
-from .page import CANDIDATES, can_show, is_active
-from .slates import best_slate, expected_page, fill_top, true_page, write_action
+from .page import can_show, is_active, retrieves
+from .slates import best_slate, expected_page, fill_top, true_page
 
 POPULARITY, CONTENT, ORACLE, PLANNER = 0, 1, 2, 3  # beliefs
 
 
 @entry
-def choose(world, state, n, believes, sees, scratch, actions):
-    """Write actions[B, A] of agent n.
+def choose(world, state, n, believes, sees, scratch, slates, sizes):
+    """The slates of agent n.
 
     Args:
         believes: which belief; `price` and `target` of the planner's `price_of_experience`; the slope of
             `content_belief`; `newcomer` [M] of `popularity_belief`.
+        slates: [B, K] filled with places among its candidates, or items where it has none, best first.
+        sizes: [B] filled with how many it shows; 0 where it is inactive.
     """
     p = world.params[0]
     belief, price, target, slope, newcomer = believes
     options, weights, values, best = scratch.options, scratch.weights, scratch.values, scratch.best
-    by_position = p.shape.action == CANDIDATES
+    by_position = retrieves(p)
     for b in range(state.copies.size):
-        for a in range(actions.shape[1]):
-            actions[b, a] = 0
+        sizes[b] = 0
         if not is_active(world, p, state.copies[b], n):
             continue
         count = 0
@@ -62,4 +63,6 @@ def choose(world, state, n, believes, sees, scratch, actions):
         else:
             rest, trust = expected_page(world, p) if belief == CONTENT else true_page(world, state, p, b, n)
             filled = best_slate(world, state, p, b, n, count, rest, trust, scratch)
-        write_action(world, p, b, options, filled, best, actions)
+        sizes[b] = filled
+        for k in range(filled):
+            slates[b, k] = options[best[k]]

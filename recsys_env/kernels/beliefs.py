@@ -16,6 +16,7 @@ import numpy as np
 from ..fields import HISTORY
 from .choice import freshness, utility
 from .compiler import kernel
+from .dynamics import mood_probabilities
 from .expected import click_value, mean_over_noise
 from .feedback import cart_probability, expected_experience
 from .numeric import log1p, sigmoid
@@ -89,8 +90,8 @@ def _experience(world, state, p, b, j):
     """Expected experience e of item j; in finite games, where moods move instead, the expected rise of satisfaction."""
     if p.shape.moods == 0:
         return expected_experience(world, state, p, b, j)
-    topic = world.items[j].topic
-    return 2.0 * (world.topics[topic, 1] - world.topics[topic, 2]) / (p.shape.moods - 1)
+    up, down = mood_probabilities(world, p, np.int64(world.items[j].topic))
+    return 2.0 * (up - down) / (p.shape.moods - 1)
 
 
 @kernel

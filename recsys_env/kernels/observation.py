@@ -11,13 +11,13 @@ from .compiler import kernel
 from .dynamics import visitor_id
 from .numeric import squash
 from .page import (
-    CANDIDATES,
-    QUERY,
     can_show,
     is_active,
+    is_continuous,
     is_promoted,
     log_price_now,
     popularity_now,
+    retrieves,
     view_of,
     wallet_now,
 )
@@ -50,6 +50,7 @@ def observe(world, state, report, p, b, observations, masks):
             _observe_candidates(world, state, p, b, n, observations)
             squash_row(observations, b, n, p.fields.squashed, p.fields.squashed_stop)
             _observe_bounded(world, state, p, b, n, observations)
+            _observe_known(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
             if p.shape.full:
                 write_latent(state, p, b, observations[b, n], p.fields)
@@ -94,7 +95,7 @@ def _observe_journey(world, state, p, b, n, observations):
 
 @kernel
 def _observe_candidates(world, state, p, b, n, observations):
-    if p.shape.action != CANDIDATES:
+    if not retrieves(p):
         return
     for c in range(p.shape.candidates):
         j = state.candidates[b, n, c]
@@ -128,7 +129,7 @@ def write_features(world, state, p, b, n, j, match, rows, r, at):
 
 @kernel
 def _observe_bounded(world, state, p, b, n, observations):
-    if p.shape.action != CANDIDATES or not has_bounded_features(p):
+    if not retrieves(p) or not has_bounded_features(p):
         return
     for c in range(p.shape.candidates):
         j = state.candidates[b, n, c]
@@ -150,6 +151,26 @@ def write_bounded_features(world, p, j, tick, rows, b, r, at):
         rows[b, r, at + p.features.freshness] = freshness(world, p, j, tick)
     if p.features.promotion >= 0:
         rows[b, r, at + p.features.promotion] = 1.0 if is_promoted(p, j, tick) else 0.0
+
+
+@kernel
+def write_candidate(world, state, p, b, n, j, match, rows, r):
+    """Write into rows[b, r] what the observation of agent n holds of a candidate, item j; `match` is <profile, q_j>."""
+    for f in range(p.shape.features):
+        rows[b, r, f] = 0.0
+    write_features(world, state, p, b, n, j, match, rows, r, 0)
+    squash_row(rows, b, r, 0, p.shape.features)
+    write_bounded_features(world, p, j, state.copies[b].tick, rows, b, r, 0)
+
+
+@kernel
+def _observe_known(world, state, p, b, n, observations):
+    """What the role knows of the session's intent."""
+    if p.shape.labels == 0:
+        return
+    label = world.labels[n, state.copies[b].intent]
+    if label >= 0:
+        observations[b, n, p.fields.knows + label] = 1.0
 
 
 @kernel
@@ -186,7 +207,7 @@ def write_latent(state, p, b, row, at):
 @kernel
 def _may_show(world, state, p, b, n, i):
     """Whether option i (candidate or item) of agent n would stand on the page."""
-    if p.shape.action == CANDIDATES:
+    if retrieves(p):
         return state.candidates[b, n, i] >= 0
     return can_show(world, state, p, b, n, i)
 
@@ -194,10 +215,10 @@ def _may_show(world, state, p, b, n, i):
 @kernel
 def _mask(world, state, p, b, n, active, masks):
     """1 where an option would stand, per slot; messages are always allowed; a mask of zeros is given as ones."""
-    options = p.shape.candidates if p.shape.action == CANDIDATES else p.shape.items
+    options = p.shape.candidates if retrieves(p) else p.shape.items
     words, size = p.shape.vocabulary, masks.shape[2]
     found = False
-    if active and p.shape.action != QUERY:
+    if active and not is_continuous(p):
         repeat = max(words, 1) if p.shape.slots == 1 else 1
         for i in range(options):
             fits = _may_show(world, state, p, b, n, i)

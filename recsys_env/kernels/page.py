@@ -8,7 +8,7 @@ from . import rng
 from .compiler import entry, kernel
 
 SHARED, ROWS, RIVAL = 0, 1, 2
-CANDIDATES, ITEMS, QUERY = 0, 1, 2
+CANDIDATES, ITEMS, QUERY, WEIGHTS = 0, 1, 2, 3
 
 
 @kernel
@@ -129,6 +129,18 @@ def active_agents(world, p, copy):
     if owner >= 0:
         return owner, owner + 1
     return 0, p.shape.agents
+
+
+@kernel
+def retrieves(p):
+    """Whether agents choose among candidates, not among all items."""
+    return p.shape.candidates > 0
+
+
+@kernel
+def is_continuous(p):
+    """Whether actions are vectors."""
+    return p.shape.action == QUERY or p.shape.action == WEIGHTS
 
 
 @kernel

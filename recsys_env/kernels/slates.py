@@ -10,7 +10,6 @@ iteration starts from several x.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from .choice import outside_utility, trust_term
 from .compiler import kernel
 from .numeric import exp, insert, log, sigmoid
-from .page import QUERY, RIVAL, SHARED, active_agents
+from .page import RIVAL, SHARED, active_agents
 
 _ROUNDS = 8  # the iteration for x converges in three or four
 _STARTS = 12  # of it, where lambda < 1
@@ -123,26 +122,3 @@ def best_slate(world, state, p, b, n, count, rest, trust, scratch):
                     best[k] = chosen[k]
             x, last = dissimilarity * value + (1.0 - dissimilarity) * mean, value
     return slots
-
-
-@kernel
-def write_action(world, p, b, options, filled, best, actions):
-    """Translate chosen options into an action.
-
-    Candidate positions, item ids, or the mean vector of the chosen items.
-    """
-    if p.shape.action == QUERY:
-        total = 0.0
-        for d in range(p.shape.dims):
-            mean = 0.0
-            for k in range(filled):
-                mean += world.q[options[best[k]], d]
-            actions[b, d] = mean
-            total += mean * mean
-        for d in range(p.shape.dims):
-            actions[b, d] /= math.sqrt(max(total, 1e-12))
-        return
-    words = p.shape.vocabulary if p.shape.slots == 1 and p.shape.vocabulary > 0 else 1
-    for k in range(p.shape.slots):
-        i = best[k] if k < filled else best[0]
-        actions[b, k] = (options[i] if filled > 0 else 0) * words

@@ -14,6 +14,7 @@ from .choice import draw_click
 from .compiler import entry, kernel
 from .dynamics import (
     CLICKS,
+    draw_mood,
     draw_order,
     draw_visitor,
     enjoy,
@@ -27,8 +28,8 @@ from .dynamics import (
 )
 from .feedback import consume, put_in_cart, settle_cart
 from .numeric import insert, is_better
-from .observation import observe, write_latent
-from .page import CANDIDATES, QUERY, can_show, clear_slots, fill_slots, is_active
+from .observation import observe, write_candidate, write_latent
+from .page import CANDIDATES, QUERY, WEIGHTS, can_show, clear_slots, fill_slots, is_active, is_continuous
 from .retrieval import draw_candidates
 
 STEP, RESET, LOOK = 0, 1, 2
@@ -45,6 +46,8 @@ def read_actions(world, state, scratch, p, b, actions):
         if active:
             if p.shape.action == QUERY:
                 _nearest(world, state, scratch, p, b, n, actions)
+            elif p.shape.action == WEIGHTS:
+                _rank(world, state, scratch, p, b, n, actions)
             elif p.shape.action == CANDIDATES:
                 _pick(state, scratch, p, b, n, actions)
             else:
@@ -62,11 +65,11 @@ def _named(p, action):
 
 @kernel
 def _message(p, actions, b, n):
-    words = p.shape.vocabulary
-    if p.shape.action == QUERY:
+    words, first = p.shape.vocabulary, p.action_fields.message
+    if is_continuous(p):
         best = 0
         for w in range(words):
-            if actions[b, n, p.shape.dims + w] > actions[b, n, p.shape.dims + best]:
+            if actions[b, n, first + w] > actions[b, n, first + best]:
                 best = w
         return best
     if p.shape.slots == 1:
@@ -104,9 +107,27 @@ def _nearest(world, state, scratch, p, b, n, actions):
     for j in range(p.shape.items):
         score = 0.0
         for d in range(p.shape.dims):
-            score += np.float64(actions[b, n, d]) * world.q[j, d]
+            score += np.float64(actions[b, n, p.action_fields.query + d]) * world.q[j, d]
         if is_better(scratch.scores[b], filled, slots, score) and can_show(world, state, p, b, n, j):
             filled = insert(scratch.scores[b], scratch.shown[b, n], filled, slots, score, j)
+    for k in range(filled, slots):
+        scratch.shown[b, n, k] = -1
+
+
+@kernel
+def _rank(world, state, scratch, p, b, n, actions):
+    """The K candidates with the largest sum of weight times feature, as the observation holds them; equals in their
+    order."""
+    slots, filled = p.shape.slots, 0
+    for c in range(p.shape.candidates):
+        j = state.candidates[b, n, c]
+        if j < 0:
+            continue
+        write_candidate(world, state, p, b, n, j, state.matches[b, n, c], scratch.features, 0)
+        score = 0.0
+        for f in range(p.shape.features):
+            score += np.float64(actions[b, n, p.action_fields.weights + f]) * scratch.features[b, 0, f]
+        filled = insert(scratch.scores[b], scratch.shown[b, n], filled, slots, score, j)
     for k in range(filled, slots):
         scratch.shown[b, n, k] = -1
 
@@ -133,6 +154,17 @@ def serve_page(world, state, report, scratch, p, b, actions, key):
             old = put_in_cart(state, p, b, u, j, n, e, report.slots[b, n, k].rating > 0)
     if p.shape.cart > 0:
         settle_cart(world, state, report, p, b, old, key)
+    take_effect(world, state, report, p, b, n, k, e)
+    if p.shape.moods > 0:
+        move_mood(state, p, b, draw_mood(world, p, topic, key))
+    return leave_or_stay(world, state, p, b, j, carted, key)
+
+
+@kernel
+def take_effect(world, state, report, p, b, n, k, e):
+    """What a page changes in its visitor, but for the mood and what was bought, given the click on slot k of agent n
+    (-1 = none) and the experience e of it."""
+    j = np.int64(report.slots[b, n, k].item) if n >= 0 else np.int64(-1)
     fade(state, p, b)
     if p.dynamics.satiation_shown > 0.0:
         show(world, state, report, p, b)
@@ -142,10 +174,7 @@ def serve_page(world, state, report, scratch, p, b, actions, key):
         pass_by(world, state, p, b)
     if p.shape.habits > 0:
         _consumption(world, state, report, p, b, n, k, j)
-    if p.shape.moods > 0:
-        move_mood(world, state, p, b, topic, key)
-    state.users[b, u].last_page = copy.tick
-    return leave_or_stay(world, state, p, b, j, carted, key)
+    state.users[b, state.copies[b].visitor].last_page = state.copies[b].tick
 
 
 @kernel

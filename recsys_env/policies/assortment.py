@@ -5,7 +5,8 @@ and assortment.py does both for an agent in all copies.
 
 Oracles hold rivals at the inclusive value of the last page shown; `content`, which sees neither their pages nor whom
 the visitor trusts, leaves rivals out. On shared pages, where the agents' items compete for ranks and may collide, and
-for queries, which name no slate but a direction, this is a heuristic. `popularity` shows the best items as they are.
+for queries and weights, which name no slate (`slate_action`), this is a heuristic. `popularity` shows the best items as
+they are.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..kernels.beliefs import Sees
 from ..kernels.slates import Scratch
 from ..vector import VectorEnv
 from .base import Policy
+from .slates import slate_action
 
 
 class _Assortment(Policy):
@@ -54,18 +56,17 @@ class _Assortment(Policy):
         self._slope = popularity_slope(envs)
         hidden = envs.config.roles[envs.config.role_of(self.index)].hidden
         self._sees = Sees.unless(hidden)
-        self._actions = envs.empty_actions()[:, 0].reshape(envs.num_envs, -1).astype(np.float64)
+        self._slates = np.zeros((envs.num_envs, shape.slots), np.int64)
+        self._sizes = np.zeros(envs.num_envs, np.int64)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        actions = self._actions
         believes = self.belief, self.price, self.target, self._slope, self._newcomer
-        arguments = self.envs.world, self.envs.arrays, self.index, believes, self._sees, self._scratch, actions
+        game, slates = (self.envs.world, self.envs.arrays, self.index), (self._slates, self._sizes)
+        arguments = *game, believes, self._sees, self._scratch, *slates
         if self._compiled is None:  # for our arrays, called past numba's dispatcher, whose checks cost more than it
             self._compiled = choose.compile(tuple(numba.typeof(argument) for argument in arguments))
         self._compiled(*arguments)
-        if self.envs.config.action == "query":
-            return actions.astype(np.float32)
-        return actions.astype(np.int64).reshape(len(actions), *(self.envs.action_space.shape or ()))
+        return slate_action(self.envs, self.index, *slates)
 
 
 def popularity_slope(envs: VectorEnv) -> float:
