@@ -169,6 +169,10 @@ class PageNetwork(nn.Module):
         memory: units of a GRU that runs along each visitor's pages; 0 = none.
     """
 
+    columns: torch.Tensor  # [X] places of the context in an observation
+    deviation: torch.Tensor  # [F] units of the candidates' features
+    memory: nn.GRU | None
+
     def __init__(self, layout: Layout, width: int = 64, memory: int = 0) -> None:
         super().__init__()
         self.layout, self.width = layout, width
@@ -222,6 +226,8 @@ class PageNetwork(nn.Module):
 
 class Value(nn.Module):
     """What pages are worth, from their summary and whatever else is given [R, S], in units that are set once."""
+
+    unit: torch.Tensor
 
     def __init__(self, inputs: int, width: int = 64) -> None:
         super().__init__()
@@ -400,6 +406,7 @@ class PagePolicy(Policy):
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         if self.network.memory:
             page, state, chosen = self._last
+            assert state is not None
             own = torch.from_numpy(np.asarray(feedback["own"], np.float32))
             self._memory.keep(*self._whose, state, echo_of(own, chosen, page, self.layout))
 

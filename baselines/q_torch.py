@@ -102,7 +102,8 @@ class Values(nn.Module):
 
     def best(self, page: Page) -> torch.Tensor:
         """Choices [R, K + words] of highest value."""
-        return best_slates(*self.network(page), self.network.layout.slots)
+        scores, words = self.network(page)
+        return best_slates(scores, words, self.network.layout.slots)
 
     def total(self, values: torch.Tensor, active: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         """[R] of the values [R, N] of those who are on each page; N = 1 where learners learn by themselves."""
@@ -166,7 +167,7 @@ class Replay:
         """What was chosen [R, ...] on the pages that were looked at, and what everybody earned [B, N]."""
         self.chosen[self.ticks % self.steps] = chosen.view_as(self.chosen[0])
         if self.together:
-            active, rewards = active.any(1, keepdims=True), rewards.mean(1, keepdims=True)
+            active, rewards = active.max(1, keepdims=True), rewards.mean(1, keepdims=True)
         self.links.add(self.ticks, place, active, rewards)
         self.ticks += 1
 

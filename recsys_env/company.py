@@ -33,6 +33,7 @@ _BY_AGENT = (
     "visitor",
     "next_visitor",
     "active",
+    "log_offer",
     "slots",
 )
 _NO_SALE = np.array((-1, -1, 0.0, 0), LATER)  # as the kernels leave a place without a later sale

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -223,6 +224,9 @@ class DynamicsConfig(Settings):
     trust_rate_none: float = number_field(
         0.03, "pull to the baseline of all shown agents' trust without a click", 0, 1, unit="per page"
     )
+    trust_rate_rival: float = number_field(
+        0.0, "pull to the baseline of the other shown agents' trust after a click (loyalty)", 0, 1, unit="per click"
+    )
     baseline: float = number_field(-0.3, "where satisfaction and trust drift without clicks", -1, 1, source=PROTOTYPE)
     mood_up: tuple[float, ...] = numbers_field(
         (), "finite games: probability that the mood improves after a click on topic t", 0, 1
@@ -260,12 +264,14 @@ class ArrivalConfig(Settings):
 @dataclass(frozen=True)
 class RewardConfig(Settings):
     """own_n = sum of weight * value over the events credited to agent n; values are 1 per click, cart and like, price
-    paid / mean list price per purchase, (rating - 3) / 2 per rating, length * softplus(e) per dwell."""
+    paid / mean list price per purchase (with offers: less the unit cost, in mean margins), (rating - 3) / 2 per rating,
+    length * softplus(e) per dwell."""
 
     sharing: float = number_field(0.0, "s: 0 selfish, 1 team, -1 zero-sum", -1, 1)
     margin_rate: float = number_field(
         0.3,
-        "margin per unit of price paid; no effect yet: the reward unit is the mean margin, from which it cancels",
+        "mu, margin per unit of price; the reward unit is the mean margin, from which it cancels where agents set no "
+        "prices; where they do, an item costs them (1 - mu) times its list price",
         1e-6,
         1,
     )
@@ -315,6 +321,26 @@ class RoleConfig(Settings):
         0,
         1023,
     )
+
+
+@dataclass(frozen=True)
+class OfferConfig(Settings):
+    """What an agent sets at each page beside its items: with `kind="price"` a level, from 0 to L - 1, that multiplies
+    the prices of all its slots by m = low^(1 - l / (L - 1)) * high^(l / (L - 1)).
+
+    With continuous actions (query, weights) y in [-1, 1] takes the place of the level: l / (L - 1) = (1 + y) / 2.
+    """
+
+    kind: str = choice_field("none", "whether agents set the prices of what they show", "none", "price")
+    levels: int = number_field(7, "L, levels of prices", 2, 101)
+    low: float = number_field(0.5, "m of the lowest level, in prices now", 0.01, 100)
+    high: float = number_field(2.0, "m of the highest level, in prices now", 0.01, 100)
+
+    @property
+    def list_level(self) -> int:
+        """The level whose prices are nearest to those of the list, in log m."""
+        place = -math.log(self.low) / (math.log(self.high) - math.log(self.low))
+        return min(max(round(place * (self.levels - 1)), 0), self.levels - 1)
 
 
 @dataclass(frozen=True)
@@ -368,10 +394,11 @@ class WorldConfig(Settings):
     discount: float = number_field(0.997, "recommended discount per tick", 0, 1)
     planner_price: float = number_field(
         0.0,
-        "lambda: to the `planner` oracle a click is worth lambda * max(theta - z, 0) * e more than its reward",
+        "lambda: to the `planner` oracle a click is worth lambda * max(theta - z, 0) * e more than its reward; where "
+        "agents set prices, lambda times the trust in it that the click adds",
         0,
         1000,
-        unit="reward per util",
+        unit="reward",
     )
     planner_target: float = number_field(
         1.0, "theta in it: the satisfaction z above which experience adds nothing; 100: the same whatever z", -1, 100
@@ -385,6 +412,7 @@ class WorldConfig(Settings):
     dynamics: DynamicsConfig = group_field(DynamicsConfig)
     arrival: ArrivalConfig = group_field(ArrivalConfig)
     reward: RewardConfig = group_field(RewardConfig)
+    offer: OfferConfig = group_field(OfferConfig)
     candidates: CandidateConfig = group_field(CandidateConfig)
     observation: ObservationConfig = group_field(ObservationConfig)
     scenes: tuple[SceneConfig, ...] = parts_field(SceneConfig)
@@ -452,6 +480,14 @@ class WorldConfig(Settings):
                 f"but need one label for each of the {self.items.topics} topics, or none",
             ),
             (self.messages == 1, "messages = 1 carries no information; allowed are 0 (none) and 2 or more"),
+            (
+                self.offer.kind == "price" and not self.feedback.instant,
+                "offer.kind = 'price' needs feedback.instant = True: a price holds for the page that it is offered on",
+            ),
+            (
+                not self.offer.low < self.offer.high,
+                f"offer.low = {self.offer.low:g} must be below offer.high = {self.offer.high:g}",
+            ),
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
             (
                 len(cut) != 4 or list(cut) != sorted(cut),
@@ -511,7 +547,7 @@ class WorldConfig(Settings):
         return 0 if len(self.roles) == 1 else n
 
 
-GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward", "candidates", "observation")
+GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward", "offer", "candidates", "observation")
 
 # Arguments of the constructors that are no fields, and which constructors take them.
 _ARGUMENTS = {

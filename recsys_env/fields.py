@@ -33,6 +33,7 @@ class Shape(NamedTuple):
     views: int  # P: separate histories, N or (observation.share) 1
     cart: int  # Q: cart places, 0 where nothing is ever carted for later
     vocabulary: int  # V
+    levels: int  # L, of prices; 0 where agents set none
     labels: int  # of topics, that roles know of the intent; 0 where none knows anything
     features: int = 0  # F, of a candidate
     private: int = 0  # numbers in the private part of an observation
@@ -48,6 +49,10 @@ class When(NamedTuple):
 ALWAYS = When("", lambda config, shape: True)
 QUERY = When('with action="query"', lambda config, shape: config.action == "query")
 WEIGHTS = When('with action="weights"', lambda config, shape: config.action == "weights")
+CONTINUOUS_OFFERS = When(
+    'with action="query" or "weights", where agents set prices',
+    lambda config, shape: config.continuous and shape.levels > 0,
+)
 CONTINUOUS = When('with action="query" or "weights"', lambda config, shape: config.continuous)
 FULL = When('with observability="full"', lambda config, shape: config.observability == "full")
 SCENES = When("with several scenes", lambda config, shape: shape.scenes > 1)
@@ -56,6 +61,7 @@ HABITS = When("with users.habit_size > 0", lambda config, shape: shape.habits > 
 PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue) or config.items.price_log_sd > 0)
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
+OFFERS = When("where agents set prices", lambda config, shape: shape.levels > 0)
 KNOWS = When("where a role knows something of the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 
@@ -146,6 +152,10 @@ OBSERVATION = (
         "messages", "one-hot for each agent: what the others said at this visitor's last page, 0 if nothing",
         axes=("agents", "vocabulary"), hideable=True,
     ),
+    Field(
+        "offers", "levels of all agents' prices at this visitor's last page, -1 lowest, 1 highest, 0 if none",
+        -1.0, 1.0, ("agents",), when=OFFERS, hideable=True,
+    ),
     Field("latent_taste", "true taste p_u of the visitor", -0.5, 0.5, ("dims",), half=1.0, when=FULL),
     Field("latent_satiation", "satiation s_u of the visitor with each topic", axes=("topics",), half=1.0, when=FULL),
     Field("latent_trust", "trust tau_u of the visitor in each agent", -1.0, 1.0, ("agents",), when=FULL),
@@ -192,6 +202,7 @@ ACTION = (
         "weights", "weights of the candidates' features: those of the largest sum are shown", -1.0, 1.0, ("features",),
         when=WEIGHTS,
     ),
+    Field("price", "level of the agent's prices: -1 lowest, 1 highest", -1.0, 1.0, when=CONTINUOUS_OFFERS),
     Field(
         "message", "one number for each word, of which the largest is said", -1.0, 1.0, ("vocabulary",), when=CONTINUOUS
     ),

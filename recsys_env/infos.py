@@ -32,6 +32,7 @@ _KEPT: dict[str, Callable[[Report], np.ndarray]] = {
     "visitor": lambda report: report.visitor,
     "next_visitor": lambda report: report.next_visitor,
     "active": lambda report: report.active,
+    "offer": lambda report: np.exp(report.log_offer),
     **{f"later_{name}": partial(_later, name) for name in ("item", "agent", "price", "rating")},
 }
 _ENTRIES: dict[str, Callable[[Report], np.ndarray]] = {
@@ -54,6 +55,7 @@ class Infos(Mapping[str, np.ndarray]):
     visitor [B, N]      person whose page this was, -1 = idle tick or inactive agent
     next_visitor [B, N] person whose page the returned observation is about
     active [B, N]       bool, whose slots will be on that page
+    offer [B, N]        what multiplied the prices of the agent's slots at this page, 1 = prices as they are
     later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item
                         (-1 = none), the credited agent, the price paid in mean list prices, its rating (0 = none)
     final_obs [B, N, O], final_mask: valid where truncated
@@ -96,11 +98,12 @@ class _KeptInfos(Infos):
             report.visitor.tobytes(),
             report.next_visitor.tobytes(),
             report.active.tobytes(),
+            report.log_offer.tobytes(),
         )
 
     @cached_property
     def _report(self) -> Report:  # type: ignore[override]
-        names = ("slots", "later", "own", "visitor", "next_visitor", "active")
+        names = ("slots", "later", "own", "visitor", "next_visitor", "active", "log_offer")
         arrays = {}
         for name, raw in zip(names, self._raw, strict=True):
             like = getattr(self._like, name)
@@ -112,7 +115,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
     """What a user would log of one agent's last step: a dictionary that is made when first looked at.
 
     shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `Infos`
-    empty, own, visitor, next_visitor, active: numbers, as in `Infos`; no page follows the last step of an episode
+    empty, own, visitor, next_visitor, active, offer: numbers, as in `Infos`; no page follows an episode's last step
     later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this
         agent; item -1 = none
 
@@ -126,7 +129,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
     """
 
     SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
-    SCALARS = ("empty", "own", "visitor", "next_visitor", "active")
+    SCALARS = ("empty", "own", "visitor", "next_visitor", "active", "offer")
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
     def __init__(self, infos: Infos, n: int, over: bool) -> None:

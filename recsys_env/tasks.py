@@ -22,6 +22,7 @@ from .config import (
     FeedbackConfig,
     ItemConfig,
     ObservationConfig,
+    OfferConfig,
     RewardConfig,
     RoleConfig,
     SceneConfig,
@@ -51,7 +52,7 @@ _FEED = WorldConfig(
 
 _TASKS: dict[str, WorldConfig] = {
     "duel-v1": WorldConfig(
-        description="""Harvest or repair: one slot each, items X (0, fair) and Y (1, a hook), three moods. Solved exactly.
+        description="""Harvest or repair: one slot each, items X (0, fair) and Y (1, a hook), three moods.
 
         A click is an instant purchase that pays its recommender 1. Y attracts (utility 2 against 0) and now and then
         spoils the mood, X repairs it; in the worst mood hardly anybody clicks. Exact average rewards per tick:
@@ -92,6 +93,55 @@ _TASKS: dict[str, WorldConfig] = {
         ),
         arrival=ArrivalConfig(k_0=40.0, k_1=0.0, r_0=40.0, r_1=0.0),
         reward=RewardConfig(click=0.0, purchase=1.0),
+    ),
+    "pricing-duel-v0": WorldConfig(
+        description="""Two sellers of the same good, seven prices, one visitor who is loyal to whom it bought from last.
+
+        A click is a purchase, which pays the price less the unit cost of half the list price. Three states of the
+        visitor: mine, the rival's, nobody's; 7^3 pure stationary policies each, of which `recsys_env.exact` solves the
+        game. Reward per agent and tick when both play levels (mine, rival's, nobody's): Markov perfect (3, 0, 1) .2316,
+        uniform prices .3219, myopic (5, 3, 3) .5903, joint optimum (6, 6, 3) .6986: foresight alone makes rivals fight
+        for every new customer. Question: where between the far-sighted equilibrium and the joint optimum do learners
+        settle, and does seeing or shaping the rival's policy move them? Stresses: collusion, opponent shaping,
+        foresight. Discount .997.
+        """,
+        num_agents=2,
+        slots=1,
+        page="rows",
+        observability="full",
+        scenes=_SHOP,
+        roles=(RoleConfig("left", items=(0,)), RoleConfig("right", items=(1,))),
+        scale_zero="equilibrium",
+        scale_hundred="joint",
+        users=UserConfig(number=1, topics=1, activity_log_sd=0.0, price_sensitivity_log_sd=0.0, rating_bias_sd=0.0),
+        items=ItemConfig(
+            number=2,
+            dims=1,
+            topics=1,
+            quality_sd=0.0,
+            price_log_sd=0.0,
+            topic_price_log_sd=0.0,
+            popularity_log_sd=0.0,
+        ),
+        choice=ChoiceConfig(
+            v_0=0.0, beta_taste=0.0, beta_quality=0.0, beta_price=3.0, beta_trust=2.5, eta=0.0, kappa=0.0
+        ),
+        feedback=FeedbackConfig(
+            e_0=50.0, a_taste=0.0, a_quality=0.0, noise_scale=0.0, b_0=50.0, b_taste=0.0, b_quality=0.0, instant=True
+        ),
+        dynamics=DynamicsConfig(
+            drift=0.0,
+            z_rate=0.0,
+            z_rate_none=0.0,
+            trust_rate=1.0,
+            trust_rate_none=0.0,
+            trust_rate_rival=1.0,
+            baseline=0.0,
+        ),
+        arrival=ArrivalConfig(k_0=-40.0, k_1=0.0, r_0=40.0, r_1=0.0, d_0=0.3),
+        reward=RewardConfig(click=0.0, purchase=1.0, margin_rate=0.5),
+        offer=OfferConfig("price"),
+        candidates=CandidateConfig(number=1),
     ),
     "ecommerce-v1": WorldConfig(
         description="""A shop window of two sellers: price, stock, wallet, cart, slates of five, mixed motives.

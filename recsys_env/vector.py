@@ -291,6 +291,15 @@ class VectorEnv:
         read_prices(self.world, np.asarray(items, np.int64), tick, prices, promoted)
         return prices, promoted
 
+    def purchase_values(self, items: np.ndarray, paid: np.ndarray) -> np.ndarray:
+        """What purchases of items [I] at prices paid [I], in mean list prices, count in rewards: values [I], in mean
+        margins, to be multiplied by the weight of a purchase."""
+        from .kernels.page import read_purchase_values
+
+        values = np.zeros(len(items))
+        read_purchase_values(self.world, np.asarray(items, np.int64), np.asarray(paid, np.float64), values)
+        return values
+
     def public_items(self) -> dict[str, np.ndarray]:
         """What everybody may know of the items at the page about to be shown, beside `world.items` and `world.q`.
 
@@ -533,7 +542,7 @@ class VectorEnv:
         read = self._actions.read(actions, self.num_envs)
         b, n, k = self.num_envs, self.num_agents, self.config.slots
         state = State(*(array.copy() for array in self._state))
-        report = self._buffers[0]._replace(slots=self._report.slots.copy())
+        report = self._buffers[0]._replace(slots=self._report.slots.copy(), log_offer=self._report.log_offer.copy())
         click, cart, own, reward = np.zeros((b, n, k)), np.zeros((b, n, k)), np.zeros((b, n)), np.zeros((b, n))
         expect(self.world, state, report, self._scratch, read, click, cart, own, reward)
         purchase = cart if self.config.feedback.instant else np.zeros_like(cart)
@@ -545,10 +554,11 @@ class VectorEnv:
         Returns:
             item [B, N, K]: in each slot, -1 = hole or not on the page, where all else is 0;
             rank [B, N, K]: rank - 1 on the page, -1 = not on it;
-            terms: name -> [B, N, K], in utils: intercept, taste, quality, bait, price, freshness, popularity, intent,
-                context, satiation, repeat;
+            terms: name -> [B, N, K], in utils: intercept, taste, quality, bait, price (as the agent offers it),
+                freshness, popularity, intent, context, satiation, repeat;
             utility [B, N, K]: v, their sum;
             position [B, N, K]: log theta of the rank, which multiplies the odds of a click by theta;
+            offer [B, N]: what multiplies the prices of the agent's slots, 1 = prices as they are;
             trust [B, N]: what trust adds to the utility of an agent on the page (0 on rival pages, where it has chosen
                 the agent already);
             outside [B]: v_0, the utility of no click, 0 in an idle tick;
@@ -562,8 +572,12 @@ class VectorEnv:
 
         self._require_reset("explain()")
         read = self._actions.read(actions, self.num_envs)
-        state = self._state._replace(messages=self._state.messages.copy(), inclusive=self._state.inclusive.copy())
-        report = self._buffers[0]._replace(slots=self._report.slots.copy())
+        state = self._state._replace(
+            messages=self._state.messages.copy(),
+            offers=self._state.offers.copy(),
+            inclusive=self._state.inclusive.copy(),
+        )
+        report = self._buffers[0]._replace(slots=self._report.slots.copy(), log_offer=self._report.log_offer.copy())
         slots = (self.num_envs, self.num_agents, self.config.slots)
         terms, position, click = np.zeros((*slots, len(TERMS))), np.zeros(slots), np.zeros(slots)
         trust, outside = np.zeros(slots[:2]), np.zeros(self.num_envs)
@@ -574,6 +588,7 @@ class VectorEnv:
             "terms": {name: terms[..., i] for i, name in enumerate(TERMS)},
             "utility": report.slots["utility"],
             "position": position,
+            "offer": np.exp(report.log_offer),
             "trust": trust,
             "outside": outside,
             "click": click,

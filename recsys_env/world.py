@@ -181,6 +181,7 @@ class State(NamedTuple):
     habits: np.ndarray  # [B, U, H] HABIT
     seen: np.ndarray  # [B, U, H, P] f4: the part of each habit count that agent n may know of
     messages: np.ndarray  # [B, U, N] i2: said at the last page, -1 = nothing; [B, U, 0] without messages
+    offers: np.ndarray  # [B, U, N] f4: levels of prices at the last page in [-1, 1], 0 = none; [B, U, 0] without offers
     items: np.ndarray  # [B, M] STOCK
     candidates: np.ndarray  # [B, N, C] i4: item, -1 = none
     matches: np.ndarray  # [B, N, C] f4: <noisy profile, vector> of each candidate
@@ -202,6 +203,7 @@ class Report(NamedTuple):
     visitor: np.ndarray  # [B, N] i8: person whose page was just shown, -1 = idle or inactive
     next_visitor: np.ndarray  # [B, N] i8: person whose page comes next
     active: np.ndarray  # [B, N] bool: whose slots will be on the page that comes next
+    log_offer: np.ndarray  # [B, N] f8: log m of the agent's prices at the page just shown, 0 = prices as they are
     slots: np.ndarray  # [B, N, K] SLOT
     later: np.ndarray  # [B, Q] LATER
 
@@ -243,6 +245,7 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         views=1 if config.observation.share else config.num_agents,
         cart=CART_SIZE if later else 0,
         vocabulary=config.messages,
+        levels=config.offer.levels if config.offer.kind == "price" else 0,
         labels=max((1 + max(role.knows) for role in config.roles if role.knows), default=0),
     )
     return with_fields(config, shape)
@@ -496,6 +499,7 @@ def allocate_state(world: World, num_envs: int) -> State:
         habits=np.zeros((b, u, p["habits"]), HABIT),
         seen=np.zeros((b, u, p["habits"], p["views"]), np.float32),
         messages=np.zeros((b, u, n if p["vocabulary"] else 0), np.int16),
+        offers=np.zeros((b, u, n if p["levels"] else 0), np.float32),
         items=np.zeros((b, p["items"]), STOCK),
         candidates=np.zeros((b, n, p["candidates"]), np.int32),
         matches=np.zeros((b, n, p["candidates"]), np.float32),
@@ -520,6 +524,7 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
         visitor=np.full((b, n), -1, np.int64),
         next_visitor=np.full((b, n), -1, np.int64),
         active=np.zeros((b, n), np.bool_),
+        log_offer=np.zeros((b, n)),
         slots=np.zeros((b, n, p["slots"]), SLOT),
         later=np.zeros((b, p["cart"]), LATER),
     )

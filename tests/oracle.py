@@ -174,6 +174,7 @@ class Person:
     topic_counts: np.ndarray  # [view, T]
     habits: list[Habit | None]
     messages: list[int | None]  # by agent: what it said at the last page
+    offers: list[float]  # by agent: the level of its prices at the last page in [-1, 1], 0 = none
     mood: int = 0
     sessions: int = 0
     last_visit: int | None = None
@@ -211,6 +212,7 @@ class Copy:
 class Slot:
     item: int | None
     rank: int  # 1 is the best
+    offer: float = 1.0  # what multiplies its price
     utility: float = 0.0
     weight: float = 0.0
     dwell: float = 0.0
@@ -238,6 +240,7 @@ class Report:
     own: np.ndarray
     visitor: list[int]
     page: dict[int, list[Slot]] = field(default_factory=dict)  # by active agent
+    offer: list[float] = field(default_factory=list)  # by agent: what multiplied its prices
     later: list[Later] = field(default_factory=list)
     rewards: np.ndarray = field(default_factory=lambda: np.zeros(0))
     truncated: bool = False
@@ -307,13 +310,21 @@ class Game:
         key = child(stream(c.world_seed, PROMOTIONS), j, tick // c.items.promotion_period)
         return Draws(key).uniform(0) < c.items.promotion_probability
 
-    def log_price(self, j: int, tick: int) -> float:
-        """x_j."""
-        return self.items[j].x + (math.log(1 - self.config.items.promotion_depth) if self.promoted(j, tick) else 0.0)
+    def log_price(self, j: int, tick: int, offer: float = 1.0) -> float:
+        """x_j, of an item whose price an agent multiplies by `offer`."""
+        cut = 1 - self.config.items.promotion_depth if self.promoted(j, tick) else 1.0
+        return self.items[j].x + math.log(cut * offer)
 
-    def price(self, j: int, tick: int) -> float:
+    def price(self, j: int, tick: int, offer: float = 1.0) -> float:
         """In mean list prices."""
-        return self.items[j].price * (1 - self.config.items.promotion_depth if self.promoted(j, tick) else 1.0)
+        return self.items[j].price * (1 - self.config.items.promotion_depth if self.promoted(j, tick) else 1.0) * offer
+
+    def sale(self, j: int, paid: float) -> float:
+        """What a purchase at this price is worth, in mean margins."""
+        margin = self.config.reward.margin_rate
+        if self.config.offer.kind == "none":
+            return paid
+        return (paid - (1 - margin) * self.items[j].price) / margin
 
     def popularity(self, copy: Copy, j: int) -> float:
         """Historical count plus clicks, halved every half-life; an item that opened within the episode started from
@@ -382,6 +393,7 @@ class Game:
             topic_counts=np.zeros((shape.views, shape.topics)),
             habits=habits,
             messages=[None] * shape.agents,
+            offers=[0.0] * shape.agents,
         )
 
     def person(self, copy: Copy, u: int) -> Person:
@@ -403,8 +415,8 @@ class Game:
             return math.inf
         return min(c.wallet_init, person.wallet + c.wallet_refill * (copy.tick - person.wallet_tick))
 
-    def can_pay(self, copy: Copy, person: Person, j: int) -> bool:
-        return not self.draws.less(self.wallet(copy, person), self.price(j, copy.tick))
+    def can_pay(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> bool:
+        return not self.draws.less(self.wallet(copy, person), self.price(j, copy.tick, offer))
 
     def habit_of(self, copy: Copy, person: Person, j: int) -> Habit | None:
         """The entry of item j's present incarnation."""
@@ -426,19 +438,29 @@ class Game:
             return [n for n in self.agents if self.roles[n].scene == self.config.scenes[copy.scene].name]
         return list(self.agents)
 
-    def read_action(self, copy: Copy, n: int, action: np.ndarray) -> tuple[list[int | None], int | None]:
-        """What an action asks for in each slot (None = nothing), and the message."""
+    def read_action(self, copy: Copy, n: int, action: np.ndarray) -> tuple[list[int | None], float | None, int | None]:
+        """What an action asks for in each slot (None = nothing), the level of prices in [-1, 1], and the message."""
         c, slots, words = self.config, self.config.slots, self.config.messages
+        levels = c.offer.levels if c.offer.kind == "price" else 0
         if c.action in ("query", "weights"):
             size = self.shape.dims if c.action == "query" else self.shape.features
-            vector, said = action[:size], [float(x) for x in action[size:]]
+            vector, level = action[:size], float(action[size]) if levels else None
+            said = [float(x) for x in action[size + (levels > 0) :]]
             wanted = self.nearest(copy, n, vector) if c.action == "query" else self.ranked(copy, n, vector)
-            return wanted, said.index(max(said)) if words else None
-        if slots == 1 and words:
-            named, message = [int(action[0]) // words], int(action[0]) % words
-        else:
-            named, message = [int(a) for a in action[:slots]], int(action[slots]) if words else None
-        return list(named) if c.action == "items" else self.picked(copy.candidates[n], named), message
+            return wanted, level, said.index(max(said)) if words else None
+        parts = [int(a) for a in action]
+        if slots == 1:  # pick, level and word are the digits of one number
+            for size in (size for size in (words, levels) if size):
+                parts[:1] = divmod(parts[0], size)
+        named, beside = parts[:slots], parts[slots:]
+        level = 2 * beside[0] / (levels - 1) - 1 if levels else None
+        wanted = list(named) if c.action == "items" else self.picked(copy.candidates[n], named)
+        return wanted, level, beside[-1] if words else None
+
+    def multiplier(self, level: float | None) -> float:
+        """m of a level of prices in [-1, 1]."""
+        share = 0.5 if level is None else (1 + level) / 2
+        return 1.0 if level is None else self.config.offer.low ** (1 - share) * self.config.offer.high**share
 
     def picked(self, candidates: list[int], named: list[int]) -> list[int | None]:
         """Candidates by position; a repeated pick takes the next unused one cyclically; a pick beyond the last leaves a
@@ -469,7 +491,9 @@ class Game:
             self.draws.less(scores[worse], scores[better])
         return ranked
 
-    def fill_page(self, copy: Copy, wanted: dict[int, list[int | None]]) -> dict[int, list[Slot]]:
+    def fill_page(
+        self, copy: Copy, wanted: dict[int, list[int | None]], offers: dict[int, float]
+    ) -> dict[int, list[Slot]]:
         """Ranks and holes: slots are filled from the best rank on."""
         active, shared = self.active(copy), self.config.page == "shared"
         page: dict[int, list[Slot]] = {n: [] for n in active}
@@ -479,12 +503,12 @@ class Game:
                 taken = {slot.item for m in (active if shared else [n]) for slot in page[m]}
                 j = wanted[n][k]
                 stands = j is not None and j not in taken and self.can_stand(copy, n, j)
-                page[n].append(Slot(j if stands else None, rank))
+                page[n].append(Slot(j if stands else None, rank, offers[n]))
         return page
 
     # -------------------------------------------------------------------------------------------- 4. utility, 5. click
 
-    def utility(self, copy: Copy, person: Person, j: int) -> float:
+    def utility(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
         c, item = self.config.choice, self.items[j]
         habit = self.habit_of(copy, person, j)
         v = (
@@ -493,7 +517,7 @@ class Game:
             + c.beta_quality * item.quality
             + c.beta_bait * item.bait
         )
-        v -= c.beta_price * person.rho * self.log_price(j, copy.tick)
+        v -= c.beta_price * person.rho * self.log_price(j, copy.tick, offer)
         v += c.beta_fresh * self.freshness(j, copy.tick)
         v += c.beta_pop * math.log1p(self.popularity(copy, j))
         v += c.beta_intent * (item.topic == copy.intent)
@@ -517,7 +541,7 @@ class Game:
             standing = [slot for slot in slots if slot.item is not None]
             log_weights = []
             for slot in standing:
-                slot.utility = self.utility(copy, person, slot.item)
+                slot.utility = self.utility(copy, person, slot.item, slot.offer)
                 theta = slot.rank**-c.eta * (1 + c.kappa * (slot.rank == 1))
                 log_weights.append(math.log(theta) + slot.utility / c.dissimilarity)
             if standing:
@@ -551,39 +575,39 @@ class Game:
         own = self.roles[n].rewards
         return {event: own.get(event, 0.0) if own else getattr(self.config.reward, event) for event in EVENTS}
 
-    def experience(self, copy: Copy, person: Person, j: int) -> float:
-        return self.mean_experience(copy, person, j) + self.config.feedback.noise_scale * self.draws.logistic(
-            events.NOISE
-        )
+    def experience(self, copy: Copy, person: Person, j: int, offer: float) -> float:
+        noise = self.config.feedback.noise_scale * self.draws.logistic(events.NOISE)
+        return self.mean_experience(copy, person, j, offer) + noise
 
-    def mean_experience(self, copy: Copy, person: Person, j: int) -> float:
+    def mean_experience(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
         f, item = self.config.feedback, self.items[j]
         e = f.e_0 + f.a_taste * float(person.taste @ self.q[j]) + f.a_quality * item.quality - f.a_bait * item.bait
-        return e - f.a_satiation * person.satiation[item.topic] - f.a_price * person.rho * self.log_price(j, copy.tick)
+        x = self.log_price(j, copy.tick, offer)
+        return e - f.a_satiation * person.satiation[item.topic] - f.a_price * person.rho * x
 
-    def carts(self, copy: Copy, person: Person, j: int) -> bool:
-        probability = self.cart_probability(copy, person, j)
+    def carts(self, copy: Copy, person: Person, j: int, offer: float) -> bool:
+        probability = self.cart_probability(copy, person, j, offer)
         return probability > 0 and self.draws.happens(probability, events.CART)
 
-    def cart_probability(self, copy: Copy, person: Person, j: int) -> float:
+    def cart_probability(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
         f, item = self.config.feedback, self.items[j]
-        if not self.config.scenes[copy.scene].cart or not self.can_pay(copy, person, j):
+        if not self.config.scenes[copy.scene].cart or not self.can_pay(copy, person, j, offer):
             return 0.0
         logit = (
             float(self.world.topics[item.topic, 0])
             + f.b_taste * float(person.taste @ self.q[j])
             + f.b_quality * item.quality
         )
-        return sigmoid(logit - f.b_price * person.rho * self.log_price(j, copy.tick))
+        return sigmoid(logit - f.b_price * person.rho * self.log_price(j, copy.tick, offer))
 
     def rating(self, person: Person, e: float) -> int:
         return 1 + sum(
             not self.draws.less(e + person.rating_bias, cut) for cut in self.config.feedback.rating_cutpoints
         )
 
-    def buy(self, copy: Copy, person: Person, j: int) -> float:
-        """Take stock and wallet; returns the price paid in mean list prices, which is the margin in mean margins."""
-        c, price = self.config, self.price(j, copy.tick)
+    def buy(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
+        """Take stock and wallet; returns the price paid in mean list prices."""
+        c, price = self.config, self.price(j, copy.tick, offer)
         if c.items.stock_init:
             copy.stock[j] = self.window(j, copy.tick), copy.tick // c.items.restock_period, int(self.stock(copy, j)) - 1
         if c.users.wallet_init:
@@ -596,15 +620,15 @@ class Game:
         f, weight = self.config.feedback, self.weights_of(n)
         assert slot.item is not None
         j = slot.item
-        e = self.experience(copy, person, j)
+        e = self.experience(copy, person, j, slot.offer)
         slot.clicked, slot.dwell = True, self.items[j].length * softplus(e)
         slot.liked = f.like and self.draws.happens(sigmoid(e), events.LIKE)
-        slot.cart = self.carts(copy, person, j)
+        slot.cart = self.carts(copy, person, j, slot.offer)
         own = weight["click"] + weight["dwell"] * slot.dwell + weight["like"] * slot.liked + weight["cart"] * slot.cart
         rated = self.draws.happens(f.rating_after_click, events.RATING, 0)
         if slot.cart and f.instant:
             slot.bought = True
-            own += weight["purchase"] * self.buy(copy, person, j)
+            own += weight["purchase"] * self.sale(j, self.buy(copy, person, j, slot.offer))
             rated = rated or self.draws.happens(f.rating_after_purchase, events.RATING, 1)
         if rated:
             slot.rating = self.rating(person, e)
@@ -674,6 +698,8 @@ class Game:
             person.satiation[topic] += 1
             person.z += d.z_rate * (math.tanh(e) - person.z)
             person.trust[n] += d.trust_rate * (math.tanh(e) - person.trust[n])
+            for m in (m for m in copy.inclusive if m != n):
+                person.trust[m] += d.trust_rate_rival * (d.baseline - person.trust[m])
             view = self.view(n)
             person.clicked_mean[view] = keep * person.clicked_mean[view] + (1 - keep) * self.q[j]
             person.topic_counts[view] = keep * person.topic_counts[view] + one_hot(topic, self.shape.topics)
@@ -905,6 +931,7 @@ class Game:
             "candidates": np.concatenate([*features, *empty]) if self.shape.candidates else [],
             "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
             "messages": np.concatenate(heard),
+            "offers": person.offers,
         }
 
     def features(self, copy: Copy, n: int, j: int) -> np.ndarray:
@@ -943,14 +970,15 @@ class Game:
         """What would stand on the page, slot by slot; nothing, or no page, is given as everything."""
         if not self.config.mask_actions:
             return np.ones(0)
-        slots, words = self.config.slots, self.config.messages
+        slots, offer = self.config.slots, self.config.offer
+        beside = [size for size in (offer.levels * (offer.kind == "price"), self.config.messages) if size]
         if self.config.action == "candidates":
             stands = [float(c < len(copy.candidates[n])) for c in range(self.shape.candidates)]
         else:
             stands = [float(self.can_stand(copy, n, j)) for j in range(self.shape.items)]
         if n not in self.active(copy) or not any(stands):
             stands = [1.0] * len(stands)
-        return np.repeat(stands, max(words, 1)) if slots == 1 else np.array(stands * slots + [1.0] * words)
+        return np.repeat(stands, math.prod(beside)) if slots == 1 else np.array(stands * slots + [1.0] * sum(beside))
 
     # -------------------------------------------------------------------------------------------- expectations of a
     # page
@@ -962,7 +990,12 @@ class Game:
         if copy.visitor is None:
             return found
         self.draws, person = Draws(0), self.person(copy, copy.visitor)
-        page = self.fill_page(copy, {m: self.read_action(copy, m, actions[m])[0] for m in self.active(copy)})
+        read = {m: self.read_action(copy, m, actions[m]) for m in self.active(copy)}
+        page = self.fill_page(
+            copy,
+            {m: wanted for m, (wanted, _, _) in read.items()},
+            {m: self.multiplier(level) for m, (_, level, _) in read.items()},
+        )
         before = copy.inclusive
         outcomes, weights = self.click_odds(copy, person, page)
         copy.inclusive = before
@@ -972,10 +1005,10 @@ class Game:
                 continue
             m, slot = outcome
             assert slot.item is not None
-            click, cart = weight / sum(weights), self.cart_probability(copy, person, slot.item)
+            click, cart = weight / sum(weights), self.cart_probability(copy, person, slot.item, slot.offer)
             k = page[m].index(slot)
             found.click[m, k], found.cart[m, k] = click, click * cart
-            found.own[m] += click * self.value_of_click(copy, person, m, slot.item, cart)
+            found.own[m] += click * self.value_of_click(copy, person, m, slot.item, cart, slot.offer)
             if cart and not self.config.feedback.instant:
                 carted += click * cart
                 others = [entry for entry in person.cart if entry.item != slot.item]
@@ -985,9 +1018,9 @@ class Game:
         found.own += (1 - carted) * self.value_of_cart(copy, person, person.cart, self.wallet(copy, person))
         return found
 
-    def value_of_click(self, copy: Copy, person: Person, n: int, j: int, cart: float) -> float:
+    def value_of_click(self, copy: Copy, person: Person, n: int, j: int, cart: float, offer: float = 1.0) -> float:
         """Expected own reward of a click, of which the cart is drawn with this probability."""
-        f, weight, e = self.config.feedback, self.weights_of(n), self.mean_experience(copy, person, j)
+        f, weight, e = self.config.feedback, self.weights_of(n), self.mean_experience(copy, person, j, offer)
         value = (
             weight["click"]
             + weight["dwell"] * self.items[j].length * self.over_noise(softplus, e)
@@ -996,7 +1029,7 @@ class Game:
         value += weight["like"] * self.over_noise(sigmoid, e) if f.like else 0.0
         rated = f.rating_after_click
         if f.instant:
-            value += weight["purchase"] * cart * self.price(j, copy.tick)
+            value += weight["purchase"] * cart * self.sale(j, self.price(j, copy.tick, offer))
             rated += (1 - rated) * cart * f.rating_after_purchase
         return value + weight["rating"] * rated * self.mean_rating(person, e)
 
@@ -1107,7 +1140,9 @@ class Game:
 
     def empty_report(self) -> Report:
         self.events = Counter()
-        return Report(own=np.zeros(self.shape.agents), visitor=[-1] * self.shape.agents)
+        return Report(
+            own=np.zeros(self.shape.agents), visitor=[-1] * self.shape.agents, offer=[1.0] * self.shape.agents
+        )
 
     def first_page(self, seed: int, population: int, episode: int) -> Copy:
         copy = Copy(seed, population, episode)
@@ -1134,10 +1169,13 @@ class Game:
         person, active = self.person(copy, copy.visitor), self.active(copy)
         report.visitor = [self.visitor_id(copy) if n in active else -1 for n in self.agents]
         wanted: dict[int, list[int | None]] = {}
-        person.messages = [None] * self.shape.agents
+        person.messages, person.offers = [None] * self.shape.agents, [0.0] * self.shape.agents
+        offers = {}
         for n in active:
-            wanted[n], person.messages[n] = self.read_action(copy, n, actions[n])
-        report.page = page = self.fill_page(copy, wanted)
+            wanted[n], level, person.messages[n] = self.read_action(copy, n, actions[n])
+            person.offers[n], offers[n] = level or 0.0, self.multiplier(level)
+        report.offer = [offers.get(n, 1.0) for n in self.agents]
+        report.page = page = self.fill_page(copy, wanted, offers)
         clicked = self.click(copy, person, page)
         e, old, consumed = 0.0, len(person.cart), []
         by_click = self.config.users.habit == "click"
@@ -1166,7 +1204,12 @@ class Game:
 
     def count_events(self, report: Report, page: dict[int, list[Slot]], clicked: tuple[int, Slot] | None) -> None:
         slots = [slot for row in page.values() for slot in row]
-        seen = {"page": 1, "hole": sum(slot.item is None for slot in slots), "later": len(report.later)}
+        seen = {
+            "page": 1,
+            "offer": any(m != 1 for m in report.offer),
+            "hole": sum(slot.item is None for slot in slots),
+            "later": len(report.later),
+        }
         if clicked:
             slot = clicked[1]
             seen |= {
@@ -1226,6 +1269,7 @@ class Game:
             topic_counts=np.stack(histories[1::2]),
             habits=habits,
             messages=[none_if_negative(word) for word in state.messages[b, u].tolist()] or [None] * shape.agents,
+            offers=state.offers[b, u].tolist() or [0.0] * shape.agents,
             mood=row["mood"],
             sessions=row["sessions"],
             last_visit=none_if_negative(row["last_visit"]),
@@ -1291,7 +1335,18 @@ def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
     a, b = expected.people[u], actual.people[u]
     for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "messages"):
         same(getattr(a, name), getattr(b, name), f"{name} of user {u}")
-    for name in ("rho", "rating_bias", "z", "taste", "profile", "satiation", "trust", "clicked_mean", "topic_counts"):
+    for name in (
+        "rho",
+        "rating_bias",
+        "z",
+        "taste",
+        "profile",
+        "satiation",
+        "trust",
+        "clicked_mean",
+        "topic_counts",
+        "offers",
+    ):
         close(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     close(game.wallet(expected, a), game.wallet(actual, b), f"wallet of user {u}")
     same(
@@ -1317,6 +1372,7 @@ def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -
     same(expected.active, np.flatnonzero(actual.active[b]).tolist(), "active")
     close(expected.own, actual.own[b], "own")
     close(expected.rewards, actual.rewards[b], "rewards")
+    close(np.log(expected.offer), actual.log_offer[b], "log offers")
     pairs = [(expected.observations, actual.observations), (expected.masks, actual.masks)]
     if expected.final_observations is not None:
         pairs += [(expected.final_observations, actual.final_observations), (expected.final_masks, actual.final_masks)]

@@ -76,7 +76,7 @@ def test_the_tables_above_are_not_empty() -> None:
         "ObservationConfig.share",
         "SceneConfig.cart",
     ]
-    assert len(WORDS) == 5
+    assert len(WORDS) == 6
     assert len(TUPLES) == 9
 
 
@@ -312,6 +312,8 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
     ({"action": "query", "mask_actions": True}, "makes no sense with action = 'query'"),
     ({"action": "weights", "mask_actions": True}, "makes no sense with action = 'weights'"),
     ({"messages": 1}, "messages = 1 carries no information"),
+    ({"offer": {"kind": "price"}}, "offer.kind = 'price' needs feedback.instant = True"),
+    ({"offer": {"low": 2.0}}, "offer.low = 2 must be below offer.high = 2"),
     ({"arrival": {"d_0": 0.6, "d_1": 0.5}}, r"arrival.d_0 \+ arrival.d_1 = 1.1 must be at most 1"),
     ({"feedback": {"rating_cutpoints": (0, 1, 2)}}, r"rating_cutpoints = \(0.0, 1.0, 2.0\) must be 4 ascending"),
     ({"feedback": {"rating_cutpoints": (0, 2, 1, 3)}}, "must be 4 ascending numbers"),

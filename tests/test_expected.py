@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from recsys_env import VectorEnv, WorldConfig, vector_env
+from recsys_env import VectorEnv, WorldConfig, replace, vector_env
 
 COPIES, ROUNDS = 20_000, 5
 SIGMAS = 5.0
@@ -90,6 +90,7 @@ INSTANT = WorldConfig(
     arrival={"r_0": 3.0, "k_0": 3.0},
     reward={"sharing": 1.0, "click": 0.1, "cart": 0.3, "purchase": 1.0, "rating": 0.7},
 )
+OFFERS = replace(INSTANT, {"page": "rows", "offer": {"kind": "price"}, "reward": {"margin_rate": 0.6}})
 RIVAL = WorldConfig(
     num_agents=3,
     slots=3,
@@ -176,7 +177,7 @@ def test_a_full_cart_whose_items_are_all_shown_again() -> None:
     compare(envs, int(copies[0]), np.array([[6, 7, 8], [0, 1, 2]]), 12)
 
 
-@pytest.mark.parametrize("config", [ROWS, INSTANT, RIVAL], ids=["rows", "instant", "rival"])
+@pytest.mark.parametrize("config", [ROWS, INSTANT, OFFERS, RIVAL], ids=["rows", "instant", "offers", "rival"])
 def test_other_pages(config: WorldConfig) -> None:
     envs = played(config, seed=3)
     (copies,) = np.nonzero(envs.active.any(1))
@@ -190,7 +191,7 @@ def test_other_pages(config: WorldConfig) -> None:
         assert (expected["click"].sum(1) > 0).sum() == 1
 
 
-@pytest.mark.parametrize("config", [SHOP, ROWS, INSTANT, RIVAL], ids=["shop", "rows", "instant", "rival"])
+@pytest.mark.parametrize("config", [SHOP, ROWS, OFFERS, RIVAL], ids=["shop", "rows", "offers", "rival"])
 def test_expecting_changes_nothing(config: WorldConfig) -> None:
     envs, other = played(config), played(config)
     rng = np.random.default_rng(5)

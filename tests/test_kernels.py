@@ -3,6 +3,7 @@ copies."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -20,7 +21,7 @@ from recsys_env.kernels.appraisal import appraise
 from recsys_env.kernels.expected import expect
 from recsys_env.kernels.options import list_options
 from recsys_env.kernels.page import read_prices
-from recsys_env.spaces import mask_size
+from recsys_env.spaces import beside_picks, mask_size
 from recsys_env.vector import copy_seed
 from recsys_env.world import World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
@@ -64,10 +65,11 @@ class Kernels:
 
 
 def action_shape(config: WorldConfig) -> tuple[int, int]:
+    shape = shape_of(config, None)
     if config.continuous:
-        size = config.items.dims if config.action == "query" else shape_of(config, None).features
-        return config.num_agents, size + config.messages
-    return config.num_agents, config.slots + (config.messages > 0 and config.slots > 1)
+        size = shape.dims if config.action == "query" else shape.features
+        return config.num_agents, size + (shape.levels > 0) + shape.vocabulary
+    return config.num_agents, config.slots + len(beside_picks(shape)) * (config.slots > 1)
 
 
 def action_dtype(config: WorldConfig) -> type:
@@ -75,16 +77,13 @@ def action_dtype(config: WorldConfig) -> type:
 
 
 def random_actions(config: WorldConfig, copies: int, rng: np.random.Generator) -> np.ndarray:
-    shape, words = (copies, *action_shape(config)), config.messages
+    shape, beside = (copies, *action_shape(config)), beside_picks(shape_of(config, None))
     if config.continuous:
         return rng.uniform(-1, 1, shape)
     options = config.candidates.number if config.action == "candidates" else config.items.number
-    actions = rng.integers(0, options, shape)
-    if words and config.slots == 1:
-        actions = actions * words + rng.integers(0, words, shape)
-    elif words:
-        actions[..., -1] = rng.integers(0, words, shape[:-1])
-    return actions
+    if config.slots == 1:
+        return rng.integers(0, options * math.prod(beside), shape)
+    return rng.integers(0, [options] * config.slots + beside, shape)
 
 
 # ------------------------------------------------------------------------------------------------ random worlds
@@ -111,6 +110,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     cart = draw(one(True, True, True, False))
     life = draw(one(0, 0, 4, 7))
     weight = one(0.0, 1.0, -0.5)
+    instant = draw(one(False, False, False, True))
     return WorldConfig(
         num_agents=agents,
         slots=slots,
@@ -191,7 +191,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             b_taste=draw(weight),
             b_quality=draw(weight),
             b_price=draw(weight),
-            instant=draw(one(False, False, False, True)),
+            instant=instant,
             cart_hazard=draw(one(0.15, 0.3)),
             cart_abandon=draw(one(0.1, 0.0)),
             rating_after_click=draw(one(0.0, 0.4)),
@@ -207,6 +207,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             z_rate_none=draw(one(0.0, 0.1)),
             trust_rate=draw(one(0.0, 0.3)),
             trust_rate_none=draw(one(0.0, 0.1)),
+            trust_rate_rival=draw(one(0.0, 0.2)),
             baseline=draw(one(-0.3, 0.1)),
             mood_up=tuple(draw(one(0.0, 0.5)) for _ in range(topics if moods else 0)),
             mood_down=tuple(draw(one(0.2, 0.5)) for _ in range(topics if moods else 0)),
@@ -224,12 +225,19 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         ),
         reward=dict(
             sharing=draw(one(0.0, 1.0, -1.0) | st.floats(-1, 1)),
+            margin_rate=draw(one(0.3, 0.5)),
             click=draw(weight),
             cart=draw(weight),
             purchase=draw(weight),
             rating=draw(weight),
             like=draw(weight),
             dwell=draw(weight),
+        ),
+        offer=dict(
+            kind=draw(one("price", "price", "none")) if instant else "none",
+            levels=draw(one(7, 2, 3)),
+            low=draw(one(0.5, 0.8)),
+            high=draw(one(2.0, 1.3)),
         ),
         candidates=dict(number=draw(st.integers(slots, 8)), topic_scale=draw(one(0.0, 4.0))),
         observation=dict(
@@ -394,6 +402,7 @@ FREQUENT = (
     "hole",
     "cart",
     "instant",
+    "offer",
     "bought",
     "later",
     "abandoned",

@@ -55,6 +55,7 @@ SMALL = WorldConfig(
     choice={"v_0": 1.0},
     arrival={"r_0": 2.0},
 )
+OFFERS = {"offer": {"kind": "price"}, "feedback": {"instant": True}, "scenes": ({"name": "page", "cart": True},)}
 KINDS: dict[str, dict[str, Any]] = {
     "candidates": {"action": "candidates"},
     "items": {"action": "items"},
@@ -62,6 +63,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "candidates, messages": {"action": "candidates", "messages": 3},
     "items, messages": {"action": "items", "messages": 3},
     "query, messages": {"action": "query", "messages": 3},
+    "candidates, offers": OFFERS,
+    "query, offers, messages": {**OFFERS, "action": "query", "messages": 3},
+    "one slot, offers, masks, messages": {**OFFERS, "slots": 1, "mask_actions": True, "messages": 3},
     "weights": {"action": "weights"},
     "weights, messages": {"action": "weights", "messages": 3},
     "one slot": {"slots": 1},

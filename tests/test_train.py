@@ -230,7 +230,7 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
             trained(algorithm, tmp_path, **settings)
 
     refused(
-        r"item-ppo picks candidates and sends no messages; here action = 'items', messages = 0",
+        r"item-ppo picks candidates, sends no messages and sets no prices; here action = 'items', messages = 0",
         "item-ppo",
         task="duel-v1",
     )

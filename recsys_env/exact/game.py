@@ -78,16 +78,17 @@ class MarkovGame:
 
 
 def textbook_example() -> MarkovGame:
-    """The example that the project began with: three states, two actions, a reward for the state that comes next.
+    """The example that the project began with: one agent, three states, actions X and Y, a reward for the next state.
 
-    R(s, a) = sum over s' of P(s' | s, a) r(s'), r = (0, 1, 5).
+    R(s, a) = sum over s' of P(s' | s, a) r(s'), r = (0, 1, 10). In s0 and s1 action X brings more at once; in s0 action
+    Y is optimal all the same, for what comes after.
     """
-    reward = np.array([0.0, 1.0, 5.0])
+    reward = np.array([0.0, 1.0, 10.0])
     transitions = np.array(
         [
-            [[0.7, 0.3, 0.0], [0.9, 0.0, 0.1]],  # from s0: X mostly stays, Y may jump to s2
-            [[0.0, 0.6, 0.4], [0.5, 0.5, 0.0]],  # from s1: X leads on, Y may fall back
-            [[0.8, 0.0, 0.2], [0.0, 0.9, 0.1]],  # from s2: X mostly falls to s0, Y only to s1
+            [[0.5, 0.5, 0.0], [0.8, 0.0, 0.2]],
+            [[0.0, 0.5, 0.5], [0.5, 0.5, 0.0]],
+            [[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]],
         ]
     )
     expected = (transitions @ reward)[None]

@@ -28,9 +28,7 @@ class Relevance:
     def of(config: WorldConfig) -> Relevance:
         choice, feedback, arrival, rewards = config.choice, config.feedback, config.arrival, reward_weights(config)
         carts = any(scene.cart for scene in config.scenes)
-        z = not choice.v_0_by_mood and (
-            arrival.k_1 != 0 or arrival.r_1 != 0 or (arrival.d_1 != 0 and arrival.d_2 != 0)
-        )
+        z = not choice.v_0_by_mood and (arrival.k_1 != 0 or arrival.r_1 != 0 or (arrival.d_1 != 0 and arrival.d_2 != 0))
         trust = choice.beta_trust != 0 and (config.page != "rival" or config.num_agents > 1)
         experience = z or trust or bool({"rating", "like", "dwell"} & rewards)
         intent = choice.beta_intent != 0 and config.items.topics > 1
@@ -141,7 +139,9 @@ class StateReader:
         """Let the states of a table be these distinct keys [S, W]; returns their order: idle ones last, the best mood,
         satisfaction and trust first."""
         sign = np.ones(keys.shape[1])
-        sign[len(self._page) :].reshape(self._first.shape[1], -1)[:, [n in _LARGEST_FIRST for n in self._columns()]] = -1
+        sign[len(self._page) :].reshape(self._first.shape[1], -1)[
+            :, [n in _LARGEST_FIRST for n in self._columns()]
+        ] = -1
         visitor = np.where(keys[:, 0] < 0, np.inf, keys[:, 0])
         order = np.lexsort(np.column_stack([visitor, (keys * sign)[:, 1:]]).T[::-1])
         rows = _rows(keys[order])
@@ -197,27 +197,32 @@ class StateReader:
         return ", ".join(f"{name} {count}" for name, count in counts.items() if count > 1)
 
     def names(self, keys: np.ndarray) -> tuple[str, ...]:
-        """A readable name of each state."""
+        """A readable name of each state, of the parts that are not always the same."""
+        several, varies = self._first.shape[1] > 1, (keys != keys[0]).any(0)
+        changing = varies[len(self._page) :].reshape(self._first.shape[1], -1)
         names = []
         for key in keys:
-            page = dict(zip(self._page, key.astype(int).tolist(), strict=False))
-            several = self._first.shape[1] > 1
-            words = ["idle"] if page["visitor"] < 0 else []
-            if page["visitor"] >= 0:
-                words += [f"visitor {page['visitor']}"] * several
-                words += [self._config.scenes[page["scene"]].name] if "scene" in page else []
-                words += [f"after item {page['anchor']}"] if page.get("anchor", -1) >= 0 else []
-                words += [f"intent {page['intent']}"] if "intent" in page else []
-                words += [f"opens {self._agents[page['opened']]}"] if "opened" in page else []
-            people = key[len(self._page) :].reshape(self._first.shape[1], -1)
+            words = self._page_words(dict(zip(self._page, key.astype(int).tolist(), strict=False)), several)
+            people = key[len(self._page) :].reshape(changing.shape)
             for u, person in enumerate(people):
-                told = [
-                    f"{name} {' '.join(f'{v:g}' for v, n in zip(person, self._columns(), strict=True) if n == name)}"
-                    for name in dict.fromkeys(self._columns())
-                ]
+                told = []
+                for part in dict.fromkeys(self._columns()):
+                    columns = [i for i, name in enumerate(self._columns()) if name == part]
+                    if changing[u, columns].any():
+                        told.append(f"{part} {' '.join(f'{value:.3g}' for value in person[columns])}")
                 words += [f"user {u}: " + ", ".join(told)] if several and told else told
             names.append(", ".join(words) or "always")
         return tuple(names)
+
+    def _page_words(self, page: dict[str, int], several: bool) -> list[str]:
+        """Whose page it is, and which."""
+        if page["visitor"] < 0:
+            return ["idle"]
+        words = [f"visitor {page['visitor']}"] if several else []
+        words += [self._config.scenes[page["scene"]].name] if "scene" in page else []
+        words += [f"after item {page['anchor']}"] if page.get("anchor", -1) >= 0 else []
+        words += [f"intent {page['intent']}"] if "intent" in page else []
+        return words + ([f"opens {self._agents[page['opened']]}"] if "opened" in page else [])
 
 
 _LARGEST_FIRST = ("z", "trust")

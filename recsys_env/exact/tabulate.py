@@ -28,9 +28,9 @@ _ROWS = 20_000  # rows of the batch at a time
 def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: Any) -> MarkovGame:
     """The Markov game of a finite world: P(s', r | s, a) for every state that can be reached.
 
-    What a state holds is what matters for what comes next and what it pays: whose page it is and how, and of each user
-    mood or satisfaction, trust, satiation, tastes and habits as far as the config gives them weight. The tick is no part
-    of it: the game goes on for ever. The order of agents on a shared page, which they do not know when they act, is
+    A state holds what matters for what comes next and what it pays: whose page it is, and of each user mood or
+    satisfaction, trust, satiation, tastes and habits, as far as the config gives them weight. The tick is no part of
+    it: the game goes on for ever. The order of agents on a shared page, which they do not know when they act, is
     averaged over.
 
     Args:
@@ -218,9 +218,7 @@ class _Builder:
 
         report, scratch = self._buffers(rows)
         items, cart, mood = np.zeros(len(rows), np.int64), np.zeros((len(rows), 2)), np.zeros((len(rows), 3))
-        outcomes.take_effects(
-            self.world, rows.state, report, scratch, self._actions(rows), clicked, items, cart, mood
-        )
+        outcomes.take_effects(self.world, rows.state, report, scratch, self._actions(rows), clicked, items, cart, mood)
         rows, which, carted = rows.split(cart)
         rows, again, step = rows.split(mood[which])
         items, carted = items[which[again]], carted[again] > 0

@@ -10,59 +10,82 @@ from .beliefs import (
     oracle_belief,
     planner_belief,
     popularity_belief,
-    price_of_experience,
+    trust_loss,
 )
-from .compiler import entry
-from .page import can_show, is_active, retrieves
+from .compiler import entry, kernel
+from .page import can_show, is_active, log_multiplier, place_of_level, retrieves
 from .slates import best_slate, expected_page, fill_top, true_page
 
 POPULARITY, CONTENT, ORACLE, PLANNER = 0, 1, 2, 3  # beliefs
 
 
 @entry
-def choose(world, state, n, believes, sees, scratch, slates, sizes):
+def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, chosen):
     """The slates of agent n.
 
     Args:
-        believes: which belief; `price` and `target` of the planner's `price_of_experience`; the slope of
-            `content_belief`; `newcomer` [M] of `popularity_belief`.
+        believes: which belief; price and target of `planner_belief`; the slope of `content_belief`; `newcomer` [M] of
+            `popularity_belief`.
+        levels: (first, stop) levels of prices to choose from; (0, 1) where agents set none.
         slates: [B, K] filled with places among its candidates, or items where it has none, best first.
         sizes: [B] filled with how many it shows; 0 where it is inactive.
+        chosen: [B] filled with levels of prices.
     """
     p = world.params[0]
     belief, price, target, slope, newcomer = believes
     options, weights, values, best = scratch.options, scratch.weights, scratch.values, scratch.best
-    by_position = retrieves(p)
     for b in range(state.copies.size):
-        sizes[b] = 0
+        sizes[b], chosen[b] = 0, levels[0]
         if not is_active(world, p, state.copies[b], n):
             continue
-        count = 0
-        for i in range(p.shape.candidates if by_position else p.shape.items):
-            j = np.int64(state.candidates[b, n, i]) if by_position else np.int64(i)
-            if j >= 0 and (by_position or can_show(world, state, p, b, n, j)):
-                options[count] = i
-                count += 1
+        count = list_showable(world, state, p, b, n, options)
         if count == 0:
             continue
-        if belief == CONTENT:
-            estimate_taste(state, p, b, n, sees, scratch.taste)
-        now = price_of_experience(state, b, price, target)
-        for i in range(count):
-            j = np.int64(state.candidates[b, n, options[i]]) if by_position else np.int64(options[i])
-            if belief == POPULARITY:
-                weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
-            elif belief == CONTENT:
-                weights[i], values[i] = content_belief(world, state, p, b, n, j, sees, scratch.taste, slope)
-            elif belief == ORACLE:
-                weights[i], values[i] = oracle_belief(world, state, p, b, n, j)
-            else:
-                weights[i], values[i] = planner_belief(world, state, p, b, n, j, now)
+        sizes[b] = min(p.shape.slots, count)
         if belief == POPULARITY:
-            filled = fill_top(weights, values, 0.0, count, min(p.shape.slots, count), best, scratch.gains)
+            for i in range(count):
+                j = item_of(state, p, b, n, options[i])
+                weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
+            fill_top(weights, values, 0.0, count, sizes[b], best, scratch.gains)
         else:
+            if belief == CONTENT:
+                estimate_taste(state, p, b, n, sees, scratch.taste)
             rest, trust = expected_page(world, p) if belief == CONTENT else true_page(world, state, p, b, n)
-            filled = best_slate(world, state, p, b, n, count, rest, trust, scratch)
-        sizes[b] = filled
-        for k in range(filled):
+            none, record = 0.0, -np.inf
+            if price > 0.0 and p.shape.levels > 0:
+                none = price * trust_loss(world, state, p, b, n, rest)
+            for tried in range(levels[0], levels[1]):
+                log_offer = log_multiplier(p, place_of_level(p, tried)) if p.shape.levels > 0 else 0.0
+                for i in range(count):
+                    j = item_of(state, p, b, n, options[i])
+                    if belief == CONTENT:
+                        weights[i], values[i] = content_belief(
+                            world, state, p, b, n, j, log_offer, sees, scratch.taste, slope
+                        )
+                    elif belief == ORACLE:
+                        weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer)
+                    else:
+                        weights[i], values[i] = planner_belief(world, state, p, b, n, j, log_offer, price, target)
+                value = best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
+                if value > record:
+                    record, chosen[b] = value, tried
+        for k in range(sizes[b]):
             slates[b, k] = options[best[k]]
+
+
+@kernel
+def list_showable(world, state, p, b, n, options):
+    """Fill options[:count] with what active agent n may show: candidates by their place, or items; `count`."""
+    count = 0
+    for i in range(p.shape.candidates if retrieves(p) else p.shape.items):
+        j = item_of(state, p, b, n, i)
+        if j >= 0 and (retrieves(p) or can_show(world, state, p, b, n, j)):
+            options[count] = i
+            count += 1
+    return count
+
+
+@kernel
+def item_of(state, p, b, n, option):
+    """The item behind an option: a candidate by its place, or the item itself; -1 at an empty place."""
+    return np.int64(state.candidates[b, n, option]) if retrieves(p) else np.int64(option)

@@ -4,6 +4,8 @@ popularity_belief   public decayed counts
 content_belief      what the agent may observe, given `estimate_taste`
 oracle_belief       the truth, unobserved parts included
 planner_belief      the same, with what a click does for later pages
+
+The last three are of an item offered at exp(log_offer) times its price.
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..fields import HISTORY
-from .choice import freshness, utility
+from .choice import freshness, outside_utility, utility
 from .compiler import kernel
 from .dynamics import mood_probabilities
 from .expected import click_value, mean_over_noise
 from .feedback import cart_probability, expected_experience
-from .numeric import log1p, sigmoid
-from .page import log_price_now, popularity_now, price_now, view_of
+from .numeric import exp, log1p, sigmoid
+from .page import log_price_now, popularity_now, price_asked, price_now, purchase_value, view_of
 from .retrieval import seen_count
 
 _CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show under this policy
@@ -60,36 +62,34 @@ def popularity_belief(world, state, p, b, j, newcomer):
 
 
 @kernel
-def oracle_belief(world, state, p, b, n, j):
+def oracle_belief(world, state, p, b, n, j, log_offer):
     """(v, R) from the true visitor."""
-    value, cart = click_value(world, state, p, b, n, j)
+    value, cart = click_value(world, state, p, b, n, j, log_offer)
     value += _later_sale(world, p, b, n, j, state.copies[b].tick, cart)
-    return utility(world, state, p, b, j), value
+    return utility(world, state, p, b, j, log_offer), value
 
 
 @kernel
-def planner_belief(world, state, p, b, n, j, price):
-    """The same, a click being worth also what it does for later pages: its experience at a `price`, and at an entrance
-    what it leads to."""
-    v, value = oracle_belief(world, state, p, b, n, j)
-    if price > 0.0:
-        value += price * _experience(world, state, p, b, j)
-    return v, value + _lead_value(world, state, p, b, j)
+def planner_belief(world, state, p, b, n, j, log_offer, price, target):
+    """The same, a click being worth also what it does for later pages.
 
-
-@kernel
-def price_of_experience(state, b, price, target):
-    """lambda max(theta - z, 0): what a unit of experienced utility is worth to the planner, the more the less satisfied
-    the visitor is."""
+    That is lambda max(theta - z, 0) for each util of experience, the more the less satisfied the visitor is; where
+    agents set prices, lambda for each unit of trust that it adds; and at an entrance what it leads to.
+    """
+    v, value = oracle_belief(world, state, p, b, n, j, log_offer)
     z = np.float64(state.users[b, state.copies[b].visitor].z)
-    return price * max(target - z, 0.0)
+    if p.shape.levels > 0:
+        value += price * trust_gain(world, state, p, b, n, j, log_offer) if price > 0.0 else 0.0
+    elif price > 0.0 and target > z:
+        value += price * (target - z) * _experience(world, state, p, b, j)
+    return v, value + _lead_value(world, state, p, b, j)
 
 
 @kernel
 def _experience(world, state, p, b, j):
     """Expected experience e of item j; in finite games, where moods move instead, the expected rise of satisfaction."""
     if p.shape.moods == 0:
-        return expected_experience(world, state, p, b, j)
+        return expected_experience(world, state, p, b, j, 0.0)
     up, down = mood_probabilities(world, p, np.int64(world.items[j].topic))
     return 2.0 * (up - down) / (p.shape.moods - 1)
 
@@ -101,10 +101,31 @@ def _lead_value(world, state, p, b, j):
     if p.shape.scenes == 1 or copy.scene > 0:
         return 0.0
     copy.scene = 1
-    cart = cart_probability(world, state, p, b, j)
+    cart = cart_probability(world, state, p, b, j, 0.0)
     value = _later_sale(world, p, b, world.scenes[1].owner, j, copy.tick, cart)
     copy.scene = 0
     return value
+
+
+@kernel
+def trust_gain(world, state, p, b, n, j, log_offer):
+    """Expected change of trust in agent n from a click on its item j."""
+    trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
+    _, _, pull = mean_over_noise(p, expected_experience(world, state, p, b, j, log_offer))
+    return p.dynamics.trust_rate * (pull - trust)
+
+
+@kernel
+def trust_loss(world, state, p, b, n, rest):
+    """Expected change of trust in agent n from a page on which nothing of its own is clicked: a rival is, or nothing.
+
+    `rest` is that of `slates.true_page`.
+    """
+    user = state.users[b, state.copies[b].visitor]
+    trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
+    nothing = exp(outside_utility(world, p, user) - rest)
+    rate = nothing * p.dynamics.trust_rate_none + (1.0 - nothing) * p.dynamics.trust_rate_rival
+    return rate * (p.dynamics.baseline - trust)
 
 
 @kernel
@@ -141,7 +162,7 @@ def estimate_taste(state, p, b, n, sees, taste):
 
 
 @kernel
-def content_belief(world, state, p, b, n, j, sees, taste, slope):
+def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
     """(v, R) from what agent n may observe.
 
     The coefficients are those of the world, as a platform would have estimated them. Unknown are the visitor's intent,
@@ -150,7 +171,7 @@ def content_belief(world, state, p, b, n, j, sees, taste, slope):
     """
     copy, c, f, agent, item = state.copies[b], p.choice, p.feedback, world.agents[n], world.items[j]
     u, view, tick = copy.visitor, view_of(p, n), copy.tick
-    match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick)
+    match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick) + log_offer
     known = log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
     clicks, seen = 0.0, 0.0
     if sees.history:
@@ -168,11 +189,11 @@ def content_belief(world, state, p, b, n, j, sees, taste, slope):
     e = f.e_0 + f.a_taste * match - 0.5 * f.a_bait - f.a_price * x - f.a_satiation * satiation
     value = np.float64(agent.click)
     if agent.dwell != 0.0 or (f.like and agent.like != 0.0):
-        soft, sig = mean_over_noise(p, e)
+        soft, sig, _ = mean_over_noise(p, e)
         value += agent.dwell * item.length * soft + (agent.like * sig if f.like else 0.0)
     if world.scenes[copy.scene].cart > 0:
         cart = sigmoid(world.topics[item.topic, 0] + f.b_taste * match - f.b_price * x)
         value += cart * agent.cart + _later_sale(world, p, b, n, j, tick, cart)
         if f.instant:
-            value += cart * agent.purchase * price_now(world, p, j, tick)
+            value += cart * agent.purchase * purchase_value(world, p, j, price_asked(world, p, j, tick, log_offer))
     return v, value

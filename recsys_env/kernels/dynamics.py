@@ -71,6 +71,8 @@ def create_person(world, state, p, b, u, incarnation):
         state.vectors[b, u, p.shape.trust + n] = p.users.trust_init
         if p.shape.vocabulary > 0:
             state.messages[b, u, n] = -1
+        if p.shape.levels > 0:
+            state.offers[b, u, n] = 0.0
     _set_habits(world, state, p, b, u, row if incarnation == 0 else -1)
 
 
@@ -175,6 +177,8 @@ def enjoy(world, state, p, b, n, j, e):
     user.z += dyn.z_rate * (pull - user.z)
     trust = p.shape.trust + n
     state.vectors[b, u, trust] += dyn.trust_rate * (pull - state.vectors[b, u, trust])
+    if dyn.trust_rate_rival > 0.0:
+        _leave_rivals(world, state, p, b, n)
     history = p.shape.history + view_of(p, n) * (dims + p.shape.topics)
     keep = p.observation.history_decay
     for d in range(dims):
@@ -184,6 +188,19 @@ def enjoy(world, state, p, b, n, j, e):
     state.vectors[b, u, history + dims + topic] += 1.0
     touch_item(world, state, p, b, j, copy.stamp, copy.tick)
     state.items[b, j].popularity += 1.0
+
+
+@kernel
+def _leave_rivals(world, state, p, b, n):
+    """A click on agent n: trust in every other agent that was shown sinks towards the baseline."""
+    copy = state.copies[b]
+    first, stop = active_agents(world, p, copy)
+    for m in range(first, stop):
+        if m != n and state.inclusive[b, m] > -np.inf:
+            trust = p.shape.trust + m
+            state.vectors[b, copy.visitor, trust] += p.dynamics.trust_rate_rival * (
+                p.dynamics.baseline - state.vectors[b, copy.visitor, trust]
+            )
 
 
 @kernel

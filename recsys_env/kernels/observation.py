@@ -11,6 +11,7 @@ from .compiler import kernel
 from .dynamics import visitor_id
 from .numeric import squash
 from .page import (
+    actions_of_pick,
     can_show,
     is_active,
     is_continuous,
@@ -52,6 +53,7 @@ def observe(world, state, report, p, b, observations, masks):
             _observe_bounded(world, state, p, b, n, observations)
             _observe_known(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
+            _observe_offers(state, p, b, n, observations)
             if p.shape.full:
                 write_latent(state, p, b, observations[b, n], p.fields)
         if masks.shape[2] > 0:
@@ -186,6 +188,15 @@ def _observe_messages(state, p, b, n, observations):
 
 
 @kernel
+def _observe_offers(state, p, b, n, observations):
+    """The levels of all agents' prices at this visitor's last page."""
+    if p.shape.levels == 0:
+        return
+    for m in range(p.shape.agents):
+        observations[b, n, p.fields.offers + m] = state.offers[b, state.copies[b].visitor, m]
+
+
+@kernel
 def write_latent(state, p, b, row, at):
     """Write the latent visitor into the vector `row`, each part at its offset in `at`."""
     copy = state.copies[b]
@@ -214,12 +225,13 @@ def _may_show(world, state, p, b, n, i):
 
 @kernel
 def _mask(world, state, p, b, n, active, masks):
-    """1 where an option would stand, per slot; messages are always allowed; a mask of zeros is given as ones."""
+    """1 where an option would stand, per slot; levels and messages are always allowed; a mask of zeros is given as
+    ones."""
     options = p.shape.candidates if retrieves(p) else p.shape.items
-    words, size = p.shape.vocabulary, masks.shape[2]
+    size = masks.shape[2]
     found = False
     if active and not is_continuous(p):
-        repeat = max(words, 1) if p.shape.slots == 1 else 1
+        repeat = actions_of_pick(p) if p.shape.slots == 1 else 1
         for i in range(options):
             fits = _may_show(world, state, p, b, n, i)
             found = found or fits
@@ -229,8 +241,8 @@ def _mask(world, state, p, b, n, active, masks):
             for k in range(1, p.shape.slots):
                 for i in range(options):
                     masks[b, n, k * options + i] = masks[b, n, i]
-            for w in range(words):
-                masks[b, n, p.shape.slots * options + w] = 1
+            for i in range(p.shape.slots * options, size):
+                masks[b, n, i] = 1
     if not found:
         for i in range(size):
             masks[b, n, i] = 1

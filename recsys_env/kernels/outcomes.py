@@ -1,4 +1,4 @@
-"""The outcomes of a tick one by one, for exact tables: the probabilities of each draw, and the effect of a given outcome.
+"""The outcomes of a tick one by one, for exact tables: probabilities of each draw, and the effect of a given outcome.
 
 A tick is taken apart at its draws: the entries below lead from one to the next. Each fills in the probabilities of the
 draw ahead; the caller makes a row of the batch of every outcome and goes on with it. All equations are those of the
@@ -50,7 +50,7 @@ def show_pages(world, state, report, scratch, actions, click):
     p = world.params[0]
     for b in range(state.copies.size):
         clear_slots(report, p, b)
-        read_actions(world, state, scratch, p, b, actions)
+        read_actions(world, state, report, scratch, p, b, actions)
         fill_slots(world, state, report, p, b, scratch.shown)
         fill_clicks(world, state, report, p, b, weigh_slots(world, state, report, p, b), click)
 
@@ -66,7 +66,7 @@ def take_effects(world, state, report, scratch, actions, clicked, items, cart, m
     p = world.params[0]
     for b in range(state.copies.size):
         clear_slots(report, p, b)
-        read_actions(world, state, scratch, p, b, actions)
+        read_actions(world, state, report, scratch, p, b, actions)
         fill_slots(world, state, report, p, b, scratch.shown)
         n, k = np.int64(clicked[b]) // p.shape.slots, np.int64(clicked[b]) % p.shape.slots
         j, topic, e, carts = np.int64(-1), np.int64(-1), 0.0, 0.0
@@ -74,8 +74,9 @@ def take_effects(world, state, report, scratch, actions, clicked, items, cart, m
             n, k = np.int64(-1), np.int64(-1)
         else:
             j = np.int64(report.slots[b, n, k].item)
-            topic, e = np.int64(world.items[j].topic), expected_experience(world, state, p, b, j)
-            carts = cart_probability(world, state, p, b, j)
+            log_offer = report.log_offer[b, n]
+            topic, e = np.int64(world.items[j].topic), expected_experience(world, state, p, b, j, log_offer)
+            carts = cart_probability(world, state, p, b, j, log_offer)
         items[b], cart[b, 0], cart[b, 1] = j, 1.0 - carts, carts
         take_effect(world, state, report, p, b, n, k, e)
         if p.shape.moods > 0:

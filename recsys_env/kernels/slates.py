@@ -79,7 +79,7 @@ def fill_top(weights, values, x, count, slots, chosen, gains):
 
 
 @kernel
-def _slate_value(world, state, p, b, n, filled, rest, trust, scale, scratch):
+def _slate_value(world, state, p, b, n, filled, rest, trust, none, scale, scratch):
     """Expected value of the slate chosen[:filled], and of a click on it; weights are exp(v / lambda - scale)."""
     weights, values, chosen = scratch.weights, scratch.values, scratch.chosen
     total, value = 0.0, 0.0
@@ -88,32 +88,33 @@ def _slate_value(world, state, p, b, n, filled, rest, trust, scale, scratch):
         total += w
         value += w * values[chosen[k]]
     if total <= 0.0:
-        return 0.0, 0.0
+        return none, none
     inclusive = p.choice.dissimilarity * (scale + log(total)) + trust
     share = sigmoid(inclusive - rest)
-    return share * value / total, value / total
+    return share * value / total + (1.0 - share) * none, value / total
 
 
 @kernel
-def best_slate(world, state, p, b, n, count, rest, trust, scratch):
-    """Fill best[:filled] with the slate of the best value among the iterates of x; `filled`.
+def best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch):
+    """Fill best[:min(K, count)] with the slate of the best value among the iterates of x, if it is above `record`; the
+    larger of the two.
 
-    Of `count` options with utilities in weights and values in values; `rest` and `trust` as in `true_page`.
+    Of `count` options with utilities in weights and values in values; `rest` and `trust` as in `true_page`, `none` is
+    the value of no click.
     """
     weights, values, chosen, best = scratch.weights, scratch.values, scratch.chosen, scratch.best
-    slots, scale, top, dissimilarity = min(p.shape.slots, count), -np.inf, 0.0, p.choice.dissimilarity
+    slots, scale, top, dissimilarity = min(p.shape.slots, count), -np.inf, none, p.choice.dissimilarity
     for i in range(count):
         weights[i] /= dissimilarity
         scale = max(scale, weights[i])
         top = max(top, values[i])
     for i in range(count):
         weights[i] = exp(weights[i] - scale)
-    record = -np.inf
     for start in range(1 if dissimilarity == 1.0 else _STARTS):
-        x, last = top * (start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer
+        x, last = none + (top - none) * (start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer
         for _ in range(_ROUNDS):
             filled = fill_top(weights, values, x, count, slots, chosen, scratch.gains)
-            value, mean = _slate_value(world, state, p, b, n, filled, rest, trust, scale, scratch)
+            value, mean = _slate_value(world, state, p, b, n, filled, rest, trust, none, scale, scratch)
             if value <= last:
                 break
             if value > record:
@@ -121,4 +122,4 @@ def best_slate(world, state, p, b, n, count, rest, trust, scratch):
                 for k in range(filled):
                     best[k] = chosen[k]
             x, last = dissimilarity * value + (1.0 - dissimilarity) * mean, value
-    return slots
+    return record

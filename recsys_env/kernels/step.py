@@ -29,7 +29,19 @@ from .dynamics import (
 from .feedback import consume, put_in_cart, settle_cart
 from .numeric import insert, is_better
 from .observation import observe, write_candidate, write_latent
-from .page import CANDIDATES, QUERY, WEIGHTS, can_show, clear_slots, fill_slots, is_active, is_continuous
+from .page import (
+    CANDIDATES,
+    QUERY,
+    WEIGHTS,
+    actions_of_pick,
+    can_show,
+    clear_slots,
+    fill_slots,
+    is_active,
+    is_continuous,
+    log_multiplier,
+    place_of_level,
+)
 from .retrieval import draw_candidates
 
 STEP, RESET, LOOK = 0, 1, 2
@@ -38,8 +50,12 @@ STEP, RESET, LOOK = 0, 1, 2
 
 
 @kernel
-def read_actions(world, state, scratch, p, b, actions):
-    """Translate the actions of the active agents into the items they want shown (-1 = nothing) and their messages."""
+def read_actions(world, state, report, scratch, p, b, actions):
+    """Translate the actions of the active agents into the items they want shown (-1 = nothing), prices and messages.
+
+    An action of picks is, with one slot, (pick * L + level) * V + word; with K slots K picks, level, word. The parts of
+    a continuous one are declared in `fields.ACTION`. What a task does not have is left out, or 1.
+    """
     copy = state.copies[b]
     for n in range(p.shape.agents):
         active = is_active(world, p, copy, n)
@@ -53,14 +69,30 @@ def read_actions(world, state, scratch, p, b, actions):
             else:
                 for k in range(p.shape.slots):
                     scratch.shown[b, n, k] = _named(p, actions[b, n, k])
+        if p.shape.levels > 0:
+            level = _level(p, actions, b, n) if active else 0.0
+            state.offers[b, copy.visitor, n] = level
+            report.log_offer[b, n] = log_multiplier(p, level) if active else 0.0
         if p.shape.vocabulary > 0:
             state.messages[b, copy.visitor, n] = _message(p, actions, b, n) if active else -1
 
 
 @kernel
 def _named(p, action):
-    """The item or candidate that one entry of an action names: with a single slot a message multiplies it."""
-    return action // p.shape.vocabulary if p.shape.slots == 1 and p.shape.vocabulary > 0 else action
+    """The item or candidate that one entry of an action names."""
+    return action // actions_of_pick(p) if p.shape.slots == 1 else action
+
+
+@kernel
+def _level(p, actions, b, n):
+    """Level of the agent's prices, from -1 (lowest) to 1 (highest)."""
+    if is_continuous(p):
+        return np.float64(actions[b, n, p.action_fields.price])
+    if p.shape.slots == 1:
+        level = np.int64(actions[b, n, 0]) // max(p.shape.vocabulary, 1) % p.shape.levels
+    else:
+        level = np.int64(actions[b, n, p.shape.slots])
+    return place_of_level(p, level)
 
 
 @kernel
@@ -74,7 +106,7 @@ def _message(p, actions, b, n):
         return best
     if p.shape.slots == 1:
         return np.int64(actions[b, n, 0]) % words
-    return np.int64(actions[b, n, p.shape.slots])
+    return np.int64(actions[b, n, p.shape.slots + (p.shape.levels > 0)])
 
 
 @kernel
@@ -140,7 +172,7 @@ def serve_page(world, state, report, scratch, p, b, actions, key):
     """Show one page to the visitor and let it take effect; returns whether the visitor stays."""
     copy = state.copies[b]
     u = copy.visitor
-    read_actions(world, state, scratch, p, b, actions)
+    read_actions(world, state, report, scratch, p, b, actions)
     fill_slots(world, state, report, p, b, scratch.shown)
     n, k = draw_click(world, state, report, scratch, p, b, rng.uniform(key, rng.CLICK, 0))
     j, e, topic, carted = np.int64(-1), 0.0, np.int64(-1), False
@@ -226,7 +258,7 @@ def begin_episode(state, p, b, episode):
 def clear(report, p, b):
     """Empty the report of the last tick."""
     for n in range(p.shape.agents):
-        report.own[b, n] = 0.0
+        report.own[b, n], report.log_offer[b, n] = 0.0, 0.0
         report.visitor[b, n] = -1
     for i in range(p.shape.cart):
         later = report.later[b, i]

@@ -6,7 +6,8 @@ and assortment.py does both for an agent in all copies.
 Oracles hold rivals at the inclusive value of the last page shown; `content`, which sees neither their pages nor whom
 the visitor trusts, leaves rivals out. On shared pages, where the agents' items compete for ranks and may collide, and
 for queries and weights, which name no slate (`slate_action`), this is a heuristic. `popularity` shows the best items as
-they are.
+they are. Where agents set prices, oracles search all levels for the best pair of slate and level; the others take the
+level that is nearest to the list's prices.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class _Assortment(Policy):
     """Scores every item it may show by its belief and fills the slate accordingly."""
 
     belief: int
-    price = target = 0.0  # of the planner's experience, reward per util and satisfaction
+    price = target = 0.0  # lambda and theta of the planner
     _compiled: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -57,12 +58,17 @@ class _Assortment(Policy):
         hidden = envs.config.roles[envs.config.role_of(self.index)].hidden
         self._sees = Sees.unless(hidden)
         self._slates = np.zeros((envs.num_envs, shape.slots), np.int64)
-        self._sizes = np.zeros(envs.num_envs, np.int64)
+        self._sizes, self._levels = np.zeros(envs.num_envs, np.int64), np.zeros(envs.num_envs, np.int64)
+
+    def levels(self) -> tuple[int, int]:
+        """(first, stop) of the levels of prices that it chooses from; (0, 1) where agents set none."""
+        first = self.envs.config.offer.list_level if self.envs.shape.levels else 0
+        return first, first + 1
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         believes = self.belief, self.price, self.target, self._slope, self._newcomer
-        game, slates = (self.envs.world, self.envs.arrays, self.index), (self._slates, self._sizes)
-        arguments = *game, believes, self._sees, self._scratch, *slates
+        game, slates = (self.envs.world, self.envs.arrays, self.index), (self._slates, self._sizes, self._levels)
+        arguments = *game, believes, self.levels(), self._sees, self._scratch, *slates
         if self._compiled is None:  # for our arrays, called past numba's dispatcher, whose checks cost more than it
             self._compiled = choose.compile(tuple(numba.typeof(argument) for argument in arguments))
         self._compiled(*arguments)
@@ -96,7 +102,14 @@ class Content(_Assortment):
     belief = CONTENT
 
 
-class Greedy(_Assortment):
+class _Oracle(_Assortment):
+    """Knows the true visitor, and sets the best price where agents set prices."""
+
+    def levels(self) -> tuple[int, int]:
+        return 0, max(self.envs.shape.levels, 1)
+
+
+class Greedy(_Oracle):
     """Myopic oracle: maximises the own reward expected from this page, given the true visitor."""
 
     belief = ORACLE
@@ -109,16 +122,18 @@ def _say_that_planner_is_greedy() -> None:
     )
 
 
-class Planner(_Assortment):
+class Planner(_Oracle):
     """Planning oracle: greedy with a price on the experience that a click brings, by the visitor's satisfaction z.
 
     A click is worth lambda max(theta - z, 0) e more than its reward: harvest while the visitor is content, repair when
-    it is not. At an entrance it is also worth what the same item would sell on the next page: there it is the team's
-    oracle, greedy the selfish one. Elsewhere it is `greedy` at a price of 0, which a log line says once.
-    `recsys_env.tuning.tune_planner` searches for both numbers.
+    it is not. Where agents set prices it is worth lambda times the trust that it is expected to add instead. At an
+    entrance it is also worth what the same item would sell on the next page: there it is the team's oracle, greedy the
+    selfish one. Elsewhere it is `greedy` at a price of 0, which a log line says once. `recsys_env.tuning.tune_planner`
+    searches for both numbers.
 
     Args:
-        price: lambda, reward per util of experience and unit of satisfaction; None = `WorldConfig.planner_price`.
+        price: lambda, reward per util of experience and unit of satisfaction (or reward per unit of trust); None =
+            `WorldConfig.planner_price`.
         target: theta, the satisfaction from which on experience adds nothing; None = `WorldConfig.planner_target`.
     """
 
