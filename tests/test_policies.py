@@ -33,7 +33,6 @@ from recsys_env.policies import (
     register_loader,
     registry,
 )
-from recsys_env.tuning import tune_planner
 
 BATCH = 3
 NEEDS = {
@@ -54,6 +53,7 @@ SMALL = WorldConfig(
     items={"number": 20, "dims": 4, "topics": 4},
     choice={"v_0": 1.0},
     arrival={"r_0": 2.0},
+    static_weights={"profile_match": 1.0, "popularity": 0.5},
 )
 OFFERS = {"offer": {"kind": "price"}, "feedback": {"instant": True}, "scenes": ({"name": "page", "cart": True},)}
 KINDS: dict[str, dict[str, Any]] = {
@@ -120,11 +120,11 @@ def _allowed(envs: VectorEnv, action: np.ndarray, mask: np.ndarray) -> np.ndarra
 @pytest.mark.parametrize("policy", INSTALLED)
 @pytest.mark.parametrize("task", [task for task in recsys_env.TASKS if task != "grocery-v1"])
 def test_every_policy_plays_every_task(task: str, policy: str) -> None:
-    play(vector_env(task, BATCH, horizon=8), policy, 20)
+    play(vector_env(task, BATCH, horizon=8, static_weights={"popularity": 1.0}), policy, 20)
 
 
 def test_every_policy_plays_grocery() -> None:
-    envs = vector_env("grocery-v1", 2, horizon=3)
+    envs = vector_env("grocery-v1", 2, horizon=3, static_weights={"popularity": 1.0})
     for policy in INSTALLED:
         play(envs, policy, 4)
 
@@ -238,7 +238,7 @@ def test_only_oracles_read_what_is_latent_of_items(policy: str) -> None:
     """Two worlds that differ in intercept, quality and clickbait of the items, always in the same state: the same
     choices."""
     for task in ("ecommerce-v1", "grocery-v1"):
-        worlds = [vector_env(task, 2, horizon=20) for _ in range(2)]
+        worlds = [vector_env(task, 2, horizon=20, static_weights={"popularity": 1.0}) for _ in range(2)]
         items = worlds[1].world.items
         items.flags.writeable = True
         order = np.random.default_rng(0).permutation(len(items))
@@ -319,25 +319,6 @@ def test_a_planner_without_a_price_says_so_once(caplog: pytest.LogCaptureFixture
         Planner(price).bind(vector_env(SMALL, 1), "recommender_0", 0)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "planner_price is 0" in caplog.text
-
-
-def test_tune_planner_finds_a_price_that_pays() -> None:
-    short = {"horizon": 200}
-    found = tune_planner("duel-v1", prices=(10.0,), targets=(0.8,), episodes=10, seed=3, **short)
-    config = recsys_env.task_config("duel-v1", short)
-    assert found[0.0, 0.0] == mean_interval(episode_returns(config, "greedy", 10, 3).mean(1))
-    assert (10.0, 0.8) in found
-    best = max(found, key=lambda place: found[place][0])
-    assert found[best][0] - found[best][1] > found[0.0, 0.0][0] + found[0.0, 0.0][1]
-    steps = [place for place in found if place not in ((0.0, 0.0), (10.0, 0.8))]
-    assert len(steps) >= 4  # the neighbours of the best one have been tried
-    shop = tune_planner("ecommerce-v1", prices=(1.0,), targets=(0.5,), episodes=2, catalogue="grocery", horizon=20)
-    planner = {agent: Planner(1.0, 0.5) for agent in ("recommender_0", "recommender_1")}
-    config = recsys_env.task_config("ecommerce-v1", {"horizon": 20}, "grocery")
-    assert shop[1.0, 0.5] == mean_interval(episode_returns(config, planner, 2, 0, catalogue="grocery").mean(1))
-    for name, values in (("prices", ()), ("prices", (1.0, -1.0)), ("prices", ("1",)), ("targets", (float("nan"),))):
-        with pytest.raises(ValueError, match=rf"{name} = .* must be finite numbers in \[-?\d+, \d+\], one or more"):
-            tune_planner("duel-v1", **{name: values})
 
 
 def test_blind_shows_the_first_of_everything() -> None:
