@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .fields import HIDEABLE
+from .fields import CANDIDATE_FEATURES, HIDEABLE
 from .settings import (
     Settings,
     choice_field,
@@ -349,6 +349,12 @@ class RoleConfig(Settings):
         *EVENTS,
         *OBJECTIVES,
     )
+    static_weights: Mapping[str, float] = weights_field(
+        "what the policy `static` ranks by in this role; empty = `static_weights` of the task",
+        -1,
+        1,
+        *(feature.name for feature in CANDIDATE_FEATURES),
+    )
     hidden: tuple[str, ...] = words_field(
         "observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE
     )
@@ -430,11 +436,20 @@ class WorldConfig(Settings):
     discount: float = number_field(0.997, "recommended discount per tick", 0, 1)
     planner_price: float = number_field(
         0.0,
-        "price per unit of satisfaction (where agents set prices: of trust in it) that the `planner` oracle uses in "
-        "this task",
+        "lambda: to the `planner` oracle a click is worth lambda * max(theta - z, 0) * e more than its reward; where "
+        "agents set prices, lambda times the trust in it that the click adds",
         0,
         1000,
         unit="reward",
+    )
+    planner_target: float = number_field(
+        1.0, "theta in it: the satisfaction z above which experience adds nothing; 100: the same whatever z", -1, 100
+    )
+    static_weights: Mapping[str, float] = weights_field(
+        "features of candidates that the policy `static` ranks by, with their weights; those not named weigh 0",
+        -1,
+        1,
+        *(feature.name for feature in CANDIDATE_FEATURES),
     )
     scale_zero: str = text_field("random", "the policy that is 0 on this task's scale of scores, playing as a team")
     scale_hundred: str = text_field("planner", "the policy that is 100 on it")

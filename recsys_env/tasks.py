@@ -157,7 +157,7 @@ _TASKS: dict[str, WorldConfig] = {
         slots=5,
         page="shared",
         scenes=_SHOP,
-        planner_price=0.5,
+        planner_price=0.1,
         users=UserConfig(number=8, habit_size=8, wallet_init=1.5, wallet_refill=0.003),
         items=ItemConfig(number=200, topics=12, popularity_quality=0.5, stock_init=2, restock_period=500),
         choice=ChoiceConfig(
@@ -280,7 +280,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=4,
         slots=2,
         page="rows",
-        planner_price=20.0,
+        planner_price=1.0,
         users=_FEED.users,
         items=_FEED.items,
         choice=replace(_FEED.choice, {"v_0": 8.2, "beta_trust": 0.5, "dissimilarity": 0.5}),
@@ -300,7 +300,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=3,
         slots=3,
         page="shared",
-        planner_price=5.0,
+        planner_price=0.1,
         users=UserConfig(number=16, habit_size=8),
         items=ItemConfig(
             number=120,
@@ -339,7 +339,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=3,
         slots=4,
         page="rows",
-        planner_price=20.0,
+        planner_price=1.0,
         users=UserConfig(number=8, habit_size=8),
         items=ItemConfig(
             number=400, topics=12, popularity_quality=0.5, length_log_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0
@@ -372,7 +372,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=4,
         slots=2,
         page="shared",
-        planner_price=2.0,
+        planner_price=0.1,
         users=UserConfig(number=8, habit_size=8),
         items=ItemConfig(
             number=200, topics=10, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0, life=600
@@ -431,7 +431,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=3,
         slots=4,
         page="rival",
-        planner_price=4.0,
+        planner_price=0.1,
         users=_FEED.users,
         items=_FEED.items,
         choice=replace(_FEED.choice, {"v_0": 7.6, "beta_trust": 10.0}),

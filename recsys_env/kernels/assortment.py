@@ -10,8 +10,8 @@ from .beliefs import (
     content_belief,
     estimate_taste,
     oracle_belief,
+    planner_belief,
     popularity_belief,
-    satisfaction_gain,
     trust_loss,
 )
 from .choice import outside_utility, trust_term
@@ -20,7 +20,7 @@ from .numeric import exp, log
 from .page import SHARED, active_agents, can_show, is_active, log_multiplier, place_of_level, retrieves
 from .slates import best_slate, expected_page, fill_top, log_theta, true_page
 
-POPULARITY, CONTENT, ORACLE = 0, 1, 2  # beliefs
+POPULARITY, CONTENT, ORACLE, PLANNER = 0, 1, 2, 3  # beliefs
 _ROUNDS = 8  # of the fixed point of `arrange`
 
 
@@ -29,7 +29,7 @@ def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, chos
     """The slates of agent n.
 
     Args:
-        believes: which belief; the price of satisfaction or trust; the slope of `content_belief`; `newcomer` [M] of
+        believes: which belief; price and target of `planner_belief`; the slope of `content_belief`; `newcomer` [M] of
             `popularity_belief`.
         levels: (first, stop) levels of prices to choose from; (0, 1) where agents set none.
         slates: [B, K] filled with places among its candidates, or items where it has none, best first.
@@ -37,7 +37,7 @@ def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, chos
         chosen: [B] filled with levels of prices.
     """
     p = world.params[0]
-    belief, price, slope, newcomer = believes
+    belief, price, target, slope, newcomer = believes
     options, weights, values, best = scratch.options, scratch.weights, scratch.values, scratch.best
     for b in range(state.copies.size):
         sizes[b], chosen[b] = 0, 0
@@ -59,8 +59,6 @@ def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, chos
             none, record = 0.0, -np.inf
             if price > 0.0 and p.shape.levels > 0:
                 none = price * trust_loss(world, state, p, b, n, rest)
-            elif price > 0.0:
-                none = price * satisfaction_gain(world, state, p, b, np.int64(-1))
             for tried in range(levels[0], levels[1]):
                 log_offer = log_multiplier(p, place_of_level(p, tried)) if p.shape.levels > 0 else 0.0
                 for i in range(count):
@@ -69,8 +67,10 @@ def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, chos
                         weights[i], values[i] = content_belief(
                             world, state, p, b, n, j, log_offer, sees, scratch.taste, slope
                         )
+                    elif belief == ORACLE:
+                        weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer)
                     else:
-                        weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer, price)
+                        weights[i], values[i] = planner_belief(world, state, p, b, n, j, log_offer, price, target)
                 value = best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
                 if value > record:
                     record, chosen[b] = value, tried
@@ -158,7 +158,7 @@ def _weigh(world, state, p, b, n, log_offer, page):
     count, scale = list_showable(world, state, p, b, n, options), -np.inf
     for i in range(count):
         j = item_of(state, p, b, n, options[i])
-        weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer, 0.0)
+        weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer)
         weights[i] /= p.choice.dissimilarity
         scale = max(scale, weights[i])
     for i in range(count):

@@ -20,6 +20,7 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "popularity": "recsys_env.policies.assortment:Popularity",
     "content": "recsys_env.policies.assortment:Content",
     "nearest": "recsys_env.policies.nearest:Nearest",
+    "static": "recsys_env.policies.linear:Static",
     "greedy": "recsys_env.policies.assortment:Greedy",
     "planner": "recsys_env.policies.assortment:Planner",
     "central": "recsys_env.policies.assortment:Central",
