@@ -78,9 +78,7 @@ def test_central_shows_the_best_page() -> None:
 
 
 def test_each_step_of_the_ladder_is_worth_a_tenth() -> None:
-    scores = [
-        episode_returns("coverage-v0", policy, 16, seed=3).sum(1) for policy in LADDER
-    ]
+    scores = [episode_returns("coverage-v0", policy, 16, seed=3).sum(1) for policy in LADDER]
     for worse, better in itertools.pairwise(scores):
         gain = better - worse
         assert gain.mean() - 2 * gain.std(ddof=1) / 4 > 0.05 * worse.mean()
