@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import TASKS, Catalogue, WorldConfig, cli, fields, spaces
-from .config import EVENTS, RoleConfig
+from .config import EVENTS, OBJECTIVES, RoleConfig
 from .evaluation import METRICS
 from .policies import POLICIES
 from .settings import describe as describe_config
@@ -50,8 +50,7 @@ def describe(task: str) -> None:
 
 def policies() -> None:
     """List the policies that have a name; the folder of a trained one and any module:factory will do as well."""
-    folders = (Path(__file__).parent / name for name in ("policies", "exact"))
-    classes = {name: node for folder in folders for name, node in _classes(folder)}
+    classes = dict(_classes(Path(__file__).parent / "policies"))
     for name, path in POLICIES.items():
         made = path.partition(":")[2]
         learns = " (learns while it serves)" if _learns(made, classes) else ""
@@ -91,7 +90,7 @@ def _meaning(field: fields.Field) -> str:
 
 
 def _weights(settings: WorldConfig) -> str:
-    weights = {event: getattr(settings.reward, event) for event in EVENTS}
+    weights = {event: getattr(settings.reward, event) for event in (*EVENTS, *OBJECTIVES)}
     return ", ".join(f"{weight:g} per {event}" for event, weight in weights.items() if weight)
 
 
