@@ -32,7 +32,7 @@ import numpy as np
 from recsys_env import VectorEnv, WorldConfig, cli, vector_env
 from recsys_env.evaluation import UNSEEN, scale_ends
 from recsys_env.evaluation.episodes import begin_episodes
-from recsys_env.evaluation.runs import try_out
+from recsys_env.evaluation.runs import obstacle
 from recsys_env.evaluation.statistics import interval, place_on_scale
 from recsys_env.policies.registry import import_policies
 
@@ -252,11 +252,7 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> dict[str, Any]:
 
 def unable(config: WorldConfig, policy: str) -> str:
     """Why a policy does not play this task; nothing if it does."""
-    try:
-        try_out(VectorEnv(config), config.agents[0], policy)
-    except ValueError as error:
-        return str(error)
-    return ""
+    return obstacle(config, config.agents[0], policy)
 
 
 # ------------------------------------------------------------------------------------------------ the card

@@ -21,7 +21,7 @@ import results
 from PIL import Image
 from sphinx.ext.autodoc.mock import mock
 
-from recsys_env import TASKS, WorldConfig, fields, parallel_env
+from recsys_env import SCENARIOS, TASKS, WorldConfig, fields, parallel_env
 from recsys_env.config import GROUPS
 from recsys_env.evaluation import METRICS, scale_ends
 from recsys_env.evaluation.tables import markdown
@@ -56,6 +56,7 @@ def main() -> None:
         "metrics": metrics,
         "config": config_fields,
         "fit_settings": lambda: _fields_table(dataclasses.fields(FitSettings)),
+        "scenarios": scenarios,
         "tasks": lambda: results.tasks("[{0}](_generated/tasks/{0}.md)"),
         "task_pages": task_pages,
         "moving_pages": moving_pages,
@@ -161,6 +162,14 @@ def metrics() -> str:
         [code(name), metric.definition, metric.unit, metric.better, metric.source] for name, metric in METRICS.items()
     ]
     return markdown(["metric", "definition", "unit", "better", "source"], rows)
+
+
+def scenarios() -> str:
+    rows = []
+    for name, scenario in SCENARIOS.items():
+        background = ", ".join(f"{code(agent)} {code(policy)}" for agent, policy in scenario.background.items())
+        rows.append([code(name), scenario.about, ", ".join(map(code, scenario.focal)), background])
+    return markdown(["scenario", "whom the focal agents meet", "focal", "background"], rows)
 
 
 # ------------------------------------------------------------------------------------------------ config

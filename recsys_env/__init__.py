@@ -3,7 +3,7 @@
 Several recommender agents share one population of users and one catalogue of items. In reading order:
 
 config.py       WorldConfig, every number of a task (settings.py: how it checks itself; checks.py: single values)
-tasks.py        the named ones; catalogue.py: fitted items and users; tuning.py: a task's planner
+tasks.py        the named ones; catalogue.py: fitted items and users; tuning.py: a task's planner; scenarios.py: company
 fields.py       what agents observe, every field declared once; spaces.py: the Gymnasium spaces
 world.py        World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
@@ -31,6 +31,7 @@ from .company import Company
 from .config import WorldConfig
 from .environment import RecommendationAEC, RecommendationEnv, env, parallel_env
 from .infos import plain
+from .scenarios import SCENARIOS, Scenario
 from .settings import replace
 from .tasks import TASKS, register_task, task_config
 from .vector import VectorEnv
@@ -45,11 +46,13 @@ from .views import (
 
 __version__ = "0.1.0"
 __all__ = [
+    "SCENARIOS",
     "TASKS",
     "Catalogue",
     "Company",
     "RecommendationAEC",
     "RecommendationEnv",
+    "Scenario",
     "SharedPolicyVectorEnv",
     "SingleAgentEnv",
     "SingleAgentVectorEnv",
