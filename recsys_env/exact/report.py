@@ -103,7 +103,10 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
     }
     if criterion.kind == "finite":
         return found
-    pure = pure_policies(game, criterion)
+    try:
+        pure = pure_policies(game, criterion)
+    except ValueError as error:  # too many
+        return {**found, "not_enumerated": str(error)}
     equilibria = pure.equilibria()
     found["equilibria"] = [
         {
@@ -115,7 +118,7 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
         }
         for e in equilibria
     ]
-    if equilibria and len(game.agents) > 1:
+    if equilibria and len(game.agents) > 1 and optimum > 0:
         found["anarchy"], found["stability"] = prices(equilibria, optimum)
     if game.mirror is not None:
         found["against"] = _against(pure, _cast(pure, first))
@@ -123,12 +126,13 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
     return found
 
 
-def _over_constant(pure: PurePolicies, equilibrium: Equilibrium) -> float:
-    """What agent 0 earns in an equilibrium over the best that one action in all states would earn it there, minus 1."""
+def _over_constant(pure: PurePolicies, equilibrium: Equilibrium) -> float | None:
+    """What agent 0 earns in an equilibrium over the best that one action in all states would earn it there, minus 1;
+    None where that is no gain."""
     constants = [pure.index(np.full(len(pure.game.states), a)) for a in range(len(pure.game.actions))]
     others = tuple(pure.index(policy) for policy in equilibrium.policies[1:])
     best = pure.payoffs[0][(constants, *others)].max()
-    return float(equilibrium.values[0] / best - 1)
+    return float(equilibrium.values[0] / best - 1) if best > 0 else None
 
 
 def _dilemmas(
@@ -201,7 +205,7 @@ def _against(pure: PurePolicies, cast: Sequence[tuple[str, np.ndarray]]) -> dict
         "payoffs": payoffs[np.ix_(rows, columns)].tolist(),
         "answers": [game.label(pure.policies[answer]) for answer in answers],
         "answer_payoffs": best.tolist(),
-        "loss": (1 - payoffs[np.ix_(answers, columns)] / best).tolist(),
+        "loss": (1 - payoffs[np.ix_(answers, columns)] / best).tolist() if (best > 0).all() else None,
     }
 
 
@@ -273,8 +277,11 @@ def show(found: Mapping[str, Any]) -> None:
         return
     for e in found.get("equilibria", ()):
         kind = ["strict"] * e["strict"] + ["symmetric"] * e["symmetric"]
-        kind.append(f"{100 * e['over_constant']:+.0f} % over the best constant answer")
+        if e["over_constant"] is not None:
+            kind.append(f"{100 * e['over_constant']:+.0f} % over the best constant answer")
         print(f"  equilibrium   {' '.join(e['policies'])}  {_numbers(e['own'])}  {', '.join(kind)}")
+    if "not_enumerated" in found:
+        print(f"  equilibria: {found['not_enumerated']}")
     if "anarchy" in found:
         print(f"  price of anarchy {found['anarchy']:.3f}, of stability {found['stability']:.3f}")
     for name, four in found.get("dilemmas", {}).items():
@@ -294,6 +301,8 @@ def _show_against(table: Mapping[str, Any]) -> None:
     print(f"\n  {'reward of row against column':{width + 9}} {heads}")
     for name, policy, row in zip(table["names"], table["policies"], table["payoffs"], strict=True):
         print(f"  {name:{width}} {policy:>8} {' '.join(f'{v:8.4f}' for v in row)}")
+    if table["loss"] is None:
+        return
     print(f"\n  {'best response to row: loss, %':{width + 9}} {heads}")
     for name, policy, row in zip(table["names"], table["answers"], table["loss"], strict=True):
         print(f"  {name:{width}} {policy:>8} {' '.join(f'{100 * v:8.1f}' for v in row)}")
