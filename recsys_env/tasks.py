@@ -54,14 +54,14 @@ _TASKS: dict[str, WorldConfig] = {
     "duel-v1": WorldConfig(
         description="""Harvest or repair: one slot each, items X (0, fair) and Y (1, a hook), three moods.
 
-        A click is an instant purchase that pays its recommender 1. Y attracts (utility 2 against 0), disappoints
-        and now and then spoils the mood, X repairs it; in the worst mood hardly anybody clicks. Exact average rewards per tick:
-        constant strategies are a dilemma, Y against X (T) .155, both X (R) .143, both Y (P) .066, X against Y (S)
-        .021. Strategies that see the mood (best, middle, worst) have exactly two symmetric equilibria, both strict:
-        YXX (harvest in the best mood, repair else), which is also what a team would play, .231, and YYY, .066; to
-        answer the wrong one costs 36 to 43 %. Question: which of the two equilibria do learners select, the one that
-        harvests what both repaired, or the one in which nobody repairs? Stresses: equilibrium selection, state
-        dependence, credit over time. Discount .997.
+        A click is an instant purchase that pays its recommender 1. Y attracts (utility 2 against 0), disappoints and
+        now and then spoils the mood, X repairs it; in the worst mood hardly anybody clicks. Exact average rewards per
+        tick: constant strategies are a dilemma, Y against X (T) .155, both X (R) .143, both Y (P) .066, X against Y (S)
+        .021. Strategies that see the mood (best, middle, worst) have exactly two symmetric equilibria, both strict: YXX
+        (harvest in the best mood, repair else), which is also what a team would play, .231, and YYY, .066; to answer
+        the wrong one costs 36 to 43 %. Question: which of the two equilibria do learners select, the one that harvests
+        what both repaired, or the one in which nobody repairs? Stresses: equilibrium selection, state dependence,
+        credit over time. Discount .997.
         """,
         num_agents=2,
         slots=1,
