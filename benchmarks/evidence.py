@@ -10,6 +10,7 @@ static    the best ranker that does not look at the state
 state     the best policy known that does, and what it gains over `static`
 play      team, myopic and equilibrium play against each other: T, R, P, S, the cost of answering the wrong rival, the
           price of anarchy, coupling
+exact     the solution of a finite game: optimum, all equilibria, prices, who earns what against whom
 levels    traffic and funnel: idle ticks, pages per episode, clicks, carts, purchases
 speed     agent-steps per second
 
@@ -164,7 +165,7 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
     rivals = [policy for policy in (team, MYOPIC, "equilibrium") if not unable(played.config, policy)]
     t, r = played.payoff(MYOPIC, team), played.payoff(team, team)
     p, s = played.payoff(MYOPIC, MYOPIC), played.payoff(team, MYOPIC)
-    worst = min(rivals, key=lambda policy: played.mean(policy).mean())
+    rival = wrong_rival(played, rivals, answers)
     return {
         "team": team,
         "myopic": MYOPIC,
@@ -172,8 +173,8 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
         "T-R": interval(t - r),
         "P-S": interval(p - s),
         "payoffs": {a: {b: interval(played.payoff(a, b)) for b in rivals} for a in rivals},
-        "anarchy": {"policy": worst, **ratio(played.mean(worst), played.mean(team))},
-        "wrong_rival": wrong_rival(played, rivals, answers),
+        "wrong_rival": rival,
+        "anarchy": anarchy(played, [policy for policy in rivals if rival["best"][policy] == policy], team),
         "coupling": coupling(played),
     }
 
@@ -190,6 +191,24 @@ def wrong_rival(played: Played, rivals: Sequence[str], answers: Sequence[str]) -
         for taken, rival in permutations(rivals, 2)
     }
     return {"answers": list(answers), "best": best, "cost": cost}
+
+
+def anarchy(played: Played, stable: Sequence[str], team: str) -> Card:
+    """Worst of the policies that are the best answers to themselves, and its share of what a team earns."""
+    if not stable:
+        return {"missing": "none of these is the best answer to itself"}
+    worst = min(stable, key=lambda policy: played.mean(policy).mean())
+    return {"policy": worst, **ratio(played.mean(worst), played.mean(team))}
+
+
+def exact(task: str) -> Card:
+    """The solution of a finite game, rewards per tick, as `python -m recsys_env solve` gives it."""
+    try:
+        from recsys_env.exact.report import solve
+
+        return solve(task)
+    except (ValueError, ImportError) as error:
+        return {"missing": str(error)}
 
 
 def coupling(played: Played) -> Card:
@@ -274,6 +293,7 @@ def card(task: str, episodes: int, mine: Sequence[str] = ()) -> Card:
         "static": static(played),
         "state": state(played, list(dict.fromkeys(looking))),
         "play": play_against(played, list(dict.fromkeys((MYOPIC, *insight, *mine)))),
+        "exact": exact(task),
         "levels": levels(played, list(dict.fromkeys(("random", "content", MYOPIC, scale_ends(config)[1])))),
         "speed": speed(task),
     }

@@ -80,6 +80,7 @@ def test_the_command_stores_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(result_files, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(evidence, "exact", lambda task: {"missing": "not asked for"})
     monkeypatch.setattr(evidence, "speed", lambda task: {"copies": 1, "agent_steps_per_second": 1.0})
     task = "duel-v1,horizon=40"
     monkeypatch.setattr(sys, "argv", ["evidence", task, "--episodes", "3", "--policies", "my_file:Mine"])

@@ -24,6 +24,8 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "planner": "recsys_env.policies.assortment:Planner",
     "reciprocal": "recsys_env.policies.conditional:Reciprocal",
     "grim": "recsys_env.policies.conditional:Grim",
+    "matcher": "recsys_env.policies.conditional:Matcher",
+    "undercutter": "recsys_env.policies.conditional:Undercutter",
     "linucb": "recsys_env.policies.bandits:LinUCB",
     "linear-thompson": "recsys_env.policies.bandits:LinearThompson",
     "epsilon-greedy": "recsys_env.policies.bandits:EpsilonGreedy",
@@ -43,6 +45,8 @@ ORACLES = (
     "planner",
     "reciprocal",
     "grim",
+    "matcher",
+    "undercutter",
 )  # may read what is latent: intercept, quality and clickbait of items, and users
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
 LOADERS: dict[str, str | Callable[[Path], Policy]] = {}  # those of `register_loader`
