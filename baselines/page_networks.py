@@ -4,7 +4,7 @@ that makes of it a policy.
 An option's score says how much an agent prefers it (PPO), or what it is worth beyond the page's value (Q-learning).
 Where options are candidates, the network turns what is known of the visit into a weight for each of their features (a
 ranking that depends on the state: scores are w(x) . f); where they are items, into a score for each; where an action is
-a vector (`weights`, `query`), into that. A message and a price level are scored beside.
+a vector (`weights`, `query`), into that. A level of prices and a message are scored beside.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gymnasium import spaces
 from recsys_env import VectorEnv
 from recsys_env.files import FileError
 from recsys_env.policies import Policy
+from recsys_env.spaces import beside_picks, choices
 
 from .checkpoints import WEIGHTS, check_spaces, read_policy, write_policy
 from .weights import from_arrays, to_arrays
@@ -51,7 +52,7 @@ class Layout:
         start, candidates, features: of the C candidates and their F features in it; 0, 0, 0 without.
         options: what a slot can name; 0 where an action is a vector.
         slots: K.
-        words: how many values each further choice has: a message, a price level.
+        words: how many values each further choice has: a level of prices, a message.
         vector: D, the length of an action that is a vector; 0 where it is made of choices.
     """
 
@@ -79,8 +80,7 @@ class Layout:
 def layout_of(envs: VectorEnv) -> Layout:
     """The layout of a task."""
     config, shape, fields, space = envs.config, envs.shape, envs.observation_fields, envs.action_space
-    listed = config.action in ("candidates", "weights")
-    words = _words(envs) if not isinstance(space, spaces.Box) else []
+    listed, continuous = config.retrieves, isinstance(space, spaces.Box)
     # A message may have to tell more than how well the candidates fit.
     left_out = {"candidates", *(MATCHED if listed and not shape.vocabulary else ())}
     context = [
@@ -92,15 +92,11 @@ def layout_of(envs: VectorEnv) -> Layout:
         start=fields["candidates"].start if listed else 0,
         candidates=shape.candidates if listed else 0,
         features=len(envs.candidate_features) if listed else 0,
-        options=0 if isinstance(space, spaces.Box) else shape.candidates if listed else shape.items,
+        options=0 if continuous else choices(config, shape),
         slots=config.slots,
-        words=words,
-        vector=int(space.shape[0]) if isinstance(space, spaces.Box) else 0,
+        words=[] if continuous else beside_picks(shape),
+        vector=space.shape[0] if isinstance(space, spaces.Box) else 0,
     )
-
-
-def _words(envs: VectorEnv) -> list[int]:
-    return [envs.shape.vocabulary] if envs.shape.vocabulary else []
 
 
 def observed(observations: Any) -> np.ndarray:

@@ -376,9 +376,7 @@ class PPOLearner:
     def _measure(self, name: str) -> None:
         agent, pages = self.agents[name], self.rollout.pages(self.rows[name])
         agent.actor.measure(self.rollout.observations.flatten(0, 1)[torch.from_numpy(pages)])
-        batch = self._assess(name)
-        unit = batch.returns[batch.sequences[batch.sequences >= 0]].std()
-        if unit > 0:  # False for NaN, of a single page
+        if len(pages) > 1 and (unit := self._assess(name).returns[torch.from_numpy(pages)].std()) > 0:
             agent.critic.unit.copy_(unit)
 
     def _update(self, name: str, left: float) -> None:

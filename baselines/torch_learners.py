@@ -100,7 +100,7 @@ class TorchQ(PageLearner):
 
     def world(self) -> WorldConfig:
         config = super().world()
-        if config.action not in ("candidates", "items"):
+        if config.continuous:
             raise ValueError(f"{self.name} chooses among options; here action = {config.action!r}")
         return config
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import WorldConfig
-from recsys_env.config import EVENTS, GROUPS
+from recsys_env.config import EVENTS, GROUPS, OBJECTIVES
 
 SMALL = {  # sizes and periods that a small world may have
     "users.number": (1, 6),
@@ -26,6 +26,7 @@ SMALL = {  # sizes and periods that a small world may have
     "items.life": (0, 9),
     "items.period": (0, 14),
     "candidates.number": (1, 9),
+    "offer.levels": (2, 9),
 }
 
 
@@ -110,6 +111,8 @@ def _random_role(rng: np.random.Generator, items: dict[str, Any], name: str, sce
         "scene": scene,
         "items": tuple(shown) if kind == "items" else (),
         "domains": (int(rng.integers(domains)),) if kind == "domains" else (),
+        "rewards": {name: rng.normal() for name in (*EVENTS, *OBJECTIVES) if rng.random() < 0.8}
+        if rng.random() < 0.5
+        else {},
         "knows": tuple(rng.integers(0, 3, topics).tolist()),
-        "rewards": {event: rng.normal() for event in EVENTS if rng.random() < 0.8} if rng.random() < 0.5 else {},
     }

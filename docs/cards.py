@@ -85,11 +85,18 @@ def _state(found: Mapping[str, Any]) -> str:
     if "missing" in found["state"]:
         return missing(found["state"])
     best, fixed = found["state"], found["static"]
-    weights = ", ".join(f"`{name}` {weight:.2f}" for name, weight in fixed["weights"].items() if weight)
+    weights = "; ".join(
+        f"{role}: " + ", ".join(f"`{name}` {weight:.2f}" for name, weight in of.items() if weight)
+        for role, of in fixed["weights"].items()
+    )
+    searched = found["searches"].get("searched-static", {"scores": []})["scores"]
+    twice = (
+        f" Two searches for them earned {' and '.join(map(spread, searched))} on training seeds." if searched else ""
+    )
     return (
         f"The best ranker that looks at no state, `static`, earns {spread(fixed['reward'])}; the best policy known "
         f"that looks at it, `{best['policy']}`, earns {spread(best['reward'])}: {percent(best['gain'])} more. The "
-        f"weights of `static`: {weights}."
+        f"weights of `static`: {weights}.{twice}"
     )
 
 

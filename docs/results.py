@@ -82,7 +82,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "speed": speed,
         "trainers": trainers,
         "compatibility": compatibility,
-        "idle_ticks": idle_ticks,
+        "credit": credit,
         "cluster": cluster,
         "fit_report": fit_report,
         "fit_origin": fit_origin,
@@ -526,16 +526,17 @@ def messages() -> str:
     return f"{note}\n\n{markdown(['team', 'reward'], rows)}"
 
 
-def idle_ticks() -> str:
-    result = stored("idle_ticks")
+def credit() -> str:
+    result = stored("credit")
     settings = result["settings"]
-    kinds = ("active ticks", "all ticks", "gain")
+    kinds = {"places": "along places", "ticks": "along ticks", "myopic": "gamma = 0", "gain": "places over gamma = 0"}
     rows = [[f"`{name}`", *(spread(row[kind]) for kind in kinds)] for name, row in result["tasks"].items()]
     note = (
         f"Own reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
-        f"agent-steps each. {whence_rows(result['tasks'], 'idle_ticks.json')}"
+        f"agent-steps each{', with ' + ' '.join(settings['set']) if settings['set'] else ''}. "
+        f"{whence_rows(result['tasks'], 'credit.json')}"
     )
-    return f"{note}\n\n{markdown(['task', 'active ticks alone', 'all ticks', 'gain'], rows)}"
+    return f"{note}\n\n{markdown(['task', *kinds.values()], rows)}"
 
 
 def cluster() -> str:

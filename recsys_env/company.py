@@ -30,6 +30,7 @@ _BY_AGENT = (
     "final_masks",
     "rewards",
     "own",
+    "objectives",
     "visitor",
     "next_visitor",
     "active",

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .fields import HIDEABLE
+from .fields import CANDIDATE_FEATURES, HIDEABLE
 from .settings import (
     Settings,
     choice_field,
@@ -265,7 +265,8 @@ class ArrivalConfig(Settings):
 class RewardConfig(Settings):
     """own_n = sum of weight * value over the events credited to agent n; values are 1 per click, cart and like, price
     paid / mean list price per purchase (with offers: less the unit cost, in mean margins), (rating - 3) / 2 per rating,
-    length * softplus(e) per dwell."""
+    length * softplus(e) per dwell. The objectives diversity, novelty and fairness are paid per page of agent n, beside
+    own_n (`kernels/objectives.py`)."""
 
     sharing: float = number_field(0.0, "s: 0 selfish, 1 team, -1 zero-sum", -1, 1)
     margin_rate: float = number_field(
@@ -281,9 +282,43 @@ class RewardConfig(Settings):
     rating: float = number_field(0.0, "per rating, on (rating - 3) / 2", -100, 100)
     like: float = number_field(0.0, "per like", -100, 100)
     dwell: float = number_field(0.0, "per mean length watched", -100, 100)
+    diversity: float = number_field(
+        0.0,
+        "per page, on the mean of 1 - <q, q'> over the pairs of items of the agent's slate, in [0, 2]; not in own_n",
+        -100,
+        100,
+        source="Ziegler et al. 2005",
+    )
+    novelty: float = number_field(
+        0.0,
+        "per page, on the mean novelty of the agent's slate: self-information of historical popularity, scaled to "
+        "0 = the most and 1 = the least popular item; not in own_n",
+        -100,
+        100,
+        source="Vargas & Castells 2011",
+    )
+    fairness: float = number_field(
+        0.0,
+        "per page, on the sum of theta * (target share - share of exposure so far) of the providers of the agent's "
+        "slate; not in own_n",
+        -100,
+        100,
+        source="Biega, Gummadi & Weikum 2018",
+    )
+    fairness_target: str = choice_field(
+        "inventory",
+        "what a provider's share of an agent's exposure ought to be: its share of the items that the agent may show, "
+        "or (merit) of their historical clicks, each plus one",
+        "inventory",
+        "merit",
+    )
+    fairness_half_life: float = number_field(
+        200.0, "half-life of exposure, in pages that the agent was on", 1, 1e9, unit="pages"
+    )
 
 
 EVENTS = ("click", "cart", "purchase", "rating", "like", "dwell")
+OBJECTIVES = ("diversity", "novelty", "fairness")  # of a page, whatever follows from it
 
 
 # ---------------------------------------------------------------------------------------------- page, agents, what they
@@ -308,10 +343,17 @@ class RoleConfig(Settings):
     domains: tuple[int, ...] = integers_field("inventory by domain; empty = all", 0, 10**6)
     items: tuple[int, ...] = integers_field("inventory by item id; empty = all", 0, 10**8)
     rewards: Mapping[str, float] = weights_field(
-        "weight of each event in this role's own reward, those not named weigh 0; empty = those of `reward`",
+        "weight of each event and objective in this role's reward, those not named weigh 0; empty = those of `reward`",
         -100,
         100,
         *EVENTS,
+        *OBJECTIVES,
+    )
+    static_weights: Mapping[str, float] = weights_field(
+        "what the policy `static` ranks by in this role; empty = `static_weights` of the task",
+        -1,
+        1,
+        *(feature.name for feature in CANDIDATE_FEATURES),
     )
     hidden: tuple[str, ...] = words_field(
         "observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE
@@ -394,11 +436,20 @@ class WorldConfig(Settings):
     discount: float = number_field(0.997, "recommended discount per tick", 0, 1)
     planner_price: float = number_field(
         0.0,
-        "price per unit of satisfaction (where agents set prices: of trust in it) that the `planner` oracle uses in "
-        "this task",
+        "lambda: to the `planner` oracle a click is worth lambda * max(theta - z, 0) * e more than its reward; where "
+        "agents set prices, lambda times the trust in it that the click adds",
         0,
         1000,
         unit="reward",
+    )
+    planner_target: float = number_field(
+        1.0, "theta in it: the satisfaction z above which experience adds nothing; 100: the same whatever z", -1, 100
+    )
+    static_weights: Mapping[str, float] = weights_field(
+        "features of candidates that the policy `static` ranks by, with their weights; those not named weigh 0",
+        -1,
+        1,
+        *(feature.name for feature in CANDIDATE_FEATURES),
     )
     scale_zero: str = text_field("random", "the policy that is 0 on this task's scale of scores, playing as a team")
     scale_hundred: str = text_field("planner", "the policy that is 100 on it")
@@ -521,6 +572,11 @@ class WorldConfig(Settings):
             if name in (f.name for f in fields(getattr(self, group))):
                 return f" (did you mean {group}={{{name!r}: ...}}?)"
         return super()._suggestion(name)
+
+    def reward_weights(self, role: int) -> dict[str, float]:
+        """Weight of every event and objective in the reward of a role."""
+        own = self.roles[role].rewards
+        return {name: own.get(name, 0.0) if own else getattr(self.reward, name) for name in (*EVENTS, *OBJECTIVES)}
 
     @property
     def agents(self) -> list[str]:

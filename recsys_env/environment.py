@@ -251,8 +251,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         """Exact expectations of the page about to be shown, given a joint action; nothing changes.
 
         Returns:
-            "click", "cart", "purchase": agent -> probability of each of its slots [K]; "own", "reward": agent ->
-            expected reward of this step, before and after sharing.
+            "click", "cart", "purchase": agent -> probability of each of its slots [K]; "own", "objectives", "reward":
+            agent -> expected own reward of this step, what the page is paid beside it, and their sum after sharing.
 
         Raises:
             RuntimeError: before the first `reset`, or after the end.

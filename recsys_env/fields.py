@@ -34,6 +34,7 @@ class Shape(NamedTuple):
     cart: int  # Q: cart places, 0 where nothing is ever carted for later
     vocabulary: int  # V
     levels: int  # L, of prices; 0 where agents set none
+    providers: int  # of items, 0 unless some agent is paid for fairness
     labels: int  # of topics, that roles know of the intent; 0 where none knows anything
     features: int = 0  # F, of a candidate
     private: int = 0  # numbers in the private part of an observation
@@ -62,6 +63,7 @@ PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
 OFFERS = When("where agents set prices", lambda config, shape: shape.levels > 0)
+FAIRNESS = When("where fairness is paid", lambda config, shape: shape.providers > 0)
 KNOWS = When("where a role knows something of the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 
@@ -143,6 +145,10 @@ OBSERVATION = (
     Field(
         "candidates", "features of each candidate, candidate after candidate; 0 for an empty place", -1.0, 1.0,
         ("candidates", "features"), half=1.0, private=True, hideable=True,
+    ),
+    Field(
+        "exposure", "share that each provider has of this agent's decayed exposure; before any, the share due to it",
+        axes=("providers",), when=FAIRNESS, private=True, hideable=True,
     ),
     Field(
         "knows", "one-hot: what the role knows of the topic of the session's intent, its label in `RoleConfig.knows`",

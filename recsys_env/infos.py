@@ -29,6 +29,7 @@ _KEPT: dict[str, Callable[[Report], np.ndarray]] = {
     **{name: partial(_slots, name) for name in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell")},
     "empty": _holes,
     "own": lambda report: report.own,
+    "objectives": lambda report: report.objectives,
     "visitor": lambda report: report.visitor,
     "next_visitor": lambda report: report.next_visitor,
     "active": lambda report: report.active,
@@ -52,6 +53,7 @@ class Infos(Mapping[str, np.ndarray]):
     dwell [B, N, K]     float32, in mean lengths
     empty [B, N]        holes among the agent's slots
     own [B, N]          the agent's own reward, before sharing
+    objectives [B, N]   what the page is paid beside it for diversity, novelty and fairness, before sharing
     visitor [B, N]      person whose page this was, -1 = idle tick or inactive agent
     next_visitor [B, N] person whose page the returned observation is about
     active [B, N]       bool, whose slots will be on that page
@@ -95,6 +97,7 @@ class _KeptInfos(Infos):
             report.slots.tobytes(),
             report.later.tobytes(),
             report.own.tobytes(),
+            report.objectives.tobytes(),
             report.visitor.tobytes(),
             report.next_visitor.tobytes(),
             report.active.tobytes(),
@@ -103,7 +106,7 @@ class _KeptInfos(Infos):
 
     @cached_property
     def _report(self) -> Report:  # type: ignore[override]
-        names = ("slots", "later", "own", "visitor", "next_visitor", "active", "log_offer")
+        names = ("slots", "later", "own", "objectives", "visitor", "next_visitor", "active", "log_offer")
         arrays = {}
         for name, raw in zip(names, self._raw, strict=True):
             like = getattr(self._like, name)
@@ -115,7 +118,8 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
     """What a user would log of one agent's last step: a dictionary that is made when first looked at.
 
     shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `Infos`
-    empty, own, visitor, next_visitor, active, offer: numbers, as in `Infos`; no page follows an episode's last step
+    empty, own, objectives, visitor, next_visitor, active, offer: numbers, as in `Infos`; no page follows the last step
+        of an episode
     later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this
         agent; item -1 = none
 
@@ -129,7 +133,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
     """
 
     SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
-    SCALARS = ("empty", "own", "visitor", "next_visitor", "active", "offer")
+    SCALARS = ("empty", "own", "objectives", "visitor", "next_visitor", "active", "offer")
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
     def __init__(self, infos: Infos, n: int, over: bool) -> None:

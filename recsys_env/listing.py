@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import TASKS, Catalogue, WorldConfig, cli, fields, spaces
-from .config import EVENTS, RoleConfig
+from .config import EVENTS, OBJECTIVES, RoleConfig
 from .evaluation import METRICS
 from .policies import POLICIES
 from .settings import describe as describe_config
@@ -90,7 +90,7 @@ def _meaning(field: fields.Field) -> str:
 
 
 def _weights(settings: WorldConfig) -> str:
-    weights = {event: getattr(settings.reward, event) for event in EVENTS}
+    weights = {event: getattr(settings.reward, event) for event in (*EVENTS, *OBJECTIVES)}
     return ", ".join(f"{weight:g} per {event}" for event, weight in weights.items() if weight)
 
 

@@ -70,7 +70,8 @@ _TASKS: dict[str, WorldConfig] = {
         observability="full",
         scenes=_SHOP,
         planner_price=2.0,
-        scale_zero="greedy",
+        scale_zero="equilibrium",
+        scale_hundred="joint",
         world_seed=1,
         users=UserConfig(number=1, topics=1, activity_log_sd=0.0, price_sensitivity_log_sd=0.0),
         items=ItemConfig(
@@ -156,7 +157,7 @@ _TASKS: dict[str, WorldConfig] = {
         slots=5,
         page="shared",
         scenes=_SHOP,
-        planner_price=0.5,
+        planner_price=0.1,
         users=UserConfig(number=8, habit_size=8, wallet_init=1.5, wallet_refill=0.003),
         items=ItemConfig(number=200, topics=12, popularity_quality=0.5, stock_init=2, restock_period=500),
         choice=ChoiceConfig(
@@ -183,6 +184,36 @@ _TASKS: dict[str, WorldConfig] = {
         ),
         candidates=CandidateConfig(topic_scale=1.0),
         reward=RewardConfig(click=0.05, purchase=1.0),
+    ),
+    "coverage-v0": WorldConfig(
+        description="""Two agents, each told half of what the visitor wants: a grid of 12 topics, its row and its column.
+
+        One slot each, one item per topic, one shared reward: the click. An item shown by both is a hole, so who guesses
+        alone collides with the other. Coordination comes in steps, each of which a scripted team takes: leaving to the
+        other what it would show (`coverage-convention`), learning from the clicks of the session's pages before
+        (`coverage-memory`), telling what one knows in a word that is heard at the visitor's next page
+        (`coverage-talk`), and a page arranged by one who knows it all (`central`, 100 of the scale). Question: do a
+        convention, memory and a language emerge, and how much of what each is worth? Stresses: team play, split
+        information, memory, communication. Set to: each step worth 10 to 25 %, sessions of 2.7 pages; no data behind
+        it. Discount .997.
+        """,
+        num_agents=2,
+        slots=1,
+        page="shared",
+        action="items",
+        messages=4,
+        scale_hundred="central",
+        users=UserConfig(number=8, intent_scale=0.0),
+        items=ItemConfig(
+            number=12, topics=12, quality_sd=0.0, price_log_sd=0.0, topic_price_log_sd=0.0, popularity_log_sd=0.0
+        ),
+        choice=ChoiceConfig(v_0=3.2, beta_taste=0.5, beta_quality=0.0, beta_intent=3.2, eta=0.0, kappa=0.0),
+        arrival=ArrivalConfig(k_0=0.5, r_0=4.0),
+        reward=RewardConfig(sharing=1.0),
+        roles=(
+            RoleConfig("row", knows=(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2)),
+            RoleConfig("column", knows=(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3)),
+        ),
     ),
     "journey-v1": WorldConfig(
         description="""Entrance, item and cart page, one agent each, one shared reward: cooperation across scenarios.
@@ -249,7 +280,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=4,
         slots=2,
         page="rows",
-        planner_price=20.0,
+        planner_price=1.0,
         users=_FEED.users,
         items=_FEED.items,
         choice=replace(_FEED.choice, {"v_0": 8.2, "beta_trust": 0.5, "dissimilarity": 0.5}),
@@ -269,7 +300,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=3,
         slots=3,
         page="shared",
-        planner_price=5.0,
+        planner_price=0.1,
         users=UserConfig(number=16, habit_size=8),
         items=ItemConfig(
             number=120,
@@ -308,7 +339,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=3,
         slots=4,
         page="rows",
-        planner_price=20.0,
+        planner_price=1.0,
         users=UserConfig(number=8, habit_size=8),
         items=ItemConfig(
             number=400, topics=12, popularity_quality=0.5, length_log_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0
@@ -341,7 +372,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=4,
         slots=2,
         page="shared",
-        planner_price=2.0,
+        planner_price=0.1,
         users=UserConfig(number=8, habit_size=8),
         items=ItemConfig(
             number=200, topics=10, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0, life=600
@@ -400,7 +431,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=3,
         slots=4,
         page="rival",
-        planner_price=4.0,
+        planner_price=0.1,
         users=_FEED.users,
         items=_FEED.items,
         choice=replace(_FEED.choice, {"v_0": 7.6, "beta_trust": 10.0}),

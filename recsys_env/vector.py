@@ -534,7 +534,8 @@ class VectorEnv:
         Returns:
             click, cart, purchase: probabilities [B, N, K] of each slot (purchase: instant ones);
             own [B, N]: expected own reward of this step, purchases of earlier cart items included;
-            reward [B, N]: the same after sharing.
+            objectives [B, N]: what the page is paid beside it for diversity, novelty and fairness, which is certain;
+            reward [B, N]: their sum after sharing.
         """
         from .kernels.expected import expect
 
@@ -543,10 +544,12 @@ class VectorEnv:
         b, n, k = self.num_envs, self.num_agents, self.config.slots
         state = State(*(array.copy() for array in self._state))
         report = self._buffers[0]._replace(slots=self._report.slots.copy(), log_offer=self._report.log_offer.copy())
-        click, cart, own, reward = np.zeros((b, n, k)), np.zeros((b, n, k)), np.zeros((b, n)), np.zeros((b, n))
-        expect(self.world, state, report, self._scratch, read, click, cart, own, reward)
+        click, cart = np.zeros((b, n, k)), np.zeros((b, n, k))
+        own, objectives, reward = np.zeros((b, n)), np.zeros((b, n)), np.zeros((b, n))
+        expect(self.world, state, report, self._scratch, read, click, cart, own, objectives, reward)
         purchase = cart if self.config.feedback.instant else np.zeros_like(cart)
-        return {"click": click, "cart": cart, "purchase": purchase, "own": own, "reward": reward}
+        by_slot = {"click": click, "cart": cart, "purchase": purchase}
+        return {**by_slot, "own": own, "objectives": objectives, "reward": reward}
 
     def explain(self, actions: Any) -> dict[str, Any]:
         """The page about to be shown, given a joint action, taken apart; nothing changes and nothing is drawn.

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .catalogue import Catalogue
-from .config import EVENTS, GROUPS, WorldConfig
+from .config import EVENTS, GROUPS, OBJECTIVES, WorldConfig
 from .fields import (
     ACTION,
     CANDIDATE_FEATURES,
@@ -55,7 +55,7 @@ ITEM = _record(
 )  # fmt: skip
 PLACE = _record(("probability", "f4"), ("alias", "i4"))  # alias table over places ~ base activity
 SCENE = _record(("beta_context", "f4"), ("cart", "i4"), ("owner", "i4"))  # owner: agent, -1 = everyone
-AGENT = _record(("role", "i4"), *((event, "f4") for event in EVENTS))
+AGENT = _record(("role", "i4"), *((name, "f4") for name in (*EVENTS, *OBJECTIVES)))
 
 COPY = _record(
     ("seed", "u8"),          # key of the events; restore(seed=...) replaces it
@@ -110,6 +110,7 @@ SHAPE = _record(
     ("observation", "i8"),  # O
     ("log_promotion", "f8"),
     ("popularity_scale", "f8"),
+    ("exposure_decay", "f8"),  # factor on an agent's exposure at each of its pages
 )
 
 
@@ -169,6 +170,8 @@ class World(NamedTuple):
     decay: np.ndarray  # [horizon + 1] f4: factor on popularity after so many ticks
     scenes: np.ndarray  # [S] SCENE
     agents: np.ndarray  # [N] AGENT
+    novelty: np.ndarray  # [M] f4: self-information of historical popularity, 0 = most popular item, 1 = least
+    targets: np.ndarray  # [N, providers] f4: share of agent n's exposure that is due to each provider
 
 
 class State(NamedTuple):
@@ -187,6 +190,7 @@ class State(NamedTuple):
     matches: np.ndarray  # [B, N, C] f4: <noisy profile, vector> of each candidate
     order: np.ndarray  # [B, K, N] i4: who fills which place of round k (shared pages)
     inclusive: np.ndarray  # [B, N] f8: lambda I_n + trust term at the last page shown, -inf = nothing shown
+    exposure: np.ndarray  # [B, N, P] f4: decayed examination that agent n gave each provider; P = 0 unless paid
 
 
 class Report(NamedTuple):
@@ -199,6 +203,7 @@ class Report(NamedTuple):
     final_states: np.ndarray  # [B, S'] f4: `state()` of the last page without its private part, valid where truncated
     rewards: np.ndarray  # [B, N] f4: r_n
     own: np.ndarray  # [B, N] f4: own_n
+    objectives: np.ndarray  # [B, N] f4: weighted diversity, novelty and fairness of the page, beside own_n
     truncated: np.ndarray  # [B] bool
     visitor: np.ndarray  # [B, N] i8: person whose page was just shown, -1 = idle or inactive
     next_visitor: np.ndarray  # [B, N] i8: person whose page comes next
@@ -246,9 +251,14 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         cart=CART_SIZE if later else 0,
         vocabulary=config.messages,
         levels=config.offer.levels if config.offer.kind == "price" else 0,
+        providers=config.items.providers if _pays_fairness(config) else 0,
         labels=max((1 + max(role.knows) for role in config.roles if role.knows), default=0),
     )
     return with_fields(config, shape)
+
+
+def _pays_fairness(config: WorldConfig) -> bool:
+    return any(config.reward_weights(role)["fairness"] != 0 for role in range(len(config.roles)))
 
 
 def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
@@ -281,11 +291,12 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         topics[:, 1], topics[:, 2] = config.dynamics.mood_up, config.dynamics.mood_down
     rank = np.arange(1, shape.agents * shape.slots + 1)
     taste, rho, habits = _priors(config, catalogue, shape)
+    allowed = _inventory(config, shape, items)
     world = World(
         params=_params(config, shape, items),
         items=items,
         q=np.ascontiguousarray(q, np.float32),
-        allowed=_inventory(config, shape, items),
+        allowed=allowed,
         labels=_labels(config, shape),
         centres=centres.astype(np.float32),
         topics=topics,
@@ -299,6 +310,8 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         decay=(0.5 ** (np.arange(config.horizon + 1) / config.items.popularity_half_life)).astype(np.float32),
         scenes=_scenes(config),
         agents=_agents(config),
+        novelty=_novelty(items),
+        targets=_targets(config, shape, items, allowed),
     )
     for array in world:
         array.flags.writeable = False
@@ -440,12 +453,25 @@ def _scenes(config: WorldConfig) -> np.ndarray:
 
 def _agents(config: WorldConfig) -> np.ndarray:
     agents = np.zeros(config.num_agents, AGENT)
-    shared = {event: getattr(config.reward, event) for event in EVENTS}
     for n in range(config.num_agents):
         role = config.role_of(n)
-        weights = config.roles[role].rewards or shared
-        agents[n] = (role, *(weights.get(event, 0.0) for event in EVENTS))
+        agents[n] = (role, *config.reward_weights(role).values())
     return agents
+
+
+def _novelty(items: np.ndarray) -> np.ndarray:
+    """Self-information -log2 of each item's share of the historical clicks, each plus one, scaled to [0, 1] (Vargas &
+    Castells 2011, whose unit is the bit); 0 where all are as popular."""
+    bits = -np.log2(items["popularity"].astype(np.float64) + 1)
+    return ((bits - bits.min()) / max(np.ptp(bits), 1e-12)).astype(np.float32)
+
+
+def _targets(config: WorldConfig, shape: Shape, items: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Share of each agent's exposure that is due to each provider."""
+    merit = items["popularity"] + 1.0 if config.reward.fairness_target == "merit" else np.ones(shape.items)
+    owned = np.where(allowed, merit, 0.0) if allowed.size else np.tile(merit, (shape.agents, 1))
+    due = np.stack([np.bincount(items["provider"], row, config.items.providers) for row in owned])
+    return np.asarray(due / due.sum(1, keepdims=True), np.float32)
 
 
 def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
@@ -469,6 +495,7 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["taste"], p["profile"], p["satiation"], p["trust"], p["history"] = 0, d, 2 * d, 2 * d + t, 2 * d + t + n
     p["width"] = 2 * d + t + n + shape.views * (d + t)
     p["log_promotion"] = np.log1p(-config.items.promotion_depth)
+    p["exposure_decay"] = 0.5 ** (1 / config.reward.fairness_half_life)
     p["popularity_scale"] = 1 / max(items["popularity"].mean(), 1.0)  # without a history the unit is one click
     where = places(OBSERVATION, config, shape)
     p["observation"] = max(place.stop for place in where.values())
@@ -505,6 +532,7 @@ def allocate_state(world: World, num_envs: int) -> State:
         matches=np.zeros((b, n, p["candidates"]), np.float32),
         order=np.zeros((b, p["slots"], n), np.int32),
         inclusive=np.zeros((b, n)),
+        exposure=np.zeros((b, n, p["providers"]), np.float32),
     )
 
 
@@ -520,6 +548,7 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
         final_states=np.zeros((b, world.params["state_fields"]["private"][0]), np.float32),
         rewards=np.zeros((b, n), np.float32),
         own=np.zeros((b, n), np.float32),
+        objectives=np.zeros((b, n), np.float32),
         truncated=np.zeros(b, np.bool_),
         visitor=np.full((b, n), -1, np.int64),
         next_visitor=np.full((b, n), -1, np.int64),

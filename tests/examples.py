@@ -82,7 +82,8 @@ def evidence() -> dict[str, Any]:
             "planner": {**mean(4.0), "score": 100.0, "score_ci95": 0.0},
             "joint": {"missing": "it is not finite"},
         },
-        "static": {"weights": {"price": -0.5, "ctr": 1.0}, "reward": mean(2.0)},
+        "static": {"weights": {"recommender": {"price": -0.5, "ctr": 1.0}}, "reward": mean(2.0)},
+        "searches": {"searched-static": {"scores": [mean(2.1), mean(2.0)]}},
         "state": {"policy": "planner", "reward": mean(4.0), "gain": mean(1.0)},
         "play": {
             "team": "planner",

@@ -15,14 +15,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations, pairwise
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from recsys_env import world
-from recsys_env.config import EVENTS, WorldConfig
+from recsys_env.config import EVENTS, OBJECTIVES, WorldConfig
 from recsys_env.fields import OBSERVATION, STATE, candidate_features, places
 from recsys_env.world import CART_SIZE, State, World, shape_of
 
@@ -206,6 +206,7 @@ class Copy:
     candidates: list[list[int]] = field(default_factory=list)  # by agent
     order: list[list[int]] = field(default_factory=list)  # shared pages: the agents of each round
     inclusive: dict[int, float] = field(default_factory=dict)  # agents that were shown at the last page
+    exposure: list[Counter[int]] = field(default_factory=list)  # by agent: decayed attention to each provider
 
 
 @dataclass
@@ -238,6 +239,7 @@ class Report:
     """What one step tells the agents."""
 
     own: np.ndarray
+    objectives: np.ndarray
     visitor: list[int]
     page: dict[int, list[Slot]] = field(default_factory=dict)  # by active agent
     offer: list[float] = field(default_factory=list)  # by agent: what multiplied its prices
@@ -262,6 +264,7 @@ class Expected:
     click: np.ndarray  # [N, K]
     cart: np.ndarray  # [N, K]
     own: np.ndarray  # [N]
+    objectives: np.ndarray  # [N]
 
 
 class Game:
@@ -542,8 +545,7 @@ class Game:
             log_weights = []
             for slot in standing:
                 slot.utility = self.utility(copy, person, slot.item, slot.offer)
-                theta = slot.rank**-c.eta * (1 + c.kappa * (slot.rank == 1))
-                log_weights.append(math.log(theta) + slot.utility / c.dissimilarity)
+                log_weights.append(math.log(self.theta(slot)) + slot.utility / c.dissimilarity)
             if standing:
                 best = max(log_weights)
                 for slot, log_weight in zip(standing, log_weights, strict=True):
@@ -563,6 +565,11 @@ class Game:
                     weights.append(math.exp(inclusive - best) * slot.weight / total)
         return outcomes, weights
 
+    def theta(self, slot: Slot) -> float:
+        """Examination of a rank."""
+        c = self.config.choice
+        return float(slot.rank**-c.eta * (1 + c.kappa * (slot.rank == 1)))
+
     def outside(self, person: Person) -> float:
         """v_0."""
         c = self.config.choice
@@ -572,8 +579,8 @@ class Game:
 
     def weights_of(self, n: int) -> dict[str, float]:
         """Reward weights of agent n."""
-        own = self.roles[n].rewards
-        return {event: own.get(event, 0.0) if own else getattr(self.config.reward, event) for event in EVENTS}
+        own, names = self.roles[n].rewards, (*EVENTS, *OBJECTIVES)
+        return {name: own.get(name, 0.0) if own else getattr(self.config.reward, name) for name in names}
 
     def experience(self, copy: Copy, person: Person, j: int, offer: float) -> float:
         noise = self.config.feedback.noise_scale * self.draws.logistic(events.NOISE)
@@ -929,6 +936,7 @@ class Game:
             "clicked_mean": squash(person.clicked_mean[view]),
             "topic_counts": squash(person.topic_counts[view]),
             "candidates": np.concatenate([*features, *empty]) if self.shape.candidates else [],
+            "exposure": self.shares(copy, n) if self.shape.providers else [],
             "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
             "messages": np.concatenate(heard),
             "offers": person.offers,
@@ -986,7 +994,7 @@ class Game:
     def expect(self, copy: Copy, actions: np.ndarray) -> Expected:
         """Probabilities of clicks and carts, and own rewards, of the page about to be shown."""
         n, k = self.shape.agents, self.config.slots
-        found = Expected(np.zeros((n, k)), np.zeros((n, k)), np.zeros(n))
+        found = Expected(np.zeros((n, k)), np.zeros((n, k)), np.zeros(n), np.zeros(n))
         if copy.visitor is None:
             return found
         self.draws, person = Draws(0), self.person(copy, copy.visitor)
@@ -996,6 +1004,8 @@ class Game:
             {m: wanted for m, (wanted, _, _) in read.items()},
             {m: self.multiplier(level) for m, (_, level, _) in read.items()},
         )
+        for m in page:
+            found.objectives[m] = self.objectives(copy, m, page[m])
         before = copy.inclusive
         outcomes, weights = self.click_odds(copy, person, page)
         copy.inclusive = before
@@ -1140,9 +1150,8 @@ class Game:
 
     def empty_report(self) -> Report:
         self.events = Counter()
-        return Report(
-            own=np.zeros(self.shape.agents), visitor=[-1] * self.shape.agents, offer=[1.0] * self.shape.agents
-        )
+        n = self.shape.agents
+        return Report(own=np.zeros(n), objectives=np.zeros(n), visitor=[-1] * n, offer=[1.0] * n)
 
     def first_page(self, seed: int, population: int, episode: int) -> Copy:
         copy = Copy(seed, population, episode)
@@ -1150,13 +1159,59 @@ class Game:
         self.next_page(copy, stays=False)
         return copy
 
-    def shared(self, own: np.ndarray) -> np.ndarray:
+    def shared(self, earned: np.ndarray) -> np.ndarray:
         s = self.config.reward.sharing
-        return (1 - max(s, 0)) * own + s * own.mean()
+        return (1 - max(s, 0)) * earned + s * earned.mean()
+
+    # -------------------------------------------------------------------------------------------- 9. objectives
+
+    def objectives(self, copy: Copy, n: int, slots: list[Slot]) -> float:
+        """What agent n's slate is paid for whatever the visitor does."""
+        weight = self.weights_of(n)
+        standing = [slot for slot in slots if slot.item is not None]
+        items = [slot.item for slot in standing]
+        pairs = [1 - float(self.q[i] @ self.q[j]) for i, j in combinations(items, 2)]
+        diversity = sum(pairs) / len(pairs) if pairs else 0.0
+        novelty = sum(self.novelty(j) for j in items) / len(items) if items else 0.0
+        fairness = 0.0
+        if weight["fairness"]:
+            target, share = self.targets(n), self.shares(copy, n)
+            for slot in standing:
+                provider = self.items[slot.item].provider
+                fairness += self.theta(slot) * (target[provider] - share[provider])
+        return weight["diversity"] * diversity + weight["novelty"] * novelty + weight["fairness"] * fairness
+
+    def novelty(self, j: int) -> float:
+        """1 for the item with the fewest historical clicks, 0 for that with the most, by the logarithm."""
+        bits = [-math.log2(1 + item.popularity) for item in self.items]
+        return (bits[j] - min(bits)) / (max(bits) - min(bits)) if max(bits) > min(bits) else 0.0
+
+    def targets(self, n: int) -> list[float]:
+        """Share of agent n's exposure that is due to each provider."""
+        due = [0.0] * self.config.items.providers
+        for j, item in enumerate(self.items):
+            if self.in_inventory(n, j):
+                due[item.provider] += 1 + item.popularity if self.config.reward.fairness_target == "merit" else 1
+        return [x / sum(due) for x in due]
+
+    def shares(self, copy: Copy, n: int) -> list[float]:
+        """Share of agent n's exposure so far that each provider had."""
+        given = copy.exposure[n] if copy.exposure else Counter()
+        total = sum(given.values())
+        return [given[i] / total for i in range(self.config.items.providers)] if total else self.targets(n)
+
+    def show_providers(self, copy: Copy, n: int, slots: list[Slot]) -> None:
+        if not self.shape.providers:
+            return
+        keep = 0.5 ** (1 / self.config.reward.fairness_half_life)
+        copy.exposure = copy.exposure or [Counter() for _ in self.agents]
+        copy.exposure[n] = Counter({i: keep * x for i, x in copy.exposure[n].items()})
+        for slot in (slot for slot in slots if slot.item is not None):
+            copy.exposure[n][self.items[slot.item].provider] += self.theta(slot)
 
     def finish(self, copy: Copy, report: Report) -> None:
         """Rewards, and the view of the page about to be shown."""
-        report.rewards = self.shared(report.own)
+        report.rewards = self.shared(report.own + report.objectives)
         report.active = self.active(copy)
         report.next_visitor = [self.visitor_id(copy) if n in report.active else -1 for n in self.agents]
         report.observations = np.stack([self.observe(copy, n) for n in self.agents])
@@ -1176,6 +1231,9 @@ class Game:
             person.offers[n], offers[n] = level or 0.0, self.multiplier(level)
         report.offer = [offers.get(n, 1.0) for n in self.agents]
         report.page = page = self.fill_page(copy, wanted, offers)
+        for n in active:
+            report.objectives[n] = self.objectives(copy, n, page[n])
+            self.show_providers(copy, n, page[n])
         clicked = self.click(copy, person, page)
         e, old, consumed = 0.0, len(person.cart), []
         by_click = self.config.users.habit == "click"
@@ -1239,6 +1297,7 @@ class Game:
         copy.candidates = [[j for j in row if j >= 0] for row in state.candidates[b].tolist()]
         size = len(self.active(copy)) if self.config.page == "shared" else 0
         copy.order = [row[:size] for row in state.order[b].tolist()] if size else []
+        copy.exposure = [Counter(dict(enumerate(row))) for row in state.exposure[b].tolist() if row]
         copy.inclusive = {n: x for n, x in enumerate(state.inclusive[b].tolist()) if x > -math.inf}
         return copy
 
@@ -1322,6 +1381,8 @@ def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
     same(expected.order, actual.order, "order")
     same(list(expected.inclusive), list(actual.inclusive), "agents shown")
     close(list(expected.inclusive.values()), list(actual.inclusive.values()), "inclusive")
+    if game.shape.providers:
+        close(*([game.shares(copy, n) for n in game.agents] for copy in (expected, actual)), "shares of exposure")
     for name, value_now in (("stock", game.stock), ("popularity", game.popularity)):
         close(
             *([value_now(copy, j) for j in range(game.shape.items)] for copy in (expected, actual)), f"{name} by item"
@@ -1371,6 +1432,7 @@ def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -
     same(expected.next_visitor, actual.next_visitor[b].tolist(), "next_visitor")
     same(expected.active, np.flatnonzero(actual.active[b]).tolist(), "active")
     close(expected.own, actual.own[b], "own")
+    close(expected.objectives, actual.objectives[b], "objectives")
     close(expected.rewards, actual.rewards[b], "rewards")
     close(np.log(expected.offer), actual.log_offer[b], "log offers")
     pairs = [(expected.observations, actual.observations), (expected.masks, actual.masks)]

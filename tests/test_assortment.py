@@ -22,7 +22,7 @@ from recsys_env.policies.assortment import popularity_slope
 from recsys_env.settings import replace
 from recsys_env.vector import VectorEnv
 
-COPIES, TICKS, PRICE = 4, 8, 1.5
+COPIES, TICKS, PRICE, TARGET = 4, 8, 1.5, 0.4
 CLICK_MATCH = 0.65
 NAMING = ("candidates", "items", "query")  # kinds of action; what weights show of a slate is in test_weights.py
 
@@ -38,9 +38,11 @@ class Beliefs(oracle.Game):
         if policy == "popularity":
             new = self.config.items.life > 0 and self.age(j, copy.tick) < self.config.items.popularity_half_life
             return max(self.popularity(copy, j), self.newcomers[j] * new)
-        believed, price = (self.content, 0.0) if policy == "content" else (self.informed, PRICE * (policy == "planner"))
-        log_odds, worth = believed(copy, n, j, price, offer)
-        none = price * self.future(copy, n, None, offer) if price else 0.0
+        log_odds, worth = (self.content if policy == "content" else self.informed)(copy, n, j, offer)
+        none = 0.0
+        if policy == "planner":
+            worth += PRICE * self.future(copy, n, j, offer) + self.lead(copy, j)
+            none = PRICE * self.future(copy, n, None, offer)
         share = oracle.sigmoid(log_odds + self.config.choice.dissimilarity * self.log_theta(copy, n))
         return share * worth + (1 - share) * none
 
@@ -57,48 +59,41 @@ class Beliefs(oracle.Game):
 
     # -------------------------------------------------------------------------------------------- oracles
 
-    def informed(self, copy: oracle.Copy, n: int, j: int, price: float, offer: float) -> tuple[float, float]:
+    def informed(self, copy: oracle.Copy, n: int, j: int, offer: float) -> tuple[float, float]:
         """(log odds of a click against everything else, worth of it)."""
         assert copy.visitor is not None
         person = self.person(copy, copy.visitor)
         cart = self.cart_probability(copy, person, j, offer)
         worth = self.value_of_click(copy, person, n, j, cart, offer) + self.later_sale(copy, n, j, cart)
-        if price:
-            worth += price * self.future(copy, n, j, offer) + self.lead(copy, j)
         rivals = [copy.inclusive[m] for m in self.active(copy) if m != n and m in copy.inclusive]
         rest = math.log(sum(math.exp(x) for x in [self.outside(person), *rivals]))
         trust = 0.0 if self.config.page == "rival" else self.config.choice.beta_trust * person.trust[n]
         return self.utility(copy, person, j, offer) + trust - rest, worth
 
     def future(self, copy: oracle.Copy, n: int, j: int | None, offer: float) -> float:
-        """Expected change of satisfaction from a click on item j, or from none; of trust where agents set prices."""
-        if self.config.offer.kind == "none":
-            return self.satisfaction(copy, j)
-        assert copy.visitor is not None
-        d, person = self.config.dynamics, self.person(copy, copy.visitor)
-        if j is not None:
-            pull = self.over_noise(math.tanh, self.mean_experience(copy, person, j, offer))
-            return d.trust_rate * (pull - person.trust[n])
-        rivals = [copy.inclusive[m] for m in self.active(copy) if m != n and m in copy.inclusive]
-        nothing = 1 / (1 + sum(math.exp(x - self.outside(person)) for x in rivals))
-        rate = nothing * d.trust_rate_none + (1 - nothing) * d.trust_rate_rival
-        return rate * (d.baseline - person.trust[n])
-
-    def satisfaction(self, copy: oracle.Copy, j: int | None) -> float:
-        """Expected change of z from a click on item j, or from none."""
+        """What a click on item j, or none, does for later pages: its experience (in finite games the expected change of
+        satisfaction), the more the less satisfied the visitor is; where agents set prices, the change of trust."""
         assert copy.visitor is not None
         d, person, worst = (
             self.config.dynamics,
             self.person(copy, copy.visitor),
             len(self.config.choice.v_0_by_mood) - 1,
         )
-        if worst > 0:
-            topic = None if j is None else self.items[j].topic
-            up, down = (d.mood_up_none, d.mood_down_none) if topic is None else (d.mood_up[topic], d.mood_down[topic])
-            return 2 * (up - down) / worst
+        if self.config.offer.kind == "price":
+            if j is not None:
+                pull = self.over_noise(math.tanh, self.mean_experience(copy, person, j, offer))
+                return d.trust_rate * (pull - person.trust[n])
+            rivals = [copy.inclusive[m] for m in self.active(copy) if m != n and m in copy.inclusive]
+            nothing = 1 / (1 + sum(math.exp(x - self.outside(person)) for x in rivals))
+            rate = nothing * d.trust_rate_none + (1 - nothing) * d.trust_rate_rival
+            return rate * (d.baseline - person.trust[n])
         if j is None:
-            return d.z_rate_none * (d.baseline - person.z)
-        return d.z_rate * (self.over_noise(math.tanh, self.mean_experience(copy, person, j)) - person.z)
+            return 0.0
+        e, worst = self.mean_experience(copy, person, j), len(self.config.choice.v_0_by_mood) - 1
+        if worst > 0:
+            topic = self.items[j].topic
+            e = 2 * (d.mood_up[topic] - d.mood_down[topic]) / worst
+        return max(TARGET - person.z, 0) * e
 
     def lead(self, copy: oracle.Copy, j: int) -> float:
         """At an entrance: what the same item would sell on the next page."""
@@ -126,7 +121,7 @@ class Beliefs(oracle.Game):
     def knows(self, n: int, field: str) -> bool:
         return field not in self.roles[n].hidden
 
-    def content(self, copy: oracle.Copy, n: int, j: int, price: float, offer: float) -> tuple[float, float]:
+    def content(self, copy: oracle.Copy, n: int, j: int, offer: float) -> tuple[float, float]:
         assert copy.visitor is not None
         c, f, item, weight = self.config.choice, self.config.feedback, self.items[j], self.weights_of(n)
         match, x = float(self.taste(copy, n) @ self.q[j]), self.log_price(j, copy.tick, offer)
@@ -186,7 +181,7 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
         game.slope = popularity_slope(envs)
         items, count = envs.world.items, np.bincount(envs.world.items["provider"])
         game.newcomers = (np.bincount(items["provider"], items["popularity"]) / np.maximum(count, 1))[items["provider"]]
-        players = [Planner(PRICE) if policy == "planner" else make_policy(policy) for _ in envs.possible_agents]
+        players = [Planner(PRICE, TARGET) if policy == "planner" else make_policy(policy) for _ in envs.possible_agents]
         for agent, player in zip(envs.possible_agents, players, strict=True):
             player.bind(envs, agent, 0)
         envs.reset(seed=key)

@@ -77,7 +77,7 @@ def test_the_tables_above_are_not_empty() -> None:
         "SceneConfig.cart",
     ]
     assert len(WORDS) == 6
-    assert len(TUPLES) == 9
+    assert len(TUPLES) == 10
 
 
 @pytest.mark.parametrize(("kind", "f"), SCALARS)
@@ -556,7 +556,7 @@ def test_rewards_are_named() -> None:
             num_agents=3,
             roles=(
                 {"name": "a", "rewards": {"click": 2, "dwell": -1}},
-                {"name": "b", "rewards": {"like": 0}},
+                {"name": "b", "rewards": {"like": 0, "fairness": 0.5}},
                 {"name": "c"},
             ),
             reward={"cart": 0.25},
@@ -571,6 +571,7 @@ def test_rewards_are_named() -> None:
         "like": [0] * 3,
         "dwell": [-1, 0, 0],
     }
+    assert envs.world.agents["fairness"].tolist() == [0, 0.5, 0]
 
 
 @pytest.mark.parametrize(

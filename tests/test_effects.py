@@ -613,7 +613,7 @@ def test_items_without_a_history() -> None:
     assert 0.3 < seen.max() <= 5
 
 
-# ------------------------------------------------------------------------------------------------ money
+# ------------------------------------------------------------------------------------------------ sharing
 
 
 @pytest.mark.parametrize("sharing", [-1.0, -0.3, 0.0, 0.4, 1.0])
@@ -631,6 +631,108 @@ def test_sharing(sharing: float) -> None:
         same(rewards, np.broadcast_to(rewards[:, :1], rewards.shape), 0)
     if sharing == 0:
         same(rewards, own, 0)
+
+
+# ------------------------------------------------------------------------------------------------ objectives of a page
+
+
+def objectives(envs: VectorEnv, *slates: Any) -> np.ndarray:
+    """[N] of a page that all copies show alike, which `expected_feedback` has known."""
+    actions = fixed(envs, *slates)
+    expected, (_, rewards, _, _, infos) = envs.expected_feedback(actions)["objectives"], envs.step(actions)
+    found = infos["objectives"]
+    same(found, expected, 1e-6)
+    same(found, np.broadcast_to(found[0], found.shape), 0)
+    same(rewards, infos["own"] + found, 1e-6)
+    return np.asarray(found[0])
+
+
+def test_diversity_is_the_mean_dissimilarity_of_pairs() -> None:
+    envs = batch(5, choice=NEVER, reward={"diversity": 0.5})
+    q = envs.world.q.astype(float)
+    same(objectives(envs, [0, 1, 2])[0], 0.5 * np.mean([1 - q[i] @ q[j] for i, j in ((0, 1), (0, 2), (1, 2))]), 1e-6)
+    assert objectives(envs, [3])[0] == 0  # the rest of the slate are holes
+    on_a_line = batch(5, choice=NEVER, reward={"diversity": 1.0}, items={"dims": 1}, world_seed=1)
+    side = on_a_line.world.q[:, 0] > 0
+    alike, unlike = np.flatnonzero(side), np.flatnonzero(~side)
+    assert min(len(alike), len(unlike)) >= 2
+    same(objectives(on_a_line, alike), 0)  # equal vectors
+    same(objectives(on_a_line, [alike[0], unlike[0]]), 2)  # opposite ones
+
+
+def test_novelty_goes_from_the_most_to_the_least_popular_item() -> None:
+    envs = batch(5, choice=NEVER, reward={"novelty": -2.0})
+    order = np.argsort(envs.world.items["popularity"])
+    same(objectives(envs, [order[-1]]), 0)
+    same(objectives(envs, [order[0]]), -2)
+    same(objectives(envs, [order[0], order[-1]]), -1)
+    bits = -np.log2(1 + envs.world.items["popularity"].astype(float))
+    middle = (bits[order[5]] - bits.min()) / np.ptp(bits)
+    same(objectives(envs, [order[5]]), -2 * middle)
+    level = batch(5, choice=NEVER, reward={"novelty": 1.0}, items={"popularity_log_sd": 0.0})
+    same(objectives(level, ALL), 0)
+
+
+def test_fairness_pays_for_providers_that_had_too_little() -> None:
+    """Items 0, 1, 2, 3 belong to providers 0, 1, 2, 0; a third is due to each; theta 1, 1/2, 1/3, ..."""
+    envs = batch(
+        5,
+        horizon=4,
+        choice={**NEVER, "eta": 1.0},
+        items={"providers": 3},
+        reward={"fairness": 2.0, "fairness_half_life": 2.0},
+    )
+    same(envs.field(envs.observations, "exposure"), 1 / 3)
+    assert objectives(envs, [0])[0] == 0  # before any exposure the share is what is due
+    same(envs.field(envs.observations, "exposure")[:, 0], np.broadcast_to([1, 0, 0], (5, 3)))
+    same(objectives(envs, [3])[0], 2 * (1 / 3 - 1))  # over-exposed: a loss
+    given = np.array([0.5**0.5 + 1, 0, 0])
+    same(objectives(envs, [1, 3])[0], 2 * (1 / 3 + (1 / 3 - 1) / 2))  # a gain at rank 1, a loss at rank 2
+    given = given * 0.5**0.5 + [0.5, 1, 0]
+    same(envs.field(envs.observations, "exposure")[:, 0], np.broadcast_to(given / given.sum(), (5, 3)))
+    same(objectives(envs, [2, 5, 8])[0], 2 * (1 + 1 / 2 + 1 / 3) / 3)
+    assert envs.truncated.all()
+    same(envs.field(envs.observations, "exposure"), 1 / 3)  # each episode begins without exposure
+
+
+def test_what_is_due_to_a_provider() -> None:
+    inventory = ({"name": "a", "items": (0, 1, 3)}, {"name": "b"})
+    paid: dict[str, Any] = {"num_agents": 2, "roles": inventory, "items": {"providers": 2}}
+    by_number = batch(1, reward={"fairness": 1.0}, **paid)
+    same(by_number.world.targets, [[1 / 3, 2 / 3], [1 / 2, 1 / 2]])
+    by_merit = batch(1, reward={"fairness": 1.0, "fairness_target": "merit"}, **paid)
+    merit = by_merit.world.items["popularity"].astype(float) + 1
+    due = [merit[0] / merit[[0, 1, 3]].sum(), merit[::2].sum() / merit.sum()]
+    same(by_merit.world.targets[:, 0], due)
+    assert "exposure" not in batch(1, **paid).observation_fields
+
+
+def test_only_pages_that_somebody_sees_are_paid_and_counted() -> None:
+    """Rival pages: who was not opened is paid nothing, and its exposure stays as it is."""
+    envs = vector_env(
+        BASE, 200, page="rival", num_agents=2, slots=2, items={"providers": 2}, choice={"v_0": 50.0},
+        reward={"novelty": 1.0, "fairness": 1.0, "click": 0.0}, arrival={"r_0": 0.0, "k_0": -1.0},
+    )  # fmt: skip
+    envs.reset(seed=0)
+    for _ in range(6):
+        served, before = envs.active.copy(), envs.arrays.exposure.copy()
+        assert 0 < served.sum() < 200
+        infos = envs.step(np.broadcast_to([[0, 2], [1, 3]], (200, 2, 2)))[4]
+        assert (infos["objectives"][~served] == 0).all()
+        assert (infos["objectives"][served] != 0).all()
+        np.testing.assert_array_equal(envs.arrays.exposure[~served], before[~served])
+        assert (envs.arrays.exposure[served].sum(-1) > before[served].sum(-1)).all()
+
+
+def test_objectives_are_shared_like_own_rewards() -> None:
+    envs = batch(5, num_agents=3, slots=2, choice=NEVER, reward={"sharing": 1.0, "diversity": 1.0})
+    _, rewards, _, _, infos = envs.step(np.broadcast_to([[0, 1], [2, 3], [4, 4]], (5, 3, 2)))
+    assert (infos["own"] == 0).all()
+    assert (infos["objectives"][:, 2] == 0).all()
+    same(rewards, np.broadcast_to(infos["objectives"].mean(1, keepdims=True), (5, 3)), 1e-6)
+
+
+# ------------------------------------------------------------------------------------------------ money
 
 
 BUY = {"b_0": 50.0, "b_taste": 0.0, "b_quality": 0.0, "instant": True}

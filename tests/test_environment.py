@@ -576,7 +576,7 @@ def test_expected_feedback() -> None:
     env = started(feedback={"instant": True})
     before, actions = env.save(), sampled(env)
     expected = env.expected_feedback(actions)
-    assert set(expected) == {"click", "cart", "purchase", "own", "reward"}
+    assert set(expected) == {"click", "cart", "purchase", "own", "objectives", "reward"}
     assert all(list(by_agent) == env.agents for by_agent in expected.values())
     clicks = np.array(list(expected["click"].values()))
     assert clicks.shape == (2, 3)

@@ -147,7 +147,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             topics=topics,
             intercept_sd=draw(one(0.0, 0.5)),
             domains=domains,
-            providers=2,
+            providers=draw(one(2, 3, 1)),
             price_log_sd=draw(one(0.0, 0.5)),
             length_log_sd=draw(one(0.0, 0.5)),
             popularity_mean=draw(one(1.0, 20.0)),
@@ -232,6 +232,11 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             rating=draw(weight),
             like=draw(weight),
             dwell=draw(weight),
+            diversity=draw(weight),
+            novelty=draw(weight),
+            fairness=draw(weight),
+            fairness_target=draw(one("inventory", "merit")),
+            fairness_half_life=draw(one(2.0, 200.0)),
         ),
         offer=dict(
             kind=draw(one("price", "price", "none")) if instant else "none",
@@ -258,7 +263,8 @@ def _roles(draw: Any, agents: int, scenes: list[str], sizes: tuple[int, int, int
         kind = draw(one("all", "all", "domains", "items", "both"))
         shown = draw(st.lists(st.integers(0, items - 1), min_size=1, max_size=items, unique=True))
         own = {shown[0] % domains, draw(st.integers(0, min(domains, items) - 1))}
-        rewards = draw(one({}, {"click": 1.0, "cart": 0.5, "purchase": 1.0, "rating": 0.2, "like": 0.1, "dwell": 0.05}))
+        events = {"click": 1.0, "cart": 0.5, "purchase": 1.0, "rating": 0.2, "like": 0.1, "dwell": 0.05}
+        rewards = draw(one({}, events, {"click": 1.0, "diversity": 0.5, "novelty": -0.3, "fairness": 2.0}))
         roles.append(
             {
                 "name": f"role{i}",
@@ -351,9 +357,9 @@ def compare_views(game: oracle.Game, kernels: Kernels, copies: list[oracle.Copy]
         np.zeros((COPIES, shape.agents, slots)),
         np.zeros((COPIES, shape.agents)),
     )
-    rewards = np.zeros_like(own)
+    objectives, rewards = np.zeros_like(own), np.zeros_like(own)
     spent = [type(arrays)(*(array.copy() for array in arrays)) for arrays in (state, kernels.report, kernels.scratch)]
-    expect(world, *spent, actions, click, cart, own, rewards)
+    expect(world, *spent, actions, click, cart, own, objectives, rewards)
     for b, copy in enumerate(copies):
         listed = game.options(copy, n)
         assert [-1 if j is None else j for j in listed] == options[0][b].tolist()
@@ -368,9 +374,9 @@ def compare_views(game: oracle.Game, kernels: Kernels, copies: list[oracle.Copy]
             oracle.close(game.outside(game.person(copy, copy.visitor)), outside[b], "v_0")
         oracle.close(game.state(copy), rows[b], "state")
         expected = game.expect(copy, actions[b])
-        for name, found in (("click", click), ("cart", cart), ("own", own)):
+        for name, found in (("click", click), ("cart", cart), ("own", own), ("objectives", objectives)):
             oracle.close(getattr(expected, name), found[b], f"expected {name}")
-        oracle.close(game.shared(expected.own), rewards[b], "expected rewards")
+        oracle.close(game.shared(expected.own + expected.objectives), rewards[b], "expected rewards")
 
 
 def compare(game: oracle.Game, kernels: Kernels, b: int, copy: oracle.Copy, report: oracle.Report) -> Counter[str]:

@@ -170,7 +170,13 @@ def test_empty_places_change_no_probability() -> None:
     torch.testing.assert_close(both, torch.tensor([1 / (1 + np.e)], dtype=torch.float32).log())
 
 
-@pytest.mark.parametrize("changes", [{}, {"messages": 3}, {"slots": 1, "messages": 3}, {"slots": 1, "action": "items"}])
+PRICES = {"offer": {"kind": "price", "levels": 4}, "feedback": {"instant": True}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"messages": 3}, {"slots": 1, "messages": 3, **PRICES}, {"slots": 1, "action": "items"}, PRICES],
+)
 def test_choices_reach_the_environment_and_masks_come_from_it(changes: dict[str, Any]) -> None:
     """Whatever is chosen lies in the action space, and the mask of one slot allows what the environment's does."""
     torch.manual_seed(0)

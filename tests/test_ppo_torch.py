@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from baselines.train import train
 from baselines.training import begin
 from recsys_env.evaluation import episode_returns
 from recsys_env.policies import make_policy
+from recsys_env.settings import replace
 from recsys_env.tensors import Tensors, choose_device
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -41,6 +43,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "one slot and a word": {"task": "ecommerce-v1", "set": ("messages=3", "slots=1")},
     "items": {"task": "duel-v1"},
     "vectors": {"task": "ecommerce-v1", "set": ("action=query",)},
+    "weights": {"task": "ecommerce-v1", "set": ("action=weights",)},
+    "a price": {"task": "pricing-duel-v0"},
     "scenes, a critic of the state": {"task": "journey-v1", "centralised": True},
     "an agent for each": {"task": "journey-v1", "separate": True},
     "a memory": {"task": "ecommerce-v1", "memory": 4},
@@ -54,9 +58,11 @@ def options(out: Path, **settings: Any) -> TorchPPO:
     return TorchPPO(**{**said, "set": (*said.get("set", ()), "horizon=20")}, out=out)
 
 
-def rollout_of(tmp_path: Path, **settings: Any) -> tuple[Rollout, Agent, TorchPPO]:
+def rollout_of(tmp_path: Path, roles: Any = (), **settings: Any) -> tuple[Rollout, Agent, TorchPPO]:
     """One that has been played by an agent which is not uniform any more."""
-    learner = PPOLearner(begin(told := options(tmp_path, **settings)), told)
+    training = begin(told := options(tmp_path, **settings))
+    changed = replace(training.config, {"roles": roles} if roles else {})
+    learner = PPOLearner(dataclasses.replace(training, config=changed), told)
     agent = next(iter(learner.agents.values()))
     with torch.no_grad():
         for parameter in agent.parameters():
@@ -97,12 +103,13 @@ def test_a_policy_plays_where_its_observations_are_the_same(tmp_path: Path) -> N
 
 
 def test_nothing_is_picked_that_the_mask_forbids(tmp_path: Path) -> None:
-    rollout, _, _ = rollout_of(tmp_path, task="ecommerce-v1", set=("action=items", "items.number=20", "slots=3"))
+    rollout, _, _ = rollout_of(
+        tmp_path, roles=({"items": (1, 3, 4, 6)},), task="ecommerce-v1", set=("action=items", "items.number=20")
+    )
     assert rollout.masks is not None
     active = torch.from_numpy(rollout.active).flatten(1)
-    enough = rollout.masks.sum(2) >= 3
-    assert not rollout.masks[active].all()  # what is out of stock
-    assert rollout.masks.gather(2, rollout.chosen)[active & enough].all()
+    assert (rollout.masks[active].sum(1) == 4).all()
+    assert (rollout.masks.gather(2, rollout.chosen).sum(2) == 4)[active].all()  # four of five slots can be filled
     assert rollout.chosen.sort(2).values.diff(dim=2).gt(0).all()  # without replacement
 
 

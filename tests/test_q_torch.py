@@ -82,10 +82,10 @@ def test_a_target_is_what_a_page_brought_and_the_best_choice_at_the_next(kind: s
             choices = range(replay.layout.options)
             members = active.shape[1]
             by_choice = [
-                (values(page, torch.full((members, 1), choice)) for choice in choices)
+                [values(page, torch.full((members, 1), choice)) for choice in choices]
                 for values in (learner.online, learner.target)
             ]
-            online, target = (torch.stack(list(part), 1) for part in by_choice)  # [members, n]
+            online, target = (torch.stack(part, 1) for part in by_choice)  # [members, n]
             online = online.masked_fill(~page.allowed, -1e9)
             best = target.gather(1, online.argmax(1, keepdim=True)).view(1, members)
             after = learner.target.total(best, active, states)

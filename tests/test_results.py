@@ -286,7 +286,9 @@ def test_a_card_says_what_is_stored() -> None:
     found = cells(text)
     assert found["`static`"] == ["2.00 ±0.01", "33.3 ±0.1"]
     assert "`joint`" not in found
-    assert "`planner`, earns 4.00 ±0.01: 100.0 ±1.0 % more. The weights of `static`: `price` -0.50, `ctr` 1.00." in text
+    assert "`planner`, earns 4.00 ±0.01: 100.0 ±1.0 % more." in text
+    assert "The weights of `static`: recommender: `price` -0.50, `ctr` 1.00." in text
+    assert "Two searches for them earned 2.10 ±0.01 and 2.00 ±0.01 on training seeds." in text
     assert found["planner for equilibrium"] == ["60.0 ±1.0 %"]
     assert "earn 50.0 ±1.0 % of what all playing `planner` earn" in text
     assert found["team optimum"] == ["YX YX", "0.2500", ""]

@@ -80,8 +80,8 @@ class MarkovGame:
 def textbook_example() -> MarkovGame:
     """The example that the project began with: one agent, three states, actions X and Y, a reward for the next state.
 
-    R(s, a) = sum over s' of P(s' | s, a) r(s'), r = (0, 1, 10). In s0 and s1 action X brings more at once; in s0 action
-    Y is optimal all the same, for what comes after.
+    R(s, a) = sum over s' of P(s' | s, a) r(s'), r = (0, 1, 10). At once Y brings most in s0 and X in s2; in the long
+    run X and Y do, which lead to s1.
     """
     reward = np.array([0.0, 1.0, 10.0])
     transitions = np.array(

@@ -318,12 +318,12 @@ def prices(equilibria: Sequence[Equilibrium], optimum: float) -> tuple[float, fl
 
 
 def mixed_equilibria(payoffs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """All equilibria of a nondegenerate two-player game [2, A, B], by their supports.
+    """All equilibria of a nondegenerate two-player game [2, A, B], by the vertices.
 
     Such as the empirical game of some policies, of which `payoffs` holds what each pair earns (Wellman 2006).
     """
     nash = library("nashpy", "exact")
-    return list(nash.Game(*np.asarray(payoffs, np.float64)).support_enumeration())
+    return list(nash.Game(*np.asarray(payoffs, np.float64)).vertex_enumeration())
 
 
 def correlated_equilibrium(payoffs: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ class Relevance:
 
     @staticmethod
     def of(config: WorldConfig) -> Relevance:
-        choice, feedback, arrival, rewards = config.choice, config.feedback, config.arrival, reward_weights(config)
+        choice, feedback, arrival, rewards = config.choice, config.feedback, config.arrival, paid_for(config)
         carts = any(scene.cart for scene in config.scenes)
         z = not choice.v_0_by_mood and (arrival.k_1 != 0 or arrival.r_1 != 0 or (arrival.d_1 != 0 and arrival.d_2 != 0))
         trust = choice.beta_trust != 0 and (config.page != "rival" or config.num_agents > 1)
@@ -47,20 +47,16 @@ class Relevance:
         )
 
 
-def reward_weights(config: WorldConfig) -> set[str]:
-    """The events that some agent is paid for."""
-    shared = {event for event in _EVENTS if getattr(config.reward, event) != 0}
-    named = [{event for event, weight in role.rewards.items() if weight} or shared for role in config.roles]
-    return set().union(*named)
-
-
-_EVENTS = ("click", "cart", "purchase", "rating", "like", "dwell")
+def paid_for(config: WorldConfig) -> set[str]:
+    """The events and objectives that some agent is paid for."""
+    weights = [config.reward_weights(role) for role in range(len(config.roles))]
+    return {name for role in weights for name, weight in role.items() if weight}
 
 
 def obstacles(config: WorldConfig) -> Iterator[str]:
     """What makes a world infinite, or its outcomes more than the tables hold, each with what would help."""
     matters, users, items, dynamics = Relevance.of(config), config.users, config.items, config.dynamics
-    rewards = reward_weights(config)
+    rewards = paid_for(config)
     if config.action not in ("items", "candidates"):
         yield f"action = {config.action!r} has infinitely many actions; needed is 'items'"
     if config.messages:
@@ -75,6 +71,8 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
         yield f"users.wallet_init = {users.wallet_init:g} is refilled by the tick; needed is 0"
     if config.choice.beta_pop:
         yield f"choice.beta_pop = {config.choice.beta_pop:g} weighs popularity, which never stands still; needed is 0"
+    if "fairness" in rewards:
+        yield "a weight of fairness counts exposure, which never stands still; needed is 0"
     if not config.feedback.instant and any(scene.cart for scene in config.scenes):
         yield "feedback.instant = False leaves items in carts; needed is True"
     if config.feedback.noise_scale > 0 and (matters.z or matters.trust):

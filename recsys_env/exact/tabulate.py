@@ -205,7 +205,7 @@ class _Builder:
         slots = (len(rows), self.shape.agents, self.shape.slots)
         click, cart, own, rewards = np.zeros(slots), np.zeros(slots), np.zeros(slots[:2]), np.zeros(slots[:2])
         spent = State(*(array.copy() for array in rows.state))
-        expect(self.world, spent, report, scratch, self._actions(rows), click, cart, own, rewards)
+        expect(self.world, spent, report, scratch, self._actions(rows), click, cart, own, np.zeros_like(own), rewards)
         return own, rewards
 
     def _serve(self, rows: _Rows) -> tuple[_Rows, _Rows]:

@@ -3,8 +3,9 @@
 popularity_belief   public decayed counts
 content_belief      what the agent may observe, given `estimate_taste`
 oracle_belief       the truth, unobserved parts included
+planner_belief      the same, with what a click does for later pages
 
-The last two are of an item offered at exp(log_offer) times its price.
+The last three are of an item offered at exp(log_offer) times its price.
 """
 
 from __future__ import annotations
@@ -61,17 +62,36 @@ def popularity_belief(world, state, p, b, j, newcomer):
 
 
 @kernel
-def oracle_belief(world, state, p, b, n, j, log_offer, price):
-    """(v, R) from the true visitor; `price` > 0 adds, at that price, the expected change of its satisfaction or, where
-    agents set prices, of its trust in the agent."""
-    copy = state.copies[b]
+def oracle_belief(world, state, p, b, n, j, log_offer):
+    """(v, R) from the true visitor."""
     value, cart = click_value(world, state, p, b, n, j, log_offer)
-    value += _later_sale(world, p, b, n, j, copy.tick, cart)
-    if price > 0.0 and p.shape.levels > 0:
-        value += price * trust_gain(world, state, p, b, n, j, log_offer)
-    elif price > 0.0:
-        value += price * satisfaction_gain(world, state, p, b, j) + _lead_value(world, state, p, b, j)
+    value += _later_sale(world, p, b, n, j, state.copies[b].tick, cart)
     return utility(world, state, p, b, j, log_offer), value
+
+
+@kernel
+def planner_belief(world, state, p, b, n, j, log_offer, price, target):
+    """The same, a click being worth also what it does for later pages.
+
+    That is lambda max(theta - z, 0) for each util of experience, the more the less satisfied the visitor is; where
+    agents set prices, lambda for each unit of trust that it adds; and at an entrance what it leads to.
+    """
+    v, value = oracle_belief(world, state, p, b, n, j, log_offer)
+    z = np.float64(state.users[b, state.copies[b].visitor].z)
+    if p.shape.levels > 0:
+        value += price * trust_gain(world, state, p, b, n, j, log_offer) if price > 0.0 else 0.0
+    elif price > 0.0 and target > z:
+        value += price * (target - z) * _experience(world, state, p, b, j)
+    return v, value + _lead_value(world, state, p, b, j)
+
+
+@kernel
+def _experience(world, state, p, b, j):
+    """Expected experience e of item j; in finite games, where moods move instead, the expected rise of satisfaction."""
+    if p.shape.moods == 0:
+        return expected_experience(world, state, p, b, j, 0.0)
+    up, down = mood_probabilities(world, p, np.int64(world.items[j].topic))
+    return 2.0 * (up - down) / (p.shape.moods - 1)
 
 
 @kernel
@@ -85,19 +105,6 @@ def _lead_value(world, state, p, b, j):
     value = _later_sale(world, p, b, world.scenes[1].owner, j, copy.tick, cart)
     copy.scene = 0
     return value
-
-
-@kernel
-def satisfaction_gain(world, state, p, b, j):
-    """Expected change of z from a click on item j (-1 = from no click)."""
-    user = state.users[b, state.copies[b].visitor]
-    if p.shape.moods > 0:
-        up, down = mood_probabilities(world, p, np.int64(world.items[j].topic) if j >= 0 else np.int64(-1))
-        return 2.0 * (up - down) / (p.shape.moods - 1)
-    if j < 0:
-        return p.dynamics.z_rate_none * (p.dynamics.baseline - user.z)
-    _, _, pull = mean_over_noise(p, expected_experience(world, state, p, b, j, 0.0))
-    return p.dynamics.z_rate * (pull - user.z)
 
 
 @kernel

@@ -8,6 +8,7 @@ from .choice import fill_clicks, weigh_slots
 from .compiler import entry, kernel
 from .feedback import cart_probability, expected_experience, rating_value, stars
 from .numeric import sigmoid, softplus, tanh
+from .objectives import page_objectives
 from .page import (
     active_agents,
     fill_slots,
@@ -167,8 +168,8 @@ def _expect_later(world, state, report, p, b, cart, own):
 
 
 @entry
-def expect(world, state, report, scratch, actions, click, cart, own, rewards):
-    """Fill click[B, N, K], cart[B, N, K], own[B, N] and rewards[B, N], all zeros before.
+def expect(world, state, report, scratch, actions, click, cart, own, objectives, rewards):
+    """Fill click[B, N, K], cart[B, N, K], own[B, N], objectives[B, N] and rewards[B, N], all zeros before.
 
     `state` and the report's slots and offers are the caller's to spend.
     """
@@ -185,6 +186,7 @@ def expect(world, state, report, scratch, actions, click, cart, own, rewards):
         best = weigh_slots(world, state, report, p, b)
         fill_clicks(world, state, report, p, b, best, click)
         for n in range(first, stop):
+            objectives[b, n] = page_objectives(world, state, report, p, b, n)
             for k in range(p.shape.slots):
                 slot = report.slots[b, n, k]
                 if slot.item >= 0:
@@ -193,4 +195,4 @@ def expect(world, state, report, scratch, actions, click, cart, own, rewards):
                     own[b, n] += click[b, n, k] * value
         if p.shape.cart > 0:
             _expect_later(world, state, report, p, b, cart, own)
-        share_rewards(p, b, own, rewards)
+        share_rewards(p, b, own, objectives, rewards)

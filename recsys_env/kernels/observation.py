@@ -10,6 +10,7 @@ from .choice import freshness
 from .compiler import kernel
 from .dynamics import visitor_id
 from .numeric import squash
+from .objectives import exposure_of, share_of
 from .page import (
     actions_of_pick,
     can_show,
@@ -54,6 +55,8 @@ def observe(world, state, report, p, b, observations, masks):
             _observe_known(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
             _observe_offers(state, p, b, n, observations)
+            if p.fields.exposure >= 0:
+                _observe_exposure(world, state, p, b, n, observations)
             if p.shape.full:
                 write_latent(state, p, b, observations[b, n], p.fields)
         if masks.shape[2] > 0:
@@ -194,6 +197,13 @@ def _observe_offers(state, p, b, n, observations):
         return
     for m in range(p.shape.agents):
         observations[b, n, p.fields.offers + m] = state.offers[b, state.copies[b].visitor, m]
+
+
+@kernel
+def _observe_exposure(world, state, p, b, n, observations):
+    total = exposure_of(state, p, b, n)
+    for i in range(p.shape.providers):
+        observations[b, n, p.fields.exposure + i] = share_of(world, state, b, n, i, total)
 
 
 @kernel

@@ -58,7 +58,7 @@ def expected_page(world, p):
 
 
 @kernel
-def _log_theta(world, state, p, b, n, k):
+def log_theta(world, state, p, b, n, k):
     """Log examination of slot k of agent n, whose rank on the page about to be shown is already drawn."""
     if p.shape.page != SHARED:
         return world.log_theta[k]
@@ -84,7 +84,7 @@ def _slate_value(world, state, p, b, n, filled, rest, trust, none, scale, scratc
     weights, values, chosen = scratch.weights, scratch.values, scratch.chosen
     total, value = 0.0, 0.0
     for k in range(filled):
-        w = weights[chosen[k]] * exp(_log_theta(world, state, p, b, n, k))
+        w = weights[chosen[k]] * exp(log_theta(world, state, p, b, n, k))
         total += w
         value += w * values[chosen[k]]
     if total <= 0.0:

@@ -28,12 +28,14 @@ from .dynamics import (
 )
 from .feedback import consume, put_in_cart, settle_cart
 from .numeric import insert, is_better
+from .objectives import page_objectives, show_providers
 from .observation import observe, write_candidate, write_latent
 from .page import (
     CANDIDATES,
     QUERY,
     WEIGHTS,
     actions_of_pick,
+    active_agents,
     can_show,
     clear_slots,
     fill_slots,
@@ -174,6 +176,7 @@ def serve_page(world, state, report, scratch, p, b, actions, key):
     u = copy.visitor
     read_actions(world, state, report, scratch, p, b, actions)
     fill_slots(world, state, report, p, b, scratch.shown)
+    _pay_objectives(world, state, report, p, b)
     n, k = draw_click(world, state, report, scratch, p, b, rng.uniform(key, rng.CLICK, 0))
     j, e, topic, carted = np.int64(-1), 0.0, np.int64(-1), False
     old = np.int64(state.users[b, u].cart)
@@ -210,6 +213,15 @@ def take_effect(world, state, report, p, b, n, k, e):
 
 
 @kernel
+def _pay_objectives(world, state, report, p, b):
+    first, stop = active_agents(world, p, state.copies[b])
+    for n in range(first, stop):
+        report.objectives[b, n] = page_objectives(world, state, report, p, b, n)
+        if p.shape.providers > 0:
+            show_providers(world, state, report, p, b, n)
+
+
+@kernel
 def _consumption(world, state, report, p, b, n, k, j):
     """Clicks, or purchases, enter the table of consumed items."""
     if p.users.habit == CLICKS:
@@ -234,14 +246,15 @@ def next_page(world, state, scratch, p, b, stays, key):
 
 
 @kernel
-def share_rewards(p, b, own, rewards):
-    """r_n = (1 - max(s, 0)) own_n + s * mean over all agents of own, of own[B, N] into rewards[B, N]."""
+def share_rewards(p, b, own, objectives, rewards):
+    """r_n = (1 - max(s, 0)) x_n + s * mean over all agents of x, where x = own[B, N] + objectives[B, N], into
+    rewards[B, N]."""
     s, total = p.reward.sharing, 0.0
     for n in range(p.shape.agents):
-        total += own[b, n]
+        total += np.float64(own[b, n]) + objectives[b, n]
     mean = total / p.shape.agents
     for n in range(p.shape.agents):
-        rewards[b, n] = (1.0 - max(s, 0.0)) * own[b, n] + s * mean
+        rewards[b, n] = (1.0 - max(s, 0.0)) * (np.float64(own[b, n]) + objectives[b, n]) + s * mean
 
 
 @kernel
@@ -252,13 +265,15 @@ def begin_episode(state, p, b, episode):
     copy.episode, copy.tick, copy.visitor = episode, -1, -1
     for n in range(p.shape.agents):
         state.inclusive[b, n] = -np.inf
+        for i in range(p.shape.providers):
+            state.exposure[b, n, i] = 0.0
 
 
 @kernel
 def clear(report, p, b):
     """Empty the report of the last tick."""
     for n in range(p.shape.agents):
-        report.own[b, n], report.log_offer[b, n] = 0.0, 0.0
+        report.own[b, n], report.objectives[b, n], report.log_offer[b, n] = 0.0, 0.0, 0.0
         report.visitor[b, n] = -1
     for i in range(p.shape.cart):
         later = report.later[b, i]
@@ -313,7 +328,7 @@ def advance(world, state, report, scratch, p, b, actions, mode):
     if mode == STEP and copy.visitor >= 0:
         name_visitor(world, state, report, p, b)
         stays = serve_page(world, state, report, scratch, p, b, actions, key)
-    share_rewards(p, b, report.own, report.rewards)
+    share_rewards(p, b, report.own, report.objectives, report.rewards)
     while True:  # twice where an episode ends: its last observation, then the first one of the next
         if mode != LOOK:
             next_page(world, state, scratch, p, b, stays, key)

@@ -42,6 +42,19 @@ def slate_action(
     return actions
 
 
+def say(envs: VectorEnv, actions: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """The actions of `slate_action`, with words [B] said where agents talk."""
+    if envs.shape.vocabulary == 0:
+        return actions
+    if envs.config.continuous:
+        actions[:, envs.action_fields["message"]] = np.arange(envs.shape.vocabulary) == words[:, None]
+    elif envs.shape.slots == 1:
+        actions = actions + words
+    else:
+        actions[:, -1] = words
+    return actions
+
+
 def _picks(envs: VectorEnv, slates: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Discrete actions, as `spaces.action_space` lays them out."""
     beside = np.stack((levels, np.zeros_like(levels)), 1)[:, [envs.shape.levels > 0, envs.shape.vocabulary > 0]]
