@@ -48,7 +48,7 @@ _BENCHMARL: dict[str, Any] = {
     "compare": ("random", "popularity", "content", "greedy"),
 }
 _SLOT: dict[str, Any] = {**_BENCHMARL, "set": ("slots=1",)}
-_PICKS = tuple(task for task in TASKS if TASKS[task].action == "candidates")
+_PICKS = tuple(name for name, task in TASKS.items() if task.action == "candidates" and task.offer.kind == "none")
 _LATENT = ("ecommerce-v1", "social-v1", "streaming-v1")
 
 

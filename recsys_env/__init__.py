@@ -10,6 +10,7 @@ kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next
 vector.py       the batch as an environment; actions.py: how it reads actions; infos.py: what it reports
 environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
 policies/       act for one agent in all copies
+exact/          finite games as tables and their solutions; what an action is worth against another
 company.py      the batch as some agents see it, the others are policies
 views.py        the game as Gymnasium sees it
 adapters/       the batch in each trainer library's form
@@ -23,6 +24,7 @@ files.py (reading and writing), libraries.py (optional ones), provenance.py (wha
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,7 @@ __all__ = [
     "SingleAgentVectorEnv",
     "VectorEnv",
     "WorldConfig",
+    "counterfactual",
     "env",
     "parallel_env",
     "plain",
@@ -87,3 +90,14 @@ def vector_env(
         catalogue: fitted items and users, as in `parallel_env`.
     """
     return VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue)
+
+
+def __getattr__(name: str) -> Any:
+    """`exact` and `counterfactual`, imported when they are first asked for."""
+    if name == "exact":
+        return importlib.import_module("recsys_env.exact")
+    if name == "counterfactual":
+        from .exact import counterfactual
+
+        return counterfactual
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from . import TASKS, Catalogue, WorldConfig, cli, fields, spaces
 from .config import EVENTS, OBJECTIVES, RoleConfig
 from .evaluation import METRICS
-from .policies import POLICIES
+from .policies import POLICIES, TASK_POLICIES
 from .settings import describe as describe_config
 from .world import shape_of
 
@@ -51,7 +51,7 @@ def describe(task: str) -> None:
 def policies() -> None:
     """List the policies that have a name; the folder of a trained one and any module:factory will do as well."""
     classes = dict(_classes(Path(__file__).parent / "policies"))
-    for name, path in POLICIES.items():
+    for name, path in (POLICIES | TASK_POLICIES).items():
         made = path.partition(":")[2]
         learns = " (learns while it serves)" if _learns(made, classes) else ""
         about = (ast.get_docstring(classes[made]) or "").partition("\n\n")[0]

@@ -186,16 +186,17 @@ _TASKS: dict[str, WorldConfig] = {
         reward=RewardConfig(click=0.05, purchase=1.0),
     ),
     "coverage-v0": WorldConfig(
-        description="""Two agents, each told half of what the visitor wants: a grid of 12 topics, its row and its column.
+        description="""Each of two agents knows half of what the visitor wants: its row or its column in a grid.
 
-        One slot each, one item per topic, one shared reward: the click. An item shown by both is a hole, so who guesses
-        alone collides with the other. Coordination comes in steps, each of which a scripted team takes: leaving to the
-        other what it would show (`coverage-convention`), learning from the clicks of the session's pages before
-        (`coverage-memory`), telling what one knows in a word that is heard at the visitor's next page
-        (`coverage-talk`), and a page arranged by one who knows it all (`central`, 100 of the scale). Question: do a
-        convention, memory and a language emerge, and how much of what each is worth? Stresses: team play, split
-        information, memory, communication. Set to: each step worth 10 to 25 %, sessions of 2.7 pages; no data behind
-        it. Discount .997.
+        Three rows, four columns, one item for each of the 12 topics; one slot each, one shared reward: the click. An
+        item shown by both is a hole, so who guesses alone collides with the other. Coordination comes in steps, each of
+        which a scripted team takes: leaving to the other what it would show (`coverage-convention`), learning from the
+        clicks of the session's pages before (`coverage-memory`), telling what one knows in a word that is heard at the
+        visitor's next page (`coverage-talk`), and a page arranged by one who knows it all (`central`, 100 of the
+        scale). Expected clicks of a page, exactly: .147 at random, .276 each alone, .354 the best pair of rules, .523
+        with all known. Question: do a convention, memory and a language emerge, and how much of what each is worth?
+        Stresses: team play, split information, memory, communication. Set to: each step worth 10 to 25 %, sessions of
+        2.7 pages; no data behind it. Discount .997.
         """,
         num_agents=2,
         slots=1,

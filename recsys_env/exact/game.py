@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+Policies = Sequence[np.ndarray] | np.ndarray  # one for each agent
+
 if TYPE_CHECKING:
+    from ..vector import VectorEnv
     from .states import StateReader
 
 
@@ -32,6 +35,7 @@ class MarkovGame:
     horizon: int = 1000  # ticks of an episode
     mirror: np.ndarray | None = None  # [S]: each state with two agents exchanged; None if they are not alike
     reader: StateReader | None = None  # which state a copy of the engine is in; None for a game that is only tables
+    choices: np.ndarray | None = None  # [A, K]: each action as the engine takes it
 
     def __post_init__(self) -> None:
         s, n, joint = len(self.states), len(self.agents), len(self.actions) ** len(self.agents)
@@ -45,6 +49,28 @@ class MarkovGame:
     def joint_actions(self) -> np.ndarray:
         """Actions [A^N, N] of every joint action."""
         return np.array(list(itertools.product(range(len(self.actions)), repeat=len(self.agents))))
+
+    def states_of(self, envs: VectorEnv) -> np.ndarray:
+        """The number [B] of the state that every copy of a batch of this task is in.
+
+        Raises:
+            ValueError: the game is only tables, or a copy is in none of its states.
+        """
+        if self.reader is None:
+            raise ValueError("this game was not made from a task: no engine plays it")
+        return self.reader.states(envs.arrays)
+
+    def engine_actions(self, actions: np.ndarray) -> np.ndarray:
+        """Actions [...] of the table as the engine takes them: [...] for one slot, [..., K] for slates."""
+        assert self.choices is not None
+        chosen = self.choices[actions]
+        return chosen[..., 0] if self.choices.shape[1] == 1 else chosen
+
+    def table_actions(self, actions: np.ndarray) -> np.ndarray:
+        """The inverse of `engine_actions`."""
+        assert self.choices is not None
+        columns = actions[..., None] if self.choices.shape[1] == 1 else actions
+        return np.ravel_multi_index(tuple(np.moveaxis(columns, -1, 0)), tuple(self.choices.max(0) + 1))
 
     def label(self, policy: np.ndarray) -> str:
         """A pure policy [S] in one word, the action of each state in turn, as in YXX."""
@@ -72,7 +98,7 @@ class MarkovGame:
         """
         return policy if self.mirror is None or agent == 0 else policy[self.mirror]
 
-    def is_symmetric(self, policies: Sequence[np.ndarray]) -> bool:
+    def is_symmetric(self, policies: Policies) -> bool:
         """Whether two agents that are alike do the same in the same situation."""
         return self.mirror is not None and bool((policies[0] == self.seen_by(1, policies[1])).all())
 

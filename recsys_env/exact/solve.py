@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..libraries import library
-from .game import MarkovGame
+from .game import MarkovGame, Policies
 
 TIE = 1e-9  # values that differ by less are equal
 _PROFILES = 50_000_000  # table entries of all pure profiles
@@ -61,7 +61,7 @@ def finite(horizon: int) -> Criterion:
 # ---------------------------------------------------------------------------------------------- policies given
 
 
-def chain(game: MarkovGame, policies: Sequence[np.ndarray], rewards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def chain(game: MarkovGame, policies: Policies, rewards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The Markov chain [S, S] of a policy for each agent, and its expected rewards [N, S]."""
     weight = np.ones((len(game.states), 1))
     for policy in policies:
@@ -83,9 +83,7 @@ def _mixed(game: MarkovGame, policy: np.ndarray) -> np.ndarray:
     raise ValueError(f"a policy must be actions below {shape[1]} [{shape[0]}] or distributions {list(shape)}")
 
 
-def evaluate(
-    game: MarkovGame, policies: Sequence[np.ndarray], criterion: Criterion = AVERAGE, own: bool = False
-) -> np.ndarray:
+def evaluate(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE, own: bool = False) -> np.ndarray:
     """Value [N, S] of a policy for each agent, from every state: of its reward, or of its own one before sharing."""
     transitions, rewards = chain(game, policies, game.own if own else game.rewards)
     return _value(transitions[None], rewards[:, None], criterion)[:, 0]
@@ -135,7 +133,7 @@ def team_optimum(game: MarkovGame, criterion: Criterion = AVERAGE) -> tuple[np.n
 
 
 def best_response(
-    game: MarkovGame, policies: Sequence[np.ndarray], agent: int, criterion: Criterion = AVERAGE
+    game: MarkovGame, policies: Policies, agent: int, criterion: Criterion = AVERAGE
 ) -> tuple[np.ndarray, np.ndarray]:
     """The best answer of an agent to the policies of the others, a Markov decision process.
 
@@ -211,7 +209,7 @@ def _decide_average(rewards: np.ndarray, transitions: np.ndarray) -> tuple[np.nd
 # ---------------------------------------------------------------------------------------------- distances, equilibria
 
 
-def regrets(game: MarkovGame, policies: Sequence[np.ndarray], criterion: Criterion = AVERAGE) -> np.ndarray:
+def regrets(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE) -> np.ndarray:
     """What each agent [N] would gain by its best response, from the start of an episode."""
     values = evaluate(game, policies, criterion)
     return np.array(
@@ -219,7 +217,7 @@ def regrets(game: MarkovGame, policies: Sequence[np.ndarray], criterion: Criteri
     )
 
 
-def nash_conv(game: MarkovGame, policies: Sequence[np.ndarray], criterion: Criterion = AVERAGE) -> float:
+def nash_conv(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE) -> float:
     """The sum of all regrets; 0 in an equilibrium (Lanctot et al. 2017)."""
     return float(regrets(game, policies, criterion).sum())
 

@@ -213,8 +213,8 @@ class _Builder:
         report, scratch = self._buffers(rows)
         click = np.zeros((len(rows), self.shape.agents, self.shape.slots))
         outcomes.show_pages(self.world, rows.state, report, scratch, self._actions(rows), click)
-        click = click.reshape(len(rows), -1)
-        rows, _, clicked = rows.split(np.column_stack([click, np.maximum(1 - click.sum(1), 0)]))
+        none = np.maximum(1 - click.sum((1, 2)), 0)
+        rows, _, clicked = rows.split(np.column_stack([click.reshape(len(rows), -1), none]))
 
         report, scratch = self._buffers(rows)
         items, cart, mood = np.zeros(len(rows), np.int64), np.zeros((len(rows), 2)), np.zeros((len(rows), 3))
@@ -284,6 +284,7 @@ class _Builder:
             discount=self.config.discount,
             horizon=self.config.horizon,
             reader=reader,
+            choices=self.choices,
         )
         return _with_mirror(game, keys[order])
 

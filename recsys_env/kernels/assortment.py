@@ -22,6 +22,7 @@ from .slates import best_slate, expected_page, fill_top, log_theta, true_page
 
 POPULARITY, CONTENT, ORACLE, PLANNER = 0, 1, 2, 3  # beliefs
 _ROUNDS = 8  # of the fixed point of `arrange`
+UNFILLED, NOTHING = -2, -1  # slots of a page in the making
 
 
 @entry
@@ -107,17 +108,18 @@ class Page(NamedTuple):
     weights: np.ndarray  # [N, O] exp(v / lambda - scale)
     scales: np.ndarray  # [N] the largest v / lambda
     values: np.ndarray  # [N, O] what a click earns the agent
-    chosen: np.ndarray  # [N, K] of the options, -1 = nothing
+    chosen: np.ndarray  # [N, K] of the options; UNFILLED, NOTHING
     means: np.ndarray  # [N] value of a click on the agent's slots
 
 
 @entry
 def arrange(world, state, log_offer, page, slates, sizes):
-    """The page that earns all agents together the most, by the true visitor, cut into the parts of its agents.
+    """The full page that earns all agents together the most, by the true visitor, cut into the parts of its agents.
 
     The fixed point of slates.py for the whole page: with x = lambda V + (1 - lambda) m of its agent, each slot in turn,
-    the best ranks first, takes the option of the largest w (R - x) that is still free, and V follows from the page. It
-    is exact for one logit (lambda = 1) in which all agents may show the same items, and else the best of the rounds.
+    those first that rank and trust favour most, takes the option of the largest w (R - x) that is still free, and V
+    follows from the page. It is exact for one logit (lambda = 1) in which all agents may show the same items, and else
+    the best of the rounds.
 
     Args:
         log_offer: log m of all prices.
@@ -134,11 +136,11 @@ def arrange(world, state, log_offer, page, slates, sizes):
             page.means[n] = 0.0
         value, record = 0.0, -np.inf
         for _ in range(_ROUNDS):
-            for k in range(p.shape.slots):
-                for place in range(stop - first):
-                    n = np.int64(state.order[b, k, place]) if p.shape.page == SHARED else first + place
-                    x = p.choice.dissimilarity * value + (1.0 - p.choice.dissimilarity) * page.means[n]
-                    page.chosen[n, k] = _best_free(state, p, b, n, k, x, first, stop, page)
+            page.chosen[:] = UNFILLED
+            for _ in range((stop - first) * p.shape.slots):
+                n, k = _next_slot(world, state, p, b, first, stop, page)
+                x = p.choice.dissimilarity * value + (1.0 - p.choice.dissimilarity) * page.means[n]
+                page.chosen[n, k] = _best_free(state, p, b, n, x, first, stop, page)
             value = _page_value(world, state, p, b, first, stop, page)
             if value <= record:
                 break
@@ -167,31 +169,38 @@ def _weigh(world, state, p, b, n, log_offer, page):
 
 
 @kernel
-def _best_free(state, p, b, n, k, x, first, stop, page):
+def _next_slot(world, state, p, b, first, stop, page):
+    """(agent, slot) of the unfilled slot whose odds are multiplied by most: by its rank's examination and by trust."""
+    u, best, agent, slot = state.copies[b].visitor, -np.inf, first, 0
+    for n in range(first, stop):
+        for k in range(p.shape.slots):
+            if page.chosen[n, k] == UNFILLED:
+                favour = log_theta(world, state, p, b, n, k) + trust_term(state, p, b, u, n)
+                if favour > best:
+                    best, agent, slot = favour, n, k
+    return agent, slot
+
+
+@kernel
+def _best_free(state, p, b, n, x, first, stop, page):
     """The option of the largest w (R - x) that is not on the page yet: of the agent, on a shared page of anyone."""
-    best, found = -np.inf, -1
+    best, found = -np.inf, NOTHING
     for i in range(page.counts[n]):
         gain = page.weights[n, i] * (page.values[n, i] - x)
-        if gain > best and not _on_page(state, p, b, n, k, i, first, stop, page):
+        if gain > best and not _on_page(state, p, b, n, i, first, stop, page):
             best, found = gain, i
     return found
 
 
 @kernel
-def _on_page(state, p, b, n, k, i, first, stop, page):
-    """Whether the item of agent n's option i stands in a slot that was filled in this round, before slot k of n."""
-    j, behind = item_of(state, p, b, n, page.options[n, i]), False
-    if p.shape.page != SHARED:
-        for r in range(k):
-            if page.chosen[n, r] == i:
-                return True
-        return False
-    for r in range(k + 1):
-        for place in range(stop - first):
-            m = np.int64(state.order[b, r, place])
-            behind = behind or (r == k and m == n)
-            if not behind and page.chosen[m, r] >= 0:
-                if item_of(state, p, b, m, page.options[m, page.chosen[m, r]]) == j:
+def _on_page(state, p, b, n, i, first, stop, page):
+    """Whether the item of agent n's option i stands on the page already: in its own slots, on a shared page in any."""
+    j = item_of(state, p, b, n, page.options[n, i])
+    for m in range(first, stop):
+        if m == n or p.shape.page == SHARED:
+            for k in range(p.shape.slots):
+                other = page.chosen[m, k]
+                if other >= 0 and item_of(state, p, b, m, page.options[m, other]) == j:
                     return True
     return False
 

@@ -119,8 +119,9 @@ class Greedy(_Oracle):
 class Central(Policy):
     """Myopic oracle of the team: arranges the whole page for what all earn together, and plays its agent's part.
 
-    It knows the true visitor and where every agent's slots will stand, and counts on the others playing their parts; in
-    a team of its own it leaves no hole and shows nothing twice. Prices stay at the list's.
+    It knows the true visitor and where every agent's slots will stand, and counts on the others playing their parts. It
+    fills every slot, though a hole might be worth more, and on a shared page shows nothing twice. Prices stay at the
+    list's.
     """
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:

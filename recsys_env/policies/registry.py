@@ -43,6 +43,8 @@ TASK_POLICIES: dict[str, str] = {  # made for some task or as company: found by 
     "grim": "recsys_env.policies.conditional:Grim",
     "matcher": "recsys_env.policies.conditional:Matcher",
     "undercutter": "recsys_env.policies.conditional:Undercutter",
+    "equilibrium": "recsys_env.exact.policies:Equilibrium",
+    "joint": "recsys_env.exact.policies:Joint",
     "coverage-alone": "recsys_env.policies.coverage:Alone",
     "coverage-convention": "recsys_env.policies.coverage:Convention",
     "coverage-memory": "recsys_env.policies.coverage:Memory",
