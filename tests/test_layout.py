@@ -23,6 +23,7 @@ LAYERS = (
     "config",
     "catalogue",
     "tasks",
+    "scenarios",
     "cli",
     "spaces",
     "actions",
