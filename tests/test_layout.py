@@ -42,6 +42,7 @@ LAYERS = (
     "adapters",
     "evaluation",
     "tuning",
+    "exploit",
     "fitting",
     "listing",
     "__main__",
