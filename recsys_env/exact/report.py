@@ -23,6 +23,7 @@ from .game import MarkovGame, Policies, textbook_example
 from .solve import (
     AVERAGE,
     Criterion,
+    Equilibrium,
     PurePolicies,
     discounted,
     evaluate,
@@ -110,6 +111,7 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
             "own": e.own.tolist(),
             "strict": e.strict,
             "symmetric": game.is_symmetric(e.policies),
+            "over_constant": _over_constant(pure, e),
         }
         for e in equilibria
     ]
@@ -117,7 +119,46 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
         found["anarchy"], found["stability"] = prices(equilibria, optimum)
     if game.mirror is not None:
         found["against"] = _against(pure, _cast(pure, first))
+        found["dilemmas"] = _dilemmas(pure, equilibria, first)
     return found
+
+
+def _over_constant(pure: PurePolicies, equilibrium: Equilibrium) -> float:
+    """What agent 0 earns in an equilibrium over the best that one action in all states would earn it there, minus 1."""
+    constants = [pure.index(np.full(len(pure.game.states), a)) for a in range(len(pure.game.actions))]
+    others = tuple(pure.index(policy) for policy in equilibrium.policies[1:])
+    best = pure.payoffs[0][(constants, *others)].max()
+    return float(equilibrium.values[0] / best - 1)
+
+
+def _dilemmas(
+    pure: PurePolicies, equilibria: Sequence[Equilibrium], optimum: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """T (a lone defector), R (all cooperate), P (all defect), S (a lone cooperator) of a symmetric game of two.
+
+    Among constant strategies, where there are two actions; and between the team optimum and the best response to it, if
+    that is another policy, where P is the worst symmetric equilibrium.
+    """
+    game, payoffs = pure.game, pure.payoffs[0]
+    found = {}
+    if len(game.actions) == 2:
+        constant = [pure.index(np.full(len(game.states), a)) for a in range(2)]
+        good, bad = sorted(constant, key=lambda i: -payoffs[i, i])
+        found["constant strategies"] = dict(
+            T=payoffs[bad, good], R=payoffs[good, good], P=payoffs[bad, bad], S=payoffs[good, bad]
+        )
+    alike = [e for e in equilibria if game.is_symmetric(e.policies)]
+    if alike and game.is_symmetric(list(optimum.T)):
+        mine, theirs = pure.index(optimum[:, 0]), pure.index(optimum[:, 1])
+        answer = int(payoffs[:, theirs].argmax())
+        if answer != mine:
+            found["the optimum and its best response"] = dict(
+                T=payoffs[answer, theirs],
+                R=payoffs[mine, theirs],
+                P=alike[-1].values[0],
+                S=pure.payoffs[1][answer, theirs],
+            )
+    return {name: {which: float(value) for which, value in four.items()} for name, four in found.items()}
 
 
 def _labels(game: MarkovGame, policies: Policies) -> list[str]:
@@ -231,10 +272,13 @@ def show(found: Mapping[str, Any]) -> None:
     if len(found["agents"]) == 1:
         return
     for e in found.get("equilibria", ()):
-        kind = ", ".join(["strict"] * e["strict"] + ["symmetric"] * e["symmetric"])
-        print(f"  equilibrium   {' '.join(e['policies'])}  {_numbers(e['own'])}  {kind}")
+        kind = ["strict"] * e["strict"] + ["symmetric"] * e["symmetric"]
+        kind.append(f"{100 * e['over_constant']:+.0f} % over the best constant answer")
+        print(f"  equilibrium   {' '.join(e['policies'])}  {_numbers(e['own'])}  {', '.join(kind)}")
     if "anarchy" in found:
         print(f"  price of anarchy {found['anarchy']:.3f}, of stability {found['stability']:.3f}")
+    for name, four in found.get("dilemmas", {}).items():
+        print(f"  {', '.join(f'{which} {value:.4f}' for which, value in four.items())}: {name}")
     if "against" in found:
         _show_against(found["against"])
     if found["policies"]:
