@@ -161,6 +161,13 @@ CANDIDATE_FEATURES = (
         follows_from=("topic_counts",),
     ),
     Field("popularity", "decayed clicks of everybody on the item, in mean historical counts", half=1.0),
+    Field(
+        "ctr", "tanh log(its clicks per examined impression / the catalogue's mean), of everybody", -1.0, 1.0
+    ),
+    Field(
+        "satisfaction", "tanh 2 (mean log(dwell / length) of its clicks - that of all items), of everybody",
+        -1.0, 1.0,
+    ),
     Field("price", "log(price now / geometric mean list price of its topic)", -1.0, 1.0, half=1.0, when=PRICES),
     Field(
         "repeat", "decayed count of the visitor's consumption of it that the agent knows of", half=1.0, when=HABITS,
@@ -174,7 +181,6 @@ CANDIDATE_FEATURES = (
     Field("length", "length of the item, in mean lengths", half=1.0, when=LENGTHS),
     Field("promotion", "1 if the item's price is cut now", when=PROMOTIONS),
 )  # fmt: skip
-MAX_FEATURES = 8  # a world that has more of them shows the first eight
 
 STATE = (
     *(replace(field, when=ALWAYS) for field in OBSERVATION if field.latent),
@@ -195,7 +201,7 @@ HIDEABLE = tuple(field.name for field in OBSERVATION if field.hideable)
 
 def candidate_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
     """Names of the features that a candidate shows in this world: those that can differ between its items."""
-    return tuple(field.name for field in CANDIDATE_FEATURES if field.when.holds(config, shape))[:MAX_FEATURES]
+    return tuple(field.name for field in CANDIDATE_FEATURES if field.when.holds(config, shape))
 
 
 def unseen_features(hidden: Collection[str]) -> frozenset[str]:

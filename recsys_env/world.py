@@ -30,6 +30,7 @@ from .fields import (
 )
 
 CART_SIZE = 3
+SAMPLE = 64  # people behind the historical log
 
 # ------------------------------------------------------------------------------------------------ records
 
@@ -84,10 +85,12 @@ USER = _record(
 )  # fmt: skip
 CART = _record(("item", "i4"), ("agent", "i4"), ("experience", "f4"), ("rated", "i4"))  # oldest first
 HABIT = _record(("item", "i4"), ("window", "i4"), ("count", "f4"))  # item -1 = empty
+LOG = _record(("clicks", "f4"), ("satisfaction", "f4"))  # satisfaction: sum of log(dwell / length) over the clicks
 STOCK = _record(
     ("stamp", "i4"), ("window", "i4"),    # the copy's stamp and the window at the last initialisation
     ("stock", "i4"), ("restock", "i4"),   # units left until the restock at tick `restock`
-    ("popularity", "f4"), ("popularity_tick", "i4"),
+    # what the episode adds to the historical log, decayed up to the tick of the last touch
+    ("clicks", "f4"), ("impressions", "f4"), ("satisfaction", "f4"), ("touched", "i4"),
 )  # fmt: skip
 SLOT = _record(
     ("item", "i4"),          # shown item, -1 = hole
@@ -109,7 +112,8 @@ SHAPE = _record(
     ("observation", "i8"),  # O
     ("log_promotion", "f8"),
     ("popularity_scale", "f8"),
-)
+    ("mean_ctr", "f8"), ("mean_satisfaction", "f8"),  # of the historical log: per examined impression, per click
+)  # fmt: skip
 
 
 def _offsets(fields: Iterable[Field], *more: str) -> np.dtype[Any]:
@@ -151,6 +155,7 @@ class World(NamedTuple):
 
     params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, layouts of observation and state
     items: np.ndarray  # [M] ITEM
+    log: np.ndarray  # [M] LOG: historical, of items.log_impressions impressions each
     q: np.ndarray  # [M, D] f4, unit norm
     allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all may show all
     centres: np.ndarray  # [T, D] f4: topic centres, unit norm
@@ -161,8 +166,9 @@ class World(NamedTuple):
     prior_rho: np.ndarray  # [A] f4
     prior_habits: np.ndarray  # [A, H] HABIT
     v_0: np.ndarray  # [L] f8: utility of no click by mood; L = 1 without moods
-    log_theta: np.ndarray  # [N * K] f8: log examination by rank
-    decay: np.ndarray  # [horizon + 1] f4: factor on popularity after so many ticks
+    theta: np.ndarray  # [N * K] f8: examination by rank
+    log_theta: np.ndarray  # [N * K] f8: its logarithm
+    decay: np.ndarray  # [horizon + 1] f4: factor on the statistics of items after so many ticks
     scenes: np.ndarray  # [S] SCENE
     agents: np.ndarray  # [N] AGENT
 
@@ -271,10 +277,12 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
     if config.choice.v_0_by_mood:
         topics[:, 1], topics[:, 2] = config.dynamics.mood_up, config.dynamics.mood_down
     rank = np.arange(1, shape.agents * shape.slots + 1)
+    theta = rank**-config.choice.eta * (1 + config.choice.kappa * (rank == 1))
     taste, rho, habits = _priors(config, catalogue, shape)
     world = World(
         params=_params(config, shape, items),
         items=items,
+        log=np.zeros(shape.items, LOG),
         q=np.ascontiguousarray(q, np.float32),
         allowed=_inventory(config, shape, items),
         centres=centres.astype(np.float32),
@@ -285,11 +293,13 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         prior_rho=rho,
         prior_habits=habits,
         v_0=np.array(config.choice.v_0_by_mood or (config.choice.v_0,), np.float64),
-        log_theta=np.log(rank**-config.choice.eta * (1 + config.choice.kappa * (rank == 1))),
+        theta=theta,
+        log_theta=np.log(theta),
         decay=(0.5 ** (np.arange(config.horizon + 1) / config.items.popularity_half_life)).astype(np.float32),
         scenes=_scenes(config),
         agents=_agents(config),
     )
+    _fill_log(world, rng)
     for array in world:
         array.flags.writeable = False
     return world
@@ -458,15 +468,33 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     return params
 
 
+def _fill_log(world: World, rng: np.random.Generator) -> None:
+    """Fill the historical log and its means: how people respond to each item is `kernels.past`'s, the rest is chance.
+
+    The means are those that a log without end would have, so that they exist where the log is short.
+    """
+    from .kernels.past import respond
+
+    shape, items = world.params["shape"][0], len(world.items)
+    rate, mean, variance = np.zeros(items), np.zeros(items), np.zeros(items)
+    sample = np.zeros(SAMPLE, np.int64), np.zeros(SAMPLE), np.zeros((SAMPLE, shape["topics"]))
+    respond(world, allocate_state(world, 1, SAMPLE), allocate_scratch(world, 1), sample, rate, mean, variance)
+    clicks = rng.poisson(world.params["items"]["log_impressions"][0] * rate)
+    world.log["clicks"] = clicks
+    world.log["satisfaction"] = clicks * mean + np.sqrt(clicks * variance) * rng.standard_normal(items)
+    shape["mean_ctr"], shape["mean_satisfaction"] = rate.mean(), rate @ mean / rate.sum()
+
+
 def _fill(record: np.ndarray, offsets: dict[str, int]) -> None:
     for name in record.dtype.names or ():
         record[name] = offsets.get(name, -1)
 
 
-def allocate_state(world: World, num_envs: int) -> State:
-    """A state of zeros for B copies; stamps of 0 mark every row as untouched."""
+def allocate_state(world: World, num_envs: int, users: int | None = None) -> State:
+    """A state of zeros for B copies of this many users (default: the world's); stamps of 0 mark every row as
+    untouched."""
     p, b = world.params["shape"][0], num_envs
-    u, n = p["users"], p["agents"]
+    u, n = p["users"] if users is None else users, p["agents"]
     return State(
         copies=np.zeros(b, COPY),
         users=np.zeros((b, u), USER),

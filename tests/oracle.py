@@ -40,6 +40,7 @@ class events:
 
     CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
     CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11, 12, 13, 14
+    SHUFFLE = 15
     PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
 
 
@@ -188,7 +189,7 @@ class Copy:
     opened: int | None = None
     session_page: int = 0
     people: dict[int, Person] = field(default_factory=dict)
-    popularity: dict[int, tuple[int, float, int]] = field(default_factory=dict)  # item: window, count, as of tick
+    statistics: dict[int, tuple[int, np.ndarray, int]] = field(default_factory=dict)  # item: window, sums, as of tick
     stock: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # item: window, restock period, units
     candidates: list[list[int]] = field(default_factory=list)  # by agent
     order: list[list[int]] = field(default_factory=list)  # shared pages: the agents of each round
@@ -303,13 +304,38 @@ class Game:
         """In mean list prices."""
         return self.items[j].price * (1 - self.config.items.promotion_depth if self.promoted(j, tick) else 1.0)
 
+    def statistics(self, copy: Copy, j: int, past_clicks: float | None = None) -> list[float]:
+        """Clicks, examined impressions and summed log(dwell / length) of everybody: the historical log's and the
+        episode's, halved every half-life; an item that opened within the episode started from nothing."""
+        c, now = self.config.items, self.window(j, copy.tick)
+        clicks, satisfaction = self.world.log[j].item()
+        log = np.array([clicks if past_clicks is None else past_clicks, c.log_impressions, satisfaction])
+        log = log * (now == self.window(j, 0)) * 0.5 ** (copy.tick / c.popularity_half_life)
+        window, own, since = copy.statistics.get(j, (now, np.zeros(3), 0))
+        own = own * (window == now) * 0.5 ** ((copy.tick - since) / c.popularity_half_life)
+        return (log + own).tolist()
+
+    def count(self, copy: Copy, j: int, clicks: float, impressions: float, satisfaction: float) -> None:
+        """Add to what the episode knows of item j."""
+        now = self.window(j, copy.tick)
+        window, own, since = copy.statistics.get(j, (now, np.zeros(3), copy.tick))
+        own = own * (window == now) * 0.5 ** ((copy.tick - since) / self.config.items.popularity_half_life)
+        copy.statistics[j] = now, own + (clicks, impressions, satisfaction), copy.tick
+
     def popularity(self, copy: Copy, j: int) -> float:
-        """Historical count plus clicks, halved every half-life; an item that opened within the episode started from
-        nothing."""
-        window, count, since = copy.popularity.get(j, (0, self.items[j].popularity, 0))
-        if window != self.window(j, copy.tick):
-            return 0.0
-        return count * 0.5 ** ((copy.tick - since) / self.config.items.popularity_half_life)
+        """Historical count plus the episode's clicks."""
+        return self.statistics(copy, j, self.items[j].popularity)[0]
+
+    def relative_ctr(self, copy: Copy, j: int) -> float:
+        """Against the catalogue's mean, as if ten average impressions more had been seen."""
+        (clicks, impressions, _), mean = self.statistics(copy, j), float(self.world.params["shape"]["mean_ctr"][0])
+        return math.tanh(math.log((clicks + 10 * mean) / (impressions + 10)) - math.log(mean))
+
+    def relative_satisfaction(self, copy: Copy, j: int) -> float:
+        """Against the mean of the historical log, as if five average clicks more had been seen."""
+        clicks, _, total = self.statistics(copy, j)
+        mean = float(self.world.params["shape"]["mean_satisfaction"][0])
+        return math.tanh(2 * (total - clicks * mean) / (clicks + 5))
 
     def stock(self, copy: Copy, j: int) -> float:
         c = self.config.items
@@ -328,9 +354,7 @@ class Game:
         """The initial values of a person, a function of (population or world seed, episode if fresh, place,
         incarnation)."""
         c, shape, world = self.config.users, self.shape, self.world
-        fresh = c.population == "fresh"
-        base = child(copy.population ^ PERSON, copy.episode) if fresh else child(self.config.world_seed ^ PERSON, -1)
-        draws = Draws(child(base, u, incarnation))
+        fresh, draws = c.population == "fresh", Draws(self.person_key(copy, u, incarnation))
         group = draws.integer(events.PERSON_TOPIC, 0, c.groups)
         row = None
         if len(world.prior_rho):
@@ -371,6 +395,35 @@ class Game:
             habits=habits,
             messages=[None] * shape.agents,
         )
+
+    def person_key(self, copy: Copy, u: int, incarnation: int) -> int:
+        fresh = self.config.users.population == "fresh"
+        base = child(copy.population ^ PERSON, copy.episode) if fresh else child(self.config.world_seed ^ PERSON, -1)
+        return child(base, u, incarnation)
+
+    def responses(self, people: int) -> np.ndarray:
+        """Of each item, shown alone to people before the game [3, M]: the mean click probability, and mean and variance
+        of log(dwell / length) over the clicks. Half of the candidates are drawn by the person's topics."""
+        seen = []
+        for u in range(people):
+            copy = Copy(seed=0, population=self.config.world_seed, episode=0, tick=0)
+            person = self.new_person(copy, u, -1)
+            self.draws = Draws(child(self.person_key(copy, u, -1), 0))
+            copy.intent = self.draws.choose(
+                self.topic_weights(person.taste, self.config.users.intent_scale), events.INTENT
+            )
+            noise = self.config.feedback.noise_scale * self.draws.logistic(events.NOISE)
+            drawn = np.array(self.topic_weights(person.profile, self.config.candidates.topic_scale))
+            drawn /= drawn.sum()
+            for j, item in enumerate(self.items):
+                share = float(np.mean([other.topic == item.topic for other in self.items]))
+                exposure = 1 + drawn[item.topic] / share if self.config.action == "candidates" else 1.0
+                click = sigmoid(self.utility(copy, person, j) - self.outside(person))
+                joy = math.log(softplus(self.mean_experience(copy, person, j) + noise))
+                seen.append((exposure, exposure * click, joy))
+        exposure, clicks, joy = np.array(seen).reshape(people, -1, 3).transpose(2, 0, 1)
+        mean = (clicks * joy).sum(0) / clicks.sum(0)
+        return np.stack([clicks.sum(0) / exposure.sum(0), mean, (clicks * joy**2).sum(0) / clicks.sum(0) - mean**2])
 
     def person(self, copy: Copy, u: int) -> Person:
         if u not in copy.people:
@@ -497,8 +550,7 @@ class Game:
             log_weights = []
             for slot in standing:
                 slot.utility = self.utility(copy, person, slot.item)
-                theta = slot.rank**-c.eta * (1 + c.kappa * (slot.rank == 1))
-                log_weights.append(math.log(theta) + slot.utility / c.dissimilarity)
+                log_weights.append(math.log(self.theta(slot.rank)) + slot.utility / c.dissimilarity)
             if standing:
                 best = max(log_weights)
                 for slot, log_weight in zip(standing, log_weights, strict=True):
@@ -517,6 +569,10 @@ class Game:
                     outcomes.append((n, slot))
                     weights.append(math.exp(inclusive - best) * slot.weight / total)
         return outcomes, weights
+
+    def theta(self, rank: int) -> float:
+        """Examination."""
+        return rank**-self.config.choice.eta * (1 + self.config.choice.kappa * (rank == 1))
 
     def outside(self, person: Person) -> float:
         """v_0."""
@@ -635,11 +691,13 @@ class Game:
     def change_visitor(
         self, copy: Copy, person: Person, page: dict[int, list[Slot]], clicked: tuple[int, Slot] | None, e: float
     ) -> None:
-        """Taste, satiation, satisfaction, trust, history and popularity."""
+        """Taste, satiation, satisfaction, trust, history and the items' statistics."""
         d, keep = self.config.dynamics, self.config.observation.history_decay
         person.satiation = person.satiation * d.satiation_page
         for slot in (slot for slots in page.values() for slot in slots if slot.item is not None):
+            assert slot.item is not None
             person.satiation[self.items[slot.item].topic] += d.satiation_shown
+            self.count(copy, slot.item, 0, self.theta(slot.rank), 0)
         topic = None
         if clicked is None:
             person.z += d.z_rate_none * (d.baseline - person.z)
@@ -656,7 +714,7 @@ class Game:
             view = self.view(n)
             person.clicked_mean[view] = keep * person.clicked_mean[view] + (1 - keep) * self.q[j]
             person.topic_counts[view] = keep * person.topic_counts[view] + one_hot(topic, self.shape.topics)
-            copy.popularity[j] = self.window(j, copy.tick), self.popularity(copy, j) + 1, copy.tick
+            self.count(copy, j, 1, 0, math.log(softplus(e)))
         if self.config.choice.v_0_by_mood:
             self.move_mood(person, topic)
 
@@ -769,8 +827,8 @@ class Game:
         return habit.seen[self.view(n)] if habit else 0.0
 
     def retrieve(self, copy: Copy, n: int) -> list[int]:
-        """Candidates of agent n: by the visitor's topics, by historical popularity, uniform; by observable score, best
-        first."""
+        """Candidates of agent n: by the visitor's topics, by historical popularity, uniform; shuffled, or by observable
+        score, best first."""
         if self.config.action != "candidates":
             return []
         assert copy.visitor is not None
@@ -789,10 +847,20 @@ class Game:
             if j is None:
                 break
             chosen.append(j)
+        if self.config.candidates.order == "shuffled":
+            return self.in_any_order(chosen, n)
         scores = {j: float(person.profile @ self.q[j]) for j in chosen}
         if repeats:
             scores = {j: score + math.log1p(self.seen_count(copy, n, j)) for j, score in scores.items()}
         return self.sorted(scores)
+
+    def in_any_order(self, chosen: list[int], n: int) -> list[int]:
+        """Each goes to a place among those before it, and what was there goes to the end (Fisher & Yates)."""
+        order: list[int] = []
+        for i, j in enumerate(chosen):
+            place = self.draws.integer(events.SHUFFLE, n * self.shape.candidates + i, i + 1)
+            order = [*order[:place], j, *order[place + 1 :], *order[place : place + 1]]
+        return order
 
     def familiar(self, copy: Copy, n: int) -> list[int]:
         """Items that agent n saw the visitor consume and can show now, most consumed first."""
@@ -894,6 +962,8 @@ class Game:
             "history_match": squash(float(person.clicked_mean[view] @ self.q[j])),
             "topic_count": squash(person.topic_counts[view][item.topic]),
             "popularity": squash(self.popularity(copy, j) / self.popularity_unit),
+            "ctr": self.relative_ctr(copy, j),
+            "satisfaction": self.relative_satisfaction(copy, j),
             "price": squash(self.log_price(j, copy.tick)),
             "repeat": squash(self.seen_count(copy, n, j)),
             "freshness": self.freshness(j, copy.tick),
@@ -1169,7 +1239,8 @@ class Game:
             copy.people[u] = self.read_person(state, b, u)
         for j in np.flatnonzero(state.items[b]["stamp"] == state.copies[b]["stamp"]).tolist():
             item = {name: state.items[b, j][name].item() for name in state.items.dtype.names}
-            copy.popularity[j] = item["window"], item["popularity"], item["popularity_tick"]
+            own = np.array([item[name] for name in ("clicks", "impressions", "satisfaction")])
+            copy.statistics[j] = item["window"], own, item["touched"]
             copy.stock[j] = item["window"], item["restock"] // self.config.items.restock_period - 1, item["stock"]
         copy.candidates = [[j for j in row if j >= 0] for row in state.candidates[b].tolist()]
         size = len(self.active(copy)) if self.config.page == "shared" else 0
@@ -1256,7 +1327,7 @@ def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
     same(expected.order, actual.order, "order")
     same(list(expected.inclusive), list(actual.inclusive), "agents shown")
     close(list(expected.inclusive.values()), list(actual.inclusive.values()), "inclusive")
-    for name, value_now in (("stock", game.stock), ("popularity", game.popularity)):
+    for name, value_now in (("stock", game.stock), ("statistics", game.statistics)):
         close(
             *([value_now(copy, j) for j in range(game.shape.items)] for copy in (expected, actual)), f"{name} by item"
         )  # type: ignore[misc]

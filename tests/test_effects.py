@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
 from recsys_env.fields import candidate_features
@@ -611,6 +612,142 @@ def test_items_without_a_history() -> None:
         observations = envs.step(envs.empty_actions())[0]
     seen = unsquash(observations[:, :, place].astype(float))
     assert 0.3 < seen.max() <= 5
+
+
+# ------------------------------------------------------------------------------------------------ public statistics
+
+LOG = {"log_impressions": 100.0, "popularity_half_life": 20.0}
+
+
+def history(envs: VectorEnv) -> np.ndarray:
+    """Clicks, impressions and satisfaction [3, M] that items start with."""
+    log = envs.world.log
+    return np.stack([log["clicks"], np.full(M, envs.config.items.log_impressions), log["satisfaction"]]).astype(float)
+
+
+def features_of(envs: VectorEnv, statistics: np.ndarray) -> dict[str, np.ndarray]:
+    """`ctr` and `satisfaction` of items with these statistics, by the definition."""
+    (clicks, impressions, total), shape = statistics, envs.world.params["shape"][0]
+    mean, joy = shape["mean_ctr"], shape["mean_satisfaction"]
+    return {
+        "ctr": np.tanh(np.log((clicks + 10 * mean) / (impressions + 10)) - np.log(mean)),
+        "satisfaction": np.tanh(2 * (total - clicks * joy) / (clicks + 5)),
+    }
+
+
+def test_what_is_shown_and_not_clicked_loses_by_its_examination() -> None:
+    envs = batch(2, slots=2, items=LOG, choice={"eta": 0.8, "kappa": 0.75, **NEVER})
+    known = history(envs)
+    for _ in range(30):
+        for name, values in features_of(envs, known).items():
+            same(envs.public_items()[name], np.broadcast_to(values, (2, M)), 1e-5)
+        envs.step(fixed(envs, [3, 7]))
+        known[1, [3, 7]] += 1.75, 2**-0.8
+        known *= 0.5 ** (1 / 20)
+    first, last = features_of(envs, history(envs))["ctr"], envs.public_items()["ctr"][0]
+    assert last[3] < last[7] - 0.005 < last[0] - 0.02
+    assert (np.abs(last[[0, 1, 2]]) < np.abs(first[[0, 1, 2]])).all()  # what is old fades towards the mean
+
+
+@pytest.mark.parametrize("e_0", [-15.0, -1.0, 2.0])
+def test_clicks_raise_the_click_through_rate_and_tell_how_people_liked_it(e_0: float) -> None:
+    envs = batch(2, slots=1, items={**LOG, "length_log_sd": 0.4}, choice={"beta_quality": 0.5}, feedback={"e_0": e_0})
+    known, length = history(envs), envs.world.items["length"].astype(float)
+    before = envs.public_items()
+    for tick in range(40):
+        infos = envs.step(fixed(envs, tick % 2))[4]
+        clicked = infos["clicked"][0, 0, 0]
+        assert infos["clicked"][1, 0, 0] == clicked or tick < 40
+        known[:, tick % 2] += clicked, 1.0, clicked and np.log(infos["dwell"][0, 0, 0] / length[tick % 2])
+        known *= 0.5 ** (1 / 20)
+        for name, values in features_of(envs, known).items():
+            same(envs.public_items()[name][0], values, 2e-5)
+    after = envs.public_items()
+    assert known[0, 0] > 3
+    assert (after["satisfaction"][0, 0] > before["satisfaction"][0, 0]) is np.bool_(e_0 > 0)
+
+
+def test_reborn_items_have_no_past() -> None:
+    envs = batch(3, slots=1, items={**LOG, "life": 10, "period": 10}, choice=ALWAYS)
+    opened = np.zeros(M, bool)
+    for _ in range(12):
+        found = envs.public_items()
+        opened |= (found["age"][0] == 0) & (envs.tick[0] > 0)
+        new = opened & (np.arange(M) != 5)
+        assert not any(found[name][:, new].any() for name in ("popularity", "ctr", "satisfaction"))
+        assert found["popularity"][:, ~opened].all()
+        envs.step(fixed(envs, 5))
+    assert opened.all()
+    assert (envs.public_items()["popularity"][:, 5] > 0.5).all()  # its window's own clicks
+
+
+def test_candidates_show_the_statistics_that_everybody_sees() -> None:
+    envs = vector_env("social-v1", 3)
+    envs.reset(seed=1)
+    for _ in range(20):
+        observations, found = envs.step(envs.empty_actions() + np.arange(envs.config.slots))[0], envs.public_items()
+        values = envs.field(observations, "candidates").reshape(3, envs.num_agents, -1, envs.shape.features)
+        b, n, c = np.nonzero((envs.candidates >= 0) & envs.active[:, :, None])
+        for name in ("ctr", "satisfaction"):
+            column = values[..., envs.candidate_features.index(name)]
+            same(column[b, n, c], found[name][b, envs.candidates[b, n, c]], 1e-6)
+
+
+def test_the_log_is_of_the_same_people_as_the_episodes() -> None:
+    """Under random slates the clicks per examined impression are the catalogue's mean, but for the rest of the page."""
+    envs, rng = vector_env("social-v1", 200, num_agents=1, slots=1, items={"number": 100}), np.random.default_rng(0)
+    envs.reset(seed=0)
+    clicks = pages = 0
+    for _ in range(400):
+        infos = envs.step(rng.integers(0, envs.config.candidates.number, 200)[:, None])[4]
+        clicks, pages = clicks + infos["clicked"].sum(), pages + (infos["shown"] >= 0).sum()
+    rate = clicks / pages / (1 + envs.config.choice.kappa)
+    assert rate == pytest.approx(envs.world.params["shape"]["mean_ctr"][0], rel=0.3)
+
+
+# ------------------------------------------------------------------------------------------------ order of candidates
+
+
+def ranks_of_the_best(envs: VectorEnv, name: str, pages: int) -> np.ndarray:
+    """Positions [pages * B, N] of each agent's candidate with the largest value of a feature; one page of a session
+    each."""
+    found = []
+    for _ in range(pages):
+        values = envs.field(envs.observations, "candidates").reshape(*envs.candidates.shape, -1)
+        found.append(values[..., envs.candidate_features.index(name)].argmax(2)[envs.active.all(1)])
+        envs.step(envs.empty_actions())
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("name", ["profile_match", "popularity", "ctr"])
+def test_the_position_of_a_candidate_says_nothing(name: str) -> None:
+    """Chi-square at 1e-4: every position is as likely, and those of two agents have nothing to do with each other."""
+    envs = vector_env("social-v1", 1000, candidates={"number": 10}, arrival={"r_0": 40.0})
+    envs.reset(seed=3)
+    place = ranks_of_the_best(envs, name, 20)
+    assert len(place) == 20_000
+    for n in range(2):
+        assert stats.chisquare(np.bincount(place[:, n], minlength=10)).pvalue > 1e-4
+    assert (
+        stats.chi2_contingency(np.bincount(place[:, 0] * 10 + place[:, 1], minlength=100).reshape(10, 10)).pvalue > 1e-4
+    )
+
+
+def test_candidates_may_come_sorted() -> None:
+    """By profile match, plus log(1 + known habit count) where people repeat."""
+    for beta_repeat in (0.0, 2.0):
+        envs = vector_env(
+            "social-v1", 50, candidates={"order": "score"}, choice={"beta_repeat": beta_repeat, "v_0": 0.0}
+        )
+        envs.reset(seed=0)
+        for _ in range(20):
+            observations = envs.step(envs.empty_actions())[0]
+            values = envs.field(observations, "candidates").reshape(*envs.candidates.shape, -1)
+            match, known = (
+                unsquash(values[..., envs.candidate_features.index(f)]) for f in ("profile_match", "repeat")
+            )
+            score = (match + np.log1p(known) * (beta_repeat > 0))[envs.active]
+            assert (np.diff(score, axis=1) <= 1e-5).all()
 
 
 # ------------------------------------------------------------------------------------------------ money

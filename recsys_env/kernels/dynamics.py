@@ -8,7 +8,7 @@ import numpy as np
 
 from . import rng
 from .compiler import kernel
-from .numeric import exp, log, sigmoid, tanh
+from .numeric import exp, log, log_softplus, sigmoid, tanh
 from .page import RIVAL, SHARED, active_agents, touch_item, view_of, window_of
 from .vectors import dot
 
@@ -149,19 +149,24 @@ def fade(state, p, b):
 
 @kernel
 def show(world, state, report, p, b):
-    """Shown items raise the satiation of their topics a little."""
+    """Shown items count an impression, weighted by examination, and raise the satiation of their topics a little."""
     copy = state.copies[b]
     first, stop = active_agents(world, p, copy)
     for n in range(first, stop):
         for k in range(p.shape.slots):
-            j = report.slots[b, n, k].item
+            slot = report.slots[b, n, k]
+            j = np.int64(slot.item)
             if j >= 0:
-                state.vectors[b, copy.visitor, p.shape.satiation + world.items[j].topic] += p.dynamics.satiation_shown
+                touch_item(world, state, p, b, j, copy.stamp, copy.tick)
+                state.items[b, j].impressions += world.theta[slot.rank]
+                if p.dynamics.satiation_shown > 0.0:
+                    topic = p.shape.satiation + world.items[j].topic
+                    state.vectors[b, copy.visitor, topic] += p.dynamics.satiation_shown
 
 
 @kernel
 def enjoy(world, state, p, b, n, j, e):
-    """A click on item j of agent n, experienced as e: drift, satiation, satisfaction, trust, history, popularity."""
+    """A click on item j of agent n, experienced as e: drift, satiation, satisfaction, trust, history, statistics."""
     copy = state.copies[b]
     u, topic = copy.visitor, world.items[j].topic
     user, pull, dims, dyn = state.users[b, u], tanh(e), p.shape.dims, p.dynamics
@@ -183,8 +188,9 @@ def enjoy(world, state, p, b, n, j, e):
     for t in range(p.shape.topics):
         state.vectors[b, u, history + dims + t] *= keep
     state.vectors[b, u, history + dims + topic] += 1.0
-    touch_item(world, state, p, b, j, copy.stamp, copy.tick)
-    state.items[b, j].popularity += 1.0
+    row = state.items[b, j]  # which `show` has touched
+    row.clicks += 1.0
+    row.satisfaction += log_softplus(e)
 
 
 @kernel

@@ -16,8 +16,11 @@ from .page import (
     can_show,
     is_active,
     is_promoted,
+    item_statistics,
     log_price_now,
     popularity_now,
+    relative_ctr,
+    relative_satisfaction,
     view_of,
     wallet_now,
 )
@@ -128,24 +131,23 @@ def write_features(world, state, p, b, n, j, match, rows, r, at):
 
 @kernel
 def _observe_bounded(world, state, p, b, n, observations):
-    if p.shape.action != CANDIDATES or not has_bounded_features(p):
+    if p.shape.action != CANDIDATES:
         return
     for c in range(p.shape.candidates):
         j = state.candidates[b, n, c]
         if j < 0:
             return
         place = p.fields.candidates + c * p.shape.features
-        write_bounded_features(world, p, j, state.copies[b].tick, observations, b, n, place)
+        write_bounded_features(world, state, p, b, j, observations, n, place)
 
 
 @kernel
-def has_bounded_features(p):
-    return p.features.freshness >= 0 or p.features.promotion >= 0
-
-
-@kernel
-def write_bounded_features(world, p, j, tick, rows, b, r, at):
-    """The features that lie in [0, 1] as they are; written after the others have been squashed."""
+def write_bounded_features(world, state, p, b, j, rows, r, at):
+    """The features of item j that are bounded as they are; written after the others have been squashed."""
+    tick = state.copies[b].tick
+    clicks, impressions, satisfaction = item_statistics(world, state, p, b, j, state.copies[b].stamp, tick)
+    rows[b, r, at + p.features.ctr] = relative_ctr(p, clicks, impressions)
+    rows[b, r, at + p.features.satisfaction] = relative_satisfaction(p, clicks, satisfaction)
     if p.features.freshness >= 0:
         rows[b, r, at + p.features.freshness] = freshness(world, p, j, tick)
     if p.features.promotion >= 0:

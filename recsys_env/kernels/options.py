@@ -36,4 +36,4 @@ def list_options(world, state, n, items, features):
                 match = dot(state.vectors, b, state.copies[b].visitor, p.shape.profile, world.q, j, p.shape.dims)
                 write_features(world, state, p, b, n, j, match, features, i, 0)
                 squash_row(features, b, i, 0, p.shape.features)
-                write_bounded_features(world, p, j, state.copies[b].tick, features, b, i, 0)
+                write_bounded_features(world, state, p, b, j, features, i, 0)

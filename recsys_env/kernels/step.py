@@ -134,8 +134,7 @@ def serve_page(world, state, report, scratch, p, b, actions, key):
     if p.shape.cart > 0:
         settle_cart(world, state, report, p, b, old, key)
     fade(state, p, b)
-    if p.dynamics.satiation_shown > 0.0:
-        show(world, state, report, p, b)
+    show(world, state, report, p, b)
     if n >= 0:
         enjoy(world, state, p, b, n, j, e)
     else:
