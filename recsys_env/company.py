@@ -32,6 +32,8 @@ _BY_AGENT = (
     "own",
     "visitor",
     "next_visitor",
+    "place",
+    "next_place",
     "active",
     "slots",
 )

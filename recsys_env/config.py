@@ -350,6 +350,9 @@ class ObservationConfig(Settings):
         0.9, "factor on the clicked-vector mean and topic counts at each click", 0, 1, unit="per click"
     )
     share: bool = number_field(False, "agents see the platform-wide history instead of that of their own slots")
+    mood: str = choice_field(
+        "own", "own: agents see the visitor's mood on their own pages; platform: on everybody's", "own", "platform"
+    )
 
 
 @dataclass(frozen=True)

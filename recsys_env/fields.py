@@ -31,6 +31,8 @@ class Shape(NamedTuple):
     roles: int  # R
     habits: int  # H
     views: int  # P: separate histories, N or (observation.share) 1
+    mood_views: int  # separate moods of a visitor: N, (observation.mood="platform") 1, or (finite games) 0
+    visit_views: int  # separate counts of a person's visits: N on rival pages, else 0
     cart: int  # Q: cart places, 0 where nothing is ever carted for later
     vocabulary: int  # V
     features: int = 0  # F, of a candidate
@@ -51,6 +53,7 @@ CART = When("where items can be carted", lambda config, shape: shape.cart > 0)
 HABITS = When("with users.habit_size > 0", lambda config, shape: shape.habits > 0)
 PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue) or config.items.price_log_sd > 0)
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
+MOOD = When("except in finite games (choice.v_0_by_mood)", lambda config, shape: shape.mood_views > 0)
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 
@@ -110,8 +113,11 @@ OBSERVATION = (
     Field("agent_id", "one-hot: the agent's place in `possible_agents`", axes=("agents",)),
     Field("scene", "one-hot: the scene of the page", axes=("scenes",), when=SCENES),
     Field("session_page", "pages that the visitor has seen before in this session", half=5.0, hideable=True),
-    Field("visits", "sessions of this person so far, this one included", half=5.0, hideable=True),
-    Field("visit_gap", "ticks since the last session's last page; 1 in the first session", half=50.0, hideable=True),
+    Field(
+        "visits", "sessions of this person so far, this one included; on rival pages those with this agent", half=5.0,
+        hideable=True,
+    ),
+    Field("visit_gap", "ticks since the last one's last page; 1 in the first session", half=50.0, hideable=True),
     Field("cart", "share of the cart's places that are taken", when=CART, hideable=True),
     Field(
         "anchor", "vector of the item that led to this scene, 0 if none did", -0.5, 0.5, ("dims",), half=1.0,
@@ -133,6 +139,11 @@ OBSERVATION = (
         "candidates", "features of each candidate, candidate after candidate; 0 for an empty place", -1.0, 1.0,
         ("candidates", "features"), half=1.0, private=True, hideable=True,
     ),
+    Field(
+        "mood", "how the visitor liked what it clicked on this agent's pages, as dwell tells: decayed mean of tanh e",
+        -1.0, 1.0, when=MOOD, private=True, hideable=True,
+    ),
+    Field("mood_pages", "pages that `mood` is of", half=5.0, when=MOOD, private=True, hideable=True),
     Field(
         "messages", "one-hot for each agent: what the others said at this visitor's last page, 0 if nothing",
         axes=("agents", "vocabulary"), hideable=True,

@@ -31,6 +31,8 @@ _KEPT: dict[str, Callable[[Report], np.ndarray]] = {
     "own": lambda report: report.own,
     "visitor": lambda report: report.visitor,
     "next_visitor": lambda report: report.next_visitor,
+    "place": lambda report: report.place,
+    "next_place": lambda report: report.next_place,
     "active": lambda report: report.active,
     **{f"later_{name}": partial(_later, name) for name in ("item", "agent", "price", "rating")},
 }
@@ -53,6 +55,8 @@ class Infos(Mapping[str, np.ndarray]):
     own [B, N]          the agent's own reward, before sharing
     visitor [B, N]      person whose page this was, -1 = idle tick or inactive agent
     next_visitor [B, N] person whose page the returned observation is about
+    place, next_place [B, N]  where these people live, 0..U-1, -1 alike: a place goes on with a new person when one is
+                        lost, so that pages of a place follow each other through the episode, for credit in training
     active [B, N]       bool, whose slots will be on that page
     later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item
                         (-1 = none), the credited agent, the price paid in mean list prices, its rating (0 = none)
@@ -95,12 +99,14 @@ class _KeptInfos(Infos):
             report.own.tobytes(),
             report.visitor.tobytes(),
             report.next_visitor.tobytes(),
+            report.place.tobytes(),
+            report.next_place.tobytes(),
             report.active.tobytes(),
         )
 
     @cached_property
     def _report(self) -> Report:  # type: ignore[override]
-        names = ("slots", "later", "own", "visitor", "next_visitor", "active")
+        names = ("slots", "later", "own", "visitor", "next_visitor", "place", "next_place", "active")
         arrays = {}
         for name, raw in zip(names, self._raw, strict=True):
             like = getattr(self._like, name)
@@ -112,7 +118,8 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
     """What a user would log of one agent's last step: a dictionary that is made when first looked at.
 
     shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `Infos`
-    empty, own, visitor, next_visitor, active: numbers, as in `Infos`; no page follows the last step of an episode
+    empty, own, visitor, next_visitor, place, next_place, active: numbers, as in `Infos`; no page follows the last step
+        of an episode
     later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this
         agent; item -1 = none
 
@@ -126,7 +133,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
     """
 
     SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
-    SCALARS = ("empty", "own", "visitor", "next_visitor", "active")
+    SCALARS = ("empty", "own", "visitor", "next_visitor", "place", "next_place", "active")
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
     def __init__(self, infos: Infos, n: int, over: bool) -> None:
@@ -140,7 +147,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
         entries: dict[str, Any] = {name: infos[name][0, n] for name in self.SLOTS}
         entries |= {name: infos[name][0, n].item() for name in self.SCALARS}
         if over:
-            entries |= {"next_visitor": -1, "active": False}
+            entries |= {"next_visitor": -1, "next_place": -1, "active": False}
         mine = (infos["later_item"][0] >= 0) & (infos["later_agent"][0] == n)
         for name, none in self.LATER:
             entries[name] = np.where(mine, infos[name][0], infos[name].dtype.type(none))

@@ -2,7 +2,7 @@
 `Report` (what a step tells) and `Scratch` (what it works in).
 
 What one step touches together lies together: an item is one 64-byte record and one row of `q`; a user is one record and
-one row of `State.vectors` (taste | profile | satiation | trust | histories, at the offsets in `params.shape`).
+one row of `State.vectors` (taste | profile | satiation | trust | histories | moods, at the offsets in `params.shape`).
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ USER = _record(
     ("rho", "f4"),           # price sensitivity
     ("rating_bias", "f4"),
 )  # fmt: skip
+VISITS = _record(("sessions", "i4"), ("last_visit", "i4"), ("last_page", "i4"))  # as in USER, with one agent
 CART = _record(("item", "i4"), ("agent", "i4"), ("experience", "f4"), ("rated", "i4"))  # oldest first
 HABIT = _record(("item", "i4"), ("window", "i4"), ("count", "f4"))  # item -1 = empty
 LOG = _record(("clicks", "f4"), ("satisfaction", "f4"))  # satisfaction: sum of log(dwell / length) over the clicks
@@ -108,7 +109,7 @@ SHAPE = _record(
     *((name, "i8") for name in Shape._fields),
     *((name, "i8") for name in ("horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods")),
     # offsets in State.vectors and its width W
-    *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history", "width")),
+    *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history", "mood", "mood_pages", "width")),
     ("observation", "i8"),  # O
     ("log_promotion", "f8"),
     ("popularity_scale", "f8"),
@@ -179,6 +180,7 @@ class State(NamedTuple):
     copies: np.ndarray  # [B] COPY
     users: np.ndarray  # [B, U] USER
     vectors: np.ndarray  # [B, U, W] f4
+    visits: np.ndarray  # [B, U, N] VISITS on rival pages, else [B, U, 0]
     carts: np.ndarray  # [B, U, Q] CART
     habits: np.ndarray  # [B, U, H] HABIT
     seen: np.ndarray  # [B, U, H, P] f4: the part of each habit count that agent n may know of
@@ -203,6 +205,8 @@ class Report(NamedTuple):
     truncated: np.ndarray  # [B] bool
     visitor: np.ndarray  # [B, N] i8: person whose page was just shown, -1 = idle or inactive
     next_visitor: np.ndarray  # [B, N] i8: person whose page comes next
+    place: np.ndarray  # [B, N] i8: where the visitor of the page just shown lives, -1 = idle or inactive
+    next_place: np.ndarray  # [B, N] i8: the same of the page that comes next
     active: np.ndarray  # [B, N] bool: whose slots will be on the page that comes next
     slots: np.ndarray  # [B, N, K] SLOT
     later: np.ndarray  # [B, Q] LATER
@@ -242,6 +246,12 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         roles=len(config.roles),
         habits=config.users.habit_size,
         views=1 if config.observation.share else config.num_agents,
+        mood_views=0
+        if config.choice.v_0_by_mood
+        else 1
+        if config.observation.mood == "platform"
+        else config.num_agents,
+        visit_views=config.num_agents if config.page == "rival" else 0,
         cart=CART_SIZE if later else 0,
         vocabulary=config.messages,
     )
@@ -454,7 +464,9 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["restricted"] = any(role.domains or role.items for role in config.roles)
     d, t, n = shape.dims, shape.topics, shape.agents
     p["taste"], p["profile"], p["satiation"], p["trust"], p["history"] = 0, d, 2 * d, 2 * d + t, 2 * d + t + n
-    p["width"] = 2 * d + t + n + shape.views * (d + t)
+    p["mood"] = p["history"] + shape.views * (d + t)
+    p["mood_pages"] = p["mood"] + shape.mood_views
+    p["width"] = p["mood_pages"] + shape.mood_views
     p["log_promotion"] = np.log1p(-config.items.promotion_depth)
     p["popularity_scale"] = 1 / max(items["popularity"].mean(), 1.0)  # without a history the unit is one click
     where = places(OBSERVATION, config, shape)
@@ -499,6 +511,7 @@ def allocate_state(world: World, num_envs: int, users: int | None = None) -> Sta
         copies=np.zeros(b, COPY),
         users=np.zeros((b, u), USER),
         vectors=np.zeros((b, u, p["width"]), np.float32),
+        visits=np.zeros((b, u, p["visit_views"]), VISITS),
         carts=np.zeros((b, u, p["cart"]), CART),
         habits=np.zeros((b, u, p["habits"]), HABIT),
         seen=np.zeros((b, u, p["habits"], p["views"]), np.float32),
@@ -526,6 +539,8 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
         truncated=np.zeros(b, np.bool_),
         visitor=np.full((b, n), -1, np.int64),
         next_visitor=np.full((b, n), -1, np.int64),
+        place=np.full((b, n), -1, np.int64),
+        next_place=np.full((b, n), -1, np.int64),
         active=np.zeros((b, n), np.bool_),
         slots=np.zeros((b, n, p["slots"]), SLOT),
         later=np.zeros((b, p["cart"]), LATER),

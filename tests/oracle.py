@@ -145,6 +145,13 @@ class Habit:
 
 
 @dataclass
+class Visits:
+    sessions: int = 0
+    last_visit: int | None = None
+    last_page: int | None = None
+
+
+@dataclass
 class Person:
     """Whoever lives at a place now."""
 
@@ -163,6 +170,9 @@ class Person:
     topic_counts: np.ndarray  # [view, T]
     habits: list[Habit | None]
     messages: list[int | None]  # by agent: what it said at the last page
+    moods: np.ndarray  # by agent, or one for all: what is seen of the mood
+    mood_pages: np.ndarray  # and on how many pages
+    visits: list[Visits]  # by platform, on rival pages
     mood: int = 0
     sessions: int = 0
     last_visit: int | None = None
@@ -236,6 +246,8 @@ class Report:
     final_masks: np.ndarray | None = None
     final_state: np.ndarray | None = None
     next_visitor: list[int] = field(default_factory=list)
+    place: list[int] = field(default_factory=list)
+    next_place: list[int] = field(default_factory=list)
     active: list[int] = field(default_factory=list)
     boundary: float = math.inf  # smallest distance of a draw to another outcome
     events: Counter[str] = field(default_factory=Counter)  # what happened, for tests of their own coverage
@@ -394,6 +406,9 @@ class Game:
             topic_counts=np.zeros((shape.views, shape.topics)),
             habits=habits,
             messages=[None] * shape.agents,
+            moods=np.full(shape.mood_views, c.z_init),
+            mood_pages=np.zeros(shape.mood_views),
+            visits=[Visits() for _ in range(shape.visit_views)],
         )
 
     def person_key(self, copy: Copy, u: int, incarnation: int) -> int:
@@ -717,6 +732,18 @@ class Game:
             self.count(copy, j, 1, 0, math.log(softplus(e)))
         if self.config.choice.v_0_by_mood:
             self.move_mood(person, topic)
+        else:
+            self.sense_mood(copy, person, None if clicked is None else clicked[0], e)
+
+    def sense_mood(self, copy: Copy, person: Person, clicked: int | None, e: float) -> None:
+        """Agents average tanh e of the clicks that they are told of; other pages of theirs pull to the baseline."""
+        d, platform = self.config.dynamics, self.config.observation.mood == "platform"
+        for view in [0] if platform else self.active(copy):
+            if clicked is not None and (platform or clicked == view):
+                person.moods[view] += 0.4 * (math.tanh(e) - person.moods[view])
+            else:
+                person.moods[view] += d.z_rate_none * (d.baseline - person.moods[view])
+            person.mood_pages[view] += 1
 
     def move_mood(self, person: Person, topic: int | None) -> None:
         """Finite games: mood 0 is the best; satisfaction follows it."""
@@ -796,6 +823,9 @@ class Game:
             copy.opened = self.draws.choose(
                 [math.exp(self.config.choice.beta_trust * tau) for tau in person.trust], events.OPEN
             )
+            visits = person.visits[copy.opened]
+            visits.last_visit = visits.last_page
+            visits.sessions += 1
 
     def topic_weights(self, vector: np.ndarray, scale: float) -> list[float]:
         return [math.exp(scale * float(vector @ centre)) for centre in self.centres]
@@ -933,7 +963,12 @@ class Game:
         """What an active agent knows of the visit."""
         assert copy.visitor is not None
         person, view = self.person(copy, copy.visitor), self.view(n)
-        gap = 1.0 if person.last_visit is None else squash((copy.tick - person.last_visit) / 50)
+        visits = person.visits[n] if self.config.page == "rival" else person
+        gap = 1.0 if visits.last_visit is None else squash((copy.tick - visits.last_visit) / 50)
+        mood: dict[str, Any] = {}
+        if self.shape.mood_views:
+            of = 0 if self.config.observation.mood == "platform" else n
+            mood = {"mood": person.moods[of], "mood_pages": squash(person.mood_pages[of] / 5)}
         heard = [one_hot(None if m == n else word, self.config.messages) for m, word in enumerate(person.messages)]
         features = [self.features(copy, n, j) for j in copy.candidates[n]]
         empty = [np.zeros(len(candidate_features(self.config, self.shape)))] * (self.shape.candidates - len(features))
@@ -942,7 +977,7 @@ class Game:
             "visitor_present": 1.0,
             "scene": one_hot(copy.scene, self.shape.scenes),
             "session_page": squash(copy.session_page / 5),
-            "visits": squash(person.sessions / 5),
+            "visits": squash(visits.sessions / 5),
             "visit_gap": gap,
             "cart": len(person.cart) / CART_SIZE,
             "anchor": np.zeros(self.shape.dims) if copy.anchor is None else squash(self.q[copy.anchor]),
@@ -951,6 +986,7 @@ class Game:
             "topic_counts": squash(person.topic_counts[view]),
             "candidates": np.concatenate([*features, *empty]) if self.shape.candidates else [],
             "messages": np.concatenate(heard),
+            **mood,
         }
 
     def features(self, copy: Copy, n: int, j: int) -> np.ndarray:
@@ -1155,7 +1191,8 @@ class Game:
 
     def empty_report(self) -> Report:
         self.events = Counter()
-        return Report(own=np.zeros(self.shape.agents), visitor=[-1] * self.shape.agents)
+        nobody = [-1] * self.shape.agents
+        return Report(own=np.zeros(self.shape.agents), visitor=nobody, place=nobody)
 
     def first_page(self, seed: int, population: int, episode: int) -> Copy:
         copy = Copy(seed, population, episode)
@@ -1172,6 +1209,7 @@ class Game:
         report.rewards = self.shared(report.own)
         report.active = self.active(copy)
         report.next_visitor = [self.visitor_id(copy) if n in report.active else -1 for n in self.agents]
+        report.next_place = [copy.visitor if n in report.active else -1 for n in self.agents]  # type: ignore[misc]
         report.observations = np.stack([self.observe(copy, n) for n in self.agents])
         report.masks = np.stack([self.mask(copy, n) for n in self.agents])
         report.boundary, report.events = self.draws.boundary, self.events
@@ -1181,6 +1219,7 @@ class Game:
         assert copy.visitor is not None
         person, active = self.person(copy, copy.visitor), self.active(copy)
         report.visitor = [self.visitor_id(copy) if n in active else -1 for n in self.agents]
+        report.place = [copy.visitor if n in active else -1 for n in self.agents]
         wanted: dict[int, list[int | None]] = {}
         person.messages = [None] * self.shape.agents
         for n in active:
@@ -1204,6 +1243,8 @@ class Game:
         self.change_habits(copy, person, consumed)
         self.change_visitor(copy, person, page, clicked, e)
         person.last_page = copy.tick
+        if copy.opened is not None:
+            person.visits[copy.opened].last_page = copy.tick
         self.count_events(report, page, clicked)
         a = self.config.arrival
         if self.draws.happens(sigmoid(a.k_0 + a.k_1 * person.z), events.CONTINUE):
@@ -1253,7 +1294,8 @@ class Game:
         shape = self.shape
         vector = state.vectors[b, u].astype(np.float64)
         sizes = [shape.dims, shape.dims, shape.topics, shape.agents, *[shape.dims, shape.topics] * shape.views]
-        taste, profile, satiation, trust, *histories = np.split(vector, np.cumsum(sizes)[:-1])
+        sizes += [shape.mood_views, shape.mood_views]
+        taste, profile, satiation, trust, *histories, moods, mood_pages = np.split(vector, np.cumsum(sizes)[:-1])
         cart = [CartItem(*entry.item()) for entry in state.carts[b, u][: row["cart"]]]
         habits = [
             Habit(*habit.item(), seen=seen.tolist()) if habit["item"] >= 0 else None
@@ -1275,6 +1317,9 @@ class Game:
             topic_counts=np.stack(histories[1::2]),
             habits=habits,
             messages=[none_if_negative(word) for word in state.messages[b, u].tolist()] or [None] * shape.agents,
+            moods=moods,
+            mood_pages=mood_pages,
+            visits=[Visits(n, none_if_negative(a), none_if_negative(z)) for n, a, z in state.visits[b, u].tolist()],
             mood=row["mood"],
             sessions=row["sessions"],
             last_visit=none_if_negative(row["last_visit"]),
@@ -1338,9 +1383,10 @@ def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
 
 def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
     a, b = expected.people[u], actual.people[u]
-    for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "messages"):
+    for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "visits", "messages"):
         same(getattr(a, name), getattr(b, name), f"{name} of user {u}")
-    for name in ("rho", "rating_bias", "z", "taste", "profile", "satiation", "trust", "clicked_mean", "topic_counts"):
+    names = ("rho", "rating_bias", "z", "taste", "profile", "satiation", "trust", "clicked_mean", "topic_counts")
+    for name in (*names, "moods", "mood_pages"):
         close(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     close(game.wallet(expected, a), game.wallet(actual, b), f"wallet of user {u}")
     same(
@@ -1363,6 +1409,8 @@ def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -
     same(expected.truncated, bool(actual.truncated[b]), "truncated")
     same(expected.visitor, actual.visitor[b].tolist(), "visitor")
     same(expected.next_visitor, actual.next_visitor[b].tolist(), "next_visitor")
+    same(expected.place, actual.place[b].tolist(), "place")
+    same(expected.next_place, actual.next_place[b].tolist(), "next_place")
     same(expected.active, np.flatnonzero(actual.active[b]).tolist(), "active")
     close(expected.own, actual.own[b], "own")
     close(expected.rewards, actual.rewards[b], "rewards")

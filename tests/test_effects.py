@@ -1076,6 +1076,118 @@ def test_history_is_private_unless_shared(share: bool) -> None:
             same(counts[clicked[:, m], n], np.broadcast_to(known * topic[m], counts[clicked[:, m], n].shape), 1e-4)
 
 
+# where nobody gets lost, all is clicked with the same odds, and pleases
+PLEASED = {
+    "users": {"number": 3, "z_init": 0.8},
+    "feedback": {"e_0": 1.2},
+    "arrival": {"r_0": 40.0, "k_0": 0.0, "k_1": 0.0},
+}
+
+
+@pytest.mark.parametrize("mood", ["own", "platform"])
+@pytest.mark.parametrize("page", ["rows", "shared", "rival"])
+def test_the_mood_that_agents_see(page: str, mood: str) -> None:
+    """From z_init, .4 of the way to tanh e after a click that the agent is told of, of the way to the baseline by
+    `z_rate_none` after another page of its own (or of the platform)."""
+    envs = vector_env(
+        BASE,
+        200,
+        num_agents=2,
+        slots=1,
+        page=page,
+        observation={"mood": mood},
+        dynamics={"z_rate_none": 0.1},
+        **PLEASED,
+    )
+    envs.reset(seed=0)
+    seen, pages = np.full((200, 3, 2), 0.8), np.zeros((200, 3, 2))
+    clicks = others = 0
+    for tick in range(40):
+        at, b = envs.active, np.arange(200)
+        place = envs.infos["next_place"].max(1)
+        shown, of = (envs.field(envs.observations, name)[..., 0] for name in ("mood", "mood_pages"))
+        same(shown, np.where(at, seen[b, place], 0), 1e-5)
+        same(of, np.where(at, pages[b, place] / (5 + pages[b, place]), 0), 1e-5)
+        infos = envs.step(fixed(envs, tick % M, (tick + 1) % M))[4]
+        clicked = infos["clicked"].any(2)
+        knows = at | (mood == "platform")
+        told = np.where(mood == "platform", clicked.any(1, keepdims=True), clicked) & knows
+        dwell = infos["dwell"].sum((1, 2), dtype=float)[:, None] / 1.0
+        pull = np.tanh(np.log(np.expm1(np.where(dwell > 0, dwell, 1))))  # dwell = softplus(e), of items of length 1
+        here = seen[b, place]
+        seen[b, place] = np.where(told, here + 0.4 * (pull - here), np.where(knows, here + 0.1 * (-0.3 - here), here))
+        pages[b, place] += knows
+        clicks, others = clicks + told.sum(), others + (clicked.any(1, keepdims=True) & knows & ~told).sum()
+    assert clicks > 1000
+    assert (others > 0) is np.bool_(mood == "own" and page != "rival")
+
+
+def test_what_the_platform_sees_of_the_mood_is_satisfaction() -> None:
+    """Where satisfaction moves as fast as agents take it to, it is what dwell tells them."""
+    envs = vector_env(
+        BASE, 100, num_agents=2, slots=1, observation={"mood": "platform"}, dynamics={"z_rate": 0.4}, **PLEASED
+    )
+    envs.reset(seed=0)
+    for tick in range(30):
+        envs.step(fixed(envs, tick % M, (tick + 3) % M))
+    same(envs.field(envs.observations, "mood"), envs.field(envs.observations, "latent_satisfaction"), 1e-5)
+
+
+def test_the_mood_of_a_new_person_and_of_finite_games() -> None:
+    envs = vector_env(
+        BASE, 50, slots=1, users={"number": 1, "z_init": -0.2}, arrival={"k_0": -40.0, "d_0": 1.0}, choice=ALWAYS
+    )
+    envs.reset(seed=0)
+    for _ in range(3):
+        envs.step(fixed(envs, 0))
+        same(envs.field(envs.observations, "mood"), -0.2 * envs.active[..., None])
+        assert not envs.field(envs.observations, "mood_pages").any()
+    assert not {"mood", "mood_pages"} & vector_env("duel-v1").observation_fields.keys()
+
+
+def test_rival_platforms_know_their_own_visits_only() -> None:
+    """And elsewhere everybody's are the same."""
+    for page in ("rival", "rows"):
+        envs = vector_env(BASE, 300, num_agents=2, slots=1, page=page, choice={"v_0": 0.0}, **PLEASED)
+        envs.reset(seed=0)
+        sessions, last = np.zeros((300, 3, 2)), np.full((300, 3, 2), -1.0)
+        gap, before = np.ones((300, 2)), np.full((300, 3, 2), -1.0)
+        b = np.arange(300)
+        for _ in range(60):
+            at, place = envs.active, envs.infos["next_place"].max(1)
+            begins = unsquash(envs.field(envs.observations, "session_page")[..., 0]).max(1) == 0
+            counted = at & begins[:, None]
+            sessions[b, place] += counted
+            before[b, place] = np.where(counted, last[b, place], before[b, place])
+            since = envs.tick[:, None] - before[b, place]
+            gap = np.where(before[b, place] < 0, 1.0, since / (50 + since))
+            same(
+                envs.field(envs.observations, "visits")[..., 0],
+                at * sessions[b, place] / (5 + sessions[b, place]),
+                1e-6,
+            )
+            same(envs.field(envs.observations, "visit_gap")[..., 0], at * gap, 1e-6)
+            last[b, place] = np.where(at, envs.tick[:, None], last[b, place])
+            envs.step(fixed(envs, 0, 1))
+        assert (sessions[:, :, 0] != sessions[:, :, 1]).any() == (page == "rival")
+
+
+def test_places_are_told_of_the_page_shown_and_the_next() -> None:
+    envs = vector_env("coldstart-v1", 50, arrival={"d_0": 0.5})
+    envs.reset(seed=0)
+    places, people = set(), set()
+    for _ in range(100):
+        coming, latent_place = envs.infos["next_place"].copy(), envs.next_page["visitor"]
+        np.testing.assert_array_equal(coming, np.where(envs.active, latent_place[:, None], -1))
+        infos = envs.step(envs.empty_actions())[4]
+        np.testing.assert_array_equal(infos["place"], coming)
+        np.testing.assert_array_equal(infos.copy()["next_place"], infos["next_place"])
+        places |= set(coming[coming >= 0].tolist())
+        people |= set(infos["visitor"][infos["visitor"] >= 0].tolist())
+    assert places == set(range(envs.shape.users))
+    assert len(people) > envs.shape.users  # a place goes on when its person is lost
+
+
 @pytest.mark.parametrize("slots", [1, 2])
 @pytest.mark.parametrize("page", ["rows", "rival"])
 def test_messages_reach_the_others_at_the_same_visitors_next_page(page: str, slots: int) -> None:

@@ -134,7 +134,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             price_sensitivity_log_sd=draw(one(0.0, 0.5)),
             intent_scale=draw(one(0.0, 4.0)),
             rating_bias_sd=draw(one(0.0, 0.4)),
-            habit_size=draw(one(2, 5, 1, 0)),
+            habit_size=draw(one(2, 5, 1, 2, 5, 0)),
             habit_decay=draw(one(0.5, 0.98, 1.0)),
             habit=draw(one("click", "purchase")),
             z_init=draw(one(0.0, 0.3)),
@@ -174,7 +174,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             beta_pop=draw(one(0.0, 0.3)),
             beta_intent=draw(weight),
             beta_satiation=draw(weight),
-            beta_repeat=draw(one(1.0, 0.0, -1.0)),
+            beta_repeat=draw(one(1.0, 0.0, 1.0, -1.0)),
             beta_trust=draw(one(0.0, 1.0, 3.0)),
             dissimilarity=draw(one(1.0, 0.4, 0.15)) if page == "rows" else 1.0,
             eta=draw(one(0.0, 0.835)),
@@ -234,10 +234,15 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             dwell=draw(weight),
         ),
         candidates=dict(
-            number=draw(st.integers(slots, 8)), topic_scale=draw(one(0.0, 4.0)), order=draw(one("shuffled", "score"))
+            number=draw(st.integers(4, 8) | st.integers(slots, 8)),
+            topic_scale=draw(one(0.0, 4.0)),
+            order=draw(one("shuffled", "score")),
         ),
         observation=dict(
-            profile_noise=draw(one(0.0, 0.5, 2.0)), history_decay=draw(one(0.9, 0.5)), share=draw(st.booleans())
+            profile_noise=draw(one(0.0, 0.5, 2.0)),
+            history_decay=draw(one(0.9, 0.5)),
+            share=draw(st.booleans()),
+            mood=draw(one("own", "platform")),
         ),
     )  # type: ignore[arg-type]
 
@@ -482,7 +487,7 @@ def test_looking_again_changes_nothing(config: WorldConfig, key: int) -> None:
         kernels.look()
         for b in range(COPIES):
             again = contents(kernels, b)
-            for name in (*kernels.state._fields, "observations", "masks", "active", "next_visitor"):
+            for name in (*kernels.state._fields, "observations", "masks", "active", "next_visitor", "next_place"):
                 assert again[name] == seen[b][name], name
 
 

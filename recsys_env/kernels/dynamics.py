@@ -13,6 +13,7 @@ from .page import RIVAL, SHARED, active_agents, touch_item, view_of, window_of
 from .vectors import dot
 
 CLICKS, PURCHASES = 0, 1
+MOOD_RATE = 0.4  # weight of a click in the mood that agents see
 FRESH = 0
 _PERSON = np.uint64(0x706572736F6E0000)
 
@@ -68,6 +69,11 @@ def create_person(world, state, p, b, u, incarnation):
     for d in range(p.shape.dims):
         noise = sd * rng.normal(key, rng.PERSON_NOISE, d) if sd > 0.0 else 0.0
         state.vectors[b, u, p.shape.profile + d] = state.vectors[b, u, p.shape.taste + d] + noise
+    for view in range(p.shape.mood_views):
+        state.vectors[b, u, p.shape.mood + view] = p.users.z_init
+    for n in range(p.shape.visit_views):
+        visits = state.visits[b, u, n]
+        visits.sessions, visits.last_visit, visits.last_page = 0, -1, -1
     for n in range(p.shape.agents):
         state.vectors[b, u, p.shape.trust + n] = p.users.trust_init
         if p.shape.vocabulary > 0:
@@ -208,6 +214,24 @@ def pass_by(world, state, p, b):
 
 
 @kernel
+def sense_mood(world, state, p, b, clicked, e):
+    """What agents see of the mood: a click on their pages, whose e its dwell tells, else the pull to the baseline.
+
+    `clicked` is the agent whose slot was clicked, -1 = none. On the same page, an agent is not told of a click on
+    another's slot: to it that is a page without a click.
+    """
+    copy, everybody = state.copies[b], p.shape.mood_views == 1
+    first, stop = (np.int64(0), np.int64(1)) if everybody else active_agents(world, p, copy)
+    for view in range(first, stop):
+        mood, pages = p.shape.mood + view, p.shape.mood_pages + view
+        rate, target = p.dynamics.z_rate_none, p.dynamics.baseline
+        if clicked >= 0 and (everybody or clicked == view):
+            rate, target = MOOD_RATE, tanh(e)
+        state.vectors[b, copy.visitor, mood] += rate * (target - state.vectors[b, copy.visitor, mood])
+        state.vectors[b, copy.visitor, pages] += 1.0
+
+
+@kernel
 def move_mood(world, state, p, b, topic, key):
     """Finite games: one step of the mood, given the clicked topic (-1 = no click); z follows the mood."""
     user = state.users[b, state.copies[b].visitor]
@@ -295,6 +319,9 @@ def draw_visitor(world, state, scratch, p, b, key):
     copy.intent = draw_topic(scratch, p, b, rng.uniform(key, rng.INTENT, 0))
     if p.shape.page == RIVAL:
         copy.opened = _open_agent(state, p, b, u, rng.uniform(key, rng.OPEN, 0))
+        visits = state.visits[b, u, copy.opened]
+        visits.last_visit = visits.last_page
+        visits.sessions += 1
 
 
 @kernel

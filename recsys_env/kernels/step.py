@@ -22,13 +22,14 @@ from .dynamics import (
     leave_or_stay,
     move_mood,
     pass_by,
+    sense_mood,
     show,
     visitor_id,
 )
 from .feedback import consume, put_in_cart, settle_cart
 from .numeric import insert, is_better
 from .observation import observe, write_latent
-from .page import CANDIDATES, QUERY, can_show, clear_slots, fill_slots, is_active
+from .page import CANDIDATES, QUERY, RIVAL, can_show, clear_slots, fill_slots, is_active
 from .retrieval import draw_candidates
 
 STEP, RESET, LOOK = 0, 1, 2
@@ -143,7 +144,11 @@ def serve_page(world, state, report, scratch, p, b, actions, key):
         _consumption(world, state, report, p, b, n, k, j)
     if p.shape.moods > 0:
         move_mood(world, state, p, b, topic, key)
+    else:
+        sense_mood(world, state, p, b, n, e)
     state.users[b, u].last_page = copy.tick
+    if p.shape.page == RIVAL:
+        state.visits[b, u, copy.opened].last_page = copy.tick
     return leave_or_stay(world, state, p, b, j, carted, key)
 
 
@@ -197,7 +202,7 @@ def clear(report, p, b):
     """Empty the report of the last tick."""
     for n in range(p.shape.agents):
         report.own[b, n] = 0.0
-        report.visitor[b, n] = -1
+        report.visitor[b, n] = report.place[b, n] = -1
     for i in range(p.shape.cart):
         later = report.later[b, i]
         later.item, later.agent, later.price, later.rating = -1, -1, 0.0, 0
@@ -212,7 +217,7 @@ def name_visitor(world, state, report, p, b):
     person = visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation)
     for n in range(p.shape.agents):
         if is_active(world, p, copy, n):
-            report.visitor[b, n] = person
+            report.visitor[b, n], report.place[b, n] = person, copy.visitor
 
 
 @kernel
