@@ -14,6 +14,7 @@ from .item_ppo import ItemPPO
 from .maskable_ppo import MaskablePPO
 from .options import Algorithm
 from .recurrent_ppo import RecurrentPPO
+from .torch_learners import TorchPPO, TorchQ
 from .transformer_ppo import TransformerPPO
 
 _KINDS: tuple[type[Algorithm], ...] = (
@@ -23,6 +24,8 @@ _KINDS: tuple[type[Algorithm], ...] = (
     RecurrentPPO,
     TransformerPPO,
     ItemPPO,
+    TorchPPO,
+    TorchQ,
     *benchmarl.FAMILY,
 )
 ALGORITHMS: dict[str, type[Algorithm]] = {kind.name: kind for kind in _KINDS}

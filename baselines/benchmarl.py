@@ -2,7 +2,8 @@
 
     python -m baselines.benchmarl qmix --task duel-v1 --sharing 1
 
-Tasks with slates are played by queries (continuous actions), the others by single picks where the algorithm can.
+Tasks with slates are played by queries (continuous actions; `--set action=weights` for weights), the others by single
+picks where the algorithm can.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class BenchMARL(Algorithm):
     """What these algorithms share.
 
     Attributes:
-        queries: "never", "slates" or "always": whether its actions are queries (`action="query"`).
+        queries: "never", "slates" or "always": where queries (`action="query"`) take the place of picks.
     """
 
     library = "benchmarl"
@@ -50,7 +51,8 @@ class BenchMARL(Algorithm):
                 f"{self.name} takes one pick per agent, and this is a slate of {config.slots}; set slots=1, or choose "
                 "an algorithm whose queries fill slates, such as mappo"
             )
-        if self.queries == "always" or (self.queries == "slates" and config.slots > 1):
+        picks = not config.continuous
+        if picks and (self.queries == "always" or (self.queries == "slates" and config.slots > 1)):
             config = replace(config, {"action": "query"})
         return config
 

@@ -48,7 +48,7 @@ def experiment_config(training: Training, options: BenchMARL) -> ExperimentConfi
     config: Any = ExperimentConfig.get_from_yaml()
     num_envs, frames = options.num_envs, -(-options.timesteps // len(training.learners))
     config.sampling_device = config.train_device = config.buffer_device = str(choose_device(options.device))
-    config.prefer_continuous_actions = training.config.action == "query"
+    config.prefer_continuous_actions = training.config.continuous
     config.gamma, config.lr = training.gamma, options.learning_rate
     config.on_policy_n_envs_per_worker = config.off_policy_n_envs_per_worker = num_envs
     config.on_policy_collected_frames_per_batch = 128 * num_envs

@@ -44,7 +44,7 @@ def item_kwargs(envs: VectorEnv) -> dict[str, Any]:
     """
     slate = slate_kwargs(envs)
     if slate is None:
-        raise ValueError("an ItemSlatePolicy needs action = 'candidates' and messages = 0")
+        raise ValueError("an ItemSlatePolicy needs action = 'candidates', messages = 0 and offer.kind = 'none'")
     return {**slate, "entries": entries(envs)}
 
 

@@ -34,10 +34,10 @@ class ItemPPO(IPPO):
 
     def world(self) -> WorldConfig:
         config = super().world()
-        if config.action != "candidates" or config.messages:
+        if config.action != "candidates" or config.messages or config.offer.kind != "none":
             raise ValueError(
-                f"{self.name} picks candidates and sends no messages; here action = {config.action!r}, "
-                f"messages = {config.messages}"
+                f"{self.name} picks candidates, sends no messages and sets no prices; here action = {config.action!r}, "
+                f"messages = {config.messages}, offer.kind = {config.offer.kind!r}"
             )
         return config
 

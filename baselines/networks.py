@@ -1,7 +1,7 @@
 """Trained actors that need nothing but PyTorch: what the trainers of skrl and BenchMARL leave behind.
 
-For each agent there is a feed-forward network, which turns an observation into scores of actions, or into a query. A
-file says of which of these layers it is made.
+For each agent there is a feed-forward network, which turns an observation into scores of actions, or into a query or
+weights. A file says of which of these layers it is made.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _EXCLUDED = -1e9
 
 
 class NetworkPolicy(Policy):
-    """The most probable action, the action of greatest value, or the mean query of the bound agent's network.
+    """The most probable action, the action of greatest value, or the mean vector of the bound agent's network.
 
     Args:
         folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.

@@ -119,6 +119,8 @@ class Algorithm(Options):
             value = getattr(self, name)
             if allowed is not None and value is not None and not allowed.low <= value <= allowed.high:
                 raise ValueError(f"{flag(name)} = {value} must be {allowed}")
+            if typing.get_origin(kind) is typing.Literal and value not in (among := typing.get_args(kind)):
+                raise ValueError(f"{flag(name)} = {value!r} must be {', '.join(among[:-1])} or {among[-1]}")
         if self.device.partition(":")[0] not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device = {self.device!r} is not allowed; choose 'auto', 'cpu', 'cuda', 'cuda:1'")
 

@@ -1,266 +1,408 @@
-"""PPO in one file of plain PyTorch on the batch: a template to copy and change (IPPO with one policy shared by all
-agents).
+"""PPO in one file of plain PyTorch on the batch, to read and to change: IPPO, and MAPPO by a flag.
 
-    python -m baselines.ppo_torch --task ecommerce-v1
+    python -m baselines.ppo_torch --task social-v1
+    python -m baselines.ppo_torch --task duel-v1 --centralised --sharing 1
 
-In the manner of CleanRL (Huang et al. 2022): everything between environment and optimiser is on this page. Every tensor
-has the rows of all copies and agents (B·N) as an axis; no Python loop runs over copies or agents. A tick without a page
-for an agent (`infos["active"]`) shows nothing of its action, so the policy's loss leaves it out; its value still
-matters, so the critic's does not.
-PPO: Schulman et al. 2017; generalised advantages: Schulman et al. 2016.
+In the manner of CleanRL (Huang et al. 2022): what is between environment and optimiser is on this page; options are in
+`torch_learners.py`, the network in `page_networks.py`, the chains of pages in `page_links.py`. Every tensor has the
+rows of all copies and agents (R = B·N) as an axis; no Python loop runs over copies or pages.
+
+    play T ticks -> value the pages -> generalised advantages along chains -> several epochs of the clipped objective
+
+Only pages are decisions: a tick without one for an agent shows nothing of its action and takes part in nothing, except
+that what it earns counts for an earlier page. PPO: Schulman et al. 2017; IPPO: de Witt et al. 2020; MAPPO: Yu et al.
+2022; generalised advantages: Schulman et al. 2016; slates: Plackett 1975.
 """
 
 from __future__ import annotations
 
-import time
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import recsys_env
-from recsys_env import VectorEnv, WorldConfig, cli
-from recsys_env.evaluation import UNSEEN, score_table
-from recsys_env.files import write_json
-from recsys_env.policies import Policy
-from recsys_env.provenance import provenance
-from recsys_env.tensors import Tensors, one_thread
+import numpy as np
+
+from recsys_env import VectorEnv
+from recsys_env.evaluation import UNSEEN
+
+from . import page_networks
+from .page_links import Links
+from .page_networks import (
+    SHARED,
+    Layout,
+    Page,
+    PageNetwork,
+    Value,
+    VisitorMemory,
+    best_slates,
+    echo_of,
+    gumbel,
+    layout_of,
+    observed,
+    option_masks,
+    slate_log_probability,
+    to_actions,
+)
+from .training import Point, Training
+from .training import Rollout as Returns
+from .weights import from_arrays, to_arrays
+
+if TYPE_CHECKING:
+    from .torch_learners import TorchPPO
 
 # isort: split
-# After ours, whose error says what to install if torch is missing.
-import numpy as np
+# After ours, whose error says what to install if it is missing.
 import torch
-from gymnasium import spaces
 from torch import nn
-from torch.distributions import Categorical
-from tqdm import tqdm
+from torch.distributions import Categorical, Normal
+
+from recsys_env.tensors import Tensors
+
+SEQUENCE = 16  # pages of a visitor that a gradient of the memory runs through
+AT_ONCE = 1 << 14  # pages that are valued at once
 
 
-@dataclass(frozen=True)
-class Args:
-    """PPO in one file of plain PyTorch."""
-
-    task: str = "ecommerce-v1"
-    """Name of the task."""
-    total_steps: int = 3_000_000
-    """Agent-steps."""
-    num_envs: int = 256
-    """Copies of the game."""
-    num_steps: int = 64
-    """Ticks of a rollout."""
-    learning_rate: float = 1e-3
-    """Of Adam, at the beginning; it falls to 0."""
-    gamma: float = 0.99
-    """Discount per tick."""
-    gae_lambda: float = 0.95
-    """Of generalised advantages."""
-    epochs: int = 4
-    """Passes over a rollout."""
-    minibatches: int = 8
-    """Of a rollout."""
-    clip: float = 0.2
-    """How far a probability's ratio may move."""
-    entropy: float = 0.005
-    """Weight of the entropy bonus."""
-    sharing: float | None = None
-    """reward.sharing; the task's own by default."""
-    all_ticks: bool = False
-    """Let ticks without a page into the policy's loss, to see what leaving them out gains."""
-    eval_episodes: int = 50
-    """Episodes of the evaluation."""
-    seed: int = 0
-    """Of training; evaluation has seeds of its own."""
-    device: str = "auto"
-    """auto = a GPU where there is one."""
-    out: Path | None = None
-    """File for the result, JSON."""
+# ------------------------------------------------------------------------------------------------ actor and critic
 
 
 class Agent(nn.Module):
-    """Actor and critic; the actor has one categorical head for each part of the action (slots, and a message if there
-    are any)."""
+    """An actor, and a critic of the page or of the page and the global state.
 
-    def __init__(self, size: int, heads: list[int], width: int = 64) -> None:
+    Args:
+        layout: of observations and actions.
+        state: size of the global state that the critic sees; 0 = it does not.
+        width, memory: of the networks.
+    """
+
+    def __init__(self, layout: Layout, state: int, width: int, memory: int) -> None:
         super().__init__()
-        self.heads = heads
-        scores = nn.Linear(width, sum(heads))
-        nn.init.orthogonal_(scores.weight, 0.01)  # start near a uniform choice
-        self.actor = nn.Sequential(nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), scores)
-        self.critic = nn.Sequential(
-            nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1)
-        )
+        self.actor = PageNetwork(layout, width, memory)
+        self.log_deviation = nn.Parameter(torch.full((layout.vector,), -0.5))  # of a vector, before tanh
+        self.critic = Value(len(layout.context) + 2 * layout.features + memory + state, width)
 
-    def distributions(self, observations: torch.Tensor, masks: torch.Tensor) -> list[Categorical]:
-        logits = self.actor(observations).masked_fill(~masks, -1e9)
-        return [Categorical(logits=part, validate_args=False) for part in logits.split(self.heads, dim=1)]
+    def sample(self, page: Page, remembered: torch.Tensor | None) -> torch.Tensor:
+        """Choices [R, K + words], or vectors [R, D] before tanh."""
+        scores, words = self.actor(page, remembered)
+        if self.actor.layout.vector:
+            return torch.normal(scores, self.log_deviation.exp().expand_as(scores))
+        noisy = [part + gumbel(part) for part in words]
+        return best_slates(scores + gumbel(scores), noisy, self.actor.layout.slots)
 
     def evaluate(
-        self, observations: torch.Tensor, masks: torch.Tensor, actions: torch.Tensor
+        self, page: Page, remembered: torch.Tensor | None, chosen: torch.Tensor, state: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Log-probability and entropy of actions [R, heads], and the value of the observations: [R] each."""
-        parts = self.distributions(observations, masks)
-        log_probability: Any = sum(part.log_prob(actions[:, k]) for k, part in enumerate(parts))
-        entropy: Any = sum(part.entropy() for part in parts)
-        return log_probability, entropy, self.value(observations)
+        """Log-probability and entropy of what was chosen, and the value of the page: [R] each.
 
-    def sample(self, observations: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        return torch.stack([part.sample() for part in self.distributions(observations, masks)], dim=1)
-
-    def best(self, observations: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        return torch.stack([part.logits.argmax(1) for part in self.distributions(observations, masks)], dim=1)
-
-    def value(self, observations: torch.Tensor) -> torch.Tensor:
-        return self.critic(observations).squeeze(1)  # type: ignore[no-any-return]
-
-
-class TorchPolicy(Policy):
-    """A trained agent as a policy, for evaluation and to play beside others."""
-
-    def __init__(self, agent: Agent) -> None:
-        self.agent = agent
-
-    @one_thread()
-    @torch.no_grad()
-    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        device = next(self.agent.parameters()).device
-        rows = torch.as_tensor(np.ascontiguousarray(observations), device=device)
-        masks = (
-            torch.ones(len(rows), sum(self.agent.heads), dtype=torch.bool, device=device)
-            if mask is None
-            else torch.as_tensor(mask, device=device).bool()
-        )
-        return self.agent.best(rows, masks).cpu().numpy().reshape(len(rows), *(self.envs.action_space.shape or ()))
+        The entropy of a slate has no closed form; that of its first pick grows and falls with it. Through tanh, the
+        ratio of two probabilities is that of the normal ones.
+        """
+        scores, words = self.actor(page, remembered)
+        if self.actor.layout.vector:
+            normal = Normal(scores, self.log_deviation.exp(), validate_args=False)
+            log_probability, entropy = normal.log_prob(chosen).sum(1), normal.entropy().sum(1)
+        else:
+            slots = self.actor.layout.slots
+            log_probability = slate_log_probability(scores, chosen[:, :slots])
+            entropy = Categorical(logits=scores, validate_args=False).entropy()
+            for part, said in zip(words, chosen[:, slots:].T, strict=True):
+                word = Categorical(logits=part, validate_args=False)
+                log_probability, entropy = log_probability + word.log_prob(said), entropy + word.entropy()
+        seen = [page.summary(), state] if remembered is None else [page.summary(), remembered.detach(), state]
+        return log_probability, entropy, self.critic(torch.cat(seen, 1))
 
 
-def heads_of(space: spaces.Space[Any]) -> list[int]:
-    """Sizes of the parts of a discrete action."""
-    if isinstance(space, spaces.Discrete):
-        return [int(space.n)]
-    if isinstance(space, spaces.MultiDiscrete):
-        return [int(n) for n in space.nvec]
-    raise ValueError(f"this template samples discrete actions, not {space}: choose action='candidates' or 'items'")
+# ------------------------------------------------------------------------------------------------ playing
 
 
 class Rollout:
-    """What T steps of R rows brought, on the device, and the batch at its present step."""
+    """What T steps of R rows brought, on the device, and the batch at its present step.
 
-    def __init__(self, envs: VectorEnv, steps: int, tensors: Tensors, seed: int) -> None:
-        self.envs, self.to_device = envs, tensors
-        self.rows, device = envs.num_envs * envs.num_agents, tensors.device
-        size, heads = envs.observation_space["observation"].shape[0], heads_of(envs.action_space)  # type: ignore[index]
+    Args:
+        envs: the batch.
+        options: of the algorithm.
+        gamma: discount per tick.
+    """
+
+    def __init__(self, envs: VectorEnv, options: TorchPPO, gamma: float) -> None:
+        self.envs, self.to_device, self.layout = envs, Tensors(envs, options.device), layout_of(envs)
+        self.shape = steps, copies, agents = options.n_steps, envs.num_envs, envs.num_agents
+        layout, device = self.layout, self.to_device.device
 
         def buffer(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-            return torch.zeros(steps, self.rows, *shape, dtype=dtype, device=device)
+            return torch.zeros(steps, copies * agents, *shape, dtype=dtype, device=device)
 
-        self.observations, self.masks = buffer(size), buffer(sum(heads), dtype=torch.bool)
-        self.actions, self.active = buffer(len(heads), dtype=torch.int64), buffer(dtype=torch.bool)
-        self.log_probabilities, self.values, self.rewards, self.advantages = buffer(), buffer(), buffer(), buffer()
-        self.ended, self.final_values = np.zeros(steps, bool), buffer()
-        self.now, _ = envs.reset(seed=seed)
-        self.own = 0.0
-
-    def _on_device(self, observations: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        flat, masks = self.to_device(observations["observation"]), self.to_device(observations["action_mask"])
-        return flat.view(self.rows, -1), masks.view(self.rows, -1).bool()
+        self.observations = buffer(layout.observation)
+        self.masks = None if layout.candidates or layout.vector else buffer(layout.options, dtype=torch.bool)
+        kind, parts = (
+            (torch.float32, layout.vector) if layout.vector else (torch.int64, layout.slots + len(layout.words))
+        )
+        self.chosen = buffer(parts, dtype=kind)
+        self.states = buffer(envs.state_space.shape[0] if options.centralised else 0)  # type: ignore[index]
+        self.active = np.zeros(self.shape, bool)
+        self.visitors, self.episodes, self._episode = np.zeros(self.shape, np.int64), np.zeros(steps, np.int64), 0
+        self.own = np.zeros(self.shape, np.float32)
+        places = envs.shape.users if options.credit == "places" else 1
+        self.links = Links(steps, copies, agents, places, gamma)
+        self.remembered, self.echoes, self._memory = buffer(options.memory), buffer(layout.echo), None
+        if options.memory:
+            sizes = options.memory, layout.echo
+            self._memory = VisitorMemory((copies, agents), envs.shape.users, sizes, device)
 
     @torch.no_grad()
-    def collect(self, agent: Agent) -> torch.Tensor:
-        """Play T steps; returns the value of the observation after the last."""
-        shape, own = (self.envs.num_envs, self.envs.num_agents, *(self.envs.action_space.shape or ())), 0.0
-        for t in range(len(self.ended)):
-            self.observations[t], self.masks[t] = self._on_device(self.now)
-            self.active[t] = self.to_device(self.envs.active).view(-1)
-            self.actions[t] = agent.sample(self.observations[t], self.masks[t])
-            self.log_probabilities[t], _, self.values[t] = agent.evaluate(
-                self.observations[t], self.masks[t], self.actions[t]
-            )
-            self.now, rewards, _, truncated, infos = self.envs.step(self.actions[t].cpu().numpy().reshape(shape))
-            self.rewards[t] = self.to_device(rewards).view(-1)
-            self.ended[t] = truncated.any()  # the copies of a batch end together
-            if self.ended[t]:
-                # By the horizon: what would have followed is worth what the critic says of the last observation.
-                self.final_values[t] = agent.value(self._on_device(self.envs.final_obs)[0])
-            own += float(infos["own"].mean())
-        self.own = own / len(self.ended)
-        return agent.value(self._on_device(self.now)[0])
+    def collect(self, agents: list[tuple[Agent, slice]]) -> None:
+        """Play T steps, each agent in its rows."""
+        steps, copies, per_copy = self.shape
+        for t in range(steps):
+            self._look(t)
+            place, visitor = self.envs.next_page["visitor"], self.envs.next_visitor.copy()
+            self.active[t], self.visitors[t], self.episodes[t] = self.envs.active, visitor, self._episode
+            if self._memory:
+                self.remembered[t], self.echoes[t] = self._memory.recall(place, visitor)
+            state, echo = torch.empty_like(self.remembered[t]), None
+            pages = []
+            for agent, rows in agents:
+                page = agent.actor.read(self.observations[t, rows], None if self.masks is None else self.masks[t, rows])
+                known = None
+                if self._memory:
+                    known = state[rows] = remember(agent, page, self.echoes[t, rows, None], self.remembered[t, rows])
+                self.chosen[t, rows] = agent.sample(page, known)
+                pages.append((page, rows))
+            actions = to_actions(self.chosen[t], self.layout)
+            space: Any = self.envs.action_space
+            _, rewards, _, truncated, infos = self.envs.step(actions.reshape(copies, per_copy, *space.shape))
+            self.own[t] = infos["own"]
+            self.links.add(t, place, self.active[t], rewards)
+            if self._memory:
+                own, echo = self.to_device(self.own[t]).view(-1), torch.empty_like(self.echoes[t])
+                for page, rows in pages:
+                    echo[rows] = echo_of(own[rows], self.chosen[t, rows], page, self.layout)
+                self._memory.keep(place, visitor, state, echo)
+            if truncated.any():  # the copies of a batch end together
+                self.links.end()
+                self._episode += 1
+                if self._memory:
+                    self._memory.forget(truncated)
+        self.links.end()
 
-    def estimate_advantages(self, after: torch.Tensor, gamma: float, gae_lambda: float) -> None:
-        """Generalised advantages; an episode's end is bootstrapped, not taken for a terminal state."""
-        advantage = torch.zeros_like(after)
-        for t in reversed(range(len(self.ended))):
-            following = after if t + 1 == len(self.ended) else self.values[t + 1]
-            if self.ended[t]:
-                following, advantage = self.final_values[t], torch.zeros_like(after)
-            advantage = self.rewards[t] + gamma * following - self.values[t] + gamma * gae_lambda * advantage
-            self.advantages[t] = advantage
+    def _look(self, t: int) -> None:
+        """Write down what is seen before step t."""
+        rows, seen = self.observations.shape[1], self.envs.observations
+        self.observations[t] = self.to_device(observed(seen)).view(rows, -1)
+        if self.masks is not None:
+            masks = option_masks(seen, self.layout)
+            assert masks is not None
+            self.masks[t] = self.to_device(np.ascontiguousarray(masks)).view(rows, -1).bool()
+        if self.states.shape[2]:
+            self.states[t] = self.to_device(self.envs.state()).repeat_interleave(self.shape[2], 0)
 
+    def pages(self, rows: slice) -> np.ndarray:
+        """Numbers [P] of the pages of these rows, T·R in all."""
+        numbers = np.arange(self.active.size).reshape(len(self.active), -1)[:, rows]
+        return numbers[self.active.reshape(len(self.active), -1)[:, rows]]
 
-def update(agent: Agent, optimiser: torch.optim.Optimizer, rollout: Rollout, args: Args) -> None:
-    """Several epochs of minibatches of the clipped objective."""
-    names = ("observations", "masks", "actions", "active", "log_probabilities", "values", "advantages")
-    observations, masks, actions, active, old, values, advantages = (
-        getattr(rollout, name).flatten(0, 1) for name in names
-    )
-    returns = advantages + values
-    counts = torch.ones_like(active) if args.all_ticks else active
-    chosen = advantages[counts]
-    normalised = (advantages - chosen.mean()) / (chosen.std() + 1e-8)
-    for _ in range(args.epochs):
-        for rows in torch.randperm(len(returns), device=returns.device).chunk(args.minibatches):
-            log_probability, entropy, value = agent.evaluate(observations[rows], masks[rows], actions[rows])
-            ratio, weight = (log_probability - old[rows]).exp(), counts[rows].float()
-            gain = torch.minimum(ratio * normalised[rows], ratio.clamp(1 - args.clip, 1 + args.clip) * normalised[rows])
-            policy_loss = -((gain + args.entropy * entropy) * weight).sum() / weight.sum().clamp_min(1.0)
-            loss = policy_loss + 0.5 * (value - returns[rows]).pow(2).mean()
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(agent.parameters(), 0.5)
-            optimiser.step()
-
-
-def train(args: Args, config: WorldConfig) -> tuple[Agent, dict[str, Any]]:
-    """The trained agent, and its learning curve: own reward per agent and tick, by agent-steps."""
-    torch.manual_seed(args.seed)
-    envs = VectorEnv(config, args.num_envs)
-    tensors = Tensors(envs, args.device)
-    rollout = Rollout(envs, args.num_steps, tensors, args.seed)
-    agent = Agent(rollout.observations.shape[-1], heads_of(envs.action_space)).to(tensors.device)
-    optimiser = torch.optim.Adam(agent.parameters(), args.learning_rate, eps=1e-5)
-    steps_each, curve, began = args.num_steps * rollout.rows, [], time.perf_counter()
-    rounds = max(1, round(args.total_steps / steps_each))
-    with tqdm(total=rounds * steps_each, unit="agent-step", unit_scale=True) as bar:
-        for iteration in range(rounds):
-            optimiser.param_groups[0]["lr"] = args.learning_rate * (1 - iteration / rounds)
-            rollout.estimate_advantages(rollout.collect(agent), args.gamma, args.gae_lambda)
-            update(agent, optimiser, rollout, args)
-            curve.append(((iteration + 1) * steps_each, rollout.own))
-            bar.update(steps_each)
-            bar.set_postfix_str(f"own reward per tick {rollout.own:.4f}")
-    return agent, {"agent_steps": rounds * steps_each, "seconds": time.perf_counter() - began, "curve": curve}
+    def sequences(self, pages: np.ndarray) -> np.ndarray:
+        """The pages [P] as sequences [M, L] of one visitor each, in the order of time, filled up with -1; without a
+        memory each is a sequence."""
+        if self._memory is None:
+            return pages[:, None]
+        steps, rows = np.divmod(pages, self.observations.shape[1])
+        order = np.lexsort((steps, self.visitors.reshape(-1)[pages], self.episodes[steps], rows))
+        whose = np.stack((rows, self.episodes[steps], self.visitors.reshape(-1)[pages]))[:, order]
+        begins = np.append(True, (whose[:, 1:] != whose[:, :-1]).any(0))
+        place = np.arange(len(order)) - np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
+        place %= SEQUENCE
+        found = np.full(((place == 0).sum(), SEQUENCE), -1)
+        found[(place == 0).cumsum() - 1, place] = pages[order]
+        return found
 
 
-def main(args: Args) -> dict[str, Any]:
-    """Train, and print and return the scores beside those of other policies."""
-    changes: dict[str, Any] = {} if args.sharing is None else {"reward": {"sharing": args.sharing}}
-    config = recsys_env.task_config(args.task, {"mask_actions": True, **changes})
-    agent, training = train(args, config)
-    trained = {name: TorchPolicy(agent) for name in config.agents}
-    table = score_table(config, trained, args.eval_episodes, args.seed + UNSEEN)
-    for name, row in table.items():
-        scored = f"score {row['score']:6.1f} ±{row['score_ci95']:.1f}" if "score" in row else ""
-        print(f"{name:10} {row['mean']:9.3f} ±{row['ci95']:.3f}   {scored}")
-    settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
-    result = {
-        "task": args.task,
-        "table": table,
-        "training": training,
-        "settings": settings,
-        **provenance(),
-    }
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(args.out, result, indent=1)
+def remember(agent: Agent, page: Page, echoes: torch.Tensor, begin: torch.Tensor) -> torch.Tensor:
+    """States [R, H] of the memory after pages that are sequences [R / L, L], each begun with a state [R / L, H].
+
+    Args:
+        echoes: [R / L, L, E] of the pages before.
+    """
+    assert agent.actor.memory is not None
+    seen = torch.cat((page.context.view(*echoes.shape[:2], -1), echoes), 2)
+    states: torch.Tensor = agent.actor.memory(seen, begin.unsqueeze(0).contiguous())[0]
+    return states.flatten(0, 1)
+
+
+# ------------------------------------------------------------------------------------------------ learning
+
+
+def advantages(values: np.ndarray, links: Links, page_gamma: float, gamma: float, gae_lambda: float) -> np.ndarray:
+    """Generalised advantages [T·R] of pages with values [T·R], each against the page that follows in its chain.
+
+    The discount to that one is `page_gamma` · `gamma`^ticks (a semi-Markov process); the last page of a chain stands
+    for the one that was not seen.
+    """
+    numbers = np.arange(len(values))
+    following = np.where(links.following < 0, numbers, links.following)
+    discount = np.where(links.following < 0, 0.0, page_gamma * gamma ** links.ticks.astype(float))
+    error = links.reward + discount * values[following] - values
+    carried = np.where(following == numbers, 0.0, gae_lambda * discount)
+    result = np.zeros(len(values))
+    for t in reversed(range(links.steps)):
+        rows = slice(t * links.rows, (t + 1) * links.rows)
+        result[rows] = error[rows] + carried[rows] * result[following[rows]]
     return result
 
 
+@dataclass
+class Batch:
+    """Pages to learn from, and what the agent that played them thinks of them.
+
+    Attributes:
+        rollout: where they were played.
+        sequences: [M, L] their numbers, -1 = none.
+        old: [T·R] log-probabilities of what was chosen.
+        advantages, returns: [T·R].
+    """
+
+    rollout: Rollout
+    sequences: torch.Tensor
+    old: torch.Tensor
+    advantages: torch.Tensor
+    returns: torch.Tensor
+
+
+@torch.no_grad()
+def assess(agent: Agent, rollout: Rollout, rows: slice, discounts: tuple[float, float], gae_lambda: float) -> Batch:
+    """Value the pages of these rows, and estimate their advantages.
+
+    Args:
+        discounts: per page, per tick.
+    """
+    device, size = rollout.observations.device, rollout.active.size
+    sequences = torch.from_numpy(rollout.sequences(rollout.pages(rows))).to(device)
+    old, values = torch.zeros(size, device=device), torch.zeros(size, device=device)
+    for some in sequences.split(max(1, AT_ONCE // sequences.shape[1])):
+        numbers, log_probability, _, value = evaluate(agent, rollout, some)
+        old[numbers], values[numbers] = log_probability, value
+    found = advantages(values.cpu().numpy(), rollout.links, *discounts, gae_lambda)
+    gains = torch.from_numpy(found).to(device, torch.float32)
+    return Batch(rollout, sequences, old, gains, gains + values)
+
+
+def evaluate(agent: Agent, rollout: Rollout, sequences: torch.Tensor) -> list[torch.Tensor]:
+    """Numbers of the pages of some sequences, and log-probability, entropy and value of each."""
+    numbers, there = sequences.clamp_min(0), sequences.flatten() >= 0
+    flat = numbers.flatten()
+
+    def played(what: torch.Tensor) -> torch.Tensor:
+        return what.flatten(0, 1)[flat]
+
+    page = agent.actor.read(played(rollout.observations), None if rollout.masks is None else played(rollout.masks))
+    known = None
+    if agent.actor.memory:
+        echoes = played(rollout.echoes).view(*numbers.shape, -1)
+        known = remember(agent, page, echoes, rollout.remembered.flatten(0, 1)[numbers[:, 0]])
+    told = agent.evaluate(page, known, played(rollout.chosen), played(rollout.states))
+    return [part[there] for part in (flat, *told)]
+
+
+def update(agent: Agent, optimiser: torch.optim.Optimizer, batch: Batch, options: TorchPPO, ent_coef: float) -> None:
+    """Several epochs of minibatches of the clipped objective."""
+    pages = batch.sequences[batch.sequences >= 0]
+    chosen = batch.advantages[pages]
+    normalised = (batch.advantages - chosen.mean()) / (chosen.std() + 1e-8)
+    parts = max(1, round(len(pages) / options.batch_size))
+    for _ in range(options.n_epochs):
+        for which in torch.randperm(len(batch.sequences), device=pages.device).chunk(parts):
+            numbers, log_probability, entropy, value = evaluate(agent, batch.rollout, batch.sequences[which])
+            ratio, gain = (log_probability - batch.old[numbers]).exp(), normalised[numbers]
+            clipped = torch.minimum(ratio * gain, ratio.clamp(1 - options.clip, 1 + options.clip) * gain)
+            error = (value - batch.returns[numbers]) / agent.critic.unit
+            loss = 0.5 * error.square().mean() - (clipped + ent_coef * entropy).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            for group in optimiser.param_groups:
+                nn.utils.clip_grad_norm_(group["params"], 0.5)
+            optimiser.step()
+
+
+class PPOLearner:
+    """Trains one agent for all learners, or one for each; see `training.Learner`.
+
+    The first rollout is played only to measure the units of features and returns.
+    """
+
+    has_progress_bar = False
+
+    def __init__(self, training: Training, options: TorchPPO) -> None:
+        self.training, self.options, self.agent_steps = training, options, training.done
+        seed = (options.seed + training.done) % UNSEEN  # another one when resumed
+        torch.manual_seed(seed)
+        self.envs = training.make_envs()
+        self.envs.reset(seed=seed)
+        self.rollout = Rollout(self.envs, options, training.gamma)
+        state, learners = self.rollout.states.shape[2], training.learners
+        self.rows = (
+            {agent: slice(n, None, len(learners)) for n, agent in enumerate(learners)}
+            if options.separate
+            else {SHARED: slice(None)}
+        )
+        device = self.rollout.to_device.device
+        self.agents = {
+            name: Agent(self.rollout.layout, state, options.width, options.memory).to(device) for name in self.rows
+        }
+        self.optimisers = {name: _optimiser(agent, options.learning_rate) for name, agent in self.agents.items()}
+        if training.checkpoint:
+            from_arrays(training.checkpoint.path, training.checkpoint.arrays, self._parts())
+
+    def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
+        """Train until `timesteps` agent-steps."""
+        returns = Returns(self.training.config.horizon, rollout_ended)
+        while self.agent_steps < timesteps:
+            left = 1 - self.agent_steps / timesteps
+            self.rollout.collect([(agent, self.rows[name]) for name, agent in self.agents.items()])
+            returns.add(self.rollout.own)
+            for name in self.agents:
+                if self.agent_steps == 0:
+                    self._measure(name)
+                else:
+                    self._update(name, left)
+            self.agent_steps += self.rollout.own.size
+            returns.end(self.agent_steps)
+
+    def _assess(self, name: str) -> Batch:
+        options = self.options
+        page_gamma = options.page_gamma if options.credit == "places" else 1.0
+        discounts = page_gamma, self.training.gamma
+        return assess(self.agents[name], self.rollout, self.rows[name], discounts, options.gae_lambda)
+
+    def _measure(self, name: str) -> None:
+        agent, pages = self.agents[name], self.rollout.pages(self.rows[name])
+        agent.actor.measure(self.rollout.observations.flatten(0, 1)[torch.from_numpy(pages)])
+        if len(pages) > 1 and (unit := self._assess(name).returns[torch.from_numpy(pages)].std()) > 0:
+            agent.critic.unit.copy_(unit)
+
+    def _update(self, name: str, left: float) -> None:
+        for group in self.optimisers[name].param_groups:
+            group["lr"] = self.options.learning_rate * left
+        batch = self._assess(name)
+        if (batch.sequences >= 0).sum() > 1:
+            update(self.agents[name], self.optimisers[name], batch, self.options, self.options.ent_coef * left)
+
+    def _parts(self) -> dict[str, Any]:
+        return {**self.agents, **{f"{name}.optimiser": part for name, part in self.optimisers.items()}}
+
+    def resume_arrays(self) -> dict[str, np.ndarray]:
+        return to_arrays(self._parts())
+
+    def save(self) -> None:
+        page_networks.save(self.training.out, self.envs, {name: agent.actor for name, agent in self.agents.items()})
+
+
+def _optimiser(agent: Agent, learning_rate: float) -> torch.optim.Optimizer:
+    """With actor and critic apart, so that the one's large gradients do not shrink the other's."""
+    actor = [*agent.actor.parameters(), agent.log_deviation]
+    return torch.optim.Adam([{"params": actor}, {"params": list(agent.critic.parameters())}], learning_rate, eps=1e-5)
+
+
 if __name__ == "__main__":
-    cli.run(main, "baselines.ppo_torch")
+    from .train import command
+
+    command(["ppo-torch", *sys.argv[1:]])

@@ -48,7 +48,7 @@ _BENCHMARL: dict[str, Any] = {
     "compare": ("random", "popularity", "content", "greedy"),
 }
 _SLOT: dict[str, Any] = {**_BENCHMARL, "set": ("slots=1",)}
-_PICKS = tuple(task for task in TASKS if TASKS[task].action == "candidates")
+_PICKS = tuple(name for name, task in TASKS.items() if task.action == "candidates" and task.offer.kind == "none")
 _LATENT = ("ecommerce-v1", "social-v1", "streaming-v1")
 
 
@@ -81,6 +81,11 @@ LEARNERS: dict[str, ReferenceLearner] = {
     "item-ppo-team": ReferenceLearner("item-ppo", ("social-v1",), 3, {**_LONG, **_TEAM}),
     "item-ppo-selfish": ReferenceLearner("item-ppo", ("journey-v1",), 3, {**_LONG, **_SELFISH}),
     "item-ppo-full-team": ReferenceLearner("item-ppo", _LATENT, 3, {**_LONG, **_TEAM, **_FULL}),
+    "ppo-torch": ReferenceLearner("ppo-torch", tuple(TASKS), 5, {**_CPU, "timesteps": 5_000_000}),
+    "mappo-torch": ReferenceLearner("ppo-torch", LARGER, 5, {**_TEAM, "timesteps": 5_000_000, "centralised": True}),
+    "iql-torch": ReferenceLearner("q-torch", LARGER, 5, _TEAM),
+    "vdn-torch": ReferenceLearner("q-torch", LARGER, 5, {**_TEAM, "mixer": "vdn"}),
+    "qmix-torch": ReferenceLearner("q-torch", LARGER, 5, {**_TEAM, "mixer": "qmix"}),
     "ippo-separate": ReferenceLearner("ippo-separate", LARGER, 3, {**_TEAM, "timesteps": 500_000}),
     "maskable-ppo": ReferenceLearner("maskable-ppo", LARGER, 3, {**_TEAM, "timesteps": 1_000_000}),
     "recurrent-ppo": ReferenceLearner("recurrent-ppo", LARGER, 3, {**_TEAM, "timesteps": 300_000}),
@@ -328,7 +333,7 @@ def _row(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     from recsys_env.evaluation.statistics import common_curve, interval, prediction
 
     rewards, before, gain = (np.array([run[name]["mean"] for run in runs]) for name in ("after", "before", "gain"))
-    scores = [run["table"]["trained"].get("score") for run in runs]  # none where random earns as much as greedy
+    scores = [run["table"]["trained"].get("score") for run in runs]  # none where 0 of the scale earns as much as 100
     everywhere = [name for name in runs[0]["table"] if all(name in run["table"] for run in runs)]
     speed = {name: [run["training"][name] for run in runs] for name in runs[0]["training"]}
     return {

@@ -63,8 +63,8 @@ class SlateActor(MultiCategoricalMixin, _Actor):  # type: ignore[misc]
         MultiCategoricalMixin.__init__(self)
 
 
-class QueryActor(GaussianMixin, _Actor):  # type: ignore[misc]
-    """Policy of a query."""
+class VectorActor(GaussianMixin, _Actor):  # type: ignore[misc]
+    """Policy of a query, or of weights."""
 
     def __init__(self, env: SkrlEnv, agent: str, width: int) -> None:
         _Actor.__init__(self, env, agent, width)
@@ -110,7 +110,7 @@ def make_agents(algorithm: str, env: SkrlEnv, *, rollouts: int = 64, width: int 
     action: Any = env.envs.action_space
     actor: type[_Actor] = PickActor
     if isinstance(action, spaces.Box | spaces.MultiDiscrete):
-        actor = QueryActor if isinstance(action, spaces.Box) else SlateActor
+        actor = VectorActor if isinstance(action, spaces.Box) else SlateActor
     config: Any = (MAPPO_CFG if central else IPPO_CFG)(rollouts=rollouts, time_limit_bootstrap=True, **settings)
     for field in dataclasses.fields(config):  # skrl takes an empty dict for one without the agents
         if getattr(config, field.name) == {}:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from recsys_env import VectorEnv
+from recsys_env.spaces import beside_picks
 
 try:
     import torch
@@ -24,7 +25,7 @@ _EXCLUDED = -1e9  # score of what cannot be picked; finite, so that no gradient 
 
 def slate_kwargs(envs: VectorEnv) -> dict[str, Any] | None:
     """`policy_kwargs` of a `SlatePolicy` for this task, None where its actions are not picks of candidates alone."""
-    if envs.config.action != "candidates" or envs.shape.vocabulary > 0:
+    if envs.config.action != "candidates" or beside_picks(envs.shape):
         return None
     place = envs.observation_fields["candidates"]
     return {

@@ -11,17 +11,21 @@ are and with messages cut: in both, agents speak in the same action space, but i
 from __future__ import annotations
 
 import argparse
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from baselines.ppo_torch import Args, TorchPolicy, train
-from recsys_env import WorldConfig, task_config
+from baselines.torch_learners import TorchPPO
+from baselines.train import train
+from recsys_env import WorldConfig, register_task, task_config
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
 
 from .result_files import store
 
+TASKS = {True: "messages-heard-v0", False: "messages-cut-v0"}
 BLIND = ("profile", "anchor", "clicked_mean", "topic_counts")
 
 
@@ -38,7 +42,6 @@ def preset(hear: bool) -> WorldConfig:
         "action": "items",
         "slots": 2,
         "messages": 6,
-        "mask_actions": True,
         "horizon": 500,
         "roles": roles,
         "users": {"topics": 1, "habit_size": 0},
@@ -52,11 +55,10 @@ def preset(hear: bool) -> WorldConfig:
 
 def score(hear: bool, seed: int, total_steps: int, episodes: int) -> float:
     """Mean team reward per agent and episode of a team trained from this seed, on unseen seeds."""
-    config = preset(hear)
-    args = Args("journey-v1", total_steps, num_envs=128, entropy=0.01, seed=seed, device="cpu")
-    agent, _ = train(args, config)
-    team = {name: TorchPolicy(agent) for name in config.agents}
-    return float(episode_returns(config, team, episodes, UNSEEN).mean())
+    run: dict[str, Any] = {"device": "cpu", "compare": (), "eval_episodes": episodes, "ent_coef": 0.01}
+    with tempfile.TemporaryDirectory() as folder:
+        result = train(TorchPPO(TASKS[hear], timesteps=total_steps, seed=seed, out=Path(folder), **run))
+    return float(result["after"]["mean"])
 
 
 def main() -> None:
@@ -65,6 +67,8 @@ def main() -> None:
     parser.add_argument("--total-steps", type=int, default=1_500_000)
     parser.add_argument("--episodes", type=int, default=100)
     args = parser.parse_args()
+    for hear, name in TASKS.items():
+        register_task(name, preset(hear))
     settings = {"seeds": args.seeds, "agent_steps": args.total_steps, "episodes": args.episodes}
     runs = {
         name: [score(name == "heard", seed, args.total_steps, args.episodes) for seed in range(args.seeds)]

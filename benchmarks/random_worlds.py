@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import WorldConfig
-from recsys_env.config import EVENTS, GROUPS
+from recsys_env.config import EVENTS, GROUPS, OBJECTIVES
 
 SMALL = {  # sizes and periods that a small world may have
     "users.number": (1, 6),
@@ -26,6 +26,7 @@ SMALL = {  # sizes and periods that a small world may have
     "items.life": (0, 9),
     "items.period": (0, 14),
     "candidates.number": (1, 9),
+    "offer.levels": (2, 9),
 }
 
 
@@ -59,7 +60,7 @@ def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
     drawn["choice"]["v_0_by_mood"] = rng.normal(0, 1, moods).tolist()
     for name in ("mood_up", "mood_down"):
         drawn["dynamics"][name] = rng.uniform(0, 0.5, drawn["items"]["topics"] if moods else 0).tolist()
-    action = str(rng.choice(["candidates", "items", "query"]))
+    action = str(rng.choice(["candidates", "items", "query", "weights"]))
     return drawn | {
         "num_agents": agents,
         "slots": slots,
@@ -68,7 +69,7 @@ def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
         "horizon": int(rng.integers(3, 60)),
         "world_seed": int(rng.integers(2**63)),
         "messages": int(rng.choice([0, 0, 2, 3])),
-        "mask_actions": action != "query" and bool(rng.random() < 0.5),
+        "mask_actions": action in ("candidates", "items") and bool(rng.random() < 0.5),
         "observability": str(rng.choice(["partial", "full"])),
     }
 
@@ -104,10 +105,14 @@ def _random_role(rng: np.random.Generator, items: dict[str, Any], name: str, sce
     number, domains = items["number"], min(items["domains"], items["number"])
     shown = rng.choice(number, int(rng.integers(1, number + 1)), replace=False).tolist()
     kind = rng.choice(["all", "all", "items", "domains"])
+    topics = items["topics"] if rng.random() < 0.3 else 0
     return {
         "name": name,
         "scene": scene,
         "items": tuple(shown) if kind == "items" else (),
         "domains": (int(rng.integers(domains)),) if kind == "domains" else (),
-        "rewards": {event: rng.normal() for event in EVENTS if rng.random() < 0.8} if rng.random() < 0.5 else {},
+        "rewards": {name: rng.normal() for name in (*EVENTS, *OBJECTIVES) if rng.random() < 0.8}
+        if rng.random() < 0.5
+        else {},
+        "knows": tuple(rng.integers(0, 3, topics).tolist()),
     }

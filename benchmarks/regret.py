@@ -79,6 +79,7 @@ def inclusive_values(envs: VectorEnv, joint: np.ndarray) -> np.ndarray:
         click.copy(),
         own,
         own.copy(),
+        own.copy(),
     )
     return state.inclusive
 

@@ -20,8 +20,8 @@ def store(name: str, module: str, settings: Mapping[str, Any], result: Mapping[s
         settings: what decides the result, of JSON values; rows of other settings are not comparable.
         result: rows that `earlier` may carry over have a `source` of their own, which `provenance` gives.
     """
-    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {**provenance(module), "settings": settings, **result})
     return path
 

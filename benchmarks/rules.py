@@ -35,7 +35,7 @@ CHECKS = (
     ("dwell", "dwell is finite and at least 0"),
     ("rating", "ratings are 1..5, or 0 for none"),
     ("own", "own reward = sum of the role's weights times the events credited, later purchases at the price paid too"),
-    ("rewards", "reward = (1 - max(s, 0)) own + s mean(own), and finite"),
+    ("rewards", "reward = (1 - max(s, 0)) x + s mean(x) of x = own + objectives, and finite"),
     ("later", "a later purchase is of an item that was in the cart when the page began, in the order of the cart"),
     ("credit", "it is credited to the agent whose slot was carted last, and rated at most once"),
     ("cart", "the cart holds at most 3 items, each once, and only what was put there and neither bought nor dropped"),
@@ -132,7 +132,7 @@ class Watch:
         self._flags = Flags(
             c.page == "shared",
             c.page == "rival",
-            c.action == "candidates",
+            c.retrieves,
             c.action == "items",
             c.feedback.instant,
             c.feedback.like,
@@ -177,11 +177,18 @@ def near(a: float, b: float) -> bool:
 
 
 @kernel
-def mask_is_fine(masks: Any, b: int, n: int, options: int, slots: int, words: int) -> bool:
+def actions_of_pick(shape: Any) -> int:
+    """With one slot: how many actions name the same pick."""
+    return max(shape.levels, 1) * max(shape.vocabulary, 1)
+
+
+@kernel
+def mask_is_fine(masks: Any, b: int, n: int, options: int, shape: Any) -> bool:
     for i in range(masks.shape[2]):
         if masks[b, n, i] != 0 and masks[b, n, i] != 1:
             return False
-    width = options * max(words, 1) if slots == 1 else options
+    slots = shape.slots
+    width = options * actions_of_pick(shape) if slots == 1 else options
     for k in range(slots):
         some = False
         for i in range(width):
@@ -209,8 +216,6 @@ def units_left(world: Any, books: Any, b: int, j: int, stamp: int, tick: int) ->
 def pay(world: Any, books: Any, b: int, u: int, j: int, price: float, stamp: int, tick: int, n: int) -> None:
     """Enter a purchase."""
     p, person = world.params[0], books.people[b, u]
-    if not near(price, books.prices[j]):
-        complain(books, PRICE, tick, b, n)
     if p.users.wallet_init > 0.0:
         if price > person.wallet + 1e-5 + 1e-5 * person.wallet:
             complain(books, WALLET, tick, b, n)
@@ -238,7 +243,7 @@ def asked_for(world: Any, books: Any, actions: Any, flags: Any, b: int, n: int, 
     shape = world.params[0].shape
     if flags.by_item:
         named = int(actions[b, n, k])
-        return named // shape.vocabulary == j if shape.slots == 1 and shape.vocabulary > 0 else named == j
+        return named // actions_of_pick(shape) == j if shape.slots == 1 else named == j
     if not flags.by_candidate:
         return True
     for c in range(books.candidates.shape[2]):  # noqa: SIM110 (numba has no any())
@@ -270,11 +275,9 @@ def check_next(world: Any, state: Any, report: Any, flags: Any, books: Any, tick
         if report.truncated[b] and not in_range(report.final_observations, b, n):
             complain(books, FINAL, tick, b, n)
         if report.masks.shape[2] > 0:
-            if not mask_is_fine(report.masks, b, n, flags.options, p.shape.slots, p.shape.vocabulary):
+            if not mask_is_fine(report.masks, b, n, flags.options, p.shape):
                 complain(books, MASKS, tick, b, n)
-            if report.truncated[b] and not mask_is_fine(
-                report.final_masks, b, n, flags.options, p.shape.slots, p.shape.vocabulary
-            ):
+            if report.truncated[b] and not mask_is_fine(report.final_masks, b, n, flags.options, p.shape):
                 complain(books, MASKS, tick, b, n)
     if copy.visitor >= 0:
         meet(world, state, books, tick, b, copy.visitor, person)
@@ -390,7 +393,8 @@ def check_money(
     if n >= 0:
         slot = report.slots[b, n, k]
         if slot.bought:
-            pay(world, books, b, u, slot.item, books.prices[slot.item], stamp, tick, n)
+            price = books.prices[slot.item] * np.exp(report.log_offer[b, n])
+            pay(world, books, b, u, slot.item, price, stamp, tick, n)
         elif slot.cart and not flags.instant:
             old = put_in(books, b, u, slot.item, n, slot.rating > 0)
             fresh = np.int64(slot.item)  # unless it was there before
@@ -415,6 +419,8 @@ def check_money(
         if entry.agent != later.agent or (later.rating > 0 and entry.rated) or not 0 <= later.rating <= 5:
             complain(books, CREDIT, tick, b, later.agent)
         entry.item = -2  # gone
+        if not near(later.price, books.prices[later.item]):
+            complain(books, PRICE, tick, b, later.agent)
         pay(world, books, b, u, later.item, later.price, stamp, tick, later.agent)
     if user.incarnation != book.incarnation or user.stamp != stamp:
         tally[8] += 1
@@ -468,14 +474,18 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
     p = world.params[0]
     total = 0.0
     for n in range(p.shape.agents):
-        total += report.own[b, n]
+        total += report.own[b, n] + report.objectives[b, n]
     for n in range(p.shape.agents):
         agent, own, size = world.agents[n], 0.0, 1.0
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
             if slot.clicked:
                 own += agent.click + agent.dwell * slot.dwell + agent.like * slot.liked + agent.cart * slot.cart
-                own += agent.purchase * books.prices[slot.item] if slot.bought else 0.0
+                if slot.bought:
+                    price = books.prices[slot.item] * np.exp(report.log_offer[b, n])
+                    margin = p.reward.margin_rate if p.shape.levels > 0 else 1.0
+                    own += agent.purchase * (price - (1.0 - margin) * world.items[slot.item].price) / margin
+                    size += abs(agent.purchase * price / margin)
                 own += agent.rating * (slot.rating - 3) / 2 if slot.rating > 0 else 0.0
                 size += abs(agent.dwell * slot.dwell) + abs(agent.click)
         for i in range(report.later.shape[1]):
@@ -488,7 +498,8 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
         if not abs(report.own[b, n] - own) <= 1e-5 * size:
             complain(books, OWN, tick, b, n)
         s = p.reward.sharing
-        shared = (1.0 - max(s, 0.0)) * report.own[b, n] + s * total / p.shape.agents
+        earned = report.own[b, n] + report.objectives[b, n]
+        shared = (1.0 - max(s, 0.0)) * earned + s * total / p.shape.agents
         if not (near(report.rewards[b, n], shared) and abs(report.rewards[b, n]) < np.inf):
             complain(books, REWARDS, tick, b, n)
 

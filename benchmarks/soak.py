@@ -40,7 +40,7 @@ def joint_actions(envs: VectorEnv, rng: np.random.Generator) -> np.ndarray:
     """Uniform actions [B, N, ...]."""
     space: Any = envs.action_space
     shape = (envs.num_envs, envs.num_agents, *space.shape)
-    if envs.config.action == "query":
+    if envs.config.continuous:
         return rng.uniform(-1, 1, shape).astype(np.float32)
     return rng.integers(0, space.nvec if space.shape else space.n, shape)
 

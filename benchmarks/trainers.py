@@ -25,7 +25,9 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
 import recsys_env
-from baselines import ppo_torch
+from baselines.ppo_torch import PPOLearner
+from baselines.torch_learners import TorchPPO
+from baselines.training import Clock, begin
 from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3VecEnv
 from recsys_env.provenance import provenance
@@ -143,7 +145,7 @@ class TimedRows(VecEnvWrapper):
         return result
 
 
-def measured(learn: Callable[[], Any], agent_steps: int, timed: TimedBatch | TimedRows) -> dict[str, float]:
+def measured(learn: Callable[[], Any], agent_steps: int, timed: TimedBatch | TimedRows | Clock) -> dict[str, float]:
     before, began = timed.seconds, time.perf_counter()
     learn()
     total = time.perf_counter() - began
@@ -175,18 +177,16 @@ def sb3_ppo(task: str, iterations: int, supersuits: bool) -> dict[str, Any]:
 
 
 def torch_ppo(task: str, iterations: int) -> dict[str, Any]:
-    args = ppo_torch.Args(task, num_envs=TRAINING_COPIES, num_steps=STEPS, device="cpu")
-    envs = TimedBatch(recsys_env.task_config(task, {"mask_actions": True}), TRAINING_COPIES)
-    rollout = ppo_torch.Rollout(envs, STEPS, ppo_torch.Tensors(envs, "cpu"), 0)
-    agent = ppo_torch.Agent(rollout.observations.shape[-1], ppo_torch.heads_of(envs.action_space))
-    optimiser = torch.optim.Adam(agent.parameters(), args.learning_rate)
+    options = TorchPPO(task, num_envs=TRAINING_COPIES, n_steps=STEPS, device="cpu")
+    training = begin(options)
+    learner = PPOLearner(training, options)
+    each = STEPS * TRAINING_COPIES * learner.envs.num_agents
 
-    def learn() -> None:
-        for _ in range(iterations):
-            rollout.estimate_advantages(rollout.collect(agent), args.gamma, args.gae_lambda)
-            ppo_torch.update(agent, optimiser, rollout, args)
+    def learn(rollouts: int) -> None:
+        learner.learn(learner.agent_steps + rollouts * each, lambda point: None)
 
-    return {"copies": TRAINING_COPIES, **measured(learn, iterations * STEPS * rollout.rows, envs)}
+    learn(2)  # of which the first only measures
+    return {"copies": TRAINING_COPIES, **measured(lambda: learn(iterations), iterations * each, training.clock)}
 
 
 def training(task: str, iterations: int) -> dict[str, Any]:

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import cards
 import results
 from PIL import Image
 from sphinx.ext.autodoc.mock import mock
 
-from recsys_env import TASKS, WorldConfig, fields, parallel_env
+from recsys_env import SCENARIOS, TASKS, WorldConfig, fields, parallel_env
 from recsys_env.config import GROUPS
 from recsys_env.evaluation import METRICS, scale_ends
 from recsys_env.evaluation.tables import markdown
@@ -55,9 +56,11 @@ def main() -> None:
         "metrics": metrics,
         "config": config_fields,
         "fit_settings": lambda: _fields_table(dataclasses.fields(FitSettings)),
+        "scenarios": scenarios,
         "tasks": lambda: results.tasks("[{0}](_generated/tasks/{0}.md)"),
         "task_pages": task_pages,
         "moving_pages": moving_pages,
+        "aims": cards.aims,
         **results.parts(OUT / "plots"),
     }
     for name, make in parts.items():
@@ -99,6 +102,7 @@ SYMBOLS = {
     "candidates": "C",
     "features": "F",
     "vocabulary": "V",
+    "labels": "Y",
     "private": "P",
 }  # of the axes that a field is declared with
 
@@ -113,7 +117,7 @@ def squashing(field: fields.Field) -> str:
 
 def notes(field: fields.Field) -> str:
     """Who has the field, and in which worlds."""
-    said = ["own slots" if field.private and field.name != "candidates" else "", field.when.text]
+    said = ["own slots" if field.history else "", field.when.text]
     return "; ".join([*filter(None, said), *(["may be hidden"] if field.hideable else [])])
 
 
@@ -158,6 +162,14 @@ def metrics() -> str:
         [code(name), metric.definition, metric.unit, metric.better, metric.source] for name, metric in METRICS.items()
     ]
     return markdown(["metric", "definition", "unit", "better", "source"], rows)
+
+
+def scenarios() -> str:
+    rows = []
+    for name, scenario in SCENARIOS.items():
+        background = ", ".join(f"{code(agent)} {code(policy)}" for agent, policy in scenario.background.items())
+        rows.append([code(name), scenario.about, ", ".join(map(code, scenario.focal)), background])
+    return markdown(["scenario", "whom the focal agents meet", "focal", "background"], rows)
 
 
 # ------------------------------------------------------------------------------------------------ config
@@ -238,8 +250,8 @@ def task_page(name: str) -> str:
             markdown(["", ""], facts),
             f"## Description\n\n{body}",
             f"## The question it poses\n\n{question}",
-            f"It stresses {stresses}. What policies of growing insight score is [below](#reference-scores); what the "
-            "agents do to each other is on [What the tasks ask for](../../challenge.md#is-it-a-game).",
+            f"It stresses {stresses}. What shows that is [below](#evidence); all tasks side by side are on "
+            "[What the tasks ask for](../../challenge.md).",
             f"## Agents and roles\n\n{roles(config)}",
             f"## Action space\n\n{action_text(config, env)}",
             f"## Observation space\n\n{observation_text(config, env)}",
@@ -247,10 +259,10 @@ def task_page(name: str) -> str:
             f"## Episode end\n\nTruncation of all agents together after exactly {config.horizon} ticks. There is no "
             "termination: bootstrap from the last observation.",
             f"## Recommended discount\n\n{config.discount:g} per tick (`config.discount`).",
-            f"## Idle and inactive ticks\n\n{idle_text(name, config)}",
             f"## Make it\n\n{make_text(name)}",
             "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword. Those in which this task is "
             f"not at the default:\n\n{changed_fields(config)}",
+            f"## Evidence\n\n{cards.card(name)}",
             f"## Reference scores\n\n{score_text(name, config)}",
             f"## Version history\n\n{history(name)}",
         ]
@@ -291,13 +303,14 @@ def roles(config: WorldConfig) -> str:
         role = config.roles[config.role_of(n)]
         inventory = "all" if not (role.domains or role.items) else f"domains {role.domains} items {role.items}"
         hidden = ", ".join(map(code, role.hidden)) or "nothing"
-        rows.append([code(agent), role.name, role.scene or "every page", inventory, hidden])
+        knows = f"{1 + max(role.knows)} labels of the intent" if role.knows else "nothing"
+        rows.append([code(agent), role.name, role.scene or "every page", inventory, hidden, knows])
     note = (
         "The number of agents can be changed: `num_agents=`."
         if len(config.roles) == 1
         else "Each role has one agent, so their number is fixed."
     )
-    return markdown(["agent", "role", "shows on", "inventory", "hidden from it"], rows) + f"\n\n{note}"
+    return markdown(["agent", "role", "shows on", "inventory", "hidden from it", "knows"], rows) + f"\n\n{note}"
 
 
 def action_text(config: WorldConfig, env: Any) -> str:
@@ -305,6 +318,7 @@ def action_text(config: WorldConfig, env: Any) -> str:
         "candidates": f"places among the {config.candidates.number} candidates that retrieval found for this visitor",
         "items": f"ids of the {env.vector.shape.items} items",
         "query": "a vector, of which the nearest items are shown",
+        "weights": f"weights of the features, by which its {config.candidates.number} candidates are ranked",
     }[config.action]
     space = env.action_space(env.possible_agents[0])
     return f"`{space}` for each agent: {what}. Other kinds: `action=`. See [Actions](../../observations.md#actions)."
@@ -317,7 +331,7 @@ def observation_text(config: WorldConfig, env: Any) -> str:
         rows.append([f"[{place.start}:{place.stop}]", place.stop - place.start, *field_row(declared[name])[:4]])
     text = markdown(["place", "size", "field", "meaning", "range", "squashed"], rows)
     names = env.vector.candidate_features
-    if config.action == "candidates":
+    if config.retrieves:
         text += (
             f"\n\n`candidates` is [{config.candidates.number}, {len(names)}], candidate after candidate; its features, "
             f"in order: {', '.join(map(code, names))} ([what they mean](../../observations.md#candidate-features))."
@@ -353,26 +367,6 @@ PER_EVENT = {
     "like": "per like",
     "dwell": "per mean length watched",
 }
-
-
-def idle_text(name: str, config: WorldConfig) -> str:
-    """From `benchmarks.separation`: one agent of N is active per page with scenes or on rival pages, else all are."""
-    idle = results.idle_shares(name)
-    if not idle:
-        return f"Not measured yet: `python -m benchmarks.separation --task {name}`."
-    alone = config.page == "rival" or len(config.scenes) > 1
-    rows = [
-        [code(policy), f"{share:.0%}", f"{1 - (1 - share) / config.num_agents if alone else share:.0%}"]
-        for policy, share in idle.items()
-    ]
-    note = (
-        "One agent is active on each page, so an agent is inactive in most ticks (the mean over agents is given)."
-        if alone
-        else "Every agent is active on every page, so that inactive ticks are the idle ones."
-    )
-    return f"Shares of all ticks, by the policy that all agents use. {note}\n\n" + markdown(
-        ["policy", "idle ticks (nobody came)", "ticks in which an agent is inactive"], rows
-    )
 
 
 def make_text(name: str) -> str:

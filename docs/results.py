@@ -1,7 +1,7 @@
 """What the documentation says of the stored results (benchmarks/results): each section as Markdown, and its plots.
 
-`parts` gives the sections by name, `task_scores` those of one task, `tasks` the table of all tasks. The README's two
-tables are written by
+`parts` gives the sections by name, `task_scores` those of one task, `tasks` the table of all tasks. A section whose
+results are not stored says so, and which command measures them. The README's two tables are written by
 
     PYTHONPATH=. python docs/results.py
 """
@@ -21,7 +21,6 @@ from claims import verdict
 from baselines.algorithms import ALGORITHMS
 from baselines.reference import training_summary
 from benchmarks.result_files import RESULTS
-from benchmarks.separation import LEVELS
 from recsys_env import TASKS, WorldConfig
 from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores
 from recsys_env.evaluation.runs import file_name
@@ -55,7 +54,20 @@ SHOWN = (
     "visit_gap",
     "satisfaction",
 )  # metrics of a task's page
-SCALE = "random 0, greedy 100; in `duel-v1` greedy 0, planner 100"
+EVALUATE = "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER`"
+MEASURED_BY = {  # result -> the command; that of all others is `python -m benchmarks.NAME`
+    "evaluation": EVALUATE,
+    "tournament": EVALUATE.replace("evaluate", "tournament"),
+    "training": "`python -m baselines reference`",
+    "ray-two-nodes": "`python -m baselines.rllib_cluster --out benchmarks/results/ray-two-nodes.json`",
+}
+
+
+class NotMeasured(Exception):
+    """Nothing is stored of this result."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Not measured yet: {MEASURED_BY.get(name, f'`python -m benchmarks.{name}`')}.")
 
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
@@ -64,15 +76,13 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
     Args:
         folder: of the plots that sections show, in the documentation's source.
     """
-    return {
+    sections: dict[str, Callable[[], str]] = {
         "regret": regret,
-        "separation": separation,
-        "tension": tension,
         "messages": messages,
         "speed": speed,
         "trainers": trainers,
         "compatibility": compatibility,
-        "idle_ticks": idle_ticks,
+        "credit": credit,
         "cluster": cluster,
         "fit_report": fit_report,
         "fit_origin": fit_origin,
@@ -83,19 +93,56 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "tournament": partial(tournament, folder),
         "reproduce": reproduce,
     }
+    return {name: partial(if_measured, section) for name, section in sections.items()}
+
+
+def if_measured(section: Callable[[], str]) -> str:
+    """The section, or that its results are not there."""
+    try:
+        return section()
+    except NotMeasured as missing:
+        return str(missing)
 
 
 @cache
 def stored(name: str) -> Any:
-    """What benchmarks/results/<name>.json holds."""
+    """What benchmarks/results/<name>.json holds.
+
+    Raises:
+        NotMeasured: there is none.
+    """
     path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        raise NotMeasured(name)
     return read_result(path) if name in ("evaluation", "tournament") else read_json(path)
+
+
+def played() -> dict[str, Any]:
+    """The tasks of the stored evaluation; none if there is none."""
+    try:
+        return stored("evaluation")["tasks"]  # type: ignore[no-any-return]
+    except NotMeasured:
+        return {}
 
 
 @cache
 def training() -> dict[str, Any]:
-    """The results of the reference learners."""
+    """The results of the reference learners, of which there may be none."""
     return training_summary(RESULTS / "training")
+
+
+@cache
+def evidence(task: str) -> dict[str, Any]:
+    """The evidence card of a task (`benchmarks.evidence`); nothing if there is none."""
+    path = RESULTS / "evidence" / f"{task}.json"
+    return read_json(path) if path.is_file() else {}  # type: ignore[no-any-return]
+
+
+def scale(tasks: Mapping[str, Any]) -> str:
+    """What 0 and 100 are: the ends of most tasks, and those of the others."""
+    of = {name: f"{low} 0, {high} 100" for name, (low, high) in ((name, task["ends"]) for name, task in tasks.items())}
+    usual = max(of.values(), key=list(of.values()).count)
+    return "; ".join([usual, *(f"in `{name}` {ends}" for name, ends in of.items() if ends != usual)])
 
 
 def picture(path: Path, title: str) -> str:
@@ -157,8 +204,8 @@ def _leaderboard_note(report: Mapping[str, Any]) -> str:
     first = next(iter(report["tasks"].values()))
     runs = max(len(row["runs"]) for task in report["tasks"].values() for row in task["teams"].values())
     return (
-        f"Normalised scores ({SCALE}), {runs} runs of {first['episodes']} episodes, ± 95 % (t over runs), and their "
-        "interquartile mean over the tasks (IQM) [95 % bootstrap]; * learns while it serves."
+        f"Normalised scores ({scale(report['tasks'])}), {runs} runs of {first['episodes']} episodes, ± 95 % (t over "
+        "runs), and their interquartile mean over the tasks (IQM) [95 % bootstrap]; * learns while it serves."
     )
 
 
@@ -167,38 +214,34 @@ def _evaluation_source(report: Mapping[str, Any]) -> str:
     return whence(union(rows), "evaluation.json")
 
 
-def idle_shares(task: str) -> dict[str, float]:
-    """Policy that all agents use -> share of idle ticks; nothing of a task that has not been measured."""
-    found = stored("separation")["tasks"].get(task)
-    return {level: found[level]["idle"] for level in LEVELS} if found else {}
-
-
 def task_scores(task: str, folder: Path) -> str:
     """Scores of policies and learners on one task, with plots, or how to measure them."""
-    found = stored("evaluation")["tasks"].get(task)
-    if not found:
-        return (
-            f"Not measured yet: `python -m recsys_env evaluate --tasks {task} --out FOLDER` and "
-            "`python -m benchmarks.take_in FOLDER`."
-        )
-    draw_scores(task, found, folder / f"scores-{task}.png")
+    text, found = [], played().get(task)
+    if found:
+        draw_scores(task, found, folder / f"scores-{task}.png")
+        text += [_policies(task, found), picture(folder / f"scores-{task}.png", f"own reward of each policy on {task}")]
+    else:
+        text.append(str(NotMeasured("evaluation")).replace("evaluate ", f"evaluate --tasks {task} "))
+    trained = {name: of["tasks"][task] for name, of in training()["learners"].items() if task in of["tasks"]}
+    if trained:
+        draw_curves(task, {name: row["curve"] for name, row in trained.items()}, folder / f"curves-{task}.png")
+        text += [_trained(task, trained), picture(folder / f"curves-{task}.png", f"learning curves on {task}")]
+    return "\n\n".join(text)
+
+
+def _policies(task: str, found: Mapping[str, Any]) -> str:
+    """Every policy on one task."""
     shown = {name: values for name in SHOWN if (values := platform_values(found, name))}
     rows = []
     for i, (team, row) in enumerate(found["teams"].items()):
         said = [spread(value) if (value := values[i]) else "—" for values in shown.values()]
         rows.append([f"`{marked(team, row['learns'])}`", spread(row), normalised(row), *said])
     runs = max(len(row["runs"]) for row in _rows(found))
-    text = [
+    note = (
         f"Policies, {runs} runs of {found['episodes']} episodes, ± 95 % (t over runs); * learns while it serves; "
-        f"metrics are the platform's. {whence(union(_rows(found)), 'evaluation.json')}",
-        markdown(["policy", "own reward", "score", *map(arrow, shown)], rows),
-        picture(folder / f"scores-{task}.png", f"own reward of each policy on {task}"),
-    ]
-    trained = {name: of["tasks"][task] for name, of in training()["learners"].items() if task in of["tasks"]}
-    if trained:
-        draw_curves(task, {name: row["curve"] for name, row in trained.items()}, folder / f"curves-{task}.png")
-        text += [_trained(task, trained), picture(folder / f"curves-{task}.png", f"learning curves on {task}")]
-    return "\n\n".join(text)
+        f"metrics are the platform's. {whence(union(_rows(found)), 'evaluation.json')}"
+    )
+    return f"{note}\n\n{markdown(['policy', 'own reward', 'score', *map(arrow, shown)], rows)}"
 
 
 def _rows(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -215,49 +258,6 @@ def regret() -> str:
         rows += [[f"one swap in `{task}`, {kind}", f"{row['regret_percent']:.4f}"] for kind, row in kinds.items()]
     note = f"What the best slate earns beyond `greedy`'s. {whence(result, 'regret.json')}"
     return f"{note}\n\n{markdown(['against', 'regret, %'], rows)}"
-
-
-def separation() -> str:
-    result, rows = stored("separation"), []
-    settings = result["settings"]
-    for name, levels in result["tasks"].items():
-        clicks = f"{levels['random']['clicks_per_page']:.2f} / {levels['content']['clicks_per_page']:.2f}"
-        sessions = f"{levels['greedy']['sessions_per_place']:.1f}"
-        rows.append([f"`{name}`", *(spread(levels[level]) for level in LEVELS), clicks, sessions])
-    note = (
-        "Mean own reward per agent and episode with its 95 % interval, all agents using the same policy; "
-        f"{settings['episodes']} episodes × {settings['seeds']} seeds. "
-        f"{whence_rows(result['tasks'], 'separation.json')}"
-    )
-    head = ["task", *LEVELS, "clicks per page, random / content", "sessions per place, greedy"]
-    return f"{note}\n\n{markdown(head, rows)}"
-
-
-def tension() -> str:
-    result = stored("tension")
-    keys = ("T", "R", "P", "S", "T-R", "P-S", "team_loss", "coupling")
-    rows = [[f"`{name}`", *(spread(row[key]) for key in keys)] for name, row in result["tasks"].items()]
-    sweep = [[beta, *(spread(row[key]) for key in keys[:-1])] for beta, row in result["trust_sweep"].items()]
-    pooled = [
-        [agents, spread(row["private"]), spread(row["pooled"]), spread(row["gain"], 3)]
-        for agents, row in result["pooled_history"].items()
-    ]
-    note = (
-        "T: a lone myopic agent among planners, R: all planners, P: all myopic, S: a lone planner among myopic agents "
-        f"(own reward of that agent per episode, {result['settings']['episodes']} episodes on common random "
-        "numbers); coupling: own return lost when the rivals go from random to greedy ÷ own gain from doing so. "
-        f"{whence_rows(result['tasks'], 'tension.json')}"
-    )
-    return "\n\n".join(
-        [
-            note,
-            markdown(["task", *keys], rows),
-            "`social-v1` by `beta_trust`: where T − R falls below 0 the commons has become a reputation game.",
-            markdown(["beta_trust", *keys[:-1]], sweep),
-            "`coldstart-v1`, content policies with their own or with pooled click histories:",
-            markdown(["agents", "private", "pooled", "gain ratio"], pooled),
-        ]
-    )
 
 
 def tournament(folder: Path) -> str:
@@ -286,11 +286,18 @@ def tournament(folder: Path) -> str:
 def learners() -> str:
     """What each learner learns from and plays, its budget, and its normalised scores, a column for each task; and what
     `blind` scores there."""
-    report, played = training(), stored("evaluation")["tasks"]
+    report, scores_of = training(), played()
+    if not report["learners"]:
+        raise NotMeasured("training")
     tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
     rows = [
         ["`blind`", "", "looks at nothing: the first K candidates", ""]
-        + [normalised(played[task]["teams"]["blind"], 0) if task in played else "" for task in tasks]
+        + [
+            normalised(scores_of[task]["teams"]["blind"], 0)
+            if "blind" in scores_of.get(task, {"teams": ()})["teams"]
+            else ""
+            for task in tasks
+        ]
     ]
     for name, learner in report["learners"].items():
         steps = next(iter(learner["tasks"].values()))["agent_steps"]
@@ -298,8 +305,8 @@ def learners() -> str:
         scores = [spread(learner["tasks"][task]["score"], 0) if task in learner["tasks"] else "" for task in tasks]
         rows.append([f"`{name}`", reward, _variant(learner), f"{steps / 1e6:.1f} M", *scores])
     note = (
-        "Normalised scores, against random and greedy (in `duel-v1` greedy and planner) in the variant that the "
-        "learner plays, ± 95 % (t over training seeds; of `blind` as in the table of policies). Rows differ in more "
+        "Normalised scores, between the two ends of each task's scale in the variant that the learner plays, ± 95 % "
+        "(t over training seeds; of `blind` as in the table of policies). Rows differ in more "
         "than the algorithm: in the reward that they learn from (the task's is each agent's own, in `journey-v1` the "
         f"team's), the variant, and the budget. {whence(report['origin'], 'training/')}"
     )
@@ -334,6 +341,9 @@ def algorithms() -> str:
                 f"{row['environment_share']:.0%}",
             ]
         rows.append([f"`{name}`", algorithm.about(), algorithm.library.replace("_", "-"), *measured])
+    if not report["learners"]:
+        table = markdown(["algorithm", "what it is", "library"], [row[:3] for row in rows])
+        return f"{table}\n\nWhat they gain: {NotMeasured('training')}"
     note = (
         "Own reward per learner and episode of `ecommerce-v1` in the reference runs: random play of the same kind of "
         "action, the untrained network's first choices, the trained one's, ± 95 % (t over training seeds). The rest of "
@@ -368,10 +378,10 @@ def _trained(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
-    """Where a learner of its own reward stands in a dilemma (`benchmarks.tension`); nothing elsewhere."""
-    settings, payoffs = training()["learners"][name]["settings"], stored("tension")["tasks"].get(task)
+    """Where a learner of its own reward stands in a dilemma (`benchmarks.evidence`); nothing elsewhere."""
+    settings, payoffs = training()["learners"][name]["settings"], evidence(task).get("play", {})
     own = TASKS[task].reward.sharing == 0 and not {"sharing", "observability"} & settings.keys()
-    if not own or not payoffs:
+    if not own or not {"R", "P"} <= payoffs.keys():
         return ""
     r, p = payoffs["R"], payoffs["P"]
     if r["mean"] - p["mean"] <= r["ci95"] + p["ci95"]:
@@ -382,9 +392,11 @@ def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
 def claims() -> str:
     """Each claim, how often it holds, and the differences it rests on."""
     rows = []
-    for claim, found in claims_of(stored("evaluation"), training()):
+    for claim, found in claims_of({"tasks": played()}, training()):
         said = [f"`{task}` {'+' * ((gain['mean'] or 0) > 0)}{spread(gain)}" for task, gain in found.items()]
         rows.append([claim, verdict(found), ", ".join(said)])
+    if not rows:
+        raise NotMeasured("evaluation")
     note = (
         "Differences of own reward per agent and episode, paired by seed, ± 95 % (none: a single seed, which decides "
         "nothing). The best of several is the best on the same runs, so it leads by a little luck too."
@@ -395,13 +407,13 @@ def claims() -> str:
 def reproduce() -> str:
     """The commands that the stored scores come from."""
     rows = [row for task in stored("evaluation")["tasks"].values() for row in task["teams"].values()]
-    rows += stored("tournament").values()
+    if (RESULTS / "tournament.json").is_file():
+        rows += stored("tournament").values()
     wrap = partial(textwrap.wrap, width=100, break_long_words=False, break_on_hyphens=False)
     commands = "\n".join(" \\\n    ".join(wrap(command)) for command in union(rows)["command"])
     return (
         "Each row of `benchmarks/results/evaluation.json` has its settings, command, commit, date, processor and "
-        "versions. As they were called then (`python -m baselines.evaluate` is `python -m recsys_env evaluate` today, "
-        f"`baselines.tournament` likewise):\n\n```text\n{commands}\n```\n\n"
+        f"versions. The commands:\n\n```text\n{commands}\n```\n\n"
         "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER` add rows of one's own; "
         "`python -m baselines reference` trains what is missing of the learners."
     )
@@ -514,16 +526,17 @@ def messages() -> str:
     return f"{note}\n\n{markdown(['team', 'reward'], rows)}"
 
 
-def idle_ticks() -> str:
-    result = stored("idle_ticks")
+def credit() -> str:
+    result = stored("credit")
     settings = result["settings"]
-    kinds = ("active ticks", "all ticks", "gain")
+    kinds = {"places": "along places", "ticks": "along ticks", "myopic": "gamma = 0", "gain": "places over gamma = 0"}
     rows = [[f"`{name}`", *(spread(row[kind]) for kind in kinds)] for name, row in result["tasks"].items()]
     note = (
         f"Own reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
-        f"agent-steps each. {whence_rows(result['tasks'], 'idle_ticks.json')}"
+        f"agent-steps each{', with ' + ' '.join(settings['set']) if settings['set'] else ''}. "
+        f"{whence_rows(result['tasks'], 'credit.json')}"
     )
-    return f"{note}\n\n{markdown(['task', 'active ticks alone', 'all ticks', 'gain'], rows)}"
+    return f"{note}\n\n{markdown(['task', *kinds.values()], rows)}"
 
 
 def cluster() -> str:
@@ -619,7 +632,7 @@ def readme_tables(path: Path = README) -> None:
         ValueError: it has no such markers.
     """
     text = path.read_text()
-    for name, body in {"tasks": tasks("`{}`"), "scores": _readme_scores()}.items():
+    for name, body in {"tasks": tasks("`{}`"), "scores": if_measured(_readme_scores)}.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if begin not in text or end not in text:
             raise ValueError(f"{path.name} has no markers {begin} and {end}")

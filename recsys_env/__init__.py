@@ -3,13 +3,14 @@
 Several recommender agents share one population of users and one catalogue of items. In reading order:
 
 config.py       WorldConfig, every number of a task (settings.py: how it checks itself; checks.py: single values)
-tasks.py        the named ones; catalogue.py: fitted items and users; tuning.py: a task's planner
+tasks.py        the named ones; catalogue.py: fitted items and users; tuning.py: a task's planner; scenarios.py: company
 fields.py       what agents observe, every field declared once; spaces.py: the Gymnasium spaces
 world.py        World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
 vector.py       the batch as an environment; actions.py: how it reads actions; infos.py: what it reports
 environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
 policies/       act for one agent in all copies
+exact/          finite games as tables and their solutions; what an action is worth against another
 company.py      the batch as some agents see it, the others are policies
 views.py        the game as Gymnasium sees it
 adapters/       the batch in each trainer library's form
@@ -23,6 +24,7 @@ files.py (reading and writing), libraries.py (optional ones), provenance.py (wha
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from .company import Company
 from .config import WorldConfig
 from .environment import RecommendationAEC, RecommendationEnv, env, parallel_env
 from .infos import plain
+from .scenarios import SCENARIOS, Scenario
 from .settings import replace
 from .tasks import TASKS, register_task, task_config
 from .vector import VectorEnv
@@ -45,16 +48,19 @@ from .views import (
 
 __version__ = "0.1.0"
 __all__ = [
+    "SCENARIOS",
     "TASKS",
     "Catalogue",
     "Company",
     "RecommendationAEC",
     "RecommendationEnv",
+    "Scenario",
     "SharedPolicyVectorEnv",
     "SingleAgentEnv",
     "SingleAgentVectorEnv",
     "VectorEnv",
     "WorldConfig",
+    "counterfactual",
     "env",
     "parallel_env",
     "plain",
@@ -84,3 +90,14 @@ def vector_env(
         catalogue: fitted items and users, as in `parallel_env`.
     """
     return VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue)
+
+
+def __getattr__(name: str) -> Any:
+    """`exact` and `counterfactual`, imported when they are first asked for."""
+    if name == "exact":
+        return importlib.import_module("recsys_env.exact")
+    if name == "counterfactual":
+        from .exact import counterfactual
+
+        return counterfactual
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

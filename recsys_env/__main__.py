@@ -19,8 +19,10 @@ LISTINGS = {  # name -> what it does; functions of `recsys_env.listing`, which n
     "metrics": "list the metrics beside reward, with their definitions",
 }
 COMMANDS = {  # name -> (module:function, what it does); a module is imported when its command is called
-    "evaluate": ("recsys_env.evaluation.evaluate:evaluate", "put policies next to each other on any tasks"),
+    "evaluate": ("recsys_env.evaluation.evaluate:command", "put policies next to each other on any tasks"),
     "tournament": ("recsys_env.evaluation.tournament:tournament", "play every policy against every other"),
+    "solve": ("recsys_env.exact.report:solve", "solve a finite game exactly"),
+    "tune": ("recsys_env.tuning:tune", "search a task's planner and static ranking on training seeds"),
     "watch": ("recsys_env.evaluation.watch:command", "replay an episode in a browser, from one HTML file"),
 }
 

@@ -8,34 +8,33 @@ import numpy as np
 
 from .checks import shown
 from .config import WorldConfig
-from .fields import Shape
 
 
 class ActionReader:
     """Checks actions against their space and brings them into the layout that the kernels read: [B, N, A]."""
 
-    def __init__(self, config: WorldConfig, shape: Shape, agents: list[str], space: Any) -> None:
+    def __init__(self, config: WorldConfig, agents: list[str], space: Any) -> None:
         self._agents, self._space = agents, space
-        self._query = config.action == "query"
-        if self._query:
-            self._width = shape.dims + shape.vocabulary
-            self._shape: tuple[int, ...] = (self._width,)
+        self._continuous = config.continuous
+        if self._continuous:
+            self._shape: tuple[int, ...] = space.shape
+            self._width = self._shape[0]
         elif config.slots == 1:
             self._width, self._shape = 1, ()
             self._limits = np.array([space.n])
         else:
             self._width, self._shape = len(space.nvec), (len(space.nvec),)
             self._limits = np.asarray(space.nvec)
-        self._limit = 0 if self._query else int(self._limits.min())
-        self._uniform = not self._query and bool((self._limits == self._limit).all())
+        self._limit = 0 if self._continuous else int(self._limits.min())
+        self._uniform = not self._continuous and bool((self._limits == self._limit).all())
 
     def empty(self, num_envs: int) -> np.ndarray:
-        return np.zeros((num_envs, len(self._agents), self._width), np.float32 if self._query else np.int64)
+        return np.zeros((num_envs, len(self._agents), self._width), np.float32 if self._continuous else np.int64)
 
     def read(self, actions: Any, num_envs: int) -> np.ndarray:
         """Actions [B, N, ...] as a contiguous array; raises with agent, value and space if one lies outside."""
         array = as_array(actions, (num_envs, len(self._agents), *self._shape), "[num_envs, agents] of {}", self._space)
-        if self._query:
+        if self._continuous:
             if array.dtype.kind not in "fiu":
                 raise TypeError(f"actions have dtype {array.dtype}, expected float32 for {self._space}")
             if not (array.size == 0 or (array.min() >= -1.0 and array.max() <= 1.0)):  # also False for NaN

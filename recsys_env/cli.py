@@ -20,7 +20,8 @@ def fail(message: object) -> NoReturn:
 
 
 def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = None) -> Any:
-    """Call a command's function with the arguments that its signature declares (a dataclass: its fields).
+    """Call a command's function with the arguments that its signature declares (a dataclass: its fields); those without
+    a default are given by their place.
 
     Args:
         name: what stands behind `python -m`.
@@ -38,7 +39,8 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
         require("evaluate", "tyro")
         import tyro
 
-        return tyro.cli(function, prog=f"python -m {name}", args=argv, config=(tyro.conf.OmitArgPrefixes,))
+        style = (tyro.conf.OmitArgPrefixes, tyro.conf.PositionalRequiredArgs)
+        return tyro.cli(function, prog=f"python -m {name}", args=argv, config=style)
     except BrokenPipeError:  # nobody reads on, which is no mistake
         raise
     except (ValueError, ImportError, OSError) as error:

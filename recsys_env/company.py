@@ -30,11 +30,13 @@ _BY_AGENT = (
     "final_masks",
     "rewards",
     "own",
+    "objectives",
     "visitor",
     "next_visitor",
     "place",
     "next_place",
     "active",
+    "log_offer",
     "slots",
 )
 _NO_SALE = np.array((-1, -1, 0.0, 0), LATER)  # as the kernels leave a place without a later sale
@@ -109,7 +111,7 @@ class Company(VectorEnv):
         self.team = Team(envs, policies_of(envs.possible_agents, others, learners), 0)
         self.possible_agents = [agent for agent in envs.possible_agents if agent not in self.team.policies]
         self.num_agents = len(self.possible_agents)
-        self._actions = ActionReader(self.config, self.shape, self.possible_agents, self.action_space)
+        self._actions = ActionReader(self.config, self.possible_agents, self.action_space)
         places = [envs.possible_agents.index(agent) for agent in self.possible_agents]
         self._learners = _evenly_spaced(places)
         self._learner_of = np.full(envs.num_agents + 1, -1)  # agent -> learner; the last place is where -1 looks

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .fields import HIDEABLE
+from .fields import CANDIDATE_FEATURES, HIDEABLE
 from .settings import (
     Settings,
     choice_field,
@@ -236,6 +237,9 @@ class DynamicsConfig(Settings):
     trust_rate_none: float = number_field(
         0.03, "pull to the baseline of all shown agents' trust without a click", 0, 1, unit="per page"
     )
+    trust_rate_rival: float = number_field(
+        0.0, "pull to the baseline of the other shown agents' trust after a click (loyalty)", 0, 1, unit="per click"
+    )
     baseline: float = number_field(-0.3, "where satisfaction and trust drift without clicks", -1, 1, source=PROTOTYPE)
     mood_up: tuple[float, ...] = numbers_field(
         (), "finite games: probability that the mood improves after a click on topic t", 0, 1
@@ -273,12 +277,15 @@ class ArrivalConfig(Settings):
 @dataclass(frozen=True)
 class RewardConfig(Settings):
     """own_n = sum of weight * value over the events credited to agent n; values are 1 per click, cart and like, price
-    paid / mean list price per purchase, (rating - 3) / 2 per rating, length * softplus(e) per dwell."""
+    paid / mean list price per purchase (with offers: less the unit cost, in mean margins), (rating - 3) / 2 per rating,
+    length * softplus(e) per dwell. The objectives diversity, novelty and fairness are paid per page of agent n, beside
+    own_n (`kernels/objectives.py`)."""
 
     sharing: float = number_field(0.0, "s: 0 selfish, 1 team, -1 zero-sum", -1, 1)
     margin_rate: float = number_field(
         0.3,
-        "margin per unit of price paid; no effect yet: the reward unit is the mean margin, from which it cancels",
+        "mu, margin per unit of price; the reward unit is the mean margin, from which it cancels where agents set no "
+        "prices; where they do, an item costs them (1 - mu) times its list price",
         1e-6,
         1,
     )
@@ -288,9 +295,43 @@ class RewardConfig(Settings):
     rating: float = number_field(0.0, "per rating, on (rating - 3) / 2", -100, 100)
     like: float = number_field(0.0, "per like", -100, 100)
     dwell: float = number_field(0.0, "per mean length watched", -100, 100)
+    diversity: float = number_field(
+        0.0,
+        "per page, on the mean of 1 - <q, q'> over the pairs of items of the agent's slate, in [0, 2]; not in own_n",
+        -100,
+        100,
+        source="Ziegler et al. 2005",
+    )
+    novelty: float = number_field(
+        0.0,
+        "per page, on the mean novelty of the agent's slate: self-information of historical popularity, scaled to "
+        "0 = the most and 1 = the least popular item; not in own_n",
+        -100,
+        100,
+        source="Vargas & Castells 2011",
+    )
+    fairness: float = number_field(
+        0.0,
+        "per page, on the sum of theta * (target share - share of exposure so far) of the providers of the agent's "
+        "slate; not in own_n",
+        -100,
+        100,
+        source="Biega, Gummadi & Weikum 2018",
+    )
+    fairness_target: str = choice_field(
+        "inventory",
+        "what a provider's share of an agent's exposure ought to be: its share of the items that the agent may show, "
+        "or (merit) of their historical clicks, each plus one",
+        "inventory",
+        "merit",
+    )
+    fairness_half_life: float = number_field(
+        200.0, "half-life of exposure, in pages that the agent was on", 1, 1e9, unit="pages"
+    )
 
 
 EVENTS = ("click", "cart", "purchase", "rating", "like", "dwell")
+OBJECTIVES = ("diversity", "novelty", "fairness")  # of a page, whatever follows from it
 
 
 # ---------------------------------------------------------------------------------------------- page, agents, what they
@@ -315,19 +356,51 @@ class RoleConfig(Settings):
     domains: tuple[int, ...] = integers_field("inventory by domain; empty = all", 0, 10**6)
     items: tuple[int, ...] = integers_field("inventory by item id; empty = all", 0, 10**8)
     rewards: Mapping[str, float] = weights_field(
-        "weight of each event in this role's own reward, those not named weigh 0; empty = those of `reward`",
+        "weight of each event and objective in this role's reward, those not named weigh 0; empty = those of `reward`",
         -100,
         100,
         *EVENTS,
+        *OBJECTIVES,
+    )
+    static_weights: Mapping[str, float] = weights_field(
+        "what the policy `static` ranks by in this role; empty = `static_weights` of the task",
+        -1,
+        1,
+        *(feature.name for feature in CANDIDATE_FEATURES),
     )
     hidden: tuple[str, ...] = words_field(
         "observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE
     )
+    knows: tuple[int, ...] = integers_field(
+        "information partition: a label of each topic; the role sees that of the session's intent; empty = nothing",
+        0,
+        1023,
+    )
+
+
+@dataclass(frozen=True)
+class OfferConfig(Settings):
+    """What an agent sets at each page beside its items: with `kind="price"` a level, from 0 to L - 1, that multiplies
+    the prices of all its slots by m = low^(1 - l / (L - 1)) * high^(l / (L - 1)).
+
+    With continuous actions (query, weights) y in [-1, 1] takes the place of the level: l / (L - 1) = (1 + y) / 2.
+    """
+
+    kind: str = choice_field("none", "whether agents set the prices of what they show", "none", "price")
+    levels: int = number_field(7, "L, levels of prices", 2, 101)
+    low: float = number_field(0.5, "m of the lowest level, in prices now", 0.01, 100)
+    high: float = number_field(2.0, "m of the highest level, in prices now", 0.01, 100)
+
+    @property
+    def list_level(self) -> int:
+        """The level whose prices are nearest to those of the list, in log m."""
+        place = -math.log(self.low) / (math.log(self.high) - math.log(self.low))
+        return min(max(round(place * (self.levels - 1)), 0), self.levels - 1)
 
 
 @dataclass(frozen=True)
 class CandidateConfig(Settings):
-    """The retrieval stage behind `action="candidates"`."""
+    """The retrieval stage behind `action="candidates"` and `action="weights"`."""
 
     number: int = number_field(20, "C, candidates per agent", 1, 1024)
     topic_scale: float = number_field(4.0, "topic ~ exp(topic_scale * <noisy profile, centre>)", 0, 50)
@@ -369,10 +442,11 @@ class WorldConfig(Settings):
     page: str = choice_field("shared", "shared feed, one row per agent, or rival platforms", "shared", "rows", "rival")
     action: str = choice_field(
         "candidates",
-        "pick candidates, name items, or give a query vector",
+        "pick candidates, name items, give a query vector, or weights of the candidates' features",
         "candidates",
         "items",
         "query",
+        "weights",
         also=("action_type",),
     )
     messages: int = number_field(0, "V, message vocabulary; 0 = agents do not talk", 0, 256)
@@ -383,8 +457,24 @@ class WorldConfig(Settings):
     )
     discount: float = number_field(0.997, "recommended discount per tick", 0, 1)
     planner_price: float = number_field(
-        0.0, "price per unit of satisfaction that the `planner` oracle uses in this task", 0, 1000, unit="reward"
+        0.0,
+        "lambda: to the `planner` oracle a click is worth lambda * max(theta - z, 0) * e more than its reward; where "
+        "agents set prices, lambda times the trust in it that the click adds",
+        0,
+        1000,
+        unit="reward",
     )
+    planner_target: float = number_field(
+        1.0, "theta in it: the satisfaction z above which experience adds nothing; 100: the same whatever z", -1, 100
+    )
+    static_weights: Mapping[str, float] = weights_field(
+        "features of candidates that the policy `static` ranks by, with their weights; those not named weigh 0",
+        -1,
+        1,
+        *(feature.name for feature in CANDIDATE_FEATURES),
+    )
+    scale_zero: str = text_field("random", "the policy that is 0 on this task's scale of scores, playing as a team")
+    scale_hundred: str = text_field("planner", "the policy that is 100 on it")
     users: UserConfig = group_field(UserConfig)
     items: ItemConfig = group_field(ItemConfig)
     choice: ChoiceConfig = group_field(ChoiceConfig)
@@ -392,6 +482,7 @@ class WorldConfig(Settings):
     dynamics: DynamicsConfig = group_field(DynamicsConfig)
     arrival: ArrivalConfig = group_field(ArrivalConfig)
     reward: RewardConfig = group_field(RewardConfig)
+    offer: OfferConfig = group_field(OfferConfig)
     candidates: CandidateConfig = group_field(CandidateConfig)
     observation: ObservationConfig = group_field(ObservationConfig)
     scenes: tuple[SceneConfig, ...] = parts_field(SceneConfig)
@@ -442,11 +533,31 @@ class WorldConfig(Settings):
                 f"page = {self.page!r} allows only 1",
             ),
             (
-                self.action == "candidates" and self.candidates.number < self.slots,
+                self.retrieves and self.candidates.number < self.slots,
                 f"candidates.number = {self.candidates.number} must be at least slots = {self.slots}",
             ),
-            (self.action == "query" and self.mask_actions, "mask_actions = True makes no sense with action = 'query'"),
+            (
+                self.continuous and self.mask_actions,
+                f"mask_actions = True makes no sense with action = {self.action!r}",
+            ),
+            (
+                self.scale_zero == self.scale_hundred,
+                f"scale_zero and scale_hundred are both {self.scale_zero!r}; a scale needs two policies",
+            ),
+            (
+                not self.catalogue and any(r.knows and len(r.knows) != self.items.topics for r in self.roles),
+                f"roles know {[list(r.knows) for r in self.roles]}, "
+                f"but need one label for each of the {self.items.topics} topics, or none",
+            ),
             (self.messages == 1, "messages = 1 carries no information; allowed are 0 (none) and 2 or more"),
+            (
+                self.offer.kind == "price" and not self.feedback.instant,
+                "offer.kind = 'price' needs feedback.instant = True: a price holds for the page that it is offered on",
+            ),
+            (
+                not self.offer.low < self.offer.high,
+                f"offer.low = {self.offer.low:g} must be below offer.high = {self.offer.high:g}",
+            ),
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
             (
                 len(cut) != 4 or list(cut) != sorted(cut),
@@ -484,6 +595,11 @@ class WorldConfig(Settings):
                 return f" (did you mean {group}={{{name!r}: ...}}?)"
         return super()._suggestion(name)
 
+    def reward_weights(self, role: int) -> dict[str, float]:
+        """Weight of every event and objective in the reward of a role."""
+        own = self.roles[role].rewards
+        return {name: own.get(name, 0.0) if own else getattr(self.reward, name) for name in (*EVENTS, *OBJECTIVES)}
+
     @property
     def agents(self) -> list[str]:
         """Agent names `<role>_<i>`."""
@@ -491,12 +607,22 @@ class WorldConfig(Settings):
             return [f"{self.roles[0].name}_{i}" for i in range(self.num_agents)]
         return [f"{role.name}_0" for role in self.roles]
 
+    @property
+    def continuous(self) -> bool:
+        """Whether an action is a vector: a query, or weights."""
+        return self.action in ("query", "weights")
+
+    @property
+    def retrieves(self) -> bool:
+        """Whether agents choose among candidates, which a retrieval stage draws."""
+        return self.action in ("candidates", "weights")
+
     def role_of(self, n: int) -> int:
         """Index of agent n's role."""
         return 0 if len(self.roles) == 1 else n
 
 
-GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward", "candidates", "observation")
+GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward", "offer", "candidates", "observation")
 
 # Arguments of the constructors that are no fields, and which constructors take them.
 _ARGUMENTS = {

@@ -251,8 +251,8 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         """Exact expectations of the page about to be shown, given a joint action; nothing changes.
 
         Returns:
-            "click", "cart", "purchase": agent -> probability of each of its slots [K]; "own", "reward": agent ->
-            expected reward of this step, before and after sharing.
+            "click", "cart", "purchase": agent -> probability of each of its slots [K]; "own", "objectives", "reward":
+            agent -> expected own reward of this step, what the page is paid beside it, and their sum after sharing.
 
         Raises:
             RuntimeError: before the first `reset`, or after the end.
@@ -272,7 +272,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
 
         Returns:
             agent -> item, rank, utility, position, click: arrays [K]; terms: name -> [K], whose sum is the utility;
-            trust, outside: numbers. What they mean and their units: `VectorEnv.explain`.
+            offer, trust, outside: numbers. What they mean and their units: `VectorEnv.explain`.
 
         Raises:
             RuntimeError: before the first `reset`, or after the end.
@@ -284,6 +284,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
             agent: {
                 **{name: result[name][0, n] for name in ("item", "rank", "utility", "position", "click")},
                 "terms": {name: values[0, n] for name, values in result["terms"].items()},
+                "offer": float(result["offer"][0, n]),
                 "trust": float(result["trust"][0, n]),
                 "outside": float(result["outside"][0]),
             }

@@ -2,8 +2,8 @@
 
 From these declarations follow the Gymnasium spaces, the offsets that the kernels write at (`World.params`), the named
 views (`VectorEnv.observation_fields`, `.state_fields`, `.candidate_features`), the private part of `state()`, what a
-role may hide and the tables of the documentation. A new field is one more declaration, and the line of
-`kernels/observation.py` that writes it.
+role may hide and the tables of the documentation; and, of continuous actions, the space and the offsets that are read.
+A new field is one more declaration, and the line of `kernels/observation.py` that writes it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Shape(NamedTuple):
     topics: int  # T
     agents: int  # N
     slots: int  # K
-    candidates: int  # C, 0 unless action="candidates"
+    candidates: int  # C, 0 unless action="candidates" or "weights"
     scenes: int  # S
     roles: int  # R
     habits: int  # H
@@ -35,6 +35,9 @@ class Shape(NamedTuple):
     visit_views: int  # separate counts of a person's visits: N on rival pages, else 0
     cart: int  # Q: cart places, 0 where nothing is ever carted for later
     vocabulary: int  # V
+    levels: int  # L, of prices; 0 where agents set none
+    providers: int  # of items, 0 unless some agent is paid for fairness
+    labels: int  # of topics, that roles know of the intent; 0 where none knows anything
     features: int = 0  # F, of a candidate
     private: int = 0  # numbers in the private part of an observation
 
@@ -47,6 +50,13 @@ class When(NamedTuple):
 
 
 ALWAYS = When("", lambda config, shape: True)
+QUERY = When('with action="query"', lambda config, shape: config.action == "query")
+WEIGHTS = When('with action="weights"', lambda config, shape: config.action == "weights")
+CONTINUOUS_OFFERS = When(
+    'with action="query" or "weights", where agents set prices',
+    lambda config, shape: config.continuous and shape.levels > 0,
+)
+CONTINUOUS = When('with action="query" or "weights"', lambda config, shape: config.continuous)
 FULL = When('with observability="full"', lambda config, shape: config.observability == "full")
 SCENES = When("with several scenes", lambda config, shape: shape.scenes > 1)
 CART = When("where items can be carted", lambda config, shape: shape.cart > 0)
@@ -55,6 +65,9 @@ PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
 MOOD = When("except in finite games (choice.v_0_by_mood)", lambda config, shape: shape.mood_views > 0)
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
+OFFERS = When("where agents set prices", lambda config, shape: shape.levels > 0)
+FAIRNESS = When("where fairness is paid", lambda config, shape: shape.providers > 0)
+KNOWS = When("where a role knows something of the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 
 
@@ -145,8 +158,20 @@ OBSERVATION = (
     ),
     Field("mood_pages", "pages that `mood` is of", half=5.0, when=MOOD, private=True, hideable=True),
     Field(
+        "exposure", "share that each provider has of this agent's decayed exposure; before any, the share due to it",
+        axes=("providers",), when=FAIRNESS, private=True, hideable=True,
+    ),
+    Field(
+        "knows", "one-hot: what the role knows of the topic of the session's intent, its label in `RoleConfig.knows`",
+        axes=("labels",), when=KNOWS, private=True,
+    ),
+    Field(
         "messages", "one-hot for each agent: what the others said at this visitor's last page, 0 if nothing",
         axes=("agents", "vocabulary"), hideable=True,
+    ),
+    Field(
+        "offers", "levels of all agents' prices at this visitor's last page, -1 lowest, 1 highest, 0 if none",
+        -1.0, 1.0, ("agents",), when=OFFERS, hideable=True,
     ),
     Field("latent_taste", "true taste p_u of the visitor", -0.5, 0.5, ("dims",), half=1.0, when=FULL),
     Field("latent_satiation", "satiation s_u of the visitor with each topic", axes=("topics",), half=1.0, when=FULL),
@@ -191,6 +216,19 @@ CANDIDATE_FEATURES = (
     ),
     Field("length", "length of the item, in mean lengths", half=1.0, when=LENGTHS),
     Field("promotion", "1 if the item's price is cut now", when=PROMOTIONS),
+)  # fmt: skip
+
+# The parts of a continuous action, in order. Discrete ones are laid out by `spaces.action_space`.
+ACTION = (
+    Field("query", "the items of the largest inner product with it are shown", -1.0, 1.0, ("dims",), when=QUERY),
+    Field(
+        "weights", "weights of the candidates' features: those of the largest sum are shown", -1.0, 1.0, ("features",),
+        when=WEIGHTS,
+    ),
+    Field("price", "level of the agent's prices: -1 lowest, 1 highest", -1.0, 1.0, when=CONTINUOUS_OFFERS),
+    Field(
+        "message", "one number for each word, of which the largest is said", -1.0, 1.0, ("vocabulary",), when=CONTINUOUS
+    ),
 )  # fmt: skip
 
 STATE = (

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import TASKS, Catalogue, WorldConfig, cli, fields, spaces
-from .config import EVENTS, RoleConfig
+from .config import EVENTS, OBJECTIVES, RoleConfig
 from .evaluation import METRICS
-from .policies import POLICIES
+from .policies import POLICIES, TASK_POLICIES
 from .settings import describe as describe_config
 from .world import shape_of
 
@@ -51,7 +51,7 @@ def describe(task: str) -> None:
 def policies() -> None:
     """List the policies that have a name; the folder of a trained one and any module:factory will do as well."""
     classes = dict(_classes(Path(__file__).parent / "policies"))
-    for name, path in POLICIES.items():
+    for name, path in (POLICIES | TASK_POLICIES).items():
         made = path.partition(":")[2]
         learns = " (learns while it serves)" if _learns(made, classes) else ""
         about = (ast.get_docstring(classes[made]) or "").partition("\n\n")[0]
@@ -90,7 +90,7 @@ def _meaning(field: fields.Field) -> str:
 
 
 def _weights(settings: WorldConfig) -> str:
-    weights = {event: getattr(settings.reward, event) for event in EVENTS}
+    weights = {event: getattr(settings.reward, event) for event in (*EVENTS, *OBJECTIVES)}
     return ", ".join(f"{weight:g} per {event}" for event, weight in weights.items() if weight)
 
 
@@ -101,6 +101,7 @@ def _role(role: RoleConfig) -> str:
     parts += [f"may show {_count(len(role.items), 'item')}"] if role.items else []
     parts += [", ".join(f"{weight:g} per {event}" for event, weight in role.rewards.items())] if role.rewards else []
     parts += [f"does not see {', '.join(role.hidden)}"] if role.hidden else []
+    parts += [f"knows which of {1 + max(role.knows)} parts the intent lies in"] if role.knows else []
     return "; ".join(parts) or "as the task says"
 
 

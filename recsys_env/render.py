@@ -21,7 +21,7 @@ class Slot(NamedTuple):
     rank: int  # on the page, 1 = best; 0 = not on it
     item: int  # -1 = hole
     topic: int
-    price: float  # after promotion, in mean list prices
+    price: float  # asked, after promotion and as the agent offers it, in mean list prices
     promoted: bool
     events: list[str]  # what happened to it, in words
 
@@ -35,7 +35,7 @@ def slots_of(envs: VectorEnv, n: int, tick: int) -> list[Slot]:
             int(infos["rank"][k]) + 1,
             int(j),
             int(envs.world.items["topic"][j]),
-            float(prices[k]),
+            float(prices[k] * envs.infos["offer"][0, n]),
             bool(promoted[k]),
             _events({name: values[k] for name, values in infos.items()}),
         )

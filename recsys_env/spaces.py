@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from .config import WorldConfig
-from .fields import Shape
+from .fields import ACTION, Shape, places
 
 
 def unit_box(size: int) -> spaces.Box:
@@ -17,7 +18,7 @@ def unit_box(size: int) -> spaces.Box:
 
 def choices(config: WorldConfig, shape: Shape) -> int:
     """How many things one slot can name."""
-    return shape.candidates if config.action == "candidates" else shape.items
+    return shape.candidates if config.retrieves else shape.items
 
 
 class Slate(spaces.MultiDiscrete):
@@ -30,22 +31,31 @@ class Slate(spaces.MultiDiscrete):
         return super().sample(mask, *args, **kwargs)
 
 
+def beside_picks(shape: Shape) -> list[int]:
+    """Sizes of what an action holds beside its picks, in this order: a level of prices, a message."""
+    return [size for size in (shape.levels, shape.vocabulary) if size]
+
+
 def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
-    """Discrete for one slot, MultiDiscrete for slates, Box for queries; a message multiplies, appends or extends."""
-    n, slots, words = choices(config, shape), shape.slots, shape.vocabulary
-    if config.action == "query":
-        return unit_box(shape.dims + words)
+    """Discrete for one slot, MultiDiscrete for slates, Box for queries and weights.
+
+    What there is beside the picks multiplies (action = (pick * L + level) * V + word) or appends ([n] * K + [L] + [V]).
+    The parts of a box are declared in `fields.ACTION`.
+    """
+    n, slots = choices(config, shape), shape.slots
+    if config.continuous:
+        return unit_box(max(place.stop for place in places(ACTION, config, shape).values()))
     if slots == 1:
-        return spaces.Discrete(n * max(words, 1))
-    return Slate([n] * slots + [words] * (words > 0))
+        return spaces.Discrete(n * math.prod(beside_picks(shape)))
+    return Slate([n] * slots + beside_picks(shape))
 
 
 def mask_size(config: WorldConfig, shape: Shape) -> int:
     """Length of the flat action mask (as MaskablePPO wants it for each kind of space); 0 without one."""
     if not config.mask_actions:
         return 0
-    n, words = choices(config, shape), shape.vocabulary
-    return n * max(words, 1) if shape.slots == 1 else n * shape.slots + words
+    n, beside = choices(config, shape), beside_picks(shape)
+    return n * math.prod(beside) if shape.slots == 1 else n * shape.slots + sum(beside)
 
 
 def observation_space(config: WorldConfig, shape: Shape, size: int) -> spaces.Space:

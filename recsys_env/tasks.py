@@ -22,6 +22,7 @@ from .config import (
     FeedbackConfig,
     ItemConfig,
     ObservationConfig,
+    OfferConfig,
     RewardConfig,
     RoleConfig,
     SceneConfig,
@@ -51,14 +52,16 @@ _FEED = WorldConfig(
 
 _TASKS: dict[str, WorldConfig] = {
     "duel-v1": WorldConfig(
-        description="""The smallest game: one slot each, items X (0, fair) and Y (1, a hook), three moods. A dilemma.
+        description="""Harvest or repair: one slot each, items X (0, fair) and Y (1, a hook), three moods.
 
-        A click is an instant purchase that pays its recommender 1. Y attracts (utility 1 against 0) and spoils the
-        mood, X repairs it; a worse mood makes every offer less attractive. Each agent gains by showing Y whatever the
-        other does, and both lose by it. Exact average payoffs per tick (the Markov chain of three moods): Y against X
-        (T) .409, both X (R) .384, both Y (P) .289, X against Y (S) .151. Its scale: 0 = all myopic (P), 100 = all
-        planners (R). Question: do two agents that each gain by showing the hook learn not to, since both lose by it?
-        Stresses: social dilemmas, opponent shaping, credit over time. Discount .997.
+        A click is an instant purchase that pays its recommender 1. Y attracts (utility 2 against 0) and now and then
+        spoils the mood, X repairs it; in the worst mood hardly anybody clicks. Exact average rewards per tick:
+        constant strategies are a dilemma, Y against X (T) .155, both X (R) .143, both Y (P) .066, X against Y (S)
+        .021. Strategies that see the mood (best, middle, worst) have exactly two symmetric equilibria, both strict:
+        YXX (harvest in the best mood, repair else), which is also what a team would play, .231, and YYY, .066; to
+        answer the wrong one costs 36 to 43 %. Question: which of the two equilibria do learners select, the one that
+        harvests what both repaired, or the one in which nobody repairs? Stresses: equilibrium selection, state
+        dependence, credit over time. Discount .997.
         """,
         num_agents=2,
         slots=1,
@@ -67,6 +70,8 @@ _TASKS: dict[str, WorldConfig] = {
         observability="full",
         scenes=_SHOP,
         planner_price=2.0,
+        scale_zero="equilibrium",
+        scale_hundred="joint",
         world_seed=1,
         users=UserConfig(number=1, topics=1, activity_log_sd=0.0, price_sensitivity_log_sd=0.0),
         items=ItemConfig(
@@ -80,12 +85,63 @@ _TASKS: dict[str, WorldConfig] = {
             popularity_log_sd=0.0,
         ),
         choice=ChoiceConfig(
-            v_0_by_mood=(-0.5, 0.5, 1.5), beta_taste=0.0, beta_quality=0.0, beta_bait=1.0, eta=0.0, kappa=0.0
+            v_0_by_mood=(1.5, 1.5, 5.5), beta_taste=0.0, beta_quality=0.0, beta_bait=2.0, eta=0.0, kappa=0.0
         ),
         feedback=FeedbackConfig(b_0=50.0, b_taste=0.0, b_quality=0.0, instant=True),
-        dynamics=DynamicsConfig(drift=0.0, mood_up=(0.3, 0.0), mood_down=(0.0, 0.4), mood_up_none=0.1),
+        dynamics=DynamicsConfig(
+            drift=0.0, mood_up=(0.5, 0.0), mood_down=(0.0, 0.1), mood_up_none=0.01, mood_down_none=0.02
+        ),
         arrival=ArrivalConfig(k_0=40.0, k_1=0.0, r_0=40.0, r_1=0.0),
         reward=RewardConfig(click=0.0, purchase=1.0),
+    ),
+    "pricing-duel-v0": WorldConfig(
+        description="""Two sellers of the same good, seven prices, one visitor who is loyal to whom it bought from last.
+
+        A click is a purchase, which pays the price less the unit cost of half the list price. Three states of the
+        visitor: mine, the rival's, nobody's; 7^3 pure stationary policies each, of which `recsys_env.exact` solves the
+        game. Reward per agent and tick when both play levels (mine, rival's, nobody's): Markov perfect (3, 0, 1) .2316,
+        uniform prices .3219, myopic (5, 3, 3) .5903, joint optimum (6, 6, 3) .6986: foresight alone makes rivals fight
+        for every new customer. Question: where between the far-sighted equilibrium and the joint optimum do learners
+        settle, and does seeing or shaping the rival's policy move them? Stresses: collusion, opponent shaping,
+        foresight. Discount .997.
+        """,
+        num_agents=2,
+        slots=1,
+        page="rows",
+        observability="full",
+        scenes=_SHOP,
+        roles=(RoleConfig("left", items=(0,)), RoleConfig("right", items=(1,))),
+        scale_zero="equilibrium",
+        scale_hundred="joint",
+        users=UserConfig(number=1, topics=1, activity_log_sd=0.0, price_sensitivity_log_sd=0.0, rating_bias_sd=0.0),
+        items=ItemConfig(
+            number=2,
+            dims=1,
+            topics=1,
+            quality_sd=0.0,
+            price_log_sd=0.0,
+            topic_price_log_sd=0.0,
+            popularity_log_sd=0.0,
+        ),
+        choice=ChoiceConfig(
+            v_0=0.0, beta_taste=0.0, beta_quality=0.0, beta_price=3.0, beta_trust=2.5, eta=0.0, kappa=0.0
+        ),
+        feedback=FeedbackConfig(
+            e_0=50.0, a_taste=0.0, a_quality=0.0, noise_scale=0.0, b_0=50.0, b_taste=0.0, b_quality=0.0, instant=True
+        ),
+        dynamics=DynamicsConfig(
+            drift=0.0,
+            z_rate=0.0,
+            z_rate_none=0.0,
+            trust_rate=1.0,
+            trust_rate_none=0.0,
+            trust_rate_rival=1.0,
+            baseline=0.0,
+        ),
+        arrival=ArrivalConfig(k_0=-40.0, k_1=0.0, r_0=40.0, r_1=0.0, d_0=0.3),
+        reward=RewardConfig(click=0.0, purchase=1.0, margin_rate=0.5),
+        offer=OfferConfig("price"),
+        candidates=CandidateConfig(number=1),
     ),
     "ecommerce-v1": WorldConfig(
         description="""A shop window of two sellers: price, stock, wallet, cart, slates of five, mixed motives.
@@ -101,7 +157,7 @@ _TASKS: dict[str, WorldConfig] = {
         slots=5,
         page="shared",
         scenes=_SHOP,
-        planner_price=0.5,
+        planner_price=0.1,
         users=UserConfig(number=8, habit_size=8, wallet_init=1.5, wallet_refill=0.003),
         items=ItemConfig(number=200, topics=12, popularity_quality=0.5, stock_init=2, restock_period=500),
         choice=ChoiceConfig(
@@ -128,6 +184,37 @@ _TASKS: dict[str, WorldConfig] = {
         ),
         candidates=CandidateConfig(topic_scale=1.0),
         reward=RewardConfig(click=0.05, purchase=1.0),
+    ),
+    "coverage-v0": WorldConfig(
+        description="""Each of two agents knows half of what the visitor wants: its row or its column in a grid.
+
+        Three rows, four columns, one item for each of the 12 topics; one slot each, one shared reward: the click. An
+        item shown by both is a hole, so who guesses alone collides with the other. Coordination comes in steps, each of
+        which a scripted team takes: leaving to the other what it would show (`coverage-convention`), learning from the
+        clicks of the session's pages before (`coverage-memory`), telling what one knows in a word that is heard at the
+        visitor's next page (`coverage-talk`), and a page arranged by one who knows it all (`central`, 100 of the
+        scale). Expected clicks of a page, exactly: .147 at random, .276 each alone, .354 the best pair of rules, .523
+        with all known. Question: do a convention, memory and a language emerge, and how much of what each is worth?
+        Stresses: team play, split information, memory, communication. Set to: each step worth 10 to 25 %, sessions of
+        2.7 pages; no data behind it. Discount .997.
+        """,
+        num_agents=2,
+        slots=1,
+        page="shared",
+        action="items",
+        messages=4,
+        scale_hundred="central",
+        users=UserConfig(number=8, intent_scale=0.0),
+        items=ItemConfig(
+            number=12, topics=12, quality_sd=0.0, price_log_sd=0.0, topic_price_log_sd=0.0, popularity_log_sd=0.0
+        ),
+        choice=ChoiceConfig(v_0=3.2, beta_taste=0.5, beta_quality=0.0, beta_intent=3.2, eta=0.0, kappa=0.0),
+        arrival=ArrivalConfig(k_0=0.5, r_0=4.0),
+        reward=RewardConfig(sharing=1.0),
+        roles=(
+            RoleConfig("row", knows=(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2)),
+            RoleConfig("column", knows=(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3)),
+        ),
     ),
     "journey-v1": WorldConfig(
         description="""Entrance, item and cart page, one agent each, one shared reward: cooperation across scenarios.
@@ -186,15 +273,15 @@ _TASKS: dict[str, WorldConfig] = {
         description="""A social feed of four teams' rows: clickbait against satisfaction and trust.
 
         Pays clicks. Bait raises clicks now and lowers the satisfaction that brings everybody's users back: at
-        beta_trust .5 mostly a commons (who baits gains, and all lose by it), and the less so the higher beta_trust
-        (`benchmarks/tension.py` sweeps it). Question: do four teams spare the users whom they all live on, although
+        beta_trust .5 mostly a commons (who baits gains, and all lose by it), and the less so the higher beta_trust.
+        Question: do four teams spare the users whom they all live on, although
         bait pays its own team at once and drives away everybody's users? Stresses: social dilemmas, retention. Set to:
         clicks per page .20 under random and .40 under content (KuaiRand .176 and .379 to .451). Discount .997.
         """,
         num_agents=4,
         slots=2,
         page="rows",
-        planner_price=20.0,
+        planner_price=1.0,
         users=_FEED.users,
         items=_FEED.items,
         choice=replace(_FEED.choice, {"v_0": 8.2, "beta_trust": 0.5, "dissimilarity": 0.5}),
@@ -214,7 +301,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=3,
         slots=3,
         page="shared",
-        planner_price=5.0,
+        planner_price=0.1,
         users=UserConfig(number=16, habit_size=8),
         items=ItemConfig(
             number=120,
@@ -246,14 +333,14 @@ _TASKS: dict[str, WorldConfig] = {
         description="""Three rows on a streaming home screen, paid by watch time: repetition, satiation, return.
 
         Question: how much watch time of today is worth giving up for rows so varied and honest that viewers come back?
-        Stresses: diversity over time, retention; planning pays most here. Set to: clicks per page .24 under random and
+        Stresses: diversity over time, retention. Set to: clicks per page .24 under random and
         .44 under content (KuaiRand .176 and .451); the watched share of a length under content lies below KuaiRec's
         quartiles of .31/.72/1.16, because bait has to disappoint for planning to matter. Discount .997.
         """,
         num_agents=3,
         slots=4,
         page="rows",
-        planner_price=20.0,
+        planner_price=1.0,
         users=UserConfig(number=8, habit_size=8),
         items=ItemConfig(
             number=400, topics=12, popularity_quality=0.5, length_log_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0
@@ -286,7 +373,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=4,
         slots=2,
         page="shared",
-        planner_price=2.0,
+        planner_price=0.1,
         users=UserConfig(number=8, habit_size=8),
         items=ItemConfig(
             number=200, topics=10, popularity_quality=0.5, price_log_sd=0.0, topic_price_log_sd=0.0, life=600
@@ -345,7 +432,7 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=3,
         slots=4,
         page="rival",
-        planner_price=4.0,
+        planner_price=0.1,
         users=_FEED.users,
         items=_FEED.items,
         choice=replace(_FEED.choice, {"v_0": 7.6, "beta_trust": 10.0}),

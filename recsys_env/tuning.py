@@ -1,59 +1,308 @@
-"""The search for the price that `planner` puts on satisfaction."""
+"""Searches on training seeds: the two numbers of a task's `planner`, and the weights of rankers, of which the best
+fixed ones are a task's `static`.
+
+Episodes of a search begin with seeds below `recsys_env.evaluation.UNSEEN`, as all training does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import cli
 from .catalogue import Catalogue
 from .checks import is_number
 from .config import WorldConfig
-from .evaluation import episode_returns, mean_interval
-from .policies import Planner
+from .evaluation import UNSEEN, episode_returns, mean_interval
+from .evaluation.episodes import play_episode
+from .policies import Planner, Policy, Team
+from .policies.linear import LinearRanker, state_columns
 from .tasks import task_config
-from .vector import VectorEnv
+from .vector import VectorEnv, copy_seed
 
-PRICES = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+PRICES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+TARGETS = (-0.2, 0.2, 0.6, 1.0)
+_STEPS = ((2**0.5, 0.0), (0.5**0.5, 0.0), (1.0, 0.1), (1.0, -0.1))  # to the neighbours: factor on the price, to target
+
+
+# ------------------------------------------------------------------------------------------------ planner
 
 
 def tune_planner(
     task: str | WorldConfig,
     *,
     prices: Sequence[float] = PRICES,
+    targets: Sequence[float] = TARGETS,
     episodes: int = 50,
     seed: int = 0,
     catalogue: Catalogue | str | Path | None = None,
     **overrides: Any,
-) -> dict[float, tuple[float, float]]:
-    """What a team of planners earns at each price, on the same episodes.
+) -> dict[tuple[float, float], tuple[float, float]]:
+    """What a team of planners earns at prices and targets: on a grid, then at the neighbours of the best of it, of the
+    best of these, and so on until none is better. All on the same episodes.
 
-    The best one is `max(found, key=lambda price: found[price][0])`; it goes into the field `planner_price`. Neighbours
-    of it may be tried in a second, finer search. Where no price lies above that of 0, which is `greedy`, beyond its
-    interval, planning of this kind does not pay.
+    The best is `max(found, key=lambda place: found[place][0])`; it goes into the fields `planner_price` and
+    `planner_target`. Where it does not lie above (0, 0), which is `greedy`, beyond its interval, planning of this kind
+    does not pay.
 
     Args:
         task: a task by name or its config; keywords override its fields.
-        prices: reward per unit of satisfaction, each finite and at least 0.
-        episodes: E, for each price.
-        seed: of the episodes; evaluations use others (`recsys_env.evaluation.UNSEEN`).
+        prices, targets: lambda and theta of the grid, each in the range of its field.
+        episodes: E, for each pair.
+        seed: of the episodes.
         catalogue: as in `vector_env`.
 
     Returns:
-        price -> mean own reward per agent and episode, and the half-width of its 95 % interval.
+        (price, target) -> mean own reward per agent and episode, and the half-width of its 95 % interval.
 
     Raises:
-        ValueError: no price, or one that is negative or not finite.
+        ValueError: no price or target, or one out of range.
     """
     config = task_config(task, overrides, catalogue)
-    if not len(prices) or not all(is_number(price) and np.isfinite(price) and price >= 0 for price in prices):
-        raise ValueError(f"prices = {list(prices)} must be finite numbers of at least 0, one or more")
+    (lowest, highest), (low, high) = _range("planner_price", prices), _range("planner_target", targets)
     envs = VectorEnv(config, 1, catalogue=catalogue)
-    return {
-        float(price): mean_interval(
-            episode_returns(envs, {name: Planner(price) for name in config.agents}, episodes, seed).mean(axis=1)
-        )
-        for price in prices
-    }
+    found: dict[tuple[float, float], tuple[float, float]] = {}
+
+    def earned(place: tuple[float, float]) -> float:
+        if place not in found:
+            team = {name: Planner(*place) for name in config.agents}
+            found[place] = mean_interval(episode_returns(envs, team, episodes, seed).mean(axis=1))
+        return found[place][0]
+
+    best = max([(0.0, 0.0), *((float(price), float(target)) for price in prices for target in targets)], key=earned)
+    while True:
+        price, target = best
+        moves = [(round(price * factor, 4), round(target + shift, 4)) for factor, shift in _STEPS]
+        around = [(p, t) for p, t in moves if lowest <= p <= highest and low <= t <= high]
+        better = max(around, key=earned)
+        if price == 0 or earned(better) <= earned(best):
+            return found
+        best = better
+
+
+def _range(field: str, values: Sequence[float]) -> tuple[float, float]:
+    """The range of a config field, in which these values lie.
+
+    Raises:
+        ValueError: they do not, or there are none.
+    """
+    meta = WorldConfig.__dataclass_fields__[field].metadata
+    low, high = meta["low"], meta["high"]
+    if not len(values) or not all(is_number(value) and low <= value <= high for value in values):
+        name = field.removeprefix("planner_") + "s"
+        raise ValueError(f"{name} = {list(values)} must be finite numbers in [{low:g}, {high:g}], one or more")
+    return low, high
+
+
+# ------------------------------------------------------------------------------------------------ rankers
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a search of rankers may cost: `searches * generations * population * episodes` episodes in all."""
+
+    population: int = 32
+    episodes: int = 16
+    generations: int = 24
+    searches: int = 2
+
+
+def cross_entropy(
+    score: Callable[[np.ndarray, int], np.ndarray],
+    start: np.ndarray,
+    rng: np.random.Generator,
+    population: int,
+    generations: int,
+) -> np.ndarray:
+    """The mean [D] of a diagonal Gaussian that has moved to where the score is high (Rubinstein & Kroese 2004).
+
+    Each generation draws candidates, the mean among them, and fits the Gaussian to the best quarter; noise that dies
+    away keeps it from collapsing early (Szita & Lorincz 2006). (CMA-ES by `cma` at the same budget finds no better
+    rankers.)
+
+    Args:
+        score: of candidates [population, D] in a generation -> [population], higher is better. Noise that all of a
+            generation share does no harm.
+        start: [D] mean at first; the standard deviation is 1 at first.
+        population, generations: candidates of a generation, and generations.
+    """
+    mean, spread = start.astype(float), np.ones(len(start))
+    for generation in range(generations):
+        candidates = mean + spread * rng.standard_normal((population, len(mean)))
+        candidates[0] = mean
+        elite = candidates[np.argsort(-score(candidates, generation))[: population // 4]]
+        mean = elite.mean(axis=0)
+        spread = elite.std(axis=0) + 0.3 * max(1 - 1.5 * generation / generations, 0)
+    return mean
+
+
+class Found(NamedTuple):
+    """What searches of rankers found.
+
+    Attributes:
+        weights: of each role [R, 1 + X, F], the largest of a role 1 in size; of the best search.
+        states: fields of the observation that move them.
+        features: names of the F features.
+        scores: mean and half-width of its 95 % interval of each search, all on the same fresh episodes, best first: own
+            reward of the learners per agent and episode.
+    """
+
+    weights: np.ndarray
+    states: tuple[str, ...]
+    features: tuple[str, ...]
+    scores: tuple[tuple[float, float], ...]
+
+    def ranker(self, config: WorldConfig, n: int) -> LinearRanker:
+        """The policy of agent n."""
+        return LinearRanker(self.weights[config.role_of(n)], self.states)
+
+
+def best_ranker(
+    task: str | WorldConfig,
+    *,
+    learners: Sequence[str] | None = None,
+    others: Mapping[str, str | Policy] | None = None,
+    states: tuple[str, ...] = (),
+    start: np.ndarray | None = None,
+    budget: Budget = Budget(),
+    shared: bool = False,
+    seed: int = 0,
+) -> Found:
+    """The best linear rankers that cross-entropy searches find for some agents, the others' policies being fixed.
+
+    All learners of a role have the same weights, and all candidates of a generation play the same episodes.
+
+    Args:
+        task: a task by name or its config.
+        learners: the agents; None = all.
+        others: a policy for each agent that is no learner.
+        states: fields of the observation that move the weights; none: fixed weights. What the world does not have is
+            left out.
+        start: [R, 1 + X, F] where searches begin; None: each begins with the best single feature of its first
+            generation.
+        budget: of the search.
+        shared: by the rewards that the learners are paid, after sharing, in place of their own.
+        seed: of the searches and their episodes.
+
+    Returns:
+        the best of the searches on fresh episodes. Where their scores differ by more than a few percent they have not
+        converged: give them more generations.
+
+    Raises:
+        ValueError: not a policy for each of the others, or an unknown task, agent or policy.
+    """
+    config = task_config(task, {})
+    arena = _Arena(config, learners, others or {}, states, shared)
+    found = []
+    for search in range(budget.searches):
+        rng = np.random.default_rng([seed, search])
+        first = (100_000 * seed + 10_000 * search) % UNSEEN  # of the seeds of this search's episodes
+
+        def score(candidates: np.ndarray, generation: int, first: int = first) -> np.ndarray:
+            return arena.play(candidates, budget.episodes, first + generation).mean(axis=1)
+
+        begin = arena.best_single_feature(budget.episodes, first + 9_999) if start is None else start.ravel()
+        found.append(cross_entropy(score, begin, rng, budget.population, budget.generations))
+    fresh = arena.play(np.stack(found), budget.population * budget.episodes // 2, (100_000 * seed + 9_998) % UNSEEN)
+    order = np.argsort(-fresh.mean(axis=1))
+    weights = found[order[0]].reshape(arena.size)
+    weights /= np.maximum(abs(weights).max(axis=(1, 2), keepdims=True), 1e-12)
+    return Found(weights, arena.states, arena.features, tuple(mean_interval(fresh[i]) for i in order))
+
+
+class _Arena:
+    """Where candidates of a search play the same episodes, side by side as copies of one batch."""
+
+    def __init__(
+        self,
+        config: WorldConfig,
+        learners: Sequence[str] | None,
+        others: Mapping[str, str | Policy],
+        states: tuple[str, ...],
+        shared: bool,
+    ) -> None:
+        probe = VectorEnv(config, 1)
+        self.config, self.shared = config, shared
+        self.learners = list(config.agents if learners is None else learners)
+        if set(self.learners) ^ set(others) != set(config.agents):
+            raise ValueError(
+                f"learners are {self.learners} and others {list(others)}; each of {config.agents} must be one of them"
+            )
+        self.others, self.states = others, states
+        ranker = LinearRanker(np.zeros((1, 0)))
+        ranker.bind(probe, config.agents[0], 0)
+        self.features = tuple(ranker.feature_names)
+        self.size = len(config.roles), 1 + len(state_columns(probe, states)), len(self.features)
+        self._batches: dict[int, VectorEnv] = {}
+
+    def play(self, candidates: np.ndarray, episodes: int, seed: int) -> np.ndarray:
+        """What the learners earn [P, E] on average with each of these candidates [P, D], on E episodes of this seed."""
+        count = len(candidates)
+        if (batch := count * episodes) not in self._batches:
+            self._batches[batch] = VectorEnv(self.config, batch)
+        envs = self._batches[batch]
+        weights = np.repeat(candidates.reshape(count, *self.size), episodes, axis=0)
+        places = [self.config.agents.index(agent) for agent in self.learners]
+        rankers = {
+            agent: LinearRanker(weights[:, self.config.role_of(n)], self.states)
+            for agent, n in zip(self.learners, places, strict=True)
+        }
+        team = Team(envs, {**self.others, **rankers}, seed)
+        observations, _ = envs.reset(seed=[copy_seed(seed, e) for e in range(episodes)] * count)
+        returns = play_episode(envs, team, observations, shared=self.shared)
+        return returns[:, places].mean(axis=1).reshape(count, episodes)
+
+    def best_single_feature(self, episodes: int, seed: int) -> np.ndarray:
+        """The candidate [D] that weighs one feature alone, in all roles, and earns the most."""
+        single = np.zeros((2 * len(self.features), *self.size))
+        for f in range(len(self.features)):
+            single[2 * f, :, 0, f], single[2 * f + 1, :, 0, f] = 1, -1
+        flat = single.reshape(len(single), -1)
+        return flat[np.argmax(self.play(flat, episodes, seed).mean(axis=1))]
+
+
+# ------------------------------------------------------------------------------------------------ the command
+
+
+class Tuned(NamedTuple):
+    """What `tune` found: the best price and target of `planner` with what a team of them earns, and the searches of
+    fixed rankers."""
+
+    planner: tuple[float, float]
+    earned: tuple[float, float]
+    static: Found
+    roles: tuple[str, ...]
+
+
+def tune(task: str, episodes: int = 50, generations: int = 24, searches: int = 2, seed: int = 0) -> Tuned:
+    """Search the numbers that the policies `planner` and `static` use in a task, on training seeds.
+
+    Args:
+        task: name of a task, with fields changed if need be: social-v1,num_agents=4.
+        episodes: for each price and target of `planner`.
+        generations: of each search of `static`, of 32 candidates on 16 episodes.
+        searches: of `static`; they should agree.
+        seed: of the searches.
+    """
+    cli.at_least(2, episodes=episodes)
+    cli.at_least(1, generations=generations, searches=searches)
+    cli.known_tasks((task,))
+    config = cli.config_of(task)
+    found = tune_planner(config, episodes=episodes, seed=seed)
+    best = max(found, key=lambda place: found[place][0])
+    static = best_ranker(config, budget=Budget(generations=generations, searches=searches), seed=seed)
+    return Tuned(best, found[best], static, tuple(role.name for role in config.roles))
+
+
+def show(found: Tuned) -> None:
+    """Print the fields as they stand in a config, and what teams earned in the search."""
+    (price, target), (mean, width) = found.planner, found.earned
+    print(f"planner_price={price:g}, planner_target={target:g},  # {mean:.2f} ±{width:.2f} per agent and episode")
+    scores = " and ".join(f"{mean:.2f} ±{width:.2f}" for mean, width in found.static.scores)
+    for role, weights in zip(found.roles, found.static.weights[:, 0], strict=True):
+        named = {name: round(float(w), 3) for name, w in zip(found.static.features, weights, strict=True)}
+        print(f"static_weights={named},  # {role}; searches earned {scores}")

@@ -27,7 +27,7 @@ from .actions import ActionReader
 from .catalogue import Catalogue
 from .checks import check_count, checked_seed, is_number, shown
 from .config import WorldConfig, check_catalogue_fields
-from .fields import OBSERVATION, PRIVATE, STATE, candidate_features, places, span
+from .fields import ACTION, OBSERVATION, PRIVATE, STATE, candidate_features, places, span
 from .files import digest_of_arrays
 from .infos import Infos
 from .settings import difference
@@ -78,6 +78,7 @@ class VectorEnv:
     Attributes:
         possible_agents: names of the N agents.
         observation_space, action_space: of one agent; all agents of a task share them.
+        action_fields: name -> slice of a continuous action (`query` or `weights`); empty where actions are discrete.
         observation_fields: name -> slice of the flat observation.
         candidate_features: names of the features that each candidate shows, in order; empty only without candidates.
         state_space: of `state()`.
@@ -120,6 +121,7 @@ class VectorEnv:
             warnings.warn(
                 f"action = 'query' scans all {self.shape.items} items for every agent in every step", stacklevel=3
             )
+        self.action_fields = places(ACTION, config, self.shape)
         self.observation_fields = places(OBSERVATION, config, self.shape)
         self.candidate_features = candidate_features(config, self.shape)
         self.state_fields = places(STATE, config, self.shape)
@@ -134,7 +136,7 @@ class VectorEnv:
             if name in self.observation_fields
         ]
         self._private = span(self.observation_fields, PRIVATE)
-        self._actions = ActionReader(config, self.shape, self.possible_agents, self.action_space)
+        self._actions = ActionReader(config, self.possible_agents, self.action_space)
         self._batch = np.arange(self.num_envs, dtype=np.uint64)
         self._state = allocate_state(self.world, self.num_envs)
         masks = mask_size(config, self.shape)
@@ -251,7 +253,7 @@ class VectorEnv:
         return [array for report in self._buffers for array in report]
 
     def empty_actions(self) -> np.ndarray:
-        """A joint action [B, N, ...] to be filled in: the first of everything, or queries of zero."""
+        """A joint action [B, N, ...] to be filled in: the first of everything, or vectors of zero."""
         return np.zeros((self.num_envs, self.num_agents, *(self.action_space.shape or ())), self.action_space.dtype)
 
     @property
@@ -288,6 +290,15 @@ class VectorEnv:
         prices, promoted = np.zeros(len(items)), np.zeros(len(items), np.bool_)
         read_prices(self.world, np.asarray(items, np.int64), tick, prices, promoted)
         return prices, promoted
+
+    def purchase_values(self, items: np.ndarray, paid: np.ndarray) -> np.ndarray:
+        """What purchases of items [I] at prices paid [I], in mean list prices, count in rewards: values [I], in mean
+        margins, to be multiplied by the weight of a purchase."""
+        from .kernels.page import read_purchase_values
+
+        values = np.zeros(len(items))
+        read_purchase_values(self.world, np.asarray(items, np.int64), np.asarray(paid, np.float64), values)
+        return values
 
     def public_items(self) -> dict[str, np.ndarray]:
         """What everybody may know of the items at the page about to be shown, beside `world.items` and `world.q`.
@@ -524,7 +535,8 @@ class VectorEnv:
         Returns:
             click, cart, purchase: probabilities [B, N, K] of each slot (purchase: instant ones);
             own [B, N]: expected own reward of this step, purchases of earlier cart items included;
-            reward [B, N]: the same after sharing.
+            objectives [B, N]: what the page is paid beside it for diversity, novelty and fairness, which is certain;
+            reward [B, N]: their sum after sharing.
         """
         from .kernels.expected import expect
 
@@ -532,11 +544,13 @@ class VectorEnv:
         read = self._actions.read(actions, self.num_envs)
         b, n, k = self.num_envs, self.num_agents, self.config.slots
         state = State(*(array.copy() for array in self._state))
-        report = self._buffers[0]._replace(slots=self._report.slots.copy())
-        click, cart, own, reward = np.zeros((b, n, k)), np.zeros((b, n, k)), np.zeros((b, n)), np.zeros((b, n))
-        expect(self.world, state, report, self._scratch, read, click, cart, own, reward)
+        report = self._buffers[0]._replace(slots=self._report.slots.copy(), log_offer=self._report.log_offer.copy())
+        click, cart = np.zeros((b, n, k)), np.zeros((b, n, k))
+        own, objectives, reward = np.zeros((b, n)), np.zeros((b, n)), np.zeros((b, n))
+        expect(self.world, state, report, self._scratch, read, click, cart, own, objectives, reward)
         purchase = cart if self.config.feedback.instant else np.zeros_like(cart)
-        return {"click": click, "cart": cart, "purchase": purchase, "own": own, "reward": reward}
+        by_slot = {"click": click, "cart": cart, "purchase": purchase}
+        return {**by_slot, "own": own, "objectives": objectives, "reward": reward}
 
     def explain(self, actions: Any) -> dict[str, Any]:
         """The page about to be shown, given a joint action, taken apart; nothing changes and nothing is drawn.
@@ -544,10 +558,11 @@ class VectorEnv:
         Returns:
             item [B, N, K]: in each slot, -1 = hole or not on the page, where all else is 0;
             rank [B, N, K]: rank - 1 on the page, -1 = not on it;
-            terms: name -> [B, N, K], in utils: intercept, taste, quality, bait, price, freshness, popularity, intent,
-                context, satiation, repeat;
+            terms: name -> [B, N, K], in utils: intercept, taste, quality, bait, price (as the agent offers it),
+                freshness, popularity, intent, context, satiation, repeat;
             utility [B, N, K]: v, their sum;
             position [B, N, K]: log theta of the rank, which multiplies the odds of a click by theta;
+            offer [B, N]: what multiplies the prices of the agent's slots, 1 = prices as they are;
             trust [B, N]: what trust adds to the utility of an agent on the page (0 on rival pages, where it has chosen
                 the agent already);
             outside [B]: v_0, the utility of no click, 0 in an idle tick;
@@ -561,8 +576,12 @@ class VectorEnv:
 
         self._require_reset("explain()")
         read = self._actions.read(actions, self.num_envs)
-        state = self._state._replace(messages=self._state.messages.copy(), inclusive=self._state.inclusive.copy())
-        report = self._buffers[0]._replace(slots=self._report.slots.copy())
+        state = self._state._replace(
+            messages=self._state.messages.copy(),
+            offers=self._state.offers.copy(),
+            inclusive=self._state.inclusive.copy(),
+        )
+        report = self._buffers[0]._replace(slots=self._report.slots.copy(), log_offer=self._report.log_offer.copy())
         slots = (self.num_envs, self.num_agents, self.config.slots)
         terms, position, click = np.zeros((*slots, len(TERMS))), np.zeros(slots), np.zeros(slots)
         trust, outside = np.zeros(slots[:2]), np.zeros(self.num_envs)
@@ -573,6 +592,7 @@ class VectorEnv:
             "terms": {name: terms[..., i] for i, name in enumerate(TERMS)},
             "utility": report.slots["utility"],
             "position": position,
+            "offer": np.exp(report.log_offer),
             "trust": trust,
             "outside": outside,
             "click": click,

@@ -135,6 +135,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         "rating",
         "dwell",
         "own",
+        "objectives",
         "visitor",
         "next_visitor",
         "place",

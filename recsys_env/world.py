@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .catalogue import Catalogue
-from .config import EVENTS, GROUPS, WorldConfig
+from .config import EVENTS, GROUPS, OBJECTIVES, WorldConfig
 from .fields import (
+    ACTION,
     CANDIDATE_FEATURES,
     HISTORY,
     OBSERVATION,
@@ -55,7 +56,7 @@ ITEM = _record(
 )  # fmt: skip
 PLACE = _record(("probability", "f4"), ("alias", "i4"))  # alias table over places ~ base activity
 SCENE = _record(("beta_context", "f4"), ("cart", "i4"), ("owner", "i4"))  # owner: agent, -1 = everyone
-AGENT = _record(("role", "i4"), *((event, "f4") for event in EVENTS))
+AGENT = _record(("role", "i4"), *((name, "f4") for name in (*EVENTS, *OBJECTIVES)))
 
 COPY = _record(
     ("seed", "u8"),          # key of the events; restore(seed=...) replaces it
@@ -114,6 +115,7 @@ SHAPE = _record(
     ("log_promotion", "f8"),
     ("popularity_scale", "f8"),
     ("mean_ctr", "f8"), ("mean_satisfaction", "f8"),  # of the historical log: per examined impression, per click
+    ("exposure_decay", "f8"),  # factor on an agent's exposure at each of its pages
 )  # fmt: skip
 
 
@@ -126,6 +128,7 @@ def _offsets(fields: Iterable[Field], *more: str) -> np.dtype[Any]:
 OBSERVATION_OFFSETS = _offsets(OBSERVATION, "squashed", "squashed_stop", "history")
 STATE_OFFSETS = _offsets(STATE)
 FEATURE_OFFSETS = _offsets(CANDIDATE_FEATURES)
+ACTION_OFFSETS = _offsets(ACTION)
 
 
 def _group_record(group: Any) -> np.dtype[Any]:
@@ -148,17 +151,19 @@ PARAMS = _record(
     ("fields", OBSERVATION_OFFSETS),
     ("state_fields", STATE_OFFSETS),
     ("features", FEATURE_OFFSETS),
+    ("action_fields", ACTION_OFFSETS),
 )
 
 
 class World(NamedTuple):
     """Read-only arrays of a task, shared by all copies."""
 
-    params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, layouts of observation and state
+    params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, layouts of observation, state and action
     items: np.ndarray  # [M] ITEM
     log: np.ndarray  # [M] LOG: historical, of items.log_impressions impressions each
     q: np.ndarray  # [M, D] f4, unit norm
     allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all may show all
+    labels: np.ndarray  # [N, T] i4: label of each topic that the agent knows of the intent, -1 = none; [N, 0] without
     centres: np.ndarray  # [T, D] f4: topic centres, unit norm
     topics: np.ndarray  # [T, 3] f8: cart intercept b_t, mood_up, mood_down
     topic_start: np.ndarray  # [T + 1] i4: rows of each topic in ITEM's topic alias table
@@ -172,6 +177,8 @@ class World(NamedTuple):
     decay: np.ndarray  # [horizon + 1] f4: factor on the statistics of items after so many ticks
     scenes: np.ndarray  # [S] SCENE
     agents: np.ndarray  # [N] AGENT
+    novelty: np.ndarray  # [M] f4: self-information of historical popularity, 0 = most popular item, 1 = least
+    targets: np.ndarray  # [N, providers] f4: share of agent n's exposure that is due to each provider
 
 
 class State(NamedTuple):
@@ -185,11 +192,13 @@ class State(NamedTuple):
     habits: np.ndarray  # [B, U, H] HABIT
     seen: np.ndarray  # [B, U, H, P] f4: the part of each habit count that agent n may know of
     messages: np.ndarray  # [B, U, N] i2: said at the last page, -1 = nothing; [B, U, 0] without messages
+    offers: np.ndarray  # [B, U, N] f4: levels of prices at the last page in [-1, 1], 0 = none; [B, U, 0] without offers
     items: np.ndarray  # [B, M] STOCK
     candidates: np.ndarray  # [B, N, C] i4: item, -1 = none
     matches: np.ndarray  # [B, N, C] f4: <noisy profile, vector> of each candidate
     order: np.ndarray  # [B, K, N] i4: who fills which place of round k (shared pages)
     inclusive: np.ndarray  # [B, N] f8: lambda I_n + trust term at the last page shown, -inf = nothing shown
+    exposure: np.ndarray  # [B, N, P] f4: decayed examination that agent n gave each provider; P = 0 unless paid
 
 
 class Report(NamedTuple):
@@ -202,12 +211,14 @@ class Report(NamedTuple):
     final_states: np.ndarray  # [B, S'] f4: `state()` of the last page without its private part, valid where truncated
     rewards: np.ndarray  # [B, N] f4: r_n
     own: np.ndarray  # [B, N] f4: own_n
+    objectives: np.ndarray  # [B, N] f4: weighted diversity, novelty and fairness of the page, beside own_n
     truncated: np.ndarray  # [B] bool
     visitor: np.ndarray  # [B, N] i8: person whose page was just shown, -1 = idle or inactive
     next_visitor: np.ndarray  # [B, N] i8: person whose page comes next
     place: np.ndarray  # [B, N] i8: where the visitor of the page just shown lives, -1 = idle or inactive
     next_place: np.ndarray  # [B, N] i8: the same of the page that comes next
     active: np.ndarray  # [B, N] bool: whose slots will be on the page that comes next
+    log_offer: np.ndarray  # [B, N] f8: log m of the agent's prices at the page just shown, 0 = prices as they are
     slots: np.ndarray  # [B, N, K] SLOT
     later: np.ndarray  # [B, Q] LATER
 
@@ -217,7 +228,8 @@ class Scratch(NamedTuple):
 
     shown: np.ndarray  # [B, N, K] i4: what the actions ask for, before holes
     picks: np.ndarray  # [B, K] i4: candidates picked so far
-    scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates or query results so far
+    scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates, or of the best of a query or weights so far
+    features: np.ndarray  # [B, 1, F] f4: of one candidate, where weights rank them; else [B, 1, 0]
     draws: np.ndarray  # [B, C] i4: candidates before they are sorted
     matches: np.ndarray  # [B, C] f4: their profile matches
     masses: np.ndarray  # [B, N] f8: weights of the agents at the click
@@ -241,7 +253,7 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         topics=topics,
         agents=config.num_agents,
         slots=config.slots,
-        candidates=config.candidates.number if config.action == "candidates" else 0,
+        candidates=config.candidates.number if config.retrieves else 0,
         scenes=len(config.scenes),
         roles=len(config.roles),
         habits=config.users.habit_size,
@@ -254,8 +266,15 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         visit_views=config.num_agents if config.page == "rival" else 0,
         cart=CART_SIZE if later else 0,
         vocabulary=config.messages,
+        levels=config.offer.levels if config.offer.kind == "price" else 0,
+        providers=config.items.providers if _pays_fairness(config) else 0,
+        labels=max((1 + max(role.knows) for role in config.roles if role.knows), default=0),
     )
     return with_fields(config, shape)
+
+
+def _pays_fairness(config: WorldConfig) -> bool:
+    return any(config.reward_weights(role)["fairness"] != 0 for role in range(len(config.roles)))
 
 
 def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
@@ -289,12 +308,14 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
     rank = np.arange(1, shape.agents * shape.slots + 1)
     theta = rank**-config.choice.eta * (1 + config.choice.kappa * (rank == 1))
     taste, rho, habits = _priors(config, catalogue, shape)
+    allowed = _inventory(config, shape, items)
     world = World(
         params=_params(config, shape, items),
         items=items,
         log=np.zeros(shape.items, LOG),
         q=np.ascontiguousarray(q, np.float32),
-        allowed=_inventory(config, shape, items),
+        allowed=allowed,
+        labels=_labels(config, shape),
         centres=centres.astype(np.float32),
         topics=topics,
         topic_start=topic_start,
@@ -308,6 +329,8 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         decay=(0.5 ** (np.arange(config.horizon + 1) / config.items.popularity_half_life)).astype(np.float32),
         scenes=_scenes(config),
         agents=_agents(config),
+        novelty=_novelty(items),
+        targets=_targets(config, shape, items, allowed),
     )
     _fill_log(world, rng)
     for array in world:
@@ -427,6 +450,19 @@ def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarr
     return allowed
 
 
+def _labels(config: WorldConfig, shape: Shape) -> np.ndarray:
+    labels = np.full((shape.agents, shape.topics if shape.labels else 0), -1, np.int32)
+    for n in range(shape.agents):
+        role = config.roles[config.role_of(n)]
+        if role.knows and len(role.knows) != shape.topics:
+            raise ValueError(
+                f"role {role.name!r}: knows holds {len(role.knows)} labels, but the catalogue has {shape.topics} topics"
+            )
+        if role.knows:
+            labels[n] = role.knows
+    return labels
+
+
 def _scenes(config: WorldConfig) -> np.ndarray:
     scenes = np.zeros(len(config.scenes), SCENE)
     owners = [role.scene for role in config.roles]
@@ -437,12 +473,25 @@ def _scenes(config: WorldConfig) -> np.ndarray:
 
 def _agents(config: WorldConfig) -> np.ndarray:
     agents = np.zeros(config.num_agents, AGENT)
-    shared = {event: getattr(config.reward, event) for event in EVENTS}
     for n in range(config.num_agents):
         role = config.role_of(n)
-        weights = config.roles[role].rewards or shared
-        agents[n] = (role, *(weights.get(event, 0.0) for event in EVENTS))
+        agents[n] = (role, *config.reward_weights(role).values())
     return agents
+
+
+def _novelty(items: np.ndarray) -> np.ndarray:
+    """Self-information -log2 of each item's share of the historical clicks, each plus one, scaled to [0, 1] (Vargas &
+    Castells 2011, whose unit is the bit); 0 where all are as popular."""
+    bits = -np.log2(items["popularity"].astype(np.float64) + 1)
+    return ((bits - bits.min()) / max(np.ptp(bits), 1e-12)).astype(np.float32)
+
+
+def _targets(config: WorldConfig, shape: Shape, items: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Share of each agent's exposure that is due to each provider."""
+    merit = items["popularity"] + 1.0 if config.reward.fairness_target == "merit" else np.ones(shape.items)
+    owned = np.where(allowed, merit, 0.0) if allowed.size else np.tile(merit, (shape.agents, 1))
+    due = np.stack([np.bincount(items["provider"], row, config.items.providers) for row in owned])
+    return np.asarray(due / due.sum(1, keepdims=True), np.float32)
 
 
 def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
@@ -468,6 +517,7 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["mood_pages"] = p["mood"] + shape.mood_views
     p["width"] = p["mood_pages"] + shape.mood_views
     p["log_promotion"] = np.log1p(-config.items.promotion_depth)
+    p["exposure_decay"] = 0.5 ** (1 / config.reward.fairness_half_life)
     p["popularity_scale"] = 1 / max(items["popularity"].mean(), 1.0)  # without a history the unit is one click
     where = places(OBSERVATION, config, shape)
     p["observation"] = max(place.stop for place in where.values())
@@ -476,6 +526,7 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     offsets |= {"squashed": squashed.start, "squashed_stop": squashed.stop, "history": history.start}
     _fill(params["fields"], offsets)
     _fill(params["state_fields"], {name: place.start for name, place in places(STATE, config, shape).items()})
+    _fill(params["action_fields"], {name: place.start for name, place in places(ACTION, config, shape).items()})
     _fill(params["features"], {name: i for i, name in enumerate(candidate_features(config, shape))})
     return params
 
@@ -516,11 +567,13 @@ def allocate_state(world: World, num_envs: int, users: int | None = None) -> Sta
         habits=np.zeros((b, u, p["habits"]), HABIT),
         seen=np.zeros((b, u, p["habits"], p["views"]), np.float32),
         messages=np.zeros((b, u, n if p["vocabulary"] else 0), np.int16),
+        offers=np.zeros((b, u, n if p["levels"] else 0), np.float32),
         items=np.zeros((b, p["items"]), STOCK),
         candidates=np.zeros((b, n, p["candidates"]), np.int32),
         matches=np.zeros((b, n, p["candidates"]), np.float32),
         order=np.zeros((b, p["slots"], n), np.int32),
         inclusive=np.zeros((b, n)),
+        exposure=np.zeros((b, n, p["providers"]), np.float32),
     )
 
 
@@ -536,12 +589,14 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
         final_states=np.zeros((b, world.params["state_fields"]["private"][0]), np.float32),
         rewards=np.zeros((b, n), np.float32),
         own=np.zeros((b, n), np.float32),
+        objectives=np.zeros((b, n), np.float32),
         truncated=np.zeros(b, np.bool_),
         visitor=np.full((b, n), -1, np.int64),
         next_visitor=np.full((b, n), -1, np.int64),
         place=np.full((b, n), -1, np.int64),
         next_place=np.full((b, n), -1, np.int64),
         active=np.zeros((b, n), np.bool_),
+        log_offer=np.zeros((b, n)),
         slots=np.zeros((b, n, p["slots"]), SLOT),
         later=np.zeros((b, p["cart"]), LATER),
     )
@@ -555,6 +610,7 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
         shown=np.zeros((b, n, p["slots"]), np.int32),
         picks=np.zeros((b, p["slots"]), np.int32),
         scores=np.zeros((b, max(p["candidates"], p["slots"]))),
+        features=np.zeros((b, 1, p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0), np.float32),
         draws=np.zeros((b, p["candidates"]), np.int32),
         matches=np.zeros((b, p["candidates"]), np.float32),
         masses=np.zeros((b, n)),

@@ -10,7 +10,6 @@ import dataclasses
 import io
 import json
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import examples
 import numpy as np
 
 from baselines import training_results
@@ -25,7 +25,6 @@ from baselines.algorithms import ALGORITHMS
 from baselines.options import Algorithm
 from baselines.train import train
 from baselines.training import begin
-from benchmarks.result_files import RESULTS
 from recsys_env import VectorEnv
 from recsys_env.catalogue import Catalogue
 from recsys_env.evaluation import statistics
@@ -329,20 +328,13 @@ def stored_run(folder: Path) -> Kind:
 
 def results(folder: Path) -> Iterator[Kind]:
     """The summaries that tables are made of, with few teams and tasks."""
-    stored = {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in ("evaluation", "tournament")}
-    kept = ("random", "greedy", "planner", "content", "linucb")
-    evaluation = stored["evaluation"]
-    for task in list(evaluation["tasks"]):
-        found = evaluation["tasks"][task]
-        found["teams"] = {team: row for team, row in found["teams"].items() if team in kept}
+    evaluation = examples.write_evaluation(folder)
+    for found in evaluation["tasks"].values():
         for row in found["teams"].values():
             row["metrics"] = {name: values for name, values in row["metrics"].items() if name in ("ndcg", "page_ctr")}
-        if task not in ("duel-v1", "ecommerce-v1"):
-            del evaluation["tasks"][task]
     evaluation["aggregate"] = {"teams": {}, "improvement": {}}
-    tournament = {"duel-v1": stored["tournament"]["duel-v1"]}
-    for name, value in {"evaluation": evaluation, "tournament": tournament}.items():
-        write_json(folder / f"{name}.json", value)
+    write_json(folder / "evaluation.json", evaluation)
+    examples.write_tournament(folder)
 
     def read() -> Any:
         found, games = (read_result(folder / f"{name}.json") for name in ("evaluation", "tournament"))
@@ -357,8 +349,7 @@ def results(folder: Path) -> Iterator[Kind]:
 
 
 def training(folder: Path) -> Kind:
-    shutil.copy(RESULTS / "training" / "ippo-duel-v1.json", folder)
-    file = folder / "ippo-duel-v1.json"
+    file = examples.write_training(folder)
     return Kind(file, lambda: vars(training_results.read(file)), "form")
 
 

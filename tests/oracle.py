@@ -15,14 +15,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations, pairwise
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from recsys_env import world
-from recsys_env.config import EVENTS, WorldConfig
+from recsys_env.config import EVENTS, OBJECTIVES, WorldConfig
 from recsys_env.fields import OBSERVATION, STATE, candidate_features, places
 from recsys_env.world import CART_SIZE, State, World, shape_of
 
@@ -30,8 +30,10 @@ from recsys_env.world import CART_SIZE, State, World, shape_of
 
 MASK = 2**64 - 1
 GOLDEN = 0x9E3779B97F4A7C15  # SplitMix64
-PROMOTION = int.from_bytes(b"promotio", "big")
-PERSON = int.from_bytes(b"person\0\0", "big")
+TICKS = int.from_bytes(b"ticks\0\0\0", "big")
+PEOPLE = int.from_bytes(b"person\0\0", "big")
+PROMOTIONS = int.from_bytes(b"promotio", "big")
+COPIES = int.from_bytes(b"copy_see", "big")
 TRIES = 4  # draws for one candidate before the exhaustive search
 
 
@@ -53,6 +55,16 @@ def mix64(z: int) -> int:
 def splitmix64(key: int, position: int) -> int:
     """Output number `position` = 0, 1, ... of the stream that starts at `key`."""
     return mix64((key + GOLDEN * (position + 1)) & MASK)
+
+
+def stream(seed: int, purpose: int) -> int:
+    """The key of what a seed gives for one purpose."""
+    return mix64((mix64(seed) + purpose) & MASK)
+
+
+def copy_seed(seed: int, b: int) -> int:
+    """The seed of copy b of a batch."""
+    return splitmix64(stream(seed, COPIES), b - 1) if b else seed
 
 
 def child(key: int, *path: int) -> int:
@@ -173,6 +185,7 @@ class Person:
     moods: np.ndarray  # by agent, or one for all: what is seen of the mood
     mood_pages: np.ndarray  # and on how many pages
     visits: list[Visits]  # by platform, on rival pages
+    offers: list[float]  # by agent: the level of its prices at the last page in [-1, 1], 0 = none
     mood: int = 0
     sessions: int = 0
     last_visit: int | None = None
@@ -204,12 +217,14 @@ class Copy:
     candidates: list[list[int]] = field(default_factory=list)  # by agent
     order: list[list[int]] = field(default_factory=list)  # shared pages: the agents of each round
     inclusive: dict[int, float] = field(default_factory=dict)  # agents that were shown at the last page
+    exposure: list[Counter[int]] = field(default_factory=list)  # by agent: decayed attention to each provider
 
 
 @dataclass
 class Slot:
     item: int | None
     rank: int  # 1 is the best
+    offer: float = 1.0  # what multiplies its price
     utility: float = 0.0
     weight: float = 0.0
     dwell: float = 0.0
@@ -235,8 +250,10 @@ class Report:
     """What one step tells the agents."""
 
     own: np.ndarray
+    objectives: np.ndarray
     visitor: list[int]
     page: dict[int, list[Slot]] = field(default_factory=dict)  # by active agent
+    offer: list[float] = field(default_factory=list)  # by agent: what multiplied its prices
     later: list[Later] = field(default_factory=list)
     rewards: np.ndarray = field(default_factory=lambda: np.zeros(0))
     truncated: bool = False
@@ -260,6 +277,7 @@ class Expected:
     click: np.ndarray  # [N, K]
     cart: np.ndarray  # [N, K]
     own: np.ndarray  # [N]
+    objectives: np.ndarray  # [N]
 
 
 class Game:
@@ -305,16 +323,24 @@ class Game:
 
     def promoted(self, j: int, tick: int) -> bool:
         c = self.config
-        key = child(c.world_seed ^ PROMOTION, j, tick // c.items.promotion_period)
+        key = child(stream(c.world_seed, PROMOTIONS), j, tick // c.items.promotion_period)
         return Draws(key).uniform(0) < c.items.promotion_probability
 
-    def log_price(self, j: int, tick: int) -> float:
-        """x_j."""
-        return self.items[j].x + (math.log(1 - self.config.items.promotion_depth) if self.promoted(j, tick) else 0.0)
+    def log_price(self, j: int, tick: int, offer: float = 1.0) -> float:
+        """x_j, of an item whose price an agent multiplies by `offer`."""
+        cut = 1 - self.config.items.promotion_depth if self.promoted(j, tick) else 1.0
+        return self.items[j].x + math.log(cut * offer)
 
-    def price(self, j: int, tick: int) -> float:
+    def price(self, j: int, tick: int, offer: float = 1.0) -> float:
         """In mean list prices."""
-        return self.items[j].price * (1 - self.config.items.promotion_depth if self.promoted(j, tick) else 1.0)
+        return self.items[j].price * (1 - self.config.items.promotion_depth if self.promoted(j, tick) else 1.0) * offer
+
+    def sale(self, j: int, paid: float) -> float:
+        """What a purchase at this price is worth, in mean margins."""
+        margin = self.config.reward.margin_rate
+        if self.config.offer.kind == "none":
+            return paid
+        return (paid - (1 - margin) * self.items[j].price) / margin
 
     def statistics(self, copy: Copy, j: int, past_clicks: float | None = None) -> list[float]:
         """Clicks, examined impressions and summed log(dwell / length) of everybody: the historical log's and the
@@ -409,12 +435,13 @@ class Game:
             moods=np.full(shape.mood_views, c.z_init),
             mood_pages=np.zeros(shape.mood_views),
             visits=[Visits() for _ in range(shape.visit_views)],
+            offers=[0.0] * shape.agents,
         )
 
     def person_key(self, copy: Copy, u: int, incarnation: int) -> int:
         fresh = self.config.users.population == "fresh"
-        base = child(copy.population ^ PERSON, copy.episode) if fresh else child(self.config.world_seed ^ PERSON, -1)
-        return child(base, u, incarnation)
+        seed, episode = (copy.population, copy.episode) if fresh else (self.config.world_seed, -1)
+        return child(stream(seed, PEOPLE), episode, u, incarnation)
 
     def responses(self, people: int) -> np.ndarray:
         """Of each item, shown alone to people before the game [3, M]: the mean click probability, and mean and variance
@@ -432,7 +459,7 @@ class Game:
             drawn /= drawn.sum()
             for j, item in enumerate(self.items):
                 share = float(np.mean([other.topic == item.topic for other in self.items]))
-                exposure = 1 + drawn[item.topic] / share if self.config.action == "candidates" else 1.0
+                exposure = 1 + drawn[item.topic] / share if self.shape.candidates else 1.0
                 click = sigmoid(self.utility(copy, person, j) - self.outside(person))
                 joy = math.log(softplus(self.mean_experience(copy, person, j) + noise))
                 seen.append((exposure, exposure * click, joy))
@@ -459,8 +486,8 @@ class Game:
             return math.inf
         return min(c.wallet_init, person.wallet + c.wallet_refill * (copy.tick - person.wallet_tick))
 
-    def can_pay(self, copy: Copy, person: Person, j: int) -> bool:
-        return not self.draws.less(self.wallet(copy, person), self.price(j, copy.tick))
+    def can_pay(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> bool:
+        return not self.draws.less(self.wallet(copy, person), self.price(j, copy.tick, offer))
 
     def habit_of(self, copy: Copy, person: Person, j: int) -> Habit | None:
         """The entry of item j's present incarnation."""
@@ -482,17 +509,29 @@ class Game:
             return [n for n in self.agents if self.roles[n].scene == self.config.scenes[copy.scene].name]
         return list(self.agents)
 
-    def read_action(self, copy: Copy, n: int, action: np.ndarray) -> tuple[list[int | None], int | None]:
-        """What an action asks for in each slot (None = nothing), and the message."""
+    def read_action(self, copy: Copy, n: int, action: np.ndarray) -> tuple[list[int | None], float | None, int | None]:
+        """What an action asks for in each slot (None = nothing), the level of prices in [-1, 1], and the message."""
         c, slots, words = self.config, self.config.slots, self.config.messages
-        if c.action == "query":
-            said = [float(x) for x in action[self.shape.dims :]]
-            return self.nearest(copy, n, action[: self.shape.dims]), said.index(max(said)) if words else None
-        if slots == 1 and words:
-            named, message = [int(action[0]) // words], int(action[0]) % words
-        else:
-            named, message = [int(a) for a in action[:slots]], int(action[slots]) if words else None
-        return list(named) if c.action == "items" else self.picked(copy.candidates[n], named), message
+        levels = c.offer.levels if c.offer.kind == "price" else 0
+        if c.action in ("query", "weights"):
+            size = self.shape.dims if c.action == "query" else self.shape.features
+            vector, level = action[:size], float(action[size]) if levels else None
+            said = [float(x) for x in action[size + (levels > 0) :]]
+            wanted = self.nearest(copy, n, vector) if c.action == "query" else self.ranked(copy, n, vector)
+            return wanted, level, said.index(max(said)) if words else None
+        parts = [int(a) for a in action]
+        if slots == 1:  # pick, level and word are the digits of one number
+            for size in (size for size in (words, levels) if size):
+                parts[:1] = divmod(parts[0], size)
+        named, beside = parts[:slots], parts[slots:]
+        level = 2 * beside[0] / (levels - 1) - 1 if levels else None
+        wanted = list(named) if c.action == "items" else self.picked(copy.candidates[n], named)
+        return wanted, level, beside[-1] if words else None
+
+    def multiplier(self, level: float | None) -> float:
+        """m of a level of prices in [-1, 1]."""
+        share = 0.5 if level is None else (1 + level) / 2
+        return 1.0 if level is None else self.config.offer.low ** (1 - share) * self.config.offer.high**share
 
     def picked(self, candidates: list[int], named: list[int]) -> list[int | None]:
         """Candidates by position; a repeated pick takes the next unused one cyclically; a pick beyond the last leaves a
@@ -506,8 +545,15 @@ class Game:
     def nearest(self, copy: Copy, n: int, query: np.ndarray) -> list[int | None]:
         """The K items with the largest inner product with the query, of those that agent n can show."""
         scores = {j: float(query @ self.q[j]) for j in range(self.shape.items) if self.can_stand(copy, n, j)}
-        ranked = self.sorted(scores)
-        return (ranked + [None] * self.config.slots)[: self.config.slots]  # type: ignore[operator]
+        return self.first_slots(scores)
+
+    def ranked(self, copy: Copy, n: int, weights: np.ndarray) -> list[int | None]:
+        """The K candidates with the largest sum of weight times feature; equals in the order of the candidates."""
+        return self.first_slots({j: float(weights @ self.features(copy, n, j)) for j in copy.candidates[n]})
+
+    def first_slots(self, scores: dict[int, float]) -> list[int | None]:
+        """The K items of the largest score, best first; None where there are fewer."""
+        return [*self.sorted(scores), *[None] * self.config.slots][: self.config.slots]
 
     def sorted(self, scores: dict[int, float]) -> list[int]:
         """Items by score, best first, in the given order where equal."""
@@ -516,7 +562,9 @@ class Game:
             self.draws.less(scores[worse], scores[better])
         return ranked
 
-    def fill_page(self, copy: Copy, wanted: dict[int, list[int | None]]) -> dict[int, list[Slot]]:
+    def fill_page(
+        self, copy: Copy, wanted: dict[int, list[int | None]], offers: dict[int, float]
+    ) -> dict[int, list[Slot]]:
         """Ranks and holes: slots are filled from the best rank on."""
         active, shared = self.active(copy), self.config.page == "shared"
         page: dict[int, list[Slot]] = {n: [] for n in active}
@@ -526,12 +574,12 @@ class Game:
                 taken = {slot.item for m in (active if shared else [n]) for slot in page[m]}
                 j = wanted[n][k]
                 stands = j is not None and j not in taken and self.can_stand(copy, n, j)
-                page[n].append(Slot(j if stands else None, rank))
+                page[n].append(Slot(j if stands else None, rank, offers[n]))
         return page
 
     # -------------------------------------------------------------------------------------------- 4. utility, 5. click
 
-    def utility(self, copy: Copy, person: Person, j: int) -> float:
+    def utility(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
         c, item = self.config.choice, self.items[j]
         habit = self.habit_of(copy, person, j)
         v = (
@@ -540,7 +588,7 @@ class Game:
             + c.beta_quality * item.quality
             + c.beta_bait * item.bait
         )
-        v -= c.beta_price * person.rho * self.log_price(j, copy.tick)
+        v -= c.beta_price * person.rho * self.log_price(j, copy.tick, offer)
         v += c.beta_fresh * self.freshness(j, copy.tick)
         v += c.beta_pop * math.log1p(self.popularity(copy, j))
         v += c.beta_intent * (item.topic == copy.intent)
@@ -564,8 +612,8 @@ class Game:
             standing = [slot for slot in slots if slot.item is not None]
             log_weights = []
             for slot in standing:
-                slot.utility = self.utility(copy, person, slot.item)
-                log_weights.append(math.log(self.theta(slot.rank)) + slot.utility / c.dissimilarity)
+                slot.utility = self.utility(copy, person, slot.item, slot.offer)
+                log_weights.append(math.log(self.theta(slot)) + slot.utility / c.dissimilarity)
             if standing:
                 best = max(log_weights)
                 for slot, log_weight in zip(standing, log_weights, strict=True):
@@ -585,9 +633,10 @@ class Game:
                     weights.append(math.exp(inclusive - best) * slot.weight / total)
         return outcomes, weights
 
-    def theta(self, rank: int) -> float:
-        """Examination."""
-        return rank**-self.config.choice.eta * (1 + self.config.choice.kappa * (rank == 1))
+    def theta(self, slot: Slot) -> float:
+        """Examination of a rank."""
+        c = self.config.choice
+        return float(slot.rank**-c.eta * (1 + c.kappa * (slot.rank == 1)))
 
     def outside(self, person: Person) -> float:
         """v_0."""
@@ -598,42 +647,42 @@ class Game:
 
     def weights_of(self, n: int) -> dict[str, float]:
         """Reward weights of agent n."""
-        own = self.roles[n].rewards
-        return {event: own.get(event, 0.0) if own else getattr(self.config.reward, event) for event in EVENTS}
+        own, names = self.roles[n].rewards, (*EVENTS, *OBJECTIVES)
+        return {name: own.get(name, 0.0) if own else getattr(self.config.reward, name) for name in names}
 
-    def experience(self, copy: Copy, person: Person, j: int) -> float:
-        return self.mean_experience(copy, person, j) + self.config.feedback.noise_scale * self.draws.logistic(
-            events.NOISE
-        )
+    def experience(self, copy: Copy, person: Person, j: int, offer: float) -> float:
+        noise = self.config.feedback.noise_scale * self.draws.logistic(events.NOISE)
+        return self.mean_experience(copy, person, j, offer) + noise
 
-    def mean_experience(self, copy: Copy, person: Person, j: int) -> float:
+    def mean_experience(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
         f, item = self.config.feedback, self.items[j]
         e = f.e_0 + f.a_taste * float(person.taste @ self.q[j]) + f.a_quality * item.quality - f.a_bait * item.bait
-        return e - f.a_satiation * person.satiation[item.topic] - f.a_price * person.rho * self.log_price(j, copy.tick)
+        x = self.log_price(j, copy.tick, offer)
+        return e - f.a_satiation * person.satiation[item.topic] - f.a_price * person.rho * x
 
-    def carts(self, copy: Copy, person: Person, j: int) -> bool:
-        probability = self.cart_probability(copy, person, j)
+    def carts(self, copy: Copy, person: Person, j: int, offer: float) -> bool:
+        probability = self.cart_probability(copy, person, j, offer)
         return probability > 0 and self.draws.happens(probability, events.CART)
 
-    def cart_probability(self, copy: Copy, person: Person, j: int) -> float:
+    def cart_probability(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
         f, item = self.config.feedback, self.items[j]
-        if not self.config.scenes[copy.scene].cart or not self.can_pay(copy, person, j):
+        if not self.config.scenes[copy.scene].cart or not self.can_pay(copy, person, j, offer):
             return 0.0
         logit = (
             float(self.world.topics[item.topic, 0])
             + f.b_taste * float(person.taste @ self.q[j])
             + f.b_quality * item.quality
         )
-        return sigmoid(logit - f.b_price * person.rho * self.log_price(j, copy.tick))
+        return sigmoid(logit - f.b_price * person.rho * self.log_price(j, copy.tick, offer))
 
     def rating(self, person: Person, e: float) -> int:
         return 1 + sum(
             not self.draws.less(e + person.rating_bias, cut) for cut in self.config.feedback.rating_cutpoints
         )
 
-    def buy(self, copy: Copy, person: Person, j: int) -> float:
-        """Take stock and wallet; returns the price paid in mean list prices, which is the margin in mean margins."""
-        c, price = self.config, self.price(j, copy.tick)
+    def buy(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
+        """Take stock and wallet; returns the price paid in mean list prices."""
+        c, price = self.config, self.price(j, copy.tick, offer)
         if c.items.stock_init:
             copy.stock[j] = self.window(j, copy.tick), copy.tick // c.items.restock_period, int(self.stock(copy, j)) - 1
         if c.users.wallet_init:
@@ -646,15 +695,15 @@ class Game:
         f, weight = self.config.feedback, self.weights_of(n)
         assert slot.item is not None
         j = slot.item
-        e = self.experience(copy, person, j)
+        e = self.experience(copy, person, j, slot.offer)
         slot.clicked, slot.dwell = True, self.items[j].length * softplus(e)
         slot.liked = f.like and self.draws.happens(sigmoid(e), events.LIKE)
-        slot.cart = self.carts(copy, person, j)
+        slot.cart = self.carts(copy, person, j, slot.offer)
         own = weight["click"] + weight["dwell"] * slot.dwell + weight["like"] * slot.liked + weight["cart"] * slot.cart
         rated = self.draws.happens(f.rating_after_click, events.RATING, 0)
         if slot.cart and f.instant:
             slot.bought = True
-            own += weight["purchase"] * self.buy(copy, person, j)
+            own += weight["purchase"] * self.sale(j, self.buy(copy, person, j, slot.offer))
             rated = rated or self.draws.happens(f.rating_after_purchase, events.RATING, 1)
         if rated:
             slot.rating = self.rating(person, e)
@@ -712,7 +761,7 @@ class Game:
         for slot in (slot for slots in page.values() for slot in slots if slot.item is not None):
             assert slot.item is not None
             person.satiation[self.items[slot.item].topic] += d.satiation_shown
-            self.count(copy, slot.item, 0, self.theta(slot.rank), 0)
+            self.count(copy, slot.item, 0, self.theta(slot), 0)
         topic = None
         if clicked is None:
             person.z += d.z_rate_none * (d.baseline - person.z)
@@ -726,6 +775,8 @@ class Game:
             person.satiation[topic] += 1
             person.z += d.z_rate * (math.tanh(e) - person.z)
             person.trust[n] += d.trust_rate * (math.tanh(e) - person.trust[n])
+            for m in (m for m in copy.inclusive if m != n):
+                person.trust[m] += d.trust_rate_rival * (d.baseline - person.trust[m])
             view = self.view(n)
             person.clicked_mean[view] = keep * person.clicked_mean[view] + (1 - keep) * self.q[j]
             person.topic_counts[view] = keep * person.topic_counts[view] + one_hot(topic, self.shape.topics)
@@ -859,7 +910,7 @@ class Game:
     def retrieve(self, copy: Copy, n: int) -> list[int]:
         """Candidates of agent n: by the visitor's topics, by historical popularity, uniform; shuffled, or by observable
         score, best first."""
-        if self.config.action != "candidates":
+        if self.config.action not in ("candidates", "weights"):
             return []
         assert copy.visitor is not None
         person, size, repeats = (
@@ -970,7 +1021,7 @@ class Game:
             of = 0 if self.config.observation.mood == "platform" else n
             mood = {"mood": person.moods[of], "mood_pages": squash(person.mood_pages[of] / 5)}
         heard = [one_hot(None if m == n else word, self.config.messages) for m, word in enumerate(person.messages)]
-        features = [self.features(copy, n, j) for j in copy.candidates[n]]
+        known, features = self.roles[n].knows, [self.features(copy, n, j) for j in copy.candidates[n]]
         empty = [np.zeros(len(candidate_features(self.config, self.shape)))] * (self.shape.candidates - len(features))
         return {
             "is_active": 1.0,
@@ -985,8 +1036,11 @@ class Game:
             "clicked_mean": squash(person.clicked_mean[view]),
             "topic_counts": squash(person.topic_counts[view]),
             "candidates": np.concatenate([*features, *empty]) if self.shape.candidates else [],
+            "exposure": self.shares(copy, n) if self.shape.providers else [],
+            "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
             "messages": np.concatenate(heard),
             **mood,
+            "offers": person.offers,
         }
 
     def features(self, copy: Copy, n: int, j: int) -> np.ndarray:
@@ -1027,14 +1081,15 @@ class Game:
         """What would stand on the page, slot by slot; nothing, or no page, is given as everything."""
         if not self.config.mask_actions:
             return np.ones(0)
-        slots, words = self.config.slots, self.config.messages
+        slots, offer = self.config.slots, self.config.offer
+        beside = [size for size in (offer.levels * (offer.kind == "price"), self.config.messages) if size]
         if self.config.action == "candidates":
             stands = [float(c < len(copy.candidates[n])) for c in range(self.shape.candidates)]
         else:
             stands = [float(self.can_stand(copy, n, j)) for j in range(self.shape.items)]
         if n not in self.active(copy) or not any(stands):
             stands = [1.0] * len(stands)
-        return np.repeat(stands, max(words, 1)) if slots == 1 else np.array(stands * slots + [1.0] * words)
+        return np.repeat(stands, math.prod(beside)) if slots == 1 else np.array(stands * slots + [1.0] * sum(beside))
 
     # -------------------------------------------------------------------------------------------- expectations of a
     # page
@@ -1042,11 +1097,18 @@ class Game:
     def expect(self, copy: Copy, actions: np.ndarray) -> Expected:
         """Probabilities of clicks and carts, and own rewards, of the page about to be shown."""
         n, k = self.shape.agents, self.config.slots
-        found = Expected(np.zeros((n, k)), np.zeros((n, k)), np.zeros(n))
+        found = Expected(np.zeros((n, k)), np.zeros((n, k)), np.zeros(n), np.zeros(n))
         if copy.visitor is None:
             return found
         self.draws, person = Draws(0), self.person(copy, copy.visitor)
-        page = self.fill_page(copy, {m: self.read_action(copy, m, actions[m])[0] for m in self.active(copy)})
+        read = {m: self.read_action(copy, m, actions[m]) for m in self.active(copy)}
+        page = self.fill_page(
+            copy,
+            {m: wanted for m, (wanted, _, _) in read.items()},
+            {m: self.multiplier(level) for m, (_, level, _) in read.items()},
+        )
+        for m in page:
+            found.objectives[m] = self.objectives(copy, m, page[m])
         before = copy.inclusive
         outcomes, weights = self.click_odds(copy, person, page)
         copy.inclusive = before
@@ -1056,10 +1118,10 @@ class Game:
                 continue
             m, slot = outcome
             assert slot.item is not None
-            click, cart = weight / sum(weights), self.cart_probability(copy, person, slot.item)
+            click, cart = weight / sum(weights), self.cart_probability(copy, person, slot.item, slot.offer)
             k = page[m].index(slot)
             found.click[m, k], found.cart[m, k] = click, click * cart
-            found.own[m] += click * self.value_of_click(copy, person, m, slot.item, cart)
+            found.own[m] += click * self.value_of_click(copy, person, m, slot.item, cart, slot.offer)
             if cart and not self.config.feedback.instant:
                 carted += click * cart
                 others = [entry for entry in person.cart if entry.item != slot.item]
@@ -1069,9 +1131,9 @@ class Game:
         found.own += (1 - carted) * self.value_of_cart(copy, person, person.cart, self.wallet(copy, person))
         return found
 
-    def value_of_click(self, copy: Copy, person: Person, n: int, j: int, cart: float) -> float:
+    def value_of_click(self, copy: Copy, person: Person, n: int, j: int, cart: float, offer: float = 1.0) -> float:
         """Expected own reward of a click, of which the cart is drawn with this probability."""
-        f, weight, e = self.config.feedback, self.weights_of(n), self.mean_experience(copy, person, j)
+        f, weight, e = self.config.feedback, self.weights_of(n), self.mean_experience(copy, person, j, offer)
         value = (
             weight["click"]
             + weight["dwell"] * self.items[j].length * self.over_noise(softplus, e)
@@ -1080,7 +1142,7 @@ class Game:
         value += weight["like"] * self.over_noise(sigmoid, e) if f.like else 0.0
         rated = f.rating_after_click
         if f.instant:
-            value += weight["purchase"] * cart * self.price(j, copy.tick)
+            value += weight["purchase"] * cart * self.sale(j, self.price(j, copy.tick, offer))
             rated += (1 - rated) * cart * f.rating_after_purchase
         return value + weight["rating"] * rated * self.mean_rating(person, e)
 
@@ -1126,7 +1188,7 @@ class Game:
     def options(self, copy: Copy, n: int) -> list[int | None]:
         """What agent n may choose from: its candidates, or all items, None in place of one that cannot stand on the
         page."""
-        if self.config.action == "candidates":
+        if self.config.action in ("candidates", "weights"):
             found = list(copy.candidates[n]) if n in self.active(copy) else []
             return found + [None] * (self.shape.candidates - len(found))
         return [j if n in self.active(copy) and self.can_stand(copy, n, j) else None for j in range(self.shape.items)]
@@ -1175,7 +1237,7 @@ class Game:
     def step(self, copy: Copy, actions: np.ndarray) -> Report:
         """One tick; actions[N, ...] as the kernels take them."""
         report = self.empty_report()
-        self.draws = Draws(child(copy.seed, copy.episode, copy.tick))
+        self.draws = Draws(child(stream(copy.seed, TICKS), copy.episode, copy.tick))
         stays = copy.visitor is not None and self.serve_page(copy, actions, report)
         self.next_page(copy, stays)
         if copy.tick == self.config.horizon:
@@ -1191,22 +1253,69 @@ class Game:
 
     def empty_report(self) -> Report:
         self.events = Counter()
-        nobody = [-1] * self.shape.agents
-        return Report(own=np.zeros(self.shape.agents), visitor=nobody, place=nobody)
+        n = self.shape.agents
+        nobody = [-1] * n
+        return Report(own=np.zeros(n), objectives=np.zeros(n), visitor=nobody, place=nobody, offer=[1.0] * n)
 
     def first_page(self, seed: int, population: int, episode: int) -> Copy:
         copy = Copy(seed, population, episode)
-        self.draws = Draws(child(seed, episode, copy.tick))
+        self.draws = Draws(child(stream(seed, TICKS), episode, copy.tick))
         self.next_page(copy, stays=False)
         return copy
 
-    def shared(self, own: np.ndarray) -> np.ndarray:
+    def shared(self, earned: np.ndarray) -> np.ndarray:
         s = self.config.reward.sharing
-        return (1 - max(s, 0)) * own + s * own.mean()
+        return (1 - max(s, 0)) * earned + s * earned.mean()
+
+    # -------------------------------------------------------------------------------------------- 9. objectives
+
+    def objectives(self, copy: Copy, n: int, slots: list[Slot]) -> float:
+        """What agent n's slate is paid for whatever the visitor does."""
+        weight = self.weights_of(n)
+        standing = [slot for slot in slots if slot.item is not None]
+        items = [slot.item for slot in standing]
+        pairs = [1 - float(self.q[i] @ self.q[j]) for i, j in combinations(items, 2)]
+        diversity = sum(pairs) / len(pairs) if pairs else 0.0
+        novelty = sum(self.novelty(j) for j in items) / len(items) if items else 0.0
+        fairness = 0.0
+        if weight["fairness"]:
+            target, share = self.targets(n), self.shares(copy, n)
+            for slot in standing:
+                provider = self.items[slot.item].provider
+                fairness += self.theta(slot) * (target[provider] - share[provider])
+        return weight["diversity"] * diversity + weight["novelty"] * novelty + weight["fairness"] * fairness
+
+    def novelty(self, j: int) -> float:
+        """1 for the item with the fewest historical clicks, 0 for that with the most, by the logarithm."""
+        bits = [-math.log2(1 + item.popularity) for item in self.items]
+        return (bits[j] - min(bits)) / (max(bits) - min(bits)) if max(bits) > min(bits) else 0.0
+
+    def targets(self, n: int) -> list[float]:
+        """Share of agent n's exposure that is due to each provider."""
+        due = [0.0] * self.config.items.providers
+        for j, item in enumerate(self.items):
+            if self.in_inventory(n, j):
+                due[item.provider] += 1 + item.popularity if self.config.reward.fairness_target == "merit" else 1
+        return [x / sum(due) for x in due]
+
+    def shares(self, copy: Copy, n: int) -> list[float]:
+        """Share of agent n's exposure so far that each provider had."""
+        given = copy.exposure[n] if copy.exposure else Counter()
+        total = sum(given.values())
+        return [given[i] / total for i in range(self.config.items.providers)] if total else self.targets(n)
+
+    def show_providers(self, copy: Copy, n: int, slots: list[Slot]) -> None:
+        if not self.shape.providers:
+            return
+        keep = 0.5 ** (1 / self.config.reward.fairness_half_life)
+        copy.exposure = copy.exposure or [Counter() for _ in self.agents]
+        copy.exposure[n] = Counter({i: keep * x for i, x in copy.exposure[n].items()})
+        for slot in (slot for slot in slots if slot.item is not None):
+            copy.exposure[n][self.items[slot.item].provider] += self.theta(slot)
 
     def finish(self, copy: Copy, report: Report) -> None:
         """Rewards, and the view of the page about to be shown."""
-        report.rewards = self.shared(report.own)
+        report.rewards = self.shared(report.own + report.objectives)
         report.active = self.active(copy)
         report.next_visitor = [self.visitor_id(copy) if n in report.active else -1 for n in self.agents]
         report.next_place = [copy.visitor if n in report.active else -1 for n in self.agents]  # type: ignore[misc]
@@ -1221,10 +1330,16 @@ class Game:
         report.visitor = [self.visitor_id(copy) if n in active else -1 for n in self.agents]
         report.place = [copy.visitor if n in active else -1 for n in self.agents]
         wanted: dict[int, list[int | None]] = {}
-        person.messages = [None] * self.shape.agents
+        person.messages, person.offers = [None] * self.shape.agents, [0.0] * self.shape.agents
+        offers = {}
         for n in active:
-            wanted[n], person.messages[n] = self.read_action(copy, n, actions[n])
-        report.page = page = self.fill_page(copy, wanted)
+            wanted[n], level, person.messages[n] = self.read_action(copy, n, actions[n])
+            person.offers[n], offers[n] = level or 0.0, self.multiplier(level)
+        report.offer = [offers.get(n, 1.0) for n in self.agents]
+        report.page = page = self.fill_page(copy, wanted, offers)
+        for n in active:
+            report.objectives[n] = self.objectives(copy, n, page[n])
+            self.show_providers(copy, n, page[n])
         clicked = self.click(copy, person, page)
         e, old, consumed = 0.0, len(person.cart), []
         by_click = self.config.users.habit == "click"
@@ -1255,7 +1370,12 @@ class Game:
 
     def count_events(self, report: Report, page: dict[int, list[Slot]], clicked: tuple[int, Slot] | None) -> None:
         slots = [slot for row in page.values() for slot in row]
-        seen = {"page": 1, "hole": sum(slot.item is None for slot in slots), "later": len(report.later)}
+        seen = {
+            "page": 1,
+            "offer": any(m != 1 for m in report.offer),
+            "hole": sum(slot.item is None for slot in slots),
+            "later": len(report.later),
+        }
         if clicked:
             slot = clicked[1]
             seen |= {
@@ -1286,6 +1406,7 @@ class Game:
         copy.candidates = [[j for j in row if j >= 0] for row in state.candidates[b].tolist()]
         size = len(self.active(copy)) if self.config.page == "shared" else 0
         copy.order = [row[:size] for row in state.order[b].tolist()] if size else []
+        copy.exposure = [Counter(dict(enumerate(row))) for row in state.exposure[b].tolist() if row]
         copy.inclusive = {n: x for n, x in enumerate(state.inclusive[b].tolist()) if x > -math.inf}
         return copy
 
@@ -1320,6 +1441,7 @@ class Game:
             moods=moods,
             mood_pages=mood_pages,
             visits=[Visits(n, none_if_negative(a), none_if_negative(z)) for n, a, z in state.visits[b, u].tolist()],
+            offers=state.offers[b, u].tolist() or [0.0] * shape.agents,
             mood=row["mood"],
             sessions=row["sessions"],
             last_visit=none_if_negative(row["last_visit"]),
@@ -1372,6 +1494,8 @@ def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
     same(expected.order, actual.order, "order")
     same(list(expected.inclusive), list(actual.inclusive), "agents shown")
     close(list(expected.inclusive.values()), list(actual.inclusive.values()), "inclusive")
+    if game.shape.providers:
+        close(*([game.shares(copy, n) for n in game.agents] for copy in (expected, actual)), "shares of exposure")
     for name, value_now in (("stock", game.stock), ("statistics", game.statistics)):
         close(
             *([value_now(copy, j) for j in range(game.shape.items)] for copy in (expected, actual)), f"{name} by item"
@@ -1386,7 +1510,7 @@ def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
     for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "visits", "messages"):
         same(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     names = ("rho", "rating_bias", "z", "taste", "profile", "satiation", "trust", "clicked_mean", "topic_counts")
-    for name in (*names, "moods", "mood_pages"):
+    for name in (*names, "moods", "mood_pages", "offers"):
         close(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     close(game.wallet(expected, a), game.wallet(actual, b), f"wallet of user {u}")
     same(
@@ -1413,7 +1537,9 @@ def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -
     same(expected.next_place, actual.next_place[b].tolist(), "next_place")
     same(expected.active, np.flatnonzero(actual.active[b]).tolist(), "active")
     close(expected.own, actual.own[b], "own")
+    close(expected.objectives, actual.objectives[b], "objectives")
     close(expected.rewards, actual.rewards[b], "rewards")
+    close(np.log(expected.offer), actual.log_offer[b], "log offers")
     pairs = [(expected.observations, actual.observations), (expected.masks, actual.masks)]
     if expected.final_observations is not None:
         pairs += [(expected.final_observations, actual.final_observations), (expected.final_masks, actual.final_masks)]

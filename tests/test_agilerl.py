@@ -35,6 +35,7 @@ TASKS: list[tuple[str, dict[str, Any]]] = [
     ("social-v1", {"slots": 1, "mask_actions": True}),
     ("journey-v1", {"slots": 1, "mask_actions": True, "messages": 2}),
     ("journey-v1", {"action": "query"}),
+    ("streaming-v1", {"action": "weights"}),
 ]
 
 

@@ -14,7 +14,7 @@ import oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_kernels import ACTIONS, PAGES, action_shape, configs, one, random_actions, random_worlds
+from test_kernels import PAGES, action_shape, configs, one, random_actions, random_worlds
 
 from recsys_env.config import WorldConfig
 from recsys_env.policies import Planner, make_policy
@@ -22,8 +22,9 @@ from recsys_env.policies.assortment import popularity_slope
 from recsys_env.settings import replace
 from recsys_env.vector import VectorEnv
 
-COPIES, TICKS, PRICE = 4, 8, 1.5
+COPIES, TICKS, PRICE, TARGET = 4, 8, 1.5, 0.4
 CLICK_MATCH = 0.65
+NAMING = ("candidates", "items", "query")  # kinds of action; what weights show of a slate is in test_weights.py
 
 
 class Beliefs(oracle.Game):
@@ -32,14 +33,16 @@ class Beliefs(oracle.Game):
     slope: float
     newcomers: np.ndarray
 
-    def value(self, policy: str, copy: oracle.Copy, n: int, j: int) -> float:
-        """Of showing item j, by what the policy believes; the largest is its choice."""
+    def value(self, policy: str, copy: oracle.Copy, n: int, j: int, offer: float) -> float:
+        """Of showing item j at `offer` times its price, by what the policy believes; the largest is its choice."""
         if policy == "popularity":
             new = self.config.items.life > 0 and self.age(j, copy.tick) < self.config.items.popularity_half_life
             return max(self.popularity(copy, j), self.newcomers[j] * new)
-        believed, price = (self.content, 0.0) if policy == "content" else (self.informed, PRICE * (policy == "planner"))
-        log_odds, worth = believed(copy, n, j, price)
-        none = price * self.satisfaction(copy, None) if price else 0.0
+        log_odds, worth = (self.content if policy == "content" else self.informed)(copy, n, j, offer)
+        none = 0.0
+        if policy == "planner":
+            worth += PRICE * self.future(copy, n, j, offer) + self.lead(copy, j)
+            none = PRICE * self.future(copy, n, None, offer)
         share = oracle.sigmoid(log_odds + self.config.choice.dissimilarity * self.log_theta(copy, n))
         return share * worth + (1 - share) * none
 
@@ -47,7 +50,7 @@ class Beliefs(oracle.Game):
         rank = copy.order[0].index(n) + 1 if self.config.page == "shared" else 1
         return math.log(rank**-self.config.choice.eta * (1 + self.config.choice.kappa * (rank == 1)))
 
-    def sale(self, copy: oracle.Copy, n: int, j: int, cart: float) -> float:
+    def later_sale(self, copy: oracle.Copy, n: int, j: int, cart: float) -> float:
         """What a cart is worth that may be bought at a later page."""
         f = self.config.feedback
         leaves = f.cart_hazard + f.cart_abandon - f.cart_hazard * f.cart_abandon
@@ -56,34 +59,41 @@ class Beliefs(oracle.Game):
 
     # -------------------------------------------------------------------------------------------- oracles
 
-    def informed(self, copy: oracle.Copy, n: int, j: int, price: float) -> tuple[float, float]:
+    def informed(self, copy: oracle.Copy, n: int, j: int, offer: float) -> tuple[float, float]:
         """(log odds of a click against everything else, worth of it)."""
         assert copy.visitor is not None
         person = self.person(copy, copy.visitor)
-        cart = self.cart_probability(copy, person, j)
-        worth = self.value_of_click(copy, person, n, j, cart) + self.sale(copy, n, j, cart)
-        if price:
-            worth += price * self.satisfaction(copy, j) + self.lead(copy, j)
+        cart = self.cart_probability(copy, person, j, offer)
+        worth = self.value_of_click(copy, person, n, j, cart, offer) + self.later_sale(copy, n, j, cart)
         rivals = [copy.inclusive[m] for m in self.active(copy) if m != n and m in copy.inclusive]
         rest = math.log(sum(math.exp(x) for x in [self.outside(person), *rivals]))
         trust = 0.0 if self.config.page == "rival" else self.config.choice.beta_trust * person.trust[n]
-        return self.utility(copy, person, j) + trust - rest, worth
+        return self.utility(copy, person, j, offer) + trust - rest, worth
 
-    def satisfaction(self, copy: oracle.Copy, j: int | None) -> float:
-        """Expected change of z from a click on item j, or from none."""
+    def future(self, copy: oracle.Copy, n: int, j: int | None, offer: float) -> float:
+        """What a click on item j, or none, does for later pages: its experience (in finite games the expected change of
+        satisfaction), the more the less satisfied the visitor is; where agents set prices, the change of trust."""
         assert copy.visitor is not None
         d, person, worst = (
             self.config.dynamics,
             self.person(copy, copy.visitor),
             len(self.config.choice.v_0_by_mood) - 1,
         )
-        if worst > 0:
-            topic = None if j is None else self.items[j].topic
-            up, down = (d.mood_up_none, d.mood_down_none) if topic is None else (d.mood_up[topic], d.mood_down[topic])
-            return 2 * (up - down) / worst
+        if self.config.offer.kind == "price":
+            if j is not None:
+                pull = self.over_noise(math.tanh, self.mean_experience(copy, person, j, offer))
+                return d.trust_rate * (pull - person.trust[n])
+            rivals = [copy.inclusive[m] for m in self.active(copy) if m != n and m in copy.inclusive]
+            nothing = 1 / (1 + sum(math.exp(x - self.outside(person)) for x in rivals))
+            rate = nothing * d.trust_rate_none + (1 - nothing) * d.trust_rate_rival
+            return rate * (d.baseline - person.trust[n])
         if j is None:
-            return d.z_rate_none * (d.baseline - person.z)
-        return d.z_rate * (self.over_noise(math.tanh, self.mean_experience(copy, person, j)) - person.z)
+            return 0.0
+        e, worst = self.mean_experience(copy, person, j), len(self.config.choice.v_0_by_mood) - 1
+        if worst > 0:
+            topic = self.items[j].topic
+            e = 2 * (d.mood_up[topic] - d.mood_down[topic]) / worst
+        return max(TARGET - person.z, 0) * e
 
     def lead(self, copy: oracle.Copy, j: int) -> float:
         """At an entrance: what the same item would sell on the next page."""
@@ -94,7 +104,7 @@ class Beliefs(oracle.Game):
         copy.scene = 1
         cart = self.cart_probability(copy, self.person(copy, copy.visitor), j)
         copy.scene = 0
-        return self.sale(copy, owner, j, cart)
+        return self.later_sale(copy, owner, j, cart)
 
     # -------------------------------------------------------------------------------------------- content
 
@@ -111,10 +121,10 @@ class Beliefs(oracle.Game):
     def knows(self, n: int, field: str) -> bool:
         return field not in self.roles[n].hidden
 
-    def content(self, copy: oracle.Copy, n: int, j: int, price: float) -> tuple[float, float]:
+    def content(self, copy: oracle.Copy, n: int, j: int, offer: float) -> tuple[float, float]:
         assert copy.visitor is not None
         c, f, item, weight = self.config.choice, self.config.feedback, self.items[j], self.weights_of(n)
-        match, x = float(self.taste(copy, n) @ self.q[j]), self.log_price(j, copy.tick)
+        match, x = float(self.taste(copy, n) @ self.q[j]), self.log_price(j, copy.tick, offer)
         bored = min(float(self.person(copy, copy.visitor).topic_counts[self.view(n)][item.topic]), 1.0)
         bored, seen = (x * self.knows(n, "clicked_mean") for x in (bored, self.seen_count(copy, n, j)))
         v = c.beta_taste * match - c.beta_price * x + (self.slope + c.beta_pop) * math.log1p(self.popularity(copy, j))
@@ -126,29 +136,38 @@ class Beliefs(oracle.Game):
         worth += weight["like"] * self.over_noise(oracle.sigmoid, e) if f.like else 0.0
         if self.config.scenes[copy.scene].cart:
             cart = oracle.sigmoid(float(self.world.topics[item.topic, 0]) + f.b_taste * match - f.b_price * x)
-            worth += weight["cart"] * cart + self.sale(copy, n, j, cart)
-            worth += weight["purchase"] * cart * self.price(j, copy.tick) if f.instant else 0.0
+            worth += weight["cart"] * cart + self.later_sale(copy, n, j, cart)
+            worth += weight["purchase"] * cart * self.sale(j, self.price(j, copy.tick, offer)) if f.instant else 0.0
         v_0 = float(np.mean(c.v_0_by_mood)) if c.v_0_by_mood else c.v_0
         trust = 0.0 if self.config.page == "rival" else c.beta_trust * self.config.users.trust_init
         return v + trust - v_0, worth
 
 
-def named(game: Beliefs, copy: oracle.Copy, n: int, action: np.ndarray) -> set[int | None]:
-    """The item that an action of one slot names; those of equal vectors, if it is a query."""
+def named(game: Beliefs, copy: oracle.Copy, n: int, action: np.ndarray) -> tuple[set[int | None], float]:
+    """The item that an action of one slot names, those of equal vectors if it is a query; what multiplies its price."""
+    wanted, level, message = game.read_action(copy, n, action)
+    assert message in (0, None)
     if game.config.action == "query":
         near = game.q @ action[: game.shape.dims].astype(float)
-        return set(np.flatnonzero(near > near.max() - 1e-6).tolist())
-    wanted, message = game.read_action(copy, n, action)
-    assert message in (0, None)
-    return set(wanted)
+        wanted = np.flatnonzero(near > near.max() - 1e-6).tolist()
+    return set(wanted), game.multiplier(level)
 
 
-@pytest.mark.parametrize("action", ACTIONS)
+def offers(game: Beliefs, policy: str) -> list[float]:
+    """The price multipliers that a policy chooses from: all levels if it knows the visitor, else that nearest to 1."""
+    config = game.config.offer
+    if config.kind == "none":
+        return [1.0]
+    every = [game.multiplier(2 * level / (config.levels - 1) - 1) for level in range(config.levels)]
+    return every if policy in ("greedy", "planner") else [min(every, key=lambda m: abs(math.log(m)))]
+
+
+@pytest.mark.parametrize("action", NAMING)
 @pytest.mark.parametrize("policy", ["popularity", "content", "greedy", "planner"])
 def test_the_best_item_is_chosen(policy: str, action: str) -> None:
     seen: Counter[str] = Counter()
 
-    @random_worlds(12, number=ACTIONS.index(action))
+    @random_worlds(12, number=NAMING.index(action))
     @given(data=st.data(), page=one(*PAGES), key=st.integers(0, 2**32))
     def check(data: st.DataObject, page: str, key: int) -> None:
         config: WorldConfig = data.draw(configs(page, action))
@@ -162,7 +181,7 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
         game.slope = popularity_slope(envs)
         items, count = envs.world.items, np.bincount(envs.world.items["provider"])
         game.newcomers = (np.bincount(items["provider"], items["popularity"]) / np.maximum(count, 1))[items["provider"]]
-        players = [Planner(PRICE) if policy == "planner" else make_policy(policy) for _ in envs.possible_agents]
+        players = [Planner(PRICE, TARGET) if policy == "planner" else make_policy(policy) for _ in envs.possible_agents]
         for agent, player in zip(envs.possible_agents, players, strict=True):
             player.bind(envs, agent, 0)
         envs.reset(seed=key)
@@ -175,14 +194,17 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
                 for b, copy in enumerate(copies):
                     options = [j for j in game.options(copy, n) if j is not None]
                     if not options:
-                        assert not actions[b].any()
+                        assert config.offer.kind == "price" or not actions[b].any()
                         continue
-                    values = {j: game.value(policy, copy, n, j) for j in options}
-                    mine = named(game, copy, n, actions[b])
+                    mine, offer = named(game, copy, n, actions[b])
+                    allowed = offers(game, policy)
+                    assert min(abs(offer / m - 1) for m in allowed) < 1e-6
+                    values = {(j, m): game.value(policy, copy, n, j, m) for j in options for m in allowed}
                     best = max(values.values())
-                    chosen = max(values[j] for j in mine & set(values))
-                    assert chosen >= best - 1e-6 - 1e-5 * abs(best), f"{mine} of {values}"
+                    chosen = max(game.value(policy, copy, n, j, offer) for j in mine & set(options) if j is not None)
+                    assert chosen >= best - 1e-6 - 1e-5 * abs(best), f"{mine} at {offer} of {values}"
                     seen["choices"] += len({round(value, 4) for value in values.values()}) > 1
+                    seen["offers"] += len(allowed) > 1
             assert before == [array.tobytes() for array in envs.arrays]
             envs.step(
                 random_actions(config, COPIES, rng)
@@ -192,4 +214,5 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
 
     check()
     assert seen["choices"] > 50
+    assert seen["offers"] > 10 or policy not in ("greedy", "planner")
     assert action_shape(WorldConfig(slots=1))[1] == 1

@@ -15,7 +15,7 @@ from recsys_env.__main__ import COMMANDS, LISTINGS, main, script
 from recsys_env.evaluation import METRICS
 from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION
 from recsys_env.listing import _classes, _learns
-from recsys_env.policies import POLICIES, make_policy
+from recsys_env.policies import POLICIES, TASK_POLICIES, make_policy
 from recsys_env.settings import describe
 
 
@@ -65,7 +65,7 @@ def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]
 
 
 def test_lists_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
-    for command, names in (("tasks", TASKS), ("policies", POLICIES), ("metrics", METRICS)):
+    for command, names in (("tasks", TASKS), ("policies", POLICIES | TASK_POLICIES), ("metrics", METRICS)):
         main([command])
         shown = re.findall(r"^  (\S+) ", capsys.readouterr().out, flags=re.MULTILINE)
         assert shown == list(names)
@@ -81,7 +81,7 @@ def test_policies_are_listed_as_they_are(capsys: pytest.CaptureFixture[str]) -> 
     assert "random Uniform over the action space, or over what the mask allows. blind Always" in shown
     assert "(Li et al. 2010). (learns while it serves) linear-thompson" in shown
     classes = dict(_classes(Path("recsys_env/policies")))
-    for name, place in POLICIES.items():
+    for name, place in (POLICIES | TASK_POLICIES).items():
         assert _learns(place.partition(":")[2], classes) == make_policy(name).learns
 
 

@@ -48,7 +48,9 @@ class Spy(Policy):
         self.ends += int(done.sum())
 
 
-@pytest.mark.parametrize("changes", [{}, {"mask_actions": True}, {"action": "query"}, {"slots": 1}, {"messages": 2}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"mask_actions": True}, {"action": "query"}, {"action": "weights"}, {"slots": 1}, {"messages": 2}]
+)
 def test_where_all_learn_it_is_the_batch(changes: dict[str, Any]) -> None:
     envs, company = batch(**changes), Company(batch(**changes), {})
     rng = np.random.default_rng(0)

@@ -76,8 +76,8 @@ def test_the_tables_above_are_not_empty() -> None:
         "ObservationConfig.share",
         "SceneConfig.cart",
     ]
-    assert len(WORDS) == 5
-    assert len(TUPLES) == 9
+    assert len(WORDS) == 6
+    assert len(TUPLES) == 10
 
 
 @pytest.mark.parametrize(("kind", "f"), SCALARS)
@@ -307,8 +307,13 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
     ({"choice": {"dissimilarity": 0.5}}, r"choice.dissimilarity = 0.5 needs page = 'rows'; page = 'shared'"),
     ({"page": "rival", "choice": {"dissimilarity": 0.5}}, "needs page = 'rows'"),
     ({"slots": 21}, r"candidates.number = 20 must be at least slots = 21"),
+    ({"roles": ({"knows": (0, 1)},)}, r"roles know \[\[0, 1\]\], but need one label for each of the 12 topics"),
+    ({"roles": ({"knows": (-1,)},)}, r"knows"),
     ({"action": "query", "mask_actions": True}, "makes no sense with action = 'query'"),
+    ({"action": "weights", "mask_actions": True}, "makes no sense with action = 'weights'"),
     ({"messages": 1}, "messages = 1 carries no information"),
+    ({"offer": {"kind": "price"}}, "offer.kind = 'price' needs feedback.instant = True"),
+    ({"offer": {"low": 2.0}}, "offer.low = 2 must be below offer.high = 2"),
     ({"arrival": {"d_0": 0.6, "d_1": 0.5}}, r"arrival.d_0 \+ arrival.d_1 = 1.1 must be at most 1"),
     ({"feedback": {"rating_cutpoints": (0, 1, 2)}}, r"rating_cutpoints = \(0.0, 1.0, 2.0\) must be 4 ascending"),
     ({"feedback": {"rating_cutpoints": (0, 2, 1, 3)}}, "must be 4 ascending numbers"),
@@ -551,7 +556,7 @@ def test_rewards_are_named() -> None:
             num_agents=3,
             roles=(
                 {"name": "a", "rewards": {"click": 2, "dwell": -1}},
-                {"name": "b", "rewards": {"like": 0}},
+                {"name": "b", "rewards": {"like": 0, "fairness": 0.5}},
                 {"name": "c"},
             ),
             reward={"cart": 0.25},
@@ -566,6 +571,7 @@ def test_rewards_are_named() -> None:
         "like": [0] * 3,
         "dwell": [-1, 0, 0],
     }
+    assert envs.world.agents["fairness"].tolist() == [0, 0.5, 0]
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,9 @@ def test_what_is_returned_is_the_callers() -> None:
     assert same([{a: dict(i) for a, i in r[4].items()} for r in results], [r[4] for r in kept])
 
 
-@pytest.mark.parametrize("overrides", [{}, {"mask_actions": True}, {"action": "query"}, {"page": "rival"}])
+@pytest.mark.parametrize(
+    "overrides", [{}, {"mask_actions": True}, {"action": "query"}, {"action": "weights"}, {"page": "rival"}]
+)
 def test_equals_its_copy_of_a_batch(overrides: dict[str, Any]) -> None:
     envs = vector_env(BUSY, 3, **overrides)
     envs.reset(seed=11)
@@ -574,7 +576,7 @@ def test_expected_feedback() -> None:
     env = started(feedback={"instant": True})
     before, actions = env.save(), sampled(env)
     expected = env.expected_feedback(actions)
-    assert set(expected) == {"click", "cart", "purchase", "own", "reward"}
+    assert set(expected) == {"click", "cart", "purchase", "own", "objectives", "reward"}
     assert all(list(by_agent) == env.agents for by_agent in expected.values())
     clicks = np.array(list(expected["click"].values()))
     assert clicks.shape == (2, 3)

@@ -176,12 +176,12 @@ def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: p
     task = report["tasks"]["tiny-v0"]
     assert set(task["teams"]) == {
         "random",
-        "greedy",
+        "planner",
         "content",
         "popularity",
     }  # the ends of the scale are always played
     assert len(list(tmp_path.glob("tiny-v0/*/*.json"))) == 4 * 3
-    assert (task["teams"]["random"]["score"], task["teams"]["greedy"]["score"]) == (0, 100)
+    assert (task["teams"]["random"]["score"], task["teams"]["planner"]["score"]) == (0, 100)
     assert list(task["teams"]) == sorted(task["teams"], key=lambda team: -task["teams"][team]["mean"])
     own = [np.mean(episode_returns(TINY, "content", 4, UNSEEN + seed)) for seed in range(3)]
     content = task["teams"]["content"]
@@ -195,12 +195,12 @@ def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: p
     assert set(report["aggregate"]["teams"]) == {
         "content",
         "popularity",
-        "greedy",
+        "planner",
     }  # random is no end of duel-v1, and not asked for
     stored = json.loads((tmp_path / "tiny-v0" / "content" / "2.json").read_text())
     assert {"command", "commit", "versions", "processor", "own", "metrics", "seed"} <= set(stored)
     shown = capsys.readouterr().out
-    assert "0 = random, 100 = greedy" in shown
+    assert "0 = random, 100 = planner" in shown
     assert "ndcg" in shown
     assert "IQM" in shown
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from recsys_env import VectorEnv, WorldConfig, vector_env
+from recsys_env import VectorEnv, WorldConfig, replace, vector_env
 
 COPIES, ROUNDS = 20_000, 5
 SIGMAS = 5.0
@@ -25,6 +25,7 @@ SHOP = WorldConfig(
         "number": 9,
         "dims": 4,
         "topics": 3,
+        "providers": 3,
         "stock_init": 3,
         "restock_period": 40,
         "length_log_sd": 0.4,
@@ -56,7 +57,8 @@ SHOP = WorldConfig(
         "like": True,
     },
     arrival={"r_0": 3.0, "k_0": 3.0},
-    reward={"sharing": -0.4, "click": 0.3, "cart": 0.5, "purchase": 1.0, "rating": 0.4, "like": 0.2, "dwell": 0.15},
+    reward={"sharing": -0.4, "click": 0.3, "cart": 0.5, "purchase": 1.0, "rating": 0.4, "like": 0.2, "dwell": 0.15}
+    | {"diversity": 0.2, "novelty": 0.3, "fairness": 0.5},
 )
 ROWS = WorldConfig(
     num_agents=3,
@@ -90,18 +92,19 @@ INSTANT = WorldConfig(
     arrival={"r_0": 3.0, "k_0": 3.0},
     reward={"sharing": 1.0, "click": 0.1, "cart": 0.3, "purchase": 1.0, "rating": 0.7},
 )
+OFFERS = replace(INSTANT, {"page": "rows", "offer": {"kind": "price"}, "reward": {"margin_rate": 0.6}})
 RIVAL = WorldConfig(
     num_agents=3,
     slots=3,
     page="rival",
     users={"number": 2},
-    items={"number": 30, "dims": 4, "topics": 5},
+    items={"number": 30, "dims": 4, "topics": 5, "providers": 4},
     candidates={"number": 6},
     choice={"v_0": 1.0, "beta_taste": 1.5, "beta_trust": 3.0},
     dynamics={"trust_rate": 0.6},
     feedback={"like": True},
     arrival={"r_0": 3.0, "k_0": 2.0},
-    reward={"sharing": -1.0, "click": 0.5, "like": 0.5, "dwell": 0.2},
+    reward={"sharing": -1.0, "click": 0.5, "like": 0.5, "dwell": 0.2, "fairness": 0.4, "fairness_target": "merit"},
 )
 
 
@@ -126,12 +129,12 @@ def assert_counts(count: np.ndarray, probability: np.ndarray, total: int) -> Non
 
 
 def compare(envs: VectorEnv, copy: int, actions: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """100,000 continuations of one copy under one joint action [N, K]; returns what was expected of it."""
+    """100,000 continuations of one copy under one joint action [N, ...]; returns what was expected of it."""
     snapshot = envs.save(copy)
     many = vector_env(envs.config, COPIES)
     joint = np.broadcast_to(actions, (COPIES, *actions.shape))
     rng = np.random.default_rng(seed)
-    count = {key: np.zeros(actions.shape) for key in ("clicked", "cart", "bought")}
+    count = {key: np.zeros((envs.num_agents, envs.config.slots)) for key in ("clicked", "cart", "bought")}
     own, rewards = [], []
     expected: dict[str, np.ndarray] = {}
     for _ in range(ROUNDS):
@@ -149,6 +152,7 @@ def compare(envs: VectorEnv, copy: int, actions: np.ndarray, seed: int) -> dict[
     assert_counts(count["clicked"], expected["click"], total)
     assert_counts(count["cart"], expected["cart"], total)
     assert_counts(count["bought"], expected["purchase"], total)
+    np.testing.assert_allclose(infos["objectives"], np.broadcast_to(expected["objectives"], reward.shape), atol=1e-6)
     for key, sample in (("own", np.concatenate(own)), ("reward", np.concatenate(rewards))):
         error = np.abs(sample.mean(0) - expected[key])
         assert (error <= SIGMAS * sample.std(0) / total**0.5 + 1e-6).all(), (key, error, sample.std(0) / total**0.5)
@@ -157,13 +161,13 @@ def compare(envs: VectorEnv, copy: int, actions: np.ndarray, seed: int) -> dict[
 
 @pytest.mark.parametrize("carted", [0, 1, 2, 3])
 def test_a_shop_with_old_cart_items(carted: int) -> None:
-    envs = played(SHOP, ticks=40)
+    envs = played(SHOP, ticks=40, copies=1000)
     inside = np.rint(3 * envs.field(envs.observations, "cart")[:, 0, 0]).astype(int)
     actions = (
         np.random.default_rng(carted).permutation(9)[:6].reshape(2, 3)
     )  # six of nine: some are in the cart already
     can_cart = (
-        envs.expected_feedback(np.broadcast_to(actions, (200, 2, 3)))["cart"].sum((1, 2)) > 0.1
+        envs.expected_feedback(np.broadcast_to(actions, (1000, 2, 3)))["cart"].sum((1, 2)) > 0.1
     )  # and the wallet pays
     (copies,) = np.nonzero((inside == carted) & (envs.next_visitor[:, 0] >= 0) & can_cart)
     compare(envs, int(copies[0]), actions, carted)
@@ -176,7 +180,7 @@ def test_a_full_cart_whose_items_are_all_shown_again() -> None:
     compare(envs, int(copies[0]), np.array([[6, 7, 8], [0, 1, 2]]), 12)
 
 
-@pytest.mark.parametrize("config", [ROWS, INSTANT, RIVAL], ids=["rows", "instant", "rival"])
+@pytest.mark.parametrize("config", [ROWS, INSTANT, OFFERS, RIVAL], ids=["rows", "instant", "offers", "rival"])
 def test_other_pages(config: WorldConfig) -> None:
     envs = played(config, seed=3)
     (copies,) = np.nonzero(envs.active.any(1))
@@ -190,7 +194,7 @@ def test_other_pages(config: WorldConfig) -> None:
         assert (expected["click"].sum(1) > 0).sum() == 1
 
 
-@pytest.mark.parametrize("config", [SHOP, ROWS, INSTANT, RIVAL], ids=["shop", "rows", "instant", "rival"])
+@pytest.mark.parametrize("config", [SHOP, ROWS, OFFERS, RIVAL], ids=["shop", "rows", "offers", "rival"])
 def test_expecting_changes_nothing(config: WorldConfig) -> None:
     envs, other = played(config), played(config)
     rng = np.random.default_rng(5)
@@ -231,9 +235,9 @@ def test_probabilities_are_probabilities_and_idle_ticks_expect_nothing(config: W
         assert (expected["cart"] <= expected["click"]).all()
         assert (expected["purchase"] == (expected["cart"] if config.feedback.instant else 0)).all()
         assert (expected["click"][~envs.active] == 0).all()
-        s, own = config.reward.sharing, expected["own"]
+        s, earned = config.reward.sharing, expected["own"] + expected["objectives"]
         np.testing.assert_allclose(
-            expected["reward"], (1 - max(s, 0)) * own + s * own.mean(1, keepdims=True), rtol=1e-12, atol=1e-15
+            expected["reward"], (1 - max(s, 0)) * earned + s * earned.mean(1, keepdims=True), rtol=1e-12, atol=1e-15
         )
         infos = envs.step(actions)[4]
         assert (infos["clicked"] <= (expected["click"] > 0)).all()

@@ -58,7 +58,7 @@ def test_command_writes_its_report_and_resumes(task: str, tmp_path: Path, capsys
     assert list(first["table"]) == ["random", "popularity", "content", "greedy", "planner", "trained"]
     assert all(name in said for name in first["table"])
     assert first["table"]["random"]["score"] == 0
-    assert first["table"]["greedy"]["score"] == pytest.approx(100)
+    assert first["table"]["planner"]["score"] == pytest.approx(100)
     assert first["after"]["mean"] == first["table"]["trained"]["mean"]
     assert first["gain"]["mean"] == pytest.approx(first["after"]["mean"] - first["before"]["mean"])
     assert first["seeds"]["evaluation"] != first["seeds"]["training"]

@@ -3,6 +3,7 @@ copies."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -22,12 +23,12 @@ from recsys_env.kernels.options import list_options
 from recsys_env.kernels.page import read_prices
 from recsys_env.kernels.past import respond
 from recsys_env.settings import replace
-from recsys_env.spaces import mask_size
+from recsys_env.spaces import beside_picks, mask_size
 from recsys_env.vector import copy_seed
 from recsys_env.world import SAMPLE, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
-ACTIONS = ("candidates", "items", "query")
+ACTIONS = ("candidates", "items", "query", "weights")
 EXAMPLES = 30  # worlds per page kind and action kind
 COPIES = 3
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
@@ -66,26 +67,25 @@ class Kernels:
 
 
 def action_shape(config: WorldConfig) -> tuple[int, int]:
-    if config.action == "query":
-        return config.num_agents, config.items.dims + config.messages
-    return config.num_agents, config.slots + (config.messages > 0 and config.slots > 1)
+    shape = shape_of(config, None)
+    if config.continuous:
+        size = shape.dims if config.action == "query" else shape.features
+        return config.num_agents, size + (shape.levels > 0) + shape.vocabulary
+    return config.num_agents, config.slots + len(beside_picks(shape)) * (config.slots > 1)
 
 
 def action_dtype(config: WorldConfig) -> type:
-    return np.float64 if config.action == "query" else np.int64
+    return np.float64 if config.continuous else np.int64
 
 
 def random_actions(config: WorldConfig, copies: int, rng: np.random.Generator) -> np.ndarray:
-    shape, words = (copies, *action_shape(config)), config.messages
-    if config.action == "query":
+    shape, beside = (copies, *action_shape(config)), beside_picks(shape_of(config, None))
+    if config.continuous:
         return rng.uniform(-1, 1, shape)
     options = config.candidates.number if config.action == "candidates" else config.items.number
-    actions = rng.integers(0, options, shape)
-    if words and config.slots == 1:
-        actions = actions * words + rng.integers(0, words, shape)
-    elif words:
-        actions[..., -1] = rng.integers(0, words, shape[:-1])
-    return actions
+    if config.slots == 1:
+        return rng.integers(0, options * math.prod(beside), shape)
+    return rng.integers(0, [options] * config.slots + beside, shape)
 
 
 # ------------------------------------------------------------------------------------------------ random worlds
@@ -106,12 +106,13 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     topics, domains = min(topics, items), draw(st.integers(1, 3))
     names = ["entrance", "item", "cart"][:scenes]
     agents = draw(st.integers(scenes, 4))
-    roles = draw(_roles(agents, names, items, domains))
+    roles = draw(_roles(agents, names, (items, domains, topics)))
     slots = draw(st.integers(1, 4))
     moods = draw(one(0, 0, 0, 2, 3))
     cart = draw(one(True, True, True, False))
     life = draw(one(0, 0, 4, 7))
     weight = one(0.0, 1.0, -0.5)
+    instant = draw(one(False, False, False, True))
     return WorldConfig(
         num_agents=agents,
         slots=slots,
@@ -120,7 +121,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         page=page,
         action=action,
         messages=draw(one(0, 0, 2, 3)),
-        mask_actions=action != "query" and draw(st.booleans()),
+        mask_actions=action in ("candidates", "items") and draw(st.booleans()),
         observability=draw(one("partial", "full")),
         roles=roles,
         scenes=tuple(
@@ -148,7 +149,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             topics=topics,
             intercept_sd=draw(one(0.0, 0.5)),
             domains=domains,
-            providers=2,
+            providers=draw(one(2, 3, 1)),
             price_log_sd=draw(one(0.0, 0.5)),
             length_log_sd=draw(one(0.0, 0.5)),
             popularity_mean=draw(one(1.0, 20.0)),
@@ -193,7 +194,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             b_taste=draw(weight),
             b_quality=draw(weight),
             b_price=draw(weight),
-            instant=draw(one(False, False, False, True)),
+            instant=instant,
             cart_hazard=draw(one(0.15, 0.3)),
             cart_abandon=draw(one(0.1, 0.0)),
             rating_after_click=draw(one(0.0, 0.4)),
@@ -209,6 +210,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             z_rate_none=draw(one(0.0, 0.1)),
             trust_rate=draw(one(0.0, 0.3)),
             trust_rate_none=draw(one(0.0, 0.1)),
+            trust_rate_rival=draw(one(0.0, 0.2)),
             baseline=draw(one(-0.3, 0.1)),
             mood_up=tuple(draw(one(0.0, 0.5)) for _ in range(topics if moods else 0)),
             mood_down=tuple(draw(one(0.2, 0.5)) for _ in range(topics if moods else 0)),
@@ -226,12 +228,24 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         ),
         reward=dict(
             sharing=draw(one(0.0, 1.0, -1.0) | st.floats(-1, 1)),
+            margin_rate=draw(one(0.3, 0.5)),
             click=draw(weight),
             cart=draw(weight),
             purchase=draw(weight),
             rating=draw(weight),
             like=draw(weight),
             dwell=draw(weight),
+            diversity=draw(weight),
+            novelty=draw(weight),
+            fairness=draw(weight),
+            fairness_target=draw(one("inventory", "merit")),
+            fairness_half_life=draw(one(2.0, 200.0)),
+        ),
+        offer=dict(
+            kind=draw(one("price", "price", "none")) if instant else "none",
+            levels=draw(one(7, 2, 3)),
+            low=draw(one(0.5, 0.8)),
+            high=draw(one(2.0, 1.3)),
         ),
         candidates=dict(
             number=draw(st.integers(4, 8) | st.integers(slots, 8)),
@@ -248,9 +262,10 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
 
 
 @st.composite
-def _roles(draw: Any, agents: int, scenes: list[str], items: int, domains: int) -> tuple[dict[str, Any], ...]:
-    """One repeated role, or one per agent; each with its inventory and rewards; with several scenes each has an
-    owner."""
+def _roles(draw: Any, agents: int, scenes: list[str], sizes: tuple[int, int, int]) -> tuple[dict[str, Any], ...]:
+    """One repeated role, or one per agent; each with its inventory, knowledge and rewards; with several scenes each has
+    an owner."""
+    items, domains, topics = sizes
     repeated = len(scenes) == 1 and draw(st.booleans())
     owned = draw(st.permutations([*scenes, *[""] * (agents - len(scenes))])) if len(scenes) > 1 else [""] * agents
     roles = []
@@ -258,12 +273,14 @@ def _roles(draw: Any, agents: int, scenes: list[str], items: int, domains: int) 
         kind = draw(one("all", "all", "domains", "items", "both"))
         shown = draw(st.lists(st.integers(0, items - 1), min_size=1, max_size=items, unique=True))
         own = {shown[0] % domains, draw(st.integers(0, min(domains, items) - 1))}
-        rewards = draw(one({}, {"click": 1.0, "cart": 0.5, "purchase": 1.0, "rating": 0.2, "like": 0.1, "dwell": 0.05}))
+        events = {"click": 1.0, "cart": 0.5, "purchase": 1.0, "rating": 0.2, "like": 0.1, "dwell": 0.05}
+        rewards = draw(one({}, events, {"click": 1.0, "diversity": 0.5, "novelty": -0.3, "fairness": 2.0}))
         roles.append(
             {
                 "name": f"role{i}",
                 "scene": owned[i],
                 "rewards": rewards,
+                "knows": tuple(draw(st.integers(0, 2)) for _ in range(topics if draw(one(False, True)) else 0)),
                 "items": tuple(shown) if kind in ("items", "both") else (),
                 "domains": tuple(own) if kind in ("domains", "both") else (),
             }
@@ -350,9 +367,9 @@ def compare_views(game: oracle.Game, kernels: Kernels, copies: list[oracle.Copy]
         np.zeros((COPIES, shape.agents, slots)),
         np.zeros((COPIES, shape.agents)),
     )
-    rewards = np.zeros_like(own)
+    objectives, rewards = np.zeros_like(own), np.zeros_like(own)
     spent = [type(arrays)(*(array.copy() for array in arrays)) for arrays in (state, kernels.report, kernels.scratch)]
-    expect(world, *spent, actions, click, cart, own, rewards)
+    expect(world, *spent, actions, click, cart, own, objectives, rewards)
     for b, copy in enumerate(copies):
         listed = game.options(copy, n)
         assert [-1 if j is None else j for j in listed] == options[0][b].tolist()
@@ -367,9 +384,9 @@ def compare_views(game: oracle.Game, kernels: Kernels, copies: list[oracle.Copy]
             oracle.close(game.outside(game.person(copy, copy.visitor)), outside[b], "v_0")
         oracle.close(game.state(copy), rows[b], "state")
         expected = game.expect(copy, actions[b])
-        for name, found in (("click", click), ("cart", cart), ("own", own)):
+        for name, found in (("click", click), ("cart", cart), ("own", own), ("objectives", objectives)):
             oracle.close(getattr(expected, name), found[b], f"expected {name}")
-        oracle.close(game.shared(expected.own), rewards[b], "expected rewards")
+        oracle.close(game.shared(expected.own + expected.objectives), rewards[b], "expected rewards")
 
 
 def compare(game: oracle.Game, kernels: Kernels, b: int, copy: oracle.Copy, report: oracle.Report) -> Counter[str]:
@@ -401,6 +418,7 @@ FREQUENT = (
     "hole",
     "cart",
     "instant",
+    "offer",
     "bought",
     "later",
     "abandoned",

@@ -35,6 +35,7 @@ LAYERS = (
     "render",
     "environment",
     "policies",
+    "exact",
     "company",
     "views",
     "recsys_env",  # the package's own face: the constructors

@@ -159,8 +159,21 @@ def test_novelty_by_hand() -> None:
     log = tiny_log()
     serve(log, 0, 0, 5, [[0, 1], [2, -1]])
     history = log.envs.world.items["popularity"]
-    bits = -np.log2(history / history.sum())
-    np.testing.assert_allclose(value(log, "novelty")[0], [bits[:2].mean(), bits[2], bits[:3].mean()], rtol=1e-5)
+    bits = -np.log2((history + 1) / (history + 1).sum())
+    scaled = (bits - bits.min()) / np.ptp(bits)
+    np.testing.assert_allclose(value(log, "novelty")[0], [scaled[:2].mean(), scaled[2], scaled[:3].mean()], rtol=1e-5)
+
+
+def test_fairness_by_hand() -> None:
+    log = tiny_log(reward={"fairness_half_life": 2.0})
+    serve(log, 0, 0, 5, [[0, 1], [2, -1]])  # theta 1 and 1/3; 1/2
+    serve(log, 1, 0, 5, [[0, -1], []])
+    serve(log, 2, 0, 5, [[1, -1], [1, -1]])
+    first = 1 / (1 + 1 / 3)  # provider 0's share of what agent 0 has given; a half is due to each
+    faded = (0.5**0.5 + 1) / (0.5**0.5 * 4 / 3 + 1)
+    mine, its = [0, 0.5 - first, 0.5 - (1 - faded)], [0, 0.5 * (0.5 - 0)]
+    np.testing.assert_allclose(value(log, "fairness")[0], [np.mean(mine), np.mean(its), (sum(mine) + sum(its)) / 3])
+    assert np.isnan(value(tiny_log(items={"providers": 1}), "fairness")).all()
 
 
 def test_exposure_by_hand() -> None:

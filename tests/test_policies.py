@@ -33,7 +33,6 @@ from recsys_env.policies import (
     register_loader,
     registry,
 )
-from recsys_env.tuning import tune_planner
 
 BATCH = 3
 NEEDS = {
@@ -54,7 +53,9 @@ SMALL = WorldConfig(
     items={"number": 20, "dims": 4, "topics": 4},
     choice={"v_0": 1.0},
     arrival={"r_0": 2.0},
+    static_weights={"profile_match": 1.0, "popularity": 0.5},
 )
+OFFERS = {"offer": {"kind": "price"}, "feedback": {"instant": True}, "scenes": ({"name": "page", "cart": True},)}
 KINDS: dict[str, dict[str, Any]] = {
     "candidates": {"action": "candidates"},
     "items": {"action": "items"},
@@ -62,6 +63,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "candidates, messages": {"action": "candidates", "messages": 3},
     "items, messages": {"action": "items", "messages": 3},
     "query, messages": {"action": "query", "messages": 3},
+    "candidates, offers": OFFERS,
+    "query, offers, messages": {**OFFERS, "action": "query", "messages": 3},
+    "one slot, offers, masks, messages": {**OFFERS, "slots": 1, "mask_actions": True, "messages": 3},
+    "weights": {"action": "weights"},
+    "weights, messages": {"action": "weights", "messages": 3},
     "one slot": {"slots": 1},
     "one slot, messages": {"slots": 1, "messages": 3},
     "one item, messages": {"slots": 1, "messages": 3, "action": "items"},
@@ -114,11 +120,11 @@ def _allowed(envs: VectorEnv, action: np.ndarray, mask: np.ndarray) -> np.ndarra
 @pytest.mark.parametrize("policy", INSTALLED)
 @pytest.mark.parametrize("task", [task for task in recsys_env.TASKS if task != "grocery-v1"])
 def test_every_policy_plays_every_task(task: str, policy: str) -> None:
-    play(vector_env(task, BATCH, horizon=8), policy, 20)
+    play(vector_env(task, BATCH, horizon=8, static_weights={"popularity": 1.0}), policy, 20)
 
 
 def test_every_policy_plays_grocery() -> None:
-    envs = vector_env("grocery-v1", 2, horizon=3)
+    envs = vector_env("grocery-v1", 2, horizon=3, static_weights={"popularity": 1.0})
     for policy in INSTALLED:
         play(envs, policy, 4)
 
@@ -232,7 +238,7 @@ def test_only_oracles_read_what_is_latent_of_items(policy: str) -> None:
     """Two worlds that differ in intercept, quality and clickbait of the items, always in the same state: the same
     choices."""
     for task in ("ecommerce-v1", "grocery-v1"):
-        worlds = [vector_env(task, 2, horizon=20) for _ in range(2)]
+        worlds = [vector_env(task, 2, horizon=20, static_weights={"popularity": 1.0}) for _ in range(2)]
         items = worlds[1].world.items
         items.flags.writeable = True
         order = np.random.default_rng(0).permutation(len(items))
@@ -292,17 +298,19 @@ def test_greedy_against_a_rival_at_its_last_page() -> None:
 
 def test_planner_without_a_price_is_greedy() -> None:
     envs = vector_env(SMALL, 40)
-    greedy, planner, pricey = Greedy(), Planner(price=0.0), Planner(price=100.0)
+    greedy, planner, pricey = Greedy(), Planner(price=0.0), Planner(price=10.0)
     for policy in (greedy, planner, pricey):
         policy.bind(envs, "recommender_0", 0)
     observations, _ = envs.reset(seed=0)
     own = observations[:, 0]
     np.testing.assert_array_equal(greedy.act(own).copy(), planner.act(own))
     assert not np.array_equal(greedy.act(own).copy(), pricey.act(own))
-    assert vector_env(SMALL, 1, planner_price=3.0).config.planner_price == 3.0
+    content_people = Planner(price=10.0, target=-0.5)  # everybody's satisfaction is above it
+    content_people.bind(envs, "recommender_0", 0)
+    np.testing.assert_array_equal(greedy.act(own).copy(), content_people.act(own))
     task = Planner()
-    task.bind(vector_env(SMALL, 1, planner_price=3.0), "recommender_1", 0)
-    assert task.price() == 3.0
+    task.bind(vector_env(SMALL, 1, planner_price=3.0, planner_target=0.2), "recommender_1", 0)
+    assert (task.price, task.target) == (3.0, 0.2)
 
 
 def test_a_planner_without_a_price_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -313,26 +321,13 @@ def test_a_planner_without_a_price_says_so_once(caplog: pytest.LogCaptureFixture
     assert "planner_price is 0" in caplog.text
 
 
-def test_tune_planner_finds_a_price_that_pays() -> None:
-    found = tune_planner("duel-v1", prices=(0.0, 2.0), episodes=10, horizon=200)
-    assert found[2.0][0] - found[2.0][1] > found[0.0][0] + found[0.0][1]
-    greedy = episode_returns(recsys_env.task_config("duel-v1", {"horizon": 200}), "greedy", 10, 0).mean(1)
-    assert found[0.0] == mean_interval(greedy)
-    shop = tune_planner("ecommerce-v1", prices=(1.0,), episodes=2, catalogue="grocery", horizon=20)
-    planner = {agent: Planner(1.0) for agent in ("recommender_0", "recommender_1")}
-    config = recsys_env.task_config("ecommerce-v1", {"horizon": 20}, "grocery")
-    assert shop[1.0] == mean_interval(episode_returns(config, planner, 2, 0, catalogue="grocery").mean(1))
-    for prices in ((), (1.0, -1.0), (float("nan"),), ("1",), (None,)):
-        with pytest.raises(ValueError, match=r"prices = .* must be finite numbers of at least 0"):
-            tune_planner("duel-v1", prices=prices)
-
-
 def test_blind_shows_the_first_of_everything() -> None:
-    for kind, expected in (("candidates", [0, 1]), ("items", [0, 1]), ("query", [0.0] * 4)):
+    for kind, expected in (("candidates", [0, 1]), ("items", [0, 1]), ("query", [0.0] * 4), ("weights", 0.0)):
         envs = vector_env(SMALL, 3, action=kind)
         blind = make_policy("blind")
         blind.bind(envs, "recommender_0", 0)
-        np.testing.assert_array_equal(blind.act(envs.reset(seed=0)[0][:, 0]), [expected] * 3)
+        action = blind.act(envs.reset(seed=0)[0][:, 0])
+        np.testing.assert_array_equal(action, np.broadcast_to(expected, action.shape))
 
 
 # ------------------------------------------------------------------------------------------------ who beats whom

@@ -1,62 +1,153 @@
-"""The one-file PPO: its advantages, its masks, and that it learns."""
+"""PPO in one file: what it plays, how it is begun, and that it learns what needs foresight."""
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("torch")
+pytest.importorskip("tyro")
 
 import torch
 
 import recsys_env
-from baselines.ppo_torch import Agent, Args, Rollout, heads_of, main
+from baselines.ppo_torch import Agent, PPOLearner, Rollout, assess, evaluate
+from baselines.torch_learners import TorchPPO
+from baselines.train import train
+from baselines.training import begin
+from recsys_env.evaluation import episode_returns
+from recsys_env.policies import make_policy
+from recsys_env.settings import replace
 from recsys_env.tensors import Tensors, choose_device
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
+TINY: dict[str, Any] = {
+    "timesteps": 600,
+    "num_envs": 4,
+    "n_steps": 30,
+    "batch_size": 64,
+    "n_epochs": 1,
+    "width": 8,
+    "device": "cpu",
+    "compare": (),
+    "eval_episodes": 2,
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "slates of candidates": {"task": "ecommerce-v1"},
+    "slates and words": {"task": "ecommerce-v1", "set": ("messages=3",)},
+    "one slot and a word": {"task": "ecommerce-v1", "set": ("messages=3", "slots=1")},
+    "items": {"task": "duel-v1"},
+    "vectors": {"task": "ecommerce-v1", "set": ("action=query",)},
+    "weights": {"task": "ecommerce-v1", "set": ("action=weights",)},
+    "a price": {"task": "pricing-duel-v0"},
+    "scenes, a critic of the state": {"task": "journey-v1", "centralised": True},
+    "an agent for each": {"task": "journey-v1", "separate": True},
+    "a memory": {"task": "ecommerce-v1", "memory": 4},
+    "a memory of items": {"task": "duel-v1", "memory": 4, "centralised": True},
+    "ticks": {"task": "rivals-v1", "credit": "ticks"},
+}
 
-def test_it_learns_to_cooperate_in_the_duel(tmp_path: Path) -> None:
-    """Always X pays both .384 per tick, random play .286, and Y, which is what a myopic agent learns, .289."""
-    out = tmp_path / "result.json"
-    small = {"sharing": 1.0, "total_steps": 250_000, "num_envs": 64, "eval_episodes": 8, "seed": 3, "device": "cpu"}
-    result = main(Args("duel-v1", **small, out=out))  # type: ignore[arg-type]
-    assert result["table"]["trained"]["mean"] > 365
-    assert result["training"]["curve"][0][1] < 0.33
-    assert json.loads(out.read_text())["table"] == result["table"]
-    assert result["table"]["trained"]["score"] > 80  # 0 = all myopic, 100 = all planners
+
+def options(out: Path, **settings: Any) -> TorchPPO:
+    said = {**TINY, **settings}
+    return TorchPPO(**{**said, "set": (*said.get("set", ()), "horizon=20")}, out=out)
 
 
-@pytest.mark.parametrize("changes", [{}, {"messages": 3}, {"slots": 1}, {"num_agents": 3}])
-def test_rollouts_never_pick_what_the_mask_forbids_and_bootstrap_at_the_horizon(changes: dict) -> None:
-    torch.manual_seed(0)
-    envs = recsys_env.vector_env(
-        "journey-v1" if changes == {"num_agents": 3} else "ecommerce-v1", 4, mask_actions=True, horizon=6, **changes
+def rollout_of(tmp_path: Path, roles: Any = (), **settings: Any) -> tuple[Rollout, Agent, TorchPPO]:
+    """One that has been played by an agent which is not uniform any more."""
+    training = begin(told := options(tmp_path, **settings))
+    changed = replace(training.config, {"roles": roles} if roles else {})
+    learner = PPOLearner(dataclasses.replace(training, config=changed), told)
+    agent = next(iter(learner.agents.values()))
+    with torch.no_grad():
+        for parameter in agent.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    learner.rollout.collect([(agent, slice(None))])
+    return learner.rollout, agent, told
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_trains_and_its_folder_is_a_policy(kind: str, tmp_path: Path) -> None:
+    """Whatever an action is made of; the same seed gives the same policy, another seed another one."""
+    first, _, _ = (
+        train(options(tmp_path / name, seed=seed, **KINDS[kind])) for name, seed in (("1", 0), ("2", 0), ("3", 1))
     )
-    rollout = Rollout(envs, 10, Tensors(envs, "cpu"), seed=1)
-    agent = Agent(rollout.observations.shape[-1], heads_of(envs.action_space))
-    after = rollout.collect(agent)
-    for k, part in enumerate(rollout.masks.split(agent.heads, dim=2)):
-        assert part.gather(2, rollout.actions[:, :, k : k + 1]).all()
-    assert rollout.ended.tolist() == [t % 6 == 5 for t in range(10)]
-    rollout.estimate_advantages(after, gamma=0.9, gae_lambda=1.0)
-    returns = rollout.advantages + rollout.values
-    expected = (
-        rollout.rewards[5] + 0.9 * rollout.final_values[5]
-    )  # lambda = 1: discounted rewards, and the critic's word at the end
-    for t in range(4, -1, -1):
-        expected = rollout.rewards[t] + 0.9 * expected
-    torch.testing.assert_close(returns[0], expected)
-    torch.testing.assert_close(returns[9], rollout.rewards[9] + 0.9 * after)
+    assert first["training"]["agent_steps"] >= 600
+    weights = [dict(np.load(tmp_path / name / "policy.npz")) for name in ("1", "2", "3")]
+    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert any(not np.array_equal(weights[0][name], weights[2][name]) for name in weights[0])
+    config = begin(options(tmp_path / "4", **KINDS[kind])).config
+    team = dict.fromkeys(config.agents, str(tmp_path / "1"))
+    np.testing.assert_allclose(
+        episode_returns(config, team, 2, first["seeds"]["evaluation"]).mean(), first["after"]["mean"]
+    )
 
 
-def test_queries_are_refused() -> None:
-    envs = recsys_env.vector_env("ecommerce-v1", 1, action="query")
-    with pytest.raises(ValueError, match="candidates"):
-        heads_of(envs.action_space)
+def test_each_learner_may_have_its_own_networks(tmp_path: Path) -> None:
+    train(options(tmp_path, **KINDS["an agent for each"]))
+    weights = np.load(tmp_path / "policy.npz")
+    assert {name.partition("/")[0] for name in weights} == {"entrance_0", "item_0", "cart_0", "facts"}
+    assert not np.array_equal(weights["item_0/body.0.weight"], weights["cart_0/body.0.weight"])
+
+
+def test_a_policy_plays_where_its_observations_are_the_same(tmp_path: Path) -> None:
+    train(options(tmp_path, **KINDS["slates of candidates"]))
+    policy = make_policy(str(tmp_path))
+    with pytest.raises(ValueError, match="was trained with observations Box"):
+        policy.bind(recsys_env.vector_env("ecommerce-v1", 1, observability="full"), "recommender_0", 0)
+
+
+def test_nothing_is_picked_that_the_mask_forbids(tmp_path: Path) -> None:
+    rollout, _, _ = rollout_of(
+        tmp_path, roles=({"items": (1, 3, 4, 6)},), task="ecommerce-v1", set=("action=items", "items.number=20")
+    )
+    assert rollout.masks is not None
+    active = torch.from_numpy(rollout.active).flatten(1)
+    assert (rollout.masks[active].sum(1) == 4).all()
+    assert (rollout.masks.gather(2, rollout.chosen).sum(2) == 4)[active].all()  # four of five slots can be filled
+    assert rollout.chosen.sort(2).values.diff(dim=2).gt(0).all()  # without replacement
+
+
+def test_sequences_hold_every_page_once_and_one_visitor_each(tmp_path: Path) -> None:
+    rollout, _, _ = rollout_of(tmp_path, task="ecommerce-v1", memory=4, n_steps=50)
+    sequences = rollout.sequences(rollout.pages(slice(None)))
+    there = sequences[sequences >= 0]
+    assert sorted(there) == np.flatnonzero(rollout.active.reshape(-1)).tolist()
+    for sequence in sequences:
+        numbers = sequence[sequence >= 0]
+        assert (sequence[: len(numbers)] >= 0).all()
+        assert (np.diff(numbers) > 0).all()
+        assert len(set(rollout.visitors.reshape(-1)[numbers])) == 1
+        assert len(set(numbers % rollout.observations.shape[1])) == 1
+        assert len(set(rollout.episodes[numbers // rollout.observations.shape[1]])) == 1
+    assert (sequences >= 0).sum(1).max() > 2
+
+
+def test_a_memory_recalls_in_training_what_it_knew_while_playing(tmp_path: Path) -> None:
+    """Page by page, each from the state that was kept then, or along whole sequences: the same probabilities; and the
+    state matters."""
+    rollout, agent, _ = rollout_of(tmp_path, task="ecommerce-v1", memory=4, n_steps=50)
+    sequences = torch.from_numpy(rollout.sequences(rollout.pages(slice(None))))
+    numbers, along, _, _ = evaluate(agent, rollout, sequences)
+    alone = evaluate(agent, rollout, numbers.unsqueeze(1))[1]
+    torch.testing.assert_close(along, alone, atol=1e-4, rtol=1e-4)
+    rollout.remembered.zero_()
+    assert (evaluate(agent, rollout, numbers.unsqueeze(1))[1] - alone).abs().max() > 0.01
+
+
+def test_the_critic_of_the_state_sees_what_the_agent_does_not(tmp_path: Path) -> None:
+    rollout, agent, told = rollout_of(tmp_path, task="ecommerce-v1", centralised=True)
+    before = assess(agent, rollout, slice(None), (0.9, 0.9), told.gae_lambda)
+    rollout.states += 0.5
+    after = assess(agent, rollout, slice(None), (0.9, 0.9), told.gae_lambda)
+    torch.testing.assert_close(before.old, after.old)
+    pages = before.sequences.flatten()
+    assert (before.returns - before.advantages - after.returns + after.advantages)[pages].abs().min() > 0
 
 
 def test_tensors_share_the_memory_of_the_batch_on_the_cpu() -> None:

@@ -125,7 +125,7 @@ def test_survivors_come_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_random_worlds_are_valid_and_differ() -> None:
     worlds = [random_world(np.random.default_rng(i)) for i in range(60)]
     assert {world.page for world in worlds} == {"shared", "rows", "rival"}
-    assert {world.action for world in worlds} == {"candidates", "items", "query"}
+    assert {world.action for world in worlds} == {"candidates", "items", "query", "weights"}
     assert len({world.choice.beta_taste for world in worlds}) > 20
     assert any(len(world.scenes) > 1 for world in worlds)
     assert any(world.choice.v_0_by_mood for world in worlds)

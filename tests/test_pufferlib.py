@@ -29,6 +29,7 @@ TASKS: list[tuple[str, dict[str, Any]]] = [
     ("ecommerce-v1", {}),
     ("journey-v1", {"messages": 2}),
     ("ecommerce-v1", {"action": "query"}),
+    ("ecommerce-v1", {"action": "weights"}),
 ]
 
 

@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 import results
 
-from benchmarks import result_files, separation
+from benchmarks import credit, result_files
 from recsys_env.provenance import provenance
 
 
 def test_carried_over_rows_keep_their_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(result_files, "RESULTS", tmp_path)
-    monkeypatch.setattr(separation, "LEVELS", ("random",))
+    monkeypatch.setattr(credit, "score", lambda task, seed, total_steps, changes, kind: float(seed))
     for task in ("duel-v1", "social-v1"):
-        monkeypatch.setattr(sys, "argv", ["separation", "--task", task, "--episodes", "2", "--seeds", "1"])
-        separation.main()
-    stored = json.loads((tmp_path / "separation.json").read_text())
+        monkeypatch.setattr(sys, "argv", ["credit", "--task", task, "--seeds", "2"])
+        credit.main()
+    stored = json.loads((tmp_path / "credit.json").read_text())
     for task in ("duel-v1", "social-v1"):
-        command = f"python -m benchmarks.separation --task {task} --episodes 2 --seeds 1"
+        command = f"python -m benchmarks.credit --task {task} --seeds 2"
         assert stored["tasks"][task]["source"]["command"] == command
-        assert f"`{command}`" in results.whence_rows(stored["tasks"], "separation.json")
+        assert f"`{command}`" in results.whence_rows(stored["tasks"], "credit.json")
 
 
 def test_rows_of_other_settings_are_not_carried_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,8 +59,10 @@ def test_every_result_has_its_settings_and_tells_where_it_comes_from(path: Path)
         assert source["commit"] or len(source["stored_in"]) == 40  # of the commit that stored it
 
 
-@pytest.mark.parametrize("name", ["speed", "trainers", "compatibility", "idle_ticks", "separation", "tension"])
+@pytest.mark.parametrize("name", ["speed", "trainers", "compatibility", "credit"])
 def test_every_row_that_may_be_carried_over_has_a_source(name: str) -> None:
+    if not (result_files.RESULTS / f"{name}.json").is_file():
+        pytest.skip("not measured yet")
     rows = results.stored(name)[{"trainers": "stepping", "compatibility": "libraries"}.get(name, "tasks")]
     for row in rows.values():
         assert row["source"].keys() - {"stored_in"} == provenance().keys()

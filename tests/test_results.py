@@ -12,10 +12,48 @@ import pytest
 pytest.importorskip("rliable")
 pytest.importorskip("matplotlib")
 
+import cards
 import claims
+import examples
 import results
 
 from recsys_env.evaluation.tables import brief, markdown, spread
+from recsys_env.files import write_json
+
+
+@pytest.fixture(scope="module")
+def example_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small results in place of benchmarks/results."""
+    folder = tmp_path_factory.mktemp("results")
+    examples.write_evaluation(folder)
+    examples.write_tournament(folder)
+    examples.write_training(folder / "training")
+    (folder / "evidence").mkdir()
+    write_json(folder / "evidence" / "duel-v1.json", examples.evidence())
+    return folder
+
+
+@pytest.fixture
+def measured(example_results: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    yield from read_from(example_results, monkeypatch)
+
+
+@pytest.fixture
+def nothing_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    yield from read_from(tmp_path, monkeypatch)
+
+
+def read_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Results are those of this folder."""
+    monkeypatch.setattr(results, "RESULTS", folder)
+    monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
+    kept = (results.stored, results.training, results.evidence)
+    for function in kept:
+        function.cache_clear()
+    yield folder
+    for function in kept:
+        function.cache_clear()
+
 
 # ------------------------------------------------------------------------------------------------ sections
 
@@ -37,11 +75,7 @@ def tables(text: str) -> Iterator[tuple[list[str], list[list[str]]]]:
         yield head, rows
 
 
-@pytest.mark.parametrize("name", results.parts(Path()))
-def test_every_section_says_where_it_comes_from(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
-    text = results.parts(tmp_path)[name]()
-    assert "benchmarks/results" in text or name == "claims"
+def well_formed(text: str) -> None:
     found = list(tables(text))
     assert len(found) == text.count("\n| --- |")
     for head, rows in found:
@@ -51,28 +85,48 @@ def test_every_section_says_where_it_comes_from(name: str, tmp_path: Path, monke
     assert not any(word in text for word in (" nan", "None", "±nan"))
 
 
+@pytest.mark.parametrize("name", results.parts(Path()))
+def test_every_section_says_where_it_comes_from(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
+    text = results.parts(tmp_path)[name]()
+    assert "benchmarks/results" in text or name == "claims" or "Not measured yet: `python -m " in text
+    well_formed(text)
+
+
+@pytest.mark.parametrize("name", ["evaluation", "learners", "algorithms", "claims", "tournament", "reproduce"])
+def test_sections_of_small_results(name: str, tmp_path: Path, measured: Path) -> None:
+    text = results.parts(tmp_path)[name]()
+    assert "Not measured yet" not in text
+    assert "benchmarks/results" in text or name == "claims"
+    well_formed(text)
+
+
+@pytest.mark.usefixtures("nothing_measured")
+def test_what_is_not_there_is_not_measured_yet(tmp_path: Path) -> None:
+    for name, section in results.parts(tmp_path).items():
+        text = section()
+        assert "Not measured yet: `python -m " in text, name
+        well_formed(text)
+    task = results.task_scores("duel-v1", tmp_path)
+    assert task.startswith("Not measured yet: `python -m recsys_env evaluate --tasks duel-v1 --out FOLDER` and ")
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- tasks --><!-- /tasks --><!-- scores -->old<!-- /scores -->")
+    results.readme_tables(readme)
+    assert "<!-- scores -->\nNot measured yet: `python -m recsys_env evaluate" in readme.read_text()
+
+
+@pytest.mark.usefixtures("measured")
 def test_scores_of_policies_are_the_stored_ones() -> None:
     found, stored = cells(results.evaluation()), results.stored("evaluation")
     assert set(stored["tasks"]["duel-v1"]["teams"]) <= {name.strip("`*") for name in found}
     for team in ("content", "blind"):
         rows = [task["teams"][team] for task in stored["tasks"].values()]
-        assert found[f"`{team}`"][:-1] == [f"{row['score']:.0f} ±{row['score_ci95']:.0f}" for row in rows]
+        assert found[f"`{team}`"][:-1] == [spread({"mean": row["score"], "ci95": row["score_ci95"]}, 0) for row in rows]
         assert found[f"`{team}`"][-1].startswith(f"{stored['aggregate']['teams'][team]['iqm'][0]:.0f} [")
 
 
-def test_numbers_of_other_tables_are_the_stored_ones() -> None:
-    row = results.stored("separation")["tasks"]["duel-v1"]
-    assert cells(results.separation())["`duel-v1`"][3] == spread(row["content"])
-    row = results.stored("tension")["tasks"]["duel-v1"]
-    assert cells(results.tension())["`duel-v1`"][:2] == [spread(row["T"]), spread(row["R"])]
-    row = results.stored("regret")["enumerated"]["1.0"]
-    said = cells(results.regret())["every slate of a small world, lambda = 1.0"]
-    assert said == [f"{row['regret_percent']:.4f}"]
-    assert results.idle_shares("duel-v1").keys() == set(results.LEVELS)
-
-
-def test_a_task_has_its_scores_and_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
+@pytest.mark.usefixtures("measured")
+def test_a_task_has_its_scores_and_plots(tmp_path: Path) -> None:
     text = results.task_scores("duel-v1", tmp_path)
     row = results.stored("evaluation")["tasks"]["duel-v1"]["teams"]["planner"]
     assert cells(text)["`planner`"][:2] == [spread(row), "100.0 ±0.0"]
@@ -82,12 +136,12 @@ def test_a_task_has_its_scores_and_plots(tmp_path: Path, monkeypatch: pytest.Mon
     assert "between P and R" in text  # a dilemma
 
 
-def test_metrics_that_are_zero_for_all_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
-    shown = {task: cells(results.task_scores(task, tmp_path))["policy"] for task in ("social-v1", "ecommerce-v1")}
+@pytest.mark.usefixtures("measured")
+def test_metrics_that_are_zero_for_all_are_left_out(tmp_path: Path) -> None:
+    shown = {task: cells(results.task_scores(task, tmp_path))["policy"] for task in ("duel-v1", "ecommerce-v1")}
     assert "revenue ↑" in shown["ecommerce-v1"]
-    assert "revenue ↑" not in shown["social-v1"]  # nothing is sold
-    assert set(shown["social-v1"]) < set(shown["ecommerce-v1"])
+    assert "coverage ↑" in shown["duel-v1"]
+    assert "satisfaction ↑" in shown["ecommerce-v1"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +159,7 @@ def test_where_a_selfish_learner_stands_in_a_dilemma(
     task: str, settings: dict[str, Any], r: dict[str, float], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payoffs = {"R": r, "P": {"mean": 1.0, "ci95": 0.1}}
-    monkeypatch.setattr(results, "stored", lambda name: {"tasks": {task: payoffs}} if name == "tension" else None)
+    monkeypatch.setattr(results, "evidence", lambda task: {"play": payoffs})
     monkeypatch.setattr(results, "training", lambda: {"learners": {"mine": {"settings": settings}}})
     assert results._between_p_and_r(task, "mine", {"runs": {"trained": [2.0, 2.5, 3.0]}}) == said
 
@@ -130,6 +184,7 @@ def test_rows_of_different_origin_are_told_apart() -> None:
 # ------------------------------------------------------------------------------------------------ the README
 
 
+@pytest.mark.usefixtures("measured")
 def test_the_tables_of_the_readme_need_their_markers(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("a <!-- tasks -->old<!-- /tasks --> b <!-- scores --><!-- /scores -->")
@@ -217,3 +272,61 @@ def test_differences_are_paired_and_signed() -> None:
 
 def test_nothing_stored_claims_nothing() -> None:
     assert claims.claims({}, {}) == []
+
+
+# ------------------------------------------------------------------------------------------------ cards
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_card_says_what_is_stored() -> None:
+    text = cards.card("duel-v1")
+    well_formed(text)
+    found = cells(text)
+    assert found["`static`"] == ["2.00 ±0.01", "33.3 ±0.1"]
+    assert "`joint`" not in found
+    assert "`planner`, earns 4.00 ±0.01: 100.0 ±1.0 % more. The weights of `static`: `price` -0.50, `ctr` 1.00." in text
+    assert found["planner for equilibrium"] == ["60.0 ±1.0 %"]
+    assert "earn 50.0 ±1.0 % of what all playing `planner` earn" in text
+    assert "Not run yet" not in text  # there is a learner
+    assert cards.card("ecommerce-v1") == "Not measured yet: `python -m benchmarks.evidence ecommerce-v1`."
+
+
+@pytest.mark.usefixtures("measured")
+def test_aims_are_computed() -> None:
+    text = cards.aims()
+    well_formed(text)
+    said = {aim: row[1:] for aim, row in cells(text).items()}
+    assert said["`blind` within 3 of `random`, where actions are picks or items"] == [
+        "missed so far",
+        "",
+        "`duel-v1` +3.3",
+    ]
+    assert said["The best policy that looks at the state at least 15 % above `static`"] == [
+        "missed so far",
+        "`duel-v1` 100.0 ±1.0 %",
+        "",
+    ]
+    assert said["The joint optimum at least 10 % above the equilibrium"][1] == "`duel-v1` +60 %"
+    assert said["A discount of 0 costs at least 15 %"] == ["not measured", "", ""]
+    # the learner of the example earns 2 and 3 on its seeds, which says nothing against `static` at 2
+    assert said["A learner above `blind`, `content` and `static`"][2] == "`duel-v1` `ippo`"
+
+
+def test_learners_that_differ_in_one_setting_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    def learner(reward: list[float], **settings: Any) -> dict[str, Any]:
+        seeds = [{"training": seed} for seed in range(len(reward))]
+        return {
+            "algorithm": "ippo",
+            "settings": settings,
+            "tasks": {"duel-v1": {"seeds": seeds, "runs": {"trained": reward}}},
+        }
+
+    learners = {
+        "far": learner([2.0, 4.0], device="cpu"),
+        "near": learner([1.0, 2.0], device="cpu", gamma=0.0),
+        "team": learner([9.0, 9.0], device="cpu", gamma=0.0, sharing=1.0),
+    }
+    monkeypatch.setattr(results, "training", lambda: {"learners": learners})
+    assert [(one, other) for one, other, _ in cards.pairs("duel-v1", "gamma")] == [("far", "near")]
+    assert cards.pairs("duel-v1", "gamma")[0][2]["mean"] == pytest.approx(1.0)
+    assert [(one, other) for one, other, _ in cards.pairs("duel-v1", "sharing")] == [("team", "near")]

@@ -30,6 +30,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "ecommerce-v1": {"mask_actions": True},
     "journey-v1": {},
     "streaming-v1": {"action": "query"},
+    "social-v1": {"action": "weights"},
 }
 
 

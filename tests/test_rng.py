@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from recsys_env.kernels import rng as kernels_rng
-from recsys_env.kernels.rng import uniforms
+from recsys_env.kernels.rng import copy_seeds, uniforms
 
 AXES = ("copies", "episodes", "ticks", "events", "indices")
 SPLITMIX64_1234567 = (
@@ -22,6 +22,7 @@ SPLITMIX64_1234567 = (
     4593380528125082431,
     16408922859458223821,
 )
+PURPOSES = oracle.TICKS, oracle.PEOPLE, oracle.PROMOTIONS, oracle.COPIES
 UNLIKELY = 1e-4  # p-values below this fail; all draws are fixed, so a passing test stays passing
 
 
@@ -85,7 +86,7 @@ def test_the_oracles_generator_gives_the_published_outputs_of_splitmix64() -> No
     st.integers(0, 2**32 - 1),
 )
 def test_the_kernels_generator_is_the_oracles(seed: int, episode: int, tick: int, event: int, index: int) -> None:
-    expected = oracle.Draws(oracle.child(seed, episode, tick)).uniform(event, index)
+    expected = oracle.Draws(oracle.child(oracle.stream(seed, oracle.TICKS), episode, tick)).uniform(event, index)
     assert draw(np.uint64(seed), episode, tick, event, index) == expected
     assert 0 <= expected < 1
 
@@ -148,6 +149,53 @@ def test_no_two_places_of_a_grid_share_a_draw() -> None:
     grid = draw(*np.ogrid[0:16, 0:8, -1:15, 0:15, 0:8])
     assert np.unique(grid).size == grid.size
     assert uniformity(grid, 256) > UNLIKELY
+
+
+# Differences of two seeds that an arithmetic of seeds, episodes, copies and ticks could undo.
+OFFSETS = np.unique(
+    np.array(
+        [
+            sign * constant * i
+            for constant in (1, 2**32, oracle.GOLDEN, *PURPOSES)
+            for i in range(1, 9)
+            for sign in (1, -1)
+        ],
+        object,
+    )
+    % 2**64
+).astype(np.uint64)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345, 2**63 - 1, oracle.GOLDEN])
+def test_no_difference_of_seeds_is_undone_by_an_episode_a_tick_or_an_event(seed: int) -> None:
+    first = np.uint64(seed)
+    seeds = np.unique(np.concatenate((first[None], first + OFFSETS, first ^ OFFSETS)))
+    values = draw(seeds[:, None, None, None, None], *np.ogrid[0:4, -1:3, 0:4, 0:2])
+    assert len(seeds) > 100
+    assert np.unique(values).size == values.size
+
+
+def test_no_copy_of_a_batch_has_the_seed_of_another_batchs_copy() -> None:
+    seeds = np.unique(
+        np.concatenate([np.uint64(s) + OFFSETS for s in (0, 1, 2**63)] + [np.uint64(s) ^ OFFSETS for s in (0, 9)])
+    )
+    table = np.stack([copy_seeds(int(seed), np.arange(9)) for seed in seeds])
+    assert np.unique(table).size == table.size
+    np.testing.assert_array_equal(table[:, 0], seeds)
+    assert table[0].tolist() == [oracle.copy_seed(int(seeds[0]), b) for b in range(9)]
+
+
+def test_no_person_is_met_under_another_seed_and_episode() -> None:
+    """Persons' keys of the oracle, whose people the kernels' equal on random worlds."""
+    keys = [
+        oracle.child(oracle.stream(int(seed), purpose), episode, u, incarnation)
+        for seed in np.concatenate((np.zeros(1, np.uint64), OFFSETS[:40]))
+        for purpose in (oracle.PEOPLE, oracle.TICKS)
+        for episode in range(3)
+        for u in range(3)
+        for incarnation in range(3)
+    ]
+    assert len(set(keys)) == len(keys)
 
 
 def test_every_bit_of_the_seed_matters() -> None:

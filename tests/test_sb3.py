@@ -233,7 +233,9 @@ def test_slate_kwargs_only_where_actions_are_picks() -> None:
 # ------------------------------------------------------------------------------------------------ policy
 
 
-@pytest.mark.parametrize("changes", [{}, {"slots": 1}, {"action": "query"}, {"mask_actions": True}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"slots": 1}, {"action": "query"}, {"action": "weights"}, {"mask_actions": True}]
+)
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_a_trained_model_plays_as_a_policy(changes: dict, deterministic: bool) -> None:
     envs = VectorEnv(config(**changes), B)

@@ -12,7 +12,8 @@ pytest.importorskip("rliable")
 
 from scipy import stats
 
-from recsys_env.evaluation import UNSEEN, mean_interval, statistics
+from recsys_env import WorldConfig
+from recsys_env.evaluation import UNSEEN, mean_interval, scale_ends, statistics
 from recsys_env.evaluation.statistics import common_curve, merged, prediction, summary
 
 
@@ -73,7 +74,16 @@ def made_up(own: dict[str, dict[int, float]], task: str = "ecommerce-v1") -> lis
     ]
 
 
-ENDS = {"random": {0: 1.0, 1: 2.0, 2: 3.0, 3: 4.0}, "greedy": {0: 3.0, 1: 4.0, 2: 5.0, 3: 6.0}}
+ENDS = {"random": {0: 1.0, 1: 2.0, 2: 3.0, 3: 4.0}, "planner": {0: 3.0, 1: 4.0, 2: 5.0, 3: 6.0}}
+
+
+def test_a_task_names_the_ends_of_its_scale() -> None:
+    assert scale_ends(WorldConfig()) == ("random", "planner")
+    assert scale_ends(WorldConfig(scale_zero="blind", scale_hundred="greedy")) == ("blind", "greedy")
+    with pytest.raises(ValueError, match=r"WorldConfig.scale_hundred = 'planer' is no policy \(did you mean 'planner'"):
+        scale_ends(WorldConfig(scale_hundred="planer"))
+    with pytest.raises(ValueError, match="scale_zero and scale_hundred are both 'planner'; a scale needs two policies"):
+        WorldConfig(scale_zero="planner")
 
 
 def test_runs_of_different_lengths_are_not_mixed() -> None:
@@ -89,7 +99,7 @@ def test_scores_are_paired_by_seed() -> None:
     assert teams["half"]["ci95"] > 1
     assert teams["late"]["score"] == 125  # against the ends on its own two seeds
     assert teams["late"]["origin"]["settings"]["seeds"] == [UNSEEN + 2, UNSEEN + 3]
-    assert report["tasks"]["ecommerce-v1"]["differences"]["late - greedy"] == {"mean": 0.5, "ci95": 0.0}
+    assert report["tasks"]["ecommerce-v1"]["differences"]["late - planner"] == {"mean": 0.5, "ci95": 0.0}
     with pytest.raises(ValueError, match="have no seed in common: they cannot be compared"):
         summary(made_up({**ENDS, "early": {0: 1.0}, "late": {3: 2.0}}))
     measured = made_up(ENDS)
@@ -98,7 +108,7 @@ def test_scores_are_paired_by_seed() -> None:
         ValueError, match="some runs of ecommerce-v1 were measured without ctr, by another version or with --no-metrics"
     ):
         summary(measured)
-    with pytest.raises(ValueError, match="there is no run of greedy on ecommerce-v1, one of the ends of the scale"):
+    with pytest.raises(ValueError, match="there is no run of planner on ecommerce-v1, one of the ends of the scale"):
         summary(made_up({"random": ENDS["random"]}))
 
 
@@ -112,7 +122,7 @@ def test_a_summary_grows_by_what_is_played_later() -> None:
     grown = merged(stored, summary(later))
     teams = grown["tasks"]["ecommerce-v1"]["teams"]
     assert {team: row["origin"]["command"] for team, row in teams.items()} == {
-        "half": ["made up"], "late": ["later"], "greedy": ["later"], "random": ["later"],
+        "half": ["made up"], "late": ["later"], "planner": ["later"], "random": ["later"],
     }  # fmt: skip
     assert teams["late"]["origin"]["settings"] == {
         "task": "ecommerce-v1", "team": "late", "seeds": [UNSEEN + 2, UNSEEN + 3], "episodes": 1, "warmup": 0,
@@ -133,10 +143,10 @@ def test_a_summary_grows_by_what_is_played_later() -> None:
     with pytest.raises(ValueError, match="random earn something else on ecommerce-v1 than when they were stored"):
         merged(stored, summary(made_up({**ENDS, "random": {**ENDS["random"], 1: 7.0}})))
     better = {
-        seed: own + 1 for seed, own in ENDS["greedy"].items()
+        seed: own + 1 for seed, own in ENDS["planner"].items()
     }  # an oracle that has improved moves the scale for all
-    moved = merged(stored, summary(made_up({**ENDS, "greedy": better})))["tasks"]["ecommerce-v1"]["teams"]
-    anew = summary(made_up({**ENDS, "half": half, "greedy": better}))["tasks"]["ecommerce-v1"]["teams"]
+    moved = merged(stored, summary(made_up({**ENDS, "planner": better})))["tasks"]["ecommerce-v1"]["teams"]
+    anew = summary(made_up({**ENDS, "half": half, "planner": better}))["tasks"]["ecommerce-v1"]["teams"]
     assert moved["half"]["score"] == anew["half"]["score"] < stored["tasks"]["ecommerce-v1"]["teams"]["half"]["score"]
     assert moved["half"]["run_scores"] == anew["half"]["run_scores"]
     longer = summary([{**result, "episodes": 2} for result in made_up(ENDS)])

@@ -59,8 +59,8 @@ def test_an_evaluation_joins_what_is_stored(tmp_path: Path, results: Path, capsy
     evaluate(("popularity",), ("tiny-v0", "other-v0"), out=tmp_path / "second", **SHORT)
     main([str(tmp_path / "second")])
     stored = json.loads((results / "evaluation.json").read_text())["tasks"]
-    assert set(stored["tiny-v0"]["teams"]) == {"random", "greedy", "content", "popularity"}
-    assert set(stored["other-v0"]["teams"]) == {"random", "greedy", "popularity"}
+    assert set(stored["tiny-v0"]["teams"]) == {"random", "planner", "content", "popularity"}
+    assert set(stored["other-v0"]["teams"]) == {"random", "planner", "popularity"}
     before, after = first["tasks"]["tiny-v0"]["teams"]["content"], stored["tiny-v0"]["teams"]["content"]
     assert after == before
 

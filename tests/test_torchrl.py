@@ -30,7 +30,14 @@ def test_library_check_on_every_task(task: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"mask_actions": True}, {"slots": 1}, {"action": "query"}, {"messages": 3}, {"action": "items"}],
+    [
+        {"mask_actions": True},
+        {"slots": 1},
+        {"action": "query"},
+        {"action": "weights"},
+        {"messages": 3},
+        {"action": "items"},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("task", ["ecommerce-v1", "journey-v1"])
@@ -58,7 +65,7 @@ def test_groups_are_roles_or_one_of_all_agents() -> None:
     )
 
 
-@pytest.mark.parametrize("changes", [{}, {"mask_actions": True}, {"action": "query"}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"mask_actions": True}, {"action": "query"}, {"action": "weights"}], ids=str)
 def test_rollouts_hold_what_the_batch_says(changes: dict) -> None:
     """Over three episodes: also that nothing is overwritten by later steps, and what stands at the ends."""
     env, envs = pair(**changes)

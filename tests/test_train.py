@@ -58,6 +58,8 @@ QUICK: dict[str, dict[str, Any]] = {  # what learns the easy world within second
     "transformer-ppo": {**_MEMORY, "layers": 1, "history": 4},
     # Untrained, seed 0 happens to rank by taste already.
     "item-ppo": {**_QUICK, "timesteps": 40_000, "num_envs": 32, "n_steps": 60, "batch_size": 480, "seed": 1},
+    "ppo-torch": {**_QUICK, "timesteps": 20_000, "n_steps": 60},
+    "q-torch": {"timesteps": 20_000, "n_steps": 60, "learning_rate": 3e-3},
 }
 HEAVY = {"torch", "stable_baselines3", "sb3_contrib", "skrl", "benchmarl", "matplotlib", "pandas"}
 TINY: dict[str, Any] = {"timesteps": 512, "num_envs": 4, "n_steps": 16, "batch_size": 32, "n_epochs": 1}
@@ -128,11 +130,12 @@ def test_one_learns_beside_different_policies(tmp_path: Path) -> None:
     assert second["others"] == dict.fromkeys(("recommender_1", "recommender_2"), str(tmp_path / "first"))
 
 
-@pytest.mark.parametrize("algorithm", ["maskable-ppo", "recurrent-ppo", "transformer-ppo", "item-ppo"])
+@pytest.mark.parametrize("algorithm", ["maskable-ppo", "recurrent-ppo", "transformer-ppo", "item-ppo", "ppo-torch"])
 def test_trained_others_keep_their_memory(algorithm: str, tmp_path: Path) -> None:
     """Trained policies that remember play as opponents in a batch of another size, and alike whenever they are asked
     again."""
-    trained(algorithm, tmp_path, task="ecommerce-v1", set=("horizon=20",), **TINY)
+    memory = {"memory": 4} if algorithm == "ppo-torch" else {}
+    trained(algorithm, tmp_path, task="ecommerce-v1", set=("horizon=20",), **TINY, **memory)
     config = replace(TASKS["ecommerce-v1"], {"horizon": 40})
     team = {"recommender_0": str(tmp_path), "recommender_1": "content"}
     np.testing.assert_array_equal(episode_returns(config, team, 5, 0), episode_returns(config, team, 5, 0))
@@ -175,7 +178,9 @@ def test_past_selves_share_the_copies(tmp_path: Path) -> None:
     np.testing.assert_array_equal(past.act(envs.observations[:, 1]), actions)
 
 
-@pytest.mark.parametrize("algorithm", ["ippo-separate", "recurrent-ppo", "transformer-ppo", "item-ppo"])
+@pytest.mark.parametrize(
+    "algorithm", ["ippo-separate", "recurrent-ppo", "transformer-ppo", "item-ppo", "ppo-torch", "q-torch"]
+)
 def test_it_goes_on(algorithm: str, tmp_path: Path) -> None:
     sizes = {name: value for name, value in TINY.items() if name in own_options(algorithm)}
     first = trained(algorithm, tmp_path, **sizes)
@@ -230,7 +235,7 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
             trained(algorithm, tmp_path, **settings)
 
     refused(
-        r"item-ppo picks candidates and sends no messages; here action = 'items', messages = 0",
+        r"item-ppo picks candidates, sends no messages and sets no prices; here action = 'items', messages = 0",
         "item-ppo",
         task="duel-v1",
     )

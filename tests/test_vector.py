@@ -383,7 +383,7 @@ def test_action_kinds_show_what_they_name() -> None:
     envs = batch(action="query", arrival={"r_0": 50.0}, items={"stock_init": 0}, page="rows")
     query = np.random.default_rng(0).uniform(-1, 1, (B, N, 4)).astype(np.float32)
     nearest = np.argsort(-query @ envs.world.q.T, axis=-1)[..., :K]
-    np.testing.assert_array_equal(envs.step(query)[4]["shown"], nearest)
+    np.testing.assert_array_equal(envs.step(query)[4]["shown"], nearest)  # weights: test_weights.py
 
 
 @pytest.mark.parametrize("action", ["candidates", "items"])

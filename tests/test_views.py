@@ -60,7 +60,9 @@ def test_an_unseeded_reset_goes_on_to_the_next_episode() -> None:
     np.testing.assert_array_equal(played(None), second)
 
 
-@pytest.mark.parametrize("options", [{}, {"mask_actions": True}, {"action": "query"}, {"slots": 1}, {"messages": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"mask_actions": True}, {"action": "query"}, {"action": "weights"}, {"slots": 1}, {"messages": 2}]
+)
 def test_copy_zero_of_the_vector_is_the_single_environment(options: dict[str, Any]) -> None:
     many = gymnasium.make_vec("recsys/ecommerce-v1", num_envs=3, horizon=SHORT, **options)
     assert many.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP

@@ -44,6 +44,7 @@ def random_actions(envs: VectorEnv, rng: np.random.Generator) -> tuple[list[dict
     [
         ("duel-v1", TEAM),
         ("journey-v1", {"action": "query"}),
+        ("journey-v1", {"action": "weights"}),
         ("social-v1", {"slots": 1, "mask_actions": True, "reward": {"sharing": 0.5}}),
     ],
 )
@@ -123,7 +124,7 @@ def test_queries_beyond_the_bounds_are_brought_back() -> None:
 
 
 def test_slates_are_refused() -> None:
-    with pytest.raises(ValueError, match="slots = 1 or action = 'query'"):
+    with pytest.raises(ValueError, match="slots = 1, or action = 'query' or 'weights'"):
         XuanCeVecEnv(vector_env("ecommerce-v1", B))
 
 

@@ -30,6 +30,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "one slot": {"slots": 1},
     "slate of items": {"slots": 3, "action": "items"},
     "query": {"slots": 2, "action": "query"},
+    "weights": {"slots": 2, "action": "weights"},
     "slate and word": {"slots": 2, "messages": 3},
     "one slot and word": {"slots": 1, "messages": 3},
     "query and word": {"slots": 2, "action": "query", "messages": 2},

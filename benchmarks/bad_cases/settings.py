@@ -85,6 +85,7 @@ def conflict_case(rng: np.random.Generator) -> Case:
         ),
         ({"slots": slots, "candidates": {"number": n}}, ("candidates", "slots"), (str(slots), str(n))),
         ({"action": "query", "mask_actions": True}, ("mask_actions",), ("query",)),
+        ({"action": "weights", "mask_actions": True}, ("mask_actions",), ("weights",)),
         ({"messages": 1}, ("messages",), ("1",)),
         ({"arrival": {"d_0": high, "d_1": high}}, ("d_0",), (f"{2 * high:g}",)),
         ({"feedback": {"rating_cutpoints": sorted(rng.normal(size=n + (n == 4)))}}, ("rating_cutpoints",), ()),

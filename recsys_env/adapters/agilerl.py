@@ -13,8 +13,8 @@ made in this order:
     pip install --no-deps "pettingzoo==1.27.0" recsys_env    # from a checkout: -e . in place of recsys_env
 
 (AgileRL imports transformers without asking for it.) `pip check` then names that one conflict and no other. MADDPG and
-MATD3 take one slot (`Discrete`, with masks) or `query` actions, no slates. AgileRL shares one network among agents
-whose names differ in their number alone, so agents of one role share theirs.
+MATD3 take one slot (`Discrete`, with masks) or `query` and `weights`, no slates. AgileRL shares one network among
+agents whose names differ in their number alone, so agents of one role share theirs.
 """
 
 from __future__ import annotations

@@ -66,10 +66,14 @@ class BenchMARLTask(TaskClass):
     def get_env_fun(
         self, num_envs: int, continuous_actions: bool, seed: int | None, device: Any
     ) -> Callable[[], TorchRLEnv]:
-        """What makes a batch of `num_envs` copies: queries if actions are continuous, else picks."""
+        """What makes a batch of `num_envs` copies.
+
+        With continuous actions where the task's are discrete, queries take their place.
+        """
 
         def make() -> TorchRLEnv:
-            world = replace(self.world, {"action": "query"}) if continuous_actions else self.world
+            change = continuous_actions and not self.world.continuous
+            world = replace(self.world, {"action": "query"}) if change else self.world
             env = TorchRLEnv(self.make_envs(world, num_envs), device, by_role=self.by_role)
             env.set_seed(seed)
             return env
@@ -77,21 +81,21 @@ class BenchMARLTask(TaskClass):
         return make
 
     def supports_continuous_actions(self) -> bool:
-        return not self.world.mask_actions  # queries have no mask
+        return not self.world.mask_actions  # continuous actions have no mask
 
     def supports_discrete_actions(self) -> bool:
-        """Whether an action is one pick; BenchMARL asks where the algorithm cannot, or should not, send queries.
+        """Whether an action is one pick; BenchMARL asks where the algorithm cannot, or should not, send vectors.
 
         Raises:
             ValueError: slates.
         """
-        if self.world.action != "query" and self.world.slots > 1:
+        if not self.world.continuous and self.world.slots > 1:
             raise ValueError(
                 f"{self.name}: BenchMARL takes one categorical action per agent, and this is a slate of "
                 f"{self.world.slots}; set slots=1, or choose an algorithm with continuous actions and "
                 "prefer_continuous_actions=True, whose queries fill slates"
             )
-        return self.world.action != "query"
+        return not self.world.continuous
 
     def get_env_transforms(self, env: TorchRLEnv) -> list[Transform]:
         return [RewardScaling(loc=0.0, scale=self.reward_scale, in_keys=[(group, "reward") for group in env.group_map])]

@@ -269,8 +269,10 @@ def _shared_policy(agent: str, episode: Any, **_: Any) -> str:
 
 
 def _prepared(config: Config, world: WorldConfig, device: str) -> Config:
-    if isinstance(config, DQNConfig) and (world.action == "query" or world.slots > 1):
-        raise ValueError("RLlib's DQN takes one discrete action: slots=1 and not action='query'; PPO takes the others")
+    if isinstance(config, DQNConfig) and (world.continuous or world.slots > 1):
+        raise ValueError(
+            "RLlib's DQN takes one discrete action: slots=1 and action='candidates' or 'items'; PPO takes the others"
+        )
     if world.mask_actions:
         if not isinstance(config, PPOConfig):
             raise ValueError(

@@ -11,9 +11,9 @@ Importing this module registers `env_name="recsys"` (`env_id` is the task, `over
 all copies in one step, `vectorize="RecsysVecEnv"`, for XuanCe's own `make_envs`; `DummyVecMultiAgentEnv` steps copy by
 copy.
 
-Discrete actions (one slot, with masks; not MADDPG and MATD3) and `query` go through, slates do not. An episode ends by
-truncation and is bootstrapped from its last observation. `agent_mask` stays True on idle ticks: XuanCe would leave
-those out of the critic's loss too, and still bootstrap from them.
+Discrete actions (one slot, with masks; not MADDPG and MATD3), `query` and `weights` go through, slates do not. An
+episode ends by truncation and is bootstrapped from its last observation. `agent_mask` stays True on idle ticks: XuanCe
+would leave those out of the critic's loss too, and still bootstrap from them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def _flat(space: Any) -> Any:
 def _checked(action_space: Any) -> Any:
     if isinstance(action_space, spaces.MultiDiscrete):
         raise ValueError(
-            f"XuanCe takes Discrete and Box actions, not {action_space}; set slots = 1 or action = 'query'"
+            f"XuanCe takes Discrete and Box actions, not {action_space}; "
+            "set slots = 1, or action = 'query' or 'weights'"
         )
     return action_space
 
@@ -218,7 +219,9 @@ def xuance_config(
     config = recursive_dict_update(config, of_algorithm)
     continuous = isinstance(envs.action_space, spaces.Box)
     if config["policy"] in ("MADDPG_Policy", "MATD3_Policy") and not continuous:
-        raise ValueError(f"XuanCe's {algorithm} takes Box actions, not {envs.action_space}; set action = 'query'")
+        raise ValueError(
+            f"XuanCe's {algorithm} takes Box actions, not {envs.action_space}; set action = 'query' or 'weights'"
+        )
     if config["policy"] in ("Gaussian_MAAC_Policy", "Categorical_MAAC_Policy"):
         config["policy"] = "Gaussian_MAAC_Policy" if continuous else "Categorical_MAAC_Policy"
     return Namespace(

@@ -2,7 +2,7 @@
 
 log.py          EpisodeLog, what is taken down of an episode      ->  metrics.py  METRICS, functions of it
 episodes.py     whole episodes of a team                          ->  runs.py     one team, task and seed, in a file
-statistics.py   from runs to scores with intervals                ->  evaluate.py, tournament.py  the commands
+statistics.py   from runs to scores with intervals                ->  evaluate.py, scenarios.py, tournament.py
 record.py       an episode as a table of impressions              watch.py    an episode as a page that replays it
 stored.py       what stored results look like                     ->  tables.py, plots.py
 """
@@ -12,6 +12,7 @@ from .evaluate import evaluate, show
 from .log import EpisodeLog
 from .metrics import METRICS, measure, metric
 from .record import record
+from .scenarios import play_scenarios
 from .statistics import mean_interval, normalised_score, place_on_scale, scale_ends, score_table
 from .tournament import tournament
 from .watch import watch
@@ -29,6 +30,7 @@ __all__ = [
     "normalised_score",
     "place_on_scale",
     "play_episode",
+    "play_scenarios",
     "record",
     "scale_ends",
     "score_table",

@@ -22,11 +22,14 @@ measured on UNSEEN + s; a policy that learns while it serves is warmed up on 2 *
 on luck that it was trained on, nor on people, unless `users.population` is "fixed"."""
 
 
-def play_episode(envs: VectorEnv, team: Team, observations: Any, log: EpisodeLog | None = None) -> np.ndarray:
+def play_episode(
+    envs: VectorEnv, team: Team, observations: Any, log: EpisodeLog | None = None, shared: bool = False
+) -> np.ndarray:
     """Play the episode that every copy of a batch has begun with these observations, to its end.
 
     Args:
         log: takes down what the metrics beside reward need.
+        shared: count the rewards that agents are paid, after sharing.
 
     Returns:
         [B, N] sum of each agent's own reward (`infos["own"]`, before sharing).
@@ -36,8 +39,8 @@ def play_episode(envs: VectorEnv, team: Team, observations: Any, log: EpisodeLog
         if log is not None:
             log.look()
         team.act(observations, actions)
-        observations, _, _, truncated, infos = envs.step(actions)
-        returns += infos["own"]
+        observations, rewards, _, truncated, infos = envs.step(actions)
+        returns += rewards if shared else infos["own"]
         if log is not None:
             log.record(infos)
         team.observe(infos, truncated)

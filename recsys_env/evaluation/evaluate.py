@@ -14,14 +14,17 @@ that every run plays what was trained with a seed of its own. A task may have fi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import cli
 from ..files import write_json
 from ..policies.registry import import_policies
+from . import scenarios
 from .episodes import COMPARED
 from .runs import Run, play_all
+from .scenarios import play_scenarios
 from .statistics import scale_ends, summary
 from .tables import aggregate_rows, grid, metric_rows, reward_rows
 
@@ -72,8 +75,44 @@ def evaluate(
     return report
 
 
+@dataclass(frozen=True)
+class Command:
+    """Put policies next to each other on any tasks, or among the held-out others of scenarios."""
+
+    policies: tuple[str, ...] = COMPARED
+    """Names, folders of trained policies, module:factory, or (on tasks) mixed teams agent=policy,agent=policy."""
+    tasks: tuple[str, ...] = ("ecommerce-v1",)
+    """Names of tasks, with fields changed if need be: streaming-v1,observability=full."""
+    scenarios: tuple[str, ...] = ()
+    """Play the focal agents of these instead: names of scenarios, or of a task for all of its own."""
+    episodes: int = 50
+    """Per run."""
+    seeds: int = 5
+    """Runs, each on a seed of its own that training never uses."""
+    warmup: int = 1
+    """Episodes that a policy which learns while it serves plays before each run."""
+    metrics: bool = True
+    """On tasks: measure CTR, NDCG, diversity and the like beside reward."""
+    out: Path = Path("runs/evaluation")
+    """Folder for one file per run, and for evaluation.json or scenarios.json."""
+    resume: bool = False
+    """Keep the runs that are already in the folder. A second process may share the work: give it the tasks or policies
+    in another order."""
+
+
+def command(asked: Command) -> dict[str, Any]:
+    """`evaluate`, or `play_scenarios`, as the command line asks for."""
+    shared = {name: getattr(asked, name) for name in ("episodes", "seeds", "warmup", "out", "resume")}
+    if asked.scenarios:
+        return play_scenarios(asked.policies, asked.scenarios, **shared)
+    return evaluate(asked.policies, asked.tasks, metrics=asked.metrics, **shared)
+
+
 def show(report: Mapping[str, Any]) -> None:
-    """Print the tables of what `evaluate` returns."""
+    """Print the tables of what `evaluate`, or `play_scenarios`, returns."""
+    if "scenarios" in report:
+        scenarios.show(report)
+        return
     for name, task in report["tasks"].items():
         low, high = task["ends"]
         settings = [row["origin"]["settings"] for row in task["teams"].values()]

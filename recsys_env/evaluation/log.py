@@ -29,6 +29,7 @@ class EpisodeLog:
     - `seen` bool [t, b]: a person served in earlier episodes
     - `active` bool [t, b, n]: the agent's slots were on the page
     - `ideal` float32 [t, b, n, 3]: the agent's best discounted gain among all, cold and warm items
+    - `objectives` float32 [t, b, n]: paid for diversity, novelty and fairness of the page, beside own reward
     - `revenue` float32 [t, b, n]: price paid, in mean list prices
     - `purchases` float32 [t, b, n]: items bought, those that were carted earlier included
     - `ratings`, `stars` float32 [t, b, n]: number and sum of ratings, those of earlier items included
@@ -56,7 +57,9 @@ class EpisodeLog:
         self.first_session, self.new_session = np.zeros((h, b), np.bool_), np.zeros((h, b), np.bool_)
         self.active = np.zeros((h, b, n), np.bool_)
         self.ideal = np.zeros((h, b, n, 3), np.float32)
-        self.revenue, self.purchases, self.ratings, self.stars = (np.zeros((h, b, n), np.float32) for _ in range(4))
+        self.objectives, self.revenue, self.purchases, self.ratings, self.stars = (
+            np.zeros((h, b, n), np.float32) for _ in range(5)
+        )
         self.item, self.rank = np.full((h, b, n, k), -1, np.int32), np.full((h, b, n, k), -1, np.int32)
         self.clicked, self.cart, self.cold = (np.zeros((h, b, n, k), np.bool_) for _ in range(3))
         self.dwell, self.gain = np.zeros((h, b, n, k), np.float32), np.zeros((h, b, n, k), np.float32)
@@ -94,7 +97,7 @@ class EpisodeLog:
         item, shown = infos["shown"], infos["shown"] >= 0
         self.visitor[t], self.active[t] = infos["visitor"].max(1), infos["visitor"] >= 0
         self.item[t], self.rank[t], self.clicked[t], self.cart[t] = item, infos["rank"], infos["clicked"], infos["cart"]
-        self.dwell[t] = infos["dwell"]
+        self.dwell[t], self.objectives[t] = infos["dwell"], infos["objectives"]
         utility = self.envs.utilities
         self.gain[t] = np.where(shown, 1.0 / (1.0 + np.exp(np.clip(outside[:, None, None] - utility, -500, 500))), 0.0)
         self.cold[t] = shown & cold[np.arange(len(cold))[:, None, None], item]
@@ -106,7 +109,8 @@ class EpisodeLog:
         self.purchases[t], self.ratings[t], self.stars[t] = bought.sum(-1), (rating > 0).sum(-1), rating.sum(-1)
         if bought.any():
             prices, _ = self.envs.prices_at(infos["shown"][bought], self._tick)
-            np.add.at(self.revenue[t], np.nonzero(bought)[:2], prices)
+            sellers = np.nonzero(bought)[:2]
+            np.add.at(self.revenue[t], sellers, prices * infos["offer"][sellers])
         if later.any():
             credited = np.nonzero(later)[0], infos["later_agent"][later]
             np.add.at(self.purchases[t], credited, 1)

@@ -227,7 +227,7 @@ def ndcg(log: EpisodeLog) -> np.ndarray:
 @metric("0 to 2", "higher", "Ziegler et al. 2005")
 def diversity(log: EpisodeLog) -> np.ndarray:
     """Intra-list diversity: 1 - mean <q, q'> over the pairs of items of a slate (of the whole page for the
-    platform)."""
+    platform), of slates with at least two items: what `reward.diversity` weighs."""
     shown = log.item >= 0
     sums = np.zeros((*log.item.shape[:3], log.envs.shape.dims), np.float32)
     for k in range(shown.shape[-1]):  # over slots, not copies: all at once would hold K times the memory
@@ -238,14 +238,13 @@ def diversity(log: EpisodeLog) -> np.ndarray:
     return 1 - ratio(np.nansum(similarity, axis=0), (count > 1).sum(0))
 
 
-@metric("bits", "", "Vargas & Castells 2011")
+@metric("0 to 1", "", "Vargas & Castells 2011")
 def novelty(log: EpisodeLog) -> np.ndarray:
-    """Mean -log2 of a shown item's share of the public historical counts: those the episode starts from, so that no
-    policy moves the yardstick."""
-    history = log.envs.world.items["popularity"].astype(np.float64)
-    bits = -np.log2(np.maximum(history, 1e-9) / max(history.sum(), 1e-9))
+    """Mean novelty of the shown items: self-information -log2 of an item's share of the public historical counts (each
+    plus one), scaled to 0 = the most and 1 = the least popular item; as `reward.novelty` weighs it. The counts are
+    those the episode starts from, so that no policy moves the yardstick."""
     shown = log.item >= 0
-    return ratio(total(bits[log.item] * shown), total(shown))
+    return ratio(total(log.envs.world.novelty[log.item] * shown), total(shown))
 
 
 @metric("share of people's impressions", "", "Anderson et al. 2014 (repeat consumption)")
@@ -295,6 +294,36 @@ def provider_parity(log: EpisodeLog) -> np.ndarray:
     return (
         1 - np.abs(ratio(given, given.sum(-1, keepdims=True)) - ratio(owned, owned.sum(-1, keepdims=True))).sum(-1) / 2
     )
+
+
+@metric("theta per page", "higher", "Biega, Gummadi & Weikum 2018")
+def fairness(log: EpisodeLog) -> np.ndarray:
+    """Equity of amortised attention: sum over the shown items of theta * (share of the agent's exposure that is due to
+    the provider - the share that it had so far), per page; what `reward.fairness` weighs. The platform's is the sum
+    over the agents of a page."""
+    providers = log.envs.config.items.providers
+    if providers < 2:
+        return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
+    world, keep = log.envs.world, 0.5 ** (1 / log.envs.config.reward.fairness_half_life)
+    theta = np.exp(world.log_theta)[log.rank] * (log.item >= 0)
+    provider = world.items["provider"][log.item]
+    given, values = np.zeros((*log.item.shape[1:3], providers)), np.zeros(log.active.shape)
+    for t in range(log.t):
+        page = (theta[t, ..., None] * (provider[t, ..., None] == np.arange(providers))).sum(2)
+        so_far = given.sum(-1, keepdims=True)
+        share = np.divide(
+            given, so_far, out=np.array(np.broadcast_to(world.targets, given.shape), float), where=so_far > 0
+        )
+        values[t] = (page * (world.targets - share)).sum(-1)
+        given = np.where(log.active[t, ..., None], keep * given, given) + page
+    return ratio(total(values), _on_page(log).sum(0))
+
+
+@metric("reward per episode", "higher", "`reward.diversity`, `reward.novelty`, `reward.fairness`")
+def objectives(log: EpisodeLog) -> np.ndarray:
+    """What an agent is paid beside its own reward, before sharing: the weighted diversity, novelty and fairness of its
+    pages."""
+    return total(log.objectives)
 
 
 # ------------------------------------------------------------------------------------------------ people

@@ -68,7 +68,7 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mappi
         title: of the whole.
         curves: learner -> agent_steps [P] and episode_reward [seeds][P], own reward per agent and episode.
         path: of the picture.
-        levels: what else is drawn in every panel as a dashed line, such as {"random": 0.5, "greedy": 6.2}, in own
+        levels: what else is drawn in every panel as a dashed line, such as {"random": 0.5, "planner": 6.2}, in own
             reward per agent and episode.
 
     Returns:

@@ -45,7 +45,7 @@ def record(
         agent, slot: who showed it, and in which of its slots, 0 .. K - 1
         rank: on the page, 1 = best (`infos` and logs count from 0)
         item, topic: numbers, those of the catalogue
-        price: asked, after promotion, in mean list prices
+        price: asked, after promotion and as the agent offers it, in mean list prices
         promoted, clicked, cart, liked: truth values
         bought: truth value; at this page, or later from the cart, the purchase being credited to the impression that
             last put the item there
@@ -102,6 +102,7 @@ class _Impressions:
         copy, agent, slot = np.nonzero(shown >= 0)
         item = shown[copy, agent, slot].astype(np.int64)
         price, promoted = self._envs.prices_at(item, tick)
+        price = price * infos["offer"][copy, agent]
         page = {
             "tick": np.full(len(item), tick, np.int32),
             "copy": copy.astype(np.int32),
@@ -128,7 +129,8 @@ class _Impressions:
         weights = self._agents[page["agent"]]
         reward = sum(weights[event] * page[column] for event, column in (("cart", "cart"), ("like", "liked")))
         reward = reward + weights["click"] * page["clicked"] + weights["dwell"] * page["dwell"].astype(np.float64)
-        return reward + weights["purchase"] * page["paid"] + weights["rating"] * _rating_value(page["rating"])
+        sale = np.where(page["bought"], self._envs.purchase_values(page["item"], page["paid"]), 0.0)
+        return reward + weights["purchase"] * sale + weights["rating"] * _rating_value(page["rating"])
 
     def _join(self, tick: int, infos: Infos) -> None:
         """Purchases from the cart, each to the impression that put the item there."""

@@ -26,7 +26,7 @@ import numpy as np
 from .. import VectorEnv, WorldConfig, cli
 from ..config import plain_config
 from ..files import digest_of_value, write_json
-from ..policies import POLICIES, Team
+from ..policies import POLICIES, TASK_POLICIES, Team
 from ..provenance import provenance
 from .episodes import UNSEEN, by_agent, play_episode
 from .log import EpisodeLog
@@ -101,7 +101,7 @@ def learner_of(policy: str) -> str:
 @functools.cache
 def digest_of(policy: str) -> str | None:
     """Of the files of a folder or of the file of a module; None for a policy of the package."""
-    if policy in POLICIES:
+    if policy in POLICIES or policy in TASK_POLICIES:
         return None
     module, folder = policy.partition(":")[0], Path(policy)
     if folder.is_dir():
@@ -125,6 +125,15 @@ def try_out(envs: VectorEnv, agent: str, policy: str) -> None:
     actions = envs.empty_actions()
     Team(envs, {agent: policy}, 0).act(envs.observations, actions)
     envs.step(actions)
+
+
+def obstacle(config: WorldConfig, agent: str, policy: str) -> str:
+    """Why a policy does not play an agent of a task; nothing if it does."""
+    try:
+        try_out(VectorEnv(config), agent, policy)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def play(run: Run) -> dict[str, Any]:

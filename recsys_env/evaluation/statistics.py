@@ -1,8 +1,8 @@
 """From runs to scores with intervals.
 
 A run is one seed (see `recsys_env.evaluation.runs`); runs are independent for every kind of policy, so all intervals
-come from them: means and paired differences by Student's t over the runs, normalised scores (0 = random, 100 = greedy;
-see `scale_ends`) by the ratio of paired means, and over several tasks IQM, mean and probability of improvement by the
+come from them: means and paired differences by Student's t over the runs, normalised scores (see
+`scale_ends`) by the ratio of paired means, and over several tasks IQM, mean and probability of improvement by the
 stratified bootstrap of `rliable` (Agarwal et al. 2021). With five runs a t interval is 1.4 times as wide as with many,
 and a percentile bootstrap is somewhat too narrow. For policies that do not learn the episodes would be independent as
 well and narrower intervals possible; one rule for all is simpler, and never too bold.
@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from .. import cli
+from ..checks import did_you_mean, shown
 from ..config import WorldConfig
-from ..policies import Policy
+from ..policies import POLICIES, Policy
 from .episodes import COMPARED, UNSEEN, episode_returns
 
 REPETITIONS = 1000  # of the bootstrap
@@ -65,9 +66,18 @@ def prediction(samples: np.ndarray) -> dict[str, float | None]:
 
 
 def scale_ends(config: WorldConfig) -> tuple[str, str]:
-    """The policies that stand at 0 and 100 of the normalised score: random and the myopic oracle; in a finite game,
-    where the myopic oracle defects, that oracle and the planner."""
-    return ("greedy", "planner") if config.choice.v_0_by_mood else ("random", "greedy")
+    """The policies that, playing as a team, stand at 0 and 100 of the normalised score of a task.
+
+    Raises:
+        ValueError: the config names one that there is not.
+    """
+    for field in ("scale_zero", "scale_hundred"):
+        if (name := getattr(config, field)) not in POLICIES:
+            hint = did_you_mean(name, POLICIES)
+            raise ValueError(
+                f"WorldConfig.{field} = {shown(name)} is no policy{hint}; policies are {', '.join(POLICIES)}"
+            )
+    return config.scale_zero, config.scale_hundred
 
 
 def score_table(

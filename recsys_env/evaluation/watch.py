@@ -138,7 +138,7 @@ class _Episode:
         self._take(
             item=explained["item"][0].ravel(),
             rank=explained["rank"][0].ravel(),
-            price=public["price"],
+            price=public["price"] * np.repeat(explained["offer"][0], explained["item"].shape[2]),
             stock=public["stock"],
             flags=public["promoted"].astype(np.int64) << len(FLAGS),
             click=explained["click"][0].ravel(),

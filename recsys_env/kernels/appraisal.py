@@ -8,7 +8,7 @@ import numpy as np
 from .choice import outside_utility, utility
 from .compiler import entry
 from .numeric import insert, sigmoid
-from .page import CANDIDATES, can_show, is_active, popularity_now
+from .page import can_show, is_active, popularity_now, retrieves
 
 ALL, COLD, WARM = 0, 1, 2  # which items count
 
@@ -22,12 +22,13 @@ def appraise(world, state, cold_below, discount, best, items, ideal, outside, co
         discount: [K] weight of each slot.
         best, items: [3, K] scratch, float64 and int64.
         ideal: [B, N, 3] filled with sum_k discount_k * gain of the agent's k-th best option, among all, the cold and
-            the warm ones; 0 where inactive. The gain is sigmoid(v - v_0), the probability of a click on the item alone.
+            the warm ones; 0 where inactive. The gain is sigmoid(v - v_0), the probability of a click on the item alone,
+            at its price now.
         outside: [B] filled with v_0 of the visitor; untouched in an idle tick.
         cold: [B, M] bool, filled.
     """
     p = world.params[0]
-    slots, by_position = p.shape.slots, p.shape.action == CANDIDATES
+    slots, by_position = p.shape.slots, retrieves(p)
     for b in range(state.copies.size):
         copy = state.copies[b]
         for j in range(p.shape.items):
@@ -44,7 +45,7 @@ def appraise(world, state, cold_below, discount, best, items, ideal, outside, co
             for i in range(p.shape.candidates if by_position else p.shape.items):
                 j = np.int64(state.candidates[b, n, i]) if by_position else np.int64(i)
                 if j >= 0 and (by_position or can_show(world, state, p, b, n, j)):
-                    gain = sigmoid(utility(world, state, p, b, j) - outside[b])
+                    gain = sigmoid(utility(world, state, p, b, j, 0.0) - outside[b])
                     part = COLD if cold[b, j] else WARM
                     insert(best[ALL], items[ALL], slots, slots, gain, j)
                     insert(best[part], items[part], slots, slots, gain, j)

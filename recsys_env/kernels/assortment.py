@@ -2,55 +2,227 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from .beliefs import content_belief, estimate_taste, oracle_belief, popularity_belief, satisfaction_gain
-from .compiler import entry
-from .page import CANDIDATES, can_show, is_active
-from .slates import best_slate, expected_page, fill_top, true_page, write_action
+from .beliefs import (
+    content_belief,
+    estimate_taste,
+    oracle_belief,
+    planner_belief,
+    popularity_belief,
+    trust_loss,
+)
+from .choice import outside_utility, trust_term
+from .compiler import entry, kernel
+from .numeric import exp, log
+from .page import SHARED, active_agents, can_show, is_active, log_multiplier, place_of_level, retrieves
+from .slates import best_slate, expected_page, fill_top, log_theta, true_page
 
-POPULARITY, CONTENT, ORACLE = 0, 1, 2  # beliefs
+POPULARITY, CONTENT, ORACLE, PLANNER = 0, 1, 2, 3  # beliefs
+_ROUNDS = 8  # of the fixed point of `arrange`
+UNFILLED, NOTHING = -2, -1  # slots of a page in the making
 
 
 @entry
-def choose(world, state, n, believes, sees, scratch, actions):
-    """Write actions[B, A] of agent n.
+def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, chosen):
+    """The slates of agent n.
 
     Args:
-        believes: which belief; the price of satisfaction; the slope of `content_belief`; `newcomer` [M] of
+        believes: which belief; price and target of `planner_belief`; the slope of `content_belief`; `newcomer` [M] of
             `popularity_belief`.
+        levels: (first, stop) levels of prices to choose from; (0, 1) where agents set none.
+        slates: [B, K] filled with places among its candidates, or items where it has none, best first.
+        sizes: [B] filled with how many it shows; 0 where it is inactive.
+        chosen: [B] filled with levels of prices.
     """
     p = world.params[0]
-    belief, price, slope, newcomer = believes
+    belief, price, target, slope, newcomer = believes
     options, weights, values, best = scratch.options, scratch.weights, scratch.values, scratch.best
-    by_position = p.shape.action == CANDIDATES
     for b in range(state.copies.size):
-        for a in range(actions.shape[1]):
-            actions[b, a] = 0
+        sizes[b], chosen[b] = 0, 0
         if not is_active(world, p, state.copies[b], n):
             continue
-        count = 0
-        for i in range(p.shape.candidates if by_position else p.shape.items):
-            j = np.int64(state.candidates[b, n, i]) if by_position else np.int64(i)
-            if j >= 0 and (by_position or can_show(world, state, p, b, n, j)):
-                options[count] = i
-                count += 1
+        count = list_showable(world, state, p, b, n, options)
         if count == 0:
             continue
-        if belief == CONTENT:
-            estimate_taste(state, p, b, n, sees, scratch.taste)
-        for i in range(count):
-            j = np.int64(state.candidates[b, n, options[i]]) if by_position else np.int64(options[i])
-            if belief == POPULARITY:
-                weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
-            elif belief == CONTENT:
-                weights[i], values[i] = content_belief(world, state, p, b, n, j, sees, scratch.taste, slope)
-            else:
-                weights[i], values[i] = oracle_belief(world, state, p, b, n, j, price)
+        sizes[b], chosen[b] = min(p.shape.slots, count), levels[0]
         if belief == POPULARITY:
-            filled = fill_top(weights, values, 0.0, count, min(p.shape.slots, count), best, scratch.gains)
+            for i in range(count):
+                j = item_of(state, p, b, n, options[i])
+                weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
+            fill_top(weights, values, 0.0, count, sizes[b], best, scratch.gains)
         else:
-            none = price * satisfaction_gain(world, state, p, b, np.int64(-1)) if price > 0.0 else 0.0
+            if belief == CONTENT:
+                estimate_taste(state, p, b, n, sees, scratch.taste)
             rest, trust = expected_page(world, p) if belief == CONTENT else true_page(world, state, p, b, n)
-            filled = best_slate(world, state, p, b, n, count, rest, trust, none, scratch)
-        write_action(world, p, b, options, filled, best, actions)
+            none, record = 0.0, -np.inf
+            if price > 0.0 and p.shape.levels > 0:
+                none = price * trust_loss(world, state, p, b, n, rest)
+            for tried in range(levels[0], levels[1]):
+                log_offer = log_multiplier(p, place_of_level(p, tried)) if p.shape.levels > 0 else 0.0
+                for i in range(count):
+                    j = item_of(state, p, b, n, options[i])
+                    if belief == CONTENT:
+                        weights[i], values[i] = content_belief(
+                            world, state, p, b, n, j, log_offer, sees, scratch.taste, slope
+                        )
+                    elif belief == ORACLE:
+                        weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer)
+                    else:
+                        weights[i], values[i] = planner_belief(world, state, p, b, n, j, log_offer, price, target)
+                value = best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
+                if value > record:
+                    record, chosen[b] = value, tried
+        for k in range(sizes[b]):
+            slates[b, k] = options[best[k]]
+
+
+@kernel
+def list_showable(world, state, p, b, n, options):
+    """Fill options[:count] with what active agent n may show: candidates by their place, or items; `count`."""
+    count = 0
+    for i in range(p.shape.candidates if retrieves(p) else p.shape.items):
+        j = item_of(state, p, b, n, i)
+        if j >= 0 and (retrieves(p) or can_show(world, state, p, b, n, j)):
+            options[count] = i
+            count += 1
+    return count
+
+
+@kernel
+def item_of(state, p, b, n, option):
+    """The item behind an option: a candidate by its place, or the item itself; -1 at an empty place."""
+    return np.int64(state.candidates[b, n, option]) if retrieves(p) else np.int64(option)
+
+
+# ------------------------------------------------------------------------------------------------ the whole page
+
+
+class Page(NamedTuple):
+    """Where a page of all agents is worked out; O = max(C, M) options."""
+
+    options: np.ndarray  # [N, O] places of candidates, or items
+    counts: np.ndarray  # [N] how many of them
+    weights: np.ndarray  # [N, O] exp(v / lambda - scale)
+    scales: np.ndarray  # [N] the largest v / lambda
+    values: np.ndarray  # [N, O] what a click earns the agent
+    chosen: np.ndarray  # [N, K] of the options; UNFILLED, NOTHING
+    means: np.ndarray  # [N] value of a click on the agent's slots
+
+
+@entry
+def arrange(world, state, log_offer, page, slates, sizes):
+    """The full page that earns all agents together the most, by the true visitor, cut into the parts of its agents.
+
+    The fixed point of slates.py for the whole page: with x = lambda V + (1 - lambda) m of its agent, each slot in turn,
+    those first that rank and trust favour most, takes the option of the largest w (R - x) that is still free, and V
+    follows from the page. It is exact for one logit (lambda = 1) in which all agents may show the same items, and else
+    the best of the rounds.
+
+    Args:
+        log_offer: log m of all prices.
+        slates: [B, N, K] filled with places among each agent's candidates, or items where it has none.
+        sizes: [B, N] filled with how many it shows; 0 where it is inactive.
+    """
+    p = world.params[0]
+    for b in range(state.copies.size):
+        for n in range(p.shape.agents):
+            sizes[b, n] = 0
+        first, stop = active_agents(world, p, state.copies[b])
+        for n in range(first, stop):
+            _weigh(world, state, p, b, n, log_offer, page)
+            page.means[n] = 0.0
+        value, record = 0.0, -np.inf
+        for _ in range(_ROUNDS):
+            page.chosen[:] = UNFILLED
+            for _ in range((stop - first) * p.shape.slots):
+                n, k = _next_slot(world, state, p, b, first, stop, page)
+                x = p.choice.dissimilarity * value + (1.0 - p.choice.dissimilarity) * page.means[n]
+                page.chosen[n, k] = _best_free(state, p, b, n, x, first, stop, page)
+            value = _page_value(world, state, p, b, first, stop, page)
+            if value <= record:
+                break
+            record = value
+            for n in range(first, stop):
+                sizes[b, n] = 0
+                for k in range(p.shape.slots):
+                    if page.chosen[n, k] >= 0:
+                        slates[b, n, sizes[b, n]] = page.options[n, page.chosen[n, k]]
+                        sizes[b, n] += 1
+
+
+@kernel
+def _weigh(world, state, p, b, n, log_offer, page):
+    """What agent n may show: weights and values, as the oracle knows them."""
+    options, weights, values = page.options[n], page.weights[n], page.values[n]
+    count, scale = list_showable(world, state, p, b, n, options), -np.inf
+    for i in range(count):
+        j = item_of(state, p, b, n, options[i])
+        weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer)
+        weights[i] /= p.choice.dissimilarity
+        scale = max(scale, weights[i])
+    for i in range(count):
+        weights[i] = exp(weights[i] - scale)
+    page.counts[n], page.scales[n] = count, scale
+
+
+@kernel
+def _next_slot(world, state, p, b, first, stop, page):
+    """(agent, slot) of the unfilled slot whose odds are multiplied by most: by its rank's examination and by trust."""
+    u, best, agent, slot = state.copies[b].visitor, -np.inf, first, 0
+    for n in range(first, stop):
+        for k in range(p.shape.slots):
+            if page.chosen[n, k] == UNFILLED:
+                favour = log_theta(world, state, p, b, n, k) + trust_term(state, p, b, u, n)
+                if favour > best:
+                    best, agent, slot = favour, n, k
+    return agent, slot
+
+
+@kernel
+def _best_free(state, p, b, n, x, first, stop, page):
+    """The option of the largest w (R - x) that is not on the page yet: of the agent, on a shared page of anyone."""
+    best, found = -np.inf, NOTHING
+    for i in range(page.counts[n]):
+        gain = page.weights[n, i] * (page.values[n, i] - x)
+        if gain > best and not _on_page(state, p, b, n, i, first, stop, page):
+            best, found = gain, i
+    return found
+
+
+@kernel
+def _on_page(state, p, b, n, i, first, stop, page):
+    """Whether the item of agent n's option i stands on the page already: in its own slots, on a shared page in any."""
+    j = item_of(state, p, b, n, page.options[n, i])
+    for m in range(first, stop):
+        if m == n or p.shape.page == SHARED:
+            for k in range(p.shape.slots):
+                other = page.chosen[m, k]
+                if other >= 0 and item_of(state, p, b, m, page.options[m, other]) == j:
+                    return True
+    return False
+
+
+@kernel
+def _page_value(world, state, p, b, first, stop, page):
+    """V: what the page is expected to earn, and `means` of its agents."""
+    u = state.copies[b].visitor
+    v_0 = outside_utility(world, p, state.users[b, u])
+    mass, earned = 1.0, 0.0  # in units of exp(v_0)
+    for n in range(first, stop):
+        total, sum_of_values = 0.0, 0.0
+        for k in range(p.shape.slots):
+            i = page.chosen[n, k]
+            if i >= 0:
+                w = page.weights[n, i] * exp(log_theta(world, state, p, b, n, k))
+                total += w
+                sum_of_values += w * page.values[n, i]
+        page.means[n] = sum_of_values / total if total > 0.0 else 0.0
+        if total > 0.0:
+            inclusive = p.choice.dissimilarity * (page.scales[n] + log(total)) + trust_term(state, p, b, u, n)
+            share = exp(inclusive - v_0)
+            mass += share
+            earned += share * page.means[n]
+    return earned / mass

@@ -3,6 +3,9 @@
 popularity_belief   public decayed counts
 content_belief      what the agent may observe, given `estimate_taste`
 oracle_belief       the truth, unobserved parts included
+planner_belief      the same, with what a click does for later pages
+
+The last three are of an item offered at exp(log_offer) times its price.
 """
 
 from __future__ import annotations
@@ -13,12 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..fields import HISTORY
-from .choice import freshness, utility
+from .choice import freshness, outside_utility, utility
 from .compiler import kernel
+from .dynamics import mood_probabilities
 from .expected import click_value, mean_over_noise
 from .feedback import cart_probability, expected_experience
-from .numeric import log1p, sigmoid
-from .page import log_price_now, popularity_now, price_now, view_of
+from .numeric import exp, log1p, sigmoid
+from .page import log_price_now, popularity_now, price_asked, price_now, purchase_value, view_of
 from .retrieval import seen_count
 
 _CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show under this policy
@@ -58,14 +62,36 @@ def popularity_belief(world, state, p, b, j, newcomer):
 
 
 @kernel
-def oracle_belief(world, state, p, b, n, j, price):
-    """(v, R) from the true visitor; `price` > 0 adds the expected change of satisfaction at that price."""
-    copy = state.copies[b]
-    value, cart = click_value(world, state, p, b, n, j)
-    value += _later_sale(world, p, b, n, j, copy.tick, cart)
-    if price > 0.0:
-        value += price * satisfaction_gain(world, state, p, b, j) + _lead_value(world, state, p, b, j)
-    return utility(world, state, p, b, j), value
+def oracle_belief(world, state, p, b, n, j, log_offer):
+    """(v, R) from the true visitor."""
+    value, cart = click_value(world, state, p, b, n, j, log_offer)
+    value += _later_sale(world, p, b, n, j, state.copies[b].tick, cart)
+    return utility(world, state, p, b, j, log_offer), value
+
+
+@kernel
+def planner_belief(world, state, p, b, n, j, log_offer, price, target):
+    """The same, a click being worth also what it does for later pages.
+
+    That is lambda max(theta - z, 0) for each util of experience, the more the less satisfied the visitor is; where
+    agents set prices, lambda for each unit of trust that it adds; and at an entrance what it leads to.
+    """
+    v, value = oracle_belief(world, state, p, b, n, j, log_offer)
+    z = np.float64(state.users[b, state.copies[b].visitor].z)
+    if p.shape.levels > 0:
+        value += price * trust_gain(world, state, p, b, n, j, log_offer) if price > 0.0 else 0.0
+    elif price > 0.0 and target > z:
+        value += price * (target - z) * _experience(world, state, p, b, j)
+    return v, value + _lead_value(world, state, p, b, j)
+
+
+@kernel
+def _experience(world, state, p, b, j):
+    """Expected experience e of item j; in finite games, where moods move instead, the expected rise of satisfaction."""
+    if p.shape.moods == 0:
+        return expected_experience(world, state, p, b, j, 0.0)
+    up, down = mood_probabilities(world, p, np.int64(world.items[j].topic))
+    return 2.0 * (up - down) / (p.shape.moods - 1)
 
 
 @kernel
@@ -75,25 +101,31 @@ def _lead_value(world, state, p, b, j):
     if p.shape.scenes == 1 or copy.scene > 0:
         return 0.0
     copy.scene = 1
-    cart = cart_probability(world, state, p, b, j)
+    cart = cart_probability(world, state, p, b, j, 0.0)
     value = _later_sale(world, p, b, world.scenes[1].owner, j, copy.tick, cart)
     copy.scene = 0
     return value
 
 
 @kernel
-def satisfaction_gain(world, state, p, b, j):
-    """Expected change of z from a click on item j (-1 = from no click)."""
+def trust_gain(world, state, p, b, n, j, log_offer):
+    """Expected change of trust in agent n from a click on its item j."""
+    trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
+    _, _, pull = mean_over_noise(p, expected_experience(world, state, p, b, j, log_offer))
+    return p.dynamics.trust_rate * (pull - trust)
+
+
+@kernel
+def trust_loss(world, state, p, b, n, rest):
+    """Expected change of trust in agent n from a page on which nothing of its own is clicked: a rival is, or nothing.
+
+    `rest` is that of `slates.true_page`.
+    """
     user = state.users[b, state.copies[b].visitor]
-    if p.shape.moods > 0:
-        topic = world.items[j].topic
-        up = world.topics[topic, 1] if j >= 0 else p.dynamics.mood_up_none
-        down = world.topics[topic, 2] if j >= 0 else p.dynamics.mood_down_none
-        return 2.0 * (up - down) / (p.shape.moods - 1)
-    if j < 0:
-        return p.dynamics.z_rate_none * (p.dynamics.baseline - user.z)
-    _, _, pull = mean_over_noise(p, expected_experience(world, state, p, b, j))
-    return p.dynamics.z_rate * (pull - user.z)
+    trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
+    nothing = exp(outside_utility(world, p, user) - rest)
+    rate = nothing * p.dynamics.trust_rate_none + (1.0 - nothing) * p.dynamics.trust_rate_rival
+    return rate * (p.dynamics.baseline - trust)
 
 
 @kernel
@@ -130,7 +162,7 @@ def estimate_taste(state, p, b, n, sees, taste):
 
 
 @kernel
-def content_belief(world, state, p, b, n, j, sees, taste, slope):
+def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
     """(v, R) from what agent n may observe.
 
     The coefficients are those of the world, as a platform would have estimated them. Unknown are the visitor's intent,
@@ -139,7 +171,7 @@ def content_belief(world, state, p, b, n, j, sees, taste, slope):
     """
     copy, c, f, agent, item = state.copies[b], p.choice, p.feedback, world.agents[n], world.items[j]
     u, view, tick = copy.visitor, view_of(p, n), copy.tick
-    match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick)
+    match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick) + log_offer
     known = log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
     clicks, seen = 0.0, 0.0
     if sees.history:
@@ -163,5 +195,5 @@ def content_belief(world, state, p, b, n, j, sees, taste, slope):
         cart = sigmoid(world.topics[item.topic, 0] + f.b_taste * match - f.b_price * x)
         value += cart * agent.cart + _later_sale(world, p, b, n, j, tick, cart)
         if f.instant:
-            value += cart * agent.purchase * price_now(world, p, j, tick)
+            value += cart * agent.purchase * purchase_value(world, p, j, price_asked(world, p, j, tick, log_offer))
     return v, value

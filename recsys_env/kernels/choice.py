@@ -47,8 +47,8 @@ def satiation_term(world, state, p, b, u, j):
 
 
 @kernel
-def price_term(world, state, p, b, u, j, tick):
-    return -p.choice.beta_price * state.users[b, u].rho * log_price_now(world, p, j, tick)
+def price_term(world, state, p, b, u, j, tick, log_offer):
+    return -p.choice.beta_price * state.users[b, u].rho * (log_price_now(world, p, j, tick) + log_offer)
 
 
 @kernel
@@ -79,16 +79,16 @@ def repeat_term(world, state, p, b, u, j, tick):
 
 
 @kernel
-def utility(world, state, p, b, j):
-    """v of item j for the present visitor of copy b, before examination and trust: the sum of its terms, which
-    `explain.fill_terms` lists. What a task has no use for is not worked out."""
+def utility(world, state, p, b, j, log_offer):
+    """v of item j, offered at exp(log_offer) times its price, for the present visitor of copy b, before examination and
+    trust: the sum of its terms, which `explain.fill_terms` lists. What a task has no use for is not worked out."""
     copy = state.copies[b]
     u, tick, c = copy.visitor, copy.tick, p.choice
     v = world.items[j].intercept + quality_term(world, p, j) + bait_term(world, p, j)
     v += taste_term(world, state, p, b, u, j)
     v += satiation_term(world, state, p, b, u, j)
     if c.beta_price != 0.0:
-        v += price_term(world, state, p, b, u, j, tick)
+        v += price_term(world, state, p, b, u, j, tick, log_offer)
     if c.beta_fresh != 0.0:
         v += freshness_term(world, p, j, tick)
     if c.beta_pop != 0.0:
@@ -128,7 +128,7 @@ def weigh_slots(world, state, report, p, b):
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
             if slot.item >= 0:
-                slot.utility = utility(world, state, p, b, slot.item)
+                slot.utility = utility(world, state, p, b, slot.item, report.log_offer[b, n])
                 slot.weight = scale * slot.utility + world.log_theta[slot.rank]
                 largest = max(largest, slot.weight)
         if largest == -np.inf:

@@ -15,7 +15,6 @@ from .vectors import dot
 CLICKS, PURCHASES = 0, 1
 MOOD_RATE = 0.4  # weight of a click in the mood that agents see
 FRESH = 0
-_PERSON = np.uint64(0x706572736F6E0000)
 
 
 # ------------------------------------------------------------------------------------------------ people
@@ -25,9 +24,9 @@ _PERSON = np.uint64(0x706572736F6E0000)
 def person_key(p, copy, u, incarnation):
     """Key of a person's initial values: of this copy and episode, or of the world with a fixed population."""
     if p.users.population == FRESH:
-        base = rng.child(copy.population ^ _PERSON, copy.episode)
+        base = rng.child(rng.stream(copy.population, rng.PEOPLE), copy.episode)
     else:
-        base = rng.child(np.uint64(p.shape.world_seed) ^ _PERSON, -1)
+        base = rng.child(rng.stream(np.uint64(p.shape.world_seed), rng.PEOPLE), -1)
     return rng.child(rng.child(base, u), incarnation)
 
 
@@ -78,6 +77,8 @@ def create_person(world, state, p, b, u, incarnation):
         state.vectors[b, u, p.shape.trust + n] = p.users.trust_init
         if p.shape.vocabulary > 0:
             state.messages[b, u, n] = -1
+        if p.shape.levels > 0:
+            state.offers[b, u, n] = 0.0
     _set_habits(world, state, p, b, u, row if incarnation == 0 else -1)
 
 
@@ -187,6 +188,8 @@ def enjoy(world, state, p, b, n, j, e):
     user.z += dyn.z_rate * (pull - user.z)
     trust = p.shape.trust + n
     state.vectors[b, u, trust] += dyn.trust_rate * (pull - state.vectors[b, u, trust])
+    if dyn.trust_rate_rival > 0.0:
+        _leave_rivals(world, state, p, b, n)
     history = p.shape.history + view_of(p, n) * (dims + p.shape.topics)
     keep = p.observation.history_decay
     for d in range(dims):
@@ -197,6 +200,19 @@ def enjoy(world, state, p, b, n, j, e):
     row = state.items[b, j]  # which `show` has touched
     row.clicks += 1.0
     row.satisfaction += log_softplus(e)
+
+
+@kernel
+def _leave_rivals(world, state, p, b, n):
+    """A click on agent n: trust in every other agent that was shown sinks towards the baseline."""
+    copy = state.copies[b]
+    first, stop = active_agents(world, p, copy)
+    for m in range(first, stop):
+        if m != n and state.inclusive[b, m] > -np.inf:
+            trust = p.shape.trust + m
+            state.vectors[b, copy.visitor, trust] += p.dynamics.trust_rate_rival * (
+                p.dynamics.baseline - state.vectors[b, copy.visitor, trust]
+            )
 
 
 @kernel
@@ -232,16 +248,28 @@ def sense_mood(world, state, p, b, clicked, e):
 
 
 @kernel
-def move_mood(world, state, p, b, topic, key):
-    """Finite games: one step of the mood, given the clicked topic (-1 = no click); z follows the mood."""
-    user = state.users[b, state.copies[b].visitor]
-    up = world.topics[topic, 1] if topic >= 0 else p.dynamics.mood_up_none
-    down = world.topics[topic, 2] if topic >= 0 else p.dynamics.mood_down_none
+def mood_probabilities(world, p, topic):
+    """Finite games: probabilities that the mood improves and worsens, given the clicked topic (-1 = no click)."""
+    if topic >= 0:
+        return world.topics[topic, 1], world.topics[topic, 2]
+    return p.dynamics.mood_up_none, p.dynamics.mood_down_none
+
+
+@kernel
+def draw_mood(world, p, topic, key):
+    """Finite games: the step of the mood, -1 (better), 0 or 1."""
+    up, down = mood_probabilities(world, p, topic)
     u01 = rng.uniform(key, rng.MOOD, 0)
     if u01 < up:
-        user.mood = max(user.mood - 1, 0)
-    elif u01 < up + down:
-        user.mood = min(user.mood + 1, p.shape.moods - 1)
+        return -1
+    return 1 if u01 < up + down else 0
+
+
+@kernel
+def move_mood(state, p, b, step):
+    """Finite games: the mood moves by a step as far as it can; z follows the mood."""
+    user = state.users[b, state.copies[b].visitor]
+    user.mood = min(max(user.mood + step, 0), p.shape.moods - 1)
     user.z = 1.0 - 2.0 * user.mood / (p.shape.moods - 1)
 
 
@@ -275,46 +303,69 @@ def form_habit(world, state, p, b, n, j):
 
 
 @kernel
+def stay_probability(p, z):
+    return sigmoid(p.arrival.k_0 + p.arrival.k_1 * z)
+
+
+@kernel
+def loss_probability(p, z):
+    """P(lost for good | the session ends)."""
+    return p.arrival.d_0 + p.arrival.d_1 * sigmoid(-p.arrival.d_2 * z)
+
+
+@kernel
+def acceptance_probability(p, z):
+    return sigmoid(p.arrival.r_0 + p.arrival.r_1 * z)
+
+
+@kernel
 def leave_or_stay(world, state, p, b, item, carted, key):
     """Stay in the session (and move between scenes), or leave, perhaps for good. Returns whether the visitor stays.
 
     `item` is the clicked item (-1 = none, which leads back to the entrance) and `carted` whether it went into the cart.
     """
-    copy = state.copies[b]
-    u = copy.visitor
-    z = np.float64(state.users[b, u].z)
-    if rng.uniform(key, rng.CONTINUE, 0) < sigmoid(p.arrival.k_0 + p.arrival.k_1 * z):
-        copy.session_page += 1
-        if p.shape.scenes > 1:
-            if item < 0:
-                copy.scene = 0
-            elif copy.scene == 0 or (carted and copy.scene + 1 < p.shape.scenes):
-                copy.scene += 1
-            copy.anchor = item
+    z = np.float64(state.users[b, state.copies[b].visitor].z)
+    if rng.uniform(key, rng.CONTINUE, 0) < stay_probability(p, z):
+        turn_page(state, p, b, item, carted)
         return True
-    if rng.uniform(key, rng.LOST, 0) < p.arrival.d_0 + p.arrival.d_1 * sigmoid(-p.arrival.d_2 * z):
-        create_person(world, state, p, b, u, state.users[b, u].incarnation + 1)
+    if rng.uniform(key, rng.LOST, 0) < loss_probability(p, z):
+        lose_visitor(world, state, p, b)
     return False
+
+
+@kernel
+def turn_page(state, p, b, item, carted):
+    """The session goes on, perhaps in another scene; arguments as in `leave_or_stay`."""
+    copy = state.copies[b]
+    copy.session_page += 1
+    if p.shape.scenes > 1:
+        if item < 0:
+            copy.scene = 0
+        elif copy.scene == 0 or (carted and copy.scene + 1 < p.shape.scenes):
+            copy.scene += 1
+        copy.anchor = item
+
+
+@kernel
+def lose_visitor(world, state, p, b):
+    """A new person takes the visitor's place."""
+    u = state.copies[b].visitor
+    create_person(world, state, p, b, u, state.users[b, u].incarnation + 1)
 
 
 @kernel
 def draw_visitor(world, state, scratch, p, b, key):
     """A place is drawn by base activity and accepted by its satisfaction (thinning); a refusal is an idle tick."""
     copy = state.copies[b]
-    copy.scene, copy.anchor, copy.opened, copy.session_page, copy.intent, copy.visitor = 0, -1, -1, 0, -1, -1
+    end_session(copy)
     x = rng.uniform(key, rng.VISITOR, 0) * p.shape.users
     place = world.places[np.int64(x)]
     u = rng.alias_draw(x, np.int64(x), place.probability, place.alias)
     touch_user(world, state, p, b, u)
     z = np.float64(state.users[b, u].z)
-    if rng.uniform(key, rng.ACCEPT, 0) >= sigmoid(p.arrival.r_0 + p.arrival.r_1 * z):
+    if rng.uniform(key, rng.ACCEPT, 0) >= acceptance_probability(p, z):
         return
-    user = state.users[b, u]
-    user.last_visit = user.last_page
-    user.sessions += 1
-    copy.visitor = u
-    for t in range(p.shape.topics):
-        state.vectors[b, u, p.shape.satiation + t] *= p.dynamics.satiation_session
+    begin_session(state, p, b, u)
     weigh_topics(world, state, scratch, p, b, u, p.shape.taste, p.users.intent_scale)
     copy.intent = draw_topic(scratch, p, b, rng.uniform(key, rng.INTENT, 0))
     if p.shape.page == RIVAL:
@@ -322,6 +373,22 @@ def draw_visitor(world, state, scratch, p, b, key):
         visits = state.visits[b, u, copy.opened]
         visits.last_visit = visits.last_page
         visits.sessions += 1
+
+
+@kernel
+def end_session(copy):
+    copy.scene, copy.anchor, copy.opened, copy.session_page, copy.intent, copy.visitor = 0, -1, -1, 0, -1, -1
+
+
+@kernel
+def begin_session(state, p, b, u):
+    """The user at place u comes."""
+    user = state.users[b, u]
+    user.last_visit = user.last_page
+    user.sessions += 1
+    state.copies[b].visitor = u
+    for t in range(p.shape.topics):
+        state.vectors[b, u, p.shape.satiation + t] *= p.dynamics.satiation_session
 
 
 @kernel
@@ -352,15 +419,19 @@ def draw_topic(scratch, p, b, u01):
 
 
 @kernel
+def opening_weight(state, p, b, u, n):
+    """Rival pages: P(open n) is proportional to exp(beta_trust * tau_n)."""
+    return exp(p.choice.beta_trust * state.vectors[b, u, p.shape.trust + n])
+
+
+@kernel
 def _open_agent(state, p, b, u, u01):
-    """Rival pages: P(open n) ~ exp(beta_trust * tau_n)."""
-    beta, trust, agents = p.choice.beta_trust, p.shape.trust, p.shape.agents
-    total = 0.0
+    agents, total = p.shape.agents, 0.0
     for n in range(agents):
-        total += exp(beta * state.vectors[b, u, trust + n])
+        total += opening_weight(state, p, b, u, n)
     rest = u01 * total
     for n in range(agents - 1):
-        rest -= exp(beta * state.vectors[b, u, trust + n])
+        rest -= opening_weight(state, p, b, u, n)
         if rest < 0.0:
             return n
     return agents - 1

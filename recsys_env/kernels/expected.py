@@ -8,7 +8,17 @@ from .choice import fill_clicks, weigh_slots
 from .compiler import entry, kernel
 from .feedback import cart_probability, expected_experience, rating_value, stars
 from .numeric import sigmoid, softplus, tanh
-from .page import active_agents, fill_slots, in_stock, is_available, price_now, wallet_now
+from .objectives import page_objectives
+from .page import (
+    active_agents,
+    fill_slots,
+    in_stock,
+    is_available,
+    price_asked,
+    price_now,
+    purchase_value,
+    wallet_now,
+)
 from .step import read_actions, share_rewards
 
 _RANGE = 18.0  # logistic noise beyond this has probability 3e-8
@@ -54,21 +64,23 @@ def mean_rating_value(p, mean, bias):
 
 
 @kernel
-def click_value(world, state, p, b, n, j):
-    """Expected own reward of agent n, at this page, from a click on its item j; and P(cart | click)."""
+def click_value(world, state, p, b, n, j, log_offer):
+    """Expected own reward of agent n, at this page, from a click on its item j, offered at exp(log_offer) times its
+    price; and P(cart | click)."""
     copy, agent, f = state.copies[b], world.agents[n], p.feedback
-    mean = expected_experience(world, state, p, b, j)
+    mean = expected_experience(world, state, p, b, j, log_offer)
     value = np.float64(agent.click)
     if agent.dwell != 0.0 or (f.like and agent.like != 0.0):
         soft, sig, _ = mean_over_noise(p, mean)
         value += agent.dwell * world.items[j].length * soft
         if f.like:
             value += agent.like * sig
-    cart = cart_probability(world, state, p, b, j)
+    cart = cart_probability(world, state, p, b, j, log_offer)
     value += cart * agent.cart
     rated = f.rating_after_click
     if f.instant:
-        value += cart * agent.purchase * price_now(world, p, j, copy.tick)
+        paid = price_asked(world, p, j, copy.tick, log_offer)
+        value += cart * agent.purchase * purchase_value(world, p, j, paid)
         rated += (1.0 - rated) * cart * f.rating_after_purchase
     if rated > 0.0:
         value += agent.rating * rated * mean_rating_value(p, mean, state.users[b, copy.visitor].rating_bias)
@@ -149,17 +161,17 @@ def _expect_later(world, state, report, p, b, cart, own):
             for i in range(size):
                 if state.carts[b, u, i].item == j:
                     moved = np.int64(i)
-            mean = expected_experience(world, state, p, b, np.int64(j))
+            mean = expected_experience(world, state, p, b, np.int64(j), 0.0)
             dropped = 1 if moved < 0 and size == p.shape.cart else 0
             _settle(world, state, p, b, size - dropped, dropped, moved, n, mean, cart[b, n, k], own)
     _settle(world, state, p, b, size, 0, np.int64(-1), 0, 0.0, 1.0 - carted, own)
 
 
 @entry
-def expect(world, state, report, scratch, actions, click, cart, own, rewards):
-    """Fill click[B, N, K], cart[B, N, K], own[B, N] and rewards[B, N], all zeros before.
+def expect(world, state, report, scratch, actions, click, cart, own, objectives, rewards):
+    """Fill click[B, N, K], cart[B, N, K], own[B, N], objectives[B, N] and rewards[B, N], all zeros before.
 
-    `state` and the report's slots are the caller's to spend.
+    `state` and the report's slots and offers are the caller's to spend.
     """
     p = world.params[0]
     for b in range(state.copies.size):
@@ -169,17 +181,18 @@ def expect(world, state, report, scratch, actions, click, cart, own, rewards):
         for n in range(p.shape.agents):
             for k in range(p.shape.slots):
                 report.slots[b, n, k].item = -1
-        read_actions(world, state, scratch, p, b, actions)
+        read_actions(world, state, report, scratch, p, b, actions)
         fill_slots(world, state, report, p, b, scratch.shown)
         best = weigh_slots(world, state, report, p, b)
         fill_clicks(world, state, report, p, b, best, click)
         for n in range(first, stop):
+            objectives[b, n] = page_objectives(world, state, report, p, b, n)
             for k in range(p.shape.slots):
                 slot = report.slots[b, n, k]
                 if slot.item >= 0:
-                    value, carts = click_value(world, state, p, b, n, np.int64(slot.item))
+                    value, carts = click_value(world, state, p, b, n, np.int64(slot.item), report.log_offer[b, n])
                     cart[b, n, k] = click[b, n, k] * carts
                     own[b, n] += click[b, n, k] * value
         if p.shape.cart > 0:
             _expect_later(world, state, report, p, b, cart, own)
-        share_rewards(p, b, own, rewards)
+        share_rewards(p, b, own, objectives, rewards)

@@ -38,7 +38,7 @@ TERMS = (
 
 
 @kernel
-def fill_terms(world, state, p, b, j, row):
+def fill_terms(world, state, p, b, j, log_offer, row):
     """Fill row[TERMS] with the terms of `choice.utility`, which is their sum."""
     copy = state.copies[b]
     u, tick = copy.visitor, copy.tick
@@ -46,7 +46,7 @@ def fill_terms(world, state, p, b, j, row):
     row[1] = taste_term(world, state, p, b, u, j)
     row[2] = quality_term(world, p, j)
     row[3] = bait_term(world, p, j)
-    row[4] = price_term(world, state, p, b, u, j, tick)
+    row[4] = price_term(world, state, p, b, u, j, tick, log_offer)
     row[5] = freshness_term(world, p, j, tick)
     row[6] = popularity_term(world, state, p, b, j, tick)
     row[7] = intent_term(world, p, copy, j)
@@ -59,7 +59,8 @@ def fill_terms(world, state, p, b, j, row):
 def explain(world, state, report, scratch, actions, terms, position, trust, outside, click):
     """Put the page together that these actions ask for, and take its slots apart.
 
-    `state.messages`, `state.inclusive` and the report's slots are the caller's to spend; the last hold the page then.
+    `state.messages`, `state.offers`, `state.inclusive`, and the report's slots and offers are the caller's to
+    spend; the last two hold the page then.
 
     Args:
         terms: [B, N, K, len(TERMS)] filled where a slot is standing.
@@ -73,7 +74,7 @@ def explain(world, state, report, scratch, actions, terms, position, trust, outs
         clear_slots(report, p, b)
         if state.copies[b].visitor < 0:
             continue
-        read_actions(world, state, scratch, p, b, actions)
+        read_actions(world, state, report, scratch, p, b, actions)
         fill_slots(world, state, report, p, b, scratch.shown)
         fill_clicks(world, state, report, p, b, weigh_slots(world, state, report, p, b), click)
         u = state.copies[b].visitor
@@ -85,4 +86,4 @@ def explain(world, state, report, scratch, actions, terms, position, trust, outs
                 slot = report.slots[b, n, k]
                 if slot.item >= 0:
                     position[b, n, k] = world.log_theta[slot.rank]
-                    fill_terms(world, state, p, b, slot.item, terms[b, n, k])
+                    fill_terms(world, state, p, b, slot.item, report.log_offer[b, n], terms[b, n, k])

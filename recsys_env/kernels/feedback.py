@@ -5,13 +5,23 @@ from __future__ import annotations
 from . import rng
 from .compiler import kernel
 from .numeric import sigmoid, softplus
-from .page import can_pay, in_stock, is_available, log_price_now, price_now, touch_item, wallet_now
+from .page import (
+    can_pay,
+    in_stock,
+    is_available,
+    log_price_now,
+    price_asked,
+    price_now,
+    purchase_value,
+    touch_item,
+    wallet_now,
+)
 from .vectors import dot
 
 
 @kernel
-def expected_experience(world, state, p, b, j):
-    """e of item j for the present visitor, before noise."""
+def expected_experience(world, state, p, b, j, log_offer):
+    """e of item j, offered at exp(log_offer) times its price, for the present visitor, before noise."""
     copy = state.copies[b]
     u = copy.visitor
     item, f = world.items[j], p.feedback
@@ -19,23 +29,25 @@ def expected_experience(world, state, p, b, j):
     e += f.a_taste * dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
     e -= f.a_satiation * state.vectors[b, u, p.shape.satiation + item.topic]
     if f.a_price != 0.0:
-        e -= f.a_price * state.users[b, u].rho * log_price_now(world, p, j, copy.tick)
+        e -= f.a_price * state.users[b, u].rho * (log_price_now(world, p, j, copy.tick) + log_offer)
     return e
 
 
 @kernel
-def cart_probability(world, state, p, b, j):
-    """P(cart | click on item j) in the present scene; 0 where it has no cart or the wallet cannot pay."""
+def cart_probability(world, state, p, b, j, log_offer):
+    """P(cart | click on item j, offered at exp(log_offer) times its price) in the present scene; 0 where it has no cart
+    or the wallet cannot pay."""
     copy = state.copies[b]
     u = copy.visitor
     user = state.users[b, u]
-    if world.scenes[copy.scene].cart == 0 or not can_pay(p, user, price_now(world, p, j, copy.tick), copy.tick):
+    price = price_asked(world, p, j, copy.tick, log_offer)
+    if world.scenes[copy.scene].cart == 0 or not can_pay(p, user, price, copy.tick):
         return 0.0
     item, f = world.items[j], p.feedback
     x = f.b_taste * dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
     x += world.topics[item.topic, 0] + f.b_quality * item.quality
     if f.b_price != 0.0:
-        x -= f.b_price * user.rho * log_price_now(world, p, j, copy.tick)
+        x -= f.b_price * user.rho * (log_price_now(world, p, j, copy.tick) + log_offer)
     return sigmoid(x)
 
 
@@ -58,8 +70,8 @@ def rating_value(rating):
 def consume(world, state, report, p, b, n, k, key):
     """Everything that a click on slot k of agent n brings at once; returns the experienced utility e."""
     copy, slot, agent = state.copies[b], report.slots[b, n, k], world.agents[n]
-    j, user = slot.item, state.users[b, copy.visitor]
-    e = expected_experience(world, state, p, b, j) + p.feedback.noise_scale * rng.logistic(key, rng.NOISE, 0)
+    j, user, log_offer = slot.item, state.users[b, copy.visitor], report.log_offer[b, n]
+    e = expected_experience(world, state, p, b, j, log_offer) + p.feedback.noise_scale * rng.logistic(key, rng.NOISE, 0)
     slot.clicked = True
     slot.dwell = world.items[j].length * softplus(e)
     own = agent.click + agent.dwell * slot.dwell
@@ -67,12 +79,12 @@ def consume(world, state, report, p, b, n, k, key):
         slot.liked = True
         own += agent.like
     rated = rng.uniform(key, rng.RATING, 0) < p.feedback.rating_after_click
-    if rng.uniform(key, rng.CART, 0) < cart_probability(world, state, p, b, j):
+    if rng.uniform(key, rng.CART, 0) < cart_probability(world, state, p, b, j, log_offer):
         slot.cart = True
         own += agent.cart
         if p.feedback.instant:
             slot.bought = True
-            own += agent.purchase * purchase(world, state, p, b, j)
+            own += agent.purchase * purchase_value(world, p, j, purchase(world, state, p, b, j, log_offer))
             rated = rated or rng.uniform(key, rng.RATING, 1) < p.feedback.rating_after_purchase
     if rated:
         slot.rating = stars(p, e, user.rating_bias)
@@ -82,11 +94,11 @@ def consume(world, state, report, p, b, n, k, key):
 
 
 @kernel
-def purchase(world, state, p, b, j):
+def purchase(world, state, p, b, j, log_offer):
     """Take one unit from stock and its price from the visitor's wallet; returns the price, in mean list prices."""
     copy = state.copies[b]
     user = state.users[b, copy.visitor]
-    price = price_now(world, p, j, copy.tick)
+    price = price_asked(world, p, j, copy.tick, log_offer)
     if p.items.stock_init > 0:
         touch_item(world, state, p, b, j, copy.stamp, copy.tick)
         state.items[b, j].stock -= 1
@@ -162,7 +174,7 @@ def _buy_later(world, state, report, p, b, i, key):
     cart, later = state.carts[b, copy.visitor, i], report.later[b, i]
     agent = world.agents[cart.agent]
     later.item, later.agent, later.rating = cart.item, cart.agent, 0
-    later.price = purchase(world, state, p, b, cart.item)
+    later.price = purchase(world, state, p, b, cart.item, 0.0)  # prices are offered only where purchases are instant
     own = agent.purchase * later.price
     if cart.rated == 0 and rng.uniform(key, rng.RATING, 2 + i) < p.feedback.rating_after_purchase:
         later.rating = stars(p, cart.experience, state.users[b, copy.visitor].rating_bias)

@@ -10,18 +10,20 @@ from .choice import freshness
 from .compiler import kernel
 from .dynamics import visitor_id
 from .numeric import squash
+from .objectives import exposure_of, share_of
 from .page import (
-    CANDIDATES,
-    QUERY,
     RIVAL,
+    actions_of_pick,
     can_show,
     is_active,
+    is_continuous,
     is_promoted,
     item_statistics,
     log_price_now,
     popularity_now,
     relative_ctr,
     relative_satisfaction,
+    retrieves,
     view_of,
     wallet_now,
 )
@@ -56,7 +58,11 @@ def observe(world, state, report, p, b, observations, masks):
             _observe_candidates(world, state, p, b, n, observations)
             squash_row(observations, b, n, p.fields.squashed, p.fields.squashed_stop)
             _observe_bounded(world, state, p, b, n, observations)
+            _observe_known(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
+            _observe_offers(state, p, b, n, observations)
+            if p.fields.exposure >= 0:
+                _observe_exposure(world, state, p, b, n, observations)
             if p.shape.full:
                 write_latent(state, p, b, observations[b, n], p.fields)
         if masks.shape[2] > 0:
@@ -108,7 +114,7 @@ def _observe_journey(world, state, p, b, n, observations):
 
 @kernel
 def _observe_candidates(world, state, p, b, n, observations):
-    if p.shape.action != CANDIDATES:
+    if not retrieves(p):
         return
     for c in range(p.shape.candidates):
         j = state.candidates[b, n, c]
@@ -142,7 +148,7 @@ def write_features(world, state, p, b, n, j, match, rows, r, at):
 
 @kernel
 def _observe_bounded(world, state, p, b, n, observations):
-    if p.shape.action != CANDIDATES:
+    if not retrieves(p):
         return
     for c in range(p.shape.candidates):
         j = state.candidates[b, n, c]
@@ -166,6 +172,26 @@ def write_bounded_features(world, state, p, b, j, rows, r, at):
 
 
 @kernel
+def write_candidate(world, state, p, b, n, j, match, rows, r):
+    """Write into rows[b, r] what the observation of agent n holds of a candidate, item j; `match` is <profile, q_j>."""
+    for f in range(p.shape.features):
+        rows[b, r, f] = 0.0
+    write_features(world, state, p, b, n, j, match, rows, r, 0)
+    squash_row(rows, b, r, 0, p.shape.features)
+    write_bounded_features(world, state, p, b, j, rows, r, 0)
+
+
+@kernel
+def _observe_known(world, state, p, b, n, observations):
+    """What the role knows of the session's intent."""
+    if p.shape.labels == 0:
+        return
+    label = world.labels[n, state.copies[b].intent]
+    if label >= 0:
+        observations[b, n, p.fields.knows + label] = 1.0
+
+
+@kernel
 def _observe_messages(state, p, b, n, observations):
     """What the others said at this visitor's last page."""
     if p.shape.vocabulary == 0:
@@ -175,6 +201,22 @@ def _observe_messages(state, p, b, n, observations):
         word = state.messages[b, u, m]
         if m != n and word >= 0:
             observations[b, n, p.fields.messages + m * p.shape.vocabulary + word] = 1.0
+
+
+@kernel
+def _observe_offers(state, p, b, n, observations):
+    """The levels of all agents' prices at this visitor's last page."""
+    if p.shape.levels == 0:
+        return
+    for m in range(p.shape.agents):
+        observations[b, n, p.fields.offers + m] = state.offers[b, state.copies[b].visitor, m]
+
+
+@kernel
+def _observe_exposure(world, state, p, b, n, observations):
+    total = exposure_of(state, p, b, n)
+    for i in range(p.shape.providers):
+        observations[b, n, p.fields.exposure + i] = share_of(world, state, b, n, i, total)
 
 
 @kernel
@@ -199,19 +241,20 @@ def write_latent(state, p, b, row, at):
 @kernel
 def _may_show(world, state, p, b, n, i):
     """Whether option i (candidate or item) of agent n would stand on the page."""
-    if p.shape.action == CANDIDATES:
+    if retrieves(p):
         return state.candidates[b, n, i] >= 0
     return can_show(world, state, p, b, n, i)
 
 
 @kernel
 def _mask(world, state, p, b, n, active, masks):
-    """1 where an option would stand, per slot; messages are always allowed; a mask of zeros is given as ones."""
-    options = p.shape.candidates if p.shape.action == CANDIDATES else p.shape.items
-    words, size = p.shape.vocabulary, masks.shape[2]
+    """1 where an option would stand, per slot; levels and messages are always allowed; a mask of zeros is given as
+    ones."""
+    options = p.shape.candidates if retrieves(p) else p.shape.items
+    size = masks.shape[2]
     found = False
-    if active and p.shape.action != QUERY:
-        repeat = max(words, 1) if p.shape.slots == 1 else 1
+    if active and not is_continuous(p):
+        repeat = actions_of_pick(p) if p.shape.slots == 1 else 1
         for i in range(options):
             fits = _may_show(world, state, p, b, n, i)
             found = found or fits
@@ -221,8 +264,8 @@ def _mask(world, state, p, b, n, active, masks):
             for k in range(1, p.shape.slots):
                 for i in range(options):
                     masks[b, n, k * options + i] = masks[b, n, i]
-            for w in range(words):
-                masks[b, n, p.shape.slots * options + w] = 1
+            for i in range(p.shape.slots * options, size):
+                masks[b, n, i] = 1
     if not found:
         for i in range(size):
             masks[b, n, i] = 1

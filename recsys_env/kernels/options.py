@@ -6,26 +6,24 @@ from __future__ import annotations
 import numpy as np
 
 from .compiler import entry
-from .observation import write_bounded_features, write_features
-from .page import CANDIDATES, can_show, is_active
-from .vectors import dot, squash_row
+from .observation import write_candidate
+from .page import can_show, is_active, retrieves
+from .vectors import dot
 
 
 @entry
 def list_options(world, state, n, items, features):
-    """List what agent n may show: with `action="candidates"` option i is candidate i, else item i.
+    """List what agent n may show: where it chooses among candidates option i is candidate i, else item i.
 
     Args:
         items: [B, C] filled with items, -1 = nothing; nothing at all where the agent is inactive.
         features: [B, C, F] filled with what the agent sees of them.
     """
     p = world.params[0]
-    by_position = p.shape.action == CANDIDATES
+    by_position = retrieves(p)
     for b in range(state.copies.size):
         active = is_active(world, p, state.copies[b], n)
         for i in range(items.shape[1]):
-            for f in range(features.shape[2]):
-                features[b, i, f] = 0.0
             j = np.int64(-1)
             if active:
                 j = np.int64(state.candidates[b, n, i]) if by_position else np.int64(i)
@@ -34,6 +32,7 @@ def list_options(world, state, n, items, features):
             items[b, i] = j
             if j >= 0:
                 match = dot(state.vectors, b, state.copies[b].visitor, p.shape.profile, world.q, j, p.shape.dims)
-                write_features(world, state, p, b, n, j, match, features, i, 0)
-                squash_row(features, b, i, 0, p.shape.features)
-                write_bounded_features(world, state, p, b, j, features, i, 0)
+                write_candidate(world, state, p, b, n, j, match, features, i)
+            else:
+                for f in range(features.shape[2]):
+                    features[b, i, f] = 0.0

@@ -6,12 +6,17 @@ import numpy as np
 
 from . import rng
 from .compiler import entry, kernel
-from .numeric import tanh
+from .numeric import exp, log, tanh
 
 SHARED, ROWS, RIVAL = 0, 1, 2
-CANDIDATES, ITEMS, QUERY = 0, 1, 2
-_PROMOTION = np.uint64(0x70726F6D6F74696F)
+CANDIDATES, ITEMS, QUERY, WEIGHTS = 0, 1, 2, 3
 _PRIOR_IMPRESSIONS, _PRIOR_CLICKS = 10.0, 5.0  # of an average item, added to what is known of each
+
+
+@kernel
+def actions_of_pick(p):
+    """With a single slot: how many actions name the same pick, one for each level of prices and word."""
+    return max(p.shape.levels, 1) * max(p.shape.vocabulary, 1)
 
 
 @kernel
@@ -42,7 +47,8 @@ def is_promoted(p, j, tick):
     """A pure hash of (world seed, item, promotion period)."""
     if p.items.promotion_probability <= 0.0:
         return False
-    key = rng.child(rng.child(np.uint64(p.shape.world_seed) ^ _PROMOTION, j), tick // p.items.promotion_period)
+    item = rng.child(rng.stream(np.uint64(p.shape.world_seed), rng.PROMOTIONS), j)
+    key = rng.child(item, tick // p.items.promotion_period)
     return rng.uniform(key, 0, 0) < p.items.promotion_probability
 
 
@@ -57,6 +63,35 @@ def price_now(world, p, j, tick):
     """Price now, in mean list prices."""
     price = np.float64(world.items[j].price)
     return price * (1.0 - p.items.promotion_depth) if is_promoted(p, j, tick) else price
+
+
+@kernel
+def place_of_level(p, level):
+    """Where level 0 .. L - 1 of prices lies in [-1, 1]."""
+    return 2.0 * level / (p.shape.levels - 1) - 1.0
+
+
+@kernel
+def log_multiplier(p, level):
+    """log m of a level of prices in [-1, 1]: from `offer.low` to `offer.high`, in even steps of log m."""
+    share = 0.5 * (1.0 + level)
+    return (1.0 - share) * log(p.offer.low) + share * log(p.offer.high)
+
+
+@kernel
+def price_asked(world, p, j, tick, log_offer):
+    """Price of item j where an agent offers it at exp(log_offer) times its price now, in mean list prices."""
+    price = price_now(world, p, j, tick)
+    return price * exp(log_offer) if p.shape.levels > 0 else price
+
+
+@kernel
+def purchase_value(world, p, j, paid):
+    """What a purchase of item j at this price counts, in mean margins: the price, or, where agents set prices, the
+    price less the unit cost (1 - margin_rate) * list price, over margin_rate. At the list price both are the same."""
+    if p.shape.levels == 0:
+        return paid
+    return (paid - (1.0 - p.reward.margin_rate) * world.items[j].price) / p.reward.margin_rate
 
 
 @kernel
@@ -166,6 +201,18 @@ def active_agents(world, p, copy):
 
 
 @kernel
+def retrieves(p):
+    """Whether agents choose among candidates, not among all items."""
+    return p.shape.candidates > 0
+
+
+@kernel
+def is_continuous(p):
+    """Whether actions are vectors."""
+    return p.shape.action == QUERY or p.shape.action == WEIGHTS
+
+
+@kernel
 def view_of(p, n):
     """Which of the histories of a visitor agent n reads and writes: its own, or the one that all share."""
     return 0 if p.shape.views == 1 else n
@@ -234,6 +281,14 @@ def read_prices(world, items, tick, prices, promoted):
     for i in range(items.size):
         prices[i] = price_now(world, p, items[i], tick)
         promoted[i] = is_promoted(p, items[i], tick)
+
+
+@entry
+def read_purchase_values(world, items, paid, values):
+    """values[i] of a purchase of items[i] at paid[i], in mean margins: for what takes rewards apart."""
+    p = world.params[0]
+    for i in range(items.size):
+        values[i] = purchase_value(world, p, items[i], paid[i])
 
 
 @entry

@@ -10,7 +10,7 @@ from .compiler import entry, kernel
 from .dynamics import create_person, draw_topic, person_key, weigh_topics
 from .feedback import expected_experience
 from .numeric import log_softplus, sigmoid
-from .page import CANDIDATES
+from .page import retrieves
 
 _BEFORE = -1  # incarnation of people who are in no episode, whatever its seed
 
@@ -42,8 +42,8 @@ def respond(world, state, scratch, sample, rate, mean, variance):
         for u in range(intent.size):
             copy.visitor, copy.intent = u, intent[u]
             weight = exposure[u, world.items[j].topic]
-            click = weight * sigmoid(utility(world, state, p, 0, j) - outside_utility(world, p, state.users[0, u]))
-            satisfaction = log_softplus(expected_experience(world, state, p, 0, j) + noise[u])
+            click = weight * sigmoid(utility(world, state, p, 0, j, 0.0) - outside_utility(world, p, state.users[0, u]))
+            satisfaction = log_softplus(expected_experience(world, state, p, 0, j, 0.0) + noise[u])
             shown += weight
             clicks += click
             total += click * satisfaction
@@ -61,6 +61,6 @@ def _expose(world, state, scratch, p, u, exposure):
     for t in range(p.shape.topics):
         mass = scratch.topic_mass[0, t]
         share = (world.topic_start[t + 1] - world.topic_start[t]) / np.float64(p.shape.items)
-        by_topic = p.shape.action == CANDIDATES and share > 0.0
+        by_topic = retrieves(p) and share > 0.0
         exposure[u, t] = 1.0 + (mass - below) / scratch.topic_mass[0, p.shape.topics - 1] / share if by_topic else 1.0
         below = mass

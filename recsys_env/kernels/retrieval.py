@@ -1,4 +1,4 @@
-"""The retrieval stage behind `action="candidates"`: C distinct items for each active agent and this visitor."""
+"""The retrieval stage behind `action="candidates"` and `"weights"`: C distinct items for each active agent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from . import rng
 from .compiler import kernel
 from .dynamics import draw_topic, weigh_topics
 from .numeric import log1p
-from .page import CANDIDATES, active_agents, can_show, is_active, view_of, window_of
+from .page import active_agents, can_show, is_active, retrieves, view_of, window_of
 from .vectors import dot, prefetch
 
 _TRIES = 4  # draws for one candidate before the exhaustive search
@@ -23,7 +23,7 @@ def draw_candidates(world, state, scratch, p, b, key):
     knows of; with an anchor, four of five candidates share its topic. All are distinct and can be shown now; if there
     are fewer than C such items the rest is -1. They come shuffled, or sorted by the agent's observable score.
     """
-    if p.shape.action != CANDIDATES:
+    if not retrieves(p):
         return
     copy = state.copies[b]
     first, stop = active_agents(world, p, copy)

@@ -2,14 +2,16 @@
 
 The hash is SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators"; its finaliser is
 Stafford's variant 13): output i of the stream with key s is mix64(s + (i + 1) * GOLDEN), so any draw is reached
-directly. Each (seed, episode, tick) has its own key, itself two outputs deep; within a tick, event and index form the
-counter.
+directly. A seed is scrambled first, for each purpose (ticks, people, promotions, copies) on its own: were it a key as
+it is, episode 1 of seed s would be episode 0 of seed s + GOLDEN. Each (seed, episode, tick) has its own key, two
+outputs below that; within a tick, event and index form the counter.
 Nothing is stored between draws: results cannot depend on batch size, thread count or order.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +23,12 @@ _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _M2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(32)
 _ONE = np.uint64(1)
-_COPY = np.uint64(0x636F70795F736565)
+
+# What the streams of a seed are for.
+TICKS = np.uint64(0x7469636B73000000)
+PEOPLE = np.uint64(0x706572736F6E0000)
+PROMOTIONS = np.uint64(0x70726F6D6F74696F)
+COPIES = np.uint64(0x636F70795F736565)
 
 # Events of a tick. Those of a page and of the next page's draw share the key of the tick that they happen in.
 CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
@@ -39,6 +46,12 @@ def mix64(z):
 
 
 @kernel
+def stream(seed, purpose):
+    """Key of a seed's stream for one purpose: no sum or difference of seeds, or of purposes, survives in it."""
+    return mix64(mix64(seed) + purpose)
+
+
+@kernel
 def child(key, index):
     """Output `index` >= -1 of the stream with this key: a key of its own."""
     return mix64(key + GOLDEN * np.uint64(index + 2))
@@ -47,7 +60,7 @@ def child(key, index):
 @kernel
 def tick_key(seed, episode, tick):
     """Key of one tick of one episode of one copy; tick -1 is the reset."""
-    return child(child(seed, episode), tick)
+    return child(child(stream(seed, TICKS), episode), tick)
 
 
 @kernel
@@ -92,7 +105,8 @@ def copy_seeds(seed: int, copies: np.ndarray) -> np.ndarray:
     """Seeds [B] of these copies of a batch: copy 0 has the batch's own, the others outputs of a stream of their own."""
     copies = np.asarray(copies, np.uint64)
     first = np.full(copies.shape, seed, np.uint64)
-    return np.where(copies == 0, first, mix64.py_func((first ^ _COPY) + GOLDEN * copies))  # type: ignore[attr-defined]
+    mix: Any = mix64.py_func  # type: ignore[attr-defined]
+    return np.where(copies == 0, first, mix(mix(mix(first) + COPIES) + GOLDEN * copies))
 
 
 @entry

@@ -10,7 +10,6 @@ iteration starts from several x.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from .choice import outside_utility, trust_term
 from .compiler import kernel
 from .numeric import exp, insert, log, sigmoid
-from .page import QUERY, RIVAL, SHARED, active_agents
+from .page import RIVAL, SHARED, active_agents
 
 _ROUNDS = 8  # the iteration for x converges in three or four
 _STARTS = 12  # of it, where lambda < 1
@@ -59,7 +58,7 @@ def expected_page(world, p):
 
 
 @kernel
-def _log_theta(world, state, p, b, n, k):
+def log_theta(world, state, p, b, n, k):
     """Log examination of slot k of agent n, whose rank on the page about to be shown is already drawn."""
     if p.shape.page != SHARED:
         return world.log_theta[k]
@@ -85,7 +84,7 @@ def _slate_value(world, state, p, b, n, filled, rest, trust, none, scale, scratc
     weights, values, chosen = scratch.weights, scratch.values, scratch.chosen
     total, value = 0.0, 0.0
     for k in range(filled):
-        w = weights[chosen[k]] * exp(_log_theta(world, state, p, b, n, k))
+        w = weights[chosen[k]] * exp(log_theta(world, state, p, b, n, k))
         total += w
         value += w * values[chosen[k]]
     if total <= 0.0:
@@ -96,8 +95,9 @@ def _slate_value(world, state, p, b, n, filled, rest, trust, none, scale, scratc
 
 
 @kernel
-def best_slate(world, state, p, b, n, count, rest, trust, none, scratch):
-    """Fill best[:filled] with the slate of the best value among the iterates of x; `filled`.
+def best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch):
+    """Fill best[:min(K, count)] with the slate of the best value among the iterates of x, if it is above `record`; the
+    larger of the two.
 
     Of `count` options with utilities in weights and values in values; `rest` and `trust` as in `true_page`, `none` is
     the value of no click.
@@ -110,7 +110,6 @@ def best_slate(world, state, p, b, n, count, rest, trust, none, scratch):
         top = max(top, values[i])
     for i in range(count):
         weights[i] = exp(weights[i] - scale)
-    record = -np.inf
     for start in range(1 if dissimilarity == 1.0 else _STARTS):
         x, last = none + (top - none) * (start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer
         for _ in range(_ROUNDS):
@@ -123,27 +122,4 @@ def best_slate(world, state, p, b, n, count, rest, trust, none, scratch):
                 for k in range(filled):
                     best[k] = chosen[k]
             x, last = dissimilarity * value + (1.0 - dissimilarity) * mean, value
-    return slots
-
-
-@kernel
-def write_action(world, p, b, options, filled, best, actions):
-    """Translate chosen options into an action.
-
-    Candidate positions, item ids, or the mean vector of the chosen items.
-    """
-    if p.shape.action == QUERY:
-        total = 0.0
-        for d in range(p.shape.dims):
-            mean = 0.0
-            for k in range(filled):
-                mean += world.q[options[best[k]], d]
-            actions[b, d] = mean
-            total += mean * mean
-        for d in range(p.shape.dims):
-            actions[b, d] /= math.sqrt(max(total, 1e-12))
-        return
-    words = p.shape.vocabulary if p.shape.slots == 1 and p.shape.vocabulary > 0 else 1
-    for k in range(p.shape.slots):
-        i = best[k] if k < filled else best[0]
-        actions[b, k] = (options[i] if filled > 0 else 0) * words
+    return record

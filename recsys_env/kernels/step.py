@@ -14,6 +14,7 @@ from .choice import draw_click
 from .compiler import entry, kernel
 from .dynamics import (
     CLICKS,
+    draw_mood,
     draw_order,
     draw_visitor,
     enjoy,
@@ -28,8 +29,23 @@ from .dynamics import (
 )
 from .feedback import consume, put_in_cart, settle_cart
 from .numeric import insert, is_better
-from .observation import observe, write_latent
-from .page import CANDIDATES, QUERY, RIVAL, can_show, clear_slots, fill_slots, is_active
+from .objectives import page_objectives, show_providers
+from .observation import observe, write_candidate, write_latent
+from .page import (
+    CANDIDATES,
+    QUERY,
+    RIVAL,
+    WEIGHTS,
+    actions_of_pick,
+    active_agents,
+    can_show,
+    clear_slots,
+    fill_slots,
+    is_active,
+    is_continuous,
+    log_multiplier,
+    place_of_level,
+)
 from .retrieval import draw_candidates
 
 STEP, RESET, LOOK = 0, 1, 2
@@ -38,41 +54,63 @@ STEP, RESET, LOOK = 0, 1, 2
 
 
 @kernel
-def read_actions(world, state, scratch, p, b, actions):
-    """Translate the actions of the active agents into the items they want shown (-1 = nothing) and their messages."""
+def read_actions(world, state, report, scratch, p, b, actions):
+    """Translate the actions of the active agents into the items they want shown (-1 = nothing), prices and messages.
+
+    An action of picks is, with one slot, (pick * L + level) * V + word; with K slots K picks, level, word. The parts of
+    a continuous one are declared in `fields.ACTION`. What a task does not have is left out, or 1.
+    """
     copy = state.copies[b]
     for n in range(p.shape.agents):
         active = is_active(world, p, copy, n)
         if active:
             if p.shape.action == QUERY:
                 _nearest(world, state, scratch, p, b, n, actions)
+            elif p.shape.action == WEIGHTS:
+                _rank(world, state, scratch, p, b, n, actions)
             elif p.shape.action == CANDIDATES:
                 _pick(state, scratch, p, b, n, actions)
             else:
                 for k in range(p.shape.slots):
                     scratch.shown[b, n, k] = _named(p, actions[b, n, k])
+        if p.shape.levels > 0:
+            level = _level(p, actions, b, n) if active else 0.0
+            state.offers[b, copy.visitor, n] = level
+            report.log_offer[b, n] = log_multiplier(p, level) if active else 0.0
         if p.shape.vocabulary > 0:
             state.messages[b, copy.visitor, n] = _message(p, actions, b, n) if active else -1
 
 
 @kernel
 def _named(p, action):
-    """The item or candidate that one entry of an action names: with a single slot a message multiplies it."""
-    return action // p.shape.vocabulary if p.shape.slots == 1 and p.shape.vocabulary > 0 else action
+    """The item or candidate that one entry of an action names."""
+    return action // actions_of_pick(p) if p.shape.slots == 1 else action
+
+
+@kernel
+def _level(p, actions, b, n):
+    """Level of the agent's prices, from -1 (lowest) to 1 (highest)."""
+    if is_continuous(p):
+        return np.float64(actions[b, n, p.action_fields.price])
+    if p.shape.slots == 1:
+        level = np.int64(actions[b, n, 0]) // max(p.shape.vocabulary, 1) % p.shape.levels
+    else:
+        level = np.int64(actions[b, n, p.shape.slots])
+    return place_of_level(p, level)
 
 
 @kernel
 def _message(p, actions, b, n):
-    words = p.shape.vocabulary
-    if p.shape.action == QUERY:
+    words, first = p.shape.vocabulary, p.action_fields.message
+    if is_continuous(p):
         best = 0
         for w in range(words):
-            if actions[b, n, p.shape.dims + w] > actions[b, n, p.shape.dims + best]:
+            if actions[b, n, first + w] > actions[b, n, first + best]:
                 best = w
         return best
     if p.shape.slots == 1:
         return np.int64(actions[b, n, 0]) % words
-    return np.int64(actions[b, n, p.shape.slots])
+    return np.int64(actions[b, n, p.shape.slots + (p.shape.levels > 0)])
 
 
 @kernel
@@ -105,9 +143,27 @@ def _nearest(world, state, scratch, p, b, n, actions):
     for j in range(p.shape.items):
         score = 0.0
         for d in range(p.shape.dims):
-            score += np.float64(actions[b, n, d]) * world.q[j, d]
+            score += np.float64(actions[b, n, p.action_fields.query + d]) * world.q[j, d]
         if is_better(scratch.scores[b], filled, slots, score) and can_show(world, state, p, b, n, j):
             filled = insert(scratch.scores[b], scratch.shown[b, n], filled, slots, score, j)
+    for k in range(filled, slots):
+        scratch.shown[b, n, k] = -1
+
+
+@kernel
+def _rank(world, state, scratch, p, b, n, actions):
+    """The K candidates with the largest sum of weight times feature, as the observation holds them; equals in their
+    order."""
+    slots, filled = p.shape.slots, 0
+    for c in range(p.shape.candidates):
+        j = state.candidates[b, n, c]
+        if j < 0:
+            continue
+        write_candidate(world, state, p, b, n, j, state.matches[b, n, c], scratch.features, 0)
+        score = 0.0
+        for f in range(p.shape.features):
+            score += np.float64(actions[b, n, p.action_fields.weights + f]) * scratch.features[b, 0, f]
+        filled = insert(scratch.scores[b], scratch.shown[b, n], filled, slots, score, j)
     for k in range(filled, slots):
         scratch.shown[b, n, k] = -1
 
@@ -120,8 +176,9 @@ def serve_page(world, state, report, scratch, p, b, actions, key):
     """Show one page to the visitor and let it take effect; returns whether the visitor stays."""
     copy = state.copies[b]
     u = copy.visitor
-    read_actions(world, state, scratch, p, b, actions)
+    read_actions(world, state, report, scratch, p, b, actions)
     fill_slots(world, state, report, p, b, scratch.shown)
+    _pay_objectives(world, state, report, p, b)
     n, k = draw_click(world, state, report, scratch, p, b, rng.uniform(key, rng.CLICK, 0))
     j, e, topic, carted = np.int64(-1), 0.0, np.int64(-1), False
     old = np.int64(state.users[b, u].cart)
@@ -134,6 +191,17 @@ def serve_page(world, state, report, scratch, p, b, actions, key):
             old = put_in_cart(state, p, b, u, j, n, e, report.slots[b, n, k].rating > 0)
     if p.shape.cart > 0:
         settle_cart(world, state, report, p, b, old, key)
+    take_effect(world, state, report, p, b, n, k, e)
+    if p.shape.moods > 0:
+        move_mood(state, p, b, draw_mood(world, p, topic, key))
+    return leave_or_stay(world, state, p, b, j, carted, key)
+
+
+@kernel
+def take_effect(world, state, report, p, b, n, k, e):
+    """What a page changes in its visitor, but for what was bought and the mood of finite games, given the click on slot
+    k of agent n (-1 = none) and the experience e of it."""
+    j = np.int64(report.slots[b, n, k].item) if n >= 0 else np.int64(-1)
     fade(state, p, b)
     show(world, state, report, p, b)
     if n >= 0:
@@ -142,14 +210,21 @@ def serve_page(world, state, report, scratch, p, b, actions, key):
         pass_by(world, state, p, b)
     if p.shape.habits > 0:
         _consumption(world, state, report, p, b, n, k, j)
-    if p.shape.moods > 0:
-        move_mood(world, state, p, b, topic, key)
-    else:
+    if p.shape.mood_views > 0:
         sense_mood(world, state, p, b, n, e)
-    state.users[b, u].last_page = copy.tick
+    copy = state.copies[b]
+    state.users[b, copy.visitor].last_page = copy.tick
     if p.shape.page == RIVAL:
-        state.visits[b, u, copy.opened].last_page = copy.tick
-    return leave_or_stay(world, state, p, b, j, carted, key)
+        state.visits[b, copy.visitor, copy.opened].last_page = copy.tick
+
+
+@kernel
+def _pay_objectives(world, state, report, p, b):
+    first, stop = active_agents(world, p, state.copies[b])
+    for n in range(first, stop):
+        report.objectives[b, n] = page_objectives(world, state, report, p, b, n)
+        if p.shape.providers > 0:
+            show_providers(world, state, report, p, b, n)
 
 
 @kernel
@@ -177,14 +252,15 @@ def next_page(world, state, scratch, p, b, stays, key):
 
 
 @kernel
-def share_rewards(p, b, own, rewards):
-    """r_n = (1 - max(s, 0)) own_n + s * mean over all agents of own, of own[B, N] into rewards[B, N]."""
+def share_rewards(p, b, own, objectives, rewards):
+    """r_n = (1 - max(s, 0)) x_n + s * mean over all agents of x, where x = own[B, N] + objectives[B, N], into
+    rewards[B, N]."""
     s, total = p.reward.sharing, 0.0
     for n in range(p.shape.agents):
-        total += own[b, n]
+        total += np.float64(own[b, n]) + objectives[b, n]
     mean = total / p.shape.agents
     for n in range(p.shape.agents):
-        rewards[b, n] = (1.0 - max(s, 0.0)) * own[b, n] + s * mean
+        rewards[b, n] = (1.0 - max(s, 0.0)) * (np.float64(own[b, n]) + objectives[b, n]) + s * mean
 
 
 @kernel
@@ -195,13 +271,15 @@ def begin_episode(state, p, b, episode):
     copy.episode, copy.tick, copy.visitor = episode, -1, -1
     for n in range(p.shape.agents):
         state.inclusive[b, n] = -np.inf
+        for i in range(p.shape.providers):
+            state.exposure[b, n, i] = 0.0
 
 
 @kernel
 def clear(report, p, b):
     """Empty the report of the last tick."""
     for n in range(p.shape.agents):
-        report.own[b, n] = 0.0
+        report.own[b, n], report.objectives[b, n], report.log_offer[b, n] = 0.0, 0.0, 0.0
         report.visitor[b, n] = report.place[b, n] = -1
     for i in range(p.shape.cart):
         later = report.later[b, i]
@@ -256,7 +334,7 @@ def advance(world, state, report, scratch, p, b, actions, mode):
     if mode == STEP and copy.visitor >= 0:
         name_visitor(world, state, report, p, b)
         stays = serve_page(world, state, report, scratch, p, b, actions, key)
-    share_rewards(p, b, report.own, report.rewards)
+    share_rewards(p, b, report.own, report.objectives, report.rewards)
     while True:  # twice where an episode ends: its last observation, then the first one of the next
         if mode != LOOK:
             next_page(world, state, scratch, p, b, stays, key)

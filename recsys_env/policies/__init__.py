@@ -1,4 +1,4 @@
-"""Policies that do not learn by gradient: opponents, teammates, baselines, and the two ends of the normalised score.
+"""Policies that do not learn by gradient: opponents, teammates, baselines, and the ends of each task's scale.
 
 A policy acts for one agent in all copies at once:
 
@@ -13,16 +13,16 @@ all, and of an episode that ended it keeps what it knows of items.
 
 Everyone may read the public catalogue: `VectorEnv.world.q`, of `world.items` topic, provider, domain, price (the list
 price), x, length and popularity (historical), `world.allowed` (inventories), and `VectorEnv.public_items()`: price,
-promotion, availability, stock, age, popularity, click-through rate and satisfaction now. Only the oracles `greedy` and
-`planner` read intercepts, quality, clickbait and latent users.
+promotion, availability, stock, age, popularity, click-through rate and satisfaction now. Only the oracles `greedy`,
+`planner` and `central` read intercepts, quality, clickbait and latent users.
 """
 
 from __future__ import annotations
 
-from .assortment import Content, Greedy, Planner, Popularity
+from .assortment import Central, Content, Greedy, Planner, Popularity
 from .base import Policy, feedback
 from .random import Random
-from .registry import CHECKPOINT, LOADERS, ORACLES, POLICIES, loaders, make_policy, register_loader
+from .registry import CHECKPOINT, LOADERS, ORACLES, POLICIES, TASK_POLICIES, loaders, make_policy, register_loader
 from .team import Team
 
 __all__ = [
@@ -30,6 +30,8 @@ __all__ = [
     "LOADERS",
     "ORACLES",
     "POLICIES",
+    "TASK_POLICIES",
+    "Central",
     "Content",
     "Greedy",
     "Planner",

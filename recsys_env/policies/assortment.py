@@ -5,29 +5,34 @@ and assortment.py does both for an agent in all copies.
 
 Oracles hold rivals at the inclusive value of the last page shown; `content`, which sees neither their pages nor whom
 the visitor trusts, leaves rivals out. On shared pages, where the agents' items compete for ranks and may collide, and
-for queries, which name no slate but a direction, this is a heuristic. `popularity` shows the best items as they are.
+for queries and weights, which name no slate (`slate_action`), this is a heuristic. `popularity` shows the best items as
+they are. Where agents set prices, oracles search all levels for the best pair of slate and level; the others take the
+level that is nearest to the list's prices.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+import math
 from typing import Any
 
 import numba
 import numpy as np
 
-from ..kernels.assortment import CONTENT, ORACLE, POPULARITY, choose
+from ..kernels.assortment import CONTENT, ORACLE, PLANNER, POPULARITY, Page, arrange, choose
 from ..kernels.beliefs import Sees
 from ..kernels.slates import Scratch
 from ..vector import VectorEnv
 from .base import Policy
+from .slates import slate_action
 
 
 class _Assortment(Policy):
     """Scores every item it may show by its belief and fills the slate accordingly."""
 
     belief: int
+    price = target = 0.0  # lambda and theta of the planner
     _compiled: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -53,22 +58,22 @@ class _Assortment(Policy):
         self._slope = popularity_slope(envs)
         hidden = envs.config.roles[envs.config.role_of(self.index)].hidden
         self._sees = Sees.unless(hidden)
-        self._actions = envs.empty_actions()[:, 0].reshape(envs.num_envs, -1).astype(np.float64)
+        self._slates = np.zeros((envs.num_envs, shape.slots), np.int64)
+        self._sizes, self._levels = np.zeros(envs.num_envs, np.int64), np.zeros(envs.num_envs, np.int64)
 
-    def price(self) -> float:
-        """Price of the satisfaction that a click is expected to add, in reward."""
-        return 0.0
+    def levels(self) -> tuple[int, int]:
+        """(first, stop) of the levels of prices that it chooses from; (0, 1) where agents set none."""
+        first = self.envs.config.offer.list_level if self.envs.shape.levels else 0
+        return first, first + 1
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        actions = self._actions
-        believes = self.belief, float(self.price()), self._slope, self._newcomer
-        arguments = self.envs.world, self.envs.arrays, self.index, believes, self._sees, self._scratch, actions
+        believes = self.belief, self.price, self.target, self._slope, self._newcomer
+        game, slates = (self.envs.world, self.envs.arrays, self.index), (self._slates, self._sizes, self._levels)
+        arguments = *game, believes, self.levels(), self._sees, self._scratch, *slates
         if self._compiled is None:  # for our arrays, called past numba's dispatcher, whose checks cost more than it
             self._compiled = choose.compile(tuple(numba.typeof(argument) for argument in arguments))
         self._compiled(*arguments)
-        if self.envs.config.action == "query":
-            return actions.astype(np.float32)
-        return actions.astype(np.int64).reshape(len(actions), *(self.envs.action_space.shape or ()))
+        return slate_action(self.envs, self.index, *slates)
 
 
 def popularity_slope(envs: VectorEnv) -> float:
@@ -98,42 +103,82 @@ class Content(_Assortment):
     belief = CONTENT
 
 
-class Greedy(_Assortment):
-    """Myopic oracle: maximises the own reward expected from this page, given the true visitor.
+class _Oracle(_Assortment):
+    """Knows the true visitor, and sets the best price where agents set prices."""
 
-    100 on the normalised scale.
-    """
+    def levels(self) -> tuple[int, int]:
+        return 0, max(self.envs.shape.levels, 1)
+
+
+class Greedy(_Oracle):
+    """Myopic oracle: maximises the own reward expected from this page, given the true visitor."""
 
     belief = ORACLE
+
+
+class Central(Policy):
+    """Myopic oracle of the team: arranges the whole page for what all earn together, and plays its agent's part.
+
+    It knows the true visitor and where every agent's slots will stand, and counts on the others playing their parts. It
+    fills every slot, though a hole might be worth more, and on a shared page shows nothing twice. Prices stay at the
+    list's.
+    """
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        agents, slots = envs.num_agents, envs.shape.slots
+        rows = agents, max(envs.shape.candidates, envs.shape.items)
+        self._page = Page(
+            options=np.zeros(rows, np.int64),
+            counts=np.zeros(agents, np.int64),
+            weights=np.zeros(rows),
+            scales=np.zeros(agents),
+            values=np.zeros(rows),
+            chosen=np.zeros((agents, slots), np.int64),
+            means=np.zeros(agents),
+        )
+        self._slates = np.zeros((envs.num_envs, agents, slots), np.int64)
+        self._sizes = np.zeros((envs.num_envs, agents), np.int64)
+        self._log_offer = 0.0
+        if envs.shape.levels:
+            share = envs.config.offer.list_level / (envs.shape.levels - 1)
+            self._log_offer = (1 - share) * math.log(envs.config.offer.low) + share * math.log(envs.config.offer.high)
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        arrange(self.envs.world, self.envs.arrays, self._log_offer, self._page, self._slates, self._sizes)
+        return slate_action(self.envs, self.index, self._slates[:, self.index], self._sizes[:, self.index])
 
 
 @functools.cache  # once in a process
 def _say_that_planner_is_greedy() -> None:
     logging.getLogger("recsys_env").warning(
-        "planner_price is 0 in this world, so planner plays as greedy; recsys_env.tuning.tune_planner finds a price"
+        "planner_price is 0 in this world, so planner plays as greedy; `python -m recsys_env tune` finds a price"
     )
 
 
-class Planner(_Assortment):
-    """Planning oracle: greedy with a price on the satisfaction that its page is expected to add.
+class Planner(_Oracle):
+    """Planning oracle: greedy with a price on the experience that a click brings, by the visitor's satisfaction z.
 
-    At an entrance a click is also worth what the same item would sell on the next page: there it is the team's oracle,
-    greedy the selfish one. At a price of 0 it is `greedy`, which a log line says once; `recsys_env.tuning.tune_planner`
-    searches for a price.
+    A click is worth lambda max(theta - z, 0) e more than its reward: harvest while the visitor is content, repair when
+    it is not. Where agents set prices it is worth lambda times the trust that it is expected to add instead. At an
+    entrance it is also worth what the same item would sell on the next page: there it is the team's oracle, greedy the
+    selfish one. Elsewhere it is `greedy` at a price of 0, which a log line says once. `recsys_env.tuning.tune_planner`
+    searches for both numbers.
 
     Args:
-        price: reward per unit of satisfaction; None = the task's, `WorldConfig.planner_price`.
+        price: lambda, reward per util of experience and unit of satisfaction (or reward per unit of trust); None =
+            `WorldConfig.planner_price`.
+        target: theta, the satisfaction from which on experience adds nothing; None = `WorldConfig.planner_target`.
     """
 
-    belief = ORACLE
+    belief = PLANNER
 
-    def __init__(self, price: float | None = None) -> None:
-        self._price = price
+    def __init__(self, price: float | None = None, target: float | None = None) -> None:
+        self._price, self._target = price, target
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        if self._price is None and envs.config.planner_price == 0:
+        self.price = float(envs.config.planner_price if self._price is None else self._price)
+        self.target = float(envs.config.planner_target if self._target is None else self._target)
+        if self._price is None and self.price == 0 and len(envs.config.scenes) == 1:
             _say_that_planner_is_greedy()
-
-    def price(self) -> float:
-        return self.envs.config.planner_price if self._price is None else self._price

@@ -33,7 +33,8 @@ class Policy:
         """Actions of the bound agent's action space in every copy, given its observations [B, O].
 
         They are whole numbers [B, K] for K slots, places among the candidates or items as `config.action` says, [B]
-        where there is one slot (with messages as in `recsys_env.spaces.action_space`), or queries [B, D].
+        where there is one slot (with messages as in `recsys_env.spaces.action_space`), or vectors [B, ...] whose parts
+        are named in `VectorEnv.action_fields`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no act(observations, mask=None)")
 

@@ -6,19 +6,21 @@ import numpy as np
 
 from ..vector import VectorEnv
 from .base import Policy
+from .slates import slate_action
 
 
 class Blind(Policy):
-    """Always the first K candidates, or items, in their order; a query of zeros. Says nothing where there are messages.
+    """Always the first K candidates, or items, in their order, at the list's prices; a query or weights of zeros. Says
+    the first word.
 
     Where candidates come sorted by a score, it is a ranker by that score: a task in which it earns much asks little.
     """
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        self._action = envs.empty_actions()[:, 0]
-        if envs.config.action != "query" and envs.config.slots > 1:
-            self._action[:, : envs.config.slots] = np.arange(envs.config.slots)
+        slots = 0 if envs.config.continuous else envs.config.slots
+        first = np.broadcast_to(np.arange(envs.config.slots), (envs.num_envs, envs.config.slots))
+        self._action = slate_action(envs, self.index, first, np.full(envs.num_envs, slots))
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         return self._action

@@ -1,4 +1,4 @@
-"""Uniform actions: 0 on the normalised scale."""
+"""Uniform actions."""
 
 from __future__ import annotations
 

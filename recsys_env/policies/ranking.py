@@ -10,6 +10,7 @@ from ..fields import candidate_features, unseen_features
 from ..kernels.options import list_options
 from ..vector import VectorEnv
 from .base import Policy
+from .slates import slate_action
 
 
 class Ranker(Policy):
@@ -38,7 +39,7 @@ class Ranker(Policy):
         """Places of the features that the agent's role does not see."""
         if "candidates" in hidden:
             return list(range(len(self.feature_names)))
-        if self.envs.config.action == "candidates":  # the observation holds all of them
+        if self.envs.config.retrieves:  # the observation holds all of them
             return []
         unseen = unseen_features(hidden)
         return [f for f, name in enumerate(self.feature_names) if name in unseen]
@@ -66,18 +67,10 @@ class Ranker(Policy):
         """The action that shows the best options; equals stay in their order."""
         slots = min(self.picks.shape[1], scores.shape[1])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :slots]
-        missing = np.take_along_axis(scores, best, 1) == -np.inf
-        self.picks[:, :slots] = np.where(missing, best[:, :1], best)
+        there = np.take_along_axis(scores, best, 1) > -np.inf
+        self.picks[:, :slots] = np.where(there, best, best[:, :1])
         self.picks[:, slots:] = self.picks[:, :1]
-        config, space = self.envs.config, self.envs.action_space
-        if config.action == "query":
-            means = (self.envs.world.q[self.picks] * ~missing[..., None]).sum(1)
-            action = np.zeros((len(scores), *(space.shape or ())), np.float32)
-            action[:, : means.shape[1]] = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)
-            return np.clip(action, -1.0, 1.0)  # rounding alone leads beyond
-        if config.slots == 1:
-            return self.picks[:, 0] * max(config.messages, 1)
-        return np.pad(self.picks, ((0, 0), (0, config.messages > 0)))
+        return slate_action(self.envs, self.index, self.picks, there.sum(1))
 
 
 class Appraiser:

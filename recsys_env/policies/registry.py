@@ -20,8 +20,12 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "popularity": "recsys_env.policies.assortment:Popularity",
     "content": "recsys_env.policies.assortment:Content",
     "nearest": "recsys_env.policies.nearest:Nearest",
+    "static": "recsys_env.policies.linear:Static",
     "greedy": "recsys_env.policies.assortment:Greedy",
     "planner": "recsys_env.policies.assortment:Planner",
+    "central": "recsys_env.policies.assortment:Central",
+    "reciprocal": "recsys_env.policies.conditional:Reciprocal",
+    "grim": "recsys_env.policies.conditional:Grim",
     "linucb": "recsys_env.policies.bandits:LinUCB",
     "linear-thompson": "recsys_env.policies.bandits:LinearThompson",
     "epsilon-greedy": "recsys_env.policies.bandits:EpsilonGreedy",
@@ -36,7 +40,16 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "two-tower": "recsys_env.policies.deep:TwoTower",
     "sasrec": "recsys_env.policies.deep:SASRec",
 }
-ORACLES = ("greedy", "planner")  # may read what is latent: intercept, quality and clickbait of items, and users
+TASK_POLICIES: dict[str, str] = {  # made for some task: found by their names, but no rows of every table
+    "equilibrium": "recsys_env.exact.policies:Equilibrium",
+    "joint": "recsys_env.exact.policies:Joint",
+    "coverage-alone": "recsys_env.policies.coverage:Alone",
+    "coverage-convention": "recsys_env.policies.coverage:Convention",
+    "coverage-memory": "recsys_env.policies.coverage:Memory",
+    "coverage-talk": "recsys_env.policies.coverage:Talk",
+}
+# May read what is latent: intercept, quality and clickbait of items, and users.
+ORACLES = ("greedy", "planner", "central", "reciprocal", "grim", "equilibrium", "joint")
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
 LOADERS: dict[str, str | Callable[[Path], Policy]] = {}  # those of `register_loader`
 
@@ -98,16 +111,17 @@ def make_policy(policy: str | Path | Policy) -> Policy:
         raise TypeError(f"policy = {policy!r} must be a Policy object, a name, a folder or module:factory{meant}")
     policy = str(policy)
     checkpoint = os.path.join(policy, CHECKPOINT)
-    if policy in POLICIES:
-        made = _import(POLICIES[policy])()
+    named = POLICIES | TASK_POLICIES
+    if policy in named:
+        made = _import(named[policy])()
     elif os.path.isfile(checkpoint):  # False, not an error, for what cannot be a path
         made = _loader(Path(checkpoint))(Path(policy))
     elif all(policy.partition(":")):
         made = _import(policy)()
     else:
-        hint = did_you_mean(policy, POLICIES)
+        hint = did_you_mean(policy, named)
         raise ValueError(
-            f"unknown policy {policy!r}{hint}; policies are {', '.join(POLICIES)}, a folder that holds {CHECKPOINT}, "
+            f"unknown policy {policy!r}{hint}; policies are {', '.join(named)}, a folder that holds {CHECKPOINT}, "
             "or module:factory"
         )
     if not isinstance(made, Policy):

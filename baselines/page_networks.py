@@ -1,0 +1,411 @@
+"""What the one-file learners share: how a page is read, the network that scores what can be shown on it, and the folder
+that makes of it a policy.
+
+An option's score says how much an agent prefers it (PPO), or what it is worth beyond the page's value (Q-learning).
+Where options are candidates, the network turns what is known of the visit into a weight for each of their features (a
+ranking that depends on the state: scores are w(x) . f); where they are items, into a score for each; where an action is
+a vector (`weights`, `query`), into that. A level of prices and a message are scored beside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+
+from recsys_env import VectorEnv
+from recsys_env.files import FileError
+from recsys_env.policies import Policy
+from recsys_env.spaces import beside_picks, choices
+
+from .checkpoints import WEIGHTS, check_spaces, read_policy, write_policy
+from .weights import from_arrays, to_arrays
+
+# isort: split
+# After ours, whose error says what to install if it is missing.
+import torch
+from torch import nn
+
+from recsys_env.tensors import one_thread
+
+EXCLUDED = -1e9  # score of what cannot be chosen; finite, so that no gradient becomes NaN
+SHARED = "shared"  # name of a network that plays for every agent
+# What a candidate's features hold already: how it goes with each of these.
+MATCHED = ("profile", "clicked_mean", "topic_counts", "anchor")
+
+
+# ------------------------------------------------------------------------------------------------ observations, actions
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where an observation holds what, and of what an action is made.
+
+    Attributes:
+        observation: its length O.
+        context: places in it of the X numbers that describe the visit.
+        start, candidates, features: of the C candidates and their F features in it; 0, 0, 0 without.
+        options: what a slot can name; 0 where an action is a vector.
+        slots: K.
+        words: how many values each further choice has: a level of prices, a message.
+        vector: D, the length of an action that is a vector; 0 where it is made of choices.
+    """
+
+    observation: int
+    context: list[int]
+    start: int
+    candidates: int
+    features: int
+    options: int
+    slots: int
+    words: list[int]
+    vector: int
+
+    @property
+    def preferences(self) -> int:
+        """How many numbers the network says of options: weights of features, scores of items, or a vector."""
+        return self.vector or (self.features if self.candidates else self.options)
+
+    @property
+    def echo(self) -> int:
+        """How many numbers tell what an action was and what it brought."""
+        return 1 + self.preferences
+
+
+def layout_of(envs: VectorEnv) -> Layout:
+    """The layout of a task."""
+    config, shape, fields, space = envs.config, envs.shape, envs.observation_fields, envs.action_space
+    listed, continuous = config.retrieves, isinstance(space, spaces.Box)
+    # A message may have to tell more than how well the candidates fit.
+    left_out = {"candidates", *(MATCHED if listed and not shape.vocabulary else ())}
+    context = [
+        place for name, where in fields.items() if name not in left_out for place in range(*where.indices(10**9))
+    ]
+    return Layout(
+        observation=max(where.stop for where in fields.values()),
+        context=context,
+        start=fields["candidates"].start if listed else 0,
+        candidates=shape.candidates if listed else 0,
+        features=len(envs.candidate_features) if listed else 0,
+        options=0 if continuous else choices(config, shape),
+        slots=config.slots,
+        words=[] if continuous else beside_picks(shape),
+        vector=space.shape[0] if isinstance(space, spaces.Box) else 0,
+    )
+
+
+def observed(observations: Any) -> np.ndarray:
+    """The flat observations [B, N, O], without the mask that may lie beside them."""
+    flat: np.ndarray = observations["observation"] if isinstance(observations, dict) else observations
+    return flat
+
+
+def option_masks(observations: Any, layout: Layout) -> np.ndarray | None:
+    """Which options [B, N, n] a slot can name, None where observations do not say: the mask of one slot is repeated
+    for each word, that of a slate for each slot."""
+    if not isinstance(observations, dict):
+        return None
+    masks: np.ndarray = observations["action_mask"]
+    if layout.slots == 1:
+        return masks[..., :: int(np.prod(layout.words))]
+    return masks[..., : layout.options]
+
+
+def to_actions(chosen: torch.Tensor, layout: Layout) -> np.ndarray:
+    """What networks chose [R, K + words] or [R, D], as the environment wants it."""
+    actions = chosen.cpu().numpy()
+    if layout.vector:
+        return np.tanh(actions)
+    if layout.slots > 1:
+        return actions
+    single = actions[:, 0]
+    for place, size in enumerate(layout.words, 1):
+        single = single * size + actions[:, place]
+    return single
+
+
+# ------------------------------------------------------------------------------------------------ networks
+
+
+def mlp(inputs: int, width: int, outputs: int, gain: float) -> nn.Sequential:
+    """Two hidden layers; a small gain starts near zero."""
+    layers = [nn.Linear(inputs, width), nn.Linear(width, width), nn.Linear(width, outputs)]
+    for layer, scale in zip(layers, (2**0.5, 2**0.5, gain), strict=True):
+        if not layer.weight.is_meta:
+            nn.init.orthogonal_(layer.weight, scale)
+            nn.init.zeros_(layer.bias)
+    return nn.Sequential(layers[0], nn.Tanh(), layers[1], nn.Tanh(), layers[2])
+
+
+class Page(NamedTuple):
+    """Pages as the networks see them."""
+
+    context: torch.Tensor  # [R, X]
+    features: torch.Tensor  # [R, C, F] of the candidates, in standard deviations
+    allowed: torch.Tensor  # [R, n] bool, options that can be shown; all where none can
+
+    def summary(self) -> torch.Tensor:
+        """[R, X + 2 F] for critics."""
+        if not self.features.shape[1]:
+            return self.context
+        return torch.cat((self.context, self.features.mean(1), self.features.amax(1)), 1)
+
+
+class PageNetwork(nn.Module):
+    """Scores of options, and of words.
+
+    Args:
+        layout: of observations and actions.
+        width: of the hidden layers.
+        memory: units of a GRU that runs along each visitor's pages; 0 = none.
+    """
+
+    columns: torch.Tensor  # [X] places of the context in an observation
+    deviation: torch.Tensor  # [F] units of the candidates' features
+    memory: nn.GRU | None
+
+    def __init__(self, layout: Layout, width: int = 64, memory: int = 0) -> None:
+        super().__init__()
+        self.layout, self.width = layout, width
+        self.register_buffer("columns", torch.tensor(layout.context), persistent=False)
+        self.register_buffer("deviation", torch.ones(layout.features))
+        self.memory = nn.GRU(len(layout.context) + layout.echo, memory, batch_first=True) if memory else None
+        self.body = mlp(len(layout.context) + memory, width, layout.preferences + sum(layout.words), gain=0.01)
+
+    def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> Page:
+        """Observations [R, O] taken apart.
+
+        Args:
+            masks: [R, n] options that can be shown. Candidates tell it themselves: an empty place is 0.
+        """
+        layout = self.layout
+        listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
+        features = listed.reshape(len(observations), layout.candidates, layout.features)
+        if layout.candidates:
+            allowed = (features != 0).any(2)
+        elif masks is None:
+            allowed = observations.new_ones(len(observations), layout.options, dtype=torch.bool)
+        else:
+            allowed = masks
+        allowed = allowed | ~allowed.any(1, keepdim=True)
+        return Page(observations[:, self.columns], features / self.deviation, allowed)
+
+    def forward(self, page: Page, remembered: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Scores of options [R, n] (the vector [R, D] where an action is one), and of the values of each word."""
+        known = page.context if remembered is None else torch.cat((page.context, remembered), 1)
+        preferences, *words = self.body(known).split([self.layout.preferences, *self.layout.words], 1)
+        if self.layout.vector:
+            return preferences, words
+        if self.layout.candidates:
+            allowed = page.allowed.unsqueeze(2)
+            mean = (page.features * allowed).sum(1, keepdim=True) / allowed.sum(1, keepdim=True)
+            preferences = torch.bmm(page.features - mean, preferences.unsqueeze(2)).squeeze(2)
+        return preferences.masked_fill(~page.allowed, EXCLUDED), words
+
+    @torch.no_grad()
+    def measure(self, observations: torch.Tensor) -> None:
+        """Take the deviations of the candidates' features within these pages [R, O] for the unit of each."""
+        if not self.layout.candidates:
+            return
+        self.deviation.fill_(1.0)
+        page = self.read(observations)
+        allowed = page.allowed.unsqueeze(2)
+        mean = (page.features * allowed).sum(1, keepdim=True) / allowed.sum(1, keepdim=True)
+        variance = ((page.features - mean).square() * allowed).sum((0, 1)) / allowed.sum().clamp_min(1)
+        self.deviation.copy_(torch.where(variance > 1e-8, variance.sqrt(), torch.ones_like(variance)))
+
+
+class Value(nn.Module):
+    """What pages are worth, from their summary and whatever else is given [R, S], in units that are set once."""
+
+    unit: torch.Tensor
+
+    def __init__(self, inputs: int, width: int = 64) -> None:
+        super().__init__()
+        self.register_buffer("unit", torch.ones(()))
+        self.body = mlp(inputs, width, 1, gain=0.01)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        value: torch.Tensor = self.body(inputs).squeeze(1) * self.unit
+        return value
+
+
+# ------------------------------------------------------------------------------------------------ slates
+
+
+def best_slates(scores: torch.Tensor, words: Sequence[torch.Tensor], slots: int) -> torch.Tensor:
+    """[R, K + words]: the options of highest score, best first, and each word's best value."""
+    picks = scores.topk(slots, dim=1).indices
+    return torch.cat([picks, *(part.argmax(1, keepdim=True) for part in words)], 1)
+
+
+def gumbel(like: torch.Tensor) -> torch.Tensor:
+    """Noise: the top K of scores + noise are K draws without replacement from their softmax (Yellott 1977)."""
+    return -torch.empty_like(like).exponential_().clamp_min_(1e-30).log_()
+
+
+def slate_log_probability(scores: torch.Tensor, picks: torch.Tensor) -> torch.Tensor:
+    """[R] log-probability of these picks [R, K], in this order, when each is drawn by softmax of the scores [R, n] from
+    the options that are left (Plackett-Luce)."""
+    picked = scores.gather(1, picks)
+    never = scores.scatter(1, picks, 2 * EXCLUDED).logsumexp(1, keepdim=True)
+    later = picked.flip(1).logcumsumexp(1).flip(1)  # of this pick and those after it
+    return (picked - torch.logaddexp(never, later)).sum(1)
+
+
+# ------------------------------------------------------------------------------------------------ memory
+
+
+class VisitorMemory:
+    """What is remembered of each visitor, row by row: kept at the visitor's place, forgotten when somebody else comes
+    to it.
+
+    Args:
+        rows: B copies and N agents.
+        places: of users, U.
+        sizes: H of the GRU's state, E of the last page's echo.
+    """
+
+    def __init__(self, rows: tuple[int, int], places: int, sizes: tuple[int, int], device: torch.device) -> None:
+        self._who = np.full((*rows, places), -1, np.int64)
+        self._kept = [torch.zeros(*rows, places, size, device=device) for size in sizes]
+        self._b, self._n = np.arange(rows[0])[:, None], np.arange(rows[1])
+
+    def recall(self, place: np.ndarray, visitor: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """State [R, H] and echo [R, E] of the visitors [B, N] at these places [B]; 0 of strangers."""
+        stranger = torch.from_numpy((self._who[self._b, self._n, place[:, None]] != visitor).reshape(-1, 1))
+        state, echo = (kept[self._b, self._n, place[:, None]].flatten(0, 1) for kept in self._kept)
+        stranger = stranger.to(state.device)
+        return state.masked_fill(stranger, 0.0), echo.masked_fill(stranger, 0.0)
+
+    def keep(self, place: np.ndarray, visitor: np.ndarray, state: torch.Tensor, echo: torch.Tensor) -> None:
+        """Remember these of the visitors, where there are any (-1 = none)."""
+        b, n = np.nonzero(visitor >= 0)
+        self._who[b, n, place[b]] = visitor[b, n]
+        for kept, now in zip(self._kept, (state, echo), strict=True):
+            kept[b, n, place[b]] = now.view(*visitor.shape, -1)[b, n]
+
+    def forget(self, copies: np.ndarray) -> None:
+        """Another episode in these copies [B]."""
+        self._who[copies] = -1
+
+
+def echo_of(own: torch.Tensor, chosen: torch.Tensor, page: Page, layout: Layout) -> torch.Tensor:
+    """[R, E] what was done and what it brought: own reward, and the mean features of what was picked, which items were,
+    or the vector."""
+    if layout.vector:
+        done = chosen.tanh()
+    elif layout.candidates:
+        picks = chosen[:, : layout.slots, None].expand(-1, -1, layout.features)
+        done = page.features.gather(1, picks).mean(1)
+    else:
+        done = torch.zeros(len(chosen), layout.options, device=chosen.device)
+        done.scatter_(1, chosen[:, : layout.slots], 1.0)
+    return torch.cat((own.unsqueeze(1), done), 1)
+
+
+# ------------------------------------------------------------------------------------------------ policies
+
+_FORM = {
+    "layout": {name: [int] if name in ("context", "words") else int for name in Layout.__dataclass_fields__},
+    "width": int,
+    "memory": int,
+    "networks": [str],
+}
+
+
+def save(folder: Path, envs: VectorEnv, networks: Mapping[str, PageNetwork]) -> None:
+    """Write networks, by agent or one that is `SHARED`, as a policy's folder."""
+    one = next(iter(networks.values()))
+    facts = {
+        "layout": dataclasses.asdict(one.layout),
+        "width": one.width,
+        "memory": one.memory.hidden_size if one.memory else 0,
+        "networks": list(networks),
+    }
+    write_policy(folder, "pages", envs, to_arrays(networks), **facts)
+
+
+class PagePolicy(Policy):
+    """The best slate and words, or the mean vector, of the bound agent's network.
+
+    Args:
+        folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
+
+    Raises:
+        FileError: a file is missing, damaged or of another kind.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        weights, self.facts = read_policy(folder, _FORM)
+        path = folder / WEIGHTS
+        try:
+            self.layout = Layout(**self.facts["layout"])
+            with torch.device("meta"):  # without memory: whatever sizes a file tells
+                networks = {
+                    name: PageNetwork(self.layout, self.facts["width"], self.facts["memory"])
+                    for name in self.facts["networks"]
+                }
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise FileError(f"{path} does not hold the sizes of a network: {error}") from None
+        from_arrays(path, weights, networks)
+        for network in networks.values():
+            network.columns = torch.tensor(self.layout.context)
+        self._networks = networks
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        check_spaces(self.folder, self.facts, envs)
+        if layout_of(envs) != self.layout:
+            raise ValueError(f"the policy in {self.folder} was trained on {self.layout}; here it is {layout_of(envs)}")
+        role = agent.rpartition("_")[0]
+        fitting = [name for name in self._networks if name in (agent, SHARED)] + [
+            name for name in self._networks if name.rpartition("_")[0] == role
+        ]
+        if not fitting:
+            raise ValueError(f"{self.folder} has networks for {', '.join(self._networks)}, none for {agent!r}")
+        self.network = self._networks[fitting[0]]
+        if self.network.memory:
+            sizes, cpu = (self.network.memory.hidden_size, self.layout.echo), torch.device("cpu")
+            self._memory = VisitorMemory((envs.num_envs, 1), envs.shape.users, sizes, cpu)
+
+    @one_thread()
+    @torch.no_grad()
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        masks = None
+        if mask is not None:
+            found = option_masks({"action_mask": mask}, self.layout)
+            masks = torch.from_numpy(np.ascontiguousarray(found)).bool()
+        page = self.network.read(torch.from_numpy(np.ascontiguousarray(observations)), masks)
+        state = self._remember(page) if self.network.memory else None
+        scores, words = self.network(page, state)
+        chosen = scores if self.layout.vector else best_slates(scores, words, self.layout.slots)
+        if self.network.memory:
+            self._last = page, state, chosen
+        return to_actions(chosen, self.layout)
+
+    def _remember(self, page: Page) -> torch.Tensor:
+        """States [B, H] of the memory that has seen this page."""
+        assert self.network.memory is not None
+        self._whose = self.envs.next_page["visitor"], self.envs.next_visitor[:, self.index, None].copy()
+        state, echo = self._memory.recall(*self._whose)
+        _, state = self.network.memory(torch.cat((page.context, echo), 1).unsqueeze(1), state.unsqueeze(0))
+        return state[0]
+
+    @torch.no_grad()
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        if self.network.memory:
+            page, state, chosen = self._last
+            assert state is not None
+            own = torch.from_numpy(np.asarray(feedback["own"], np.float32))
+            self._memory.keep(*self._whose, state, echo_of(own, chosen, page, self.layout))
+
+    def reset(self, done: np.ndarray) -> None:
+        if self.network.memory:
+            self._memory.forget(done)

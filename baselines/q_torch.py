@@ -1,0 +1,302 @@
+"""Q-learning in one file of plain PyTorch on the batch, to read and to change: IQL, VDN and QMIX by a flag.
+
+    python -m baselines.q_torch --task social-v1 --set slots=1
+    python -m baselines.q_torch --task duel-v1 --mixer qmix --sharing 1
+
+In the manner of CleanRL (Huang et al. 2022): what is between environment and optimiser is on this page; options are in
+`torch_learners.py`, the network in `page_networks.py`, the chains of pages in `page_links.py`. All learners share one
+network; who is who is in the observation.
+
+    every tick: choose, sometimes at random -> step -> write into the replay -> every other tick a gradient step
+
+The value of an action is the page's value and what the network scores of each of its choices: of the option in every
+slot, and of each word (branches as in Tavakoli et al. 2018), so that the best action is the best choice in each. Only
+pages are decisions, and a page's successor is the next one of its chain. Double Q-learning: van Hasselt et al. 2016;
+IQL: Tan 1993; VDN: Sunehag et al. 2018; QMIX: Rashid et al. 2018.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys_env import VectorEnv
+from recsys_env.evaluation import UNSEEN
+
+from . import page_networks
+from .page_links import Links
+from .page_networks import (
+    EXCLUDED,
+    SHARED,
+    Layout,
+    Page,
+    PageNetwork,
+    Value,
+    best_slates,
+    layout_of,
+    mlp,
+    observed,
+    option_masks,
+    to_actions,
+)
+from .training import Point, Rollout, Training
+from .weights import from_arrays, to_arrays
+
+if TYPE_CHECKING:
+    from .torch_learners import TorchQ
+
+# isort: split
+# After ours, whose error says what to install if it is missing.
+import torch
+from torch import nn
+
+from recsys_env.tensors import Tensors
+
+# ------------------------------------------------------------------------------------------------ values
+
+
+class Mixer(nn.Module):
+    """What the values of N learners make together: a function that rises in each of them, whose weights depend on the
+    global state.
+
+    Args:
+        agents: N.
+        state: size of the global state.
+    """
+
+    def __init__(self, agents: int, state: int, width: int = 32) -> None:
+        super().__init__()
+        self._shape = agents, width
+        self.inner, self.outer = nn.Linear(state, agents * width), nn.Linear(state, width)
+        self.bias, self.base = nn.Linear(state, width), mlp(state, width, 1, gain=0.01)
+
+    def forward(self, values: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """Team values [R] of values [R, N] in states [R, S]."""
+        inner = self.inner(states).abs().view(-1, *self._shape) / self._shape[0] ** 0.5
+        hidden = nn.functional.elu(torch.bmm(values.unsqueeze(1), inner).squeeze(1) + self.bias(states))
+        total: torch.Tensor = (hidden * self.outer(states).abs()).sum(1) / self._shape[1] ** 0.5
+        return total + self.base(states).squeeze(1)
+
+
+class Values(nn.Module):
+    """Values of actions, of one learner or, with a mixer, of the team."""
+
+    def __init__(self, layout: Layout, width: int, mixer: Mixer | None) -> None:
+        super().__init__()
+        self.network, self.mixer = PageNetwork(layout, width), mixer
+        self.page = Value(len(layout.context) + 2 * layout.features, width)
+
+    def forward(self, page: Page, chosen: torch.Tensor) -> torch.Tensor:
+        """[R] of what is chosen [R, K + words] on each page."""
+        scores, words = self.network(page)
+        picked = scores.gather(1, chosen[:, : self.network.layout.slots])
+        picked = torch.where(picked > EXCLUDED / 2, picked, 0.0)  # an empty place adds nothing
+        value: torch.Tensor = self.page(page.summary()) + picked.sum(1)
+        for part, said in zip(words, chosen[:, self.network.layout.slots :].T, strict=True):
+            value = value + part.gather(1, said.unsqueeze(1)).squeeze(1)
+        return value
+
+    def best(self, page: Page) -> torch.Tensor:
+        """Choices [R, K + words] of highest value."""
+        scores, words = self.network(page)
+        return best_slates(scores, words, self.network.layout.slots)
+
+    def total(self, values: torch.Tensor, active: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """[R] of the values [R, N] of those who are on each page; N = 1 where learners learn by themselves."""
+        there = values * active
+        return there.sum(1) if self.mixer is None else self.mixer(there, states)
+
+
+# ------------------------------------------------------------------------------------------------ replay
+
+
+class Replay:
+    """The last T ticks of B copies and N learners, on the device: [T, B, N, ...].
+
+    A decision is a page of one learner, or (`together`) that of a copy, whoever of the N is on it: there are G in a
+    tick, N·B or B. `links` numbers them.
+
+    Args:
+        envs: the batch.
+        options: of the algorithm.
+        gamma: discount per tick.
+    """
+
+    def __init__(self, envs: VectorEnv, options: TorchQ, gamma: float) -> None:
+        self.to_device, self.layout, self.together = (
+            Tensors(envs, options.device),
+            layout_of(envs),
+            options.mixer != "none",
+        )
+        copies, agents = envs.num_envs, envs.num_agents
+        # A page has to be here still when the next one of its place comes.
+        self.steps = max(-(-options.replay // (copies * agents)), envs.config.horizon + 1)
+        self.members = agents if self.together else 1  # of a decision
+        layout, decisions = self.layout, copies * agents // self.members
+
+        def buffer(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+            return torch.zeros(self.steps, decisions, *shape, dtype=dtype, device=self.to_device.device)
+
+        self.observations = buffer(self.members, layout.observation)
+        self.masks = None if layout.candidates else buffer(self.members, layout.options, dtype=torch.bool)
+        self.chosen = buffer(self.members, layout.slots + len(layout.words), dtype=torch.int64)
+        self.active = buffer(self.members, dtype=torch.bool)
+        self.states = buffer(envs.state_space.shape[0] if options.mixer == "qmix" else 0)  # type: ignore[index]
+        places = envs.shape.users if options.credit == "places" else 1
+        self.links = Links(self.steps, copies, agents // self.members, places, gamma)
+        self.ticks = 0
+
+    def look(self, envs: VectorEnv) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Write down what is seen before a step; observations [R, O] and masks [R, n] of all rows."""
+        at, seen = self.ticks % self.steps, envs.observations
+        self.observations[at] = self.to_device(observed(seen)).view_as(self.observations[at])
+        self.active[at] = self.to_device(envs.active).view_as(self.active[at])
+        if self.masks is not None:
+            masks = option_masks(seen, self.layout)
+            assert masks is not None
+            self.masks[at] = self.to_device(np.ascontiguousarray(masks)).view_as(self.masks[at]).bool()
+        if self.states.shape[2]:
+            self.states[at] = self.to_device(envs.state())
+        return self.observations[at].flatten(0, 1), None if self.masks is None else self.masks[at].flatten(0, 1)
+
+    def add(self, chosen: torch.Tensor, place: np.ndarray, active: np.ndarray, rewards: np.ndarray) -> None:
+        """What was chosen [R, ...] on the pages that were looked at, and what everybody earned [B, N]."""
+        self.chosen[self.ticks % self.steps] = chosen.view_as(self.chosen[0])
+        if self.together:
+            active, rewards = active.max(1, keepdims=True), rewards.mean(1, keepdims=True)
+        self.links.add(self.ticks, place, active, rewards)
+        self.ticks += 1
+
+    def pages(self, numbers: np.ndarray, network: PageNetwork) -> tuple[Page, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of decisions [R]: their pages [R·members], and choices, who was active [R, members], states [R, S]."""
+        at = torch.from_numpy(numbers).to(self.to_device.device)
+
+        def kept(what: torch.Tensor) -> torch.Tensor:
+            return what.flatten(0, 1)[at]
+
+        masks = None if self.masks is None else kept(self.masks).flatten(0, 1)
+        page = network.read(kept(self.observations).flatten(0, 1), masks)
+        return page, kept(self.chosen).flatten(0, 1), kept(self.active), kept(self.states)
+
+
+# ------------------------------------------------------------------------------------------------ learning
+
+
+def targets(
+    online: Values, target: Values, replay: Replay, numbers: np.ndarray, discounts: tuple[float, float]
+) -> torch.Tensor:
+    """[R] what decisions are worth by what they brought until the next one, and by the target network of what the
+    online one would do then (double Q-learning).
+
+    Args:
+        discounts: per page, per tick.
+    """
+    links = replay.links
+    page, _, active, states = replay.pages(links.following[numbers], online.network)
+    values = target(page, online.best(page)).view_as(active)
+    following = target.total(values, active, states)
+    discount = discounts[0] * discounts[1] ** links.ticks[numbers].astype(float)
+    reward, discount = (torch.from_numpy(part).to(following) for part in (links.reward[numbers], discount))
+    return reward + discount * following
+
+
+class QLearner:
+    """Trains one network for all learners; see `training.Learner`.
+
+    The first `n_steps` ticks are random and measure the units of features. A resumed run begins with an empty replay.
+    """
+
+    has_progress_bar = False
+
+    def __init__(self, training: Training, options: TorchQ) -> None:
+        self.training, self.options, self.agent_steps = training, options, training.done
+        seed = (options.seed + training.done) % UNSEEN  # another one when resumed
+        torch.manual_seed(seed)
+        self._rng = np.random.default_rng(seed)
+        self.envs = training.make_envs()
+        self.envs.reset(seed=seed)
+        self.replay = Replay(self.envs, options, training.gamma)
+        self._rows = self.envs.num_envs * self.envs.num_agents
+        mixer = Mixer(self.envs.num_agents, self.replay.states.shape[2]) if options.mixer == "qmix" else None
+        self.online = Values(self.replay.layout, options.width, mixer).to(self.replay.to_device.device)
+        self.target = copy.deepcopy(self.online).requires_grad_(False)
+        self.optimiser = torch.optim.Adam(self.online.parameters(), options.learning_rate)
+        if training.checkpoint:
+            from_arrays(training.checkpoint.path, training.checkpoint.arrays, self._parts())
+
+    def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
+        """Train until `timesteps` agent-steps."""
+        options, rollout = self.options, Rollout(self.training.config.horizon, rollout_ended)
+        while self.agent_steps < timesteps:
+            first = self.agent_steps == 0
+            for tick in range(options.n_steps):
+                falling = self.agent_steps / max(options.exploration * timesteps, 1)
+                rollout.add(self._play(1.0 if first else max(options.epsilon, 1 - (1 - options.epsilon) * falling)))
+                self.agent_steps += self._rows
+                if not first and tick % options.update_every == 0:
+                    self._update()
+            if first:
+                seen = self.replay.observations[: self.replay.ticks][self.replay.active[: self.replay.ticks]]
+                for values in (self.online, self.target):
+                    values.network.measure(seen)
+            rollout.end(self.agent_steps)
+
+    @torch.no_grad()
+    def _play(self, epsilon: float) -> np.ndarray:
+        """One tick, with this share of random choices; what everybody earned before sharing [B, N]."""
+        network, envs = self.online.network, self.envs
+        page = network.read(*self.replay.look(envs))
+        scores, words = network(page)
+        chosen = best_slates(scores, words, network.layout.slots)
+        tried = [torch.rand_like(part) for part in (scores, *words)]
+        tried[0] = tried[0].masked_fill(~page.allowed, EXCLUDED)
+        random = best_slates(tried[0], tried[1:], network.layout.slots)
+        chosen = torch.where(torch.rand(len(chosen), 1, device=chosen.device) < epsilon, random, chosen)
+        place, active, space = envs.next_page["visitor"], envs.active.copy(), envs.action_space
+        actions = to_actions(chosen, network.layout).reshape(envs.num_envs, envs.num_agents, *(space.shape or ()))
+        _, rewards, _, truncated, infos = envs.step(actions)
+        self.replay.add(chosen, place, active, rewards)
+        if truncated.any():  # the copies of a batch end together
+            self.replay.links.end()
+        own: np.ndarray = infos["own"]
+        return own
+
+    def _update(self) -> None:
+        """A gradient step on pages whose successor is known."""
+        options = self.options
+        known = np.flatnonzero(self.replay.links.following >= 0)
+        if not len(known):
+            return
+        numbers = self._rng.choice(known, options.batch_size)
+        discounts = options.page_gamma if options.credit == "places" else 1.0, self.training.gamma
+        with torch.no_grad():
+            wanted = targets(self.online, self.target, self.replay, numbers, discounts)
+        page, chosen, active, states = self.replay.pages(numbers, self.online.network)
+        values = self.online.total(self.online(page, chosen).view_as(active), active, states)
+        loss = nn.functional.smooth_l1_loss(values, wanted)
+        self.optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.online.parameters(), 10.0)
+        self.optimiser.step()
+        with torch.no_grad():
+            for slow, fast in zip(self.target.parameters(), self.online.parameters(), strict=True):
+                slow.lerp_(fast, options.target_rate)
+
+    def _parts(self) -> dict[str, Any]:
+        return {"online": self.online, "target": self.target, "optimiser": self.optimiser}
+
+    def resume_arrays(self) -> dict[str, np.ndarray]:
+        return to_arrays(self._parts())
+
+    def save(self) -> None:
+        page_networks.save(self.training.out, self.envs, {SHARED: self.online.network})
+
+
+if __name__ == "__main__":
+    from .train import command
+
+    command(["q-torch", *sys.argv[1:]])

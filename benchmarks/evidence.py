@@ -1,0 +1,302 @@
+"""The evidence card of a task: what it asks of an algorithm, measured, with intervals.
+
+    python -m benchmarks.evidence TASK ... [--policies my_file:MyPolicy ...] [--episodes 200]
+
+Whole held-out episodes, the same ones for every policy and every mix of policies (common random numbers), so that all
+differences and ratios are paired by episode. The parts, each a function:
+
+rows      policies of growing insight, all agents using the same one, on the task's own scale
+static    the best ranker that does not look at the state
+state     the best policy known that does, and what it gains over `static`
+play      team, myopic and equilibrium play against each other: T, R, P, S, the cost of answering the wrong rival, the
+          price of anarchy, coupling
+levels    traffic and funnel: idle ticks, pages per episode, clicks, carts, purchases
+speed     agent-steps per second
+
+The card goes to benchmarks/results/evidence/<task>.json. What learners add to it (discount, memory, sharing,
+algorithms) is read from their own results when the site is built, where the card is shown (`docs/cards.py`). A part
+that a task does not have holds `missing`, the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from recsys_env import VectorEnv, WorldConfig, cli, vector_env
+from recsys_env.evaluation import UNSEEN, scale_ends
+from recsys_env.evaluation.episodes import begin_episodes
+from recsys_env.evaluation.runs import obstacle
+from recsys_env.evaluation.statistics import interval, place_on_scale
+from recsys_env.policies.registry import import_policies
+
+from .result_files import store
+
+HELD_OUT = UNSEEN + 40_000  # seed of everything that is reported
+CHOSEN_ON = 40_000  # seed on which the best answer to a rival is chosen: a training seed
+SIMPLE = ("random", "blind", "popularity", "content", "nearest", "greedy")
+INSIGHT = ("static", "planner", "equilibrium", "joint", "central")  # where the task has them
+MYOPIC = "greedy"
+
+Card = dict[str, Any]
+
+
+@dataclass
+class Played:
+    """What mixes of policies earn in one task, each played once.
+
+    Args:
+        config: the task.
+        episodes: E, whole ones, all at once.
+        seed: of the episodes.
+    """
+
+    config: WorldConfig
+    episodes: int
+    seed: int
+    _own: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict)
+    _counts: dict[tuple[str, ...], dict[str, np.ndarray]] = field(default_factory=dict)
+
+    def own(self, first: str, others: str | None = None) -> np.ndarray:
+        """Own returns [E, N], the first agent playing one policy and all others another (by default the same)."""
+        return self._played(first, others)[0]
+
+    def counts(self, policy: str) -> dict[str, np.ndarray]:
+        """What happened [E] in these episodes, all agents playing one policy; see `_count`."""
+        return self._played(policy, None)[1]
+
+    def mean(self, policy: str) -> np.ndarray:
+        """Own return [E] per agent, all playing one policy."""
+        return np.asarray(self.own(policy).mean(axis=1))
+
+    def payoff(self, first: str, others: str) -> np.ndarray:
+        """Own return [E] of the first agent; the team's mean where rewards are shared."""
+        own = self.own(first, others)
+        return np.asarray(own.mean(axis=1) if self.config.reward.sharing == 1 else own[:, 0])
+
+    def _played(self, first: str, others: str | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        team = (first, *[others or first] * (self.config.num_agents - 1))
+        if team not in self._own:
+            self._own[team], self._counts[team] = play(self.config, team, self.episodes, self.seed)
+        return self._own[team], self._counts[team]
+
+
+def play(
+    config: WorldConfig, team: Sequence[str], episodes: int, seed: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Own returns [E, N] of whole episodes, and counts [E] of what happened in them: agents active, pages,
+    sessions, clicks, impressions, holes, carts, purchases at once and later."""
+    envs, members, observations = begin_episodes(config, team, episodes, seed)
+    names = ("active", "pages", "sessions", "clicks", "impressions", "holes", "carts", "bought", "later")
+    own, actions = np.zeros((episodes, config.num_agents)), envs.empty_actions()
+    counts = {name: np.zeros(episodes) for name in names}
+    for _ in range(config.horizon):
+        page = envs.next_page
+        counts["sessions"] += (page["visitor"] >= 0) & (page["session_page"] == 0)
+        members.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        members.observe(infos, truncated)
+        own += infos["own"]
+        happened = {
+            "active": infos["visitor"] >= 0,
+            "pages": infos["visitor"].max(axis=1) >= 0,
+            "clicks": infos["clicked"],
+            "impressions": infos["shown"] >= 0,
+            "holes": infos["empty"],
+            "carts": infos["cart"],
+            "bought": infos["bought"],
+            "later": infos["later_item"] >= 0,
+        }
+        for name, what in happened.items():
+            counts[name] += what.reshape(episodes, -1).sum(axis=1)
+    return own, counts
+
+
+# ------------------------------------------------------------------------------------------------ the parts
+
+
+def rows(played: Played, policies: Sequence[str]) -> Card:
+    """Own reward per agent and episode of each policy, all agents using it, and its place on the task's scale."""
+    found: Card = {}
+    able = []
+    for policy in policies:
+        if reason := unable(played.config, policy):
+            found[policy] = {"missing": reason}
+        else:
+            able.append(policy)
+    placed = place_on_scale({policy: played.mean(policy) for policy in able}, *scale_ends(played.config))
+    return {policy: placed.get(policy) or found[policy] for policy in policies}
+
+
+def static(played: Played) -> Card:
+    """The weights that the policy `static` ranks by."""
+    if reason := unable(played.config, "static"):
+        return {"missing": reason}
+    return {"weights": dict(played.config.static_weights), "reward": interval(played.mean("static"))}
+
+
+def state(played: Played, policies: Sequence[str]) -> Card:
+    """The best policy known that looks at the state, chosen on other episodes, and its gain over `static`."""
+    if reason := unable(played.config, "static"):
+        return {"missing": reason}
+    other = Played(played.config, played.episodes, CHOSEN_ON)
+    best = max(policies, key=lambda policy: other.mean(policy).mean())
+    found, fixed = played.mean(best), played.mean("static")
+    return {"policy": best, "reward": interval(found), "gain": ratio(found - fixed, fixed)}
+
+
+def play_against(played: Played, answers: Sequence[str]) -> Card:
+    """T, R, P, S and what follows: see the parts of the module.
+
+    Args:
+        answers: policies among which the best answer to each rival is looked for, so that the cost of the wrong one is
+            a lower bound.
+    """
+    if played.config.num_agents == 1:
+        return {"missing": "it has one agent"}
+    team = scale_ends(played.config)[1]
+    rivals = [policy for policy in (team, MYOPIC, "equilibrium") if not unable(played.config, policy)]
+    t, r = played.payoff(MYOPIC, team), played.payoff(team, team)
+    p, s = played.payoff(MYOPIC, MYOPIC), played.payoff(team, MYOPIC)
+    worst = min(rivals, key=lambda policy: played.mean(policy).mean())
+    return {
+        "team": team,
+        "myopic": MYOPIC,
+        **{name: interval(value) for name, value in {"T": t, "R": r, "P": p, "S": s}.items()},
+        "T-R": interval(t - r),
+        "P-S": interval(p - s),
+        "payoffs": {a: {b: interval(played.payoff(a, b)) for b in rivals} for a in rivals},
+        "anarchy": {"policy": worst, **ratio(played.mean(worst), played.mean(team))},
+        "wrong_rival": wrong_rival(played, rivals, answers),
+        "coupling": coupling(played),
+    }
+
+
+def wrong_rival(played: Played, rivals: Sequence[str], answers: Sequence[str]) -> Card:
+    """Best answer to each rival, chosen on other episodes, and, for each pair of rivals, the share of its payoff that
+    an agent loses by the best answer to the one against the other."""
+    chosen = Played(played.config, played.episodes, CHOSEN_ON)
+    best = {rival: max(answers, key=lambda answer: chosen.payoff(answer, rival).mean()) for rival in rivals}
+    cost = {
+        f"{taken} for {rival}": ratio(
+            played.payoff(best[rival], rival) - played.payoff(best[taken], rival), played.payoff(best[rival], rival)
+        )
+        for taken, rival in permutations(rivals, 2)
+    }
+    return {"answers": list(answers), "best": best, "cost": cost}
+
+
+def coupling(played: Played) -> Card:
+    """Own return lost when rivals go from random to myopic ÷ own gain from going from random to myopic."""
+    weak, strong = played.payoff("random", "random"), played.payoff(MYOPIC, "random")
+    return ratio(strong - played.payoff(MYOPIC, MYOPIC), strong - weak)
+
+
+def levels(played: Played, policies: Sequence[str]) -> Card:
+    """Traffic and funnel under each policy."""
+    return {policy: _levels(played, policy) for policy in policies}
+
+
+def _levels(played: Played, policy: str) -> dict[str, float]:
+    counts = played.counts(policy)
+    total = {name: float(values.sum()) for name, values in counts.items()}
+    clicks, config = max(total["clicks"], 1.0), played.config
+    places = VectorEnv(config).shape.users
+    return {
+        "clicks_per_page": total["clicks"] / total["pages"],
+        "clicks_per_impression": total["clicks"] / total["impressions"],
+        "carts_per_click": total["carts"] / clicks,
+        "bought_per_click": (total["bought"] + total["later"]) / clicks,
+        "pages_per_session": total["pages"] / total["sessions"],
+        "sessions_per_place": total["sessions"] / played.episodes / places,
+        "holes_per_page": total["holes"] / total["pages"],
+        "idle": 1 - total["pages"] / played.episodes / config.horizon,
+        "inactive": 1 - total["active"] / played.episodes / config.horizon / config.num_agents,
+        "pages": float(counts["pages"].mean()),
+        "pages_sd": float(counts["pages"].std(ddof=1)),
+        "pages_min": float(counts["pages"].min()),
+        "pages_max": float(counts["pages"].max()),
+    }
+
+
+def speed(task: str, seconds: float = 1.0) -> Card:
+    """Agent-steps per second of random actions in 256 copies, on one thread."""
+    envs = vector_env(task, 256)
+    envs.reset(seed=0)
+    team_actions = np.stack([np.stack([envs.action_space.sample() for _ in range(envs.num_agents)])] * envs.num_envs)
+    envs.step(team_actions)
+    steps, began = 0, time.perf_counter()
+    while (spent := time.perf_counter() - began) < seconds:
+        envs.step(team_actions)
+        steps += 1
+    return {"copies": envs.num_envs, "agent_steps_per_second": steps * envs.num_envs * envs.num_agents / spent}
+
+
+# ------------------------------------------------------------------------------------------------ helpers
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> dict[str, Any]:
+    """Ratio of paired means with its delta-method interval; a mean of None where the denominator is not positive."""
+    base = float(denominator.mean())
+    if base <= 0:
+        return {"mean": None, "ci95": None}
+    value = float(numerator.mean()) / base
+    return {"mean": value, "ci95": interval((numerator - value * denominator) / base)["ci95"]}
+
+
+def unable(config: WorldConfig, policy: str) -> str:
+    """Why a policy does not play this task; nothing if it does."""
+    return obstacle(config, config.agents[0], policy)
+
+
+# ------------------------------------------------------------------------------------------------ the card
+
+
+def card(task: str, episodes: int, mine: Sequence[str] = ()) -> Card:
+    """All parts of a task's card.
+
+    Args:
+        mine: policies of one's own, which are rows, and compete for the best that looks at the state and for the best
+            answers to rivals.
+    """
+    config = cli.config_of(task)
+    played = Played(config, episodes, HELD_OUT)
+    insight = [policy for policy in INSIGHT if not unable(config, policy)]
+    looking = [policy for policy in ("planner", "joint", scale_ends(config)[1], *mine) if not unable(config, policy)]
+    return {
+        "rows": rows(played, (*SIMPLE, *INSIGHT, *mine)),
+        "static": static(played),
+        "state": state(played, list(dict.fromkeys(looking))),
+        "play": play_against(played, list(dict.fromkeys((MYOPIC, *insight, *mine)))),
+        "levels": levels(played, list(dict.fromkeys(("random", "content", MYOPIC, scale_ends(config)[1])))),
+        "speed": speed(task),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", nargs="+")
+    parser.add_argument("--policies", nargs="*", default=[], help="of your own: names, folders or module:factory")
+    parser.add_argument("--episodes", type=int, default=200)
+    args = parser.parse_args()
+    try:
+        cli.at_least(2, episodes=args.episodes)
+        import_policies(args.policies)
+        for task in cli.known_tasks(args.task):
+            began = time.perf_counter()
+            found = card(task, args.episodes, args.policies)
+            found["seconds"] = round(time.perf_counter() - began)
+            settings = {"task": task, "episodes": args.episodes, "seed": HELD_OUT, "policies": args.policies}
+            print(store(f"evidence/{task}", "benchmarks.evidence", settings, found))
+    except (ValueError, ImportError) as error:
+        cli.fail(error)
+
+
+if __name__ == "__main__":
+    main()

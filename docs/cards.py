@@ -1,0 +1,283 @@
+"""What the documentation says of the evidence cards (`benchmarks.evidence`): each task's, and the aims over all.
+
+What scripted policies show is in the card; what learners add is computed here from their stored results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import results
+
+from baselines.algorithms import ALGORITHMS
+from benchmarks.evidence import ratio
+from recsys_env import TASKS
+from recsys_env.evaluation.tables import markdown, normalised, spread
+
+NOT_CLAIMED = {  # task -> what its card does not claim
+    "grocery-v1": "That multi-agent learning is needed: the task is an anchor in real purchases.",
+}
+NOT_CLAIMED_ANYWHERE = (
+    "That levels are those of a named product: they stay near published ones where the description says so. That the "
+    "best answers are best: in worlds that are not finite they are the best known, so that costs and gains are lower "
+    "bounds."
+)
+OWN_LIBRARY = "torch"  # of learners that are files of this repository
+COMPARED: dict[str, tuple[str, Callable[[str], float]]] = {  # option -> what it asks, its value on a task by default
+    "gamma": ("Discount: the recommended one against 0", lambda task: TASKS[task].discount),
+    "memory": ("Memory: with against without", lambda task: 0.0),
+    "sharing": ("Reward: the team's against one's own", lambda task: TASKS[task].reward.sharing),
+    "hear": ("Messages: heard against cut", lambda task: 1.0),
+}
+
+Gain = dict[str, float | None]
+
+
+# ------------------------------------------------------------------------------------------------ one task
+
+
+def card(task: str) -> str:
+    """The section of a task's page."""
+    found = results.evidence(task)
+    if not found:
+        return f"Not measured yet: `python -m benchmarks.evidence {task}`."
+    parts = {
+        "Policies of growing insight": _rows(found),
+        "Does the answer depend on the state?": _state(found),
+        "Does it depend on the others?": _play(found),
+        "What learners show": _learners(task),
+        "Traffic and speed": _levels(found),
+        "What is not claimed": f"{NOT_CLAIMED.get(task, '')} {NOT_CLAIMED_ANYWHERE}".strip(),
+    }
+    note = (
+        f"{found['settings']['episodes']} held-out episodes, the same for every policy, so that differences and ratios "
+        f"are paired; ± 95 % (t over episodes). {results.whence(found, f'evidence/{task}.json')}"
+    )
+    return "\n\n".join([note, *(f"### {title}\n\n{text}" for title, text in parts.items())])
+
+
+def missing(part: Mapping[str, Any]) -> str:
+    return f"Not here: {part['missing']}."
+
+
+def percent(value: Mapping[str, float | None]) -> str:
+    """A share or a gain as a percentage with its half-width."""
+    if value["mean"] is None:
+        return "—"
+    width = "" if value["ci95"] is None else f" ±{100 * value['ci95']:.1f}"
+    return f"{100 * value['mean']:.1f}{width} %"
+
+
+def _rows(found: Mapping[str, Any]) -> str:
+    rows = [
+        [f"`{policy}`", spread(row), normalised({"score": None, "score_ci95": None, **row})]
+        for policy, row in found["rows"].items()
+        if "missing" not in row
+    ]
+    return "All agents use the same one.\n\n" + markdown(["policy", "own reward per agent", "score"], rows)
+
+
+def _state(found: Mapping[str, Any]) -> str:
+    if "missing" in found["state"]:
+        return missing(found["state"])
+    best, fixed = found["state"], found["static"]
+    weights = ", ".join(f"`{name}` {weight:.2f}" for name, weight in fixed["weights"].items() if weight)
+    return (
+        f"The best ranker that looks at no state, `static`, earns {spread(fixed['reward'])}; the best policy known "
+        f"that looks at it, `{best['policy']}`, earns {spread(best['reward'])}: {percent(best['gain'])} more. The "
+        f"weights of `static`: {weights}."
+    )
+
+
+def _play(found: Mapping[str, Any]) -> str:
+    play = found["play"]
+    if "missing" in play:
+        return missing(play)
+    payoffs = [[f"`{row}`", *(spread(value) for value in of.values())] for row, of in play["payoffs"].items()]
+    keys = ("T", "R", "P", "S", "T-R", "P-S")
+    cost = [[pair, percent(value)] for pair, value in play["wrong_rival"]["cost"].items()]
+    best = ", ".join(f"`{answer}` against `{rival}`" for rival, answer in play["wrong_rival"]["best"].items())
+    return "\n\n".join(
+        [
+            "Own reward of the first agent, by its policy (row) and that of all others (column):",
+            markdown(["", *(f"`{rival}`" for rival in play["payoffs"])], payoffs),
+            f"T: a lone `{play['myopic']}` among `{play['team']}`, R: all `{play['team']}`, P: all `{play['myopic']}`, "
+            f"S: a lone `{play['team']}`.",
+            markdown(keys, [[spread(play[key]) for key in keys]]),
+            f"The best answers known: {best}. What an agent loses that takes one rival for another:",
+            markdown(["answers", "loses"], cost),
+            f"All playing `{play['anarchy']['policy']}`, the worst of these, earn {percent(play['anarchy'])} of what "
+            f"all playing `{play['team']}` earn. Coupling (own reward lost when rivals turn from random to myopic, as "
+            f"a share of what an agent gains by that itself): {percent(play['coupling'])}.",
+        ]
+    )
+
+
+def _learners(task: str) -> str:
+    rows = [
+        [what, f"`{one}` / `{other}`", percent(gain)]
+        for setting, (what, _) in COMPARED.items()
+        for one, other, gain in pairs(task, setting)
+    ]
+    rows += [
+        [f"`{name}`, {ALGORITHMS[learner['algorithm']].library.replace('_', '-')}", "", spread(of["reward"])]
+        for name, learner, of in trained(task)
+    ]
+    if not rows:
+        return f"Not run yet: {results.MEASURED_BY['training']}."
+    return markdown(["what", "learners", "gain, or own reward"], rows)
+
+
+def _levels(found: Mapping[str, Any]) -> str:
+    rows = []
+    for policy, row in found["levels"].items():
+        pages = f"{row['pages']:.0f} (sd {row['pages_sd']:.0f}, {row['pages_min']:.0f} to {row['pages_max']:.0f})"
+        rates = [f"{row[name]:.3f}" for name in ("clicks_per_page", "clicks_per_impression")]
+        funnel = [f"{row[name]:.3f}" for name in ("carts_per_click", "bought_per_click")]
+        visits = [f"{row[name]:.1f}" for name in ("pages_per_session", "sessions_per_place")]
+        rows.append([f"`{policy}`", f"{row['idle']:.0%}", f"{row['inactive']:.0%}", pages, *rates, *funnel, *visits])
+    head = [
+        "policy",
+        "idle ticks",
+        "an agent inactive",
+        "pages per episode",
+        "clicks per page",
+        "per impression",
+        "carts per click",
+    ]
+    head += ["purchases per click", "pages per session", "sessions per place"]
+    steps = found["speed"]
+    return (
+        f"{markdown(head, rows)}\n\n{steps['agent_steps_per_second']:,.0f} agent-steps/s of random actions in "
+        f"{steps['copies']} copies on one thread."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ learners
+
+
+def trained(task: str) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """(name, learner, its results on this task) of each learner that played it."""
+    learners = results.training()["learners"]
+    return [(name, learner, learner["tasks"][task]) for name, learner in learners.items() if task in learner["tasks"]]
+
+
+def pairs(task: str, setting: str) -> list[tuple[str, str, Gain]]:
+    """Learners that differ in one setting alone, the one with the larger value first, and what that one gains over the
+    other, over training seeds."""
+    found, (_, usual) = [], COMPARED[setting]
+    for (a, one, ours), (b, other, theirs) in permutations(trained(task), 2):
+        mine, yours = dict(one["settings"]), dict(other["settings"])
+        values = [usual(task) if (value := of.pop(setting, None)) is None else value for of in (mine, yours)]
+        if one["algorithm"] == other["algorithm"] and mine == yours and values[0] > values[1]:
+            found.append((a, b, _gain(ours, theirs)))
+    return found
+
+
+def _gain(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Gain:
+    """Share by which the reward of one learner exceeds another's, paired by training seed."""
+    one, other = (
+        dict(zip((seed["training"] for seed in of["seeds"]), of["runs"]["trained"], strict=True))
+        for of in (ours, theirs)
+    )
+    seeds = sorted(one.keys() & other.keys())
+    left, right = (np.array([of[seed] for seed in seeds]) for of in (one, other))
+    return ratio(left - right, right)
+
+
+# ------------------------------------------------------------------------------------------------ the aims
+
+Found = tuple[str, bool]  # what is said of a task, and whether it meets the aim; None = not measured
+
+
+def aims() -> str:
+    """Each aim, how many tasks it is wanted in, and in which it is met and missed."""
+    rows = []
+    for what, wanted, finds in AIMS:
+        found = {task: said for task in TASKS if (said := finds(task))}
+        met, missed = ([f"`{task}` {text}" for task, (text, ok) in found.items() if ok == is_met] for is_met in (1, 0))
+        least = len(found) if wanted is None else wanted
+        verdict = "not measured" if not found else "met" if len(met) >= least else "missed so far"
+        rows.append([what, "all" if wanted is None else str(wanted), verdict, ", ".join(met), ", ".join(missed)])
+    measured = sum(bool(results.evidence(task)) for task in TASKS)
+    note = f"Computed from the evidence cards of {measured} of {len(TASKS)} tasks and the results of the learners."
+    return f"{note}\n\n{markdown(['aim', 'tasks wanted', 'verdict', 'met in', 'missed in'], rows)}"
+
+
+def _blind(task: str) -> Found | None:
+    rows = results.evidence(task).get("rows", {})
+    score = rows.get("blind", {}).get("score")
+    low = rows.get("random", {}).get("score")
+    if TASKS[task].action not in ("candidates", "items") or score is None or low is None:
+        return None
+    return f"{score - low:+.1f}", abs(score - low) <= 3
+
+
+def _state_gain(task: str) -> Found | None:
+    return _at_least(results.evidence(task).get("state", {}).get("gain"), 0.15)
+
+
+def _wrong_rival(task: str) -> Found | None:
+    costs = results.evidence(task).get("play", {}).get("wrong_rival", {}).get("cost", {})
+    known = [cost for cost in costs.values() if cost["mean"] is not None]
+    return _at_least(max(known, key=lambda cost: float(cost["mean"]), default=None), 0.05)
+
+
+def _anarchy(task: str) -> Found | None:
+    play = results.evidence(task).get("play", {})
+    if "equilibrium" not in play.get("payoffs", {}):
+        return None
+    joint, equilibrium = (play["payoffs"][policy][policy]["mean"] for policy in (play["team"], "equilibrium"))
+    return f"{100 * (joint / equilibrium - 1):+.0f} %", joint >= 1.1 * equilibrium
+
+
+def _pair_gain(setting: str, least: float) -> Callable[[str], Found | None]:
+    def finds(task: str) -> Found | None:
+        gains = [gain for _, _, gain in pairs(task, setting) if gain["mean"] is not None]
+        return _at_least(max(gains, key=lambda gain: gain["mean"] or 0.0, default=None), least)
+
+    return finds
+
+
+def _algorithms_differ(task: str) -> Found | None:
+    of = [(name, row["reward"]) for name, learner, row in trained(task) if learner["algorithm"] in TEAM_ALGORITHMS]
+    if TASKS[task].reward.sharing != 1 or len(of) < 2:
+        return None
+    (low, worst), *_, (high, best) = sorted(of, key=lambda item: item[1]["mean"])
+    apart = best["mean"] - worst["mean"] > (best["ci95"] or np.inf) + (worst["ci95"] or np.inf)
+    return f"`{high}` {spread(best)} / `{low}` {spread(worst)}", bool(apart)
+
+
+def _learner_leads(libraries: Callable[[str], bool]) -> Callable[[str], Found | None]:
+    def finds(task: str) -> Found | None:
+        rows = results.evidence(task).get("rows", {})
+        bars = [rows[name]["mean"] for name in ("blind", "content", "static") if "mean" in rows.get(name, {})]
+        of = [(n, row["reward"]) for n, how, row in trained(task) if libraries(ALGORITHMS[how["algorithm"]].library)]
+        if not bars or not of:
+            return None
+        name, best = max(of, key=lambda item: item[1]["mean"])
+        return f"`{name}`", best["mean"] - (best["ci95"] or np.inf) > max(bars)
+
+    return finds
+
+
+def _at_least(gain: Mapping[str, float | None] | None, least: float) -> Found | None:
+    return None if gain is None or gain["mean"] is None else (percent(gain), gain["mean"] >= least)
+
+
+TEAM_ALGORITHMS = ("ippo", "mappo", "vdn", "qmix")
+AIMS: Sequence[tuple[str, int | None, Callable[[str], Found | None]]] = (  # what, in how many tasks, what is found
+    ("`blind` within 3 of `random`, where actions are picks or items", None, _blind),
+    ("The best policy that looks at the state at least 15 % above `static`", 5, _state_gain),
+    ("Answering the wrong rival costs at least 5 %", 4, _wrong_rival),
+    ("A discount of 0 costs at least 15 %", 5, _pair_gain("gamma", 0.15)),
+    ("The joint optimum at least 10 % above the equilibrium", 4, _anarchy),
+    ("Memory gains at least 10 %", 2, _pair_gain("memory", 0.10)),
+    ("Messages gain at least 10 %", 1, _pair_gain("hear", 0.10)),
+    ("Two of IPPO, MAPPO, VDN and QMIX differ beyond their intervals, in a team's task", 2, _algorithms_differ),
+    ("A learner above `blind`, `content` and `static`", 8, _learner_leads(lambda library: True)),
+    ("A learner of a library above them", 5, _learner_leads(lambda library: library != OWN_LIBRARY)),
+)

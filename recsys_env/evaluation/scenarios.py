@@ -1,0 +1,134 @@
+"""Policies in held-out company: the reward of the focal agents per capita, between random and the best answer known.
+
+    python -m recsys_env evaluate --scenarios social-v1 duel-v1/reciprocal --policies content my_file:MyPolicy
+
+Every policy plays the focal agents of each scenario (`recsys_env.SCENARIOS`) on the same unseen seeds. 0 is `random` in
+their place, 100 the best of `ANSWERS`, which is a lower bound of the best response. Where rewards are shared, a focal
+agent's reward is the team's mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import cli
+from ..files import write_json
+from ..policies.registry import import_policies
+from ..scenarios import Scenario, scenarios_of
+from .episodes import is_team
+from .runs import Run, obstacle, play_all
+from .statistics import interval, normalised_score, origin
+from .tables import grid, normalised, spread
+
+ANSWERS = ("greedy", "planner", "static", "equilibrium", "joint")  # of which the best is 100, where they play
+
+
+def play_scenarios(
+    policies: tuple[str, ...],
+    scenarios: tuple[str, ...],
+    episodes: int = 50,
+    seeds: int = 5,
+    warmup: int = 1,
+    out: Path = Path("runs/scenarios"),
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Play policies as the focal agents of scenarios.
+
+    Args:
+        policies: names, folders of trained policies, or module:factory.
+        scenarios: by name, or by that of a task for all of its own.
+        episodes, seeds, warmup, out, resume: as in `evaluate`; the summary is scenarios.json.
+
+    Returns:
+        scenarios: name -> task, about, focal, background, ends (of the scale), policies: policy -> mean, ci95, runs,
+        score, score_ci95, best first. `show` prints it.
+
+    Raises:
+        ValueError, ImportError, RuntimeError: nothing of that name, or as in `recsys_env.evaluation.runs.play_all`.
+    """
+    cli.require("evaluate", "scipy", "rich", "tqdm")
+    cli.at_least(1, episodes=episodes, seeds=seeds)
+    cli.at_least(0, warmup=warmup)
+    cli.not_empty(policies=policies, scenarios=scenarios)
+    for policy in filter(is_team, policies):
+        raise ValueError(f"{policy!r} is a team; the focal agents of a scenario are played by one policy")
+    import_policies(policies)
+    wanted = scenarios_of(scenarios)
+    answers = {
+        name: [policy for policy in ANSWERS if not obstacle(scenario.config, scenario.focal[0], policy)]
+        for name, scenario in wanted.items()
+    }
+    played = {
+        (name, policy): [
+            Run(scenario.task, scenario.team(policy), seed, episodes, warmup, False) for seed in range(seeds)
+        ]
+        for name, scenario in wanted.items()
+        for policy in dict.fromkeys(("random", *answers[name], *policies))
+    }
+    results = iter(play_all([run for runs in played.values() for run in runs], out, resume))
+    found = {key: [next(results) for _ in runs] for key, runs in played.items()}
+    report = {
+        "scenarios": {
+            name: standings(
+                scenario, {policy: runs for (of, policy), runs in found.items() if of == name}, answers[name]
+            )
+            for name, scenario in wanted.items()
+        }
+    }
+    write_json(out / "scenarios.json", report)
+    return report
+
+
+def standings(
+    scenario: Scenario, runs: Mapping[str, Sequence[Mapping[str, Any]]], answers: Sequence[str]
+) -> dict[str, Any]:
+    """What each policy's runs in a scenario say; see `play_scenarios`.
+
+    Args:
+        runs: policy -> results of `runs.play`, on the same seeds; random and the answers are among them.
+    """
+    earned = {policy: np.array([per_capita(scenario, run["own"]) for run in of]) for policy, of in runs.items()}
+    best = max(answers, key=lambda policy: earned[policy].mean())
+    ranked = {}
+    for policy in sorted(earned, key=lambda policy: -earned[policy].mean()):
+        score, width = normalised_score(earned[policy], earned["random"], earned[best])
+        ranked[policy] = {
+            **interval(earned[policy]),
+            "runs": earned[policy].tolist(),
+            "score": score if np.isfinite(score) else None,
+            "score_ci95": width if np.isfinite(width) else None,
+        }
+    first = next(iter(runs.values()))
+    return {
+        "task": scenario.task,
+        "about": scenario.about,
+        "focal": scenario.focal,
+        "background": dict(scenario.background),
+        "episodes": first[0]["episodes"],
+        "ends": ["random", best],
+        "policies": ranked,
+        "origin": origin([run for of in runs.values() for run in of]),
+    }
+
+
+def per_capita(scenario: Scenario, own: Sequence[Sequence[float]]) -> float:
+    """Mean reward of the focal agents from own rewards [E][N]; of all where rewards are shared."""
+    agents = scenario.config.agents
+    shared = scenario.config.reward.sharing == 1
+    columns = [n for n, agent in enumerate(agents) if shared or agent in scenario.focal]
+    return float(np.asarray(own)[:, columns].mean())
+
+
+def show(report: Mapping[str, Any]) -> None:
+    """Print the table of each scenario of what `play_scenarios` returns."""
+    for name, found in report["scenarios"].items():
+        low, high = found["ends"]
+        grid(
+            f"{name}: {found['about']}; focal {', '.join(found['focal'])}; ± 95 % (t over runs)",
+            ["policy", "reward per focal agent and episode", f"0 = {low}, 100 = {high}"],
+            [[policy, spread(row), normalised(row)] for policy, row in found["policies"].items()],
+        )

@@ -1,0 +1,58 @@
+"""Known answers: finite games as exact tables, their solutions, and what an action is worth against another.
+
+game.py            MarkovGame: states, joint actions, P(s', r | s, a)
+states.py          what of the engine's state matters, and which worlds are finite
+tabulate.py        from a config to its game, by the engine's own functions (kernels/outcomes.py)
+solve.py           optimum, best responses, equilibria, distances from them
+report.py          the command `python -m recsys_env solve`
+policies.py        the policies `equilibrium` and `joint`, which look the state up
+counterfactual.py  what a joint action is worth against another, in any world
+"""
+
+from .counterfactual import Counterfactual, counterfactual
+from .game import MarkovGame, textbook_example
+from .solve import (
+    AVERAGE,
+    Criterion,
+    Equilibrium,
+    PurePolicies,
+    best_response,
+    correlated_equilibrium,
+    discounted,
+    evaluate,
+    finite,
+    matrix_value,
+    mixed_equilibria,
+    nash_conv,
+    prices,
+    pure_policies,
+    regrets,
+    team_optimum,
+    zero_sum_value,
+)
+from .tabulate import tabulate
+
+__all__ = [
+    "AVERAGE",
+    "Counterfactual",
+    "Criterion",
+    "Equilibrium",
+    "MarkovGame",
+    "PurePolicies",
+    "best_response",
+    "correlated_equilibrium",
+    "counterfactual",
+    "discounted",
+    "evaluate",
+    "finite",
+    "matrix_value",
+    "mixed_equilibria",
+    "nash_conv",
+    "prices",
+    "pure_policies",
+    "regrets",
+    "tabulate",
+    "team_optimum",
+    "textbook_example",
+    "zero_sum_value",
+]

@@ -1,0 +1,166 @@
+"""What a joint action is worth against another, in any world: both are played on the same luck, from the same state."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..checks import check_count, checked_seed, shown
+from ..environment import RecommendationEnv
+from ..libraries import library
+from ..policies import Policy, Team
+from ..vector import Snapshot, VectorEnv
+
+MOST_AGENTS = 8  # of which every coalition is played
+
+
+@dataclass(frozen=True, eq=False)
+class Counterfactual:
+    """Effects of a joint action against an alternative on the own rewards (before sharing) of the ticks that follow.
+
+    Each comes with the half-width of its 95 % interval (t over the n paired differences).
+    """
+
+    effect: np.ndarray  # [N]: on the own reward of each agent, had all acted otherwise
+    effect_interval: np.ndarray
+    team: float  # on their sum G
+    team_interval: float
+    difference: np.ndarray  # [N]: G(joint) - G(joint with this agent's alternative), Wolpert & Tumer 2002
+    difference_interval: np.ndarray
+    shapley: np.ndarray  # [N]: each agent's part of `team` by Shapley's value over coalitions; they sum to it
+    shapley_interval: np.ndarray
+    variance_saved: float  # 1 - Var(team effect) / what it would be if both were played on independent draws
+
+
+def counterfactual(
+    state: VectorEnv | RecommendationEnv | Snapshot,
+    joint_action: Any,
+    alternative: Any,
+    horizon: int,
+    n: int,
+    *,
+    policies: str | dict[str, str | Policy] = "random",
+    seed: int = 0,
+) -> Counterfactual:
+    """Play a joint action and an alternative n times each from a state, on common random numbers.
+
+    Pair i of them shares all events of luck (`restore(snapshot, seed=...)`), so what differs follows from the actions.
+    After the first tick the same policies go on in both; they know nothing of what was before. Rewards end with the
+    episode. All 2^N coalitions are played, in which some agents take the joint action and the others the alternative.
+
+    Args:
+        state: a batch of one copy, a single environment, or what `save` returned of one copy.
+        joint_action: [N, ...] of the action space, or a dict by agent.
+        alternative: the same.
+        horizon: ticks, the first one included.
+        n: pairs.
+        policies: who acts from the second tick on: one name for all, or a policy for each agent.
+        seed: of the events and of the policies' own streams.
+
+    Raises:
+        ValueError: an action outside its space, several copies, more than 8 agents, or numbers out of range.
+        TypeError: no state.
+    """
+    snapshot, batch = _batch(state, n)
+    check_count("horizon", horizon, 1, 10**8)
+    check_count("n", n, 2, 2**31)
+    seed, agents = checked_seed(seed), batch.num_agents
+    if agents > MOST_AGENTS:
+        raise ValueError(f"{agents} agents have 2^{agents} coalitions; allowed are at most {MOST_AGENTS} agents")
+    chosen, instead = (_joint(batch, action) for action in (joint_action, alternative))
+    by_agent = dict.fromkeys(batch.possible_agents, policies) if isinstance(policies, str) else policies
+    team = Team(batch, by_agent, seed)
+    own = {}
+    for coalition in itertools.product((False, True), repeat=agents):
+        first = np.where(np.reshape(coalition, (agents, *[1] * (chosen.ndim - 1))), chosen, instead)
+        batch.restore(snapshot, seed=seed)
+        team.seed(seed)
+        own[coalition] = _play(batch, team, first, horizon)
+    everybody, nobody = (True,) * agents, (False,) * agents
+    total = {coalition: values.sum(1) for coalition, values in own.items()}
+    gain = total[everybody] - total[nobody]
+    without = [tuple(m != i for m in range(agents)) for i in range(agents)]
+    independent = total[everybody].var() + total[nobody].var()
+    effects = _mean(own[everybody] - own[nobody])
+    differences = _mean(np.stack([total[everybody] - total[coalition] for coalition in without], 1))
+    credit = _mean(np.stack([_shapley(total, i) for i in range(agents)], 1))
+    team_effect = _mean(gain[:, None])
+    return Counterfactual(
+        *effects,
+        float(team_effect[0][0]),
+        float(team_effect[1][0]),
+        *differences,
+        *credit,
+        float(1 - gain.var() / independent) if independent > 0 else 0.0,
+    )
+
+
+def _batch(state: Any, n: int) -> tuple[Snapshot, VectorEnv]:
+    """The state of one copy, and n copies of its world.
+
+    Raises:
+        ValueError: several copies.
+        TypeError: no state.
+    """
+    envs = state.vector if isinstance(state, RecommendationEnv) else state
+    if isinstance(envs, VectorEnv):
+        snapshot, catalogue = envs.save(), envs.catalogue
+    elif isinstance(envs, Snapshot):
+        snapshot, catalogue = envs, None
+    else:
+        raise TypeError(f"state = {shown(state)} must be an environment, a batch of one copy, or what save() returned")
+    if snapshot.num_envs != 1:
+        raise ValueError(f"state has {snapshot.num_envs} copies; give one of them, as save(copy) returns it")
+    return snapshot, VectorEnv(snapshot.config, n, catalogue=catalogue)
+
+
+def _joint(batch: VectorEnv, action: Any) -> np.ndarray:
+    """A joint action [N, ...], by agent or as an array."""
+    if isinstance(action, dict):
+        if set(action) != set(batch.possible_agents):
+            raise ValueError(f"an action must name each agent once: {', '.join(batch.possible_agents)}")
+        action = [action[agent] for agent in batch.possible_agents]
+    joint = np.asarray(action)
+    shape = (batch.num_agents, *(batch.action_space.shape or ()))
+    if joint.shape != shape:
+        raise ValueError(f"a joint action has shape {joint.shape}, expected {shape}: one of {batch.action_space} each")
+    return joint
+
+
+def _play(batch: VectorEnv, team: Team, first: np.ndarray, horizon: int) -> np.ndarray:
+    """Sums of own rewards [n, N] of a joint action and what comes after it, up to the end of the episode."""
+    own, running = np.zeros((batch.num_envs, batch.num_agents)), np.ones(batch.num_envs, np.bool_)
+    actions = batch.empty_actions()
+    actions[:] = first
+    for _ in range(horizon):
+        observations, _, _, truncated, infos = batch.step(actions)
+        own += infos["own"] * running[:, None]
+        running &= ~truncated
+        if not running.any():
+            break
+        team.observe(infos, truncated)
+        team.act(observations, actions)
+    return own
+
+
+def _shapley(total: dict[tuple[bool, ...], np.ndarray], agent: int) -> np.ndarray:
+    """The mean [n], over the orders in which the agents turn to the joint action, of what this one adds (Shapley
+    1953)."""
+    agents, credit = len(next(iter(total))), np.zeros(len(next(iter(total.values()))))
+    for coalition, value in total.items():
+        if coalition[agent]:
+            before = sum(coalition) - 1
+            weight = math.factorial(before) * math.factorial(agents - before - 1) / math.factorial(agents)
+            credit += weight * (value - total[(*coalition[:agent], False, *coalition[agent + 1 :])])
+    return credit
+
+
+def _mean(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of values [n, ...] and half-width of its 95 % t interval."""
+    n = len(values)
+    quantile = library("scipy.stats", "exact").t.ppf(0.975, n - 1)
+    return values.mean(0), quantile * values.std(0, ddof=1) / math.sqrt(n)

@@ -1,0 +1,263 @@
+"""The solution of a finite game, printed.
+
+python -m recsys_env solve duel-v1
+python -m recsys_env solve pricing-duel-v0 --criterion discounted --json solution.json
+python -m recsys_env solve example
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from .. import cli
+from ..config import WorldConfig
+from ..files import write_json
+from ..libraries import library
+from ..policies import Random, Team
+from ..vector import VectorEnv
+from .game import MarkovGame, Policies, textbook_example
+from .solve import (
+    AVERAGE,
+    Criterion,
+    PurePolicies,
+    discounted,
+    evaluate,
+    finite,
+    prices,
+    pure_policies,
+    regrets,
+    team_optimum,
+)
+from .tabulate import tabulate
+
+conf = library("tyro.conf", "exact")
+
+NAMED = ("random", "greedy", "planner", "equilibrium", "joint")  # policies that are placed in the game
+_COPIES, _TICKS, _SETTLING = 256, 400, 100  # of the play by which a policy of the package becomes a table
+
+
+def solve(
+    task: Annotated[str, conf.Positional] = "example",
+    criterion: str = "average",
+    policies: tuple[str, ...] = NAMED,
+    json: Path | None = None,
+) -> dict[str, Any]:
+    """Solve a finite game: states, team optimum, equilibria, distances of policies from equilibrium, price of anarchy.
+
+    Args:
+        task: a task, with fields changed if need be: duel-v1,reward.sharing=1; or "example", the textbook's.
+        criterion: average (reward per tick in the long run), discounted (by the task's discount) or finite (its
+            horizon); equilibria are listed for the first two.
+        policies: names of policies whose distance from equilibrium is measured, each playing as a team.
+        json: file to write everything to, with the tables P and R.
+
+    Returns:
+        everything as JSON has it; `show` prints it.
+
+    Raises:
+        ValueError: no such task, criterion or policy, or a world that has no finite table.
+    """
+    config = None if task == "example" else cli.config_of(task)
+    game = textbook_example() if config is None else tabulate(config)
+    worth = criterion_of(game, criterion)
+    found = solution(game, worth)
+    found |= {
+        "task": task,
+        "criterion": criterion,
+        "policies": [] if config is None else _placed(game, config, policies, worth),
+    }
+    if json is not None:
+        tables = {name: getattr(game, name).tolist() for name in ("transitions", "rewards", "own", "initial")}
+        write_json(json, {**found, **tables})
+    return found
+
+
+def criterion_of(game: MarkovGame, name: str) -> Criterion:
+    """The criterion of this name, with the game's own discount or horizon.
+
+    Raises:
+        ValueError: no such criterion.
+    """
+    known = {"average": AVERAGE, "discounted": discounted(game.discount), "finite": finite(game.horizon)}
+    if name not in known:
+        raise ValueError(f"criterion = {name!r} is not allowed; choose one of {', '.join(known)}")
+    return known[name]
+
+
+def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
+    """What is known of a game: states, optimum, equilibria, prices, and a table of who earns what against whom."""
+    value, joint = team_optimum(game, criterion)
+    optimum = float(game.initial @ value)
+    first = joint if joint.ndim == 2 else joint[0]  # of a finite horizon the first tick's
+    found: dict[str, Any] = {
+        "states": list(game.states),
+        "agents": list(game.agents),
+        "actions": list(game.actions),
+        "expected": game.own[0].tolist() if len(game.agents) == 1 else None,
+        "optimum": {"policies": _labels(game, list(first.T)), "own": optimum / len(game.agents)},
+    }
+    if criterion.kind == "finite":
+        return found
+    pure = pure_policies(game, criterion)
+    equilibria = pure.equilibria()
+    found["equilibria"] = [
+        {
+            "policies": _labels(game, e.policies),
+            "own": e.own.tolist(),
+            "strict": e.strict,
+            "symmetric": game.is_symmetric(e.policies),
+        }
+        for e in equilibria
+    ]
+    if equilibria and len(game.agents) > 1:
+        found["anarchy"], found["stability"] = prices(equilibria, optimum)
+    if game.mirror is not None:
+        found["against"] = _against(pure, _cast(pure, first))
+    return found
+
+
+def _labels(game: MarkovGame, policies: Policies) -> list[str]:
+    return [game.label(game.seen_by(n, policy)) for n, policy in enumerate(policies)]
+
+
+# ---------------------------------------------------------------------------------------------- who against whom
+
+
+def _cast(pure: PurePolicies, optimum: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """What each is, and the policy [S] of agent 0, by which a symmetric game of two is told."""
+    game, cast = pure.game, list[tuple[str, np.ndarray]]()
+    if game.is_symmetric(list(optimum.T)):
+        cast.append(("optimum", optimum[:, 0]))
+    myopic = pure_policies(game, discounted(0.0)).equilibria()
+    for name, equilibria in (("equilibrium", pure.equilibria()[::-1]), ("myopic", myopic)):
+        cast += [(name, e.policies[0]) for e in equilibria if game.is_symmetric(e.policies)]
+    if len(game.actions) <= 3:
+        cast += [(f"always {name}", np.full(len(game.states), a)) for a, name in enumerate(game.actions)]
+    names: dict[bytes, list[str]] = {}
+    for name, policy in cast:
+        told = names.setdefault(policy.astype(np.int64).tobytes(), [])
+        told.append(name)
+    return [(", ".join(told), np.frombuffer(key, np.int64)) for key, told in names.items()]
+
+
+def _against(pure: PurePolicies, cast: Sequence[tuple[str, np.ndarray]]) -> dict[str, Any]:
+    """Reward of each of the cast (rows) against each (columns), and the part that a best response to the row loses
+    against the column."""
+    game, rows, columns = pure.game, [], []
+    for _, policy in cast:
+        rows.append(pure.index(policy))
+        columns.append(pure.index(game.seen_by(1, policy)))
+    payoffs = pure.payoffs[0]
+    answers = [int(payoffs[:, column].argmax()) for column in columns]
+    best = payoffs[answers, columns]
+    return {
+        "names": [name for name, _ in cast],
+        "policies": [game.label(policy) for _, policy in cast],
+        "payoffs": payoffs[np.ix_(rows, columns)].tolist(),
+        "answers": [game.label(pure.policies[answer]) for answer in answers],
+        "answer_payoffs": best.tolist(),
+        "loss": (1 - payoffs[np.ix_(answers, columns)] / best).tolist(),
+    }
+
+
+# ---------------------------------------------------------------------------------------------- policies of the package
+
+
+def _placed(game: MarkovGame, config: WorldConfig, names: Sequence[str], criterion: Criterion) -> list[dict[str, Any]]:
+    """What teams of these policies earn, and how far they are from an equilibrium."""
+    placed = []
+    for name in names:
+        team = played(game, config, name)
+        pure = all((policy.max(1) == 1).all() for policy in team)
+        regret = regrets(game, team, criterion)
+        placed.append(
+            {
+                "name": name,
+                "policies": _labels(game, [policy.argmax(1) for policy in team]) if pure else None,
+                "own": (evaluate(game, team, criterion, own=True) @ game.initial).tolist(),
+                "regret": regret.tolist(),
+                "nash_conv": float(regret.sum()),
+            }
+        )
+    return placed
+
+
+def played(game: MarkovGame, config: WorldConfig, name: str) -> list[np.ndarray]:
+    """A team of a policy of the package as distributions [S, A] of each agent: how often it takes each action.
+
+    Counted over 256 copies and 300 ticks, after 100 in which what it remembers settles; uniform in states that are
+    never visited. Exact for a policy that looks at the state alone, and for `random`.
+    """
+    envs = VectorEnv(config, _COPIES)
+    team = Team(envs, dict.fromkeys(envs.possible_agents, name), seed=0)
+    counts = np.zeros((envs.num_agents, len(game.states), len(game.actions)))
+    if not any(isinstance(policy, Random) for policy in team.policies.values()):
+        observations, _ = envs.reset(seed=0)
+        actions = envs.empty_actions()
+        for tick in range(_TICKS):
+            states = game.states_of(envs)
+            team.act(observations, actions)
+            if tick >= _SETTLING:
+                for n in range(envs.num_agents):
+                    np.add.at(counts[n], (states, game.table_actions(actions[:, n])), 1)
+            observations, _, _, truncated, infos = envs.step(actions)
+            team.observe(infos, truncated)
+    counts[counts.sum(-1) == 0] = 1
+    return list(counts / counts.sum(-1, keepdims=True))
+
+
+# ---------------------------------------------------------------------------------------------- printing
+
+
+def show(found: Mapping[str, Any]) -> None:
+    """Print what `solve` returns."""
+    alike = "; policies of the second agent as it sees the states" if "against" in found else ""
+    print(f"{found['task']}: {_count(found['states'], 'state')}, {_count(found['agents'], 'agent')}, ", end="")
+    print(
+        f"{_count(found['actions'], 'action')} ({', '.join(found['actions'])}); reward per tick, {found['criterion']}"
+    )
+    print(f"policies name an action for each state in turn: {' | '.join(found['states'])}{alike}\n")
+    if found["expected"] is not None:
+        for state, values in zip(found["states"], found["expected"], strict=True):
+            told = ", ".join(f"R({state}, {a}) = {v:.4g}" for a, v in zip(found["actions"], values, strict=True))
+            print(f"  {told}; at once best: {found['actions'][int(np.argmax(values))]}")
+        print()
+    best = found["optimum"]
+    print(f"  team optimum  {' '.join(best['policies'])}  {best['own']:.4f} per agent")
+    if len(found["agents"]) == 1:
+        return
+    for e in found.get("equilibria", ()):
+        kind = ", ".join(["strict"] * e["strict"] + ["symmetric"] * e["symmetric"])
+        print(f"  equilibrium   {' '.join(e['policies'])}  {_numbers(e['own'])}  {kind}")
+    if "anarchy" in found:
+        print(f"  price of anarchy {found['anarchy']:.3f}, of stability {found['stability']:.3f}")
+    if "against" in found:
+        _show_against(found["against"])
+    if found["policies"]:
+        print("\n  policies of the package, each as a team: own reward by agent, NashConv")
+    for row in found["policies"]:
+        words = f"  {' '.join(row['policies'])}" if row["policies"] else ""
+        print(f"  {row['name']:13} {_numbers(row['own'])}  {row['nash_conv']:.4f}{words}")
+
+
+def _show_against(table: Mapping[str, Any]) -> None:
+    width = max(map(len, table["names"]))
+    heads = " ".join(f"{policy:>8}" for policy in table["policies"])
+    print(f"\n  {'reward of row against column':{width + 9}} {heads}")
+    for name, policy, row in zip(table["names"], table["policies"], table["payoffs"], strict=True):
+        print(f"  {name:{width}} {policy:>8} {' '.join(f'{v:8.4f}' for v in row)}")
+    print(f"\n  {'best response to row: loss, %':{width + 9}} {heads}")
+    for name, policy, row in zip(table["names"], table["answers"], table["loss"], strict=True):
+        print(f"  {name:{width}} {policy:>8} {' '.join(f'{100 * v:8.1f}' for v in row)}")
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.4f}" for value in values)
+
+
+def _count(things: Sequence[Any], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"

@@ -1,0 +1,399 @@
+"""Solutions of a finite Markov game: optimum, best responses, equilibria, and how far a team is from them.
+
+A policy of an agent is stationary: an action for each state, [S] integers, or a distribution over actions for each,
+[S, A]. Values are per tick, whatever the criterion:
+
+    AVERAGE               lim 1/T E sum of rewards (the default: an episode is long)
+    discounted(gamma)     (1 - gamma) E sum of gamma^t rewards
+    finite(horizon)       1/H E sum of the rewards of H ticks
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..libraries import library
+from .game import MarkovGame, Policies
+
+TIE = 1e-9  # values that differ by less are equal
+_PROFILES = 50_000_000  # table entries of all pure profiles
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What the rewards of a game are worth together."""
+
+    kind: str
+    discount: float = 1.0
+    horizon: int = 0
+
+
+AVERAGE = Criterion("average")
+"""Reward per tick in the long run."""
+
+
+def discounted(discount: float) -> Criterion:
+    """Discounted reward, times 1 - discount; at 0 an agent is myopic.
+
+    Raises:
+        ValueError: the discount is not in [0, 1).
+    """
+    if not 0 <= discount < 1:
+        raise ValueError(f"discount = {discount!r} is out of range; allowed is [0, 1)")
+    return Criterion("discounted", discount)
+
+
+def finite(horizon: int) -> Criterion:
+    """Mean reward of so many ticks.
+
+    Raises:
+        ValueError: the horizon is below 1.
+    """
+    if horizon < 1:
+        raise ValueError(f"horizon = {horizon!r} is out of range; it must be at least 1")
+    return Criterion("finite", 1.0, horizon)
+
+
+# ---------------------------------------------------------------------------------------------- policies given
+
+
+def chain(game: MarkovGame, policies: Policies, rewards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The Markov chain [S, S] of a policy for each agent, and its expected rewards [N, S]."""
+    weight = np.ones((len(game.states), 1))
+    for policy in policies:
+        weight = (weight[:, :, None] * _mixed(game, policy)[:, None, :]).reshape(len(game.states), -1)
+    return np.einsum("sa,sat->st", weight, game.transitions), np.einsum("sa,nsa->ns", weight, rewards)
+
+
+def _mixed(game: MarkovGame, policy: np.ndarray) -> np.ndarray:
+    """A policy as distributions [S, A].
+
+    Raises:
+        ValueError: it is none of this game.
+    """
+    policy, shape = np.asarray(policy), (len(game.states), len(game.actions))
+    if policy.shape == shape[:1] and policy.dtype.kind in "iu" and ((policy >= 0) & (policy < shape[1])).all():
+        return np.eye(shape[1])[policy]
+    if policy.shape == shape and np.allclose(policy.sum(1), 1) and (policy >= 0).all():
+        return policy
+    raise ValueError(f"a policy must be actions below {shape[1]} [{shape[0]}] or distributions {list(shape)}")
+
+
+def evaluate(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE, own: bool = False) -> np.ndarray:
+    """Value [N, S] of a policy for each agent, from every state: of its reward, or of its own one before sharing."""
+    transitions, rewards = chain(game, policies, game.own if own else game.rewards)
+    return _value(transitions[None], rewards[:, None], criterion)[:, 0]
+
+
+def _value(transitions: np.ndarray, rewards: np.ndarray, criterion: Criterion) -> np.ndarray:
+    """Values [N, I, S] of I Markov chains [I, S, S] with rewards [N, I, S]."""
+    states = transitions.shape[-1]
+    if criterion.kind == "average":
+        return np.einsum("ist,nit->nis", long_run(transitions), rewards)
+    if criterion.kind == "discounted":
+        rest = np.eye(states) - criterion.discount * transitions
+        solved = np.linalg.solve(rest, np.moveaxis(rewards, 0, -1))
+        return (1 - criterion.discount) * np.moveaxis(solved, -1, 0)
+    value = np.zeros_like(rewards)
+    for _ in range(criterion.horizon):
+        value = rewards + np.einsum("ist,nit->nis", transitions, value)
+    return value / criterion.horizon
+
+
+def long_run(transitions: np.ndarray) -> np.ndarray:
+    """lim 1/T sum of P^t [..., S, S], the share of time in each state, for any chains [..., S, S].
+
+    That of the lazy chain (1 + P)/2, which has no periods, so that its powers converge to it.
+    """
+    power = (np.eye(transitions.shape[-1]) + transitions) / 2
+    for _ in range(60):
+        before, power = power, power @ power
+        power /= power.sum(-1, keepdims=True)
+        if np.abs(power - before).max() < 1e-15:
+            break
+    return power
+
+
+# ---------------------------------------------------------------------------------------------- one who decides
+
+
+def team_optimum(game: MarkovGame, criterion: Criterion = AVERAGE) -> tuple[np.ndarray, np.ndarray]:
+    """The most that a team which sees the state can earn.
+
+    Returns:
+        value [S] of the sum of own rewards; the actions [S, N] of its members, or [H, S, N] where the horizon is
+        finite.
+    """
+    value, joint = _decide(game.own.sum(0), game.transitions, criterion)
+    return value, game.joint_actions[joint]
+
+
+def best_response(
+    game: MarkovGame, policies: Policies, agent: int, criterion: Criterion = AVERAGE
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best answer of an agent to the policies of the others, a Markov decision process.
+
+    Args:
+        policies: of all agents; that of `agent` itself does not count.
+
+    Returns:
+        value [S] of its reward; its actions [S], or [H, S] where the horizon is finite.
+    """
+    others = np.ones((len(game.states), 1))
+    for n, policy in enumerate(policies):
+        mixed = np.ones((len(game.states), 1)) if n == agent else _mixed(game, policy)
+        others = (others[:, :, None] * mixed[:, None, :]).reshape(len(game.states), -1)
+    count, actions = len(game.states), len(game.actions)
+    before = actions**agent
+    shape = (count, before, actions, actions ** (len(game.agents) - agent - 1))
+    weight = others.reshape(count, before, 1, shape[3])
+    rewards = (game.rewards[agent].reshape(shape) * weight).sum((1, 3))
+    transitions = (game.transitions.reshape(*shape, count) * weight[..., None]).sum((1, 3))
+    return _decide(rewards, transitions, criterion)
+
+
+def _decide(rewards: np.ndarray, transitions: np.ndarray, criterion: Criterion) -> tuple[np.ndarray, np.ndarray]:
+    """Optimal value [S] and policy [S] or [H, S] of a Markov decision process, rewards [S, A], transitions
+    [S, A, S]."""
+    if criterion.kind == "average":
+        return _decide_average(rewards, transitions)
+    markov = library("quantecon.markov", "exact")
+    if criterion.kind == "discounted":
+        solved = markov.DiscreteDP(rewards, transitions, criterion.discount).solve(method="policy_iteration")
+        return (1 - criterion.discount) * solved.v, solved.sigma
+    process = markov.DiscreteDP(rewards, transitions, np.nextafter(1, 0))  # it warns of 1, which is meant here
+    values, policy = markov.backward_induction(process, criterion.horizon)
+    return values[0] / criterion.horizon, policy
+
+
+def _decide_average(rewards: np.ndarray, transitions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The linear program of average reward for any chain structure (Puterman 1994, section 9.3).
+
+    min sum of g over g >= P g, g + h >= r + P h; in a state that is visited for ever an action of positive frequency is
+    optimal, elsewhere one of positive dual price of the first kind.
+
+    Raises:
+        RuntimeError: the program found no solution.
+    """
+    sparse, optimize = library("scipy.sparse", "exact"), library("scipy.optimize", "exact")
+    states, actions = rewards.shape
+    stay = np.repeat(np.eye(states)[:, None], actions, 1)
+    gain, bias = (transitions - stay).reshape(-1, states), transitions.reshape(-1, states)
+    bounds = sparse.csr_matrix(
+        np.block([[gain, np.zeros_like(gain)], [-stay.reshape(-1, states), bias - stay.reshape(-1, states)]])
+    )
+    solved = optimize.linprog(
+        np.concatenate([np.ones(states), np.zeros(states)]),
+        bounds,
+        np.concatenate([np.zeros(states * actions), -rewards.ravel()]),
+        bounds=(None, None),
+        method="highs-ds",
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )
+    if solved.status != 0:
+        raise RuntimeError(f"the linear program of the average reward failed: {solved.message}")
+    prices = -solved.ineqlin.marginals.reshape(2, states, actions)
+    often = prices[1].sum(1) > 1e-9
+    policy = np.where(often, prices[1].argmax(1), prices[0].argmax(1))
+    rows = np.arange(states)
+    value = _value(transitions[rows, policy][None], rewards[rows, policy][None, None], AVERAGE)[0, 0]
+    if np.abs(value - solved.x[:states]).max() > 1e-7 * max(1.0, np.abs(rewards).max()):
+        raise RuntimeError("the policy of the linear program does not earn its value")
+    return value, policy
+
+
+# ---------------------------------------------------------------------------------------------- distances, equilibria
+
+
+def regrets(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE) -> np.ndarray:
+    """What each agent [N] would gain by its best response, from the start of an episode."""
+    values = evaluate(game, policies, criterion)
+    return np.array(
+        [game.initial @ (best_response(game, policies, n, criterion)[0] - values[n]) for n in range(len(game.agents))]
+    )
+
+
+def nash_conv(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE) -> float:
+    """The sum of all regrets; 0 in an equilibrium (Lanctot et al. 2017)."""
+    return float(regrets(game, policies, criterion).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Equilibrium:
+    """Pure stationary policies of which each is a best response to the others in every state (Markov perfect)."""
+
+    policies: np.ndarray  # [N, S]
+    values: np.ndarray  # [N]: reward per tick of each agent, from the start of an episode
+    own: np.ndarray  # [N]: the same before sharing
+    strict: bool  # every other pure policy of an agent is worse, from some state on
+
+
+@dataclass(frozen=True, eq=False)
+class PurePolicies:
+    """Every pure stationary policy of a small game against every other."""
+
+    game: MarkovGame
+    criterion: Criterion
+    policies: np.ndarray  # [Q, S]: the Q = A^S policies of an agent
+    values: np.ndarray  # [N, Q, ..., Q, S]: value to agent n of each profile, from every state
+    own: np.ndarray  # [N, Q, ..., Q]: own reward of each profile, from the start of an episode
+
+    @property
+    def payoffs(self) -> np.ndarray:
+        """[N, Q, ..., Q]: reward of each profile from the start of an episode, a game in normal form."""
+        return self.values @ self.game.initial
+
+    def index(self, policy: np.ndarray) -> int:
+        """The number of a policy [S]."""
+        return int(np.flatnonzero((self.policies == policy).all(1))[0])
+
+    def equilibria(self) -> list[Equilibrium]:
+        """All of them, the highest sum of own rewards first."""
+        agents = len(self.game.agents)
+        stable = np.ones(self.own.shape[1:], np.bool_)
+        strict = stable.copy()
+        for n in range(agents):
+            value = self.values[n]
+            good = (value >= value.max(axis=n, keepdims=True) - TIE).all(-1)
+            stable &= good
+            strict &= good.sum(axis=n, keepdims=True) == 1
+        found = [
+            Equilibrium(
+                self.policies[list(profile)],
+                self.payoffs[(slice(None), *profile)],
+                self.own[(slice(None), *profile)],
+                bool(strict[profile]),
+            )
+            for profile in map(tuple, np.argwhere(stable))
+        ]
+        return sorted(found, key=lambda e: -e.own.sum())
+
+
+def pure_policies(game: MarkovGame, criterion: Criterion = AVERAGE) -> PurePolicies:
+    """The values of all profiles of pure stationary policies.
+
+    Raises:
+        ValueError: there are too many, or the horizon is finite, for which equilibria are not stationary.
+    """
+    states, actions, agents = len(game.states), len(game.actions), len(game.agents)
+    profiles = float(actions) ** (states * agents)
+    if profiles * states**2 > _PROFILES:
+        raise ValueError(
+            f"{profiles:.2g} profiles of pure policies ({actions} actions, {states} states, {agents} agents) are too "
+            f"many to enumerate; allowed are {_PROFILES // states**2}"
+        )
+    if criterion.kind == "finite":
+        raise ValueError("equilibria of a finite horizon are not stationary; take AVERAGE or discounted(gamma)")
+    policies = np.array(list(itertools.product(range(actions), repeat=states)))
+    joint = np.zeros((1, states), np.int64)
+    for _ in range(agents):
+        joint = (joint[:, None] * actions + policies[None]).reshape(-1, states)
+    rows = np.arange(states)
+    transitions = game.transitions[rows, joint]
+    shape = (agents, *[len(policies)] * agents)
+    values = _value(transitions, game.rewards[:, rows, joint], criterion)
+    own = values if game.own is game.rewards else _value(transitions, game.own[:, rows, joint], criterion)
+    return PurePolicies(game, criterion, policies, values.reshape(*shape, states), (own @ game.initial).reshape(shape))
+
+
+def prices(equilibria: Sequence[Equilibrium], optimum: float) -> tuple[float, float]:
+    """(of anarchy, of stability): the worst and the best equilibrium's sum of own rewards, over the team optimum.
+
+    Raises:
+        ValueError: there is no equilibrium.
+    """
+    if not equilibria:
+        raise ValueError("there is no pure equilibrium, so there is no price of anarchy")
+    sums = [float(equilibrium.own.sum()) for equilibrium in equilibria]
+    return min(sums) / optimum, max(sums) / optimum
+
+
+# ---------------------------------------------------------------------------------------------- games in normal form
+
+
+def mixed_equilibria(payoffs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """All equilibria of a nondegenerate two-player game [2, A, B], by the vertices.
+
+    Such as the empirical game of some policies, of which `payoffs` holds what each pair earns (Wellman 2006).
+    """
+    nash = library("nashpy", "exact")
+    return list(nash.Game(*np.asarray(payoffs, np.float64)).vertex_enumeration())
+
+
+def correlated_equilibrium(payoffs: np.ndarray) -> np.ndarray:
+    """The correlated equilibrium [A, B, ...] with the largest sum of payoffs [N, A, B, ...] (Aumann 1974).
+
+    A linear program: whoever is told an action gains by no other.
+    """
+    optimize = library("scipy.optimize", "exact")
+    payoffs = np.asarray(payoffs, np.float64)
+    shape = payoffs.shape[1:]
+    rows = []
+    for n, count in enumerate(shape):
+        own = np.moveaxis(payoffs[n], n, 0)
+        for told, instead in itertools.permutations(range(count), 2):
+            row = np.zeros_like(own)
+            row[told] = own[instead] - own[told]
+            rows.append(np.moveaxis(row, 0, n).ravel())
+    solved = optimize.linprog(
+        -payoffs.sum(0).ravel(),
+        np.array(rows) if rows else None,
+        np.zeros(len(rows)) if rows else None,
+        np.ones((1, int(np.prod(shape)))),
+        [1.0],
+        method="highs",
+    )
+    if solved.status != 0:
+        raise RuntimeError(f"the linear program of the correlated equilibrium failed: {solved.message}")
+    return np.asarray(solved.x).reshape(shape)
+
+
+def matrix_value(payoffs: np.ndarray) -> tuple[float, np.ndarray]:
+    """Value of a zero-sum game [A, B] to the row player, and its maximin mix [A]: a linear program."""
+    optimize = library("scipy.optimize", "exact")
+    rows, columns = payoffs.shape
+    solved = optimize.linprog(
+        np.append(np.zeros(rows), -1.0),
+        np.column_stack([-payoffs.T, np.ones(columns)]),
+        np.zeros(columns),
+        np.append(np.ones(rows), 0.0)[None],
+        [1.0],
+        bounds=[*[(0, None)] * rows, (None, None)],
+        method="highs",
+    )
+    if solved.status != 0:
+        raise RuntimeError(f"the linear program of the matrix game failed: {solved.message}")
+    mix = np.maximum(solved.x[:-1], 0)
+    return float(solved.x[-1]), mix / mix.sum()
+
+
+def zero_sum_value(game: MarkovGame, discount: float) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Value [S] to agent 0 of a discounted zero-sum game (Shapley 1953), per tick, and optimal policies [S, A] of both.
+
+    By policy iteration (Hoffman & Karp 1966): agent 1 plays its minimax mix of the stage games, agent 0 its best
+    response to it, until nothing moves.
+
+    Raises:
+        ValueError: the game has not two agents, or their rewards do not cancel.
+        RuntimeError: no convergence.
+    """
+    if len(game.agents) != 2 or not np.allclose(game.rewards.sum(0), 0):
+        raise ValueError("a zero-sum game has two agents whose rewards cancel, as with reward.sharing = -1")
+    criterion = discounted(discount)
+    states, actions = len(game.states), len(game.actions)
+    value = np.zeros(states)
+    for _ in range(1000):
+        stage = (1 - discount) * game.rewards[0] + discount * game.transitions @ value
+        stage = stage.reshape(states, actions, actions)
+        policies = [
+            np.array([matrix_value(s)[1] for s in stage]),
+            np.array([matrix_value(-s.T)[1] for s in stage]),
+        ]
+        before, value = value, best_response(game, policies, 0, criterion)[0]
+        if np.abs(value - before).max() < 1e-12 * max(1.0, np.abs(value).max()):
+            return value, policies
+    raise RuntimeError("the zero-sum value did not converge in 1000 rounds")

@@ -1,0 +1,232 @@
+"""What of the engine's state matters for what happens next, and which worlds are finite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..config import WorldConfig
+from ..vector import VectorEnv
+from ..world import State
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """Which parts of the state what happens next, and what it pays, depends on, by the weights of a config."""
+
+    z: bool
+    trust: bool
+    satiation: bool
+    taste: bool
+    intent: bool
+    habits: bool
+    prices: bool  # of people: their sensitivity
+
+    @staticmethod
+    def of(config: WorldConfig) -> Relevance:
+        choice, feedback, arrival, rewards = config.choice, config.feedback, config.arrival, paid_for(config)
+        carts = any(scene.cart for scene in config.scenes)
+        z = not choice.v_0_by_mood and (arrival.k_1 != 0 or arrival.r_1 != 0 or (arrival.d_1 != 0 and arrival.d_2 != 0))
+        trust = choice.beta_trust != 0 and (config.page != "rival" or config.num_agents > 1)
+        experience = z or trust or bool({"rating", "like", "dwell"} & rewards)
+        intent = choice.beta_intent != 0 and config.items.topics > 1
+        taste = choice.beta_taste != 0 or (feedback.a_taste != 0 and experience)
+        taste = taste or (feedback.b_taste != 0 and carts) or (intent and config.users.intent_scale != 0)
+        return Relevance(
+            z=z,
+            trust=trust,
+            satiation=choice.beta_satiation != 0 or (feedback.a_satiation != 0 and experience),
+            taste=taste,
+            intent=intent,
+            habits=choice.beta_repeat != 0 and config.users.habit_size > 0,
+            prices=choice.beta_price != 0
+            or (feedback.a_price != 0 and experience)
+            or (feedback.b_price != 0 and carts),
+        )
+
+
+def paid_for(config: WorldConfig) -> set[str]:
+    """The events and objectives that some agent is paid for."""
+    weights = [config.reward_weights(role) for role in range(len(config.roles))]
+    return {name for role in weights for name, weight in role.items() if weight}
+
+
+def obstacles(config: WorldConfig) -> Iterator[str]:
+    """What makes a world infinite, or its outcomes more than the tables hold, each with what would help."""
+    matters, users, items, dynamics = Relevance.of(config), config.users, config.items, config.dynamics
+    rewards = paid_for(config)
+    if config.action not in ("items", "candidates"):
+        yield f"action = {config.action!r} has infinitely many actions; needed is 'items'"
+    if config.messages:
+        yield f"messages = {config.messages} are talk, which no table of states holds; needed is 0"
+    if items.life:
+        yield f"items.life = {items.life} makes the items depend on the tick; needed is 0"
+    if items.promotion_probability * items.promotion_depth > 0:
+        yield f"items.promotion_probability = {items.promotion_probability:g} makes prices depend on the tick"
+    if items.stock_init:
+        yield f"items.stock_init = {items.stock_init} is restocked by the tick; needed is 0"
+    if users.wallet_init:
+        yield f"users.wallet_init = {users.wallet_init:g} is refilled by the tick; needed is 0"
+    if config.choice.beta_pop:
+        yield f"choice.beta_pop = {config.choice.beta_pop:g} weighs popularity, which never stands still; needed is 0"
+    if "fairness" in rewards:
+        yield "a weight of fairness counts exposure, which never stands still; needed is 0"
+    if not config.feedback.instant and any(scene.cart for scene in config.scenes):
+        yield "feedback.instant = False leaves items in carts; needed is True"
+    if config.feedback.noise_scale > 0 and (matters.z or matters.trust):
+        what = " and ".join(["satisfaction z"] * matters.z + ["trust"] * matters.trust)
+        yield f"feedback.noise_scale = {config.feedback.noise_scale:g} moves {what} continuously; needed is 0"
+    if dynamics.drift > 0 and matters.taste:
+        yield f"dynamics.drift = {dynamics.drift:g} moves the tastes continuously; needed is 0"
+    same = users.population == "fixed" and config.arrival.d_0 == config.arrival.d_1 == 0
+    people = "users.population = 'fixed' with arrival.d_0 = d_1 = 0, or people that are all alike"
+    if matters.taste and items.topics > 1 and not same:
+        yield f"tastes matter and are drawn with every person; needed are {people} (items.topics = 1)"
+    if matters.prices and users.price_sensitivity_log_sd > 0 and not same:
+        yield f"price sensitivities matter and are drawn with every person; needed are {people} (its log-sd 0)"
+    if "rating" in rewards and users.rating_bias_sd > 0 and not same:
+        yield f"rating biases matter and are drawn with every person; needed are {people} (rating_bias_sd = 0)"
+
+
+class StateReader:
+    """Which state of a table a copy of the engine is in, by the bytes of what matters.
+
+    Args:
+        envs: a batch of the world, for sizes and offsets.
+        first: the state of one copy whose users are all the first at their places.
+    """
+
+    def __init__(self, envs: VectorEnv, first: State) -> None:
+        config, shape, at = envs.config, envs.shape, envs.world.params["shape"][0]
+        matters, several = Relevance.of(config), len(config.scenes) > 1
+        self._agents, self._config = envs.possible_agents, config
+        page = {"visitor": True, "scene": several, "anchor": several, "intent": matters.intent}
+        page["opened"] = config.page == "rival"
+        self._page = [name for name, there in page.items() if there]
+        self._users = ["mood"] * bool(config.choice.v_0_by_mood) + ["z"] * matters.z
+        stretches = {
+            "trust": (matters.trust, int(at["trust"]), shape.agents),
+            "satiation": (matters.satiation, int(at["satiation"]), shape.topics),
+            "taste": (matters.taste, int(at["taste"]), shape.dims),
+        }
+        self._vectors = {name: slice(start, start + size) for name, (there, start, size) in stretches.items() if there}
+        self._habits = shape.habits if matters.habits else 0
+        self._first = self._people(first)
+        self._sorted: np.ndarray | None = None
+
+    def keys(self, state: State) -> np.ndarray:
+        """What matters of every copy, as float32 [B, W]: of the page, then of each user."""
+        copies = state.copies
+        page = np.stack([copies[name] for name in self._page], axis=1).astype(np.float32)
+        untouched = state.users["stamp"] != copies["stamp"][:, None]
+        people = np.where(untouched[:, :, None], self._first, self._people(state))
+        return np.concatenate([page, people.reshape(len(copies), -1)], axis=1) + np.float32(0)  # no -0
+
+    def _people(self, state: State) -> np.ndarray:
+        """What matters of the users [B, U, w], as float32."""
+        parts = [state.users[name][:, :, None] for name in self._users]
+        parts += [state.vectors[:, :, place] for place in self._vectors.values()]
+        parts += [state.habits["item"], state.habits["count"]] * (self._habits > 0)
+        return np.concatenate([np.zeros((*state.users.shape, 0)), *parts], axis=2).astype(np.float32)
+
+    # ------------------------------------------------------------------------------------------------ numbers and names
+
+    def number(self, keys: np.ndarray) -> np.ndarray:
+        """Let the states of a table be these distinct keys [S, W]; returns their order: idle ones last, the best mood,
+        satisfaction and trust first."""
+        sign = np.ones(keys.shape[1])
+        sign[len(self._page) :].reshape(self._first.shape[1], -1)[
+            :, [n in _LARGEST_FIRST for n in self._columns()]
+        ] = -1
+        visitor = np.where(keys[:, 0] < 0, np.inf, keys[:, 0])
+        order = np.lexsort(np.column_stack([visitor, (keys * sign)[:, 1:]]).T[::-1])
+        rows = _rows(keys[order])
+        self._place = np.argsort(rows)
+        self._sorted = rows[self._place]
+        return order
+
+    def states(self, state: State) -> np.ndarray:
+        """The number [B] of the state that every copy is in.
+
+        Raises:
+            ValueError: one is in none of the table's.
+        """
+        return self._find(self.keys(state))
+
+    def _find(self, keys: np.ndarray) -> np.ndarray:
+        assert self._sorted is not None
+        rows = _rows(keys)
+        found = np.minimum(np.searchsorted(self._sorted, rows), len(self._sorted) - 1)
+        if (self._sorted[found] != rows).any():
+            raise ValueError("a copy is in a state that the table does not have; is it of the same task?")
+        return self._place[found]
+
+    def mirror(self, keys: np.ndarray) -> np.ndarray:
+        """The number [S] of each state of these keys with the two agents exchanged.
+
+        Raises:
+            ValueError: there is no such state.
+        """
+        swapped = keys.copy()
+        if "opened" in self._page:
+            opened = swapped[:, self._page.index("opened")]
+            opened[opened >= 0] = 1 - opened[opened >= 0]
+        people = swapped[:, len(self._page) :].reshape(len(keys), self._first.shape[1], -1)
+        trust = [i for i, name in enumerate(self._columns()) if name == "trust"]
+        people[:, :, trust] = people[:, :, trust[::-1]]
+        return self._find(swapped)
+
+    def _columns(self) -> list[str]:
+        """What each column of a user holds."""
+        columns = list(self._users)
+        for name, place in self._vectors.items():
+            columns += [name] * (place.stop - place.start)
+        return columns + ["habit"] * (2 * self._habits)
+
+    def sizes(self, keys: np.ndarray) -> str:
+        """How many values each part takes among these keys, for an error."""
+        names = self._page + self._columns() * self._first.shape[1]
+        counts: dict[str, int] = {}
+        for name in dict.fromkeys(names):
+            columns = keys[:, [i for i, n in enumerate(names) if n == name]]
+            counts[name] = len(np.unique(columns, axis=0))
+        return ", ".join(f"{name} {count}" for name, count in counts.items() if count > 1)
+
+    def names(self, keys: np.ndarray) -> tuple[str, ...]:
+        """A readable name of each state, of the parts that are not always the same."""
+        several, varies = self._first.shape[1] > 1, (keys != keys[0]).any(0)
+        changing = varies[len(self._page) :].reshape(self._first.shape[1], -1)
+        names = []
+        for key in keys:
+            words = self._page_words(dict(zip(self._page, key.astype(int).tolist(), strict=False)), several)
+            people = key[len(self._page) :].reshape(changing.shape)
+            for u, person in enumerate(people):
+                told = []
+                for part in dict.fromkeys(self._columns()):
+                    columns = [i for i, name in enumerate(self._columns()) if name == part]
+                    if changing[u, columns].any():
+                        told.append(f"{part} {' '.join(f'{value:.3g}' for value in person[columns])}")
+                words += [f"user {u}: " + ", ".join(told)] if several and told else told
+            names.append(", ".join(words) or "always")
+        return tuple(names)
+
+    def _page_words(self, page: dict[str, int], several: bool) -> list[str]:
+        """Whose page it is, and which."""
+        if page["visitor"] < 0:
+            return ["idle"]
+        words = [f"visitor {page['visitor']}"] if several else []
+        words += [self._config.scenes[page["scene"]].name] if "scene" in page else []
+        words += [f"after item {page['anchor']}"] if page.get("anchor", -1) >= 0 else []
+        words += [f"intent {page['intent']}"] if "intent" in page else []
+        return words + ([f"opens {self._agents[page['opened']]}"] if "opened" in page else [])
+
+
+_LARGEST_FIRST = ("z", "trust")
+
+
+def _rows(keys: np.ndarray) -> np.ndarray:
+    """Each row of float32 numbers as one value that can be sorted."""
+    keys = np.ascontiguousarray(keys, np.float32)
+    return keys.view(np.dtype((np.void, keys.dtype.itemsize * keys.shape[1]))).ravel()

@@ -1,0 +1,315 @@
+"""From a finite world to its tables, by the engine's own functions.
+
+A tick is taken apart at its draws (`kernels/outcomes.py`). A row of the batch is one way that the tick may go; at each
+draw it becomes one row for every outcome, weighted by the outcome's probability.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..config import WorldConfig
+from ..kernels import outcomes
+from ..kernels.expected import expect
+from ..tasks import task_config
+from ..vector import VectorEnv
+from ..world import State, allocate_report, allocate_scratch
+from .game import MarkovGame
+from .states import StateReader, obstacles
+
+NEVER = 2.0**-53  # the engine's uniform numbers have 53 bits: what is less probable does not happen
+_ROWS = 20_000  # rows of the batch at a time
+
+
+def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: Any) -> MarkovGame:
+    """The Markov game of a finite world: P(s', r | s, a) for every state that can be reached.
+
+    A state holds what matters for what comes next and what it pays: whose page it is, and of each user mood or
+    satisfaction, trust, satiation, tastes and habits, as far as the config gives them weight. The tick is no part of
+    it: the game goes on for ever. The order of agents on a shared page, which they do not know when they act, is
+    averaged over.
+
+    Args:
+        task: a task by name or its config; keywords override its fields.
+        max_states: more are an error.
+
+    Returns:
+        the game; its `reader` finds the state of copies of the engine.
+
+    Raises:
+        ValueError: the world is infinite, in which case the message names what makes it so, or too large, and how
+            large.
+        TypeError: no task.
+    """
+    config = task_config(task, overrides)
+    found = list(obstacles(config))
+    envs = VectorEnv(config)
+    if config.action == "candidates" and (config.candidates.number > 1 or _inventory(envs) > 1):
+        found.append(
+            f"candidates.number = {config.candidates.number} are drawn from {_inventory(envs)} items; needed is "
+            "action = 'items', or one candidate from an inventory of one item"
+        )
+    if found:
+        raise ValueError(f"this world has no finite table: {'; '.join(found)}")
+    return _Builder(envs, max_states).build()
+
+
+def _inventory(envs: VectorEnv) -> int:
+    """Items that the agent with most of them can show."""
+    return int(envs.world.allowed.sum(1).max()) if envs.world.allowed.shape[1] else envs.shape.items
+
+
+@dataclass
+class _Rows:
+    """Ways that ticks may go: the state of each, its probability, and which tick it is of."""
+
+    state: State
+    weight: np.ndarray  # [B]
+    source: np.ndarray  # [B]
+
+    def take(self, which: np.ndarray) -> _Rows:
+        return _Rows(State(*(array[which] for array in self.state)), self.weight[which], self.source[which])
+
+    def split(self, probability: np.ndarray) -> tuple[_Rows, np.ndarray, np.ndarray]:
+        """One row for each outcome of a draw of probability [B, outcomes]; also the row it comes from, and the
+        outcome."""
+        which, outcome = np.nonzero(probability > NEVER)
+        rows = self.take(which)
+        rows.weight = rows.weight * probability[which, outcome]
+        return rows, which, outcome
+
+    @staticmethod
+    def join(parts: list[_Rows]) -> _Rows:
+        state = State(*(np.concatenate(arrays) for arrays in zip(*(part.state for part in parts), strict=True)))
+        return _Rows(
+            state, np.concatenate([part.weight for part in parts]), np.concatenate([part.source for part in parts])
+        )
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+
+class _Builder:
+    """Explores a world from the start of an episode."""
+
+    def __init__(self, envs: VectorEnv, max_states: int) -> None:
+        self.envs, self.config, self.shape, self.world = envs, envs.config, envs.shape, envs.world
+        self.max_states = max_states
+        space: Any = envs.action_space
+        sizes = [space.n] if hasattr(space, "n") else space.nvec.tolist()
+        self.choices = np.array(list(itertools.product(*map(range, sizes))))  # [A, width]
+        joint = list(itertools.product(range(len(self.choices)), repeat=self.shape.agents))
+        self.joint = self.choices[np.array(joint)]  # [A^N, N, width]
+        places = np.zeros(self.shape.users)  # probability of each place, from its alias table
+        np.add.at(places, np.arange(self.shape.users), self.world.places["probability"] / self.shape.users)
+        np.add.at(places, self.world.places["alias"], (1 - self.world.places["probability"]) / self.shape.users)
+        self.places = places
+        self.orders = self._orders()
+
+    def _orders(self) -> np.ndarray:
+        """Every order [R, K, N] of a shared page, all equally probable."""
+        agents, slots = self.shape.agents, self.shape.slots
+        rounds = list(itertools.permutations(range(agents)))
+        several = self.config.page == "shared" and len(self.config.scenes) == 1
+        if not several:
+            return np.zeros((1, slots, agents), np.int32)
+        return np.array(list(itertools.product(rounds, repeat=slots)), np.int32)
+
+    def build(self) -> MarkovGame:
+        """Breadth first over the states."""
+        self.envs.reset(seed=0)
+        start = State(*(array.copy() for array in self.envs.arrays))
+        outcomes.begin_world(self.world, start)
+        reader = StateReader(self.envs, start)
+        first = self._arrive(_Rows(start, np.ones(1), np.zeros(1, np.int64)))
+        known: dict[bytes, int] = {}
+        keys: list[np.ndarray] = []
+        initial = self._enlist(first, reader, known, keys)
+        entries: list[tuple[np.ndarray, ...]] = []  # state, joint action, next state, probability
+        own: list[np.ndarray] = []
+        rewards: list[np.ndarray] = []
+        waiting = [self._distinct(first, initial, 0)]
+        done = 0
+        while waiting:
+            states = waiting.pop(0)
+            step = max(1, _ROWS // (len(self.joint) * len(self.orders)))
+            for at in range(0, len(states), step):
+                part = states.take(np.arange(at, min(at + step, len(states))))
+                rows, own_part, reward_part = self._play(part)
+                own.append(own_part)
+                rewards.append(reward_part)
+                before = len(known)
+                after = self._enlist(rows, reader, known, keys)
+                source, joint = np.divmod(rows.source, len(self.joint))
+                entries.append((done + at + source, joint, after, rows.weight))
+                if len(known) > before:
+                    waiting.append(self._distinct(rows, after, before))
+            done += len(states)
+        return self._tables(reader, np.array(keys), (first.weight, initial), entries, (own, rewards))
+
+    def _enlist(self, rows: _Rows, reader: StateReader, known: dict[bytes, int], keys: list[np.ndarray]) -> np.ndarray:
+        """The number [B] of each row's state; new ones get the next numbers."""
+        found = reader.keys(rows.state)
+        numbers = np.zeros(len(rows), np.int64)
+        for i, key in enumerate(found):
+            number = known.setdefault(key.tobytes(), len(known))
+            if number == len(keys):
+                keys.append(key)
+            numbers[i] = number
+        size = len(keys) * len(self.joint) * len(keys)
+        if len(keys) > self.max_states or size > _ENTRIES:
+            raise ValueError(
+                f"this world has more than {min(len(keys), self.max_states)} states x {len(self.joint)} joint actions "
+                f"(max_states = {self.max_states}, at most {_ENTRIES:.0e} table entries); values found of each part: "
+                f"{reader.sizes(np.array(keys))}"
+            )
+        return numbers
+
+    @staticmethod
+    def _distinct(rows: _Rows, numbers: np.ndarray, least: int) -> _Rows:
+        """One row for each state from number `least` on, in the order of their numbers."""
+        values, which = np.unique(numbers, return_index=True)
+        return rows.take(which[values >= least])
+
+    # ------------------------------------------------------------------------------------------------ one tick
+
+    def _play(self, states: _Rows) -> tuple[_Rows, np.ndarray, np.ndarray]:
+        """Every way that a tick may go from these states, for each joint action; and the expected own and shared
+        rewards [states * A^N, N]."""
+        count, joint = len(states), len(self.joint)
+        rows = states.take(np.repeat(np.arange(count), joint))
+        rows.weight, rows.source = np.ones(len(rows)), np.arange(len(rows))
+        own, rewards = np.zeros((2, len(rows), self.shape.agents))
+        rows, _, order = rows.split(np.full((len(rows), len(self.orders)), 1 / len(self.orders)))
+        rows.state.order[:] = self.orders[order]
+        for sums, values in zip((own, rewards), self._expect(rows), strict=True):
+            np.add.at(sums, rows.source, rows.weight[:, None] * values)
+        served = rows.state.copies["visitor"] >= 0
+        stayed, left = self._serve(rows.take(np.flatnonzero(served)))
+        arrived = self._arrive(_Rows.join([left, rows.take(np.flatnonzero(~served))]))
+        return _Rows.join([stayed, arrived]), own, rewards
+
+    def _actions(self, rows: _Rows) -> np.ndarray:
+        return np.ascontiguousarray(self.joint[rows.source % len(self.joint)], np.int64)
+
+    def _buffers(self, rows: _Rows) -> tuple[Any, Any]:
+        return allocate_report(self.world, len(rows), 0), allocate_scratch(self.world, len(rows))
+
+    def _expect(self, rows: _Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Expected own and shared rewards [B, N] of the pages of these rows."""
+        report, scratch = self._buffers(rows)
+        slots = (len(rows), self.shape.agents, self.shape.slots)
+        click, cart, own, rewards = np.zeros(slots), np.zeros(slots), np.zeros(slots[:2]), np.zeros(slots[:2])
+        spent = State(*(array.copy() for array in rows.state))
+        expect(self.world, spent, report, scratch, self._actions(rows), click, cart, own, np.zeros_like(own), rewards)
+        return own, rewards
+
+    def _serve(self, rows: _Rows) -> tuple[_Rows, _Rows]:
+        """The pages of these rows are shown and take effect; returns those whose visitor stays, and the others."""
+        report, scratch = self._buffers(rows)
+        click = np.zeros((len(rows), self.shape.agents, self.shape.slots))
+        outcomes.show_pages(self.world, rows.state, report, scratch, self._actions(rows), click)
+        none = np.maximum(1 - click.sum((1, 2)), 0)
+        rows, _, clicked = rows.split(np.column_stack([click.reshape(len(rows), -1), none]))
+
+        report, scratch = self._buffers(rows)
+        items, cart, mood = np.zeros(len(rows), np.int64), np.zeros((len(rows), 2)), np.zeros((len(rows), 3))
+        outcomes.take_effects(self.world, rows.state, report, scratch, self._actions(rows), clicked, items, cart, mood)
+        rows, which, carted = rows.split(cart)
+        rows, again, step = rows.split(mood[which])
+        items, carted = items[which[again]], carted[again] > 0
+
+        leaving = np.zeros((len(rows), 3))
+        outcomes.move_moods(self.world, rows.state, step - 1, leaving)
+        rows, which, left = rows.split(leaving)
+        outcomes.end_pages(self.world, rows.state, left, items[which], carted[which])
+        stays = left == outcomes.STAYS
+        stayed = rows.take(np.flatnonzero(stays))
+        outcomes.retrieve(self.world, stayed.state, allocate_scratch(self.world, len(stayed)))
+        return stayed, rows.take(np.flatnonzero(~stays))
+
+    def _arrive(self, rows: _Rows) -> _Rows:
+        """The next visitors of these rows, where there is none."""
+        rows, _, place = rows.split(np.tile(self.places, (len(rows), 1)))
+        accepts = np.zeros((len(rows), 2))
+        outcomes.ask_users(self.world, rows.state, place, accepts)
+        rows, which, comes = rows.split(accepts)
+        idle = rows.take(np.flatnonzero(comes == 0))
+        come = np.flatnonzero(comes)
+        rows, place = rows.take(come), place[which[come]]
+        intents, opens = np.zeros((len(rows), self.shape.topics)), np.zeros((len(rows), self.shape.agents))
+        outcomes.begin_sessions(self.world, rows.state, place, intents, opens)
+        rows, which, intent = rows.split(intents)
+        rows.state.copies["intent"] = intent
+        if self.config.page == "rival":
+            rows, _, opened = rows.split(opens[which])
+            rows.state.copies["opened"] = opened
+        outcomes.retrieve(self.world, rows.state, allocate_scratch(self.world, len(rows)))
+        return _Rows.join([rows, idle])
+
+    # ------------------------------------------------------------------------------------------------ the tables
+
+    def _tables(
+        self,
+        reader: StateReader,
+        keys: np.ndarray,
+        start: tuple[np.ndarray, np.ndarray],
+        entries: list[tuple[np.ndarray, ...]],
+        rewards: tuple[list[np.ndarray], list[np.ndarray]],
+    ) -> MarkovGame:
+        """The game with its states in their readable order."""
+        states, joint = len(keys), len(self.joint)
+        order = reader.number(keys)
+        state, action, after, weight = (np.concatenate(parts) for parts in zip(*entries, strict=True))
+        transitions = np.zeros((states, joint, states))
+        np.add.at(transitions, (state, action, after), weight)
+        transitions /= transitions.sum(-1, keepdims=True)  # without what never happens
+        initial = np.bincount(start[1], start[0], states)
+        own, shared = (
+            np.ascontiguousarray(np.concatenate(parts).reshape(states, joint, -1)[order].transpose(2, 0, 1))
+            for parts in rewards
+        )
+        game = MarkovGame(
+            states=reader.names(keys[order]),
+            agents=tuple(self.envs.possible_agents),
+            actions=self._action_names(),
+            transitions=np.ascontiguousarray(transitions[order][:, :, order]),
+            rewards=shared,
+            own=own,
+            initial=(initial / initial.sum())[order],
+            discount=self.config.discount,
+            horizon=self.config.horizon,
+            reader=reader,
+            choices=self.choices,
+        )
+        return _with_mirror(game, keys[order])
+
+    def _action_names(self) -> tuple[str, ...]:
+        """X, Y, Z for up to three single actions; else the numbers of the action."""
+        if len(self.choices) <= 3 and self.choices.shape[1] == 1:
+            return tuple("XYZ"[: len(self.choices)])
+        return tuple("-".join(map(str, choice)) for choice in self.choices.tolist())
+
+
+_ENTRIES = 50_000_000  # of a table of transitions, 400 MB
+
+
+def _with_mirror(game: MarkovGame, keys: np.ndarray) -> MarkovGame:
+    """The game with its mirror, if it has two agents that are alike in everything."""
+    from dataclasses import replace
+
+    if len(game.agents) != 2 or game.reader is None:
+        return game
+    try:
+        mirror = game.reader.mirror(keys)
+    except ValueError:
+        return game
+    actions = len(game.actions)
+    swap = np.arange(actions**2).reshape(actions, actions).T.ravel()
+    same = np.allclose(game.transitions[mirror][:, swap][:, :, mirror], game.transitions, atol=1e-12)
+    same = same and np.allclose(game.rewards[::-1, mirror][:, :, swap], game.rewards, atol=1e-12)
+    return replace(game, mirror=mirror) if same else game

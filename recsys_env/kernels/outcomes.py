@@ -1,0 +1,151 @@
+"""The outcomes of a tick one by one, for exact tables: probabilities of each draw, and the effect of a given outcome.
+
+A tick is taken apart at its draws: the entries below lead from one to the next. Each fills in the probabilities of the
+draw ahead; the caller makes a row of the batch of every outcome and goes on with it. All equations are those of the
+step; here only the outcome is given instead of drawn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import rng
+from .choice import fill_clicks, weigh_slots
+from .compiler import entry
+from .dynamics import (
+    acceptance_probability,
+    begin_session,
+    end_session,
+    lose_visitor,
+    loss_probability,
+    mood_probabilities,
+    move_mood,
+    opening_weight,
+    stay_probability,
+    topic_weight,
+    touch_user,
+    turn_page,
+)
+from .feedback import cart_probability, expected_experience
+from .page import RIVAL, clear_slots, fill_slots
+from .retrieval import draw_candidates
+from .step import read_actions, take_effect
+
+STAYS, LEAVES, IS_LOST = 0, 1, 2
+
+
+@entry
+def begin_world(world, state):
+    """Nobody visits, and every place has its first person."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        end_session(state.copies[b])
+        for u in range(p.shape.users):
+            touch_user(world, state, p, b, u)
+
+
+@entry
+def show_pages(world, state, report, scratch, actions, click):
+    """Show the pages of a joint action; fills click[B, N, K], zeros before, with the probability of each slot."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        clear_slots(report, p, b)
+        read_actions(world, state, report, scratch, p, b, actions)
+        fill_slots(world, state, report, p, b, scratch.shown)
+        fill_clicks(world, state, report, p, b, weigh_slots(world, state, report, p, b), click)
+
+
+@entry
+def take_effects(world, state, report, scratch, actions, clicked, items, cart, mood):
+    """The effects of a page on which slot clicked[B] of N * K was clicked, the one after the last = none; noise left
+    out.
+
+    Fills items[B] with the clicked item, cart[B, 2] with the probabilities that it stays out of the cart and goes into
+    it, and mood[B, 3] with those that the mood improves, stays and worsens.
+    """
+    p = world.params[0]
+    for b in range(state.copies.size):
+        clear_slots(report, p, b)
+        read_actions(world, state, report, scratch, p, b, actions)
+        fill_slots(world, state, report, p, b, scratch.shown)
+        n, k = np.int64(clicked[b]) // p.shape.slots, np.int64(clicked[b]) % p.shape.slots
+        j, topic, e, carts = np.int64(-1), np.int64(-1), 0.0, 0.0
+        if n == p.shape.agents:
+            n, k = np.int64(-1), np.int64(-1)
+        else:
+            j = np.int64(report.slots[b, n, k].item)
+            log_offer = report.log_offer[b, n]
+            topic, e = np.int64(world.items[j].topic), expected_experience(world, state, p, b, j, log_offer)
+            carts = cart_probability(world, state, p, b, j, log_offer)
+        items[b], cart[b, 0], cart[b, 1] = j, 1.0 - carts, carts
+        take_effect(world, state, report, p, b, n, k, e)
+        if p.shape.moods > 0:
+            mood[b, 0], mood[b, 2] = mood_probabilities(world, p, topic)
+        mood[b, 1] = 1.0 - mood[b, 0] - mood[b, 2]
+
+
+@entry
+def move_moods(world, state, steps, leaving):
+    """The moods move by steps[B]; fills leaving[B, 3] with the probabilities that the visitor stays, leaves, is
+    lost."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        if p.shape.moods > 0:
+            move_mood(state, p, b, steps[b])
+        z = np.float64(state.users[b, state.copies[b].visitor].z)
+        stays, lost = stay_probability(p, z), loss_probability(p, z)
+        leaving[b, STAYS] = stays
+        leaving[b, LEAVES], leaving[b, IS_LOST] = (1.0 - stays) * (1.0 - lost), (1.0 - stays) * lost
+
+
+@entry
+def end_pages(world, state, left, items, carted):
+    """The visitor stays, leaves or is lost, as left[B] says, after a click on items[B] that was carted[B] or not."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        if left[b] == STAYS:
+            turn_page(state, p, b, np.int64(items[b]), carted[b])
+            continue
+        if left[b] == IS_LOST:
+            lose_visitor(world, state, p, b)
+        end_session(state.copies[b])
+
+
+@entry
+def ask_users(world, state, places, accepts):
+    """The users at places[B] are drawn; fills accepts[B, 2] with the probabilities that they refuse and come."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        touch_user(world, state, p, b, places[b])
+        accepts[b, 1] = acceptance_probability(p, np.float64(state.users[b, places[b]].z))
+        accepts[b, 0] = 1.0 - accepts[b, 1]
+
+
+@entry
+def begin_sessions(world, state, places, intents, opens):
+    """The users at places[B] come; fills the probabilities of intents[B, T] and of the agents that they open[B, N]."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        begin_session(state, p, b, places[b])
+        total = 0.0
+        for t in range(p.shape.topics):
+            if world.topic_start[t + 1] > world.topic_start[t]:
+                intents[b, t] = topic_weight(world, state, p, b, places[b], t, p.shape.taste, p.users.intent_scale)
+                total += intents[b, t]
+        for t in range(p.shape.topics):
+            intents[b, t] /= total
+        if p.shape.page == RIVAL:
+            total = 0.0
+            for n in range(p.shape.agents):
+                opens[b, n] = opening_weight(state, p, b, places[b], n)
+                total += opens[b, n]
+            for n in range(p.shape.agents):
+                opens[b, n] /= total
+
+
+@entry
+def retrieve(world, state, scratch):
+    """The candidates of the next page, of which the caller knows that nothing about them is random."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        draw_candidates(world, state, scratch, p, b, rng.tick_key(0, 0, 0))

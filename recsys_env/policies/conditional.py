@@ -1,0 +1,69 @@
+"""Policies whose play depends on what the others did: who cooperates with those who do.
+
+They are the scripted company of scenarios (`recsys_env.SCENARIOS`), and read what is latent, as do the oracles between
+which they choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..vector import VectorEnv
+from .base import Policy
+from .registry import make_policy
+
+BAD_MOOD = 0.0  # satisfaction up to which a visitor should be spared
+
+
+class Reciprocal(Policy):
+    """Repairs while the others repair: plays for the team until another agent baits a visitor in a bad mood, then
+    `greedy` until a page on which none does.
+
+    For the team plays what is 100 on the task's scale. Baiting: the mean clickbait of what an agent shows lies above
+    that of its inventory. A bad mood: no satisfaction above 0. It is tit for tat (Axelrod 1984) in each copy.
+    """
+
+    forgives = True
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        self._kind, self._harsh = make_policy(envs.config.scale_hundred), make_policy("greedy")
+        for policy in (self._kind, self._harsh):
+            policy.bind(envs, agent, seed)
+        bait, allowed = envs.world.items["bait"], envs.world.allowed
+        everything = [slice(None)] * envs.num_agents
+        self._usual = np.array([bait[own].mean() for own in (allowed if allowed.shape[1] else everything)])  # [N]
+        self._others = np.arange(envs.num_agents) != self.index
+        self._wronged = np.zeros(envs.num_envs, np.bool_)
+        self._bad_mood = np.zeros(envs.num_envs, np.bool_)
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        self._bad_mood[:] = self.envs.latent_users()["satisfaction"] <= BAD_MOOD
+        kind, harsh = self._kind.act(observations, mask), self._harsh.act(observations, mask)
+        return np.where(self._wronged.reshape(-1, *[1] * (kind.ndim - 1)), harsh, kind)
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        items = self.envs.report.slots["item"][:, self._others]  # [B, N - 1, K]
+        shown = items >= 0
+        number = shown.sum(-1)
+        bait = (self.envs.world.items["bait"][np.maximum(items, 0)] * shown).sum(-1) / np.maximum(number, 1)
+        tells = (number > 0).any(-1) & self._bad_mood  # pages that say something about the others
+        baited = ((bait > self._usual[self._others]) & (number > 0)).any(-1)
+        if self.forgives:
+            self._wronged[tells] = baited[tells]
+        else:
+            self._wronged |= tells & baited
+
+    def reset(self, done: np.ndarray) -> None:
+        self._wronged[done] = False
+
+
+class Grim(Reciprocal):
+    """Repairs until another agent baits a visitor in a bad mood, and never again in that episode.
+
+    A grim trigger (Friedman 1971).
+    """
+
+    forgives = False

@@ -1,0 +1,133 @@
+"""Teams whose roles know different parts of the visitor's intent (`RoleConfig.knows`): what each step of coordination
+adds. All take the world's coefficients as a platform would have estimated them, and read nothing latent.
+
+Alone       each shows what its own label makes likely
+Convention  and leaves to the agents before it what these would show
+Memory      and learns from the clicks in its own slots during a session
+Talk        and says its label; from a session's second page on, what was heard is known to all
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..vector import VectorEnv
+from .ranking import Ranker
+from .slates import say
+
+
+class Alone(Ranker):
+    """Shows the option of the best odds, given its own label of the intent and the visitor's profile."""
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        topics, roles = envs.shape.topics, [envs.config.roles[envs.config.role_of(n)] for n in range(envs.num_agents)]
+        self._labels = np.array([role.knows or (0,) * topics for role in roles])  # [N, T]
+        self._informed = bool(roles[self.index].knows)
+        self._topics = envs.world.items["topic"]
+
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        return self.log_odds(self.believed(observations))
+
+    def told(self, observations: np.ndarray) -> np.ndarray:
+        """Topics [B, T] that its label leaves possible, as 0 and 1."""
+        if not self._informed:
+            return np.ones((len(observations), self._labels.shape[1]))
+        known = self.envs.field(observations, "knows")
+        return known[:, self._labels[self.index]].astype(float)
+
+    def believed(self, observations: np.ndarray) -> np.ndarray:
+        """Probability of each topic [B, T] to be the session's intent."""
+        return normalised(self.told(observations))
+
+    def log_odds(self, belief: np.ndarray) -> np.ndarray:
+        """Log of the odds [B, C] of a click on each option, up to a constant: in expectation over the intent."""
+        match = self.features[:, :, self.feature_names.index("profile_match")]
+        topic = np.take_along_axis(belief, self._topics[np.maximum(self.items, 0)], 1)
+        choice = self.envs.config.choice
+        return choice.beta_taste * match / (1 - np.abs(match)) + np.log1p(topic * np.expm1(choice.beta_intent))
+
+
+class Convention(Alone):
+    """Leaves to the agents before it the topics that they would show if these were the intent, which all can work
+    out."""
+
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        common = self.common(observations)
+        left = np.ones_like(common)
+        for m in range(self.index):
+            left *= 1.0 - self._shows(m, common * left)
+        return self.log_odds(self.believed(observations) * left)
+
+    def common(self, observations: np.ndarray) -> np.ndarray:
+        """Topics [B, T] that remain possible by what all know, as 0 and 1."""
+        return np.ones((len(observations), self._labels.shape[1]))
+
+    def _shows(self, m: int, possible: np.ndarray) -> np.ndarray:
+        """Whether agent m, told its label alone, would show the topic [B, T] if it were the intent."""
+        shows, rows = np.zeros_like(possible), np.arange(len(possible))
+        for label in np.unique(self._labels[m]):
+            odds = self.log_odds(normalised(possible * (self._labels[m] == label)))
+            best = np.where(self.items >= 0, odds, -np.inf).argmax(1)
+            topic = self._topics[np.maximum(self.items[rows, best], 0)]
+            shows[rows, topic] += self._labels[m][topic] == label
+        return shows
+
+
+class Memory(Convention):
+    """Updates what it believes of the intent, by Bayes' rule, with the clicks in its own slots during a session."""
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        choice = envs.config.choice
+        self._log = np.zeros((envs.num_envs, envs.shape.topics))  # log likelihood of what happened in this session
+        odds = np.exp(np.array([0.0, choice.beta_intent]) - choice.v_0)
+        meant = odds / (1 + odds)  # P(click | another intent), P(click | this intent), alone on the page
+        self._no_click, self._click = np.diff(np.log1p(-meant))[0], np.diff(np.log(meant))[0]
+
+    def believed(self, observations: np.ndarray) -> np.ndarray:
+        self._log[self.begins(observations)] = 0.0
+        return normalised(self.told(observations) * np.exp(self._log - self._log.max(1, keepdims=True)))
+
+    def begins(self, observations: np.ndarray) -> np.ndarray:
+        """Whether [B] this is a session's first page."""
+        return self.envs.field(observations, "session_page")[:, 0] == 0
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        copies, slots = np.nonzero(feedback["shown"] >= 0)
+        topics = self._topics[feedback["shown"][copies, slots]]
+        clicked = feedback["clicked"][copies, slots]
+        np.add.at(self._log, (copies, topics), np.where(clicked, self._click, self._no_click))
+
+
+class Talk(Memory):
+    """Says its label, and believes what the others say from a session's second page on, when all know it."""
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        actions = super().act(observations, mask)
+        label = self.told(observations).argmax(1)
+        return say(self.envs, actions, self._labels[self.index][label])
+
+    def believed(self, observations: np.ndarray) -> np.ndarray:
+        return normalised(super().believed(observations) * self._heard(observations))
+
+    def common(self, observations: np.ndarray) -> np.ndarray:
+        heard = self._heard(observations)
+        return np.where(heard.all(1, keepdims=True), 1.0, heard * self.told(observations))
+
+    def _heard(self, observations: np.ndarray) -> np.ndarray:
+        """Topics [B, T] that what the others said in this session leaves possible, as 0 and 1."""
+        heard = np.ones((len(observations), self._labels.shape[1]))
+        if self.envs.shape.vocabulary:
+            words = self.envs.field(observations, "messages").reshape(len(heard), self.envs.num_agents, -1)
+            for m in range(self.envs.num_agents):
+                says, word = words[:, m].any(1) & ~self.begins(observations), words[:, m].argmax(1)
+                heard *= np.where(says[:, None], self._labels[m] == word[:, None], True)
+        return heard
+
+
+def normalised(weights: np.ndarray) -> np.ndarray:
+    """Probabilities [B, T]; zeros where nothing is possible."""
+    return weights / np.maximum(weights.sum(1, keepdims=True), 1e-300)

@@ -1,0 +1,86 @@
+"""Held-out populations: who is focal, whom the others are played by (Melting Pot; Leibo et al. 2021).
+
+A policy that was trained in one company shows in scenarios what it does in another. They may not be in the company that
+it was trained in, nor may their seeds: that is a rule of the protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from .checks import did_you_mean
+from .config import WorldConfig
+from .tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A task in which some agents are played by given policies.
+
+    Args:
+        task: its name.
+        background: agent -> policy (a name, the folder of a trained one, or module:factory); all other agents are
+            focal, and played by the policy that is measured.
+        about: whom the focal agents meet.
+    """
+
+    task: str
+    background: Mapping[str, str]
+    about: str
+
+    @property
+    def config(self) -> WorldConfig:
+        return TASKS[self.task]
+
+    @property
+    def focal(self) -> list[str]:
+        """The agents that are measured."""
+        return [agent for agent in self.config.agents if agent not in self.background]
+
+    def team(self, policy: str) -> str:
+        """The team in which this policy plays the focal agents: `agent=policy,agent=policy`."""
+        return ",".join(f"{agent}={self.background.get(agent, policy)}" for agent in self.config.agents)
+
+
+def _met_in(config: WorldConfig) -> Iterator[tuple[str, str]]:
+    """Policies that the others of a task may have, and how they are."""
+    yield "greedy", "myopic ones"
+    yield "content", "ones that look at the profile alone"
+    yield "popularity", "ones that show everybody the same"
+    if config.scale_hundred != "planner" or config.planner_price > 0:
+        yield config.scale_hundred, "ones that play for the team"
+        if config.choice.beta_bait > 0:
+            yield "reciprocal", "ones that repair while the others do"
+            yield "grim", "ones that repair until somebody baits"
+
+
+def _held_out() -> Iterator[tuple[str, Scenario]]:
+    """One focal agent among others of each kind, and, where there are more than two agents, all of them but one beside
+    a myopic one."""
+    for task, config in TASKS.items():
+        _, *others = config.agents
+        for policy, met in _met_in(config) if others else ():
+            yield f"{task}/{policy}", Scenario(task, dict.fromkeys(others, policy), f"one among {met}")
+        if len(others) > 1:
+            yield f"{task}/one-greedy", Scenario(task, {others[-1]: "greedy"}, "all but one, which is myopic")
+
+
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(dict(_held_out()))
+"""The scenarios by name, `task/background`."""
+
+
+def scenarios_of(names: tuple[str, ...]) -> dict[str, Scenario]:
+    """Scenarios by their names, or by that of a task, which stands for all of its own.
+
+    Raises:
+        ValueError: there are none of that name.
+    """
+    found: dict[str, Scenario] = {}
+    for name in names:
+        named = {key: scenario for key, scenario in SCENARIOS.items() if name in (key, scenario.task)}
+        if not named:
+            raise ValueError(f"unknown scenario {name!r}{did_you_mean(name, SCENARIOS)}; see recsys_env.SCENARIOS")
+        found |= named
+    return found

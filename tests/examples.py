@@ -1,0 +1,124 @@
+"""Small results, as they are stored, for tests of what reads them: of two named tasks, two runs of two episodes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from baselines.reference import LEARNERS
+from baselines.training_results import TrainingResults
+from recsys_env.evaluation import evaluate, tournament
+from recsys_env.files import write_json
+from recsys_env.provenance import provenance
+
+TASKS = ("duel-v1", "ecommerce-v1")
+TEAMS = ("random", "blind", "content", "greedy", "linucb", "planner")
+
+
+def write_evaluation(folder: Path) -> dict[str, Any]:
+    """evaluation.json, played."""
+    found = evaluate(TEAMS, TASKS, episodes=2, seeds=2, warmup=0, out=folder / "runs")
+    write_json(folder / "evaluation.json", found)
+    return json.loads((folder / "evaluation.json").read_text())  # type: ignore[no-any-return]
+
+
+def write_tournament(folder: Path) -> dict[str, Any]:
+    """tournament.json, played."""
+    found = tournament(("random", "greedy", "planner"), ("duel-v1",), episodes=2, seeds=2, out=folder / "games")
+    write_json(folder / "tournament.json", found)
+    return json.loads((folder / "tournament.json").read_text())  # type: ignore[no-any-return]
+
+
+def write_training(folder: Path, learner: str = "ippo", task: str = "duel-v1") -> Path:
+    """The results of a learner of the list on two seeds, made up."""
+    source = {name: value for name, value in provenance().items() if name != "command"}
+    runs = [made_up_run(seed, reward) for seed, reward in ((0, 2.0), (1, 3.0))]
+    settings = LEARNERS[learner].job(task).settings()
+    folder.mkdir(exist_ok=True)
+    results = TrainingResults(folder / f"{learner}-{task}.json", learner, settings, [source], runs)
+    results.write()
+    return results.path
+
+
+def made_up_run(seed: int, reward: float) -> dict[str, Any]:
+    """A run that ended with this reward per learner and episode, after 20,000 agent-steps."""
+    table = {"random": 1.0, "content": 1.5, "greedy": 2.5, "planner": 4.0, "trained": reward}
+    return {
+        "seed": seed,
+        "command": f"python -m baselines train --seed {seed}",
+        "source": 0,
+        "learners": ["recommender_0", "recommender_1"],
+        "before": {"mean": 1.0, "ci95": 0.1},
+        "after": {"mean": reward, "ci95": 0.1},
+        "gain": {"mean": reward - 1, "ci95": 0.1},
+        "table": {
+            name: {"mean": mean, "ci95": 0.1, "score": 100 * (mean - 1) / 3, "score_ci95": 1.0}
+            for name, mean in table.items()
+        },
+        "training": {"agent_steps": 20_000, "seconds": 10.0, "environment_share": 0.1},
+        "scale": ["random", "planner"],
+        "evaluation_seconds": 1.0,
+        "curve": {"agent_steps": [10_000, 20_000], "episode_reward": [1.0, reward]},
+    }
+
+
+def evidence() -> dict[str, Any]:
+    """A card of a task with two agents, made up."""
+
+    def mean(value: float) -> dict[str, float]:
+        return {"mean": value, "ci95": 0.01}
+
+    kinds = ("planner", "greedy", "equilibrium")
+    payoff = {"planner": (4.0, 1.0, 2.0), "greedy": (5.0, 2.0, 1.0), "equilibrium": (3.0, 1.0, 2.5)}
+    return {
+        **provenance("benchmarks.evidence"),
+        "settings": {"task": "duel-v1", "episodes": 200, "seed": 3, "policies": []},
+        "rows": {
+            "random": {**mean(1.0), "score": 0.0, "score_ci95": 0.1},
+            "blind": {**mean(1.1), "score": 3.3, "score_ci95": 0.1},
+            "content": {**mean(1.5), "score": 16.7, "score_ci95": 0.1},
+            "static": {**mean(2.0), "score": 33.3, "score_ci95": 0.1},
+            "planner": {**mean(4.0), "score": 100.0, "score_ci95": 0.0},
+            "joint": {"missing": "it is not finite"},
+        },
+        "static": {"weights": {"price": -0.5, "ctr": 1.0}, "reward": mean(2.0)},
+        "state": {"policy": "planner", "reward": mean(4.0), "gain": mean(1.0)},
+        "play": {
+            "team": "planner",
+            "myopic": "greedy",
+            "T": mean(5.0),
+            "R": mean(4.0),
+            "P": mean(2.0),
+            "S": mean(1.0),
+            "T-R": mean(1.0),
+            "P-S": mean(1.0),
+            "payoffs": {row: dict(zip(kinds, map(mean, values), strict=True)) for row, values in payoff.items()},
+            "anarchy": {"policy": "greedy", **mean(0.5)},
+            "wrong_rival": {
+                "answers": list(kinds),
+                "best": {"planner": "greedy", "greedy": "greedy", "equilibrium": "equilibrium"},
+                "cost": {"planner for equilibrium": mean(0.6), "greedy for planner": mean(0.0)},
+            },
+            "coupling": {"mean": None, "ci95": None},
+        },
+        "levels": {"random": dict.fromkeys(LEVELS, 0.5)},
+        "speed": {"copies": 256, "agent_steps_per_second": 1e6},
+    }
+
+
+LEVELS = (
+    "clicks_per_page",
+    "clicks_per_impression",
+    "carts_per_click",
+    "bought_per_click",
+    "pages_per_session",
+    "sessions_per_place",
+    "holes_per_page",
+    "idle",
+    "inactive",
+    "pages",
+    "pages_sd",
+    "pages_min",
+    "pages_max",
+)

@@ -1,0 +1,98 @@
+"""Evidence cards: what they measure is what they say."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy")
+
+from benchmarks import evidence, result_files
+from benchmarks.evidence import HELD_OUT, Played, ratio
+from recsys_env import TASKS, replace
+from recsys_env.evaluation import episode_returns, mean_interval
+
+SHORT = replace(TASKS["duel-v1"], {"horizon": 40})
+MINE = '''"""A policy of mine."""
+
+from recsys_env.policies.random import Random
+
+
+class Mine(Random):
+    """Uniform."""
+'''
+
+
+def test_a_ratio_is_that_of_the_means() -> None:
+    base = np.array([1.0, 2.0, 3.0])
+    assert ratio(0.5 * base, base) == {"mean": 0.5, "ci95": pytest.approx(0.0, abs=1e-12)}
+    found = ratio(np.array([1.0, 3.0, 2.0]), base)
+    assert found["mean"] == 1.0
+    assert found["ci95"] == pytest.approx(mean_interval(np.array([0.0, 0.5, -0.5]))[1])
+    assert ratio(base, -base) == {"mean": None, "ci95": None}
+
+
+def test_episodes_are_those_of_an_evaluation() -> None:
+    played = Played(SHORT, 5, HELD_OUT)
+    first, second = SHORT.agents
+    np.testing.assert_array_equal(
+        played.own("planner", "greedy"), episode_returns(SHORT, {first: "planner", second: "greedy"}, 5, HELD_OUT)
+    )
+    np.testing.assert_array_equal(played.mean("random"), episode_returns(SHORT, "random", 5, HELD_OUT).mean(axis=1))
+    counts = played.counts("random")
+    assert (counts["pages"] == 40).all()  # the one user never leaves
+    assert (counts["active"] == 80).all()
+    assert (counts["impressions"] == 80).all()
+    assert (counts["clicks"] <= 40).all()
+    assert counts["sessions"].sum() >= 5
+
+
+class Table(Played):
+    """Payoffs of a row against a column, the same in every episode."""
+
+    def __init__(self, table: dict[tuple[str, str], float]) -> None:
+        super().__init__(SHORT, 4, 0)
+        self.table = table
+
+    def payoff(self, first: str, others: str) -> np.ndarray:
+        return np.full(4, self.table[first, others])
+
+
+def test_the_cost_of_the_wrong_rival(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stag hunt: who takes a myopic rival for a cooperating one loses 1 of 2, the other way round 1 of 4."""
+    table = {("team", "team"): 4.0, ("greedy", "team"): 3.0, ("team", "greedy"): 1.0, ("greedy", "greedy"): 2.0}
+    monkeypatch.setattr(evidence, "Played", lambda config, episodes, seed: Table(table))
+    found = evidence.wrong_rival(Table(table), ("team", "greedy"), ("team", "greedy"))
+    assert found["best"] == {"team": "team", "greedy": "greedy"}
+    assert {pair: cost["mean"] for pair, cost in found["cost"].items()} == {
+        "team for greedy": pytest.approx(0.5),
+        "greedy for team": pytest.approx(0.25),
+    }
+
+
+def test_the_command_stores_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_file.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(result_files, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(evidence, "speed", lambda task: {"copies": 1, "agent_steps_per_second": 1.0})
+    task = "duel-v1,horizon=40"
+    monkeypatch.setattr(sys, "argv", ["evidence", task, "--episodes", "3", "--policies", "my_file:Mine"])
+    evidence.main()
+    card: dict[str, Any] = json.loads((tmp_path / "results" / "evidence" / f"{task}.json").read_text())
+    assert card["settings"] == {"task": task, "episodes": 3, "seed": HELD_OUT, "policies": ["my_file:Mine"]}
+    assert {"my_file:Mine", *evidence.SIMPLE} <= card["rows"].keys()
+    assert all("mean" in row or row["missing"] for row in card["rows"].values())
+    assert card["play"]["T"] == card["play"]["payoffs"]["greedy"][card["play"]["team"]]
+    levels = card["levels"]["random"]
+    assert (levels["idle"], levels["inactive"], levels["pages"], levels["pages_sd"]) == (0, 0, 40, 0)
+
+
+def test_parts_that_a_task_lacks_say_so() -> None:
+    alone = replace(TASKS["social-v1"], {"num_agents": 1})
+    assert evidence.play_against(Played(alone, 2, 0), ("greedy",)) == {"missing": "it has one agent"}

@@ -1,0 +1,194 @@
+"""Tables of finite games: made by the engine's functions, they say what the played game does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recsys_env
+from recsys_env.exact.game import MarkovGame
+from recsys_env.exact.tabulate import tabulate
+
+# Nothing but what is named matters: people are alike, items have no quality of their own, nothing fades.
+_PLAIN: dict[str, Any] = {
+    "action": "items",
+    "slots": 1,
+    "world_seed": 5,
+    "users": {"number": 1, "topics": 1, "price_sensitivity_log_sd": 0.0, "rating_bias_sd": 0.0},
+    "items": {"number": 2, "dims": 2, "topics": 2, "bait_topic_share": 1.0, "price_log_sd": 0.3},
+    "choice": {"v_0": 0.5, "beta_taste": 0.0, "beta_quality": 0.4, "beta_bait": 1.0},
+    "feedback": {"a_taste": 0.0, "noise_scale": 0.0, "b_taste": 0.0, "b_0": 0.5, "instant": True},
+    "dynamics": {"drift": 0.0, "trust_rate": 1.0, "trust_rate_none": 0.0, "z_rate": 1.0, "z_rate_none": 1.0},
+    "reward": {"click": 0.3, "purchase": 1.0, "rating": 0.2},
+    "scenes": ({"cart": True},),
+}
+
+
+def world(**changes: Any) -> recsys_env.WorldConfig:
+    return recsys_env.replace(recsys_env.WorldConfig(**_PLAIN), changes)
+
+
+MOODS = {"mood_up": (0.3, 0.1), "mood_down": (0.1, 0.4), "mood_up_none": 0.2, "mood_down_none": 0.1}
+
+WORLDS: dict[str, recsys_env.WorldConfig] = {
+    "the duel": recsys_env.TASKS["duel-v1"],
+    "three agents and two moods": world(
+        num_agents=3, page="rows", choice={"v_0_by_mood": (0.0, 1.5), "dissimilarity": 0.6}, dynamics=MOODS
+    ),
+    "sessions, idle ticks and new people": world(
+        num_agents=1,
+        choice={"v_0_by_mood": (0.0, 0.5, 1.5)},
+        dynamics=MOODS,
+        arrival={"k_0": 0.3, "k_1": 1.0, "r_0": 0.5, "r_1": 1.0, "d_0": 0.2, "d_1": 0.3, "d_2": 2.0},
+    ),
+    "satisfaction that forgets at once": world(num_agents=2, page="rows", feedback={"a_bait": 2.0}),
+    "trust in rows": world(
+        num_agents=2,
+        page="rows",
+        choice={"beta_trust": 1.5},
+        feedback={"e_0": 1.0, "a_bait": 3.0},
+        dynamics={"z_rate": 0.0, "z_rate_none": 0.0},
+    ),
+    "rival pages": world(
+        num_agents=2,
+        page="rival",
+        choice={"beta_trust": 1.0},
+        feedback={"e_0": 1.0, "a_bait": 3.0},
+        dynamics={"trust_rate_none": 1.0, "z_rate": 0.0, "z_rate_none": 0.0},
+        arrival={"k_0": 0.5, "k_1": 0.0},
+    ),
+    "slates on a shared page": world(
+        num_agents=2,
+        slots=2,
+        page="shared",
+        choice={"v_0_by_mood": (0.0, 1.5)},
+        dynamics=MOODS,
+        reward={"sharing": -0.5},
+    ),
+    "two places of unequal activity": world(
+        num_agents=1,
+        users={"number": 2, "activity_log_sd": 1.0},
+        choice={"v_0_by_mood": (0.0, 1.5)},
+        dynamics=MOODS,
+        arrival={"k_0": 0.5, "k_1": 0.5, "r_0": 1.0, "r_1": 1.0},
+    ),
+    "intent and entrance, item page": world(
+        num_agents=2,
+        page="rows",
+        users={"population": "fixed", "intent_scale": 0.3},
+        choice={"beta_intent": 1.0, "v_0": 0.2},
+        arrival={"k_0": 1.0, "r_0": 2.0},
+        dynamics={"z_rate": 0.0, "z_rate_none": 0.0},
+        scenes=({"name": "door"}, {"name": "shelf", "beta_context": 0.7, "cart": True}),
+        roles=({"name": "door", "scene": "door"}, {"name": "shelf", "scene": "shelf"}),
+    ),
+}
+
+
+def play(game: MarkovGame, config: recsys_env.WorldConfig, copies: int, ticks: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random play: how often each joint action of each state led where [S, A^N, S], and the sum of own rewards
+    [N, S, A^N]."""
+    assert game.reader is not None
+    envs = recsys_env.vector_env(config, copies, horizon=10**6)
+    envs.reset(seed=3)
+    rng = np.random.default_rng(4)
+    states, joint, _ = game.transitions.shape
+    single = len(game.actions)
+    choices = np.array(
+        [[int(word) if word.isdigit() else "XYZ".index(word) for word in label.split("-")] for label in game.actions]
+    )
+    counts, own = np.zeros((states, joint, states), np.int64), np.zeros(game.own.shape)
+    before = game.reader.states(envs.arrays)
+    for tick in range(ticks):
+        picks = rng.integers(0, single, (copies, len(game.agents)))
+        number = np.ravel_multi_index(tuple(picks.T), (single,) * len(game.agents))
+        actions = choices[picks] if config.slots > 1 else choices[picks][..., 0]
+        if tick == 5 and config.page != "shared":  # where its order is averaged over
+            told = envs.expected_feedback(actions)
+            np.testing.assert_allclose(told["own"].T, game.own[:, before, number], rtol=0, atol=1e-14)
+            np.testing.assert_allclose(told["reward"].T, game.rewards[:, before, number], rtol=0, atol=1e-14)
+        infos = envs.step(actions)[4]
+        after = game.reader.states(envs.arrays)
+        np.add.at(counts, (before, number, after), 1)
+        for n in range(len(game.agents)):
+            np.add.at(own[n], (before, number), infos["own"][:, n])
+        before = after
+    return counts, own
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_the_game_played_agrees_with_its_table(name: str) -> None:
+    """At least 10^6 transitions: chi-square over all cells at the level 1e-4, and expected rewards."""
+    from scipy import stats
+
+    config = WORLDS[name]
+    game = tabulate(config)
+    counts, own = play(game, config, 2000, 500)
+    assert counts.sum() >= 10**6
+    assert not counts[game.transitions == 0].any(), "played, but impossible in the table"
+    visits = counts.sum(-1, keepdims=True)
+    expected = visits * game.transitions
+    enough = (expected >= 5).all(-1, where=game.transitions > 0)
+    cells = game.transitions[enough] > 0
+    statistic = ((counts[enough] - expected[enough])[cells] ** 2 / expected[enough][cells]).sum()
+    freedom = int(cells.sum() - enough.sum())
+    assert enough.mean() > 0.5
+    assert stats.chi2.sf(statistic, freedom) > 1e-4 if freedom else statistic == 0
+    total = (game.own * visits[..., 0]).sum((1, 2))
+    assert np.abs(own.sum((1, 2)) - total).max() < 5 * 2 * counts.sum() ** 0.5
+
+
+def test_the_duel_is_what_a_hand_writes_down() -> None:
+    game, config = tabulate("duel-v1"), recsys_env.TASKS["duel-v1"]
+    v, up, down = (0.0, 2.0), (0.5, 0.0), (0.0, 0.1)
+    assert game.states == ("mood 0", "mood 1", "mood 2")
+    assert game.actions == ("X", "Y")
+    for m, a in np.ndindex(3, 4):
+        x, y = divmod(a, 2)
+        odds = np.exp([v[x], v[y], config.choice.v_0_by_mood[m]])
+        click = odds / odds.sum()
+        move = np.zeros(3)
+        for chance, better, worse in zip(click, (up[x], up[y], 0.01), (down[x], down[y], 0.02), strict=True):
+            move[max(m - 1, 0)] += chance * better
+            move[min(m + 1, 2)] += chance * worse
+            move[m] += chance * (1 - better - worse)
+        np.testing.assert_allclose(game.transitions[m, a], move, atol=1e-12)
+        np.testing.assert_allclose(game.own[:, m, a], click[:2], atol=1e-12)
+
+
+def test_readable_states() -> None:
+    assert tabulate(WORLDS["trust in rows"]).states[0].startswith("trust ")
+    idle = tabulate(WORLDS["sessions, idle ticks and new people"]).states
+    assert idle == ("mood 0", "mood 1", "mood 2", "idle, mood 0", "idle, mood 1", "idle, mood 2")
+    assert any("opens recommender_1" in state for state in tabulate(WORLDS["rival pages"]).states)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"feedback": {"noise_scale": 0.5}}, "feedback.noise_scale = 0.5 moves satisfaction z continuously"),
+        ({"choice": {"beta_taste": 1.0}}, "tastes matter and are drawn with every person"),
+        ({"choice": {"beta_taste": 1.0}, "dynamics": {"drift": 0.1}}, "dynamics.drift = 0.1 moves the tastes"),
+        ({"choice": {"beta_price": 1.0}, "users": {"price_sensitivity_log_sd": 0.1}}, "price sensitivities matter"),
+        ({"choice": {"beta_pop": 1.0}}, "choice.beta_pop = 1 weighs popularity"),
+        ({"users": {"rating_bias_sd": 0.4}}, "rating biases matter"),
+        ({"users": {"wallet_init": 2.0}}, "users.wallet_init = 2 is refilled"),
+        ({"items": {"stock_init": 2}}, "items.stock_init = 2"),
+        ({"items": {"life": 9}}, "items.life = 9"),
+        ({"feedback": {"instant": False}}, "feedback.instant = False leaves items in carts"),
+        ({"messages": 3}, "messages = 3 are talk"),
+        ({"action": "query"}, "action = 'query' has infinitely many actions"),
+        ({"action": "candidates", "candidates": {"number": 2}}, "candidates.number = 2 are drawn from 2 items"),
+        ({"dynamics": {"z_rate": 0.3}}, r"more than 1000 states x 4 joint actions .*: visitor 2, z \d{3}"),
+    ],
+)
+def test_what_is_not_finite_says_why(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        tabulate(recsys_env.replace(world(page="rows"), changes))
+
+
+def test_too_many_states_say_how_many() -> None:
+    with pytest.raises(ValueError, match=r"more than 2 states x 4 joint actions \(max_states = 2, .*mood 3"):
+        tabulate("duel-v1", max_states=2)

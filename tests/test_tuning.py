@@ -1,0 +1,126 @@
+"""Searches on training seeds, and the rankers that they find."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys_env import WorldConfig, replace, task_config, vector_env
+from recsys_env.__main__ import main
+from recsys_env.evaluation import episode_returns, mean_interval
+from recsys_env.evaluation.episodes import begin_episodes, play_episode
+from recsys_env.policies import Planner, make_policy
+from recsys_env.policies.linear import LinearRanker
+from recsys_env.tuning import Budget, best_ranker, cross_entropy, tune_planner
+
+SMALL = WorldConfig(
+    num_agents=2,
+    slots=2,
+    horizon=30,
+    users={"number": 3, "habit_size": 4},
+    candidates={"number": 6},
+    items={"number": 20, "dims": 4, "topics": 4},
+    choice={"v_0": 1.0},
+    arrival={"r_0": 2.0},
+)
+TINY = Budget(population=8, episodes=4, generations=3, searches=2)
+
+
+def test_tune_planner_finds_a_price_that_pays() -> None:
+    short = {"horizon": 200}
+    found = tune_planner("duel-v1", prices=(10.0,), targets=(0.8,), episodes=10, seed=3, **short)
+    config = task_config("duel-v1", short)
+    assert found[0.0, 0.0] == mean_interval(episode_returns(config, "greedy", 10, 3).mean(1))
+    assert (10.0, 0.8) in found
+    best = max(found, key=lambda place: found[place][0])
+    assert found[best][0] - found[best][1] > found[0.0, 0.0][0] + found[0.0, 0.0][1]
+    steps = [place for place in found if place not in ((0.0, 0.0), (10.0, 0.8))]
+    assert len(steps) >= 4  # the neighbours of the best one have been tried
+    shop = tune_planner("ecommerce-v1", prices=(1.0,), targets=(0.5,), episodes=2, catalogue="grocery", horizon=20)
+    planner = {agent: Planner(1.0, 0.5) for agent in ("recommender_0", "recommender_1")}
+    config = task_config("ecommerce-v1", {"horizon": 20}, "grocery")
+    assert shop[1.0, 0.5] == mean_interval(episode_returns(config, planner, 2, 0, catalogue="grocery").mean(1))
+    for name, values in (("prices", ()), ("prices", (1.0, -1.0)), ("prices", ("1",)), ("targets", (float("nan"),))):
+        with pytest.raises(ValueError, match=rf"{name} = .* must be finite numbers in \[-?\d+, \d+\], one or more"):
+            tune_planner("duel-v1", **{name: values})
+
+
+def test_cross_entropy_climbs_a_noisy_hill() -> None:
+    """The noise of a generation is common to all, so it does no harm."""
+    top, noise = np.array([2.0, -1.0, 0.5]), np.random.default_rng(0)
+
+    def height(candidates: np.ndarray, generation: int) -> np.ndarray:
+        return 100 * noise.standard_normal() - ((candidates - top) ** 2).sum(1)  # type: ignore[no-any-return]
+
+    found = cross_entropy(height, np.zeros(3), np.random.default_rng(1), 32, 24)
+    np.testing.assert_allclose(found, top, atol=0.1)
+
+
+def test_a_ranker_shows_what_its_weights_and_the_state_say() -> None:
+    envs = vector_env(SMALL, 60)
+    rng, names = np.random.default_rng(0), ("session_page", "visits")
+    weights = rng.normal(size=(1 + len(names), len(envs.candidate_features)))
+    policy = LinearRanker(weights, names)
+    policy.bind(envs, "recommender_0", 0)
+    observations, joint = envs.reset(seed=0)[0], envs.empty_actions()
+    for _ in range(5):  # later pages of a session as well
+        seen = observations[:, 0].astype(float)
+        x = np.column_stack([np.ones(60), *(envs.field(seen, name)[:, 0] for name in names)])
+        features = envs.field(seen, "candidates").reshape(60, 6, -1)
+        scores = np.einsum("bcf,bx,xf->bc", features, x, weights)
+        joint[:, 0] = policy.act(observations[:, 0])
+        present = envs.active[:, 0]
+        np.testing.assert_array_equal(joint[present, 0], np.argsort(-scores, 1)[present, :2])
+        observations = envs.step(joint)[0]
+    assert len(np.unique(x[:, 1])) > 1
+
+
+def test_the_best_ranker_is_the_policy_static_of_a_config_that_has_its_weights() -> None:
+    found = best_ranker(SMALL, budget=TINY)
+    assert abs(found.weights).max() == 1
+    assert found.scores[0] >= found.scores[1]
+    named = dict(zip(found.features, found.weights[0, 0].tolist(), strict=True))
+    config = replace(SMALL, {"static_weights": named})
+    own = episode_returns(config, "static", 50, 1)
+    np.testing.assert_array_equal(own, episode_returns(SMALL, {a: found.ranker(SMALL, 0) for a in SMALL.agents}, 50, 1))
+    assert own.mean() > episode_returns(config, "random", 50, 1).mean()
+    assert best_ranker(SMALL, budget=TINY).scores == found.scores
+    with pytest.raises(ValueError, match=r"learners are \['recommender_0'\] and others \[\]; each of"):
+        best_ranker(SMALL, learners=["recommender_0"], budget=TINY)
+
+
+def test_roles_rank_by_their_own_weights() -> None:
+    role: dict[str, Any] = {"name": "dear", "static_weights": {"price": 1.0}}
+    config = replace(SMALL, {"static_weights": {"price": -1.0}, "roles": (role, {"name": "cheap"})})
+    envs = vector_env(config, 40)
+    observations, joint = envs.reset(seed=0)[0], envs.empty_actions()
+    for n, agent in enumerate(config.agents):
+        static = make_policy("static")
+        static.bind(envs, agent, 0)
+        joint[:, n] = static.act(observations[:, n])
+    prices = envs.field(observations, "candidates").reshape(40, 2, 6, -1)[..., envs.candidate_features.index("price")]
+    active = envs.active.all(1)
+    np.testing.assert_array_equal(joint[active, 0, 0], prices[active, 0].argmax(1))
+    np.testing.assert_array_equal(joint[active, 1, 0], prices[active, 1].argmin(1))
+    with pytest.raises(ValueError, match="static_weights of this world are empty, so there is no policy 'static'"):
+        episode_returns(SMALL, "static", 1, 0)
+
+
+def test_rewards_after_sharing_are_what_a_search_may_go_by() -> None:
+    rivalry = replace(SMALL, {"reward": {"sharing": -1.0}})
+    own = play_episode(*begin_episodes(rivalry, "random", 20, 0))
+    paid = play_episode(*begin_episodes(rivalry, "random", 20, 0), shared=True)
+    np.testing.assert_allclose(paid, own - own.mean(axis=1, keepdims=True), atol=1e-4)
+    alone = {"learners": ["recommender_0"], "others": {"recommender_1": "content"}, "budget": TINY}
+    scores = [best_ranker(rivalry, **alone, shared=shared).scores[0][0] for shared in (False, True)]
+    assert scores[1] < scores[0] / 4  # it is paid half of what it earns more than the other
+
+
+def test_the_command_prints_fields_of_a_config(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tyro")
+    main(["tune", "duel-v1,horizon=20,action=candidates,candidates.number=2", "--episodes", "2", "--generations", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("planner_price=")
+    assert lines[1].startswith("static_weights={'profile_match': ")
