@@ -1,15 +1,17 @@
 """The evidence card of a task: what it asks of an algorithm, measured, with intervals.
 
-    python -m benchmarks.evidence TASK ... [--policies my_file:MyPolicy ...] [--episodes 200]
+    python -m benchmarks.evidence TASK ... [--policies my_file:MyPolicy ...] [--episodes 200] [--generations 24]
 
 Whole held-out episodes, the same ones for every policy and every mix of policies (common random numbers), so that all
 differences and ratios are paired by episode. The parts, each a function:
 
 rows      policies of growing insight, all agents using the same one, on the task's own scale
-static    the best ranker that does not look at the state
-state     the best policy known that does, and what it gains over `static`
+static    the best ranker that does not look at the state, and two searches for its weights
+state     the best policy known that does (a planner, a table, a ranker whose weights move with what is observed), and
+          what it gains over `static`
 play      team, myopic and equilibrium play against each other: T, R, P, S, the cost of answering the wrong rival, the
           price of anarchy, coupling
+exact     the solution of a finite game: optimum, all equilibria, prices, who earns what against whom
 levels    traffic and funnel: idle ticks, pages per episode, clicks, carts, purchases
 speed     agent-steps per second
 
@@ -22,8 +24,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import Any
 
@@ -34,7 +36,10 @@ from recsys_env.evaluation import UNSEEN, scale_ends
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.runs import obstacle
 from recsys_env.evaluation.statistics import interval, place_on_scale
+from recsys_env.policies import Policy
+from recsys_env.policies.linear import state_columns
 from recsys_env.policies.registry import import_policies
+from recsys_env.tuning import Budget, Found, best_ranker
 
 from .result_files import store
 
@@ -43,6 +48,7 @@ CHOSEN_ON = 40_000  # seed on which the best answer to a rival is chosen: a trai
 SIMPLE = ("random", "blind", "popularity", "content", "nearest", "greedy")
 INSIGHT = ("static", "planner", "equilibrium", "joint", "central")  # where the task has them
 MYOPIC = "greedy"
+STATES = ("mood", "mood_pages", "session_page", "visit_gap")  # that move the weights of a searched ranker
 
 Card = dict[str, Any]
 
@@ -55,11 +61,13 @@ class Played:
         config: the task.
         episodes: E, whole ones, all at once.
         seed: of the episodes.
+        made: rankers that have been searched for, which play by these names.
     """
 
     config: WorldConfig
     episodes: int
     seed: int
+    made: Mapping[str, Found] = field(default_factory=dict)
     _own: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict)
     _counts: dict[tuple[str, ...], dict[str, np.ndarray]] = field(default_factory=dict)
 
@@ -83,12 +91,15 @@ class Played:
     def _played(self, first: str, others: str | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         team = (first, *[others or first] * (self.config.num_agents - 1))
         if team not in self._own:
-            self._own[team], self._counts[team] = play(self.config, team, self.episodes, self.seed)
+            members = [
+                self.made[name].ranker(self.config, n) if name in self.made else name for n, name in enumerate(team)
+            ]
+            self._own[team], self._counts[team] = play(self.config, members, self.episodes, self.seed)
         return self._own[team], self._counts[team]
 
 
 def play(
-    config: WorldConfig, team: Sequence[str], episodes: int, seed: int
+    config: WorldConfig, team: Sequence[str | Policy], episodes: int, seed: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Own returns [E, N] of whole episodes, and counts [E] of what happened in them: agents active, pages,
     sessions, clicks, impressions, holes, carts, purchases at once and later."""
@@ -138,17 +149,25 @@ def static(played: Played) -> Card:
     """The weights that the policy `static` ranks by."""
     if reason := unable(played.config, "static"):
         return {"missing": reason}
-    return {"weights": dict(played.config.static_weights), "reward": interval(played.mean("static"))}
+    config = played.config
+    weights = {role.name: dict(role.static_weights or config.static_weights) for role in config.roles}
+    return {"weights": weights, "reward": interval(played.mean("static"))}
 
 
 def state(played: Played, policies: Sequence[str]) -> Card:
     """The best policy known that looks at the state, chosen on other episodes, and its gain over `static`."""
     if reason := unable(played.config, "static"):
         return {"missing": reason}
-    other = Played(played.config, played.episodes, CHOSEN_ON)
+    other = replace(played, seed=CHOSEN_ON, _own={}, _counts={})
     best = max(policies, key=lambda policy: other.mean(policy).mean())
     found, fixed = played.mean(best), played.mean("static")
     return {"policy": best, "reward": interval(found), "gain": ratio(found - fixed, fixed)}
+
+
+def rivals_of(config: WorldConfig) -> list[str]:
+    """How the others of a task may play: as a team, myopically, and in equilibrium where that is known."""
+    kinds = dict.fromkeys((scale_ends(config)[1], MYOPIC, "equilibrium"))
+    return [policy for policy in kinds if not unable(config, policy)]
 
 
 def play_against(played: Played, answers: Sequence[str]) -> Card:
@@ -160,11 +179,10 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
     """
     if played.config.num_agents == 1:
         return {"missing": "it has one agent"}
-    team = scale_ends(played.config)[1]
-    rivals = [policy for policy in (team, MYOPIC, "equilibrium") if not unable(played.config, policy)]
+    team, rivals = scale_ends(played.config)[1], rivals_of(played.config)
     t, r = played.payoff(MYOPIC, team), played.payoff(team, team)
     p, s = played.payoff(MYOPIC, MYOPIC), played.payoff(team, MYOPIC)
-    worst = min(rivals, key=lambda policy: played.mean(policy).mean())
+    rival = wrong_rival(played, rivals, answers)
     return {
         "team": team,
         "myopic": MYOPIC,
@@ -172,8 +190,8 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
         "T-R": interval(t - r),
         "P-S": interval(p - s),
         "payoffs": {a: {b: interval(played.payoff(a, b)) for b in rivals} for a in rivals},
-        "anarchy": {"policy": worst, **ratio(played.mean(worst), played.mean(team))},
-        "wrong_rival": wrong_rival(played, rivals, answers),
+        "wrong_rival": rival,
+        "anarchy": anarchy(played, [policy for policy in rivals if rival["best"][policy] == policy], team),
         "coupling": coupling(played),
     }
 
@@ -181,7 +199,7 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
 def wrong_rival(played: Played, rivals: Sequence[str], answers: Sequence[str]) -> Card:
     """Best answer to each rival, chosen on other episodes, and, for each pair of rivals, the share of its payoff that
     an agent loses by the best answer to the one against the other."""
-    chosen = Played(played.config, played.episodes, CHOSEN_ON)
+    chosen = replace(played, seed=CHOSEN_ON, _own={}, _counts={})
     best = {rival: max(answers, key=lambda answer: chosen.payoff(answer, rival).mean()) for rival in rivals}
     cost = {
         f"{taken} for {rival}": ratio(
@@ -190,6 +208,24 @@ def wrong_rival(played: Played, rivals: Sequence[str], answers: Sequence[str]) -
         for taken, rival in permutations(rivals, 2)
     }
     return {"answers": list(answers), "best": best, "cost": cost}
+
+
+def anarchy(played: Played, stable: Sequence[str], team: str) -> Card:
+    """Worst of the policies that are the best answers to themselves, and its share of what a team earns."""
+    if not stable:
+        return {"missing": "none of these is the best answer to itself"}
+    worst = min(stable, key=lambda policy: played.mean(policy).mean())
+    return {"policy": worst, **ratio(played.mean(worst), played.mean(team))}
+
+
+def exact(task: str) -> Card:
+    """The solution of a finite game, rewards per tick, as `python -m recsys_env solve` gives it."""
+    try:
+        from recsys_env.exact.report import solve
+
+        return solve(task)
+    except (ValueError, ImportError) as error:
+        return {"missing": str(error)}
 
 
 def coupling(played: Played) -> Card:
@@ -238,6 +274,46 @@ def speed(task: str, seconds: float = 1.0) -> Card:
     return {"copies": envs.num_envs, "agent_steps_per_second": steps * envs.num_envs * envs.num_agents / spent}
 
 
+# ------------------------------------------------------------------------------------------------ searches
+
+
+def searches(config: WorldConfig, generations: int) -> dict[str, Found]:
+    """Rankers by name, each the best that searches on training seeds found: `searched-static` with fixed weights (two
+    searches); `searched-state`, whose weights move with what is observed; and the answer to each rival. None where
+    agents set prices, which no ranker does."""
+    if not generations or config.offer.kind != "none":
+        return {}
+    budget = Budget(generations=generations, searches=1)
+    fixed = best_ranker(config, budget=replace(budget, searches=2))
+    moved = np.zeros((len(config.roles), 1 + _state_size(config), len(fixed.features)))
+    moved[:, :1] = fixed.weights
+    found = {
+        "searched-static": fixed,
+        "searched-state": best_ranker(config, states=STATES, start=moved, budget=budget),
+    }
+    first, *others = config.agents
+    for rival in rivals_of(config) if others else ():
+        company: dict[str, str | Policy] = dict.fromkeys(others, rival)
+        found[f"answer to {rival}"] = best_ranker(
+            config, learners=[first], others=company, states=STATES, start=moved, budget=budget, shared=True
+        )
+    return found
+
+
+def _state_size(config: WorldConfig) -> int:
+    return len(state_columns(VectorEnv(config), STATES))
+
+
+def told(found: Found) -> Card:
+    """A searched ranker, as a card stores it: what each search earned on fresh training episodes, and the weights."""
+    return {
+        "scores": [{"mean": mean, "ci95": width} for mean, width in found.scores],
+        "states": list(found.states),
+        "features": list(found.features),
+        "weights": found.weights.round(3).tolist(),
+    }
+
+
 # ------------------------------------------------------------------------------------------------ helpers
 
 
@@ -258,22 +334,27 @@ def unable(config: WorldConfig, policy: str) -> str:
 # ------------------------------------------------------------------------------------------------ the card
 
 
-def card(task: str, episodes: int, mine: Sequence[str] = ()) -> Card:
+def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 0) -> Card:
     """All parts of a task's card.
 
     Args:
+        generations: of each search of rankers; 0 = none are searched for.
         mine: policies of one's own, which are rows, and compete for the best that looks at the state and for the best
             answers to rivals.
     """
     config = cli.config_of(task)
-    played = Played(config, episodes, HELD_OUT)
+    made = searches(config, generations)
+    played = Played(config, episodes, HELD_OUT, made)
     insight = [policy for policy in INSIGHT if not unable(config, policy)]
     looking = [policy for policy in ("planner", "joint", scale_ends(config)[1], *mine) if not unable(config, policy)]
+    looking += [name for name in ("searched-state",) if name in made]
     return {
         "rows": rows(played, (*SIMPLE, *INSIGHT, *mine)),
         "static": static(played),
         "state": state(played, list(dict.fromkeys(looking))),
-        "play": play_against(played, list(dict.fromkeys((MYOPIC, *insight, *mine)))),
+        "searches": {name: told(found) for name, found in made.items()},
+        "play": play_against(played, list(dict.fromkeys((MYOPIC, *insight, *made, *mine)))),
+        "exact": exact(task),
         "levels": levels(played, list(dict.fromkeys(("random", "content", MYOPIC, scale_ends(config)[1])))),
         "speed": speed(task),
     }
@@ -284,15 +365,18 @@ def main() -> None:
     parser.add_argument("task", nargs="+")
     parser.add_argument("--policies", nargs="*", default=[], help="of your own: names, folders or module:factory")
     parser.add_argument("--episodes", type=int, default=200)
+    parser.add_argument("--generations", type=int, default=24, help="of each search of rankers; 0 = no searches")
     args = parser.parse_args()
     try:
         cli.at_least(2, episodes=args.episodes)
+        cli.at_least(0, generations=args.generations)
         import_policies(args.policies)
         for task in cli.known_tasks(args.task):
             began = time.perf_counter()
-            found = card(task, args.episodes, args.policies)
+            found = card(task, args.episodes, args.policies, args.generations)
             found["seconds"] = round(time.perf_counter() - began)
-            settings = {"task": task, "episodes": args.episodes, "seed": HELD_OUT, "policies": args.policies}
+            settings = {"task": task, "episodes": args.episodes, "seed": HELD_OUT}
+            settings |= {"policies": args.policies, "generations": args.generations}
             print(store(f"evidence/{task}", "benchmarks.evidence", settings, found))
     except (ValueError, ImportError) as error:
         cli.fail(error)

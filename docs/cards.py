@@ -48,6 +48,7 @@ def card(task: str) -> str:
         "Policies of growing insight": _rows(found),
         "Does the answer depend on the state?": _state(found),
         "Does it depend on the others?": _play(found),
+        "Solved": _exact(found["exact"]),
         "What learners show": _learners(task),
         "Traffic and speed": _levels(found),
         "What is not claimed": f"{NOT_CLAIMED.get(task, '')} {NOT_CLAIMED_ANYWHERE}".strip(),
@@ -84,11 +85,18 @@ def _state(found: Mapping[str, Any]) -> str:
     if "missing" in found["state"]:
         return missing(found["state"])
     best, fixed = found["state"], found["static"]
-    weights = ", ".join(f"`{name}` {weight:.2f}" for name, weight in fixed["weights"].items() if weight)
+    weights = "; ".join(
+        f"{role}: " + ", ".join(f"`{name}` {weight:.2f}" for name, weight in of.items() if weight)
+        for role, of in fixed["weights"].items()
+    )
+    searched = found["searches"].get("searched-static", {"scores": []})["scores"]
+    twice = (
+        f" Two searches for them earned {' and '.join(map(spread, searched))} on training seeds." if searched else ""
+    )
     return (
         f"The best ranker that looks at no state, `static`, earns {spread(fixed['reward'])}; the best policy known "
         f"that looks at it, `{best['policy']}`, earns {spread(best['reward'])}: {percent(best['gain'])} more. The "
-        f"weights of `static`: {weights}."
+        f"weights of `static`: {weights}.{twice}"
     )
 
 
@@ -109,11 +117,57 @@ def _play(found: Mapping[str, Any]) -> str:
             markdown(keys, [[spread(play[key]) for key in keys]]),
             f"The best answers known: {best}. What an agent loses that takes one rival for another:",
             markdown(["answers", "loses"], cost),
-            f"All playing `{play['anarchy']['policy']}`, the worst of these, earn {percent(play['anarchy'])} of what "
-            f"all playing `{play['team']}` earn. Coupling (own reward lost when rivals turn from random to myopic, as "
-            f"a share of what an agent gains by that itself): {percent(play['coupling'])}.",
+            f"Price of anarchy: {_anarchy_text(play)}. Coupling (own reward lost when rivals turn from random to "
+            f"myopic, as a share of what an agent gains by that itself): {percent(play['coupling'])}.",
         ]
     )
+
+
+def _anarchy_text(play: Mapping[str, Any]) -> str:
+    found = play["anarchy"]
+    if "missing" in found:
+        return str(found["missing"])
+    return (
+        f"all playing `{found['policy']}`, the best answer to itself, earn {percent(found)} of what all playing "
+        f"`{play['team']}` earn"
+    )
+
+
+def _exact(found: Mapping[str, Any]) -> str:
+    """A finite game's optimum and equilibria, and who earns what against whom."""
+    if "missing" in found:
+        return f"Not a finite game: {found['missing']}."
+    rows = [["team optimum", " ".join(found["optimum"]["policies"]), f"{found['optimum']['own']:.4f}", ""]]
+    for each in found["equilibria"]:
+        kinds = ", ".join(kind for kind in ("strict", "symmetric") if each[kind])
+        rows.append(["equilibrium", " ".join(each["policies"]), _numbers(each["own"]), kinds])
+    text = [
+        f"Own reward per agent and tick in the long run; a policy names an action for each state: "
+        f"{', '.join(found['states'])}.",
+        markdown(["", "policies", "reward", ""], rows),
+    ]
+    if "anarchy" in found:
+        text.append(f"Price of anarchy {found['anarchy']:.3f}, of stability {found['stability']:.3f}.")
+    if "against" in found:
+        table = found["against"]
+        earned = [[n, *map(_number, row)] for n, row in zip(table["names"], table["payoffs"], strict=True)]
+        lost = [[n, *(f"{x:.1%}" for x in row)] for n, row in zip(table["names"], table["loss"], strict=True)]
+        text += [
+            "Reward of the row against the column:",
+            markdown(["", *table["names"]], earned),
+            "What the best response to the row loses against the column:",
+            markdown(["", *table["names"]], lost),
+        ]
+    placed = [[f"`{row['name']}`", _numbers(row["own"]), _number(row["nash_conv"])] for row in found["policies"]]
+    return "\n\n".join([*text, markdown(["policy, as a team", "reward", "NashConv"], placed)])
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(map(_number, values))
 
 
 def _learners(task: str) -> str:
@@ -221,17 +275,19 @@ def _state_gain(task: str) -> Found | None:
 
 
 def _wrong_rival(task: str) -> Found | None:
+    exact = results.evidence(task).get("exact", {})
+    if "against" in exact:
+        loss = max(max(row) for row in exact["against"]["loss"])
+        return f"{loss:.1%}", loss >= 0.05
     costs = results.evidence(task).get("play", {}).get("wrong_rival", {}).get("cost", {})
     known = [cost for cost in costs.values() if cost["mean"] is not None]
     return _at_least(max(known, key=lambda cost: float(cost["mean"]), default=None), 0.05)
 
 
 def _anarchy(task: str) -> Found | None:
-    play = results.evidence(task).get("play", {})
-    if "equilibrium" not in play.get("payoffs", {}):
-        return None
-    joint, equilibrium = (play["payoffs"][policy][policy]["mean"] for policy in (play["team"], "equilibrium"))
-    return f"{100 * (joint / equilibrium - 1):+.0f} %", joint >= 1.1 * equilibrium
+    found = results.evidence(task)
+    share = found.get("exact", {}).get("anarchy") or found.get("play", {}).get("anarchy", {}).get("mean")
+    return None if share is None else (f"{100 * (1 / share - 1):+.0f} %", 1 / share >= 1.1)
 
 
 def _pair_gain(setting: str, least: float) -> Callable[[str], Found | None]:

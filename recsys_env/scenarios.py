@@ -54,6 +54,12 @@ def _met_in(config: WorldConfig) -> Iterator[tuple[str, str]]:
         if config.choice.beta_bait > 0:
             yield "reciprocal", "ones that repair while the others do"
             yield "grim", "ones that repair until somebody baits"
+    if any(role.knows for role in config.roles):
+        yield "coverage-alone", "ones that show what their own label makes likely"
+        yield "coverage-convention", "ones that leave to the others what these would show"
+    if config.offer.kind == "price":
+        yield "matcher", "ones that match the lowest price"
+        yield "undercutter", "ones that undercut the lowest price"
 
 
 def _held_out() -> Iterator[tuple[str, Scenario]]:

@@ -54,14 +54,14 @@ _TASKS: dict[str, WorldConfig] = {
     "duel-v1": WorldConfig(
         description="""Harvest or repair: one slot each, items X (0, fair) and Y (1, a hook), three moods.
 
-        A click is an instant purchase that pays its recommender 1. Y attracts (utility 2 against 0) and now and then
-        spoils the mood, X repairs it; in the worst mood hardly anybody clicks. Exact average rewards per tick:
-        constant strategies are a dilemma, Y against X (T) .155, both X (R) .143, both Y (P) .066, X against Y (S)
-        .021. Strategies that see the mood (best, middle, worst) have exactly two symmetric equilibria, both strict:
-        YXX (harvest in the best mood, repair else), which is also what a team would play, .231, and YYY, .066; to
-        answer the wrong one costs 36 to 43 %. Question: which of the two equilibria do learners select, the one that
-        harvests what both repaired, or the one in which nobody repairs? Stresses: equilibrium selection, state
-        dependence, credit over time. Discount .997.
+        A click is an instant purchase that pays its recommender 1. Y attracts (utility 2 against 0), disappoints and
+        now and then spoils the mood, X repairs it; in the worst mood hardly anybody clicks. Exact average rewards per
+        tick: constant strategies are a dilemma, Y against X (T) .155, both X (R) .143, both Y (P) .066, X against Y (S)
+        .021. Strategies that see the mood (best, middle, worst) have exactly two symmetric equilibria, both strict: YXX
+        (harvest in the best mood, repair else), which is also what a team would play, .231, and YYY, .066; to answer
+        the wrong one costs 36 to 43 %. Question: which of the two equilibria do learners select, the one that harvests
+        what both repaired, or the one in which nobody repairs? Stresses: equilibrium selection, state dependence,
+        credit over time. Discount .997.
         """,
         num_agents=2,
         slots=1,
@@ -69,7 +69,8 @@ _TASKS: dict[str, WorldConfig] = {
         action="items",
         observability="full",
         scenes=_SHOP,
-        planner_price=2.0,
+        planner_price=10.0,
+        planner_target=0.8,
         scale_zero="equilibrium",
         scale_hundred="joint",
         world_seed=1,
@@ -87,7 +88,7 @@ _TASKS: dict[str, WorldConfig] = {
         choice=ChoiceConfig(
             v_0_by_mood=(1.5, 1.5, 5.5), beta_taste=0.0, beta_quality=0.0, beta_bait=2.0, eta=0.0, kappa=0.0
         ),
-        feedback=FeedbackConfig(b_0=50.0, b_taste=0.0, b_quality=0.0, instant=True),
+        feedback=FeedbackConfig(e_0=1.0, a_taste=0.0, a_bait=2.0, b_0=50.0, b_taste=0.0, b_quality=0.0, instant=True),
         dynamics=DynamicsConfig(
             drift=0.0, mood_up=(0.5, 0.0), mood_down=(0.0, 0.1), mood_up_none=0.01, mood_down_none=0.02
         ),

@@ -12,8 +12,8 @@ from recsys_env.evaluation import evaluate, tournament
 from recsys_env.files import write_json
 from recsys_env.provenance import provenance
 
-TASKS = ("duel-v1", "ecommerce-v1")
-TEAMS = ("random", "blind", "content", "greedy", "linucb", "planner")
+TASKS = ("ecommerce-v1", "journey-v1")
+TEAMS = ("random", "blind", "content", "greedy", "planner")
 
 
 def write_evaluation(folder: Path) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def write_tournament(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "tournament.json").read_text())  # type: ignore[no-any-return]
 
 
-def write_training(folder: Path, learner: str = "ippo", task: str = "duel-v1") -> Path:
+def write_training(folder: Path, learner: str = "ippo", task: str = "ecommerce-v1") -> Path:
     """The results of a learner of the list on two seeds, made up."""
     source = {name: value for name, value in provenance().items() if name != "command"}
     runs = [made_up_run(seed, reward) for seed, reward in ((0, 2.0), (1, 3.0))]
@@ -73,7 +73,7 @@ def evidence() -> dict[str, Any]:
     payoff = {"planner": (4.0, 1.0, 2.0), "greedy": (5.0, 2.0, 1.0), "equilibrium": (3.0, 1.0, 2.5)}
     return {
         **provenance("benchmarks.evidence"),
-        "settings": {"task": "duel-v1", "episodes": 200, "seed": 3, "policies": []},
+        "settings": {"task": "ecommerce-v1", "episodes": 200, "seed": 3, "policies": []},
         "rows": {
             "random": {**mean(1.0), "score": 0.0, "score_ci95": 0.1},
             "blind": {**mean(1.1), "score": 3.3, "score_ci95": 0.1},
@@ -82,7 +82,8 @@ def evidence() -> dict[str, Any]:
             "planner": {**mean(4.0), "score": 100.0, "score_ci95": 0.0},
             "joint": {"missing": "it is not finite"},
         },
-        "static": {"weights": {"price": -0.5, "ctr": 1.0}, "reward": mean(2.0)},
+        "static": {"weights": {"recommender": {"price": -0.5, "ctr": 1.0}}, "reward": mean(2.0)},
+        "searches": {"searched-static": {"scores": [mean(2.1), mean(2.0)]}},
         "state": {"policy": "planner", "reward": mean(4.0), "gain": mean(1.0)},
         "play": {
             "team": "planner",
@@ -101,6 +102,25 @@ def evidence() -> dict[str, Any]:
                 "cost": {"planner for equilibrium": mean(0.6), "greedy for planner": mean(0.0)},
             },
             "coupling": {"mean": None, "ci95": None},
+        },
+        "exact": {
+            "states": ["best", "worst"],
+            "optimum": {"policies": ["YX", "YX"], "own": 0.25},
+            "equilibria": [
+                {"policies": ["YX", "YX"], "own": [0.25, 0.25], "strict": True, "symmetric": True},
+                {"policies": ["YY", "YY"], "own": [0.1, 0.1], "strict": False, "symmetric": True},
+            ],
+            "anarchy": 0.4,
+            "stability": 1.0,
+            "against": {
+                "names": ["optimum", "myopic"],
+                "policies": ["YX", "YY"],
+                "payoffs": [[0.25, 0.1], [0.3, 0.1]],
+                "answers": ["YX", "YY"],
+                "answer_payoffs": [0.25, 0.1],
+                "loss": [[0.0, 0.2], [0.3, 0.0]],
+            },
+            "policies": [{"name": "random", "policies": None, "own": [0.1, 0.1], "nash_conv": 0.2}],
         },
         "levels": {"random": dict.fromkeys(LEVELS, 0.5)},
         "speed": {"copies": 256, "agent_steps_per_second": 1e6},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -56,7 +57,7 @@ class Table(Played):
     """Payoffs of a row against a column, the same in every episode."""
 
     def __init__(self, table: dict[tuple[str, str], float]) -> None:
-        super().__init__(SHORT, 4, 0)
+        super().__init__(SHORT, 4, 0, {})
         self.table = table
 
     def payoff(self, first: str, others: str) -> np.ndarray:
@@ -66,7 +67,7 @@ class Table(Played):
 def test_the_cost_of_the_wrong_rival(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stag hunt: who takes a myopic rival for a cooperating one loses 1 of 2, the other way round 1 of 4."""
     table = {("team", "team"): 4.0, ("greedy", "team"): 3.0, ("team", "greedy"): 1.0, ("greedy", "greedy"): 2.0}
-    monkeypatch.setattr(evidence, "Played", lambda config, episodes, seed: Table(table))
+    monkeypatch.setattr(evidence, "replace", lambda played, **changes: played)  # other episodes are alike
     found = evidence.wrong_rival(Table(table), ("team", "greedy"), ("team", "greedy"))
     assert found["best"] == {"team": "team", "greedy": "greedy"}
     assert {pair: cost["mean"] for pair, cost in found["cost"].items()} == {
@@ -80,12 +81,21 @@ def test_the_command_stores_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(result_files, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(evidence, "exact", lambda task: {"missing": "not asked for"})
     monkeypatch.setattr(evidence, "speed", lambda task: {"copies": 1, "agent_steps_per_second": 1.0})
-    task = "duel-v1,horizon=40"
-    monkeypatch.setattr(sys, "argv", ["evidence", task, "--episodes", "3", "--policies", "my_file:Mine"])
+    task = "duel-v1,horizon=40,scale_zero=random,scale_hundred=planner"
+    monkeypatch.setattr(
+        sys, "argv", ["evidence", task, "--episodes", "3", "--generations", "0", "--policies", "my_file:Mine"]
+    )
     evidence.main()
     card: dict[str, Any] = json.loads((tmp_path / "results" / "evidence" / f"{task}.json").read_text())
-    assert card["settings"] == {"task": task, "episodes": 3, "seed": HELD_OUT, "policies": ["my_file:Mine"]}
+    assert card["settings"] == {
+        "task": task,
+        "episodes": 3,
+        "seed": HELD_OUT,
+        "policies": ["my_file:Mine"],
+        "generations": 0,
+    }
     assert {"my_file:Mine", *evidence.SIMPLE} <= card["rows"].keys()
     assert all("mean" in row or row["missing"] for row in card["rows"].values())
     assert card["play"]["T"] == card["play"]["payoffs"]["greedy"][card["play"]["team"]]
@@ -96,3 +106,22 @@ def test_the_command_stores_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_parts_that_a_task_lacks_say_so() -> None:
     alone = replace(TASKS["social-v1"], {"num_agents": 1})
     assert evidence.play_against(Played(alone, 2, 0), ("greedy",)) == {"missing": "it has one agent"}
+
+
+def test_searched_rankers_play_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a budget of nothing: all are there, and play as the weights that were found say."""
+    small = replace(TASKS["ecommerce-v1"], {"horizon": 10})
+    tiny = evidence.Budget(population=4, episodes=1)
+    monkeypatch.setattr(evidence, "Budget", lambda **asked: dataclasses.replace(tiny, **asked))
+    found = evidence.searches(small, 1)
+    assert list(found) == ["searched-static", "searched-state", "answer to planner", "answer to greedy"]
+    assert len(found["searched-static"].scores) == 2
+    assert found["searched-state"].weights.shape[1] > 1  # weights that move
+    played = Played(small, 3, HELD_OUT, found)
+    first, second = small.agents
+    answer = found["answer to greedy"]
+    own = episode_returns(small, {first: answer.ranker(small, 0), second: "greedy"}, 3, HELD_OUT)
+    np.testing.assert_array_equal(played.own("answer to greedy", "greedy"), own)
+    told = evidence.told(answer)
+    assert json.loads(json.dumps(told)) == told
+    assert evidence.searches(TASKS["pricing-duel-v0"], 1) == {}

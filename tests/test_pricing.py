@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recsys_env import TASKS, VectorEnv, vector_env
-from recsys_env.policies import Greedy
+from recsys_env.policies import Central, Greedy
 
 DUEL = TASKS["pricing-duel-v0"]
 LEVELS = DUEL.offer.levels
@@ -129,6 +129,25 @@ def test_the_engine_plays_the_game_that_was_solved(policy: tuple[int, int, int])
         own += envs.step(levels)[1]
     mean = own.mean(1) / 200
     assert abs(mean.mean() - PUBLISHED[policy]) < 5 * mean.std() / 500**0.5 + 1e-3
+
+
+def test_central_prices_for_both_sellers() -> None:
+    """What a page pays both together is the most that any pair of levels pays."""
+    envs = vector_env(DUEL, 100)
+    players = [Central() for _ in envs.possible_agents]
+    for agent, player in zip(envs.possible_agents, players, strict=True):
+        player.bind(envs, agent, 0)
+    observations, _ = envs.reset(seed=0)
+    for _ in range(5):
+        levels = np.stack([player.act(observations[:, n]) for n, player in enumerate(players)], 1)
+        state = states(envs)
+        mine, rivals = (sales()[state[:, n]] * profit()[:, None] for n in range(2))
+        both = mine + rivals.swapaxes(1, 2)
+        chosen = both[np.arange(100), levels[:, 0], levels[:, 1]]
+        np.testing.assert_allclose(chosen, both.max((1, 2)), rtol=1e-6)
+        assert (levels > GREEDY[NOBODYS]).all()
+        observations = envs.step(np.random.default_rng(0).integers(0, 3, (100, 2)))[0]
+    assert len(np.unique(state)) == 3
 
 
 def test_greedy_prices_as_the_myopic_seller() -> None:

@@ -29,7 +29,7 @@ def example_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     examples.write_tournament(folder)
     examples.write_training(folder / "training")
     (folder / "evidence").mkdir()
-    write_json(folder / "evidence" / "duel-v1.json", examples.evidence())
+    write_json(folder / "evidence" / "ecommerce-v1.json", examples.evidence())
     return folder
 
 
@@ -118,7 +118,7 @@ def test_what_is_not_there_is_not_measured_yet(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("measured")
 def test_scores_of_policies_are_the_stored_ones() -> None:
     found, stored = cells(results.evaluation()), results.stored("evaluation")
-    assert set(stored["tasks"]["duel-v1"]["teams"]) <= {name.strip("`*") for name in found}
+    assert set(stored["tasks"]["ecommerce-v1"]["teams"]) <= {name.strip("`*") for name in found}
     for team in ("content", "blind"):
         rows = [task["teams"][team] for task in stored["tasks"].values()]
         assert found[f"`{team}`"][:-1] == [spread({"mean": row["score"], "ci95": row["score_ci95"]}, 0) for row in rows]
@@ -127,10 +127,10 @@ def test_scores_of_policies_are_the_stored_ones() -> None:
 
 @pytest.mark.usefixtures("measured")
 def test_a_task_has_its_scores_and_plots(tmp_path: Path) -> None:
-    text = results.task_scores("duel-v1", tmp_path)
-    row = results.stored("evaluation")["tasks"]["duel-v1"]["teams"]["planner"]
+    text = results.task_scores("ecommerce-v1", tmp_path)
+    row = results.stored("evaluation")["tasks"]["ecommerce-v1"]["teams"]["planner"]
     assert cells(text)["`planner`"][:2] == [spread(row), "100.0 ±0.0"]
-    for plot in ("scores-duel-v1.png", "curves-duel-v1.png"):
+    for plot in ("scores-ecommerce-v1.png", "curves-ecommerce-v1.png"):
         assert f"]({plot})" in text
         assert (tmp_path / plot).read_bytes().startswith(b"\x89PNG")
     assert "between P and R" in text  # a dilemma
@@ -138,10 +138,12 @@ def test_a_task_has_its_scores_and_plots(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("measured")
 def test_metrics_that_are_zero_for_all_are_left_out(tmp_path: Path) -> None:
-    shown = {task: cells(results.task_scores(task, tmp_path))["policy"] for task in ("duel-v1", "ecommerce-v1")}
-    assert "revenue ↑" in shown["ecommerce-v1"]
-    assert "coverage ↑" in shown["duel-v1"]
-    assert "satisfaction ↑" in shown["ecommerce-v1"]
+    shown = {task: cells(results.task_scores(task, tmp_path))["policy"] for task in ("ecommerce-v1", "journey-v1")}
+    assert all("revenue ↑" in names for names in shown.values())
+    found = results.stored("evaluation")["tasks"]["journey-v1"]
+    for row in found["teams"].values():
+        row["metrics"]["revenue"]["platform"] = {"mean": 0.0, "ci95": 0.0}
+    assert "revenue ↑" not in cells(results.task_scores("journey-v1", tmp_path))["policy"]
 
 
 @pytest.mark.parametrize(
@@ -279,16 +281,21 @@ def test_nothing_stored_claims_nothing() -> None:
 
 @pytest.mark.usefixtures("measured")
 def test_a_card_says_what_is_stored() -> None:
-    text = cards.card("duel-v1")
+    text = cards.card("ecommerce-v1")
     well_formed(text)
     found = cells(text)
     assert found["`static`"] == ["2.00 ±0.01", "33.3 ±0.1"]
     assert "`joint`" not in found
-    assert "`planner`, earns 4.00 ±0.01: 100.0 ±1.0 % more. The weights of `static`: `price` -0.50, `ctr` 1.00." in text
+    assert "`planner`, earns 4.00 ±0.01: 100.0 ±1.0 % more." in text
+    assert "The weights of `static`: recommender: `price` -0.50, `ctr` 1.00." in text
+    assert "Two searches for them earned 2.10 ±0.01 and 2.00 ±0.01 on training seeds." in text
     assert found["planner for equilibrium"] == ["60.0 ±1.0 %"]
     assert "earn 50.0 ±1.0 % of what all playing `planner` earn" in text
+    assert found["team optimum"] == ["YX YX", "0.2500", ""]
+    assert found["equilibrium"] == ["YX YX", "0.2500 0.2500", "strict, symmetric"]
+    assert found["myopic"] == ["0.3000", "0.1000"]
     assert "Not run yet" not in text  # there is a learner
-    assert cards.card("ecommerce-v1") == "Not measured yet: `python -m benchmarks.evidence ecommerce-v1`."
+    assert cards.card("news-v1") == "Not measured yet: `python -m benchmarks.evidence news-v1`."
 
 
 @pytest.mark.usefixtures("measured")
@@ -299,17 +306,17 @@ def test_aims_are_computed() -> None:
     assert said["`blind` within 3 of `random`, where actions are picks or items"] == [
         "missed so far",
         "",
-        "`duel-v1` +3.3",
+        "`ecommerce-v1` +3.3",
     ]
     assert said["The best policy that looks at the state at least 15 % above `static`"] == [
         "missed so far",
-        "`duel-v1` 100.0 ±1.0 %",
+        "`ecommerce-v1` 100.0 ±1.0 %",
         "",
     ]
-    assert said["The joint optimum at least 10 % above the equilibrium"][1] == "`duel-v1` +60 %"
+    assert said["The joint optimum at least 10 % above the equilibrium"][1] == "`ecommerce-v1` +150 %"
     assert said["A discount of 0 costs at least 15 %"] == ["not measured", "", ""]
     # the learner of the example earns 2 and 3 on its seeds, which says nothing against `static` at 2
-    assert said["A learner above `blind`, `content` and `static`"][2] == "`duel-v1` `ippo`"
+    assert said["A learner above `blind`, `content` and `static`"][2] == "`ecommerce-v1` `ippo`"
 
 
 def test_learners_that_differ_in_one_setting_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from recsys_env import SCENARIOS, TASKS, Scenario, vector_env
 from recsys_env.__main__ import main
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.scenarios import per_capita, standings
-from recsys_env.policies import POLICIES, Team, make_policy
+from recsys_env.policies import POLICIES, TASK_POLICIES, Team, make_policy
 from recsys_env.policies.base import feedback
 
 FAIR, HOOK = 0, 1  # items of duel-v1
@@ -28,7 +28,7 @@ def test_every_task_of_several_agents_has_three() -> None:
         for scenario in found:
             assert 0 < len(scenario.focal) < config.num_agents
             assert set(scenario.focal) | set(scenario.background) == set(config.agents)
-            assert set(scenario.background.values()) <= set(POLICIES)
+            assert set(scenario.background.values()) <= set(POLICIES | TASK_POLICIES)
 
 
 def test_who_plays_whom() -> None:
@@ -116,3 +116,18 @@ def test_those_who_cooperate_are_not_punished() -> None:
         assert (joint == FAIR).all()
         observations, _, _, truncated, infos = envs.step(joint)
         team.observe(infos, truncated)
+
+
+@pytest.mark.parametrize(("policy", "below"), [("matcher", 0), ("undercutter", 1)])
+def test_prices_follow_the_others(policy: str, below: int) -> None:
+    """At the rival's last level, or one below it, and never below the lowest."""
+    envs = vector_env("pricing-duel-v0", 16, arrival={"d_0": 0.0})  # the visitor stays the same
+    member = make_policy(policy)
+    member.bind(envs, envs.possible_agents[0], 0)
+    observations, _ = envs.reset(seed=0)
+    assert (member.act(observations[:, 0]) == 3 - below).all()  # nobody has offered anything yet
+    for level in (6, 2, 1, 0):
+        joint = envs.empty_actions()
+        joint[:, 0], joint[:, 1] = 5, level
+        observations = envs.step(joint)[0]
+        assert (member.act(observations[:, 0]) == max(level - below, 0)).all()

@@ -21,7 +21,7 @@ import numpy as np
 from .. import cli
 from ..checks import did_you_mean, shown
 from ..config import WorldConfig
-from ..policies import POLICIES, Policy
+from ..policies import POLICIES, TASK_POLICIES, Policy
 from .episodes import COMPARED, UNSEEN, episode_returns
 
 REPETITIONS = 1000  # of the bootstrap
@@ -71,12 +71,11 @@ def scale_ends(config: WorldConfig) -> tuple[str, str]:
     Raises:
         ValueError: the config names one that there is not.
     """
+    known = POLICIES | TASK_POLICIES
     for field in ("scale_zero", "scale_hundred"):
-        if (name := getattr(config, field)) not in POLICIES:
-            hint = did_you_mean(name, POLICIES)
-            raise ValueError(
-                f"WorldConfig.{field} = {shown(name)} is no policy{hint}; policies are {', '.join(POLICIES)}"
-            )
+        if (name := getattr(config, field)) not in known:
+            hint = did_you_mean(name, known)
+            raise ValueError(f"WorldConfig.{field} = {shown(name)} is no policy{hint}; policies are {', '.join(known)}")
     return config.scale_zero, config.scale_hundred
 
 

@@ -304,8 +304,10 @@ def prices(equilibria: Sequence[Equilibrium], optimum: float) -> tuple[float, fl
     """(of anarchy, of stability): the worst and the best equilibrium's sum of own rewards, over the team optimum.
 
     Raises:
-        ValueError: there is no equilibrium.
+        ValueError: there is no equilibrium, or the optimum is not positive.
     """
+    if optimum <= 0:
+        raise ValueError(f"optimum = {optimum!r} must be positive for a price to say anything")
     if not equilibria:
         raise ValueError("there is no pure equilibrium, so there is no price of anarchy")
     sums = [float(equilibrium.own.sum()) for equilibrium in equilibria]

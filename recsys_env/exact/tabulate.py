@@ -29,8 +29,8 @@ def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: An
     """The Markov game of a finite world: P(s', r | s, a) for every state that can be reached.
 
     A state holds what matters for what comes next and what it pays: whose page it is, and of each user mood or
-    satisfaction, trust, satiation, tastes and habits, as far as the config gives them weight. The tick is no part of
-    it: the game goes on for ever. The order of agents on a shared page, which they do not know when they act, is
+    satisfaction, trust, satiation and habits, as far as the config gives them weight. The tick is no part of it: the
+    game goes on for ever. The order of agents on a shared page, which they do not know when they act, is
     averaged over.
 
     Args:

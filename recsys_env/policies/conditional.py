@@ -1,4 +1,4 @@
-"""Policies whose play depends on what the others did: who cooperates with those who do.
+"""Policies whose play depends on what the others did: who cooperates with those who do, who follows their prices.
 
 They are the scripted company of scenarios (`recsys_env.SCENARIOS`), and read what is latent, as do the oracles between
 which they choose.
@@ -11,8 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..vector import VectorEnv
+from .assortment import Greedy
 from .base import Policy
 from .registry import make_policy
+from .slates import slate_action
 
 BAD_MOOD = 0.0  # satisfaction up to which a visitor should be spared
 
@@ -67,3 +69,29 @@ class Grim(Reciprocal):
     """
 
     forgives = False
+
+
+class Matcher(Greedy):
+    """Matches prices: shows what `greedy` shows, at the lowest of the others' prices at this visitor's last page.
+
+    Before there was one it takes theirs to lie in the middle. Where agents set no prices it is `greedy`.
+    """
+
+    below = 0  # levels below the others
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        action = super().act(observations, mask)
+        levels = self.envs.shape.levels
+        if not levels or self.envs.num_agents == 1:
+            return action
+        visitors = np.maximum(self.envs.next_page["visitor"], 0)
+        offers = self.envs.arrays.offers[np.arange(self.envs.num_envs), visitors]  # [B, N] in [-1, 1]
+        lowest = np.delete(offers, self.index, axis=1).min(axis=1)
+        level = np.rint((lowest + 1) / 2 * (levels - 1)).astype(np.int64)
+        return slate_action(self.envs, self.index, self._slates, self._sizes, np.maximum(level - self.below, 0))
+
+
+class Undercutter(Matcher):
+    """Undercuts: as `matcher`, one level below."""
+
+    below = 1

@@ -24,8 +24,6 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "greedy": "recsys_env.policies.assortment:Greedy",
     "planner": "recsys_env.policies.assortment:Planner",
     "central": "recsys_env.policies.assortment:Central",
-    "reciprocal": "recsys_env.policies.conditional:Reciprocal",
-    "grim": "recsys_env.policies.conditional:Grim",
     "linucb": "recsys_env.policies.bandits:LinUCB",
     "linear-thompson": "recsys_env.policies.bandits:LinearThompson",
     "epsilon-greedy": "recsys_env.policies.bandits:EpsilonGreedy",
@@ -40,7 +38,11 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "two-tower": "recsys_env.policies.deep:TwoTower",
     "sasrec": "recsys_env.policies.deep:SASRec",
 }
-TASK_POLICIES: dict[str, str] = {  # made for some task: found by their names, but no rows of every table
+TASK_POLICIES: dict[str, str] = {  # made for some task or as company: found by name, but no rows of every table
+    "reciprocal": "recsys_env.policies.conditional:Reciprocal",
+    "grim": "recsys_env.policies.conditional:Grim",
+    "matcher": "recsys_env.policies.conditional:Matcher",
+    "undercutter": "recsys_env.policies.conditional:Undercutter",
     "equilibrium": "recsys_env.exact.policies:Equilibrium",
     "joint": "recsys_env.exact.policies:Joint",
     "coverage-alone": "recsys_env.policies.coverage:Alone",
@@ -49,7 +51,7 @@ TASK_POLICIES: dict[str, str] = {  # made for some task: found by their names, b
     "coverage-talk": "recsys_env.policies.coverage:Talk",
 }
 # May read what is latent: intercept, quality and clickbait of items, and users.
-ORACLES = ("greedy", "planner", "central", "reciprocal", "grim", "equilibrium", "joint")
+ORACLES = ("greedy", "planner", "central")
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
 LOADERS: dict[str, str | Callable[[Path], Policy]] = {}  # those of `register_loader`
 
