@@ -103,6 +103,7 @@ SYMBOLS = {
     "features": "F",
     "vocabulary": "V",
     "labels": "Y",
+    "providers": "G",
     "private": "P",
 }  # of the axes that a field is declared with
 
@@ -320,6 +321,10 @@ def action_text(config: WorldConfig, env: Any) -> str:
         "query": "a vector, of which the nearest items are shown",
         "weights": f"weights of the features, by which its {config.candidates.number} candidates are ranked",
     }[config.action]
+    if config.offer.kind == "price":
+        what += f", and one of {config.offer.levels} levels of prices for all its slots"
+    if config.messages:
+        what += f", and one of {config.messages} words to the others"
     space = env.action_space(env.possible_agents[0])
     return f"`{space}` for each agent: {what}. Other kinds: `action=`. See [Actions](../../observations.md#actions)."
 
@@ -366,6 +371,9 @@ PER_EVENT = {
     "rating": "· (rating − 3) / 2 per rating",
     "like": "per like",
     "dwell": "per mean length watched",
+    "diversity": "· diversity of its slate per page",
+    "novelty": "· novelty of its slate per page",
+    "fairness": "· fairness of exposure per page",
 }
 
 

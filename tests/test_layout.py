@@ -43,6 +43,7 @@ LAYERS = (
     "adapters",
     "evaluation",
     "tuning",
+    "exploit",
     "fitting",
     "listing",
     "__main__",
