@@ -152,10 +152,10 @@ _TASKS: dict[str, WorldConfig] = {
         dilemma of `pricing-duel-v0` at size, in a world that no table holds: a seller who looks ahead (`planner`, which
         pays .3 per unit of trust in itself) gains by undercutting myopic rivals for loyalty, and when all look ahead
         all earn less than if none did. Own reward per agent and episode: random 68, planner 198, greedy 255, central
-        300; a planner among greedy rivals 283, a greedy one among planners 186. Question: do sellers that learn fight for loyal customers or
-        leave each other the prices that pay all, and who profits from looking further ahead than the others? Stresses:
-        collusion, foresight, slates and prices at once. Set to no published funnel: more pages end in a purchase than
-        in shops, so that prices matter at every page. Discount .997.
+        300; a planner among greedy rivals 283, a greedy one among planners 186. Question: do sellers that learn fight
+        for loyal customers or leave each other the prices that pay all, and who profits from looking further ahead than
+        the others? Stresses: collusion, foresight, slates and prices at once. Set to no published funnel: more pages
+        end in a purchase than in shops, so that prices matter at every page. Discount .997.
         """,
         num_agents=3,
         slots=2,
