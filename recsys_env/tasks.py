@@ -144,6 +144,48 @@ _TASKS: dict[str, WorldConfig] = {
         offer=OfferConfig("price"),
         candidates=CandidateConfig(number=1),
     ),
+    "market-v0": WorldConfig(
+        description="""Three sellers' rows on one screen: each chooses two items and the level of their prices, 1 of 7.
+
+        A click is a purchase, which pays the price less half the list price. People differ in taste and in how they
+        mind prices, some items are on promotion, and whoever buys grows loyal to the seller at the others' cost. The
+        dilemma of `pricing-duel-v0` at size, in a world that no table holds: a seller who looks ahead (`planner`, which
+        pays .3 per unit of trust in itself) gains by undercutting myopic rivals for loyalty, and when all look ahead
+        all earn less than if none did. Own reward per agent and episode: random 68, planner 198, greedy 255, central
+        300; a planner among greedy rivals 283, a greedy one among planners 186. Question: do sellers that learn fight
+        for loyal customers or leave each other the prices that pay all, and who profits from looking further ahead than
+        the others? Stresses: collusion, foresight, slates and prices at once. Set to no published funnel: more pages
+        end in a purchase than in shops, so that prices matter at every page. Discount .997.
+        """,
+        num_agents=3,
+        slots=2,
+        page="rows",
+        scenes=_SHOP,
+        roles=(RoleConfig("seller"),),
+        planner_price=0.3,
+        scale_hundred="central",
+        users=UserConfig(number=8, price_sensitivity_log_sd=0.4),
+        items=ItemConfig(
+            number=120,
+            topics=8,
+            quality_sd=0.5,
+            price_log_sd=0.2,
+            topic_price_log_sd=0.3,
+            promotion_probability=0.2,
+            promotion_depth=0.2,
+        ),
+        choice=ChoiceConfig(
+            v_0=4.0, beta_taste=3.0, beta_quality=0.5, beta_price=3.0, beta_trust=2.5, dissimilarity=0.7
+        ),
+        feedback=FeedbackConfig(
+            e_0=1.0, a_taste=2.0, a_quality=0.5, noise_scale=0.5, b_0=50.0, b_taste=0.0, b_quality=0.0, instant=True
+        ),
+        dynamics=DynamicsConfig(drift=0.0, trust_rate=0.8, trust_rate_none=0.0, trust_rate_rival=0.8, baseline=0.0),
+        arrival=ArrivalConfig(k_0=-1.0, k_1=0.0, r_0=5.0, r_1=0.0, d_0=0.2),
+        reward=RewardConfig(click=0.0, purchase=1.0, margin_rate=0.5),
+        offer=OfferConfig("price"),
+        candidates=CandidateConfig(number=10, topic_scale=1.0),
+    ),
     "ecommerce-v1": WorldConfig(
         description="""A shop window of two sellers: price, stock, wallet, cart, slates of five, mixed motives.
 
