@@ -151,13 +151,13 @@ _TASKS: dict[str, WorldConfig] = {
         description="""A shop window of two sellers: price, stock, wallet, cart, slates of five, mixed motives.
 
         Pays .05 per click and the margin of purchases, which come pages after the cart, if at all. One unit of each of
-        100 items in 500 ticks and wallets of one mean price: without these limits the planner sells a third more.
+        100 items in 500 ticks and wallets of one mean price: without these limits the planner earns 44 % more.
         Clickbait wins the click, and a bad one costs about .5 of satisfaction, so how much bait pays depends on the
         visitor. Question: how much of the next click is worth giving up for what a visitor buys pages later and comes
-        back for, while the other seller fills the rest of the page and takes the last
-        unit? Stresses: delayed reward, budgets, scarcity, retention. Set to: clicks per page under random .21 (Virtual
-        Taobao .206); carts per click (.10) are about 4 times RetailRocket's .026, raised to keep learning practical, and
-        about a quarter to a third of them is bought (.324). Discount .997.
+        back for, while the other seller fills the rest of the page and takes the last unit? Stresses: delayed reward,
+        budgets, scarcity, retention. Set to: clicks per page under random .20 (Virtual Taobao .206), a third of carts
+        bought (RetailRocket .324); carts per click (.10) are about 4 times RetailRocket's .026, raised to keep learning
+        practical. Discount .997.
         """,
         num_agents=2,
         slots=5,
@@ -303,12 +303,12 @@ _TASKS: dict[str, WorldConfig] = {
         reward=_FEED.reward,
     ),
     "news-v1": WorldConfig(
-        description="""A news page: items are born and go within the episode, freshness, popularity feedback, eight providers.
+        description="""A news page: items are born and go within the episode, freshness, eight providers.
 
         Pays clicks, and a little for diversity (.01 of a slate's dissimilarity) and for fairness of exposure (.1 of
         theta times what is due to a provider and it has not had, over about the last 50 pages): `own` and scores are of
-        clicks alone. Each item lives 400 ticks and is then reborn as another piece of the same desk; clickbait wins the
-        click and, where a visitor is not satisfied, drives it away. Question: how fast can a policy find out what a new
+        clicks alone. A ranker that makes up for all past neglect gives up 8 % of its clicks. Each item lives 400 ticks
+        and is then reborn as another piece of the same desk; clickbait wins the click and drives the unsatisfied away. Question: how fast can a policy find out what a new
         item is worth, before the item is gone, and what does a fair share for every provider cost in clicks? Stresses:
         non-stationarity, cold items, fairness against clicks, retention. Set to: clicks per impression under random
         .015 (Upworthy .0152). Discount .997.
@@ -381,7 +381,7 @@ _TASKS: dict[str, WorldConfig] = {
         reward=RewardConfig(click=0.0, dwell=1.0),
     ),
     "coldstart-v1": WorldConfig(
-        description="""New users and items all the time: sessions end in a new person the more often the worse, items live 600 ticks.
+        description="""New users and items all the time: 1 to 4 in 10 sessions end in a new person, items live 600 ticks.
 
         Pays clicks. Privacy blurs the profiles (their noise has twice the norm of a taste) and an agent's history of a
         visitor is its own, so that what it lacks its rivals may know (`observation.share` pools the histories). A new
