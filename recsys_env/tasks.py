@@ -308,10 +308,10 @@ _TASKS: dict[str, WorldConfig] = {
         Pays clicks, and a little for diversity (.01 of a slate's dissimilarity) and for fairness of exposure (.1 of
         theta times what is due to a provider and it has not had, over about the last 50 pages): `own` and scores are of
         clicks alone. A ranker that makes up for all past neglect gives up 8 % of its clicks. Each item lives 400 ticks
-        and is then reborn as another piece of the same desk; clickbait wins the click and drives the unsatisfied away. Question: how fast can a policy find out what a new
-        item is worth, before the item is gone, and what does a fair share for every provider cost in clicks? Stresses:
-        non-stationarity, cold items, fairness against clicks, retention. Set to: clicks per impression under random
-        .015 (Upworthy .0152). Discount .997.
+        and is then reborn as another piece of the same desk; clickbait wins the click and drives the unsatisfied away.
+        Question: how fast can a policy find out what a new item is worth, before the item is gone, and what does a fair
+        share for every provider cost in clicks? Stresses: non-stationarity, cold items, fairness against clicks,
+        retention. Set to: clicks per impression under random .015 (Upworthy .0152). Discount .997.
         """,
         num_agents=3,
         slots=3,
@@ -381,14 +381,14 @@ _TASKS: dict[str, WorldConfig] = {
         reward=RewardConfig(click=0.0, dwell=1.0),
     ),
     "coldstart-v1": WorldConfig(
-        description="""New users and items all the time: 1 to 4 in 10 sessions end in a new person, items live 600 ticks.
+        description="""New users and items all the time: 1 to 4 in 10 sessions end in a new person.
 
-        Pays clicks. Privacy blurs the profiles (their noise has twice the norm of a taste) and an agent's history of a
-        visitor is its own, so that what it lacks its rivals may know (`observation.share` pools the histories). A new
-        person comes undecided (z 0): the first pages decide whether it comes back, and only who is satisfied forgives
-        bait. Question: what does an agent show to a person of whom it knows almost nothing, and how soon does it know
-        more than its rivals? Stresses: exploration, private information, fast adaptation, retention. Set to: clicks per
-        page under random .17 (KuaiRand .176). Discount .997.
+        Pays clicks. Items live 600 ticks. Privacy blurs the profiles (their noise has twice the norm of a taste) and an
+        agent's history of a visitor is its own, so that what it lacks its rivals may know (`observation.share` pools
+        the histories). A new person comes undecided (z 0): the first pages decide whether it comes back, and only who
+        is satisfied forgives bait. Question: what does an agent show to a person of whom it knows almost nothing, and
+        how soon does it know more than its rivals? Stresses: exploration, private information, fast adaptation,
+        retention. Set to: clicks per page under random .17 (KuaiRand .176). Discount .997.
         """,
         num_agents=4,
         slots=2,
