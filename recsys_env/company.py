@@ -33,6 +33,8 @@ _BY_AGENT = (
     "objectives",
     "visitor",
     "next_visitor",
+    "place",
+    "next_place",
     "active",
     "log_offer",
     "slots",

@@ -111,7 +111,20 @@ class ItemConfig(Settings):
     popularity_quality: float = number_field(
         0.4, "correlation of log historical count and quality", -1, 1, source="MovieLens .27-.52", from_catalogue=True
     )
-    popularity_half_life: float = number_field(1000.0, "half-life of popularity", 1, 1e9, unit="ticks")
+    popularity_half_life: float = number_field(
+        1000.0,
+        "half-life of the items' public statistics: popularity, clicks, impressions, satisfaction",
+        1,
+        1e9,
+        unit="ticks",
+    )
+    log_impressions: float = number_field(
+        680.0,
+        "impressions of each item, at examination 1, in the historical log that `ctr` and `satisfaction` start from",
+        0,
+        1e9,
+        source=PROTOTYPE,
+    )
     promotion_probability: float = number_field(
         0.0, "share of items on promotion in a period", 0, 1, source="Complete Journey .50"
     )
@@ -391,6 +404,12 @@ class CandidateConfig(Settings):
 
     number: int = number_field(20, "C, candidates per agent", 1, 1024)
     topic_scale: float = number_field(4.0, "topic ~ exp(topic_scale * <noisy profile, centre>)", 0, 50)
+    order: str = choice_field(
+        "shuffled",
+        "shuffled: the position of a candidate says nothing; score: best first, by profile match and known habits",
+        "shuffled",
+        "score",
+    )
 
 
 @dataclass(frozen=True)
@@ -404,6 +423,9 @@ class ObservationConfig(Settings):
         0.9, "factor on the clicked-vector mean and topic counts at each click", 0, 1, unit="per click"
     )
     share: bool = number_field(False, "agents see the platform-wide history instead of that of their own slots")
+    mood: str = choice_field(
+        "own", "own: agents see the visitor's mood on their own pages; platform: on everybody's", "own", "platform"
+    )
 
 
 @dataclass(frozen=True)

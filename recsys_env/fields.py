@@ -31,6 +31,8 @@ class Shape(NamedTuple):
     roles: int  # R
     habits: int  # H
     views: int  # P: separate histories, N or (observation.share) 1
+    mood_views: int  # separate moods of a visitor: N, (observation.mood="platform") 1, or (finite games) 0
+    visit_views: int  # separate counts of a person's visits: N on rival pages, else 0
     cart: int  # Q: cart places, 0 where nothing is ever carted for later
     vocabulary: int  # V
     levels: int  # L, of prices; 0 where agents set none
@@ -61,6 +63,7 @@ CART = When("where items can be carted", lambda config, shape: shape.cart > 0)
 HABITS = When("with users.habit_size > 0", lambda config, shape: shape.habits > 0)
 PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue) or config.items.price_log_sd > 0)
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
+MOOD = When("except in finite games (choice.v_0_by_mood)", lambda config, shape: shape.mood_views > 0)
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
 OFFERS = When("where agents set prices", lambda config, shape: shape.levels > 0)
 FAIRNESS = When("where fairness is paid", lambda config, shape: shape.providers > 0)
@@ -123,8 +126,11 @@ OBSERVATION = (
     Field("agent_id", "one-hot: the agent's place in `possible_agents`", axes=("agents",)),
     Field("scene", "one-hot: the scene of the page", axes=("scenes",), when=SCENES),
     Field("session_page", "pages that the visitor has seen before in this session", half=5.0, hideable=True),
-    Field("visits", "sessions of this person so far, this one included", half=5.0, hideable=True),
-    Field("visit_gap", "ticks since the last session's last page; 1 in the first session", half=50.0, hideable=True),
+    Field(
+        "visits", "sessions of this person so far, this one included; on rival pages those with this agent", half=5.0,
+        hideable=True,
+    ),
+    Field("visit_gap", "ticks since the last one's last page; 1 in the first session", half=50.0, hideable=True),
     Field("cart", "share of the cart's places that are taken", when=CART, hideable=True),
     Field(
         "anchor", "vector of the item that led to this scene, 0 if none did", -0.5, 0.5, ("dims",), half=1.0,
@@ -146,6 +152,11 @@ OBSERVATION = (
         "candidates", "features of each candidate, candidate after candidate; 0 for an empty place", -1.0, 1.0,
         ("candidates", "features"), half=1.0, private=True, hideable=True,
     ),
+    Field(
+        "mood", "how the visitor liked what it clicked on this agent's pages, as dwell tells: decayed mean of tanh e",
+        -1.0, 1.0, when=MOOD, private=True, hideable=True,
+    ),
+    Field("mood_pages", "pages that `mood` is of", half=5.0, when=MOOD, private=True, hideable=True),
     Field(
         "exposure", "share that each provider has of this agent's decayed exposure; before any, the share due to it",
         axes=("providers",), when=FAIRNESS, private=True, hideable=True,
@@ -186,6 +197,13 @@ CANDIDATE_FEATURES = (
         follows_from=("topic_counts",),
     ),
     Field("popularity", "decayed clicks of everybody on the item, in mean historical counts", half=1.0),
+    Field(
+        "ctr", "tanh log(its clicks per examined impression / the catalogue's mean), of everybody", -1.0, 1.0
+    ),
+    Field(
+        "satisfaction", "tanh 2 (mean log(dwell / length) of its clicks - that of all items), of everybody",
+        -1.0, 1.0,
+    ),
     Field("price", "log(price now / geometric mean list price of its topic)", -1.0, 1.0, half=1.0, when=PRICES),
     Field(
         "repeat", "decayed count of the visitor's consumption of it that the agent knows of", half=1.0, when=HABITS,
@@ -199,7 +217,6 @@ CANDIDATE_FEATURES = (
     Field("length", "length of the item, in mean lengths", half=1.0, when=LENGTHS),
     Field("promotion", "1 if the item's price is cut now", when=PROMOTIONS),
 )  # fmt: skip
-MAX_FEATURES = 8  # a world that has more of them shows the first eight
 
 # The parts of a continuous action, in order. Discrete ones are laid out by `spaces.action_space`.
 ACTION = (
@@ -233,7 +250,7 @@ HIDEABLE = tuple(field.name for field in OBSERVATION if field.hideable)
 
 def candidate_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
     """Names of the features that a candidate shows in this world: those that can differ between its items."""
-    return tuple(field.name for field in CANDIDATE_FEATURES if field.when.holds(config, shape))[:MAX_FEATURES]
+    return tuple(field.name for field in CANDIDATE_FEATURES if field.when.holds(config, shape))
 
 
 def unseen_features(hidden: Collection[str]) -> frozenset[str]:

@@ -32,6 +32,8 @@ _KEPT: dict[str, Callable[[Report], np.ndarray]] = {
     "objectives": lambda report: report.objectives,
     "visitor": lambda report: report.visitor,
     "next_visitor": lambda report: report.next_visitor,
+    "place": lambda report: report.place,
+    "next_place": lambda report: report.next_place,
     "active": lambda report: report.active,
     "offer": lambda report: np.exp(report.log_offer),
     **{f"later_{name}": partial(_later, name) for name in ("item", "agent", "price", "rating")},
@@ -56,6 +58,8 @@ class Infos(Mapping[str, np.ndarray]):
     objectives [B, N]   what the page is paid beside it for diversity, novelty and fairness, before sharing
     visitor [B, N]      person whose page this was, -1 = idle tick or inactive agent
     next_visitor [B, N] person whose page the returned observation is about
+    place, next_place [B, N]  where these people live, 0..U-1, -1 alike: a place goes on with a new person when one is
+                        lost, so that pages of a place follow each other through the episode, for credit in training
     active [B, N]       bool, whose slots will be on that page
     offer [B, N]        what multiplied the prices of the agent's slots at this page, 1 = prices as they are
     later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item
@@ -100,13 +104,26 @@ class _KeptInfos(Infos):
             report.objectives.tobytes(),
             report.visitor.tobytes(),
             report.next_visitor.tobytes(),
+            report.place.tobytes(),
+            report.next_place.tobytes(),
             report.active.tobytes(),
             report.log_offer.tobytes(),
         )
 
     @cached_property
     def _report(self) -> Report:  # type: ignore[override]
-        names = ("slots", "later", "own", "objectives", "visitor", "next_visitor", "active", "log_offer")
+        names = (
+            "slots",
+            "later",
+            "own",
+            "objectives",
+            "visitor",
+            "next_visitor",
+            "place",
+            "next_place",
+            "active",
+            "log_offer",
+        )
         arrays = {}
         for name, raw in zip(names, self._raw, strict=True):
             like = getattr(self._like, name)
@@ -118,8 +135,8 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
     """What a user would log of one agent's last step: a dictionary that is made when first looked at.
 
     shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `Infos`
-    empty, own, objectives, visitor, next_visitor, active, offer: numbers, as in `Infos`; no page follows the last step
-        of an episode
+    empty, own, objectives, visitor, next_visitor, place, next_place, active, offer: numbers, as in `Infos`; no page
+        follows the last step of an episode
     later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this
         agent; item -1 = none
 
@@ -133,7 +150,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
     """
 
     SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
-    SCALARS = ("empty", "own", "objectives", "visitor", "next_visitor", "active", "offer")
+    SCALARS = ("empty", "own", "objectives", "visitor", "next_visitor", "place", "next_place", "active", "offer")
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
     def __init__(self, infos: Infos, n: int, over: bool) -> None:
@@ -147,7 +164,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
         entries: dict[str, Any] = {name: infos[name][0, n] for name in self.SLOTS}
         entries |= {name: infos[name][0, n].item() for name in self.SCALARS}
         if over:
-            entries |= {"next_visitor": -1, "active": False}
+            entries |= {"next_visitor": -1, "next_place": -1, "active": False}
         mine = (infos["later_item"][0] >= 0) & (infos["later_agent"][0] == n)
         for name, none in self.LATER:
             entries[name] = np.where(mine, infos[name][0], infos[name].dtype.type(none))

@@ -50,7 +50,7 @@ def describe(task: str) -> None:
 
 def policies() -> None:
     """List the policies that have a name; the folder of a trained one and any module:factory will do as well."""
-    classes = dict(_classes(Path(__file__).parent / "policies"))
+    classes = dict(_classes())
     for name, path in (POLICIES | TASK_POLICIES).items():
         made = path.partition(":")[2]
         learns = " (learns while it serves)" if _learns(made, classes) else ""
@@ -115,9 +115,11 @@ def _contents(catalogue: Catalogue) -> str:
 # ------------------------------------------------------------------------------------------------ policies
 
 
-def _classes(folder: Path) -> Iterator[tuple[str, ast.ClassDef]]:
-    """The classes of a package by name, read without importing it: its libraries may be slow or missing."""
-    for file in sorted(folder.glob("*.py")):
+def _classes() -> Iterator[tuple[str, ast.ClassDef]]:
+    """The classes of the packages that hold policies, by name, read without importing them: their libraries may be slow
+    or missing."""
+    here = Path(__file__).parent
+    for file in sorted([*(here / "policies").glob("*.py"), *(here / "exact").glob("*.py")]):
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.ClassDef):
                 yield node.name, node
@@ -136,8 +138,8 @@ def _learns(name: str, classes: dict[str, ast.ClassDef]) -> bool:
 
 def _entry(name: str, text: str) -> None:
     """Print a name and, beside it, as many lines of text as it takes."""
-    for i, line in enumerate(textwrap.wrap(text, _width() - 20) or [""]):
-        print(f"  {name if i == 0 else '':17} {line}")
+    for i, line in enumerate(textwrap.wrap(text, _width() - 23) or [""]):
+        print(f"  {name if i == 0 else '':20} {line}")
 
 
 def _width() -> int:

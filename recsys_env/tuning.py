@@ -182,8 +182,8 @@ def best_ranker(
         others: a policy for each agent that is no learner.
         states: fields of the observation that move the weights; none: fixed weights. What the world does not have is
             left out.
-        start: [R, 1 + X, F] where searches begin; None: each begins with the best single feature of its first
-            generation.
+        start: [R, 1, F] fixed weights, such as those of a `Found`, that searches begin with; None: each begins with the
+            best single feature.
         budget: of the search.
         shared: by the rewards that the learners are paid, after sharing, in place of their own.
         seed: of the searches and their episodes.
@@ -205,7 +205,8 @@ def best_ranker(
         def score(candidates: np.ndarray, generation: int, first: int = first) -> np.ndarray:
             return arena.play(candidates, budget.episodes, first + generation).mean(axis=1)
 
-        begin = arena.best_single_feature(budget.episodes, first + 9_999) if start is None else start.ravel()
+        fixed = arena.best_single_feature(budget.episodes, first + 9_999) if start is None else start
+        begin = np.concatenate([fixed, np.zeros((arena.size[0], arena.size[1] - 1, arena.size[2]))], axis=1).ravel()
         found.append(cross_entropy(score, begin, rng, budget.population, budget.generations))
     fresh = arena.play(np.stack(found), budget.population * budget.episodes // 2, (100_000 * seed + 9_998) % UNSEEN)
     order = np.argsort(-fresh.mean(axis=1))
@@ -240,7 +241,7 @@ class _Arena:
         self._batches: dict[int, VectorEnv] = {}
 
     def play(self, candidates: np.ndarray, episodes: int, seed: int) -> np.ndarray:
-        """What the learners earn [P, E] on average with each of these candidates [P, D], on E episodes of this seed."""
+        """What the learners earn [P, E] on average with each of the candidates [P, ...], on E episodes of this seed."""
         count = len(candidates)
         if (batch := count * episodes) not in self._batches:
             self._batches[batch] = VectorEnv(self.config, batch)
@@ -257,12 +258,11 @@ class _Arena:
         return returns[:, places].mean(axis=1).reshape(count, episodes)
 
     def best_single_feature(self, episodes: int, seed: int) -> np.ndarray:
-        """The candidate [D] that weighs one feature alone, in all roles, and earns the most."""
+        """The fixed weights [R, 1, F] of one feature alone, the same in all roles, that earn the most."""
         single = np.zeros((2 * len(self.features), *self.size))
         for f in range(len(self.features)):
             single[2 * f, :, 0, f], single[2 * f + 1, :, 0, f] = 1, -1
-        flat = single.reshape(len(single), -1)
-        return flat[np.argmax(self.play(flat, episodes, seed).mean(axis=1))]
+        return single[np.argmax(self.play(single, episodes, seed).mean(axis=1)), :, :1]
 
 
 # ------------------------------------------------------------------------------------------------ the command

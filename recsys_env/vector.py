@@ -305,8 +305,8 @@ class VectorEnv:
 
         Returns:
             arrays [B, M]: price (after promotion, in mean list prices), promoted (bool), available (bool), stock (units
-            left, -1 = unlimited), age (ticks since its availability window opened, 0 without windows) and popularity
-            (decayed clicks of everybody).
+            left, -1 = unlimited), age (ticks since its availability window opened, 0 without windows), popularity
+            (decayed clicks of everybody), ctr and satisfaction (as in the features of candidates).
 
         Raises:
             RuntimeError: before the first `reset`.
@@ -316,7 +316,8 @@ class VectorEnv:
         self._require_reset("public_items()")
         shape = self.num_envs, self.shape.items
         kinds = {"price": np.float64, "promoted": np.bool_, "available": np.bool_}
-        kinds |= {"stock": np.int64, "age": np.int64, "popularity": np.float64}
+        kinds |= {"stock": np.int64, "age": np.int64}
+        kinds |= dict.fromkeys(("popularity", "ctr", "satisfaction"), np.float64)
         found: dict[str, np.ndarray] = {name: np.zeros(shape, kind) for name, kind in kinds.items()}
         read_items(self.world, self._state, *found.values())
         return found

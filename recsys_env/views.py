@@ -138,6 +138,8 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         "objectives",
         "visitor",
         "next_visitor",
+        "place",
+        "next_place",
         "active",
     )
 
@@ -217,7 +219,8 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             else:
                 self._over, result = True, final
                 # no page follows the last observation
-                infos |= {"next_visitor": np.full(self.num_envs, -1), "active": self._none.copy()}
+                infos |= {name: np.full(self.num_envs, -1) for name in ("next_visitor", "next_place")}
+                infos |= {"active": self._none.copy()}
         return result, self._pick(rewards).astype(np.float64), self._none.copy(), ended, infos
 
     def _objects(self, final: Any) -> np.ndarray:

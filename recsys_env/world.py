@@ -2,7 +2,7 @@
 `Report` (what a step tells) and `Scratch` (what it works in).
 
 What one step touches together lies together: an item is one 64-byte record and one row of `q`; a user is one record and
-one row of `State.vectors` (taste | profile | satiation | trust | histories, at the offsets in `params.shape`).
+one row of `State.vectors` (taste | profile | satiation | trust | histories | moods, at the offsets in `params.shape`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .fields import (
 )
 
 CART_SIZE = 3
+SAMPLE = 64  # people behind the historical log
 
 # ------------------------------------------------------------------------------------------------ records
 
@@ -83,12 +84,15 @@ USER = _record(
     ("rho", "f4"),           # price sensitivity
     ("rating_bias", "f4"),
 )  # fmt: skip
+VISITS = _record(("sessions", "i4"), ("last_visit", "i4"), ("last_page", "i4"))  # as in USER, with one agent
 CART = _record(("item", "i4"), ("agent", "i4"), ("experience", "f4"), ("rated", "i4"))  # oldest first
 HABIT = _record(("item", "i4"), ("window", "i4"), ("count", "f4"))  # item -1 = empty
+LOG = _record(("clicks", "f4"), ("satisfaction", "f4"))  # satisfaction: sum of log(dwell / length) over the clicks
 STOCK = _record(
     ("stamp", "i4"), ("window", "i4"),    # the copy's stamp and the window at the last initialisation
     ("stock", "i4"), ("restock", "i4"),   # units left until the restock at tick `restock`
-    ("popularity", "f4"), ("popularity_tick", "i4"),
+    # what the episode adds to the historical log, decayed up to the tick of the last touch
+    ("clicks", "f4"), ("impressions", "f4"), ("satisfaction", "f4"), ("touched", "i4"),
 )  # fmt: skip
 SLOT = _record(
     ("item", "i4"),          # shown item, -1 = hole
@@ -106,12 +110,13 @@ SHAPE = _record(
     *((name, "i8") for name in Shape._fields),
     *((name, "i8") for name in ("horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods")),
     # offsets in State.vectors and its width W
-    *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history", "width")),
+    *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history", "mood", "mood_pages", "width")),
     ("observation", "i8"),  # O
     ("log_promotion", "f8"),
     ("popularity_scale", "f8"),
+    ("mean_ctr", "f8"), ("mean_satisfaction", "f8"),  # of the historical log: per examined impression, per click
     ("exposure_decay", "f8"),  # factor on an agent's exposure at each of its pages
-)
+)  # fmt: skip
 
 
 def _offsets(fields: Iterable[Field], *more: str) -> np.dtype[Any]:
@@ -155,6 +160,7 @@ class World(NamedTuple):
 
     params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, layouts of observation, state and action
     items: np.ndarray  # [M] ITEM
+    log: np.ndarray  # [M] LOG: historical, of items.log_impressions impressions each
     q: np.ndarray  # [M, D] f4, unit norm
     allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all may show all
     labels: np.ndarray  # [N, T] i4: label of each topic that the agent knows of the intent, -1 = none; [N, 0] without
@@ -166,8 +172,9 @@ class World(NamedTuple):
     prior_rho: np.ndarray  # [A] f4
     prior_habits: np.ndarray  # [A, H] HABIT
     v_0: np.ndarray  # [L] f8: utility of no click by mood; L = 1 without moods
-    log_theta: np.ndarray  # [N * K] f8: log examination by rank
-    decay: np.ndarray  # [horizon + 1] f4: factor on popularity after so many ticks
+    theta: np.ndarray  # [N * K] f8: examination by rank
+    log_theta: np.ndarray  # [N * K] f8: its logarithm
+    decay: np.ndarray  # [horizon + 1] f4: factor on the statistics of items after so many ticks
     scenes: np.ndarray  # [S] SCENE
     agents: np.ndarray  # [N] AGENT
     novelty: np.ndarray  # [M] f4: self-information of historical popularity, 0 = most popular item, 1 = least
@@ -180,6 +187,7 @@ class State(NamedTuple):
     copies: np.ndarray  # [B] COPY
     users: np.ndarray  # [B, U] USER
     vectors: np.ndarray  # [B, U, W] f4
+    visits: np.ndarray  # [B, U, N] VISITS on rival pages, else [B, U, 0]
     carts: np.ndarray  # [B, U, Q] CART
     habits: np.ndarray  # [B, U, H] HABIT
     seen: np.ndarray  # [B, U, H, P] f4: the part of each habit count that agent n may know of
@@ -207,6 +215,8 @@ class Report(NamedTuple):
     truncated: np.ndarray  # [B] bool
     visitor: np.ndarray  # [B, N] i8: person whose page was just shown, -1 = idle or inactive
     next_visitor: np.ndarray  # [B, N] i8: person whose page comes next
+    place: np.ndarray  # [B, N] i8: where the visitor of the page just shown lives, -1 = idle or inactive
+    next_place: np.ndarray  # [B, N] i8: the same of the page that comes next
     active: np.ndarray  # [B, N] bool: whose slots will be on the page that comes next
     log_offer: np.ndarray  # [B, N] f8: log m of the agent's prices at the page just shown, 0 = prices as they are
     slots: np.ndarray  # [B, N, K] SLOT
@@ -248,6 +258,12 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         roles=len(config.roles),
         habits=config.users.habit_size,
         views=1 if config.observation.share else config.num_agents,
+        mood_views=0
+        if config.choice.v_0_by_mood
+        else 1
+        if config.observation.mood == "platform"
+        else config.num_agents,
+        visit_views=config.num_agents if config.page == "rival" else 0,
         cart=CART_SIZE if later else 0,
         vocabulary=config.messages,
         levels=config.offer.levels if config.offer.kind == "price" else 0,
@@ -290,11 +306,13 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
     if config.choice.v_0_by_mood:
         topics[:, 1], topics[:, 2] = config.dynamics.mood_up, config.dynamics.mood_down
     rank = np.arange(1, shape.agents * shape.slots + 1)
+    theta = rank**-config.choice.eta * (1 + config.choice.kappa * (rank == 1))
     taste, rho, habits = _priors(config, catalogue, shape)
     allowed = _inventory(config, shape, items)
     world = World(
         params=_params(config, shape, items),
         items=items,
+        log=np.zeros(shape.items, LOG),
         q=np.ascontiguousarray(q, np.float32),
         allowed=allowed,
         labels=_labels(config, shape),
@@ -306,13 +324,15 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         prior_rho=rho,
         prior_habits=habits,
         v_0=np.array(config.choice.v_0_by_mood or (config.choice.v_0,), np.float64),
-        log_theta=np.log(rank**-config.choice.eta * (1 + config.choice.kappa * (rank == 1))),
+        theta=theta,
+        log_theta=np.log(theta),
         decay=(0.5 ** (np.arange(config.horizon + 1) / config.items.popularity_half_life)).astype(np.float32),
         scenes=_scenes(config),
         agents=_agents(config),
         novelty=_novelty(items),
         targets=_targets(config, shape, items, allowed),
     )
+    _fill_log(world, rng)
     for array in world:
         array.flags.writeable = False
     return world
@@ -493,7 +513,9 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["restricted"] = any(role.domains or role.items for role in config.roles)
     d, t, n = shape.dims, shape.topics, shape.agents
     p["taste"], p["profile"], p["satiation"], p["trust"], p["history"] = 0, d, 2 * d, 2 * d + t, 2 * d + t + n
-    p["width"] = 2 * d + t + n + shape.views * (d + t)
+    p["mood"] = p["history"] + shape.views * (d + t)
+    p["mood_pages"] = p["mood"] + shape.mood_views
+    p["width"] = p["mood_pages"] + shape.mood_views
     p["log_promotion"] = np.log1p(-config.items.promotion_depth)
     p["exposure_decay"] = 0.5 ** (1 / config.reward.fairness_half_life)
     p["popularity_scale"] = 1 / max(items["popularity"].mean(), 1.0)  # without a history the unit is one click
@@ -509,19 +531,38 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     return params
 
 
+def _fill_log(world: World, rng: np.random.Generator) -> None:
+    """Fill the historical log and its means: how people respond to each item is `kernels.past`'s, the rest is chance.
+
+    The means are those that a log without end would have, so that they exist where the log is short.
+    """
+    from .kernels.past import respond
+
+    shape, items = world.params["shape"][0], len(world.items)
+    rate, mean, variance = np.zeros(items), np.zeros(items), np.zeros(items)
+    sample = np.zeros(SAMPLE, np.int64), np.zeros(SAMPLE), np.zeros((SAMPLE, shape["topics"]))
+    respond(world, allocate_state(world, 1, SAMPLE), allocate_scratch(world, 1), sample, rate, mean, variance)
+    clicks = rng.poisson(world.params["items"]["log_impressions"][0] * rate)
+    world.log["clicks"] = clicks
+    world.log["satisfaction"] = clicks * mean + np.sqrt(clicks * variance) * rng.standard_normal(items)
+    shape["mean_ctr"], shape["mean_satisfaction"] = rate.mean(), rate @ mean / rate.sum()
+
+
 def _fill(record: np.ndarray, offsets: dict[str, int]) -> None:
     for name in record.dtype.names or ():
         record[name] = offsets.get(name, -1)
 
 
-def allocate_state(world: World, num_envs: int) -> State:
-    """A state of zeros for B copies; stamps of 0 mark every row as untouched."""
+def allocate_state(world: World, num_envs: int, users: int | None = None) -> State:
+    """A state of zeros for B copies of this many users (default: the world's); stamps of 0 mark every row as
+    untouched."""
     p, b = world.params["shape"][0], num_envs
-    u, n = p["users"], p["agents"]
+    u, n = p["users"] if users is None else users, p["agents"]
     return State(
         copies=np.zeros(b, COPY),
         users=np.zeros((b, u), USER),
         vectors=np.zeros((b, u, p["width"]), np.float32),
+        visits=np.zeros((b, u, p["visit_views"]), VISITS),
         carts=np.zeros((b, u, p["cart"]), CART),
         habits=np.zeros((b, u, p["habits"]), HABIT),
         seen=np.zeros((b, u, p["habits"], p["views"]), np.float32),
@@ -552,6 +593,8 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
         truncated=np.zeros(b, np.bool_),
         visitor=np.full((b, n), -1, np.int64),
         next_visitor=np.full((b, n), -1, np.int64),
+        place=np.full((b, n), -1, np.int64),
+        next_place=np.full((b, n), -1, np.int64),
         active=np.zeros((b, n), np.bool_),
         log_offer=np.zeros((b, n)),
         slots=np.zeros((b, n, p["slots"]), SLOT),

@@ -42,6 +42,7 @@ class events:
 
     CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
     CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11, 12, 13, 14
+    SHUFFLE = 15
     PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
 
 
@@ -156,6 +157,13 @@ class Habit:
 
 
 @dataclass
+class Visits:
+    sessions: int = 0
+    last_visit: int | None = None
+    last_page: int | None = None
+
+
+@dataclass
 class Person:
     """Whoever lives at a place now."""
 
@@ -174,6 +182,9 @@ class Person:
     topic_counts: np.ndarray  # [view, T]
     habits: list[Habit | None]
     messages: list[int | None]  # by agent: what it said at the last page
+    moods: np.ndarray  # by agent, or one for all: what is seen of the mood
+    mood_pages: np.ndarray  # and on how many pages
+    visits: list[Visits]  # by platform, on rival pages
     offers: list[float]  # by agent: the level of its prices at the last page in [-1, 1], 0 = none
     mood: int = 0
     sessions: int = 0
@@ -201,7 +212,7 @@ class Copy:
     opened: int | None = None
     session_page: int = 0
     people: dict[int, Person] = field(default_factory=dict)
-    popularity: dict[int, tuple[int, float, int]] = field(default_factory=dict)  # item: window, count, as of tick
+    statistics: dict[int, tuple[int, np.ndarray, int]] = field(default_factory=dict)  # item: window, sums, as of tick
     stock: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # item: window, restock period, units
     candidates: list[list[int]] = field(default_factory=list)  # by agent
     order: list[list[int]] = field(default_factory=list)  # shared pages: the agents of each round
@@ -252,6 +263,8 @@ class Report:
     final_masks: np.ndarray | None = None
     final_state: np.ndarray | None = None
     next_visitor: list[int] = field(default_factory=list)
+    place: list[int] = field(default_factory=list)
+    next_place: list[int] = field(default_factory=list)
     active: list[int] = field(default_factory=list)
     boundary: float = math.inf  # smallest distance of a draw to another outcome
     events: Counter[str] = field(default_factory=Counter)  # what happened, for tests of their own coverage
@@ -329,13 +342,38 @@ class Game:
             return paid
         return (paid - (1 - margin) * self.items[j].price) / margin
 
+    def statistics(self, copy: Copy, j: int, past_clicks: float | None = None) -> list[float]:
+        """Clicks, examined impressions and summed log(dwell / length) of everybody: the historical log's and the
+        episode's, halved every half-life; an item that opened within the episode started from nothing."""
+        c, now = self.config.items, self.window(j, copy.tick)
+        clicks, satisfaction = self.world.log[j].item()
+        log = np.array([clicks if past_clicks is None else past_clicks, c.log_impressions, satisfaction])
+        log = log * (now == self.window(j, 0)) * 0.5 ** (copy.tick / c.popularity_half_life)
+        window, own, since = copy.statistics.get(j, (now, np.zeros(3), 0))
+        own = own * (window == now) * 0.5 ** ((copy.tick - since) / c.popularity_half_life)
+        return (log + own).tolist()
+
+    def count(self, copy: Copy, j: int, clicks: float, impressions: float, satisfaction: float) -> None:
+        """Add to what the episode knows of item j."""
+        now = self.window(j, copy.tick)
+        window, own, since = copy.statistics.get(j, (now, np.zeros(3), copy.tick))
+        own = own * (window == now) * 0.5 ** ((copy.tick - since) / self.config.items.popularity_half_life)
+        copy.statistics[j] = now, own + (clicks, impressions, satisfaction), copy.tick
+
     def popularity(self, copy: Copy, j: int) -> float:
-        """Historical count plus clicks, halved every half-life; an item that opened within the episode started from
-        nothing."""
-        window, count, since = copy.popularity.get(j, (0, self.items[j].popularity, 0))
-        if window != self.window(j, copy.tick):
-            return 0.0
-        return count * 0.5 ** ((copy.tick - since) / self.config.items.popularity_half_life)
+        """Historical count plus the episode's clicks."""
+        return self.statistics(copy, j, self.items[j].popularity)[0]
+
+    def relative_ctr(self, copy: Copy, j: int) -> float:
+        """Against the catalogue's mean, as if ten average impressions more had been seen."""
+        (clicks, impressions, _), mean = self.statistics(copy, j), float(self.world.params["shape"]["mean_ctr"][0])
+        return math.tanh(math.log((clicks + 10 * mean) / (impressions + 10)) - math.log(mean))
+
+    def relative_satisfaction(self, copy: Copy, j: int) -> float:
+        """Against the mean of the historical log, as if five average clicks more had been seen."""
+        clicks, _, total = self.statistics(copy, j)
+        mean = float(self.world.params["shape"]["mean_satisfaction"][0])
+        return math.tanh(2 * (total - clicks * mean) / (clicks + 5))
 
     def stock(self, copy: Copy, j: int) -> float:
         c = self.config.items
@@ -354,9 +392,7 @@ class Game:
         """The initial values of a person, a function of (population or world seed, episode if fresh, place,
         incarnation)."""
         c, shape, world = self.config.users, self.shape, self.world
-        fresh = c.population == "fresh"
-        seed, episode = (copy.population, copy.episode) if fresh else (self.config.world_seed, -1)
-        draws = Draws(child(stream(seed, PEOPLE), episode, u, incarnation))
+        fresh, draws = c.population == "fresh", Draws(self.person_key(copy, u, incarnation))
         group = draws.integer(events.PERSON_TOPIC, 0, c.groups)
         row = None
         if len(world.prior_rho):
@@ -396,8 +432,40 @@ class Game:
             topic_counts=np.zeros((shape.views, shape.topics)),
             habits=habits,
             messages=[None] * shape.agents,
+            moods=np.full(shape.mood_views, c.z_init),
+            mood_pages=np.zeros(shape.mood_views),
+            visits=[Visits() for _ in range(shape.visit_views)],
             offers=[0.0] * shape.agents,
         )
+
+    def person_key(self, copy: Copy, u: int, incarnation: int) -> int:
+        fresh = self.config.users.population == "fresh"
+        seed, episode = (copy.population, copy.episode) if fresh else (self.config.world_seed, -1)
+        return child(stream(seed, PEOPLE), episode, u, incarnation)
+
+    def responses(self, people: int) -> np.ndarray:
+        """Of each item, shown alone to people before the game [3, M]: the mean click probability, and mean and variance
+        of log(dwell / length) over the clicks. Half of the candidates are drawn by the person's topics."""
+        seen = []
+        for u in range(people):
+            copy = Copy(seed=0, population=self.config.world_seed, episode=0, tick=0)
+            person = self.new_person(copy, u, -1)
+            self.draws = Draws(child(self.person_key(copy, u, -1), 0))
+            copy.intent = self.draws.choose(
+                self.topic_weights(person.taste, self.config.users.intent_scale), events.INTENT
+            )
+            noise = self.config.feedback.noise_scale * self.draws.logistic(events.NOISE)
+            drawn = np.array(self.topic_weights(person.profile, self.config.candidates.topic_scale))
+            drawn /= drawn.sum()
+            for j, item in enumerate(self.items):
+                share = float(np.mean([other.topic == item.topic for other in self.items]))
+                exposure = 1 + drawn[item.topic] / share if self.shape.candidates else 1.0
+                click = sigmoid(self.utility(copy, person, j) - self.outside(person))
+                joy = math.log(softplus(self.mean_experience(copy, person, j) + noise))
+                seen.append((exposure, exposure * click, joy))
+        exposure, clicks, joy = np.array(seen).reshape(people, -1, 3).transpose(2, 0, 1)
+        mean = (clicks * joy).sum(0) / clicks.sum(0)
+        return np.stack([clicks.sum(0) / exposure.sum(0), mean, (clicks * joy**2).sum(0) / clicks.sum(0) - mean**2])
 
     def person(self, copy: Copy, u: int) -> Person:
         if u not in copy.people:
@@ -687,11 +755,13 @@ class Game:
     def change_visitor(
         self, copy: Copy, person: Person, page: dict[int, list[Slot]], clicked: tuple[int, Slot] | None, e: float
     ) -> None:
-        """Taste, satiation, satisfaction, trust, history and popularity."""
+        """Taste, satiation, satisfaction, trust, history and the items' statistics."""
         d, keep = self.config.dynamics, self.config.observation.history_decay
         person.satiation = person.satiation * d.satiation_page
         for slot in (slot for slots in page.values() for slot in slots if slot.item is not None):
+            assert slot.item is not None
             person.satiation[self.items[slot.item].topic] += d.satiation_shown
+            self.count(copy, slot.item, 0, self.theta(slot), 0)
         topic = None
         if clicked is None:
             person.z += d.z_rate_none * (d.baseline - person.z)
@@ -710,9 +780,21 @@ class Game:
             view = self.view(n)
             person.clicked_mean[view] = keep * person.clicked_mean[view] + (1 - keep) * self.q[j]
             person.topic_counts[view] = keep * person.topic_counts[view] + one_hot(topic, self.shape.topics)
-            copy.popularity[j] = self.window(j, copy.tick), self.popularity(copy, j) + 1, copy.tick
+            self.count(copy, j, 1, 0, math.log(softplus(e)))
         if self.config.choice.v_0_by_mood:
             self.move_mood(person, topic)
+        else:
+            self.sense_mood(copy, person, None if clicked is None else clicked[0], e)
+
+    def sense_mood(self, copy: Copy, person: Person, clicked: int | None, e: float) -> None:
+        """Agents average tanh e of the clicks that they are told of; other pages of theirs pull to the baseline."""
+        d, platform = self.config.dynamics, self.config.observation.mood == "platform"
+        for view in [0] if platform else self.active(copy):
+            if clicked is not None and (platform or clicked == view):
+                person.moods[view] += 0.4 * (math.tanh(e) - person.moods[view])
+            else:
+                person.moods[view] += d.z_rate_none * (d.baseline - person.moods[view])
+            person.mood_pages[view] += 1
 
     def move_mood(self, person: Person, topic: int | None) -> None:
         """Finite games: mood 0 is the best; satisfaction follows it."""
@@ -792,6 +874,9 @@ class Game:
             copy.opened = self.draws.choose(
                 [math.exp(self.config.choice.beta_trust * tau) for tau in person.trust], events.OPEN
             )
+            visits = person.visits[copy.opened]
+            visits.last_visit = visits.last_page
+            visits.sessions += 1
 
     def topic_weights(self, vector: np.ndarray, scale: float) -> list[float]:
         return [math.exp(scale * float(vector @ centre)) for centre in self.centres]
@@ -823,8 +908,8 @@ class Game:
         return habit.seen[self.view(n)] if habit else 0.0
 
     def retrieve(self, copy: Copy, n: int) -> list[int]:
-        """Candidates of agent n: by the visitor's topics, by historical popularity, uniform; by observable score, best
-        first."""
+        """Candidates of agent n: by the visitor's topics, by historical popularity, uniform; shuffled, or by observable
+        score, best first."""
         if self.config.action not in ("candidates", "weights"):
             return []
         assert copy.visitor is not None
@@ -843,10 +928,20 @@ class Game:
             if j is None:
                 break
             chosen.append(j)
+        if self.config.candidates.order == "shuffled":
+            return self.in_any_order(chosen, n)
         scores = {j: float(person.profile @ self.q[j]) for j in chosen}
         if repeats:
             scores = {j: score + math.log1p(self.seen_count(copy, n, j)) for j, score in scores.items()}
         return self.sorted(scores)
+
+    def in_any_order(self, chosen: list[int], n: int) -> list[int]:
+        """Each goes to a place among those before it, and what was there goes to the end (Fisher & Yates)."""
+        order: list[int] = []
+        for i, j in enumerate(chosen):
+            place = self.draws.integer(events.SHUFFLE, n * self.shape.candidates + i, i + 1)
+            order = [*order[:place], j, *order[place + 1 :], *order[place : place + 1]]
+        return order
 
     def familiar(self, copy: Copy, n: int) -> list[int]:
         """Items that agent n saw the visitor consume and can show now, most consumed first."""
@@ -919,7 +1014,12 @@ class Game:
         """What an active agent knows of the visit."""
         assert copy.visitor is not None
         person, view = self.person(copy, copy.visitor), self.view(n)
-        gap = 1.0 if person.last_visit is None else squash((copy.tick - person.last_visit) / 50)
+        visits = person.visits[n] if self.config.page == "rival" else person
+        gap = 1.0 if visits.last_visit is None else squash((copy.tick - visits.last_visit) / 50)
+        mood: dict[str, Any] = {}
+        if self.shape.mood_views:
+            of = 0 if self.config.observation.mood == "platform" else n
+            mood = {"mood": person.moods[of], "mood_pages": squash(person.mood_pages[of] / 5)}
         heard = [one_hot(None if m == n else word, self.config.messages) for m, word in enumerate(person.messages)]
         known, features = self.roles[n].knows, [self.features(copy, n, j) for j in copy.candidates[n]]
         empty = [np.zeros(len(candidate_features(self.config, self.shape)))] * (self.shape.candidates - len(features))
@@ -928,7 +1028,7 @@ class Game:
             "visitor_present": 1.0,
             "scene": one_hot(copy.scene, self.shape.scenes),
             "session_page": squash(copy.session_page / 5),
-            "visits": squash(person.sessions / 5),
+            "visits": squash(visits.sessions / 5),
             "visit_gap": gap,
             "cart": len(person.cart) / CART_SIZE,
             "anchor": np.zeros(self.shape.dims) if copy.anchor is None else squash(self.q[copy.anchor]),
@@ -939,6 +1039,7 @@ class Game:
             "exposure": self.shares(copy, n) if self.shape.providers else [],
             "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
             "messages": np.concatenate(heard),
+            **mood,
             "offers": person.offers,
         }
 
@@ -951,6 +1052,8 @@ class Game:
             "history_match": squash(float(person.clicked_mean[view] @ self.q[j])),
             "topic_count": squash(person.topic_counts[view][item.topic]),
             "popularity": squash(self.popularity(copy, j) / self.popularity_unit),
+            "ctr": self.relative_ctr(copy, j),
+            "satisfaction": self.relative_satisfaction(copy, j),
             "price": squash(self.log_price(j, copy.tick)),
             "repeat": squash(self.seen_count(copy, n, j)),
             "freshness": self.freshness(j, copy.tick),
@@ -1151,7 +1254,8 @@ class Game:
     def empty_report(self) -> Report:
         self.events = Counter()
         n = self.shape.agents
-        return Report(own=np.zeros(n), objectives=np.zeros(n), visitor=[-1] * n, offer=[1.0] * n)
+        nobody = [-1] * n
+        return Report(own=np.zeros(n), objectives=np.zeros(n), visitor=nobody, place=nobody, offer=[1.0] * n)
 
     def first_page(self, seed: int, population: int, episode: int) -> Copy:
         copy = Copy(seed, population, episode)
@@ -1214,6 +1318,7 @@ class Game:
         report.rewards = self.shared(report.own + report.objectives)
         report.active = self.active(copy)
         report.next_visitor = [self.visitor_id(copy) if n in report.active else -1 for n in self.agents]
+        report.next_place = [copy.visitor if n in report.active else -1 for n in self.agents]  # type: ignore[misc]
         report.observations = np.stack([self.observe(copy, n) for n in self.agents])
         report.masks = np.stack([self.mask(copy, n) for n in self.agents])
         report.boundary, report.events = self.draws.boundary, self.events
@@ -1223,6 +1328,7 @@ class Game:
         assert copy.visitor is not None
         person, active = self.person(copy, copy.visitor), self.active(copy)
         report.visitor = [self.visitor_id(copy) if n in active else -1 for n in self.agents]
+        report.place = [copy.visitor if n in active else -1 for n in self.agents]
         wanted: dict[int, list[int | None]] = {}
         person.messages, person.offers = [None] * self.shape.agents, [0.0] * self.shape.agents
         offers = {}
@@ -1252,6 +1358,8 @@ class Game:
         self.change_habits(copy, person, consumed)
         self.change_visitor(copy, person, page, clicked, e)
         person.last_page = copy.tick
+        if copy.opened is not None:
+            person.visits[copy.opened].last_page = copy.tick
         self.count_events(report, page, clicked)
         a = self.config.arrival
         if self.draws.happens(sigmoid(a.k_0 + a.k_1 * person.z), events.CONTINUE):
@@ -1292,7 +1400,8 @@ class Game:
             copy.people[u] = self.read_person(state, b, u)
         for j in np.flatnonzero(state.items[b]["stamp"] == state.copies[b]["stamp"]).tolist():
             item = {name: state.items[b, j][name].item() for name in state.items.dtype.names}
-            copy.popularity[j] = item["window"], item["popularity"], item["popularity_tick"]
+            own = np.array([item[name] for name in ("clicks", "impressions", "satisfaction")])
+            copy.statistics[j] = item["window"], own, item["touched"]
             copy.stock[j] = item["window"], item["restock"] // self.config.items.restock_period - 1, item["stock"]
         copy.candidates = [[j for j in row if j >= 0] for row in state.candidates[b].tolist()]
         size = len(self.active(copy)) if self.config.page == "shared" else 0
@@ -1306,7 +1415,8 @@ class Game:
         shape = self.shape
         vector = state.vectors[b, u].astype(np.float64)
         sizes = [shape.dims, shape.dims, shape.topics, shape.agents, *[shape.dims, shape.topics] * shape.views]
-        taste, profile, satiation, trust, *histories = np.split(vector, np.cumsum(sizes)[:-1])
+        sizes += [shape.mood_views, shape.mood_views]
+        taste, profile, satiation, trust, *histories, moods, mood_pages = np.split(vector, np.cumsum(sizes)[:-1])
         cart = [CartItem(*entry.item()) for entry in state.carts[b, u][: row["cart"]]]
         habits = [
             Habit(*habit.item(), seen=seen.tolist()) if habit["item"] >= 0 else None
@@ -1328,6 +1438,9 @@ class Game:
             topic_counts=np.stack(histories[1::2]),
             habits=habits,
             messages=[none_if_negative(word) for word in state.messages[b, u].tolist()] or [None] * shape.agents,
+            moods=moods,
+            mood_pages=mood_pages,
+            visits=[Visits(n, none_if_negative(a), none_if_negative(z)) for n, a, z in state.visits[b, u].tolist()],
             offers=state.offers[b, u].tolist() or [0.0] * shape.agents,
             mood=row["mood"],
             sessions=row["sessions"],
@@ -1383,7 +1496,7 @@ def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
     close(list(expected.inclusive.values()), list(actual.inclusive.values()), "inclusive")
     if game.shape.providers:
         close(*([game.shares(copy, n) for n in game.agents] for copy in (expected, actual)), "shares of exposure")
-    for name, value_now in (("stock", game.stock), ("popularity", game.popularity)):
+    for name, value_now in (("stock", game.stock), ("statistics", game.statistics)):
         close(
             *([value_now(copy, j) for j in range(game.shape.items)] for copy in (expected, actual)), f"{name} by item"
         )  # type: ignore[misc]
@@ -1394,20 +1507,10 @@ def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
 
 def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
     a, b = expected.people[u], actual.people[u]
-    for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "messages"):
+    for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "visits", "messages"):
         same(getattr(a, name), getattr(b, name), f"{name} of user {u}")
-    for name in (
-        "rho",
-        "rating_bias",
-        "z",
-        "taste",
-        "profile",
-        "satiation",
-        "trust",
-        "clicked_mean",
-        "topic_counts",
-        "offers",
-    ):
+    names = ("rho", "rating_bias", "z", "taste", "profile", "satiation", "trust", "clicked_mean", "topic_counts")
+    for name in (*names, "moods", "mood_pages", "offers"):
         close(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     close(game.wallet(expected, a), game.wallet(actual, b), f"wallet of user {u}")
     same(
@@ -1430,6 +1533,8 @@ def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -
     same(expected.truncated, bool(actual.truncated[b]), "truncated")
     same(expected.visitor, actual.visitor[b].tolist(), "visitor")
     same(expected.next_visitor, actual.next_visitor[b].tolist(), "next_visitor")
+    same(expected.place, actual.place[b].tolist(), "place")
+    same(expected.next_place, actual.next_place[b].tolist(), "next_place")
     same(expected.active, np.flatnonzero(actual.active[b]).tolist(), "active")
     close(expected.own, actual.own[b], "own")
     close(expected.objectives, actual.objectives[b], "objectives")

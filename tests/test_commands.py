@@ -80,7 +80,7 @@ def test_policies_are_listed_as_they_are(capsys: pytest.CaptureFixture[str]) -> 
     shown = said(capsys, "policies")
     assert "random Uniform over the action space, or over what the mask allows. blind Always" in shown
     assert "(Li et al. 2010). (learns while it serves) linear-thompson" in shown
-    classes = dict(_classes(Path("recsys_env/policies")))
+    classes = dict(_classes())
     for name, place in (POLICIES | TASK_POLICIES).items():
         assert _learns(place.partition(":")[2], classes) == make_policy(name).learns
 

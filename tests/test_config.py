@@ -308,7 +308,6 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
     ({"page": "rival", "choice": {"dissimilarity": 0.5}}, "needs page = 'rows'"),
     ({"slots": 21}, r"candidates.number = 20 must be at least slots = 21"),
     ({"roles": ({"knows": (0, 1)},)}, r"roles know \[\[0, 1\]\], but need one label for each of the 12 topics"),
-    ({"roles": ({"knows": (-1,)},)}, r"knows"),
     ({"action": "query", "mask_actions": True}, "makes no sense with action = 'query'"),
     ({"action": "weights", "mask_actions": True}, "makes no sense with action = 'weights'"),
     ({"messages": 1}, "messages = 1 carries no information"),

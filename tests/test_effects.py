@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
 from recsys_env.fields import candidate_features
@@ -613,6 +614,142 @@ def test_items_without_a_history() -> None:
     assert 0.3 < seen.max() <= 5
 
 
+# ------------------------------------------------------------------------------------------------ public statistics
+
+LOG = {"log_impressions": 100.0, "popularity_half_life": 20.0}
+
+
+def history(envs: VectorEnv) -> np.ndarray:
+    """Clicks, impressions and satisfaction [3, M] that items start with."""
+    log = envs.world.log
+    return np.stack([log["clicks"], np.full(M, envs.config.items.log_impressions), log["satisfaction"]]).astype(float)
+
+
+def features_of(envs: VectorEnv, statistics: np.ndarray) -> dict[str, np.ndarray]:
+    """`ctr` and `satisfaction` of items with these statistics, by the definition."""
+    (clicks, impressions, total), shape = statistics, envs.world.params["shape"][0]
+    mean, joy = shape["mean_ctr"], shape["mean_satisfaction"]
+    return {
+        "ctr": np.tanh(np.log((clicks + 10 * mean) / (impressions + 10)) - np.log(mean)),
+        "satisfaction": np.tanh(2 * (total - clicks * joy) / (clicks + 5)),
+    }
+
+
+def test_what_is_shown_and_not_clicked_loses_by_its_examination() -> None:
+    envs = batch(2, slots=2, items=LOG, choice={"eta": 0.8, "kappa": 0.75, **NEVER})
+    known = history(envs)
+    for _ in range(30):
+        for name, values in features_of(envs, known).items():
+            same(envs.public_items()[name], np.broadcast_to(values, (2, M)), 1e-5)
+        envs.step(fixed(envs, [3, 7]))
+        known[1, [3, 7]] += 1.75, 2**-0.8
+        known *= 0.5 ** (1 / 20)
+    first, last = features_of(envs, history(envs))["ctr"], envs.public_items()["ctr"][0]
+    assert last[3] < last[7] - 0.005 < last[0] - 0.02
+    assert (np.abs(last[[0, 1, 2]]) < np.abs(first[[0, 1, 2]])).all()  # what is old fades towards the mean
+
+
+@pytest.mark.parametrize("e_0", [-15.0, -1.0, 2.0])
+def test_clicks_raise_the_click_through_rate_and_tell_how_people_liked_it(e_0: float) -> None:
+    feedback = {"e_0": e_0, "a_bait": 2.0}
+    envs = batch(2, slots=1, items={**LOG, "length_log_sd": 0.4}, choice={"beta_quality": 0.5}, feedback=feedback)
+    known, length = history(envs), envs.world.items["length"].astype(float)
+    for tick in range(40):
+        infos = envs.step(fixed(envs, tick % 2))[4]
+        clicked = infos["clicked"][0, 0, 0]
+        known[:, tick % 2] += clicked, 1.0, clicked and np.log(infos["dwell"][0, 0, 0] / length[tick % 2])
+        known *= 0.5 ** (1 / 20)
+        for name, values in features_of(envs, known).items():
+            same(envs.public_items()[name][0], values, 2e-5)
+    liked, bait = envs.public_items()["satisfaction"][0, :2], envs.world.items["bait"][:2]
+    assert known[0, :2].min() > 3
+    assert abs(liked[0] - liked[1]) > 0.05
+    assert liked.argmax() == bait.argmin()
+
+
+def test_reborn_items_have_no_past() -> None:
+    envs = batch(3, slots=1, items={**LOG, "life": 10, "period": 10}, choice=ALWAYS)
+    opened = np.zeros(M, bool)
+    for _ in range(12):
+        found = envs.public_items()
+        opened |= (found["age"][0] == 0) & (envs.tick[0] > 0)
+        new = opened & (np.arange(M) != 5)
+        assert not any(found[name][:, new].any() for name in ("popularity", "ctr", "satisfaction"))
+        assert found["popularity"][:, ~opened].all()
+        envs.step(fixed(envs, 5))
+    assert opened.all()
+    assert (envs.public_items()["popularity"][:, 5] > 0.5).all()  # its window's own clicks
+
+
+def test_candidates_show_the_statistics_that_everybody_sees() -> None:
+    envs = vector_env("social-v1", 3)
+    envs.reset(seed=1)
+    for _ in range(20):
+        observations, found = envs.step(envs.empty_actions() + np.arange(envs.config.slots))[0], envs.public_items()
+        values = envs.field(observations, "candidates").reshape(3, envs.num_agents, -1, envs.shape.features)
+        b, n, c = np.nonzero((envs.candidates >= 0) & envs.active[:, :, None])
+        for name in ("ctr", "satisfaction"):
+            column = values[..., envs.candidate_features.index(name)]
+            same(column[b, n, c], found[name][b, envs.candidates[b, n, c]], 1e-6)
+
+
+def test_the_log_is_of_the_same_people_as_the_episodes() -> None:
+    """Under random slates the clicks per examined impression are the catalogue's mean, but for the rest of the page."""
+    envs, rng = vector_env("social-v1", 200, num_agents=1, slots=1, items={"number": 100}), np.random.default_rng(0)
+    envs.reset(seed=0)
+    clicks = pages = 0
+    for _ in range(400):
+        infos = envs.step(rng.integers(0, envs.config.candidates.number, 200)[:, None])[4]
+        clicks, pages = clicks + infos["clicked"].sum(), pages + (infos["shown"] >= 0).sum()
+    rate = clicks / pages / (1 + envs.config.choice.kappa)
+    assert rate == pytest.approx(envs.world.params["shape"]["mean_ctr"][0], rel=0.3)
+
+
+# ------------------------------------------------------------------------------------------------ order of candidates
+
+
+def ranks_of_the_best(envs: VectorEnv, name: str, pages: int) -> np.ndarray:
+    """Positions [pages * B, N] of each agent's candidate with the largest value of a feature; one page of a session
+    each."""
+    found = []
+    for _ in range(pages):
+        values = envs.field(envs.observations, "candidates").reshape(*envs.candidates.shape, -1)
+        found.append(values[..., envs.candidate_features.index(name)].argmax(2)[envs.active.all(1)])
+        envs.step(envs.empty_actions())
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("name", ["profile_match", "popularity", "ctr"])
+def test_the_position_of_a_candidate_says_nothing(name: str) -> None:
+    """Chi-square at 1e-4: every position is as likely, and those of two agents have nothing to do with each other."""
+    envs = vector_env("social-v1", 1000, candidates={"number": 10}, arrival={"r_0": 40.0})
+    envs.reset(seed=3)
+    place = ranks_of_the_best(envs, name, 20)
+    assert len(place) == 20_000
+    for n in range(2):
+        assert stats.chisquare(np.bincount(place[:, n], minlength=10)).pvalue > 1e-4
+    assert (
+        stats.chi2_contingency(np.bincount(place[:, 0] * 10 + place[:, 1], minlength=100).reshape(10, 10)).pvalue > 1e-4
+    )
+
+
+def test_candidates_may_come_sorted() -> None:
+    """By profile match, plus log(1 + known habit count) where people repeat."""
+    for beta_repeat in (0.0, 2.0):
+        envs = vector_env(
+            "social-v1", 50, candidates={"order": "score"}, choice={"beta_repeat": beta_repeat, "v_0": 0.0}
+        )
+        envs.reset(seed=0)
+        for _ in range(20):
+            observations = envs.step(envs.empty_actions())[0]
+            values = envs.field(observations, "candidates").reshape(*envs.candidates.shape, -1)
+            match, known = (
+                unsquash(values[..., envs.candidate_features.index(f)]) for f in ("profile_match", "repeat")
+            )
+            score = (match + np.log1p(known) * (beta_repeat > 0))[envs.active]
+            assert (np.diff(score, axis=1) <= 1e-5).all()
+
+
 # ------------------------------------------------------------------------------------------------ sharing
 
 
@@ -972,7 +1109,8 @@ def test_four_of_five_candidates_share_the_topic_of_the_anchor() -> None:
 
 def test_visitors_are_announced() -> None:
     users = {"number": 3, "activity_log_sd": 0.0}
-    envs = vector_env(BASE, 500, users=users, arrival={"k_0": 0.0, "k_1": 0.0, "r_0": 0.0, "r_1": 0.0})
+    arrival = {"k_0": 0.0, "k_1": 0.0, "r_0": 0.0, "r_1": 0.0}
+    envs = vector_env(BASE, 500, users=users, items={"topics": M}, arrival=arrival)  # so that no two tastes are alike
     envs.reset(seed=0)
     people, tastes = np.empty((0, 500), int), np.empty((0, 500, D))
     for _ in range(30):
@@ -1039,6 +1177,118 @@ def test_history_is_private_unless_shared(share: bool) -> None:
             known = 1.0 if share or n == m else 0.0
             same(mean[clicked[:, m], n], np.broadcast_to(known * 0.2 * q[m], mean[clicked[:, m], n].shape), 1e-4)
             same(counts[clicked[:, m], n], np.broadcast_to(known * topic[m], counts[clicked[:, m], n].shape), 1e-4)
+
+
+# where nobody gets lost, all is clicked with the same odds, and pleases
+PLEASED = {
+    "users": {"number": 3, "z_init": 0.8},
+    "feedback": {"e_0": 1.2},
+    "arrival": {"r_0": 40.0, "k_0": 0.0, "k_1": 0.0},
+}
+
+
+@pytest.mark.parametrize("mood", ["own", "platform"])
+@pytest.mark.parametrize("page", ["rows", "shared", "rival"])
+def test_the_mood_that_agents_see(page: str, mood: str) -> None:
+    """From z_init, .4 of the way to tanh e after a click that the agent is told of, of the way to the baseline by
+    `z_rate_none` after another page of its own (or of the platform)."""
+    envs = vector_env(
+        BASE,
+        200,
+        num_agents=2,
+        slots=1,
+        page=page,
+        observation={"mood": mood},
+        dynamics={"z_rate_none": 0.1},
+        **PLEASED,
+    )
+    envs.reset(seed=0)
+    seen, pages = np.full((200, 3, 2), 0.8), np.zeros((200, 3, 2))
+    clicks = others = 0
+    for tick in range(40):
+        at, b = envs.active, np.arange(200)
+        place = envs.infos["next_place"].max(1)
+        shown, of = (envs.field(envs.observations, name)[..., 0] for name in ("mood", "mood_pages"))
+        same(shown, np.where(at, seen[b, place], 0), 1e-5)
+        same(of, np.where(at, pages[b, place] / (5 + pages[b, place]), 0), 1e-5)
+        infos = envs.step(fixed(envs, tick % M, (tick + 1) % M))[4]
+        clicked = infos["clicked"].any(2)
+        knows = at | (mood == "platform")
+        told = np.where(mood == "platform", clicked.any(1, keepdims=True), clicked) & knows
+        dwell = infos["dwell"].sum((1, 2), dtype=float)[:, None] / 1.0
+        pull = np.tanh(np.log(np.expm1(np.where(dwell > 0, dwell, 1))))  # dwell = softplus(e), of items of length 1
+        here = seen[b, place]
+        seen[b, place] = np.where(told, here + 0.4 * (pull - here), np.where(knows, here + 0.1 * (-0.3 - here), here))
+        pages[b, place] += knows
+        clicks, others = clicks + told.sum(), others + (clicked.any(1, keepdims=True) & knows & ~told).sum()
+    assert clicks > 1000
+    assert (others > 0) is np.bool_(mood == "own" and page != "rival")
+
+
+def test_what_the_platform_sees_of_the_mood_is_satisfaction() -> None:
+    """Where satisfaction moves as fast as agents take it to, it is what dwell tells them."""
+    envs = vector_env(
+        BASE, 100, num_agents=2, slots=1, observation={"mood": "platform"}, dynamics={"z_rate": 0.4}, **PLEASED
+    )
+    envs.reset(seed=0)
+    for tick in range(30):
+        envs.step(fixed(envs, tick % M, (tick + 3) % M))
+    same(envs.field(envs.observations, "mood"), envs.field(envs.observations, "latent_satisfaction"), 1e-5)
+
+
+def test_the_mood_of_a_new_person_and_of_finite_games() -> None:
+    envs = vector_env(
+        BASE, 50, slots=1, users={"number": 1, "z_init": -0.2}, arrival={"k_0": -40.0, "d_0": 1.0}, choice=ALWAYS
+    )
+    envs.reset(seed=0)
+    for _ in range(3):
+        envs.step(fixed(envs, 0))
+        same(envs.field(envs.observations, "mood"), -0.2 * envs.active[..., None])
+        assert not envs.field(envs.observations, "mood_pages").any()
+    assert not {"mood", "mood_pages"} & vector_env("duel-v1").observation_fields.keys()
+
+
+def test_rival_platforms_know_their_own_visits_only() -> None:
+    """And elsewhere everybody's are the same."""
+    for page in ("rival", "rows"):
+        envs = vector_env(BASE, 300, num_agents=2, slots=1, page=page, choice={"v_0": 0.0}, **PLEASED)
+        envs.reset(seed=0)
+        sessions, last = np.zeros((300, 3, 2)), np.full((300, 3, 2), -1.0)
+        gap, before = np.ones((300, 2)), np.full((300, 3, 2), -1.0)
+        b = np.arange(300)
+        for _ in range(60):
+            at, place = envs.active, envs.infos["next_place"].max(1)
+            begins = unsquash(envs.field(envs.observations, "session_page")[..., 0]).max(1) == 0
+            counted = at & begins[:, None]
+            sessions[b, place] += counted
+            before[b, place] = np.where(counted, last[b, place], before[b, place])
+            since = envs.tick[:, None] - before[b, place]
+            gap = np.where(before[b, place] < 0, 1.0, since / (50 + since))
+            same(
+                envs.field(envs.observations, "visits")[..., 0],
+                at * sessions[b, place] / (5 + sessions[b, place]),
+                1e-6,
+            )
+            same(envs.field(envs.observations, "visit_gap")[..., 0], at * gap, 1e-6)
+            last[b, place] = np.where(at, envs.tick[:, None], last[b, place])
+            envs.step(fixed(envs, 0, 1))
+        assert (sessions[:, :, 0] != sessions[:, :, 1]).any() == (page == "rival")
+
+
+def test_places_are_told_of_the_page_shown_and_the_next() -> None:
+    envs = vector_env("coldstart-v1", 50, arrival={"d_0": 0.5})
+    envs.reset(seed=0)
+    places, people = set(), set()
+    for _ in range(100):
+        coming, latent_place = envs.infos["next_place"].copy(), envs.next_page["visitor"]
+        np.testing.assert_array_equal(coming, np.where(envs.active, latent_place[:, None], -1))
+        infos = envs.step(envs.empty_actions())[4]
+        np.testing.assert_array_equal(infos["place"], coming)
+        np.testing.assert_array_equal(infos.copy()["next_place"], infos["next_place"])
+        places |= set(coming[coming >= 0].tolist())
+        people |= set(infos["visitor"][infos["visitor"] >= 0].tolist())
+    assert places == set(range(envs.shape.users))
+    assert len(people) > envs.shape.users  # a place goes on when its person is lost
 
 
 @pytest.mark.parametrize("slots", [1, 2])

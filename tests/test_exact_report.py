@@ -42,8 +42,8 @@ def test_the_duel_is_printed_as_published(capsys: pytest.CaptureFixture[str], tm
     for words in (
         "mood 0 | mood 1 | mood 2",
         "optimum YXX YXX 0.2313 per agent",
-        "equilibrium YXX YXX 0.2313 0.2313 strict, symmetric equilibrium YYY YYY 0.0663 0.0663 strict, symmetric price",
-        "price of anarchy 0.287, of stability 1.000",
+        "equilibrium YXX YXX 0.2313 0.2313 strict, symmetric, +74 % over the best constant answer equilibrium YYY",
+        "price of anarchy 0.287, of stability 1.000 T 0.1549, R 0.1434, P 0.0663, S 0.0210: constant strategies reward",
         "always X XXX 0.0785 0.0210 0.1434",
         "equilibrium, myopic, always Y YYY 42.6 0.0 56.4",
         "greedy 0.0663 0.0663 0.0000 YYY YYY joint 0.2313 0.2313 0.0000 YXX YXX",
@@ -65,6 +65,22 @@ def test_other_criteria(criterion: str) -> None:
     assert ("equilibria" in found) == (criterion == "discounted")
     with pytest.raises(ValueError, match="criterion = 'mean' is not allowed; choose one of average, disc"):
         solve("duel-v1", criterion="mean")
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("duel-v1,num_agents=1", "optimum YXX"),
+        ("duel-v1,num_agents=3", "equilibrium YYY YYY YYY"),
+        ("duel-v1,reward.sharing=-1", "equilibrium YYY YYY"),
+        (
+            "duel-v1,num_agents=3,slots=3",
+            "equilibria: 1.3e+08 profiles of pure policies (8 actions, 3 states, 3 agents)",
+        ),
+    ],
+)
+def test_other_sizes_are_printed(task: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert words in said(capsys, task, "--policies", "random")
 
 
 def test_prices_are_solved_as_published() -> None:
@@ -91,17 +107,9 @@ def test_prices_are_solved_as_published() -> None:
     assert rows["random"]["own"] == pytest.approx([0.3219, 0.3219], abs=5e-5)
     assert rows["equilibrium"]["policies"] == ["301", "301"]
     assert rows["joint"]["policies"] == ["663", "663"]
-    answer = 0.2316 / max(_constant_against(level) for level in range(7)) - 1
-    assert answer == pytest.approx(0.23, abs=0.01)
-
-
-def _constant_against(level: int) -> float:
-    """What a constant price earns against the equilibrium."""
-    from recsys_env.exact import evaluate
-
-    game = tabulate("pricing-duel-v0")
-    rival = game.seen_by(1, game.policy("301"))
-    return float(game.initial @ evaluate(game, [np.full(3, level), rival])[0])
+    assert policies["301", "301"]["over_constant"] == pytest.approx(0.23, abs=0.005)
+    dilemma = found["dilemmas"]["the optimum and its best response"]
+    assert dilemma == pytest.approx({"T": 1.079, "R": 0.699, "P": 0.232, "S": 0.143}, abs=5e-4)
 
 
 def test_a_game_of_ones_own_is_solved_and_played() -> None:

@@ -133,14 +133,15 @@ def test_empty_places_are_no_items() -> None:
 
 
 def test_it_learns_what_no_observation_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Items differ in an appeal that is neither observed nor in the catalogue: who knows the items finds it, who ranks
-    by features cannot."""
+    """Items differ in an appeal that is neither observed nor in the catalogue, nor kept in public statistics: who knows
+    the items finds it, who ranks by features cannot."""
+    forgotten = {"log_impressions": 0.0, "popularity_half_life": 1.0}
     hidden = {
         "horizon": 60,
         "slots": 1,
         "users": {"habit_size": 0},
         "choice": {"beta_taste": 0.0, "beta_price": 0.0, "beta_satiation": 0.0, "v_0": 1.5},
-        "items": {"number": 40, "intercept_sd": 2.0, "popularity_quality": 0.0},
+        "items": {"number": 40, "intercept_sd": 2.0, "popularity_quality": 0.0, **forgotten},
     }
     monkeypatch.setitem(_TASKS, "hidden-v0", replace(WorldConfig(), hidden))
     scores = {}

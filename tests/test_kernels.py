@@ -21,9 +21,11 @@ from recsys_env.kernels.appraisal import appraise
 from recsys_env.kernels.expected import expect
 from recsys_env.kernels.options import list_options
 from recsys_env.kernels.page import read_prices
+from recsys_env.kernels.past import respond
+from recsys_env.settings import replace
 from recsys_env.spaces import beside_picks, mask_size
 from recsys_env.vector import copy_seed
-from recsys_env.world import World, allocate_report, allocate_scratch, allocate_state, build, shape_of
+from recsys_env.world import SAMPLE, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
 ACTIONS = ("candidates", "items", "query", "weights")
@@ -133,7 +135,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             price_sensitivity_log_sd=draw(one(0.0, 0.5)),
             intent_scale=draw(one(0.0, 4.0)),
             rating_bias_sd=draw(one(0.0, 0.4)),
-            habit_size=draw(one(2, 5, 1, 0)),
+            habit_size=draw(one(2, 5, 1, 2, 5, 0)),
             habit_decay=draw(one(0.5, 0.98, 1.0)),
             habit=draw(one("click", "purchase")),
             z_init=draw(one(0.0, 0.3)),
@@ -152,6 +154,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             length_log_sd=draw(one(0.0, 0.5)),
             popularity_mean=draw(one(1.0, 20.0)),
             popularity_half_life=draw(one(5.0, 1000.0)),
+            log_impressions=draw(one(0.0, 30.0, 680.0)),
             promotion_probability=draw(one(0.0, 0.5)),
             promotion_depth=draw(one(0.0, 0.3)),
             promotion_period=draw(one(3, 100)),
@@ -172,7 +175,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             beta_pop=draw(one(0.0, 0.3)),
             beta_intent=draw(weight),
             beta_satiation=draw(weight),
-            beta_repeat=draw(one(1.0, 0.0, -1.0)),
+            beta_repeat=draw(one(1.0, 0.0, 1.0, -1.0)),
             beta_trust=draw(one(0.0, 1.0, 3.0)),
             dissimilarity=draw(one(1.0, 0.4, 0.15)) if page == "rows" else 1.0,
             eta=draw(one(0.0, 0.835)),
@@ -244,9 +247,16 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             low=draw(one(0.5, 0.8)),
             high=draw(one(2.0, 1.3)),
         ),
-        candidates=dict(number=draw(st.integers(slots, 8)), topic_scale=draw(one(0.0, 4.0))),
+        candidates=dict(
+            number=draw(st.integers(4, 8) | st.integers(slots, 8)),
+            topic_scale=draw(one(0.0, 4.0)),
+            order=draw(one("shuffled", "score")),
+        ),
         observation=dict(
-            profile_noise=draw(one(0.0, 0.5, 2.0)), history_decay=draw(one(0.9, 0.5)), share=draw(st.booleans())
+            profile_noise=draw(one(0.0, 0.5, 2.0)),
+            history_decay=draw(one(0.9, 0.5)),
+            share=draw(st.booleans()),
+            mood=draw(one("own", "platform")),
         ),
     )  # type: ignore[arg-type]
 
@@ -495,8 +505,34 @@ def test_looking_again_changes_nothing(config: WorldConfig, key: int) -> None:
         kernels.look()
         for b in range(COPIES):
             again = contents(kernels, b)
-            for name in (*kernels.state._fields, "observations", "masks", "active", "next_visitor"):
+            for name in (*kernels.state._fields, "observations", "masks", "active", "next_visitor", "next_place"):
                 assert again[name] == seen[b][name], name
+
+
+# ------------------------------------------------------------------------------------------------ the historical log
+
+
+@random_worlds(20)
+@given(config=configs("rows", "candidates"), key=st.integers(0, 2**32), fitted=st.booleans())
+def test_the_historical_log_is_what_people_made_of_the_items(config: WorldConfig, key: int, fitted: bool) -> None:
+    """The chance of it as well: clicks are Poisson, so their standardised squares have mean 1."""
+    config = replace(config, {"items": {"log_impressions": 200.0}})
+    world = build(config, small_catalogue(config, key) if fitted else None)
+    rate, mean, variance = (np.zeros(len(world.items)) for _ in range(3))
+    sample = np.zeros(SAMPLE, np.int64), np.zeros(SAMPLE), np.zeros((SAMPLE, config.items.topics))
+    respond(world, allocate_state(world, 1, SAMPLE), allocate_scratch(world, 1), sample, rate, mean, variance)
+    game = oracle.Game(config, world)
+    oracle.close(game.responses(SAMPLE), np.stack([rate, mean, variance]), "responses")
+    clicks, shape = world.log["clicks"].astype(float), world.params["shape"][0]
+    oracle.close(
+        [rate.mean(), (rate * mean).sum() / rate.sum()], [shape["mean_ctr"], shape["mean_satisfaction"]], "means"
+    )
+    expected = 200 * rate
+    assert (
+        abs(((clicks - expected) ** 2 / expected).sum() - len(rate)) < 6 * (2 * len(rate) + (1 / expected).sum()) ** 0.5
+    )
+    error, spread = world.log["satisfaction"] - clicks * mean, np.sqrt(clicks * variance)
+    assert (np.abs(error) <= 5 * spread + 1e-4 * np.abs(clicks * mean) + 1e-5).all()
 
 
 # ------------------------------------------------------------------------------------------------ alias tables

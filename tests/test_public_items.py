@@ -1,4 +1,4 @@
-"""What everybody may know of the items now: prices, promotions, availability, stock, age and popularity."""
+"""What everybody may know of the items now: prices, promotions, availability, stock, age and statistics."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ def test_they_are_those_of_the_rules(envs: VectorEnv) -> None:
                 assert found["age"][b, j] == game.age(j, copy.tick)
                 assert found["stock"][b, j] == game.stock(copy, j)
                 assert found["popularity"][b, j] == pytest.approx(game.popularity(copy, j), rel=1e-4)
+                assert found["ctr"][b, j] == pytest.approx(game.relative_ctr(copy, j), abs=1e-4)
+                assert found["satisfaction"][b, j] == pytest.approx(game.relative_satisfaction(copy, j), abs=1e-4)
     assert moved == set(first)
 
 

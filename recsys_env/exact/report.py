@@ -23,10 +23,12 @@ from .game import MarkovGame, Policies, textbook_example
 from .solve import (
     AVERAGE,
     Criterion,
+    Equilibrium,
     PurePolicies,
     discounted,
     evaluate,
     finite,
+    mixed_equilibria,
     prices,
     pure_policies,
     regrets,
@@ -102,7 +104,10 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
     }
     if criterion.kind == "finite":
         return found
-    pure = pure_policies(game, criterion)
+    try:
+        pure = pure_policies(game, criterion)
+    except ValueError as error:  # too many
+        return {**found, "not_enumerated": str(error)}
     equilibria = pure.equilibria()
     found["equilibria"] = [
         {
@@ -110,14 +115,55 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
             "own": e.own.tolist(),
             "strict": e.strict,
             "symmetric": game.is_symmetric(e.policies),
+            "over_constant": _over_constant(pure, e),
         }
         for e in equilibria
     ]
-    if equilibria and len(game.agents) > 1:
+    if equilibria and len(game.agents) > 1 and optimum > 0:
         found["anarchy"], found["stability"] = prices(equilibria, optimum)
     if game.mirror is not None:
         found["against"] = _against(pure, _cast(pure, first))
+        found["dilemmas"] = _dilemmas(pure, equilibria, first)
     return found
+
+
+def _over_constant(pure: PurePolicies, equilibrium: Equilibrium) -> float | None:
+    """What agent 0 earns in an equilibrium over the best that one action in all states would earn it there, minus 1;
+    None where that is no gain."""
+    constants = [pure.index(np.full(len(pure.game.states), a)) for a in range(len(pure.game.actions))]
+    others = tuple(pure.index(policy) for policy in equilibrium.policies[1:])
+    best = pure.payoffs[0][(constants, *others)].max()
+    return float(equilibrium.values[0] / best - 1) if best > 0 else None
+
+
+def _dilemmas(
+    pure: PurePolicies, equilibria: Sequence[Equilibrium], optimum: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """T (a lone defector), R (all cooperate), P (all defect), S (a lone cooperator) of a symmetric game of two.
+
+    Among constant strategies, where there are two actions; and between the team optimum and the best response to it, if
+    that is another policy, where P is the worst symmetric equilibrium.
+    """
+    game, payoffs = pure.game, pure.payoffs[0]
+    found = {}
+    if len(game.actions) == 2:
+        constant = [pure.index(np.full(len(game.states), a)) for a in range(2)]
+        good, bad = sorted(constant, key=lambda i: -payoffs[i, i])
+        found["constant strategies"] = dict(
+            T=payoffs[bad, good], R=payoffs[good, good], P=payoffs[bad, bad], S=payoffs[good, bad]
+        )
+    alike = [e for e in equilibria if game.is_symmetric(e.policies)]
+    if alike and game.is_symmetric(list(optimum.T)):
+        mine, theirs = pure.index(optimum[:, 0]), pure.index(optimum[:, 1])
+        answer = int(payoffs[:, theirs].argmax())
+        if answer != mine:
+            found["the optimum and its best response"] = dict(
+                T=payoffs[answer, theirs],
+                R=payoffs[mine, theirs],
+                P=alike[-1].values[0],
+                S=pure.payoffs[1][answer, theirs],
+            )
+    return {name: {which: float(value) for which, value in four.items()} for name, four in found.items()}
 
 
 def _labels(game: MarkovGame, policies: Policies) -> list[str]:
@@ -154,13 +200,15 @@ def _against(pure: PurePolicies, cast: Sequence[tuple[str, np.ndarray]]) -> dict
     payoffs = pure.payoffs[0]
     answers = [int(payoffs[:, column].argmax()) for column in columns]
     best = payoffs[answers, columns]
+    both = pure.payoffs[np.ix_((0, 1), rows, columns)]
     return {
         "names": [name for name, _ in cast],
         "policies": [game.label(policy) for _, policy in cast],
         "payoffs": payoffs[np.ix_(rows, columns)].tolist(),
         "answers": [game.label(pure.policies[answer]) for answer in answers],
         "answer_payoffs": best.tolist(),
-        "loss": (1 - payoffs[np.ix_(answers, columns)] / best).tolist(),
+        "mixed": [[mix.tolist() for mix in pair] for pair in mixed_equilibria(both)],
+        "loss": (1 - payoffs[np.ix_(answers, columns)] / best).tolist() if (best > 0).all() else None,
     }
 
 
@@ -231,10 +279,16 @@ def show(found: Mapping[str, Any]) -> None:
     if len(found["agents"]) == 1:
         return
     for e in found.get("equilibria", ()):
-        kind = ", ".join(["strict"] * e["strict"] + ["symmetric"] * e["symmetric"])
-        print(f"  equilibrium   {' '.join(e['policies'])}  {_numbers(e['own'])}  {kind}")
+        kind = ["strict"] * e["strict"] + ["symmetric"] * e["symmetric"]
+        if e["over_constant"] is not None:
+            kind.append(f"{100 * e['over_constant']:+.0f} % over the best constant answer")
+        print(f"  equilibrium   {' '.join(e['policies'])}  {_numbers(e['own'])}  {', '.join(kind)}")
+    if "not_enumerated" in found:
+        print(f"  equilibria: {found['not_enumerated']}")
     if "anarchy" in found:
         print(f"  price of anarchy {found['anarchy']:.3f}, of stability {found['stability']:.3f}")
+    for name, four in found.get("dilemmas", {}).items():
+        print(f"  {', '.join(f'{which} {value:.4f}' for which, value in four.items())}: {name}")
     if "against" in found:
         _show_against(found["against"])
     if found["policies"]:
@@ -250,9 +304,18 @@ def _show_against(table: Mapping[str, Any]) -> None:
     print(f"\n  {'reward of row against column':{width + 9}} {heads}")
     for name, policy, row in zip(table["names"], table["policies"], table["payoffs"], strict=True):
         print(f"  {name:{width}} {policy:>8} {' '.join(f'{v:8.4f}' for v in row)}")
+    for mixes in table["mixed"]:
+        if max(map(max, mixes)) < 1:
+            print(f"  mixed equilibrium of these: {', '.join(_mix(mix, table['policies']) for mix in mixes)}")
+    if table["loss"] is None:
+        return
     print(f"\n  {'best response to row: loss, %':{width + 9}} {heads}")
     for name, policy, row in zip(table["names"], table["answers"], table["loss"], strict=True):
         print(f"  {name:{width}} {policy:>8} {' '.join(f'{100 * v:8.1f}' for v in row)}")
+
+
+def _mix(shares: Sequence[float], policies: Sequence[str]) -> str:
+    return " + ".join(f"{share:.3f} {policy}" for share, policy in zip(shares, policies, strict=True) if share)
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -14,7 +14,10 @@ from ..world import State
 
 @dataclass(frozen=True)
 class Relevance:
-    """Which parts of the state what happens next, and what it pays, depends on, by the weights of a config."""
+    """Which parts of the state what happens next, and what it pays, depends on, by the weights of a config.
+
+    Tastes and price sensitivities never change in a world that is finite (`obstacles`), so they are in no state.
+    """
 
     z: bool
     trust: bool
@@ -109,7 +112,6 @@ class StateReader:
         stretches = {
             "trust": (matters.trust, int(at["trust"]), shape.agents),
             "satiation": (matters.satiation, int(at["satiation"]), shape.topics),
-            "taste": (matters.taste, int(at["taste"]), shape.dims),
         }
         self._vectors = {name: slice(start, start + size) for name, (there, start, size) in stretches.items() if there}
         self._habits = shape.habits if matters.habits else 0

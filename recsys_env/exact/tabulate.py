@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_count
 from ..config import WorldConfig
 from ..kernels import outcomes
 from ..kernels.expected import expect
@@ -29,8 +30,8 @@ def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: An
     """The Markov game of a finite world: P(s', r | s, a) for every state that can be reached.
 
     A state holds what matters for what comes next and what it pays: whose page it is, and of each user mood or
-    satisfaction, trust, satiation, tastes and habits, as far as the config gives them weight. The tick is no part of
-    it: the game goes on for ever. The order of agents on a shared page, which they do not know when they act, is
+    satisfaction, trust, satiation and habits, as far as the config gives them weight. The tick is no part of it: the
+    game goes on for ever. The order of agents on a shared page, which they do not know when they act, is
     averaged over.
 
     Args:
@@ -45,6 +46,7 @@ def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: An
             large.
         TypeError: no task.
     """
+    check_count("max_states", max_states, 1, 10**6)
     config = task_config(task, overrides)
     found = list(obstacles(config))
     envs = VectorEnv(config)

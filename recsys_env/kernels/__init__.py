@@ -14,6 +14,8 @@
     options.py      what an agent may choose from, for policies;  appraisal.py: how good it is, for metrics
     assortment.py   the slate of a policy that believes something of each item (beliefs.py, slates.py)
 
+    outcomes.py     the outcomes of a tick one by one, for exact tables
+
     compiler.py     `kernel` and `entry`, and the cache of compiled code
 
 All are functions of (world, state, report, scratch) and the index b of one copy, but for the entries, which take all

@@ -109,55 +109,85 @@ class Page(NamedTuple):
     scales: np.ndarray  # [N] the largest v / lambda
     values: np.ndarray  # [N, O] what a click earns the agent
     chosen: np.ndarray  # [N, K] of the options; UNFILLED, NOTHING
+    levels: np.ndarray  # [N] of the agents' prices
     means: np.ndarray  # [N] value of a click on the agent's slots
 
 
 @entry
-def arrange(world, state, log_offer, page, slates, sizes):
+def arrange(world, state, levels, page, slates, sizes, offered):
     """The full page that earns all agents together the most, by the true visitor, cut into the parts of its agents.
 
     The fixed point of slates.py for the whole page: with x = lambda V + (1 - lambda) m of its agent, each slot in turn,
     those first that rank and trust favour most, takes the option of the largest w (R - x) that is still free, and V
     follows from the page. It is exact for one logit (lambda = 1) in which all agents may show the same items, and else
-    the best of the rounds.
+    the best of the rounds. Prices start at the best level for all, then each agent in turn takes its best, until none
+    has a better one.
 
     Args:
-        log_offer: log m of all prices.
+        levels: (first, stop) levels of prices to choose from; (0, 1) where agents set none.
         slates: [B, N, K] filled with places among each agent's candidates, or items where it has none.
         sizes: [B, N] filled with how many it shows; 0 where it is inactive.
+        offered: [B, N] filled with levels of prices.
     """
     p = world.params[0]
     for b in range(state.copies.size):
         for n in range(p.shape.agents):
-            sizes[b, n] = 0
+            sizes[b, n], offered[b, n] = 0, levels[0]
         first, stop = active_agents(world, p, state.copies[b])
-        for n in range(first, stop):
-            _weigh(world, state, p, b, n, log_offer, page)
-            page.means[n] = 0.0
-        value, record = 0.0, -np.inf
-        for _ in range(_ROUNDS):
-            page.chosen[:] = UNFILLED
-            for _ in range((stop - first) * p.shape.slots):
-                n, k = _next_slot(world, state, p, b, first, stop, page)
-                x = p.choice.dissimilarity * value + (1.0 - p.choice.dissimilarity) * page.means[n]
-                page.chosen[n, k] = _best_free(state, p, b, n, x, first, stop, page)
-            value = _page_value(world, state, p, b, first, stop, page)
-            if value <= record:
-                break
-            record = value
+        record = -np.inf
+        for level in range(levels[0], levels[1]):
             for n in range(first, stop):
-                sizes[b, n] = 0
-                for k in range(p.shape.slots):
-                    if page.chosen[n, k] >= 0:
-                        slates[b, n, sizes[b, n]] = page.options[n, page.chosen[n, k]]
-                        sizes[b, n] += 1
+                page.levels[n] = level
+                _weigh(world, state, p, b, n, page)
+            record = _fill_page(world, state, p, b, first, stop, record, page, slates, sizes, offered)
+        n, settled = first, 0
+        while levels[1] - levels[0] > 1 and settled < stop - first:
+            before = record
+            for level in range(levels[0], levels[1]):
+                for m in range(first, stop):
+                    page.levels[m] = offered[b, m]
+                page.levels[n] = level
+                for m in range(first, stop):
+                    _weigh(world, state, p, b, m, page)
+                record = _fill_page(world, state, p, b, first, stop, record, page, slates, sizes, offered)
+            settled = settled + 1 if record == before else 1
+            n = n + 1 if n + 1 < stop else first
 
 
 @kernel
-def _weigh(world, state, p, b, n, log_offer, page):
-    """What agent n may show: weights and values, as the oracle knows them."""
+def _fill_page(world, state, p, b, first, stop, record, page, slates, sizes, offered):
+    """Keep the best page at these prices, and the prices, if it is worth more than `record`; the larger of the two."""
+    value, best = 0.0, -np.inf
+    for n in range(first, stop):
+        page.means[n] = 0.0
+    for _ in range(_ROUNDS):
+        page.chosen[:] = UNFILLED
+        for _ in range((stop - first) * p.shape.slots):
+            n, k = _next_slot(world, state, p, b, first, stop, page)
+            x = p.choice.dissimilarity * value + (1.0 - p.choice.dissimilarity) * page.means[n]
+            page.chosen[n, k] = _best_free(state, p, b, n, x, first, stop, page)
+        value = _page_value(world, state, p, b, first, stop, page)
+        if value <= best:
+            break
+        best = value
+        if value <= record:
+            continue
+        record = value
+        for n in range(first, stop):
+            sizes[b, n], offered[b, n] = 0, page.levels[n]
+            for k in range(p.shape.slots):
+                if page.chosen[n, k] >= 0:
+                    slates[b, n, sizes[b, n]] = page.options[n, page.chosen[n, k]]
+                    sizes[b, n] += 1
+    return record
+
+
+@kernel
+def _weigh(world, state, p, b, n, page):
+    """What agent n may show at its level of prices: weights and values, as the oracle knows them."""
     options, weights, values = page.options[n], page.weights[n], page.values[n]
     count, scale = list_showable(world, state, p, b, n, options), -np.inf
+    log_offer = log_multiplier(p, place_of_level(p, page.levels[n])) if p.shape.levels > 0 else 0.0
     for i in range(count):
         j = item_of(state, p, b, n, options[i])
         weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer)

@@ -8,11 +8,12 @@ import numpy as np
 
 from . import rng
 from .compiler import kernel
-from .numeric import exp, log, sigmoid, tanh
+from .numeric import exp, log, log_softplus, sigmoid, tanh
 from .page import RIVAL, SHARED, active_agents, touch_item, view_of, window_of
 from .vectors import dot
 
 CLICKS, PURCHASES = 0, 1
+MOOD_RATE = 0.4  # weight of a click in the mood that agents see
 FRESH = 0
 
 
@@ -67,6 +68,11 @@ def create_person(world, state, p, b, u, incarnation):
     for d in range(p.shape.dims):
         noise = sd * rng.normal(key, rng.PERSON_NOISE, d) if sd > 0.0 else 0.0
         state.vectors[b, u, p.shape.profile + d] = state.vectors[b, u, p.shape.taste + d] + noise
+    for view in range(p.shape.mood_views):
+        state.vectors[b, u, p.shape.mood + view] = p.users.z_init
+    for n in range(p.shape.visit_views):
+        visits = state.visits[b, u, n]
+        visits.sessions, visits.last_visit, visits.last_page = 0, -1, -1
     for n in range(p.shape.agents):
         state.vectors[b, u, p.shape.trust + n] = p.users.trust_init
         if p.shape.vocabulary > 0:
@@ -150,19 +156,24 @@ def fade(state, p, b):
 
 @kernel
 def show(world, state, report, p, b):
-    """Shown items raise the satiation of their topics a little."""
+    """Shown items count an impression, weighted by examination, and raise the satiation of their topics a little."""
     copy = state.copies[b]
     first, stop = active_agents(world, p, copy)
     for n in range(first, stop):
         for k in range(p.shape.slots):
-            j = report.slots[b, n, k].item
+            slot = report.slots[b, n, k]
+            j = np.int64(slot.item)
             if j >= 0:
-                state.vectors[b, copy.visitor, p.shape.satiation + world.items[j].topic] += p.dynamics.satiation_shown
+                touch_item(world, state, p, b, j, copy.stamp, copy.tick)
+                state.items[b, j].impressions += world.theta[slot.rank]
+                if p.dynamics.satiation_shown > 0.0:
+                    topic = p.shape.satiation + world.items[j].topic
+                    state.vectors[b, copy.visitor, topic] += p.dynamics.satiation_shown
 
 
 @kernel
 def enjoy(world, state, p, b, n, j, e):
-    """A click on item j of agent n, experienced as e: drift, satiation, satisfaction, trust, history, popularity."""
+    """A click on item j of agent n, experienced as e: drift, satiation, satisfaction, trust, history, statistics."""
     copy = state.copies[b]
     u, topic = copy.visitor, world.items[j].topic
     user, pull, dims, dyn = state.users[b, u], tanh(e), p.shape.dims, p.dynamics
@@ -186,8 +197,9 @@ def enjoy(world, state, p, b, n, j, e):
     for t in range(p.shape.topics):
         state.vectors[b, u, history + dims + t] *= keep
     state.vectors[b, u, history + dims + topic] += 1.0
-    touch_item(world, state, p, b, j, copy.stamp, copy.tick)
-    state.items[b, j].popularity += 1.0
+    row = state.items[b, j]  # which `show` has touched
+    row.clicks += 1.0
+    row.satisfaction += log_softplus(e)
 
 
 @kernel
@@ -215,6 +227,24 @@ def pass_by(world, state, p, b):
         if state.inclusive[b, n] > -np.inf:
             trust = p.shape.trust + n
             state.vectors[b, u, trust] += dyn.trust_rate_none * (dyn.baseline - state.vectors[b, u, trust])
+
+
+@kernel
+def sense_mood(world, state, p, b, clicked, e):
+    """What agents see of the mood: a click on their pages, whose e its dwell tells, else the pull to the baseline.
+
+    `clicked` is the agent whose slot was clicked, -1 = none. On the same page, an agent is not told of a click on
+    another's slot: to it that is a page without a click.
+    """
+    copy, everybody = state.copies[b], p.shape.mood_views == 1
+    first, stop = (np.int64(0), np.int64(1)) if everybody else active_agents(world, p, copy)
+    for view in range(first, stop):
+        mood, pages = p.shape.mood + view, p.shape.mood_pages + view
+        rate, target = p.dynamics.z_rate_none, p.dynamics.baseline
+        if clicked >= 0 and (everybody or clicked == view):
+            rate, target = MOOD_RATE, tanh(e)
+        state.vectors[b, copy.visitor, mood] += rate * (target - state.vectors[b, copy.visitor, mood])
+        state.vectors[b, copy.visitor, pages] += 1.0
 
 
 @kernel
@@ -340,6 +370,9 @@ def draw_visitor(world, state, scratch, p, b, key):
     copy.intent = draw_topic(scratch, p, b, rng.uniform(key, rng.INTENT, 0))
     if p.shape.page == RIVAL:
         copy.opened = _open_agent(state, p, b, u, rng.uniform(key, rng.OPEN, 0))
+        visits = state.visits[b, u, copy.opened]
+        visits.last_visit = visits.last_page
+        visits.sessions += 1
 
 
 @kernel

@@ -67,6 +67,12 @@ def softplus(x):
 
 
 @kernel
+def log_softplus(x):
+    """log(softplus(x)) to 1e-5 absolute; far below 0, where the sum in softplus cancels, it is x."""
+    return x if x < -12.0 else log(softplus(x))
+
+
+@kernel
 def squash(x, half=_ONE):
     """Smooth, odd, onto (-1, 1), half way at `half`: x / (half + |x|), in single precision."""
     y = np.float32(x)

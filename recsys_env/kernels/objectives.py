@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from .compiler import kernel
-from .numeric import exp
 
 
 @kernel
@@ -70,7 +69,7 @@ def _fairness(world, state, report, p, b, n):
         slot = report.slots[b, n, k]
         if slot.item >= 0:
             i = world.items[slot.item].provider
-            value += exp(world.log_theta[slot.rank]) * (world.targets[n, i] - share_of(world, state, b, n, i, exposure))
+            value += world.theta[slot.rank] * (world.targets[n, i] - share_of(world, state, b, n, i, exposure))
     return value
 
 
@@ -97,4 +96,4 @@ def show_providers(world, state, report, p, b, n):
     for k in range(p.shape.slots):
         slot = report.slots[b, n, k]
         if slot.item >= 0:
-            state.exposure[b, n, world.items[slot.item].provider] += exp(world.log_theta[slot.rank])
+            state.exposure[b, n, world.items[slot.item].provider] += world.theta[slot.rank]

@@ -12,13 +12,17 @@ from .dynamics import visitor_id
 from .numeric import squash
 from .objectives import exposure_of, share_of
 from .page import (
+    RIVAL,
     actions_of_pick,
     can_show,
     is_active,
     is_continuous,
     is_promoted,
+    item_statistics,
     log_price_now,
     popularity_now,
+    relative_ctr,
+    relative_satisfaction,
     retrieves,
     view_of,
     wallet_now,
@@ -29,6 +33,7 @@ from .vectors import dot, row_dot, squash_row
 _ONE = np.float32(1.0)
 _HALF = {field.name: field.half for field in OBSERVATION}
 _PAGES, _VISITS, _GAP = (np.float32(_HALF[name]) for name in ("session_page", "visits", "visit_gap"))
+_MOOD_PAGES = np.float32(_HALF["mood_pages"])
 
 
 @kernel
@@ -41,6 +46,7 @@ def observe(world, state, report, p, b, observations, masks):
         report.next_visitor[b, n] = (
             visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation) if active else -1
         )
+        report.next_place[b, n] = copy.visitor if active else -1
         for o in range(p.shape.observation):
             observations[b, n, o] = 0.0
         observations[b, n, p.fields.role + world.agents[n].role] = 1.0
@@ -67,24 +73,32 @@ def observe(world, state, report, p, b, observations, masks):
 def _observe_visit(state, p, b, n, observations):
     copy, at = state.copies[b], p.fields
     user = state.users[b, copy.visitor]
+    sessions, last_visit = user.sessions, user.last_visit
+    if p.shape.page == RIVAL:  # each platform knows its own
+        visits = state.visits[b, copy.visitor, n]
+        sessions, last_visit = visits.sessions, visits.last_visit
     observations[b, n, at.is_active] = 1.0
     observations[b, n, at.visitor_present] = 1.0
     observations[b, n, at.session_page] = squash(copy.session_page, _PAGES)
-    observations[b, n, at.visits] = squash(user.sessions, _VISITS)
-    observations[b, n, at.visit_gap] = squash(copy.tick - user.last_visit, _GAP) if user.last_visit >= 0 else _ONE
+    observations[b, n, at.visits] = squash(sessions, _VISITS)
+    observations[b, n, at.visit_gap] = squash(copy.tick - last_visit, _GAP) if last_visit >= 0 else _ONE
     if at.cart >= 0:
         observations[b, n, at.cart] = user.cart / (1.0 * p.shape.cart)
 
 
 @kernel
 def _observe_history(state, p, b, n, observations):
-    """Noisy profile, and the history of own slots (or of the platform)."""
+    """Noisy profile, and the history and mood of own slots (or of the platform)."""
     u, dims, size = state.copies[b].visitor, p.shape.dims, p.shape.dims + p.shape.topics
     profile, history, at = p.shape.profile, p.shape.history + view_of(p, n) * size, p.fields
     for d in range(dims):
         observations[b, n, np.uint64(at.profile + d)] = state.vectors[b, u, np.uint64(profile + d)]
     for w in range(size):  # clicked mean and topic counts lie side by side, here as there
         observations[b, n, np.uint64(at.history + w)] = state.vectors[b, u, np.uint64(history + w)]
+    if at.mood >= 0:
+        view = 0 if p.shape.mood_views == 1 else n
+        observations[b, n, at.mood] = state.vectors[b, u, p.shape.mood + view]
+        observations[b, n, at.mood_pages] = squash(state.vectors[b, u, p.shape.mood_pages + view], _MOOD_PAGES)
 
 
 @kernel
@@ -134,24 +148,23 @@ def write_features(world, state, p, b, n, j, match, rows, r, at):
 
 @kernel
 def _observe_bounded(world, state, p, b, n, observations):
-    if not retrieves(p) or not has_bounded_features(p):
+    if not retrieves(p):
         return
     for c in range(p.shape.candidates):
         j = state.candidates[b, n, c]
         if j < 0:
             return
         place = p.fields.candidates + c * p.shape.features
-        write_bounded_features(world, p, j, state.copies[b].tick, observations, b, n, place)
+        write_bounded_features(world, state, p, b, j, observations, n, place)
 
 
 @kernel
-def has_bounded_features(p):
-    return p.features.freshness >= 0 or p.features.promotion >= 0
-
-
-@kernel
-def write_bounded_features(world, p, j, tick, rows, b, r, at):
-    """The features that lie in [0, 1] as they are; written after the others have been squashed."""
+def write_bounded_features(world, state, p, b, j, rows, r, at):
+    """The features of item j that are bounded as they are; written after the others have been squashed."""
+    tick = state.copies[b].tick
+    clicks, impressions, satisfaction = item_statistics(world, state, p, b, j, state.copies[b].stamp, tick)
+    rows[b, r, at + p.features.ctr] = relative_ctr(p, clicks, impressions)
+    rows[b, r, at + p.features.satisfaction] = relative_satisfaction(p, clicks, satisfaction)
     if p.features.freshness >= 0:
         rows[b, r, at + p.features.freshness] = freshness(world, p, j, tick)
     if p.features.promotion >= 0:
@@ -165,7 +178,7 @@ def write_candidate(world, state, p, b, n, j, match, rows, r):
         rows[b, r, f] = 0.0
     write_features(world, state, p, b, n, j, match, rows, r, 0)
     squash_row(rows, b, r, 0, p.shape.features)
-    write_bounded_features(world, p, j, state.copies[b].tick, rows, b, r, 0)
+    write_bounded_features(world, state, p, b, j, rows, r, 0)
 
 
 @kernel

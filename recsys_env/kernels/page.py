@@ -6,10 +6,11 @@ import numpy as np
 
 from . import rng
 from .compiler import entry, kernel
-from .numeric import exp, log
+from .numeric import exp, log, tanh
 
 SHARED, ROWS, RIVAL = 0, 1, 2
 CANDIDATES, ITEMS, QUERY, WEIGHTS = 0, 1, 2, 3
+_PRIOR_IMPRESSIONS, _PRIOR_CLICKS = 10.0, 5.0  # of an average item, added to what is known of each
 
 
 @kernel
@@ -94,17 +95,47 @@ def purchase_value(world, p, j, paid):
 
 
 @kernel
+def item_statistics(world, state, p, b, j, stamp, tick):
+    """(clicks, impressions, satisfaction) of item j, of everybody and decayed: the historical log's and the episode's.
+
+    Impressions are weighted by examination theta, satisfaction is the sum of log(dwell / length) over the clicks.
+    """
+    row, log = state.items[b, j], world.log[j]
+    past, present = _decays(world, row, p, j, stamp, tick)
+    clicks = past * log.clicks + present * row.clicks
+    impressions = past * p.items.log_impressions + present * row.impressions
+    return clicks, impressions, past * log.satisfaction + present * row.satisfaction
+
+
+@kernel
 def popularity_now(world, state, p, b, j, stamp, tick):
-    """Decayed clicks of item j; a window that opens within the episode starts at 0, the others at historical counts."""
+    """Decayed clicks of everybody on item j: its historical count and the episode's."""
     row = state.items[b, j]
+    past, present = _decays(world, row, p, j, stamp, tick)
+    return past * world.items[j].popularity + present * row.clicks
+
+
+@kernel
+def _decays(world, row, p, j, stamp, tick):
+    """What is left of item j's history, none where its window opened within the episode, and of what its row holds."""
     window = window_of(world, p, j, tick)
-    if row.stamp == stamp and row.window == window:
-        count, since = np.float64(row.popularity), row.popularity_tick
-    elif p.shape.windows and window > window_of(world, p, j, 0):
-        return 0.0
-    else:
-        count, since = np.float64(world.items[j].popularity), np.int32(0)
-    return count * world.decay[tick - since]
+    past = np.float64(world.decay[tick]) if window == window_of(world, p, j, 0) else 0.0
+    mine = row.stamp == stamp and row.window == window
+    return past, np.float64(world.decay[tick - row.touched]) if mine else 0.0
+
+
+@kernel
+def relative_ctr(p, clicks, impressions):
+    """tanh(log r) = (r^2 - 1) / (r^2 + 1): r is the click-through rate over the catalogue's mean, shrunk towards it."""
+    mean = p.shape.mean_ctr
+    ratio = (clicks + _PRIOR_IMPRESSIONS * mean) / ((impressions + _PRIOR_IMPRESSIONS) * mean)
+    return (ratio * ratio - 1.0) / (ratio * ratio + 1.0)
+
+
+@kernel
+def relative_satisfaction(p, clicks, satisfaction):
+    """tanh of twice the mean log(dwell / length) of a click, less the historical log's mean, shrunk towards it."""
+    return tanh(2.0 * (satisfaction - clicks * p.shape.mean_satisfaction) / (clicks + _PRIOR_CLICKS))
 
 
 @kernel
@@ -124,12 +155,14 @@ def in_stock(world, state, p, b, j, stamp, tick):
 @kernel
 def touch_item(world, state, p, b, j, stamp, tick):
     """Bring item j's row up to this tick, before it is written to."""
-    popularity = popularity_now(world, state, p, b, j, stamp, tick)
-    stock = stock_now(world, state, p, b, j, stamp, tick)
     row = state.items[b, j]
-    row.popularity, row.popularity_tick = popularity, tick
+    stock = stock_now(world, state, p, b, j, stamp, tick)
+    _, left = _decays(world, row, p, j, stamp, tick)
+    row.clicks *= left
+    row.impressions *= left
+    row.satisfaction *= left
     row.stock, row.restock = stock, (tick // p.items.restock_period + 1) * p.items.restock_period
-    row.window, row.stamp = window_of(world, p, j, tick), stamp
+    row.window, row.stamp, row.touched = window_of(world, p, j, tick), stamp, tick
 
 
 @kernel
@@ -259,9 +292,10 @@ def read_purchase_values(world, items, paid, values):
 
 
 @entry
-def read_items(world, state, price, promoted, available, stock, age, popularity):
+def read_items(world, state, price, promoted, available, stock, age, popularity, ctr, satisfaction):
     """What everybody may know of each item at the present tick of each copy, [B, M] each: price in mean list prices,
-    units in stock (-1 = unlimited), ticks since its window opened (0 without windows), decayed public clicks."""
+    units in stock (-1 = unlimited), ticks since its window opened (0 without windows), decayed public clicks, and the
+    features `ctr` and `satisfaction`."""
     p = world.params[0]
     for b in range(state.copies.size):
         tick, stamp = state.copies[b].tick, state.copies[b].stamp
@@ -270,6 +304,11 @@ def read_items(world, state, price, promoted, available, stock, age, popularity)
             available[b, j], age[b, j] = is_available(world, p, j, tick), age_of(world, p, j, tick)
             stock[b, j] = stock_now(world, state, p, b, j, stamp, tick) if p.items.stock_init > 0 else -1
             popularity[b, j] = popularity_now(world, state, p, b, j, stamp, tick)
+            clicks, impressions, total = item_statistics(world, state, p, b, j, stamp, tick)
+            ctr[b, j], satisfaction[b, j] = (
+                relative_ctr(p, clicks, impressions),
+                relative_satisfaction(p, clicks, total),
+            )
 
 
 @entry

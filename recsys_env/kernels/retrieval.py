@@ -12,6 +12,7 @@ from .page import active_agents, can_show, is_active, retrieves, view_of, window
 from .vectors import dot, prefetch
 
 _TRIES = 4  # draws for one candidate before the exhaustive search
+SHUFFLED, BY_SCORE = 0, 1  # orders of the candidates
 
 
 @kernel
@@ -20,7 +21,7 @@ def draw_candidates(world, state, scratch, p, b, key):
 
     With a positive `beta_repeat`, up to half of the first half are the visitor's most consumed items that the agent
     knows of; with an anchor, four of five candidates share its topic. All are distinct and can be shown now; if there
-    are fewer than C such items the rest is -1. Sorted by the agent's observable score, best first.
+    are fewer than C such items the rest is -1. They come shuffled, or sorted by the agent's observable score.
     """
     if not retrieves(p):
         return
@@ -64,7 +65,10 @@ def _draw_for(world, state, scratch, p, b, n, key):
             break
         scratch.draws[b, filled] = j
         filled += 1
-    _sort(world, state, scratch, p, b, n, filled)
+    if p.candidates.order == SHUFFLED:
+        _shuffle(world, state, scratch, p, b, n, filled, key)
+    else:
+        _sort(world, state, scratch, p, b, n, filled)
     for c in range(filled, size):
         state.candidates[b, n, c] = -1
 
@@ -180,6 +184,19 @@ def seen_count(world, state, p, b, n, j):
         if habit.item == j and habit.window == window_of(world, p, j, state.copies[b].tick):
             return np.float64(state.seen[b, u, h, view])
     return 0.0
+
+
+@kernel
+def _shuffle(world, state, scratch, p, b, n, filled, key):
+    """Put the draws in an order that says nothing of them (Fisher & Yates, inside out)."""
+    u = state.copies[b].visitor
+    for c in range(filled):
+        j = np.int64(scratch.draws[b, c])
+        place = rng.integer(key, rng.SHUFFLE, n * p.shape.candidates + c, c + 1)
+        state.candidates[b, n, c] = state.candidates[b, n, place]
+        state.matches[b, n, c] = state.matches[b, n, place]
+        state.candidates[b, n, place] = j
+        state.matches[b, n, place] = dot(state.vectors, b, u, p.shape.profile, world.q, j, p.shape.dims)
 
 
 @kernel

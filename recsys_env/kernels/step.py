@@ -23,6 +23,7 @@ from .dynamics import (
     leave_or_stay,
     move_mood,
     pass_by,
+    sense_mood,
     show,
     visitor_id,
 )
@@ -33,6 +34,7 @@ from .observation import observe, write_candidate, write_latent
 from .page import (
     CANDIDATES,
     QUERY,
+    RIVAL,
     WEIGHTS,
     actions_of_pick,
     active_agents,
@@ -197,19 +199,23 @@ def serve_page(world, state, report, scratch, p, b, actions, key):
 
 @kernel
 def take_effect(world, state, report, p, b, n, k, e):
-    """What a page changes in its visitor, but for the mood and what was bought, given the click on slot k of agent n
-    (-1 = none) and the experience e of it."""
+    """What a page changes in its visitor, but for what was bought and the mood of finite games, given the click on slot
+    k of agent n (-1 = none) and the experience e of it."""
     j = np.int64(report.slots[b, n, k].item) if n >= 0 else np.int64(-1)
     fade(state, p, b)
-    if p.dynamics.satiation_shown > 0.0:
-        show(world, state, report, p, b)
+    show(world, state, report, p, b)
     if n >= 0:
         enjoy(world, state, p, b, n, j, e)
     else:
         pass_by(world, state, p, b)
     if p.shape.habits > 0:
         _consumption(world, state, report, p, b, n, k, j)
-    state.users[b, state.copies[b].visitor].last_page = state.copies[b].tick
+    if p.shape.mood_views > 0:
+        sense_mood(world, state, p, b, n, e)
+    copy = state.copies[b]
+    state.users[b, copy.visitor].last_page = copy.tick
+    if p.shape.page == RIVAL:
+        state.visits[b, copy.visitor, copy.opened].last_page = copy.tick
 
 
 @kernel
@@ -274,7 +280,7 @@ def clear(report, p, b):
     """Empty the report of the last tick."""
     for n in range(p.shape.agents):
         report.own[b, n], report.objectives[b, n], report.log_offer[b, n] = 0.0, 0.0, 0.0
-        report.visitor[b, n] = -1
+        report.visitor[b, n] = report.place[b, n] = -1
     for i in range(p.shape.cart):
         later = report.later[b, i]
         later.item, later.agent, later.price, later.rating = -1, -1, 0.0, 0
@@ -289,7 +295,7 @@ def name_visitor(world, state, report, p, b):
     person = visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation)
     for n in range(p.shape.agents):
         if is_active(world, p, copy, n):
-            report.visitor[b, n] = person
+            report.visitor[b, n], report.place[b, n] = person, copy.visitor
 
 
 @kernel

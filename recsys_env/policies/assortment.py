@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 from typing import Any
 
 import numba
@@ -120,8 +119,8 @@ class Central(Policy):
     """Myopic oracle of the team: arranges the whole page for what all earn together, and plays its agent's part.
 
     It knows the true visitor and where every agent's slots will stand, and counts on the others playing their parts. It
-    fills every slot, though a hole might be worth more, and on a shared page shows nothing twice. Prices stay at the
-    list's.
+    fills every slot, though a hole might be worth more, and on a shared page shows nothing twice. Where agents set
+    prices, no change of one agent's alone would earn all together more.
     """
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
@@ -135,18 +134,16 @@ class Central(Policy):
             scales=np.zeros(agents),
             values=np.zeros(rows),
             chosen=np.zeros((agents, slots), np.int64),
+            levels=np.zeros(agents, np.int64),
             means=np.zeros(agents),
         )
         self._slates = np.zeros((envs.num_envs, agents, slots), np.int64)
-        self._sizes = np.zeros((envs.num_envs, agents), np.int64)
-        self._log_offer = 0.0
-        if envs.shape.levels:
-            share = envs.config.offer.list_level / (envs.shape.levels - 1)
-            self._log_offer = (1 - share) * math.log(envs.config.offer.low) + share * math.log(envs.config.offer.high)
+        self._sizes, self._offered = (np.zeros((envs.num_envs, agents), np.int64) for _ in range(2))
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        arrange(self.envs.world, self.envs.arrays, self._log_offer, self._page, self._slates, self._sizes)
-        return slate_action(self.envs, self.index, self._slates[:, self.index], self._sizes[:, self.index])
+        levels, parts = (0, max(self.envs.shape.levels, 1)), (self._slates, self._sizes, self._offered)
+        arrange(self.envs.world, self.envs.arrays, levels, self._page, *parts)
+        return slate_action(self.envs, self.index, *(part[:, self.index] for part in parts))
 
 
 @functools.cache  # once in a process

@@ -42,12 +42,18 @@ class Alone(Ranker):
         """Probability of each topic [B, T] to be the session's intent."""
         return normalised(self.told(observations))
 
-    def log_odds(self, belief: np.ndarray) -> np.ndarray:
-        """Log of the odds [B, C] of a click on each option, up to a constant: in expectation over the intent."""
-        match = self.features[:, :, self.feature_names.index("profile_match")]
-        topic = np.take_along_axis(belief, self._topics[np.maximum(self.items, 0)], 1)
+    def log_odds(self, belief: np.ndarray, left: np.ndarray | float = 1.0) -> np.ndarray:
+        """Log of the odds [B, C] that each option adds to a click, up to a constant: in expectation over the intent.
+
+        Args:
+            belief: [B, T] probability of each topic to be the intent.
+            left: [B, T] 0 where others show the topic if it is the intent, so that to show it adds nothing then.
+        """
         choice = self.envs.config.choice
-        return choice.beta_taste * match / (1 - np.abs(match)) + np.log1p(topic * np.expm1(choice.beta_intent))
+        match = self.features[:, :, self.feature_names.index("profile_match")]
+        factor = belief * left * np.exp(choice.beta_intent) + (1.0 - belief)
+        by_option = np.take_along_axis(factor, self._topics[np.maximum(self.items, 0)], 1)
+        return choice.beta_taste * match / (1 - np.abs(match)) + np.log(by_option + 1e-9)
 
 
 class Convention(Alone):
@@ -59,7 +65,7 @@ class Convention(Alone):
         left = np.ones_like(common)
         for m in range(self.index):
             left *= 1.0 - self._shows(m, common * left)
-        return self.log_odds(self.believed(observations) * left)
+        return self.log_odds(self.believed(observations), left)
 
     def common(self, observations: np.ndarray) -> np.ndarray:
         """Topics [B, T] that remain possible by what all know, as 0 and 1."""

@@ -64,10 +64,7 @@ class Ranker(Policy):
         return self._show(np.where(self.items >= 0, scores, -np.inf))
 
     def _show(self, scores: np.ndarray) -> np.ndarray:
-        """The action that shows the best options; equals stay in their order.
-
-        In candidates that is the order of an observable score.
-        """
+        """The action that shows the best options; equals stay in their order."""
         slots = min(self.picks.shape[1], scores.shape[1])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :slots]
         there = np.take_along_axis(scores, best, 1) > -np.inf
