@@ -221,7 +221,7 @@ _TASKS: dict[str, WorldConfig] = {
 
         Only purchases count (the entrance's click weight of .02 gives its myopic oracle something to aim at). Topics
         that attract clicks at the entrance are those that are never put in carts: the door has a bait. The team's
-        entrance (`planner`, which adds what the item page would sell to a click) sells a fifth more than the selfish
+        entrance (`planner`, which adds what the item page would sell to a click) sells a third more than the selfish
         one (`greedy`). Question: does the entrance, which sells nothing itself, learn to send visitors where the pages
         of the others sell? Stresses: credit across agents and pages. Clicks per page (.52 under random) and carts are
         raised several times to keep learning practical; a third of carts bought (RetailRocket). Discount .997.
@@ -229,7 +229,6 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=3,
         slots=4,
         page="rows",
-        planner_price=0.1,
         scenes=(
             SceneConfig("entrance"),
             SceneConfig("item", beta_context=1.5, cart=True),
