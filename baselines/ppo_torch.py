@@ -159,8 +159,7 @@ class Rollout:
             self.active[t], self.visitors[t], self.episodes[t] = self.envs.active, visitor, self._episode
             if self._memory:
                 self.remembered[t], self.echoes[t] = self._memory.recall(place, visitor)
-            state, echo = torch.empty_like(self.remembered[t]), None
-            pages = []
+            state, pages = torch.empty_like(self.remembered[t]), []
             for agent, rows in agents:
                 page = agent.actor.read(self.observations[t, rows], None if self.masks is None else self.masks[t, rows])
                 known = None

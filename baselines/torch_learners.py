@@ -95,7 +95,7 @@ class TorchQ(PageLearner):
     """Share of the training during which random choices fall to --epsilon."""
     epsilon: Fraction = 0.05
     """Share of random choices after that."""
-    target_rate: Fraction = 0.01
+    target_rate: Fraction = 0.02
     """How far the target network follows at each gradient step."""
 
     def world(self) -> WorldConfig:

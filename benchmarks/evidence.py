@@ -47,6 +47,12 @@ HELD_OUT = UNSEEN + 40_000  # seed of everything that is reported
 CHOSEN_ON = 40_000  # seed on which the best answer to a rival is chosen: a training seed
 SIMPLE = ("random", "blind", "popularity", "content", "nearest", "greedy")
 INSIGHT = ("static", "planner", "equilibrium", "joint", "central")  # where the task has them
+SPLIT = (
+    "coverage-alone",
+    "coverage-convention",
+    "coverage-memory",
+    "coverage-talk",
+)  # where roles know different things
 MYOPIC = "greedy"
 STATES = ("mood", "mood_pages", "session_page", "visit_gap")  # that move the weights of a searched ranker
 
@@ -137,12 +143,17 @@ def rows(played: Played, policies: Sequence[str]) -> Card:
     found: Card = {}
     able = []
     for policy in policies:
-        if reason := unable(played.config, policy):
+        if policy not in played.made and (reason := unable(played.config, policy)):
             found[policy] = {"missing": reason}
         else:
             able.append(policy)
     placed = place_on_scale({policy: played.mean(policy) for policy in able}, *scale_ends(played.config))
     return {policy: placed.get(policy) or found[policy] for policy in policies}
+
+
+def fixed_ranker(played: Played) -> str:
+    """The best ranker that looks at no state: `static`, or before a task has one, what has been searched for."""
+    return "static" if not unable(played.config, "static") or not played.made else "searched-static"
 
 
 def static(played: Played) -> Card:
@@ -155,13 +166,21 @@ def static(played: Played) -> Card:
 
 
 def state(played: Played, policies: Sequence[str]) -> Card:
-    """The best policy known that looks at the state, chosen on other episodes, and its gain over `static`."""
-    if reason := unable(played.config, "static"):
+    """The best policy known that looks at the state, chosen on other episodes, and its gain over the best ranker that
+    does not."""
+    ranker = fixed_ranker(played)
+    if ranker not in played.made and (reason := unable(played.config, ranker)):
         return {"missing": reason}
     other = replace(played, seed=CHOSEN_ON, _own={}, _counts={})
     best = max(policies, key=lambda policy: other.mean(policy).mean())
-    found, fixed = played.mean(best), played.mean("static")
-    return {"policy": best, "reward": interval(found), "gain": ratio(found - fixed, fixed)}
+    found, fixed = played.mean(best), played.mean(ranker)
+    return {
+        "policy": best,
+        "reward": interval(found),
+        "fixed": ranker,
+        "fixed_reward": interval(fixed),
+        "gain": ratio(found - fixed, fixed),
+    }
 
 
 def rivals_of(config: WorldConfig) -> list[str]:
@@ -345,11 +364,12 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     config = cli.config_of(task)
     made = searches(config, generations)
     played = Played(config, episodes, HELD_OUT, made)
-    insight = [policy for policy in INSIGHT if not unable(config, policy)]
-    looking = [policy for policy in ("planner", "joint", scale_ends(config)[1], *mine) if not unable(config, policy)]
-    looking += [name for name in ("searched-state",) if name in made]
+    named = (*INSIGHT, *(SPLIT if any(role.knows for role in config.roles) else ()))
+    insight = [policy for policy in named if not unable(config, policy)]
+    searched = [name for name in made if name in ("searched-static", "searched-state")]
+    looking = [name for name in (*insight, *searched, *mine) if "static" not in name]
     return {
-        "rows": rows(played, (*SIMPLE, *INSIGHT, *mine)),
+        "rows": rows(played, (*SIMPLE, *named, *searched, *mine)),
         "static": static(played),
         "state": state(played, list(dict.fromkeys(looking))),
         "searches": {name: told(found) for name, found in made.items()},

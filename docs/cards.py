@@ -15,6 +15,7 @@ import results
 from baselines.algorithms import ALGORITHMS
 from benchmarks.evidence import ratio
 from recsys_env import TASKS
+from recsys_env.cli import assignments
 from recsys_env.evaluation.tables import markdown, normalised, spread
 
 NOT_CLAIMED = {  # task -> what its card does not claim
@@ -30,7 +31,7 @@ COMPARED: dict[str, tuple[str, Callable[[str], float]]] = {  # option -> what it
     "gamma": ("Discount: the recommended one against 0", lambda task: TASKS[task].discount),
     "memory": ("Memory: with against without", lambda task: 0.0),
     "sharing": ("Reward: the team's against one's own", lambda task: TASKS[task].reward.sharing),
-    "hear": ("Messages: heard against cut", lambda task: 1.0),
+    "messages": ("Messages: talking against not", lambda task: float(TASKS[task].messages > 0)),
 }
 
 Gain = dict[str, float | None]
@@ -84,19 +85,19 @@ def _rows(found: Mapping[str, Any]) -> str:
 def _state(found: Mapping[str, Any]) -> str:
     if "missing" in found["state"]:
         return missing(found["state"])
-    best, fixed = found["state"], found["static"]
+    best = found["state"]
     weights = "; ".join(
         f"{role}: " + ", ".join(f"`{name}` {weight:.2f}" for name, weight in of.items() if weight)
-        for role, of in fixed["weights"].items()
+        for role, of in found["static"].get("weights", {}).items()
     )
     searched = found["searches"].get("searched-static", {"scores": []})["scores"]
     twice = (
         f" Two searches for them earned {' and '.join(map(spread, searched))} on training seeds." if searched else ""
     )
     return (
-        f"The best ranker that looks at no state, `static`, earns {spread(fixed['reward'])}; the best policy known "
-        f"that looks at it, `{best['policy']}`, earns {spread(best['reward'])}: {percent(best['gain'])} more. The "
-        f"weights of `static`: {weights}.{twice}"
+        f"The best ranker that looks at no state, `{best['fixed']}`, earns {spread(best['fixed_reward'])}; the best "
+        f"policy known that looks at it, `{best['policy']}`, earns {spread(best['reward'])}: "
+        f"{percent(best['gain'])} more." + (f" The weights of `static`: {weights}." if weights else "") + twice
     )
 
 
@@ -224,11 +225,17 @@ def pairs(task: str, setting: str) -> list[tuple[str, str, Gain]]:
     other, over training seeds."""
     found, (_, usual) = [], COMPARED[setting]
     for (a, one, ours), (b, other, theirs) in permutations(trained(task), 2):
-        mine, yours = dict(one["settings"]), dict(other["settings"])
+        mine, yours = options(one), options(other)
         values = [usual(task) if (value := of.pop(setting, None)) is None else value for of in (mine, yours)]
         if one["algorithm"] == other["algorithm"] and mine == yours and values[0] > values[1]:
             found.append((a, b, _gain(ours, theirs)))
     return found
+
+
+def options(learner: Mapping[str, Any]) -> dict[str, Any]:
+    """What a learner's settings are beside its algorithm's own: options, and fields of the task by their names."""
+    settings = dict(learner["settings"])
+    return settings | assignments(settings.pop("set", ()))
 
 
 def _gain(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Gain:
@@ -299,7 +306,11 @@ def _pair_gain(setting: str, least: float) -> Callable[[str], Found | None]:
 
 
 def _algorithms_differ(task: str) -> Found | None:
-    of = [(name, row["reward"]) for name, learner, row in trained(task) if learner["algorithm"] in TEAM_ALGORITHMS]
+    of = [
+        (name, row["reward"])
+        for name, learner, row in trained(task)
+        if learner["algorithm"] in TEAM_ALGORITHMS and not COMPARED.keys() - {"sharing"} & options(learner).keys()
+    ]
     if TASKS[task].reward.sharing != 1 or len(of) < 2:
         return None
     (low, worst), *_, (high, best) = sorted(of, key=lambda item: item[1]["mean"])
@@ -311,7 +322,11 @@ def _learner_leads(libraries: Callable[[str], bool]) -> Callable[[str], Found | 
     def finds(task: str) -> Found | None:
         rows = results.evidence(task).get("rows", {})
         bars = [rows[name]["mean"] for name in ("blind", "content", "static") if "mean" in rows.get(name, {})]
-        of = [(n, row["reward"]) for n, how, row in trained(task) if libraries(ALGORITHMS[how["algorithm"]].library)]
+        of = [
+            (name, row["reward"])
+            for name, learner, row in trained(task)
+            if libraries(ALGORITHMS[learner["algorithm"]].library) and "observability" not in options(learner)
+        ]
         if not bars or not of:
             return None
         name, best = max(of, key=lambda item: item[1]["mean"])
@@ -324,7 +339,7 @@ def _at_least(gain: Mapping[str, float | None] | None, least: float) -> Found | 
     return None if gain is None or gain["mean"] is None else (percent(gain), gain["mean"] >= least)
 
 
-TEAM_ALGORITHMS = ("ippo", "mappo", "vdn", "qmix")
+TEAM_ALGORITHMS = ("ppo-torch", "q-torch", "ippo", "mappo", "vdn", "qmix")  # IPPO, MAPPO, VDN, QMIX of several makes
 AIMS: Sequence[tuple[str, int | None, Callable[[str], Found | None]]] = (  # what, in how many tasks, what is found
     ("`blind` within 3 of `random`, where actions are picks or items", None, _blind),
     ("The best policy that looks at the state at least 15 % above `static`", 5, _state_gain),
@@ -332,7 +347,7 @@ AIMS: Sequence[tuple[str, int | None, Callable[[str], Found | None]]] = (  # wha
     ("A discount of 0 costs at least 15 %", 5, _pair_gain("gamma", 0.15)),
     ("The joint optimum at least 10 % above the equilibrium", 4, _anarchy),
     ("Memory gains at least 10 %", 2, _pair_gain("memory", 0.10)),
-    ("Messages gain at least 10 %", 1, _pair_gain("hear", 0.10)),
+    ("Messages gain at least 10 %", 1, _pair_gain("messages", 0.10)),
     ("Two of IPPO, MAPPO, VDN and QMIX differ beyond their intervals, in a team's task", 2, _algorithms_differ),
     ("A learner above `blind`, `content` and `static`", 8, _learner_leads(lambda library: True)),
     ("A learner of a library above them", 5, _learner_leads(lambda library: library != OWN_LIBRARY)),

@@ -84,7 +84,13 @@ def evidence() -> dict[str, Any]:
         },
         "static": {"weights": {"recommender": {"price": -0.5, "ctr": 1.0}}, "reward": mean(2.0)},
         "searches": {"searched-static": {"scores": [mean(2.1), mean(2.0)]}},
-        "state": {"policy": "planner", "reward": mean(4.0), "gain": mean(1.0)},
+        "state": {
+            "policy": "planner",
+            "reward": mean(4.0),
+            "fixed": "static",
+            "fixed_reward": mean(2.0),
+            "gain": mean(1.0),
+        },
         "play": {
             "team": "planner",
             "myopic": "greedy",

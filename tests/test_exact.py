@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -105,10 +106,10 @@ def play(game: MarkovGame, config: recsys_env.WorldConfig, copies: int, ticks: i
         picks = rng.integers(0, single, (copies, len(game.agents)))
         number = np.ravel_multi_index(tuple(picks.T), (single,) * len(game.agents))
         actions = choices[picks] if config.slots > 1 else choices[picks][..., 0]
-        if tick == 5 and config.page != "shared":  # where its order is averaged over
-            told = envs.expected_feedback(actions)
-            np.testing.assert_allclose(told["own"].T, game.own[:, before, number], rtol=0, atol=1e-14)
-            np.testing.assert_allclose(told["reward"].T, game.rewards[:, before, number], rtol=0, atol=1e-14)
+        if tick == 5:
+            own_told, reward_told = expected(envs, actions)
+            np.testing.assert_allclose(own_told.T, game.own[:, before, number], rtol=0, atol=1e-14)
+            np.testing.assert_allclose(reward_told.T, game.rewards[:, before, number], rtol=0, atol=1e-14)
         infos = envs.step(actions)[4]
         after = game.reader.states(envs.arrays)
         np.add.at(counts, (before, number, after), 1)
@@ -116,6 +117,20 @@ def play(game: MarkovGame, config: recsys_env.WorldConfig, copies: int, ticks: i
             np.add.at(own[n], (before, number), infos["own"][:, n])
         before = after
     return counts, own
+
+
+def expected(envs: recsys_env.VectorEnv, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`expected_feedback`, own and shared [B, N]; on a shared page its mean over all orders of the agents."""
+    agents, order = envs.num_agents, envs.arrays.order
+    rounds = list(itertools.permutations(range(agents))) if envs.config.page == "shared" else [range(agents)]
+    drawn, sums = order.copy(), []
+    for orders in itertools.product(rounds, repeat=envs.config.slots):
+        order[:] = np.array([list(each) for each in orders])
+        told = envs.expected_feedback(actions)
+        sums.append((told["own"], told["reward"]))
+    order[:] = drawn
+    own, reward = np.mean(sums, axis=0)
+    return own, reward
 
 
 @pytest.mark.parametrize("name", WORLDS)

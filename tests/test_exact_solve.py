@@ -13,6 +13,7 @@ from recsys_env.exact import (
     best_response,
     correlated_equilibrium,
     discounted,
+    empirical_game,
     evaluate,
     finite,
     matrix_value,
@@ -213,6 +214,21 @@ def test_equilibria_in_normal_form() -> None:
         for i, k in itertools.permutations(range(3), 2):
             assert (joint[i] * (payoffs[0][k] - payoffs[0][i])).sum() < 1e-9
             assert (joint[:, i] * (payoffs[1][:, k] - payoffs[1][:, i])).sum() < 1e-9
+
+
+def test_an_empirical_game_is_a_part_of_the_whole_one() -> None:
+    game = random_game(5, agents=2, states=3, actions=2)
+    pure = pure_policies(game)
+    rows, columns = (0, 3, 6), (1, 2)
+    payoffs = empirical_game(game, [pure.policies[list(rows)], pure.policies[list(columns)]])
+    np.testing.assert_allclose(payoffs, pure.payoffs[np.ix_((0, 1), rows, columns)], atol=1e-12)
+    duel = tabulate("duel-v1")
+    payoffs = empirical_game(duel, [[duel.policy("YYY"), duel.policy("YXX")]] * 2)
+    found = mixed_equilibria(payoffs)
+    mix = [row for row, _ in found if row.max() < 1]
+    (a, b), (c, d) = payoffs[0]
+    np.testing.assert_allclose(mix, [[(d - b) / (a - b - c + d), (a - c) / (a - b - c + d)]])  # by indifference
+    assert len(found) == 3
 
 
 def test_what_cannot_be_enumerated_says_how_much_it_is() -> None:

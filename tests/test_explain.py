@@ -70,8 +70,8 @@ def started(task: str | WorldConfig, seed: int = 0, **overrides: Any) -> recsys_
     return env
 
 
-def terms_of(game: oracle.Game, copy: oracle.Copy, person: oracle.Person, j: int) -> dict[str, float]:
-    """Each term of the utility of item j, written from the rules."""
+def terms_of(game: oracle.Game, copy: oracle.Copy, person: oracle.Person, j: int, offer: float) -> dict[str, float]:
+    """Each term of the utility of item j at `offer` times its price, written from the rules."""
     c, item, habit = game.config.choice, game.items[j], game.habit_of(copy, person, j)
     context = 0.0
     if copy.anchor is not None:
@@ -81,7 +81,7 @@ def terms_of(game: oracle.Game, copy: oracle.Copy, person: oracle.Person, j: int
         "taste": c.beta_taste * float(person.taste @ game.q[j]),
         "quality": c.beta_quality * item.quality,
         "bait": c.beta_bait * item.bait,
-        "price": -c.beta_price * person.rho * game.log_price(j, copy.tick),
+        "price": -c.beta_price * person.rho * game.log_price(j, copy.tick, offer),
         "freshness": c.beta_fresh * game.freshness(j, copy.tick),
         "popularity": c.beta_pop * math.log1p(game.popularity(copy, j)),
         "intent": c.beta_intent * (item.topic == copy.intent),
@@ -119,7 +119,7 @@ def test_every_term_and_their_sum(name: str) -> None:
                 rank, c = int(page["rank"][k]) + 1, config.choice
                 assert page["position"][k] == pytest.approx(math.log(rank**-c.eta * (1 + c.kappa * (rank == 1))))
                 person = copy.people[copy.visitor]
-                for term, value in terms_of(game, copy, person, int(j)).items():
+                for term, value in terms_of(game, copy, person, int(j), page["offer"]).items():
                     assert page["terms"][term][k] == pytest.approx(value, abs=2e-5), term
                     largest[term] = max(largest[term], abs(value))
     if name == "everything":

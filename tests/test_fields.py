@@ -75,7 +75,8 @@ def declaration(table: str, name: str) -> Field:
 def test_every_number_lies_in_its_declared_range() -> None:
     """In every task; and each field, feature and part of the state says something somewhere."""
     worlds: list[tuple[str, dict[str, Any]]] = [(task, {}) for task in TASKS]
-    worlds += [("social-v1", {"observability": "full", "users": {"wallet_init": 3.0}, "messages": 4})]
+    fair = {"items": {"providers": 3}, "reward": {"fairness": 0.1}}
+    worlds += [("social-v1", {"observability": "full", "users": {"wallet_init": 3.0}, "messages": 4, **fair})]
     silent = {(table, field.name) for table, fields in TABLES.items() for field in fields}
     for task, overrides in worlds:
         for table, field, values in played(task, **overrides):

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_env import TASKS, VectorEnv, vector_env
-from recsys_env.policies import Central, Greedy
+from recsys_env import TASKS, VectorEnv, task_config, vector_env
+from recsys_env.evaluation import episode_returns
+from recsys_env.policies import Central, Greedy, Planner
 
 DUEL = TASKS["pricing-duel-v0"]
 LEVELS = DUEL.offer.levels
@@ -148,6 +149,19 @@ def test_central_prices_for_both_sellers() -> None:
         assert (levels > GREEDY[NOBODYS]).all()
         observations = envs.step(np.random.default_rng(0).integers(0, 3, (100, 2)))[0]
     assert len(np.unique(state)) == 3
+
+
+def test_the_market_is_a_dilemma() -> None:
+    """Who looks ahead gains among myopic sellers, and all lose when all do: T > R > P; sharing the market pays most."""
+    market = task_config("market-v0", {"horizon": 200})
+    ahead, agents = Planner(1.0), market.agents
+    teams = {"R": "greedy", "P": {agent: Planner(1.0) for agent in agents}, "joint": "central"}
+    teams["T"] = {agents[0]: ahead, **dict.fromkeys(agents[1:], "greedy")}
+    own = {name: episode_returns(market, team, 32, 0) for name, team in teams.items()}
+    for better, worse in (("T", "R"), ("R", "P"), ("joint", "R")):
+        who = slice(0, 1) if better == "T" else slice(None)
+        gain = (own[better] - own[worse])[:, who].mean(1)
+        assert gain.mean() > 3 * gain.std() / 32**0.5, (better, worse)
 
 
 def test_greedy_prices_as_the_myopic_seller() -> None:

@@ -332,8 +332,10 @@ def test_learners_that_differ_in_one_setting_are_compared(monkeypatch: pytest.Mo
         "far": learner([2.0, 4.0], device="cpu"),
         "near": learner([1.0, 2.0], device="cpu", gamma=0.0),
         "team": learner([9.0, 9.0], device="cpu", gamma=0.0, sharing=1.0),
+        "talking": learner([3.0, 5.0], device="cpu", set=("messages=4",)),
     }
     monkeypatch.setattr(results, "training", lambda: {"learners": learners})
     assert [(one, other) for one, other, _ in cards.pairs("duel-v1", "gamma")] == [("far", "near")]
     assert cards.pairs("duel-v1", "gamma")[0][2]["mean"] == pytest.approx(1.0)
     assert [(one, other) for one, other, _ in cards.pairs("duel-v1", "sharing")] == [("team", "near")]
+    assert [(one, other) for one, other, _ in cards.pairs("duel-v1", "messages")] == [("talking", "far")]

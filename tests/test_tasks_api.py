@@ -52,7 +52,8 @@ def test_seeds(task: str) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_state(task: str) -> None:
-    state_test(recsys_env.env(task), recsys_env.parallel_env(task), num_cycles=CYCLES)
+    always: Any = {"arrival": {"r_0": 40.0}}  # all zeros, as in an idle tick before anybody came, is refused
+    state_test(recsys_env.env(task, **always), recsys_env.parallel_env(task, **always), num_cycles=CYCLES)
 
 
 @pytest.mark.parametrize("task", TASKS)

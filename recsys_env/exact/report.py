@@ -28,6 +28,7 @@ from .solve import (
     discounted,
     evaluate,
     finite,
+    mixed_equilibria,
     prices,
     pure_policies,
     regrets,
@@ -199,12 +200,14 @@ def _against(pure: PurePolicies, cast: Sequence[tuple[str, np.ndarray]]) -> dict
     payoffs = pure.payoffs[0]
     answers = [int(payoffs[:, column].argmax()) for column in columns]
     best = payoffs[answers, columns]
+    both = pure.payoffs[np.ix_((0, 1), rows, columns)]
     return {
         "names": [name for name, _ in cast],
         "policies": [game.label(policy) for _, policy in cast],
         "payoffs": payoffs[np.ix_(rows, columns)].tolist(),
         "answers": [game.label(pure.policies[answer]) for answer in answers],
         "answer_payoffs": best.tolist(),
+        "mixed": [[mix.tolist() for mix in pair] for pair in mixed_equilibria(both)],
         "loss": (1 - payoffs[np.ix_(answers, columns)] / best).tolist() if (best > 0).all() else None,
     }
 
@@ -301,11 +304,18 @@ def _show_against(table: Mapping[str, Any]) -> None:
     print(f"\n  {'reward of row against column':{width + 9}} {heads}")
     for name, policy, row in zip(table["names"], table["policies"], table["payoffs"], strict=True):
         print(f"  {name:{width}} {policy:>8} {' '.join(f'{v:8.4f}' for v in row)}")
+    for mixes in table["mixed"]:
+        if max(map(max, mixes)) < 1:
+            print(f"  mixed equilibrium of these: {', '.join(_mix(mix, table['policies']) for mix in mixes)}")
     if table["loss"] is None:
         return
     print(f"\n  {'best response to row: loss, %':{width + 9}} {heads}")
     for name, policy, row in zip(table["names"], table["answers"], table["loss"], strict=True):
         print(f"  {name:{width}} {policy:>8} {' '.join(f'{100 * v:8.1f}' for v in row)}")
+
+
+def _mix(shares: Sequence[float], policies: Sequence[str]) -> str:
+    return " + ".join(f"{share:.3f} {policy}" for share, policy in zip(shares, policies, strict=True) if share)
 
 
 def _numbers(values: Sequence[float]) -> str:

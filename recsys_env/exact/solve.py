@@ -317,13 +317,40 @@ def prices(equilibria: Sequence[Equilibrium], optimum: float) -> tuple[float, fl
 # ---------------------------------------------------------------------------------------------- games in normal form
 
 
+def empirical_game(
+    game: MarkovGame, policies: Sequence[Sequence[np.ndarray]], criterion: Criterion = AVERAGE
+) -> np.ndarray:
+    """What each agent earns, from the start of an episode, where everybody has chosen one of some policies (Wellman
+    2006).
+
+    Args:
+        policies: for each agent those that it may choose from, Q_n each.
+
+    Returns:
+        payoffs [N, Q_0, Q_1, ...], a game in normal form.
+    """
+    shape = tuple(map(len, policies))
+    payoffs = np.zeros((len(shape), *shape))
+    for profile in np.ndindex(shape):
+        chosen = [options[i] for options, i in zip(policies, profile, strict=True)]
+        payoffs[(slice(None), *profile)] = evaluate(game, chosen, criterion) @ game.initial
+    return payoffs
+
+
 def mixed_equilibria(payoffs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """All equilibria of a nondegenerate two-player game [2, A, B], by the vertices.
 
-    Such as the empirical game of some policies, of which `payoffs` holds what each pair earns (Wellman 2006).
+    Such as an `empirical_game`.
     """
     nash = library("nashpy", "exact")
-    return list(nash.Game(*np.asarray(payoffs, np.float64)).vertex_enumeration())
+    found = nash.Game(*np.asarray(payoffs, np.float64)).vertex_enumeration()
+    return [(_clean(row), _clean(column)) for row, column in found]
+
+
+def _clean(mix: np.ndarray) -> np.ndarray:
+    """A mix without what rounding left of zeros."""
+    mix = np.where(mix < 1e-12, 0.0, mix)
+    return mix / mix.sum()
 
 
 def correlated_equilibrium(payoffs: np.ndarray) -> np.ndarray:

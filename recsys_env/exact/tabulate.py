@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_count
 from ..config import WorldConfig
 from ..kernels import outcomes
 from ..kernels.expected import expect
@@ -45,6 +46,7 @@ def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: An
             large.
         TypeError: no task.
     """
+    check_count("max_states", max_states, 1, 10**6)
     config = task_config(task, overrides)
     found = list(obstacles(config))
     envs = VectorEnv(config)
