@@ -1,6 +1,6 @@
 """The evidence card of a task: what it asks of an algorithm, measured, with intervals.
 
-    python -m benchmarks.evidence TASK ... [--policies my_file:MyPolicy ...] [--episodes 200] [--generations 24]
+    python -m benchmarks.evidence TASK ... [--policies my_file:MyPolicy ...] [--episodes 200] [--generations 16]
 
 Whole held-out episodes, the same ones for every policy and every mix of policies (common random numbers), so that all
 differences and ratios are paired by episode. The parts, each a function:
@@ -302,7 +302,7 @@ def searches(config: WorldConfig, generations: int) -> dict[str, Found]:
     agents set prices, which no ranker does."""
     if not generations or config.offer.kind != "none":
         return {}
-    budget = Budget(generations=generations, searches=1)
+    budget = Budget(generations=generations, searches=1, episodes=8)
     fixed = best_ranker(config, budget=replace(budget, searches=2))
     moved = np.zeros((len(config.roles), 1 + _state_size(config), len(fixed.features)))
     moved[:, :1] = fixed.weights
@@ -385,7 +385,7 @@ def main() -> None:
     parser.add_argument("task", nargs="+")
     parser.add_argument("--policies", nargs="*", default=[], help="of your own: names, folders or module:factory")
     parser.add_argument("--episodes", type=int, default=200)
-    parser.add_argument("--generations", type=int, default=24, help="of each search of rankers; 0 = no searches")
+    parser.add_argument("--generations", type=int, default=16, help="of each search of rankers; 0 = no searches")
     args = parser.parse_args()
     try:
         cli.at_least(2, episodes=args.episodes)
