@@ -1,6 +1,6 @@
 """A batch as some of its agents see it: they learn, the others are policies.
 
-batch = recsys_env.vector_env("social-v1", num_envs=64)
+batch = recsys_env.vector_env("social-v1", num_envs=64, num_agents=4)
 envs = Company(batch, {"recommender_2": "content", "recommender_3": "popularity"})
 envs.possible_agents    # ["recommender_0", "recommender_1"]: whom `others` leave out
 envs.step(actions)      # [B, 2, ...]; every adapter takes it for a `VectorEnv`

@@ -273,7 +273,7 @@ _TASKS: dict[str, WorldConfig] = {
 
         Only purchases count (the entrance's click weight of .02 gives its myopic oracle something to aim at). Topics
         that attract clicks at the entrance are those that are never put in carts: the door has a bait. The team's
-        entrance (`planner`, which adds what the item page would sell to a click) sells a fifth more than the selfish
+        entrance (`planner`, which adds what the item page would sell to a click) sells a third more than the selfish
         one (`greedy`). Question: does the entrance, which sells nothing itself, learn to send visitors where the pages
         of the others sell? Stresses: credit across agents and pages. Clicks per page (.52 under random) and carts are
         raised several times to keep learning practical; a third of carts bought (RetailRocket). Discount .997.
@@ -281,7 +281,6 @@ _TASKS: dict[str, WorldConfig] = {
         num_agents=3,
         slots=4,
         page="rows",
-        planner_price=0.1,
         scenes=(
             SceneConfig("entrance"),
             SceneConfig("item", beta_context=1.5, cart=True),
@@ -411,9 +410,20 @@ _TASKS: dict[str, WorldConfig] = {
         """,
         num_agents=3,
         slots=2,
-        horizon=400,
+        horizon=600,
         page="rows",
-        planner_price=1.0,
+        planner_price=1.5,
+        planner_target=0.8,
+        static_weights={
+            "profile_match": 0.899,
+            "history_match": -0.612,
+            "topic_count": -0.289,
+            "popularity": -0.185,
+            "ctr": 0.315,
+            "satisfaction": 0.192,
+            "repeat": 0.033,
+            "length": 1.0,
+        },
         users=UserConfig(number=8, habit_size=8),
         items=ItemConfig(
             number=400, topics=12, popularity_quality=0.5, length_log_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0
@@ -520,6 +530,14 @@ _TASKS: dict[str, WorldConfig] = {
             "planner_price": 0.003,
             "planner_target": 100.0,
             "scale_hundred": "greedy",
+            "static_weights": {
+                "profile_match": 1.0,
+                "history_match": 0.011,
+                "topic_count": 0.163,
+                "popularity": -0.015,
+                "ctr": 0.2,
+                "satisfaction": -0.06,
+            },
             "items": {"bait_shape": 0.3},
             "choice": {"v_0": 6.0, "beta_taste": 4.0, "beta_bait": 3.0, "beta_trust": 3.0},
             "feedback": {"e_0": 1.2, "a_bait": 4.0},

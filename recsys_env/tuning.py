@@ -121,8 +121,7 @@ def cross_entropy(
     """The mean [D] of a diagonal Gaussian that has moved to where the score is high (Rubinstein & Kroese 2004).
 
     Each generation draws candidates, the mean among them, and fits the Gaussian to the best quarter; noise that dies
-    away keeps it from collapsing early (Szita & Lorincz 2006). (CMA-ES by `cma` at the same budget finds no better
-    rankers.)
+    away keeps it from collapsing early (Szita & Lorincz 2006).
 
     Args:
         score: of candidates [population, D] in a generation -> [population], higher is better. Noise that all of a

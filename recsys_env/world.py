@@ -31,7 +31,7 @@ from .fields import (
 )
 
 CART_SIZE = 3
-SAMPLE = 64  # people behind the historical log
+SAMPLE = 64  # people behind the historical log, fewer in catalogues so large that asking them would take long
 
 # ------------------------------------------------------------------------------------------------ records
 
@@ -540,8 +540,9 @@ def _fill_log(world: World, rng: np.random.Generator) -> None:
 
     shape, items = world.params["shape"][0], len(world.items)
     rate, mean, variance = np.zeros(items), np.zeros(items), np.zeros(items)
-    sample = np.zeros(SAMPLE, np.int64), np.zeros(SAMPLE), np.zeros((SAMPLE, shape["topics"]))
-    respond(world, allocate_state(world, 1, SAMPLE), allocate_scratch(world, 1), sample, rate, mean, variance)
+    people = max(SAMPLE // 8, min(SAMPLE, 4_000_000 // items))
+    sample = np.zeros(people, np.int64), np.zeros(people), np.zeros((people, shape["topics"]))
+    respond(world, allocate_state(world, 1, people), allocate_scratch(world, 1), sample, rate, mean, variance)
     clicks = rng.poisson(world.params["items"]["log_impressions"][0] * rate)
     world.log["clicks"] = clicks
     world.log["satisfaction"] = clicks * mean + np.sqrt(clicks * variance) * rng.standard_normal(items)

@@ -75,7 +75,7 @@ def test_where_all_learn_it_is_the_batch(changes: dict[str, Any]) -> None:
 )
 def test_learners_see_what_they_would_in_the_batch(learners: list[str]) -> None:
     """The same joint actions, given to a bare batch, lead to the same game."""
-    envs, inner = batch("social-v1"), batch("social-v1")
+    envs, inner = batch("social-v1", num_agents=4), batch("social-v1", num_agents=4)
     others = {agent: "content" for agent in inner.possible_agents if agent not in learners}
     company, team = Company(inner, others), Team(envs, others, 5)
     places = [envs.possible_agents.index(agent) for agent in learners]
@@ -164,7 +164,7 @@ def test_same_seed_same_game() -> None:
 
 
 def test_it_can_be_pickled_and_restored() -> None:
-    company = Company(batch("social-v1"), {"recommender_1": "content"})
+    company = Company(batch("social-v1", num_agents=4), {"recommender_1": "content"})
     company.reset(seed=4)
     company.step(company.empty_actions())
     twin, saved = pickle.loads(pickle.dumps(company)), company.save()
@@ -212,7 +212,7 @@ def test_stable_baselines3_takes_it() -> None:
     pytest.importorskip("stable_baselines3")
     from recsys_env.adapters.sb3 import SB3VecEnv
 
-    company = Company(batch("social-v1", mask_actions=True), {"recommender_1": "popularity"})
+    company = Company(batch("social-v1", num_agents=4, mask_actions=True), {"recommender_1": "popularity"})
     rows = SB3VecEnv(company)
     assert rows.num_envs == COPIES * 3
     observations = rows.reset()
@@ -241,7 +241,7 @@ def test_skrl_takes_it() -> None:
     pytest.importorskip("skrl")
     from recsys_env.adapters.skrl import SkrlEnv
 
-    company = Company(batch("social-v1"), {"recommender_0": "random"})
+    company = Company(batch("social-v1", num_agents=4), {"recommender_0": "random"})
     env = SkrlEnv(company, "cpu")
     observations, _ = env.reset()
     assert list(observations) == ["recommender_1", "recommender_2", "recommender_3"]
@@ -250,9 +250,15 @@ def test_skrl_takes_it() -> None:
 
 def test_one_learner_is_the_single_agent() -> None:
     rows = recsys_env.single_agent_vector_env(
-        "social-v1", COPIES, agent="recommender_2", others="content", horizon=SHORT, autoreset_mode="SameStep"
+        "social-v1",
+        COPIES,
+        agent="recommender_2",
+        others="content",
+        num_agents=4,
+        horizon=SHORT,
+        autoreset_mode="SameStep",
     )
-    company = Company(batch("social-v1"), "content", ["recommender_2"])
+    company = Company(batch("social-v1", num_agents=4), "content", ["recommender_2"])
     np.testing.assert_array_equal(rows.reset(seed=1)[0], company.reset(seed=1)[0][:, 0])
     rng = np.random.default_rng(0)
     for _ in range(SHORT + 2):

@@ -737,7 +737,11 @@ def test_candidates_may_come_sorted() -> None:
     """By profile match, plus log(1 + known habit count) where people repeat."""
     for beta_repeat in (0.0, 2.0):
         envs = vector_env(
-            "social-v1", 50, candidates={"order": "score"}, choice={"beta_repeat": beta_repeat, "v_0": 0.0}
+            "social-v1",
+            50,
+            candidates={"order": "score"},
+            users={"habit_size": 8},
+            choice={"beta_repeat": beta_repeat, "v_0": 0.0},
         )
         envs.reset(seed=0)
         for _ in range(20):

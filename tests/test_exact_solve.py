@@ -239,6 +239,10 @@ def test_what_cannot_be_enumerated_says_how_much_it_is() -> None:
         pure_policies(textbook_example(), finite(3))
     with pytest.raises(ValueError, match="no pure equilibrium"):
         prices([], 1.0)
+    with pytest.raises(ValueError, match=r"optimum = 0\.0 must be positive"):
+        prices([], 0.0)
+    with pytest.raises(ValueError, match="this game was not made from a task, so no engine plays it"):
+        textbook_example().engine_actions(np.zeros(3, np.int64))
     for wrong, told in ((lambda: discounted(1.0), "discount = 1.0"), (lambda: finite(0), "horizon = 0")):
         with pytest.raises(ValueError, match=told):
             wrong()

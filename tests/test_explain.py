@@ -184,7 +184,7 @@ def test_a_batch_and_a_company_explain_alike() -> None:
 
 
 def test_idle_ticks_and_inactive_agents_have_no_slots() -> None:
-    env = started("rivals-v1")
+    env = started("rivals-v1", arrival={"r_0": 0.0})
     idle = inactive = 0
     for _ in range(200):
         actions = sampled(env)

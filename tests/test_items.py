@@ -35,7 +35,7 @@ class Listed(Ranker):
 
 @pytest.mark.parametrize("others", [{}, {"recommender_1": "popularity"}])
 def test_rows_end_with_the_items_that_policies_see(others: dict[str, str]) -> None:
-    envs = recsys_env.vector_env("social-v1", 3, horizon=20)
+    envs = recsys_env.vector_env("social-v1", 3, horizon=20, slots=2)
     envs = Company(envs, others) if others else envs
     rows, size = ItemRows(SB3VecEnv(envs)), envs.shape.candidates
     listed = []
@@ -62,7 +62,7 @@ def test_rows_end_with_the_items_that_policies_see(others: dict[str, str]) -> No
 def test_a_candidate_is_scored_by_its_item() -> None:
     """Another item in the same place, with the same features, changes that place's score alone; an empty place stays
     excluded."""
-    envs = recsys_env.vector_env("social-v1", 2)
+    envs = recsys_env.vector_env("social-v1", 2, slots=2)
     rows = ItemRows(SB3VecEnv(envs))
     policy = ItemSlatePolicy(rows.observation_space, rows.action_space, lambda _: 1e-3, **item_kwargs(envs))
     extractor, count = policy.mlp_extractor, envs.shape.candidates
@@ -95,7 +95,7 @@ def test_rewards_are_those_of_the_environment() -> None:
     cut."""
     from stable_baselines3 import PPO
 
-    envs = recsys_env.vector_env("social-v1", 3, horizon=20)
+    envs = recsys_env.vector_env("social-v1", 3, horizon=20, slots=2)
     rows = ItemRows(SB3VecEnv(envs))
     kept: list[np.ndarray] = []
     step = rows.step_wait

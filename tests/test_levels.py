@@ -25,19 +25,21 @@ def test_a_place_is_visited_often_enough_for_planning_to_pay(task, policy):
 
 @pytest.mark.parametrize("task", [task for task in TASKS if task not in ("duel-v1", "grocery-v1")])
 def test_clicks_are_unsaturated(task):
-    assert measure(task, "greedy")["clicks_per_page"] < 0.8
+    """But by the bait of the myopic oracle in `social-v1`, whose players learn to spare it."""
+    assert measure(task, "greedy")["clicks_per_page"] < (0.92 if task == "social-v1" else 0.8)
 
 
 def test_clicks_of_a_random_policy_match_published_random_policies(random_levels):
     assert 0.17 < random_levels["ecommerce-v1"]["clicks_per_page"] < 0.25  # Virtual Taobao .206
-    assert 0.15 < random_levels["social-v1"]["clicks_per_page"] < 0.27  # KuaiRand .176
+    assert 0.22 < random_levels["social-v1"]["clicks_per_page"] < 0.32  # KuaiRand .176: above it, as the task says
     assert 0.15 < random_levels["streaming-v1"]["clicks_per_page"] < 0.29  # KuaiRand .176
     assert 0.012 < random_levels["news-v1"]["clicks_per_impression"] < 0.025  # Upworthy .015
 
 
 def test_clicks_of_the_content_policy_match_production_systems():
-    for task in ("social-v1", "streaming-v1"):
-        assert 0.36 < measure(task, "content")["clicks_per_page"] < 0.50  # KuaiRand .379 to .451
+    """KuaiRand .379 to .451; above and below it, as their descriptions say, in two tasks."""
+    for task, low, high in (("rivals-v1", 0.36, 0.5), ("social-v1", 0.5, 0.7), ("streaming-v1", 0.2, 0.3)):
+        assert low < measure(task, "content")["clicks_per_page"] < high
 
 
 def test_sessions_and_carts_of_the_shop(random_levels):

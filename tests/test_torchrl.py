@@ -54,7 +54,9 @@ def test_groups_are_roles_or_one_of_all_agents() -> None:
     assert (observations[..., env.envs.observation_fields["role"]].argmax(-1) == torch.arange(3)).all()
     one_hot = torch.cat([td[role, "active"] for role in env.group_map], 2).sum((2, 3))
     assert one_hot.max() == 1  # the owner of the scene alone
-    assert TorchRLEnv(vector_env("social-v1"), "cpu").group_map == {ROLE: [f"recommender_{n}" for n in range(4)]}
+    assert TorchRLEnv(vector_env("social-v1", num_agents=4), "cpu").group_map == {
+        ROLE: [f"recommender_{n}" for n in range(4)]
+    }
     whole = TorchRLEnv(vector_env("journey-v1", 3), "cpu", by_role=False)
     assert whole.group_map == {"agents": ["entrance_0", "item_0", "cart_0"]}
     whole.set_seed(0)

@@ -174,9 +174,9 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     with pytest.raises(ValueError, match="did you mean 'recommender_1'"):
         recsys_env.single_agent_env("duel-v1", agent="recomender_1")
     with pytest.raises(ValueError, match="recommender_2 neither learns nor has a policy"):
-        recsys_env.single_agent_env("social-v1", others={"recommender_1": "random"})
+        recsys_env.single_agent_env("social-v1", others={"recommender_1": "random"}, num_agents=3)
     with pytest.raises(ValueError, match="one policy object"):
-        recsys_env.single_agent_env("social-v1", others=Random())
+        recsys_env.single_agent_env("social-v1", others=Random(), num_agents=3)
     for mode in ("Disabled", "same_step"):
         with pytest.raises(ValueError, match=f"'{mode}' is not allowed; .*'SameStep'"):
             gymnasium.make_vec("recsys/duel-v1", num_envs=2, autoreset_mode=mode)

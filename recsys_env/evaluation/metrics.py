@@ -305,7 +305,7 @@ def fairness(log: EpisodeLog) -> np.ndarray:
     if providers < 2:
         return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
     world, keep = log.envs.world, 0.5 ** (1 / log.envs.config.reward.fairness_half_life)
-    theta = np.exp(world.log_theta)[log.rank] * (log.item >= 0)
+    theta = world.theta[log.rank] * (log.item >= 0)
     provider = world.items["provider"][log.item]
     given, values = np.zeros((*log.item.shape[1:3], providers)), np.zeros(log.active.shape)
     for t in range(log.t):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .states import StateReader
 
 
+_ONLY_TABLES = "this game was not made from a task, so no engine plays it"
+
+
 @dataclass(frozen=True, eq=False)
 class MarkovGame:
     """A finite Markov game (Shapley 1953); with one agent a Markov decision process.
@@ -57,18 +60,24 @@ class MarkovGame:
             ValueError: the game is only tables, or a copy is in none of its states.
         """
         if self.reader is None:
-            raise ValueError("this game was not made from a task: no engine plays it")
+            raise ValueError(_ONLY_TABLES)
         return self.reader.states(envs.arrays)
 
     def engine_actions(self, actions: np.ndarray) -> np.ndarray:
-        """Actions [...] of the table as the engine takes them: [...] for one slot, [..., K] for slates."""
-        assert self.choices is not None
+        """Actions [...] of the table as the engine takes them: [...] for one slot, [..., K] for slates.
+
+        Raises:
+            ValueError: the game is only tables.
+        """
+        if self.choices is None:
+            raise ValueError(_ONLY_TABLES)
         chosen = self.choices[actions]
         return chosen[..., 0] if self.choices.shape[1] == 1 else chosen
 
     def table_actions(self, actions: np.ndarray) -> np.ndarray:
-        """The inverse of `engine_actions`."""
-        assert self.choices is not None
+        """The inverse of `engine_actions`, with the same error."""
+        if self.choices is None:
+            raise ValueError(_ONLY_TABLES)
         columns = actions[..., None] if self.choices.shape[1] == 1 else actions
         return np.ravel_multi_index(tuple(np.moveaxis(columns, -1, 0)), tuple(self.choices.max(0) + 1))
 

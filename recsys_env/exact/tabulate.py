@@ -7,7 +7,7 @@ draw it becomes one row for every outcome, weighted by the outcome's probability
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -302,8 +302,6 @@ _ENTRIES = 50_000_000  # of a table of transitions, 400 MB
 
 def _with_mirror(game: MarkovGame, keys: np.ndarray) -> MarkovGame:
     """The game with its mirror, if it has two agents that are alike in everything."""
-    from dataclasses import replace
-
     if len(game.agents) != 2 or game.reader is None:
         return game
     try:
