@@ -94,7 +94,7 @@ def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
         "journey-v1: Entrance, item and cart page, one agent each",
         "agents 3: entrance_0, item_0, cart_0 page rows, 4 slots for each agent",
         "action MultiDiscrete([20 20 20 20]): candidates",
-        "observation Box(-1.0, 1.0, (215,), float32), observability partial",
+        "observation Box(-1.0, 1.0, (257,), float32), observability partial",
         "reward 1 per purchase; sharing 1 role entrance owns the scene entrance; 0.02 per click",
         "episode 1000 ticks, then all agents are truncated; recommended discount 0.997",
     ):
