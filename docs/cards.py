@@ -130,7 +130,7 @@ def _anarchy_text(play: Mapping[str, Any]) -> str:
         return str(found["missing"])
     return (
         f"all playing `{found['policy']}`, the best answer to itself, earn {percent(found)} of what all playing "
-        f"`{play['team']}` earn"
+        f"`{found['optimum']}` earn"
     )
 
 

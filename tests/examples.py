@@ -101,7 +101,7 @@ def evidence() -> dict[str, Any]:
             "T-R": mean(1.0),
             "P-S": mean(1.0),
             "payoffs": {row: dict(zip(kinds, map(mean, values), strict=True)) for row, values in payoff.items()},
-            "anarchy": {"policy": "greedy", **mean(0.5)},
+            "anarchy": {"policy": "greedy", "optimum": "planner", **mean(0.5)},
             "wrong_rival": {
                 "answers": list(kinds),
                 "best": {"planner": "greedy", "greedy": "greedy", "equilibrium": "equilibrium"},
