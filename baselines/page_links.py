@@ -1,7 +1,8 @@
 """Which page follows which: the chains along which credit flows.
 
     links = Links(steps, copies, agents, places, gamma)
-    links.add(t, place, active, rewards)        after each tick; place [B] of the visitor, -1 in an idle tick
+    links.add(t, place, active, rewards)        after each tick; place [B] of the visitor, -1 in an idle tick, which is
+                                                that of everybody, on the page or not
     links.end()                                 whatever comes next belongs to another episode, or is not seen
 
 Along ticks, an agent's next page is whoever's comes next; what one page does to its visitor is buried under what all

@@ -393,7 +393,8 @@ class PagePolicy(Policy):
     def _remember(self, page: Page) -> torch.Tensor:
         """States [B, H] of the memory that has seen this page."""
         assert self.network.memory is not None
-        self._whose = self.envs.next_page["visitor"], self.envs.next_visitor[:, self.index, None].copy()
+        infos = self.envs.infos
+        self._whose = infos["next_place"][:, self.index].copy(), infos["next_visitor"][:, self.index, None].copy()
         state, echo = self._memory.recall(*self._whose)
         _, state = self.network.memory(torch.cat((page.context, echo), 1).unsqueeze(1), state.unsqueeze(0))
         return state[0]
