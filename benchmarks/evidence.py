@@ -166,19 +166,21 @@ def static(played: Played) -> Card:
 
 def state(played: Played, policies: Sequence[str]) -> Card:
     """The best policy known that looks at the state, chosen on other episodes, and its gain over the best ranker that
-    does not."""
+    does not; and the gain of the ranker whose weights move with what is observed."""
     ranker = fixed_ranker(played)
     if ranker not in played.made and (reason := unable(played.config, ranker)):
         return {"missing": reason}
     other = replace(played, seed=CHOSEN_ON, _own={}, _counts={})
     best = max(policies, key=lambda policy: other.mean(policy).mean())
     found, fixed = played.mean(best), played.mean(ranker)
+    observed = ratio(played.mean("searched-state") - fixed, fixed) if "searched-state" in played.made else None
     return {
         "policy": best,
         "reward": interval(found),
         "fixed": ranker,
         "fixed_reward": interval(fixed),
         "gain": ratio(found - fixed, fixed),
+        "observed_gain": observed,
     }
 
 
@@ -364,7 +366,8 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     named = (*INSIGHT, *(SPLIT if any(role.knows for role in config.roles) else ()))
     insight = [policy for policy in named if not unable(config, policy)]
     searched = [name for name in made if name in ("searched-static", "searched-state")]
-    looking = [name for name in (*insight, *searched, *mine) if "static" not in name]
+    whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}  # no agent's own, or without a state
+    looking = [name for name in (*insight, *searched, *mine) if name not in whole]
     return {
         "rows": rows(played, (*SIMPLE, *named, *searched, *mine)),
         "static": static(played),

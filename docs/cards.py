@@ -94,10 +94,14 @@ def _state(found: Mapping[str, Any]) -> str:
     twice = (
         f" Two searches for them earned {' and '.join(map(spread, searched))} on training seeds." if searched else ""
     )
+    observed = best["observed_gain"]
     return (
         f"The best ranker that looks at no state, `{best['fixed']}`, earns {spread(best['fixed_reward'])}; the best "
         f"policy known that looks at it, `{best['policy']}`, earns {spread(best['reward'])}: "
-        f"{percent(best['gain'])} more." + (f" The weights of `static`: {weights}." if weights else "") + twice
+        f"{percent(best['gain'])} more."
+        + (f" By what agents observe alone: {percent(observed)} (`searched-state`)." if observed else "")
+        + (f" The weights of `static`: {weights}." if weights else "")
+        + twice
     )
 
 
@@ -138,15 +142,18 @@ def _exact(found: Mapping[str, Any]) -> str:
     """A finite game's optimum and equilibria, and who earns what against whom."""
     if "missing" in found:
         return f"Not a finite game: {found['missing']}."
-    rows = [["team optimum", " ".join(found["optimum"]["policies"]), f"{found['optimum']['own']:.4f}", ""]]
-    for each in found["equilibria"]:
+    rows = [["team optimum", " ".join(found["optimum"]["policies"]), f"{found['optimum']['own']:.4f}", "", ""]]
+    for each in found.get("equilibria", ()):
         kinds = ", ".join(kind for kind in ("strict", "symmetric") if each[kind])
-        rows.append(["equilibrium", " ".join(each["policies"]), _numbers(each["own"]), kinds])
+        gain = "" if each["over_constant"] is None else f"{each['over_constant']:+.0%}"
+        rows.append(["equilibrium", " ".join(each["policies"]), _numbers(each["own"]), kinds, gain])
     text = [
         f"Own reward per agent and tick in the long run; a policy names an action for each state: "
         f"{', '.join(found['states'])}.",
-        markdown(["", "policies", "reward", ""], rows),
+        markdown(["", "policies", "reward", "", "over the best constant answer"], rows),
     ]
+    for name, four in found.get("dilemmas", {}).items():
+        text.append(f"{name}: {', '.join(f'{which} {value:.4f}' for which, value in four.items())}.")
     if "anarchy" in found:
         text.append(f"Price of anarchy {found['anarchy']:.3f}, of stability {found['stability']:.3f}.")
     if "against" in found:
@@ -278,7 +285,13 @@ def _blind(task: str) -> Found | None:
 
 
 def _state_gain(task: str) -> Found | None:
-    return _at_least(results.evidence(task).get("state", {}).get("gain"), 0.15)
+    found = results.evidence(task)
+    if equilibria := found.get("exact", {}).get("equilibria"):  # what the state is worth in a symmetric one, at most
+        gains = [
+            each["over_constant"] for each in equilibria if each["symmetric"] and each["over_constant"] is not None
+        ]
+        return _at_least({"mean": max(gains, default=None), "ci95": None}, 0.15)
+    return _at_least(found.get("state", {}).get("gain"), 0.15)
 
 
 def _wrong_rival(task: str) -> Found | None:
