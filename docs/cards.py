@@ -19,6 +19,17 @@ from recsys_env.cli import assignments
 from recsys_env.evaluation.tables import markdown, normalised, spread
 
 NOT_CLAIMED = {  # task -> what its card does not claim
+    "duel-v1": "That it is like a product: it is small so that it can be solved.",
+    "pricing-duel-v0": "That it is like a market: it is small so that it can be solved.",
+    "market-v0": "That its equilibrium is known.",
+    "social-v1": "That clicks per page are KuaiRand's: they lie above.",
+    "rivals-v1": "That it is a dilemma: who invests gains by it.",
+    "coverage-v0": "That data are behind it.",
+    "journey-v1": "That clicks and carts are as rare as in shops: they are raised to keep learning practical.",
+    "streaming-v1": "That a content policy is clicked as in KuaiRand: with satiation it is clicked less.",
+    "news-v1": "That scores hold diversity and fairness: they are of clicks alone.",
+    "coldstart-v1": "That new people come as often as at a product.",
+    "ecommerce-v1": "That carts are as rare as in shops: they are raised to keep learning practical.",
     "grocery-v1": "That multi-agent learning is needed: the task is an anchor in real purchases.",
 }
 NOT_CLAIMED_ANYWHERE = (
