@@ -150,7 +150,8 @@ def test_damaged_results_are_refused(tmp_path: Path) -> None:
 def test_a_policy_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the same episodes, so that an unchanged policy earns the same; the trained one and its training stay as they
     are."""
-    tiny(monkeypatch, compare=("random", "content"))
+    ends = ("scale_zero=random", "scale_hundred=greedy")
+    tiny(monkeypatch, compare=("random", "content"), set=("horizon=20", *ends))
     results = tmp_path / "results"
     reference(tmp_path / "out", results)
     file = results / "tiny-duel-v1.json"
@@ -172,17 +173,17 @@ def test_a_policy_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     again = once_more()
     assert set(again.pop("measured_again")) == {"content"}
     assert again == trained["runs"][0]
-    changed("joint")
-    with pytest.raises(ValueError, match="joint earns something else than it did on duel-v1"):
+    changed("greedy")
+    with pytest.raises(ValueError, match="greedy earns something else than it did on duel-v1"):
         reference(results=results, again=("content",))
-    reference(results=results, again=("joint",))  # an end of the scale: all scores move with it
+    reference(results=results, again=("greedy",))  # an end of the scale: all scores move with it
     again = once_more()
     again.pop("measured_again")
     for policy, row in again["table"].items():
         was = trained["runs"][0]["table"][policy]
         assert row["mean"] == was["mean"]
         assert row["score"] == pytest.approx(was["score"])
-        assert (row["score_ci95"] is None) == (policy not in ("equilibrium", "joint"))
+        assert (row["score_ci95"] is None) == (policy not in ("random", "greedy"))
 
 
 def test_a_job_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
