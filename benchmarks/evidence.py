@@ -37,7 +37,6 @@ from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.runs import obstacle
 from recsys_env.evaluation.statistics import interval, place_on_scale
 from recsys_env.policies import Policy
-from recsys_env.policies.linear import state_columns
 from recsys_env.policies.registry import import_policies
 from recsys_env.tuning import Budget, Found, best_ranker
 
@@ -167,25 +166,30 @@ def static(played: Played) -> Card:
 
 def state(played: Played, policies: Sequence[str]) -> Card:
     """The best policy known that looks at the state, chosen on other episodes, and its gain over the best ranker that
-    does not."""
+    does not; and the gain of the ranker whose weights move with what is observed."""
     ranker = fixed_ranker(played)
     if ranker not in played.made and (reason := unable(played.config, ranker)):
         return {"missing": reason}
     other = replace(played, seed=CHOSEN_ON, _own={}, _counts={})
     best = max(policies, key=lambda policy: other.mean(policy).mean())
     found, fixed = played.mean(best), played.mean(ranker)
+    observed = ratio(played.mean("searched-state") - fixed, fixed) if "searched-state" in played.made else None
     return {
         "policy": best,
         "reward": interval(found),
         "fixed": ranker,
         "fixed_reward": interval(fixed),
         "gain": ratio(found - fixed, fixed),
+        "observed_gain": observed,
     }
 
 
 def rivals_of(config: WorldConfig) -> list[str]:
-    """How the others of a task may play: as a team, myopically, and in equilibrium where that is known."""
-    kinds = dict.fromkeys((scale_ends(config)[1], MYOPIC, "equilibrium"))
+    """How the others of a task may play: as a team (first), myopically, as planners where that is something else, and
+    in equilibrium where that is known."""
+    best = scale_ends(config)[1]
+    plans = ("planner",) if config.planner_price > 0 else ()
+    kinds = dict.fromkeys((*(plans if best == MYOPIC else (best,)), MYOPIC, *plans, "equilibrium"))
     return [policy for policy in kinds if not unable(config, policy)]
 
 
@@ -198,7 +202,8 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
     """
     if played.config.num_agents == 1:
         return {"missing": "it has one agent"}
-    team, rivals = scale_ends(played.config)[1], rivals_of(played.config)
+    rivals = rivals_of(played.config)
+    team = rivals[0]
     t, r = played.payoff(MYOPIC, team), played.payoff(team, team)
     p, s = played.payoff(MYOPIC, MYOPIC), played.payoff(team, MYOPIC)
     rival = wrong_rival(played, rivals, answers)
@@ -210,7 +215,7 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
         "P-S": interval(p - s),
         "payoffs": {a: {b: interval(played.payoff(a, b)) for b in rivals} for a in rivals},
         "wrong_rival": rival,
-        "anarchy": anarchy(played, [policy for policy in rivals if rival["best"][policy] == policy], team),
+        "anarchy": anarchy(played, [policy for policy in rivals if rival["best"][policy] == policy], rivals),
         "coupling": coupling(played),
     }
 
@@ -229,12 +234,12 @@ def wrong_rival(played: Played, rivals: Sequence[str], answers: Sequence[str]) -
     return {"answers": list(answers), "best": best, "cost": cost}
 
 
-def anarchy(played: Played, stable: Sequence[str], team: str) -> Card:
-    """Worst of the policies that are the best answers to themselves, and its share of what a team earns."""
+def anarchy(played: Played, stable: Sequence[str], known: Sequence[str]) -> Card:
+    """Worst of the policies that are the best answers to themselves, and its share of what the best team earns."""
     if not stable:
         return {"missing": "none of these is the best answer to itself"}
-    worst = min(stable, key=lambda policy: played.mean(policy).mean())
-    return {"policy": worst, **ratio(played.mean(worst), played.mean(team))}
+    worst, best = (end(of, key=lambda p: played.mean(p).mean()) for end, of in ((min, stable), (max, known)))
+    return {"policy": worst, "optimum": best, **ratio(played.mean(worst), played.mean(best))}
 
 
 def exact(task: str) -> Card:
@@ -304,23 +309,17 @@ def searches(config: WorldConfig, generations: int) -> dict[str, Found]:
         return {}
     budget = Budget(generations=generations, searches=1, episodes=8)
     fixed = best_ranker(config, budget=replace(budget, searches=2))
-    moved = np.zeros((len(config.roles), 1 + _state_size(config), len(fixed.features)))
-    moved[:, :1] = fixed.weights
     found = {
         "searched-static": fixed,
-        "searched-state": best_ranker(config, states=STATES, start=moved, budget=budget),
+        "searched-state": best_ranker(config, states=STATES, start=fixed.weights, budget=budget),
     }
     first, *others = config.agents
     for rival in rivals_of(config) if others else ():
         company: dict[str, str | Policy] = dict.fromkeys(others, rival)
         found[f"answer to {rival}"] = best_ranker(
-            config, learners=[first], others=company, states=STATES, start=moved, budget=budget, shared=True
+            config, learners=[first], others=company, states=STATES, start=fixed.weights, budget=budget, shared=True
         )
     return found
-
-
-def _state_size(config: WorldConfig) -> int:
-    return len(state_columns(VectorEnv(config), STATES))
 
 
 def told(found: Found) -> Card:
@@ -367,7 +366,8 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     named = (*INSIGHT, *(SPLIT if any(role.knows for role in config.roles) else ()))
     insight = [policy for policy in named if not unable(config, policy)]
     searched = [name for name in made if name in ("searched-static", "searched-state")]
-    looking = [name for name in (*insight, *searched, *mine) if "static" not in name]
+    whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}  # no agent's own, or without a state
+    looking = [name for name in (*insight, *searched, *mine) if name not in whole]
     return {
         "rows": rows(played, (*SIMPLE, *named, *searched, *mine)),
         "static": static(played),

@@ -49,11 +49,13 @@ def _met_in(config: WorldConfig) -> Iterator[tuple[str, str]]:
     yield "greedy", "myopic ones"
     yield "content", "ones that look at the profile alone"
     yield "popularity", "ones that show everybody the same"
-    if config.scale_hundred != "planner" or config.planner_price > 0:
+    if config.scale_hundred not in ("greedy", "planner"):
         yield config.scale_hundred, "ones that play for the team"
-        if config.choice.beta_bait > 0:
-            yield "reciprocal", "ones that repair while the others do"
-            yield "grim", "ones that repair until somebody baits"
+    if config.planner_price > 0:
+        yield "planner", "ones that spare the visitor"
+    if config.choice.beta_bait > 0 and (config.planner_price > 0 or config.scale_hundred != "planner"):
+        yield "reciprocal", "ones that repair while the others do"
+        yield "grim", "ones that repair until somebody baits"
     if any(role.knows for role in config.roles):
         yield "coverage-alone", "ones that show what their own label makes likely"
         yield "coverage-convention", "ones that leave to the others what these would show"

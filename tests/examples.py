@@ -90,6 +90,7 @@ def evidence() -> dict[str, Any]:
             "fixed": "static",
             "fixed_reward": mean(2.0),
             "gain": mean(1.0),
+            "observed_gain": None,
         },
         "play": {
             "team": "planner",
@@ -101,7 +102,7 @@ def evidence() -> dict[str, Any]:
             "T-R": mean(1.0),
             "P-S": mean(1.0),
             "payoffs": {row: dict(zip(kinds, map(mean, values), strict=True)) for row, values in payoff.items()},
-            "anarchy": {"policy": "greedy", **mean(0.5)},
+            "anarchy": {"policy": "greedy", "optimum": "planner", **mean(0.5)},
             "wrong_rival": {
                 "answers": list(kinds),
                 "best": {"planner": "greedy", "greedy": "greedy", "equilibrium": "equilibrium"},
@@ -113,9 +114,22 @@ def evidence() -> dict[str, Any]:
             "states": ["best", "worst"],
             "optimum": {"policies": ["YX", "YX"], "own": 0.25},
             "equilibria": [
-                {"policies": ["YX", "YX"], "own": [0.25, 0.25], "strict": True, "symmetric": True},
-                {"policies": ["YY", "YY"], "own": [0.1, 0.1], "strict": False, "symmetric": True},
+                {
+                    "policies": ["YX", "YX"],
+                    "own": [0.25, 0.25],
+                    "strict": True,
+                    "symmetric": True,
+                    "over_constant": 0.7,
+                },
+                {
+                    "policies": ["YY", "YY"],
+                    "own": [0.1, 0.1],
+                    "strict": False,
+                    "symmetric": True,
+                    "over_constant": None,
+                },
             ],
+            "dilemmas": {"constant strategies": {"T": 0.3, "R": 0.2, "P": 0.1, "S": 0.05}},
             "anarchy": 0.4,
             "stability": 1.0,
             "against": {

@@ -291,8 +291,9 @@ def test_a_card_says_what_is_stored() -> None:
     assert "Two searches for them earned 2.10 ±0.01 and 2.00 ±0.01 on training seeds." in text
     assert found["planner for equilibrium"] == ["60.0 ±1.0 %"]
     assert "earn 50.0 ±1.0 % of what all playing `planner` earn" in text
-    assert found["team optimum"] == ["YX YX", "0.2500", ""]
-    assert found["equilibrium"] == ["YX YX", "0.2500 0.2500", "strict, symmetric"]
+    assert found["team optimum"] == ["YX YX", "0.2500", "", ""]
+    assert found["equilibrium"] == ["YX YX", "0.2500 0.2500", "strict, symmetric", "+70%"]
+    assert "constant strategies: T 0.3000, R 0.2000, P 0.1000, S 0.0500." in text
     assert found["myopic"] == ["0.3000", "0.1000"]
     assert "Not run yet" not in text  # there is a learner
     assert cards.card("news-v1") == "Not measured yet: `python -m benchmarks.evidence news-v1`."
@@ -310,7 +311,7 @@ def test_aims_are_computed() -> None:
     ]
     assert said["The best policy that looks at the state at least 15 % above `static`"] == [
         "missed so far",
-        "`ecommerce-v1` 100.0 ±1.0 %",
+        "`ecommerce-v1` 70.0 %",
         "",
     ]
     assert said["The joint optimum at least 10 % above the equilibrium"][1] == "`ecommerce-v1` +150 %"

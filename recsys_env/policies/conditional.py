@@ -23,15 +23,17 @@ class Reciprocal(Policy):
     """Repairs while the others repair: plays for the team until another agent baits a visitor in a bad mood, then
     `greedy` until a page on which none does.
 
-    For the team plays what is 100 on the task's scale. Baiting: the mean clickbait of what an agent shows lies above
-    that of its inventory. A bad mood: no satisfaction above 0. It is tit for tat (Axelrod 1984) in each copy.
+    For the team plays what is 100 on the task's scale, or `planner` where that is `greedy`. Baiting: the mean clickbait
+    of what an agent shows lies above that of its inventory. A bad mood: no satisfaction above 0. It is tit for tat
+    (Axelrod 1984) in each copy.
     """
 
     forgives = True
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        self._kind, self._harsh = make_policy(envs.config.scale_hundred), make_policy("greedy")
+        team = envs.config.scale_hundred
+        self._kind, self._harsh = make_policy("planner" if team == "greedy" else team), make_policy("greedy")
         for policy in (self._kind, self._harsh):
             policy.bind(envs, agent, seed)
         bait, allowed = envs.world.items["bait"], envs.world.allowed
