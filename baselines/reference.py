@@ -285,7 +285,7 @@ def _table_again(
     again = {**table, **{policy: scores[policy] for policy in policies}}
     if set(ends) & set(policies):
         low, high = (scores[end]["mean"] for end in ends)
-        for policy in again.keys() - scores.keys():
+        for policy in again.keys() - scores.keys() if high > low else ():
             again[policy] = {
                 **again[policy],
                 "score": 100 * (again[policy]["mean"] - low) / (high - low),
