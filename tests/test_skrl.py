@@ -152,7 +152,7 @@ def test_it_learns(algorithm: str) -> None:
         "entropy_loss_scale": 0.01,
         "discount_factor": 0.95,
     }
-    agents = train(algorithm, env, 750, rollouts=32, **settings)
+    agents = train(algorithm, env, 1250, rollouts=32, **settings)
     agents.enable_training_mode(False)
     rewards = []
     observations, _ = env.reset()
