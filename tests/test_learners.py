@@ -90,7 +90,11 @@ def test_options_are_the_candidates_as_observed(task: str) -> None:
 
 
 def test_items_by_name_are_described_as_candidates_are() -> None:
-    by_item, by_candidate = vector_env("ecommerce-v1", 2, action="items"), vector_env("ecommerce-v1", 2)
+    """Without a historical log, which is of candidates where candidates are what was shown."""
+    by_item, by_candidate = (
+        vector_env("ecommerce-v1", 2, action=action, items={"log_impressions": 0.0})
+        for action in ("items", "candidates")
+    )
     one, two = Noted(), Noted()
     one.bind(by_item, "recommender_0", 0)
     two.bind(by_candidate, "recommender_0", 0)
