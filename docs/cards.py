@@ -170,13 +170,11 @@ def _exact(found: Mapping[str, Any]) -> str:
     if "against" in found:
         table = found["against"]
         earned = [[n, *map(_number, row)] for n, row in zip(table["names"], table["payoffs"], strict=True)]
-        lost = [[n, *(f"{x:.1%}" for x in row)] for n, row in zip(table["names"], table["loss"], strict=True)]
-        text += [
-            "Reward of the row against the column:",
-            markdown(["", *table["names"]], earned),
-            "What the best response to the row loses against the column:",
-            markdown(["", *table["names"]], lost),
-        ]
+        text += ["Reward of the row against the column:", markdown(["", *table["names"]], earned)]
+        if table["loss"] is not None:
+            lost = [[n, *(f"{x:.1%}" for x in row)] for n, row in zip(table["names"], table["loss"], strict=True)]
+            lines = markdown(["", *table["names"]], lost)
+            text += ["What the best response to the row loses against the column:", lines]
     placed = [[f"`{row['name']}`", _numbers(row["own"]), _number(row["nash_conv"])] for row in found["policies"]]
     return "\n\n".join([*text, markdown(["policy, as a team", "reward", "NashConv"], placed)])
 
@@ -307,7 +305,7 @@ def _state_gain(task: str) -> Found | None:
 
 def _wrong_rival(task: str) -> Found | None:
     exact = results.evidence(task).get("exact", {})
-    if "against" in exact:
+    if exact.get("against", {}).get("loss"):
         loss = max(max(row) for row in exact["against"]["loss"])
         return f"{loss:.1%}", loss >= 0.05
     costs = results.evidence(task).get("play", {}).get("wrong_rival", {}).get("cost", {})

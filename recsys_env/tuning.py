@@ -15,7 +15,7 @@ import numpy as np
 
 from . import cli
 from .catalogue import Catalogue
-from .checks import is_number
+from .checks import check_count, is_number
 from .config import WorldConfig
 from .evaluation import UNSEEN, episode_returns, mean_interval
 from .evaluation.episodes import play_episode
@@ -26,6 +26,7 @@ from .vector import VectorEnv, copy_seed
 
 PRICES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 TARGETS = (-0.2, 0.2, 0.6, 1.0)
+_ELITE = 4  # one candidate in so many is of the elite
 _STEPS = ((2**0.5, 0.0), (0.5**0.5, 0.0), (1.0, 0.1), (1.0, -0.1))  # to the neighbours: factor on the price, to target
 
 
@@ -103,12 +104,21 @@ def _range(field: str, values: Sequence[float]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a search of rankers may cost: `searches * generations * population * episodes` episodes in all."""
+    """What a search of rankers may cost: `searches * generations * population * episodes` episodes in all.
+
+    Raises:
+        ValueError, TypeError: a population below 4, or anything else below 1 or no integer.
+    """
 
     population: int = 32
     episodes: int = 16
     generations: int = 24
     searches: int = 2
+
+    def __post_init__(self) -> None:
+        check_count("population", self.population, _ELITE, 10**6)
+        for name in ("episodes", "generations", "searches"):
+            check_count(name, getattr(self, name), 1, 10**6)
 
 
 def cross_entropy(
@@ -127,13 +137,17 @@ def cross_entropy(
         score: of candidates [population, D] in a generation -> [population], higher is better. Noise that all of a
             generation share does no harm.
         start: [D] mean at first; the standard deviation is 1 at first.
-        population, generations: candidates of a generation, and generations.
+        population, generations: candidates of a generation, at least 4, and generations.
+
+    Raises:
+        ValueError, TypeError: fewer candidates.
     """
+    check_count("population", population, _ELITE, 10**6)
     mean, spread = start.astype(float), np.ones(len(start))
     for generation in range(generations):
         candidates = mean + spread * rng.standard_normal((population, len(mean)))
         candidates[0] = mean
-        elite = candidates[np.argsort(-score(candidates, generation))[: population // 4]]
+        elite = candidates[np.argsort(-score(candidates, generation))[: population // _ELITE]]
         mean = elite.mean(axis=0)
         spread = elite.std(axis=0) + 0.3 * max(1 - 1.5 * generation / generations, 0)
     return mean
@@ -192,7 +206,7 @@ def best_ranker(
         converged: give them more generations.
 
     Raises:
-        ValueError: not a policy for each of the others, or an unknown task, agent or policy.
+        ValueError: not a policy for each of the others, or an unknown task, agent, policy or field.
     """
     config = task_config(task, {})
     arena = _Arena(config, learners, others or {}, states, shared)

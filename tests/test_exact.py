@@ -86,6 +86,9 @@ WORLDS: dict[str, recsys_env.WorldConfig] = {
         roles=({"name": "door", "scene": "door"}, {"name": "shelf", "scene": "shelf"}),
     ),
 }
+WORLDS["entrance and item page on one feed"] = recsys_env.replace(
+    WORLDS["intent and entrance, item page"], {"page": "shared"}
+)
 
 
 def play(game: MarkovGame, config: recsys_env.WorldConfig, copies: int, ticks: int) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +125,10 @@ def play(game: MarkovGame, config: recsys_env.WorldConfig, copies: int, ticks: i
 def expected(envs: recsys_env.VectorEnv, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`expected_feedback`, own and shared [B, N]; on a shared page its mean over all orders of the agents."""
     agents, order = envs.num_agents, envs.arrays.order
-    rounds = list(itertools.permutations(range(agents))) if envs.config.page == "shared" else [range(agents)]
+    if envs.config.page != "shared" or len(envs.config.scenes) > 1:  # no order, or that of the owner alone
+        told = envs.expected_feedback(actions)
+        return told["own"], told["reward"]
+    rounds = list(itertools.permutations(range(agents)))
     drawn, sums = order.copy(), []
     for orders in itertools.product(rounds, repeat=envs.config.slots):
         order[:] = np.array([list(each) for each in orders])
@@ -194,6 +200,7 @@ def test_readable_states() -> None:
         ({"items": {"life": 9}}, "items.life = 9"),
         ({"feedback": {"instant": False}}, "feedback.instant = False leaves items in carts"),
         ({"messages": 3}, "messages = 3 are talk"),
+        ({"choice": {"beta_repeat": 1.0}, "users": {"habit_size": 2, "habit": "purchase"}}, "users.habit = 'purchase'"),
         ({"action": "query"}, "action = 'query' has infinitely many actions"),
         ({"action": "candidates", "candidates": {"number": 2}}, "candidates.number = 2 are drawn from 2 items"),
         ({"dynamics": {"z_rate": 0.3}}, r"more than 1000 states x 4 joint actions .*: visitor 2, z \d{3}"),

@@ -58,6 +58,17 @@ def test_cross_entropy_climbs_a_noisy_hill() -> None:
     np.testing.assert_allclose(found, top, atol=0.1)
 
 
+def test_what_a_search_cannot_be_is_named() -> None:
+    with pytest.raises(ValueError, match=r"population = 3 is out of range; allowed is \[4, 1000000\]"):
+        Budget(population=3)
+    with pytest.raises(ValueError, match=r"population = 3 is out of range"):
+        cross_entropy(lambda candidates, _: candidates[:, 0], np.zeros(1), np.random.default_rng(0), 3, 1)
+    with pytest.raises(ValueError, match=r"searches = 0 is out of range; allowed is \[1, 1000000\]"):
+        Budget(searches=0)
+    with pytest.raises(ValueError, match=r"'mod' is no field of an observation \(did you mean 'mood'\?\)"):
+        best_ranker(SMALL, states=("mod",), budget=TINY)
+
+
 def test_a_ranker_shows_what_its_weights_and_the_state_say() -> None:
     envs = vector_env(SMALL, 60)
     rng, names = np.random.default_rng(0), ("session_page", "visits")

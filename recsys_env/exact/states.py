@@ -78,6 +78,8 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
         yield "a weight of fairness counts exposure, which never stands still; needed is 0"
     if not config.feedback.instant and any(scene.cart for scene in config.scenes):
         yield "feedback.instant = False leaves items in carts; needed is True"
+    if matters.habits and users.habit == "purchase" and any(scene.cart for scene in config.scenes):
+        yield "users.habit = 'purchase' counts what is bought, which the tables do not follow; needed is 'click'"
     if config.feedback.noise_scale > 0 and (matters.z or matters.trust):
         what = " and ".join(["satisfaction z"] * matters.z + ["trust"] * matters.trust)
         yield f"feedback.noise_scale = {config.feedback.noise_scale:g} moves {what} continuously; needed is 0"

@@ -130,7 +130,7 @@ class _Builder:
         return self.config.page == "shared" and len(self.config.scenes) == 1
 
     def _orders(self) -> np.ndarray:
-        """Every order [R, K, N] of a shared page, all equally probable."""
+        """Every order [R, K, N] of a page that several agents share, all equally probable."""
         agents, slots = self.shape.agents, self.shape.slots
         if not self._several_orders():
             return np.zeros((1, slots, agents), np.int32)
@@ -204,6 +204,8 @@ class _Builder:
         own, rewards = np.zeros((2, len(rows), self.shape.agents))
         rows, _, order = rows.split(np.full((len(rows), len(self.orders)), 1 / len(self.orders)))
         rows.state.order[:] = self.orders[order]
+        if len(self.config.scenes) > 1:  # whose owner has the page to itself
+            rows.state.order[:] = self.world.scenes["owner"][rows.state.copies["scene"], None, None]
         for sums, values in zip((own, rewards), self._expect(rows), strict=True):
             np.add.at(sums, rows.source, rows.weight[:, None] * values)
         served = rows.state.copies["visitor"] >= 0

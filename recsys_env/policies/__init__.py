@@ -14,7 +14,8 @@ all, and of an episode that ended it keeps what it knows of items.
 Everyone may read the public catalogue: `VectorEnv.world.q`, of `world.items` topic, provider, domain, price (the list
 price), x, length and popularity (historical), `world.allowed` (inventories), and `VectorEnv.public_items()`: price,
 promotion, availability, stock, age, popularity, click-through rate and satisfaction now. Only the oracles `greedy`,
-`planner` and `central` read intercepts, quality, clickbait and latent users.
+`planner` and `central`, tables of finite games, and who answers to the others' bait read what is latent: intercepts,
+quality, clickbait and users.
 """
 
 from __future__ import annotations

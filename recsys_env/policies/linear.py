@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import did_you_mean, shown
 from ..config import WorldConfig
+from ..fields import OBSERVATION
 from ..vector import VectorEnv
 from .ranking import Ranker
 
@@ -33,7 +35,16 @@ class LinearRanker(Ranker):
 
 
 def state_columns(envs: VectorEnv, states: tuple[str, ...]) -> np.ndarray:
-    """Where [X] the numbers of these fields lie in an observation; those that the world does not have are left out."""
+    """Where [X] the numbers of these fields lie in an observation; those that the world does not have are left out.
+
+    Raises:
+        ValueError: no world has a field of that name.
+    """
+    declared = [field.name for field in OBSERVATION]
+    for name in states:
+        if name not in declared:
+            hint = did_you_mean(name, declared)
+            raise ValueError(f"{shown(name)} is no field of an observation{hint}; fields are {', '.join(declared)}")
     fields = envs.observation_fields
     return np.array([i for name in states if name in fields for i in range(fields[name].start, fields[name].stop)], int)
 
