@@ -247,10 +247,8 @@ def _check_policies(runs: Iterable[Run]) -> None:
     for task, agent, policy in places:
         try:
             try_out(envs[task], agent, policy)
-        except ImportError:
+        except (ValueError, ImportError):
             raise
-        except ValueError as error:
-            raise ValueError(f"{error} (policy {policy!r} as {agent} of {task})") from None
         except Exception as error:
             raise _told(f"policy {policy!r} as {agent} of {task}", error) from error
 
