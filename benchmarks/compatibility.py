@@ -5,7 +5,7 @@ algorithms.
 
 For every library: a new virtual environment, the install commands below, then `python -m benchmarks.compat.<library>`
 on the smallest task, and the documentation's code blocks of that library. "Learned" means that the reward per agent
-and tick has risen from random play's .287 above .33 (both showing X pays .385, both showing Y .292). Libraries that are
+and tick has risen from random play's .287 above .33 (both showing X pays .384, both showing Y .289). Libraries that are
 not named keep what an earlier run stored; one that fails is stored with its error.
 """
 

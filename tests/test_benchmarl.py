@@ -18,6 +18,7 @@ from baselines.benchmarl import FAMILY, VDN
 from baselines.benchmarl_learner import BenchMARLLearner
 from baselines.train import train
 from baselines.training import begin
+from benchmarks.compat import DILEMMA, TASK
 from recsys_env import TASKS
 from recsys_env.adapters.benchmarl import BenchMARLTask
 from recsys_env.adapters.torchrl import TorchRLEnv
@@ -134,11 +135,11 @@ def test_it_learns_beside_others(tmp_path: Path) -> None:
         ("ippo-roles", "ecommerce-v1", 400_000, 4, ()),
         ("mappo", "ecommerce-v1", 400_000, 4, ()),
         # From 288 beyond what is quick to learn, that the hook sells (290), to planning (384).
-        ("maddpg", "duel-v1", 400_000, 350, ()),
-        ("masac", "duel-v1", 160_000, 350, ()),
-        ("iql", "duel-v1", 160_000, 350, ("slots=1",)),
-        ("vdn", "duel-v1", 160_000, 350, ("slots=1",)),
-        ("qmix", "duel-v1", 160_000, 350, ("slots=1",)),
+        ("maddpg", TASK, 400_000, 350, DILEMMA),
+        ("masac", TASK, 160_000, 350, DILEMMA),
+        ("iql", TASK, 160_000, 350, DILEMMA),
+        ("vdn", TASK, 160_000, 350, DILEMMA),
+        ("qmix", TASK, 160_000, 350, DILEMMA),
     ],
 )
 def test_training_raises_the_reward(

@@ -114,7 +114,7 @@ def test_rewards_are_those_of_the_environment() -> None:
         ItemSlatePolicy,
         rows,
         n_steps=40,
-        batch_size=96,
+        batch_size=120,
         n_epochs=1,
         policy_kwargs=item_kwargs(envs),
         device="cpu",

@@ -19,6 +19,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.pre_checks.env import check_multiagent_environments
 
 import recsys_env
+from benchmarks import compat
 from recsys_env.adapters.rllib import MaskedPPOModule, RecommendationMultiAgentEnv, Rows, multi_agent, rows
 
 # RLlib registers its environment under the same id for each algorithm of a process.
@@ -198,13 +199,13 @@ def test_masked_actions_are_never_drawn() -> None:
     assert module.compute_values({Columns.OBS: observations}).shape == (400,)
 
 
-TEAM: dict[str, Any] = {"reward": {"sharing": 1.0}, "horizon": 50, "device": "cpu"}
+TEAM: dict[str, Any] = {**compat.TEAM, "horizon": 50, "device": "cpu"}
 LEARNING: dict[str, Any] = {"num_epochs": 4, "lr": 3e-3, "gamma": 0.95, "entropy_coeff": 0.01}
 
 
 def test_ppo_learns_on_rows() -> None:
     """Random play gives .295 in these first 50 ticks, always the fair item about .36."""
-    config = rows(PPOConfig(), "duel-v1", 64, **TEAM).training(
+    config = rows(PPOConfig(), compat.TASK, 64, **TEAM).training(
         train_batch_size_per_learner=6400, minibatch_size=640, **LEARNING
     )
     curve = returns(config, 8)
@@ -212,7 +213,9 @@ def test_ppo_learns_on_rows() -> None:
 
 
 def test_ppo_learns_by_agent() -> None:
-    config = multi_agent(PPOConfig(), "duel-v1", policies="independent", **TEAM).env_runners(num_envs_per_env_runner=8)
+    config = multi_agent(PPOConfig(), compat.TASK, policies="independent", **TEAM).env_runners(
+        num_envs_per_env_runner=8
+    )
     curve = returns(config.training(train_batch_size_per_learner=1600, minibatch_size=400, **LEARNING), 6)
     assert np.mean(curve[-2:]) / 100 > np.mean(curve[:2]) / 100 + 0.02
 
@@ -222,9 +225,9 @@ def test_dqn_trains(policies: str) -> None:
     config: Any = DQNConfig().training(num_steps_sampled_before_learning_starts=100, train_batch_size_per_learner=16)
     config.reporting(min_sample_timesteps_per_iteration=200, min_time_s_per_iteration=0)
     config = (
-        rows(config, "duel-v1", 2, **TEAM)
+        rows(config, compat.TASK, 2, **TEAM)
         if policies == "rows"
-        else multi_agent(config, "duel-v1", policies=policies, **TEAM)
+        else multi_agent(config, compat.TASK, policies=policies, **TEAM)
     )
     algorithm = build(config)
     report = algorithm.train()

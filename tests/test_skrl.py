@@ -16,6 +16,7 @@ from skrl.utils import set_seed
 
 import recsys_env
 from baselines.skrl_networks import make_agents
+from benchmarks.compat import TASK, TEAM
 from recsys_env.adapters.skrl import BatchIPPO, BatchMAPPO, SkrlEnv
 
 HORIZON, B = 12, 3
@@ -141,7 +142,7 @@ def test_values_at_the_horizon_are_those_of_the_last_observation_and_state(algor
 @pytest.mark.parametrize("algorithm", ["IPPO", "MAPPO"])
 def test_it_learns(algorithm: str) -> None:
     """Random play gives .285, always the fair item .385."""
-    envs = recsys_env.vector_env("duel-v1", 32, reward={"sharing": 1.0}, horizon=250)
+    envs = recsys_env.vector_env(TASK, 32, horizon=250, **TEAM)
     envs.reset(seed=1)
     env = SkrlEnv(envs, "cpu")
     settings = {

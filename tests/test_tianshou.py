@@ -19,11 +19,12 @@ from tianshou.trainer import OffPolicyTrainerParams
 from tianshou.utils.net.common import Net
 
 import recsys_env
+from benchmarks.compat import TASK, TEAM
 
 HORIZON = 100
 
 
-def make_env(task: str = "duel-v1", **settings: Any) -> PettingZooEnv:
+def make_env(task: str, **settings: Any) -> PettingZooEnv:
     return PettingZooEnv(recsys_env.env(task, **{"horizon": HORIZON, "reward": {"sharing": 1.0}, **settings}))
 
 
@@ -81,14 +82,18 @@ def learner(env: PettingZooEnv) -> DQN:
     )
 
 
+def make_team() -> PettingZooEnv:
+    return make_env(TASK, **TEAM)
+
+
 def test_dqn_learns() -> None:
     """Random play gives .295 in these 100 ticks, always the fair item .37."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     np.random.seed(0)
-    env = make_env()
+    env = make_team()
     algorithm = MultiAgentOffPolicyAlgorithm(algorithms=[learner(env) for _ in env.agents], env=env)
-    copies = DummyVectorEnv([make_env for _ in range(8)])
+    copies = DummyVectorEnv([make_team for _ in range(8)])
     copies.seed(0)
     collector = Collector(algorithm, copies, VectorReplayBuffer(20_000, 8), exploration_noise=True)
     collector.reset()
@@ -104,7 +109,7 @@ def test_dqn_learns() -> None:
         verbose=False,
     )
     algorithm.run_training(params)
-    unseen = DummyVectorEnv([make_env for _ in range(8)])
+    unseen = DummyVectorEnv([make_team for _ in range(8)])
     unseen.seed(99)
     evaluator = Collector(algorithm, unseen)
     evaluator.reset()

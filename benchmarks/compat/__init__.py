@@ -1,7 +1,7 @@
 """Each trainer library's algorithms on one small task, for the compatibility table.
 
 A module per library holds `ALGORITHMS` and `train(algorithm, device, seed) -> {"agent_steps", "seconds", "before",
-"after"}`: rewards per agent and tick of `duel-v1` with `sharing=1`, untrained and trained. `python -m
+"after"}`: rewards per agent and tick of `duel-v1` as the team of `DILEMMA`, untrained and trained. `python -m
 benchmarks.compat.<library> [algorithm ...]`.
 """
 
@@ -13,10 +13,22 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from recsys_env import task_config
+from recsys_env.cli import assignments
 from recsys_env.evaluation import episode_returns
 
 TASK = "duel-v1"
-TEAM: dict[str, Any] = {"reward": {"sharing": 1.0}}
+# Moods that follow the item last clicked at once: what a team has to learn is one item, not when to show which, so that
+# seconds of training tell whether a library learns. Exact rewards per agent and tick of constant strategies: Y against
+# X .409, both X .384, both Y .289, X against Y .151; random play .287.
+DILEMMA = (
+    "choice.beta_bait=1.0",
+    "choice.v_0_by_mood=(-0.5, 0.5, 1.5)",
+    "dynamics.mood_up=(0.3, 0.0)",
+    "dynamics.mood_down=(0.0, 0.4)",
+    "dynamics.mood_up_none=0.1",
+    "dynamics.mood_down_none=0.0",
+)
+TEAM = assignments((*DILEMMA, "reward.sharing=1.0"))
 
 
 def untrained(ticks: int = 300) -> float:

@@ -13,7 +13,7 @@ from baselines.benchmarl_learner import CONFIGS
 from baselines.train import train as train_on
 from recsys_env import TASKS
 
-from . import TASK, TEAM, main
+from . import DILEMMA, TASK, main
 
 KINDS = {kind.name: kind for kind in FAMILY}
 ALGORITHMS = tuple(KINDS)
@@ -28,7 +28,8 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     ):  # standard output is for the result
         settings = KINDS[algorithm](
             TASK,
-            sharing=TEAM["reward"]["sharing"],
+            sharing=1.0,
+            set=DILEMMA,
             timesteps=steps,
             device=device,
             seed=seed,

@@ -8,10 +8,8 @@ from typing import Any
 import torch
 from ray.rllib.algorithms import DQNConfig, PPOConfig
 
-import recsys_env
-from benchmarks.compat import TASK, TEAM, main
+from benchmarks.compat import TASK, TEAM, main, untrained
 from recsys_env.adapters.rllib import multi_agent, rows
-from recsys_env.evaluation import episode_returns
 
 ALGORITHMS = ("PPO-rows", "PPO-shared", "PPO-independent", "DQN-rows", "DQN-shared", "DQN-independent")
 HORIZON = 50
@@ -66,8 +64,7 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
         after = after if mean != mean else float(mean)  # NaN: no episode ended in this iteration
     seconds = time.perf_counter() - began
     trainer.stop()
-    before = episode_returns(recsys_env.task_config(TASK, {"horizon": HORIZON}), "random", 200, seed).mean() / HORIZON
-    return {"agent_steps": steps, "seconds": seconds, "before": float(before), "after": after}
+    return {"agent_steps": steps, "seconds": seconds, "before": untrained(HORIZON), "after": after}
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - began
-    before = float(episode_returns(TASK, "random", 20, seed).mean() / envs.config.horizon)
+    before = float(episode_returns(envs.config, "random", 20, seed).mean() / envs.config.horizon)
     after = float(np.mean(env.rewards[-4 * ROLLOUT :]))
     return {"agent_steps": ticks * COPIES * envs.num_agents, "seconds": seconds, "before": before, "after": after}
 
