@@ -1,6 +1,6 @@
 """The evidence card of a task: what it asks of an algorithm, measured, with intervals.
 
-    python -m benchmarks.evidence TASK ... [--policies my_file:MyPolicy ...] [--episodes 200] [--generations 16]
+    python -m benchmarks.evidence TASK ... [--policies my_file:Mine] [--episodes 200] [--generations 16] [--out PATH]
 
 Whole held-out episodes, the same ones for every policy and every mix of policies (common random numbers), so that all
 differences and ratios are paired by episode. The parts, each a function:
@@ -15,7 +15,8 @@ exact     the solution of a finite game: optimum, all equilibria, prices, who ea
 levels    traffic and funnel: idle ticks, pages per episode, clicks, carts, purchases
 speed     agent-steps per second
 
-The card goes to benchmarks/results/evidence/<task>.json. What learners add to it (discount, memory, sharing,
+The card goes to benchmarks/results/evidence/<task>.json, which is what is published; a card with policies of your own
+or of few episodes belongs into another folder (--out). What learners add to it (discount, memory, sharing,
 algorithms) is read from their own results when the site is built, where the card is shown (`docs/cards.py`). A part
 that a task does not have holds `missing`, the reason.
 """
@@ -27,6 +28,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -380,12 +382,21 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     }
 
 
+def _show(found: Card) -> None:
+    """Print the rows of a card that the task has."""
+    for name, row in found["rows"].items():
+        if "missing" not in row:
+            score = f"   score {row['score']:.1f} ± {row['score_ci95']:.1f}" if row.get("score") is not None else ""
+            print(f"  {name:20} {row['mean']:.2f} ± {row['ci95']:.2f}{score}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", nargs="+")
     parser.add_argument("--policies", nargs="*", default=[], help="of your own: names, folders or module:factory")
-    parser.add_argument("--episodes", type=int, default=200)
+    parser.add_argument("--episodes", type=int, default=200, help="of each row")
     parser.add_argument("--generations", type=int, default=16, help="of each search of rankers; 0 = no searches")
+    parser.add_argument("--out", type=Path, help="folder of the cards, instead of benchmarks/results/evidence")
     args = parser.parse_args()
     try:
         cli.at_least(2, episodes=args.episodes)
@@ -397,7 +408,9 @@ def main() -> None:
             found["seconds"] = round(time.perf_counter() - began)
             settings = {"task": task, "episodes": args.episodes, "seed": HELD_OUT}
             settings |= {"policies": args.policies, "generations": args.generations}
-            print(store(f"evidence/{task}", "benchmarks.evidence", settings, found))
+            _show(found)
+            name = task if args.out else f"evidence/{task}"
+            print(store(name, "benchmarks.evidence", settings, found, args.out))
     except (ValueError, ImportError) as error:
         cli.fail(error)
 

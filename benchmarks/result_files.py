@@ -12,15 +12,17 @@ from recsys_env.provenance import provenance
 RESULTS = Path(__file__).parent / "results"
 
 
-def store(name: str, module: str, settings: Mapping[str, Any], result: Mapping[str, Any]) -> Path:
-    """Write benchmarks/results/<name>.json.
+def store(
+    name: str, module: str, settings: Mapping[str, Any], result: Mapping[str, Any], folder: Path | None = None
+) -> Path:
+    """Write <name>.json into a folder, by default benchmarks/results.
 
     Args:
         module: the benchmark, as behind `python -m`.
         settings: what decides the result, of JSON values; rows of other settings are not comparable.
         result: rows that `earlier` may carry over have a `source` of their own, which `provenance` gives.
     """
-    path = RESULTS / f"{name}.json"
+    path = (folder or RESULTS) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {**provenance(module), "settings": settings, **result})
     return path

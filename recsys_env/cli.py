@@ -90,13 +90,29 @@ def not_empty(**lists: Sequence[str]) -> None:
 
 
 def config_of(task: str) -> WorldConfig:
-    """The config of a task named with changed fields: `duel-v1`, `streaming-v1,observability=full,users.number=16`.
+    """The config of a task named with changed fields: `duel-v1`, `streaming-v1,observability=full,users.number=16`,
+    `duel-v1,choice.v_0_by_mood=(1,2,5)`.
 
     Raises:
-        ValueError, TypeError: no such task, field or value; the message names the nearest.
+        ValueError: no such task, field or value; the message names the nearest.
     """
-    name, *changes = task.split(",")
-    return task_config(name, assignments(changes))
+    name, *changes = _parts(task)
+    try:
+        return task_config(name, assignments(changes))
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between the commas that are in no brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
 
 
 def known_tasks(tasks: Sequence[str]) -> Sequence[str]:
@@ -106,10 +122,7 @@ def known_tasks(tasks: Sequence[str]) -> Sequence[str]:
         ValueError: no such task, field or value.
     """
     for task in tasks:
-        try:
-            config_of(task)
-        except TypeError as error:
-            raise ValueError(str(error)) from None
+        config_of(task)
     return tasks
 
 

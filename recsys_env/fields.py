@@ -153,7 +153,8 @@ OBSERVATION = (
         ("candidates", "features"), half=1.0, private=True, hideable=True,
     ),
     Field(
-        "mood", "how the visitor liked what it clicked on this agent's pages, as dwell tells: decayed mean of tanh e",
+        "mood", "how the visitor liked what it clicked, as dwell tells, on the pages that the agent knows of "
+        "(`observation.mood`): decayed mean of tanh e",
         -1.0, 1.0, when=MOOD, private=True, hideable=True,
     ),
     Field("mood_pages", "pages that `mood` is of", half=5.0, when=MOOD, private=True, hideable=True),

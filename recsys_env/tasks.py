@@ -370,11 +370,11 @@ _TASKS: dict[str, WorldConfig] = {
 
         Pays clicks. Whether a user comes back has a threshold in its satisfaction, and one click on bait costs most of
         the way down to it; so bait pays while the user is content, and must be made good when it is not, by either
-        team. The myopic oracle drives users away and earns as little as random play. Question: can two selfish
-        learners sustain the repair from which both harvest? With num_agents=1 it is a task of planning alone, with
-        num_agents=4 a tragedy of the commons. Both teams see the visitor's mood on all pages. Stresses: state
-        dependence, long credit, social dilemmas. Clicks per page (.27 under random, .62 under content) lie above
-        KuaiRand's .176 and .379 to .451. Discount .997.
+        team. The myopic oracle drives users away and earns as little as random play. With num_agents=1 it is a task
+        of planning alone, with num_agents=4 a tragedy of the commons. Both teams see the visitor's mood on all pages.
+        Question: can two selfish learners sustain the repair from which both harvest? Stresses: state dependence, long
+        credit, social dilemmas. Clicks per page (.27 under random, .62 under content) lie above KuaiRand's .176 and
+        .379 to .451. Discount .997.
         """,
             "page": "rows",
             "planner_price": 2.12,

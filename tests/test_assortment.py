@@ -172,6 +172,8 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
     def check(data: st.DataObject, page: str, key: int) -> None:
         config: WorldConfig = data.draw(configs(page, action))
         config = replace(config, {"slots": 1, "choice": {"dissimilarity": 1.0}})
+        if data.draw(one(False, True)):
+            config = replace(config, {"offer": {"kind": "price"}, "feedback": {"instant": True}})
         hidden = data.draw(one((), (), ("profile",), ("clicked_mean",), ("anchor", "profile", "clicked_mean")))
         roles = tuple(replace(role, {"hidden": hidden if policy == "content" else ()}) for role in config.roles)
         never = {"cart_hazard": 0.0, "cart_abandon": 0.0} if data.draw(one(True, False, False)) else {}

@@ -212,7 +212,7 @@ def test_stable_baselines3_takes_it() -> None:
     pytest.importorskip("stable_baselines3")
     from recsys_env.adapters.sb3 import SB3VecEnv
 
-    company = Company(batch("social-v1", num_agents=4, mask_actions=True), {"recommender_1": "popularity"})
+    company = Company(batch("social-v1", num_agents=4, slots=2, mask_actions=True), {"recommender_1": "popularity"})
     rows = SB3VecEnv(company)
     assert rows.num_envs == COPIES * 3
     observations = rows.reset()

@@ -191,7 +191,7 @@ def test_every_file_with_kernels_is_in_the_stamp_of_the_entries_that_use_it(monk
             value.py_func.__name__ for value in entries if source_stamp(value.py_func) != before[value]
         }
         monkeypatch.undo()
-    assert seen["assortment.py"] == seen["beliefs.py"] == seen["slates.py"] == {"choose"}
+    assert seen["assortment.py"] == seen["beliefs.py"] == seen["slates.py"] == {"choose", "arrange"}
     assert seen["numeric.py"] >= {"run", "run_parallel", "expect", "choose", "appraise", "list_options", "global_state"}
     assert all(seen.values()), f"no entry uses {[file for file, names in seen.items() if not names]}"
     for name, value in found.items():

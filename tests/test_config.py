@@ -44,7 +44,7 @@ NUMBERS = [
     (kind, where, f)
     for kind, where in parts()
     for f in dataclasses.fields(kind)
-    if "low" in f.metadata and "item" not in f.metadata
+    if "low" in f.metadata and not {"item", "names"} & f.metadata.keys()
 ]
 SCALARS = [
     pytest.param(kind, f, id=f"{kind.__name__}.{f.name}") for kind, _, f in NUMBERS if not isinstance(f.default, bool)
@@ -76,7 +76,7 @@ def test_the_tables_above_are_not_empty() -> None:
         "ObservationConfig.share",
         "SceneConfig.cart",
     ]
-    assert len(WORDS) == 6
+    assert len(WORDS) == 9
     assert len(TUPLES) == 10
 
 
@@ -453,7 +453,7 @@ def test_describe_says_what_has_no_effect() -> None:
     lines = {line.split(" ")[0]: line for line in describe(TASKS["grocery-v1"]).splitlines()}
     assert lines["users.number"].startswith("users.number comes from the catalogue: U, users")
     assert lines["users.habit_size"].startswith("users.habit_size = 64: ")
-    assert "no effect yet" in lines["reward.margin_rate"]
+    assert "it cancels where agents set no prices" in lines["reward.margin_rate"]
     assert "unrelated to the items' clickbait without" in lines["feedback.b_topic"]
 
 
@@ -471,7 +471,7 @@ def test_tasks_are_valid_documented_and_immutable(name: str) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         task.horizon = 5  # type: ignore[misc]
     vector_env(name, 1, horizon=5)
-    assert TASKS[name].horizon == 1000
+    assert TASKS[name].horizon == {"social-v1": 400, "streaming-v1": 600, "rivals-v1": 400}.get(name, 1000)
     if name != "grocery-v1":
         assert vector_env(task, 1).config is not None
 
@@ -601,6 +601,21 @@ def test_wrong_rewards(rewards: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"popular": 1.0}, r" weighs 'popular' \(did you mean 'popularity'\?\); it may weigh profile_match, "),
+        (1, r" = 1 must be a dict of weights by name, such as \{'profile_match': 1\.0\}; names are profile_match, "),
+        ({"price": 2}, r"\['price'\] = 2 is out of range; allowed is a finite value in \[-1, 1\]"),
+        ({"price": True}, r"\['price'\] = True must be a number"),
+    ],
+)
+@pytest.mark.parametrize("kind", [WorldConfig, RoleConfig])
+def test_wrong_weights_of_features(kind: type, weights: Any, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=rf"{kind.__name__}\.static_weights{message}"):
+        kind(static_weights=weights)
+
+
+@pytest.mark.parametrize(
     "how",
     [
         copy.copy,
@@ -683,7 +698,7 @@ RICH = WorldConfig(
         "life": 50,
         "period": 70,
     },
-    choice={"v_0": 0.0, "beta_price": 0.5, "beta_repeat": 0.5, "beta_pop": 0.2, "beta_intent": 1.0, "beta_trust": 0.5},
+    choice={"v_0": 0.0, "beta_price": 1.5, "beta_repeat": 0.5, "beta_pop": 0.2, "beta_intent": 1.0, "beta_trust": 0.5},
     feedback={"b_0": 0.0, "rating_after_click": 0.5},
     arrival={"d_0": 0.1, "r_0": 1.0},
     reward={"purchase": 1.0},

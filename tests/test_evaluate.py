@@ -192,11 +192,8 @@ def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: p
         content["metrics"]["ndcg"]["platform"]["mean"] > task["teams"]["random"]["metrics"]["ndcg"]["platform"]["mean"]
     )
     assert set(content["metrics"]["ndcg"]) == {"recommender_0", "recommender_1", "platform"}
-    assert set(report["aggregate"]["teams"]) == {
-        "content",
-        "popularity",
-        "planner",
-    }  # random is no end of duel-v1, and not asked for
+    assert report["tasks"]["duel-v1"]["ends"] == ["equilibrium", "joint"]
+    assert set(report["aggregate"]["teams"]) == {"content", "popularity"}  # the ends of one task only are left out
     stored = json.loads((tmp_path / "tiny-v0" / "content" / "2.json").read_text())
     assert {"command", "commit", "versions", "processor", "own", "metrics", "seed"} <= set(stored)
     shown = capsys.readouterr().out
@@ -248,7 +245,7 @@ def test_a_metric_in_the_module_of_a_policy_is_measured(tmp_path: Path, monkeypa
         (["evalute"], "unknown command 'evalute' (did you mean 'evaluate'?)"),
         (["evaluate", "--policies", "greedi"], "unknown policy 'greedi' (did you mean 'greedy'?)"),
         (["evaluate", "--tasks", "duel-v1,slot=2"], "WorldConfig has no field 'slot' (did you mean 'slots'?)"),
-        (["evaluate", "--tasks", "duel-v1"], "unknown task 'duel-v1' (did you mean 'duel-v1'?)"),
+        (["evaluate", "--tasks", "duel-v0"], "unknown task 'duel-v0' (did you mean 'duel-v1'?)"),
         (["tournament", "--policies", "contents"], "unknown policy 'contents' (did you mean 'content'?)"),
         (
             ["tournament", "--policies", "recommender_0=random,recommender_1=greedy"],

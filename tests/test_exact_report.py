@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,33 @@ def test_slates_are_looked_up_and_played() -> None:
     assert game.actions == ("0-0", "0-1", "1-0", "1-1")
     team = played(game, config, "joint")
     assert (team[0].argmax(1) == optimum_of(config)[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("duel-v1,dynamics.mood_upp=1", r"DynamicsConfig has no field 'mood_upp' \(did you mean 'mood_up'\?\)"),
+        ("duel-v1,items.number=2000", r"4,000,000 joint actions \(2000 actions, 2 agents\) .* allowed is 0.5$"),
+        ("duel-v1,page=shared,num_agents=8", r"256 joint actions .* on 40,320 orders of the page"),
+    ],
+)
+def test_what_cannot_be_solved_is_said_in_one_line(task: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["solve", task])
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert re.search(message, error.strip())
+
+
+def test_moods_of_ones_own_are_given_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "duel-v1,choice.v_0_by_mood=(1, 2, 3, 5),choice.beta_bait=1.5", "--policies", "joint")
+    assert "4 states, 2 agents" in text
+    value, _ = team_optimum(game := tabulate("duel-v1", choice={"v_0_by_mood": (1, 2, 3, 5), "beta_bait": 1.5}))
+    assert f"{game.initial @ value / 2:.4f} per agent" in text
+
+
+def test_the_optimum_is_told_where_equilibria_are_too_many_to_list(capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "duel-v1,num_agents=8", "--policies", "equilibrium", "joint")
+    assert "equilibria: 1.7e+07 profiles" in text
+    assert "equilibrium 1.7e+07 profiles" in text
+    assert "joint 0.1018" in text

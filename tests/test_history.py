@@ -3,7 +3,7 @@ learns from."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import recsys_env
 from recsys_env.history import FLAGS, History
 from recsys_env.policies import feedback
 
-LENGTH = 3
+LENGTH, VISITORS = 3, 16
 
 
 def plain(envs: recsys_env.VectorEnv, pages: list[tuple[int, Any, int]], tick: int) -> np.ndarray:
@@ -42,13 +42,13 @@ def plain(envs: recsys_env.VectorEnv, pages: list[tuple[int, Any, int]], tick: i
 def test_it_is_a_list_per_visitor() -> None:
     envs = recsys_env.vector_env("ecommerce-v1", 4, horizon=300, arrival={"d_0": 0.3}, choice={"v_0": 2.0})
     envs.reset(seed=0)
-    history, lists = History(envs.world.q, 4, LENGTH), [defaultdict(list) for _ in range(4)]
-    rng, met = np.random.default_rng(0), 0
+    history, lists = History(envs.world.q, 4, LENGTH, VISITORS), [OrderedDict() for _ in range(4)]  # last seen last
+    rng, met, forgotten = np.random.default_rng(0), 0, 0
     for tick in range(250):
         visitor = envs.next_visitor[:, 1]
         recalled = history.recall(visitor)
         for b in range(4):
-            expected = plain(envs, lists[b][visitor[b]] if visitor[b] >= 0 else [], tick)
+            expected = plain(envs, lists[b].get(visitor[b], []), tick)
             np.testing.assert_allclose(recalled[b], expected, atol=1e-6)
             met += int(expected.any())
         assert np.abs(recalled).max() <= 1
@@ -57,8 +57,13 @@ def test_it_is_a_list_per_visitor() -> None:
         history.observe(told)
         for b in range(4):
             if told["visitor"][b] >= 0:
-                lists[b][told["visitor"][b]].append((tick, told, b))
+                lists[b].setdefault(told["visitor"][b], []).append((tick, told, b))
+                lists[b].move_to_end(told["visitor"][b])
+                if len(lists[b]) > VISITORS:
+                    lists[b].popitem(last=False)
+                    forgotten += 1
     assert met > 200
+    assert forgotten > 10
     history.clear()
     assert not history.recall(envs.next_visitor[:, 1]).any()
 

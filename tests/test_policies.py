@@ -340,12 +340,18 @@ def beats(better: np.ndarray, worse: np.ndarray) -> float:
 
 
 def test_the_order_of_policies_on_ecommerce() -> None:
+    """What is popular is soon sold out and shown twice; bait costs the myopic oracle what it knows more than
+    `content`."""
     task = recsys_env.task_config("ecommerce-v1", {"horizon": 400})
-    returns = [episode_returns(task, policy, 200, seed=0) for policy in ("random", "popularity", "content", "greedy")]
+    returns = [episode_returns(task, policy, 200, seed=0) for policy in ("popularity", "random", "content", "planner")]
     assert returns[0].shape == (200, 2)
     for worse, better in pairwise(returns):
         assert beats(better, worse) > 5
-    score, width = normalised_score(returns[2].sum(1), returns[0].sum(1), returns[3].sum(1))
+    _, random, content, planner = returns
+    greedy = episode_returns(task, "greedy", 200, seed=0)
+    assert beats(greedy, random) > 5
+    assert beats(planner, greedy) > 5
+    score, width = normalised_score(content.sum(1), random.sum(1), planner.sum(1))
     assert 0 < score - width < score + width < 100
 
 
@@ -511,7 +517,7 @@ def test_a_folder_of_ones_own_by_a_registered_loader(tmp_path: Path, monkeypatch
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(registry, "LOADERS", dict(LOADERS))
     (tmp_path / CHECKPOINT).write_text(json.dumps({"loader": "mine"}))
-    with pytest.raises(ValueError, match=r"names the loader 'mine'; loaders are networks, sb3, and .*register_loader"):
+    with pytest.raises(ValueError, match=r"names the loader 'mine'; loaders are .*sb3.*register_loader"):
         make_policy(str(tmp_path))
     register_loader("mine", "my_loader:trained")
     register_loader("mine", "my_loader:trained")  # as when a module is imported again

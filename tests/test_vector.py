@@ -127,7 +127,8 @@ def test_the_final_observation_is_the_one_a_longer_episode_shows() -> None:
 
 
 def test_final_masks() -> None:
-    envs = batch(steps=BUSY.horizon, mask_actions=True, action="items")
+    """At the end something is sold out, in the next episode nothing."""
+    envs = batch(steps=BUSY.horizon, mask_actions=True, action="items", items={"restock_period": 500})
     assert envs.final_obs["action_mask"].shape == envs.observations["action_mask"].shape
     assert not np.array_equal(envs.final_obs["action_mask"], envs.observations["action_mask"])
 

@@ -393,13 +393,15 @@ def test_each_tick_shows_its_page(browser: Any, episode: Path) -> None:
 
 
 def test_as_another_agent_sees_it(browser: Any, episode: Path) -> None:
+    head, columns = read(episode)
     opened(browser, episode)
+    browser.execute_script(f"show({int((columns['visitor'][:, 0] >= 0).argmax())})")
     browser.execute_script("document.querySelectorAll('#who button')[1].click()")
     assert texts(browser, "#knower") == "recommender_1"
     fields = browser.execute_script(
         "return [...document.querySelectorAll('#known > :nth-child(3n + 1)')].map(x => x.textContent)"
     )
-    assert fields == [name for name, _ in read(episode)[0]["fields"]]
+    assert fields == [name for name, _ in head["fields"]]
     assert "trust in recommender_0" in texts(browser, "#latent")
 
 

@@ -101,7 +101,7 @@ class Command:
 
 
 def command(asked: Command) -> dict[str, Any]:
-    """`evaluate`, or `play_scenarios`, as the command line asks for."""
+    """Put policies next to each other on any tasks, or among the held-out others of scenarios."""
     shared = {name: getattr(asked, name) for name in ("episodes", "seeds", "warmup", "out", "resume")}
     if asked.scenarios:
         return play_scenarios(asked.policies, asked.scenarios, **shared)

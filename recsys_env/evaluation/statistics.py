@@ -194,7 +194,7 @@ def _summary_of_task(task: str, results: Sequence[Mapping[str, Any]]) -> dict[st
         if end not in means:
             raise ValueError(f"there is no run of {end} on {task}, one of the ends of the scale: this is no evaluation")
     teams = {}
-    for team in sorted(means, key=lambda team: -_mean(means[team])):
+    for team in sorted(means, key=lambda team: (-_mean(means[team]), team)):
         seeds, *rewards = _paired(means, team, *ends)
         teams[team] = _scores([played[team][seed] for seed in seeds], *rewards)
     return {
@@ -242,7 +242,7 @@ def _merged_task(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> d
             "play all policies again and remove the stored summary"
         )
     _check_alike(name, [row | row["origin"]["settings"] for part in (old, new) for row in part["teams"].values()])
-    teams = dict(sorted({**old["teams"], **new["teams"]}.items(), key=lambda item: -item[1]["mean"]))
+    teams = dict(sorted({**old["teams"], **new["teams"]}.items(), key=lambda item: (-item[1]["mean"], item[0])))
     means = {team: by_seed(row) for team, row in teams.items()}
     teams = {team: row | _placed(*_paired(means, team, *new["ends"])[1:]) for team, row in teams.items()}
     return {**new, "teams": teams, "differences": differences(means, teams)}

@@ -20,6 +20,7 @@ from ..libraries import library
 from ..policies import Random, Team
 from ..vector import VectorEnv
 from .game import MarkovGame, Policies, textbook_example
+from .policies import equilibrium_of
 from .solve import (
     AVERAGE,
     Criterion,
@@ -216,9 +217,16 @@ def _against(pure: PurePolicies, cast: Sequence[tuple[str, np.ndarray]]) -> dict
 
 
 def _placed(game: MarkovGame, config: WorldConfig, names: Sequence[str], criterion: Criterion) -> list[dict[str, Any]]:
-    """What teams of these policies earn, and how far they are from an equilibrium."""
-    placed = []
+    """What teams of these policies earn, and how far they are from an equilibrium; of `equilibrium` in a game whose
+    equilibria are too many to list, or that has none, why it is missing."""
+    placed: list[dict[str, Any]] = []
     for name in names:
+        if name == "equilibrium":
+            try:
+                equilibrium_of(config)
+            except ValueError as error:
+                placed.append({"name": name, "missing": str(error)})
+                continue
         team = played(game, config, name)
         pure = all((policy.max(1) == 1).all() for policy in team)
         regret = regrets(game, team, criterion)
@@ -294,6 +302,9 @@ def show(found: Mapping[str, Any]) -> None:
     if found["policies"]:
         print("\n  policies of the package, each as a team: own reward by agent, NashConv")
     for row in found["policies"]:
+        if "missing" in row:
+            print(f"  {row['name']:13} {row['missing']}")
+            continue
         words = f"  {' '.join(row['policies'])}" if row["policies"] else ""
         print(f"  {row['name']:13} {_numbers(row['own'])}  {row['nash_conv']:.4f}{words}")
 

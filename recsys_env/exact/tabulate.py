@@ -7,6 +7,7 @@ draw it becomes one row for every outcome, weighted by the outcome's probability
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,7 +103,8 @@ class _Builder:
         self.envs, self.config, self.shape, self.world = envs, envs.config, envs.shape, envs.world
         self.max_states = max_states
         space: Any = envs.action_space
-        sizes = [space.n] if hasattr(space, "n") else space.nvec.tolist()
+        sizes = [int(space.n)] if hasattr(space, "n") else space.nvec.tolist()
+        self._check_size(math.prod(sizes))
         self.choices = np.array(list(itertools.product(*map(range, sizes))))  # [A, width]
         joint = list(itertools.product(range(len(self.choices)), repeat=self.shape.agents))
         self.joint = self.choices[np.array(joint)]  # [A^N, N, width]
@@ -112,13 +114,27 @@ class _Builder:
         self.places = places
         self.orders = self._orders()
 
+    def _check_size(self, actions: int) -> None:
+        """Raise ValueError if the pages that a single state may bring are more than are worked out at a time."""
+        agents, slots = self.shape.agents, self.shape.slots
+        joint, orders = actions**agents, math.factorial(agents) ** slots if self._several_orders() else 1
+        size = joint * orders * sum(array.nbytes for array in self.envs.arrays)
+        if size > _BYTES:
+            raise ValueError(
+                f"this world has {joint:,} joint actions ({actions} actions, {agents} agents) on {orders:,} orders of "
+                f"the page, too many for tables: one state alone takes {size / 2**30:.3g} GiB, allowed is "
+                f"{_BYTES / 2**30:g}"
+            )
+
+    def _several_orders(self) -> bool:
+        return self.config.page == "shared" and len(self.config.scenes) == 1
+
     def _orders(self) -> np.ndarray:
         """Every order [R, K, N] of a page that several agents share, all equally probable."""
         agents, slots = self.shape.agents, self.shape.slots
-        rounds = list(itertools.permutations(range(agents)))
-        several = self.config.page == "shared" and len(self.config.scenes) == 1
-        if not several:
+        if not self._several_orders():
             return np.zeros((1, slots, agents), np.int32)
+        rounds = list(itertools.permutations(range(agents)))
         return np.array(list(itertools.product(rounds, repeat=slots)), np.int32)
 
     def build(self) -> MarkovGame:
@@ -300,6 +316,7 @@ class _Builder:
 
 
 _ENTRIES = 50_000_000  # of a table of transitions, 400 MB
+_BYTES = 2**29  # of the copies of a state, one for each joint action and order of the page
 
 
 def _with_mirror(game: MarkovGame, keys: np.ndarray) -> MarkovGame:

@@ -148,7 +148,8 @@ def _loader(checkpoint: Path) -> Callable[[Path], Any]:
     name, known = read_json(checkpoint, {"loader": str}, "trained policy")["loader"], loaders()
     if name not in known:
         names = f"loaders are {', '.join(known) or 'none'}, and those of recsys_env.policies.register_loader"
-        raise FileError(f"{checkpoint} names the loader {name!r}; {names}")
+        old = "; a package that was updated since it was installed must be installed again, which tells of its loaders"
+        raise FileError(f"{checkpoint} names the loader {name!r}; {names}{old}")
     loader = known[name]
     if not isinstance(loader, str):
         return loader
