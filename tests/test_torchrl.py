@@ -48,9 +48,10 @@ def test_library_check_on_variants(task: str, changes: dict) -> None:
 def test_groups_are_roles_or_one_of_all_agents() -> None:
     env = TorchRLEnv(vector_env("journey-v1", B), "cpu")
     assert env.group_map == {"entrance": ["entrance_0"], "item": ["item_0"], "cart": ["cart_0"]}
-    td = env.rollout(5)
+    env.set_seed(0)
+    td = env.rollout(30)
     observations = torch.cat([td[role, "observation"] for role in env.group_map], 2)
-    assert observations.shape == (B, 5, 3, env.envs.observation_space.shape[0])
+    assert observations.shape == (B, 30, 3, env.envs.observation_space.shape[0])
     assert (observations[..., env.envs.observation_fields["role"]].argmax(-1) == torch.arange(3)).all()
     one_hot = torch.cat([td[role, "active"] for role in env.group_map], 2).sum((2, 3))
     assert one_hot.max() == 1  # the owner of the scene alone
