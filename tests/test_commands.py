@@ -77,6 +77,7 @@ def test_a_metric_is_listed_with_its_definition(capsys: pytest.CaptureFixture[st
 
 def test_policies_are_listed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     """Although none is imported for it."""
+    pytest.importorskip("implicit")  # here all are, to compare
     shown = said(capsys, "policies")
     assert "random Uniform over the action space, or over what the mask allows. blind Always" in shown
     assert "(Li et al. 2010). (learns while it serves) linear-thompson" in shown
@@ -139,6 +140,8 @@ def test_a_wrong_task_is_one_line(task: str, message: str, capsys: pytest.Captur
 @pytest.mark.parametrize("command", [*LISTINGS, *COMMANDS])
 def test_a_command_answers_without_what_it_does_not_need(command: str) -> None:
     """Heavy libraries take seconds to import."""
+    if command in COMMANDS:
+        pytest.importorskip("tyro")
     unneeded = {"torch", "pandas", "matplotlib", "rliable", "pyspiel", "scipy.stats", "ray"}
     unneeded |= {"tyro", "rich"} if command in LISTINGS else set()  # the core alone says what there is
     words = [command, "duel-v1"] if command == "describe" else [command, *(["--help"] if command in COMMANDS else [])]

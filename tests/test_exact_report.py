@@ -14,6 +14,10 @@ from recsys_env.__main__ import main
 from recsys_env.evaluation import episode_returns
 from recsys_env.exact import nash_conv, tabulate, team_optimum
 from recsys_env.exact.policies import equilibrium_of, optimum_of
+
+pytest.importorskip("tyro")
+pytest.importorskip("rich")
+pytest.importorskip("quantecon")
 from recsys_env.exact.report import played, solve
 
 DUEL = recsys_env.TASKS["duel-v1"]
