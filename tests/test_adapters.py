@@ -54,6 +54,7 @@ def test_with_the_core_alone_an_adapter_says_what_to_install(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "library"), [("sb3", "stable_baselines3"), ("torchrl", "torchrl")])
 def test_without_its_library_an_adapter_says_what_to_install(name: str, library: str) -> None:
+    pytest.importorskip("torch")
     said = said_without([library], name)
     assert library in said
     assert f'pip install "{INSTALL[name]}"' in said

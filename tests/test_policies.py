@@ -533,6 +533,7 @@ def test_a_folder_of_ones_own_by_a_registered_loader(tmp_path: Path, monkeypatch
 
 def test_loaders_that_packages_declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By entry points; what a folder needs that is not here is named."""
+    pytest.importorskip("torch")
     assert all(callable(point.load()) for point in entry_points(group="recsys_env.loaders"))
     declared = [
         EntryPoint("elsewhere", "no_such_package.trained:load", ""),
