@@ -94,10 +94,7 @@ def vector_env(
 
 def __getattr__(name: str) -> Any:
     """`exact` and `counterfactual`, imported when they are first asked for."""
-    if name == "exact":
-        return importlib.import_module("recsys_env.exact")
-    if name == "counterfactual":
-        from .exact import counterfactual
-
-        return counterfactual
+    if name in ("exact", "counterfactual"):
+        exact = importlib.import_module("recsys_env.exact")
+        return exact if name == "exact" else exact.counterfactual
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,9 +7,11 @@ solve.py           optimum, best responses, equilibria, distances from them
 report.py          the command `python -m recsys_env solve`
 policies.py        the policies `equilibrium` and `joint`, which look the state up
 counterfactual.py  what a joint action is worth against another, in any world
+exploit.py         what an agent gains by its best reply, a lower bound in any world: `python -m recsys_env exploit`
 """
 
 from .counterfactual import Counterfactual, counterfactual
+from .exploit import exploitability
 from .game import MarkovGame, textbook_example
 from .solve import (
     AVERAGE,
@@ -46,6 +48,7 @@ __all__ = [
     "discounted",
     "empirical_game",
     "evaluate",
+    "exploitability",
     "finite",
     "matrix_value",
     "mixed_equilibria",

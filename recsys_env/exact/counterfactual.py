@@ -11,7 +11,7 @@ import numpy as np
 
 from ..checks import check_count, checked_seed, shown
 from ..environment import RecommendationEnv
-from ..libraries import library
+from ..evaluation.statistics import mean_interval
 from ..policies import Policy, Team
 from ..vector import Snapshot, VectorEnv
 
@@ -160,7 +160,6 @@ def _shapley(total: dict[tuple[bool, ...], np.ndarray], agent: int) -> np.ndarra
 
 
 def _mean(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of values [n, ...] and half-width of its 95 % t interval."""
-    n = len(values)
-    quantile = library("scipy.stats", "exact").t.ppf(0.975, n - 1)
-    return values.mean(0), quantile * values.std(0, ddof=1) / math.sqrt(n)
+    """Means [W] of values [n, W] and half-widths of their 95 % intervals."""
+    mean, width = zip(*map(mean_interval, values.T), strict=True)
+    return np.array(mean), np.array(width)
