@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from recsys_env.policies import CHECKPOINT
 
 WEIGHTS = "policy.npz"
 RESUMED = "checkpoint.npz"
+Network = TypeVar("Network")
 CURVE = [{"agent_steps": int, "episode_reward": float}]  # form of a learning curve
 
 
@@ -62,6 +63,24 @@ def check_spaces(folder: Path, facts: Mapping[str, Any], envs: VectorEnv) -> Non
     for kind, here in _spaces(envs).items():
         if facts[kind] != here:
             raise ValueError(f"the policy in {folder} was trained with {kind} {facts[kind]}; here they are {here}")
+
+
+def network_of(folder: Path, networks: Mapping[str, Network], agent: str, shared: str = "") -> Network:
+    """The network that plays an agent: its own, else the one of all, else that of the first of its role.
+
+    Args:
+        networks: by agent.
+        shared: the name of the one of all, where a folder may have such a one.
+
+    Raises:
+        ValueError: there is none.
+    """
+    role = agent.rpartition("_")[0]
+    fitting = [name for name in networks if name in (agent, shared)]
+    fitting += [name for name in networks if name.rpartition("_")[0] == role]
+    if not fitting:
+        raise ValueError(f"{folder} has networks for {', '.join(networks)}, none for {agent!r}")
+    return networks[fitting[0]]
 
 
 def _spaces(envs: VectorEnv) -> dict[str, str]:

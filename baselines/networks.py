@@ -17,7 +17,7 @@ from recsys_env import VectorEnv
 from recsys_env.files import FileError
 from recsys_env.policies import Policy
 
-from .checkpoints import WEIGHTS, check_spaces, read_policy, write_policy
+from .checkpoints import WEIGHTS, check_spaces, network_of, read_policy, write_policy
 from .weights import from_arrays, to_arrays
 
 # isort: split
@@ -56,13 +56,7 @@ class NetworkPolicy(Policy):
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         check_spaces(self.folder, self.facts, envs)
-        role = agent.rpartition("_")[0]
-        fitting = [name for name in self._actors if name == agent] + [
-            name for name in self._actors if name.rpartition("_")[0] == role
-        ]
-        if not fitting:
-            raise ValueError(f"{self.folder} has networks for {', '.join(self._actors)}, none for {agent!r}")
-        self._actor, self._space = self._actors[fitting[0]], envs.action_space
+        self._actor, self._space = network_of(self.folder, self._actors, agent), envs.action_space
         self._check_sizes(envs)
 
     @torch.no_grad()

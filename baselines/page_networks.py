@@ -23,7 +23,7 @@ from recsys_env.files import FileError
 from recsys_env.policies import Policy
 from recsys_env.spaces import beside_picks, choices
 
-from .checkpoints import WEIGHTS, check_spaces, read_policy, write_policy
+from .checkpoints import WEIGHTS, check_spaces, network_of, read_policy, write_policy
 from .weights import from_arrays, to_arrays
 
 # isort: split
@@ -364,13 +364,7 @@ class PagePolicy(Policy):
         check_spaces(self.folder, self.facts, envs)
         if layout_of(envs) != self.layout:
             raise ValueError(f"the policy in {self.folder} was trained on {self.layout}; here it is {layout_of(envs)}")
-        role = agent.rpartition("_")[0]
-        fitting = [name for name in self._networks if name in (agent, SHARED)] + [
-            name for name in self._networks if name.rpartition("_")[0] == role
-        ]
-        if not fitting:
-            raise ValueError(f"{self.folder} has networks for {', '.join(self._networks)}, none for {agent!r}")
-        self.network = self._networks[fitting[0]]
+        self.network = network_of(self.folder, self._networks, agent, SHARED)
         if self.network.memory:
             sizes, cpu = (self.network.memory.hidden_size, self.layout.echo), torch.device("cpu")
             self._memory = VisitorMemory((envs.num_envs, 1), envs.shape.users, sizes, cpu)

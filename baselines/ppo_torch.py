@@ -367,10 +367,8 @@ class PPOLearner:
             returns.end(self.agent_steps)
 
     def _assess(self, name: str) -> Batch:
-        options = self.options
-        page_gamma = options.page_gamma if options.credit == "places" else 1.0
-        discounts = page_gamma, self.training.gamma
-        return assess(self.agents[name], self.rollout, self.rows[name], discounts, options.gae_lambda)
+        discounts = self.options.discounts(self.training.gamma)
+        return assess(self.agents[name], self.rollout, self.rows[name], discounts, self.options.gae_lambda)
 
     def _measure(self, name: str) -> None:
         agent, pages = self.agents[name], self.rollout.pages(self.rows[name])

@@ -272,7 +272,7 @@ class QLearner:
         if not len(known):
             return
         numbers = self._rng.choice(known, options.batch_size)
-        discounts = options.page_gamma if options.credit == "places" else 1.0, self.training.gamma
+        discounts = options.discounts(self.training.gamma)
         with torch.no_grad():
             wanted = targets(self.online, self.target, self.replay, numbers, discounts)
         page, chosen, active, states = self.replay.pages(numbers, self.online.network)

@@ -36,6 +36,10 @@ class PageLearner(Algorithm):
     width: Count = 64
     """Units of each hidden layer."""
 
+    def discounts(self, gamma: float) -> tuple[float, float]:
+        """Per page of a chain, and per tick: `gamma`."""
+        return (self.page_gamma if self.credit == "places" else 1.0), gamma
+
     def world(self) -> WorldConfig:
         config = super().world()
         # Candidates tell by themselves which of them there are.
