@@ -12,12 +12,11 @@ pytest.importorskip("torch")
 pytest.importorskip("tyro")
 
 import torch
+from reproducible import check_training
 
 from baselines.q_torch import QLearner, targets
 from baselines.torch_learners import TorchQ
-from baselines.train import train
 from baselines.training import begin
-from recsys_env.evaluation import episode_returns
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -48,18 +47,7 @@ def options(out: Path, **settings: Any) -> TorchQ:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_trains_and_its_folder_is_a_policy(kind: str, tmp_path: Path) -> None:
-    """The same seed gives the same policy, another seed another one."""
-    first, _, _ = (
-        train(options(tmp_path / name, seed=seed, **KINDS[kind])) for name, seed in (("1", 0), ("2", 0), ("3", 1))
-    )
-    weights = [dict(np.load(tmp_path / name / "policy.npz")) for name in ("1", "2", "3")]
-    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
-    assert any(not np.array_equal(weights[0][name], weights[2][name]) for name in weights[0])
-    config = begin(options(tmp_path / "4", **KINDS[kind])).config
-    team = dict.fromkeys(config.agents, str(tmp_path / "1"))
-    np.testing.assert_allclose(
-        episode_returns(config, team, 2, first["seeds"]["evaluation"]).mean(), first["after"]["mean"]
-    )
+    check_training(options, tmp_path, KINDS[kind])
 
 
 @pytest.mark.parametrize("kind", ["iql", "vdn of scenes", "qmix of items"])
