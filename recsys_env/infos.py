@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
+from operator import attrgetter
 from typing import Any, NoReturn
 
 import numpy as np
@@ -90,6 +91,21 @@ class Infos(Mapping[str, np.ndarray]):
         return _KeptInfos(self._report)
 
 
+_COPIED = (  # arrays of a report that a copy keeps
+    "slots",
+    "later",
+    "own",
+    "objectives",
+    "visitor",
+    "next_visitor",
+    "place",
+    "next_place",
+    "active",
+    "log_offer",
+)
+_COPIED_OF = attrgetter(*_COPIED)
+
+
 class _KeptInfos(Infos):
     """A report copied as raw bytes, 20 times faster than as records; arrays are made of them when first asked for."""
 
@@ -97,35 +113,12 @@ class _KeptInfos(Infos):
 
     def __init__(self, report: Report) -> None:
         self._like = report  # for the kinds and shapes of its arrays
-        self._raw = (
-            report.slots.tobytes(),
-            report.later.tobytes(),
-            report.own.tobytes(),
-            report.objectives.tobytes(),
-            report.visitor.tobytes(),
-            report.next_visitor.tobytes(),
-            report.place.tobytes(),
-            report.next_place.tobytes(),
-            report.active.tobytes(),
-            report.log_offer.tobytes(),
-        )
+        self._raw = [array.tobytes() for array in _COPIED_OF(report)]
 
     @cached_property
     def _report(self) -> Report:  # type: ignore[override]
-        names = (
-            "slots",
-            "later",
-            "own",
-            "objectives",
-            "visitor",
-            "next_visitor",
-            "place",
-            "next_place",
-            "active",
-            "log_offer",
-        )
         arrays = {}
-        for name, raw in zip(names, self._raw, strict=True):
+        for name, raw in zip(_COPIED, self._raw, strict=True):
             like = getattr(self._like, name)
             arrays[name] = np.frombuffer(bytearray(raw), like.dtype).reshape(like.shape)
         return self._like._replace(**arrays)

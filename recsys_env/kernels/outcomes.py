@@ -11,7 +11,7 @@ import numpy as np
 
 from . import rng
 from .choice import fill_clicks, weigh_slots
-from .compiler import entry
+from .compiler import entry, kernel
 from .dynamics import (
     acceptance_probability,
     begin_session,
@@ -44,14 +44,19 @@ def begin_world(world, state):
             touch_user(world, state, p, b, u)
 
 
+@kernel
+def _fill_page(world, state, report, scratch, p, b, actions):
+    clear_slots(report, p, b)
+    read_actions(world, state, report, scratch, p, b, actions)
+    fill_slots(world, state, report, p, b, scratch.shown)
+
+
 @entry
 def show_pages(world, state, report, scratch, actions, click):
     """Show the pages of a joint action; fills click[B, N, K], zeros before, with the probability of each slot."""
     p = world.params[0]
     for b in range(state.copies.size):
-        clear_slots(report, p, b)
-        read_actions(world, state, report, scratch, p, b, actions)
-        fill_slots(world, state, report, p, b, scratch.shown)
+        _fill_page(world, state, report, scratch, p, b, actions)
         fill_clicks(world, state, report, p, b, weigh_slots(world, state, report, p, b), click)
 
 
@@ -65,9 +70,7 @@ def take_effects(world, state, report, scratch, actions, clicked, items, cart, m
     """
     p = world.params[0]
     for b in range(state.copies.size):
-        clear_slots(report, p, b)
-        read_actions(world, state, report, scratch, p, b, actions)
-        fill_slots(world, state, report, p, b, scratch.shown)
+        _fill_page(world, state, report, scratch, p, b, actions)
         n, k = np.int64(clicked[b]) // p.shape.slots, np.int64(clicked[b]) % p.shape.slots
         j, topic, e, carts = np.int64(-1), np.int64(-1), 0.0, 0.0
         if n == p.shape.agents:
