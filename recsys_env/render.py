@@ -29,13 +29,13 @@ class Slot(NamedTuple):
 def slots_of(envs: VectorEnv, n: int, tick: int) -> list[Slot]:
     """The slots [K] that agent n showed at the last page of copy 0, which was that of this tick."""
     infos = {name: envs.infos[name][0, n] for name in ("shown", "rank", "rating", *_EVENTS)}
-    prices, promoted = envs.prices_at(np.maximum(infos["shown"], 0), tick)
+    prices, promoted = envs.prices_at(np.maximum(infos["shown"], 0), tick, envs.infos["offer"][0, n])
     return [
         Slot(
             int(infos["rank"][k]) + 1,
             int(j),
             int(envs.world.items["topic"][j]),
-            float(prices[k] * envs.infos["offer"][0, n]),
+            float(prices[k]),
             bool(promoted[k]),
             _events({name: values[k] for name, values in infos.items()}),
         )

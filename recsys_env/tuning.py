@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,10 +69,14 @@ def tune_planner(
     envs = VectorEnv(config, 1, catalogue=catalogue)
     found: dict[tuple[float, float], tuple[float, float]] = {}
 
+    @cache
+    def played(price: float, target: float) -> tuple[float, float]:
+        team = {name: Planner(price, target) for name in config.agents}
+        return mean_interval(episode_returns(envs, team, episodes, seed).mean(axis=1))
+
     def earned(place: tuple[float, float]) -> float:
-        if place not in found:
-            team = {name: Planner(*place) for name in config.agents}
-            found[place] = mean_interval(episode_returns(envs, team, episodes, seed).mean(axis=1))
+        price, target = place
+        found[place] = played(price, 0.0 if config.offer.kind == "price" else target)  # trust is priced whatever z is
         return found[place][0]
 
     best = max([(0.0, 0.0), *((float(price), float(target)) for price in prices for target in targets)], key=earned)

@@ -277,8 +277,13 @@ class VectorEnv:
         copy."""
         return self._report.next_visitor
 
-    def prices_at(self, items: np.ndarray, tick: int) -> tuple[np.ndarray, np.ndarray]:
+    def prices_at(
+        self, items: np.ndarray, tick: int, offers: np.ndarray | float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Prices of items [I] at a tick, after promotion and in mean list prices, and whether each is promoted.
+
+        Args:
+            offers: [I] what an agent multiplies them by (`infos["offer"]`).
 
         Raises:
             ValueError: there is no such item.
@@ -289,7 +294,7 @@ class VectorEnv:
             raise ValueError(f"items = {shown(items)} must be from 0 to {self.shape.items - 1}")
         prices, promoted = np.zeros(len(items)), np.zeros(len(items), np.bool_)
         read_prices(self.world, np.asarray(items, np.int64), tick, prices, promoted)
-        return prices, promoted
+        return prices * offers, promoted
 
     def purchase_values(self, items: np.ndarray, paid: np.ndarray) -> np.ndarray:
         """What purchases of items [I] at prices paid [I], in mean list prices, count in rewards: values [I], in mean

@@ -108,9 +108,9 @@ class EpisodeLog:
         bought, rating, later = infos["bought"], infos["rating"], infos["later_item"] >= 0
         self.purchases[t], self.ratings[t], self.stars[t] = bought.sum(-1), (rating > 0).sum(-1), rating.sum(-1)
         if bought.any():
-            prices, _ = self.envs.prices_at(infos["shown"][bought], self._tick)
             sellers = np.nonzero(bought)[:2]
-            np.add.at(self.revenue[t], sellers, prices * infos["offer"][sellers])
+            prices, _ = self.envs.prices_at(infos["shown"][bought], self._tick, infos["offer"][sellers])
+            np.add.at(self.revenue[t], sellers, prices)
         if later.any():
             credited = np.nonzero(later)[0], infos["later_agent"][later]
             np.add.at(self.purchases[t], credited, 1)

@@ -14,7 +14,7 @@ from ..vector import VectorEnv
 from .assortment import Greedy
 from .base import Policy
 from .registry import make_policy
-from .slates import slate_action
+from .slates import level_at, slate_action
 
 BAD_MOOD = 0.0  # satisfaction up to which a visitor should be spared
 
@@ -83,13 +83,12 @@ class Matcher(Greedy):
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         action = super().act(observations, mask)
-        levels = self.envs.shape.levels
-        if not levels or self.envs.num_agents == 1:
+        if not self.envs.shape.levels or self.envs.num_agents == 1:
             return action
         visitors = np.maximum(self.envs.next_page["visitor"], 0)
         offers = self.envs.arrays.offers[np.arange(self.envs.num_envs), visitors]  # [B, N] in [-1, 1]
         lowest = np.delete(offers, self.index, axis=1).min(axis=1)
-        level = np.rint((lowest + 1) / 2 * (levels - 1)).astype(np.int64)
+        level = level_at(self.envs, lowest)
         return slate_action(self.envs, self.index, self._slates, self._sizes, np.maximum(level - self.below, 0))
 
 

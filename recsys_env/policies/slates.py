@@ -23,7 +23,7 @@ def slate_action(
         filled: [B] how many of a slate's places count; the others repeat its first.
         levels: [B] of the agent's prices, where agents set prices; None = the level nearest to the list's prices.
     """
-    config, shape = envs.config, envs.shape
+    config = envs.config
     counts = np.arange(slates.shape[1]) < filled[:, None]
     slates = np.where(counts, slates, np.where(counts[:, :1], slates[:, :1], 0))
     if levels is None:
@@ -32,7 +32,7 @@ def slate_action(
         return _picks(envs, slates, levels)
     actions = envs.empty_actions()[:, index]
     if "price" in envs.action_fields:
-        actions[:, envs.action_fields["price"]] = 2.0 * levels[:, None] / (shape.levels - 1) - 1.0
+        actions[:, envs.action_fields["price"]] = place_of(envs, levels[:, None])
     if config.action == "query":
         means = (envs.world.q[slates] * counts[..., None]).sum(1)
         norms = np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)
@@ -40,6 +40,16 @@ def slate_action(
     elif filled.any():
         actions[:, envs.action_fields["weights"]] = _weights(envs, index, slates, filled)
     return actions
+
+
+def place_of(envs: VectorEnv, levels: np.ndarray) -> np.ndarray:
+    """Where levels of prices lie in [-1, 1], as continuous actions and observations tell them."""
+    return 2.0 * levels / (envs.shape.levels - 1) - 1.0
+
+
+def level_at(envs: VectorEnv, places: np.ndarray) -> np.ndarray:
+    """The levels of prices that are nearest to places in [-1, 1]."""
+    return np.rint((places + 1.0) / 2.0 * (envs.shape.levels - 1)).astype(np.int64)
 
 
 def say(envs: VectorEnv, actions: np.ndarray, words: np.ndarray) -> np.ndarray:
