@@ -27,6 +27,7 @@ import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from recsys_env.evaluation import UNSEEN, scale_ends
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.runs import obstacle
 from recsys_env.evaluation.statistics import interval, place_on_scale
-from recsys_env.policies import Policy
+from recsys_env.policies import TASK_POLICIES, Policy
 from recsys_env.policies.registry import import_policies
 from recsys_env.tuning import Budget, Found, best_ranker
 
@@ -48,12 +49,7 @@ HELD_OUT = UNSEEN + 40_000  # seed of everything that is reported
 CHOSEN_ON = 40_000  # seed on which the best answer to a rival is chosen: a training seed
 SIMPLE = ("random", "blind", "popularity", "content", "nearest", "greedy")
 INSIGHT = ("static", "planner", "equilibrium", "joint", "central")  # where the task has them
-SPLIT = (
-    "coverage-alone",
-    "coverage-convention",
-    "coverage-memory",
-    "coverage-talk",
-)  # where roles know different things
+SPLIT = tuple(name for name in TASK_POLICIES if name.startswith("coverage-"))  # where roles know different things
 MYOPIC = "greedy"
 STATES = ("mood", "mood_pages", "session_page", "visit_gap")  # that move the weights of a searched ranker
 
@@ -262,14 +258,14 @@ def coupling(played: Played) -> Card:
 
 def levels(played: Played, policies: Sequence[str]) -> Card:
     """Traffic and funnel under each policy."""
-    return {policy: _levels(played, policy) for policy in policies}
+    places = VectorEnv(played.config).shape.users
+    return {policy: _levels(played, policy, places) for policy in policies}
 
 
-def _levels(played: Played, policy: str) -> dict[str, float]:
+def _levels(played: Played, policy: str, places: int) -> dict[str, float]:
     counts = played.counts(policy)
     total = {name: float(values.sum()) for name, values in counts.items()}
     clicks, config = max(total["clicks"], 1.0), played.config
-    places = VectorEnv(config).shape.users
     return {
         "clicks_per_page": total["clicks"] / total["pages"],
         "clicks_per_impression": total["clicks"] / total["impressions"],
@@ -346,6 +342,7 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> dict[str, Any]:
     return {"mean": value, "ci95": interval((numerator - value * denominator) / base)["ci95"]}
 
 
+@cache
 def unable(config: WorldConfig, policy: str) -> str:
     """Why a policy does not play this task; nothing if it does."""
     return obstacle(config, config.agents[0], policy)
