@@ -51,7 +51,9 @@ SIMPLE = ("random", "blind", "popularity", "content", "nearest", "greedy")
 INSIGHT = ("static", "planner", "equilibrium", "joint", "central")  # where the task has them
 SPLIT = tuple(name for name in TASK_POLICIES if name.startswith("coverage-"))  # where roles know different things
 MYOPIC = "greedy"
-STATES = ("mood", "mood_pages", "session_page", "visit_gap")  # that move the weights of a searched ranker
+# Fields that move the weights of a searched ranker, where agents see them: how satisfied the visitor is with the agent,
+# where it is in its visits, and what it was last asked for. In finite games agents are told what is latent.
+STATES = ("mood", "mood_pages", "session_page", "visit_gap", "offers", "latent_satisfaction", "latent_trust")
 
 Card = dict[str, Any]
 
@@ -301,9 +303,8 @@ def speed(task: str, seconds: float = 1.0) -> Card:
 
 def searches(config: WorldConfig, generations: int) -> dict[str, Found]:
     """Rankers by name, each the best that searches on training seeds found: `searched-static` with fixed weights (two
-    searches); `searched-state`, whose weights move with what is observed; and the answer to each rival. None where
-    agents set prices, which no ranker does."""
-    if not generations or config.offer.kind != "none":
+    searches); `searched-state`, whose weights move with what is observed; and the answer to each rival."""
+    if not generations:
         return {}
     budget = Budget(generations=generations, searches=1, episodes=8)
     fixed = best_ranker(config, budget=replace(budget, searches=2))
@@ -325,7 +326,7 @@ def told(found: Found) -> Card:
     return {
         "scores": [{"mean": mean, "ci95": width} for mean, width in found.scores],
         "states": list(found.states),
-        "features": list(found.features),
+        "names": list(found.names),
         "weights": found.weights.round(3).tolist(),
     }
 

@@ -20,6 +20,7 @@ from .checks import check_count, is_number
 from .config import WorldConfig
 from .evaluation import UNSEEN, episode_returns, mean_interval
 from .evaluation.episodes import play_episode
+from .fields import PRICE_LEVEL, ranker_weights
 from .policies import Planner, Policy, Team
 from .policies.linear import LinearRanker, state_columns
 from .tasks import task_config
@@ -162,16 +163,17 @@ class Found(NamedTuple):
     """What searches of rankers found.
 
     Attributes:
-        weights: of each role [R, 1 + X, F], the largest of a role 1 in size; of the best search.
+        weights: of each role [R, 1 + X, W] as `LinearRanker` takes them, the largest of a role's features 1 in size; of
+            the best search.
         states: fields of the observation that move them.
-        features: names of the F features.
+        names: of the W weights: the features, and `price_level` where agents set prices.
         scores: mean and half-width of its 95 % interval of each search, all on the same fresh episodes, best first: own
             reward of the learners per agent and episode.
     """
 
     weights: np.ndarray
     states: tuple[str, ...]
-    features: tuple[str, ...]
+    names: tuple[str, ...]
     scores: tuple[tuple[float, float], ...]
 
     def ranker(self, config: WorldConfig, n: int) -> LinearRanker:
@@ -200,8 +202,8 @@ def best_ranker(
         others: a policy for each agent that is no learner.
         states: fields of the observation that move the weights; none: fixed weights. What the world does not have is
             left out.
-        start: [R, 1, F] fixed weights, such as those of a `Found`, that searches begin with; None: each begins with the
-            best single feature.
+        start: [R, 1, W] fixed weights, such as those of a `Found`, that searches begin with; None: each begins with the
+            best single one.
         budget: of the search.
         shared: by the rewards that the learners are paid, after sharing, in place of their own.
         seed: of the searches and their episodes.
@@ -223,14 +225,22 @@ def best_ranker(
         def score(candidates: np.ndarray, generation: int, first: int = first) -> np.ndarray:
             return arena.play(candidates, budget.episodes, first + generation).mean(axis=1)
 
-        fixed = arena.best_single_feature(budget.episodes, first + 9_999) if start is None else start
+        fixed = arena.best_single_weight(budget.episodes, first + 9_999) if start is None else start
         begin = np.concatenate([fixed, np.zeros((arena.size[0], arena.size[1] - 1, arena.size[2]))], axis=1).ravel()
         found.append(cross_entropy(score, begin, rng, budget.population, budget.generations))
     fresh = arena.play(np.stack(found), budget.population * budget.episodes // 2, (100_000 * seed + 9_998) % UNSEEN)
     order = np.argsort(-fresh.mean(axis=1))
-    weights = found[order[0]].reshape(arena.size)
-    weights /= np.maximum(abs(weights).max(axis=(1, 2), keepdims=True), 1e-12)
-    return Found(weights, arena.states, arena.features, tuple(mean_interval(fresh[i]) for i in order))
+    weights = _canonical(found[order[0]].reshape(arena.size), arena.names)
+    return Found(weights, arena.states, arena.names, tuple(mean_interval(fresh[i]) for i in order))
+
+
+def _canonical(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The weights [R, 1 + X, W] that play alike of which the largest of a role's features is 1 in size, and a fixed
+    place of prices lies in [-1, 1]."""
+    features = np.array([name != PRICE_LEVEL for name in names])
+    largest = abs(weights[..., features]).max(axis=(1, 2), keepdims=True)
+    weights = np.where(features, weights / np.maximum(largest, 1e-12), weights)
+    return weights if weights.shape[1] > 1 else np.where(features, weights, weights.clip(-1.0, 1.0))
 
 
 class _Arena:
@@ -252,10 +262,8 @@ class _Arena:
                 f"learners are {self.learners} and others {list(others)}; each of {config.agents} must be one of them"
             )
         self.others, self.states = others, states
-        ranker = LinearRanker(np.zeros((1, 0)))
-        ranker.bind(probe, config.agents[0], 0)
-        self.features = tuple(ranker.feature_names)
-        self.size = len(config.roles), 1 + len(state_columns(probe, states)), len(self.features)
+        self.names = ranker_weights(config, probe.shape)
+        self.size = len(config.roles), 1 + len(state_columns(probe, states)), len(self.names)
         self._batches: dict[int, VectorEnv] = {}
 
     def play(self, candidates: np.ndarray, episodes: int, seed: int) -> np.ndarray:
@@ -275,10 +283,10 @@ class _Arena:
         returns = play_episode(envs, team, observations, shared=self.shared)
         return returns[:, places].mean(axis=1).reshape(count, episodes)
 
-    def best_single_feature(self, episodes: int, seed: int) -> np.ndarray:
-        """The fixed weights [R, 1, F] of one feature alone, the same in all roles, that earn the most."""
-        single = np.zeros((2 * len(self.features), *self.size))
-        for f in range(len(self.features)):
+    def best_single_weight(self, episodes: int, seed: int) -> np.ndarray:
+        """The fixed weights [R, 1, W] of which all but one are 0, the same in all roles, that earn the most."""
+        single = np.zeros((2 * len(self.names), *self.size))
+        for f in range(len(self.names)):
             single[2 * f, :, 0, f], single[2 * f + 1, :, 0, f] = 1, -1
         return single[np.argmax(self.play(single, episodes, seed).mean(axis=1)), :, :1]
 
@@ -322,5 +330,5 @@ def show(found: Tuned) -> None:
     print(f"planner_price={price:g}, planner_target={target:g},  # {mean:.2f} ±{width:.2f} per agent and episode")
     scores = " and ".join(f"{mean:.2f} ±{width:.2f}" for mean, width in found.static.scores)
     for role, weights in zip(found.roles, found.static.weights[:, 0], strict=True):
-        named = {name: round(float(w), 3) for name, w in zip(found.static.features, weights, strict=True)}
+        named = {name: round(float(w), 3) for name, w in zip(found.static.names, weights, strict=True)}
         print(f"static_weights={named},  # {role}; searches earned {scores}")

@@ -124,4 +124,11 @@ def test_searched_rankers_play_by_their_names(monkeypatch: pytest.MonkeyPatch) -
     np.testing.assert_array_equal(played.own("answer to greedy", "greedy"), own)
     told = evidence.told(answer)
     assert json.loads(json.dumps(told)) == told
-    assert evidence.searches(TASKS["pricing-duel-v0"], 1) == {}
+    market = evidence.searches(replace(TASKS["market-v0"], {"horizon": 10}), 1)
+    assert list(market) == [
+        "searched-static",
+        "searched-state",
+        *map("answer to {}".format, ("central", "greedy", "planner")),
+    ]
+    assert market["answer to planner"].names[-1] == "price_level"
+    assert {"mood", "offers"} <= set(market["answer to planner"].states)
