@@ -92,7 +92,7 @@ def _rows(found: Mapping[str, Any]) -> str:
         if "missing" not in row
     ]
     strategy = constant_strategy(TASKS[found["settings"]["task"]])
-    said = f" `blind` is no null here: {strategy}." if strategy else ""
+    said = f" `blind` may differ from `random` here: {strategy}." if strategy else ""
     return f"All agents use the same one.{said}\n\n" + markdown(["policy", "own reward per agent", "score"], rows)
 
 
@@ -100,7 +100,7 @@ def constant_strategy(config: WorldConfig) -> str:
     """Why a constant action may earn more or less than a random one where no position carries information."""
     if config.offer.kind == "price":
         return "a constant price is a strategy"
-    return "items have names, so that a constant item is a strategy" if config.action == "items" else ""
+    return "a constant item is a strategy" if config.action == "items" else ""
 
 
 def _state(found: Mapping[str, Any]) -> str:
@@ -409,13 +409,13 @@ def _reaches(gain: Gain, least: float) -> Found:
 
 def _exactly(gain: float, least: float) -> Found:
     """The same of a gain that is known exactly."""
-    return f"{gain:.1%}", gain >= least
+    return percent({"mean": gain, "ci95": None}), gain >= least
 
 
 TEAM_ALGORITHMS = ("ppo-torch", "q-torch", "ippo", "mappo", "vdn", "qmix")  # IPPO, MAPPO, VDN, QMIX of several makes
 AIMS: Sequence[tuple[str, int | None, Callable[[str], Found | None]]] = (  # what, in how many tasks, what is found
     ("`blind` within 3 of `random`, where actions are picks or items", None, _blind),
-    ("The best policy that looks at what agents observe of the state at least 15 % above `static`", 5, _state_gain),
+    ("The best policy that looks at the state as agents observe it at least 15 % above `static`", 5, _state_gain),
     ("Answering the wrong rival costs at least 5 %", 4, _wrong_rival),
     ("A discount of 0 costs at least 15 %", 5, _pair_gain("gamma", 0.15)),
     ("The joint optimum at least 10 % above the equilibrium", 4, _anarchy),
