@@ -14,7 +14,7 @@ pytest.importorskip("tyro")
 from recsys_env import SCENARIOS, TASKS, Scenario, vector_env
 from recsys_env.__main__ import main
 from recsys_env.evaluation import UNSEEN, episode_returns
-from recsys_env.evaluation.scenarios import per_capita, standings
+from recsys_env.evaluation.scenarios import answers_of, per_capita, standings
 from recsys_env.policies import POLICIES, TASK_POLICIES, Team, make_policy
 from recsys_env.policies.base import feedback
 
@@ -51,6 +51,15 @@ def test_the_best_answer_is_100() -> None:
     assert [*found["policies"]] == ["mine", "planner", "greedy", "random"]
     scores = {policy: row["score"] for policy, row in found["policies"].items()}
     assert scores == {"mine": 150.0, "planner": 100.0, "greedy": 50.0, "random": 0.0}
+
+
+def test_what_answers_is_what_the_task_has() -> None:
+    assert answers_of(TASKS["social-v1"]) == ["greedy", "planner", "static", "equilibrium", "joint"]
+    assert answers_of(TASKS["coverage-v0"])[-1] == "central"
+    assert answers_of(TASKS["market-v0"])[-3:] == ["central", "matcher", "undercutter"]
+    for config in TASKS.values():
+        assert len(set(answers_of(config))) == len(answers_of(config))
+        assert set(answers_of(config)) <= set(POLICIES | TASK_POLICIES)
 
 
 def test_the_command_plays_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

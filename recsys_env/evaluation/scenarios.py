@@ -3,8 +3,8 @@
     python -m recsys_env evaluate --scenarios social-v1 duel-v1/reciprocal --policies content my_file:MyPolicy
 
 Every policy plays the focal agents of each scenario (`recsys_env.SCENARIOS`) on the same unseen seeds. 0 is `random` in
-their place, 100 the best of `ANSWERS`, which is a lower bound of the best response. Where rewards are shared, a focal
-agent's reward is the team's mean.
+their place, 100 the best of `answers_of` the task, which is a lower bound of the best response. Where rewards are
+shared, a focal agent's reward is the team's mean.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import cli
+from ..config import WorldConfig
 from ..files import write_json
 from ..policies.registry import import_policies
 from ..scenarios import Scenario, scenarios_of
@@ -23,8 +24,6 @@ from .episodes import is_team
 from .runs import Run, obstacle, play_all
 from .statistics import interval, normalised_score, origin
 from .tables import grid, normalised, spread
-
-ANSWERS = ("greedy", "planner", "static", "equilibrium", "joint")  # of which the best is 100, where they play
 
 
 def play_scenarios(
@@ -59,7 +58,9 @@ def play_scenarios(
     import_policies(policies)
     wanted = scenarios_of(scenarios)
     answers = {
-        name: [policy for policy in ANSWERS if not obstacle(scenario.config, scenario.focal[0], policy)]
+        name: [
+            policy for policy in answers_of(scenario.config) if not obstacle(scenario.config, scenario.focal[0], policy)
+        ]
         for name, scenario in wanted.items()
     }
     played = {
@@ -81,6 +82,13 @@ def play_scenarios(
     }
     write_json(out / "scenarios.json", report)
     return report
+
+
+def answers_of(config: WorldConfig) -> list[str]:
+    """Policies of which the best is 100 in a task's scenarios, as far as they play it."""
+    priced = ("matcher", "undercutter") if config.offer.kind == "price" else ()
+    known = ("greedy", "planner", "static", "equilibrium", "joint", config.scale_hundred)
+    return list(dict.fromkeys((*known, *priced)))
 
 
 def standings(
