@@ -274,8 +274,30 @@ _TASKS: dict[str, WorldConfig] = {
         arrival=ArrivalConfig(k_0=0.5, r_0=4.0),
         reward=RewardConfig(sharing=1.0),
         roles=(
-            RoleConfig("row", knows=(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2)),
-            RoleConfig("column", knows=(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3)),
+            RoleConfig(
+                "row",
+                knows=(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2),
+                static_weights={
+                    "profile_match": 0.865,
+                    "history_match": 0.283,
+                    "topic_count": 1.0,
+                    "popularity": -0.957,
+                    "ctr": 0.259,
+                    "satisfaction": 0.285,
+                },
+            ),
+            RoleConfig(
+                "column",
+                knows=(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3),
+                static_weights={
+                    "profile_match": 0.264,
+                    "history_match": 0.182,
+                    "topic_count": 1.0,
+                    "popularity": -0.075,
+                    "ctr": -0.367,
+                    "satisfaction": -0.232,
+                },
+            ),
         ),
     ),
     "journey-v1": WorldConfig(
