@@ -507,6 +507,7 @@ class WorldConfig(Settings):
         mood_tables = (self.dynamics.mood_up, self.dynamics.mood_down)
         choice, cut = self.choice, self.feedback.rating_cutpoints
         d_sum = self.arrival.d_0 + self.arrival.d_1
+        static = [self.static_weights, *(role.static_weights for role in self.roles)]
         return [
             (not self.scenes, "scenes is empty; at least one scene is needed"),
             (not self.roles, "roles is empty; at least one role is needed"),
@@ -562,7 +563,7 @@ class WorldConfig(Settings):
                 f"offer.low = {self.offer.low:g} must be below offer.high = {self.offer.high:g}",
             ),
             (
-                self.offer.kind == "none" and any(PRICE_LEVEL in part.static_weights for part in (self, *self.roles)),
+                self.offer.kind == "none" and any(PRICE_LEVEL in weights for weights in static),
                 f"static_weights hold {PRICE_LEVEL!r}, but no agent sets prices: offer.kind = 'none'",
             ),
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
