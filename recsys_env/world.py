@@ -431,12 +431,12 @@ def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarr
     for n, role in enumerate(roles):
         if role.items and max(role.items) >= shape.items:
             raise ValueError(
-                f"role {role.name!r}: items holds {max(role.items)}, but the world has {shape.items} items"
+                f"role {role.name!r}: items holds {max(role.items)}, but the world has {shape.items} items, from 0 on"
             )
         if role.domains and max(role.domains) >= config.items.domains:
             raise ValueError(
                 f"role {role.name!r}: domains holds {max(role.domains)}, "
-                f"but the world has {config.items.domains} domains"
+                f"but the world has {config.items.domains} domains, from 0 on"
             )
         if role.domains:
             allowed[n] &= np.isin(items["domain"], role.domains)
@@ -457,6 +457,7 @@ def _labels(config: WorldConfig, shape: Shape) -> np.ndarray:
         if role.knows and len(role.knows) != shape.topics:
             raise ValueError(
                 f"role {role.name!r}: knows holds {len(role.knows)} labels, but the catalogue has {shape.topics} topics"
+                "; allowed is one for each, or none"
             )
         if role.knows:
             labels[n] = role.knows
