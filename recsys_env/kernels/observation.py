@@ -214,9 +214,17 @@ def _observe_offers(state, p, b, n, observations):
 
 @kernel
 def _observe_exposure(world, state, p, b, n, observations):
-    total = exposure_of(state, p, b, n)
+    total = exposure_of(state.exposure, b, n)
     for i in range(p.shape.providers):
-        observations[b, n, p.fields.exposure + i] = share_of(world, state, b, n, i, total)
+        observations[b, n, p.fields.exposure + i] = share_of(world, state.exposure, b, n, i, total)
+
+
+@kernel
+def write_mood(state, p, b, view, row, at):
+    """Write the visitor's mood, as it is known in this view, into the vector `row`, at its offsets in `at`."""
+    u = state.copies[b].visitor
+    row[at.mood] = state.vectors[b, u, p.shape.mood + view]
+    row[at.mood_pages] = squash(state.vectors[b, u, p.shape.mood_pages + view], _MOOD_PAGES)
 
 
 @kernel

@@ -224,7 +224,7 @@ def _pay_objectives(world, state, report, p, b):
     for n in range(first, stop):
         report.objectives[b, n] = page_objectives(world, state, report, p, b, n)
         if p.shape.providers > 0:
-            show_providers(world, state, report, p, b, n)
+            show_providers(world, state.exposure, report.slots, p, b, n)
 
 
 @kernel
