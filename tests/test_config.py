@@ -18,10 +18,21 @@ import pettingzoo
 import pytest
 
 import recsys_env
-from recsys_env import TASKS, Catalogue, VectorEnv, WorldConfig, parallel_env, register_task, replace, vector_env
+from recsys_env import (
+    SCENARIOS,
+    TASKS,
+    Catalogue,
+    VectorEnv,
+    WorldConfig,
+    parallel_env,
+    register_task,
+    replace,
+    vector_env,
+)
 from recsys_env import config as cfg
 from recsys_env.checks import did_you_mean
 from recsys_env.config import GROUPS, RoleConfig, SceneConfig, UserConfig
+from recsys_env.evaluation import METRICS
 from recsys_env.settings import describe
 
 TWO_SCENES = {
@@ -228,6 +239,19 @@ def test_unknown_tasks_suggest_the_nearest() -> None:
         vector_env("ecomerce-v0", 1)
     with pytest.raises(ValueError, match=r"unknown task 'chess-v0'; tasks are"):  # news-v1 is not a near miss of it
         vector_env("chess-v0", 1)
+
+
+def test_what_is_looked_up_by_a_wrong_name_is_named_with_the_nearest() -> None:
+    wrong: tuple[tuple[Any, str, str], ...] = (
+        (TASKS, "ecomerce-v0", r"unknown task 'ecomerce-v0' \(did you mean 'ecommerce-v1'\?\); tasks are duel-v1, "),
+        (SCENARIOS, "duel-v1/gredy", r"scenario 'duel-v1/gredy' \(did you mean 'duel-v1/greedy'\?\); .*, \.\.\."),
+        (METRICS, "ndgc", r"unknown metric 'ndgc' \(did you mean 'ndcg'\?\); metrics are page_ctr, "),
+    )
+    for table, name, said in wrong:
+        with pytest.raises(KeyError, match=said):
+            table[name]
+        assert name not in table
+        assert table.get(name) is None
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checks import ByName
 from ..world import SLOT
 from .log import EpisodeLog
 
@@ -41,7 +42,7 @@ class Metric(NamedTuple):
     better: str  # "higher", "lower", or "" where neither is
 
 
-METRICS: dict[str, Metric] = {}
+METRICS = ByName[Metric]("metric", {})
 
 
 def metric(unit: str, better: str, source: str) -> Callable[[Measured], Measured]:
