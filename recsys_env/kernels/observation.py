@@ -96,9 +96,7 @@ def _observe_history(state, p, b, n, observations):
     for w in range(size):  # clicked mean and topic counts lie side by side, here as there
         observations[b, n, np.uint64(at.history + w)] = state.vectors[b, u, np.uint64(history + w)]
     if at.mood >= 0:
-        view = 0 if p.shape.mood_views == 1 else n
-        observations[b, n, at.mood] = state.vectors[b, u, p.shape.mood + view]
-        observations[b, n, at.mood_pages] = squash(state.vectors[b, u, p.shape.mood_pages + view], _MOOD_PAGES)
+        write_mood(state, p, b, 0 if p.shape.mood_views == 1 else n, observations[b, n], at)
 
 
 @kernel
