@@ -119,7 +119,7 @@ def _begin(training: Training, learner: Learner) -> list[float]:
     learner.save()
     write_json(training.out / CONFIG, training.begun(), indent=1)
     with torch.random.fork_rng(devices=[]):  # loading a policy draws weights; training goes on as if nobody had looked
-        return evaluate(training, str(training.out)).tolist()  # type: ignore[no-any-return]
+        return evaluate(training, str(training.out)).tolist()
 
 
 def _learn(training: Training, learner: Learner, before: np.ndarray, curve: list[Point]) -> dict[str, float]:
@@ -169,7 +169,7 @@ def evaluate(training: Training, policy: str) -> np.ndarray:
     algorithm = training.algorithm
     returns = episode_returns(training.config, training.team(policy), algorithm.eval_episodes, algorithm.seed + UNSEEN)
     places = [training.config.agents.index(agent) for agent in training.learners]
-    return returns[:, places].mean(axis=1)  # type: ignore[no-any-return]
+    return returns[:, places].mean(axis=1)
 
 
 def score(training: Training) -> tuple[dict[str, Any], np.ndarray]:

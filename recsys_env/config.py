@@ -692,4 +692,4 @@ def for_catalogue(config: WorldConfig) -> WorldConfig:
     changes: dict[str, dict[str, Any]] = {}
     for group, f in _catalogue_fields(config):
         changes.setdefault(group, {})[f.name] = f.default
-    return replace(config, changes)  # type: ignore[no-any-return]
+    return replace(config, changes)

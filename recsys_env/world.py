@@ -344,7 +344,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 def _synthetic_items(
     config: WorldConfig, shape: Shape, centres: np.ndarray, bait_level: np.ndarray, rng: np.random.Generator
-):  # type: ignore[no-untyped-def]
+) -> tuple[np.ndarray, np.ndarray]:
     c, m = config.items, shape.items
     items = np.zeros(m, ITEM)
     topic = rng.permutation(np.arange(m) % shape.topics)
@@ -364,7 +364,7 @@ def _synthetic_items(
     return items, q
 
 
-def _catalogue_items(catalogue: Catalogue, shape: Shape):  # type: ignore[no-untyped-def]
+def _catalogue_items(catalogue: Catalogue, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     items = np.zeros(shape.items, ITEM)
     items["topic"] = catalogue.item_topic
     items["intercept"] = catalogue.item_intercept

@@ -31,7 +31,7 @@ class LinearRanker(Ranker):
         if self._columns.size:
             moved = self.weights[..., 1:, :]
             weights = weights + (observations[:, self._columns, None] * moved).sum(-2)
-        return (self.features @ weights[..., None])[..., 0]  # type: ignore[no-any-return]
+        return (self.features @ weights[..., None])[..., 0]
 
 
 def state_columns(envs: VectorEnv, states: tuple[str, ...]) -> np.ndarray:
