@@ -551,8 +551,8 @@ class WorldConfig(Settings):
             ),
             (
                 not self.catalogue and any(r.knows and len(r.knows) != self.items.topics for r in self.roles),
-                f"roles know {[list(r.knows) for r in self.roles]}, "
-                f"but need one label for each of the {self.items.topics} topics, or none",
+                f"roles.knows = {[list(r.knows) for r in self.roles]} must hold "
+                f"one label for each of the {self.items.topics} topics, or none",
             ),
             (self.messages == 1, "messages = 1 carries no information; allowed are 0 (none) and 2 or more"),
             (

@@ -331,7 +331,7 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
     ({"choice": {"dissimilarity": 0.5}}, r"choice.dissimilarity = 0.5 needs page = 'rows'; page = 'shared'"),
     ({"page": "rival", "choice": {"dissimilarity": 0.5}}, "needs page = 'rows'"),
     ({"slots": 21}, r"candidates.number = 20 must be at least slots = 21"),
-    ({"roles": ({"knows": (0, 1)},)}, r"roles know \[\[0, 1\]\], but need one label for each of the 12 topics"),
+    ({"roles": ({"knows": (0, 1)},)}, r"roles.knows = \[\[0, 1\]\] must hold one label for each of the 12 topics"),
     (
         {"action": "query", "mask_actions": True},
         "mask_actions = True makes no sense with action = 'query'; allowed is False",
