@@ -135,4 +135,4 @@ class VisitorBuffer(PageBuffer):
             last[step, unknown] = last[step - 1, unknown]
         row = np.broadcast_to(np.arange(last.shape[1]), last.shape)
         keys = np.stack((row, episode, last), -1).reshape(-1, 3)
-        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(last.shape)  # type: ignore[no-any-return]
+        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(last.shape)

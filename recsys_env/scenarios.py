@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from .checks import did_you_mean
+from .checks import ByName, unknown
 from .config import WorldConfig
 from .tasks import TASKS
 
@@ -82,7 +82,7 @@ def _held_out() -> Iterator[tuple[str, Scenario]]:
             yield f"{task}/one-greedy", Scenario(task, {others[-1]: "greedy"}, "all but one, which is myopic")
 
 
-SCENARIOS: Mapping[str, Scenario] = MappingProxyType(dict(_held_out()))
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(ByName("scenario", dict(_held_out())))
 """The scenarios by name, `task/background`."""
 
 
@@ -96,6 +96,6 @@ def scenarios_of(names: tuple[str, ...]) -> dict[str, Scenario]:
     for name in names:
         named = {key: scenario for key, scenario in SCENARIOS.items() if name in (key, scenario.task)}
         if not named:
-            raise ValueError(f"unknown scenario {name!r}{did_you_mean(name, SCENARIOS)}; see recsys_env.SCENARIOS")
+            raise ValueError(unknown("scenario", name, SCENARIOS))
         found |= named
     return found

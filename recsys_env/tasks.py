@@ -13,7 +13,7 @@ import gymnasium
 import pettingzoo
 
 from .catalogue import Catalogue
-from .checks import did_you_mean, shown
+from .checks import ByName, shown, unknown
 from .config import (
     ArrivalConfig,
     CandidateConfig,
@@ -52,7 +52,7 @@ _FEED = WorldConfig(
 # One bad click takes about .5 of z from a satisfied visitor of `news-v1`, `coldstart-v1` and `ecommerce-v1`.
 _STRONG_MOODS = DynamicsConfig(z_rate=0.3, baseline=-0.4)
 
-_TASKS: dict[str, WorldConfig] = {
+_SHIPPED: dict[str, WorldConfig] = {
     "duel-v1": WorldConfig(
         description="""Harvest or repair: one slot each, items X (0, fair) and Y (1, a hook), three moods.
 
@@ -665,6 +665,7 @@ _TASKS: dict[str, WorldConfig] = {
 }
 
 
+_TASKS = ByName("task", _SHIPPED)
 TASKS: Mapping[str, WorldConfig] = MappingProxyType(_TASKS)
 """The tasks by name, read-only: those above, which never change under their name, and what `register_task` added."""
 
@@ -730,7 +731,7 @@ def task_config(
     """
     if isinstance(task, str):
         if task not in TASKS:
-            raise ValueError(f"unknown task {task!r}{did_you_mean(task, TASKS)}; tasks are {', '.join(TASKS)}")
+            raise ValueError(unknown("task", task, TASKS))
         task = TASKS[task] if catalogue is None else for_catalogue(TASKS[task])
     if not isinstance(task, WorldConfig):
         hint = "; did you mean WorldConfig()?" if task is WorldConfig else ""

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from worlds import SMALL
 
-from recsys_env import WorldConfig, replace, task_config, vector_env
+from recsys_env import replace, task_config, vector_env
 from recsys_env.__main__ import main
 from recsys_env.evaluation import episode_returns, mean_interval
 from recsys_env.evaluation.episodes import begin_episodes, play_episode
@@ -19,16 +20,6 @@ from recsys_env.policies import CHECKPOINT, Planner, make_policy
 from recsys_env.policies.linear import LinearRanker, save_ranker
 from recsys_env.tuning import Budget, best_ranker, cross_entropy, tune_planner
 
-SMALL = WorldConfig(
-    num_agents=2,
-    slots=2,
-    horizon=30,
-    users={"number": 3, "habit_size": 4},
-    candidates={"number": 6},
-    items={"number": 20, "dims": 4, "topics": 4},
-    choice={"v_0": 1.0},
-    arrival={"r_0": 2.0},
-)
 MARKET = replace(
     SMALL,
     {

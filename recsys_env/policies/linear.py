@@ -39,7 +39,7 @@ class LinearRanker(Ranker):
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         weights = self._moved(observations, slice(len(self.feature_names)))
-        return (self.features @ weights[..., None])[..., 0]  # type: ignore[no-any-return]
+        return (self.features @ weights[..., None])[..., 0]
 
     def price_levels(self, observations: np.ndarray) -> np.ndarray | None:
         if not self.envs.shape.levels:

@@ -185,4 +185,4 @@ def _import(path: str) -> Callable[..., Any]:
         ) from error
     if not hasattr(found, name):
         raise ValueError(f"policy {path!r}: module {module!r} has no {name!r}{did_you_mean(name, vars(found))}")
-    return getattr(found, name)  # type: ignore[no-any-return]
+    return getattr(found, name)
