@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 
-from recsys_env.checks import did_you_mean
+from recsys_env.checks import unknown
 
 from . import benchmarl
 from .ippo import IPPO
 from .ippo_separate import SeparateIPPO
-from .item_ppo import ItemPPO
 from .maskable_ppo import MaskablePPO
 from .options import Algorithm
 from .recurrent_ppo import RecurrentPPO
@@ -23,7 +22,6 @@ _KINDS: tuple[type[Algorithm], ...] = (
     MaskablePPO,
     RecurrentPPO,
     TransformerPPO,
-    ItemPPO,
     TorchPPO,
     TorchQ,
     *benchmarl.FAMILY,
@@ -38,7 +36,7 @@ def find_algorithm(name: str, among: Sequence[str] = tuple(ALGORITHMS)) -> type[
         ValueError: there is none among these.
     """
     if name not in among:
-        raise ValueError(f"unknown algorithm {name!r}{did_you_mean(name, among)}; algorithms are {', '.join(among)}")
+        raise ValueError(unknown("algorithm", name, among))
     return ALGORITHMS[name]
 
 
