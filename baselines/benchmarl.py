@@ -83,6 +83,7 @@ class MADDPG(BenchMARL):
     """Deterministic queries, critics of all observations and queries (Lowe et al. 2017)."""
 
     name = "maddpg"
+    on_policy = False
     queries = "always"
 
 
@@ -91,6 +92,7 @@ class MASAC(BenchMARL):
     """Soft actor-critic of queries, critics of all observations and queries."""
 
     name = "masac"
+    on_policy = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class IQL(BenchMARL):
     """Independent Q-learning, one slot (Tan 1993)."""
 
     name = "iql"
+    on_policy = False
     queries = "never"
 
 
@@ -106,6 +109,7 @@ class VDN(BenchMARL):
     """Q-learning of a team, values added up, one slot (Sunehag et al. 2018)."""
 
     name = "vdn"
+    on_policy = False
     queries = "never"
 
 
@@ -114,6 +118,7 @@ class QMIX(BenchMARL):
     """Q-learning of a team, values mixed by the global state, one slot (Rashid et al. 2018)."""
 
     name = "qmix"
+    on_policy = False
     queries = "never"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def experiment_config(training: Training, options: BenchMARL) -> ExperimentConfi
     config.off_policy_collected_frames_per_batch = 16 * num_envs
     config.off_policy_n_optimizer_steps, config.off_policy_train_batch_size = 16, max(512, 4 * num_envs)
     config.off_policy_memory_size = 800_000
-    batch = config.collected_frames_per_batch(CONFIGS[options.name].on_policy())
+    batch = config.collected_frames_per_batch(options.on_policy)
     config.max_n_frames = -(-frames // batch) * batch  # whole batches
     config.off_policy_init_random_frames = min(frames // 10, 50_000) // batch * batch
     config.polyak_tau = 0.01 if options.name == "maddpg" else 0.02
@@ -119,9 +120,9 @@ class BenchMARLLearner:
     def resume_arrays(self) -> dict[str, np.ndarray]:
         raise NotImplementedError("what BenchMARL keeps of a run is not enough to go on from")
 
-    def save(self) -> None:
+    def save(self, folder: Path) -> None:
         actors = {agent: self._actor(group) for group, agents in self.experiment.group_map.items() for agent in agents}
-        networks.save(self.training.out, self._envs, actors)
+        networks.save(folder, self._envs, actors)
 
     def _actor(self, group: str) -> nn.Module:
         """The group's network without exploration, as layers of its own; of queries the squashed mean."""

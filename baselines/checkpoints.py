@@ -7,6 +7,7 @@ loader, and `policy.npz`: its weights, and as "facts" what it was trained on and
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.files import FileError, read_arrays, read_json, value_among, write_arrays, write_json
+from recsys_env.files import FileError, read_arrays, read_json, replacing, value_among, write_arrays, write_json
 from recsys_env.policies import CHECKPOINT
 
 WEIGHTS = "policy.npz"
 RESUMED = "checkpoint.npz"
 Network = TypeVar("Network")
 CURVE = [{"agent_steps": int, "episode_reward": float}]  # form of a learning curve
+EVALUATIONS = [{"agent_steps": int, "seconds": float, "own": [float]}]
 
 
 # ------------------------------------------------------------------------------------------------ policies
@@ -38,6 +40,13 @@ def write_policy(folder: Path, loader: str, envs: VectorEnv, weights: Mapping[st
     """
     write_arrays(folder / WEIGHTS, weights, facts={**_spaces(envs), **facts})
     write_json(folder / CHECKPOINT, {"loader": loader})
+
+
+def copy_policy(source: Path, folder: Path) -> None:
+    """Make the folder the policy that `write_policy` wrote elsewhere."""
+    for name in (WEIGHTS, CHECKPOINT):
+        with replacing(folder / name) as new:
+            shutil.copyfile(source / name, new)
 
 
 def read_policy(folder: Path, form: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -93,6 +102,14 @@ def _spaces(envs: VectorEnv) -> dict[str, str]:
 
 # ------------------------------------------------------------------------------------------------ training
 
+_PROGRESS = {
+    "begun": {str: object},
+    "seconds": float,
+    "before": [float],
+    "curve": CURVE,
+    "evaluations": EVALUATIONS,
+}
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -101,20 +118,24 @@ class Checkpoint:
     Attributes:
         path: where it was read from.
         begun: what the run was begun with, as in config.json.
+        seconds: of training so far.
         before: [E] scores of the untrained policy.
         curve: points so far, at least one.
+        evaluations: so far.
         arrays: of the learner, `Learner.resume_arrays`.
     """
 
     path: Path
     begun: dict[str, Any]
+    seconds: float
     before: list[float]
     curve: list[Any]
+    evaluations: list[Any]
     arrays: dict[str, np.ndarray]
 
     def write(self) -> None:
         """Replace what is at `path`."""
-        write_arrays(self.path, self.arrays, progress={"begun": self.begun, "before": self.before, "curve": self.curve})
+        write_arrays(self.path, self.arrays, progress={name: getattr(self, name) for name in _PROGRESS})
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -124,10 +145,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         FileError: a damaged file, or another kind of file.
     """
     arrays = read_arrays(path)
-    progress = value_among(path, arrays, "progress", {"begun": {str: object}, "before": [float], "curve": CURVE})
+    progress = value_among(path, arrays, "progress", _PROGRESS)
     if not progress["curve"]:
         raise FileError(f"{path} is the checkpoint of a run that had not trained yet")
-    return Checkpoint(path, **progress, arrays=arrays)
+    return Checkpoint(path, **{name: progress[name] for name in _PROGRESS}, arrays=arrays)
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:

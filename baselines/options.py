@@ -68,10 +68,18 @@ class Options:
     """Folder of the run (default: runs/ALGORITHM-TASK-SEED)."""
     resume: bool = False
     """Go on from the last checkpoint in --out until --timesteps."""
-    eval_episodes: Annotated[int, Range(2)] = 100
-    """Episodes of each evaluation; a single one has no interval."""
+    evaluations: Count = 10
+    """Evaluations while training, equally spaced, the last at its end; the policy that is best there is kept."""
+    eval_episodes: Count = 32
+    """Episodes of each of these; policies are compared on ten times as many others (see `final_episodes`)."""
     compare: tuple[str, ...] = COMPARED
     """Policies to compare with, beside the same others."""
+
+    @property
+    def final_episodes(self) -> int:
+        """Episodes on which the untrained, the kept and the last policy and those to compare with are measured: of the
+        kept one this is the absolute metric (Colas et al. 2018; Gorsane et al. 2022)."""
+        return 10 * self.eval_episodes
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ class Algorithm(Options):
         library: the module that has to be installed.
         install: how.
         changes: fields of the task's config that it needs otherwise.
+        on_policy: whether it learns from what the present policy has played alone.
         resumes: whether it can go on from a checkpoint.
         self_play: whether others may play its past.
     """
@@ -91,6 +100,7 @@ class Algorithm(Options):
     library: ClassVar[str]
     install: ClassVar[str]
     changes: ClassVar[Mapping[str, Any]] = {}
+    on_policy: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
     self_play: ClassVar[bool] = False
 

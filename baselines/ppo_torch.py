@@ -19,6 +19,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -389,8 +390,8 @@ class PPOLearner:
     def resume_arrays(self) -> dict[str, np.ndarray]:
         return to_arrays(self._parts())
 
-    def save(self) -> None:
-        page_networks.save(self.training.out, self.envs, {name: agent.actor for name, agent in self.agents.items()})
+    def save(self, folder: Path) -> None:
+        page_networks.save(folder, self.envs, {name: agent.actor for name, agent in self.agents.items()})
 
 
 def _optimiser(agent: Agent, learning_rate: float) -> torch.optim.Optimizer:

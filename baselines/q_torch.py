@@ -20,6 +20,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -292,8 +293,8 @@ class QLearner:
     def resume_arrays(self) -> dict[str, np.ndarray]:
         return to_arrays(self._parts())
 
-    def save(self) -> None:
-        page_networks.save(self.training.out, self.envs, {SHARED: self.online.network})
+    def save(self, folder: Path) -> None:
+        page_networks.save(folder, self.envs, {SHARED: self.online.network})
 
 
 if __name__ == "__main__":

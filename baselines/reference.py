@@ -1,8 +1,10 @@
 """The learners whose results are published, and the command that trains them: a list of small jobs, two at a time.
 
-    python -m baselines reference                              # all of them: a few hours on two cores
-    python -m baselines reference --only ippo ippo-full        # some
-    python -m baselines reference --again content              # a policy has changed: measure it, not the trained ones
+    python -m baselines reference                              # all of them: a day on two cores
+    python -m baselines reference --only ippo mappo-torch      # some
+
+Every learner sees the same observations and has the budget of its class, on-policy or off-policy, and one setting for
+all tasks. What policies earn on the same seeds is in the leaderboard (`python -m recsys_env evaluate`).
 
 A job is a `python -m baselines train` of its own. Its policy stays in --out; its result and learning curve are added to
 the file of its learner and task (`training_results`), which holds the settings. A job whose settings and seed are there
@@ -32,24 +34,13 @@ from .algorithms import ALGORITHMS
 from .options import Algorithm
 from .training_results import RESULTS, TrainingResults, read_folder
 
-LARGER = ("duel-v1", "journey-v1", "ecommerce-v1", "social-v1")
-_CPU: dict[str, Any] = {"device": "cpu"}
-_TEAM: dict[str, Any] = {**_CPU, "sharing": 1.0}  # algorithms for teams are trained on the team's reward
-_SELFISH: dict[str, Any] = {**_CPU, "sharing": 0.0}
-_FULL: dict[str, Any] = {**_CPU, "observability": "full"}
-_SHORT: dict[str, Any] = {"timesteps": 2_000_000}
-_LONG: dict[str, Any] = {"timesteps": 8_000_000}
-_BENCHMARL: dict[str, Any] = {
-    **_TEAM,
-    "timesteps": 400_000,
-    "gamma": 0.9,
-    "reward_scale": 10.0,
-    # where actions are queries, a planner of whole catalogues takes longer than the training
-    "compare": ("random", "popularity", "content", "greedy"),
-}
-_SLOT: dict[str, Any] = {**_BENCHMARL, "set": ("slots=1",)}
-_PICKS = tuple(name for name, task in TASKS.items() if task.action == "candidates" and task.offer.kind == "none")
-_LATENT = ("ecommerce-v1", "social-v1", "streaming-v1")
+ON_POLICY, OFF_POLICY = 5_000_000, 1_000_000  # agent-steps: the budget of a class of algorithms, on every task
+SEEDS, SEEDS_OF_FINITE = 5, 10
+FINITE = ("duel-v1", "pricing-duel-v0")  # games whose equilibria are known: which one a seed ends in is the result
+TEAMS = ("coverage-v0", "journey-v1", "duel-v1", "social-v1")  # where algorithms for teams are compared
+DILEMMAS = ("social-v1", "rivals-v1", "duel-v1", "pricing-duel-v0", "market-v0")  # own reward against the team's
+_TEAM: dict[str, Any] = {"sharing": 1.0}
+_BENCHMARL: dict[str, Any] = {**_TEAM, "reward_scale": 10.0}
 
 
 @dataclass(frozen=True)
@@ -59,44 +50,42 @@ class ReferenceLearner:
     Args:
         algorithm: its name.
         tasks: on which it is trained.
-        seeds: of each task: 0, 1, ...
-        settings: options other than the algorithm's own values.
+        settings: options other than the algorithm's own values; the budget is that of its class.
     """
 
     algorithm: str
     tasks: tuple[str, ...]
-    seeds: int
     settings: Mapping[str, Any]
 
     def job(self, task: str, seed: int = 0) -> Algorithm:
-        return ALGORITHMS[self.algorithm](task=task, seed=seed, **self.settings)
+        kind = ALGORITHMS[self.algorithm]
+        budget = ON_POLICY if kind.on_policy else OFF_POLICY
+        usual = {"device": "cpu", "compare": (), "timesteps": budget}  # what policies earn is in the leaderboard
+        return kind(task=task, seed=seed, **{**usual, **self.settings})
+
+
+def seeds(task: str) -> int:
+    """Seeds of each learner on a task: 0, 1, ..."""
+    return SEEDS_OF_FINITE if task in FINITE else SEEDS
 
 
 LEARNERS: dict[str, ReferenceLearner] = {
-    "ippo": ReferenceLearner("ippo", tuple(TASKS), 5, {**_SHORT, **_CPU}),
-    "ippo-full": ReferenceLearner("ippo", _LATENT, 5, {**_SHORT, **_FULL}),
-    "ippo-team": ReferenceLearner("ippo", ("social-v1",), 5, {**_SHORT, **_TEAM}),
-    "ippo-selfish": ReferenceLearner("ippo", ("journey-v1",), 5, {**_SHORT, **_SELFISH}),
-    "item-ppo": ReferenceLearner("item-ppo", _PICKS, 3, {**_LONG, **_CPU}),
-    "item-ppo-team": ReferenceLearner("item-ppo", ("social-v1",), 3, {**_LONG, **_TEAM}),
-    "item-ppo-selfish": ReferenceLearner("item-ppo", ("journey-v1",), 3, {**_LONG, **_SELFISH}),
-    "item-ppo-full-team": ReferenceLearner("item-ppo", _LATENT, 3, {**_LONG, **_TEAM, **_FULL}),
-    "ppo-torch": ReferenceLearner("ppo-torch", tuple(TASKS), 5, {**_CPU, "timesteps": 5_000_000}),
-    "mappo-torch": ReferenceLearner("ppo-torch", LARGER, 5, {**_TEAM, "timesteps": 5_000_000, "centralised": True}),
-    "iql-torch": ReferenceLearner("q-torch", LARGER, 5, _TEAM),
-    "vdn-torch": ReferenceLearner("q-torch", LARGER, 5, {**_TEAM, "mixer": "vdn"}),
-    "qmix-torch": ReferenceLearner("q-torch", LARGER, 5, {**_TEAM, "mixer": "qmix"}),
-    "ippo-separate": ReferenceLearner("ippo-separate", LARGER, 3, {**_TEAM, "timesteps": 500_000}),
-    "maskable-ppo": ReferenceLearner("maskable-ppo", LARGER, 3, {**_TEAM, "timesteps": 1_000_000}),
-    "recurrent-ppo": ReferenceLearner("recurrent-ppo", LARGER, 3, {**_TEAM, "timesteps": 300_000}),
-    "transformer-ppo": ReferenceLearner("transformer-ppo", LARGER, 3, {**_TEAM, "timesteps": 400_000}),
-    "ippo-roles": ReferenceLearner("ippo-roles", LARGER, 3, _BENCHMARL),
-    "mappo": ReferenceLearner("mappo", LARGER, 3, _BENCHMARL),
-    "maddpg": ReferenceLearner("maddpg", LARGER, 3, {**_BENCHMARL, "learning_rate": 5e-4}),
-    "masac": ReferenceLearner("masac", LARGER, 3, _BENCHMARL),
-    "iql": ReferenceLearner("iql", LARGER, 3, _SLOT),
-    "vdn": ReferenceLearner("vdn", LARGER, 3, _SLOT),
-    "qmix": ReferenceLearner("qmix", LARGER, 3, _SLOT),
+    "ppo-torch": ReferenceLearner("ppo-torch", tuple(TASKS), {}),
+    "ppo-torch-myopic": ReferenceLearner("ppo-torch", tuple(TASKS), {"gamma": 0.0}),
+    "mappo-torch": ReferenceLearner("ppo-torch", TEAMS, {**_TEAM, "centralised": True}),
+    "iql-torch": ReferenceLearner("q-torch", TEAMS, _TEAM),
+    "vdn-torch": ReferenceLearner("q-torch", TEAMS, {**_TEAM, "mixer": "vdn"}),
+    "qmix-torch": ReferenceLearner("q-torch", TEAMS, {**_TEAM, "mixer": "qmix"}),
+    "ppo-torch-memory": ReferenceLearner("ppo-torch", ("coverage-v0", "streaming-v1"), {"memory": 32}),
+    "ppo-torch-silent": ReferenceLearner("ppo-torch", ("coverage-v0",), {"set": ("messages=0",)}),
+    "ppo-torch-team": ReferenceLearner("ppo-torch", DILEMMAS, _TEAM),
+    "ippo": ReferenceLearner("ippo", tuple(TASKS), {}),
+    "mappo": ReferenceLearner("mappo", ("duel-v1", "journey-v1"), _BENCHMARL),
+    "maddpg": ReferenceLearner("maddpg", ("duel-v1", "journey-v1"), {**_BENCHMARL, "learning_rate": 5e-4}),
+    "masac": ReferenceLearner("masac", ("duel-v1", "journey-v1"), _BENCHMARL),
+    "iql": ReferenceLearner("iql", ("duel-v1",), _BENCHMARL),
+    "vdn": ReferenceLearner("vdn", ("duel-v1",), _BENCHMARL),
+    "qmix": ReferenceLearner("qmix", ("duel-v1",), _BENCHMARL),
 }
 
 
@@ -118,7 +107,8 @@ class Job:
 
 
 def jobs(only: Sequence[str] = (), tasks: Sequence[str] = tuple(TASKS)) -> list[Job]:
-    """Every job of some learners (by default all) on some tasks; the first seeds of all of them come first.
+    """Every job of some learners (by default all) on some tasks; the first seeds of all of them come first, and of a
+    seed the learners in the order of the list.
 
     Raises:
         ValueError: no such learner.
@@ -128,11 +118,11 @@ def jobs(only: Sequence[str] = (), tasks: Sequence[str] = tuple(TASKS)) -> list[
             raise ValueError(unknown("learner", name, LEARNERS))
     return [
         Job(name, learner.job(task, seed))
-        for seed in range(max(learner.seeds for learner in LEARNERS.values()))
+        for seed in range(SEEDS_OF_FINITE)
         for name, learner in LEARNERS.items()
-        if seed < learner.seeds and (not only or name in only)
+        if not only or name in only
         for task in learner.tasks
-        if task in tasks
+        if task in tasks and seed < seeds(task)
     ]
 
 
@@ -142,7 +132,6 @@ def reference(
     workers: int = 2,
     only: tuple[str, ...] = (),
     tasks: tuple[str, ...] = tuple(TASKS),
-    again: tuple[str, ...] = (),
 ) -> None:
     """Train the reference learners, each job once.
 
@@ -152,8 +141,6 @@ def reference(
         workers: jobs at a time, one core each.
         only: learners to train; by default all.
         tasks: on which they are trained.
-        again: policies to measure anew in the stored results of these jobs, on the same episodes; nothing is trained
-            then.
 
     Raises:
         ValueError: no such learner or task, results of other settings under the name of a job, or jobs that failed.
@@ -163,9 +150,6 @@ def reference(
     results.mkdir(parents=True, exist_ok=True)
     wanted = jobs(only, tasks)
     stored = _places(wanted, results)
-    if again:
-        _measure_again(again, wanted, stored)
-        return
     todo = [job for job in wanted if job.algorithm.seed not in stored[job.file_name].seeds()]
     able = [job for job in todo if importlib.util.find_spec(job.algorithm.library)]
     failed = _train_all(able, stored, out, workers, done=len(wanted) - len(todo))
@@ -233,80 +217,20 @@ def _train(job: Job, folder: Path) -> int:
         return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode
 
 
-def _measure_again(policies: Sequence[str], wanted: Iterable[Job], stored: Mapping[str, TrainingResults]) -> None:
-    """Put these policies' scores of now into the stored results that compare with them.
-
-    Where one of them is an end of the scale, all scores move with it; the half-widths of those that are not measured
-    again are None then, because they pair episodes that are not stored.
-
-    Raises:
-        ValueError: none does; or an end that is not measured again earns something else than then, so that the trained
-            policy's score is of another game.
-    """
-    from tqdm import tqdm
-
-    done = [
-        (job, run)
-        for job in wanted
-        if (run := stored[job.file_name].run(job.algorithm.seed)) and set(policies) <= run["table"].keys()
-    ]
-    if not done:
-        folder = next(iter(stored.values())).path.parent if stored else RESULTS
-        raise ValueError(f"no result in {folder} compares with {' and '.join(policies)}")
-    played: dict[Any, np.ndarray] = {}  # several learners compare with the same episodes
-    for job, run in tqdm(done, unit="job"):
-        results = stored[job.file_name]
-        run["table"] = _table_again(policies, job.algorithm, run["table"], played)
-        results.measured_again(run, policies)
-        results.write()
-
-
-def _table_again(
-    policies: Sequence[str], algorithm: Algorithm, table: Mapping[str, Any], played: dict[Any, np.ndarray]
-) -> dict[str, Any]:
-    """A run's table with these policies measured anew; see `_measure_again`."""
-    from recsys_env.evaluation import place_on_scale, scale_ends
-
-    from .train import evaluate
-    from .training import begin
-
-    training = begin(algorithm)
-    ends = scale_ends(training.config)
-    others = (*training.learners, *training.others.items())
-    episodes = (training.config, others, algorithm.seed, algorithm.eval_episodes)
-    for policy in (*ends, *policies):
-        if (policy, episodes) not in played:
-            played[policy, episodes] = evaluate(training, policy)
-    scores = place_on_scale({policy: played[policy, episodes] for policy in (*ends, *policies)}, *ends)
-    for end in set(ends) - set(policies):
-        if not np.isclose(scores[end]["mean"], table[end]["mean"]):
-            raise ValueError(f"{end} earns something else than it did on {algorithm.task}: train that job again")
-    again = {**table, **{policy: scores[policy] for policy in policies}}
-    if set(ends) & set(policies):
-        low, high = (scores[end]["mean"] for end in ends)
-        for policy in again.keys() - scores.keys() if high > low else ():
-            again[policy] = {
-                **again[policy],
-                "score": 100 * (again[policy]["mean"] - low) / (high - low),
-                "score_ci95": None,
-            }
-    return again
-
-
 # ------------------------------------------------------------------------------------------------ summary
 
 
 def training_summary(folder: Path = RESULTS) -> dict[str, Any]:
-    """Scores of every learner on every task, over its seeds.
+    """What every learner earns on every task, over its seeds.
 
     Args:
         folder: of the results.
 
     Returns:
-        origin; learners: name -> algorithm, settings and tasks: task -> seeds; own reward per learner and episode:
-        reward, another_seed (interval for one more seed), untrained, gain, runs (of it and of the policies to compare
-        with, a value for each seed); score (0 and 100 as in `scale_ends`, in the same variant of the task);
-        agent_steps, seconds, environment_share; curve: agent_steps and episode_reward [seeds][P] while training.
+        origin; learners: name -> algorithm, settings and tasks: task -> seeds; runs: own reward per learner and episode
+        of each seed, of the trained policy (the best of its evaluations), the last and the untrained one, and the gain
+        of the trained over the untrained one; reward: mean and interval of the trained; agent_steps, seconds,
+        environment_share; curve: agent_steps and episode_reward [seeds][P] while training.
     """
     from recsys_env.evaluation.statistics import origin
 
@@ -329,20 +253,15 @@ def training_summary(folder: Path = RESULTS) -> dict[str, Any]:
 def _row(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One learner on one task, over its seeds."""
     from recsys_env.evaluation import UNSEEN
-    from recsys_env.evaluation.statistics import common_curve, interval, prediction
+    from recsys_env.evaluation.statistics import common_curve, interval
 
-    rewards, before, gain = (np.array([run[name]["mean"] for run in runs]) for name in ("after", "before", "gain"))
-    scores = [run["table"]["trained"].get("score") for run in runs]  # none where 0 of the scale earns as much as 100
-    everywhere = [name for name in runs[0]["table"] if all(name in run["table"] for run in runs)]
+    named = {"trained": "after", "last": "last", "untrained": "before", "gain": "gain"}
+    values = {name: [run[key]["mean"] for run in runs] for name, key in named.items()}
     speed = {name: [run["training"][name] for run in runs] for name in runs[0]["training"]}
     return {
         "seeds": [{"training": run["seed"], "evaluation": run["seed"] + UNSEEN} for run in runs],
-        "reward": interval(rewards),
-        "another_seed": prediction(rewards),
-        "untrained": interval(before),
-        "gain": interval(gain),
-        "score": dict.fromkeys(interval(rewards)) if None in scores else interval(np.array(scores)),
-        "runs": {name: [run["table"][name]["mean"] for run in runs] for name in everywhere},
+        "reward": interval(np.array(values["trained"])),
+        "runs": values,
         "curve": common_curve([_points(run["curve"]) for run in runs]),
         "agent_steps": speed["agent_steps"][0],
         "seconds": float(np.mean(speed["seconds"])),

@@ -147,7 +147,7 @@ class SB3Learner:
         """Let the others play the present policy too."""
         folder = self.training.pool / f"{self.agent_steps:012d}"
         folder.mkdir(parents=True, exist_ok=True)  # an interrupted run passes here twice
-        self._save(folder)
+        self.save(folder)
         assert isinstance(self.envs, Company)
         for policy in self.envs.team.policies.values():
             if isinstance(policy, PastSelf):
@@ -160,8 +160,5 @@ class SB3Learner:
         rewards = self.model.get_vec_normalize_env().ret_rms
         return {**to_arrays(self._parts()), _SCALE: np.array([rewards.mean, rewards.var, rewards.count], np.float64)}
 
-    def save(self) -> None:
-        self._save(self.training.out)
-
-    def _save(self, folder: Path) -> None:
+    def save(self, folder: Path) -> None:
         save(folder, self.envs, self._network, self.model)

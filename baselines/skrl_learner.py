@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,8 +104,8 @@ class SkrlLearner:
     def resume_arrays(self) -> dict[str, np.ndarray]:
         return to_arrays(self._parts())
 
-    def save(self) -> None:
-        networks.save(self.training.out, self.env.envs, {agent: self._actor(agent) for agent in self.training.learners})
+    def save(self, folder: Path) -> None:
+        networks.save(folder, self.env.envs, {agent: self._actor(agent) for agent in self.training.learners})
 
     def _actor(self, agent: str) -> nn.Module:
         net = copy.deepcopy(self.agents.models[agent]["policy"].net)

@@ -81,6 +81,7 @@ class TorchQ(PageLearner):
     """Q-learning in one file: IQL, VDN and QMIX by --mixer."""
 
     name = "q-torch"
+    on_policy = False
 
     timesteps: Count = 1_000_000
     num_envs: Count = 32

@@ -5,11 +5,16 @@
     python -m baselines train ippo --task social-v1 --learners recommender_0 --others recommender_1=content popularity
     python -m baselines train ippo --task duel-v1 --learners recommender_0 --others self
 
-Writes to --out a folder that is a policy by itself (`make_policy(folder)`; as an opponent `--others folder`), with
-config.json, curve.json (own reward per learner, scaled to an episode, by agent-steps), learning_curve.png and
-result.json: the evaluation before training and after it, on the same seeds never trained on, what was gained, the
-policies to compare with beside the same others, and the speed. `--resume` goes on from checkpoint.npz, if config.json
-says that this was begun with the same settings.
+While it trains, the policy is evaluated --evaluations times, on episodes that are for that alone, and the best one is
+kept: what that earns on other episodes, ten times as many, is the absolute metric (Colas et al. 2018; Gorsane et al.
+2022).
+
+Writes to --out a folder that is a policy by itself, the best one (`make_policy(folder)`; as an opponent
+`--others folder`), with config.json, curve.json (own reward per learner, scaled to an episode, by agent-steps),
+learning_curve.png, evaluated/AGENT_STEPS (each policy that was evaluated) and result.json: the evaluations, what the
+untrained, the best and the last policy earn on the same seeds never trained on, what was gained, the policies to
+compare with beside the same others, and the speed. `--resume` goes on from checkpoint.npz, if config.json says that
+this was begun with the same settings.
 """
 
 from __future__ import annotations
@@ -22,25 +27,29 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv, cli
+from recsys_env.evaluation import UNSEEN
 from recsys_env.files import write_json
 from recsys_env.policies import make_policy
 
 from .algorithms import ALGORITHMS, check_library, find_algorithm
-from .checkpoints import RESUMED, Checkpoint
+from .checkpoints import RESUMED, Checkpoint, copy_policy
 from .options import Algorithm, flag
-from .training import CONFIG, CURVE, PICTURE, RESULT, SELF, Learner, Point, Training, begin
+from .training import CONFIG, CURVE, PICTURE, RESULT, SELF, Clock, Evaluation, Learner, Point, Training, begin
 
 CHECKPOINT_SECONDS = 60.0
+CHOICE = 3 * UNSEEN  # on this plus its seed a run chooses its best policy
 
 
 def train(algorithm: Algorithm) -> dict[str, Any]:
-    """Evaluate, train, evaluate again; write the folder of the run.
+    """Evaluate, train and evaluate now and then, evaluate again; write the folder of the run.
 
     Returns:
-        What result.json holds: before, after and gain (mean, ci95; own reward per learner and episode), table (the
-        policies to compare with and the trained one), scale (whose scores are 0 and 100), training (agent_steps in all;
-        seconds, agent_steps_per_second and environment_share of this part, if it was resumed), settings, seeds,
-        versions.
+        What result.json holds: before, after, last and gain (mean, ci95; own reward per learner and episode of the
+        untrained, the best and the last policy, and after - before), absolute ([E] of the best one), best_agent_steps
+        (when it was saved), evaluations (while training, `training.Evaluation`), table (the policies to compare with
+        and the best one, as "trained"), scale (whose scores are 0 and 100), training (agent_steps in all; seconds,
+        agent_steps_per_second and environment_share of this part, if it was resumed, evaluations apart), settings,
+        seeds, versions.
 
     Raises:
         ValueError, TypeError: an unknown task, agent or policy, an option out of its range, or nothing to resume.
@@ -59,12 +68,13 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
     torch.set_num_threads(algorithm.threads)
     training.clear_folder()
     learner = algorithm.learner(training)
-    checkpoint = training.checkpoint
-    before = np.array(checkpoint.before if checkpoint else _begin(training, learner))
-    curve: list[Point] = list(checkpoint.curve) if checkpoint else []
-    speed = _learn(training, learner, before, curve)
+    course = Course(training, learner)
+    speed = course.run()
     began = time.perf_counter()
     table, after = score(training)
+    before, evaluations = np.array(course.before), course.evaluations
+    best, final = best_of(evaluations), evaluations[-1]
+    last = after if final is best else measure(training, str(training.evaluated_after(final["agent_steps"])))
     result = {
         "task": algorithm.task,
         "algorithm": algorithm.name,
@@ -73,7 +83,11 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
         "others": training.others,
         "before": interval(before),
         "after": interval(after),
+        "last": interval(last),
         "gain": interval(after - before),
+        "absolute": after.tolist(),
+        "best_agent_steps": best["agent_steps"],
+        "evaluations": evaluations,
         "table": table,
         "training": speed,
         "scale": scale_ends(training.config),
@@ -81,7 +95,7 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
         **_how_to_repeat(algorithm),
     }
     write_json(training.out / RESULT, result, indent=1)
-    draw_training(f"{algorithm.task}: {algorithm.name}", curve, table, training.out / PICTURE)
+    draw_training(f"{algorithm.task}: {algorithm.name}", course.curve, evaluations, table, training.out / PICTURE)
     return result
 
 
@@ -114,62 +128,118 @@ def _try_policies(training: Training) -> None:
 
 def _begin(training: Training, learner: Learner) -> list[float]:
     """Write what the run is begun with; scores [E] of the untrained policy."""
+    learner.save(training.out)
+    write_json(training.out / CONFIG, training.begun(), indent=1)
+    return measure(training, str(training.out)).tolist()
+
+
+class Course:
+    """The course of a training: curve, evaluations and checkpoints.
+
+    Attributes:
+        before: [E] scores of the untrained policy.
+        curve: a point for each rollout.
+        evaluations: at least one after `run`.
+    """
+
+    def __init__(self, training: Training, learner: Learner) -> None:
+        self.training, self.learner, checkpoint = training, learner, training.checkpoint
+        self.before: list[float] = checkpoint.before if checkpoint else _begin(training, learner)
+        self.curve: list[Point] = checkpoint.curve if checkpoint else []
+        self.evaluations: list[Evaluation] = checkpoint.evaluations if checkpoint else []
+        self._begun = checkpoint.begun if checkpoint else training.begun()
+        self._earlier = checkpoint.seconds if checkpoint else 0.0
+        self._looking = Clock()
+
+    def run(self) -> dict[str, float]:
+        """Train with a progress bar; how fast it went."""
+        from tqdm import tqdm
+
+        learner, steps, done = self.learner, self.training.algorithm.timesteps, self.learner.agent_steps
+        self.training.clock.seconds = 0.0
+        self._began = self._saved = time.perf_counter()
+        quiet = learner.has_progress_bar
+        with tqdm(
+            total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=quiet
+        ) as bar:
+
+            def rollout_ended(point: Point) -> None:
+                bar.set_postfix_str(f"reward per episode {point['episode_reward']:.4g}", refresh=False)
+                bar.update(point["agent_steps"] - bar.n)
+                self._rollout_ended(point)
+
+            if done < steps:
+                learner.learn(steps, rollout_ended)
+        seconds = self._seconds()
+        if not self.evaluations or self.evaluations[-1]["agent_steps"] < learner.agent_steps:
+            self._evaluate(learner.agent_steps)
+            self._save()
+        return {
+            "agent_steps": learner.agent_steps,
+            "seconds": seconds,
+            "agent_steps_per_second": (learner.agent_steps - done) / seconds,
+            "environment_share": self.training.clock.seconds / seconds,
+        }
+
+    def _seconds(self) -> float:
+        """Of training, in this part of the run."""
+        return time.perf_counter() - self._began - self._looking.seconds
+
+    def _rollout_ended(self, point: Point) -> None:
+        """Take down the point; evaluate if one of the marks has been passed, of which the last is the end of it all."""
+        steps, before = point["agent_steps"], self.curve[-1]["agent_steps"] if self.curve else 0
+        self.curve.append(point)
+        of, marks = self.training.algorithm.timesteps, self.training.algorithm.evaluations
+        due = steps < of and steps * marks // of > before * marks // of
+        if due:
+            self._evaluate(steps)
+        if due or time.perf_counter() - self._saved > CHECKPOINT_SECONDS:
+            self._save()
+
+    def _evaluate(self, agent_steps: int) -> None:
+        """Evaluate the present policy; the run's folder becomes the best policy so far."""
+        seconds, training = self._earlier + self._seconds(), self.training
+        with self._looking:
+            folder = training.evaluated_after(agent_steps)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.learner.save(folder)
+            episodes, seed = training.algorithm.eval_episodes, training.algorithm.seed + CHOICE
+            own = evaluate(training, str(folder), episodes, seed).tolist()
+            self.evaluations.append({"agent_steps": agent_steps, "seconds": seconds, "own": own})
+            copy_policy(training.evaluated_after(best_of(self.evaluations)["agent_steps"]), training.out)
+
+    def _save(self) -> None:
+        """Write the curve, and what a resumed run goes on from."""
+        out = self.training.out
+        write_json(out / CURVE, self.curve)
+        if self.training.algorithm.resumes:
+            progress = self._begun, self._earlier + self._seconds(), self.before, self.curve, self.evaluations
+            Checkpoint(out / RESUMED, *progress, self.learner.resume_arrays()).write()
+        self._saved = time.perf_counter()
+
+
+def best_of(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The evaluation of highest reward, of several the first."""
+    return max(evaluations, key=lambda evaluation: float(np.mean(evaluation["own"])))
+
+
+def evaluate(training: Training, policy: str, episodes: int, seed: int) -> np.ndarray:
+    """Own reward [E] per learner of a policy in the learners' places, beside the run's others; training goes on as if
+    nobody had looked."""
     import torch
 
-    learner.save()
-    write_json(training.out / CONFIG, training.begun(), indent=1)
-    with torch.random.fork_rng(devices=[]):  # loading a policy draws weights; training goes on as if nobody had looked
-        return evaluate(training, str(training.out)).tolist()
+    from recsys_env.evaluation import episode_returns
 
-
-def _learn(training: Training, learner: Learner, before: np.ndarray, curve: list[Point]) -> dict[str, float]:
-    """Train with a progress bar and checkpoints; how fast it went."""
-    from tqdm import tqdm
-
-    steps, done = training.algorithm.timesteps, learner.agent_steps
-    begun = training.checkpoint.begun if training.checkpoint else training.begun()
-    began = saved = time.perf_counter()
-    training.clock.seconds = 0.0
-
-    def save() -> None:
-        learner.save()
-        write_json(training.out / CURVE, curve)
-        if training.algorithm.resumes:
-            Checkpoint(training.out / RESUMED, begun, before.tolist(), curve, learner.resume_arrays()).write()
-
-    quiet = learner.has_progress_bar
-    with tqdm(total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=quiet) as bar:
-
-        def rollout_ended(point: Point) -> None:
-            nonlocal saved
-            curve.append(point)
-            bar.set_postfix_str(f"reward per episode {point['episode_reward']:.4g}", refresh=False)
-            bar.update(point["agent_steps"] - bar.n)
-            if time.perf_counter() - saved > CHECKPOINT_SECONDS:
-                save()
-                saved = time.perf_counter()
-
-        if done < steps:
-            learner.learn(steps, rollout_ended)
-            save()
-    seconds, played = time.perf_counter() - began, learner.agent_steps - done
-    return {
-        "agent_steps": learner.agent_steps,
-        "seconds": seconds,
-        "agent_steps_per_second": played / seconds,
-        "environment_share": training.clock.seconds / seconds,
-    }
-
-
-def evaluate(training: Training, policy: str) -> np.ndarray:
-    """Own reward [E] per learner of a policy in the learners' places, beside the run's others, on seeds never trained
-    on."""
-    from recsys_env.evaluation import UNSEEN, episode_returns
-
-    algorithm = training.algorithm
-    returns = episode_returns(training.config, training.team(policy), algorithm.eval_episodes, algorithm.seed + UNSEEN)
+    with torch.random.fork_rng(devices=[]):  # loading a policy draws weights
+        returns = episode_returns(training.config, training.team(policy), episodes, seed)
     places = [training.config.agents.index(agent) for agent in training.learners]
     return returns[:, places].mean(axis=1)
+
+
+def measure(training: Training, policy: str) -> np.ndarray:
+    """The same on the episodes of all that is reported: neither trained on nor chosen by."""
+    algorithm = training.algorithm
+    return evaluate(training, policy, algorithm.final_episodes, algorithm.seed + UNSEEN)
 
 
 def score(training: Training) -> tuple[dict[str, Any], np.ndarray]:
@@ -180,8 +250,8 @@ def score(training: Training) -> tuple[dict[str, Any], np.ndarray]:
 
     ends, compare = scale_ends(training.config), training.algorithm.compare
     names = [*compare, *(end for end in ends if compare and end not in compare)]
-    samples = {name: evaluate(training, name) for name in names}
-    samples["trained"] = evaluate(training, str(training.out))
+    samples = {name: measure(training, name) for name in names}
+    samples["trained"] = measure(training, str(training.out))
     table = place_on_scale(samples, *ends) if names else {"trained": interval(samples["trained"])}
     return table, samples["trained"]
 
@@ -190,7 +260,6 @@ def _how_to_repeat(algorithm: Algorithm) -> dict[str, Any]:
     """What someone needs to repeat the run."""
     import torch
 
-    from recsys_env.evaluation import UNSEEN
     from recsys_env.provenance import provenance
     from recsys_env.tensors import choose_device
 
@@ -199,7 +268,11 @@ def _how_to_repeat(algorithm: Algorithm) -> dict[str, Any]:
         **provenance(),
         "command": algorithm.command(),
         "settings": algorithm.settings(),
-        "seeds": {"training": algorithm.seed, "evaluation": algorithm.seed + UNSEEN},
+        "seeds": {
+            "training": algorithm.seed,
+            "choice": algorithm.seed + CHOICE,
+            "evaluation": algorithm.seed + UNSEEN,
+        },
         "torch_threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if on_gpu else "cpu",
     }
@@ -260,6 +333,10 @@ def show(result: dict[str, Any]) -> None:
         scored = f"{row['score']:10.1f} ± {row['score_ci95']:.1f}" if "score" in row else ""
         print(f"{name:12} {row['mean']:25.3f} ± {row['ci95']:<8.3f} {scored}")
     speed, gain = result["training"], result["gain"]
+    print(
+        f"trained is the best of {len(result['evaluations'])}, of agent-step {result['best_agent_steps']:,}; the last"
+    )
+    print(f"one earns {result['last']['mean']:.3f} ± {result['last']['ci95']:.3f}")
     pace = f"{speed['agent_steps_per_second']:,.0f}/s, {speed['environment_share']:.0%} of it inside the environment"
     print(
         f"gained {gain['mean']:.3f} ± {gain['ci95']:.3f} (95 %); "

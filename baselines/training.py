@@ -34,6 +34,14 @@ class Point(TypedDict):
     episode_reward: float  # own reward per learner while training, scaled to an episode
 
 
+class Evaluation(TypedDict):
+    """An evaluation while training."""
+
+    agent_steps: int
+    seconds: float  # of training until then, evaluations apart
+    own: list[float]  # [E] own reward per learner and episode
+
+
 class Rollout:
     """Own rewards of a rollout, which become a point of the curve.
 
@@ -70,8 +78,8 @@ class Learner(Protocol):
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
         """Train until `timesteps` agent-steps, rounded up to whole rollouts; say what each rollout brought."""
 
-    def save(self) -> None:
-        """Write the policy's folder; see `checkpoints.write_policy`."""
+    def save(self, folder: Path) -> None:
+        """Make the folder a policy, the present one; see `checkpoints.write_policy`."""
 
     def resume_arrays(self) -> dict[str, np.ndarray]:
         """What it takes to go on, as arrays; `Training.checkpoint` gives it back. Only of one that `resumes`."""
@@ -162,6 +170,15 @@ class Training:
         """Folder of the checkpoints that the learner's past plays."""
         return self.out / "pool"
 
+    @property
+    def evaluated(self) -> Path:
+        """Folder of the policies that were evaluated while training."""
+        return self.out / "evaluated"
+
+    def evaluated_after(self, agent_steps: int) -> Path:
+        """Folder of the policy that was evaluated after so many steps of learners."""
+        return self.evaluated / f"{agent_steps:012d}"
+
     def begun(self) -> dict[str, Any]:
         """What config.json holds: what has to be the same when the run goes on, as JSON."""
         algorithm = self.algorithm
@@ -180,13 +197,14 @@ class Training:
         )
 
     def clear_folder(self) -> None:
-        """Make the folder; remove another run's curve and result, and of its pool what did not come before the
-        checkpoint that is resumed from."""
+        """Make the folder; remove another run's curve and result, and of the policies in it what did not come before
+        the checkpoint that is resumed from."""
         self.out.mkdir(parents=True, exist_ok=True)
         for name in () if self.resume else (RESUMED, CURVE, RESULT, PICTURE):
             # A run that is stopped before its first checkpoint must not look like that one.
             (self.out / name).unlink(missing_ok=True)
-        for folder in self.pool.glob("*/") if self.self_play else ():
+        policies = (*self.evaluated.glob("*/"), *(self.pool.glob("*/") if self.self_play else ()))
+        for folder in policies:
             if not self.resume or (folder.name.isdecimal() and int(folder.name) > self.done):
                 shutil.rmtree(folder)
 
@@ -291,8 +309,7 @@ def _check_goes_on(training: Training, checkpoint: Checkpoint) -> None:
             raise ValueError(
                 f"{training.out} was begun with {said}; go on with the same, or train anew without --resume"
             )
-    if len(checkpoint.before) != training.algorithm.eval_episodes:
-        played = len(checkpoint.before)
+    if len(checkpoint.before) != training.algorithm.final_episodes:
         raise ValueError(
-            f"the untrained policy was evaluated on {played} episodes; give --eval-episodes {played} again"
+            f"{training.out} was begun with other episodes; give --eval-episodes {len(checkpoint.before) // 10} again"
         )

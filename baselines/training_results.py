@@ -1,25 +1,24 @@
 """Stored results of training: a file for each learner and task, with all of its seeds.
 
 A file holds the learner's name; settings (see `Algorithm.settings`); sources, where results come from, each once; and
-runs, of which each has seed, command, source (its place among the sources), learners, before, after, gain, table,
-training, scale, evaluation_seconds as in result.json of a run (see `train.train`) and curve, rounded. Intervals are
-{"mean": m, "ci95": half-width}. `measured_again` names policies whose scores are of a later source.
+runs, of which each has seed, command, source (its place among the sources), learners, before, after, last, gain,
+best_agent_steps, training as in result.json of a run (see `train.train`), absolute, evaluations and curve, rounded.
+Intervals are {"mean": m, "ci95": half-width}.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recsys_env.files import FileError, read_json, write_json
-from recsys_env.provenance import provenance
 
 from .checkpoints import read_curve
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "training"
-DIGITS = 5  # of the rewards of a curve, which are means over few episodes
+DIGITS = 5  # of rewards of single episodes, and of means over few
 _MEAN = {"mean": float, "ci95": float}
 _SOURCE = {"commit": (str, None), "date": str, "processor": str, "versions": {str: str}}
 _FORM = {
@@ -33,16 +32,18 @@ _FORM = {
             "source": int,
             "before": _MEAN,
             "after": _MEAN,
+            "last": _MEAN,
             "gain": _MEAN,
-            "table": {str: {**_MEAN, "score?": float, "score_ci95?": (float, None)}},
+            "best_agent_steps": int,
             "training": {"agent_steps": int, "seconds": float, "environment_share": float},
+            "absolute": [float],
+            "evaluations": {"agent_steps": [int], "seconds": [float], "own": [[float]]},
             "curve": {"agent_steps": [int], "episode_reward": [float]},
-            "measured_again?": {str: {"command": str, "source": int}},
         }
     ],
 }
 _OF_SOURCE = ("commit", "date", "processor", "cores", "versions", "torch_threads", "device")
-_OF_RUN = ("command", "learners", "before", "after", "gain", "table", "training", "scale", "evaluation_seconds")
+_OF_RUN = ("command", "learners", "before", "after", "last", "gain", "best_agent_steps", "training")
 
 
 @dataclass
@@ -82,9 +83,15 @@ class TrainingResults:
             "seed": result["seeds"]["training"],
             "source": self.source(result),
             **{name: result[name] for name in _OF_RUN},
+            "absolute": _rounded(result["absolute"]),
+            "evaluations": {
+                "agent_steps": [point["agent_steps"] for point in result["evaluations"]],
+                "seconds": _rounded(point["seconds"] for point in result["evaluations"]),
+                "own": [_rounded(point["own"]) for point in result["evaluations"]],
+            },
             "curve": {
                 "agent_steps": [point["agent_steps"] for point in curve],
-                "episode_reward": [float(f"{point['episode_reward']:.{DIGITS}g}") for point in curve],
+                "episode_reward": _rounded(point["episode_reward"] for point in curve),
             },
         }
 
@@ -94,12 +101,6 @@ class TrainingResults:
         if source not in self.sources:
             self.sources.append(source)
         return self.sources.index(source)
-
-    def measured_again(self, run: dict[str, Any], policies: Sequence[str]) -> None:
-        """Note that these policies' scores in a run's table are of this moment's code."""
-        now = provenance()
-        said = {"command": now["command"], "source": self.source(now)}
-        run.setdefault("measured_again", {}).update(dict.fromkeys(policies, said))
 
     def write(self) -> None:
         """Replace the file."""
@@ -115,11 +116,11 @@ def read(path: Path) -> TrainingResults:
     """
     results = TrainingResults(path, **_known(read_json(path, _FORM, "results of a learner")))
     for run in results.runs:
-        places = [run["source"], *(again["source"] for again in run.get("measured_again", {}).values())]
-        lengths = {len(values) for values in run["curve"].values()}
-        if len(lengths) != 1 or 0 in lengths or "trained" not in run["table"]:
-            raise FileError(f"{path} holds no results of a learner: seed {run['seed']} has no curve or no score")
-        if not all(0 <= place < len(results.sources) for place in places):
+        for name in ("curve", "evaluations"):
+            lengths = {len(values) for values in run[name].values()}
+            if len(lengths) != 1 or 0 in lengths:
+                raise FileError(f"{path} holds no results of a learner: seed {run['seed']} has no {name}")
+        if not 0 <= run["source"] < len(results.sources):
             raise FileError(f"{path} is damaged: it does not say where seed {run['seed']} comes from")
     if len(set(results.seeds())) != len(results.runs):
         raise FileError(f"{path} is damaged: a seed is there twice")
@@ -129,6 +130,10 @@ def read(path: Path) -> TrainingResults:
 def read_folder(folder: Path) -> list[TrainingResults]:
     """All results in a folder, by name."""
     return [read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [float(f"{value:.{DIGITS}g}") for value in values]
 
 
 def _known(fields: Mapping[str, Any]) -> dict[str, Any]:

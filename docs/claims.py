@@ -12,25 +12,7 @@ from recsys_env.evaluation.statistics import by_seed, interval
 
 FILTERS = ("implicit", "implicit-bpr", "implicit-knn", "surprise", "surprise-knn", "lightfm")
 BANDITS = ("linucb", "linear-thompson", "epsilon-greedy")
-TEAMS = (  # learners that play the task as it is
-    "ippo",
-    "ippo-team",
-    "ippo-selfish",
-    "item-ppo",
-    "item-ppo-team",
-    "item-ppo-selfish",
-    "ippo-separate",
-    "maskable-ppo",
-    "recurrent-ppo",
-    "transformer-ppo",
-)
-SEEING = ("ippo-full", "item-ppo-full-team")
-SHARING = (  # trained on the team's reward, the same trained on its own, task
-    ("ippo", "ippo-selfish", "journey-v1"),
-    ("item-ppo", "item-ppo-selfish", "journey-v1"),
-    ("ippo-team", "ippo", "social-v1"),
-    ("item-ppo-team", "item-ppo", "social-v1"),
-)
+SHARED, OWN = "ppo-torch-team", "ppo-torch"  # the same learner on the team's reward, and on its own
 
 Difference = dict[str, float | None]
 Claim = tuple[str, dict[str, Difference]]
@@ -48,7 +30,8 @@ def claims(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> list[C
         that leads there", positive where the claim holds; paired by the runs' seeds, with the half-width of their 95 %
         interval.
     """
-    return [*_of_policies(evaluation.get("tasks", {})), *_of_learners(training.get("learners", {}))]
+    tasks = evaluation.get("tasks", {})
+    return [*_of_policies(tasks), *_of_learners(training.get("learners", {}), tasks)]
 
 
 def _of_policies(tasks: Mapping[str, Any]) -> Iterator[Claim]:
@@ -67,20 +50,17 @@ def _of_policies(tasks: Mapping[str, Any]) -> Iterator[Claim]:
         yield claim, {"coldstart-v1": _between(teams, bandit, best_filter)}
 
 
-def _of_learners(learners: Mapping[str, Any]) -> Iterator[Claim]:
-    trained = {name: learners[name]["tasks"] for name in TEAMS if name in learners}
-    seen = {name: learners[name]["tasks"] for name in SEEING if name in learners}
-    for claim, among, policy in (
-        ("the best trained team above the myopic observer `content`", trained, "content"),
-        ("with the latent visitor in sight, the best trained team above the myopic oracle `greedy`", seen, "greedy"),
-    ):
-        if best := _best_learners(among, policy):
-            yield claim, best
-    for team, selfish, task in SHARING:
-        rows = [learners.get(name, {"tasks": {}})["tasks"].get(task) for name in (team, selfish)]
-        if all(rows):
-            claim = f"trained with `sharing=1` (`{team}`) above trained selfishly (`{selfish}`)"
-            yield claim, {task: _paired(*map(_trained_by_seed, rows))}
+def _of_learners(learners: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Claim]:
+    as_it_is = {
+        name: of["tasks"] for name, of in learners.items() if not {"set", "observability"} & of["settings"].keys()
+    }
+    for policy in ("blind", "content", "static"):
+        if best := _best_learners(as_it_is, policy, tasks):
+            yield f"the best trained team above `{policy}`", best
+    team, own = (learners.get(name, {"tasks": {}})["tasks"] for name in (SHARED, OWN))
+    if both := [task for task in team if task in own]:
+        claim = f"trained with `sharing=1` (`{SHARED}`) above trained selfishly (`{OWN}`)"
+        yield claim, {task: _paired(*(_trained_by_seed(of[task]) for of in (team, own))) for task in both}
 
 
 def verdict(differences: Mapping[str, Difference]) -> str:
@@ -99,30 +79,27 @@ def _between(teams: Mapping[str, Any], better: str, worse: str) -> Difference:
     return _paired(by_seed(teams[better]), by_seed(teams[worse]))
 
 
-def _paired(better: Mapping[int, float], worse: Mapping[int, float]) -> Difference:
-    """Difference of two rewards by seed, on the seeds of both."""
-    return interval(np.array([better[seed] - worse[seed] for seed in sorted(better.keys() & worse.keys())]))
+def _paired(better: Mapping[int, float], worse: Mapping[int, float], among: int = 1) -> Difference:
+    """Difference of two rewards by seed, on the seeds of both, of which there are some."""
+    return interval(np.array([better[seed] - worse[seed] for seed in sorted(better.keys() & worse.keys())]), among)
 
 
 def _trained_by_seed(row: Mapping[str, Any]) -> dict[int, float]:
-    return dict(zip((seed["training"] for seed in row["seeds"]), row["runs"]["trained"], strict=True))
+    return dict(zip((seed["evaluation"] for seed in row["seeds"]), row["runs"]["trained"], strict=True))
 
 
-def _best_learners(rows: Mapping[str, Mapping[str, Any]], policy: str) -> dict[str, Difference]:
-    """ "task: learner" -> what the learner that leads there, of those with several seeds, has over the policy."""
+def _best_learners(
+    rows: Mapping[str, Mapping[str, Any]], policy: str, tasks: Mapping[str, Any]
+) -> dict[str, Difference]:
+    """ "task: learner" -> what the learner that leads there, of those with several seeds, has over the policy on the
+    same seeds; its interval is that of the best of so many (Bonferroni)."""
     found = {}
     for task in dict.fromkeys(task for of in rows.values() for task in of):
-        gains = {
-            name: _against(of[task], policy)
-            for name, of in rows.items()
-            if task in of and len(of[task]["runs"].get(policy, ())) > 1
-        }
-        if gains:
+        played = by_seed(teams[policy]) if policy in (teams := tasks.get(task, {"teams": {}})["teams"]) else {}
+        mine = {name: _trained_by_seed(of[task]) for name, of in rows.items() if task in of}
+        mine = {name: of for name, of in mine.items() if len(of.keys() & played.keys()) > 1}
+        if mine:
+            gains = {name: _paired(of, played, among=len(mine)) for name, of in mine.items()}
             leader = max(gains, key=lambda name: gains[name]["mean"] or 0.0)
             found[f"{task}: {leader}"] = gains[leader]
     return found
-
-
-def _against(row: Mapping[str, Any], policy: str) -> Difference:
-    """Trained minus this policy, on the same unseen episodes, over training seeds."""
-    return interval(np.subtract(row["runs"]["trained"], row["runs"][policy]))

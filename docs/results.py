@@ -24,7 +24,7 @@ from benchmarks.result_files import RESULTS
 from recsys_env import TASKS, WorldConfig
 from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores
 from recsys_env.evaluation.runs import file_name
-from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation.statistics import scale_ends
 from recsys_env.evaluation.stored import read_result
 from recsys_env.evaluation.tables import (
     CROSS_PLAY,
@@ -286,32 +286,32 @@ def tournament(folder: Path) -> str:
 def learners() -> str:
     """What each learner learns from and plays, its budget, and its normalised scores, a column for each task; and what
     `blind` scores there."""
-    report, scores_of = training(), played()
+    report = training()
     if not report["learners"]:
         raise NotMeasured("training")
     tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
     rows = [
-        ["`blind`", "", "looks at nothing: the first K candidates", ""]
-        + [
-            normalised(scores_of[task]["teams"]["blind"], 0)
-            if "blind" in scores_of.get(task, {"teams": ()})["teams"]
-            else ""
-            for task in tasks
-        ]
+        [f"`{policy}`", "", what, "", *(of_seeds(placed(task, [earned(task).get(policy)]), 0) for task in tasks)]
+        for policy, what in (("blind", "looks at nothing: the first K candidates"), ("static", "looks at no state"))
     ]
     for name, learner in report["learners"].items():
         steps = next(iter(learner["tasks"].values()))["agent_steps"]
         reward = {None: "task's", 0.0: "own", 1.0: "team's"}[learner["settings"].get("sharing")]
-        scores = [spread(learner["tasks"][task]["score"], 0) if task in learner["tasks"] else "" for task in tasks]
+        runs = [learner["tasks"].get(task, {"runs": {"trained": ()}})["runs"]["trained"] for task in tasks]
+        scores = [of_seeds(placed(task, of), 0) for task, of in zip(tasks, runs, strict=True)]
         rows.append([f"`{name}`", reward, _variant(learner), f"{steps / 1e6:.1f} M", *scores])
     note = (
-        "Normalised scores, between the two ends of each task's scale in the variant that the learner plays, ± 95 % "
-        "(t over training seeds; of `blind` as in the table of policies). Rows differ in more "
-        "than the algorithm: in the reward that they learn from (the task's is each agent's own, in `journey-v1` the "
-        f"team's), the variant, and the budget. {whence(report['origin'], 'training/')}"
+        "Normalised scores on each task's scale: mean of the training seeds (lowest to highest). Of each run the "
+        "policy that was best in an evaluation while training is measured, on ten times as many other episodes. All "
+        "see the same; the budget is that of on-policy or of off-policy algorithms. Rows differ in the reward that "
+        "they learn from (the task's is each agent's own, in `coverage-v0` and `journey-v1` the team's). "
+        f"{whence(report['origin'], 'training/')}"
     )
     head = ["learner", "reward", "variant", "agent-steps", *(f"`{task}`" for task in tasks)]
     return f"{note}\n\n{markdown(head, rows)}"
+
+
+_VARIED = ("gamma", "memory", "centralised", "mixer")  # options in which reference learners of an algorithm differ
 
 
 def _variant(learner: Mapping[str, Any]) -> str:
@@ -319,7 +319,7 @@ def _variant(learner: Mapping[str, Any]) -> str:
     settings = learner["settings"]
     words = [
         "queries" if getattr(ALGORITHMS[learner["algorithm"]], "queries", "never") != "never" else "",
-        "latent visitor in sight" if settings.get("observability") == "full" else "",
+        *(f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if name in _VARIED),
         *settings.get("set", ()),
     ]
     return ", ".join(filter(None, words))
@@ -333,9 +333,9 @@ def algorithms() -> str:
         measured = [""] * 6
         if row:
             measured = [
-                f"{np.mean(row['runs']['random']):.2f}",
-                f"{row['untrained']['mean']:.2f}",
-                spread(row["reward"]),
+                f"{random:.2f}" if (random := earned("ecommerce-v1").get("random")) else "",
+                of_seeds(row["runs"]["untrained"]),
+                of_seeds(row["runs"]["trained"]),
                 f"{row['agent_steps'] / 1e6:.1f} M",
                 f"{row['agent_steps'] / row['seconds']:,.0f}",
                 f"{row['environment_share']:.0%}",
@@ -345,8 +345,8 @@ def algorithms() -> str:
         table = markdown(["algorithm", "what it is", "library"], [row[:3] for row in rows])
         return f"{table}\n\nWhat they gain: {NotMeasured('training')}"
     note = (
-        "Own reward per learner and episode of `ecommerce-v1` in the reference runs: random play of the same kind of "
-        "action, the untrained network's first choices, the trained one's, ± 95 % (t over training seeds). The rest of "
+        "Own reward per learner and episode of `ecommerce-v1` in the reference runs: random play, the untrained "
+        "network's first choices, the trained one's, mean of the training seeds (lowest to highest). The rest of "
         "the time, beside the share inside the environment, is the library's own loop. Several runs shared the "
         f"machine, each on one thread, so the speeds are lower bounds. {whence(report['origin'], 'training/')}"
     )
@@ -360,21 +360,43 @@ def _trained(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:
     between = {name: _between_p_and_r(task, name, row) for name, row in trained.items()}
     rows = []
     for name, row in trained.items():
-        content = spread(interval(np.array(row["runs"]["content"]))) if "content" in row["runs"] else ""
-        values = [spread(row[key]) for key in ("reward", "another_seed", "gain")]
+        runs = row["runs"]
+        each = " ".join(f"{reward:.2f}" for reward in runs["trained"])
+        means = [f"{np.mean(runs[kind]):.2f}" for kind in ("trained", "last", "gain")]
         cost = [f"{row['agent_steps'] / 1e6:.1f} M", f"{row['seconds'] / 60:.1f}"]
         dilemma = [between[name]] if any(between.values()) else []
-        rows.append([f"`{name}`", str(len(row["seeds"])), *values, spread(row["score"], 1), content, *dilemma, *cost])
-    head = ["learner", "seeds", "reward", "another seed", "gain", "score", "content"]
+        rows.append([f"`{name}`", each, *means, of_seeds(placed(task, runs["trained"])), *dilemma, *cost])
+    head = ["learner", "reward of each seed", "mean", "of the last", "gain", "score"]
     head += ["between P and R"] if any(between.values()) else []
     note = (
-        "Learners: own reward per learner and episode on seeds never trained on, the interval that holds the reward of "
-        "one more training seed, gain over the untrained network, normalised score, what `content` earns in the same "
-        "variant of the task"
+        "Learners: own reward per learner and episode on seeds never trained on, of the best policy of each training "
+        "seed, their mean, that of the last policies, gain over the untrained network, normalised score"
     )
     if any(between.values()):
         note += ", and for selfish learners where they stand between all myopic (P = 0) and all planners (R = 1)"
-    return f"{note}; ± 95 % (t over training seeds).\n\n{markdown([*head, 'agent-steps', 'minutes'], rows)}"
+    return f"{note}; mean (lowest to highest).\n\n{markdown([*head, 'agent-steps', 'minutes'], rows)}"
+
+
+def earned(task: str) -> dict[str, float]:
+    """Own reward per agent and episode of each policy that was measured on a task: in the evaluation, else on the
+    evidence card."""
+    rows = played()[task]["teams"] if task in played() else evidence(task).get("rows", {})
+    return {policy: row["mean"] for policy, row in rows.items() if "mean" in row}
+
+
+def placed(task: str, rewards: Sequence[float | None]) -> list[float]:
+    """These rewards on the scale of a task, without those that are missing; none where its ends are not measured or
+    earn the same."""
+    low, high = (earned(task).get(end, np.nan) for end in scale_ends(TASKS[task]))
+    return [100 * (reward - low) / (high - low) for reward in rewards if reward is not None] if high > low else []
+
+
+def of_seeds(values: Sequence[float], digits: int = 2) -> str:
+    """mean (lowest to highest) of a value for each seed; nothing if there is none."""
+    if not len(values):
+        return ""
+    mean, low, high = (f"{value:.{digits}f}" for value in (np.mean(values), min(values), max(values)))
+    return mean if len(values) == 1 else f"{mean} ({low} to {high})"
 
 
 def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
@@ -386,7 +408,7 @@ def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
     r, p = payoffs["R"], payoffs["P"]
     if r["mean"] - p["mean"] <= r["ci95"] + p["ci95"]:
         return ""
-    return spread(interval((np.array(row["runs"]["trained"]) - p["mean"]) / (r["mean"] - p["mean"])))
+    return of_seeds((np.array(row["runs"]["trained"]) - p["mean"]) / (r["mean"] - p["mean"]))
 
 
 def claims() -> str:
@@ -399,7 +421,7 @@ def claims() -> str:
         raise NotMeasured("evaluation")
     note = (
         "Differences of own reward per agent and episode, paired by seed, ± 95 % (none: a single seed, which decides "
-        "nothing). The best of several is the best on the same runs, so it leads by a little luck too."
+        "nothing); where the best of several is shown, its interval is that of all of them together (Bonferroni)."
     )
     return f"{note}\n\n{markdown(['claim', 'tasks', 'difference'], rows)}"
 

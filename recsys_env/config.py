@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .fields import CANDIDATE_FEATURES, HIDEABLE
+from .fields import CANDIDATE_FEATURES, HIDEABLE, PRICE_LEVEL
 from .settings import (
     Settings,
     choice_field,
@@ -367,6 +367,7 @@ class RoleConfig(Settings):
         -1,
         1,
         *(feature.name for feature in CANDIDATE_FEATURES),
+        PRICE_LEVEL,
     )
     hidden: tuple[str, ...] = words_field(
         "observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE
@@ -468,10 +469,12 @@ class WorldConfig(Settings):
         1.0, "theta in it: the satisfaction z above which experience adds nothing; 100: the same whatever z", -1, 100
     )
     static_weights: Mapping[str, float] = weights_field(
-        "features of candidates that the policy `static` ranks by, with their weights; those not named weigh 0",
+        "features of candidates that the policy `static` ranks by, with their weights; those not named weigh 0. Where "
+        "agents set prices also `price_level`, where its prices lie: -1 the lowest level, 0 the middle, 1 the highest",
         -1,
         1,
         *(feature.name for feature in CANDIDATE_FEATURES),
+        PRICE_LEVEL,
     )
     scale_zero: str = text_field("random", "the policy that is 0 on this task's scale of scores, playing as a team")
     scale_hundred: str = text_field("planner", "the policy that is 100 on it")
@@ -506,6 +509,7 @@ class WorldConfig(Settings):
         choice, cut = self.choice, self.feedback.rating_cutpoints
         d_sum = self.arrival.d_0 + self.arrival.d_1
         none_sum = self.dynamics.mood_up_none + self.dynamics.mood_down_none
+        static = [self.static_weights, *(role.static_weights for role in self.roles)]
         return [
             (not self.scenes, "scenes = () is empty; at least one scene is needed"),
             (not self.roles, "roles = () is empty; at least one role is needed"),
@@ -563,6 +567,10 @@ class WorldConfig(Settings):
             (
                 not self.offer.low < self.offer.high,
                 f"offer.low = {self.offer.low:g} must be below offer.high = {self.offer.high:g}",
+            ),
+            (
+                self.offer.kind == "none" and any(PRICE_LEVEL in weights for weights in static),
+                f"static_weights hold {PRICE_LEVEL!r}, but no agent sets prices: offer.kind = 'none'",
             ),
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
             (

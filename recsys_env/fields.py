@@ -224,6 +224,10 @@ CANDIDATE_FEATURES = (
     Field("promotion", "1 if the item's price is cut now", when=PROMOTIONS),
 )  # fmt: skip
 
+# What rankers weigh beside the features where agents set prices: where the prices lie in [-1, 1], from the lowest level
+# to the highest; 0 is the middle.
+PRICE_LEVEL = "price_level"
+
 # The parts of a continuous action, in order. Discrete ones are laid out by `spaces.action_space`.
 ACTION = (
     Field("query", "the items of the largest inner product with it are shown", -1.0, 1.0, ("dims",), when=QUERY),
@@ -257,6 +261,11 @@ HIDEABLE = tuple(field.name for field in OBSERVATION if field.hideable)
 def candidate_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
     """Names of the features that a candidate shows in this world: those that can differ between its items."""
     return tuple(field.name for field in CANDIDATE_FEATURES if field.when.holds(config, shape))
+
+
+def ranker_weights(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
+    """What a linear ranker has a weight for in this world: the features, and last, where agents set prices, these."""
+    return (*candidate_features(config, shape), *((PRICE_LEVEL,) if shape.levels else ()))
 
 
 def unseen_features(hidden: Collection[str]) -> frozenset[str]:

@@ -20,6 +20,7 @@ from .checks import check_count, is_number
 from .config import WorldConfig
 from .evaluation import UNSEEN, episode_returns, mean_interval
 from .evaluation.episodes import play_episode
+from .fields import PRICE_LEVEL, ranker_weights
 from .policies import Planner, Policy, Team
 from .policies.linear import LinearRanker, state_columns
 from .tasks import task_config
@@ -28,6 +29,7 @@ from .vector import VectorEnv, copy_seed
 PRICES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 TARGETS = (-0.2, 0.2, 0.6, 1.0)
 _ELITE = 4  # one candidate in so many is of the elite
+_NEAR = 0.3  # standard deviation at first of a search that begins with good weights
 _STEPS = ((2**0.5, 0.0), (0.5**0.5, 0.0), (1.0, 0.1), (1.0, -0.1))  # to the neighbours: factor on the price, to target
 
 
@@ -132,6 +134,7 @@ def cross_entropy(
     rng: np.random.Generator,
     population: int,
     generations: int,
+    spread: float = 1.0,
 ) -> np.ndarray:
     """The mean [D] of a diagonal Gaussian that has moved to where the score is high (Rubinstein & Kroese 2004).
 
@@ -141,20 +144,21 @@ def cross_entropy(
     Args:
         score: of candidates [population, D] in a generation -> [population], higher is better. Noise that all of a
             generation share does no harm.
-        start: [D] mean at first; the standard deviation is 1 at first.
+        start: [D] mean at first.
         population, generations: candidates of a generation, at least 4, and generations.
+        spread: standard deviation at first, on which the noise is scaled.
 
     Raises:
         ValueError, TypeError: fewer candidates.
     """
     check_count("population", population, _ELITE, 10**6)
-    mean, spread = start.astype(float), np.ones(len(start))
+    mean, deviation = start.astype(float), np.full(len(start), spread)
     for generation in range(generations):
-        candidates = mean + spread * rng.standard_normal((population, len(mean)))
+        candidates = mean + deviation * rng.standard_normal((population, len(mean)))
         candidates[0] = mean
         elite = candidates[np.argsort(-score(candidates, generation))[: population // _ELITE]]
         mean = elite.mean(axis=0)
-        spread = elite.std(axis=0) + 0.3 * max(1 - 1.5 * generation / generations, 0)
+        deviation = elite.std(axis=0) + 0.3 * spread * max(1 - 1.5 * generation / generations, 0)
     return mean
 
 
@@ -162,16 +166,17 @@ class Found(NamedTuple):
     """What searches of rankers found.
 
     Attributes:
-        weights: of each role [R, 1 + X, F], the largest of a role 1 in size; of the best search.
+        weights: of each role [R, 1 + X, W] as `LinearRanker` takes them, the largest of a role's features 1 in size; of
+            the best search.
         states: fields of the observation that move them.
-        features: names of the F features.
+        names: of the W weights: the features, and `price_level` where agents set prices.
         scores: mean and half-width of its 95 % interval of each search, all on the same fresh episodes, best first: own
             reward of the learners per agent and episode.
     """
 
     weights: np.ndarray
     states: tuple[str, ...]
-    features: tuple[str, ...]
+    names: tuple[str, ...]
     scores: tuple[tuple[float, float], ...]
 
     def ranker(self, config: WorldConfig, n: int) -> LinearRanker:
@@ -200,8 +205,8 @@ def best_ranker(
         others: a policy for each agent that is no learner.
         states: fields of the observation that move the weights; none: fixed weights. What the world does not have is
             left out.
-        start: [R, 1, F] fixed weights, such as those of a `Found`, that searches begin with; None: each begins with the
-            best single feature.
+        start: [R, 1, W] fixed weights, such as those of a `Found`, near which searches begin;
+            None: each begins at the best single one.
         budget: of the search.
         shared: by the rewards that the learners are paid, after sharing, in place of their own.
         seed: of the searches and their episodes.
@@ -223,14 +228,23 @@ def best_ranker(
         def score(candidates: np.ndarray, generation: int, first: int = first) -> np.ndarray:
             return arena.play(candidates, budget.episodes, first + generation).mean(axis=1)
 
-        fixed = arena.best_single_feature(budget.episodes, first + 9_999) if start is None else start
+        fixed = arena.best_single_weight(budget.episodes, first + 9_999) if start is None else start
         begin = np.concatenate([fixed, np.zeros((arena.size[0], arena.size[1] - 1, arena.size[2]))], axis=1).ravel()
-        found.append(cross_entropy(score, begin, rng, budget.population, budget.generations))
+        spread = 1.0 if start is None else _NEAR
+        found.append(cross_entropy(score, begin, rng, budget.population, budget.generations, spread))
     fresh = arena.play(np.stack(found), budget.population * budget.episodes // 2, (100_000 * seed + 9_998) % UNSEEN)
     order = np.argsort(-fresh.mean(axis=1))
-    weights = found[order[0]].reshape(arena.size)
-    weights /= np.maximum(abs(weights).max(axis=(1, 2), keepdims=True), 1e-12)
-    return Found(weights, arena.states, arena.features, tuple(mean_interval(fresh[i]) for i in order))
+    weights = _canonical(found[order[0]].reshape(arena.size), arena.names)
+    return Found(weights, arena.states, arena.names, tuple(mean_interval(fresh[i]) for i in order))
+
+
+def _canonical(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The weights [R, 1 + X, W] that play alike of which the largest of a role's features is 1 in size, and a fixed
+    place of prices lies in [-1, 1]."""
+    features = np.array([name != PRICE_LEVEL for name in names])
+    largest = abs(weights[..., features]).max(axis=(1, 2), keepdims=True)
+    weights = np.where(features, weights / np.maximum(largest, 1e-12), weights)
+    return weights if weights.shape[1] > 1 else np.where(features, weights, weights.clip(-1.0, 1.0))
 
 
 class _Arena:
@@ -252,10 +266,8 @@ class _Arena:
                 f"learners are {self.learners} and others {list(others)}; each of {config.agents} must be one of them"
             )
         self.others, self.states = others, states
-        ranker = LinearRanker(np.zeros((1, 0)))
-        ranker.bind(probe, config.agents[0], 0)
-        self.features = tuple(ranker.feature_names)
-        self.size = len(config.roles), 1 + len(state_columns(probe, states)), len(self.features)
+        self.names = ranker_weights(config, probe.shape)
+        self.size = len(config.roles), 1 + len(state_columns(probe, states)), len(self.names)
         self._batches: dict[int, VectorEnv] = {}
 
     def play(self, candidates: np.ndarray, episodes: int, seed: int) -> np.ndarray:
@@ -275,10 +287,10 @@ class _Arena:
         returns = play_episode(envs, team, observations, shared=self.shared)
         return returns[:, places].mean(axis=1).reshape(count, episodes)
 
-    def best_single_feature(self, episodes: int, seed: int) -> np.ndarray:
-        """The fixed weights [R, 1, F] of one feature alone, the same in all roles, that earn the most."""
-        single = np.zeros((2 * len(self.features), *self.size))
-        for f in range(len(self.features)):
+    def best_single_weight(self, episodes: int, seed: int) -> np.ndarray:
+        """The fixed weights [R, 1, W] of which all but one are 0, the same in all roles, that earn the most."""
+        single = np.zeros((2 * len(self.names), *self.size))
+        for f in range(len(self.names)):
             single[2 * f, :, 0, f], single[2 * f + 1, :, 0, f] = 1, -1
         return single[np.argmax(self.play(single, episodes, seed).mean(axis=1)), :, :1]
 
@@ -322,5 +334,5 @@ def show(found: Tuned) -> None:
     print(f"planner_price={price:g}, planner_target={target:g},  # {mean:.2f} ±{width:.2f} per agent and episode")
     scores = " and ".join(f"{mean:.2f} ±{width:.2f}" for mean, width in found.static.scores)
     for role, weights in zip(found.roles, found.static.weights[:, 0], strict=True):
-        named = {name: round(float(w), 3) for name, w in zip(found.static.features, weights, strict=True)}
+        named = {name: round(float(w), 3) for name, w in zip(found.static.names, weights, strict=True)}
         print(f"static_weights={named},  # {role}; searches earned {scores}")

@@ -43,7 +43,6 @@ def write_training(folder: Path, learner: str = "ippo", task: str = "ecommerce-v
 
 def made_up_run(seed: int, reward: float) -> dict[str, Any]:
     """A run that ended with this reward per learner and episode, after 20,000 agent-steps."""
-    table = {"random": 1.0, "content": 1.5, "greedy": 2.5, "planner": 4.0, "trained": reward}
     return {
         "seed": seed,
         "command": f"python -m baselines train --seed {seed}",
@@ -52,13 +51,11 @@ def made_up_run(seed: int, reward: float) -> dict[str, Any]:
         "before": {"mean": 1.0, "ci95": 0.1},
         "after": {"mean": reward, "ci95": 0.1},
         "gain": {"mean": reward - 1, "ci95": 0.1},
-        "table": {
-            name: {"mean": mean, "ci95": 0.1, "score": 100 * (mean - 1) / 3, "score_ci95": 1.0}
-            for name, mean in table.items()
-        },
+        "last": {"mean": reward - 0.5, "ci95": 0.1},
+        "best_agent_steps": 10_000,
+        "absolute": [reward - 0.1, reward + 0.1],
+        "evaluations": {"agent_steps": [10_000, 20_000], "seconds": [5.0, 10.0], "own": [[reward], [reward - 0.5]]},
         "training": {"agent_steps": 20_000, "seconds": 10.0, "environment_share": 0.1},
-        "scale": ["random", "planner"],
-        "evaluation_seconds": 1.0,
         "curve": {"agent_steps": [10_000, 20_000], "episode_reward": [1.0, reward]},
     }
 

@@ -27,6 +27,7 @@ def check_training(options: Callable[..., PageLearner], folder: Path, settings: 
     assert any(not np.array_equal(weights[0][name], weights[2][name]) for name in weights[0])
     config = begin(options(folder / "4", **settings)).config
     team = dict.fromkeys(config.agents, str(folder / "1"))
-    played = episode_returns(config, team, 2, first["seeds"]["evaluation"]).mean()
+    episodes = len(first["absolute"])
+    played = episode_returns(config, team, episodes, first["seeds"]["evaluation"]).mean()
     np.testing.assert_allclose(played, first["after"]["mean"])
     return first

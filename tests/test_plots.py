@@ -73,10 +73,12 @@ def test_a_run_beside_what_it_is_compared_with(tmp_path: Path) -> None:
     table = {
         name: {"mean": mean} for name, mean in (("random", 0.1), ("greedy", 5.01), ("content", 5.0), ("trained", 5.02))
     }
-    figure = draw_training("task: ippo", curve, table, tmp_path / "a.png")
+    evaluations = [{"agent_steps": 900, "own": [4.0, 5.0]}]
+    figure = draw_training("task: ippo", curve, evaluations, table, tmp_path / "a.png")
     from matplotlib.text import Text
 
     axes = figure.axes[0]
+    assert [line.get_xydata().tolist() for line in axes.lines if line.get_label() == "evaluated"] == [[[900, 4.5]]]
     names = {text.get_text().split()[0]: text for text in axes.texts}
     assert set(names) == set(table)
     boxes = [Text.get_window_extent(text) for text in names.values()]  # without the lines that lead to them

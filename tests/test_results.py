@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rliable")
@@ -17,6 +18,7 @@ import claims
 import examples
 import results
 
+from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import brief, markdown, spread
 from recsys_env.files import write_json
 
@@ -149,7 +151,7 @@ def test_metrics_that_are_zero_for_all_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "settings", "r", "said"),
     [
-        ("duel-v1", {}, {"mean": 3.0, "ci95": 0.1}, "0.75 ±0.62"),  # 0.5, 0.75, 1 of the way; t of 2 degrees is 4.303
+        ("duel-v1", {}, {"mean": 3.0, "ci95": 0.1}, "0.75 (0.50 to 1.00)"),
         ("duel-v1", {"sharing": 1.0}, {"mean": 3.0, "ci95": 0.1}, ""),  # learns from the team's reward
         ("duel-v1", {"observability": "full"}, {"mean": 3.0, "ci95": 0.1}, ""),  # another variant of the task
         ("journey-v1", {}, {"mean": 3.0, "ci95": 0.1}, ""),  # a team
@@ -228,8 +230,9 @@ def team(*runs: float) -> dict[str, Any]:
     return {"mean": sum(runs) / len(runs), "origin": seeds, "runs": list(runs)}
 
 
-def trained_on(seeds: dict[int, float], **references: list[float]) -> dict[str, Any]:
-    return {"seeds": [{"training": seed} for seed in seeds], "runs": {"trained": list(seeds.values()), **references}}
+def learner_on(task: str, rewards: dict[int, float], **settings: Any) -> dict[str, Any]:
+    row = {"seeds": [{"evaluation": seed} for seed in rewards], "runs": {"trained": list(rewards.values())}}
+    return {"settings": settings, "tasks": {task: row}}
 
 
 def test_differences_are_paired_and_signed() -> None:
@@ -247,12 +250,11 @@ def test_differences_are_paired_and_signed() -> None:
         "duel-v1": {"teams": {name: team(1, 2) for name in everywhere}},
     }
     learners = {
-        "ippo": {"tasks": {"journey-v1": trained_on({0: 3, 1: 3, 2: 3, 3: 3.1}, content=[1, 1, 1, 1])}},
-        "item-ppo": {
-            "tasks": {task: {"runs": {"trained": [2, 2.1], "content": [1, 1]}} for task in ("journey-v1", "news-v1")}
-        },
-        "ippo-selfish": {"tasks": {"journey-v1": trained_on({3: 4.1, 0: 4, 5: 99})}},
-        "ippo-full": {"tasks": {"streaming-v1": {"runs": {"trained": [1, 2], "greedy": [1, 2]}}}},
+        "ppo-torch": learner_on("coldstart-v1", {0: 9, 1: 10.1, 2: 10.9}),
+        "ippo": learner_on("coldstart-v1", {0: 8, 1: 9, 2: 10, 3: 99}),
+        "single": learner_on("coldstart-v1", {0: 99}),  # one seed says nothing
+        "seeing": learner_on("coldstart-v1", {0: 99, 1: 99, 2: 98}, observability="full"),
+        "ppo-torch-team": learner_on("coldstart-v1", {2: 10, 0: 8, 5: 99}, sharing=1.0),
     }
     found = dict(claims.claims({"tasks": tasks}, {"learners": learners}))
     assert found["content above popularity"]["coldstart-v1"]["mean"] == pytest.approx(1.0)
@@ -261,13 +263,16 @@ def test_differences_are_paired_and_signed() -> None:
     assert found["where users are new, the best bandit above the best collaborative filter"]["coldstart-v1"][
         "mean"
     ] == pytest.approx(5.1)
-    trained = found["the best trained team above the myopic observer `content`"]
-    assert list(trained) == ["journey-v1: ippo", "news-v1: item-ppo"]
-    assert claims.verdict(trained) == "holds on 2 of 2, fails on 0"
-    seeing = found["with the latent visitor in sight, the best trained team above the myopic oracle `greedy`"]
-    assert claims.verdict(seeing) == "holds on 0 of 1, fails on 0"
-    sharing = found["trained with `sharing=1` (`ippo`) above trained selfishly (`ippo-selfish`)"]
-    assert sharing["journey-v1"]["mean"] == pytest.approx(-1.0)  # on seeds 0 and 3
+    trained = found["the best trained team above `content`"]
+    assert trained.keys() == {"coldstart-v1: ppo-torch"}
+    gain = trained["coldstart-v1: ppo-torch"]
+    assert gain["mean"] == pytest.approx(4.0)
+    alone, together = (interval(np.array([4, 4.1, 3.9]), among)["ci95"] for among in (1, 3))
+    assert together > 1.5 * alone
+    assert gain["ci95"] == pytest.approx(together)
+    assert claims.verdict(trained) == "holds on 1 of 1, fails on 0"
+    sharing = found["trained with `sharing=1` (`ppo-torch-team`) above trained selfishly (`ppo-torch`)"]
+    assert sharing["coldstart-v1"]["mean"] == pytest.approx(-0.95)  # on seeds 0 and 2
     assert claims.verdict(sharing) == "holds on 0 of 1, fails on 1"
     assert "surprise above popularity" not in found
 

@@ -14,7 +14,7 @@ from scipy import stats
 
 from recsys_env import WorldConfig
 from recsys_env.evaluation import UNSEEN, mean_interval, scale_ends, statistics
-from recsys_env.evaluation.statistics import common_curve, merged, prediction, summary
+from recsys_env.evaluation.statistics import common_curve, interval, merged, summary
 
 
 @pytest.fixture(autouse=True)
@@ -52,12 +52,15 @@ def test_curves_of_seeds_are_brought_to_common_steps() -> None:
     np.testing.assert_allclose(rewards, [(steps - 100) / 100, steps / 100])
 
 
-def test_a_prediction_interval_holds_one_more_sample() -> None:
+def test_intervals_that_hold_together() -> None:
+    """Four intervals of five samples each, all of which hold their mean in 95 % of cases."""
     rng = np.random.default_rng(0)
-    samples = rng.normal(3.0, 2.0, (4000, 6))
-    inside = [abs(row[5] - found["mean"]) <= found["ci95"] for row in samples if (found := prediction(row[:5]))]
-    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
-    assert prediction(np.array([1.0]))["ci95"] is None
+    samples = rng.normal(3.0, 2.0, (2000, 4, 5))
+    held = []
+    for of in samples:
+        means = [interval(one, among=4) for one in of]
+        held.append(all(abs(found["mean"] - 3.0) <= found["ci95"] for found in means))
+    assert np.mean(held) == pytest.approx(0.953, abs=0.015)
 
 
 # ------------------------------------------------------------------------------------------------ summaries

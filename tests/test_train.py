@@ -74,7 +74,7 @@ def easy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trained(algorithm: str, out: Path, **settings: Any) -> dict[str, Any]:
-    usual = {"task": "easy-v0", "device": "cpu", "compare": (), "eval_episodes": 20}
+    usual = {"task": "easy-v0", "device": "cpu", "compare": (), "eval_episodes": 2}
     return train(ALGORITHMS[algorithm](out=out, **{**usual, **settings}))  # type: ignore[arg-type]
 
 
@@ -85,7 +85,7 @@ def own_options(algorithm: str) -> set[str]:
 
 @pytest.mark.parametrize("algorithm", QUICK)
 def test_it_gains_beyond_noise_and_is_loaded_back(algorithm: str, tmp_path: Path) -> None:
-    result = trained(algorithm, tmp_path, eval_episodes=50, **QUICK[algorithm])
+    result = trained(algorithm, tmp_path, eval_episodes=5, **QUICK[algorithm])
     assert result["gain"]["mean"] > 2 * result["gain"]["ci95"]
     played = replace(TASKS["easy-v0"], assignments(QUICK[algorithm].get("set", ())))
     config = replace(played, ALGORITHMS[algorithm].changes)
@@ -209,7 +209,7 @@ def test_a_run_stopped_before_its_first_checkpoint_is_not_the_one_before_it(
     def stopped(*args: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("baselines.train._learn", stopped)
+    monkeypatch.setattr("baselines.train.Course.run", stopped)
     with pytest.raises(KeyboardInterrupt):
         trained(algorithm, tmp_path, **sizes)
     assert not (tmp_path / "result.json").exists()
@@ -224,6 +224,47 @@ def test_policies_of_their_own_are_told_apart(tmp_path: Path) -> None:
     weights = read_arrays(tmp_path / "policy.npz")
     assert {name.partition("/")[0] for name in weights} == {"entrance_0", "item_0", "cart_0", "facts"}
     assert not np.array_equal(weights["item_0/0.weight"], weights["cart_0/0.weight"])
+
+
+# ------------------------------------------------------------------------------------------------ evaluations
+
+
+@pytest.mark.parametrize("algorithm", ["ippo", "ippo-separate", "ppo-torch", "q-torch"])
+def test_evaluations_choose_the_policy_and_disturb_nothing(algorithm: str, tmp_path: Path) -> None:
+    sizes = {name: value for name, value in TINY.items() if name in own_options(algorithm)}
+    sizes |= {"learning_rate": 0.05, "timesteps": 768}
+    once, often = (trained(algorithm, tmp_path / str(n), evaluations=n, **sizes) for n in (1, 3))
+    assert [point["agent_steps"] for point in once["evaluations"]] == [768]
+    assert [point["agent_steps"] for point in often["evaluations"]] == [256, 512, 768]
+    curves = [json.loads((tmp_path / str(n) / "curve.json").read_text()) for n in (1, 3)]
+    assert curves[0] == curves[1]
+    assert once["last"] == often["last"]
+    seconds = [point["seconds"] for point in often["evaluations"]]
+    assert seconds == sorted(seconds)
+    means = [np.mean(point["own"]) for point in often["evaluations"]]
+    best = often["evaluations"][int(np.argmax(means))]
+    assert often["best_agent_steps"] == best["agent_steps"]
+    kept, config = tmp_path / "3" / "evaluated" / f"{best['agent_steps']:012d}", TASKS["easy-v0"]
+    assert {name: array.tolist() for name, array in read_arrays(kept / "policy.npz").items()} == {
+        name: array.tolist() for name, array in read_arrays(tmp_path / "3" / "policy.npz").items()
+    }
+    np.testing.assert_allclose(episode_returns(config, str(kept), 2, often["seeds"]["choice"]).mean(1), best["own"])
+    absolute = episode_returns(config, str(tmp_path / "3"), 20, often["seeds"]["evaluation"]).mean(1)
+    np.testing.assert_allclose(absolute, often["absolute"])
+    assert len({*often["seeds"].values()}) == 3
+
+
+def test_a_resumed_run_chooses_among_all_its_evaluations(tmp_path: Path) -> None:
+    first = trained("ippo", tmp_path, evaluations=2, **TINY)
+    (tmp_path / "evaluated" / f"{640:012d}").mkdir()  # of a run that was stopped after its last checkpoint
+    second = trained("ippo", tmp_path, evaluations=2, resume=True, **{**TINY, "timesteps": 1024})
+    assert second["evaluations"][:2] == first["evaluations"]
+    assert [point["agent_steps"] for point in second["evaluations"]] == [256, 512, 1024]
+    assert second["evaluations"][1]["seconds"] < second["evaluations"][2]["seconds"]
+    found = sorted(int(path.name) for path in (tmp_path / "evaluated").iterdir())
+    assert found == [256, 512, 1024]
+    trained("ippo", tmp_path, evaluations=1, **TINY)  # another run in the same folder
+    assert [path.name for path in (tmp_path / "evaluated").iterdir()] == [f"{512:012d}"]
 
 
 # ------------------------------------------------------------------------------------------------ options
@@ -247,7 +288,7 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     refused("--batch-size = 1 must be at least 2", batch_size=1)
     refused("--heads = 3 must divide --width = 32", "transformer-ppo", heads=3)
     refused("--threads = 0 must be at least 1", threads=0)
-    refused("--eval-episodes = 1 must be at least 2", eval_episodes=1)
+    refused("--eval-episodes = 0 must be at least 1", eval_episodes=0)
     refused("maskable-ppo needs mask_actions=True, not False", "maskable-ppo", set=("mask_actions=False",))
     refused("recommender_1 neither learns nor has a policy", learners=("recommender_0",))
     refused("unknown policy 'gredy'", compare=("gredy",), **TINY)

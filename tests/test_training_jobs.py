@@ -17,7 +17,16 @@ from baselines import reference as module
 from baselines.__main__ import main
 from baselines.algorithms import ALGORITHMS
 from baselines.benchmarl import VDN
-from baselines.reference import ReferenceLearner, jobs, reference, training_summary
+from baselines.reference import (
+    FINITE,
+    LEARNERS,
+    OFF_POLICY,
+    ON_POLICY,
+    ReferenceLearner,
+    jobs,
+    reference,
+    training_summary,
+)
 from baselines.training import begin
 from baselines.training_results import RESULTS, read, read_folder
 from recsys_env import TASKS
@@ -35,36 +44,67 @@ TINY: dict[str, Any] = {
 
 
 def tiny(monkeypatch: pytest.MonkeyPatch, seeds: int = 1, **settings: Any) -> dict[str, ReferenceLearner]:
-    """A list of one small learner, which may be changed."""
-    learners = {"tiny": ReferenceLearner("ippo", ("duel-v1",), seeds, {**TINY, "compare": ("random",), **settings})}
+    """A list of one small learner with so many seeds, which may be changed."""
+    learners = {"tiny": ReferenceLearner("ippo", ("duel-v1",), {**TINY, **settings})}
     monkeypatch.setattr(module, "LEARNERS", learners)
+    monkeypatch.setattr(module, "SEEDS_OF_FINITE", seeds)
     return learners
 
 
-def test_the_list_holds_what_the_protocol_asks_for() -> None:
+def test_the_list_is_fair() -> None:
+    """One budget for each class of algorithms, the same observations and world for all, as many seeds as the protocol
+    asks for, and settings that do not depend on the task."""
     found = jobs()
-    assert sum(job.learner == "ippo" for job in found) == 5 * len(TASKS)
-    assert {job.algorithm.name for job in found} == set(ALGORITHMS)
-    for algorithm in ALGORITHMS:
-        tasks = {job.algorithm.task for job in found if job.algorithm.name == algorithm}
-        picks = {"duel-v1"} if algorithm == "item-ppo" else set()  # which picks candidates
-        assert {"duel-v1", "journey-v1"} - tasks <= picks
-        assert len(tasks) >= 4
+    assert {job.algorithm.timesteps for job in found if job.algorithm.on_policy} == {ON_POLICY}
+    assert {job.algorithm.timesteps for job in found if not job.algorithm.on_policy} == {OFF_POLICY}
+    assert (ON_POLICY, OFF_POLICY) == (5_000_000, 1_000_000)
+    places = {(job.learner, job.algorithm.task) for job in found}
+    for learner, task in places:
+        of = [job.algorithm for job in found if (job.learner, job.algorithm.task) == (learner, task)]
+        assert [algorithm.seed for algorithm in of] == list(range(10 if task in FINITE else 5))
     for job in found:
-        assert begin(job.algorithm).learners == list(TASKS[job.algorithm.task].agents)  # everybody learns
+        training = begin(job.algorithm)
+        assert training.learners == list(TASKS[job.algorithm.task].agents)  # everybody learns
+        assert training.config.observability == TASKS[job.algorithm.task].observability
+        assert (job.algorithm.evaluations, job.algorithm.eval_episodes) == (10, 32)
+        assert set(job.algorithm.set) <= {"messages=0"}  # what is asked about messages
+    assert {task for learner, task in places if learner == "ippo"} == set(TASKS)
+
+
+def test_the_first_seeds_and_the_cheap_learners_come_first() -> None:
+    found = jobs()
     seeds = [job.algorithm.seed for job in found]
     assert seeds == sorted(seeds)  # an unfinished list has every learner
+    first = list(dict.fromkeys(job.learner for job in found))
+    assert first == list(LEARNERS)
+    assert [ALGORITHMS[LEARNERS[name].algorithm].library for name in first][:9] == ["torch"] * 9
+
+
+def test_options_that_are_compared_differ_alone() -> None:
+    """What the cards compare: the same learner with and without foresight, memory, messages, sharing."""
+    headline = LEARNERS["ppo-torch"]
+    for name, changed in (
+        ("myopic", {"gamma": 0.0}),
+        ("memory", {"memory": 32}),
+        ("silent", {"set": ("messages=0",)}),
+        ("team", {"sharing": 1.0}),
+    ):
+        other = LEARNERS[f"ppo-torch-{name}"]
+        assert set(other.tasks) <= set(headline.tasks)
+        for task in other.tasks:
+            one, two = (vars(learner.job(task)) for learner in (headline, other))
+            assert {key: value for key, value in two.items() if value != one[key]} == changed
 
 
 def test_jobs_run_once_and_are_summed_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     learners = tiny(monkeypatch, seeds=2)
-    learners["absent"] = ReferenceLearner("vdn", ("duel-v1",), 1, {"timesteps": 64})
+    learners["absent"] = ReferenceLearner("vdn", ("duel-v1",), {"timesteps": 64})
     monkeypatch.setattr(VDN, "library", "no_such_library")
     stored = tmp_path / "results"
     reference(tmp_path / "out", stored)
-    assert "1 jobs wait for no_such_library" in capsys.readouterr().out
+    assert "2 jobs wait for no_such_library" in capsys.readouterr().out
     file = stored / "tiny-duel-v1.json"
     before = {path: path.read_text() for path in stored.iterdir()}
     assert set(before) == {file}
@@ -78,9 +118,11 @@ def test_jobs_run_once_and_are_summed_up(
     for run in results.runs:
         folder = tmp_path / "out" / f"tiny-duel-v1-{run['seed']}"
         whole = json.loads((folder / "result.json").read_text())
-        assert {name: run[name] for name in ("table", "before", "after", "gain")} == {
-            name: whole[name] for name in ("table", "before", "after", "gain")
-        }
+        kept = ("before", "after", "last", "gain", "best_agent_steps", "training")
+        assert {name: run[name] for name in kept} == {name: whole[name] for name in kept}
+        np.testing.assert_allclose(run["absolute"], whole["absolute"], rtol=5e-5)
+        own = [point["own"] for point in whole["evaluations"]]
+        np.testing.assert_allclose(run["evaluations"]["own"], own, rtol=5e-5)
         curve = json.loads((folder / "curve.json").read_text())
         np.testing.assert_allclose(
             run["curve"]["episode_reward"], [point["episode_reward"] for point in curve], rtol=5e-5
@@ -90,7 +132,8 @@ def test_jobs_run_once_and_are_summed_up(
     row = training_summary(stored)["learners"]["tiny"]["tasks"]["duel-v1"]
     assert np.array(row["curve"]["episode_reward"]).shape == (2, len(row["curve"]["agent_steps"]))
     assert row["reward"]["mean"] == pytest.approx(sum(run["after"]["mean"] for run in results.runs) / 2)
-    assert row["runs"]["trained"] == [run["after"]["mean"] for run in results.runs]
+    for name, key in (("trained", "after"), ("last", "last"), ("untrained", "before")):
+        assert row["runs"][name] == [run[key]["mean"] for run in results.runs]
 
 
 def test_a_job_is_known_by_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +145,7 @@ def test_a_job_is_known_by_its_settings(tmp_path: Path, monkeypatch: pytest.Monk
     before = renamed.read_text()
     reference(out, stored)
     assert {path: path.read_text() for path in stored.iterdir()} == {renamed: before}
-    learners["tiny"] = ReferenceLearner("ippo", ("duel-v1",), 2, learners["tiny"].settings)
+    monkeypatch.setattr(module, "SEEDS_OF_FINITE", 2)
     reference(out, stored)
     assert list(stored.iterdir()) == [renamed]
     assert read(renamed).seeds() == [0, 1]
@@ -113,7 +156,7 @@ def test_a_job_is_known_by_its_settings(tmp_path: Path, monkeypatch: pytest.Monk
     reference(out, stored)
     assert json.loads(renamed.read_text()) == older
     renamed.rename(stored / "tiny-duel-v1.json")
-    learners["tiny"] = ReferenceLearner("ippo", ("duel-v1",), 1, {**learners["tiny"].settings, "timesteps": 128})
+    learners["tiny"] = ReferenceLearner("ippo", ("duel-v1",), {**learners["tiny"].settings, "timesteps": 128})
     with pytest.raises(ValueError, match=r"duel-v1\.json has results of other settings: timesteps = 64, not 128"):
         reference(out, stored)
 
@@ -135,9 +178,10 @@ def test_damaged_results_are_refused(tmp_path: Path) -> None:
     file = examples.write_training(tmp_path)
     whole = json.loads(file.read_text())
     for said, changes in (
-        ("seed 0 has no curve or no score", {"curve": {"agent_steps": [], "episode_reward": []}}),
-        ("seed 0 has no curve or no score", {"curve": {"agent_steps": [1, 2], "episode_reward": [1.0]}}),
-        ("seed 0 has no curve or no score", {"table": {}}),
+        ("seed 0 has no curve", {"curve": {"agent_steps": [], "episode_reward": []}}),
+        ("seed 0 has no curve", {"curve": {"agent_steps": [1, 2], "episode_reward": [1.0]}}),
+        ("seed 0 has no evaluations", {"evaluations": {"agent_steps": [1], "seconds": [0.5], "own": []}}),
+        (r"runs\[0\].absolute must be a list", {"absolute": None}),
         ("it does not say where seed 0 comes from", {"source": 9}),
         ("a seed is there twice", {"seed": 1}),
         (r"runs\[0\].before must be an object", {"before": 3}),
@@ -145,45 +189,6 @@ def test_damaged_results_are_refused(tmp_path: Path) -> None:
         file.write_text(json.dumps({**whole, "runs": [{**whole["runs"][0], **changes}, *whole["runs"][1:]]}))
         with pytest.raises(FileError, match=said):
             training_summary(tmp_path)
-
-
-def test_a_policy_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the same episodes, so that an unchanged policy earns the same; the trained one and its training stay as they
-    are."""
-    ends = ("scale_zero=random", "scale_hundred=greedy")
-    tiny(monkeypatch, compare=("random", "content"), set=("horizon=20", *ends))
-    results = tmp_path / "results"
-    reference(tmp_path / "out", results)
-    file = results / "tiny-duel-v1.json"
-    trained = json.loads(file.read_text())
-
-    def changed(policy: str) -> None:
-        spoilt = json.loads(json.dumps(trained))
-        spoilt["runs"][0]["table"][policy]["mean"] = -1.0
-        file.write_text(json.dumps(spoilt))
-
-    def once_more() -> dict[str, Any]:
-        return json.loads(file.read_text())["runs"][0]  # type: ignore[no-any-return]
-
-    changed("content")
-    with pytest.raises(ValueError, match=f"no result in {results} compares with contend"):
-        reference(results=results, again=("contend",))
-    assert once_more()["table"]["content"]["mean"] == -1
-    reference(results=results, again=("content",))
-    again = once_more()
-    assert set(again.pop("measured_again")) == {"content"}
-    assert again == trained["runs"][0]
-    changed("greedy")
-    with pytest.raises(ValueError, match="greedy earns something else than it did on duel-v1"):
-        reference(results=results, again=("content",))
-    reference(results=results, again=("greedy",))  # an end of the scale: all scores move with it
-    again = once_more()
-    again.pop("measured_again")
-    for policy, row in again["table"].items():
-        was = trained["runs"][0]["table"][policy]
-        assert row["mean"] == was["mean"]
-        assert row["score"] == pytest.approx(was["score"])
-        assert (row["score_ci95"] is None) == (policy not in ("random", "greedy"))
 
 
 def test_a_job_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

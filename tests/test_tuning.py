@@ -16,6 +16,17 @@ from recsys_env.policies import Planner, make_policy
 from recsys_env.policies.linear import LinearRanker
 from recsys_env.tuning import Budget, best_ranker, cross_entropy, tune_planner
 
+MARKET = replace(
+    SMALL,
+    {
+        "page": "rows",
+        "roles": ({"name": "seller"},),
+        "scenes": ({"name": "page", "cart": True},),
+        "offer": {"kind": "price", "levels": 5},
+        "feedback": {"instant": True},
+        "reward": {"click": 0.0, "purchase": 1.0, "margin_rate": 0.5},
+    },
+)
 TINY = Budget(population=8, episodes=4, generations=3, searches=2)
 
 
@@ -79,11 +90,60 @@ def test_a_ranker_shows_what_its_weights_and_the_state_say() -> None:
     assert len(np.unique(x[:, 1])) > 1
 
 
+def test_prices_of_a_ranker_move_with_the_state() -> None:
+    """The place of its prices is affine in the state, the level the nearest one; the agent's own numbers come first."""
+    envs = vector_env(MARKET, 60)
+    states = ("visits", "offers")
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(60, 1 + 1 + 2, len(envs.candidate_features) + 1))
+    for agent, own_first in (("seller_0", [0, 1]), ("seller_1", [1, 0])):
+        policy = LinearRanker(weights, states)
+        policy.bind(envs, agent, 0)
+        n, observations, joint = policy.index, envs.reset(seed=0)[0], envs.empty_actions()
+        rounded: set[int] = set()
+        for _ in range(6):
+            seen = observations[:, n].astype(float)
+            x = np.column_stack(
+                [np.ones(60), envs.field(seen, "visits")[:, 0], envs.field(seen, "offers")[:, own_first]]
+            )
+            place = np.einsum("bx,bx->b", x, weights[:, :, -1])
+            level = np.abs(np.linspace(-1, 1, 5) - place.clip(-1, 1)[:, None]).argmin(1)
+            joint[:, n] = policy.act(observations[:, n])
+            np.testing.assert_array_equal(joint[:, n, -1], level)
+            joint[:, 1 - n, -1] = rng.integers(5, size=60)
+            rounded |= set(level.tolist())
+            observations = envs.step(joint)[0]
+        assert rounded == set(range(5))
+        assert (x[:, 2] != x[:, 3]).any()
+
+
+def test_where_agents_set_prices_static_holds_them() -> None:
+    for level, place in enumerate((-1.0, -0.4, 0.0, 0.6, 1.0)):
+        config = replace(MARKET, {"static_weights": {"price_level": place, "popularity": 1.0}})
+        envs = vector_env(config, 3)
+        static = make_policy("static")
+        static.bind(envs, "seller_0", 0)
+        assert (static.act(envs.reset(seed=0)[0][:, 0])[:, -1] == level).all()
+    found = best_ranker(MARKET, budget=TINY)
+    assert found.names[-1] == "price_level"
+    *features, price = found.weights[0, 0]
+    assert max(map(abs, features)) == 1
+    assert abs(price) <= 1
+    named = dict(zip(found.names, found.weights[0, 0].tolist(), strict=True))
+    config = replace(MARKET, {"static_weights": named})
+    own = episode_returns(config, "static", 50, 1)
+    np.testing.assert_array_equal(
+        own, episode_returns(MARKET, {a: found.ranker(MARKET, 0) for a in MARKET.agents}, 50, 1)
+    )
+    cheap = replace(MARKET, {"static_weights": {**named, "price_level": -1.0}})
+    assert own.mean() > episode_returns(cheap, "static", 50, 1).mean() + 0.1  # half the price pays the unit cost alone
+
+
 def test_the_best_ranker_is_the_policy_static_of_a_config_that_has_its_weights() -> None:
     found = best_ranker(SMALL, budget=TINY)
     assert abs(found.weights).max() == 1
     assert found.scores[0] >= found.scores[1]
-    named = dict(zip(found.features, found.weights[0, 0].tolist(), strict=True))
+    named = dict(zip(found.names, found.weights[0, 0].tolist(), strict=True))
     config = replace(SMALL, {"static_weights": named})
     own = episode_returns(config, "static", 50, 1)
     np.testing.assert_array_equal(own, episode_returns(SMALL, {a: found.ranker(SMALL, 0) for a in SMALL.agents}, 50, 1))

@@ -18,8 +18,9 @@ from .log import EpisodeLog
 
 UNSEEN = 1_000_003
 """The rule of seeds: training uses seeds below this; what was trained with seed s, and run s of an evaluation, is
-measured on UNSEEN + s; a policy that learns while it serves is warmed up on 2 * UNSEEN + s. So nothing is ever measured
-on luck that it was trained on, nor on people, unless `users.population` is "fixed"."""
+measured on UNSEEN + s; a policy that learns while it serves is warmed up on 2 * UNSEEN + s; which of a training's
+policies is kept is decided on 3 * UNSEEN + s. So nothing is ever measured on luck that it was trained on or chosen by,
+nor on people, unless `users.population` is "fixed"."""
 
 
 def play_episode(

@@ -107,12 +107,19 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mappi
     return figure
 
 
-def draw_training(title: str, curve: Sequence[Mapping[str, Any]], table: Mapping[str, Any], path: Path) -> Figure:
+def draw_training(
+    title: str,
+    curve: Sequence[Mapping[str, Any]],
+    evaluations: Sequence[Mapping[str, Any]],
+    table: Mapping[str, Any],
+    path: Path,
+) -> Figure:
     """Learning curve of one run; what it is compared with are lines that are named at the right.
 
     Args:
         title: of the picture.
         curve: agent_steps and episode_reward (own reward per learner and episode) of each point.
+        evaluations: agent_steps and own [E] of each.
         table: name -> mean own reward.
         path: of the picture.
 
@@ -124,6 +131,8 @@ def draw_training(title: str, curve: Sequence[Mapping[str, Any]], table: Mapping
     figure, axes = _figure(7.5, 4.2)
     steps, rewards = ([point[part] for point in curve] for part in ("agent_steps", "episode_reward"))
     axes.plot(steps, rewards, color=COLOURS[0], linewidth=2, label="while training, exploring")
+    looked = {point["agent_steps"]: np.mean(point["own"]) for point in evaluations}
+    axes.plot(list(looked), list(looked.values()), "o", color=COLOURS[0], label="evaluated")
     means = {name: row["mean"] for name, row in table.items()}
     for i, (name, mean) in enumerate(means.items()):
         trained = name == "trained"

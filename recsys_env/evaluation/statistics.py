@@ -31,8 +31,11 @@ _SOURCES = ("command", "commit", "date", "processor")
 # ------------------------------------------------------------------------------------------------ intervals
 
 
-def mean_interval(samples: np.ndarray) -> tuple[float, float]:
+def mean_interval(samples: np.ndarray, among: int = 1) -> tuple[float, float]:
     """Mean of independent samples [E] and the half-width of its 95 % interval (Student's t), NaN for a single one.
+
+    Args:
+        among: how many intervals are to hold together with 95 %, as where the best of several is shown (Bonferroni).
 
     Raises:
         ImportError: scipy, which has Student's t, is missing.
@@ -45,21 +48,13 @@ def mean_interval(samples: np.ndarray) -> tuple[float, float]:
         from scipy.special import stdtrit  # a third of a second, which nobody else should wait for
     except ImportError:
         raise ImportError('intervals need scipy: pip install "recsys_env[evaluate]"') from None
-    return float(samples.mean()), float(stdtrit(count - 1, 0.975)) * float(samples.std(ddof=1)) / count**0.5
+    return float(samples.mean()), float(stdtrit(count - 1, 1 - 0.025 / among)) * float(samples.std(ddof=1)) / count**0.5
 
 
-def interval(samples: np.ndarray) -> dict[str, float | None]:
-    """Mean of independent samples and the half-width of its 95 % interval, None for a single one."""
-    mean, width = mean_interval(samples)
+def interval(samples: np.ndarray, among: int = 1) -> dict[str, float | None]:
+    """The same, with None for the half-width of a single sample."""
+    mean, width = mean_interval(samples, among)
     return {"mean": mean, "ci95": width if np.isfinite(width) else None}
-
-
-def prediction(samples: np.ndarray) -> dict[str, float | None]:
-    """Mean of independent samples and the half-width of the interval that holds one more of them with 95 % (Student's
-    t)."""
-    found = interval(samples)
-    width = found["ci95"]
-    return {**found, "ci95": None if width is None else width * (len(samples) + 1) ** 0.5}
 
 
 # ------------------------------------------------------------------------------------------------ the scale of scores

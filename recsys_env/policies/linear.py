@@ -6,16 +6,20 @@ import numpy as np
 
 from ..checks import did_you_mean, shown
 from ..config import WorldConfig
-from ..fields import OBSERVATION
+from ..fields import OBSERVATION, ranker_weights
 from ..vector import VectorEnv
 from .ranking import Ranker
+from .slates import level_at
 
 
 class LinearRanker(Ranker):
     """Ranks options by <w, features> with w = weights[0] + sum_i x_i weights[1 + i], x being fields of the observation.
 
+    Where agents set prices the last number of w is not a feature's weight but where its prices lie in log m, -1 being
+    the lowest level and 1 the highest: it sets the level nearest to that, and beyond them the lowest or the highest.
+
     Args:
-        weights: [1 + X, F], or [B, 1 + X, F] with weights of each copy's own.
+        weights: [1 + X, W], or [B, 1 + X, W] with weights of each copy's own; W as in `fields.ranker_weights`.
         states: fields of the observation whose X numbers move the weights; none: the ranking is fixed.
     """
 
@@ -24,29 +28,48 @@ class LinearRanker(Ranker):
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        self._columns = state_columns(envs, self.states)
+        self._columns = state_columns(envs, self.states, self.index)
 
     def score(self, observations: np.ndarray) -> np.ndarray:
-        weights = self.weights[..., 0, :]
-        if self._columns.size:
-            moved = self.weights[..., 1:, :]
-            weights = weights + (observations[:, self._columns, None] * moved).sum(-2)
+        weights = self._moved(observations, slice(len(self.feature_names)))
         return (self.features @ weights[..., None])[..., 0]
 
+    def price_levels(self, observations: np.ndarray) -> np.ndarray | None:
+        if not self.envs.shape.levels:
+            return None
+        places = self._moved(observations, slice(-1, None))[..., 0]
+        return np.broadcast_to(level_at(self.envs, places.clip(-1.0, 1.0)), len(observations))
 
-def state_columns(envs: VectorEnv, states: tuple[str, ...]) -> np.ndarray:
+    def _moved(self, observations: np.ndarray, part: slice) -> np.ndarray:
+        """This part of w, [W], or [B, W] where it is not the same in all copies."""
+        weights = self.weights[..., 0, part]
+        if self._columns.size:
+            weights = weights + (observations[:, self._columns, None] * self.weights[..., 1:, part]).sum(-2)
+        return weights
+
+
+def state_columns(envs: VectorEnv, states: tuple[str, ...], index: int = 0) -> np.ndarray:
     """Where [X] the numbers of these fields lie in an observation; those that the world does not have are left out.
+
+    Of a field with numbers of each agent, those of agent number `index` come first and the next one's after them, so
+    that agents that share weights mean the same by them.
 
     Raises:
         ValueError: no world has a field of that name.
     """
-    declared = [field.name for field in OBSERVATION]
+    declared = {field.name: field for field in OBSERVATION}
     for name in states:
         if name not in declared:
             hint = did_you_mean(name, declared)
             raise ValueError(f"{shown(name)} is no field of an observation{hint}; fields are {', '.join(declared)}")
-    fields = envs.observation_fields
-    return np.array([i for name in states if name in fields for i in range(fields[name].start, fields[name].stop)], int)
+    columns: list[int] = []
+    for name in filter(envs.observation_fields.__contains__, states):
+        part = envs.observation_fields[name]
+        place = np.arange(part.start, part.stop)
+        if declared[name].axes[:1] == ("agents",):
+            place = np.roll(place, -index * (place.size // envs.num_agents))
+        columns.extend(place)
+    return np.array(columns, int)
 
 
 class Static(LinearRanker):
@@ -67,7 +90,8 @@ class Static(LinearRanker):
                 "static_weights of this world are empty, so there is no policy 'static'; "
                 "`python -m recsys_env tune TASK` finds them"
             )
-        self.weights = np.array([[found.get(name, 0.0) for name in self.feature_names]])
+        names = ranker_weights(envs.config, envs.shape)
+        self.weights = np.array([[found.get(name, 0.0) for name in names]])
 
 
 def static_weights(config: WorldConfig, n: int) -> dict[str, float]:

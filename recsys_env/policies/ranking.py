@@ -51,6 +51,10 @@ class Ranker(Policy):
         """
         raise NotImplementedError
 
+    def price_levels(self, observations: np.ndarray) -> np.ndarray | None:
+        """Levels [B] of the agent's prices, where agents set prices; None = the level nearest to the list's prices."""
+        return None
+
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         list_options(self.envs.world, self.envs.arrays, self.index, self.items, self.features)
         if self._blind:
@@ -61,16 +65,16 @@ class Ranker(Policy):
         if self.exploration > 0.0:
             explores = self.rng.random(len(scores)) < self.exploration
             scores = np.where(explores[:, None], self.rng.random(scores.shape), scores)
-        return self._show(np.where(self.items >= 0, scores, -np.inf))
+        return self._show(np.where(self.items >= 0, scores, -np.inf), self.price_levels(observations))
 
-    def _show(self, scores: np.ndarray) -> np.ndarray:
-        """The action that shows the best options; equals stay in their order."""
+    def _show(self, scores: np.ndarray, levels: np.ndarray | None) -> np.ndarray:
+        """The action that shows the best options, at these levels of prices; equals stay in their order."""
         slots = min(self.picks.shape[1], scores.shape[1])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :slots]
         there = np.take_along_axis(scores, best, 1) > -np.inf
         self.picks[:, :slots] = np.where(there, best, best[:, :1])
         self.picks[:, slots:] = self.picks[:, :1]
-        return slate_action(self.envs, self.index, self.picks, there.sum(1))
+        return slate_action(self.envs, self.index, self.picks, there.sum(1), levels)
 
 
 class Appraiser:
