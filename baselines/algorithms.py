@@ -10,7 +10,6 @@ from recsys_env.checks import unknown
 from . import benchmarl
 from .ippo import IPPO
 from .ippo_separate import SeparateIPPO
-from .item_ppo import ItemPPO
 from .maskable_ppo import MaskablePPO
 from .options import Algorithm
 from .recurrent_ppo import RecurrentPPO
@@ -23,7 +22,6 @@ _KINDS: tuple[type[Algorithm], ...] = (
     MaskablePPO,
     RecurrentPPO,
     TransformerPPO,
-    ItemPPO,
     TorchPPO,
     TorchQ,
     *benchmarl.FAMILY,

@@ -17,13 +17,12 @@ from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.history import History
 
-from .row_wrapper import RowWrapper
-
 # isort: split
 # After ours, whose error says what to install if these are missing.
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.vec_env import VecEnvWrapper
 from torch import nn
 
 
@@ -32,8 +31,10 @@ def with_history(observations: np.ndarray, pages: np.ndarray) -> np.ndarray:
     return np.concatenate((observations, pages.reshape(len(pages), -1)), 1)
 
 
-class HistoryRows(RowWrapper):
+class HistoryRows(VecEnvWrapper):
     """Wraps rows; their observations [R, O + L·F] end with the next visitor's last L pages; see `History`.
+
+    At the end of an episode the batch no longer says what the last observation was about: it is followed by zeros.
 
     Args:
         rows: the environment.
@@ -44,22 +45,37 @@ class HistoryRows(RowWrapper):
     """
 
     def __init__(self, rows: SB3VecEnv, length: int) -> None:
+        self.envs: VectorEnv = rows.envs
+        self._by_row = rows.by_row
         self._history = History(rows.envs.world.q, rows.num_envs, length)
         self.page_width = self._history.width
-        ones = np.ones(length * self.page_width)
-        super().__init__(rows, -ones, ones)
+        self._pages = length * self.page_width
+        flat: Any = rows.observation_space
+        ones = np.ones(self._pages, np.float32)
+        super().__init__(rows, spaces.Box(np.append(flat.low, -ones), np.append(flat.high, ones)))
 
-    def _append(self, observations: np.ndarray) -> np.ndarray:
-        return with_history(observations, self._history.recall(self.by_row(self.envs.next_visitor)))
-
-    def _begin(self) -> None:
+    def reset(self) -> np.ndarray:
+        observations: Any = self.venv.reset()
         self._history.clear()
+        return self._recalled(observations)
 
-    def _go_on(self) -> None:
-        report = self.envs.infos
-        self._history.observe(
-            {name: self.by_row(report[name]) for name in ("visitor", "shown", "clicked", "cart", "bought")}
-        )
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        observations, rewards, ended, infos = self.venv.step_wait()
+        if ended.any():  # in all copies, which end together
+            self._history.clear()
+            for info in infos:
+                info["terminal_observation"] = np.append(
+                    info["terminal_observation"], np.zeros(self._pages, np.float32)
+                )
+        else:
+            report = self.envs.infos
+            self._history.observe(
+                {name: self._by_row(report[name]) for name in ("visitor", "shown", "clicked", "cart", "bought")}
+            )
+        return self._recalled(observations), rewards, ended, infos  # type: ignore[arg-type]
+
+    def _recalled(self, observations: Any) -> np.ndarray:
+        return with_history(observations, self._history.recall(self._by_row(self.envs.next_visitor)))
 
 
 class HistoryExtractor(BaseFeaturesExtractor):

@@ -2,6 +2,7 @@
 
     python -m baselines reference                              # all of them: a day on two cores
     python -m baselines reference --only ippo mappo-torch      # some
+    python -m baselines reference --marl-eval results.json     # what is stored, as marl-eval reads it
 
 Every learner sees the same observations and has the budget of its class, on-policy or off-policy, and one setting for
 all tasks. What policies earn on the same seeds is in the leaderboard (`python -m recsys_env evaluate`).
@@ -29,7 +30,9 @@ import numpy as np
 
 from recsys_env import TASKS, cli
 from recsys_env.checks import unknown
+from recsys_env.files import write_json
 
+from . import training_results
 from .algorithms import ALGORITHMS
 from .options import Algorithm
 from .training_results import RESULTS, TrainingResults, read_folder
@@ -132,6 +135,7 @@ def reference(
     workers: int = 2,
     only: tuple[str, ...] = (),
     tasks: tuple[str, ...] = tuple(TASKS),
+    marl_eval: Path | None = None,
 ) -> None:
     """Train the reference learners, each job once.
 
@@ -141,6 +145,8 @@ def reference(
         workers: jobs at a time, one core each.
         only: learners to train; by default all.
         tasks: on which they are trained.
+        marl_eval: a file to which the stored results of these jobs are written in marl-eval's form; nothing is trained
+            then.
 
     Raises:
         ValueError: no such learner or task, results of other settings under the name of a job, or jobs that failed.
@@ -150,6 +156,9 @@ def reference(
     results.mkdir(parents=True, exist_ok=True)
     wanted = jobs(only, tasks)
     stored = _places(wanted, results)
+    if marl_eval is not None:
+        write_json(marl_eval, training_results.marl_eval(stored.values()))
+        return
     todo = [job for job in wanted if job.algorithm.seed not in stored[job.file_name].seeds()]
     able = [job for job in todo if importlib.util.find_spec(job.algorithm.library)]
     failed = _train_all(able, stored, out, workers, done=len(wanted) - len(todo))

@@ -18,14 +18,14 @@ from recsys_env.evaluation import UNSEEN
 from recsys_env.files import FileError
 
 from .checkpoints import Checkpoint
-from .page_buffers import PageBuffer, VisitorBuffer
-from .row_wrapper import RowWrapper
+from .page_buffers import PageBuffer
 from .sb3_policies import NETWORKS, Network, save
 from .self_play import PastSelf
 from .training import Point, Rollout, Training
 from .weights import from_arrays, to_arrays
 
 if TYPE_CHECKING:
+    from .history_network import HistoryRows
     from .ippo import IPPO
 
 # isort: split
@@ -71,7 +71,7 @@ class SB3Learner:
         self,
         training: Training,
         options: IPPO,
-        rows: SB3VecEnv | RowWrapper,
+        rows: SB3VecEnv | HistoryRows,
         network: Network,
         algorithm: type = PPO,
         buffer: type[PageBuffer] | None = None,
@@ -82,8 +82,6 @@ class SB3Learner:
         self.model = self._create(rows, algorithm, buffer, compiled)
         if training.checkpoint:
             self._resume(training.checkpoint)
-        if isinstance(collected := self.model.rollout_buffer, VisitorBuffer):
-            collected.watch(self.envs)
         self._rollouts = 0
         if training.self_play and not training.resume:
             self._join_pool()

@@ -19,7 +19,6 @@ from recsys_env.tensors import one_thread
 
 from .checkpoints import WEIGHTS, check_spaces, read_policy, write_policy
 from .history_network import HistoryExtractor, HistoryPolicy
-from .item_network import ItemExtractor, ItemPolicy, ItemSlatePolicy, entries, item_kwargs
 from .slate_network import SlatePolicy, slate_kwargs
 from .weights import from_arrays, to_arrays
 
@@ -33,16 +32,13 @@ from stable_baselines3.common.utils import get_device
 
 # ------------------------------------------------------------------------------------------------ networks
 
-_SLATE = ("start", "candidates", "features")
 NETWORKS: dict[str, tuple[type, tuple[str, ...]]] = {  # name -> class, and the settings that it is made with
     "mlp": (ActorCriticPolicy, ()),
     "maskable": (MaskableActorCriticPolicy, ()),
     "recurrent": (RecurrentActorCriticPolicy, ("lstm_hidden_size",)),
-    "slate": (SlatePolicy, _SLATE),
-    "items": (ItemSlatePolicy, _SLATE),  # and the catalogue's entries, which lie among the weights
+    "slate": (SlatePolicy, ("start", "candidates", "features")),
 }
 _HISTORY = ("length", "page", "layers", "width", "heads", "amp")
-_ENTRIES = "policy/mlp_extractor.entries"
 _SIZES = "its settings and sizes do not go together"
 
 
@@ -54,13 +50,11 @@ class Network:
         network: one of `NETWORKS`.
         settings: what it is made with.
         history: of a `HistoryExtractor`, if it has one.
-        entries: [M, E] what the catalogue says of each item, if it knows them; stored as one of its weights.
     """
 
     network: str
     settings: dict[str, int] = field(default_factory=dict)
     history: dict[str, Any] | None = None
-    entries: np.ndarray | None = None
 
     def facts(self) -> dict[str, Any]:
         """As JSON."""
@@ -73,8 +67,6 @@ class Network:
             compiled: `torch.compile` for the transformer.
         """
         arguments: dict[str, Any] = dict(self.settings)
-        if self.entries is not None:
-            arguments["entries"] = self.entries
         if self.history is not None:
             extractor = {**self.history, "compiled": compiled}
             arguments |= {"features_extractor_class": HistoryExtractor, "features_extractor_kwargs": extractor}
@@ -85,16 +77,6 @@ def ranking_network(envs: VectorEnv) -> Network:
     """One that ranks candidates where actions are picks of these alone; a plain one elsewhere."""
     slate = slate_kwargs(envs)
     return Network("mlp") if slate is None else Network("slate", slate)
-
-
-def item_network(envs: VectorEnv) -> Network:
-    """One that ranks candidates and knows the items of this catalogue.
-
-    Raises:
-        ValueError: actions are not picks of candidates alone.
-    """
-    slate = {name: value for name, value in item_kwargs(envs).items() if name in _SLATE}
-    return Network("items", slate, entries=entries(envs))
 
 
 # ------------------------------------------------------------------------------------------------ policies
@@ -113,21 +95,6 @@ class Trained(SB3Policy):
 
 class TrainedWithHistory(Trained, HistoryPolicy):
     """The same with a `HistoryExtractor`."""
-
-
-class TrainedWithItems(Trained, ItemPolicy):
-    """The same with an `ItemExtractor`, which knows the items of one catalogue."""
-
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
-        super().bind(envs, agent, seed)
-        known, here = self.model.mlp_extractor.entries.cpu().numpy(), entries(envs)
-        if known.shape != here.shape or not np.allclose(known, here):
-            config = envs.config
-            raise ValueError(
-                f"the policy in {self.folder} knows {len(known)} items by number; the {len(here)} items here are "
-                f"others: they follow from items, world_seed (here {config.world_seed}) and catalogue "
-                f"(here {config.catalogue!r})"
-            )
 
 
 class TrainedWithMemory(Trained):
@@ -178,7 +145,7 @@ def load(folder: Path) -> Policy:
         FileError: a file is missing, damaged or of another kind.
     """
     weights, facts = read_policy(folder, _FACTS)
-    network = _build(folder / WEIGHTS, weights, facts)
+    network = _build(folder / WEIGHTS, facts)
     from_arrays(folder / WEIGHTS, weights, {"policy": network})
     _try_out(folder / WEIGHTS, network)
     network = network.to(get_device("auto"))
@@ -187,15 +154,13 @@ def load(folder: Path) -> Policy:
         policy = TrainedWithMemory(network)
     elif isinstance(network.features_extractor, HistoryExtractor):
         policy = TrainedWithHistory(network, network.features_extractor.length)
-    elif isinstance(network.mlp_extractor, ItemExtractor):
-        policy = TrainedWithItems(network)
     else:
         policy = Trained(network)
     policy.folder, policy.facts = folder, facts
     return policy
 
 
-def _build(path: Path, weights: dict[str, np.ndarray], facts: dict[str, Any]) -> Any:
+def _build(path: Path, facts: dict[str, Any]) -> Any:
     """An untrained network as the facts describe it."""
     if facts["network"] not in NETWORKS:
         raise FileError(f"{path} holds a network {facts['network']!r}; networks are {', '.join(NETWORKS)}")
@@ -203,10 +168,7 @@ def _build(path: Path, weights: dict[str, np.ndarray], facts: dict[str, Any]) ->
     history = facts["history"]
     if facts["settings"].keys() != set(names) or (history is not None and history.keys() != set(_HISTORY)):
         raise FileError(f"{path} does not hold the settings of a network {facts['network']!r}")
-    if kind is ItemSlatePolicy and _ENTRIES not in weights:
-        raise FileError(f"{path} holds no {_ENTRIES!r}")
-    known = weights[_ENTRIES] if kind is ItemSlatePolicy else None
-    network = Network(facts["network"], facts["settings"], history, known)
+    network = Network(facts["network"], facts["settings"], history)
     try:
         sees, acts = spaces.Box(-np.inf, np.inf, (facts["sees"],)), _action_space(**facts["acts"])
         if str(acts) == facts["actions"]:

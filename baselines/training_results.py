@@ -132,6 +132,37 @@ def read_folder(folder: Path) -> list[TrainingResults]:
     return [read(path) for path in sorted(folder.glob("*.json"))]
 
 
+def marl_eval(found: Iterable[TrainingResults]) -> dict[str, Any]:
+    """Results in the form that marl-eval reads (Gorsane et al. 2022): environment -> task -> learner -> "seed_s" ->
+    "step_k" (step_count in agent-steps, elapsed_time in seconds, "return": own reward per learner of each episode) and,
+    last, "absolute_metrics".
+
+    marl-eval wants as many runs of each learner on each task: these are the seeds that all of them have. It also wants
+    the same learners on all tasks, which is for the caller to see to.
+
+    Raises:
+        ValueError: there is no seed that all have.
+    """
+    with_runs = [results for results in found if results.runs]
+    common = set.intersection(*(set(results.seeds()) for results in with_runs)) if with_runs else set()
+    if not common:
+        raise ValueError(f"{len(with_runs)} results of learners have no seed in common")
+    tasks: dict[str, Any] = {}
+    for results in with_runs:
+        runs = {f"seed_{run['seed']}": _marl_eval_run(run) for run in results.runs if run["seed"] in common}
+        tasks.setdefault(results.settings["task"], {})[results.learner] = runs
+    return {"recsys": tasks}
+
+
+def _marl_eval_run(run: Mapping[str, Any]) -> dict[str, Any]:
+    evaluations = zip(*(run["evaluations"][name] for name in ("agent_steps", "seconds", "own")), strict=True)
+    steps = {
+        f"step_{k}": {"step_count": steps, "elapsed_time": seconds, "return": own}
+        for k, (steps, seconds, own) in enumerate(evaluations)
+    }
+    return {**steps, "absolute_metrics": {"return": run["absolute"]}}
+
+
 def _rounded(values: Iterable[float]) -> list[float]:
     return [float(f"{value:.{DIGITS}g}") for value in values]
 

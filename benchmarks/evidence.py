@@ -193,12 +193,18 @@ def _best_over(played: Played, policies: Sequence[str], fixed: np.ndarray) -> Ca
     return {"policy": best, "reward": interval(found), "gain": ratio(found - fixed, fixed)}
 
 
+def split_of(config: WorldConfig) -> tuple[str, ...]:
+    """The policies made for tasks whose roles know different things, where they do."""
+    return SPLIT if any(role.knows for role in config.roles) else ()
+
+
 def rivals_of(config: WorldConfig) -> list[str]:
-    """How the others of a task may play: as a team (first), myopically, as planners where that is something else, and
-    in equilibrium where that is known."""
+    """How the others of a task may play: as a team (first), myopically, as planners where that is something else, in
+    equilibrium where that is known, and, where rewards are shared, as teammates that are no oracles."""
     best = scale_ends(config)[1]
     plans = ("planner",) if config.planner_price > 0 else ()
-    kinds = dict.fromkeys((*(plans if best == MYOPIC else (best,)), MYOPIC, *plans, "equilibrium"))
+    observing = () if config.reward.sharing < 1 else split_of(config) or ("content",)
+    kinds = dict.fromkeys((*(plans if best == MYOPIC else (best,)), MYOPIC, *plans, "equilibrium", *observing))
     return [policy for policy in kinds if not unable(config, policy)]
 
 
@@ -354,13 +360,14 @@ def told(found: Found) -> Card:
 # ------------------------------------------------------------------------------------------------ helpers
 
 
-def ratio(numerator: np.ndarray, denominator: np.ndarray) -> dict[str, Any]:
-    """Ratio of paired means with its delta-method interval; a mean of None where the denominator is not positive."""
+def ratio(numerator: np.ndarray, denominator: np.ndarray, among: int = 1) -> dict[str, Any]:
+    """Ratio of paired means with its delta-method interval, one of so many that hold together; a mean of None where the
+    denominator is not positive."""
     base = float(denominator.mean())
     if base <= 0:
         return {"mean": None, "ci95": None}
     value = float(numerator.mean()) / base
-    return {"mean": value, "ci95": interval((numerator - value * denominator) / base)["ci95"]}
+    return {"mean": value, "ci95": interval((numerator - value * denominator) / base, among)["ci95"]}
 
 
 @cache
@@ -383,7 +390,7 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     config = cli.config_of(task)
     made = searches(config, generations)
     played = Played(config, episodes, HELD_OUT, made)
-    named = (*INSIGHT, *(SPLIT if any(role.knows for role in config.roles) else ()))
+    named = (*INSIGHT, *split_of(config))
     insight = [policy for policy in named if not unable(config, policy)]
     searched = [name for name in made if name in ("searched-static", "searched-state")]
     whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}  # no agent's own, or without a state

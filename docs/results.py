@@ -22,7 +22,7 @@ from baselines.algorithms import ALGORITHMS
 from baselines.reference import training_summary
 from benchmarks.result_files import RESULTS
 from recsys_env import TASKS, WorldConfig
-from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores
+from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores, draw_seeds
 from recsys_env.evaluation.runs import file_name
 from recsys_env.evaluation.statistics import scale_ends
 from recsys_env.evaluation.stored import read_result
@@ -54,6 +54,7 @@ SHOWN = (
     "visit_gap",
     "satisfaction",
 )  # metrics of a task's page
+LEVELS = ("random", "static", "planner", "central", "joint", "equilibrium")  # policies drawn beside learners
 EVALUATE = "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER`"
 MEASURED_BY = {  # result -> the command; that of all others is `python -m benchmarks.NAME`
     "evaluation": EVALUATE,
@@ -224,8 +225,15 @@ def task_scores(task: str, folder: Path) -> str:
         text.append(str(NotMeasured("evaluation")).replace("evaluate ", f"evaluate --tasks {task} "))
     trained = {name: of["tasks"][task] for name, of in training()["learners"].items() if task in of["tasks"]}
     if trained:
-        draw_curves(task, {name: row["curve"] for name, row in trained.items()}, folder / f"curves-{task}.png")
-        text += [_trained(task, trained), picture(folder / f"curves-{task}.png", f"learning curves on {task}")]
+        levels = {name: mean for name, mean in earned(task).items() if name in LEVELS}
+        runs = {name: row["runs"]["trained"] for name, row in trained.items()}
+        draw_seeds(task, runs, levels, folder / f"seeds-{task}.png")
+        draw_curves(task, {name: row["curve"] for name, row in trained.items()}, folder / f"curves-{task}.png", levels)
+        text += [
+            _trained(task, trained),
+            picture(folder / f"seeds-{task}.png", f"what each seed of the learners came to on {task}"),
+            picture(folder / f"curves-{task}.png", f"learning curves on {task}"),
+        ]
     return "\n\n".join(text)
 
 

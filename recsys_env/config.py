@@ -508,8 +508,8 @@ class WorldConfig(Settings):
         moves = [up + down for up, down in zip(mood_up, mood_down, strict=False)]
         choice, cut = self.choice, self.feedback.rating_cutpoints
         d_sum = self.arrival.d_0 + self.arrival.d_1
-        none_sum = self.dynamics.mood_up_none + self.dynamics.mood_down_none
         static = [self.static_weights, *(role.static_weights for role in self.roles)]
+        none_sum = self.dynamics.mood_up_none + self.dynamics.mood_down_none
         return [
             (not self.scenes, "scenes = () is empty; at least one scene is needed"),
             (not self.roles, "roles = () is empty; at least one role is needed"),

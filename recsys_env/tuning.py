@@ -22,7 +22,7 @@ from .evaluation import UNSEEN, episode_returns, mean_interval
 from .evaluation.episodes import play_episode
 from .fields import PRICE_LEVEL, ranker_weights
 from .policies import Planner, Policy, Team
-from .policies.linear import LinearRanker, state_columns
+from .policies.linear import LinearRanker, save_ranker, state_columns
 from .tasks import task_config
 from .vector import VectorEnv, copy_seed
 
@@ -183,6 +183,11 @@ class Found(NamedTuple):
         """The policy of agent n."""
         return LinearRanker(self.weights[config.role_of(n)], self.states)
 
+    def save(self, config: WorldConfig, folder: Path) -> None:
+        """Make a folder that is a policy by its path; see `save_ranker`."""
+        of_role = {role.name: weights for role, weights in zip(config.roles, self.weights, strict=True)}
+        save_ranker(folder, self.names, of_role, self.states)
+
 
 def best_ranker(
     task: str | WorldConfig,
@@ -205,8 +210,8 @@ def best_ranker(
         others: a policy for each agent that is no learner.
         states: fields of the observation that move the weights; none: fixed weights. What the world does not have is
             left out.
-        start: [R, 1, W] fixed weights, such as those of a `Found`, near which searches begin;
-            None: each begins at the best single one.
+        start: [R, 1 or 1 + X, W] weights, such as those of a `Found`, near which searches begin, fixed ones or such as
+            move with the same states; None: each begins at the best single one.
         budget: of the search.
         shared: by the rewards that the learners are paid, after sharing, in place of their own.
         seed: of the searches and their episodes.
@@ -228,10 +233,11 @@ def best_ranker(
         def score(candidates: np.ndarray, generation: int, first: int = first) -> np.ndarray:
             return arena.play(candidates, budget.episodes, first + generation).mean(axis=1)
 
-        fixed = arena.best_single_weight(budget.episodes, first + 9_999) if start is None else start
-        begin = np.concatenate([fixed, np.zeros((arena.size[0], arena.size[1] - 1, arena.size[2]))], axis=1).ravel()
+        begin = np.zeros(arena.size)
+        given = arena.best_single_weight(budget.episodes, first + 9_999) if start is None else start
+        begin[:, : given.shape[1]] = given
         spread = 1.0 if start is None else _NEAR
-        found.append(cross_entropy(score, begin, rng, budget.population, budget.generations, spread))
+        found.append(cross_entropy(score, begin.ravel(), rng, budget.population, budget.generations, spread))
     fresh = arena.play(np.stack(found), budget.population * budget.episodes // 2, (100_000 * seed + 9_998) % UNSEEN)
     order = np.argsort(-fresh.mean(axis=1))
     weights = _canonical(found[order[0]].reshape(arena.size), arena.names)

@@ -362,7 +362,6 @@ def every_kind(folder: Path) -> Iterator[Kind]:
     yield from trained(new("ippo"), "ippo", "ecommerce-v1")
     yield from trained(new("recurrent"), "recurrent-ppo", "duel-v1")
     yield from trained(new("transformer"), "transformer-ppo", "duel-v1")
-    yield from trained(new("item"), "item-ppo", "ecommerce-v1")
     yield from trained(new("separate"), "ippo-separate", "duel-v1")
     yield stored_run(new("evaluation"))
     yield from results(new("results"))

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("matplotlib", reason='needs matplotlib: pip install "recsys_env[evaluate]"')
 pytest.importorskip("scipy", reason="needs scipy")
 
-from recsys_env.evaluation.plots import COLOURS, _apart, draw_curves, draw_training
+from recsys_env.evaluation.plots import COLOURS, _apart, draw_curves, draw_seeds, draw_training
 
 
 def curves(learners: int, seeds: int = 3) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def curves(learners: int, seeds: int = 3) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("learners", "shape"), [(1, (1, 1)), (3, (1, 3)), (17, (5, 4))])
 def test_each_learner_has_a_panel(learners: int, shape: tuple[int, int], tmp_path: Path) -> None:
-    """One curve and its band in each, on the same axes, in colours that differ from the neighbours'."""
+    """A line for each seed in each, on the same axes, in colours that differ from the neighbours'."""
     figure = draw_curves("task", curves(learners), tmp_path / "a.png", {"random": 0.5, "greedy": 9.0})
     assert (tmp_path / "a.png").stat().st_size > 1000
     panels = figure.axes
@@ -41,30 +41,26 @@ def test_each_learner_has_a_panel(learners: int, shape: tuple[int, int], tmp_pat
         gaps = np.diff(np.unique(of.round(6)))
         np.testing.assert_allclose(gaps, gaps.mean() if len(gaps) else [], atol=1e-4)
     for i, axes in enumerate(panels):
-        curve, *levels = axes.get_lines()
-        assert len(levels) == 2  # random and greedy
-        assert len(axes.collections) == 1  # the band
-        assert curve.get_color() == COLOURS[i % len(COLOURS)]
+        *seeds, _, _ = axes.get_lines()  # random and greedy
+        expected = curves(learners)[f"learner-{i}"]["episode_reward"]
+        assert [line.get_ydata().tolist() for line in seeds] == expected
+        assert {line.get_color() for line in seeds} == {COLOURS[i % len(COLOURS)]}
         low, high = axes.get_ylim()
-        assert low < min(curve.get_ydata()) < max(curve.get_ydata()) < high
+        assert low < np.min(expected) < np.max(expected) < high
         assert axes.get_legend() is None
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["random", "greedy"]
 
 
-def test_the_band_is_that_of_the_seeds(tmp_path: Path) -> None:
-    """Student's t over seeds; one seed has no band, and no other figure has a legend of nothing."""
-    figure = draw_curves("task", curves(1, seeds=2), tmp_path / "a.png")
-    rewards = np.array(curves(1, seeds=2)["learner-0"]["episode_reward"])
+def test_seeds_are_points(tmp_path: Path) -> None:
+    figure = draw_seeds("task", {"one": [1.0, 5.0], "other": [2.0]}, {"random": 0.5}, tmp_path / "a.png")
     axes = figure.axes[0]
-    np.testing.assert_allclose(axes.get_lines()[0].get_ydata(), rewards.mean(0))
-    half = 12.706 * rewards.std(0, ddof=1) / 2**0.5
-    top = axes.collections[0].get_paths()[0].vertices[:, 1].max()
-    assert top == pytest.approx((rewards.mean(0) + half).max(), rel=1e-3)
-    assert not figure.legends
-    single = draw_curves("task", curves(1, seeds=1), tmp_path / "b.png").axes[0]
-    assert single.get_title() == "learner-0 (1 seed)"
-    flat = single.collections[0].get_paths()[0].vertices[:, 1]
-    assert flat.max() == pytest.approx(max(curves(1, seeds=1)["learner-0"]["episode_reward"][0]))
+    found = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
+    assert found["one"] == [[1.0, 0.0], [5.0, 0.0]]
+    assert found["other"] == [[2.0, 1.0]]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["one", "other"]
+    assert axes.yaxis_inverted()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["random"]
+    assert draw_seeds("task", {"one": [1.0]}, {}, tmp_path / "b.png").axes[0].get_legend() is None
 
 
 def test_a_run_beside_what_it_is_compared_with(tmp_path: Path) -> None:

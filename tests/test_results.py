@@ -132,7 +132,7 @@ def test_a_task_has_its_scores_and_plots(tmp_path: Path) -> None:
     text = results.task_scores("ecommerce-v1", tmp_path)
     row = results.stored("evaluation")["tasks"]["ecommerce-v1"]["teams"]["planner"]
     assert cells(text)["`planner`"][:2] == [spread(row), "100.0 ±0.0"]
-    for plot in ("scores-ecommerce-v1.png", "curves-ecommerce-v1.png"):
+    for plot in ("scores-ecommerce-v1.png", "seeds-ecommerce-v1.png", "curves-ecommerce-v1.png"):
         assert f"]({plot})" in text
         assert (tmp_path / plot).read_bytes().startswith(b"\x89PNG")
     assert "between P and R" in text  # a dilemma
@@ -206,10 +206,10 @@ def test_the_tables_of_the_readme_need_their_markers(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_shown_by_its_last_name() -> None:
-    assert [brief(policy) for policy in ("greedy", "my_file:Mine", "runs/reference/item-ppo-{task}-0")] == [
+    assert [brief(policy) for policy in ("greedy", "my_file:Mine", "runs/reference/ppo-torch-{task}-0")] == [
         "greedy",
         "my_file:Mine",
-        "item-ppo-0",
+        "ppo-torch-0",
     ]
 
 

@@ -18,7 +18,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.env_util import make_vec_env
 
-from baselines.page_buffers import PageBuffer, VisitorBuffer
+from baselines.page_buffers import PageBuffer
 from baselines.slate_network import SlateDistribution, SlatePolicy, slate_kwargs
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
@@ -340,71 +340,16 @@ def test_training_takes_each_page_once_in_equal_parts() -> None:
     assert 0 < (taken < 0).sum() < 0.2 * (~page).sum()
 
 
-@pytest.mark.parametrize("kind", [PageBuffer, VisitorBuffer])
-def test_a_rollout_without_pages_teaches_nothing(kind: type[PageBuffer]) -> None:
+def test_a_rollout_without_pages_teaches_nothing() -> None:
     """Where nobody came, one tick is trained on, because stable-baselines3 fails on none: its advantage is 0."""
     envs = VectorEnv(config(horizon=1, arrival={"r_0": -30.0}), B)
     pages = {
-        "rollout_buffer_class": kind,
+        "rollout_buffer_class": PageBuffer,
         "rollout_buffer_kwargs": {"active": envs.observation_fields["is_active"].start},
     }
     model = PPO("MlpPolicy", SB3VecEnv(envs), n_steps=1, batch_size=B * N, device="cpu", seed=0, **pages)
-    if isinstance(model.rollout_buffer, VisitorBuffer):
-        model.rollout_buffer.watch(envs)
     model.learn(10 * B * N)
     assert not model.rollout_buffer.advantages.any()
-
-
-class Served:
-    """Stands for a batch that says who has just been served."""
-
-    infos: dict[str, np.ndarray]
-
-
-def test_advantages_run_along_each_visitors_pages() -> None:
-    """Against the definition: each visitor of a row and episode is a game of its own, whose steps are its pages."""
-    steps, rows, gamma, lam = 60, 4, 0.9, 0.7
-    rng = np.random.default_rng(5)
-    visitors = np.where(rng.random((steps, rows)) < 0.6, rng.integers(0, 3, (steps, rows)), -1)
-    starts = np.zeros((steps, rows), bool)
-    starts[[0, 25]] = True
-    rewards, values = rng.normal(size=(2, steps, rows))
-    served, box = Served(), spaces.Box(-1, 1, (1,), np.float32)
-    buffer = VisitorBuffer(steps, box, spaces.Discrete(2), "cpu", gae_lambda=lam, gamma=gamma, n_envs=rows, active=0)
-    buffer.watch(served)  # type: ignore[arg-type]
-    for t in range(steps):
-        served.infos = {"visitor": visitors[t].reshape(2, 2)}
-        page = (visitors[t] >= 0).astype(np.float32)[:, None]
-        buffer.add(page, np.zeros(rows), rewards[t], starts[t], torch.as_tensor(values[t]), torch.zeros(rows))
-    buffer.compute_returns_and_advantage(torch.zeros(rows), np.ones(rows, bool))
-    lives = list(itertools.product(range(rows), ((0, 25), (25, steps)), range(3)))
-    pages = {
-        (row, span, person): [t for t in range(*span) if visitors[t, row] == person] for row, span, person in lives
-    }
-    early = [
-        (t, there) for ticks in pages.values() for t, there in itertools.zip_longest(ticks, ticks[1:]) if t < steps // 2
-    ]
-    comes_back = np.mean([0.0 if there is None else gamma ** (there - t) for t, there in early])
-    assert 0.3 < comes_back < 0.9
-    for row, (first, stop), person in lives:
-        ticks = pages[row, (first, stop), person]
-        earned = dict.fromkeys(ticks, 0.0)
-        for t in ticks:  # its page, and the ticks after it until somebody's next page
-            end = next((later for later in range(t + 1, stop) if visitors[later, row] >= 0), stop)
-            earned[t] = sum(gamma ** (later - t) * rewards[later, row] for later in range(t, end))
-        advantage = 0.0
-        for t, there in reversed(list(itertools.zip_longest(ticks, ticks[1:]))):
-            ahead = (
-                gamma ** (stop - t) * comes_back * values[t, row]
-                if there is None
-                else gamma ** (there - t) * (values[there, row] + lam * advantage)
-            )
-            advantage = earned[t] + ahead - values[t, row]
-            assert buffer.advantages[t, row] == pytest.approx(advantage, abs=1e-5)
-            assert buffer.returns[t, row] == pytest.approx(advantage + values[t, row], abs=1e-5)
-    assert not buffer.advantages[visitors < 0].any()
-    taken = np.concatenate([part.old_values.numpy() for part in buffer.get(50)])
-    np.testing.assert_allclose(np.sort(taken), np.sort(values[visitors >= 0].astype(np.float32)))
 
 
 def test_stable_baselines_makes_the_single_agent_by_name() -> None:

@@ -57,8 +57,6 @@ QUICK: dict[str, dict[str, Any]] = {  # what learns the easy world within second
     # Its network does not score candidates one by one, so what it learns within seconds is which place to show.
     "recurrent-ppo": {**_MEMORY, "n_epochs": 3, "set": ("candidates.order=score",)},
     "transformer-ppo": {**_MEMORY, "layers": 1, "history": 4},
-    # Untrained, seed 0 happens to rank by taste already.
-    "item-ppo": {**_QUICK, "timesteps": 40_000, "num_envs": 32, "n_steps": 60, "batch_size": 480, "seed": 1},
     "ppo-torch": {**_QUICK, "timesteps": 20_000, "n_steps": 60},
     "q-torch": {"timesteps": 20_000, "n_steps": 60, "learning_rate": 3e-3},
 }
@@ -132,7 +130,7 @@ def test_one_learns_beside_different_policies(tmp_path: Path) -> None:
     assert second["others"] == dict.fromkeys(("recommender_1", "recommender_2"), str(tmp_path / "first"))
 
 
-@pytest.mark.parametrize("algorithm", ["maskable-ppo", "recurrent-ppo", "transformer-ppo", "item-ppo", "ppo-torch"])
+@pytest.mark.parametrize("algorithm", ["maskable-ppo", "recurrent-ppo", "transformer-ppo", "ppo-torch"])
 def test_trained_others_keep_their_memory(algorithm: str, tmp_path: Path) -> None:
     """Trained policies that remember play as opponents in a batch of another size, and alike whenever they are asked
     again."""
@@ -180,9 +178,7 @@ def test_past_selves_share_the_copies(tmp_path: Path) -> None:
     np.testing.assert_array_equal(past.act(envs.observations[:, 1]), actions)
 
 
-@pytest.mark.parametrize(
-    "algorithm", ["ippo-separate", "recurrent-ppo", "transformer-ppo", "item-ppo", "ppo-torch", "q-torch"]
-)
+@pytest.mark.parametrize("algorithm", ["ippo-separate", "recurrent-ppo", "transformer-ppo", "ppo-torch", "q-torch"])
 def test_it_goes_on(algorithm: str, tmp_path: Path) -> None:
     sizes = {name: value for name, value in TINY.items() if name in own_options(algorithm)}
     first = trained(algorithm, tmp_path, **sizes)
@@ -277,11 +273,6 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
         with pytest.raises(error, match=message):
             trained(algorithm, tmp_path, **settings)
 
-    refused(
-        r"item-ppo picks candidates, sends no messages and sets no prices; here action = 'items', messages = 0",
-        "item-ppo",
-        task="duel-v1",
-    )
     refused("--timesteps = 0 must be at least 1", timesteps=0)
     refused("--gamma = 1.5 must be between 0 and 1", gamma=1.5)
     refused("--learning-rate = -1.0 must be at least 0", learning_rate=-1.0)
@@ -443,14 +434,6 @@ def test_a_policy_refuses_what_it_was_not_trained_for(tmp_path: Path) -> None:
         episode_returns(replace(TASKS["easy-v0"], {"observability": "full"}), str(tmp_path), 2, 0)
     with pytest.raises(ValueError, match=r"was trained with actions Discrete\(20\); here they are"):
         episode_returns(replace(TASKS["easy-v0"], {"slots": 2}), str(tmp_path), 2, 0)
-
-
-def test_items_by_number_are_those_of_one_catalogue(tmp_path: Path) -> None:
-    trained("item-ppo", tmp_path, **TINY)
-    episode_returns(replace(TASKS["easy-v0"], {"choice": {"v_0": 2.0}}), str(tmp_path), 2, 0)
-    for change in ({"world_seed": 5}, {"items": {"number": 100}}):
-        with pytest.raises(ValueError, match=r"knows 200 items by number; the \d00 items here are others"):
-            episode_returns(replace(TASKS["easy-v0"], change), str(tmp_path), 2, 0)
 
 
 def test_gpu_flags_are_ignored_aloud_on_a_cpu(tmp_path: Path) -> None:

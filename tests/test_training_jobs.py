@@ -28,7 +28,7 @@ from baselines.reference import (
     training_summary,
 )
 from baselines.training import begin
-from baselines.training_results import RESULTS, read, read_folder
+from baselines.training_results import RESULTS, marl_eval, read, read_folder
 from recsys_env import TASKS
 from recsys_env.files import FileError
 
@@ -189,6 +189,43 @@ def test_damaged_results_are_refused(tmp_path: Path) -> None:
         file.write_text(json.dumps({**whole, "runs": [{**whole["runs"][0], **changes}, *whole["runs"][1:]]}))
         with pytest.raises(FileError, match=said):
             training_summary(tmp_path)
+
+
+def test_results_in_the_form_of_marl_eval(tmp_path: Path) -> None:
+    """github.com/instadeepai/marl-eval, "Data structure for raw experiment data"; there the same number of runs is
+    asked for everywhere, and the absolute metrics to be last."""
+    stored = tmp_path / "results"
+    for learner in ("ppo-torch", "ippo"):
+        examples.write_training(stored, learner)
+    fewer = read(stored / "ippo-ecommerce-v1.json")
+    fewer.runs.pop()
+    fewer.write()
+    reference(results=stored, marl_eval=tmp_path / "out.json")
+    written = json.loads((tmp_path / "out.json").read_text())
+    run = {
+        "step_0": {"step_count": 10_000, "elapsed_time": 5.0, "return": [2.0]},
+        "step_1": {"step_count": 20_000, "elapsed_time": 10.0, "return": [1.5]},
+        "absolute_metrics": {"return": [1.9, 2.1]},
+    }
+    assert written == {"recsys": {"ecommerce-v1": {name: {"seed_0": run} for name in ("ppo-torch", "ippo")}}}
+    assert list(written["recsys"]["ecommerce-v1"]["ippo"]["seed_0"])[-1] == "absolute_metrics"
+    reference(results=stored, only=("ppo-torch",), marl_eval=tmp_path / "out.json")
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert list(written["recsys"]["ecommerce-v1"]["ppo-torch"]) == ["seed_0", "seed_1"]
+    with pytest.raises(ValueError, match="0 results of learners have no seed in common"):
+        reference(results=stored, only=("qmix",), marl_eval=tmp_path / "out.json")
+
+
+def test_marl_eval_reads_it(tmp_path: Path) -> None:
+    processing = pytest.importorskip("marl_eval.utils.data_processing_utils")
+    files = [examples.write_training(tmp_path, learner) for learner in ("ppo-torch", "ippo")]
+    raw = marl_eval(map(read, files))
+    processed = processing.data_process_pipeline(raw_data=raw, metrics_to_normalize=["return"])
+    runs, curves = processing.create_matrices_for_rliable(processed, "recsys", ["return"])
+    for learner in ("ppo-torch", "ippo"):  # between the lowest and the highest reward of an episode, 1.5 and 3.1
+        expected = [[(reward - 1.5) / 1.6] for reward in (2.0, 3.0)]
+        np.testing.assert_allclose(runs["mean_norm_return"][learner], expected, atol=1e-5)
+        assert curves["mean_norm_return"][learner].shape == (2, 1, 2)
 
 
 def test_a_job_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

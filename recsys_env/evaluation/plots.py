@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .statistics import interval
 from .tables import brief, marked
 
 if TYPE_CHECKING:
@@ -72,7 +71,8 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mappi
             reward per agent and episode.
 
     Returns:
-        the figure: in each panel the mean over seeds and its 95 % band (none with a single seed).
+        the figure: in each panel a line for each seed, because what few seeds come to is often one of several ends,
+        which no mean and no interval shows.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, NullFormatter
@@ -82,11 +82,9 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mappi
     figure = Figure(figsize=(0.7 + 2.3 * columns, 1.3 + 1.75 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for i, (axes, (learner, curve)) in enumerate(zip(panels, curves.items(), strict=False)):
-        points = [interval(np.array(values)) for values in zip(*curve["episode_reward"], strict=True)]
-        mean, width = (np.array([point[part] or 0 for point in points]) for part in ("mean", "ci95"))
         colour, seeds = COLOURS[i % len(COLOURS)], len(curve["episode_reward"])
-        axes.plot(curve["agent_steps"], mean, color=colour)
-        axes.fill_between(curve["agent_steps"], mean - width, mean + width, alpha=0.3, color=colour, linewidth=0)
+        for rewards in curve["episode_reward"]:
+            axes.plot(curve["agent_steps"], rewards, color=colour, linewidth=1, alpha=0.7)
         axes.set_title(f"{learner} ({seeds} seed{'' if seeds == 1 else 's'})", fontsize="small", color=colour)
         axes.grid(alpha=0.25)
         axes.set_xscale("log")
@@ -100,9 +98,36 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mappi
         lines[0].set_label(name)
     figure.suptitle(title)
     figure.supxlabel("agent-steps", fontsize="medium")
-    figure.supylabel("own reward per agent and episode\nwhile training, ± 95 %", fontsize="medium")
+    figure.supylabel("own reward per agent and episode\nwhile training, a line for each seed", fontsize="medium")
     if levels:
         figure.legend(loc="outside upper right", ncols=len(levels), fontsize="small", frameon=False)
+    figure.savefig(path, dpi=100)
+    return figure
+
+
+def draw_seeds(title: str, runs: Mapping[str, Sequence[float]], levels: Mapping[str, float], path: Path) -> Figure:
+    """What each seed of each learner came to: a row of points for each.
+
+    Args:
+        title: of the picture.
+        runs: learner -> own reward per agent and episode of each seed.
+        levels: what else is drawn as a vertical line, in the same unit.
+        path: of the picture.
+
+    Returns:
+        the figure, the first learner on top.
+    """
+    figure, axes = _figure(6.5, 1.4 + 0.32 * len(runs))
+    for row, (learner, rewards) in enumerate(runs.items()):
+        axes.plot(rewards, [row] * len(rewards), "o", color=COLOURS[0], alpha=0.6, label=learner)
+    axes.set_yticks(range(len(runs)), list(runs))
+    axes.invert_yaxis()
+    for i, ((name, level), dashes) in enumerate(zip(levels.items(), cycle(("--", ":", "-.")), strict=False)):
+        axes.axvline(level, linestyle=dashes, linewidth=1, color=_after_first(i), label=name)
+    axes.set(title=title, xlabel="own reward per agent and episode, a point for each seed")
+    if levels:
+        lines = [line for line in axes.get_lines() if line.get_label() in levels]
+        axes.legend(handles=lines, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     figure.savefig(path, dpi=100)
     return figure
 

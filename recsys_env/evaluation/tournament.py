@@ -10,7 +10,7 @@ plays the first seat among N - 1 of the column's; with several roles it plays ea
 the diagonal is what partners that were not made together cannot do. It is worked out for all policies, and by itself
 for the seeds of each learner, where no difference of skill mixes with it:
 
-    python -m recsys_env tournament --policies "runs/item-ppo-{task}-0" "runs/item-ppo-{task}-1" --tasks journey-v1
+    python -m recsys_env tournament --policies "runs/ppo-torch-{task}-0" "runs/ppo-torch-{task}-1" --tasks journey-v1
 
 Ratings are those of Plackett and Luce (`openskill`; Weng & Lin 2011), each episode being a match between the row's
 agent and the mean of the others: who earns more in the same world, not who earns much. Alpha-rank (Omidshafiei et al.
