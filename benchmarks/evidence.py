@@ -41,6 +41,7 @@ from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.runs import obstacle
 from recsys_env.evaluation.statistics import interval, place_on_scale
 from recsys_env.policies import TASK_POLICIES, Policy
+from recsys_env.policies.linear import static_weights
 from recsys_env.policies.registry import import_policies
 from recsys_env.tuning import Budget, Found, best_ranker
 
@@ -329,22 +330,31 @@ def speed(task: str, seconds: float = 1.0) -> Card:
 
 def searches(config: WorldConfig, generations: int) -> dict[str, Found]:
     """Rankers by name, each the best that searches on training seeds found: `searched-static` with fixed weights (two
-    searches); `searched-state`, whose weights move with what is observed; and the answer to each rival."""
+    searches); near the best fixed ones known, `searched-state`, whose weights move with what is observed (twice as
+    long: it has several times as many); and the answer to each rival."""
     if not generations:
         return {}
     budget = Budget(generations=generations, searches=1, episodes=8)
     fixed = best_ranker(config, budget=replace(budget, searches=2))
+    start = _weights_of_static(config, fixed)
+    longer = replace(budget, generations=2 * generations)
     found = {
         "searched-static": fixed,
-        "searched-state": best_ranker(config, states=STATES, start=fixed.weights, budget=budget),
+        "searched-state": best_ranker(config, states=STATES, start=start, budget=longer),
     }
     first, *others = config.agents
     for rival in rivals_of(config) if others else ():
         company: dict[str, str | Policy] = dict.fromkeys(others, rival)
         found[f"answer to {rival}"] = best_ranker(
-            config, learners=[first], others=company, states=STATES, start=fixed.weights, budget=budget, shared=True
+            config, learners=[first], others=company, states=STATES, start=start, budget=budget, shared=True
         )
     return found
+
+
+def _weights_of_static(config: WorldConfig, found: Found) -> np.ndarray:
+    """Weights [R, 1, W] that the policy `static` has, or those found where it has none."""
+    given = [static_weights(config, n) for n in range(len(config.roles))]
+    return np.array([[[of.get(name, 0.0) for name in found.names]] for of in given]) if all(given) else found.weights
 
 
 def told(found: Found) -> Card:
