@@ -64,7 +64,7 @@ class ReferenceLearner:
         kind = ALGORITHMS[self.algorithm]
         budget = ON_POLICY if kind.on_policy else OFF_POLICY
         usual = {"device": "cpu", "compare": (), "timesteps": budget}  # what policies earn is in the leaderboard
-        return kind(task=task, seed=seed, **{**usual, **self.settings})  # type: ignore[arg-type]
+        return kind(task=task, seed=seed, **{**usual, **self.settings})
 
 
 def seeds(task: str) -> int:

@@ -130,7 +130,7 @@ def _begin(training: Training, learner: Learner) -> list[float]:
     """Write what the run is begun with; scores [E] of the untrained policy."""
     learner.save(training.out)
     write_json(training.out / CONFIG, training.begun(), indent=1)
-    return measure(training, str(training.out)).tolist()  # type: ignore[no-any-return]
+    return measure(training, str(training.out)).tolist()
 
 
 class Course:
