@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from recsys_env import cli
-from recsys_env.checks import did_you_mean
+from recsys_env.checks import unknown
 
 COMMANDS = {
     "train": "train an algorithm on a task, alone or beside other policies",
@@ -27,8 +27,7 @@ def main(argv: list[str]) -> None:
 
         cli.run(reference, "baselines reference", argv[1:])
     else:
-        known = ", ".join(COMMANDS)
-        cli.fail(f"unknown command {argv[0]!r}{did_you_mean(argv[0], COMMANDS)}; commands are {known}")
+        cli.fail(unknown("command", argv[0], COMMANDS))
 
 
 if __name__ == "__main__":

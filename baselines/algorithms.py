@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 
-from recsys_env.checks import did_you_mean
+from recsys_env.checks import unknown
 
 from . import benchmarl
 from .ippo import IPPO
@@ -36,7 +36,7 @@ def find_algorithm(name: str, among: Sequence[str] = tuple(ALGORITHMS)) -> type[
         ValueError: there is none among these.
     """
     if name not in among:
-        raise ValueError(f"unknown algorithm {name!r}{did_you_mean(name, among)}; algorithms are {', '.join(among)}")
+        raise ValueError(unknown("algorithm", name, among))
     return ALGORITHMS[name]
 
 

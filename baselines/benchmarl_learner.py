@@ -109,7 +109,7 @@ class BenchMARLLearner:
 
     @property
     def agent_steps(self) -> int:
-        return self.experiment.total_frames * len(self.training.learners)  # type: ignore[no-any-return]
+        return self.experiment.total_frames * len(self.training.learners)
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
         monitor = Monitor(Rollout(self.training.config.horizon, rollout_ended))

@@ -139,7 +139,7 @@ class Rollout:
             (torch.float32, layout.vector) if layout.vector else (torch.int64, layout.slots + len(layout.words))
         )
         self.chosen = buffer(parts, dtype=kind)
-        self.states = buffer(envs.state_space.shape[0] if options.centralised else 0)  # type: ignore[index]
+        self.states = buffer(envs.state_space.shape[0] if options.centralised else 0)
         self.active = np.zeros(self.shape, bool)
         self.visitors, self.episodes, self._episode = np.zeros(self.shape, np.int64), np.zeros(steps, np.int64), 0
         self.own = np.zeros(self.shape, np.float32)

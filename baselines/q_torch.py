@@ -146,7 +146,7 @@ class Replay:
         self.masks = None if layout.candidates else buffer(self.members, layout.options, dtype=torch.bool)
         self.chosen = buffer(self.members, layout.slots + len(layout.words), dtype=torch.int64)
         self.active = buffer(self.members, dtype=torch.bool)
-        self.states = buffer(envs.state_space.shape[0] if options.mixer == "qmix" else 0)  # type: ignore[index]
+        self.states = buffer(envs.state_space.shape[0] if options.mixer == "qmix" else 0)
         places = envs.shape.users if options.credit == "places" else 1
         self.links = Links(self.steps, copies, agents // self.members, places, gamma)
         self.ticks = 0

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, cli
-from recsys_env.checks import did_you_mean
+from recsys_env.checks import unknown
 from recsys_env.files import write_json
 
 from . import training_results
@@ -118,8 +118,7 @@ def jobs(only: Sequence[str] = (), tasks: Sequence[str] = tuple(TASKS)) -> list[
     """
     for name in only:
         if name not in LEARNERS:
-            known = ", ".join(LEARNERS)
-            raise ValueError(f"unknown learner {name!r}{did_you_mean(name, LEARNERS)}; learners are {known}")
+            raise ValueError(unknown("learner", name, LEARNERS))
     return [
         Job(name, learner.job(task, seed))
         for seed in range(SEEDS_OF_FINITE)

@@ -128,7 +128,7 @@ def configure(args: argparse.Namespace) -> Any:
 
 
 def node_of_runner(runner: Any) -> str:
-    return ray.get_runtime_context().get_node_id()  # type: ignore[no-any-return]
+    return ray.get_runtime_context().get_node_id()
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:

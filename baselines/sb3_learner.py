@@ -88,7 +88,7 @@ class SB3Learner:
 
     @property
     def agent_steps(self) -> int:
-        return self.model.num_timesteps  # type: ignore[no-any-return]
+        return self.model.num_timesteps
 
     def _create(self, rows: Any, algorithm: Any, buffer: type[PageBuffer] | None, compiled: bool) -> Any:
         options, training = self.options, self.training

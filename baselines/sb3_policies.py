@@ -108,7 +108,7 @@ class TrainedWithMemory(Trained):
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         actions, self._memory = self.model.predict(observations, self._memory, self._begins, self.deterministic)
         self._begins = np.zeros(len(observations), np.bool_)
-        return actions  # type: ignore[no-any-return]
+        return actions
 
     def reset(self, done: np.ndarray) -> None:
         self._begins = self._begins | done

@@ -47,7 +47,7 @@ class PastSelf(Policy):
         """Each checkpoint acts in all copies, because it may remember their visitors, and is heard in its own."""
         return np.stack([policy.act(observations, mask) for policy in self.selves])[
             self._plays, np.arange(len(observations))
-        ]  # type: ignore[no-any-return]
+        ]
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         for policy in self.selves:

@@ -32,7 +32,7 @@ def _network(inputs: int, outputs: int, width: int) -> nn.Sequential:
     )
 
 
-class _Actor(Model):  # type: ignore[misc]
+class _Actor(Model):
     """Logits of actions, without those that the mask excludes, or the mean of queries."""
 
     def __init__(self, env: SkrlEnv, agent: str, width: int) -> None:
@@ -47,7 +47,7 @@ class _Actor(Model):  # type: ignore[misc]
         return (output.masked_fill(mask == 0, _EXCLUDED) if self._masked else output), {}
 
 
-class PickActor(CategoricalMixin, _Actor):  # type: ignore[misc]
+class PickActor(CategoricalMixin, _Actor):
     """Policy of one discrete action."""
 
     def __init__(self, env: SkrlEnv, agent: str, width: int) -> None:
@@ -55,7 +55,7 @@ class PickActor(CategoricalMixin, _Actor):  # type: ignore[misc]
         CategoricalMixin.__init__(self)
 
 
-class SlateActor(MultiCategoricalMixin, _Actor):  # type: ignore[misc]
+class SlateActor(MultiCategoricalMixin, _Actor):
     """Policy of a slate: its slots are drawn independently of each other."""
 
     def __init__(self, env: SkrlEnv, agent: str, width: int) -> None:
@@ -63,7 +63,7 @@ class SlateActor(MultiCategoricalMixin, _Actor):  # type: ignore[misc]
         MultiCategoricalMixin.__init__(self)
 
 
-class VectorActor(GaussianMixin, _Actor):  # type: ignore[misc]
+class VectorActor(GaussianMixin, _Actor):
     """Policy of a query, or of weights."""
 
     def __init__(self, env: SkrlEnv, agent: str, width: int) -> None:
@@ -75,7 +75,7 @@ class VectorActor(GaussianMixin, _Actor):  # type: ignore[misc]
         return _Actor.compute(self, inputs, role)[0], {"log_std": self.log_std}
 
 
-class Critic(DeterministicMixin, Model):  # type: ignore[misc]
+class Critic(DeterministicMixin, Model):
     """Value of the agent's observation, or (`central`) of the global state."""
 
     def __init__(self, env: SkrlEnv, agent: str, width: int, central: bool) -> None:

@@ -114,8 +114,10 @@ def _check_device(device: str) -> None:
 
 def _try_policies(training: Training) -> None:
     """Make every policy that is named, and let each act once, so that a wrong one is found before hours of training."""
+    from recsys_env.evaluation import scale_ends
     from recsys_env.evaluation.runs import try_out
 
+    scale_ends(training.config)
     others = [(agent, policy) for agent, policy in training.others.items() if policy != SELF]
     named = [*others, *((training.learners[0], policy) for policy in training.algorithm.compare)]
     for _, policy in named:  # a wrong name is found before the first one acts, which may have to be compiled
@@ -232,7 +234,7 @@ def evaluate(training: Training, policy: str, episodes: int, seed: int) -> np.nd
     with torch.random.fork_rng(devices=[]):  # loading a policy draws weights
         returns = episode_returns(training.config, training.team(policy), episodes, seed)
     places = [training.config.agents.index(agent) for agent in training.learners]
-    return returns[:, places].mean(axis=1)  # type: ignore[no-any-return]
+    return returns[:, places].mean(axis=1)
 
 
 def measure(training: Training, policy: str) -> np.ndarray:

@@ -182,7 +182,7 @@ class Training:
     def begun(self) -> dict[str, Any]:
         """What config.json holds: what has to be the same when the run goes on, as JSON."""
         algorithm = self.algorithm
-        return json.loads(  # type: ignore[no-any-return]
+        return json.loads(
             json.dumps(
                 {
                     "algorithm": algorithm.name,

@@ -52,7 +52,7 @@ def versions(python: Path, packages: list[str]) -> dict[str, str]:
     code = "import importlib.metadata as m, json, sys; print(json.dumps({p: m.version(p) for p in sys.argv[1:]}))"
     names = [*packages, "torch", "numpy", "numba", "gymnasium", "pettingzoo"]
     done = subprocess.run([python, "-c", code, *names], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+    return json.loads(done.stdout)
 
 
 def run(library: str, folder: Path) -> dict[str, Any]:

@@ -3,12 +3,13 @@
     python -m benchmarks.evidence TASK ... [--policies my_file:Mine] [--episodes 200] [--generations 16] [--out PATH]
 
 Whole held-out episodes, the same ones for every policy and every mix of policies (common random numbers), so that all
-differences and ratios are paired by episode. The parts, each a function:
+differences and ratios are paired by episode. The best of several is chosen on other episodes than those on which it is
+measured. The parts, each a function:
 
 rows      policies of growing insight, all agents using the same one, on the task's own scale
 static    the best ranker that does not look at the state, and two searches for its weights
 state     the best policy known that does (a planner, a table, a ranker whose weights move with what is observed), and
-          what it gains over `static`
+          what it gains over `static`; the same of those that look at nothing but what agents observe
 play      team, myopic and equilibrium play against each other: T, R, P, S, the cost of answering the wrong rival, the
           price of anarchy, coupling
 exact     the solution of a finite game: optimum, all equilibria, prices, who earns what against whom
@@ -27,7 +28,7 @@ import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,18 @@ from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.runs import obstacle
 from recsys_env.evaluation.statistics import interval, place_on_scale
 from recsys_env.policies import TASK_POLICIES, Policy
+from recsys_env.policies.linear import static_weights
 from recsys_env.policies.registry import import_policies
 from recsys_env.tuning import Budget, Found, best_ranker
 
 from .result_files import store
 
 HELD_OUT = UNSEEN + 40_000  # seed of everything that is reported
-CHOSEN_ON = 40_000  # seed on which the best answer to a rival is chosen: a training seed
+CHOSEN_ON = 40_000  # seed on which the best of several is chosen: a training seed
 SIMPLE = ("random", "blind", "popularity", "content", "nearest", "greedy")
 INSIGHT = ("static", "planner", "equilibrium", "joint", "central")  # where the task has them
 SPLIT = tuple(name for name in TASK_POLICIES if name.startswith("coverage-"))  # where roles know different things
+OBSERVING = ("searched-state", *SPLIT)  # look at nothing but what agents observe, and at more than features of items
 MYOPIC = "greedy"
 # Fields that move the weights of a searched ranker, where agents see them: how satisfied the visitor is with the agent,
 # where it is in its visits, and what it was last asked for. In finite games agents are told what is latent.
@@ -75,6 +78,11 @@ class Played:
     made: Mapping[str, Found] = field(default_factory=dict)
     _own: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict)
     _counts: dict[tuple[str, ...], dict[str, np.ndarray]] = field(default_factory=dict)
+
+    @cached_property
+    def elsewhere(self) -> Played:
+        """The same on other episodes, on which the best of several is chosen."""
+        return replace(self, seed=CHOSEN_ON, _own={}, _counts={})
 
     def own(self, first: str, others: str | None = None) -> np.ndarray:
         """Own returns [E, N], the first agent playing one policy and all others another (by default the same)."""
@@ -164,32 +172,40 @@ def static(played: Played) -> Card:
     return {"weights": weights, "reward": interval(played.mean("static"))}
 
 
-def state(played: Played, policies: Sequence[str]) -> Card:
-    """The best policy known that looks at the state, chosen on other episodes, and its gain over the best ranker that
-    does not; and the gain of the ranker whose weights move with what is observed."""
+def state(played: Played, policies: Sequence[str], observing: Sequence[str]) -> Card:
+    """The best policy known that looks at the state, and its gain over the best ranker that does not; and the best of
+    those that look at nothing but what agents observe."""
     ranker = fixed_ranker(played)
     if ranker not in played.made and (reason := unable(played.config, ranker)):
         return {"missing": reason}
-    other = replace(played, seed=CHOSEN_ON, _own={}, _counts={})
-    best = max(policies, key=lambda policy: other.mean(policy).mean())
-    found, fixed = played.mean(best), played.mean(ranker)
-    observed = ratio(played.mean("searched-state") - fixed, fixed) if "searched-state" in played.made else None
+    fixed = played.mean(ranker)
     return {
-        "policy": best,
-        "reward": interval(found),
         "fixed": ranker,
         "fixed_reward": interval(fixed),
-        "gain": ratio(found - fixed, fixed),
-        "observed_gain": observed,
+        **_best_over(played, policies, fixed),
+        "observed": _best_over(played, observing, fixed) if observing else {"missing": "none has been searched for"},
     }
 
 
+def _best_over(played: Played, policies: Sequence[str], fixed: np.ndarray) -> Card:
+    """The best of some policies, and its gain over what is earned without a look at the state."""
+    best = max(policies, key=lambda policy: played.elsewhere.mean(policy).mean())
+    found = played.mean(best)
+    return {"policy": best, "reward": interval(found), "gain": ratio(found - fixed, fixed)}
+
+
+def split_of(config: WorldConfig) -> tuple[str, ...]:
+    """The policies made for tasks whose roles know different things, where they do."""
+    return SPLIT if any(role.knows for role in config.roles) else ()
+
+
 def rivals_of(config: WorldConfig) -> list[str]:
-    """How the others of a task may play: as a team (first), myopically, as planners where that is something else, and
-    in equilibrium where that is known."""
+    """How the others of a task may play: as a team (first), myopically, as planners where that is something else, in
+    equilibrium where that is known, and, where rewards are shared, as teammates that are no oracles."""
     best = scale_ends(config)[1]
     plans = ("planner",) if config.planner_price > 0 else ()
-    kinds = dict.fromkeys((*(plans if best == MYOPIC else (best,)), MYOPIC, *plans, "equilibrium"))
+    observing = () if config.reward.sharing < 1 else split_of(config) or ("content",)
+    kinds = dict.fromkeys((*(plans if best == MYOPIC else (best,)), MYOPIC, *plans, "equilibrium", *observing))
     return [policy for policy in kinds if not unable(config, policy)]
 
 
@@ -221,24 +237,35 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
 
 
 def wrong_rival(played: Played, rivals: Sequence[str], answers: Sequence[str]) -> Card:
-    """Best answer to each rival, chosen on other episodes, and, for each pair of rivals, the share of its payoff that
-    an agent loses by the best answer to the one against the other."""
-    chosen = replace(played, seed=CHOSEN_ON, _own={}, _counts={})
-    best = {rival: max(answers, key=lambda answer: chosen.payoff(answer, rival).mean()) for rival in rivals}
-    cost = {
-        f"{taken} for {rival}": ratio(
-            played.payoff(best[rival], rival) - played.payoff(best[taken], rival), played.payoff(best[rival], rival)
-        )
-        for taken, rival in permutations(rivals, 2)
+    """Best answer to each rival, and, for each pair of rivals, the share of its payoff that an agent loses by the best
+    answer to the one against the other; the pair that costs most. Answers and that pair are chosen on other
+    episodes."""
+    best = {rival: max(answers, key=lambda answer: played.elsewhere.payoff(answer, rival).mean()) for rival in rivals}
+
+    def cost(of: Played, taken: str, rival: str) -> dict[str, Any]:
+        right = of.payoff(best[rival], rival)
+        return ratio(right - of.payoff(best[taken], rival), right)
+
+    pairs = list(permutations(rivals, 2))
+    costliest = max(pairs, key=lambda pair: cost(played.elsewhere, *pair)["mean"] or 0.0, default=None)
+    return {
+        "answers": list(answers),
+        "best": best,
+        "cost": {_pair(*pair): cost(played, *pair) for pair in pairs},
+        "costliest": costliest and _pair(*costliest),
     }
-    return {"answers": list(answers), "best": best, "cost": cost}
+
+
+def _pair(taken: str, rival: str) -> str:
+    return f"{taken} for {rival}"
 
 
 def anarchy(played: Played, stable: Sequence[str], known: Sequence[str]) -> Card:
-    """Worst of the policies that are the best answers to themselves, and its share of what the best team earns."""
+    """Worst of the policies that are the best answers to themselves, and its share of what the best team earns; both
+    chosen on other episodes."""
     if not stable:
         return {"missing": "none of these is the best answer to itself"}
-    worst, best = (end(of, key=lambda p: played.mean(p).mean()) for end, of in ((min, stable), (max, known)))
+    worst, best = (end(of, key=lambda p: played.elsewhere.mean(p).mean()) for end, of in ((min, stable), (max, known)))
     return {"policy": worst, "optimum": best, **ratio(played.mean(worst), played.mean(best))}
 
 
@@ -303,22 +330,31 @@ def speed(task: str, seconds: float = 1.0) -> Card:
 
 def searches(config: WorldConfig, generations: int) -> dict[str, Found]:
     """Rankers by name, each the best that searches on training seeds found: `searched-static` with fixed weights (two
-    searches); `searched-state`, whose weights move with what is observed; and the answer to each rival."""
+    searches); near the best fixed ones known, `searched-state`, whose weights move with what is observed (twice as
+    long: it has several times as many); and the answer to each rival."""
     if not generations:
         return {}
     budget = Budget(generations=generations, searches=1, episodes=8)
     fixed = best_ranker(config, budget=replace(budget, searches=2))
+    start = _weights_of_static(config, fixed)
+    longer = replace(budget, generations=2 * generations)
     found = {
         "searched-static": fixed,
-        "searched-state": best_ranker(config, states=STATES, start=fixed.weights, budget=budget),
+        "searched-state": best_ranker(config, states=STATES, start=start, budget=longer),
     }
     first, *others = config.agents
     for rival in rivals_of(config) if others else ():
         company: dict[str, str | Policy] = dict.fromkeys(others, rival)
         found[f"answer to {rival}"] = best_ranker(
-            config, learners=[first], others=company, states=STATES, start=fixed.weights, budget=budget, shared=True
+            config, learners=[first], others=company, states=STATES, start=start, budget=budget, shared=True
         )
     return found
+
+
+def _weights_of_static(config: WorldConfig, found: Found) -> np.ndarray:
+    """Weights [R, 1, W] that the policy `static` has, or those found where it has none."""
+    given = [static_weights(config, n) for n in range(len(config.roles))]
+    return np.array([[[of.get(name, 0.0) for name in found.names]] for of in given]) if all(given) else found.weights
 
 
 def told(found: Found) -> Card:
@@ -334,13 +370,14 @@ def told(found: Found) -> Card:
 # ------------------------------------------------------------------------------------------------ helpers
 
 
-def ratio(numerator: np.ndarray, denominator: np.ndarray) -> dict[str, Any]:
-    """Ratio of paired means with its delta-method interval; a mean of None where the denominator is not positive."""
+def ratio(numerator: np.ndarray, denominator: np.ndarray, among: int = 1) -> dict[str, Any]:
+    """Ratio of paired means with its delta-method interval, one of so many that hold together; a mean of None where the
+    denominator is not positive."""
     base = float(denominator.mean())
     if base <= 0:
         return {"mean": None, "ci95": None}
     value = float(numerator.mean()) / base
-    return {"mean": value, "ci95": interval((numerator - value * denominator) / base)["ci95"]}
+    return {"mean": value, "ci95": interval((numerator - value * denominator) / base, among)["ci95"]}
 
 
 @cache
@@ -363,15 +400,16 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     config = cli.config_of(task)
     made = searches(config, generations)
     played = Played(config, episodes, HELD_OUT, made)
-    named = (*INSIGHT, *(SPLIT if any(role.knows for role in config.roles) else ()))
+    named = (*INSIGHT, *split_of(config))
     insight = [policy for policy in named if not unable(config, policy)]
     searched = [name for name in made if name in ("searched-static", "searched-state")]
     whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}  # no agent's own, or without a state
-    looking = [name for name in (*insight, *searched, *mine) if name not in whole]
+    looking = list(dict.fromkeys(name for name in (*insight, *searched, *mine) if name not in whole))
+    observing = [name for name in looking if name in OBSERVING or name in mine]
     return {
         "rows": rows(played, (*SIMPLE, *named, *searched, *mine)),
         "static": static(played),
-        "state": state(played, list(dict.fromkeys(looking))),
+        "state": state(played, looking, observing),
         "searches": {name: told(found) for name, found in made.items()},
         "play": play_against(played, list(dict.fromkeys((MYOPIC, *insight, *made, *mine)))),
         "exact": exact(task),

@@ -99,7 +99,7 @@ def fitted(log: pd.DataFrame, origin: Any) -> WorldConfig:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RecommenderLogWarning)  # what it warns of is measured here
         world = fit(log, origin=origin, columns={**columns, **none})
-    return replace(world, {"num_agents": 1})  # type: ignore[no-any-return]
+    return replace(world, {"num_agents": 1})
 
 
 def scores(world: WorldConfig) -> dict[str, float]:

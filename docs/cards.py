@@ -14,8 +14,9 @@ import results
 
 from baselines.algorithms import ALGORITHMS
 from benchmarks.evidence import ratio
-from recsys_env import TASKS
+from recsys_env import TASKS, WorldConfig
 from recsys_env.cli import assignments
+from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import markdown, normalised, spread
 
 NOT_CLAIMED = {  # task -> what its card does not claim
@@ -90,7 +91,16 @@ def _rows(found: Mapping[str, Any]) -> str:
         for policy, row in found["rows"].items()
         if "missing" not in row
     ]
-    return "All agents use the same one.\n\n" + markdown(["policy", "own reward per agent", "score"], rows)
+    strategy = constant_strategy(TASKS[found["settings"]["task"]])
+    said = f" `blind` is no null here: {strategy}." if strategy else ""
+    return f"All agents use the same one.{said}\n\n" + markdown(["policy", "own reward per agent", "score"], rows)
+
+
+def constant_strategy(config: WorldConfig) -> str:
+    """Why a constant action may earn more or less than a random one where no position carries information."""
+    if config.offer.kind == "price":
+        return "a constant price is a strategy"
+    return "items have names, so that a constant item is a strategy" if config.action == "items" else ""
 
 
 def _state(found: Mapping[str, Any]) -> str:
@@ -105,14 +115,18 @@ def _state(found: Mapping[str, Any]) -> str:
     twice = (
         f" Two searches for them earned {' and '.join(map(spread, searched))} on training seeds." if searched else ""
     )
-    observed = best["observed_gain"]
+    observed = best["observed"]
+    if "missing" in observed:
+        alone = f" By what agents observe alone nothing is known: {observed['missing']}."
+    else:
+        alone = (
+            f" The best that looks at nothing but what agents observe, `{observed['policy']}`, earns "
+            f"{spread(observed['reward'])}: {percent(observed['gain'])} more."
+        )
     return (
         f"The best ranker that looks at no state, `{best['fixed']}`, earns {spread(best['fixed_reward'])}; the best "
         f"policy known that looks at it, `{best['policy']}`, earns {spread(best['reward'])}: "
-        f"{percent(best['gain'])} more."
-        + (f" By what agents observe alone: {percent(observed)} (`searched-state`)." if observed else "")
-        + (f" The weights of `static`: {weights}." if weights else "")
-        + twice
+        f"{percent(best['gain'])} more." + alone + (f" The weights of `static`: {weights}." if weights else "") + twice
     )
 
 
@@ -238,14 +252,14 @@ def trained(task: str) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]
 
 def pairs(task: str, setting: str) -> list[tuple[str, str, Gain]]:
     """Learners that differ in one setting alone, the one with the larger value first, and what that one gains over the
-    other, over training seeds."""
+    other, over training seeds, with intervals that hold together."""
     found, (_, usual) = [], COMPARED[setting]
     for (a, one, ours), (b, other, theirs) in permutations(trained(task), 2):
         mine, yours = options(one), options(other)
         values = [usual(task) if (value := of.pop(setting, None)) is None else value for of in (mine, yours)]
         if one["algorithm"] == other["algorithm"] and mine == yours and values[0] > values[1]:
-            found.append((a, b, _gain(ours, theirs)))
-    return found
+            found.append((a, b, ours, theirs))
+    return [(a, b, _gain(ours, theirs, len(found))) for a, b, ours, theirs in found]
 
 
 def options(learner: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,15 +268,16 @@ def options(learner: Mapping[str, Any]) -> dict[str, Any]:
     return settings | assignments(settings.pop("set", ()))
 
 
-def _gain(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Gain:
-    """Share by which the reward of one learner exceeds another's, paired by training seed."""
+def _gain(ours: Mapping[str, Any], theirs: Mapping[str, Any], among: int) -> Gain:
+    """Share by which the reward of one learner exceeds another's, paired by training seed; one of so many gains whose
+    intervals hold together."""
     one, other = (
         dict(zip((seed["training"] for seed in of["seeds"]), of["runs"]["trained"], strict=True))
         for of in (ours, theirs)
     )
     seeds = sorted(one.keys() & other.keys())
     left, right = (np.array([of[seed] for seed in seeds]) for of in (one, other))
-    return ratio(left - right, right)
+    return ratio(left - right, right, among)
 
 
 # ------------------------------------------------------------------------------------------------ the aims
@@ -286,11 +301,12 @@ def aims() -> str:
 
 def _blind(task: str) -> Found | None:
     rows = results.evidence(task).get("rows", {})
-    score = rows.get("blind", {}).get("score")
-    low = rows.get("random", {}).get("score")
-    if TASKS[task].action not in ("candidates", "items") or score is None or low is None:
+    blind, low = rows.get("blind", {}), rows.get("random", {})
+    if TASKS[task].action not in ("candidates", "items") or blind.get("score") is None or low.get("score") is None:
         return None
-    return f"{score - low:+.1f}", abs(score - low) <= 3
+    apart, strategy = blind["score"] - low["score"], constant_strategy(TASKS[task])
+    near = abs(apart) <= 3
+    return f"{apart:+.1f}" + (f" ({strategy})" if strategy and not near else ""), near
 
 
 def _state_gain(task: str) -> Found | None:
@@ -299,72 +315,107 @@ def _state_gain(task: str) -> Found | None:
         gains = [
             each["over_constant"] for each in equilibria if each["symmetric"] and each["over_constant"] is not None
         ]
-        return _at_least({"mean": max(gains, default=None), "ci95": None}, 0.15)
-    return _at_least(found.get("state", {}).get("gain"), 0.15)
+        return _exactly(max(gains), 0.15) if gains else None
+    best = found.get("state", {})
+    if "gain" not in best:
+        return None
+    oracle, observed = f"`{best['policy']}` {percent(best['gain'])}", best["observed"]
+    if "gain" not in observed:
+        return oracle, False
+    text, reached = _reaches(observed["gain"], 0.15)
+    return f"`{observed['policy']}` {text}" + (f", {oracle}" if observed["policy"] != best["policy"] else ""), reached
 
 
 def _wrong_rival(task: str) -> Found | None:
-    exact = results.evidence(task).get("exact", {})
-    if exact.get("against", {}).get("loss"):
-        loss = max(max(row) for row in exact["against"]["loss"])
-        return f"{loss:.1%}", loss >= 0.05
-    costs = results.evidence(task).get("play", {}).get("wrong_rival", {}).get("cost", {})
-    known = [cost for cost in costs.values() if cost["mean"] is not None]
-    return _at_least(max(known, key=lambda cost: float(cost["mean"]), default=None), 0.05)
+    found = results.evidence(task)
+    if losses := found.get("exact", {}).get("against", {}).get("loss"):
+        return _exactly(max(map(max, losses)), 0.05)
+    wrong = found.get("play", {}).get("wrong_rival", {})
+    pair = wrong.get("costliest")
+    return _best({pair: wrong["cost"][pair]}, 0.05) if pair else None
 
 
 def _anarchy(task: str) -> Found | None:
     found = results.evidence(task)
-    share = found.get("exact", {}).get("anarchy") or found.get("play", {}).get("anarchy", {}).get("mean")
-    return None if share is None else (f"{100 * (1 / share - 1):+.0f} %", 1 / share >= 1.1)
+    if share := found.get("exact", {}).get("anarchy"):
+        return _exactly(1 / share - 1, 0.1)
+    share = found.get("play", {}).get("anarchy", {})
+    if not share.get("mean"):
+        return None
+    return _reaches({"mean": 1 / share["mean"] - 1, "ci95": share["ci95"] / share["mean"] ** 2}, 0.1)
 
 
 def _pair_gain(setting: str, least: float) -> Callable[[str], Found | None]:
     def finds(task: str) -> Found | None:
-        gains = [gain for _, _, gain in pairs(task, setting) if gain["mean"] is not None]
-        return _at_least(max(gains, key=lambda gain: gain["mean"] or 0.0, default=None), least)
+        return _best({f"`{one}` / `{other}`": gain for one, other, gain in pairs(task, setting)}, least)
 
     return finds
 
 
 def _algorithms_differ(task: str) -> Found | None:
     of = [
-        (name, row["reward"])
+        (name, row)
         for name, learner, row in trained(task)
         if learner["algorithm"] in TEAM_ALGORITHMS and not COMPARED.keys() - {"sharing"} & options(learner).keys()
     ]
-    if TASKS[task].reward.sharing != 1 or len(of) < 2:
+    if TASKS[task].reward.sharing != 1:
         return None
-    (low, worst), *_, (high, best) = sorted(of, key=lambda item: item[1]["mean"])
-    apart = best["mean"] - worst["mean"] > (best["ci95"] or np.inf) + (worst["ci95"] or np.inf)
-    return f"`{high}` {spread(best)} / `{low}` {spread(worst)}", bool(apart)
+    both_ways = list(permutations(of, 2))
+    gains = {f"`{a}` / `{b}`": _gain(ours, theirs, len(both_ways) // 2) for (a, ours), (b, theirs) in both_ways}
+    return _best(gains, 0.0)
 
 
 def _learner_leads(libraries: Callable[[str], bool]) -> Callable[[str], Found | None]:
     def finds(task: str) -> Found | None:
         rows = results.evidence(task).get("rows", {})
-        bars = [rows[name]["mean"] for name in ("blind", "content", "static") if "mean" in rows.get(name, {})]
-        of = [
-            (name, row["reward"])
+        bars = {name: rows[name] for name in ("blind", "content", "static") if "mean" in rows.get(name, {})}
+        of = {
+            name: row["runs"]["trained"]
             for name, learner, row in trained(task)
             if libraries(ALGORITHMS[learner["algorithm"]].library) and "observability" not in options(learner)
-        ]
-        if not bars or not of:
+        }
+        if not bars:
             return None
-        name, best = max(of, key=lambda item: item[1]["mean"])
-        return f"`{name}`", best["mean"] - (best["ci95"] or np.inf) > max(bars)
+        bar = max(bars, key=lambda name: float(bars[name]["mean"]))
+        return _best({f"`{name}` / `{bar}`": _lead(np.array(runs), bars[bar], len(of)) for name, runs in of.items()})
 
     return finds
 
 
-def _at_least(gain: Mapping[str, float | None] | None, least: float) -> Found | None:
-    return None if gain is None or gain["mean"] is None else (percent(gain), gain["mean"] >= least)
+def _lead(runs: np.ndarray, bar: Mapping[str, float], among: int) -> Gain:
+    """Share by which a learner's runs exceed what a policy earned on other episodes; one of so many, as in `_gain`."""
+    ours = interval(runs, among)
+    if bar["mean"] <= 0 or ours["mean"] is None:
+        return {"mean": None, "ci95": None}
+    width = None if ours["ci95"] is None else float(np.hypot(ours["ci95"], bar["ci95"])) / bar["mean"]
+    return {"mean": ours["mean"] / bar["mean"] - 1, "ci95": width}
+
+
+def _best(gains: Mapping[str, Gain], least: float = 0.0) -> Found | None:
+    """The largest of some gains whose intervals hold together, of those that reach the aim if any does."""
+    known = {name: gain for name, gain in gains.items() if gain["mean"] is not None}
+    if not known:
+        return None
+    reached = {name: _reaches(gain, least) for name, gain in known.items()}
+    best = max(known, key=lambda name: (reached[name][1], known[name]["mean"]))
+    return f"{best} {reached[best][0]}", reached[best][1]
+
+
+def _reaches(gain: Gain, least: float) -> Found:
+    """An aim is met where the gain is at least this and its interval lies above 0."""
+    mean, width = gain["mean"], gain["ci95"]
+    return percent(gain), mean is not None and width is not None and mean >= least and mean - width > 0
+
+
+def _exactly(gain: float, least: float) -> Found:
+    """The same of a gain that is known exactly."""
+    return f"{gain:.1%}", gain >= least
 
 
 TEAM_ALGORITHMS = ("ppo-torch", "q-torch", "ippo", "mappo", "vdn", "qmix")  # IPPO, MAPPO, VDN, QMIX of several makes
 AIMS: Sequence[tuple[str, int | None, Callable[[str], Found | None]]] = (  # what, in how many tasks, what is found
     ("`blind` within 3 of `random`, where actions are picks or items", None, _blind),
-    ("The best policy that looks at the state at least 15 % above `static`", 5, _state_gain),
+    ("The best policy that looks at what agents observe of the state at least 15 % above `static`", 5, _state_gain),
     ("Answering the wrong rival costs at least 5 %", 4, _wrong_rival),
     ("A discount of 0 costs at least 15 %", 5, _pair_gain("gamma", 0.15)),
     ("The joint optimum at least 10 % above the equilibrium", 4, _anarchy),

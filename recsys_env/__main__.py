@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from . import cli
-from .checks import did_you_mean
+from .checks import unknown
 
 LISTINGS = {  # name -> what it does; functions of `recsys_env.listing`, which need nothing but the core
     "tasks": "list the tasks",
@@ -58,7 +58,7 @@ def _call(argv: Sequence[str]) -> None:
         if hasattr(found, "show"):
             found.show(result)
     else:
-        cli.fail(f"unknown command {name!r}{did_you_mean(name, about)}; commands are {', '.join(about)}")
+        cli.fail(unknown("command", name, about))
 
 
 def _list(name: str, words: Sequence[str]) -> None:

@@ -57,12 +57,13 @@ class ActionReader:
         raise ValueError(f"action of {self._agents[n]} in copy {b} is {value}, outside its space {self._space}")
 
 
-def as_array(actions: Any, shape: tuple[int, ...], what: str, of: Any) -> np.ndarray:
+def as_array(actions: Any, shape: tuple[int, ...], what: str, of: Any, name: str = "actions") -> np.ndarray:
     """Actions as an array of this shape.
 
     Args:
         what: what is expected, for the message; `of` takes the place of its {} only then, because to describe a space
             takes longer than a step.
+        name: of the argument.
 
     Raises:
         ValueError: they have another shape.
@@ -71,9 +72,9 @@ def as_array(actions: Any, shape: tuple[int, ...], what: str, of: Any) -> np.nda
         array = np.asarray(actions)
     except ValueError:  # ragged
         raise ValueError(
-            f"actions = {shown(actions)} are not one array, expected shape {shape}: {what.format(of)}"
+            f"{name} = {shown(actions)} is not one array, expected shape {shape}: {what.format(of)}"
         ) from None
     if array.shape != shape:
-        given = "actions" if isinstance(actions, np.ndarray) else f"actions = {shown(actions)}"
-        raise ValueError(f"{given} have shape {array.shape}, expected {shape}: {what.format(of)}")
+        given = name if isinstance(actions, np.ndarray) else f"{name} = {shown(actions)}"
+        raise ValueError(f"{given} of shape {array.shape}, expected {shape}: {what.format(of)}")
     return array

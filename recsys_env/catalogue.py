@@ -188,7 +188,7 @@ def _native(array: np.ndarray) -> np.ndarray:
 
 def _norms(vectors: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
-        return np.linalg.norm(vectors, axis=1)  # type: ignore[no-any-return]
+        return np.linalg.norm(vectors, axis=1)
 
 
 def _shape(catalogue: Catalogue, name: str, ndim: int) -> tuple[int, ...]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
+
+Thing = TypeVar("Thing")
+
+_NAMED = 30  # names that a message tells at most
 
 
 def is_number(value: Any, *kinds: type) -> bool:
@@ -33,6 +37,24 @@ def did_you_mean(word: Any, allowed: Iterable[Any]) -> str:
     close = difflib.get_close_matches(given, words, n=1, cutoff=0.75)
     close = close or [known for known in words if len(given) > 2 and known.startswith(given)]
     return f" (did you mean {words[close[0]]!r}?)" if close else ""
+
+
+def unknown(kind: str, name: Any, known: Iterable[str]) -> str:
+    """What to say of a name that nothing of this kind has: the nearest, and those there are, or some of them."""
+    known = list(known)
+    some = known if len(known) <= _NAMED else [*known[:_NAMED], "..."]
+    return f"unknown {kind} {shown(name)}{did_you_mean(name, known)}; {kind}s are {', '.join(some)}"
+
+
+class ByName(dict[str, Thing]):
+    """Things of a kind by their names. To ask for one that is not there is a KeyError that names the nearest."""
+
+    def __init__(self, kind: str, things: dict[str, Thing]) -> None:
+        super().__init__(things)
+        self._kind = kind
+
+    def __missing__(self, name: object) -> NoReturn:
+        raise KeyError(unknown(self._kind, name, self))
 
 
 def check_count(name: str, value: Any, low: int, high: int) -> None:

@@ -84,7 +84,10 @@ def policies_of(
                 f"{agent} neither learns nor has a policy; give it one, as in {agent}=content, or let it learn"
             )
     if not learners:
-        raise ValueError(f"every agent has a policy, so nobody learns; leave out at least one of {', '.join(agents)}")
+        raise ValueError(
+            f"others = {shown(others)} plays every agent, so nobody learns; "
+            f"leave out at least one of {', '.join(agents)}"
+        )
     return policies
 
 

@@ -504,12 +504,15 @@ class WorldConfig(Settings):
         names = [scene.name for scene in self.scenes]
         owners = [role.scene for role in self.roles if role.scene]
         moods = len(self.choice.v_0_by_mood)
-        mood_tables = (self.dynamics.mood_up, self.dynamics.mood_down)
+        mood_up, mood_down = self.dynamics.mood_up, self.dynamics.mood_down
+        moves = [up + down for up, down in zip(mood_up, mood_down, strict=False)]
         choice, cut = self.choice, self.feedback.rating_cutpoints
         d_sum = self.arrival.d_0 + self.arrival.d_1
+        static = [self.static_weights, *(role.static_weights for role in self.roles)]
+        none_sum = self.dynamics.mood_up_none + self.dynamics.mood_down_none
         return [
-            (not self.scenes, "scenes is empty; at least one scene is needed"),
-            (not self.roles, "roles is empty; at least one role is needed"),
+            (not self.scenes, "scenes = () is empty; at least one scene is needed"),
+            (not self.roles, "roles = () is empty; at least one role is needed"),
             (len(set(names)) < len(names), f"scenes have repeated names {names}"),
             (
                 len({r.name for r in self.roles}) < len(self.roles),
@@ -529,7 +532,10 @@ class WorldConfig(Settings):
                 len(self.scenes) > 1 and sorted(owners) != sorted(names),
                 f"with several scenes {names} each needs exactly one owner among the roles, got {owners}",
             ),
-            (len(self.scenes) > 1 and self.page == "rival", "page = 'rival' cannot have several scenes"),
+            (
+                len(self.scenes) > 1 and self.page == "rival",
+                f"page = 'rival' cannot have several scenes {names}; one is allowed",
+            ),
             (
                 self.page != "rows" and choice.dissimilarity != 1,
                 f"choice.dissimilarity = {choice.dissimilarity} needs page = 'rows'; "
@@ -541,7 +547,7 @@ class WorldConfig(Settings):
             ),
             (
                 self.continuous and self.mask_actions,
-                f"mask_actions = True makes no sense with action = {self.action!r}",
+                f"mask_actions = True makes no sense with action = {self.action!r}; allowed is False",
             ),
             (
                 self.scale_zero == self.scale_hundred,
@@ -549,20 +555,21 @@ class WorldConfig(Settings):
             ),
             (
                 not self.catalogue and any(r.knows and len(r.knows) != self.items.topics for r in self.roles),
-                f"roles know {[list(r.knows) for r in self.roles]}, "
-                f"but need one label for each of the {self.items.topics} topics, or none",
+                f"roles.knows = {[list(r.knows) for r in self.roles]} must hold "
+                f"one label for each of the {self.items.topics} topics, or none",
             ),
             (self.messages == 1, "messages = 1 carries no information; allowed are 0 (none) and 2 or more"),
             (
                 self.offer.kind == "price" and not self.feedback.instant,
-                "offer.kind = 'price' needs feedback.instant = True: a price holds for the page that it is offered on",
+                f"offer.kind = 'price' needs feedback.instant = True, not {self.feedback.instant}: "
+                "a price holds for the page that it is offered on",
             ),
             (
                 not self.offer.low < self.offer.high,
                 f"offer.low = {self.offer.low:g} must be below offer.high = {self.offer.high:g}",
             ),
             (
-                self.offer.kind == "none" and any(PRICE_LEVEL in part.static_weights for part in (self, *self.roles)),
+                self.offer.kind == "none" and any(PRICE_LEVEL in weights for weights in static),
                 f"static_weights hold {PRICE_LEVEL!r}, but no agent sets prices: offer.kind = 'none'",
             ),
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
@@ -570,24 +577,25 @@ class WorldConfig(Settings):
                 len(cut) != 4 or list(cut) != sorted(cut),
                 f"feedback.rating_cutpoints = {cut} must be 4 ascending numbers",
             ),
-            (moods == 1, "choice.v_0_by_mood needs at least 2 moods (or none)"),
+            (moods == 1, f"choice.v_0_by_mood = {choice.v_0_by_mood} must have at least 2 moods, or none"),
             (
-                not self.catalogue and moods > 1 and any(len(t) != self.items.topics for t in mood_tables),
-                f"dynamics.mood_up and mood_down need one probability for each of the {self.items.topics} topics",
+                not self.catalogue and moods > 1 and {len(mood_up), len(mood_down)} != {self.items.topics},
+                f"dynamics.mood_up = {mood_up} and mood_down = {mood_down} "
+                f"need one probability for each of the {self.items.topics} topics",
             ),
             (
-                moods > 1 and any(u + d > 1 for u, d in zip(*mood_tables, strict=False)),
-                "dynamics.mood_up + mood_down must be at most 1 for each topic",
+                moods > 1 and max(moves, default=0) > 1,
+                f"dynamics.mood_up + mood_down = {moves} must be at most 1 for each topic",
             ),
-            (
-                self.dynamics.mood_up_none + self.dynamics.mood_down_none > 1,
-                "dynamics.mood_up_none + mood_down_none must be at most 1",
-            ),
+            (none_sum > 1, f"dynamics.mood_up_none + mood_down_none = {none_sum:g} must be at most 1"),
             (
                 0 < self.items.period < self.items.life,
                 f"items.period = {self.items.period} must be 0 or at least items.life = {self.items.life}",
             ),
-            (self.items.period > 0 and self.items.life == 0, "items.period needs items.life > 0"),
+            (
+                self.items.period > 0 and self.items.life == 0,
+                f"items.period = {self.items.period} needs items.life > 0; allowed is 0 where it is 0",
+            ),
             (
                 not self.catalogue and self.items.topics > self.items.number,
                 f"items.topics = {self.items.topics} must be at most items.number = {self.items.number}",
@@ -686,10 +694,10 @@ def for_catalogue(config: WorldConfig) -> WorldConfig:
     """
     if config.choice.v_0_by_mood:
         raise ValueError(
-            f"a task with moods (choice.v_0_by_mood) is made for its own {config.items.topics} topics "
-            "and takes no catalogue"
+            f"a task with moods (choice.v_0_by_mood = {config.choice.v_0_by_mood}) "
+            f"is made for its own {config.items.topics} topics and takes no catalogue"
         )
     changes: dict[str, dict[str, Any]] = {}
     for group, f in _catalogue_fields(config):
         changes.setdefault(group, {})[f.name] = f.default
-    return replace(config, changes)  # type: ignore[no-any-return]
+    return replace(config, changes)

@@ -21,7 +21,7 @@ from .tasks import task_config
 from .vector import Snapshot, VectorEnv
 
 
-class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
+class RecommendationEnv(ParallelEnv):
     """Several recommender agents, one visitor per tick, as a PettingZoo parallel environment.
 
     Args:
@@ -352,7 +352,7 @@ class RecommendationEnv(ParallelEnv):  # type: ignore[type-arg]
         self.vector.close()
 
 
-class RecommendationAEC(OrderEnforcingWrapper):  # type: ignore[type-arg]
+class RecommendationAEC(OrderEnforcingWrapper):
     """A `RecommendationEnv` as a PettingZoo AEC environment: its agents choose one after the other, then comes a tick.
 
     All that the parallel environment has beside PettingZoo's interface is here too; `unwrapped` is that environment.

@@ -64,6 +64,10 @@ HABITS = When("with users.habit_size > 0", lambda config, shape: shape.habits > 
 PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue) or config.items.price_log_sd > 0)
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
 MOOD = When("except in finite games (choice.v_0_by_mood)", lambda config, shape: shape.mood_views > 0)
+PLATFORM_MOOD = When(
+    'with observation.mood="platform", except in finite games',
+    lambda config, shape: shape.mood_views > 0 and config.observation.mood == "platform",
+)
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
 OFFERS = When("where agents set prices", lambda config, shape: shape.levels > 0)
 FAIRNESS = When("where fairness is paid", lambda config, shape: shape.providers > 0)
@@ -82,7 +86,8 @@ class Field:
         axes: its shape, as names of sizes in `Shape`; none for a single number.
         half: it is squashed to x / (half + |x|), smooth and onto (-1, 1); None: it is as it is.
         when: the worlds that have it.
-        private: each agent has its own version, so that `state()` holds one of each agent.
+        private: each agent has its own version, so that `state()` holds one of each agent; but for worlds in which all
+            have the same, which `STATE` then declares by itself.
         hideable: a role may be denied it (`RoleConfig.hidden`).
         history: it is part of what an agent keeps of a visitor's clicks, which the kernels copy in one pass.
         follows_from: of a candidate's feature, the fields of the observation that it is worked out from: who does not
@@ -242,13 +247,13 @@ STATE = (
     Field("mean_z", "mean satisfaction of the users seen in this episode", -1.0, 1.0),
     Field("mean_trust", "their mean trust in each agent", -1.0, 1.0, ("agents",)),
     Field("visitor_present", "0 in an idle tick, where all that describes a visitor is 0"),
+    *(replace(field, when=PLATFORM_MOOD, private=False) for field in OBSERVATION if field.when is MOOD),
     Field("private", "the private fields of each agent, agent after agent", -1.0, 1.0, ("agents", "private")),
 )  # fmt: skip
 
 # Taken by the kernels in one pass each, so `span` sees to it that they lie side by side.
 SQUASHED = tuple(field for field in OBSERVATION if field.half == 1.0 and not field.latent)
 HISTORY = tuple(field for field in OBSERVATION if field.history)
-PRIVATE = tuple(field for field in OBSERVATION if field.private)
 
 HIDEABLE = tuple(field.name for field in OBSERVATION if field.hideable)
 
@@ -268,10 +273,16 @@ def unseen_features(hidden: Collection[str]) -> frozenset[str]:
     return frozenset(field.name for field in CANDIDATE_FEATURES if not set(field.follows_from).isdisjoint(hidden))
 
 
+def private_fields(config: WorldConfig, shape: Shape) -> tuple[Field, ...]:
+    """The fields of which `state()` holds one of each agent, in this world."""
+    shared = {field.name for field in STATE if field.when.holds(config, shape)}
+    return tuple(field for field in OBSERVATION if field.private and field.name not in shared)
+
+
 def with_fields(config: WorldConfig, shape: Shape) -> Shape:
     """The sizes of a world, with those that follow from the declarations filled in."""
     shape = shape._replace(features=len(candidate_features(config, shape)))
-    return shape._replace(private=sum(field.size(config, shape) for field in PRIVATE))
+    return shape._replace(private=sum(field.size(config, shape) for field in private_fields(config, shape)))
 
 
 def places(fields: Iterable[Field], config: WorldConfig, shape: Shape) -> dict[str, slice]:

@@ -124,7 +124,7 @@ class _KeptInfos(Infos):
         return self._like._replace(**arrays)
 
 
-class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
+class AgentInfo(UserDict[str, Any], dict[str, Any]):
     """What a user would log of one agent's last step: a dictionary that is made when first looked at.
 
     shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `Infos`
@@ -180,7 +180,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):  # type: ignore[misc]
         return self.data | other
 
     def __ror__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
-        return other | self.data  # type: ignore[no-any-return]
+        return other | self.data
 
     def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[dict[str, Any]]]:
         return dict, (self.data,)

@@ -43,7 +43,7 @@ def describe(task: str) -> None:
     for name in features:
         _entry(name, _meaning(declared[name]))
     print("\nconfig")
-    print(describe_config(settings))
+    print(*(line for line in describe_config(settings).splitlines() if not line.startswith("description =")), sep="\n")
     if catalogue is not None:
         print(f"the catalogue {settings.catalogue!r} {_contents(catalogue)}")
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
-from .checks import did_you_mean
+from .checks import ByName, unknown
 from .config import WorldConfig
 from .tasks import TASKS
+
+PACKAGE = Path(__file__).parent  # its folders learned/TASK/KIND are policies that were trained apart
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,14 @@ class Scenario:
         return ",".join(f"{agent}={self.background.get(agent, policy)}" for agent in self.config.agents)
 
 
-def _met_in(config: WorldConfig) -> Iterator[tuple[str, str]]:
+def _met_in(task: str, config: WorldConfig) -> Iterator[tuple[str, str]]:
     """Policies that the others of a task may have, and how they are."""
     yield "greedy", "myopic ones"
     yield "content", "ones that look at the profile alone"
     yield "popularity", "ones that show everybody the same"
+    for kind, trained in (("team", "as a team"), ("selfish", "each for itself")):
+        if (PACKAGE / "learned" / task / kind).is_dir():
+            yield f"learned/{task}/{kind}", f"ones that were trained {trained}"
     if config.scale_hundred not in ("greedy", "planner"):
         yield config.scale_hundred, "ones that play for the team"
     if config.planner_price > 0:
@@ -69,13 +75,14 @@ def _held_out() -> Iterator[tuple[str, Scenario]]:
     a myopic one."""
     for task, config in TASKS.items():
         _, *others = config.agents
-        for policy, met in _met_in(config) if others else ():
-            yield f"{task}/{policy}", Scenario(task, dict.fromkeys(others, policy), f"one among {met}")
+        for policy, met in _met_in(task, config) if others else ():
+            name = policy.replace(f"learned/{task}/", "learned-")
+            yield f"{task}/{name}", Scenario(task, dict.fromkeys(others, policy), f"one among {met}")
         if len(others) > 1:
             yield f"{task}/one-greedy", Scenario(task, {others[-1]: "greedy"}, "all but one, which is myopic")
 
 
-SCENARIOS: Mapping[str, Scenario] = MappingProxyType(dict(_held_out()))
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(ByName("scenario", dict(_held_out())))
 """The scenarios by name, `task/background`."""
 
 
@@ -89,6 +96,6 @@ def scenarios_of(names: tuple[str, ...]) -> dict[str, Scenario]:
     for name in names:
         named = {key: scenario for key, scenario in SCENARIOS.items() if name in (key, scenario.task)}
         if not named:
-            raise ValueError(f"unknown scenario {name!r}{did_you_mean(name, SCENARIOS)}; see recsys_env.SCENARIOS")
+            raise ValueError(unknown("scenario", name, SCENARIOS))
         found |= named
     return found

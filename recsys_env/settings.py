@@ -99,8 +99,8 @@ class Weights(dict[str, float]):
             "weights are part of a frozen config and cannot be changed; make another config with recsys_env.replace"
         )
 
-    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
 
 # ------------------------------------------------------------------------------------------------ checks

@@ -13,7 +13,7 @@ import gymnasium
 import pettingzoo
 
 from .catalogue import Catalogue
-from .checks import did_you_mean, shown
+from .checks import ByName, shown, unknown
 from .config import (
     ArrivalConfig,
     CandidateConfig,
@@ -52,7 +52,7 @@ _FEED = WorldConfig(
 # One bad click takes about .5 of z from a satisfied visitor of `news-v1`, `coldstart-v1` and `ecommerce-v1`.
 _STRONG_MOODS = DynamicsConfig(z_rate=0.3, baseline=-0.4)
 
-_TASKS: dict[str, WorldConfig] = {
+_SHIPPED: dict[str, WorldConfig] = {
     "duel-v1": WorldConfig(
         description="""Harvest or repair: one slot each, items X (0, fair) and Y (1, a hook), three moods.
 
@@ -164,6 +164,17 @@ _TASKS: dict[str, WorldConfig] = {
         page="rows",
         scenes=_SHOP,
         roles=(RoleConfig("seller"),),
+        static_weights={
+            "profile_match": 1.0,
+            "history_match": 0.046,
+            "topic_count": 0.145,
+            "popularity": 0.016,
+            "ctr": 0.037,
+            "satisfaction": 0.154,
+            "price": -0.107,
+            "promotion": -0.075,
+            "price_level": 0.371,
+        },
         planner_price=0.3,
         scale_hundred="central",
         users=UserConfig(number=8, price_sensitivity_log_sd=0.4),
@@ -274,8 +285,30 @@ _TASKS: dict[str, WorldConfig] = {
         arrival=ArrivalConfig(k_0=0.5, r_0=4.0),
         reward=RewardConfig(sharing=1.0),
         roles=(
-            RoleConfig("row", knows=(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2)),
-            RoleConfig("column", knows=(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3)),
+            RoleConfig(
+                "row",
+                knows=(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2),
+                static_weights={
+                    "profile_match": 0.865,
+                    "history_match": 0.283,
+                    "topic_count": 1.0,
+                    "popularity": -0.957,
+                    "ctr": 0.259,
+                    "satisfaction": 0.285,
+                },
+            ),
+            RoleConfig(
+                "column",
+                knows=(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3),
+                static_weights={
+                    "profile_match": 0.264,
+                    "history_match": 0.182,
+                    "topic_count": 1.0,
+                    "popularity": -0.075,
+                    "ctr": -0.367,
+                    "satisfaction": -0.232,
+                },
+            ),
         ),
     ),
     "journey-v1": WorldConfig(
@@ -475,16 +508,16 @@ _TASKS: dict[str, WorldConfig] = {
         slots=2,
         horizon=600,
         page="rows",
-        planner_price=1.5,
-        planner_target=0.8,
+        planner_price=0.71,
+        planner_target=1.2,
         static_weights={
-            "profile_match": 0.899,
-            "history_match": -0.612,
-            "topic_count": -0.289,
-            "popularity": -0.185,
-            "ctr": 0.315,
-            "satisfaction": 0.192,
-            "repeat": 0.033,
+            "profile_match": 0.533,
+            "history_match": 0.081,
+            "topic_count": -0.292,
+            "popularity": -0.091,
+            "ctr": 0.169,
+            "satisfaction": 0.248,
+            "repeat": 0.151,
             "length": 1.0,
         },
         users=UserConfig(number=8, habit_size=8),
@@ -576,6 +609,17 @@ _TASKS: dict[str, WorldConfig] = {
         scenes=_SHOP,
         catalogue="grocery",
         planner_price=0.0,
+        static_weights={
+            "profile_match": 0.41,
+            "history_match": 0.103,
+            "topic_count": 0.178,
+            "popularity": 0.255,
+            "ctr": 0.099,
+            "satisfaction": 0.001,
+            "price": 0.749,
+            "repeat": 1.0,
+            "promotion": 0.082,
+        },
         users=UserConfig(population="fixed", habit_size=64, habit_decay=0.9925, habit="purchase"),
         items=ItemConfig(promotion_probability=0.4826, promotion_depth=0.244),
         choice=ChoiceConfig(v_0=5.7, beta_taste=2.3049, beta_quality=0.0, beta_price=1.6381, beta_repeat=1.3358),
@@ -621,6 +665,7 @@ _TASKS: dict[str, WorldConfig] = {
 }
 
 
+_TASKS = ByName("task", _SHIPPED)
 TASKS: Mapping[str, WorldConfig] = MappingProxyType(_TASKS)
 """The tasks by name, read-only: those above, which never change under their name, and what `register_task` added."""
 
@@ -686,7 +731,7 @@ def task_config(
     """
     if isinstance(task, str):
         if task not in TASKS:
-            raise ValueError(f"unknown task {task!r}{did_you_mean(task, TASKS)}; tasks are {', '.join(TASKS)}")
+            raise ValueError(unknown("task", task, TASKS))
         task = TASKS[task] if catalogue is None else for_catalogue(TASKS[task])
     if not isinstance(task, WorldConfig):
         hint = "; did you mean WorldConfig()?" if task is WorldConfig else ""

@@ -22,13 +22,14 @@ from .evaluation import UNSEEN, episode_returns, mean_interval
 from .evaluation.episodes import play_episode
 from .fields import PRICE_LEVEL, ranker_weights
 from .policies import Planner, Policy, Team
-from .policies.linear import LinearRanker, state_columns
+from .policies.linear import LinearRanker, save_ranker, state_columns
 from .tasks import task_config
 from .vector import VectorEnv, copy_seed
 
 PRICES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 TARGETS = (-0.2, 0.2, 0.6, 1.0)
 _ELITE = 4  # one candidate in so many is of the elite
+_NEAR = 0.3  # standard deviation at first of a search that begins with good weights
 _STEPS = ((2**0.5, 0.0), (0.5**0.5, 0.0), (1.0, 0.1), (1.0, -0.1))  # to the neighbours: factor on the price, to target
 
 
@@ -133,6 +134,7 @@ def cross_entropy(
     rng: np.random.Generator,
     population: int,
     generations: int,
+    spread: float = 1.0,
 ) -> np.ndarray:
     """The mean [D] of a diagonal Gaussian that has moved to where the score is high (Rubinstein & Kroese 2004).
 
@@ -142,20 +144,21 @@ def cross_entropy(
     Args:
         score: of candidates [population, D] in a generation -> [population], higher is better. Noise that all of a
             generation share does no harm.
-        start: [D] mean at first; the standard deviation is 1 at first.
+        start: [D] mean at first.
         population, generations: candidates of a generation, at least 4, and generations.
+        spread: standard deviation at first, on which the noise is scaled.
 
     Raises:
         ValueError, TypeError: fewer candidates.
     """
     check_count("population", population, _ELITE, 10**6)
-    mean, spread = start.astype(float), np.ones(len(start))
+    mean, deviation = start.astype(float), np.full(len(start), spread)
     for generation in range(generations):
-        candidates = mean + spread * rng.standard_normal((population, len(mean)))
+        candidates = mean + deviation * rng.standard_normal((population, len(mean)))
         candidates[0] = mean
         elite = candidates[np.argsort(-score(candidates, generation))[: population // _ELITE]]
         mean = elite.mean(axis=0)
-        spread = elite.std(axis=0) + 0.3 * max(1 - 1.5 * generation / generations, 0)
+        deviation = elite.std(axis=0) + 0.3 * spread * max(1 - 1.5 * generation / generations, 0)
     return mean
 
 
@@ -180,6 +183,11 @@ class Found(NamedTuple):
         """The policy of agent n."""
         return LinearRanker(self.weights[config.role_of(n)], self.states)
 
+    def save(self, config: WorldConfig, folder: Path) -> None:
+        """Make a folder that is a policy by its path; see `save_ranker`."""
+        of_role = {role.name: weights for role, weights in zip(config.roles, self.weights, strict=True)}
+        save_ranker(folder, self.names, of_role, self.states)
+
 
 def best_ranker(
     task: str | WorldConfig,
@@ -202,8 +210,8 @@ def best_ranker(
         others: a policy for each agent that is no learner.
         states: fields of the observation that move the weights; none: fixed weights. What the world does not have is
             left out.
-        start: [R, 1, W] fixed weights, such as those of a `Found`, that searches begin with; None: each begins with the
-            best single one.
+        start: [R, 1 or 1 + X, W] weights, such as those of a `Found`, near which searches begin, fixed ones or such as
+            move with the same states; None: each begins at the best single one.
         budget: of the search.
         shared: by the rewards that the learners are paid, after sharing, in place of their own.
         seed: of the searches and their episodes.
@@ -225,9 +233,11 @@ def best_ranker(
         def score(candidates: np.ndarray, generation: int, first: int = first) -> np.ndarray:
             return arena.play(candidates, budget.episodes, first + generation).mean(axis=1)
 
-        fixed = arena.best_single_weight(budget.episodes, first + 9_999) if start is None else start
-        begin = np.concatenate([fixed, np.zeros((arena.size[0], arena.size[1] - 1, arena.size[2]))], axis=1).ravel()
-        found.append(cross_entropy(score, begin, rng, budget.population, budget.generations))
+        begin = np.zeros(arena.size)
+        given = arena.best_single_weight(budget.episodes, first + 9_999) if start is None else start
+        begin[:, : given.shape[1]] = given
+        spread = 1.0 if start is None else _NEAR
+        found.append(cross_entropy(score, begin.ravel(), rng, budget.population, budget.generations, spread))
     fresh = arena.play(np.stack(found), budget.population * budget.episodes // 2, (100_000 * seed + 9_998) % UNSEEN)
     order = np.argsort(-fresh.mean(axis=1))
     weights = _canonical(found[order[0]].reshape(arena.size), arena.names)

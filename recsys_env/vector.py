@@ -27,7 +27,7 @@ from .actions import ActionReader
 from .catalogue import Catalogue
 from .checks import check_count, checked_seed, is_number, shown
 from .config import WorldConfig, check_catalogue_fields
-from .fields import ACTION, OBSERVATION, PRIVATE, STATE, candidate_features, places, span
+from .fields import ACTION, OBSERVATION, STATE, candidate_features, places, private_fields
 from .files import digest_of_arrays
 from .infos import Infos
 from .settings import difference
@@ -135,7 +135,8 @@ class VectorEnv:
             for name in config.roles[config.role_of(n)].hidden
             if name in self.observation_fields
         ]
-        self._private = span(self.observation_fields, PRIVATE)
+        private = (self.observation_fields.get(field.name) for field in private_fields(config, self.shape))
+        self._private = np.r_[tuple(place for place in private if place)]
         self._actions = ActionReader(config, self.possible_agents, self.action_space)
         self._batch = np.arange(self.num_envs, dtype=np.uint64)
         self._state = allocate_state(self.world, self.num_envs)
@@ -419,7 +420,7 @@ class VectorEnv:
 
     def state(self) -> np.ndarray:
         """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the
-        observations.
+        observations; the mood once where all see the same.
 
         Scans the users of a copy, so it costs time proportional to U.
         """
@@ -441,8 +442,8 @@ class VectorEnv:
     def _private_rows(self, observations: np.ndarray) -> np.ndarray:
         """States [B, S] with the private parts of the observations filled in."""
         rows = np.empty((self.num_envs, *self.state_space.shape), np.float32)
-        for n, part in enumerate(np.split(rows[:, self._report.final_states.shape[1] :], self.num_agents, axis=1)):
-            part[:] = observations[:, n, self._private]
+        private = rows[:, self.state_fields["private"]].reshape(self.num_envs, -1, self.shape.private)  # a view
+        private[:] = observations[..., self._private]
         return rows
 
     # -------------------------------------------------------------------------------------------- save, restore, expect

@@ -181,7 +181,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:  # type: ignore[override]
+    ) -> tuple[Any, dict[str, Any]]:
         """Start an episode in every copy; seed as in `VectorEnv.reset`, one integer or one for each copy.
 
         Raises:

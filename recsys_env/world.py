@@ -344,7 +344,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 def _synthetic_items(
     config: WorldConfig, shape: Shape, centres: np.ndarray, bait_level: np.ndarray, rng: np.random.Generator
-):  # type: ignore[no-untyped-def]
+) -> tuple[np.ndarray, np.ndarray]:
     c, m = config.items, shape.items
     items = np.zeros(m, ITEM)
     topic = rng.permutation(np.arange(m) % shape.topics)
@@ -364,7 +364,7 @@ def _synthetic_items(
     return items, q
 
 
-def _catalogue_items(catalogue: Catalogue, shape: Shape):  # type: ignore[no-untyped-def]
+def _catalogue_items(catalogue: Catalogue, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     items = np.zeros(shape.items, ITEM)
     items["topic"] = catalogue.item_topic
     items["intercept"] = catalogue.item_intercept
@@ -431,12 +431,12 @@ def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarr
     for n, role in enumerate(roles):
         if role.items and max(role.items) >= shape.items:
             raise ValueError(
-                f"role {role.name!r}: items holds {max(role.items)}, but the world has {shape.items} items"
+                f"role {role.name!r}: items holds {max(role.items)}, but the world has {shape.items} items, from 0 on"
             )
         if role.domains and max(role.domains) >= config.items.domains:
             raise ValueError(
                 f"role {role.name!r}: domains holds {max(role.domains)}, "
-                f"but the world has {config.items.domains} domains"
+                f"but the world has {config.items.domains} domains, from 0 on"
             )
         if role.domains:
             allowed[n] &= np.isin(items["domain"], role.domains)
@@ -457,6 +457,7 @@ def _labels(config: WorldConfig, shape: Shape) -> np.ndarray:
         if role.knows and len(role.knows) != shape.topics:
             raise ValueError(
                 f"role {role.name!r}: knows holds {len(role.knows)} labels, but the catalogue has {shape.topics} topics"
+                "; allowed is one for each, or none"
             )
         if role.knows:
             labels[n] = role.knows

@@ -87,7 +87,7 @@ def evidence() -> dict[str, Any]:
             "fixed": "static",
             "fixed_reward": mean(2.0),
             "gain": mean(1.0),
-            "observed_gain": None,
+            "observed": {"policy": "searched-state", "reward": mean(2.5), "gain": mean(0.25)},
         },
         "play": {
             "team": "planner",
@@ -104,6 +104,7 @@ def evidence() -> dict[str, Any]:
                 "answers": list(kinds),
                 "best": {"planner": "greedy", "greedy": "greedy", "equilibrium": "equilibrium"},
                 "cost": {"planner for equilibrium": mean(0.6), "greedy for planner": mean(0.0)},
+                "costliest": "planner for equilibrium",
             },
             "coupling": {"mean": None, "ci95": None},
         },

@@ -1016,10 +1016,6 @@ class Game:
         person, view = self.person(copy, copy.visitor), self.view(n)
         visits = person.visits[n] if self.config.page == "rival" else person
         gap = 1.0 if visits.last_visit is None else squash((copy.tick - visits.last_visit) / 50)
-        mood: dict[str, Any] = {}
-        if self.shape.mood_views:
-            of = 0 if self.config.observation.mood == "platform" else n
-            mood = {"mood": person.moods[of], "mood_pages": squash(person.mood_pages[of] / 5)}
         heard = [one_hot(None if m == n else word, self.config.messages) for m, word in enumerate(person.messages)]
         known, features = self.roles[n].knows, [self.features(copy, n, j) for j in copy.candidates[n]]
         empty = [np.zeros(len(candidate_features(self.config, self.shape)))] * (self.shape.candidates - len(features))
@@ -1039,7 +1035,7 @@ class Game:
             "exposure": self.shares(copy, n) if self.shape.providers else [],
             "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
             "messages": np.concatenate(heard),
-            **mood,
+            **self.observe_mood(copy, 0 if self.shape.mood_views == 1 else n),
             "offers": person.offers,
         }
 
@@ -1062,6 +1058,14 @@ class Game:
             "promotion": float(self.promoted(j, copy.tick)),
         }
         return np.array([values[name] for name in candidate_features(self.config, self.shape)])
+
+    def observe_mood(self, copy: Copy, view: int) -> dict[str, Any]:
+        """The visitor's mood as it is known in a view, if at all."""
+        if not self.shape.mood_views:
+            return {}
+        assert copy.visitor is not None
+        person = self.person(copy, copy.visitor)
+        return {"mood": person.moods[view], "mood_pages": squash(person.mood_pages[view] / 5)}
 
     def observe_latent(self, copy: Copy) -> dict[str, Any]:
         assert copy.visitor is not None
@@ -1213,6 +1217,7 @@ class Game:
         values: dict[str, Any] = {"visitor_present": float(copy.visitor is not None)}
         if copy.visitor is not None:
             values |= self.observe_latent(copy) | {"scene": one_hot(copy.scene, self.shape.scenes)}
+            values |= self.observe_mood(copy, 0)
         people = list(copy.people.values())
         if people:
             values |= {

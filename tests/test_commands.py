@@ -89,8 +89,11 @@ def test_policies_are_listed_as_they_are(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
     main(["describe", "journey-v1"])
     text = capsys.readouterr().out
-    assert text.endswith(f"\nconfig\n{describe(TASKS['journey-v1'])}\n")
+    about, numbers = describe(TASKS["journey-v1"]).split("\n", 1)
+    assert about.startswith("description = ")
+    assert text.endswith(f"\nconfig\n{numbers}\n")
     words = " ".join(text.split())
+    assert words.count("Stresses:") == 1  # the description is above, and only there
     for fact in (
         "journey-v1: Entrance, item and cart page, one agent each",
         "agents 3: entrance_0, item_0, cart_0 page rows, 4 slots for each agent",
@@ -112,7 +115,8 @@ def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_task_may_have_fields_changed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["describe", "journey-v1,horizon=50,users.number=16"])
     changed = task_config("journey-v1", {"horizon": 50, "users": {"number": 16}})
-    assert capsys.readouterr().out.endswith(f"{describe(changed)}\n")
+    _, numbers = describe(changed).split("\n", 1)
+    assert capsys.readouterr().out.endswith(f"\nconfig\n{numbers}\n")
 
 
 def test_a_task_with_a_catalogue_says_what_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,10 +18,21 @@ import pettingzoo
 import pytest
 
 import recsys_env
-from recsys_env import TASKS, Catalogue, VectorEnv, WorldConfig, parallel_env, register_task, replace, vector_env
+from recsys_env import (
+    SCENARIOS,
+    TASKS,
+    Catalogue,
+    VectorEnv,
+    WorldConfig,
+    parallel_env,
+    register_task,
+    replace,
+    vector_env,
+)
 from recsys_env import config as cfg
 from recsys_env.checks import did_you_mean
 from recsys_env.config import GROUPS, RoleConfig, SceneConfig, UserConfig
+from recsys_env.evaluation import METRICS
 from recsys_env.settings import describe
 
 TWO_SCENES = {
@@ -230,6 +241,19 @@ def test_unknown_tasks_suggest_the_nearest() -> None:
         vector_env("chess-v0", 1)
 
 
+def test_what_is_looked_up_by_a_wrong_name_is_named_with_the_nearest() -> None:
+    wrong: tuple[tuple[Any, str, str], ...] = (
+        (TASKS, "ecomerce-v0", r"unknown task 'ecomerce-v0' \(did you mean 'ecommerce-v1'\?\); tasks are duel-v1, "),
+        (SCENARIOS, "duel-v1/gredy", r"scenario 'duel-v1/gredy' \(did you mean 'duel-v1/greedy'\?\); .*, \.\.\."),
+        (METRICS, "ndgc", r"unknown metric 'ndgc' \(did you mean 'ndcg'\?\); metrics are page_ctr, "),
+    )
+    for table, name, said in wrong:
+        with pytest.raises(KeyError, match=said):
+            table[name]
+        assert name not in table
+        assert table.get(name) is None
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -295,38 +319,50 @@ def test_only_near_misses_are_suggested() -> None:
 # ------------------------------------------------------------------------------------------------ combinations
 
 CONFLICTS: list[tuple[dict[str, Any], str]] = [
-    ({"scenes": ()}, "scenes is empty"),
-    ({"roles": ()}, "roles is empty"),
+    ({"scenes": ()}, r"scenes = \(\) is empty"),
+    ({"roles": ()}, r"roles = \(\) is empty"),
     ({"scenes": ({"name": "a"}, {"name": "a"})}, r"repeated names \['a', 'a'\]"),
     ({"roles": ({"name": "a"}, {"name": "a"})}, r"roles have repeated names \['a', 'a'\]"),
     ({"roles": ({"name": "a b"},)}, r"role names \['a b'\] must be made of letters"),
     ({**TWO_SCENES, "num_agents": 3}, r"num_agents = 3 but 2 roles \['x', 'y'\]"),
     ({"roles": ({"name": "x", "scene": "nowhere"},)}, r"roles own scenes \['nowhere'\], but the scenes are \['page'\]"),
     ({"scenes": ({"name": "a"}, {"name": "b"})}, "each needs exactly one owner"),
-    ({**TWO_SCENES, "page": "rival"}, "'rival' cannot have several scenes"),
+    ({**TWO_SCENES, "page": "rival"}, r"'rival' cannot have several scenes \['a', 'b'\]; one"),
     ({"choice": {"dissimilarity": 0.5}}, r"choice.dissimilarity = 0.5 needs page = 'rows'; page = 'shared'"),
     ({"page": "rival", "choice": {"dissimilarity": 0.5}}, "needs page = 'rows'"),
     ({"slots": 21}, r"candidates.number = 20 must be at least slots = 21"),
-    ({"roles": ({"knows": (0, 1)},)}, r"roles know \[\[0, 1\]\], but need one label for each of the 12 topics"),
-    ({"action": "query", "mask_actions": True}, "makes no sense with action = 'query'"),
-    ({"action": "weights", "mask_actions": True}, "makes no sense with action = 'weights'"),
+    ({"roles": ({"knows": (0, 1)},)}, r"roles.knows = \[\[0, 1\]\] must hold one label for each of the 12 topics"),
+    (
+        {"action": "query", "mask_actions": True},
+        "mask_actions = True makes no sense with action = 'query'; allowed is False",
+    ),
+    (
+        {"action": "weights", "mask_actions": True},
+        "mask_actions = True makes no sense with action = 'weights'; allowed is False",
+    ),
     ({"messages": 1}, "messages = 1 carries no information"),
-    ({"offer": {"kind": "price"}}, "offer.kind = 'price' needs feedback.instant = True"),
+    ({"offer": {"kind": "price"}}, "offer.kind = 'price' needs feedback.instant = True, not False"),
     ({"offer": {"low": 2.0}}, "offer.low = 2 must be below offer.high = 2"),
     ({"static_weights": {"price_level": 0.5}}, "static_weights hold 'price_level', but no agent sets prices"),
     ({"roles": ({"static_weights": {"price_level": 0.5}},)}, "static_weights hold 'price_level', but no agent sets"),
     ({"arrival": {"d_0": 0.6, "d_1": 0.5}}, r"arrival.d_0 \+ arrival.d_1 = 1.1 must be at most 1"),
     ({"feedback": {"rating_cutpoints": (0, 1, 2)}}, r"rating_cutpoints = \(0.0, 1.0, 2.0\) must be 4 ascending"),
     ({"feedback": {"rating_cutpoints": (0, 2, 1, 3)}}, "must be 4 ascending numbers"),
-    ({"choice": {"v_0_by_mood": (0.0,)}}, "at least 2 moods"),
-    ({**MOODS, "dynamics": {"mood_up": (0.1, 0.1)}}, "one probability for each of the 2 topics"),
+    ({"choice": {"v_0_by_mood": (0.0,)}}, r"v_0_by_mood = \(0.0,\) must have at least 2 moods"),
+    (
+        {**MOODS, "dynamics": {"mood_up": (0.1, 0.1)}},
+        r"mood_up = \(0.1, 0.1\) and mood_down = \(\) need one probability for each of the 2 topics",
+    ),
     (
         {**MOODS, "dynamics": {"mood_up": (0.6, 0.0), "mood_down": (0.6, 0.0)}},
-        r"mood_up \+ mood_down must be at most 1",
+        r"mood_up \+ mood_down = \[1.2, 0.0\] must be at most 1",
     ),
-    ({"dynamics": {"mood_up_none": 0.6, "mood_down_none": 0.6}}, r"mood_up_none \+ mood_down_none must be at most 1"),
+    (
+        {"dynamics": {"mood_up_none": 0.6, "mood_down_none": 0.6}},
+        r"mood_up_none \+ mood_down_none = 1.2 must be at most 1",
+    ),
     ({"items": {"life": 10, "period": 5}}, r"items.period = 5 must be 0 or at least items.life = 10"),
-    ({"items": {"period": 5}}, "items.period needs items.life"),
+    ({"items": {"period": 5}}, "items.period = 5 needs items.life"),
     ({"items": {"topics": 5, "number": 4}}, r"items.topics = 5 must be at most items.number = 4"),
 ]
 
@@ -345,8 +381,8 @@ def test_every_conflict_is_tested() -> None:
 @pytest.mark.parametrize(
     ("role", "message"),
     [
-        ({"items": (200,)}, r"'recommender': items holds 200, but the world has 200 items"),
-        ({"domains": (1,)}, r"'recommender': domains holds 1, but the world has 1 domains"),
+        ({"items": (200,)}, r"'recommender': items holds 200, but the world has 200 items, from 0 on"),
+        ({"domains": (1,)}, r"'recommender': domains holds 1, but the world has 1 domains, from 0 on"),
     ],
 )
 def test_inventories_that_the_world_lacks(role: dict[str, Any], message: str) -> None:
@@ -781,7 +817,10 @@ def test_a_catalogue_takes_the_place_of_a_tasks_own_items_and_users() -> None:
 
 
 def test_moods_beside_a_catalogue_need_its_topics() -> None:
-    with pytest.raises(ValueError, match=r"a task with moods .* is made for its own 2 topics and takes no catalogue"):
+    with pytest.raises(
+        ValueError,
+        match=r"a task with moods \(choice.v_0_by_mood = \(.*\)\) is made for its own 2 topics and takes no catalogue",
+    ):
         vector_env("duel-v1", catalogue=small_catalogue())
     moods = {"choice": {"v_0_by_mood": (0.0, 1.0)}, "dynamics": {"mood_up": (0.1,) * 12, "mood_down": (0.1,) * 12}}
     with pytest.raises(

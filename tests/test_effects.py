@@ -1207,6 +1207,9 @@ def test_the_mood_that_agents_see(page: str, mood: str) -> None:
         **PLEASED,
     )
     envs.reset(seed=0)
+    once = [envs.state_fields[name] for name in ("mood", "mood_pages") if name in envs.state_fields]
+    assert len(once) == 2 * (mood == "platform")  # what all see alike stands in the global state once, else by agent
+    assert envs.shape.private == envs.shape.dims + envs.shape.topics + 2 * (mood == "own")
     seen, pages = np.full((200, 3, 2), 0.8), np.zeros((200, 3, 2))
     clicks = others = 0
     for tick in range(40):
@@ -1215,6 +1218,8 @@ def test_the_mood_that_agents_see(page: str, mood: str) -> None:
         shown, of = (envs.field(envs.observations, name)[..., 0] for name in ("mood", "mood_pages"))
         same(shown, np.where(at, seen[b, place], 0), 1e-5)
         same(of, np.where(at, pages[b, place] / (5 + pages[b, place]), 0), 1e-5)
+        for values, part in zip((seen, pages / (5 + pages)), once, strict=False):
+            same(envs.state()[:, part][:, 0], np.where(at.any(1), values[b, place, 0], 0), 1e-5)
         infos = envs.step(fixed(envs, tick % M, (tick + 1) % M))[4]
         clicked = infos["clicked"].any(2)
         knows = at | (mood == "platform")

@@ -60,20 +60,51 @@ class Table(Played):
         super().__init__(SHORT, 4, 0, {})
         self.table = table
 
+    @property
+    def elsewhere(self) -> Played:  # type: ignore[override]
+        return self  # other episodes are alike
+
     def payoff(self, first: str, others: str) -> np.ndarray:
         return np.full(4, self.table[first, others])
 
 
-def test_the_cost_of_the_wrong_rival(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cost_of_the_wrong_rival() -> None:
     """A stag hunt: who takes a myopic rival for a cooperating one loses 1 of 2, the other way round 1 of 4."""
     table = {("team", "team"): 4.0, ("greedy", "team"): 3.0, ("team", "greedy"): 1.0, ("greedy", "greedy"): 2.0}
-    monkeypatch.setattr(evidence, "replace", lambda played, **changes: played)  # other episodes are alike
     found = evidence.wrong_rival(Table(table), ("team", "greedy"), ("team", "greedy"))
     assert found["best"] == {"team": "team", "greedy": "greedy"}
     assert {pair: cost["mean"] for pair, cost in found["cost"].items()} == {
         "team for greedy": pytest.approx(0.5),
         "greedy for team": pytest.approx(0.25),
     }
+    assert found["costliest"] == "team for greedy"
+    assert evidence.wrong_rival(Table(table), ("team",), ("team", "greedy"))["costliest"] is None
+
+
+class Earning(Played):
+    """What policies earn when all play them, by whether the episodes are those of choices."""
+
+    def __init__(self, reported: dict[str, float], chosen_on: dict[str, float]) -> None:
+        super().__init__(SHORT, 4, 0, dict.fromkeys(reported))  # type: ignore[arg-type]
+        self.earned, self.elsewhere = reported, self
+        if chosen_on is not reported:
+            self.elsewhere = Earning(chosen_on, chosen_on)
+
+    def mean(self, policy: str) -> np.ndarray:
+        return np.full(4, self.earned[policy])
+
+
+def test_what_looks_at_the_state_is_chosen_on_other_episodes_and_what_only_observes_is_told_apart() -> None:
+    reported = {"searched-static": 2.0, "planner": 4.0, "searched-state": 3.0, "lucky": 9.0}
+    played = Earning(reported, {**reported, "lucky": 1.0})
+    looking = ("planner", "searched-state", "lucky")
+    found = evidence.state(played, looking, ("searched-state", "lucky"))
+    assert (found["policy"], found["gain"]["mean"]) == ("planner", 1.0)
+    assert (found["fixed"], found["fixed_reward"]["mean"]) == ("searched-static", 2.0)
+    assert (found["observed"]["policy"], found["observed"]["gain"]["mean"]) == ("searched-state", 0.5)
+    assert "missing" in evidence.state(played, looking, ())["observed"]
+    worst = evidence.anarchy(played, ("searched-state", "lucky"), looking)
+    assert (worst["policy"], worst["optimum"], worst["mean"]) == ("lucky", "planner", 2.25)
 
 
 def test_the_command_stores_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ PLAY: dict[str, str] = {
     "ecommerce-v1": "a084286049fd9a949b8a11531013496abf184a5fb60189c607a0b98f3f22b11e",
     "coverage-v0": "b88bfd75be40e67891e83c2b37e6694ab5b65dda6e42e960d68abedb28992af5",
     "journey-v1": "84362cdf5d68ab480ebad1e422156f6e2d808f0fd1b1daf97d6c461287103790",
-    "social-v1": "b6547992515f800606b550e9dbc6472f4b3462f9312b73ead8fda0856f7ea311",
+    "social-v1": "6816af2f6829d46ab07fcb1a24926071dfd31c0db492eca3e6f26aed64c7b2bf",
     "news-v1": "517d6cc5fda1d2d97ed0cc8cd17069748e8dba95a76fbea59cef52e6b447c8b2",
     "streaming-v1": "1f8f805e4b2f3030ddf6ffd95547a15ce180a98425fdce633cd007a3f430b650",
     "coldstart-v1": "2fee4e43268969a291d30aacd6f9e2e85ff4fb5e2743073d626ded4335f3bf12",

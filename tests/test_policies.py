@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import worlds
 from scipy import stats
 
 import recsys_env
@@ -44,17 +45,7 @@ NEEDS = {
     **dict.fromkeys(("implicit", "implicit-bpr", "implicit-knn"), "implicit"),
 }
 INSTALLED = [name for name in POLICIES if name not in NEEDS or find_spec(NEEDS[name])]
-SMALL = WorldConfig(
-    num_agents=2,
-    slots=2,
-    horizon=30,
-    users={"number": 3, "habit_size": 4},
-    candidates={"number": 6},
-    items={"number": 20, "dims": 4, "topics": 4},
-    choice={"v_0": 1.0},
-    arrival={"r_0": 2.0},
-    static_weights={"profile_match": 1.0, "popularity": 0.5},
-)
+SMALL = recsys_env.replace(worlds.SMALL, {"static_weights": {"profile_match": 1.0, "popularity": 0.5}})
 OFFERS = {"offer": {"kind": "price"}, "feedback": {"instant": True}, "scenes": ({"name": "page", "cart": True},)}
 KINDS: dict[str, dict[str, Any]] = {
     "candidates": {"action": "candidates"},

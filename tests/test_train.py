@@ -284,6 +284,7 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     refused("recommender_1 neither learns nor has a policy", learners=("recommender_0",))
     refused("unknown policy 'gredy'", compare=("gredy",), **TINY)
     refused("unknown task 'easy-v1'", task="easy-v1")
+    refused("WorldConfig.scale_hundred = 'planer' is no policy", set=("scale_hundred=planer",))
     refused("unknown policy 'contend'", others=("contend",), **TINY)
     refused(r"'recomender_1' is not one of .* \(did you mean 'recommender_1'", others=("recomender_1=content",))
     refused("names content and random for all that are left", others=("content", "random"))

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from worlds import SMALL
 
-from recsys_env import WorldConfig, replace, task_config, vector_env
+from recsys_env import replace, task_config, vector_env
 from recsys_env.__main__ import main
 from recsys_env.evaluation import episode_returns, mean_interval
 from recsys_env.evaluation.episodes import begin_episodes, play_episode
-from recsys_env.policies import Planner, make_policy
-from recsys_env.policies.linear import LinearRanker
+from recsys_env.policies import CHECKPOINT, Planner, make_policy
+from recsys_env.policies.linear import LinearRanker, save_ranker
 from recsys_env.tuning import Budget, best_ranker, cross_entropy, tune_planner
 
-SMALL = WorldConfig(
-    num_agents=2,
-    slots=2,
-    horizon=30,
-    users={"number": 3, "habit_size": 4},
-    candidates={"number": 6},
-    items={"number": 20, "dims": 4, "topics": 4},
-    choice={"v_0": 1.0},
-    arrival={"r_0": 2.0},
-)
 MARKET = replace(
     SMALL,
     {
@@ -195,3 +190,35 @@ def test_the_command_prints_fields_of_a_config(capsys: pytest.CaptureFixture[str
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("planner_price=")
     assert lines[1].startswith("static_weights={'profile_match': ")
+
+
+def test_a_saved_ranker_is_a_policy_by_its_folder(tmp_path: Path) -> None:
+    found = best_ranker(SMALL, states=("mood", "visits"), budget=dataclasses.replace(TINY, searches=1))
+    found = found._replace(weights=found.weights.round(3))
+    found.save(SMALL, tmp_path / "mine")
+    team = {agent: found.ranker(SMALL, 0) for agent in SMALL.agents}
+    own = episode_returns(SMALL, str(tmp_path / "mine"), 20, 1)
+    np.testing.assert_array_equal(own, episode_returns(SMALL, team, 20, 1))
+    again = best_ranker(SMALL, states=("mood", "visits"), start=found.weights, budget=TINY)
+    assert again.weights.shape == found.weights.shape
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"names": ["price"]}, "has weights of price for recommender; here recommender_0 is a recommender with"),
+        ({"weights": {"seller": [[1.0]]}}, "for seller; here recommender_0 is a recommender"),
+        ({"states": []}, "must have 1 rows of"),
+        ({"states": ["moods"]}, "'moods' is no field of an observation"),
+        ({"weights": {"recommender": [[float("nan")]]}}, "must be a finite number"),
+        ({"weights": 3}, "weights must be an object"),
+    ],
+)
+def test_a_ranker_for_another_world_is_refused(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    envs = vector_env(SMALL, 1)
+    names = envs.candidate_features
+    save_ranker(tmp_path, tuple(names), {"recommender": np.ones((2, len(names)))}, ("mood",))
+    path = tmp_path / CHECKPOINT
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ValueError, match=re.escape(said)):
+        make_policy(str(tmp_path)).bind(envs, "recommender_0", 0)

@@ -10,6 +10,7 @@ import numpy as np
 
 import recsys_env
 from recsys_env import WorldConfig
+from recsys_env.evaluation import METRICS, episode_returns, scale_ends
 from recsys_env.policies import POLICIES, make_policy
 from recsys_env.vector import Snapshot, VectorEnv
 
@@ -25,6 +26,7 @@ SMALL: dict[str, Any] = {
     "horizon": 50,
     "candidates": {"number": 5},
 }
+PRICES: dict[str, Any] = {"offer": {"kind": "price"}, "feedback": {"instant": True}}
 KINDS: dict[str, dict[str, Any]] = {
     "slate": {"slots": 3},
     "one slot": {"slots": 1},
@@ -34,6 +36,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "slate and word": {"slots": 2, "messages": 3},
     "one slot and word": {"slots": 1, "messages": 3},
     "query and word": {"slots": 2, "action": "query", "messages": 2},
+    "slate and price": {"slots": 2, **PRICES},
+    "one slot, price and word": {"slots": 1, "messages": 3, **PRICES},
+    "weights, price and word": {"slots": 2, "action": "weights", "messages": 2, **PRICES},
     "masked": {"slots": 2, "mask_actions": True},
 }
 
@@ -236,9 +241,15 @@ def lookup_case(rng: np.random.Generator, running: Running) -> Case:
     odd: Any = [agent, 7, None, strange(rng)][int(rng.integers(4))]
     fresh = api.vector_env(WorldConfig(), 1, **SMALL)
     key = misspelt(rng, "clicked", envs.infos)
+    task, scenario, measure = (
+        misspelt(rng, str(rng.choice(list(of))), of) for of in (api.TASKS, api.SCENARIOS, METRICS)
+    )
     made: list[Case] = [
         Case(f"field(observations, {name!r})", lambda: envs.field(envs.observations, name), (name,)),
         Case(f"infos[{key!r}]", lambda: envs.infos[key], (key,)),
+        Case(f"TASKS[{task!r}]", lambda: api.TASKS[task], ("task",), (task,)),
+        Case(f"SCENARIOS[{scenario!r}]", lambda: api.SCENARIOS[scenario], ("scenario",), (scenario,)),
+        Case(f"METRICS[{measure!r}]", lambda: METRICS[measure], ("metric",), (measure,)),
         Case(f"observation_space({short(odd)})", lambda: env.observation_space(odd), ("agent",), texts(odd)),
         Case(f"action_space({short(odd)})", lambda: env.action_space(odd), ("agent",), texts(odd)),
         Case("step before reset", lambda: fresh.step(fresh.empty_actions()), ("reset",)),
@@ -311,8 +322,6 @@ def policy_case(rng: np.random.Generator, running: Running) -> Case:
     seed: Any = [-1, 2**64, 1.5, "0", None, strange(rng)][int(rng.integers(6))]
     agent = misspelt(rng, "recommender_0", ("recommender_0", "recommender_1"))
     config, envs = running.vector["slate"].config, running.vector["slate"]
-    from recsys_env.evaluation import episode_returns
-
     made: list[tuple[str, Callable[[], Any], tuple[str, ...], tuple[str, ...]]] = [
         (f"make_policy({short(odd)})", lambda: make_policy(odd), ("policy", "module"), texts(odd)),
         (
@@ -333,6 +342,19 @@ def policy_case(rng: np.random.Generator, running: Running) -> Case:
             ("seed",),
             texts(seed),
         ),
+        (
+            f"scale_ends(scale_hundred={word!r})",
+            lambda: scale_ends(WorldConfig(scale_hundred=word)),
+            ("scale_hundred",),
+            (word,),
+        ),
+        (
+            f"scale_ends(scale_zero={word!r})",
+            lambda: scale_ends(WorldConfig(scale_zero=word)),
+            ("scale_zero",),
+            (word,),
+        ),
+        ("static without weights", lambda: episode_returns(config, "static", 2, 0), ("static_weights",), ()),
         (f"episode_returns of {agent}", lambda: episode_returns(config, {agent: "random"}, 2, 0), (agent,), ()),
         (f"bind to {agent}", lambda: make_policy("random").bind(envs, agent, 0), (agent,), ()),
     ]

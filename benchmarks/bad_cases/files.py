@@ -223,6 +223,7 @@ def command_case(rng: np.random.Generator) -> Case:
     module = str(rng.choice(list(known)))
     word = misspelt(rng, str(rng.choice(known[module])), known[module])
     task = misspelt(rng, str(rng.choice(list(TASKS))), TASKS)
+    scenario = misspelt(rng, str(rng.choice(list(api.SCENARIOS))), (*api.SCENARIOS, *TASKS))
     policy = misspelt(rng, str(rng.choice(list(POLICIES))), POLICIES)
     option = "--" + "".join(rng.choice(list("qwxyz"), 5))
     number = str(rng.choice(["-1", "0", "x", "1.5", "nan", ""]))
@@ -235,7 +236,13 @@ def command_case(rng: np.random.Generator) -> Case:
             (["evaluate", "--policies", policy, "--out", out], (policy,)),
             (["evaluate", "--policies", "random", option, "1"], (option,)),
             (["evaluate", "--policies", "random", "--episodes", number, "--out", out], ("episodes",)),
+            (["evaluate", "--scenarios", scenario, "--policies", "random", "--out", out], (scenario,)),
             (["tournament", "--tasks", task, "--out", out], (task,)),
+            (["solve", task], (task,)),
+            (["solve", "duel-v1", "--criterion", f"{word}s"], ("criterion",)),
+            (["exploit", task], (task,)),
+            (["tune", task], (task,)),
+            (["describe", task], (task,)),
             (["policies", option], (option,)),
         ],
         "baselines": [

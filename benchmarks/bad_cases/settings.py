@@ -71,6 +71,11 @@ def unknown_case(rng: np.random.Generator) -> Case:
     return Case(f"{kind.__name__}({name}=1)", given(rng, kind, {name: 1}), (name,))
 
 
+def moves(topics: int, probability: float = 0.1) -> dict[str, tuple[float, ...]]:
+    """Moves of the mood, up and down, after a click on each topic."""
+    return {"mood_up": (probability,) * topics, "mood_down": (probability,) * topics}
+
+
 def conflict_case(rng: np.random.Generator) -> Case:
     """Fields that are fine by themselves and make no sense together."""
     low, high = float(rng.uniform(0.05, 0.99)), float(rng.uniform(0.55, 1.0))
@@ -87,23 +92,49 @@ def conflict_case(rng: np.random.Generator) -> Case:
         ({"action": "query", "mask_actions": True}, ("mask_actions",), ("query",)),
         ({"action": "weights", "mask_actions": True}, ("mask_actions",), ("weights",)),
         ({"messages": 1}, ("messages",), ("1",)),
+        ({"offer": {"kind": "price"}}, ("offer.kind",), ("feedback.instant",)),
+        ({"offer": {"low": 1 + high, "high": 1 + high - low / 2}}, ("offer.low",), (f"{1 + high:g}",)),
+        ({"scale_zero": word, "scale_hundred": word}, ("scale_hundred",), (word,)),
+        ({"scale_hundred": "random"}, ("scale_zero",), ("random",)),
+        ({"roles": ({"knows": (0, 1) * (7 + n)},)}, ("roles.knows",), (str([0, 1] * (7 + n)),)),
+        ({"catalogue": "grocery", "roles": ({"knows": (0, 1) * n},)}, ("knows",), (f"{2 * n} labels", str([0, 1] * n))),
+        ({"catalogue": "grocery", "items": {"quality_sd": low}}, ("items.quality_sd",), (repr(low),)),
+        (
+            {"catalogue": "grocery", "choice": {"v_0_by_mood": (low, high)}, "dynamics": moves(n)},
+            ("mood_up",),
+            ("0.1, 0.1", f"{n} and {n} entries"),
+        ),
         ({"arrival": {"d_0": high, "d_1": high}}, ("d_0",), (f"{2 * high:g}",)),
         ({"feedback": {"rating_cutpoints": sorted(rng.normal(size=n + (n == 4)))}}, ("rating_cutpoints",), ()),
         ({"feedback": {"rating_cutpoints": (3.0, low, 1.0, 2.0)}}, ("rating_cutpoints",), texts(low)),
-        ({"choice": {"v_0_by_mood": (low,)}}, ("v_0_by_mood",), ()),
-        ({"choice": {"v_0_by_mood": (low, high)}, "dynamics": {"mood_up": (0.1,) * n}}, ("mood_up",), ()),
-        ({"dynamics": {"mood_up_none": high, "mood_down_none": high}}, ("mood_up_none",), ()),
+        ({"choice": {"v_0_by_mood": (low,)}}, ("v_0_by_mood",), texts(low)),
+        ({"choice": {"v_0_by_mood": (low, high)}, "dynamics": {"mood_up": (0.1,) * n}}, ("mood_up",), ("0.1, 0.1",)),
+        (
+            {"choice": {"v_0_by_mood": (low, high)}, "items": {"topics": n}, "dynamics": moves(n, high)},
+            ("mood_up + mood_down",),
+            (repr(2 * high),),
+        ),
+        ({"dynamics": {"mood_up_none": high, "mood_down_none": high}}, ("mood_up_none",), (f"{2 * high:g}",)),
         ({"items": {"life": n + 1, "period": n}}, ("period",), (str(n),)),
-        ({"items": {"period": n}}, ("period",), ()),
+        ({"items": {"period": n}}, ("period",), (str(n),)),
         ({"items": topics}, ("topics",), (str(n),)),
         ({"scenes": ({"name": word}, {"name": word})}, ("scenes",), (word,)),
-        ({"scenes": ()}, ("scenes",), ()),
-        ({"roles": ()}, ("roles",), ()),
+        ({"scenes": ()}, ("scenes",), ("()",)),
+        ({"roles": ()}, ("roles",), ("()",)),
         ({"roles": ({"name": word}, {"name": word}), "num_agents": 2}, ("roles",), (word,)),
         ({"roles": ({"name": f"{word}-{n}"},)}, ("role",), (f"{word}-{n}",)),
         ({"roles": ({"scene": word},)}, ("scene",), (word,)),
         ({"roles": ({"name": "a"}, {"name": "b"}), "num_agents": n}, ("num_agents",), (str(n),)),
-        ({"scenes": ({"name": "a"}, {"name": "b"}), "page": "rows"}, ("scenes",), ()),
+        ({"scenes": ({"name": "a"}, {"name": word}), "page": "rows"}, ("scenes",), (word,)),
+        (
+            {
+                "scenes": ({"name": "a"}, {"name": word}),
+                "roles": ({"name": "x", "scene": "a"}, {"name": "y", "scene": word}),
+                "page": "rival",
+            },
+            ("page",),
+            (word,),
+        ),
         ({"roles": ({"items": (10**6 + n,)},)}, ("items",), (str(10**6 + n),)),
         ({"roles": ({"domains": (n,)},)}, ("domains",), (str(n),)),
         (

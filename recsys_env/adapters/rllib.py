@@ -177,7 +177,7 @@ class MaskedPPOModule(DefaultPPOTorchRLModule):
         return _masked(super()._forward_train(_flat(batch), **kwargs), batch)
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> torch.Tensor:
-        return super().compute_values(_flat(batch), embeddings)  # type: ignore[no-any-return]
+        return super().compute_values(_flat(batch), embeddings)
 
 
 def _flat(batch: dict[str, Any]) -> dict[str, Any]:
@@ -279,4 +279,4 @@ def _prepared(config: Config, world: WorldConfig, device: str) -> Config:
                 f"masks need PPO, not {type(config).__name__}: RLlib's other modules take none; set mask_actions=False"
             )
         config.rl_module(rl_module_spec=RLModuleSpec(module_class=MaskedPPOModule))
-    return config.learners(num_gpus_per_learner=int(choose_device(device).type == "cuda"))  # type: ignore[return-value]
+    return config.learners(num_gpus_per_learner=int(choose_device(device).type == "cuda"))

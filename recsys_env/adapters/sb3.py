@@ -154,7 +154,7 @@ class SB3Policy(Policy):
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         masks = {"action_masks": mask} if self._takes_masks and mask is not None else {}
         if self.deterministic:
-            return self.model.predict(observations, deterministic=True, **masks)[0]  # type: ignore[no-any-return]
+            return self.model.predict(observations, deterministic=True, **masks)[0]
         with torch.random.fork_rng():  # the model samples from torch's global stream; ours is the policy's own
             torch.manual_seed(int(self.rng.integers(2**63)))
-            return self.model.predict(observations, deterministic=False, **masks)[0]  # type: ignore[no-any-return]
+            return self.model.predict(observations, deterministic=False, **masks)[0]

@@ -121,9 +121,9 @@ class _AtHorizon:
         algorithm.record_transition(next_observations=next_observations, next_states=next_states, infos=infos, **rest)
 
 
-class BatchIPPO(_AtHorizon, IPPO):  # type: ignore[misc]
+class BatchIPPO(_AtHorizon, IPPO):
     """skrl's IPPO, which is told the last observation of an episode; nothing else differs."""
 
 
-class BatchMAPPO(_AtHorizon, MAPPO):  # type: ignore[misc]
+class BatchMAPPO(_AtHorizon, MAPPO):
     """skrl's MAPPO, which is told the last observation and state of an episode; nothing else differs."""

@@ -23,6 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checks import ByName
+from ..world import SLOT
 from .log import EpisodeLog
 
 # ------------------------------------------------------------------------------------------------ the table of metrics
@@ -40,7 +42,7 @@ class Metric(NamedTuple):
     better: str  # "higher", "lower", or "" where neither is
 
 
-METRICS: dict[str, Metric] = {}
+METRICS = ByName[Metric]("metric", {})
 
 
 def metric(unit: str, better: str, source: str) -> Callable[[Measured], Measured]:
@@ -304,18 +306,13 @@ def fairness(log: EpisodeLog) -> np.ndarray:
     providers = log.envs.config.items.providers
     if providers < 2:
         return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
-    world, keep = log.envs.world, 0.5 ** (1 / log.envs.config.reward.fairness_half_life)
-    theta = world.theta[log.rank] * (log.item >= 0)
-    provider = world.items["provider"][log.item]
-    given, values = np.zeros((*log.item.shape[1:3], providers)), np.zeros(log.active.shape)
+    from ..kernels.appraisal import appraise_fairness
+
+    exposure, values = np.zeros((*log.item.shape[1:3], providers)), np.zeros(log.active.shape)
+    slots = np.zeros(log.item.shape[1:], SLOT)
     for t in range(log.t):
-        page = (theta[t, ..., None] * (provider[t, ..., None] == np.arange(providers))).sum(2)
-        so_far = given.sum(-1, keepdims=True)
-        share = np.divide(
-            given, so_far, out=np.array(np.broadcast_to(world.targets, given.shape), float), where=so_far > 0
-        )
-        values[t] = (page * (world.targets - share)).sum(-1)
-        given = np.where(log.active[t, ..., None], keep * given, given) + page
+        slots["item"], slots["rank"] = log.item[t], log.rank[t]
+        appraise_fairness(log.envs.world, exposure, slots, log.active[t], values[t])
     return ratio(total(values), _on_page(log).sum(0))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..actions import as_array
 from ..checks import check_count, checked_seed, shown
 from ..environment import RecommendationEnv
 from ..evaluation.statistics import mean_interval
@@ -70,8 +71,11 @@ def counterfactual(
     check_count("n", n, 2, 2**31)
     seed, agents = checked_seed(seed), batch.num_agents
     if agents > MOST_AGENTS:
-        raise ValueError(f"{agents} agents have 2^{agents} coalitions; allowed are at most {MOST_AGENTS} agents")
-    chosen, instead = (_joint(batch, action) for action in (joint_action, alternative))
+        raise ValueError(
+            f"num_agents = {agents} makes 2^{agents} coalitions, all of which are played; allowed are at most "
+            f"{MOST_AGENTS} agents"
+        )
+    chosen, instead = _joint(batch, "joint_action", joint_action), _joint(batch, "alternative", alternative)
     by_agent = dict.fromkeys(batch.possible_agents, policies) if isinstance(policies, str) else policies
     team = Team(batch, by_agent, seed)
     own = {}
@@ -118,17 +122,14 @@ def _batch(state: Any, n: int) -> tuple[Snapshot, VectorEnv]:
     return snapshot, VectorEnv(snapshot.config, n, catalogue=catalogue)
 
 
-def _joint(batch: VectorEnv, action: Any) -> np.ndarray:
-    """A joint action [N, ...], by agent or as an array."""
+def _joint(batch: VectorEnv, name: str, action: Any) -> np.ndarray:
+    """A joint action [N, ...], by agent or as an array; `name` is the argument's."""
     if isinstance(action, dict):
         if set(action) != set(batch.possible_agents):
-            raise ValueError(f"an action must name each agent once: {', '.join(batch.possible_agents)}")
+            raise ValueError(f"{name} names {list(action)}, but must name each of {', '.join(batch.possible_agents)}")
         action = [action[agent] for agent in batch.possible_agents]
-    joint = np.asarray(action)
     shape = (batch.num_agents, *(batch.action_space.shape or ()))
-    if joint.shape != shape:
-        raise ValueError(f"a joint action has shape {joint.shape}, expected {shape}: one of {batch.action_space} each")
-    return joint
+    return as_array(action, shape, "one of {} for each agent", batch.action_space, name)
 
 
 def _play(batch: VectorEnv, team: Team, first: np.ndarray, horizon: int) -> np.ndarray:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checks import shown
+
 Policies = Sequence[np.ndarray] | np.ndarray  # one for each agent
 
 if TYPE_CHECKING:
@@ -45,8 +47,13 @@ class MarkovGame:
         for name, shape in {"transitions": (s, joint, s), "rewards": (n, s, joint), "own": (n, s, joint)}.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"MarkovGame: {name} have shape {getattr(self, name).shape}, expected {shape}")
-        if not np.allclose(self.transitions.sum(-1), 1, atol=1e-9) or (self.transitions < 0).any():
-            raise ValueError("MarkovGame: transitions[s, a] must be probabilities that sum to 1")
+        wrong = (np.abs(self.transitions.sum(-1) - 1) > 1e-9) | (self.transitions < 0).any(-1)
+        if wrong.any():
+            s, a = (int(i) for i in np.argwhere(wrong)[0])
+            raise ValueError(
+                f"MarkovGame: transitions[{s}, {a}] = {shown(self.transitions[s, a].tolist())} must be probabilities "
+                "that sum to 1"
+            )
 
     @property
     def joint_actions(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from .. import cli
+from ..checks import did_you_mean, shown
 from ..config import WorldConfig
 from ..files import write_json
 from ..libraries import library
@@ -87,7 +88,9 @@ def criterion_of(game: MarkovGame, name: str) -> Criterion:
     """
     known = {"average": AVERAGE, "discounted": discounted(game.discount), "finite": finite(game.horizon)}
     if name not in known:
-        raise ValueError(f"criterion = {name!r} is not allowed; choose one of {', '.join(known)}")
+        raise ValueError(
+            f"criterion = {shown(name)} is not allowed; choose one of {', '.join(known)}{did_you_mean(name, known)}"
+        )
     return known[name]
 
 

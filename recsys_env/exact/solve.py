@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import shown
 from ..libraries import library
 from .game import MarkovGame, Policies
 
@@ -80,7 +81,10 @@ def _mixed(game: MarkovGame, policy: np.ndarray) -> np.ndarray:
         return np.eye(shape[1])[policy]
     if policy.shape == shape and np.allclose(policy.sum(1), 1) and (policy >= 0).all():
         return policy
-    raise ValueError(f"a policy must be actions below {shape[1]} [{shape[0]}] or distributions {list(shape)}")
+    raise ValueError(
+        f"policy = {shown(policy.tolist())} must be actions below {shape[1]} [{shape[0]}] "
+        f"or distributions {list(shape)}"
+    )
 
 
 def evaluate(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE, own: bool = False) -> np.ndarray:
@@ -287,7 +291,10 @@ def pure_policies(game: MarkovGame, criterion: Criterion = AVERAGE) -> PurePolic
             f"many to enumerate; allowed are {_PROFILES // states**2}"
         )
     if criterion.kind == "finite":
-        raise ValueError("equilibria of a finite horizon are not stationary; take AVERAGE or discounted(gamma)")
+        raise ValueError(
+            f"criterion = {criterion}: equilibria of a finite horizon are not stationary; take AVERAGE or "
+            "discounted(gamma)"
+        )
     policies = np.array(list(itertools.product(range(actions), repeat=states)))
     joint = np.zeros((1, states), np.int64)
     for _ in range(agents):
@@ -411,7 +418,10 @@ def zero_sum_value(game: MarkovGame, discount: float) -> tuple[np.ndarray, list[
         RuntimeError: no convergence.
     """
     if len(game.agents) != 2 or not np.allclose(game.rewards.sum(0), 0):
-        raise ValueError("a zero-sum game has two agents whose rewards cancel, as with reward.sharing = -1")
+        raise ValueError(
+            f"{len(game.agents)} agents, whose rewards sum to up to {np.abs(game.rewards.sum(0)).max():g}: a zero-sum "
+            "game has two agents whose rewards cancel, as with reward.sharing = -1"
+        )
     criterion = discounted(discount)
     states, actions = len(game.states), len(game.actions)
     value = np.zeros(states)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import shown
 from ..config import WorldConfig
 from ..vector import VectorEnv
 from ..world import State
@@ -52,8 +53,12 @@ class Relevance:
 
 def paid_for(config: WorldConfig) -> set[str]:
     """The events and objectives that some agent is paid for."""
-    weights = [config.reward_weights(role) for role in range(len(config.roles))]
-    return {name for role in weights for name, weight in role.items() if weight}
+    return {name for role in role_weights(config) for name, weight in role.items() if weight}
+
+
+def role_weights(config: WorldConfig) -> list[dict[str, float]]:
+    """Weight of every event and objective, by role."""
+    return [config.reward_weights(role) for role in range(len(config.roles))]
 
 
 def obstacles(config: WorldConfig) -> Iterator[str]:
@@ -67,7 +72,8 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
     if items.life:
         yield f"items.life = {items.life} makes the items depend on the tick; needed is 0"
     if items.promotion_probability * items.promotion_depth > 0:
-        yield f"items.promotion_probability = {items.promotion_probability:g} makes prices depend on the tick"
+        share = items.promotion_probability
+        yield f"items.promotion_probability = {share:g} makes prices depend on the tick; needed is 0"
     if items.stock_init:
         yield f"items.stock_init = {items.stock_init} is restocked by the tick; needed is 0"
     if users.wallet_init:
@@ -75,7 +81,8 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
     if config.choice.beta_pop:
         yield f"choice.beta_pop = {config.choice.beta_pop:g} weighs popularity, which never stands still; needed is 0"
     if "fairness" in rewards:
-        yield "a weight of fairness counts exposure, which never stands still; needed is 0"
+        weight = next(weights["fairness"] for weights in role_weights(config) if weights["fairness"])
+        yield f"reward.fairness = {weight:g} counts exposure, which never stands still; needed is 0"
     if not config.feedback.instant and any(scene.cart for scene in config.scenes):
         yield "feedback.instant = False leaves items in carts; needed is True"
     if matters.habits and users.habit == "purchase" and any(scene.cart for scene in config.scenes):
@@ -164,7 +171,8 @@ class StateReader:
         rows = _rows(keys)
         found = np.minimum(np.searchsorted(self._sorted, rows), len(self._sorted) - 1)
         if (self._sorted[found] != rows).any():
-            raise ValueError("a copy is in a state that the table does not have; is it of the same task?")
+            wrong = np.flatnonzero(self._sorted[found] != rows).tolist()
+            raise ValueError(f"copies {shown(wrong)} are in states that the table does not have; are they of its task?")
         return self._place[found]
 
     def mirror(self, keys: np.ndarray) -> np.ndarray:

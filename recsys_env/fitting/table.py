@@ -134,7 +134,7 @@ def _codes(pd: Any, ids: pd.Series) -> np.ndarray:
         raise TypeError(
             f"column {ids.name!r} must hold ids that can be sorted (integers or strings), it holds {', '.join(kinds)}"
         ) from None
-    return codes  # type: ignore[no-any-return]
+    return codes
 
 
 def _label(pd: Any, item: pd.Series, label: pd.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -158,7 +158,7 @@ def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
         raise ValueError(
             f"column {column!r} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds {first}"
         )
-    return numbers  # type: ignore[no-any-return]
+    return numbers
 
 
 def _times(pd: Any, values: pd.Series) -> pd.Series:

@@ -1,5 +1,5 @@
-"""What each agent could make of the page about to be shown, by the visitor's true utility: for metrics, which infos
-alone cannot serve."""
+"""For metrics, which infos alone cannot serve: what each agent could make of the page about to be shown, by the
+visitor's true utility; and how fair to providers the page was that has been shown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from .choice import outside_utility, utility
 from .compiler import entry
 from .numeric import insert, sigmoid
+from .objectives import fairness, show_providers
 from .page import can_show, is_active, popularity_now, retrieves
 
 ALL, COLD, WARM = 0, 1, 2  # which items count
@@ -52,3 +53,22 @@ def appraise(world, state, cold_below, discount, best, items, ideal, outside, co
             for which in range(3):
                 for k in range(slots):
                     ideal[b, n, which] += discount[k] * best[which, k]
+
+
+@entry
+def appraise_fairness(world, exposure, slots, active, values):
+    """Look at a page that has been shown, whether fairness is paid or not.
+
+    Args:
+        exposure: [B, N, providers] float64, what each provider had so far; this page is added to it.
+        slots: [B, N, K] of the page, as in `Report`.
+        active: [B, N] whether an agent's slots were on it.
+        values: [B, N] filled with the fairness of each agent's slate; 0 where inactive.
+    """
+    p = world.params[0]
+    for b in range(slots.shape[0]):
+        for n in range(slots.shape[1]):
+            values[b, n] = 0.0
+            if active[b, n]:
+                values[b, n] = fairness(world, exposure, slots, b, n)
+                show_providers(world, exposure, slots, p, b, n)

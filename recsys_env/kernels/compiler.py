@@ -224,7 +224,7 @@ class _InlinedCompiler(CompilerBase):
 def kernel(function: F) -> F:
     """An inner function: compiled into, and inlined by, the entries that use it. Never called from Python."""
     _take_down(function.__code__.co_filename, function.__globals__)
-    return _njit(  # type: ignore[no-any-return]
+    return _njit(
         function,
         error_model="numpy",
         forceinline=True,

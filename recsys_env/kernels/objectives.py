@@ -20,7 +20,7 @@ def page_objectives(world, state, report, p, b, n):
     if agent.novelty != 0.0:
         value += agent.novelty * _novelty(world, report, p, b, n)
     if agent.fairness != 0.0:
-        value += agent.fairness * _fairness(world, state, report, p, b, n)
+        value += agent.fairness * fairness(world, state.exposure, report.slots, b, n)
     return value
 
 
@@ -61,39 +61,44 @@ def _novelty(world, report, p, b, n):
 
 
 @kernel
-def _fairness(world, state, report, p, b, n):
+def fairness(world, exposure, slots, b, n):
     """Sum over the standing items of theta * (share due - share of exposure so far) of the provider: positive for who
-    makes up for too little attention (equity of amortised attention, Biega, Gummadi & Weikum 2018)."""
-    exposure, value = exposure_of(state, p, b, n), 0.0
-    for k in range(p.shape.slots):
-        slot = report.slots[b, n, k]
+    makes up for too little attention (equity of amortised attention, Biega, Gummadi & Weikum 2018).
+
+    Args:
+        exposure: [B, N, providers], what `show_providers` has counted.
+        slots: [B, N, K] of the page, as in `Report`.
+    """
+    total, value = exposure_of(exposure, b, n), 0.0
+    for k in range(slots.shape[2]):
+        slot = slots[b, n, k]
         if slot.item >= 0:
             i = world.items[slot.item].provider
-            value += world.theta[slot.rank] * (world.targets[n, i] - share_of(world, state, b, n, i, exposure))
+            value += world.theta[slot.rank] * (world.targets[n, i] - share_of(world, exposure, b, n, i, total))
     return value
 
 
 @kernel
-def exposure_of(state, p, b, n):
+def exposure_of(exposure, b, n):
     """Decayed exposure that agent n has given, all providers together."""
     total = 0.0
-    for i in range(p.shape.providers):
-        total += state.exposure[b, n, i]
+    for i in range(exposure.shape[2]):
+        total += exposure[b, n, i]
     return total
 
 
 @kernel
-def share_of(world, state, b, n, i, total):
+def share_of(world, exposure, b, n, i, total):
     """Provider i's share of the exposure that agent n has given, `total` in all; before any, the share due to it."""
-    return np.float64(state.exposure[b, n, i]) / total if total > 0.0 else np.float64(world.targets[n, i])
+    return np.float64(exposure[b, n, i]) / total if total > 0.0 else np.float64(world.targets[n, i])
 
 
 @kernel
-def show_providers(world, state, report, p, b, n):
+def show_providers(world, exposure, slots, p, b, n):
     """Agent n's page counts as exposure of the providers of what stood on it: theta each; what was before fades."""
-    for i in range(p.shape.providers):
-        state.exposure[b, n, i] *= p.shape.exposure_decay
-    for k in range(p.shape.slots):
-        slot = report.slots[b, n, k]
+    for i in range(exposure.shape[2]):
+        exposure[b, n, i] *= p.shape.exposure_decay
+    for k in range(slots.shape[2]):
+        slot = slots[b, n, k]
         if slot.item >= 0:
-            state.exposure[b, n, world.items[slot.item].provider] += world.theta[slot.rank]
+            exposure[b, n, world.items[slot.item].provider] += world.theta[slot.rank]

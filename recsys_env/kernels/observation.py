@@ -96,9 +96,7 @@ def _observe_history(state, p, b, n, observations):
     for w in range(size):  # clicked mean and topic counts lie side by side, here as there
         observations[b, n, np.uint64(at.history + w)] = state.vectors[b, u, np.uint64(history + w)]
     if at.mood >= 0:
-        view = 0 if p.shape.mood_views == 1 else n
-        observations[b, n, at.mood] = state.vectors[b, u, p.shape.mood + view]
-        observations[b, n, at.mood_pages] = squash(state.vectors[b, u, p.shape.mood_pages + view], _MOOD_PAGES)
+        write_mood(state, p, b, 0 if p.shape.mood_views == 1 else n, observations[b, n], at)
 
 
 @kernel
@@ -214,9 +212,17 @@ def _observe_offers(state, p, b, n, observations):
 
 @kernel
 def _observe_exposure(world, state, p, b, n, observations):
-    total = exposure_of(state, p, b, n)
+    total = exposure_of(state.exposure, b, n)
     for i in range(p.shape.providers):
-        observations[b, n, p.fields.exposure + i] = share_of(world, state, b, n, i, total)
+        observations[b, n, p.fields.exposure + i] = share_of(world, state.exposure, b, n, i, total)
+
+
+@kernel
+def write_mood(state, p, b, view, row, at):
+    """Write the visitor's mood, as it is known in this view, into the vector `row`, at its offsets in `at`."""
+    u = state.copies[b].visitor
+    row[at.mood] = state.vectors[b, u, p.shape.mood + view]
+    row[at.mood_pages] = squash(state.vectors[b, u, p.shape.mood_pages + view], _MOOD_PAGES)
 
 
 @kernel

@@ -30,7 +30,7 @@ from .dynamics import (
 from .feedback import consume, put_in_cart, settle_cart
 from .numeric import insert, is_better
 from .objectives import page_objectives, show_providers
-from .observation import observe, write_candidate, write_latent
+from .observation import observe, write_candidate, write_latent, write_mood
 from .page import (
     CANDIDATES,
     QUERY,
@@ -224,7 +224,7 @@ def _pay_objectives(world, state, report, p, b):
     for n in range(first, stop):
         report.objectives[b, n] = page_objectives(world, state, report, p, b, n)
         if p.shape.providers > 0:
-            show_providers(world, state, report, p, b, n)
+            show_providers(world, state.exposure, report.slots, p, b, n)
 
 
 @kernel
@@ -300,7 +300,8 @@ def name_visitor(world, state, report, p, b):
 
 @kernel
 def write_state(state, p, b, row):
-    """The shared part of `state()`, up to the private one: latent visitor, scene and platform means."""
+    """The shared part of `state()`, up to the private one: latent visitor, scene, platform means, and the mood that
+    everybody sees."""
     copy, at = state.copies[b], p.state_fields
     for s in range(at.private):
         row[s] = 0.0
@@ -308,6 +309,8 @@ def write_state(state, p, b, row):
         write_latent(state, p, b, row, at)
         row[at.scene + copy.scene] = 1.0
         row[at.visitor_present] = 1.0
+        if at.mood >= 0:
+            write_mood(state, p, b, 0, row, at)
     seen = 0
     for u in range(p.shape.users):
         if state.users[b, u].stamp == copy.stamp:

@@ -80,10 +80,10 @@ class LinearBandit(Bandit):
         explained = np.einsum(
             "...d,...d->...", self._feature_sum[items], shared if shared.ndim == 1 else shared[:, None]
         )
-        return (self._sum[items] - explained) / self._count[items]  # type: ignore[no-any-return]
+        return (self._sum[items] - explained) / self._count[items]
 
     def _expected(self, items: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return x @ self._shared + self._intercepts(items, self._shared)  # type: ignore[no-any-return]
+        return x @ self._shared + self._intercepts(items, self._shared)
 
     @property
     def _scale(self) -> float:
@@ -106,7 +106,7 @@ class LinUCB(LinearBandit):
         count = self._count[items]
         away = x - self._feature_sum[items] / count[..., None]
         variance = ((away @ self._inverse) * away).sum(-1) + 1.0 / count
-        return self._expected(items, x) + self._alpha * self._scale * np.sqrt(variance)  # type: ignore[no-any-return]
+        return self._expected(items, x) + self._alpha * self._scale * np.sqrt(variance)
 
 
 class LinearThompson(LinearBandit):
@@ -125,7 +125,7 @@ class LinearThompson(LinearBandit):
         shared = scale * self.rng.standard_normal((len(x), len(self._shared)))
         drawn = self._shared + shared @ np.linalg.cholesky(self._inverse).T
         own = scale * self.rng.standard_normal(items.shape) / np.sqrt(self._count[items])
-        return np.einsum("bcd,bd->bc", x, drawn) + (self._intercepts(items, drawn) + own)  # type: ignore[no-any-return]
+        return np.einsum("bcd,bd->bc", x, drawn) + (self._intercepts(items, drawn) + own)
 
 
 class EpsilonGreedy(LinearBandit):

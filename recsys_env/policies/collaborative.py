@@ -157,7 +157,7 @@ class LightFM(Collaborative):
         self._ids, self._by_profile = model.user_embeddings[:people] * clicked, model.user_embeddings[people:]
 
     def person_factors(self, rows: np.ndarray) -> np.ndarray:
-        return _known(self._ids, rows) + self.profiles[rows] @ self._by_profile  # type: ignore[no-any-return]
+        return _known(self._ids, rows) + self.profiles[rows] @ self._by_profile
 
 
 class SurpriseSVD(Collaborative):

@@ -173,7 +173,7 @@ class _SASRecNetwork(nn.Module):
         tokens = torch.cat((torch.full_like(clicked[:, :1], self._begin), clicked.clamp_min(0)), 1)
         causal = nn.Transformer.generate_square_subsequent_mask(tokens.shape[1], device=tokens.device)
         embedded = self.dropout(self.item(tokens) + self.place[: tokens.shape[1]])
-        return self.encoder(embedded, mask=causal, is_causal=True)  # type: ignore[no-any-return]
+        return self.encoder(embedded, mask=causal, is_causal=True)
 
 
 class _TwoTowers(nn.Module):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 
 from ..checks import did_you_mean, shown
 from ..config import WorldConfig
 from ..fields import OBSERVATION, ranker_weights
+from ..files import FileError, read_json, write_json
 from ..vector import VectorEnv
 from .ranking import Ranker
+from .registry import CHECKPOINT
 from .slates import level_at
+
+_SAVED = {"loader": str, "states": [str], "names": [str], "weights": {str: [[float]]}}
 
 
 class LinearRanker(Ranker):
@@ -32,7 +39,7 @@ class LinearRanker(Ranker):
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         weights = self._moved(observations, slice(len(self.feature_names)))
-        return (self.features @ weights[..., None])[..., 0]  # type: ignore[no-any-return]
+        return (self.features @ weights[..., None])[..., 0]
 
     def price_levels(self, observations: np.ndarray) -> np.ndarray | None:
         if not self.envs.shape.levels:
@@ -70,6 +77,50 @@ def state_columns(envs: VectorEnv, states: tuple[str, ...], index: int = 0) -> n
             place = np.roll(place, -index * (place.size // envs.num_agents))
         columns.extend(place)
     return np.array(columns, int)
+
+
+class SavedRanker(LinearRanker):
+    """A ranker by the folder that `save_ranker` wrote; it plays any agent of a world with the same roles and features.
+
+    Raises:
+        FileError: the folder's file is damaged or holds something else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / CHECKPOINT
+        held = read_json(self._path, _SAVED, "ranker")
+        super().__init__(np.zeros((1, 0)), tuple(held["states"]))
+        self._names, self._of_role = held["names"], held["weights"]
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        names = list(ranker_weights(envs.config, envs.shape))
+        role = envs.config.roles[envs.config.role_of(self.index)].name
+        if names != self._names or role not in self._of_role:
+            raise FileError(
+                f"{self._path} has weights of {', '.join(self._names)} for {', '.join(self._of_role)}; "
+                f"here {agent} is a {role} with {', '.join(names)}"
+            )
+        rows = self._of_role[role]
+        if {len(row) for row in rows} != {len(names)} or len(rows) != 1 + self._columns.size:
+            raise FileError(f"{self._path} must have {1 + self._columns.size} rows of {len(names)} weights for {role}")
+        self.weights = np.array(rows)
+
+
+def save_ranker(
+    folder: Path, names: tuple[str, ...], weights: Mapping[str, np.ndarray], states: tuple[str, ...] = ()
+) -> None:
+    """Make a folder that is a policy by its path (`SavedRanker`); to load it executes nothing.
+
+    Args:
+        names: of the W weights, as in `fields.ranker_weights`.
+        weights: role -> [1 + X, W] as `LinearRanker` takes them.
+        states: fields of the observation that move them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    of_role = {role: of.round(3).tolist() for role, of in weights.items()}
+    content = {"loader": "ranker", "states": list(states), "names": list(names), "weights": of_role}
+    write_json(folder / CHECKPOINT, content)
 
 
 class Static(LinearRanker):

@@ -97,4 +97,4 @@ class Appraiser:
         self._carts += int(told["cart"].sum())
         self._sales += float(later.sum())
         value = told["clicked"] * (told["own"] - later)[:, None]  # at most one slot of a page is clicked
-        return value + told["cart"] * (self._sales / max(self._carts, 1))  # type: ignore[no-any-return]
+        return value + told["cart"] * (self._sales / max(self._carts, 1))

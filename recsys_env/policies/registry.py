@@ -12,6 +12,7 @@ from typing import Any
 
 from ..checks import did_you_mean
 from ..files import FileError, read_json
+from ..scenarios import PACKAGE
 from .base import Policy
 
 POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported when a policy that needs them is made
@@ -53,7 +54,9 @@ TASK_POLICIES: dict[str, str] = {  # made for some task or as company: found by 
 # May read what is latent: intercept, quality and clickbait of items, and users.
 ORACLES = ("greedy", "planner", "central")
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
-LOADERS: dict[str, str | Callable[[Path], Policy]] = {}  # those of `register_loader`
+LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and those of `register_loader`
+    "ranker": "recsys_env.policies.linear:SavedRanker",
+}
 
 
 def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
@@ -101,6 +104,8 @@ def import_policies(words: Iterable[str]) -> None:
 def make_policy(policy: str | Path | Policy) -> Policy:
     """A policy by its name, by the folder of a trained one, or by the `module:factory` that returns it; or itself.
 
+    A folder is one of the file system, or `learned/TASK/KIND` of those that come along.
+
     Raises:
         TypeError: something else, such as a class.
         ValueError: nothing of that name, a folder that holds no usable policy, or what makes no `Policy`.
@@ -112,12 +117,12 @@ def make_policy(policy: str | Path | Policy) -> Policy:
         meant = _instead_of(policy)
         raise TypeError(f"policy = {policy!r} must be a Policy object, a name, a folder or module:factory{meant}")
     policy = str(policy)
-    checkpoint = os.path.join(policy, CHECKPOINT)
+    folder = next((f for f in (Path(policy), PACKAGE / policy) if os.path.isfile(f / CHECKPOINT)), None)
     named = POLICIES | TASK_POLICIES
     if policy in named:
         made = _import(named[policy])()
-    elif os.path.isfile(checkpoint):  # False, not an error, for what cannot be a path
-        made = _loader(Path(checkpoint))(Path(policy))
+    elif folder is not None:
+        made = _loader(folder / CHECKPOINT)(folder)
     elif all(policy.partition(":")):
         made = _import(policy)()
     else:
@@ -180,4 +185,4 @@ def _import(path: str) -> Callable[..., Any]:
         ) from error
     if not hasattr(found, name):
         raise ValueError(f"policy {path!r}: module {module!r} has no {name!r}{did_you_mean(name, vars(found))}")
-    return getattr(found, name)  # type: ignore[no-any-return]
+    return getattr(found, name)

@@ -1,0 +1,77 @@
+"""Train the learned company of scenarios (`recsys_env.SCENARIOS`): rankers, trained apart, that stay as they are.
+
+    python -m benchmarks.backgrounds [TASK ...]
+
+`learned/TASK/team` is what a cross-entropy search finds for all agents together; `learned/TASK/selfish` begins with it
+and goes through rounds in which each role in turn becomes its best reply to the others, which is what selfish learners
+that look ahead do. Their weights move with what agents observe (`benchmarks.evidence.STATES`). The folders come along
+with the package. Tasks that share all rewards have a team alone, and finite ones their exact answers instead.
+
+Their seeds are a search's own, so that no other training has met them.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from recsys_env import TASKS, WorldConfig, cli
+from recsys_env.scenarios import PACKAGE
+from recsys_env.tuning import Budget, Found, best_ranker
+
+from .evidence import STATES
+
+SEED = 50  # of the searches; those of evidence cards and of `tune` have seed 0
+TEAM, REPLY, ROUNDS = Budget(generations=16, episodes=8, searches=1), Budget(generations=6, episodes=8, searches=1), 3
+
+
+def team(config: WorldConfig) -> Found:
+    """What earns all agents together the most, as far as a search finds it."""
+    return best_ranker(config, states=STATES, budget=TEAM, seed=SEED)
+
+
+def selfish(config: WorldConfig, found: Found) -> Found:
+    """What a team's rankers become when each role in turn takes its best reply to the others, `ROUNDS` times."""
+    for number in range(ROUNDS):
+        for n in range(len(config.roles)):
+            learner = config.agents[n]
+            company = {agent: found.ranker(config, m) for m, agent in enumerate(config.agents) if agent != learner}
+            reply = best_ranker(
+                config,
+                learners=[learner],
+                others=company,
+                states=STATES,
+                start=found.weights,
+                budget=REPLY,
+                seed=SEED + 1 + number,
+            )
+            weights = found.weights.copy()
+            weights[n] = reply.weights[n]
+            found = reply._replace(weights=weights)
+    return found
+
+
+def train(task: str) -> None:
+    """Write the folders of a task."""
+    config, folder = TASKS[task], PACKAGE / "learned" / task
+    found = team(config)
+    found.save(config, folder / "team")
+    print(f"{folder / 'team'}: all of them earn {found.scores[0][0]:.2f} ±{found.scores[0][1]:.2f}")
+    if config.reward.sharing < 1:
+        found = selfish(config, found)
+        found.save(config, folder / "selfish")
+        print(f"{folder / 'selfish'}: the last to reply earns {found.scores[0][0]:.2f} ±{found.scores[0][1]:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    usual = [task for task, config in TASKS.items() if config.num_agents > 1 and config.scale_zero != "equilibrium"]
+    parser.add_argument("task", nargs="*", default=usual)
+    try:
+        for task in cli.known_tasks(parser.parse_args().task):
+            train(task)
+    except ValueError as error:
+        cli.fail(error)
+
+
+if __name__ == "__main__":
+    main()
