@@ -173,7 +173,7 @@ class Course:
         seconds = self._seconds()
         if not self.evaluations or self.evaluations[-1]["agent_steps"] < learner.agent_steps:
             self._evaluate(learner.agent_steps)
-            self._save()
+        self._save()
         return {
             "agent_steps": learner.agent_steps,
             "seconds": seconds,
@@ -197,8 +197,8 @@ class Course:
             self._save()
 
     def _evaluate(self, agent_steps: int) -> None:
-        """Evaluate the present policy; the run's folder becomes the best policy so far."""
-        seconds, training = self._earlier + self._seconds(), self.training
+        """Evaluate the present policy."""
+        training, seconds = self.training, self._earlier + self._seconds()
         with self._looking:
             folder = training.evaluated_after(agent_steps)
             folder.mkdir(parents=True, exist_ok=True)
@@ -206,15 +206,16 @@ class Course:
             episodes, seed = training.algorithm.eval_episodes, training.algorithm.seed + CHOICE
             own = evaluate(training, str(folder), episodes, seed).tolist()
             self.evaluations.append({"agent_steps": agent_steps, "seconds": seconds, "own": own})
-            copy_policy(training.evaluated_after(best_of(self.evaluations)["agent_steps"]), training.out)
 
     def _save(self) -> None:
-        """Write the curve, and what a resumed run goes on from."""
+        """Write the curve, what a resumed run goes on from, and the best policy so far."""
         out = self.training.out
         write_json(out / CURVE, self.curve)
         if self.training.algorithm.resumes:
             progress = self._begun, self._earlier + self._seconds(), self.before, self.curve, self.evaluations
             Checkpoint(out / RESUMED, *progress, self.learner.resume_arrays()).write()
+        if self.evaluations:
+            copy_policy(self.training.evaluated_after(best_of(self.evaluations)["agent_steps"]), out)
         self._saved = time.perf_counter()
 
 

@@ -22,7 +22,7 @@ from recsys_env.provenance import provenance
 
 from .result_files import earlier, store
 
-EPISODES = 192
+EPISODES = TorchPPO().final_episodes
 KINDS: dict[str, dict[str, Any]] = {
     "places": {},
     "ticks": {"credit": "ticks"},
@@ -32,7 +32,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def score(task: str, seed: int, total_steps: int, changes: tuple[str, ...], kind: str) -> float:
     """Own reward per agent and episode of a team trained from this seed."""
-    run: dict[str, Any] = {"device": "cpu", "compare": (), "eval_episodes": EPISODES, **KINDS[kind]}
+    run: dict[str, Any] = {"device": "cpu", "compare": (), **KINDS[kind]}
     with tempfile.TemporaryDirectory() as folder:
         result = train(TorchPPO(task, set=changes, seed=seed, timesteps=total_steps, out=Path(folder), **run))
     return float(result["after"]["mean"])

@@ -25,6 +25,7 @@ from recsys_env.evaluation.statistics import interval
 
 from .result_files import store
 
+EPISODES = TorchPPO().final_episodes
 TASKS = {True: "messages-heard-v0", False: "messages-cut-v0"}
 BLIND = ("profile", "anchor", "clicked_mean", "topic_counts")
 
@@ -53,9 +54,9 @@ def preset(hear: bool) -> WorldConfig:
     return task_config("journey-v1", changes)
 
 
-def score(hear: bool, seed: int, total_steps: int, episodes: int) -> float:
+def score(hear: bool, seed: int, total_steps: int) -> float:
     """Mean team reward per agent and episode of a team trained from this seed, on unseen seeds."""
-    run: dict[str, Any] = {"device": "cpu", "compare": (), "eval_episodes": episodes, "ent_coef": 0.01}
+    run: dict[str, Any] = {"device": "cpu", "compare": (), "ent_coef": 0.01}
     with tempfile.TemporaryDirectory() as folder:
         result = train(TorchPPO(TASKS[hear], timesteps=total_steps, seed=seed, out=Path(folder), **run))
     return float(result["after"]["mean"])
@@ -65,18 +66,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--total-steps", type=int, default=1_500_000)
-    parser.add_argument("--episodes", type=int, default=100)
     args = parser.parse_args()
     for hear, name in TASKS.items():
         register_task(name, preset(hear))
-    settings = {"seeds": args.seeds, "agent_steps": args.total_steps, "episodes": args.episodes}
+    settings = {"seeds": args.seeds, "agent_steps": args.total_steps, "episodes": EPISODES}
     runs = {
-        name: [score(name == "heard", seed, args.total_steps, args.episodes) for seed in range(args.seeds)]
+        name: [score(name == "heard", seed, args.total_steps) for seed in range(args.seeds)]
         for name in ("heard", "cut")
     }
-    ends = {
-        name: float(episode_returns(preset(True), name, args.episodes, UNSEEN).mean()) for name in ("random", "greedy")
-    }
+    ends = {name: float(episode_returns(preset(True), name, EPISODES, UNSEEN).mean()) for name in ("random", "greedy")}
     result = {
         "runs": runs,
         **{name: interval(np.array(values)) for name, values in runs.items()},

@@ -92,7 +92,7 @@ def test_every_algorithm_runs_and_its_policy_is_stored(tmp_path: Path, algorithm
     assert learner.agent_steps >= 256
     assert [point["agent_steps"] for point in points][-1] == learner.agent_steps
     assert any(not torch.equal(p, old) for p, old in zip(experiment.policy.parameters(), before, strict=True))
-    learner.save()
+    learner.save(learner.training.out)
     env: TorchRLEnv = experiment.task.get_env_fun(3, experiment.continuous_actions, 7, "cpu")()
     total, state = torch.zeros(3), env.reset()
     with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
@@ -124,7 +124,7 @@ def test_it_learns_beside_others(tmp_path: Path) -> None:
     learner = prepare(tmp_path, "qmix", "journey-v1", "horizon=20", "slots=1", others=("item_0=content",))
     assert learner.experiment.group_map == {"agents": ["entrance_0", "cart_0"]}
     learner.learn(256, lambda point: None)
-    learner.save()
+    learner.save(learner.training.out)
     assert episode_returns(learner.training.config, learner.training.team(str(tmp_path / "run")), 2, 0).shape == (2, 3)
 
 
@@ -151,7 +151,7 @@ def test_training_raises_the_reward(
         "gamma": 0.9,
         "reward_scale": 10.0,
         "device": "cpu",
-        "eval_episodes": 30,
+        "eval_episodes": 3,
     }
     settings |= {"seed": 1, "set": changes, "timesteps": timesteps, "compare": ("random",), "out": tmp_path}
     settings |= {"learning_rate": 5e-4} if algorithm == "maddpg" else {}

@@ -33,7 +33,7 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
             timesteps=steps,
             device=device,
             seed=seed,
-            eval_episodes=20,
+            eval_episodes=2,
             compare=("random",),
             out=Path(folder),
         )
