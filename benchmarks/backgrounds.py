@@ -34,10 +34,9 @@ def selfish(config: WorldConfig, found: Found) -> Found:
     for number in range(ROUNDS):
         for n in range(len(config.roles)):
             learner = config.agents[n]
-            company = {agent: found.ranker(config, m) for m, agent in enumerate(config.agents) if agent != learner}
+            company = {agent: found.policy(config, m) for m, agent in enumerate(config.agents) if agent != learner}
             reply = best_ranker(
                 config,
-                learners=[learner],
                 others=company,
                 states=STATES,
                 start=found.weights,

@@ -10,6 +10,8 @@ rows      policies of growing insight, all agents using the same one, on the tas
 static    the best ranker that does not look at the state, and two searches for its weights
 state     the best policy known that does (a planner, a table, a ranker whose weights move with what is observed), and
           what it gains over `static`; the same of those that look at nothing but what agents observe
+memory    what knowing a visitor's earlier clicks is worth: the best fixed ranker against the best that does not look at
+          them; scripted teams that listen, remember and talk against those that do not, where there are such
 play      team, myopic and equilibrium play against each other: T, R, P, S, the cost of answering the wrong rival, the
           price of anarchy, coupling
 exact     the solution of a finite game: optimum, all equilibria, prices, who earns what against whom
@@ -31,7 +33,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +42,8 @@ from recsys_env.evaluation import UNSEEN, scale_ends
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.runs import obstacle
 from recsys_env.evaluation.statistics import interval, place_on_scale
-from recsys_env.policies import TASK_POLICIES, Policy
+from recsys_env.fields import unseen_features
+from recsys_env.policies import TASK_POLICIES, Planner, Policy
 from recsys_env.policies.linear import static_weights
 from recsys_env.policies.registry import import_policies
 from recsys_env.tuning import Budget, Found, best_ranker
@@ -58,7 +61,20 @@ MYOPIC = "greedy"
 # where it is in its visits, and what it was last asked for. In finite games agents are told what is latent.
 STATES = ("mood", "mood_pages", "session_page", "visit_gap", "offers", "latent_satisfaction", "latent_trust")
 
+HISTORY = unseen_features(("clicked_mean", "topic_counts"))  # of candidates, that tell of a visitor's earlier clicks
+INVESTMENTS = (1 / 3, 3.0, 10.0, 30.0)  # prices of planners, as multiples of the task's own
+
 Card = dict[str, Any]
+
+
+class Investor(NamedTuple):
+    """A planner that pays another price for what its visitors do later: what it invests in them."""
+
+    price: float
+
+    def policy(self, config: WorldConfig, n: int) -> Policy:
+        """That of agent n."""
+        return Planner(self.price)
 
 
 @dataclass
@@ -69,13 +85,13 @@ class Played:
         config: the task.
         episodes: E, whole ones, all at once.
         seed: of the episodes.
-        made: rankers that have been searched for, which play by these names.
+        made: rankers that have been searched for, and planners of other prices, which play by these names.
     """
 
     config: WorldConfig
     episodes: int
     seed: int
-    made: Mapping[str, Found] = field(default_factory=dict)
+    made: Mapping[str, Found | Investor] = field(default_factory=dict)
     _own: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict)
     _counts: dict[tuple[str, ...], dict[str, np.ndarray]] = field(default_factory=dict)
 
@@ -105,7 +121,7 @@ class Played:
         team = (first, *[others or first] * (self.config.num_agents - 1))
         if team not in self._own:
             members = [
-                self.made[name].ranker(self.config, n) if name in self.made else name for n, name in enumerate(team)
+                self.made[name].policy(self.config, n) if name in self.made else name for n, name in enumerate(team)
             ]
             self._own[team], self._counts[team] = play(self.config, members, self.episodes, self.seed)
         return self._own[team], self._counts[team]
@@ -199,6 +215,20 @@ def split_of(config: WorldConfig) -> tuple[str, ...]:
     return SPLIT if any(role.knows for role in config.roles) else ()
 
 
+def memory(played: Played) -> Card:
+    """Gains of memory and of messages: with, without, and the share by which the one earns more."""
+    if split_of(played.config):
+        pairs = {"memory": ("coverage-memory", "coverage-convention"), "messages": ("coverage-talk", "coverage-memory")}
+    elif "forgetful" in played.made:
+        pairs = {"memory": (fixed_ranker(played), "forgetful")}
+    else:
+        return {"missing": "no rankers were searched for"}
+    gains = {
+        what: ratio(played.mean(one) - played.mean(other), played.mean(other)) for what, (one, other) in pairs.items()
+    }
+    return {what: {"with": pairs[what][0], "without": pairs[what][1], "gain": gain} for what, gain in gains.items()}
+
+
 def rivals_of(config: WorldConfig) -> list[str]:
     """How the others of a task may play: as a team (first), myopically, as planners where that is something else, in
     equilibrium where that is known, and, where rewards are shared, as teammates that are no oracles."""
@@ -207,6 +237,22 @@ def rivals_of(config: WorldConfig) -> list[str]:
     observing = () if config.reward.sharing < 1 else split_of(config) or ("content",)
     kinds = dict.fromkeys((*(plans if best == MYOPIC else (best,)), MYOPIC, *plans, "equilibrium", *observing))
     return [policy for policy in kinds if not unable(config, policy)]
+
+
+def investors(config: WorldConfig) -> dict[str, Investor]:
+    """Planners by name that pay more and less than the task's `planner`, where agents plan each for itself."""
+    if config.planner_price == 0 or config.num_agents == 1 or config.reward.sharing == 1:
+        return {}
+    return {f"planner x {factor:.2g}": Investor(factor * config.planner_price) for factor in INVESTMENTS}
+
+
+def settled(played: Played) -> list[str]:
+    """Where planners who choose what they invest may settle: the prices that are the best answer to themselves, the
+    symmetric equilibria of the game of all prices, on other episodes."""
+    prices = [name for name, made in played.made.items() if isinstance(made, Investor)]
+    prices = [MYOPIC, "planner", *prices] if prices else []
+    others = played.elsewhere
+    return [mine for mine in prices if mine == max(prices, key=lambda answer: others.payoff(answer, mine).mean())]
 
 
 def play_against(played: Played, answers: Sequence[str]) -> Card:
@@ -218,7 +264,7 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
     """
     if played.config.num_agents == 1:
         return {"missing": "it has one agent"}
-    rivals = rivals_of(played.config)
+    rivals = list(dict.fromkeys((*rivals_of(played.config), *settled(played))))
     team = rivals[0]
     t, r = played.payoff(MYOPIC, team), played.payoff(team, team)
     p, s = played.payoff(MYOPIC, MYOPIC), played.payoff(team, MYOPIC)
@@ -331,7 +377,7 @@ def speed(task: str, seconds: float = 1.0) -> Card:
 def searches(config: WorldConfig, generations: int) -> dict[str, Found]:
     """Rankers by name, each the best that searches on training seeds found: `searched-static` with fixed weights (two
     searches); near the best fixed ones known, `searched-state`, whose weights move with what is observed (twice as
-    long: it has several times as many); and the answer to each rival."""
+    long: it has several times as many), and `forgetful`, without `HISTORY`; and the answer to each rival."""
     if not generations:
         return {}
     budget = Budget(generations=generations, searches=1, episodes=8)
@@ -341,12 +387,13 @@ def searches(config: WorldConfig, generations: int) -> dict[str, Found]:
     found = {
         "searched-static": fixed,
         "searched-state": best_ranker(config, states=STATES, start=start, budget=longer),
+        "forgetful": best_ranker(config, without=HISTORY & set(fixed.names), start=start, budget=budget),
     }
-    first, *others = config.agents
+    _, *others = config.agents
     for rival in rivals_of(config) if others else ():
         company: dict[str, str | Policy] = dict.fromkeys(others, rival)
         found[f"answer to {rival}"] = best_ranker(
-            config, learners=[first], others=company, states=STATES, start=start, budget=budget, shared=True
+            config, others=company, states=STATES, start=start, budget=budget, shared=True
         )
     return found
 
@@ -398,11 +445,12 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
             answers to rivals.
     """
     config = cli.config_of(task)
-    made = searches(config, generations)
+    found = searches(config, generations)
+    made = found | investors(config)
     played = Played(config, episodes, HELD_OUT, made)
     named = (*INSIGHT, *split_of(config))
     insight = [policy for policy in named if not unable(config, policy)]
-    searched = [name for name in made if name in ("searched-static", "searched-state")]
+    searched = [name for name in found if name in ("searched-static", "searched-state")]
     whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}  # no agent's own, or without a state
     looking = list(dict.fromkeys(name for name in (*insight, *searched, *mine) if name not in whole))
     observing = [name for name in looking if name in OBSERVING or name in mine]
@@ -410,7 +458,8 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
         "rows": rows(played, (*SIMPLE, *named, *searched, *mine)),
         "static": static(played),
         "state": state(played, looking, observing),
-        "searches": {name: told(found) for name, found in made.items()},
+        "memory": memory(played),
+        "searches": {name: told(of) for name, of in found.items()},
         "play": play_against(played, list(dict.fromkeys((MYOPIC, *insight, *made, *mine)))),
         "exact": exact(task),
         "levels": levels(played, list(dict.fromkeys(("random", "content", MYOPIC, scale_ends(config)[1])))),

@@ -60,6 +60,7 @@ def card(task: str) -> str:
     parts = {
         "Policies of growing insight": _rows(found),
         "Does the answer depend on the state?": _state(found),
+        "What are memory and messages worth?": _memory(found["memory"]),
         "Does it depend on the others?": _play(found),
         "Solved": _exact(found["exact"]),
         "What learners show": _learners(task),
@@ -128,6 +129,15 @@ def _state(found: Mapping[str, Any]) -> str:
         f"policy known that looks at it, `{best['policy']}`, earns {spread(best['reward'])}: "
         f"{percent(best['gain'])} more." + alone + (f" The weights of `static`: {weights}." if weights else "") + twice
     )
+
+
+def _memory(found: Mapping[str, Any]) -> str:
+    if "missing" in found:
+        return missing(found)
+    rows = [[what, f"`{of['with']}` / `{of['without']}`", percent(of["gain"])] for what, of in found.items()]
+    note = "`forgetful` is the best ranker that does not look at a visitor's earlier clicks.\n\n"
+    forgets = any(of["without"] == "forgetful" for of in found.values())
+    return note * forgets + markdown(["", "with / without", "gain"], rows)
 
 
 def _play(found: Mapping[str, Any]) -> str:
@@ -347,7 +357,10 @@ def _anarchy(task: str) -> Found | None:
 
 def _pair_gain(setting: str, least: float) -> Callable[[str], Found | None]:
     def finds(task: str) -> Found | None:
-        return _best({f"`{one}` / `{other}`": gain for one, other, gain in pairs(task, setting)}, least)
+        gains = {f"`{one}` / `{other}`": gain for one, other, gain in pairs(task, setting)}
+        if scripted := results.evidence(task).get("memory", {}).get(setting):
+            gains[f"`{scripted['with']}` / `{scripted['without']}`"] = scripted["gain"]
+        return _best(gains, least)
 
     return finds
 

@@ -525,20 +525,21 @@ _SHIPPED: dict[str, WorldConfig] = {
             number=400, topics=12, popularity_quality=0.5, length_log_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0
         ),
         choice=ChoiceConfig(
-            v_0=7.0,
+            v_0=6.2,
             beta_taste=6.0,
             beta_quality=1.3,
             beta_bait=2.0,
-            beta_satiation=4.0,
+            beta_satiation=3.0,
             beta_repeat=-0.5,
             beta_intent=1.5,
             dissimilarity=0.6,
         ),
-        feedback=FeedbackConfig(e_0=-0.5, a_taste=2.0, a_quality=0.5, a_bait=2.4, a_satiation=0.35, noise_scale=1.1),
-        dynamics=DynamicsConfig(satiation_page=0.95, satiation_session=0.9),
+        feedback=FeedbackConfig(e_0=-0.5, a_taste=2.0, a_quality=0.5, a_bait=2.4, a_satiation=2.0, noise_scale=1.1),
+        dynamics=DynamicsConfig(satiation_page=0.97, satiation_session=1.0),
         arrival=ArrivalConfig(k_0=2.0, k_1=1.0),
         candidates=CandidateConfig(topic_scale=1.0),
         reward=RewardConfig(click=0.0, dwell=1.0),
+        observation=ObservationConfig(history_decay=0.85, share=True),
     ),
     "coldstart-v1": WorldConfig(
         description="""New users and items all the time: 1 to 4 in 10 sessions end in a new person.

@@ -6,7 +6,7 @@ Episodes of a search begin with seeds below `recsys_env.evaluation.UNSEEN`, as a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from . import cli
 from .catalogue import Catalogue
-from .checks import check_count, is_number
+from .checks import check_count, is_number, unknown
 from .config import WorldConfig
 from .evaluation import UNSEEN, episode_returns, mean_interval
 from .evaluation.episodes import play_episode
@@ -179,7 +179,7 @@ class Found(NamedTuple):
     names: tuple[str, ...]
     scores: tuple[tuple[float, float], ...]
 
-    def ranker(self, config: WorldConfig, n: int) -> LinearRanker:
+    def policy(self, config: WorldConfig, n: int) -> LinearRanker:
         """The policy of agent n."""
         return LinearRanker(self.weights[config.role_of(n)], self.states)
 
@@ -192,9 +192,9 @@ class Found(NamedTuple):
 def best_ranker(
     task: str | WorldConfig,
     *,
-    learners: Sequence[str] | None = None,
     others: Mapping[str, str | Policy] | None = None,
     states: tuple[str, ...] = (),
+    without: Collection[str] = (),
     start: np.ndarray | None = None,
     budget: Budget = Budget(),
     shared: bool = False,
@@ -206,10 +206,10 @@ def best_ranker(
 
     Args:
         task: a task by name or its config.
-        learners: the agents; None = all.
-        others: a policy for each agent that is no learner.
+        others: a policy for each agent whose ranker is not searched for.
         states: fields of the observation that move the weights; none: fixed weights. What the world does not have is
             left out.
+        without: features that may not count: their weights are 0.
         start: [R, 1 or 1 + X, W] weights, such as those of a `Found`, near which searches begin, fixed ones or such as
             move with the same states; None: each begins at the best single one.
         budget: of the search.
@@ -221,10 +221,10 @@ def best_ranker(
         converged: give them more generations.
 
     Raises:
-        ValueError: not a policy for each of the others, or an unknown task, agent, policy or field.
+        ValueError: others who are no agents or all of them, or an unknown task, policy, field or feature.
     """
     config = task_config(task, {})
-    arena = _Arena(config, learners, others or {}, states, shared)
+    arena = _Arena(config, others or {}, states, without, shared)
     found = []
     for search in range(budget.searches):
         rng = np.random.default_rng([seed, search])
@@ -240,7 +240,7 @@ def best_ranker(
         found.append(cross_entropy(score, begin.ravel(), rng, budget.population, budget.generations, spread))
     fresh = arena.play(np.stack(found), budget.population * budget.episodes // 2, (100_000 * seed + 9_998) % UNSEEN)
     order = np.argsort(-fresh.mean(axis=1))
-    weights = _canonical(found[order[0]].reshape(arena.size), arena.names)
+    weights = _canonical(found[order[0]].reshape(arena.size) * arena.counts, arena.names)
     return Found(weights, arena.states, arena.names, tuple(mean_interval(fresh[i]) for i in order))
 
 
@@ -259,20 +259,22 @@ class _Arena:
     def __init__(
         self,
         config: WorldConfig,
-        learners: Sequence[str] | None,
         others: Mapping[str, str | Policy],
         states: tuple[str, ...],
+        without: Collection[str],
         shared: bool,
     ) -> None:
         probe = VectorEnv(config, 1)
         self.config, self.shared = config, shared
-        self.learners = list(config.agents if learners is None else learners)
-        if set(self.learners) ^ set(others) != set(config.agents):
-            raise ValueError(
-                f"learners are {self.learners} and others {list(others)}; each of {config.agents} must be one of them"
-            )
+        self.learners = [agent for agent in config.agents if agent not in others]
+        if not self.learners or not set(others) <= set(config.agents):
+            raise ValueError(f"others = {list(others)} must be some of {config.agents}, and not all")
         self.others, self.states = others, states
         self.names = ranker_weights(config, probe.shape)
+        for name in without:
+            if name not in self.names:
+                raise ValueError(unknown("feature", name, self.names))
+        self.counts = np.array([name not in without for name in self.names], float)
         self.size = len(config.roles), 1 + len(state_columns(probe, states)), len(self.names)
         self._batches: dict[int, VectorEnv] = {}
 
@@ -282,7 +284,7 @@ class _Arena:
         if (batch := count * episodes) not in self._batches:
             self._batches[batch] = VectorEnv(self.config, batch)
         envs = self._batches[batch]
-        weights = np.repeat(candidates.reshape(count, *self.size), episodes, axis=0)
+        weights = np.repeat(candidates.reshape(count, *self.size) * self.counts, episodes, axis=0)
         places = [self.config.agents.index(agent) for agent in self.learners]
         rankers = {
             agent: LinearRanker(weights[:, self.config.role_of(n)], self.states)

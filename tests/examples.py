@@ -80,6 +80,7 @@ def evidence() -> dict[str, Any]:
             "joint": {"missing": "it is not finite"},
         },
         "static": {"weights": {"recommender": {"price": -0.5, "ctr": 1.0}}, "reward": mean(2.0)},
+        "memory": {"memory": {"with": "static", "without": "forgetful", "gain": mean(0.12)}},
         "searches": {"searched-static": {"scores": [mean(2.1), mean(2.0)]}},
         "state": {
             "policy": "planner",

@@ -15,7 +15,7 @@ pytest.importorskip("scipy")
 
 from benchmarks import evidence, result_files
 from benchmarks.evidence import HELD_OUT, Played, ratio
-from recsys_env import TASKS, replace
+from recsys_env import TASKS, WorldConfig, replace
 from recsys_env.evaluation import episode_returns, mean_interval
 
 SHORT = replace(TASKS["duel-v1"], {"horizon": 40})
@@ -84,8 +84,8 @@ def test_the_cost_of_the_wrong_rival() -> None:
 class Earning(Played):
     """What policies earn when all play them, by whether the episodes are those of choices."""
 
-    def __init__(self, reported: dict[str, float], chosen_on: dict[str, float]) -> None:
-        super().__init__(SHORT, 4, 0, dict.fromkeys(reported))  # type: ignore[arg-type]
+    def __init__(self, reported: dict[str, float], chosen_on: dict[str, float], config: WorldConfig = SHORT) -> None:
+        super().__init__(config, 4, 0, dict.fromkeys(reported))  # type: ignore[arg-type]
         self.earned, self.elsewhere = reported, self
         if chosen_on is not reported:
             self.elsewhere = Earning(chosen_on, chosen_on)
@@ -145,13 +145,17 @@ def test_searched_rankers_play_by_their_names(monkeypatch: pytest.MonkeyPatch) -
     tiny = evidence.Budget(population=4, episodes=1)
     monkeypatch.setattr(evidence, "Budget", lambda **asked: dataclasses.replace(tiny, **asked))
     found = evidence.searches(small, 1)
-    assert list(found) == ["searched-static", "searched-state", "answer to planner", "answer to greedy"]
+    assert list(found) == ["searched-static", "searched-state", "forgetful", "answer to planner", "answer to greedy"]
+    forgotten = {
+        name: float(weight) for name, weight in zip(found["forgetful"].names, found["forgetful"].weights[0, 0])
+    }
+    assert {name for name, weight in forgotten.items() if weight == 0} == {"history_match", "topic_count", "repeat"}
     assert len(found["searched-static"].scores) == 2
     assert found["searched-state"].weights.shape[1] > 1  # weights that move
     played = Played(small, 3, HELD_OUT, found)
     first, second = small.agents
     answer = found["answer to greedy"]
-    own = episode_returns(small, {first: answer.ranker(small, 0), second: "greedy"}, 3, HELD_OUT)
+    own = episode_returns(small, {first: answer.policy(small, 0), second: "greedy"}, 3, HELD_OUT)
     np.testing.assert_array_equal(played.own("answer to greedy", "greedy"), own)
     told = evidence.told(answer)
     assert json.loads(json.dumps(told)) == told
@@ -159,7 +163,32 @@ def test_searched_rankers_play_by_their_names(monkeypatch: pytest.MonkeyPatch) -
     assert list(market) == [
         "searched-static",
         "searched-state",
+        "forgetful",
         *map("answer to {}".format, ("central", "greedy", "planner")),
     ]
     assert market["answer to planner"].names[-1] == "price_level"
     assert {"mood", "offers"} <= set(market["answer to planner"].states)
+
+
+def test_planners_settle_at_prices_that_answer_themselves() -> None:
+    """Of a table of payoffs, row against column: the myopic and the dearest do, the others do not."""
+    names = ("greedy", "planner", *evidence.investors(TASKS["rivals-v1"]))
+    table = np.diag([3.0, 1.0, 1.0, 0.0, 0.0, 2.0]) + np.outer([0, 0, 1, 0, 0, 0], [0, 2, 0, 1, 1, 0])
+    played = Table({(a, b): table[i, j] for i, a in enumerate(names) for j, b in enumerate(names)})
+    played.made = evidence.investors(TASKS["rivals-v1"])
+    assert evidence.settled(played) == ["greedy", "planner x 0.33", "planner x 30"]
+    assert evidence.investors(TASKS["journey-v1"]) == {}
+    played.made = {}
+    assert evidence.settled(played) == []
+
+
+def test_what_memory_and_messages_are_worth() -> None:
+    earned = {"coverage-convention": 2.0, "coverage-memory": 3.0, "coverage-talk": 3.6}
+    found = evidence.memory(Earning(earned, earned, TASKS["coverage-v0"]))
+    assert found["memory"]["gain"]["mean"] == pytest.approx(0.5)
+    assert found["messages"]["gain"]["mean"] == pytest.approx(0.2)
+    earned = {"static": 3.0, "forgetful": 2.0}
+    played = Earning(earned, earned, TASKS["streaming-v1"])
+    assert evidence.memory(played)["memory"]["gain"]["mean"] == pytest.approx(0.5)
+    played.made = {}
+    assert "missing" in evidence.memory(played)

@@ -137,7 +137,7 @@ def test_where_agents_set_prices_static_holds_them() -> None:
     config = replace(MARKET, {"static_weights": named})
     own = episode_returns(config, "static", 50, 1)
     np.testing.assert_array_equal(
-        own, episode_returns(MARKET, {a: found.ranker(MARKET, 0) for a in MARKET.agents}, 50, 1)
+        own, episode_returns(MARKET, {a: found.policy(MARKET, 0) for a in MARKET.agents}, 50, 1)
     )
     cheap = replace(MARKET, {"static_weights": {**named, "price_level": -1.0}})
     assert own.mean() > episode_returns(cheap, "static", 50, 1).mean() + 0.1  # half the price pays the unit cost alone
@@ -150,11 +150,20 @@ def test_the_best_ranker_is_the_policy_static_of_a_config_that_has_its_weights()
     named = dict(zip(found.names, found.weights[0, 0].tolist(), strict=True))
     config = replace(SMALL, {"static_weights": named})
     own = episode_returns(config, "static", 50, 1)
-    np.testing.assert_array_equal(own, episode_returns(SMALL, {a: found.ranker(SMALL, 0) for a in SMALL.agents}, 50, 1))
+    np.testing.assert_array_equal(own, episode_returns(SMALL, {a: found.policy(SMALL, 0) for a in SMALL.agents}, 50, 1))
     assert own.mean() > episode_returns(config, "random", 50, 1).mean()
     assert best_ranker(SMALL, budget=TINY).scores == found.scores
-    with pytest.raises(ValueError, match=r"learners are \['recommender_0'\] and others \[\]; each of"):
-        best_ranker(SMALL, learners=["recommender_0"], budget=TINY)
+    for others in ({"recommender_2": "content"}, dict.fromkeys(SMALL.agents, "content")):
+        with pytest.raises(
+            ValueError, match=r"others = .* must be some of \['recommender_0', 'recommender_1'\], and not"
+        ):
+            best_ranker(SMALL, others=others, budget=TINY)
+    with pytest.raises(ValueError, match=r"unknown feature 'prize' \(did you mean 'price'\?\)"):
+        best_ranker(SMALL, without=("prize",), budget=TINY)
+    blind = best_ranker(SMALL, states=("mood",), without=("price", "popularity"), budget=TINY)
+    silent = [name in ("price", "popularity") for name in blind.names]
+    assert (blind.weights[..., silent] == 0).all()
+    assert (blind.weights[..., ~np.array(silent)] != 0).all()
 
 
 def test_roles_rank_by_their_own_weights() -> None:
@@ -179,7 +188,7 @@ def test_rewards_after_sharing_are_what_a_search_may_go_by() -> None:
     own = play_episode(*begin_episodes(rivalry, "random", 20, 0))
     paid = play_episode(*begin_episodes(rivalry, "random", 20, 0), shared=True)
     np.testing.assert_allclose(paid, own - own.mean(axis=1, keepdims=True), atol=1e-4)
-    alone = {"learners": ["recommender_0"], "others": {"recommender_1": "content"}, "budget": TINY}
+    alone = {"others": {"recommender_1": "content"}, "budget": TINY}
     scores = [best_ranker(rivalry, **alone, shared=shared).scores[0][0] for shared in (False, True)]
     assert scores[1] < scores[0] / 4  # it is paid half of what it earns more than the other
 
@@ -196,7 +205,7 @@ def test_a_saved_ranker_is_a_policy_by_its_folder(tmp_path: Path) -> None:
     found = best_ranker(SMALL, states=("mood", "visits"), budget=dataclasses.replace(TINY, searches=1))
     found = found._replace(weights=found.weights.round(3))
     found.save(SMALL, tmp_path / "mine")
-    team = {agent: found.ranker(SMALL, 0) for agent in SMALL.agents}
+    team = {agent: found.policy(SMALL, 0) for agent in SMALL.agents}
     own = episode_returns(SMALL, str(tmp_path / "mine"), 20, 1)
     np.testing.assert_array_equal(own, episode_returns(SMALL, team, 20, 1))
     again = best_ranker(SMALL, states=("mood", "visits"), start=found.weights, budget=TINY)
