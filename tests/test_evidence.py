@@ -147,7 +147,8 @@ def test_searched_rankers_play_by_their_names(monkeypatch: pytest.MonkeyPatch) -
     found = evidence.searches(small, 1)
     assert list(found) == ["searched-static", "searched-state", "forgetful", "answer to planner", "answer to greedy"]
     forgotten = {
-        name: float(weight) for name, weight in zip(found["forgetful"].names, found["forgetful"].weights[0, 0])
+        name: float(weight)
+        for name, weight in zip(found["forgetful"].names, found["forgetful"].weights[0, 0], strict=True)
     }
     assert {name for name, weight in forgotten.items() if weight == 0} == {"history_match", "topic_count", "repeat"}
     assert len(found["searched-static"].scores) == 2
