@@ -231,12 +231,20 @@ def memory(played: Played) -> Card:
 
 def rivals_of(config: WorldConfig) -> list[str]:
     """How the others of a task may play: as a team (first), myopically, as planners where that is something else, in
-    equilibrium where that is known, and, where rewards are shared, as teammates that are no oracles."""
+    equilibrium where that is known, and, where rewards are shared, as teammates that are no oracles. Where roles know
+    different things an oracle, which knows all, is nobody's teammate: the others talk (first), remember, and so on."""
+    if split := split_of(config):
+        return list(reversed(split))
     best = scale_ends(config)[1]
     plans = ("planner",) if config.planner_price > 0 else ()
-    observing = () if config.reward.sharing < 1 else split_of(config) or ("content",)
-    kinds = dict.fromkeys((*(plans if best == MYOPIC else (best,)), MYOPIC, *plans, "equilibrium", *observing))
+    content = ("content",) if config.reward.sharing == 1 else ()
+    kinds = dict.fromkeys((*(plans if best == MYOPIC else (best,)), MYOPIC, *plans, "equilibrium", *content))
     return [policy for policy in kinds if not unable(config, policy)]
+
+
+def myopic_of(config: WorldConfig) -> str:
+    """Who looks no further than its own slots on this page."""
+    return next(iter(split_of(config)), MYOPIC)
 
 
 def investors(config: WorldConfig) -> dict[str, Investor]:
@@ -265,13 +273,13 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
     if played.config.num_agents == 1:
         return {"missing": "it has one agent"}
     rivals = list(dict.fromkeys((*rivals_of(played.config), *settled(played))))
-    team = rivals[0]
-    t, r = played.payoff(MYOPIC, team), played.payoff(team, team)
-    p, s = played.payoff(MYOPIC, MYOPIC), played.payoff(team, MYOPIC)
+    team, myopic = rivals[0], myopic_of(played.config)
+    t, r = played.payoff(myopic, team), played.payoff(team, team)
+    p, s = played.payoff(myopic, myopic), played.payoff(team, myopic)
     rival = wrong_rival(played, rivals, answers)
     return {
         "team": team,
-        "myopic": MYOPIC,
+        "myopic": myopic,
         **{name: interval(value) for name, value in {"T": t, "R": r, "P": p, "S": s}.items()},
         "T-R": interval(t - r),
         "P-S": interval(p - s),
@@ -327,8 +335,9 @@ def exact(task: str) -> Card:
 
 def coupling(played: Played) -> Card:
     """Own return lost when rivals go from random to myopic ÷ own gain from going from random to myopic."""
-    weak, strong = played.payoff("random", "random"), played.payoff(MYOPIC, "random")
-    return ratio(strong - played.payoff(MYOPIC, MYOPIC), strong - weak)
+    myopic = myopic_of(played.config)
+    weak, strong = played.payoff("random", "random"), played.payoff(myopic, "random")
+    return ratio(strong - played.payoff(myopic, myopic), strong - weak)
 
 
 def levels(played: Played, policies: Sequence[str]) -> Card:
@@ -454,13 +463,14 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}  # no agent's own, or without a state
     looking = list(dict.fromkeys(name for name in (*insight, *searched, *mine) if name not in whole))
     observing = [name for name in looking if name in OBSERVING or name in mine]
+    answers = (*(split_of(config) or (MYOPIC, *insight)), *made, *mine)
     return {
         "rows": rows(played, (*SIMPLE, *named, *searched, *mine)),
         "static": static(played),
         "state": state(played, looking, observing),
         "memory": memory(played),
         "searches": {name: told(of) for name, of in found.items()},
-        "play": play_against(played, list(dict.fromkeys((MYOPIC, *insight, *made, *mine)))),
+        "play": play_against(played, list(dict.fromkeys(answers))),
         "exact": exact(task),
         "levels": levels(played, list(dict.fromkeys(("random", "content", MYOPIC, scale_ends(config)[1])))),
         "speed": speed(task),
