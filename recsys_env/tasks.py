@@ -525,7 +525,7 @@ _SHIPPED: dict[str, WorldConfig] = {
             number=400, topics=12, popularity_quality=0.5, length_log_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0
         ),
         choice=ChoiceConfig(
-            v_0=6.2,
+            v_0=6.4,
             beta_taste=6.0,
             beta_quality=1.3,
             beta_bait=2.0,
@@ -534,7 +534,7 @@ _SHIPPED: dict[str, WorldConfig] = {
             beta_intent=1.5,
             dissimilarity=0.6,
         ),
-        feedback=FeedbackConfig(e_0=-0.5, a_taste=2.0, a_quality=0.5, a_bait=2.4, a_satiation=2.0, noise_scale=1.1),
+        feedback=FeedbackConfig(e_0=-0.5, a_taste=2.0, a_quality=0.5, a_bait=2.4, a_satiation=1.2, noise_scale=1.1),
         dynamics=DynamicsConfig(satiation_page=0.97, satiation_session=1.0),
         arrival=ArrivalConfig(k_0=2.0, k_1=1.0),
         candidates=CandidateConfig(topic_scale=1.0),
