@@ -508,10 +508,10 @@ _SHIPPED: dict[str, WorldConfig] = {
         description="""Three rows on a streaming home screen, paid by watch time: attention to a topic wears out slowly.
 
         Each click satiates its topic for many pages, whichever row it was in: topics are a pasture that recharges, and
-        three rows graze on it. Question: does a row remember what the visitor has had enough of, in its own row and in
-        the others, and leave topics time to recover? Stresses: memory, a commons of attention. Set to: clicks per page
-        .18 under random (KuaiRand .176) and .25 under content (KuaiRand .45: with satiation it cannot be had).
-        Discount .997.
+        three rows graze on it. Satiation keeps people from clicking and spoils what they watch. All rows see the
+        platform's history of the visitor. Question: does a row remember what the visitor has had enough of, and leave
+        topics time to recover? Stresses: memory, a commons of attention. Clicks per page .21 under random (KuaiRand
+        .176) and .29 under content (KuaiRand .379 to .451: with satiation it cannot be had). Discount .997.
         """,
         num_agents=3,
         slots=2,

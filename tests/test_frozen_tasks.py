@@ -19,17 +19,17 @@ import pytest
 from recsys_env import TASKS, VectorEnv, vector_env
 
 CONFIG: dict[str, str] = {
-    "duel-v1": "c6bff9c35c611c5bb9000680bd2ca8a564c2d70975da2095a736606fe8e1a1c3",
-    "pricing-duel-v0": "4b935d9e7a1bb531917a9de892f3f84b8aedaec9e5a7e3dd6e90a94020b4753f",
-    "market-v0": "4d3be83e79c070faadf701d020f917a6f50528de4844cdb4d001065cdeb00705",
-    "ecommerce-v1": "904e2b4b4a105a8da73b280dc30bfcc00bb1433bdc60b8a6bd407b34f0eee1df",
-    "coverage-v0": "8b9a16146d60c687bdaf8aa35253c54f82c05f98c69bd79ca8b6561742b4786b",
+    "duel-v1": "0fe66a66e2c68cffd74f4d25aff7b62f7fd12b04d52751e598e6f06ed89a35e4",
+    "pricing-duel-v0": "a900995ff097fc77959565fda34671f9368a0e9f8ffc4b25ccad516a1793054f",
+    "market-v0": "ba51dc9fea2cfc63e232bc24183069ab4256c9af6ca3db38f02d4710d596796b",
+    "ecommerce-v1": "86006ce3b46c53de7581b90804991a0866965bc83b4dc16ac09b56c007db6037",
+    "coverage-v0": "fe06f257b92969eb2f255973e093112b0c4ac87a1640669f4d0d3805c61626d7",
     "journey-v1": "60fcaa55ebc0df7f5eb121d938e62ff66e821727dab8541f704cc11a29ef1910",
     "social-v1": "0235167df6ab19e779fb3abb5393bbc0931a6d529a9ebabdf4063de88eb9dde6",
-    "news-v1": "ed85a3da033e37a4986dc1f4a51fbce6024148e648109af72abb8f0fb21d9d87",
-    "streaming-v1": "7d3f878f2ae3f5f28e0bf9beecf524f203e77944d4cd09de89955fa9ddcc9478",
-    "coldstart-v1": "2521039d9fa1a9240209b6948b96e078d19b805cec6dc5fe144c5e92e4e62e27",
-    "grocery-v1": "e5a24a644afe5d444bed059ce0923108cfe70a227f58fdbb763e980270dbe142",
+    "news-v1": "7a94b6f167bf17430c8a82018f09e6f00a816333fb8ea75ddd47bf5329354469",
+    "streaming-v1": "3437db488811035a13c0cbae94dae7ed9061f88d6dcc3fafe5c93e42c4eeaf49",
+    "coldstart-v1": "9f6fae1927561dd74cc3ab5b9089cc6fd2aa86df95703f16d7e50bda116cb616",
+    "grocery-v1": "7392ac33dea4daf61fb4f98eab80b3b6a3ff7a3b1afe9bafd3047b1b5a57e48e",
     "rivals-v1": "45f6408bface70d819246739feeca06767089a1b2ab4ed37b9176bf89b7731c7",
 }  # fmt: skip
 PLAY: dict[str, str] = {
@@ -41,7 +41,7 @@ PLAY: dict[str, str] = {
     "journey-v1": "84362cdf5d68ab480ebad1e422156f6e2d808f0fd1b1daf97d6c461287103790",
     "social-v1": "6816af2f6829d46ab07fcb1a24926071dfd31c0db492eca3e6f26aed64c7b2bf",
     "news-v1": "517d6cc5fda1d2d97ed0cc8cd17069748e8dba95a76fbea59cef52e6b447c8b2",
-    "streaming-v1": "1f8f805e4b2f3030ddf6ffd95547a15ce180a98425fdce633cd007a3f430b650",
+    "streaming-v1": "655c33e1671db7e85a2e3bb0538e05af771ac728f4952f3ef24a5449a7a38965",
     "coldstart-v1": "2fee4e43268969a291d30aacd6f9e2e85ff4fb5e2743073d626ded4335f3bf12",
     "grocery-v1": "14b5552fe02ebc8a4dd0f8e18dfd37c9d834b340c5be06a049a8fffa9ea9a177",
     "rivals-v1": "b84b05c6f83bfd99cec14d861459263f5c65e07dd45862905dbc457f862ff801",
