@@ -67,9 +67,6 @@ class TrainingResults:
     def seeds(self) -> list[int]:
         return [run["seed"] for run in self.runs]
 
-    def run(self, seed: int) -> dict[str, Any] | None:
-        return next((run for run in self.runs if run["seed"] == seed), None)
-
     def add(self, folder: Path) -> None:
         """Take the result and the curve from the folder of a run, and write the file."""
         result = read_json(folder / "result.json")

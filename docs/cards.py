@@ -24,7 +24,7 @@ NOT_CLAIMED = {  # task -> what its card does not claim
     "pricing-duel-v0": "That it is like a market: it is small so that it can be solved.",
     "market-v0": "That its equilibrium is known.",
     "social-v1": "That clicks per page are KuaiRand's: they lie above.",
-    "rivals-v1": "That it is a dilemma: who invests gains by it.",
+    "rivals-v1": "That investing serves anybody but the investor: two that invest earn less than two that do not.",
     "coverage-v0": "That data are behind it.",
     "journey-v1": "That clicks and carts are as rare as in shops: they are raised to keep learning practical.",
     "streaming-v1": "That a content policy is clicked as in KuaiRand: with satiation it is clicked less.",
@@ -36,7 +36,7 @@ NOT_CLAIMED = {  # task -> what its card does not claim
 NOT_CLAIMED_ANYWHERE = (
     "That levels are those of a named product: they stay near published ones where the description says so. That the "
     "best answers are best: in worlds that are not finite they are the best known, so that costs and gains are lower "
-    "bounds."
+    "bounds, and that what is the best of them against itself is an equilibrium."
 )
 OWN_LIBRARY = "torch"  # of learners that are files of this repository
 COMPARED: dict[str, tuple[str, Callable[[str], float]]] = {  # option -> what it asks, its value on a task by default
@@ -147,18 +147,21 @@ def _play(found: Mapping[str, Any]) -> str:
     payoffs = [[f"`{row}`", *(spread(value) for value in of.values())] for row, of in play["payoffs"].items()]
     keys = ("T", "R", "P", "S", "T-R", "P-S")
     cost = [[pair, percent(value)] for pair, value in play["wrong_rival"]["cost"].items()]
+    team = TASKS[found["settings"]["task"]].reward.sharing == 1
+    whose = "Reward of the team, per agent" if team else "Own reward of the first agent"
     best = ", ".join(f"`{answer}` against `{rival}`" for rival, answer in play["wrong_rival"]["best"].items())
     return "\n\n".join(
         [
-            "Own reward of the first agent, by its policy (row) and that of all others (column):",
+            f"{whose}, by the policy of the first agent (row) and that of all others (column):",
             markdown(["", *(f"`{rival}`" for rival in play["payoffs"])], payoffs),
             f"T: a lone `{play['myopic']}` among `{play['team']}`, R: all `{play['team']}`, P: all `{play['myopic']}`, "
             f"S: a lone `{play['team']}`.",
             markdown(keys, [[spread(play[key]) for key in keys]]),
             f"The best answers known: {best}. What an agent loses that takes one rival for another:",
             markdown(["answers", "loses"], cost),
-            f"Price of anarchy: {_anarchy_text(play)}. Coupling (own reward lost when rivals turn from random to "
-            f"myopic, as a share of what an agent gains by that itself): {percent(play['coupling'])}.",
+            f"Price of anarchy: {_anarchy_text(play)}. Coupling (what the first agent loses when the others turn "
+            f"from random to myopic, as a share of what it gains by that itself; negative if the "
+            f"others' turn adds to it): {percent(play['coupling'])}.",
         ]
     )
 
@@ -292,7 +295,7 @@ def _gain(ours: Mapping[str, Any], theirs: Mapping[str, Any], among: int) -> Gai
 
 # ------------------------------------------------------------------------------------------------ the aims
 
-Found = tuple[str, bool]  # what is said of a task, and whether it meets the aim; None = not measured
+Found = tuple[str, bool]  # what is said of a task, and whether it meets the aim; in place of it None = not measured
 
 
 def aims() -> str:
@@ -369,16 +372,25 @@ def _pair_gain(setting: str, least: float) -> Callable[[str], Found | None]:
 
 
 def _algorithms_differ(task: str) -> Found | None:
-    of = [
-        (name, row)
-        for name, learner, row in trained(task)
-        if learner["algorithm"] in TEAM_ALGORITHMS and not COMPARED.keys() - {"sharing"} & options(learner).keys()
-    ]
     if TASKS[task].reward.sharing != 1:
         return None
-    both_ways = list(permutations(of, 2))
-    gains = {f"`{a}` / `{b}`": _gain(ours, theirs, len(both_ways) // 2) for (a, ours), (b, theirs) in both_ways}
+    of = [(name, kind, row) for name, learner, row in trained(task) if (kind := _team_algorithm(learner))]
+    both_ways = [(one, other) for one, other in permutations(of, 2) if one[1] != other[1]]
+    among = len(both_ways) // 2
+    gains = {f"`{a}` / `{b}`": _gain(ours, theirs, among) for (a, _, ours), (b, _, theirs) in both_ways}
     return _best(gains, 0.0)
+
+
+def _team_algorithm(learner: Mapping[str, Any]) -> str:
+    """Which of IPPO, MAPPO, VDN and QMIX, of whatever make, a learner of the team's reward is; nothing if none."""
+    name, settings = str(learner["algorithm"]), options(learner)
+    if COMPARED.keys() & settings.keys() - {"sharing"} or settings.get("sharing") not in (None, 1.0):
+        return ""
+    if name == "ppo-torch":
+        name = "mappo" if settings.get("centralised") else "ippo"
+    elif name == "q-torch":
+        name = settings.get("mixer", "none")
+    return name if name in ("ippo", "mappo", "vdn", "qmix") else ""
 
 
 def _learner_leads(libraries: Callable[[str], bool] = lambda library: True) -> Callable[[str], Found | None]:
@@ -406,12 +418,14 @@ def _leads(
 
 
 def _lead(runs: np.ndarray, bar: Mapping[str, float], among: int) -> Gain:
-    """Share by which a learner's runs exceed what a policy earned on other episodes; one of so many, as in `_gain`."""
+    """Share by which a learner's runs exceed what a policy earned on other episodes, with the delta method's interval;
+    one of so many, as in `_gain`."""
     ours = interval(runs, among)
     if bar["mean"] <= 0 or ours["mean"] is None:
         return {"mean": None, "ci95": None}
-    width = None if ours["ci95"] is None else float(np.hypot(ours["ci95"], bar["ci95"])) / bar["mean"]
-    return {"mean": ours["mean"] / bar["mean"] - 1, "ci95": width}
+    over = ours["mean"] / bar["mean"]
+    width = None if ours["ci95"] is None else float(np.hypot(ours["ci95"], over * bar["ci95"])) / bar["mean"]
+    return {"mean": over - 1, "ci95": width}
 
 
 def _best(gains: Mapping[str, Gain], least: float = 0.0) -> Found | None:
@@ -435,7 +449,6 @@ def _exactly(gain: float, least: float) -> Found:
     return percent({"mean": gain, "ci95": None}), gain >= least
 
 
-TEAM_ALGORITHMS = ("ppo-torch", "q-torch", "ippo", "mappo", "vdn", "qmix")  # IPPO, MAPPO, VDN, QMIX of several makes
 AIMS: Sequence[tuple[str, int | None, Callable[[str], Found | None]]] = (  # what, in how many tasks, what is found
     ("`blind` within 3 of `random`, where actions are picks or items", None, _blind),
     ("The best policy that looks at the state as agents observe it at least 15 % above `static`", 5, _state_gain),

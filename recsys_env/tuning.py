@@ -228,13 +228,13 @@ def best_ranker(
     found = []
     for search in range(budget.searches):
         rng = np.random.default_rng([seed, search])
-        first = (100_000 * seed + 10_000 * search) % UNSEEN  # of the seeds of this search's episodes
+        first = 100_000 * seed + 10_000 * search  # of the seeds of this search's episodes
 
         def score(candidates: np.ndarray, generation: int, first: int = first) -> np.ndarray:
-            return arena.play(candidates, budget.episodes, first + generation).mean(axis=1)
+            return arena.play(candidates, budget.episodes, (first + generation) % UNSEEN).mean(axis=1)
 
         begin = np.zeros(arena.size)
-        given = arena.best_single_weight(budget.episodes, first + 9_999) if start is None else start
+        given = arena.best_single_weight(budget.episodes, (first + 9_999) % UNSEEN) if start is None else start
         begin[:, : given.shape[1]] = given
         spread = 1.0 if start is None else _NEAR
         found.append(cross_entropy(score, begin.ravel(), rng, budget.population, budget.generations, spread))

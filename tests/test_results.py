@@ -332,7 +332,11 @@ def gain(mean: float, ci95: float) -> dict[str, float]:
     return {"mean": mean, "ci95": ci95}
 
 
-PLANNER = {"policy": "planner", "gain": gain(0.5, 0.1)}  # what an oracle gains is said, and does not count
+PLANNER = {
+    "policy": "planner",
+    "gain": gain(0.5, 0.1),
+    "fixed_reward": gain(2.0, 0.1),
+}  # what an oracle gains is said, and does not count
 COSTS = {"a for b": gain(0.06, 0.01), "b for a": gain(0.5, 0.1)}
 
 
@@ -420,17 +424,18 @@ def test_the_best_of_several_learners_has_intervals_that_hold_together(monkeypat
 
     def learner(reward: list[float], **settings: Any) -> dict[str, Any]:
         row = {"seeds": [{"training": seed} for seed in range(len(reward))], "runs": {"trained": reward}}
-        return {"algorithm": "ppo-torch", "settings": settings, "tasks": {"coverage-v0": row}}
+        kind = "q-torch" if "mixer" in settings else "ppo-torch"
+        return {"algorithm": kind, "settings": settings, "tasks": {"coverage-v0": row}}
 
     aims = {what: finds for what, _, finds in cards.AIMS}
     differ = aims["Two of IPPO, MAPPO, VDN and QMIX differ beyond their intervals, in a team's task"]
-    learners = {"a": learner([10.0, 10.0, 10.0, 10.0]), "b": learner([11.0, 13.0, 11.0, 13.0])}
+    learners = {"a": learner([10.0, 10.0, 10.0, 10.0]), "b": learner([11.0, 13.0, 11.0, 13.0], centralised=True)}
     monkeypatch.setattr(results, "training", lambda: {"learners": learners})
     found = differ("coverage-v0")
     assert found is not None
     assert found[0].startswith("`b` / `a` 20.0 ±18.4 %")  # 3.18 * 1.155 / 2 of 10
     assert found[1]
-    learners["c"] = learner([9.5, 10.0, 10.0, 10.5])
+    learners["c"] = learner([9.5, 10.0, 10.0, 10.5], mixer="vdn")
     found = differ("coverage-v0")
     assert found is not None
     assert not found[1]
@@ -442,3 +447,38 @@ def test_the_best_of_several_learners_has_intervals_that_hold_together(monkeypat
     assert aims["A learner of a library above them"]("coverage-v0") is None
     del learners["a"], learners["c"]
     assert leads("coverage-v0") == ("`b` / `static` 26.3 ±19.4 %", True)  # which it is alone
+    known = cards._lead(np.array([10.0, 10.0]), gain(2.0, 0.5), among=1)
+    assert known == gain(4.0, 1.25)  # all that is uncertain is the policy's reward, of which 10 is a multiple
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "settings"),
+    [
+        ("ippo", {}),  # of another make
+        ("q-torch", {}),  # IQL
+        ("ppo-torch", {"centralised": True, "sharing": 0.0}),  # not on the team's reward
+        ("ppo-torch", {"centralised": True, "memory": 32}),
+        ("ppo-torch", {"centralised": True, "set": ("messages=0",)}),
+        ("masac", {}),
+    ],
+)
+def test_what_is_no_other_algorithm_of_teams_does_not_differ(
+    monkeypatch: pytest.MonkeyPatch, algorithm: str, settings: dict[str, Any]
+) -> None:
+    learners = {
+        name: {"algorithm": kind, "settings": of, "tasks": {"coverage-v0": row}}
+        for name, kind, of, row in (
+            ("a", "ppo-torch", {}, {"seeds": [{"training": 0}, {"training": 1}], "runs": {"trained": [10.0, 10.1]}}),
+            (
+                "b",
+                algorithm,
+                settings,
+                {"seeds": [{"training": 0}, {"training": 1}], "runs": {"trained": [20.0, 20.1]}},
+            ),
+        )
+    }
+    monkeypatch.setattr(results, "training", lambda: {"learners": learners})
+    (differ,) = (finds for what, _, finds in cards.AIMS if what.startswith("Two of IPPO"))
+    assert differ("coverage-v0") is None
+    learners["b"] |= {"algorithm": "ppo-torch", "settings": {"centralised": True, "sharing": 1.0}}
+    assert differ("coverage-v0") == ("`b` / `a` 99.5 ±6.3 %", True)

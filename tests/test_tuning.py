@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from worlds import SMALL
 
-from recsys_env import replace, task_config, vector_env
+from recsys_env import replace, task_config, tuning, vector_env
 from recsys_env.__main__ import main
-from recsys_env.evaluation import episode_returns, mean_interval
+from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
 from recsys_env.evaluation.episodes import begin_episodes, play_episode
 from recsys_env.policies import CHECKPOINT, Planner, make_policy
 from recsys_env.policies.linear import LinearRanker, save_ranker
@@ -164,6 +164,23 @@ def test_the_best_ranker_is_the_policy_static_of_a_config_that_has_its_weights()
     silent = [name in ("price", "popularity") for name in blind.names]
     assert (blind.weights[..., silent] == 0).all()
     assert (blind.weights[..., ~np.array(silent)] != 0).all()
+
+
+@pytest.mark.parametrize("seed", [0, 5, 10, 50])
+def test_no_search_plays_episodes_that_are_measured(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """With seed 50 a search begins just below the seeds of what is unseen."""
+    seeds: list[int] = []
+
+    def play(arena: Any, candidates: np.ndarray, episodes: int, seed: int) -> np.ndarray:
+        seeds.append(seed)
+        return np.zeros((len(candidates), episodes))
+
+    monkeypatch.setattr(tuning._Arena, "play", play)
+    best_ranker(SMALL, budget=Budget(generations=16, searches=2), seed=seed)
+    assert len(seeds) == 2 * (16 + 1) + 1
+    assert len(set(seeds)) == len(seeds)
+    assert min(seeds) >= 0
+    assert max(seeds) < UNSEEN
 
 
 def test_roles_rank_by_their_own_weights() -> None:
