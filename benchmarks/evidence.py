@@ -12,7 +12,7 @@ state     the best policy known that does (a planner, a table, a ranker whose we
           what it gains over `static`; the same of those that look at nothing but what agents observe
 memory    what knowing a visitor's earlier clicks is worth: the best fixed ranker against the best that does not look at
           them; scripted teams that listen, remember and talk against those that do not, where there are such
-play      team, myopic and equilibrium play against each other: T, R, P, S, the cost of answering the wrong rival, the
+play      team, selfish and equilibrium play against each other: T, R, P, S, the cost of answering the wrong rival, the
           price of anarchy, coupling
 exact     the solution of a finite game: optimum, all equilibria, prices, who earns what against whom
 levels    traffic and funnel: idle ticks, pages per episode, clicks, carts, purchases
@@ -229,22 +229,32 @@ def memory(played: Played) -> Card:
     return {what: {"with": pairs[what][0], "without": pairs[what][1], "gain": gain} for what, gain in gains.items()}
 
 
+def team_of(config: WorldConfig) -> str:
+    """Who plays for the team: 100 of the scale, and where roles know different things the best of those that do not
+    know all."""
+    return next(reversed(split_of(config)), scale_ends(config)[1])
+
+
+def selfish_of(config: WorldConfig) -> str:
+    """Who plays for itself: myopically, or where that is what is best for the team, as a planner."""
+    alone = next(iter(split_of(config)), MYOPIC)
+    return "planner" if alone == team_of(config) else alone
+
+
 def rivals_of(config: WorldConfig) -> list[str]:
-    """How the others of a task may play: as a team (first), myopically, as planners where that is something else, in
-    equilibrium where that is known, and, where rewards are shared, as teammates that are no oracles. Where roles know
-    different things an oracle, which knows all, is nobody's teammate: the others talk (first), remember, and so on."""
+    """How the others of a task may play: as a team, for themselves, as planners, in equilibrium where that is known,
+    and, where rewards are shared, as teammates that are no oracles.
+
+    Where roles know different things an oracle, which knows all, is nobody's teammate: the others talk, remember, and
+    so on. Where agents set prices nobody is met who arranges the whole page: that takes hours for all answers.
+    """
     if split := split_of(config):
         return list(reversed(split))
-    best = scale_ends(config)[1]
     plans = ("planner",) if config.planner_price > 0 else ()
     content = ("content",) if config.reward.sharing == 1 else ()
-    kinds = dict.fromkeys((*(plans if best == MYOPIC else (best,)), MYOPIC, *plans, "equilibrium", *content))
-    return [policy for policy in kinds if not unable(config, policy)]
-
-
-def myopic_of(config: WorldConfig) -> str:
-    """Who looks no further than its own slots on this page."""
-    return next(iter(split_of(config)), MYOPIC)
+    kinds = dict.fromkeys((team_of(config), selfish_of(config), MYOPIC, *plans, "equilibrium", *content))
+    slow = {"central"} if config.offer.kind == "price" else set()
+    return [policy for policy in kinds if policy not in slow and not unable(config, policy)]
 
 
 def investors(config: WorldConfig) -> dict[str, Investor]:
@@ -273,19 +283,20 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
     if played.config.num_agents == 1:
         return {"missing": "it has one agent"}
     rivals = list(dict.fromkeys((*rivals_of(played.config), *settled(played))))
-    team, myopic = rivals[0], myopic_of(played.config)
-    t, r = played.payoff(myopic, team), played.payoff(team, team)
-    p, s = played.payoff(myopic, myopic), played.payoff(team, myopic)
+    team, selfish = team_of(played.config), selfish_of(played.config)
+    t, r = played.payoff(selfish, team), played.payoff(team, team)
+    p, s = played.payoff(selfish, selfish), played.payoff(team, selfish)
     rival = wrong_rival(played, rivals, answers)
+    stable = [policy for policy in rivals if rival["best"][policy] == policy]
     return {
         "team": team,
-        "myopic": myopic,
+        "selfish": selfish,
         **{name: interval(value) for name, value in {"T": t, "R": r, "P": p, "S": s}.items()},
         "T-R": interval(t - r),
         "P-S": interval(p - s),
         "payoffs": {a: {b: interval(played.payoff(a, b)) for b in rivals} for a in rivals},
         "wrong_rival": rival,
-        "anarchy": anarchy(played, [policy for policy in rivals if rival["best"][policy] == policy], rivals),
+        "anarchy": anarchy(played, stable, list(dict.fromkeys((team, *rivals)))),
         "coupling": coupling(played),
     }
 
@@ -317,6 +328,8 @@ def _pair(taken: str, rival: str) -> str:
 def anarchy(played: Played, stable: Sequence[str], known: Sequence[str]) -> Card:
     """Worst of the policies that are the best answers to themselves, and its share of what the best team earns; both
     chosen on other episodes."""
+    if played.config.reward.sharing == 1:
+        return {"missing": "all share one reward"}
     if not stable:
         return {"missing": "none of these is the best answer to itself"}
     worst, best = (end(of, key=lambda p: played.elsewhere.mean(p).mean()) for end, of in ((min, stable), (max, known)))
@@ -334,10 +347,10 @@ def exact(task: str) -> Card:
 
 
 def coupling(played: Played) -> Card:
-    """Own return lost when rivals go from random to myopic ÷ own gain from going from random to myopic."""
-    myopic = myopic_of(played.config)
-    weak, strong = played.payoff("random", "random"), played.payoff(myopic, "random")
-    return ratio(strong - played.payoff(myopic, myopic), strong - weak)
+    """Own return lost when rivals go from random to playing for themselves ÷ own gain from doing so oneself."""
+    selfish = selfish_of(played.config)
+    weak, strong = played.payoff("random", "random"), played.payoff(selfish, "random")
+    return ratio(strong - played.payoff(selfish, selfish), strong - weak)
 
 
 def levels(played: Played, policies: Sequence[str]) -> Card:
@@ -463,7 +476,8 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}  # no agent's own, or without a state
     looking = list(dict.fromkeys(name for name in (*insight, *searched, *mine) if name not in whole))
     observing = [name for name in looking if name in OBSERVING or name in mine]
-    answers = (*(split_of(config) or (MYOPIC, *insight)), *made, *mine)
+    slow = {"central"} - set(rivals_of(config))  # at prices
+    answers = [name for name in (*(split_of(config) or (MYOPIC, *insight)), *made, *mine) if name not in slow]
     return {
         "rows": rows(played, (*SIMPLE, *named, *searched, *mine)),
         "static": static(played),

@@ -154,13 +154,13 @@ def _play(found: Mapping[str, Any]) -> str:
         [
             f"{whose}, by the policy of the first agent (row) and that of all others (column):",
             markdown(["", *(f"`{rival}`" for rival in play["payoffs"])], payoffs),
-            f"T: a lone `{play['myopic']}` among `{play['team']}`, R: all `{play['team']}`, P: all `{play['myopic']}`, "
-            f"S: a lone `{play['team']}`.",
+            f"T: a lone `{play['selfish']}` among `{play['team']}`, R: all `{play['team']}`, "
+            f"P: all `{play['selfish']}`, S: a lone `{play['team']}`.",
             markdown(keys, [[spread(play[key]) for key in keys]]),
             f"The best answers known: {best}. What an agent loses that takes one rival for another:",
             markdown(["answers", "loses"], cost),
             f"Price of anarchy: {_anarchy_text(play)}. Coupling (what the first agent loses when the others turn "
-            f"from random to myopic, as a share of what it gains by that itself; negative if the "
+            f"from random to `{play['selfish']}`, as a share of what it gains by that itself; negative if the "
             f"others' turn adds to it): {percent(play['coupling'])}.",
         ]
     )
@@ -353,8 +353,8 @@ def _wrong_rival(task: str) -> Found | None:
 
 def _anarchy(task: str) -> Found | None:
     found = results.evidence(task)
-    if share := found.get("exact", {}).get("anarchy"):
-        return _exactly(1 / share - 1, 0.1)
+    if (share := found.get("exact", {}).get("anarchy")) is not None:
+        return _exactly(1 / share - 1 if share > 0 else np.inf, 0.1)
     share = found.get("play", {}).get("anarchy", {})
     if not share.get("mean"):
         return None

@@ -381,7 +381,7 @@ def _trained(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:
         "seed, their mean, that of the last policies, gain over the untrained network, normalised score"
     )
     if any(between.values()):
-        note += ", and for selfish learners where they stand between all myopic (P = 0) and all planners (R = 1)"
+        note += ", and for selfish learners where they stand between all selfish (P = 0) and all cooperating (R = 1)"
     return f"{note}; mean (lowest to highest).\n\n{markdown([*head, 'agent-steps', 'minutes'], rows)}"
 
 

@@ -92,7 +92,7 @@ def evidence() -> dict[str, Any]:
         },
         "play": {
             "team": "planner",
-            "myopic": "greedy",
+            "selfish": "greedy",
             "T": mean(5.0),
             "R": mean(4.0),
             "P": mean(2.0),
