@@ -68,7 +68,7 @@ def main() -> None:
     try:
         for task in cli.known_tasks(parser.parse_args().task):
             train(task)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         cli.fail(error)
 
 

@@ -646,8 +646,8 @@ _SHIPPED: dict[str, WorldConfig] = {
 
         Pays clicks. A platform invests in attention by sparing users its bait: they trust it more and open it more
         often, which the other loses. Best replies follow the rival: to a myopic one a little investment is the best,
-        to one that invests much, much; to answer the wrong one costs 18 to 28 %. Two symmetric equilibria among
-        constant investments, the second one ruinous for both (own reward 103 and 56, both myopic 118); 100 of the
+        to one that invests much, much; to answer the wrong one costs 14 to 26 %. Two symmetric equilibria among
+        constant investments, the second one ruinous for both (own reward 101 and 56, both myopic 113); 100 of the
         scale is the team's optimum among them, myopic play, `planner` the first equilibrium. Question: does a learner
         answer the investment of the rival that it meets, and where do two of them end? Stresses: opponent modelling,
         competition for retention. Clicks per page .12 under random and .38 under content (KuaiRand .176 and .379 to

@@ -442,7 +442,9 @@ class VectorEnv:
     def _private_rows(self, observations: np.ndarray) -> np.ndarray:
         """States [B, S] with the private parts of the observations filled in."""
         rows = np.empty((self.num_envs, *self.state_space.shape), np.float32)
-        private = rows[:, self.state_fields["private"]].reshape(self.num_envs, -1, self.shape.private)  # a view
+        private = rows[:, self.state_fields["private"]].reshape(
+            self.num_envs, self.num_agents, self.shape.private
+        )  # a view
         private[:] = observations[..., self._private]
         return rows
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checks import did_you_mean, shown
+from ..checks import unknown
 from ..config import WorldConfig
 from ..fields import OBSERVATION, ranker_weights
 from ..files import FileError, read_json, write_json
@@ -16,6 +16,7 @@ from .ranking import Ranker
 from .registry import CHECKPOINT
 from .slates import level_at
 
+_FIELDS = {field.name: field for field in OBSERVATION}
 _SAVED = {"loader": str, "states": [str], "names": [str], "weights": {str: [[float]]}}
 
 
@@ -64,16 +65,14 @@ def state_columns(envs: VectorEnv, states: tuple[str, ...], index: int = 0) -> n
     Raises:
         ValueError: no world has a field of that name.
     """
-    declared = {field.name: field for field in OBSERVATION}
     for name in states:
-        if name not in declared:
-            hint = did_you_mean(name, declared)
-            raise ValueError(f"{shown(name)} is no field of an observation{hint}; fields are {', '.join(declared)}")
+        if name not in _FIELDS:
+            raise ValueError(unknown("field", name, _FIELDS))
     columns: list[int] = []
     for name in filter(envs.observation_fields.__contains__, states):
         part = envs.observation_fields[name]
         place = np.arange(part.start, part.stop)
-        if declared[name].axes[:1] == ("agents",):
+        if _FIELDS[name].axes[:1] == ("agents",):
             place = np.roll(place, -index * (place.size // envs.num_agents))
         columns.extend(place)
     return np.array(columns, int)
@@ -90,6 +89,9 @@ class SavedRanker(LinearRanker):
         self._path = folder / CHECKPOINT
         held = read_json(self._path, _SAVED, "ranker")
         super().__init__(np.zeros((1, 0)), tuple(held["states"]))
+        for name in self.states:
+            if name not in _FIELDS:
+                raise FileError(f"{self._path}: {unknown('field', name, _FIELDS)}")
         self._names, self._of_role = held["names"], held["weights"]
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
