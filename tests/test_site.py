@@ -62,7 +62,7 @@ def test_the_documented_task_is_that_diff(out: Path, tmp_path: Path) -> None:
 def declared(path: Path, task: str) -> WorldConfig:
     """A task as another version of tasks.py declares it."""
     tree = ast.parse(path.read_text())
-    table = next(node.value for node in tree.body if isinstance(node, ast.AnnAssign) and "_TASKS" in ast.dump(node))
+    table = next(node.value for node in tree.body if isinstance(node, ast.AnnAssign) and "_SHIPPED" in ast.dump(node))
     assert isinstance(table, ast.Dict)
     found = {
         key.value: value for key, value in zip(table.keys, table.values, strict=True) if isinstance(key, ast.Constant)
