@@ -5,7 +5,8 @@
 `learned/TASK/team` is what a cross-entropy search finds for all agents together; `learned/TASK/selfish` begins with it
 and goes through rounds in which each role in turn becomes its best reply to the others, which is what selfish learners
 that look ahead do. Their weights move with what agents observe (`benchmarks.evidence.STATES`). The folders come along
-with the package. Tasks that share all rewards have a team alone, and finite ones their exact answers instead.
+with the package. Tasks that share all rewards have a team alone. Finite ones have their exact
+answers instead, and where roles know labels rankers earn less than chance.
 
 Their seeds are a search's own, so that no other training has met them.
 """
@@ -61,9 +62,14 @@ def train(task: str) -> None:
         print(f"{folder / 'selfish'}: the last to reply earns {found.scores[0][0]:.2f} ±{found.scores[0][1]:.2f}")
 
 
+def _has_better(config: WorldConfig) -> bool:
+    """Whether other company is better: exact answers, or what can use the label that a role knows."""
+    return config.scale_zero == "equilibrium" or any(role.knows for role in config.roles)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    usual = [task for task, config in TASKS.items() if config.num_agents > 1 and config.scale_zero != "equilibrium"]
+    usual = [task for task, config in TASKS.items() if config.num_agents > 1 and not _has_better(config)]
     parser.add_argument("task", nargs="*", default=usual)
     try:
         for task in cli.known_tasks(parser.parse_args().task):

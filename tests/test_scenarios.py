@@ -32,6 +32,21 @@ def test_every_task_of_several_agents_has_three() -> None:
                 assert isinstance(make_policy(policy), Policy)
 
 
+def test_learned_company_comes_along() -> None:
+    """What `benchmarks.backgrounds` trained plays as it was trained: in its own task, with weights that move."""
+    found = {name.partition("/")[0] for name in SCENARIOS if name.endswith("/learned-team")}
+    assert {"social-v1", "rivals-v1", "streaming-v1", "news-v1", "ecommerce-v1", "journey-v1"} <= found
+    for task in found:
+        scenario = SCENARIOS[f"{task}/learned-team"]
+        envs = vector_env(task, 2)
+        for agent, policy in scenario.background.items():
+            made = make_policy(policy)
+            made.bind(envs, agent, 0)
+            assert made.weights.shape[0] > 1  # type: ignore[attr-defined]
+    assert set(SCENARIOS["social-v1/learned-selfish"].background.values()) == {"learned/social-v1/selfish"}
+    assert "journey-v1/learned-selfish" not in SCENARIOS  # all share one reward
+
+
 def test_who_plays_whom() -> None:
     scenario = Scenario("streaming-v1", {"recommender_1": "greedy"}, "one myopic")
     assert scenario.focal == ["recommender_0", "recommender_2"]
