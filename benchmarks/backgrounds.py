@@ -5,8 +5,8 @@
 `learned/TASK/team` is what a cross-entropy search finds for all agents together; `learned/TASK/selfish` begins with it
 and goes through rounds in which each role in turn becomes its best reply to the others, which is what selfish learners
 that look ahead do. Their weights move with what agents observe (`benchmarks.evidence.STATES`). The folders come along
-with the package. Tasks that share all rewards have a team alone. Finite ones have their exact
-answers instead, and where roles know labels rankers earn less than chance.
+with the package. Tasks that share all rewards have a team alone. Finite ones have their exact answers instead, and
+where roles know labels rankers earn less than chance.
 
 Their seeds are a search's own, so that no other training has met them.
 """
@@ -19,7 +19,7 @@ from recsys_env import TASKS, WorldConfig, cli
 from recsys_env.scenarios import PACKAGE
 from recsys_env.tuning import Budget, Found, best_ranker
 
-from .evidence import STATES
+from .evidence import STATES, split_of
 
 SEED = 5  # and the next ones, of the searches; those of evidence cards and of `tune` have seed 0
 TEAM, REPLY, ROUNDS = Budget(generations=16, episodes=8, searches=1), Budget(generations=6, episodes=8, searches=1), 3
@@ -64,7 +64,7 @@ def train(task: str) -> None:
 
 def _has_better(config: WorldConfig) -> bool:
     """Whether other company is better: exact answers, or what can use the label that a role knows."""
-    return config.scale_zero == "equilibrium" or any(role.knows for role in config.roles)
+    return config.scale_zero == "equilibrium" or bool(split_of(config))
 
 
 def main() -> None:

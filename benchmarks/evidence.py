@@ -184,7 +184,7 @@ def static(played: Played) -> Card:
     if reason := unable(played.config, "static"):
         return {"missing": reason}
     config = played.config
-    weights = {role.name: dict(role.static_weights or config.static_weights) for role in config.roles}
+    weights = {role.name: static_weights(config, n) for n, role in enumerate(config.roles)}
     return {"weights": weights, "reward": interval(played.mean("static"))}
 
 
@@ -194,20 +194,18 @@ def state(played: Played, policies: Sequence[str], observing: Sequence[str]) -> 
     ranker = fixed_ranker(played)
     if ranker not in played.made and (reason := unable(played.config, ranker)):
         return {"missing": reason}
-    fixed = played.mean(ranker)
     return {
         "fixed": ranker,
-        "fixed_reward": interval(fixed),
-        **_best_over(played, policies, fixed),
-        "observed": _best_over(played, observing, fixed) if observing else {"missing": "none has been searched for"},
+        "fixed_reward": interval(played.mean(ranker)),
+        **_best_over(played, policies, ranker),
+        "observed": _best_over(played, observing, ranker) if observing else {"missing": "none has been searched for"},
     }
 
 
-def _best_over(played: Played, policies: Sequence[str], fixed: np.ndarray) -> Card:
-    """The best of some policies, and its gain over what is earned without a look at the state."""
+def _best_over(played: Played, policies: Sequence[str], ranker: str) -> Card:
+    """The best of some policies, and its gain over a ranker that does not look at the state."""
     best = max(policies, key=lambda policy: played.elsewhere.mean(policy).mean())
-    found = played.mean(best)
-    return {"policy": best, "reward": interval(found), "gain": ratio(found - fixed, fixed)}
+    return {"policy": best, "reward": interval(played.mean(best)), "gain": gain(played, best, ranker)}
 
 
 def split_of(config: WorldConfig) -> tuple[str, ...]:
@@ -223,10 +221,14 @@ def memory(played: Played) -> Card:
         pairs = {"memory": (fixed_ranker(played), "forgetful")}
     else:
         return {"missing": "no rankers were searched for"}
-    gains = {
-        what: ratio(played.mean(one) - played.mean(other), played.mean(other)) for what, (one, other) in pairs.items()
+    return {
+        what: {"with": one, "without": other, "gain": gain(played, one, other)} for what, (one, other) in pairs.items()
     }
-    return {what: {"with": pairs[what][0], "without": pairs[what][1], "gain": gain} for what, gain in gains.items()}
+
+
+def gain(played: Played, one: str, other: str) -> Card:
+    """Share by which one policy earns more than another, each played by all."""
+    return ratio(played.mean(one) - played.mean(other), played.mean(other))
 
 
 def team_of(config: WorldConfig) -> str:
@@ -246,15 +248,19 @@ def rivals_of(config: WorldConfig) -> list[str]:
     and, where rewards are shared, as teammates that are no oracles.
 
     Where roles know different things an oracle, which knows all, is nobody's teammate: the others talk, remember, and
-    so on. Where agents set prices nobody is met who arranges the whole page: that takes hours for all answers.
+    so on. Who is `too_slow` is not met.
     """
     if split := split_of(config):
         return list(reversed(split))
     plans = ("planner",) if config.planner_price > 0 else ()
     content = ("content",) if config.reward.sharing == 1 else ()
     kinds = dict.fromkeys((team_of(config), selfish_of(config), MYOPIC, *plans, "equilibrium", *content))
-    slow = {"central"} if config.offer.kind == "price" else set()
-    return [policy for policy in kinds if policy not in slow and not unable(config, policy)]
+    return [policy for policy in kinds if not too_slow(config, policy) and not unable(config, policy)]
+
+
+def too_slow(config: WorldConfig, policy: str) -> bool:
+    """Whether a policy takes hours to play all pairs: one that arranges whole pages where agents set prices."""
+    return policy == "central" and config.offer.kind == "price"
 
 
 def investors(config: WorldConfig) -> dict[str, Investor]:
@@ -476,15 +482,15 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}  # no agent's own, or without a state
     looking = list(dict.fromkeys(name for name in (*insight, *searched, *mine) if name not in whole))
     observing = [name for name in looking if name in OBSERVING or name in mine]
-    slow = {"central"} - set(rivals_of(config))  # at prices
-    answers = [name for name in (*(split_of(config) or (MYOPIC, *insight)), *made, *mine) if name not in slow]
+    known = dict.fromkeys((*(split_of(config) or (MYOPIC, *insight)), *made, *mine))
+    answers = [name for name in known if not too_slow(config, name)]
     return {
         "rows": rows(played, (*SIMPLE, *named, *searched, *mine)),
         "static": static(played),
         "state": state(played, looking, observing),
         "memory": memory(played),
         "searches": {name: told(of) for name, of in found.items()},
-        "play": play_against(played, list(dict.fromkeys(answers))),
+        "play": play_against(played, answers),
         "exact": exact(task),
         "levels": levels(played, list(dict.fromkeys(("random", "content", MYOPIC, scale_ends(config)[1])))),
         "speed": speed(task),

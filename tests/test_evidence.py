@@ -130,6 +130,8 @@ def test_the_command_stores_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {"my_file:Mine", *evidence.SIMPLE} <= card["rows"].keys()
     assert all("mean" in row or row["missing"] for row in card["rows"].values())
     assert card["play"]["T"] == card["play"]["payoffs"]["greedy"][card["play"]["team"]]
+    assert {"greedy", "central", "joint", "my_file:Mine"} <= set(card["play"]["wrong_rival"]["answers"])
+    assert evidence.too_slow(TASKS["market-v0"], "central")
     levels = card["levels"]["random"]
     assert (levels["idle"], levels["inactive"], levels["pages"], levels["pages_sd"]) == (0, 0, 40, 0)
 

@@ -65,9 +65,7 @@ def state_columns(envs: VectorEnv, states: tuple[str, ...], index: int = 0) -> n
     Raises:
         ValueError: no world has a field of that name.
     """
-    for name in states:
-        if name not in _FIELDS:
-            raise ValueError(unknown("field", name, _FIELDS))
+    check_states(states)
     columns: list[int] = []
     for name in filter(envs.observation_fields.__contains__, states):
         part = envs.observation_fields[name]
@@ -76,6 +74,13 @@ def state_columns(envs: VectorEnv, states: tuple[str, ...], index: int = 0) -> n
             place = np.roll(place, -index * (place.size // envs.num_agents))
         columns.extend(place)
     return np.array(columns, int)
+
+
+def check_states(states: tuple[str, ...]) -> None:
+    """Raise `ValueError` if one of these is a field of no world's observation."""
+    for name in states:
+        if name not in _FIELDS:
+            raise ValueError(unknown("field", name, _FIELDS))
 
 
 class SavedRanker(LinearRanker):
@@ -89,9 +94,10 @@ class SavedRanker(LinearRanker):
         self._path = folder / CHECKPOINT
         held = read_json(self._path, _SAVED, "ranker")
         super().__init__(np.zeros((1, 0)), tuple(held["states"]))
-        for name in self.states:
-            if name not in _FIELDS:
-                raise FileError(f"{self._path}: {unknown('field', name, _FIELDS)}")
+        try:
+            check_states(self.states)
+        except ValueError as error:
+            raise FileError(f"{self._path}: {error}") from None
         self._names, self._of_role = held["names"], held["weights"]
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
