@@ -97,8 +97,8 @@ class Played:
 
     @cached_property
     def elsewhere(self) -> Played:
-        """The same on other episodes, on which the best of several is chosen."""
-        return replace(self, seed=CHOSEN_ON, _own={}, _counts={})
+        """The same on other episodes, a quarter as many, on which the best of several is chosen."""
+        return replace(self, episodes=max(2, self.episodes // 4), seed=CHOSEN_ON, _own={}, _counts={})
 
     def own(self, first: str, others: str | None = None) -> np.ndarray:
         """Own returns [E, N], the first agent playing one policy and all others another (by default the same)."""

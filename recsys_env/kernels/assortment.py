@@ -101,13 +101,13 @@ def item_of(state, p, b, n, option):
 
 
 class Page(NamedTuple):
-    """Where a page of all agents is worked out; O = max(C, M) options."""
+    """Where a page of all agents is worked out; O = max(C, M) options, L levels of prices (1 where agents set none)."""
 
     options: np.ndarray  # [N, O] places of candidates, or items
     counts: np.ndarray  # [N] how many of them
-    weights: np.ndarray  # [N, O] exp(v / lambda - scale)
-    scales: np.ndarray  # [N] the largest v / lambda
-    values: np.ndarray  # [N, O] what a click earns the agent
+    weights: np.ndarray  # [N, L, O] exp(v / lambda - scale)
+    scales: np.ndarray  # [N, L] the largest v / lambda
+    values: np.ndarray  # [N, L, O] what a click earns the agent
     chosen: np.ndarray  # [N, K] of the options; UNFILLED, NOTHING
     levels: np.ndarray  # [N] of the agents' prices
     means: np.ndarray  # [N] value of a click on the agent's slots
@@ -134,11 +134,13 @@ def arrange(world, state, levels, page, slates, sizes, offered):
         for n in range(p.shape.agents):
             sizes[b, n], offered[b, n] = 0, levels[0]
         first, stop = active_agents(world, p, state.copies[b])
+        for n in range(first, stop):
+            page.counts[n] = list_showable(world, state, p, b, n, page.options[n])
+            for level in range(levels[0], levels[1]):
+                _weigh(world, state, p, b, n, level, page)
         record = -np.inf
         for level in range(levels[0], levels[1]):
-            for n in range(first, stop):
-                page.levels[n] = level
-                _weigh(world, state, p, b, n, page)
+            page.levels[first:stop] = level
             record = _fill_page(world, state, p, b, first, stop, record, page, slates, sizes, offered)
         n, settled = first, 0
         while levels[1] - levels[0] > 1 and settled < stop - first:
@@ -147,8 +149,6 @@ def arrange(world, state, levels, page, slates, sizes, offered):
                 for m in range(first, stop):
                     page.levels[m] = offered[b, m]
                 page.levels[n] = level
-                for m in range(first, stop):
-                    _weigh(world, state, p, b, m, page)
                 record = _fill_page(world, state, p, b, first, stop, record, page, slates, sizes, offered)
             settled = settled + 1 if record == before else 1
             n = n + 1 if n + 1 < stop else first
@@ -183,11 +183,11 @@ def _fill_page(world, state, p, b, first, stop, record, page, slates, sizes, off
 
 
 @kernel
-def _weigh(world, state, p, b, n, page):
-    """What agent n may show at its level of prices: weights and values, as the oracle knows them."""
-    options, weights, values = page.options[n], page.weights[n], page.values[n]
-    count, scale = list_showable(world, state, p, b, n, options), -np.inf
-    log_offer = log_multiplier(p, place_of_level(p, page.levels[n])) if p.shape.levels > 0 else 0.0
+def _weigh(world, state, p, b, n, level, page):
+    """What agent n may show at a level of prices: weights and values, as the oracle knows them."""
+    options, weights, values = page.options[n], page.weights[n, level], page.values[n, level]
+    count, scale = page.counts[n], -np.inf
+    log_offer = log_multiplier(p, place_of_level(p, level)) if p.shape.levels > 0 else 0.0
     for i in range(count):
         j = item_of(state, p, b, n, options[i])
         weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer)
@@ -195,7 +195,7 @@ def _weigh(world, state, p, b, n, page):
         scale = max(scale, weights[i])
     for i in range(count):
         weights[i] = exp(weights[i] - scale)
-    page.counts[n], page.scales[n] = count, scale
+    page.scales[n, level] = scale
 
 
 @kernel
@@ -214,9 +214,10 @@ def _next_slot(world, state, p, b, first, stop, page):
 @kernel
 def _best_free(state, p, b, n, x, first, stop, page):
     """The option of the largest w (R - x) that is not on the page yet: of the agent, on a shared page of anyone."""
+    weights, values = page.weights[n, page.levels[n]], page.values[n, page.levels[n]]
     best, found = -np.inf, NOTHING
     for i in range(page.counts[n]):
-        gain = page.weights[n, i] * (page.values[n, i] - x)
+        gain = weights[i] * (values[i] - x)
         if gain > best and not _on_page(state, p, b, n, i, first, stop, page):
             best, found = gain, i
     return found
@@ -242,16 +243,16 @@ def _page_value(world, state, p, b, first, stop, page):
     v_0 = outside_utility(world, p, state.users[b, u])
     mass, earned = 1.0, 0.0  # in units of exp(v_0)
     for n in range(first, stop):
-        total, sum_of_values = 0.0, 0.0
+        level, total, sum_of_values = page.levels[n], 0.0, 0.0
         for k in range(p.shape.slots):
             i = page.chosen[n, k]
             if i >= 0:
-                w = page.weights[n, i] * exp(log_theta(world, state, p, b, n, k))
+                w = page.weights[n, level, i] * exp(log_theta(world, state, p, b, n, k))
                 total += w
-                sum_of_values += w * page.values[n, i]
+                sum_of_values += w * page.values[n, level, i]
         page.means[n] = sum_of_values / total if total > 0.0 else 0.0
         if total > 0.0:
-            inclusive = p.choice.dissimilarity * (page.scales[n] + log(total)) + trust_term(state, p, b, u, n)
+            inclusive = p.choice.dissimilarity * (page.scales[n, level] + log(total)) + trust_term(state, p, b, u, n)
             share = exp(inclusive - v_0)
             mass += share
             earned += share * page.means[n]

@@ -22,7 +22,7 @@ from .page import (
 from .step import read_actions, share_rewards
 
 _RANGE = 18.0  # logistic noise beyond this has probability 3e-8
-_STEP = 0.5
+_STEP = 1.0  # the poles of tanh(noise_scale x) lie pi / (2 noise_scale) from the line, those of the density pi
 
 
 @kernel
@@ -35,7 +35,7 @@ def mean_over_noise(p, mean):
     scale = p.feedback.noise_scale
     if scale == 0.0:
         return softplus(mean), sigmoid(mean), tanh(mean)
-    step = _STEP / max(1.0, scale)
+    step = _STEP / max(1.0, 2.0 * scale)
     count = np.int64(_RANGE / step)
     soft, sig, tan, total = 0.0, 0.0, 0.0, 0.0
     for i in range(-count, count + 1):

@@ -126,13 +126,13 @@ class Central(Policy):
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         agents, slots = envs.num_agents, envs.shape.slots
-        rows = agents, max(envs.shape.candidates, envs.shape.items)
+        levels, options = max(envs.shape.levels, 1), max(envs.shape.candidates, envs.shape.items)
         self._page = Page(
-            options=np.zeros(rows, np.int64),
+            options=np.zeros((agents, options), np.int64),
             counts=np.zeros(agents, np.int64),
-            weights=np.zeros(rows),
-            scales=np.zeros(agents),
-            values=np.zeros(rows),
+            weights=np.zeros((agents, levels, options)),
+            scales=np.zeros((agents, levels)),
+            values=np.zeros((agents, levels, options)),
             chosen=np.zeros((agents, slots), np.int64),
             levels=np.zeros(agents, np.int64),
             means=np.zeros(agents),
