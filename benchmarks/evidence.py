@@ -28,134 +28,34 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from collections.abc import Sequence
+from functools import cache
 from itertools import permutations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from recsys_env import VectorEnv, WorldConfig, cli, vector_env
-from recsys_env.evaluation import UNSEEN, scale_ends
-from recsys_env.evaluation.episodes import begin_episodes
+from recsys_env.evaluation import scale_ends
 from recsys_env.evaluation.runs import obstacle
 from recsys_env.evaluation.statistics import interval, place_on_scale
-from recsys_env.fields import unseen_features
-from recsys_env.policies import TASK_POLICIES, Planner, Policy
+from recsys_env.policies import TASK_POLICIES
 from recsys_env.policies.linear import static_weights
 from recsys_env.policies.registry import import_policies
-from recsys_env.tuning import Budget, Found, best_ranker
 
+from .played import HELD_OUT, Played, PricedPlanner, gain, ratio
+from .ranker_searches import search_record, searches
 from .result_files import store
 
-HELD_OUT = UNSEEN + 40_000  # seed of everything that is reported
-CHOSEN_ON = 40_000  # seed on which the best of several is chosen: a training seed
 SIMPLE = ("random", "blind", "popularity", "content", "nearest", "greedy")
 INSIGHT = ("static", "planner", "equilibrium", "joint", "central")  # where the task has them
 SPLIT = tuple(name for name in TASK_POLICIES if name.startswith("coverage-"))  # where roles know different things
 OBSERVING = ("searched-state", *SPLIT)  # look at nothing but what agents observe, and at more than features of items
 MYOPIC = "greedy"
-# Fields that move the weights of a searched ranker, where agents see them: how satisfied the visitor is with the agent,
-# where it is in its visits, and what it was last asked for. In finite games agents are told what is latent.
-STATES = ("mood", "mood_pages", "session_page", "visit_gap", "offers", "latent_satisfaction", "latent_trust")
-
-HISTORY = unseen_features(("clicked_mean", "topic_counts"))  # of candidates, that tell of a visitor's earlier clicks
 INVESTMENTS = (1 / 3, 3.0, 10.0, 30.0)  # prices of planners, as multiples of the task's own
 
 Card = dict[str, Any]
-
-
-class Investor(NamedTuple):
-    """A planner that pays another price for what its visitors do later: what it invests in them."""
-
-    price: float
-
-    def policy(self, config: WorldConfig, n: int) -> Policy:
-        """That of agent n."""
-        return Planner(self.price)
-
-
-@dataclass
-class Played:
-    """What mixes of policies earn in one task, each played once.
-
-    Args:
-        config: the task.
-        episodes: E, whole ones, all at once.
-        seed: of the episodes.
-        made: rankers that have been searched for, and planners of other prices, which play by these names.
-    """
-
-    config: WorldConfig
-    episodes: int
-    seed: int
-    made: Mapping[str, Found | Investor] = field(default_factory=dict)
-    _own: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict)
-    _counts: dict[tuple[str, ...], dict[str, np.ndarray]] = field(default_factory=dict)
-
-    @cached_property
-    def elsewhere(self) -> Played:
-        """The same on other episodes, a quarter as many, on which the best of several is chosen."""
-        return replace(self, episodes=max(2, self.episodes // 4), seed=CHOSEN_ON, _own={}, _counts={})
-
-    def own(self, first: str, others: str | None = None) -> np.ndarray:
-        """Own returns [E, N], the first agent playing one policy and all others another (by default the same)."""
-        return self._played(first, others)[0]
-
-    def counts(self, policy: str) -> dict[str, np.ndarray]:
-        """What happened [E] in these episodes, all agents playing one policy; see `_count`."""
-        return self._played(policy, None)[1]
-
-    def mean(self, policy: str) -> np.ndarray:
-        """Own return [E] per agent, all playing one policy."""
-        return np.asarray(self.own(policy).mean(axis=1))
-
-    def payoff(self, first: str, others: str) -> np.ndarray:
-        """Own return [E] of the first agent; the team's mean where rewards are shared."""
-        own = self.own(first, others)
-        return np.asarray(own.mean(axis=1) if self.config.reward.sharing == 1 else own[:, 0])
-
-    def _played(self, first: str, others: str | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        team = (first, *[others or first] * (self.config.num_agents - 1))
-        if team not in self._own:
-            members = [
-                self.made[name].policy(self.config, n) if name in self.made else name for n, name in enumerate(team)
-            ]
-            self._own[team], self._counts[team] = play(self.config, members, self.episodes, self.seed)
-        return self._own[team], self._counts[team]
-
-
-def play(
-    config: WorldConfig, team: Sequence[str | Policy], episodes: int, seed: int
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Own returns [E, N] of whole episodes, and counts [E] of what happened in them: agents active, pages,
-    sessions, clicks, impressions, holes, carts, purchases at once and later."""
-    envs, members, observations = begin_episodes(config, team, episodes, seed)
-    names = ("active", "pages", "sessions", "clicks", "impressions", "holes", "carts", "bought", "later")
-    own, actions = np.zeros((episodes, config.num_agents)), envs.empty_actions()
-    counts = {name: np.zeros(episodes) for name in names}
-    for _ in range(config.horizon):
-        page = envs.next_page
-        counts["sessions"] += (page["visitor"] >= 0) & (page["session_page"] == 0)
-        members.act(observations, actions)
-        observations, _, _, truncated, infos = envs.step(actions)
-        members.observe(infos, truncated)
-        own += infos["own"]
-        happened = {
-            "active": infos["visitor"] >= 0,
-            "pages": infos["visitor"].max(axis=1) >= 0,
-            "clicks": infos["clicked"],
-            "impressions": infos["shown"] >= 0,
-            "holes": infos["empty"],
-            "carts": infos["cart"],
-            "bought": infos["bought"],
-            "later": infos["later_item"] >= 0,
-        }
-        for name, what in happened.items():
-            counts[name] += what.reshape(episodes, -1).sum(axis=1)
-    return own, counts
 
 
 # ------------------------------------------------------------------------------------------------ the parts
@@ -204,7 +104,7 @@ def state(played: Played, policies: Sequence[str], observing: Sequence[str]) -> 
 
 def _best_over(played: Played, policies: Sequence[str], ranker: str) -> Card:
     """The best of some policies, and its gain over a ranker that does not look at the state."""
-    best = max(policies, key=lambda policy: played.elsewhere.mean(policy).mean())
+    best = max(policies, key=lambda policy: played.selection.mean(policy).mean())
     return {"policy": best, "reward": interval(played.mean(best)), "gain": gain(played, best, ranker)}
 
 
@@ -224,11 +124,6 @@ def memory(played: Played) -> Card:
     return {
         what: {"with": one, "without": other, "gain": gain(played, one, other)} for what, (one, other) in pairs.items()
     }
-
-
-def gain(played: Played, one: str, other: str) -> Card:
-    """Share by which one policy earns more than another, each played by all."""
-    return ratio(played.mean(one) - played.mean(other), played.mean(other))
 
 
 def team_of(config: WorldConfig) -> str:
@@ -263,19 +158,19 @@ def too_slow(config: WorldConfig, policy: str) -> bool:
     return policy == "central" and config.offer.kind == "price"
 
 
-def investors(config: WorldConfig) -> dict[str, Investor]:
+def priced_planners(config: WorldConfig) -> dict[str, PricedPlanner]:
     """Planners by name that pay more and less than the task's `planner`, where agents plan each for itself."""
     if config.planner_price == 0 or config.num_agents == 1 or config.reward.sharing == 1:
         return {}
-    return {f"planner x {factor:.2g}": Investor(factor * config.planner_price) for factor in INVESTMENTS}
+    return {f"planner x {factor:.2g}": PricedPlanner(factor * config.planner_price) for factor in INVESTMENTS}
 
 
-def settled(played: Played) -> list[str]:
+def symmetric_equilibria(played: Played) -> list[str]:
     """Where planners who choose what they invest may settle: the prices that are the best answer to themselves, the
     symmetric equilibria of the game of all prices, on other episodes."""
-    prices = [name for name, made in played.made.items() if isinstance(made, Investor)]
+    prices = [name for name, made in played.made.items() if isinstance(made, PricedPlanner)]
     prices = [MYOPIC, "planner", *prices] if prices else []
-    others = played.elsewhere
+    others = played.selection
     return [mine for mine in prices if mine == max(prices, key=lambda answer: others.payoff(answer, mine).mean())]
 
 
@@ -288,7 +183,7 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
     """
     if played.config.num_agents == 1:
         return {"missing": "it has one agent"}
-    rivals = list(dict.fromkeys((*rivals_of(played.config), *settled(played))))
+    rivals = list(dict.fromkeys((*rivals_of(played.config), *symmetric_equilibria(played))))
     team, selfish = team_of(played.config), selfish_of(played.config)
     t, r = played.payoff(selfish, team), played.payoff(team, team)
     p, s = played.payoff(selfish, selfish), played.payoff(team, selfish)
@@ -311,14 +206,14 @@ def wrong_rival(played: Played, rivals: Sequence[str], answers: Sequence[str]) -
     """Best answer to each rival, and, for each pair of rivals, the share of its payoff that an agent loses by the best
     answer to the one against the other; the pair that costs most. Answers and that pair are chosen on other
     episodes."""
-    best = {rival: max(answers, key=lambda answer: played.elsewhere.payoff(answer, rival).mean()) for rival in rivals}
+    best = {rival: max(answers, key=lambda answer: played.selection.payoff(answer, rival).mean()) for rival in rivals}
 
     def cost(of: Played, taken: str, rival: str) -> dict[str, Any]:
         right = of.payoff(best[rival], rival)
         return ratio(right - of.payoff(best[taken], rival), right)
 
     pairs = list(permutations(rivals, 2))
-    costliest = max(pairs, key=lambda pair: cost(played.elsewhere, *pair)["mean"] or 0.0, default=None)
+    costliest = max(pairs, key=lambda pair: cost(played.selection, *pair)["mean"] or 0.0, default=None)
     return {
         "answers": list(answers),
         "best": best,
@@ -338,7 +233,7 @@ def anarchy(played: Played, stable: Sequence[str], known: Sequence[str]) -> Card
         return {"missing": "all share one reward"}
     if not stable:
         return {"missing": "none of these is the best answer to itself"}
-    worst, best = (end(of, key=lambda p: played.elsewhere.mean(p).mean()) for end, of in ((min, stable), (max, known)))
+    worst, best = (end(of, key=lambda p: played.selection.mean(p).mean()) for end, of in ((min, stable), (max, known)))
     return {"policy": worst, "optimum": best, **ratio(played.mean(worst), played.mean(best))}
 
 
@@ -399,62 +294,6 @@ def speed(task: str, seconds: float = 1.0) -> Card:
     return {"copies": envs.num_envs, "agent_steps_per_second": steps * envs.num_envs * envs.num_agents / spent}
 
 
-# ------------------------------------------------------------------------------------------------ searches
-
-
-def searches(config: WorldConfig, generations: int) -> dict[str, Found]:
-    """Rankers by name, each the best that searches on training seeds found: `searched-static` with fixed weights (two
-    searches); near the best fixed ones known, `searched-state`, whose weights move with what is observed (twice as
-    long: it has several times as many), and `forgetful`, without `HISTORY`; and the answer to each rival."""
-    if not generations:
-        return {}
-    budget = Budget(generations=generations, searches=1, episodes=8)
-    fixed = best_ranker(config, budget=replace(budget, searches=2))
-    start = _weights_of_static(config, fixed)
-    longer = replace(budget, generations=2 * generations)
-    found = {
-        "searched-static": fixed,
-        "searched-state": best_ranker(config, states=STATES, start=start, budget=longer),
-        "forgetful": best_ranker(config, without=HISTORY & set(fixed.names), start=start, budget=budget),
-    }
-    _, *others = config.agents
-    for rival in rivals_of(config) if others else ():
-        company: dict[str, str | Policy] = dict.fromkeys(others, rival)
-        found[f"answer to {rival}"] = best_ranker(
-            config, others=company, states=STATES, start=start, budget=budget, shared=True
-        )
-    return found
-
-
-def _weights_of_static(config: WorldConfig, found: Found) -> np.ndarray:
-    """Weights [R, 1, W] that the policy `static` has, or those found where it has none."""
-    given = [static_weights(config, n) for n in range(len(config.roles))]
-    return np.array([[[of.get(name, 0.0) for name in found.names]] for of in given]) if all(given) else found.weights
-
-
-def told(found: Found) -> Card:
-    """A searched ranker, as a card stores it: what each search earned on fresh training episodes, and the weights."""
-    return {
-        "scores": [{"mean": mean, "ci95": width} for mean, width in found.scores],
-        "states": list(found.states),
-        "names": list(found.names),
-        "weights": found.weights.round(3).tolist(),
-    }
-
-
-# ------------------------------------------------------------------------------------------------ helpers
-
-
-def ratio(numerator: np.ndarray, denominator: np.ndarray, among: int = 1) -> dict[str, Any]:
-    """Ratio of paired means with its delta-method interval, one of so many that hold together; a mean of None where the
-    denominator is not positive."""
-    base = float(denominator.mean())
-    if base <= 0:
-        return {"mean": None, "ci95": None}
-    value = float(numerator.mean()) / base
-    return {"mean": value, "ci95": interval((numerator - value * denominator) / base, among)["ci95"]}
-
-
 @cache
 def unable(config: WorldConfig, policy: str) -> str:
     """Why a policy does not play this task; nothing if it does."""
@@ -473,8 +312,8 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
             answers to rivals.
     """
     config = cli.config_of(task)
-    found = searches(config, generations)
-    made = found | investors(config)
+    found = searches(config, rivals_of(config), generations)
+    made = found | priced_planners(config)
     played = Played(config, episodes, HELD_OUT, made)
     named = (*INSIGHT, *split_of(config))
     insight = [policy for policy in named if not unable(config, policy)]
@@ -489,7 +328,7 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
         "static": static(played),
         "state": state(played, looking, observing),
         "memory": memory(played),
-        "searches": {name: told(of) for name, of in found.items()},
+        "searches": {name: search_record(of) for name, of in found.items()},
         "play": play_against(played, answers),
         "exact": exact(task),
         "levels": levels(played, list(dict.fromkeys(("random", "content", MYOPIC, scale_ends(config)[1])))),

@@ -13,7 +13,7 @@ import numpy as np
 import results
 
 from baselines.algorithms import ALGORITHMS
-from benchmarks.evidence import ratio
+from benchmarks.played import ratio
 from recsys_env import TASKS, WorldConfig
 from recsys_env.cli import assignments
 from recsys_env.evaluation.statistics import interval

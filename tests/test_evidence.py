@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from benchmarks import evidence, result_files
-from benchmarks.evidence import HELD_OUT, Played, ratio
+from benchmarks import evidence, ranker_searches, result_files
+from benchmarks.played import HELD_OUT, Played, ratio
 from recsys_env import TASKS, WorldConfig, replace
 from recsys_env.evaluation import episode_returns, mean_interval
 
@@ -61,7 +61,7 @@ class Table(Played):
         self.table = table
 
     @property
-    def elsewhere(self) -> Played:  # type: ignore[override]
+    def selection(self) -> Played:  # type: ignore[override]
         return self  # other episodes are alike
 
     def payoff(self, first: str, others: str) -> np.ndarray:
@@ -86,9 +86,9 @@ class Earning(Played):
 
     def __init__(self, reported: dict[str, float], chosen_on: dict[str, float], config: WorldConfig = SHORT) -> None:
         super().__init__(config, 4, 0, dict.fromkeys(reported))  # type: ignore[arg-type]
-        self.earned, self.elsewhere = reported, self
+        self.earned, self.selection = reported, self
         if chosen_on is not reported:
-            self.elsewhere = Earning(chosen_on, chosen_on)
+            self.selection = Earning(chosen_on, chosen_on)
 
     def mean(self, policy: str) -> np.ndarray:
         return np.full(4, self.earned[policy])
@@ -144,9 +144,9 @@ def test_parts_that_a_task_lacks_say_so() -> None:
 def test_searched_rankers_play_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a budget of nothing: all are there, and play as the weights that were found say."""
     small = replace(TASKS["ecommerce-v1"], {"horizon": 10})
-    tiny = evidence.Budget(population=4, episodes=1)
-    monkeypatch.setattr(evidence, "Budget", lambda **asked: dataclasses.replace(tiny, **asked))
-    found = evidence.searches(small, 1)
+    tiny = ranker_searches.Budget(population=4, episodes=1)
+    monkeypatch.setattr(ranker_searches, "Budget", lambda **asked: dataclasses.replace(tiny, **asked))
+    found = ranker_searches.searches(small, evidence.rivals_of(small), 1)
     assert list(found) == ["searched-static", "searched-state", "forgetful", "answer to planner", "answer to greedy"]
     forgotten = {
         name: float(weight)
@@ -160,9 +160,10 @@ def test_searched_rankers_play_by_their_names(monkeypatch: pytest.MonkeyPatch) -
     answer = found["answer to greedy"]
     own = episode_returns(small, {first: answer.policy(small, 0), second: "greedy"}, 3, HELD_OUT)
     np.testing.assert_array_equal(played.own("answer to greedy", "greedy"), own)
-    told = evidence.told(answer)
-    assert json.loads(json.dumps(told)) == told
-    market = evidence.searches(replace(TASKS["market-v0"], {"horizon": 10}), 1)
+    record = ranker_searches.search_record(answer)
+    assert json.loads(json.dumps(record)) == record
+    market_task = replace(TASKS["market-v0"], {"horizon": 10})
+    market = ranker_searches.searches(market_task, evidence.rivals_of(market_task), 1)
     assert list(market) == [
         "searched-static",
         "searched-state",
@@ -175,14 +176,14 @@ def test_searched_rankers_play_by_their_names(monkeypatch: pytest.MonkeyPatch) -
 
 def test_planners_settle_at_prices_that_answer_themselves() -> None:
     """Of a table of payoffs, row against column: the myopic and the dearest do, the others do not."""
-    names = ("greedy", "planner", *evidence.investors(TASKS["rivals-v1"]))
+    names = ("greedy", "planner", *evidence.priced_planners(TASKS["rivals-v1"]))
     table = np.diag([3.0, 1.0, 1.0, 0.0, 0.0, 2.0]) + np.outer([0, 0, 1, 0, 0, 0], [0, 2, 0, 1, 1, 0])
     played = Table({(a, b): table[i, j] for i, a in enumerate(names) for j, b in enumerate(names)})
-    played.made = evidence.investors(TASKS["rivals-v1"])
-    assert evidence.settled(played) == ["greedy", "planner x 0.33", "planner x 30"]
-    assert evidence.investors(TASKS["journey-v1"]) == {}
+    played.made = evidence.priced_planners(TASKS["rivals-v1"])
+    assert evidence.symmetric_equilibria(played) == ["greedy", "planner x 0.33", "planner x 30"]
+    assert evidence.priced_planners(TASKS["journey-v1"]) == {}
     played.made = {}
-    assert evidence.settled(played) == []
+    assert evidence.symmetric_equilibria(played) == []
 
 
 def test_what_memory_and_messages_are_worth() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.evidence import Played, levels
+from benchmarks.evidence import levels
+from benchmarks.played import Played
 from recsys_env import TASKS
 
 PLAYED = {task: Played(config, 24, 70_000) for task, config in TASKS.items()}

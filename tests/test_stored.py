@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.evidence import Played
+from benchmarks.played import Played
 from benchmarks.result_files import RESULTS
 from recsys_env import TASKS
 from recsys_env.evaluation import UNSEEN

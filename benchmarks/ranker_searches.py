@@ -1,0 +1,60 @@
+"""The rankers that an evidence card searches for on training seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from recsys_env import WorldConfig
+from recsys_env.fields import unseen_features
+from recsys_env.policies import Policy
+from recsys_env.policies.linear import static_weights
+from recsys_env.tuning import Budget, Found, best_ranker
+
+# Fields that move the weights of a searched ranker, where agents see them: how satisfied the visitor is with the agent,
+# where it is in its visits, and what it was last asked for. In finite games agents are told what is latent.
+STATES = ("mood", "mood_pages", "session_page", "visit_gap", "offers", "latent_satisfaction", "latent_trust")
+HISTORY = unseen_features(("clicked_mean", "topic_counts"))  # of candidates, that tell of a visitor's earlier clicks
+
+
+def searches(config: WorldConfig, rivals: Sequence[str], generations: int) -> dict[str, Found]:
+    """Rankers by name, each the best that searches on training seeds found: `searched-static` with fixed weights (two
+    searches); near the best fixed ones known, `searched-state`, whose weights move with what is observed (twice as
+    long: it has several times as many), and `forgetful`, without `HISTORY`; and the answer to each rival."""
+    if not generations:
+        return {}
+    budget = Budget(generations=generations, searches=1, episodes=8)
+    fixed = best_ranker(config, budget=replace(budget, searches=2))
+    start = _weights_of_static(config, fixed)
+    longer = replace(budget, generations=2 * generations)
+    found = {
+        "searched-static": fixed,
+        "searched-state": best_ranker(config, states=STATES, start=start, budget=longer),
+        "forgetful": best_ranker(config, without=HISTORY & set(fixed.names), start=start, budget=budget),
+    }
+    _, *others = config.agents
+    for rival in rivals if others else ():
+        company: dict[str, str | Policy] = dict.fromkeys(others, rival)
+        found[f"answer to {rival}"] = best_ranker(
+            config, others=company, states=STATES, start=start, budget=budget, shared=True
+        )
+    return found
+
+
+def _weights_of_static(config: WorldConfig, found: Found) -> np.ndarray:
+    """Weights [R, 1, W] that the policy `static` has, or those found where it has none."""
+    given = [static_weights(config, n) for n in range(len(config.roles))]
+    return np.array([[[of.get(name, 0.0) for name in found.names]] for of in given]) if all(given) else found.weights
+
+
+def search_record(found: Found) -> dict[str, Any]:
+    """A searched ranker, as a card stores it: what each search earned on fresh training episodes, and the weights."""
+    return {
+        "scores": [{"mean": mean, "ci95": width} for mean, width in found.scores],
+        "states": list(found.states),
+        "names": list(found.names),
+        "weights": found.weights.round(3).tolist(),
+    }
