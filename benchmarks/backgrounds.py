@@ -19,7 +19,8 @@ from recsys_env import TASKS, WorldConfig, cli
 from recsys_env.scenarios import PACKAGE
 from recsys_env.tuning import Budget, Found, best_ranker
 
-from .evidence import STATES, split_of
+from .evidence import split_of
+from .ranker_searches import STATES
 
 SEED = 5  # and the next ones, of the searches; those of evidence cards and of `tune` have seed 0
 TEAM, REPLY, ROUNDS = Budget(generations=16, episodes=8, searches=1), Budget(generations=6, episodes=8, searches=1), 3
