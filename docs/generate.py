@@ -301,7 +301,7 @@ def page_picture(name: str) -> str:
 def roles(config: WorldConfig) -> str:
     rows = []
     for n, agent in enumerate(config.agents):
-        role = config.roles[config.role_of(n)]
+        role = config.role_of(n)
         inventory = "all" if not (role.domains or role.items) else f"domains {role.domains} items {role.items}"
         hidden = ", ".join(map(code, role.hidden)) or "nothing"
         knows = f"{1 + max(role.knows)} labels of the intent" if role.knows else "nothing"

@@ -632,7 +632,11 @@ class WorldConfig(Settings):
         """Whether agents choose among candidates, which a retrieval stage draws."""
         return self.action in ("candidates", "weights")
 
-    def role_of(self, n: int) -> int:
+    def role_of(self, n: int) -> RoleConfig:
+        """Agent n's role."""
+        return self.roles[self.role_index(n)]
+
+    def role_index(self, n: int) -> int:
         """Index of agent n's role."""
         return 0 if len(self.roles) == 1 else n
 

@@ -181,7 +181,7 @@ class Found(NamedTuple):
 
     def policy(self, config: WorldConfig, n: int) -> LinearRanker:
         """The policy of agent n."""
-        return LinearRanker(self.weights[config.role_of(n)], self.states)
+        return LinearRanker(self.weights[config.role_index(n)], self.states)
 
     def save(self, config: WorldConfig, folder: Path) -> None:
         """Make a folder that is a policy by its path; see `save_ranker`."""
@@ -287,7 +287,7 @@ class _Arena:
         weights = np.repeat(candidates.reshape(count, *self.size) * self.counts, episodes, axis=0)
         places = [self.config.agents.index(agent) for agent in self.learners]
         rankers = {
-            agent: LinearRanker(weights[:, self.config.role_of(n)], self.states)
+            agent: LinearRanker(weights[:, self.config.role_index(n)], self.states)
             for agent, n in zip(self.learners, places, strict=True)
         }
         team = Team(envs, {**self.others, **rankers}, seed)

@@ -424,7 +424,7 @@ def _priors(
 
 
 def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
-    roles = [config.roles[config.role_of(n)] for n in range(shape.agents)]
+    roles = [config.role_of(n) for n in range(shape.agents)]
     if not any(role.domains or role.items for role in roles):
         return np.zeros((shape.agents, 0), np.bool_)
     allowed = np.ones((shape.agents, shape.items), np.bool_)
@@ -453,7 +453,7 @@ def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarr
 def _labels(config: WorldConfig, shape: Shape) -> np.ndarray:
     labels = np.full((shape.agents, shape.topics if shape.labels else 0), -1, np.int32)
     for n in range(shape.agents):
-        role = config.roles[config.role_of(n)]
+        role = config.role_of(n)
         if role.knows and len(role.knows) != shape.topics:
             raise ValueError(
                 f"role {role.name!r}: knows holds {len(role.knows)} labels, but the catalogue has {shape.topics} topics"
@@ -475,7 +475,7 @@ def _scenes(config: WorldConfig) -> np.ndarray:
 def _agents(config: WorldConfig) -> np.ndarray:
     agents = np.zeros(config.num_agents, AGENT)
     for n in range(config.num_agents):
-        role = config.role_of(n)
+        role = config.role_index(n)
         agents[n] = (role, *config.reward_weights(role).values())
     return agents
 

@@ -295,7 +295,7 @@ class Game:
         ]
         self.q = world.q.astype(np.float64)
         self.centres = world.centres.astype(np.float64)
-        self.roles = [config.roles[config.role_of(n)] for n in self.agents]
+        self.roles = [config.role_of(n) for n in self.agents]
         self.popularity_unit = max(sum(item.popularity for item in self.items) / len(self.items), 1.0)
         self.draws = Draws(0)
         self.events: Counter[str] = Counter()
@@ -998,7 +998,7 @@ class Game:
     def observe(self, copy: Copy, n: int) -> np.ndarray:
         """The observation of agent n: fields in the declared order, zero where they do not apply."""
         values: dict[str, Any] = {
-            "role": one_hot(self.config.role_of(n), self.shape.roles),
+            "role": one_hot(self.config.role_index(n), self.shape.roles),
             "agent_id": one_hot(n, self.shape.agents),
         }
         if n in self.active(copy):

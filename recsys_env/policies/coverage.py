@@ -23,7 +23,7 @@ class Alone(Ranker):
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        topics, roles = envs.shape.topics, [envs.config.roles[envs.config.role_of(n)] for n in range(envs.num_agents)]
+        topics, roles = envs.shape.topics, [envs.config.role_of(n) for n in range(envs.num_agents)]
         self._labels = np.array([role.knows or (0,) * topics for role in roles])  # [N, T]
         self._informed = bool(roles[self.index].knows)
         self._topics = envs.world.items["topic"]

@@ -103,7 +103,7 @@ class SavedRanker(LinearRanker):
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         names = list(ranker_weights(envs.config, envs.shape))
-        role = envs.config.roles[envs.config.role_of(self.index)].name
+        role = envs.config.role_of(self.index).name
         if names != self._names or role not in self._of_role:
             raise FileError(
                 f"{self._path} has weights of {', '.join(self._names)} for {', '.join(self._of_role)}; "
@@ -155,4 +155,4 @@ class Static(LinearRanker):
 
 def static_weights(config: WorldConfig, n: int) -> dict[str, float]:
     """What the policy `static` ranks agent n's options by: the weights of its role, else those of the task."""
-    return dict(config.roles[config.role_of(n)].static_weights or config.static_weights)
+    return dict(config.role_of(n).static_weights or config.static_weights)
