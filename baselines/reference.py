@@ -41,7 +41,7 @@ ON_POLICY, OFF_POLICY = 5_000_000, 1_000_000  # agent-steps: the budget of a cla
 SEEDS, SEEDS_OF_FINITE = 5, 10
 FINITE = ("duel-v1", "pricing-duel-v0")  # games whose equilibria are known: which one a seed ends in is the result
 TEAMS = ("coverage-v0", "journey-v1", "duel-v1", "social-v1")  # where algorithms for teams are compared
-DILEMMAS = ("social-v1", "rivals-v1", "duel-v1", "pricing-duel-v0", "market-v0")  # own reward against the team's
+OWN = tuple(task for task, config in TASKS.items() if config.reward.sharing == 0)  # own reward against the team's
 _TEAM: dict[str, Any] = {"sharing": 1.0}
 _BENCHMARL: dict[str, Any] = {**_TEAM, "reward_scale": 10.0}
 
@@ -81,7 +81,7 @@ LEARNERS: dict[str, ReferenceLearner] = {
     "qmix-torch": ReferenceLearner("q-torch", TEAMS, {**_TEAM, "mixer": "qmix"}),
     "ppo-torch-memory": ReferenceLearner("ppo-torch", ("coverage-v0", "streaming-v1"), {"memory": 32}),
     "ppo-torch-silent": ReferenceLearner("ppo-torch", ("coverage-v0",), {"set": ("messages=0",)}),
-    "ppo-torch-team": ReferenceLearner("ppo-torch", DILEMMAS, _TEAM),
+    "ppo-torch-team": ReferenceLearner("ppo-torch", OWN, _TEAM),
     "ippo": ReferenceLearner("ippo", tuple(TASKS), {}),
     "mappo": ReferenceLearner("mappo", ("duel-v1", "journey-v1"), _BENCHMARL),
     "maddpg": ReferenceLearner("maddpg", ("duel-v1", "journey-v1"), {**_BENCHMARL, "learning_rate": 5e-4}),
