@@ -27,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     _allow("/dev", "/proc", tempfile.gettempdir(), os.environ.get("NUMBA_CACHE_DIR"))
     os.environ |= {
+        "OMP_NUM_THREADS": "1",  # a worker of xdist for each core, whose threads would wait for each other's
         **outside,
         **os.environ,
         "HOME": home,
