@@ -27,11 +27,10 @@ class PageLearner(Algorithm):
     install = 'pip install "recsys_env[train]"'
 
     num_envs: Count = 64
-    gamma: Fraction | None = 0.99
     credit: Literal["places", "ticks"] = "places"
     """Which page follows another: places = the next one of the same seat in the population, a lost person's successor
     included; ticks = the agent's next one, whoever visits."""
-    page_gamma: Fraction = 0.97
+    page_gamma: Fraction = 0.99
     """Discount from a place's page to its next, beside --gamma per tick between; with --credit ticks there is none."""
     width: Count = 64
     """Units of each hidden layer."""
