@@ -13,6 +13,7 @@ import numpy as np
 import results
 
 from baselines.algorithms import ALGORITHMS
+from benchmarks.distances import mean
 from benchmarks.played import ratio
 from recsys_env import TASKS, WorldConfig
 from recsys_env.cli import assignments
@@ -226,7 +227,29 @@ def _learners(task: str) -> str:
     ]
     if not rows:
         return f"Not run yet: {results.MEASURED_BY['training']}."
-    return markdown(["what", "learners", "gain, or own reward"], rows)
+    return "\n\n".join([markdown(["what", "learners", "gain, or own reward"], rows), *_ends(task)])
+
+
+def _ends(task: str) -> list[str]:
+    """Where each seed of each learner ends in a finite game, beside the exact answers."""
+    found = results.distances(task)
+    if not found:
+        return []
+    marks = ", ".join(f"{name} {_number(row['own'])}" for name, row in found["landmarks"].items())
+    rows = [
+        [f"`{name}`", str(len(runs)), " ".join(f"{own:.3f}" for own in sorted(map(mean, runs))), _worst(runs)]
+        for name, runs in found["learners"].items()
+    ]
+    return [
+        "Where the trained policies end, played into tables: own reward per agent and tick in the long run of each "
+        f"seed, and how far the farthest is from an equilibrium. Exactly: {marks}. Raw: "
+        "`benchmarks/results/distances.json`.",
+        markdown(["learner", "seeds", "reward", "largest NashConv"], rows),
+    ]
+
+
+def _worst(runs: Sequence[Mapping[str, Any]]) -> str:
+    return _number(max(run["nash_conv"] for run in runs))
 
 
 def _levels(found: Mapping[str, Any]) -> str:

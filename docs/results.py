@@ -139,6 +139,14 @@ def evidence(task: str) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}  # type: ignore[no-any-return]
 
 
+def distances(task: str) -> dict[str, Any]:
+    """Where learners end in a finite game (`benchmarks.distances`); nothing in others, or if nobody has looked."""
+    try:
+        return stored("distances")["tasks"].get(task, {})  # type: ignore[no-any-return]
+    except NotMeasured:
+        return {}
+
+
 def scale(tasks: Mapping[str, Any]) -> str:
     """What 0 and 100 are: the ends of most tasks, and those of the others."""
     of = {name: f"{low} 0, {high} 100" for name, (low, high) in ((name, task["ends"]) for name, task in tasks.items())}

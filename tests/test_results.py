@@ -419,6 +419,16 @@ def test_learners_that_differ_in_one_setting_are_compared(monkeypatch: pytest.Mo
     assert [(one, other) for one, other, _ in cards.pairs("duel-v1", "messages")] == [("talking", "far")]
 
 
+def test_learners_of_a_finite_game_stand_beside_its_exact_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [{"own": [0.5, 0.25], "nash_conv": 0.125}, {"own": [0.125, 0.125], "nash_conv": 0.0}]
+    learner = {"algorithm": "ppo-torch", "settings": {}, "tasks": {"duel-v1": {"reward": {"mean": 1.0, "ci95": None}}}}
+    exact = {"landmarks": {"optimum": {"own": 0.5, "nash_conv": None}}, "learners": {"ppo-torch": runs}}
+    monkeypatch.setattr(results, "training", lambda: {"learners": {"ppo-torch": learner}})
+    monkeypatch.setattr(results, "distances", lambda task: exact)
+    text = cards._learners("duel-v1")
+    assert cells(text.partition("Exactly: optimum 0.5000.")[2])["`ppo-torch`"] == ["2", "0.125 0.375", "0.1250"]
+
+
 def test_the_best_of_several_learners_has_intervals_that_hold_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two pairs each must hold with 97.5 %, of three with 98.3 %: what is clear alone may not be among several."""
 

@@ -1,0 +1,83 @@
+"""How far from the exact answer do learners end in the finite games?
+
+    python -m benchmarks.distances [FOLDER]
+
+FOLDER is the --out of `python -m baselines reference`, which keeps the trained policies (runs/reference). Each policy
+is played into a table of how often it takes each action in each state, whose reward in the long run and regrets are
+exact (`recsys_env.exact`). Seeds whose folders are not there keep what an earlier run stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from baselines.reference import FINITE, jobs
+from recsys_env import cli
+from recsys_env.exact.report import NAMED, solve
+
+from .result_files import earlier, store
+
+Runs = dict[str, list[dict[str, Any]]]
+
+
+def distances(task: str, folder: Path) -> Runs:
+    """Learner -> of each seed that was trained: seed, own [N] per tick, nash_conv, and the policy of each agent where
+    it takes one action in each state."""
+    there = [job for job in jobs(tasks=(task,)) if (folder / job.folder_name / "result.json").is_file()]
+    if not there:
+        return {}
+    solved = solve(task, policies=tuple(str(folder / job.folder_name) for job in there))
+    runs: Runs = {}
+    for job, placed in zip(there, solved["policies"], strict=True):
+        found = {name: placed[name] for name in ("policies", "own", "nash_conv")}
+        runs.setdefault(job.learner, []).append({"seed": job.algorithm.seed, **found})
+    return runs
+
+
+def merged(stored: Mapping[str, Any], found: Runs) -> Runs:
+    """All learners of both, and all their seeds; of a seed that is in both, what was found."""
+    by_seed = {
+        name: {run["seed"]: run for runs in (stored.get(name, ()), found.get(name, ())) for run in runs}
+        for name in {**stored, **found}
+    }
+    return {name: [runs[seed] for seed in sorted(runs)] for name, runs in by_seed.items()}
+
+
+def landmarks(task: str) -> dict[str, Any]:
+    """What the learners may end at: name -> own reward per agent and tick, and nash_conv."""
+    solved = solve(task, policies=NAMED)
+    rows = [row for row in solved["policies"] if "missing" not in row]
+    named = {row["name"]: {"own": mean(row), "nash_conv": row["nash_conv"]} for row in rows}
+    alike = [e for e in solved["equilibria"] if e["symmetric"]]
+    found = {f"equilibrium {e['policies'][0]}": {"own": e["own"][0], "nash_conv": 0.0} for e in alike}
+    return {"optimum": {"own": solved["optimum"]["own"], "nash_conv": None}, **found, **named}
+
+
+def mean(run: Mapping[str, Any]) -> float:
+    """Own reward per agent and tick."""
+    return float(np.mean(run["own"]))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("runs/reference"))
+    args = parser.parse_args(argv)
+    tasks: dict[str, Any] = earlier("distances", "tasks", {})
+    try:
+        for task in FINITE:
+            learners = merged(tasks.get(task, {}).get("learners", {}), distances(task, args.folder))
+            tasks[task] = {"landmarks": landmarks(task), "learners": learners}
+            for name, runs in learners.items():
+                print(f"{task} {name}: {', '.join(f'{mean(run):.3f}' for run in runs)}")
+    except (ValueError, ImportError) as error:
+        cli.fail(error)
+    print(store("distances", "benchmarks.distances", {}, {"tasks": tasks}))
+
+
+if __name__ == "__main__":
+    main()

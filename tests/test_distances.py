@@ -1,0 +1,46 @@
+"""Learners of the finite games, placed in the exact game."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("quantecon")
+
+import torch
+
+from baselines import page_networks
+from baselines.reference import jobs
+from benchmarks import distances
+from recsys_env import vector_env
+
+
+def test_a_trained_policy_is_placed_in_the_exact_game(tmp_path: Path) -> None:
+    """A network that always shows the hook is the bad equilibrium of the duel."""
+    job = next(job for job in jobs(("ppo-torch",), ("duel-v1",)) if job.algorithm.seed == 3)
+    envs = vector_env(job.algorithm.world(), 2)
+    network = page_networks.PageNetwork(page_networks.layout_of(envs))
+    with torch.no_grad():
+        network.body[-1].bias.copy_(torch.tensor([0.0, 5.0]))
+    folder = tmp_path / job.folder_name
+    folder.mkdir()
+    page_networks.save(folder, envs, {page_networks.SHARED: network})
+    assert distances.distances("duel-v1", tmp_path) == {}  # not trained to its end
+    (folder / "result.json").write_text("{}")
+    run = distances.distances("duel-v1", tmp_path)["ppo-torch"][0]
+    assert (run["seed"], run["policies"]) == (3, ["YYY", "YYY"])
+    assert distances.mean(run) == pytest.approx(0.0663, abs=1e-4)
+    assert run["nash_conv"] == pytest.approx(0.0, abs=1e-9)
+    named = distances.landmarks("duel-v1")
+    assert named["equilibrium YYY"]["own"] == pytest.approx(distances.mean(run))
+    assert named["optimum"]["own"] == named["joint"]["own"] == pytest.approx(0.2313, abs=1e-4)
+
+
+def test_seeds_of_an_earlier_run_are_kept() -> None:
+    stored = {"ppo": [{"seed": 0, "own": [1.0]}, {"seed": 2, "own": [2.0]}], "other": [{"seed": 0, "own": [5.0]}]}
+    found = {"ppo": [{"seed": 1, "own": [3.0]}, {"seed": 2, "own": [4.0]}]}
+    merged = distances.merged(stored, found)
+    assert [(run["seed"], run["own"]) for run in merged["ppo"]] == [(0, [1.0]), (1, [3.0]), (2, [4.0])]
+    assert merged["other"] == stored["other"]
