@@ -82,6 +82,7 @@ LEARNERS: dict[str, ReferenceLearner] = {
     "ppo-torch-memory": ReferenceLearner("ppo-torch", ("coverage-v0", "streaming-v1"), {"memory": 32}),
     "ppo-torch-silent": ReferenceLearner("ppo-torch", ("coverage-v0",), {"set": ("messages=0",)}),
     "ppo-torch-team": ReferenceLearner("ppo-torch", OWN, _TEAM),
+    "ppo-torch-team-myopic": ReferenceLearner("ppo-torch", OWN, {**_TEAM, "gamma": 0.0}),
     "ippo": ReferenceLearner("ippo", tuple(TASKS), {}),
     "mappo": ReferenceLearner("mappo", ("duel-v1", "journey-v1"), _BENCHMARL),
     "maddpg": ReferenceLearner("maddpg", ("duel-v1", "journey-v1"), {**_BENCHMARL, "learning_rate": 5e-4}),
