@@ -22,6 +22,7 @@ from recsys_env.exact.report import NAMED, solve
 
 from .result_files import earlier, store
 
+CRITERION = "average"  # reward per tick in the long run
 Runs = dict[str, list[dict[str, Any]]]
 
 
@@ -31,7 +32,7 @@ def distances(task: str, folder: Path) -> Runs:
     there = [job for job in jobs(tasks=(task,)) if (folder / job.folder_name / "result.json").is_file()]
     if not there:
         return {}
-    solved = solve(task, policies=tuple(str(folder / job.folder_name) for job in there))
+    solved = solve(task, criterion=CRITERION, policies=tuple(str(folder / job.folder_name) for job in there))
     runs: Runs = {}
     for job, placed in zip(there, solved["policies"], strict=True):
         found = {name: placed[name] for name in ("policies", "own", "nash_conv")}
@@ -50,7 +51,7 @@ def merged(stored: Mapping[str, Any], found: Runs) -> Runs:
 
 def landmarks(task: str) -> dict[str, Any]:
     """What the learners may end at: name -> own reward per agent and tick, and nash_conv."""
-    solved = solve(task, policies=NAMED)
+    solved = solve(task, criterion=CRITERION, policies=NAMED)
     rows = [row for row in solved["policies"] if "missing" not in row]
     named = {row["name"]: {"own": mean(row), "nash_conv": row["nash_conv"]} for row in rows}
     alike = [e for e in solved["equilibria"] if e["symmetric"]]
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("runs/reference"))
     args = parser.parse_args(argv)
-    tasks: dict[str, Any] = earlier("distances", "tasks", {})
+    tasks: dict[str, Any] = earlier("distances", "tasks", {"criterion": CRITERION})
     try:
         for task in FINITE:
             learners = merged(tasks.get(task, {}).get("learners", {}), distances(task, args.folder))
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 print(f"{task} {name}: {', '.join(f'{mean(run):.3f}' for run in runs)}")
     except (ValueError, ImportError) as error:
         cli.fail(error)
-    print(store("distances", "benchmarks.distances", {}, {"tasks": tasks}))
+    print(store("distances", "benchmarks.distances", {"criterion": CRITERION}, {"tasks": tasks}))
 
 
 if __name__ == "__main__":

@@ -476,7 +476,7 @@ AIMS: Sequence[tuple[str, int | None, Callable[[str], Found | None]]] = (  # wha
     ("`blind` within 3 of `random`, where actions are picks or items", None, _blind),
     ("The best policy that looks at the state as agents observe it at least 15 % above `static`", 5, _state_gain),
     ("Answering the wrong rival costs at least 5 %", 4, _wrong_rival),
-    ("A discount of 0 costs at least 15 %", 5, _pair_gain("gamma", 0.15)),
+    ("A discount of 0 costs at least 15 %", 5, _pair_gain("gamma", 0.15 / 0.85)),  # as a gain over it
     ("The joint optimum at least 10 % above the equilibrium", 4, _anarchy),
     ("Memory gains at least 10 %", 2, _pair_gain("memory", 0.10)),
     ("Messages gain at least 10 %", 1, _pair_gain("messages", 0.10)),

@@ -374,6 +374,7 @@ def test_an_aim_is_met_by_an_estimate_whose_interval_lies_above_nothing(
     monkeypatch: pytest.MonkeyPatch, aim: str, card: dict[str, Any], said: tuple[str, bool] | None
 ) -> None:
     monkeypatch.setattr(results, "evidence", lambda task: card)
+    monkeypatch.setattr(results, "training", lambda: {"learners": {}})
     (finds,) = (finds for what, _, finds in cards.AIMS if what.startswith(aim))
     assert finds("social-v1") == said
 
