@@ -4,9 +4,9 @@
 
 `learned/TASK/team` is what a cross-entropy search finds for all agents together; `learned/TASK/selfish` begins with it
 and goes through rounds in which each role in turn becomes its best reply to the others, which is what selfish learners
-that look ahead do. Their weights move with what agents observe (`benchmarks.evidence.STATES`). The folders come along
-with the package. Tasks that share all rewards have a team alone. Finite ones have their exact answers instead, and
-where roles know labels rankers earn less than chance.
+that look ahead do. Their weights move with what agents observe (`benchmarks.ranker_searches.STATES`). The folders come
+along with the package. Tasks that share all rewards have a team alone. Finite ones have their exact answers instead,
+and where roles know labels rankers earn less than chance.
 
 Their seeds are a search's own, so that no other training has met them.
 """

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.reference import FINITE, jobs
+from baselines.reference import FINITE, Job, jobs
 from recsys_env import cli
 from recsys_env.exact.report import NAMED, solve
 
@@ -26,16 +26,22 @@ CRITERION = "average"  # reward per tick in the long run
 Runs = dict[str, list[dict[str, Any]]]
 
 
-def distances(task: str, folder: Path) -> Runs:
+def trained(task: str, folder: Path) -> list[Job]:
+    """The jobs of a task whose policies are there."""
+    return [job for job in jobs(tasks=(task,)) if (folder / job.folder_name / "result.json").is_file()]
+
+
+def placed(task: str, there: Sequence[Job], folder: Path) -> dict[str, Any]:
+    """The solution of a task, with the policies of the package and then those of these jobs placed in it."""
+    return solve(task, criterion=CRITERION, policies=(*NAMED, *(str(folder / job.folder_name) for job in there)))
+
+
+def distances(solved: Mapping[str, Any], there: Sequence[Job]) -> Runs:
     """Learner -> of each seed that was trained: seed, own [N] per tick, nash_conv, and the policy of each agent where
     it takes one action in each state."""
-    there = [job for job in jobs(tasks=(task,)) if (folder / job.folder_name / "result.json").is_file()]
-    if not there:
-        return {}
-    solved = solve(task, criterion=CRITERION, policies=tuple(str(folder / job.folder_name) for job in there))
     runs: Runs = {}
-    for job, placed in zip(there, solved["policies"], strict=True):
-        found = {name: placed[name] for name in ("policies", "own", "nash_conv")}
+    for job, row in zip(there, solved["policies"][len(NAMED) :], strict=True):
+        found = {name: row[name] for name in ("policies", "own", "nash_conv")}
         runs.setdefault(job.learner, []).append({"seed": job.algorithm.seed, **found})
     return runs
 
@@ -49,10 +55,9 @@ def merged(stored: Mapping[str, Any], found: Runs) -> Runs:
     return {name: [runs[seed] for seed in sorted(runs)] for name, runs in by_seed.items()}
 
 
-def landmarks(task: str) -> dict[str, Any]:
+def landmarks(solved: Mapping[str, Any]) -> dict[str, Any]:
     """What the learners may end at: name -> own reward per agent and tick, and nash_conv."""
-    solved = solve(task, criterion=CRITERION, policies=NAMED)
-    rows = [row for row in solved["policies"] if "missing" not in row]
+    rows = [row for row in solved["policies"][: len(NAMED)] if "missing" not in row]
     named = {row["name"]: {"own": mean(row), "nash_conv": row["nash_conv"]} for row in rows}
     alike = [e for e in solved["equilibria"] if e["symmetric"]]
     found = {f"equilibrium {e['policies'][0]}": {"own": e["own"][0], "nash_conv": 0.0} for e in alike}
@@ -71,8 +76,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     tasks: dict[str, Any] = earlier("distances", "tasks", {"criterion": CRITERION})
     try:
         for task in FINITE:
-            learners = merged(tasks.get(task, {}).get("learners", {}), distances(task, args.folder))
-            tasks[task] = {"landmarks": landmarks(task), "learners": learners}
+            there = trained(task, args.folder)
+            solved = placed(task, there, args.folder)
+            learners = merged(tasks.get(task, {}).get("learners", {}), distances(solved, there))
+            tasks[task] = {"landmarks": landmarks(solved), "learners": learners}
             for name, runs in learners.items():
                 print(f"{task} {name}: {', '.join(f'{mean(run):.3f}' for run in runs)}")
     except (ValueError, ImportError) as error:

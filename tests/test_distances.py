@@ -27,13 +27,16 @@ def test_a_trained_policy_is_placed_in_the_exact_game(tmp_path: Path) -> None:
     folder = tmp_path / job.folder_name
     folder.mkdir()
     page_networks.save(folder, envs, {page_networks.SHARED: network})
-    assert distances.distances("duel-v1", tmp_path) == {}  # not trained to its end
+    assert distances.trained("duel-v1", tmp_path) == []  # not trained to its end
     (folder / "result.json").write_text("{}")
-    run = distances.distances("duel-v1", tmp_path)["ppo-torch"][0]
+    there = distances.trained("duel-v1", tmp_path)
+    solved = distances.placed("duel-v1", there, tmp_path)
+    run = distances.distances(solved, there)["ppo-torch"][0]
     assert (run["seed"], run["policies"]) == (3, ["YYY", "YYY"])
     assert distances.mean(run) == pytest.approx(0.0663, abs=1e-4)
     assert run["nash_conv"] == pytest.approx(0.0, abs=1e-9)
-    named = distances.landmarks("duel-v1")
+    named = distances.landmarks(solved)
+    assert distances.distances(distances.placed("duel-v1", [], tmp_path), []) == {}
     assert named["equilibrium YYY"]["own"] == pytest.approx(distances.mean(run))
     assert named["optimum"]["own"] == named["joint"]["own"] == pytest.approx(0.2313, abs=1e-4)
 
