@@ -42,6 +42,7 @@ SEEDS, SEEDS_OF_FINITE = 5, 10
 FINITE = ("duel-v1", "pricing-duel-v0")  # games whose equilibria are known: which one a seed ends in is the result
 TEAMS = ("coverage-v0", "journey-v1", "duel-v1", "social-v1")  # where algorithms for teams are compared
 OWN = tuple(task for task, config in TASKS.items() if config.reward.sharing == 0)  # own reward against the team's
+SHARED = tuple(task for task in TASKS if task not in OWN)  # tasks that pay the team's reward
 _TEAM: dict[str, Any] = {"sharing": 1.0}
 _BENCHMARL: dict[str, Any] = {**_TEAM, "reward_scale": 10.0}
 
@@ -74,7 +75,7 @@ def seeds(task: str) -> int:
 
 LEARNERS: dict[str, ReferenceLearner] = {
     "ppo-torch": ReferenceLearner("ppo-torch", tuple(TASKS), {}),
-    "ppo-torch-myopic": ReferenceLearner("ppo-torch", tuple(TASKS), {"gamma": 0.0}),
+    "ppo-torch-myopic": ReferenceLearner("ppo-torch", (*FINITE, *SHARED), {"gamma": 0.0}),
     "mappo-torch": ReferenceLearner("ppo-torch", TEAMS, {**_TEAM, "centralised": True}),
     "iql-torch": ReferenceLearner("q-torch", TEAMS, _TEAM),
     "vdn-torch": ReferenceLearner("q-torch", TEAMS, {**_TEAM, "mixer": "vdn"}),
@@ -83,7 +84,7 @@ LEARNERS: dict[str, ReferenceLearner] = {
     "ppo-torch-silent": ReferenceLearner("ppo-torch", ("coverage-v0",), {"set": ("messages=0",)}),
     "ppo-torch-team": ReferenceLearner("ppo-torch", OWN, _TEAM),
     "ppo-torch-team-myopic": ReferenceLearner("ppo-torch", OWN, {**_TEAM, "gamma": 0.0}),
-    "ippo": ReferenceLearner("ippo", tuple(TASKS), {}),
+    "ippo": ReferenceLearner("ippo", tuple(TASKS), _TEAM),
     "mappo": ReferenceLearner("mappo", ("duel-v1", "journey-v1"), _BENCHMARL),
     "maddpg": ReferenceLearner("maddpg", ("duel-v1", "journey-v1"), {**_BENCHMARL, "learning_rate": 5e-4}),
     "masac": ReferenceLearner("masac", ("duel-v1", "journey-v1"), _BENCHMARL),
