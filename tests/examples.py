@@ -30,7 +30,7 @@ def write_tournament(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "tournament.json").read_text())  # type: ignore[no-any-return]
 
 
-def write_training(folder: Path, learner: str = "ippo", task: str = "ecommerce-v1") -> Path:
+def write_training(folder: Path, learner: str = "ppo-torch", task: str = "ecommerce-v1") -> Path:
     """The results of a learner of the list on two seeds, made up."""
     source = {name: value for name, value in provenance().items() if name != "command"}
     runs = [made_up_run(seed, reward) for seed, reward in ((0, 2.0), (1, 3.0))]

@@ -324,7 +324,7 @@ def test_aims_are_computed() -> None:
     assert said["A discount of 0 costs at least 15 %"] == ["not measured", "", ""]
     # the learner of the example earns 2 and 3 on its seeds, which says nothing against `static` at 2
     assert said["A learner above `blind`, `content` and `static`"][2].startswith(
-        "`ecommerce-v1` `ippo` / `static` 25.0 ±"
+        "`ecommerce-v1` `ppo-torch` / `static` 25.0 ±"
     )
 
 
