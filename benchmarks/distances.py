@@ -73,10 +73,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("runs/reference"))
     args = parser.parse_args(argv)
+    policies = {task: trained(task, args.folder) for task in FINITE}
+    if not any(policies.values()):
+        cli.fail(f"{args.folder} holds no trained learner of {' or '.join(FINITE)}; train it by `python -m baselines reference`")
     tasks: dict[str, Any] = earlier("distances", "tasks", {"criterion": CRITERION})
     try:
-        for task in FINITE:
-            there = trained(task, args.folder)
+        for task, there in policies.items():
             solved = placed(task, there, args.folder)
             learners = merged(tasks.get(task, {}).get("learners", {}), distances(solved, there))
             tasks[task] = {"landmarks": landmarks(solved), "learners": learners}

@@ -47,3 +47,9 @@ def test_seeds_of_an_earlier_run_are_kept() -> None:
     merged = distances.merged(stored, found)
     assert [(run["seed"], run["own"]) for run in merged["ppo"]] == [(0, [1.0]), (1, [3.0]), (2, [4.0])]
     assert merged["other"] == stored["other"]
+
+
+def test_a_folder_without_policies_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        distances.main([str(tmp_path / "none")])
+    assert "none holds no trained learner of duel-v1 or pricing-duel-v0" in capsys.readouterr().err
