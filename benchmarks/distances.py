@@ -75,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     policies = {task: trained(task, args.folder) for task in FINITE}
     if not any(policies.values()):
-        cli.fail(f"{args.folder} holds no trained learner of {' or '.join(FINITE)}; train it by `python -m baselines reference`")
+        games = " or ".join(FINITE)
+        cli.fail(f"{args.folder} holds no trained learner of {games}; `python -m baselines reference` trains them")
     tasks: dict[str, Any] = earlier("distances", "tasks", {"criterion": CRITERION})
     try:
         for task, there in policies.items():
