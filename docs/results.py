@@ -327,7 +327,8 @@ def learners() -> str:
     return f"{note}\n\n{markdown(head, rows)}"
 
 
-_VARIED = ("gamma", "memory", "centralised", "mixer")  # options in which reference learners of an algorithm differ
+# Options in which reference learners of an algorithm differ.
+_VARIED = ("gamma", "memory", "centralised", "mixer", "start", "separate")
 
 
 def _variant(learner: Mapping[str, Any]) -> str:
