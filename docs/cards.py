@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
+import measured
 import numpy as np
-import results
 
 from baselines.algorithms import ALGORITHMS
 from benchmarks.distances import mean
@@ -55,7 +55,7 @@ Gain = dict[str, float | None]
 
 def card(task: str) -> str:
     """The section of a task's page."""
-    found = results.evidence(task)
+    found = measured.evidence(task)
     if not found:
         return f"Not measured yet: `python -m benchmarks.evidence {task}`."
     parts = {
@@ -70,7 +70,7 @@ def card(task: str) -> str:
     }
     note = (
         f"{found['settings']['episodes']} held-out episodes, the same for every policy, so that differences and ratios "
-        f"are paired; ± 95 % (t over episodes). {results.whence(found, f'evidence/{task}.json')}"
+        f"are paired; ± 95 % (t over episodes). {measured.whence(found, f'evidence/{task}.json')}"
     )
     return "\n\n".join([note, *(f"### {title}\n\n{text}" for title, text in parts.items())])
 
@@ -226,13 +226,13 @@ def _learners(task: str) -> str:
         for name, learner, of in trained(task)
     ]
     if not rows:
-        return f"Not run yet: {results.MEASURED_BY['training']}."
+        return f"Not run yet: {measured.MEASURED_BY['training']}."
     return "\n\n".join([markdown(["what", "learners", "gain, or own reward"], rows), *_ends(task)])
 
 
 def _ends(task: str) -> list[str]:
     """Where each seed of each learner ends in a finite game, beside the exact answers."""
-    found = results.distances(task)
+    found = measured.distances(task)
     if not found:
         return []
     marks = ", ".join(f"{name} {_number(row['own'])}" for name, row in found["landmarks"].items())
@@ -282,7 +282,7 @@ def _levels(found: Mapping[str, Any]) -> str:
 
 def trained(task: str) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """(name, learner, its results on this task) of each learner that played it."""
-    learners = results.training()["learners"]
+    learners = measured.training()["learners"]
     return [(name, learner, learner["tasks"][task]) for name, learner in learners.items() if task in learner["tasks"]]
 
 
@@ -330,13 +330,13 @@ def aims() -> str:
         least = len(found) if wanted is None else wanted
         verdict = "not measured" if not found else "met" if len(met) >= least else "missed so far"
         rows.append([what, "all" if wanted is None else str(wanted), verdict, ", ".join(met), ", ".join(missed)])
-    measured = sum(bool(results.evidence(task)) for task in TASKS)
-    note = f"Computed from the evidence cards of {measured} of {len(TASKS)} tasks and the results of the learners."
+    cards = sum(bool(measured.evidence(task)) for task in TASKS)
+    note = f"Computed from the evidence cards of {cards} of {len(TASKS)} tasks and the results of the learners."
     return f"{note}\n\n{markdown(['aim', 'tasks wanted', 'verdict', 'met in', 'missed in'], rows)}"
 
 
 def _blind(task: str) -> Found | None:
-    rows = results.evidence(task).get("rows", {})
+    rows = measured.evidence(task).get("rows", {})
     blind, low = rows.get("blind", {}), rows.get("random", {})
     if TASKS[task].action not in ("candidates", "items") or blind.get("score") is None or low.get("score") is None:
         return None
@@ -346,7 +346,7 @@ def _blind(task: str) -> Found | None:
 
 
 def _state_gain(task: str) -> Found | None:
-    found = results.evidence(task)
+    found = measured.evidence(task)
     if equilibria := found.get("exact", {}).get("equilibria"):  # what the state is worth in a symmetric one, at most
         gains = [
             each["over_constant"] for each in equilibria if each["symmetric"] and each["over_constant"] is not None
@@ -366,7 +366,7 @@ def _state_gain(task: str) -> Found | None:
 
 
 def _wrong_rival(task: str) -> Found | None:
-    found = results.evidence(task)
+    found = measured.evidence(task)
     if losses := found.get("exact", {}).get("against", {}).get("loss"):
         return _exactly(max(map(max, losses)), 0.05)
     wrong = found.get("play", {}).get("wrong_rival", {})
@@ -375,7 +375,7 @@ def _wrong_rival(task: str) -> Found | None:
 
 
 def _anarchy(task: str) -> Found | None:
-    found = results.evidence(task)
+    found = measured.evidence(task)
     if (share := found.get("exact", {}).get("anarchy")) is not None:
         return _exactly(1 / share - 1 if share > 0 else np.inf, 0.1)
     share = found.get("play", {}).get("anarchy", {})
@@ -387,7 +387,7 @@ def _anarchy(task: str) -> Found | None:
 def _pair_gain(setting: str, least: float) -> Callable[[str], Found | None]:
     def finds(task: str) -> Found | None:
         gains = {f"`{one}` / `{other}`": gain for one, other, gain in pairs(task, setting)}
-        if scripted := results.evidence(task).get("memory", {}).get(setting):
+        if scripted := measured.evidence(task).get("memory", {}).get(setting):
             gains[f"`{scripted['with']}` / `{scripted['without']}`"] = scripted["gain"]
         return _best(gains, least)
 
@@ -418,7 +418,7 @@ def _team_algorithm(learner: Mapping[str, Any]) -> str:
 
 def _learner_leads(libraries: Callable[[str], bool] = lambda library: True) -> Callable[[str], Found | None]:
     def finds(task: str) -> Found | None:
-        rows = results.evidence(task).get("rows", {})
+        rows = measured.evidence(task).get("rows", {})
         bars = {name: rows[name] for name in ("blind", "content", "static") if "mean" in rows.get(name, {})}
         if not bars:
             return None

@@ -9,23 +9,30 @@ results are not stored says so, and which command measures them. The README's tw
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from claims import claims as claims_of
-from claims import verdict
+import learners
+from measured import (
+    NotMeasured,
+    earned,
+    if_measured,
+    picture,
+    played,
+    scale,
+    stored,
+    training,
+    union,
+    whence,
+    whence_rows,
+)
 
-from baselines.algorithms import ALGORITHMS
-from baselines.reference import training_summary
-from benchmarks.result_files import RESULTS
 from recsys_env import TASKS, WorldConfig
 from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores, draw_seeds
 from recsys_env.evaluation.runs import file_name
-from recsys_env.evaluation.statistics import scale_ends
-from recsys_env.evaluation.stored import read_result
 from recsys_env.evaluation.tables import (
     CROSS_PLAY,
     RANKING,
@@ -42,7 +49,6 @@ from recsys_env.evaluation.tables import (
     ranking_rows,
     spread,
 )
-from recsys_env.files import read_json
 
 README = Path(__file__).parent.parent / "README.md"
 SHOWN = (
@@ -55,20 +61,6 @@ SHOWN = (
     "satisfaction",
 )  # metrics of a task's page
 LEVELS = ("random", "static", "planner", "central", "joint", "equilibrium")  # policies drawn beside learners
-EVALUATE = "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER`"
-MEASURED_BY = {  # result -> the command; that of all others is `python -m benchmarks.NAME`
-    "evaluation": EVALUATE,
-    "tournament": EVALUATE.replace("evaluate", "tournament"),
-    "training": "`python -m baselines reference`",
-    "ray-two-nodes": "`python -m baselines.rllib_cluster --out benchmarks/results/ray-two-nodes.json`",
-}
-
-
-class NotMeasured(Exception):
-    """Nothing is stored of this result."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"Not measured yet: {MEASURED_BY.get(name, f'`python -m benchmarks.{name}`')}.")
 
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
@@ -88,103 +80,13 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "fit_report": fit_report,
         "fit_origin": fit_origin,
         "evaluation": evaluation,
-        "learners": learners,
-        "algorithms": algorithms,
-        "claims": claims,
+        "learners": learners.table,
+        "algorithms": learners.algorithms,
+        "claims": learners.claims,
         "tournament": partial(tournament, folder),
         "reproduce": reproduce,
     }
     return {name: partial(if_measured, section) for name, section in sections.items()}
-
-
-def if_measured(section: Callable[[], str]) -> str:
-    """The section, or that its results are not there."""
-    try:
-        return section()
-    except NotMeasured as missing:
-        return str(missing)
-
-
-@cache
-def stored(name: str) -> Any:
-    """What benchmarks/results/<name>.json holds.
-
-    Raises:
-        NotMeasured: there is none.
-    """
-    path = RESULTS / f"{name}.json"
-    if not path.is_file():
-        raise NotMeasured(name)
-    return read_result(path) if name in ("evaluation", "tournament") else read_json(path)
-
-
-def played() -> dict[str, Any]:
-    """The tasks of the stored evaluation; none if there is none."""
-    try:
-        return stored("evaluation")["tasks"]  # type: ignore[no-any-return]
-    except NotMeasured:
-        return {}
-
-
-@cache
-def training() -> dict[str, Any]:
-    """The results of the reference learners, of which there may be none."""
-    return training_summary(RESULTS / "training")
-
-
-@cache
-def evidence(task: str) -> dict[str, Any]:
-    """The evidence card of a task (`benchmarks.evidence`); nothing if there is none."""
-    path = RESULTS / "evidence" / f"{task}.json"
-    return read_json(path) if path.is_file() else {}  # type: ignore[no-any-return]
-
-
-def distances(task: str) -> dict[str, Any]:
-    """Where learners end in a finite game (`benchmarks.distances`); nothing in others, or if nobody has looked."""
-    try:
-        return stored("distances")["tasks"].get(task, {})  # type: ignore[no-any-return]
-    except NotMeasured:
-        return {}
-
-
-def scale(tasks: Mapping[str, Any]) -> str:
-    """What 0 and 100 are: the ends of most tasks, and those of the others."""
-    of = {name: f"{low} 0, {high} 100" for name, (low, high) in ((name, task["ends"]) for name, task in tasks.items())}
-    usual = max(of.values(), key=list(of.values()).count)
-    return "; ".join([usual, *(f"in `{name}` {ends}" for name, ends in of.items() if ends != usual)])
-
-
-def picture(path: Path, title: str) -> str:
-    """A plot, by its place in the documentation's source."""
-    return f"![{title}](/{path.resolve().relative_to(Path(__file__).resolve().parent)})"
-
-
-def whence(origin: Mapping[str, Any], name: str) -> str:
-    """One line that says where a table comes from, of a run or of several, with a list of each kind."""
-    said = {
-        key: [value] if isinstance(value := origin[key], str) else value for key in ("command", "processor", "date")
-    }
-    commands = said["command"]
-    command = f"`{commands[0]}`" if len(commands) == 1 else f"Made by {len(commands)} commands (the raw file has them)"
-    cores = f", {origin['cores']} cores" if "cores" in origin else ""
-    return f"{command}, {', '.join(said['processor'])}{cores}, {said['date'][-1]}; raw: `benchmarks/results/{name}`."
-
-
-def whence_rows(rows: Mapping[str, Any], name: str) -> str:
-    """The same of rows, each with its own source."""
-    sources: dict[str, list[str]] = {}
-    for row, value in rows.items():
-        sources.setdefault(whence(value["source"], name).partition("; raw:")[0], []).append(f"`{row}`")
-    said = [source + (f" ({', '.join(of)})" if len(sources) > 1 else "") for source, of in sources.items()]
-    return f"{'; '.join(said)}; raw: `benchmarks/results/{name}`."
-
-
-def union(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """All commands, processors and dates of some rows' origins."""
-    found = [row["origin"] for row in rows]
-    return {
-        key: sorted({value for origin in found for value in origin[key]}) for key in ("command", "processor", "date")
-    }
 
 
 # ------------------------------------------------------------------------------------------------ policies
@@ -238,7 +140,7 @@ def task_scores(task: str, folder: Path) -> str:
         draw_seeds(task, runs, levels, folder / f"seeds-{task}.png")
         draw_curves(task, {name: row["curve"] for name, row in trained.items()}, folder / f"curves-{task}.png", levels)
         text += [
-            _trained(task, trained),
+            learners.on_task(task, trained),
             picture(folder / f"seeds-{task}.png", f"what each seed of the learners came to on {task}"),
             picture(folder / f"curves-{task}.png", f"learning curves on {task}"),
         ]
@@ -296,157 +198,10 @@ def tournament(folder: Path) -> str:
     return "\n\n".join(sections)
 
 
-# ------------------------------------------------------------------------------------------------ learners
-
-
-def learners() -> str:
-    """What each learner learns from and plays, its budget, and its normalised scores, a column for each task; and what
-    `blind` scores there."""
-    report = training()
-    if not report["learners"]:
-        raise NotMeasured("training")
-    tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
-    rows = [
-        [f"`{policy}`", "", what, "", *(of_seeds(placed(task, [earned(task).get(policy)]), 0) for task in tasks)]
-        for policy, what in (("blind", "looks at nothing: the first K candidates"), ("static", "looks at no state"))
-    ]
-    for name, learner in report["learners"].items():
-        steps = next(iter(learner["tasks"].values()))["agent_steps"]
-        reward = {None: "task's", 0.0: "own", 1.0: "team's"}[learner["settings"].get("sharing")]
-        runs = [learner["tasks"].get(task, {"runs": {"trained": ()}})["runs"]["trained"] for task in tasks]
-        scores = [of_seeds(placed(task, of), 0) for task, of in zip(tasks, runs, strict=True)]
-        rows.append([f"`{name}`", reward, _variant(learner), f"{steps / 1e6:.1f} M", *scores])
-    note = (
-        "Normalised scores on each task's scale: mean of the training seeds (lowest to highest). Of each run the "
-        "policy that was best in an evaluation while training is measured, on ten times as many other episodes. All "
-        "see the same; the budget is that of on-policy or of off-policy algorithms. Rows differ in the reward that "
-        "they learn from (the task's is each agent's own, in `coverage-v0` and `journey-v1` the team's). "
-        f"{whence(report['origin'], 'training/')}"
-    )
-    head = ["learner", "reward", "variant", "agent-steps", *(f"`{task}`" for task in tasks)]
-    return f"{note}\n\n{markdown(head, rows)}"
-
-
-# Options in which reference learners of an algorithm differ.
-_VARIED = ("gamma", "memory", "centralised", "mixer", "start", "separate")
-
-
-def _variant(learner: Mapping[str, Any]) -> str:
-    """How the task that a learner plays differs from the task by its name."""
-    settings = learner["settings"]
-    words = [
-        "queries" if getattr(ALGORITHMS[learner["algorithm"]], "queries", "never") != "never" else "",
-        *(f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if name in _VARIED),
-        *settings.get("set", ()),
-    ]
-    return ", ".join(filter(None, words))
-
-
-def algorithms() -> str:
-    """What can be trained, and what the reference runs on `ecommerce-v1` gained."""
-    rows, report = [], training()
-    for name, algorithm in ALGORITHMS.items():
-        row = report["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v1")
-        measured = [""] * 6
-        if row:
-            measured = [
-                f"{random:.2f}" if (random := earned("ecommerce-v1").get("random")) else "",
-                of_seeds(row["runs"]["untrained"]),
-                of_seeds(row["runs"]["trained"]),
-                f"{row['agent_steps'] / 1e6:.1f} M",
-                f"{row['agent_steps'] / row['seconds']:,.0f}",
-                f"{row['environment_share']:.0%}",
-            ]
-        rows.append([f"`{name}`", algorithm.about(), algorithm.library.replace("_", "-"), *measured])
-    if not report["learners"]:
-        table = markdown(["algorithm", "what it is", "library"], [row[:3] for row in rows])
-        return f"{table}\n\nWhat they gain: {NotMeasured('training')}"
-    note = (
-        "Own reward per learner and episode of `ecommerce-v1` in the reference runs: random play, the untrained "
-        "network's first choices, the trained one's, mean of the training seeds (lowest to highest). The rest of "
-        "the time, beside the share inside the environment, is the library's own loop. Several runs shared the "
-        f"machine, each on one thread, so the speeds are lower bounds. {whence(report['origin'], 'training/')}"
-    )
-    head = ["algorithm", "what it is", "library", "random", "untrained", "trained"]
-    head += ["agent-steps", "agent-steps/s", "inside the environment"]
-    return f"{note}\n\n{markdown(head, rows)}"
-
-
-def _trained(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:
-    """Every learner on one task, with what it gained."""
-    between = {name: _between_p_and_r(task, name, row) for name, row in trained.items()}
-    rows = []
-    for name, row in trained.items():
-        runs = row["runs"]
-        each = " ".join(f"{reward:.2f}" for reward in runs["trained"])
-        means = [f"{np.mean(runs[kind]):.2f}" for kind in ("trained", "last", "gain")]
-        cost = [f"{row['agent_steps'] / 1e6:.1f} M", f"{row['seconds'] / 60:.1f}"]
-        dilemma = [between[name]] if any(between.values()) else []
-        rows.append([f"`{name}`", each, *means, of_seeds(placed(task, runs["trained"])), *dilemma, *cost])
-    head = ["learner", "reward of each seed", "mean", "of the last", "gain", "score"]
-    head += ["between P and R"] if any(between.values()) else []
-    note = (
-        "Learners: own reward per learner and episode on seeds never trained on, of the best policy of each training "
-        "seed, their mean, that of the last policies, gain over the untrained network, normalised score"
-    )
-    if any(between.values()):
-        note += ", and for selfish learners where they stand between all selfish (P = 0) and all cooperating (R = 1)"
-    return f"{note}; mean (lowest to highest).\n\n{markdown([*head, 'agent-steps', 'minutes'], rows)}"
-
-
-def earned(task: str) -> dict[str, float]:
-    """Own reward per agent and episode of each policy that was measured on a task: in the evaluation, else on the
-    evidence card."""
-    rows = played()[task]["teams"] if task in played() else evidence(task).get("rows", {})
-    return {policy: row["mean"] for policy, row in rows.items() if "mean" in row}
-
-
-def placed(task: str, rewards: Sequence[float | None]) -> list[float]:
-    """These rewards on the scale of a task, without those that are missing; none where its ends are not measured or
-    earn the same."""
-    low, high = (earned(task).get(end, np.nan) for end in scale_ends(TASKS[task]))
-    return [100 * (reward - low) / (high - low) for reward in rewards if reward is not None] if high > low else []
-
-
-def of_seeds(values: Sequence[float], digits: int = 2) -> str:
-    """mean (lowest to highest) of a value for each seed; nothing if there is none."""
-    if not len(values):
-        return ""
-    mean, low, high = (f"{value:.{digits}f}" for value in (np.mean(values), min(values), max(values)))
-    return mean if len(values) == 1 else f"{mean} ({low} to {high})"
-
-
-def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
-    """Where a learner of its own reward stands in a dilemma (`benchmarks.evidence`); nothing elsewhere."""
-    settings, payoffs = training()["learners"][name]["settings"], evidence(task).get("play", {})
-    own = TASKS[task].reward.sharing == 0 and not {"sharing", "observability"} & settings.keys()
-    if not own or not {"R", "P"} <= payoffs.keys():
-        return ""
-    r, p = payoffs["R"], payoffs["P"]
-    if r["mean"] - p["mean"] <= r["ci95"] + p["ci95"]:
-        return ""
-    return of_seeds((np.array(row["runs"]["trained"]) - p["mean"]) / (r["mean"] - p["mean"]))
-
-
-def claims() -> str:
-    """Each claim, how often it holds, and the differences it rests on."""
-    rows = []
-    for claim, found in claims_of({"tasks": played()}, training()):
-        said = [f"`{task}` {'+' * ((gain['mean'] or 0) > 0)}{spread(gain)}" for task, gain in found.items()]
-        rows.append([claim, verdict(found), ", ".join(said)])
-    if not rows:
-        raise NotMeasured("evaluation")
-    note = (
-        "Differences of own reward per agent and episode, paired by seed, ± 95 % (none: a single seed, which decides "
-        "nothing); where the best of several is shown, its interval is that of all of them together (Bonferroni)."
-    )
-    return f"{note}\n\n{markdown(['claim', 'tasks', 'difference'], rows)}"
-
-
 def reproduce() -> str:
     """The commands that the stored scores come from."""
     rows = [row for task in stored("evaluation")["tasks"].values() for row in task["teams"].values()]
-    if (RESULTS / "tournament.json").is_file():
+    with suppress(NotMeasured):
         rows += stored("tournament").values()
     wrap = partial(textwrap.wrap, width=100, break_long_words=False, break_on_hyphens=False)
     commands = "\n".join(" \\\n    ".join(wrap(command)) for command in union(rows)["command"])

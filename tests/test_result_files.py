@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import measured
 import pytest
-import results
 
 from benchmarks import credit, result_files
 from recsys_env.provenance import provenance
@@ -25,7 +25,7 @@ def test_carried_over_rows_keep_their_source(tmp_path: Path, monkeypatch: pytest
     for task in ("duel-v1", "social-v1"):
         command = f"python -m benchmarks.credit --task {task} --seeds 2"
         assert stored["tasks"][task]["source"]["command"] == command
-        assert f"`{command}`" in results.whence_rows(stored["tasks"], "credit.json")
+        assert f"`{command}`" in measured.whence_rows(stored["tasks"], "credit.json")
 
 
 def test_rows_of_other_settings_are_not_carried_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +63,6 @@ def test_every_result_has_its_settings_and_tells_where_it_comes_from(path: Path)
 def test_every_row_that_may_be_carried_over_has_a_source(name: str) -> None:
     if not (result_files.RESULTS / f"{name}.json").is_file():
         pytest.skip("not measured yet")
-    rows = results.stored(name)[{"trainers": "stepping", "compatibility": "libraries"}.get(name, "tasks")]
+    rows = measured.stored(name)[{"trainers": "stepping", "compatibility": "libraries"}.get(name, "tasks")]
     for row in rows.values():
         assert row["source"].keys() - {"stored_in"} == provenance().keys()

@@ -16,6 +16,8 @@ pytest.importorskip("matplotlib")
 import cards
 import claims
 import examples
+import learners as learner_tables
+import measured
 import results
 
 from recsys_env.evaluation.statistics import interval
@@ -36,7 +38,7 @@ def example_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def measured(example_results: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def small_results(example_results: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield from read_from(example_results, monkeypatch)
 
 
@@ -47,9 +49,9 @@ def nothing_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 def read_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Results are those of this folder."""
-    monkeypatch.setattr(results, "RESULTS", folder)
+    monkeypatch.setattr(measured, "RESULTS", folder)
     monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
-    kept = (results.stored, results.training, results.evidence)
+    kept = (measured.stored, measured.training, measured.evidence)
     for function in kept:
         function.cache_clear()
     yield folder
@@ -96,7 +98,7 @@ def test_every_section_says_where_it_comes_from(name: str, tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("name", ["evaluation", "learners", "algorithms", "claims", "tournament", "reproduce"])
-def test_sections_of_small_results(name: str, tmp_path: Path, measured: Path) -> None:
+def test_sections_of_small_results(name: str, tmp_path: Path, small_results: Path) -> None:
     text = results.parts(tmp_path)[name]()
     assert "Not measured yet" not in text
     assert "benchmarks/results" in text or name == "claims"
@@ -117,9 +119,9 @@ def test_what_is_not_there_is_not_measured_yet(tmp_path: Path) -> None:
     assert "<!-- scores -->\nNot measured yet: `python -m recsys_env evaluate" in readme.read_text()
 
 
-@pytest.mark.usefixtures("measured")
+@pytest.mark.usefixtures("small_results")
 def test_scores_of_policies_are_the_stored_ones() -> None:
-    found, stored = cells(results.evaluation()), results.stored("evaluation")
+    found, stored = cells(results.evaluation()), measured.stored("evaluation")
     assert set(stored["tasks"]["ecommerce-v1"]["teams"]) <= {name.strip("`*") for name in found}
     for team in ("content", "blind"):
         rows = [task["teams"][team] for task in stored["tasks"].values()]
@@ -127,10 +129,10 @@ def test_scores_of_policies_are_the_stored_ones() -> None:
         assert found[f"`{team}`"][-1].startswith(f"{stored['aggregate']['teams'][team]['iqm'][0]:.0f} [")
 
 
-@pytest.mark.usefixtures("measured")
+@pytest.mark.usefixtures("small_results")
 def test_a_task_has_its_scores_and_plots(tmp_path: Path) -> None:
     text = results.task_scores("ecommerce-v1", tmp_path)
-    row = results.stored("evaluation")["tasks"]["ecommerce-v1"]["teams"]["planner"]
+    row = measured.stored("evaluation")["tasks"]["ecommerce-v1"]["teams"]["planner"]
     assert cells(text)["`planner`"][:2] == [spread(row), "100.0 ±0.0"]
     for plot in ("scores-ecommerce-v1.png", "seeds-ecommerce-v1.png", "curves-ecommerce-v1.png"):
         assert f"]({plot})" in text
@@ -138,11 +140,11 @@ def test_a_task_has_its_scores_and_plots(tmp_path: Path) -> None:
     assert "between P and R" in text  # a dilemma
 
 
-@pytest.mark.usefixtures("measured")
+@pytest.mark.usefixtures("small_results")
 def test_metrics_that_are_zero_for_all_are_left_out(tmp_path: Path) -> None:
     shown = {task: cells(results.task_scores(task, tmp_path))["policy"] for task in ("ecommerce-v1", "journey-v1")}
     assert all("revenue ↑" in names for names in shown.values())
-    found = results.stored("evaluation")["tasks"]["journey-v1"]
+    found = measured.stored("evaluation")["tasks"]["journey-v1"]
     for row in found["teams"].values():
         row["metrics"]["revenue"]["platform"] = {"mean": 0.0, "ci95": 0.0}
     assert "revenue ↑" not in cells(results.task_scores("journey-v1", tmp_path))["policy"]
@@ -163,24 +165,24 @@ def test_where_a_selfish_learner_stands_in_a_dilemma(
     task: str, settings: dict[str, Any], r: dict[str, float], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payoffs = {"R": r, "P": {"mean": 1.0, "ci95": 0.1}}
-    monkeypatch.setattr(results, "evidence", lambda task: {"play": payoffs})
-    monkeypatch.setattr(results, "training", lambda: {"learners": {"mine": {"settings": settings}}})
-    assert results._between_p_and_r(task, "mine", {"runs": {"trained": [2.0, 2.5, 3.0]}}) == said
+    monkeypatch.setattr(measured, "evidence", lambda task: {"play": payoffs})
+    monkeypatch.setattr(measured, "training", lambda: {"learners": {"mine": {"settings": settings}}})
+    assert learner_tables._between_p_and_r(task, "mine", {"runs": {"trained": [2.0, 2.5, 3.0]}}) == said
 
 
 def test_a_picture_is_named_by_its_place_in_the_source() -> None:
-    path = Path(results.__file__).parent / "_generated" / "a.png"
-    assert results.picture(path, "A") == "![A](/_generated/a.png)"
+    path = Path(measured.__file__).parent / "_generated" / "a.png"
+    assert measured.picture(path, "A") == "![A](/_generated/a.png)"
 
 
 def test_rows_of_different_origin_are_told_apart() -> None:
     def row(command: str) -> dict[str, Any]:
         return {"source": {"command": command, "processor": "P", "cores": 2, "date": "2026-11-26"}}
 
-    assert results.whence_rows({"x": row("one"), "y": row("one")}, "f.json") == (
+    assert measured.whence_rows({"x": row("one"), "y": row("one")}, "f.json") == (
         "`one`, P, 2 cores, 2026-11-26; raw: `benchmarks/results/f.json`."
     )
-    assert results.whence_rows({"x": row("one"), "y": row("two")}, "f.json") == (
+    assert measured.whence_rows({"x": row("one"), "y": row("two")}, "f.json") == (
         "`one`, P, 2 cores, 2026-11-26 (`x`); `two`, P, 2 cores, 2026-11-26 (`y`); raw: `benchmarks/results/f.json`."
     )
 
@@ -188,7 +190,7 @@ def test_rows_of_different_origin_are_told_apart() -> None:
 # ------------------------------------------------------------------------------------------------ the README
 
 
-@pytest.mark.usefixtures("measured")
+@pytest.mark.usefixtures("small_results")
 def test_the_tables_of_the_readme_need_their_markers(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("a <!-- tasks -->old<!-- /tasks --> b <!-- scores --><!-- /scores -->")
@@ -284,7 +286,7 @@ def test_nothing_stored_claims_nothing() -> None:
 # ------------------------------------------------------------------------------------------------ cards
 
 
-@pytest.mark.usefixtures("measured")
+@pytest.mark.usefixtures("small_results")
 def test_a_card_says_what_is_stored() -> None:
     text = cards.card("ecommerce-v1")
     well_formed(text)
@@ -305,7 +307,7 @@ def test_a_card_says_what_is_stored() -> None:
     assert cards.card("news-v1") == "Not measured yet: `python -m benchmarks.evidence news-v1`."
 
 
-@pytest.mark.usefixtures("measured")
+@pytest.mark.usefixtures("small_results")
 def test_aims_are_computed() -> None:
     text = cards.aims()
     well_formed(text)
@@ -373,8 +375,8 @@ COSTS = {"a for b": gain(0.06, 0.01), "b for a": gain(0.5, 0.1)}
 def test_an_aim_is_met_by_an_estimate_whose_interval_lies_above_nothing(
     monkeypatch: pytest.MonkeyPatch, aim: str, card: dict[str, Any], said: tuple[str, bool] | None
 ) -> None:
-    monkeypatch.setattr(results, "evidence", lambda task: card)
-    monkeypatch.setattr(results, "training", lambda: {"learners": {}})
+    monkeypatch.setattr(measured, "evidence", lambda task: card)
+    monkeypatch.setattr(measured, "training", lambda: {"learners": {}})
     (finds,) = (finds for what, _, finds in cards.AIMS if what.startswith(aim))
     assert finds("social-v1") == said
 
@@ -391,7 +393,7 @@ def test_where_a_constant_is_a_strategy_the_blind_aim_says_so(
     monkeypatch: pytest.MonkeyPatch, task: str, why: str
 ) -> None:
     rows = {"random": {**gain(1.0, 0.1), "score": 0.0}, "blind": {**gain(2.0, 0.1), "score": 5.0}}
-    monkeypatch.setattr(results, "evidence", lambda name: {"rows": rows})
+    monkeypatch.setattr(measured, "evidence", lambda name: {"rows": rows})
     finds = cards.AIMS[0][2]
     assert finds(task) == (f"+5.0{why}", False)
     rows["blind"]["score"] = 3.0
@@ -413,7 +415,7 @@ def test_learners_that_differ_in_one_setting_are_compared(monkeypatch: pytest.Mo
         "team": learner([9.0, 9.0], device="cpu", gamma=0.0, sharing=1.0),
         "talking": learner([3.0, 5.0], device="cpu", set=("messages=4",)),
     }
-    monkeypatch.setattr(results, "training", lambda: {"learners": learners})
+    monkeypatch.setattr(measured, "training", lambda: {"learners": learners})
     assert [(one, other) for one, other, _ in cards.pairs("duel-v1", "gamma")] == [("far", "near")]
     assert cards.pairs("duel-v1", "gamma")[0][2]["mean"] == pytest.approx(1.0)
     assert [(one, other) for one, other, _ in cards.pairs("duel-v1", "sharing")] == [("team", "near")]
@@ -424,8 +426,8 @@ def test_learners_of_a_finite_game_stand_beside_its_exact_answers(monkeypatch: p
     runs = [{"own": [0.5, 0.25], "nash_conv": 0.125}, {"own": [0.125, 0.125], "nash_conv": 0.0}]
     learner = {"algorithm": "ppo-torch", "settings": {}, "tasks": {"duel-v1": {"reward": {"mean": 1.0, "ci95": None}}}}
     exact = {"landmarks": {"optimum": {"own": 0.5, "nash_conv": None}}, "learners": {"ppo-torch": runs}}
-    monkeypatch.setattr(results, "training", lambda: {"learners": {"ppo-torch": learner}})
-    monkeypatch.setattr(results, "distances", lambda task: exact)
+    monkeypatch.setattr(measured, "training", lambda: {"learners": {"ppo-torch": learner}})
+    monkeypatch.setattr(measured, "distances", lambda task: exact)
     text = cards._learners("duel-v1")
     assert cells(text.partition("Exactly: optimum 0.5000.")[2])["`ppo-torch`"] == ["2", "0.125 0.375", "0.1250"]
 
@@ -441,7 +443,7 @@ def test_the_best_of_several_learners_has_intervals_that_hold_together(monkeypat
     aims = {what: finds for what, _, finds in cards.AIMS}
     differ = aims["Two of IPPO, MAPPO, VDN and QMIX differ beyond their intervals, in a team's task"]
     learners = {"a": learner([10.0, 10.0, 10.0, 10.0]), "b": learner([11.0, 13.0, 11.0, 13.0], centralised=True)}
-    monkeypatch.setattr(results, "training", lambda: {"learners": learners})
+    monkeypatch.setattr(measured, "training", lambda: {"learners": learners})
     found = differ("coverage-v0")
     assert found is not None
     assert found[0].startswith("`b` / `a` 20.0 ±18.4 %")  # 3.18 * 1.155 / 2 of 10
@@ -452,7 +454,7 @@ def test_the_best_of_several_learners_has_intervals_that_hold_together(monkeypat
     assert not found[1]
     assert differ("social-v1") is None  # rewards are not shared
     bars = {name: gain(mean, 0.1) for name, mean in (("blind", 5.0), ("content", 6.0), ("static", 9.5))}
-    monkeypatch.setattr(results, "evidence", lambda task: {"rows": bars})
+    monkeypatch.setattr(measured, "evidence", lambda task: {"rows": bars})
     leads = aims["A learner above `blind`, `content` and `static`"]
     assert leads("coverage-v0") == ("`a` / `static` 5.3 ±1.1 %", True)  # `b` earns more, but not beyond its interval
     assert aims["A learner of a library above them"]("coverage-v0") is None
@@ -488,7 +490,7 @@ def test_what_is_no_other_algorithm_of_teams_does_not_differ(
             ),
         )
     }
-    monkeypatch.setattr(results, "training", lambda: {"learners": learners})
+    monkeypatch.setattr(measured, "training", lambda: {"learners": learners})
     (differ,) = (finds for what, _, finds in cards.AIMS if what.startswith("Two of IPPO"))
     assert differ("coverage-v0") is None
     learners["b"] |= {"algorithm": "ppo-torch", "settings": {"centralised": True, "sharing": 1.0}}

@@ -1,0 +1,150 @@
+"""What the documentation says of the learners: their tables, over all tasks and on one, and the claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import measured
+import numpy as np
+from claims import claims as claims_of
+from claims import verdict
+
+from baselines.algorithms import ALGORITHMS
+from recsys_env import TASKS
+from recsys_env.evaluation.tables import markdown, spread
+
+# Options in which reference learners of an algorithm differ.
+_VARIED = ("gamma", "memory", "centralised", "mixer", "start", "separate")
+
+
+def table() -> str:
+    """What each learner learns from and plays, its budget, and its normalised scores, a column for each task; and what
+    `blind` scores there."""
+    report = measured.training()
+    if not report["learners"]:
+        raise measured.NotMeasured("training")
+    tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
+    rows = [
+        [
+            f"`{policy}`",
+            "",
+            what,
+            "",
+            *(of_seeds(measured.placed(task, [measured.earned(task).get(policy)]), 0) for task in tasks),
+        ]
+        for policy, what in (("blind", "looks at nothing: the first K candidates"), ("static", "looks at no state"))
+    ]
+    for name, learner in report["learners"].items():
+        steps = next(iter(learner["tasks"].values()))["agent_steps"]
+        reward = {None: "task's", 0.0: "own", 1.0: "team's"}[learner["settings"].get("sharing")]
+        runs = [learner["tasks"].get(task, {"runs": {"trained": ()}})["runs"]["trained"] for task in tasks]
+        scores = [of_seeds(measured.placed(task, of), 0) for task, of in zip(tasks, runs, strict=True)]
+        rows.append([f"`{name}`", reward, _variant(learner), f"{steps / 1e6:.1f} M", *scores])
+    note = (
+        "Normalised scores on each task's scale: mean of the training seeds (lowest to highest). Of each run the "
+        "policy that was best in an evaluation while training is measured, on ten times as many other episodes. All "
+        "see the same; the budget is that of on-policy or of off-policy algorithms. Rows differ in the reward that "
+        "they learn from (the task's is each agent's own, in `coverage-v0` and `journey-v1` the team's). "
+        f"{measured.whence(report['origin'], 'training/')}"
+    )
+    head = ["learner", "reward", "variant", "agent-steps", *(f"`{task}`" for task in tasks)]
+    return f"{note}\n\n{markdown(head, rows)}"
+
+
+def _variant(learner: Mapping[str, Any]) -> str:
+    """How the task that a learner plays differs from the task by its name."""
+    settings = learner["settings"]
+    words = [
+        "queries" if getattr(ALGORITHMS[learner["algorithm"]], "queries", "never") != "never" else "",
+        *(f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if name in _VARIED),
+        *settings.get("set", ()),
+    ]
+    return ", ".join(filter(None, words))
+
+
+def algorithms() -> str:
+    """What can be trained, and what the reference runs on `ecommerce-v1` gained."""
+    rows, report = [], measured.training()
+    for name, algorithm in ALGORITHMS.items():
+        row = report["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v1")
+        gained = [""] * 6
+        if row:
+            gained = [
+                f"{random:.2f}" if (random := measured.earned("ecommerce-v1").get("random")) else "",
+                of_seeds(row["runs"]["untrained"]),
+                of_seeds(row["runs"]["trained"]),
+                f"{row['agent_steps'] / 1e6:.1f} M",
+                f"{row['agent_steps'] / row['seconds']:,.0f}",
+                f"{row['environment_share']:.0%}",
+            ]
+        rows.append([f"`{name}`", algorithm.about(), algorithm.library.replace("_", "-"), *gained])
+    if not report["learners"]:
+        table = markdown(["algorithm", "what it is", "library"], [row[:3] for row in rows])
+        return f"{table}\n\nWhat they gain: {measured.NotMeasured('training')}"
+    note = (
+        "Own reward per learner and episode of `ecommerce-v1` in the reference runs: random play, the untrained "
+        "network's first choices, the trained one's, mean of the training seeds (lowest to highest). The rest of "
+        "the time, beside the share inside the environment, is the library's own loop. Several runs shared the "
+        f"machine, each on one thread, so the speeds are lower bounds. {measured.whence(report['origin'], 'training/')}"
+    )
+    head = ["algorithm", "what it is", "library", "random", "untrained", "trained"]
+    head += ["agent-steps", "agent-steps/s", "inside the environment"]
+    return f"{note}\n\n{markdown(head, rows)}"
+
+
+def on_task(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:
+    """Every learner on one task, with what it gained."""
+    between = {name: _between_p_and_r(task, name, row) for name, row in trained.items()}
+    rows = []
+    for name, row in trained.items():
+        runs = row["runs"]
+        each = " ".join(f"{reward:.2f}" for reward in runs["trained"])
+        means = [f"{np.mean(runs[kind]):.2f}" for kind in ("trained", "last", "gain")]
+        cost = [f"{row['agent_steps'] / 1e6:.1f} M", f"{row['seconds'] / 60:.1f}"]
+        dilemma = [between[name]] if any(between.values()) else []
+        rows.append([f"`{name}`", each, *means, of_seeds(measured.placed(task, runs["trained"])), *dilemma, *cost])
+    head = ["learner", "reward of each seed", "mean", "of the last", "gain", "score"]
+    head += ["between P and R"] if any(between.values()) else []
+    note = (
+        "Learners: own reward per learner and episode on seeds never trained on, of the best policy of each training "
+        "seed, their mean, that of the last policies, gain over the untrained network, normalised score"
+    )
+    if any(between.values()):
+        note += ", and for selfish learners where they stand between all selfish (P = 0) and all cooperating (R = 1)"
+    return f"{note}; mean (lowest to highest).\n\n{markdown([*head, 'agent-steps', 'minutes'], rows)}"
+
+
+def of_seeds(values: Sequence[float], digits: int = 2) -> str:
+    """mean (lowest to highest) of a value for each seed; nothing if there is none."""
+    if not len(values):
+        return ""
+    mean, low, high = (f"{value:.{digits}f}" for value in (np.mean(values), min(values), max(values)))
+    return mean if len(values) == 1 else f"{mean} ({low} to {high})"
+
+
+def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
+    """Where a learner of its own reward stands in a dilemma (`benchmarks.evidence`); nothing elsewhere."""
+    settings, payoffs = measured.training()["learners"][name]["settings"], measured.evidence(task).get("play", {})
+    own = TASKS[task].reward.sharing == 0 and not {"sharing", "observability"} & settings.keys()
+    if not own or not {"R", "P"} <= payoffs.keys():
+        return ""
+    r, p = payoffs["R"], payoffs["P"]
+    if r["mean"] - p["mean"] <= r["ci95"] + p["ci95"]:
+        return ""
+    return of_seeds((np.array(row["runs"]["trained"]) - p["mean"]) / (r["mean"] - p["mean"]))
+
+
+def claims() -> str:
+    """Each claim, how often it holds, and the differences it rests on."""
+    rows = []
+    for claim, found in claims_of({"tasks": measured.played()}, measured.training()):
+        said = [f"`{task}` {'+' * ((gain['mean'] or 0) > 0)}{spread(gain)}" for task, gain in found.items()]
+        rows.append([claim, verdict(found), ", ".join(said)])
+    if not rows:
+        raise measured.NotMeasured("evaluation")
+    note = (
+        "Differences of own reward per agent and episode, paired by seed, ± 95 % (none: a single seed, which decides "
+        "nothing); where the best of several is shown, its interval is that of all of them together (Bonferroni)."
+    )
+    return f"{note}\n\n{markdown(['claim', 'tasks', 'difference'], rows)}"

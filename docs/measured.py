@@ -1,0 +1,139 @@
+"""What is stored of the results (benchmarks/results), and where it comes from.
+
+A result that is not there is `NotMeasured`, which says what command measures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from baselines.reference import training_summary
+from benchmarks.result_files import RESULTS
+from recsys_env import TASKS
+from recsys_env.evaluation.statistics import scale_ends
+from recsys_env.evaluation.stored import read_result
+from recsys_env.files import read_json
+
+EVALUATE = "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER`"
+MEASURED_BY = {  # result -> the command; that of all others is `python -m benchmarks.NAME`
+    "evaluation": EVALUATE,
+    "tournament": EVALUATE.replace("evaluate", "tournament"),
+    "training": "`python -m baselines reference`",
+    "ray-two-nodes": "`python -m baselines.rllib_cluster --out benchmarks/results/ray-two-nodes.json`",
+}
+
+
+class NotMeasured(Exception):
+    """Nothing is stored of this result."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Not measured yet: {MEASURED_BY.get(name, f'`python -m benchmarks.{name}`')}.")
+
+
+def if_measured(section: Callable[[], str]) -> str:
+    """The section, or that its results are not there."""
+    try:
+        return section()
+    except NotMeasured as missing:
+        return str(missing)
+
+
+@cache
+def stored(name: str) -> Any:
+    """What benchmarks/results/<name>.json holds.
+
+    Raises:
+        NotMeasured: there is none.
+    """
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        raise NotMeasured(name)
+    return read_result(path) if name in ("evaluation", "tournament") else read_json(path)
+
+
+def played() -> dict[str, Any]:
+    """The tasks of the stored evaluation; none if there is none."""
+    try:
+        return stored("evaluation")["tasks"]  # type: ignore[no-any-return]
+    except NotMeasured:
+        return {}
+
+
+@cache
+def training() -> dict[str, Any]:
+    """The results of the reference learners, of which there may be none."""
+    return training_summary(RESULTS / "training")
+
+
+@cache
+def evidence(task: str) -> dict[str, Any]:
+    """The evidence card of a task (`benchmarks.evidence`); nothing if there is none."""
+    path = RESULTS / "evidence" / f"{task}.json"
+    return read_json(path) if path.is_file() else {}  # type: ignore[no-any-return]
+
+
+def distances(task: str) -> dict[str, Any]:
+    """Where learners end in a finite game (`benchmarks.distances`); nothing in others, or if nobody has looked."""
+    try:
+        return stored("distances")["tasks"].get(task, {})  # type: ignore[no-any-return]
+    except NotMeasured:
+        return {}
+
+
+def earned(task: str) -> dict[str, float]:
+    """Own reward per agent and episode of each policy that was measured on a task: in the evaluation, else on the
+    evidence card."""
+    rows = played()[task]["teams"] if task in played() else evidence(task).get("rows", {})
+    return {policy: row["mean"] for policy, row in rows.items() if "mean" in row}
+
+
+def placed(task: str, rewards: Sequence[float | None]) -> list[float]:
+    """These rewards on the scale of a task, without those that are missing; none where its ends are not measured or
+    earn the same."""
+    low, high = (earned(task).get(end, np.nan) for end in scale_ends(TASKS[task]))
+    return [100 * (reward - low) / (high - low) for reward in rewards if reward is not None] if high > low else []
+
+
+def scale(tasks: Mapping[str, Any]) -> str:
+    """What 0 and 100 are: the ends of most tasks, and those of the others."""
+    of = {name: f"{low} 0, {high} 100" for name, (low, high) in ((name, task["ends"]) for name, task in tasks.items())}
+    usual = max(of.values(), key=list(of.values()).count)
+    return "; ".join([usual, *(f"in `{name}` {ends}" for name, ends in of.items() if ends != usual)])
+
+
+def picture(path: Path, title: str) -> str:
+    """A plot, by its place in the documentation's source."""
+    return f"![{title}](/{path.resolve().relative_to(Path(__file__).resolve().parent)})"
+
+
+def whence(origin: Mapping[str, Any], name: str) -> str:
+    """One line that says where a table comes from, of a run or of several, with a list of each kind."""
+    said = {
+        key: [value] if isinstance(value := origin[key], str) else value for key in ("command", "processor", "date")
+    }
+    commands = said["command"]
+    command = f"`{commands[0]}`" if len(commands) == 1 else f"Made by {len(commands)} commands (the raw file has them)"
+    cores = f", {origin['cores']} cores" if "cores" in origin else ""
+    return f"{command}, {', '.join(said['processor'])}{cores}, {said['date'][-1]}; raw: `benchmarks/results/{name}`."
+
+
+def whence_rows(rows: Mapping[str, Any], name: str) -> str:
+    """The same of rows, each with its own source."""
+    sources: dict[str, list[str]] = {}
+    for row, value in rows.items():
+        sources.setdefault(whence(value["source"], name).partition("; raw:")[0], []).append(f"`{row}`")
+    said = [source + (f" ({', '.join(of)})" if len(sources) > 1 else "") for source, of in sources.items()]
+    return f"{'; '.join(said)}; raw: `benchmarks/results/{name}`."
+
+
+def union(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """All commands, processors and dates of some rows' origins."""
+    found = [row["origin"] for row in rows]
+    return {
+        key: sorted({value for origin in found for value in origin[key]}) for key in ("command", "processor", "date")
+    }
