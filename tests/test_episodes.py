@@ -37,8 +37,11 @@ def test_episodes_in_the_world_of_a_catalogue() -> None:
         ({"policies": 5}, r"policy = 5 must be a Policy object, a name, a folder or module:factory"),
         (
             {"policies": {"recommender_0": "random", 5: "random"}},
-            r"policies are given for \['recommender_0', 5\], expected one for each of",
+            r"policies = {'recommender_0': 'random', 5: 'random'} must have one for each of",
         ),
+        ({"policies": {}}, r"policies = {} must have one for each of recommender_0"),
+        ({"policies": b"content"}, r"policy = b'content' must be a Policy object"),
+        ({"policies": range(2)}, r"policy = range\(0, 2\) must be a Policy object"),
         ({"task": 5}, r"task = 5 must be the name of a task or a WorldConfig"),
         ({"catalogue": 5}, r"catalogue = 5 must be a Catalogue"),
         ({"catalogue": "grocerie"}, r"catalogue 'grocerie' is neither a file nor one of the shipped"),

@@ -126,7 +126,7 @@ def test_what_cannot_be_written_is_refused_before_the_episode(tmp_path: Path, mo
     ("policies", "message"),
     [
         (["content", "greedy", "random"], "3 policies are given, expected one for all or one for each of"),
-        ({"recommender_0": "content"}, r"policies are given for \['recommender_0'\]"),
+        ({"recommender_0": "content"}, r"policies = {'recommender_0': 'content'} must have one for each of"),
         ("contnt", r"unknown policy 'contnt' \(did you mean 'content'\?\)"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..catalogue import Catalogue
-from ..checks import check_count, checked_seed
+from ..checks import check_count, checked_seed, shown
 from ..config import WorldConfig
 from ..policies import Policy, Team
 from ..tasks import task_config
@@ -111,7 +111,7 @@ def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Polic
     Raises:
         ValueError: not one for all, nor one for each agent.
     """
-    if isinstance(policies, Sequence) and not isinstance(policies, str):
+    if isinstance(policies, Sequence) and not isinstance(policies, str | bytes | range):
         if len(policies) not in (1, len(agents)):
             raise ValueError(
                 f"{len(policies)} policies are given, expected one for all or one for each of {', '.join(agents)}"
@@ -128,7 +128,7 @@ def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Polic
     elif not isinstance(policies, Mapping):  # a name, or what no policy is
         policies = dict.fromkeys(agents, policies)
     if set(policies) != set(agents):
-        raise ValueError(f"policies are given for {list(policies)}, expected one for each of {list(agents)}")
+        raise ValueError(f"policies = {shown(policies)} must have one for each of {', '.join(agents)}")
     return {agent: policies[agent] for agent in agents}
 
 
