@@ -6,6 +6,7 @@ ippo_separate.py                                            PPO of skrl
 benchmarl.py                                                MAPPO, MADDPG, MASAC, IQL, VDN, QMIX, PPO by role
 ppo_torch.py, q_torch.py                                    IPPO and MAPPO, IQL, VDN and QMIX, in one file each of plain
                                                             PyTorch, to read and change (options: torch_learners.py)
+cma_es.py                                                   CMA-ES of pycma, of rankers
 rllib_cluster.py                                            PPO of RLlib on several machines
 
 options.py  ->  training.py  ->  train.py                   from an algorithm's options to a run, and the command

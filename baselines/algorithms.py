@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from recsys_env.checks import unknown
 
 from . import benchmarl
+from .cma_es import CMAES
 from .ippo import IPPO
 from .ippo_separate import SeparateIPPO
 from .maskable_ppo import MaskablePPO
@@ -24,6 +25,7 @@ _KINDS: tuple[type[Algorithm], ...] = (
     TransformerPPO,
     TorchPPO,
     TorchQ,
+    CMAES,
     *benchmarl.FAMILY,
 )
 ALGORITHMS: dict[str, type[Algorithm]] = {kind.name: kind for kind in _KINDS}

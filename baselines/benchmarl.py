@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from recsys_env import WorldConfig
 from recsys_env.settings import replace
 
-from .options import Algorithm, Count, Fraction, Range
+from .options import Count, Fraction, GradientAlgorithm, Range
 
 if TYPE_CHECKING:
     from .training import Learner, Training
 
 
 @dataclass(frozen=True)
-class BenchMARL(Algorithm):
+class BenchMARL(GradientAlgorithm):
     """What these algorithms share.
 
     Attributes:

@@ -50,7 +50,7 @@ def experiment_config(training: Training, options: BenchMARL) -> ExperimentConfi
     num_envs, frames = options.num_envs, -(-options.timesteps // len(training.learners))
     config.sampling_device = config.train_device = config.buffer_device = str(choose_device(options.device))
     config.prefer_continuous_actions = training.config.continuous
-    config.gamma, config.lr = training.gamma, options.learning_rate
+    config.gamma, config.lr = options.discount(training.config), options.learning_rate
     config.on_policy_n_envs_per_worker = config.off_policy_n_envs_per_worker = num_envs
     config.on_policy_collected_frames_per_batch = 128 * num_envs
     config.on_policy_n_minibatch_iters, config.on_policy_minibatch_size = 4, 32 * num_envs

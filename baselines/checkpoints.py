@@ -43,8 +43,8 @@ def write_policy(folder: Path, loader: str, envs: VectorEnv, weights: Mapping[st
 
 
 def copy_policy(source: Path, folder: Path) -> None:
-    """Make the folder the policy that `write_policy` wrote elsewhere."""
-    for name in (WEIGHTS, CHECKPOINT):
+    """Make the folder the policy that `write_policy`, or without arrays `save_ranker`, wrote elsewhere."""
+    for name in (WEIGHTS, CHECKPOINT) if (source / WEIGHTS).exists() else (CHECKPOINT,):
         with replacing(folder / name) as new:
             shutil.copyfile(source / name, new)
 

@@ -108,10 +108,6 @@ class Algorithm(Options):
     """Agent-steps in all (steps of learners in all copies), rounded up to whole rollouts."""
     num_envs: Count = 256
     """Copies of the game."""
-    learning_rate: NotNegative = 1e-3
-    """Of the optimiser."""
-    gamma: Fraction | None = None
-    """Discount per tick; the task's own by default."""
 
     def learner(self, training: Training) -> Learner:
         """What trains."""
@@ -184,7 +180,21 @@ class Algorithm(Options):
 
 
 @dataclass(frozen=True)
-class PPO(Algorithm):
+class GradientAlgorithm(Algorithm):
+    """Options of what follows a gradient of discounted rewards."""
+
+    learning_rate: NotNegative = 1e-3
+    """Of the optimiser."""
+    gamma: Fraction | None = None
+    """Discount per tick; the task's own by default."""
+
+    def discount(self, config: WorldConfig) -> float:
+        """Discount per tick on this task."""
+        return config.discount if self.gamma is None else self.gamma
+
+
+@dataclass(frozen=True)
+class PPO(GradientAlgorithm):
     """Options of proximal policy optimisation, whichever library it is of."""
 
     gae_lambda: Fraction = 0.95

@@ -34,7 +34,6 @@ from torch import nn
 from recsys_env.tensors import one_thread
 
 EXCLUDED = -1e9  # score of what cannot be chosen; finite, so that no gradient becomes NaN
-START = 3.0  # length of the weights that a ranking is begun with, for features of deviation 1
 SHARED = "shared"  # name of a network that plays for every agent
 # What a candidate's features hold already: how it goes with each of these.
 MATCHED = ("profile", "clicked_mean", "topic_counts", "anchor")
@@ -219,20 +218,6 @@ class PageNetwork(nn.Module):
         mean = (page.features * allowed).sum(1, keepdim=True) / allowed.sum(1, keepdim=True)
         variance = ((page.features - mean).square() * allowed).sum((0, 1)) / allowed.sum().clamp_min(1)
         self.deviation.copy_(torch.where(variance > 1e-8, variance.sqrt(), torch.ones_like(variance)))
-
-    @torch.no_grad()
-    def rank_by(self, weights: np.ndarray, level: int | None = None) -> None:
-        """Prefer, whatever the visit, candidates by these weights [F] of their features, and this level of prices.
-
-        The scores of a slate drawn by them differ by about `START`: it is near the ranking, and may still be another.
-        To be called after `measure`, whose units the weights are put into.
-        """
-        last = self.body[-1]
-        assert isinstance(last, nn.Linear)
-        units = torch.from_numpy(weights).to(self.deviation) * self.deviation
-        last.bias[: len(units)] += START * units / units.norm().clamp_min(1e-12)
-        if level is not None:
-            last.bias[len(units) + level] += START
 
 
 class Value(nn.Module):

@@ -26,8 +26,6 @@ import numpy as np
 
 from recsys_env import VectorEnv
 from recsys_env.evaluation import UNSEEN
-from recsys_env.policies.linear import static_row
-from recsys_env.policies.slates import level_at
 
 from . import page_networks
 from .page_links import Links
@@ -328,8 +326,7 @@ def update(agent: Agent, optimiser: torch.optim.Optimizer, batch: Batch, options
 class PPOLearner:
     """Trains one agent for all learners, or one for each; see `training.Learner`.
 
-    The first rollout is played only to measure the units of features and returns; then the ranking that is started
-    from, if any, is put in.
+    The first rollout is played only to measure the units of features and returns.
     """
 
     has_progress_bar = False
@@ -340,7 +337,7 @@ class PPOLearner:
         torch.manual_seed(seed)
         self.envs = training.make_envs()
         self.envs.reset(seed=seed)
-        self.rollout = Rollout(self.envs, options, training.gamma)
+        self.rollout = Rollout(self.envs, options, options.discount(training.config))
         state, learners = self.rollout.states.shape[2], training.learners
         self.rows = (
             {agent: slice(n, None, len(learners)) for n, agent in enumerate(learners)}
@@ -371,23 +368,14 @@ class PPOLearner:
             returns.end(self.agent_steps)
 
     def _assess(self, name: str) -> Batch:
-        discounts = self.options.discounts(self.training.gamma)
+        discounts = self.options.discounts(self.training.config)
         return assess(self.agents[name], self.rollout, self.rows[name], discounts, self.options.gae_lambda)
 
     def _measure(self, name: str) -> None:
         agent, pages = self.agents[name], self.rollout.pages(self.rows[name])
         agent.actor.measure(self.rollout.observations.flatten(0, 1)[torch.from_numpy(pages)])
-        if self.options.start == "static":
-            agent.actor.rank_by(*self._static(self.training.learners[0] if name == SHARED else name))
         if len(pages) > 1 and (unit := self._assess(name).returns[torch.from_numpy(pages)].std()) > 0:
             agent.critic.unit.copy_(unit)
-
-    def _static(self, agent: str) -> tuple[np.ndarray, int | None]:
-        """The weights [F] that the policy `static` ranks this agent's candidates by, and its level of prices."""
-        envs = self.envs
-        row = static_row(envs.config, envs.shape, envs.config.agents.index(agent))
-        features = self.rollout.layout.features
-        return row[:features], int(level_at(envs, row[features].clip(-1, 1))) if envs.shape.levels else None
 
     def _update(self, name: str, left: float) -> None:
         for group in self.optimisers[name].param_groups:

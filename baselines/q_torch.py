@@ -220,7 +220,7 @@ class QLearner:
         self._rng = np.random.default_rng(seed)
         self.envs = training.make_envs()
         self.envs.reset(seed=seed)
-        self.replay = Replay(self.envs, options, training.gamma)
+        self.replay = Replay(self.envs, options, options.discount(training.config))
         self._rows = self.envs.num_envs * self.envs.num_agents
         mixer = Mixer(self.envs.num_agents, self.replay.states.shape[2]) if options.mixer == "qmix" else None
         self.online = Values(self.replay.layout, options.width, mixer).to(self.replay.to_device.device)
@@ -273,7 +273,7 @@ class QLearner:
         if not len(known):
             return
         numbers = self._rng.choice(known, options.batch_size)
-        discounts = options.discounts(self.training.gamma)
+        discounts = options.discounts(self.training.config)
         with torch.no_grad():
             wanted = targets(self.online, self.target, self.replay, numbers, discounts)
         page, chosen, active, states = self.replay.pages(numbers, self.online.network)

@@ -43,9 +43,7 @@ FINITE = ("duel-v1", "pricing-duel-v0")  # games whose equilibria are known: whi
 TEAMS = ("coverage-v0", "journey-v1", "duel-v1", "social-v1")  # where algorithms for teams are compared
 OWN = tuple(task for task, config in TASKS.items() if config.reward.sharing == 0)  # own reward against the team's
 SHARED = tuple(task for task in TASKS if task not in OWN)  # tasks that pay the team's reward
-RANKED = tuple(task for task in OWN if TASKS[task].action == "candidates" and task not in FINITE)  # by `static`
 _TEAM: dict[str, Any] = {"sharing": 1.0}
-_RANKED_BY_ROLE: dict[str, Any] = {**_TEAM, "start": "static", "separate": True}
 _BENCHMARL: dict[str, Any] = {**_TEAM, "reward_scale": 10.0}
 
 
@@ -86,8 +84,7 @@ LEARNERS: dict[str, ReferenceLearner] = {
     "ppo-torch-silent": ReferenceLearner("ppo-torch", ("coverage-v0",), {"set": ("messages=0",)}),
     "ppo-torch-team": ReferenceLearner("ppo-torch", OWN, _TEAM),
     "ppo-torch-team-myopic": ReferenceLearner("ppo-torch", OWN, {**_TEAM, "gamma": 0.0}),
-    "ppo-torch-static": ReferenceLearner("ppo-torch", RANKED, {**_TEAM, "start": "static"}),
-    "ppo-torch-static-separate": ReferenceLearner("ppo-torch", ("journey-v1",), _RANKED_BY_ROLE),
+    "cma-es": ReferenceLearner("cma-es", tuple(TASKS), _TEAM),
     "ippo": ReferenceLearner("ippo", tuple(TASKS), _TEAM),
     "mappo": ReferenceLearner("mappo", ("duel-v1", "journey-v1"), _BENCHMARL),
     "maddpg": ReferenceLearner("maddpg", ("duel-v1", "journey-v1"), {**_BENCHMARL, "learning_rate": 5e-4}),

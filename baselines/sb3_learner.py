@@ -98,12 +98,12 @@ class SB3Learner:
             pages = {"rollout_buffer_class": buffer, "rollout_buffer_kwargs": {"active": active}}
         return algorithm(
             NETWORKS[self._network.network][0],
-            VecNormalize(rows, norm_obs=False, clip_reward=np.inf, gamma=training.gamma),
+            VecNormalize(rows, norm_obs=False, clip_reward=np.inf, gamma=options.discount(training.config)),
             learning_rate=lambda remaining: options.learning_rate * remaining,
             n_steps=options.n_steps,
             batch_size=options.batch_size,
             n_epochs=options.n_epochs,
-            gamma=training.gamma,
+            gamma=options.discount(training.config),
             gae_lambda=options.gae_lambda,
             ent_coef=options.ent_coef,
             policy_kwargs=self._network.policy_kwargs(compiled),

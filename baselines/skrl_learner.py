@@ -74,7 +74,7 @@ class SkrlLearner:
             learning_rate=options.learning_rate,
             learning_epochs=options.n_epochs,
             mini_batches=options.minibatches,
-            discount_factor=training.gamma,
+            discount_factor=options.discount(training.config),
             gae_lambda=options.gae_lambda,
             entropy_loss_scale=options.ent_coef,
             value_preprocessor=RunningStandardScaler,

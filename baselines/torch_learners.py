@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from recsys_env import WorldConfig
-from recsys_env.policies.linear import static_weights
 from recsys_env.settings import replace
 
-from .options import PPO, Algorithm, Count, Fraction, NotNegative, Range
+from .options import PPO, Count, Fraction, GradientAlgorithm, NotNegative, Range
 
 if TYPE_CHECKING:
     from .training import Learner, Training
 
 
 @dataclass(frozen=True)
-class PageLearner(Algorithm):
+class PageLearner(GradientAlgorithm):
     """What both have in common: only pages are decisions, and credit flows along chains of them."""
 
     library = "torch"
@@ -36,9 +35,9 @@ class PageLearner(Algorithm):
     width: Count = 64
     """Units of each hidden layer."""
 
-    def discounts(self, gamma: float) -> tuple[float, float]:
-        """Per page of a chain, and per tick: `gamma`."""
-        return (self.page_gamma if self.credit == "places" else 1.0), gamma
+    def discounts(self, config: WorldConfig) -> tuple[float, float]:
+        """Per page of a chain, and per tick, on this task."""
+        return (self.page_gamma if self.credit == "places" else 1.0), self.discount(config)
 
     def world(self) -> WorldConfig:
         config = super().world()
@@ -69,21 +68,6 @@ class TorchPPO(PageLearner, PPO):
     """A policy and a critic for each learner instead of those of all."""
     memory: Annotated[int, Range(0)] = 0
     """Units of a GRU that runs along each visitor's pages; 0 = none."""
-    start: Literal["nothing", "static"] = "nothing"
-    """What candidates are ranked by at first: nothing, or the weights of the task's policy `static`, which learning
-    goes on from."""
-
-    def world(self) -> WorldConfig:
-        config = super().world()
-        if self.start == "static":
-            if config.action != "candidates":
-                raise ValueError(f"start = 'static' ranks candidates; here action = {config.action!r}")
-            rows = [static_weights(config, n) for n in range(config.num_agents)]
-            if not all(rows):
-                raise ValueError(f"start = 'static' needs static_weights, and {self.task} has none")
-            if not self.separate and any(row != rows[0] for row in rows):
-                raise ValueError(f"the roles of {self.task} have static_weights of their own; give --separate")
-        return config
 
     def learner(self, training: Training) -> Learner:
         from .ppo_torch import PPOLearner

@@ -157,11 +157,6 @@ class Training:
         return 0 if self.checkpoint is None else int(self.checkpoint.curve[-1]["agent_steps"])
 
     @property
-    def gamma(self) -> float:
-        """Discount per tick: the task's own unless an option says otherwise."""
-        return self.config.discount if self.algorithm.gamma is None else self.algorithm.gamma
-
-    @property
     def self_play(self) -> bool:
         return SELF in self.others.values()
 
@@ -216,14 +211,18 @@ class Training:
             num_envs: by default the algorithm's.
         """
         config, num_envs = config or self.config, num_envs or self.algorithm.num_envs
-        envs: TimedBatch | TimedCompany
         if self.others:
             past: dict[str, str | Policy] = {
                 agent: PastSelf(self.pool) if policy == SELF else policy for agent, policy in self.others.items()
             }
             envs = TimedCompany(VectorEnv(config, num_envs), past)
-        else:
-            envs = TimedBatch(config, num_envs)
+            envs.clock = self.clock
+            return envs
+        return self.timed_batch(config, num_envs)
+
+    def timed_batch(self, config: WorldConfig, num_envs: int) -> TimedBatch:
+        """A batch with an action for every agent, whoever learns, timed."""
+        envs = TimedBatch(config, num_envs)
         envs.clock = self.clock
         return envs
 

@@ -12,11 +12,8 @@ from recsys_env import WorldConfig
 from recsys_env.fields import unseen_features
 from recsys_env.policies import Policy
 from recsys_env.policies.linear import static_weights
-from recsys_env.tuning import Budget, Found, best_ranker
+from recsys_env.tuning import STATES, Budget, Found, best_ranker
 
-# Fields that move the weights of a searched ranker, where agents see them: how satisfied the visitor is with the agent,
-# where it is in its visits, and what it was last asked for. In finite games agents are told what is latent.
-STATES = ("mood", "mood_pages", "session_page", "visit_gap", "offers", "latent_satisfaction", "latent_trust")
 HISTORY = unseen_features(("clicked_mean", "topic_counts"))  # of candidates, that tell of a visitor's earlier clicks
 
 

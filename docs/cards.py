@@ -407,7 +407,7 @@ def _algorithms_differ(task: str) -> Found | None:
 def _team_algorithm(learner: Mapping[str, Any]) -> str:
     """Which of IPPO, MAPPO, VDN and QMIX, of whatever make, a learner of the team's reward is; nothing if none."""
     name, settings = str(learner["algorithm"]), options(learner)
-    if {*COMPARED, "start"} & settings.keys() - {"sharing"} or settings.get("sharing") not in (None, 1.0):
+    if COMPARED.keys() & settings.keys() - {"sharing"} or settings.get("sharing") not in (None, 1.0):
         return ""
     if name == "ppo-torch":
         name = "mappo" if settings.get("centralised") else "ippo"

@@ -15,7 +15,7 @@ from recsys_env import TASKS
 from recsys_env.evaluation.tables import markdown, spread
 
 # Options in which reference learners of an algorithm differ.
-_VARIED = ("gamma", "memory", "centralised", "mixer", "start", "separate")
+_VARIED = ("gamma", "memory", "centralised", "mixer")
 
 
 def table() -> str:

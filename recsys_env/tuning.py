@@ -26,6 +26,9 @@ from .policies.linear import LinearRanker, save_ranker, state_columns
 from .tasks import task_config
 from .vector import VectorEnv, copy_seed
 
+# Fields that move the weights of a ranker, where agents see them: how satisfied the visitor is with the agent, where it
+# is in its visits, and what it was last asked for. In finite games agents are told what is latent.
+STATES = ("mood", "mood_pages", "session_page", "visit_gap", "offers", "latent_satisfaction", "latent_trust")
 PRICES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 TARGETS = (-0.2, 0.2, 0.6, 1.0)
 _ELITE = 4  # one candidate in so many is of the elite
@@ -224,27 +227,34 @@ def best_ranker(
         ValueError: others who are no agents or all of them, or an unknown task, policy, field or feature.
     """
     config = task_config(task, {})
-    arena = _Arena(config, others or {}, states, without, shared)
+    arena = Arena(config, others or {}, states, without)
     found = []
+
+    def earned(candidates: np.ndarray, episodes: int, seed: int) -> np.ndarray:
+        return arena.play(candidates, episodes, seed % UNSEEN)[1 if shared else 0]
+
     for search in range(budget.searches):
         rng = np.random.default_rng([seed, search])
         first = 100_000 * seed + 10_000 * search  # of the seeds of this search's episodes
 
         def score(candidates: np.ndarray, generation: int, first: int = first) -> np.ndarray:
-            return arena.play(candidates, budget.episodes, (first + generation) % UNSEEN).mean(axis=1)
+            return earned(candidates, budget.episodes, first + generation).mean(axis=1)
 
         begin = np.zeros(arena.size)
-        given = arena.best_single_weight(budget.episodes, (first + 9_999) % UNSEEN) if start is None else start
+        given = start
+        if given is None:
+            single = arena.single_weights()
+            given = single[np.argmax(earned(single, budget.episodes, first + 9_999).mean(axis=1)), :, :1]
         begin[:, : given.shape[1]] = given
         spread = 1.0 if start is None else _NEAR
         found.append(cross_entropy(score, begin.ravel(), rng, budget.population, budget.generations, spread))
-    fresh = arena.play(np.stack(found), budget.population * budget.episodes // 2, (100_000 * seed + 9_998) % UNSEEN)
+    fresh = earned(np.stack(found), budget.population * budget.episodes // 2, 100_000 * seed + 9_998)
     order = np.argsort(-fresh.mean(axis=1))
-    weights = _canonical(found[order[0]].reshape(arena.size) * arena.counts, arena.names)
+    weights = canonical(found[order[0]].reshape(arena.size) * arena.counts, arena.names)
     return Found(weights, arena.states, arena.names, tuple(mean_interval(fresh[i]) for i in order))
 
 
-def _canonical(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
+def canonical(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """The weights [R, 1 + X, W] that play alike of which the largest of a role's features is 1 in size, and a fixed
     place of prices lies in [-1, 1]."""
     features = np.array([name != PRICE_LEVEL for name in names])
@@ -253,19 +263,34 @@ def _canonical(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
     return weights if weights.shape[1] > 1 else np.where(features, weights, weights.clip(-1.0, 1.0))
 
 
-class _Arena:
-    """Where candidates of a search play the same episodes, side by side as copies of one batch."""
+class Arena:
+    """Where rankers play the same episodes, side by side as copies of one batch.
+
+    Args:
+        config: of the game.
+        others: a policy for each agent whose ranker is not given.
+        states: fields of the observation that move the weights; those that the world does not have are left out.
+        without: features that may not count.
+        make: a batch of so many copies.
+
+    Attributes:
+        size: of a candidate: [R, 1 + X, W], roles, numbers of the states, weights.
+        names: of the W weights.
+
+    Raises:
+        ValueError: others who are no agents or all of them, or an unknown field or feature.
+    """
 
     def __init__(
         self,
         config: WorldConfig,
         others: Mapping[str, str | Policy],
         states: tuple[str, ...],
-        without: Collection[str],
-        shared: bool,
+        without: Collection[str] = (),
+        make: Callable[[WorldConfig, int], VectorEnv] = VectorEnv,
     ) -> None:
         probe = VectorEnv(config, 1)
-        self.config, self.shared = config, shared
+        self.config, self._make = config, make
         self.learners = [agent for agent in config.agents if agent not in others]
         if not self.learners or not set(others) <= set(config.agents):
             raise ValueError(f"others = {list(others)} must be some of {config.agents}, and not all")
@@ -278,11 +303,12 @@ class _Arena:
         self.size = len(config.roles), 1 + len(state_columns(probe, states)), len(self.names)
         self._batches: dict[int, VectorEnv] = {}
 
-    def play(self, candidates: np.ndarray, episodes: int, seed: int) -> np.ndarray:
-        """What the learners earn [P, E] on average with each of the candidates [P, ...], on E episodes of this seed."""
+    def play(self, candidates: np.ndarray, episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """What the learners earn on average with each of the candidates [P, ...] on E episodes of this seed: own reward
+        [P, E], and what they are paid after sharing [P, E]."""
         count = len(candidates)
         if (batch := count * episodes) not in self._batches:
-            self._batches[batch] = VectorEnv(self.config, batch)
+            self._batches[batch] = self._make(self.config, batch)
         envs = self._batches[batch]
         weights = np.repeat(candidates.reshape(count, *self.size) * self.counts, episodes, axis=0)
         places = [self.config.agents.index(agent) for agent in self.learners]
@@ -292,15 +318,17 @@ class _Arena:
         }
         team = Team(envs, {**self.others, **rankers}, seed)
         observations, _ = envs.reset(seed=[copy_seed(seed, e) for e in range(episodes)] * count)
-        returns = play_episode(envs, team, observations, shared=self.shared)
-        return returns[:, places].mean(axis=1).reshape(count, episodes)
+        paid = np.zeros((envs.num_envs, envs.num_agents))
+        own = play_episode(envs, team, observations, paid=paid)
+        mine, theirs = (of[:, places].mean(axis=1).reshape(count, episodes) for of in (own, paid))
+        return mine, theirs
 
-    def best_single_weight(self, episodes: int, seed: int) -> np.ndarray:
-        """The fixed weights [R, 1, W] of which all but one are 0, the same in all roles, that earn the most."""
+    def single_weights(self) -> np.ndarray:
+        """[2 W, R, 1 + X, W] fixed weights of which all but one are 0, which is 1 or -1, the same in all roles."""
         single = np.zeros((2 * len(self.names), *self.size))
         for f in range(len(self.names)):
             single[2 * f, :, 0, f], single[2 * f + 1, :, 0, f] = 1, -1
-        return single[np.argmax(self.play(single, episodes, seed).mean(axis=1)), :, :1]
+        return single
 
 
 # ------------------------------------------------------------------------------------------------ the command

@@ -50,7 +50,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "a memory": {"task": "ecommerce-v1", "memory": 4},
     "a memory of items": {"task": "duel-v1", "memory": 4, "centralised": True},
     "ticks": {"task": "rivals-v1", "credit": "ticks"},
-    "a ranking to start from": {"task": "journey-v1", "start": "static", "separate": True},
 }
 
 
@@ -154,40 +153,3 @@ def test_a_gpu_is_taken_where_there_is_one(there: bool, device: str, monkeypatch
     monkeypatch.setattr("torch.cuda.is_available", lambda: there)
     assert choose_device("auto").type == device
     assert choose_device("cpu").type == "cpu"
-
-
-@pytest.mark.parametrize(("task", "separate"), [("ecommerce-v1", False), ("journey-v1", True), ("market-v0", False)])
-def test_it_starts_as_the_static_ranker(task: str, separate: bool, tmp_path: Path) -> None:
-    """Slates and prices of the network are those of the policy `static`, up to the little it begins with itself."""
-    told = options(tmp_path, task=task, start="static", separate=separate)
-    learner = PPOLearner(begin(told), told)
-    learner.learn(1, lambda point: None)  # a rollout, to measure units
-    learner.save(tmp_path)
-    envs = recsys_env.vector_env(begin(told).config, 64)
-    teams = [{agent: make_policy(name) for agent in envs.possible_agents} for name in ("static", str(tmp_path))]
-    envs.reset(seed=1)
-    for team in teams:
-        for agent, policy in team.items():
-            policy.bind(envs, agent, 0)
-    same = []
-    for _ in range(20):
-        seen, active = envs.observations, envs.active.copy()
-        static, ours = ([policy.act(seen[:, policy.index]) for policy in team.values()] for team in teams)
-        same += [
-            (a == b).reshape(64, -1).all(1)[active[:, n]] for n, (a, b) in enumerate(zip(static, ours, strict=True))
-        ]
-        envs.step(np.stack(static, 1))
-    assert np.concatenate(same).mean() > 0.85  # whole slates in order
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"task": "duel-v1"}, "start = 'static' ranks candidates; here action = 'items'"),
-        ({"task": "journey-v1"}, "the roles of journey-v1 have static_weights of their own; give --separate"),
-        ({"task": "ecommerce-v1", "set": ("static_weights={}",)}, "ecommerce-v1 has none"),
-    ],
-)
-def test_a_start_that_is_not_there_is_refused(settings: dict[str, Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=message):
-        begin(options(tmp_path, **settings, start="static"))

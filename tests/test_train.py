@@ -59,6 +59,7 @@ QUICK: dict[str, dict[str, Any]] = {  # what learns the easy world within second
     "transformer-ppo": {**_MEMORY, "layers": 1, "history": 4},
     "ppo-torch": {**_QUICK, "timesteps": 20_000, "n_steps": 60},
     "q-torch": {"timesteps": 20_000, "n_steps": 60, "learning_rate": 3e-3},
+    "cma-es": {"timesteps": 20_000, "num_envs": 16},
 }
 HEAVY = {"torch", "stable_baselines3", "sb3_contrib", "skrl", "benchmarl", "matplotlib", "pandas"}
 TINY: dict[str, Any] = {"timesteps": 512, "num_envs": 4, "n_steps": 16, "batch_size": 32, "n_epochs": 1}

@@ -168,7 +168,7 @@ def test_what_is_stored_are_the_jobs() -> None:
     assert set(stored) <= {job.file_name for job in wanted}
     for job in wanted:
         if job.file_name in stored:
-            assert job.algorithm.has_settings(stored[job.file_name].settings)
+            assert stored[job.file_name].settings == job.algorithm.settings()
             assert stored[job.file_name].learner == job.learner
     learners = training_summary()["learners"]
     assert {f"{name}-{task}.json" for name, row in learners.items() for task in row["tasks"]} == set(stored)

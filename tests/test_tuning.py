@@ -171,11 +171,11 @@ def test_no_search_plays_episodes_that_are_measured(monkeypatch: pytest.MonkeyPa
     """With seed 50 a search begins just below the seeds of what is unseen."""
     seeds: list[int] = []
 
-    def play(arena: Any, candidates: np.ndarray, episodes: int, seed: int) -> np.ndarray:
+    def play(arena: Any, candidates: np.ndarray, episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         seeds.append(seed)
-        return np.zeros((len(candidates), episodes))
+        return np.zeros((len(candidates), episodes)), np.zeros((len(candidates), episodes))
 
-    monkeypatch.setattr(tuning._Arena, "play", play)
+    monkeypatch.setattr(tuning.Arena, "play", play)
     best_ranker(SMALL, budget=Budget(generations=16, searches=2), seed=seed)
     assert len(seeds) == 2 * (16 + 1) + 1
     assert len(set(seeds)) == len(seeds)
@@ -202,8 +202,8 @@ def test_roles_rank_by_their_own_weights() -> None:
 
 def test_rewards_after_sharing_are_what_a_search_may_go_by() -> None:
     rivalry = replace(SMALL, {"reward": {"sharing": -1.0}})
-    own = play_episode(*begin_episodes(rivalry, "random", 20, 0))
-    paid = play_episode(*begin_episodes(rivalry, "random", 20, 0), shared=True)
+    paid = np.zeros((20, 2))
+    own = play_episode(*begin_episodes(rivalry, "random", 20, 0), paid=paid)
     np.testing.assert_allclose(paid, own - own.mean(axis=1, keepdims=True), atol=1e-4)
     alone = {"others": {"recommender_1": "content"}, "budget": TINY}
     scores = [best_ranker(rivalry, **alone, shared=shared).scores[0][0] for shared in (False, True)]

@@ -24,13 +24,13 @@ nor on people, unless `users.population` is "fixed"."""
 
 
 def play_episode(
-    envs: VectorEnv, team: Team, observations: Any, log: EpisodeLog | None = None, shared: bool = False
+    envs: VectorEnv, team: Team, observations: Any, log: EpisodeLog | None = None, paid: np.ndarray | None = None
 ) -> np.ndarray:
     """Play the episode that every copy of a batch has begun with these observations, to its end.
 
     Args:
         log: takes down what the metrics beside reward need.
-        shared: count the rewards that agents are paid, after sharing.
+        paid: [B, N] to which the rewards that agents are paid, after sharing, are added.
 
     Returns:
         [B, N] sum of each agent's own reward (`infos["own"]`, before sharing).
@@ -41,7 +41,9 @@ def play_episode(
             log.look()
         team.act(observations, actions)
         observations, rewards, _, truncated, infos = envs.step(actions)
-        returns += rewards if shared else infos["own"]
+        returns += infos["own"]
+        if paid is not None:
+            paid += rewards
         if log is not None:
             log.record(infos)
         team.observe(infos, truncated)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..checks import unknown
 from ..config import WorldConfig
-from ..fields import OBSERVATION, Shape, ranker_weights
+from ..fields import OBSERVATION, ranker_weights
 from ..files import FileError, read_json, write_json
 from ..vector import VectorEnv
 from .ranking import Ranker
@@ -143,24 +143,16 @@ class Static(LinearRanker):
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        self.weights = static_row(envs.config, envs.shape, self.index)[None]
-
-
-def static_row(config: WorldConfig, shape: Shape, n: int) -> np.ndarray:
-    """[W] the weights that the policy `static` ranks agent n's options by, as in `fields.ranker_weights`.
-
-    Raises:
-        ValueError: the world has none.
-    """
-    found = static_weights(config, n)
-    if not found:
-        raise ValueError(
-            "static_weights of this world are empty, so there is no policy 'static'; "
-            "`python -m recsys_env tune TASK` finds them"
-        )
-    return np.array([found.get(name, 0.0) for name in ranker_weights(config, shape)])
+        found = static_weights(envs.config, self.index)
+        if not found:
+            raise ValueError(
+                "static_weights of this world are empty, so there is no policy 'static'; "
+                "`python -m recsys_env tune TASK` finds them"
+            )
+        names = ranker_weights(envs.config, envs.shape)
+        self.weights = np.array([[found.get(name, 0.0) for name in names]])
 
 
 def static_weights(config: WorldConfig, n: int) -> dict[str, float]:
-    """The same by name: the weights of agent n's role, else those of the task."""
+    """What the policy `static` ranks agent n's options by: the weights of its role, else those of the task."""
     return dict(config.role_of(n).static_weights or config.static_weights)

@@ -1,0 +1,83 @@
+"""CMA-ES of rankers: what it plays, beside whom, and that it finds rankings that look at the state."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("cma")
+pytest.importorskip("torch")
+pytest.importorskip("tyro")
+
+from baselines.cma_es import CMAES
+from baselines.train import train
+from baselines.training import begin
+from recsys_env.evaluation import episode_returns
+
+TINY: dict[str, Any] = {"timesteps": 2000, "num_envs": 4, "compare": (), "eval_episodes": 2, "device": "cpu"}
+
+
+def options(out: Path, **settings: Any) -> CMAES:
+    said = {**TINY, **settings}
+    return CMAES(**{**said, "set": (*said.get("set", ()), "horizon=20")}, out=out)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"task": "news-v1"},
+        {"task": "journey-v1"},
+        {"task": "market-v0"},
+        {"task": "coverage-v0"},
+        {"task": "ecommerce-v1", "set": ("action=weights",)},
+    ],
+)
+def test_a_seed_gives_one_policy_and_the_folder_plays_it(settings: dict[str, Any], tmp_path: Path) -> None:
+    runs = [train(options(tmp_path / name, seed=seed, **settings)) for name, seed in (("1", 0), ("2", 0), ("3", 1))]
+    said = [(tmp_path / name / "policy.json").read_text() for name in "123"]
+    assert said[0] == said[1] != said[2]
+    config = begin(options(tmp_path / "4", **settings)).config
+    again = episode_returns(config, str(tmp_path / "1"), 20, runs[0]["seeds"]["evaluation"])
+    np.testing.assert_allclose(again.mean(axis=1), runs[0]["absolute"])
+    assert runs[0]["training"]["agent_steps"] >= 2000
+    assert 0 < runs[0]["training"]["environment_share"] < 1
+
+
+def test_a_role_has_weights_of_its_own_that_move_with_what_it_sees(tmp_path: Path) -> None:
+    train(options(tmp_path, task="journey-v1", states=("mood", "session_page")))
+    held = json.loads((tmp_path / "policy.json").read_text())
+    assert held["states"] == ["mood", "session_page"]
+    assert {role: np.shape(rows) for role, rows in held["weights"].items()} == dict.fromkeys(
+        ("entrance", "item", "cart"), (3, len(held["names"]))
+    )
+
+
+def test_all_candidates_play_the_same_episode_and_are_paid_after_sharing(tmp_path: Path) -> None:
+    """Equal candidates earn the same, and a team's member what all earn on average."""
+    training = begin(options(tmp_path, task="ecommerce-v1", sharing=1.0, others=("recommender_1=content",)))
+    arena = training.algorithm.learner(training).arena  # type: ignore[attr-defined]
+    one = np.random.default_rng(0).standard_normal(arena.size)
+    own, paid = arena.play(np.stack([one, one, -one]), 2, 7)
+    np.testing.assert_array_equal(own[0], own[1])
+    assert own[0].mean() != own[2].mean()
+    assert (own[0] != paid[0]).any()
+
+
+def test_it_is_refused_what_it_cannot_do(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cma-es cannot resume: what cma keeps"):
+        train(options(tmp_path, resume=True))
+    with pytest.raises(ValueError, match=r"unknown field 'mod' \(did you mean 'mood'\?\)"):
+        train(options(tmp_path, states=("mod",)))
+    with pytest.raises(ValueError, match="--num-envs = 3 must be at least 4"):
+        train(options(tmp_path, num_envs=3))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_finds_a_ranking_that_looks_at_the_state(tmp_path: Path) -> None:
+    """In the duel the best constant ranking earns 166 of 236: who harvests when the mood is good earns more."""
+    result = train(CMAES(task="duel-v1", sharing=1.0, timesteps=1_000_000, compare=(), out=tmp_path, eval_episodes=4))
+    assert result["after"]["mean"] > 200
