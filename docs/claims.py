@@ -12,7 +12,10 @@ from recsys_env.evaluation.statistics import by_seed, interval
 
 FILTERS = ("implicit", "implicit-bpr", "implicit-knn", "surprise", "surprise-knn", "lightfm")
 BANDITS = ("linucb", "linear-thompson", "epsilon-greedy")
-SHARED, OWN = "ppo-torch-team", "ppo-torch"  # the same learner on the team's reward, and on its own
+RIVALS = {  # two learners of the same budget -> how the first differs
+    ("ppo-torch-team", "ppo-torch"): "trained with `sharing=1` (`{}`) above trained selfishly (`{}`)",
+    ("cma-es", "ppo-torch-team"): "rankers searched without a gradient (`{}`) above PPO for the team (`{}`)",
+}
 
 Difference = dict[str, float | None]
 Claim = tuple[str, dict[str, Difference]]
@@ -57,10 +60,11 @@ def _of_learners(learners: Mapping[str, Any], tasks: Mapping[str, Any]) -> Itera
     for policy in ("blind", "content", "static"):
         if best := _best_learners(as_it_is, policy, tasks):
             yield f"the best trained team above `{policy}`", best
-    team, own = (learners.get(name, {"tasks": {}})["tasks"] for name in (SHARED, OWN))
-    if both := [task for task in team if task in own]:
-        claim = f"trained with `sharing=1` (`{SHARED}`) above trained selfishly (`{OWN}`)"
-        yield claim, {task: _paired(*(_trained_by_seed(of[task]) for of in (team, own))) for task in both}
+    for pair, claim in RIVALS.items():
+        one, other = (learners.get(name, {"tasks": {}})["tasks"] for name in pair)
+        if both := [task for task in one if task in other]:
+            gains = {task: _paired(*(_trained_by_seed(of[task]) for of in (one, other))) for task in both}
+            yield claim.format(*pair), gains
 
 
 def verdict(differences: Mapping[str, Difference]) -> str:
