@@ -362,6 +362,19 @@ def test_surprise_predictions_are_the_librarys() -> None:
     )
 
 
+def test_items_that_were_always_worth_the_same_are_like_none() -> None:
+    """Their similarity is the root of a variance that rounding may put below 0."""
+    knn = make_policy("surprise-knn")
+    envs = vector_env(SMALL, 2)
+    knn.bind(envs, envs.possible_agents[0], 0)
+    knn.people = list(range(30))  # type: ignore[attr-defined]
+    rng = np.random.default_rng(0)
+    rows, items = rng.integers(0, 30, 3000), rng.integers(0, 30, 3000)
+    values = np.where(items % 2 == 0, rng.random(30).round(2)[items] / 3 + 0.1, rng.random(3000))
+    knn.fit(rows, items, values)  # type: ignore[attr-defined]
+    assert np.isfinite(knn.predict(np.arange(30), np.tile(np.arange(30), (30, 1)))).all()  # type: ignore[attr-defined]
+
+
 def test_what_a_person_clicked_raises_what_is_like_it(trained: dict[str, Any]) -> None:
     """Persons' own clicked items rank above the others, on average, in every model that knows persons."""
     for name, policy in trained.items():

@@ -208,7 +208,9 @@ class SurpriseKNN(SurpriseSVD):
             places, worth = zip(*seen, strict=True)
             deviations[person, list(places)] = np.array(worth) - model.means[list(places)]
             known[person, list(places)] = 1.0
-        similar = np.maximum(model.sim, 0.0)  # as the library: what is unlike an item says nothing of it
+        # As in the library, what is unlike an item says nothing of it; nor does an item that was always worth the same,
+        # whose variance the library may round below 0, to a similarity of NaN.
+        similar = np.maximum(np.nan_to_num(model.sim), 0.0)
         self._adjusted = (deviations @ similar) / np.maximum(known @ similar, 1e-9)
         self._means = model.means
 
