@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from recsys_env import WorldConfig, cli, task_config
-from recsys_env.evaluation import COMPARED, UNSEEN
+from recsys_env.evaluation import UNSEEN
 from recsys_env.settings import replace
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ class Options:
     """Evaluations while training, equally spaced, the last at its end; the policy that is best there is kept."""
     eval_episodes: Count = 32
     """Episodes of each of these; policies are compared on ten times as many others (see `final_episodes`)."""
-    compare: tuple[str, ...] = COMPARED
-    """Policies to compare with, beside the same others."""
+    compare: tuple[str, ...] | None = None
+    """Policies to compare with, beside the same others; by default random, blind, content, static where the task has
+    one, greedy and planner."""
 
     @property
     def final_episodes(self) -> int:

@@ -119,7 +119,7 @@ def _try_policies(training: Training) -> None:
 
     scale_ends(training.config)
     others = [(agent, policy) for agent, policy in training.others.items() if policy != SELF]
-    named = [*others, *((training.learners[0], policy) for policy in training.algorithm.compare)]
+    named = [*others, *((training.learners[0], policy) for policy in training.compare)]
     for _, policy in named:  # a wrong name is found before the first one acts, which may have to be compiled
         make_policy(policy)
     for agent, policy in named:
@@ -249,7 +249,7 @@ def score(training: Training) -> tuple[dict[str, Any], np.ndarray]:
     from recsys_env.evaluation import place_on_scale, scale_ends
     from recsys_env.evaluation.statistics import interval
 
-    ends, compare = scale_ends(training.config), training.algorithm.compare
+    ends, compare = scale_ends(training.config), training.compare
     names = [*compare, *(end for end in ends if compare and end not in compare)]
     samples = {name: measure(training, name) for name in names}
     samples["trained"] = measure(training, str(training.out))

@@ -15,6 +15,7 @@ import numpy as np
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.company import Company, checked_agent, policies_of
 from recsys_env.config import plain_config
+from recsys_env.evaluation import compared
 from recsys_env.files import FileError, read_json
 from recsys_env.policies import Policy
 
@@ -146,6 +147,12 @@ class Training:
     @property
     def learners(self) -> list[str]:
         return [agent for agent in self.config.agents if agent not in self.others]
+
+    @property
+    def compare(self) -> tuple[str, ...]:
+        """Policies to compare with."""
+        asked = self.algorithm.compare
+        return compared(self.config) if asked is None else asked
 
     @property
     def resume(self) -> bool:

@@ -7,7 +7,7 @@ record.py       an episode as a table of impressions              watch.py    an
 stored.py       what stored results look like                     ->  tables.py, plots.py
 """
 
-from .episodes import COMPARED, UNSEEN, episode_returns, play_episode
+from .episodes import COMPARED, UNSEEN, compared, episode_returns, play_episode
 from .evaluate import evaluate, show
 from .log import EpisodeLog
 from .metrics import METRICS, measure, metric

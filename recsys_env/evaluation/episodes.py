@@ -12,6 +12,7 @@ from ..catalogue import Catalogue
 from ..checks import check_count, checked_seed, shown
 from ..config import WorldConfig
 from ..policies import Policy, Team
+from ..policies.linear import static_weights
 from ..tasks import task_config
 from ..vector import VectorEnv
 from .log import EpisodeLog
@@ -50,7 +51,7 @@ def play_episode(
     return returns
 
 
-COMPARED = ("random", "popularity", "content", "greedy", "planner")  # unless one says otherwise
+COMPARED = ("random", "blind", "content", "static", "greedy", "planner")  # unless one says otherwise
 
 Policies = str | Policy | Mapping[str, str | Policy] | Sequence[str | Policy]
 
@@ -132,6 +133,12 @@ def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Polic
     if set(policies) != set(agents):
         raise ValueError(f"policies = {shown(policies)} must have one for each of {', '.join(agents)}")
     return {agent: policies[agent] for agent in agents}
+
+
+def compared(config: WorldConfig) -> tuple[str, ...]:
+    """`COMPARED`, without `static` where the world has none."""
+    ranked = all(static_weights(config, n) for n in range(config.num_agents))
+    return tuple(name for name in COMPARED if ranked or name != "static")
 
 
 def is_team(policy: str) -> bool:

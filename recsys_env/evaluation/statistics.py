@@ -22,7 +22,7 @@ from .. import cli
 from ..checks import did_you_mean, shown
 from ..config import WorldConfig
 from ..policies import POLICIES, TASK_POLICIES, Policy
-from .episodes import COMPARED, UNSEEN, episode_returns
+from .episodes import UNSEEN, compared, episode_returns
 
 REPETITIONS = 1000  # of the bootstrap
 _SOURCES = ("command", "commit", "date", "processor")
@@ -77,7 +77,7 @@ def scale_ends(config: WorldConfig) -> tuple[str, str]:
 def score_table(
     config: WorldConfig, trained: Mapping[str, str | Policy], episodes: int, seed: int
 ) -> dict[str, dict[str, float]]:
-    """Mean own reward per agent and episode of the trained policies, and of each of `COMPARED` playing all agents.
+    """Mean own reward per agent and episode of the trained policies, and of each of `compared` playing all agents.
 
     Args:
         config: the task.
@@ -87,7 +87,7 @@ def score_table(
     Returns:
         of `place_on_scale`, 0 and 100 being `scale_ends`.
     """
-    teams: dict[str, str | Mapping[str, str | Policy]] = {**{name: name for name in COMPARED}, "trained": trained}
+    teams: dict[str, str | Mapping[str, str | Policy]] = {**{name: name for name in compared(config)}, "trained": trained}
     samples = {name: episode_returns(config, team, episodes, seed).mean(axis=1) for name, team in teams.items()}
     return place_on_scale(samples, *scale_ends(config))
 
