@@ -22,6 +22,7 @@ __all__ = [
     "METRICS",
     "UNSEEN",
     "EpisodeLog",
+    "compared",
     "episode_returns",
     "evaluate",
     "mean_interval",

@@ -87,7 +87,8 @@ def score_table(
     Returns:
         of `place_on_scale`, 0 and 100 being `scale_ends`.
     """
-    teams: dict[str, str | Mapping[str, str | Policy]] = {**{name: name for name in compared(config)}, "trained": trained}
+    teams: dict[str, str | Mapping[str, str | Policy]] = {name: name for name in compared(config)}
+    teams["trained"] = trained
     samples = {name: episode_returns(config, team, episodes, seed).mean(axis=1) for name, team in teams.items()}
     return place_on_scale(samples, *scale_ends(config))
 
