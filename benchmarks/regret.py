@@ -26,7 +26,7 @@ from .result_files import store
 
 SEED = 80_000
 DISSIMILARITIES = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
-TASKS = ("streaming-v1", "journey-v1")  # of slates, on rows, where the items of agents do not meet
+TASKS = ("streaming-v1",)  # slates on rows, so that items do not meet; paid at once, as expected rewards of a page are
 SMALL = replace(
     WorldConfig(),
     {
