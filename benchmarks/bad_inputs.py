@@ -166,8 +166,9 @@ def run(number: int, kinds: list[str], samples: int) -> dict[str, Any]:
                 if verdict == "silent" and case.state:
                     running.start()
                 if sum(row["kind"] == kind for row in found[verdict]) < samples:
-                    said = said.replace(f"{tempfile.gettempdir()}/", "")  # other folders are named anew in every run
-                    found[verdict].append({"kind": kind, "input": case.what[:300], "said": said[:400]})
+                    # A folder for temporary files lies elsewhere on another machine.
+                    what, told = (text.replace(f"{tempfile.gettempdir()}/", "") for text in (case.what, said))
+                    found[verdict].append({"kind": kind, "input": what[:300], "said": told[:400]})
             counts[kind] = count
             print(
                 f"{kind:18} "
