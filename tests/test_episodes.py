@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_env import Catalogue, WorldConfig, vector_env
-from recsys_env.evaluation import episode_returns
+from recsys_env import TASKS, Catalogue, WorldConfig, vector_env
+from recsys_env.evaluation import COMPARED, compared, episode_returns
 
 
 def test_episodes_in_the_world_of_a_catalogue() -> None:
@@ -50,3 +50,9 @@ def test_episodes_in_the_world_of_a_catalogue() -> None:
 def test_wrong_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         episode_returns(**{"task": "ecommerce-v1", "policies": "random", "episodes": 2, "seed": 0, **arguments})
+
+
+def test_static_is_compared_with_where_there_is_one() -> None:
+    assert compared(TASKS["news-v1"]) == COMPARED
+    assert compared(TASKS["journey-v1"]) == COMPARED  # each role has its own
+    assert compared(WorldConfig()) == tuple(name for name in COMPARED if name != "static")

@@ -55,7 +55,7 @@ def test_command_writes_its_report_and_resumes(task: str, tmp_path: Path, capsys
     main([*command, "--timesteps", "256"])
     said, first = capsys.readouterr().out, json.loads((out / "result.json").read_text())
     assert first["training"]["agent_steps"] == 256
-    assert list(first["table"]) == ["random", "popularity", "content", "greedy", "planner", "trained"]
+    assert list(first["table"]) == ["random", "blind", "content", "greedy", "planner", "trained"]
     assert all(name in said for name in first["table"])
     assert first["table"]["random"]["score"] == 0
     assert first["table"]["planner"]["score"] == pytest.approx(100)
@@ -154,7 +154,7 @@ def test_returns_are_own_rewards_of_each_agent_on_common_visitors() -> None:
 
 def test_returns_reject_a_wrong_team() -> None:
     config = replace(WorldConfig(), {"horizon": 5})
-    with pytest.raises(ValueError, match="expected one for each"):
+    with pytest.raises(ValueError, match="must have one for each of"):
         episode_returns(config, {"recommender_0": "random"}, 2, seed=0)
     from recsys_env.policies import make_policy
 

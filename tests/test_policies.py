@@ -479,7 +479,7 @@ def test_policies_by_name_or_as_objects() -> None:
     assert make_policy(mine) is mine
     with pytest.raises(ValueError, match="unknown agent 'nobody'; agents are recommender_0, recommender_1"):
         mine.bind(vector_env(SMALL, 1), "nobody", 0)
-    with pytest.raises(ValueError, match="expected one for each"):
+    with pytest.raises(ValueError, match="must have one for each of"):
         episode_returns(SMALL, {"recommender_0": "random"}, 2, seed=0)
     with pytest.raises(ValueError, match="one policy object acts for one agent"):
         episode_returns(SMALL, {"recommender_0": mine, "recommender_1": mine}, 2, seed=0)
