@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from recsys_env import VectorEnv, WorldConfig
 from recsys_env.evaluation import UNSEEN
 from recsys_env.policies.linear import check_states
 from recsys_env.tuning import STATES, Arena, Found, canonical
 
-from .options import Algorithm, NotNegative, Range
+from .options import Algorithm, Range
 
 if TYPE_CHECKING:
     from .training import Learner, Point, Training
@@ -40,7 +39,7 @@ class CMAES(Algorithm):
 
     num_envs: Annotated[int, Range(4)] = 64
     """Copies of the game: the candidates of a generation."""
-    deviation: NotNegative = 1.0
+    deviation: Annotated[float, Range(1e-6)] = 1.0
     """Of weights at the beginning."""
     states: tuple[str, ...] = STATES
     """Fields of the observation that move the weights; those that the task does not have are left out."""
@@ -62,11 +61,7 @@ class CMALearner:
         import cma
 
         self.training, self.agent_steps, self._generation = training, 0, 0
-
-        def batch(config: WorldConfig, copies: int) -> VectorEnv:
-            return training.timed_batch(config, copies)
-
-        self.arena = Arena(training.config, training.others, options.states, make=batch)
+        self.arena = Arena(training.config, training.others, options.states, make=training.timed_batch)
         told = {"popsize": options.num_envs, "seed": options.seed + 1, "CMA_diagonal": True, "verbose": -9}
         size = int(np.prod(self.arena.size))
         self.search = cma.CMAEvolutionStrategy(np.zeros(size), options.deviation, told)

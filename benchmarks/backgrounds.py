@@ -4,7 +4,7 @@
 
 `learned/TASK/team` is what a cross-entropy search finds for all agents together; `learned/TASK/selfish` begins with it
 and goes through rounds in which each role in turn becomes its best reply to the others, which is what selfish learners
-that look ahead do. Their weights move with what agents observe (`benchmarks.ranker_searches.STATES`). The folders come
+that look ahead do. Their weights move with what agents observe (`recsys_env.tuning.STATES`). The folders come
 along with the package. Tasks that share all rewards have a team alone. Finite ones have their exact answers instead,
 and where roles know labels rankers earn less than chance.
 
@@ -17,10 +17,9 @@ import argparse
 
 from recsys_env import TASKS, WorldConfig, cli
 from recsys_env.scenarios import PACKAGE
-from recsys_env.tuning import Budget, Found, best_ranker
+from recsys_env.tuning import STATES, Budget, Found, best_ranker
 
 from .evidence import split_of
-from .ranker_searches import STATES
 
 SEED = 5  # and the next ones, of the searches; those of evidence cards and of `tune` have seed 0
 TEAM, REPLY, ROUNDS = Budget(generations=16, episodes=8, searches=1), Budget(generations=6, episodes=8, searches=1), 3

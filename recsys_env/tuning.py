@@ -231,7 +231,8 @@ def best_ranker(
     found = []
 
     def earned(candidates: np.ndarray, episodes: int, seed: int) -> np.ndarray:
-        return arena.play(candidates, episodes, seed % UNSEEN)[1 if shared else 0]
+        own, paid = arena.play(candidates, episodes, seed % UNSEEN)
+        return paid if shared else own
 
     for search in range(budget.searches):
         rng = np.random.default_rng([seed, search])
@@ -318,10 +319,10 @@ class Arena:
         }
         team = Team(envs, {**self.others, **rankers}, seed)
         observations, _ = envs.reset(seed=[copy_seed(seed, e) for e in range(episodes)] * count)
-        paid = np.zeros((envs.num_envs, envs.num_agents))
-        own = play_episode(envs, team, observations, paid=paid)
-        mine, theirs = (of[:, places].mean(axis=1).reshape(count, episodes) for of in (own, paid))
-        return mine, theirs
+        all_paid = np.zeros((envs.num_envs, envs.num_agents))
+        all_own = play_episode(envs, team, observations, paid=all_paid)
+        own, paid = (of[:, places].mean(axis=1).reshape(count, episodes) for of in (all_own, all_paid))
+        return own, paid
 
     def single_weights(self) -> np.ndarray:
         """[2 W, R, 1 + X, W] fixed weights of which all but one are 0, which is 1 or -1, the same in all roles."""

@@ -74,6 +74,8 @@ def test_it_is_refused_what_it_cannot_do(tmp_path: Path) -> None:
         train(options(tmp_path, states=("mod",)))
     with pytest.raises(ValueError, match="--num-envs = 3 must be at least 4"):
         train(options(tmp_path, num_envs=3))
+    with pytest.raises(ValueError, match="--deviation = 0 must be at least 1e-06"):
+        train(options(tmp_path, deviation=0))
     assert list(tmp_path.iterdir()) == []
 
 
