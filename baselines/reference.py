@@ -5,7 +5,9 @@
     python -m baselines reference --marl-eval results.json     # what is stored, as marl-eval reads it
 
 Every learner sees the same observations and has the budget of its class, on-policy or off-policy, and one setting for
-all tasks. What policies earn on the same seeds is in the leaderboard (`python -m recsys_env evaluate`).
+all tasks. Where algorithms for teams are compared, libraries' own stand beside the files of this folder:
+stable-baselines3's PPO, MAPPO and QMIX of BenchMARL. What policies earn on the same seeds is in the leaderboard
+(`python -m recsys_env evaluate`).
 
 A job is a `python -m baselines train` of its own. Its policy stays in --out; its result and learning curve are added to
 the file of its learner and task (`training_results`), which holds the settings. A job whose settings and seed are there
@@ -85,12 +87,10 @@ LEARNERS: dict[str, ReferenceLearner] = {
     "ppo-torch-team": ReferenceLearner("ppo-torch", OWN, _TEAM),
     "ppo-torch-team-myopic": ReferenceLearner("ppo-torch", OWN, {**_TEAM, "gamma": 0.0}),
     "cma-es": ReferenceLearner("cma-es", tuple(TASKS), _TEAM),
-    "ippo": ReferenceLearner("ippo", tuple(TASKS), _TEAM),
+    "ippo": ReferenceLearner("ippo", ("pricing-duel-v0", *TEAMS), _TEAM),
     "mappo": ReferenceLearner("mappo", ("duel-v1", "journey-v1"), _BENCHMARL),
     "maddpg": ReferenceLearner("maddpg", ("duel-v1", "journey-v1"), {**_BENCHMARL, "learning_rate": 5e-4}),
     "masac": ReferenceLearner("masac", ("duel-v1", "journey-v1"), _BENCHMARL),
-    "iql": ReferenceLearner("iql", ("duel-v1",), _BENCHMARL),
-    "vdn": ReferenceLearner("vdn", ("duel-v1",), _BENCHMARL),
     "qmix": ReferenceLearner("qmix", ("duel-v1",), _BENCHMARL),
 }
 
