@@ -20,7 +20,8 @@ SHIPPED = ("grocery",)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Catalogue:
-    """Items and users of one platform; M items, U users, D taste dimensions, T topics, H habit entries.
+    """Items and users of one platform; M items, U users, D taste dimensions, T topics, X domains, H habit
+    entries.
 
     Raises `ValueError` that names the array when shapes or kinds disagree, a value is not finite, or a vector is not
     of unit norm.
@@ -36,8 +37,11 @@ class Catalogue:
     user_activity: np.ndarray  # [U] float32 > 0: visits per unit of time, any scale
     habit_item: np.ndarray  # [U, H] int32: the user's most consumed items, -1 = empty entry
     habit_count: np.ndarray  # [U, H] float32 >= 0: their recency-weighted counts n_{u,j}
-    item_name: np.ndarray  # [M] str
+    item_domain: np.ndarray  # [M] int32 in [0, X): what inventories may be made of (`RoleConfig.domains`)
+    item_name: np.ndarray  # [M] str: titles
+    item_text: np.ndarray  # [M] str: descriptions or attributes, empty where there are none
     topic_name: np.ndarray  # [T] str
+    domain_name: np.ndarray  # [X] str
     popularity_slope: float = (
         0.0  # regression of item_intercept on log(1 + item_popularity): what counts alone say of an item
     )
@@ -58,13 +62,15 @@ class Catalogue:
     def __post_init__(self) -> None:
         items, dims = _shape(self, "item_vectors", 2)
         users, habits = _shape(self, "habit_item", 2)
-        (topics,) = _shape(self, "topic_name", 1)
+        (topics,), (domains,) = _shape(self, "topic_name", 1), _shape(self, "domain_name", 1)
         expected = {
             "item_topic": (items,),
             "item_intercept": (items,),
             "item_price": (items,),
             "item_popularity": (items,),
+            "item_domain": (items,),
             "item_name": (items,),
+            "item_text": (items,),
             "user_taste": (users, dims),
             "user_price_sensitivity": (users,),
             "user_activity": (users,),
@@ -93,8 +99,9 @@ class Catalogue:
             raise ValueError(f"Catalogue.habit_item must lie in [-1, {items}), found {self.habit_item.max()}")
         if self.habit_count.size and self.habit_count.min() < 0:
             raise ValueError(f"Catalogue.habit_count must be 0 or more, smallest is {self.habit_count.min()}")
-        if set(np.unique(self.item_topic)) != set(range(topics)):
-            raise ValueError(f"Catalogue.item_topic must use every topic in [0, {topics})")
+        for name, number in (("topic", topics), ("domain", domains)):
+            if set(np.unique(getattr(self, f"item_{name}"))) != set(range(number)):
+                raise ValueError(f"Catalogue.item_{name} must use every {name} in [0, {number})")
 
     def save(self, path: str | Path) -> None:
         """Write the catalogue to a compressed `.npz`; vectors and counts are kept at half precision."""
@@ -171,7 +178,9 @@ _VALUES = {
 _ARRAYS = tuple(f.name for f in fields(Catalogue) if f.name not in _VALUES)
 _HALF = ("item_vectors", "user_taste", "habit_count")
 _INTEGERS, _TEXT = ("i", "signed whole numbers"), ("U", "text")
-_KINDS = {"item_topic": _INTEGERS, "habit_item": _INTEGERS, "item_name": _TEXT, "topic_name": _TEXT}  # others: floats
+_KINDS = dict.fromkeys(("item_topic", "item_domain", "habit_item"), _INTEGERS) | dict.fromkeys(
+    ("item_name", "item_text", "topic_name", "domain_name"), _TEXT
+)  # others: floats
 _NORM_TOLERANCE = 1e-2
 
 

@@ -101,7 +101,7 @@ class ItemConfig(Settings):
         0.0, "log-sd of length (log-normal, mean 1): scales dwell time", 0, 3, from_catalogue=True
     )
     providers: int = number_field(1, "providers; item j belongs to provider j mod providers", 1, 10**6)
-    domains: int = number_field(1, "domains; item j belongs to domain j mod domains", 1, 10**6)
+    domains: int = number_field(1, "domains; item j belongs to domain j mod domains", 1, 10**6, from_catalogue=True)
     popularity_mean: float = number_field(
         20.0, "mean historical count an item starts with", 0, 1e9, unit="clicks", from_catalogue=True
     )

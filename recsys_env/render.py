@@ -129,14 +129,13 @@ def _later_sales(envs: VectorEnv) -> list[str]:
 
 
 def item_name(envs: VectorEnv | None, j: int) -> str:
-    """What to call item j: its number, and the name that a catalogue gives it."""
-    catalogue = None if envs is None else envs.catalogue
-    return f"item {j}" if catalogue is None else f"item {j} {str(catalogue.item_name[j])[:_NAME]}"
+    """What to call item j: its number and title."""
+    return f"item {j}" if envs is None else f"item {j} {str(envs.texts.titles[j])[:_NAME]}"
 
 
 def topic_name(envs: VectorEnv, t: int) -> str:
     """What to call topic t."""
-    return f"topic {t}" if envs.catalogue is None else str(envs.catalogue.topic_name[t])[:_NAME]
+    return str(envs.texts.topics[t])[:_NAME]
 
 
 def explanation(explained: Mapping[str, Mapping[str, Any]], envs: VectorEnv | None = None) -> str:
@@ -146,7 +145,7 @@ def explanation(explained: Mapping[str, Mapping[str, Any]], envs: VectorEnv | No
 
     Args:
         explained: of `env.explain(actions)`.
-        envs: `env.vector`, for the names that a catalogue gives its items.
+        envs: `env.vector`, for the titles of its items.
     """
     pages, first = explained.items(), next(iter(explained.values()))
     terms = [name for name in first["terms"] if any(page["terms"][name].any() for _, page in pages)]

@@ -32,6 +32,7 @@ from .files import digest_of_arrays
 from .infos import Infos
 from .settings import difference
 from .spaces import action_space, mask_size, observation_space, unit_box
+from .texts import Texts, texts_of
 from .world import Report, State, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
 QUERY_SCAN_WARNING = 50_000
@@ -277,6 +278,11 @@ class VectorEnv:
         """Person [B, N] whose page is about to be shown, -1 if idle or inactive. Equal only for the same person of a
         copy."""
         return self._report.next_visitor
+
+    @cached_property
+    def texts(self) -> Texts:
+        """What the world's items, topics and domains are called."""
+        return texts_of(self.world, self.catalogue)
 
     def prices_at(
         self, items: np.ndarray, tick: int, offers: np.ndarray | float = 1.0

@@ -298,7 +298,6 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         centres = _unit(np.stack([q[items["topic"] == t].mean(0) for t in range(shape.topics)]))
         activity = catalogue.user_activity
     items["provider"] = np.arange(shape.items) % config.items.providers
-    items["domain"] = np.arange(shape.items) % config.items.domains
     items["offset"] = rng.integers(0, max(config.items.period, config.items.life, 1), shape.items)
     topic_start = _alias_tables(items, shape)
     topics = np.zeros((shape.topics, 3))
@@ -354,6 +353,7 @@ def _synthetic_items(
     log_count = c.popularity_quality * quality + np.sqrt(1 - c.popularity_quality**2) * rng.standard_normal(m)
     bait = rng.beta(c.bait_shape, c.bait_shape, m)
     items["topic"] = topic
+    items["domain"] = np.arange(m) % c.domains
     items["intercept"] = c.intercept_sd * rng.standard_normal(m)
     items["quality"] = c.quality_sd * quality
     items["bait"] = (1 - c.bait_topic_share) * bait + c.bait_topic_share * (bait_level[topic] + 1) / 2
@@ -367,6 +367,7 @@ def _synthetic_items(
 def _catalogue_items(catalogue: Catalogue, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     items = np.zeros(shape.items, ITEM)
     items["topic"] = catalogue.item_topic
+    items["domain"] = catalogue.item_domain
     items["intercept"] = catalogue.item_intercept
     items["length"] = 1.0
     items["popularity"] = catalogue.item_popularity
@@ -427,16 +428,15 @@ def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarr
     roles = [config.role_of(n) for n in range(shape.agents)]
     if not any(role.domains or role.items for role in roles):
         return np.zeros((shape.agents, 0), np.bool_)
-    allowed = np.ones((shape.agents, shape.items), np.bool_)
+    allowed, domains = np.ones((shape.agents, shape.items), np.bool_), int(items["domain"].max()) + 1
     for n, role in enumerate(roles):
         if role.items and max(role.items) >= shape.items:
             raise ValueError(
                 f"role {role.name!r}: items holds {max(role.items)}, but the world has {shape.items} items, from 0 on"
             )
-        if role.domains and max(role.domains) >= config.items.domains:
+        if role.domains and max(role.domains) >= domains:
             raise ValueError(
-                f"role {role.name!r}: domains holds {max(role.domains)}, "
-                f"but the world has {config.items.domains} domains, from 0 on"
+                f"role {role.name!r}: domains holds {max(role.domains)}, but the world has {domains} domains, from 0 on"
             )
         if role.domains:
             allowed[n] &= np.isin(items["domain"], role.domains)

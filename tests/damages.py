@@ -267,8 +267,11 @@ def small_catalogue() -> Catalogue:
         user_activity=rng.uniform(1, 3, 5).astype(np.float32),
         habit_item=rng.integers(-1, 12, (5, 3)).astype(np.int32),
         habit_count=rng.uniform(0.5, 3, (5, 3)).astype(np.float32),
+        item_domain=np.zeros(12, np.int32),
         item_name=np.array([f"item {j}" for j in range(12)]),
+        item_text=np.array([f"text {j}" for j in range(12)]),
         topic_name=np.array(["a", "b", "c"]),
+        domain_name=np.array(["shop"]),
         source="made up",
         settings={"choice": {"v_0": 1.0}},
     )

@@ -713,8 +713,11 @@ def small_catalogue(seed: int = 0) -> Catalogue:
         user_activity=rng.lognormal(0, 1, users).astype(np.float32),
         habit_item=rng.integers(0, items, (users, habits)).astype(np.int32),
         habit_count=np.ones((users, habits), np.float32),
+        item_domain=np.arange(items, dtype=np.int32) % 2,
         item_name=np.array([f"item {j}" for j in range(items)]),
+        item_text=np.array([""] * items),
         topic_name=np.array([f"topic {t}" for t in range(topics)]),
+        domain_name=np.array(["left", "right"]),
     )
 
 
@@ -728,7 +731,6 @@ RICH = WorldConfig(
     users={"habit_size": 4, "wallet_init": 3.0, "wallet_refill": 0.02},
     items={
         "providers": 3,
-        "domains": 2,
         "promotion_probability": 0.4,
         "promotion_depth": 0.3,
         "promotion_period": 20,

@@ -323,7 +323,7 @@ def test_the_summary_tells_data_from_assumptions(world, baskets):
     plain = fit_log(several, origin="random_pages", dims=4, **column("discount", None))
     assert "no promotions: the log has no discounts" in plain.summary()
     bought = baskets[baskets["household_id"] == 100]["product_id"].nunique()
-    assert f"{bought} items had several topics or names" in plain.summary()
+    assert f"{bought} items had several topics, names, texts or domains" in plain.summary()
     assert "odd" not in plain.catalogue.item_name
 
 
@@ -375,13 +375,20 @@ def test_custom_columns_and_a_log_without_discounts_or_names(fitted, log):
             "when": log["transaction_timestamp"].astype(str),
             "each": PRICE[log["product_id"] - 1000],
             "kind": log["product_category"],
+            "said": "text " + log["product_id"].astype(str),
+            "hall": np.where(log["product_id"] % 2, "odd", "even"),
         }
     )
     columns = {"user": "who", "item": "what", "time": "when", "price": "each", "topic": "kind"}
+    columns |= {"text": "said", "domain": "hall"}
     without = dict.fromkeys(("quantity", "discount", "name"))
     catalogue = fit(plain, columns={**columns, **without}, dims=4, habit_size=8)
     np.testing.assert_array_equal(catalogue.habit_item, fitted.habit_item)
     assert catalogue.item_name[3] == "i1003"
+    assert catalogue.item_text[3] == "text 1003"
+    assert list(catalogue.domain_name[catalogue.item_domain[:3]]) == ["even", "odd", "even"]
+    assert not fitted.item_text.any()  # nothing said, and all of one domain
+    assert list(fitted.domain_name) == [""]
     assert "items" not in catalogue.settings  # no promotions known
     assert catalogue.settings["choice"]["beta_price"] == 0  # prices never move
     np.testing.assert_array_equal(catalogue.user_price_sensitivity, 1)
@@ -483,7 +490,7 @@ def test_impossible_options_are_named(log, bad):
         ({"weight_days": "28"}, TypeError, "weight_days = '28' must be a number"),
         ({"weight_day": 28}, TypeError, r"no field 'weight_day' \(did you mean 'weight_days'\?\)"),
         (column("topic", None), TypeError, r"topic = None must be the name of a column; .*assign\(category='all'\)"),
-        (column("price", None), TypeError, "price = None must be the name of a column; only .*name may be None"),
+        (column("price", None), TypeError, "price = None must be the name of a column; only .*domain may be None"),
         (column("user", ["household_id"]), TypeError, "user = .'household_id'. must be the name of a column"),
         (column("item", "household_id"), ValueError, "user and item are both the column 'household_id'"),
         (
@@ -587,7 +594,10 @@ def test_the_shipped_catalogue_is_what_its_module_builds():
     assert training["transaction_timestamp"].max() < held_out["transaction_timestamp"].min()
     assert training["household_id"].nunique() == len(grocery.user_taste)
     np.testing.assert_array_equal(training.groupby("product_id").size(), grocery.item_popularity)
-    np.testing.assert_array_equal(training.groupby("product_id")["name"].first(), grocery.item_name)
+    of_item = training.groupby("product_id")[["name", "text", "domain"]].first()
+    np.testing.assert_array_equal(of_item["name"], grocery.item_name)
+    np.testing.assert_array_equal(of_item["text"], grocery.item_text)
+    np.testing.assert_array_equal(of_item["domain"], grocery.domain_name[grocery.item_domain])
 
 
 def test_households_that_are_offered_everything_buy_as_in_the_data():

@@ -292,6 +292,7 @@ def small_catalogue(config: WorldConfig, key: int) -> Catalogue:
     """A catalogue with the sizes of a config: fitted tastes, and habits that people start with."""
     rng = np.random.default_rng(key)
     users, items, dims, topics = config.users.number, config.items.number, config.items.dims, config.items.topics
+    domains = min(config.items.domains, items)
     vectors, tastes = (rng.standard_normal((n, dims)).astype(np.float32) for n in (items, users))
     habits = np.stack([rng.permutation(items)[:3] for _ in range(users)]).astype(np.int32)
     habits[rng.random((users, 3)) < 0.2] = -1
@@ -306,8 +307,11 @@ def small_catalogue(config: WorldConfig, key: int) -> Catalogue:
         user_activity=rng.uniform(1, 3, users).astype(np.float32),
         habit_item=habits,
         habit_count=rng.uniform(0.5, 3, (users, 3)).astype(np.float32),
+        item_domain=(np.arange(items) % domains).astype(np.int32),
         item_name=np.array([f"item {j}" for j in range(items)]),
+        item_text=np.array([""] * items),
         topic_name=np.array([f"topic {t}" for t in range(topics)]),
+        domain_name=np.array([f"domain {x}" for x in range(domains)]),
     )
 
 

@@ -126,8 +126,11 @@ class Files:
             user_activity=np.ones(5, np.float32),
             habit_item=np.full((5, 2), -1, np.int32),
             habit_count=np.zeros((5, 2), np.float32),
+            item_domain=np.zeros(12, np.int32),
             item_name=np.array([f"item {j}" for j in range(12)]),
+            item_text=np.array([f"text {j}" for j in range(12)]),
             topic_name=np.array([f"topic {t}" for t in range(3)]),
+            domain_name=np.array(["shop"]),
             source="a log",
             settings={"choice": {"beta_taste": 2.0}},
         ).save(self.path)

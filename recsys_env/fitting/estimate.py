@@ -13,7 +13,7 @@ from ..catalogue import Catalogue
 from ..libraries import library
 from ..settings import Settings, number_field, replace
 from .prices import mean_by, price_sensitivity, price_weight, promotions
-from .table import named_columns, tidy, topics
+from .table import kinds, named_columns, tidy
 from .tastes import habit_matrix, largest_habits, log_popularity, purchase_counts, taste_vectors
 from .weights import returning_users, utility_weights
 from .world import FittedWorld, LogFacts, checked_origin, fitted_world, warn_of
@@ -82,7 +82,7 @@ def fit(
             What people buy from a recommender's pages tells what it showed as much as what they like: for such a log
             `RecommenderLogWarning` says that policies must not be compared in the world.
         columns: the log's column for each of these roles where it is not the default (`COLUMNS`); None where the log
-            has none, which "quantity", "discount" and "name" allow.
+            has none, which "quantity", "discount", "name", "text" and "domain" allow.
 
             - "user", "item": ids of any kind that can be sorted.
             - "time": datetimes or strings of them, from 1980 on and within 20 years; mixed time zones become UTC.
@@ -90,7 +90,12 @@ def fit(
             - "quantity": > 0 units in the row; None = 1.
             - "discount": >= 0, taken off the row's list price; None = no promotions.
             - "topic": the item's category.
-            - "name": the item's label; None = its id. Of several topics or names the most frequent counts.
+            - "name": the item's title; None = its id.
+            - "text": its description or attributes; None = it has none.
+            - "domain": the part of the assortment that it belongs to, such as a department, of which inventories may be
+              made (`RoleConfig.domains`); None = all are of one.
+
+            Of several topics, names, texts or domains of an item the most frequent counts.
         source: where the log came from; kept in the catalogue.
         settings: fields of `FitSettings`, such as `dims=32`.
 
@@ -129,13 +134,20 @@ def fit(
         raise ValueError(
             f"dims = {chosen.dims} needs more than {chosen.dims} users and items, the log has {shape[0]} and {shape[1]}"
         )
-    topic_code, topic_name = topics(items, str(named["topic"]))
+    topic_code, topic_name = kinds(items, "topic", named["topic"])
+    domain_code, domain_name = kinds(items, "domain", named["domain"])
     warn_of(how, stacklevel=4)  # past the decorator
 
-    labels = {"item_name": items["name"].to_numpy().astype(str), "topic_name": topic_name, "source": source}
-    catalogue, weight_users, weight_purchases = _catalogue(
-        lines, topic_code, labels, named["discount"] is not None, chosen
-    )
+    labels = {
+        "item_topic": topic_code,
+        "item_domain": domain_code,
+        "item_name": items["name"].to_numpy().astype(str),
+        "item_text": items["text"].to_numpy().astype(str),
+        "topic_name": topic_name,
+        "domain_name": domain_name,
+        "source": source,
+    }
+    catalogue, weight_users, weight_purchases = _catalogue(lines, labels, named["discount"] is not None, chosen)
     log = LogFacts(
         rows=len(lines),
         users=shape[0],
@@ -152,9 +164,10 @@ def fit(
 
 
 def _catalogue(
-    lines: pd.DataFrame, topic_code: np.ndarray, labels: dict[str, Any], discounts: bool, settings: FitSettings
+    lines: pd.DataFrame, labels: dict[str, Any], discounts: bool, settings: FitSettings
 ) -> tuple[Catalogue, int, int]:
     """The catalogue of tidy lines, and how many users and purchases the weights rest on."""
+    topic_code = labels["item_topic"]
     shape = (int(lines["user"].max()) + 1, len(topic_code))
     list_price = lines.groupby("item")["list"].median().to_numpy()
     log_list = np.log(list_price)
@@ -186,7 +199,6 @@ def _catalogue(
     variance = log_count.var()
     catalogue = Catalogue(
         item_vectors=vectors,
-        item_topic=topic_code.astype(np.int32),
         item_intercept=(alpha - np.average(alpha, weights=purchased)).astype(np.float32),
         item_price=list_price.astype(np.float32),
         item_popularity=purchased.astype(np.float32),

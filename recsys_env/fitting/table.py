@@ -13,7 +13,7 @@ from ..libraries import library
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_TOPICS = 1024  # ItemConfig.topics
+MAX_KINDS = 1024  # ItemConfig.topics
 EARLIEST = "1980-01-01"  # purchase logs are younger; 1900 and 1970 are what a missing or misread date turns into
 LONGEST_YEARS = 20
 COLUMNS: dict[str, str | None] = {  # role -> the column that has it where `fit` is not told otherwise
@@ -25,8 +25,11 @@ COLUMNS: dict[str, str | None] = {  # role -> the column that has it where `fit`
     "discount": "retail_disc",
     "topic": "product_category",
     "name": "product_type",
+    "text": None,
+    "domain": None,
 }
-OPTIONAL = ("quantity", "discount", "name")
+OPTIONAL = ("quantity", "discount", "name", "text", "domain")
+LABELS = ("topic", "name", "text", "domain")  # of an item
 
 
 def named_columns(columns: Mapping[str, str | None] | None) -> dict[str, str | None]:
@@ -55,14 +58,14 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
         columns: role -> its column or None, of all in `COLUMNS`.
 
     Returns:
-        lines (user and item as codes in order of id, day, date, paid and list price per unit), items (topic, name), and
-        how many items had several topics or names, of which the most frequent counts.
+        lines (user and item as codes in order of id, day, date, paid and list price per unit), items (`LABELS`), and
+        how many items had several labels of a kind, of which the most frequent counts.
     """
     pd = library("pandas", "fit")
     _check_table(pd, table)
     _check_columns(table, columns)
     data = {role: table[column].reset_index(drop=True) for role, column in columns.items() if column is not None}
-    for role in ("user", "item", "topic", "name"):
+    for role in ("user", "item", *LABELS):
         if role in data and (missing := int(data[role].isna().sum())):
             raise ValueError(f"column {columns[role]!r} has {missing} missing values; drop or fill those rows")
     when = _times(pd, data["time"])
@@ -79,20 +82,24 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
             "list": (paid + off) / units,
         }
     )
-    topic, several_topics = _label(pd, lines["item"], data["topic"])
-    name, several_names = _label(pd, lines["item"], data.get("name", data["item"]))
-    return lines, pd.DataFrame({"topic": topic, "name": name}), int((several_topics | several_names).sum())
+    nothing = pd.Series("", data["item"].index)
+    without = {"name": data["item"], "text": nothing, "domain": nothing}
+    labels, several = {}, np.zeros(lines["item"].max() + 1, np.bool_)
+    for role in LABELS:
+        labels[role], more = _label(pd, lines["item"], data.get(role, without.get(role)))
+        several |= more
+    return lines, pd.DataFrame(labels), int(several.sum())
 
 
-def topics(items: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Topic codes [M] and names [T], in order of the names."""
-    names, codes = np.unique(items["topic"].to_numpy().astype(str), return_inverse=True)
-    if len(names) > MAX_TOPICS or len(names) > len(items) / 2:
+def kinds(items: pd.DataFrame, label: str, column: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Codes [M] and names of the topics or domains that this column gives, in order of the names."""
+    names, codes = np.unique(items[label].to_numpy().astype(str), return_inverse=True)
+    if len(names) > MAX_KINDS or len(names) > len(items) / 2:
         raise ValueError(
-            f"column {column!r} gives {len(names)} topics for {len(items)} items; "
-            f"use a coarser category: at most {MAX_TOPICS} topics, of 2 items or more on average"
+            f"column {column!r} gives {len(names)} {label}s for {len(items)} items; "
+            f"use a coarser category: at most {MAX_KINDS} {label}s, of 2 items or more on average"
         )
-    return codes, names
+    return codes.astype(np.int32), names
 
 
 def _check_table(pd: Any, table: Any) -> None:

@@ -93,7 +93,9 @@ class LogFacts(Settings):
     rows: int = number_field(0, "rows, all of which were used", 0)
     users: int = number_field(0, "users", 0)
     items: int = number_field(0, "items", 0)
-    relabelled: int = number_field(0, "items with several topics or names, of which the most frequent was taken", 0)
+    relabelled: int = number_field(
+        0, "items with several topics, names, texts or domains, of which the most frequent was taken", 0
+    )
     first: str = field(default="", metadata={"doc": "day of the first purchase"})
     last: str = field(default="", metadata={"doc": "day of the last purchase"})
     days: float = number_field(0.0, "time from the first purchase to the last", 0, unit="days")
@@ -129,7 +131,9 @@ class FittedWorld(WorldConfig):
             f"  origin = {self.origin!r}: {ORIGINS[self.origin]}",
         ]
         if log.relabelled:
-            lines.append(f"  {log.relabelled:,} items had several topics or names: the most frequent was taken")
+            lines.append(
+                f"  {log.relabelled:,} items had several topics, names, texts or domains: the most frequent was taken"
+            )
         lines += ["", "From the log"]
         lines.append("  of items: vectors, topics, intercepts, list prices, popularity")
         lines.append("  of users: tastes, price sensitivity, activity, habits")

@@ -1,0 +1,103 @@
+"""What items, topics and domains are called: the words of a fitted catalogue, or those that a synthetic world makes.
+
+Synthetic words say what a shop may print on a box: what an item is about, how its price stands among those of its topic
+and how long it is. They are a pure function of vectors, topics, domains, list prices and lengths, so they tell nothing
+of quality or clickbait; and a word is the same direction of taste in every world, so that who has learned to read one
+catalogue can read another.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .catalogue import Catalogue
+    from .world import World
+
+# The two ends of each dimension of taste, and the kinds of things; beyond the last they begin anew with a number.
+POLES = (
+    ("sea", "city"), ("night", "morning"), ("crime", "romance"), ("history", "future"), ("nature", "machines"),
+    ("family", "travel"), ("comedy", "tragedy"), ("sport", "art"), ("food", "money"), ("science", "faith"),
+    ("youth", "age"), ("music", "silence"), ("winter", "summer"), ("magic", "facts"), ("war", "peace"),
+    ("animals", "politics"),
+)  # fmt: skip
+DOMAINS = ("films", "books", "songs", "games", "shows", "news", "podcasts", "courses")
+PRICES = ("cheap", "mid-priced", "dear")
+LENGTHS = ("short", "of medium length", "long")
+MIDDLE = 0.3  # half the width of the middle level, in log price (of its topic) and log length
+TOPIC_WORDS = 2  # an item has one more
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The words of a world; M items, T topics, X domains.
+
+    Attributes:
+        titles: [M], not always different.
+        descriptions: [M], what else may be said of an item; empty where nothing is.
+        topics: [T].
+        domains: [X].
+    """
+
+    titles: np.ndarray
+    descriptions: np.ndarray
+    topics: np.ndarray
+    domains: np.ndarray
+
+    def full(self) -> list[str]:
+        """Title and description of each item [M] in one text."""
+        pairs = zip(self.titles.tolist(), self.descriptions.tolist(), strict=True)
+        return [f"{title}. {said}" if said else title for title, said in pairs]
+
+
+def texts_of(world: World, catalogue: Catalogue | None) -> Texts:
+    """The words of a world: its catalogue's, or, where items are synthetic, made ones."""
+    if catalogue is not None:
+        return Texts(catalogue.item_name, catalogue.item_text, catalogue.topic_name, catalogue.domain_name)
+    items = world.items
+    domains = [_numbered(DOMAINS[x % len(DOMAINS)], x // len(DOMAINS)) for x in range(items["domain"].max() + 1)]
+    topics = _distinct([" and ".join(words[:TOPIC_WORDS]) for words in _words(world.centres)])
+    titles = [", ".join(words).capitalize() for words in _words(world.q)]
+    parts = [
+        [topics[t] for t in items["topic"]],
+        [domains[x] for x in items["domain"]] if len(domains) > 1 else None,
+        _levels(items["x"], PRICES),
+        _levels(np.log(items["length"]), LENGTHS),
+    ]
+    said = ["; ".join(each) for each in zip(*filter(None, parts), strict=True)]
+    return Texts(np.array(titles), np.array(said), np.array(topics), np.array(domains))
+
+
+def _words(vectors: np.ndarray) -> list[list[str]]:
+    """What each vector is about: the ends that it points to, of its largest coordinates first."""
+    largest = np.argsort(-np.abs(vectors), axis=1, kind="stable")[:, : TOPIC_WORDS + 1]
+    negative = np.take_along_axis(vectors < 0, largest, axis=1).astype(int)
+    return [
+        [_numbered(POLES[d % len(POLES)][end], d // len(POLES)) for d, end in zip(*row, strict=True)]
+        for row in zip(largest.tolist(), negative.tolist(), strict=True)
+    ]
+
+
+def _levels(values: np.ndarray, words: Sequence[str]) -> list[str] | None:
+    """How large each value is, in words; nothing where all are the same."""
+    return [words[level] for level in np.digitize(values, (-MIDDLE, MIDDLE))] if np.ptp(values) > 0 else None
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """The names, with a number from the second of each on."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        found.append(_numbered(name, seen[name]))
+        seen[name] += 1
+    return found
+
+
+def _numbered(name: str, before: int) -> str:
+    """A name that so many had before."""
+    return f"{name} {before + 1}" if before else name
