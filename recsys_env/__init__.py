@@ -13,6 +13,7 @@ policies/       act for one agent in all copies
 exact/          finite games as tables and their solutions; what an action is worth against another
 company.py      the batch as some agents see it, the others are policies
 views.py        the game as Gymnasium sees it
+texts.py        what items are called; language/: text as vectors, pages as prompts, language agents
 adapters/       the batch in each trainer library's form
 evaluation/     metrics, runs and their statistics, tournaments, replays
 fitting/        purchase log -> FittedWorld, a config with its catalogue
@@ -33,6 +34,7 @@ from .company import Company
 from .config import WorldConfig
 from .environment import RecommendationAEC, RecommendationEnv, env, parallel_env
 from .infos import plain
+from .language import text_env
 from .scenarios import SCENARIOS, Scenario
 from .settings import replace
 from .tasks import TASKS, register_task, task_config
@@ -69,6 +71,7 @@ __all__ = [
     "shared_policy_env",
     "single_agent_env",
     "single_agent_vector_env",
+    "text_env",
     "vector_env",
 ]
 

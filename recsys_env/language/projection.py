@@ -1,0 +1,48 @@
+"""From what an item says to where it lies: a linear map, fitted on items whose taste vectors are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..libraries import library
+
+PENALTIES = tuple(10.0**power for power in range(-3, 4))
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Ridge regression of item vectors on vectors of their texts; its penalty is the one that predicts left-out items
+    best.
+
+    Attributes:
+        slopes: [E, D].
+        means: [D], where an item lies of which nothing is known.
+        penalty: chosen.
+    """
+
+    slopes: np.ndarray
+    means: np.ndarray
+    penalty: float
+
+    @classmethod
+    def fit(cls, texts: np.ndarray, vectors: np.ndarray) -> Projection:
+        """Args: texts [M, E], vectors [M, D], of the same items.
+
+        Raises:
+            ValueError: of different numbers of items, or fewer than two.
+            ImportError: the extra `language` is missing.
+        """
+        if np.ndim(texts) != 2 or np.ndim(vectors) != 2 or not 2 <= len(texts) == len(vectors):
+            raise ValueError(
+                f"texts of shape {np.shape(texts)} and vectors of shape {np.shape(vectors)} must be matrices with a "
+                "row for each item, of two items or more"
+            )
+        model = library("sklearn.linear_model", "language").RidgeCV(alphas=PENALTIES).fit(texts, vectors)
+        return cls(model.coef_.T.astype(np.float32), model.intercept_.astype(np.float32), float(model.alpha_))
+
+    def __call__(self, texts: np.ndarray) -> np.ndarray:
+        """Where items with texts [I, E] lie: vectors [I, D] of unit norm."""
+        placed = texts @ self.slopes + self.means
+        return (placed / np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), 1e-12)).astype(np.float32)
