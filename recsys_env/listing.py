@@ -11,7 +11,7 @@ from pathlib import Path
 from . import TASKS, Catalogue, WorldConfig, cli, fields, spaces
 from .config import EVENTS, OBJECTIVES, RoleConfig
 from .evaluation import METRICS
-from .policies import POLICIES, TASK_POLICIES
+from .policies import FAMILIES, POLICIES, TASK_POLICIES
 from .settings import describe as describe_config
 from .world import shape_of
 
@@ -51,7 +51,8 @@ def describe(task: str) -> None:
 def policies() -> None:
     """List the policies that have a name; the folder of a trained one and any module:factory will do as well."""
     classes = dict(_classes())
-    for name, path in (POLICIES | TASK_POLICIES).items():
+    families = {f"{name}:MODEL": path for name, path in FAMILIES.items()}
+    for name, path in (POLICIES | TASK_POLICIES | families).items():
         made = path.partition(":")[2]
         learns = " (learns while it serves)" if _learns(made, classes) else ""
         about = (ast.get_docstring(classes[made]) or "").partition("\n\n")[0]
@@ -119,7 +120,9 @@ def _classes() -> Iterator[tuple[str, ast.ClassDef]]:
     """The classes of the packages that hold policies, by name, read without importing them: their libraries may be slow
     or missing."""
     here = Path(__file__).parent
-    for file in sorted([*(here / "policies").glob("*.py"), *(here / "exact").glob("*.py")]):
+    for file in sorted(
+        [*(here / "policies").glob("*.py"), *(here / "exact").glob("*.py"), *(here / "language").glob("*.py")]
+    ):
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.ClassDef):
                 yield node.name, node

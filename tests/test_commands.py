@@ -15,7 +15,7 @@ from recsys_env.__main__ import COMMANDS, LISTINGS, main, script
 from recsys_env.evaluation import METRICS
 from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION
 from recsys_env.listing import _classes, _learns
-from recsys_env.policies import POLICIES, TASK_POLICIES, make_policy
+from recsys_env.policies import FAMILIES, POLICIES, TASK_POLICIES, make_policy
 from recsys_env.settings import describe
 
 
@@ -65,7 +65,8 @@ def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]
 
 
 def test_lists_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
-    for command, names in (("tasks", TASKS), ("policies", POLICIES | TASK_POLICIES), ("metrics", METRICS)):
+    policies = [*POLICIES, *TASK_POLICIES, *(f"{name}:MODEL" for name in FAMILIES)]
+    for command, names in (("tasks", TASKS), ("policies", policies), ("metrics", METRICS)):
         main([command])
         shown = re.findall(r"^  (\S+) ", capsys.readouterr().out, flags=re.MULTILINE)
         assert shown == list(names)

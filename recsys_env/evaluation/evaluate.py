@@ -26,7 +26,7 @@ from .episodes import COMPARED
 from .runs import Run, play_all
 from .scenarios import play_scenarios
 from .statistics import scale_ends, summary
-from .tables import aggregate_rows, grid, metric_rows, reward_rows
+from .tables import aggregate_rows, cost_table, grid, metric_rows, reward_rows
 
 
 def evaluate(
@@ -131,6 +131,8 @@ def show(report: Mapping[str, Any]) -> None:
                 ["metric", *task["teams"], "unit"],
                 metric_rows(task),
             )
+        units, costs = cost_table(task)
+        grid(f"{name}: cost of a page on this machine (ms: milliseconds of acting)", units, costs)
     if len(report["tasks"]) > 1 and report["aggregate"]["teams"]:
         title = f"{len(report['tasks'])} tasks: normalised scores [95 % bootstrap]"
         grid(title, ["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report))

@@ -26,7 +26,7 @@ import numpy as np
 from .. import VectorEnv, WorldConfig, cli
 from ..config import plain_config
 from ..files import digest_of_value, write_json
-from ..policies import POLICIES, TASK_POLICIES, Team
+from ..policies import FAMILIES, POLICIES, TASK_POLICIES, Team
 from ..provenance import provenance
 from .episodes import UNSEEN, by_agent, play_episode
 from .log import EpisodeLog
@@ -100,10 +100,10 @@ def learner_of(policy: str) -> str:
 
 @functools.cache
 def digest_of(policy: str) -> str | None:
-    """Of the files of a folder or of the file of a module; None for a policy of the package."""
-    if policy in POLICIES or policy in TASK_POLICIES:
-        return None
+    """Of the files of a folder or of the file of a module; None for a policy of the package and what a family makes."""
     module, folder = policy.partition(":")[0], Path(policy)
+    if policy in POLICIES or policy in TASK_POLICIES or module in FAMILIES:
+        return None
     if folder.is_dir():
         files = [path for path in sorted(folder.iterdir()) if path.is_file()]
     else:
@@ -142,7 +142,7 @@ def play(run: Run) -> dict[str, Any]:
     Returns:
         the run's fields; config: digest of the task's; learns; made_of: policy of one's own -> `digest_of`;
         own [E][N] own reward of each agent; metrics: name -> [N + 1] mean over the episodes that have a value (None if
-        none has), the platform last; seconds; where it comes from.
+        none has), the platform last; costs: of a page, as of `Team.costs`; seconds; where it comes from.
     """
     began = time.perf_counter()
     envs = VectorEnv(run.config, run.episodes)
@@ -165,6 +165,7 @@ def play(run: Run) -> dict[str, Any]:
         "agents": envs.possible_agents,
         "own": np.round(own, 5).tolist(),
         "metrics": metrics,
+        "costs": team.costs(),
         "seconds": round(time.perf_counter() - began, 2),
         **provenance(),
     }

@@ -307,12 +307,19 @@ def _scores(runs: Sequence[Mapping[str, Any]], own: np.ndarray, low: np.ndarray,
         "agent_runs": by_agent.tolist(),
         "learns": runs[0]["learns"],
         "metrics": metrics,
+        "costs": {name: interval(np.array([run["costs"][name] for run in runs])) for name in _costs_of(runs)},
         "origin": {
             "settings": {**settings, "seeds": [UNSEEN + run["seed"] for run in runs]},
             "made_of": runs[0]["made_of"],
             **origin(runs),
         },
     }
+
+
+def _costs_of(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What all of these runs tell the cost of."""
+    told = [run.get("costs", {}) for run in runs]
+    return [name for name in told[0] if all(name in costs for costs in told)]
 
 
 def _placed(own: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:

@@ -31,6 +31,7 @@ RUN = {  # of an evaluation or a tournament; see `runs.play`
     "agents": [str],
     "own": [[float]],
     "metrics": {str: [(float, None)]},
+    "costs?": {str: float},
     "seconds": float,
     "digest": str,
     **_SOURCE,
@@ -54,6 +55,7 @@ EVALUATION = {  # see `statistics.summary`
                     "agent_runs": [[float]],
                     "learns": bool,
                     "metrics": {str: {str: _MEAN}},
+                    "costs?": {str: _MEAN},
                     "origin": {
                         "settings": {"task": str, "team": str, "seeds": [int], "episodes": int, "warmup": int},
                         **_ORIGIN,

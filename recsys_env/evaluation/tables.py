@@ -73,6 +73,20 @@ def arrow(name: str) -> str:
     return name + {"higher": " ↑", "lower": " ↓", "": ""}[METRICS[name].better]
 
 
+def cost_table(task: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """What a page costs each team, in every unit that some team tells: headings and rows."""
+    costs = {team: row.get("costs", {}) for team, row in task["teams"].items()}
+    units = list(dict.fromkeys(unit for cost in costs.values() for unit in cost))
+    rows = [
+        [
+            marked(team, task["teams"][team]["learns"]),
+            *(f"{cost[unit]['mean']:.3g}" if unit in cost else "" for unit in units),
+        ]
+        for team, cost in costs.items()
+    ]
+    return ["policy", *units], rows
+
+
 def learning_teams(report: Mapping[str, Any]) -> set[str]:
     """The teams of an evaluation that learn while they serve."""
     return {team for task in report["tasks"].values() for team, row in task["teams"].items() if row["learns"]}

@@ -1,12 +1,29 @@
-"""Policies that read prompts and write answers."""
+"""Policies that read pages in words: functions from prompt to answer, and language models.
+
+TextPolicy(answer)                      answer(prompt) -> text
+LanguagePolicy("smollm2")               ranks candidates by how likely their titles are to be chosen next
+LanguagePolicy(model, rank="list")      asks for a list
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import time
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
+
+from ..checks import did_you_mean, shown
+from .models import LanguageModel, ModelError, Usage, open_model
 from .pages import Answer, Page, Reader
 from .prompts import describe, parse
+
+RANKS = ("likelihood", "list")
+KEPT_ANSWERS = 10_000  # of the last prompts
+TOKENS_OF_SLOT, TOKENS_OF_LINE = 8, 16  # that an answer may take
+NOBODY = "A visitor chose:"  # what the likelihood of a title is compared with
 
 
 class TextPolicy(Reader):
@@ -26,6 +43,164 @@ class TextPolicy(Reader):
         self.repairs: Counter[str] = Counter()
 
     def answer(self, pages: Sequence[Page | None]) -> list[Answer | None]:
-        answers = [None if page is None else parse(self._function(describe(page)), page) for page in pages]
-        self.repairs.update(repair for answer in answers if answer is not None for repair in answer.repairs)
-        return answers
+        return [None if page is None else self._told(parse(self._function(describe(page)), page)) for page in pages]
+
+    def _told(self, answer: Answer) -> Answer:
+        self.repairs.update(answer.repairs)
+        return answer
+
+    def costs(self) -> dict[str, float]:
+        return {"repairs": float(self.repairs.total())}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a policy may spend in all; beyond, pages show what the retrieval stage gave, in its order.
+
+    Attributes:
+        calls: of the model.
+        tokens: read and written.
+        seconds: of the model's time.
+        page_seconds: that one page may take.
+    """
+
+    calls: float = float("inf")
+    tokens: float = float("inf")
+    seconds: float = float("inf")
+    page_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and not (isinstance(value, int | float) and value > 0):
+                raise ValueError(f"Limits.{name} = {shown(value)} must be a number above 0")
+
+
+class LanguagePolicy(Reader):
+    """A language model that ranks the candidates of each page, as it is: it does not learn.
+
+    By likelihood, which takes one pass: candidates are in the order of log P(title | what is known of the visitor) -
+    log P(title | a visitor), so that titles gain nothing from being likely anyway (Holtzman et al. 2021); word 0 is
+    said. By list: the model reads the whole prompt (`describe`) and writes numbers, which `parse` reads. Where it fails
+    or a limit is reached, the page shows what the retrieval stage gave, in its order, which is counted.
+
+    Args:
+        model: a name, path or address (`models.open_model`), or a model.
+        rank: "likelihood" or "list"; by default likelihood where the model has it.
+        limits: on what it may spend.
+        prices: of a million tokens read and of a million written, in any currency.
+        words: that agents talk with, as many as `messages`; by default the numbers from 0 on.
+
+    Attributes:
+        usage: calls of the model for this agent, tokens read and written.
+        seconds: that they took.
+        repairs: how often each of `prompts.REPAIRS` was needed.
+        remembered: pages whose prompt had been answered before.
+        fallbacks: pages without an answer of the model.
+        error: why the last page failed that did; None if none did.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | LanguageModel,
+        rank: str | None = None,
+        limits: Limits | None = None,
+        prices: tuple[float, float] = (0.0, 0.0),
+        words: Sequence[str] = (),
+    ) -> None:
+        super().__init__(words)
+        self.model = model if isinstance(model, LanguageModel) else open_model(model)
+        self.rank = rank or ("likelihood" if self.model.rates else "list")
+        if self.rank not in RANKS:
+            raise ValueError(f"rank = {shown(rank)} is not allowed{did_you_mean(rank, RANKS)}; choose one of {RANKS}")
+        if self.rank == "likelihood" and not self.model.rates:
+            raise ValueError(f"rank = 'likelihood' needs a model on this machine; {self.model.name} only writes lists")
+        self.limits, self.prices = limits or Limits(), prices
+        self.usage, self.seconds = Usage(), 0.0
+        self.repairs: Counter[str] = Counter()
+        self.remembered = self.fallbacks = 0
+        self.error: ModelError | None = None
+        self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._usual: dict[str, float] = {}  # log P(title | a visitor)
+
+    def answer(self, pages: Sequence[Page | None]) -> list[Answer | None]:
+        return [None if page is None else self._answer_to(page) for page in pages]
+
+    def _answer_to(self, page: Page) -> Answer:
+        prompt = describe(page)
+        if prompt in self._answers:
+            self._answers.move_to_end(prompt)
+            self.remembered += 1
+        elif (asked := self._ask(prompt, page)) is not None:
+            self._answers[prompt] = asked
+            if len(self._answers) > KEPT_ANSWERS:
+                self._answers.popitem(last=False)
+        else:
+            self.fallbacks += 1
+            return Answer(tuple(range(min(page.slots, len(page.candidates)))))
+        self.repairs.update(self._answers[prompt].repairs)
+        return self._answers[prompt]
+
+    def costs(self) -> dict[str, float]:
+        used = self.usage
+        price = (self.prices[0] * used.read + self.prices[1] * used.written) / 1e6
+        told = {"tokens": used.read + used.written, "repairs": self.repairs.total(), "fallbacks": self.fallbacks}
+        return {**told, **({"price": price} if any(self.prices) else {})}
+
+    def _ask(self, prompt: str, page: Page) -> Answer | None:
+        """The model's answer; None where it has none in time or must not be asked."""
+        if self._spent():
+            return None
+        began, before = time.perf_counter(), replace(self.model.usage)
+        try:
+            found = self._likeliest(page) if self.rank == "likelihood" else self._listed(prompt, page)
+        except ModelError as error:
+            self.error, found = error, None
+        took, after = time.perf_counter() - began, self.model.usage
+        self.seconds += took
+        self.usage.calls += after.calls - before.calls
+        self.usage.read += after.read - before.read
+        self.usage.written += after.written - before.written
+        late = self.limits.page_seconds is not None and took > self.limits.page_seconds
+        return None if late else found
+
+    def _spent(self) -> bool:
+        used, limits = self.usage, self.limits
+        return used.calls >= limits.calls or used.read + used.written >= limits.tokens or self.seconds >= limits.seconds
+
+    def _likeliest(self, page: Page) -> Answer:
+        titles = [candidate.title for candidate in page.candidates]
+        missing = sorted(set(titles) - self._usual.keys())
+        if missing:
+            usual = self.model.log_likelihoods(NOBODY, [f" {title}" for title in missing])
+            self._usual.update(zip(missing, usual.tolist(), strict=True))
+        gains = self.model.log_likelihoods(_story(page), [f" {title}" for title in titles])
+        gains = gains - [self._usual[title] for title in titles]
+        best = np.argsort(-gains, kind="stable")[: page.slots]
+        return Answer(tuple(best.tolist()))
+
+    def _listed(self, prompt: str, page: Page) -> Answer:
+        lines = bool(page.levels) + bool(page.vocabulary)
+        tokens = TOKENS_OF_SLOT * page.slots + TOKENS_OF_LINE * lines
+        return parse(self.model.generate(prompt, tokens, self.limits.page_seconds), page)
+
+
+def _story(page: Page) -> str:
+    """What is known of the visitor, as a text that a title goes on from."""
+    lines = [f"A visitor likes: {'; '.join(page.likes)}."] if page.likes else []
+    lines += [f"Wants one of: {'; '.join(page.wants)}."] if page.wants else []
+    lines += [f"Came from: {page.anchor}."] if page.anchor else []
+    lines += [f"A visitor chose: {title.split(' (')[0]}." for title in page.clicked]
+    return "\n".join([*lines, NOBODY])
+
+
+class ListingPolicy(LanguagePolicy):
+    """A language model that is asked to list the candidates to show; else as `LanguagePolicy`."""
+
+    def __init__(
+        self,
+        model: str | Path | LanguageModel,
+        limits: Limits | None = None,
+        prices: tuple[float, float] = (0.0, 0.0),
+        words: Sequence[str] = (),
+    ) -> None:
+        super().__init__(model, "list", limits, prices, words)

@@ -23,11 +23,22 @@ from __future__ import annotations
 from .assortment import Central, Content, Greedy, Planner, Popularity
 from .base import Policy, feedback
 from .random import Random
-from .registry import CHECKPOINT, LOADERS, ORACLES, POLICIES, TASK_POLICIES, loaders, make_policy, register_loader
+from .registry import (
+    CHECKPOINT,
+    FAMILIES,
+    LOADERS,
+    ORACLES,
+    POLICIES,
+    TASK_POLICIES,
+    loaders,
+    make_policy,
+    register_loader,
+)
 from .team import Team
 
 __all__ = [
     "CHECKPOINT",
+    "FAMILIES",
     "LOADERS",
     "ORACLES",
     "POLICIES",

@@ -44,6 +44,10 @@ class Policy:
     def reset(self, done: np.ndarray) -> None:
         """Forget the copies [B] that have begun another episode."""
 
+    def costs(self) -> dict[str, float]:
+        """What acting has cost since `bind` beside time, in all: such as "tokens", by any name and unit."""
+        return {}
+
 
 def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
     """What agent number `index` learns from a step's infos.

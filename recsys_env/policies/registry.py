@@ -51,6 +51,10 @@ TASK_POLICIES: dict[str, str] = {  # made for some task or as company: found by 
     "coverage-memory": "recsys_env.policies.coverage:Memory",
     "coverage-talk": "recsys_env.policies.coverage:Talk",
 }
+FAMILIES: dict[str, str] = {  # policies NAME:WHAT, made of what stands behind the colon
+    "llm": "recsys_env.language.policy:LanguagePolicy",
+    "llm-list": "recsys_env.language.policy:ListingPolicy",
+}
 # May read what is latent: intercept, quality and clickbait of items, and users.
 ORACLES = ("greedy", "planner", "central")
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
@@ -97,12 +101,14 @@ def import_policies(words: Iterable[str]) -> None:
     for word in words:
         for policy in (word, *(part.partition("=")[2] for part in word.split(","))):
             module, _, factory = policy.partition(":")
-            if module and factory and "=" not in module and not os.path.exists(policy):
+            if module and factory and "=" not in module and module not in FAMILIES and not os.path.exists(policy):
                 _import(policy)
 
 
 def make_policy(policy: str | Path | Policy) -> Policy:
     """A policy by its name, by the folder of a trained one, or by the `module:factory` that returns it; or itself.
+
+    The names of `FAMILIES` take what stands behind the colon: `llm:smollm2`.
 
     A folder is one of the file system, or `learned/TASK/KIND` of those that come along.
 
@@ -123,13 +129,15 @@ def make_policy(policy: str | Path | Policy) -> Policy:
         made = _import(named[policy])()
     elif folder is not None:
         made = _loader(folder / CHECKPOINT)(folder)
+    elif (family := policy.partition(":"))[0] in FAMILIES and family[2]:
+        made = _import(FAMILIES[family[0]])(family[2])
     elif all(policy.partition(":")):
         made = _import(policy)()
     else:
         hint = did_you_mean(policy, named)
         raise ValueError(
-            f"unknown policy {policy!r}{hint}; policies are {', '.join(named)}, a folder that holds {CHECKPOINT}, "
-            "or module:factory"
+            f"unknown policy {policy!r}{hint}; policies are {', '.join(named)}, "
+            f"{', '.join(f'{name}:MODEL' for name in FAMILIES)}, a folder that holds {CHECKPOINT}, or module:factory"
         )
     if not isinstance(made, Policy):
         raise ValueError(f"policy {policy!r} made a {type(made).__name__}, not a recsys_env.policies.Policy")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +48,7 @@ class Team:
         """Start every policy anew, with the random stream of this seed."""
         for agent, policy in self.policies.items():
             policy.bind(self.envs, agent, seed)
+        self._pages, self._seconds = 0, 0.0  # of all members
 
     def act(self, observations: Any, actions: np.ndarray) -> None:
         """Write the members' actions into actions[B, N, ...], given the batch's observations.
@@ -56,6 +59,8 @@ class Team:
         flat, masks = observations, None
         if self.envs.config.mask_actions:
             flat, masks = observations["observation"], observations["action_mask"]
+        began, visitors = time.perf_counter(), self.envs.next_visitor
+        self._pages += sum(int((visitors[:, n] >= 0).sum()) for n, _ in self._members)
         for n, policy in self._members:
             chosen, wanted = np.asarray(policy.act(flat[:, n], None if masks is None else masks[:, n])), actions[:, n]
             if chosen.shape != wanted.shape or not np.can_cast(chosen.dtype, wanted.dtype, "same_kind"):
@@ -64,6 +69,15 @@ class Team:
                     f"expected {wanted.dtype}{list(wanted.shape)}"
                 )
             wanted[...] = chosen
+        self._seconds += time.perf_counter() - began
+
+    def costs(self) -> dict[str, float]:
+        """What a page of one member has cost since the policies were bound: "ms" (milliseconds of acting), and what
+        `Policy.costs` tells; nothing before the first page."""
+        spent = Counter({"ms": 1000 * self._seconds})
+        for policy in self.policies.values():
+            spent.update(policy.costs())
+        return {name: value / self._pages for name, value in spent.items()} if self._pages else {}
 
     def observe(self, infos: Mapping[str, Any], truncated: np.ndarray) -> None:
         """Let the members learn from a step; truncated[B] copies have begun another episode."""
