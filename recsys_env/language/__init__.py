@@ -5,13 +5,14 @@ projection.py   vectors of texts -> vectors of taste, for items that nobody has 
 pages.py        the page about to be shown, as an agent may know it; an answer to it -> an action
 prompts.py      page -> prompt, text -> answer
 environment.py  a task with prompts for observations and texts for actions
-policy.py       what reads prompts as a policy
+policy.py       what reads prompts as a policy; models.py: language models behind one interface
 """
 
 from .encode import encode
 from .environment import TextEnv, text_env
+from .models import LanguageModel, ModelError, open_model
 from .pages import Answer, Candidate, Page, Reader
-from .policy import TextPolicy
+from .policy import LanguagePolicy, Limits, TextPolicy
 from .projection import Projection
 from .prompts import REPAIRS, describe, parse
 
@@ -19,6 +20,10 @@ __all__ = [
     "REPAIRS",
     "Answer",
     "Candidate",
+    "LanguageModel",
+    "LanguagePolicy",
+    "Limits",
+    "ModelError",
     "Page",
     "Projection",
     "Reader",
@@ -26,6 +31,7 @@ __all__ = [
     "TextPolicy",
     "describe",
     "encode",
+    "open_model",
     "parse",
     "text_env",
 ]

