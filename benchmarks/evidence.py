@@ -75,7 +75,7 @@ def rows(played: Played, policies: Sequence[str]) -> Card:
 
 
 def fixed_ranker(played: Played) -> str:
-    """The best ranker that looks at no state: `static`, or before a task has one, what has been searched for."""
+    """The best ranker of fixed weights: `static`, or before a task has one, what has been searched for."""
     return "static" if not unable(played.config, "static") or not played.made else "searched-static"
 
 

@@ -122,12 +122,12 @@ def _state(found: Mapping[str, Any]) -> str:
         alone = f" By what agents observe alone nothing is known: {observed['missing']}."
     else:
         alone = (
-            f" The best that looks at nothing but what agents observe, `{observed['policy']}`, earns "
+            f" The best of these by nothing but what agents observe, `{observed['policy']}`, earns "
             f"{spread(observed['reward'])}: {percent(observed['gain'])} more."
         )
     return (
-        f"The best ranker that looks at no state, `{best['fixed']}`, earns {spread(best['fixed_reward'])}; the best "
-        f"policy known that looks at it, `{best['policy']}`, earns {spread(best['reward'])}: "
+        f"The best ranker of fixed weights, `{best['fixed']}`, earns {spread(best['fixed_reward'])}; the best "
+        f"policy known whose ranking moves with the state, `{best['policy']}`, earns {spread(best['reward'])}: "
         f"{percent(best['gain'])} more." + alone + (f" The weights of `static`: {weights}." if weights else "") + twice
     )
 
@@ -162,9 +162,15 @@ def _play(found: Mapping[str, Any]) -> str:
             markdown(["answers", "loses"], cost),
             f"Price of anarchy: {_anarchy_text(play)}. Coupling (what the first agent loses when the others turn "
             f"from random to `{play['selfish']}`, as a share of what it gains by that itself; negative if the "
-            f"others' turn adds to it): {percent(play['coupling'])}.",
+            f"others' turn adds to it): {_coupling(play['coupling'])}.",
         ]
     )
+
+
+def _coupling(share: Mapping[str, Any]) -> str:
+    """Nothing where what it is a share of is hardly any gain at all."""
+    told = share["mean"] is not None and share["ci95"] is not None and share["ci95"] <= max(1.0, abs(share["mean"]) / 2)
+    return percent(share) if told else "not to be told, since that gains it next to nothing"
 
 
 def _anarchy_text(play: Mapping[str, Any]) -> str:

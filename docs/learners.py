@@ -33,7 +33,7 @@ def table() -> str:
             "",
             *(of_seeds(measured.placed(task, [measured.earned(task).get(policy)]), 0) for task in tasks),
         ]
-        for policy, what in (("blind", "looks at nothing: the first K candidates"), ("static", "looks at no state"))
+        for policy, what in (("blind", "looks at nothing: the first K candidates"), ("static", "fixed weights"))
     ]
     for name, learner in report["learners"].items():
         steps = next(iter(learner["tasks"].values()))["agent_steps"]

@@ -42,11 +42,12 @@ class ActionReader:
             return np.ascontiguousarray(array, np.float32)
         if array.dtype.kind not in "iu":
             raise TypeError(f"actions have dtype {array.dtype}, expected integers for {self._space}")
+        given = array
         array = np.ascontiguousarray(array, np.int64).reshape(num_envs, len(self._agents), self._width)
         if np.maximum.reduce(array.view(np.uint64), axis=None) >= self._limit:  # a negative one is huge here
             wrong = (array < 0) | (array >= self._limits)
             if self._uniform or wrong.any():
-                self._reject(array, wrong)
+                self._reject(given.reshape(array.shape), wrong)
         return array
 
     def _reject(self, array: np.ndarray, wrong: np.ndarray) -> None:

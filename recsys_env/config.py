@@ -505,7 +505,7 @@ class WorldConfig(Settings):
         owners = [role.scene for role in self.roles if role.scene]
         moods = len(self.choice.v_0_by_mood)
         mood_up, mood_down = self.dynamics.mood_up, self.dynamics.mood_down
-        moves = [up + down for up, down in zip(mood_up, mood_down, strict=False)]
+        moves = [round(up + down, 9) for up, down in zip(mood_up, mood_down, strict=False)]
         choice, cut = self.choice, self.feedback.rating_cutpoints
         d_sum = self.arrival.d_0 + self.arrival.d_1
         static = [self.static_weights, *(role.static_weights for role in self.roles)]

@@ -3,6 +3,7 @@ to."""
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,11 +60,11 @@ _SHIPPED: dict[str, WorldConfig] = {
         A click is an instant purchase that pays its recommender 1. Y attracts (utility 2 against 0), disappoints and
         now and then spoils the mood, X repairs it; in the worst mood hardly anybody clicks. Exact average rewards per
         tick: constant strategies are a dilemma, Y against X (T) .155, both X (R) .143, both Y (P) .066, X against Y (S)
-        .021. Strategies that see the mood (best, middle, worst) have exactly two symmetric equilibria, both strict: YXX
-        (harvest in the best mood, repair else), which is also what a team would play, .231, and YYY, .066; to answer
-        the wrong one costs 36 to 43 %. Question: which of the two equilibria do learners select, the one that harvests
-        what both repaired, or the one in which nobody repairs? Stresses: equilibrium selection, state dependence,
-        credit over time. Discount .997.
+        .021. Pure strategies that see the mood (best, middle, worst) have exactly two symmetric equilibria, both
+        strict: YXX (harvest in the best mood, repair else), which is also what a team would play, .231, and YYY, .066;
+        to answer the wrong one costs 36 to 43 %. Question: which of the two equilibria do learners select, the one that
+        harvests what both repaired, or the one in which nobody repairs? Stresses: equilibrium selection, state
+        dependence, credit over time. Discount .997.
         """,
         num_agents=2,
         slots=1,
@@ -110,11 +111,11 @@ _SHIPPED: dict[str, WorldConfig] = {
 
         A click is a purchase, which pays the price less the unit cost of half the list price. Three states of the
         visitor: mine, the rival's, nobody's; 7^3 pure stationary policies each, of which `recsys_env.exact` solves the
-        game. Reward per agent and tick when both play levels (mine, rival's, nobody's): Markov perfect (3, 0, 1) .2316,
-        uniform prices .3219, myopic (5, 3, 3) .5903, joint optimum (6, 6, 3) .6986: foresight alone makes rivals fight
-        for every new customer. Question: where between the far-sighted equilibrium and the joint optimum do learners
-        settle, and does seeing or shaping the rival's policy move them? Stresses: collusion, opponent shaping,
-        foresight. Discount .997.
+        game. Reward per agent and tick when both play levels (mine, rival's, nobody's): of four Markov perfect
+        equilibria the worst (3, 0, 1) .2316 and the best symmetric one (3, 0, 2) .2692, prices at random .3219, myopic
+        (5, 3, 3) .5903, joint optimum (6, 6, 3) .6986: foresight alone makes rivals fight for every new customer.
+        Question: where between the far-sighted equilibrium and the joint optimum do learners settle, and does seeing or
+        shaping the rival's policy move them? Stresses: collusion, opponent shaping, foresight. Discount .997.
         """,
         num_agents=2,
         slots=1,
@@ -422,7 +423,7 @@ _SHIPPED: dict[str, WorldConfig] = {
 
         Pays clicks. Whether a user comes back has a threshold in its satisfaction, and one click on bait costs most of
         the way down to it; so bait pays while the user is content, and must be made good when it is not, by either
-        team. The myopic oracle drives users away and earns as little as random play. With num_agents=1 it is a task
+        team. The myopic oracle drives users away and earns little more than random play. With num_agents=1 it is a task
         of planning alone, with num_agents=4 a tragedy of the commons. Both teams see the visitor's mood on all pages.
         Question: can two selfish learners sustain the repair from which both harvest? Stresses: state dependence, long
         credit, social dilemmas. Clicks per page (.27 under random, .62 under content) lie above KuaiRand's .176 and
@@ -731,15 +732,19 @@ def task_config(
     """The config of a task, by name or as given, with some fields replaced.
 
     Args:
-        task: name of a task, or a config.
+        task: name of a task, or a config. Of a task of one's own the module that registers it may stand before a colon,
+            as Gymnasium has it: `my_file:my-shop-v0` imports `my_file` first.
         overrides: fields, nested ones as dicts.
         catalogue: what takes the place of a named task's items and users; the fields that it gives are at their
             defaults then.
 
     Raises:
-        ValueError, TypeError: no such task, field or value; the message names the nearest.
+        ValueError, TypeError: no such task, module, field or value; the message names the nearest.
     """
     if isinstance(task, str):
+        module, _, task = task.rpartition(":")
+        if module:
+            _import(module)
         if task not in TASKS:
             raise ValueError(unknown("task", task, TASKS))
         task = TASKS[task] if catalogue is None else for_catalogue(TASKS[task])
@@ -747,3 +752,15 @@ def task_config(
         hint = "; did you mean WorldConfig()?" if task is WorldConfig else ""
         raise TypeError(f"task = {shown(task)} must be the name of a task or a WorldConfig{hint}")
     return replace(task, overrides)
+
+
+def _import(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        raise ValueError(
+            f"there is no module {error.name!r} that could register tasks; my_file.py in this folder or on PYTHONPATH "
+            "is my_file:my-task-v0"
+        ) from error

@@ -305,6 +305,25 @@ def test_a_policy_s_file_may_register_the_task_it_plays(
     assert "my_shop:Mine" in capsys.readouterr().out
 
 
+def test_a_task_of_ones_own_is_found_by_the_module_that_registers_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registries: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my_hall.py").write_text(
+        "import recsys_env\n"
+        "recsys_env.register_task('my-hall-v0', recsys_env.task_config('duel-v1', {'horizon': 20}))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for command in (["describe"], ["solve"], ["evaluate", "--episodes", "2", "--seeds", "2", "--tasks"]):
+        main([*command, "my_hall:my-hall-v0"])
+        assert "my-hall-v0" in capsys.readouterr().out
+    assert recsys_env.parallel_env("my_hall:my-hall-v0").config.horizon == 20
+    with pytest.raises(ValueError, match=r"there is no module 'my_hal' .* is my_file:my-task-v0"):
+        recsys_env.parallel_env("my_hal:my-hall-v0")
+    with pytest.raises(ValueError, match=r"unknown task 'my-hal-v0' \(did you mean 'my-hall-v0'"):
+        recsys_env.parallel_env("my_hall:my-hal-v0")
+
+
 def test_tasks_and_policies_are_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="tasks = 'duel-v1' must be a list of names"):

@@ -214,3 +214,19 @@ def test_what_is_not_finite_says_why(changes: dict[str, Any], told: str) -> None
 def test_too_many_states_say_how_many() -> None:
     with pytest.raises(ValueError, match=r"more than 2 states x 4 joint actions \(max_states = 2, .*mood 3"):
         tabulate("duel-v1", max_states=2)
+
+
+def test_states_in_which_nobody_is_served_have_rows_as_well() -> None:
+    """Of this game some states are found together whose ticks are all idle."""
+    game = tabulate(
+        "duel-v1",
+        num_agents=3,
+        page="shared",
+        items={"number": 3, "topics": 3},
+        choice={"beta_trust": 0.655},
+        dynamics=dict(mood_up=(0.5, 0.1, 0.5), mood_down=(0.1, 0.1, 0.4), trust_rate=1.0, trust_rate_none=1.0),
+        arrival={"k_0": 0.6, "r_0": -0.6},
+        feedback={"noise_scale": 0.0},
+    )
+    assert len(game.states) == 384
+    np.testing.assert_allclose(game.transitions.sum(-1), 1)

@@ -47,7 +47,7 @@ def test_the_duel_is_printed_as_published(capsys: pytest.CaptureFixture[str], tm
     for words in (
         "mood 0 | mood 1 | mood 2",
         "optimum YXX YXX 0.2313 per agent",
-        "equilibrium YXX YXX 0.2313 0.2313 strict, symmetric, +74 % over the best constant answer equilibrium YYY",
+        "equilibrium YXX YXX 0.2313 0.2313 strict, symmetric, +74 % for recommender_0 over its best constant answer equilibrium YYY",
         "price of anarchy 0.287, of stability 1.000 T 0.1549, R 0.1434, P 0.0663, S 0.0210: constant strategies reward",
         "always X XXX 0.0785 0.0210 0.1434",
         "equilibrium, myopic, always Y YYY 42.6 0.0 56.4",
@@ -78,6 +78,7 @@ def test_other_criteria(criterion: str) -> None:
         ("duel-v1,num_agents=1", "optimum YXX"),
         ("duel-v1,num_agents=3", "equilibrium YYY YYY YYY"),
         ("duel-v1,reward.sharing=-1", "equilibrium YYY YYY"),
+        ("duel-v1,reward.sharing=-1", "prices in own reward; who earns what against whom in reward after sharing"),
         (
             "duel-v1,num_agents=3,slots=3",
             "equilibria: 1.3e+08 profiles of pure policies (8 actions, 3 states, 3 agents)",

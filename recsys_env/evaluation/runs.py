@@ -69,7 +69,8 @@ class Run:
         Raises:
             ValueError: a mixed team that does not name every agent once.
         """
-        team = self.team.replace("{task}", self.task.split(",")[0]).replace("{seed}", str(self.seed))
+        name = self.task.split(",")[0].rpartition(":")[2]
+        team = self.team.replace("{task}", name).replace("{seed}", str(self.seed))
         try:
             return cast("dict[str, str]", by_agent(self.config.agents, team))
         except ValueError as error:
@@ -121,9 +122,10 @@ def try_out(envs: VectorEnv, agent: str, policy: str) -> None:
     Raises:
         ValueError, ImportError: it cannot be made, does not play this task, or acts outside the action space.
     """
+    team, actions = Team(envs, {agent: policy}, 0), envs.empty_actions()
     envs.reset(seed=0)
-    actions = envs.empty_actions()
-    Team(envs, {agent: policy}, 0).act(envs.observations, actions)
+    team.reset()
+    team.act(envs.observations, actions)
     envs.step(actions)
 
 

@@ -103,6 +103,7 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
         "states": list(game.states),
         "agents": list(game.agents),
         "actions": list(game.actions),
+        "shared": bool((game.rewards != game.own).any()),
         "expected": game.own[0].tolist() if len(game.agents) == 1 else None,
         "optimum": {"policies": _labels(game, list(first.T)), "own": optimum / len(game.agents)},
     }
@@ -279,7 +280,10 @@ def show(found: Mapping[str, Any]) -> None:
     print(
         f"{_count(found['actions'], 'action')} ({', '.join(found['actions'])}); reward per tick, {found['criterion']}"
     )
-    print(f"policies name an action for each state in turn: {' | '.join(found['states'])}{alike}\n")
+    print(f"policies name an action for each state in turn: {' | '.join(found['states'])}{alike}")
+    if found["shared"]:
+        print("optimum, equilibria and prices in own reward; who earns what against whom in reward after sharing")
+    print()
     if found["expected"] is not None:
         for state, values in zip(found["states"], found["expected"], strict=True):
             told = ", ".join(f"R({state}, {a}) = {v:.4g}" for a, v in zip(found["actions"], values, strict=True))
@@ -292,7 +296,8 @@ def show(found: Mapping[str, Any]) -> None:
     for e in found.get("equilibria", ()):
         kind = ["strict"] * e["strict"] + ["symmetric"] * e["symmetric"]
         if e["over_constant"] is not None:
-            kind.append(f"{100 * e['over_constant']:+.0f} % over the best constant answer")
+            gain = 100 * e["over_constant"]
+            kind.append(f"{gain:+.0f} % for {found['agents'][0]} over its best constant answer")
         print(f"  equilibrium   {' '.join(e['policies'])}  {_numbers(e['own'])}  {', '.join(kind)}")
     if "not_enumerated" in found:
         print(f"  equilibria: {found['not_enumerated']}")
@@ -317,7 +322,7 @@ def _show_against(table: Mapping[str, Any]) -> None:
     heads = " ".join(f"{policy:>8}" for policy in table["policies"])
     print(f"\n  {'reward of row against column':{width + 9}} {heads}")
     for name, policy, row in zip(table["names"], table["policies"], table["payoffs"], strict=True):
-        print(f"  {name:{width}} {policy:>8} {' '.join(f'{v:8.4f}' for v in row)}")
+        print(f"  {name:{width}} {policy:>8} {' '.join(f'{round(v, 4) + 0.0:8.4f}' for v in row)}")
     for mixes in table["mixed"]:
         if max(map(max, mixes)) < 1:
             print(f"  mixed equilibrium of these: {', '.join(_mix(mix, table['policies']) for mix in mixes)}")
@@ -333,7 +338,7 @@ def _mix(shares: Sequence[float], policies: Sequence[str]) -> str:
 
 
 def _numbers(values: Sequence[float]) -> str:
-    return " ".join(f"{value:.4f}" for value in values)
+    return " ".join(f"{round(value, 4) + 0.0:.4f}" for value in values)  # no -0.0000
 
 
 def _count(things: Sequence[Any], name: str) -> str:

@@ -11,6 +11,7 @@ A policy of an agent is stationary: an action for each state, [S] integers, or a
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -284,11 +285,11 @@ def pure_policies(game: MarkovGame, criterion: Criterion = AVERAGE) -> PurePolic
         ValueError: there are too many, or the horizon is finite, for which equilibria are not stationary.
     """
     states, actions, agents = len(game.states), len(game.actions), len(game.agents)
-    profiles = float(actions) ** (states * agents)
-    if profiles * states**2 > _PROFILES:
+    digits = states * agents * math.log10(actions)
+    if digits + 2 * math.log10(states) > math.log10(_PROFILES):
         raise ValueError(
-            f"{profiles:.2g} profiles of pure policies ({actions} actions, {states} states, {agents} agents) are too "
-            f"many to enumerate; allowed are {_PROFILES // states**2}"
+            f"{10 ** (digits % 1):.1f}e+{int(digits):02d} profiles of pure policies ({actions} actions, {states} "
+            f"states, {agents} agents) are too many to enumerate; allowed are {_PROFILES // states**2}"
         )
     if criterion.kind == "finite":
         raise ValueError(

@@ -234,7 +234,8 @@ class _Builder:
         click = np.zeros((len(rows), self.shape.agents, self.shape.slots))
         outcomes.show_pages(self.world, rows.state, report, scratch, self._actions(rows), click)
         none = np.maximum(1 - click.sum((1, 2)), 0)
-        rows, _, clicked = rows.split(np.column_stack([click.reshape(len(rows), -1), none]))
+        each = click.reshape(len(rows), self.shape.agents * self.shape.slots)
+        rows, _, clicked = rows.split(np.column_stack([each, none]))
 
         report, scratch = self._buffers(rows)
         items, cart, mood = np.zeros(len(rows), np.int64), np.zeros((len(rows), 2)), np.zeros((len(rows), 3))
