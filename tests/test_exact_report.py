@@ -47,7 +47,8 @@ def test_the_duel_is_printed_as_published(capsys: pytest.CaptureFixture[str], tm
     for words in (
         "mood 0 | mood 1 | mood 2",
         "optimum YXX YXX 0.2313 per agent",
-        "equilibrium YXX YXX 0.2313 0.2313 strict, symmetric, +74 % for recommender_0 over its best constant answer equilibrium YYY",
+        "equilibrium YXX YXX 0.2313 0.2313 strict, symmetric, +74 % for recommender_0 over its best constant answer",
+        "best constant answer equilibrium YYY",
         "price of anarchy 0.287, of stability 1.000 T 0.1549, R 0.1434, P 0.0663, S 0.0210: constant strategies reward",
         "always X XXX 0.0785 0.0210 0.1434",
         "equilibrium, myopic, always Y YYY 42.6 0.0 56.4",
