@@ -51,8 +51,13 @@ class Texts:
 
     def full(self) -> list[str]:
         """Title and description of each item [M] in one text."""
-        pairs = zip(self.titles.tolist(), self.descriptions.tolist(), strict=True)
-        return [f"{title}. {said}" if said else title for title, said in pairs]
+        return full_texts(self.titles, self.descriptions)
+
+
+def full_texts(titles: np.ndarray, descriptions: np.ndarray) -> list[str]:
+    """Title and description of each item [M] in one text."""
+    pairs = zip(titles.tolist(), descriptions.tolist(), strict=True)
+    return [f"{title}. {said}" if said else str(title) for title, said in pairs]
 
 
 def texts_of(world: World, catalogue: Catalogue | None) -> Texts:

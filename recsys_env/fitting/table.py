@@ -91,6 +91,39 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
     return lines, pd.DataFrame(labels), int(several.sum())
 
 
+def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Series) -> pd.DataFrame:
+    """Check a table of items that the log has no purchases of: their labels and list `price`, in order of their ids.
+
+    Args:
+        table: one row per item, in the columns of the log; it needs those of item, topic, price and text.
+        columns: as of `tidy`.
+        known: ids of the items in the log.
+    """
+    pd = library("pandas", "fit")
+    if not isinstance(table, pd.DataFrame) or len(table) == 0:
+        raise ValueError(f"new_items = {shown(table)} must be a pandas DataFrame with one row per new item, or None")
+    used = {role: columns[role] for role in ("item", "price", *LABELS)}
+    for role in ("item", "price", "topic", "text"):
+        if used[role] is None:
+            raise ValueError(f"new_items needs a column for {role}: columns={{{role!r}: ...}} names it")
+    for role, column in used.items():
+        if column is not None and column not in table.columns:
+            raise ValueError(f"new_items has no column {column!r}, given as {role}; it has {list(table.columns)}")
+        if column is not None and (missing := int(table[column].isna().sum())):
+            raise ValueError(f"column {column!r} of new_items has {missing} missing values; drop or fill those rows")
+    ids = table[used["item"]]
+    if (bought := ids[ids.isin(known)]).size:
+        raise ValueError(
+            f"new_items has {bought.size} items that the log has purchases of, such as {bought.tolist()[0]!r}"
+        )
+    if (again := ids[ids.duplicated()]).size:
+        raise ValueError(f"new_items has the item {again.tolist()[0]!r} more than once")
+    without = {"name": ids, "text": "", "domain": ""}
+    labels = {role: table[used[role]] if used[role] else without[role] for role in LABELS}
+    found = pd.DataFrame({**labels, "price": _numbers(table[used["price"]], positive=True)}, index=table.index)
+    return found.iloc[np.argsort(_codes(pd, ids), kind="stable")].astype(dict.fromkeys(LABELS, str))
+
+
 def kinds(items: pd.DataFrame, label: str, column: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Codes [M] and names of the topics or domains that this column gives, in order of the names."""
     names, codes = np.unique(items[label].to_numpy().astype(str), return_inverse=True)

@@ -93,6 +93,7 @@ class LogFacts(Settings):
     rows: int = number_field(0, "rows, all of which were used", 0)
     users: int = number_field(0, "users", 0)
     items: int = number_field(0, "items", 0)
+    new_items: int = number_field(0, "items that nobody had bought, placed by what they say", 0)
     relabelled: int = number_field(
         0, "items with several topics, names, texts or domains, of which the most frequent was taken", 0
     )
@@ -133,6 +134,10 @@ class FittedWorld(WorldConfig):
         if log.relabelled:
             lines.append(
                 f"  {log.relabelled:,} items had several topics, names, texts or domains: the most frequent was taken"
+            )
+        if log.new_items:
+            lines.append(
+                f"  {log.new_items:,} more items that nobody had bought: vectors and intercepts from what they say"
             )
         lines += ["", "From the log"]
         lines.append("  of items: vectors, topics, intercepts, list prices, popularity")

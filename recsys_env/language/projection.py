@@ -40,9 +40,15 @@ class Projection:
                 "row for each item, of two items or more"
             )
         model = library("sklearn.linear_model", "language").RidgeCV(alphas=PENALTIES).fit(texts, vectors)
-        return cls(model.coef_.T.astype(np.float32), model.intercept_.astype(np.float32), float(model.alpha_))
+        slopes = model.coef_.reshape(vectors.shape[1], -1).T  # of one dimension scikit-learn gives a row
+        return cls(slopes.astype(np.float32), np.ravel(model.intercept_).astype(np.float32), float(model.alpha_))
+
+    def place(self, texts: np.ndarray) -> np.ndarray:
+        """What is expected of items with texts [I, E]: [I, D]."""
+        found: np.ndarray = texts @ self.slopes + self.means
+        return found
 
     def __call__(self, texts: np.ndarray) -> np.ndarray:
         """Where items with texts [I, E] lie: vectors [I, D] of unit norm."""
-        placed = texts @ self.slopes + self.means
+        placed = self.place(texts)
         return (placed / np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), 1e-12)).astype(np.float32)
