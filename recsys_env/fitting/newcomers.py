@@ -11,6 +11,7 @@ from ..catalogue import Catalogue
 from ..language.encode import encode
 from ..language.projection import Projection
 from ..texts import full_texts
+from .prices import mean_by
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 def with_newcomers(catalogue: Catalogue, new: pd.DataFrame, encoder: str | Path) -> Catalogue:
     """The catalogue with more items, behind those that it has.
 
-    Linear maps from the vectors of texts to taste vectors and to intercepts, fitted on the items that have been bought,
-    give the new ones theirs (`Projection`). They have as little history as the least bought item, and no household is
+    Linear maps from the vectors of texts to taste vectors and to appeal at the list price, fitted on the items that
+    have been bought, give the new ones theirs (`Projection`). They have as little history as the least bought item, and no household is
     used to them.
 
     Args:
@@ -32,11 +33,14 @@ def with_newcomers(catalogue: Catalogue, new: pd.DataFrame, encoder: str | Path)
     said = encode(full_texts(new["name"].to_numpy(), new["text"].to_numpy()), encoder)
     topic, topics = _joined(catalogue.topic_name, catalogue.item_topic, new["topic"])
     domain, domains = _joined(catalogue.domain_name, catalogue.item_domain, new["domain"])
-    count = len(new)
-    intercept = Projection.fit(known, catalogue.item_intercept[:, None]).place(said)[:, 0]
+    # An intercept holds beta_price x, so that an item's appeal at its list price is what it sells at that price.
+    log_price = np.log(np.concatenate((catalogue.item_price, new["price"])))
+    priced = catalogue.settings["choice"]["beta_price"] * (log_price - mean_by(topic, log_price)[topic])
+    count, old = len(new), len(catalogue.item_price)
+    appeal = Projection.fit(known, (catalogue.item_intercept - priced[:old])[:, None]).place(said)[:, 0]
     more = {
         "item_vectors": Projection.fit(known, catalogue.item_vectors)(said),
-        "item_intercept": intercept.astype(np.float32),
+        "item_intercept": (appeal + priced[old:]).astype(np.float32),
         "item_price": new["price"].to_numpy(np.float32),
         "item_popularity": np.full(count, catalogue.item_popularity.min(), np.float32),
         "item_name": new["name"].to_numpy(str),
