@@ -427,6 +427,14 @@ class ObservationConfig(Settings):
     mood: str = choice_field(
         "own", "own: agents see the visitor's mood on their own pages; platform: on everybody's", "own", "platform"
     )
+    delay: float = number_field(
+        0.0,
+        "time that a visitor waits for a policy: where it takes longer for a page, on average over the batch, its "
+        "first candidates are shown; 0 = for ever. Of what acts through `step` only `text_env` is timed",
+        0,
+        1e6,
+        unit="seconds",
+    )
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,18 @@ import pytest
 from recsys_env import TASKS, VectorEnv, vector_env
 
 CONFIG: dict[str, str] = {
-    "duel-v1": "0fe66a66e2c68cffd74f4d25aff7b62f7fd12b04d52751e598e6f06ed89a35e4",
-    "pricing-duel-v0": "a900995ff097fc77959565fda34671f9368a0e9f8ffc4b25ccad516a1793054f",
-    "market-v0": "ba51dc9fea2cfc63e232bc24183069ab4256c9af6ca3db38f02d4710d596796b",
-    "ecommerce-v1": "86006ce3b46c53de7581b90804991a0866965bc83b4dc16ac09b56c007db6037",
-    "coverage-v0": "fe06f257b92969eb2f255973e093112b0c4ac87a1640669f4d0d3805c61626d7",
-    "journey-v1": "60fcaa55ebc0df7f5eb121d938e62ff66e821727dab8541f704cc11a29ef1910",
-    "social-v1": "0235167df6ab19e779fb3abb5393bbc0931a6d529a9ebabdf4063de88eb9dde6",
-    "news-v1": "7a94b6f167bf17430c8a82018f09e6f00a816333fb8ea75ddd47bf5329354469",
-    "streaming-v1": "3437db488811035a13c0cbae94dae7ed9061f88d6dcc3fafe5c93e42c4eeaf49",
-    "coldstart-v1": "9f6fae1927561dd74cc3ab5b9089cc6fd2aa86df95703f16d7e50bda116cb616",
-    "grocery-v1": "7392ac33dea4daf61fb4f98eab80b3b6a3ff7a3b1afe9bafd3047b1b5a57e48e",
-    "rivals-v1": "45f6408bface70d819246739feeca06767089a1b2ab4ed37b9176bf89b7731c7",
+    "duel-v1": "d46185d3521192c689bc2f8d9e1ea71535140cac8e43096f2ee683e3932709a7",
+    "pricing-duel-v0": "99db601595917703812c2c808c604d11ccb395199c31ca196d311f93d87f9d27",
+    "market-v0": "84074819c886f728a574c7fe8821c8ec16bf877c47634395746464e5254f8adb",
+    "ecommerce-v1": "cc8c217f5c77f78e8586d6565766d8e796017044fcedb7c26729de8c944f0231",
+    "coverage-v0": "1c2c441b6f3f525654ad79b47804b6e48b3e7d6fbcd75a78ce78a189c9dc1bba",
+    "journey-v1": "62e1ace6a7906fa129dcb023fbba52f72f6bd2dd14c75d7d5e555a5aa4816f4e",
+    "social-v1": "ebdfb2dd4e6eb3f5037ca796a340c0c5d7b2ce8ad889ef164cd8feaf235120f3",
+    "news-v1": "fc42e1b0f7e0c85f27dcbbe667afa3df481007e18c555155ee2d9811d70fd615",
+    "streaming-v1": "b63d784ed746cbc3fe402a9d12c1e6144d22242445119041b3a71a7a2a3b1506",
+    "coldstart-v1": "f042f306643b016b88a5cf5518efa896736a884511bda23fb38c59863c9522a1",
+    "grocery-v1": "ef3d615cf4c783654785a52d01f372ebc22f4ca7e69881e3641f684250fa2233",
+    "rivals-v1": "914437e91153862f637c3453f7a8ec9d4908c0fb21f22cd9929426eae8ea27bd",
 }  # fmt: skip
 PLAY: dict[str, str] = {
     "duel-v1": "f2d74c310f675de94ff378fcdb1483c8e4561702cd77a73cb6a16c01b6ea5324",

@@ -1,6 +1,7 @@
 """Pages as prompts, answers as actions, and the environment of both."""
 
 import dataclasses
+import time
 from collections import Counter
 
 import numpy as np
@@ -10,6 +11,7 @@ from pettingzoo.test import parallel_api_test
 import recsys_env
 from recsys_env import TASKS, parallel_env, replace, text_env
 from recsys_env.evaluation import episode_returns
+from recsys_env.evaluation.episodes import begin_episodes, play_episode
 from recsys_env.language import REPAIRS, Answer, Candidate, Page, Reader, TextPolicy, describe, parse
 from recsys_env.language.pages import REMEMBERED
 from recsys_env.policies import feedback
@@ -294,3 +296,34 @@ def test_a_function_from_prompt_to_answer_is_a_policy():
 def test_a_reader_without_answers_is_no_policy():
     with pytest.raises(NotImplementedError, match=r"Reader has no answer\(pages\)"):
         episode_returns("duel-v1", {"recommender_0": Reader(), "recommender_1": "random"}, 1, seed=0)
+
+
+# ------------------------------------------------------------------------------------------------ visitors who leave
+
+
+def test_visitors_who_do_not_wait_are_shown_what_was_retrieved():
+    slow = replace(TASKS["ecommerce-v1"], {"horizon": 60, "num_agents": 1, "observation": {"delay": 0.002}})
+
+    def sleepy(prompt: str) -> str:
+        time.sleep(0.005)
+        return best_clicks(prompt)
+
+    in_time = episode_returns(slow, TextPolicy(lambda prompt: "1, 2, 3, 4, 5"), 4, seed=2)
+    np.testing.assert_array_equal(episode_returns(slow, TextPolicy(sleepy), 4, seed=2), in_time)
+    envs, team, observations = begin_episodes(slow, TextPolicy(sleepy), 4, 2)
+    play_episode(envs, team, observations)
+    assert team.costs()["late"] == 1
+    assert team.costs()["ms"] > 5
+    patient = replace(slow, {"observation": {"delay": 100.0}})
+    assert (episode_returns(patient, TextPolicy(sleepy), 4, seed=2) != in_time).any()
+
+
+def test_prompts_that_are_answered_too_late_are_answered_by_retrieval():
+    env = text_env("streaming-v1", horizon=30, observation={"delay": 0.01})
+    env.reset(seed=0)
+    told: Counter[str] = Counter()
+    while env.agents:
+        time.sleep(0.02)
+        *_, infos = env.step(dict.fromkeys(env.agents, "5, 4"))
+        told.update(repair for info in infos.values() for repair in info["repairs"])
+    assert set(told) == {"late"}

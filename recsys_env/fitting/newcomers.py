@@ -21,8 +21,8 @@ def with_newcomers(catalogue: Catalogue, new: pd.DataFrame, encoder: str | Path)
     """The catalogue with more items, behind those that it has.
 
     Linear maps from the vectors of texts to taste vectors and to appeal at the list price, fitted on the items that
-    have been bought, give the new ones theirs (`Projection`). They have as little history as the least bought item, and no household is
-    used to them.
+    have been bought, give the new ones theirs (`Projection`). They have as little history as the least bought item, and
+    no household is used to them.
 
     Args:
         catalogue: M items.

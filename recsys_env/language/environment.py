@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import string
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from ..config import WorldConfig
 from ..environment import RecommendationEnv
 from ..policies import feedback
 from ..tasks import task_config
-from .pages import Answer, Page, Reader
+from .pages import Answer, Page, Reader, as_retrieved
 from .prompts import describe, parse
 
 LONGEST_PROMPT, LONGEST_ANSWER = 100_000, 4_000  # characters
@@ -62,6 +64,7 @@ class TextEnv(ParallelEnv):
         self.pages: dict[str, Page | None] = dict.fromkeys(self.possible_agents)
         self._readers = {agent: Reader(words) for agent in self.possible_agents}
         self._bind(0)
+        self._asked = time.perf_counter()
         letters = self._letters()
         self._observation_space = spaces.Text(LONGEST_PROMPT, min_length=0, charset=letters)
         self._action_spaces = {
@@ -118,7 +121,8 @@ class TextEnv(ParallelEnv):
         self.numeric.vector._require_reset("step()")
         if not self.agents or not isinstance(actions, Mapping) or set(actions) != set(self.agents):
             return self.numeric.step(actions)  # the end, or agents that it refuses
-        answers = {agent: self._answer(agent, actions[agent]) for agent in self.possible_agents}
+        late = 0 < self.numeric.config.observation.delay < time.perf_counter() - self._asked
+        answers = {agent: self._answer(agent, actions[agent], late) for agent in self.possible_agents}
         joint = {agent: self._readers[agent].write([answer])[0] for agent, answer in answers.items()}
         observations, rewards, terminations, truncations, infos = self.numeric.step(joint)
         for n, (agent, reader) in enumerate(self._readers.items()):
@@ -130,15 +134,18 @@ class TextEnv(ParallelEnv):
             infos[agent]["repairs"] = repairs
         return self._prompts(observations), rewards, terminations, truncations, infos
 
-    def _answer(self, agent: str, text: Any) -> Answer | None:
+    def _answer(self, agent: str, text: Any, late: bool) -> Answer | None:
         if not isinstance(text, str):
             raise TypeError(f"action of {agent} is {text!r}; it must be a string")
         page = self.pages[agent]
-        return None if page is None else parse(text, page)
+        if page is None:
+            return None
+        return replace(as_retrieved(page), repairs=("late",)) if late else parse(text, page)
 
     def _prompts(self, observations: Mapping[str, Any]) -> dict[str, str]:
         for agent, reader in self._readers.items():
             (self.pages[agent],) = reader.read(self._flat(observations[agent])[None]) if self.agents else (None,)
+        self._asked = time.perf_counter()
         return {agent: "" if page is None else describe(page) for agent, page in self.pages.items()}
 
     @staticmethod

@@ -103,6 +103,11 @@ class Answer:
     repairs: tuple[str, ...] = ()
 
 
+def as_retrieved(page: Page) -> Answer:
+    """The first candidates, as the retrieval stage gave them: what is shown without an answer."""
+    return Answer(tuple(range(min(page.slots, len(page.candidates)))))
+
+
 class Reader(Ranker):
     """Reads pages for an agent, and writes its actions; a subclass that gives `answer` is a policy.
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..checks import did_you_mean, shown
 from .models import LanguageModel, ModelError, Usage, open_model
-from .pages import Answer, Page, Reader
+from .pages import Answer, Page, Reader, as_retrieved
 from .prompts import describe, parse
 
 RANKS = ("likelihood", "list")
@@ -136,7 +136,7 @@ class LanguagePolicy(Reader):
                 self._answers.popitem(last=False)
         else:
             self.fallbacks += 1
-            return Answer(tuple(range(min(page.slots, len(page.candidates)))))
+            return as_retrieved(page)
         self.repairs.update(self._answers[prompt].repairs)
         return self._answers[prompt]
 

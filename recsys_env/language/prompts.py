@@ -22,6 +22,7 @@ REPAIRS = {
     "too few": "the missing ones are the first candidates that were not named",
     "no price": "no level of the prices that there is: the one nearest to the list's prices",
     "no message": "no word that there is: word 0",
+    "late": "the visitor did not wait (`observation.delay`): the first candidates are shown",
 }
 
 

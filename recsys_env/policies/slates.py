@@ -42,6 +42,14 @@ def slate_action(
     return actions
 
 
+def first_candidates(envs: VectorEnv, index: int) -> np.ndarray:
+    """Actions [B, ...] by which agent number `index` shows its first candidates, as retrieval gave them."""
+    slates = np.tile(np.arange(envs.shape.slots), (envs.num_envs, 1))
+    if not envs.shape.candidates:
+        slates = np.minimum(slates, envs.shape.items - 1)
+    return slate_action(envs, index, slates, np.full(envs.num_envs, envs.shape.slots))
+
+
 def place_of(envs: VectorEnv, levels: np.ndarray) -> np.ndarray:
     """Where levels of prices lie in [-1, 1], as continuous actions and observations tell them."""
     return 2.0 * levels / (envs.shape.levels - 1) - 1.0

@@ -13,6 +13,7 @@ from ..checks import did_you_mean
 from ..vector import VectorEnv
 from .base import Policy, feedback
 from .registry import make_policy
+from .slates import first_candidates
 
 
 class Team:
@@ -48,7 +49,7 @@ class Team:
         """Start every policy anew, with the random stream of this seed."""
         for agent, policy in self.policies.items():
             policy.bind(self.envs, agent, seed)
-        self._pages, self._seconds = 0, 0.0  # of all members
+        self._pages, self._late, self._seconds = 0, 0, 0.0  # of all members
 
     def act(self, observations: Any, actions: np.ndarray) -> None:
         """Write the members' actions into actions[B, N, ...], given the batch's observations.
@@ -59,22 +60,28 @@ class Team:
         flat, masks = observations, None
         if self.envs.config.mask_actions:
             flat, masks = observations["observation"], observations["action_mask"]
-        began, visitors = time.perf_counter(), self.envs.next_visitor
-        self._pages += sum(int((visitors[:, n] >= 0).sum()) for n, _ in self._members)
         for n, policy in self._members:
+            pages, began = int((self.envs.next_visitor[:, n] >= 0).sum()), time.perf_counter()
             chosen, wanted = np.asarray(policy.act(flat[:, n], None if masks is None else masks[:, n])), actions[:, n]
             if chosen.shape != wanted.shape or not np.can_cast(chosen.dtype, wanted.dtype, "same_kind"):
                 raise ValueError(
                     f"policy {self._names[n]} acted with {chosen.dtype}{list(chosen.shape)}, "
                     f"expected {wanted.dtype}{list(wanted.shape)}"
                 )
-            wanted[...] = chosen
-        self._seconds += time.perf_counter() - began
+            took = time.perf_counter() - began
+            late = 0 < self.envs.config.observation.delay * pages < took
+            wanted[...] = first_candidates(self.envs, n) if late else chosen
+            self._pages += pages
+            self._late += late * pages
+            self._seconds += took
 
     def costs(self) -> dict[str, float]:
-        """What a page of one member has cost since the policies were bound: "ms" (milliseconds of acting), and what
-        `Policy.costs` tells; nothing before the first page."""
+        """What a page of one member has cost since the policies were bound: "ms" (milliseconds of acting), where
+        visitors do not wait for ever "late" (the share for which they did not), and what `Policy.costs` tells; nothing
+        before the first page."""
         spent = Counter({"ms": 1000 * self._seconds})
+        if self.envs.config.observation.delay:
+            spent["late"] = self._late
         for policy in self.policies.values():
             spent.update(policy.costs())
         return {name: value / self._pages for name, value in spent.items()} if self._pages else {}
