@@ -9,6 +9,7 @@ from recsys_env.checks import unknown
 
 from . import benchmarl
 from .cma_es import CMAES
+from .generative import Generative
 from .ippo import IPPO
 from .ippo_separate import SeparateIPPO
 from .maskable_ppo import MaskablePPO
@@ -25,6 +26,7 @@ _KINDS: tuple[type[Algorithm], ...] = (
     TransformerPPO,
     TorchPPO,
     TorchQ,
+    Generative,
     CMAES,
     *benchmarl.FAMILY,
 )

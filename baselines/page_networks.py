@@ -156,8 +156,36 @@ class Page(NamedTuple):
         return torch.cat((self.context, self.features.mean(1), self.features.amax(1)), 1)
 
 
-class PageNetwork(nn.Module):
-    """Scores of options, and of words.
+class Scorer(nn.Module):
+    """What scores the options of pages, and words.
+
+    Attributes:
+        layout: of observations and actions.
+        memory: a GRU that runs along each visitor's pages, if it has one.
+    """
+
+    layout: Layout
+    memory: nn.GRU | None = None
+
+    def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> Any:
+        """Pages [R, O] as `forward` takes them, with a `summary()` for critics.
+
+        Args:
+            masks: [R, n] options that can be shown. Candidates tell it themselves: an empty place is 0.
+        """
+        raise NotImplementedError
+
+    def forward(self, page: Any, remembered: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Scores of options [R, n] (the vector [R, D] where an action is one), and of the values of each word."""
+        raise NotImplementedError
+
+    def measure(self, observations: torch.Tensor) -> None:
+        """Take the deviations of the candidates' features within these pages [R, O] for the unit of each."""
+        raise NotImplementedError
+
+
+class PageNetwork(Scorer):
+    """Weights of the candidates' features, or a score of each item, or the vector, by two hidden layers.
 
     Args:
         layout: of observations and actions.
@@ -167,7 +195,6 @@ class PageNetwork(nn.Module):
 
     columns: torch.Tensor  # [X] places of the context in an observation
     deviation: torch.Tensor  # [F] units of the candidates' features
-    memory: nn.GRU | None
 
     def __init__(self, layout: Layout, width: int = 64, memory: int = 0) -> None:
         super().__init__()
@@ -178,11 +205,6 @@ class PageNetwork(nn.Module):
         self.body = mlp(len(layout.context) + memory, width, layout.preferences + sum(layout.words), gain=0.01)
 
     def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> Page:
-        """Observations [R, O] taken apart.
-
-        Args:
-            masks: [R, n] options that can be shown. Candidates tell it themselves: an empty place is 0.
-        """
         layout = self.layout
         listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
         features = listed.reshape(len(observations), layout.candidates, layout.features)
@@ -196,28 +218,36 @@ class PageNetwork(nn.Module):
         return Page(observations[:, self.columns], features / self.deviation, allowed)
 
     def forward(self, page: Page, remembered: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Scores of options [R, n] (the vector [R, D] where an action is one), and of the values of each word."""
         known = page.context if remembered is None else torch.cat((page.context, remembered), 1)
         preferences, *words = self.body(known).split([self.layout.preferences, *self.layout.words], 1)
         if self.layout.vector:
             return preferences, words
         if self.layout.candidates:
-            allowed = page.allowed.unsqueeze(2)
-            mean = (page.features * allowed).sum(1, keepdim=True) / allowed.sum(1, keepdim=True)
-            preferences = torch.bmm(page.features - mean, preferences.unsqueeze(2)).squeeze(2)
+            preferences = weighed(page, preferences)
         return preferences.masked_fill(~page.allowed, EXCLUDED), words
 
     @torch.no_grad()
     def measure(self, observations: torch.Tensor) -> None:
-        """Take the deviations of the candidates' features within these pages [R, O] for the unit of each."""
-        if not self.layout.candidates:
-            return
-        self.deviation.fill_(1.0)
-        page = self.read(observations)
-        allowed = page.allowed.unsqueeze(2)
-        mean = (page.features * allowed).sum(1, keepdim=True) / allowed.sum(1, keepdim=True)
-        variance = ((page.features - mean).square() * allowed).sum((0, 1)) / allowed.sum().clamp_min(1)
-        self.deviation.copy_(torch.where(variance > 1e-8, variance.sqrt(), torch.ones_like(variance)))
+        if self.layout.candidates:
+            self.deviation.fill_(1.0)
+            self.deviation.copy_(deviations(self.read(observations)))
+
+
+def weighed(page: Any, weights: torch.Tensor) -> torch.Tensor:
+    """[R, C] the candidates' features, beside the mean candidate's, times weights [R, F]."""
+    return torch.bmm(_beside_mean(page), weights.unsqueeze(2)).squeeze(2)
+
+
+def deviations(page: Any) -> torch.Tensor:
+    """[F] of the candidates' features within pages; 1 of what does not differ."""
+    allowed = page.allowed.unsqueeze(2)
+    variance = (_beside_mean(page).square() * allowed).sum((0, 1)) / allowed.sum().clamp_min(1)
+    return torch.where(variance > 1e-8, variance.sqrt(), torch.ones_like(variance))
+
+
+def _beside_mean(page: Any) -> torch.Tensor:
+    allowed = page.allowed.unsqueeze(2)
+    return page.features - (page.features * allowed).sum(1, keepdim=True) / allowed.sum(1, keepdim=True)
 
 
 class Value(nn.Module):

@@ -17,10 +17,10 @@ that what it earns counts for an earlier page. PPO: Schulman et al. 2017; IPPO: 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from .page_networks import (
     Layout,
     Page,
     PageNetwork,
+    Scorer,
     Value,
     VisitorMemory,
     best_slates,
@@ -71,14 +72,15 @@ class Agent(nn.Module):
     """An actor, and a critic of the page or of the page and the global state.
 
     Args:
-        layout: of observations and actions.
+        actor: what scores options.
         state: size of the global state that the critic sees; 0 = it does not.
-        width, memory: of the networks.
+        width: of the critic.
     """
 
-    def __init__(self, layout: Layout, state: int, width: int, memory: int) -> None:
+    def __init__(self, actor: Scorer, state: int, width: int) -> None:
         super().__init__()
-        self.actor = PageNetwork(layout, width, memory)
+        layout, memory = actor.layout, actor.memory.hidden_size if actor.memory else 0
+        self.actor = actor
         self.log_deviation = nn.Parameter(torch.full((layout.vector,), -0.5))  # of a vector, before tanh
         self.critic = Value(len(layout.context) + 2 * layout.features + memory + state, width)
 
@@ -116,6 +118,20 @@ class Agent(nn.Module):
 # ------------------------------------------------------------------------------------------------ playing
 
 
+class Eyes:
+    """What agents go by: their observations."""
+
+    def __init__(self, envs: VectorEnv) -> None:
+        self.envs, self.layout = envs, layout_of(envs)
+
+    def see(self) -> np.ndarray:
+        """Before a step: [B, N, O]."""
+        return observed(self.envs.observations)
+
+    def note(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
+        """After a step: what came of it, and which copies [B] have begun another episode."""
+
+
 class Rollout:
     """What T steps of R rows brought, on the device, and the batch at its present step.
 
@@ -123,10 +139,12 @@ class Rollout:
         envs: the batch.
         options: of the algorithm.
         gamma: discount per tick.
+        eyes: what agents go by; by default their observations.
     """
 
-    def __init__(self, envs: VectorEnv, options: TorchPPO, gamma: float) -> None:
-        self.envs, self.to_device, self.layout = envs, Tensors(envs, options.device), layout_of(envs)
+    def __init__(self, envs: VectorEnv, options: TorchPPO, gamma: float, eyes: Eyes | None = None) -> None:
+        self.envs, self.to_device, self.eyes = envs, Tensors(envs, options.device), eyes or Eyes(envs)
+        self.layout = self.eyes.layout
         self.shape = steps, copies, agents = options.n_steps, envs.num_envs, envs.num_agents
         layout, device = self.layout, self.to_device.device
 
@@ -172,6 +190,7 @@ class Rollout:
             space: Any = self.envs.action_space
             _, rewards, _, truncated, infos = self.envs.step(actions.reshape(copies, per_copy, *space.shape))
             self.own[t] = infos["own"]
+            self.eyes.note(infos, truncated)
             self.links.add(t, place, self.active[t], rewards)
             if self._memory:
                 own, echo = self.to_device(self.own[t]).view(-1), torch.empty_like(self.echoes[t])
@@ -188,7 +207,7 @@ class Rollout:
     def _look(self, t: int) -> None:
         """Write down what is seen before step t."""
         rows, seen = self.observations.shape[1], self.envs.observations
-        self.observations[t] = self.to_device(observed(seen)).view(rows, -1)
+        self.observations[t] = self.to_device(self.eyes.see()).view(rows, -1)
         if self.masks is not None:
             masks = option_masks(seen, self.layout)
             assert masks is not None
@@ -337,7 +356,7 @@ class PPOLearner:
         torch.manual_seed(seed)
         self.envs = training.make_envs()
         self.envs.reset(seed=seed)
-        self.rollout = Rollout(self.envs, options, options.discount(training.config))
+        self.rollout = Rollout(self.envs, options, options.discount(training.config), self._eyes())
         state, learners = self.rollout.states.shape[2], training.learners
         self.rows = (
             {agent: slice(n, None, len(learners)) for n, agent in enumerate(learners)}
@@ -346,11 +365,17 @@ class PPOLearner:
         )
         device = self.rollout.to_device.device
         self.agents = {
-            name: Agent(self.rollout.layout, state, options.width, options.memory).to(device) for name in self.rows
+            name: Agent(self._actor(self.rollout.layout), state, options.width).to(device) for name in self.rows
         }
         self.optimisers = {name: _optimiser(agent, options.learning_rate) for name, agent in self.agents.items()}
         if training.checkpoint:
             from_arrays(training.checkpoint.path, training.checkpoint.arrays, self._parts())
+
+    def _eyes(self) -> Eyes:
+        return Eyes(self.envs)
+
+    def _actor(self, layout: Layout) -> Scorer:
+        return PageNetwork(layout, self.options.width, self.options.memory)
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
         """Train until `timesteps` agent-steps."""
@@ -391,7 +416,8 @@ class PPOLearner:
         return to_arrays(self._parts())
 
     def save(self, folder: Path) -> None:
-        page_networks.save(folder, self.envs, {name: agent.actor for name, agent in self.agents.items()})
+        networks = cast("dict[str, PageNetwork]", {name: agent.actor for name, agent in self.agents.items()})
+        page_networks.save(folder, self.envs, networks)
 
 
 def _optimiser(agent: Agent, learning_rate: float) -> torch.optim.Optimizer:

@@ -1,0 +1,247 @@
+"""What trains the generative recommender: next items of logged pages first, then PPO as of `ppo_torch.py`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from recsys_env import VectorEnv
+from recsys_env.evaluation import UNSEEN
+from recsys_env.files import FileError
+from recsys_env.policies import Policy, Team
+
+from .checkpoints import WEIGHTS, check_spaces, network_of, read_policy, write_policy
+from .generative_network import GenerativeNetwork, StoryEyes
+from .page_networks import SHARED, Layout, best_slates, to_actions
+from .ppo_torch import PPOLearner
+from .semantic_ids import SemanticIds
+from .sizes import SIZES, Size
+from .training import Training
+from .weights import from_arrays, to_arrays
+
+# isort: split
+# After ours, whose error says what to install if it is missing.
+import torch
+
+from recsys_env.tensors import one_thread
+
+if TYPE_CHECKING:
+    from .generative import Generative
+
+HELD_OUT = 0.1  # of the logged pages, on which the loss is measured
+LOGGED_COPIES = 64
+
+
+# ------------------------------------------------------------------------------------------------ logged pages
+
+
+@dataclasses.dataclass(frozen=True)
+class LoggedPages:
+    """Pages on which something was clicked.
+
+    Attributes:
+        seen: [P, O] what the agent went by (`StoryEyes.see`).
+        shown: [P, C] bool, candidates that were shown.
+        clicked: [P] the candidate that was clicked.
+    """
+
+    seen: torch.Tensor
+    shown: torch.Tensor
+    clicked: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.clicked)
+
+    def take(self, rows: torch.Tensor) -> LoggedPages:
+        return LoggedPages(self.seen[rows], self.shown[rows], self.clicked[rows])
+
+
+def log_pages(config: Any, ids: SemanticIds, events: int, policy: str, pages: int, seed: int) -> LoggedPages:
+    """Let a policy play all agents until it has shown so many pages, and keep those with a click."""
+    envs = VectorEnv(config, LOGGED_COPIES)
+    eyes, team = StoryEyes(envs, ids, events), Team(envs, dict.fromkeys(envs.possible_agents, policy), seed)
+    observations, _ = envs.reset(seed=seed)
+    actions, count = envs.empty_actions(), 0
+    kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    while count < pages:
+        seen, items = eyes.see(), eyes.items.copy()
+        team.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        eyes.note(infos, truncated)
+        team.observe(infos, truncated)
+        count += int((infos["visitor"] >= 0).sum())
+        b, n = np.nonzero(infos["clicked"].any(-1))
+        item = np.take_along_axis(infos["shown"][b, n], infos["clicked"][b, n].argmax(-1)[:, None], 1)
+        listed = items[b, n]
+        shown = (listed[:, :, None] == infos["shown"][b, n][:, None]).any(-1) & (listed >= 0)
+        kept.append((seen[b, n], shown, (listed == item).argmax(-1)))
+    return LoggedPages(*(torch.from_numpy(np.concatenate(parts)) for parts in zip(*kept, strict=True)))
+
+
+# ------------------------------------------------------------------------------------------------ pre-training
+
+
+def losses(network: GenerativeNetwork, pages: LoggedPages) -> tuple[torch.Tensor, torch.Tensor]:
+    """In nats: -log P(item that was clicked) among all items that tokens can name, and among the slate."""
+    page = network.read(pages.seen)
+    state = network.state(page)
+    rows = torch.arange(len(pages), device=pages.clicked.device)
+    named = -network.log_likelihood(state, page.codes[rows, pages.clicked][:, None])[:, 0]
+    scores = network.scores(page, state)[0].masked_fill(~pages.shown, -torch.inf)
+    chosen = -scores.log_softmax(1)[rows, pages.clicked]
+    return named.mean(), chosen.mean()
+
+
+def pretrain(
+    network: GenerativeNetwork, pages: LoggedPages, options: Generative, device: torch.device
+) -> list[dict[str, float]]:
+    """Train on logged pages; the held-out losses before, and after each pass."""
+    order = torch.randperm(len(pages))
+    held_out, rest = order[: int(HELD_OUT * len(pages))], order[int(HELD_OUT * len(pages)) :]
+    optimiser = torch.optim.AdamW(network.parameters(), options.pretraining_rate, weight_decay=0.01)
+    steps = options.passes * -(-len(rest) // options.batch_size)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, steps)
+    told = [_held_out(network, pages.take(held_out), device)]
+    for _ in range(options.passes):
+        for rows in rest[torch.randperm(len(rest))].split(options.batch_size):
+            loss = torch.stack(losses(network, _to(pages.take(rows), device))).sum()
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+        told.append(_held_out(network, pages.take(held_out), device))
+    return told
+
+
+@torch.no_grad()
+def _held_out(network: GenerativeNetwork, pages: LoggedPages, device: torch.device) -> dict[str, float]:
+    sums = np.zeros(2)
+    for rows in torch.arange(len(pages)).split(4096):
+        sums += [len(rows) * float(loss) for loss in losses(network, _to(pages.take(rows), device))]
+    return dict(zip(("items", "slate"), (sums / max(len(pages), 1)).tolist(), strict=True))
+
+
+def _to(pages: LoggedPages, device: torch.device) -> LoggedPages:
+    return LoggedPages(pages.seen.to(device), pages.shown.to(device), pages.clicked.to(device))
+
+
+# ------------------------------------------------------------------------------------------------ PPO
+
+
+class GenerativeLearner(PPOLearner):
+    """Pre-trains a network on logged pages, then trains it by PPO; see `training.Learner`."""
+
+    options: Generative
+
+    def __init__(self, training: Training, options: Generative) -> None:
+        super().__init__(training, options)
+        self.pretraining: list[dict[str, float]] = []
+        if options.pages and not training.resume:
+            self._pretrain()
+
+    def _eyes(self) -> StoryEyes:
+        vectors = self.envs.world.q
+        base = SIZES[self.options.size]
+        self.size = dataclasses.replace(base, tokens=min(base.tokens, len(vectors)), dims=vectors.shape[1])
+        self.ids = SemanticIds.fit(vectors, self.size.levels, self.size.tokens)
+        return StoryEyes(self.envs, self.ids, self.size.events)
+
+    def _actor(self, layout: Layout) -> GenerativeNetwork:
+        network = GenerativeNetwork(layout, self.size)
+        network.centres.copy_(torch.from_numpy(self.ids.centres))
+        return network
+
+    def _pretrain(self) -> None:
+        """On pages of all agents, whoever learns; the networks of all learners begin alike."""
+        options, networks = (
+            self.options,
+            cast("list[GenerativeNetwork]", [agent.actor for agent in self.agents.values()]),
+        )
+        first, *others = networks
+        share = -(-options.pages // len(options.loggers))
+        logged = [
+            log_pages(self.training.config, self.ids, self.size.events, policy, share, (options.seed + i) % UNSEEN)
+            for i, policy in enumerate(options.loggers)
+        ]
+        fields = (torch.cat([getattr(log, name) for log in logged]) for name in ("seen", "shown", "clicked"))
+        pages, device = LoggedPages(*fields), self.rollout.to_device.device
+        first.measure(pages.seen[:4096].to(device))
+        self.pretraining = pretrain(first, pages, options, device)
+        for i, told in enumerate(self.pretraining):
+            print(f"pre-training, pass {i}: {told['items']:.3f} nats an item, {told['slate']:.3f} a slate, held out")
+        for network in others:
+            network.load_state_dict(first.state_dict())
+            network.measured = True
+
+    def save(self, folder: Path) -> None:
+        networks = {name: agent.actor for name, agent in self.agents.items()}
+        facts = {"layout": dataclasses.asdict(self.rollout.layout), "size": dataclasses.asdict(self.size)}
+        told = {"pretraining": self.pretraining, "networks": list(networks)}
+        write_policy(folder, "generative", self.envs, to_arrays(networks), **facts, **told)
+
+
+# ------------------------------------------------------------------------------------------------ the policy
+
+_FORM = {
+    "layout": {name: [int] if name in ("context", "words") else int for name in Layout.__dataclass_fields__},
+    "size": dict.fromkeys(Size.__dataclass_fields__, int),
+    "networks": [str],
+    "pretraining": [{str: float}],
+}
+
+
+class GenerativePolicy(Policy):
+    """The best slate and words of the bound agent's network.
+
+    Args:
+        folder: where `GenerativeLearner.save` wrote to. An agent that was not trained takes the network of the first of
+            its role.
+
+    Raises:
+        FileError: a file is missing, damaged or of another kind.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        weights, self.facts = read_policy(folder, _FORM)
+        path = folder / WEIGHTS
+        try:
+            self.layout, self.size = Layout(**self.facts["layout"]), Size(**self.facts["size"])
+            with torch.device("meta"):  # without memory: whatever sizes a file tells
+                networks = {name: GenerativeNetwork(self.layout, self.size) for name in self.facts["networks"]}
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise FileError(f"{path} does not hold the sizes of a network: {error}") from None
+        from_arrays(path, weights, networks)
+        for network in networks.values():
+            network.columns = torch.tensor(self.layout.context)
+        self._networks = networks
+
+    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        check_spaces(self.folder, self.facts, envs)
+        self.network = network_of(self.folder, self._networks, agent, SHARED).eval()
+        ids = SemanticIds(self.network.centres.numpy())
+        self._eyes = StoryEyes(envs, ids, self.size.events, [agent])
+        if self._eyes.layout != self.layout:
+            raise ValueError(
+                f"the policy in {self.folder} was trained on {self.layout}; here it is {self._eyes.layout}"
+            )
+
+    @one_thread()
+    @torch.no_grad()
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        told = torch.from_numpy(self._eyes.told(observations[:, None])[:, 0])
+        scores, words = self.network(self.network.read(told))
+        return to_actions(best_slates(scores, words, self.layout.slots), self.layout)
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        own = {name: feedback[name][:, None] for name in ("visitor", "shown", "clicked", "cart", "bought")}
+        self._eyes.note(own, np.zeros(self.envs.num_envs, np.bool_))
+
+    def reset(self, done: np.ndarray) -> None:
+        self._eyes.forget(done)

@@ -1,0 +1,243 @@
+"""A generative recommender: items as tokens, a transformer over a visitor's past pages, a decoder of the next item.
+
+    what came of each page shown to the visitor (tokens + outcome)  ->  causal transformer  ->  state of the page
+    state of the page  ->  first token  ->  second  ->  third: log P(item), of each candidate
+
+The transformer reads one position for each page (the sum of an item's tokens; one for each item as Zhai et al. 2024),
+the decoder goes from token to token within an item (as Lee et al. 2022 and Rajput et al. 2023 do), along the tokens of
+what can be shown and no others. So P(item) among the candidates is exact, and slates are drawn from it without
+replacement (Plackett 1975). A score adds how the state weighs what everybody sees of a candidate (price, clicks,
+satisfaction...), which tokens do not tell.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from recsys_env import VectorEnv
+from recsys_env.kernels.options import list_options
+
+from .page_networks import EXCLUDED, Layout, Scorer, deviations, observed, weighed
+from .ppo_torch import Eyes
+from .semantic_ids import SemanticIds
+from .sizes import Size
+
+# isort: split
+# After ours, whose error says what to install if it is missing.
+import torch
+from torch import nn
+
+OUTCOMES = ("ignored", "clicked", "carted", "bought")  # of a page, from 1 on; 0 = there was none
+
+
+# ------------------------------------------------------------------------------------------------ what is told
+
+
+class Story:
+    """What came of the last pages that agents showed each visitor, as tokens.
+
+    A page without a click is told by its first item, one with a click by what was clicked.
+
+    Args:
+        codes: [M, L] tokens of the items.
+        rows: B copies and N agents.
+        places: of users, U.
+        length: H, pages that are remembered of each visitor.
+    """
+
+    def __init__(self, codes: np.ndarray, rows: tuple[int, int], places: int, length: int) -> None:
+        self._codes = np.concatenate((codes, np.zeros((1, codes.shape[1]), codes.dtype))).astype(np.uint8)
+        self._who = np.full((*rows, places), -1, np.int64)
+        self._events = np.zeros((*rows, places, length, codes.shape[1] + 1), np.uint8)
+        self._b, self._n = np.arange(rows[0])[:, None], np.arange(rows[1])
+
+    def recall(self, place: np.ndarray, visitor: np.ndarray) -> np.ndarray:
+        """Events [B, N, H, L + 1] of the visitors [B, N] at these places [B], the newest last; tokens, then outcome."""
+        known = self._who[self._b, self._n, place[:, None]] == visitor
+        return self._events[self._b, self._n, place[:, None]] * (known & (visitor >= 0))[..., None, None]
+
+    def note(self, place: np.ndarray, infos: Mapping[str, np.ndarray]) -> None:
+        """What came of the pages at these places [B]."""
+        visitor, shown, clicked = infos["visitor"], infos["shown"], infos["clicked"]
+        b, n = np.nonzero(visitor >= 0)
+        at = b, n, place[b]
+        stranger = self._who[at] != visitor[b, n]
+        events = np.where(stranger[:, None, None], 0, self._events[at])
+        slot = np.where(clicked[b, n].any(1), clicked[b, n].argmax(1), (shown[b, n] >= 0).argmax(1))
+        outcome = 1 + sum(infos[name][b, n, slot].astype(np.uint8) for name in ("clicked", "cart", "bought"))
+        outcome = np.where(infos["bought"][b, n, slot], 4, outcome)  # where a cart is at once a purchase
+        item = shown[b, n, slot]
+        latest = np.concatenate((self._codes[item], outcome[:, None].astype(np.uint8)), 1)
+        self._events[at] = np.concatenate((events[:, 1:], np.where(item[:, None] >= 0, latest, 0)[:, None]), 1)
+        self._who[at] = visitor[b, n]
+
+    def forget(self, copies: np.ndarray) -> None:
+        """Another episode in these copies [B]."""
+        self._who[copies] = -1
+
+
+class StoryEyes(Eyes):
+    """What agents of a batch go by: their observations, then events of the visitor, then tokens of the candidates.
+
+    Args:
+        envs: the batch.
+        ids: of its items.
+        length: H, pages that are remembered of each visitor.
+        agents: names of A agents; by default all of the batch.
+    """
+
+    def __init__(self, envs: VectorEnv, ids: SemanticIds, length: int, agents: Sequence[str] | None = None) -> None:
+        super().__init__(envs)
+        self._codes, layout = ids(envs.world.q), self.layout
+        extra = length * (ids.levels + 1) + layout.candidates * ids.levels
+        self.layout = dataclasses.replace(layout, observation=layout.observation + extra)
+        names = envs.possible_agents if agents is None else agents
+        self._columns = [envs.possible_agents.index(name) for name in names]
+        self._numbers = [envs.config.agents.index(name) for name in names]
+        self._story = Story(self._codes, (envs.num_envs, len(names)), envs.shape.users, length)
+        self._features = np.zeros((envs.num_envs, layout.candidates, envs.shape.features), np.float32)
+        self._place = np.zeros(envs.num_envs, np.int64)
+        self.items = np.zeros((envs.num_envs, len(names), layout.candidates), np.int64)  # candidates at the last look
+
+    def see(self) -> np.ndarray:
+        """Before a step: [B, A, O]."""
+        return self.told(observed(self.envs.observations)[:, self._columns])
+
+    def told(self, observations: np.ndarray) -> np.ndarray:
+        """The same, given the observations [B, A, O']."""
+        rows = observations.shape[:2]
+        self._place = np.maximum(self.envs.next_page["visitor"], 0)
+        events = self._story.recall(self._place, self.envs.next_visitor[:, self._columns])
+        for a, number in enumerate(self._numbers):
+            listed = np.zeros(self.items[:, a].shape, np.int64)
+            list_options(self.envs.world, self.envs.arrays, number, listed, self._features)
+            self.items[:, a] = listed
+        tokens = np.where(self.items[..., None] >= 0, self._codes[self.items], 0)
+        parts = [observations, events.reshape(*rows, -1), tokens.reshape(*rows, -1)]
+        return np.concatenate([np.asarray(part, np.float32) for part in parts], axis=2)
+
+    def note(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
+        """After a step: what came of it for these agents [B, A, ...], and which copies [B] began another episode."""
+        self._story.note(self._place, infos)
+        self.forget(truncated)
+
+    def forget(self, copies: np.ndarray) -> None:
+        """Another episode in these copies [B]."""
+        self._story.forget(copies)
+
+
+class Told(NamedTuple):
+    """Pages as the network sees them; as `page_networks.Page`, and what was told of the visitor and the candidates."""
+
+    context: torch.Tensor  # [R, X]
+    features: torch.Tensor  # [R, C, F]
+    allowed: torch.Tensor  # [R, C] bool
+    events: torch.Tensor  # [R, H, L + 1] int64
+    codes: torch.Tensor  # [R, C, L] int64
+
+    def summary(self) -> torch.Tensor:
+        """[R, X + 2 F] for critics."""
+        return torch.cat((self.context, self.features.mean(1), self.features.amax(1)), 1)
+
+
+# ------------------------------------------------------------------------------------------------ the network
+
+
+class GenerativeNetwork(Scorer):
+    """Scores of the candidates: log P(item) by their tokens, and what their features add.
+
+    Args:
+        layout: of observations (with what `StoryEyes` adds) and actions.
+        size: of the network.
+    """
+
+    columns: torch.Tensor  # [X] places of the context in an observation
+    centres: torch.Tensor  # [L, S, D] of the semantic ids
+    deviation: torch.Tensor  # [F] units of the candidates' features
+    measured: bool
+
+    def __init__(self, layout: Layout, size: Size) -> None:
+        super().__init__()
+        self.layout, self.size, width, self.measured = layout, size, size.width, False
+        self.register_buffer("centres", torch.zeros(size.levels, size.tokens, size.dims))  # of the semantic ids
+        self.register_buffer("columns", torch.tensor(layout.context), persistent=False)
+        self.register_buffer("deviation", torch.ones(layout.features))
+        self.token = nn.ModuleList(nn.Embedding(size.tokens + 1, width, padding_idx=0) for _ in range(size.levels))
+        self.outcome = nn.Embedding(len(OUTCOMES) + 1, width, padding_idx=0)
+        self.position = nn.Parameter(0.02 * torch.randn(size.events + 1, width))
+        self.context = nn.Linear(len(layout.context), width)
+        block = nn.TransformerEncoderLayer(
+            width, size.heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.body = nn.TransformerEncoder(block, size.layers, nn.LayerNorm(width), enable_nested_tensor=False)
+        self.decoder = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.bias = nn.Parameter(torch.zeros(size.levels, size.tokens))
+        self.likelihood = nn.Parameter(torch.ones(()))  # weight of log P(item) in a score
+        self.preferences = nn.Linear(width, layout.features + sum(layout.words))
+        for table in (*self.token, self.outcome):
+            nn.init.normal_(table.weight, std=0.02**0.5 / width**0.25)
+            with torch.no_grad():
+                table.weight[0] = 0.0
+        nn.init.zeros_(self.preferences.weight)
+        nn.init.zeros_(self.preferences.bias)
+
+    def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> Told:
+        """Observations [R, O] taken apart."""
+        layout, size, rows = self.layout, self.size, len(observations)
+        listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
+        features = listed.reshape(rows, layout.candidates, layout.features)
+        codes = layout.candidates * size.levels
+        told = size.events * (size.levels + 1)
+        events = observations[:, -codes - told : -codes].long().view(rows, size.events, size.levels + 1)
+        tokens = observations[:, -codes:].long().view(rows, layout.candidates, size.levels)
+        allowed = (features != 0).any(2)
+        allowed = allowed | ~allowed.any(1, keepdim=True)
+        return Told(observations[:, self.columns], features / self.deviation, allowed, events, tokens)
+
+    def state(self, page: Told) -> torch.Tensor:
+        """[R, W] what the network makes of the visitor and the page."""
+        tokens, outcome = page.events[..., :-1], page.events[..., -1]
+        events = self.outcome(outcome) + sum(table(tokens[..., i]) for i, table in enumerate(self.token))
+        whole = torch.cat((events, self.context(page.context).unsqueeze(1)), 1) + self.position
+        missing = torch.cat((outcome == 0, outcome.new_zeros(len(outcome), 1, dtype=torch.bool)), 1)
+        length = whole.shape[1]
+        ahead = torch.triu(torch.ones(length, length, dtype=torch.bool, device=whole.device), 1)
+        # A missing event still looks at itself, so that no row of the attention is empty.
+        blocked = (ahead | missing[:, None]) & ~torch.eye(length, dtype=torch.bool, device=whole.device)
+        mask = blocked.repeat_interleave(self.size.heads, 0)
+        found: torch.Tensor = self.body(whole, mask=mask)[:, -1]
+        return found
+
+    def log_likelihood(self, state: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """log P(item) [R, C] of items with these tokens [R, C, L], after states [R, W]."""
+        state = state.unsqueeze(1)
+        before = torch.zeros_like(state)
+        found = torch.zeros(codes.shape[:2], device=codes.device)
+        for level, table in enumerate(cast("list[nn.Embedding]", list(self.token))):
+            logits = self.decoder(state + before) @ table.weight[1:].T + self.bias[level]  # of S tokens
+            logits = logits.log_softmax(-1)
+            token = codes[..., level]
+            found = found + logits.expand(*token.shape, -1).gather(2, (token - 1).clamp_min(0).unsqueeze(2)).squeeze(2)
+            before = before + table(token)
+        return found
+
+    def scores(self, page: Told, state: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Of the candidates [R, C], and of the values of each word, after states [R, W]."""
+        weights, *words = self.preferences(state).split([self.layout.features, *self.layout.words], 1)
+        scores = weighed(page, weights) + self.likelihood * self.log_likelihood(state, page.codes)
+        return scores.masked_fill(~page.allowed, EXCLUDED), words
+
+    def forward(self, page: Told, remembered: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Scores of the candidates [R, C], and of the values of each word."""
+        return self.scores(page, self.state(page))
+
+    @torch.no_grad()
+    def measure(self, observations: torch.Tensor) -> None:
+        """Take the deviations of the candidates' features within these pages [R, O] for the unit of each, once."""
+        if not self.measured:
+            self.deviation.copy_(deviations(self.read(observations)))
+            self.measured = True
