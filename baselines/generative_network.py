@@ -163,6 +163,7 @@ class GenerativeNetwork(Scorer):
     def __init__(self, layout: Layout, size: Size) -> None:
         super().__init__()
         self.layout, self.size, width, self.measured = layout, size, size.width, False
+        self.memory = None  # it looks back by itself
         self.register_buffer("centres", torch.zeros(size.levels, size.tokens, size.dims))  # of the semantic ids
         self.register_buffer("columns", torch.tensor(layout.context), persistent=False)
         self.register_buffer("deviation", torch.ones(layout.features))

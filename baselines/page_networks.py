@@ -165,7 +165,7 @@ class Scorer(nn.Module):
     """
 
     layout: Layout
-    memory: nn.GRU | None = None
+    memory: nn.GRU | None
 
     def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> Any:
         """Pages [R, O] as `forward` takes them, with a `summary()` for critics.
