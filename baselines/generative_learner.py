@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from recsys_env import VectorEnv
+from recsys_env import VectorEnv, Worlds
 from recsys_env.evaluation import UNSEEN
 from recsys_env.files import FileError
 from recsys_env.policies import Policy, Team
+from recsys_env.settings import replace
 
 from .checkpoints import WEIGHTS, check_spaces, network_of, read_policy, write_policy
 from .generative_network import GenerativeNetwork, StoryEyes
@@ -145,7 +146,8 @@ class GenerativeLearner(PPOLearner):
             self._pretrain()
 
     def _eyes(self) -> StoryEyes:
-        vectors = self.envs.world.q
+        worlds = self.envs.parts if isinstance(self.envs, Worlds) else [self.envs]
+        vectors = np.concatenate([envs.world.q for envs in worlds])
         base = SIZES[self.options.size]
         self.size = dataclasses.replace(base, tokens=min(base.tokens, len(vectors)), dims=vectors.shape[1])
         self.ids = SemanticIds.fit(vectors, self.size.levels, self.size.tokens)
@@ -163,10 +165,15 @@ class GenerativeLearner(PPOLearner):
             cast("list[GenerativeNetwork]", [agent.actor for agent in self.agents.values()]),
         )
         first, *others = networks
-        share = -(-options.pages // len(options.loggers))
+        config = self.training.config
+        share = -(-options.pages // len(options.loggers) // options.catalogues)
         logged = [
-            log_pages(self.training.config, self.ids, self.size.events, policy, share, (options.seed + i) % UNSEEN)
+            log_pages(
+                replace(config, {"world_seed": config.world_seed + world}),
+                *(self.ids, self.size.events, policy, share, (options.seed + i) % UNSEEN),
+            )
             for i, policy in enumerate(options.loggers)
+            for world in range(options.catalogues)
         ]
         fields = (torch.cat([getattr(log, name) for log in logged]) for name in ("seen", "shown", "clicked"))
         pages, device = LoggedPages(*fields), self.rollout.to_device.device

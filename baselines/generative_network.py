@@ -18,7 +18,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from recsys_env import VectorEnv
+from recsys_env import VectorEnv, Worlds
 from recsys_env.kernels.options import list_options
 
 from .page_networks import EXCLUDED, Layout, Scorer, deviations, observed, weighed
@@ -43,16 +43,15 @@ class Story:
     A page without a click is told by its first item, one with a click by what was clicked.
 
     Args:
-        codes: [M, L] tokens of the items.
         rows: B copies and N agents.
         places: of users, U.
         length: H, pages that are remembered of each visitor.
+        levels: L, tokens of an item.
     """
 
-    def __init__(self, codes: np.ndarray, rows: tuple[int, int], places: int, length: int) -> None:
-        self._codes = np.concatenate((codes, np.zeros((1, codes.shape[1]), codes.dtype))).astype(np.uint8)
+    def __init__(self, rows: tuple[int, int], places: int, length: int, levels: int) -> None:
         self._who = np.full((*rows, places), -1, np.int64)
-        self._events = np.zeros((*rows, places, length, codes.shape[1] + 1), np.uint8)
+        self._events = np.zeros((*rows, places, length, levels + 1), np.uint8)
         self._b, self._n = np.arange(rows[0])[:, None], np.arange(rows[1])
 
     def recall(self, place: np.ndarray, visitor: np.ndarray) -> np.ndarray:
@@ -60,8 +59,8 @@ class Story:
         known = self._who[self._b, self._n, place[:, None]] == visitor
         return self._events[self._b, self._n, place[:, None]] * (known & (visitor >= 0))[..., None, None]
 
-    def note(self, place: np.ndarray, infos: Mapping[str, np.ndarray]) -> None:
-        """What came of the pages at these places [B]."""
+    def note(self, place: np.ndarray, infos: Mapping[str, np.ndarray], tokens: np.ndarray) -> None:
+        """What came of the pages at these places [B], given the tokens [B, N, K, L] of what was shown."""
         visitor, shown, clicked = infos["visitor"], infos["shown"], infos["clicked"]
         b, n = np.nonzero(visitor >= 0)
         at = b, n, place[b]
@@ -70,9 +69,9 @@ class Story:
         slot = np.where(clicked[b, n].any(1), clicked[b, n].argmax(1), (shown[b, n] >= 0).argmax(1))
         outcome = 1 + sum(infos[name][b, n, slot].astype(np.uint8) for name in ("clicked", "cart", "bought"))
         outcome = np.where(infos["bought"][b, n, slot], 4, outcome)  # where a cart is at once a purchase
-        item = shown[b, n, slot]
-        latest = np.concatenate((self._codes[item], outcome[:, None].astype(np.uint8)), 1)
-        self._events[at] = np.concatenate((events[:, 1:], np.where(item[:, None] >= 0, latest, 0)[:, None]), 1)
+        outcome = np.where(shown[b, n, slot] >= 0, outcome, 0)  # an empty page is told by nothing
+        latest = np.concatenate((tokens[b, n, slot], outcome[:, None]), 1).astype(np.uint8)
+        self._events[at] = np.concatenate((events[:, 1:], latest[:, None]), 1)
         self._who[at] = visitor[b, n]
 
     def forget(self, copies: np.ndarray) -> None:
@@ -92,14 +91,17 @@ class StoryEyes(Eyes):
 
     def __init__(self, envs: VectorEnv, ids: SemanticIds, length: int, agents: Sequence[str] | None = None) -> None:
         super().__init__(envs)
-        self._codes, layout = ids(envs.world.q), self.layout
+        layout, self._worlds = self.layout, envs.parts if isinstance(envs, Worlds) else [envs]
+        self._codes = [ids(part.world.q) for part in self._worlds]
         extra = length * (ids.levels + 1) + layout.candidates * ids.levels
         self.layout = dataclasses.replace(layout, observation=layout.observation + extra)
         names = envs.possible_agents if agents is None else agents
         self._columns = [envs.possible_agents.index(name) for name in names]
         self._numbers = [envs.config.agents.index(name) for name in names]
-        self._story = Story(self._codes, (envs.num_envs, len(names)), envs.shape.users, length)
-        self._features = np.zeros((envs.num_envs, layout.candidates, envs.shape.features), np.float32)
+        copies = envs.num_envs // len(self._worlds)
+        self._rows = [slice(i * copies, (i + 1) * copies) for i in range(len(self._worlds))]
+        self._story = Story((envs.num_envs, len(names)), envs.shape.users, length, ids.levels)
+        self._features = np.zeros((copies, layout.candidates, envs.shape.features), np.float32)
         self._place = np.zeros(envs.num_envs, np.int64)
         self.items = np.zeros((envs.num_envs, len(names), layout.candidates), np.int64)  # candidates at the last look
 
@@ -112,18 +114,23 @@ class StoryEyes(Eyes):
         rows = observations.shape[:2]
         self._place = np.maximum(self.envs.next_page["visitor"], 0)
         events = self._story.recall(self._place, self.envs.next_visitor[:, self._columns])
-        for a, number in enumerate(self._numbers):
-            listed = np.zeros(self.items[:, a].shape, np.int64)
-            list_options(self.envs.world, self.envs.arrays, number, listed, self._features)
-            self.items[:, a] = listed
-        tokens = np.where(self.items[..., None] >= 0, self._codes[self.items], 0)
-        parts = [observations, events.reshape(*rows, -1), tokens.reshape(*rows, -1)]
+        for part, copies in zip(self._worlds, self._rows, strict=True):
+            listed = np.zeros(self.items[copies, 0].shape, np.int64)
+            for a, number in enumerate(self._numbers):
+                list_options(part.world, part.arrays, number, listed, self._features)
+                self.items[copies, a] = listed
+        parts = [observations, events.reshape(*rows, -1), self._tokens(self.items).reshape(*rows, -1)]
         return np.concatenate([np.asarray(part, np.float32) for part in parts], axis=2)
 
     def note(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
         """After a step: what came of it for these agents [B, A, ...], and which copies [B] began another episode."""
-        self._story.note(self._place, infos)
+        self._story.note(self._place, infos, self._tokens(infos["shown"]))
         self.forget(truncated)
+
+    def _tokens(self, items: np.ndarray) -> np.ndarray:
+        """[B, A, I, L] of items [B, A, I]; 0 of none."""
+        codes = [codes[items[copies]] for codes, copies in zip(self._codes, self._rows, strict=True)]
+        return np.where(items[..., None] >= 0, np.concatenate(codes), 0)
 
     def forget(self, copies: np.ndarray) -> None:
         """Another episode in these copies [B]."""

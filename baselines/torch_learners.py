@@ -34,6 +34,17 @@ class PageLearner(GradientAlgorithm):
     """Discount from a place's page to its next, beside --gamma per tick between; with --credit ticks there is none."""
     width: Count = 64
     """Units of each hidden layer."""
+    catalogues: Count = 1
+    """Worlds that copies are spread over: those of world_seed, world_seed + 1...; more than one of synthetic items, all
+    of whose agents learn."""
+
+    def check(self) -> None:
+        super().check()
+        if self.catalogues > 1 and (self.others or self.learners):
+            raise ValueError(f"--catalogues = {self.catalogues} is for runs in which all agents learn")
+        if self.num_envs % self.catalogues:
+            said = f"--num-envs = {self.num_envs} copies cannot be shared out evenly"
+            raise ValueError(f"{said} among --catalogues = {self.catalogues}")
 
     def discounts(self, config: WorldConfig) -> tuple[float, float]:
         """Per page of a chain, and per tick, on this task."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
-from recsys_env import VectorEnv, WorldConfig
+from recsys_env import VectorEnv, WorldConfig, Worlds
 from recsys_env.company import Company, checked_agent, policies_of
 from recsys_env.config import plain_config
 from recsys_env.evaluation import compared
@@ -104,6 +104,16 @@ class Clock:
 
 class TimedBatch(VectorEnv):
     """A batch whose steps are timed."""
+
+    clock: Clock
+
+    def step(self, actions: Any) -> Any:
+        with self.clock:
+            return super().step(actions)
+
+
+class TimedWorlds(Worlds):
+    """The same in several worlds."""
 
     clock: Clock
 
@@ -227,9 +237,10 @@ class Training:
             return envs
         return self.timed_batch(config, num_envs)
 
-    def timed_batch(self, config: WorldConfig, num_envs: int) -> TimedBatch:
+    def timed_batch(self, config: WorldConfig, num_envs: int) -> TimedBatch | TimedWorlds:
         """A batch with an action for every agent, whoever learns, timed."""
-        envs = TimedBatch(config, num_envs)
+        worlds = range(config.world_seed, config.world_seed + getattr(self.algorithm, "catalogues", 1))
+        envs = TimedBatch(config, num_envs) if len(worlds) == 1 else TimedWorlds(config, num_envs, worlds)
         envs.clock = self.clock
         return envs
 

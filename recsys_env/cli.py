@@ -89,16 +89,30 @@ def not_empty(**lists: Sequence[str]) -> None:
 # ------------------------------------------------------------------------------------------------ tasks by name
 
 
-def config_of(task: str) -> WorldConfig:
+CATALOGUES = {"train": range(16), "unseen": range(16, 32)}  # world seeds to learn on, and to be measured on
+
+
+def config_of(task: str, run: int = 0) -> WorldConfig:
     """The config of a task named with changed fields: `duel-v1`, `streaming-v1,observability=full,users.number=16`,
-    `duel-v1,choice.v_0_by_mood=(1,2,5)`.
+    `duel-v1,choice.v_0_by_mood=(1,2,5)`. `catalogues=train` or `catalogues=unseen` among them gives every run a world
+    of its own (`CATALOGUES`).
+
+    Args:
+        run: number of the run.
 
     Raises:
         ValueError: no such task, field or value; the message names the nearest.
     """
-    name, *changes = _parts(task)
+    name, *words = _parts(task)
     try:
-        return task_config(name, assignments(changes))
+        fields = assignments(words)
+        if (kind := fields.pop("catalogues", None)) is not None:
+            if kind not in CATALOGUES:
+                raise ValueError(f"catalogues = {kind!r} is not allowed; choose one of {', '.join(CATALOGUES)}")
+            if "world_seed" in fields:
+                raise ValueError(f"catalogues = {kind!r} and world_seed = {fields['world_seed']} both choose a world")
+            fields["world_seed"] = CATALOGUES[kind][run % len(CATALOGUES[kind])]
+        return task_config(name, fields)
     except TypeError as error:
         raise ValueError(str(error)) from None
 

@@ -18,6 +18,7 @@ from scipy import stats
 import recsys_env
 from recsys_env import WorldConfig, cli
 from recsys_env.__main__ import main
+from recsys_env.cli import config_of
 from recsys_env.evaluation import UNSEEN, episode_returns, evaluate, statistics
 from recsys_env.evaluation import runs as runs_module
 from recsys_env.evaluation.evaluate import show
@@ -451,3 +452,24 @@ def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="130"):
         cli.run(interrupted, "recsys_env evaluate", [])
     assert capsys.readouterr().err.strip().startswith("stopped; the same command with --resume goes on")
+
+
+def test_each_run_may_have_a_world_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "tiny-v0,catalogues=unseen"
+    words = ["--policies", "content", "--tasks", "tiny-v0", "--catalogues", "unseen", "--episodes", "2", "--seeds", "3"]
+    main(["evaluate", *words, "--no-metrics", "--out", str(tmp_path)])
+    assert name in capsys.readouterr().out
+    report = json.loads((tmp_path / "evaluation.json").read_text())
+    runs = Run(name, "content", 2, 2, 1, False), Run(name, "content", 18, 2, 1, False)
+    assert [run.config.world_seed for run in runs] == [18, 18]
+    assert config_of("tiny-v0,catalogues=train", 17).world_seed == 1
+    alone = evaluate(("content",), ("tiny-v0,world_seed=18",), 2, 3, metrics=False, out=tmp_path / "alone")
+    rows = [next(iter(each["tasks"].values()))["teams"]["content"]["runs"] for each in (report, alone)]
+    assert rows[0][2] == rows[1][2]
+    assert rows[0][0] != rows[1][0]
+    for wrong, said in (
+        ("catalogues=new", "catalogues = 'new' is not allowed; choose one of train, unseen"),
+        ("catalogues=train,world_seed=3", "both choose a world"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            config_of(f"tiny-v0,{wrong}")

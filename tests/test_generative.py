@@ -73,14 +73,15 @@ def test_tokens_go_from_coarse_to_fine() -> None:
 
 def test_a_story_tells_what_came_of_the_last_pages() -> None:
     codes = np.arange(1, 13).reshape(6, 2)
-    story = Story(codes, rows=(1, 1), places=2, length=3)
+    story = Story(rows=(1, 1), places=2, length=3, levels=2)
 
     def page(
         place: int, visitor: int, shown: list[int], click: int = -1, cart: bool = False, buy: bool = False
     ) -> None:
         clicked = np.array([[[k == click for k in range(len(shown))]]])
         events = {"clicked": clicked, "cart": clicked & cart, "bought": clicked & buy}
-        story.note(np.array([place]), {"visitor": np.array([[visitor]]), "shown": np.array([[shown]]), **events})
+        told = {"visitor": np.array([[visitor]]), "shown": np.array([[shown]]), **events}
+        story.note(np.array([place]), told, codes[np.array([[shown]])])
 
     def told(place: int, visitor: int) -> list[list[int]]:
         return story.recall(np.array([place]), np.array([[visitor]]))[0, 0].tolist()
@@ -190,7 +191,9 @@ def test_pre_training_finds_what_is_clicked(tmp_path: Path) -> None:
     assert losses(network, pages.take(rows))[1] < losses(network, pages.take(rows.flip(0)))[1] + 1e-4
 
 
-@pytest.mark.parametrize("kind", [{}, {"task": "journey-v1", "separate": True}, {"others": ("random",), "pages": 0}])
+@pytest.mark.parametrize(
+    "kind", [{}, {"task": "journey-v1", "separate": True}, {"catalogues": 2}, {"others": ("random",), "pages": 0}]
+)
 def test_it_trains_and_its_folder_is_a_policy(kind: dict[str, Any], tmp_path: Path) -> None:
     first = train(options(tmp_path / "1", **kind)) if "others" in kind else check_training(options, tmp_path, kind)
     assert first["training"]["agent_steps"] >= 600

@@ -49,6 +49,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "an agent for each": {"task": "journey-v1", "separate": True},
     "a memory": {"task": "ecommerce-v1", "memory": 4},
     "a memory of items": {"task": "duel-v1", "memory": 4, "centralised": True},
+    "several catalogues": {"task": "ecommerce-v1", "catalogues": 2, "centralised": True},
     "ticks": {"task": "rivals-v1", "credit": "ticks"},
 }
 

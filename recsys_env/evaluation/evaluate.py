@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .. import cli
 from ..files import write_json
@@ -43,7 +43,8 @@ def evaluate(
 
     Args:
         policies: names, folders of trained policies, module:factory, or mixed teams agent=policy,agent=policy.
-        tasks: names of tasks, with fields changed if need be: streaming-v1,observability=full.
+        tasks: names of tasks, with fields changed if need be: streaming-v1,observability=full. With catalogues=train or
+            catalogues=unseen among them every run has a world of its own (`cli.CATALOGUES`).
         episodes: per run.
         seeds: runs, each on a seed of its own that training never uses.
         warmup: episodes that a policy which learns while it serves plays before each run.
@@ -98,6 +99,9 @@ class Command:
     resume: bool = False
     """Keep the runs that are already in the folder. A second process may share the work: give it the tasks or policies
     in another order."""
+    catalogues: Literal["train", "unseen"] | None = None
+    """On tasks: give every run a world of its own, of those to learn on (train: world seeds 0 to 15) or of others
+    (unseen: 16 to 31)."""
 
 
 def command(asked: Command) -> dict[str, Any]:
@@ -105,7 +109,9 @@ def command(asked: Command) -> dict[str, Any]:
     shared = {name: getattr(asked, name) for name in ("episodes", "seeds", "warmup", "out", "resume")}
     if asked.scenarios:
         return play_scenarios(asked.policies, asked.scenarios, **shared)
-    return evaluate(asked.policies, asked.tasks, metrics=asked.metrics, **shared)
+    worlds = f",catalogues={asked.catalogues}" if asked.catalogues else ""
+    tasks = tuple(f"{task}{worlds}" for task in asked.tasks)
+    return evaluate(asked.policies, tasks, metrics=asked.metrics, **shared)
 
 
 def show(report: Mapping[str, Any]) -> None:

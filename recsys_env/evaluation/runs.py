@@ -61,7 +61,7 @@ class Run:
 
     @property
     def config(self) -> WorldConfig:
-        return cli.config_of(self.task)
+        return cli.config_of(self.task, self.seed)
 
     def members(self) -> dict[str, str]:
         """The policy of each agent.
