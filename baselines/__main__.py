@@ -9,6 +9,7 @@ from recsys_env.checks import unknown
 
 COMMANDS = {
     "train": "train an algorithm on a task, alone or beside other policies",
+    "language": "tune a language model to what visitors click",
     "reference": "train the learners whose results are published, job by job",
 }
 
@@ -22,6 +23,10 @@ def main(argv: list[str]) -> None:
         from .train import command
 
         command(argv[1:])
+    elif argv[0] == "language":
+        from .language import tune
+
+        cli.run(tune, "baselines language", argv[1:])
     elif argv[0] == "reference":
         from .reference import reference
 

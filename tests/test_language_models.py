@@ -182,7 +182,7 @@ def test_likelihoods_are_those_of_one_option_after_the_other(weights):
     for option, value in zip(options, found, strict=True):
         before, after = (model._tokenizer(text).input_ids for text in (context, option))
         with torch.inference_mode():
-            logits = model._model(torch.tensor([before + after])).logits[0].log_softmax(-1)
+            logits = model.network(torch.tensor([before + after])).logits[0].log_softmax(-1)
         alone = sum(float(logits[len(before) + i - 1, token]) for i, token in enumerate(after))
         assert value == pytest.approx(alone, abs=1e-4)
     assert model.usage.read == len(context) + sum(map(len, options))
@@ -308,3 +308,32 @@ def test_what_takes_too_long_is_a_fallback(serve):
 def test_an_address_names_its_model(serve):
     with pytest.raises(ValueError, match=r"names no model: http://host:port/v1#name"):
         open_model("http://127.0.0.1:9/v1")
+
+
+# ------------------------------------------------------------------------------------------------ tuning
+
+
+def test_a_model_is_tuned_to_what_is_clicked(weights, tmp_path):
+    """The adapter is a model by its path that rates titles anew, and what is likely anyway as it was."""
+    pytest.importorskip("peft")
+    pytest.importorskip("tyro")
+    from baselines.language import Tuning, logged, tune
+
+    settings = dict(model=str(weights), task="streaming-v1", set=("horizon=100",), device="cpu", batch=2, rank=4)
+    tuning = Tuning(**settings, clicks=60, passes=3, learning_rate=2e-2, out=tmp_path / "tuned")
+    examples = logged(tuning)
+    assert len(examples) == 60
+    assert all(2 <= len(example.titles) <= 4 and len(set(example.titles[:1])) == 1 for example in examples)
+    assert all(example.titles[0] not in example.titles[1:] for example in examples)
+    found = tune(tuning)
+    assert found["held_out"][0] == pytest.approx(found["chance"], abs=0.3)
+    assert found["held_out"][-1] != found["held_out"][0]
+    base, tuned = LocalModel(str(weights), "cpu"), LocalModel(str(tuning.out), "cpu")
+    options = [" sea", " land and war"]
+    np.testing.assert_allclose(
+        tuned.prior("A visitor chose:", options), base.prior("A visitor chose:", options), atol=1e-4
+    )
+    moved = tuned.log_likelihoods("A visitor chose:", options) - base.log_likelihoods("A visitor chose:", options)
+    assert np.abs(moved).max() > 1e-2
+    assert json.loads((tuning.out / "tuning.json").read_text())["pages"] == 60
+    assert (played(make_policy(f"llm:{tuning.out}")) >= 0).all()

@@ -10,20 +10,23 @@ Nothing is downloaded, and no code of a model's folder is executed.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..files import read_json
 from ..libraries import library
 
 SMOLLM2 = "smollm2"
+ADAPTER = "adapter_config.json"  # in the folder of a tuned model
 KEY = "OPENAI_API_KEY"
 TRIES = 2  # again, where an endpoint fails
 
@@ -67,6 +70,10 @@ class LanguageModel:
         """log P(option | context) [I] in nats, of all its tokens together."""
         raise NotImplementedError
 
+    def prior(self, context: str, options: Sequence[str]) -> np.ndarray:
+        """The same before it was tuned to anything."""
+        return self.log_likelihoods(context, options)
+
 
 def open_model(name: str | Path) -> LanguageModel:
     """The model of this name, path or address; the same one whenever it is asked for again.
@@ -93,7 +100,8 @@ class LocalModel(LanguageModel):
     """Weights on this machine, through transformers.
 
     Args:
-        name: `"smollm2"`, the path of a GGUF file, or a folder.
+        name: `"smollm2"`, the path of a GGUF file, a folder, or that of an adapter (`baselines language`), which names
+            the model that it belongs to.
         device: such as "cuda"; by default a GPU where there is one.
     """
 
@@ -102,48 +110,64 @@ class LocalModel(LanguageModel):
     def __init__(self, name: str, device: str = "auto") -> None:
         super().__init__()
         self.name = name
-        folder, file = _weights(name)
+        adapter = Path(name) / ADAPTER
+        base = (
+            read_json(adapter, {"base_model_name_or_path": str})["base_model_name_or_path"]
+            if adapter.is_file()
+            else name
+        )
+        folder, file = _weights(base)
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         transformers, self._torch = library("transformers", "language"), library("torch", "language")
         told: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         told |= {"gguf_file": file} if file else {}
         transformers.utils.logging.disable_progress_bar()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the libraries, about themselves
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **told)
-            model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="auto", **told)
         from ..tensors import choose_device
 
-        self._device = choose_device(device)
-        self._model = (model.float() if self._device == "cpu" else model).to(self._device).eval()
+        self._device, self.adapted = choose_device(device), adapter.is_file()
+        with quiet():
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **told)
+            model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="auto", **told)
+            model = model.float() if self._device.type == "cpu" else model
+            if self.adapted:
+                model = library("peft", "language").PeftModel.from_pretrained(model, name)
+        self.network = model.to(self._device).eval()
         self._end = self._tokenizer.eos_token_id
 
     def parameters(self) -> int:
         """How many numbers the model has."""
-        return int(self._model.num_parameters())
+        return int(self.network.num_parameters())
 
     def _tokens(self, text: str, beginning: bool = True) -> list[int]:
         found: list[int] = self._tokenizer(text, add_special_tokens=beginning).input_ids
         return found
 
     def log_likelihoods(self, context: str, options: Sequence[str]) -> np.ndarray:
+        with self._torch.inference_mode():
+            found: np.ndarray = self.scores(context, options).cpu().numpy().astype(np.float64)
+        self.usage.calls += 1
+        return found
+
+    def prior(self, context: str, options: Sequence[str]) -> np.ndarray:
+        with self.network.disable_adapter() if self.adapted else contextlib.nullcontext():
+            return self.log_likelihoods(context, options)
+
+    def scores(self, context: str, options: Sequence[str]) -> Any:
+        """As `log_likelihoods`, a tensor through which gradients flow."""
         torch = self._torch
         before = self._tokens(context) or [self._end]
         rows = [self._tokens(option, beginning=False) for option in options]
         longest = max(map(len, rows))
         padded = torch.tensor([row + [self._end] * (longest - len(row)) for row in rows], device=self._device)
         real = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=self._device)
-        with torch.inference_mode():
-            first = self._model(torch.tensor([before], device=self._device), use_cache=True, logits_to_keep=1)
-            first.cache.batch_repeat_interleave(len(rows))
-            seen = torch.cat((real.new_ones(len(rows), len(before)), real), 1)
-            rest = self._model(padded, cache=first.cache, attention_mask=seen).logits[:, :-1]
-            logits = torch.cat((first.logits.expand(len(rows), -1, -1), rest), 1).float()
-            each = logits.log_softmax(-1).gather(-1, padded[..., None])[..., 0]
-            found: np.ndarray = (each * real).sum(1).cpu().numpy().astype(np.float64)
-        self.usage.calls += 1
+        first = self.network(torch.tensor([before], device=self._device), use_cache=True, logits_to_keep=1)
+        first.cache.batch_repeat_interleave(len(rows))
+        seen = torch.cat((real.new_ones(len(rows), len(before)), real), 1)
+        rest = self.network(padded, cache=first.cache, attention_mask=seen).logits[:, :-1]
+        logits = torch.cat((first.logits.expand(len(rows), -1, -1), rest), 1).float()
+        each = logits.log_softmax(-1).gather(-1, padded[..., None])[..., 0]
         self.usage.read += len(before) + sum(map(len, rows))
-        return found
+        return (each * real).sum(1)
 
     def generate(self, prompt: str, tokens: int, seconds: float | None = None) -> str:
         torch, text = self._torch, prompt
@@ -152,7 +176,7 @@ class LocalModel(LanguageModel):
             text = self._tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
         ids = torch.tensor([self._tokens(text, beginning=not self._tokenizer.chat_template)], device=self._device)
         with torch.inference_mode():
-            found = self._model.generate(
+            found = self.network.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=tokens,
@@ -164,6 +188,14 @@ class LocalModel(LanguageModel):
         self.usage.read += ids.shape[1]
         self.usage.written += len(found)
         return str(self._tokenizer.decode(found, skip_special_tokens=True))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without what libraries say about themselves."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _weights(name: str) -> tuple[Path, str]:

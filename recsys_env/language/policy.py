@@ -171,9 +171,9 @@ class LanguagePolicy(Reader):
         titles = [candidate.title for candidate in page.candidates]
         missing = sorted(set(titles) - self._usual.keys())
         if missing:
-            usual = self.model.log_likelihoods(NOBODY, [f" {title}" for title in missing])
+            usual = self.model.prior(NOBODY, [f" {title}" for title in missing])
             self._usual.update(zip(missing, usual.tolist(), strict=True))
-        gains = self.model.log_likelihoods(_story(page), [f" {title}" for title in titles])
+        gains = self.model.log_likelihoods(story(page), [f" {title}" for title in titles])
         gains = gains - [self._usual[title] for title in titles]
         best = np.argsort(-gains, kind="stable")[: page.slots]
         return Answer(tuple(best.tolist()))
@@ -184,7 +184,7 @@ class LanguagePolicy(Reader):
         return parse(self.model.generate(prompt, tokens, self.limits.page_seconds), page)
 
 
-def _story(page: Page) -> str:
+def story(page: Page) -> str:
     """What is known of the visitor, as a text that a title goes on from."""
     lines = [f"A visitor likes: {'; '.join(page.likes)}."] if page.likes else []
     lines += [f"Wants one of: {'; '.join(page.wants)}."] if page.wants else []

@@ -1,0 +1,178 @@
+"""Tune a language model to what visitors click: low-rank adapters, trained on logged pages.
+
+    python -m baselines language --model smollm2 --task grocery-v1 --out runs/smollm2-grocery
+    python -m recsys_env evaluate --policies llm:smollm2 llm:runs/smollm2-grocery --tasks grocery-v1,horizon=60
+
+Pages are filled at random and logged. Of each page with a click the title that was clicked and some that were shown
+beside it are rated as `recsys_env.language.LanguagePolicy` does: by log P(title | visitor) less log P(title | a
+visitor), the latter of the model as it was. The softmax of these rates is trained to choose the click. LoRA: Hu et al.
+2022. On seeds of training alone (the rule of seeds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys_env import VectorEnv, cli, replace, task_config
+from recsys_env.evaluation import UNSEEN
+from recsys_env.files import write_json
+from recsys_env.language.models import ADAPTER, LocalModel, quiet
+from recsys_env.language.pages import Answer, Page, Reader
+from recsys_env.language.policy import NOBODY, story
+from recsys_env.libraries import library
+from recsys_env.policies import Team
+from recsys_env.provenance import provenance
+
+COPIES = 16
+HELD_OUT = 0.2
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Tune a language model to what visitors click."""
+
+    model: str = "smollm2"
+    """Name or path of the model; see `recsys_env.language.open_model`."""
+    task: str = "grocery-v1"
+    """Whose pages are logged."""
+    set: tuple[str, ...] = ()
+    """Fields of the task's config to change, such as horizon=100."""
+    clicks: int = 400
+    """Pages with a click; a fifth is held out."""
+    beside: int = 3
+    """Titles that were shown beside, of each page."""
+    passes: int = 1
+    """Over the pages."""
+    rank: int = 8
+    """Of the adapters."""
+    learning_rate: float = 3e-4
+    """At the beginning; it falls to 0."""
+    batch: int = 4
+    """Pages of a gradient step."""
+    seed: int = 0
+    """Of the log and of training."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    out: Path = Path("runs/language")
+    """Folder of the adapter, which is a model by its path."""
+
+
+@dataclass
+class Example:
+    """A page with a click: what was known of the visitor, and titles, of which the first was clicked."""
+
+    story: str
+    titles: list[str] = field(default_factory=list)
+
+
+class RandomLog(Reader):
+    """Fills pages at random, and writes down what was clicked."""
+
+    def __init__(self, beside: int) -> None:
+        super().__init__()
+        self._beside, self.examples = beside, list[Example]()
+        self._shown: list[tuple[Page, list[int]] | None] = []
+
+    def answer(self, pages: Any) -> list[Answer | None]:
+        self._shown = [
+            page and (page, self.rng.permutation(len(page.candidates))[: page.slots].tolist()) for page in pages
+        ]
+        return [None if shown is None else Answer(tuple(shown[1])) for shown in self._shown]
+
+    def _picks(self, page: Page) -> list[int]:
+        picks: list[int] = self.rng.permutation(len(page.candidates))[: page.slots].tolist()
+        return picks
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        for b, shown in enumerate(self._shown):
+            clicked = np.flatnonzero(feedback["clicked"][b])
+            if shown is None or not len(clicked):
+                continue
+            page, picks = shown
+            item = feedback["shown"][b, clicked[0]]
+            titles = [page.candidates[pick].title for pick in picks]
+            first = next(i for i, pick in enumerate(picks) if self.items[b, page.candidates[pick].place] == item)
+            others = [title for i, title in enumerate(titles) if i != first and title != titles[first]]
+            self.examples.append(Example(story(page), [titles[first], *others[: self._beside]]))
+        super().observe(feedback)
+
+
+def logged(tuning: Tuning) -> list[Example]:
+    """Pages with a click, of all agents."""
+    config = replace(task_config(tuning.task, cli.assignments(tuning.set)), {"mask_actions": False})
+    envs = VectorEnv(config, COPIES)
+    team = Team(envs, {agent: RandomLog(tuning.beside) for agent in envs.possible_agents}, tuning.seed)
+    observations, _ = envs.reset(seed=tuning.seed % UNSEEN)
+    actions = envs.empty_actions()
+    logs: list[Any] = list(team.policies.values())
+    while sum(len(log.examples) for log in logs) < tuning.clicks:
+        team.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        team.observe(infos, truncated)
+    return [example for log in logs for example in log.examples if len(example.titles) > 1][: tuning.clicks]
+
+
+def tune(tuning: Tuning) -> dict[str, Any]:
+    """Log pages, train, and write the adapter.
+
+    Returns:
+        losses held out, in nats a page, before and after each pass, and where they come from; the folder keeps it too
+        (`tuning.json`).
+
+    Raises:
+        ValueError, ImportError: no such task or model, or its library is missing.
+    """
+    cli.at_least(1, clicks=tuning.clicks // 5, beside=tuning.beside, passes=tuning.passes, rank=tuning.rank)
+    torch, peft = library("torch", "language"), library("peft", "language")
+    model, examples = LocalModel(tuning.model, tuning.device), logged(tuning)
+    torch.manual_seed(tuning.seed)
+    order = torch.randperm(len(examples)).tolist()
+    held_out, rest = order[: int(HELD_OUT * len(order))], order[int(HELD_OUT * len(order)) :]
+    titles = sorted({title for example in examples for title in example.titles})
+    usual = dict(zip(titles, model.log_likelihoods(NOBODY, [f" {title}" for title in titles]).tolist(), strict=True))
+    adapters = peft.LoraConfig(r=tuning.rank, lora_alpha=2 * tuning.rank, target_modules="all-linear")
+    with quiet():
+        model.network = peft.get_peft_model(model.network, adapters)
+
+    def loss(example: Example) -> Any:
+        rates = model.scores(example.story, [f" {title}" for title in example.titles])
+        rates = rates - torch.tensor([usual[title] for title in example.titles], device=rates.device)
+        return -rates.log_softmax(0)[0]
+
+    def measure() -> float:
+        with torch.inference_mode():
+            return float(np.mean([float(loss(examples[i])) for i in held_out]))
+
+    optimiser = torch.optim.AdamW([p for p in model.network.parameters() if p.requires_grad], tuning.learning_rate)
+    steps = tuning.passes * -(-len(rest) // tuning.batch)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, steps)
+    chance = float(np.mean([np.log(len(examples[i].titles)) for i in held_out]))
+    told = [measure()]
+    print(f"{len(examples)} pages with a click; held out: {told[0]:.3f} nats a page before ({chance:.3f} at random)")
+    for _ in range(tuning.passes):
+        for some in np.array_split(np.random.default_rng(tuning.seed).permutation(rest), steps // tuning.passes):
+            optimiser.zero_grad()
+            for i in some:
+                (loss(examples[i]) / len(some)).backward()
+            optimiser.step()
+            schedule.step()
+        told.append(measure())
+        print(f"held out: {told[-1]:.3f} nats a page", flush=True)
+    return _saved(model, tuning, {"held_out": told, "chance": chance, "pages": len(examples)})
+
+
+def _saved(model: LocalModel, tuning: Tuning, found: dict[str, Any]) -> dict[str, Any]:
+    """Write the adapter, which names its model as it was asked for, and what was found."""
+    model.network.peft_config["default"].base_model_name_or_path = tuning.model
+    with quiet():
+        model.network.save_pretrained(str(tuning.out))
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(tuning).items()}
+    result = {"settings": settings, **found, **provenance()}
+    write_json(tuning.out / "tuning.json", result)
+    print(f"a model by its path: llm:{tuning.out} ({tuning.out / ADAPTER})")
+    return result
