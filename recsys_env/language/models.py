@@ -127,8 +127,8 @@ class LocalModel(LanguageModel):
         self._device, self.adapted = choose_device(device), adapter.is_file()
         with quiet():
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **told)
-            model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="auto", **told)
-            model = model.float() if self._device.type == "cpu" else model
+            kind = self._torch.float32 if self._device.type == "cpu" else "auto"
+            model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind, **told)
             if self.adapted:
                 model = library("peft", "language").PeftModel.from_pretrained(model, name)
         self.network = model.to(self._device).eval()
