@@ -176,9 +176,9 @@ class GenerativeLearner(PPOLearner):
             for world in range(options.catalogues)
         ]
         fields = (torch.cat([getattr(log, name) for log in logged]) for name in ("seen", "shown", "clicked"))
-        pages, device = LoggedPages(*fields), self.rollout.to_device.device
-        first.measure(pages.seen[:4096].to(device))
-        self.pretraining = pretrain(first, pages, options, device)
+        self.pages, device = LoggedPages(*fields), self.rollout.to_device.device
+        first.measure(self.pages.seen[:4096].to(device))
+        self.pretraining = pretrain(first, self.pages, options, device)
         for i, told in enumerate(self.pretraining):
             print(f"pre-training, pass {i}: {told['items']:.3f} nats an item, {told['slate']:.3f} a slate, held out")
         for network in others:

@@ -26,7 +26,7 @@ class Size:
 
 
 SIZES = {  # parameters: what decides them
-    "0.1m": Size(width=48, layers=2, heads=2),
+    "0.1m": Size(width=56, layers=2, heads=2),
     "0.3m": Size(width=80, layers=3, heads=4),
     "1m": Size(width=128, layers=4, heads=4),
     "3m": Size(width=192, layers=6, heads=6),
