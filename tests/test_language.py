@@ -129,6 +129,26 @@ def test_a_prompt_says_what_the_agent_knows():
     assert "disliked what was clicked" in describe(dataclasses.replace(clicked, mood=-0.5))
 
 
+def test_copies_and_episodes_do_not_know_of_each_other():
+    """Customers of a fixed population come to every copy and in every episode; what they clicked there is unknown."""
+    envs = recsys_env.vector_env("grocery-v1", 3, horizon=60)
+    reader, rng = Reader(), np.random.default_rng(0)
+    reader.bind(envs, "recommender_0", 0)
+    observations, _ = envs.reset(seed=[5, 5, 6])
+    clicked = 0
+    for _ in range(110):
+        pages = reader.read(observations[:, 0])
+        assert pages[0] == pages[1]
+        clicked += sum(len(each.clicked) for each in pages if each)
+        actions = np.tile(rng.integers(0, 20, (1, 2, 10)), (3, 1, 1))
+        observations, _, _, truncated, infos = envs.step(actions)
+        reader.observe(feedback(infos, 0))
+        if truncated.any():
+            assert clicked
+            reader.reset(truncated)
+            assert not any(each.clicked for each in reader.read(observations[:, 0]) if each)
+
+
 def test_features_are_told_without_their_squashing():
     envs, seen = readers("market-v0", 10)
     assert {name for name in seen[0][1].candidates[0].features} == set(envs.candidate_features)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from ..fields import CANDIDATE_FEATURES, OBSERVATION
-from ..policies.logged import People
 from ..policies.ranking import Ranker
 from ..policies.slates import level_at, say, slate_action
 from ..vector import VectorEnv
@@ -127,9 +126,8 @@ class Reader(Ranker):
                 "allowed. With action='candidates' a retrieval stage chooses some"
             )
         self.agent, self._role = agent, envs.config.role_of(self.index)
-        self._people = People(envs)
         self._present = np.full(envs.num_envs, -1)
-        self._clicked: dict[int, deque[str]] = {}  # of each person
+        self._clicked: dict[tuple[int, int], deque[str]] = {}  # of each copy and visitor
         self._pages: list[Page | None] = []
 
     def answer(self, pages: Sequence[Page | None]) -> list[Answer | None]:
@@ -144,7 +142,7 @@ class Reader(Ranker):
     def read(self, observations: np.ndarray) -> list[Page | None]:
         """The pages [B] about to be shown, given the agent's observations [B, O]."""
         self.look()
-        self._present = self._people.rows(self.envs.next_visitor[:, self.index])
+        self._present = self.envs.next_visitor[:, self.index].copy()
         clocks = self.envs.next_page
         self._pages = [
             self._page(b, observations[b], clocks[b]) if (self.items[b] >= 0).any() else None
@@ -174,7 +172,7 @@ class Reader(Ranker):
             gap=one("visit_gap") if visits is not None and visits > 1.5 else None,
             mood=one("mood") if one("mood_pages") else None,
             likes=self._likes(profile),
-            clicked=tuple(self._clicked.get(int(self._present[b]), ())),
+            clicked=tuple(self._clicked.get((b, int(self._present[b])), ())),
             wants=() if knows is None else self._wants(int(knows.argmax())),
             anchor=anchor,
             heard=self._heard(seen("messages")),
@@ -243,8 +241,8 @@ class Reader(Ranker):
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         titles = self.envs.texts.titles
-        for b, row in enumerate(self._present.tolist()):
-            if row < 0:
+        for b, visitor in enumerate(self._present.tolist()):
+            if visitor < 0:
                 continue
             events = [(item, "bought later") for item in feedback["later_item"][b] if item >= 0]
             events += [
@@ -253,11 +251,11 @@ class Reader(Ranker):
                 if feedback["clicked"][b, k]
             ]
             for item, outcome in events:
-                remembered = self._clicked.setdefault(row, deque(maxlen=REMEMBERED))
+                remembered = self._clicked.setdefault((b, visitor), deque(maxlen=REMEMBERED))
                 remembered.append(f"{titles[item]} ({outcome})" if outcome else str(titles[item]))
 
     def reset(self, done: np.ndarray) -> None:
-        self._people.begin(done)
+        self._clicked = {place: clicked for place, clicked in self._clicked.items() if not done[place[0]]}
 
 
 def vocabulary(words: Sequence[str], size: int) -> tuple[str, ...]:
