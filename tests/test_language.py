@@ -14,7 +14,7 @@ from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.episodes import begin_episodes, play_episode
 from recsys_env.language import REPAIRS, Answer, Candidate, Page, Reader, TextPolicy, describe, parse
 from recsys_env.language.pages import REMEMBERED
-from recsys_env.policies import feedback
+from recsys_env.policies import feedback, make_policy
 
 # ------------------------------------------------------------------------------------------------ answers
 
@@ -347,3 +347,15 @@ def test_prompts_that_are_answered_too_late_are_answered_by_retrieval():
         *_, infos = env.step(dict.fromkeys(env.agents, "5, 4"))
         told.update(repair for info in infos.values() for repair in info["repairs"])
     assert set(told) == {"late"}
+
+
+def test_what_says_the_same_is_recommended_to_who_clicked_it():
+    """Words are vectors here, so texts find what vectors find, without looking at them."""
+    config = replace(TASKS["ecommerce-v1"], {"horizon": 400, "choice": {"beta_bait": 0.0, "beta_quality": 0.0}})
+    earned = {name: episode_returns(config, name, 8, seed=1).mean() for name in ("random", "text:hashing", "nearest")}
+    assert earned["text:hashing"] > 1.15 * earned["random"]
+    assert earned["text:hashing"] < 1.2 * earned["nearest"]
+    again = episode_returns(config, "text:hashing", 4, seed=1)
+    np.testing.assert_array_equal(again, episode_returns(config, "text:hashing", 8, seed=1)[:4])
+    with pytest.raises(ValueError, match=r"model = 'nothing' is neither"):
+        make_policy("text:nothing")

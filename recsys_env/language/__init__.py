@@ -6,6 +6,7 @@ pages.py        the page about to be shown, as an agent may know it; an answer t
 prompts.py      page -> prompt, text -> answer
 environment.py  a task with prompts for observations and texts for actions
 policy.py       what reads prompts as a policy; models.py: language models behind one interface
+nearest.py      the nearest items by what they say
 """
 
 from .encode import encode

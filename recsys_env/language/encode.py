@@ -56,6 +56,8 @@ def encode(
     if str(model) == HASHING:
         return _hashed(texts)
     folder = _folder(model)
+    if not texts:
+        return np.zeros((0, 0), np.float32)
     path = _cache_folder() / f"{_digest(folder, texts)}.npz"
     if cache and (kept := _kept(path, len(texts))) is not None:
         return kept

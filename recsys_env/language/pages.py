@@ -274,9 +274,10 @@ def _is_word(word: object) -> bool:
     return isinstance(word, str) and word == word.strip() != "" and "\n" not in word
 
 
-def plain(envs: VectorEnv, observation: np.ndarray, name: str) -> np.ndarray:
-    """A field of an observation without its squashing."""
-    return unsquashed(envs.field(observation, name), _HALF[name])
+def plain(envs: VectorEnv, observations: np.ndarray, name: str) -> np.ndarray:
+    """A field of observations [..., O] without its squashing."""
+    found: np.ndarray = unsquashed(envs.field(observations, name), _HALF[name])
+    return found
 
 
 def unsquashed(value: Any, half: float | None) -> Any:

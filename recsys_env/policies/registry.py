@@ -52,6 +52,7 @@ TASK_POLICIES: dict[str, str] = {  # made for some task or as company: found by 
     "coverage-talk": "recsys_env.policies.coverage:Talk",
 }
 FAMILIES: dict[str, str] = {  # policies NAME:WHAT, made of what stands behind the colon
+    "text": "recsys_env.language.nearest:TextNearest",
     "llm": "recsys_env.language.policy:LanguagePolicy",
     "llm-list": "recsys_env.language.policy:ListingPolicy",
 }
