@@ -11,18 +11,17 @@ import numpy as np
 
 from recsys_env import VectorEnv, Worlds
 from recsys_env.evaluation import UNSEEN
-from recsys_env.files import FileError
 from recsys_env.policies import Policy, Team
 from recsys_env.settings import replace
 
-from .checkpoints import WEIGHTS, check_spaces, network_of, read_policy, write_policy
+from .checkpoints import check_spaces, network_of, write_policy
 from .generative_network import GenerativeNetwork, StoryEyes
-from .page_networks import SHARED, Layout, best_slates, to_actions
+from .page_networks import LAYOUT, SHARED, Layout, best_slates, read_networks, to_actions
 from .ppo_torch import PPOLearner
 from .semantic_ids import SemanticIds
 from .sizes import SIZES, Size
 from .training import Training
-from .weights import from_arrays, to_arrays
+from .weights import to_arrays
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -160,10 +159,8 @@ class GenerativeLearner(PPOLearner):
 
     def _pretrain(self) -> None:
         """On pages of all agents, whoever learns; the networks of all learners begin alike."""
-        options, networks = (
-            self.options,
-            cast("list[GenerativeNetwork]", [agent.actor for agent in self.agents.values()]),
-        )
+        options, device = self.options, self.rollout.to_device.device
+        networks = [cast("GenerativeNetwork", agent.actor) for agent in self.agents.values()]
         first, *others = networks
         config = self.training.config
         share = -(-options.pages // len(options.loggers) // options.catalogues)
@@ -176,7 +173,7 @@ class GenerativeLearner(PPOLearner):
             for world in range(options.catalogues)
         ]
         fields = (torch.cat([getattr(log, name) for log in logged]) for name in ("seen", "shown", "clicked"))
-        self.pages, device = LoggedPages(*fields), self.rollout.to_device.device
+        self.pages = LoggedPages(*fields)
         first.measure(self.pages.seen[:4096].to(device))
         self.pretraining = pretrain(first, self.pages, options, device)
         for i, told in enumerate(self.pretraining):
@@ -195,7 +192,7 @@ class GenerativeLearner(PPOLearner):
 # ------------------------------------------------------------------------------------------------ the policy
 
 _FORM = {
-    "layout": {name: [int] if name in ("context", "words") else int for name in Layout.__dataclass_fields__},
+    "layout": LAYOUT,
     "size": dict.fromkeys(Size.__dataclass_fields__, int),
     "networks": [str],
     "pretraining": [{str: float}],
@@ -214,26 +211,18 @@ class GenerativePolicy(Policy):
     """
 
     def __init__(self, folder: Path) -> None:
+        def make(layout: Layout, facts: Mapping[str, Any]) -> GenerativeNetwork:
+            return GenerativeNetwork(layout, Size(**facts["size"]))
+
         self.folder = folder
-        weights, self.facts = read_policy(folder, _FORM)
-        path = folder / WEIGHTS
-        try:
-            self.layout, self.size = Layout(**self.facts["layout"]), Size(**self.facts["size"])
-            with torch.device("meta"):  # without memory: whatever sizes a file tells
-                networks = {name: GenerativeNetwork(self.layout, self.size) for name in self.facts["networks"]}
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise FileError(f"{path} does not hold the sizes of a network: {error}") from None
-        from_arrays(path, weights, networks)
-        for network in networks.values():
-            network.columns = torch.tensor(self.layout.context)
-        self._networks = networks
+        self.layout, self.facts, self._networks = read_networks(folder, _FORM, make)
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         check_spaces(self.folder, self.facts, envs)
         self.network = network_of(self.folder, self._networks, agent, SHARED).eval()
         ids = SemanticIds(self.network.centres.numpy())
-        self._eyes = StoryEyes(envs, ids, self.size.events, [agent])
+        self._eyes = StoryEyes(envs, ids, self.network.size.events, [agent])
         if self._eyes.layout != self.layout:
             raise ValueError(
                 f"the policy in {self.folder} was trained on {self.layout}; here it is {self._eyes.layout}"

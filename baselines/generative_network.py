@@ -162,7 +162,6 @@ class GenerativeNetwork(Scorer):
         size: of the network.
     """
 
-    columns: torch.Tensor  # [X] places of the context in an observation
     centres: torch.Tensor  # [L, S, D] of the semantic ids
     deviation: torch.Tensor  # [F] units of the candidates' features
     measured: bool

@@ -10,10 +10,10 @@ a vector (`weights`, `query`), into that. A level of prices and a message are sc
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from gymnasium import spaces
@@ -165,6 +165,7 @@ class Scorer(nn.Module):
     """
 
     layout: Layout
+    columns: torch.Tensor  # [X] places of the context in an observation
     memory: nn.GRU | None
 
     def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> Any:
@@ -184,6 +185,9 @@ class Scorer(nn.Module):
         raise NotImplementedError
 
 
+Network = TypeVar("Network", bound=Scorer)
+
+
 class PageNetwork(Scorer):
     """Weights of the candidates' features, or a score of each item, or the vector, by two hidden layers.
 
@@ -193,7 +197,6 @@ class PageNetwork(Scorer):
         memory: units of a GRU that runs along each visitor's pages; 0 = none.
     """
 
-    columns: torch.Tensor  # [X] places of the context in an observation
     deviation: torch.Tensor  # [F] units of the candidates' features
 
     def __init__(self, layout: Layout, width: int = 64, memory: int = 0) -> None:
@@ -341,12 +344,8 @@ def echo_of(own: torch.Tensor, chosen: torch.Tensor, page: Page, layout: Layout)
 
 # ------------------------------------------------------------------------------------------------ policies
 
-_FORM = {
-    "layout": {name: [int] if name in ("context", "words") else int for name in Layout.__dataclass_fields__},
-    "width": int,
-    "memory": int,
-    "networks": [str],
-}
+LAYOUT = {name: [int] if name in ("context", "words") else int for name in Layout.__dataclass_fields__}
+_FORM = {"layout": LAYOUT, "width": int, "memory": int, "networks": [str]}
 
 
 def save(folder: Path, envs: VectorEnv, networks: Mapping[str, PageNetwork]) -> None:
@@ -361,6 +360,32 @@ def save(folder: Path, envs: VectorEnv, networks: Mapping[str, PageNetwork]) -> 
     write_policy(folder, "pages", envs, to_arrays(networks), **facts)
 
 
+def read_networks(
+    folder: Path, form: Mapping[str, Any], make: Callable[[Layout, Mapping[str, Any]], Network]
+) -> tuple[Layout, dict[str, Any], dict[str, Network]]:
+    """The layout, the facts and the networks, by agent or `SHARED`, of a policy's folder.
+
+    Args:
+        form: of its facts, the layout and the names of networks among them.
+        make: a network, given the layout and the facts.
+
+    Raises:
+        FileError: a file is missing, damaged or of another kind.
+    """
+    weights, facts = read_policy(folder, form)
+    path = folder / WEIGHTS
+    try:
+        layout = Layout(**facts["layout"])
+        with torch.device("meta"):  # without memory: whatever sizes a file tells
+            networks = {name: make(layout, facts) for name in facts["networks"]}
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise FileError(f"{path} does not hold the sizes of a network: {error}") from None
+    from_arrays(path, weights, networks)
+    for network in networks.values():
+        network.columns = torch.tensor(layout.context)
+    return layout, facts, networks
+
+
 class PagePolicy(Policy):
     """The best slate and words, or the mean vector, of the bound agent's network.
 
@@ -372,22 +397,11 @@ class PagePolicy(Policy):
     """
 
     def __init__(self, folder: Path) -> None:
+        def make(layout: Layout, facts: Mapping[str, Any]) -> PageNetwork:
+            return PageNetwork(layout, facts["width"], facts["memory"])
+
         self.folder = folder
-        weights, self.facts = read_policy(folder, _FORM)
-        path = folder / WEIGHTS
-        try:
-            self.layout = Layout(**self.facts["layout"])
-            with torch.device("meta"):  # without memory: whatever sizes a file tells
-                networks = {
-                    name: PageNetwork(self.layout, self.facts["width"], self.facts["memory"])
-                    for name in self.facts["networks"]
-                }
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise FileError(f"{path} does not hold the sizes of a network: {error}") from None
-        from_arrays(path, weights, networks)
-        for network in networks.values():
-            network.columns = torch.tensor(self.layout.context)
-        self._networks = networks
+        self.layout, self.facts, self._networks = read_networks(folder, _FORM, make)
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
