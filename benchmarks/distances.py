@@ -27,8 +27,8 @@ Runs = dict[str, list[dict[str, Any]]]
 
 
 def trained(task: str, folder: Path) -> list[Job]:
-    """The jobs of a task whose policies are there. Learners of vectors, such as MADDPG, play the task with other actions
-    and have no place in its table."""
+    """The jobs of a task whose policies are there. Learners of vectors, such as MADDPG, play the task with other
+    actions and have no place in its table."""
     there = [job for job in jobs(tasks=(task,)) if (folder / job.folder_name / "result.json").is_file()]
     return [job for job in there if not job.algorithm.world().continuous]
 
