@@ -30,6 +30,7 @@ from recsys_env.provenance import provenance
 
 COPIES = 16
 HELD_OUT = 0.2
+AT_ONCE = 32  # titles, each with a row of the whole vocabulary for each of its tokens
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,7 @@ class RandomLog(Reader):
         self._shown: list[tuple[Page, list[int]] | None] = []
 
     def answer(self, pages: Any) -> list[Answer | None]:
-        self._shown = [
-            page and (page, self.rng.permutation(len(page.candidates))[: page.slots].tolist()) for page in pages
-        ]
+        self._shown = [page and (page, self._picks(page)) for page in pages]
         return [None if shown is None else Answer(tuple(shown[1])) for shown in self._shown]
 
     def _picks(self, page: Page) -> list[int]:
@@ -134,7 +133,11 @@ def tune(tuning: Tuning) -> dict[str, Any]:
     order = torch.randperm(len(examples)).tolist()
     held_out, rest = order[: int(HELD_OUT * len(order))], order[int(HELD_OUT * len(order)) :]
     titles = sorted({title for example in examples for title in example.titles})
-    usual = dict(zip(titles, model.log_likelihoods(NOBODY, [f" {title}" for title in titles]).tolist(), strict=True))
+    usual: dict[str, float] = {}
+    for at in range(0, len(titles), AT_ONCE):
+        named = titles[at : at + AT_ONCE]
+        rates = model.log_likelihoods(NOBODY, [f" {title}" for title in named])
+        usual.update(zip(named, rates.tolist(), strict=True))
     adapters = peft.LoraConfig(r=tuning.rank, lora_alpha=2 * tuning.rank, target_modules="all-linear")
     with quiet():
         model.network = peft.get_peft_model(model.network, adapters)

@@ -110,15 +110,12 @@ def test_without_an_answer_pages_show_what_was_retrieved_and_that_is_counted(ans
 
 def test_the_same_prompt_is_asked_once():
     policy = ListingPolicy(Scripted())
-    first = played(policy, replace(SHOP, {"users": {"number": 2}}))
+    few = replace(SHOP, {"users": {"number": 2}})
+    first = played(policy, few)
     asked = policy.usage.calls
-    np.testing.assert_array_equal(played_again(policy), first)
+    np.testing.assert_array_equal(played(policy, few), first)
     assert policy.remembered > 0
     assert policy.usage.calls == asked
-
-
-def played_again(policy: LanguagePolicy) -> np.ndarray:
-    return played(policy, replace(SHOP, {"users": {"number": 2}}))
 
 
 def test_prices_are_told_where_they_are_given():
