@@ -65,6 +65,14 @@ class Snapshot:
         return len(self.arrays.copies)
 
 
+def check_config(config: Any) -> None:
+    """Raise TypeError unless this is a config."""
+    if not isinstance(config, WorldConfig):
+        raise TypeError(
+            f"config = {shown(config)} must be a WorldConfig; recsys_env.vector_env takes a task by its name as well"
+        )
+
+
 class VectorEnv:
     """B independent copies of a task.
 
@@ -96,11 +104,7 @@ class VectorEnv:
         num_threads: int = 1,
         catalogue: Catalogue | str | Path | None = None,
     ) -> None:
-        if not isinstance(config, WorldConfig):
-            raise TypeError(
-                f"config = {shown(config)} must be a WorldConfig; "
-                "recsys_env.vector_env takes a task by its name as well"
-            )
+        check_config(config)
         catalogue = _loaded(catalogue, config)
         check_count("num_envs", num_envs, 1, 2**31)
         check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from .checks import shown
 from .config import WorldConfig
 from .files import digest_of_value
 from .settings import replace
-from .vector import VectorEnv
+from .vector import VectorEnv, check_config
 from .world import Report, State
 
 
@@ -43,6 +43,7 @@ class Worlds(VectorEnv):
     """
 
     def __init__(self, config: WorldConfig, num_envs: int, seeds: Sequence[int], num_threads: int = 1) -> None:
+        check_config(config)
         seeds = list(seeds)
         if not seeds or len(set(seeds)) < len(seeds):
             raise ValueError(f"seeds = {shown(seeds)} must be one or more different world seeds")

@@ -67,5 +67,7 @@ def test_what_it_cannot_do_is_named() -> None:
             Worlds(CONFIG, 6, seeds)
     with pytest.raises(ValueError, match="catalogue = 'grocery' is one world"):
         Worlds(TASKS["grocery-v1"], 6, SEEDS)
+    with pytest.raises(TypeError, match="config = 'journey-v1' must be a WorldConfig"):
+        Worlds("journey-v1", 6, SEEDS)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="cannot be copied or pickled"):
         copy.deepcopy(envs)
