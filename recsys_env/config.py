@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from .fields import CANDIDATE_FEATURES, HIDEABLE, PRICE_LEVEL
+from .privacy import WITHHELD
 from .settings import (
     Settings,
     choice_field,
@@ -427,6 +428,17 @@ class ObservationConfig(Settings):
     mood: str = choice_field(
         "own", "own: agents see the visitor's mood on their own pages; platform: on everybody's", "own", "platform"
     )
+    privacy_epsilon: float = number_field(
+        0.0,
+        "what an agent's observations say of a person is (epsilon, delta)-differentially private: noise on its profile "
+        "(`profile_noise` if that is more) and its history, and the rest of it withheld; 0 = no promise",
+        0,
+        1000,
+    )
+    privacy_delta: float = number_field(1e-5, "delta of that promise", 1e-12, 0.1)
+    privacy_pages: int = number_field(
+        20, "pages of a person on which an agent is told its history anew; later ones repeat the last", 1, 10**6
+    )
     delay: float = number_field(
         0.0,
         "time that a visitor waits for a policy: where it takes longer for a page, on average over the batch, its "
@@ -595,6 +607,7 @@ class WorldConfig(Settings):
                 moods > 1 and max(moves, default=0) > 1,
                 f"dynamics.mood_up + mood_down = {moves} must be at most 1 for each topic",
             ),
+            *self._broken_promises(),
             (none_sum > 1, f"dynamics.mood_up_none + mood_down_none = {none_sum:g} must be at most 1"),
             (
                 0 < self.items.period < self.items.life,
@@ -608,6 +621,20 @@ class WorldConfig(Settings):
                 not self.catalogue and self.items.topics > self.items.number,
                 f"items.topics = {self.items.topics} must be at most items.number = {self.items.number}",
             ),
+        ]
+
+    def _broken_promises(self) -> list[tuple[bool, str]]:
+        """What would tell an agent of a person, whatever noise its observations have."""
+        promise = f"observation.privacy_epsilon = {self.observation.privacy_epsilon:g}"
+        scenes, knowing = [scene.name for scene in self.scenes], [role.name for role in self.roles if role.knows]
+        return [
+            (self.private and told, f"{promise} promises what {what} would break; {allowed}")
+            for told, what, allowed in (
+                (len(scenes) > 1, f"the item that leads from scene to scene {scenes}", "one scene is allowed"),
+                (bool(knowing), f"roles.knows of {knowing}", "none is allowed"),
+                (self.observability == "full", "observability = 'full'", "'partial' is allowed"),
+                (self.observation.history_decay == 1, "observation.history_decay = 1", "less than 1 is allowed"),
+            )
         ]
 
     def _suggestion(self, name: str) -> str:
@@ -629,6 +656,15 @@ class WorldConfig(Settings):
         if len(self.roles) == 1:
             return [f"{self.roles[0].name}_{i}" for i in range(self.num_agents)]
         return [f"{role.name}_0" for role in self.roles]
+
+    @property
+    def private(self) -> bool:
+        """Whether agents see people through a mechanism of differential privacy (`privacy.py`)."""
+        return self.observation.privacy_epsilon > 0
+
+    def hidden(self, n: int) -> tuple[str, ...]:
+        """Fields of the observation that agent n does not see: what its role hides, and what privacy withholds."""
+        return (*self.role_of(n).hidden, *(WITHHELD if self.private else ()))
 
     @property
     def continuous(self) -> bool:

@@ -32,6 +32,7 @@ class Shape(NamedTuple):
     habits: int  # H
     views: int  # P: separate histories, N or (observation.share) 1
     mood_views: int  # separate moods of a visitor: N, (observation.mood="platform") 1, or (finite games) 0
+    released_views: int  # histories that are told with noise: all of them, or 0 without a promise of privacy
     visit_views: int  # separate counts of a person's visits: N on rival pages, else 0
     cart: int  # Q: cart places, 0 where nothing is ever carted for later
     vocabulary: int  # V

@@ -137,7 +137,7 @@ class VectorEnv:
         self._hidden = [
             (n, self.observation_fields[name])
             for n in range(config.num_agents)
-            for name in config.role_of(n).hidden
+            for name in dict.fromkeys(config.hidden(n))
             if name in self.observation_fields
         ]
         private = (self.observation_fields.get(field.name) for field in private_fields(config, self.shape))

@@ -2,7 +2,8 @@
 `Report` (what a step tells) and `Scratch` (what it works in).
 
 What one step touches together lies together: an item is one 64-byte record and one row of `q`; a user is one record and
-one row of `State.vectors` (taste | profile | satiation | trust | histories | moods, at the offsets in `params.shape`).
+one row of `State.vectors` (taste | profile | satiation | trust | histories | moods | histories as they are told with
+noise, at the offsets in `params.shape`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from .fields import (
     span,
     with_fields,
 )
+from .privacy import noise
 
 CART_SIZE = 3
 SAMPLE = 64  # people behind the historical log, fewer in catalogues so large that asking them would take long
@@ -110,8 +112,11 @@ SHAPE = _record(
     *((name, "i8") for name in Shape._fields),
     *((name, "i8") for name in ("horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods")),
     # offsets in State.vectors and its width W
-    *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history", "mood", "mood_pages", "width")),
+    *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history", "mood", "mood_pages")),
+    *((name, "i8") for name in ("told", "releases", "width")),
     ("observation", "i8"),  # O
+    ("profile_noise", "f8"), ("history_noise", "f8"),  # standard deviations of each number
+    ("profile_error", "f8"),  # expected square of the profile's error
     ("log_promotion", "f8"),
     ("popularity_scale", "f8"),
     ("mean_ctr", "f8"), ("mean_satisfaction", "f8"),  # of the historical log: per examined impression, per click
@@ -263,6 +268,7 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         else 1
         if config.observation.mood == "platform"
         else config.num_agents,
+        released_views=0 if not config.private else 1 if config.observation.share else config.num_agents,
         visit_views=config.num_agents if config.page == "rival" else 0,
         cart=CART_SIZE if later else 0,
         vocabulary=config.messages,
@@ -516,7 +522,16 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["taste"], p["profile"], p["satiation"], p["trust"], p["history"] = 0, d, 2 * d, 2 * d + t, 2 * d + t + n
     p["mood"] = p["history"] + shape.views * (d + t)
     p["mood_pages"] = p["mood"] + shape.mood_views
-    p["width"] = p["mood_pages"] + shape.mood_views
+    after = p["mood_pages"] + shape.mood_views
+    p["told"] = after if config.private else p["history"]
+    p["releases"] = after + shape.released_views * (d + t)
+    p["width"] = p["releases"] + shape.released_views
+    seen = config.observation
+    p["profile_noise"], p["profile_error"] = seen.profile_noise / np.sqrt(d), seen.profile_noise**2
+    if config.private:
+        blur = noise(seen.privacy_epsilon, seen.privacy_delta, seen.privacy_pages)
+        p["profile_noise"], p["history_noise"] = max(p["profile_noise"], blur.profile), blur.history
+        p["profile_error"] = d * p["profile_noise"] ** 2
     p["log_promotion"] = np.log1p(-config.items.promotion_depth)
     p["exposure_decay"] = 0.5 ** (1 / config.reward.fairness_half_life)
     p["popularity_scale"] = 1 / max(items["popularity"].mean(), 1.0)  # without a history the unit is one click

@@ -20,6 +20,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import norm
 
 from recsys_env import world
 from recsys_env.config import EVENTS, OBJECTIVES, WorldConfig
@@ -42,7 +44,7 @@ class events:
 
     CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
     CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11, 12, 13, 14
-    SHUFFLE = 15
+    SHUFFLE, BLUR = 15, 16
     PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
 
 
@@ -137,6 +139,15 @@ def one_hot(i: int | None, size: int) -> np.ndarray:
     return np.array([float(i == k) for k in range(size)])
 
 
+def gaussian_privacy(epsilon: float, delta: float) -> float:
+    """mu of the Gaussian differential privacy that promises (epsilon, delta)."""
+
+    def promised(mu: float) -> float:
+        return float(norm.cdf(mu / 2 - epsilon / mu) - math.exp(epsilon) * norm.cdf(-mu / 2 - epsilon / mu))
+
+    return float(brentq(lambda mu: promised(mu) - delta, 1e-6, 1e3))
+
+
 # ------------------------------------------------------------------------------------------------ what changes
 
 
@@ -173,6 +184,9 @@ class Person:
     rating_bias: float
     taste: np.ndarray
     noise: np.ndarray  # the profile that agents see is the taste plus this
+    told_mean: np.ndarray  # [view, D] what agents are told of the history where privacy is promised
+    told_counts: np.ndarray  # [view, T]
+    releases: np.ndarray  # [view] on how many pages they were told
     z: float
     trust: np.ndarray
     satiation: np.ndarray
@@ -296,6 +310,11 @@ class Game:
         self.q = world.q.astype(np.float64)
         self.centres = world.centres.astype(np.float64)
         self.roles = [config.role_of(n) for n in self.agents]
+        seen, root = config.observation, math.sqrt(self.shape.dims)
+        self.profile_noise = seen.profile_noise / root
+        if config.private:
+            needed = 2 * math.sqrt(2) / gaussian_privacy(seen.privacy_epsilon, seen.privacy_delta)
+            self.profile_noise = max(self.profile_noise, needed)
         self.popularity_unit = max(sum(item.popularity for item in self.items) / len(self.items), 1.0)
         self.draws = Draws(0)
         self.events: Counter[str] = Counter()
@@ -408,14 +427,13 @@ class Game:
                 topic = pool[draws.integer(events.PERSON_TOPIC, i + 1, len(pool))]
                 mix += -math.log(1 - draws.uniform(events.PERSON_WEIGHT, i)) * self.centres[topic]
             taste = unit(mix)
-        sd = self.config.observation.profile_noise / math.sqrt(shape.dims)
+        sd = self.profile_noise
         habits: list[Habit | None] = [None] * shape.habits
         if row is not None and incarnation == 0:
             for h, prior in enumerate(world.prior_habits[row]):
                 if prior["item"] >= 0:
-                    habits[h] = Habit(
-                        int(prior["item"]), 0, float(prior["count"]), [float(prior["count"])] * shape.views
-                    )
+                    known = 0.0 if self.config.private else float(prior["count"])
+                    habits[h] = Habit(int(prior["item"]), 0, float(prior["count"]), [known] * shape.views)
         return Person(
             incarnation=incarnation,
             group=group,
@@ -423,6 +441,9 @@ class Game:
             rating_bias=c.rating_bias_sd * draws.normal(events.PERSON_BIAS, 0),
             taste=taste,
             noise=np.array([sd * draws.normal(events.PERSON_NOISE, d) for d in range(shape.dims)]),
+            told_mean=np.zeros((shape.released_views, shape.dims)),
+            told_counts=np.zeros((shape.released_views, shape.topics)),
+            releases=np.zeros(shape.released_views),
             z=1.0 if self.config.choice.v_0_by_mood else c.z_init,
             trust=np.full(shape.agents, c.trust_init),
             satiation=np.zeros(shape.topics),
@@ -492,6 +513,12 @@ class Game:
     def habit_of(self, copy: Copy, person: Person, j: int) -> Habit | None:
         """The entry of item j's present incarnation."""
         return next((h for h in person.habits if h and h.item == j and h.window == self.window(j, copy.tick)), None)
+
+    def known(self, person: Person) -> tuple[np.ndarray, np.ndarray]:
+        """The history [view, D] and [view, T] as agents know it."""
+        if self.config.private:
+            return person.told_mean, person.told_counts
+        return person.clicked_mean, person.topic_counts
 
     def view(self, n: int) -> int:
         """Whose history agent n reads."""
@@ -771,7 +798,10 @@ class Game:
             n, j = clicked[0], clicked[1].item
             assert j is not None
             topic = self.items[j].topic
+            before = person.taste
             person.taste = unit(person.taste + d.drift * math.tanh(e) * self.q[j])
+            if self.config.private:  # the profile stays as it was
+                person.noise = person.noise + before - person.taste
             person.satiation[topic] += 1
             person.z += d.z_rate * (math.tanh(e) - person.z)
             person.trust[n] += d.trust_rate * (math.tanh(e) - person.trust[n])
@@ -816,7 +846,7 @@ class Game:
                 habit = Habit(j, self.window(j, copy.tick), 0.0, [0.0] * self.shape.views)
                 person.habits[self.least_habit(copy, person)] = habit
             habit.count += 1
-            habit.seen[self.view(n)] += 1
+            habit.seen[self.view(n)] += not self.config.private
 
     def least_habit(self, copy: Copy, person: Person) -> int:
         """The place to give to a new item: an empty one, that of an item whose incarnation is over, or the smallest
@@ -886,10 +916,28 @@ class Game:
         if not stays:
             self.draw_visitor(copy)
         active = self.active(copy)
+        if self.config.private and copy.visitor is not None:
+            for view in sorted({self.view(n) for n in active}):
+                self.tell_history(self.person(copy, copy.visitor), view)
         copy.candidates = [self.retrieve(copy, n) if n in active else [] for n in self.agents]
         copy.order = []
         if self.config.page == "shared":
             copy.order = [self.shuffled(active, k) for k in range(self.config.slots)] if active else []
+
+    def tell_history(self, person: Person, view: int) -> None:
+        """What agents know of a history from now on: as it is, plus noise, brought back to where it can be."""
+        if person.releases[view] == self.config.observation.privacy_pages:
+            return
+        person.releases[view] += 1
+        dims, topics = self.shape.dims, self.shape.topics
+        first = view * (dims + topics)
+        noise = np.array([self.draws.normal(events.BLUR, first + i) for i in range(dims + topics)])
+        seen = self.config.observation
+        sd = math.sqrt(6 * 2 * seen.privacy_pages) / gaussian_privacy(seen.privacy_epsilon, seen.privacy_delta)
+        told = person.clicked_mean[view] + sd * noise[:dims]
+        person.told_mean[view] = told / max(1.0, float(np.linalg.norm(told)))
+        counts = person.topic_counts[view] + sd / (1 - seen.history_decay) * noise[dims:]
+        person.told_counts[view] = np.maximum(counts, 0)
 
     def shuffled(self, agents: list[int], k: int) -> list[int]:
         """Order of round k (Fisher & Yates)."""
@@ -1029,8 +1077,8 @@ class Game:
             "cart": len(person.cart) / CART_SIZE,
             "anchor": np.zeros(self.shape.dims) if copy.anchor is None else squash(self.q[copy.anchor]),
             "profile": squash(person.profile),
-            "clicked_mean": squash(person.clicked_mean[view]),
-            "topic_counts": squash(person.topic_counts[view]),
+            "clicked_mean": squash(self.known(person)[0][view]),
+            "topic_counts": squash(self.known(person)[1][view]),
             "candidates": np.concatenate([*features, *empty]) if self.shape.candidates else [],
             "exposure": self.shares(copy, n) if self.shape.providers else [],
             "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
@@ -1045,8 +1093,8 @@ class Game:
         person, view, item = self.person(copy, copy.visitor), self.view(n), self.items[j]
         values = {
             "profile_match": squash(float(person.profile @ self.q[j])),
-            "history_match": squash(float(person.clicked_mean[view] @ self.q[j])),
-            "topic_count": squash(person.topic_counts[view][item.topic]),
+            "history_match": squash(float(self.known(person)[0][view] @ self.q[j])),
+            "topic_count": squash(self.known(person)[1][view][item.topic]),
             "popularity": squash(self.popularity(copy, j) / self.popularity_unit),
             "ctr": self.relative_ctr(copy, j),
             "satisfaction": self.relative_satisfaction(copy, j),
@@ -1421,7 +1469,9 @@ class Game:
         vector = state.vectors[b, u].astype(np.float64)
         sizes = [shape.dims, shape.dims, shape.topics, shape.agents, *[shape.dims, shape.topics] * shape.views]
         sizes += [shape.mood_views, shape.mood_views]
-        taste, profile, satiation, trust, *histories, moods, mood_pages = np.split(vector, np.cumsum(sizes)[:-1])
+        sizes += [*[shape.dims, shape.topics] * shape.released_views, shape.released_views]
+        taste, profile, satiation, trust, *rest = np.split(vector, np.cumsum(sizes)[:-1])
+        histories, (moods, mood_pages, *told, releases) = rest[: 2 * shape.views], rest[2 * shape.views :]
         cart = [CartItem(*entry.item()) for entry in state.carts[b, u][: row["cart"]]]
         habits = [
             Habit(*habit.item(), seen=seen.tolist()) if habit["item"] >= 0 else None
@@ -1444,6 +1494,9 @@ class Game:
             habits=habits,
             messages=[none_if_negative(word) for word in state.messages[b, u].tolist()] or [None] * shape.agents,
             moods=moods,
+            told_mean=np.stack(told[0::2]) if told else np.zeros((0, shape.dims)),
+            told_counts=np.stack(told[1::2]) if told else np.zeros((0, shape.topics)),
+            releases=releases,
             mood_pages=mood_pages,
             visits=[Visits(n, none_if_negative(a), none_if_negative(z)) for n, a, z in state.visits[b, u].tolist()],
             offers=state.offers[b, u].tolist() or [0.0] * shape.agents,
@@ -1515,6 +1568,7 @@ def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
     for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "visits", "messages"):
         same(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     names = ("rho", "rating_bias", "z", "taste", "profile", "satiation", "trust", "clicked_mean", "topic_counts")
+    names += ("told_mean", "told_counts", "releases")
     for name in (*names, "moods", "mood_pages", "offers"):
         close(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     close(game.wallet(expected, a), game.wallet(actual, b), f"wallet of user {u}")

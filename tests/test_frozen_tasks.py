@@ -19,18 +19,18 @@ import pytest
 from recsys_env import TASKS, VectorEnv, vector_env
 
 CONFIG: dict[str, str] = {
-    "duel-v1": "d46185d3521192c689bc2f8d9e1ea71535140cac8e43096f2ee683e3932709a7",
-    "pricing-duel-v0": "99db601595917703812c2c808c604d11ccb395199c31ca196d311f93d87f9d27",
-    "market-v0": "84074819c886f728a574c7fe8821c8ec16bf877c47634395746464e5254f8adb",
-    "ecommerce-v1": "cc8c217f5c77f78e8586d6565766d8e796017044fcedb7c26729de8c944f0231",
-    "coverage-v0": "1c2c441b6f3f525654ad79b47804b6e48b3e7d6fbcd75a78ce78a189c9dc1bba",
-    "journey-v1": "62e1ace6a7906fa129dcb023fbba52f72f6bd2dd14c75d7d5e555a5aa4816f4e",
-    "social-v1": "ebdfb2dd4e6eb3f5037ca796a340c0c5d7b2ce8ad889ef164cd8feaf235120f3",
-    "news-v1": "fc42e1b0f7e0c85f27dcbbe667afa3df481007e18c555155ee2d9811d70fd615",
-    "streaming-v1": "b63d784ed746cbc3fe402a9d12c1e6144d22242445119041b3a71a7a2a3b1506",
-    "coldstart-v1": "f042f306643b016b88a5cf5518efa896736a884511bda23fb38c59863c9522a1",
-    "grocery-v1": "ef3d615cf4c783654785a52d01f372ebc22f4ca7e69881e3641f684250fa2233",
-    "rivals-v1": "914437e91153862f637c3453f7a8ec9d4908c0fb21f22cd9929426eae8ea27bd",
+    "duel-v1": "b6c5989402b6355ab7942ff5168da559fa33694f3e144bef01b40b74fa899936",
+    "pricing-duel-v0": "7d45f2463da863f7dffd53eb74ea1950b064ef675d3fd91ac59be8f12538bc27",
+    "market-v0": "519476df5280f00412a1b8a57febac6c81797452ae94ef460b1525fbadd9897c",
+    "ecommerce-v1": "35421160b5a1bf05ef1c251d254ef00607ed3ba6fa495d6a56add68b7a389d97",
+    "coverage-v0": "1959f3f04df098f357c74afcc2223369d0655e498845db4dbd32db1430ce23bb",
+    "journey-v1": "3ff0d75d117a833692a59ee3f87f64e6614e9f55dad99af4b4133b092a14602c",
+    "social-v1": "1a305c3d88928afdce12dd7ecb49fa00025a7e11173000030c2de28361303e21",
+    "news-v1": "5ccdae6f3aca8b858d1c781c62da692f78cfd586f802b57a4de94cabdeb0ffb2",
+    "streaming-v1": "9e9742dd983c3781578134cbaae36a3a9face543b0610a88671326be8d411c4b",
+    "coldstart-v1": "8e348538ff2edfb0e6b4513ef1d29dbac916fee0692ad250d0149394aa6fd50d",
+    "grocery-v1": "a384aabde1a458cb3fdba7c678aa54b5f4dd46d58fe75cbbe02648267e5d5ff4",
+    "rivals-v1": "973aaf42a242110535e9fe2d5d65c4328820a5e8a056fe9fd97e44caca4fecbe",
 }  # fmt: skip
 PLAY: dict[str, str] = {
     "duel-v1": "f2d74c310f675de94ff378fcdb1483c8e4561702cd77a73cb6a16c01b6ea5324",

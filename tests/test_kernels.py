@@ -107,6 +107,9 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     names = ["entrance", "item", "cart"][:scenes]
     agents = draw(st.integers(scenes, 4))
     roles = draw(_roles(agents, names, (items, domains, topics)))
+    private = scenes == 1 and draw(one(False, False, False, True))
+    if private:
+        roles = tuple({**role, "knows": ()} for role in roles)
     slots = draw(st.integers(1, 4))
     moods = draw(one(0, 0, 0, 2, 3))
     cart = draw(one(True, True, True, False))
@@ -122,7 +125,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         action=action,
         messages=draw(one(0, 0, 2, 3)),
         mask_actions=action in ("candidates", "items") and draw(st.booleans()),
-        observability=draw(one("partial", "full")),
+        observability="partial" if private else draw(one("partial", "full")),
         roles=roles,
         scenes=tuple(
             {"name": name, "beta_context": draw(weight), "cart": cart or draw(st.booleans())} for name in names
@@ -257,6 +260,8 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             history_decay=draw(one(0.9, 0.5)),
             share=draw(st.booleans()),
             mood=draw(one("own", "platform")),
+            privacy_epsilon=draw(one(0.5, 8.0)) if private else 0.0,
+            privacy_pages=draw(one(1, 3, 20)),
         ),
     )  # type: ignore[arg-type]
 

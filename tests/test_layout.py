@@ -20,6 +20,7 @@ LAYERS = (
     "checks",
     "settings",
     "fields",
+    "privacy",
     "config",
     "catalogue",
     "tasks",

@@ -142,17 +142,20 @@ def estimate_taste(state, p, b, n, sees, taste):
     """Posterior mean of the visitor's taste, given its noisy profile and the clicks that agent n has seen.
 
     The conjugate normal model (Gelman et al. 2013, section 2.5), per dimension in units of 1 / D: taste ~ N(0, 1),
-    profile ~ N(taste, noise^2), clicked vector ~ N(c taste, 1 - c^2). An old click counts as much less as it has faded
-    from the history. So a new visitor's profile is believed by its precision, and clicks soon outweigh a profile that
-    privacy has blurred. What `sees` says that the agent's role hides is left out.
+    profile ~ N(taste, noise^2), clicked vector ~ N(c taste, 1 - c^2), and what privacy adds to the sum of these. An old
+    click counts as much less as it has faded from the history. So a new visitor's profile is believed by its precision,
+    and clicks soon outweigh a profile that is blurred. What `sees` says that the agent's role hides is left out.
     """
     u, view = state.copies[b].visitor, view_of(p, n)
-    history, dims, clicks = p.shape.history + view * (p.shape.dims + p.shape.topics), p.shape.dims, 0.0
+    history, dims, clicks = p.shape.told + view * (p.shape.dims + p.shape.topics), p.shape.dims, 0.0
     for t in range(p.shape.topics):
         clicks += state.vectors[b, u, history + dims + t] if sees.history else np.float32(0.0)
-    variance = p.observation.profile_noise**2 if sees.profile else 1.0
+    variance = p.shape.profile_error if sees.profile else 1.0
     fade = max(1.0 - p.observation.history_decay, 1e-6)
-    weight = variance * _CLICK_MATCH / (1.0 - _CLICK_MATCH**2)
+    spread = 1.0 - _CLICK_MATCH**2  # of a click
+    if clicks > 0.0:
+        spread += (p.shape.history_noise / fade) ** 2 * dims / clicks
+    weight = variance * _CLICK_MATCH / spread
     total = sees.profile + variance + weight * _CLICK_MATCH * clicks
     for d in range(dims):  # the history is the sum of clicked vectors times `fade`
         known = np.float64(state.vectors[b, u, p.shape.profile + d]) if sees.profile else 0.0
@@ -175,7 +178,7 @@ def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
     known = log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
     clicks, seen = 0.0, 0.0
     if sees.history:
-        counts = p.shape.history + view * (p.shape.dims + p.shape.topics) + p.shape.dims
+        counts = p.shape.told + view * (p.shape.dims + p.shape.topics) + p.shape.dims
         clicks = np.float64(state.vectors[b, u, counts + item.topic])
         seen = seen_count(world, state, p, b, n, j)
     satiation = min(clicks, 1.0)

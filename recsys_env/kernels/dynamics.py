@@ -15,6 +15,7 @@ from .vectors import dot
 CLICKS, PURCHASES = 0, 1
 MOOD_RATE = 0.4  # weight of a click in the mood that agents see
 FRESH = 0
+_NOTHING = np.float32(0.0)
 
 
 # ------------------------------------------------------------------------------------------------ people
@@ -64,7 +65,7 @@ def create_person(world, state, p, b, u, incarnation):
     for w in range(p.shape.width):
         state.vectors[b, u, w] = 0.0
     _set_taste(world, state, p, b, u, row, key)
-    sd = p.observation.profile_noise / math.sqrt(np.float64(p.shape.dims))
+    sd = p.shape.profile_noise
     for d in range(p.shape.dims):
         noise = sd * rng.normal(key, rng.PERSON_NOISE, d) if sd > 0.0 else 0.0
         state.vectors[b, u, p.shape.profile + d] = state.vectors[b, u, p.shape.taste + d] + noise
@@ -124,7 +125,7 @@ def _set_habits(world, state, p, b, u, row):
         else:
             habit.item, habit.count, habit.window = -1, 0.0, 0
         for view in range(p.shape.views):
-            state.seen[b, u, h, view] = habit.count
+            state.seen[b, u, h, view] = habit.count if p.shape.released_views == 0 else np.float32(0.0)
 
 
 @kernel
@@ -178,12 +179,13 @@ def enjoy(world, state, p, b, n, j, e):
     u, topic = copy.visitor, world.items[j].topic
     user, pull, dims, dyn = state.users[b, u], tanh(e), p.shape.dims, p.dynamics
     if dyn.drift > 0.0:
-        for d in range(dims):  # the profile is the taste plus a fixed noise
-            state.vectors[b, u, p.shape.profile + d] -= state.vectors[b, u, p.shape.taste + d]
+        follows = p.shape.released_views == 0  # the profile is the taste plus a fixed noise, under a promise for ever
+        for d in range(dims):
+            state.vectors[b, u, p.shape.profile + d] -= state.vectors[b, u, p.shape.taste + d] if follows else _NOTHING
             state.vectors[b, u, p.shape.taste + d] += dyn.drift * pull * world.q[j, d]
         _normalise(state, p, b, u)
         for d in range(dims):
-            state.vectors[b, u, p.shape.profile + d] += state.vectors[b, u, p.shape.taste + d]
+            state.vectors[b, u, p.shape.profile + d] += state.vectors[b, u, p.shape.taste + d] if follows else _NOTHING
     state.vectors[b, u, p.shape.satiation + topic] += 1.0
     user.z += dyn.z_rate * (pull - user.z)
     trust = p.shape.trust + n
@@ -296,7 +298,8 @@ def form_habit(world, state, p, b, n, j):
         for view in range(p.shape.views):
             state.seen[b, u, place, view] = 0.0
     habit.count += 1.0
-    state.seen[b, u, place, view_of(p, n)] += 1.0
+    if p.shape.released_views == 0:
+        state.seen[b, u, place, view_of(p, n)] += 1.0
 
 
 # ------------------------------------------------------------------------------------------------ who comes next
@@ -389,6 +392,42 @@ def begin_session(state, p, b, u):
     state.copies[b].visitor = u
     for t in range(p.shape.topics):
         state.vectors[b, u, p.shape.satiation + t] *= p.dynamics.satiation_session
+
+
+@kernel
+def tell_history(world, state, p, b, key):
+    """Under a promise of privacy: what the active agents know of the visitor's history is its present state, blurred
+    (`privacy.py`), on so many pages of the person; later on it stays as it is."""
+    copy, size = state.copies[b], p.shape.dims + p.shape.topics
+    first, stop = active_agents(world, p, copy)
+    if p.shape.released_views == 1:
+        first, stop = np.int64(0), np.int64(stop > first)
+    for view in range(first, stop):
+        release = p.shape.releases + view
+        if state.vectors[b, copy.visitor, release] < p.observation.privacy_pages:
+            state.vectors[b, copy.visitor, release] += 1.0
+            _blur(
+                state, p, b, copy.visitor, p.shape.history + view * size, p.shape.told + view * size, view * size, key
+            )
+
+
+@kernel
+def _blur(state, p, b, u, history, told, index, key):
+    """Noise on a history, brought back to where histories can be: a vector within the unit ball, counts of 0 or more.
+
+    `index` is that of the first draw.
+    """
+    dims, square = p.shape.dims, 0.0
+    for d in range(dims):
+        x = state.vectors[b, u, history + d] + p.shape.history_noise * rng.normal(key, rng.BLUR, index + d)
+        state.vectors[b, u, told + d] = x
+        square += x * x
+    for d in range(dims):
+        state.vectors[b, u, told + d] /= max(math.sqrt(square), 1.0)
+    scale = p.shape.history_noise / (1.0 - p.observation.history_decay)
+    for t in range(p.shape.topics):
+        x = state.vectors[b, u, history + dims + t] + scale * rng.normal(key, rng.BLUR, index + dims + t)
+        state.vectors[b, u, told + dims + t] = max(x, 0.0)
 
 
 @kernel

@@ -90,7 +90,7 @@ def _observe_visit(state, p, b, n, observations):
 def _observe_history(state, p, b, n, observations):
     """Noisy profile, and the history and mood of own slots (or of the platform)."""
     u, dims, size = state.copies[b].visitor, p.shape.dims, p.shape.dims + p.shape.topics
-    profile, history, at = p.shape.profile, p.shape.history + view_of(p, n) * size, p.fields
+    profile, history, at = p.shape.profile, p.shape.told + view_of(p, n) * size, p.fields
     for d in range(dims):
         observations[b, n, np.uint64(at.profile + d)] = state.vectors[b, u, np.uint64(profile + d)]
     for w in range(size):  # clicked mean and topic counts lie side by side, here as there
@@ -128,7 +128,7 @@ def write_features(world, state, p, b, n, j, match, rows, r, at):
     squashed. `match` is <profile, q_j>."""
     copy, feature, dims = state.copies[b], p.features, p.shape.dims
     u, tick = copy.visitor, copy.tick
-    history = p.shape.history + view_of(p, n) * (dims + p.shape.topics)
+    history = p.shape.told + view_of(p, n) * (dims + p.shape.topics)
     rows[b, r, at + feature.profile_match] = match
     rows[b, r, at + feature.history_match] = dot(state.vectors, b, u, history, world.q, j, dims)
     rows[b, r, at + feature.topic_count] = state.vectors[b, u, history + dims + world.items[j].topic]

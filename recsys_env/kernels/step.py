@@ -25,6 +25,7 @@ from .dynamics import (
     pass_by,
     sense_mood,
     show,
+    tell_history,
     visitor_id,
 )
 from .feedback import consume, put_in_cart, settle_cart
@@ -247,6 +248,8 @@ def next_page(world, state, scratch, p, b, stays, key):
     state.copies[b].tick += 1
     if not stays:
         draw_visitor(world, state, scratch, p, b, key)
+    if p.shape.released_views > 0:
+        tell_history(world, state, p, b, key)
     draw_candidates(world, state, scratch, p, b, key)
     draw_order(world, state, p, b, key)
 

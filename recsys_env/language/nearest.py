@@ -34,7 +34,7 @@ class TextNearest(Ranker):
         super().bind(envs, agent, seed)
         self._vectors = encode(envs.texts.full(), self._encoder)
         self._topics = encode(envs.texts.topics.tolist(), self._encoder)
-        self._sees_profile = "profile" not in envs.config.role_of(self.index).hidden
+        self._sees_profile = "profile" not in envs.config.hidden(self.index)
         self._present = np.full(envs.num_envs, -1)
         self._clicked: dict[tuple[int, int], np.ndarray] = {}  # of each copy and visitor
 

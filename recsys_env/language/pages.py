@@ -126,6 +126,7 @@ class Reader(Ranker):
                 "allowed. With action='candidates' a retrieval stage chooses some"
             )
         self.agent, self._role = agent, envs.config.role_of(self.index)
+        self._hidden = envs.config.hidden(self.index)
         self._present = np.full(envs.num_envs, -1)
         self._clicked: dict[tuple[int, int], deque[str]] = {}  # of each copy and visitor
         self._pages: list[Page | None] = []
@@ -151,7 +152,7 @@ class Reader(Ranker):
         return self._pages
 
     def _page(self, b: int, observation: np.ndarray, clock: np.void) -> Page:
-        envs, shape, hidden = self.envs, self.envs.shape, self._role.hidden
+        envs, shape, hidden = self.envs, self.envs.shape, self._hidden
 
         def seen(name: str) -> np.ndarray | None:
             """A field of the observation without its squashing; None where the agent does not see it."""
@@ -172,7 +173,7 @@ class Reader(Ranker):
             gap=one("visit_gap") if visits is not None and visits > 1.5 else None,
             mood=one("mood") if one("mood_pages") else None,
             likes=self._likes(profile),
-            clicked=tuple(self._clicked.get((b, int(self._present[b])), ())),
+            clicked=() if envs.config.private else tuple(self._clicked.get((b, int(self._present[b])), ())),
             wants=() if knows is None else self._wants(int(knows.argmax())),
             anchor=anchor,
             heard=self._heard(seen("messages")),

@@ -55,7 +55,7 @@ class _Assortment(Policy):
             taste=np.zeros(shape.dims),
         )
         self._slope = popularity_slope(envs)
-        hidden = envs.config.role_of(self.index).hidden
+        hidden = envs.config.hidden(self.index)
         self._sees = Sees.unless(hidden)
         self._slates = np.zeros((envs.num_envs, shape.slots), np.int64)
         self._sizes, self._levels = np.zeros(envs.num_envs, np.int64), np.zeros(envs.num_envs, np.int64)

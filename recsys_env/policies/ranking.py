@@ -33,7 +33,7 @@ class Ranker(Policy):
         self.items = np.full(size, -1, np.int64)
         self.features = np.zeros((*size, len(self.feature_names)), np.float32)
         self.picks = np.zeros((envs.num_envs, shape.slots), np.int64)
-        self._blind = self._hidden_features(envs.config.role_of(self.index).hidden)
+        self._blind = self._hidden_features(envs.config.hidden(self.index))
 
     def _hidden_features(self, hidden: tuple[str, ...]) -> list[int]:
         """Places of the features that the agent's role does not see."""

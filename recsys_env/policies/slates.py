@@ -89,7 +89,7 @@ def _weights(envs: VectorEnv, index: int, slates: np.ndarray, filled: np.ndarray
     size = envs.num_envs, envs.shape.candidates
     items, features = np.zeros(size, np.int64), np.zeros((*size, envs.shape.features), np.float32)
     weights = np.zeros((envs.num_envs, envs.shape.features))
-    if "candidates" not in envs.config.role_of(index).hidden:
+    if "candidates" not in envs.config.hidden(index):
         list_options(envs.world, envs.arrays, index, items, features)
         separate(features, items, slates, filled, np.zeros(2 * sum(features.shape[1:])), weights)
     return weights
