@@ -45,6 +45,12 @@ class Generative(TorchPPO):
     """Over the logged pages."""
     pretraining_rate: NotNegative = 1e-3
     """Learning rate of pre-training, at its beginning; it falls to 0."""
+    accumulate: Count = 1
+    """Parts in which a minibatch is taken, their gradients added up: for what does not fit into memory at once."""
+    bf16: bool = False
+    """Take the large products in bfloat16."""
+    compile: bool = False
+    """Compile the transformer and the decoder with torch.compile; needs a C++ compiler."""
 
     def check(self) -> None:
         from .sizes import SIZES

@@ -32,6 +32,8 @@ from recsys_env.tensors import one_thread
 if TYPE_CHECKING:
     from .generative import Generative
 
+LOSSES = "items", "slate"  # see `losses`
+_TOLD = "pretraining"  # name of the losses of pre-training in a checkpoint
 HELD_OUT = 0.1  # of the logged pages, on which the loss is measured
 LOGGED_COPIES = 64
 
@@ -108,9 +110,10 @@ def pretrain(
     told = [_held_out(network, pages.take(held_out), device)]
     for _ in range(options.passes):
         for rows in rest[torch.randperm(len(rest))].split(options.batch_size):
-            loss = torch.stack(losses(network, _to(pages.take(rows), device))).sum()
             optimiser.zero_grad()
-            loss.backward()
+            for some in rows.chunk(options.accumulate):
+                loss = torch.stack(losses(network, _to(pages.take(some), device))).sum()
+                (loss * (len(some) / len(rows))).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
             schedule.step()
@@ -123,7 +126,7 @@ def _held_out(network: GenerativeNetwork, pages: LoggedPages, device: torch.devi
     sums = np.zeros(2)
     for rows in torch.arange(len(pages)).split(4096):
         sums += [len(rows) * float(loss) for loss in losses(network, _to(pages.take(rows), device))]
-    return dict(zip(("items", "slate"), (sums / max(len(pages), 1)).tolist(), strict=True))
+    return dict(zip(LOSSES, (sums / max(len(pages), 1)).tolist(), strict=True))
 
 
 def _to(pages: LoggedPages, device: torch.device) -> LoggedPages:
@@ -139,10 +142,16 @@ class GenerativeLearner(PPOLearner):
     options: Generative
 
     def __init__(self, training: Training, options: Generative) -> None:
+        self.accumulate = options.accumulate
+        told = training.checkpoint.arrays.pop(_TOLD) if training.checkpoint else np.zeros((0, len(LOSSES)))
         super().__init__(training, options)
-        self.pretraining: list[dict[str, float]] = []
+        self.pretraining = [dict(zip(LOSSES, row, strict=True)) for row in told.tolist()]
         if options.pages and not training.resume:
             self._pretrain()
+
+    def resume_arrays(self) -> dict[str, np.ndarray]:
+        told = np.array([list(losses.values()) for losses in self.pretraining]).reshape(-1, len(LOSSES))
+        return {**super().resume_arrays(), _TOLD: told}
 
     def _eyes(self) -> StoryEyes:
         worlds = self.envs.parts if isinstance(self.envs, Worlds) else [self.envs]
@@ -155,6 +164,10 @@ class GenerativeLearner(PPOLearner):
     def _actor(self, layout: Layout) -> GenerativeNetwork:
         network = GenerativeNetwork(layout, self.size)
         network.centres.copy_(torch.from_numpy(self.ids.centres))
+        network.bf16 = self.options.bf16
+        if self.options.compile:
+            for part in (network.body, network.decoder):
+                part.compile(dynamic=True)
         return network
 
     def _pretrain(self) -> None:

@@ -170,6 +170,7 @@ class GenerativeNetwork(Scorer):
         super().__init__()
         self.layout, self.size, width, self.measured = layout, size, size.width, False
         self.memory = None  # it looks back by itself
+        self.bf16 = False  # whether the large products are taken in half precision
         self.register_buffer("centres", torch.zeros(size.levels, size.tokens, size.dims))  # of the semantic ids
         self.register_buffer("columns", torch.tensor(layout.context), persistent=False)
         self.register_buffer("deviation", torch.ones(layout.features))
@@ -216,8 +217,12 @@ class GenerativeNetwork(Scorer):
         # A missing event still looks at itself, so that no row of the attention is empty.
         blocked = (ahead | missing[:, None]) & ~torch.eye(length, dtype=torch.bool, device=whole.device)
         mask = blocked.repeat_interleave(self.size.heads, 0)
-        found: torch.Tensor = self.body(whole, mask=mask)[:, -1]
-        return found
+        with self._precision():
+            found: torch.Tensor = self.body(whole, mask=mask)[:, -1]
+        return found.float()
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.position.device.type, torch.bfloat16, enabled=self.bf16)
 
     def log_likelihood(self, state: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """log P(item) [R, C] of items with these tokens [R, C, L], after states [R, W]."""
@@ -225,8 +230,9 @@ class GenerativeNetwork(Scorer):
         before = torch.zeros_like(state)
         found = torch.zeros(codes.shape[:2], device=codes.device)
         for level, table in enumerate(cast("list[nn.Embedding]", list(self.token))):
-            logits = self.decoder(state + before) @ table.weight[1:].T + self.bias[level]  # of S tokens
-            logits = logits.log_softmax(-1)
+            with self._precision():
+                logits = self.decoder(state + before) @ table.weight[1:].T
+            logits = (logits.float() + self.bias[level]).log_softmax(-1)  # of S tokens
             token = codes[..., level]
             found = found + logits.expand(*token.shape, -1).gather(2, (token - 1).clamp_min(0).unsqueeze(2)).squeeze(2)
             before = before + table(token)

@@ -322,21 +322,29 @@ def evaluate(agent: Agent, rollout: Rollout, sequences: torch.Tensor) -> list[to
     return [part[there] for part in (flat, *told)]
 
 
-def update(agent: Agent, optimiser: torch.optim.Optimizer, batch: Batch, options: TorchPPO, ent_coef: float) -> None:
-    """Several epochs of minibatches of the clipped objective."""
+def update(
+    agent: Agent,
+    optimiser: torch.optim.Optimizer,
+    batch: Batch,
+    options: TorchPPO,
+    ent_coef: float,
+    accumulate: int = 1,
+) -> None:
+    """Several epochs of minibatches of the clipped objective, each taken in so many parts."""
     pages = batch.sequences[batch.sequences >= 0]
     chosen = batch.advantages[pages]
     normalised = (batch.advantages - chosen.mean()) / (chosen.std() + 1e-8)
     parts = max(1, round(len(pages) / options.batch_size))
     for _ in range(options.n_epochs):
         for which in torch.randperm(len(batch.sequences), device=pages.device).chunk(parts):
-            numbers, log_probability, entropy, value = evaluate(agent, batch.rollout, batch.sequences[which])
-            ratio, gain = (log_probability - batch.old[numbers]).exp(), normalised[numbers]
-            clipped = torch.minimum(ratio * gain, ratio.clamp(1 - options.clip, 1 + options.clip) * gain)
-            error = (value - batch.returns[numbers]) / agent.critic.unit
-            loss = 0.5 * error.square().mean() - (clipped + ent_coef * entropy).mean()
             optimiser.zero_grad()
-            loss.backward()
+            for some in which.chunk(accumulate):
+                numbers, log_probability, entropy, value = evaluate(agent, batch.rollout, batch.sequences[some])
+                ratio, gain = (log_probability - batch.old[numbers]).exp(), normalised[numbers]
+                clipped = torch.minimum(ratio * gain, ratio.clamp(1 - options.clip, 1 + options.clip) * gain)
+                error = (value - batch.returns[numbers]) / agent.critic.unit
+                loss = 0.5 * error.square().mean() - (clipped + ent_coef * entropy).mean()
+                (loss * (len(some) / len(which))).backward()
             for group in optimiser.param_groups:
                 nn.utils.clip_grad_norm_(group["params"], 0.5)
             optimiser.step()
@@ -349,6 +357,7 @@ class PPOLearner:
     """
 
     has_progress_bar = False
+    accumulate = 1
 
     def __init__(self, training: Training, options: TorchPPO) -> None:
         self.training, self.options, self.agent_steps = training, options, training.done
@@ -407,7 +416,14 @@ class PPOLearner:
             group["lr"] = self.options.learning_rate * left
         batch = self._assess(name)
         if (batch.sequences >= 0).sum() > 1:
-            update(self.agents[name], self.optimisers[name], batch, self.options, self.options.ent_coef * left)
+            update(
+                self.agents[name],
+                self.optimisers[name],
+                batch,
+                self.options,
+                self.options.ent_coef * left,
+                self.accumulate,
+            )
 
     def _parts(self) -> dict[str, Any]:
         return {**self.agents, **{f"{name}.optimiser": part for name, part in self.optimisers.items()}}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +201,47 @@ def test_it_trains_and_its_folder_is_a_policy(kind: dict[str, Any], tmp_path: Pa
     assert first["training"]["agent_steps"] >= 600
     policy: Any = make_policy(tmp_path / "1")
     assert len(policy.facts["pretraining"]) == (0 if kind.get("pages") == 0 else 2)
+
+
+def test_a_run_that_goes_on_knows_how_it_was_pretrained(tmp_path: Path) -> None:
+    train(options(tmp_path))
+    before: Any = make_policy(tmp_path)
+    train(options(tmp_path, timesteps=1200, resume=True))
+    after: Any = make_policy(tmp_path)
+    assert after.facts["pretraining"] == before.facts["pretraining"] != []
+
+
+def test_a_minibatch_in_parts_is_the_same_minibatch(tmp_path: Path) -> None:
+    ends = []
+    for parts in (1, 3):
+        result = train(options(tmp_path / str(parts), accumulate=parts))
+        policy: Any = make_policy(tmp_path / str(parts))
+        ends.append(([*policy.facts["pretraining"][-1].values()], result["after"]["mean"]))
+    np.testing.assert_allclose(ends[0][0], ends[1][0], rtol=1e-4)
+    assert ends[0][1] == pytest.approx(ends[1][1], abs=0.5)
+
+
+def test_half_precision_is_close_to_single() -> None:
+    network, eyes = network_of()
+    page = network.read(torch.from_numpy(eyes.see()[:, 0]))
+    single = network(page)[0]
+    network.bf16 = True
+    half = network(page)[0]
+    assert half.dtype == torch.float32
+    assert 0 < (half - single).abs().max() < 0.2
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # of the compiler's own
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_scores_alike(tmp_path: Path) -> None:
+    training = begin(options(tmp_path, pages=0))
+    plain, fast = (
+        GenerativeLearner(training, dataclasses.replace(training.algorithm, compile=compiled)).agents["shared"].actor
+        for compiled in (False, True)
+    )
+    fast.load_state_dict(plain.state_dict())
+    page = plain.read(torch.rand(7, plain.layout.observation))
+    torch.testing.assert_close(plain(page)[0], fast(page)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_sizes_have_the_parameters_that_they_are_called() -> None:
