@@ -15,7 +15,7 @@ from recsys_env.policies import Policy, Team
 from recsys_env.settings import replace
 
 from .checkpoints import check_spaces, network_of, write_policy
-from .generative_network import GenerativeNetwork, StoryEyes
+from .generative_network import GenerativeNetwork, StoryEyes, Told
 from .page_networks import LAYOUT, SHARED, Layout, best_slates, read_networks, to_actions
 from .ppo_torch import PPOLearner
 from .semantic_ids import SemanticIds
@@ -244,9 +244,16 @@ class GenerativePolicy(Policy):
     @one_thread()
     @torch.no_grad()
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        told = torch.from_numpy(self._eyes.told(observations[:, None])[:, 0])
-        scores, words = self.network(self.network.read(told))
+        scores, words = self.network(self._page(observations))
         return to_actions(best_slates(scores, words, self.layout.slots), self.layout)
+
+    @torch.no_grad()
+    def parts(self, observations: np.ndarray) -> np.ndarray:
+        """[B, C, 1 + F] what the scores of the candidates are the sum of; see `GenerativeNetwork.parts`."""
+        return self.network.parts(self._page(observations)).numpy()
+
+    def _page(self, observations: np.ndarray) -> Told:
+        return self.network.read(torch.from_numpy(self._eyes.told(observations[:, None])[:, 0]))
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         own = {name: feedback[name][:, None] for name in ("visitor", "shown", "clicked", "cart", "bought")}

@@ -21,7 +21,7 @@ import numpy as np
 from recsys_env import VectorEnv, Worlds
 from recsys_env.kernels.options import list_options
 
-from .page_networks import EXCLUDED, Layout, Scorer, deviations, observed, weighed
+from .page_networks import EXCLUDED, Layout, Scorer, beside_mean, deviations, observed, weighed
 from .ppo_torch import Eyes
 from .semantic_ids import SemanticIds
 from .sizes import Size
@@ -243,6 +243,13 @@ class GenerativeNetwork(Scorer):
         weights, *words = self.preferences(state).split([self.layout.features, *self.layout.words], 1)
         scores = weighed(page, weights) + self.likelihood * self.log_likelihood(state, page.codes)
         return scores.masked_fill(~page.allowed, EXCLUDED), words
+
+    def parts(self, page: Told) -> torch.Tensor:
+        """[R, C, 1 + F] what scores are the sum of: by tokens, and by each feature."""
+        state = self.state(page)
+        weights = self.preferences(state)[:, None, : self.layout.features]
+        tokens = self.likelihood * self.log_likelihood(state, page.codes)
+        return torch.cat((tokens.unsqueeze(2), beside_mean(page) * weights), 2)
 
     def forward(self, page: Told, remembered: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Scores of the candidates [R, C], and of the values of each word."""

@@ -238,17 +238,18 @@ class PageNetwork(Scorer):
 
 def weighed(page: Any, weights: torch.Tensor) -> torch.Tensor:
     """[R, C] the candidates' features, beside the mean candidate's, times weights [R, F]."""
-    return torch.bmm(_beside_mean(page), weights.unsqueeze(2)).squeeze(2)
+    return torch.bmm(beside_mean(page), weights.unsqueeze(2)).squeeze(2)
 
 
 def deviations(page: Any) -> torch.Tensor:
     """[F] of the candidates' features within pages; 1 of what does not differ."""
     allowed = page.allowed.unsqueeze(2)
-    variance = (_beside_mean(page).square() * allowed).sum((0, 1)) / allowed.sum().clamp_min(1)
+    variance = (beside_mean(page).square() * allowed).sum((0, 1)) / allowed.sum().clamp_min(1)
     return torch.where(variance > 1e-8, variance.sqrt(), torch.ones_like(variance))
 
 
-def _beside_mean(page: Any) -> torch.Tensor:
+def beside_mean(page: Any) -> torch.Tensor:
+    """[R, C, F] the candidates' features less the mean candidate's."""
     allowed = page.allowed.unsqueeze(2)
     return page.features - (page.features * allowed).sum(1, keepdim=True) / allowed.sum(1, keepdim=True)
 

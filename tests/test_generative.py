@@ -221,6 +221,12 @@ def test_a_minibatch_in_parts_is_the_same_minibatch(tmp_path: Path) -> None:
     assert ends[0][1] == pytest.approx(ends[1][1], abs=0.5)
 
 
+def test_scores_are_the_sum_of_their_parts() -> None:
+    network, eyes = network_of()
+    page = network.read(torch.from_numpy(eyes.see()[:, 0]))
+    torch.testing.assert_close(network.parts(page).sum(2)[page.allowed], network(page)[0][page.allowed])
+
+
 def test_half_precision_is_close_to_single() -> None:
     network, eyes = network_of()
     page = network.read(torch.from_numpy(eyes.see()[:, 0]))

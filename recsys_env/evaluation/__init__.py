@@ -4,6 +4,7 @@ log.py          EpisodeLog, what is taken down of an episode      ->  metrics.py
 episodes.py     whole episodes of a team                          ->  runs.py     one team, task and seed, in a file
 statistics.py   from runs to scores with intervals                ->  evaluate.py, scenarios.py, tournament.py
 record.py       an episode as a table of impressions              watch.py    an episode as a page that replays it
+surrogate.py    what a policy goes by                             ->  watch.py
 stored.py       what stored results look like                     ->  tables.py, plots.py
 """
 

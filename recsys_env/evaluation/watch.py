@@ -23,15 +23,17 @@ from .. import cli
 from ..catalogue import Catalogue
 from ..checks import check_count
 from ..config import WorldConfig
+from ..fields import candidate_features
 from ..files import check_writable, replacing
 from ..infos import Infos
 from ..render import item_name, topic_name
 from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes, by_agent
+from .surrogate import Options, Surrogate, can_explain, list_page
 
 FLAGS = ("clicked", "cart", "bought", "liked")  # bit 0, 1, ... of a slot's flags; the next one says that it is promoted
 _STEP = 1e-3  # the smallest difference between two numbers that is kept
-_COARSE = {"observed": 1e-2, "taste": 1e-2, "satiation": 1e-2}  # and of those that are only drawn
+_COARSE = {"observed": 1e-2, "taste": 1e-2, "satiation": 1e-2, "reason": 1e-2}  # and of those that are only drawn
 _RENAMED = {"satisfaction": "z", "price_sensitivity": "rho"}  # columns that go by their symbols
 _UNSEEN = ("candidates",)  # fields of an observation that are left out
 
@@ -121,6 +123,8 @@ class _Episode:
         self._in_cart: dict[int, dict[int, list[int]]] = {}  # place -> item -> tick, agent, slot
         self._page: Any = None  # `next_page` of the page about to be shown
         self._person: dict[str, Any] = {}  # and `latent_users` of it
+        # by agent and tick: what it could show, if surrogates of the policies are to explain that
+        self._options: list[list[Options]] = [[] for _ in envs.possible_agents] if can_explain(envs) else []
 
     def before(self, actions: np.ndarray) -> None:
         """The page about to be shown with these actions: who visits, what agents know, what they show, and why."""
@@ -135,6 +139,8 @@ class _Episode:
         items = np.maximum(explained["item"][0].ravel(), 0).astype(np.int64)
         public = {name: values[0, items] for name, values in envs.public_items().items()}
         self._seen.update(int(j) for j in explained["item"].ravel() if j >= 0)
+        for n, pages in enumerate(self._options):
+            pages.append(list_page(envs, n, explained["item"][:, n]))
         self._take(
             item=explained["item"][0].ravel(),
             rank=explained["rank"][0].ravel(),
@@ -203,7 +209,23 @@ class _Episode:
     def columns(self) -> dict[str, np.ndarray]:
         """name -> [ticks, ...] numbers."""
         columns = {name: np.stack(rows) for name, rows in self._rows.items()}
-        return {**columns, "centres": self._envs.world.centres}
+        return {**columns, **self._reasons(columns["item"]), "centres": self._envs.world.centres}
+
+    def _reasons(self, shown: np.ndarray) -> dict[str, np.ndarray]:
+        """What each feature adds, by its policy's surrogate, to what stands in each slot, [ticks, N K]."""
+        names = candidate_features(self._envs.config, self._envs.shape)
+        reasons = np.zeros((*shown.shape, len(names)))
+        for n, (surrogate, pages) in enumerate(self._surrogates()):
+            slots = slice(n * self._envs.shape.slots, (n + 1) * self._envs.shape.slots)
+            stands = (pages.items[:, None] == shown[:, slots, None]) & pages.there[:, None]
+            found = np.take_along_axis(surrogate.contributions(pages), stands.argmax(2)[..., None], 1)
+            reasons[:, slots] = found * stands.any(2)[..., None]
+        return {f"reason {name}": reasons[..., f] for f, name in enumerate(names) if self._options}
+
+    def _surrogates(self) -> list[tuple[Surrogate, Options]]:
+        """Of each agent's policy, with the pages of all ticks."""
+        whole = [Options(*map(np.concatenate, zip(*pages, strict=True))) for pages in self._options]
+        return [(Surrogate.fit(pages), pages) for pages in whole]
 
     def head(self) -> dict[str, Any]:
         """All else that the replay needs."""
@@ -231,6 +253,7 @@ class _Episode:
             "events": self._events,
             "lost": self._lost,
             "fates": self._fates,
+            "fidelity": [round(surrogate.fidelity(pages), 3) for surrogate, pages in self._surrogates()],
         }
 
 
@@ -259,7 +282,9 @@ def _packed(columns: Mapping[str, np.ndarray]) -> tuple[list[Sequence[Any]], byt
     packed = b""
     for name, column in columns.items():
         step, whole = (
-            (1, column.astype(np.int64)) if column.dtype.kind in "bui" else _rounded(column, _COARSE.get(name, _STEP))
+            (1, column.astype(np.int64))
+            if column.dtype.kind in "bui"
+            else _rounded(column, _COARSE.get(name.split()[0], _STEP))
         )
         kind = next(kind for kind in ("i1", "i2", "i4") if np.array_equal(whole.astype(f"<{kind}"), whole))
         layout.append((name, kind, step, len(packed), int(np.prod(column.shape[1:], dtype=int))))

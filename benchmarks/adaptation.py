@@ -1,0 +1,132 @@
+"""How soon policies are back after the world has changed in the middle of an episode.
+
+    python -m benchmarks.adaptation [--task rivals-v1] [--policies nearest linucb FOLDER ...]
+
+Half way through a long episode one thing changes, of which no agent is told:
+
+- tastes: everybody who has visited wakes up with the taste of the person in the same place of the next copy; profiles,
+  by which candidates are retrieved, and histories are as they were;
+- bait: what lured satisfies and the other way round (clickbait c becomes 1 - c); items' statistics are as they were;
+- rival: the second agent, who chose at random, is replaced by a strong one (`static`).
+
+The first two are met by a team of the policy, the third by the first agent. Own reward per page of the first agent is
+averaged over the copies and over windows of pages. The level before is that of as many pages before the change as the
+last quarter after it, which is the new level. The policy is back at the first window from which 90 % of the way to the
+new level is made: of the way up from the first window where it rises, at once where it does not. A policy acts for all
+copies at once, so one that learns while it serves learns from all.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from recsys_env import VectorEnv, task_config
+from recsys_env.evaluation import UNSEEN
+from recsys_env.evaluation.episodes import begin_episodes
+from recsys_env.policies import Team
+
+from .result_files import store
+
+POLICIES = ("random", "popularity", "nearest", "content", "static", "linucb", "linear-thompson", "sasrec", "greedy")
+HORIZON, COPIES, WINDOW, BACK = 2000, 200, 20, 0.9
+RIVALS = "random", "static"  # before and after
+RESAMPLES = 200
+
+
+def other_tastes(envs: VectorEnv) -> None:
+    shape, state = envs.world.params["shape"][0], envs.arrays
+    known = state.users["stamp"] == state.copies["stamp"][:, None]
+    moved = known & np.roll(known, 1, 0)
+    taste = state.vectors[..., shape["taste"] : shape["taste"] + shape["dims"]]
+    taste[moved] = np.roll(taste, 1, 0)[moved]
+
+
+def other_bait(envs: VectorEnv) -> None:
+    items = envs.world.items.copy()
+    items["bait"] = 1 - items["bait"]
+    items.flags.writeable = False
+    envs.world = envs.world._replace(items=items)
+
+
+def nothing(envs: VectorEnv) -> None:
+    """The rival changes, not the world."""
+
+
+SHIFTS: dict[str, Callable[[VectorEnv], None]] = {"tastes": other_tastes, "bait": other_bait, "rival": nothing}
+
+
+def rewards(task: str, policy: str, shift: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Own reward [B, P] of the first agent at each of its pages before and after the shift, as many as all copies have
+    of each."""
+    config = task_config(task, {"horizon": HORIZON})
+    rivals = [RIVALS if shift == "rival" else (policy, policy)] * (config.num_agents - 1)
+    envs, team, observations = begin_episodes(config, [policy, *(before for before, _ in rivals)], COPIES, seed)
+    later = {agent: after for agent, (_, after) in zip(envs.possible_agents[1:], rivals, strict=True)}
+    actions, own, seen = envs.empty_actions(), [], []
+    for tick in range(HORIZON):
+        if tick == HORIZON // 2:
+            SHIFTS[shift](envs)
+            if shift == "rival":
+                newcomers = Team(envs, later, seed + 1)
+        team.act(observations, actions)
+        if shift == "rival" and tick >= HORIZON // 2:
+            newcomers.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        team.observe(infos, truncated)
+        own.append(infos["own"][:, 0].copy())
+        seen.append(infos["visitor"][:, 0] >= 0)
+    paid, there = np.array(own).T, np.array(seen).T
+    before, after = (_by_page(paid[:, part], there[:, part]) for part in np.split(np.arange(HORIZON), 2))
+    return before, after
+
+
+def _by_page(paid: np.ndarray, there: np.ndarray) -> np.ndarray:
+    pages = int(there.sum(1).min())
+    return np.array([row[shown][:pages] for row, shown in zip(paid, there, strict=True)])
+
+
+def back(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
+    """Levels per page, and pages until the policy is back, of rewards [B, P] before and after."""
+    means = after.mean(0)
+    windows, last = np.convolve(means, np.ones(WINDOW) / WINDOW, "valid"), len(means) // 4
+    level, first = float(means[-last:].mean()), float(windows[0])
+    low = min(first, level)
+    reached = windows >= low + BACK * (level - low)
+    levels = {"before": float(before[:, -last:].mean()), "at first": first, "new level": level}
+    return {**levels, "pages": float(reached.argmax())}
+
+
+def measured(task: str, policy: str, shift: str) -> dict[str, Any]:
+    """The same with intervals over resampled copies."""
+    before, after = rewards(task, policy, shift, UNSEEN)
+    rng = np.random.default_rng(0)
+    again = [back(before[some], after[some]) for some in rng.integers(0, COPIES, (RESAMPLES, COPIES))]
+    return {
+        name: {"mean": value, "range": np.quantile([one[name] for one in again], [0.025, 0.975]).tolist()}
+        for name, value in back(before, after).items()
+    } | {"of pages": after.shape[1]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="rivals-v1")
+    parser.add_argument("--policies", nargs="+", default=list(POLICIES))
+    args = parser.parse_args()
+    rows: dict[str, dict[str, Any]] = {}
+    for policy in args.policies:
+        rows[policy] = {shift: measured(args.task, policy, shift) for shift in SHIFTS}
+        print(
+            policy,
+            {shift: {n: v["mean"] for n, v in row.items() if n != "of pages"} for shift, row in rows[policy].items()},
+            flush=True,
+        )
+    settings = {"task": args.task, "horizon": HORIZON, "copies": COPIES, "window": WINDOW, "back": BACK}
+    print(store("adaptation", "benchmarks.adaptation", settings, {"rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

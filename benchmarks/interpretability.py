@@ -1,0 +1,146 @@
+"""How well what policies show can be explained, and whether it is shown for the right reasons.
+
+    python -m benchmarks.interpretability [--task streaming-v1] [--policies nearest sasrec FOLDER ...]
+
+A policy plays as a team; of every tenth page of the first agent all that could have been shown is taken down. Half of
+the copies are what surrogates are fitted to, the other half is what they are tried on:
+
+- fidelity: the share of a slate that a surrogate names, a log-linear one of the features that agents see and a tree of
+  depth 5 of the same (both without what the policy remembers);
+- the same of a surrogate of the true terms of the utility (`explain`), which no agent sees;
+- agreement: how often what was shown is truly worth more than what was not (AUC; .5 = chance);
+- reasons: cosine between how much each true term moves that surrogate's odds and how much it moves the utility.
+
+A generative recommender's score is a sum that can be taken apart (`generative_network.py`): log P(item) by its tokens,
+and each feature times its weight. Of each part: its rank correlation with each true term over the options of a page.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys_env import VectorEnv
+from recsys_env.evaluation import UNSEEN
+from recsys_env.evaluation.episodes import begin_episodes
+from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation.surrogate import Options, Surrogate, fidelity, list_page
+from recsys_env.kernels.explain import TERMS
+
+from .result_files import store
+
+POLICIES = ("random", "popularity", "nearest", "content", "static", "linucb", "sasrec", "two-tower", "greedy")
+COPIES, EVERY, DEPTH = 32, 10, 5
+
+
+def true_terms(envs: VectorEnv, items: np.ndarray) -> np.ndarray:
+    """Terms [B, C, TERMS] of the utility of the first agent's options [B, C], a slate after the other."""
+    slots, options = envs.shape.slots, items.shape[1]
+    found = np.zeros((*items.shape, len(TERMS)))
+    actions = envs.empty_actions()
+    for start in range(0, options, slots):
+        some = np.arange(start, start + slots) % options
+        actions[:, 0] = some if slots > 1 else some[0]
+        told = envs.explain(actions)["terms"]
+        stacked = np.stack([told[name][:, 0] for name in TERMS], 2)
+        at = np.minimum(np.arange(slots), options - 1 - start).clip(0)
+        found[:, (start + at) % options] = stacked[:, at]
+    return found
+
+
+def played(task: str, policy: str) -> tuple[Options, Options, np.ndarray, list[np.ndarray]]:
+    """Pages of the first agent: options with features, the same with true terms for features, the copy of each, and
+    what a generative recommender's scores are made of."""
+    envs, team, observations = begin_episodes(task, policy, COPIES, UNSEEN)
+    if envs.config.page == "shared":
+        raise ValueError(f"{task} has one page for all agents, where two may show the same; choose rows or rivals")
+    actions, pages, copies, parts = envs.empty_actions(), [], [], []
+    for tick in range(envs.config.horizon):
+        team.act(observations, actions)
+        if tick % EVERY == 0:
+            here = np.flatnonzero(envs.active[:, 0])
+            page = list_page(envs, 0, envs.explain(actions)["item"][:, 0])
+            terms = true_terms(envs, page.items)
+            pages.append([*(part[here] for part in page), terms[here]])
+            copies.append(here)
+            mind = team.policies[envs.possible_agents[0]]
+            if hasattr(mind, "parts"):
+                parts.append(mind.parts(observations[:, 0])[here])
+        observations, _, _, truncated, infos = envs.step(actions)
+        team.observe(infos, truncated)
+    items, features, shown, terms = (np.concatenate(part) for part in zip(*pages, strict=True))
+    return Options(items, features, shown), Options(items, terms, shown), np.concatenate(copies), parts
+
+
+def tree_fidelity(fitted: Options, tried: Options) -> float:
+    from sklearn.tree import DecisionTreeClassifier
+
+    x, there = fitted.centred(), fitted.there
+    tree = DecisionTreeClassifier(max_depth=DEPTH, random_state=0).fit(x[there], fitted.shown[there])
+    scores = np.zeros(tried.shown.shape)
+    if len(tree.classes_) > 1:
+        scores[tried.there] = tree.predict_proba(tried.centred()[tried.there])[:, 1]
+    return fidelity(scores, tried)
+
+
+def agreement(worth: np.ndarray, pages: Options) -> np.ndarray:
+    """AUC [P] of each page on which some options were shown and some were not."""
+    wins = np.sign(worth[:, :, None] - worth[:, None, :]) / 2 + 0.5
+    pairs = (pages.shown & pages.there)[:, :, None] & (~pages.shown & pages.there)[:, None, :]
+    counts = pairs.sum((1, 2))
+    return np.asarray((wins * pairs).sum((1, 2))[counts > 0] / counts[counts > 0])
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """[P, C, X] ranks within pages, centred and of unit length; 0 where all are equal."""
+    order = np.argsort(np.argsort(values, 1), 1).astype(float)
+    order = np.where(np.ptp(values, 1)[:, None] > 0, order - order.mean(1, keepdims=True), 0.0)
+    return np.asarray(order / np.maximum(np.linalg.norm(order, axis=1, keepdims=True), 1e-12))
+
+
+def measured(task: str, policy: str) -> dict[str, Any]:
+    pages, terms, copies, parts = played(task, policy)
+    halves = [[Options(*(part[which] for part in of)) for of in (pages, terms)] for which in _halves(copies)]
+    (fitted, fitted_terms), (tried, tried_terms) = halves
+    surrogate = Surrogate.fit(fitted_terms)
+    differs = terms.centred()[terms.there].std(0)
+    moved = surrogate.weights * differs
+    row: dict[str, Any] = {
+        "pages": len(pages.items),
+        "chance": float(pages.shown.sum() / pages.there.sum()),
+        "features": Surrogate.fit(fitted).fidelity(tried),
+        "tree": tree_fidelity(fitted, tried),
+        "true terms": surrogate.fidelity(tried_terms),
+        "agreement": interval(agreement(terms.features.sum(2), pages)),
+        "reasons": float(moved @ differs / max(np.linalg.norm(moved) * np.linalg.norm(differs), 1e-12)),
+    }
+    if parts:
+        full = pages.there.all(1)
+        inside, truth = ranks(np.concatenate(parts)[full]), ranks(terms.features[full])
+        row["parts"] = (np.einsum("pcx,pct->xt", inside, truth) / full.sum()).round(4).tolist()
+    return row
+
+
+def _halves(copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return copies < COPIES // 2, copies >= COPIES // 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="streaming-v1")
+    parser.add_argument("--policies", nargs="+", default=list(POLICIES))
+    args = parser.parse_args()
+    rows = {}
+    for policy in args.policies:
+        name = Path(policy).name if Path(policy).is_dir() else policy
+        rows[name] = measured(args.task, policy)
+        print(name, rows[name], flush=True)
+    settings = {"task": args.task, "copies": COPIES, "every": EVERY, "depth": DEPTH, "terms": list(TERMS)}
+    print(store("interpretability", "benchmarks.interpretability", settings, {"rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

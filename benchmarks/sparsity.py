@@ -1,0 +1,66 @@
+"""Reward and ranking quality against how many interactions there are of each person and each item.
+
+    python -m benchmarks.sparsity [--task streaming-v1] [--policies nearest sasrec FOLDER ...]
+
+Users, items and ticks of a task are varied; a policy plays as a team. Per cell: pages of each person, impressions of
+each item, own reward per page (worlds differ in how many pages they have), and NDCG@K against the true utilities of
+what could be shown. Policies that learn begin with nothing and learn from the batch as they serve it: 32 copies, so 32
+times the users.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from recsys_env import task_config
+from recsys_env.evaluation import UNSEEN
+from recsys_env.evaluation.episodes import begin_episodes, play_episode
+from recsys_env.evaluation.log import EpisodeLog
+from recsys_env.evaluation.metrics import ndcg
+from recsys_env.evaluation.statistics import interval
+
+from .result_files import store
+
+POLICIES = ("random", "popularity", "nearest", "content", "linucb", "implicit", "sasrec", "two-tower", "greedy")
+USERS, ITEMS, TICKS = (4, 16, 64), (100, 400, 1600), (100, 400, 1600)
+COPIES = 32
+
+
+def measured(task: str, policy: str, users: int, items: int, ticks: int) -> dict[str, Any]:
+    """One policy in one world."""
+    config = task_config(task, {"users": {"number": users}, "items": {"number": items}, "horizon": ticks})
+    envs, team, observations = begin_episodes(config, policy, COPIES, UNSEEN)
+    log = EpisodeLog(envs)
+    own = play_episode(envs, team, observations, log)
+    pages, shown = log.active.sum((0, 2)), (log.item >= 0).sum((0, 2, 3))
+    people = np.array([len(np.unique(ids[ids >= 0])) for ids in log.visitor.T])
+    return {
+        "users": users,
+        "items": items,
+        "ticks": ticks,
+        "pages per person": float((log.active.any(2).sum(0) / people).mean()),
+        "impressions per item": float(shown.mean() / items),
+        "own per page": interval(own.sum(1) / np.maximum(pages, 1)),
+        "ndcg": interval(ndcg(log)[:, -1]),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="streaming-v1")
+    parser.add_argument("--policies", nargs="+", default=list(POLICIES))
+    args = parser.parse_args()
+    rows = {}
+    for policy in args.policies:
+        rows[policy] = [measured(args.task, policy, *sizes) for sizes in product(USERS, ITEMS, TICKS)]
+        print(policy, [round(row["ndcg"]["mean"], 3) for row in rows[policy]], flush=True)
+    settings = {"task": args.task, "copies": COPIES}
+    print(store("sparsity", "benchmarks.sparsity", settings, {"rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

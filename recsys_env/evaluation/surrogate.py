@@ -1,0 +1,93 @@
+"""A policy's slates explained from outside: a log-linear surrogate of what it shows.
+
+A surrogate is fitted to what a policy did, whatever the policy is (Ribeiro, Singh & Guestrin 2016; here one for all
+pages): how far each feature of an option lies from the page's mean, times a weight, adds up to a score. Its fidelity
+says how much of the slates it explains; where that is low, the policy goes by something else than the features of
+single options, and the contributions explain little.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..fields import candidate_features
+from ..kernels.options import list_options
+from ..vector import VectorEnv
+
+MOST = 2000  # options on a page that are looked through
+_STEPS = 25
+
+
+class Options(NamedTuple):
+    """What an agent could have shown on some pages, and what it showed."""
+
+    items: np.ndarray  # [P, C] -1 = nothing
+    features: np.ndarray  # [P, C, F] as observed
+    shown: np.ndarray  # [P, C] bool
+
+    @property
+    def there(self) -> np.ndarray:
+        """[P, C] whether there is an item."""
+        return self.items >= 0
+
+    def centred(self) -> np.ndarray:
+        """[P, C, F] features less the page's mean; 0 where there is no item."""
+        there = self.there[..., None]
+        mean = (self.features * there).sum(1, keepdims=True) / np.maximum(there.sum(1, keepdims=True), 1)
+        return np.asarray((self.features - mean) * there)
+
+
+def can_explain(envs: VectorEnv) -> bool:
+    """Whether pages have few enough options to be looked through."""
+    return (envs.shape.candidates or envs.shape.items) <= MOST
+
+
+def list_page(envs: VectorEnv, n: int, shown: np.ndarray) -> Options:
+    """The options [B, C] of agent n on the page about to be shown, of which it shows these items [B, K], -1 = hole."""
+    size = envs.num_envs, envs.shape.candidates or envs.shape.items
+    items = np.full(size, -1, np.int64)
+    features = np.zeros((*size, len(candidate_features(envs.config, envs.shape))), np.float32)
+    list_options(envs.world, envs.arrays, n, items, features)
+    there = (items[:, :, None] == shown[:, None, :]).any(2) & (items >= 0)
+    return Options(items, features.astype(np.float64), there)
+
+
+class Surrogate(NamedTuple):
+    """Weights [F] of features in the log-odds that an option is shown: a logistic regression."""
+
+    weights: np.ndarray
+
+    @classmethod
+    def fit(cls, pages: Options) -> Surrogate:
+        """The surrogate of these pages. A feature that never differs within a page weighs 0.
+
+        By Newton's method, with a ridge of 1 on the standardised features, so that weights stay finite where they tell
+        the slates without error.
+        """
+        x, shown = pages.centred()[pages.there], pages.shown[pages.there]
+        deviation = np.where(x.std(0) > 0, x.std(0), 1.0)
+        x = np.column_stack((x / deviation, np.ones(len(x))))
+        weights = np.zeros(x.shape[1])
+        for _ in range(_STEPS):
+            p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
+            slope, curvature = x.T @ (shown - p) - weights, (x * (p * (1 - p))[:, None]).T @ x + np.eye(len(weights))
+            weights = weights + np.linalg.solve(curvature, slope)
+        return cls(weights[:-1] / deviation)
+
+    def contributions(self, pages: Options) -> np.ndarray:
+        """[P, C, F] what each feature adds to the score of an option, which is their sum."""
+        return np.asarray(pages.centred() * self.weights)
+
+    def fidelity(self, pages: Options) -> float:
+        """Share of what was shown that is among the surrogate's best, as many as were shown; 1 where nothing was."""
+        return fidelity(self.contributions(pages).sum(2), pages)
+
+
+def fidelity(scores: np.ndarray, pages: Options) -> float:
+    """The same of any scores [P, C]; equals stand in the order of the options."""
+    order = np.argsort(np.where(pages.there, -scores, np.inf), 1, kind="stable")
+    best = np.arange(scores.shape[1]) < pages.shown.sum(1, keepdims=True)
+    found = (np.take_along_axis(pages.shown, order, 1) & best).sum()
+    return float(found / pages.shown.sum()) if pages.shown.any() else 1.0
