@@ -1,0 +1,116 @@
+"""What the benchmarks of large models, privacy and change work out from what was played."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import adaptation, computation, interpretability, privacy, sparsity
+from recsys_env import task_config, vector_env
+from recsys_env.evaluation.surrogate import Options
+
+# ------------------------------------------------------------------------------------------------ adaptation
+
+
+def test_pages_until_a_policy_is_back() -> None:
+    before = np.full((5, 400), 2.0)
+    after = np.broadcast_to(np.clip(np.arange(400) / 100, 0, 1), (5, 400))
+    found = adaptation.back(before, after)
+    assert (found["before"], found["new level"]) == (2.0, 1.0)
+    assert found["at first"] == pytest.approx(0.095)
+    wanted = found["at first"] + adaptation.BACK * (1 - found["at first"])  # a window's mean is that of its middle
+    assert found["pages"] == pytest.approx(100 * wanted - (adaptation.WINDOW - 1) / 2, abs=1)
+    assert adaptation.back(before, 1 - after)["pages"] == 0  # it only falls
+
+
+@pytest.mark.parametrize("shift", adaptation.SHIFTS)
+def test_a_shift_changes_what_it_says(shift: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adaptation, "HORIZON", 120)
+    monkeypatch.setattr(adaptation, "COPIES", 8)
+    before, after = adaptation.rewards("rivals-v1", "static", shift, seed=1)
+    assert before.shape[0] == after.shape[0] == 8
+    assert min(before.shape[1], after.shape[1]) > 5
+    envs = vector_env("rivals-v1", 8)
+    envs.reset(seed=1)
+    for _ in range(100):
+        envs.step(envs.empty_actions())
+    taste, bait = envs.latent_users(np.arange(8))["taste"].copy(), envs.world.items["bait"].copy()
+    adaptation.SHIFTS[shift](envs)
+    moved = envs.latent_users(np.arange(8))["taste"]
+    assert (np.abs(moved - taste).max(-1) > 0.01).mean() == (pytest.approx(0.9, abs=0.1) if shift == "tastes" else 0)
+    assert np.allclose(envs.world.items["bait"], 1 - bait if shift == "bait" else bait)
+    np.testing.assert_allclose(np.linalg.norm(moved, axis=-1), np.linalg.norm(taste, axis=-1), atol=1e-5)
+    envs.step(envs.empty_actions())
+
+
+# ------------------------------------------------------------------------------------------------ sparsity
+
+
+def test_interactions_are_counted() -> None:
+    row = sparsity.measured("streaming-v1", "random", users=4, items=100, ticks=60)
+    config = task_config("streaming-v1", {})
+    assert 1 < row["pages per person"] <= 60
+    most = 60 * config.num_agents * config.slots / 100
+    assert 0.2 * most < row["impressions per item"] <= most
+    assert 0 < row["ndcg"]["mean"] < 1
+
+
+# ------------------------------------------------------------------------------------------------ interpretability
+
+
+def test_true_terms_add_up_to_the_utilities_of_what_is_shown() -> None:
+    envs = vector_env("streaming-v1", 16)
+    envs.reset(seed=0)
+    for _ in range(30):
+        envs.step(envs.action_space.sample() * np.ones_like(envs.empty_actions()))
+    items = envs.candidates[:, 0]
+    terms = interpretability.true_terms(envs, items)
+    actions = envs.empty_actions()
+    actions[:, 0] = np.arange(envs.shape.slots)[::-1] + 3 if envs.shape.slots > 1 else 3
+    told = envs.explain(actions)
+    there = told["item"][:, 0] >= 0
+    assert there.sum() > 5
+    at = actions[:, 0].reshape(16, -1)
+    np.testing.assert_allclose(
+        np.take_along_axis(terms.sum(2), at, 1)[there], told["utility"][:, 0][there], rtol=1e-5, atol=1e-5
+    )
+    empty = items < 0
+    assert (terms.any(2) | empty).all()
+
+
+def test_agreement_is_how_often_the_better_is_shown() -> None:
+    pages = Options(np.array([[1, 2, 3, -1]] * 2), np.zeros((2, 4, 1)), np.array([[True, False, False, False]] * 2))
+    worth = np.array([[3.0, 1.0, 2.0, 9.0], [2.0, 3.0, 2.0, 9.0]])
+    np.testing.assert_allclose(interpretability.agreement(worth, pages), [1.0, 0.25])
+
+
+def test_ranks_correlate_as_spearman_has_it() -> None:
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 1, 12, 1))
+    found = (interpretability.ranks(a) * interpretability.ranks(b)).sum()
+    assert found == pytest.approx(spearmanr(a.ravel(), b.ravel()).statistic)
+    assert not interpretability.ranks(np.ones((1, 4, 1))).any()
+
+
+# ------------------------------------------------------------------------------------------------ computation, privacy
+
+
+def test_the_frontier_holds_what_nothing_beats() -> None:
+    rows = {
+        name: {"own": {"mean": own}, "ms alone": ms}
+        for name, own, ms in (("slow and good", 5, 9), ("fast", 3, 1), ("beaten", 3, 2), ("worse", 4, 10))
+    }
+    assert computation.frontier(rows) == ["slow and good", "fast"]
+
+
+def test_an_attacker_finds_what_is_told_and_nothing_that_is_not() -> None:
+    pytest.importorskip("sklearn")
+    config = task_config("rivals-v1", {"horizon": 60, "items": {"topics": 3}})
+    open_, closed = (
+        privacy.attacked(task_config(config, {"observation": {"privacy_epsilon": e}}), 80, 3) for e in (0.0, 0.1)
+    )
+    assert open_["people"] > 100
+    assert open_["right"]["nearest centre"]["mean"] > 0.75
+    assert closed["right"]["nearest centre"]["mean"] == pytest.approx(1 / 3, abs=0.15)
