@@ -1,0 +1,68 @@
+"""What holds in catalogues and in company that nobody has trained with.
+
+    python -m baselines train ppo-torch --task streaming-v1 --catalogues 16 --out runs/ppo --compare
+    python -m baselines train generative --task streaming-v1 --catalogues 16 --out runs/generative --compare
+    python -m benchmarks.unseen --task streaming-v1 --policies runs/ppo runs/generative content linucb
+
+Each policy plays the first agent in the worlds that `--catalogues 16` trains in (0 to 15) and in as many others (16 to
+31), beside itself, which is whom learners have trained with, and beside policies that they have not. Own reward of that
+agent per episode, with intervals over worlds; the same people in the same world for every policy.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys_env import task_config
+from recsys_env.cli import CATALOGUES
+from recsys_env.evaluation import UNSEEN, episode_returns
+from recsys_env.evaluation.statistics import interval
+from recsys_env.files import read_json
+
+from .result_files import store
+
+POLICIES = ("random", "content", "static", "linucb", "linear-thompson", "greedy")
+COMPANY = ("itself", "random", "content", "greedy")
+EPISODES = 16  # in each world
+
+
+def measured(task: str, policy: str) -> dict[str, dict[str, Any]]:
+    """kind of catalogue -> company -> own reward of the first agent."""
+    return {
+        kind: {who: interval(np.array([_own(task, policy, who, seed) for seed in seeds])) for who in COMPANY}
+        for kind, seeds in CATALOGUES.items()
+    }
+
+
+def _own(task: str, policy: str, company: str, world_seed: int) -> float:
+    config = task_config(task, {"world_seed": world_seed})
+    others = [policy if company == "itself" else company] * (config.num_agents - 1)
+    return float(episode_returns(config, [policy, *others], EPISODES, UNSEEN + world_seed)[:, 0].mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="streaming-v1")
+    parser.add_argument("--policies", nargs="+", default=list(POLICIES))
+    args = parser.parse_args()
+    rows, trained = {}, {}
+    for policy in args.policies:
+        name = Path(policy).name if Path(policy).is_dir() else policy
+        if Path(policy).is_dir():
+            trained[name] = read_json(Path(policy) / "config.json")
+        rows[name] = measured(args.task, policy)
+        print(
+            name,
+            {kind: {who: round(v["mean"], 2) for who, v in row.items()} for kind, row in rows[name].items()},
+            flush=True,
+        )
+    settings = {"task": args.task, "episodes": EPISODES, "company": list(COMPANY)}
+    print(store(f"unseen-{args.task}", "benchmarks.unseen", settings, {"rows": rows, "trained": trained}))
+
+
+if __name__ == "__main__":
+    main()
