@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import learners
+import models
 from measured import (
     NotMeasured,
     earned,
@@ -72,7 +73,6 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
     sections: dict[str, Callable[[], str]] = {
         "regret": regret,
         "messages": messages,
-        "privacy": privacy,
         "speed": speed,
         "trainers": trainers,
         "compatibility": compatibility,
@@ -86,6 +86,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "claims": learners.claims,
         "tournament": partial(tournament, folder),
         "reproduce": reproduce,
+        **models.parts(folder),
     }
     return {name: partial(if_measured, section) for name, section in sections.items()}
 
@@ -319,31 +320,6 @@ def messages() -> str:
         f"{whence(result, 'messages.json')}"
     )
     return f"{note}\n\n{markdown(['team', 'reward'], rows)}"
-
-
-def privacy() -> str:
-    result = stored("privacy")
-    settings, rows = result["settings"], []
-    for row in result["rows"]:
-        right = {name: value for name, value in row["attacker"]["right"].items() if name != "chance"}
-        best = max(right.values(), key=lambda value: value["mean"])
-        noise = f"{row['profile_noise']:.2f} / {row['history_noise']:.1f}" if row["epsilon"] else "as the task has it"
-        said = [f"{row['epsilon']:g}" if row["epsilon"] else "∞", noise]
-        said += [f"{row['second_account']:.4f}" if row["epsilon"] else "—", percent(best)]
-        rows.append([*said, *(spread(value) for value in row["own"].values())])
-    first = result["rows"][0]
-    note = (
-        f"`{settings['task']}`, {settings['episodes']} episodes, δ = {first['delta']:g}, {first['pages']} pages: the "
-        "noise on each number of profile and history, ε by a second account, how often an attacker names a visitor's "
-        f"main topic ({first['attacker']['people']:,} people; chance {percent(first['attacker']['right']['chance'])}), "
-        f"and own reward per agent and episode, ± 95 %. {whence(result, 'privacy.json')}"
-    )
-    head = ["ε", "noise", "second account", "attacker", *(f"`{policy}`" for policy in first["own"])]
-    return f"{note}\n\n{markdown(head, rows)}"
-
-
-def percent(value: Mapping[str, float]) -> str:
-    return f"{value['mean']:.1%} ± {value['ci95']:.1%}"
 
 
 def credit() -> str:

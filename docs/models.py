@@ -1,0 +1,237 @@
+"""What the documentation says of large models and their price: each measure as Markdown, and its plots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from measured import picture, stored, whence
+
+from recsys_env.evaluation.plots import COLOURS
+from recsys_env.evaluation.tables import markdown, spread
+
+
+def parts(folder: Path) -> dict[str, Callable[[], str]]:
+    """Name -> what makes the section of that name.
+
+    Args:
+        folder: of the plots that sections show, in the documentation's source.
+    """
+    return {
+        "new_items": new_items,
+        "scaling": partial(scaling, folder),
+        "unseen": unseen,
+        "adaptation": adaptation,
+        "privacy": privacy,
+        "sparsity": partial(sparsity, folder),
+        "interpretability": interpretability,
+        "computation": partial(computation, folder),
+    }
+
+
+def percent(value: Mapping[str, float], digits: int = 1) -> str:
+    return f"{value['mean']:.{digits}%} ± {value['ci95']:.{digits}%}"
+
+
+def new_items() -> str:
+    result = stored("new_items")
+    settings = result["settings"]
+    metrics = list(next(iter(result["rankings"].values())))
+    metrics.remove("best text minus this")
+    rows = [
+        [name, *(spread(row[metric], 3) for metric in metrics), spread(row["best text minus this"][metrics[0]], 3)]
+        for name, row in result["rankings"].items()
+    ]
+    note = (
+        f"Products that were left out of the fit, each fifth in turn ({settings['folds']} folds), ranked for the "
+        f"households that bought some of them later; ± 95 % over households. {whence(result, 'new_items.json')}"
+    )
+    head = ["ranked by", *metrics, f"{metrics[0]} of `{result['best text']}` less this"]
+    return f"{note}\n\n{markdown(head, rows)}"
+
+
+def scaling(folder: Path) -> str:
+    result = stored("scaling")
+    settings, rows = result["settings"], result["rows"]
+    figure, (losses, rewards) = _figures(2, 8.5)
+    for i, pages in enumerate(dict.fromkeys(row["pages"] for row in rows)):
+        some = [row for row in rows if row["pages"] == pages]
+        size = [row["parameters"] for row in some]
+        label, colour = f"{pages:,} pages", COLOURS[i]
+        losses.plot(size, [row["held_out"][-1]["slate"] for row in some], "o-", color=colour, label=label)
+        means, widths = zip(*((row["reward"]["mean"], row["reward"]["ci95"]) for row in some), strict=True)
+        rewards.errorbar(size, means, widths, fmt="o-", capsize=3, color=colour, label=label)
+    for name, end in result["beside"].items():
+        rewards.axhline(end["mean"], linestyle=":", linewidth=1, color="0.5")
+        rewards.annotate(name, (1, end["mean"]), xycoords=("axes fraction", "data"), fontsize="x-small", va="center")
+    losses.set(xscale="log", xlabel="parameters", ylabel="nats a slate, held out")
+    rewards.set(xscale="log", xlabel="parameters", ylabel="own reward per agent and episode")
+    losses.legend(fontsize="small", frameon=False)
+    figure.savefig(folder / "scaling.png", dpi=100)
+    table = [
+        [
+            *(f"`{row['size']}`", f"{row['parameters']:,}", f"{row['pages']:,}", f"{row['operations']:.2g}"),
+            *(f"{row['held_out'][-1][kind]:.3f}" for kind in ("items", "slate")),
+            *(spread(row["reward"]), f"{row['seconds']:.0f}"),
+        ]
+        for row in rows
+    ]
+    ends = ", ".join(f"{name} {spread(end)}" for name, end in result["beside"].items())
+    note = (
+        f"Pre-trained on `{settings['task']}`, playing all agents for {settings['episodes']} episodes, ± 95 %. Beside "
+        f"it: {ends}. {whence(result, 'scaling.json')}"
+    )
+    head = ["size", "parameters", "pages", "FLOPs", "nats an item", "nats a slate", "own reward", "seconds"]
+    return "\n\n".join([note, markdown(head, table), picture(folder / "scaling.png", "losses and reward by size")])
+
+
+def unseen() -> str:
+    from benchmarks.result_files import RESULTS
+
+    names = sorted(path.stem for path in RESULTS.glob("unseen-*.json"))
+    sections = []
+    for result in [stored(name) for name in names] or [stored("unseen")]:
+        settings = result["settings"]
+        rows = [
+            [f"`{name}`", kind, *(spread(row[kind][who]) for who in settings["company"])]
+            for name, row in result["rows"].items()
+            for kind in row
+        ]
+        said = [
+            f"`{name}` is `{begun['algorithm']}`, seed {begun['seed']}, {begun['timesteps'] / 1e6:.1f} M agent-steps in "
+            f"{begun['catalogues']} catalogues"
+            for name, begun in result["trained"].items()
+        ]
+        note = (
+            f"`{settings['task']}`: own reward of the first agent per episode, {settings['episodes']} episodes in each "
+            f"of sixteen worlds, ± 95 % over worlds. {'; '.join(said)}. "
+            f"{whence(result, 'unseen-' + settings['task'] + '.json')}"
+        )
+        sections += [note, markdown(["policy", "catalogue", *(f"beside {who}" for who in settings["company"])], rows)]
+    return "\n\n".join(sections)
+
+
+def adaptation() -> str:
+    result = stored("adaptation")
+    settings, rows = result["settings"], []
+    for policy, shifts in result["rows"].items():
+        for shift, row in shifts.items():
+            low, high = row["pages"]["range"]
+            levels = [f"{row[name]['mean']:.3f}" for name in ("before", "at first", "new level")]
+            rows.append([f"`{policy}`", shift, *levels, f"{row['pages']['mean']:.0f} ({low:.0f} to {high:.0f})"])
+    note = (
+        f"`{settings['task']}`, {settings['copies']} copies: own reward per page of the first agent before the change, "
+        f"over the first {settings['window']} pages after it and at its new level, and pages until "
+        f"{settings['back']:.0%} of the way is made (95 % of resampled copies). {whence(result, 'adaptation.json')}"
+    )
+    return f"{note}\n\n{markdown(['policy', 'what changes', 'before', 'at first', 'new level', 'pages'], rows)}"
+
+
+def privacy() -> str:
+    result = stored("privacy")
+    settings, rows = result["settings"], []
+    for row in result["rows"]:
+        right = {name: value for name, value in row["attacker"]["right"].items() if name != "chance"}
+        best = max(right.values(), key=lambda value: value["mean"])
+        noise = f"{row['profile_noise']:.2f} / {row['history_noise']:.1f}" if row["epsilon"] else "as the task has it"
+        said = [f"{row['epsilon']:g}" if row["epsilon"] else "∞", noise]
+        said += [f"{row['second_account']:.4f}" if row["epsilon"] else "—", percent(best)]
+        rows.append([*said, *(spread(value) for value in row["own"].values())])
+    first = result["rows"][0]
+    note = (
+        f"`{settings['task']}`, {settings['episodes']} episodes, δ = {first['delta']:g}, {first['pages']} pages: the "
+        "noise on each number of profile and history, ε by a second account, how often an attacker names a visitor's "
+        f"main topic ({first['attacker']['people']:,} people; chance {percent(first['attacker']['right']['chance'])}), "
+        f"and own reward per agent and episode, ± 95 %. {whence(result, 'privacy.json')}"
+    )
+    head = ["ε", "noise", "second account", "attacker", *(f"`{policy}`" for policy in first["own"])]
+    return f"{note}\n\n{markdown(head, rows)}"
+
+
+def sparsity(folder: Path) -> str:
+    result = stored("sparsity")
+    figure, panels = _figures(2, 9)
+    for axes, unit in zip(panels, ("pages per person", "impressions per item"), strict=True):
+        for i, (policy, rows) in enumerate(result["rows"].items()):
+            points = sorted((row[unit], row["ndcg"]["mean"]) for row in rows)
+            axes.plot(*zip(*points, strict=True), ".", color=COLOURS[i % len(COLOURS)], label=policy)
+        axes.set(xscale="log", xlabel=unit, ylabel="NDCG")
+    panels[1].legend(fontsize="x-small", frameon=False, bbox_to_anchor=(1, 1), loc="upper left")
+    figure.savefig(folder / "sparsity.png", dpi=100)
+    cells = next(iter(result["rows"].values()))
+    ends = [min(cells, key=lambda row: row["pages per person"]), max(cells, key=lambda row: row["pages per person"])]
+    table = []
+    for policy, rows in result["rows"].items():
+        chosen = [rows[cells.index(end)] for end in ends]
+        table.append([f"`{policy}`", *(spread(row[name], 3) for row in chosen for name in ("ndcg", "own per page"))])
+    named = [
+        f"{end['users']} users, {end['items']} items, {end['ticks']} ticks ({end['pages per person']:.0f} pages each)"
+        for end in ends
+    ]
+    note = (
+        f"`{result['settings']['task']}` with other numbers of users, items and ticks: NDCG and own reward per page "
+        f"where there is least of a person, {named[0]}, and most, {named[1]}; ± 95 %. {whence(result, 'sparsity.json')}"
+    )
+    head = ["policy", *(f"{name}, {where}" for where in ("least", "most") for name in ("NDCG", "own per page"))]
+    return "\n\n".join([note, markdown(head, table), picture(folder / "sparsity.png", "ranking quality by sparsity")])
+
+
+def interpretability() -> str:
+    result = stored("interpretability")
+    settings, rows = result["settings"], []
+    for policy, row in result["rows"].items():
+        shares = [f"{row[name]:.0%}" for name in ("features", "tree", "true terms")]
+        rows.append([f"`{policy}`", *shares, percent(row["agreement"], 0), f"{row['reasons']:.2f}"])
+    chance = next(iter(result["rows"].values()))["chance"]
+    note = (
+        f"`{settings['task']}`: the share of a slate that surrogates name (chance {chance:.0%}), how often what is shown "
+        "is truly worth more than what is not (chance 50 %), and the cosine between what moves the choice and what moves "
+        f"the utility. {whence(result, 'interpretability.json')}"
+    )
+    head = ["policy", "features", f"tree of depth {settings['depth']}", "true terms", "agreement", "reasons"]
+    return f"{note}\n\n{markdown(head, rows)}"
+
+
+def computation(folder: Path) -> str:
+    result = stored("computation")
+    figure, (axes,) = _figures(1, 6.5)
+    for name, row in result["rows"].items():
+        on = name in result["frontier"]
+        axes.errorbar(row["ms alone"], row["own"]["mean"], row["own"]["ci95"], fmt="o", color=COLOURS[0 if on else 7])
+        axes.annotate(
+            name, (row["ms alone"], row["own"]["mean"]), xytext=(4, 4), textcoords="offset points", fontsize=8
+        )
+    axes.set(xscale="log", xlabel="milliseconds a page, one copy", ylabel="own reward per agent and episode")
+    figure.savefig(folder / "computation.png", dpi=100)
+    rows = []
+    for name, row in result["rows"].items():
+        counts = [f"{row[what]:,.0f}" if row[what] else "—" for what in ("parameters", "operations")]
+        joules = f"{1000 * row['joules']:.2f}" if row["joules"] else "—"
+        times = [f"{row[when]:.3f}" for when in ("ms alone", "ms in a batch")]
+        rows.append(
+            [f"`{name}`", *counts, *times, joules, spread(row["own"]), "yes" if name in result["frontier"] else ""]
+        )
+    note = (
+        f"`{result['settings']['task']}`, {result['settings']['episodes']} episodes, ± 95 %; a batch has "
+        f"{result['settings']['batch']} copies. {whence(result, 'computation.json')}"
+    )
+    head = [
+        "policy",
+        "parameters",
+        "FLOPs a page",
+        "ms a page",
+        "in a batch",
+        "mJ a page",
+        "own reward",
+        "on the frontier",
+    ]
+    return "\n\n".join([note, markdown(head, rows), picture(folder / "computation.png", "reward against time")])
+
+
+def _figures(panels: int, width: float) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, 3.4), layout="constrained")
+    return figure, figure.subplots(1, panels, squeeze=False)[0]
