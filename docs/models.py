@@ -100,8 +100,8 @@ def unseen() -> str:
             for kind in row
         ]
         said = [
-            f"`{name}` is `{begun['algorithm']}`, seed {begun['seed']}, {begun['timesteps'] / 1e6:.1f} M agent-steps in "
-            f"{begun['catalogues']} catalogues"
+            f"`{name}` is `{begun['algorithm']}`, seed {begun['seed']}, {begun['timesteps'] / 1e6:.1f} M agent-steps "
+            f"in {begun['catalogues']} catalogues"
             for name, begun in result["trained"].items()
         ]
         note = (
@@ -186,9 +186,9 @@ def interpretability() -> str:
         rows.append([f"`{policy}`", *shares, percent(row["agreement"], 0), f"{row['reasons']:.2f}"])
     chance = next(iter(result["rows"].values()))["chance"]
     note = (
-        f"`{settings['task']}`: the share of a slate that surrogates name (chance {chance:.0%}), how often what is shown "
-        "is truly worth more than what is not (chance 50 %), and the cosine between what moves the choice and what moves "
-        f"the utility. {whence(result, 'interpretability.json')}"
+        f"`{settings['task']}`: the share of a slate that surrogates name (chance {chance:.0%}), how often what is "
+        "shown is truly worth more than what is not (chance 50 %), and the cosine between what moves the choice and "
+        f"what moves the utility. {whence(result, 'interpretability.json')}"
     )
     head = ["policy", "features", f"tree of depth {settings['depth']}", "true terms", "agreement", "reasons"]
     return f"{note}\n\n{markdown(head, rows)}"
