@@ -95,6 +95,7 @@ class Algorithm(Options):
         on_policy: whether it learns from what the present policy has played alone.
         resumes: whether it can go on from a checkpoint.
         self_play: whether others may play its past.
+        catalogues: worlds that copies are spread over.
     """
 
     name: ClassVar[str]
@@ -104,6 +105,7 @@ class Algorithm(Options):
     on_policy: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
     self_play: ClassVar[bool] = False
+    catalogues = 1
 
     timesteps: Count = 5_000_000
     """Agent-steps in all (steps of learners in all copies), rounded up to whole rollouts."""

@@ -239,7 +239,7 @@ class Training:
 
     def timed_batch(self, config: WorldConfig, num_envs: int) -> TimedBatch | TimedWorlds:
         """A batch with an action for every agent, whoever learns, timed."""
-        worlds = range(config.world_seed, config.world_seed + getattr(self.algorithm, "catalogues", 1))
+        worlds = range(config.world_seed, config.world_seed + self.algorithm.catalogues)
         envs = TimedBatch(config, num_envs) if len(worlds) == 1 else TimedWorlds(config, num_envs, worlds)
         envs.clock = self.clock
         return envs
