@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from recsys_env import WorldConfig
+from recsys_env.company import checked_agent
 
 from .options import Count, NotNegative, Range
 from .torch_learners import TorchPPO
@@ -39,6 +40,8 @@ class Generative(TorchPPO):
     """Of the network, in parameters: 0.1m, 0.3m, 1m, 3m, 10m, 30m, 100m, 300m, 1b."""
     loggers: tuple[str, ...] = ("random", "popularity", "nearest")
     """Policies whose pages it is pre-trained on, each as a team, in equal parts."""
+    pretrain_on: tuple[str, ...] = ()
+    """Agents on whose pages it is pre-trained; by default all."""
     pages: Annotated[int, Range(0)] = 200_000
     """Logged pages that it is pre-trained on; 0 = none."""
     passes: Count = 3
@@ -67,6 +70,8 @@ class Generative(TorchPPO):
         config = super().world()
         if config.action != "candidates":
             raise ValueError(f"{self.name} chooses among candidates; here action = {config.action!r}")
+        for agent in self.pretrain_on:
+            checked_agent(agent, config.agents)
         return config
 
     def learner(self, training: Training) -> Learner:

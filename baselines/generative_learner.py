@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -62,9 +62,13 @@ class LoggedPages:
         return LoggedPages(self.seen[rows], self.shown[rows], self.clicked[rows])
 
 
-def log_pages(config: Any, ids: SemanticIds, events: int, policy: str, pages: int, seed: int) -> LoggedPages:
-    """Let a policy play all agents until it has shown so many pages, and keep those with a click."""
+def log_pages(
+    config: Any, ids: SemanticIds, events: int, policy: str, pages: int, seed: int, of: Sequence[str] = ()
+) -> LoggedPages:
+    """Let a policy play all agents until some of them (by default all) have shown so many pages, and keep those with a
+    click."""
     envs = VectorEnv(config, LOGGED_COPIES)
+    kept_of = np.isin(envs.possible_agents, of or envs.possible_agents)
     eyes, team = StoryEyes(envs, ids, events), Team(envs, dict.fromkeys(envs.possible_agents, policy), seed)
     observations, _ = envs.reset(seed=seed)
     actions, count = envs.empty_actions(), 0
@@ -75,8 +79,8 @@ def log_pages(config: Any, ids: SemanticIds, events: int, policy: str, pages: in
         observations, _, _, truncated, infos = envs.step(actions)
         eyes.note(infos, truncated)
         team.observe(infos, truncated)
-        count += int((infos["visitor"] >= 0).sum())
-        b, n = np.nonzero(infos["clicked"].any(-1))
+        count += int((infos["visitor"] >= 0)[:, kept_of].sum())
+        b, n = np.nonzero(infos["clicked"].any(-1) & kept_of)
         item = np.take_along_axis(infos["shown"][b, n], infos["clicked"][b, n].argmax(-1)[:, None], 1)
         listed = items[b, n]
         shown = (listed[:, :, None] == infos["shown"][b, n][:, None]).any(-1) & (listed >= 0)
@@ -180,7 +184,7 @@ class GenerativeLearner(PPOLearner):
         logged = [
             log_pages(
                 replace(config, {"world_seed": config.world_seed + world}),
-                *(self.ids, self.size.events, policy, share, (options.seed + i) % UNSEEN),
+                *(self.ids, self.size.events, policy, share, (options.seed + i) % UNSEEN, options.pretrain_on),
             )
             for i, policy in enumerate(options.loggers)
             for world in range(options.catalogues)

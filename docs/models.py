@@ -23,6 +23,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "new_items": new_items,
         "scaling": partial(scaling, folder),
         "unseen": unseen,
+        "crossdomain": crossdomain,
         "adaptation": adaptation,
         "privacy": privacy,
         "sparsity": partial(sparsity, folder),
@@ -111,6 +112,47 @@ def unseen() -> str:
         )
         sections += [note, markdown(["policy", "catalogue", *(f"beside {who}" for who in settings["company"])], rows)]
     return "\n\n".join(sections)
+
+
+def crossdomain() -> str:
+    result = stored("crossdomain")
+    settings = result["settings"]
+    names = list(dict.fromkeys(name for row in result["levers"].values() for name in row))
+    columns = {
+        f"{what}, {lever}": (lever, key)
+        for key, what in (("own", "own reward"), ("new here", "new here"))
+        for lever in result["levers"]
+    }
+    rows = [
+        [f"`{name}`", *(spread(found[key], 3 if key != "own" else 1) if (found := _row(result, lever, name)) else "—"
+         for lever, key in columns.values())]
+        for name in names
+    ]  # fmt: skip
+    generative = [
+        [kind, spread(row["own"], 1), spread(row["new here"], 3)] for kind, row in result["generative"].items()
+    ]
+    note = (
+        f"`{settings['task']}`: own reward per agent and episode, and per page of visitors who are new to a domain and "
+        f"known to another; policies over {settings['episodes']} episodes, `ppo-torch` over {settings['seeds']} seeds of "
+        f"{settings['agent_steps'] / 1e6:.1f} M agent-steps, ± 95 %. {whence(result, 'crossdomain.json')}"
+    )
+    beside = (
+        f"The generative recommender (`{settings['size']}`, {settings['pages']:,} logged pages) in one domain, the others "
+        f"`content`, pre-trained on pages of other domains, its own or all; the mean of the three, {settings['seeds']} "
+        "seeds:"
+    )
+    return "\n\n".join(
+        [
+            note,
+            markdown(["policy", *columns], rows),
+            beside,
+            markdown(["pages of", "own reward", "new here"], generative),
+        ]
+    )
+
+
+def _row(result: Mapping[str, Any], lever: str, name: str) -> Any:
+    return result["levers"][lever].get(name)
 
 
 def adaptation() -> str:

@@ -103,6 +103,9 @@ class ItemConfig(Settings):
     )
     providers: int = number_field(1, "providers; item j belongs to provider j mod providers", 1, 10**6)
     domains: int = number_field(1, "domains; item j belongs to domain j mod domains", 1, 10**6, from_catalogue=True)
+    domain_topics: bool = number_field(
+        False, "each domain has topics of its own: items of topic t belong to domain t mod domains", from_catalogue=True
+    )
     popularity_mean: float = number_field(
         20.0, "mean historical count an item starts with", 0, 1e9, unit="clicks", from_catalogue=True
     )

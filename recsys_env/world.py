@@ -359,7 +359,7 @@ def _synthetic_items(
     log_count = c.popularity_quality * quality + np.sqrt(1 - c.popularity_quality**2) * rng.standard_normal(m)
     bait = rng.beta(c.bait_shape, c.bait_shape, m)
     items["topic"] = topic
-    items["domain"] = np.arange(m) % c.domains
+    items["domain"] = (topic if c.domain_topics else np.arange(m)) % c.domains
     items["intercept"] = c.intercept_sd * rng.standard_normal(m)
     items["quality"] = c.quality_sd * quality
     items["bait"] = (1 - c.bait_topic_share) * bait + c.bait_topic_share * (bait_level[topic] + 1) / 2

@@ -82,6 +82,7 @@ def test_the_tables_above_are_not_empty() -> None:
     assert len(SCALARS) > 90
     assert [p.id for p in BOOLS] == [
         "WorldConfig.mask_actions",
+        "ItemConfig.domain_topics",
         "FeedbackConfig.instant",
         "FeedbackConfig.like",
         "ObservationConfig.share",
@@ -331,6 +332,18 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
     ({"choice": {"dissimilarity": 0.5}}, r"choice.dissimilarity = 0.5 needs page = 'rows'; page = 'shared'"),
     ({"page": "rival", "choice": {"dissimilarity": 0.5}}, "needs page = 'rows'"),
     ({"slots": 21}, r"candidates.number = 20 must be at least slots = 21"),
+    (
+        {"observation": {"privacy_epsilon": 2.0}, "roles": ({"knows": (0,) * 12},)},
+        r"privacy_epsilon = 2 promises what roles\.knows of \['recommender'\] would break; none is allowed",
+    ),
+    (
+        {"observation": {"privacy_epsilon": 2.0}, "observability": "full"},
+        r"promises what observability = 'full' would break; 'partial' is allowed",
+    ),
+    (
+        {"observation": {"privacy_epsilon": 2.0, "history_decay": 1.0}},
+        r"promises what observation\.history_decay = 1 would break; less than 1 is allowed",
+    ),
     ({"roles": ({"knows": (0, 1)},)}, r"roles.knows = \[\[0, 1\]\] must hold one label for each of the 12 topics"),
     (
         {"action": "query", "mask_actions": True},
@@ -509,7 +522,9 @@ def test_tasks_are_valid_documented_and_immutable(name: str) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         task.horizon = 5  # type: ignore[misc]
     vector_env(name, 1, horizon=5)
-    assert TASKS[name].horizon == {"social-v1": 400, "streaming-v1": 600, "rivals-v1": 400}.get(name, 1000)
+    assert TASKS[name].horizon == {"social-v1": 400, "streaming-v1": 600, "rivals-v1": 400, "crossdomain-v0": 600}.get(
+        name, 1000
+    )
     if name != "grocery-v1":
         assert vector_env(task, 1).config is not None
 
@@ -772,7 +787,8 @@ def test_what_a_catalogue_gives_and_what_it_leaves_to_the_config(
 ) -> None:
     """A field is declared as the catalogue's if and only if its value makes no difference beside one."""
     value = getattr(getattr(RICH, group), f.name)
-    changed = replace(RICH, {group: {f.name: value + 1 if type(value) is int else value * 0.7 + 0.05}})
+    other = not value if type(value) is bool else value + 1 if type(value) is int else value * 0.7 + 0.05
+    changed = replace(RICH, {group: {f.name: other}})
     if f.metadata["from_catalogue"]:
         with pytest.raises(
             ValueError,

@@ -19,18 +19,19 @@ import pytest
 from recsys_env import TASKS, VectorEnv, vector_env
 
 CONFIG: dict[str, str] = {
-    "duel-v1": "b6c5989402b6355ab7942ff5168da559fa33694f3e144bef01b40b74fa899936",
-    "pricing-duel-v0": "7d45f2463da863f7dffd53eb74ea1950b064ef675d3fd91ac59be8f12538bc27",
-    "market-v0": "519476df5280f00412a1b8a57febac6c81797452ae94ef460b1525fbadd9897c",
-    "ecommerce-v1": "35421160b5a1bf05ef1c251d254ef00607ed3ba6fa495d6a56add68b7a389d97",
-    "coverage-v0": "1959f3f04df098f357c74afcc2223369d0655e498845db4dbd32db1430ce23bb",
-    "journey-v1": "3ff0d75d117a833692a59ee3f87f64e6614e9f55dad99af4b4133b092a14602c",
-    "social-v1": "1a305c3d88928afdce12dd7ecb49fa00025a7e11173000030c2de28361303e21",
-    "news-v1": "5ccdae6f3aca8b858d1c781c62da692f78cfd586f802b57a4de94cabdeb0ffb2",
-    "streaming-v1": "9e9742dd983c3781578134cbaae36a3a9face543b0610a88671326be8d411c4b",
-    "coldstart-v1": "8e348538ff2edfb0e6b4513ef1d29dbac916fee0692ad250d0149394aa6fd50d",
-    "grocery-v1": "a384aabde1a458cb3fdba7c678aa54b5f4dd46d58fe75cbbe02648267e5d5ff4",
-    "rivals-v1": "973aaf42a242110535e9fe2d5d65c4328820a5e8a056fe9fd97e44caca4fecbe",
+    "duel-v1": "c95be0d8a5e95a7210a44ff74f347c1854e9bb04ceeae66db597dcf23cd1e4b9",
+    "pricing-duel-v0": "d7573498860b93082a414eb1588a824e986304dd03357cfc576e81bc98245540",
+    "market-v0": "89576c57958b9e359f5b167b02fb83e67d20c04d9f39558446fe64b419959455",
+    "ecommerce-v1": "758f162c2ecc4b69c55b8a8f6c526045347d21f3ff20839324b27a5937644e97",
+    "coverage-v0": "2bca1430e917a75d5b617108a43a36d80a7aba14458ce8855232c850cd6e6cbb",
+    "journey-v1": "159ad9872e8cc84f0e5b65015eab7478600950abcf1ab23178b58ce62c223ce8",
+    "social-v1": "eb01fa4e4e44756d066817a0611026f4182b0ee00a9c9297d8a07301a49b4815",
+    "news-v1": "4ad7fd8a22b2858ec5421442e53b2614867fe8d51ea450c2c78532fa93dc0384",
+    "streaming-v1": "e4e06f2ca06f369261a6ff219e0a224899f3ef0f356e445426cedae6d601fdb6",
+    "coldstart-v1": "f62b19f6bb9f9ceda9530d56a835f2a7385660037798b686356f1d60c972817f",
+    "grocery-v1": "0f678416199dbe5b74419b0709c2e2b98b5c69afd5b37d220164d7e4d1950599",
+    "crossdomain-v0": "cc6fc8f49a03c2d20b98996733f5e4b9c9c668a855976697fe6a62e45d9ba221",
+    "rivals-v1": "07194ad4004b86630484aea4b64759fd72e0d9d74eefa28aff2f5df980b198d2",
 }  # fmt: skip
 PLAY: dict[str, str] = {
     "duel-v1": "f2d74c310f675de94ff378fcdb1483c8e4561702cd77a73cb6a16c01b6ea5324",
@@ -44,6 +45,7 @@ PLAY: dict[str, str] = {
     "streaming-v1": "655c33e1671db7e85a2e3bb0538e05af771ac728f4952f3ef24a5449a7a38965",
     "coldstart-v1": "2fee4e43268969a291d30aacd6f9e2e85ff4fb5e2743073d626ded4335f3bf12",
     "grocery-v1": "14b5552fe02ebc8a4dd0f8e18dfd37c9d834b340c5be06a049a8fffa9ea9a177",
+    "crossdomain-v0": "3d9cc32f574f48f687633fa5b6fe80d9fd4294b963f152f74c0bcdf64938e44b",
     "rivals-v1": "b84b05c6f83bfd99cec14d861459263f5c65e07dd45862905dbc457f862ff801",
 }  # fmt: skip
 COPIES, TICKS, SEED = 2, 300, 20260101

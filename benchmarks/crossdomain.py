@@ -1,0 +1,123 @@
+"""What it brings one domain to know what another knows of the same person: `crossdomain-v0` under its levers.
+
+    python -m benchmarks.crossdomain [--seeds 5] [--total-steps 2000000]
+
+- alone: each domain has its own histories;
+- messages: with each page a domain says one of 8 words, which whoever serves the person next hears;
+- pooled: all have everybody's histories (`observation.share`).
+
+Policies play as a team; the one-file PPO is trained from several seeds under each lever. The generative recommender is
+pre-trained on logged pages: on those of the other two domains, of its own, and of all three, and plays its domain
+without further training. Beside own reward per agent and episode (of the generative recommender: of its domain, the
+others `content`): own reward per page of visitors who are new to a domain and known to another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from baselines.generative import Generative
+from baselines.generative_learner import GenerativeLearner
+from baselines.torch_learners import TorchPPO
+from baselines.train import train
+from baselines.training import begin
+from recsys_env import WorldConfig, task_config
+from recsys_env.evaluation import UNSEEN
+from recsys_env.evaluation.episodes import begin_episodes
+from recsys_env.evaluation.statistics import interval
+
+from .result_files import store
+
+TASK, EPISODES = "crossdomain-v0", 100
+LEVERS: dict[str, dict[str, Any]] = {
+    "alone": {},
+    "messages": {"messages": 8},
+    "pooled": {"observation": {"share": True}},
+}
+POLICIES = ("random", "popularity", "nearest", "content", "static", "greedy", "planner")
+SIZE, PAGES = "0.3m", 100_000
+SOURCES: dict[str, Callable[[str, str], bool]] = {  # whether an agent is pre-trained on another's pages
+    "other domains": lambda other, agent: other != agent,
+    "its own": lambda other, agent: other == agent,
+    "all": lambda other, agent: True,
+}
+
+
+def played(config: WorldConfig, policies: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Own reward [E, N], and [E] per page of visitors who are new to a domain and known to another."""
+    envs, team, observations = begin_episodes(config, policies, EPISODES, UNSEEN)
+    actions, own, first = envs.empty_actions(), np.zeros((EPISODES, envs.num_agents)), np.zeros((2, EPISODES))
+    for _ in range(config.horizon):
+        here = envs.field(observations, "visits")[..., 0] < 0.2  # the first session: 1 / (5 + 1), of 0 or more
+        new = envs.active & here & (envs.latent_users()["sessions"] > 1)[:, None]
+        team.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        team.observe(infos, truncated)
+        own += infos["own"]
+        first += (infos["own"] * new).sum(1), new.sum(1)
+    return own, first[0] / np.maximum(first[1], 1)
+
+
+def told(config: WorldConfig, policies: Any) -> dict[str, Any]:
+    own, new = played(config, policies)
+    return {"own": interval(own.mean(1)), "new here": interval(new)}
+
+
+def trained(lever: str, seed: int, steps: int) -> dict[str, Any]:
+    """What a team of PPO under a lever comes to."""
+    fields = {"messages": ("messages=8",), "pooled": ("observation.share=true",)}.get(lever, ())
+    with tempfile.TemporaryDirectory() as folder:
+        options = TorchPPO(TASK, timesteps=steps, seed=seed, device="cpu", compare=(), set=fields, out=Path(folder))
+        train(options)
+        return told(task_config(TASK, LEVERS[lever]), folder)
+
+
+def pretrained(agent: str, on: tuple[str, ...], seed: int) -> dict[str, float]:
+    """The generative recommender of a domain, pre-trained on pages of these domains."""
+    config = task_config(TASK, {})
+    with tempfile.TemporaryDirectory() as folder:
+        run: dict[str, Any] = {"others": ("content",), "learners": (agent,), "num_envs": 1, "n_steps": 1}
+        options = Generative(
+            TASK, size=SIZE, pages=PAGES, pretrain_on=on, seed=seed, device="cpu", out=Path(folder), **run
+        )
+        GenerativeLearner(begin(options), options).save(Path(folder))
+        own, new = played(config, {other: folder if other == agent else "content" for other in config.agents})
+    return {"own": float(own[:, config.agents.index(agent)].mean()), "new here": float(new.mean())}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--total-steps", type=int, default=2_000_000)
+    args = parser.parse_args()
+    agents = task_config(TASK, {}).agents
+    rows: dict[str, dict[str, Any]] = {}
+    for lever, changes in LEVERS.items():
+        rows[lever] = {policy: told(task_config(TASK, changes), policy) for policy in POLICIES if lever != "messages"}
+        runs = [trained(lever, seed, args.total_steps) for seed in range(args.seeds)]
+        rows[lever]["ppo-torch"] = {
+            name: interval(np.array([run[name]["mean"] for run in runs])) for name in ("own", "new here")
+        }
+        print(lever, rows[lever], flush=True)
+    generative: dict[str, dict[str, Any]] = {}
+    for kind, learns_from in SOURCES.items():
+        of = {agent: tuple(other for other in agents if learns_from(other, agent)) for agent in agents}
+        each = [[pretrained(agent, of[agent], seed) for agent in agents] for seed in range(args.seeds)]
+        generative[kind] = {
+            name: interval(np.array([np.mean([one[name] for one in team]) for team in each]))
+            for name in ("own", "new here")
+        }
+        print(kind, generative[kind], flush=True)
+    settings = {"task": TASK, "seeds": args.seeds, "agent_steps": args.total_steps, "episodes": EPISODES}
+    settings |= {"size": SIZE, "pages": PAGES}
+    print(store("crossdomain", "benchmarks.crossdomain", settings, {"levers": rows, "generative": generative}))
+
+
+if __name__ == "__main__":
+    main()
