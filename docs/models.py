@@ -133,13 +133,13 @@ def crossdomain() -> str:
     ]
     note = (
         f"`{settings['task']}`: own reward per agent and episode, and per page of visitors who are new to a domain and "
-        f"known to another; policies over {settings['episodes']} episodes, `ppo-torch` over {settings['seeds']} seeds of "
-        f"{settings['agent_steps'] / 1e6:.1f} M agent-steps, ± 95 %. {whence(result, 'crossdomain.json')}"
+        f"known to another; policies over {settings['episodes']} episodes, `ppo-torch` over {settings['seeds']} seeds "
+        f"of {settings['agent_steps'] / 1e6:.1f} M agent-steps, ± 95 %. {whence(result, 'crossdomain.json')}"
     )
     beside = (
-        f"The generative recommender (`{settings['size']}`, {settings['pages']:,} logged pages) in one domain, the others "
-        f"`content`, pre-trained on pages of other domains, its own or all; the mean of the three, {settings['seeds']} "
-        "seeds:"
+        f"The generative recommender (`{settings['size']}`, {settings['pages']:,} logged pages) in one domain, the "
+        "others `content`, pre-trained on pages of other domains, its own or all; the mean of the three, "
+        f"{settings['seeds']} seeds:"
     )
     return "\n\n".join(
         [
