@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measured import picture, stored, whence
+from measured import picture, stored, whence, whence_rows
 
+from benchmarks.result_files import RESULTS
 from recsys_env.evaluation.plots import COLOURS
 from recsys_env.evaluation.tables import markdown, spread
 
@@ -24,6 +25,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "scaling": partial(scaling, folder),
         "unseen": unseen,
         "crossdomain": crossdomain,
+        "kinds": kinds,
         "adaptation": adaptation,
         "privacy": privacy,
         "sparsity": partial(sparsity, folder),
@@ -89,11 +91,8 @@ def scaling(folder: Path) -> str:
 
 
 def unseen() -> str:
-    from benchmarks.result_files import RESULTS
-
-    names = sorted(path.stem for path in RESULTS.glob("unseen-*.json"))
     sections = []
-    for result in [stored(name) for name in names] or [stored("unseen")]:
+    for result in _of_tasks("unseen"):
         settings = result["settings"]
         rows = [
             [f"`{name}`", kind, *(spread(row[kind][who]) for who in settings["company"])]
@@ -112,6 +111,49 @@ def unseen() -> str:
         )
         sections += [note, markdown(["policy", "catalogue", *(f"beside {who}" for who in settings["company"])], rows)]
     return "\n\n".join(sections)
+
+
+def kinds() -> str:
+    sections = []
+    for result in _of_tasks("kinds"):
+        settings, rows = result["settings"], []
+        for name, row in result["rows"].items():
+            alone = row["beside"].get(name)
+            if alone is None:
+                continue
+            best = max(row["beside"].items(), key=lambda pair: pair[1]["all"]["mean"])
+            costs = alone["costs"]
+            said = [
+                spread(alone[key]) if key in alone else "—" for key in ("own", "satisfaction", "diversity", "rating")
+            ]
+            rivals = [other["own"]["mean"] for who, other in row["beside"].items() if who != name]
+            rows.append(
+                [f"`{name}`", *said, f"{sum(rivals) / len(rivals):.2f}" if rivals else "—"]
+                + [
+                    f"{spread(best[1]['all'])} (`{best[0]}`)",
+                    f"{costs.get('ms', 0):.2f}",
+                    f"{costs.get('tokens', 0):.0f}",
+                ]
+                + [spread(row["best reply gains"]) if "best reply gains" in row else "—"]
+            )
+        note = (
+            f"`{settings['task']}`, {settings['episodes']} episodes of {settings['ticks']} ticks, ± 95 %: own reward of the "
+            "first agent where all play the policy, the platform's satisfaction, diversity and rating then, own reward on "
+            "average beside the other policies, the best sum of rewards in company, and what a page costs. "
+            f"{whence_rows(result['rows'], 'kinds-' + settings['task'] + '.json')}"
+        )
+        head = ["policy", "own reward", "satisfaction", "diversity", "rating", "beside others", "best team with"]
+        sections += [note, markdown([*head, "ms a page", "tokens a page", "a best reply gains"], rows)]
+    return "\n\n".join(sections)
+
+
+def _of_tasks(name: str) -> list[Any]:
+    """What is stored of a measure that has a file for each task.
+
+    Raises:
+        NotMeasured: nothing.
+    """
+    return [stored(path.stem) for path in sorted(RESULTS.glob(f"{name}-*.json"))] or [stored(name)]
 
 
 def crossdomain() -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import adaptation, computation, interpretability, privacy, sparsity
+from benchmarks import adaptation, computation, interpretability, kinds, privacy, sparsity
 from recsys_env import task_config, vector_env
+from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.surrogate import Options
 
 # ------------------------------------------------------------------------------------------------ adaptation
@@ -114,3 +115,18 @@ def test_an_attacker_finds_what_is_told_and_nothing_that_is_not() -> None:
     assert open_["people"] > 100
     assert open_["right"]["nearest centre"]["mean"] > 0.75
     assert closed["right"]["nearest centre"]["mean"] == pytest.approx(1 / 3, abs=0.15)
+
+
+# ------------------------------------------------------------------------------------------------ kinds in one market
+
+
+def test_a_policy_beside_others_earns_what_it_earns_in_that_team() -> None:
+    config = task_config("crossdomain-v0", {"horizon": 50})
+    row = kinds.measured("crossdomain-v0", 50, "content", ["content", "random"], episodes=8)
+    for others in ("content", "random"):
+        own = episode_returns(config, ["content", others, others], 8, UNSEEN)
+        assert row["beside"][others]["own"]["mean"] == pytest.approx(own[:, 0].mean())
+        assert row["beside"][others]["all"]["mean"] == pytest.approx(own.sum(1).mean())
+        assert row["beside"][others]["costs"]["ms"] > 0
+        assert -1 <= row["beside"][others]["satisfaction"]["mean"] <= 1
+    assert row["best reply gains"]["mean"] is not None

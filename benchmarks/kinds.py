@@ -1,0 +1,105 @@
+"""Kinds of recommender in one market: language models, the generative recommender, learners, bandits, filters.
+
+    python -m benchmarks.kinds --tasks grocery-v1 --policies llm:smollm2 llm:runs/tuned linucb lightfm content
+    python -m benchmarks.kinds --tasks crossdomain-v0 --policies runs/generative runs/ppo linucb content --ticks 600
+
+Every policy plays the first agent beside every policy in all other seats: as rivals, whose own rewards are told apart,
+and as a mixed team, whose sum is told. Beside own reward: the visitors' satisfaction, diversity and rating of the whole
+platform, what a page of the first agent costs, and, where that policy takes no longer than a millisecond a page, a
+lower bound of what an agent of a team of it would gain by the best reply that a search finds. Episodes are as short as
+language models need (--ticks), which the result says. Rows of other policies, stored earlier with the same settings,
+are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys_env import VectorEnv, WorldConfig, task_config
+from recsys_env.evaluation import UNSEEN
+from recsys_env.evaluation.log import EpisodeLog
+from recsys_env.evaluation.metrics import METRICS
+from recsys_env.evaluation.statistics import interval
+from recsys_env.exact import exploitability
+from recsys_env.policies import Team
+from recsys_env.provenance import provenance
+from recsys_env.tuning import Budget
+
+from .result_files import earlier, store
+
+PLATFORM = ("satisfaction", "diversity", "rating", "page_ctr")
+QUICK = 1.0  # milliseconds a page, above which no best reply is searched for
+BUDGET = Budget(generations=8, searches=1)
+
+
+def played(config: WorldConfig, first: str, others: str, episodes: int) -> dict[str, Any]:
+    """What the first agent earns, what all earn, the platform's metrics, and the cost of the first agent's page."""
+    envs = VectorEnv(config, episodes)
+    agent, *seats = envs.possible_agents
+    focal, rest = Team(envs, {agent: first}, UNSEEN), Team(envs, dict.fromkeys(seats, others), UNSEEN)
+    observations, _ = envs.reset(seed=UNSEEN)
+    log = EpisodeLog(envs)
+    actions, own = envs.empty_actions(), np.zeros((episodes, envs.num_agents))
+    for _ in range(config.horizon):
+        log.look()
+        rest.act(observations, actions)
+        focal.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        own += infos["own"]
+        log.record(infos)
+        for team in (rest, focal):
+            team.observe(infos, truncated)
+    platform = {name: METRICS[name].of(log)[:, -1] for name in PLATFORM}
+    return {
+        "own": interval(own[:, 0]),
+        "all": interval(own.sum(1)),
+        "costs": focal.costs(),
+        **{
+            name: interval(values[np.isfinite(values)])
+            for name, values in platform.items()
+            if np.isfinite(values).any()
+        },
+    }
+
+
+def measured(task: str, ticks: int, policy: str, policies: list[str], episodes: int) -> dict[str, Any]:
+    """A policy beside each policy."""
+    config = task_config(task, {"horizon": ticks})
+    began = time.perf_counter()
+    beside = {_name(others): played(config, policy, others, episodes) for others in policies}
+    row: dict[str, Any] = {"source": provenance("benchmarks.kinds"), "beside": beside}
+    if beside[_name(policy)]["costs"].get("ms", 0.0) <= QUICK:
+        found = exploitability(policy, config, budget=BUDGET, episodes=64)
+        row["best reply gains"] = found["agents"][config.agents[0]]["gain"]
+    print(f"{task}, {_name(policy)}: {time.perf_counter() - began:.0f} s", flush=True)
+    return row
+
+
+def _name(policy: str) -> str:
+    return Path(policy).name if Path(policy).is_dir() else policy.replace(f"{Path(policy).parent}/", "")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="+", default=["grocery-v1"])
+    parser.add_argument("--policies", nargs="+", default=["random", "content", "linucb"])
+    parser.add_argument("--episodes", type=int, default=4)
+    parser.add_argument("--ticks", type=int, default=60)
+    args = parser.parse_args()
+    for task in args.tasks:
+        settings = {"task": task, "episodes": args.episodes, "ticks": args.ticks}
+        rows = dict(earlier(f"kinds-{task}", "rows", settings))
+        for policy in args.policies:
+            found = measured(task, args.ticks, policy, args.policies, args.episodes)
+            found["beside"] = {**rows.get(_name(policy), {}).get("beside", {}), **found["beside"]}
+            rows[_name(policy)] = found
+            store(f"kinds-{task}", "benchmarks.kinds", settings, {"rows": rows})
+
+
+if __name__ == "__main__":
+    main()
