@@ -137,9 +137,9 @@ def kinds() -> str:
                 + [spread(row["best reply gains"]) if "best reply gains" in row else "—"]
             )
         note = (
-            f"`{settings['task']}`, {settings['episodes']} episodes of {settings['ticks']} ticks, ± 95 %: own reward of "
-            "the first agent where all play the policy, the platform's satisfaction, diversity and rating then, own reward "
-            "on average beside the other policies, the best sum of rewards in company, and what a page costs. "
+            f"`{settings['task']}`, {settings['episodes']} episodes of {settings['ticks']} ticks, ± 95 %: own reward "
+            "of the first agent where all play the policy, the platform's satisfaction, diversity and rating then, own "
+            "reward on average beside the other policies, the best sum of rewards in company, and what a page costs. "
             f"{whence_rows(result['rows'], 'kinds-' + settings['task'] + '.json')}"
         )
         head = ["policy", "own reward", "satisfaction", "diversity", "rating", "beside others", "best team with"]
