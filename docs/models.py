@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measured import picture, stored, whence, whence_rows
+from measured import picture, stored, union, whence, whence_rows
 
 from benchmarks.result_files import RESULTS
 from recsys_env.evaluation.plots import COLOURS
-from recsys_env.evaluation.tables import markdown, spread
+from recsys_env.evaluation.tables import markdown, marked, platform_values, spread
 
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
@@ -24,6 +24,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "new_items": new_items,
         "scaling": partial(scaling, folder),
         "unseen": unseen,
+        "cold_start": cold_start,
         "crossdomain": crossdomain,
         "kinds": kinds,
         "adaptation": adaptation,
@@ -195,6 +196,27 @@ def crossdomain() -> str:
 
 def _row(result: Mapping[str, Any], lever: str, name: str) -> Any:
     return result["levers"][lever].get(name)
+
+
+COLD = ("ndcg_new_users", "ndcg_known_users", "ndcg_cold_items", "ndcg_warm_items")
+COLD_TASKS = ("coldstart-v1", "news-v1", "grocery-v1")
+
+
+def cold_start() -> str:
+    sections = []
+    for task in COLD_TASKS:
+        found = stored("evaluation")["tasks"][task]
+        columns = {name: values for name in COLD if (values := platform_values(found, name))}
+        rows = [
+            [
+                f"`{marked(team, row['learns'])}`",
+                *(spread(values[i], 3) if values[i] else "—" for values in columns.values()),
+            ]
+            for i, (team, row) in enumerate(found["teams"].items())
+        ]
+        origin = whence(union(found["teams"].values()), "evaluation.json")
+        sections += [f"`{task}`, the platform's, ± 95 % (t over runs). {origin}", markdown(["policy", *columns], rows)]
+    return "\n\n".join(sections)
 
 
 def adaptation() -> str:
