@@ -7,8 +7,8 @@ remembers clicks by itself is not held to the promise), and how often an attacke
 whose centre its taste is nearest to. The attacker has all observations of an agent over an episode: the profile, and of
 the histories the mean and the last. It is tried on the people of half of the copies, and is the better of two: the
 topic whose centre the profile is nearest to, and a logistic regression that is fitted to the people of the other half,
-whose tastes it is given. Chance is the best constant guess in hindsight. The account of every row is drawn up a second time by
-`dp-accounting`.
+whose tastes it is given. Chance is the best constant guess in hindsight. The account of every row is drawn up a second
+time by `dp-accounting`.
 """
 
 from __future__ import annotations

@@ -226,11 +226,14 @@ def adaptation() -> str:
         for shift, row in shifts.items():
             low, high = row["pages"]["range"]
             levels = [f"{row[name]['mean']:.3f}" for name in ("before", "at first", "new level")]
-            rows.append([f"`{policy}`", shift, *levels, f"{row['pages']['mean']:.0f} ({low:.0f} to {high:.0f})"])
+            rises = row["new level"]["mean"] > row["at first"]["mean"]
+            pages = f"{row['pages']['mean']:.0f} ({low:.0f} to {high:.0f})" if rises else "—"
+            rows.append([f"`{policy}`", shift, *levels, pages])
     note = (
         f"`{settings['task']}`, {settings['copies']} copies: own reward per page of the first agent before the change, "
         f"over the first {settings['window']} pages after it and at its new level, and pages until "
-        f"{settings['back']:.0%} of the way is made (95 % of resampled copies). {whence(result, 'adaptation.json')}"
+        f"{settings['back']:.0%} of the way is made (95 % of resampled copies; — where it does not rise again). "
+        f"{whence(result, 'adaptation.json')}"
     )
     return f"{note}\n\n{markdown(['policy', 'what changes', 'before', 'at first', 'new level', 'pages'], rows)}"
 
