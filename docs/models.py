@@ -11,7 +11,7 @@ from measured import picture, stored, union, whence, whence_rows
 
 from benchmarks.result_files import RESULTS
 from recsys_env.evaluation.plots import COLOURS
-from recsys_env.evaluation.tables import markdown, marked, platform_values, spread
+from recsys_env.evaluation.tables import bracketed, markdown, marked, platform_values, spread
 
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
@@ -41,19 +41,21 @@ def percent(value: Mapping[str, float], digits: int = 1) -> str:
 
 def new_items() -> str:
     result = stored("new_items")
-    settings = result["settings"]
-    metrics = list(next(iter(result["rankings"].values())))
-    metrics.remove("best text minus this")
+    settings, less = result["settings"], "best text minus this"
+
+    def said(value: Mapping[str, float]) -> str:
+        return bracketed([value[end] for end in ("mean", "low", "high")], 3)
+
     rows = [
-        [name, *(spread(row[metric], 3) for metric in metrics), spread(row["best text minus this"][metrics[0]], 3)]
+        [name, said(row["recall"]), said(row["ndcg"]), said(row[less]["ndcg"]) if name != result["best text"] else "—"]
         for name, row in result["rankings"].items()
     ]
     note = (
         f"Products that were left out of the fit, each fifth in turn ({settings['folds']} folds), ranked for the "
-        f"households that bought some of them later; ± 95 % over households. {whence(result, 'new_items.json')}"
+        f"households that bought some of them later; the best {settings['cutoff']} count [95 % over households]. "
+        f"{whence(result, 'new_items.json')}"
     )
-    head = ["ranked by", *metrics, f"{metrics[0]} of `{result['best text']}` less this"]
-    return f"{note}\n\n{markdown(head, rows)}"
+    return f"{note}\n\n{markdown(['ranked by', 'recall', 'NDCG', 'NDCG of the best text less this'], rows)}"
 
 
 def scaling(folder: Path) -> str:
