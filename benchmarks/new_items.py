@@ -85,7 +85,7 @@ def measured(folds: int, encoders: tuple[str, ...]) -> dict[str, Any]:
                 k, name, {metric: round(float(np.nanmean(values)), 4) for metric, values in quality.items()}, flush=True
             )
     means = {name: {m: _mean(values) for m, values in of.items()} for name, of in found.items()}
-    text = next(name for name in means if name.endswith(f"{encoders[-1]}: utility"))
+    text = max((name for name in means if name.startswith("text")), key=lambda name: np.nanmean(means[name]["ndcg"]))
     return {
         "rankings": {
             name: {m: interval(values) for m, values in of.items()}
