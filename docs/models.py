@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -266,8 +267,14 @@ def sparsity(folder: Path) -> str:
     figure, panels = _figures(2, 9)
     for axes, unit in zip(panels, ("pages per person", "impressions per item"), strict=True):
         for i, (policy, rows) in enumerate(result["rows"].items()):
-            points = sorted((row[unit], row["ndcg"]["mean"]) for row in rows)
-            axes.plot(*zip(*points, strict=True), ".", color=COLOURS[i % len(COLOURS)], label=policy)
+            near: dict[int, list[tuple[float, float]]] = {}  # cells that are about as sparse make one point
+            for row in rows:
+                near.setdefault(round(2 * math.log10(row[unit])), []).append((row[unit], row["ndcg"]["mean"]))
+            points = [
+                [sum(part) / len(cells) for part in zip(*cells, strict=True)] for _, cells in sorted(near.items())
+            ]
+            colour, mark = COLOURS[i % len(COLOURS)], "os"[i // len(COLOURS)]
+            axes.plot(*zip(*points, strict=True), f"{mark}-", color=colour, label=policy, markersize=4)
         axes.set(xscale="log", xlabel=unit, ylabel="NDCG")
     panels[1].legend(fontsize="x-small", frameon=False, bbox_to_anchor=(1, 1), loc="upper left")
     figure.savefig(folder / "sparsity.png", dpi=100)
