@@ -175,7 +175,7 @@ class GenerativeLearner(PPOLearner):
         return network
 
     def _pretrain(self) -> None:
-        """On pages of all agents, whoever learns; the networks of all learners begin alike."""
+        """On pages of `pretrain_on`, whoever learns; the networks of all learners begin alike."""
         options, device = self.options, self.rollout.to_device.device
         networks = [cast("GenerativeNetwork", agent.actor) for agent in self.agents.values()]
         first, *others = networks

@@ -25,7 +25,7 @@ from .self_play import PastSelf, selves_in
 
 SELF = "self"  # among the others: the learner's own past
 CONFIG, CURVE, RESULT, PICTURE = "config.json", "curve.json", "result.json", "learning_curve.png"
-_MAY_CHANGE = ("timesteps", "device")  # when a run goes on
+_MAY_CHANGE = ("timesteps", "device", "accumulate", "compile")  # when a run goes on
 
 
 class Point(TypedDict):

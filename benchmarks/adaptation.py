@@ -4,10 +4,10 @@
 
 Half way through a long episode one thing changes, of which no agent is told:
 
-- tastes: everybody who has visited wakes up with the taste of the person in the same place of the next copy; profiles,
-  by which candidates are retrieved, and histories are as they were;
+- tastes: everybody who has visited wakes up with the taste of whoever lives in the same place of the copy before, if it
+  has visited; profiles, by which candidates are retrieved, and histories are as they were;
 - bait: what lured satisfies and the other way round (clickbait c becomes 1 - c); items' statistics are as they were;
-- rival: the second agent, who chose at random, is replaced by a strong one (`static`).
+- rival: all other agents, who chose at random, are replaced by strong ones (`static`).
 
 The first two are met by a team of the policy, the third by the first agent. Own reward per page of the first agent is
 averaged over the copies and over windows of pages. The level before is that of as many pages before the change as the
@@ -60,8 +60,8 @@ SHIFTS: dict[str, Callable[[VectorEnv], None]] = {"tastes": other_tastes, "bait"
 
 
 def rewards(task: str, policy: str, shift: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Own reward [B, P] of the first agent at each of its pages before and after the shift, as many as all copies have
-    of each."""
+    """Own reward [B, P] of the first agent at its last pages before the shift, and at its first ones after it, as many
+    as all copies have of each."""
     config = task_config(task, {"horizon": HORIZON})
     rivals = [RIVALS if shift == "rival" else (policy, policy)] * (config.num_agents - 1)
     envs, team, observations = begin_episodes(config, [policy, *(before for before, _ in rivals)], COPIES, seed)
@@ -80,24 +80,28 @@ def rewards(task: str, policy: str, shift: str, seed: int) -> tuple[np.ndarray, 
         own.append(infos["own"][:, 0].copy())
         seen.append(infos["visitor"][:, 0] >= 0)
     paid, there = np.array(own).T, np.array(seen).T
-    before, after = (_by_page(paid[:, part], there[:, part]) for part in np.split(np.arange(HORIZON), 2))
-    return before, after
-
-
-def _by_page(paid: np.ndarray, there: np.ndarray) -> np.ndarray:
-    pages = int(there.sum(1).min())
-    return np.array([row[shown][:pages] for row, shown in zip(paid, there, strict=True)])
+    halves = [(paid[:, part], there[:, part]) for part in np.split(np.arange(HORIZON), 2)]
+    pages = min(int(shown.sum(1).min()) for _, shown in halves)
+    before, after = ([row[shown] for row, shown in zip(*half, strict=True)] for half in halves)
+    return np.array([row[-pages:] for row in before]), np.array([row[:pages] for row in after])
 
 
 def back(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
-    """Levels per page, and pages until the policy is back, of rewards [B, P] before and after."""
+    """Levels per page, the rise from the first window to the new level, and pages until the policy is back, of rewards
+    [B, P] before and after; all windows where none is.
+
+    Raises:
+        ValueError: so few pages that the levels are those of less than a window.
+    """
     means = after.mean(0)
+    if len(means) < 4 * WINDOW:
+        raise ValueError(f"{len(means)} pages of the first agent in half an episode; {4 * WINDOW} are needed")
     windows, last = np.convolve(means, np.ones(WINDOW) / WINDOW, "valid"), len(means) // 4
     level, first = float(means[-last:].mean()), float(windows[0])
     low = min(first, level)
     reached = windows >= low + BACK * (level - low)
     levels = {"before": float(before[:, -last:].mean()), "at first": first, "new level": level}
-    return {**levels, "pages": float(reached.argmax())}
+    return {**levels, "rise": level - first, "pages": float(reached.argmax() if reached.any() else len(windows))}
 
 
 def measured(task: str, policy: str, shift: str) -> dict[str, Any]:

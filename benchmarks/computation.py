@@ -4,8 +4,8 @@
 
 Per policy, which plays as a team: parameters of its networks, floating-point operations of a page (those that PyTorch
 counts: products of matrices), milliseconds of a page in a single copy and in a batch of 64 on one core (learning while
-serving included), joules of a page where the processor tells (RAPL, whole package, idle power included), and own reward
-per agent and episode. On the frontier is what no other policy beats in both reward and time.
+serving included), joules of a page where the processor tells (RAPL: the whole package, idle power and the environment
+included), and own reward per agent and episode. On the frontier is what no other policy beats in both reward and time.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 from recsys_env import task_config
 from recsys_env.evaluation import UNSEEN
-from recsys_env.evaluation.episodes import begin_episodes, episode_returns, play_episode
+from recsys_env.evaluation.episodes import begin_episodes, episode_returns
 from recsys_env.evaluation.statistics import interval
 from recsys_env.policies import Policy
 
-from .result_files import store
+from .result_files import named, store
 
 POLICIES = (
     *("random", "popularity", "nearest", "content", "static", "greedy"),
@@ -56,12 +56,19 @@ def timed(task: str, policy: str, copies: int) -> tuple[Policy, dict[str, Any]]:
     """The first agent's policy, and the cost of a page in a batch of so many copies."""
     config = task_config(task, {"horizon": TICKS})
     envs, team, observations = begin_episodes(config, policy, copies, UNSEEN)
-    before, began = joules(), time.perf_counter()
-    play_episode(envs, team, observations)
-    used, after = time.perf_counter() - began, joules()
-    cost = {"ms": team.costs().get("ms"), "seconds": used}
-    if before is not None and after is not None:
-        cost["joules"] = (after - before) / (copies * TICKS * envs.num_agents)
+    actions, pages, seconds, before = envs.empty_actions(), 0, 0.0, joules()
+    for _ in range(TICKS):
+        began = time.perf_counter()
+        team.act(observations, actions)
+        seconds += time.perf_counter() - began
+        observations, _, _, truncated, infos = envs.step(actions)
+        pages += int((infos["visitor"] >= 0).sum())
+        began = time.perf_counter()
+        team.observe(infos, truncated)
+        seconds += time.perf_counter() - began
+    cost, after = {"ms": 1000 * seconds / pages}, joules()
+    if before is not None and after is not None and after > before:  # the counter starts again now and then
+        cost["joules"] = (after - before) / pages
     return team.policies[envs.possible_agents[0]], cost
 
 
@@ -120,8 +127,7 @@ def main() -> None:
     parser.add_argument("--policies", nargs="+", default=list(POLICIES))
     args = parser.parse_args()
     rows = {}
-    for policy in args.policies:
-        name = Path(policy).name if Path(policy).is_dir() else policy
+    for name, policy in named(args.policies).items():
         rows[name] = measured(args.task, policy)
         print(name, rows[name], flush=True)
     settings = {"task": args.task, "episodes": EPISODES, "batch": BATCH, "ticks": TICKS}

@@ -50,9 +50,10 @@ SOURCES: dict[str, Callable[[str, str], bool]] = {  # whether an agent is pre-tr
 
 
 def played(config: WorldConfig, policies: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Own reward [E, N], and [E] per page of visitors who are new to a domain and known to another."""
+    """Own reward [E, N], and that of pages of visitors who are new to a domain and known to another, and their number
+    [2, E, N]."""
     envs, team, observations = begin_episodes(config, policies, EPISODES, UNSEEN)
-    actions, own, first = envs.empty_actions(), np.zeros((EPISODES, envs.num_agents)), np.zeros((2, EPISODES))
+    actions, own, first = envs.empty_actions(), np.zeros((EPISODES, envs.num_agents)), np.zeros((2, EPISODES, 3))
     for _ in range(config.horizon):
         here = envs.field(observations, "visits")[..., 0] < 0.2  # the first session: 1 / (5 + 1), of 0 or more
         new = envs.active & here & (envs.latent_users()["sessions"] > 1)[:, None]
@@ -60,13 +61,14 @@ def played(config: WorldConfig, policies: Any) -> tuple[np.ndarray, np.ndarray]:
         observations, _, _, truncated, infos = envs.step(actions)
         team.observe(infos, truncated)
         own += infos["own"]
-        first += (infos["own"] * new).sum(1), new.sum(1)
-    return own, first[0] / np.maximum(first[1], 1)
+        first += infos["own"] * new, new
+    return own, first
 
 
 def told(config: WorldConfig, policies: Any) -> dict[str, Any]:
     own, new = played(config, policies)
-    return {"own": interval(own.mean(1)), "new here": interval(new)}
+    earned, pages = new.sum(2)
+    return {"own": interval(own.mean(1)), "new here": interval(earned / np.maximum(pages, 1))}
 
 
 def trained(lever: str, seed: int, steps: int) -> dict[str, Any]:
@@ -88,7 +90,9 @@ def pretrained(agent: str, on: tuple[str, ...], seed: int) -> dict[str, float]:
         )
         GenerativeLearner(begin(options), options).save(Path(folder))
         own, new = played(config, {other: folder if other == agent else "content" for other in config.agents})
-    return {"own": float(own[:, config.agents.index(agent)].mean()), "new here": float(new.mean())}
+    n = config.agents.index(agent)
+    earned, pages = new[:, :, n].sum(1)
+    return {"own": float(own[:, n].mean()), "new here": float(earned / pages)}
 
 
 def main() -> None:

@@ -18,10 +18,10 @@ and each feature times its weight. Of each part: its rank correlation with each 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from recsys_env import VectorEnv
 from recsys_env.evaluation import UNSEEN
@@ -29,8 +29,9 @@ from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.surrogate import Options, Surrogate, fidelity, list_page
 from recsys_env.kernels.explain import TERMS
+from recsys_env.policies.slates import slate_action
 
-from .result_files import store
+from .result_files import named, store
 
 POLICIES = ("random", "popularity", "nearest", "content", "static", "linucb", "sasrec", "two-tower", "greedy")
 COPIES, EVERY, DEPTH = 32, 10, 5
@@ -42,8 +43,8 @@ def true_terms(envs: VectorEnv, items: np.ndarray) -> np.ndarray:
     found = np.zeros((*items.shape, len(TERMS)))
     actions = envs.empty_actions()
     for start in range(0, options, slots):
-        some = np.arange(start, start + slots) % options
-        actions[:, 0] = some if slots > 1 else some[0]
+        some = np.tile(np.arange(start, start + slots) % options, (envs.num_envs, 1))
+        actions[:, 0] = slate_action(envs, 0, some, np.full(envs.num_envs, slots))
         told = envs.explain(actions)["terms"]
         stacked = np.stack([told[name][:, 0] for name in TERMS], 2)
         at = np.minimum(np.arange(slots), options - 1 - start).clip(0)
@@ -95,9 +96,9 @@ def agreement(worth: np.ndarray, pages: Options) -> np.ndarray:
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """[P, C, X] ranks within pages, centred and of unit length; 0 where all are equal."""
-    order = np.argsort(np.argsort(values, 1), 1).astype(float)
-    order = np.where(np.ptp(values, 1)[:, None] > 0, order - order.mean(1, keepdims=True), 0.0)
+    """[P, C, X] ranks within pages, equals with their mean one, centred and of unit length; 0 where all are equal."""
+    order = rankdata(values, axis=1)
+    order = order - order.mean(1, keepdims=True)
     return np.asarray(order / np.maximum(np.linalg.norm(order, axis=1, keepdims=True), 1e-12))
 
 
@@ -134,8 +135,7 @@ def main() -> None:
     parser.add_argument("--policies", nargs="+", default=list(POLICIES))
     args = parser.parse_args()
     rows = {}
-    for policy in args.policies:
-        name = Path(policy).name if Path(policy).is_dir() else policy
+    for name, policy in named(args.policies).items():
         rows[name] = measured(args.task, policy)
         print(name, rows[name], flush=True)
     settings = {"task": args.task, "copies": COPIES, "every": EVERY, "depth": DEPTH, "terms": list(TERMS)}

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from recsys_env.policies import Team
 from recsys_env.provenance import provenance
 from recsys_env.tuning import Budget
 
-from .result_files import earlier, store
+from .result_files import earlier, named, store
 
 PLATFORM = ("satisfaction", "diversity", "rating", "page_ctr")
 QUICK = 1.0  # milliseconds a page, above which no best reply is searched for
@@ -67,21 +66,18 @@ def played(config: WorldConfig, first: str, others: str, episodes: int) -> dict[
     }
 
 
-def measured(task: str, ticks: int, policy: str, policies: list[str], episodes: int) -> dict[str, Any]:
-    """A policy beside each policy."""
+def measured(task: str, ticks: int, name: str, policies: dict[str, str], episodes: int) -> dict[str, Any]:
+    """A policy beside each policy, by their names."""
+    policy = policies[name]
     config = task_config(task, {"horizon": ticks})
     began = time.perf_counter()
-    beside = {_name(others): played(config, policy, others, episodes) for others in policies}
+    beside = {other: played(config, policy, others, episodes) for other, others in policies.items()}
     row: dict[str, Any] = {"source": provenance("benchmarks.kinds"), "beside": beside}
-    if beside[_name(policy)]["costs"].get("ms", 0.0) <= QUICK:
+    if beside[name]["costs"].get("ms", 0.0) <= QUICK:
         found = exploitability(policy, config, budget=BUDGET, episodes=64)
         row["best reply gains"] = found["agents"][config.agents[0]]["gain"]
-    print(f"{task}, {_name(policy)}: {time.perf_counter() - began:.0f} s", flush=True)
+    print(f"{task}, {name}: {time.perf_counter() - began:.0f} s", flush=True)
     return row
-
-
-def _name(policy: str) -> str:
-    return Path(policy).name if Path(policy).is_dir() else policy.replace(f"{Path(policy).parent}/", "")
 
 
 def main() -> None:
@@ -91,13 +87,14 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=4)
     parser.add_argument("--ticks", type=int, default=60)
     args = parser.parse_args()
+    policies = named(args.policies)
     for task in args.tasks:
         settings = {"task": task, "episodes": args.episodes, "ticks": args.ticks}
         rows = dict(earlier(f"kinds-{task}", "rows", settings))
-        for policy in args.policies:
-            found = measured(task, args.ticks, policy, args.policies, args.episodes)
-            found["beside"] = {**rows.get(_name(policy), {}).get("beside", {}), **found["beside"]}
-            rows[_name(policy)] = found
+        for name in policies:
+            found = measured(task, args.ticks, name, policies, args.episodes)
+            found["beside"] = {**rows.get(name, {}).get("beside", {}), **found["beside"]}
+            rows[name] = found
             store(f"kinds-{task}", "benchmarks.kinds", settings, {"rows": rows})
 
 

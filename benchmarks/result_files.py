@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,22 @@ def store(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {**provenance(module), "settings": settings, **result})
     return path
+
+
+def named(policies: Iterable[str]) -> dict[str, str]:
+    """What rows of policies are called: by their names, and by those of their folders and files.
+
+    Raises:
+        ValueError: two by the same.
+    """
+    names: dict[str, str] = {}
+    for policy in policies:
+        kind, colon, rest = ("", "", policy) if Path(policy).exists() else policy.rpartition(":")
+        name = f"{kind}{colon}{Path(rest).name}" if Path(rest).exists() else policy
+        if name in names:
+            raise ValueError(f"{names[name]} and {policy} would both be called {name!r}; rename one")
+        names[name] = policy
+    return names
 
 
 def earlier(name: str, key: str, settings: Mapping[str, Any]) -> Any:

@@ -23,7 +23,7 @@ from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
 from recsys_env.files import read_json
 
-from .result_files import store
+from .result_files import named, store
 
 POLICIES = ("random", "content", "static", "linucb", "linear-thompson", "greedy")
 COMPANY = ("itself", "random", "content", "greedy")
@@ -50,10 +50,9 @@ def main() -> None:
     parser.add_argument("--policies", nargs="+", default=list(POLICIES))
     args = parser.parse_args()
     rows, trained = {}, {}
-    for policy in args.policies:
-        name = Path(policy).name if Path(policy).is_dir() else policy
-        if Path(policy).is_dir():
-            trained[name] = read_json(Path(policy) / "config.json")
+    for name, policy in named(args.policies).items():
+        if (begun := Path(policy) / "config.json").is_file():
+            trained[name] = read_json(begun)
         rows[name] = measured(args.task, policy)
         print(
             name,

@@ -105,7 +105,7 @@ def unseen() -> str:
         ]
         said = [
             f"`{name}` is `{begun['algorithm']}`, seed {begun['seed']}, {begun['timesteps'] / 1e6:.1f} M agent-steps "
-            f"in {begun['catalogues']} catalogues"
+            f"in {begun.get('catalogues', 1)} catalogues"
             for name, begun in result["trained"].items()
         ]
         note = (
@@ -229,8 +229,7 @@ def adaptation() -> str:
         for shift, row in shifts.items():
             low, high = row["pages"]["range"]
             levels = [f"{row[name]['mean']:.3f}" for name in ("before", "at first", "new level")]
-            rises = row["new level"]["mean"] > row["at first"]["mean"]
-            pages = f"{row['pages']['mean']:.0f} ({low:.0f} to {high:.0f})" if rises else "—"
+            pages = f"{row['pages']['mean']:.0f} ({low:.0f} to {high:.0f})" if row["rise"]["range"][0] > 0 else "—"
             rows.append([f"`{policy}`", shift, *levels, pages])
     note = (
         f"`{settings['task']}`, {settings['copies']} copies: own reward per page of the first agent before the change, "

@@ -636,6 +636,9 @@ class WorldConfig(Settings):
                 (len(scenes) > 1, f"the item that leads from scene to scene {scenes}", "one scene is allowed"),
                 (bool(knowing), f"roles.knows of {knowing}", "none is allowed"),
                 (self.observability == "full", "observability = 'full'", "'partial' is allowed"),
+                (self.users.population == "fixed", "users.population = 'fixed'", "'fresh' is allowed"),
+                (self.messages > 0, f"messages = {self.messages}", "0 is allowed"),
+                (self.offer.kind == "price", "offer.kind = 'price'", "'none' is allowed"),
                 (self.observation.history_decay == 1, "observation.history_decay = 1", "less than 1 is allowed"),
             )
         ]

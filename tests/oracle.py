@@ -313,8 +313,9 @@ class Game:
         seen, root = config.observation, math.sqrt(self.shape.dims)
         self.profile_noise = seen.profile_noise / root
         if config.private:
-            needed = 2 * math.sqrt(2) / gaussian_privacy(seen.privacy_epsilon, seen.privacy_delta)
-            self.profile_noise = max(self.profile_noise, needed)
+            half = gaussian_privacy(seen.privacy_epsilon, seen.privacy_delta) / math.sqrt(2)  # of the promise, each
+            self.profile_noise = max(self.profile_noise, 2 / half)
+            self.history_noise = math.sqrt(6 * seen.privacy_pages) / half
         self.popularity_unit = max(sum(item.popularity for item in self.items) / len(self.items), 1.0)
         self.draws = Draws(0)
         self.events: Counter[str] = Counter()
@@ -932,11 +933,10 @@ class Game:
         dims, topics = self.shape.dims, self.shape.topics
         first = view * (dims + topics)
         noise = np.array([self.draws.normal(events.BLUR, first + i) for i in range(dims + topics)])
-        seen = self.config.observation
-        sd = math.sqrt(6 * 2 * seen.privacy_pages) / gaussian_privacy(seen.privacy_epsilon, seen.privacy_delta)
-        told = person.clicked_mean[view] + sd * noise[:dims]
+        told = person.clicked_mean[view] + self.history_noise * noise[:dims]
         person.told_mean[view] = told / max(1.0, float(np.linalg.norm(told)))
-        counts = person.topic_counts[view] + sd / (1 - seen.history_decay) * noise[dims:]
+        fade = 1 - self.config.observation.history_decay
+        counts = person.topic_counts[view] + self.history_noise / fade * noise[dims:]
         person.told_counts[view] = np.maximum(counts, 0)
 
     def shuffled(self, agents: list[int], k: int) -> list[int]:

@@ -112,10 +112,14 @@ class Beliefs(oracle.Game):
         """Posterior mean of the taste, from profile and clicks."""
         assert copy.visitor is not None
         person, view, knows = self.person(copy, copy.visitor), self.view(n), self.knows(n, "profile")
-        variance = self.config.observation.profile_noise**2 if knows else 1.0
-        weight = variance * CLICK_MATCH / (1 - CLICK_MATCH**2) * self.knows(n, "clicked_mean")
-        total = knows + variance + weight * CLICK_MATCH * person.topic_counts[view].sum()
-        clicked = person.clicked_mean[view] / (1 - self.config.observation.history_decay)
+        variance = self.profile_noise**2 * self.shape.dims if knows else 1.0
+        mean, counts = (part[view] for part in self.known(person))
+        fade, clicks, spread = 1 - self.config.observation.history_decay, counts.sum(), 1 - CLICK_MATCH**2
+        if self.config.private and clicks:
+            spread += (self.history_noise / fade) ** 2 * self.shape.dims / clicks
+        weight = variance * CLICK_MATCH / spread * self.knows(n, "clicked_mean") * (clicks > 0)
+        total = knows + variance + weight * CLICK_MATCH * clicks
+        clicked = mean / fade
         return (knows * person.profile + weight * clicked) / total
 
     def knows(self, n: int, field: str) -> bool:
@@ -125,7 +129,7 @@ class Beliefs(oracle.Game):
         assert copy.visitor is not None
         c, f, item, weight = self.config.choice, self.config.feedback, self.items[j], self.weights_of(n)
         match, x = float(self.taste(copy, n) @ self.q[j]), self.log_price(j, copy.tick, offer)
-        bored = min(float(self.person(copy, copy.visitor).topic_counts[self.view(n)][item.topic]), 1.0)
+        bored = min(float(self.known(self.person(copy, copy.visitor))[1][self.view(n)][item.topic]), 1.0)
         bored, seen = (x * self.knows(n, "clicked_mean") for x in (bored, self.seen_count(copy, n, j)))
         v = c.beta_taste * match - c.beta_price * x + (self.slope + c.beta_pop) * math.log1p(self.popularity(copy, j))
         v += c.beta_fresh * self.freshness(j, copy.tick) + c.beta_repeat * math.log1p(seen) - c.beta_satiation * bored
@@ -172,7 +176,7 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
     def check(data: st.DataObject, page: str, key: int) -> None:
         config: WorldConfig = data.draw(configs(page, action))
         config = replace(config, {"slots": 1, "choice": {"dissimilarity": 1.0}})
-        if data.draw(one(False, True)):
+        if data.draw(one(False, True)) and not config.private:
             config = replace(config, {"offer": {"kind": "price"}, "feedback": {"instant": True}})
         hidden = data.draw(one((), (), ("profile",), ("clicked_mean",), ("anchor", "profile", "clicked_mean")))
         roles = tuple(replace(role, {"hidden": hidden if policy == "content" else ()}) for role in config.roles)

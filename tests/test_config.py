@@ -344,6 +344,15 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
         {"observation": {"privacy_epsilon": 2.0, "history_decay": 1.0}},
         r"promises what observation\.history_decay = 1 would break; less than 1 is allowed",
     ),
+    (
+        {"observation": {"privacy_epsilon": 2.0}, "users": {"population": "fixed"}},
+        r"promises what users\.population = 'fixed' would break; 'fresh' is allowed",
+    ),
+    ({"observation": {"privacy_epsilon": 2.0}, "messages": 3}, r"promises what messages = 3 would break; 0 is allowed"),
+    (
+        {"observation": {"privacy_epsilon": 2.0}, "offer": {"kind": "price"}, "feedback": {"instant": True}},
+        r"promises what offer\.kind = 'price' would break; 'none' is allowed",
+    ),
     ({"roles": ({"knows": (0, 1)},)}, r"roles.knows = \[\[0, 1\]\] must hold one label for each of the 12 topics"),
     (
         {"action": "query", "mask_actions": True},

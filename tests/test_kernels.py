@@ -123,7 +123,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         world_seed=draw(st.integers(0, 2**63 - 1)),
         page=page,
         action=action,
-        messages=draw(one(0, 0, 2, 3)),
+        messages=0 if private else draw(one(0, 0, 2, 3)),
         mask_actions=action in ("candidates", "items") and draw(st.booleans()),
         observability="partial" if private else draw(one("partial", "full")),
         roles=roles,
@@ -132,7 +132,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         ),
         users=dict(
             number=draw(one(2, 1, 3, 4, 5, 6)),
-            population=draw(one("fresh", "fixed")),
+            population="fresh" if private else draw(one("fresh", "fixed")),
             groups=draw(st.integers(1, 3)),
             topics=draw(st.integers(1, 3)),
             price_sensitivity_log_sd=draw(one(0.0, 0.5)),
@@ -245,7 +245,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             fairness_half_life=draw(one(2.0, 200.0)),
         ),
         offer=dict(
-            kind=draw(one("price", "price", "none")) if instant else "none",
+            kind=draw(one("price", "price", "none")) if instant and not private else "none",
             levels=draw(one(7, 2, 3)),
             low=draw(one(0.5, 0.8)),
             high=draw(one(2.0, 1.3)),

@@ -89,7 +89,7 @@ def test_ranks_correlate_as_spearman_has_it() -> None:
     from scipy.stats import spearmanr
 
     rng = np.random.default_rng(0)
-    a, b = rng.random((2, 1, 12, 1))
+    a, b = rng.integers(0, 4, (2, 1, 12, 1))  # with ties
     found = (interpretability.ranks(a) * interpretability.ranks(b)).sum()
     assert found == pytest.approx(spearmanr(a.ravel(), b.ravel()).statistic)
     assert not interpretability.ranks(np.ones((1, 4, 1))).any()
@@ -122,7 +122,7 @@ def test_an_attacker_finds_what_is_told_and_nothing_that_is_not() -> None:
 
 def test_a_policy_beside_others_earns_what_it_earns_in_that_team() -> None:
     config = task_config("crossdomain-v0", {"horizon": 50})
-    row = kinds.measured("crossdomain-v0", 50, "content", ["content", "random"], episodes=8)
+    row = kinds.measured("crossdomain-v0", 50, "content", {"content": "content", "random": "random"}, episodes=8)
     for others in ("content", "random"):
         own = episode_returns(config, ["content", others, others], 8, UNSEEN)
         assert row["beside"][others]["own"]["mean"] == pytest.approx(own[:, 0].mean())

@@ -171,6 +171,9 @@ def test_agents_of_one_page_are_told_alike_where_they_share() -> None:
         ({"observability": "full"}, "observability"),
         ({"roles": [{"name": "r", "knows": (0, 1, 0, 1)}]}, "roles.knows"),
         ({"observation": {"history_decay": 1.0}}, "history_decay"),
+        ({"users": {"population": "fixed"}}, "users.population"),
+        ({"messages": 3}, "messages"),
+        ({"offer": {"kind": "price"}, "feedback": {"instant": True}}, "offer.kind"),
         (
             {
                 "scenes": [{"name": "door"}, {"name": "item"}],

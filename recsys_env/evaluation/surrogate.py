@@ -14,6 +14,7 @@ import numpy as np
 
 from ..fields import candidate_features
 from ..kernels.options import list_options
+from ..policies.ranking import hidden_features
 from ..vector import VectorEnv
 
 MOST = 2000  # options on a page that are looked through
@@ -50,8 +51,9 @@ def list_page(envs: VectorEnv, n: int, shown: np.ndarray) -> Options:
     items = np.full(size, -1, np.int64)
     features = np.zeros((*size, len(candidate_features(envs.config, envs.shape))), np.float32)
     list_options(envs.world, envs.arrays, n, items, features)
-    there = (items[:, :, None] == shown[:, None, :]).any(2) & (items >= 0)
-    return Options(items, features.astype(np.float64), there)
+    features[:, :, hidden_features(envs, n)] = 0
+    is_shown = (items[:, :, None] == shown[:, None, :]).any(2) & (items >= 0)
+    return Options(items, features.astype(np.float64), is_shown)
 
 
 class Surrogate(NamedTuple):
@@ -61,12 +63,14 @@ class Surrogate(NamedTuple):
 
     @classmethod
     def fit(cls, pages: Options) -> Surrogate:
-        """The surrogate of these pages. A feature that never differs within a page weighs 0.
+        """The surrogate of these pages. A feature that never differs within a page weighs 0, all of no pages.
 
         By Newton's method, with a ridge of 1 on the standardised features, so that weights stay finite where they tell
         the slates without error.
         """
         x, shown = pages.centred()[pages.there], pages.shown[pages.there]
+        if not len(x):
+            return cls(np.zeros(x.shape[1]))
         deviation = np.where(x.std(0) > 0, x.std(0), 1.0)
         x = np.column_stack((x / deviation, np.ones(len(x))))
         weights = np.zeros(x.shape[1])

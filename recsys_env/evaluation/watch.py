@@ -13,6 +13,7 @@ import html
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -215,15 +216,16 @@ class _Episode:
         """What each feature adds, by its policy's surrogate, to what stands in each slot, [ticks, N K]."""
         names = candidate_features(self._envs.config, self._envs.shape)
         reasons = np.zeros((*shown.shape, len(names)))
-        for n, (surrogate, pages) in enumerate(self._surrogates()):
+        for n, (surrogate, pages) in enumerate(self._surrogates):
             slots = slice(n * self._envs.shape.slots, (n + 1) * self._envs.shape.slots)
             stands = (pages.items[:, None] == shown[:, slots, None]) & pages.there[:, None]
             found = np.take_along_axis(surrogate.contributions(pages), stands.argmax(2)[..., None], 1)
             reasons[:, slots] = found * stands.any(2)[..., None]
         return {f"reason {name}": reasons[..., f] for f, name in enumerate(names) if self._options}
 
+    @cached_property
     def _surrogates(self) -> list[tuple[Surrogate, Options]]:
-        """Of each agent's policy, with the pages of all ticks."""
+        """Of each agent's policy, with the pages of all ticks, once they have been played."""
         whole = [Options(*map(np.concatenate, zip(*pages, strict=True))) for pages in self._options]
         return [(Surrogate.fit(pages), pages) for pages in whole]
 
@@ -253,7 +255,10 @@ class _Episode:
             "events": self._events,
             "lost": self._lost,
             "fates": self._fates,
-            "fidelity": [round(surrogate.fidelity(pages), 3) for surrogate, pages in self._surrogates()],
+            "fidelity": [
+                round(surrogate.fidelity(pages), 3) if pages.shown.any() else None
+                for surrogate, pages in self._surrogates
+            ],
         }
 
 

@@ -152,10 +152,10 @@ def estimate_taste(state, p, b, n, sees, taste):
         clicks += state.vectors[b, u, history + dims + t] if sees.history else np.float32(0.0)
     variance = p.shape.profile_error if sees.profile else 1.0
     fade = max(1.0 - p.observation.history_decay, 1e-6)
-    spread = 1.0 - _CLICK_MATCH**2  # of a click
+    weight = 0.0
     if clicks > 0.0:
-        spread += (p.shape.history_noise / fade) ** 2 * dims / clicks
-    weight = variance * _CLICK_MATCH / spread
+        spread = 1.0 - _CLICK_MATCH**2 + (p.shape.history_noise / fade) ** 2 * dims / clicks  # of a click
+        weight = variance * _CLICK_MATCH / spread
     total = sees.profile + variance + weight * _CLICK_MATCH * clicks
     for d in range(dims):  # the history is the sum of clicked vectors times `fade`
         known = np.float64(state.vectors[b, u, p.shape.profile + d]) if sees.profile else 0.0

@@ -33,16 +33,7 @@ class Ranker(Policy):
         self.items = np.full(size, -1, np.int64)
         self.features = np.zeros((*size, len(self.feature_names)), np.float32)
         self.picks = np.zeros((envs.num_envs, shape.slots), np.int64)
-        self._blind = self._hidden_features(envs.config.hidden(self.index))
-
-    def _hidden_features(self, hidden: tuple[str, ...]) -> list[int]:
-        """Places of the features that the agent's role does not see."""
-        if "candidates" in hidden:
-            return list(range(len(self.feature_names)))
-        if self.envs.config.retrieves:  # the observation holds all of them
-            return []
-        unseen = unseen_features(hidden)
-        return [f for f, name in enumerate(self.feature_names) if name in unseen]
+        self._blind = hidden_features(envs, self.index)
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         """Scores [B, C] of the options, given the agent's observations [B, O].
@@ -79,6 +70,17 @@ class Ranker(Policy):
         self.picks[:, :slots] = np.where(there, best, best[:, :1])
         self.picks[:, slots:] = self.picks[:, :1]
         return slate_action(self.envs, self.index, self.picks, there.sum(1), levels)
+
+
+def hidden_features(envs: VectorEnv, index: int) -> list[int]:
+    """Places of the features of its options that agent number `index` does not see."""
+    names, hidden = candidate_features(envs.config, envs.shape), envs.config.hidden(index)
+    if "candidates" in hidden:
+        return list(range(len(names)))
+    if envs.config.retrieves:  # the observation holds all of them
+        return []
+    unseen = unseen_features(hidden)
+    return [f for f, name in enumerate(names) if name in unseen]
 
 
 class Appraiser:
