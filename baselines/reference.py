@@ -88,7 +88,7 @@ LEARNERS: dict[str, ReferenceLearner] = {
     "ppo-torch-team-myopic": ReferenceLearner("ppo-torch", OWN, {**_TEAM, "gamma": 0.0}),
     "cma-es": ReferenceLearner("cma-es", tuple(TASKS), _TEAM),
     "ippo": ReferenceLearner("ippo", ("pricing-duel-v0", *TEAMS), _TEAM),
-    "mappo": ReferenceLearner("mappo", ("duel-v1", "journey-v1"), _BENCHMARL),
+    "mappo": ReferenceLearner("mappo", ("duel-v1",), _BENCHMARL),
     "maddpg": ReferenceLearner("maddpg", ("duel-v1", "journey-v1"), {**_BENCHMARL, "learning_rate": 5e-4}),
     "masac": ReferenceLearner("masac", ("duel-v1", "journey-v1"), _BENCHMARL),
     "qmix": ReferenceLearner("qmix", ("duel-v1",), _BENCHMARL),
