@@ -27,6 +27,7 @@ SMALL = {  # sizes and periods that a small world may have
     "items.period": (0, 14),
     "candidates.number": (1, 9),
     "offer.levels": (2, 9),
+    "observation.privacy_pages": (1, 9),
 }
 
 
@@ -61,6 +62,11 @@ def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
     for name in ("mood_up", "mood_down"):
         drawn["dynamics"][name] = rng.uniform(0, 0.5, drawn["items"]["topics"] if moods else 0).tolist()
     action = str(rng.choice(["candidates", "items", "query", "weights"]))
+    private = scenes == 1 and rng.random() < 0.15  # and nothing that would break the promise
+    drawn["observation"]["privacy_epsilon"] = float(rng.uniform(0.1, 9.0)) if private else 0.0
+    if private:
+        drawn["users"]["population"], drawn["offer"]["kind"] = "fresh", "none"
+        drawn["roles"] = tuple({**role, "knows": ()} for role in drawn["roles"])
     return drawn | {
         "num_agents": agents,
         "slots": slots,
@@ -68,9 +74,9 @@ def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
         "action": action,
         "horizon": int(rng.integers(3, 60)),
         "world_seed": int(rng.integers(2**63)),
-        "messages": int(rng.choice([0, 0, 2, 3])),
+        "messages": 0 if private else int(rng.choice([0, 0, 2, 3])),
         "mask_actions": action in ("candidates", "items") and bool(rng.random() < 0.5),
-        "observability": str(rng.choice(["partial", "full"])),
+        "observability": "partial" if private else str(rng.choice(["partial", "full"])),
     }
 
 

@@ -18,6 +18,7 @@ import claims
 import examples
 import learners as learner_tables
 import measured
+import models
 import results
 
 from recsys_env.evaluation.statistics import interval
@@ -91,7 +92,8 @@ def well_formed(text: str) -> None:
 
 @pytest.mark.parametrize("name", results.parts(Path()))
 def test_every_section_says_where_it_comes_from(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
+    for module in (results, models):
+        monkeypatch.setattr(module, "picture", lambda path, title: f"![{title}]({path.name})")
     text = results.parts(tmp_path)[name]()
     assert "benchmarks/results" in text or name == "claims" or "Not measured yet: `python -m " in text
     well_formed(text)
