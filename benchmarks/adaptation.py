@@ -12,13 +12,12 @@ Half way through a long episode one thing changes, of which no agent is told:
 The first two are met by a team of the policy, the third by the first agent. Own reward per page of the first agent is
 averaged over the copies and over windows of pages. The level before is that of as many pages before the change as the
 last quarter after it, which is the new level. The policy is back at the first window from which 90 % of the way to the
-new level is made: of the way up from the first window where it rises, at once where it does not. A policy acts for all
+new level is made, counted from the first window or, where that is higher, from the new level. A policy acts for all
 copies at once, so one that learns while it serves learns from all.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +28,7 @@ from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.policies import Team
 
+from .by_policy import by_policy
 from .result_files import store
 
 POLICIES = ("random", "popularity", "nearest", "content", "static", "linucb", "linear-thompson", "sasrec", "greedy")
@@ -115,20 +115,13 @@ def measured(task: str, policy: str, shift: str) -> dict[str, Any]:
     } | {"of pages": after.shape[1]}
 
 
+def by_shift(task: str, policy: str) -> dict[str, Any]:
+    return {shift: measured(task, policy, shift) for shift in SHIFTS}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="rivals-v1")
-    parser.add_argument("--policies", nargs="+", default=list(POLICIES))
-    args = parser.parse_args()
-    rows: dict[str, dict[str, Any]] = {}
-    for policy in args.policies:
-        rows[policy] = {shift: measured(args.task, policy, shift) for shift in SHIFTS}
-        print(
-            policy,
-            {shift: {n: v["mean"] for n, v in row.items() if n != "of pages"} for shift, row in rows[policy].items()},
-            flush=True,
-        )
-    settings = {"task": args.task, "horizon": HORIZON, "copies": COPIES, "window": WINDOW, "back": BACK}
+    task, _, rows = by_policy(__doc__, "rivals-v1", POLICIES, by_shift)
+    settings = {"task": task, "horizon": HORIZON, "copies": COPIES, "window": WINDOW, "back": BACK}
     print(store("adaptation", "benchmarks.adaptation", settings, {"rows": rows}))
 
 

@@ -10,7 +10,6 @@ included), and own reward per agent and episode. On the frontier is what no othe
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from recsys_env.evaluation.episodes import begin_episodes, episode_returns
 from recsys_env.evaluation.statistics import interval
 from recsys_env.policies import Policy
 
-from .result_files import named, store
+from .by_policy import by_policy
+from .result_files import store
 
 POLICIES = (
     *("random", "popularity", "nearest", "content", "static", "greedy"),
@@ -122,15 +122,8 @@ def frontier(rows: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="streaming-v1")
-    parser.add_argument("--policies", nargs="+", default=list(POLICIES))
-    args = parser.parse_args()
-    rows = {}
-    for name, policy in named(args.policies).items():
-        rows[name] = measured(args.task, policy)
-        print(name, rows[name], flush=True)
-    settings = {"task": args.task, "episodes": EPISODES, "batch": BATCH, "ticks": TICKS}
+    task, _, rows = by_policy(__doc__, "streaming-v1", POLICIES, measured)
+    settings = {"task": task, "episodes": EPISODES, "batch": BATCH, "ticks": TICKS}
     print(store("computation", "benchmarks.computation", settings, {"rows": rows, "frontier": frontier(rows)}))
 
 

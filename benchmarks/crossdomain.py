@@ -27,7 +27,7 @@ from baselines.generative_learner import GenerativeLearner
 from baselines.torch_learners import TorchPPO
 from baselines.train import train
 from baselines.training import begin
-from recsys_env import WorldConfig, task_config
+from recsys_env import WorldConfig, cli, task_config
 from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.statistics import interval
@@ -35,10 +35,10 @@ from recsys_env.evaluation.statistics import interval
 from .result_files import store
 
 TASK, EPISODES = "crossdomain-v0", 100
-LEVERS: dict[str, dict[str, Any]] = {
-    "alone": {},
-    "messages": {"messages": 8},
-    "pooled": {"observation": {"share": True}},
+LEVERS: dict[str, tuple[str, ...]] = {
+    "alone": (),
+    "messages": ("messages=8",),
+    "pooled": ("observation.share=True",),
 }
 POLICIES = ("random", "popularity", "nearest", "content", "static", "greedy", "planner")
 SIZE, PAGES = "0.3m", 100_000
@@ -53,7 +53,11 @@ def played(config: WorldConfig, policies: Any) -> tuple[np.ndarray, np.ndarray]:
     """Own reward [E, N], and that of pages of visitors who are new to a domain and known to another, and their number
     [2, E, N]."""
     envs, team, observations = begin_episodes(config, policies, EPISODES, UNSEEN)
-    actions, own, first = envs.empty_actions(), np.zeros((EPISODES, envs.num_agents)), np.zeros((2, EPISODES, 3))
+    actions, own, first = (
+        envs.empty_actions(),
+        np.zeros((EPISODES, envs.num_agents)),
+        np.zeros((2, EPISODES, envs.num_agents)),
+    )
     for _ in range(config.horizon):
         here = envs.field(observations, "visits")[..., 0] < 0.2  # the first session: 1 / (5 + 1), of 0 or more
         new = envs.active & here & (envs.latent_users()["sessions"] > 1)[:, None]
@@ -65,6 +69,11 @@ def played(config: WorldConfig, policies: Any) -> tuple[np.ndarray, np.ndarray]:
     return own, first
 
 
+def pulled(lever: str) -> WorldConfig:
+    """The task under a lever."""
+    return task_config(TASK, cli.assignments(LEVERS[lever]))
+
+
 def told(config: WorldConfig, policies: Any) -> dict[str, Any]:
     own, new = played(config, policies)
     earned, pages = new.sum(2)
@@ -73,11 +82,10 @@ def told(config: WorldConfig, policies: Any) -> dict[str, Any]:
 
 def trained(lever: str, seed: int, steps: int) -> dict[str, Any]:
     """What a team of PPO under a lever comes to."""
-    fields = {"messages": ("messages=8",), "pooled": ("observation.share=true",)}.get(lever, ())
     with tempfile.TemporaryDirectory() as folder:
-        options = TorchPPO(TASK, timesteps=steps, seed=seed, device="cpu", compare=(), set=fields, out=Path(folder))
-        train(options)
-        return told(task_config(TASK, LEVERS[lever]), folder)
+        run: dict[str, Any] = {"device": "cpu", "compare": (), "set": LEVERS[lever]}
+        train(TorchPPO(TASK, timesteps=steps, seed=seed, out=Path(folder), **run))
+        return told(pulled(lever), folder)
 
 
 def pretrained(agent: str, on: tuple[str, ...], seed: int) -> dict[str, float]:
@@ -102,8 +110,8 @@ def main() -> None:
     args = parser.parse_args()
     agents = task_config(TASK, {}).agents
     rows: dict[str, dict[str, Any]] = {}
-    for lever, changes in LEVERS.items():
-        rows[lever] = {policy: told(task_config(TASK, changes), policy) for policy in POLICIES if lever != "messages"}
+    for lever in LEVERS:
+        rows[lever] = {policy: told(pulled(lever), policy) for policy in POLICIES if lever != "messages"}
         runs = [trained(lever, seed, args.total_steps) for seed in range(args.seeds)]
         rows[lever]["ppo-torch"] = {
             name: interval(np.array([run[name]["mean"] for run in runs])) for name in ("own", "new here")

@@ -17,7 +17,6 @@ and each feature times its weight. Of each part: its rank correlation with each 
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,8 @@ from recsys_env.evaluation.surrogate import Options, Surrogate, fidelity, list_p
 from recsys_env.kernels.explain import TERMS
 from recsys_env.policies.slates import slate_action
 
-from .result_files import named, store
+from .by_policy import by_policy
+from .result_files import store
 
 POLICIES = ("random", "popularity", "nearest", "content", "static", "linucb", "sasrec", "two-tower", "greedy")
 COPIES, EVERY, DEPTH = 32, 10, 5
@@ -130,15 +130,8 @@ def _halves(copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="streaming-v1")
-    parser.add_argument("--policies", nargs="+", default=list(POLICIES))
-    args = parser.parse_args()
-    rows = {}
-    for name, policy in named(args.policies).items():
-        rows[name] = measured(args.task, policy)
-        print(name, rows[name], flush=True)
-    settings = {"task": args.task, "copies": COPIES, "every": EVERY, "depth": DEPTH, "terms": list(TERMS)}
+    task, _, rows = by_policy(__doc__, "streaming-v1", POLICIES, measured)
+    settings = {"task": task, "copies": COPIES, "every": EVERY, "depth": DEPTH, "terms": list(TERMS)}
     print(store("interpretability", "benchmarks.interpretability", settings, {"rows": rows}))
 
 

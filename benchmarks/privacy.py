@@ -23,6 +23,7 @@ from recsys_env import WorldConfig, task_config
 from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.episodes import begin_episodes, episode_returns
 from recsys_env.evaluation.statistics import interval
+from recsys_env.language.pages import unsquashed
 from recsys_env.privacy import HISTORY, PROFILE, noise
 
 from .result_files import store
@@ -49,14 +50,14 @@ def main_topics(task: WorldConfig, episodes: int, seed: int) -> tuple[np.ndarray
     envs, team, observations = begin_episodes(task, "random", episodes, seed)
     actions, people = envs.empty_actions(), dict[tuple[int, int], _Met]()
     fields = np.r_[tuple(envs.observation_fields[name] for name in TOLD)]
-    place = envs.state_fields["latent_taste"]
     for _ in range(task.horizon):
         present = np.flatnonzero(envs.next_visitor[:, 0] >= 0)
-        tastes, told = envs.state()[:, place], observations[:, 0, fields].astype(float)
+        tastes, told = envs.latent_users()["taste"], observations[:, 0, fields].astype(float)
         for b in present.tolist():
             person = int(b), int(envs.next_visitor[b, 0])
             if person not in people:
-                true, seen = (_nearest(envs.world.centres, x) for x in (tastes[b], told[b, : envs.shape.dims]))
+                profile = unsquashed(told[b, : envs.shape.dims], half=1.0)
+                true, seen = (int((envs.world.centres @ vector).argmax()) for vector in (tastes[b], profile))
                 people[person] = _Met(true, seen, np.zeros(len(fields)))
             one = people[person]
             one.total, one.last, one.pages = one.total + told[b], told[b], one.pages + 1
@@ -66,10 +67,6 @@ def main_topics(task: WorldConfig, episodes: int, seed: int) -> tuple[np.ndarray
     features = np.array([np.concatenate((one.total / one.pages, one.last)) for one in people.values()])
     topic, nearest = (np.array([getattr(one, name) for one in people.values()]) for name in ("topic", "nearest"))
     return features, topic, nearest, np.array([copy for copy, _ in people])
-
-
-def _nearest(centres: np.ndarray, squashed: np.ndarray) -> int:
-    return int((centres @ (squashed / (1 - np.abs(squashed.astype(float))))).argmax())
 
 
 def attacked(task: WorldConfig, episodes: int, seed: int) -> dict[str, Any]:

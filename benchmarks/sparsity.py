@@ -10,7 +10,6 @@ times the users.
 
 from __future__ import annotations
 
-import argparse
 from itertools import product
 from typing import Any
 
@@ -23,6 +22,7 @@ from recsys_env.evaluation.log import EpisodeLog
 from recsys_env.evaluation.metrics import ndcg
 from recsys_env.evaluation.statistics import interval
 
+from .by_policy import by_policy
 from .result_files import store
 
 POLICIES = ("random", "popularity", "nearest", "content", "linucb", "implicit", "sasrec", "two-tower", "greedy")
@@ -49,17 +49,13 @@ def measured(task: str, policy: str, users: int, items: int, ticks: int) -> dict
     }
 
 
+def by_size(task: str, policy: str) -> list[dict[str, Any]]:
+    return [measured(task, policy, *sizes) for sizes in product(USERS, ITEMS, TICKS)]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="streaming-v1")
-    parser.add_argument("--policies", nargs="+", default=list(POLICIES))
-    args = parser.parse_args()
-    rows = {}
-    for policy in args.policies:
-        rows[policy] = [measured(args.task, policy, *sizes) for sizes in product(USERS, ITEMS, TICKS)]
-        print(policy, [round(row["ndcg"]["mean"], 3) for row in rows[policy]], flush=True)
-    settings = {"task": args.task, "copies": COPIES}
-    print(store("sparsity", "benchmarks.sparsity", settings, {"rows": rows}))
+    task, _, rows = by_policy(__doc__, "streaming-v1", POLICIES, by_size)
+    print(store("sparsity", "benchmarks.sparsity", {"task": task, "copies": COPIES}, {"rows": rows}))
 
 
 if __name__ == "__main__":

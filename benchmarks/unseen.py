@@ -11,7 +11,6 @@ agent per episode, with intervals over worlds; the same people in the same world
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,8 @@ from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
 from recsys_env.files import read_json
 
-from .result_files import named, store
+from .by_policy import by_policy
+from .result_files import store
 
 POLICIES = ("random", "content", "static", "linucb", "linear-thompson", "greedy")
 COMPANY = ("itself", "random", "content", "greedy")
@@ -45,22 +45,11 @@ def _own(task: str, policy: str, company: str, world_seed: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="streaming-v1")
-    parser.add_argument("--policies", nargs="+", default=list(POLICIES))
-    args = parser.parse_args()
-    rows, trained = {}, {}
-    for name, policy in named(args.policies).items():
-        if (begun := Path(policy) / "config.json").is_file():
-            trained[name] = read_json(begun)
-        rows[name] = measured(args.task, policy)
-        print(
-            name,
-            {kind: {who: round(v["mean"], 2) for who, v in row.items()} for kind, row in rows[name].items()},
-            flush=True,
-        )
-    settings = {"task": args.task, "episodes": EPISODES, "company": list(COMPANY)}
-    print(store(f"unseen-{args.task}", "benchmarks.unseen", settings, {"rows": rows, "trained": trained}))
+    task, policies, rows = by_policy(__doc__, "streaming-v1", POLICIES, measured)
+    begun = {name: Path(policy) / "config.json" for name, policy in policies.items()}
+    trained = {name: read_json(config) for name, config in begun.items() if config.is_file()}
+    settings = {"task": task, "episodes": EPISODES, "company": list(COMPANY)}
+    print(store(f"unseen-{task}", "benchmarks.unseen", settings, {"rows": rows, "trained": trained}))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import adaptation, computation, interpretability, kinds, privacy, sparsity
+from benchmarks import adaptation, computation, interpretability, kinds, privacy, sparsity, unseen
 from recsys_env import task_config, vector_env
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.surrogate import Options
@@ -130,3 +130,30 @@ def test_a_policy_beside_others_earns_what_it_earns_in_that_team() -> None:
         assert row["beside"][others]["costs"]["ms"] > 0
         assert -1 <= row["beside"][others]["satisfaction"]["mean"] <= 1
     assert row["best reply gains"]["mean"] is not None
+
+
+# ------------------------------------------------------------------------------------------------ unseen, other domains
+
+
+def test_company_plays_the_other_seats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unseen, "EPISODES", 3)
+    config = task_config("streaming-v1", {"world_seed": 17})
+    for company, others in (("itself", "content"), ("random", "random")):
+        team = ["content", *[others] * (config.num_agents - 1)]
+        wanted = episode_returns(config, team, 3, UNSEEN + 17)[:, 0].mean()
+        assert unseen._own("streaming-v1", "content", company, 17) == pytest.approx(wanted)
+
+
+def test_pages_of_people_known_elsewhere_are_some_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from benchmarks import crossdomain
+
+    monkeypatch.setattr(crossdomain, "EPISODES", 8)
+    config = crossdomain.pulled("pooled")
+    assert config.observation.share
+    own, (earned, pages) = crossdomain.played(config, "content")
+    wanted = episode_returns(config, "content", 8, UNSEEN)
+    np.testing.assert_allclose(own, wanted)
+    assert (earned <= own + 1e-6).all()
+    assert (0.02 * config.horizon < pages.sum(1)).all()
+    assert (pages.sum(1) < 0.5 * config.horizon).all()

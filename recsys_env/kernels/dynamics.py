@@ -9,13 +9,12 @@ import numpy as np
 from . import rng
 from .compiler import kernel
 from .numeric import exp, log, log_softplus, sigmoid, tanh
-from .page import RIVAL, SHARED, active_agents, touch_item, view_of, window_of
+from .page import RIVAL, SHARED, active_agents, is_private, touch_item, view_of, window_of
 from .vectors import dot
 
 CLICKS, PURCHASES = 0, 1
 MOOD_RATE = 0.4  # weight of a click in the mood that agents see
 FRESH = 0
-_NOTHING = np.float32(0.0)
 
 
 # ------------------------------------------------------------------------------------------------ people
@@ -125,7 +124,7 @@ def _set_habits(world, state, p, b, u, row):
         else:
             habit.item, habit.count, habit.window = -1, 0.0, 0
         for view in range(p.shape.views):
-            state.seen[b, u, h, view] = habit.count if p.shape.released_views == 0 else np.float32(0.0)
+            state.seen[b, u, h, view] = np.float32(0.0) if is_private(p) else habit.count
 
 
 @kernel
@@ -179,13 +178,16 @@ def enjoy(world, state, p, b, n, j, e):
     u, topic = copy.visitor, world.items[j].topic
     user, pull, dims, dyn = state.users[b, u], tanh(e), p.shape.dims, p.dynamics
     if dyn.drift > 0.0:
-        follows = p.shape.released_views == 0  # the profile is the taste plus a fixed noise, under a promise for ever
+        follows = not is_private(p)  # the profile is the taste plus a fixed noise; under a promise it stays
+        if follows:
+            for d in range(dims):
+                state.vectors[b, u, p.shape.profile + d] -= state.vectors[b, u, p.shape.taste + d]
         for d in range(dims):
-            state.vectors[b, u, p.shape.profile + d] -= state.vectors[b, u, p.shape.taste + d] if follows else _NOTHING
             state.vectors[b, u, p.shape.taste + d] += dyn.drift * pull * world.q[j, d]
         _normalise(state, p, b, u)
-        for d in range(dims):
-            state.vectors[b, u, p.shape.profile + d] += state.vectors[b, u, p.shape.taste + d] if follows else _NOTHING
+        if follows:
+            for d in range(dims):
+                state.vectors[b, u, p.shape.profile + d] += state.vectors[b, u, p.shape.taste + d]
     state.vectors[b, u, p.shape.satiation + topic] += 1.0
     user.z += dyn.z_rate * (pull - user.z)
     trust = p.shape.trust + n
@@ -298,7 +300,7 @@ def form_habit(world, state, p, b, n, j):
         for view in range(p.shape.views):
             state.seen[b, u, place, view] = 0.0
     habit.count += 1.0
-    if p.shape.released_views == 0:
+    if not is_private(p):
         state.seen[b, u, place, view_of(p, n)] += 1.0
 
 

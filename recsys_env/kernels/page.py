@@ -201,6 +201,12 @@ def active_agents(world, p, copy):
 
 
 @kernel
+def is_private(p):
+    """Whether agents see people through a mechanism of differential privacy."""
+    return p.shape.released_views > 0
+
+
+@kernel
 def retrieves(p):
     """Whether agents choose among candidates, not among all items."""
     return p.shape.candidates > 0

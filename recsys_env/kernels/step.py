@@ -44,6 +44,7 @@ from .page import (
     fill_slots,
     is_active,
     is_continuous,
+    is_private,
     log_multiplier,
     place_of_level,
 )
@@ -248,7 +249,7 @@ def next_page(world, state, scratch, p, b, stays, key):
     state.copies[b].tick += 1
     if not stays:
         draw_visitor(world, state, scratch, p, b, key)
-    if p.shape.released_views > 0:
+    if is_private(p):
         tell_history(world, state, p, b, key)
     draw_candidates(world, state, scratch, p, b, key)
     draw_order(world, state, p, b, key)
