@@ -31,8 +31,9 @@ class Generative(TorchPPO):
     name = "generative"
     install = 'pip install "recsys_env[generative]"'
 
-    timesteps: Count = 1_000_000
-    learning_rate: NotNegative = 3e-4
+    timesteps: Count = 600_000
+    threads: Count = 2
+    learning_rate: NotNegative = 1e-3
     n_steps: Count = 200
     n_epochs: Count = 2
     batch_size: Annotated[int, Range(2)] = 1024
