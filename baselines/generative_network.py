@@ -252,8 +252,17 @@ class GenerativeNetwork(Scorer):
         return torch.cat((tokens.unsqueeze(2), beside_mean(page) * weights), 2)
 
     def forward(self, page: Told, remembered: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Scores of the candidates [R, C], and of the values of each word."""
-        return self.scores(page, self.state(page))
+        """Scores of the candidates [R, C], and of the values of each word. Idle agents, who have no candidates, take no
+        time, and get 0."""
+        there = (page.features != 0).any(2).any(1).nonzero().squeeze(1)
+        if len(there) in (0, len(page.features)):
+            return self.scores(page, self.state(page))
+        some = Told(*(part[there] for part in page))
+        scores, words = self.scores(some, self.state(some))
+        every, *said = (
+            part.new_zeros(len(page.features), part.shape[1]).index_copy(0, there, part) for part in (scores, *words)
+        )
+        return every, said
 
     @torch.no_grad()
     def measure(self, observations: torch.Tensor) -> None:

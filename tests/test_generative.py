@@ -224,7 +224,20 @@ def test_a_minibatch_in_parts_is_the_same_minibatch(tmp_path: Path) -> None:
 def test_scores_are_the_sum_of_their_parts() -> None:
     network, eyes = network_of()
     page = network.read(torch.from_numpy(eyes.see()[:, 0]))
-    torch.testing.assert_close(network.parts(page).sum(2)[page.allowed], network(page)[0][page.allowed])
+    there = (page.features != 0).any(2)
+    torch.testing.assert_close(network.parts(page).sum(2)[there], network(page)[0][there])
+
+
+def test_idle_agents_take_no_part() -> None:
+    """Pages among idle ones are scored as they are alone."""
+    network, eyes = network_of()
+    page = network.read(torch.from_numpy(eyes.see()[:, 0]))
+    alone = network(page)[0]
+    features = page.features.clone()
+    features[[1, 4]] = 0.0
+    found = network(page._replace(features=features))[0]
+    assert not found[[1, 4]].any() and (alone[[1, 4]] != 0).all()
+    torch.testing.assert_close(found[[0, 2, 3]], alone[[0, 2, 3]])
 
 
 def test_half_precision_is_close_to_single() -> None:
