@@ -235,10 +235,10 @@ def test_idle_agents_take_no_part() -> None:
     busy = page.features.flatten(1).any(1).nonzero().squeeze(1)
     alone = network(Told(*(part[busy] for part in page)))[0]
     features = page.features.clone()
-    features[busy[:2]] = 0.0
+    features[busy[:1]] = 0.0
     found = network(page._replace(features=features))[0]
-    assert not found[busy[:2]].any() and len(busy) > 3
-    torch.testing.assert_close(found[busy[2:]], alone[2:])
+    assert not found[busy[:1]].any() and len(busy) > 2
+    torch.testing.assert_close(found[busy[1:]], alone[1:])
 
 
 def test_half_precision_is_close_to_single() -> None:
