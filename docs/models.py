@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measured import picture, stored, union, whence, whence_rows
+import numpy as np
+from measured import NotMeasured, picture, played, stored, union, whence, whence_rows
 
 from benchmarks.result_files import RESULTS
 from recsys_env.evaluation.plots import COLOURS
+from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import bracketed, markdown, marked, platform_values, spread
+from recsys_env.files import read_json
 
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
@@ -23,6 +26,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
     """
     return {
         "new_items": new_items,
+        "generative": generative,
         "scaling": partial(scaling, folder),
         "unseen": unseen,
         "cold_start": cold_start,
@@ -34,6 +38,9 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "interpretability": interpretability,
         "computation": partial(computation, folder),
     }
+
+
+BESIDE = ("blind", "nearest", "sasrec", "two-tower", "content", "static")  # of the generative recommender
 
 
 def percent(value: Mapping[str, float], digits: int = 1) -> str:
@@ -57,6 +64,40 @@ def new_items() -> str:
         f"{whence(result, 'new_items.json')}"
     )
     return f"{note}\n\n{markdown(['ranked by', 'recall', 'NDCG', 'NDCG of the best text less this'], rows)}"
+
+
+def generative() -> str:
+    """What pre-training and training in the game bring on each task, beside policies of the leaderboard."""
+    rows, sources = [], []
+    for path in sorted((RESULTS / "training").glob("generative-*.json")):
+        result = read_json(path)
+        task, runs = result["settings"]["task"], result["runs"]
+        means = {kind: over_seeds(runs, kind) for kind in ("before", "after", "gain")}
+        others = {name: row for name in BESIDE if (row := played().get(task, {"teams": {}})["teams"].get(name))}
+        low = means["after"]["mean"] - means["after"]["ci95"]
+        above = [f"`{name}`" for name, row in others.items() if low > row["mean"] + row["ci95"]]
+        said = [spread(others[name]) if name in others else "—" for name in BESIDE]
+        rows.append([f"`{task}`", str(len(runs)), *map(spread, means.values()), *said, ", ".join(above)])
+        sources += [{**result["sources"][run["source"]], "command": run["command"]} for run in runs]
+    if not rows:
+        raise NotMeasured("training")
+    settings = result["settings"]
+    origin = {key: sorted({source[key] for source in sources}) for key in ("command", "processor", "date")}
+    note = (
+        f"Size `{settings['size']}`, {settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps of PPO "
+        "for the team's reward: own reward per agent and episode, ± 95 % over seeds (of one seed: over episodes), of "
+        "the pre-trained network and of the trained one, beside policies that play all agents on other episodes. "
+        f"{whence(origin, 'training/')}"
+    )
+    head = ["task", "seeds", "pre-trained", "trained", "gain", *(f"`{name}`" for name in BESIDE)]
+    return f"{note}\n\n{markdown([*head, 'above, beyond both intervals'], rows)}"
+
+
+def over_seeds(runs: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, float]:
+    """Mean and ci95 over training runs; of a single one over its episodes."""
+    if len(runs) == 1:
+        return runs[0][kind]  # type: ignore[no-any-return]
+    return interval(np.array([run[kind]["mean"] for run in runs]))
 
 
 def scaling(folder: Path) -> str:
