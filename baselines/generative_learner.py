@@ -17,7 +17,7 @@ from recsys_env.settings import replace
 from .checkpoints import check_spaces, network_of, write_policy
 from .generative_network import GenerativeNetwork, StoryEyes, Told
 from .page_networks import LAYOUT, SHARED, Layout, best_slates, read_networks, to_actions
-from .ppo_torch import PPOLearner
+from .ppo_torch import Agent, PPOLearner
 from .semantic_ids import SemanticIds
 from .sizes import SIZES, Size
 from .training import Training
@@ -36,6 +36,7 @@ LOSSES = "items", "slate"  # see `losses`
 _TOLD = "pretraining"  # name of the losses of pre-training in a checkpoint
 HELD_OUT = 0.1  # of the logged pages, on which the loss is measured
 LOGGED_COPIES = 64
+BODY = 0.1  # part of PPO's learning rate at which tokens, transformer and decoder move
 
 
 # ------------------------------------------------------------------------------------------------ logged pages
@@ -173,6 +174,14 @@ class GenerativeLearner(PPOLearner):
             for part in (network.body, network.decoder):
                 part.compile(dynamic=True)
         return network
+
+    def _groups(self, agent: Agent) -> list[dict[str, Any]]:
+        """The network that was pre-trained moves slowly, so that the noise of rewards does not undo what it knows."""
+        actor = cast("GenerativeNetwork", agent.actor)
+        head = [*actor.preferences.parameters(), actor.likelihood]
+        body = [part for part in actor.parameters() if all(part is not other for other in head)]
+        _, critic = super()._groups(agent)
+        return [{"params": [*head, agent.log_deviation], "pace": 1.0}, {"params": body, "pace": BODY}, critic]
 
     def _pretrain(self) -> None:
         """On pages of `pretrain_on`, whoever learns; the networks of all learners begin alike."""

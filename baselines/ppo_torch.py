@@ -376,7 +376,10 @@ class PPOLearner:
         self.agents = {
             name: Agent(self._actor(self.rollout.layout), state, options.width).to(device) for name in self.rows
         }
-        self.optimisers = {name: _optimiser(agent, options.learning_rate) for name, agent in self.agents.items()}
+        self.optimisers = {
+            name: torch.optim.Adam(self._groups(agent), options.learning_rate, eps=1e-5)
+            for name, agent in self.agents.items()
+        }
         if training.checkpoint:
             from_arrays(training.checkpoint.path, training.checkpoint.arrays, self._parts())
 
@@ -385,6 +388,12 @@ class PPOLearner:
 
     def _actor(self, layout: Layout) -> Scorer:
         return PageNetwork(layout, self.options.width, self.options.memory)
+
+    def _groups(self, agent: Agent) -> list[dict[str, Any]]:
+        """What is optimised, actor and critic apart, so that the one's large gradients do not shrink the other's; a
+        group's `pace` is its part of the learning rate."""
+        actor = [*agent.actor.parameters(), agent.log_deviation]
+        return [{"params": actor, "pace": 1.0}, {"params": list(agent.critic.parameters()), "pace": 1.0}]
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
         """Train until `timesteps` agent-steps."""
@@ -413,7 +422,7 @@ class PPOLearner:
 
     def _update(self, name: str, left: float) -> None:
         for group in self.optimisers[name].param_groups:
-            group["lr"] = self.options.learning_rate * left
+            group["lr"] = self.options.learning_rate * left * group["pace"]
         batch = self._assess(name)
         if (batch.sequences >= 0).sum() > 1:
             update(
@@ -434,12 +443,6 @@ class PPOLearner:
     def save(self, folder: Path) -> None:
         networks = cast("dict[str, PageNetwork]", {name: agent.actor for name, agent in self.agents.items()})
         page_networks.save(folder, self.envs, networks)
-
-
-def _optimiser(agent: Agent, learning_rate: float) -> torch.optim.Optimizer:
-    """With actor and critic apart, so that the one's large gradients do not shrink the other's."""
-    actor = [*agent.actor.parameters(), agent.log_deviation]
-    return torch.optim.Adam([{"params": actor}, {"params": list(agent.critic.parameters())}], learning_rate, eps=1e-5)
 
 
 if __name__ == "__main__":
