@@ -36,6 +36,7 @@ LOSSES = "items", "slate"  # see `losses`
 _TOLD = "pretraining"  # name of the losses of pre-training in a checkpoint
 HELD_OUT = 0.1  # of the logged pages, on which the loss is measured
 LOGGED_COPIES = 64
+SOFT = 0.3  # by which scores are multiplied before PPO, so that it explores and what it learns can outweigh them
 BODY = 0.1  # part of PPO's learning rate at which tokens, transformer and decoder move
 
 
@@ -204,6 +205,7 @@ class GenerativeLearner(PPOLearner):
         self.pretraining = pretrain(first, self.pages, options, device)
         for i, told in enumerate(self.pretraining):
             print(f"pre-training, pass {i}: {told['items']:.3f} nats an item, {told['slate']:.3f} a slate, held out")
+        first.soften(SOFT)
         for network in others:
             network.load_state_dict(first.state_dict())
             network.measured = True

@@ -265,6 +265,12 @@ class GenerativeNetwork(Scorer):
         return every, said
 
     @torch.no_grad()
+    def soften(self, factor: float) -> None:
+        """Multiply the scores: what is best remains so, what is drawn is more random."""
+        for part in (self.likelihood, self.preferences.weight, self.preferences.bias):
+            part.mul_(factor)
+
+    @torch.no_grad()
     def measure(self, observations: torch.Tensor) -> None:
         """Take the deviations of the candidates' features within these pages [R, O] for the unit of each, once."""
         if not self.measured:

@@ -242,6 +242,15 @@ def test_idle_agents_take_no_part() -> None:
     torch.testing.assert_close(found[busy[1:]], alone[1:])
 
 
+def test_softer_scores_rank_alike() -> None:
+    network, eyes = network_of()
+    page = network.read(torch.from_numpy(eyes.see()[:, 0]))
+    with torch.no_grad():
+        before = network(page)[0]
+        network.soften(0.25)
+        torch.testing.assert_close(network(page)[0][page.allowed], 0.25 * before[page.allowed])
+
+
 def test_half_precision_is_close_to_single() -> None:
     network, eyes = network_of()
     page = network.read(torch.from_numpy(eyes.see()[:, 0]))
