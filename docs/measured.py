@@ -56,6 +56,11 @@ def stored(name: str) -> Any:
     return read_result(path) if name in ("evaluation", "tournament") else read_json(path)
 
 
+def files(pattern: str) -> list[Path]:
+    """The stored files whose names are like this."""
+    return sorted(RESULTS.glob(pattern))
+
+
 def played() -> dict[str, Any]:
     """The tasks of the stored evaluation; none if there is none."""
     try:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measured import NotMeasured, picture, played, stored, union, whence, whence_rows
+from measured import NotMeasured, files, picture, played, stored, union, whence, whence_rows
 
-from benchmarks.result_files import RESULTS
 from recsys_env.evaluation.plots import COLOURS
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import bracketed, markdown, marked, platform_values, spread
@@ -69,7 +68,7 @@ def new_items() -> str:
 def generative() -> str:
     """What pre-training and training in the game bring on each task, beside policies of the leaderboard."""
     rows, sources = [], []
-    for path in sorted((RESULTS / "training").glob("generative-*.json")):
+    for path in files("training/generative-*.json"):
         result = read_json(path)
         task, runs = result["settings"]["task"], result["runs"]
         means = {kind: over_seeds(runs, kind) for kind in ("before", "after", "gain")}
@@ -198,7 +197,7 @@ def _of_tasks(name: str) -> list[Any]:
     Raises:
         NotMeasured: nothing.
     """
-    return [stored(path.stem) for path in sorted(RESULTS.glob(f"{name}-*.json"))] or [stored(name)]
+    return [stored(path.stem) for path in files(f"{name}-*.json")] or [stored(name)]
 
 
 def crossdomain() -> str:
