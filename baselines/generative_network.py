@@ -255,14 +255,15 @@ class GenerativeNetwork(Scorer):
         """Scores of the candidates [R, C], and of the values of each word. Idle agents, who have no candidates, take no
         time, and get 0."""
         there = (page.features != 0).any(2).any(1).nonzero().squeeze(1)
-        if len(there) in (0, len(page.features)):
+        rows = len(page.features)
+        if len(there) == rows > 0:
             return self.scores(page, self.state(page))
-        some = Told(*(part[there] for part in page))
-        scores, words = self.scores(some, self.state(some))
-        every, *said = (
-            part.new_zeros(len(page.features), part.shape[1]).index_copy(0, there, part) for part in (scores, *words)
-        )
-        return every, said
+        found = [page.features.new_zeros(rows, width) for width in (page.features.shape[1], *self.layout.words)]
+        if len(there):
+            some = Told(*(part[there] for part in page))
+            scores, words = self.scores(some, self.state(some))
+            found = [part.index_copy(0, there, of) for part, of in zip(found, (scores, *words), strict=True)]
+        return found[0], found[1:]
 
     @torch.no_grad()
     def soften(self, factor: float) -> None:

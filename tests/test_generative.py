@@ -240,6 +240,8 @@ def test_idle_agents_take_no_part() -> None:
     assert len(busy) > 2
     assert not found[busy[:1]].any()
     torch.testing.assert_close(found[busy[1:]], alone[1:])
+    for rows in (0, 2):  # nobody, and idle ones alone
+        assert not network(Told(*(torch.zeros_like(part[:rows]) for part in page)))[0].any()
 
 
 def test_softer_scores_rank_alike() -> None:
