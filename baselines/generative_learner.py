@@ -178,6 +178,8 @@ class GenerativeLearner(PPOLearner):
 
     def _groups(self, agent: Agent) -> list[dict[str, Any]]:
         """The network that was pre-trained moves slowly, so that the noise of rewards does not undo what it knows."""
+        if not self.options.pages:
+            return super()._groups(agent)
         actor = cast("GenerativeNetwork", agent.actor)
         head = [*actor.preferences.parameters(), actor.likelihood]
         body = [part for part in actor.parameters() if all(part is not other for other in head)]

@@ -254,7 +254,7 @@ class GenerativeNetwork(Scorer):
     def forward(self, page: Told, remembered: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Scores of the candidates [R, C], and of the values of each word. Idle agents, who have no candidates, take no
         time, and get 0."""
-        there = (page.features != 0).any(2).any(1).nonzero().squeeze(1)
+        there = page.codes.flatten(1).any(1).nonzero().squeeze(1)
         rows = len(page.features)
         if len(there) == rows > 0:
             return self.scores(page, self.state(page))

@@ -5,7 +5,7 @@
     python -m baselines reference --marl-eval results.json     # what is stored, as marl-eval reads it
 
 Every learner sees the same observations and has the budget of its class, on-policy or off-policy, and one setting for
-all tasks; the generative recommender, whose steps take fifty times as long, has an eighth of it after its
+all tasks; the generative recommender, whose steps take thirty times as long, has an eighth of it after its
 pre-training. Where algorithms for teams are compared, libraries' own stand beside the files of this folder:
 stable-baselines3's PPO, MAPPO and QMIX of BenchMARL. What policies earn on the same seeds is in the leaderboard
 (`python -m recsys_env evaluate`).
@@ -44,13 +44,8 @@ ON_POLICY, OFF_POLICY = 5_000_000, 1_000_000  # agent-steps: the budget of a cla
 SEEDS, SEEDS_OF_FINITE = 5, 10
 FINITE = ("duel-v1", "pricing-duel-v0")  # games whose equilibria are known: which one a seed ends in is the result
 TEAMS = ("coverage-v0", "journey-v1", "duel-v1", "social-v1")  # where algorithms for teams are compared
-LARGE = (
-    "streaming-v1",
-    "ecommerce-v1",
-    "news-v1",
-    "rivals-v1",
-    "crossdomain-v0",
-)  # what the generative one is played on
+# Where the generative recommender is trained.
+LARGE = ("streaming-v1", "ecommerce-v1", "news-v1", "rivals-v1", "crossdomain-v0")
 OWN = tuple(task for task, config in TASKS.items() if config.reward.sharing == 0)  # own reward against the team's
 SHARED = tuple(task for task in TASKS if task not in OWN)  # tasks that pay the team's reward
 _TEAM: dict[str, Any] = {"sharing": 1.0}

@@ -44,7 +44,8 @@ def table() -> str:
     note = (
         "Normalised scores on each task's scale: mean of the training seeds (lowest to highest). Of each run the "
         "policy that was best in an evaluation while training is measured, on ten times as many other episodes. All "
-        "see the same; the budget is that of on-policy or of off-policy algorithms. Rows differ in the reward that "
+        "see the same; the budget is that of on-policy or of off-policy algorithms, of `generative` less. Rows differ "
+        "in the reward that "
         "they learn from (the task's is each agent's own, in `coverage-v0` and `journey-v1` the team's). "
         f"{measured.whence(report['origin'], 'training/')}"
     )

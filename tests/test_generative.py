@@ -221,6 +221,18 @@ def test_a_minibatch_in_parts_is_the_same_minibatch(tmp_path: Path) -> None:
     assert ends[0][1] == pytest.approx(ends[1][1], abs=0.5)
 
 
+@pytest.mark.parametrize(("pages", "body"), [(64, 0.1), (0, 1.0)])
+def test_what_was_pre_trained_moves_slowly(pages: int, body: float, tmp_path: Path) -> None:
+    run = options(tmp_path, pages=pages)
+    learner = GenerativeLearner(begin(run), run)
+    ((name, agent),) = learner.agents.items()
+    groups = learner.optimisers[name].param_groups
+    paces = {id(part): group["pace"] for group in groups for part in group["params"]}
+    assert len(paces) == sum(len(group["params"]) for group in groups) == len([*agent.parameters()])
+    assert {paces[id(part)] for part in agent.actor.body.parameters()} == {body}
+    assert {paces[id(part)] for part in (agent.actor.likelihood, *agent.critic.parameters())} == {1.0}
+
+
 def test_scores_are_the_sum_of_their_parts() -> None:
     network, eyes = network_of()
     page = network.read(torch.from_numpy(eyes.see()[:, 0]))
@@ -232,11 +244,11 @@ def test_idle_agents_take_no_part() -> None:
     """Pages among idle ones are scored as they are alone."""
     network, eyes = network_of()
     page = network.read(torch.from_numpy(eyes.see()[:, 0]))
-    busy = page.features.flatten(1).any(1).nonzero().squeeze(1)
+    busy = page.codes.flatten(1).any(1).nonzero().squeeze(1)
     alone = network(Told(*(part[busy] for part in page)))[0]
-    features = page.features.clone()
-    features[busy[:1]] = 0.0
-    found = network(page._replace(features=features))[0]
+    features, codes = page.features.clone(), page.codes.clone()
+    features[busy[:1]], codes[busy[:1]] = 0.0, 0
+    found = network(page._replace(features=features, codes=codes))[0]
     assert len(busy) > 2
     assert not found[busy[:1]].any()
     torch.testing.assert_close(found[busy[1:]], alone[1:])

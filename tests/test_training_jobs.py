@@ -56,7 +56,7 @@ def test_the_list_is_fair() -> None:
     asks for, and settings that do not depend on the task."""
     found = jobs()
     large = {job.algorithm.timesteps for job in found if job.learner == "generative"}
-    assert large == {600_000}  # whose network takes fifty times as long
+    assert large == {600_000}  # whose network takes thirty times as long
     small = [job for job in found if job.learner != "generative"]
     assert {job.algorithm.timesteps for job in small if job.algorithm.on_policy} == {ON_POLICY}
     assert {job.algorithm.timesteps for job in found if not job.algorithm.on_policy} == {OFF_POLICY}
