@@ -70,26 +70,27 @@ def generative() -> str:
     rows, sources = [], []
     for path in files("training/generative-*.json"):
         result = read_json(path)
-        task, runs = result["settings"]["task"], result["runs"]
+        settings, runs = result["settings"], result["runs"]
+        task = settings["task"]
         means = {kind: over_seeds(runs, kind) for kind in ("before", "after", "gain")}
         others = {name: row for name in BESIDE if (row := played().get(task, {"teams": {}})["teams"].get(name))}
         low = means["after"]["mean"] - means["after"]["ci95"]
         above = [f"`{name}`" for name, row in others.items() if low > row["mean"] + row["ci95"]]
         said = [spread(others[name]) if name in others else "—" for name in BESIDE]
-        rows.append([f"`{task}`", str(len(runs)), *map(spread, means.values()), *said, ", ".join(above)])
+        pays = "the task's" if settings["sharing"] is None else "the team's"
+        head = [f"`{task}`", f"`{settings['size']}`", pays, str(len(runs))]
+        rows.append([*head, *map(spread, means.values()), *said, ", ".join(above)])
         sources += [{**result["sources"][run["source"]], "command": run["command"]} for run in runs]
     if not rows:
         raise NotMeasured("training")
-    settings = result["settings"]
     origin = {key: sorted({source[key] for source in sources}) for key in ("command", "processor", "date")}
     note = (
-        f"Size `{settings['size']}`, {settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps of PPO "
-        "for the team's reward: own reward per agent and episode, ± 95 % over seeds (of one seed: over episodes), of "
-        "the pre-trained network and of the trained one, beside policies that play all agents on other episodes. "
-        f"{whence(origin, 'training/')}"
+        f"{settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps of PPO: own reward per agent and "
+        "episode, ± 95 % over seeds (of one seed: over episodes), of the pre-trained network and of the trained one, "
+        f"beside policies that play all agents on other episodes. {whence(origin, 'training/')}"
     )
-    head = ["task", "seeds", "pre-trained", "trained", "gain", *(f"`{name}`" for name in BESIDE)]
-    return f"{note}\n\n{markdown([*head, 'above, beyond both intervals'], rows)}"
+    head = ["task", "size", "reward", "seeds", "pre-trained", "trained", "gain", *(f"`{name}`" for name in BESIDE)]
+    return f"{note}\n\n{markdown([*head, 'above, beyond both intervals'], sorted(rows))}"
 
 
 def over_seeds(runs: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, float]:
