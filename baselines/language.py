@@ -5,8 +5,9 @@
 
 Pages are filled at random and logged. Of each page with a click the title that was clicked and some that were shown
 beside it are rated as `recsys_env.language.LanguagePolicy` does: by log P(title | visitor) less log P(title | a
-visitor), the latter of the model as it was. The softmax of these rates is trained to choose the click. LoRA: Hu et al.
-2022. On seeds of training alone (the rule of seeds).
+visitor), the latter of the model as it was. The softmax of these rates, in units of their spread on a page before
+training (which is that of many tokens: it would be sure of everything), is trained to choose the click. LoRA: Hu et
+al. 2022. On seeds of training alone (the rule of seeds).
 """
 
 from __future__ import annotations
@@ -120,8 +121,8 @@ def tune(tuning: Tuning) -> dict[str, Any]:
     """Log pages, train, and write the adapter.
 
     Returns:
-        losses held out, in nats a page, before and after each pass, and where they come from; the folder keeps it too
-        (`tuning.json`).
+        held_out: nats a page, and the share of pages whose click is rated first, before and after each pass; chance:
+        those of rating at random; where they come from. The folder keeps it too (`tuning.json`).
 
     Raises:
         ValueError, ImportError: no such task or model, or its library is missing.
@@ -142,31 +143,40 @@ def tune(tuning: Tuning) -> dict[str, Any]:
     with quiet():
         model.network = peft.get_peft_model(model.network, adapters)
 
-    def loss(example: Example) -> Any:
-        rates = model.scores(example.story, [f" {title}" for title in example.titles])
-        rates = rates - torch.tensor([usual[title] for title in example.titles], device=rates.device)
-        return -rates.log_softmax(0)[0]
+    def rated(example: Example) -> Any:
+        found = model.scores(example.story, [f" {title}" for title in example.titles])
+        return found - torch.tensor([usual[title] for title in example.titles], device=found.device)
 
-    def measure() -> float:
+    with torch.inference_mode():
+        spread = float(np.mean([float(rated(examples[i]).std(correction=0)) for i in held_out]))
+
+    def measure() -> dict[str, float]:
         with torch.inference_mode():
-            return float(np.mean([float(loss(examples[i])) for i in held_out]))
+            found = [rated(examples[i]) / spread for i in held_out]
+        nats = [-float(some.log_softmax(0)[0]) for some in found]
+        return {"nats": float(np.mean(nats)), "first": float(np.mean([int(some.argmax()) == 0 for some in found]))}
 
     optimiser = torch.optim.AdamW([p for p in model.network.parameters() if p.requires_grad], tuning.learning_rate)
     steps = tuning.passes * -(-len(rest) // tuning.batch)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, steps)
-    chance = float(np.mean([np.log(len(examples[i].titles)) for i in held_out]))
+    sizes = np.array([len(examples[i].titles) for i in held_out])
+    chance = {"nats": float(np.log(sizes).mean()), "first": float((1 / sizes).mean())}
     told = [measure()]
-    print(f"{len(examples)} pages with a click; held out: {told[0]:.3f} nats a page before ({chance:.3f} at random)")
+    print(f"{len(examples)} pages with a click; held out, at random: {_said(chance)}; before: {_said(told[0])}")
     for _ in range(tuning.passes):
         for some in np.array_split(np.random.default_rng(tuning.seed).permutation(rest), steps // tuning.passes):
             optimiser.zero_grad()
             for i in some:
-                (loss(examples[i]) / len(some)).backward()
+                (-(rated(examples[i]) / spread).log_softmax(0)[0] / len(some)).backward()
             optimiser.step()
             schedule.step()
         told.append(measure())
-        print(f"held out: {told[-1]:.3f} nats a page", flush=True)
-    return _saved(model, tuning, {"held_out": told, "chance": chance, "pages": len(examples)})
+        print(f"held out: {_said(told[-1])}", flush=True)
+    return _saved(model, tuning, {"held_out": told, "chance": chance, "spread": spread, "pages": len(examples)})
+
+
+def _said(measure: Mapping[str, float]) -> str:
+    return f"{measure['nats']:.3f} nats a page, the click rated first on {measure['first']:.0%}"
 
 
 def _saved(model: LocalModel, tuning: Tuning, found: dict[str, Any]) -> dict[str, Any]:
