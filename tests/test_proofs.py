@@ -87,10 +87,10 @@ def test_every_function_of_every_kernel_file_gets_a_mutant() -> None:
 
 
 def test_what_depends_on_a_kernel_is_compiled_again() -> None:
-    from recsys_env.kernels import choice, numeric, page, step
+    from recsys_env.kernels import choice, equations, numeric, page, step
 
     compiled = mutants.Compiled()
-    found = {function.py_func.__name__ for function in compiled.dependents({choice.freshness})}
+    found = {function.py_func.__name__ for function in compiled.dependents({equations.freshness})}
     assert {"freshness", "utility", "weigh_slots", "serve_page", "advance", "run"} <= found
     assert not {"tick_key", "is_promoted", "squash"} & found
     assert step.run in compiled.dependents(compiled.reading("recsys_env.kernels.page", "RIVAL"))
