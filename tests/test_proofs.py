@@ -87,7 +87,7 @@ def test_every_function_of_every_kernel_file_gets_a_mutant() -> None:
 
 
 def test_what_depends_on_a_kernel_is_compiled_again() -> None:
-    from recsys_env.kernels import choice, equations, numeric, page, step
+    from recsys_env.kernels import equations, numeric, page, step
 
     compiled = mutants.Compiled()
     found = {function.py_func.__name__ for function in compiled.dependents({equations.freshness})}

@@ -118,7 +118,7 @@ def _normalise(state, p, b, u):
     total = 0.0
     for d in range(p.shape.dims):
         total += np.float64(state.vectors[b, u, p.shape.taste + d]) ** 2
-    scale = 1.0 / math.sqrt(max(total, 1e-24))
+    scale = np.float64(1.0 / math.sqrt(max(total, 1e-24)))
     for d in range(p.shape.dims):
         state.vectors[b, u, p.shape.taste + d] *= scale
 
