@@ -44,7 +44,7 @@ def _diversity(world, report, p, b, n):
         for k in range(p.shape.slots):
             j = report.slots[b, n, k].item
             if j >= 0:
-                total += world.q[j, d]
+                total += np.float64(world.q[j, d])
         square += total * total
     return 1.0 - (square - count) / (count * (count - 1.0))
 
