@@ -21,6 +21,7 @@ from gymnasium.spaces import Box
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, task_config
 from recsys_env.files import read_json
+from recsys_env.world import build
 
 from .random_worlds import random_world
 from .result_files import RESULTS, store
@@ -44,9 +45,14 @@ def games() -> Iterator[tuple[str, WorldConfig]]:
 
 
 def worlds() -> Iterator[tuple[str, WorldConfig]]:
-    """(name, config) of random worlds."""
+    """(name, config) of random worlds, but for those whose roles have nothing to show."""
     for seed in range(WORLDS):
-        yield f"random world {seed}", random_world(np.random.default_rng(seed))
+        config = random_world(np.random.default_rng(seed))
+        try:
+            build(config)
+        except ValueError:
+            continue
+        yield f"random world {seed}", config
 
 
 def drawn(envs: VectorEnv, bits: np.random.PCG64) -> np.ndarray:

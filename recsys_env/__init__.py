@@ -8,7 +8,7 @@ fields.py       what agents observe, every field declared once; spaces.py: the G
 world.py        World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
 vector.py       the batch as an environment; actions.py: how it reads actions; infos.py: what it reports
-worlds.py       a batch in several worlds
+worlds.py       a batch in several worlds;  cuda/: a batch on a GPU, by the same kernels
 environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
 policies/       act for one agent in all copies
 exact/          finite games as tables and their solutions; what an action is worth against another
