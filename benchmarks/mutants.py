@@ -343,6 +343,7 @@ class Compiled:
         values = [scope.get(name) for name in names] + [
             getattr(module, name, None) for module in modules for name in names
         ]
+        values += [cell.cell_contents for cell in function.py_func.__closure__ or ()]
         return {value for value in values if isinstance(value, self._kind)}
 
     def named(self, module: str, name: str) -> Any:

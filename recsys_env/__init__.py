@@ -8,7 +8,7 @@ fields.py       what agents observe, every field declared once; spaces.py: the G
 world.py        World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
 vector.py       the batch as an environment; actions.py: how it reads actions; infos.py: what it reports
-worlds.py       a batch in several worlds
+worlds.py       a batch in several worlds;  cuda/: a batch on a GPU, by the same kernels
 environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
 policies/       act for one agent in all copies
 exact/          finite games as tables and their solutions; what an action is worth against another
@@ -85,8 +85,9 @@ def vector_env(
     *,
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
+    device: str = "cpu",
     **overrides: Any,
-) -> VectorEnv:
+) -> Any:
     """B copies of a task as one batch: observations [B, N, O], rewards [B, N]. Keywords override config fields.
 
     Args:
@@ -94,8 +95,23 @@ def vector_env(
         num_envs: B.
         num_threads: 1 runs serially; results do not depend on it.
         catalogue: fitted items and users, as in `parallel_env`.
+        device: "cpu" gives a `VectorEnv`; "cuda" a `recsys_env.cuda.batch.CudaVectorEnv`, whose arrays stay on the GPU
+            and whose results are the same.
+
+    Raises:
+        ImportError, RuntimeError: "cuda" without the library or a GPU.
+        ValueError: another device, or threads on a GPU.
     """
-    return VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue)
+    config = task_config(task, overrides, catalogue)
+    if device == "cpu":
+        return VectorEnv(config, num_envs, num_threads, catalogue)
+    if device != "cuda":
+        raise ValueError(f"device = {device!r} is not allowed; choose 'cpu' or 'cuda'")
+    if num_threads != 1:
+        raise ValueError(f"num_threads = {num_threads!r}: a GPU has threads of its own; leave it out")
+    from .cuda.batch import CudaVectorEnv
+
+    return CudaVectorEnv(config, num_envs, catalogue)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -31,6 +31,16 @@ class ActionReader:
     def empty(self, num_envs: int) -> np.ndarray:
         return np.zeros((num_envs, len(self._agents), self._width), np.float32 if self._continuous else np.int64)
 
+    @property
+    def kinds(self) -> str:
+        """Kinds of numbers that actions may be, as NumPy's letters."""
+        return "f" if self._continuous else "iu"
+
+    @property
+    def bounds(self) -> tuple[float, np.ndarray]:
+        """Lowest number of an action, and the highest ones [A]."""
+        return (-1.0, np.ones(self._width)) if self._continuous else (0, np.broadcast_to(self._limits - 1, self._width))
+
     def read(self, actions: Any, num_envs: int) -> np.ndarray:
         """Actions [B, N, ...] as a contiguous array; raises with agent, value and space if one lies outside."""
         array = as_array(actions, (num_envs, len(self._agents), *self._shape), "[num_envs, agents] of {}", self._space)
@@ -52,9 +62,11 @@ class ActionReader:
 
     def _reject(self, array: np.ndarray, wrong: np.ndarray) -> None:
         b, n = (int(i) for i in np.argwhere(wrong)[0][:2])
-        value = array[b, n].tolist()
-        if not self._shape:
-            value = value[0]
+        self.reject(b, n, array[b, n])
+
+    def reject(self, b: int, n: int, action: np.ndarray) -> NoReturn:
+        """Raise for an action [A] that lies outside its space."""
+        value = action.tolist() if self._shape else action.tolist()[0]
         raise ValueError(f"action of {self._agents[n]} in copy {b} is {value}, outside its space {self._space}")
 
 

@@ -73,14 +73,12 @@ def check_config(config: Any) -> None:
         )
 
 
-class VectorEnv:
-    """B independent copies of a task.
+class Batch:
+    """What B copies of a task are, wherever they are stepped: their world, spaces and layouts.
 
     Args:
         config: the task.
         num_envs: B.
-        num_threads: 1 runs serially (safe in forked workers); more spread the copies over numba's threads. Results do
-            not depend on it.
         catalogue: fitted items and users, a shipped one by name or a saved one by path, in place of the one that
             `config.catalogue` names. The fields that describe synthetic items and users must be at their defaults then.
 
@@ -92,26 +90,15 @@ class VectorEnv:
         candidate_features: names of the features that each candidate shows, in order; empty only without candidates.
         state_space: of `state()`.
         state_fields: name -> slice of the global state.
-
-    Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save`,
-    `expected_feedback`, `explain`, `public_items` and `latent_users` raise RuntimeError.
     """
 
-    def __init__(
-        self,
-        config: WorldConfig,
-        num_envs: int = 1,
-        num_threads: int = 1,
-        catalogue: Catalogue | str | Path | None = None,
-    ) -> None:
+    def __init__(self, config: WorldConfig, num_envs: int = 1, catalogue: Catalogue | str | Path | None = None) -> None:
         check_config(config)
         catalogue = _loaded(catalogue, config)
         check_count("num_envs", num_envs, 1, 2**31)
-        check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         self.config = config
         self.catalogue = catalogue
         self.num_envs = int(num_envs)
-        self.num_threads = int(num_threads)
         self.shape = shape_of(config, catalogue)
         entries = len(config.dynamics.mood_up), len(config.dynamics.mood_down)
         if config.choice.v_0_by_mood and entries != (self.shape.topics, self.shape.topics):
@@ -124,7 +111,7 @@ class VectorEnv:
         self.world: World = build(config, catalogue)
         if config.action == "query" and self.shape.items > QUERY_SCAN_WARNING:
             warnings.warn(
-                f"action = 'query' scans all {self.shape.items} items for every agent in every step", stacklevel=3
+                f"action = 'query' scans all {self.shape.items} items for every agent in every step", stacklevel=4
             )
         self.action_fields = places(ACTION, config, self.shape)
         self.observation_fields = places(OBSERVATION, config, self.shape)
@@ -143,13 +130,82 @@ class VectorEnv:
         private = (self.observation_fields.get(field.name) for field in private_fields(config, self.shape))
         self._private = np.r_[tuple(place for place in private if place)]
         self._actions = ActionReader(config, self.possible_agents, self.action_space)
+        self._state: Any
+        self._seed: int | list[int] | None = None  # None = there is no game yet
+
+    @cached_property
+    def world_digest(self) -> str:
+        """SHA-256 of the world's items and people. With an equal config it says whether two worlds are the same: all
+        else in a `World` follows from these and the config."""
+        names = ("items", "q", "places", "prior_taste", "prior_rho", "prior_habits")
+        return digest_of_arrays({name: getattr(self.world, name) for name in names})
+
+    @cached_property
+    def texts(self) -> Texts:
+        """What the world's items, topics and domains are called."""
+        return texts_of(self.world, self.catalogue)
+
+    def _require_reset(self, call: str) -> None:
+        if self._seed is None:
+            raise RuntimeError(f"call reset() before {call}")
+
+    def _check_snapshot(self, snapshot: Any) -> None:
+        """Raise unless the snapshot belongs to this world and its arrays fit the state's, for any number of copies."""
+        whole = (
+            isinstance(snapshot, Snapshot)
+            and isinstance(snapshot.config, WorldConfig)
+            and isinstance(snapshot.arrays, State)
+            and np.ndim(snapshot.arrays.copies) == 1
+        )
+        if not whole:
+            raise TypeError(f"snapshot = {shown(snapshot)} must be what save() returns")
+        if snapshot.config != self.config:
+            raise ValueError(
+                "the snapshot was taken in another task or with other settings: "
+                f"{difference(snapshot.config, self.config)}"
+            )
+        if snapshot.world != self.world_digest:
+            raise ValueError(
+                "the snapshot was taken in another world: its items and users are not those of the catalogue here"
+            )
+        for name, saved, mine in zip(State._fields, snapshot.arrays, self._state, strict=True):
+            shape = (snapshot.num_envs, *mine.shape[1:])
+            if not isinstance(saved, np.ndarray) or (saved.shape, saved.dtype) != (shape, mine.dtype):
+                found = f"{saved.dtype}{list(saved.shape)}" if isinstance(saved, np.ndarray) else shown(saved)
+                raise ValueError(
+                    f"the snapshot's {name} are {found}, expected {mine.dtype}{list(shape)}; "
+                    "it is not what save() returned"
+                )
+
+
+class VectorEnv(Batch):
+    """B independent copies of a task, on the CPU.
+
+    Args:
+        config, num_envs, catalogue: as in `Batch`, which lists the attributes too.
+        num_threads: 1 runs serially (safe in forked workers); more spread the copies over numba's threads. Results do
+            not depend on it.
+
+    Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save`,
+    `expected_feedback`, `explain`, `public_items` and `latent_users` raise RuntimeError.
+    """
+
+    def __init__(
+        self,
+        config: WorldConfig,
+        num_envs: int = 1,
+        num_threads: int = 1,
+        catalogue: Catalogue | str | Path | None = None,
+    ) -> None:
+        super().__init__(config, num_envs, catalogue)
+        check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+        self.num_threads = int(num_threads)
         self._batch = np.arange(self.num_envs, dtype=np.uint64)
         self._state = allocate_state(self.world, self.num_envs)
         masks = mask_size(config, self.shape)
         self._buffers = [allocate_report(self.world, self.num_envs, masks) for _ in range(2)]
         self._report = self._buffers[0]
         self._scratch = allocate_scratch(self.world, self.num_envs)
-        self._seed: int | list[int] | None = None
         self._compiled: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -184,7 +240,7 @@ class VectorEnv:
         if seed is None:
             copies["episode"] += 1
         else:
-            seeds = _checked_seeds(seed, self.num_envs)
+            seeds = checked_seeds(seed, self.num_envs)
             self._seed = seed if isinstance(seed, int) else seeds
             copies["seed"] = copies["population"] = np.array(seeds, np.uint64)
             copies["episode"] = 0
@@ -208,10 +264,6 @@ class VectorEnv:
         self._advance(self._actions.read(actions, self.num_envs), mode=0)
         observations, infos = self._observed()
         return observations, self._report.rewards, np.zeros(self.num_envs, np.bool_), self._report.truncated, infos
-
-    def _require_reset(self, call: str) -> None:
-        if self._seed is None:
-            raise RuntimeError(f"call reset() before {call}")
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
         self._report = self._buffers[0] if self._report is self._buffers[1] else self._buffers[1]
@@ -282,11 +334,6 @@ class VectorEnv:
         """Person [B, N] whose page is about to be shown, -1 if idle or inactive. Equal only for the same person of a
         copy."""
         return self._report.next_visitor
-
-    @cached_property
-    def texts(self) -> Texts:
-        """What the world's items, topics and domains are called."""
-        return texts_of(self.world, self.catalogue)
 
     def prices_at(
         self, items: np.ndarray, tick: int, offers: np.ndarray | float = 1.0
@@ -472,13 +519,6 @@ class VectorEnv:
         chosen = slice(None) if copy is None else slice(copy, copy + 1)
         return Snapshot(self.config, State(*(array[chosen].copy() for array in self._state)), self.world_digest)
 
-    @cached_property
-    def world_digest(self) -> str:
-        """SHA-256 of the world's items and people. With an equal config it says whether two worlds are the same: all
-        else in a `World` follows from these and the config."""
-        names = ("items", "q", "places", "prior_taste", "prior_rho", "prior_habits")
-        return digest_of_arrays({name: getattr(self.world, name) for name in names})
-
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
     ) -> tuple[Any, Infos]:
@@ -504,7 +544,7 @@ class VectorEnv:
         count = self.num_envs if copy is None else 1
         if snapshot.num_envs not in (1, count):
             raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}")
-        seeds = None if seed is None else _checked_seeds(seed, count)
+        seeds = None if seed is None else checked_seeds(seed, count)
         for mine, saved in zip(self._state, snapshot.arrays, strict=True):
             mine[targets] = saved
         if seeds is not None:
@@ -512,34 +552,6 @@ class VectorEnv:
         if self._seed is None:
             self._seed = [int(s) for s in self._state.copies["seed"]]
         return self.look()
-
-    def _check_snapshot(self, snapshot: Any) -> None:
-        """Raise unless the snapshot belongs to this world and its arrays fit the state's, for any number of copies."""
-        whole = (
-            isinstance(snapshot, Snapshot)
-            and isinstance(snapshot.config, WorldConfig)
-            and isinstance(snapshot.arrays, State)
-            and np.ndim(snapshot.arrays.copies) == 1
-        )
-        if not whole:
-            raise TypeError(f"snapshot = {shown(snapshot)} must be what save() returns")
-        if snapshot.config != self.config:
-            raise ValueError(
-                "the snapshot was taken in another task or with other settings: "
-                f"{difference(snapshot.config, self.config)}"
-            )
-        if snapshot.world != self.world_digest:
-            raise ValueError(
-                "the snapshot was taken in another world: its items and users are not those of the catalogue here"
-            )
-        for name, saved, mine in zip(State._fields, snapshot.arrays, self._state, strict=True):
-            shape = (snapshot.num_envs, *mine.shape[1:])
-            if not isinstance(saved, np.ndarray) or (saved.shape, saved.dtype) != (shape, mine.dtype):
-                found = f"{saved.dtype}{list(saved.shape)}" if isinstance(saved, np.ndarray) else shown(saved)
-                raise ValueError(
-                    f"the snapshot's {name} are {found}, expected {mine.dtype}{list(shape)}; "
-                    "it is not what save() returned"
-                )
 
     def look(self) -> tuple[Any, Infos]:
         """Observations and infos of the present page once more, as after a reset; nothing changes."""
@@ -647,7 +659,7 @@ def _loaded(catalogue: Any, config: WorldConfig) -> Catalogue | None:
     return catalogue
 
 
-def _checked_seeds(seed: Any, num_envs: int) -> list[int]:
+def checked_seeds(seed: Any, num_envs: int) -> list[int]:
     """The seed of each copy, of one for the whole batch or one for each."""
     if is_number(seed, int, np.integer):
         from .kernels.rng import copy_seeds

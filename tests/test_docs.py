@@ -50,6 +50,9 @@ def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     names: dict[str, Any] = {"__name__": "__main__"}
     missing = []
     for number, block in enumerate(blocks(page)):
+        if needs(block) == "a GPU":  # which a machine of tests is taken not to have
+            missing.append("a GPU")
+            continue
         library = re.match(r"\w+", needs(block) or "")
         if library and importlib.util.find_spec(library[0]) is None:
             missing.append(library[0])
@@ -64,7 +67,7 @@ def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         if library and library[0] == "ray":
             sys.modules["ray"].shutdown()  # type: ignore[attr-defined]  # a script's end would
     if missing:
-        pytest.skip(f"not installed: {', '.join(sorted(set(missing)))}")
+        pytest.skip(f"not there: {', '.join(sorted(set(missing)))}")
 
 
 @pytest.fixture

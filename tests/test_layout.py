@@ -33,6 +33,7 @@ LAYERS = (
     "texts",
     "infos",
     "vector",
+    "cuda",
     "worlds",
     "tensors",
     "history",

@@ -87,12 +87,14 @@ def test_every_function_of_every_kernel_file_gets_a_mutant() -> None:
 
 
 def test_what_depends_on_a_kernel_is_compiled_again() -> None:
-    from recsys_env.kernels import choice, numeric, page, step
+    from recsys_env.kernels import equations, numeric, page, step
 
     compiled = mutants.Compiled()
-    found = {function.py_func.__name__ for function in compiled.dependents({choice.freshness})}
-    assert {"freshness", "utility", "weigh_slots", "serve_page", "advance", "run"} <= found
+    found = {function.py_func.__name__ for function in compiled.dependents({equations.freshness})}
+    assert {"freshness", "alternative", "weigh_slots", "serve_page", "advance", "run"} <= found
     assert not {"tick_key", "is_promoted", "squash"} & found
+    found = {function.py_func.__name__ for function in compiled.dependents({equations.taste_term})}
+    assert {"total", "utility_of", "run"} <= found  # through the sum of the terms
     assert step.run in compiled.dependents(compiled.reading("recsys_env.kernels.page", "RIVAL"))
     assert page.is_available not in compiled.dependents({numeric.exp})
 

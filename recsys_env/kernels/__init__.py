@@ -2,6 +2,7 @@
 
     rng.py          every random number: a hash of (seed, episode, tick, event, index)
     numeric.py      exp, log, sigmoid, squash, the K largest; vectors.py: sums over vectors, in vector instructions
+    equations.py    every formula of the game, once: functions of numbers
     page.py         what can stand on a page, prices, stock; which slots are real
     choice.py       utility of each slot, the click
     feedback.py     what follows a click: dwell, cart, purchases, rating

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .choice import outside_utility, utility
+from .choice import outside_utility, utility_of
 from .compiler import entry
 from .numeric import insert, sigmoid
 from .objectives import fairness, show_providers
@@ -46,7 +46,7 @@ def appraise(world, state, cold_below, discount, best, items, ideal, outside, co
             for i in range(p.shape.candidates if by_position else p.shape.items):
                 j = np.int64(state.candidates[b, n, i]) if by_position else np.int64(i)
                 if j >= 0 and (by_position or can_show(world, state, p, b, n, j)):
-                    gain = sigmoid(utility(world, state, p, b, j, 0.0) - outside[b])
+                    gain = sigmoid(utility_of(world, state, p, b, j, 0.0) - outside[b])
                     part = COLD if cold[b, j] else WARM
                     insert(best[ALL], items[ALL], slots, slots, gain, j)
                     insert(best[part], items[part], slots, slots, gain, j)

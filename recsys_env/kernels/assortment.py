@@ -16,8 +16,9 @@ from .beliefs import (
 )
 from .choice import outside_utility, trust_term
 from .compiler import entry, kernel
+from .equations import inclusive_value, log_multiplier, place_of_level, slot_weight
 from .numeric import exp, log
-from .page import SHARED, active_agents, can_show, is_active, log_multiplier, place_of_level, retrieves
+from .page import SHARED, active_agents, can_show, is_active, retrieves
 from .slates import best_slate, expected_page, fill_top, log_theta, true_page
 
 POPULARITY, CONTENT, ORACLE, PLANNER = 0, 1, 2, 3  # beliefs
@@ -61,7 +62,9 @@ def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, chos
             if price > 0.0 and p.shape.levels > 0:
                 none = price * trust_loss(world, state, p, b, n, rest)
             for tried in range(levels[0], levels[1]):
-                log_offer = log_multiplier(p, place_of_level(p, tried)) if p.shape.levels > 0 else 0.0
+                log_offer = (
+                    log_multiplier(p.offer, place_of_level(p.shape.levels, tried)) if p.shape.levels > 0 else 0.0
+                )
                 for i in range(count):
                     j = item_of(state, p, b, n, options[i])
                     if belief == CONTENT:
@@ -187,11 +190,11 @@ def _weigh(world, state, p, b, n, level, page):
     """What agent n may show at a level of prices: weights and values, as the oracle knows them."""
     options, weights, values = page.options[n], page.weights[n, level], page.values[n, level]
     count, scale = page.counts[n], -np.inf
-    log_offer = log_multiplier(p, place_of_level(p, level)) if p.shape.levels > 0 else 0.0
+    log_offer = log_multiplier(p.offer, place_of_level(p.shape.levels, level)) if p.shape.levels > 0 else 0.0
     for i in range(count):
         j = item_of(state, p, b, n, options[i])
-        weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer)
-        weights[i] /= p.choice.dissimilarity
+        v, values[i] = oracle_belief(world, state, p, b, n, j, log_offer)
+        weights[i] = slot_weight(p.choice, v, 0.0)
         scale = max(scale, weights[i])
     for i in range(count):
         weights[i] = exp(weights[i] - scale)
@@ -252,7 +255,7 @@ def _page_value(world, state, p, b, first, stop, page):
                 sum_of_values += w * page.values[n, level, i]
         page.means[n] = sum_of_values / total if total > 0.0 else 0.0
         if total > 0.0:
-            inclusive = p.choice.dissimilarity * (page.scales[n, level] + log(total)) + trust_term(state, p, b, u, n)
+            inclusive = inclusive_value(p.choice, page.scales[n, level] + log(total), trust_term(state, p, b, u, n))
             share = exp(inclusive - v_0)
             mass += share
             earned += share * page.means[n]

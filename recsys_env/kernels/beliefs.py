@@ -16,15 +16,18 @@ from typing import NamedTuple
 import numpy as np
 
 from ..fields import HISTORY
-from .choice import freshness, outside_utility, utility
+from .choice import freshness_now, outside_utility, utility_of
 from .compiler import kernel
 from .dynamics import mood_probabilities
+from .equations import Alternative, approach, cart_probability, experience, later_sale, utility
 from .expected import click_value, mean_over_noise
-from .feedback import cart_probability, expected_experience
-from .numeric import exp, log1p, sigmoid
+from .feedback import cart_chance, expected_experience
+from .numeric import exp, log1p
 from .page import log_price_now, popularity_now, price_asked, price_now, purchase_value, view_of
 from .retrieval import seen_count
+from .vectors import row_dot
 
+_MEAN_BAIT = 0.5
 _CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show under this policy
 
 
@@ -44,12 +47,10 @@ class Sees(NamedTuple):
 
 @kernel
 def _later_sale(world, p, b, n, j, tick, cart):
-    """Value of a cart: what it pays now, and margin * P(bought later) = margin * h / (h + h' - h h')."""
-    f, agent = p.feedback, world.agents[n]
-    leaves = f.cart_hazard + f.cart_abandon - f.cart_hazard * f.cart_abandon
-    if f.instant or leaves <= 0.0:
+    """Value of a cart of this probability: what it pays later."""
+    if p.feedback.instant:
         return 0.0
-    return cart * agent.purchase * price_now(world, p, j, tick) * f.cart_hazard / leaves
+    return later_sale(p.feedback, cart * world.agents[n].purchase * price_now(world, p, j, tick))
 
 
 @kernel
@@ -66,7 +67,7 @@ def oracle_belief(world, state, p, b, n, j, log_offer):
     """(v, R) from the true visitor."""
     value, cart = click_value(world, state, p, b, n, j, log_offer)
     value += _later_sale(world, p, b, n, j, state.copies[b].tick, cart)
-    return utility(world, state, p, b, j, log_offer), value
+    return utility_of(world, state, p, b, j, log_offer), value
 
 
 @kernel
@@ -101,7 +102,7 @@ def _lead_value(world, state, p, b, j):
     if p.shape.scenes == 1 or copy.scene > 0:
         return 0.0
     copy.scene = 1
-    cart = cart_probability(world, state, p, b, j, 0.0)
+    cart = cart_chance(world, state, p, b, j, 0.0)
     value = _later_sale(world, p, b, world.scenes[1].owner, j, copy.tick, cart)
     copy.scene = 0
     return value
@@ -112,7 +113,7 @@ def trust_gain(world, state, p, b, n, j, log_offer):
     """Expected change of trust in agent n from a click on its item j."""
     trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
     _, _, pull = mean_over_noise(p, expected_experience(world, state, p, b, j, log_offer))
-    return p.dynamics.trust_rate * (pull - trust)
+    return approach(trust, p.dynamics.trust_rate, pull)
 
 
 @kernel
@@ -125,7 +126,7 @@ def trust_loss(world, state, p, b, n, rest):
     trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
     nothing = exp(outside_utility(world, p, user) - rest)
     rate = nothing * p.dynamics.trust_rate_none + (1.0 - nothing) * p.dynamics.trust_rate_rival
-    return rate * (p.dynamics.baseline - trust)
+    return approach(trust, rate, p.dynamics.baseline)
 
 
 @kernel
@@ -172,31 +173,39 @@ def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
     satiation (own topic counts stand in), price sensitivity (1), and the item's intercept, quality and clickbait: log
     popularity predicts their sum with a regression `slope`.
     """
-    copy, c, f, agent, item = state.copies[b], p.choice, p.feedback, world.agents[n], world.items[j]
-    u, view, tick = copy.visitor, view_of(p, n), copy.tick
+    copy, f, agent, item = state.copies[b], p.feedback, world.agents[n], world.items[j]
+    u, view, tick, dims = copy.visitor, view_of(p, n), copy.tick, p.shape.dims
     match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick) + log_offer
-    known = log1p(popularity_now(world, state, p, b, j, copy.stamp, tick))
+    popularity = popularity_now(world, state, p, b, j, copy.stamp, tick)
     clicks, seen = 0.0, 0.0
     if sees.history:
-        counts = p.shape.told + view * (p.shape.dims + p.shape.topics) + p.shape.dims
+        counts = p.shape.told + view * (dims + p.shape.topics) + dims
         clicks = np.float64(state.vectors[b, u, counts + item.topic])
         seen = seen_count(world, state, p, b, n, j)
     satiation = min(clicks, 1.0)
-    v = c.beta_taste * match - c.beta_price * x + (slope + c.beta_pop) * known - c.beta_satiation * satiation
-    v += c.beta_fresh * freshness(world, p, j, tick) + c.beta_repeat * log1p(seen)
-    if sees.anchor and copy.anchor >= 0:
-        context = 0.0
-        for d in range(p.shape.dims):
-            context += world.q[copy.anchor, d] * world.q[j, d]
-        v += world.scenes[copy.scene].beta_context * context
-    e = f.e_0 + f.a_taste * match - 0.5 * f.a_bait - f.a_price * x - f.a_satiation * satiation
+    offered = Alternative(
+        intercept=slope * log1p(popularity),
+        quality=0.0,
+        bait=0.0,
+        match=match,
+        satiation=satiation,
+        sensitivity=1.0,
+        log_price=x,
+        freshness=freshness_now(world, p, j, tick),
+        popularity=popularity,
+        wanted=0.0,
+        context_weight=np.float64(world.scenes[copy.scene].beta_context),
+        context=row_dot(world.q, copy.anchor, world.q, j, dims) if sees.anchor and copy.anchor >= 0 else 0.0,
+        repeats=seen,
+    )
+    e = experience(f, match, 0.0, _MEAN_BAIT, satiation, 1.0, x)
     value = np.float64(agent.click)
     if agent.dwell != 0.0 or (f.like and agent.like != 0.0):
         soft, sig, _ = mean_over_noise(p, e)
         value += agent.dwell * item.length * soft + (agent.like * sig if f.like else 0.0)
     if world.scenes[copy.scene].cart > 0:
-        cart = sigmoid(world.topics[item.topic, 0] + f.b_taste * match - f.b_price * x)
+        cart = cart_probability(f, world.topics[item.topic, 0], match, 0.0, 1.0, x)
         value += cart * agent.cart + _later_sale(world, p, b, n, j, tick, cart)
         if f.instant:
             value += cart * agent.purchase * purchase_value(world, p, j, price_asked(world, p, j, tick, log_offer))
-    return v, value
+    return utility(p.choice, offered), value

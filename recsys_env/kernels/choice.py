@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .compiler import kernel
-from .numeric import exp, log, log1p
+from .equations import Alternative, freshness, inclusive_value, slot_weight, trust_bonus, utility
+from .numeric import exp, log
 from .page import RIVAL, active_agents, age_of, log_price_now, popularity_now, window_of
 from .vectors import dot, row_dot
 
@@ -21,83 +22,49 @@ def habit_count(world, state, p, b, u, j, tick):
 
 
 @kernel
-def freshness(world, p, j, tick):
-    """exp(-age / tau_fresh); 0 without availability windows."""
-    return exp(-age_of(world, p, j, tick) / p.choice.tau_fresh) if p.shape.windows else 0.0
+def freshness_now(world, p, j, tick):
+    """Freshness of item j; 0 without availability windows."""
+    return freshness(p.choice, age_of(world, p, j, tick)) if p.shape.windows else 0.0
 
 
 @kernel
-def taste_term(world, state, p, b, u, j):
-    return p.choice.beta_taste * dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
-
-
-@kernel
-def quality_term(world, p, j):
-    return p.choice.beta_quality * world.items[j].quality
-
-
-@kernel
-def bait_term(world, p, j):
-    return p.choice.beta_bait * world.items[j].bait
-
-
-@kernel
-def satiation_term(world, state, p, b, u, j):
-    return -p.choice.beta_satiation * state.vectors[b, u, p.shape.satiation + world.items[j].topic]
-
-
-@kernel
-def price_term(world, state, p, b, u, j, tick, log_offer):
-    return -p.choice.beta_price * state.users[b, u].rho * (log_price_now(world, p, j, tick) + log_offer)
-
-
-@kernel
-def freshness_term(world, p, j, tick):
-    return p.choice.beta_fresh * freshness(world, p, j, tick)
-
-
-@kernel
-def popularity_term(world, state, p, b, j, tick):
-    return p.choice.beta_pop * log1p(popularity_now(world, state, p, b, j, state.copies[b].stamp, tick))
-
-
-@kernel
-def intent_term(world, p, copy, j):
-    return p.choice.beta_intent if world.items[j].topic == copy.intent else 0.0
-
-
-@kernel
-def context_term(world, p, copy, j):
-    if copy.anchor < 0:
-        return 0.0
-    return world.scenes[copy.scene].beta_context * row_dot(world.q, copy.anchor, world.q, j, p.shape.dims)
-
-
-@kernel
-def repeat_term(world, state, p, b, u, j, tick):
-    return p.choice.beta_repeat * log1p(habit_count(world, state, p, b, u, j, tick))
-
-
-@kernel
-def utility(world, state, p, b, j, log_offer):
-    """v of item j, offered at exp(log_offer) times its price, for the present visitor of copy b, before examination and
-    trust: the sum of its terms, which `explain.fill_terms` lists. What a task has no use for is not worked out."""
-    copy = state.copies[b]
-    u, tick, c = copy.visitor, copy.tick, p.choice
-    v = world.items[j].intercept + quality_term(world, p, j) + bait_term(world, p, j)
-    v += taste_term(world, state, p, b, u, j)
-    v += satiation_term(world, state, p, b, u, j)
+def alternative(world, state, p, b, j, log_offer):
+    """Item j, offered at exp(log_offer) times its price, as it is to the present visitor of copy b. What a task has no
+    use for is not looked up."""
+    copy, item, c = state.copies[b], world.items[j], p.choice
+    u, tick, dims = copy.visitor, copy.tick, p.shape.dims
+    log_price, fresh, popular, context, repeats = 0.0, 0.0, 0.0, 0.0, 0.0
     if c.beta_price != 0.0:
-        v += price_term(world, state, p, b, u, j, tick, log_offer)
+        log_price = log_price_now(world, p, j, tick) + log_offer
     if c.beta_fresh != 0.0:
-        v += freshness_term(world, p, j, tick)
+        fresh = freshness_now(world, p, j, tick)
     if c.beta_pop != 0.0:
-        v += popularity_term(world, state, p, b, j, tick)
-    v += intent_term(world, p, copy, j)
-    v += context_term(world, p, copy, j)
+        popular = popularity_now(world, state, p, b, j, copy.stamp, tick)
+    if copy.anchor >= 0:
+        context = row_dot(world.q, copy.anchor, world.q, j, dims)
     if c.beta_repeat != 0.0:
-        v += repeat_term(world, state, p, b, u, j, tick)
-    return v
+        repeats = habit_count(world, state, p, b, u, j, tick)
+    return Alternative(
+        intercept=np.float64(item.intercept),
+        quality=np.float64(item.quality),
+        bait=np.float64(item.bait),
+        match=dot(state.vectors, b, u, p.shape.taste, world.q, j, dims),
+        satiation=np.float64(state.vectors[b, u, p.shape.satiation + item.topic]),
+        sensitivity=np.float64(state.users[b, u].rho),
+        log_price=log_price,
+        freshness=fresh,
+        popularity=popular,
+        wanted=1.0 if item.topic == copy.intent else 0.0,
+        context_weight=np.float64(world.scenes[copy.scene].beta_context),
+        context=context,
+        repeats=repeats,
+    )
+
+
+@kernel
+def utility_of(world, state, p, b, j, log_offer):
+    """v of item j, offered at exp(log_offer) times its price, to the present visitor of copy b."""
+    return utility(p.choice, alternative(world, state, p, b, j, log_offer))
 
 
 @kernel
@@ -109,7 +76,7 @@ def outside_utility(world, p, user):
 @kernel
 def trust_term(state, p, b, u, n):
     """What trust adds to an agent's nest; on rival pages it has already chosen the agent."""
-    return 0.0 if p.shape.page == RIVAL else p.choice.beta_trust * state.vectors[b, u, p.shape.trust + n]
+    return 0.0 if p.shape.page == RIVAL else trust_bonus(p.choice, state.vectors[b, u, p.shape.trust + n])
 
 
 @kernel
@@ -120,7 +87,6 @@ def weigh_slots(world, state, report, p, b):
     u = copy.visitor
     first, stop = active_agents(world, p, copy)
     best = outside_utility(world, p, state.users[b, u])
-    scale = 1.0 / p.choice.dissimilarity
     for n in range(p.shape.agents):
         state.inclusive[b, n] = -np.inf
     for n in range(first, stop):
@@ -128,8 +94,8 @@ def weigh_slots(world, state, report, p, b):
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
             if slot.item >= 0:
-                slot.utility = utility(world, state, p, b, slot.item, report.log_offer[b, n])
-                slot.weight = scale * slot.utility + world.log_theta[slot.rank]
+                slot.utility = utility_of(world, state, p, b, slot.item, report.log_offer[b, n])
+                slot.weight = slot_weight(p.choice, slot.utility, world.log_theta[slot.rank])
                 largest = max(largest, slot.weight)
         if largest == -np.inf:
             continue
@@ -139,7 +105,7 @@ def weigh_slots(world, state, report, p, b):
             if slot.item >= 0:
                 slot.weight = exp(slot.weight - largest)
                 total += slot.weight
-        state.inclusive[b, n] = p.choice.dissimilarity * (largest + log(total)) + trust_term(state, p, b, u, n)
+        state.inclusive[b, n] = inclusive_value(p.choice, largest + log(total), trust_term(state, p, b, u, n))
         best = max(best, state.inclusive[b, n])
     return best
 

@@ -8,7 +8,17 @@ import numpy as np
 
 from . import rng
 from .compiler import kernel
-from .numeric import exp, log, log_softplus, sigmoid, tanh
+from .equations import (
+    acceptance_probability,
+    approach,
+    loss_probability,
+    pleasure,
+    satisfaction_of_mood,
+    stay_probability,
+    topic_weight,
+    trust_bonus,
+)
+from .numeric import exp, log, log_softplus
 from .page import RIVAL, SHARED, active_agents, is_private, touch_item, view_of, window_of
 from .vectors import dot
 
@@ -108,7 +118,7 @@ def _normalise(state, p, b, u):
     total = 0.0
     for d in range(p.shape.dims):
         total += np.float64(state.vectors[b, u, p.shape.taste + d]) ** 2
-    scale = 1.0 / math.sqrt(max(total, 1e-24))
+    scale = np.float64(1.0 / math.sqrt(max(total, 1e-24)))
     for d in range(p.shape.dims):
         state.vectors[b, u, p.shape.taste + d] *= scale
 
@@ -176,7 +186,7 @@ def enjoy(world, state, p, b, n, j, e):
     """A click on item j of agent n, experienced as e: drift, satiation, satisfaction, trust, history, statistics."""
     copy = state.copies[b]
     u, topic = copy.visitor, world.items[j].topic
-    user, pull, dims, dyn = state.users[b, u], tanh(e), p.shape.dims, p.dynamics
+    user, pull, dims, dyn = state.users[b, u], pleasure(e), p.shape.dims, p.dynamics
     if dyn.drift > 0.0:
         follows = not is_private(p)  # the profile is the taste plus a fixed noise; under a promise it stays
         if follows:
@@ -189,9 +199,9 @@ def enjoy(world, state, p, b, n, j, e):
             for d in range(dims):
                 state.vectors[b, u, p.shape.profile + d] += state.vectors[b, u, p.shape.taste + d]
     state.vectors[b, u, p.shape.satiation + topic] += 1.0
-    user.z += dyn.z_rate * (pull - user.z)
+    user.z += approach(user.z, dyn.z_rate, pull)
     trust = p.shape.trust + n
-    state.vectors[b, u, trust] += dyn.trust_rate * (pull - state.vectors[b, u, trust])
+    state.vectors[b, u, trust] += approach(state.vectors[b, u, trust], dyn.trust_rate, pull)
     if dyn.trust_rate_rival > 0.0:
         _leave_rivals(world, state, p, b, n)
     history = p.shape.history + view_of(p, n) * (dims + p.shape.topics)
@@ -214,9 +224,8 @@ def _leave_rivals(world, state, p, b, n):
     for m in range(first, stop):
         if m != n and state.inclusive[b, m] > -np.inf:
             trust = p.shape.trust + m
-            state.vectors[b, copy.visitor, trust] += p.dynamics.trust_rate_rival * (
-                p.dynamics.baseline - state.vectors[b, copy.visitor, trust]
-            )
+            before = state.vectors[b, copy.visitor, trust]
+            state.vectors[b, copy.visitor, trust] += approach(before, p.dynamics.trust_rate_rival, p.dynamics.baseline)
 
 
 @kernel
@@ -225,12 +234,12 @@ def pass_by(world, state, p, b):
     copy = state.copies[b]
     u, dyn = copy.visitor, p.dynamics
     user = state.users[b, u]
-    user.z += dyn.z_rate_none * (dyn.baseline - user.z)
+    user.z += approach(user.z, dyn.z_rate_none, dyn.baseline)
     first, stop = active_agents(world, p, copy)
     for n in range(first, stop):
         if state.inclusive[b, n] > -np.inf:
             trust = p.shape.trust + n
-            state.vectors[b, u, trust] += dyn.trust_rate_none * (dyn.baseline - state.vectors[b, u, trust])
+            state.vectors[b, u, trust] += approach(state.vectors[b, u, trust], dyn.trust_rate_none, dyn.baseline)
 
 
 @kernel
@@ -246,8 +255,8 @@ def sense_mood(world, state, p, b, clicked, e):
         mood, pages = p.shape.mood + view, p.shape.mood_pages + view
         rate, target = p.dynamics.z_rate_none, p.dynamics.baseline
         if clicked >= 0 and (everybody or clicked == view):
-            rate, target = MOOD_RATE, tanh(e)
-        state.vectors[b, copy.visitor, mood] += rate * (target - state.vectors[b, copy.visitor, mood])
+            rate, target = MOOD_RATE, pleasure(e)
+        state.vectors[b, copy.visitor, mood] += approach(state.vectors[b, copy.visitor, mood], rate, target)
         state.vectors[b, copy.visitor, pages] += 1.0
 
 
@@ -274,7 +283,7 @@ def move_mood(state, p, b, step):
     """Finite games: the mood moves by a step as far as it can; z follows the mood."""
     user = state.users[b, state.copies[b].visitor]
     user.mood = min(max(user.mood + step, 0), p.shape.moods - 1)
-    user.z = 1.0 - 2.0 * user.mood / (p.shape.moods - 1)
+    user.z = satisfaction_of_mood(user.mood, p.shape.moods)
 
 
 @kernel
@@ -308,32 +317,16 @@ def form_habit(world, state, p, b, n, j):
 
 
 @kernel
-def stay_probability(p, z):
-    return sigmoid(p.arrival.k_0 + p.arrival.k_1 * z)
-
-
-@kernel
-def loss_probability(p, z):
-    """P(lost for good | the session ends)."""
-    return p.arrival.d_0 + p.arrival.d_1 * sigmoid(-p.arrival.d_2 * z)
-
-
-@kernel
-def acceptance_probability(p, z):
-    return sigmoid(p.arrival.r_0 + p.arrival.r_1 * z)
-
-
-@kernel
 def leave_or_stay(world, state, p, b, item, carted, key):
     """Stay in the session (and move between scenes), or leave, perhaps for good. Returns whether the visitor stays.
 
     `item` is the clicked item (-1 = none, which leads back to the entrance) and `carted` whether it went into the cart.
     """
     z = np.float64(state.users[b, state.copies[b].visitor].z)
-    if rng.uniform(key, rng.CONTINUE, 0) < stay_probability(p, z):
+    if rng.uniform(key, rng.CONTINUE, 0) < stay_probability(p.arrival, z):
         turn_page(state, p, b, item, carted)
         return True
-    if rng.uniform(key, rng.LOST, 0) < loss_probability(p, z):
+    if rng.uniform(key, rng.LOST, 0) < loss_probability(p.arrival, z):
         lose_visitor(world, state, p, b)
     return False
 
@@ -368,7 +361,7 @@ def draw_visitor(world, state, scratch, p, b, key):
     u = rng.alias_draw(x, np.int64(x), place.probability, place.alias)
     touch_user(world, state, p, b, u)
     z = np.float64(state.users[b, u].z)
-    if rng.uniform(key, rng.ACCEPT, 0) >= acceptance_probability(p, z):
+    if rng.uniform(key, rng.ACCEPT, 0) >= acceptance_probability(p.arrival, z):
         return
     begin_session(state, p, b, u)
     weigh_topics(world, state, scratch, p, b, u, p.shape.taste, p.users.intent_scale)
@@ -433,9 +426,9 @@ def _blur(state, p, b, u, history, told, index, key):
 
 
 @kernel
-def topic_weight(world, state, p, b, u, t, offset, scale):
-    """exp(scale * <vector, centre of topic t>) for the user's vector at this offset."""
-    return exp(scale * dot(state.vectors, b, u, offset, world.centres, t, p.shape.dims))
+def topic_odds(world, state, p, b, u, t, offset, scale):
+    """Weight of topic t for the user's vector at this offset."""
+    return topic_weight(scale, dot(state.vectors, b, u, offset, world.centres, t, p.shape.dims))
 
 
 @kernel
@@ -444,7 +437,7 @@ def weigh_topics(world, state, scratch, p, b, u, offset, scale):
     total = 0.0
     for t in range(p.shape.topics):
         if world.topic_start[t + 1] > world.topic_start[t]:
-            total += topic_weight(world, state, p, b, u, t, offset, scale)
+            total += topic_odds(world, state, p, b, u, t, offset, scale)
         scratch.topic_mass[b, t] = total
 
 
@@ -462,7 +455,7 @@ def draw_topic(scratch, p, b, u01):
 @kernel
 def opening_weight(state, p, b, u, n):
     """Rival pages: P(open n) is proportional to exp(beta_trust * tau_n)."""
-    return exp(p.choice.beta_trust * state.vectors[b, u, p.shape.trust + n])
+    return exp(trust_bonus(p.choice, state.vectors[b, u, p.shape.trust + n]))
 
 
 @kernel

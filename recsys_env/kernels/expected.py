@@ -6,7 +6,8 @@ import numpy as np
 
 from .choice import fill_clicks, weigh_slots
 from .compiler import entry, kernel
-from .feedback import cart_probability, expected_experience, rating_value, stars
+from .equations import rating_value, stars
+from .feedback import cart_chance, expected_experience
 from .numeric import sigmoid, softplus, tanh
 from .objectives import page_objectives
 from .page import (
@@ -75,7 +76,7 @@ def click_value(world, state, p, b, n, j, log_offer):
         value += agent.dwell * world.items[j].length * soft
         if f.like:
             value += agent.like * sig
-    cart = cart_probability(world, state, p, b, j, log_offer)
+    cart = cart_chance(world, state, p, b, j, log_offer)
     value += cart * agent.cart
     rated = f.rating_after_click
     if f.instant:
@@ -141,7 +142,9 @@ def _later_value(world, state, p, b, n, e, moved, mean):
         unrated = 1.0 - p.feedback.rating_after_click
         value += agent.rating * unrated * p.feedback.rating_after_purchase * mean_rating_value(p, mean, bias)
     elif cart.rated == 0:
-        value += agent.rating * p.feedback.rating_after_purchase * rating_value(stars(p, cart.experience, bias))
+        value += (
+            agent.rating * p.feedback.rating_after_purchase * rating_value(stars(p.feedback, cart.experience, bias))
+        )
     return value
 
 

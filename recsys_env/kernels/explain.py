@@ -2,57 +2,34 @@
 
 from __future__ import annotations
 
-from .choice import (
-    bait_term,
-    context_term,
-    fill_clicks,
-    freshness_term,
-    intent_term,
-    outside_utility,
-    popularity_term,
-    price_term,
-    quality_term,
-    repeat_term,
-    satiation_term,
-    taste_term,
-    trust_term,
-    weigh_slots,
-)
+from collections.abc import Callable
+from typing import Any
+
+from .choice import alternative, fill_clicks, outside_utility, trust_term, weigh_slots
 from .compiler import entry, kernel
+from .equations import TERMS
 from .page import active_agents, clear_slots, fill_slots
 from .step import read_actions
 
-TERMS = (
-    "intercept",
-    "taste",
-    "quality",
-    "bait",
-    "price",
-    "freshness",
-    "popularity",
-    "intent",
-    "context",
-    "satiation",
-    "repeat",
-)
+
+def _filling(terms: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
+    """The function (c, a, row) that puts each of these terms into its place of a row."""
+    place, last = len(terms) - 1, terms[-1]
+    others = _filling(terms[:-1]) if place else None
+
+    @kernel
+    def fill(c, a, row):
+        row[place] = last(c, a)
+
+    @kernel
+    def fill_all(c, a, row):
+        others(c, a, row)
+        row[place] = last(c, a)
+
+    return fill_all if place else fill
 
 
-@kernel
-def fill_terms(world, state, p, b, j, log_offer, row):
-    """Fill row[TERMS] with the terms of `choice.utility`, which is their sum."""
-    copy = state.copies[b]
-    u, tick = copy.visitor, copy.tick
-    row[0] = world.items[j].intercept
-    row[1] = taste_term(world, state, p, b, u, j)
-    row[2] = quality_term(world, p, j)
-    row[3] = bait_term(world, p, j)
-    row[4] = price_term(world, state, p, b, u, j, tick, log_offer)
-    row[5] = freshness_term(world, p, j, tick)
-    row[6] = popularity_term(world, state, p, b, j, tick)
-    row[7] = intent_term(world, p, copy, j)
-    row[8] = context_term(world, p, copy, j)
-    row[9] = satiation_term(world, state, p, b, u, j)
-    row[10] = repeat_term(world, state, p, b, u, j, tick)
+_fill_terms = _filling(tuple(TERMS.values()))
 
 
 @entry
@@ -86,4 +63,5 @@ def explain(world, state, report, scratch, actions, terms, position, trust, outs
                 slot = report.slots[b, n, k]
                 if slot.item >= 0:
                     position[b, n, k] = world.log_theta[slot.rank]
-                    fill_terms(world, state, p, b, slot.item, report.log_offer[b, n], terms[b, n, k])
+                    offered = alternative(world, state, p, b, slot.item, report.log_offer[b, n])
+                    _fill_terms(p.choice, offered, terms[b, n, k])

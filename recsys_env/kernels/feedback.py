@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from . import rng
 from .compiler import kernel
-from .numeric import sigmoid, softplus
+from .equations import cart_probability, dwell_time, experience, like_probability, rating_value, stars
 from .page import (
     can_pay,
     in_stock,
@@ -22,48 +24,27 @@ from .vectors import dot
 @kernel
 def expected_experience(world, state, p, b, j, log_offer):
     """e of item j, offered at exp(log_offer) times its price, for the present visitor, before noise."""
-    copy = state.copies[b]
+    copy, item = state.copies[b], world.items[j]
     u = copy.visitor
-    item, f = world.items[j], p.feedback
-    e = f.e_0 + f.a_quality * item.quality - f.a_bait * item.bait
-    e += f.a_taste * dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
-    e -= f.a_satiation * state.vectors[b, u, p.shape.satiation + item.topic]
-    if f.a_price != 0.0:
-        e -= f.a_price * state.users[b, u].rho * (log_price_now(world, p, j, copy.tick) + log_offer)
-    return e
+    match = dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
+    sated, rho = state.vectors[b, u, p.shape.satiation + item.topic], state.users[b, u].rho
+    x = log_price_now(world, p, j, copy.tick) + log_offer if p.feedback.a_price != 0.0 else 0.0
+    return experience(p.feedback, match, item.quality, item.bait, sated, rho, x)
 
 
 @kernel
-def cart_probability(world, state, p, b, j, log_offer):
+def cart_chance(world, state, p, b, j, log_offer):
     """P(cart | click on item j, offered at exp(log_offer) times its price) in the present scene; 0 where it has no cart
     or the wallet cannot pay."""
-    copy = state.copies[b]
+    copy, item = state.copies[b], world.items[j]
     u = copy.visitor
     user = state.users[b, u]
     price = price_asked(world, p, j, copy.tick, log_offer)
     if world.scenes[copy.scene].cart == 0 or not can_pay(p, user, price, copy.tick):
         return 0.0
-    item, f = world.items[j], p.feedback
-    x = f.b_taste * dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
-    x += world.topics[item.topic, 0] + f.b_quality * item.quality
-    if f.b_price != 0.0:
-        x -= f.b_price * user.rho * (log_price_now(world, p, j, copy.tick) + log_offer)
-    return sigmoid(x)
-
-
-@kernel
-def stars(p, experience, bias):
-    """Ordinal rating 1..5 of an experience."""
-    rating = 1
-    for i in range(4):
-        if experience + bias >= p.feedback.rating_cutpoints[i]:
-            rating += 1
-    return rating
-
-
-@kernel
-def rating_value(rating):
-    return (rating - 3.0) / 2.0
+    match = dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
+    x = log_price_now(world, p, j, copy.tick) + log_offer if p.feedback.b_price != 0.0 else 0.0
+    return cart_probability(p.feedback, world.topics[item.topic, 0], match, item.quality, user.rho, x)
 
 
 @kernel
@@ -73,13 +54,13 @@ def consume(world, state, report, p, b, n, k, key):
     j, user, log_offer = slot.item, state.users[b, copy.visitor], report.log_offer[b, n]
     e = expected_experience(world, state, p, b, j, log_offer) + p.feedback.noise_scale * rng.logistic(key, rng.NOISE, 0)
     slot.clicked = True
-    slot.dwell = world.items[j].length * softplus(e)
-    own = agent.click + agent.dwell * slot.dwell
-    if p.feedback.like and rng.uniform(key, rng.LIKE, 0) < sigmoid(e):
+    slot.dwell = dwell_time(world.items[j].length, e)
+    own = np.float64(agent.click + agent.dwell * slot.dwell)
+    if p.feedback.like and rng.uniform(key, rng.LIKE, 0) < like_probability(e):
         slot.liked = True
         own += agent.like
     rated = rng.uniform(key, rng.RATING, 0) < p.feedback.rating_after_click
-    if rng.uniform(key, rng.CART, 0) < cart_probability(world, state, p, b, j, log_offer):
+    if rng.uniform(key, rng.CART, 0) < cart_chance(world, state, p, b, j, log_offer):
         slot.cart = True
         own += agent.cart
         if p.feedback.instant:
@@ -87,7 +68,7 @@ def consume(world, state, report, p, b, n, k, key):
             own += agent.purchase * purchase_value(world, p, j, purchase(world, state, p, b, j, log_offer))
             rated = rated or rng.uniform(key, rng.RATING, 1) < p.feedback.rating_after_purchase
     if rated:
-        slot.rating = stars(p, e, user.rating_bias)
+        slot.rating = stars(p.feedback, e, user.rating_bias)
         own += agent.rating * rating_value(slot.rating)
     report.own[b, n] += own
     return e
@@ -175,8 +156,8 @@ def _buy_later(world, state, report, p, b, i, key):
     agent = world.agents[cart.agent]
     later.item, later.agent, later.rating = cart.item, cart.agent, 0
     later.price = purchase(world, state, p, b, cart.item, 0.0)  # prices are offered only where purchases are instant
-    own = agent.purchase * later.price
+    own = np.float64(agent.purchase * later.price)
     if cart.rated == 0 and rng.uniform(key, rng.RATING, 2 + i) < p.feedback.rating_after_purchase:
-        later.rating = stars(p, cart.experience, state.users[b, copy.visitor].rating_bias)
+        later.rating = stars(p.feedback, cart.experience, state.users[b, copy.visitor].rating_bias)
         own += agent.rating * rating_value(later.rating)
     report.own[b, cart.agent] += own

@@ -12,6 +12,8 @@ _LOG2E = 1.4426950408889634
 _C1, _C2 = 0.6931471805599453, 2.3190468138462996e-17  # ln 2 in two parts
 _BIAS, _SHIFT = np.int64(1023), np.int64(52)
 _MANTISSA, _HALF = np.int64((1 << 52) - 1), np.int64(1022 << 52)
+_TWO_OVER_PI = 0.6366197723675814
+_P1, _P2 = 1.5707963267341256, 6.077100506506192e-11  # pi / 2 in two parts, of which the first has 33 bits
 _SQRT_HALF = 0.7071067811865476
 _ONE = np.float32(1.0)
 
@@ -27,6 +29,21 @@ def exp(x):
     odd = r * (1.0 + r2 * (1.0 / 6 + r2 * (1.0 / 120 + r2 * (1.0 / 5040 + r2 * (1.0 / 362880)))))
     power = np.int64((np.int64(k) + _BIAS) << _SHIFT)
     return (even + odd) * power.view(np.float64)
+
+
+@kernel
+def cos(x):
+    """Cosine of 0 <= x <= 2 pi to 1e-16: the series of cosine or sine, around the nearest multiple of pi / 2."""
+    k = math.floor(x * _TWO_OVER_PI + 0.5)
+    r = (x - k * _P1) - k * _P2
+    r2 = r * r
+    even = 1.0 / 40320 - r2 * (1.0 / 3628800 - r2 * (1.0 / 479001600 - r2 * (1.0 / 87178291200 - r2 / 20922789888000)))
+    even = 1.0 - r2 * (1.0 / 2 - r2 * (1.0 / 24 - r2 * (1.0 / 720 - r2 * even)))
+    odd = 1.0 / 362880 - r2 * (1.0 / 39916800 - r2 * (1.0 / 6227020800 - r2 * (1.0 / 1307674368000)))
+    odd = r - r * r2 * (1.0 / 6 - r2 * (1.0 / 120 - r2 * (1.0 / 5040 - r2 * odd)))
+    quadrant = np.int64(k) & 3
+    value = odd if quadrant & 1 else even
+    return -value if quadrant == 1 or quadrant == 2 else value
 
 
 @kernel

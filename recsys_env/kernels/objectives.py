@@ -44,7 +44,7 @@ def _diversity(world, report, p, b, n):
         for k in range(p.shape.slots):
             j = report.slots[b, n, k].item
             if j >= 0:
-                total += world.q[j, d]
+                total += np.float64(world.q[j, d])
         square += total * total
     return 1.0 - (square - count) / (count * (count - 1.0))
 
@@ -56,7 +56,7 @@ def _novelty(world, report, p, b, n):
     for k in range(p.shape.slots):
         j = report.slots[b, n, k].item
         if j >= 0:
-            total += world.novelty[j]
+            total += np.float64(world.novelty[j])
     return total / max(_standing_count(report, p, b, n), 1)
 
 
@@ -83,7 +83,7 @@ def exposure_of(exposure, b, n):
     """Decayed exposure that agent n has given, all providers together."""
     total = 0.0
     for i in range(exposure.shape[2]):
-        total += exposure[b, n, i]
+        total += np.float64(exposure[b, n, i])
     return total
 
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..fields import OBSERVATION
-from .choice import freshness
+from .choice import freshness_now
 from .compiler import kernel
 from .dynamics import visitor_id
+from .equations import relative_ctr, relative_satisfaction
 from .numeric import squash
 from .objectives import exposure_of, share_of
 from .page import (
@@ -21,8 +22,6 @@ from .page import (
     item_statistics,
     log_price_now,
     popularity_now,
-    relative_ctr,
-    relative_satisfaction,
     retrieves,
     view_of,
     wallet_now,
@@ -161,10 +160,10 @@ def write_bounded_features(world, state, p, b, j, rows, r, at):
     """The features of item j that are bounded as they are; written after the others have been squashed."""
     tick = state.copies[b].tick
     clicks, impressions, satisfaction = item_statistics(world, state, p, b, j, state.copies[b].stamp, tick)
-    rows[b, r, at + p.features.ctr] = relative_ctr(p, clicks, impressions)
-    rows[b, r, at + p.features.satisfaction] = relative_satisfaction(p, clicks, satisfaction)
+    rows[b, r, at + p.features.ctr] = relative_ctr(p.shape.mean_ctr, clicks, impressions)
+    rows[b, r, at + p.features.satisfaction] = relative_satisfaction(p.shape.mean_satisfaction, clicks, satisfaction)
     if p.features.freshness >= 0:
-        rows[b, r, at + p.features.freshness] = freshness(world, p, j, tick)
+        rows[b, r, at + p.features.freshness] = freshness_now(world, p, j, tick)
     if p.features.promotion >= 0:
         rows[b, r, at + p.features.promotion] = 1.0 if is_promoted(p, j, tick) else 0.0
 

@@ -13,20 +13,18 @@ from . import rng
 from .choice import fill_clicks, weigh_slots
 from .compiler import entry, kernel
 from .dynamics import (
-    acceptance_probability,
     begin_session,
     end_session,
     lose_visitor,
-    loss_probability,
     mood_probabilities,
     move_mood,
     opening_weight,
-    stay_probability,
-    topic_weight,
+    topic_odds,
     touch_user,
     turn_page,
 )
-from .feedback import cart_probability, expected_experience
+from .equations import acceptance_probability, loss_probability, stay_probability
+from .feedback import cart_chance, expected_experience
 from .page import RIVAL, clear_slots, fill_slots
 from .retrieval import draw_candidates
 from .step import read_actions, take_effect
@@ -79,7 +77,7 @@ def take_effects(world, state, report, scratch, actions, clicked, items, cart, m
             j = np.int64(report.slots[b, n, k].item)
             log_offer = report.log_offer[b, n]
             topic, e = np.int64(world.items[j].topic), expected_experience(world, state, p, b, j, log_offer)
-            carts = cart_probability(world, state, p, b, j, log_offer)
+            carts = cart_chance(world, state, p, b, j, log_offer)
         items[b], cart[b, 0], cart[b, 1] = j, 1.0 - carts, carts
         take_effect(world, state, report, p, b, n, k, e)
         if p.shape.moods > 0:
@@ -96,7 +94,7 @@ def move_moods(world, state, steps, leaving):
         if p.shape.moods > 0:
             move_mood(state, p, b, steps[b])
         z = np.float64(state.users[b, state.copies[b].visitor].z)
-        stays, lost = stay_probability(p, z), loss_probability(p, z)
+        stays, lost = stay_probability(p.arrival, z), loss_probability(p.arrival, z)
         leaving[b, STAYS] = stays
         leaving[b, LEAVES], leaving[b, IS_LOST] = (1.0 - stays) * (1.0 - lost), (1.0 - stays) * lost
 
@@ -120,7 +118,7 @@ def ask_users(world, state, places, accepts):
     p = world.params[0]
     for b in range(state.copies.size):
         touch_user(world, state, p, b, places[b])
-        accepts[b, 1] = acceptance_probability(p, np.float64(state.users[b, places[b]].z))
+        accepts[b, 1] = acceptance_probability(p.arrival, np.float64(state.users[b, places[b]].z))
         accepts[b, 0] = 1.0 - accepts[b, 1]
 
 
@@ -133,7 +131,7 @@ def begin_sessions(world, state, places, intents, opens):
         total = 0.0
         for t in range(p.shape.topics):
             if world.topic_start[t + 1] > world.topic_start[t]:
-                intents[b, t] = topic_weight(world, state, p, b, places[b], t, p.shape.taste, p.users.intent_scale)
+                intents[b, t] = topic_odds(world, state, p, b, places[b], t, p.shape.taste, p.users.intent_scale)
                 total += intents[b, t]
         for t in range(p.shape.topics):
             intents[b, t] /= total

@@ -6,11 +6,11 @@ import numpy as np
 
 from . import rng
 from .compiler import entry, kernel
-from .numeric import exp, log, tanh
+from .equations import margin_value, relative_ctr, relative_satisfaction, wallet_after
+from .numeric import exp
 
 SHARED, ROWS, RIVAL = 0, 1, 2
 CANDIDATES, ITEMS, QUERY, WEIGHTS = 0, 1, 2, 3
-_PRIOR_IMPRESSIONS, _PRIOR_CLICKS = 10.0, 5.0  # of an average item, added to what is known of each
 
 
 @kernel
@@ -66,19 +66,6 @@ def price_now(world, p, j, tick):
 
 
 @kernel
-def place_of_level(p, level):
-    """Where level 0 .. L - 1 of prices lies in [-1, 1]."""
-    return 2.0 * level / (p.shape.levels - 1) - 1.0
-
-
-@kernel
-def log_multiplier(p, level):
-    """log m of a level of prices in [-1, 1]: from `offer.low` to `offer.high`, in even steps of log m."""
-    share = 0.5 * (1.0 + level)
-    return (1.0 - share) * log(p.offer.low) + share * log(p.offer.high)
-
-
-@kernel
 def price_asked(world, p, j, tick, log_offer):
     """Price of item j where an agent offers it at exp(log_offer) times its price now, in mean list prices."""
     price = price_now(world, p, j, tick)
@@ -88,10 +75,8 @@ def price_asked(world, p, j, tick, log_offer):
 @kernel
 def purchase_value(world, p, j, paid):
     """What a purchase of item j at this price counts, in mean margins: the price, or, where agents set prices, the
-    price less the unit cost (1 - margin_rate) * list price, over margin_rate. At the list price both are the same."""
-    if p.shape.levels == 0:
-        return paid
-    return (paid - (1.0 - p.reward.margin_rate) * world.items[j].price) / p.reward.margin_rate
+    margin. At the list price both are the same."""
+    return paid if p.shape.levels == 0 else margin_value(p.reward, paid, world.items[j].price)
 
 
 @kernel
@@ -125,20 +110,6 @@ def _decays(world, row, p, j, stamp, tick):
 
 
 @kernel
-def relative_ctr(p, clicks, impressions):
-    """tanh(log r) = (r^2 - 1) / (r^2 + 1): r is the click-through rate over the catalogue's mean, shrunk towards it."""
-    mean = p.shape.mean_ctr
-    ratio = (clicks + _PRIOR_IMPRESSIONS * mean) / ((impressions + _PRIOR_IMPRESSIONS) * mean)
-    return (ratio * ratio - 1.0) / (ratio * ratio + 1.0)
-
-
-@kernel
-def relative_satisfaction(p, clicks, satisfaction):
-    """tanh of twice the mean log(dwell / length) of a click, less the historical log's mean, shrunk towards it."""
-    return tanh(2.0 * (satisfaction - clicks * p.shape.mean_satisfaction) / (clicks + _PRIOR_CLICKS))
-
-
-@kernel
 def stock_now(world, state, p, b, j, stamp, tick):
     """Units of item j in stock; callers know that stock is limited."""
     row = state.items[b, j]
@@ -168,7 +139,7 @@ def touch_item(world, state, p, b, j, stamp, tick):
 @kernel
 def wallet_now(p, user, tick):
     """Money of a user, in mean list prices; callers know that wallets are limited."""
-    return min(p.users.wallet_init, np.float64(user.wallet) + p.users.wallet_refill * (tick - user.wallet_tick))
+    return wallet_after(p.users, np.float64(user.wallet), tick - user.wallet_tick)
 
 
 @kernel
@@ -312,8 +283,8 @@ def read_items(world, state, price, promoted, available, stock, age, popularity,
             popularity[b, j] = popularity_now(world, state, p, b, j, stamp, tick)
             clicks, impressions, total = item_statistics(world, state, p, b, j, stamp, tick)
             ctr[b, j], satisfaction[b, j] = (
-                relative_ctr(p, clicks, impressions),
-                relative_satisfaction(p, clicks, total),
+                relative_ctr(p.shape.mean_ctr, clicks, impressions),
+                relative_satisfaction(p.shape.mean_satisfaction, clicks, total),
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import rng
-from .choice import outside_utility, utility
+from .choice import outside_utility, utility_of
 from .compiler import entry, kernel
 from .dynamics import create_person, draw_topic, person_key, weigh_topics
 from .feedback import expected_experience
@@ -42,7 +42,9 @@ def respond(world, state, scratch, sample, rate, mean, variance):
         for u in range(intent.size):
             copy.visitor, copy.intent = u, intent[u]
             weight = exposure[u, world.items[j].topic]
-            click = weight * sigmoid(utility(world, state, p, 0, j, 0.0) - outside_utility(world, p, state.users[0, u]))
+            click = weight * sigmoid(
+                utility_of(world, state, p, 0, j, 0.0) - outside_utility(world, p, state.users[0, u])
+            )
             satisfaction = log_softplus(expected_experience(world, state, p, 0, j, 0.0) + noise[u])
             shown += weight
             clicks += click

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .compiler import entry, kernel
-from .numeric import log
+from .numeric import cos, log
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _M1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -85,7 +85,7 @@ def integer(key, event, index, n):
 def normal(key, event, index):
     """Standard normal (Box & Muller 1958)."""
     u = 1.0 - uniform(key, event, 2 * index)
-    return math.sqrt(-2.0 * log(u)) * math.cos(2.0 * math.pi * uniform(key, event, 2 * index + 1))
+    return math.sqrt(-2.0 * log(u)) * cos(2.0 * math.pi * uniform(key, event, 2 * index + 1))
 
 
 @kernel

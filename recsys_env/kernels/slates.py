@@ -16,6 +16,7 @@ import numpy as np
 
 from .choice import outside_utility, trust_term
 from .compiler import kernel
+from .equations import inclusive_value, slot_weight, trust_bonus
 from .numeric import exp, insert, log, sigmoid
 from .page import RIVAL, SHARED, active_agents
 
@@ -54,7 +55,7 @@ def true_page(world, state, p, b, n):
 @kernel
 def expected_page(world, p):
     """The same as far as an observer knows: no click in the average mood, no rivals, and trust as it starts."""
-    return np.mean(world.v_0), 0.0 if p.shape.page == RIVAL else p.choice.beta_trust * p.users.trust_init
+    return np.mean(world.v_0), 0.0 if p.shape.page == RIVAL else trust_bonus(p.choice, p.users.trust_init)
 
 
 @kernel
@@ -89,7 +90,7 @@ def _slate_value(world, state, p, b, n, filled, rest, trust, none, scale, scratc
         value += w * values[chosen[k]]
     if total <= 0.0:
         return none, none
-    inclusive = p.choice.dissimilarity * (scale + log(total)) + trust
+    inclusive = inclusive_value(p.choice, scale + log(total), trust)
     share = sigmoid(inclusive - rest)
     return share * value / total + (1.0 - share) * none, value / total
 
@@ -105,7 +106,7 @@ def best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
     weights, values, chosen, best = scratch.weights, scratch.values, scratch.chosen, scratch.best
     slots, scale, top, dissimilarity = min(p.shape.slots, count), -np.inf, none, p.choice.dissimilarity
     for i in range(count):
-        weights[i] /= dissimilarity
+        weights[i] = slot_weight(p.choice, weights[i], 0.0)
         scale = max(scale, weights[i])
         top = max(top, values[i])
     for i in range(count):

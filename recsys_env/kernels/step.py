@@ -28,6 +28,7 @@ from .dynamics import (
     tell_history,
     visitor_id,
 )
+from .equations import log_multiplier, place_of_level, shared_reward
 from .feedback import consume, put_in_cart, settle_cart
 from .numeric import insert, is_better
 from .objectives import page_objectives, show_providers
@@ -45,8 +46,6 @@ from .page import (
     is_active,
     is_continuous,
     is_private,
-    log_multiplier,
-    place_of_level,
 )
 from .retrieval import draw_candidates
 
@@ -78,7 +77,7 @@ def read_actions(world, state, report, scratch, p, b, actions):
         if p.shape.levels > 0:
             level = _level(p, actions, b, n) if active else 0.0
             state.offers[b, copy.visitor, n] = level
-            report.log_offer[b, n] = log_multiplier(p, level) if active else 0.0
+            report.log_offer[b, n] = log_multiplier(p.offer, level) if active else 0.0
         if p.shape.vocabulary > 0:
             state.messages[b, copy.visitor, n] = _message(p, actions, b, n) if active else -1
 
@@ -98,7 +97,7 @@ def _level(p, actions, b, n):
         level = np.int64(actions[b, n, 0]) // max(p.shape.vocabulary, 1) % p.shape.levels
     else:
         level = np.int64(actions[b, n, p.shape.slots])
-    return place_of_level(p, level)
+    return place_of_level(p.shape.levels, level)
 
 
 @kernel
@@ -257,14 +256,13 @@ def next_page(world, state, scratch, p, b, stays, key):
 
 @kernel
 def share_rewards(p, b, own, objectives, rewards):
-    """r_n = (1 - max(s, 0)) x_n + s * mean over all agents of x, where x = own[B, N] + objectives[B, N], into
-    rewards[B, N]."""
+    """Into rewards[B, N], of x = own[B, N] + objectives[B, N]."""
     s, total = p.reward.sharing, 0.0
     for n in range(p.shape.agents):
         total += np.float64(own[b, n]) + objectives[b, n]
     mean = total / p.shape.agents
     for n in range(p.shape.agents):
-        rewards[b, n] = (1.0 - max(s, 0.0)) * (np.float64(own[b, n]) + objectives[b, n]) + s * mean
+        rewards[b, n] = shared_reward(s, np.float64(own[b, n]) + objectives[b, n], mean)
 
 
 @kernel

@@ -1,0 +1,109 @@
+"""Does the game play as it did? Digests of what every task, every kind of action and many random worlds return.
+
+    python -m benchmarks.unchanged                # compare with what is stored: after any change of the kernels
+    python -m benchmarks.unchanged --store        # after a change of the game that is meant
+
+A game is played for 100,000 ticks over its copies, a random world for some hundred, with actions drawn at random; its
+digest is over the bytes of all observations, rewards, infos and states. Equal digests are equal results, bit by bit, so
+what is stored of policies and learners stays valid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box
+
+from recsys_env import TASKS, VectorEnv, WorldConfig, task_config
+from recsys_env.files import read_json
+from recsys_env.world import build
+
+from .random_worlds import random_world
+from .result_files import RESULTS, store
+
+COPIES, TICKS, SEED = 50, 2_000, 20261127
+WORLDS, WORLD_COPIES, WORLD_TICKS = 300, 5, 100
+ACTIONS = ("candidates", "items", "query", "weights")
+
+
+def games() -> Iterator[tuple[str, WorldConfig]]:
+    """(name, config) of every task with every kind of action that it can be played with."""
+    for task in TASKS:
+        own = task_config(task, {})
+        yield task, own
+        for action in ACTIONS:
+            if action != own.action:
+                try:
+                    yield f"{task}, {action}", task_config(task, {"action": action})
+                except ValueError:  # such as `candidates` without any
+                    continue
+
+
+def worlds() -> Iterator[tuple[str, WorldConfig]]:
+    """(name, config) of random worlds, but for those whose roles have nothing to show."""
+    for seed in range(WORLDS):
+        config = random_world(np.random.default_rng(seed))
+        try:
+            build(config)
+        except ValueError:
+            continue
+        yield f"random world {seed}", config
+
+
+def drawn(envs: VectorEnv, bits: np.random.PCG64) -> np.ndarray:
+    """Actions [B, N, ...] at random; the sequence of raw bits is the same in every version of NumPy."""
+    actions = envs.empty_actions()
+    raw = bits.random_raw(actions.size).reshape(actions.shape)
+    if isinstance(envs.action_space, Box):
+        actions[...] = (raw >> np.uint64(11)) / 2.0**52 - 1.0
+    else:
+        sizes = getattr(envs.action_space, "nvec", getattr(envs.action_space, "n", 0))
+        actions[...] = raw % np.asarray(sizes, np.uint64)
+    return actions
+
+
+def digest(config: WorldConfig, copies: int, ticks: int) -> str:
+    """SHA-256 of all that so many ticks of so many copies return."""
+    envs, bits, told = VectorEnv(config, copies), np.random.PCG64(SEED), hashlib.sha256()
+
+    def take_down(*arrays: Any) -> None:
+        for array in arrays:
+            if isinstance(array, Mapping):  # observations with masks, infos
+                take_down(*(array[name] for name in sorted(array)))
+            else:
+                told.update(array.tobytes())
+
+    take_down(*envs.reset(seed=SEED))
+    for _ in range(ticks):
+        take_down(*envs.step(drawn(envs, bits)), envs.state())
+    return told.hexdigest()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", action="store_true", help="store the digests in place of the earlier ones")
+    args = parser.parse_args()
+    path = RESULTS / "unchanged.json"
+    before = read_json(path)["digests"] if path.is_file() and not args.store else {}
+    found, changed = {}, []
+    for listed, copies, ticks in ((games(), COPIES, TICKS), (worlds(), WORLD_COPIES, WORLD_TICKS)):
+        for name, config in listed:
+            found[name] = digest(config, copies, ticks)
+            if not args.store and before.get(name) != found[name]:
+                changed.append(name)
+                print(f"changed: {name}", flush=True)
+    if args.store:
+        settings = {"copies": COPIES, "ticks": TICKS, "world_copies": WORLD_COPIES, "world_ticks": WORLD_TICKS}
+        print(store("unchanged", "benchmarks.unchanged", settings, {"digests": found}))
+    else:
+        print(f"{len(found) - len(changed)} of {len(found)} games play as they did")
+        sys.exit(bool(changed))
+
+
+if __name__ == "__main__":
+    main()

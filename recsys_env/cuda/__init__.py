@@ -1,0 +1,18 @@
+"""The game on an NVIDIA GPU: the files of `kernels` once more, compiled by numba-cuda.
+
+    batch.py      `CudaVectorEnv`, the batch whose arrays stay on the device
+    threads.py    what runs there: a thread for each copy
+    compiler.py   `kernel` of the CPU's files as a function of the device;  vectors.py: sums in the CPU's order
+
+A module that is not in this folder is taken from `kernels`, and executed under this package's name: its relative
+imports find the two files above in place of the CPU's.
+"""
+
+from __future__ import annotations
+
+from .. import kernels
+from ..libraries import library
+
+__path__ = [*__path__, *kernels.__path__]
+
+library("numba.cuda", "cuda")

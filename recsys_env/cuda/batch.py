@@ -1,0 +1,242 @@
+"""The batch on a GPU: the same game as `VectorEnv`, whose arrays stay on the device.
+
+    envs = vector_env("ecommerce-v1", 16_384, device="cuda")
+    observations, infos = envs.reset(seed=0)                # arrays on the GPU
+    torch.as_tensor(observations, device="cuda")            # shares their memory; JAX and CuPy take them alike
+
+Actions are taken from the device too (whatever has `__cuda_array_interface__`, such as a tensor of PyTorch), and
+nothing crosses to the host but a word that says whether they were allowed. As on the CPU, arrays are those of two
+alternating sets.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numba import cuda
+
+from ..catalogue import Catalogue
+from ..checks import check_count
+from ..config import WorldConfig
+from ..spaces import mask_size
+from ..vector import Batch, Snapshot, VectorEnv, checked_seeds
+from ..world import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
+from .step import LOOK, RESET, STEP
+from .threads import find_outside, step_copies, write_states
+
+THREADS = 128  # of a block
+_NOWHERE = np.iinfo(np.int64).max
+
+
+class DeviceInfos(Mapping[str, Any]):
+    """`Infos` of a batch on a GPU: those that are arrays of the report, as they lie there."""
+
+    _ARRAYS = ("own", "objectives", "visitor", "next_visitor", "place", "next_place", "active", "log_offer")
+    _SLOTS = ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
+    _LATER = ("item", "agent", "price", "rating")
+
+    def __init__(self, report: Report) -> None:
+        self._where = {name: (getattr(report, name), "") for name in self._ARRAYS}
+        self._where |= {"shown": (report.slots, "item"), **{name: (report.slots, name) for name in self._SLOTS}}
+        self._where |= {f"later_{name}": (report.later, name) for name in self._LATER}
+        self._where |= {"final_obs": (report.final_observations, ""), "final_mask": (report.final_masks, "")}
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._where:
+            raise KeyError(f"{key!r}; these infos hold {', '.join(self._where)}")
+        array, field = self._where[key]
+        return column(array, field) if field else array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._where)
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+
+def column(records: Any, name: str) -> Any:
+    """One field of an array of records on the device, [..., K] for records [..., K], which shares its memory."""
+    kind, offset = records.dtype.fields[name][:2]
+    step = records.dtype.itemsize // kind.itemsize
+    return records.view(kind)[..., offset // kind.itemsize :: step]
+
+
+class CudaVectorEnv(Batch):
+    """B independent copies of a task on a GPU, one thread each.
+
+    Args:
+        config, num_envs, catalogue: as in `Batch`, which lists the attributes too.
+
+    Attributes:
+        stream: CUDA stream that all work is queued on: 0 is the default one, which PyTorch uses too; else a number,
+            such as `torch.cuda.current_stream().cuda_stream`.
+
+    What is not here (`explain`, `expected_feedback`, `latent_users`, policies, metrics, replays) is done by a batch on
+    the CPU that restores what this one saves, bit for bit: `vector_env(task, num_envs).restore(envs.save())`.
+    """
+
+    def __init__(self, config: WorldConfig, num_envs: int = 1, catalogue: Catalogue | str | Path | None = None) -> None:
+        if not cuda.is_available():
+            raise RuntimeError('device = "cuda": there is no NVIDIA GPU here, or no driver for it')
+        super().__init__(config, num_envs, catalogue)
+        self.stream = 0
+        self._state: Any
+        masks, (low, highest) = mask_size(config, self.shape), self._actions.bounds
+        hidden = np.zeros((self.num_agents, int(self.world.params["shape"]["observation"][0])), np.bool_)
+        for n, columns in self._hidden:
+            hidden[n, columns] = True
+        self._world, self._state = _on_device(self.world), _on_device(allocate_state(self.world, self.num_envs))
+        self._buffers = [_on_device(allocate_report(self.world, self.num_envs, masks)) for _ in range(2)]
+        self._report = self._buffers[0]
+        self._scratch = _on_device(allocate_scratch(self.world, self.num_envs))
+        self._hides, self._places = cuda.to_device(hidden), cuda.to_device(self._private.astype(np.int64))
+        self._low, self._highest = low, cuda.to_device(np.ascontiguousarray(highest))
+        self._found = cuda.to_device(np.array([_NOWHERE]))
+        self._never = cuda.to_device(np.zeros(self.num_envs, np.bool_))
+        self._rows = cuda.to_device(np.zeros((self.num_envs, *self.state_space.shape), np.float32))
+
+    # -------------------------------------------------------------------------------------------- reset and step
+
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, DeviceInfos]:
+        """Start an episode in every copy, as `VectorEnv.reset`.
+
+        Returns:
+            observations [B, N, O] (or a dict of them and masks) and infos, on the device.
+        """
+        if seed is None and self._seed is None:
+            seed = secrets.randbits(63)
+        copies = self._state.copies.copy_to_host()
+        if seed is None:
+            copies["episode"] += 1
+        else:
+            seeds = checked_seeds(seed, self.num_envs)
+            self._seed = seed if isinstance(seed, int) else seeds
+            copies["seed"] = copies["population"] = np.array(seeds, np.uint64)
+            copies["episode"] = 0
+        self._state.copies.copy_to_device(copies)
+        return self._look(RESET)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, DeviceInfos]:
+        """One tick of every copy.
+
+        Args:
+            actions: [B, N, ...] of the action space's shape, on the device or (which costs a transfer) on the host.
+
+        Returns:
+            observations [B, N, O], rewards [B, N], terminations [B] (always False), truncations [B] and infos, on the
+            device.
+
+        Raises:
+            ValueError, TypeError: an action outside its space; nothing has changed.
+            RuntimeError: before the first `reset`.
+        """
+        self._require_reset("step()")
+        self._advance(self._read(actions), STEP)
+        observations, infos = self._observed()
+        return observations, self._report.rewards, self._never, self._report.truncated, infos
+
+    def _read(self, actions: Any) -> Any:
+        """Actions [B, N, A] on the device."""
+        if not hasattr(actions, "__cuda_array_interface__"):
+            return cuda.to_device(self._actions.read(actions, self.num_envs))
+        array = cuda.as_cuda_array(actions)
+        shape = (self.num_envs, self.num_agents, *(self.action_space.shape or ()))
+        if array.shape != shape or array.dtype.kind not in self._actions.kinds:
+            raise ValueError(
+                f"actions of shape {array.shape} and dtype {array.dtype}, expected {shape} of {self.action_space}"
+            )
+        array = array.reshape(*shape[:2], self._highest.size)
+        self._run(find_outside, array, self._highest, self._low, self._found)
+        place = int(self._found.copy_to_host(stream=self._queue)[0])
+        if place != _NOWHERE:
+            self._found.copy_to_device(np.array([_NOWHERE]))
+            b, n = divmod(place // self._highest.size, self.num_agents)
+            self._actions.reject(b, n, array[b, n].copy_to_host())
+        return array
+
+    def _advance(self, actions: Any, mode: int) -> None:
+        self._report = self._buffers[0] if self._report is self._buffers[1] else self._buffers[1]
+        self._run(step_copies, self._world, self._state, self._report, self._scratch, self._hides, actions, mode)
+
+    def _run(self, kernel: Any, *arguments: Any) -> None:
+        kernel[-(-self.num_envs // THREADS), THREADS, self._queue](*arguments)
+
+    @property
+    def _queue(self) -> Any:
+        return cuda.external_stream(self.stream) if self.stream else 0
+
+    def _observed(self) -> tuple[Any, DeviceInfos]:
+        observations, masks = self._report.observations, self._report.masks
+        if self.config.mask_actions:
+            return {"observation": observations, "action_mask": masks}, DeviceInfos(self._report)
+        return observations, DeviceInfos(self._report)
+
+    def _look(self, mode: int) -> tuple[Any, DeviceInfos]:
+        self._advance(cuda.to_device(self._actions.empty(self.num_envs)), mode)
+        return self._observed()
+
+    def look(self) -> tuple[Any, DeviceInfos]:
+        """Observations and infos of the present page once more, as after a reset; nothing changes."""
+        self._require_reset("look()")
+        return self._look(LOOK)
+
+    # -------------------------------------------------------------------------------------------- state
+
+    def state(self) -> Any:
+        """Global state [B, S] for centralised critics, on the device: as `VectorEnv.state`. The next call fills the
+        same array."""
+        self._require_reset("state()")
+        self._run(write_states, self._world, self._state, self._report.observations, self._places, self._rows)
+        return self._rows
+
+    def save(self, copy: int | None = None) -> Snapshot:
+        """The state of one copy, or of all (None), on the host: what `VectorEnv.save` gives there.
+
+        Raises:
+            RuntimeError: before the first `reset`.
+        """
+        self._require_reset("save()")
+        chosen = self._chosen(copy)
+        return Snapshot(self.config, State(*(array[chosen].copy_to_host() for array in self._state)), self.world_digest)
+
+    def restore(
+        self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
+    ) -> tuple[Any, DeviceInfos]:
+        """Continue from a snapshot of a batch here or on the CPU, bit for bit: as `VectorEnv.restore`."""
+        self._check_snapshot(snapshot)
+        chosen = self._chosen(copy)
+        count = self.num_envs if copy is None else 1
+        if snapshot.num_envs not in (1, count):
+            raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}")
+        seeds = None if seed is None else checked_seeds(seed, count)
+        for mine, saved in zip(self._state, snapshot.arrays, strict=True):
+            whole = np.array(np.broadcast_to(saved, (count, *saved.shape[1:])))
+            if mine is self._state.copies and seeds is not None:
+                whole["seed"] = np.array(seeds, np.uint64)
+            mine[chosen].copy_to_device(whole)
+        if self._seed is None:
+            self._seed = [int(seed) for seed in self._state.copies.copy_to_host()["seed"]]
+        return self.look()
+
+    def _chosen(self, copy: int | None) -> slice:
+        if copy is None:
+            return slice(None)
+        check_count("copy", copy, 0, self.num_envs - 1)
+        return slice(copy, copy + 1)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if hasattr(VectorEnv, name):
+            there = "a batch on the CPU has it: vector_env(task, num_envs).restore(envs.save())"
+            raise AttributeError(f"{name} is not there on a GPU; {there}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def _on_device(arrays: World | State | Report | Scratch) -> Any:
+    """The same named tuple with its arrays on the device."""
+    return type(arrays)(*map(cuda.to_device, arrays))

@@ -1,0 +1,48 @@
+"""What runs on the GPU: one thread for each copy of the game, all stages of its tick one after the other."""
+
+from __future__ import annotations
+
+from numba import cuda
+
+from .compiler import thread
+from .step import advance, write_state
+
+
+@thread
+def step_copies(world, state, report, scratch, hidden, actions, mode):
+    """A tick of every copy (`step.advance`); what an agent's role hides in hidden[N, O] is not told to it."""
+    b = cuda.grid(1)
+    if b < state.copies.size:
+        advance(world, state, report, scratch, world.params[0], b, actions, mode)
+        for n in range(hidden.shape[0]):
+            for o in range(hidden.shape[1]):
+                if hidden[n, o]:
+                    report.observations[b, n, o] = 0.0
+                    report.final_observations[b, n, o] = 0.0
+
+
+@thread
+def write_states(world, state, observations, private, rows):
+    """`state()` of every copy into rows[B, S]; private[P] are the places of each agent's private part in its
+    observation, which stand behind what the agents share."""
+    b = cuda.grid(1)
+    if b < state.copies.size:
+        p = world.params[0]
+        write_state(state, p, b, rows[b])
+        first = p.state_fields.private
+        for n in range(observations.shape[1]):
+            for i in range(private.size):
+                rows[b, first + n * private.size + i] = observations[b, n, private[i]]
+
+
+@thread
+def find_outside(actions, limits, low, found):
+    """Into found[0] the lowest place, counted through actions [B, N, A], of one that is not from `low` to limits[A];
+    what is no number is neither."""
+    b = cuda.grid(1)
+    agents, width = actions.shape[1], actions.shape[2]
+    if b < actions.shape[0]:
+        for n in range(agents):
+            for a in range(width):
+                if not low <= actions[b, n, a] <= limits[a]:
+                    cuda.atomic.min(found, 0, (b * agents + n) * width + a)

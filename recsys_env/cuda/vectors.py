@@ -1,0 +1,52 @@
+"""Sums over vectors and squashing as plain loops: the same eight running sums as on the CPU, in the same order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .compiler import kernel
+
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+
+
+@kernel
+def prefetch(rows, b, j):
+    """A GPU hides its waiting behind other threads."""
+
+
+@kernel
+def squash_row(rows, b, n, start, stop):
+    """Squash rows[b, n, start:stop] in place."""
+    for o in range(start, stop):
+        x = rows[b, n, o]
+        rows[b, n, o] = x / (abs(x) + _ONE)
+
+
+@kernel
+def dot(vectors, b, u, offset, q, j, size):
+    """<vectors[b, u, offset:offset+size], q[j]>."""
+    return _eight_sums(vectors[b, u], offset, q[j], size)
+
+
+@kernel
+def row_dot(a, i, b, j, size):
+    """<a[i], b[j]>."""
+    return _eight_sums(a[i], 0, b[j], size)
+
+
+@kernel
+def _eight_sums(a, at, b, size):
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = _ZERO
+    full = size // 8 * 8
+    for d in range(0, full, 8):
+        s0 += a[at + d] * b[d]
+        s1 += a[at + d + 1] * b[d + 1]
+        s2 += a[at + d + 2] * b[d + 2]
+        s3 += a[at + d + 3] * b[d + 3]
+        s4 += a[at + d + 4] * b[d + 4]
+        s5 += a[at + d + 5] * b[d + 5]
+        s6 += a[at + d + 6] * b[d + 6]
+        s7 += a[at + d + 7] * b[d + 7]
+    for d in range(full, size):
+        s0 += a[at + d] * b[d]
+    return np.float64(((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)))

@@ -1,0 +1,302 @@
+"""Every formula of the game, once: functions of numbers, in the order of a tick (docs/game.md).
+
+The step, expectations, oracles, beliefs and `explain` use these. Whoever calls one gathers what it needs, or puts
+estimates in place of what an agent cannot know. `c`, `f`, `d` and the like are the groups of the config that a formula
+takes its coefficients from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from .compiler import kernel
+from .numeric import exp, log, log1p, sigmoid, softplus, tanh
+
+# ------------------------------------------------------------------------------------------------ prices and items
+
+_PRIOR_IMPRESSIONS, _PRIOR_CLICKS = 10.0, 5.0  # of an average item, added to what is known of each
+
+
+@kernel
+def place_of_level(levels, level):
+    """Where level 0 .. L - 1 of prices lies in [-1, 1]."""
+    return 2.0 * level / (levels - 1) - 1.0
+
+
+@kernel
+def log_multiplier(offer, place):
+    """log m of a price at this place in [-1, 1]: from `offer.low` to `offer.high`, in even steps of log m."""
+    share = 0.5 * (1.0 + place)
+    return (1.0 - share) * log(offer.low) + share * log(offer.high)
+
+
+@kernel
+def margin_value(reward, paid, listed):
+    """What a purchase counts in mean margins where agents set prices: the price paid less the unit cost
+    (1 - mu) * list price, over mu = `margin_rate`. At the list price it is that price."""
+    return (paid - (1.0 - reward.margin_rate) * listed) / reward.margin_rate
+
+
+@kernel
+def wallet_after(users, money, ticks):
+    """Money that is refilled each tick up to what a wallet holds at first, in mean list prices."""
+    return min(users.wallet_init, money + users.wallet_refill * ticks)
+
+
+@kernel
+def relative_ctr(mean, clicks, impressions):
+    """tanh(log r) = (r^2 - 1) / (r^2 + 1): r is the click-through rate over the catalogue's mean, shrunk towards it."""
+    ratio = (clicks + _PRIOR_IMPRESSIONS * mean) / ((impressions + _PRIOR_IMPRESSIONS) * mean)
+    return (ratio * ratio - 1.0) / (ratio * ratio + 1.0)
+
+
+@kernel
+def relative_satisfaction(mean, clicks, satisfaction):
+    """tanh of twice the mean log(dwell / length) of a click, less the historical log's mean, shrunk towards it."""
+    return tanh(2.0 * (satisfaction - clicks * mean) / (clicks + _PRIOR_CLICKS))
+
+
+@kernel
+def freshness(c, age):
+    """exp(-age / tau_fresh), of ticks since the item's window opened."""
+    return exp(-age / c.tau_fresh)
+
+
+# ------------------------------------------------------------------------------------------------ utility and click
+
+
+class Alternative(NamedTuple):
+    """An item as it is offered to a visitor: the attributes that its utility is made of."""
+
+    intercept: float  # alpha_j
+    quality: float  # g_j
+    bait: float  # c_j
+    match: float  # <p_u, q_j>
+    satiation: float  # s_{u,t} of its topic
+    sensitivity: float  # rho_u
+    log_price: float  # x_j, with what the agent multiplies it by
+    freshness: float  # 0 where items have no availability windows
+    popularity: float  # decayed clicks of everybody
+    wanted: float  # 1 if its topic is the session's intent, else 0
+    context_weight: float  # beta_context of the scene
+    context: float  # <q_anchor, q_j>, 0 without an anchor
+    repeats: float  # n_{u,j}
+
+
+# Each term of the utility, in utils.
+
+
+@kernel
+def intercept_term(c, a):
+    return a.intercept
+
+
+@kernel
+def quality_term(c, a):
+    return c.beta_quality * a.quality
+
+
+@kernel
+def bait_term(c, a):
+    return c.beta_bait * a.bait
+
+
+@kernel
+def taste_term(c, a):
+    return c.beta_taste * a.match
+
+
+@kernel
+def satiation_term(c, a):
+    return -c.beta_satiation * a.satiation
+
+
+@kernel
+def price_term(c, a):
+    return -c.beta_price * a.sensitivity * a.log_price
+
+
+@kernel
+def freshness_term(c, a):
+    return c.beta_fresh * a.freshness
+
+
+@kernel
+def popularity_term(c, a):
+    return c.beta_pop * log1p(a.popularity) if c.beta_pop != 0.0 else 0.0
+
+
+@kernel
+def intent_term(c, a):
+    return c.beta_intent * a.wanted
+
+
+@kernel
+def context_term(c, a):
+    return a.context_weight * a.context
+
+
+@kernel
+def repeat_term(c, a):
+    return c.beta_repeat * log1p(a.repeats) if a.repeats != 0.0 else 0.0
+
+
+TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are added up
+    "intercept": intercept_term,
+    "quality": quality_term,
+    "bait": bait_term,
+    "taste": taste_term,
+    "satiation": satiation_term,
+    "price": price_term,
+    "freshness": freshness_term,
+    "popularity": popularity_term,
+    "intent": intent_term,
+    "context": context_term,
+    "repeat": repeat_term,
+}
+
+
+def _sum_of(terms: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    """The function (c, a) that is the sum of these, from the first to the last."""
+    last = terms[-1]
+    if len(terms) == 1:
+        return last
+    others = _sum_of(terms[:-1])
+
+    @kernel
+    def total(c, a):
+        return others(c, a) + last(c, a)
+
+    return total
+
+
+utility = _sum_of(tuple(TERMS.values()))  # v (c, a), before examination and trust
+
+
+@kernel
+def slot_weight(c, v, log_theta):
+    """log w = v / lambda + log theta of the slot's rank."""
+    return 1.0 / c.dissimilarity * v + log_theta
+
+
+@kernel
+def inclusive_value(c, log_sum, trust):
+    """lambda I_n + what trust adds to the agent's nest, where log_sum = I_n is the log of the sum of its weights."""
+    return c.dissimilarity * log_sum + trust
+
+
+@kernel
+def trust_bonus(c, trust):
+    """What trust adds to an agent's nest; also the log odds that a visitor opens it on rival pages."""
+    return c.beta_trust * trust
+
+
+# ------------------------------------------------------------------------------------------------ what a click brings
+
+
+@kernel
+def experience(f, match, quality, bait, satiation, sensitivity, log_price):
+    """e of an item that is clicked, before noise."""
+    e = f.e_0 + f.a_quality * quality - f.a_bait * bait
+    e += f.a_taste * match
+    e -= f.a_satiation * satiation
+    if f.a_price != 0.0:
+        e -= f.a_price * sensitivity * log_price
+    return e
+
+
+@kernel
+def dwell_time(length, e):
+    return length * softplus(e)
+
+
+@kernel
+def like_probability(e):
+    return sigmoid(e)
+
+
+@kernel
+def cart_probability(f, topic_intercept, match, quality, sensitivity, log_price):
+    """P(cart | click), where the scene has a cart and the wallet can pay."""
+    x = f.b_taste * match
+    x += topic_intercept + f.b_quality * quality
+    if f.b_price != 0.0:
+        x -= f.b_price * sensitivity * log_price
+    return sigmoid(x)
+
+
+@kernel
+def stars(f, e, bias):
+    """Ordinal rating 1..5 of an experience."""
+    rating = 1
+    for i in range(4):
+        if e + bias >= f.rating_cutpoints[i]:
+            rating += 1
+    return rating
+
+
+@kernel
+def rating_value(rating):
+    return (rating - 3.0) / 2.0
+
+
+@kernel
+def later_sale(f, value):
+    """What a cart is worth of a later purchase of this value: times P(bought) = h / (h + h' - h h'), where on each page
+    it is bought with hazard h and else abandoned with hazard h'."""
+    leaves = f.cart_hazard + f.cart_abandon - f.cart_hazard * f.cart_abandon
+    return value * f.cart_hazard / leaves if leaves > 0.0 else 0.0
+
+
+# ------------------------------------------------------------------------------------------------ dynamics
+
+
+@kernel
+def approach(x, rate, target):
+    """Change of an exponential average that takes in one more observation: satisfaction, trust, mood as agents see
+    it."""
+    return rate * (target - x)
+
+
+@kernel
+def pleasure(e):
+    """What moves satisfaction, trust and taste: tanh(e), in (-1, 1)."""
+    return tanh(e)
+
+
+@kernel
+def satisfaction_of_mood(mood, moods):
+    """Finite games: z = 1 - 2 m / (L - 1)."""
+    return 1.0 - 2.0 * mood / (moods - 1)
+
+
+@kernel
+def stay_probability(arrival, z):
+    return sigmoid(arrival.k_0 + arrival.k_1 * z)
+
+
+@kernel
+def loss_probability(arrival, z):
+    """P(lost for good | the session ends)."""
+    return arrival.d_0 + arrival.d_1 * sigmoid(-arrival.d_2 * z)
+
+
+@kernel
+def acceptance_probability(arrival, z):
+    return sigmoid(arrival.r_0 + arrival.r_1 * z)
+
+
+@kernel
+def topic_weight(scale, match):
+    """Odds of a topic whose centre has this inner product with the visitor's vector."""
+    return exp(scale * match)
+
+
+# ------------------------------------------------------------------------------------------------ rewards
+
+
+@kernel
+def shared_reward(s, own, mean):
+    """r_n = (1 - max(s, 0)) x_n + s * mean of x over all agents."""
+    return (1.0 - max(s, 0.0)) * own + s * mean

@@ -1,0 +1,55 @@
+"""The batch on a GPU, as far as a machine without one goes: the simulator, and the assembly of its code."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+from benchmarks.unchanged import games
+from recsys_env import vector_env
+from recsys_env.world import allocate_scratch
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_game_in_the_simulator_equals_the_cpu_bit_for_bit() -> None:
+    done = subprocess.run([sys.executable, "-m", "tests.simulated"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines() == [*(name for name, _ in games()), "refusals"]
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"device = 'tpu' is not allowed; choose 'cpu' or 'cuda'"):
+        vector_env("duel-v1", device="tpu")
+    with pytest.raises(ValueError, match="a GPU has threads of its own"):
+        vector_env("duel-v1", num_threads=2, device="cuda")
+    from numba import cuda
+
+    if not cuda.is_available():
+        with pytest.raises(RuntimeError, match="there is no NVIDIA GPU here"):
+            vector_env("duel-v1", device="cuda")
+
+
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
+def test_the_whole_tick_compiles_without_contraction(capability: tuple[int, int]) -> None:
+    """A product and a sum in one operation (fma) round once instead of twice."""
+    if importlib.util.find_spec("numba_cuda") is None:
+        pytest.skip("needs numba-cuda")
+    from recsys_env.cuda.compiler import ptx
+    from recsys_env.cuda.threads import step_copies
+
+    envs = vector_env("ecommerce-v1")
+    hidden = np.zeros((1, 1), np.bool_)
+    game = envs.world, envs.arrays, envs.report, allocate_scratch(envs.world, 1)
+    arguments = *game, hidden, envs.empty_actions(), 0
+    text = ptx(step_copies, tuple(numba.typeof(argument) for argument in arguments), capability)
+    assert f".target sm_{capability[0]}{capability[1]}" in text
+    assert not re.search(r"\bfma\.", text)
+    assert "mul.rn.f64" in text
