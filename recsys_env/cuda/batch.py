@@ -224,6 +224,12 @@ class CudaVectorEnv(Batch):
             self._seed = [int(seed) for seed in self._state.copies.copy_to_host()["seed"]]
         return self.look()
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the copies on the device: state, two reports and what a tick works in; all but the world."""
+        arrays = (self._state, *self._buffers, self._scratch)
+        return sum(int(array.size) * array.dtype.itemsize for part in arrays for array in part)
+
     def _chosen(self, copy: int | None) -> slice:
         if copy is None:
             return slice(None)
