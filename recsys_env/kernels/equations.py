@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .compiler import kernel
 from .numeric import exp, log, log1p, sigmoid, softplus, tanh
 
@@ -238,7 +240,7 @@ def stars(f, e, bias):
 
 @kernel
 def rating_value(rating):
-    return (rating - 3.0) / 2.0
+    return np.float64((rating - 3.0) / 2.0)
 
 
 @kernel

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from . import rng
 from .compiler import kernel
 from .equations import cart_probability, dwell_time, experience, like_probability, rating_value, stars
@@ -55,7 +53,7 @@ def consume(world, state, report, p, b, n, k, key):
     e = expected_experience(world, state, p, b, j, log_offer) + p.feedback.noise_scale * rng.logistic(key, rng.NOISE, 0)
     slot.clicked = True
     slot.dwell = dwell_time(world.items[j].length, e)
-    own = np.float64(agent.click + agent.dwell * slot.dwell)
+    own = agent.click + agent.dwell * slot.dwell
     if p.feedback.like and rng.uniform(key, rng.LIKE, 0) < like_probability(e):
         slot.liked = True
         own += agent.like
@@ -156,7 +154,7 @@ def _buy_later(world, state, report, p, b, i, key):
     agent = world.agents[cart.agent]
     later.item, later.agent, later.rating = cart.item, cart.agent, 0
     later.price = purchase(world, state, p, b, cart.item, 0.0)  # prices are offered only where purchases are instant
-    own = np.float64(agent.purchase * later.price)
+    own = agent.purchase * later.price
     if cart.rated == 0 and rng.uniform(key, rng.RATING, 2 + i) < p.feedback.rating_after_purchase:
         later.rating = stars(p.feedback, cart.experience, state.users[b, copy.visitor].rating_bias)
         own += agent.rating * rating_value(later.rating)
