@@ -2,8 +2,10 @@
 
     python -m benchmarks.kinds --tasks grocery-v1 --policies llm:smollm2 llm:runs/tuned linucb lightfm content
     python -m benchmarks.kinds --tasks crossdomain-v0 --policies runs/generative runs/ppo linucb content --ticks 600
+    python -m benchmarks.kinds --policies llm:smollm2 linucb content random --beside linucb content --episodes 16
 
-Every policy plays the first agent beside every policy in all other seats: as rivals, whose own rewards are told apart,
+Every policy plays the first agent beside every policy (or those of --beside, and itself: a page of a language model
+takes a second) in all other seats: as rivals, whose own rewards are told apart,
 and as a mixed team, whose sum is told. Beside own reward: the visitors' satisfaction, diversity and rating of the whole
 platform, what a page of the first agent costs, and, where that policy takes no longer than a millisecond a page, a
 lower bound of what an agent of a team of it would gain by the best reply that a search finds. Episodes are as short as
@@ -66,12 +68,14 @@ def played(config: WorldConfig, first: str, others: str, episodes: int) -> dict[
     }
 
 
-def measured(task: str, ticks: int, name: str, policies: dict[str, str], episodes: int) -> dict[str, Any]:
-    """A policy beside each policy, by their names."""
+def measured(
+    task: str, ticks: int, name: str, policies: dict[str, str], company: dict[str, str], episodes: int
+) -> dict[str, Any]:
+    """A policy beside itself and each of its company, by their names."""
     policy = policies[name]
     config = task_config(task, {"horizon": ticks})
     began = time.perf_counter()
-    beside = {other: played(config, policy, others, episodes) for other, others in policies.items()}
+    beside = {other: played(config, policy, others, episodes) for other, others in {name: policy, **company}.items()}
     row: dict[str, Any] = {"source": provenance("benchmarks.kinds"), "beside": beside}
     if beside[name]["costs"].get("ms", 0.0) <= QUICK:
         found = exploitability(policy, config, budget=BUDGET, episodes=64)
@@ -84,15 +88,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=["grocery-v1"])
     parser.add_argument("--policies", nargs="+", default=["random", "content", "linucb"])
+    parser.add_argument("--beside", nargs="+", help="policies in the other seats; by default all")
     parser.add_argument("--episodes", type=int, default=4)
     parser.add_argument("--ticks", type=int, default=60)
     args = parser.parse_args()
-    policies = named(args.policies)
+    policies, company = named(args.policies), named(args.beside or args.policies)
     for task in args.tasks:
-        settings = {"task": task, "episodes": args.episodes, "ticks": args.ticks}
+        settings = {"task": task, "episodes": args.episodes, "ticks": args.ticks, "beside": sorted(company)}
         rows = dict(earlier(f"kinds-{task}", "rows", settings))
         for name in policies:
-            found = measured(task, args.ticks, name, policies, args.episodes)
+            found = measured(task, args.ticks, name, policies, company, args.episodes)
             found["beside"] = {**rows.get(name, {}).get("beside", {}), **found["beside"]}
             rows[name] = found
             store(f"kinds-{task}", "benchmarks.kinds", settings, {"rows": rows})
