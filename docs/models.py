@@ -31,6 +31,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "cold_start": cold_start,
         "crossdomain": crossdomain,
         "kinds": kinds,
+        "tuning": tuning,
         "adaptation": adaptation,
         "privacy": privacy,
         "sparsity": partial(sparsity, folder),
@@ -190,6 +191,28 @@ def kinds() -> str:
         head = ["policy", "own reward", "satisfaction", "diversity", "rating", "beside others", "best team with"]
         sections += [note, markdown([*head, "ms a page", "tokens a page", "a best reply gains"], rows)]
     return "\n\n".join(sections)
+
+
+def tuning() -> str:
+    """What adapters make of a language model: `tuning.json` of `baselines language`, by task."""
+    rows, sources = [], []
+    for result in _of_tasks("tuning"):
+        settings = result["settings"]
+        for stage, found in zip(
+            ("at random", "before", *(f"after pass {i + 1}" for i in range(settings["passes"]))),
+            (result["chance"], *result["held_out"]),
+            strict=True,
+        ):
+            rows.append([f"`{settings['task']}`", stage, f"{found['nats']:.3f}", f"{found['first']:.0%}"])
+        sources.append(result)
+    origin = {key: sorted({source[key] for source in sources}) for key in ("command", "processor", "date")}
+    note = (
+        f"`{settings['model']}`, {result['pages']} logged pages with a click, a fifth of them held out: loss of "
+        f"choosing the clicked title among it and up to {settings['beside']} that were shown beside it, and how often "
+        f"it is rated first. "
+        f"{whence(origin, 'tuning-*.json')}"
+    )
+    return f"{note}\n\n{markdown(['task', 'rating', 'nats a page', 'clicked title first'], rows)}"
 
 
 def _of_tasks(name: str) -> list[Any]:
