@@ -145,6 +145,84 @@ class Batch:
         """What the world's items, topics and domains are called."""
         return texts_of(self.world, self.catalogue)
 
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, Any]:
+        """Start an episode in every copy.
+
+        Args:
+            seed: an integer starts episode 0 of that seed (copy b plays `copy_seed(seed, b)`), a sequence gives one
+                seed per copy; None keeps the seed and goes to the next episode (a never seeded environment takes one
+                from the operating system).
+            options: ignored.
+
+        Returns:
+            observations [B, N, O] (or a dict of them and masks), infos.
+        """
+        if seed is None and self._seed is None:
+            seed = secrets.randbits(63)
+        copies = self._fetched(self._state.copies, slice(None))
+        if seed is None:
+            copies["episode"] += 1
+        else:
+            seeds = checked_seeds(seed, self.num_envs)
+            self._seed = seed if isinstance(seed, int) else seeds
+            copies["seed"] = copies["population"] = np.array(seeds, np.uint64)
+            copies["episode"] = 0
+        self._put(self._state.copies, slice(None), copies)
+        self._advance(self._sent(self._actions.empty(self.num_envs)), mode=1)
+        return self._observed()
+
+    def look(self) -> tuple[Any, Any]:
+        """Observations and infos of the present page once more, as after a reset; nothing changes."""
+        self._require_reset("look()")
+        self._advance(self._sent(self._actions.empty(self.num_envs)), mode=2)
+        return self._observed()
+
+    def save(self, copy: int | None = None) -> Snapshot:
+        """The state of one copy, or of all (None).
+
+        Raises:
+            RuntimeError: before the first `reset`.
+        """
+        self._require_reset("save()")
+        chosen = self._chosen(copy)
+        return Snapshot(self.config, State(*(self._fetched(array, chosen) for array in self._state)), self.world_digest)
+
+    def restore(
+        self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
+    ) -> tuple[Any, Any]:
+        """Continue from a snapshot, bit for bit.
+
+        Args:
+            snapshot: of one copy (restored into `copy`, or into every copy if None) or of as many copies as there are
+                here.
+            copy: which copy to overwrite; None = all.
+            seed: new seed(s) for the events from here on; people stay those of the snapshot.
+
+        Returns:
+            observations and infos, as after a reset.
+
+        Raises:
+            ValueError: a snapshot of another task, world or number of copies, or a wrong copy or seed.
+            TypeError: something else than a snapshot. Nothing has changed after any of these.
+        """
+        self._check_snapshot(snapshot)
+        chosen = self._chosen(copy)
+        count = self.num_envs if copy is None else 1
+        if snapshot.num_envs not in (1, count):
+            raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}")
+        seeds = None if seed is None else checked_seeds(seed, count)
+        for mine, saved in zip(self._state, snapshot.arrays, strict=True):
+            self._put(mine, chosen, saved)
+        if seeds is not None:
+            copies = self._fetched(self._state.copies, chosen)
+            copies["seed"] = np.array(seeds, np.uint64)
+            self._put(self._state.copies, chosen, copies)
+        if self._seed is None:
+            self._seed = [int(s) for s in self._fetched(self._state.copies, slice(None))["seed"]]
+        return self.look()
+
     def _require_reset(self, call: str) -> None:
         if self._seed is None:
             raise RuntimeError(f"call reset() before {call}")
@@ -176,6 +254,35 @@ class Batch:
                     f"the snapshot's {name} are {found}, expected {mine.dtype}{list(shape)}; "
                     "it is not what save() returned"
                 )
+
+    def _chosen(self, copy: int | None) -> slice:
+        if copy is None:
+            return slice(None)
+        check_count("copy", copy, 0, self.num_envs - 1)
+        return slice(copy, copy + 1)
+
+    # Where the arrays are: of this class, on the host.
+
+    def _fetched(self, array: Any, chosen: slice) -> np.ndarray:
+        """A copy of these rows, on the host."""
+        rows: np.ndarray = array[chosen].copy()
+        return rows
+
+    def _put(self, array: Any, chosen: slice, rows: np.ndarray) -> None:
+        """Overwrite these rows, all with the same if only one is given."""
+        array[chosen] = rows
+
+    def _sent(self, array: np.ndarray) -> Any:
+        """An array where the game is played."""
+        return array
+
+    def _advance(self, actions: Any, mode: int) -> None:
+        """A tick (mode 0), the start of an episode (1), or the present page once more (2), into the next report."""
+        raise NotImplementedError
+
+    def _observed(self) -> tuple[Any, Any]:
+        """Observations and infos of the present report."""
+        raise NotImplementedError
 
 
 class VectorEnv(Batch):
@@ -219,33 +326,6 @@ class VectorEnv(Batch):
             array.flags.writeable = False
 
     # -------------------------------------------------------------------------------------------- reset and step
-
-    def reset(
-        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, Infos]:
-        """Start an episode in every copy.
-
-        Args:
-            seed: an integer starts episode 0 of that seed (copy b plays `copy_seed(seed, b)`), a sequence gives one
-                seed per copy; None keeps the seed and goes to the next episode (a never seeded environment takes one
-                from the operating system).
-            options: ignored.
-
-        Returns:
-            observations [B, N, O] (or a dict of them and masks), infos.
-        """
-        if seed is None and self._seed is None:
-            seed = secrets.randbits(63)
-        copies = self._state.copies
-        if seed is None:
-            copies["episode"] += 1
-        else:
-            seeds = checked_seeds(seed, self.num_envs)
-            self._seed = seed if isinstance(seed, int) else seeds
-            copies["seed"] = copies["population"] = np.array(seeds, np.uint64)
-            copies["episode"] = 0
-        self._advance(self._actions.empty(self.num_envs), mode=1)
-        return self._observed()
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
         """One tick of every copy.
@@ -506,58 +586,6 @@ class VectorEnv(Batch):
         return rows
 
     # -------------------------------------------------------------------------------------------- save, restore, expect
-
-    def save(self, copy: int | None = None) -> Snapshot:
-        """The state of one copy, or of all (None).
-
-        Raises:
-            RuntimeError: before the first `reset`.
-        """
-        self._require_reset("save()")
-        if copy is not None:
-            check_count("copy", copy, 0, self.num_envs - 1)
-        chosen = slice(None) if copy is None else slice(copy, copy + 1)
-        return Snapshot(self.config, State(*(array[chosen].copy() for array in self._state)), self.world_digest)
-
-    def restore(
-        self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
-    ) -> tuple[Any, Infos]:
-        """Continue from a snapshot, bit for bit.
-
-        Args:
-            snapshot: of one copy (restored into `copy`, or into every copy if None) or of as many copies as there are
-                here.
-            copy: which copy to overwrite; None = all.
-            seed: new seed(s) for the events from here on; people stay those of the snapshot.
-
-        Returns:
-            observations and infos, as after a reset.
-
-        Raises:
-            ValueError: a snapshot of another task, world or number of copies, or a wrong copy or seed.
-            TypeError: something else than a snapshot. Nothing has changed after any of these.
-        """
-        self._check_snapshot(snapshot)
-        if copy is not None:
-            check_count("copy", copy, 0, self.num_envs - 1)
-        targets = slice(None) if copy is None else slice(copy, copy + 1)
-        count = self.num_envs if copy is None else 1
-        if snapshot.num_envs not in (1, count):
-            raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}")
-        seeds = None if seed is None else checked_seeds(seed, count)
-        for mine, saved in zip(self._state, snapshot.arrays, strict=True):
-            mine[targets] = saved
-        if seeds is not None:
-            self._state.copies["seed"][targets] = np.array(seeds, np.uint64)
-        if self._seed is None:
-            self._seed = [int(s) for s in self._state.copies["seed"]]
-        return self.look()
-
-    def look(self) -> tuple[Any, Infos]:
-        """Observations and infos of the present page once more, as after a reset; nothing changes."""
-        self._require_reset("look()")
-        self._advance(self._actions.empty(self.num_envs), mode=2)
-        return self._observed()
 
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
         """Exact expectations of the page about to be shown, given a joint action; nothing changes.

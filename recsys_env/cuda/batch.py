@@ -11,8 +11,7 @@ alternating sets.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,12 +19,11 @@ import numpy as np
 from numba import cuda
 
 from ..catalogue import Catalogue
-from ..checks import check_count
 from ..config import WorldConfig
 from ..spaces import mask_size
-from ..vector import Batch, Snapshot, VectorEnv, checked_seeds
+from ..vector import Batch, VectorEnv
 from ..world import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
-from .step import LOOK, RESET, STEP
+from .step import STEP
 from .threads import find_outside, step_copies, write_states
 
 THREADS = 128  # of a block
@@ -101,27 +99,6 @@ class CudaVectorEnv(Batch):
 
     # -------------------------------------------------------------------------------------------- reset and step
 
-    def reset(
-        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, DeviceInfos]:
-        """Start an episode in every copy, as `VectorEnv.reset`.
-
-        Returns:
-            observations [B, N, O] (or a dict of them and masks) and infos, on the device.
-        """
-        if seed is None and self._seed is None:
-            seed = secrets.randbits(63)
-        copies = self._state.copies.copy_to_host()
-        if seed is None:
-            copies["episode"] += 1
-        else:
-            seeds = checked_seeds(seed, self.num_envs)
-            self._seed = seed if isinstance(seed, int) else seeds
-            copies["seed"] = copies["population"] = np.array(seeds, np.uint64)
-            copies["episode"] = 0
-        self._state.copies.copy_to_device(copies)
-        return self._look(RESET)
-
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, DeviceInfos]:
         """One tick of every copy.
 
@@ -177,15 +154,6 @@ class CudaVectorEnv(Batch):
             return {"observation": observations, "action_mask": masks}, DeviceInfos(self._report)
         return observations, DeviceInfos(self._report)
 
-    def _look(self, mode: int) -> tuple[Any, DeviceInfos]:
-        self._advance(cuda.to_device(self._actions.empty(self.num_envs)), mode)
-        return self._observed()
-
-    def look(self) -> tuple[Any, DeviceInfos]:
-        """Observations and infos of the present page once more, as after a reset; nothing changes."""
-        self._require_reset("look()")
-        return self._look(LOOK)
-
     # -------------------------------------------------------------------------------------------- state
 
     def state(self) -> Any:
@@ -195,34 +163,7 @@ class CudaVectorEnv(Batch):
         self._run(write_states, self._world, self._state, self._report.observations, self._places, self._rows)
         return self._rows
 
-    def save(self, copy: int | None = None) -> Snapshot:
-        """The state of one copy, or of all (None), on the host: what `VectorEnv.save` gives there.
-
-        Raises:
-            RuntimeError: before the first `reset`.
-        """
-        self._require_reset("save()")
-        chosen = self._chosen(copy)
-        return Snapshot(self.config, State(*(array[chosen].copy_to_host() for array in self._state)), self.world_digest)
-
-    def restore(
-        self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
-    ) -> tuple[Any, DeviceInfos]:
-        """Continue from a snapshot of a batch here or on the CPU, bit for bit: as `VectorEnv.restore`."""
-        self._check_snapshot(snapshot)
-        chosen = self._chosen(copy)
-        count = self.num_envs if copy is None else 1
-        if snapshot.num_envs not in (1, count):
-            raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}")
-        seeds = None if seed is None else checked_seeds(seed, count)
-        for mine, saved in zip(self._state, snapshot.arrays, strict=True):
-            whole = np.array(np.broadcast_to(saved, (count, *saved.shape[1:])))
-            if mine is self._state.copies and seeds is not None:
-                whole["seed"] = np.array(seeds, np.uint64)
-            mine[chosen].copy_to_device(whole)
-        if self._seed is None:
-            self._seed = [int(seed) for seed in self._state.copies.copy_to_host()["seed"]]
-        return self.look()
+    # -------------------------------------------------------------------------------------------- where the arrays are
 
     @property
     def nbytes(self) -> int:
@@ -230,11 +171,17 @@ class CudaVectorEnv(Batch):
         arrays = (self._state, *self._buffers, self._scratch)
         return sum(int(array.size) * array.dtype.itemsize for part in arrays for array in part)
 
-    def _chosen(self, copy: int | None) -> slice:
-        if copy is None:
-            return slice(None)
-        check_count("copy", copy, 0, self.num_envs - 1)
-        return slice(copy, copy + 1)
+    def _fetched(self, array: Any, chosen: slice) -> np.ndarray:
+        rows: np.ndarray = array[chosen].copy_to_host()
+        return rows
+
+    def _put(self, array: Any, chosen: slice, rows: np.ndarray) -> None:
+        place = array[chosen]
+        if place.size:
+            place.copy_to_device(np.array(np.broadcast_to(rows, place.shape)))
+
+    def _sent(self, array: np.ndarray) -> Any:
+        return cuda.to_device(array)
 
     def __getattr__(self, name: str) -> NoReturn:
         if hasattr(VectorEnv, name):
