@@ -69,7 +69,7 @@ def new_items() -> str:
 def generative() -> str:
     """What pre-training and training in the game bring on each task, beside policies of the leaderboard."""
     rows, sources = [], []
-    for path in files("training/generative-*.json"):
+    for path in (*files("training/generative-*.json"), *files("single_runs/generative-*.json")):
         result = read_json(path)
         settings, runs = result["settings"], result["runs"]
         task = settings["task"]
@@ -88,7 +88,8 @@ def generative() -> str:
     note = (
         f"{settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps of PPO: own reward per agent and "
         "episode, ± 95 % over seeds (of one seed: over episodes), of the pre-trained network and of the trained one, "
-        f"beside policies that play all agents on other episodes. {whence(origin, 'training/')}"
+        "beside policies that play all agents on other episodes. "
+        f"{whence(origin, 'training/')[:-1]} and `benchmarks/results/single_runs/`."
     )
     head = ["task", "size", "reward", "seeds", "pre-trained", "trained", "gain", *(f"`{name}`" for name in BESIDE)]
     return f"{note}\n\n{markdown([*head, 'above, beyond both intervals'], sorted(rows))}"

@@ -122,7 +122,8 @@ def test_an_attacker_finds_what_is_told_and_nothing_that_is_not() -> None:
 
 def test_a_policy_beside_others_earns_what_it_earns_in_that_team() -> None:
     config = task_config("crossdomain-v0", {"horizon": 50})
-    row = kinds.measured("crossdomain-v0", 50, "content", {"content": "content", "random": "random"}, episodes=8)
+    policies = {"content": "content", "random": "random"}
+    row = kinds.measured("crossdomain-v0", 50, "content", policies, {"random": "random"}, episodes=8)
     for others in ("content", "random"):
         own = episode_returns(config, ["content", others, others], 8, UNSEEN)
         assert row["beside"][others]["own"]["mean"] == pytest.approx(own[:, 0].mean())
