@@ -37,16 +37,21 @@ BATCHES = tuple(2**i for i in range(10, 18))
 SECONDS = 3.0  # of each rate
 
 
-def compiled(capability: tuple[int, int]) -> dict[str, Any]:
-    """The whole tick for one compute capability; it is the same code for every task whose actions are integers."""
+def tick(capability: tuple[int, int]) -> str:
+    """Assembly of the whole tick; it is the same code for every task whose actions are integers."""
     from recsys_env.cuda.compiler import ptx
     from recsys_env.cuda.threads import step_copies
 
     envs = vector_env(TIMED[0])
     game = envs.world, envs.arrays, envs.report, allocate_scratch(envs.world, 1)
     arguments = *game, np.zeros((1, 1), np.bool_), envs.empty_actions(), 0
+    return ptx(step_copies, tuple(numba.typeof(argument) for argument in arguments), capability)
+
+
+def compiled(capability: tuple[int, int]) -> dict[str, Any]:
+    """How the tick is compiled for one compute capability."""
     began = time.perf_counter()
-    text = ptx(step_copies, tuple(numba.typeof(argument) for argument in arguments), capability)
+    text = tick(capability)
     found = {"seconds": time.perf_counter() - began, "contracted": len(re.findall(r"\bfma\.", text))}
     return {**found, **assembled(text, capability)}
 

@@ -8,13 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
-import numpy as np
 import pytest
 
+from benchmarks import gpu
 from benchmarks.unchanged import games
 from recsys_env import vector_env
-from recsys_env.world import allocate_scratch
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,14 +40,7 @@ def test_the_whole_tick_compiles_without_contraction(capability: tuple[int, int]
     """A product and a sum in one operation (fma) round once instead of twice."""
     if importlib.util.find_spec("numba_cuda") is None:
         pytest.skip("needs numba-cuda")
-    from recsys_env.cuda.compiler import ptx
-    from recsys_env.cuda.threads import step_copies
-
-    envs = vector_env("ecommerce-v1")
-    hidden = np.zeros((1, 1), np.bool_)
-    game = envs.world, envs.arrays, envs.report, allocate_scratch(envs.world, 1)
-    arguments = *game, hidden, envs.empty_actions(), 0
-    text = ptx(step_copies, tuple(numba.typeof(argument) for argument in arguments), capability)
+    text = gpu.tick(capability)
     assert f".target sm_{capability[0]}{capability[1]}" in text
     assert not re.search(r"\bfma\.", text)
     assert "mul.rn.f64" in text
