@@ -5,7 +5,8 @@
 
 Networks of several sizes are pre-trained on several numbers of logged pages. Of each the losses on held-out pages and
 the reward of the pre-trained policy, playing all agents on unseen seeds, stand beside its parameters, pages, floating-
-point operations and seconds. To `benchmarks/results/scaling.json`.
+point operations and seconds. To `benchmarks/results/scaling.json`, row by row; rows of other sizes and pages, stored
+earlier with the same settings, are kept.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from baselines.generative_network import GenerativeNetwork
 from baselines.training import begin
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
+from recsys_env.provenance import provenance
 
-from .result_files import store
+from .result_files import earlier, store
 
-SIZES, PAGES = ("0.1m", "0.3m", "1m", "3m", "10m"), (50_000, 200_000)
+SIZES, PAGES = ("0.1m", "0.3m", "1m", "3m", "10m"), (12_500, 50_000, 200_000)
 EPISODES = 64
 ENDS = ("random", "popularity", "nearest", "content", "static", "planner")
 
@@ -74,14 +76,15 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2, help="of torch on the CPU")
     args = parser.parse_args()
-    rows = []
+    settings = {"task": args.task, "device": args.device, "threads": args.threads, "episodes": EPISODES}
+    rows = dict(earlier("scaling", "rows", settings))
+    ends = {name: interval(episode_returns(args.task, name, EPISODES, UNSEEN).mean(1)) for name in ENDS}
     for pages in args.pages:
         for size in args.sizes:
-            rows.append(measured(args.task, size, pages, args.device, args.threads))
-            print({name: rows[-1][name] for name in ("size", "parameters", "pages", "reward", "seconds")}, flush=True)
-    ends = {name: interval(episode_returns(args.task, name, EPISODES, UNSEEN).mean(1)) for name in ENDS}
-    settings = {"task": args.task, "device": args.device, "threads": args.threads, "episodes": EPISODES}
-    print(store("scaling", "benchmarks.scaling", settings, {"rows": rows, "beside": ends}))
+            row = measured(args.task, size, pages, args.device, args.threads)
+            rows[f"{size}, {pages}"] = {"source": provenance("benchmarks.scaling"), **row}
+            store("scaling", "benchmarks.scaling", settings, {"rows": rows, "beside": ends})
+            print({name: row[name] for name in ("size", "parameters", "pages", "reward", "seconds")}, flush=True)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,9 @@ def over_seeds(runs: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, flo
 
 def scaling(folder: Path) -> str:
     result = stored("scaling")
-    settings, rows = result["settings"], result["rows"]
+    settings = result["settings"]
+    rows = sorted(result["rows"].values(), key=lambda row: (row["pages"], row["parameters"]))
+    origin = {key: sorted({row["source"][key] for row in rows}) for key in ("command", "processor", "date")}
     figure, (losses, rewards) = _figures(2, 8.5)
     for i, pages in enumerate(dict.fromkeys(row["pages"] for row in rows)):
         some = [row for row in rows if row["pages"] == pages]
@@ -131,7 +133,7 @@ def scaling(folder: Path) -> str:
     ends = ", ".join(f"{name} {spread(end)}" for name, end in result["beside"].items())
     note = (
         f"Pre-trained on `{settings['task']}`, playing all agents for {settings['episodes']} episodes, ± 95 %. Beside "
-        f"it: {ends}. {whence(result, 'scaling.json')}"
+        f"it: {ends}. {whence(origin, 'scaling.json')}"
     )
     head = ["size", "parameters", "pages", "FLOPs", "nats an item", "nats a slate", "own reward", "seconds"]
     return "\n\n".join([note, markdown(head, table), picture(folder / "scaling.png", "losses and reward by size")])
