@@ -23,6 +23,7 @@ from numba.core.caching import IndexDataCacheFile, _CacheLocator
 from numba.core.dispatcher import Dispatcher
 
 import recsys_env
+from recsys_env import kernels
 from recsys_env.kernels import compiler
 from recsys_env.kernels.compiler import entry, source_stamp
 
@@ -154,12 +155,19 @@ def test_data_of_an_older_version_does_not_run(code: Code, monkeypatch: pytest.M
 
 
 def dispatchers() -> dict[str, Dispatcher]:
-    """Every kernel and entry of the package, but for modules whose libraries are not installed."""
-    for module in pkgutil.walk_packages(recsys_env.__path__, "recsys_env."):
-        if not module.name.startswith("recsys_env.adapters."):
-            with contextlib.suppress(ImportError):
-                importlib.import_module(module.name)
-    modules = [module for name, module in sys.modules.items() if name.startswith("recsys_env.")]
+    """Every kernel and entry of the package, but for modules whose libraries are not installed and the GPU's, which
+    are made of the same files."""
+    elsewhere = ("recsys_env.adapters.", "recsys_env.cuda")
+    for package in (kernels, recsys_env):  # a walk does not enter a folder twice, and the GPU's package names the first
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.startswith(elsewhere):
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(module.name)
+    modules = [
+        module
+        for name, module in sys.modules.items()
+        if name.startswith("recsys_env.") and not name.startswith(elsewhere)
+    ]
     return {
         f"{module.__name__}.{name}": value
         for module in modules
