@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .catalogue import Catalogue
 from .company import Company
@@ -49,6 +49,9 @@ from .views import (
     single_agent_vector_env,
 )
 from .worlds import Worlds
+
+if TYPE_CHECKING:
+    from .cuda.batch import CudaVectorEnv
 
 __version__ = "0.1.0"
 __all__ = [
@@ -79,6 +82,29 @@ __all__ = [
 ]
 
 
+@overload
+def vector_env(
+    task: str | WorldConfig,
+    num_envs: int = 1,
+    *,
+    num_threads: int = 1,
+    catalogue: Catalogue | str | Path | None = None,
+    device: Literal["cpu"] = "cpu",
+    **overrides: Any,
+) -> VectorEnv: ...
+
+
+@overload
+def vector_env(
+    task: str | WorldConfig,
+    num_envs: int = 1,
+    *,
+    catalogue: Catalogue | str | Path | None = None,
+    device: Literal["cuda"],
+    **overrides: Any,
+) -> CudaVectorEnv: ...
+
+
 def vector_env(
     task: str | WorldConfig,
     num_envs: int = 1,
@@ -87,7 +113,7 @@ def vector_env(
     catalogue: Catalogue | str | Path | None = None,
     device: str = "cpu",
     **overrides: Any,
-) -> Any:
+) -> VectorEnv | CudaVectorEnv:
     """B copies of a task as one batch: observations [B, N, O], rewards [B, N]. Keywords override config fields.
 
     Args:

@@ -237,6 +237,11 @@ class Scratch(NamedTuple):
     features: np.ndarray  # [B, 1, F] f4: of one candidate, where weights rank them; else [B, 1, 0]
     draws: np.ndarray  # [B, C] i4: candidates before they are sorted
     matches: np.ndarray  # [B, C] f4: their profile matches
+    marks: np.ndarray  # [B, 16] u8: bits of the items drawn so far
+    uniforms: np.ndarray  # [B, 2, C] f8: random numbers behind the draws
+    seen: np.ndarray  # [B, C] f4: how often the visitor consumed each draw or candidate, as far as the agent knows
+    known: np.ndarray  # [B, 5, C] f8: clicks, impressions, satisfaction, age and promotion of an agent's candidates
+    bounded: np.ndarray  # [B, 4, C] f4: their ctr, satisfaction, freshness and promotion, as features
     masses: np.ndarray  # [B, N] f8: weights of the agents at the click
     topic_mass: np.ndarray  # [B, T] f8: cumulative topic weights of the visitor
 
@@ -621,6 +626,8 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
 
 def allocate_scratch(world: World, num_envs: int) -> Scratch:
     """Working arrays for B copies."""
+    from .kernels.retrieval import MARKS
+
     p, b = world.params["shape"][0], num_envs
     n = p["agents"]
     return Scratch(
@@ -630,6 +637,11 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
         features=np.zeros((b, 1, p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0), np.float32),
         draws=np.zeros((b, p["candidates"]), np.int32),
         matches=np.zeros((b, p["candidates"]), np.float32),
+        marks=np.zeros((b, MARKS // 64), np.uint64),
+        uniforms=np.zeros((b, 2, p["candidates"])),
+        seen=np.zeros((b, p["candidates"]), np.float32),
+        known=np.zeros((b, 5, p["candidates"])),
+        bounded=np.zeros((b, 4, p["candidates"]), np.float32),
         masses=np.zeros((b, n)),
         topic_mass=np.zeros((b, p["topics"])),
     )

@@ -434,11 +434,15 @@ def topic_odds(world, state, p, b, u, t, offset, scale):
 @kernel
 def weigh_topics(world, state, scratch, p, b, u, offset, scale):
     """Fill the scratch with the cumulative weights of the topics, for `draw_topic`. Topics without items have none."""
-    total = 0.0
+    mass, total = scratch.topic_mass[b], 0.0
+    for t in range(p.shape.topics):
+        mass[t] = dot(state.vectors, b, u, offset, world.centres, t, p.shape.dims)
+    for t in range(p.shape.topics):  # alone, so that it vectorises
+        mass[t] = topic_weight(scale, mass[t])
     for t in range(p.shape.topics):
         if world.topic_start[t + 1] > world.topic_start[t]:
-            total += topic_odds(world, state, p, b, u, t, offset, scale)
-        scratch.topic_mass[b, t] = total
+            total += mass[t]
+        mass[t] = total
 
 
 @kernel

@@ -3,30 +3,31 @@ squashed."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..fields import OBSERVATION
-from .choice import freshness_now
 from .compiler import kernel
 from .dynamics import visitor_id
-from .equations import relative_ctr, relative_satisfaction
+from .equations import freshness, relative_ctr, relative_satisfaction
 from .numeric import squash
 from .objectives import exposure_of, share_of
 from .page import (
     RIVAL,
     actions_of_pick,
+    age_of,
     can_show,
     is_active,
     is_continuous,
     is_promoted,
     item_statistics,
-    log_price_now,
-    popularity_now,
+    log_price,
     retrieves,
     view_of,
     wallet_now,
 )
-from .retrieval import seen_count
+from .retrieval import count_seen
 from .vectors import dot, row_dot, squash_row
 
 _ONE = np.float32(1.0)
@@ -35,8 +36,17 @@ _PAGES, _VISITS, _GAP = (np.float32(_HALF[name]) for name in ("session_page", "v
 _MOOD_PAGES = np.float32(_HALF["mood_pages"])
 
 
+class Candidate(NamedTuple):
+    """What is known of a candidate before its features are written."""
+
+    item: int
+    match: float  # <profile, q_j>
+    seen: float  # `seen_count`
+    promoted: bool
+
+
 @kernel
-def observe(world, state, report, p, b, observations, masks):
+def observe(world, state, report, scratch, p, b, observations, masks):
     """Write the observation and mask of every agent, and who comes next."""
     copy = state.copies[b]
     for n in range(p.shape.agents):
@@ -54,9 +64,9 @@ def observe(world, state, report, p, b, observations, masks):
             _observe_visit(state, p, b, n, observations)
             _observe_history(state, p, b, n, observations)
             _observe_journey(world, state, p, b, n, observations)
-            _observe_candidates(world, state, p, b, n, observations)
+            count = _observe_candidates(world, state, scratch, p, b, n, observations) if retrieves(p) else 0
             squash_row(observations, b, n, p.fields.squashed, p.fields.squashed_stop)
-            _observe_bounded(world, state, p, b, n, observations)
+            _observe_bounded(scratch, p, b, n, count, observations)
             _observe_known(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
             _observe_offers(state, p, b, n, observations)
@@ -110,72 +120,89 @@ def _observe_journey(world, state, p, b, n, observations):
 
 
 @kernel
-def _observe_candidates(world, state, p, b, n, observations):
-    if not retrieves(p):
-        return
+def _observe_candidates(world, state, scratch, p, b, n, observations):
+    """Features of the candidates that are to be squashed; what the others are worked out from waits in the scratch.
+    Returns how many candidates there are."""
+    if p.features.repeat >= 0:
+        count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[b])
+    items, known, tick = state.candidates[b, n], scratch.known[b], state.copies[b].tick
+    if p.features.promotion >= 0:
+        for c in range(p.shape.candidates):  # also of empty places, so that it vectorises
+            known[4, c] = 1.0 if is_promoted(p, items[c], tick) else 0.0
     for c in range(p.shape.candidates):
-        j = state.candidates[b, n, c]
+        j = np.int64(items[c])
         if j < 0:
-            return
-        place = p.fields.candidates + c * p.shape.features
-        write_features(world, state, p, b, n, j, state.matches[b, n, c], observations, n, place)
+            return c
+        candidate = Candidate(j, state.matches[b, n, c], np.float64(scratch.seen[b, c]), known[4, c] > 0.0)
+        at = p.fields.candidates + c * p.shape.features
+        known[0, c], known[1, c], known[2, c], known[3, c] = _write_features(
+            world, state, p, b, n, candidate, observations, n, at
+        )
+    return p.shape.candidates
 
 
 @kernel
-def write_features(world, state, p, b, n, j, match, rows, r, at):
-    """Write what agent n sees of item j into rows[b, r, at:], but for what `write_bounded_features` adds; to be
-    squashed. `match` is <profile, q_j>."""
+def _observe_bounded(scratch, p, b, n, count, observations):
+    """The features of the candidates that are bounded as they are. First all of one kind, which vectorises."""
+    known, bounded = scratch.known[b], scratch.bounded[b]
+    mean_ctr, mean_satisfaction = p.shape.mean_ctr, p.shape.mean_satisfaction
+    for c in range(count):
+        bounded[0, c] = relative_ctr(mean_ctr, known[0, c], known[1, c])
+    for c in range(count):
+        bounded[1, c] = relative_satisfaction(mean_satisfaction, known[0, c], known[2, c])
+    if p.features.freshness >= 0:
+        for c in range(count):
+            bounded[2, c] = freshness(p.choice, known[3, c])
+    for c in range(count):
+        bounded[3, c] = known[4, c]
+        _write_bounded(p, bounded[:, c], observations, b, n, p.fields.candidates + c * p.shape.features)
+
+
+@kernel
+def _write_features(world, state, p, b, n, candidate, rows, r, at):
+    """Write into rows[b, r, at:] the features of a candidate that are to be squashed; returns what the others are
+    worked out from: clicks, impressions and satisfaction of everybody, and age."""
     copy, feature, dims = state.copies[b], p.features, p.shape.dims
-    u, tick = copy.visitor, copy.tick
+    u, tick, j = copy.visitor, copy.tick, candidate.item
     history = p.shape.told + view_of(p, n) * (dims + p.shape.topics)
-    rows[b, r, at + feature.profile_match] = match
+    popularity, clicks, impressions, satisfaction = item_statistics(world, state, p, b, j, copy.stamp, tick)
+    rows[b, r, at + feature.profile_match] = candidate.match
     rows[b, r, at + feature.history_match] = dot(state.vectors, b, u, history, world.q, j, dims)
     rows[b, r, at + feature.topic_count] = state.vectors[b, u, history + dims + world.items[j].topic]
-    popularity = popularity_now(world, state, p, b, j, copy.stamp, tick)
     rows[b, r, at + feature.popularity] = popularity * p.shape.popularity_scale
     if feature.price >= 0:
-        rows[b, r, at + feature.price] = log_price_now(world, p, j, tick)
+        rows[b, r, at + feature.price] = log_price(world, p, j, candidate.promoted)
     if feature.repeat >= 0:
-        rows[b, r, at + feature.repeat] = seen_count(world, state, p, b, n, j)
-    if feature.context >= 0 and copy.anchor >= 0:
-        rows[b, r, at + feature.context] = row_dot(world.q, copy.anchor, world.q, j, dims)
+        rows[b, r, at + feature.repeat] = candidate.seen
+    if feature.context >= 0:
+        context = row_dot(world.q, copy.anchor, world.q, j, dims) if copy.anchor >= 0 else 0.0
+        rows[b, r, at + feature.context] = context
     if feature.length >= 0:
         rows[b, r, at + feature.length] = world.items[j].length
+    return clicks, impressions, satisfaction, np.float64(age_of(world, p, j, tick))
 
 
 @kernel
-def _observe_bounded(world, state, p, b, n, observations):
-    if not retrieves(p):
-        return
-    for c in range(p.shape.candidates):
-        j = state.candidates[b, n, c]
-        if j < 0:
-            return
-        place = p.fields.candidates + c * p.shape.features
-        write_bounded_features(world, state, p, b, j, observations, n, place)
+def _write_bounded(p, values, rows, b, r, at):
+    feature = p.features
+    rows[b, r, at + feature.ctr], rows[b, r, at + feature.satisfaction] = values[0], values[1]
+    if feature.freshness >= 0:
+        rows[b, r, at + feature.freshness] = values[2]
+    if feature.promotion >= 0:
+        rows[b, r, at + feature.promotion] = values[3]
 
 
 @kernel
-def write_bounded_features(world, state, p, b, j, rows, r, at):
-    """The features of item j that are bounded as they are; written after the others have been squashed."""
-    tick = state.copies[b].tick
-    clicks, impressions, satisfaction = item_statistics(world, state, p, b, j, state.copies[b].stamp, tick)
-    rows[b, r, at + p.features.ctr] = relative_ctr(p.shape.mean_ctr, clicks, impressions)
-    rows[b, r, at + p.features.satisfaction] = relative_satisfaction(p.shape.mean_satisfaction, clicks, satisfaction)
-    if p.features.freshness >= 0:
-        rows[b, r, at + p.features.freshness] = freshness_now(world, p, j, tick)
-    if p.features.promotion >= 0:
-        rows[b, r, at + p.features.promotion] = 1.0 if is_promoted(p, j, tick) else 0.0
-
-
-@kernel
-def write_candidate(world, state, p, b, n, j, match, rows, r):
-    """Write into rows[b, r] what the observation of agent n holds of a candidate, item j; `match` is <profile, q_j>."""
-    for f in range(p.shape.features):
-        rows[b, r, f] = 0.0
-    write_features(world, state, p, b, n, j, match, rows, r, 0)
+def write_item(world, state, p, b, n, j, match, seen, rows, r):
+    """Write into rows[b, r] what the observation of agent n would hold of item j as a candidate."""
+    promoted = is_promoted(p, j, state.copies[b].tick)
+    clicks, impressions, satisfaction, age = _write_features(
+        world, state, p, b, n, Candidate(j, match, seen, promoted), rows, r, 0
+    )
     squash_row(rows, b, r, 0, p.shape.features)
-    write_bounded_features(world, state, p, b, j, rows, r, 0)
+    ctr = relative_ctr(p.shape.mean_ctr, clicks, impressions)
+    pleased = relative_satisfaction(p.shape.mean_satisfaction, clicks, satisfaction)
+    _write_bounded(p, (ctr, pleased, freshness(p.choice, age), 1.0 if promoted else 0.0), rows, b, r, 0)
 
 
 @kernel

@@ -6,8 +6,9 @@ from __future__ import annotations
 import numpy as np
 
 from .compiler import entry
-from .observation import write_candidate
+from .observation import write_item
 from .page import can_show, is_active, retrieves
+from .retrieval import seen_count
 from .vectors import dot
 
 
@@ -32,7 +33,8 @@ def list_options(world, state, n, items, features):
             items[b, i] = j
             if j >= 0:
                 match = dot(state.vectors, b, state.copies[b].visitor, p.shape.profile, world.q, j, p.shape.dims)
-                write_candidate(world, state, p, b, n, j, match, features, i)
+                seen = seen_count(world, state, p, b, n, j)
+                write_item(world, state, p, b, n, j, match, seen, features, i)
             else:
                 for f in range(features.shape[2]):
                     features[b, i, f] = 0.0

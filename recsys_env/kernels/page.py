@@ -20,15 +20,29 @@ def actions_of_pick(p):
 
 
 @kernel
+def clock_of(world, p, j, tick):
+    """(window, age): number of the availability window that item j is in (its incarnation), ticks since it opened.
+
+    The first window is number 0, because no offset is as long as a period. Of 32 bits: a longer division takes twice as
+    long.
+    """
+    if not p.shape.windows:
+        return np.int64(0), np.int64(0)
+    passed, period = np.uint32(tick + world.items[j].offset), np.uint32(p.items.period)
+    window = np.uint32(passed // period)
+    return np.int64(window), np.int64(np.uint32(passed - window * period))
+
+
+@kernel
 def window_of(world, p, j, tick):
-    """Number of the availability window that item j is in (its incarnation)."""
-    return (tick + world.items[j].offset) // p.items.period if p.shape.windows else 0
+    """Number of the availability window that item j is in."""
+    return clock_of(world, p, j, tick)[0]
 
 
 @kernel
 def age_of(world, p, j, tick):
-    """Ticks since item j's window opened; the item is available while age < life."""
-    return (tick + world.items[j].offset) % p.items.period if p.shape.windows else 0
+    """Ticks since item j's window opened."""
+    return clock_of(world, p, j, tick)[1]
 
 
 @kernel
@@ -53,9 +67,14 @@ def is_promoted(p, j, tick):
 
 
 @kernel
+def log_price(world, p, j, promoted):
+    """x_j: log(price / geometric mean list price of its topic)."""
+    return world.items[j].x + (p.shape.log_promotion if promoted else 0.0)
+
+
+@kernel
 def log_price_now(world, p, j, tick):
-    """x_j: log(price now / geometric mean list price of its topic)."""
-    return world.items[j].x + (p.shape.log_promotion if is_promoted(p, j, tick) else 0.0)
+    return log_price(world, p, j, is_promoted(p, j, tick))
 
 
 @kernel
@@ -81,30 +100,31 @@ def purchase_value(world, p, j, paid):
 
 @kernel
 def item_statistics(world, state, p, b, j, stamp, tick):
-    """(clicks, impressions, satisfaction) of item j, of everybody and decayed: the historical log's and the episode's.
+    """(popularity, clicks, impressions, satisfaction) of item j, of everybody and decayed: what the historical log says
+    and what the episode adds.
 
-    Impressions are weighted by examination theta, satisfaction is the sum of log(dwell / length) over the clicks.
+    Popularity is of clicks too, by the log's own count. Impressions are weighted by examination theta, satisfaction is
+    the sum of log(dwell / length) over the clicks.
     """
     row, log = state.items[b, j], world.log[j]
-    past, present = _decays(world, row, p, j, stamp, tick)
+    past, present = _decays(world, row, window_of(world, p, j, tick), stamp, tick)
+    popularity = past * world.items[j].popularity + present * row.clicks
     clicks = past * log.clicks + present * row.clicks
     impressions = past * p.items.log_impressions + present * row.impressions
-    return clicks, impressions, past * log.satisfaction + present * row.satisfaction
+    return popularity, clicks, impressions, past * log.satisfaction + present * row.satisfaction
 
 
 @kernel
 def popularity_now(world, state, p, b, j, stamp, tick):
-    """Decayed clicks of everybody on item j: its historical count and the episode's."""
-    row = state.items[b, j]
-    past, present = _decays(world, row, p, j, stamp, tick)
-    return past * world.items[j].popularity + present * row.clicks
+    """Decayed clicks of everybody on item j."""
+    return item_statistics(world, state, p, b, j, stamp, tick)[0]
 
 
 @kernel
-def _decays(world, row, p, j, stamp, tick):
-    """What is left of item j's history, none where its window opened within the episode, and of what its row holds."""
-    window = window_of(world, p, j, tick)
-    past = np.float64(world.decay[tick]) if window == window_of(world, p, j, 0) else 0.0
+def _decays(world, row, window, stamp, tick):
+    """What is left of an item's history, none where its present window opened within the episode, and of what its row
+    holds."""
+    past = np.float64(world.decay[tick]) if window == 0 else 0.0
     mine = row.stamp == stamp and row.window == window
     return past, np.float64(world.decay[tick - row.touched]) if mine else 0.0
 
@@ -126,14 +146,14 @@ def in_stock(world, state, p, b, j, stamp, tick):
 @kernel
 def touch_item(world, state, p, b, j, stamp, tick):
     """Bring item j's row up to this tick, before it is written to."""
-    row = state.items[b, j]
+    row, window = state.items[b, j], window_of(world, p, j, tick)
     stock = stock_now(world, state, p, b, j, stamp, tick)
-    _, left = _decays(world, row, p, j, stamp, tick)
+    _, left = _decays(world, row, window, stamp, tick)
     row.clicks *= left
     row.impressions *= left
     row.satisfaction *= left
     row.stock, row.restock = stock, (tick // p.items.restock_period + 1) * p.items.restock_period
-    row.window, row.stamp, row.touched = window_of(world, p, j, tick), stamp, tick
+    row.window, row.stamp, row.touched = window, stamp, tick
 
 
 @kernel
@@ -280,8 +300,7 @@ def read_items(world, state, price, promoted, available, stock, age, popularity,
             price[b, j], promoted[b, j] = price_now(world, p, j, tick), is_promoted(p, j, tick)
             available[b, j], age[b, j] = is_available(world, p, j, tick), age_of(world, p, j, tick)
             stock[b, j] = stock_now(world, state, p, b, j, stamp, tick) if p.items.stock_init > 0 else -1
-            popularity[b, j] = popularity_now(world, state, p, b, j, stamp, tick)
-            clicks, impressions, total = item_statistics(world, state, p, b, j, stamp, tick)
+            popularity[b, j], clicks, impressions, total = item_statistics(world, state, p, b, j, stamp, tick)
             ctr[b, j], satisfaction[b, j] = (
                 relative_ctr(p.shape.mean_ctr, clicks, impressions),
                 relative_satisfaction(p.shape.mean_satisfaction, clicks, total),

@@ -7,10 +7,12 @@ import numpy as np
 from . import rng
 from .compiler import kernel
 from .dynamics import draw_topic, weigh_topics
-from .numeric import log1p
+from .numeric import insert, is_better, log1p
 from .page import active_agents, can_show, is_active, retrieves, view_of, window_of
 from .vectors import dot, prefetch
 
+MARKS = 1024  # bits that tell which items are among the candidates
+_LAST_MARK, _S6, _LAST_BIT, _ONE = np.int64(MARKS - 1), np.int64(6), np.int64(63), np.uint64(1)
 _TRIES = 4  # draws for one candidate before the exhaustive search
 SHUFFLED, BY_SCORE = 0, 1  # orders of the candidates
 
@@ -41,11 +43,17 @@ def draw_candidates(world, state, scratch, p, b, key):
 def _draw_for(world, state, scratch, p, b, n, key):
     """The candidates of agent n: `scratch.draws` holds those found so far and, behind them, the others' first draws."""
     copy, size = state.copies[b], p.shape.candidates
-    filled = (
-        _take_habits(world, state, scratch, p, b, n, _by_topic(copy, size) // 2) if p.choice.beta_repeat > 0.0 else 0
-    )
+    for word in range(scratch.marks.shape[1]):
+        scratch.marks[b, word] = 0
+    known = _by_topic(copy, size) // 2
+    filled = _take_habits(world, state, scratch, p, b, n, known) if p.choice.beta_repeat > 0.0 and known > 0 else 0
+    uniforms = scratch.uniforms[b]
+    for c in range(size):
+        uniforms[0, c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0))
+    for c in range(_by_topic(copy, size)):
+        uniforms[1, c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0) + 1)
     for c in range(filled, size):
-        scratch.draws[b, c] = _draw(world, state, scratch, p, b, n, c, 0, key)
+        scratch.draws[b, c] = _draw(world, state, scratch, p, b, c, uniforms[0, c], uniforms[1, c])
         prefetch(state.items, b, np.int64(scratch.draws[b, c]))
     for c in range(filled, size):
         if not can_show(world, state, p, b, n, np.int64(scratch.draws[b, c])):
@@ -53,17 +61,19 @@ def _draw_for(world, state, scratch, p, b, n, key):
     while filled < size:
         j = np.int64(scratch.draws[b, filled])
         attempt = 1
-        while (j < 0 or _is_drawn(scratch, b, j, filled)) and attempt < _TRIES:
-            j = _draw(world, state, scratch, p, b, n, filled, attempt, key)
+        while (j < 0 or _is_drawn(scratch, p, b, j, filled)) and attempt < _TRIES:
+            index = _index(p, n, filled, attempt)
+            first, second = rng.uniform(key, rng.RETRIEVE, index), rng.uniform(key, rng.RETRIEVE, index + 1)
+            j = _draw(world, state, scratch, p, b, filled, first, second)
             if not can_show(world, state, p, b, n, j):
                 j = np.int64(-1)
             attempt += 1
-        if j < 0 or _is_drawn(scratch, b, j, filled):
-            u01 = rng.uniform(key, rng.RETRIEVE, ((n * size + filled) * _TRIES) * 2 + 1)
+        if j < 0 or _is_drawn(scratch, p, b, j, filled):
+            u01 = rng.uniform(key, rng.RETRIEVE, _index(p, n, filled, 0) + 1)
             j = _search(world, state, scratch, p, b, n, filled, filled < _by_topic(copy, size), u01)
         if j < 0:
             break
-        scratch.draws[b, filled] = j
+        _take(scratch, b, j, filled)
         filled += 1
     if p.candidates.order == SHUFFLED:
         _shuffle(world, state, scratch, p, b, n, filled, key)
@@ -80,44 +90,38 @@ def _by_topic(copy, size):
 
 
 @kernel
-def _draw(world, state, scratch, p, b, n, c, attempt, key):
-    """Item for candidate c: by topic and popularity, by popularity, or uniform."""
+def _index(p, n, c, attempt):
+    """Of the first of the two random numbers behind an attempt at candidate c of agent n."""
+    return ((n * p.shape.candidates + c) * _TRIES + attempt) * 2
+
+
+@kernel
+def _draw(world, state, scratch, p, b, c, first, second):
+    """Item for candidate c, by two uniform numbers: by topic and popularity, by popularity, or uniform."""
     copy, size = state.copies[b], p.shape.candidates
-    index = ((n * size + c) * _TRIES + attempt) * 2
     by_topic = _by_topic(copy, size)
     if c < by_topic:
-        topic = (
-            world.items[copy.anchor].topic
-            if copy.anchor >= 0
-            else draw_topic(scratch, p, b, rng.uniform(key, rng.RETRIEVE, index))
-        )
-        return _popular_in(world, topic, rng.uniform(key, rng.RETRIEVE, index + 1))
+        topic = world.items[copy.anchor].topic if copy.anchor >= 0 else draw_topic(scratch, p, b, first)
+        return _popular_in(world, topic, second)
     if c < by_topic + (size // 4 if copy.anchor < 0 else size // 10):
-        return _popular(world, p, rng.uniform(key, rng.RETRIEVE, index))
-    return rng.integer(key, rng.RETRIEVE, index, p.shape.items)
+        return _popular(world, p, first)
+    return np.int64(first * p.shape.items)
 
 
 @kernel
 def _take_habits(world, state, scratch, p, b, n, limit):
-    """The items that this agent has seen the visitor consume most, most first; returns how many fit."""
-    u, view = state.copies[b].visitor, view_of(p, n)
-    filled = 0
-    bound = np.inf
-    while filled < limit:
-        best, place = 0.0, -1
-        for h in range(p.shape.habits):
-            count = np.float64(state.seen[b, u, h, view])
+    """The items that this agent has seen the visitor consume most, most first; returns how many there are."""
+    u, view, tick = state.copies[b].visitor, view_of(p, n), state.copies[b].tick
+    counts, places, filled = scratch.scores[b], scratch.draws[b], 0
+    for h in range(p.shape.habits):
+        count = np.float64(state.seen[b, u, h, view])
+        if count > 0.0 and is_better(counts, filled, limit, count):
             habit = state.habits[b, u, h]
-            j = habit.item
-            if j < 0 or habit.window != window_of(world, p, j, state.copies[b].tick):
-                continue
-            if best < count <= bound and _fits(world, state, scratch, p, b, n, j, filled):
-                best, place = count, h
-        if place < 0:
-            break
-        scratch.draws[b, filled] = state.habits[b, u, place].item
-        filled += 1
-        bound = best
+            j = np.int64(habit.item)
+            if j >= 0 and habit.window == window_of(world, p, j, tick) and can_show(world, state, p, b, n, j):
+                filled = insert(counts, places, filled, limit, count, h)
+    for c in range(filled):
+        _take(scratch, b, np.int64(state.habits[b, u, places[c]].item), c)
     return filled
 
 
@@ -140,8 +144,22 @@ def _popular(world, p, u01):
 
 
 @kernel
-def _is_drawn(scratch, b, j, filled):
-    """Whether item j is among the candidates found so far; looks at all of them, which vectorises."""
+def _take(scratch, b, j, place):
+    """Item j becomes the candidate at this place."""
+    scratch.draws[b, place] = j
+    mark = j & _LAST_MARK
+    scratch.marks[b, mark >> _S6] |= _ONE << np.uint64(mark & _LAST_BIT)
+
+
+@kernel
+def _is_drawn(scratch, p, b, j, filled):
+    """Whether item j is among the candidates found so far. Its mark says so, which in a large catalogue it shares with
+    others."""
+    mark = j & _LAST_MARK
+    if (scratch.marks[b, mark >> _S6] >> np.uint64(mark & _LAST_BIT)) & _ONE == 0:
+        return False
+    if p.shape.items <= MARKS:
+        return True
     hits = 0
     for c in range(filled):
         hits += scratch.draws[b, c] == j
@@ -151,7 +169,7 @@ def _is_drawn(scratch, b, j, filled):
 @kernel
 def _fits(world, state, scratch, p, b, n, j, filled):
     """Whether item j can be shown now by agent n and is not yet among its candidates."""
-    return not _is_drawn(scratch, b, j, filled) and can_show(world, state, p, b, n, j)
+    return not _is_drawn(scratch, p, b, j, filled) and can_show(world, state, p, b, n, j)
 
 
 @kernel
@@ -187,12 +205,28 @@ def seen_count(world, state, p, b, n, j):
 
 
 @kernel
+def count_seen(world, state, p, b, n, items, seen):
+    """`seen_count` of all items[:] into seen[:]: one pass over them for each of the visitor's habits, which
+    vectorises."""
+    u, view = state.copies[b].visitor, view_of(p, n)
+    for c in range(items.size):
+        seen[c] = 0.0
+    for h in range(p.shape.habits):
+        habit = state.habits[b, u, h]
+        if habit.item >= 0 and habit.window == window_of(world, p, habit.item, state.copies[b].tick):
+            count = state.seen[b, u, h, view]
+            for c in range(items.size):
+                seen[c] = count if items[c] == habit.item else seen[c]
+
+
+@kernel
 def _shuffle(world, state, scratch, p, b, n, filled, key):
     """Put the draws in an order that says nothing of them (Fisher & Yates, inside out)."""
-    u = state.copies[b].visitor
+    u, uniforms = state.copies[b].visitor, scratch.uniforms[b]
     for c in range(filled):
-        j = np.int64(scratch.draws[b, c])
-        place = rng.integer(key, rng.SHUFFLE, n * p.shape.candidates + c, c + 1)
+        uniforms[0, c] = rng.uniform(key, rng.SHUFFLE, n * p.shape.candidates + c)
+    for c in range(filled):
+        j, place = np.int64(scratch.draws[b, c]), np.int64(uniforms[0, c] * (c + 1))
         state.candidates[b, n, c] = state.candidates[b, n, place]
         state.matches[b, n, c] = state.matches[b, n, place]
         state.candidates[b, n, place] = j
@@ -206,17 +240,17 @@ def _sort(world, state, scratch, p, b, n, filled):
     Each goes to the place that the number of better ones gives (equals keep their order); with so few, no branch is the
     fastest.
     """
-    u = state.copies[b].visitor
+    u, scores = state.copies[b].visitor, scratch.scores[b]
+    if p.choice.beta_repeat > 0.0:
+        count_seen(world, state, p, b, n, scratch.draws[b], scratch.seen[b])
     for c in range(filled):
         j = np.int64(scratch.draws[b, c])
         scratch.matches[b, c] = dot(state.vectors, b, u, p.shape.profile, world.q, j, p.shape.dims)
-        habit = log1p(seen_count(world, state, p, b, n, j)) if p.choice.beta_repeat > 0.0 else 0.0
-        scratch.scores[b, c] = scratch.matches[b, c] + habit
+        known = p.choice.beta_repeat > 0.0 and scratch.seen[b, c] > 0.0  # of most there is nothing to take a log of
+        scores[c] = scratch.matches[b, c] + (log1p(np.float64(scratch.seen[b, c])) if known else 0.0)
     for c in range(filled):
-        place, score = 0, scratch.scores[b, c]
-        for i in range(c):
-            place += scratch.scores[b, i] >= score
-        for i in range(c + 1, filled):
-            place += scratch.scores[b, i] > score
+        place, score = 0, scores[c]
+        for i in range(filled):
+            place += (scores[i] > score) | ((scores[i] == score) & (i < c))
         state.candidates[b, n, place] = scratch.draws[b, c]
         state.matches[b, n, place] = scratch.matches[b, c]

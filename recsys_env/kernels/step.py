@@ -32,7 +32,7 @@ from .equations import log_multiplier, place_of_level, shared_reward
 from .feedback import consume, put_in_cart, settle_cart
 from .numeric import insert, is_better
 from .objectives import page_objectives, show_providers
-from .observation import observe, write_candidate, write_latent, write_mood
+from .observation import observe, write_item, write_latent, write_mood
 from .page import (
     CANDIDATES,
     QUERY,
@@ -47,7 +47,7 @@ from .page import (
     is_continuous,
     is_private,
 )
-from .retrieval import draw_candidates
+from .retrieval import count_seen, draw_candidates
 
 STEP, RESET, LOOK = 0, 1, 2
 
@@ -156,11 +156,14 @@ def _rank(world, state, scratch, p, b, n, actions):
     """The K candidates with the largest sum of weight times feature, as the observation holds them; equals in their
     order."""
     slots, filled = p.shape.slots, 0
+    if p.features.repeat >= 0:
+        count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[b])
     for c in range(p.shape.candidates):
         j = state.candidates[b, n, c]
         if j < 0:
             continue
-        write_candidate(world, state, p, b, n, j, state.matches[b, n, c], scratch.features, 0)
+        seen = np.float64(scratch.seen[b, c])
+        write_item(world, state, p, b, n, np.int64(j), state.matches[b, n, c], seen, scratch.features, 0)
         score = 0.0
         for f in range(p.shape.features):
             score += np.float64(actions[b, n, p.action_fields.weights + f]) * scratch.features[b, 0, f]
@@ -347,7 +350,7 @@ def advance(world, state, report, scratch, p, b, actions, mode):
         observations, masks = (
             (report.final_observations, report.final_masks) if ends else (report.observations, report.masks)
         )
-        observe(world, state, report, p, b, observations, masks)
+        observe(world, state, report, scratch, p, b, observations, masks)
         if not ends:
             return
         report.truncated[b] = True
