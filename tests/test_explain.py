@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import oracle
 import pytest
-from test_vector import PACKAGE, run_python
 
 import recsys_env
 from recsys_env import TASKS, WorldConfig, parallel_env, vector_env
@@ -246,42 +242,3 @@ def test_as_text() -> None:
     name = str(env.vector.catalogue.item_name[page["item"][k]])[:36]  # type: ignore[union-attr]
     assert name in explanation(explained, env.vector)
     assert name not in text
-
-
-def test_a_new_term_is_a_formula_and_what_it_is_made_of(tmp_path: Path) -> None:
-    """new_term.diff, which the documentation shows: the click, `explain` and the oracles follow, as the slow reference
-    says."""
-    diff = Path(__file__).with_name("new_term.diff")
-    shutil.copytree(PACKAGE, tmp_path / "recsys_env", ignore=shutil.ignore_patterns("__pycache__", "catalogues"))
-    shutil.copytree(Path(__file__).parent, tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run(["git", "apply", str(diff)], cwd=tmp_path, check=True, capture_output=True)
-    code = """
-import sys
-sys.path.insert(0, "tests")
-import numpy as np, oracle, recsys_env
-from recsys_env.evaluation.episodes import begin_episodes
-
-def shown(policy, weight):
-    envs, team, seen = begin_episodes(config(weight), policy, 8, 0)
-    team.act(seen, actions := envs.empty_actions())
-    found = envs.explain(actions)
-    return envs, found, np.where(found["item"] < 0, 0.0, envs.world.items["length"][found["item"]])
-
-def config(weight):
-    changed = {"choice": {"beta_length": weight}, "items": {"length_log_sd": 0.5}}
-    return recsys_env.task_config("social-v1", changed)
-
-for policy in ("greedy", "content"):
-    envs, found, length = shown(policy, 0.7)
-    np.testing.assert_allclose(found["terms"]["length"], 0.7 * length, atol=1e-12)
-    np.testing.assert_allclose(sum(found["terms"].values()), found["utility"], atol=1e-9)
-    game = oracle.Game(envs.config, envs.world)
-    for b in np.flatnonzero(envs.next_page["visitor"] >= 0):
-        copy = game.read(envs.arrays, b)
-        for item, utility in zip(found["item"][b].flat, found["utility"][b].flat):
-            if item >= 0:
-                assert abs(game.utility(copy, copy.people[copy.visitor], int(item)) - utility) < 2e-5
-    longest = [length[length > 0].mean() for _, _, length in (shown(policy, 0.0), shown(policy, 30.0))]
-    print(policy, longest[0] < longest[1])
-"""
-    assert run_python(code, tmp_path / "recsys_env").split() == ["greedy", "True", "content", "True"]

@@ -3,15 +3,11 @@ that writes it."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from test_vector import PACKAGE, run_python
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
 from recsys_env.fields import (
@@ -154,31 +150,3 @@ def test_features_follow_from_fields_that_can_be_hidden() -> None:
     assert [field.name for field in HISTORY] == ["clicked_mean", "topic_counts"]
     assert unseen_features(()) == frozenset()
     assert unseen_features(("clicked_mean", "visits")) == {"history_match", "repeat"}
-
-
-def test_a_new_field_is_a_declaration_and_the_line_that_writes_it(tmp_path: Path) -> None:
-    """The two lines of new_field.diff, which the documentation shows: the rest follows."""
-    package = tmp_path / "recsys_env"
-    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "catalogues"))
-    diff = Path(__file__).with_name("new_field.diff")
-    assert sum(line.startswith(("+ ", "-")) for line in diff.read_text().splitlines()) == 2 + 2  # and two names
-    subprocess.run(["git", "apply", str(diff)], cwd=tmp_path, check=True, capture_output=True)
-    code = """
-import numpy as np, recsys_env
-envs = recsys_env.vector_env("social-v1", 4, horizon=10)
-hiding = recsys_env.vector_env("social-v1", 4, horizon=10, roles=({"hidden": ("progress",)},))
-size = envs.observation_space.shape[0]
-envs.reset(seed=0), hiding.reset(seed=0)
-for tick in range(1, 11):
-    seen, hidden = envs.step(envs.empty_actions())[0], hiding.step(hiding.empty_actions())[0]
-    if tick == 10:
-        seen, hidden = envs.final_obs, hiding.final_obs
-    progress, active = envs.field(seen, "progress")[..., 0], envs.field(seen, "is_active")[..., 0]
-    np.testing.assert_allclose(progress, tick / 10 * active, rtol=1e-6)
-    rest = np.arange(size) != envs.observation_fields["progress"].start
-    np.testing.assert_array_equal(seen[..., rest], hidden[..., rest])
-    assert not envs.field(hidden, "progress").any()
-print(size, active.any())
-"""
-    before = vector_env("social-v1").observation_space.shape[0]
-    assert run_python(code, package).split() == [str(before + 1), "True"]

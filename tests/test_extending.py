@@ -1,0 +1,85 @@
+"""The diffs that the documentation shows (`docs/extending.md`) do what it says, in a copy of the package that takes
+them together and is compiled once. A new task is in test_site.py."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from test_vector import PACKAGE, run_python
+
+from recsys_env import vector_env
+
+HERE, DIFFS = Path(__file__).parent, ("new_field.diff", "new_term.diff")
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package with both changes, beside the tests' slow reference with the same."""
+    folder = tmp_path_factory.mktemp("extended")
+    for source in (PACKAGE, HERE):
+        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__", "catalogues"))
+    for diff in DIFFS:
+        subprocess.run(["git", "apply", str(HERE / diff)], cwd=folder, check=True, capture_output=True)
+    return folder / PACKAGE.name
+
+
+def test_a_new_field_is_a_declaration_and_the_line_that_writes_it(package: Path) -> None:
+    """The two lines of new_field.diff: the rest follows."""
+    lines = (HERE / "new_field.diff").read_text().splitlines()
+    assert sum(line.startswith(("+ ", "-")) for line in lines) == 2 + 2  # and two names
+    code = """
+import numpy as np, recsys_env
+envs = recsys_env.vector_env("social-v1", 4, horizon=10)
+hiding = recsys_env.vector_env("social-v1", 4, horizon=10, roles=({"hidden": ("progress",)},))
+size = envs.observation_space.shape[0]
+envs.reset(seed=0), hiding.reset(seed=0)
+for tick in range(1, 11):
+    seen, hidden = envs.step(envs.empty_actions())[0], hiding.step(hiding.empty_actions())[0]
+    if tick == 10:
+        seen, hidden = envs.final_obs, hiding.final_obs
+    progress, active = envs.field(seen, "progress")[..., 0], envs.field(seen, "is_active")[..., 0]
+    np.testing.assert_allclose(progress, tick / 10 * active, rtol=1e-6)
+    rest = np.arange(size) != envs.observation_fields["progress"].start
+    np.testing.assert_array_equal(seen[..., rest], hidden[..., rest])
+    assert not envs.field(hidden, "progress").any()
+print(size, active.any())
+"""
+    before = vector_env("social-v1").observation_space.shape[0]
+    assert run_python(code, package).split() == [str(before + 1), "True"]
+
+
+def test_a_new_term_is_a_formula_and_what_it_is_made_of(package: Path) -> None:
+    """The click, `explain` and the oracles follow new_term.diff, as the slow reference says."""
+    code = """
+import sys
+sys.path.insert(0, "tests")
+import numpy as np, oracle, recsys_env
+from recsys_env.evaluation.episodes import begin_episodes
+
+def shown(policy, weight):
+    envs, team, seen = begin_episodes(config(weight), policy, 8, 0)
+    team.act(seen, actions := envs.empty_actions())
+    found = envs.explain(actions)
+    return envs, found, np.where(found["item"] < 0, 0.0, envs.world.items["length"][found["item"]])
+
+def config(weight):
+    changed = {"choice": {"beta_length": weight}, "items": {"length_log_sd": 0.5}}
+    return recsys_env.task_config("social-v1", changed)
+
+for policy in ("greedy", "content"):
+    envs, found, length = shown(policy, 0.7)
+    np.testing.assert_allclose(found["terms"]["length"], 0.7 * length, atol=1e-12)
+    np.testing.assert_allclose(sum(found["terms"].values()), found["utility"], atol=1e-9)
+    game = oracle.Game(envs.config, envs.world)
+    for b in np.flatnonzero(envs.next_page["visitor"] >= 0):
+        copy = game.read(envs.arrays, b)
+        for item, utility in zip(found["item"][b].flat, found["utility"][b].flat):
+            if item >= 0:
+                assert abs(game.utility(copy, copy.people[copy.visitor], int(item)) - utility) < 2e-5
+    longest = [length[length > 0].mean() for _, _, length in (shown(policy, 0.0), shown(policy, 30.0))]
+    print(policy, longest[0] < longest[1])
+"""
+    assert run_python(code, package).split() == ["greedy", "True", "content", "True"]
