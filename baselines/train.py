@@ -38,8 +38,8 @@ from .options import Algorithm, flag
 from .training import CONFIG, CURVE, PICTURE, RESULT, SELF, Clock, Evaluation, Learner, Point, Training, begin
 
 CHECKPOINT_SECONDS = 60.0
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # options of mallopt(3)
 CHOICE = 3 * UNSEEN  # on this plus its seed a run chooses its best policy
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # options of mallopt(3)
 
 
 def train(algorithm: Algorithm) -> dict[str, Any]:

@@ -136,6 +136,12 @@ def whence_rows(rows: Mapping[str, Any], name: str) -> str:
     return f"{'; '.join(said)}; raw: `benchmarks/results/{name}`."
 
 
+def origin_of(sources: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """All commands, processors and dates of some results, for `whence`."""
+    found = list(sources)
+    return {key: sorted({source[key] for source in found}) for key in ("command", "processor", "date")}
+
+
 def union(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     """All commands, processors and dates of some rows' origins."""
     found = [row["origin"] for row in rows]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measured import NotMeasured, files, picture, played, stored, union, whence, whence_rows
+from measured import NotMeasured, files, origin_of, picture, played, stored, union, whence, whence_rows
 
 from recsys_env.evaluation.plots import COLOURS
 from recsys_env.evaluation.statistics import interval
@@ -84,7 +84,7 @@ def generative() -> str:
         sources += [{**result["sources"][run["source"]], "command": run["command"]} for run in runs]
     if not rows:
         raise NotMeasured("training")
-    origin = {key: sorted({source[key] for source in sources}) for key in ("command", "processor", "date")}
+    origin = origin_of(sources)
     note = (
         f"{settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps of PPO: own reward per agent and "
         "episode, ± 95 % over seeds (of one seed: over episodes), of the pre-trained network and of the trained one, "
@@ -106,7 +106,7 @@ def scaling(folder: Path) -> str:
     result = stored("scaling")
     settings = result["settings"]
     rows = sorted(result["rows"].values(), key=lambda row: (row["pages"], row["parameters"]))
-    origin = {key: sorted({row["source"][key] for row in rows}) for key in ("command", "processor", "date")}
+    origin = origin_of(row["source"] for row in rows)
     figure, (losses, rewards) = _figures(2, 8.5)
     for i, pages in enumerate(dict.fromkeys(row["pages"] for row in rows)):
         some = [row for row in rows if row["pages"] == pages]
@@ -208,7 +208,7 @@ def tuning() -> str:
         ):
             rows.append([f"`{settings['task']}`", stage, f"{found['nats']:.3f}", f"{found['first']:.0%}"])
         sources.append(result)
-    origin = {key: sorted({source[key] for source in sources}) for key in ("command", "processor", "date")}
+    origin = origin_of(sources)
     note = (
         f"`{settings['model']}`, {result['pages']} logged pages with a click, a fifth of them held out: loss of "
         f"choosing the clicked title among it and up to {settings['beside']} that were shown beside it, and how often "

@@ -22,7 +22,7 @@ from numba import cuda
 from benchmarks.unchanged import drawn, games
 from recsys_env import VectorEnv, WorldConfig, replace, vector_env
 
-COPIES, TICKS, HORIZON = 2, 4, 3  # an episode ends on the way
+COPIES, TICKS, HORIZON = 2, 6, 4  # an episode ends on the way
 
 warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)  # which the hash counts on
 

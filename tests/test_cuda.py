@@ -35,7 +35,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
             vector_env("duel-v1", device="cuda")
 
 
-@pytest.mark.parametrize("capability", [(9, 0)])  # `benchmarks.gpu --compile`: 8.0 too, which takes another minute
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 def test_the_whole_tick_compiles_without_contraction(capability: tuple[int, int]) -> None:
     """A product and a sum in one operation (fma) round once instead of twice."""
     if importlib.util.find_spec("numba_cuda") is None:
