@@ -122,8 +122,8 @@ class Watch:
             stock=np.zeros((b, shape.items), UNITS),
             before=envs.arrays.copies.copy(),
             candidates=envs.arrays.candidates.copy(),
-            active=envs.report.active.copy(),
-            next_visitor=envs.report.next_visitor.copy(),
+            active=envs.report.agents["active"].copy(),
+            next_visitor=envs.report.agents["next_visitor"].copy(),
             prices=np.zeros(shape.items),
             wrong=np.zeros(len(CHECKS), np.int64),
             first=np.full((len(CHECKS), 3), -1),
@@ -145,14 +145,14 @@ class Watch:
         """Before a step: keep what the step will overwrite."""
         envs, books = self._envs, self.books
         books.before[...], books.candidates[...] = envs.arrays.copies, envs.arrays.candidates
-        books.active[...], books.next_visitor[...] = envs.report.active, envs.report.next_visitor
+        books.active[...], books.next_visitor[...] = envs.report.agents["active"], envs.report.agents["next_visitor"]
         promoted = np.zeros(len(self._items), np.bool_)
         read_prices(envs.world, self._items, int(books.before["tick"][0]), books.prices, promoted)
 
     def check(self, actions: np.ndarray, tick: int) -> None:
         """After it: compare. `tick` counts from the reset on."""
         envs = self._envs
-        read = envs._actions.read(actions, envs.num_envs)
+        read = envs._actions.read(actions)
         check_tick(envs.world, envs.arrays, envs.report, read, self._flags, self.books, tick)
 
 
@@ -261,9 +261,9 @@ def check_next(world: Any, state: Any, report: Any, flags: Any, books: Any, tick
     person: Any = np.int64(-1)
     for n in range(agents):
         expected = copy.visitor >= 0 and (copy.opened == n if flags.rival else owner < 0 or owner == n)
-        if report.active[b, n] != expected:
+        if report.agents[b, n].active != expected:
             complain(books, ACTIVE, tick, b, n)
-        visitor = report.next_visitor[b, n]
+        visitor = report.agents[b, n].next_visitor
         if (visitor >= 0) != expected or (visitor < 0 and visitor != -1):
             complain(books, NEXT, tick, b, n)
         if visitor >= 0:
@@ -393,7 +393,7 @@ def check_money(
     if n >= 0:
         slot = report.slots[b, n, k]
         if slot.bought:
-            price = books.prices[slot.item] * np.exp(report.log_offer[b, n])
+            price = books.prices[slot.item] * np.exp(report.agents[b, n].log_offer)
             pay(world, books, b, u, slot.item, price, stamp, tick, n)
         elif slot.cart and not flags.instant:
             old = put_in(books, b, u, slot.item, n, slot.rating > 0)
@@ -474,7 +474,7 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
     p = world.params[0]
     total = 0.0
     for n in range(p.shape.agents):
-        total += report.own[b, n] + report.objectives[b, n]
+        total += report.agents[b, n].own + report.agents[b, n].objectives
     for n in range(p.shape.agents):
         agent, own, size = world.agents[n], 0.0, 1.0
         for k in range(p.shape.slots):
@@ -482,7 +482,7 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
             if slot.clicked:
                 own += agent.click + agent.dwell * slot.dwell + agent.like * slot.liked + agent.cart * slot.cart
                 if slot.bought:
-                    price = books.prices[slot.item] * np.exp(report.log_offer[b, n])
+                    price = books.prices[slot.item] * np.exp(report.agents[b, n].log_offer)
                     margin = p.reward.margin_rate if p.shape.levels > 0 else 1.0
                     own += agent.purchase * (price - (1.0 - margin) * world.items[slot.item].price) / margin
                     size += abs(agent.purchase * price / margin)
@@ -495,10 +495,10 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
                     agent.rating * (later.rating - 3) / 2 if later.rating > 0 else 0.0
                 )
                 size += abs(agent.purchase * later.price)
-        if not abs(report.own[b, n] - own) <= 1e-5 * size:
+        if not abs(report.agents[b, n].own - own) <= 1e-5 * size:
             complain(books, OWN, tick, b, n)
         s = p.reward.sharing
-        earned = report.own[b, n] + report.objectives[b, n]
+        earned = report.agents[b, n].own + report.agents[b, n].objectives
         shared = (1.0 - max(s, 0.0)) * earned + s * total / p.shape.agents
         if not (near(report.rewards[b, n], shared) and abs(report.rewards[b, n]) < np.inf):
             complain(books, REWARDS, tick, b, n)
@@ -523,7 +523,10 @@ def check_tick(world: Any, state: Any, report: Any, actions: Any, flags: Any, bo
         if report.truncated[b] != ends or clock.tick != tick % horizon or now.tick != (tick + 1) % horizon:
             complain(books, CLOCK, tick, b, -1)
         for n in range(p.shape.agents):
-            if report.visitor[b, n] != books.next_visitor[b, n] or (report.visitor[b, n] >= 0) != books.active[b, n]:
+            if (
+                report.agents[b, n].visitor != books.next_visitor[b, n]
+                or (report.agents[b, n].visitor >= 0) != books.active[b, n]
+            ):
                 complain(books, VISITOR, tick, b, n)
         check_ranks(world, report, flags, books, tick, b)
         has_cart = clock.visitor >= 0 and world.scenes[clock.scene].cart != 0

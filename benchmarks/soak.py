@@ -71,7 +71,13 @@ def reported(envs: VectorEnv, copies: int) -> tuple[np.ndarray, ...]:
     last = envs.report
     return tuple(
         array[:copies].copy()
-        for array in (last.observations, last.rewards, last.next_visitor, last.slots["item"], last.slots["clicked"])
+        for array in (
+            last.observations,
+            last.rewards,
+            last.agents["next_visitor"],
+            last.slots["item"],
+            last.slots["clicked"],
+        )
     )
 
 

@@ -75,7 +75,7 @@ def batch(task: str, overrides: dict[str, Any], num_envs: int, threads: int, sec
     for _ in range(100):  # past the first visits of the episode
         envs.step(actions)
     present = np.mean([(envs.step(actions)[4]["visitor"] >= 0).any(axis=1).mean() for _ in range(50)])
-    read = envs._actions.read(actions, num_envs)
+    read = envs._actions.read(actions)
     kernel = rate(lambda: envs._advance(read, mode=0), seconds) * num_envs
     vector = rate(lambda: envs.step(actions), seconds) * num_envs
     result: dict[str, Any] = (
@@ -242,7 +242,7 @@ def scale(seconds: float) -> dict[str, float]:
         envs.reset(seed=0)
         result[f"{name}_first_reset_us"] = 1e6 * (time.perf_counter() - start)
         rng = np.random.default_rng(0)
-        pool = [envs._actions.read(rng.integers(0, items, (1, 2, 5)), 1) for _ in range(997)]
+        pool = [envs._actions.read(rng.integers(0, items, (1, 2, 5))) for _ in range(997)]
         turn = [0]
 
         def step(envs: VectorEnv = envs, pool: list[np.ndarray] = pool, turn: list[int] = turn) -> None:

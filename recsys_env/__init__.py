@@ -30,10 +30,11 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from .aec import RecommendationAEC, env
 from .catalogue import Catalogue
 from .company import Company
 from .config import WorldConfig
-from .environment import RecommendationAEC, RecommendationEnv, env, parallel_env
+from .environment import RecommendationEnv, parallel_env
 from .infos import plain
 from .language import text_env
 from .scenarios import SCENARIOS, Scenario

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NoReturn
 
+import numba
 import numpy as np
 
 from .checks import shown
@@ -11,63 +13,101 @@ from .config import WorldConfig
 
 
 class ActionReader:
-    """Checks actions against their space and brings them into the layout that the kernels read: [B, N, A]."""
+    """Checks actions against their space and brings them into the layout that the kernels read: [B, N, A].
 
-    def __init__(self, config: WorldConfig, agents: list[str], space: Any) -> None:
+    Args:
+        config: the task.
+        num_envs: B.
+        agents: names of the N agents whose actions come in.
+        space: of one agent's action.
+
+    Attributes:
+        kinds: kinds of numbers that actions may be, as NumPy's letters.
+        low, highest: the lowest number of an action, and the highest ones [A].
+    """
+
+    def __init__(self, config: WorldConfig, num_envs: int, agents: list[str], space: Any) -> None:
         self._agents, self._space = agents, space
+        self._shape: tuple[int, ...] = space.shape  # of one action
+        self._joint = (num_envs, len(agents), *self._shape)
         self._continuous = config.continuous
+        self._dtype: np.dtype
         if self._continuous:
-            self._shape: tuple[int, ...] = space.shape
-            self._width = self._shape[0]
-        elif config.slots == 1:
-            self._width, self._shape = 1, ()
-            self._limits = np.array([space.n])
+            self.kinds, self._dtype = "fiu", np.dtype(np.float32)
+            self.low, self.highest = -1, np.ones(self._shape[0], np.int64)
         else:
-            self._width, self._shape = len(space.nvec), (len(space.nvec),)
-            self._limits = np.asarray(space.nvec)
-        self._limit = 0 if self._continuous else int(self._limits.min())
-        self._uniform = not self._continuous and bool((self._limits == self._limit).all())
+            self.kinds, self._dtype = "iu", np.dtype(np.int64)
+            self.low, self.highest = 0, np.atleast_1d(space.n if config.slots == 1 else space.nvec).astype(np.int64) - 1
+        self._read_shape = (num_envs, len(agents), self.highest.size)
 
-    def empty(self, num_envs: int) -> np.ndarray:
-        return np.zeros((num_envs, len(self._agents), self._width), np.float32 if self._continuous else np.int64)
+    def empty(self) -> np.ndarray:
+        """Actions [B, N, A] of zero."""
+        return np.zeros(self._read_shape, self._dtype)
 
-    @property
-    def kinds(self) -> str:
-        """Kinds of numbers that actions may be, as NumPy's letters."""
-        return "f" if self._continuous else "iu"
+    def read(self, actions: Any) -> np.ndarray:
+        """Actions [B, N, ...] as a contiguous array [B, N, A].
 
-    @property
-    def bounds(self) -> tuple[float, np.ndarray]:
-        """Lowest number of an action, and the highest ones [A]."""
-        return (-1.0, np.ones(self._width)) if self._continuous else (0, np.broadcast_to(self._limits - 1, self._width))
+        Raises:
+            ValueError, TypeError: one lies outside its space; the message names agent, value and space.
+        """
+        array = as_array(actions, self._joint, "[num_envs, agents] of {}", self._space)
+        if array.dtype.kind not in self.kinds:
+            what = "float32" if self._continuous else "integers"
+            raise TypeError(f"actions have dtype {array.dtype}, expected {what} for {self._space}")
+        checked = self._exactly(array).reshape(self._read_shape)
+        place = _find_outside(checked.dtype)(checked, self.highest, self.low)
+        if place >= 0:
+            self.reject(place, array.reshape(-1, *self._shape)[place // self.highest.size])
+        return checked if checked.dtype is self._dtype else checked.astype(self._dtype)
 
-    def read(self, actions: Any, num_envs: int) -> np.ndarray:
-        """Actions [B, N, ...] as a contiguous array; raises with agent, value and space if one lies outside."""
-        array = as_array(actions, (num_envs, len(self._agents), *self._shape), "[num_envs, agents] of {}", self._space)
-        if self._continuous:
-            if array.dtype.kind not in "fiu":
-                raise TypeError(f"actions have dtype {array.dtype}, expected float32 for {self._space}")
-            if not (array.size == 0 or (array.min() >= -1.0 and array.max() <= 1.0)):  # also False for NaN
-                self._reject(array, ~((array >= -1.0) & (array <= 1.0)))
-            return np.ascontiguousarray(array, np.float32)
-        if array.dtype.kind not in "iu":
-            raise TypeError(f"actions have dtype {array.dtype}, expected integers for {self._space}")
-        given = array
-        array = np.ascontiguousarray(array, np.int64).reshape(num_envs, len(self._agents), self._width)
-        if np.maximum.reduce(array.view(np.uint64), axis=None) >= self._limit:  # a negative one is huge here
-            wrong = (array < 0) | (array >= self._limits)
-            if self._uniform or wrong.any():
-                self._reject(given.reshape(array.shape), wrong)
+    def _exactly(self, array: np.ndarray) -> np.ndarray:
+        """The same numbers, contiguous, as one of the kinds that they are checked in. What overflows comes out
+        negative."""
+        if array.dtype is self._dtype:
+            return array if array.flags.c_contiguous else array.copy()
+        return array.astype(np.float64 if self._continuous else np.int64, order="C")
+
+    def read_one(self, n: int, action: Any) -> np.ndarray:
+        """The action of agent n as an array of its space's shape.
+
+        Raises:
+            ValueError, TypeError: it lies outside its space; the message names agent, value and space.
+        """
+        try:
+            array = np.asarray(action)
+        except ValueError:  # ragged
+            self._reject_one(n, action, ", which is not one array")
+        if array.dtype.kind not in self.kinds and array.dtype.kind != "b":
+            takes = "numbers" if self._continuous else "integers"
+            self._reject_one(n, action, f" of dtype {array.dtype}", f": it takes {takes}", TypeError)
+        if array.shape != self._shape:
+            self._reject_one(n, action, f" of shape {array.shape}", f" of shape {self._shape}")
+        checked = self._exactly(array).reshape(1, 1, -1)
+        if _find_outside(checked.dtype)(checked, self.highest, self.low) >= 0:
+            self._reject_one(n, action)
         return array
 
-    def _reject(self, array: np.ndarray, wrong: np.ndarray) -> None:
-        b, n = (int(i) for i in np.argwhere(wrong)[0][:2])
-        self.reject(b, n, array[b, n])
+    def _reject_one(
+        self, n: int, action: Any, what: str = "", why: str = "", error: type[Exception] = ValueError
+    ) -> NoReturn:
+        named = f"action of {self._agents[n]} is {shown(action)}{what}"
+        raise error(f"{named}, outside its space {self._space}{why}") from None
 
-    def reject(self, b: int, n: int, action: np.ndarray) -> NoReturn:
-        """Raise for an action [A] that lies outside its space."""
-        value = action.tolist() if self._shape else action.tolist()[0]
+    def reject(self, place: int, action: np.ndarray) -> NoReturn:
+        """Raise for an action that lies outside its space at a place counted through [B, N, A]."""
+        b, n = divmod(place // self.highest.size, len(self._agents))
+        value = action.tolist()
         raise ValueError(f"action of {self._agents[n]} in copy {b} is {value}, outside its space {self._space}")
+
+
+@cache
+def _find_outside(kind: np.dtype) -> Any:
+    """The search for an action outside its space, compiled for contiguous actions of this kind of number, and called
+    past numba's dispatcher, whose type checks cost more than it."""
+    from .kernels.actions import find_outside
+
+    arguments = (np.zeros((1, 1, 1), kind), np.zeros(1, np.int64), 0)
+    return find_outside.compile(tuple(numba.typeof(argument) for argument in arguments))
 
 
 def as_array(actions: Any, shape: tuple[int, ...], what: str, of: Any, name: str = "actions") -> np.ndarray:

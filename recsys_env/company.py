@@ -23,22 +23,7 @@ from .world import LATER
 
 Others = str | Policy | Mapping[str, str | Policy]
 
-_BY_AGENT = (
-    "observations",
-    "masks",
-    "final_observations",
-    "final_masks",
-    "rewards",
-    "own",
-    "objectives",
-    "visitor",
-    "next_visitor",
-    "place",
-    "next_place",
-    "active",
-    "log_offer",
-    "slots",
-)
+_BY_AGENT = ("observations", "masks", "final_observations", "final_masks", "rewards", "agents", "slots")
 _NO_SALE = np.array((-1, -1, 0.0, 0), LATER)  # as the kernels leave a place without a later sale
 
 
@@ -114,7 +99,7 @@ class Company(VectorEnv):
         self.team = Team(envs, policies_of(envs.possible_agents, others, learners), 0)
         self.possible_agents = [agent for agent in envs.possible_agents if agent not in self.team.policies]
         self.num_agents = len(self.possible_agents)
-        self._actions = ActionReader(self.config, self.possible_agents, self.action_space)
+        self._actions = ActionReader(self.config, self.num_envs, self.possible_agents, self.action_space)
         places = [envs.possible_agents.index(agent) for agent in self.possible_agents]
         self._learners = _evenly_spaced(places)
         self._learner_of = np.full(envs.num_agents + 1, -1)  # agent -> learner; the last place is where -1 looks
@@ -140,7 +125,7 @@ class Company(VectorEnv):
 
     def _join(self, actions: Any) -> np.ndarray:
         """The learners' actions beside those that the others have chosen."""
-        read = self._actions.read(actions, self.num_envs)
+        read = self._actions.read(actions)
         self._joint[:, self._learners] = read.reshape(self.num_envs, self.num_agents, *(self.action_space.shape or ()))
         return self._joint
 

@@ -10,13 +10,11 @@ from typing import Any, NoReturn
 import numpy as np
 from gymnasium import logger, spaces
 from pettingzoo import ParallelEnv
-from pettingzoo.utils import OrderEnforcingWrapper
-from pettingzoo.utils.conversions import parallel_to_aec_wrapper
 
 from .catalogue import Catalogue
 from .checks import checked_seed, did_you_mean, shown
 from .config import WorldConfig
-from .infos import AgentInfo, Infos
+from .infos import by_agent
 from .tasks import task_config
 from .vector import Snapshot, VectorEnv
 
@@ -75,6 +73,7 @@ class RecommendationEnv(ParallelEnv):
         self._action_spaces = {agent: copy.deepcopy(self.vector.action_space) for agent in self.possible_agents}
         self._page: Any = None  # the clock of the page that was shown last; kept for rendering only
         self._score = np.zeros(len(self.possible_agents))
+        self._never, self._always = (dict.fromkeys(self.possible_agents, ends) for ends in (False, True))
         self.np_random = np.random.default_rng()
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
@@ -109,7 +108,11 @@ class RecommendationEnv(ParallelEnv):
             self.np_random = np.random.default_rng(seed)
         over = not self.agents
         # The batch has gone on to the next episode by itself; that one is yet to be played.
-        return self._begin(*(self.vector.look() if over and seed is None else self.vector.reset(seed=seed)))
+        if over and seed is None:
+            self.vector.look()
+        else:
+            self.vector.reset(seed=seed)
+        return self._begin()
 
     def step(
         self, actions: Mapping[str, Any]
@@ -128,55 +131,57 @@ class RecommendationEnv(ParallelEnv):
             ValueError, TypeError: an action outside its space, or something else than a dict of actions.
             RuntimeError: actions after the end, or before the first `reset`. Nothing has changed after any of these.
         """
-        agents = self.agents
-        if not agents:
+        if not self.agents:
             if isinstance(actions, Mapping) and not actions:
                 return {}, {}, {}, {}, {}
             raise RuntimeError("the episode is over; call reset()")
         joint = self._joint(actions)
-        page = None if self.render_mode is None else self.vector.next_page[0]
         try:
-            observations, rewards, _, truncations, infos = self.vector.step(np.array([joint]))
+            return self._tick(np.array([joint]))
         except (TypeError, ValueError):
-            observations, rewards, _, truncations, infos = self.vector.step(self._checked(joint)[None])
-        over = bool(truncations[0])
+            return self._tick(self._checked(joint))
+
+    def _tick(
+        self, joint: np.ndarray
+    ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
+        """`step` with the joint action [1, N, ...]."""
+        page = None if self.render_mode is None else self.vector.next_page[0]
+        report = self.vector._tick(joint)
+        over, rewards = report.truncated.item(), report.rewards.tolist()[0]
         if over:
-            observations, self.agents = self.vector.final_obs, []
+            self.agents = []
         if page is not None:
             self._page = page
-            self._score += infos["own"][0]
+            self._score += report.agents["own"][0]
             if self.render_mode == "human":
                 self.render()
-        values = rewards[0].tolist()
         return (
-            self._split(observations),
-            {agent: values[n] for n, agent in enumerate(agents)},
-            dict.fromkeys(agents, False),
-            dict.fromkeys(agents, over),
-            self._infos(infos, over),
+            self._split(report.final_observations, report.final_masks)
+            if over
+            else self._split(report.observations, report.masks),
+            {agent: rewards[n] for n, agent in enumerate(self.possible_agents)},
+            self._never.copy(),
+            self._always.copy() if over else self._never.copy(),
+            by_agent(report, self.possible_agents, over),
         )
 
-    def _begin(self, observations: Any, infos: Infos) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _begin(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Observations and infos of the page that the batch has come to, the first one to be played."""
         self.agents = self.possible_agents[:]
         self._page = None
         self._score[:] = 0
         if self.render_mode == "human":
             self.render()
-        return self._split(observations), self._infos(infos, False)
+        report = self.vector.report
+        return self._split(report.observations, report.masks), by_agent(report, self.possible_agents, False)
 
-    def _split(self, observations: Any) -> dict[str, Any]:
-        """Observations [1, N, ...] of the batch, copied and handed out by agent."""
+    def _split(self, observations: np.ndarray, masks: np.ndarray) -> dict[str, Any]:
+        """Observations [1, N, O] and masks of the batch, copied and handed out by agent."""
+        rows, agents = observations[0].copy(), self.possible_agents
         if self.config.mask_actions:
-            flat, masks = observations["observation"][0].copy(), observations["action_mask"][0].copy()
-            return {
-                agent: {"observation": flat[n], "action_mask": masks[n]} for n, agent in enumerate(self.possible_agents)
-            }
-        flat = observations[0].copy()
-        return {agent: flat[n] for n, agent in enumerate(self.possible_agents)}
-
-    def _infos(self, infos: Infos, over: bool) -> dict[str, Any]:
-        kept = infos.copy()
-        return {agent: AgentInfo(kept, n, over) for n, agent in enumerate(self.possible_agents)}
+            allowed = masks[0].copy()
+            return {agent: {"observation": rows[n], "action_mask": allowed[n]} for n, agent in enumerate(agents)}
+        return {agent: rows[n] for n, agent in enumerate(agents)}
 
     # -------------------------------------------------------------------------------------------- actions
 
@@ -206,26 +211,9 @@ class RecommendationEnv(ParallelEnv):
         )
 
     def _checked(self, joint: list[Any]) -> np.ndarray:
-        """The actions as one array [N, ...], looked at one by one: raises for the first that lies outside its space."""
-        space = self.vector.action_space
-        whole = not isinstance(space, spaces.Box)
-        low, high = (0, getattr(space, "n", getattr(space, "nvec", 0)) - 1) if whole else (-1.0, 1.0)
-        rows = []
-        for agent, value in zip(self.possible_agents, joint, strict=True):
-            named = f"action of {agent} is {shown(value)}"
-            try:
-                row = np.asarray(value)
-            except ValueError:  # ragged
-                raise ValueError(f"{named}, which is not one array, outside its space {space}") from None
-            if row.dtype.kind not in ("biu" if whole else "biuf"):
-                takes = "integers" if whole else "numbers"
-                raise TypeError(f"{named} of dtype {row.dtype}, outside its space {space}: it takes {takes}")
-            if row.shape != space.shape:
-                raise ValueError(f"{named} of shape {row.shape}, outside its space {space} of shape {space.shape}")
-            if not ((row >= low) & (row <= high)).all():  # NaN is neither
-                raise ValueError(f"{named}, outside its space {space}")
-            rows.append(row.astype(np.int64 if whole else np.float32))
-        return np.stack(rows)
+        """The actions as one array [1, N, ...], looked at one by one: raises for the first outside its space."""
+        rows = [self.vector.checked_action(n, action) for n, action in enumerate(joint)]
+        return np.array([rows], self.vector.action_space.dtype)
 
     def _check_agent(self, agent: Any) -> None:
         if not isinstance(agent, str) or agent not in self.possible_agents:
@@ -259,7 +247,7 @@ class RecommendationEnv(ParallelEnv):
             KeyError, ValueError, TypeError: as in `step`.
         """
         self._require_page("expected_feedback()")
-        result = self.vector.expected_feedback(self._checked(self._joint(actions))[None])
+        result = self.vector.expected_feedback(self._checked(self._joint(actions)))
         return {
             name: dict(zip(self.possible_agents, value[0] if value.ndim == 3 else value[0].tolist(), strict=True))
             for name, value in result.items()
@@ -279,7 +267,7 @@ class RecommendationEnv(ParallelEnv):
             KeyError, ValueError, TypeError: as in `step`.
         """
         self._require_page("explain()")
-        result = self.vector.explain(self._checked(self._joint(actions))[None])
+        result = self.vector.explain(self._checked(self._joint(actions)))
         return {
             agent: {
                 **{name: result[name][0, n] for name in ("item", "rank", "utility", "position", "click")},
@@ -318,7 +306,8 @@ class RecommendationEnv(ParallelEnv):
         Raises:
             ValueError, TypeError: as in `VectorEnv.restore`; nothing has changed.
         """
-        return self._begin(*self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed)))
+        self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed))
+        return self._begin()
 
     def render(self) -> str | np.ndarray | None:
         """The page that was shown last.
@@ -352,45 +341,6 @@ class RecommendationEnv(ParallelEnv):
         self.vector.close()
 
 
-class RecommendationAEC(OrderEnforcingWrapper):
-    """A `RecommendationEnv` as a PettingZoo AEC environment: its agents choose one after the other, then comes a tick.
-
-    All that the parallel environment has beside PettingZoo's interface is here too; `unwrapped` is that environment.
-
-    Args:
-        parallel: the parallel environment; step it through this one alone.
-
-    Attributes:
-        config, vector, observation_fields, state_fields, state_space: as in `RecommendationEnv`.
-        field, expected_feedback, explain, save: its methods. The page about to be shown, and the state, are those of
-            the round that is being played.
-    """
-
-    def __init__(self, parallel: RecommendationEnv) -> None:
-        super().__init__(parallel_to_aec_wrapper(parallel))
-        self.config, self.vector = parallel.config, parallel.vector
-        self.observation_fields, self.state_fields = parallel.observation_fields, parallel.state_fields
-        self.field, self.save = parallel.field, parallel.save
-        self.expected_feedback, self.explain = parallel.expected_feedback, parallel.explain
-
-    def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
-        """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round.
-
-        The actions of an unfinished round are forgotten.
-        """
-        self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed))
-        # PettingZoo begins a round of agents in reset() alone. As after an episode, the batch stands at a page that has
-        # yet to begin, and that is where reset() goes on.
-        self.unwrapped.agents = []
-        self.reset()
-
-    def __str__(self) -> str:
-        return str(self.unwrapped)
-
-
-# -------------------------------------------------------------------------------------------------- constructors
-
-
 def parallel_env(
     task: str | WorldConfig,
     *,
@@ -413,14 +363,3 @@ def parallel_env(
     """
     name = task if isinstance(task, str) else "recsys"
     return RecommendationEnv(task_config(task, overrides, catalogue), catalogue, render_mode, name)
-
-
-def env(
-    task: str | WorldConfig,
-    *,
-    catalogue: Catalogue | str | Path | None = None,
-    render_mode: str | None = None,
-    **overrides: Any,
-) -> RecommendationAEC:
-    """A task as a PettingZoo AEC environment: the parallel one, one agent at a time. Arguments as in `parallel_env`."""
-    return RecommendationAEC(parallel_env(task, catalogue=catalogue, render_mode=render_mode, **overrides))

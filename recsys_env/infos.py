@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
-from operator import attrgetter
 from typing import Any, NoReturn
 
 import numpy as np
 
 from .world import Report
+
+
+def _agents(name: str, report: Report) -> np.ndarray:
+    return report.agents[name]
 
 
 def _slots(name: str, report: Report) -> np.ndarray:
@@ -29,14 +32,9 @@ _KEPT: dict[str, Callable[[Report], np.ndarray]] = {
     "shown": partial(_slots, "item"),
     **{name: partial(_slots, name) for name in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell")},
     "empty": _holes,
-    "own": lambda report: report.own,
-    "objectives": lambda report: report.objectives,
-    "visitor": lambda report: report.visitor,
-    "next_visitor": lambda report: report.next_visitor,
-    "place": lambda report: report.place,
-    "next_place": lambda report: report.next_place,
-    "active": lambda report: report.active,
-    "offer": lambda report: np.exp(report.log_offer),
+    **{name: partial(_agents, name) for name in ("own", "objectives", "visitor", "next_visitor")},
+    **{name: partial(_agents, name) for name in ("place", "next_place", "active")},
+    "offer": lambda report: np.exp(report.agents["log_offer"]),
     **{f"later_{name}": partial(_later, name) for name in ("item", "agent", "price", "rating")},
 }
 _ENTRIES: dict[str, Callable[[Report], np.ndarray]] = {
@@ -91,21 +89,6 @@ class Infos(Mapping[str, np.ndarray]):
         return _KeptInfos(self._report)
 
 
-_COPIED = (  # arrays of a report that a copy keeps
-    "slots",
-    "later",
-    "own",
-    "objectives",
-    "visitor",
-    "next_visitor",
-    "place",
-    "next_place",
-    "active",
-    "log_offer",
-)
-_COPIED_OF = attrgetter(*_COPIED)
-
-
 class _KeptInfos(Infos):
     """A report copied as raw bytes, 20 times faster than as records; arrays are made of them when first asked for."""
 
@@ -113,15 +96,17 @@ class _KeptInfos(Infos):
 
     def __init__(self, report: Report) -> None:
         self._like = report  # for the kinds and shapes of its arrays
-        self._raw = [array.tobytes() for array in _COPIED_OF(report)]
+        self._raw = report.agents.tobytes(), report.slots.tobytes(), report.later.tobytes()
 
     @cached_property
     def _report(self) -> Report:  # type: ignore[override]
-        arrays = {}
-        for name, raw in zip(_COPIED, self._raw, strict=True):
-            like = getattr(self._like, name)
-            arrays[name] = np.frombuffer(bytearray(raw), like.dtype).reshape(like.shape)
-        return self._like._replace(**arrays)
+        names = ("agents", "slots", "later")
+        likes = (getattr(self._like, name) for name in names)
+        arrays = (
+            np.frombuffer(bytearray(raw), like.dtype).reshape(like.shape)
+            for raw, like in zip(self._raw, likes, strict=True)
+        )
+        return self._like._replace(**dict(zip(names, arrays, strict=True)))
 
 
 class AgentInfo(UserDict[str, Any], dict[str, Any]):
@@ -137,23 +122,21 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
     it. `recsys_env.plain(infos)` makes lists and Python's own numbers of all of them.
 
     It is a `dict` by type, because libraries ask for one, and a `UserDict` by what it does, because its entries are
-    made when first asked for. The dictionary that the type inherits holds only a placeholder, so that C code which
-    looks at the size does not take it for empty. What goes past the object's own methods, such as `dict.keys(info)`,
-    meets that placeholder alone; `dict(info)`, `{**info}`, `info | ...`, `json`, `copy` and `pickle` do not.
+    made when first asked for. The dictionary that the type inherits holds only what they are made of, under one name,
+    so that C code which looks at the size does not take it for empty. What goes past the object's own methods, such as
+    `dict.keys(info)`, meets that alone; `dict(info)`, `{**info}`, `info | ...`, `json`, `copy` and `pickle` do not.
     """
 
     SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
     SCALARS = ("empty", "own", "objectives", "visitor", "next_visitor", "place", "next_place", "active", "offer")
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
-    def __init__(self, infos: Infos, n: int, over: bool) -> None:
-        self._of = infos, n, over
-        dict.__setitem__(self, "own", None)  # the placeholder
+    __init__ = dict.__init__  # type: ignore[assignment]  # in C, since every step makes some
 
     @cached_property
     def data(self) -> dict[str, Any]:  # type: ignore[override]
         """The entries, which `UserDict` serves: to make them takes as long as a step."""
-        infos, n, over = self._of
+        infos, n, over = dict.__getitem__(self, "own")
         entries: dict[str, Any] = {name: infos[name][0, n] for name in self.SLOTS}
         entries |= {name: infos[name][0, n].item() for name in self.SCALARS}
         if over:
@@ -184,6 +167,16 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
 
     def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[dict[str, Any]]]:
         return dict, (self.data,)
+
+
+def by_agent(report: Report, agents: list[str], over: bool) -> dict[str, AgentInfo]:
+    """What each agent is told of the last step of a batch of one copy; later steps do not overwrite it.
+
+    Args:
+        over: whether the episode has ended with this step, so that no page follows.
+    """
+    kept = _KeptInfos(report)
+    return {agent: AgentInfo(own=(kept, n, over)) for n, agent in enumerate(agents)}
 
 
 def plain(value: Any) -> Any:

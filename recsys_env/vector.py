@@ -129,7 +129,7 @@ class Batch:
         ]
         private = (self.observation_fields.get(field.name) for field in private_fields(config, self.shape))
         self._private = np.r_[tuple(place for place in private if place)]
-        self._actions = ActionReader(config, self.possible_agents, self.action_space)
+        self._actions = ActionReader(config, self.num_envs, self.possible_agents, self.action_space)
         self._state: Any
         self._seed: int | list[int] | None = None  # None = there is no game yet
 
@@ -170,13 +170,13 @@ class Batch:
             copies["seed"] = copies["population"] = np.array(seeds, np.uint64)
             copies["episode"] = 0
         self._put(self._state.copies, slice(None), copies)
-        self._advance(self._sent(self._actions.empty(self.num_envs)), mode=1)
+        self._advance(self._sent(self._actions.empty()), mode=1)
         return self._observed()
 
     def look(self) -> tuple[Any, Any]:
         """Observations and infos of the present page once more, as after a reset; nothing changes."""
         self._require_reset("look()")
-        self._advance(self._sent(self._actions.empty(self.num_envs)), mode=2)
+        self._advance(self._sent(self._actions.empty()), mode=2)
         return self._observed()
 
     def save(self, copy: int | None = None) -> Snapshot:
@@ -340,10 +340,15 @@ class VectorEnv(Batch):
             ValueError, TypeError: an action outside its space; nothing has changed.
             RuntimeError: before the first `reset`.
         """
-        self._require_reset("step()")
-        self._advance(self._actions.read(actions, self.num_envs), mode=0)
+        report = self._tick(actions)
         observations, infos = self._observed()
-        return observations, self._report.rewards, np.zeros(self.num_envs, np.bool_), self._report.truncated, infos
+        return observations, report.rewards, np.zeros(self.num_envs, np.bool_), report.truncated, infos
+
+    def _tick(self, actions: Any) -> Report:
+        """`step`, and the report of it."""
+        self._require_reset("step()")
+        self._advance(self._actions.read(actions), mode=0)
+        return self._report
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
         self._report = self._buffers[0] if self._report is self._buffers[1] else self._buffers[1]
@@ -390,6 +395,14 @@ class VectorEnv(Batch):
         """The arrays behind everything that `reset` and `step` return, of both alternating sets."""
         return [array for report in self._buffers for array in report]
 
+    def checked_action(self, n: int, action: Any) -> np.ndarray:
+        """An action of agent n as an array of the action space's shape.
+
+        Raises:
+            ValueError, TypeError: it lies outside the space; the message names agent, value and space.
+        """
+        return self._actions.read_one(n, action)
+
     def empty_actions(self) -> np.ndarray:
         """A joint action [B, N, ...] to be filled in: the first of everything, or vectors of zero."""
         return np.zeros((self.num_envs, self.num_agents, *(self.action_space.shape or ())), self.action_space.dtype)
@@ -413,7 +426,7 @@ class VectorEnv(Batch):
     def next_visitor(self) -> np.ndarray:
         """Person [B, N] whose page is about to be shown, -1 if idle or inactive. Equal only for the same person of a
         copy."""
-        return self._report.next_visitor
+        return self._report.agents["next_visitor"]
 
     def prices_at(
         self, items: np.ndarray, tick: int, offers: np.ndarray | float = 1.0
@@ -474,7 +487,7 @@ class VectorEnv(Batch):
     @property
     def active(self) -> np.ndarray:
         """Agents [B, N] whose slots will be on the page about to be shown."""
-        return self._report.active
+        return self._report.agents["active"]
 
     @property
     def truncated(self) -> np.ndarray:
@@ -599,10 +612,10 @@ class VectorEnv(Batch):
         from .kernels.expected import expect
 
         self._require_reset("expected_feedback()")
-        read = self._actions.read(actions, self.num_envs)
+        read = self._actions.read(actions)
         b, n, k = self.num_envs, self.num_agents, self.config.slots
         state = State(*(array.copy() for array in self._state))
-        report = self._buffers[0]._replace(slots=self._report.slots.copy(), log_offer=self._report.log_offer.copy())
+        report = self._buffers[0]._replace(slots=self._report.slots.copy(), agents=self._report.agents.copy())
         click, cart = np.zeros((b, n, k)), np.zeros((b, n, k))
         own, objectives, reward = np.zeros((b, n)), np.zeros((b, n)), np.zeros((b, n))
         expect(self.world, state, report, self._scratch, read, click, cart, own, objectives, reward)
@@ -633,13 +646,13 @@ class VectorEnv(Batch):
         from .kernels.explain import TERMS, explain
 
         self._require_reset("explain()")
-        read = self._actions.read(actions, self.num_envs)
+        read = self._actions.read(actions)
         state = self._state._replace(
             messages=self._state.messages.copy(),
             offers=self._state.offers.copy(),
             inclusive=self._state.inclusive.copy(),
         )
-        report = self._buffers[0]._replace(slots=self._report.slots.copy(), log_offer=self._report.log_offer.copy())
+        report = self._buffers[0]._replace(slots=self._report.slots.copy(), agents=self._report.agents.copy())
         slots = (self.num_envs, self.num_agents, self.config.slots)
         terms, position, click = np.zeros((*slots, len(TERMS))), np.zeros(slots), np.zeros(slots)
         trust, outside = np.zeros(slots[:2]), np.zeros(self.num_envs)
@@ -650,7 +663,7 @@ class VectorEnv(Batch):
             "terms": {name: terms[..., i] for i, name in enumerate(TERMS)},
             "utility": report.slots["utility"],
             "position": position,
-            "offer": np.exp(report.log_offer),
+            "offer": np.exp(report.agents["log_offer"]),
             "trust": trust,
             "outside": outside,
             "click": click,

@@ -106,6 +106,16 @@ SLOT = _record(
     ("clicked", "?"), ("cart", "?"), ("bought", "?"), ("liked", "?"),
 )  # fmt: skip
 # purchase of an old cart item; item -1 = none
+AGENT_REPORT = _record(  # what is told of one agent's last page, and of the one that comes next
+    ("own", "f4"),  # own_n
+    ("objectives", "f4"),  # weighted diversity, novelty and fairness of the page, beside own_n
+    ("log_offer", "f8"),  # log m of the agent's prices at the page, 0 = prices as they are
+    ("visitor", "i8"),  # person whose page it was, -1 = idle or inactive
+    ("next_visitor", "i8"),  # person whose page comes next
+    ("place", "i8"),  # where the visitor lives, -1 alike
+    ("next_place", "i8"),
+    ("active", "?"),  # whether the agent's slots will be on the page that comes next
+)
 LATER = _record(("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4"))
 
 SHAPE = _record(
@@ -215,15 +225,8 @@ class Report(NamedTuple):
     final_masks: np.ndarray  # as masks, valid where truncated
     final_states: np.ndarray  # [B, S'] f4: `state()` of the last page without its private part, valid where truncated
     rewards: np.ndarray  # [B, N] f4: r_n
-    own: np.ndarray  # [B, N] f4: own_n
-    objectives: np.ndarray  # [B, N] f4: weighted diversity, novelty and fairness of the page, beside own_n
     truncated: np.ndarray  # [B] bool
-    visitor: np.ndarray  # [B, N] i8: person whose page was just shown, -1 = idle or inactive
-    next_visitor: np.ndarray  # [B, N] i8: person whose page comes next
-    place: np.ndarray  # [B, N] i8: where the visitor of the page just shown lives, -1 = idle or inactive
-    next_place: np.ndarray  # [B, N] i8: the same of the page that comes next
-    active: np.ndarray  # [B, N] bool: whose slots will be on the page that comes next
-    log_offer: np.ndarray  # [B, N] f8: log m of the agent's prices at the page just shown, 0 = prices as they are
+    agents: np.ndarray  # [B, N] AGENT_REPORT
     slots: np.ndarray  # [B, N, K] SLOT
     later: np.ndarray  # [B, Q] LATER
 
@@ -603,6 +606,9 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
     """A report of nothing for B copies."""
     p, b = world.params["shape"][0], num_envs
     n, o = p["agents"], p["observation"]
+    agents = np.zeros((b, n), AGENT_REPORT)
+    for name in ("visitor", "next_visitor", "place", "next_place"):
+        agents[name] = -1
     return Report(
         observations=np.zeros((b, n, o), np.float32),
         masks=np.ones((b, n, mask_size), np.int8),
@@ -610,15 +616,8 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
         final_masks=np.ones((b, n, mask_size), np.int8),
         final_states=np.zeros((b, world.params["state_fields"]["private"][0]), np.float32),
         rewards=np.zeros((b, n), np.float32),
-        own=np.zeros((b, n), np.float32),
-        objectives=np.zeros((b, n), np.float32),
         truncated=np.zeros(b, np.bool_),
-        visitor=np.full((b, n), -1, np.int64),
-        next_visitor=np.full((b, n), -1, np.int64),
-        place=np.full((b, n), -1, np.int64),
-        next_place=np.full((b, n), -1, np.int64),
-        active=np.zeros((b, n), np.bool_),
-        log_offer=np.zeros((b, n)),
+        agents=agents,
         slots=np.zeros((b, n, p["slots"]), SLOT),
         later=np.zeros((b, p["cart"]), LATER),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
-from pettingzoo.utils import BaseWrapper
+from pettingzoo.utils import BaseWrapper, aec_to_parallel
 
 import recsys_env
 from recsys_env import WorldConfig, parallel_env, plain, vector_env
@@ -453,8 +453,9 @@ def played_in_turns(aec: Any, seed: int, turns: int = 10_000) -> list[Any]:
 
 def test_the_aec_view_has_what_the_parallel_environment_has() -> None:
     aec = recsys_env.env(BUSY, horizon=6)
-    parallel = aec.unwrapped
+    parallel = aec.parallel
     assert isinstance(parallel, recsys_env.RecommendationEnv)
+    assert aec.unwrapped is aec
     with pytest.raises(RuntimeError, match=r"call reset\(\) before save\(\)"):
         aec.save()
     for view in (aec, BaseWrapper(aec)):  # PettingZoo's own wrappers pass them on
@@ -489,11 +490,84 @@ def test_the_aec_view_restores(turns: int) -> None:
         assert same(played_in_turns(view, 1), first)
     aec.restore(snapshot, seed=8)
     assert not same(played_in_turns(aec, 1), first)
-    assert aec.unwrapped.vector is aec.vector
+    assert aec.parallel.vector is aec.vector
     state = aec.save()
     with pytest.raises(ValueError, match="another task"):
         aec.restore(started().save())
     assert same(aec.save().arrays, state.arrays)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "wrong", "error", "says"),
+    [
+        ({}, [0, 1, 8], ValueError, r"action of recommender_1 is \[0, 1, 8\], outside its space"),
+        ({}, [0.0, 1.0, 2.0], TypeError, "action of recommender_1 .* of dtype float64, .* it takes integers"),
+        ({"slots": 1}, -1, ValueError, "action of recommender_1 is -1, outside its space"),
+        ({"slots": 1}, None, TypeError, "action of recommender_1 is None of dtype object"),
+        ({"action": "weights"}, np.nan, ValueError, "action of recommender_1 is .*nan"),
+    ],
+)
+def test_a_wrong_action_costs_no_turn(overrides: dict[str, Any], wrong: Any, error: type, says: str) -> None:
+    """It is rejected when its agent names it, and the round goes on with a right one."""
+    aec, parallel = recsys_env.env(BUSY, **overrides), started(**overrides)
+    aec.reset(seed=0)
+    parallel.reset(seed=0)
+    actions = sampled(parallel)
+    aec.step(actions["recommender_0"])
+    if wrong is np.nan:
+        wrong = np.full(aec.action_space("recommender_1").shape, np.nan, np.float32)
+    for _ in range(2):
+        with pytest.raises(error, match=says):
+            aec.step(wrong)
+        assert aec.agent_selection == "recommender_1"
+    aec.step(actions["recommender_1"])
+    expected = parallel.step(actions)
+    assert aec.agent_selection == "recommender_0"
+    for agent in aec.agents:
+        assert same(aec.observe(agent), expected[0][agent])
+        assert aec.rewards[agent] == aec._cumulative_rewards[agent] == expected[1][agent]
+    aec.step(actions["recommender_0"])
+    assert aec.rewards == {"recommender_0": 0, "recommender_1": 0}  # nobody earns between ticks
+    assert aec.last()[1] == expected[1]["recommender_1"]
+
+
+def test_the_aec_view_keeps_pettingzoos_order(caplog: pytest.LogCaptureFixture) -> None:
+    aec = recsys_env.env(BUSY, horizon=2)
+    for name in ("agents", "agent_selection", "rewards", "truncations", "terminations", "infos", "num_agents"):
+        with pytest.raises(AttributeError, match="cannot be accessed before reset"):
+            getattr(aec, name)
+    for call in (aec.agent_iter, aec.last, lambda: aec.step(0), lambda: aec.observe("recommender_0")):
+        with pytest.raises(AttributeError, match="cannot be accessed before reset"):
+            call()
+    with pytest.raises(AttributeError, match="no attribute 'agent_selction'"):
+        aec.agent_selction  # noqa: B018
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before"):
+        aec.state()
+    aec.reset(seed=0)
+    with pytest.raises(KeyError, match=r"unknown agent 'recommender_3' \(did you mean"):
+        aec.observe("recommender_3")
+    with pytest.raises(RuntimeError, match=r"call step\(\) or reset\(\) in a loop"):
+        list(aec.agent_iter())
+    told = played_in_turns(aec, 0)
+    assert [turn[0] for turn in told] == ["recommender_0", "recommender_1"] * 3
+    assert [turn[4] for turn in told] == [False] * 4 + [True] * 2
+    assert aec.agents == []
+    assert list(aec.agent_iter()) == []
+    aec.step(None)
+    assert "step() called after all agents are terminated or truncated" in caplog.text
+    aec.reset()
+    played_in_turns(aec, 0, 4)
+    with pytest.raises(ValueError, match="only valid action is None"):
+        aec.step([0, 1, 2])
+
+
+def test_the_aec_view_becomes_parallel_again() -> None:
+    env, again = started(), aec_to_parallel(recsys_env.env(BUSY))
+    again.reset(seed=0)
+    env.reset(seed=0)
+    for _ in range(5):
+        actions = sampled(env)
+        assert same(plain(again.step(actions)), plain(env.step(actions)))
 
 
 # ---------------------------------------------------------------------------------------------------- copies of it

@@ -462,9 +462,13 @@ def test_kernels_follow_the_oracle(page: str) -> None:
 # ------------------------------------------------------------------------------------------------ batches are copies
 
 
+_NEXT = ("active", "next_visitor", "next_place")  # what agents are told of the page about to be shown
+
+
 def contents(kernels: Kernels, b: int) -> dict[str, bytes]:
     """Everything that the kernels hold about copy b, bit for bit."""
     arrays = kernels.state._asdict() | kernels.report._asdict()
+    arrays |= {name: kernels.report.agents[name] for name in _NEXT}
     return {name: array[b].tobytes() for name, array in arrays.items()}
 
 
@@ -514,7 +518,7 @@ def test_looking_again_changes_nothing(config: WorldConfig, key: int) -> None:
         kernels.look()
         for b in range(COPIES):
             again = contents(kernels, b)
-            for name in (*kernels.state._fields, "observations", "masks", "active", "next_visitor", "next_place"):
+            for name in (*kernels.state._fields, "observations", "masks", *_NEXT):
                 assert again[name] == seen[b][name], name
 
 

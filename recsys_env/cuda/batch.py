@@ -33,12 +33,12 @@ _NOWHERE = np.iinfo(np.int64).max
 class DeviceInfos(Mapping[str, Any]):
     """`Infos` of a batch on a GPU: those that are arrays of the report, as they lie there."""
 
-    _ARRAYS = ("own", "objectives", "visitor", "next_visitor", "place", "next_place", "active", "log_offer")
+    _AGENTS = ("own", "objectives", "visitor", "next_visitor", "place", "next_place", "active", "log_offer")
     _SLOTS = ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
     _LATER = ("item", "agent", "price", "rating")
 
     def __init__(self, report: Report) -> None:
-        self._where = {name: (getattr(report, name), "") for name in self._ARRAYS}
+        self._where: dict[str, tuple[Any, str]] = {name: (report.agents, name) for name in self._AGENTS}
         self._where |= {"shown": (report.slots, "item"), **{name: (report.slots, name) for name in self._SLOTS}}
         self._where |= {f"later_{name}": (report.later, name) for name in self._LATER}
         self._where |= {"final_obs": (report.final_observations, ""), "final_mask": (report.final_masks, "")}
@@ -83,7 +83,7 @@ class CudaVectorEnv(Batch):
         super().__init__(config, num_envs, catalogue)
         self.stream = 0
         self._state: Any
-        masks, (low, highest) = mask_size(config, self.shape), self._actions.bounds
+        masks = mask_size(config, self.shape)
         hidden = np.zeros((self.num_agents, int(self.world.params["shape"]["observation"][0])), np.bool_)
         for n, columns in self._hidden:
             hidden[n, columns] = True
@@ -92,7 +92,7 @@ class CudaVectorEnv(Batch):
         self._report = self._buffers[0]
         self._scratch = _on_device(allocate_scratch(self.world, self.num_envs))
         self._hides, self._places = cuda.to_device(hidden), cuda.to_device(self._private.astype(np.int64))
-        self._low, self._highest = low, cuda.to_device(np.ascontiguousarray(highest))
+        self._highest = cuda.to_device(self._actions.highest)
         self._found = cuda.to_device(np.array([_NOWHERE]))
         self._never = cuda.to_device(np.zeros(self.num_envs, np.bool_))
         self._rows = cuda.to_device(np.zeros((self.num_envs, *self.state_space.shape), np.float32))
@@ -121,7 +121,7 @@ class CudaVectorEnv(Batch):
     def _read(self, actions: Any) -> Any:
         """Actions [B, N, A] on the device."""
         if not hasattr(actions, "__cuda_array_interface__"):
-            return cuda.to_device(self._actions.read(actions, self.num_envs))
+            return cuda.to_device(self._actions.read(actions))
         array = cuda.as_cuda_array(actions)
         shape = (self.num_envs, self.num_agents, *(self.action_space.shape or ()))
         if array.shape != shape or array.dtype.kind not in self._actions.kinds:
@@ -129,12 +129,12 @@ class CudaVectorEnv(Batch):
                 f"actions of shape {array.shape} and dtype {array.dtype}, expected {shape} of {self.action_space}"
             )
         array = array.reshape(*shape[:2], self._highest.size)
-        self._run(find_outside, array, self._highest, self._low, self._found)
+        self._run(find_outside, array, self._highest, self._actions.low, self._found)
         place = int(self._found.copy_to_host(stream=self._queue)[0])
         if place != _NOWHERE:
             self._found.copy_to_device(np.array([_NOWHERE]))
             b, n = divmod(place // self._highest.size, self.num_agents)
-            self._actions.reject(b, n, array[b, n].copy_to_host())
+            self._actions.reject(place, array[b, n].copy_to_host().reshape(shape[2:]))
         return array
 
     def _advance(self, actions: Any, mode: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numba import cuda
 
+from .actions import place_outside
 from .compiler import thread
 from .step import advance, write_state
 
@@ -37,12 +38,9 @@ def write_states(world, state, observations, private, rows):
 
 @thread
 def find_outside(actions, limits, low, found):
-    """Into found[0] the lowest place, counted through actions [B, N, A], of one that is not from `low` to limits[A];
-    what is no number is neither."""
+    """`actions.find_outside` into found[0]; what it holds beforehand stands for none."""
     b = cuda.grid(1)
-    agents, width = actions.shape[1], actions.shape[2]
     if b < actions.shape[0]:
-        for n in range(agents):
-            for a in range(width):
-                if not low <= actions[b, n, a] <= limits[a]:
-                    cuda.atomic.min(found, 0, (b * agents + n) * width + a)
+        place = place_outside(actions, b, limits, low)
+        if place >= 0:
+            cuda.atomic.min(found, 0, place)

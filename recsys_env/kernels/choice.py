@@ -94,7 +94,7 @@ def weigh_slots(world, state, report, p, b):
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
             if slot.item >= 0:
-                slot.utility = utility_of(world, state, p, b, slot.item, report.log_offer[b, n])
+                slot.utility = utility_of(world, state, p, b, slot.item, report.agents[b, n].log_offer)
                 slot.weight = slot_weight(p.choice, slot.utility, world.log_theta[slot.rank])
                 largest = max(largest, slot.weight)
         if largest == -np.inf:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .actions import read_actions
 from .choice import fill_clicks, weigh_slots
 from .compiler import entry, kernel
 from .equations import rating_value, stars
@@ -20,7 +21,7 @@ from .page import (
     purchase_value,
     wallet_now,
 )
-from .step import read_actions, share_rewards
+from .step import share_rewards
 
 _RANGE = 18.0  # logistic noise beyond this has probability 3e-8
 _STEP = 1.0  # the poles of tanh(noise_scale x) lie pi / (2 noise_scale) from the line, those of the density pi
@@ -193,7 +194,9 @@ def expect(world, state, report, scratch, actions, click, cart, own, objectives,
             for k in range(p.shape.slots):
                 slot = report.slots[b, n, k]
                 if slot.item >= 0:
-                    value, carts = click_value(world, state, p, b, n, np.int64(slot.item), report.log_offer[b, n])
+                    value, carts = click_value(
+                        world, state, p, b, n, np.int64(slot.item), report.agents[b, n].log_offer
+                    )
                     cart[b, n, k] = click[b, n, k] * carts
                     own[b, n] += click[b, n, k] * value
         if p.shape.cart > 0:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .actions import read_actions
 from .choice import alternative, fill_clicks, outside_utility, trust_term, weigh_slots
 from .compiler import entry, kernel
 from .equations import TERMS
 from .page import active_agents, clear_slots, fill_slots
-from .step import read_actions
 
 
 def _filling(terms: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
@@ -63,5 +63,5 @@ def explain(world, state, report, scratch, actions, terms, position, trust, outs
                 slot = report.slots[b, n, k]
                 if slot.item >= 0:
                     position[b, n, k] = world.log_theta[slot.rank]
-                    offered = alternative(world, state, p, b, slot.item, report.log_offer[b, n])
+                    offered = alternative(world, state, p, b, slot.item, report.agents[b, n].log_offer)
                     _fill_terms(p.choice, offered, terms[b, n, k])

@@ -49,7 +49,7 @@ def cart_chance(world, state, p, b, j, log_offer):
 def consume(world, state, report, p, b, n, k, key):
     """Everything that a click on slot k of agent n brings at once; returns the experienced utility e."""
     copy, slot, agent = state.copies[b], report.slots[b, n, k], world.agents[n]
-    j, user, log_offer = slot.item, state.users[b, copy.visitor], report.log_offer[b, n]
+    j, user, log_offer = slot.item, state.users[b, copy.visitor], report.agents[b, n].log_offer
     e = expected_experience(world, state, p, b, j, log_offer) + p.feedback.noise_scale * rng.logistic(key, rng.NOISE, 0)
     slot.clicked = True
     slot.dwell = dwell_time(world.items[j].length, e)
@@ -68,7 +68,7 @@ def consume(world, state, report, p, b, n, k, key):
     if rated:
         slot.rating = stars(p.feedback, e, user.rating_bias)
         own += agent.rating * rating_value(slot.rating)
-    report.own[b, n] += own
+    report.agents[b, n].own += own
     return e
 
 
@@ -158,4 +158,4 @@ def _buy_later(world, state, report, p, b, i, key):
     if cart.rated == 0 and rng.uniform(key, rng.RATING, 2 + i) < p.feedback.rating_after_purchase:
         later.rating = stars(p.feedback, cart.experience, state.users[b, copy.visitor].rating_bias)
         own += agent.rating * rating_value(later.rating)
-    report.own[b, cart.agent] += own
+    report.agents[b, cart.agent].own += own

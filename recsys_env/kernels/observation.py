@@ -51,11 +51,11 @@ def observe(world, state, report, scratch, p, b, observations, masks):
     copy = state.copies[b]
     for n in range(p.shape.agents):
         active = is_active(world, p, copy, n)
-        report.active[b, n] = active
-        report.next_visitor[b, n] = (
+        report.agents[b, n].active = active
+        report.agents[b, n].next_visitor = (
             visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation) if active else -1
         )
-        report.next_place[b, n] = copy.visitor if active else -1
+        report.agents[b, n].next_place = copy.visitor if active else -1
         for o in range(p.shape.observation):
             observations[b, n, o] = 0.0
         observations[b, n, p.fields.role + world.agents[n].role] = 1.0

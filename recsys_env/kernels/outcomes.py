@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import rng
+from .actions import read_actions
 from .choice import fill_clicks, weigh_slots
 from .compiler import entry, kernel
 from .dynamics import (
@@ -27,7 +28,7 @@ from .equations import acceptance_probability, loss_probability, stay_probabilit
 from .feedback import cart_chance, expected_experience
 from .page import RIVAL, clear_slots, fill_slots
 from .retrieval import draw_candidates
-from .step import read_actions, take_effect
+from .step import take_effect
 
 STAYS, LEAVES, IS_LOST = 0, 1, 2
 
@@ -75,7 +76,7 @@ def take_effects(world, state, report, scratch, actions, clicked, items, cart, m
             n, k = np.int64(-1), np.int64(-1)
         else:
             j = np.int64(report.slots[b, n, k].item)
-            log_offer = report.log_offer[b, n]
+            log_offer = report.agents[b, n].log_offer
             topic, e = np.int64(world.items[j].topic), expected_experience(world, state, p, b, j, log_offer)
             carts = cart_chance(world, state, p, b, j, log_offer)
         items[b], cart[b, 0], cart[b, 1] = j, 1.0 - carts, carts

@@ -10,6 +10,7 @@ import numba
 import numpy as np
 
 from . import rng
+from .actions import read_actions
 from .choice import draw_click
 from .compiler import entry, kernel
 from .dynamics import (
@@ -28,149 +29,14 @@ from .dynamics import (
     tell_history,
     visitor_id,
 )
-from .equations import log_multiplier, place_of_level, shared_reward
+from .equations import shared_reward
 from .feedback import consume, put_in_cart, settle_cart
-from .numeric import insert, is_better
 from .objectives import page_objectives, show_providers
-from .observation import observe, write_item, write_latent, write_mood
-from .page import (
-    CANDIDATES,
-    QUERY,
-    RIVAL,
-    WEIGHTS,
-    actions_of_pick,
-    active_agents,
-    can_show,
-    clear_slots,
-    fill_slots,
-    is_active,
-    is_continuous,
-    is_private,
-)
-from .retrieval import count_seen, draw_candidates
+from .observation import observe, write_latent, write_mood
+from .page import RIVAL, active_agents, clear_slots, fill_slots, is_active, is_private
+from .retrieval import draw_candidates
 
 STEP, RESET, LOOK = 0, 1, 2
-
-# ------------------------------------------------------------------------------------------------ actions
-
-
-@kernel
-def read_actions(world, state, report, scratch, p, b, actions):
-    """Translate the actions of the active agents into the items they want shown (-1 = nothing), prices and messages.
-
-    An action of picks is, with one slot, (pick * L + level) * V + word; with K slots K picks, level, word. The parts of
-    a continuous one are declared in `fields.ACTION`. What a task does not have is left out, or 1.
-    """
-    copy = state.copies[b]
-    for n in range(p.shape.agents):
-        active = is_active(world, p, copy, n)
-        if active:
-            if p.shape.action == QUERY:
-                _nearest(world, state, scratch, p, b, n, actions)
-            elif p.shape.action == WEIGHTS:
-                _rank(world, state, scratch, p, b, n, actions)
-            elif p.shape.action == CANDIDATES:
-                _pick(state, scratch, p, b, n, actions)
-            else:
-                for k in range(p.shape.slots):
-                    scratch.shown[b, n, k] = _named(p, actions[b, n, k])
-        if p.shape.levels > 0:
-            level = _level(p, actions, b, n) if active else 0.0
-            state.offers[b, copy.visitor, n] = level
-            report.log_offer[b, n] = log_multiplier(p.offer, level) if active else 0.0
-        if p.shape.vocabulary > 0:
-            state.messages[b, copy.visitor, n] = _message(p, actions, b, n) if active else -1
-
-
-@kernel
-def _named(p, action):
-    """The item or candidate that one entry of an action names."""
-    return action // actions_of_pick(p) if p.shape.slots == 1 else action
-
-
-@kernel
-def _level(p, actions, b, n):
-    """Level of the agent's prices, from -1 (lowest) to 1 (highest)."""
-    if is_continuous(p):
-        return np.float64(actions[b, n, p.action_fields.price])
-    if p.shape.slots == 1:
-        level = np.int64(actions[b, n, 0]) // max(p.shape.vocabulary, 1) % p.shape.levels
-    else:
-        level = np.int64(actions[b, n, p.shape.slots])
-    return place_of_level(p.shape.levels, level)
-
-
-@kernel
-def _message(p, actions, b, n):
-    words, first = p.shape.vocabulary, p.action_fields.message
-    if is_continuous(p):
-        best = 0
-        for w in range(words):
-            if actions[b, n, first + w] > actions[b, n, first + best]:
-                best = w
-        return best
-    if p.shape.slots == 1:
-        return np.int64(actions[b, n, 0]) % words
-    return np.int64(actions[b, n, p.shape.slots + (p.shape.levels > 0)])
-
-
-@kernel
-def _pick(state, scratch, p, b, n, actions):
-    """Candidates by position; a repeated pick takes the next unused candidate, an empty one leaves a hole."""
-    size = p.shape.candidates
-    for k in range(p.shape.slots):
-        c = np.int64(_named(p, actions[b, n, k]))
-        steps = 0
-        if state.candidates[b, n, c] >= 0:
-            while steps < size and (_picked(scratch, b, k, c) or state.candidates[b, n, c] < 0):
-                c = (c + 1) % size
-                steps += 1
-        scratch.picks[b, k] = c
-        scratch.shown[b, n, k] = state.candidates[b, n, c] if steps < size else -1
-
-
-@kernel
-def _picked(scratch, b, k, c):
-    for i in range(k):
-        if scratch.picks[b, i] == c:
-            return True
-    return False
-
-
-@kernel
-def _nearest(world, state, scratch, p, b, n, actions):
-    """The K items with the largest inner product with the query, among those that agent n can show now (exact scan)."""
-    slots, filled = p.shape.slots, 0
-    for j in range(p.shape.items):
-        score = 0.0
-        for d in range(p.shape.dims):
-            score += np.float64(actions[b, n, p.action_fields.query + d]) * world.q[j, d]
-        if is_better(scratch.scores[b], filled, slots, score) and can_show(world, state, p, b, n, j):
-            filled = insert(scratch.scores[b], scratch.shown[b, n], filled, slots, score, j)
-    for k in range(filled, slots):
-        scratch.shown[b, n, k] = -1
-
-
-@kernel
-def _rank(world, state, scratch, p, b, n, actions):
-    """The K candidates with the largest sum of weight times feature, as the observation holds them; equals in their
-    order."""
-    slots, filled = p.shape.slots, 0
-    if p.features.repeat >= 0:
-        count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[b])
-    for c in range(p.shape.candidates):
-        j = state.candidates[b, n, c]
-        if j < 0:
-            continue
-        seen = np.float64(scratch.seen[b, c])
-        write_item(world, state, p, b, n, np.int64(j), state.matches[b, n, c], seen, scratch.features, 0)
-        score = 0.0
-        for f in range(p.shape.features):
-            score += np.float64(actions[b, n, p.action_fields.weights + f]) * scratch.features[b, 0, f]
-        filled = insert(scratch.scores[b], scratch.shown[b, n], filled, slots, score, j)
-    for k in range(filled, slots):
-        scratch.shown[b, n, k] = -1
-
 
 # ------------------------------------------------------------------------------------------------ one tick
 
@@ -226,7 +92,7 @@ def take_effect(world, state, report, p, b, n, k, e):
 def _pay_objectives(world, state, report, p, b):
     first, stop = active_agents(world, p, state.copies[b])
     for n in range(first, stop):
-        report.objectives[b, n] = page_objectives(world, state, report, p, b, n)
+        report.agents[b, n].objectives = page_objectives(world, state, report, p, b, n)
         if p.shape.providers > 0:
             show_providers(world, state.exposure, report.slots, p, b, n)
 
@@ -284,8 +150,8 @@ def begin_episode(state, p, b, episode):
 def clear(report, p, b):
     """Empty the report of the last tick."""
     for n in range(p.shape.agents):
-        report.own[b, n], report.objectives[b, n], report.log_offer[b, n] = 0.0, 0.0, 0.0
-        report.visitor[b, n] = report.place[b, n] = -1
+        told = report.agents[b, n]
+        told.own, told.objectives, told.log_offer, told.visitor, told.place = 0.0, 0.0, 0.0, -1, -1
     for i in range(p.shape.cart):
         later = report.later[b, i]
         later.item, later.agent, later.price, later.rating = -1, -1, 0.0, 0
@@ -300,7 +166,7 @@ def name_visitor(world, state, report, p, b):
     person = visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation)
     for n in range(p.shape.agents):
         if is_active(world, p, copy, n):
-            report.visitor[b, n], report.place[b, n] = person, copy.visitor
+            report.agents[b, n].visitor, report.agents[b, n].place = person, copy.visitor
 
 
 @kernel
@@ -342,7 +208,7 @@ def advance(world, state, report, scratch, p, b, actions, mode):
     if mode == STEP and copy.visitor >= 0:
         name_visitor(world, state, report, p, b)
         stays = serve_page(world, state, report, scratch, p, b, actions, key)
-    share_rewards(p, b, report.own, report.objectives, report.rewards)
+    share_rewards(p, b, report.agents["own"], report.agents["objectives"], report.rewards)
     while True:  # twice where an episode ends: its last observation, then the first one of the next
         if mode != LOOK:
             next_page(world, state, scratch, p, b, stays, key)

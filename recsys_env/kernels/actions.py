@@ -1,0 +1,151 @@
+"""Actions: whether they lie in their space, and what they ask to be shown, for what price and with which message."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .compiler import entry, kernel
+from .equations import log_multiplier, place_of_level
+from .numeric import insert, is_better
+from .observation import write_item
+from .page import CANDIDATES, QUERY, WEIGHTS, actions_of_pick, can_show, is_active, is_continuous
+from .retrieval import count_seen
+
+
+@entry
+def find_outside(actions, limits, low):
+    """The first place, counted through actions [B, N, A], of one that is not from `low` to limits[A]; -1 = none."""
+    for b in range(actions.shape[0]):
+        place = place_outside(actions, b, limits, low)
+        if place >= 0:
+            return place
+    return -1
+
+
+@kernel
+def place_outside(actions, b, limits, low):
+    """`find_outside` in one copy. What is no number is outside."""
+    agents, width = actions.shape[1], actions.shape[2]
+    for n in range(agents):
+        for a in range(width):
+            if not low <= actions[b, n, a] <= limits[a]:
+                return (b * agents + n) * width + a
+    return -1
+
+
+@kernel
+def read_actions(world, state, report, scratch, p, b, actions):
+    """Translate the actions of the active agents into the items they want shown (-1 = nothing), prices and messages.
+
+    An action of picks is, with one slot, (pick * L + level) * V + word; with K slots K picks, level, word. The parts of
+    a continuous one are declared in `fields.ACTION`. What a task does not have is left out, or 1.
+    """
+    copy = state.copies[b]
+    for n in range(p.shape.agents):
+        active = is_active(world, p, copy, n)
+        if active:
+            if p.shape.action == QUERY:
+                _nearest(world, state, scratch, p, b, n, actions)
+            elif p.shape.action == WEIGHTS:
+                _rank(world, state, scratch, p, b, n, actions)
+            elif p.shape.action == CANDIDATES:
+                _pick(state, scratch, p, b, n, actions)
+            else:
+                for k in range(p.shape.slots):
+                    scratch.shown[b, n, k] = _named(p, actions[b, n, k])
+        if p.shape.levels > 0:
+            level = _level(p, actions, b, n) if active else 0.0
+            state.offers[b, copy.visitor, n] = level
+            report.agents[b, n].log_offer = log_multiplier(p.offer, level) if active else 0.0
+        if p.shape.vocabulary > 0:
+            state.messages[b, copy.visitor, n] = _message(p, actions, b, n) if active else -1
+
+
+@kernel
+def _named(p, action):
+    """The item or candidate that one entry of an action names."""
+    return action // actions_of_pick(p) if p.shape.slots == 1 else action
+
+
+@kernel
+def _level(p, actions, b, n):
+    """Level of the agent's prices, from -1 (lowest) to 1 (highest)."""
+    if is_continuous(p):
+        return np.float64(actions[b, n, p.action_fields.price])
+    if p.shape.slots == 1:
+        level = np.int64(actions[b, n, 0]) // max(p.shape.vocabulary, 1) % p.shape.levels
+    else:
+        level = np.int64(actions[b, n, p.shape.slots])
+    return place_of_level(p.shape.levels, level)
+
+
+@kernel
+def _message(p, actions, b, n):
+    words, first = p.shape.vocabulary, p.action_fields.message
+    if is_continuous(p):
+        best = 0
+        for w in range(words):
+            if actions[b, n, first + w] > actions[b, n, first + best]:
+                best = w
+        return best
+    if p.shape.slots == 1:
+        return np.int64(actions[b, n, 0]) % words
+    return np.int64(actions[b, n, p.shape.slots + (p.shape.levels > 0)])
+
+
+@kernel
+def _pick(state, scratch, p, b, n, actions):
+    """Candidates by position; a repeated pick takes the next unused candidate, an empty one leaves a hole."""
+    size = p.shape.candidates
+    for k in range(p.shape.slots):
+        c = np.int64(_named(p, actions[b, n, k]))
+        steps = 0
+        if state.candidates[b, n, c] >= 0:
+            while steps < size and (_picked(scratch, b, k, c) or state.candidates[b, n, c] < 0):
+                c = (c + 1) % size
+                steps += 1
+        scratch.picks[b, k] = c
+        scratch.shown[b, n, k] = state.candidates[b, n, c] if steps < size else -1
+
+
+@kernel
+def _picked(scratch, b, k, c):
+    for i in range(k):
+        if scratch.picks[b, i] == c:
+            return True
+    return False
+
+
+@kernel
+def _nearest(world, state, scratch, p, b, n, actions):
+    """The K items with the largest inner product with the query, among those that agent n can show now (exact scan)."""
+    slots, filled = p.shape.slots, 0
+    for j in range(p.shape.items):
+        score = 0.0
+        for d in range(p.shape.dims):
+            score += np.float64(actions[b, n, p.action_fields.query + d]) * world.q[j, d]
+        if is_better(scratch.scores[b], filled, slots, score) and can_show(world, state, p, b, n, j):
+            filled = insert(scratch.scores[b], scratch.shown[b, n], filled, slots, score, j)
+    for k in range(filled, slots):
+        scratch.shown[b, n, k] = -1
+
+
+@kernel
+def _rank(world, state, scratch, p, b, n, actions):
+    """The K candidates with the largest sum of weight times feature, as the observation holds them; equals in their
+    order."""
+    slots, filled = p.shape.slots, 0
+    if p.features.repeat >= 0:
+        count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[b])
+    for c in range(p.shape.candidates):
+        j = state.candidates[b, n, c]
+        if j < 0:
+            continue
+        seen = np.float64(scratch.seen[b, c])
+        write_item(world, state, p, b, n, np.int64(j), state.matches[b, n, c], seen, scratch.features, 0)
+        score = 0.0
+        for f in range(p.shape.features):
+            score += np.float64(actions[b, n, p.action_fields.weights + f]) * scratch.features[b, 0, f]
+        filled = insert(scratch.scores[b], scratch.shown[b, n], filled, slots, score, j)
+    for k in range(filled, slots):
+        scratch.shown[b, n, k] = -1
