@@ -1,12 +1,18 @@
-"""How fast is a step, and what bounds it?
+"""How fast is a step, what is it made of, and what bounds it?
 
-    python -m benchmarks.speed [--seconds 1.0]
+    python -m benchmarks.speed                     # all of it on one core, an hour: nothing else should run
+    python -m benchmarks.speed --tasks duel-v1     # some tasks; the others keep what an earlier run stored
+    python -m benchmarks.speed --rounds 5          # a quick look
 
-Units: ticks/s counts B per step, pages/s only ticks with a visitor, agent-steps/s B * N. Actions are drawn beforehand;
-compile time is apart. `kernel` is the compiled entry alone, `vector_env` adds validation and infos, `parallel_env` and
-`aec` the PettingZoo APIs. The lower bound adds up measured primitives: the bytes a step must write at the measured
-bandwidth, random numbers, exponentials and cache misses on a copy's own state; the distance to it is what the rest of
-the arithmetic costs.
+Units: a tick is one step of one copy, a page a tick with a visitor; ticks/s counts B per step. Actions are drawn
+beforehand; compile time is apart. `kernel` is the compiled call alone, `step` all of `vector_env.step`, `parallel` and
+`aec` the PettingZoo environments.
+
+Every figure is the median of windows of some milliseconds (with the quartiles beside it), in processor time of the
+thread; where two things are compared, their windows alternate, and the figure is the median of the ratios
+(`benchmarks.windows`). With two threads time is the wall's.
+
+The lower bound is what a page's primitives would take if each were done in a pass of its own (`benchmarks.stages`).
 """
 
 from __future__ import annotations
@@ -15,8 +21,9 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -24,88 +31,146 @@ import numba
 import numpy as np
 
 import recsys_env
-from recsys_env import VectorEnv
+from recsys_env import TASKS, VectorEnv, WorldConfig, replace
 from recsys_env.provenance import provenance
 
 from .result_files import earlier, store
+from .stages import lower_bound, operations, primitives, stages
+from .windows import WINDOW, Call, quartiles, take_turns
 
 BATCHES = (1, 64, 1024, 4096)
-TASKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "duel-v1": ("duel-v1", {}),
-    "ecommerce-v1 items": ("ecommerce-v1", {"action": "items"}),
-    "ecommerce-v1 candidates": ("ecommerce-v1", {}),
-    "streaming-v1 candidates": ("streaming-v1", {}),
-    "social-v1 candidates": ("social-v1", {}),
+THREADED = (64, 256, 1024, 4096)
+# Worlds as other packages have them, for whoever runs both side by side: one recommender that names items, users who
+# always come, nothing after the click.
+_SIMPLE = replace(WorldConfig(num_agents=1, action="items"), {"arrival": {"r_0": 50.0}})
+LIKE: dict[str, WorldConfig] = {
+    "ng_like": replace(_SIMPLE, {"slots": 2, "items": {"number": 100, "topics": 2}}),
+    "slate10_like": replace(_SIMPLE, {"slots": 10, "items": {"number": 1000}}),
 }
+# What one size does to ecommerce-v1's tick, all others as they are.
+GROWTH: dict[str, tuple[str, tuple[int, ...]]] = {
+    "users": ("users.number", (100, 10_000, 1_000_000)),
+    "items": ("items.number", (100, 10_000, 1_000_000)),
+    "candidates": ("candidates.number", (10, 20, 40, 80, 160)),
+    "slots": ("slots", (1, 2, 5, 10, 20)),
+    "agents": ("num_agents", (1, 2, 4, 8)),
+    "topics": ("items.topics", (3, 10, 30)),
+    "dims": ("items.dims", (8, 16, 32, 64)),
+}
+Quartiles = list[float]
 
 
-def window(call: Callable[[], Any], seconds: float) -> float:
-    """Calls per second over one window of time."""
-    count, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
-        call()
-        count += 1
-    return count / elapsed
+# ------------------------------------------------------------------------------------------------ what is measured
 
 
-def rate(call: Callable[[], Any], seconds: float) -> float:
-    """Calls per second, best of three windows: other load on the machine only ever slows a window down."""
-    call()
-    return max(window(call, seconds) for _ in range(3))
+def games() -> dict[str, tuple[str | WorldConfig, dict[str, Any]]]:
+    """label -> what `vector_env` takes: every task with every kind of action, its own first; then the worlds that are
+    like others."""
+    found: dict[str, tuple[str | WorldConfig, dict[str, Any]]] = {}
+    for task, config in TASKS.items():
+        for action in dict.fromkeys((config.action, "candidates", "items", "query", "weights")):
+            try:
+                recsys_env.task_config(task, {"action": action})
+            except ValueError:  # such as `candidates` without any
+                continue
+            found[f"{task} {action}"] = task, {"action": action}
+    return {**found, **{name: (config, {}) for name, config in LIKE.items()}}
 
 
-def ratio(ours: Callable[[], Any], theirs: Callable[[], Any], seconds: float) -> list[float]:
-    """Our calls per their call: lowest, median and highest of nine pairs of windows side by side, so that load meets
-    both."""
-    pairs = sorted(window(ours, seconds) / window(theirs, seconds) for _ in range(9))
-    return [pairs[0], pairs[4], pairs[8]]
+def started(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, threads: int = 1) -> VectorEnv:
+    """A batch past the first visits of its episodes, with actions to be repeated as `actions`."""
+    envs = recsys_env.vector_env(world, num_envs, num_threads=threads, **overrides)
+    envs.reset(seed=0)
+    for _ in range(100):
+        envs.step(actions_for(envs))
+    return envs
 
 
 def actions_for(envs: VectorEnv) -> np.ndarray:
-    """One batch of uniform actions."""
-    envs.action_space.seed(0)
-    return np.stack([[envs.action_space.sample() for _ in range(envs.num_agents)] for _ in range(envs.num_envs)])
+    """Uniform actions of a batch, always the same."""
+    draw, space = np.random.default_rng(0), envs.action_space
+    actions = envs.empty_actions()
+    if isinstance(space, gymnasium.spaces.Box):
+        actions[...] = draw.uniform(-1, 1, actions.shape)
+    else:
+        actions[...] = draw.integers(0, getattr(space, "nvec", getattr(space, "n", 1)), actions.shape)
+    return actions
 
 
-def batch(task: str, overrides: dict[str, Any], num_envs: int, threads: int, seconds: float) -> dict[str, Any]:
-    """Rates of one task at one batch size; with 1,024 copies on one thread, also against `CartPoleVectorEnv`."""
-    envs = recsys_env.vector_env(task, num_envs, num_threads=threads, **overrides)
-    envs.reset(seed=0)
+def pages(envs: VectorEnv) -> float:
+    """Share of ticks with a visitor."""
     actions = actions_for(envs)
-    for _ in range(100):  # past the first visits of the episode
-        envs.step(actions)
-    present = np.mean([(envs.step(actions)[4]["visitor"] >= 0).any(axis=1).mean() for _ in range(50)])
+    return float(np.mean([(envs.step(actions)[4]["visitor"] >= 0).any(axis=1).mean() for _ in range(50)]))
+
+
+def batch(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, rounds: int) -> dict[str, Any]:
+    """Nanoseconds per copy of the compiled call and of `step`; with 1,024 copies also the rate as a share of
+    `CartPoleVectorEnv`'s."""
+    envs = started(world, overrides, num_envs)
+    actions = actions_for(envs)
     read = envs._actions.read(actions)
-    kernel = rate(lambda: envs._advance(read, mode=0), seconds) * num_envs
-    vector = rate(lambda: envs.step(actions), seconds) * num_envs
-    result: dict[str, Any] = (
-        {}
-        if (num_envs, threads) != (1024, 1)
-        else {"of_CartPoleVectorEnv": ratio(lambda: envs.step(actions), many_cartpoles(), seconds / 3)}
-    )
-    return result | {
-        "kernel_ticks": kernel,
-        "ticks": vector,
-        "pages": vector * present,
-        "agent_steps": vector * envs.num_agents,
-        "state_bytes_per_copy": sum(array.nbytes for array in envs.arrays) / num_envs,
-        "report_bytes_per_copy": sum(array.nbytes for array in envs.report) / num_envs,
+    calls: dict[str, Call] = {
+        "kernel": lambda: envs._advance(read, mode=0),
+        "step": lambda: envs.step(actions),
+    }
+    if num_envs == 1024:
+        calls["yard"] = many_cartpoles()
+    found = take_turns(calls, rounds)
+    row: dict[str, Any] = {f"{name}_ns": quartiles(found[name] / num_envs) for name in ("kernel", "step")}
+    if "yard" in found:
+        row["of_CartPoleVectorEnv"] = quartiles(found["yard"] / found["step"])
+    row["pages"] = pages(envs)
+    row["state_bytes_per_copy"] = sum(array.nbytes for array in envs.arrays) / num_envs
+    return row
+
+
+def taken_apart(
+    world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, unit: dict[str, float], rounds: int
+) -> dict[str, Any]:
+    """Nanoseconds per copy of a tick, of its stages, and of the bound."""
+    envs = started(world, overrides, num_envs)
+    read, share = envs._actions.read(actions_for(envs)), pages(envs)
+    calls = {**stages(envs, read), "tick": lambda: envs._advance(read, mode=0)}
+    found = {name: float(np.median(values)) / num_envs for name, values in take_turns(calls, rounds).items()}
+    tick = found.pop("tick")
+    bound = lower_bound(envs, unit)
+    return {
+        "copies": num_envs,
+        "tick_ns": tick,
+        "stages_ns": {**found, "rest": tick - sum(found.values())},
+        "bound_ns": {name: share * value for name, value in bound.items()},
+        "operations": operations(envs),
+        "over_bound": tick / (share * sum(bound.values())),
     }
 
 
-def single(task: str, overrides: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """Rates of the PettingZoo APIs, and the parallel one's against `CartPole-v1`."""
-    env = recsys_env.parallel_env(task, **overrides)
+def threads(world: str | WorldConfig, overrides: dict[str, Any], rounds: int) -> dict[str, Quartiles]:
+    """How many times as fast two threads are as one, by copies."""
+    found = {}
+    for num_envs in THREADED:
+        one, two = (started(world, overrides, num_envs, count) for count in (1, 2))
+        actions = actions_for(one)
+        # bound as arguments: both are called after the loop has gone on
+        calls: dict[str, Call] = {
+            "one": lambda envs=one, actions=actions: envs.step(actions),  # type: ignore[misc]
+            "two": lambda envs=two, actions=actions: envs.step(actions),  # type: ignore[misc]
+        }
+        rates = take_turns(calls, rounds, time.perf_counter_ns)
+        found[str(num_envs)] = quartiles(rates["one"] / rates["two"])
+    return found
+
+
+def interfaces(world: str | WorldConfig, overrides: dict[str, Any], rounds: int) -> dict[str, Any]:
+    """Nanoseconds of a tick through PettingZoo's two interfaces, and the rate as a share of `CartPole-v1`'s."""
+    env, aec = recsys_env.parallel_env(world, **overrides), recsys_env.env(world, **overrides)
     env.reset(seed=0)
+    aec.reset(seed=0)
     actions = {agent: env.action_space(agent).sample() for agent in env.possible_agents}
 
     def step() -> None:
         if not env.agents:
             env.reset()
         env.step(actions)
-
-    aec = recsys_env.env(task, **overrides)
-    aec.reset(seed=0)
 
     def cycle() -> None:
         if not aec.agents:
@@ -114,14 +179,14 @@ def single(task: str, overrides: dict[str, Any], seconds: float) -> dict[str, An
             *_, terminated, truncated, _ = aec.last()
             aec.step(None if terminated or truncated else actions[agent])
 
+    found = take_turns({"parallel": step, "aec": cycle, "yard": cartpole()}, rounds)
     return {
-        "parallel_ticks": rate(step, seconds),
-        "aec_ticks": rate(cycle, seconds),
-        "parallel_of_CartPole": ratio(step, cartpole(), seconds / 3),
+        **{f"{name}_ns": quartiles(found[name]) for name in ("parallel", "aec")},
+        **{f"{name}_of_CartPole": quartiles(found["yard"] / found[name]) for name in ("parallel", "aec")},
     }
 
 
-def many_cartpoles() -> Callable[[], Any]:
+def many_cartpoles() -> Call:
     """A step of Gymnasium's natively vectorised CartPole, 1,024 copies."""
     many = gymnasium.make_vec("CartPole-v1", num_envs=1024, vectorization_mode="vector_entry_point")
     many.reset(seed=0)
@@ -129,7 +194,7 @@ def many_cartpoles() -> Callable[[], Any]:
     return lambda: many.step(pushes)
 
 
-def cartpole() -> Callable[[], Any]:
+def cartpole() -> Call:
     """A step of CartPole through `gymnasium.make`."""
     one = gymnasium.make("CartPole-v1")
     one.reset(seed=0)
@@ -144,157 +209,162 @@ def cartpole() -> Callable[[], Any]:
     return step
 
 
-@numba.njit
-def _hashes(n: int) -> np.uint64:
-    z = np.uint64(1)
-    total = np.uint64(0)
-    for _ in range(n):
-        z += np.uint64(0x9E3779B97F4A7C15)
-        x = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        total ^= x ^ (x >> np.uint64(31))
-    return total
+# ------------------------------------------------------------------------------------------------ growth, starts
 
 
-@numba.njit
-def _chase(order: np.ndarray, steps: int) -> int:
-    at = 0
-    for _ in range(steps):
-        at = order[at]
-    return at
+def growth(rounds: int) -> dict[str, dict[str, Quartiles]]:
+    """Nanoseconds per tick of the compiled call in one copy of ecommerce-v1, by one size and its values."""
+    found: dict[str, dict[str, Quartiles]] = {}
+    for name, (field, values) in GROWTH.items():
+        found[name] = {}
+        for value in values:
+            envs = wandering(nested(field, value))
+            found[name][str(value)] = quartiles(take_turns({"": envs}, rounds)[""])
+            print(f"growth with {name} = {value}: {found[name][str(value)][1]:,.0f} ns", flush=True)
+    return found
 
 
-def primitives() -> dict[str, float]:
-    """Nanoseconds of what a step is made of."""
-    from recsys_env.kernels.compiler import entry
-    from recsys_env.kernels.numeric import exp
-
-    @entry
-    def exponentials(x: np.ndarray) -> float:
-        total = 0.0
-        for i in range(x.size):
-            total += exp(x[i])
-        return total
-
-    buffer = np.zeros(1 << 22, np.float32)
-    x = np.linspace(-5, 5, 100_000)
-    cycle = np.random.default_rng(0).permutation(1 << 20)
-    order = np.empty(1 << 20, np.int64)
-    order[cycle] = np.roll(cycle, -1)
-    return {
-        "write_byte": 1e9 / (rate(lambda: buffer.fill(1.0), 0.2) * buffer.nbytes),
-        "random_number": 1e9 / (rate(lambda: _hashes(100_000), 0.2) * 100_000),
-        "exponential": 1e9 / (rate(lambda: exponentials(x), 0.2) * x.size),
-        "cache_miss_8MB": 1e9 / (rate(lambda: _chase(order, 100_000), 0.2) * 100_000),
-    }
+def nested(field: str, value: int) -> dict[str, Any]:
+    """The override of a field, such as "users.number"."""
+    part, _, inner = field.partition(".")
+    return {part: {inner: value}} if inner else {part: value}
 
 
-def lower_bound(envs: VectorEnv, unit: dict[str, float]) -> dict[str, float]:
-    """Nanoseconds per tick that the primitives of a page add up to, whatever the arithmetic costs."""
-    shape = envs.shape
-    written = 4.0 * shape.agents * envs.world.params["shape"]["observation"][0] + 40.0 * shape.agents * shape.slots
-    draws = 8.0 + shape.agents * (shape.slots + 1.75 * shape.candidates)
-    exps = shape.agents * (shape.slots + 3.0) + 2.0 * shape.topics + 4.0
-    return {
-        "write": written * unit["write_byte"],
-        "random": draws * unit["random_number"],
-        "exponentials": exps * unit["exponential"],
-        # about four overlap
-        "misses": (4.0 + (shape.candidates and shape.agents * shape.candidates / 8.0)) * unit["cache_miss_8MB"] / 4.0,
-    }
+def wandering(overrides: dict[str, Any]) -> Call:
+    """A tick of one copy of ecommerce-v1, whose users and items are all in memory, with other actions in every one."""
+    envs = recsys_env.vector_env("ecommerce-v1", 1, **overrides)
+    for array in envs.arrays:  # the first touch of a memory page costs the system's zeroing of it: not ours to time
+        array.view(np.uint8).fill(0)
+    envs.reset(seed=0)
+    draw, highest = np.random.default_rng(0), envs._actions.highest
+    pool = [envs._actions.read(draw.integers(0, highest + 1, (1, envs.num_agents, highest.size))) for _ in range(997)]
+    turn = [0]
+
+    def tick() -> None:
+        turn[0] = (turn[0] + 1) % len(pool)
+        envs._advance(pool[turn[0]], mode=0)
+
+    return tick
 
 
-def compile_times() -> dict[str, float]:
-    """Seconds until the first step of a fresh process, without and with compiled code on disk."""
+def million(rounds: int) -> dict[str, Quartiles]:
+    """How many times as long a tick takes among a million users and a million items as among 8 and 200, by kind of
+    action."""
+    found = {}
+    for action in ("candidates", "items"):
+        sizes = (("small", 8, 200), ("large", 10**6, 10**6))
+        calls = {
+            name: wandering({"action": action, "users": {"number": users}, "items": {"number": items}})
+            for name, users, items in sizes
+        }
+        rates = take_turns(calls, rounds)
+        found[action] = quartiles(rates["large"] / rates["small"])
+    return found
+
+
+def starts() -> dict[str, float]:
+    """Seconds of a fresh process until the package is imported, and until the first step without and with compiled code
+    on disk."""
     script = (
         "import time; t = time.perf_counter(); import recsys_env; i = time.perf_counter() - t;"
         "e = recsys_env.vector_env('ecommerce-v1', 2); e.reset(seed=0); e.step(e.empty_actions());"
         "print(i, time.perf_counter() - t)"
     )
-    import tempfile
-
     times: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("first", "second"):
+            environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
             done = subprocess.run(
-                [sys.executable, "-c", script],
-                env={**os.environ, "NUMBA_CACHE_DIR": folder},
-                capture_output=True,
-                text=True,
-                check=True,
+                [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
             )
-            times["import"], times[f"{name}_start"] = (float(word) for word in done.stdout.split())
+            times["import"], times[name] = (float(word) for word in done.stdout.split())
     return times
 
 
-def scale(seconds: float) -> dict[str, float]:
-    """One copy of a small world against one million users times one million items, `items` actions."""
-    result = {}
-    for name, users, items in (("small", 8, 200), ("million", 10**6, 10**6)):
-        envs = recsys_env.vector_env(
-            "ecommerce-v1", 1, action="items", users={"number": users}, items={"number": items}
-        )
-        for array in (
-            envs.arrays
-        ):  # the first touch of a memory page costs the system's zeroing of it, which is not ours to time
-            array.view(np.uint8).fill(0)
-        start = time.perf_counter()
-        envs.reset(seed=0)
-        result[f"{name}_first_reset_us"] = 1e6 * (time.perf_counter() - start)
-        rng = np.random.default_rng(0)
-        pool = [envs._actions.read(rng.integers(0, items, (1, 2, 5))) for _ in range(997)]
-        turn = [0]
+# ------------------------------------------------------------------------------------------------ aims
 
-        def step(envs: VectorEnv = envs, pool: list[np.ndarray] = pool, turn: list[int] = turn) -> None:
-            turn[0] = (turn[0] + 1) % len(pool)
-            envs._advance(pool[turn[0]], mode=0)
 
-        result[f"{name}_step_us"] = 1e6 / rate(step, seconds)
-        result[f"{name}_reset_us"] = 1e6 / rate(lambda envs=envs: envs.reset(), seconds)  # type: ignore[misc]
-        result[f"{name}_state_GiB"] = sum(array.nbytes for array in envs.arrays) / 2**30
-    return result
+def aims(tasks: Mapping[str, Any], million: Mapping[str, Quartiles], starts: Mapping[str, float]) -> list[list[Any]]:
+    """[what, aim, measured, whether it is met] of each aim whose task has been measured."""
+
+    def rate(label: str, key: str = "step_ns", copies: int = 1024) -> float:
+        return 1e9 / tasks[label][f"B={copies}"][key][1]
+
+    def share(label: str) -> float:
+        return float(tasks[label]["B=1024"]["of_CartPoleVectorEnv"][1])
+
+    def alone(label: str) -> float:
+        return float(tasks[label]["interfaces"]["parallel_of_CartPole"][1])
+
+    def most(kind: str) -> float:
+        found = [row["apart"]["over_bound"] for label, row in tasks.items() if "apart" in row and kind in label]
+        return max(found)
+
+    rows: list[tuple[str, str, Callable[[], float], bool]] = [
+        ("duel-v1, 1,024 copies ÷ CartPoleVectorEnv", "0.50", lambda: share("duel-v1 items"), True),
+        ("ecommerce-v1, items ÷ the same", "0.30", lambda: share("ecommerce-v1 items"), True),
+        ("ecommerce-v1, candidates ÷ the same", "0.10", lambda: share("ecommerce-v1 candidates"), True),
+        ("social-v1, candidates ÷ the same", "0.06", lambda: share("social-v1 candidates"), True),
+        ("streaming-v1, candidates ÷ the same", "0.06", lambda: share("streaming-v1 candidates"), True),
+        ("coldstart-v1, ticks/s", "540000", lambda: rate("coldstart-v1 candidates"), True),
+        ("news-v1, ticks/s", "753000", lambda: rate("news-v1 candidates"), True),
+        ("grocery-v1, ticks/s", "268000", lambda: rate("grocery-v1 candidates"), True),
+        ("ng_like, pages/s of the compiled call", "10000000", lambda: rate("ng_like", "kernel_ns"), True),
+        ("a page of items, over its lower bound", "2.5", lambda: most(" items"), False),
+        ("a page of candidates, over its lower bound", "3", lambda: most(" candidates"), False),
+        ("a million users and items ÷ 8 and 200, candidates", "2", lambda: million["candidates"][1], False),
+        ("parallel_env of duel-v1 ÷ CartPole-v1", "1", lambda: alone("duel-v1 items"), True),
+        ("parallel_env of ecommerce-v1 ÷ the same", "1", lambda: alone("ecommerce-v1 candidates"), True),
+        ("first start, s", "25", lambda: starts["first"], False),
+        ("second start, s", "1", lambda: starts["second"], False),
+    ]  # fmt: skip
+    found: list[list[Any]] = []
+    for what, aim, measure, at_least in rows:
+        try:
+            value = measure()
+        except (KeyError, ValueError):  # not measured
+            continue
+        found.append([what, float(aim), value, value >= float(aim) if at_least else value <= float(aim)])
+    return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1.0, help="per timing window")
-    parser.add_argument("--task", nargs="*", default=list(TASKS), help="the others keep what an earlier run stored")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=25, help="windows of each figure")
+    parser.add_argument("--tasks", nargs="*", help="tasks, ng_like and slate10_like to measure; default: all")
     args = parser.parse_args()
-    yard = {
-        "CartPoleVectorEnv_1024": rate(many_cartpoles(), args.seconds) * 1024,
-        "CartPole-v1": rate(cartpole(), args.seconds),
-    }
-    unit = primitives()
-    print("yardsticks", yard, "\nprimitives (ns)", unit, flush=True)
-    settings = {"seconds": args.seconds}
-    rows: dict[str, Any] = earlier("speed", "tasks", settings)
-    for label in args.task:
-        task, overrides = TASKS[label]
-        bound = lower_bound(recsys_env.vector_env(task, 1, **overrides), unit)
-        rows[label] = {
-            "source": provenance("benchmarks.speed"),
-            "api": single(task, overrides, args.seconds),
-            "lower_bound_ns": bound,
-        }
-        for threads in dict.fromkeys((1, numba.get_num_threads())):
-            for num_envs in BATCHES:
-                row = rows[label][f"B={num_envs} threads={threads}"] = batch(
-                    task, overrides, num_envs, threads, args.seconds
-                )
-                print(
-                    f"{label:26} B={num_envs:5} threads={threads}  "
-                    + "  ".join(f"{k} {v:,.0f}" for k, v in row.items() if isinstance(v, float)),
-                    flush=True,
-                )
-        of = [rows[label]["B=1024 threads=1"]["of_CartPoleVectorEnv"][1], rows[label]["api"]["parallel_of_CartPole"][1]]
+    rounds, settings = args.rounds, {"rounds": args.rounds, "window_s": WINDOW}
+    found = take_turns({name: call for name, (call, _) in primitives().items()}, rounds)
+    unit = {name: float(np.median(found[name])) / count for name, (_, count) in primitives().items()}
+    print("primitives (ns):", {name: round(value, 3) for name, value in unit.items()}, flush=True)
+    tasks: dict[str, Any] = earlier("speed", "tasks", settings)
+    for label, (world, overrides) in games().items():
+        task, _, action = label.partition(" ")
+        if args.tasks is not None and task not in args.tasks:
+            continue
+        row: dict[str, Any] = {"source": provenance("benchmarks.speed")}
+        for num_envs in BATCHES:
+            row[f"B={num_envs}"] = batch(world, overrides, num_envs, rounds)
+        if task in LIKE or action == TASKS[task].action or action == "items":
+            row["apart"] = taken_apart(world, overrides, 1024, unit, rounds)
+        if task in TASKS and action == TASKS[task].action:
+            row["interfaces"] = interfaces(world, overrides, rounds)
+            if numba.get_num_threads() > 1:
+                row["two_threads"] = threads(world, overrides, rounds)
+        tasks[label] = row
+        ticks = ", ".join(f"B={n} {1e9 / row[f'B={n}']['step_ns'][1]:,.0f}" for n in BATCHES)
         print(
-            f"{label:26} {rows[label]['api']}  bound {sum(rows[label]['lower_bound_ns'].values()):.0f} ns/page  "
-            f"{of[0]:.3f} of CartPoleVectorEnv  {of[1]:.2f} of CartPole-v1",
-            flush=True,
+            f"{label}: ticks/s {ticks}; {row['B=1024']['of_CartPoleVectorEnv'][1]:.3f} of CartPoleVectorEnv", flush=True
         )
-    large, starts = scale(args.seconds), compile_times()
-    print("scale", large, "\nstarts (s)", starts)
-    result = {"yardsticks": yard, "primitives_ns": unit, "tasks": rows, "scale": large, "starts_s": starts}
+    result: dict[str, Any] = {"primitives_ns": unit, "tasks": tasks}
+    if args.tasks is None:
+        result |= {"growth_ns": growth(rounds), "million": million(rounds), "starts_s": starts()}
+    else:
+        for name in ("growth_ns", "million", "starts_s"):
+            result[name] = earlier("speed", name, settings)
+    result["aims"] = aims(tasks, result["million"] or {}, result["starts_s"] or {})
+    for what, aim, value, met in result["aims"]:
+        print(f"{what}: {value:,.2f}, aim {aim:,g} {'met' if met else 'missed'}")
     print(store("speed", "benchmarks.speed", settings, result))
 
 
