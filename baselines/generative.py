@@ -60,6 +60,8 @@ class Generative(TorchPPO):
         from .sizes import SIZES
 
         super().check()
+        if self.play_on != "cpu":
+            raise ValueError(f"--play-on = {self.play_on!r} is not possible: what it reads of pages is kept on the CPU")
         if self.size not in SIZES:
             raise ValueError(f"--size = {self.size!r} must be one of {', '.join(SIZES)}")
         if self.memory:

@@ -262,7 +262,7 @@ class GenerativePolicy(Policy):
     @torch.no_grad()
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         scores, words = self.network(self._page(observations))
-        return to_actions(best_slates(scores, words, self.layout.slots), self.layout)
+        return to_actions(best_slates(scores, words, self.layout.slots), self.layout).numpy()
 
     @torch.no_grad()
     def parts(self, observations: np.ndarray) -> np.ndarray:

@@ -96,6 +96,7 @@ class Algorithm(Options):
         resumes: whether it can go on from a checkpoint.
         self_play: whether others may play its past.
         catalogues: worlds that copies are spread over.
+        play_on: where the game is played, "cpu" or "cuda".
     """
 
     name: ClassVar[str]
@@ -106,6 +107,7 @@ class Algorithm(Options):
     resumes: ClassVar[bool] = True
     self_play: ClassVar[bool] = False
     catalogues = 1
+    play_on = "cpu"
 
     timesteps: Count = 5_000_000
     """Agent-steps in all (steps of learners in all copies), rounded up to whole rollouts."""

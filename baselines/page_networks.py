@@ -10,6 +10,7 @@ a vector (`weights`, `query`), into that. A level of prices and a message are sc
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,33 +100,26 @@ def layout_of(envs: VectorEnv) -> Layout:
     )
 
 
-def observed(observations: Any) -> np.ndarray:
+def observed(observations: Any) -> Any:
     """The flat observations [B, N, O], without the mask that may lie beside them."""
-    flat: np.ndarray = observations["observation"] if isinstance(observations, dict) else observations
-    return flat
+    return observations["observation"] if isinstance(observations, dict) else observations
 
 
-def option_masks(observations: Any, layout: Layout) -> np.ndarray | None:
-    """Which options [B, N, n] a slot can name, None where observations do not say: the mask of one slot is repeated
-    for each word, that of a slate for each slot."""
-    if not isinstance(observations, dict):
-        return None
-    masks: np.ndarray = observations["action_mask"]
-    if layout.slots == 1:
-        return masks[..., :: int(np.prod(layout.words))]
-    return masks[..., : layout.options]
+def option_masks(masks: Any, layout: Layout) -> Any:
+    """Which options [..., n] a slot can name, of a mask [..., A]: that of one slot is repeated for each word, that of a
+    slate for each slot."""
+    return masks[..., :: math.prod(layout.words)] if layout.slots == 1 else masks[..., : layout.options]
 
 
-def to_actions(chosen: torch.Tensor, layout: Layout) -> np.ndarray:
+def to_actions(chosen: torch.Tensor, layout: Layout) -> torch.Tensor:
     """What networks chose [R, K + words] or [R, D], as the environment wants it."""
-    actions = chosen.cpu().numpy()
     if layout.vector:
-        return np.tanh(actions)
+        return chosen.tanh()
     if layout.slots > 1:
-        return actions
-    single = actions[:, 0]
+        return chosen
+    single = chosen[:, 0]
     for place, size in enumerate(layout.words, 1):
-        single = single * size + actions[:, place]
+        single = single * size + chosen[:, place]
     return single
 
 
@@ -419,7 +413,7 @@ class PagePolicy(Policy):
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         masks = None
         if mask is not None:
-            found = option_masks({"action_mask": mask}, self.layout)
+            found = option_masks(mask, self.layout)
             masks = torch.from_numpy(np.ascontiguousarray(found)).bool()
         page = self.network.read(torch.from_numpy(np.ascontiguousarray(observations)), masks)
         state = self._remember(page) if self.network.memory else None
@@ -427,7 +421,7 @@ class PagePolicy(Policy):
         chosen = scores if self.layout.vector else best_slates(scores, words, self.layout.slots)
         if self.network.memory:
             self._last = page, state, chosen
-        return to_actions(chosen, self.layout)
+        return to_actions(chosen, self.layout).numpy()
 
     def _remember(self, page: Page) -> torch.Tensor:
         """States [B, H] of the memory that has seen this page."""

@@ -124,8 +124,8 @@ class Eyes:
     def __init__(self, envs: VectorEnv) -> None:
         self.envs, self.layout = envs, layout_of(envs)
 
-    def see(self) -> np.ndarray:
-        """Before a step: [B, N, O]."""
+    def see(self) -> Any:
+        """Before a step: an array [B, N, O], where the batch's are."""
         return observed(self.envs.observations)
 
     def note(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
@@ -174,8 +174,9 @@ class Rollout:
         steps, copies, per_copy = self.shape
         for t in range(steps):
             self._look(t)
-            place, visitor = self.envs.next_page["visitor"], self.envs.next_visitor.copy()
-            self.active[t], self.visitors[t], self.episodes[t] = self.envs.active, visitor, self._episode
+            host = self.to_device.host
+            place, visitor = host(self.envs.next_places).copy(), host(self.envs.next_visitor).copy()
+            self.active[t], self.visitors[t], self.episodes[t] = host(self.envs.active), visitor, self._episode
             if self._memory:
                 self.remembered[t], self.echoes[t] = self._memory.recall(place, visitor)
             state, pages = torch.empty_like(self.remembered[t]), []
@@ -186,14 +187,14 @@ class Rollout:
                     known = state[rows] = remember(agent, page, self.echoes[t, rows, None], self.remembered[t, rows])
                 self.chosen[t, rows] = agent.sample(page, known)
                 pages.append((page, rows))
-            actions = to_actions(self.chosen[t], self.layout)
             space: Any = self.envs.action_space
-            _, rewards, _, truncated, infos = self.envs.step(actions.reshape(copies, per_copy, *space.shape))
-            self.own[t] = infos["own"]
+            actions = to_actions(self.chosen[t], self.layout).view(copies, per_copy, *space.shape)
+            _, earned, _, over, infos = self.envs.step(self.to_device.actions(actions))
+            rewards, truncated, self.own[t] = host(earned), host(over), host(infos["own"])
             self.eyes.note(infos, truncated)
             self.links.add(t, place, self.active[t], rewards)
             if self._memory:
-                own, echo = self.to_device(self.own[t]).view(-1), torch.empty_like(self.echoes[t])
+                own, echo = torch.from_numpy(self.own[t]).to(state.device).view(-1), torch.empty_like(self.echoes[t])
                 for page, rows in pages:
                     echo[rows] = echo_of(own[rows], self.chosen[t, rows], page, self.layout)
                 self._memory.keep(place, visitor, state, echo)
@@ -209,9 +210,8 @@ class Rollout:
         rows, seen = self.observations.shape[1], self.envs.observations
         self.observations[t] = self.to_device(self.eyes.see()).view(rows, -1)
         if self.masks is not None:
-            masks = option_masks(seen, self.layout)
-            assert masks is not None
-            self.masks[t] = self.to_device(np.ascontiguousarray(masks)).view(rows, -1).bool()
+            masks = option_masks(self.to_device(seen["action_mask"]), self.layout)
+            self.masks[t] = masks.reshape(rows, -1).bool()
         if self.states.shape[2]:
             self.states[t] = self.to_device(self.envs.state()).repeat_interleave(self.shape[2], 0)
 

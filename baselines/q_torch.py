@@ -157,9 +157,8 @@ class Replay:
         self.observations[at] = self.to_device(observed(seen)).view_as(self.observations[at])
         self.active[at] = self.to_device(envs.active).view_as(self.active[at])
         if self.masks is not None:
-            masks = option_masks(seen, self.layout)
-            assert masks is not None
-            self.masks[at] = self.to_device(np.ascontiguousarray(masks)).view_as(self.masks[at]).bool()
+            masks = option_masks(self.to_device(seen["action_mask"]), self.layout)
+            self.masks[at] = masks.reshape(self.masks[at].shape).bool()
         if self.states.shape[2]:
             self.states[at] = self.to_device(envs.state())
         return self.observations[at].flatten(0, 1), None if self.masks is None else self.masks[at].flatten(0, 1)
@@ -258,8 +257,8 @@ class QLearner:
         random = best_slates(tried[0], tried[1:], network.layout.slots)
         chosen = torch.where(torch.rand(len(chosen), 1, device=chosen.device) < epsilon, random, chosen)
         place, active, space = envs.next_page["visitor"], envs.active.copy(), envs.action_space
-        actions = to_actions(chosen, network.layout).reshape(envs.num_envs, envs.num_agents, *(space.shape or ()))
-        _, rewards, _, truncated, infos = envs.step(actions)
+        actions = to_actions(chosen, network.layout).view(envs.num_envs, envs.num_agents, *(space.shape or ()))
+        _, rewards, _, truncated, infos = envs.step(self.replay.to_device.actions(actions))
         self.replay.add(chosen, place, active, rewards)
         if truncated.any():  # the copies of a batch end together
             self.replay.links.end()

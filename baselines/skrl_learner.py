@@ -11,6 +11,7 @@ import numpy as np
 
 from recsys_env.adapters.skrl import SkrlEnv
 from recsys_env.evaluation import UNSEEN
+from recsys_env.vector import checked_batch
 
 from . import networks
 from .skrl_networks import make_agents
@@ -105,7 +106,8 @@ class SkrlLearner:
         return to_arrays(self._parts())
 
     def save(self, folder: Path) -> None:
-        networks.save(folder, self.env.envs, {agent: self._actor(agent) for agent in self.training.learners})
+        actors = {agent: self._actor(agent) for agent in self.training.learners}
+        networks.save(folder, checked_batch(self.env.envs), actors)
 
     def _actor(self, agent: str) -> nn.Module:
         net = copy.deepcopy(self.agents.models[agent]["policy"].net)

@@ -79,6 +79,14 @@ class TorchPPO(PageLearner, PPO):
     """A policy and a critic for each learner instead of those of all."""
     memory: Annotated[int, Range(0)] = 0
     """Units of a GRU that runs along each visitor's pages; 0 = none."""
+    play_on: Literal["cpu", "cuda"] = "cpu"
+    """Where the game is played; on a GPU (where --device has to be too) observations and states stay there, and all
+    agents learn."""
+
+    def check(self) -> None:
+        super().check()
+        if self.play_on == "cuda" and (self.others or self.learners or self.catalogues > 1):
+            raise ValueError("--play-on = 'cuda' is for runs in which all agents learn, in one world")
 
     def learner(self, training: Training) -> Learner:
         from .ppo_torch import PPOLearner

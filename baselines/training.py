@@ -25,7 +25,7 @@ from .self_play import PastSelf, selves_in
 
 SELF = "self"  # among the others: the learner's own past
 CONFIG, CURVE, RESULT, PICTURE = "config.json", "curve.json", "result.json", "learning_curve.png"
-_MAY_CHANGE = ("timesteps", "device", "accumulate", "compile")  # when a run goes on
+_MAY_CHANGE = ("timesteps", "device", "play_on", "accumulate", "compile")  # when a run goes on
 
 
 class Point(TypedDict):
@@ -102,34 +102,45 @@ class Clock:
         self.seconds += time.perf_counter() - self._began
 
 
-class TimedBatch(VectorEnv):
+class Timed:
     """A batch whose steps are timed."""
 
     clock: Clock
 
     def step(self, actions: Any) -> Any:
         with self.clock:
-            return super().step(actions)
+            batch: Any = super()
+            return batch.step(actions)
 
 
-class TimedWorlds(Worlds):
-    """The same in several worlds."""
-
-    clock: Clock
-
-    def step(self, actions: Any) -> Any:
-        with self.clock:
-            return super().step(actions)
+class TimedBatch(Timed, VectorEnv):
+    """In one world."""
 
 
-class TimedCompany(Company):
-    """The same among other agents that are policies."""
+class TimedWorlds(Timed, Worlds):
+    """In several worlds."""
 
-    clock: Clock
 
-    def step(self, actions: Any) -> Any:
-        with self.clock:
-            return super().step(actions)
+class TimedCompany(Timed, Company):
+    """Among other agents that are policies."""
+
+
+def timed_on_gpu(config: WorldConfig, num_envs: int) -> Any:
+    """On a GPU, where a step has ended when the GPU has done it."""
+    from numba import cuda
+
+    from recsys_env.cuda.batch import CudaVectorEnv
+
+    class TimedCudaBatch(CudaVectorEnv):
+        clock: Clock
+
+        def step(self, actions: Any) -> Any:
+            with self.clock:
+                told = super().step(actions)
+                cuda.synchronize()
+                return told
+
+    return TimedCudaBatch(config, num_envs)
 
 
 # ------------------------------------------------------------------------------------------------ a run
@@ -239,6 +250,10 @@ class Training:
 
     def timed_batch(self, config: WorldConfig, num_envs: int) -> TimedBatch | TimedWorlds:
         """A batch with an action for every agent, whoever learns, timed."""
+        if self.algorithm.play_on == "cuda":
+            on_gpu: Any = timed_on_gpu(config, num_envs)
+            on_gpu.clock = self.clock
+            return on_gpu  # type: ignore[no-any-return]
         worlds = range(config.world_seed, config.world_seed + self.algorithm.catalogues)
         envs = TimedBatch(config, num_envs) if len(worlds) == 1 else TimedWorlds(config, num_envs, worlds)
         envs.clock = self.clock

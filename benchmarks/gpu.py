@@ -8,16 +8,20 @@ compiled    for each compute capability: registers of a thread and bytes that th
 equal       every task with every kind of action, 100,000 ticks over its copies: all that they return, and the state
             after them, are those of the CPU bit for bit
 rates       agent-steps per second by number of copies, actions lying on the device, and bytes per copy
+adapters    the same through TorchRL's and skrl's environments, where they are installed
+training    the one-file PPO with its batch on the device: agent-steps per second and the environment's share
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import re
 import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,7 @@ COPIES, TICKS, HORIZON = 1_000, 100, 60  # episodes end on the way
 TIMED = ("ecommerce-v1", "duel-v1")
 BATCHES = tuple(2**i for i in range(10, 18))
 SECONDS = 3.0  # of each rate
+ROADS = 2**14  # copies behind adapters and learners
 
 
 def tick(capability: tuple[int, int]) -> str:
@@ -114,17 +119,57 @@ def rate(task: str, copies: int) -> dict[str, float]:
     envs = vector_env(task, copies, device="cuda")
     envs.reset(seed=0)
     actions = cuda.to_device(drawn(vector_env(task, copies), np.random.PCG64(0)))
+    steps = per_second(lambda: envs.step(actions)) * copies * envs.num_agents
+    return {"agent_steps_per_second": steps, "bytes_per_copy": envs.nbytes / copies}
+
+
+def per_second(step: Callable[[], Any]) -> float:
+    """Calls per second, all that they queue included."""
+    from numba import cuda
+
     for _ in range(20):
-        envs.step(actions)
+        step()
     cuda.synchronize()
     steps, began = 0, time.perf_counter()
     while time.perf_counter() - began < SECONDS:
         for _ in range(20):
-            envs.step(actions)
+            step()
         cuda.synchronize()
         steps += 20
-    per_second = steps * copies * envs.num_agents / (time.perf_counter() - began)
-    return {"agent_steps_per_second": per_second, "bytes_per_copy": envs.nbytes / copies}
+    return steps / (time.perf_counter() - began)
+
+
+def adapters() -> dict[str, float]:
+    """Agent-steps per second of each adapter that takes the batch on the device."""
+    found, copies = {}, ROADS
+    agents = vector_env(TIMED[0]).num_agents
+    if importlib.util.find_spec("torchrl"):
+        from recsys_env.adapters.torchrl import TorchRLEnv
+
+        env = TorchRLEnv(vector_env(TIMED[0], copies, device="cuda"), "cuda", state=False)
+        step = env.rand_action(env.reset())
+        found["TorchRL"] = per_second(lambda: env.step(step)) * copies * agents
+    if importlib.util.find_spec("skrl"):
+        import torch
+
+        from recsys_env.adapters.skrl import SkrlEnv
+
+        rows = SkrlEnv(vector_env(TIMED[0], copies, device="cuda"), "cuda")
+        rows.reset()
+        one = torch.zeros(copies, *(rows.envs.action_space.shape or (1,)), dtype=torch.int64, device="cuda")
+        found["skrl"] = per_second(lambda: rows.step(dict.fromkeys(rows.agents, one))) * copies * agents
+    return found
+
+
+def training() -> dict[str, Any]:
+    """The one-file PPO with its batch on the device."""
+    from baselines.torch_learners import TorchPPO
+
+    from .trainers import torch_ppo
+
+    return torch_ppo(
+        TorchPPO(TIMED[0], num_envs=ROADS, n_steps=64, batch_size=ROADS, device="cuda", play_on="cuda"), iterations=4
+    )
 
 
 def main() -> None:
@@ -138,6 +183,7 @@ def main() -> None:
     if not args.compile:
         result["equal"] = {name: differences(config) for name, config in games()}
         result["rates"] = {task: {copies: rate(task, copies) for copies in BATCHES} for task in TIMED}
+        result |= {"adapters": adapters(), "training": training()}
     settings = {"copies": COPIES, "ticks": TICKS, "horizon": HORIZON, "seconds": SECONDS}
     print(store("gpu", "benchmarks.gpu", settings, result, args.out))
 

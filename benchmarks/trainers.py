@@ -178,24 +178,26 @@ def sb3_ppo(task: str, iterations: int, supersuits: bool) -> dict[str, Any]:
     }
 
 
-def torch_ppo(task: str, iterations: int) -> dict[str, Any]:
-    options = TorchPPO(task, num_envs=TRAINING_COPIES, n_steps=STEPS, device="cpu")
+def torch_ppo(options: TorchPPO, iterations: int) -> dict[str, Any]:
+    """The one-file PPO, whose rollouts are iterations."""
     training = begin(options)
     learner = PPOLearner(training, options)
-    each = STEPS * TRAINING_COPIES * learner.envs.num_agents
+    each = options.n_steps * options.num_envs * learner.envs.num_agents
 
     def learn(rollouts: int) -> None:
         learner.learn(learner.agent_steps + rollouts * each, lambda point: None)
 
     learn(2)  # of which the first only measures
-    return {"copies": TRAINING_COPIES, **measured(lambda: learn(iterations), iterations * each, training.clock)}
+    return {"copies": options.num_envs, **measured(lambda: learn(iterations), iterations * each, training.clock)}
 
 
 def training(task: str, iterations: int) -> dict[str, Any]:
     results = {
         "SB3 PPO, VecEnv": sb3_ppo(task, iterations, supersuits=False),
         "SB3 PPO, SuperSuit": sb3_ppo(task, max(1, iterations // 2), supersuits=True),
-        "one-file PPO (`baselines.ppo_torch`)": torch_ppo(task, iterations),
+        "one-file PPO (`baselines.ppo_torch`)": torch_ppo(
+            TorchPPO(task, num_envs=TRAINING_COPIES, n_steps=STEPS, device="cpu"), iterations
+        ),
     }
     for name, row in results.items():
         print(name, row, flush=True)

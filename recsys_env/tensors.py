@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .vector import VectorEnv
+from .vector import Batch
 
 try:
     import torch
@@ -49,28 +49,53 @@ def one_thread() -> Iterator[None]:
 
 
 class Tensors:
-    """Turns arrays that a batch returns into tensors on a device.
+    """Turns arrays that a batch returns into tensors on a device, and tensors into actions.
 
     On the CPU a tensor shares the array's memory: it is valid for as long as the array, until the step after the next.
-    For a GPU the batch's own buffers are pinned once, so that each array crosses in one asynchronous transfer; what is
-    computed from it on the same stream waits for it, and reading an action back ends every transfer before the buffers
-    are written again.
+    So it is where the batch itself is on the GPU. For a GPU with the batch on the CPU the batch's own buffers are
+    pinned once, so that each array crosses in one asynchronous transfer; what is computed from it on the same stream
+    waits for it, and reading an action back ends every transfer before the buffers are written again.
 
     Args:
-        envs: the batch.
+        envs: the batch, on the CPU or on a GPU, which then works on torch's present stream.
         device: as in `choose_device`.
+
+    Raises:
+        ValueError: a batch on a GPU whose tensors shall be elsewhere.
     """
 
-    def __init__(self, envs: VectorEnv, device: str | torch.device = "auto") -> None:
+    def __init__(self, envs: Batch[Any, Any], device: str | torch.device = "auto") -> None:
         self.device = choose_device(device)
-        if self.device.type == "cuda":
-            for array in envs.output_arrays():
+        self._resident = envs.device == "cuda"
+        if self._resident:
+            if self.device.type != "cuda":
+                raise ValueError(f"device = {str(device)!r}: the batch lies on a GPU, and so do its tensors")
+            envs.stream = torch.cuda.current_stream(self.device).cuda_stream  # type: ignore[attr-defined]
+        elif self.device.type == "cuda":
+            for array in envs.output_arrays():  # type: ignore[attr-defined]
                 if array.nbytes >= _WORTH_PINNING:
                     _pin(array)
 
-    def __call__(self, array: np.ndarray) -> torch.Tensor:
+    def __call__(self, array: Any) -> torch.Tensor:
+        """An array of the batch."""
+        if self._resident:
+            return torch.as_tensor(array, device=self.device)
         tensor = torch.from_numpy(array)
         return tensor if self.device.type == "cpu" else tensor.to(self.device, non_blocking=True)
+
+    def kept(self, array: Any) -> torch.Tensor:
+        """The same, in memory that no later step overwrites."""
+        tensor = self(array)
+        return tensor.clone() if self._resident or self.device.type == "cpu" else tensor
+
+    def host(self, array: Any) -> np.ndarray:
+        """A small array of the batch on the host, where it is copied to only if it is not there."""
+        return array.copy_to_host() if self._resident else array  # type: ignore[no-any-return]
+
+    def actions(self, tensor: torch.Tensor) -> Any:
+        """What the batch steps with, of a tensor [B, N, ...]."""
+        tensor = tensor.detach()
+        return tensor.contiguous() if self._resident else tensor.cpu().numpy()
 
 
 def _pin(array: np.ndarray) -> None:

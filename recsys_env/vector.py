@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import secrets
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numba
 import numpy as np
@@ -73,8 +73,12 @@ def check_config(config: Any) -> None:
         )
 
 
-class Batch:
-    """What B copies of a task are, wherever they are stepped: their world, spaces and layouts.
+Array = TypeVar("Array")  # where the game is played: of NumPy, or on a GPU
+Told = TypeVar("Told", bound=Mapping[str, Any])  # infos
+
+
+class Batch(Generic[Array, Told]):
+    """B copies of a task, wherever they are stepped: their world, spaces and layouts, and what is told of a step.
 
     Args:
         config: the task.
@@ -83,6 +87,7 @@ class Batch:
             `config.catalogue` names. The fields that describe synthetic items and users must be at their defaults then.
 
     Attributes:
+        device: where the game is played and its arrays lie, "cpu" or "cuda".
         possible_agents: names of the N agents.
         observation_space, action_space: of one agent; all agents of a task share them.
         action_fields: name -> slice of a continuous action (`query` or `weights`); empty where actions are discrete.
@@ -91,6 +96,8 @@ class Batch:
         state_space: of `state()`.
         state_fields: name -> slice of the global state.
     """
+
+    device = "cpu"
 
     def __init__(self, config: WorldConfig, num_envs: int = 1, catalogue: Catalogue | str | Path | None = None) -> None:
         check_config(config)
@@ -131,6 +138,7 @@ class Batch:
         self._private = np.r_[tuple(place for place in private if place)]
         self._actions = ActionReader(config, self.num_envs, self.possible_agents, self.action_space)
         self._state: Any
+        self._report: Any
         self._seed: int | list[int] | None = None  # None = there is no game yet
 
     @cached_property
@@ -145,9 +153,11 @@ class Batch:
         """What the world's items, topics and domains are called."""
         return texts_of(self.world, self.catalogue)
 
+    # -------------------------------------------------------------------------------------------- reset and step
+
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Any, Told]:
         """Start an episode in every copy.
 
         Args:
@@ -173,7 +183,30 @@ class Batch:
         self._advance(self._sent(self._actions.empty()), mode=1)
         return self._observed()
 
-    def look(self) -> tuple[Any, Any]:
+    def step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
+        """One tick of every copy.
+
+        Args:
+            actions: [B, N, ...] of the action space's shape and kind.
+
+        Returns:
+            observations [B, N, O], rewards [B, N], terminations [B] (always False), truncations [B], infos.
+
+        Raises:
+            ValueError, TypeError: an action outside its space; nothing has changed.
+            RuntimeError: before the first `reset`.
+        """
+        report = self._tick(actions)
+        observations, infos = self._observed()
+        return observations, report.rewards, self._nobody(), report.truncated, infos
+
+    def _tick(self, actions: Any) -> Any:
+        """`step`, and the report of it."""
+        self._require_reset("step()")
+        self._advance(self._read(actions), mode=0)
+        return self._report
+
+    def look(self) -> tuple[Any, Told]:
         """Observations and infos of the present page once more, as after a reset; nothing changes."""
         self._require_reset("look()")
         self._advance(self._sent(self._actions.empty()), mode=2)
@@ -191,7 +224,7 @@ class Batch:
 
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Any, Told]:
         """Continue from a snapshot, bit for bit.
 
         Args:
@@ -261,7 +294,92 @@ class Batch:
         check_count("copy", copy, 0, self.num_envs - 1)
         return slice(copy, copy + 1)
 
-    # Where the arrays are: of this class, on the host.
+    # -------------------------------------------------------------------------------------------- what is told
+
+    @property
+    def observations(self) -> Any:
+        """What the last reset, step or restore returned."""
+        return self._with_mask(self._report.observations, self._report.masks)
+
+    @property
+    def infos(self) -> Told:
+        """The report of the last reset, step or restore."""
+        return self._infos()
+
+    @property
+    def final_obs(self) -> Any:
+        """Last observations [B, N, O] of the episodes that ended in the last step; valid where truncated."""
+        return self._with_mask(self._report.final_observations, self._report.final_masks)
+
+    @property
+    def next_visitor(self) -> Array:
+        """Person [B, N] whose page is about to be shown, -1 if idle or inactive. Equal only for the same person of a
+        copy."""
+        return self._column(self._report.agents, "next_visitor")
+
+    @property
+    def next_places(self) -> Array:
+        """Where the person lives [B] whose page is about to be shown, -1 if idle; the next step overwrites it."""
+        return self._column(self._state.copies, "visitor")
+
+    @property
+    def active(self) -> Array:
+        """Agents [B, N] whose slots will be on the page about to be shown."""
+        return self._column(self._report.agents, "active")
+
+    @property
+    def truncated(self) -> Array:
+        """Copies [B] whose episode ended in the last step."""
+        truncated: Array = self._report.truncated
+        return truncated
+
+    def state(self) -> Array:
+        """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the
+        observations; the mood once where all see the same. On a GPU the next call fills the same array.
+
+        Scans the users of a copy, so it costs time proportional to U.
+        """
+        self._require_reset("state()")
+        return self._states()
+
+    def final_state(self) -> Array:
+        """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where
+        truncated."""
+        self._require_reset("final_state()")
+        return self._final_states()
+
+    def field(self, observations: Array, name: str) -> Array:
+        """The view `observations[..., name]` of one field of flat observations."""
+        if not isinstance(name, str) or name not in self.observation_fields:
+            raise KeyError(f"{shown(name)}; observation fields are {', '.join(self.observation_fields)}")
+        flat: Any = observations
+        return flat[..., self.observation_fields[name]]  # type: ignore[no-any-return]
+
+    def _observed(self) -> tuple[Any, Told]:
+        return self.observations, self._infos()
+
+    def _with_mask(self, observations: Any, masks: Any) -> Any:
+        return {"observation": observations, "action_mask": masks} if self.config.mask_actions else observations
+
+    # -------------------------------------------------------------------------------------------- actions
+
+    def checked_action(self, n: int, action: Any) -> np.ndarray:
+        """An action of agent n as an array of the action space's shape.
+
+        Raises:
+            ValueError, TypeError: it lies outside the space; the message names agent, value and space.
+        """
+        return self._actions.read_one(n, action)
+
+    def empty_actions(self) -> np.ndarray:
+        """A joint action [B, N, ...] to be filled in: the first of everything, or vectors of zero."""
+        return np.zeros((self.num_envs, self.num_agents, *(self.action_space.shape or ())), self.action_space.dtype)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    # -------------------------------------------------------------------------------------------- where the arrays are
+    # Of this class, on the host.
 
     def _fetched(self, array: Any, chosen: slice) -> np.ndarray:
         """A copy of these rows, on the host."""
@@ -276,16 +394,37 @@ class Batch:
         """An array where the game is played."""
         return array
 
+    def _read(self, actions: Any) -> Any:
+        """Actions that lie in their space, as the kernels read them: [B, N, A]."""
+        return self._actions.read(actions)
+
+    def _column(self, records: Any, name: str) -> Array:
+        """One field of an array of records."""
+        column: Array = records[name]
+        return column
+
+    def _nobody(self) -> Array:
+        """[B] of False."""
+        raise NotImplementedError
+
+    def _infos(self) -> Told:
+        """Infos of the present report."""
+        raise NotImplementedError
+
+    def _states(self) -> Array:
+        """`state()` of the present page."""
+        raise NotImplementedError
+
+    def _final_states(self) -> Array:
+        """`final_state()` of the present report."""
+        raise NotImplementedError
+
     def _advance(self, actions: Any, mode: int) -> None:
         """A tick (mode 0), the start of an episode (1), or the present page once more (2), into the next report."""
         raise NotImplementedError
 
-    def _observed(self) -> tuple[Any, Any]:
-        """Observations and infos of the present report."""
-        raise NotImplementedError
 
-
-class VectorEnv(Batch):
+class VectorEnv(Batch[np.ndarray, Infos]):
     """B independent copies of a task, on the CPU.
 
     Args:
@@ -327,28 +466,11 @@ class VectorEnv(Batch):
 
     # -------------------------------------------------------------------------------------------- reset and step
 
-    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
-        """One tick of every copy.
+    def _nobody(self) -> np.ndarray:
+        return np.zeros(self.num_envs, np.bool_)
 
-        Args:
-            actions: [B, N, ...] of the action space's shape and kind.
-
-        Returns:
-            observations [B, N, O], rewards [B, N], terminations [B] (always False), truncations [B], infos.
-
-        Raises:
-            ValueError, TypeError: an action outside its space; nothing has changed.
-            RuntimeError: before the first `reset`.
-        """
-        report = self._tick(actions)
-        observations, infos = self._observed()
-        return observations, report.rewards, np.zeros(self.num_envs, np.bool_), report.truncated, infos
-
-    def _tick(self, actions: Any) -> Report:
-        """`step`, and the report of it."""
-        self._require_reset("step()")
-        self._advance(self._actions.read(actions), mode=0)
-        return self._report
+    def _infos(self) -> Infos:
+        return Infos(self._report)
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
         self._report = self._buffers[0] if self._report is self._buffers[1] else self._buffers[1]
@@ -370,12 +492,6 @@ class VectorEnv(Batch):
         arguments = (self.world, self._state, self._report, self._scratch, actions, 0, self._batch)
         return kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
 
-    def _observed(self) -> tuple[Any, Infos]:
-        return self._with_mask(self._report.observations, self._report.masks), Infos(self._report)
-
-    def _with_mask(self, observations: np.ndarray, masks: np.ndarray) -> Any:
-        return {"observation": observations, "action_mask": masks} if self.config.mask_actions else observations
-
     # -------------------------------------------------------------------------------------------- views
 
     @property
@@ -394,39 +510,6 @@ class VectorEnv(Batch):
     def output_arrays(self) -> list[np.ndarray]:
         """The arrays behind everything that `reset` and `step` return, of both alternating sets."""
         return [array for report in self._buffers for array in report]
-
-    def checked_action(self, n: int, action: Any) -> np.ndarray:
-        """An action of agent n as an array of the action space's shape.
-
-        Raises:
-            ValueError, TypeError: it lies outside the space; the message names agent, value and space.
-        """
-        return self._actions.read_one(n, action)
-
-    def empty_actions(self) -> np.ndarray:
-        """A joint action [B, N, ...] to be filled in: the first of everything, or vectors of zero."""
-        return np.zeros((self.num_envs, self.num_agents, *(self.action_space.shape or ())), self.action_space.dtype)
-
-    @property
-    def observations(self) -> Any:
-        """What the last reset, step or restore returned."""
-        return self._observed()[0]
-
-    @property
-    def infos(self) -> Infos:
-        """The report of the last reset, step or restore."""
-        return Infos(self._report)
-
-    @property
-    def final_obs(self) -> Any:
-        """Last observations [B, N, O] of the episodes that ended in the last step; valid where truncated."""
-        return self._with_mask(self._report.final_observations, self._report.final_masks)
-
-    @property
-    def next_visitor(self) -> np.ndarray:
-        """Person [B, N] whose page is about to be shown, -1 if idle or inactive. Equal only for the same person of a
-        copy."""
-        return self._report.agents["next_visitor"]
 
     def prices_at(
         self, items: np.ndarray, tick: int, offers: np.ndarray | float = 1.0
@@ -485,25 +568,9 @@ class VectorEnv(Batch):
         return self._state.candidates
 
     @property
-    def active(self) -> np.ndarray:
-        """Agents [B, N] whose slots will be on the page about to be shown."""
-        return self._report.agents["active"]
-
-    @property
-    def truncated(self) -> np.ndarray:
-        """Copies [B] whose episode ended in the last step."""
-        return self._report.truncated
-
-    @property
     def tick(self) -> np.ndarray:
         """Ticks [B] played in the present episode."""
         return self._state.copies["tick"]
-
-    def field(self, observations: np.ndarray, name: str) -> np.ndarray:
-        """The view `observations[..., name]` of one field of flat observations."""
-        if not isinstance(name, str) or name not in self.observation_fields:
-            raise KeyError(f"{shown(name)}; observation fields are {', '.join(self.observation_fields)}")
-        return observations[..., self.observation_fields[name]]
 
     # -------------------------------------------------------------------------------------------- latent views
     # What no agent is told: for oracles, metrics, replays and analyses. Copies, which may be kept.
@@ -568,23 +635,14 @@ class VectorEnv(Batch):
 
     # -------------------------------------------------------------------------------------------- global state
 
-    def state(self) -> np.ndarray:
-        """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the
-        observations; the mood once where all see the same.
-
-        Scans the users of a copy, so it costs time proportional to U.
-        """
+    def _states(self) -> np.ndarray:
         from .kernels.step import global_state
 
-        self._require_reset("state()")
         rows = self._private_rows(self._report.observations)
         global_state(self.world, self._state, rows)
         return rows
 
-    def final_state(self) -> np.ndarray:
-        """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where
-        truncated."""
-        self._require_reset("final_state()")
+    def _final_states(self) -> np.ndarray:
         rows = self._private_rows(self._report.final_observations)
         rows[:, : self._report.final_states.shape[1]] = self._report.final_states
         return rows
@@ -669,21 +727,28 @@ class VectorEnv(Batch):
             "click": click,
         }
 
-    def close(self) -> None:
-        """Nothing to release."""
-
 
 def checked_batch(envs: Any) -> VectorEnv:
-    """The batch, if it is one.
+    """The batch on the CPU, if it is one.
 
     Raises:
         TypeError: it is something else, such as a `parallel_env`.
     """
     if not isinstance(envs, VectorEnv):
+        what = "a batch on the CPU" if isinstance(envs, Batch) else "a batch"
         raise TypeError(
-            f"envs is a {type(envs).__name__}, not a batch; make one with recsys_env.vector_env(task, num_envs)"
+            f"envs is a {type(envs).__name__}, not {what}; make one with recsys_env.vector_env(task, num_envs)"
         )
     return envs
+
+
+def batch_anywhere(envs: Any) -> Batch[Any, Any]:
+    """The batch, on the CPU or on a GPU, if it is one.
+
+    Raises:
+        TypeError: as of `checked_batch`.
+    """
+    return envs if isinstance(envs, Batch) else checked_batch(envs)
 
 
 def _loaded(catalogue: Any, config: WorldConfig) -> Catalogue | None:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from .actions import ActionReader
 from .checks import shown
 from .config import WorldConfig
 from .files import digest_of_value
@@ -54,6 +55,7 @@ class Worlds(VectorEnv):
         each = num_envs // len(seeds)
         self.parts = [VectorEnv(replace(config, {"world_seed": seed}), each, num_threads) for seed in seeds]
         vars(self).update({**vars(self.parts[0]), "parts": self.parts, "config": config, "num_envs": int(num_envs)})
+        self._actions = ActionReader(config, self.num_envs, self.possible_agents, self.action_space)
         self._state = State(*(np.concatenate(arrays) for arrays in zip(*(p._state for p in self.parts), strict=True)))
         self._buffers = [
             Report(*(np.concatenate(arrays) for arrays in zip(*(p._buffers[i] for p in self.parts), strict=True)))

@@ -11,16 +11,22 @@ import os
 
 os.environ["NUMBA_ENABLE_CUDASIM"] = "1"  # read when numba is imported
 
+import copy
 import re
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numba import cuda
 
+from baselines import page_networks, ppo_torch
+from baselines.torch_learners import TorchPPO
 from benchmarks.unchanged import drawn, games
 from recsys_env import VectorEnv, WorldConfig, replace, vector_env
+from recsys_env.adapters import skrl, torchrl
+from recsys_env.tensors import Tensors
 
 COPIES, TICKS, HORIZON = 2, 6, 4  # an episode ends on the way
 
@@ -89,12 +95,73 @@ def play(name: str, config: WorldConfig) -> None:
         for what in set(infos) & set(told):
             equal(infos[what], told[what], f"{name}: infos[{what!r}] of tick {tick}")
         equal(there.state(), here.state(), f"{name}: state of tick {tick}")
+        for what in ("observations", "final_obs", "next_visitor", "next_places", "active", "truncated"):
+            equal(getattr(there, what), getattr(here, what), f"{name}: {what} after tick {tick}")
+        if here.truncated.any():
+            equal(there.final_state(), here.final_state(), f"{name}: final state of tick {tick}")
     saved = there.save()
     for what, one, other in zip(saved.arrays._fields, saved.arrays, here.save().arrays, strict=True):
         assert np.array_equal(one, other), f"{name}: {what} saved"
     here.restore(saved)
     equal(there.restore(here.save(1), copy=0)[0], here.restore(here.save(1), copy=0)[0], f"{name}: restored")
     print(name, flush=True)
+
+
+class HostTensors(Tensors):
+    """Tensors of simulated arrays, which torch cannot share: the one thing that a GPU would do otherwise."""
+
+    def __init__(self, envs: Any, device: Any) -> None:
+        self.device, self._resident = torch.device("cpu"), True
+
+    def __call__(self, array: Any) -> torch.Tensor:
+        assert not isinstance(array, np.ndarray), "an array of a batch on a GPU lies there"
+        return torch.from_numpy(array.copy_to_host())
+
+    def actions(self, tensor: torch.Tensor) -> Any:
+        return Tensor(tensor.numpy())
+
+
+def adapters() -> None:
+    """Trainers are told the same of a batch on the device as of one on the CPU, past the end of an episode."""
+    config = replace(vector_env("journey-v1", 2).config, {"horizon": HORIZON, "mask_actions": True})
+    played = []
+    for kind, tensors in ((CudaVectorEnv, HostTensors), (VectorEnv, Tensors)):
+        torchrl.Tensors = skrl.Tensors = tensors
+        torch.manual_seed(0)
+        env = torchrl.TorchRLEnv(kind(config, COPIES), "cpu")
+        env.set_seed(3)
+        told = [env.rollout(HORIZON + 2, break_when_any_done=False)]
+        rows = skrl.SkrlEnv(kind(config, COPIES), "cpu")
+        rows.envs.reset(seed=5)
+        told += copy.deepcopy([rows.reset()])  # what they share with the batch is overwritten two steps later
+        for tick in range(HORIZON + 1):
+            actions = {agent: torch.full((COPIES, config.slots), tick) for agent in rows.agents}
+            told += copy.deepcopy([rows.step(actions)]) + [rows.state()]
+        played.append(told)
+    on_device, on_host = played
+    assert (on_device[0] == on_host[0]).all()
+    torch.testing.assert_close(on_device[1:], on_host[1:], rtol=0, atol=0)
+    print("adapters", flush=True)
+
+
+def rollouts() -> None:
+    """The one-file PPO plays the same on the device."""
+    config = replace(vector_env("coverage-v0", 2).config, {"horizon": HORIZON, "mask_actions": True})
+    options = TorchPPO("coverage-v0", n_steps=2 * HORIZON, device="cpu", centralised=True, memory=3)
+    played = []
+    for kind, tensors in ((CudaVectorEnv, HostTensors), (VectorEnv, Tensors)):
+        ppo_torch.Tensors = tensors
+        torch.manual_seed(0)
+        envs = kind(config, COPIES)
+        envs.reset(seed=1)
+        rollout = ppo_torch.Rollout(envs, options, 0.99)
+        network = page_networks.PageNetwork(rollout.layout, 4, options.memory)
+        rollout.collect([(ppo_torch.Agent(network, rollout.states.shape[2], 4), slice(None))])
+        arrays = rollout.own, rollout.active, rollout.visitors, rollout.links.following, rollout.links.reward
+        tensors_of = rollout.observations, rollout.masks, rollout.states, rollout.chosen, rollout.remembered
+        played.append([*map(torch.from_numpy, arrays), *tensors_of])
+    torch.testing.assert_close(*played, rtol=0, atol=0)
+    print("rollouts", flush=True)
 
 
 def refusals() -> None:
@@ -132,3 +199,5 @@ if __name__ == "__main__":
     for name, config in games():
         play(name, replace(config, {"horizon": HORIZON}))
     refusals()
+    adapters()
+    rollouts()

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 def test_every_game_in_the_simulator_equals_the_cpu_bit_for_bit() -> None:
     done = subprocess.run([sys.executable, "-m", "tests.simulated"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.splitlines() == [*(name for name, _ in games()), "refusals"]
+    assert done.stdout.splitlines() == [*(name for name, _ in games()), "refusals", "adapters", "rollouts"]
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

@@ -183,14 +183,12 @@ def test_choices_reach_the_environment_and_masks_come_from_it(changes: dict[str,
     envs = vector_env("ecommerce-v1", 4, mask_actions=True, **changes)
     layout, rows = layout_of(envs), 8
     seen, _ = envs.reset(seed=0)
-    masks = option_masks(seen, layout)
+    masks = option_masks(torch.from_numpy(seen["action_mask"]), layout)
     network = PageNetwork(layout)
-    page = network.read(
-        torch.from_numpy(seen["observation"]).view(rows, -1), torch.from_numpy(masks).view(rows, -1).bool()
-    )
+    page = network.read(torch.from_numpy(seen["observation"]).view(rows, -1), masks.reshape(rows, -1).bool())
     scores, words = network(page)
     chosen = best_slates(scores + gumbel(scores), [part + gumbel(part) for part in words], layout.slots)
-    actions = to_actions(chosen, layout)
+    actions = to_actions(chosen, layout).numpy()
     assert page.allowed.gather(1, chosen[:, : layout.slots]).all()
     for action, mask in zip(actions, seen["action_mask"].reshape(rows, -1), strict=True):
         assert envs.action_space.contains(action)

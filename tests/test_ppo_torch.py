@@ -16,6 +16,7 @@ import torch
 from reproducible import check_training
 
 import recsys_env
+from baselines.generative import Generative
 from baselines.ppo_torch import Agent, PPOLearner, Rollout, assess, evaluate
 from baselines.torch_learners import TorchPPO
 from baselines.train import train
@@ -147,6 +148,32 @@ def test_tensors_share_the_memory_of_the_batch_on_the_cpu() -> None:
     tensor = Tensors(envs, "cpu")(observations)
     assert tensor.data_ptr() == observations.ctypes.data
     np.testing.assert_array_equal(tensor.numpy(), observations)
+
+
+def test_tensors_that_are_kept_are_not_overwritten() -> None:
+    envs = recsys_env.vector_env("ecommerce-v1", 2)
+    observations, _ = envs.reset(seed=0)
+    tensors = Tensors(envs, "cpu")
+    shared, kept = tensors(observations), tensors.kept(observations)
+    before = observations.copy()
+    for _ in range(2):
+        envs.step(tensors.actions(torch.zeros(2, 2, 5, dtype=torch.int64)))
+    assert not np.array_equal(shared.numpy(), before)
+    np.testing.assert_array_equal(kept.numpy(), before)
+
+
+def test_a_batch_on_a_gpu_has_its_tensors_there() -> None:
+    envs = recsys_env.vector_env("ecommerce-v1", 2)
+    envs.device = "cuda"
+    with pytest.raises(ValueError, match="device = 'cpu': the batch lies on a GPU, and so do its tensors"):
+        Tensors(envs, "cpu")
+
+
+def test_the_game_on_a_gpu_needs_all_agents_to_learn() -> None:
+    with pytest.raises(ValueError, match="--play-on = 'cuda' is for runs in which all agents learn"):
+        TorchPPO("ecommerce-v1", play_on="cuda", others=("recommender_1=content",)).check()
+    with pytest.raises(ValueError, match="--play-on = 'cuda' is not possible: what it reads of pages"):
+        Generative("streaming-v1", play_on="cuda").check()
 
 
 @pytest.mark.parametrize(("there", "device"), [(True, "cuda"), (False, "cpu")])

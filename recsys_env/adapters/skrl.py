@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ..vector import VectorEnv, checked_batch
+from ..vector import Batch, batch_anywhere
 
 try:
     import torch
@@ -35,12 +33,12 @@ class SkrlEnv(MultiAgentEnvWrapper):
     whose slots will be on the next page.
 
     Args:
-        envs: the batch.
+        envs: the batch, on the CPU or on a GPU.
         device: as in `choose_device`.
     """
 
-    def __init__(self, envs: VectorEnv, device: str = "auto") -> None:
-        super().__init__(checked_batch(envs))
+    def __init__(self, envs: Batch[Any, Any], device: str = "auto") -> None:
+        super().__init__(batch_anywhere(envs))
         self.envs = envs
         self._tensors = Tensors(envs, device)
         self._device = self._tensors.device
@@ -72,12 +70,13 @@ class SkrlEnv(MultiAgentEnvWrapper):
             self.num_envs, len(self.agents), *(space.shape or ())
         )
         joint = joint.clamp(-1, 1) if isinstance(space, spaces.Box) else joint.long()
-        observations, rewards, *ends, infos = self.envs.step(joint.cpu().numpy())
+        observations, rewards, *ends, infos = self.envs.step(self._tensors.actions(joint))
         report: dict[str, Any] = {"active": self._tensors(infos["active"])}
+        ends = [self._tensors(flags) for flags in ends]
         if ends[1].any():
             report["final_observations"] = self._observed(self.envs.final_obs)
             report["final_states"] = self._shared(self.envs.final_state())
-        terminated, truncated = (dict.fromkeys(self.agents, self._tensors(flags).unsqueeze(1)) for flags in ends)
+        terminated, truncated = (dict.fromkeys(self.agents, flags.unsqueeze(1)) for flags in ends)
         by_agent = self._by_agent(
             self._tensors(rewards).clone().unsqueeze(2)
         )  # a clone: skrl writes into rewards at the horizon
@@ -87,17 +86,16 @@ class SkrlEnv(MultiAgentEnvWrapper):
         """The global state [B, S], the same for all agents."""
         return self._shared(self.envs.state())
 
-    def _shared(self, state: np.ndarray) -> dict[str, torch.Tensor | None]:
-        return dict.fromkeys(self.agents, self._tensors(state))
+    def _shared(self, state: Any) -> dict[str, torch.Tensor | None]:
+        return dict.fromkeys(self.agents, self._tensors.kept(state))
 
     def _by_agent(self, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
         return dict(zip(self.agents, tensor.unbind(1), strict=True))
 
     def _observed(self, observations: Any) -> dict[str, torch.Tensor]:
         if isinstance(observations, dict):
-            observations = np.concatenate(
-                (observations["action_mask"], observations["observation"]), 2, dtype=np.float32
-            )
+            mask, flat = (self._tensors(observations[name]) for name in ("action_mask", "observation"))
+            return self._by_agent(torch.cat((mask.float(), flat), 2))
         return self._by_agent(self._tensors(observations))
 
     def render(self, *args: Any, **kwargs: Any) -> None:

@@ -19,9 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ..vector import VectorEnv, checked_batch
+from ..vector import Batch, batch_anywhere
 
 try:
     import torch
@@ -43,7 +41,7 @@ class TorchRLEnv(EnvBase):
     has already gone on.
 
     Args:
-        envs: the batch.
+        envs: the batch, on the CPU or on a GPU.
         device: where tensors go; "auto" is a GPU where there is one.
         state: whether tensordicts hold the "state" for centralised critics, which costs time proportional to the users
             of a copy.
@@ -57,9 +55,13 @@ class TorchRLEnv(EnvBase):
     batch_locked = True
 
     def __init__(
-        self, envs: VectorEnv, device: str | torch.device = "auto", state: bool = True, by_role: bool = True
+        self,
+        envs: Batch[Any, Any],
+        device: str | torch.device = "auto",
+        state: bool = True,
+        by_role: bool = True,
     ) -> None:
-        super().__init__(device=choose_device(device), batch_size=torch.Size([checked_batch(envs).num_envs]))
+        super().__init__(device=choose_device(device), batch_size=torch.Size([batch_anywhere(envs).num_envs]))
         self.envs = envs
         self.group_map: dict[str, list[str]] = {}
         for agent in envs.possible_agents:  # `<role>_<i>`
@@ -121,34 +123,31 @@ class TorchRLEnv(EnvBase):
         if self._next_seed is not None or not self._over:
             self.envs.reset(seed=self._next_seed)
         self._next_seed, self._over = None, False
-        return self._tensordict(self.envs.observations, self.envs.state, np.zeros_like(self.envs.infos["own"]))
+        return self._tensordict(self.envs.observations, self.envs.state)
 
     def _step(self, tensordict: TensorDictBase) -> TensorDict:
         actions = [tensordict.get((role, "action")) for role in self.group_map]
         joint = actions[0] if len(actions) == 1 else torch.cat(actions, 1)
-        observations, rewards, _, truncated, infos = self.envs.step(joint.cpu().numpy())
-        self._over, state = bool(truncated.all()), self.envs.state
+        observations, rewards, _, truncated, infos = self.envs.step(self._tensors.actions(joint))
+        self._over, state = bool(self._tensors(truncated).all()), self.envs.state
         if self._over:
             observations, state = self.envs.final_obs, self.envs.final_state
-        return self._tensordict(observations, state, infos["own"], rewards)
+        return self._tensordict(observations, state, (infos["own"], rewards))
 
-    def _tensordict(
-        self, observations: Any, state: Any, own: np.ndarray, rewards: np.ndarray | None = None
-    ) -> TensorDict:
-        """What the batch says, by group, in memory of its own.
+    def _tensordict(self, observations: Any, state: Any, earned: tuple[Any, Any] | None = None) -> TensorDict:
+        """What the batch says, by group, in memory of its own; `earned` before and after sharing [B, N].
 
         Collectors keep what the batch overwrites two steps later. With few operations, because after a step, whose
         memory fills the cache, each of them starts slowly.
         """
         masked = isinstance(observations, dict)
-        flat = self._tensors(observations["observation"] if masked else observations)
-        flat = flat.clone() if self.device.type == "cpu" else flat
+        flat = self._tensors.kept(observations["observation"] if masked else observations)
         whole = {"observation": flat, "active": flat[:, :, self._active] > 0}
         if masked:
             whole["action_mask"] = self._tensors(observations["action_mask"]).bool()
-        earned = torch.from_numpy(np.stack((own, own if rewards is None else rewards))).to(self.device).unsqueeze(3)
-        if rewards is not None:
-            whole["reward"] = earned[1]
+        own = torch.zeros(*flat.shape[:2], 1, device=self.device)
+        if earned is not None:
+            own, whole["reward"] = torch.stack([self._tensors(array) for array in earned]).unsqueeze(3)
         ends = torch.zeros((3, *self.batch_size, 1), dtype=torch.bool, device=self.device)
         if self._over:
             ends[:2] = True
@@ -156,13 +155,13 @@ class TorchRLEnv(EnvBase):
         start = 0
         for role, n in zip(self.group_map, self._sizes, strict=True):
             place, shape = slice(start, start + n), (*self.batch_size, n)
-            info = TensorDict({"own": earned[0, :, place]}, shape, self.device)
+            info = TensorDict({"own": own[:, place]}, shape, self.device)
             result[role] = TensorDict(
                 {**{key: tensor[:, place] for key, tensor in whole.items()}, "info": info}, shape, self.device
             )
             start += n
         if self._with_state:
-            result["state"] = torch.from_numpy(state()).to(self.device)
+            result["state"] = self._tensors.kept(state())
         return TensorDict(result, self.batch_size, self.device)
 
 

@@ -23,8 +23,7 @@ from ..config import WorldConfig
 from ..spaces import mask_size
 from ..vector import Batch, VectorEnv
 from ..world import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
-from .step import STEP
-from .threads import find_outside, step_copies, write_states
+from .threads import find_outside, step_copies, write_final_states, write_states
 
 THREADS = 128  # of a block
 _NOWHERE = np.iinfo(np.int64).max
@@ -63,7 +62,7 @@ def column(records: Any, name: str) -> Any:
     return records.view(kind)[..., offset // kind.itemsize :: step]
 
 
-class CudaVectorEnv(Batch):
+class CudaVectorEnv(Batch[Any, DeviceInfos]):
     """B independent copies of a task on a GPU, one thread each.
 
     Args:
@@ -76,6 +75,8 @@ class CudaVectorEnv(Batch):
     What is not here (`explain`, `expected_feedback`, `latent_users`, policies, metrics, replays) is done by a batch on
     the CPU that restores what this one saves, bit for bit: `vector_env(task, num_envs).restore(envs.save())`.
     """
+
+    device = "cuda"
 
     def __init__(self, config: WorldConfig, num_envs: int = 1, catalogue: Catalogue | str | Path | None = None) -> None:
         if not cuda.is_available():
@@ -95,31 +96,13 @@ class CudaVectorEnv(Batch):
         self._highest = cuda.to_device(self._actions.highest)
         self._found = cuda.to_device(np.array([_NOWHERE]))
         self._never = cuda.to_device(np.zeros(self.num_envs, np.bool_))
-        self._rows = cuda.to_device(np.zeros((self.num_envs, *self.state_space.shape), np.float32))
+        rows = np.zeros((self.num_envs, *self.state_space.shape), np.float32)
+        self._rows, self._final_rows = cuda.to_device(rows), cuda.to_device(rows)
 
-    # -------------------------------------------------------------------------------------------- reset and step
-
-    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, DeviceInfos]:
-        """One tick of every copy.
-
-        Args:
-            actions: [B, N, ...] of the action space's shape, on the device or (which costs a transfer) on the host.
-
-        Returns:
-            observations [B, N, O], rewards [B, N], terminations [B] (always False), truncations [B] and infos, on the
-            device.
-
-        Raises:
-            ValueError, TypeError: an action outside its space; nothing has changed.
-            RuntimeError: before the first `reset`.
-        """
-        self._require_reset("step()")
-        self._advance(self._read(actions), STEP)
-        observations, infos = self._observed()
-        return observations, self._report.rewards, self._never, self._report.truncated, infos
+    # -------------------------------------------------------------------------------------------- a step
 
     def _read(self, actions: Any) -> Any:
-        """Actions [B, N, A] on the device."""
+        """Actions [B, N, A] on the device, where they are checked if they are there already."""
         if not hasattr(actions, "__cuda_array_interface__"):
             return cuda.to_device(self._actions.read(actions))
         array = cuda.as_cuda_array(actions)
@@ -148,20 +131,22 @@ class CudaVectorEnv(Batch):
     def _queue(self) -> Any:
         return cuda.external_stream(self.stream) if self.stream else 0
 
-    def _observed(self) -> tuple[Any, DeviceInfos]:
-        observations, masks = self._report.observations, self._report.masks
-        if self.config.mask_actions:
-            return {"observation": observations, "action_mask": masks}, DeviceInfos(self._report)
-        return observations, DeviceInfos(self._report)
+    # -------------------------------------------------------------------------------------------- what is told
 
-    # -------------------------------------------------------------------------------------------- state
+    def _nobody(self) -> Any:
+        return self._never
 
-    def state(self) -> Any:
-        """Global state [B, S] for centralised critics, on the device: as `VectorEnv.state`. The next call fills the
-        same array."""
-        self._require_reset("state()")
+    def _infos(self) -> DeviceInfos:
+        return DeviceInfos(self._report)
+
+    def _states(self) -> Any:
         self._run(write_states, self._world, self._state, self._report.observations, self._places, self._rows)
         return self._rows
+
+    def _final_states(self) -> Any:
+        report = self._report
+        self._run(write_final_states, report.final_states, report.final_observations, self._places, self._final_rows)
+        return self._final_rows
 
     # -------------------------------------------------------------------------------------------- where the arrays are
 
@@ -182,6 +167,9 @@ class CudaVectorEnv(Batch):
 
     def _sent(self, array: np.ndarray) -> Any:
         return cuda.to_device(array)
+
+    def _column(self, records: Any, name: str) -> Any:
+        return column(records, name)
 
     def __getattr__(self, name: str) -> NoReturn:
         if hasattr(VectorEnv, name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba import cuda
 
 from .actions import place_outside
-from .compiler import thread
+from .compiler import kernel, thread
 from .step import advance, write_state
 
 
@@ -30,10 +30,25 @@ def write_states(world, state, observations, private, rows):
     if b < state.copies.size:
         p = world.params[0]
         write_state(state, p, b, rows[b])
-        first = p.state_fields.private
-        for n in range(observations.shape[1]):
-            for i in range(private.size):
-                rows[b, first + n * private.size + i] = observations[b, n, private[i]]
+        write_private(observations, private, b, rows, p.state_fields.private)
+
+
+@thread
+def write_final_states(shared, observations, private, rows):
+    """The same of the last pages of the episodes that ended: of shared[B, S'] and the last observations."""
+    b = cuda.grid(1)
+    if b < rows.shape[0]:
+        for s in range(shared.shape[1]):
+            rows[b, s] = shared[b, s]
+        write_private(observations, private, b, rows, shared.shape[1])
+
+
+@kernel
+def write_private(observations, private, b, rows, first):
+    """What agents alone see of copy b, from place `first` on."""
+    for n in range(observations.shape[1]):
+        for i in range(private.size):
+            rows[b, first + n * private.size + i] = observations[b, n, private[i]]
 
 
 @thread
