@@ -253,7 +253,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def serve(monkeypatch) -> Iterator[Any]:
     pytest.importorskip("openai")
-    monkeypatch.setattr("recsys_env.language.models.TRIES", 1)
+    monkeypatch.setattr("recsys_env.language.models.PAUSES", (0.5,))
     servers = []
 
     def start(*answers: Any) -> Server:
@@ -296,11 +296,13 @@ def test_what_gives_no_answer_is_a_fallback(serve, answer):
 
 
 def test_what_takes_too_long_is_a_fallback(serve):
-    policy = ListingPolicy(serve("slow").address, Limits(calls=1, page_seconds=0.2))
+    server = serve("slow")
+    policy = ListingPolicy(server.address, Limits(calls=1, page_seconds=0.2))
     began = time.perf_counter()
     played(policy)
     assert policy.fallbacks > 0
     assert "Timeout" in str(policy.error)
+    assert len(server.asked) == 1  # a page's time is over, so that it is not asked again
     assert time.perf_counter() - began < 30
 
 

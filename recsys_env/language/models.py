@@ -13,7 +13,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import math
 import os
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ from ..libraries import library
 SMOLLM2 = "smollm2"
 ADAPTER = "adapter_config.json"  # in the folder of a tuned model
 KEY = "OPENAI_API_KEY"
-TRIES = 2  # again, where an endpoint fails
+PAUSES = (0.5, 1.0)  # seconds, after which an endpoint that fails is asked again
 
 
 @dataclass
@@ -229,7 +231,9 @@ def _endpoint(address: str) -> Endpoint:
 
 
 class Endpoint(LanguageModel):
-    """What speaks OpenAI's protocol for chats, at an address; it is asked again, with pauses, where it fails.
+    """What speaks OpenAI's protocol for chats, at an address.
+
+    Where it fails it is asked again, with pauses, within the time that an answer may take.
 
     Args:
         address: with the name of the model after a #.
@@ -242,21 +246,32 @@ class Endpoint(LanguageModel):
         if not self._model:
             raise ValueError(f"address {address!r} names no model: http://host:port/v1#name")
         self._library = library("openai", "language")
-        self._client = self._library.OpenAI(base_url=url, api_key=os.environ.get(KEY, "none"), max_retries=TRIES)
+        self._client = self._library.OpenAI(base_url=url, api_key=os.environ.get(KEY, "none"), max_retries=0)
 
     def generate(self, prompt: str, tokens: int, seconds: float | None = None) -> str:
         self.usage.calls += 1
-        try:
-            found = self._client.chat.completions.create(
-                model=self._model,
-                messages=[{"role": "user", "content": prompt}],
-                max_tokens=tokens,
-                temperature=0,
-                timeout=seconds,
-            )
-            answer = found.choices[0].message.content
-        except (self._library.OpenAIError, AttributeError, IndexError, TypeError) as error:
-            raise ModelError(f"{self.name}: {type(error).__name__}: {error}") from error
+        ends = math.inf if seconds is None else time.monotonic() + seconds
+        passing = (self._library.APIConnectionError, self._library.RateLimitError, self._library.InternalServerError)
+        pauses = iter(PAUSES)
+        while True:
+            try:
+                return self._ask(prompt, tokens, None if seconds is None else max(ends - time.monotonic(), 0.001))
+            except (self._library.OpenAIError, AttributeError, IndexError, TypeError) as error:
+                pause = next(pauses, math.inf) if isinstance(error, passing) else math.inf
+                if time.monotonic() + pause >= ends:
+                    raise ModelError(f"{self.name}: {type(error).__name__}: {error}") from error
+            time.sleep(pause)
+
+    def _ask(self, prompt: str, tokens: int, seconds: float | None) -> str:
+        """One request."""
+        found = self._client.chat.completions.create(
+            model=self._model,
+            messages=[{"role": "user", "content": prompt}],
+            max_tokens=tokens,
+            temperature=0,
+            timeout=seconds,
+        )
+        answer = found.choices[0].message.content
         if found.usage is not None:
             self.usage.read += found.usage.prompt_tokens
             self.usage.written += found.usage.completion_tokens
