@@ -17,6 +17,7 @@ from typing import Any
 
 import learners
 import models
+import speeds
 from measured import (
     NotMeasured,
     earned,
@@ -73,8 +74,6 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
     sections: dict[str, Callable[[], str]] = {
         "regret": regret,
         "messages": messages,
-        "speed": speed,
-        "trainers": trainers,
         "compatibility": compatibility,
         "credit": credit,
         "cluster": cluster,
@@ -87,6 +86,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "tournament": partial(tournament, folder),
         "reproduce": reproduce,
         **models.parts(folder),
+        **speeds.parts(),
     }
     return {name: partial(if_measured, section) for name, section in sections.items()}
 
@@ -215,78 +215,7 @@ def reproduce() -> str:
     )
 
 
-# ------------------------------------------------------------------------------------------------ trainers and speed
-
-
-def speed() -> str:
-    result = stored("speed")
-    yard, large, starts = result["yardsticks"], result["scale"], result["starts_s"]
-    rows, api = [], []
-    for name, row in result["tasks"].items():
-        threads = sorted({int(setting.split("threads=")[1]) for setting in row if setting.startswith("B=")})
-        for batch in [setting.split()[0] for setting in row if setting.endswith("threads=1")]:
-            one, many = row[f"{batch} threads=1"], row[f"{batch} threads={threads[-1]}"]
-            speeds = [one["kernel_ticks"], one["ticks"], one["pages"], one["agent_steps"], many["ticks"]]
-            millions = [f"{value / 1e6:.3f}" for value in speeds]
-            rows.append([name, batch.removeprefix("B="), *millions, f"{one['state_bytes_per_copy']:,.0f}"])
-        against = row["api"]["parallel_of_CartPole"], row["B=1024 threads=1"]["of_CartPoleVectorEnv"]
-        ticks = [f"{row['api'][f'{kind}_ticks']:,.0f}" for kind in ("parallel", "aec")]
-        bound = f"{sum(row['lower_bound_ns'].values()):.0f}"
-        api.append([name, *ticks, *("{1:.2f} ({0:.2f} to {2:.2f})".format(*pairs) for pairs in against), bound])
-    head = [
-        "task",
-        "copies",
-        "kernel ticks",
-        "ticks",
-        "pages",
-        "agent-steps",
-        "ticks, all cores",
-        "state bytes per copy",
-    ]
-    head_api = ["task", "parallel_env ticks/s", "AEC ticks/s", "parallel ÷ CartPole-v1"]
-    head_api += ["batch of 1,024 ÷ CartPoleVectorEnv", "lower bound, ns per page"]
-    return "\n\n".join(
-        [
-            f"Millions per second on one core, and ticks on {result['cores']}; compile time apart. "
-            f"{whence_rows(result['tasks'], 'speed.json')} Yardsticks of the same run: `CartPoleVectorEnv` with 1,024 "
-            f"copies {yard['CartPoleVectorEnv_1024'] / 1e6:.2f} M steps/s, `CartPole-v1` through `gymnasium.make` "
-            f"{yard['CartPole-v1']:,.0f} steps/s.",
-            markdown(head, rows),
-            "Against the yardsticks in windows side by side: median (lowest to highest) of nine pairs.",
-            markdown(head_api, api),
-            f"One million users × one million items (`items` actions, one copy): {large['million_step_us']:.1f} µs per "
-            f"step against {large['small_step_us']:.1f} µs for 8 × 200, {large['million_state_GiB']:.2f} GiB of state, "
-            f"reset {large['million_reset_us']:.0f} against {large['small_reset_us']:.0f} µs. Start of a fresh process "
-            f"until the first step: {starts['first_start']:.1f} s compiling, {starts['second_start']:.1f} s "
-            f"afterwards; import {starts['import']:.2f} s.",
-        ]
-    )
-
-
-def trainers() -> str:
-    result = stored("trainers")
-    stepping = [
-        [
-            name,
-            f"{row['copies']:,}",
-            f"{row['agent_steps_per_second']:,.0f}",
-            "{1:.0%} ({0:.0%} to {2:.0%})".format(*row["over_bare"]) if row["over_bare"] else "—",
-        ]
-        for name, row in result["stepping"].items()
-    ]
-    learning = [
-        [name, f"{row['copies']:,}", f"{row['agent_steps_per_second']:,.0f}", f"{row['environment_share']:.1%}"]
-        for name, row in result["training"].items()
-    ]
-    return "\n\n".join(
-        [
-            f"`{result['settings']['task']}`, one thread. {whence_rows(result['stepping'], 'trainers.json')}",
-            "Stepping alone; on top of the bare batch: median (lowest to highest) of nine pairs of windows.",
-            markdown(["interface", "copies", "agent-steps/s", "on top of the bare batch"], stepping),
-            "With PPO training (64 ticks per rollout, 4 epochs of 8 minibatches, two hidden layers of 64):",
-            markdown(["interface", "copies", "agent-steps/s", "time inside the environment"], learning),
-        ]
-    )
+# ------------------------------------------------------------------------------------------------ libraries
 
 
 def compatibility() -> str:
