@@ -131,14 +131,10 @@ def timed_on_gpu(config: WorldConfig, num_envs: int) -> Any:
 
     from recsys_env.cuda.batch import CudaVectorEnv
 
-    class TimedCudaBatch(CudaVectorEnv):
-        clock: Clock
-
-        def step(self, actions: Any) -> Any:
-            with self.clock:
-                told = super().step(actions)
-                cuda.synchronize()
-                return told
+    class TimedCudaBatch(Timed, CudaVectorEnv):
+        def _advance(self, actions: Any, mode: int) -> None:
+            super()._advance(actions, mode)
+            cuda.synchronize()
 
     return TimedCudaBatch(config, num_envs)
 

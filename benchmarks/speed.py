@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -354,17 +355,23 @@ def main() -> None:
             if numba.get_num_threads() > 1:
                 row["two_threads"] = threads(world, overrides, rounds)
         tasks[label] = row
-        found_aims = aims(tasks, result["million"], result["starts_s"])
-        store("speed", "benchmarks.speed", settings, {**result, "aims": found_aims})  # row by row: it takes long
+        _store(settings, result)  # row by row: it takes long
         ticks = ", ".join(f"B={n} {1e9 / row[f'B={n}']['step_ns'][1]:,.0f}" for n in BATCHES)
         print(
             f"{label}: ticks/s {ticks}; {row['B=1024']['of_CartPoleVectorEnv'][1]:.3f} of CartPoleVectorEnv", flush=True
         )
     if args.tasks is None:
         result |= {"growth_ns": growth(rounds), "million": million(rounds), "starts_s": starts()}
-    for what, aim, value, met in (rows := aims(tasks, result["million"], result["starts_s"])):
+    path = _store(settings, result)
+    for what, aim, value, met in result["aims"]:
         print(f"{what}: {value:,.2f}, aim {aim:,g} {'met' if met else 'missed'}")
-    print(store("speed", "benchmarks.speed", settings, {**result, "aims": rows}))
+    print(path)
+
+
+def _store(settings: dict[str, Any], result: dict[str, Any]) -> Path:
+    """Write down what has been measured so far, and which aims it meets."""
+    result["aims"] = aims(result["tasks"], result["million"], result["starts_s"])
+    return store("speed", "benchmarks.speed", settings, result)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NoReturn
 
-import numba
 import numpy as np
 
 from .checks import shown
@@ -102,12 +101,11 @@ class ActionReader:
 
 @cache
 def _find_outside(kind: np.dtype) -> Any:
-    """The search for an action outside its space, compiled for contiguous actions of this kind of number, and called
-    past numba's dispatcher, whose type checks cost more than it."""
+    """The search for an action outside its space, for contiguous actions of this kind of number."""
     from .kernels.actions import find_outside
+    from .kernels.compiler import compiled
 
-    arguments = (np.zeros((1, 1, 1), kind), np.zeros(1, np.int64), 0)
-    return find_outside.compile(tuple(numba.typeof(argument) for argument in arguments))
+    return compiled(find_outside, np.zeros((1, 1, 1), kind), np.zeros(1, np.int64), 0)
 
 
 def as_array(actions: Any, shape: tuple[int, ...], what: str, of: Any, name: str = "actions") -> np.ndarray:

@@ -10,7 +10,6 @@ from pettingzoo import AECEnv
 from pettingzoo.utils.env_logger import EnvLogger
 
 from .catalogue import Catalogue
-from .checks import checked_seed
 from .config import WorldConfig
 from .environment import RecommendationEnv, parallel_env
 from .vector import Snapshot
@@ -81,7 +80,7 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
 
         The actions of an unfinished round are forgotten.
         """
-        self._begin(*self.parallel.restore(snapshot, seed=None if seed is None else checked_seed(seed)))
+        self._begin(*self.parallel.restore(snapshot, seed=seed))
 
     def _begin(self, observations: dict[str, Any], infos: dict[str, Any]) -> None:
         self._observations, self.infos = observations, infos

@@ -485,12 +485,12 @@ class VectorEnv(Batch[np.ndarray, Infos]):
                 self._report.final_observations[:, n, columns] = 0
 
     def _compile(self, actions: np.ndarray) -> Any:
-        """The entry compiled for our arrays, called past numba's dispatcher: its type checks cost more than a step."""
+        """The entry for our arrays."""
+        from .kernels.compiler import compiled
         from .kernels.step import run, run_parallel
 
         kernel = run if self.num_threads == 1 else run_parallel
-        arguments = (self.world, self._state, self._report, self._scratch, actions, 0, self._batch)
-        return kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
+        return compiled(kernel, self.world, self._state, self._report, self._scratch, actions, 0, self._batch)
 
     # -------------------------------------------------------------------------------------------- views
 

@@ -244,3 +244,9 @@ def entry(function: F | None = None, *, parallel: bool = False) -> Any:
     dispatcher = _njit(function, error_model="numpy", nogil=True, parallel=parallel, _nrt=False)
     dispatcher._cache = _Cache(function)
     return dispatcher
+
+
+def compiled(function: Any, *arguments: Any) -> Any:
+    """An entry compiled for arguments like these, to be called past numba's dispatcher, whose type checks cost more
+    than a short call itself."""
+    return function.compile(tuple(numba.typeof(argument) for argument in arguments))

@@ -16,11 +16,11 @@ import functools
 import logging
 from typing import Any
 
-import numba
 import numpy as np
 
 from ..kernels.assortment import CONTENT, ORACLE, PLANNER, POPULARITY, Page, arrange, choose
 from ..kernels.beliefs import Sees
+from ..kernels.compiler import compiled
 from ..kernels.slates import Scratch
 from ..vector import VectorEnv
 from .base import Policy
@@ -69,8 +69,8 @@ class _Assortment(Policy):
         believes = self.belief, self.price, self.target, self._slope, self._newcomer
         game, slates = (self.envs.world, self.envs.arrays, self.index), (self._slates, self._sizes, self._levels)
         arguments = *game, believes, self.levels(), self._sees, self._scratch, *slates
-        if self._compiled is None:  # for our arrays, called past numba's dispatcher, whose checks cost more than it
-            self._compiled = choose.compile(tuple(numba.typeof(argument) for argument in arguments))
+        if self._compiled is None:
+            self._compiled = compiled(choose, *arguments)
         self._compiled(*arguments)
         return slate_action(self.envs, self.index, *slates)
 
