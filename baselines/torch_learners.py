@@ -89,10 +89,6 @@ class TorchPPO(PageLearner, PPO):
             return
         if self.others or self.learners or self.catalogues > 1:
             raise ValueError("--play-on = 'cuda' is for runs in which all agents learn, in one world")
-        from numba import cuda
-
-        if not cuda.is_available():
-            raise ValueError("--play-on = 'cuda': there is no NVIDIA GPU here, or no driver for it")
 
     def learner(self, training: Training) -> Learner:
         from .ppo_torch import PPOLearner

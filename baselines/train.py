@@ -66,7 +66,7 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
     from recsys_env.evaluation.plots import draw_training
     from recsys_env.evaluation.statistics import interval
 
-    _check_device(algorithm.device)
+    _check_devices(algorithm)
     torch.set_num_threads(algorithm.threads)
     _keep_memory()
     training.clear_folder()
@@ -117,14 +117,20 @@ def _keep_memory() -> None:
             mallopt(option, value)
 
 
-def _check_device(device: str) -> None:
-    """Raise `ValueError` if it is not there: stable-baselines3 would train on the CPU instead, for hours."""
+def _check_devices(algorithm: Algorithm) -> None:
+    """Raise `ValueError` if one is not there: stable-baselines3 would train on the CPU instead, for hours."""
     import torch
 
     from recsys_env.tensors import choose_device
 
+    device = algorithm.device
     if choose_device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device = {device!r}, but torch finds no GPU here; auto takes one where there is one")
+    if algorithm.play_on == "cuda":
+        from numba import cuda
+
+        if not cuda.is_available():
+            raise ValueError("--play-on = 'cuda': there is no NVIDIA GPU here, or no driver for it")
 
 
 def _try_policies(training: Training) -> None:

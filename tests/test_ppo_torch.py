@@ -169,12 +169,13 @@ def test_a_batch_on_a_gpu_has_its_tensors_there() -> None:
         Tensors(envs, "cpu")
 
 
-def test_the_game_on_a_gpu_needs_one_and_all_agents_to_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_game_on_a_gpu_needs_one_and_all_agents_to_learn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--play-on = 'cuda' is for runs in which all agents learn"):
         TorchPPO("ecommerce-v1", play_on="cuda", others=("recommender_1=content",)).check()
     monkeypatch.setattr("numba.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match="there is no NVIDIA GPU here"):
-        TorchPPO("ecommerce-v1", play_on="cuda").check()
+        train(TorchPPO("ecommerce-v1", play_on="cuda", out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match="--play-on = 'cuda' is not possible: what it reads of pages"):
         Generative("streaming-v1", play_on="cuda").check()
 
