@@ -1,6 +1,7 @@
 """Does the game play as it did? Digests of what every task, every kind of action and many random worlds return.
 
     python -m benchmarks.unchanged                # compare with what is stored: after any change of the kernels
+    python -m benchmarks.unchanged --specialised  # the same with the code of large batches, compiled for each game
     python -m benchmarks.unchanged --store        # after a change of the game that is meant
 
 A game is played for 100,000 ticks over its copies, a random world for some hundred, with actions drawn at random; its
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box
 
-from recsys_env import TASKS, VectorEnv, WorldConfig, task_config
+from recsys_env import TASKS, VectorEnv, WorldConfig, task_config, vector
 from recsys_env.files import read_json
 from recsys_env.world import build
 
@@ -87,11 +88,19 @@ def digest(config: WorldConfig, copies: int, ticks: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", action="store_true", help="store the digests in place of the earlier ones")
+    parser.add_argument(
+        "--specialised",
+        action="store_true",
+        help="play with code that is compiled for each game, which takes half a minute each; no random worlds",
+    )
     args = parser.parse_args()
+    if args.specialised:
+        vector.SPECIALISED = 1
     path = RESULTS / "unchanged.json"
     before = read_json(path)["digests"] if path.is_file() and not args.store else {}
     found, changed = {}, []
-    for listed, copies, ticks in ((games(), COPIES, TICKS), (worlds(), WORLD_COPIES, WORLD_TICKS)):
+    others = () if args.specialised else worlds()
+    for listed, copies, ticks in ((games(), COPIES, TICKS), (others, WORLD_COPIES, WORLD_TICKS)):
         for name, config in listed:
             found[name] = digest(config, copies, ticks)
             if not args.store and before.get(name) != found[name]:

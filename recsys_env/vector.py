@@ -36,6 +36,7 @@ from .texts import Texts, texts_of
 from .world import Report, State, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
 QUERY_SCAN_WARNING = 50_000
+SPECIALISED = 1_024  # copies from which on a batch's step is compiled for its world alone
 
 
 def copy_seed(seed: int, b: int) -> int:
@@ -487,10 +488,12 @@ class VectorEnv(Batch[np.ndarray, Infos]):
     def _compile(self, actions: np.ndarray) -> Any:
         """The entry for our arrays."""
         from .kernels.compiler import compiled
+        from .kernels.constants import compiled_for
         from .kernels.step import run, run_parallel
 
         kernel = run if self.num_threads == 1 else run_parallel
-        return compiled(kernel, self.world, self._state, self._report, self._scratch, actions, 0, self._batch)
+        compile_it = compiled if self.num_envs < SPECIALISED else compiled_for
+        return compile_it(kernel, self.world, self._state, self._report, self._scratch, actions, 0, self._batch)
 
     # -------------------------------------------------------------------------------------------- views
 

@@ -91,3 +91,9 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _one_code_for_all_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large batches too play what is compiled for all worlds: half a minute for each of hundreds would be hours."""
+    monkeypatch.setattr("recsys_env.vector.SPECIALISED", sys.maxsize)

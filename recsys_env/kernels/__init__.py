@@ -18,6 +18,7 @@
     outcomes.py     the outcomes of a tick one by one, for exact tables
 
     compiler.py     `kernel` and `entry`, and the cache of compiled code
+    constants.py    what the step of a large batch knows of its world when it is compiled
 
 All are functions of (world, state, report, scratch) and the index b of one copy, but for the entries, which take all
 copies.

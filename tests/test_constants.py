@@ -1,0 +1,75 @@
+"""A step compiled for one world alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recsys_env
+from benchmarks.unchanged import digest
+from recsys_env import vector
+from recsys_env.kernels.constants import type_of
+from recsys_env.tasks import task_config
+from recsys_env.vector import VectorEnv
+
+
+def kind_of(**changes: Any) -> Any:
+    return type_of(VectorEnv(task_config("ecommerce-v1", changes)).world)
+
+
+def test_a_world_of_its_own_is_played_as_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = task_config("journey-v1", {"horizon": 40})
+    expected = digest(config, 8, 90)
+    monkeypatch.setattr(vector, "SPECIALISED", 8)
+    assert digest(config, 8, 90) == expected
+
+
+def test_from_how_many_copies_on_a_world_has_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector, "SPECIALISED", 3)
+    compiled: list[str] = []
+    for name in ("compiler.compiled", "constants.compiled_for"):
+        monkeypatch.setattr(
+            f"recsys_env.kernels.{name}", lambda *_, name=name: compiled.append(name) or (lambda *_: None)
+        )
+    for copies in (2, 3):
+        recsys_env.vector_env("duel-v1", copies).reset(seed=0)
+    assert compiled == ["compiler.compiled", "constants.compiled_for"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"world_seed": 5},
+        {"horizon": 77},
+        {"users": {"number": 9}},
+        {"items": {"number": 99}},
+        {"choice": {"beta_quality": 0.3}},
+        {"arrival": {"k_0": 0.3}},
+    ],
+)
+def test_worlds_of_one_structure_share_their_code(changes: Any) -> None:
+    assert kind_of(**changes) == kind_of()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"slots": 3},
+        {"num_agents": 3},
+        {"page": "rows"},
+        {"mask_actions": True, "observability": "full"},
+        {"candidates": {"number": 10}},
+        {"choice": {"beta_quality": 0.0}},
+        {"feedback": {"like": True}},
+        {"observation": {"share": True}},
+    ],
+)
+def test_another_structure_has_code_of_its_own(changes: Any) -> None:
+    assert kind_of(**changes) != kind_of()
+
+
+def test_a_coefficient_of_minus_zero_is_not_taken_for_zero() -> None:
+    assert np.signbit(task_config("ecommerce-v1", {"choice": {"beta_quality": -0.0}}).choice.beta_quality)
+    assert kind_of(choice={"beta_quality": -0.0}) == kind_of()
