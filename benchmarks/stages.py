@@ -14,12 +14,14 @@ import numpy as np
 from recsys_env import VectorEnv
 from recsys_env.kernels import rng
 from recsys_env.kernels.actions import read_actions
-from recsys_env.kernels.choice import draw_click
+from recsys_env.kernels.choice import draw_click, weigh_slots
 from recsys_env.kernels.compiler import entry
+from recsys_env.kernels.constants import compiled_for
 from recsys_env.kernels.numeric import exp
 from recsys_env.kernels.observation import observe
 from recsys_env.kernels.page import fill_slots
 from recsys_env.kernels.retrieval import draw_candidates
+from recsys_env.vector import chunks
 from recsys_env.world import State
 
 ROW = 64  # bytes of a record that is read at a random place
@@ -27,38 +29,40 @@ TABLE = 1 << 12  # rows of the table that they are read from, which fits the sec
 
 
 @entry
-def read_and_fill(world, state, report, scratch, actions, batch):  # type: ignore[no-untyped-def]
+def read_and_fill(world, state, report, scratch, actions, starts):  # type: ignore[no-untyped-def]
     """Actions into slots: which items stand on the page."""
     p = world.params[0]
-    for b in batch:
+    for b in range(state.copies.size):
         if state.copies[b].visitor >= 0:
             read_actions(world, state, report, scratch, p, b, actions)
             fill_slots(world, state, report, p, b, scratch.shown)
 
 
 @entry
-def choose(world, state, report, scratch, actions, batch):  # type: ignore[no-untyped-def]
+def choose(world, state, report, scratch, actions, starts):  # type: ignore[no-untyped-def]
     """Utilities of the slots and the click."""
     p = world.params[0]
-    for b in batch:
-        if state.copies[b].visitor >= 0:
-            draw_click(world, state, report, scratch, p, b, 0.5)
+    for i in range(starts.size - 1):
+        weigh_slots(world, state, report, scratch, p, starts[i], starts[i + 1])
+        for b in range(starts[i], starts[i + 1]):
+            if state.copies[b].visitor >= 0:
+                draw_click(world, state, report, scratch, p, b, 0.5)
 
 
 @entry
-def retrieve(world, state, report, scratch, actions, batch):  # type: ignore[no-untyped-def]
+def retrieve(world, state, report, scratch, actions, starts):  # type: ignore[no-untyped-def]
     """Candidates of the next page."""
     p = world.params[0]
-    for b in batch:
+    for b in range(state.copies.size):
         copy = state.copies[b]
         draw_candidates(world, state, scratch, p, b, rng.tick_key(copy.seed, copy.episode, copy.tick - 1))
 
 
 @entry
-def describe(world, state, report, scratch, actions, batch):  # type: ignore[no-untyped-def]
+def describe(world, state, report, scratch, actions, starts):  # type: ignore[no-untyped-def]
     """Observations and masks."""
     p = world.params[0]
-    for b in batch:
+    for b in range(state.copies.size):
         observe(world, state, report, scratch, p, b, report.observations, report.masks)
 
 
@@ -66,14 +70,15 @@ STAGES = {"page": read_and_fill, "click": choose, "candidates": retrieve, "obser
 
 
 def stages(envs: VectorEnv, actions: np.ndarray) -> dict[str, Callable[[], Any]]:
-    """One call for each stage of a tick, over all copies of a batch that has been stepped; the batch goes on as if it
-    had not been asked."""
+    """One call for each stage of a tick, compiled for this world, over all copies of a batch that has been stepped; the
+    batch goes on as if it had not been asked."""
     state = State(*(array.copy() for array in envs.arrays))
     report = type(envs.report)(*(array.copy() for array in envs.report))
-    batch = np.arange(envs.num_envs, dtype=np.uint64)
+    arguments = (envs.world, state, report, envs._scratch, actions, chunks(envs.num_envs))
 
     def call(stage: Any) -> Callable[[], Any]:
-        return lambda: stage(envs.world, state, report, envs._scratch, actions, batch)
+        compiled = compiled_for(stage, *arguments)
+        return lambda: compiled(*arguments)
 
     return {name: call(stage) for name, stage in STAGES.items()}
 

@@ -2,6 +2,7 @@
 
     python -m benchmarks.unchanged                # compare with what is stored: after any change of the kernels
     python -m benchmarks.unchanged --specialised  # the same with the code of large batches, compiled for each game
+    NUMBA_BOUNDSCHECK=1 python -m benchmarks.unchanged  # and no index lies outside its array
     python -m benchmarks.unchanged --store        # after a change of the game that is meant
 
 A game is played for 100,000 ticks over its copies, a random world for some hundred, with actions drawn at random; its

@@ -118,6 +118,13 @@ AGENT_REPORT = _record(  # what is told of one agent's last page, and of the one
 )
 LATER = _record(("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4"))
 
+TURN = _record(  # of one copy's tick, between its stages
+    ("key", "u8"),           # of its random numbers
+    ("agent", "i8"), ("slot", "i8"),  # clicked, -1 = none
+    ("stays", "?"),          # whether the visitor does
+    ("place", "i8"),         # else who is asked to come
+    ("open", "?"),           # whether the copy is still to be advanced to a next page
+)  # fmt: skip
 SHAPE = _record(
     *((name, "i8") for name in Shape._fields),
     *((name, "i8") for name in ("horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods")),
@@ -245,7 +252,18 @@ class Scratch(NamedTuple):
     seen: np.ndarray  # [B, C] f4: how often the visitor consumed each draw or candidate, as far as the agent knows
     known: np.ndarray  # [B, 5, C] f8: clicks, impressions, satisfaction, age and promotion of an agent's candidates
     bounded: np.ndarray  # [B, 4, C] f4: their ctr, satisfaction, freshness and promotion, as features
-    masses: np.ndarray  # [B, N] f8: weights of the agents at the click
+    turns: np.ndarray  # [B] TURN
+    weights: np.ndarray  # [B * N * K] f8: of the slots at the click
+    largest: np.ndarray  # [B, N] f8: log of the agent's largest weight
+    masses: np.ndarray  # [B * N] f8: weights of the agents at the click
+    outside: np.ndarray  # [B] f8: weight of no click
+    # of the click, if there is one: [B] f8 each
+    noise: np.ndarray
+    experience: np.ndarray  # e
+    dwell: np.ndarray  # the item's length at first, then the dwell time
+    pleasure: np.ndarray
+    log_dwell: np.ndarray  # log of the dwell time over the item's length
+    chances: np.ndarray  # [B] f8: satisfaction, and what follows from it: the probability to stay, or to come
     topic_mass: np.ndarray  # [B, T] f8: cumulative topic weights of the visitor
 
 
@@ -641,6 +659,16 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
         seen=np.zeros((b, p["candidates"]), np.float32),
         known=np.zeros((b, 5, p["candidates"])),
         bounded=np.zeros((b, 4, p["candidates"]), np.float32),
-        masses=np.zeros((b, n)),
+        turns=np.zeros(b, TURN),
+        weights=np.zeros(b * n * p["slots"]),
+        largest=np.zeros((b, n)),
+        masses=np.zeros(b * n),
+        outside=np.zeros(b),
+        noise=np.zeros(b),
+        experience=np.zeros(b),
+        dwell=np.zeros(b),
+        pleasure=np.zeros(b),
+        log_dwell=np.zeros(b),
+        chances=np.zeros(b),
         topic_mass=np.zeros((b, p["topics"])),
     )

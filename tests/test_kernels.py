@@ -24,7 +24,7 @@ from recsys_env.kernels.page import read_prices
 from recsys_env.kernels.past import respond
 from recsys_env.settings import replace
 from recsys_env.spaces import beside_picks, mask_size
-from recsys_env.vector import copy_seed
+from recsys_env.vector import chunks, copy_seed
 from recsys_env.world import SAMPLE, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
@@ -53,8 +53,7 @@ class Kernels:
 
     def _run(self, actions: np.ndarray, mode: int) -> None:
         self.reports.reverse()
-        batch = np.arange(len(actions), dtype=np.uint64)
-        self.entry(self.world, self.state, self.report, self.scratch, actions, mode, batch)
+        self.entry(self.world, self.state, self.report, self.scratch, actions, mode, chunks(len(actions)))
 
     def reset(self) -> None:
         self._run(self.idle, step.RESET)

@@ -14,7 +14,7 @@ def step_copies(world, state, report, scratch, hidden, actions, mode):
     """A tick of every copy (`step.advance`); what an agent's role hides in hidden[N, O] is not told to it."""
     b = cuda.grid(1)
     if b < state.copies.size:
-        advance(world, state, report, scratch, world.params[0], b, actions, mode)
+        advance(world, state, report, scratch, world.params[0], b, b + 1, actions, mode)
         for n in range(hidden.shape[0]):
             for o in range(hidden.shape[1]):
                 if hidden[n, o]:

@@ -15,6 +15,11 @@ def prefetch(rows, b, j):
 
 
 @kernel
+def prefetch_vectors(vectors, b, u):
+    """The same."""
+
+
+@kernel
 def squash_row(rows, b, n, start, stop):
     """Squash rows[b, n, start:stop] in place."""
     for o in range(start, stop):

@@ -9,7 +9,7 @@
     dynamics.py     what the visit changes, who comes next
     retrieval.py    the candidates of the next page
     observation.py  what agents see of it
-    step.py         the loop over copies: `run`, `run_parallel`
+    step.py         the stages of a tick, over chunks of copies: `run`, `run_parallel`
 
     expected.py     exact expectations of a page;  explain.py: its utilities term by term
     options.py      what an agent may choose from, for policies;  appraisal.py: how good it is, for metrics
@@ -20,6 +20,6 @@
     compiler.py     `kernel` and `entry`, and the cache of compiled code
     constants.py    what the step of a large batch knows of its world when it is compiled
 
-All are functions of (world, state, report, scratch) and the index b of one copy, but for the entries, which take all
-copies.
+All are functions of (world, state, report, scratch) and the index b of one copy, or of those from `first` to `stop` - 1
+where exponentials and logarithms are taken in passes over copies; the entries take all copies.
 """

@@ -6,7 +6,7 @@ import numpy as np
 
 from .compiler import kernel
 from .equations import Alternative, freshness, inclusive_value, slot_weight, trust_bonus, utility
-from .numeric import exp, log
+from .numeric import exp_all, log_all
 from .page import RIVAL, active_agents, age_of, log_price_now, popularity_now, window_of
 from .vectors import dot, row_dot
 
@@ -80,15 +80,38 @@ def trust_term(state, p, b, u, n):
 
 
 @kernel
-def weigh_slots(world, state, report, p, b):
-    """Fill utility and weight of every standing slot and the inclusive value of every agent; return the largest
-    nest."""
-    copy = state.copies[b]
-    u = copy.visitor
-    first, stop = active_agents(world, p, copy)
-    best = outside_utility(world, p, state.users[b, u])
-    for n in range(p.shape.agents):
-        state.inclusive[b, n] = -np.inf
+def weigh_slots(world, state, report, scratch, p, first, stop):
+    """Weigh what the visitors of copies first .. stop - 1 may do: utility and weight of every standing slot, the
+    inclusive value of every agent, and in the scratch the masses of agents and of no click, the largest of which is 1.
+
+    Exponentials and logarithms are taken in passes over all copies, which vectorise.
+    """
+    agents, slots = p.shape.agents, p.shape.agents * p.shape.slots
+    for b in range(first, stop):
+        if state.copies[b].visitor >= 0:
+            _weigh_utilities(world, state, report, scratch, p, b)
+    exp_all(scratch.weights, first * slots, stop * slots)
+    for b in range(first, stop):
+        if state.copies[b].visitor >= 0:
+            _sum_weights(world, state, report, scratch, p, b)
+    log_all(scratch.masses, first * agents, stop * agents)
+    for b in range(first, stop):
+        if state.copies[b].visitor >= 0:
+            _weigh_agents(world, state, scratch, p, b)
+    exp_all(scratch.masses, first * agents, stop * agents)
+    exp_all(scratch.outside, first, stop)
+
+
+@kernel
+def _agent(p, b, n):
+    """Where agent n of copy b stands in arrays of all agents of all copies."""
+    return b * p.shape.agents + n
+
+
+@kernel
+def _weigh_utilities(world, state, report, scratch, p, b):
+    """Into scratch.weights: log w of every standing slot, less the agent's largest."""
+    first, stop = active_agents(world, p, state.copies[b])
     for n in range(first, stop):
         largest = -np.inf
         for k in range(p.shape.slots):
@@ -97,36 +120,66 @@ def weigh_slots(world, state, report, p, b):
                 slot.utility = utility_of(world, state, p, b, slot.item, report.agents[b, n].log_offer)
                 slot.weight = slot_weight(p.choice, slot.utility, world.log_theta[slot.rank])
                 largest = max(largest, slot.weight)
-        if largest == -np.inf:
-            continue
-        total = 0.0
+        scratch.largest[b, n] = largest
+        at = _agent(p, b, n) * p.shape.slots
+        for k in range(p.shape.slots):
+            slot = report.slots[b, n, k]
+            scratch.weights[at + k] = slot.weight - largest if slot.item >= 0 else 0.0
+
+
+@kernel
+def _sum_weights(world, state, report, scratch, p, b):
+    """Into scratch.masses: the sum of every agent's weights."""
+    first, stop = active_agents(world, p, state.copies[b])
+    for n in range(first, stop):
+        total, at = 0.0, _agent(p, b, n) * p.shape.slots
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
             if slot.item >= 0:
-                slot.weight = exp(slot.weight - largest)
+                slot.weight = scratch.weights[at + k]
                 total += slot.weight
-        state.inclusive[b, n] = inclusive_value(p.choice, largest + log(total), trust_term(state, p, b, u, n))
-        best = max(best, state.inclusive[b, n])
-    return best
+        scratch.masses[_agent(p, b, n)] = total if total > 0.0 else 1.0
+
+
+@kernel
+def _weigh_agents(world, state, scratch, p, b):
+    """Inclusive values, from the logs of the sums; into scratch.masses and scratch.outside the logs of what each agent
+    and no click weigh, less the largest."""
+    copy = state.copies[b]
+    u = copy.visitor
+    first, stop = active_agents(world, p, copy)
+    for n in range(p.shape.agents):
+        state.inclusive[b, n] = -np.inf
+    none = outside_utility(world, p, state.users[b, u])
+    best = none
+    for n in range(first, stop):
+        largest = scratch.largest[b, n]
+        if largest > -np.inf:
+            state.inclusive[b, n] = inclusive_value(
+                p.choice, largest + scratch.masses[_agent(p, b, n)], trust_term(state, p, b, u, n)
+            )
+            best = max(best, state.inclusive[b, n])
+    for n in range(first, stop):
+        shown = state.inclusive[b, n] > -np.inf
+        scratch.masses[_agent(p, b, n)] = state.inclusive[b, n] - best if shown else 0.0
+    scratch.outside[b] = none - best
 
 
 @kernel
 def draw_click(world, state, report, scratch, p, b, u01):
-    """(agent, slot) clicked, or (-1, -1): one uniform number against P(none), then P(n) P(i | n)."""
-    copy = state.copies[b]
-    first, stop = active_agents(world, p, copy)
-    best = weigh_slots(world, state, report, p, b)
-    none = exp(outside_utility(world, p, state.users[b, copy.visitor]) - best)
+    """(agent, slot) clicked, or (-1, -1), of what has been weighed: one uniform number against P(none), then
+    P(n) P(i | n)."""
+    first, stop = active_agents(world, p, state.copies[b])
+    none = scratch.outside[b]
     total = none
     for n in range(first, stop):
-        scratch.masses[b, n] = nest_mass(state, b, n, best)
-        total += scratch.masses[b, n]
+        total += nest_mass(state, scratch, p, b, n)
     rest = u01 * total - none
     if rest < 0.0:
         return -1, -1
     last = -1
     for n in range(first, stop):
-        mass = scratch.masses[b, n]
+        mass = nest_mass(state, scratch, p, b, n)
         if mass > 0.0:
             last = n
             if rest < mass:
@@ -136,14 +189,14 @@ def draw_click(world, state, report, scratch, p, b, u01):
 
 
 @kernel
-def fill_clicks(world, state, report, p, b, best, click):
-    """Fill click[b, N, K] with the probability that each standing slot is clicked; `best` is that of `weigh_slots`."""
+def fill_clicks(world, state, report, scratch, p, b, click):
+    """Fill click[b, N, K] with the probability that each standing slot is clicked, of what has been weighed."""
     first, stop = active_agents(world, p, state.copies[b])
-    total = exp(outside_utility(world, p, state.users[b, state.copies[b].visitor]) - best)
+    total = scratch.outside[b]
     for n in range(first, stop):
-        total += nest_mass(state, b, n, best)
+        total += nest_mass(state, scratch, p, b, n)
     for n in range(first, stop):
-        nest = nest_mass(state, b, n, best) / total
+        nest = nest_mass(state, scratch, p, b, n) / total
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
             if slot.item >= 0:
@@ -151,8 +204,8 @@ def fill_clicks(world, state, report, p, b, best, click):
 
 
 @kernel
-def nest_mass(state, b, n, best):
-    return exp(state.inclusive[b, n] - best) if state.inclusive[b, n] > -np.inf else 0.0
+def nest_mass(state, scratch, p, b, n):
+    return scratch.masses[_agent(p, b, n)] if state.inclusive[b, n] > -np.inf else 0.0
 
 
 @kernel

@@ -19,14 +19,17 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
+from unittest import mock
 
 import numba
 import numpy as np
+from numba.core import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
+from numba.np import arrayobj
 
 F = TypeVar("F", bound=Callable[..., Any])
 _njit: Any = numba.njit  # its published types leave out options that it takes
@@ -190,6 +193,12 @@ class _InlinedLibrary(JITCodeLibrary):
         self._finalized = True
 
 
+def _as_it_is(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
+    """An index of a kernel: no kernel counts from the end, and to ask at every access whether it does costs a tenth of
+    the step, and hides from the compiler that loops run through memory in order."""
+    return context.cast(builder, index, kind, types.intp if kind.signed else types.uintp)
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _InlinedLowering(NativeLowering):
     """Lowers a kernel to LLVM code and stops there. Compiling each of a hundred kernels on its own took three times as
@@ -200,7 +209,8 @@ class _InlinedLowering(NativeLowering):
     def run_pass(self, state: Any) -> bool:
         state.library = _InlinedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.no_compile = True
-        super().run_pass(state)
+        with mock.patch.object(arrayobj, "fix_integer_index", _as_it_is):
+            super().run_pass(state)
         state.library.finalize()
         lowered = state["cr"]
         # the dispatcher files its versions under a builtin function; each call of `append` is a new one

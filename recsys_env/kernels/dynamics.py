@@ -12,13 +12,11 @@ from .equations import (
     acceptance_probability,
     approach,
     loss_probability,
-    pleasure,
     satisfaction_of_mood,
-    stay_probability,
     topic_weight,
     trust_bonus,
 )
-from .numeric import exp, log, log_softplus
+from .numeric import exp, log
 from .page import RIVAL, SHARED, active_agents, is_private, touch_item, view_of, window_of
 from .vectors import dot
 
@@ -182,11 +180,12 @@ def show(world, state, report, p, b):
 
 
 @kernel
-def enjoy(world, state, p, b, n, j, e):
-    """A click on item j of agent n, experienced as e: drift, satiation, satisfaction, trust, history, statistics."""
+def enjoy(world, state, p, b, n, j, pull, log_dwell):
+    """A click on item j of agent n, of which `pleasure` makes this pull and the dwell time over the length has this
+    log: drift, satiation, satisfaction, trust, history, statistics."""
     copy = state.copies[b]
     u, topic = copy.visitor, world.items[j].topic
-    user, pull, dims, dyn = state.users[b, u], pleasure(e), p.shape.dims, p.dynamics
+    user, dims, dyn = state.users[b, u], p.shape.dims, p.dynamics
     if dyn.drift > 0.0:
         follows = not is_private(p)  # the profile is the taste plus a fixed noise; under a promise it stays
         if follows:
@@ -213,7 +212,7 @@ def enjoy(world, state, p, b, n, j, e):
     state.vectors[b, u, history + dims + topic] += 1.0
     row = state.items[b, j]  # which `show` has touched
     row.clicks += 1.0
-    row.satisfaction += log_softplus(e)
+    row.satisfaction += log_dwell
 
 
 @kernel
@@ -243,8 +242,8 @@ def pass_by(world, state, p, b):
 
 
 @kernel
-def sense_mood(world, state, p, b, clicked, e):
-    """What agents see of the mood: a click on their pages, whose e its dwell tells, else the pull to the baseline.
+def sense_mood(world, state, p, b, clicked, pull):
+    """What agents see of the mood: the pull of a click on their pages, which its dwell tells, else to the baseline.
 
     `clicked` is the agent whose slot was clicked, -1 = none. On the same page, an agent is not told of a click on
     another's slot: to it that is a page without a click.
@@ -255,7 +254,7 @@ def sense_mood(world, state, p, b, clicked, e):
         mood, pages = p.shape.mood + view, p.shape.mood_pages + view
         rate, target = p.dynamics.z_rate_none, p.dynamics.baseline
         if clicked >= 0 and (everybody or clicked == view):
-            rate, target = MOOD_RATE, pleasure(e)
+            rate, target = MOOD_RATE, pull
         state.vectors[b, copy.visitor, mood] += approach(state.vectors[b, copy.visitor, mood], rate, target)
         state.vectors[b, copy.visitor, pages] += 1.0
 
@@ -317,13 +316,14 @@ def form_habit(world, state, p, b, n, j):
 
 
 @kernel
-def leave_or_stay(world, state, p, b, item, carted, key):
-    """Stay in the session (and move between scenes), or leave, perhaps for good. Returns whether the visitor stays.
+def leave_or_stay(world, state, p, b, stay, item, carted, key):
+    """Stay in the session (and move between scenes) with probability `stay`, or leave, perhaps for good. Returns
+    whether the visitor stays.
 
     `item` is the clicked item (-1 = none, which leads back to the entrance) and `carted` whether it went into the cart.
     """
     z = np.float64(state.users[b, state.copies[b].visitor].z)
-    if rng.uniform(key, rng.CONTINUE, 0) < stay_probability(p.arrival, z):
+    if rng.uniform(key, rng.CONTINUE, 0) < stay:
         turn_page(state, p, b, item, carted)
         return True
     if rng.uniform(key, rng.LOST, 0) < loss_probability(p.arrival, z):
@@ -352,17 +352,31 @@ def lose_visitor(world, state, p, b):
 
 
 @kernel
-def draw_visitor(world, state, scratch, p, b, key):
-    """A place is drawn by base activity and accepted by its satisfaction (thinning); a refusal is an idle tick."""
+def draw_visitors(world, state, scratch, p, first, stop):
+    """Copies first .. stop - 1 whose visitor does not stay: a place is drawn by base activity and accepted by its
+    satisfaction (thinning); a refusal is an idle tick."""
+    for b in range(first, stop):
+        turn = scratch.turns[b]
+        scratch.chances[b] = 0.0
+        if turn.open and not turn.stays:
+            end_session(state.copies[b])
+            x = rng.uniform(turn.key, rng.VISITOR, 0) * p.shape.users
+            place = world.places[np.int64(x)]
+            turn.place = rng.alias_draw(x, np.int64(x), place.probability, place.alias)
+            touch_user(world, state, p, b, turn.place)
+            scratch.chances[b] = state.users[b, turn.place].z
+    for b in range(first, stop):
+        scratch.chances[b] = acceptance_probability(p.arrival, scratch.chances[b])
+    for b in range(first, stop):
+        turn = scratch.turns[b]
+        if turn.open and not turn.stays and rng.uniform(turn.key, rng.ACCEPT, 0) < scratch.chances[b]:
+            _welcome(world, state, scratch, p, b, turn.place, turn.key)
+
+
+@kernel
+def _welcome(world, state, scratch, p, b, u, key):
+    """The user at place u comes, with an intent, and opens an agent on rival pages."""
     copy = state.copies[b]
-    end_session(copy)
-    x = rng.uniform(key, rng.VISITOR, 0) * p.shape.users
-    place = world.places[np.int64(x)]
-    u = rng.alias_draw(x, np.int64(x), place.probability, place.alias)
-    touch_user(world, state, p, b, u)
-    z = np.float64(state.users[b, u].z)
-    if rng.uniform(key, rng.ACCEPT, 0) >= acceptance_probability(p.arrival, z):
-        return
     begin_session(state, p, b, u)
     weigh_topics(world, state, scratch, p, b, u, p.shape.taste, p.users.intent_scale)
     copy.intent = draw_topic(scratch, p, b, rng.uniform(key, rng.INTENT, 0))

@@ -187,8 +187,8 @@ def expect(world, state, report, scratch, actions, click, cart, own, objectives,
                 report.slots[b, n, k].item = -1
         read_actions(world, state, report, scratch, p, b, actions)
         fill_slots(world, state, report, p, b, scratch.shown)
-        best = weigh_slots(world, state, report, p, b)
-        fill_clicks(world, state, report, p, b, best, click)
+        weigh_slots(world, state, report, scratch, p, b, b + 1)
+        fill_clicks(world, state, report, scratch, p, b, click)
         for n in range(first, stop):
             objectives[b, n] = page_objectives(world, state, report, p, b, n)
             for k in range(p.shape.slots):

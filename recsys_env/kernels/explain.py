@@ -53,7 +53,8 @@ def explain(world, state, report, scratch, actions, terms, position, trust, outs
             continue
         read_actions(world, state, report, scratch, p, b, actions)
         fill_slots(world, state, report, p, b, scratch.shown)
-        fill_clicks(world, state, report, p, b, weigh_slots(world, state, report, p, b), click)
+        weigh_slots(world, state, report, scratch, p, b, b + 1)
+        fill_clicks(world, state, report, scratch, p, b, click)
         u = state.copies[b].visitor
         outside[b] = outside_utility(world, p, state.users[b, u])
         first, stop = active_agents(world, p, state.copies[b])

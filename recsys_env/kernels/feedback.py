@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from . import rng
 from .compiler import kernel
-from .equations import cart_probability, dwell_time, experience, like_probability, rating_value, stars
+from .equations import cart_probability, dwell_time, experience, like_probability, pleasure, rating_value, stars
+from .numeric import log_softplus
 from .page import (
     can_pay,
     in_stock,
@@ -46,13 +47,37 @@ def cart_chance(world, state, p, b, j, log_offer):
 
 
 @kernel
-def consume(world, state, report, p, b, n, k, key):
-    """Everything that a click on slot k of agent n brings at once; returns the experienced utility e."""
-    copy, slot, agent = state.copies[b], report.slots[b, n, k], world.agents[n]
+def experience_clicks(world, state, report, scratch, p, first, stop):
+    """Into the scratch, for copies first .. stop - 1: the experienced utility e of the item that was clicked, how long
+    the visitor dwells on it, and what of it moves the visitor and the statistics.
+
+    Logarithms and exponentials are taken in passes over all copies, which vectorise; without a click they are of 0.
+    """
+    for b in range(first, stop):
+        turn = scratch.turns[b]
+        scratch.experience[b], scratch.dwell[b], scratch.noise[b] = 0.0, 0.0, 0.5
+        if turn.agent >= 0:
+            j, log_offer = report.slots[b, turn.agent, turn.slot].item, report.agents[b, turn.agent].log_offer
+            scratch.experience[b] = expected_experience(world, state, p, b, j, log_offer)
+            scratch.dwell[b] = world.items[j].length
+            scratch.noise[b] = rng.uniform(turn.key, rng.NOISE, 0)
+    for b in range(first, stop):
+        scratch.experience[b] += p.feedback.noise_scale * rng.logistic_quantile(scratch.noise[b])
+    for b in range(first, stop):
+        scratch.dwell[b] = dwell_time(scratch.dwell[b], scratch.experience[b])
+    for b in range(first, stop):
+        scratch.pleasure[b] = pleasure(scratch.experience[b])
+    for b in range(first, stop):
+        scratch.log_dwell[b] = log_softplus(scratch.experience[b])
+
+
+@kernel
+def consume(world, state, report, scratch, p, b, n, k, key):
+    """Everything that a click on slot k of agent n brings at once, after `experience_clicks`."""
+    copy, slot, agent, e = state.copies[b], report.slots[b, n, k], world.agents[n], scratch.experience[b]
     j, user, log_offer = slot.item, state.users[b, copy.visitor], report.agents[b, n].log_offer
-    e = expected_experience(world, state, p, b, j, log_offer) + p.feedback.noise_scale * rng.logistic(key, rng.NOISE, 0)
     slot.clicked = True
-    slot.dwell = dwell_time(world.items[j].length, e)
+    slot.dwell = scratch.dwell[b]
     own = agent.click + agent.dwell * slot.dwell
     if p.feedback.like and rng.uniform(key, rng.LIKE, 0) < like_probability(e):
         slot.liked = True
@@ -69,7 +94,6 @@ def consume(world, state, report, p, b, n, k, key):
         slot.rating = stars(p.feedback, e, user.rating_bias)
         own += agent.rating * rating_value(slot.rating)
     report.agents[b, n].own += own
-    return e
 
 
 @kernel

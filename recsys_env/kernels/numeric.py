@@ -68,6 +68,21 @@ def log1p(x):
     return log(1.0 + x)
 
 
+# Of many numbers in place, x[first:stop], which vectorises.
+
+
+@kernel
+def exp_all(x, first, stop):
+    for i in range(first, stop):
+        x[i] = exp(x[i])
+
+
+@kernel
+def log_all(x, first, stop):
+    for i in range(first, stop):
+        x[i] = log(x[i])
+
+
 @kernel
 def sigmoid(x):
     return 1.0 / (1.0 + exp(-x))

@@ -101,9 +101,9 @@ def _observe_history(state, p, b, n, observations):
     u, dims, size = state.copies[b].visitor, p.shape.dims, p.shape.dims + p.shape.topics
     profile, history, at = p.shape.profile, p.shape.told + view_of(p, n) * size, p.fields
     for d in range(dims):
-        observations[b, n, np.uint64(at.profile + d)] = state.vectors[b, u, np.uint64(profile + d)]
+        observations[b, n, at.profile + d] = state.vectors[b, u, profile + d]
     for w in range(size):  # clicked mean and topic counts lie side by side, here as there
-        observations[b, n, np.uint64(at.history + w)] = state.vectors[b, u, np.uint64(history + w)]
+        observations[b, n, at.history + w] = state.vectors[b, u, history + w]
     if at.mood >= 0:
         write_mood(state, p, b, 0 if p.shape.mood_views == 1 else n, observations[b, n], at)
 

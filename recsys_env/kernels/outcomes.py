@@ -24,8 +24,9 @@ from .dynamics import (
     touch_user,
     turn_page,
 )
-from .equations import acceptance_probability, loss_probability, stay_probability
+from .equations import acceptance_probability, loss_probability, pleasure, stay_probability
 from .feedback import cart_chance, expected_experience
+from .numeric import log_softplus
 from .page import RIVAL, clear_slots, fill_slots
 from .retrieval import draw_candidates
 from .step import take_effect
@@ -56,7 +57,8 @@ def show_pages(world, state, report, scratch, actions, click):
     p = world.params[0]
     for b in range(state.copies.size):
         _fill_page(world, state, report, scratch, p, b, actions)
-        fill_clicks(world, state, report, p, b, weigh_slots(world, state, report, p, b), click)
+        weigh_slots(world, state, report, scratch, p, b, b + 1)
+        fill_clicks(world, state, report, scratch, p, b, click)
 
 
 @entry
@@ -80,7 +82,7 @@ def take_effects(world, state, report, scratch, actions, clicked, items, cart, m
             topic, e = np.int64(world.items[j].topic), expected_experience(world, state, p, b, j, log_offer)
             carts = cart_chance(world, state, p, b, j, log_offer)
         items[b], cart[b, 0], cart[b, 1] = j, 1.0 - carts, carts
-        take_effect(world, state, report, p, b, n, k, e)
+        take_effect(world, state, report, p, b, n, k, pleasure(e), log_softplus(e))
         if p.shape.moods > 0:
             mood[b, 0], mood[b, 2] = mood_probabilities(world, p, topic)
         mood[b, 1] = 1.0 - mood[b, 0] - mood[b, 2]

@@ -89,10 +89,16 @@ def normal(key, event, index):
 
 
 @kernel
+def logistic_quantile(u01):
+    """Standard logistic noise, of a uniform number."""
+    u = min(max(u01, 1e-16), 1.0 - 1e-16)
+    return log(u / (1.0 - u))
+
+
+@kernel
 def logistic(key, event, index):
     """Standard logistic noise."""
-    u = min(max(uniform(key, event, index), 1e-16), 1.0 - 1e-16)
-    return log(u / (1.0 - u))
+    return logistic_quantile(uniform(key, event, index))
 
 
 @kernel

@@ -11,13 +11,13 @@ import numpy as np
 
 from . import rng
 from .actions import read_actions
-from .choice import draw_click
+from .choice import draw_click, weigh_slots
 from .compiler import entry, kernel
 from .dynamics import (
     CLICKS,
     draw_mood,
     draw_order,
-    draw_visitor,
+    draw_visitors,
     enjoy,
     fade,
     form_habit,
@@ -29,12 +29,13 @@ from .dynamics import (
     tell_history,
     visitor_id,
 )
-from .equations import shared_reward
-from .feedback import consume, put_in_cart, settle_cart
+from .equations import shared_reward, stay_probability
+from .feedback import consume, experience_clicks, put_in_cart, settle_cart
 from .objectives import page_objectives, show_providers
 from .observation import observe, write_latent, write_mood
 from .page import RIVAL, active_agents, clear_slots, fill_slots, is_active, is_private
 from .retrieval import draw_candidates
+from .vectors import prefetch, prefetch_vectors
 
 STEP, RESET, LOOK = 0, 1, 2
 
@@ -42,46 +43,79 @@ STEP, RESET, LOOK = 0, 1, 2
 
 
 @kernel
-def serve_page(world, state, report, scratch, p, b, actions, key):
-    """Show one page to the visitor and let it take effect; returns whether the visitor stays."""
-    copy = state.copies[b]
-    u = copy.visitor
-    read_actions(world, state, report, scratch, p, b, actions)
-    fill_slots(world, state, report, p, b, scratch.shown)
-    _pay_objectives(world, state, report, p, b)
-    n, k = draw_click(world, state, report, scratch, p, b, rng.uniform(key, rng.CLICK, 0))
-    j, e, topic, carted = np.int64(-1), 0.0, np.int64(-1), False
+def serve_pages(world, state, report, scratch, p, first, stop, actions):
+    """Show a page to every visitor of copies first .. stop - 1, and let it take effect."""
+    for b in range(first, stop):
+        if state.copies[b].visitor >= 0:
+            name_visitor(world, state, report, p, b)
+            read_actions(world, state, report, scratch, p, b, actions)
+            fill_slots(world, state, report, p, b, scratch.shown)
+            _pay_objectives(world, state, report, p, b)
+    weigh_slots(world, state, report, scratch, p, first, stop)
+    for b in range(first, stop):
+        turn = scratch.turns[b]
+        turn.agent, turn.slot = -1, -1
+        if state.copies[b].visitor >= 0:
+            turn.agent, turn.slot = draw_click(world, state, report, scratch, p, b, rng.uniform(turn.key, rng.CLICK, 0))
+    experience_clicks(world, state, report, scratch, p, first, stop)
+    for b in range(first, stop):
+        scratch.chances[b] = 0.0
+        if state.copies[b].visitor >= 0:
+            _respond(world, state, report, scratch, p, b)
+            scratch.chances[b] = state.users[b, state.copies[b].visitor].z
+    for b in range(first, stop):
+        scratch.chances[b] = stay_probability(p.arrival, scratch.chances[b])
+    for b in range(first, stop):
+        if state.copies[b].visitor >= 0:
+            _go_on(world, state, report, scratch, p, b)
+
+
+@kernel
+def _respond(world, state, report, scratch, p, b):
+    """What follows from a page."""
+    turn = scratch.turns[b]
+    n, k, u = turn.agent, turn.slot, state.copies[b].visitor
+    j, topic = np.int64(-1), np.int64(-1)
     old = np.int64(state.users[b, u].cart)
     if n >= 0:
         j = np.int64(report.slots[b, n, k].item)
         topic = np.int64(world.items[j].topic)
-        e = consume(world, state, report, p, b, n, k, key)
-        carted = report.slots[b, n, k].cart
-        if carted and p.shape.cart > 0:
-            old = put_in_cart(state, p, b, u, j, n, e, report.slots[b, n, k].rating > 0)
+        consume(world, state, report, scratch, p, b, n, k, turn.key)
+        if p.shape.cart > 0 and report.slots[b, n, k].cart:
+            old = put_in_cart(state, p, b, u, j, n, scratch.experience[b], report.slots[b, n, k].rating > 0)
     if p.shape.cart > 0:
-        settle_cart(world, state, report, p, b, old, key)
-    take_effect(world, state, report, p, b, n, k, e)
+        settle_cart(world, state, report, p, b, old, turn.key)
+    take_effect(world, state, report, p, b, n, k, scratch.pleasure[b], scratch.log_dwell[b])
     if p.shape.moods > 0:
-        move_mood(state, p, b, draw_mood(world, p, topic, key))
-    return leave_or_stay(world, state, p, b, j, carted, key)
+        move_mood(state, p, b, draw_mood(world, p, topic, turn.key))
 
 
 @kernel
-def take_effect(world, state, report, p, b, n, k, e):
+def _go_on(world, state, report, scratch, p, b):
+    """The visitor stays or leaves."""
+    turn = scratch.turns[b]
+    j, carted = np.int64(-1), False
+    if turn.agent >= 0:
+        slot = report.slots[b, turn.agent, turn.slot]
+        j, carted = np.int64(slot.item), slot.cart
+    turn.stays = leave_or_stay(world, state, p, b, scratch.chances[b], j, carted, turn.key)
+
+
+@kernel
+def take_effect(world, state, report, p, b, n, k, pull, log_dwell):
     """What a page changes in its visitor, but for what was bought and the mood of finite games, given the click on slot
-    k of agent n (-1 = none) and the experience e of it."""
+    k of agent n (-1 = none), and of its experience the pull and the log of the dwell time over the length."""
     j = np.int64(report.slots[b, n, k].item) if n >= 0 else np.int64(-1)
     fade(state, p, b)
     show(world, state, report, p, b)
     if n >= 0:
-        enjoy(world, state, p, b, n, j, e)
+        enjoy(world, state, p, b, n, j, pull, log_dwell)
     else:
         pass_by(world, state, p, b)
     if p.shape.habits > 0:
         _consumption(world, state, report, p, b, n, k, j)
     if p.shape.mood_views > 0:
-        sense_mood(world, state, p, b, n, e)
+        sense_mood(world, state, p, b, n, pull)
     copy = state.copies[b]
     state.users[b, copy.visitor].last_page = copy.tick
     if p.shape.page == RIVAL:
@@ -112,15 +146,20 @@ def _consumption(world, state, report, p, b, n, k, j):
 
 
 @kernel
-def next_page(world, state, scratch, p, b, stays, key):
-    """Advance the clock and draw the next page: visitor, candidates, page order."""
-    state.copies[b].tick += 1
-    if not stays:
-        draw_visitor(world, state, scratch, p, b, key)
-    if is_private(p):
-        tell_history(world, state, p, b, key)
-    draw_candidates(world, state, scratch, p, b, key)
-    draw_order(world, state, p, b, key)
+def next_pages(world, state, scratch, p, first, stop):
+    """Advance the clock of the open copies first .. stop - 1 and draw their next pages: visitor, candidates, page
+    order."""
+    for b in range(first, stop):
+        if scratch.turns[b].open:
+            state.copies[b].tick += 1
+    draw_visitors(world, state, scratch, p, first, stop)
+    for b in range(first, stop):
+        if scratch.turns[b].open:
+            key = scratch.turns[b].key
+            if is_private(p):
+                tell_history(world, state, p, b, key)
+            draw_candidates(world, state, scratch, p, b, key)
+            draw_order(world, state, p, b, key)
 
 
 @kernel
@@ -196,55 +235,71 @@ def write_state(state, p, b, row):
 
 
 @kernel
-def advance(world, state, report, scratch, p, b, actions, mode):
-    """Copy b: one tick (STEP), the start of the episode it names (RESET), or only a report of the present page
-    (LOOK)."""
-    copy = state.copies[b]
+def begin_tick(world, state, report, scratch, p, b, mode):
+    """Empty the report, or start the episode that copy b names, and open its turn."""
+    copy, turn = state.copies[b], scratch.turns[b]
     clear(report, p, b)
     if mode == RESET:
         begin_episode(state, p, b, np.int64(copy.episode))
-    key = rng.tick_key(copy.seed, copy.episode, copy.tick)
-    stays = False
-    if mode == STEP and copy.visitor >= 0:
-        name_visitor(world, state, report, p, b)
-        stays = serve_page(world, state, report, scratch, p, b, actions, key)
-    share_rewards(p, b, report.agents["own"], report.agents["objectives"], report.rewards)
-    while True:  # twice where an episode ends: its last observation, then the first one of the next
-        if mode != LOOK:
-            next_page(world, state, scratch, p, b, stays, key)
-        ends = mode == STEP and copy.tick == p.shape.horizon
-        observations, masks = (
-            (report.final_observations, report.final_masks) if ends else (report.observations, report.masks)
-        )
-        observe(world, state, report, scratch, p, b, observations, masks)
-        if not ends:
-            return
+    turn.key, turn.stays, turn.open = rng.tick_key(copy.seed, copy.episode, copy.tick), False, True
+    if mode == STEP and copy.visitor >= 0:  # while the other copies of the chunk begin
+        prefetch(state.users, b, copy.visitor)
+        prefetch_vectors(state.vectors, b, copy.visitor)
+
+
+@kernel
+def end_tick(world, state, report, scratch, p, b, mode):
+    """Observe the next page. Returns whether it is the last of its episode: then the next one has begun."""
+    copy, turn = state.copies[b], scratch.turns[b]
+    turn.open = mode == STEP and copy.tick == p.shape.horizon
+    observations, masks = (
+        (report.final_observations, report.final_masks) if turn.open else (report.observations, report.masks)
+    )
+    observe(world, state, report, scratch, p, b, observations, masks)
+    if turn.open:
         report.truncated[b] = True
         write_state(state, p, b, report.final_states[b])
         begin_episode(state, p, b, np.int64(copy.episode) + 1)
-        key, stays = rng.tick_key(copy.seed, copy.episode, -1), False
+        turn.key, turn.stays = rng.tick_key(copy.seed, copy.episode, -1), False
+    return turn.open
+
+
+@kernel
+def advance(world, state, report, scratch, p, first, stop, actions, mode):
+    """Copies first .. stop - 1: one tick (STEP), the start of the episodes they name (RESET), or only a report of the
+    present pages (LOOK)."""
+    for b in range(first, stop):
+        begin_tick(world, state, report, scratch, p, b, mode)
+    if mode == STEP:
+        serve_pages(world, state, report, scratch, p, first, stop, actions)
+    for b in range(first, stop):
+        share_rewards(p, b, report.agents["own"], report.agents["objectives"], report.rewards)
+    ends = True
+    while ends:  # twice where episodes end: their last observations, then the first ones of the next
+        if mode != LOOK:
+            next_pages(world, state, scratch, p, first, stop)
+        ends = False
+        for b in range(first, stop):
+            if scratch.turns[b].open:
+                ends |= end_tick(world, state, report, scratch, p, b, mode)
 
 
 # ------------------------------------------------------------------------------------------------ entries
 
 
 @entry
-def run(world, state, report, scratch, actions, mode, batch):
-    """Advance the copies that `batch` names, in one thread.
-
-    Named and unsigned: an index that counts up would tempt the compiler to keep sixty running addresses instead of one
-    number, and a signed one costs a test for negative values at every access.
-    """
+def run(world, state, report, scratch, actions, mode, starts):
+    """Advance all copies in one thread, those from starts[i] to starts[i + 1] together."""
     p = world.params[0]
-    for i in range(batch.size):
-        advance(world, state, report, scratch, p, batch[i], actions, mode)
+    for i in range(starts.size - 1):
+        advance(world, state, report, scratch, p, starts[i], starts[i + 1], actions, mode)
 
 
 @entry(parallel=True)
-def run_parallel(world, state, report, scratch, actions, mode, batch):
-    """Advance the copies that `batch` names, over numba's threads."""
-    for i in numba.prange(batch.size):  # a record from outside the loop cannot be passed to its threads
-        advance(world, state, report, scratch, world.params[0], batch[i], actions, mode)
+def run_parallel(world, state, report, scratch, actions, mode, starts):
+    """The same over numba's threads."""
+    for i in numba.prange(starts.size - 1):  # a record from outside the loop cannot be passed to its threads
+        advance(world, state, report, scratch, world.params[0], starts[i], starts[i + 1], actions, mode)
 
 
 @entry

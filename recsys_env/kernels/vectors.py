@@ -81,6 +81,14 @@ def prefetch(rows, b, j):
     _prefetch_flat(rows, np.int64(b) * rows.shape[1] + j)
 
 
+@kernel
+def prefetch_vectors(vectors, b, u):
+    """Ask for vectors[b, u], a cache line of sixteen numbers after the other."""
+    row = (np.int64(b) * vectors.shape[1] + u) * vectors.shape[2]
+    for w in range(0, vectors.shape[2], 16):
+        _prefetch_flat(vectors, row + w)
+
+
 @intrinsic
 def _squash_flat(typing_context: Any, a: Any, start: Any, stop: Any) -> Any:
     """Squash a.flat[start:stop] of a contiguous float32 array in place, eight at a time."""
