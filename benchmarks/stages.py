@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 
 from recsys_env import VectorEnv
@@ -16,7 +17,7 @@ from recsys_env.kernels import rng
 from recsys_env.kernels.actions import read_actions
 from recsys_env.kernels.choice import draw_click, weigh_slots
 from recsys_env.kernels.compiler import entry
-from recsys_env.kernels.constants import compiled_for
+from recsys_env.kernels.constants import type_of
 from recsys_env.kernels.numeric import exp
 from recsys_env.kernels.observation import observe
 from recsys_env.kernels.page import fill_slots
@@ -77,7 +78,7 @@ def stages(envs: VectorEnv, actions: np.ndarray) -> dict[str, Callable[[], Any]]
     arguments = (envs.world, state, report, envs._scratch, actions, chunks(envs.num_envs))
 
     def call(stage: Any) -> Callable[[], Any]:
-        compiled = compiled_for(stage, *arguments)
+        compiled = stage.compile((type_of(envs.world), *(numba.typeof(argument) for argument in arguments[1:])))
         return lambda: compiled(*arguments)
 
     return {name: call(stage) for name, stage in STAGES.items()}

@@ -460,9 +460,11 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         self._report = self._buffers[0]
         self._scratch = allocate_scratch(self.world, self.num_envs)
         self._compiled: Any = None
+        self._handles: list[Any] = [None, None]  # of each report
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_compiled": None, "_current": int(self._report is self._buffers[1]), "_report": None}
+        held = {"_compiled": None, "_handles": [None, None], "_report": None}
+        return {**self.__dict__, **held, "_current": int(self._report is self._buffers[1])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current")
@@ -485,21 +487,35 @@ class VectorEnv(Batch[np.ndarray, Infos]):
             self._compiled = self._compile(actions)
         if self.num_threads > 1:
             numba.set_num_threads(self.num_threads)
-        self._compiled(self.world, self._state, self._report, self._scratch, actions, mode, self._starts)
+        self._compiled(self._handle(), actions, mode, self._starts)
         for n, columns in self._hidden:
             self._report.observations[:, n, columns] = 0
             if mode == 0:
                 self._report.final_observations[:, n, columns] = 0
 
+    def _handle(self) -> Any:
+        """Our arrays as the compiled step takes them; made anew where one of them has been replaced."""
+        second = self._report is self._buffers[1]
+        handle = self._handles[second]
+        if handle is not None:
+            world, state, report, scratch = handle.parts
+            if world is self.world and state is self._state and report is self._report and scratch is self._scratch:
+                return handle
+        from .kernels.handle import Handle
+
+        self._handles[second] = Handle(self.world, self._state, self._report, self._scratch)
+        return self._handles[second]
+
     def _compile(self, actions: np.ndarray) -> Any:
-        """The entry for our arrays."""
-        from .kernels.compiler import compiled
-        from .kernels.constants import compiled_for
+        """The entry for arrays like ours."""
+        from .kernels.constants import type_of
+        from .kernels.handle import HandleType
         from .kernels.step import run, run_parallel
 
         kernel = run if self.num_threads == 1 else run_parallel
-        compile_it = compiled if self.num_envs < SPECIALISED else compiled_for
-        return compile_it(kernel, self.world, self._state, self._report, self._scratch, actions, 0, self._starts)
+        world = numba.typeof(self.world) if self.num_envs < SPECIALISED else type_of(self.world)
+        parts = HandleType(world, *(numba.typeof(part) for part in (self._state, self._report, self._scratch)))
+        return kernel.compile((parts, numba.typeof(actions), numba.int64, numba.typeof(self._starts)))
 
     # -------------------------------------------------------------------------------------------- views
 

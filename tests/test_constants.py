@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
@@ -28,14 +29,13 @@ def test_a_world_of_its_own_is_played_as_all_are(monkeypatch: pytest.MonkeyPatch
 
 def test_from_how_many_copies_on_a_world_has_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vector, "SPECIALISED", 3)
-    compiled: list[str] = []
-    for name in ("compiler.compiled", "constants.compiled_for"):
-        monkeypatch.setattr(
-            f"recsys_env.kernels.{name}", lambda *_, name=name: compiled.append(name) or (lambda *_: None)
-        )
+    worlds: list[Any] = []
+    monkeypatch.setattr("recsys_env.kernels.step.run.compile", lambda kinds: worlds.append(kinds[0].parts[0]) or str)
     for copies in (2, 3):
-        recsys_env.vector_env("duel-v1", copies).reset(seed=0)
-    assert compiled == ["compiler.compiled", "constants.compiled_for"]
+        with pytest.raises(TypeError):  # `str` plays no game
+            recsys_env.vector_env("duel-v1", copies).reset(seed=0)
+    world = VectorEnv(task_config("duel-v1", {})).world
+    assert worlds == [numba.typeof(world), type_of(world)]
 
 
 @pytest.mark.parametrize(

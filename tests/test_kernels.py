@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from typing import Any
 
+import numba
 import numpy as np
 import oracle
 import pytest
@@ -19,6 +20,7 @@ from recsys_env.fields import candidate_features
 from recsys_env.kernels import step
 from recsys_env.kernels.appraisal import appraise
 from recsys_env.kernels.expected import expect
+from recsys_env.kernels.handle import Handle, HandleType
 from recsys_env.kernels.options import list_options
 from recsys_env.kernels.page import read_prices
 from recsys_env.kernels.past import respond
@@ -43,6 +45,7 @@ class Kernels:
         self.reports = [allocate_report(world, len(seeds), size) for _ in range(2)]
         self.scratch = allocate_scratch(world, len(seeds))
         self.entry = step.run_parallel if parallel else step.run
+        self.starts = chunks(len(seeds))
         self.idle = np.zeros((len(seeds), *action_shape(config)), action_dtype(config))
         self.state.copies["seed"], self.state.copies["population"] = seeds, seeds ^ np.uint64(0x5DEECE66D)
 
@@ -53,7 +56,9 @@ class Kernels:
 
     def _run(self, actions: np.ndarray, mode: int) -> None:
         self.reports.reverse()
-        self.entry(self.world, self.state, self.report, self.scratch, actions, mode, chunks(len(actions)))
+        parts = self.world, self.state, self.report, self.scratch
+        kinds = HandleType(*map(numba.typeof, parts)), numba.typeof(actions), numba.int64, numba.typeof(self.starts)
+        self.entry.compile(kinds)(Handle(*parts), actions, mode, self.starts)
 
     def reset(self) -> None:
         self._run(self.idle, step.RESET)

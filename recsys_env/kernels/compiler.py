@@ -51,8 +51,10 @@ def _take_down(file: str, namespace: dict[str, Any] | None = None) -> None:
     _digests[file] = hashlib.sha256("".join(linecache.getlines(file, namespace)).encode()).hexdigest()
 
 
-# Of this file, of constants.py, and of world.py: in which order its named tuples have their fields is in no signature.
-_ALWAYS = (__file__, str(Path(__file__).with_name("constants.py")), str(Path(__file__).parent.parent / "world.py"))
+# Of this file, of what makes types of our own, and of world.py: in which order its named tuples have their fields is in
+# no signature.
+_HERE = Path(__file__).parent
+_ALWAYS = (__file__, *(str(_HERE / name) for name in ("constants.py", "handle.py")), str(_HERE.parent / "world.py"))
 for _file in _ALWAYS:
     _take_down(_file)
 

@@ -90,8 +90,3 @@ def type_of(world: Any) -> Any:
     fields = dict(zip(kind.fields, kind.types, strict=True))
     fields["params"] = fields["params"].copy(dtype=_Known(fields["params"].dtype, _structure(world.params[0])))
     return types.NamedTuple(list(fields.values()), kind.instance_class)
-
-
-def compiled_for(function: Any, world: Any, *arguments: Any) -> Any:
-    """An entry compiled for this world, and for those of the same structure; else as `compiler.compiled`."""
-    return function.compile((type_of(world), *(numba.typeof(argument) for argument in arguments)))

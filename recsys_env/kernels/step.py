@@ -31,6 +31,7 @@ from .dynamics import (
 )
 from .equations import shared_reward, stay_probability
 from .feedback import consume, experience_clicks, put_in_cart, settle_cart
+from .handle import parts_of
 from .objectives import page_objectives, show_providers
 from .observation import observe, write_latent, write_mood
 from .page import RIVAL, active_agents, clear_slots, fill_slots, is_active, is_private
@@ -287,19 +288,25 @@ def advance(world, state, report, scratch, p, first, stop, actions, mode):
 # ------------------------------------------------------------------------------------------------ entries
 
 
+@kernel
+def advance_chunk(handle, i, actions, mode, starts):
+    """Advance copies starts[i] to starts[i + 1] of the batch whose arrays this `Handle` names."""
+    world, state, report, scratch = parts_of(handle)
+    advance(world, state, report, scratch, world.params[0], starts[i], starts[i + 1], actions, mode)
+
+
 @entry
-def run(world, state, report, scratch, actions, mode, starts):
-    """Advance all copies in one thread, those from starts[i] to starts[i + 1] together."""
-    p = world.params[0]
+def run(handle, actions, mode, starts):
+    """Advance all copies in one thread: those from one start to the next together."""
     for i in range(starts.size - 1):
-        advance(world, state, report, scratch, p, starts[i], starts[i + 1], actions, mode)
+        advance_chunk(handle, i, actions, mode, starts)
 
 
 @entry(parallel=True)
-def run_parallel(world, state, report, scratch, actions, mode, starts):
+def run_parallel(handle, actions, mode, starts):
     """The same over numba's threads."""
-    for i in numba.prange(starts.size - 1):  # a record from outside the loop cannot be passed to its threads
-        advance(world, state, report, scratch, world.params[0], starts[i], starts[i + 1], actions, mode)
+    for i in numba.prange(starts.size - 1):
+        advance_chunk(handle, i, actions, mode, starts)
 
 
 @entry
