@@ -2,6 +2,7 @@
 
     python -m benchmarks.speed                     # all of it on one core, an hour: nothing else should run
     python -m benchmarks.speed --tasks duel-v1     # some tasks; the others keep what an earlier run stored
+    python -m benchmarks.speed --tasks             # none: growth and starts alone
     python -m benchmarks.speed --rounds 5          # a quick look
 
 Units: a tick is one step of one copy, a page a tick with a visitor; ticks/s counts B per step. Actions are drawn
@@ -40,6 +41,7 @@ from .stages import lower_bound, operations, primitives, stages
 from .windows import WINDOW, Call, quartiles, take_turns
 
 BATCHES = (1, 64, 1024, 4096)
+MEMORY = 8e9  # bytes that the state of a batch may take; grocery-v1 needs 23 GB for 4,096 copies
 THREADED = (64, 256, 1024, 4096)
 # Worlds as other packages have them, for whoever runs both side by side: one recommender that names items, users who
 # always come, nothing after the click.
@@ -85,6 +87,12 @@ def started(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, 
     for _ in range(100):
         envs.step(actions_for(envs))
     return envs
+
+
+def sizes(world: str | WorldConfig, overrides: dict[str, Any], wanted: tuple[int, ...]) -> list[int]:
+    """Those of these numbers of copies whose state there is room for."""
+    each = sum(array.nbytes for array in recsys_env.vector_env(world, 1, **overrides).arrays)
+    return [copies for copies in wanted if copies * each <= MEMORY]
 
 
 def actions_for(envs: VectorEnv) -> np.ndarray:
@@ -148,7 +156,7 @@ def taken_apart(
 def threads(world: str | WorldConfig, overrides: dict[str, Any], rounds: int) -> dict[str, Quartiles]:
     """How many times as fast two threads are as one, by copies."""
     found = {}
-    for num_envs in THREADED:
+    for num_envs in sizes(world, overrides, THREADED):
         one, two = (started(world, overrides, num_envs, count) for count in (1, 2))
         actions = actions_for(one)
         # bound as arguments: both are called after the loop has gone on
@@ -346,7 +354,8 @@ def main() -> None:
         if args.tasks is not None and task not in args.tasks:
             continue
         row: dict[str, Any] = {"source": provenance("benchmarks.speed")}
-        for num_envs in BATCHES:
+        batches = sizes(world, overrides, BATCHES)
+        for num_envs in batches:
             row[f"B={num_envs}"] = batch(world, overrides, num_envs, rounds)
         if task in LIKE or action == TASKS[task].action or action == "items":
             row["apart"] = taken_apart(world, overrides, 1024, unit, rounds)
@@ -356,11 +365,11 @@ def main() -> None:
                 row["two_threads"] = threads(world, overrides, rounds)
         tasks[label] = row
         _store(settings, result)  # row by row: it takes long
-        ticks = ", ".join(f"B={n} {1e9 / row[f'B={n}']['step_ns'][1]:,.0f}" for n in BATCHES)
+        ticks = ", ".join(f"B={n} {1e9 / row[f'B={n}']['step_ns'][1]:,.0f}" for n in batches)
         print(
             f"{label}: ticks/s {ticks}; {row['B=1024']['of_CartPoleVectorEnv'][1]:.3f} of CartPoleVectorEnv", flush=True
         )
-    if args.tasks is None:
+    if not args.tasks:
         result |= {"growth_ns": growth(rounds), "million": million(rounds), "starts_s": starts()}
     path = _store(settings, result)
     for what, aim, value, met in result["aims"]:

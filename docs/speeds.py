@@ -26,7 +26,7 @@ def speed() -> str:
     rates = [
         [
             label,
-            *(f"{1e3 / row[name]['step_ns'][1]:.3f}" for name in batches),
+            *(f"{1e3 / row[name]['step_ns'][1]:.3f}" if name in row else "—" for name in batches),
             _spread(row["B=1024"]["of_CartPoleVectorEnv"], "{:.3f}"),
             f"{row['B=1024']['pages']:.0%}",
             f"{row['B=1024']['state_bytes_per_copy']:,.0f}",
@@ -64,7 +64,10 @@ def _interfaces(tasks: Mapping[str, Any]) -> str:
             label.partition(" ")[0],
             *(f"{1e9 / row['interfaces'][f'{kind}_ns'][1]:,.0f}" for kind in ("parallel", "aec")),
             _spread(row["interfaces"]["parallel_of_CartPole"], "{:.2f}"),
-            *(f"{row['two_threads'][copies][1]:.2f}" if "two_threads" in row else "—" for copies in threads),
+            *(
+                f"{row['two_threads'][copies][1]:.2f}" if copies in row.get("two_threads", {}) else "—"
+                for copies in threads
+            ),
         ]
         for label, row in tasks.items()
         if "interfaces" in row
