@@ -245,8 +245,9 @@ def wandering(overrides: dict[str, Any]) -> Call:
     for array in envs.arrays:  # the first touch of a memory page costs the system's zeroing of it: not ours to time
         array.view(np.uint8).fill(0)
     envs.reset(seed=0)
-    draw, highest = np.random.default_rng(0), envs._actions.highest
-    pool = [envs._actions.read(draw.integers(0, highest + 1, (1, envs.num_agents, highest.size))) for _ in range(997)]
+    draw, highest, shape = np.random.default_rng(0), envs._actions.highest, envs.empty_actions().shape
+    drawn = draw.integers(0, highest + 1, (997, envs.num_agents, highest.size))
+    pool = [envs._actions.read(actions.reshape(shape)) for actions in drawn]
     turn = [0]
 
     def tick() -> None:
