@@ -59,9 +59,9 @@ class Generative(TorchPPO):
     def check(self) -> None:
         from .sizes import SIZES
 
+        super().check()
         if self.play_on != "cpu":
             raise ValueError(f"--play-on = {self.play_on!r} is not possible: what it reads of pages is kept on the CPU")
-        super().check()
         if self.size not in SIZES:
             raise ValueError(f"--size = {self.size!r} must be one of {', '.join(SIZES)}")
         if self.memory:

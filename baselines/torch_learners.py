@@ -85,9 +85,7 @@ class TorchPPO(PageLearner, PPO):
 
     def check(self) -> None:
         super().check()
-        if self.play_on == "cpu":
-            return
-        if self.others or self.learners or self.catalogues > 1:
+        if self.play_on == "cuda" and (self.others or self.learners or self.catalogues > 1):
             raise ValueError("--play-on = 'cuda' is for runs in which all agents learn, in one world")
 
     def learner(self, training: Training) -> Learner:

@@ -89,7 +89,7 @@ def started(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, 
     return envs
 
 
-def sizes(world: str | WorldConfig, overrides: dict[str, Any], wanted: tuple[int, ...]) -> list[int]:
+def affordable(world: str | WorldConfig, overrides: dict[str, Any], wanted: tuple[int, ...]) -> list[int]:
     """Those of these numbers of copies whose state there is room for."""
     each = sum(array.nbytes for array in recsys_env.vector_env(world, 1, **overrides).arrays)
     return [copies for copies in wanted if copies * each <= MEMORY]
@@ -156,7 +156,7 @@ def taken_apart(
 def threads(world: str | WorldConfig, overrides: dict[str, Any], rounds: int) -> dict[str, Quartiles]:
     """How many times as fast two threads are as one, by copies."""
     found = {}
-    for num_envs in sizes(world, overrides, THREADED):
+    for num_envs in affordable(world, overrides, THREADED):
         one, two = (started(world, overrides, num_envs, count) for count in (1, 2))
         actions = actions_for(one)
         # bound as arguments: both are called after the loop has gone on
@@ -355,7 +355,7 @@ def main() -> None:
         if args.tasks is not None and task not in args.tasks:
             continue
         row: dict[str, Any] = {"source": provenance("benchmarks.speed")}
-        batches = sizes(world, overrides, BATCHES)
+        batches = affordable(world, overrides, BATCHES)
         for num_envs in batches:
             row[f"B={num_envs}"] = batch(world, overrides, num_envs, rounds)
         if task in LIKE or action == TASKS[task].action or action == "items":

@@ -483,11 +483,12 @@ class VectorEnv(Batch[np.ndarray, Infos]):
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
         self._report = self._buffers[0] if self._report is self._buffers[1] else self._buffers[1]
+        handle = self._handle()
         if self._compiled is None:
             self._compiled = self._compile(actions)
         if self.num_threads > 1:
             numba.set_num_threads(self.num_threads)
-        self._compiled(self._handle(), actions, mode, self._starts)
+        self._compiled(handle, actions, mode, self._starts)
         for n, columns in self._hidden:
             self._report.observations[:, n, columns] = 0
             if mode == 0:
@@ -501,6 +502,7 @@ class VectorEnv(Batch[np.ndarray, Infos]):
             world, state, report, scratch = handle.parts
             if world is self.world and state is self._state and report is self._report and scratch is self._scratch:
                 return handle
+            self._compiled = None  # which may be for another world
         from .kernels.handle import Handle
 
         self._handles[second] = Handle(self.world, self._state, self._report, self._scratch)

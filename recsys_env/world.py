@@ -105,7 +105,6 @@ SLOT = _record(
     ("rating", "i4"),        # 0 = none
     ("clicked", "?"), ("cart", "?"), ("bought", "?"), ("liked", "?"),
 )  # fmt: skip
-# purchase of an old cart item; item -1 = none
 AGENT_REPORT = _record(  # what is told of one agent's last page, and of the one that comes next
     ("own", "f4"),  # own_n
     ("objectives", "f4"),  # weighted diversity, novelty and fairness of the page, beside own_n
@@ -116,6 +115,7 @@ AGENT_REPORT = _record(  # what is told of one agent's last page, and of the one
     ("next_place", "i8"),
     ("active", "?"),  # whether the agent's slots will be on the page that comes next
 )
+# purchase of an old cart item; item -1 = none
 LATER = _record(("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4"))
 
 TURN = _record(  # of one copy's tick, between its stages

@@ -38,6 +38,26 @@ def test_from_how_many_copies_on_a_world_has_its_own_code(monkeypatch: pytest.Mo
     assert worlds == [numba.typeof(world), type_of(world)]
 
 
+def test_a_world_that_is_replaced_is_compiled_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector, "SPECIALISED", 3)
+    worlds: list[Any] = []
+    monkeypatch.setattr(
+        "recsys_env.kernels.step.run.compile", lambda kinds: worlds.append(kinds[0].parts[0]) or (lambda *_: None)
+    )
+    envs = recsys_env.vector_env("ecommerce-v1", 3)
+    envs.reset(seed=0)
+    first, params = envs.world, envs.world.params.copy()
+    params["choice"]["beta_quality"] = 0.0
+    params.flags.writeable = False
+    for _ in range(2):
+        envs.step(envs.empty_actions())
+    envs.world = first._replace(params=params)
+    for _ in range(3):
+        envs.step(envs.empty_actions())
+    assert set(worlds) == {type_of(first), type_of(envs.world)}
+    assert worlds[-1] == type_of(envs.world)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
