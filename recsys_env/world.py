@@ -364,9 +364,14 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         targets=_targets(config, shape, items, allowed),
     )
     _fill_log(world, rng)
-    for array in world:
-        array.flags.writeable = False
-    return world
+    return _read_only(world)
+
+
+def _read_only(world: World) -> World:
+    views = [array.view() for array in world]
+    for view in views:
+        view.flags.writeable = False
+    return World(*views)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -584,7 +589,8 @@ def _fill_log(world: World, rng: np.random.Generator) -> None:
     rate, mean, variance = np.zeros(items), np.zeros(items), np.zeros(items)
     people = max(SAMPLE // 8, min(SAMPLE, 4_000_000 // items))
     sample = np.zeros(people, np.int64), np.zeros(people), np.zeros((people, shape["topics"]))
-    respond(world, allocate_state(world, 1, people), allocate_scratch(world, 1), sample, rate, mean, variance)
+    told = _read_only(world)  # as the step takes it: one version of the kernels that both use
+    respond(told, allocate_state(world, 1, people), allocate_scratch(world, 1), sample, rate, mean, variance)
     clicks = rng.poisson(world.params["items"]["log_impressions"][0] * rate)
     world.log["clicks"] = clicks
     world.log["satisfaction"] = clicks * mean + np.sqrt(clicks * variance) * rng.standard_normal(items)

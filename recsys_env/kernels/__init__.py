@@ -19,6 +19,7 @@
 
     compiler.py     `kernel` and `entry`, and the cache of compiled code
     constants.py    what the step of a large batch knows of its world when it is compiled
+    references.py   in what form kernels take arrays and records, and hand them on
     handle.py       the arrays of a batch under one address, which costs less than to name them at every call
 
 All are functions of (world, state, report, scratch) and the index b of one copy, or of those from `first` to `stop` - 1

@@ -31,6 +31,8 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
 from numba.np import arrayobj
 
+from .references import KernelDispatcher
+
 F = TypeVar("F", bound=Callable[..., Any])
 _njit: Any = numba.njit  # its published types leave out options that it takes
 
@@ -54,7 +56,8 @@ def _take_down(file: str, namespace: dict[str, Any] | None = None) -> None:
 # Of this file, of what makes types of our own, and of world.py: in which order its named tuples have their fields is in
 # no signature.
 _HERE = Path(__file__).parent
-_ALWAYS = (__file__, *(str(_HERE / name) for name in ("constants.py", "handle.py")), str(_HERE.parent / "world.py"))
+_OURS = ("constants.py", "handle.py", "references.py")
+_ALWAYS = (__file__, *(str(_HERE / name) for name in _OURS), str(_HERE.parent / "world.py"))
 for _file in _ALWAYS:
     _take_down(_file)
 
@@ -236,15 +239,16 @@ class _InlinedCompiler(CompilerBase):
 def kernel(function: F) -> F:
     """An inner function: compiled into, and inlined by, the entries that use it. Never called from Python."""
     _take_down(function.__code__.co_filename, function.__globals__)
-    return _njit(
-        function,
-        error_model="numpy",
-        forceinline=True,
-        _nrt=False,
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-        pipeline_class=_InlinedCompiler,
-    )
+    options = {
+        "nopython": True,
+        "boundscheck": None,  # as the environment variable NUMBA_BOUNDSCHECK has it
+        "error_model": "numpy",
+        "forceinline": True,
+        "_nrt": False,
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+    }
+    return KernelDispatcher(function, targetoptions=options, pipeline_class=_InlinedCompiler)  # type: ignore[return-value]
 
 
 def entry(function: F | None = None, *, parallel: bool = False) -> Any:

@@ -16,6 +16,7 @@ from numba.core.registry import cpu_target
 from numba.extending import NativeValue, intrinsic, register_model, unbox
 
 from .compiler import entry
+from .references import refer, taken
 
 _ALIGNMENT = 64  # bytes, of each part
 
@@ -58,13 +59,18 @@ def _unbox(kind: HandleType, handle: Any, c: Any) -> Any:
 
 @intrinsic
 def parts_of(typing_context: Any, handle: Any) -> Any:
-    """The named tuples of a handle."""
+    """The named tuples of a handle, as kernels take them: copies, to which nobody else has the address, so that the
+    compiler knows that what is written into the arrays does not change where they lie."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        parts = [builder.load(pointer) for pointer in _pointers(context, builder, arguments[0], handle.parts)]
+        pointers = _pointers(context, builder, arguments[0], handle.parts)
+        parts = [
+            part if kind == told else refer(builder, part)
+            for part, kind, told in zip(map(builder.load, pointers), handle.parts, signature.return_type, strict=True)
+        ]
         return context.make_tuple(builder, signature.return_type, parts)
 
-    return types.Tuple(handle.parts)(handle), code
+    return types.Tuple([taken(part) for part in handle.parts])(handle), code
 
 
 @intrinsic
