@@ -73,7 +73,7 @@ def taken(kind: Any) -> Any:
         return Reference(kind)
     if isinstance(kind, types.Record):
         return Row(kind)
-    if isinstance(kind, types.IntegerLiteral) or (isinstance(kind, types.Integer) and kind.signed):
+    if isinstance(kind, types.IntegerLiteral) or kind in types.signed_domain:
         return types.int64
     return kind
 
