@@ -53,7 +53,7 @@ ITEM = _record(
     ("length", "f4"),
     ("popularity", "f4"),    # historical count
     ("probability", "f4"), ("alias", "i4"),              # alias table over all items ~ historical popularity
-    # row r: item and alias row within its topic
+    # row r of the topics' alias tables, each with the item that it stands for, and the alias's
     ("topic_item", "i4"), ("topic_probability", "f4"), ("topic_alias", "i4"),
 )  # fmt: skip
 PLACE = _record(("probability", "f4"), ("alias", "i4"))  # alias table over places ~ base activity
@@ -86,6 +86,7 @@ USER = _record(
     ("rho", "f4"),           # price sensitivity
     ("rating_bias", "f4"),
 )  # fmt: skip
+MET = _record(("stamp", "i4"), ("bits", "u8"))  # which of 64 places carry the copy's stamp, if this one is it too
 VISITS = _record(("sessions", "i4"), ("last_visit", "i4"), ("last_page", "i4"))  # as in USER, with one agent
 CART = _record(("item", "i4"), ("agent", "i4"), ("experience", "f4"), ("rated", "i4"))  # oldest first
 HABIT = _record(("item", "i4"), ("window", "i4"), ("count", "f4"))  # item -1 = empty
@@ -208,6 +209,7 @@ class State(NamedTuple):
 
     copies: np.ndarray  # [B] COPY
     users: np.ndarray  # [B, U] USER
+    met: np.ndarray  # [B, ceil(U / 64)] MET: who has come in this episode, to be found among a million
     vectors: np.ndarray  # [B, U, W] f4
     visits: np.ndarray  # [B, U, N] VISITS on rival pages, else [B, U, 0]
     carts: np.ndarray  # [B, U, Q] CART
@@ -246,7 +248,7 @@ class Scratch(NamedTuple):
     scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates, or of the best of a query or weights so far
     features: np.ndarray  # [B, 1, F] f4: of one candidate, where weights rank them; else [B, 1, 0]
     draws: np.ndarray  # [B, C] i4: candidates before they are sorted
-    matches: np.ndarray  # [B, C] f4: their profile matches
+    matches: np.ndarray  # [B, C] f4: matches of draws with the profile, of candidates with the history
     marks: np.ndarray  # [B, 16] u8: bits of the items drawn so far
     uniforms: np.ndarray  # [B, 2, C] f8: random numbers behind the draws
     seen: np.ndarray  # [B, C] f4: how often the visitor consumed each draw or candidate, as far as the agent knows
@@ -438,7 +440,8 @@ def _alias_tables(items: np.ndarray, shape: Shape) -> np.ndarray:
     by_topic = np.argsort(items["topic"], kind="stable")
     start = np.searchsorted(items["topic"][by_topic], np.arange(shape.topics + 1))
     items["topic_item"] = by_topic
-    items["topic_probability"], items["topic_alias"] = _alias(items["popularity"][by_topic], start)
+    items["topic_probability"], rows = _alias(items["popularity"][by_topic], start)
+    items["topic_alias"] = by_topic[rows]
     return start.astype(np.int32)
 
 
@@ -610,6 +613,7 @@ def allocate_state(world: World, num_envs: int, users: int | None = None) -> Sta
     return State(
         copies=np.zeros(b, COPY),
         users=np.zeros((b, u), USER),
+        met=np.zeros((b, -(-u // 64)), MET),
         vectors=np.zeros((b, u, p["width"]), np.float32),
         visits=np.zeros((b, u, p["visit_views"]), VISITS),
         carts=np.zeros((b, u, p["cart"]), CART),

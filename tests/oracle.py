@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from types import SimpleNamespace
@@ -891,7 +892,10 @@ class Game:
         a, places = self.config.arrival, self.world.places
         copy.visitor = copy.intent = copy.anchor = copy.opened = None
         copy.scene = copy.session_page = 0
-        u = alias_draw(self.draws.uniform(events.VISITOR), 0, len(places), places["probability"], places["alias"])
+        everybody = range(len(places))
+        u = alias_draw(
+            self.draws.uniform(events.VISITOR), 0, len(places), everybody, places["probability"], places["alias"]
+        )
         person = self.person(copy, u)
         if not self.draws.happens(sigmoid(a.r_0 + a.r_1 * person.z), events.ACCEPT):
             self.events["idle"] += 1
@@ -1011,11 +1015,11 @@ class Game:
                 topic = anchor_topic if anchor_topic is not None else self.profile_topic(copy, index)
                 rows = range(int(world.topic_start[topic]), int(world.topic_start[topic + 1]))
                 u = self.draws.uniform(events.RETRIEVE, index + 1)
-                row = alias_draw(u, rows.start, rows.stop, world.items["topic_probability"], world.items["topic_alias"])
-                j = self.items[row].topic_item
+                table = (world.items[name] for name in ("topic_item", "topic_probability", "topic_alias"))
+                j = alias_draw(u, rows.start, rows.stop, *table)
             elif part == "popularity":
                 u = self.draws.uniform(events.RETRIEVE, index)
-                j = alias_draw(u, 0, size, world.items["probability"], world.items["alias"])
+                j = alias_draw(u, 0, size, range(size), world.items["probability"], world.items["alias"])
             else:
                 j = self.draws.integer(events.RETRIEVE, index, size)
             if j not in chosen and self.can_stand(copy, n, j):
@@ -1512,11 +1516,11 @@ def none_if_negative(i: int) -> int | None:
     return i if i >= 0 else None
 
 
-def alias_draw(u: float, start: int, stop: int, probability: np.ndarray, alias: np.ndarray) -> int:
-    """A row of an alias table over rows start..stop-1 (Walker 1977)."""
+def alias_draw(u: float, start: int, stop: int, here: Sequence[int], probability: np.ndarray, alias: np.ndarray) -> int:
+    """What stands in a row of an alias table over rows start..stop-1, or its alias (Walker 1977)."""
     x = u * (stop - start)
     row = start + int(x)
-    return row if x - int(x) < probability[row] else int(alias[row])
+    return int(here[row] if x - int(x) < probability[row] else alias[row])
 
 
 # ------------------------------------------------------------------------------------------------ comparison

@@ -562,21 +562,22 @@ def test_alias_tables_follow_popularity_and_activity(config: WorldConfig, key: i
     world = build(config, catalogue)
     popularity, rows = world.items["popularity"], world.items["topic_item"]
     np.testing.assert_allclose(
-        alias_shares(world.items["probability"], world.items["alias"], 0), shares(popularity), atol=1e-6
+        alias_shares(world.items["probability"], world.items["alias"]), shares(popularity), atol=1e-6
     )
     np.testing.assert_allclose(
-        alias_shares(world.places["probability"], world.places["alias"], 0), shares(catalogue.user_activity), atol=1e-6
+        alias_shares(world.places["probability"], world.places["alias"]), shares(catalogue.user_activity), atol=1e-6
     )
     for topic, (start, stop) in enumerate(zip(world.topic_start, world.topic_start[1:], strict=False)):
         table = world.items[start:stop]
         assert sorted(rows[start:stop]) == np.flatnonzero(world.items["topic"] == topic).tolist()
-        drawn = alias_shares(table["topic_probability"], table["topic_alias"], start)
+        place = {j: row for row, j in enumerate(table["topic_item"])}
+        drawn = alias_shares(table["topic_probability"], np.array([place[j] for j in table["topic_alias"]]))
         np.testing.assert_allclose(drawn, shares(popularity[rows[start:stop]]), atol=1e-6)
 
 
-def alias_shares(probability: np.ndarray, alias: np.ndarray, start: int) -> np.ndarray:
+def alias_shares(probability: np.ndarray, alias: np.ndarray) -> np.ndarray:
     """How often each row of an alias table is drawn."""
-    return (probability + np.bincount(alias - start, 1.0 - probability, len(alias))) / len(alias)
+    return (probability + np.bincount(alias, 1.0 - probability, len(alias))) / len(alias)
 
 
 def shares(weights: np.ndarray) -> np.ndarray:

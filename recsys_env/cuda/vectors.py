@@ -15,6 +15,11 @@ def prefetch(rows, b, j):
 
 
 @kernel
+def prefetch_item(world, state, b, j):
+    """The same."""
+
+
+@kernel
 def prefetch_vectors(vectors, b, u):
     """The same."""
 
@@ -31,6 +36,14 @@ def squash_row(rows, b, n, start, stop):
 def dot(vectors, b, u, offset, q, j, size):
     """<vectors[b, u, offset:offset+size], q[j]>."""
     return _eight_sums(vectors[b, u], offset, q[j], size)
+
+
+@kernel
+def match_items(world, state, p, b, offset, items, count, matches):
+    """`dot` of the visitor's vector with that of every item of items[:count], into matches[:count]."""
+    u = state.copies[b].visitor
+    for c in range(count):
+        matches[c] = dot(state.vectors, b, u, offset, world.q, items[c], p.shape.dims)
 
 
 @kernel

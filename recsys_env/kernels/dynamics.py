@@ -23,6 +23,7 @@ from .vectors import dot
 CLICKS, PURCHASES = 0, 1
 MOOD_RATE = 0.4  # weight of a click in the mood that agents see
 FRESH = 0
+_S6, _LAST_BIT, _NONE, _ONE = np.int64(6), np.int64(63), np.uint64(0), np.uint64(1)
 
 
 # ------------------------------------------------------------------------------------------------ people
@@ -41,8 +42,13 @@ def person_key(p, copy, u, incarnation):
 @kernel
 def touch_user(world, state, p, b, u):
     """Initialise place u on its first touch in this episode."""
-    if state.users[b, u].stamp != state.copies[b].stamp:
+    stamp = state.copies[b].stamp
+    if state.users[b, u].stamp != stamp:
         create_person(world, state, p, b, u, 0)
+        met = state.met[b, u >> _S6]
+        if met.stamp != stamp:
+            met.stamp, met.bits = stamp, _NONE
+        met.bits |= _ONE << np.uint64(u & _LAST_BIT)
 
 
 @kernel

@@ -28,7 +28,7 @@ from .page import (
     wallet_now,
 )
 from .retrieval import count_seen
-from .vectors import dot, row_dot, squash_row
+from .vectors import dot, match_items, row_dot, squash_row
 
 _ONE = np.float32(1.0)
 _HALF = {field.name: field.half for field in OBSERVATION}
@@ -41,6 +41,7 @@ class Candidate(NamedTuple):
 
     item: int
     match: float  # <profile, q_j>
+    recall: float  # <clicked mean, q_j>
     seen: float  # `seen_count`
     promoted: bool
 
@@ -99,7 +100,7 @@ def _observe_visit(state, p, b, n, observations):
 def _observe_history(state, p, b, n, observations):
     """Noisy profile, and the history and mood of own slots (or of the platform)."""
     u, dims, size = state.copies[b].visitor, p.shape.dims, p.shape.dims + p.shape.topics
-    profile, history, at = p.shape.profile, p.shape.told + view_of(p, n) * size, p.fields
+    profile, history, at = p.shape.profile, _history(p, n), p.fields
     for d in range(dims):
         observations[b, n, at.profile + d] = state.vectors[b, u, profile + d]
     for w in range(size):  # clicked mean and topic counts lie side by side, here as there
@@ -125,20 +126,29 @@ def _observe_candidates(world, state, scratch, p, b, n, observations):
     Returns how many candidates there are."""
     if p.features.repeat >= 0:
         count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[b])
-    items, known, tick = state.candidates[b, n], scratch.known[b], state.copies[b].tick
+    items, known, copy = state.candidates[b, n], scratch.known[b], state.copies[b]
+    count = 0
+    for c in range(p.shape.candidates):
+        count += items[c] >= 0
+    recalls = scratch.matches[b]
+    match_items(world, state, p, b, _history(p, n), items, count, recalls)
     if p.features.promotion >= 0:
         for c in range(p.shape.candidates):  # also of empty places, so that it vectorises
-            known[4, c] = 1.0 if is_promoted(p, items[c], tick) else 0.0
-    for c in range(p.shape.candidates):
-        j = np.int64(items[c])
-        if j < 0:
-            return c
-        candidate = Candidate(j, state.matches[b, n, c], np.float64(scratch.seen[b, c]), known[4, c] > 0.0)
+            known[4, c] = 1.0 if is_promoted(p, items[c], copy.tick) else 0.0
+    for c in range(count):
+        j, seen, promoted = np.int64(items[c]), np.float64(scratch.seen[b, c]), known[4, c] > 0.0
+        candidate = Candidate(j, state.matches[b, n, c], recalls[c], seen, promoted)
         at = p.fields.candidates + c * p.shape.features
         known[0, c], known[1, c], known[2, c], known[3, c] = _write_features(
             world, state, p, b, n, candidate, observations, n, at
         )
-    return p.shape.candidates
+    return count
+
+
+@kernel
+def _history(p, n):
+    """Where the history that agent n is told begins among a person's vectors."""
+    return p.shape.told + view_of(p, n) * (p.shape.dims + p.shape.topics)
 
 
 @kernel
@@ -164,11 +174,10 @@ def _write_features(world, state, p, b, n, candidate, rows, r, at):
     worked out from: clicks, impressions and satisfaction of everybody, and age."""
     copy, feature, dims = state.copies[b], p.features, p.shape.dims
     u, tick, j = copy.visitor, copy.tick, candidate.item
-    history = p.shape.told + view_of(p, n) * (dims + p.shape.topics)
     popularity, clicks, impressions, satisfaction = item_statistics(world, state, p, b, j, copy.stamp, tick)
     rows[b, r, at + feature.profile_match] = candidate.match
-    rows[b, r, at + feature.history_match] = dot(state.vectors, b, u, history, world.q, j, dims)
-    rows[b, r, at + feature.topic_count] = state.vectors[b, u, history + dims + world.items[j].topic]
+    rows[b, r, at + feature.history_match] = candidate.recall
+    rows[b, r, at + feature.topic_count] = state.vectors[b, u, _history(p, n) + dims + world.items[j].topic]
     rows[b, r, at + feature.popularity] = popularity * p.shape.popularity_scale
     if feature.price >= 0:
         rows[b, r, at + feature.price] = log_price(world, p, j, candidate.promoted)
@@ -195,14 +204,14 @@ def _write_bounded(p, values, rows, b, r, at):
 @kernel
 def write_item(world, state, p, b, n, j, match, seen, rows, r):
     """Write into rows[b, r] what the observation of agent n would hold of item j as a candidate."""
-    promoted = is_promoted(p, j, state.copies[b].tick)
-    clicks, impressions, satisfaction, age = _write_features(
-        world, state, p, b, n, Candidate(j, match, seen, promoted), rows, r, 0
-    )
+    copy = state.copies[b]
+    recall = dot(state.vectors, b, copy.visitor, _history(p, n), world.q, j, p.shape.dims)
+    candidate = Candidate(j, match, recall, seen, is_promoted(p, j, copy.tick))
+    clicks, impressions, satisfaction, age = _write_features(world, state, p, b, n, candidate, rows, r, 0)
     squash_row(rows, b, r, 0, p.shape.features)
     ctr = relative_ctr(p.shape.mean_ctr, clicks, impressions)
     pleased = relative_satisfaction(p.shape.mean_satisfaction, clicks, satisfaction)
-    _write_bounded(p, (ctr, pleased, freshness(p.choice, age), 1.0 if promoted else 0.0), rows, b, r, 0)
+    _write_bounded(p, (ctr, pleased, freshness(p.choice, age), 1.0 if candidate.promoted else 0.0), rows, b, r, 0)
 
 
 @kernel

@@ -125,17 +125,17 @@ def _decays(world, row, window, stamp, tick):
     """What is left of an item's history, none where its present window opened within the episode, and of what its row
     holds."""
     past = np.float64(world.decay[tick]) if window == 0 else 0.0
-    mine = row.stamp == stamp and row.window == window
-    return past, np.float64(world.decay[tick - row.touched]) if mine else 0.0
+    mine = np.int64((row.stamp == stamp) & (row.window == window))  # a factor: nobody could predict the branch
+    return past, mine * np.float64(world.decay[mine * (tick - row.touched)])
 
 
 @kernel
 def stock_now(world, state, p, b, j, stamp, tick):
     """Units of item j in stock; callers know that stock is limited."""
     row = state.items[b, j]
-    if row.stamp == stamp and row.window == window_of(world, p, j, tick) and tick < row.restock:
-        return np.int64(row.stock)
-    return p.items.stock_init
+    sold = (row.stamp == stamp) & (row.window == window_of(world, p, j, tick)) & (tick < row.restock)
+    left = np.int64(row.stock)
+    return left if sold else p.items.stock_init
 
 
 @kernel

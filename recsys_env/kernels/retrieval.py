@@ -9,7 +9,7 @@ from .compiler import kernel
 from .dynamics import draw_topic, weigh_topics
 from .numeric import insert, is_better, log1p
 from .page import active_agents, can_show, is_active, retrieves, view_of, window_of
-from .vectors import dot, prefetch
+from .vectors import match_items, prefetch_item
 
 MARKS = 1024  # bits that tell which items are among the candidates
 _LAST_MARK, _S6, _LAST_BIT, _ONE = np.int64(MARKS - 1), np.int64(6), np.int64(63), np.uint64(1)
@@ -54,7 +54,7 @@ def _draw_for(world, state, scratch, p, b, n, key):
         uniforms[1, c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0) + 1)
     for c in range(filled, size):
         scratch.draws[b, c] = _draw(world, state, scratch, p, b, c, uniforms[0, c], uniforms[1, c])
-        prefetch(state.items, b, np.int64(scratch.draws[b, c]))
+        prefetch_item(world, state, b, scratch.draws[b, c])
     for c in range(filled, size):
         if not can_show(world, state, p, b, n, np.int64(scratch.draws[b, c])):
             scratch.draws[b, c] = -1
@@ -130,9 +130,8 @@ def _popular_in(world, topic, u01):
     """An item of this topic ~ historical popularity, by the topic's alias table."""
     start = world.topic_start[topic]
     x = u01 * (world.topic_start[topic + 1] - start)
-    row = start + np.int64(x)
-    row = rng.alias_draw(x, row, world.items[row].topic_probability, world.items[row].topic_alias)
-    return np.int64(world.items[row].topic_item)
+    row = world.items[start + np.int64(x)]
+    return rng.alias_draw(x, row.topic_item, row.topic_probability, row.topic_alias)
 
 
 @kernel
@@ -140,7 +139,8 @@ def _popular(world, p, u01):
     """An item ~ historical popularity, by the alias table."""
     x = u01 * p.shape.items
     j = np.int64(x)
-    return rng.alias_draw(x, j, world.items[j].probability, world.items[j].alias)
+    row = world.items[j]
+    return rng.alias_draw(x, j, row.probability, row.alias)
 
 
 @kernel
@@ -220,9 +220,16 @@ def count_seen(world, state, p, b, n, items, seen):
 
 
 @kernel
+def _match(world, state, scratch, p, b, filled):
+    """Profile matches of the draws."""
+    match_items(world, state, p, b, p.shape.profile, scratch.draws[b], filled, scratch.matches[b])
+
+
+@kernel
 def _shuffle(world, state, scratch, p, b, n, filled, key):
     """Put the draws in an order that says nothing of them (Fisher & Yates, inside out)."""
-    u, uniforms = state.copies[b].visitor, scratch.uniforms[b]
+    uniforms = scratch.uniforms[b]
+    _match(world, state, scratch, p, b, filled)
     for c in range(filled):
         uniforms[0, c] = rng.uniform(key, rng.SHUFFLE, n * p.shape.candidates + c)
     for c in range(filled):
@@ -230,7 +237,7 @@ def _shuffle(world, state, scratch, p, b, n, filled, key):
         state.candidates[b, n, c] = state.candidates[b, n, place]
         state.matches[b, n, c] = state.matches[b, n, place]
         state.candidates[b, n, place] = j
-        state.matches[b, n, place] = dot(state.vectors, b, u, p.shape.profile, world.q, j, p.shape.dims)
+        state.matches[b, n, place] = scratch.matches[b, c]
 
 
 @kernel
@@ -240,12 +247,11 @@ def _sort(world, state, scratch, p, b, n, filled):
     Each goes to the place that the number of better ones gives (equals keep their order); with so few, no branch is the
     fastest.
     """
-    u, scores = state.copies[b].visitor, scratch.scores[b]
+    scores = scratch.scores[b]
+    _match(world, state, scratch, p, b, filled)
     if p.choice.beta_repeat > 0.0:
         count_seen(world, state, p, b, n, scratch.draws[b], scratch.seen[b])
     for c in range(filled):
-        j = np.int64(scratch.draws[b, c])
-        scratch.matches[b, c] = dot(state.vectors, b, u, p.shape.profile, world.q, j, p.shape.dims)
         known = p.choice.beta_repeat > 0.0 and scratch.seen[b, c] > 0.0  # of most there is nothing to take a log of
         scores[c] = scratch.matches[b, c] + (log1p(np.float64(scratch.seen[b, c])) if known else 0.0)
     for c in range(filled):

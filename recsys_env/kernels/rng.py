@@ -102,9 +102,10 @@ def logistic(key, event, index):
 
 
 @kernel
-def alias_draw(x, row, probability, alias):
-    """The draw of an alias table (see `build_alias`): `row`, the one that x = n * uniform fell into, or its alias."""
-    return np.int64(alias) if x - np.int64(x) >= probability else np.int64(row)
+def alias_draw(x, here, probability, alias):
+    """The draw of an alias table (see `build_alias`): what stands in the row that x = n * uniform fell into, or its
+    alias."""
+    return np.int64(alias) if x - np.int64(x) >= probability else np.int64(here)
 
 
 def copy_seeds(seed: int, copies: np.ndarray) -> np.ndarray:

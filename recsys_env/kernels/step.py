@@ -39,6 +39,7 @@ from .retrieval import draw_candidates
 from .vectors import prefetch, prefetch_vectors
 
 STEP, RESET, LOOK = 0, 1, 2
+_ONE = np.uint64(1)
 
 # ------------------------------------------------------------------------------------------------ one tick
 
@@ -223,16 +224,26 @@ def write_state(state, p, b, row):
         if at.mood >= 0:
             write_mood(state, p, b, 0, row, at)
     seen = 0
-    for u in range(p.shape.users):
-        if state.users[b, u].stamp == copy.stamp:
-            seen += 1
-            row[at.mean_z] += state.users[b, u].z
-            for n in range(p.shape.agents):
-                row[at.mean_trust + n] += state.vectors[b, u, p.shape.trust + n]
+    for word in range(state.met.shape[1]):
+        met = state.met[b, word]
+        if met.stamp == copy.stamp:
+            for u in range(64 * word, min(64 * (word + 1), p.shape.users)):
+                if (met.bits >> np.uint64(u & 63)) & _ONE:
+                    seen += 1
+                    _add_user(state, p, b, u, row)
     if seen > 0:
         row[at.mean_z] /= seen
         for n in range(p.shape.agents):
             row[at.mean_trust + n] /= seen
+
+
+@kernel
+def _add_user(state, p, b, u, row):
+    """Add what a user counts to the sums behind the platform's means."""
+    at = p.state_fields
+    row[at.mean_z] += state.users[b, u].z
+    for n in range(p.shape.agents):
+        row[at.mean_trust + n] += state.vectors[b, u, p.shape.trust + n]
 
 
 @kernel
