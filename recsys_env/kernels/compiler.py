@@ -225,13 +225,32 @@ class _InlinedLowering(NativeLowering):
         return True
 
 
+# Steps for what no kernel has: contexts, closures, inlined overloads, loops over types, whole arrays in a formula.
+_UNUSED = {
+    "WithLifting",
+    "InlineClosureLikes",
+    "RewriteDynamicRaises",
+    "MakeFunctionToJitFunction",
+    "InlineInlinables",
+    "FindLiterallyCalls",
+    "LiteralUnroll",
+    "LiteralPropagationSubPipelinePass",
+    "InlineOverloads",
+    "NopythonRewrites",
+    "AnnotateTypes",
+    "DumpParforDiagnostics",
+}
+
+
 class _InlinedCompiler(CompilerBase):
-    """Numba's default pipeline with the last step replaced."""
+    """Numba's default pipeline without what is of no use here, and with another last step."""
 
     def define_pipelines(self) -> list[Any]:
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
         pipeline.passes = [
-            (_InlinedLowering, text) if step is NativeLowering else (step, text) for step, text in pipeline.passes
+            (_InlinedLowering, text) if step is NativeLowering else (step, text)
+            for step, text in pipeline.passes
+            if step.__name__ not in _UNUSED
         ]
         return [pipeline]
 

@@ -7,18 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.core.datamodel.models import OpaqueModel
-from numba.core.registry import cpu_target
 from numba.extending import NativeValue, intrinsic, register_model, unbox
 
-from .compiler import entry
 from .references import refer, taken
-
-_ALIGNMENT = 64  # bytes, of each part
 
 
 class Handle:
@@ -31,11 +26,14 @@ class Handle:
 
     def __init__(self, *parts: Any) -> None:
         self.parts = parts
-        *_, size = _places([numba.typeof(part) for part in parts])
-        memory = np.zeros(size + _ALIGNMENT, np.uint8)
-        self._memory = memory[-memory.ctypes.data % _ALIGNMENT :]
-        self.address = self._memory.ctypes.data
-        write(parts, self._memory)
+        self._words = np.array([word for part in parts for array in part for word in _words(array)], np.int64)
+        self.address = self._words.ctypes.data
+
+
+def _words(array: np.ndarray) -> tuple[int, ...]:
+    """An array as compiled code has it, `arystruct_t` of numba's runtime: two addresses of owners, whom kernels do not
+    count, how many items of what size, where they lie, the shape and the strides."""
+    return 0, 0, array.size, array.itemsize, array.ctypes.data, *array.shape, *array.strides
 
 
 class HandleType(types.Type):
@@ -63,46 +61,13 @@ def parts_of(typing_context: Any, handle: Any) -> Any:
     compiler knows that what is written into the arrays does not change where they lie."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointers = _pointers(context, builder, arguments[0], handle.parts)
-        parts = [
-            part if kind == told else refer(builder, part)
-            for part, kind, told in zip(map(builder.load, pointers), handle.parts, signature.return_type, strict=True)
+        layout = ir.LiteralStructType([context.get_value_type(part) for part in handle.parts])
+        address = builder.bitcast(arguments[0], layout.as_pointer())
+        parts = [builder.load(cgutils.gep_inbounds(builder, address, 0, i)) for i in range(len(handle.parts))]
+        told = [
+            part if kind == wanted else refer(builder, part)
+            for part, kind, wanted in zip(parts, handle.parts, signature.return_type, strict=True)
         ]
-        return context.make_tuple(builder, signature.return_type, parts)
+        return context.make_tuple(builder, signature.return_type, told)
 
     return types.Tuple([taken(part) for part in handle.parts])(handle), code
-
-
-@intrinsic
-def _write(typing_context: Any, parts: Any, memory: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = context.make_array(memory)(context, builder, arguments[1]).data
-        for i, pointer in enumerate(_pointers(context, builder, address, parts.types)):
-            builder.store(builder.extract_value(arguments[0], i), pointer)
-        return context.get_dummy_value()
-
-    return types.none(parts, memory), code
-
-
-@entry
-def write(parts, memory):
-    """Write named tuples into the bytes of a handle."""
-    _write(parts, memory)
-
-
-def _pointers(context: Any, builder: Any, address: Any, parts: Any) -> list[Any]:
-    """Where each part of a handle lies."""
-    found = []
-    for part, place in zip(parts, _places(parts), strict=False):
-        here = builder.gep(address, [ir.Constant(ir.IntType(64), place)])
-        found.append(builder.bitcast(here, context.get_value_type(part).as_pointer()))
-    return found
-
-
-def _places(parts: Any) -> list[int]:
-    """Bytes from the address to each part of these types, and to the end of the last one."""
-    context, places = cpu_target.target_context, [0]
-    for part in parts:
-        size = context.get_abi_sizeof(context.get_value_type(part))
-        places.append(places[-1] + -(-size // _ALIGNMENT) * _ALIGNMENT)
-    return places
