@@ -22,7 +22,7 @@ import numba
 import numpy as np
 
 from recsys_env import TASKS, VectorEnv, WorldConfig
-from recsys_env.vector import copy_seed
+from recsys_env.batch import copy_seed
 
 from .random_worlds import random_world
 from .result_files import earlier, store

@@ -7,7 +7,8 @@ tasks.py        the named ones; catalogue.py: fitted items and users; tuning.py:
 fields.py       what agents observe, every field declared once; spaces.py: the Gymnasium spaces
 world.py        World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
-vector.py       the batch as an environment; actions.py: how it reads actions; infos.py: what it reports
+batch.py        a batch as an environment; actions.py: how it reads actions; infos.py: what it reports
+vector.py       the one on the CPU, of which all else is a view
 worlds.py       a batch in several worlds;  cuda/: a batch on a GPU, by the same kernels
 environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
 policies/       act for one agent in all copies

@@ -9,10 +9,10 @@ from typing import Any
 from pettingzoo import AECEnv
 from pettingzoo.utils.env_logger import EnvLogger
 
+from .batch import Snapshot
 from .catalogue import Catalogue
 from .config import WorldConfig
 from .environment import RecommendationEnv, parallel_env
-from .vector import Snapshot
 
 # What PettingZoo lets nobody see before the first reset.
 _OF_AN_EPISODE = {

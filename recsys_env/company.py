@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from .actions import ActionReader
+from .batch import Snapshot
 from .checks import did_you_mean, shown
 from .infos import Infos
 from .policies import Policy, Team
-from .vector import Snapshot, VectorEnv, checked_batch
+from .vector import VectorEnv, checked_batch
 from .world import LATER
 
 Others = str | Policy | Mapping[str, str | Policy]

@@ -11,12 +11,13 @@ import numpy as np
 from gymnasium import logger, spaces
 from pettingzoo import ParallelEnv
 
+from .batch import Snapshot
 from .catalogue import Catalogue
 from .checks import checked_seed, did_you_mean, shown
 from .config import WorldConfig
 from .infos import by_agent
 from .tasks import task_config
-from .vector import Snapshot, VectorEnv
+from .vector import VectorEnv
 
 
 class RecommendationEnv(ParallelEnv):

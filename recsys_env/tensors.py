@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .vector import Batch
+from .batch import Batch
 
 try:
     import torch

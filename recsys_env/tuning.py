@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import cli
+from .batch import copy_seed
 from .catalogue import Catalogue
 from .checks import check_count, is_number, unknown
 from .config import WorldConfig
@@ -24,7 +25,7 @@ from .fields import PRICE_LEVEL, ranker_weights
 from .policies import Planner, Policy, Team
 from .policies.linear import LinearRanker, save_ranker, state_columns
 from .tasks import task_config
-from .vector import VectorEnv, copy_seed
+from .vector import VectorEnv
 
 # Fields that move the weights of a ranker, where agents see them: how satisfied the visitor is with the agent, where it
 # is in its visits, and what it was last asked for. In finite games agents are told what is latent.

@@ -15,11 +15,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .actions import ActionReader
+from .batch import check_config
 from .checks import shown
 from .config import WorldConfig
 from .files import digest_of_value
 from .settings import replace
-from .vector import VectorEnv, check_config
+from .vector import VectorEnv
 from .world import Report, State
 
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from recsys_env.batch import copy_seed
 from recsys_env.catalogue import Catalogue
 from recsys_env.config import WorldConfig
 from recsys_env.fields import candidate_features
@@ -26,7 +27,7 @@ from recsys_env.kernels.page import read_prices
 from recsys_env.kernels.past import respond
 from recsys_env.settings import replace
 from recsys_env.spaces import beside_picks, mask_size
-from recsys_env.vector import chunks, copy_seed
+from recsys_env.vector import chunks
 from recsys_env.world import SAMPLE, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
 
 PAGES = ("shared", "rows", "rival")

@@ -32,6 +32,7 @@ LAYERS = (
     "world",
     "texts",
     "infos",
+    "batch",
     "vector",
     "cuda",
     "worlds",

@@ -20,9 +20,9 @@ import pytest
 
 import recsys_env
 from recsys_env import Catalogue, VectorEnv, WorldConfig, vector_env
+from recsys_env.batch import QUERY_SCAN_WARNING, Snapshot, copy_seed
 from recsys_env.fields import OBSERVATION
 from recsys_env.settings import replace
-from recsys_env.vector import QUERY_SCAN_WARNING, Snapshot, copy_seed
 
 PACKAGE = Path(recsys_env.__file__).parent
 BUSY = WorldConfig(

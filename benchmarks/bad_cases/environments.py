@@ -10,9 +10,10 @@ import numpy as np
 
 import recsys_env
 from recsys_env import WorldConfig
+from recsys_env.batch import Snapshot
 from recsys_env.evaluation import METRICS, episode_returns, scale_ends
 from recsys_env.policies import POLICIES, make_policy
-from recsys_env.vector import Snapshot, VectorEnv
+from recsys_env.vector import VectorEnv
 
 from .case import Case, Skipped, short, texts
 from .values import misspelt, strange

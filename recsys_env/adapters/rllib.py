@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 import numpy as np
 from gymnasium import VectorizeMode
 
+from ..batch import copy_seed
 from ..catalogue import Catalogue
 from ..config import WorldConfig
 from ..tasks import task_config
-from ..vector import VectorEnv, copy_seed
+from ..vector import VectorEnv
 from ..views import SharedPolicyVectorEnv
 
 try:

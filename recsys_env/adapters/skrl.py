@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..vector import Batch, batch_anywhere
+from ..batch import Batch
+from ..vector import batch_anywhere
 
 try:
     import torch

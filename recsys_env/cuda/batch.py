@@ -18,10 +18,11 @@ from typing import Any, NoReturn
 import numpy as np
 from numba import cuda
 
+from ..batch import Batch
 from ..catalogue import Catalogue
 from ..config import WorldConfig
 from ..spaces import mask_size
-from ..vector import Batch, VectorEnv
+from ..vector import VectorEnv
 from ..world import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
 from .threads import find_outside, step_copies, write_final_states, write_states
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..actions import as_array
+from ..batch import Snapshot
 from ..checks import check_count, checked_seed, shown
 from ..environment import RecommendationEnv
 from ..evaluation.statistics import mean_interval
 from ..policies import Policy, Team
-from ..vector import Snapshot, VectorEnv
+from ..vector import VectorEnv
 
 MOST_AGENTS = 8  # of which every coalition is played
 
