@@ -163,7 +163,7 @@ class _Cache(FunctionCache):
 
     def _notice(self) -> str:
         name = f"{Path(self._function.__code__.co_filename).stem}.{self._function.__name__}"
-        what = f"compiling the game ({name}), which takes up to 50 s on an idle machine"
+        what = f"compiling the game ({name}), which takes up to 40 s on an idle machine"
         if self._cache_path is None:
             return f"{what}; in every process, because no folder for compiled code can be written to: {_ELSEWHERE}"
         return f"{what}; only this once, compiled code is kept in {self._cache_path}"
