@@ -86,7 +86,7 @@ USER = _record(
     ("rho", "f4"),           # price sensitivity
     ("rating_bias", "f4"),
 )  # fmt: skip
-MET = _record(("stamp", "i4"), ("bits", "u8"))  # which of 64 places carry the copy's stamp, if this one is it too
+MET = _record(("stamp", "i8"), ("bits", "u8"))  # which of 64 places carry the copy's stamp, if this one is it too
 VISITS = _record(("sessions", "i4"), ("last_visit", "i4"), ("last_page", "i4"))  # as in USER, with one agent
 CART = _record(("item", "i4"), ("agent", "i4"), ("experience", "f4"), ("rated", "i4"))  # oldest first
 HABIT = _record(("item", "i4"), ("window", "i4"), ("count", "f4"))  # item -1 = empty
