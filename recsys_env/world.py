@@ -370,6 +370,7 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
 
 
 def _read_only(world: World) -> World:
+    """Views of the arrays that nobody writes through: of one type, so that kernels are compiled once for them."""
     views = [array.view() for array in world]
     for view in views:
         view.flags.writeable = False
@@ -592,7 +593,7 @@ def _fill_log(world: World, rng: np.random.Generator) -> None:
     rate, mean, variance = np.zeros(items), np.zeros(items), np.zeros(items)
     people = max(SAMPLE // 8, min(SAMPLE, 4_000_000 // items))
     sample = np.zeros(people, np.int64), np.zeros(people), np.zeros((people, shape["topics"]))
-    told = _read_only(world)  # as the step takes it: one version of the kernels that both use
+    told = _read_only(world)
     respond(told, allocate_state(world, 1, people), allocate_scratch(world, 1), sample, rate, mean, variance)
     clicks = rng.poisson(world.params["items"]["log_impressions"][0] * rate)
     world.log["clicks"] = clicks

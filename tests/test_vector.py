@@ -520,25 +520,26 @@ def test_utilities_and_inclusive_values_are_those_of_the_page_explained() -> Non
     assert shown > 50
 
 
-def test_state_holds_the_means_over_the_users_seen() -> None:
+@pytest.mark.parametrize("users", [BUSY.users.number, 130])  # 130: more than two words of bits
+def test_state_holds_the_means_over_the_users_seen(users: int) -> None:
     """Counted again here, over three episodes, with users that are lost and replaced."""
-    envs = vector_env(BUSY, 3, horizon=40, arrival={"d_0": 0.3})
+    envs = vector_env(BUSY, 3, horizon=40, arrival={"d_0": 0.3}, users={"number": users})
     envs.reset(seed=2)
     rng, seen, reborn = np.random.default_rng(0), set(), False
     for _ in range(120):
         envs.step(rng.integers(0, 2, envs.empty_actions().shape))
-        users, trust = envs.arrays.users, envs.world.params["shape"]["trust"][0]
-        touched = users["stamp"] == envs.arrays.copies["stamp"][:, None]
+        people, trust = envs.arrays.users, envs.world.params["shape"]["trust"][0]
+        touched = people["stamp"] == envs.arrays.copies["stamp"][:, None]
         count = touched.sum(1)
         state = envs.state()
-        mean_z = np.where(touched, users["z"], 0).sum(1) / count
+        mean_z = np.where(touched, people["z"], 0).sum(1) / count
         mean_trust = (
             np.where(touched[:, :, None], envs.arrays.vectors[:, :, trust : trust + N], 0).sum(1) / count[:, None]
         )
         np.testing.assert_allclose(state[:, envs.state_fields["mean_z"]][:, 0], mean_z, atol=1e-6)
         np.testing.assert_allclose(state[:, envs.state_fields["mean_trust"]], mean_trust, atol=1e-6)
         seen.update(count.tolist())
-        reborn |= bool((touched & (users["incarnation"] > 0)).any())
+        reborn |= bool((touched & (people["incarnation"] > 0)).any())
     assert len(seen) > 1
     assert reborn
 
