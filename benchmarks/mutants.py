@@ -44,7 +44,7 @@ KERNELS = ROOT / "recsys_env" / "kernels"
 FILES = {
     path.name: f"recsys_env.kernels.{path.stem}"
     for path in sorted(KERNELS.glob("*.py"))
-    if path.name not in ("__init__.py", "compiler.py", "constants.py", "handle.py", "references.py")
+    if path.name not in ("__init__.py", "accesses.py", "compiler.py", "constants.py", "handle.py", "references.py")
 }
 SEED = 12
 

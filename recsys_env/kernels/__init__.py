@@ -19,6 +19,7 @@
 
     compiler.py     `kernel` and `entry`, and the cache of compiled code
     constants.py    what the step of a large batch knows of its world when it is compiled
+    accesses.py     which accesses to memory can meet, for LLVM
     references.py   in what form kernels take arrays and records, and hand them on
     handle.py       the arrays of a batch under one address, which costs less than to name them at every call
 

@@ -31,6 +31,7 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
 from numba.np import arrayobj
 
+from .accesses import tagged_accesses
 from .references import KernelDispatcher
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,7 +57,7 @@ def _take_down(file: str, namespace: dict[str, Any] | None = None) -> None:
 # Of this file, of what makes types of our own, and of world.py: in which order its named tuples have their fields is in
 # no signature.
 _HERE = Path(__file__).parent
-_OURS = ("constants.py", "handle.py", "references.py")
+_OURS = ("accesses.py", "constants.py", "handle.py", "references.py")
 _ALWAYS = (__file__, *(str(_HERE / name) for name in _OURS), str(_HERE.parent / "world.py"))
 for _file in _ALWAYS:
     _take_down(_file)
@@ -214,7 +215,7 @@ class _InlinedLowering(NativeLowering):
     def run_pass(self, state: Any) -> bool:
         state.library = _InlinedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.no_compile = True
-        with mock.patch.object(arrayobj, "fix_integer_index", _as_it_is):
+        with mock.patch.object(arrayobj, "fix_integer_index", _as_it_is), tagged_accesses():
             super().run_pass(state)
         state.library.finalize()
         lowered = state["cr"]

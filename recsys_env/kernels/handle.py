@@ -13,7 +13,7 @@ from numba.core import cgutils, types
 from numba.core.datamodel.models import OpaqueModel
 from numba.extending import NativeValue, intrinsic, register_model, unbox
 
-from .references import refer, taken
+from .references import refer, short_name, taken
 
 
 class Handle:
@@ -41,7 +41,7 @@ class HandleType(types.Type):
 
     def __init__(self, *parts: Any) -> None:
         self.parts = parts
-        super().__init__(f"handle of {parts}")
+        super().__init__(short_name("handle", parts))
 
 
 register_model(HandleType)(OpaqueModel)

@@ -21,7 +21,7 @@ from numba.extending import infer_getattr, lower_cast, lower_getattr_generic, re
 from numba.np.arrayobj import record_getattr, record_setattr
 
 
-def _named(what: str, *facts: Any) -> str:
+def short_name(what: str, *facts: Any) -> str:
     """A short name for a type, by which numba tells it from others."""
     return f"{what} {hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"
 
@@ -31,7 +31,7 @@ class Reference(types.Type):  # type: ignore[misc]
 
     def __init__(self, parts: Any) -> None:
         self.parts = parts
-        super().__init__(_named(parts.instance_class.__name__, parts))
+        super().__init__(short_name(parts.instance_class.__name__, parts))
 
 
 class Row(types.Type):  # type: ignore[misc]
@@ -44,7 +44,7 @@ class Row(types.Type):  # type: ignore[misc]
 
     def __init__(self, record: Any, numbers: dict[str, Any] | None = None) -> None:
         self.record, self.numbers = record, numbers or {}
-        super().__init__(_named("row", record, self.numbers))
+        super().__init__(short_name("row", record, self.numbers))
 
     def typeof(self, name: str) -> Any:
         """The type of a field."""

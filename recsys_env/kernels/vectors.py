@@ -13,7 +13,15 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from .accesses import tag_array
 from .compiler import kernel
+
+
+def _load(builder: Any, start: Any, index: Any, kind: Any, array: Any) -> Any:
+    """One number or several, of the array whose type this is."""
+    value = builder.load(builder.bitcast(builder.gep(start, [index]), kind.as_pointer()), align=4)
+    tag_array(array, value)
+    return value
 
 
 @intrinsic
@@ -34,7 +42,7 @@ def _eight_sums(typing_context: Any, a: Any, at_a: Any, b: Any, at_b: Any, size:
 
         def product(index: Any, kind: Any) -> Any:
             left, right = (
-                builder.load(builder.bitcast(builder.gep(row, [index]), kind.as_pointer()), align=4) for row in rows
+                _load(builder, row, index, kind, signature.args[place]) for row, place in zip(rows, (0, 2), strict=True)
             )
             return builder.fmul(left, right)
 
@@ -75,22 +83,24 @@ def _four_sums(typing_context: Any, a: Any, at: Any, b: Any, rows: Any, first: A
         starts = [builder.gep(left.data, [arguments[1]])]
         for i in range(4):
             row = builder.load(builder.gep(which.data, [builder.add(arguments[4], i64(i))]))
+            tag_array(signature.args[3], row)
             starts.append(builder.gep(right.data, [builder.mul(builder.sext(row, i64), width)]))
         sums = [cgutils.alloca_once_value(builder, ir.Constant(eight, [0.0] * 8)) for _ in range(4)]
 
-        def load(start: Any, index: Any, kind: Any) -> Any:
-            return builder.load(builder.bitcast(builder.gep(start, [index]), kind.as_pointer()), align=4)
-
+        one, many = signature.args[0], signature.args[2]
         blocks = builder.lshr(count, i64(3))
         with cgutils.for_range(builder, blocks) as loop:
             index = builder.shl(loop.index, i64(3))
-            factor = load(starts[0], index, eight)
+            factor = _load(builder, starts[0], index, eight, one)
             for total, start in zip(sums, starts[1:], strict=True):
-                builder.store(builder.fadd(builder.load(total), builder.fmul(factor, load(start, index, eight))), total)
+                builder.store(
+                    builder.fadd(builder.load(total), builder.fmul(factor, _load(builder, start, index, eight, many))),
+                    total,
+                )
         with cgutils.for_range(builder, count, start=builder.shl(blocks, i64(3)), intp=count.type) as loop:
-            factor = load(starts[0], loop.index, single)
+            factor = _load(builder, starts[0], loop.index, single, one)
             for total, start in zip(sums, starts[1:], strict=True):
-                product = builder.fmul(factor, load(start, loop.index, single))
+                product = builder.fmul(factor, _load(builder, start, loop.index, single, many))
                 first_sum = builder.fadd(builder.extract_element(builder.load(total), i32(0)), product)
                 builder.store(builder.insert_element(builder.load(total), first_sum, i32(0)), total)
 
@@ -104,7 +114,7 @@ def _four_sums(typing_context: Any, a: Any, at: Any, b: Any, rows: Any, first: A
         done = add(halves, halves, (0, 1, 2, 3), (4, 5, 6, 7))
         for i in range(4):
             place = builder.gep(target.data, [builder.add(arguments[4], i64(i))])
-            builder.store(builder.extract_element(done, i32(i)), place)
+            tag_array(signature.args[6], builder.store(builder.extract_element(done, i32(i)), place))
         return context.get_dummy_value()
 
     return types.none(a, types.int64, b, rows, types.int64, types.int64, out), code
@@ -162,8 +172,10 @@ def _squash_flat(typing_context: Any, a: Any, start: Any, stop: Any) -> Any:
         def squash_at(index: Any, kind: Any, bits: Any, one: Any, sign: Any) -> None:
             place = builder.bitcast(builder.gep(row, [index]), kind.as_pointer())
             x = builder.load(place, align=4)
+            tag_array(signature.args[0], x)
             magnitude = builder.bitcast(builder.and_(builder.bitcast(x, bits), sign), kind)
-            builder.store(builder.fdiv(x, builder.fadd(magnitude, one)), place, align=4)
+            squashed = builder.store(builder.fdiv(x, builder.fadd(magnitude, one)), place, align=4)
+            tag_array(signature.args[0], squashed)
 
         i32, three = ir.IntType(32), ir.IntType(64)(3)
         blocks = builder.lshr(size, three)

@@ -1,0 +1,103 @@
+"""Which accesses to memory can meet: what numba does not tell LLVM.
+
+If any store could change any number, all that has been read must be read again after it. By LLVM's type-based alias
+analysis two accesses with tags of different names never meet. Here a name is that of a record's field, or of the
+numbers in contiguous arrays: no array lies over another, and a view that may be a column of records has strides, so
+that its accesses bear no tag. What is read-only never changes while compiled code runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+from llvmlite import ir
+from numba.core import types
+from numba.core.base import BaseContext
+from numba.np import arrayobj
+
+from .references import Row, short_name
+
+_NUMBER = types.Number | types.Boolean
+_I64 = ir.IntType(64)
+_load_item, _store_item = arrayobj.load_item, arrayobj.store_item
+_getter, _setter = BaseContext.get_getattr, BaseContext.get_setattr
+
+
+def tag_array(kind: Any, *accesses: Any) -> None:
+    """Name what LLVM instructions load from, or store to, an array of this type."""
+    if kind.layout == "C" and isinstance(kind.dtype, _NUMBER):
+        _tag(f"{'' if kind.mutable else 'readonly '}{kind.dtype}", int(not kind.mutable), accesses)
+
+
+def _tag_field(kind: Any, name: str, accesses: Any) -> None:
+    """The same of a record's field."""
+    record = kind.record if isinstance(kind, Row) else kind
+    if isinstance(record.typeof(name), _NUMBER):
+        _tag(f"{short_name('record', record)} {name}", 0, accesses)
+
+
+def _tag(name: str, constant: int, accesses: Any) -> None:
+    for access in accesses:
+        if isinstance(access, ir.LoadInstr | ir.StoreInstr):
+            module = access.function.module
+            node = module.add_metadata([name, module.add_metadata(["recsys_env"]), _I64(0)])
+            access.set_metadata("tbaa", module.add_metadata([node, node, _I64(0), _I64(constant)]))
+
+
+def _written(builder: Any, write: Callable[[], Any]) -> tuple[Any, list[Any]]:
+    """The result of a function that writes instructions into the present block, and those."""
+    block = builder.block
+    before = len(block.instructions)
+    result = write()
+    return result, block.instructions[before:]
+
+
+def _load(context: Any, builder: Any, kind: Any, place: Any) -> Any:
+    value, accesses = _written(builder, lambda: _load_item(context, builder, kind, place))
+    tag_array(kind, *accesses)
+    return value
+
+
+def _store(context: Any, builder: Any, kind: Any, value: Any, place: Any) -> None:
+    _, accesses = _written(builder, lambda: _store_item(context, builder, kind, value, place))
+    tag_array(kind, *accesses)
+
+
+def _get(context: Any, kind: Any, name: str) -> Any:
+    get = _getter(context, kind, name)
+    if not isinstance(kind, types.Record | Row):
+        return get
+
+    def tagged(context: Any, builder: Any, kind: Any, record: Any, name: str) -> Any:
+        value, accesses = _written(builder, lambda: get(context, builder, kind, record, name))
+        _tag_field(kind, name, accesses)
+        return value
+
+    return tagged
+
+
+def _set(context: Any, name: str, signature: Any) -> Any:
+    change, kind = _setter(context, name, signature), signature.args[0]
+    if not isinstance(kind, types.Record | Row):
+        return change
+
+    def tagged(builder: Any, values: Any) -> None:
+        _, accesses = _written(builder, lambda: change(builder, values))
+        _tag_field(kind, name, accesses)
+
+    return tagged
+
+
+@contextlib.contextmanager
+def tagged_accesses() -> Iterator[None]:
+    """While code is written for LLVM: accesses to arrays and records bear tags."""
+    with (
+        mock.patch.object(arrayobj, "load_item", _load),
+        mock.patch.object(arrayobj, "store_item", _store),
+        mock.patch.object(BaseContext, "get_getattr", _get),
+        mock.patch.object(BaseContext, "get_setattr", _set),
+    ):
+        yield
