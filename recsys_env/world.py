@@ -42,7 +42,7 @@ def _record(*columns: Any) -> np.dtype[Any]:
     return np.dtype(list(columns), align=True)
 
 
-ITEM = _record(
+ITEM = _record(  # a line of the cache
     ("topic", "i4"), ("provider", "i4"), ("domain", "i4"),
     ("offset", "i4"),        # ticks by which its availability windows are shifted
     ("intercept", "f4"),     # alpha_j
@@ -52,10 +52,12 @@ ITEM = _record(
     ("price", "f4"),         # list price, in mean list prices
     ("length", "f4"),
     ("popularity", "f4"),    # historical count
-    ("probability", "f4"), ("alias", "i4"),              # alias table over all items ~ historical popularity
-    # row r of the topics' alias tables, each with the item that it stands for, and the alias's
-    ("topic_item", "i4"), ("topic_probability", "f4"), ("topic_alias", "i4"),
+    ("novelty", "f4"),       # self-information of historical popularity, 0 = most popular item, 1 = least
+    # the historical log, of items.log_impressions impressions each: clicks, and their sum of log(dwell / length)
+    ("log_clicks", "f4"), ("log_satisfaction", "f4"),
+    ("probability", "f4"), ("alias", "i4"),  # alias table over all items ~ historical popularity
 )  # fmt: skip
+POPULAR = _record(("item", "i4"), ("probability", "f4"), ("alias", "i4"))  # alias table over a topic's, by items
 PLACE = _record(("probability", "f4"), ("alias", "i4"))  # alias table over places ~ base activity
 SCENE = _record(("beta_context", "f4"), ("cart", "i4"), ("owner", "i4"))  # owner: agent, -1 = everyone
 AGENT = _record(("role", "i4"), *((name, "f4") for name in (*EVENTS, *OBJECTIVES)))
@@ -71,7 +73,7 @@ COPY = _record(
     ("scene", "i4"),
     ("anchor", "i4"),        # item that led to this scene, -1 = none
     ("opened", "i4"),        # rival pages: the agent opened in this session
-    ("session_page", "i4"),  # 0 on the first page of a session
+    ("session_page", "i8"),  # 0 on the first page of a session
 )  # fmt: skip
 USER = _record(
     ("stamp", "i4"),         # the copy's stamp at the last initialisation, 0 = never
@@ -90,7 +92,6 @@ MET = _record(("stamp", "i8"), ("bits", "u8"))  # which of 64 places carry the c
 VISITS = _record(("sessions", "i4"), ("last_visit", "i4"), ("last_page", "i4"))  # as in USER, with one agent
 CART = _record(("item", "i4"), ("agent", "i4"), ("experience", "f4"), ("rated", "i4"))  # oldest first
 HABIT = _record(("item", "i4"), ("window", "i4"), ("count", "f4"))  # item -1 = empty
-LOG = _record(("clicks", "f4"), ("satisfaction", "f4"))  # satisfaction: sum of log(dwell / length) over the clicks
 STOCK = _record(
     ("stamp", "i4"), ("window", "i4"),    # the copy's stamp and the window at the last initialisation
     ("stock", "i4"), ("restock", "i4"),   # units left until the restock at tick `restock`
@@ -183,13 +184,13 @@ class World(NamedTuple):
 
     params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, layouts of observation, state and action
     items: np.ndarray  # [M] ITEM
-    log: np.ndarray  # [M] LOG: historical, of items.log_impressions impressions each
     q: np.ndarray  # [M, D] f4, unit norm
     allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all may show all
     labels: np.ndarray  # [N, T] i4: label of each topic that the agent knows of the intent, -1 = none; [N, 0] without
     centres: np.ndarray  # [T, D] f4: topic centres, unit norm
     topics: np.ndarray  # [T, 3] f8: cart intercept b_t, mood_up, mood_down
-    topic_start: np.ndarray  # [T + 1] i4: rows of each topic in ITEM's topic alias table
+    popular: np.ndarray  # [M] POPULAR, topic by topic
+    topic_start: np.ndarray  # [T + 1] i4: where each topic begins in `popular`
     places: np.ndarray  # [U] PLACE
     prior_taste: np.ndarray  # [A, D] f4: tastes of the catalogue's users; A = 0 without a catalogue
     prior_rho: np.ndarray  # [A] f4
@@ -200,7 +201,6 @@ class World(NamedTuple):
     decay: np.ndarray  # [horizon + 1] f4: factor on the statistics of items after so many ticks
     scenes: np.ndarray  # [S] SCENE
     agents: np.ndarray  # [N] AGENT
-    novelty: np.ndarray  # [M] f4: self-information of historical popularity, 0 = most popular item, 1 = least
     targets: np.ndarray  # [N, providers] f4: share of agent n's exposure that is due to each provider
 
 
@@ -333,7 +333,8 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         activity = catalogue.user_activity
     items["provider"] = np.arange(shape.items) % config.items.providers
     items["offset"] = rng.integers(0, max(config.items.period, config.items.life, 1), shape.items)
-    topic_start = _alias_tables(items, shape)
+    items["novelty"] = _novelty(items)
+    popular, topic_start = _alias_tables(items, shape)
     topics = np.zeros((shape.topics, 3))
     topics[:, 0] = config.feedback.b_0 - config.feedback.b_topic * bait_level
     if config.choice.v_0_by_mood:
@@ -345,12 +346,12 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
     world = World(
         params=_params(config, shape, items),
         items=items,
-        log=np.zeros(shape.items, LOG),
         q=np.ascontiguousarray(q, np.float32),
         allowed=allowed,
         labels=_labels(config, shape),
         centres=centres.astype(np.float32),
         topics=topics,
+        popular=popular,
         topic_start=topic_start,
         places=_places(activity),
         prior_taste=taste,
@@ -362,11 +363,10 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         decay=(0.5 ** (np.arange(config.horizon + 1) / config.items.popularity_half_life)).astype(np.float32),
         scenes=_scenes(config),
         agents=_agents(config),
-        novelty=_novelty(items),
         targets=_targets(config, shape, items, allowed),
     )
     _fill_log(world, rng)
-    return _read_only(world)
+    return _read_only(World(*map(_aligned, world)))
 
 
 def _read_only(world: World) -> World:
@@ -375,6 +375,13 @@ def _read_only(world: World) -> World:
     for view in views:
         view.flags.writeable = False
     return World(*views)
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    """A copy as `zeros` lays it out."""
+    copy = zeros(array.shape, array.dtype)
+    copy[...] = array
+    return copy
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -435,15 +442,16 @@ def _alias(weights: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndar
     return probability, alias
 
 
-def _alias_tables(items: np.ndarray, shape: Shape) -> np.ndarray:
-    """Fill the two alias tables of historical popularity; return the rows where each topic starts."""
+def _alias_tables(items: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """Fill the alias table of historical popularity over all items; return those of the topics, and where each
+    begins."""
     items["probability"], items["alias"] = _alias(items["popularity"], np.array([0, shape.items]))
     by_topic = np.argsort(items["topic"], kind="stable")
     start = np.searchsorted(items["topic"][by_topic], np.arange(shape.topics + 1))
-    items["topic_item"] = by_topic
-    items["topic_probability"], rows = _alias(items["popularity"][by_topic], start)
-    items["topic_alias"] = by_topic[rows]
-    return start.astype(np.int32)
+    popular = np.zeros(shape.items, POPULAR)
+    popular["probability"], rows = _alias(items["popularity"][by_topic], start)
+    popular["item"], popular["alias"] = by_topic, by_topic[rows]
+    return popular, start.astype(np.int32)
 
 
 def _places(activity: np.ndarray) -> np.ndarray:
@@ -596,8 +604,8 @@ def _fill_log(world: World, rng: np.random.Generator) -> None:
     told = _read_only(world)
     respond(told, allocate_state(world, 1, people), allocate_scratch(world, 1), sample, rate, mean, variance)
     clicks = rng.poisson(world.params["items"]["log_impressions"][0] * rate)
-    world.log["clicks"] = clicks
-    world.log["satisfaction"] = clicks * mean + np.sqrt(clicks * variance) * rng.standard_normal(items)
+    world.items["log_clicks"] = clicks
+    world.items["log_satisfaction"] = clicks * mean + np.sqrt(clicks * variance) * rng.standard_normal(items)
     shape["mean_ctr"], shape["mean_satisfaction"] = rate.mean(), rate @ mean / rate.sum()
 
 
@@ -606,28 +614,39 @@ def _fill(record: np.ndarray, offsets: dict[str, int]) -> None:
         record[name] = offsets.get(name, -1)
 
 
+_LINE = 64  # bytes of a line of the cache
+
+
+def zeros(shape: int | tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
+    """Zeros that begin where a line of the cache does, so that what is as large as one lies in one and not in two."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + _LINE, np.uint8)
+    first = -memory.ctypes.data % _LINE
+    return memory[first : first + size].view(dtype).reshape(shape)
+
+
 def allocate_state(world: World, num_envs: int, users: int | None = None) -> State:
     """A state of zeros for B copies of this many users (default: the world's); stamps of 0 mark every row as
     untouched."""
     p, b = world.params["shape"][0], num_envs
     u, n = p["users"] if users is None else users, p["agents"]
     return State(
-        copies=np.zeros(b, COPY),
-        users=np.zeros((b, u), USER),
-        met=np.zeros((b, -(-u // 64)), MET),
-        vectors=np.zeros((b, u, p["width"]), np.float32),
-        visits=np.zeros((b, u, p["visit_views"]), VISITS),
-        carts=np.zeros((b, u, p["cart"]), CART),
-        habits=np.zeros((b, u, p["habits"]), HABIT),
-        seen=np.zeros((b, u, p["habits"], p["views"]), np.float32),
-        messages=np.zeros((b, u, n if p["vocabulary"] else 0), np.int16),
-        offers=np.zeros((b, u, n if p["levels"] else 0), np.float32),
-        items=np.zeros((b, p["items"]), STOCK),
-        candidates=np.zeros((b, n, p["candidates"]), np.int32),
-        matches=np.zeros((b, n, p["candidates"]), np.float32),
-        order=np.zeros((b, p["slots"], n), np.int32),
-        inclusive=np.zeros((b, n)),
-        exposure=np.zeros((b, n, p["providers"]), np.float32),
+        copies=zeros(b, COPY),
+        users=zeros((b, u), USER),
+        met=zeros((b, -(-u // 64)), MET),
+        vectors=zeros((b, u, p["width"]), np.float32),
+        visits=zeros((b, u, p["visit_views"]), VISITS),
+        carts=zeros((b, u, p["cart"]), CART),
+        habits=zeros((b, u, p["habits"]), HABIT),
+        seen=zeros((b, u, p["habits"], p["views"]), np.float32),
+        messages=zeros((b, u, n if p["vocabulary"] else 0), np.int16),
+        offers=zeros((b, u, n if p["levels"] else 0), np.float32),
+        items=zeros((b, p["items"]), STOCK),
+        candidates=zeros((b, n, p["candidates"]), np.int32),
+        matches=zeros((b, n, p["candidates"]), np.float32),
+        order=zeros((b, p["slots"], n), np.int32),
+        inclusive=zeros((b, n)),
+        exposure=zeros((b, n, p["providers"]), np.float32),
     )
 
 
@@ -635,20 +654,22 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
     """A report of nothing for B copies."""
     p, b = world.params["shape"][0], num_envs
     n, o = p["agents"], p["observation"]
-    agents = np.zeros((b, n), AGENT_REPORT)
+    agents, masks = zeros((b, n), AGENT_REPORT), [zeros((b, n, mask_size), np.int8) for _ in range(2)]
     for name in ("visitor", "next_visitor", "place", "next_place"):
         agents[name] = -1
+    for mask in masks:
+        mask[:] = 1
     return Report(
-        observations=np.zeros((b, n, o), np.float32),
-        masks=np.ones((b, n, mask_size), np.int8),
-        final_observations=np.zeros((b, n, o), np.float32),
-        final_masks=np.ones((b, n, mask_size), np.int8),
-        final_states=np.zeros((b, world.params["state_fields"]["private"][0]), np.float32),
-        rewards=np.zeros((b, n), np.float32),
-        truncated=np.zeros(b, np.bool_),
+        observations=zeros((b, n, o), np.float32),
+        masks=masks[0],
+        final_observations=zeros((b, n, o), np.float32),
+        final_masks=masks[1],
+        final_states=zeros((b, world.params["state_fields"]["private"][0]), np.float32),
+        rewards=zeros((b, n), np.float32),
+        truncated=zeros(b, np.bool_),
         agents=agents,
-        slots=np.zeros((b, n, p["slots"]), SLOT),
-        later=np.zeros((b, p["cart"]), LATER),
+        slots=zeros((b, n, p["slots"]), SLOT),
+        later=zeros((b, p["cart"]), LATER),
     )
 
 
@@ -659,27 +680,27 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
     p, b = world.params["shape"][0], num_envs
     n = p["agents"]
     return Scratch(
-        shown=np.zeros((b, n, p["slots"]), np.int32),
-        picks=np.zeros((b, p["slots"]), np.int32),
-        scores=np.zeros((b, max(p["candidates"], p["slots"]))),
-        features=np.zeros((b, 1, p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0), np.float32),
-        draws=np.zeros((b, p["candidates"]), np.int32),
-        matches=np.zeros((b, p["candidates"]), np.float32),
-        marks=np.zeros((b, MARKS // 64), np.uint64),
-        uniforms=np.zeros((b, 2, p["candidates"])),
-        seen=np.zeros((b, p["candidates"]), np.float32),
-        known=np.zeros((b, 5, p["candidates"])),
-        bounded=np.zeros((b, 4, p["candidates"]), np.float32),
-        turns=np.zeros(b, TURN),
-        weights=np.zeros(b * n * p["slots"]),
-        largest=np.zeros((b, n)),
-        masses=np.zeros(b * n),
-        outside=np.zeros(b),
-        noise=np.zeros(b),
-        experience=np.zeros(b),
-        dwell=np.zeros(b),
-        pleasure=np.zeros(b),
-        log_dwell=np.zeros(b),
-        chances=np.zeros(b),
-        topic_mass=np.zeros((b, p["topics"])),
+        shown=zeros((b, n, p["slots"]), np.int32),
+        picks=zeros((b, p["slots"]), np.int32),
+        scores=zeros((b, max(p["candidates"], p["slots"]))),
+        features=zeros((b, 1, p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0), np.float32),
+        draws=zeros((b, p["candidates"]), np.int32),
+        matches=zeros((b, p["candidates"]), np.float32),
+        marks=zeros((b, MARKS // 64), np.uint64),
+        uniforms=zeros((b, 2, p["candidates"])),
+        seen=zeros((b, p["candidates"]), np.float32),
+        known=zeros((b, 5, p["candidates"])),
+        bounded=zeros((b, 4, p["candidates"]), np.float32),
+        turns=zeros(b, TURN),
+        weights=zeros(b * n * p["slots"]),
+        largest=zeros((b, n)),
+        masses=zeros(b * n),
+        outside=zeros(b),
+        noise=zeros(b),
+        experience=zeros(b),
+        dwell=zeros(b),
+        pleasure=zeros(b),
+        log_dwell=zeros(b),
+        chances=zeros(b),
+        topic_mass=zeros((b, p["topics"])),
     )

@@ -367,7 +367,7 @@ class Game:
         """Clicks, examined impressions and summed log(dwell / length) of everybody: the historical log's and the
         episode's, halved every half-life; an item that opened within the episode started from nothing."""
         c, now = self.config.items, self.window(j, copy.tick)
-        clicks, satisfaction = self.world.log[j].item()
+        clicks, satisfaction = self.world.items[["log_clicks", "log_satisfaction"]][j].item()
         log = np.array([clicks if past_clicks is None else past_clicks, c.log_impressions, satisfaction])
         log = log * (now == self.window(j, 0)) * 0.5 ** (copy.tick / c.popularity_half_life)
         window, own, since = copy.statistics.get(j, (now, np.zeros(3), 0))
@@ -1015,7 +1015,7 @@ class Game:
                 topic = anchor_topic if anchor_topic is not None else self.profile_topic(copy, index)
                 rows = range(int(world.topic_start[topic]), int(world.topic_start[topic + 1]))
                 u = self.draws.uniform(events.RETRIEVE, index + 1)
-                table = (world.items[name] for name in ("topic_item", "topic_probability", "topic_alias"))
+                table = (world.popular[name] for name in ("item", "probability", "alias"))
                 j = alias_draw(u, rows.start, rows.stop, *table)
             elif part == "popularity":
                 u = self.draws.uniform(events.RETRIEVE, index)
@@ -1027,11 +1027,7 @@ class Game:
         self.events["searched"] += 1
         u = self.draws.uniform(events.RETRIEVE, first + 1)
         everything = list(range(size))
-        same_topic = [
-            self.items[row].topic_item
-            for row in range(size)
-            if self.items[self.items[row].topic_item].topic == anchor_topic
-        ]
+        same_topic = [j for j in world.popular["item"].tolist() if self.items[j].topic == anchor_topic]
         for pool in [same_topic, everything] if part == "topic" else [everything]:
             start = int(u * len(pool))
             for j in pool[start:] + pool[:start]:

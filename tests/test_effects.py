@@ -621,8 +621,8 @@ LOG = {"log_impressions": 100.0, "popularity_half_life": 20.0}
 
 def history(envs: VectorEnv) -> np.ndarray:
     """Clicks, impressions and satisfaction [3, M] that items start with."""
-    log = envs.world.log
-    return np.stack([log["clicks"], np.full(M, envs.config.items.log_impressions), log["satisfaction"]]).astype(float)
+    items, impressions = envs.world.items, np.full(M, envs.config.items.log_impressions)
+    return np.stack([items["log_clicks"], impressions, items["log_satisfaction"]]).astype(float)
 
 
 def features_of(envs: VectorEnv, statistics: np.ndarray) -> dict[str, np.ndarray]:

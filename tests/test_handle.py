@@ -10,7 +10,7 @@ import numpy as np
 import recsys_env
 from recsys_env.kernels.compiler import entry
 from recsys_env.kernels.handle import Handle, HandleType, parts_of
-from recsys_env.world import LOG, Scratch
+from recsys_env.world import PLACE, Scratch
 
 
 @entry
@@ -19,20 +19,20 @@ def add_up(handle, factor):  # type: ignore[no-untyped-def]
     numbers, others = parts_of(handle)
     total = 0.0
     for i in range(numbers[0].size):
-        total += factor * numbers[0][i] + others[0][i].clicks
+        total += factor * numbers[0][i] + others[0][i].probability
         numbers[0][i] += 1.0
     return total
 
 
 def test_a_handle_names_its_parts_and_keeps_them_alive() -> None:
-    log = np.zeros(3, LOG)
-    log["clicks"] = [1, 2, 3]
+    places = np.zeros(3, PLACE)
+    places["probability"] = [1, 2, 3]
     numbers = np.array([10.0, 20.0, 30.0])
-    parts = (numbers,), (log,)
+    parts = (numbers,), (places,)
     sums = add_up.compile((HandleType(*map(numba.typeof, parts)), numba.float64))
     assert sums(Handle(*parts), 2.0) == 126.0
     assert numbers.tolist() == [11.0, 21.0, 31.0]
-    handle = Handle((np.full(1000, 7.0),), (np.zeros(1000, LOG),))
+    handle = Handle((np.full(1000, 7.0),), (np.zeros(1000, PLACE),))
     gc.collect()
     np.zeros(1000)  # would lie where the array of sevens was
     assert sums(handle, 1.0) == 7000.0

@@ -541,7 +541,7 @@ def test_the_historical_log_is_what_people_made_of_the_items(config: WorldConfig
     respond(world, allocate_state(world, 1, SAMPLE), allocate_scratch(world, 1), sample, rate, mean, variance)
     game = oracle.Game(config, world)
     oracle.close(game.responses(SAMPLE), np.stack([rate, mean, variance]), "responses")
-    clicks, shape = world.log["clicks"].astype(float), world.params["shape"][0]
+    clicks, shape = world.items["log_clicks"].astype(float), world.params["shape"][0]
     oracle.close(
         [rate.mean(), (rate * mean).sum() / rate.sum()], [shape["mean_ctr"], shape["mean_satisfaction"]], "means"
     )
@@ -549,7 +549,7 @@ def test_the_historical_log_is_what_people_made_of_the_items(config: WorldConfig
     assert (
         abs(((clicks - expected) ** 2 / expected).sum() - len(rate)) < 6 * (2 * len(rate) + (1 / expected).sum()) ** 0.5
     )
-    error, spread = world.log["satisfaction"] - clicks * mean, np.sqrt(clicks * variance)
+    error, spread = world.items["log_satisfaction"] - clicks * mean, np.sqrt(clicks * variance)
     assert (np.abs(error) <= 5 * spread + 1e-4 * np.abs(clicks * mean) + 1e-5).all()
 
 
@@ -561,7 +561,7 @@ def test_the_historical_log_is_what_people_made_of_the_items(config: WorldConfig
 def test_alias_tables_follow_popularity_and_activity(config: WorldConfig, key: int) -> None:
     catalogue = small_catalogue(config, key)
     world = build(config, catalogue)
-    popularity, rows = world.items["popularity"], world.items["topic_item"]
+    popularity, rows = world.items["popularity"], world.popular["item"]
     np.testing.assert_allclose(
         alias_shares(world.items["probability"], world.items["alias"]), shares(popularity), atol=1e-6
     )
@@ -569,10 +569,10 @@ def test_alias_tables_follow_popularity_and_activity(config: WorldConfig, key: i
         alias_shares(world.places["probability"], world.places["alias"]), shares(catalogue.user_activity), atol=1e-6
     )
     for topic, (start, stop) in enumerate(zip(world.topic_start, world.topic_start[1:], strict=False)):
-        table = world.items[start:stop]
+        table = world.popular[start:stop]
         assert sorted(rows[start:stop]) == np.flatnonzero(world.items["topic"] == topic).tolist()
-        place = {j: row for row, j in enumerate(table["topic_item"])}
-        drawn = alias_shares(table["topic_probability"], np.array([place[j] for j in table["topic_alias"]]))
+        place = {j: row for row, j in enumerate(table["item"])}
+        drawn = alias_shares(table["probability"], np.array([place[j] for j in table["alias"]]))
         np.testing.assert_allclose(drawn, shares(popularity[rows[start:stop]]), atol=1e-6)
 
 

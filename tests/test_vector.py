@@ -733,6 +733,17 @@ def test_the_worlds_digest_is_made_when_it_is_first_asked_for() -> None:
     assert pickle.loads(pickle.dumps(envs)).world_digest == envs.world_digest
 
 
+def test_how_arrays_lie_in_memory() -> None:
+    """Each begins with a line of the cache, so that what is known of an item is one line, and two rows of what changes
+    are one; and no record of the state has a gap, whose bytes nobody writes."""
+    envs = vector_env("ecommerce-v1", 3)
+    arrays = [*envs.world, *envs.arrays, *envs.output_arrays()]
+    assert {array.ctypes.data % 64 for array in arrays if array.size} == {0}
+    assert (envs.world.items.itemsize, envs.arrays.items.itemsize) == (64, 32)
+    for kind in (array.dtype for array in envs.arrays if array.dtype.names):
+        assert sum(kind[name].itemsize for name in kind.names) == kind.itemsize, kind
+
+
 def test_looking_changes_nothing() -> None:
     envs = batch(steps=4)
     before, observations = arrays(envs), envs.observations.copy()

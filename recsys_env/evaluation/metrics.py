@@ -246,7 +246,7 @@ def novelty(log: EpisodeLog) -> np.ndarray:
     plus one), scaled to 0 = the most and 1 = the least popular item; as `reward.novelty` weighs it. The counts are
     those the episode starts from, so that no policy moves the yardstick."""
     shown = log.item >= 0
-    return ratio(total(log.envs.world.novelty[log.item] * shown), total(shown))
+    return ratio(total(log.envs.world.items["novelty"][log.item] * shown), total(shown))
 
 
 @metric("share of people's impressions", "", "Anderson et al. 2014 (repeat consumption)")

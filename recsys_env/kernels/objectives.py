@@ -56,7 +56,7 @@ def _novelty(world, report, p, b, n):
     for k in range(p.shape.slots):
         j = report.slots[b, n, k].item
         if j >= 0:
-            total += np.float64(world.novelty[j])
+            total += np.float64(world.items[j].novelty)
     return total / max(_standing_count(report, p, b, n), 1)
 
 

@@ -106,12 +106,12 @@ def item_statistics(world, state, p, b, j, stamp, tick):
     Popularity is of clicks too, by the log's own count. Impressions are weighted by examination theta, satisfaction is
     the sum of log(dwell / length) over the clicks.
     """
-    row, log = state.items[b, j], world.log[j]
+    row, item = state.items[b, j], world.items[j]
     past, present = _decays(world, row, window_of(world, p, j, tick), stamp, tick)
-    popularity = past * world.items[j].popularity + present * row.clicks
-    clicks = past * log.clicks + present * row.clicks
+    popularity = past * item.popularity + present * row.clicks
+    clicks = past * item.log_clicks + present * row.clicks
     impressions = past * p.items.log_impressions + present * row.impressions
-    return popularity, clicks, impressions, past * log.satisfaction + present * row.satisfaction
+    return popularity, clicks, impressions, past * item.log_satisfaction + present * row.satisfaction
 
 
 @kernel

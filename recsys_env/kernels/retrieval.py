@@ -130,8 +130,8 @@ def _popular_in(world, topic, u01):
     """An item of this topic ~ historical popularity, by the topic's alias table."""
     start = world.topic_start[topic]
     x = u01 * (world.topic_start[topic + 1] - start)
-    row = world.items[start + np.int64(x)]
-    return rng.alias_draw(x, row.topic_item, row.topic_probability, row.topic_alias)
+    row = world.popular[start + np.int64(x)]
+    return rng.alias_draw(x, row.item, row.probability, row.alias)
 
 
 @kernel
@@ -182,7 +182,7 @@ def _search(world, state, scratch, p, b, n, filled, in_topic, u01):
         start, stop = world.topic_start[topic], world.topic_start[topic + 1]
         shift = np.int64(u01 * (stop - start))
         for i in range(stop - start):
-            j = world.items[start + (shift + i) % (stop - start)].topic_item
+            j = world.popular[start + (shift + i) % (stop - start)].item
             if _fits(world, state, scratch, p, b, n, j, filled):
                 return np.int64(j)
     shift = np.int64(u01 * p.shape.items)

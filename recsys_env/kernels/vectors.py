@@ -148,7 +148,6 @@ def prefetch_item(world, state, b, j):
     """Ask for what will be read of item j."""
     prefetch(state.items, b, j)
     _prefetch_flat(world.items, j)
-    _prefetch_flat(world.log, j)
     _prefetch_flat(world.q, j * world.q.shape[1])
 
 
