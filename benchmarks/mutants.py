@@ -239,7 +239,7 @@ def compiled_functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
             names = {
                 decorator.func if isinstance(decorator, ast.Call) else decorator for decorator in node.decorator_list
             }
-            if node.name == "prefetch":  # asks for memory ahead of time: no value depends on it
+            if node.name.lstrip("_").startswith("prefetch"):  # asks for memory ahead of time: no value depends on it
                 continue
             if any(isinstance(name, ast.Name) and name.id in ("kernel", "entry") for name in names):
                 found[node.name] = node

@@ -20,7 +20,7 @@ def prefetch_item(world, state, b, j):
 
 
 @kernel
-def prefetch_vectors(vectors, b, u):
+def prefetch_user(state, b, u):
     """The same."""
 
 

@@ -18,7 +18,7 @@ from .equations import (
 )
 from .numeric import exp, log
 from .page import RIVAL, SHARED, active_agents, is_private, touch_item, view_of, window_of
-from .vectors import dot
+from .vectors import dot, prefetch_user
 
 CLICKS, PURCHASES = 0, 1
 MOOD_RATE = 0.4  # weight of a click in the mood that agents see
@@ -369,6 +369,10 @@ def draw_visitors(world, state, scratch, p, first, stop):
             x = rng.uniform(turn.key, rng.VISITOR, 0) * p.shape.users
             place = world.places[np.int64(x)]
             turn.place = rng.alias_draw(x, np.int64(x), place.probability, place.alias)
+            prefetch_user(state, b, turn.place)
+    for b in range(first, stop):
+        turn = scratch.turns[b]
+        if turn.open and not turn.stays:
             touch_user(world, state, p, b, turn.place)
             scratch.chances[b] = state.users[b, turn.place].z
     for b in range(first, stop):

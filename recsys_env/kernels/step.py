@@ -36,7 +36,7 @@ from .objectives import page_objectives, show_providers
 from .observation import observe, write_latent, write_mood
 from .page import RIVAL, active_agents, clear_slots, fill_slots, is_active, is_private
 from .retrieval import draw_candidates
-from .vectors import prefetch, prefetch_vectors
+from .vectors import prefetch, prefetch_user
 
 STEP, RESET, LOOK = 0, 1, 2
 _ONE = np.uint64(1)
@@ -45,12 +45,11 @@ _ONE = np.uint64(1)
 
 
 @kernel
-def serve_pages(world, state, report, scratch, p, first, stop, actions):
+def serve_pages(world, state, report, scratch, p, first, stop):
     """Show a page to every visitor of copies first .. stop - 1, and let it take effect."""
     for b in range(first, stop):
         if state.copies[b].visitor >= 0:
             name_visitor(world, state, report, p, b)
-            read_actions(world, state, report, scratch, p, b, actions)
             fill_slots(world, state, report, p, b, scratch.shown)
             _pay_objectives(world, state, report, p, b)
     weigh_slots(world, state, report, scratch, p, first, stop)
@@ -247,16 +246,26 @@ def _add_user(state, p, b, u, row):
 
 
 @kernel
-def begin_tick(world, state, report, scratch, p, b, mode):
-    """Empty the report, or start the episode that copy b names, and open its turn."""
+def begin_tick(world, state, report, scratch, p, b, actions, mode):
+    """Empty the report, or start the episode that copy b names, open its turn, and read what its agents ask for."""
     copy, turn = state.copies[b], scratch.turns[b]
     clear(report, p, b)
     if mode == RESET:
         begin_episode(state, p, b, np.int64(copy.episode))
     turn.key, turn.stays, turn.open = rng.tick_key(copy.seed, copy.episode, copy.tick), False, True
-    if mode == STEP and copy.visitor >= 0:  # while the other copies of the chunk begin
-        prefetch(state.users, b, copy.visitor)
-        prefetch_vectors(state.vectors, b, copy.visitor)
+    if mode == STEP and copy.visitor >= 0:
+        prefetch_user(state, b, copy.visitor)  # to be there when the other copies of the chunk have begun
+        read_actions(world, state, report, scratch, p, b, actions)
+        _prefetch_shown(world, state, scratch, p, b)
+
+
+@kernel
+def _prefetch_shown(world, state, scratch, p, b):
+    """Ask for the rows of the items that are to be shown."""
+    first, stop = active_agents(world, p, state.copies[b])
+    for n in range(first, stop):
+        for k in range(p.shape.slots):
+            prefetch(state.items, b, max(np.int64(scratch.shown[b, n, k]), 0))
 
 
 @kernel
@@ -281,9 +290,9 @@ def advance(world, state, report, scratch, p, first, stop, actions, mode):
     """Copies first .. stop - 1: one tick (STEP), the start of the episodes they name (RESET), or only a report of the
     present pages (LOOK)."""
     for b in range(first, stop):
-        begin_tick(world, state, report, scratch, p, b, mode)
+        begin_tick(world, state, report, scratch, p, b, actions, mode)
     if mode == STEP:
-        serve_pages(world, state, report, scratch, p, first, stop, actions)
+        serve_pages(world, state, report, scratch, p, first, stop)
     for b in range(first, stop):
         share_rewards(p, b, report.agents["own"], report.agents["objectives"], report.rewards)
     ends = True

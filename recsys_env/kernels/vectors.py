@@ -152,11 +152,13 @@ def prefetch_item(world, state, b, j):
 
 
 @kernel
-def prefetch_vectors(vectors, b, u):
-    """Ask for vectors[b, u], a cache line of sixteen numbers after the other."""
-    row = (np.int64(b) * vectors.shape[1] + u) * vectors.shape[2]
-    for w in range(0, vectors.shape[2], 16):
-        _prefetch_flat(vectors, row + w)
+def prefetch_user(state, b, u):
+    """Ask for what will be read of the user at place u: of the vectors one line of sixteen numbers after the other."""
+    prefetch(state.users, b, u)
+    size = state.vectors.shape[2]
+    row = (np.int64(b) * state.vectors.shape[1] + u) * size
+    for w in range(0, size, 16):
+        _prefetch_flat(state.vectors, row + w)
 
 
 @intrinsic
