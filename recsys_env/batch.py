@@ -52,6 +52,12 @@ class Snapshot:
         return len(self.arrays.copies)
 
 
+def _described(kind: np.dtype, shape: tuple[int, ...]) -> str:
+    """What an array holds, in a few words."""
+    what = f"records ({', '.join(kind.names)})" if kind.names else str(kind)
+    return f"{what}{list(shape)}"
+
+
 def check_config(config: Any) -> None:
     """Raise TypeError unless this is a config."""
     if not isinstance(config, WorldConfig):
@@ -269,9 +275,9 @@ class Batch(Generic[Array, Told]):
         for name, saved, mine in zip(State._fields, snapshot.arrays, self._state, strict=True):
             shape = (snapshot.num_envs, *mine.shape[1:])
             if not isinstance(saved, np.ndarray) or (saved.shape, saved.dtype) != (shape, mine.dtype):
-                found = f"{saved.dtype}{list(saved.shape)}" if isinstance(saved, np.ndarray) else shown(saved)
+                found = _described(saved.dtype, saved.shape) if isinstance(saved, np.ndarray) else shown(saved)
                 raise ValueError(
-                    f"the snapshot's {name} are {found}, expected {mine.dtype}{list(shape)}; "
+                    f"the snapshot's {name} are {found}, expected {_described(mine.dtype, shape)}; "
                     "it is not what save() returned"
                 )
 

@@ -23,7 +23,8 @@ from .vectors import dot, prefetch_user
 CLICKS, PURCHASES = 0, 1
 MOOD_RATE = 0.4  # weight of a click in the mood that agents see
 FRESH = 0
-_S6, _LAST_BIT, _NONE, _ONE = np.int64(6), np.int64(63), np.uint64(0), np.uint64(1)
+PLACES = np.int64(64)  # of a word in `State.met`
+_NONE, _ONE = np.uint64(0), np.uint64(1)
 
 
 # ------------------------------------------------------------------------------------------------ people
@@ -45,10 +46,16 @@ def touch_user(world, state, p, b, u):
     stamp = state.copies[b].stamp
     if state.users[b, u].stamp != stamp:
         create_person(world, state, p, b, u, 0)
-        met = state.met[b, u >> _S6]
-        if met.stamp != stamp:
-            met.stamp, met.bits = stamp, _NONE
-        met.bits |= _ONE << np.uint64(u & _LAST_BIT)
+        word = u // PLACES
+        bits = who_came(state, b, word) | _ONE << np.uint64(u % PLACES)
+        state.met[b, word].stamp, state.met[b, word].bits = stamp, bits
+
+
+@kernel
+def who_came(state, b, word):
+    """Bit i says whether the user at place `PLACES` * word + i has come in this episode."""
+    met = state.met[b, word]
+    return met.bits if met.stamp == state.copies[b].stamp else _NONE
 
 
 @kernel

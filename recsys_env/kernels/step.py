@@ -15,6 +15,7 @@ from .choice import draw_click, weigh_slots
 from .compiler import entry, kernel
 from .dynamics import (
     CLICKS,
+    PLACES,
     draw_mood,
     draw_order,
     draw_visitors,
@@ -28,6 +29,7 @@ from .dynamics import (
     show,
     tell_history,
     visitor_id,
+    who_came,
 )
 from .equations import shared_reward, stay_probability
 from .feedback import consume, experience_clicks, put_in_cart, settle_cart
@@ -39,7 +41,7 @@ from .retrieval import draw_candidates
 from .vectors import prefetch, prefetch_user
 
 STEP, RESET, LOOK = 0, 1, 2
-_ONE = np.uint64(1)
+_NONE, _ONE = np.uint64(0), np.uint64(1)
 
 # ------------------------------------------------------------------------------------------------ one tick
 
@@ -224,12 +226,12 @@ def write_state(state, p, b, row):
             write_mood(state, p, b, 0, row, at)
     seen = 0
     for word in range(state.met.shape[1]):
-        met = state.met[b, word]
-        if met.stamp == copy.stamp:
-            for u in range(64 * word, min(64 * (word + 1), p.shape.users)):
-                if (met.bits >> np.uint64(u & 63)) & _ONE:
-                    seen += 1
-                    _add_user(state, p, b, u, row)
+        bits, u = who_came(state, b, word), PLACES * word
+        while bits > _NONE:
+            if bits & _ONE:
+                seen += 1
+                _add_user(state, p, b, u, row)
+            bits, u = bits >> _ONE, u + 1
     if seen > 0:
         row[at.mean_z] /= seen
         for n in range(p.shape.agents):
