@@ -117,11 +117,12 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         """The entry for arrays like ours."""
         from .kernels.constants import type_of
         from .kernels.handle import HandleType
+        from .kernels.references import typeof
         from .kernels.step import run, run_parallel
 
         kernel = run if self.num_threads == 1 else run_parallel
-        world = numba.typeof(self.world) if self.num_envs < SPECIALISED else type_of(self.world)
-        parts = HandleType(world, *(numba.typeof(part) for part in (self._state, self._report, self._scratch)))
+        world = typeof(self.world) if self.num_envs < SPECIALISED else type_of(self.world)
+        parts = HandleType(world, *map(typeof, (self._state, self._report, self._scratch)))
         return kernel.compile((parts, numba.typeof(actions), numba.int64, numba.typeof(self._starts)))
 
     # -------------------------------------------------------------------------------------------- views

@@ -10,6 +10,7 @@ import numpy as np
 import recsys_env
 from recsys_env.kernels.compiler import entry
 from recsys_env.kernels.handle import Handle, HandleType, parts_of
+from recsys_env.kernels.references import typeof
 from recsys_env.world import PLACE, Scratch
 
 
@@ -36,6 +37,12 @@ def test_a_handle_names_its_parts_and_keeps_them_alive() -> None:
     gc.collect()
     np.zeros(1000)  # would lie where the array of sevens was
     assert sums(handle, 1.0) == 7000.0
+
+
+def test_types_are_numbas() -> None:
+    envs = recsys_env.vector_env("ecommerce-v1", 2)
+    for part in (envs.world, envs.arrays, envs.report, envs.report._replace(rewards=envs.report.rewards[:, ::2])):
+        assert typeof(part) == numba.typeof(part)
 
 
 def test_an_array_that_is_replaced_is_played_with() -> None:

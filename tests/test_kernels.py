@@ -25,6 +25,7 @@ from recsys_env.kernels.handle import Handle, HandleType
 from recsys_env.kernels.options import list_options
 from recsys_env.kernels.page import read_prices
 from recsys_env.kernels.past import respond
+from recsys_env.kernels.references import typeof
 from recsys_env.settings import replace
 from recsys_env.spaces import beside_picks, mask_size
 from recsys_env.vector import chunks
@@ -58,7 +59,7 @@ class Kernels:
     def _run(self, actions: np.ndarray, mode: int) -> None:
         self.reports.reverse()
         parts = self.world, self.state, self.report, self.scratch
-        kinds = HandleType(*map(numba.typeof, parts)), numba.typeof(actions), numba.int64, numba.typeof(self.starts)
+        kinds = HandleType(*map(typeof, parts)), numba.typeof(actions), numba.int64, numba.typeof(self.starts)
         self.entry.compile(kinds)(Handle(*parts), actions, mode, self.starts)
 
     def reset(self) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numba.core import types
 
-from .references import Row
+from .references import Row, typeof
 
 # Whole numbers that stay variables: worlds of other sizes, lengths and seeds are played by the same code.
 _VARIABLES = ("users", "items", "number", "horizon", "world_seed")
@@ -36,7 +35,7 @@ def _structure(record: Any) -> dict[str, Any]:
 
 def type_of(world: Any) -> Any:
     """The type of a world of this structure."""
-    kind = numba.typeof(world)
+    kind = typeof(world)
     fields = dict(zip(kind.fields, kind.types, strict=True))
     fields["params"] = fields["params"].copy(dtype=Row(fields["params"].dtype, _structure(world.params[0])))
     return types.NamedTuple(list(fields.values()), kind.instance_class)

@@ -19,6 +19,18 @@ from numba.core.registry import CPUDispatcher
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, lower_cast, lower_getattr_generic, register_model
 from numba.np.arrayobj import record_getattr, record_setattr
+from numba.np.numpy_support import from_dtype, map_layout
+
+
+def typeof(arrays: Any) -> Any:
+    """The type of a named tuple of arrays. `numba.typeof` looks at each field of their records, every time anew."""
+    kinds = [_typeof_array(array.dtype, array.ndim, map_layout(array), array.flags.writeable) for array in arrays]
+    return types.NamedTuple(kinds, type(arrays))
+
+
+@cache
+def _typeof_array(kind: Any, ndim: int, layout: Any, writeable: bool) -> Any:
+    return types.Array(from_dtype(kind), ndim, layout, readonly=not writeable)
 
 
 def short_name(what: str, *facts: Any) -> str:
