@@ -114,16 +114,15 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         return self._handles[second]
 
     def _compile(self, actions: np.ndarray) -> Any:
-        """The entry for arrays like ours."""
+        """The step for arrays like ours."""
         from .kernels.constants import type_of
         from .kernels.handle import HandleType
         from .kernels.references import typeof
-        from .kernels.step import run, run_parallel
+        from .kernels.threads import compiled_step
 
-        kernel = run if self.num_threads == 1 else run_parallel
         world = typeof(self.world) if self.num_envs < SPECIALISED else type_of(self.world)
         parts = HandleType(world, *map(typeof, (self._state, self._report, self._scratch)))
-        return kernel.compile((parts, numba.typeof(actions), numba.int64, numba.typeof(self._starts)))
+        return compiled_step(parts, actions, self._starts, self.num_threads)
 
     # -------------------------------------------------------------------------------------------- views
 

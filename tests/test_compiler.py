@@ -200,7 +200,8 @@ def test_every_file_with_kernels_is_in_the_stamp_of_the_entries_that_use_it(monk
         }
         monkeypatch.undo()
     assert seen["assortment.py"] == seen["beliefs.py"] == seen["slates.py"] == {"choose", "arrange"}
-    assert seen["numeric.py"] >= {"run", "run_parallel", "expect", "choose", "appraise", "list_options", "global_state"}
+    assert seen["threads.py"] == {"run_parallel"}  # which calls what is compiled of `run`
+    assert seen["numeric.py"] >= {"run", "expect", "choose", "appraise", "list_options", "global_state"}
     assert all(seen.values()), f"no entry uses {[file for file, names in seen.items() if not names]}"
     for name, value in found.items():
         if value in entries:

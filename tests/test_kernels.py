@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from typing import Any
 
-import numba
 import numpy as np
 import oracle
 import pytest
@@ -26,6 +25,7 @@ from recsys_env.kernels.options import list_options
 from recsys_env.kernels.page import read_prices
 from recsys_env.kernels.past import respond
 from recsys_env.kernels.references import typeof
+from recsys_env.kernels.threads import compiled_step
 from recsys_env.settings import replace
 from recsys_env.spaces import beside_picks, mask_size
 from recsys_env.vector import chunks
@@ -46,7 +46,7 @@ class Kernels:
         size = mask_size(config, shape_of(config, None))
         self.reports = [allocate_report(world, len(seeds), size) for _ in range(2)]
         self.scratch = allocate_scratch(world, len(seeds))
-        self.entry = step.run_parallel if parallel else step.run
+        self.threads = 2 if parallel else 1
         self.starts = chunks(len(seeds))
         self.idle = np.zeros((len(seeds), *action_shape(config)), action_dtype(config))
         self.state.copies["seed"], self.state.copies["population"] = seeds, seeds ^ np.uint64(0x5DEECE66D)
@@ -59,8 +59,8 @@ class Kernels:
     def _run(self, actions: np.ndarray, mode: int) -> None:
         self.reports.reverse()
         parts = self.world, self.state, self.report, self.scratch
-        kinds = HandleType(*map(typeof, parts)), numba.typeof(actions), numba.int64, numba.typeof(self.starts)
-        self.entry.compile(kinds)(Handle(*parts), actions, mode, self.starts)
+        play = compiled_step(HandleType(*map(typeof, parts)), actions, self.starts, self.threads)
+        play(Handle(*parts), actions, mode, self.starts)
 
     def reset(self) -> None:
         self._run(self.idle, step.RESET)

@@ -785,8 +785,8 @@ import numpy, gymnasium, numba  # read from a cold disk they would be measured i
 start = time.perf_counter()
 import recsys_env
 print(time.perf_counter() - start)
-from recsys_env.kernels import step
-print(sum(len(entry.overloads) for entry in (step.run, step.run_parallel, step.global_state)))
+from recsys_env.kernels import step, threads
+print(sum(len(entry.overloads) for entry in (step.run, threads.run_parallel, step.global_state)))
 heavy = ("torch", "matplotlib", "pandas", "stable_baselines3", "supersuit", "implicit")
 print(*[name for name in heavy if name in sys.modules])
 """

@@ -9,7 +9,7 @@
     dynamics.py     what the visit changes, who comes next
     retrieval.py    the candidates of the next page
     observation.py  what agents see of it
-    step.py         the stages of a tick, over chunks of copies: `run`, `run_parallel`
+    step.py         the stages of a tick, over chunks of copies: `run`;  threads.py: over threads as well
 
     expected.py     exact expectations of a page;  explain.py: its utilities term by term
     options.py      what an agent may choose from, for policies;  appraisal.py: how good it is, for metrics

@@ -1,12 +1,11 @@
 """The step: actions -> page -> click -> consumption -> cart -> dynamics -> rewards -> next page, for every copy of a
 batch.
 
-The entries at the end are all that Python calls; `run` and `run_parallel` share one body, `advance`.
+The entries at the end are all that Python calls.
 """
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from . import rng
@@ -310,25 +309,12 @@ def advance(world, state, report, scratch, p, first, stop, actions, mode):
 # ------------------------------------------------------------------------------------------------ entries
 
 
-@kernel
-def advance_chunk(handle, i, actions, mode, starts):
-    """Advance copies starts[i] to starts[i + 1] of the batch whose arrays this `Handle` names."""
-    world, state, report, scratch = parts_of(handle)
-    advance(world, state, report, scratch, world.params[0], starts[i], starts[i + 1], actions, mode)
-
-
 @entry
 def run(handle, actions, mode, starts):
-    """Advance all copies in one thread: those from one start to the next together."""
+    """Advance the copies of the batch whose arrays this `Handle` names: those from one start to the next together."""
+    world, state, report, scratch = parts_of(handle)
     for i in range(starts.size - 1):
-        advance_chunk(handle, i, actions, mode, starts)
-
-
-@entry(parallel=True)
-def run_parallel(handle, actions, mode, starts):
-    """The same over numba's threads."""
-    for i in numba.prange(starts.size - 1):
-        advance_chunk(handle, i, actions, mode, starts)
+        advance(world, state, report, scratch, world.params[0], starts[i], starts[i + 1], actions, mode)
 
 
 @entry
