@@ -41,10 +41,11 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / "recsys_env" / "kernels"
+MACHINERY = ("accesses.py", "compiler.py", "constants.py", "handle.py", "references.py")  # no kernels in them
 FILES = {
     path.name: f"recsys_env.kernels.{path.stem}"
     for path in sorted(KERNELS.glob("*.py"))
-    if path.name not in ("__init__.py", "accesses.py", "compiler.py", "constants.py", "handle.py", "references.py")
+    if path.name not in ("__init__.py", *MACHINERY)
 }
 SEED = 12
 
@@ -470,7 +471,7 @@ def run_tests(entries: set[str] | None, limit: float = 0.0, parallel: bool = Fal
 def tested_code() -> str:
     """Digest of everything that decides a result: the kernels and their tests."""
     files = [source_of(file) for file in FILES] + [
-        KERNELS / "compiler.py",
+        *(KERNELS / name for name in MACHINERY),
         ROOT / "tests" / "oracle.py",
         Path(__file__),
     ]

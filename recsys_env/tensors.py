@@ -103,4 +103,4 @@ def _pin(array: np.ndarray) -> None:
     runtime: Any = torch.cuda.cudart()
     address = array.ctypes.data
     if int(runtime.cudaHostRegister(address, array.nbytes, 0)) == 0:
-        weakref.finalize(array, runtime.cudaHostUnregister, address)
+        weakref.finalize(array if array.base is None else array.base, runtime.cudaHostUnregister, address)

@@ -25,7 +25,17 @@ from .checks import check_count, shown
 from .config import WorldConfig
 from .infos import Infos
 from .spaces import mask_size
-from .world import Report, State, allocate_report, allocate_scratch, allocate_state
+from .world import (
+    Report,
+    Scratch,
+    State,
+    World,
+    aligned,
+    allocate_report,
+    allocate_scratch,
+    allocate_state,
+    read_only,
+)
 
 CHUNK = 32  # copies that go through the stages of a tick together: more leave the processor's first cache
 SPECIALISED = 1_024  # copies from which on a batch's step is compiled for its world alone
@@ -74,9 +84,11 @@ class VectorEnv(Batch[np.ndarray, Infos]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current")
         self.__dict__.update(state)
+        # A copy comes writeable, which is another type to compiled code, and lies anywhere in memory.
+        self.world = read_only(World(*map(aligned, self.world)))
+        self._state, self._scratch = State(*map(aligned, self._state)), Scratch(*map(aligned, self._scratch))
+        self._buffers = [Report(*map(aligned, report)) for report in self._buffers]
         self._report = self._buffers[current]
-        for array in self.world:  # a copy comes writeable, which is another type to the compiled code
-            array.flags.writeable = False
 
     # -------------------------------------------------------------------------------------------- reset and step
 

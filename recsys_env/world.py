@@ -8,6 +8,7 @@ noise, at the offsets in `params.shape`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, NamedTuple
@@ -366,10 +367,10 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         targets=_targets(config, shape, items, allowed),
     )
     _fill_log(world, rng)
-    return _read_only(World(*map(_aligned, world)))
+    return read_only(World(*map(aligned, world)))
 
 
-def _read_only(world: World) -> World:
+def read_only(world: World) -> World:
     """Views of the arrays that nobody writes through: of one type, so that kernels are compiled once for them."""
     views = [array.view() for array in world]
     for view in views:
@@ -377,7 +378,7 @@ def _read_only(world: World) -> World:
     return World(*views)
 
 
-def _aligned(array: np.ndarray) -> np.ndarray:
+def aligned(array: np.ndarray) -> np.ndarray:
     """A copy as `zeros` lays it out."""
     copy = zeros(array.shape, array.dtype)
     copy[...] = array
@@ -601,7 +602,7 @@ def _fill_log(world: World, rng: np.random.Generator) -> None:
     rate, mean, variance = np.zeros(items), np.zeros(items), np.zeros(items)
     people = max(SAMPLE // 8, min(SAMPLE, 4_000_000 // items))
     sample = np.zeros(people, np.int64), np.zeros(people), np.zeros((people, shape["topics"]))
-    told = _read_only(world)
+    told = read_only(world)
     respond(told, allocate_state(world, 1, people), allocate_scratch(world, 1), sample, rate, mean, variance)
     clicks = rng.poisson(world.params["items"]["log_impressions"][0] * rate)
     world.items["log_clicks"] = clicks
@@ -619,7 +620,7 @@ _LINE = 64  # bytes of a line of the cache
 
 def zeros(shape: int | tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
     """Zeros that begin where a line of the cache does, so that what is as large as one lies in one and not in two."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(map(int, np.atleast_1d(shape))) * np.dtype(dtype).itemsize
     memory = np.zeros(size + _LINE, np.uint8)
     first = -memory.ctypes.data % _LINE
     return memory[first : first + size].view(dtype).reshape(shape)

@@ -21,7 +21,7 @@ from .config import WorldConfig
 from .files import digest_of_value
 from .settings import replace
 from .vector import VectorEnv
-from .world import Report, State
+from .world import Report, State, aligned
 
 
 class Worlds(VectorEnv):
@@ -57,10 +57,9 @@ class Worlds(VectorEnv):
         self.parts = [VectorEnv(replace(config, {"world_seed": seed}), each, num_threads) for seed in seeds]
         vars(self).update({**vars(self.parts[0]), "parts": self.parts, "config": config, "num_envs": int(num_envs)})
         self._actions = ActionReader(config, self.num_envs, self.possible_agents, self.action_space)
-        self._state = State(*(np.concatenate(arrays) for arrays in zip(*(p._state for p in self.parts), strict=True)))
+        self._state = State(*map(_together, zip(*(p._state for p in self.parts), strict=True)))
         self._buffers = [
-            Report(*(np.concatenate(arrays) for arrays in zip(*(p._buffers[i] for p in self.parts), strict=True)))
-            for i in range(2)
+            Report(*map(_together, zip(*(p._buffers[i] for p in self.parts), strict=True))) for i in range(2)
         ]
         self._slices = [slice(i * each, (i + 1) * each) for i in range(len(seeds))]
         self._share()
@@ -106,6 +105,11 @@ class Worlds(VectorEnv):
 
     def _each(self) -> list[tuple[VectorEnv, slice]]:
         return list(zip(self.parts, self._slices, strict=True))
+
+
+def _together(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The copies of several parts in one array."""
+    return aligned(np.concatenate(arrays))
 
 
 def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -737,8 +737,9 @@ def test_how_arrays_lie_in_memory() -> None:
     """Each begins with a line of the cache, so that what is known of an item is one line, and two rows of what changes
     are one; and no record of the state has a gap, whose bytes nobody writes."""
     envs = vector_env("ecommerce-v1", 3)
-    arrays = [*envs.world, *envs.arrays, *envs.output_arrays()]
-    assert {array.ctypes.data % 64 for array in arrays if array.size} == {0}
+    for made in (envs, pickle.loads(pickle.dumps(envs)), copy.deepcopy(envs)):
+        arrays = [*made.world, *made.arrays, *made.output_arrays()]
+        assert {array.ctypes.data % 64 for array in arrays if array.size} == {0}
     assert (envs.world.items.itemsize, envs.arrays.items.itemsize) == (64, 32)
     for kind in (array.dtype for array in envs.arrays if array.dtype.names):
         assert sum(kind[name].itemsize for name in kind.names) == kind.itemsize, kind

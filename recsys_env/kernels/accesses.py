@@ -1,9 +1,10 @@
 """Which accesses to memory can meet: what numba does not tell LLVM.
 
 If any store could change any number, all that has been read must be read again after it. By LLVM's type-based alias
-analysis two accesses with tags of different names never meet. Here a name is that of a record's field, or of the
-numbers in contiguous arrays: no array lies over another, and a view that may be a column of records has strides, so
-that its accesses bear no tag. What is read-only never changes while compiled code runs.
+analysis two accesses with tags of different names never meet. Here a name is that of a record's field, or of the kind
+of numbers in contiguous arrays, and what is read-only never changes while compiled code runs. So of what an entry is
+given no array may lie over another, unless both hold the same kind of numbers and may be written to. A column that a
+kernel takes of records may: it has strides, and its accesses bear no tag.
 """
 
 from __future__ import annotations
