@@ -39,9 +39,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from recsys_env.kernels.compiler import MACHINERY
+
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / "recsys_env" / "kernels"
-MACHINERY = ("accesses.py", "compiler.py", "constants.py", "handle.py", "references.py")  # no kernels in them
 FILES = {
     path.name: f"recsys_env.kernels.{path.stem}"
     for path in sorted(KERNELS.glob("*.py"))

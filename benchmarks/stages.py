@@ -17,7 +17,7 @@ from recsys_env.kernels import rng
 from recsys_env.kernels.actions import read_actions
 from recsys_env.kernels.choice import draw_click, weigh_slots
 from recsys_env.kernels.compiler import entry
-from recsys_env.kernels.constants import type_of
+from recsys_env.kernels.constants import specialised_type
 from recsys_env.kernels.numeric import exp
 from recsys_env.kernels.observation import observe
 from recsys_env.kernels.page import fill_slots
@@ -78,7 +78,9 @@ def stages(envs: VectorEnv, actions: np.ndarray) -> dict[str, Callable[[], Any]]
     arguments = (envs.world, state, report, envs._scratch, actions, chunks(envs.num_envs))
 
     def call(stage: Any) -> Callable[[], Any]:
-        compiled = stage.compile((type_of(envs.world), *(numba.typeof(argument) for argument in arguments[1:])))
+        compiled = stage.compile(
+            (specialised_type(envs.world), *(numba.typeof(argument) for argument in arguments[1:]))
+        )
         return lambda: compiled(*arguments)
 
     return {name: call(stage) for name, stage in STAGES.items()}

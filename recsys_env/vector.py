@@ -127,12 +127,12 @@ class VectorEnv(Batch[np.ndarray, Infos]):
 
     def _compile(self, actions: np.ndarray) -> Any:
         """The step for arrays like ours."""
-        from .kernels.constants import type_of
+        from .kernels.constants import specialised_type
         from .kernels.handle import HandleType
         from .kernels.references import typeof
         from .kernels.threads import compiled_step
 
-        world = typeof(self.world) if self.num_envs < SPECIALISED else type_of(self.world)
+        world = typeof(self.world) if self.num_envs < SPECIALISED else specialised_type(self.world)
         parts = HandleType(world, *map(typeof, (self._state, self._report, self._scratch)))
         return compiled_step(parts, actions, self._starts, self.num_threads)
 

@@ -629,12 +629,14 @@ def zeros(shape: int | tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
 def allocate_state(world: World, num_envs: int, users: int | None = None) -> State:
     """A state of zeros for B copies of this many users (default: the world's); stamps of 0 mark every row as
     untouched."""
+    from .kernels.dynamics import PLACES
+
     p, b = world.params["shape"][0], num_envs
     u, n = p["users"] if users is None else users, p["agents"]
     return State(
         copies=zeros(b, COPY),
         users=zeros((b, u), USER),
-        met=zeros((b, -(-u // 64)), MET),
+        met=zeros((b, int(-(-u // PLACES))), MET),
         vectors=zeros((b, u, p["width"]), np.float32),
         visits=zeros((b, u, p["visit_views"]), VISITS),
         carts=zeros((b, u, p["cart"]), CART),

@@ -11,13 +11,13 @@ import pytest
 import recsys_env
 from benchmarks.unchanged import digest
 from recsys_env import vector
-from recsys_env.kernels.constants import type_of
+from recsys_env.kernels.constants import specialised_type
 from recsys_env.tasks import task_config
 from recsys_env.vector import VectorEnv
 
 
 def kind_of(**changes: Any) -> Any:
-    return type_of(VectorEnv(task_config("ecommerce-v1", changes)).world)
+    return specialised_type(VectorEnv(task_config("ecommerce-v1", changes)).world)
 
 
 def test_a_world_of_its_own_is_played_as_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +35,7 @@ def test_from_how_many_copies_on_a_world_has_its_own_code(monkeypatch: pytest.Mo
         with pytest.raises(TypeError):  # `str` plays no game
             recsys_env.vector_env("duel-v1", copies).reset(seed=0)
     world = VectorEnv(task_config("duel-v1", {})).world
-    assert worlds == [numba.typeof(world), type_of(world)]
+    assert worlds == [numba.typeof(world), specialised_type(world)]
 
 
 def test_a_world_that_is_replaced_is_compiled_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,8 +54,8 @@ def test_a_world_that_is_replaced_is_compiled_for(monkeypatch: pytest.MonkeyPatc
     envs.world = first._replace(params=params)
     for _ in range(3):
         envs.step(envs.empty_actions())
-    assert set(worlds) == {type_of(first), type_of(envs.world)}
-    assert worlds[-1] == type_of(envs.world)
+    assert set(worlds) == {specialised_type(first), specialised_type(envs.world)}
+    assert worlds[-1] == specialised_type(envs.world)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ kernel takes of records may: it has strides, and its accesses bear no tag.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -33,14 +34,14 @@ def tag_array(kind: Any, *accesses: Any) -> None:
         _tag(f"{'' if kind.mutable else 'readonly '}{kind.dtype}", int(not kind.mutable), accesses)
 
 
-def _tag_field(kind: Any, name: str, accesses: Any) -> None:
+def _tag_field(kind: Any, name: str, *accesses: Any) -> None:
     """The same of a record's field."""
     record = kind.record if isinstance(kind, Row) else kind
     if isinstance(record.typeof(name), _NUMBER):
         _tag(f"{short_name('record', record)} {name}", 0, accesses)
 
 
-def _tag(name: str, constant: int, accesses: Any) -> None:
+def _tag(name: str, constant: int, accesses: Iterable[Any]) -> None:
     for access in accesses:
         if isinstance(access, ir.LoadInstr | ir.StoreInstr):
             module = access.function.module
@@ -48,23 +49,21 @@ def _tag(name: str, constant: int, accesses: Any) -> None:
             access.set_metadata("tbaa", module.add_metadata([node, node, _I64(0), _I64(constant)]))
 
 
-def _written(builder: Any, write: Callable[[], Any]) -> tuple[Any, list[Any]]:
-    """The result of a function that writes instructions into the present block, and those."""
+def _tagged(builder: Any, tag: Callable[..., None], write: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a function that writes instructions into the present block, which are tagged."""
     block = builder.block
     before = len(block.instructions)
-    result = write()
-    return result, block.instructions[before:]
+    result = write(*arguments)
+    tag(*block.instructions[before:])
+    return result
 
 
 def _load(context: Any, builder: Any, kind: Any, place: Any) -> Any:
-    value, accesses = _written(builder, lambda: _load_item(context, builder, kind, place))
-    tag_array(kind, *accesses)
-    return value
+    return _tagged(builder, partial(tag_array, kind), _load_item, context, builder, kind, place)
 
 
-def _store(context: Any, builder: Any, kind: Any, value: Any, place: Any) -> None:
-    _, accesses = _written(builder, lambda: _store_item(context, builder, kind, value, place))
-    tag_array(kind, *accesses)
+def _store(context: Any, builder: Any, kind: Any, value: Any, place: Any) -> Any:
+    return _tagged(builder, partial(tag_array, kind), _store_item, context, builder, kind, value, place)
 
 
 def _get(context: Any, kind: Any, name: str) -> Any:
@@ -72,12 +71,9 @@ def _get(context: Any, kind: Any, name: str) -> Any:
     if not isinstance(kind, types.Record | Row):
         return get
 
-    def tagged(context: Any, builder: Any, kind: Any, record: Any, name: str) -> Any:
-        value, accesses = _written(builder, lambda: get(context, builder, kind, record, name))
-        _tag_field(kind, name, accesses)
-        return value
-
-    return tagged
+    return lambda context, builder, *arguments: _tagged(
+        builder, partial(_tag_field, kind, name), get, context, builder, *arguments
+    )
 
 
 def _set(context: Any, name: str, signature: Any) -> Any:
@@ -85,11 +81,7 @@ def _set(context: Any, name: str, signature: Any) -> Any:
     if not isinstance(kind, types.Record | Row):
         return change
 
-    def tagged(builder: Any, values: Any) -> None:
-        _, accesses = _written(builder, lambda: change(builder, values))
-        _tag_field(kind, name, accesses)
-
-    return tagged
+    return lambda builder, values: _tagged(builder, partial(_tag_field, kind, name), change, builder, values)
 
 
 @contextlib.contextmanager

@@ -54,11 +54,10 @@ def _take_down(file: str, namespace: dict[str, Any] | None = None) -> None:
     _digests[file] = hashlib.sha256("".join(linecache.getlines(file, namespace)).encode()).hexdigest()
 
 
-# Of this file, of what makes types of our own, and of world.py: in which order its named tuples have their fields is in
-# no signature.
+MACHINERY = ("accesses.py", "compiler.py", "constants.py", "handle.py", "references.py")  # the files without kernels
 _HERE = Path(__file__).parent
-_OURS = ("accesses.py", "constants.py", "handle.py", "references.py")
-_ALWAYS = (__file__, *(str(_HERE / name) for name in _OURS), str(_HERE.parent / "world.py"))
+# Of world.py too: in which order its named tuples have their fields is in no signature.
+_ALWAYS = (*(str(_HERE / name) for name in MACHINERY), str(_HERE.parent / "world.py"))
 for _file in _ALWAYS:
     _take_down(_file)
 

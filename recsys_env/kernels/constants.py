@@ -33,7 +33,7 @@ def _structure(record: Any) -> dict[str, Any]:
     return found
 
 
-def type_of(world: Any) -> Any:
+def specialised_type(world: Any) -> Any:
     """The type of a world of this structure."""
     kind = typeof(world)
     fields = dict(zip(kind.fields, kind.types, strict=True))
