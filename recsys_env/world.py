@@ -256,17 +256,18 @@ class Scratch(NamedTuple):
     known: np.ndarray  # [B, 5, C] f8: clicks, impressions, satisfaction, age and promotion of an agent's candidates
     bounded: np.ndarray  # [B, 4, C] f4: their ctr, satisfaction, freshness and promotion, as features
     turns: np.ndarray  # [B] TURN
+    queue: np.ndarray  # [B] i8: copies of a chunk, in the order in which the stage takes them
     weights: np.ndarray  # [B * N * K] f8: of the slots at the click
     largest: np.ndarray  # [B, N] f8: log of the agent's largest weight
     masses: np.ndarray  # [B * N] f8: weights of the agents at the click
     outside: np.ndarray  # [B] f8: weight of no click
-    # of the click, if there is one: [B] f8 each
+    # of the clicks, in the order of the queue: [B] f8 each
     noise: np.ndarray
     experience: np.ndarray  # e
     dwell: np.ndarray  # the item's length at first, then the dwell time
     pleasure: np.ndarray
     log_dwell: np.ndarray  # log of the dwell time over the item's length
-    chances: np.ndarray  # [B] f8: satisfaction, and what follows from it: the probability to stay, or to come
+    chances: np.ndarray  # [B] f8, in its order too: satisfaction, then the probability to stay, or to come
     topic_mass: np.ndarray  # [B, T] f8: cumulative topic weights of the visitor
 
 
@@ -695,6 +696,7 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
         known=zeros((b, 5, p["candidates"])),
         bounded=zeros((b, 4, p["candidates"]), np.float32),
         turns=zeros(b, TURN),
+        queue=zeros(b, np.int64),
         weights=zeros(b * n * p["slots"]),
         largest=zeros((b, n)),
         masses=zeros(b * n),

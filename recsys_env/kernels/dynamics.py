@@ -368,25 +368,29 @@ def lose_visitor(world, state, p, b):
 def draw_visitors(world, state, scratch, p, first, stop):
     """Copies first .. stop - 1 whose visitor does not stay: a place is drawn by base activity and accepted by its
     satisfaction (thinning); a refusal is an idle tick."""
+    asked = first  # how far the queue, which begins at `first`, is of copies where somebody is asked to come
     for b in range(first, stop):
+        scratch.queue[asked] = b
+        asked += np.int64(scratch.turns[b].open and not scratch.turns[b].stays)
+    for i in range(first, asked):
+        b = scratch.queue[i]
         turn = scratch.turns[b]
-        scratch.chances[b] = 0.0
-        if turn.open and not turn.stays:
-            end_session(state.copies[b])
-            x = rng.uniform(turn.key, rng.VISITOR, 0) * p.shape.users
-            place = world.places[np.int64(x)]
-            turn.place = rng.alias_draw(x, np.int64(x), place.probability, place.alias)
-            prefetch_user(state, b, turn.place)
-    for b in range(first, stop):
+        end_session(state.copies[b])
+        x = rng.uniform(turn.key, rng.VISITOR, 0) * p.shape.users
+        place = world.places[np.int64(x)]
+        turn.place = rng.alias_draw(x, np.int64(x), place.probability, place.alias)
+        prefetch_user(state, b, turn.place)
+    for i in range(first, asked):
+        b = scratch.queue[i]
+        place = scratch.turns[b].place
+        touch_user(world, state, p, b, place)
+        scratch.chances[i] = state.users[b, place].z
+    for i in range(first, asked):
+        scratch.chances[i] = acceptance_probability(p.arrival, scratch.chances[i])
+    for i in range(first, asked):
+        b = scratch.queue[i]
         turn = scratch.turns[b]
-        if turn.open and not turn.stays:
-            touch_user(world, state, p, b, turn.place)
-            scratch.chances[b] = state.users[b, turn.place].z
-    for b in range(first, stop):
-        scratch.chances[b] = acceptance_probability(p.arrival, scratch.chances[b])
-    for b in range(first, stop):
-        turn = scratch.turns[b]
-        if turn.open and not turn.stays and rng.uniform(turn.key, rng.ACCEPT, 0) < scratch.chances[b]:
+        if rng.uniform(turn.key, rng.ACCEPT, 0) < scratch.chances[i]:
             _welcome(world, state, scratch, p, b, turn.place, turn.key)
 
 

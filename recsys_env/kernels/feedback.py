@@ -48,36 +48,36 @@ def cart_chance(world, state, p, b, j, log_offer):
 
 @kernel
 def experience_clicks(world, state, report, scratch, p, first, stop):
-    """Into the scratch, for copies first .. stop - 1: the experienced utility e of the item that was clicked, how long
-    the visitor dwells on it, and what of it moves the visitor and the statistics.
+    """Into the scratch, at places first .. stop - 1 of the queue, which are copies with a click: the experienced
+    utility e of the item, how long the visitor dwells on it, and what of it moves the visitor and the statistics.
 
-    Logarithms and exponentials are taken in passes over all copies, which vectorise; without a click they are of 0.
+    Logarithms and exponentials are taken in passes over all of them, which vectorise.
     """
-    for b in range(first, stop):
+    for i in range(first, stop):
+        b = scratch.queue[i]
         turn = scratch.turns[b]
-        scratch.experience[b], scratch.dwell[b], scratch.noise[b] = 0.0, 0.0, 0.5
-        if turn.agent >= 0:
-            j, log_offer = report.slots[b, turn.agent, turn.slot].item, report.agents[b, turn.agent].log_offer
-            scratch.experience[b] = expected_experience(world, state, p, b, j, log_offer)
-            scratch.dwell[b] = world.items[j].length
-            scratch.noise[b] = rng.uniform(turn.key, rng.NOISE, 0)
-    for b in range(first, stop):
-        scratch.experience[b] += p.feedback.noise_scale * rng.logistic_quantile(scratch.noise[b])
-    for b in range(first, stop):
-        scratch.dwell[b] = dwell_time(scratch.dwell[b], scratch.experience[b])
-    for b in range(first, stop):
-        scratch.pleasure[b] = pleasure(scratch.experience[b])
-    for b in range(first, stop):
-        scratch.log_dwell[b] = log_softplus(scratch.experience[b])
+        j, log_offer = report.slots[b, turn.agent, turn.slot].item, report.agents[b, turn.agent].log_offer
+        scratch.experience[i] = expected_experience(world, state, p, b, j, log_offer)
+        scratch.dwell[i] = world.items[j].length
+        scratch.noise[i] = rng.uniform(turn.key, rng.NOISE, 0)
+    for i in range(first, stop):
+        scratch.experience[i] += p.feedback.noise_scale * rng.logistic_quantile(scratch.noise[i])
+    for i in range(first, stop):
+        scratch.dwell[i] = dwell_time(scratch.dwell[i], scratch.experience[i])
+    for i in range(first, stop):
+        scratch.pleasure[i] = pleasure(scratch.experience[i])
+    for i in range(first, stop):
+        scratch.log_dwell[i] = log_softplus(scratch.experience[i])
 
 
 @kernel
-def consume(world, state, report, scratch, p, b, n, k, key):
-    """Everything that a click on slot k of agent n brings at once, after `experience_clicks`."""
-    copy, slot, agent, e = state.copies[b], report.slots[b, n, k], world.agents[n], scratch.experience[b]
+def consume(world, state, report, p, b, n, k, key, e, dwell):
+    """Everything that a click on slot k of agent n brings at once, of which come the experience e and the dwell
+    time."""
+    copy, slot, agent = state.copies[b], report.slots[b, n, k], world.agents[n]
     j, user, log_offer = slot.item, state.users[b, copy.visitor], report.agents[b, n].log_offer
     slot.clicked = True
-    slot.dwell = scratch.dwell[b]
+    slot.dwell = dwell
     own = agent.click + agent.dwell * slot.dwell
     if p.feedback.like and rng.uniform(key, rng.LIKE, 0) < like_probability(e):
         slot.liked = True

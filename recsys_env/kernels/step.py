@@ -54,27 +54,45 @@ def serve_pages(world, state, report, scratch, p, first, stop):
             fill_slots(world, state, report, p, b, scratch.shown)
             _pay_objectives(world, state, report, p, b)
     weigh_slots(world, state, report, scratch, p, first, stop)
+    experience_clicks(
+        world, state, report, scratch, p, first, _draw_clicks(world, state, report, scratch, p, first, stop)
+    )
+    for i in range(first, stop):
+        b = scratch.queue[i]
+        scratch.chances[i] = 0.0
+        if state.copies[b].visitor >= 0:
+            _respond(world, state, report, scratch, p, b, i)
+            scratch.chances[i] = state.users[b, state.copies[b].visitor].z
+    for i in range(first, stop):
+        scratch.chances[i] = stay_probability(p.arrival, scratch.chances[i])
+    for i in range(first, stop):
+        b = scratch.queue[i]
+        if state.copies[b].visitor >= 0:
+            _go_on(world, state, report, scratch, p, b, scratch.chances[i])
+
+
+@kernel
+def _draw_clicks(world, state, report, scratch, p, first, stop):
+    """Draw what the visitors of copies first .. stop - 1 click. Returns how far the queue of these copies, which begins
+    at `first`, is of those with a click: all others are behind them.
+
+    What follows takes them in this order, so that the processor need not guess for every copy whether there was a click.
+    """
+    front, back = first, stop
     for b in range(first, stop):
         turn = scratch.turns[b]
         turn.agent, turn.slot = -1, -1
         if state.copies[b].visitor >= 0:
             turn.agent, turn.slot = draw_click(world, state, report, scratch, p, b, rng.uniform(turn.key, rng.CLICK, 0))
-    experience_clicks(world, state, report, scratch, p, first, stop)
-    for b in range(first, stop):
-        scratch.chances[b] = 0.0
-        if state.copies[b].visitor >= 0:
-            _respond(world, state, report, scratch, p, b)
-            scratch.chances[b] = state.users[b, state.copies[b].visitor].z
-    for b in range(first, stop):
-        scratch.chances[b] = stay_probability(p.arrival, scratch.chances[b])
-    for b in range(first, stop):
-        if state.copies[b].visitor >= 0:
-            _go_on(world, state, report, scratch, p, b)
+        clicked = np.int64(turn.agent >= 0)
+        scratch.queue[front], scratch.queue[back - 1] = b, b
+        front, back = front + clicked, back - 1 + clicked
+    return front
 
 
 @kernel
-def _respond(world, state, report, scratch, p, b):
-    """What follows from a page."""
+def _respond(world, state, report, scratch, p, b, i):
+    """What follows from a page of copy b, at place i of the queue."""
     turn = scratch.turns[b]
     n, k, u = turn.agent, turn.slot, state.copies[b].visitor
     j, topic = np.int64(-1), np.int64(-1)
@@ -82,25 +100,25 @@ def _respond(world, state, report, scratch, p, b):
     if n >= 0:
         j = np.int64(report.slots[b, n, k].item)
         topic = np.int64(world.items[j].topic)
-        consume(world, state, report, scratch, p, b, n, k, turn.key)
+        consume(world, state, report, p, b, n, k, turn.key, scratch.experience[i], scratch.dwell[i])
         if p.shape.cart > 0 and report.slots[b, n, k].cart:
-            old = put_in_cart(state, p, b, u, j, n, scratch.experience[b], report.slots[b, n, k].rating > 0)
+            old = put_in_cart(state, p, b, u, j, n, scratch.experience[i], report.slots[b, n, k].rating > 0)
     if p.shape.cart > 0:
         settle_cart(world, state, report, p, b, old, turn.key)
-    take_effect(world, state, report, p, b, n, k, scratch.pleasure[b], scratch.log_dwell[b])
+    take_effect(world, state, report, p, b, n, k, scratch.pleasure[i], scratch.log_dwell[i])
     if p.shape.moods > 0:
         move_mood(state, p, b, draw_mood(world, p, topic, turn.key))
 
 
 @kernel
-def _go_on(world, state, report, scratch, p, b):
-    """The visitor stays or leaves."""
+def _go_on(world, state, report, scratch, p, b, stay):
+    """The visitor stays with this probability, or leaves."""
     turn = scratch.turns[b]
     j, carted = np.int64(-1), False
     if turn.agent >= 0:
         slot = report.slots[b, turn.agent, turn.slot]
         j, carted = np.int64(slot.item), slot.cart
-    turn.stays = leave_or_stay(world, state, p, b, scratch.chances[b], j, carted, turn.key)
+    turn.stays = leave_or_stay(world, state, p, b, stay, j, carted, turn.key)
 
 
 @kernel
