@@ -252,8 +252,7 @@ STATE = (
     Field("private", "the private fields of each agent, agent after agent", -1.0, 1.0, ("agents", "private")),
 )  # fmt: skip
 
-# Taken by the kernels in one pass each, so `span` sees to it that they lie side by side.
-SQUASHED = tuple(field for field in OBSERVATION if field.half == 1.0 and not field.latent)
+# Taken by the kernels in one pass, so `span` sees to it that they lie side by side.
 HISTORY = tuple(field for field in OBSERVATION if field.history)
 
 HIDEABLE = tuple(field.name for field in OBSERVATION if field.hideable)

@@ -22,7 +22,6 @@ from .fields import (
     CANDIDATE_FEATURES,
     HISTORY,
     OBSERVATION,
-    SQUASHED,
     STATE,
     Field,
     Shape,
@@ -149,8 +148,8 @@ def _offsets(fields: Iterable[Field], *more: str) -> np.dtype[Any]:
     return _record(*((name, "i8") for name in (*(field.name for field in fields), *more)))
 
 
-# With the stretch that is squashed in one pass, and the beginning of the history that is copied in one.
-OBSERVATION_OFFSETS = _offsets(OBSERVATION, "squashed", "squashed_stop", "history")
+# With the beginning of the history, which is copied in one pass.
+OBSERVATION_OFFSETS = _offsets(OBSERVATION, "history")
 STATE_OFFSETS = _offsets(STATE)
 FEATURE_OFFSETS = _offsets(CANDIDATE_FEATURES)
 ACTION_OFFSETS = _offsets(ACTION)
@@ -582,9 +581,8 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["popularity_scale"] = 1 / max(items["popularity"].mean(), 1.0)  # without a history the unit is one click
     where = places(OBSERVATION, config, shape)
     p["observation"] = max(place.stop for place in where.values())
-    squashed, history = span(where, SQUASHED), span(where, HISTORY)
     offsets = {name: place.start for name, place in where.items()}
-    offsets |= {"squashed": squashed.start, "squashed_stop": squashed.stop, "history": history.start}
+    offsets["history"] = span(where, HISTORY).start
     _fill(params["fields"], offsets)
     _fill(params["state_fields"], {name: place.start for name, place in places(STATE, config, shape).items()})
     _fill(params["action_fields"], {name: place.start for name, place in places(ACTION, config, shape).items()})

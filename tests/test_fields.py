@@ -15,7 +15,6 @@ from recsys_env.fields import (
     HIDEABLE,
     HISTORY,
     OBSERVATION,
-    SQUASHED,
     STATE,
     Field,
     places,
@@ -86,11 +85,8 @@ def test_every_number_lies_in_its_declared_range() -> None:
 def test_fields_that_are_handled_in_one_pass_lie_side_by_side(task: str) -> None:
     envs = vector_env(task)
     where, offsets = envs.observation_fields, envs.world.params["fields"][0]
-    for fields in (SQUASHED, HISTORY):
-        names = [field.name for field in fields if field.name in where]
-        assert span(where, fields) == slice(where[names[0]].start, where[names[-1]].stop)
-    assert offsets["squashed"] == span(where, SQUASHED).start
-    assert offsets["squashed_stop"] == span(where, SQUASHED).stop
+    names = [field.name for field in HISTORY]
+    assert span(where, HISTORY) == slice(where[names[0]].start, where[names[-1]].stop)
     assert offsets["history"] == where["clicked_mean"].start
     for name, place in where.items():
         assert offsets[name] == place.start

@@ -7,7 +7,7 @@ import pytest
 
 from recsys_env.kernels.compiler import entry
 from recsys_env.kernels.numeric import exp, log, log1p
-from recsys_env.kernels.vectors import dot, squash_row
+from recsys_env.kernels.vectors import dot, squash_row, squash_vector
 
 
 @entry
@@ -25,6 +25,11 @@ def products(vectors, q, offset, out):  # type: ignore[no-untyped-def]
 @entry
 def squashed(rows, start, stop):  # type: ignore[no-untyped-def]
     squash_row(rows, 1, 0, start, stop)
+
+
+@entry
+def squashed_into(vectors, size, rows):  # type: ignore[no-untyped-def]
+    squash_vector(vectors, 1, 2, 3, size, rows, 0, 5)
 
 
 def test_exponential_and_logarithms() -> None:
@@ -56,3 +61,15 @@ def test_only_the_span_is_squashed(size: int) -> None:
     expected[1, 0, 4 : 4 + size] = span / (1 + abs(span))
     squashed(rows, 4, 4 + size)
     np.testing.assert_allclose(rows, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 21])
+def test_a_vector_is_squashed_into_its_place(size: int) -> None:
+    rng = np.random.default_rng(size)
+    vectors = rng.standard_normal((2, 3, 30)).astype(np.float32) * 3
+    rows = rng.standard_normal((2, 1, 30)).astype(np.float32)
+    expected, kept = rows.copy(), vectors.copy()
+    expected[1, 0, 5 : 5 + size] = vectors[1, 2, 3 : 3 + size] / (1 + abs(vectors[1, 2, 3 : 3 + size]))
+    squashed_into(vectors, size, rows)
+    np.testing.assert_allclose(rows, expected, rtol=1e-6)
+    np.testing.assert_array_equal(vectors, kept)

@@ -33,6 +33,14 @@ def squash_row(rows, b, n, start, stop):
 
 
 @kernel
+def squash_vector(vectors, b, u, offset, size, rows, n, at):
+    """Into rows[b, n, at : at + size], vectors[b, u, offset : offset + size] squashed."""
+    for o in range(size):
+        x = vectors[b, u, offset + o]
+        rows[b, n, at + o] = x / (abs(x) + _ONE)
+
+
+@kernel
 def dot(vectors, b, u, offset, q, j, size):
     """<vectors[b, u, offset:offset+size], q[j]>."""
     return _eight_sums(vectors[b, u], offset, q[j], size)

@@ -28,7 +28,7 @@ from .page import (
     wallet_now,
 )
 from .retrieval import count_seen
-from .vectors import dot, match_items, row_dot, squash_row
+from .vectors import dot, match_items, row_dot, squash_row, squash_vector
 
 _ONE = np.float32(1.0)
 _HALF = {field.name: field.half for field in OBSERVATION}
@@ -65,9 +65,8 @@ def observe(world, state, report, scratch, p, b, observations, masks):
             _observe_visit(state, p, b, n, observations)
             _observe_history(state, p, b, n, observations)
             _observe_journey(world, state, p, b, n, observations)
-            count = _observe_candidates(world, state, scratch, p, b, n, observations) if retrieves(p) else 0
-            squash_row(observations, b, n, p.fields.squashed, p.fields.squashed_stop)
-            _observe_bounded(scratch, p, b, n, count, observations)
+            if retrieves(p):
+                _observe_candidates(world, state, scratch, p, b, n, observations)
             _observe_known(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
             _observe_offers(state, p, b, n, observations)
@@ -101,10 +100,8 @@ def _observe_history(state, p, b, n, observations):
     """Noisy profile, and the history and mood of own slots (or of the platform)."""
     u, dims, size = state.copies[b].visitor, p.shape.dims, p.shape.dims + p.shape.topics
     profile, history, at = p.shape.profile, _history(p, n), p.fields
-    for d in range(dims):
-        observations[b, n, at.profile + d] = state.vectors[b, u, profile + d]
-    for w in range(size):  # clicked mean and topic counts lie side by side, here as there
-        observations[b, n, at.history + w] = state.vectors[b, u, history + w]
+    squash_vector(state.vectors, b, u, profile, dims, observations, n, at.profile)
+    squash_vector(state.vectors, b, u, history, size, observations, n, at.history)
     if at.mood >= 0:
         write_mood(state, p, b, 0 if p.shape.mood_views == 1 else n, observations[b, n], at)
 
@@ -117,13 +114,13 @@ def _observe_journey(world, state, p, b, n, observations):
     observations[b, n, p.fields.scene + copy.scene] = 1.0
     if copy.anchor >= 0:
         for d in range(p.shape.dims):
-            observations[b, n, p.fields.anchor + d] = world.q[copy.anchor, d]
+            observations[b, n, p.fields.anchor + d] = squash(world.q[copy.anchor, d])
 
 
 @kernel
 def _observe_candidates(world, state, scratch, p, b, n, observations):
-    """Features of the candidates that are to be squashed; what the others are worked out from waits in the scratch.
-    Returns how many candidates there are."""
+    """Features of the candidates: first those that are to be squashed; what the others are worked out from waits in
+    the scratch."""
     if p.features.repeat >= 0:
         count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[b])
     items, known, copy = state.candidates[b, n], scratch.known[b], state.copies[b]
@@ -142,7 +139,9 @@ def _observe_candidates(world, state, scratch, p, b, n, observations):
         known[0, c], known[1, c], known[2, c], known[3, c] = _write_features(
             world, state, p, b, n, candidate, observations, n, at
         )
-    return count
+    at = p.fields.candidates
+    squash_row(observations, b, n, at, at + p.shape.candidates * p.shape.features)
+    _observe_bounded(scratch, p, b, n, count, observations)
 
 
 @kernel

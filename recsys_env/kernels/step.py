@@ -76,7 +76,7 @@ def _draw_clicks(world, state, report, scratch, p, first, stop):
     """Draw what the visitors of copies first .. stop - 1 click. Returns how far the queue of these copies, which begins
     at `first`, is of those with a click: all others are behind them.
 
-    What follows takes them in this order, so that the processor need not guess for every copy whether there was a click.
+    What follows takes them in this order, so that the processor need not guess for each copy whether there was a click.
     """
     front, back = first, stop
     for b in range(first, stop):

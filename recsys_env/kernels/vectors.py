@@ -161,18 +161,27 @@ def prefetch_user(state, b, u):
 
 
 @intrinsic
-def _squash_flat(typing_context: Any, a: Any, start: Any, stop: Any) -> Any:
-    """Squash a.flat[start:stop] of a contiguous float32 array in place, eight at a time."""
+def _squash_flat(typing_context: Any, a: Any, at_a: Any, b: Any, at_b: Any, size: Any) -> Any:
+    """Into b.flat[at_b : at_b + size], a.flat[at_a : at_a + size] squashed, of contiguous float32 arrays, eight at a
+    time."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        size, three = builder.sub(arguments[2], arguments[1]), _I64(3)
-        row = _Row(signature.args[0], builder.gep(array.data, [arguments[1]]))
+        source, target = (
+            _Row(
+                signature.args[place],
+                builder.gep(
+                    context.make_array(signature.args[place])(context, builder, arguments[place]).data,
+                    [arguments[place + 1]],
+                ),
+            )
+            for place in (0, 2)
+        )
+        size, three = arguments[4], _I64(3)
 
         def squash_at(index: Any, kind: Any, bits: Any, one: Any, sign: Any) -> None:
-            x = row.load(builder, index, kind)
+            x = source.load(builder, index, kind)
             magnitude = builder.bitcast(builder.and_(builder.bitcast(x, bits), sign), kind)
-            row.store(builder, index, builder.fdiv(x, builder.fadd(magnitude, one)))
+            target.store(builder, index, builder.fdiv(x, builder.fadd(magnitude, one)))
 
         blocks = builder.lshr(size, three)
         with cgutils.for_range(builder, blocks) as loop:
@@ -188,14 +197,22 @@ def _squash_flat(typing_context: Any, a: Any, start: Any, stop: Any) -> Any:
             squash_at(loop.index, _SINGLE, _I32, ir.Constant(_SINGLE, 1.0), ir.Constant(_I32, 0x7FFFFFFF))
         return context.get_dummy_value()
 
-    return types.none(a, types.int64, types.int64), code
+    return types.none(a, types.int64, b, types.int64, types.int64), code
 
 
 @kernel
 def squash_row(rows, b, n, start, stop):
     """Squash rows[b, n, start:stop] in place."""
     row = (np.int64(b) * rows.shape[1] + n) * rows.shape[2]
-    _squash_flat(rows, row + start, row + stop)
+    _squash_flat(rows, row + start, rows, row + start, stop - start)
+
+
+@kernel
+def squash_vector(vectors, b, u, offset, size, rows, n, at):
+    """Into rows[b, n, at : at + size], vectors[b, u, offset : offset + size] squashed."""
+    vector = (np.int64(b) * vectors.shape[1] + u) * vectors.shape[2]
+    row = (np.int64(b) * rows.shape[1] + n) * rows.shape[2]
+    _squash_flat(vectors, vector + offset, rows, row + at, size)
 
 
 @kernel
