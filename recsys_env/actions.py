@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NoReturn
 
@@ -38,6 +39,8 @@ class ActionReader:
             self.kinds, self._dtype = "iu", np.dtype(np.int64)
             self.low, self.highest = 0, np.atleast_1d(space.n if config.slots == 1 else space.nvec).astype(np.int64) - 1
         self._read_shape = (num_envs, len(agents), self.highest.size)
+        self._last = int(self.highest[0])
+        self._one = np.zeros((1, *self._read_shape[1:]), self._dtype)  # what `read_joint` returns
 
     def empty(self) -> np.ndarray:
         """Actions [B, N, A] of zero."""
@@ -58,6 +61,35 @@ class ActionReader:
         if place >= 0:
             self.reject(place, array.reshape(-1, *self._shape)[place // self.highest.size])
         return checked if checked.dtype is self._dtype else checked.astype(self._dtype)
+
+    def read_joint(self, joint: Sequence[Any]) -> np.ndarray:
+        """One copy's actions, by agent, as `read` makes them of an array: [1, N, A].
+
+        To build that array takes longer than the step of a small game. What comes as spaces draw it is therefore
+        written into one that the next call overwrites.
+
+        Raises:
+            ValueError, TypeError: as `read` does, or NumPy does of what is no array.
+        """
+        return self._one if self._write(joint) else self.read(np.array([joint]))
+
+    def _write(self, joint: Sequence[Any]) -> bool:
+        """Write one copy's actions down. Returns whether all of them are of the usual kind and lie in their space."""
+        rows = self._one[0]
+        if self._shape:
+            for n, action in enumerate(joint):
+                if type(action) is not np.ndarray or action.dtype != self._dtype or action.shape != self._shape:
+                    return False
+                rows[n] = action
+            return bool(_find_outside(self._dtype)(self._one, self.highest, self.low) < 0)
+        for n, action in enumerate(joint):
+            if type(action) is not np.int64 and type(action) is not int:
+                return False
+            value = int(action)
+            if not 0 <= value <= self._last:
+                return False
+            rows[n, 0] = value
+        return True
 
     def _exactly(self, array: np.ndarray) -> np.ndarray:
         """The same numbers, contiguous, as one of the kinds that they are checked in. What overflows comes out

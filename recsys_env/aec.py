@@ -45,7 +45,7 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
         self.observation_fields, self.state_fields = parallel.observation_fields, parallel.state_fields
         self.field, self.save = parallel.field, parallel.save
         self.expected_feedback, self.explain = parallel.expected_feedback, parallel.explain
-        self._actions = self.vector.empty_actions()  # [1, N, ...] of the round that is being played
+        self._actions = self.vector._actions.empty()  # of the round that is being played
         self._turn = 0  # how many agents of this round have chosen
         self._moved = False  # since agent_iter named an agent
 

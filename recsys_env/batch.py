@@ -189,14 +189,14 @@ class Batch(Generic[Array, Told]):
             ValueError, TypeError: an action outside its space; nothing has changed.
             RuntimeError: before the first `reset`.
         """
-        report = self._tick(actions)
+        self._require_reset("step()")
+        report = self._tick(self._read(actions))
         observations, infos = self._observed()
         return observations, report.rewards, self._nobody(), report.truncated, infos
 
     def _tick(self, actions: Any) -> Any:
-        """`step`, and the report of it."""
-        self._require_reset("step()")
-        self._advance(self._read(actions), mode=0)
+        """`step` with actions that have been read, and the report of it."""
+        self._advance(actions, mode=0)
         return self._report
 
     def look(self) -> tuple[Any, Told]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +15,7 @@ from .catalogue import Catalogue
 from .checks import checked_seed, did_you_mean, shown
 from .config import WorldConfig
 from .infos import by_agent
+from .spaces import action_space
 from .tasks import task_config
 from .vector import VectorEnv
 
@@ -71,7 +71,7 @@ class RecommendationEnv(ParallelEnv):
         self.observation_fields = self.vector.observation_fields
         self.state_space = self.vector.state_space
         self.state_fields = self.vector.state_fields
-        self._action_spaces = {agent: copy.deepcopy(self.vector.action_space) for agent in self.possible_agents}
+        self._action_spaces = {agent: action_space(config, self.vector.shape) for agent in self.possible_agents}
         self._page: Any = None  # the clock of the page that was shown last; kept for rendering only
         self._score = np.zeros(len(self.possible_agents))
         self._never, self._always = (dict.fromkeys(self.possible_agents, ends) for ends in (False, True))
@@ -136,16 +136,18 @@ class RecommendationEnv(ParallelEnv):
             if isinstance(actions, Mapping) and not actions:
                 return {}, {}, {}, {}, {}
             raise RuntimeError("the episode is over; call reset()")
-        joint = self._joint(actions)
+        joint, reader = self._joint(actions), self.vector._actions
+        self.vector._require_reset("step()")
         try:
-            return self._tick(np.array([joint]))
+            read = reader.read_joint(joint)
         except (TypeError, ValueError):
-            return self._tick(self._checked(joint))
+            read = reader.read(self._checked(joint))
+        return self._tick(read)
 
     def _tick(
         self, joint: np.ndarray
     ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
-        """`step` with the joint action [1, N, ...]."""
+        """`step` with the joint action, as it has been read."""
         page = None if self.render_mode is None else self.vector.next_page[0]
         report = self.vector._tick(joint)
         over, rewards = report.truncated.item(), report.rewards.tolist()[0]
