@@ -243,7 +243,7 @@ def compiled_functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
             }
             if node.name.lstrip("_").startswith("prefetch"):  # asks for memory ahead of time: no value depends on it
                 continue
-            if any(isinstance(name, ast.Name) and name.id in ("kernel", "entry") for name in names):
+            if any(isinstance(name, ast.Name) and name.id in ("kernel", "stage", "entry") for name in names):
                 found[node.name] = node
     return found
 

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 import recsys_env
-from recsys_env.kernels.compiler import entry
+from recsys_env.kernels.compiler import entry, stage
 from recsys_env.kernels.handle import Handle, HandleType, parts_of
 from recsys_env.kernels.references import typeof
 from recsys_env.world import PLACE, Scratch
@@ -37,6 +37,34 @@ def test_a_handle_names_its_parts_and_keeps_them_alive() -> None:
     gc.collect()
     np.zeros(1000)  # would lie where the array of sevens was
     assert sums(handle, 1.0) == 7000.0
+
+
+@stage
+def double(numbers, first, stop):  # type: ignore[no-untyped-def]
+    """Twice each number of a row."""
+    for i in range(first, stop):
+        numbers.scores[0, i] *= 2.0
+
+
+@numba.njit(error_model="numpy")  # not an `entry`: code that comes from the disk cannot be looked at
+def double_all(handle, stop):  # type: ignore[no-untyped-def]
+    (scratch,) = parts_of(handle)
+    double(scratch, 0, stop)
+
+
+def test_a_stage_is_a_function_of_its_own() -> None:
+    """That gets addresses, of which it knows that what it writes changes nothing there."""
+    scratch = recsys_env.vector_env("ecommerce-v1", 1)._scratch
+    scratch.scores[:] = 3.0
+    signature = (HandleType(typeof(scratch)), numba.int64)
+    double_all.compile(signature)(Handle(scratch), 2)
+    assert scratch.scores[0, :4].tolist() == [6.0, 6.0, 3.0, 3.0]
+    text = double_all.inspect_llvm(signature)
+    told = next(
+        line for line in text.splitlines() if line.startswith("define") and "double" in line and "arg.numbers" in line
+    )
+    assert "double_all" not in told.split("(")[0]
+    assert all(word in told for word in ("noalias", "dereferenceable("))
 
 
 def test_types_are_numbas() -> None:

@@ -2,9 +2,9 @@
 
 If any store could change any number, all that has been read must be read again after it. By LLVM's type-based alias
 analysis two accesses with tags of different names never meet. Here a name is that of a record's field, or of the kind
-of numbers in contiguous arrays, and what is read-only never changes while compiled code runs. So of what an entry is
-given no array may lie over another, unless both hold the same kind of numbers and may be written to. A column that a
-kernel takes of records may: it has strides, and its accesses bear no tag.
+of numbers in contiguous arrays, or "place" for where an array lies; what is read-only never changes while compiled code
+runs. So of what an entry is given no array may lie over another, unless both hold the same kind of numbers and may be
+written to. A column that a kernel takes of records may: it has strides, and its accesses bear no tag.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numba.core import types
 from numba.core.base import BaseContext
 from numba.np import arrayobj
 
-from .references import Row, short_name
+from .references import Reference, Row, short_name
 
 _NUMBER = types.Number | types.Boolean
 _I64 = ir.IntType(64)
@@ -39,6 +39,11 @@ def _tag_field(kind: Any, name: str, *accesses: Any) -> None:
     record = kind.record if isinstance(kind, Row) else kind
     if isinstance(record.typeof(name), _NUMBER):
         _tag(f"{short_name('record', record)} {name}", 0, accesses)
+
+
+def _tag_place(*accesses: Any) -> None:
+    """The same of where an array lies."""
+    _tag("place", 0, accesses)
 
 
 def _tag(name: str, constant: int, accesses: Iterable[Any]) -> None:
@@ -68,12 +73,14 @@ def _store(context: Any, builder: Any, kind: Any, value: Any, place: Any) -> Any
 
 def _get(context: Any, kind: Any, name: str) -> Any:
     get = _getter(context, kind, name)
-    if not isinstance(kind, types.Record | Row):
+    if isinstance(kind, Reference):
+        tag: Callable[..., None] = _tag_place
+    elif isinstance(kind, types.Record | Row):
+        tag = partial(_tag_field, kind, name)
+    else:
         return get
 
-    return lambda context, builder, *arguments: _tagged(
-        builder, partial(_tag_field, kind, name), get, context, builder, *arguments
-    )
+    return lambda context, builder, *arguments: _tagged(builder, tag, get, context, builder, *arguments)
 
 
 def _set(context: Any, name: str, signature: Any) -> Any:

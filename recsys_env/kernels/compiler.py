@@ -1,9 +1,9 @@
 """How the kernels are compiled, and where compiled code is kept: the machinery around numba.
 
 Inner functions are `kernel`s, inlined into the few `entry` points, which are the only ones called from Python and the
-only ones cached on disk. A change in any file whose code goes into an entry, or in a constant that it uses, never runs
-old code. Whoever waits for the compiler is told, on a terminal or in a notebook by a line, elsewhere by one for the
-logger "recsys_env" (level INFO).
+only ones cached on disk, or into the `stage`s of an entry that would otherwise be too long. A change in any file whose
+code goes into an entry, or in a constant that it uses, never runs old code. Whoever waits for the compiler is told, on
+a terminal or in a notebook by a line, elsewhere by one for the logger "recsys_env" (level INFO).
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
+from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 from numba.np import arrayobj
 
 from .accesses import tagged_accesses
-from .references import KernelDispatcher
+from .references import KernelDispatcher, Reference, size_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 _njit: Any = numba.njit  # its published types leave out options that it takes
@@ -204,12 +205,33 @@ def _as_it_is(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> A
     return context.cast(builder, index, kind, types.intp if kind.signed else types.uintp)
 
 
+class _Lower(Lower):  # type: ignore[misc]
+    """Writes a function's LLVM code."""
+
+    def extract_function_arguments(self) -> Any:
+        """The arguments. A stage is told that what it writes into arrays does not change where they lie, and that this
+        may be read at any time."""
+        values = super().extract_function_arguments()
+        if not self.fndesc.inline:
+            self.function.attributes.add("noinline")
+            for value, kind in zip(values, self.fndesc.argtypes, strict=True):
+                if isinstance(kind, Reference):
+                    value.add_attribute("noalias")
+                    value.add_attribute("captures(none)")
+                    value.attributes.dereferenceable = size_of(self.context, kind)
+        return values
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _InlinedLowering(NativeLowering):
     """Lowers a kernel to LLVM code and stops there. Compiling each of a hundred kernels on its own took three times as
     long."""
 
     _name = "inlined_lowering"
+
+    @property
+    def lowering_class(self) -> type[Lower]:
+        return _Lower
 
     def run_pass(self, state: Any) -> bool:
         state.library = _InlinedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
@@ -257,12 +279,22 @@ class _InlinedCompiler(CompilerBase):
 
 def kernel(function: F) -> F:
     """An inner function: compiled into, and inlined by, the entries that use it. Never called from Python."""
+    return _inner(function, inline=True)
+
+
+def stage(function: F) -> F:
+    """A kernel that stays a function of its own, because it is long and called once for many copies: the time that the
+    compiler takes for a function grows faster than its length."""
+    return _inner(function, inline=False)
+
+
+def _inner(function: F, inline: bool) -> F:
     _take_down(function.__code__.co_filename, function.__globals__)
     options = {
         "nopython": True,
         "boundscheck": None,  # as the environment variable NUMBA_BOUNDSCHECK has it
         "error_model": "numpy",
-        "forceinline": True,
+        "forceinline": inline,
         "_nrt": False,
         "no_cpython_wrapper": True,
         "no_cfunc_wrapper": True,

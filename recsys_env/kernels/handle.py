@@ -13,7 +13,7 @@ from numba.core import cgutils, types
 from numba.core.datamodel.models import OpaqueModel
 from numba.extending import NativeValue, intrinsic, register_model, unbox
 
-from .references import refer, short_name, taken
+from .references import short_name, taken
 
 
 class Handle:
@@ -57,16 +57,15 @@ def _unbox(kind: HandleType, handle: Any, c: Any) -> Any:
 
 @intrinsic
 def parts_of(typing_context: Any, handle: Any) -> Any:
-    """The named tuples of a handle, as kernels take them: copies, to which nobody else has the address, so that the
-    compiler knows that what is written into the arrays does not change where they lie."""
+    """The named tuples of a handle, as kernels take them: by their addresses."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         layout = ir.LiteralStructType([context.get_value_type(part) for part in handle.parts])
         address = builder.bitcast(arguments[0], layout.as_pointer())
-        parts = [builder.load(cgutils.gep_inbounds(builder, address, 0, i)) for i in range(len(handle.parts))]
+        places = [cgutils.gep_inbounds(builder, address, 0, i) for i in range(len(handle.parts))]
         told = [
-            part if kind == wanted else refer(builder, part)
-            for part, kind, wanted in zip(parts, handle.parts, signature.return_type, strict=True)
+            builder.load(place) if kind == wanted else builder.bitcast(place, ir.IntType(8).as_pointer())
+            for place, kind, wanted in zip(places, handle.parts, signature.return_type, strict=True)
         ]
         return context.make_tuple(builder, signature.return_type, told)
 

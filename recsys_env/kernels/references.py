@@ -100,15 +100,15 @@ class KernelDispatcher(CPUDispatcher):  # type: ignore[misc]
 # ------------------------------------------------------------------------------------------------ named tuples
 
 
-def refer(builder: Any, parts: Any) -> Any:
-    """The address of a named tuple, which lies in the frame of the function that is being compiled."""
-    place = cgutils.alloca_once_value(builder, parts)
-    return builder.bitcast(place, ir.IntType(8).as_pointer())
+def size_of(context: Any, reference: Reference) -> int:
+    """Bytes of the named tuple at an address."""
+    return int(context.get_abi_sizeof(context.get_value_type(reference.parts)))
 
 
 @lower_cast(types.NamedTuple, Reference)  # type: ignore[misc]
 def _cast_tuple(context: Any, builder: Any, kind: Any, reference: Reference, parts: Any) -> Any:
-    return refer(builder, parts)
+    place = cgutils.alloca_once_value(builder, parts)  # in the frame of the function that is being compiled
+    return builder.bitcast(place, ir.IntType(8).as_pointer())
 
 
 @infer_getattr  # type: ignore[misc]

@@ -11,7 +11,7 @@ import numpy as np
 from . import rng
 from .actions import read_actions
 from .choice import draw_click, weigh_slots
-from .compiler import entry, kernel
+from .compiler import entry, kernel, stage
 from .dynamics import (
     CLICKS,
     PLACES,
@@ -45,7 +45,7 @@ _NONE, _ONE = np.uint64(0), np.uint64(1)
 # ------------------------------------------------------------------------------------------------ one tick
 
 
-@kernel
+@stage
 def serve_pages(world, state, report, scratch, p, first, stop):
     """Show a page to every visitor of copies first .. stop - 1, and let it take effect."""
     for b in range(first, stop):
@@ -165,7 +165,7 @@ def _consumption(world, state, report, p, b, n, k, j):
             form_habit(world, state, p, b, report.later[b, i].agent, report.later[b, i].item)
 
 
-@kernel
+@stage
 def next_pages(world, state, scratch, p, first, stop):
     """Advance the clock of the open copies first .. stop - 1 and draw their next pages: visitor, candidates, page
     order."""
@@ -264,8 +264,15 @@ def _add_user(state, p, b, u, row):
         row[at.mean_trust + n] += state.vectors[b, u, p.shape.trust + n]
 
 
+@stage
+def begin_ticks(world, state, report, scratch, p, first, stop, actions, mode):
+    """Make copies first .. stop - 1 ready for a tick."""
+    for b in range(first, stop):
+        _begin_tick(world, state, report, scratch, p, b, actions, mode)
+
+
 @kernel
-def begin_tick(world, state, report, scratch, p, b, actions, mode):
+def _begin_tick(world, state, report, scratch, p, b, actions, mode):
     """Empty the report, or start the episode that copy b names, open its turn, and read what its agents ask for."""
     copy, turn = state.copies[b], scratch.turns[b]
     clear(report, p, b)
@@ -287,8 +294,19 @@ def _prefetch_shown(world, state, scratch, p, b):
             prefetch(state.items, b, max(np.int64(scratch.shown[b, n, k]), 0))
 
 
+@stage
+def end_ticks(world, state, report, scratch, p, first, stop, mode):
+    """Observe the next pages of the open copies first .. stop - 1. Returns whether some of them are to be drawn anew,
+    because an episode has ended."""
+    ends = False
+    for b in range(first, stop):
+        if scratch.turns[b].open:
+            ends |= _end_tick(world, state, report, scratch, p, b, mode)
+    return ends
+
+
 @kernel
-def end_tick(world, state, report, scratch, p, b, mode):
+def _end_tick(world, state, report, scratch, p, b, mode):
     """Observe the next page. Returns whether it is the last of its episode: then the next one has begun."""
     copy, turn = state.copies[b], scratch.turns[b]
     turn.open = mode == STEP and copy.tick == p.shape.horizon
@@ -308,8 +326,7 @@ def end_tick(world, state, report, scratch, p, b, mode):
 def advance(world, state, report, scratch, p, first, stop, actions, mode):
     """Copies first .. stop - 1: one tick (STEP), the start of the episodes they name (RESET), or only a report of the
     present pages (LOOK)."""
-    for b in range(first, stop):
-        begin_tick(world, state, report, scratch, p, b, actions, mode)
+    begin_ticks(world, state, report, scratch, p, first, stop, actions, mode)
     if mode == STEP:
         serve_pages(world, state, report, scratch, p, first, stop)
     for b in range(first, stop):
@@ -318,10 +335,7 @@ def advance(world, state, report, scratch, p, first, stop, actions, mode):
     while ends:  # twice where episodes end: their last observations, then the first ones of the next
         if mode != LOOK:
             next_pages(world, state, scratch, p, first, stop)
-        ends = False
-        for b in range(first, stop):
-            if scratch.turns[b].open:
-                ends |= end_tick(world, state, report, scratch, p, b, mode)
+        ends = end_ticks(world, state, report, scratch, p, first, stop, mode)
 
 
 # ------------------------------------------------------------------------------------------------ entries
