@@ -57,7 +57,7 @@ class ActionReader:
             what = "float32" if self._continuous else "integers"
             raise TypeError(f"actions have dtype {array.dtype}, expected {what} for {self._space}")
         checked = self._exactly(array).reshape(self._read_shape)
-        place = _find_outside(checked.dtype)(checked, self.highest, self.low)
+        place = _find_outside(checked.dtype.char)(checked, self.highest, self.low)
         if place >= 0:
             self.reject(place, array.reshape(-1, *self._shape)[place // self.highest.size])
         return checked if checked.dtype is self._dtype else checked.astype(self._dtype)
@@ -81,7 +81,7 @@ class ActionReader:
                 if type(action) is not np.ndarray or action.dtype != self._dtype or action.shape != self._shape:
                     return False
                 rows[n] = action
-            return bool(_find_outside(self._dtype)(self._one, self.highest, self.low) < 0)
+            return bool(_find_outside(self._dtype.char)(self._one, self.highest, self.low) < 0)
         for n, action in enumerate(joint):
             if type(action) is not np.int64 and type(action) is not int:
                 return False
@@ -114,7 +114,7 @@ class ActionReader:
         if array.shape != self._shape:
             self._reject_one(n, action, f" of shape {array.shape}", f" of shape {self._shape}")
         checked = self._exactly(array).reshape(1, 1, -1)
-        if _find_outside(checked.dtype)(checked, self.highest, self.low) >= 0:
+        if _find_outside(checked.dtype.char)(checked, self.highest, self.low) >= 0:
             self._reject_one(n, action)
         return array
 
@@ -132,8 +132,9 @@ class ActionReader:
 
 
 @cache
-def _find_outside(kind: np.dtype) -> Any:
-    """The search for an action outside its space, for contiguous actions of this kind of number."""
+def _find_outside(kind: str) -> Any:
+    """The search for an action outside its space, for contiguous actions of this kind of number, which is named by
+    NumPy's letter: to look up a dtype takes longer than a small search."""
     from .kernels.actions import find_outside
     from .kernels.compiler import compiled
 
