@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .compiler import kernel
+from .numeric import squash
 
-_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+_ZERO = np.float32(0.0)
 
 
 @kernel
@@ -28,16 +29,14 @@ def prefetch_user(state, b, u):
 def squash_row(rows, b, n, start, stop):
     """Squash rows[b, n, start:stop] in place."""
     for o in range(start, stop):
-        x = rows[b, n, o]
-        rows[b, n, o] = x / (abs(x) + _ONE)
+        rows[b, n, o] = squash(rows[b, n, o])
 
 
 @kernel
 def squash_vector(vectors, b, u, offset, size, rows, n, at):
     """Into rows[b, n, at : at + size], vectors[b, u, offset : offset + size] squashed."""
     for o in range(size):
-        x = vectors[b, u, offset + o]
-        rows[b, n, at + o] = x / (abs(x) + _ONE)
+        rows[b, n, at + o] = squash(vectors[b, u, offset + o])
 
 
 @kernel

@@ -217,7 +217,6 @@ class _Lower(Lower):  # type: ignore[misc]
             for value, kind in zip(values, self.fndesc.argtypes, strict=True):
                 if isinstance(kind, Reference):
                     value.add_attribute("noalias")
-                    value.add_attribute("captures(none)")
                     value.attributes.dereferenceable = size_of(self.context, kind)
         return values
 

@@ -54,9 +54,8 @@ def serve_pages(world, state, report, scratch, p, first, stop):
             fill_slots(world, state, report, p, b, scratch.shown)
             _pay_objectives(world, state, report, p, b)
     weigh_slots(world, state, report, scratch, p, first, stop)
-    experience_clicks(
-        world, state, report, scratch, p, first, _draw_clicks(world, state, report, scratch, p, first, stop)
-    )
+    clicked = _draw_clicks(world, state, report, scratch, p, first, stop)
+    experience_clicks(world, state, report, scratch, p, first, clicked)
     for i in range(first, stop):
         b = scratch.queue[i]
         scratch.chances[i] = 0.0
