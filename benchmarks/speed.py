@@ -5,8 +5,9 @@
     python -m benchmarks.speed --tasks             # none: growth and starts alone
     python -m benchmarks.speed --rounds 5          # a quick look
 
-Units: a tick is one step of one copy, a page a tick with a visitor; ticks/s counts B per step. Actions are drawn
-beforehand; compile time is apart. `kernel` is the compiled call alone, `step` all of `vector_env.step`, `parallel` and
+Units: a tick is one step of one copy, a page a tick with a visitor; ticks/s counts B per step, and is the mean over an
+episode of uniform random actions, because a batch holds copies at all its ticks. Actions are drawn beforehand; compile
+time is apart. `kernel` is the compiled call alone, `step` all of `vector_env.step`, `parallel` and
 `aec` the PettingZoo environments.
 
 Every figure is the median of windows of some milliseconds (with the quartiles beside it), in processor time of the
@@ -43,6 +44,7 @@ from .windows import WINDOW, Call, quartiles, take_turns
 BATCHES = (1, 64, 1024, 4096)
 MEMORY = 8e9  # bytes that the state of a batch may take; grocery-v1 needs 23 GB for 4,096 copies
 THREADED = (64, 256, 1024, 4096)
+PHASES = 50  # of an episode, at which copies stand side by side
 STARTS = 5  # fresh processes
 # Worlds as other packages have them, for whoever runs both side by side: one recommender that names items, users who
 # always come, nothing after the click.
@@ -82,11 +84,19 @@ def games() -> dict[str, tuple[str | WorldConfig, dict[str, Any]]]:
 
 
 def started(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, threads: int = 1) -> VectorEnv:
-    """A batch past the first visits of its episodes, with actions to be repeated as `actions`."""
+    """A batch whose copies are spread evenly over the ticks of an episode, played with actions to be repeated as
+    `actions_for`: a tick takes longer early on, when most people still come."""
     envs = recsys_env.vector_env(world, num_envs, num_threads=threads, **overrides)
     envs.reset(seed=0)
-    for _ in range(100):
-        envs.step(actions_for(envs))
+    actions, spread = actions_for(envs), envs.save()
+    groups = min(num_envs, PHASES, envs.config.horizon)
+    for tick in range(envs.config.horizon):
+        for group in range(groups):
+            if tick == group * envs.config.horizon // groups:
+                for kept, array in zip(spread.arrays, envs.arrays, strict=True):
+                    kept[group::groups] = array[group::groups]
+        envs.step(actions)
+    envs.restore(spread)
     return envs
 
 
