@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NoReturn
 
 import numpy as np
@@ -27,6 +28,7 @@ class ActionReader:
     """
 
     def __init__(self, config: WorldConfig, num_envs: int, agents: list[str], space: Any) -> None:
+        self._made_of = config, num_envs, agents, space
         self._agents, self._space = agents, space
         self._shape: tuple[int, ...] = space.shape  # of one action
         self._joint = (num_envs, len(agents), *self._shape)
@@ -40,7 +42,12 @@ class ActionReader:
             self.low, self.highest = 0, np.atleast_1d(space.n if config.slots == 1 else space.nvec).astype(np.int64) - 1
         self._read_shape = (num_envs, len(agents), self.highest.size)
         self._last = int(self.highest[0])
-        self._one = np.zeros((1, *self._read_shape[1:]), self._dtype)  # what `read_joint` returns
+        # what `read_joint` returns, and its bytes
+        self._bytes = bytearray(self._dtype.itemsize * math.prod(self._read_shape[1:]))
+        self._one = np.frombuffer(self._bytes, self._dtype).reshape(1, *self._read_shape[1:])
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return ActionReader, self._made_of  # a copy's array has bytes of its own
 
     def empty(self) -> np.ndarray:
         """Actions [B, N, A] of zero."""
@@ -75,13 +82,14 @@ class ActionReader:
 
     def _write(self, joint: Sequence[Any]) -> bool:
         """Write one copy's actions down. Returns whether all of them are of the usual kind and lie in their space."""
-        rows = self._one[0]
         if self._shape:
-            for n, action in enumerate(joint):
-                if type(action) is not np.ndarray or action.dtype != self._dtype or action.shape != self._shape:
+            kind, shape = self._dtype, self._shape
+            for action in joint:
+                if type(action) is not np.ndarray or action.dtype is not kind or action.shape != shape:
                     return False
-                rows[n] = action
-            return bool(_find_outside(self._dtype.char)(self._one, self.highest, self.low) < 0)
+            self._bytes[:] = b"".join(joint)  # a TypeError where one is not contiguous
+            return bool(self._find(self._one, self.highest, self.low) < 0)
+        rows = self._one[0]
         for n, action in enumerate(joint):
             if type(action) is not np.int64 and type(action) is not int:
                 return False
@@ -90,6 +98,11 @@ class ActionReader:
                 return False
             rows[n, 0] = value
         return True
+
+    @cached_property
+    def _find(self) -> Any:
+        """`_find_outside` of the kind of number that actions are."""
+        return _find_outside(self._dtype.char)
 
     def _exactly(self, array: np.ndarray) -> np.ndarray:
         """The same numbers, contiguous, as one of the kinds that they are checked in. What overflows comes out

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -74,6 +75,7 @@ class RecommendationEnv(ParallelEnv):
         self._action_spaces = {agent: action_space(config, self.vector.shape) for agent in self.possible_agents}
         self._page: Any = None  # the clock of the page that was shown last; kept for rendering only
         self._score = np.zeros(len(self.possible_agents))
+        self._of_all = itemgetter(*self.possible_agents)
         self._never, self._always = (dict.fromkeys(self.possible_agents, ends) for ends in (False, True))
         self.np_random = np.random.default_rng()
 
@@ -162,7 +164,7 @@ class RecommendationEnv(ParallelEnv):
             self._split(report.final_observations, report.final_masks)
             if over
             else self._split(report.observations, report.masks),
-            {agent: rewards[n] for n, agent in enumerate(self.possible_agents)},
+            _by_agent(self.possible_agents, rewards),
             self._never.copy(),
             self._always.copy() if over else self._never.copy(),
             by_agent(report, self.possible_agents, over),
@@ -180,18 +182,20 @@ class RecommendationEnv(ParallelEnv):
 
     def _split(self, observations: np.ndarray, masks: np.ndarray) -> dict[str, Any]:
         """Observations [1, N, O] and masks of the batch, copied and handed out by agent."""
-        rows, agents = observations[0].copy(), self.possible_agents
+        rows, agents = observations.copy()[0], self.possible_agents
         if self.config.mask_actions:
             allowed = masks[0].copy()
             return {agent: {"observation": rows[n], "action_mask": allowed[n]} for n, agent in enumerate(agents)}
-        return {agent: rows[n] for n, agent in enumerate(agents)}
+        return _by_agent(agents, rows)
 
     # -------------------------------------------------------------------------------------------- actions
 
-    def _joint(self, actions: Mapping[str, Any]) -> list[Any]:
+    def _joint(self, actions: Mapping[str, Any]) -> Sequence[Any]:
         """The actions in the order of the agents."""
         try:
-            joint = [actions[agent] for agent in self.possible_agents]
+            joint = self._of_all(actions)
+            if len(self.possible_agents) == 1:
+                joint = (joint,)
         except (LookupError, TypeError, ValueError):
             self._reject_agents(actions)
         if len(joint) != len(actions):
@@ -213,7 +217,7 @@ class RecommendationEnv(ParallelEnv):
             f"no action for {', '.join(missing)}; each agent needs one of its space {self.vector.action_space}"
         )
 
-    def _checked(self, joint: list[Any]) -> np.ndarray:
+    def _checked(self, joint: Sequence[Any]) -> np.ndarray:
         """The actions as one array [1, N, ...], looked at one by one: raises for the first outside its space."""
         rows = [self.vector.checked_action(n, action) for n, action in enumerate(joint)]
         return np.array([rows], self.vector.action_space.dtype)
@@ -342,6 +346,14 @@ class RecommendationEnv(ParallelEnv):
     def close(self) -> None:
         """Nothing to release."""
         self.vector.close()
+
+
+def _by_agent(agents: list[str], values: Any) -> dict[str, Any]:
+    """The values in the order of the agents as a dictionary; a comprehension, or `zip` that is strict, takes longer."""
+    told = {}
+    for n, agent in enumerate(agents):
+        told[agent] = values[n]
+    return told
 
 
 def parallel_env(

@@ -175,8 +175,10 @@ def by_agent(report: Report, agents: list[str], over: bool) -> dict[str, AgentIn
     Args:
         over: whether the episode has ended with this step, so that no page follows.
     """
-    kept = _KeptInfos(report)
-    return {agent: AgentInfo(own=(kept, n, over)) for n, agent in enumerate(agents)}
+    kept, told = _KeptInfos(report), {}
+    for n, agent in enumerate(agents):
+        told[agent] = AgentInfo(own=(kept, n, over))
+    return told
 
 
 def plain(value: Any) -> Any:

@@ -250,10 +250,10 @@ class Scratch(NamedTuple):
     draws: np.ndarray  # [B, C] i4: candidates before they are sorted
     matches: np.ndarray  # [B, C] f4: matches of draws with the profile, of candidates with the history
     marks: np.ndarray  # [B, 16] u8: bits of the items drawn so far
-    uniforms: np.ndarray  # [B, 2, C] f8: random numbers behind the draws
+    uniforms: np.ndarray  # [B, 2, C'] f8: random numbers behind the draws; C' is C in whole vectors
     seen: np.ndarray  # [B, C] f4: how often the visitor consumed each draw or candidate, as far as the agent knows
-    known: np.ndarray  # [B, 5, C] f8: clicks, impressions, satisfaction, age and promotion of an agent's candidates
-    bounded: np.ndarray  # [B, 4, C] f4: their ctr, satisfaction, freshness and promotion, as features
+    known: np.ndarray  # [B, 5, C'] f8: clicks, impressions, satisfaction, age and promotion of an agent's candidates
+    bounded: np.ndarray  # [B, 4, C'] f4: their ctr, satisfaction, freshness and promotion, as features
     turns: np.ndarray  # [B] TURN
     queue: np.ndarray  # [B] i8: copies of a chunk, in the order in which the stage takes them
     weights: np.ndarray  # [B * N * K] f8: of the slots at the click
@@ -267,7 +267,7 @@ class Scratch(NamedTuple):
     pleasure: np.ndarray
     log_dwell: np.ndarray  # log of the dwell time over the item's length
     chances: np.ndarray  # [B] f8, in its order too: satisfaction, then the probability to stay, or to come
-    topic_mass: np.ndarray  # [B, T] f8: cumulative topic weights of the visitor
+    topic_mass: np.ndarray  # [B, T'] f8: cumulative topic weights of the visitor; T' is T in whole vectors
 
 
 # ------------------------------------------------------------------------------------------------ build
@@ -677,10 +677,13 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
 
 def allocate_scratch(world: World, num_envs: int) -> Scratch:
     """Working arrays for B copies."""
+    from .kernels.numeric import whole
     from .kernels.retrieval import MARKS
 
     p, b = world.params["shape"][0], num_envs
     n = p["agents"]
+    rounded: Any = whole.py_func  # type: ignore[attr-defined]
+    places = rounded(p["candidates"])
     return Scratch(
         shown=zeros((b, n, p["slots"]), np.int32),
         picks=zeros((b, p["slots"]), np.int32),
@@ -689,10 +692,10 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
         draws=zeros((b, p["candidates"]), np.int32),
         matches=zeros((b, p["candidates"]), np.float32),
         marks=zeros((b, MARKS // 64), np.uint64),
-        uniforms=zeros((b, 2, p["candidates"])),
+        uniforms=zeros((b, 2, places)),
         seen=zeros((b, p["candidates"]), np.float32),
-        known=zeros((b, 5, p["candidates"])),
-        bounded=zeros((b, 4, p["candidates"]), np.float32),
+        known=zeros((b, 5, places)),
+        bounded=zeros((b, 4, places), np.float32),
         turns=zeros(b, TURN),
         queue=zeros(b, np.int64),
         weights=zeros(b * n * p["slots"]),
@@ -705,5 +708,5 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
         pleasure=zeros(b),
         log_dwell=zeros(b),
         chances=zeros(b),
-        topic_mass=zeros((b, p["topics"])),
+        topic_mass=zeros((b, rounded(p["topics"]))),
     )

@@ -54,6 +54,13 @@ def match_items(world, state, p, b, offset, items, count, matches):
 
 
 @kernel
+def match_topics(world, state, p, b, u, offset, matches):
+    """`dot` of the vector at an offset of the user at place u with the centre of every topic, into matches[:T]."""
+    for t in range(p.shape.topics):
+        matches[t] = dot(state.vectors, b, u, offset, world.centres, t, p.shape.dims)
+
+
+@kernel
 def row_dot(a, i, b, j, size):
     """<a[i], b[j]>."""
     return _eight_sums(a[i], 0, b[j], size)

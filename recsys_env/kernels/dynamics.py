@@ -16,15 +16,16 @@ from .equations import (
     topic_weight,
     trust_bonus,
 )
-from .numeric import exp, log
+from .numeric import exp, log, whole
 from .page import RIVAL, SHARED, active_agents, is_private, touch_item, view_of, window_of
-from .vectors import dot, prefetch_user
+from .vectors import dot, match_topics, prefetch_user
 
 CLICKS, PURCHASES = 0, 1
 MOOD_RATE = 0.4  # weight of a click in the mood that agents see
 FRESH = 0
 PLACES = np.int64(64)  # of a word in `State.met`
 _NONE, _ONE = np.uint64(0), np.uint64(1)
+_UNREACHED = np.finfo(np.float64).max  # a mass at which no draw ends; finite, so that a scale of 0 makes 0 of it
 
 
 # ------------------------------------------------------------------------------------------------ people
@@ -470,14 +471,15 @@ def topic_odds(world, state, p, b, u, t, offset, scale):
 def weigh_topics(world, state, scratch, p, b, u, offset, scale):
     """Fill the scratch with the cumulative weights of the topics, for `draw_topic`. Topics without items have none."""
     mass, total = scratch.topic_mass[b], 0.0
-    for t in range(p.shape.topics):
-        mass[t] = dot(state.vectors, b, u, offset, world.centres, t, p.shape.dims)
-    for t in range(p.shape.topics):  # alone, so that it vectorises
+    match_topics(world, state, p, b, u, offset, mass)
+    for t in range(whole(p.shape.topics)):  # alone, so that it vectorises
         mass[t] = topic_weight(scale, mass[t])
     for t in range(p.shape.topics):
         if world.topic_start[t + 1] > world.topic_start[t]:
             total += mass[t]
         mass[t] = total
+    for t in range(p.shape.topics, whole(p.shape.topics)):
+        mass[t] = _UNREACHED
 
 
 @kernel
@@ -485,10 +487,10 @@ def draw_topic(scratch, p, b, u01):
     """A topic by weight; counts all topics that end below the draw, which beats a search that stops at the first
     above."""
     last = p.shape.topics - 1
-    mass, topic = u01 * scratch.topic_mass[b, last], 0
-    for t in range(last):
+    mass, topic = u01 * scratch.topic_mass[b, last], np.int64(0)
+    for t in range(whole(last)):
         topic += mass >= scratch.topic_mass[b, t]
-    return topic
+    return min(topic, last)
 
 
 @kernel

@@ -16,6 +16,14 @@ _TWO_OVER_PI = 0.6366197723675814
 _P1, _P2 = 1.5707963267341256, 6.077100506506192e-11  # pi / 2 in two parts, of which the first has 33 bits
 _SQRT_HALF = 0.7071067811865476
 _ONE = np.float32(1.0)
+LANES = np.int64(8)  # numbers of 64 bits in the widest vectors
+
+
+@kernel
+def whole(n):
+    """n, rounded up to whole vectors. A loop over so many numbers, of which the last mean nothing, leaves no remainder
+    that would be done one by one; the scratch has as many places."""
+    return (n + LANES - 1) // LANES * LANES
 
 
 @kernel

@@ -11,7 +11,7 @@ from ..fields import OBSERVATION
 from .compiler import kernel
 from .dynamics import visitor_id
 from .equations import freshness, relative_ctr, relative_satisfaction
-from .numeric import squash
+from .numeric import squash, whole
 from .objectives import exposure_of, share_of
 from .page import (
     RIVAL,
@@ -155,12 +155,12 @@ def _observe_bounded(scratch, p, b, n, count, observations):
     """The features of the candidates that are bounded as they are. First all of one kind, which vectorises."""
     known, bounded = scratch.known[b], scratch.bounded[b]
     mean_ctr, mean_satisfaction = p.shape.mean_ctr, p.shape.mean_satisfaction
-    for c in range(count):
+    for c in range(whole(count)):
         bounded[0, c] = relative_ctr(mean_ctr, known[0, c], known[1, c])
-    for c in range(count):
+    for c in range(whole(count)):
         bounded[1, c] = relative_satisfaction(mean_satisfaction, known[0, c], known[2, c])
     if p.features.freshness >= 0:
-        for c in range(count):
+        for c in range(whole(count)):
             bounded[2, c] = freshness(p.choice, known[3, c])
     for c in range(count):
         bounded[3, c] = known[4, c]

@@ -7,7 +7,7 @@ import numpy as np
 from . import rng
 from .compiler import kernel
 from .dynamics import draw_topic, weigh_topics
-from .numeric import insert, is_better, log1p
+from .numeric import insert, is_better, log1p, whole
 from .page import active_agents, can_show, is_active, retrieves, view_of, window_of
 from .vectors import match_items, prefetch_item
 
@@ -48,9 +48,9 @@ def _draw_for(world, state, scratch, p, b, n, key):
     known = _by_topic(copy, size) // 2
     filled = _take_habits(world, state, scratch, p, b, n, known) if p.choice.beta_repeat > 0.0 and known > 0 else 0
     uniforms = scratch.uniforms[b]
-    for c in range(size):
+    for c in range(whole(size)):
         uniforms[0, c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0))
-    for c in range(_by_topic(copy, size)):
+    for c in range(whole(_by_topic(copy, size))):
         uniforms[1, c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0) + 1)
     for c in range(filled, size):
         scratch.draws[b, c] = _draw(world, state, scratch, p, b, c, uniforms[0, c], uniforms[1, c])
@@ -230,7 +230,7 @@ def _shuffle(world, state, scratch, p, b, n, filled, key):
     """Put the draws in an order that says nothing of them (Fisher & Yates, inside out)."""
     uniforms = scratch.uniforms[b]
     _match(world, state, scratch, p, b, filled)
-    for c in range(filled):
+    for c in range(whole(filled)):
         uniforms[0, c] = rng.uniform(key, rng.SHUFFLE, n * p.shape.candidates + c)
     for c in range(filled):
         j, place = np.int64(scratch.draws[b, c]), np.int64(uniforms[0, c] * (c + 1))

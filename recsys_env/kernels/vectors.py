@@ -84,23 +84,27 @@ def _sum_of_products(typing_context: Any, a: Any, at_a: Any, b: Any, at_b: Any, 
 
 @intrinsic
 def _four_sums(typing_context: Any, a: Any, at: Any, b: Any, rows: Any, first: Any, size: Any, out: Any) -> Any:
-    """`_sum_of_products` of a.flat[at : at + size] and four rows of b, rows[first : first + 4], into
-    out[first : first + 4].
+    """`_sum_of_products` of a.flat[at : at + size] and four rows of b, rows[first : first + 4] or, without `rows`,
+    first : first + 4, into out[first : first + 4].
 
     The sums of four are added up together: with fewer instructions, in the same order.
     """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        left, right, which, target = (
-            context.make_array(signature.args[place])(context, builder, arguments[place]) for place in (0, 2, 3, 6)
+        left, right, target = (
+            context.make_array(signature.args[place])(context, builder, arguments[place]) for place in (0, 2, 6)
         )
         width = builder.extract_value(right.shape, 1)
         places = [builder.add(arguments[4], _I64(i)) for i in range(4)]
         many = []
         for place in places:
-            row = builder.load(builder.gep(which.data, [place]))
-            tag_array(signature.args[3], row)
-            start = builder.gep(right.data, [builder.mul(builder.sext(row, _I64), width)])
+            row = place
+            if signature.args[3] != types.none:
+                which = context.make_array(signature.args[3])(context, builder, arguments[3])
+                row = builder.load(builder.gep(which.data, [place]))
+                tag_array(signature.args[3], row)
+                row = builder.sext(row, _I64)
+            start = builder.gep(right.data, [builder.mul(row, width)])
             many.append(_Row(signature.args[2], start))
         one = _Row(signature.args[0], builder.gep(left.data, [arguments[1]]))
         sums = _running_sums(builder, one, many, arguments[5])
@@ -113,8 +117,10 @@ def _four_sums(typing_context: Any, a: Any, at: Any, b: Any, rows: Any, first: A
         halves = add(add(sums[0], sums[1], even, odd), add(sums[2], sums[3], even, odd), even, odd)
         done = add(halves, halves, (0, 1, 2, 3), (4, 5, 6, 7))
         for i, place in enumerate(places):
-            stored = builder.store(builder.extract_element(done, _I32(i)), builder.gep(target.data, [place]))
-            tag_array(signature.args[6], stored)
+            value = context.cast(
+                builder, builder.extract_element(done, _I32(i)), types.float32, signature.args[6].dtype
+            )
+            tag_array(signature.args[6], builder.store(value, builder.gep(target.data, [place])))
         return context.get_dummy_value()
 
     return types.none(a, types.int64, b, rows, types.int64, types.int64, out), code
@@ -238,3 +244,14 @@ def match_items(world, state, p, b, offset, items, count, matches):
         _four_sums(state.vectors, at, world.q, items, first, p.shape.dims, matches)
     for c in range(fours, count):
         matches[c] = dot(state.vectors, b, u, offset, world.q, items[c], p.shape.dims)
+
+
+@kernel
+def match_topics(world, state, p, b, u, offset, matches):
+    """`dot` of the vector at an offset of the user at place u with the centre of every topic, into matches[:T]."""
+    at = (np.int64(b) * state.vectors.shape[1] + u) * state.vectors.shape[2] + offset
+    fours = p.shape.topics - p.shape.topics % 4
+    for first in range(0, fours, 4):
+        _four_sums(state.vectors, at, world.centres, None, first, p.shape.dims, matches)
+    for t in range(fours, p.shape.topics):
+        matches[t] = dot(state.vectors, b, u, offset, world.centres, t, p.shape.dims)
