@@ -126,6 +126,7 @@ TURN = _record(  # of one copy's tick, between its stages
     ("stays", "?"),          # whether the visitor does
     ("place", "i8"),         # else who is asked to come
     ("open", "?"),           # whether the copy is still to be advanced to a next page
+    ("row", "i8"),           # of the working arrays: the first copy of those that are advanced together
 )  # fmt: skip
 SHAPE = _record(
     *((name, "i8") for name in Shape._fields),
@@ -244,9 +245,10 @@ class Scratch(NamedTuple):
     """What the kernels work in, for B copies. Of no meaning between two steps."""
 
     shown: np.ndarray  # [B, N, K] i4: what the actions ask for, before holes
+    features: np.ndarray  # [B, 1, F] f4: of one candidate, where weights rank them; else [B, 1, 0]
+    # of one copy after the other: those that are advanced together share a row, `turns[b].row`, to stay in the cache
     picks: np.ndarray  # [B, K] i4: candidates picked so far
     scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates, or of the best of a query or weights so far
-    features: np.ndarray  # [B, 1, F] f4: of one candidate, where weights rank them; else [B, 1, 0]
     draws: np.ndarray  # [B, C] i4: candidates before they are sorted
     matches: np.ndarray  # [B, C] f4: matches of draws with the profile, of candidates with the history
     marks: np.ndarray  # [B, 16] u8: bits of the items drawn so far
@@ -254,6 +256,8 @@ class Scratch(NamedTuple):
     seen: np.ndarray  # [B, C] f4: how often the visitor consumed each draw or candidate, as far as the agent knows
     known: np.ndarray  # [B, 5, C'] f8: clicks, impressions, satisfaction, age and promotion of an agent's candidates
     bounded: np.ndarray  # [B, 4, C'] f4: their ctr, satisfaction, freshness and promotion, as features
+    topic_mass: np.ndarray  # [B, T'] f8: cumulative topic weights of the visitor; T' is T in whole vectors
+    # of every copy
     turns: np.ndarray  # [B] TURN
     queue: np.ndarray  # [B] i8: copies of a chunk, in the order in which the stage takes them
     weights: np.ndarray  # [B * N * K] f8: of the slots at the click
@@ -267,7 +271,6 @@ class Scratch(NamedTuple):
     pleasure: np.ndarray
     log_dwell: np.ndarray  # log of the dwell time over the item's length
     chances: np.ndarray  # [B] f8, in its order too: satisfaction, then the probability to stay, or to come
-    topic_mass: np.ndarray  # [B, T'] f8: cumulative topic weights of the visitor; T' is T in whole vectors
 
 
 # ------------------------------------------------------------------------------------------------ build
@@ -686,9 +689,9 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
     places = rounded(p["candidates"])
     return Scratch(
         shown=zeros((b, n, p["slots"]), np.int32),
+        features=zeros((b, 1, p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0), np.float32),
         picks=zeros((b, p["slots"]), np.int32),
         scores=zeros((b, max(p["candidates"], p["slots"]))),
-        features=zeros((b, 1, p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0), np.float32),
         draws=zeros((b, p["candidates"]), np.int32),
         matches=zeros((b, p["candidates"]), np.float32),
         marks=zeros((b, MARKS // 64), np.uint64),
@@ -696,6 +699,7 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
         seen=zeros((b, p["candidates"]), np.float32),
         known=zeros((b, 5, places)),
         bounded=zeros((b, 4, places), np.float32),
+        topic_mass=zeros((b, rounded(p["topics"]))),
         turns=zeros(b, TURN),
         queue=zeros(b, np.int64),
         weights=zeros(b * n * p["slots"]),
@@ -708,5 +712,4 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
         pleasure=zeros(b),
         log_dwell=zeros(b),
         chances=zeros(b),
-        topic_mass=zeros((b, rounded(p["topics"]))),
     )

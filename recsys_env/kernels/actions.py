@@ -96,22 +96,22 @@ def _message(p, actions, b, n):
 @kernel
 def _pick(state, scratch, p, b, n, actions):
     """Candidates by position; a repeated pick takes the next unused candidate, an empty one leaves a hole."""
-    size = p.shape.candidates
+    size, row = p.shape.candidates, scratch.turns[b].row
     for k in range(p.shape.slots):
         c = np.int64(_named(p, actions[b, n, k]))
         steps = 0
         if state.candidates[b, n, c] >= 0:
-            while steps < size and (_picked(scratch, b, k, c) or state.candidates[b, n, c] < 0):
+            while steps < size and (_picked(scratch, row, k, c) or state.candidates[b, n, c] < 0):
                 c = (c + 1) % size
                 steps += 1
-        scratch.picks[b, k] = c
+        scratch.picks[row, k] = c
         scratch.shown[b, n, k] = state.candidates[b, n, c] if steps < size else -1
 
 
 @kernel
-def _picked(scratch, b, k, c):
+def _picked(scratch, row, k, c):
     for i in range(k):
-        if scratch.picks[b, i] == c:
+        if scratch.picks[row, i] == c:
             return True
     return False
 
@@ -119,13 +119,13 @@ def _picked(scratch, b, k, c):
 @kernel
 def _nearest(world, state, scratch, p, b, n, actions):
     """The K items with the largest inner product with the query, among those that agent n can show now (exact scan)."""
-    slots, filled = p.shape.slots, 0
+    slots, filled, scores = p.shape.slots, 0, scratch.scores[scratch.turns[b].row]
     for j in range(p.shape.items):
         score = 0.0
         for d in range(p.shape.dims):
             score += np.float64(actions[b, n, p.action_fields.query + d]) * world.q[j, d]
-        if is_better(scratch.scores[b], filled, slots, score) and can_show(world, state, p, b, n, j):
-            filled = insert(scratch.scores[b], scratch.shown[b, n], filled, slots, score, j)
+        if is_better(scores, filled, slots, score) and can_show(world, state, p, b, n, j):
+            filled = insert(scores, scratch.shown[b, n], filled, slots, score, j)
     for k in range(filled, slots):
         scratch.shown[b, n, k] = -1
 
@@ -134,18 +134,18 @@ def _nearest(world, state, scratch, p, b, n, actions):
 def _rank(world, state, scratch, p, b, n, actions):
     """The K candidates with the largest sum of weight times feature, as the observation holds them; equals in their
     order."""
-    slots, filled = p.shape.slots, 0
+    slots, filled, row = p.shape.slots, 0, scratch.turns[b].row
     if p.features.repeat >= 0:
-        count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[b])
+        count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[row])
     for c in range(p.shape.candidates):
         j = state.candidates[b, n, c]
         if j < 0:
             continue
-        seen = np.float64(scratch.seen[b, c])
+        seen = np.float64(scratch.seen[row, c])
         write_item(world, state, p, b, n, np.int64(j), state.matches[b, n, c], seen, scratch.features, 0)
         score = 0.0
         for f in range(p.shape.features):
             score += np.float64(actions[b, n, p.action_fields.weights + f]) * scratch.features[b, 0, f]
-        filled = insert(scratch.scores[b], scratch.shown[b, n], filled, slots, score, j)
+        filled = insert(scratch.scores[row], scratch.shown[b, n], filled, slots, score, j)
     for k in range(filled, slots):
         scratch.shown[b, n, k] = -1

@@ -470,7 +470,7 @@ def topic_odds(world, state, p, b, u, t, offset, scale):
 @kernel
 def weigh_topics(world, state, scratch, p, b, u, offset, scale):
     """Fill the scratch with the cumulative weights of the topics, for `draw_topic`. Topics without items have none."""
-    mass, total = scratch.topic_mass[b], 0.0
+    mass, total = scratch.topic_mass[scratch.turns[b].row], 0.0
     match_topics(world, state, p, b, u, offset, mass)
     for t in range(whole(p.shape.topics)):  # alone, so that it vectorises
         mass[t] = topic_weight(scale, mass[t])
@@ -486,10 +486,10 @@ def weigh_topics(world, state, scratch, p, b, u, offset, scale):
 def draw_topic(scratch, p, b, u01):
     """A topic by weight; counts all topics that end below the draw, which beats a search that stops at the first
     above."""
-    last = p.shape.topics - 1
-    mass, topic = u01 * scratch.topic_mass[b, last], np.int64(0)
+    last, row = p.shape.topics - 1, scratch.turns[b].row
+    mass, topic = u01 * scratch.topic_mass[row, last], np.int64(0)
     for t in range(whole(last)):
-        topic += mass >= scratch.topic_mass[b, t]
+        topic += mass >= scratch.topic_mass[row, t]
     return min(topic, last)
 
 

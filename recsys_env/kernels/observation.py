@@ -121,19 +121,20 @@ def _observe_journey(world, state, p, b, n, observations):
 def _observe_candidates(world, state, scratch, p, b, n, observations):
     """Features of the candidates: first those that are to be squashed; what the others are worked out from waits in
     the scratch."""
+    row = scratch.turns[b].row
     if p.features.repeat >= 0:
-        count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[b])
-    items, known, copy = state.candidates[b, n], scratch.known[b], state.copies[b]
+        count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[row])
+    items, known, copy = state.candidates[b, n], scratch.known[row], state.copies[b]
     count = 0
     for c in range(p.shape.candidates):
         count += items[c] >= 0
-    recalls = scratch.matches[b]
+    recalls = scratch.matches[row]
     match_items(world, state, p, b, _history(p, n), items, count, recalls)
     if p.features.promotion >= 0:
         for c in range(p.shape.candidates):  # also of empty places, so that it vectorises
             known[4, c] = 1.0 if is_promoted(p, items[c], copy.tick) else 0.0
     for c in range(count):
-        j, seen, promoted = np.int64(items[c]), np.float64(scratch.seen[b, c]), known[4, c] > 0.0
+        j, seen, promoted = np.int64(items[c]), np.float64(scratch.seen[row, c]), known[4, c] > 0.0
         candidate = Candidate(j, state.matches[b, n, c], recalls[c], seen, promoted)
         at = p.fields.candidates + c * p.shape.features
         known[0, c], known[1, c], known[2, c], known[3, c] = _write_features(
@@ -153,7 +154,8 @@ def _history(p, n):
 @kernel
 def _observe_bounded(scratch, p, b, n, count, observations):
     """The features of the candidates that are bounded as they are. First all of one kind, which vectorises."""
-    known, bounded = scratch.known[b], scratch.bounded[b]
+    row = scratch.turns[b].row
+    known, bounded = scratch.known[row], scratch.bounded[row]
     mean_ctr, mean_satisfaction = p.shape.mean_ctr, p.shape.mean_satisfaction
     for c in range(whole(count)):
         bounded[0, c] = relative_ctr(mean_ctr, known[0, c], known[1, c])

@@ -42,24 +42,25 @@ def draw_candidates(world, state, scratch, p, b, key):
 @kernel
 def _draw_for(world, state, scratch, p, b, n, key):
     """The candidates of agent n: `scratch.draws` holds those found so far and, behind them, the others' first draws."""
+    row = scratch.turns[b].row
     copy, size = state.copies[b], p.shape.candidates
     for word in range(scratch.marks.shape[1]):
-        scratch.marks[b, word] = 0
+        scratch.marks[row, word] = 0
     known = _by_topic(copy, size) // 2
     filled = _take_habits(world, state, scratch, p, b, n, known) if p.choice.beta_repeat > 0.0 and known > 0 else 0
-    uniforms = scratch.uniforms[b]
+    uniforms = scratch.uniforms[row]
     for c in range(whole(size)):
         uniforms[0, c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0))
     for c in range(whole(_by_topic(copy, size))):
         uniforms[1, c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0) + 1)
     for c in range(filled, size):
-        scratch.draws[b, c] = _draw(world, state, scratch, p, b, c, uniforms[0, c], uniforms[1, c])
-        prefetch_item(world, state, b, scratch.draws[b, c])
+        scratch.draws[row, c] = _draw(world, state, scratch, p, b, c, uniforms[0, c], uniforms[1, c])
+        prefetch_item(world, state, b, scratch.draws[row, c])
     for c in range(filled, size):
-        if not can_show(world, state, p, b, n, np.int64(scratch.draws[b, c])):
-            scratch.draws[b, c] = -1
+        if not can_show(world, state, p, b, n, np.int64(scratch.draws[row, c])):
+            scratch.draws[row, c] = -1
     while filled < size:
-        j = np.int64(scratch.draws[b, filled])
+        j = np.int64(scratch.draws[row, filled])
         attempt = 1
         while (j < 0 or _is_drawn(scratch, p, b, j, filled)) and attempt < _TRIES:
             index = _index(p, n, filled, attempt)
@@ -111,8 +112,9 @@ def _draw(world, state, scratch, p, b, c, first, second):
 @kernel
 def _take_habits(world, state, scratch, p, b, n, limit):
     """The items that this agent has seen the visitor consume most, most first; returns how many there are."""
+    row = scratch.turns[b].row
     u, view, tick = state.copies[b].visitor, view_of(p, n), state.copies[b].tick
-    counts, places, filled = scratch.scores[b], scratch.draws[b], 0
+    counts, places, filled = scratch.scores[row], scratch.draws[row], 0
     for h in range(p.shape.habits):
         count = np.float64(state.seen[b, u, h, view])
         if count > 0.0 and is_better(counts, filled, limit, count):
@@ -146,23 +148,24 @@ def _popular(world, p, u01):
 @kernel
 def _take(scratch, b, j, place):
     """Item j becomes the candidate at this place."""
-    scratch.draws[b, place] = j
-    mark = j & _LAST_MARK
-    scratch.marks[b, mark >> _S6] |= _ONE << np.uint64(mark & _LAST_BIT)
+    mark, row = j & _LAST_MARK, scratch.turns[b].row
+    scratch.draws[row, place] = j
+    scratch.marks[row, mark >> _S6] |= _ONE << np.uint64(mark & _LAST_BIT)
 
 
 @kernel
 def _is_drawn(scratch, p, b, j, filled):
     """Whether item j is among the candidates found so far. Its mark says so, which in a large catalogue it shares with
     others."""
+    row = scratch.turns[b].row
     mark = j & _LAST_MARK
-    if (scratch.marks[b, mark >> _S6] >> np.uint64(mark & _LAST_BIT)) & _ONE == 0:
+    if (scratch.marks[row, mark >> _S6] >> np.uint64(mark & _LAST_BIT)) & _ONE == 0:
         return False
     if p.shape.items <= MARKS:
         return True
     hits = 0
     for c in range(filled):
-        hits += scratch.draws[b, c] == j
+        hits += scratch.draws[row, c] == j
     return hits > 0
 
 
@@ -222,22 +225,24 @@ def count_seen(world, state, p, b, n, items, seen):
 @kernel
 def _match(world, state, scratch, p, b, filled):
     """Profile matches of the draws."""
-    match_items(world, state, p, b, p.shape.profile, scratch.draws[b], filled, scratch.matches[b])
+    row = scratch.turns[b].row
+    match_items(world, state, p, b, p.shape.profile, scratch.draws[row], filled, scratch.matches[row])
 
 
 @kernel
 def _shuffle(world, state, scratch, p, b, n, filled, key):
     """Put the draws in an order that says nothing of them (Fisher & Yates, inside out)."""
-    uniforms = scratch.uniforms[b]
+    row = scratch.turns[b].row
+    uniforms = scratch.uniforms[row]
     _match(world, state, scratch, p, b, filled)
     for c in range(whole(filled)):
         uniforms[0, c] = rng.uniform(key, rng.SHUFFLE, n * p.shape.candidates + c)
     for c in range(filled):
-        j, place = np.int64(scratch.draws[b, c]), np.int64(uniforms[0, c] * (c + 1))
+        j, place = np.int64(scratch.draws[row, c]), np.int64(uniforms[0, c] * (c + 1))
         state.candidates[b, n, c] = state.candidates[b, n, place]
         state.matches[b, n, c] = state.matches[b, n, place]
         state.candidates[b, n, place] = j
-        state.matches[b, n, place] = scratch.matches[b, c]
+        state.matches[b, n, place] = scratch.matches[row, c]
 
 
 @kernel
@@ -247,16 +252,17 @@ def _sort(world, state, scratch, p, b, n, filled):
     Each goes to the place that the number of better ones gives (equals keep their order); with so few, no branch is the
     fastest.
     """
-    scores = scratch.scores[b]
+    row = scratch.turns[b].row
+    scores = scratch.scores[row]
     _match(world, state, scratch, p, b, filled)
     if p.choice.beta_repeat > 0.0:
-        count_seen(world, state, p, b, n, scratch.draws[b], scratch.seen[b])
+        count_seen(world, state, p, b, n, scratch.draws[row], scratch.seen[row])
     for c in range(filled):
-        known = p.choice.beta_repeat > 0.0 and scratch.seen[b, c] > 0.0  # of most there is nothing to take a log of
-        scores[c] = scratch.matches[b, c] + (log1p(np.float64(scratch.seen[b, c])) if known else 0.0)
+        known = p.choice.beta_repeat > 0.0 and scratch.seen[row, c] > 0.0  # of most there is nothing to take a log of
+        scores[c] = scratch.matches[row, c] + (log1p(np.float64(scratch.seen[row, c])) if known else 0.0)
     for c in range(filled):
         place, score = 0, scores[c]
         for i in range(filled):
             place += (scores[i] > score) | ((scores[i] == score) & (i < c))
-        state.candidates[b, n, place] = scratch.draws[b, c]
-        state.matches[b, n, place] = scratch.matches[b, c]
+        state.candidates[b, n, place] = scratch.draws[row, c]
+        state.matches[b, n, place] = scratch.matches[row, c]

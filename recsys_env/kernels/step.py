@@ -267,6 +267,7 @@ def _add_user(state, p, b, u, row):
 def begin_ticks(world, state, report, scratch, p, first, stop, actions, mode):
     """Make copies first .. stop - 1 ready for a tick."""
     for b in range(first, stop):
+        scratch.turns[b].row = first
         _begin_tick(world, state, report, scratch, p, b, actions, mode)
 
 
