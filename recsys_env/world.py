@@ -609,7 +609,8 @@ def _fill_log(world: World, rng: np.random.Generator) -> None:
     clicks = rng.poisson(world.params["items"]["log_impressions"][0] * rate)
     world.items["log_clicks"] = clicks
     world.items["log_satisfaction"] = clicks * mean + np.sqrt(clicks * variance) * rng.standard_normal(items)
-    shape["mean_ctr"], shape["mean_satisfaction"] = rate.mean(), rate @ mean / rate.sum()
+    # no `@`: in which order that adds up is the processor's
+    shape["mean_ctr"], shape["mean_satisfaction"] = rate.mean(), (rate * mean).mean() / rate.mean()
 
 
 def _fill(record: np.ndarray, offsets: dict[str, int]) -> None:

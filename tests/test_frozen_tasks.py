@@ -11,7 +11,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -88,6 +91,22 @@ def test_a_task_never_changes_under_its_name(task: str) -> None:
 
 def test_every_task_is_frozen() -> None:
     assert set(CONFIG) == set(PLAY) == set(TASKS)
+
+
+def test_worlds_do_not_depend_on_the_processor() -> None:
+    """In which order OpenBLAS, which comes with NumPy, adds up a product is each processor's own."""
+    code = """if True:
+        import hashlib
+        from recsys_env import TASKS, vector_env
+        for task in TASKS:
+            world = vector_env(task, 1).world
+            print(task, hashlib.sha256(b"".join(array.tobytes() for array in world)).hexdigest())
+    """
+    told = {
+        core: subprocess.check_output([sys.executable, "-c", code], env={**os.environ, "OPENBLAS_CORETYPE": core})
+        for core in ("PRESCOTT", "HASWELL")
+    }
+    assert len(set(told.values())) == 1, told
 
 
 if __name__ == "__main__":
