@@ -5,10 +5,10 @@
     python -m benchmarks.speed --tasks             # none: growth and starts alone
     python -m benchmarks.speed --rounds 5          # a quick look
 
-Units: a tick is one step of one copy, a page a tick with a visitor; ticks/s counts B per step, and is the mean over an
-episode of uniform random actions, because a batch holds copies at all its ticks. Actions are drawn beforehand; compile
-time is apart. `kernel` is the compiled call alone, `step` all of `vector_env.step`, `parallel` and
-`aec` the PettingZoo environments.
+Units: a tick is one step of one copy, a page a tick with a visitor; ticks/s counts B per step. Copies of a batch stand
+at all ticks of an episode, so that its mean is measured; a single copy plays through them. Each copy repeats one
+uniform random action, drawn beforehand; compile time is apart. `kernel` is the compiled call alone, `step` all of
+`vector_env.step`, `parallel` and `aec` the PettingZoo environments.
 
 Every figure is the median of windows of some milliseconds (with the quartiles beside it), in processor time of the
 thread; where two things are compared, their windows alternate, and the figure is the median of the ratios
@@ -42,9 +42,9 @@ from .stages import lower_bound, operations, primitives, stages
 from .windows import WINDOW, Call, quartiles, take_turns
 
 BATCHES = (1, 64, 1024, 4096)
-MEMORY = 8e9  # bytes that the state of a batch may take; grocery-v1 needs 23 GB for 4,096 copies
+MEMORY = 8e9  # bytes that the state of a batch may take, of which up to three are held; grocery-v1 with 4,096: 23 GB
 THREADED = (64, 256, 1024, 4096)
-PHASES = 50  # of an episode, at which copies stand side by side
+PHASES = 64  # of an episode, at which copies stand side by side
 STARTS = 5  # fresh processes
 # Worlds as other packages have them, for whoever runs both side by side: one recommender that names items, users who
 # always come, nothing after the click.
@@ -84,8 +84,8 @@ def games() -> dict[str, tuple[str | WorldConfig, dict[str, Any]]]:
 
 
 def started(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, threads: int = 1) -> VectorEnv:
-    """A batch whose copies are spread evenly over the ticks of an episode, played with actions to be repeated as
-    `actions_for`: a tick takes longer early on, when most people still come."""
+    """A batch whose copies are spread evenly over the ticks of an episode, as they are after playing `actions_for` from
+    its start: a tick takes longer early on, when most people still come."""
     envs = recsys_env.vector_env(world, num_envs, num_threads=threads, **overrides)
     envs.reset(seed=0)
     actions, spread = actions_for(envs), envs.save()

@@ -47,7 +47,7 @@ class ActionReader:
         self._one = np.frombuffer(self._bytes, self._dtype).reshape(1, *self._read_shape[1:])
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        return ActionReader, self._made_of  # a copy's array has bytes of its own
+        return ActionReader, self._made_of  # copied one by one, the array would not be of the bytes any more
 
     def empty(self) -> np.ndarray:
         """Actions [B, N, A] of zero."""
@@ -85,9 +85,14 @@ class ActionReader:
         if self._shape:
             kind, shape = self._dtype, self._shape
             for action in joint:
-                if type(action) is not np.ndarray or action.dtype is not kind or action.shape != shape:
+                if type(action) is not np.ndarray or action.shape != shape:
                     return False
-            self._bytes[:] = b"".join(joint)  # a TypeError where one is not contiguous
+                if action.dtype is not kind and action.dtype != kind:  # the second is slow
+                    return False
+            try:
+                self._bytes[:] = b"".join(joint)
+            except TypeError:  # one is not contiguous
+                return False
             return bool(self._find(self._one, self.highest, self.low) < 0)
         rows = self._one[0]
         for n, action in enumerate(joint):

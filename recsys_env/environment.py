@@ -75,7 +75,7 @@ class RecommendationEnv(ParallelEnv):
         self._action_spaces = {agent: action_space(config, self.vector.shape) for agent in self.possible_agents}
         self._page: Any = None  # the clock of the page that was shown last; kept for rendering only
         self._score = np.zeros(len(self.possible_agents))
-        self._of_all = itemgetter(*self.possible_agents)
+        self._in_order = itemgetter(*self.possible_agents)
         self._never, self._always = (dict.fromkeys(self.possible_agents, ends) for ends in (False, True))
         self.np_random = np.random.default_rng()
 
@@ -193,7 +193,7 @@ class RecommendationEnv(ParallelEnv):
     def _joint(self, actions: Mapping[str, Any]) -> Sequence[Any]:
         """The actions in the order of the agents."""
         try:
-            joint = self._of_all(actions)
+            joint = self._in_order(actions)
             if len(self.possible_agents) == 1:
                 joint = (joint,)
         except (LookupError, TypeError, ValueError):

@@ -9,7 +9,7 @@ noise, at the offsets in `params.shape`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -126,7 +126,7 @@ TURN = _record(  # of one copy's tick, between its stages
     ("stays", "?"),          # whether the visitor does
     ("place", "i8"),         # else who is asked to come
     ("open", "?"),           # whether the copy is still to be advanced to a next page
-    ("row", "i8"),           # of the working arrays: the first copy of those that are advanced together
+    ("row", "i8"),           # of `Scratch` in which it is worked: the first copy of those advanced together
 )  # fmt: skip
 SHAPE = _record(
     *((name, "i8") for name in Shape._fields),
@@ -246,18 +246,19 @@ class Scratch(NamedTuple):
 
     shown: np.ndarray  # [B, N, K] i4: what the actions ask for, before holes
     features: np.ndarray  # [B, 1, F] f4: of one candidate, where weights rank them; else [B, 1, 0]
-    # of one copy after the other: those that are advanced together share a row, `turns[b].row`, to stay in the cache
+    # Work of one copy at a time: those that are advanced together share a row, `turns[b].row`, which stays in the cache.
+    # C' and T' are C and T in whole vectors (`numeric.whole`).
     picks: np.ndarray  # [B, K] i4: candidates picked so far
     scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates, or of the best of a query or weights so far
     draws: np.ndarray  # [B, C] i4: candidates before they are sorted
     matches: np.ndarray  # [B, C] f4: matches of draws with the profile, of candidates with the history
     marks: np.ndarray  # [B, 16] u8: bits of the items drawn so far
-    uniforms: np.ndarray  # [B, 2, C'] f8: random numbers behind the draws; C' is C in whole vectors
+    uniforms: np.ndarray  # [B, 2, C'] f8: random numbers behind the draws
     seen: np.ndarray  # [B, C] f4: how often the visitor consumed each draw or candidate, as far as the agent knows
     known: np.ndarray  # [B, 5, C'] f8: clicks, impressions, satisfaction, age and promotion of an agent's candidates
     bounded: np.ndarray  # [B, 4, C'] f4: their ctr, satisfaction, freshness and promotion, as features
-    topic_mass: np.ndarray  # [B, T'] f8: cumulative topic weights of the visitor; T' is T in whole vectors
-    # of every copy
+    topic_mass: np.ndarray  # [B, T'] f8: cumulative topic weights of the visitor
+    # Of every copy again.
     turns: np.ndarray  # [B] TURN
     queue: np.ndarray  # [B] i8: copies of a chunk, in the order in which the stage takes them
     weights: np.ndarray  # [B * N * K] f8: of the slots at the click
@@ -330,7 +331,7 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
     bait_level = rng.permutation(np.linspace(-1, 1, shape.topics)) if shape.topics > 1 else np.zeros(1)
     if catalogue is None:
         items, q = _synthetic_items(config, shape, centres, bait_level, rng)
-        activity = np.exp(config.users.activity_log_sd * rng.standard_normal(shape.users))
+        activity = _rounded(np.exp, config.users.activity_log_sd * rng.standard_normal(shape.users))
     else:
         items, q = _catalogue_items(catalogue, shape)
         centres = _unit(np.stack([q[items["topic"] == t].mean(0) for t in range(shape.topics)]))
@@ -344,7 +345,7 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
     if config.choice.v_0_by_mood:
         topics[:, 1], topics[:, 2] = config.dynamics.mood_up, config.dynamics.mood_down
     rank = np.arange(1, shape.agents * shape.slots + 1)
-    theta = rank**-config.choice.eta * (1 + config.choice.kappa * (rank == 1))
+    theta = _rounded(np.power, rank, -config.choice.eta) * (1 + config.choice.kappa * (rank == 1))
     taste, rho, habits = _priors(config, catalogue, shape)
     allowed = _inventory(config, shape, items)
     world = World(
@@ -363,8 +364,8 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         prior_habits=habits,
         v_0=np.array(config.choice.v_0_by_mood or (config.choice.v_0,), np.float64),
         theta=theta,
-        log_theta=np.log(theta),
-        decay=(0.5 ** (np.arange(config.horizon + 1) / config.items.popularity_half_life)).astype(np.float32),
+        log_theta=_rounded(np.log, theta),
+        decay=_rounded(np.exp2, -np.arange(config.horizon + 1) / config.items.popularity_half_life).astype(np.float32),
         scenes=_scenes(config),
         agents=_agents(config),
         targets=_targets(config, shape, items, allowed),
@@ -388,6 +389,12 @@ def aligned(array: np.ndarray) -> np.ndarray:
     return copy
 
 
+def _rounded(function: Callable[..., np.ndarray], *numbers: Any) -> np.ndarray:
+    """A function of NumPy in extended precision, rounded to float64. In float64 its last bit is another one on other
+    processors: NumPy has code for each of their instruction sets."""
+    return function(*(np.asarray(part, np.longdouble) for part in numbers)).astype(np.float64)
+
+
 def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
 
@@ -409,9 +416,10 @@ def _synthetic_items(
     items["quality"] = c.quality_sd * quality
     items["bait"] = (1 - c.bait_topic_share) * bait + c.bait_topic_share * (bait_level[topic] + 1) / 2
     topic_level = c.topic_price_log_sd * rng.standard_normal(shape.topics)
-    _set_prices(items, np.exp(topic_level[topic] + c.price_log_sd * rng.standard_normal(m)), shape)
-    items["length"] = np.exp(c.length_log_sd * rng.standard_normal(m) - c.length_log_sd**2 / 2)
-    items["popularity"] = c.popularity_mean * np.exp(c.popularity_log_sd * log_count - c.popularity_log_sd**2 / 2)
+    _set_prices(items, _rounded(np.exp, topic_level[topic] + c.price_log_sd * rng.standard_normal(m)), shape)
+    items["length"] = _rounded(np.exp, c.length_log_sd * rng.standard_normal(m) - c.length_log_sd**2 / 2)
+    spread = _rounded(np.exp, c.popularity_log_sd * log_count - c.popularity_log_sd**2 / 2)
+    items["popularity"] = c.popularity_mean * spread
     return items, q
 
 
@@ -427,7 +435,7 @@ def _catalogue_items(catalogue: Catalogue, shape: Shape) -> tuple[np.ndarray, np
 
 
 def _set_prices(items: np.ndarray, price: np.ndarray, shape: Shape) -> None:
-    log_price = np.log(price)
+    log_price = _rounded(np.log, price)
     count = np.bincount(items["topic"], minlength=shape.topics)
     mean = np.bincount(items["topic"], weights=log_price, minlength=shape.topics) / np.maximum(count, 1)
     items["price"] = price / price.mean()
@@ -536,7 +544,7 @@ def _agents(config: WorldConfig) -> np.ndarray:
 def _novelty(items: np.ndarray) -> np.ndarray:
     """Self-information -log2 of each item's share of the historical clicks, each plus one, scaled to [0, 1] (Vargas &
     Castells 2011, whose unit is the bit); 0 where all are as popular."""
-    bits = -np.log2(items["popularity"].astype(np.float64) + 1)
+    bits = -_rounded(np.log2, items["popularity"].astype(np.float64) + 1)
     return ((bits - bits.min()) / max(np.ptp(bits), 1e-12)).astype(np.float32)
 
 
@@ -579,7 +587,7 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
         blur = noise(seen.privacy_epsilon, seen.privacy_delta, seen.privacy_pages)
         p["profile_noise"], p["history_noise"] = max(p["profile_noise"], blur.profile), blur.history
         p["profile_error"] = d * p["profile_noise"] ** 2
-    p["log_promotion"] = np.log1p(-config.items.promotion_depth)
+    p["log_promotion"] = _rounded(np.log1p, -config.items.promotion_depth)
     p["exposure_decay"] = 0.5 ** (1 / config.reward.fairness_half_life)
     p["popularity_scale"] = 1 / max(items["popularity"].mean(), 1.0)  # without a history the unit is one click
     where = places(OBSERVATION, config, shape)

@@ -25,7 +25,7 @@ MOOD_RATE = 0.4  # weight of a click in the mood that agents see
 FRESH = 0
 PLACES = np.int64(64)  # of a word in `State.met`
 _NONE, _ONE = np.uint64(0), np.uint64(1)
-_UNREACHED = np.finfo(np.float64).max  # a mass at which no draw ends; finite, so that a scale of 0 makes 0 of it
+_UNREACHED = np.finfo(np.float64).max  # above the mass of any draw; finite, so that a scale of 0 makes 0 of it
 
 
 # ------------------------------------------------------------------------------------------------ people
@@ -485,7 +485,7 @@ def weigh_topics(world, state, scratch, p, b, u, offset, scale):
 @kernel
 def draw_topic(scratch, p, b, u01):
     """A topic by weight; counts all topics that end below the draw, which beats a search that stops at the first
-    above."""
+    above. What fills the last vector is above every draw."""
     last, row = p.shape.topics - 1, scratch.turns[b].row
     mass, topic = u01 * scratch.topic_mass[row, last], np.int64(0)
     for t in range(whole(last)):
