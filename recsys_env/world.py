@@ -246,7 +246,7 @@ class Scratch(NamedTuple):
 
     shown: np.ndarray  # [B, N, K] i4: what the actions ask for, before holes
     features: np.ndarray  # [B, 1, F] f4: of one candidate, where weights rank them; else [B, 1, 0]
-    # Work of one copy at a time: those that are advanced together share a row, `turns[b].row`, which stays in the cache.
+    # Work of one copy at a time: those advanced together share a row, `turns[b].row`, which stays in the cache.
     # C' and T' are C and T in whole vectors (`numeric.whole`).
     picks: np.ndarray  # [B, K] i4: candidates picked so far
     scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates, or of the best of a query or weights so far
