@@ -36,15 +36,15 @@ import numpy as np
 import recsys_env
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace
 from recsys_env.provenance import provenance
+from recsys_env.vector import chunks
 
 from .result_files import earlier, store
 from .stages import lower_bound, operations, primitives, stages
 from .windows import WINDOW, Call, quartiles, take_turns
 
 BATCHES = (1, 64, 1024, 4096)
-MEMORY = 8e9  # bytes that the state of a batch may take, of which up to three are held; grocery-v1 with 4,096: 23 GB
+MEMORY = 8e9  # bytes that the state of a batch may take, of which two are held; grocery-v1 with 4,096 needs 23 GB
 THREADED = (64, 256, 1024, 4096)
-PHASES = 64  # of an episode, at which copies stand side by side
 STARTS = 5  # fresh processes
 # Worlds as other packages have them, for whoever runs both side by side: one recommender that names items, users who
 # always come, nothing after the click.
@@ -84,19 +84,17 @@ def games() -> dict[str, tuple[str | WorldConfig, dict[str, Any]]]:
 
 
 def started(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, threads: int = 1) -> VectorEnv:
-    """A batch whose copies are spread evenly over the ticks of an episode, as they are after playing `actions_for` from
-    its start: a tick takes longer early on, when most people still come."""
+    """A batch whose copies are spread evenly over the ticks of an episode, the first ones farthest, as they are after
+    playing `actions_for` from its start: a tick takes longer early on, when most people still come."""
     envs = recsys_env.vector_env(world, num_envs, num_threads=threads, **overrides)
     envs.reset(seed=0)
-    actions, spread = actions_for(envs), envs.save()
-    groups = min(num_envs, PHASES, envs.config.horizon)
-    for tick in range(envs.config.horizon):
-        for group in range(groups):
-            if tick == group * envs.config.horizon // groups:
-                for kept, array in zip(spread.arrays, envs.arrays, strict=True):
-                    kept[group::groups] = array[group::groups]
-        envs.step(actions)
-    envs.restore(spread)
+    read, all_copies = envs._actions.read(actions_for(envs)), envs._starts
+    ticks = envs.config.horizon * np.arange(num_envs - 1, -1, -1) // num_envs
+    for tick in range(ticks[0]):
+        envs._starts = chunks(int(np.count_nonzero(ticks > tick)), threads)
+        envs._advance(read, mode=0)
+    envs._starts = all_copies
+    envs.look()
     return envs
 
 

@@ -9,10 +9,12 @@ from measured import NotMeasured, stored, whence, whence_rows
 
 from recsys_env.evaluation.tables import markdown
 
+SHOWN = 6  # kernels of a profile
+
 
 def parts() -> dict[str, Callable[[], str]]:
     """Name -> what makes the section of that name."""
-    return {"speed": speed, "stages": stages, "growth": growth, "trainers": trainers}
+    return {"speed": speed, "stages": stages, "profile": profile, "growth": growth, "trainers": trainers}
 
 
 def speed() -> str:
@@ -98,6 +100,27 @@ def stages() -> str:
             f"Nanoseconds per tick of one of {copies:,} copies; the bound is what its primitives take in passes of "
             f"their own (ns: {unit}), counted by `benchmarks.stages.operations`. {source}",
             markdown(["task, actions", "tick", *names, "bound", "tick ÷ bound"], rows),
+        ]
+    )
+
+
+def profile() -> str:
+    """Which kernels a tick's time goes to."""
+    result = stored("profile")
+    rows = [
+        [
+            label,
+            len(row["shares"]) - 2,
+            *(f"{row['shares'][name]:.0%}" for name in ("others", "no kernel")),
+            ", ".join(f"`{name}` {share:.1%}" for name, share in list(row["shares"].items())[:SHOWN]),
+        ]
+        for label, row in result["games"].items()
+    ]
+    return "\n\n".join(
+        [
+            f"Samples of the processor in the step of {result['settings']['copies']:,} copies, by the kernel that is "
+            f"inlined there. {whence(result, 'profile.json')}",
+            markdown(["task, actions", "kernels of 1 % or more", "smaller ones", "no line", "the largest"], rows),
         ]
     )
 

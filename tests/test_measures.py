@@ -1,11 +1,11 @@
-"""What the benchmarks of large models, privacy and change work out from what was played."""
+"""What the benchmarks of large models, privacy, change and speed work out from what was played."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from benchmarks import adaptation, computation, interpretability, kinds, privacy, sparsity, unseen
+from benchmarks import adaptation, computation, interpretability, kinds, privacy, profile, sparsity, unseen
 from recsys_env import task_config, vector_env
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.surrogate import Options
@@ -158,3 +158,25 @@ def test_pages_of_people_known_elsewhere_are_some_of_all(monkeypatch: pytest.Mon
     assert (earned <= own + 1e-6).all()
     assert (0.02 * config.horizon < pages.sum(1)).all()
     assert (pages.sum(1) < 0.5 * config.horizon).all()
+
+
+# ------------------------------------------------------------------------------------------------ profile
+
+
+def test_looks_count_for_the_innermost_kernel() -> None:
+    told = """0x0000000000000010
+recsys_env::kernels::numeric::exp[abi:v20](double)
+numeric.py:29
+recsys_env::kernels::choice::weigh_slots[abi:v30](World, State)
+choice.py:77
+0x0000000000000020
+recsys_env::kernels::choice::weigh_slots[abi:v30](World, State)
+choice.py:?
+0x0000000000000030
+??
+??:0""".splitlines()
+    kernels = profile.kernels_at(told)
+    assert kernels == {0x10: "numeric.exp", 0x20: "choice.weigh_slots"}
+    found = profile.shares(kernels, {0x10: 600, 0x20: 395, 0x30: 4, -0x5000: 1})
+    assert found == pytest.approx({"numeric.exp": 0.6, "choice.weigh_slots": 0.395, "no kernel": 0.005, "others": 0.0})
+    assert list(found)[:2] == ["numeric.exp", "choice.weigh_slots"]
