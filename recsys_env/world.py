@@ -245,7 +245,7 @@ class Scratch(NamedTuple):
     """What the kernels work in, for B copies. Of no meaning between two steps."""
 
     shown: np.ndarray  # [B, N, K] i4: what the actions ask for, before holes
-    features: np.ndarray  # [B, 1, F] f4: of one candidate, where weights rank them; else [B, 1, 0]
+    features: np.ndarray  # [B, 1, C F] f4: of an agent's candidates, where weights rank them; else [B, 1, 0]
     # Work of one copy at a time: those advanced together share a row, `turns[b].row`, which stays in the cache.
     # C' and T' are C and T in whole vectors (`numeric.whole`).
     picks: np.ndarray  # [B, K] i4: candidates picked so far
@@ -696,9 +696,10 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
     n = p["agents"]
     rounded: Any = whole.py_func  # type: ignore[attr-defined]
     places = rounded(p["candidates"])
+    described = p["candidates"] * p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0
     return Scratch(
         shown=zeros((b, n, p["slots"]), np.int32),
-        features=zeros((b, 1, p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0), np.float32),
+        features=zeros((b, 1, described), np.float32),
         picks=zeros((b, p["slots"]), np.int32),
         scores=zeros((b, max(p["candidates"], p["slots"]))),
         draws=zeros((b, p["candidates"]), np.int32),

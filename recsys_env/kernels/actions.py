@@ -7,9 +7,8 @@ import numpy as np
 from .compiler import entry, kernel
 from .equations import log_multiplier, place_of_level
 from .numeric import insert, is_better
-from .observation import write_item
+from .observation import describe_candidates
 from .page import CANDIDATES, QUERY, WEIGHTS, actions_of_pick, can_show, is_active, is_continuous
-from .retrieval import count_seen
 
 
 @entry
@@ -135,17 +134,12 @@ def _rank(world, state, scratch, p, b, n, actions):
     """The K candidates with the largest sum of weight times feature, as the observation holds them; equals in their
     order."""
     slots, filled, row = p.shape.slots, 0, scratch.turns[b].row
-    if p.features.repeat >= 0:
-        count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[row])
-    for c in range(p.shape.candidates):
-        j = state.candidates[b, n, c]
-        if j < 0:
-            continue
-        seen = np.float64(scratch.seen[row, c])
-        write_item(world, state, p, b, n, np.int64(j), state.matches[b, n, c], seen, scratch.features, 0)
+    count = describe_candidates(world, state, scratch, p, b, n, scratch.features, 0, 0)
+    for c in range(count):
         score = 0.0
         for f in range(p.shape.features):
-            score += np.float64(actions[b, n, p.action_fields.weights + f]) * scratch.features[b, 0, f]
-        filled = insert(scratch.scores[row], scratch.shown[b, n], filled, slots, score, j)
+            weight = np.float64(actions[b, n, p.action_fields.weights + f])
+            score += weight * scratch.features[b, 0, c * p.shape.features + f]
+        filled = insert(scratch.scores[row], scratch.shown[b, n], filled, slots, score, state.candidates[b, n, c])
     for k in range(filled, slots):
         scratch.shown[b, n, k] = -1

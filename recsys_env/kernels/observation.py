@@ -66,7 +66,7 @@ def observe(world, state, report, scratch, p, b, observations, masks):
             _observe_history(state, p, b, n, observations)
             _observe_journey(world, state, p, b, n, observations)
             if retrieves(p):
-                _observe_candidates(world, state, scratch, p, b, n, observations)
+                describe_candidates(world, state, scratch, p, b, n, observations, n, p.fields.candidates)
             _observe_known(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
             _observe_offers(state, p, b, n, observations)
@@ -118,9 +118,9 @@ def _observe_journey(world, state, p, b, n, observations):
 
 
 @kernel
-def _observe_candidates(world, state, scratch, p, b, n, observations):
-    """Features of the candidates: first those that are to be squashed; what the others are worked out from waits in
-    the scratch."""
+def describe_candidates(world, state, scratch, p, b, n, rows, r, at):
+    """Write into rows[b, r, at:] the features of agent n's candidates, one after the other: first those that are to be
+    squashed; what the others are worked out from waits in the scratch. Returns how many candidates there are."""
     row = scratch.turns[b].row
     if p.features.repeat >= 0:
         count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[row])
@@ -136,13 +136,12 @@ def _observe_candidates(world, state, scratch, p, b, n, observations):
     for c in range(count):
         j, seen, promoted = np.int64(items[c]), np.float64(scratch.seen[row, c]), known[4, c] > 0.0
         candidate = Candidate(j, state.matches[b, n, c], recalls[c], seen, promoted)
-        at = p.fields.candidates + c * p.shape.features
         known[0, c], known[1, c], known[2, c], known[3, c] = _write_features(
-            world, state, p, b, n, candidate, observations, n, at
+            world, state, p, b, n, candidate, rows, r, at + c * p.shape.features
         )
-    at = p.fields.candidates
-    squash_row(observations, b, n, at, at + p.shape.candidates * p.shape.features)
-    _observe_bounded(scratch, p, b, n, count, observations)
+    squash_row(rows, b, r, at, at + p.shape.candidates * p.shape.features)
+    _describe_bounded(scratch, p, b, count, rows, r, at)
+    return count
 
 
 @kernel
@@ -152,7 +151,7 @@ def _history(p, n):
 
 
 @kernel
-def _observe_bounded(scratch, p, b, n, count, observations):
+def _describe_bounded(scratch, p, b, count, rows, r, at):
     """The features of the candidates that are bounded as they are. First all of one kind, which vectorises."""
     row = scratch.turns[b].row
     known, bounded = scratch.known[row], scratch.bounded[row]
@@ -166,7 +165,7 @@ def _observe_bounded(scratch, p, b, n, count, observations):
             bounded[2, c] = freshness(p.choice, known[3, c])
     for c in range(count):
         bounded[3, c] = known[4, c]
-        _write_bounded(p, bounded[:, c], observations, b, n, p.fields.candidates + c * p.shape.features)
+        _write_bounded(p, bounded[:, c], rows, b, r, at + c * p.shape.features)
 
 
 @kernel
