@@ -49,8 +49,7 @@ class _Lines(debuginfo.DIBuilder):  # type: ignore[misc]
 @contextlib.contextmanager
 def with_lines() -> Iterator[None]:
     """While the step is compiled: its code tells lines, and is not kept on disk in place of that without."""
-    cache = run._cache
-    with mock.patch.object(debuginfo, "DummyDIBuilder", _Lines), mock.patch.object(cache, "_enabled", False):
+    with mock.patch.object(debuginfo, "DummyDIBuilder", _Lines), mock.patch.object(run._cache, "_enabled", False):
         yield
 
 
@@ -78,8 +77,7 @@ def profile(label: str) -> dict[str, Any]:
         )
         base = start - int(place, 16)
         places = collections.Counter(int(look, 16) - base for look in looks)
-        inside = [place for place in places if 0 <= place < (folder / "step.o").stat().st_size]
-        asked = "\n".join(hex(place) for place in inside)
+        asked = "\n".join(hex(at) for at in places if 0 <= at < (folder / "step.o").stat().st_size)
         lines = _told("addr2line", "-C", "-f", "-i", "-a", "-e", folder / "step.o", asked=asked)
     return {"looks": len(looks), "shares": shares(kernels_at(lines.splitlines()), places)}
 

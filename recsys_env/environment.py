@@ -164,7 +164,7 @@ class RecommendationEnv(ParallelEnv):
             self._split(report.final_observations, report.final_masks)
             if over
             else self._split(report.observations, report.masks),
-            _by_agent(self.possible_agents, rewards),
+            _handed_out(self.possible_agents, rewards),
             self._never.copy(),
             self._always.copy() if over else self._never.copy(),
             by_agent(report, self.possible_agents, over),
@@ -186,7 +186,7 @@ class RecommendationEnv(ParallelEnv):
         if self.config.mask_actions:
             allowed = masks[0].copy()
             return {agent: {"observation": rows[n], "action_mask": allowed[n]} for n, agent in enumerate(agents)}
-        return _by_agent(agents, rows)
+        return _handed_out(agents, rows)
 
     # -------------------------------------------------------------------------------------------- actions
 
@@ -348,7 +348,7 @@ class RecommendationEnv(ParallelEnv):
         self.vector.close()
 
 
-def _by_agent(agents: list[str], values: Any) -> dict[str, Any]:
+def _handed_out(agents: list[str], values: Any) -> dict[str, Any]:
     """The values in the order of the agents as a dictionary; a comprehension, or `zip` that is strict, takes longer."""
     told = {}
     for n, agent in enumerate(agents):

@@ -617,8 +617,8 @@ def _fill_log(world: World, rng: np.random.Generator) -> None:
     clicks = rng.poisson(world.params["items"]["log_impressions"][0] * rate)
     world.items["log_clicks"] = clicks
     world.items["log_satisfaction"] = clicks * mean + np.sqrt(clicks * variance) * rng.standard_normal(items)
-    # no `@`: in which order that adds up is the processor's
-    shape["mean_ctr"], shape["mean_satisfaction"] = rate.mean(), (rate * mean).mean() / rate.mean()
+    shape["mean_ctr"] = rate.mean()
+    shape["mean_satisfaction"] = (rate * mean).mean() / rate.mean()  # no `@`, whose order of sums is the processor's
 
 
 def _fill(record: np.ndarray, offsets: dict[str, int]) -> None:
@@ -694,8 +694,8 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
 
     p, b = world.params["shape"][0], num_envs
     n = p["agents"]
-    rounded: Any = whole.py_func  # type: ignore[attr-defined]
-    places = rounded(p["candidates"])
+    in_vectors: Any = whole.py_func  # type: ignore[attr-defined]
+    places = in_vectors(p["candidates"])
     described = p["candidates"] * p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0
     return Scratch(
         shown=zeros((b, n, p["slots"]), np.int32),
@@ -709,7 +709,7 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
         seen=zeros((b, p["candidates"]), np.float32),
         known=zeros((b, 5, places)),
         bounded=zeros((b, 4, places), np.float32),
-        topic_mass=zeros((b, rounded(p["topics"]))),
+        topic_mass=zeros((b, in_vectors(p["topics"]))),
         turns=zeros(b, TURN),
         queue=zeros(b, np.int64),
         weights=zeros(b * n * p["slots"]),
