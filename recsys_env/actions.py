@@ -44,6 +44,7 @@ class ActionReader:
         self._last = int(self.highest[0])
         # what `read_joint` returns, and its bytes
         self._bytes = bytearray(self._dtype.itemsize * math.prod(self._read_shape[1:]))
+        self._joined = bytearray().join  # whose result need not be copied once more, as that of `bytes`
         self._one = np.frombuffer(self._bytes, self._dtype).reshape(1, *self._read_shape[1:])
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
@@ -83,14 +84,14 @@ class ActionReader:
     def _write(self, joint: Sequence[Any]) -> bool:
         """Write one copy's actions down. Returns whether all of them are of the usual kind and lie in their space."""
         if self._shape:
-            kind, shape = self._dtype, self._shape
+            kind, shape, array = self._dtype, self._shape, np.ndarray
             for action in joint:
-                if type(action) is not np.ndarray or action.shape != shape:
+                if type(action) is not array or action.shape != shape:
                     return False
                 if action.dtype is not kind and action.dtype != kind:  # the second is slow
                     return False
             try:
-                self._bytes[:] = b"".join(joint)
+                self._bytes[:] = self._joined(joint)
             except TypeError:  # one is not contiguous
                 return False
             return bool(self._find(self._one, self.highest, self.low) < 0)

@@ -182,7 +182,7 @@ class RecommendationEnv(ParallelEnv):
 
     def _split(self, observations: np.ndarray, masks: np.ndarray) -> dict[str, Any]:
         """Observations [1, N, O] and masks of the batch, copied and handed out by agent."""
-        rows, agents = observations.copy()[0], self.possible_agents
+        rows, agents = observations[0].copy(), self.possible_agents
         if self.config.mask_actions:
             allowed = masks[0].copy()
             return {agent: {"observation": rows[n], "action_mask": allowed[n]} for n, agent in enumerate(agents)}

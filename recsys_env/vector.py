@@ -99,21 +99,22 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         return Infos(self._report)
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
-        self._report = self._buffers[0] if self._report is self._buffers[1] else self._buffers[1]
-        handle = self._handle()
+        second = self._report is self._buffers[0]
+        self._report = self._buffers[second]
+        handle = self._handle(second)
         if self._compiled is None:
             self._compiled = self._compile(actions)
         if self.num_threads > 1:
             numba.set_num_threads(self.num_threads)
-        self._compiled(handle, actions, mode, self._starts)
+        self._compiled(handle.address, actions, mode, self._starts)
         for n, columns in self._hidden:
             self._report.observations[:, n, columns] = 0
             if mode == 0:
                 self._report.final_observations[:, n, columns] = 0
 
-    def _handle(self) -> Any:
-        """Our arrays as the compiled step takes them; made anew where one of them has been replaced."""
-        second = self._report is self._buffers[1]
+    def _handle(self, second: bool) -> Any:
+        """Our arrays with the first or second report, as the compiled step takes them; made anew where one of them has
+        been replaced."""
         handle = self._handles[second]
         if handle is not None:
             world, state, report, scratch = handle.parts

@@ -31,12 +31,13 @@ def test_a_handle_names_its_parts_and_keeps_them_alive() -> None:
     numbers = np.array([10.0, 20.0, 30.0])
     parts = (numbers,), (places,)
     sums = add_up.compile((HandleType(*map(numba.typeof, parts)), numba.float64))
-    assert sums(Handle(*parts), 2.0) == 126.0
+    handle = Handle(*parts)
+    assert sums(handle.address, 2.0) == 126.0
     assert numbers.tolist() == [11.0, 21.0, 31.0]
     handle = Handle((np.full(1000, 7.0),), (np.zeros(1000, PLACE),))
     gc.collect()
     np.zeros(1000)  # would lie where the array of sevens was
-    assert sums(handle, 1.0) == 7000.0
+    assert sums(handle.address, 1.0) == 7000.0
 
 
 @stage
@@ -57,7 +58,8 @@ def test_a_stage_is_a_function_of_its_own() -> None:
     scratch = recsys_env.vector_env("ecommerce-v1", 1)._scratch
     scratch.scores[:] = 3.0
     signature = (HandleType(typeof(scratch)), numba.int64)
-    double_all.compile(signature)(Handle(scratch), 2)
+    handle = Handle(scratch)
+    double_all.compile(signature)(handle.address, 2)
     assert scratch.scores[0, :4].tolist() == [6.0, 6.0, 3.0, 3.0]
     text = double_all.inspect_llvm(signature)
     told = next(

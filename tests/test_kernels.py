@@ -60,7 +60,8 @@ class Kernels:
         self.reports.reverse()
         parts = self.world, self.state, self.report, self.scratch
         play = compiled_step(HandleType(*map(typeof, parts)), actions, self.starts, self.threads)
-        play(Handle(*parts), actions, mode, self.starts)
+        handle = Handle(*parts)
+        play(handle.address, actions, mode, self.starts)
 
     def reset(self) -> None:
         self._run(self.idle, step.RESET)

@@ -4,6 +4,7 @@ compiled once for both."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numba
@@ -47,4 +48,4 @@ def compiled_step(kinds: Any, actions: Any, starts: Any, threads: int) -> Callab
     made = run.overloads[(kinds, *others)]
     address = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
     parallel = run_parallel.compile((numba.int64, numba.int64, *others))
-    return lambda handle, actions, mode, starts: parallel(address, handle.address, actions, mode, starts)
+    return partial(parallel, address)
