@@ -158,12 +158,19 @@ def prefetch_item(world, state, b, j):
 
 @kernel
 def prefetch_user(state, b, u):
-    """Ask for what will be read of the user at place u: of the vectors one line of sixteen numbers after the other."""
+    """Ask for what will be read of the user at place u, one line after the other."""
     prefetch(state.users, b, u)
-    size = state.vectors.shape[2]
-    row = (np.int64(b) * state.vectors.shape[1] + u) * size
-    for w in range(0, size, 16):
-        _prefetch_flat(state.vectors, row + w)
+    row = np.int64(b) * state.vectors.shape[1] + u
+    _prefetch_row(state.vectors, row, state.vectors.shape[2], 16)
+    _prefetch_row(state.habits, row, state.habits.shape[2], 5)
+    _prefetch_row(state.seen, row, state.seen.shape[2] * state.seen.shape[3], 16)
+
+
+@kernel
+def _prefetch_row(rows, row, size, line):
+    """Ask for a row of so many entries, of which a line of the cache holds `line`."""
+    for i in range(0, size, line):
+        _prefetch_flat(rows, row * size + i)
 
 
 @intrinsic
