@@ -56,7 +56,7 @@ def retrieve(world, state, report, scratch, actions, starts):  # type: ignore[no
     p = world.params[0]
     for b in range(state.copies.size):
         copy = state.copies[b]
-        draw_candidates(world, state, scratch, p, b, rng.tick_key(copy.seed, copy.episode, copy.tick - 1))
+        draw_candidates(world, state, scratch, p, b, rng.child(copy.key, copy.tick - 1))
 
 
 @entry

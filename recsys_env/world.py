@@ -63,8 +63,9 @@ SCENE = _record(("beta_context", "f4"), ("cart", "i4"), ("owner", "i4"))  # owne
 AGENT = _record(("role", "i4"), *((name, "f4") for name in (*EVENTS, *OBJECTIVES)))
 
 COPY = _record(
-    ("seed", "u8"),          # key of the events; restore(seed=...) replaces it
+    ("seed", "u8"),          # of the events; restore(seed=...) replaces it
     ("population", "u8"),    # key of fresh people; stays with a snapshot
+    ("key", "u8"),           # of the events of this episode, worked out of `seed` and `episode`
     ("episode", "i4"), ("tick", "i4"),
     # episodes this copy has begun, ever: rows of users and items that carry another one are untouched
     ("stamp", "i4"),

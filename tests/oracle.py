@@ -1445,7 +1445,7 @@ class Game:
 
     def read(self, state: State, b: int) -> Copy:
         """Copy b as the arrays have it: rows that carry the stamp of this episode."""
-        row = {name: state.copies[b][name].item() for name in state.copies.dtype.names if name != "stamp"}
+        row = {name: state.copies[b][name].item() for name in state.copies.dtype.names if name not in ("stamp", "key")}
         for name in ("visitor", "intent", "anchor", "opened"):
             row[name] = none_if_negative(row[name])
         copy = Copy(**row)

@@ -58,9 +58,9 @@ def child(key, index):
 
 
 @kernel
-def tick_key(seed, episode, tick):
-    """Key of one tick of one episode of one copy; tick -1 is the reset."""
-    return child(child(stream(seed, TICKS), episode), tick)
+def episode_key(seed, episode):
+    """Key of one episode of one copy, whose children are those of its ticks; tick -1 is the reset."""
+    return child(stream(seed, TICKS), episode)
 
 
 @kernel
@@ -120,7 +120,7 @@ def copy_seeds(seed: int, copies: np.ndarray) -> np.ndarray:
 def uniforms(seeds, episodes, ticks, event, index, out):
     """out[i] = the draw of (seeds[i], episodes[i], ticks[i], event, index): for tests of the generator."""
     for i in range(out.size):
-        out[i] = uniform(tick_key(seeds[i], episodes[i], ticks[i]), event, index)
+        out[i] = uniform(child(episode_key(seeds[i], episodes[i]), ticks[i]), event, index)
 
 
 @entry

@@ -198,6 +198,7 @@ def begin_episode(state, p, b, episode):
     copy = state.copies[b]
     copy.stamp += 1  # every row of users and items is now untouched
     copy.episode, copy.tick, copy.visitor = episode, -1, -1
+    copy.key = rng.episode_key(copy.seed, episode)
     for n in range(p.shape.agents):
         state.inclusive[b, n] = -np.inf
         for i in range(p.shape.providers):
@@ -278,7 +279,9 @@ def _begin_tick(world, state, report, scratch, p, b, actions, mode):
     clear(report, p, b)
     if mode == RESET:
         begin_episode(state, p, b, np.int64(copy.episode))
-    turn.key, turn.stays, turn.open = rng.tick_key(copy.seed, copy.episode, copy.tick), False, True
+    elif mode == LOOK:
+        copy.key = rng.episode_key(copy.seed, copy.episode)  # the seed may be another one
+    turn.key, turn.stays, turn.open = rng.child(copy.key, copy.tick), False, True
     if mode == STEP and copy.visitor >= 0:
         prefetch_user(state, b, copy.visitor)  # to be there when the other copies of the chunk have begun
         read_actions(world, state, report, scratch, p, b, actions)
@@ -318,7 +321,7 @@ def _end_tick(world, state, report, scratch, p, b, mode):
         report.truncated[b] = True
         write_state(state, p, b, report.final_states[b])
         begin_episode(state, p, b, np.int64(copy.episode) + 1)
-        turn.key, turn.stays = rng.tick_key(copy.seed, copy.episode, -1), False
+        turn.key, turn.stays = rng.child(copy.key, copy.tick), False
     return turn.open
 
 
