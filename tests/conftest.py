@@ -83,14 +83,15 @@ def registries() -> Iterator[None]:
         registry.update(before)  # type: ignore[attr-defined]
 
 
-@pytest.fixture
-def one_torch_thread() -> Iterator[None]:
-    """Small networks train faster on one thread, and alike on every machine."""
-    torch = pytest.importorskip("torch")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+@pytest.fixture(autouse=True)
+def _one_torch_thread() -> None:
+    """Small networks train faster on one thread, and alike on every machine.
+
+    Whatever else was imported may have set more (QuantEcon does): in each worker of xdist they would wait for those of
+    the others, which took thirty times as long.
+    """
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -35,8 +35,6 @@ from recsys_env.files import FileError, misfit, read_arrays, read_json, replacin
 from recsys_env.policies import CHECKPOINT, make_policy
 from recsys_env.tasks import _TASKS
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
 ALGORITHMS = {"ippo": "ecommerce-v1", "ippo-separate": "duel-v1"}
 
 

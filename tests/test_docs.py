@@ -40,7 +40,7 @@ def metrics_kept() -> Iterator[None]:
     METRICS.update(before)
 
 
-@pytest.mark.usefixtures("registries", "metrics_kept", "one_torch_thread_if_there")
+@pytest.mark.usefixtures("registries", "metrics_kept")
 @pytest.mark.parametrize("page", WITH_CODE, ids=named)
 def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of libraries that clash with the core run in environments of their own: `python -m
@@ -68,20 +68,6 @@ def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             sys.modules["ray"].shutdown()  # type: ignore[attr-defined]  # a script's end would
     if missing:
         pytest.skip(f"not there: {', '.join(sorted(set(missing)))}")
-
-
-@pytest.fixture
-def one_torch_thread_if_there() -> Iterator[None]:
-    """Small networks train faster on one thread; pages that set it themselves leave nothing behind."""
-    if importlib.util.find_spec("torch") is None:
-        yield
-        return
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # ------------------------------------------------------------------------------------------------ commands

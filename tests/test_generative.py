@@ -29,8 +29,6 @@ from baselines.training import begin
 from recsys_env.policies import make_policy
 from recsys_env.policies.base import feedback
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
 TINY: dict[str, Any] = {
     "task": "ecommerce-v1",
     "timesteps": 600,
@@ -39,6 +37,7 @@ TINY: dict[str, Any] = {
     "batch_size": 64,
     "n_epochs": 1,
     "width": 8,
+    "threads": 1,
     "device": "cpu",
     "compare": (),
     "eval_episodes": 2,

@@ -94,7 +94,6 @@ def test_who_was_not_seen_for_longest_makes_room() -> None:
     assert history.recall(np.array([7]))[0, 1, len(FLAGS) + 1] == 1
 
 
-@pytest.mark.usefixtures("one_torch_thread")
 def test_rows_and_policies_remember_alike(tmp_path: Path) -> None:
     """Trained rows and the loaded policy see the same pages, through the end of an episode."""
     pytest.importorskip("stable_baselines3")

@@ -27,8 +27,6 @@ from baselines.ppo_torch import advantages  # noqa: E402
 from baselines.q_torch import Mixer, Values  # noqa: E402
 from recsys_env import vector_env  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
 STEPS, COPIES, AGENTS, PLACES = 60, 3, 2, 4
 
 

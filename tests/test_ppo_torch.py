@@ -25,8 +25,6 @@ from recsys_env.policies import make_policy
 from recsys_env.settings import replace
 from recsys_env.tensors import Tensors, choose_device
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
 TINY: dict[str, Any] = {
     "timesteps": 600,
     "num_envs": 4,

@@ -18,8 +18,6 @@ from baselines.q_torch import QLearner, targets
 from baselines.torch_learners import TorchQ
 from baselines.training import begin
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
 TINY: dict[str, Any] = {
     "timesteps": 600,
     "num_envs": 4,

@@ -88,7 +88,6 @@ def make_team() -> PettingZooEnv:
 
 def test_dqn_learns() -> None:
     """Random play gives .295 in these 100 ticks, always the fair item .37."""
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     np.random.seed(0)
     env = make_team()

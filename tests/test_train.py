@@ -39,8 +39,6 @@ from recsys_env.policies import make_policy
 from recsys_env.settings import replace
 from recsys_env.tasks import _TASKS
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
 _QUICK: dict[str, Any] = {
     "timesteps": 50_000,
     "num_envs": 64,

@@ -18,8 +18,6 @@ from benchmarks.compat.sb3 import train
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.evaluation import episode_returns
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
 
 @pytest.mark.parametrize("algorithm", ["PPO", "DQN", "SAC", "MaskablePPO"])
 def test_the_team_learns_to_cooperate_in_the_duel(algorithm: str) -> None:

@@ -24,8 +24,7 @@ TEAM: dict[str, Any] = {"reward": {"sharing": 1.0}}
 
 
 @pytest.fixture(autouse=True)
-def _one_thread_and_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # XuanCe writes logs into the working folder
 
 
