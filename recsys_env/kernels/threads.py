@@ -39,8 +39,8 @@ def run_parallel(address, handle, actions, mode, starts):
 
 
 def compiled_step(kinds: Any, actions: Any, starts: Any, threads: int) -> Callable[..., None]:
-    """`run`, or `run_parallel` of it, for a handle of these kinds and for arrays like these, with the arguments of
-    `run`."""
+    """`run`, or `run_parallel` of it, for arrays like these and a handle of these kinds, whose address it takes; with
+    the other arguments of `run`."""
     others = numba.typeof(actions), numba.int64, numba.typeof(starts)
     step: Callable[..., None] = run.compile((kinds, *others))
     if threads == 1:
