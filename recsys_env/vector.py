@@ -58,6 +58,9 @@ class VectorEnv(Batch[np.ndarray, Infos]):
     `expected_feedback`, `explain`, `public_items` and `latent_users` raise RuntimeError.
     """
 
+    _compiled: Any  # the step, once there was one
+    _handles: list[Any]  # of our arrays, with each report
+
     def __init__(
         self,
         config: WorldConfig,
@@ -74,8 +77,6 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         self._buffers = [allocate_report(self.world, self.num_envs, masks) for _ in range(2)]
         self._report = self._buffers[0]
         self._scratch = allocate_scratch(self.world, self.num_envs)
-        self._compiled: Any = None
-        self._handles: list[Any] = [None, None]  # of each report
 
     def __getstate__(self) -> dict[str, Any]:
         held = {"_compiled": None, "_handles": [None, None], "_report": None}
@@ -101,7 +102,7 @@ class VectorEnv(Batch[np.ndarray, Infos]):
     def _advance(self, actions: np.ndarray, mode: int) -> None:
         second = self._report is self._buffers[0]
         self._report = self._buffers[second]
-        handle = self._handle(second)
+        handle = self._handles[second] or self._handle(second)
         if self._compiled is None:
             self._compiled = self._compile(actions)
         if self.num_threads > 1:
@@ -113,14 +114,7 @@ class VectorEnv(Batch[np.ndarray, Infos]):
                 self._report.final_observations[:, n, columns] = 0
 
     def _handle(self, second: bool) -> Any:
-        """Our arrays with the first or second report, as the compiled step takes them; made anew where one of them has
-        been replaced."""
-        handle = self._handles[second]
-        if handle is not None:
-            world, state, report, scratch = handle.parts
-            if world is self.world and state is self._state and report is self._report and scratch is self._scratch:
-                return handle
-            self._compiled = None  # which may be for another world
+        """Our arrays, with the first or second report, as the compiled step takes them."""
         from .kernels.handle import Handle
 
         self._handles[second] = Handle(self.world, self._state, self._report, self._scratch)
@@ -138,6 +132,16 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         return compiled_step(parts, actions, self._starts, self.num_threads)
 
     # -------------------------------------------------------------------------------------------- views
+
+    @property
+    def world(self) -> World:  # type: ignore[override]
+        """Items and people, as the kernels read them; another one is played in from the next step on."""
+        return self._world
+
+    @world.setter
+    def world(self, world: World) -> None:
+        self._world = world
+        self._compiled, self._handles = None, [None, None]
 
     @property
     def arrays(self) -> State:

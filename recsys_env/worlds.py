@@ -81,7 +81,7 @@ class Worlds(VectorEnv):
             part._seed = self._seed
             part._advance(actions[rows], mode)
 
-    @property
+    @property  # type: ignore[misc]
     def world(self) -> NoReturn:  # type: ignore[override]
         raise AttributeError(f"these copies play in {len(self.parts)} worlds; `parts` has them")
 
