@@ -35,7 +35,8 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!recsys_env\.).*"),
     (
         "py:.*",
-        r".*\._\w+|recsys_env\.(settings\.Settings|world\.(State|Report)|batch\.(Array|Told)|adapters\.rllib\.Config)",
+        r".*\._\w+|"
+        r"recsys_env\.(settings\.Settings|world\.(World|State|Report)|batch\.(Array|Told)|adapters\.rllib\.Config)",
     ),
 ]
 default_role = "literal"  # docstrings write code between single backticks

@@ -135,7 +135,8 @@ class VectorEnv(Batch[np.ndarray, Infos]):
 
     @property
     def world(self) -> World:  # type: ignore[override]
-        """Items and people, as the kernels read them; another one is played in from the next step on."""
+        """Items and people, as the kernels read them, which write nothing there; where another one is assigned, the next
+        step plays in that."""
         return self._world
 
     @world.setter
