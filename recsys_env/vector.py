@@ -135,8 +135,8 @@ class VectorEnv(Batch[np.ndarray, Infos]):
 
     @property
     def world(self) -> World:  # type: ignore[override]
-        """Items and people, as the kernels read them, which write nothing there; where another one is assigned, the next
-        step plays in that."""
+        """Items and people, as the kernels read them, which write nothing there; once another one is assigned, that is
+        played in."""
         return self._world
 
     @world.setter
