@@ -9,6 +9,7 @@ import numpy as np
 
 from recsys_env import WorldConfig
 from recsys_env.config import EVENTS, GROUPS, OBJECTIVES
+from recsys_env.world import build
 
 SMALL = {  # sizes and periods that a small world may have
     "users.number": (1, 6),
@@ -35,9 +36,11 @@ def random_world(rng: np.random.Generator) -> WorldConfig:
     """A valid config whose every field may differ from its default; draws again what makes no sense together."""
     while True:
         try:
-            return WorldConfig(**_random_fields(rng))
+            config = WorldConfig(**_random_fields(rng))
+            build(config)  # in which a role's domain may have no item, where topics make the domains
         except ValueError:
             continue
+        return config
 
 
 def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
