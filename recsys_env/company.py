@@ -20,7 +20,7 @@ from .checks import did_you_mean, shown
 from .infos import Infos
 from .policies import Policy, Team
 from .vector import VectorEnv, checked_batch
-from .world import LATER
+from .world import LATER, World
 
 Others = str | Policy | Mapping[str, str | Policy]
 
@@ -110,8 +110,19 @@ class Company(VectorEnv):
         self._look()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        del state["_current"]
+        arrays = {name: vars(state["batch"])[name] for name in ("_state", "_scratch", "_buffers")}
+        vars(self).update({**state, **arrays})  # the batch has laid them out anew, and plays in them
         self._look()
+
+    @property  # type: ignore[misc]
+    def world(self) -> World:  # type: ignore[override]
+        """That of the batch, where another one may be assigned."""
+        return self.batch.world
+
+    @property
+    def world_digest(self) -> str:  # type: ignore[override]
+        return self.batch.world_digest
 
     def _look(self) -> None:
         """The batch's report as the learners see it: views of its buffers if they sit evenly spaced, else copies."""

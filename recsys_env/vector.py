@@ -143,6 +143,8 @@ class VectorEnv(Batch[np.ndarray, Infos]):
     def world(self, world: World) -> None:
         self._world = world
         self._compiled, self._handles = None, [None, None]
+        for made_of_it in ("world_digest", "texts"):
+            vars(self).pop(made_of_it, None)
 
     @property
     def arrays(self) -> State:

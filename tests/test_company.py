@@ -170,9 +170,23 @@ def test_it_can_be_pickled_and_restored() -> None:
     twin, saved = pickle.loads(pickle.dumps(company)), company.save()
     a = company.step(company.empty_actions())[0].copy()
     np.testing.assert_array_equal(a, twin.step(twin.empty_actions())[0])
+    assert twin.tick.tolist() == company.tick.tolist() == [2] * company.num_envs
+    np.testing.assert_array_equal(twin.save().arrays.copies, company.save().arrays.copies)
+    np.testing.assert_array_equal(twin.next_page, twin.batch.next_page)
     company.restore(saved)
     np.testing.assert_array_equal(a, company.step(company.empty_actions())[0])
     np.testing.assert_array_equal(a, company.look()[0])
+
+
+def test_its_world_is_the_batchs() -> None:
+    company, other = (Company(batch("social-v1", world_seed=seed), {"recommender_1": "content"}) for seed in (0, 1))
+    assert company.world is company.batch.world
+    with pytest.raises(AttributeError):
+        company.world = other.world
+    digest = company.world_digest
+    company.batch.world = other.world
+    assert company.world is other.world
+    assert digest != company.world_digest == other.world_digest
 
 
 def test_wrong_use_is_named_and_changes_nothing() -> None:
