@@ -44,8 +44,8 @@ class ActionReader:
         self._last = int(self.highest[0])
         # what `read_joint` returns, and its bytes
         self._bytes = bytearray(self._dtype.itemsize * math.prod(self._read_shape[1:]))
-        self._joined = bytearray().join  # whose result need not be copied once more, as that of `bytes`
         self._one = np.frombuffer(self._bytes, self._dtype).reshape(1, *self._read_shape[1:])
+        self._joined = bytearray().join  # whose result need not be copied once more, as that of `bytes`
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         return ActionReader, self._made_of  # copied one by one, the array would not be of the bytes any more

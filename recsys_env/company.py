@@ -19,6 +19,7 @@ from .batch import Snapshot
 from .checks import did_you_mean, shown
 from .infos import Infos
 from .policies import Policy, Team
+from .texts import Texts
 from .vector import VectorEnv, checked_batch
 from .world import LATER, World
 
@@ -123,6 +124,10 @@ class Company(VectorEnv):
     @property
     def world_digest(self) -> str:  # type: ignore[override]
         return self.batch.world_digest
+
+    @property
+    def texts(self) -> Texts:  # type: ignore[override]
+        return self.batch.texts
 
     def _look(self) -> None:
         """The batch's report as the learners see it: views of its buffers if they sit evenly spaced, else copies."""

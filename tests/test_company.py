@@ -183,10 +183,11 @@ def test_its_world_is_the_batchs() -> None:
     assert company.world is company.batch.world
     with pytest.raises(AttributeError):
         company.world = other.world
-    digest = company.world_digest
+    digest, texts = company.world_digest, company.texts
     company.batch.world = other.world
     assert company.world is other.world
     assert digest != company.world_digest == other.world_digest
+    assert texts is not company.texts is company.batch.texts
 
 
 def test_wrong_use_is_named_and_changes_nothing() -> None:

@@ -19,6 +19,7 @@ from .compiler import kernel
 
 _SINGLE, _EIGHT = ir.FloatType(), ir.VectorType(ir.FloatType(), 8)
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
+_NUMBERS, _HABITS = 16, 5  # as many of float32 and of `world.HABIT` lie in a line of the cache
 
 
 class _Row(NamedTuple):
@@ -161,9 +162,9 @@ def prefetch_user(state, b, u):
     """Ask for what will be read of the user at place u, one line after the other."""
     prefetch(state.users, b, u)
     row = np.int64(b) * state.vectors.shape[1] + u
-    _prefetch_row(state.vectors, row, state.vectors.shape[2], 16)
-    _prefetch_row(state.habits, row, state.habits.shape[2], 5)
-    _prefetch_row(state.seen, row, state.seen.shape[2] * state.seen.shape[3], 16)
+    _prefetch_row(state.vectors, row, state.vectors.shape[2], _NUMBERS)
+    _prefetch_row(state.habits, row, state.habits.shape[2], _HABITS)
+    _prefetch_row(state.seen, row, state.seen.shape[2] * state.seen.shape[3], _NUMBERS)
 
 
 @kernel
