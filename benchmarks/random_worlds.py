@@ -36,8 +36,17 @@ def random_world(rng: np.random.Generator) -> WorldConfig:
     """A valid config whose every field may differ from its default; draws again what makes no sense together."""
     while True:
         try:
-            config = WorldConfig(**_random_fields(rng))
-            build(config)  # in which a role's domain may have no item, where topics make the domains
+            return WorldConfig(**_random_fields(rng))
+        except ValueError:
+            continue
+
+
+def playable_world(rng: np.random.Generator) -> WorldConfig:
+    """A random world in which each role has something to show."""
+    while True:
+        config = random_world(rng)
+        try:
+            build(config)
         except ValueError:
             continue
         return config

@@ -24,7 +24,7 @@ import numpy as np
 from recsys_env import TASKS, VectorEnv, WorldConfig
 from recsys_env.batch import copy_seed
 
-from .random_worlds import random_world
+from .random_worlds import playable_world
 from .result_files import earlier, store
 from .rules import CHECKS, NAMES, REPLAY, TALLY, Books, Watch
 
@@ -107,7 +107,7 @@ def play_chunk(chunk: int, steps: float) -> dict[str, Any]:
             config, size = TASKS[label], steps
             copies = 128 if config.catalogue else TASK_COPIES
         else:
-            label, config = "random worlds", random_world(np.random.default_rng(seed))
+            label, config = "random worlds", playable_world(np.random.default_rng(seed))
             copies, size = WORLD_COPIES, min(steps, WORLD_STEPS)
         books, played, taken, brought = play(config, seed, copies, size)
         if worlds == 0:

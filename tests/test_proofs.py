@@ -16,7 +16,7 @@ import recsys_env
 from benchmarks import bad_inputs, mutants, rules, soak
 from benchmarks.bad_cases.case import Case, Skipped
 from benchmarks.bad_inputs import judge
-from benchmarks.random_worlds import random_world
+from benchmarks.random_worlds import playable_world, random_world
 from recsys_env import WorldConfig
 from recsys_env.world import build
 
@@ -134,7 +134,7 @@ def test_random_worlds_are_valid_and_differ() -> None:
     assert any(world.choice.v_0_by_mood for world in worlds)
     assert any(world.users.wallet_init for world in worlds)
     assert random_world(np.random.default_rng(3)) == worlds[3]
-    build(random_world(np.random.default_rng(109)))  # of which the first draw names a domain without items
+    build(playable_world(np.random.default_rng(109)))  # of which the first draw names a domain without items
 
 
 SHOP: dict[str, Any] = {
