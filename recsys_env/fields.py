@@ -248,6 +248,10 @@ STATE = (
     Field("mean_z", "mean satisfaction of the users seen in this episode", -1.0, 1.0),
     Field("mean_trust", "their mean trust in each agent", -1.0, 1.0, ("agents",)),
     Field("visitor_present", "0 in an idle tick, where all that describes a visitor is 0"),
+    Field(
+        "episode_share", "share of the episode that has passed: (ticks played + 1) / (horizon + 1), never 0 and 1 at "
+        "the end"
+    ),
     *(replace(field, when=PLATFORM_MOOD, private=False) for field in OBSERVATION if field.when is MOOD),
     Field("private", "the private fields of each agent, agent after agent", -1.0, 1.0, ("agents", "private")),
 )  # fmt: skip

@@ -1262,7 +1262,10 @@ class Game:
 
     def state(self, copy: Copy) -> np.ndarray:
         """The part of `state()` that all agents share."""
-        values: dict[str, Any] = {"visitor_present": float(copy.visitor is not None)}
+        values: dict[str, Any] = {
+            "visitor_present": float(copy.visitor is not None),
+            "episode_share": (copy.tick + 1) / (self.config.horizon + 1),
+        }
         if copy.visitor is not None:
             values |= self.observe_latent(copy) | {"scene": one_hot(copy.scene, self.shape.scenes)}
             values |= self.observe_mood(copy, 0)

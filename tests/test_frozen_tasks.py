@@ -1,9 +1,10 @@
 """A task never changes under its name: its numbers and what it plays are as they were when its version was given.
 
 `CONFIG` breaks with any field of a task, `PLAY` with anything that the worlds, the dynamics or the observations make of
-it. What changes a task gives it the next version. Where neither the game nor its observations change, such as with a
-new field whose default does nothing, `PLAY` stays; `python -m tests.test_frozen_tasks` prints both tables as they are
-now.
+it: a change of these gives the task its next version. Where neither the game nor its observations change, such as with
+a new field whose default does nothing, `PLAY` stays. `STATE` breaks with the global state, which only critics in
+training see: a change of it is no change of the task, but what learned with `state()` is trained again.
+`python -m tests.test_frozen_tasks` prints the three tables as they are now.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import random
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -37,19 +39,34 @@ CONFIG: dict[str, str] = {
     "rivals-v1": "07194ad4004b86630484aea4b64759fd72e0d9d74eefa28aff2f5df980b198d2",
 }  # fmt: skip
 PLAY: dict[str, str] = {
-    "duel-v1": "f2d74c310f675de94ff378fcdb1483c8e4561702cd77a73cb6a16c01b6ea5324",
-    "pricing-duel-v0": "0adf4dbfdafa3993efcadc26f796952c7bd181dcbfefeed1b6cb53951ce65897",
-    "market-v0": "0944fbd55af2f172489ba8626a672830a5b732d9c259d031cc2d9b1ac31b1999",
-    "ecommerce-v1": "a084286049fd9a949b8a11531013496abf184a5fb60189c607a0b98f3f22b11e",
-    "coverage-v0": "b88bfd75be40e67891e83c2b37e6694ab5b65dda6e42e960d68abedb28992af5",
-    "journey-v1": "84362cdf5d68ab480ebad1e422156f6e2d808f0fd1b1daf97d6c461287103790",
-    "social-v1": "6816af2f6829d46ab07fcb1a24926071dfd31c0db492eca3e6f26aed64c7b2bf",
-    "news-v1": "517d6cc5fda1d2d97ed0cc8cd17069748e8dba95a76fbea59cef52e6b447c8b2",
-    "streaming-v1": "655c33e1671db7e85a2e3bb0538e05af771ac728f4952f3ef24a5449a7a38965",
-    "coldstart-v1": "2fee4e43268969a291d30aacd6f9e2e85ff4fb5e2743073d626ded4335f3bf12",
-    "grocery-v1": "14b5552fe02ebc8a4dd0f8e18dfd37c9d834b340c5be06a049a8fffa9ea9a177",
-    "crossdomain-v0": "3d9cc32f574f48f687633fa5b6fe80d9fd4294b963f152f74c0bcdf64938e44b",
-    "rivals-v1": "b84b05c6f83bfd99cec14d861459263f5c65e07dd45862905dbc457f862ff801",
+    "duel-v1": "edbcfec066c2bf2d9c62742faa5231fb2c11e9088ee46777ae4249d4ace12ab5",
+    "pricing-duel-v0": "62104d1dc7d8058e774d0ab046ae308febeaa8f810c9b644f026d169d803ef95",
+    "market-v0": "e454ac5b9209179d7ef96f7a030ec90b512b4cd1061a0d95915c64e9a232cf9b",
+    "ecommerce-v1": "08971917d8d405ffe5ecad6e6691f2950b5fb056a0ce5426e082409850172e04",
+    "coverage-v0": "a1edd25831501782b50a90324c97d3c16b9080c8683d3d933411f073b89c560f",
+    "journey-v1": "6cf50cb61008dfcbf1d26774ae9fa21c74387b8d05422ea3b13436b1bf63864b",
+    "social-v1": "48c9494f0ff4f1fa70afe8cbd3ca30184142babe797cb07151ac434522b58d8f",
+    "news-v1": "a87b77b37ece774d5c8048833e68786c6080c655c70aa38b77eda7624aec32de",
+    "streaming-v1": "ba0319afe46253c367d411b4c7359101e23f6606c68487e1ed2231f7350614dc",
+    "coldstart-v1": "84a1108664691ec9e264fdef7bae0e7c1917ac95053d172c92ea3ce55344a0b0",
+    "grocery-v1": "2abdffcd57a8feddb89815003638e6c9b5302e3e349f362550d7b5591f6b0aeb",
+    "crossdomain-v0": "3a2d93b9b2eb4fea92152e22d19bc5588a915b1356e2eeb42584458d63a71485",
+    "rivals-v1": "bff7d28143342f3b348cba61597cd85dc6eb4ab63de9157d7a937f12ac7761e9",
+}  # fmt: skip
+STATE: dict[str, str] = {
+    "duel-v1": "ecfd8b728f8f80357a6b5622f11d8e26b151b7394ea4d7d9881d648cc8d57ed7",
+    "pricing-duel-v0": "25211d0a6f1c982447234ddf1b5622a9e68a33116ddcc078e6e23749b6478086",
+    "market-v0": "a8c33789bc9970f5d13d257936ea4ad428fb7b5c2823ff0f625ce94b458bbbdb",
+    "ecommerce-v1": "699bcd537cd916de81c2e00af924a241e81632e61dea82818399b4793a5b1c6d",
+    "coverage-v0": "b2e24149e5775e2c43da34a0eeb7bd99dfa3aecb08a634680b3bf0fa286e959a",
+    "journey-v1": "b69e3735bc4145682c9484bd1b299ea74ba34dc6694f110cd0a947c7c357f3ec",
+    "social-v1": "368be44b72d0631dbee79e1f56a0f8ac1ad953cc230c5eb42d6260f4bb686b27",
+    "news-v1": "d09d8475c51b3d5d89c5ce0635a72606b570c5d5dc5f8bfdbf1a0e27ebfddd95",
+    "streaming-v1": "93c8c68b4413d473357d0276b4009c498d227ec5150ea12c9a0df6d6956d0d1e",
+    "coldstart-v1": "44a113f1aea93192c091e257a49a80e3fad889d3e6fc16e1ff28aa8fb0f677d8",
+    "grocery-v1": "4944052360f31f274215f681bc3232bf348de3a3a0867d8e33376e542335a324",
+    "crossdomain-v0": "835bf514daedde242a1ce4cfddb65fe566c61548dbf3e0cfb154489f289635cc",
+    "rivals-v1": "fd99e97269acedf7e840c28b97b74a48d95d2acbb76259850d73cdca2b951e58",
 }  # fmt: skip
 COPIES, TICKS, SEED = 2, 300, 20260101
 
@@ -60,17 +77,28 @@ def config_digest(task: str) -> str:
     return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
 
 
-def play_digest(task: str) -> str:
-    """SHA-256 of the bytes of everything that some hundred ticks with random actions return."""
-    envs, digest = vector_env(task, COPIES), hashlib.sha256()
+@cache
+def digests(task: str) -> tuple[str, str]:
+    """SHA-256 of the bytes of everything that some hundred ticks with random actions return, and of the global states
+    between them."""
+    envs, play, states = vector_env(task, COPIES), hashlib.sha256(), hashlib.sha256()
     stream = random.Random(SEED)  # the sequence of its `random` is the same in every version of Python
-    digest.update(envs.reset(seed=SEED)[0].tobytes())
+    play.update(envs.reset(seed=SEED)[0].tobytes())
     for _ in range(TICKS):
         observations, rewards, _, truncated, infos = envs.step(drawn(envs, stream))
         told = [infos[name] for name in sorted(infos) if not name.startswith("final")]
-        for array in (observations, rewards, truncated, envs.state(), *told):
-            digest.update(array.tobytes())
-    return digest.hexdigest()
+        for array in (observations, rewards, truncated, *told):
+            play.update(array.tobytes())
+        states.update(envs.state().tobytes())
+    return play.hexdigest(), states.hexdigest()
+
+
+def play_digest(task: str) -> str:
+    return digests(task)[0]
+
+
+def state_digest(task: str) -> str:
+    return digests(task)[1]
 
 
 def drawn(envs: VectorEnv, stream: random.Random) -> np.ndarray:
@@ -87,10 +115,13 @@ def test_a_task_never_changes_under_its_name(task: str) -> None:
     assert play_digest(task) == PLAY[task], (
         f"{task} plays or shows something else than before: give the task its next version"
     )
+    assert state_digest(task) == STATE[task], (
+        f"the global state of {task} is another: if that is meant, write its digest down here"
+    )
 
 
 def test_every_task_is_frozen() -> None:
-    assert set(CONFIG) == set(PLAY) == set(TASKS)
+    assert set(CONFIG) == set(PLAY) == set(STATE) == set(TASKS)
 
 
 def test_worlds_do_not_depend_on_the_processor() -> None:
@@ -115,7 +146,7 @@ def test_worlds_do_not_depend_on_the_processor() -> None:
 
 
 if __name__ == "__main__":
-    for table, digest in (("CONFIG", config_digest), ("PLAY", play_digest)):
+    for table, digest in (("CONFIG", config_digest), ("PLAY", play_digest), ("STATE", state_digest)):
         print(f"{table}: dict[str, str] = {{")
         for name in TASKS:
             print(f'    "{name}": "{digest(name)}",')

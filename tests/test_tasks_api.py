@@ -52,8 +52,10 @@ def test_seeds(task: str) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_state(task: str) -> None:
-    always: Any = {"arrival": {"r_0": 40.0}}  # all zeros, as in an idle tick before anybody came, is refused
-    state_test(recsys_env.env(task, **always), recsys_env.parallel_env(task, **always), num_cycles=CYCLES)
+    """Warnings are errors: also in the idle ticks before anybody has come, where all else of the state is zero."""
+    state_test(recsys_env.env(task), recsys_env.parallel_env(task), num_cycles=CYCLES)
+    rarely: Any = {"arrival": {"r_0": -1.0}}
+    state_test(recsys_env.env(task, **rarely), recsys_env.parallel_env(task, **rarely), num_cycles=CYCLES)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -230,11 +230,12 @@ def name_visitor(world, state, report, p, b):
 
 @kernel
 def write_state(state, p, b, row):
-    """The shared part of `state()`, up to the private one: latent visitor, scene, platform means, and the mood that
-    everybody sees."""
+    """The shared part of `state()`, up to the private one: latent visitor, scene, platform means, how much of the
+    episode has passed, and the mood that everybody sees."""
     copy, at = state.copies[b], p.state_fields
     for s in range(at.private):
         row[s] = 0.0
+    row[at.episode_share] = (copy.tick + 1) / (p.shape.horizon + 1)
     if copy.visitor >= 0:
         write_latent(state, p, b, row, at)
         row[at.scene + copy.scene] = 1.0
