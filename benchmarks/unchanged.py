@@ -5,9 +5,10 @@
     NUMBA_BOUNDSCHECK=1 python -m benchmarks.unchanged  # and no index lies outside its array
     python -m benchmarks.unchanged --store        # after a change of the game that is meant
 
-A game is played for 100,000 ticks over its copies, a random world for some hundred, with actions drawn at random; its
-digest is over the bytes of all observations, rewards, infos and states. Equal digests are equal results, bit by bit, so
-what is stored of policies and learners stays valid.
+A game is played for 100,000 ticks over its copies, a random world for some hundred, with actions drawn at random. One
+digest of it is over the bytes of all observations, rewards and infos, another over the global states. Equal digests are
+equal results, bit by bit, so what is stored of policies and learners stays valid; where only the states differ, all
+but learners with a central critic.
 """
 
 from __future__ import annotations
@@ -69,9 +70,10 @@ def drawn(envs: VectorEnv, bits: np.random.PCG64) -> np.ndarray:
     return actions
 
 
-def digest(config: WorldConfig, copies: int, ticks: int) -> str:
-    """SHA-256 of all that so many ticks of so many copies return."""
-    envs, bits, told = VectorEnv(config, copies), np.random.PCG64(SEED), hashlib.sha256()
+def digests(config: WorldConfig, copies: int, ticks: int) -> dict[str, str]:
+    """SHA-256 of all that so many ticks of so many copies return (`play`), and of the states between them
+    (`states`)."""
+    envs, bits, told, states = VectorEnv(config, copies), np.random.PCG64(SEED), hashlib.sha256(), hashlib.sha256()
 
     def take_down(*arrays: Any) -> None:
         for array in arrays:
@@ -82,8 +84,9 @@ def digest(config: WorldConfig, copies: int, ticks: int) -> str:
 
     take_down(*envs.reset(seed=SEED))
     for _ in range(ticks):
-        take_down(*envs.step(drawn(envs, bits)), envs.state())
-    return told.hexdigest()
+        take_down(*envs.step(drawn(envs, bits)))
+        states.update(envs.state().tobytes())
+    return {"play": told.hexdigest(), "states": states.hexdigest()}
 
 
 def main() -> None:
@@ -103,10 +106,11 @@ def main() -> None:
     others = () if args.specialised else worlds()
     for listed, copies, ticks in ((games(), COPIES, TICKS), (others, WORLD_COPIES, WORLD_TICKS)):
         for name, config in listed:
-            found[name] = digest(config, copies, ticks)
-            if not args.store and before.get(name) != found[name]:
+            found[name] = digests(config, copies, ticks)
+            of = [kind for kind, digest in found[name].items() if before.get(name, {}).get(kind) != digest]
+            if of and not args.store:
                 changed.append(name)
-                print(f"changed: {name}", flush=True)
+                print(f"changed: {' and '.join(of)} of {name}", flush=True)
     if args.store:
         settings = {"copies": COPIES, "ticks": TICKS, "world_copies": WORLD_COPIES, "world_ticks": WORLD_TICKS}
         print(store("unchanged", "benchmarks.unchanged", settings, {"digests": found}))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import recsys_env
-from benchmarks.unchanged import digest
+from benchmarks.unchanged import digests
 from recsys_env import vector
 from recsys_env.kernels.constants import specialised_type
 from recsys_env.tasks import task_config
@@ -22,9 +22,9 @@ def kind_of(**changes: Any) -> Any:
 
 def test_a_world_of_its_own_is_played_as_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
     config = task_config("journey-v1", {"horizon": 40})
-    expected = digest(config, 8, 90)
+    expected = digests(config, 8, 90)
     monkeypatch.setattr(vector, "SPECIALISED", 8)
-    assert digest(config, 8, 90) == expected
+    assert digests(config, 8, 90) == expected
 
 
 def test_from_how_many_copies_on_a_world_has_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
