@@ -590,7 +590,8 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
         p["profile_error"] = d * p["profile_noise"] ** 2
     p["log_promotion"] = _rounded(np.log1p, -config.items.promotion_depth)
     p["exposure_decay"] = 0.5 ** (1 / config.reward.fairness_half_life)
-    p["popularity_scale"] = 1 / max(items["popularity"].mean(), 1.0)  # without a history the unit is one click
+    # In float32 for every NumPy; without a history the unit is one click.
+    p["popularity_scale"] = np.float32(1) / max(items["popularity"].mean(), np.float32(1))
     where = places(OBSERVATION, config, shape)
     p["observation"] = max(place.stop for place in where.values())
     offsets = {name: place.start for name, place in where.items()}
