@@ -28,13 +28,19 @@ def _holes(report: Report) -> np.ndarray:
     return ((report.slots["item"] < 0) & (report.slots["rank"] >= 0)).sum(-1)
 
 
+def offers(report: Report) -> np.ndarray:
+    """What multiplies the prices of an agent's slots, [B, N]. It is worked out in extended precision, because the last
+    bit of NumPy's exponential in float64 differs between its versions and between processors."""
+    return np.exp(report.agents["log_offer"].astype(np.longdouble)).astype(np.float64)
+
+
 _KEPT: dict[str, Callable[[Report], np.ndarray]] = {
     "shown": partial(_slots, "item"),
     **{name: partial(_slots, name) for name in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell")},
     "empty": _holes,
     **{name: partial(_agents, name) for name in ("own", "objectives", "visitor", "next_visitor")},
     **{name: partial(_agents, name) for name in ("place", "next_place", "active")},
-    "offer": lambda report: np.exp(report.agents["log_offer"]),
+    "offer": offers,
     **{f"later_{name}": partial(_later, name) for name in ("item", "agent", "price", "rating")},
 }
 _ENTRIES: dict[str, Callable[[Report], np.ndarray]] = {

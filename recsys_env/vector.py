@@ -23,7 +23,7 @@ from .batch import Batch
 from .catalogue import Catalogue
 from .checks import check_count, shown
 from .config import WorldConfig
-from .infos import Infos
+from .infos import Infos, offers
 from .spaces import mask_size
 from .world import (
     Report,
@@ -373,7 +373,7 @@ class VectorEnv(Batch[np.ndarray, Infos]):
             "terms": {name: terms[..., i] for i, name in enumerate(TERMS)},
             "utility": report.slots["utility"],
             "position": position,
-            "offer": np.exp(report.agents["log_offer"]),
+            "offer": offers(report),
             "trust": trust,
             "outside": outside,
             "click": click,
