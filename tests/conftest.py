@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -62,6 +63,20 @@ def _writes_nowhere_else(_basetemp: None) -> Iterator[None]:
     found = sorted(set(_written))
     _written.clear()
     assert not found, f"written outside temporary folders: {', '.join(found)}"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The `time` of policies and of the text environment: it stands still but for what `sleep` adds."""
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    stands = SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep)
+    for module in ("policies.team", "language.policy", "language.environment"):
+        monkeypatch.setattr(f"recsys_env.{module}.time", stands)
+    return stands
 
 
 @pytest.fixture

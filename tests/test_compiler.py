@@ -10,8 +10,8 @@ import logging
 import pkgutil
 import shutil
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -90,11 +90,38 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Code:
     return Code(tmp_path, monkeypatch)
 
 
+class Timer:
+    """Stands for `threading.Timer`: a wait of no seconds is over at once, any other lasts until it is cancelled."""
+
+    def __init__(self, seconds: float, function: Callable[..., None], args: list[Any]) -> None:
+        self.over, self.cancelled = None if seconds else partial(function, *args), False
+
+    def start(self) -> None:
+        if self.over:
+            self.over()
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def timers(monkeypatch: pytest.MonkeyPatch) -> list[Timer]:
+    """Those of somebody without patience."""
+    made: list[Timer] = []
+
+    def timer(*args: Any) -> Timer:
+        made.append(Timer(*args))
+        return made[-1]
+
+    monkeypatch.setattr(compiler, "PATIENCE", 0.0)
+    monkeypatch.setattr(compiler, "threading", SimpleNamespace(Timer=timer))
+    return made
+
+
+@pytest.fixture
+def terminal(timers: list[Timer], monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Standard error of somebody without patience."""
     seen = Terminal()
-    monkeypatch.setattr(compiler, "PATIENCE", 0.0)
     monkeypatch.setattr(compiler, "sys", SimpleNamespace(stderr=seen))
     return seen
 
@@ -283,9 +310,12 @@ def test_whoever_waits_is_told_once(code: Code, terminal: Terminal, caplog: pyte
 
 
 def test_where_nobody_sits_it_is_logged(
-    code: Code, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
+    code: Code,
+    timers: list[Timer],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(compiler, "PATIENCE", 0.0)
     caplog.set_level(logging.INFO, "recsys_env")
     code.run()
     assert [(record.name, record.levelname) for record in caplog.records] == [("recsys_env", "INFO")]
@@ -296,14 +326,17 @@ def test_where_nobody_sits_it_is_logged(
     assert len(caplog.records) == 2
 
 
-def test_a_notebook_is_somebody(code: Code, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr(compiler, "PATIENCE", 0.0)
+def test_a_notebook_is_somebody(
+    code: Code, timers: list[Timer], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
     code.run()
     assert "compiling the game" in capsys.readouterr().err
 
 
-def test_what_is_quick_is_not_worth_a_word(code: Code, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_quick_is_not_worth_a_word(
+    code: Code, timers: list[Timer], terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(compiler, "PATIENCE", 0.6)
     out = np.zeros(2, np.int64)
 
@@ -312,5 +345,5 @@ def test_what_is_quick_is_not_worth_a_word(code: Code, terminal: Terminal, monke
         out[0] = 1
 
     tiny(out)
-    time.sleep(0.8)
+    assert [timer.cancelled for timer in timers] == [True]
     assert terminal.getvalue() == ""

@@ -1,6 +1,7 @@
 """Texts as vectors, and items placed by what they say."""
 
 import importlib
+import json
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from recsys_env import vector_env
 from recsys_env.language import Projection, encode
 from recsys_env.language.encode import CACHE, HASHING, MINILM
+from recsys_env.language.models import LocalModel
 
 encoding = importlib.import_module("recsys_env.language.encode")
 TEXTS = ["Cheddar cheese, 8 oz", "cheddar CHEESE 8 oz", "Mozzarella cheese", "Dog food", ""]
@@ -119,3 +121,18 @@ def test_items_are_placed_by_what_they_say():
     assert abs(wrong.mean()) < 0.2
     with pytest.raises(ValueError, match=r"texts of shape \(3, 512\) and vectors of shape \(2, 16\)"):
         Projection.fit(texts[:3], np.zeros((2, 16)))
+
+
+def test_a_python_file_in_a_models_folder_never_runs(tmp_path):
+    """Neither that of a sentence encoder, as sentence-transformers before 6 did, nor that of a language model."""
+    pytest.importorskip("sentence_transformers")
+    folder, ran = tmp_path / "model", tmp_path / "ran"
+    folder.mkdir()
+    (folder / "mine.py").write_text(f"open({str(ran)!r}, 'w').close()\nclass Mine:\n    pass\n")
+    (folder / "modules.json").write_text('[{"idx": 0, "name": "0", "path": "", "type": "mine.Mine"}]')
+    named = {"AutoConfig": "mine.Mine", "AutoTokenizer": ["mine.Mine", None], "AutoModelForCausalLM": "mine.Mine"}
+    (folder / "config.json").write_text(json.dumps({"model_type": "mine", "auto_map": named}))
+    for load in (lambda: encode(TEXTS, folder, cache=False), lambda: LocalModel(str(folder), "cpu")):
+        with pytest.raises(ValueError):
+            load()
+    assert not ran.exists()

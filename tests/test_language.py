@@ -1,7 +1,6 @@
 """Pages as prompts, answers as actions, and the environment of both."""
 
 import dataclasses
-import time
 from collections import Counter
 
 import numpy as np
@@ -321,11 +320,11 @@ def test_a_reader_without_answers_is_no_policy():
 # ------------------------------------------------------------------------------------------------ visitors who leave
 
 
-def test_visitors_who_do_not_wait_are_shown_what_was_retrieved():
+def test_visitors_who_do_not_wait_are_shown_what_was_retrieved(clock):
     slow = replace(TASKS["ecommerce-v1"], {"horizon": 60, "num_agents": 1, "observation": {"delay": 0.002}})
 
     def sleepy(prompt: str) -> str:
-        time.sleep(0.005)
+        clock.sleep(0.005)
         return best_clicks(prompt)
 
     in_time = episode_returns(slow, TextPolicy(lambda prompt: "1, 2, 3, 4, 5"), 4, seed=2)
@@ -333,17 +332,17 @@ def test_visitors_who_do_not_wait_are_shown_what_was_retrieved():
     envs, team, observations = begin_episodes(slow, TextPolicy(sleepy), 4, 2)
     play_episode(envs, team, observations)
     assert team.costs()["late"] == 1
-    assert team.costs()["ms"] > 5
+    assert team.costs()["ms"] == pytest.approx(5)
     patient = replace(slow, {"observation": {"delay": 100.0}})
     assert (episode_returns(patient, TextPolicy(sleepy), 4, seed=2) != in_time).any()
 
 
-def test_prompts_that_are_answered_too_late_are_answered_by_retrieval():
+def test_prompts_that_are_answered_too_late_are_answered_by_retrieval(clock):
     env = text_env("streaming-v1", horizon=30, observation={"delay": 0.01})
     env.reset(seed=0)
     told: Counter[str] = Counter()
     while env.agents:
-        time.sleep(0.02)
+        clock.sleep(0.02)
         *_, infos = env.step(dict.fromkeys(env.agents, "5, 4"))
         told.update(repair for info in infos.values() for repair in info["repairs"])
     assert set(told) == {"late"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -120,7 +122,8 @@ def test_an_attacker_finds_what_is_told_and_nothing_that_is_not() -> None:
 # ------------------------------------------------------------------------------------------------ kinds in one market
 
 
-def test_a_policy_beside_others_earns_what_it_earns_in_that_team() -> None:
+def test_a_policy_beside_others_earns_what_it_earns_in_that_team(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "QUICK", math.inf)
     config = task_config("crossdomain-v0", {"horizon": 50})
     policies = {"content": "content", "random": "random"}
     row = kinds.measured("crossdomain-v0", 50, "content", policies, {"random": "random"}, episodes=8)
@@ -128,9 +131,15 @@ def test_a_policy_beside_others_earns_what_it_earns_in_that_team() -> None:
         own = episode_returns(config, ["content", others, others], 8, UNSEEN)
         assert row["beside"][others]["own"]["mean"] == pytest.approx(own[:, 0].mean())
         assert row["beside"][others]["all"]["mean"] == pytest.approx(own.sum(1).mean())
-        assert row["beside"][others]["costs"]["ms"] > 0
+        assert set(row["beside"][others]["costs"]) == {"ms"}
         assert -1 <= row["beside"][others]["satisfaction"]["mean"] <= 1
     assert row["best reply gains"]["mean"] is not None
+
+
+def test_no_best_reply_is_searched_for_to_who_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "QUICK", -1.0)
+    row = kinds.measured("crossdomain-v0", 5, "random", {"random": "random"}, {}, episodes=2)
+    assert set(row) == {"source", "beside"}
 
 
 # ------------------------------------------------------------------------------------------------ unseen, other domains

@@ -160,6 +160,38 @@ def test_random_policies_have_streams_of_their_own() -> None:
     assert not np.array_equal(np.array(first)[:, :, 0], np.array(first)[:, :, 1])
 
 
+@pytest.mark.parametrize("action", ["candidates", "items"])
+@pytest.mark.parametrize("allowed", [6, 4])
+def test_random_slates_are_uniform(action: str, allowed: int) -> None:
+    """Over all ordered slates of different picks; with a mask, of what it allows, whichever that is in a copy."""
+    envs = vector_env(SMALL, 1, slots=3, action=action, candidates={"number": 6}, items={"number": 6}, messages=2)
+    policy, batch = make_policy("random"), 12_000
+    policy.bind(envs, envs.possible_agents[0], 0)
+    rows = np.random.default_rng(1).permuted(np.tile(np.arange(6) < allowed, (batch, 1)), axis=1)
+    mask = np.concatenate((np.tile(rows, 3), np.ones((batch, 2))), axis=1).astype(np.int8)
+    chosen = policy.act(np.zeros((batch, 1)), None if allowed == 6 else mask)
+    picks, words = chosen[:, :3], chosen[:, 3]
+    assert np.take_along_axis(rows, picks, 1).all()
+    places = np.take_along_axis(rows.cumsum(1) - 1, picks, 1)  # among what is allowed
+    slates = list(permutations(range(allowed), 3))
+    counts = [(places == slate).all(1).sum() for slate in slates]
+    assert sum(counts) == batch
+    assert stats.chisquare(counts).pvalue > 0.01
+    assert stats.binomtest(int(words.sum()), batch).pvalue > 0.01
+
+
+def test_random_repeats_only_where_less_is_allowed_than_there_are_slots() -> None:
+    envs = vector_env(SMALL, 1, slots=4, candidates={"number": 6})
+    policy, batch = make_policy("random"), 2_000
+    policy.bind(envs, envs.possible_agents[0], 0)
+    rows = np.tile([False, True, False, False, True, False], (batch, 1))
+    chosen = policy.act(np.zeros((batch, 1)), np.tile(rows, 4).astype(np.int8))
+    assert (np.sort(chosen[:, :2], axis=1) == [1, 4]).all()
+    for slot in chosen[:, 2:].T:
+        assert set(slot) == {1, 4}
+        assert stats.binomtest(int((slot == 1).sum()), batch).pvalue > 0.01
+
+
 # ------------------------------------------------------------------------------------------------ greedy is exact
 
 TINY = WorldConfig(

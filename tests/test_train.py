@@ -7,6 +7,7 @@ import ast
 import dataclasses
 import importlib.util
 import inspect
+import itertools
 import json
 import re
 import shlex
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -480,14 +482,16 @@ def test_the_task_is_what_the_algorithm_plays() -> None:
     assert (changed.reward.sharing, changed.reward.click, changed.observability) == (1.0, 0.5, "full")
 
 
-def test_the_environment_is_timed_without_touching_it(tmp_path: Path) -> None:
+def test_the_environment_is_timed_without_touching_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()  # a clock that goes on by a second whenever it is looked at
+    monkeypatch.setattr("baselines.training.time", SimpleNamespace(perf_counter=lambda: next(looks)))
     for number, others in enumerate(((), ("recommender_1=content",))):
         training = begin(IPPO("easy-v0", others, out=tmp_path / str(number)))
         envs = training.make_envs(num_envs=2)
         envs.reset(seed=0)
         assert training.clock.seconds == 0
         envs.step(np.zeros((2, len(training.learners)), int))
-        assert training.clock.seconds > 0
+        assert training.clock.seconds == 1
         assert "step" not in vars(envs)
 
 

@@ -791,23 +791,21 @@ def run_python(code: str, package: Path = PACKAGE) -> str:
     ).stdout
 
 
-def test_import_is_quick_and_light() -> None:
-    """Under a second, nothing compiled, no trainer, torch or plotting library."""
+def test_import_is_light() -> None:
+    """Nothing is compiled, and nothing imported beyond Python's library and what the core's four libraries import."""
     code = """
-import sys, time
-import numpy, gymnasium, numba  # read from a cold disk they would be measured instead
-start = time.perf_counter()
+import sys
+import numpy, numba, gymnasium, pettingzoo
+names = lambda: {name.partition(".")[0] for name in sys.modules}
+before = names()
 import recsys_env
-print(time.perf_counter() - start)
+print(*sorted(names() - before - sys.stdlib_module_names))
 from recsys_env.kernels import step, threads
 print(sum(len(entry.overloads) for entry in (step.run, threads.run_parallel, step.global_state)))
-heavy = ("torch", "matplotlib", "pandas", "stable_baselines3", "supersuit", "implicit")
-print(*[name for name in heavy if name in sys.modules])
 """
-    seconds, compiled, imported = run_python(code).split("\n")[:3]
-    assert float(seconds) < 1
+    imported, compiled = run_python(code).split("\n")[:2]
+    assert imported == "recsys_env"
     assert compiled == "0"
-    assert imported == ""
 
 
 def test_a_change_in_any_kernel_file_never_runs_old_code(tmp_path: Path) -> None:

@@ -11,17 +11,32 @@ from .base import Policy
 
 
 class Random(Policy):
-    """Uniform over the action space, or over what the mask allows."""
+    """Uniform over the action space, or over what the mask allows; the picks of a slate are drawn without
+    replacement."""
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         batch = len(observations)
         space: Any = self.envs.action_space
         if isinstance(space, spaces.Box):
             return self.rng.uniform(-1, 1, (batch, *space.shape)).astype(np.float32)
-        sizes = np.array([space.n]) if isinstance(space, spaces.Discrete) else np.asarray(space.nvec)
-        if mask is None:
-            drawn = self.rng.integers(0, sizes, (batch, len(sizes)))
-        else:
-            blocks = np.split(mask, np.cumsum(sizes)[:-1], axis=1)
-            drawn = np.stack([(self.rng.random(block.shape) * block).argmax(axis=1) for block in blocks], axis=1)
-        return drawn[:, 0] if isinstance(space, spaces.Discrete) else drawn
+        if isinstance(space, spaces.Discrete):
+            return self._distinct(batch, 1, int(space.n), mask)[:, 0]
+        slots, options = self.envs.shape.slots, int(space.nvec[0])
+        picks = self._distinct(
+            batch, slots, options, None if mask is None else mask[:, :options]
+        )  # alike for all slots
+        beside = space.nvec[slots:]  # the level of prices and the message, of which all are allowed
+        return np.concatenate((picks, self.rng.integers(0, beside, (batch, len(beside)))), axis=1)
+
+    def _distinct(self, batch: int, slots: int, options: int, mask: np.ndarray | None) -> np.ndarray:
+        """Picks [batch, slots] among the options that mask [batch, options] allows, drawn without replacement; where
+        fewer are allowed than there are slots, each of the last slots gets any of them."""
+        allowed = np.full((batch, 1), options) if mask is None else np.count_nonzero(mask, axis=1, keepdims=True)
+        left = allowed - np.arange(slots)
+        places = np.ascontiguousarray(self.rng.integers(0, np.where(left > 0, left, allowed)).T)
+        # Each is a place among the options that the slots before it leave: their picks move it on.
+        for k in reversed(range(slots - 1)):
+            places[k + 1 :] += (places[k + 1 :] >= places[k]) & (left.T[k + 1 :] > 0)
+        return (
+            places.T if mask is None else np.take_along_axis(np.argsort(mask == 0, axis=1, kind="stable"), places.T, 1)
+        )
