@@ -14,7 +14,7 @@ import numpy as np
 from .actions import ActionReader
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import check_count, checked_seed, is_number, shown
+from .checks import check_count, checked_seed, is_number, is_sequence, shown
 from .config import WorldConfig, check_catalogue_fields
 from .fields import ACTION, OBSERVATION, STATE, candidate_features, places, private_fields
 from .files import digest_of_arrays
@@ -29,10 +29,15 @@ _SMALL = 2**17  # bytes of a snapshot
 
 
 def copy_seed(seed: int, b: int) -> int:
-    """Seed of copy b of a batch; copy 0 has the batch's own."""
+    """Seed of copy b of a batch; copy 0 has the batch's own.
+
+    Raises:
+        ValueError, TypeError: no seed, or no number of a copy.
+    """
     from .kernels.rng import copy_seeds
 
-    return int(copy_seeds(seed, np.array([b]))[0])
+    check_count("b", b, 0, 2**31)
+    return int(copy_seeds(checked_seed(seed), np.array([b]))[0])
 
 
 class Snapshot:
@@ -311,6 +316,7 @@ class Batch(Generic[Array, Told]):
         whole = (
             isinstance(snapshot, Snapshot)
             and isinstance(snapshot.config, WorldConfig)
+            and isinstance(snapshot.world, str)
             and isinstance(snapshot.arrays, State)
             and isinstance(snapshot.arrays.copies, np.ndarray)
             and snapshot.arrays.copies.ndim == 1
@@ -408,10 +414,10 @@ class Batch(Generic[Array, Told]):
             raise KeyError(f"{shown(name)}; observation fields are {', '.join(self.observation_fields)}")
         flat: Any = observations
         shape, size = getattr(flat, "shape", None), self._width
-        if not isinstance(shape, tuple) or isinstance(flat, np.generic):
+        if not hasattr(flat, "dtype") or not isinstance(shape, tuple):
             raise TypeError(f"observations = {shown(flat)} must be an array [..., {size}] of flat observations")
         if shape[-1:] != (size,):
-            raise ValueError(f"observations of shape {tuple(shape)} must be flat ones [..., {size}]")
+            raise ValueError(f"observations = {shown(flat)} of shape {tuple(shape)} must be flat ones [..., {size}]")
         return flat[..., self.observation_fields[name]]  # type: ignore[no-any-return]
 
     def _observed(self) -> tuple[Any, Told]:
@@ -504,7 +510,7 @@ def checked_seeds(seed: Any, num_envs: int) -> list[int]:
         from .kernels.rng import copy_seeds
 
         return copy_seeds(checked_seed(seed), np.arange(num_envs)).tolist()
-    if not isinstance(seed, (Sequence, np.ndarray)) or isinstance(seed, (str, bytes)) or getattr(seed, "ndim", 1) != 1:
+    if not is_sequence(seed):
         raise TypeError(
             f"seed = {shown(seed)} must be an integer in [0, 2^64), a sequence of one for each copy, or None"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -11,6 +11,13 @@ import numpy as np
 Thing = TypeVar("Thing")
 
 _NAMED = 30  # names that a message tells at most
+
+
+def is_sequence(value: Any) -> bool:
+    """Whether it is a row of things, a NumPy array of one dimension included; texts and bytes are none."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
 
 
 def is_number(value: Any, *kinds: type) -> bool:

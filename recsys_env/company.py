@@ -17,7 +17,7 @@ import numpy as np
 from .actions import ActionReader
 from .batch import Snapshot
 from .busy import one_at_a_time
-from .checks import did_you_mean, shown
+from .checks import did_you_mean, is_sequence, shown
 from .infos import Infos
 from .policies import Policy, Team
 from .texts import Texts
@@ -58,8 +58,9 @@ def policies_of(
         if not isinstance(others, Mapping):
             raise ValueError(f"others = {others!r} needs learners: one or several of {', '.join(agents)}")
         learners = [agent for agent in agents if agent not in others]
-    if isinstance(learners, str) or not isinstance(learners, Sequence):
+    if not is_sequence(learners):
         raise TypeError(f"learners = {shown(learners)} must be a list of agents")
+    learners = list(learners)
     for agent in (*learners, *(others if isinstance(others, Mapping) else ())):
         checked_agent(agent, agents)
     names = [agent for agent in agents if agent not in learners]

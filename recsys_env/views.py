@@ -20,7 +20,7 @@ from gymnasium.vector.utils import batch_space
 from .actions import as_array
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import shown
+from .checks import check_count, shown
 from .company import Company, Others, checked_agent, policies_of
 from .config import WorldConfig
 from .environment import RecommendationEnv
@@ -340,6 +340,7 @@ def shared_policy_env(
     **overrides: Any,
 ) -> SharedPolicyVectorEnv:
     """B copies of a task as a Gymnasium `VectorEnv` of B·N rows, one for each agent of each copy."""
+    check_count("num_copies", num_copies, 1, 2**31)
     return SharedPolicyVectorEnv(
         VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue), autoreset_mode
     )

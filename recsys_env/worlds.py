@@ -8,7 +8,7 @@ All parts write into slices of the same arrays, so that the batch costs no more 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -17,7 +17,7 @@ import numpy as np
 from .actions import ActionReader
 from .batch import check_config
 from .busy import one_at_a_time
-from .checks import check_count, checked_seed, shown
+from .checks import check_count, checked_seed, is_sequence, shown
 from .config import WorldConfig
 from .files import digest_of_value
 from .settings import replace
@@ -49,11 +49,12 @@ class Worlds(VectorEnv):
     def __init__(self, config: WorldConfig, num_envs: int, seeds: Sequence[int], num_threads: int = 1) -> None:
         check_config(config)
         check_count("num_envs", num_envs, 1, 2**31)
-        if not isinstance(seeds, Iterable) or isinstance(seeds, (str, bytes)):
+        if not is_sequence(seeds):
             raise TypeError(f"seeds = {shown(seeds)} must be a list of world seeds")
+        given = shown(seeds)
         seeds = [checked_seed(seed, f"seeds[{i}]") for i, seed in enumerate(seeds)]
         if not seeds or len(set(seeds)) < len(seeds):
-            raise ValueError(f"seeds = {shown(seeds)} must be one or more different world seeds")
+            raise ValueError(f"seeds = {given} must be one or more different world seeds")
         if num_envs % len(seeds):
             raise ValueError(f"num_envs = {num_envs} copies cannot be shared out evenly among {len(seeds)} worlds")
         if config.catalogue:
