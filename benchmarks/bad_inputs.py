@@ -8,8 +8,8 @@ purchase logs; damaged catalogues; command lines. Each is bad by construction, a
 
 silent: accepted without an error; or refused, but the state is not what it was.
 unclear: the error was raised by a library's code, or is not a Value-, Type-, Key-, Index-, Runtime-, Import- or
-OSError; or it is not one line; or it does not name the field, argument, agent, column or file; or not the value (its text, shape,
-dtype, length or kind).
+OSError; or it is not one line; or it does not name the field, argument, agent, column or file; or not the value (its
+text, shape, dtype, length or kind).
 clear: anything else; a wrong number or name of arguments may be told in Python's own words.
 
 A command line is judged by its exit status and what it prints.
