@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .aec import RecommendationAEC, env
 from .catalogue import Catalogue
+from .checks import shown
 from .company import Company
 from .config import WorldConfig
 from .environment import RecommendationEnv, parallel_env
@@ -131,10 +132,10 @@ def vector_env(
         ValueError: another device, or threads on a GPU.
     """
     config = task_config(task, overrides, catalogue)
+    if not isinstance(device, str) or device not in ("cpu", "cuda"):
+        raise ValueError(f"device = {shown(device)} is not allowed; choose 'cpu' or 'cuda'")
     if device == "cpu":
         return VectorEnv(config, num_envs, num_threads, catalogue)
-    if device != "cuda":
-        raise ValueError(f"device = {device!r} is not allowed; choose 'cpu' or 'cuda'")
     if num_threads != 1:
         raise ValueError(f"num_threads = {num_threads!r}: a GPU has threads of its own; leave it out")
     from .cuda.batch import CudaVectorEnv

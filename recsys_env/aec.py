@@ -10,7 +10,9 @@ from pettingzoo import AECEnv
 from pettingzoo.utils.env_logger import EnvLogger
 
 from .batch import Snapshot
+from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
+from .checks import check_count
 from .config import WorldConfig
 from .environment import RecommendationEnv, parallel_env
 
@@ -63,6 +65,11 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
     def np_random(self, stream: Any) -> None:
         self.parallel.np_random = stream
 
+    @property
+    def busy(self) -> Busy:
+        """That of the batch."""
+        return self.vector.busy
+
     def observation_space(self, agent: str) -> Any:
         """As in `RecommendationEnv`."""
         return self.parallel.observation_space(agent)
@@ -71,10 +78,12 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
         """As in `RecommendationEnv`."""
         return self.parallel.action_space(agent)
 
+    @one_at_a_time
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Start an episode with the first agent's turn; seed and errors as in `RecommendationEnv.reset`."""
         self._begin(*self.parallel.reset(seed=seed, options=options))
 
+    @one_at_a_time
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
         """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round.
 
@@ -92,6 +101,7 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
         self.agent_selection, self._turn, self._moved = self.agents[0], 0, True
         self._skip_agent_selection = None
 
+    @one_at_a_time
     def step(self, action: Any) -> None:
         """The present agent's action; after that of the last agent comes a tick.
 
@@ -100,6 +110,9 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
         Raises:
             ValueError, TypeError: an action outside its space; nothing has changed, and it is still this agent's turn.
             AttributeError: before the first `reset`.
+            RuntimeError: another thread is in a call of this environment; nothing has changed.
+
+        Interrupted (Ctrl-C) before the tick is played, it is still this agent's turn.
         """
         agents = self.agents
         if not agents:
@@ -109,15 +122,16 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
             self._was_dead_step(action)
             self._moved = True
             return
-        self._actions[0, self._turn] = self.vector.checked_action(self._turn, action)
-        self._moved = True
-        self._turn += 1
-        if self._turn < len(agents):
+        self._actions[0, self._turn] = self.vector._actions.read_one(self._turn, action)
+        if self._turn + 1 < len(agents):
+            self._moved = True
+            self._turn += 1
             if self._turn == 1:
                 self.rewards = dict.fromkeys(agents, 0.0)
             self.agent_selection = agents[self._turn]
             return
         told = self.parallel._tick(self._actions)
+        self._moved = True
         self._observations, self.rewards, self.terminations, self.truncations, self.infos = told
         self._cumulative_rewards = self.rewards.copy()
         self.agent_selection, self._turn = agents[0], 0
@@ -140,7 +154,9 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
 
         Raises:
             RuntimeError: no `step` or `reset` since the last turn.
+            ValueError, TypeError: `max_iter` is no count.
         """
+        check_count("max_iter", max_iter, 0, 2**63)
         agents = self.agents  # which there are not before the first reset
         return self._turns(max_iter) if agents else iter(())
 

@@ -12,24 +12,32 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from .actions import ActionReader
+from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import check_count, checked_seed, is_number, shown
+from .checks import check_count, checked_seed, is_number, is_sequence, shown
 from .config import WorldConfig, check_catalogue_fields
 from .fields import ACTION, OBSERVATION, STATE, candidate_features, places, private_fields
 from .files import digest_of_arrays
 from .settings import difference
+from .snapshots import Contents
 from .spaces import action_space, observation_space, unit_box
 from .texts import Texts, texts_of
 from .world import State, World, build, shape_of
 
 QUERY_SCAN_WARNING = 50_000
+_SMALL = 2**17  # bytes of a snapshot
 
 
 def copy_seed(seed: int, b: int) -> int:
-    """Seed of copy b of a batch; copy 0 has the batch's own."""
+    """Seed of copy b of a batch; copy 0 has the batch's own.
+
+    Raises:
+        ValueError, TypeError: no seed, or no number of a copy.
+    """
     from .kernels.rng import copy_seeds
 
-    return int(copy_seeds(seed, np.array([b]))[0])
+    check_count("b", b, 0, 2**31)
+    return int(copy_seeds(checked_seed(seed), np.array([b]))[0])
 
 
 class Snapshot:
@@ -46,6 +54,16 @@ class Snapshot:
         self.config = config
         self.arrays = arrays
         self.world = world
+        self.right: tuple[Any, ...] = ()  # what it held when it was last found to be right
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "right": ()}
+
+    def held(self) -> tuple[Any, ...]:
+        """What it holds, to be compared; nothing if it is large, since to look through it takes no longer then."""
+        if sum(array.nbytes for array in self.arrays) > _SMALL:
+            return ()
+        return id(self.config), self.world, *(array.tobytes() for array in self.arrays)
 
     @property
     def num_envs(self) -> int:
@@ -88,6 +106,7 @@ class Batch(Generic[Array, Told]):
         candidate_features: names of the features that each candidate shows, in order; empty only without candidates.
         state_space: of `state()`.
         state_fields: name -> slice of the global state.
+        busy: held by the thread that is in a call; another one is refused with RuntimeError.
     """
 
     device = "cpu"
@@ -117,8 +136,8 @@ class Batch(Generic[Array, Told]):
         self.observation_fields = places(OBSERVATION, config, self.shape)
         self.candidate_features = candidate_features(config, self.shape)
         self.state_fields = places(STATE, config, self.shape)
-        size = self.world.params["shape"]["observation"][0]
-        self.observation_space = observation_space(config, self.shape, int(size))
+        self._width = int(self.world.params["shape"]["observation"][0])
+        self.observation_space = observation_space(config, self.shape, self._width)
         self.action_space = action_space(config, self.shape)
         self.state_space = unit_box(max(place.stop for place in self.state_fields.values()))
         self._hidden = [
@@ -133,6 +152,7 @@ class Batch(Generic[Array, Told]):
         self._state: Any
         self._report: Any
         self._seed: int | list[int] | None = None  # None = there is no game yet
+        self.busy = Busy()
 
     @cached_property
     def world_digest(self) -> str:
@@ -142,12 +162,18 @@ class Batch(Generic[Array, Told]):
         return digest_of_arrays({name: getattr(self.world, name) for name in names})
 
     @cached_property
+    def _contents(self) -> Contents:
+        """What a snapshot may hold."""
+        return Contents(self.config, self.shape, self.world)
+
+    @cached_property
     def texts(self) -> Texts:
         """What the world's items, topics and domains are called."""
         return texts_of(self.world, self.catalogue)
 
     # -------------------------------------------------------------------------------------------- reset and step
 
+    @one_at_a_time
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, Told]:
@@ -161,20 +187,40 @@ class Batch(Generic[Array, Told]):
 
         Returns:
             observations [B, N, O] (or a dict of them and masks), infos.
+
+        Raises:
+            ValueError, TypeError: another seed; nothing has changed.
+
+        Interrupted (Ctrl-C) before the episode has begun, as while the step is compiled, it changes nothing either: the
+        game before goes on, or there is none.
         """
         if seed is None and self._seed is None:
             seed = secrets.randbits(63)
-        copies = self._fetched(self._state.copies, slice(None))
+        copies, seeds = self._fetched(self._state.copies, slice(None)), self._seed
         if seed is None:
             copies["episode"] += 1
         else:
-            seeds = checked_seeds(seed, self.num_envs)
-            self._seed = seed if isinstance(seed, int) else seeds
-            copies["seed"] = copies["population"] = np.array(seeds, np.uint64)
+            each = checked_seeds(seed, self.num_envs)
+            seeds = seed if isinstance(seed, int) else each
+            copies["seed"] = copies["population"] = np.array(each, np.uint64)
             copies["episode"] = 0
-        self._put(self._state.copies, slice(None), copies)
-        self._advance(self._sent(self._actions.empty()), mode=1)
+        self._go_on_from({"copies": copies}, slice(None), 1, seeds)
         return self._observed()
+
+    def _go_on_from(self, rows: dict[str, np.ndarray], chosen: slice, mode: int, seeds: int | list[int] | None) -> None:
+        """Put these rows into the state, and advance from there: both, or neither if something comes between."""
+        before = {name: self._fetched(getattr(self._state, name), chosen) for name in rows}
+        told = self._report
+        try:
+            for name, array in rows.items():
+                self._put(getattr(self._state, name), chosen, array)
+            self._advance(self._sent(self._actions.empty()), mode)
+        finally:
+            if self._report is told:
+                for name, array in before.items():
+                    self._put(getattr(self._state, name), chosen, array)
+            else:
+                self._seed = seeds
 
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
         """One tick of every copy.
@@ -187,24 +233,30 @@ class Batch(Generic[Array, Told]):
 
         Raises:
             ValueError, TypeError: an action outside its space; nothing has changed.
-            RuntimeError: before the first `reset`.
+            RuntimeError: before the first `reset`, or while another thread is in a call of this batch.
+
+        Interrupted (Ctrl-C) before its compiled code runs, it changes nothing. That code itself is not interrupted: the
+        tick is played then, and `observations` and `infos` tell of it.
         """
-        self._require_reset("step()")
-        report = self._tick(self._read(actions))
-        observations, infos = self._observed()
-        return observations, report.rewards, self._nobody(), report.truncated, infos
+        with self.busy:
+            self._require_reset("step()")
+            report = self._tick(self._read(actions))
+            observations, infos = self._observed()
+            return observations, report.rewards, self._nobody(), report.truncated, infos
 
     def _tick(self, actions: Any) -> Any:
         """`step` with actions that have been read, and the report of it."""
         self._advance(actions, mode=0)
         return self._report
 
+    @one_at_a_time
     def look(self) -> tuple[Any, Told]:
         """Observations and infos of the present page once more, as after a reset; nothing changes."""
         self._require_reset("look()")
         self._advance(self._sent(self._actions.empty()), mode=2)
         return self._observed()
 
+    @one_at_a_time
     def save(self, copy: int | None = None) -> Snapshot:
         """The state of one copy, or of all (None).
 
@@ -215,6 +267,7 @@ class Batch(Generic[Array, Told]):
         chosen = self._chosen(copy)
         return Snapshot(self.config, State(*(self._fetched(array, chosen) for array in self._state)), self.world_digest)
 
+    @one_at_a_time
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
     ) -> tuple[Any, Told]:
@@ -230,24 +283,29 @@ class Batch(Generic[Array, Told]):
             observations and infos, as after a reset.
 
         Raises:
-            ValueError: a snapshot of another task, world or number of copies, or a wrong copy or seed.
-            TypeError: something else than a snapshot. Nothing has changed after any of these.
+            ValueError: a snapshot of another task, world or number of copies, one that holds what no game comes to (see
+                `snapshots.Contents`), or a wrong copy or seed.
+            TypeError: something else than a snapshot.
+            RuntimeError: a single copy, where the others have not begun. Nothing has changed after any of these, nor
+                where it is interrupted, as `reset` may be.
         """
         self._check_snapshot(snapshot)
         chosen = self._chosen(copy)
         count = self.num_envs if copy is None else 1
         if snapshot.num_envs not in (1, count):
             raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}")
-        seeds = None if seed is None else checked_seeds(seed, count)
-        for mine, saved in zip(self._state, snapshot.arrays, strict=True):
-            self._put(mine, chosen, saved)
-        if seeds is not None:
-            copies = self._fetched(self._state.copies, chosen)
-            copies["seed"] = np.array(seeds, np.uint64)
-            self._put(self._state.copies, chosen, copies)
-        if self._seed is None:
-            self._seed = [int(s) for s in self._fetched(self._state.copies, slice(None))["seed"]]
-        return self.look()
+        held = snapshot.held()
+        if not held or held != snapshot.right:
+            self._contents.check(snapshot.arrays)
+            snapshot.right = held
+        if count < self.num_envs:
+            self._require_reset(f"restore(copy={copy})")
+        copies = np.array(np.broadcast_to(snapshot.arrays.copies, count))
+        if seed is not None:
+            copies["seed"] = np.array(checked_seeds(seed, count), np.uint64)
+        seeds = copies["seed"].tolist() if self._seed is None else self._seed
+        self._go_on_from({**snapshot.arrays._asdict(), "copies": copies}, chosen, 2, seeds)
+        return self._observed()
 
     def _require_reset(self, call: str) -> None:
         if self._seed is None:
@@ -258,8 +316,10 @@ class Batch(Generic[Array, Told]):
         whole = (
             isinstance(snapshot, Snapshot)
             and isinstance(snapshot.config, WorldConfig)
+            and isinstance(snapshot.world, str)
             and isinstance(snapshot.arrays, State)
-            and np.ndim(snapshot.arrays.copies) == 1
+            and isinstance(snapshot.arrays.copies, np.ndarray)
+            and snapshot.arrays.copies.ndim == 1
         )
         if not whole:
             raise TypeError(f"snapshot = {shown(snapshot)} must be what save() returns")
@@ -326,6 +386,7 @@ class Batch(Generic[Array, Told]):
         truncated: Array = self._report.truncated
         return truncated
 
+    @one_at_a_time
     def state(self) -> Array:
         """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the
         observations; the mood once where all see the same. On a GPU the next call fills the same array.
@@ -335,6 +396,7 @@ class Batch(Generic[Array, Told]):
         self._require_reset("state()")
         return self._states()
 
+    @one_at_a_time
     def final_state(self) -> Array:
         """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where
         truncated."""
@@ -342,10 +404,20 @@ class Batch(Generic[Array, Told]):
         return self._final_states()
 
     def field(self, observations: Array, name: str) -> Array:
-        """The view `observations[..., name]` of one field of flat observations."""
+        """The view `observations[..., name]` of one field of flat observations [..., O].
+
+        Raises:
+            KeyError: there is no such field.
+            TypeError, ValueError: something else than flat observations.
+        """
         if not isinstance(name, str) or name not in self.observation_fields:
             raise KeyError(f"{shown(name)}; observation fields are {', '.join(self.observation_fields)}")
         flat: Any = observations
+        shape, size = getattr(flat, "shape", None), self._width
+        if not hasattr(flat, "dtype") or not isinstance(shape, tuple):
+            raise TypeError(f"observations = {shown(flat)} must be an array [..., {size}] of flat observations")
+        if shape[-1:] != (size,):
+            raise ValueError(f"observations = {shown(flat)} of shape {tuple(shape)} must be flat ones [..., {size}]")
         return flat[..., self.observation_fields[name]]  # type: ignore[no-any-return]
 
     def _observed(self) -> tuple[Any, Told]:
@@ -357,11 +429,12 @@ class Batch(Generic[Array, Told]):
     # -------------------------------------------------------------------------------------------- actions
 
     def checked_action(self, n: int, action: Any) -> np.ndarray:
-        """An action of agent n as an array of the action space's shape.
+        """An action of agent number n, 0..N-1, as an array of the action space's shape.
 
         Raises:
             ValueError, TypeError: it lies outside the space; the message names agent, value and space.
         """
+        check_count("n", n, 0, self.num_agents - 1)
         return self._actions.read_one(n, action)
 
     def empty_actions(self) -> np.ndarray:
@@ -437,7 +510,7 @@ def checked_seeds(seed: Any, num_envs: int) -> list[int]:
         from .kernels.rng import copy_seeds
 
         return copy_seeds(checked_seed(seed), np.arange(num_envs)).tolist()
-    if not isinstance(seed, (Sequence, np.ndarray)) or isinstance(seed, (str, bytes)) or getattr(seed, "ndim", 1) != 1:
+    if not is_sequence(seed):
         raise TypeError(
             f"seed = {shown(seed)} must be an integer in [0, 2^64), a sequence of one for each copy, or None"
         )

@@ -6,6 +6,7 @@ items and users. It holds only NumPy arrays, so a shipped catalogue needs no mor
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .checks import shown
 from .files import FileError, digest_of_arrays, digest_of_value, read_arrays, value_among, write_arrays
 
 SHIPPED = ("grocery",)
@@ -136,9 +138,9 @@ class Catalogue:
         if str(name) in SHIPPED:
             with resources.as_file(resources.files("recsys_env") / "catalogues" / f"{name}.npz") as path:
                 return cls._read(path)
-        if not Path(name).is_file():
+        if not os.path.isfile(name):
             raise ValueError(
-                f"catalogue {str(name)!r} is neither a file nor one of the shipped catalogues {list(SHIPPED)}"
+                f"catalogue {shown(str(name))} is neither a file nor one of the shipped catalogues {list(SHIPPED)}"
             )
         return cls._read(Path(name))
 

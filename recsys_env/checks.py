@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -11,6 +11,13 @@ import numpy as np
 Thing = TypeVar("Thing")
 
 _NAMED = 30  # names that a message tells at most
+
+
+def is_sequence(value: Any) -> bool:
+    """Whether it is a row of things, a NumPy array of one dimension included; texts and bytes are none."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
 
 
 def is_number(value: Any, *kinds: type) -> bool:
@@ -55,6 +62,38 @@ class ByName(dict[str, Thing]):
 
     def __missing__(self, name: object) -> NoReturn:
         raise KeyError(unknown(self._kind, name, self))
+
+
+def as_numbers(name: str, values: Any, kinds: str = "fiu") -> np.ndarray:
+    """The values as an array of finite numbers of these kinds, in NumPy's letters ("iu": whole ones only).
+
+    Raises:
+        ValueError: they make no array, or some are not finite.
+        TypeError: they are something else than numbers.
+    """
+    what = "finite numbers" if "f" in kinds else "whole numbers"
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(f"{name} = {shown(values)} must be one array of {what}") from None
+    if array.dtype.kind not in kinds and array.size:
+        raise TypeError(f"{name} = {shown(values)} of dtype {array.dtype} must be {what}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{name} = {shown(values)} must be {what}")
+    return array
+
+
+def as_places(name: str, values: Any, number: int, error: type[Exception] = ValueError) -> np.ndarray:
+    """The values as an array of int64 that each name one of so many things, from 0 on.
+
+    Raises:
+        ValueError, TypeError: they are no whole numbers.
+        error: some are out of range.
+    """
+    array = as_numbers(name, values, "iu")
+    if array.size and not 0 <= array.min() <= array.max() < number:
+        raise error(f"{name} = {shown(values)} must be from 0 to {number - 1}")
+    return array.astype(np.int64)
 
 
 def check_count(name: str, value: Any, low: int, high: int) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 
 from .actions import ActionReader
 from .batch import Snapshot
-from .checks import did_you_mean, shown
+from .busy import one_at_a_time
+from .checks import did_you_mean, is_sequence, shown
 from .infos import Infos
 from .policies import Policy, Team
 from .texts import Texts
@@ -57,8 +58,9 @@ def policies_of(
         if not isinstance(others, Mapping):
             raise ValueError(f"others = {others!r} needs learners: one or several of {', '.join(agents)}")
         learners = [agent for agent in agents if agent not in others]
-    if isinstance(learners, str) or not isinstance(learners, Sequence):
+    if not is_sequence(learners):
         raise TypeError(f"learners = {shown(learners)} must be a list of agents")
+    learners = list(learners)
     for agent in (*learners, *(others if isinstance(others, Mapping) else ())):
         checked_agent(agent, agents)
     names = [agent for agent in agents if agent not in learners]
@@ -107,12 +109,13 @@ class Company(VectorEnv):
         self._learner_of = np.full(envs.num_agents + 1, -1)  # agent -> learner; the last place is where -1 looks
         self._learner_of[places] = np.arange(self.num_agents)
         self._joint = envs.empty_actions()
-        self._begun = False
+        self._seeded = False  # the others
+        self._decided = False  # by the others, for the page about to be shown
         self._look()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         del state["_current"]
-        arrays = {name: vars(state["batch"])[name] for name in ("_state", "_scratch", "_buffers")}
+        arrays = {name: vars(state["batch"])[name] for name in ("_state", "_scratch", "_buffers", "busy")}
         vars(self).update({**state, **arrays})  # the batch has laid them out anew, and plays in them
         self._look()
 
@@ -146,31 +149,45 @@ class Company(VectorEnv):
         self._joint[:, self._learners] = read.reshape(self.num_envs, self.num_agents, *(self.action_space.shape or ()))
         return self._joint
 
+    @one_at_a_time
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, Infos]:
         """Start an episode in every copy; as `VectorEnv.reset`."""
         self.batch.reset(seed=seed, options=options)
-        if seed is not None or not self._begun:
+        self._decided = False
+        if seed is not None or not self._seeded:
             self.team.seed(secrets.randbits(63) if seed is None else int(np.ravel(seed)[0]))
-            self._begun = True
+            self._seeded = True
         else:
             self.team.reset()
         return self._go_on()
 
+    @one_at_a_time
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
-        """One tick of every copy with the learners' actions [B, N', ...]; as `VectorEnv.step`."""
-        self.batch.step(self._join(actions))
+        """One tick of every copy with the learners' actions [B, N', ...]; as `VectorEnv.step`.
+
+        Interrupted (Ctrl-C) where the others have not chosen for the next page yet, the next `step` asks for a `reset`.
+        """
+        self._require_reset("step()")
+        joint, before = self._join(actions), self.batch.report
+        try:
+            self.batch.step(joint)
+        finally:
+            self._decided = self.batch.report is before
         self.team.observe(self.batch.infos, self.batch.truncated)
         observations, infos = self._go_on()
         return observations, self._report.rewards, np.zeros(self.num_envs, np.bool_), self._report.truncated, infos
 
     def _require_reset(self, call: str) -> None:
         self.batch._require_reset(call)
+        if not self._decided:
+            raise RuntimeError(f"call reset() before {call}: the others have not chosen for this page")
 
     def _go_on(self) -> tuple[Any, Infos]:
         """Let the others choose for the page about to be shown; what the learners see of it."""
         self.team.act(self.batch.observations, self._joint)
+        self._decided = True
         self._look()
         return self._observed()
 
@@ -188,25 +205,33 @@ class Company(VectorEnv):
     def final_state(self) -> np.ndarray:
         return self.batch.final_state()
 
+    @one_at_a_time
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
     ) -> tuple[Any, Infos]:
         """As `VectorEnv.restore`; what the others remember is not part of a snapshot."""
         self.batch.restore(snapshot, copy, seed)
+        self._decided = False
         return self._go_on()
 
+    @one_at_a_time
     def look(self) -> tuple[Any, Infos]:
+        self._require_reset("look()")
         self.batch.look()
         self._look()
         return self._observed()
 
+    @one_at_a_time
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
         """As `VectorEnv.expected_feedback`, with what the others have chosen for this page beside the actions."""
+        self._require_reset("expected_feedback()")
         expected = self.batch.expected_feedback(self._join(actions))
         return {name: array[:, self._learners] for name, array in expected.items()}
 
+    @one_at_a_time
     def explain(self, actions: Any) -> dict[str, Any]:
         """As `VectorEnv.explain`, of the learners' actions beside those that the others have chosen for this page."""
+        self._require_reset("explain()")
         explained = self.batch.explain(self._join(actions))
         mine = {name: array[:, self._learners] for name, array in explained.items() if name not in ("terms", "outside")}
         terms = {name: values[:, self._learners] for name, values in explained["terms"].items()}

@@ -12,6 +12,7 @@ from gymnasium import logger, spaces
 from pettingzoo import ParallelEnv
 
 from .batch import Snapshot
+from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
 from .checks import checked_seed, did_you_mean, shown
 from .config import WorldConfig
@@ -79,6 +80,11 @@ class RecommendationEnv(ParallelEnv):
         self._never, self._always = (dict.fromkeys(self.possible_agents, ends) for ends in (False, True))
         self.np_random = np.random.default_rng()
 
+    @property
+    def busy(self) -> Busy:
+        """That of the batch."""
+        return self.vector.busy
+
     def observation_space(self, agent: str) -> spaces.Space[Any]:
         """The space of an agent's observations; the same object for all agents."""
         self._check_agent(agent)
@@ -91,6 +97,7 @@ class RecommendationEnv(ParallelEnv):
 
     # -------------------------------------------------------------------------------------------- reset and step
 
+    @one_at_a_time
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -105,16 +112,19 @@ class RecommendationEnv(ParallelEnv):
 
         Raises:
             ValueError, TypeError: another seed; nothing has changed.
+
+        Interrupted (Ctrl-C) before the episode has begun, it changes nothing either; see `VectorEnv.reset`.
         """
         if seed is not None:
             seed = checked_seed(seed)
-            self.np_random = np.random.default_rng(seed)
         over = not self.agents
         # The batch has gone on to the next episode by itself; that one is yet to be played.
         if over and seed is None:
             self.vector.look()
         else:
             self.vector.reset(seed=seed)
+        if seed is not None:
+            self.np_random = np.random.default_rng(seed)
         return self._begin()
 
     def step(
@@ -132,29 +142,36 @@ class RecommendationEnv(ParallelEnv):
         Raises:
             KeyError: missing or unknown agents.
             ValueError, TypeError: an action outside its space, or something else than a dict of actions.
-            RuntimeError: actions after the end, or before the first `reset`. Nothing has changed after any of these.
+            RuntimeError: actions after the end, or before the first `reset`, or while another thread is in a call of
+                this environment. Nothing has changed after any of these.
+
+        Interrupted (Ctrl-C), it has played the whole tick or nothing; see `VectorEnv.step`.
         """
-        if not self.agents:
-            if isinstance(actions, Mapping) and not actions:
-                return {}, {}, {}, {}, {}
-            raise RuntimeError("the episode is over; call reset()")
-        joint, reader = self._joint(actions), self.vector._actions
-        self.vector._require_reset("step()")
-        try:
-            read = reader.read_joint(joint)
-        except (TypeError, ValueError):
-            read = reader.read(self._checked(joint))
-        return self._tick(read)
+        with self.vector.busy:
+            if not self.agents:
+                if isinstance(actions, Mapping) and not actions:
+                    return {}, {}, {}, {}, {}
+                raise RuntimeError("the episode is over; call reset()")
+            joint, reader = self._joint(actions), self.vector._actions
+            self.vector._require_reset("step()")
+            try:
+                read = reader.read_joint(joint)
+            except (TypeError, ValueError):
+                read = reader.read(self._checked(joint))
+            return self._tick(read)
 
     def _tick(
         self, joint: np.ndarray
     ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
         """`step` with the joint action, as it has been read."""
         page = None if self.render_mode is None else self.vector.next_page[0]
-        report = self.vector._tick(joint)
-        over, rewards = report.truncated.item(), report.rewards.tolist()[0]
-        if over:
-            self.agents = []
+        try:
+            report = self.vector._tick(joint)
+        finally:  # whatever comes between, the batch may have gone on to the next episode
+            over = self.vector._report.truncated.item()
+            if over:
+                self.agents = []
+        rewards = report.rewards.tolist()[0]
         if page is not None:
             self._page = page
             self._score += report.agents["own"][0]
@@ -232,8 +249,13 @@ class RecommendationEnv(ParallelEnv):
     # -------------------------------------------------------------------------------------------- views
 
     def field(self, observation: Any, name: str) -> np.ndarray:
-        """The view of one named field (see `observation_fields`) of one agent's observation, masked or not."""
-        return self.vector.field(observation["observation"] if isinstance(observation, Mapping) else observation, name)
+        """The view of one named field (see `observation_fields`) of one agent's observation, masked or not.
+
+        Raises:
+            KeyError, TypeError, ValueError: as in `VectorEnv.field`.
+        """
+        flat: Any = observation.get("observation", observation) if isinstance(observation, Mapping) else observation
+        return self.vector.field(flat, name)
 
     def state(self) -> np.ndarray:
         """Global state [S] for centralised critics; after the end, that beside the last observations.
@@ -302,6 +324,7 @@ class RecommendationEnv(ParallelEnv):
         """
         return self.vector.save()
 
+    @one_at_a_time
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Continue from a snapshot, bit for bit, or with a seed for the events from here on.
 
@@ -316,6 +339,7 @@ class RecommendationEnv(ParallelEnv):
         self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed))
         return self._begin()
 
+    @one_at_a_time
     def render(self) -> str | np.ndarray | None:
         """The page that was shown last.
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from .checks import shown
 from .world import Report
 
 
@@ -80,8 +81,8 @@ class Infos(Mapping[str, np.ndarray]):
         self._report = report
 
     def __getitem__(self, key: str) -> np.ndarray:
-        if key not in self.ENTRIES:
-            raise KeyError(f"{key!r}; these infos hold {', '.join(self.ENTRIES)}")
+        if not isinstance(key, str) or key not in self.ENTRIES:
+            raise KeyError(f"{shown(key)}; these infos hold {', '.join(self.ENTRIES)}")
         return self.ENTRIES[key](self._report)
 
     def __iter__(self) -> Iterator[str]:
@@ -153,7 +154,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
         return entries
 
     def __missing__(self, key: Any) -> NoReturn:
-        raise KeyError(f"{key!r}; this agent's infos hold {', '.join(self.data)}")
+        raise KeyError(f"{shown(key)}; this agent's infos hold {', '.join(self.data)}")
 
     def copy(self) -> dict[str, Any]:  # type: ignore[override]
         return self.data.copy()

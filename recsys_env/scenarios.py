@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from .checks import ByName, unknown
+from .checks import ByName, is_sequence, shown, unknown
 from .config import WorldConfig
 from .tasks import TASKS
 
@@ -27,11 +28,25 @@ class Scenario:
         background: agent -> policy (a name, the folder of a trained one, or module:factory); all other agents are
             focal, and played by the policy that is measured.
         about: whom the focal agents meet.
+
+    Raises:
+        ValueError, TypeError: an unknown task or agent, or something else than names.
     """
 
     task: str
     background: Mapping[str, str]
     about: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.task, str) or self.task not in TASKS:
+            raise ValueError(unknown("task", self.task, TASKS))
+        if not isinstance(self.background, Mapping):
+            raise TypeError(f"background = {shown(self.background)} must be agents and their policies")
+        for agent, policy in self.background.items():
+            if agent not in self.config.agents:
+                raise ValueError(f"background: {unknown('agent', agent, self.config.agents)}")
+            _check_text(f"background[{agent!r}]", policy)
+        _check_text("about", self.about)
 
     @property
     def config(self) -> WorldConfig:
@@ -43,8 +58,18 @@ class Scenario:
         return [agent for agent in self.config.agents if agent not in self.background]
 
     def team(self, policy: str) -> str:
-        """The team in which this policy plays the focal agents: `agent=policy,agent=policy`."""
+        """The team in which this policy plays the focal agents: `agent=policy,agent=policy`.
+
+        Raises:
+            TypeError: something else than the name of a policy.
+        """
+        _check_text("policy", policy)
         return ",".join(f"{agent}={self.background.get(agent, policy)}" for agent in self.config.agents)
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} = {shown(value)} must be a text")
 
 
 def _met_in(task: str, config: WorldConfig) -> Iterator[tuple[str, str]]:
@@ -91,9 +116,13 @@ def scenarios_of(names: tuple[str, ...]) -> dict[str, Scenario]:
 
     Raises:
         ValueError: there are none of that name.
+        TypeError: something else than names.
     """
+    if not is_sequence(names):
+        raise TypeError(f"names = {shown(names)} must be a list of names of scenarios or tasks")
     found: dict[str, Scenario] = {}
     for name in names:
+        _check_text("name of a scenario", name)
         named = {key: scenario for key, scenario in SCENARIOS.items() if name in (key, scenario.task)}
         if not named:
             raise ValueError(unknown("scenario", name, SCENARIOS))

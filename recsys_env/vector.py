@@ -20,10 +20,12 @@ import numba
 import numpy as np
 
 from .batch import Batch
+from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import check_count, shown
+from .checks import as_numbers, as_places, check_count, shown
 from .config import WorldConfig
 from .infos import Infos, offers
+from .memory import available, bytes_of_copies, check_fits
 from .spaces import mask_size
 from .world import (
     Report,
@@ -54,6 +56,9 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         num_threads: 1 runs serially (safe in forked workers); more spread the copies over numba's threads. Results do
             not depend on it.
 
+    Raises:
+        ValueError: a batch that does not fit into the memory that is available, beside what `Batch` refuses.
+
     Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save`,
     `expected_feedback`, `explain`, `public_items` and `latent_users` raise RuntimeError.
     """
@@ -71,20 +76,22 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         super().__init__(config, num_envs, catalogue)
         check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         self.num_threads = int(num_threads)
+        masks = mask_size(config, self.shape)
+        check_fits(self.num_envs, bytes_of_copies(self.world, self.num_envs, masks), available(), "in memory")
         self._starts = chunks(self.num_envs, self.num_threads)
         self._state = allocate_state(self.world, self.num_envs)
-        masks = mask_size(config, self.shape)
         self._buffers = [allocate_report(self.world, self.num_envs, masks) for _ in range(2)]
         self._report = self._buffers[0]
         self._scratch = allocate_scratch(self.world, self.num_envs)
 
     def __getstate__(self) -> dict[str, Any]:
-        held = {"_compiled": None, "_handles": [None, None], "_report": None}
+        held = {"_compiled": None, "_handles": [None, None], "_report": None, "busy": None}
         return {**self.__dict__, **held, "_current": int(self._report is self._buffers[1])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current")
         self.__dict__.update(state)
+        self.busy = Busy()
         # A copy comes writeable, which is another type to compiled code, and lies anywhere in memory.
         self.world = read_only(World(*map(aligned, self.world)))
         self._state, self._scratch = State(*map(aligned, self._state)), Scratch(*map(aligned, self._scratch))
@@ -101,12 +108,13 @@ class VectorEnv(Batch[np.ndarray, Infos]):
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
         second = self._report is self._buffers[0]
-        self._report = self._buffers[second]
         handle = self._handles[second] or self._handle(second)
         if self._compiled is None:
             self._compiled = self._compile(actions)
         if self.num_threads > 1:
             numba.set_num_threads(self.num_threads)
+        # From here on there is no way back: Ctrl-C comes before, or after the compiled code.
+        self._report = self._buffers[second]
         self._compiled(handle.address, actions, mode, self._starts)
         for n, columns in self._hidden:
             self._report.observations[:, n, columns] = 0
@@ -117,7 +125,7 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         """Our arrays, with the first or second report, as the compiled step takes them."""
         from .kernels.handle import Handle
 
-        self._handles[second] = Handle(self.world, self._state, self._report, self._scratch)
+        self._handles[second] = Handle(self.world, self._state, self._buffers[second], self._scratch)
         return self._handles[second]
 
     def _compile(self, actions: np.ndarray) -> Any:
@@ -141,9 +149,17 @@ class VectorEnv(Batch[np.ndarray, Infos]):
 
     @world.setter
     def world(self, world: World) -> None:
+        before = vars(self).get("_world")
+        if not isinstance(world, World):
+            raise TypeError(f"world = {shown(world)} must be a World")
+        for name, mine, other in zip(World._fields, before or (), world, strict=before is not None):
+            if not isinstance(other, np.ndarray) or (other.shape, other.dtype) != (mine.shape, mine.dtype):
+                raise ValueError(
+                    f"world.{name} = {shown(other)} must be {mine.dtype}{list(mine.shape)}, as in the world before"
+                )
         self._world = world
         self._compiled, self._handles = None, [None, None]
-        for made_of_it in ("world_digest", "texts"):
+        for made_of_it in ("world_digest", "texts", "_contents"):
             vars(self).pop(made_of_it, None)
 
     @property
@@ -169,28 +185,49 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         """Prices of items [I] at a tick, after promotion and in mean list prices, and whether each is promoted.
 
         Args:
-            offers: [I] what an agent multiplies them by (`infos["offer"]`).
+            tick: 0 to the horizon.
+            offers: [I] what an agent multiplies them by (`infos["offer"]`), or one number for all.
 
         Raises:
-            ValueError: there is no such item.
+            ValueError, TypeError: no such item or tick, offers that are not positive, or of another shape.
         """
         from .kernels.page import read_prices
 
-        if len(items) and not 0 <= np.min(items) <= np.max(items) < self.shape.items:
-            raise ValueError(f"items = {shown(items)} must be from 0 to {self.shape.items - 1}")
-        prices, promoted = np.zeros(len(items)), np.zeros(len(items), np.bool_)
-        read_prices(self.world, np.asarray(items, np.int64), tick, prices, promoted)
-        return prices * offers, promoted
+        which = self._items(items)
+        check_count("tick", tick, 0, self.config.horizon)
+        factors = as_numbers("offers", offers)
+        if factors.shape not in ((), which.shape) or (factors.size and factors.min() <= 0):
+            raise ValueError(
+                f"offers = {shown(offers)} must be one positive number, or one for each of {len(which)} items"
+            )
+        prices, promoted = np.zeros(len(which)), np.zeros(len(which), np.bool_)
+        read_prices(self.world, which, int(tick), prices, promoted)
+        return prices * factors, promoted
+
+    def _items(self, items: Any) -> np.ndarray:
+        """Items [I], as compiled code takes them."""
+        which = as_places("items", items, self.shape.items)
+        if which.ndim != 1:
+            raise ValueError(f"items = {shown(items)} of shape {which.shape} must be a list of items, [I]")
+        return which
 
     def purchase_values(self, items: np.ndarray, paid: np.ndarray) -> np.ndarray:
         """What purchases of items [I] at prices paid [I], in mean list prices, count in rewards: values [I], in mean
-        margins, to be multiplied by the weight of a purchase."""
+        margins, to be multiplied by the weight of a purchase.
+
+        Raises:
+            ValueError, TypeError: no such item, or something else than one price of 0 or more for each.
+        """
         from .kernels.page import read_purchase_values
 
-        values = np.zeros(len(items))
-        read_purchase_values(self.world, np.asarray(items, np.int64), np.asarray(paid, np.float64), values)
+        which, prices = self._items(items), as_numbers("paid", paid)
+        if prices.shape != which.shape or (prices.size and prices.min() < 0):
+            raise ValueError(f"paid = {shown(paid)} must be one price of 0 or more for each of {len(which)} items")
+        values = np.zeros(len(which))
+        read_purchase_values(self.world, which, prices.astype(np.float64), values)
         return values
 
+    @one_at_a_time
     def public_items(self) -> dict[str, np.ndarray]:
         """What everybody may know of the items at the page about to be shown, beside `world.items` and `world.q`.
 
@@ -234,6 +271,7 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         of a rival page; `session_page`, 0 on the first of a session."""
         return self._state.copies.copy()
 
+    @one_at_a_time
     def latent_users(self, places: np.ndarray | int | None = None) -> dict[str, np.ndarray]:
         """One user of each copy, as the simulator knows it.
 
@@ -252,6 +290,7 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         Raises:
             RuntimeError: before the first `reset`.
             IndexError: a place beyond the number of users.
+            ValueError, TypeError: something else than places.
         """
         from .kernels.page import read_wallets
 
@@ -259,7 +298,7 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         state, shape, at = self._state, self.shape, self.world.params["shape"][0]
         if places is None:
             places = np.maximum(state.copies["visitor"], 0)
-        places = np.array(np.broadcast_to(places, self.num_envs), np.int64)
+        places = self._places(places)
         rows, wallet = np.arange(self.num_envs), np.zeros(self.num_envs)
         users, vectors, carts = (array[rows, places] for array in (state.users, state.vectors, state.carts))
         read_wallets(self.world, state, places, wallet)
@@ -273,6 +312,16 @@ class VectorEnv(Batch[np.ndarray, Infos]):
             **{name: vectors[:, at[name] : at[name] + size] for name, size in parts.items()},
             **{f"cart_{name}": np.where(filled, carts[name], -1) for name in ("item", "agent")},
         }
+
+    def _places(self, places: Any) -> np.ndarray:
+        """A place in each copy [B], of one for all or one for each."""
+        which = as_places("places", places, self.shape.users, IndexError)
+        if which.shape not in ((), (self.num_envs,)):
+            raise ValueError(
+                f"places = {shown(places)} of shape {which.shape} must be one for all copies, "
+                f"or one for each of the {self.num_envs}"
+            )
+        return np.array(np.broadcast_to(which, self.num_envs))
 
     @property
     def utilities(self) -> np.ndarray:
@@ -310,6 +359,7 @@ class VectorEnv(Batch[np.ndarray, Infos]):
 
     # -------------------------------------------------------------------------------------------- save, restore, expect
 
+    @one_at_a_time
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
         """Exact expectations of the page about to be shown, given a joint action; nothing changes.
 
@@ -333,6 +383,7 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         by_slot = {"click": click, "cart": cart, "purchase": purchase}
         return {**by_slot, "own": own, "objectives": objectives, "reward": reward}
 
+    @one_at_a_time
     def explain(self, actions: Any) -> dict[str, Any]:
         """The page about to be shown, given a joint action, taken apart; nothing changes and nothing is drawn.
 

@@ -18,8 +18,9 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from .actions import as_array
+from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import shown
+from .checks import check_count, shown
 from .company import Company, Others, checked_agent, policies_of
 from .config import WorldConfig
 from .environment import RecommendationEnv
@@ -70,34 +71,59 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         self._others = Team(self.env.vector, policies_of(self.env.possible_agents, others, [self.agent]), 0)
         # the others decide ahead of the learner, so that its mistakes cost them nothing
         self._joint = self.env.vector.empty_actions()
-        self._begun = False
+        self._seeded = False  # the others
+        self._decided = False  # by the others, for the page about to be shown
 
+    @property
+    def busy(self) -> Busy:
+        """That of the batch."""
+        return self.env.busy
+
+    @one_at_a_time
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode; seed as in `RecommendationEnv.reset`, options are ignored."""
+        """Start an episode; seed as in `RecommendationEnv.reset`, options are ignored.
+
+        Interrupted (Ctrl-C) before the episode has begun, it changes nothing; where the others have not chosen yet,
+        `step` asks for another `reset`.
+        """
         observations, infos = self.env.reset(seed=seed, options=options)
         # after ours, which names a wrong seed and changes nothing
+        self._decided = False
         super().reset(seed=None if seed is None else int(seed))
-        if seed is not None or not self._begun:
+        if seed is not None or not self._seeded:
             self._others.seed(secrets.randbits(63) if seed is None else seed)
-            self._begun = True
+            self._seeded = True
         else:
             self._others.reset()
-        self._others.act(self.env.vector.observations, self._joint)
+        self._choose()
         return observations[self.agent], infos[self.agent]
 
+    def _choose(self) -> None:
+        """Let the others choose for the page about to be shown."""
+        self._others.act(self.env.vector.observations, self._joint)
+        self._decided = True
+
+    @one_at_a_time
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One tick.
 
         Raises:
             ValueError, TypeError: an action outside its space; nothing has changed.
-            RuntimeError: before the first `reset`, or after the end.
+            RuntimeError: before the first `reset`, after the end, or while another thread is in a call.
+
+        Interrupted (Ctrl-C) before its compiled code runs, it changes nothing; where the others have not chosen for the
+        next page yet, the next `step` asks for a `reset`.
         """
-        if not self._begun:
+        if not self._decided:
             raise RuntimeError("call reset() before step()")
         actions = {name: self._joint[0, n] for n, name in enumerate(self.env.possible_agents)}
-        observations, rewards, _, truncations, infos = self.env.step({**actions, self.agent: action})
+        before = self.env.vector.report
+        try:
+            observations, rewards, _, truncations, infos = self.env.step({**actions, self.agent: action})
+        finally:
+            self._decided = self.env.vector.report is before
         self._others.observe(self.env.vector.infos, self.env.vector.truncated)
-        self._others.act(self.env.vector.observations, self._joint)
+        self._choose()
         return observations[self.agent], rewards[self.agent], False, truncations[self.agent], infos[self.agent]
 
     def render(self) -> Any:
@@ -166,6 +192,11 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self._none = np.zeros(rows, np.bool_)
         self._over = False  # the next step only resets
 
+    @property
+    def busy(self) -> Busy:
+        """That of the batch."""
+        return self.envs.busy
+
     def _pick(self, array: np.ndarray) -> np.ndarray:
         """The rows of an array [B, N, ...]."""
         return array.reshape(self.num_envs, *array.shape[2:])
@@ -179,6 +210,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         named = {name: self._pick(infos[name]) for name in self.INFOS}
         return {**named, **dict.fromkeys([f"_{name}" for name in named], self._all)}
 
+    @one_at_a_time
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
@@ -195,16 +227,17 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self._over = False
         return self._observed(observations), self._infos(infos)
 
+    @one_at_a_time
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One tick of every copy.
 
         Raises:
             ValueError, TypeError: an action outside its space; nothing has changed.
-            RuntimeError: before the first `reset`.
+            RuntimeError: before the first `reset`, or while another thread is in a call of the batch.
         """
         if self._over:
-            self._over = False
             observations, report = self.envs.look()
+            self._over = False
             rewards, none = np.zeros(self.num_envs), self._none
             return self._observed(observations), rewards, none.copy(), none.copy(), self._infos(report)
         actions = as_array(actions, self.action_space.shape or (), "one for each of the {} rows", self.num_envs)
@@ -307,6 +340,7 @@ def shared_policy_env(
     **overrides: Any,
 ) -> SharedPolicyVectorEnv:
     """B copies of a task as a Gymnasium `VectorEnv` of B·N rows, one for each agent of each copy."""
+    check_count("num_copies", num_copies, 1, 2**31)
     return SharedPolicyVectorEnv(
         VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue), autoreset_mode
     )

@@ -16,10 +16,12 @@ import numpy as np
 
 from .actions import ActionReader
 from .batch import check_config
-from .checks import shown
+from .busy import one_at_a_time
+from .checks import check_count, checked_seed, is_sequence, shown
 from .config import WorldConfig
 from .files import digest_of_value
 from .settings import replace
+from .snapshots import Contents
 from .vector import VectorEnv
 from .world import Report, State, aligned
 
@@ -46,9 +48,13 @@ class Worlds(VectorEnv):
 
     def __init__(self, config: WorldConfig, num_envs: int, seeds: Sequence[int], num_threads: int = 1) -> None:
         check_config(config)
-        seeds = list(seeds)
+        check_count("num_envs", num_envs, 1, 2**31)
+        if not is_sequence(seeds):
+            raise TypeError(f"seeds = {shown(seeds)} must be a list of world seeds")
+        given = shown(seeds)
+        seeds = [checked_seed(seed, f"seeds[{i}]") for i, seed in enumerate(seeds)]
         if not seeds or len(set(seeds)) < len(seeds):
-            raise ValueError(f"seeds = {shown(seeds)} must be one or more different world seeds")
+            raise ValueError(f"seeds = {given} must be one or more different world seeds")
         if num_envs % len(seeds):
             raise ValueError(f"num_envs = {num_envs} copies cannot be shared out evenly among {len(seeds)} worlds")
         if config.catalogue:
@@ -68,6 +74,7 @@ class Worlds(VectorEnv):
         """Let every part write into its slice of this batch's arrays."""
         self._report = self._buffers[0]
         for part, rows in zip(self.parts, self._slices, strict=True):
+            part.busy = self.busy
             part._state = State(*(array[rows] for array in self._state))
             part._buffers = [Report(*(array[rows] for array in report)) for report in self._buffers]
             part._report = part._buffers[0]
@@ -76,10 +83,22 @@ class Worlds(VectorEnv):
         raise TypeError("a batch of several worlds cannot be copied or pickled; save() gives its state")
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
-        self._report = self._buffers[0] if self._report is self._buffers[1] else self._buffers[1]
-        for part, rows in zip(self.parts, self._slices, strict=True):
-            part._seed = self._seed
-            part._advance(actions[rows], mode)
+        for part, rows in self._each():
+            part._compiled = part._compiled or part._compile(actions[rows])
+        second = self._report is self._buffers[0]
+        try:
+            for part, rows in self._each():
+                part._advance(actions[rows], mode)
+        except BaseException:  # such as Ctrl-C between two worlds: where some have gone on, there is no game any more
+            for part in self.parts:
+                if part._report is part._buffers[second]:
+                    self._seed = None
+                part._report = part._buffers[not second]
+            raise
+        self._report = self._buffers[second]
+        if mode:
+            for part in self.parts:
+                part._seed = part._state.copies["seed"].tolist()
 
     @property  # type: ignore[misc]
     def world(self) -> NoReturn:  # type: ignore[override]
@@ -90,17 +109,25 @@ class Worlds(VectorEnv):
         """Of all of its worlds."""
         return digest_of_value([part.world_digest for part in self.parts])
 
+    @property  # type: ignore[misc]
+    def _contents(self) -> Contents:  # type: ignore[override]
+        """Those of one world: they do not depend on its seed."""
+        return self.parts[0]._contents
+
+    @one_at_a_time
     def state(self) -> np.ndarray:
         self._require_reset("state()")
         return np.concatenate([part.state() for part in self.parts])
 
+    @one_at_a_time
     def latent_users(self, places: np.ndarray | int | None = None) -> dict[str, np.ndarray]:
-        places = None if places is None else np.broadcast_to(places, self.num_envs)
+        places = None if places is None else self._places(places)
         return _joined([p.latent_users(None if places is None else places[r]) for p, r in self._each()])
 
+    @one_at_a_time
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
         self._require_reset("expected_feedback()")
-        read = np.asarray(actions)
+        read = self._actions.read(actions).reshape(self.empty_actions().shape)
         return _joined([part.expected_feedback(read[rows]) for part, rows in self._each()])
 
     def _each(self) -> list[tuple[VectorEnv, slice]]:

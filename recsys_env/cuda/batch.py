@@ -21,6 +21,7 @@ from numba import cuda
 from ..batch import Batch
 from ..catalogue import Catalogue
 from ..config import WorldConfig
+from ..memory import bytes_of_copies, check_fits
 from ..spaces import mask_size
 from ..vector import VectorEnv
 from ..world import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
@@ -69,6 +70,10 @@ class CudaVectorEnv(Batch[Any, DeviceInfos]):
     Args:
         config, num_envs, catalogue: as in `Batch`, which lists the attributes too.
 
+    Raises:
+        RuntimeError: there is no GPU.
+        ValueError: a batch that does not fit into its free memory, beside what `Batch` refuses.
+
     Attributes:
         stream: CUDA stream that all work is queued on: 0 is the default one, which PyTorch uses too; else a number,
             such as `torch.cuda.current_stream().cuda_stream`.
@@ -86,6 +91,8 @@ class CudaVectorEnv(Batch[Any, DeviceInfos]):
         self.stream = 0
         self._state: Any
         masks = mask_size(config, self.shape)
+        needed = bytes_of_copies(self.world, self.num_envs, masks) + 8 * self.num_envs * self.state_space.shape[0]
+        check_fits(self.num_envs, needed, cuda.current_context().get_memory_info().free, "on the GPU")
         hidden = np.zeros((self.num_agents, int(self.world.params["shape"]["observation"][0])), np.bool_)
         for n, columns in self._hidden:
             hidden[n, columns] = True
@@ -122,8 +129,9 @@ class CudaVectorEnv(Batch[Any, DeviceInfos]):
         return array
 
     def _advance(self, actions: Any, mode: int) -> None:
-        self._report = self._buffers[0] if self._report is self._buffers[1] else self._buffers[1]
-        self._run(step_copies, self._world, self._state, self._report, self._scratch, self._hides, actions, mode)
+        report = self._buffers[0] if self._report is self._buffers[1] else self._buffers[1]
+        self._run(step_copies, self._world, self._state, report, self._scratch, self._hides, actions, mode)
+        self._report = report
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
         kernel[-(-self.num_envs // THREADS), THREADS, self._queue](*arguments)

@@ -1,0 +1,55 @@
+"""One caller at a time: compiled code runs without Python's lock, so two threads could play in the same arrays."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Busy:
+    """Held by the thread that is in a call of a batch; `with` it, another thread is refused and does not wait.
+
+    A thread that holds it may take it again, since one call makes others. It is let go however the call ends.
+
+    Raises:
+        RuntimeError: another thread holds it.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError(
+                "another thread is in a call of this batch: give each thread a batch of its own, or let one wait for "
+                "the other"
+            )
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+
+class _Shared(Protocol):
+    @property
+    def busy(self) -> Busy: ...
+
+
+S = TypeVar("S", bound=_Shared)
+
+
+def one_at_a_time(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """The method of something with a `busy` flag, which it holds meanwhile."""
+
+    @functools.wraps(method)
+    def guarded(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.busy:
+            return method(self, *args, **kwargs)
+
+    return guarded

@@ -1,0 +1,106 @@
+"""Whether a batch fits into memory, which is asked before any of it is allocated.
+
+Systems hand out memory that they do not have: an array of zeros takes none until it is written to. A batch that is too
+large would therefore be made, and its process be ended some time later without a word.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .world import World, allocate_report, allocate_scratch, allocate_state
+
+_GROUPS, _OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_UNLIMITED = 2**60  # a limit from here on is none
+
+
+def bytes_of_copies(world: World, num_envs: int, mask_size: int) -> int:
+    """Bytes of the state of B copies, of the two reports of a step and of what it works in. Nothing large is allocated:
+    a state of no copies has the shapes of all of them."""
+    small = (*allocate_report(world, 1, mask_size), *allocate_report(world, 1, mask_size), *allocate_scratch(world, 1))
+    each = sum(array.nbytes for array in small)
+    for array in allocate_state(world, 0):
+        size = array.itemsize
+        for length in array.shape[1:]:
+            size *= length
+        each += size
+    return num_envs * each
+
+
+def check_fits(num_envs: int, needed: int, free: int | None, where: str) -> None:
+    """Raise ValueError if B copies need more bytes than are free; None = nobody knows how many are."""
+    if free is None or needed <= free:
+        return
+    most = num_envs * free // needed
+    allowed = f"the largest num_envs that fits is {most}" if most else "not one copy fits"
+    raise ValueError(
+        f"num_envs = {num_envs} copies of this task need {_told(needed)}, but {_told(free)} are free {where}; {allowed}"
+    )
+
+
+def _told(size: int) -> str:
+    return f"{size / 2**30:.3g} GiB" if size >= 2**30 else f"{size / 2**20:.3g} MiB"
+
+
+def available() -> int | None:
+    """Bytes that this process may still take, as the system and the limits of its control groups say; None where
+    nothing tells it."""
+    known = [size for size in (_of_system(), *_of_groups()) if size is not None]
+    return max(min(known), 0) if known else None
+
+
+def _of_system() -> int | None:
+    """What Linux says is available, elsewhere all the memory there is."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            name, _, size = line.partition(":")
+            if name == "MemAvailable":
+                return int(size.split()[0]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not of this system
+        return None
+
+
+def _of_groups() -> Iterator[int]:
+    """What each limited control group above this process has left, of version 2 and of version 1."""
+    try:
+        lines = _OF_PROCESS.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            root, names = _GROUPS, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            root = _GROUPS / "memory"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):
+            left = _left_in(folder, *names)
+            if left is not None:
+                yield left
+            if folder == root:
+                break
+
+
+def _left_in(folder: Path, limit: str, used: str, reclaimable: str) -> int | None:
+    """The limit of a group less what it uses, but for files that the system drops when memory is short."""
+    try:
+        most = int((folder / limit).read_text(encoding="ascii"))
+        taken = int((folder / used).read_text(encoding="ascii"))
+        statistics: dict[str, Any] = dict(
+            line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+        )
+        dropped = int(statistics.get(reclaimable, 0))
+    except (OSError, ValueError):  # no limit, no such group, or one that is not ours to read
+        return None
+    return most - max(taken - dropped, 0) if most < _UNLIMITED else None

@@ -1,0 +1,256 @@
+"""What the arrays of a snapshot may hold: one table of ranges, and what must agree with what.
+
+Kernels look nothing up that they have written themselves, so a state that no game comes to would make them read and
+write outside their arrays, or play on for ever. Ranges hold for all rows, those of users and items included that are
+untouched or of an earlier episode; what a game comes to lies within them always.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .config import WorldConfig
+from .fields import Shape
+from .kernels.dynamics import PLACES
+from .world import State, World
+
+_FINITE = float(np.finfo(np.float32).max)
+_MOST = 2**31 - 2  # of what is counted on, in 32 bits
+_DEVIATIONS = 9.0  # a normal number of the engine is less than this away from 0
+_UNIT = 1.02  # largest entry of a vector of unit norm; a catalogue's are so to 1e-2
+_ROUNDING = 1e-4  # of sums in float32, relative
+
+_EVERY = (0, 2**64 - 1)
+
+Limits = tuple[float, float]
+
+
+class Column(NamedTuple):
+    """A part of a state's array, and the closed interval that its numbers lie in."""
+
+    array: str
+    name: str  # of the field of a record or the part of a vector; "" = the whole array
+    place: Any  # what takes it from the array
+    low: float
+    high: float
+
+    @property
+    def told(self) -> str:
+        return f"{self.array}.{self.name}" if self.name else self.array
+
+
+def columns(config: WorldConfig, shape: Shape, world: World) -> list[Column]:
+    """What every column of a state of this world may hold."""
+    records = {
+        (array, name): Column(array, name, name, *limits)
+        for array, fields in _records(config, shape, world).items()
+        for name, limits in fields.items()
+    }
+    whole = [Column(array, "", ..., *limits) for array, limits in _arrays(config, shape, world).items()]
+    parts = [
+        Column("vectors", name, (..., slice(start, start + size)), *limits)
+        for name, start, size, limits in _vectors(config, shape, world)
+    ]
+    return [*records.values(), *whole, *parts]
+
+
+def _ticks(horizon: int) -> Limits:
+    return -1, horizon
+
+
+def _records(config: WorldConfig, shape: Shape, world: World) -> dict[str, dict[str, Limits]]:
+    """Limits of the fields of records. Seeds and keys may be any number."""
+    horizon, every = config.horizon, _EVERY
+    items, users = world.params["items"][0], config.users
+    period = int(items["period"])
+    windows = (horizon + max(period, int(items["life"]))) // period if config.items.life else 0
+    consumed = horizon * (1.0 + shape.cart) + float(world.prior_habits["count"].max(initial=0))
+    rho = float(world.prior_rho.max(initial=math.exp(_DEVIATIONS * users.price_sensitivity_log_sd)))
+    examined = horizon * float(world.theta.sum()) * (1 + _ROUNDING)
+    bias = _DEVIATIONS * users.rating_bias_sd
+    return {
+        "copies": {
+            "seed": every,
+            "population": every,
+            "key": every,
+            "episode": (0, _MOST),
+            "tick": (0, horizon - 1),
+            "stamp": (1, _MOST),
+            "visitor": (-1, shape.users - 1),
+            "intent": (-1, shape.topics - 1),
+            "scene": (0, shape.scenes - 1),
+            "anchor": (-1, shape.items - 1),
+            "opened": (-1, shape.agents - 1),
+            "session_page": (0, horizon),
+        },
+        "users": {
+            "stamp": (0, _MOST),
+            "incarnation": (0, horizon),
+            "last_visit": _ticks(horizon),
+            "last_page": _ticks(horizon),
+            "sessions": (0, horizon + 1),
+            "group": (0, users.groups - 1),
+            "mood": (0, max(len(config.choice.v_0_by_mood) - 1, 0)),
+            "cart": (0, shape.cart),
+            "z": (-1 - _ROUNDING, 1 + _ROUNDING),
+            "wallet": (-_ROUNDING * users.wallet_init, (1 + _ROUNDING) * users.wallet_init),
+            "wallet_tick": _ticks(horizon),
+            "rho": (0, rho * (1 + _ROUNDING)),
+            "rating_bias": (-bias, bias),
+        },
+        "met": {"stamp": (0, _MOST), "bits": every},
+        "visits": {"sessions": (0, horizon + 1), "last_visit": _ticks(horizon), "last_page": _ticks(horizon)},
+        "carts": {
+            "item": (0, shape.items - 1),
+            "agent": (0, shape.agents - 1),
+            "experience": (-_FINITE, _FINITE),
+            "rated": (0, 1),
+        },
+        "habits": {
+            "item": (-1, shape.items - 1),
+            "window": (0, windows),
+            "count": (0, consumed * (1 + _ROUNDING)),
+        },
+        "items": {
+            "stamp": (0, _MOST),
+            "window": (0, windows),
+            "stock": (0, config.items.stock_init),
+            "restock": (0, horizon + config.items.restock_period),
+            "clicks": (0, horizon * (1 + _ROUNDING)),
+            "impressions": (0, examined),
+            "satisfaction": (-_FINITE, _FINITE),
+            "touched": (0, horizon),
+        },
+    }
+
+
+def _arrays(config: WorldConfig, shape: Shape, world: World) -> dict[str, Limits]:
+    """Limits of arrays of plain numbers."""
+    consumed = _records(config, shape, world)["habits"]["count"]
+    match = math.sqrt(shape.dims) * _profile(world) * _UNIT
+    return {
+        "seen": consumed,
+        "messages": (-1, shape.vocabulary - 1),
+        "offers": (-1, 1),
+        "candidates": (-1, shape.items - 1),
+        "matches": (-match, match),
+        "order": (0, shape.agents - 1),
+        "inclusive": (-math.inf, _FINITE),
+        "exposure": (0, config.horizon * float(world.theta.sum()) * (1 + _ROUNDING)),
+    }
+
+
+def _profile(world: World) -> float:
+    """Largest number of a profile: a taste and its noise."""
+    return _UNIT + _DEVIATIONS * float(world.params["shape"]["profile_noise"][0])
+
+
+def _vectors(config: WorldConfig, shape: Shape, world: World) -> Iterator[tuple[str, int, int, Limits]]:
+    """(name, start, size, limits) of the parts of a user's vector."""
+    at, horizon = world.params["shape"][0], config.horizon
+    shown = config.dynamics.satiation_shown * shape.agents * shape.slots
+    profile, pages = _profile(world), (0, horizon)
+    yield "taste", at["taste"], shape.dims, (-_UNIT, _UNIT)
+    yield "profile", at["profile"], shape.dims, (-profile, profile)
+    yield "satiation", at["satiation"], shape.topics, (0, horizon * (1 + shown) * (1 + _ROUNDING))
+    yield "trust", at["trust"], shape.agents, (-1 - _ROUNDING, 1 + _ROUNDING)
+    noise = float(at["history_noise"]) / max(1 - config.observation.history_decay, 1e-9)
+    counts = {"history": horizon * (1 + _ROUNDING), "told": horizon * (1 + _ROUNDING) + _DEVIATIONS * noise}
+    for name, views in (("history", shape.views), ("told", shape.released_views)):
+        for view in range(views):
+            start = at[name] + view * (shape.dims + shape.topics)
+            yield f"{name} {view}, mean", start, shape.dims, (-_UNIT, _UNIT)
+            yield f"{name} {view}, counts", start + shape.dims, shape.topics, (0, counts[name])
+    yield "mood", at["mood"], shape.mood_views, (-1 - _ROUNDING, 1 + _ROUNDING)
+    yield "mood_pages", at["mood_pages"], shape.mood_views, pages
+    yield "releases", at["releases"], shape.released_views, (0, config.observation.privacy_pages)
+
+
+# ------------------------------------------------------------------------------------------------ the check
+
+
+class Contents:
+    """What a state of a world may hold.
+
+    Attributes:
+        columns: the limits of every part of every array.
+    """
+
+    def __init__(self, config: WorldConfig, shape: Shape, world: World) -> None:
+        self.columns = columns(config, shape, world)
+        self._rival = config.page == "rival"
+        width = int(world.params["shape"]["width"][0])
+        self._lowest, self._highest = np.full(width, np.inf), np.full(width, -np.inf)  # of the numbers of `vectors`
+        for column in self.columns:
+            if column.array == "vectors":
+                self._lowest[column.place[1]], self._highest[column.place[1]] = column.low, column.high
+        self._alone = [c for c in self.columns if c.array != "vectors" and (c.low, c.high) != _EVERY]
+
+    def check(self, arrays: State) -> None:
+        """Raise ValueError unless a state, whose arrays have the right shapes and kinds, is one that a game may come
+        to."""
+        with np.errstate(invalid="ignore"):
+            # Row by row: the parts of a vector one by one take ten times as long.
+            vectors = arrays.vectors.reshape(-1, len(self._lowest))
+            right = bool(((vectors.min(0) >= self._lowest) & (vectors.max(0) <= self._highest)).all())
+            for column in self._alone:
+                numbers = getattr(arrays, column.array)[column.place]
+                if numbers.size:
+                    right &= bool(column.low <= numbers.min() and numbers.max() <= column.high)  # a NaN is neither
+        if not right:
+            for column in self.columns:
+                numbers = getattr(arrays, column.array)[column.place]
+                inside = (numbers >= column.low) & (numbers <= column.high)
+                _reject(column.told, numbers, ~inside, f"[{column.low:.9g}, {column.high:.9g}]")
+        _check_relations(arrays, self._rival)
+
+
+def _check_relations(arrays: State, rival: bool) -> None:
+    """Raise ValueError where numbers that are in range do not go together."""
+    copies = arrays.copies
+    stamp, tick, visitor = copies["stamp"], copies["tick"], copies["visitor"]
+    users, items = arrays.users["stamp"], arrays.items["stamp"]
+    for name in ("users", "items", "met"):
+        stamps = getattr(arrays, name)["stamp"]
+        _reject(f"{name}.stamp", stamps, stamps > stamp[:, None], "at most the stamp of its copy")
+    touched = users == stamp[:, None]
+    for name in ("last_visit", "last_page", "wallet_tick"):
+        ticks = arrays.users[name]
+        _reject(f"users.{name}", ticks, touched & (ticks > tick[:, None]), "at most the tick of its copy")
+    for name in ("last_visit", "last_page"):
+        ticks = arrays.visits[name]
+        late = touched[:, :, None] & (ticks > tick[:, None, None])
+        _reject(f"visits.{name}", ticks, late, "at most the tick of its copy")
+    ticks, mine = arrays.items["touched"], items == stamp[:, None]
+    _reject("items.touched", ticks, mine & (ticks > tick[:, None]), "at most the tick of its copy")
+    bits = arrays.met["bits"]
+    met = np.where(arrays.met["stamp"] == stamp[:, None], bits, 0)
+    _reject("met.bits", bits, met != _words(touched), "the places whose users carry the stamp of their copy")
+    comes, rows = visitor >= 0, np.arange(len(copies))
+    _reject("copies.visitor", visitor, comes & ~touched[rows, visitor], "a place whose user has come in this episode")
+    _reject("copies.intent", copies["intent"], comes & (copies["intent"] < 0), "a topic where somebody visits")
+    if rival:
+        opened = copies["opened"]
+        _reject("copies.opened", opened, comes & (opened < 0), "an agent where somebody visits")
+
+
+def _words(touched: np.ndarray) -> np.ndarray:
+    """[B, words] of the bits of [B, U]."""
+    packed = np.packbits(touched, axis=1, bitorder="little")
+    missing = -packed.shape[1] % (int(PLACES) // 8)
+    words: np.ndarray = np.ascontiguousarray(np.pad(packed, ((0, 0), (0, missing)))).view("<u8")
+    return words
+
+
+def _reject(name: str, numbers: np.ndarray, wrong: np.ndarray, allowed: str) -> None:
+    """Raise ValueError for the first number that is wrong, if there is one."""
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0].tolist())
+        raise ValueError(
+            f"the snapshot's {name} hold {numbers[place].item()!r} in copy {place[0]}, allowed is {allowed}; "
+            "it is not what save() returned"
+        )

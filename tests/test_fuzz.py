@@ -1,0 +1,545 @@
+"""Every public method, given what it cannot use: one clear line that names the argument and the value, and nothing
+changes.
+
+Methods and functions are found by looking, so that a new one is asked as well: a new argument needs a value that it
+takes (`GOOD`), and what else it may take (`TAKEN`).
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import fractions
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from worlds import SMALL
+
+import recsys_env
+from benchmarks.bad_cases.case import Case, texts
+from benchmarks.bad_inputs import judge
+from recsys_env import VectorEnv, checks, scenarios
+from recsys_env.batch import Snapshot, copy_seed
+from recsys_env.world import State
+from recsys_env.worlds import Worlds
+
+
+def itself() -> list[Any]:
+    ring: list[Any] = []
+    ring.append(ring)
+    return ring
+
+
+class Odd:
+    """What fails whatever is asked of it."""
+
+    def __repr__(self) -> str:
+        return "Odd()"
+
+    def __array__(self, *arguments: Any, **named: Any) -> Any:
+        raise ValueError("it is no array")
+
+    def __len__(self) -> int:
+        raise TypeError("it has no length")
+
+    def __index__(self) -> int:
+        raise ValueError("it is no number")
+
+    def __float__(self) -> float:
+        raise ValueError("it is no number")
+
+
+VALUES: dict[str, Callable[[], Any]] = {
+    repr(value)[:60]: lambda value=value: value  # type: ignore[misc]
+    for value in (
+        *(
+            None,
+            True,
+            False,
+            math.nan,
+            math.inf,
+            -math.inf,
+            1.5,
+            0.0,
+            -0.5,
+            -1,
+            2,
+            10**6,
+            2**31,
+            2**63,
+            2**64,
+            -(2**63) - 1,
+        ),
+        *(
+            1 + 2j,
+            "",
+            "x",
+            "é\n",
+            "nan",
+            b"x",
+            bytearray(b"x"),
+            (),
+            (1, 2),
+            range(2),
+            slice(2),
+            Ellipsis,
+            NotImplemented,
+        ),
+        *(object, len, int, decimal.Decimal("1.5"), fractions.Fraction(1, 3), datetime.date(2020, 1, 1), Path("x")),
+        *(np.float64(1.5), np.float32(np.nan), np.int64(-1), np.bool_(True), np.datetime64("2020-01-01")),
+        *(np.timedelta64(1, "s"), np.str_("x"), ValueError("x"), frozenset({1})),
+    )
+}
+VALUES |= {
+    "10**400": lambda: 10**400,
+    "10**5000": lambda: 10**5000,
+    "a long word": lambda: "x" * 5000,
+    "[]": list,
+    "{}": dict,
+    "set()": set,
+    "object()": object,
+    "Odd()": Odd,
+    "itself": itself,
+    "ragged": lambda: [[1], [1, 2]],
+    "mixed": lambda: [1, "a"],
+    "nothing in a list": lambda: [None],
+    "a list of floats": lambda: [0.5, 1.5],
+    "a list of NaN": lambda: [math.nan, math.nan],
+    "a huge number in a list": lambda: [10**400],
+    "a list of lists": lambda: [[0, 1]],
+    "a dict": lambda: {"a": 1},
+    "a dict of agents": lambda: {"recommender_0": None},
+    "a dict of numbers": lambda: {1: 2},
+    "a generator": lambda: (i for i in range(2)),
+    "an iterator": lambda: iter([1]),
+    "empty": lambda: np.zeros(0),
+    "no rows": lambda: np.zeros((0, 3), int),
+    "another shape": lambda: np.zeros((7, 5, 3), int),
+    "a scalar array": lambda: np.array(1.5),
+    "NaN": lambda: np.full(3, np.nan),
+    "negative": lambda: np.array([-1, -1]),
+    "far": lambda: np.array([2**62, 0]),
+    "unsigned": lambda: np.array([2**64 - 1], np.uint64),
+    "words": lambda: np.array(["a", "b"]),
+    "bytes": lambda: np.array([b"a"]),
+    "objects": lambda: np.array([None, object()]),
+    "complex": lambda: np.zeros(2, complex),
+    "dates": lambda: np.array(["2020-01-01"], "datetime64[D]"),
+    "time spans": lambda: np.zeros(2, "timedelta64[s]"),
+    "records": lambda: np.zeros(2, [("a", "i4"), ("b", "f8")]),
+    "truths": lambda: np.zeros(2, bool),
+    "halves": lambda: np.full(2, 0.5, np.float16),
+    "masked": lambda: np.ma.masked_array([0.5, 1.5], [True, False]),
+    "another order": lambda: np.zeros((2, 2), ">f8"),
+    "a memoryview": lambda: memoryview(b"ab"),
+    "a module": lambda: np,
+    "an environment": lambda: recsys_env.vector_env("duel-v1"),
+}
+
+
+def whole(value: Any, low: int, high: float) -> bool:
+    """Whether it is a whole number in this range."""
+    return checks.is_number(value, int, np.integer) and low <= value <= high
+
+
+def numbers(value: Any, kinds: str) -> np.ndarray | None:
+    """The array that it makes of finite numbers."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        return None
+    if not array.size:
+        return np.zeros(array.shape)
+    return array if array.dtype.kind in kinds and np.isfinite(array).all() else None
+
+
+def items(value: Any) -> bool:
+    array = numbers(value, "iu")
+    return array is not None and array.ndim == 1 and (not array.size or 0 <= array.min() <= array.max() < 20)
+
+
+def offers(value: Any) -> bool:
+    array = numbers(value, "iuf")
+    return array is not None and array.shape in ((), (2,)) and array.min() > 0
+
+
+def paid(value: Any) -> bool:
+    array = numbers(value, "iuf")
+    return array is not None and array.shape == (2,) and array.min() >= 0
+
+
+def places(value: Any) -> bool:
+    array = numbers(value, "iu")
+    return value is None or (array is not None and array.shape in ((), (2,)) and 0 <= array.min() <= array.max() < 3)
+
+
+def seeds(value: Any) -> bool:
+    """Of a batch of two copies; one for both, or one for each."""
+    return seed(value) or (checks.is_sequence(value) and len(value) == 2 and all(whole(v, 0, 2**64 - 1) for v in value))
+
+
+def seed(value: Any) -> bool:
+    return value is None or whole(value, 0, 2**64 - 1)
+
+
+def slate(value: Any) -> bool:
+    """Of two places among six candidates; truth values count as 0 and 1."""
+    array = numbers(value, "iub")
+    return array is not None and array.shape == (2,) and 0 <= array.min() <= array.max() < 6
+
+
+def words(value: Any) -> bool:
+    """That agents talk with: of a task without messages, none."""
+    return checks.is_sequence(value) and not len(value)
+
+
+# Argument -> whether an odd value is none to it.
+TAKEN: dict[str, Callable[[Any], bool]] = {
+    "options": lambda value: True,  # ignored, as PettingZoo's tests want it
+    "seed": seeds,
+    "action": slate,
+    "copy": lambda value: value is None or whole(value, 0, 1),
+    "b": lambda value: whole(value, 0, 2**63 - 1),
+    "n": lambda value: whole(value, 0, 1),
+    "items": items,
+    "tick": lambda value: whole(value, 0, 30),
+    "offers": offers,
+    "paid": paid,
+    "places": places,
+    "max_iter": lambda value: whole(value, 0, 2**63),
+    "observe": lambda value: True,  # PettingZoo's own: a truth value
+}
+
+
+def good(subject: Any, name: str) -> Any:
+    """A value that this argument takes."""
+    envs = subject if isinstance(subject, VectorEnv) else getattr(subject, "vector", None)
+    values: dict[str, Callable[[], Any]] = {
+        "options": lambda: None,
+        "seed": lambda: 1,
+        "copy": lambda: None,
+        "n": lambda: 0,
+        "items": lambda: [1, 2],
+        "tick": lambda: 3,
+        "offers": lambda: 1.0,
+        "paid": lambda: [1.0, 2.0],
+        "places": lambda: None,
+        "max_iter": lambda: 1,
+        "observe": lambda: True,
+        "name": lambda: "role",
+        "agent": lambda: "recommender_0",
+        "observation": lambda: envs.observations[0, 0],
+        "observations": lambda: envs.observations,
+        "snapshot": lambda: subject.save(),
+        "action": lambda: np.zeros(SMALL.slots, int),
+        "actions": lambda: actions_of(subject),
+    }
+    return values[name]()
+
+
+def actions_of(subject: Any) -> Any:
+    if isinstance(subject, VectorEnv):
+        return subject.empty_actions()
+    if hasattr(subject, "single_action_space"):
+        return np.zeros((subject.num_envs, SMALL.slots), int)
+    if isinstance(subject, recsys_env.language.TextEnv):
+        return dict.fromkeys(subject.possible_agents, "1, 2")
+    return dict.fromkeys(subject.possible_agents, np.zeros(SMALL.slots, int))
+
+
+SUBJECTS: dict[str, Callable[[], Any]] = {
+    "VectorEnv": lambda: recsys_env.vector_env(SMALL, 2),
+    "Company": lambda: recsys_env.Company(recsys_env.vector_env(SMALL, 2, num_agents=3), {"recommender_1": "random"}),
+    "Worlds": lambda: Worlds(SMALL, 2, (1, 2)),
+    "RecommendationEnv": lambda: recsys_env.parallel_env(SMALL),
+    "RecommendationAEC": lambda: recsys_env.env(SMALL),
+    "SingleAgentEnv": lambda: recsys_env.single_agent_env(SMALL),
+    "SharedPolicyVectorEnv": lambda: recsys_env.shared_policy_env(SMALL, 2),
+    "SingleAgentVectorEnv": lambda: recsys_env.single_agent_vector_env(SMALL, 2),
+    "TextEnv": lambda: recsys_env.text_env(SMALL),
+}
+NOT_OURS = {"get_wrapper_attr", "has_wrapper_attr", "set_wrapper_attr", "close", "close_extras"}  # Gymnasium's
+ONE = {"RecommendationEnv", "RecommendationAEC", "SingleAgentEnv", "TextEnv"}  # of one copy
+
+
+def started(name: str) -> Any:
+    subject = SUBJECTS[name]()
+    subject.reset(seed=3)
+    return subject
+
+
+def batch_of(subject: Any) -> VectorEnv:
+    for name in ("batch", "vector", "numeric", "env", "envs"):
+        if name in vars(subject):
+            return batch_of(vars(subject)[name])
+    return subject
+
+
+def state_of(subject: Any) -> bytes:
+    envs = batch_of(subject)
+    parts = [array.tobytes() for array in (*envs.arrays, *envs.report)]
+    told = [getattr(subject, name, None) for name in ("agents", "agent_selection", "rewards", "truncations")]
+    return b"|".join([*parts, repr((envs._seed, told)).encode()])
+
+
+def methods(name: str) -> Iterator[tuple[str, str]]:
+    """Public methods of a subject and their arguments."""
+    subject = started(name)
+    for method in sorted({*dir(type(subject)), *vars(subject)}):
+        call = vars(subject).get(method, inspect.getattr_static(type(subject), method, None))
+        if method.startswith("_") or method in NOT_OURS or not (inspect.isfunction(call) or inspect.ismethod(call)):
+            continue
+        for argument in inspect.signature(getattr(subject, method)).parameters.values():
+            if argument.kind is not argument.VAR_KEYWORD:
+                yield method, argument.name
+
+
+CASES = [(name, *case) for name in SUBJECTS for case in methods(name)]
+
+
+def problems(calls: Iterator[tuple[str, str, Any, Callable[[], Any], Callable[[], bytes] | None]]) -> list[str]:
+    """What is wrong with the answers to calls (what, argument, value, call, state)."""
+    found = []
+    for what, argument, value, call, state in calls:
+        values = () if isinstance(value, Mapping) and argument == "actions" else told(value)
+        names = tuple({argument, argument.rstrip("s"), *NAMED.get(argument, ())})
+        verdict, said = judge(Case(what, call, names, values, state))
+        if verdict != "clear":
+            found.append(f"{what}: {verdict}: {said}")
+    return found
+
+
+def told(value: Any) -> tuple[str, ...]:
+    """How a message may tell a value."""
+    if isinstance(value, (str, Mapping)) and not value:  # nothing to be told
+        return ()
+    try:
+        return texts(value) + (texts(list(value)) if isinstance(value, range) else ())
+    except ValueError:  # Python writes no integers of so many digits
+        return (type(value).__name__,)
+
+
+# How else a message may name an argument.
+NAMED = {
+    "name": ("fields",),
+    "task": ("config",),
+    "config": ("task",),
+    "actions": ("agent", "action"),
+    "others": ("policy", "recommender", "agent"),
+    "learners": ("agent", "recommender"),
+    "policy": ("policies",),
+    "background": ("agent",),
+    "names": ("scenario",),
+    "seeds": ("world_seed",),
+    "b": ("copy",),
+}
+
+
+@pytest.mark.parametrize(("name", "method", "argument"), CASES, ids=map(".".join, CASES))
+def test_methods_refuse_what_they_cannot_use(name: str, method: str, argument: str) -> None:
+    subject, taken = started(name), TAKEN
+    if argument == "seed" and name in ONE:
+        taken = TAKEN | {"seed": seed}
+    signature = inspect.signature(getattr(subject, method))
+    others = {
+        other.name: good(subject, other.name)
+        for other in signature.parameters.values()
+        if other.name != argument and other.default is other.empty
+    }
+    good(subject, argument)  # raises for a new argument, which needs one
+
+    def calls() -> Iterator[Any]:
+        for label, make in VALUES.items():
+            value = make()
+            if argument in taken and taken[argument](value):
+                continue
+            what = f"{name}.{method}({argument}={label})"
+            call = lambda value=value: getattr(subject, method)(**others, **{argument: value})  # noqa: E731
+            yield what, argument, value, call, lambda: state_of(subject)
+
+    found = problems(calls())
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("name", ["VectorEnv", "Company"])
+def test_a_world_is_refused_unless_it_is_one(name: str) -> None:
+    envs = batch_of(started(name))
+
+    def calls() -> Iterator[Any]:
+        for label, make in VALUES.items():
+            value = make()
+            yield (
+                f"world = {label}",
+                "world",
+                value,
+                lambda value=value: setattr(envs, "world", value),
+                lambda: state_of(envs),
+            )
+
+    assert not problems(calls())
+    with pytest.raises(ValueError, match=r"world\.items = .* must be .* as in the world before"):
+        envs.world = envs.world._replace(items=envs.world.items[:-1])
+
+
+@pytest.mark.parametrize("name", ["VectorEnv", "RecommendationEnv"])
+def test_snapshots_of_odd_parts_are_refused(name: str) -> None:
+    """Each part of a snapshot, and each of its arrays, in place of the right one."""
+    subject = started(name)
+    saved = subject.save()
+
+    def calls() -> Iterator[Any]:
+        for label, make in VALUES.items():
+            value = make()
+            for part in ("config", "arrays", "world"):
+                odd = Snapshot(**{"config": saved.config, "arrays": saved.arrays, "world": saved.world, part: value})
+                yield (
+                    f"restore({part}={label})",
+                    "snapshot",
+                    "",
+                    lambda odd=odd: subject.restore(odd),
+                    lambda: state_of(subject),
+                )
+            for array in State._fields:
+                if np.shape(getattr(saved.arrays, array))[1:] == () and label == "empty":
+                    continue
+                odd = Snapshot(saved.config, saved.arrays._replace(**{array: value}), saved.world)
+                yield (
+                    f"restore({array}={label})",
+                    "snapshot",
+                    "",
+                    lambda odd=odd: subject.restore(odd),
+                    lambda: state_of(subject),
+                )
+
+    found = [f for f in problems(calls()) if "does not tell the value" not in f]
+    assert not found, "\n".join(found)
+
+
+# ------------------------------------------------------------------------------------------------ constructors
+
+MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[Any], bool]]]] = {
+    "vector_env": (
+        recsys_env.vector_env,
+        {"task": SMALL, "num_envs": 1, "num_threads": 1, "device": "cpu", "catalogue": None},
+        {
+            "num_envs": lambda v: whole(v, 1, 2**31),
+            "num_threads": lambda v: whole(v, 1, 2),
+            "catalogue": lambda v: v is None,
+        },
+    ),
+    "parallel_env": (
+        recsys_env.parallel_env,
+        {"task": SMALL, "render_mode": None, "catalogue": None},
+        {"render_mode": lambda v: v is None, "catalogue": lambda v: v is None},
+    ),
+    "env": (
+        recsys_env.env,
+        {"task": SMALL, "render_mode": None, "catalogue": None},
+        {"render_mode": lambda v: v is None, "catalogue": lambda v: v is None},
+    ),
+    "text_env": (
+        recsys_env.text_env,
+        {"task": SMALL, "render_mode": None, "catalogue": None, "words": ()},
+        {"render_mode": lambda v: v is None, "catalogue": lambda v: v is None, "words": words},
+    ),
+    "single_agent_env": (
+        recsys_env.single_agent_env,
+        {"task": SMALL, "agent": None, "others": "random", "render_mode": None, "catalogue": None},
+        {
+            "agent": lambda v: v is None,
+            "render_mode": lambda v: v is None,
+            "catalogue": lambda v: v is None,
+        },
+    ),
+    "single_agent_vector_env": (
+        recsys_env.single_agent_vector_env,
+        {
+            "task": SMALL,
+            "num_envs": 1,
+            "agent": None,
+            "others": "random",
+            "autoreset_mode": "NextStep",
+            "num_threads": 1,
+            "catalogue": None,
+        },
+        {
+            "num_envs": lambda v: whole(v, 1, 2**31),
+            "num_threads": lambda v: whole(v, 1, 2),
+            "agent": lambda v: v is None,
+            "catalogue": lambda v: v is None,
+        },
+    ),
+    "shared_policy_env": (
+        recsys_env.shared_policy_env,
+        {"task": SMALL, "num_copies": 1, "autoreset_mode": "NextStep", "num_threads": 1, "catalogue": None},
+        {
+            "num_copies": lambda v: whole(v, 1, 2**31),
+            "num_threads": lambda v: whole(v, 1, 2),
+            "catalogue": lambda v: v is None,
+        },
+    ),
+    "Company": (
+        recsys_env.Company,
+        {"envs": recsys_env.vector_env(SMALL), "others": "random", "learners": ["recommender_0"]},
+        {"envs": lambda v: isinstance(v, VectorEnv), "learners": lambda v: v is None},
+    ),
+    "Worlds": (
+        Worlds,
+        {"config": SMALL, "num_envs": 2, "seeds": (1, 2), "num_threads": 1},
+        {
+            "num_envs": lambda v: whole(v, 2, 2**31) and v % 2 == 0,
+            "num_threads": lambda v: whole(v, 1, 2),
+            "seeds": lambda v: checks.is_sequence(v) and seeds(v),
+        },
+    ),
+    "copy_seed": (
+        copy_seed,
+        {"seed": 1, "b": 0},
+        {"seed": lambda v: whole(v, 0, 2**64 - 1), "b": lambda v: whole(v, 0, 2**31)},
+    ),
+    "scenarios_of": (
+        scenarios.scenarios_of,
+        {"names": ("duel-v1",)},
+        {"names": lambda v: checks.is_sequence(v) and len(v) == 0},
+    ),
+    "Scenario": (
+        recsys_env.Scenario,
+        {"task": "duel-v1", "background": {"recommender_1": "greedy"}, "about": "one"},
+        {"about": lambda v: isinstance(v, str), "background": lambda v: isinstance(v, Mapping) and not v},
+    ),
+    "Scenario.team": (
+        recsys_env.SCENARIOS["duel-v1/greedy"].team,
+        {"policy": "random"},
+        {"policy": lambda v: isinstance(v, str)},
+    ),
+}
+MADE_CASES = [(name, argument) for name, (_, arguments, _) in MADE.items() for argument in arguments]
+
+
+@pytest.mark.parametrize(("name", "argument"), MADE_CASES, ids=map(".".join, MADE_CASES))
+def test_constructors_refuse_what_they_cannot_use(name: str, argument: str) -> None:
+    make, arguments, taken = MADE[name]
+    given = [p for p in inspect.signature(make).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    assert {p.name for p in given} == set(arguments)  # a new argument needs a value here
+
+    def calls() -> Iterator[Any]:
+        for label, value_of in VALUES.items():
+            value = value_of()
+            accepts = taken.get(argument, TAKEN.get(argument, lambda value: False))
+            if accepts(value):
+                continue
+            yield (
+                f"{name}({argument}={label})",
+                argument,
+                value,
+                lambda value=value: make(**{**arguments, argument: value}),
+                None,
+            )
+
+    found = problems(calls())
+    assert not found, "\n".join(found)

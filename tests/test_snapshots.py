@@ -1,0 +1,237 @@
+"""What a snapshot may hold: whatever a game comes to, and nothing that would be read or written outside the arrays."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from worlds import SMALL
+
+from benchmarks.random_worlds import playable_world
+from recsys_env import TASKS, VectorEnv, parallel_env, vector_env
+from recsys_env.batch import Snapshot
+from recsys_env.snapshots import Column
+from recsys_env.world import State
+
+FULL: dict[str, Any] = {  # with everything that a state may hold, on two pages
+    "items": {"number": 20, "dims": 4, "topics": 4, "stock_init": 3, "life": 5, "period": 8},
+    "users": {"number": 70, "habit_size": 4, "wallet_init": 9.0},
+    "messages": 3,
+}
+WORLDS: dict[str, dict[str, Any]] = {
+    "shared": FULL | {"page": "shared"},
+    "rival": FULL | {"page": "rival"},
+    "prices": {"offer": {"kind": "price"}, "feedback": {"instant": True}},
+    "private": {"observation": {"privacy_epsilon": 1.0}},
+    "fairness": {"reward": {"fairness": 1.0}},
+    "moods": {"choice": {"v_0_by_mood": (0.0, 1.0)}, "dynamics": {"mood_up": (0.5,) * 4, "mood_down": (0.1,) * 4}},
+}
+
+
+def playing(copies: int = 3, ticks: int = 12, **changes: Any) -> VectorEnv:
+    """A batch in the midst of an episode, so that every copy has a visitor."""
+    envs = vector_env(SMALL, copies, **changes)
+    envs.reset(seed=4)
+    for _ in range(ticks):
+        envs.step(np.broadcast_to(envs.action_space.sample(), envs.empty_actions().shape))
+    return envs
+
+
+def drawn(envs: VectorEnv, seed: int = 0) -> np.ndarray:
+    envs.action_space.seed(seed)
+    rows = [envs.action_space.sample() for _ in range(envs.num_envs * envs.num_agents)]
+    return np.array(rows).reshape(envs.empty_actions().shape).astype(envs.action_space.dtype)
+
+
+def altered(snapshot: Snapshot) -> Snapshot:
+    return copy.deepcopy(snapshot)
+
+
+def held(envs: VectorEnv) -> list[bytes]:
+    return [array.tobytes() for array in envs.arrays] + [envs.report.observations.tobytes()]
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_every_column_has_a_range(name: str) -> None:
+    """Of each record and array of the state, and every number of the vectors: a new one needs its own."""
+    envs = vector_env(SMALL, 1, **WORLDS[name])
+    declared = envs._contents.columns
+    for array, numbers in envs.arrays._asdict().items():
+        mine = [column for column in declared if column.array == array]
+        if numbers.dtype.names:
+            assert sorted(column.name for column in mine) == sorted(numbers.dtype.names), array
+        elif array != "vectors":
+            assert [column.name for column in mine] == [""], array
+        else:
+            counted = np.zeros(numbers.shape[-1], int)
+            for column in mine:
+                counted[column.place[-1]] += 1
+            assert (counted == 1).all()
+    assert {column.array for column in declared} == set(State._fields)
+
+
+def just_outside(column: Column, kind: np.dtype) -> list[Any]:
+    """Numbers of this kind that a column may not hold."""
+    if kind.kind == "f":
+        ends = (column.low - 1 - abs(column.low) / 1000, column.high + 1 + abs(column.high) / 1000)
+        most = float(np.finfo(kind).max)
+        return [np.nan, np.inf, *(end for end in ends if abs(end) < most)]
+    info = np.iinfo(kind)
+    return [end for end in (column.low - 1, column.high + 1) if info.min <= end <= info.max]
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_each_range_is_asked_for(name: str) -> None:
+    """A number outside the range of any column is refused, with the column, the number and what is allowed; and nothing
+    changes."""
+    envs = playing(**WORLDS[name])
+    before, saved, asked = held(envs), envs.save(), 0
+    for column in envs._contents.columns:
+        kind = getattr(saved.arrays, column.array)[column.place].dtype
+        for odd in just_outside(column, kind):
+            broken = altered(saved)
+            numbers = getattr(broken.arrays, column.array)[column.place]
+            if not numbers.size:
+                continue
+            numbers[(-1,) * numbers.ndim] = odd
+            with pytest.raises(ValueError, match="the snapshot's ") as caught:
+                envs.restore(broken)
+            assert f"the snapshot's {column.told} hold {numbers[(-1,) * numbers.ndim].item()!r} in copy 2" in str(
+                caught.value
+            )
+            assert "allowed is" in str(caught.value)
+            assert "\n" not in str(caught.value)
+            assert held(envs) == before
+            asked += 1
+    assert asked > 50
+
+
+def in_touched_rows(name: str, column: str, value: Callable[[Any], Any]) -> Callable[[State], None]:
+    def change(arrays: State) -> None:
+        rows, copies = getattr(arrays, name), arrays.copies
+        touched = arrays.users["stamp"] == copies["stamp"][:, None]
+        if name == "items":
+            touched = rows["stamp"] == copies["stamp"][:, None]
+        assert touched.any()
+        rows[column][touched] = value(arrays)
+
+    return change
+
+
+def nobody(arrays: State) -> None:
+    (free,) = np.nonzero(arrays.users["stamp"][0] != arrays.copies["stamp"][0])
+    arrays.copies["visitor"][0] = free[0]
+
+
+def bits_beyond(arrays: State) -> None:
+    arrays.met["stamp"][:, -1] = arrays.copies["stamp"]
+    arrays.met["bits"][:, -1] |= np.uint64(1) << np.uint64(63)
+
+
+def ahead(name: str) -> Callable[[State], None]:
+    def change(arrays: State) -> None:
+        getattr(arrays, name)["stamp"][0, -1] = arrays.copies["stamp"][0] + 1
+
+    return change
+
+
+def visiting(field: str) -> Callable[[State], None]:
+    def change(arrays: State) -> None:
+        here = arrays.copies["visitor"] >= 0
+        assert here.any()
+        arrays.copies[field][here] = -1
+
+    return change
+
+
+TOGETHER: dict[str, tuple[Callable[[State], None], str]] = {
+    "a visitor who has not come": (nobody, "copies.visitor"),
+    "a user beyond the last": (bits_beyond, "met.bits"),
+    "a user of a later episode": (ahead("users"), "users.stamp"),
+    "an item of a later episode": (ahead("items"), "items.stamp"),
+    "a page that is yet to come": (in_touched_rows("users", "last_page", lambda a: 29), "users.last_page"),
+    "an item touched later": (in_touched_rows("items", "touched", lambda a: 30), "items.touched"),
+    "no intent": (visiting("intent"), "copies.intent"),
+    "no agent": (visiting("opened"), "copies.opened"),
+}
+
+
+@pytest.mark.parametrize("what", TOGETHER)
+def test_what_does_not_go_together_is_refused(what: str) -> None:
+    change, name = TOGETHER[what]
+    envs = playing(**WORLDS["rival"])
+    before, broken = held(envs), altered(envs.save())
+    change(broken.arrays)
+    for chosen in (None, 1):
+        snapshot = (
+            broken
+            if chosen is None
+            else Snapshot(broken.config, State(*(array[:1] for array in broken.arrays)), broken.world)
+        )
+        if chosen is not None and what in ("no intent", "no agent"):
+            continue
+        with pytest.raises(ValueError, match=rf"the snapshot's {name} hold .* in copy \d, allowed is"):
+            envs.restore(snapshot, copy=chosen)
+        assert held(envs) == before
+
+
+def test_a_snapshot_that_is_altered_later_is_looked_at_again() -> None:
+    envs = playing()
+    saved = envs.save()
+    envs.restore(saved)
+    envs.restore(saved)
+    saved.arrays.copies["visitor"] = 10**6
+    with pytest.raises(ValueError, match=r"copies\.visitor hold 1000000 in copy 0, allowed is \[-1, 2\]"):
+        envs.restore(saved)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_snapshots_of_tasks_are_accepted(task: str) -> None:
+    """At the first ticks, in the midst, and after an episode has ended."""
+    rng = np.random.default_rng(0)
+    envs = vector_env(task, 2, horizon=min(TASKS[task].horizon, 40))
+    other = VectorEnv(envs.config, 2, catalogue=envs.catalogue)
+    envs.reset(seed=3)
+    for tick in range(envs.config.horizon + 5):
+        if tick < 3 or rng.random() < 0.2:
+            np.testing.assert_equal(other.restore(envs.save())[0], envs.observations)
+        envs.step(drawn(envs, tick))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_snapshots_of_random_worlds_are_accepted(seed: int) -> None:
+    rng = np.random.default_rng([35, seed])
+    envs = VectorEnv(playable_world(rng), 2)
+    other = VectorEnv(envs.config, 2)
+    envs.reset(seed=seed)
+    for tick in range(3 * envs.config.horizon):
+        if rng.random() < 0.3:
+            other.restore(envs.save())
+            assert held(other)[:-1] == held(envs)[:-1]
+        envs.step(drawn(envs, tick))
+
+
+def test_one_copy_cannot_be_restored_where_the_others_have_not_begun() -> None:
+    saved = playing().save(0)
+    envs = vector_env(SMALL, 3)
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before restore\(copy=1\)"):
+        envs.restore(saved, copy=1)
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before step"):
+        envs.step(envs.empty_actions())
+    envs.restore(saved)
+    envs.step(envs.empty_actions())
+
+
+def test_a_view_refuses_it_too() -> None:
+    env = parallel_env(SMALL)
+    env.reset(seed=0)
+    broken = pickle.loads(pickle.dumps(env.save()))
+    broken.arrays.copies["tick"] = 10**6
+    before = held(env.vector)
+    with pytest.raises(ValueError, match=r"copies\.tick hold 1000000 in copy 0, allowed is \[0, 29\]"):
+        env.restore(broken)
+    assert held(env.vector) == before
