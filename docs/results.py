@@ -231,7 +231,8 @@ def compatibility() -> str:
             steps = [f"{run['agent_steps']:,}", f"{run['agent_steps'] / run['seconds']:,.0f}"]
             rows.append([named, run["algorithm"], learned, reward, *steps])
     note = (
-        "Reward per agent and tick of `duel-v1` with `sharing=1`, untrained → trained; learned: above "
+        "Reward per agent and tick of `duel-v1` as a team, with moods that follow the last click at once "
+        "(`benchmarks.compat.DILEMMA`), untrained → trained; learned: above "
         f"{result['settings']['learned_above']}. {whence_rows(result['libraries'], 'compatibility.json')}"
     )
     head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]
