@@ -52,7 +52,7 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = "recsys_env"
-html_static_path = ["_static", "images"]
+html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
