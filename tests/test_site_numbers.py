@@ -4,7 +4,9 @@ A number that states a measurement or an expectation is one of these:
 
 - `{{ name }}`, which docs/quoted.py makes from a stored result when the site is built;
 - a part of a phrase of `COMPUTED`, which is computed here;
-- a part of a phrase of `GIVEN`, with the reason why nothing computes it.
+- a part of a phrase of `GIVEN`, with the reason why nothing here computes it.
+
+So are those of the tasks' descriptions, which are on their pages.
 
 Not looked at: whole numbers below ten, code, equations, shapes in brackets, and what `DEFINITIONS` names.
 """
@@ -27,6 +29,7 @@ pytest.importorskip("torch")
 
 import quoted
 import test_frozen_tasks
+from measured import evidence
 
 from baselines import reference
 from baselines.generative import Generative
@@ -45,7 +48,9 @@ DEFINITIONS = re.compile(
     r"\b(?:19|20)\d\d\b"  # years
     r"|Python 3\.\d+(?:,? (?:to|or) 3\.\d+)?|\b(?:torch|numpy|Gymnasium) <? ?\d[\d.]*"  # versions
     r"|SHA-256|64 bits|84\.51|SmolLM2-135M|section \d[\d.]*"  # names
-    r"|95 %|(?:0 and |and (?:another )?|is |, )100\b|100 for the best|so 100 is"  # intervals, and the scale of scores
+    r"|(?:KuaiRand(?:'s)?|Virtual Taobao|RetailRocket(?:'s)?|Upworthy) (?:\d*\.\d+(?: and | to )?)+"  # published levels
+    r"|95 %"  # intervals
+    r"|(?:0 and |and (?:another )?|is |, )100\b|100 (?:for the best|of the scale)|so 100 is"  # the scale of scores
 )
 NUMBER = re.compile(r"(?<![\w.])\d*\.?\d[\d,]*(?:\.\d+)?(?: ?(?:%|ms|seconds|s|minutes|KB|MB|GB|M|times))?(?![\w])")
 
@@ -213,7 +218,6 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
         "the other 15 products": "twenty less five",
     },
     "docs/exact.md": {"feedback.noise_scale = 0.3": BLOCK},
-    "docs/game.md": {"Virtual Taobao 7.6": "published by others"},
     "docs/interfaces.md": {"512 rows": BLOCK},
     "docs/speed.md": {
         "with 1,024 copies than with 64": SIZES,
@@ -234,6 +238,134 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
     "docs/tutorials/own_ppo.md": {"over 200 ticks": BLOCK, "on ticks 48 to 80": BLOCK},
     "docs/tutorials/stable_baselines3.md": {"32 rows: 16 copies": BLOCK},
 }
+
+
+# ------------------------------------------------------------------------------------------------ descriptions
+
+
+def per_page(task: str, policy: str) -> str:
+    """Clicks of a page, as .12."""
+    return f"{evidence(task)['levels'][policy]['clicks_per_page']:.2f}".lstrip("0")
+
+
+def own(task: str, policy: str) -> str:
+    return f"{evidence(task)['rows'][policy]['mean']:.0f}"
+
+
+def paid(task: str, policy: str, rival: str) -> str:
+    """What a policy earns against a rival's."""
+    return f"{evidence(task)['play']['payoffs'][policy][rival]['mean']:.0f}"
+
+
+def carts_per_click() -> float:
+    return float(evidence("ecommerce-v1")["levels"]["random"]["carts_per_click"])
+
+
+def wrong_rival(task: str) -> str:
+    """What the wrong answer costs, from the cheapest to the dearest that costs anything."""
+    costs = [cost["mean"] for cost in evidence(task)["play"]["wrong_rival"]["cost"].values() if cost["mean"] > 0]
+    return f"costs {100 * min(costs):.0f} to {100 * max(costs):.0f} %"
+
+
+def duel_of(rows: str, columns: str) -> str:
+    return three(against(rows * 3, columns * 3)[0])
+
+
+def of_wrong_answers() -> str:
+    """Loss of the equilibrium policies of the duel against each other, to what is best there."""
+    mine, best = against("YXX", "YYY"), (against("YYY", "YYY")[0], against("YXX", "YXX")[0])
+    losses = [1 - earned / most for earned, most in zip(mine, best, strict=True)]
+    return f"costs {100 * losses[0]:.0f} to {100 * losses[1]:.0f} %"
+
+
+DESCRIBED: dict[str, list[Callable[[], str]]] = {  # task -> phrases of its description
+    "duel-v1": [
+        lambda: f"Y against X (T) {duel_of('Y', 'X')}, both X (R) {duel_of('X', 'X')}, both Y (P) {duel_of('Y', 'Y')}",
+        lambda: f"X against Y (S) {duel_of('X', 'Y')}",
+        lambda: f"would play, {three(against('YXX', 'YXX')[0])}, and YYY, {three(against('YYY', 'YYY')[0])}",
+        of_wrong_answers,
+    ],
+    "market-v0": [
+        lambda: f"pays .{TASKS['market-v0'].planner_price * 10:.0f} per unit of trust",
+        lambda: (
+            f"random {own('market-v0', 'random')}, planner {own('market-v0', 'planner')}, greedy "
+            f"{own('market-v0', 'greedy')}, central {own('market-v0', 'central')}; a planner among greedy rivals "
+            f"{paid('market-v0', 'planner', 'greedy')}, a greedy one among planners "
+            f"{paid('market-v0', 'greedy', 'planner')}"
+        ),
+    ],
+    "ecommerce-v1": [
+        lambda: f"Pays {TASKS['ecommerce-v1'].reward.click:.2f} per click".replace("0.", "."),
+        lambda: f"each of {TASKS['ecommerce-v1'].items.number} items in {TASKS['ecommerce-v1'].items.restock_period}",
+        lambda: f"under random {per_page('ecommerce-v1', 'random')}",
+        lambda: (
+            f"carts per click (.{100 * carts_per_click():.0f}) are about {carts_per_click() / 0.026:.0f} times "
+            "RetailRocket's .026"
+        ),
+    ],
+    "coverage-v0": [
+        lambda: f"the {TASKS['coverage-v0'].items.number} topics",
+    ],
+    "journey-v1": [lambda: f"({per_page('journey-v1', 'random')} under random)"],
+    "social-v1": [
+        lambda: f"({per_page('social-v1', 'random')} under random, {per_page('social-v1', 'content')} under content)"
+    ],
+    "news-v1": [
+        lambda: "({:.2f} of a slate's".format(TASKS["news-v1"].reward.diversity).replace("0.", "."),
+        lambda: "({:.1f} of theta".format(TASKS["news-v1"].reward.fairness).replace("0.", "."),
+        lambda: f"last {TASKS['news-v1'].reward.fairness_half_life:.0f} pages",
+        lambda: f"lives {TASKS['news-v1'].items.life} ticks",
+        lambda: f"under random {three(evidence('news-v1')['levels']['random']['clicks_per_impression'])}",
+    ],
+    "streaming-v1": [
+        lambda: f"Clicks per page {per_page('streaming-v1', 'random')} under random",
+        lambda: f"{per_page('streaming-v1', 'content')} under content",
+    ],
+    "coldstart-v1": [
+        lambda: f"live {TASKS['coldstart-v1'].items.life} ticks",
+        lambda: f"under random {per_page('coldstart-v1', 'random')}",
+    ],
+    "grocery-v1": [
+        lambda: f"{catalogue()[0]:,} households",
+        lambda: (
+            f"{per_page('grocery-v1', 'random')} a page under random, {per_page('grocery-v1', 'content')} under content"
+        ),
+    ],
+    "crossdomain-v0": [lambda: f"Clicks per page {per_page('crossdomain-v0', 'random')} under random"],
+    "rivals-v1": [
+        lambda: wrong_rival("rivals-v1"),
+        lambda: (
+            f"(own reward {paid('rivals-v1', 'planner', 'planner')} and "
+            f"{paid('rivals-v1', 'planner x 3', 'planner x 3')}, both myopic {own('rivals-v1', 'greedy')})"
+        ),
+        lambda: f"{per_page('rivals-v1', 'random')} under random and {per_page('rivals-v1', 'content')} under content",
+    ],
+}
+ELSEWHERE = "tested in tests/test_{}.py"
+GIVEN_IN_DESCRIPTIONS: dict[str, dict[str, str]] = {
+    "pricing-duel-v0": {
+        "worst (3, 0, 1) .2316 and the best symmetric one (3, 0, 2) .2692, prices at random .3219, myopic (5, 3, 3) "
+        ".5903, joint optimum (6, 6, 3) .6986": ELSEWHERE.format("exact_report"),
+    },
+    "ecommerce-v1": {"a bad one costs about .5": "from the coefficients of the world"},
+    "coverage-v0": {
+        ".147 at random, .276 each alone, .354 the best pair of rules, .523 with all known": ELSEWHERE.format(
+            "coverage"
+        ),
+        "each step worth 10 to 25 %, sessions of 2.7 pages": "what the task was set to",
+    },
+    "journey-v1": {"click weight of .02": "a weight of the role's config"},
+    "coldstart-v1": {"1 to 4 in 10 sessions": "what the task was set to"},
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_no_number_of_a_description_is_unfounded(task: str) -> None:
+    text = one_line(TASKS[task].description)
+    said = [f"Discount {three(TASKS[task].discount)}", *(make() for make in DESCRIBED.get(task, ()))]
+    said += GIVEN_IN_DESCRIPTIONS.get(task, {})
+    assert [phrase for phrase in said if phrase not in text] == []
+    assert left(text, said) == []
 
 
 # ------------------------------------------------------------------------------------------------ what is found
@@ -260,7 +392,12 @@ def unfounded(page: Path) -> list[str]:
     """Numbers of a page that are neither made, nor computed, nor given; each with the words around it."""
     name = str(page.relative_to(ROOT))
     text = one_line(sentences(page.read_text(encoding="utf-8")))
-    for phrase in [*(make() for make in COMPUTED.get(name, ())), *GIVEN.get(name, ())]:
+    return left(text, [*(make() for make in COMPUTED.get(name, ())), *GIVEN.get(name, ())])
+
+
+def left(text: str, phrases: list[str]) -> list[str]:
+    """Numbers of a text that are not in these phrases, each with the words around it."""
+    for phrase in phrases:
         text = text.replace(phrase, "")
     text = DEFINITIONS.sub("", re.sub(r"`[^`]*`|\{\{ \w+ \}\}", "", text))
     return [
