@@ -6,7 +6,7 @@ A number that states a measurement or an expectation is one of these:
 - a part of a phrase of `COMPUTED`, which is computed here;
 - a part of a phrase of `GIVEN`, with the reason why nothing here computes it.
 
-So are those of the tasks' descriptions, which are on their pages.
+So are those of the tasks' descriptions, which are on their pages, and of the docstrings of the API reference.
 
 Not looked at: whole numbers below ten, code, equations, shapes in brackets, and what `DEFINITIONS` names.
 """
@@ -14,10 +14,12 @@ Not looked at: whole numbers below ten, code, equations, shapes in brackets, and
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -46,8 +48,8 @@ from recsys_env.vector import SPECIALISED
 
 DEFINITIONS = re.compile(
     r"\b(?:19|20)\d\d\b"  # years
-    r"|Python 3\.\d+(?:,? (?:to|or) 3\.\d+)?|\b(?:torch|numpy|Gymnasium) <? ?\d[\d.]*"  # versions
-    r"|SHA-256|64 bits|84\.51|SmolLM2-135M|section \d[\d.]*"  # names
+    r"|Python 3\.\d+(?:,? (?:to|or) 3\.\d+)?|\b(?:torch|torchrl|numpy|Gymnasium) <? ?\d[\d.]*"  # versions
+    r"|SHA-256|64 bits|2\^64|84\.51|SmolLM2-135M|section \d[\d.]*"  # names
     r"|(?:KuaiRand(?:'s)?|Virtual Taobao|RetailRocket(?:'s)?|Upworthy) (?:\d*\.\d+(?: and | to )?)+"  # published levels
     r"|95 %"  # intervals
     r"|(?:0 and |and (?:another )?|is |, )100\b|100 (?:for the best|of the scale)|so 100 is"  # the scale of scores
@@ -342,6 +344,11 @@ DESCRIBED: dict[str, list[Callable[[], str]]] = {  # task -> phrases of its desc
     ],
 }
 ELSEWHERE = "tested in tests/test_{}.py"
+GIVEN_IN_DOCSTRINGS = {
+    "recsys_env.evaluation.watch": {"2,000 ticks of any shipped task take less than 3 MB": ELSEWHERE.format("watch")},
+    "recsys_env.evaluation.place_on_scale": {"those of `high` 100": "the scale of scores"},
+    "recsys_env.fitting.fit": {"within 20 years": "what it allows"},
+}
 GIVEN_IN_DESCRIPTIONS: dict[str, dict[str, str]] = {
     "pricing-duel-v0": {
         "worst (3, 0, 1) .2316 and the best symmetric one (3, 0, 2) .2692, prices at random .3219, myopic (5, 3, 3) "
@@ -364,6 +371,36 @@ def test_no_number_of_a_description_is_unfounded(task: str) -> None:
     text = one_line(TASKS[task].description)
     said = [f"Discount {three(TASKS[task].discount)}", *(make() for make in DESCRIBED.get(task, ()))]
     said += GIVEN_IN_DESCRIPTIONS.get(task, {})
+    assert [phrase for phrase in said if phrase not in text] == []
+    assert left(text, said) == []
+
+
+# ------------------------------------------------------------------------------------------------ docstrings
+
+
+def referenced() -> list[tuple[str, str]]:
+    """(directive, name) of all that the API reference takes docstrings from."""
+    pages = (page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "api").glob("*.md")))
+    found = (re.findall(r"auto(function|class|module)::\s+(recsys_env[\w.]*)", page) for page in pages)
+    return sorted({pair for pairs in found for pair in pairs})
+
+
+def docstrings(directive: str, name: str) -> list[str]:
+    """Of a name, and of what is public in it; without lines of code."""
+    module, _, attribute = (name, "", "") if directive == "module" else name.rpartition(".")
+    found = pytest.importorskip(module, exc_type=ImportError)
+    found = getattr(found, attribute) if attribute else found
+    inside = [] if directive == "function" else [value for key, value in vars(found).items() if key[0] != "_"]
+    documented = [value for value in inside if isinstance(value, (FunctionType, type, property))]
+    own = [value for value in documented if str(getattr(value, "__module__", "recsys_env")).startswith("recsys_env")]
+    texts = (inspect.getdoc(value) or "" for value in (found, *own))
+    return [re.sub(r"^ *.*(?:\w=[\w\"]| = ).*$", "", text, flags=re.MULTILINE) for text in texts]
+
+
+@pytest.mark.parametrize(("directive", "name"), referenced())
+def test_no_number_of_a_docstring_is_unfounded(directive: str, name: str) -> None:
+    text = " ".join(one_line(sentences(text)) for text in docstrings(directive, name))
+    said = list(GIVEN_IN_DOCSTRINGS.get(name, {}))
     assert [phrase for phrase in said if phrase not in text] == []
     assert left(text, said) == []
 
