@@ -36,9 +36,11 @@ def numbers() -> dict[str, str]:
         session,
         state,
         costs,
+        kernels,
         compiled,
+        searches,
     )
-    for section in (*sections, searches):
+    for section in sections:
         with suppress(NotMeasured):
             made |= section()
     return made
@@ -219,6 +221,14 @@ def costs() -> dict[str, str]:
         "state_ecommerce": f"{state['ecommerce-v1 candidates'] / 1000:.0f} KB",
         "state_grocery": f"{state['grocery-v1 candidates'] / 1e6:.1f} MB",
     }
+
+
+def kernels() -> dict[str, str]:
+    """The largest share of a kernel in the profiles."""
+    games = stored("profile")["games"].values()
+    apart = ("others", "no kernel")
+    shares = (share for game in games for name, share in game["shares"].items() if name not in apart)
+    return {"largest_kernel": f"{100 * max(shares):.0f} %"}
 
 
 def compiled() -> dict[str, str]:
