@@ -4,9 +4,10 @@ algorithms.
     python -m benchmarks.compatibility [--library torchrl ...] [--keep FOLDER]
 
 For every library: a new virtual environment, the install commands below, then `python -m benchmarks.compat.<library>`
-on the smallest task, and the documentation's code blocks of that library. "Learned" means that the reward per agent
-and tick has risen from random play's .287 above .33 (both showing X pays .384, both showing Y .289). Libraries that are
-not named keep what an earlier run stored; one that fails is stored with its error.
+on the smallest task as `benchmarks.compat.DILEMMA` changes it, and the documentation's code blocks of that library.
+"Learned" means that the reward per agent and tick is above .33, between random play and two agents that always show X
+(`DILEMMA` names what both earn). Libraries that are not named keep what an earlier run stored; one that fails is stored
+with its error.
 """
 
 from __future__ import annotations

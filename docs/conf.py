@@ -16,6 +16,7 @@ from latex2mathml.converter import convert
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import generate  # noqa: E402
+import quoted  # noqa: E402
 
 import recsys_env  # noqa: E402
 
@@ -26,7 +27,8 @@ version = release = recsys_env.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "_generated/parts"]
-myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "substitution"]
+myst_substitutions = quoted.numbers()
 myst_heading_anchors = 3
 myst_dmath_double_inline = True
 
@@ -50,7 +52,7 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = "recsys_env"
-html_static_path = ["_static", "images"]
+html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False

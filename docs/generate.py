@@ -23,7 +23,7 @@ from sphinx.ext.autodoc.mock import mock
 
 from recsys_env import SCENARIOS, TASKS, WorldConfig, fields, parallel_env
 from recsys_env.config import GROUPS
-from recsys_env.evaluation import METRICS, scale_ends
+from recsys_env.evaluation import METRICS, scale_ends, watch
 from recsys_env.evaluation.tables import markdown
 from recsys_env.fitting import FitSettings
 from recsys_env.policies import ORACLES, POLICIES
@@ -60,6 +60,7 @@ def main() -> None:
         "tasks": lambda: results.tasks("[{0}](_generated/tasks/{0}.md)"),
         "task_pages": task_pages,
         "moving_pages": moving_pages,
+        "replay": replay,
         "aims": cards.aims,
         **results.parts(OUT / "plots"),
     }
@@ -286,15 +287,15 @@ def moving_pages() -> str:
     return "![Twelve pages of ecommerce-v1](/_generated/plots/pages.gif)"
 
 
+def replay() -> str:
+    """A replay to open."""
+    path = watch("ecommerce-v1", ("content", "greedy"), out=OUT / "plots" / "replay.html", ticks=200)
+    return f"{{download}}`The first 200 ticks of this episode </_generated/plots/{path.name}>`."
+
+
 def page_picture(name: str) -> str:
     """A page with a click, as the environment draws it."""
-    env = parallel_env(name, render_mode="rgb_array")
-    _, infos = env.reset(seed=0)
-    for agent in env.possible_agents:
-        env.action_space(agent).seed(0)
-    while not any(info["clicked"].any() for info in infos.values()):
-        infos = env.step({agent: env.action_space(agent).sample() for agent in env.agents})[4]
-    Image.fromarray(env.render()).save(OUT / "plots" / f"page-{name}.png")
+    Image.fromarray(results.clicked_page(name, "rgb_array")).save(OUT / "plots" / f"page-{name}.png")
     return f"![A page of {name}](../plots/page-{name}.png)"
 
 

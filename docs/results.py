@@ -1,7 +1,7 @@
 """What the documentation says of the stored results (benchmarks/results): each section as Markdown, and its plots.
 
 `parts` gives the sections by name, `task_scores` those of one task, `tasks` the table of all tasks. A section whose
-results are not stored says so, and which command measures them. The README's two tables are written by
+results are not stored says so, and which command measures them. The README's page and its two tables are written by
 
     PYTHONPATH=. python docs/results.py
 """
@@ -32,7 +32,7 @@ from measured import (
     whence_rows,
 )
 
-from recsys_env import TASKS, WorldConfig
+from recsys_env import TASKS, WorldConfig, parallel_env
 from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores, draw_seeds
 from recsys_env.evaluation.runs import file_name
 from recsys_env.evaluation.tables import (
@@ -231,7 +231,8 @@ def compatibility() -> str:
             steps = [f"{run['agent_steps']:,}", f"{run['agent_steps'] / run['seconds']:,.0f}"]
             rows.append([named, run["algorithm"], learned, reward, *steps])
     note = (
-        "Reward per agent and tick of `duel-v1` with `sharing=1`, untrained → trained; learned: above "
+        "Reward per agent and tick of `duel-v1` as a team, with moods that follow the last click at once "
+        "(`benchmarks.compat.DILEMMA`), untrained → trained; learned: above "
         f"{result['settings']['learned_above']}. {whence_rows(result['libraries'], 'compatibility.json')}"
     )
     head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]
@@ -347,17 +348,29 @@ def summary(task: WorldConfig) -> str:
     return task.description.partition("\n")[0].rstrip(".")
 
 
+def clicked_page(task: str, render_mode: str) -> Any:
+    """The first page of random play with a click, as the environment shows it."""
+    env = parallel_env(task, render_mode=render_mode)
+    _, infos = env.reset(seed=0)
+    for agent in env.possible_agents:
+        env.action_space(agent).seed(0)
+    while not any(info["clicked"].any() for info in infos.values()):
+        infos = env.step({agent: env.action_space(agent).sample() for agent in env.agents})[4]
+    return env.render()
+
+
 # ------------------------------------------------------------------------------------------------ the README
 
 
-def readme_tables(path: Path = README) -> None:
-    """Put the README's tables between their markers, `<!-- tasks -->` and `<!-- /tasks -->`, and so on.
+def readme_parts(path: Path = README) -> None:
+    """Put the README's page and tables between their markers, `<!-- tasks -->` and `<!-- /tasks -->`, and so on.
 
     Raises:
         ValueError: it has no such markers.
     """
     text = path.read_text()
-    for name, body in {"tasks": tasks("`{}`"), "scores": if_measured(_readme_scores)}.items():
+    parts = {"page": _readme_page(), "tasks": tasks("`{}`"), "scores": if_measured(_readme_scores)}
+    for name, body in parts.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if begin not in text or end not in text:
             raise ValueError(f"{path.name} has no markers {begin} and {end}")
@@ -366,10 +379,14 @@ def readme_tables(path: Path = README) -> None:
     path.write_text(text)
 
 
+def _readme_page() -> str:
+    return f"```text\n{clicked_page('ecommerce-v1', 'ansi').strip()}\n```"
+
+
 def _readme_scores() -> str:
     report = stored("evaluation")
     return f"{_leaderboard_note(report)}\n\n{_leaderboard(report)}"
 
 
 if __name__ == "__main__":
-    readme_tables()
+    readme_parts()

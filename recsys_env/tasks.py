@@ -163,8 +163,8 @@ _SHIPPED: dict[str, WorldConfig] = {
         mind prices, some items are on promotion, and whoever buys grows loyal to the seller at the others' cost. The
         dilemma of `pricing-duel-v0` at size, in a world that no table holds: a seller who looks ahead (`planner`, which
         pays .3 per unit of trust in itself) gains by undercutting myopic rivals for loyalty, and when all look ahead
-        all earn less than if none did. Own reward per agent and episode: random 68, planner 198, greedy 255, central
-        300; a planner among greedy rivals 283, a greedy one among planners 186. Question: do sellers that learn fight
+        all earn less than if none did. Own reward per agent and episode: random 68, planner 198, greedy 256, central
+        301; a planner among greedy rivals 282, a greedy one among planners 178. Question: do sellers that learn fight
         for loyal customers or leave each other the prices that pay all, and who profits from looking further ahead than
         the others? Stresses: collusion, foresight, slates and prices at once. Set to no published funnel: more pages
         end in a purchase than in shops, so that prices matter at every page. Discount .997.
@@ -213,7 +213,7 @@ _SHIPPED: dict[str, WorldConfig] = {
         description="""A shop window of two sellers: price, stock, wallet, cart, slates of five, mixed motives.
 
         Pays .05 per click and the margin of purchases, which come pages after the cart, if at all. One unit of each of
-        100 items in 500 ticks and wallets of one mean price: without these limits the planner earns 44 % more.
+        100 items in 500 ticks and wallets of one mean price: without these limits the planner earns far more.
         Clickbait wins the click, and a bad one costs about .5 of satisfaction, so how much bait pays depends on the
         visitor. Question: how much of the next click is worth giving up for what a visitor buys pages later and comes
         back for, while the other seller fills the rest of the page and takes the last unit? Stresses: delayed reward,
@@ -454,7 +454,7 @@ _SHIPPED: dict[str, WorldConfig] = {
 
         Pays clicks, and a little for diversity (.01 of a slate's dissimilarity) and for fairness of exposure (.1 of
         theta times what is due to a provider and it has not had, over about the last 50 pages): `own` and scores are of
-        clicks alone. A ranker that makes up for all past neglect gives up 8 % of its clicks. Each item lives 400 ticks
+        clicks alone. A ranker that makes up for all past neglect gives up some of its clicks. Each item lives 400 ticks
         and is then reborn as another piece of the same desk; clickbait wins the click and drives the unsatisfied away.
         Question: how fast can a policy find out what a new item is worth, before the item is gone, and what does a fair
         share for every provider cost in clicks? Stresses: non-stationarity, cold items, fairness against clicks,
@@ -609,7 +609,7 @@ _SHIPPED: dict[str, WorldConfig] = {
 
         A click may be an instant purchase, which pays its margin. Tastes, habits, prices and their weights are fitted
         to 84.51 Complete Journey (`Catalogue.load("grocery").settings`); v_0 and the cart intercept are set so that
-        clicks are unsaturated: .27 a page under random, .46 under content. Profiles are noisier than elsewhere. No
+        clicks are unsaturated: .28 a page under random, .49 under content. Profiles are noisier than elsewhere. No
         satiation: in the data a purchase makes its topic hardly rarer at the next trip. Question: how much of what a
         household will click and buy can be learnt from its past purchases, the prices and the promotions? Stresses:
         learning from a fixed population, price and promotion. Nearly every tick is a visit. Discount .997.
@@ -721,11 +721,11 @@ _SHIPPED: dict[str, WorldConfig] = {
 
         Pays clicks. A platform invests in attention by sparing users its bait: they trust it more and open it more
         often, which the other loses. Best replies follow the rival: to a myopic one a little investment is the best,
-        to one that invests much, much; to answer the wrong one costs 14 to 26 %. Two symmetric equilibria among
+        to one that invests much, much; to answer the wrong one costs 14 to 25 %. Two symmetric equilibria among
         constant investments, the second one ruinous for both (own reward 101 and 56, both myopic 113); 100 of the
         scale is the team's optimum among them, myopic play, `planner` the first equilibrium. Question: does a learner
         answer the investment of the rival that it meets, and where do two of them end? Stresses: opponent modelling,
-        competition for retention. Clicks per page .12 under random and .38 under content (KuaiRand .176 and .379 to
+        competition for retention. Clicks per page .12 under random and .39 under content (KuaiRand .176 and .379 to
         .451). Discount .997.
         """,
             "page": "rival",

@@ -117,6 +117,13 @@ def test_links_lead_to_files(page: Path) -> None:
         assert "://" in link or "_generated/" in link or (page.parent / link).exists(), f"{named(page)}: {link}"
 
 
+@pytest.mark.parametrize("page", pages(), ids=named)
+def test_pictures_are_made_when_the_site_is_built(page: Path) -> None:
+    """What is kept in the tree goes on showing what no longer exists."""
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", page.read_text())
+    assert [picture for picture in pictures if not picture.startswith("_generated/plots/")] == []
+
+
 def test_every_library_page_says_what_goes_through_and_where_it_ends() -> None:
     for page in (ROOT / "docs" / "training").glob("*.md"):
         if page.stem not in ("index", "learners"):

@@ -40,5 +40,5 @@ def test_the_tables_are_made_from_tasks_and_results(monkeypatch: pytest.MonkeyPa
     results = pytest.importorskip("results")
     copy = tmp_path / "README.md"
     copy.write_text(README.read_text())
-    results.readme_tables(copy)
+    results.readme_parts(copy)
     assert copy.read_text() == README.read_text(), "run PYTHONPATH=. python docs/results.py"

@@ -116,8 +116,8 @@ def test_what_is_not_there_is_not_measured_yet(tmp_path: Path) -> None:
     task = results.task_scores("duel-v1", tmp_path)
     assert task.startswith("Not measured yet: `python -m recsys_env evaluate --tasks duel-v1 --out FOLDER` and ")
     readme = tmp_path / "README.md"
-    readme.write_text("<!-- tasks --><!-- /tasks --><!-- scores -->old<!-- /scores -->")
-    results.readme_tables(readme)
+    readme.write_text("<!-- page --><!-- /page --><!-- tasks --><!-- /tasks --><!-- scores -->old<!-- /scores -->")
+    results.readme_parts(readme)
     assert "<!-- scores -->\nNot measured yet: `python -m recsys_env evaluate" in readme.read_text()
 
 
@@ -195,15 +195,17 @@ def test_rows_of_different_origin_are_told_apart() -> None:
 @pytest.mark.usefixtures("small_results")
 def test_the_tables_of_the_readme_need_their_markers(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text("a <!-- tasks -->old<!-- /tasks --> b <!-- scores --><!-- /scores -->")
-    results.readme_tables(readme)
+    readme.write_text("<!-- page --><!-- /page -->a <!-- tasks -->old<!-- /tasks --> b <!-- scores --><!-- /scores -->")
+    results.readme_parts(readme)
     text = readme.read_text()
-    assert text.startswith("a <!-- tasks -->\n| task | ")
+    assert text.startswith("<!-- page -->\n```text\necommerce-v1  tick ")
+    assert "\n<!-- /page -->a <!-- tasks -->\n| task | " in text
     assert "\n<!-- /tasks --> b <!-- scores -->\nNormalised scores" in text
-    readme.write_text("a <!-- tasks -->old<!-- /tasks --> b")
+    without = "<!-- page --><!-- /page -->a <!-- tasks -->old<!-- /tasks --> b"
+    readme.write_text(without)
     with pytest.raises(ValueError, match=r"README\.md has no markers <!-- scores --> and <!-- /scores -->"):
-        results.readme_tables(readme)
-    assert readme.read_text() == "a <!-- tasks -->old<!-- /tasks --> b"
+        results.readme_parts(readme)
+    assert readme.read_text() == without
 
 
 # ------------------------------------------------------------------------------------------------ tables

@@ -55,7 +55,7 @@ def test_the_documented_task_is_that_diff(out: Path, tmp_path: Path) -> None:
     assert "1 per mean length watched" in page  # its reward
     readme = tmp_path / "README.md"
     readme.write_text((ROOT / "README.md").read_text())
-    results.readme_tables(readme)
+    results.readme_parts(readme)
     assert "\n| `podcast-v0` | Two shelves of podcasts, paid by listening time | 2 | 4 | rows | " in readme.read_text()
 
 

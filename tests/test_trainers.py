@@ -21,8 +21,7 @@ from recsys_env.evaluation import episode_returns
 
 @pytest.mark.parametrize("algorithm", ["PPO", "DQN", "SAC", "MaskablePPO"])
 def test_the_team_learns_to_cooperate_in_the_duel(algorithm: str) -> None:
-    """Random play pays .287 per tick, both showing Y .292, both showing X .385; means of 38,400 ticks, so noise is
-    below .005."""
+    """`benchmarks.compat.DILEMMA` says what constant strategies pay; means of 38,400 ticks, so noise is below .005."""
     result = train(algorithm, "cpu", 0)
     assert 0.27 < result["before"] < 0.30
     assert result["after"] > 0.35

@@ -19,7 +19,7 @@ from recsys_env.evaluation import episode_returns
 TASK = "duel-v1"
 # Moods that follow the item last clicked at once: what a team has to learn is one item, not when to show which, so that
 # seconds of training tell whether a library learns. Exact rewards per agent and tick of constant strategies: Y against
-# X .409, both X .384, both Y .289, X against Y .151; random play .287.
+# X .409, both X .384, both Y .289, X against Y .151; random play .285.
 DILEMMA = (
     "choice.beta_bait=1.0",
     "choice.v_0_by_mood=(-0.5, 0.5, 1.5)",

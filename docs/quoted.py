@@ -1,0 +1,262 @@
+"""Numbers of stored results that sentences of the site quote, as `{{ name }}`: made when the site is built.
+
+from quoted import numbers; numbers()["tuning_after"]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from measured import NotMeasured, evidence, files, played, stored
+from models import BESIDE, over_seeds
+
+from recsys_env import TASKS, Catalogue
+from recsys_env.files import read_json
+from recsys_env.policies import ORACLES
+from recsys_env.tuning import Budget
+
+PAGES = Path(__file__).parent
+
+
+def numbers() -> dict[str, str]:
+    """Name -> the number as it is printed; where its result is not stored, "(not measured)"."""
+    made = dict.fromkeys(used(), "(not measured)")
+    sections = (
+        generative,
+        scaling,
+        pooling,
+        tuning,
+        market,
+        computation,
+        new_items,
+        fit,
+        session,
+        state,
+        costs,
+        kernels,
+        compiled,
+        searches,
+    )
+    for section in sections:
+        with suppress(NotMeasured):
+            made |= section()
+    return made
+
+
+def used() -> set[str]:
+    """The names that pages quote."""
+    pages = (page.read_text(encoding="utf-8") for page in PAGES.rglob("*.md"))
+    return {name for page in pages for name in re.findall(r"\{\{ (\w+) \}\}", page)}
+
+
+def generative() -> dict[str, str]:
+    """On how many tasks the generative recommender earns more than another policy, beyond both intervals."""
+    trained: dict[str, dict[str, float]] = {}
+    for path in files("training/generative-*.json"):
+        result = read_json(path)
+        trained[result["settings"]["task"]] = dict(over_seeds(result["runs"], "after"))
+    if not trained or not set(trained) <= set(played()):
+        raise NotMeasured("training")
+
+    def above(policy: str) -> str:
+        rows = {task: played()[task]["teams"][policy] for task in trained}
+        won = sum(own["mean"] - own["ci95"] > rows[task]["mean"] + rows[task]["ci95"] for task, own in trained.items())
+        return f"{won} of {len(trained)}"
+
+    return {f"generative_above_{policy.replace('-', '_')}": above(policy) for policy in BESIDE}
+
+
+def scaling() -> dict[str, str]:
+    """What the smallest and the largest network earn before the game, after the fewest and the most pages."""
+    result = stored("scaling")
+    rows = {(row["parameters"], row["pages"]): row for row in result["rows"].values()}
+    sizes, pages = ({key[i] for key in rows} for i in (0, 1))
+    found = {
+        f"scaling_{size}_{data}": f"{rows[of_sizes(sizes), of_pages(pages)]['reward']['mean']:.1f}"
+        for size, of_sizes in (("small", min), ("large", max))
+        for data, of_pages in (("few", min), ("many", max))
+    }
+    return found | {
+        "scaling_small": millions(min(sizes)),
+        "scaling_large": millions(max(sizes)),
+        "scaling_few": f"{min(pages):,}",
+        "scaling_many": f"{max(pages):,}",
+        "scaling_width": f"{max(row['reward']['ci95'] for row in rows.values()):.1f}",
+        "scaling_random": f"{result['beside']['random']['mean']:.1f}",
+        "scaling_content": f"{result['beside']['content']['mean']:.1f}",
+    }
+
+
+def pooling() -> dict[str, str]:
+    """What policies earn in `crossdomain-v0` with the pages of one domain, of all, and with messages."""
+    result = stored("crossdomain")
+    alone, pooled, messages = (result["levers"][lever] for lever in ("alone", "pooled", "messages"))
+    found = {
+        "ppo_alone": alone["ppo-torch"],
+        "ppo_pooled": pooled["ppo-torch"],
+        "ppo_messages": messages["ppo-torch"],
+        "content_alone": alone["content"],
+        "content_pooled": pooled["content"],
+        "random": alone["random"],
+        **{f"pages_{'_'.join(of.split())}": row for of, row in result["generative"].items()},
+    }
+    steps = {"pooling_steps": f"{result['settings']['agent_steps'] / 1e6:.0f} million"}
+    return {f"pooling_{name}": f"{row['own']['mean']:.0f}" for name, row in found.items()} | steps
+
+
+def tuning() -> dict[str, str]:
+    """How often a language model rates the clicked product first, before and after it is tuned."""
+    result = stored("tuning-grocery-v1")
+    before, *_, after = result["held_out"]
+    return {
+        "tuning_before": f"{before['first']:.0%}".replace("%", " %"),
+        "tuning_after": f"{after['first']:.0%}".replace("%", " %"),
+        "tuning_chance": f"{result['chance']['first']:.0%}".replace("%", " %"),
+        "tuning_pages": f"{result['pages'] * 4 // 5:,}",  # a fifth is held out
+    }
+
+
+def market() -> dict[str, str]:
+    """What a language model earns in company in `grocery-v1`, and what a page of it takes in the three markets."""
+    results = [stored(path.stem) for path in files("kinds-*.json")]
+    if not results:
+        raise NotMeasured("kinds")
+    rows = stored("kinds-grocery-v1")["rows"]
+
+    def in_company(policy: str) -> str:
+        own = [row["own"]["mean"] for who, row in rows[policy]["beside"].items() if who != policy]
+        return f"{sum(own) / len(own):.1f}"
+
+    seconds = [result["rows"]["llm:smollm2"]["beside"]["llm:smollm2"]["costs"]["ms"] / 1000 for result in results]
+    return {
+        "market_llm": in_company("llm:smollm2"),
+        "market_tuned": in_company("llm:smollm2-tuned"),
+        "market_seconds": f"{min(seconds):.1f} to {max(seconds):.1f} seconds",
+    }
+
+
+def computation() -> dict[str, str]:
+    """What a page costs on one core."""
+    rows = stored("computation")["rows"]
+    found = {"generative": rows["generative-1m"], "ppo": rows["ppo-torch"], "static": rows["static"]}
+    made = {f"page_{name}_ms": f"{row['ms alone']:.2g} ms" for name, row in found.items()}
+    return made | {
+        "page_generative_parameters": millions(rows["generative-1m"]["parameters"]),
+        "page_generative_operations": f"{rows['generative-1m']['operations'] / 1e6:.1f} million",
+        "page_ppo_parameters": f"{rows['ppo-torch']['parameters']:,}",
+        **{f"page_{name}_reward": f"{row['own']['mean']:.1f}" for name, row in found.items()},
+    }
+
+
+def new_items() -> dict[str, str]:
+    """Recall of products that were placed by their words, and by their own purchases."""
+    result = stored("new_items")
+    ways = {
+        "words": result["best text"],
+        "purchases": "its own purchases: taste",
+        "topic": "popularity of the topic",
+        "random": "random",
+    }
+    return {f"new_items_{name}": f"{result['rankings'][way]['recall']['mean']:.2f}" for name, way in ways.items()}
+
+
+def fit() -> dict[str, str]:
+    """How the fitted households differ from the data."""
+    result = stored("fit_report")
+    ndcg = {name: row["ndcg"]["mean"] for name, row in result["held-out purchases"]["all products"].items()}
+    best = max(mean for name, mean in ndcg.items() if name.startswith("repeat count"))
+    columns = result["purchases"]
+    habits, top = "share among the user's 64 habits at the end of training", "share of the 20 most bought products"
+    data, shelf = columns["data, held out"], columns["shelf"]
+
+    def dip(what: str) -> str:
+        name = f"same {what} at the next trip ÷ three trips later, both ÷ shuffled"
+        return between(100 * (1 - columns[column][name]) for column in ("data, training", "data, held out"))
+
+    return {
+        "fit_below_repeats": f"{100 * (1 - ndcg['fitted utility'] / best):.1f} %",
+        "fit_habits": f"{shelf[habits]:.2f}",
+        "data_habits": f"{data[habits]:.2f}",
+        "fit_top": f"{shelf[top]:.2f}",
+        "data_top": f"{data[top]:.2f}",
+        "data_topic_dip": f"{dip('topic')} %",
+        "data_product_dip": f"{dip('product')} %",
+    }
+
+
+def session() -> dict[str, str]:
+    """Pages of a session of `ecommerce-v1`, and sessions of an episode of `grocery-v1`."""
+    shop, grocery = (evidence(task).get("levels") for task in ("ecommerce-v1", "grocery-v1"))
+    if not (shop and grocery):
+        raise NotMeasured("evidence")
+    households = len(Catalogue.load("grocery").user_activity)
+    return {
+        **{f"session_{policy}": f"{shop[policy]['pages_per_session']:.1f}" for policy in ("random", "planner")},
+        "grocery_sessions": f"{households * grocery['random']['sessions_per_place']:.0f}",
+        "grocery_households": f"{households:,}",
+    }
+
+
+def state() -> dict[str, str]:
+    """What looking at the state gains in tasks that no table holds: by what agents observe, and as an oracle."""
+    found = {
+        task: evidence(task).get("state", {}) for task in TASKS if "optimum" not in evidence(task).get("exact", {})
+    }
+    if any("gain" not in row for row in found.values()):
+        raise NotMeasured("evidence")
+    del found["coverage-v0"], found["social-v1"]
+    observed = (100 * found[task]["observed"]["gain"]["mean"] for task in ("market-v0", "ecommerce-v1", "news-v1"))
+    oracles = (100 * row["gain"]["mean"] for row in found.values() if row["policy"] in ORACLES)
+    return {"state_gains": f"{between(observed)} %", "oracle_gains": f"{between(oracles)} %"}
+
+
+def costs() -> dict[str, str]:
+    """State of one copy."""
+    tasks = stored("speed")["tasks"]
+    state = {label: row["B=1024"]["state_bytes_per_copy"] for label, row in tasks.items() if "B=1024" in row}
+    return {
+        "state_ecommerce": f"{state['ecommerce-v1 candidates'] / 1000:.0f} KB",
+        "state_grocery": f"{state['grocery-v1 candidates'] / 1e6:.1f} MB",
+    }
+
+
+def kernels() -> dict[str, str]:
+    """The largest share of a kernel in the profiles."""
+    games = stored("profile")["games"].values()
+    apart = ("others", "no kernel")
+    shares = (share for game in games for name, share in game["shares"].items() if name not in apart)
+    return {"largest_kernel": f"{100 * max(shares):.0f} %"}
+
+
+def compiled() -> dict[str, str]:
+    """What the compiler says of the code for GPUs."""
+    found = stored("gpu").get("compiled")
+    if not found:
+        raise NotMeasured("gpu")
+    return {
+        "gpu_capabilities": " and ".join(found),
+        "gpu_registers": " and ".join(str(row["registers"]) for row in found.values()),
+        "gpu_contracted": str(sum(row["contracted"] for row in found.values())),
+        "gpu_spilled": str(sum(row["spill_stores"] + row["spill_loads"] for row in found.values())),
+    }
+
+
+def searches() -> dict[str, str]:
+    """What a search for the weights of `static` plays, and how many times that is what a learner plays on a task."""
+    budget, steps = Budget(), 5_000_000
+    episodes = budget.generations * budget.population * budget.episodes
+    times = [episodes * task.num_agents * task.horizon / steps for task in TASKS.values() if task.static_weights]
+    return {"search_episodes": f"{episodes:,}", "search_times": f"{min(times):.1f} to {max(times):.1f}"}
+
+
+def millions(count: float) -> str:
+    return f"{count / 1e6:.1f} million"
+
+
+def between(values: Iterable[float]) -> str:
+    """The lowest to the highest."""
+    found = list(values)
+    return f"{min(found):.0f} to {max(found):.0f}"
