@@ -211,8 +211,9 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
     """
     if played.config.num_agents == 1:
         return {"missing": "it has one agent"}
-    priced = priced_game(played, answers)
-    rivals = list(dict.fromkeys((*rivals_of(played.config), *priced.get("settles", ()))))
+    priced = priced_game(played, answers)  # rivals may settle anywhere in a run: its ends are met
+    ends = [price for run in priced.get("unbeaten", ()) for price in (run[0], run[-1])]
+    rivals = list(dict.fromkeys((*rivals_of(played.config), *ends)))
     team, selfish = team_of(played.config), selfish_of(played.config)
     t, r = played.payoff(selfish, team), played.payoff(team, team)
     p, s = played.payoff(selfish, selfish), played.payoff(team, selfish)
@@ -387,11 +388,12 @@ def play_again(task: str) -> Path:
     stored = read_json(path) if path.is_file() else {"settings": {}}
     if stored["settings"].get("policies") != []:
         raise ValueError(f"{task} has no stored card without policies of one's own; run it without --play first")
+    source = provenance("benchmarks.evidence")  # of the code as it is now
     found = {name: found_of(record) for name, record in stored["searches"].items()}
     config = cli.config_of(task)
     played = Played(config, stored["settings"]["episodes"], HELD_OUT, found | priced_planners(config))
     play = play_against(played, answers_of(played))
-    write_json(path, stored | {"play": play | {"source": provenance("benchmarks.evidence")}})
+    write_json(path, stored | {"play": play | {"source": source}})
     return path
 
 
