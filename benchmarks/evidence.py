@@ -264,12 +264,13 @@ def _pair(taken: str, rival: str) -> str:
 
 
 def anarchy(played: Played, stable: Sequence[str], known: Sequence[str]) -> Card:
-    """Worst of the policies that are the best answers to themselves, and its share of what the best team earns; both
-    chosen on other episodes."""
+    """Worst of the policies that are equilibria among those tried, and its share of what the best team earns; both
+    chosen on other episodes. Of prices that cannot be told apart only that stands for all which earns most, so that
+    the loss is not overstated."""
     if played.config.reward.sharing == 1:
         return {"missing": "all share one reward"}
     if not stable:
-        return {"missing": "none of these is the best answer to itself"}
+        return {"missing": "none of these is an equilibrium"}
     worst, best = (end(of, key=lambda p: played.selection.mean(p).mean()) for end, of in ((min, stable), (max, known)))
     return {"policy": worst, "optimum": best, **ratio(played.mean(worst), played.mean(best))}
 

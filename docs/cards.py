@@ -215,7 +215,7 @@ def _anarchy_text(play: Mapping[str, Any]) -> str:
     if "missing" in found:
         return str(found["missing"])
     return (
-        f"all playing `{found['policy']}`, the best answer to itself, earn {percent(found)} of what all playing "
+        f"all playing `{found['policy']}`, an equilibrium among the policies tried, earn {percent(found)} of what all playing "
         f"`{found['optimum']}` earn"
     )
 

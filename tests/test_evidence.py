@@ -13,9 +13,10 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from benchmarks import evidence, ranker_searches, result_files
+from benchmarks import evidence, hidden, ranker_searches, result_files
 from benchmarks.played import HELD_OUT, Played, ratio
-from recsys_env import TASKS, WorldConfig, replace
+from benchmarks.result_files import RESULTS
+from recsys_env import TASKS, WorldConfig, replace, vector_env
 from recsys_env.evaluation import episode_returns, mean_interval
 
 SHORT = replace(TASKS["duel-v1"], {"horizon": 40})
@@ -253,3 +254,44 @@ def test_what_memory_and_messages_are_worth() -> None:
     assert evidence.memory(played)["memory"]["gain"]["mean"] == pytest.approx(0.5)
     played.made = {}
     assert "missing" in evidence.memory(played)
+
+
+def test_what_rivals_says_of_investments_is_on_its_card() -> None:
+    play = json.loads((RESULTS / "evidence" / "rivals-v1.json").read_text())["play"]
+    (run,) = play["priced"]["unbeaten"]
+    prices, text = play["priced"]["prices"], " ".join(TASKS["rivals-v1"].description.split())
+    low, high = (prices[end]["price"] / TASKS["rivals-v1"].planner_price for end in (run[0], run[-1]))
+    assert f"nothing tried beats {low:.3g} to {high:.3g} times the price" in text
+    earned = [prices[price]["reward"]["mean"] for price in run]
+    assert earned == sorted(earned, reverse=True)
+    assert (
+        f"from {earned[0]:.0f} down to {earned[-1]:.0f}; both myopic {prices['greedy']['reward']['mean']:.0f})" in text
+    )
+    assert low > 1
+    gains = prices["greedy"]["gains"]
+    best = max(gains, key=lambda answer: gains[answer]["mean"])
+    assert prices[best]["price"] <= 1.25 * TASKS["rivals-v1"].planner_price
+
+
+def test_the_planner_who_is_denied_something_knows_the_rest() -> None:
+    """The world and the state that it reads differ from the true ones in what it is denied, and in nothing else."""
+    envs = vector_env("social-v1", 3)
+    envs.reset(seed=0)
+    world, vectors = envs.world, envs.arrays.vectors.copy()
+    told = hidden.Denied(taste=True, items=True)
+    told.bind(envs, envs.possible_agents[0], 0)
+    told.act(np.zeros((3, 1)))
+    shape, items = world.params["shape"][0], told.envs.world.items
+    for name in items.dtype.names or ():
+        same = np.array_equal(items[name], world.items[name])
+        assert same == (name not in ("quality", "bait"))  # the intercept is 0 in all items
+    assert np.ptp(items["quality"]) == 0
+    changed = np.unique(np.nonzero(told.envs.arrays.vectors != vectors)[2])
+    assert changed.size
+    assert changed.min() >= shape["taste"]
+    assert changed.max() < shape["taste"] + shape["dims"]
+    np.testing.assert_array_equal(envs.arrays.vectors, vectors)
+    knows_all = hidden.Denied(taste=False, items=False)
+    assert episode_returns(replace(TASKS["social-v1"], {"horizon": 20}), [knows_all, "greedy"], 3, 0).tolist() == (
+        episode_returns(replace(TASKS["social-v1"], {"horizon": 20}), ["planner", "greedy"], 3, 0).tolist()
+    )
