@@ -200,8 +200,11 @@ def settled(found: Mapping[str, Any]) -> str:
     runs = [f"`{run[0]}`" if len(run) == 1 else f"`{run[0]}` to `{run[-1]}`" for run in found["unbeaten"]]
     if not runs:
         return "Every price is beaten: none is an equilibrium."
-    alike = " (these episodes cannot tell the prices of a range apart)" if any(" to " in run for run in runs) else ""
-    return f"Equilibria among the policies tried: {', '.join(runs)}{alike}."
+    between = " with all prices in between" if any(" to " in run for run in runs) else ""
+    return (
+        "Not beaten, and so equilibria among the policies tried as far as these episodes tell: "
+        f"{', '.join(runs)}{between}."
+    )
 
 
 def _coupling(share: Mapping[str, Any]) -> str:
@@ -215,8 +218,8 @@ def _anarchy_text(play: Mapping[str, Any]) -> str:
     if "missing" in found:
         return str(found["missing"])
     return (
-        f"all playing `{found['policy']}`, an equilibrium among the policies tried, earn {percent(found)} of what all playing "
-        f"`{found['optimum']}` earn"
+        f"all playing `{found['policy']}`, an equilibrium among the policies tried, earn {percent(found)} of what all "
+        f"playing `{found['optimum']}` earn"
     )
 
 

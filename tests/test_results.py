@@ -300,7 +300,7 @@ def test_a_card_says_what_is_stored() -> None:
     assert "The weights of `static`: recommender: `price` -0.50, `ctr` 1.00." in text
     assert "Two searches for them earned 2.10 ±0.01 and 2.00 ±0.01 on training seeds." in text
     assert found["planner for equilibrium"] == ["60.0 ±1.0 %"]
-    assert "Equilibria among the policies tried: `planner x 0.5` to `planner` (these episodes cannot" in text
+    assert "as far as these episodes tell: `planner x 0.5` to `planner` with all prices in between." in text
     assert found["`greedy`"] == ["2.00 ±0.01", "`planner x 0.5` 10.0 ±1.0 %", "yes"]
     assert found["`planner x 0.5`"] == ["3.00 ±0.01", "`greedy` -20.0 ±1.0 %, `planner` 0.5 ±1.0 %", "no"]
     assert "earn 50.0 ±1.0 % of what all playing `planner` earn" in text
@@ -443,10 +443,9 @@ def test_where_a_constant_is_a_strategy_the_blind_aim_says_so(
 
 def test_which_prices_are_equilibria_is_said_by_the_numbers() -> None:
     assert cards.settled({"unbeaten": []}) == "Every price is beaten: none is an equilibrium."
-    assert cards.settled({"unbeaten": [["greedy"]]}) == "Equilibria among the policies tried: `greedy`."
-    assert cards.settled({"unbeaten": [["greedy"], ["a", "b", "c"]]}).startswith(
-        "Equilibria among the policies tried: `greedy`, `a` to `c` (these episodes cannot tell"
-    )
+    assert cards.settled({"unbeaten": [["greedy"]]}).endswith("as far as these episodes tell: `greedy`.")
+    several = cards.settled({"unbeaten": [["greedy"], ["a", "b", "c"]]})
+    assert several.endswith(": `greedy`, `a` to `c` with all prices in between.")
 
 
 @pytest.mark.parametrize(
