@@ -5,11 +5,11 @@
                                                 that of everybody, on the page or not
     links.end()                                 whatever comes next belongs to another episode, or is not seen
 
-Along ticks, an agent's next page is whoever's comes next; what one page does to its visitor is buried under what all
-the others earn until then. Along places, it is the next page of the same seat in the population: of a person, and once
-this one is lost, of whoever takes the seat, so that losing a person costs what a new one has to make up for. What is
-earned in an idle tick counts for the page before it, what is earned at a page that shows nothing of the agent for its
-last page with that visitor.
+Along ticks, an agent's next page is whoever's comes next; what one page does to its visitor mixes with what all the
+others earn until that person returns. Along places, it is the next page of the same seat in the population: of a
+person, and once this one is lost, of whoever takes the seat, so that losing a person costs what a new one has to make
+up for. What is earned in an idle tick counts for the page before it, what is earned at a page that shows nothing of the
+agent for its last page with that visitor.
 """
 
 from __future__ import annotations

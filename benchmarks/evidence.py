@@ -1,6 +1,7 @@
 """The evidence card of a task: what it asks of an algorithm, measured, with intervals.
 
     python -m benchmarks.evidence TASK ... [--policies my_file:Mine] [--episodes 200] [--generations 16] [--out PATH]
+    python -m benchmarks.evidence TASK ... --play
 
 Whole held-out episodes, the same ones for every policy and every mix of policies (common random numbers), so that all
 differences and ratios are paired by episode. The best of several is chosen on other episodes than those on which it is
@@ -13,7 +14,7 @@ state     the best policy known that does (a planner, a table, a ranker whose we
 memory    what knowing a visitor's earlier clicks is worth: the best fixed ranker against the best that does not look at
           them; scripted teams that listen, remember and talk against those that do not, where there are such
 play      team, selfish and equilibrium play against each other: T, R, P, S, the cost of answering the wrong rival, the
-          price of anarchy, coupling
+          price of anarchy, coupling; which prices of planners nothing that was tried beats, if all others pay them too
 exact     the solution of a finite game: optimum, all equilibria, prices, who earns what against whom
 levels    traffic and funnel: idle ticks, pages per episode, clicks, carts, purchases
 speed     agent-steps per second
@@ -21,7 +22,8 @@ speed     agent-steps per second
 The card goes to benchmarks/results/evidence/<task>.json, which is what is published; a card with policies of your own
 or of few episodes belongs into another folder (--out). What learners add to it (discount, memory, sharing,
 algorithms) is read from their own results when the site is built, where the card is shown (`docs/cards.py`). A part
-that a task does not have holds `missing`, the reason.
+that a task does not have holds `missing`, the reason. `--play` measures `play` again with the rankers that the stored
+card found, and leaves the other parts as they are; the part then has a `source` of its own.
 """
 
 from __future__ import annotations
@@ -40,12 +42,15 @@ from recsys_env import VectorEnv, WorldConfig, cli, vector_env
 from recsys_env.evaluation import scale_ends
 from recsys_env.evaluation.runs import obstacle
 from recsys_env.evaluation.statistics import interval, place_on_scale
+from recsys_env.files import read_json, write_json
 from recsys_env.policies import TASK_POLICIES
 from recsys_env.policies.linear import static_weights
 from recsys_env.policies.registry import import_policies
+from recsys_env.provenance import provenance
 
+from . import result_files
 from .played import HELD_OUT, Played, PricedPlanner, gain, ratio
-from .ranker_searches import search_record, searches
+from .ranker_searches import found_of, search_record, searches
 from .result_files import store
 
 SIMPLE = ("random", "blind", "popularity", "content", "nearest", "greedy")
@@ -53,7 +58,7 @@ INSIGHT = ("static", "planner", "equilibrium", "joint", "central")  # where the 
 SPLIT = tuple(name for name in TASK_POLICIES if name.startswith("coverage-"))  # where roles know different things
 OBSERVING = ("searched-state", *SPLIT)  # look at nothing but what agents observe, and at more than features of items
 MYOPIC = "greedy"
-INVESTMENTS = (1 / 3, 3.0, 10.0, 30.0)  # prices of planners, as multiples of the task's own
+INVESTMENTS = (0.1, 0.25, 0.4, 0.5, 0.6, 0.8, 1.25, 1.5, 2.0, 3.0, 4.0, 10.0)  # prices, as multiples of the task's
 
 Card = dict[str, Any]
 
@@ -162,16 +167,39 @@ def priced_planners(config: WorldConfig) -> dict[str, PricedPlanner]:
     """Planners by name that pay more and less than the task's `planner`, where agents plan each for itself."""
     if config.planner_price == 0 or config.num_agents == 1 or config.reward.sharing == 1:
         return {}
-    return {f"planner x {factor:.2g}": PricedPlanner(factor * config.planner_price) for factor in INVESTMENTS}
+    return {f"planner x {factor:g}": PricedPlanner(factor * config.planner_price) for factor in INVESTMENTS}
 
 
-def symmetric_equilibria(played: Played) -> list[str]:
-    """Where planners who choose what they invest may settle: the prices that are the best answer to themselves, the
-    symmetric equilibria of the game of all prices, on other episodes."""
-    prices = [name for name, made in played.made.items() if isinstance(made, PricedPlanner)]
-    prices = [MYOPIC, "planner", *prices] if prices else []
-    others = played.selection
-    return [mine for mine in prices if mine == max(prices, key=lambda answer: others.payoff(answer, mine).mean())]
+def priced_game(played: Played, answers: Sequence[str]) -> Card:
+    """Where planners who choose what they invest may settle: what an agent gains by leaving a price that all pay.
+
+    For each price, in rising order, `gains` holds the share that the first agent gains by the best answer known, which
+    is chosen on other episodes, and by the next lower and higher price. Their intervals hold together. A price is
+    `beaten` if one of these gains lies above 0 with its interval. `unbeaten` holds the runs of neighbouring prices that
+    are not: these episodes cannot tell prices of one run from an equilibrium, nor from each other. `settles` holds of
+    each run the price that earns most if all pay it.
+    """
+    paid = {name: made.price for name, made in played.made.items() if isinstance(made, PricedPlanner)}
+    if not paid:
+        return {"missing": "no planners of several prices play it"}
+    paid |= {MYOPIC: 0.0, "planner": played.config.planner_price}
+    prices = sorted(paid, key=paid.__getitem__)
+    rows: Card = {}
+    runs: list[list[str]] = [[]]
+    for i, mine in enumerate(prices):
+        best = max(answers, key=lambda answer: played.selection.payoff(answer, mine).mean())
+        others = [answer for answer in dict.fromkeys((best, *prices[max(i - 1, 0) : i + 2])) if answer != mine]
+        own = played.payoff(mine, mine)
+        gains = {answer: ratio(played.payoff(answer, mine) - own, own, len(others)) for answer in others}
+        beaten = any(gain["mean"] is not None and gain["mean"] > gain["ci95"] for gain in gains.values())
+        rows[mine] = {"price": paid[mine], "reward": interval(played.mean(mine)), "gains": gains, "beaten": beaten}
+        if beaten:
+            runs.append([])
+        else:
+            runs[-1].append(mine)
+    unbeaten = [run for run in runs if run]
+    settles = [max(run, key=lambda price: played.selection.mean(price).mean()) for run in unbeaten]
+    return {"prices": rows, "unbeaten": unbeaten, "settles": settles}
 
 
 def play_against(played: Played, answers: Sequence[str]) -> Card:
@@ -183,12 +211,15 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
     """
     if played.config.num_agents == 1:
         return {"missing": "it has one agent"}
-    rivals = list(dict.fromkeys((*rivals_of(played.config), *symmetric_equilibria(played))))
+    priced = priced_game(played, answers)  # rivals may settle anywhere in a run: its ends are met
+    ends = [price for run in priced.get("unbeaten", ()) for price in (run[0], run[-1])]
+    rivals = list(dict.fromkeys((*rivals_of(played.config), *ends)))
     team, selfish = team_of(played.config), selfish_of(played.config)
     t, r = played.payoff(selfish, team), played.payoff(team, team)
     p, s = played.payoff(selfish, selfish), played.payoff(team, selfish)
     rival = wrong_rival(played, rivals, answers)
-    stable = [policy for policy in rivals if rival["best"][policy] == policy]
+    stable = [*priced.get("settles", ())]
+    stable += [name for name in rivals if name not in priced.get("prices", ()) and rival["best"][name] == name]
     return {
         "team": team,
         "selfish": selfish,
@@ -197,6 +228,7 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
         "P-S": interval(p - s),
         "payoffs": {a: {b: interval(played.payoff(a, b)) for b in rivals} for a in rivals},
         "wrong_rival": rival,
+        "priced": priced,
         "anarchy": anarchy(played, stable, list(dict.fromkeys((team, *rivals)))),
         "coupling": coupling(played),
     }
@@ -204,8 +236,11 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
 
 def wrong_rival(played: Played, rivals: Sequence[str], answers: Sequence[str]) -> Card:
     """Best answer to each rival, and, for each pair of rivals, the share of its payoff that an agent loses by the best
-    answer to the one against the other; the pair that costs most. Answers and that pair are chosen on other
-    episodes."""
+    answer to the one against the other; the pair that costs most both ways round, by the lesser of its two costs.
+    Answers and that pair are chosen on other episodes.
+
+    Where only one of the two costs anything, the best answer to the other rival will do against both.
+    """
     best = {rival: max(answers, key=lambda answer: played.selection.payoff(answer, rival).mean()) for rival in rivals}
 
     def cost(of: Played, taken: str, rival: str) -> dict[str, Any]:
@@ -213,12 +248,14 @@ def wrong_rival(played: Played, rivals: Sequence[str], answers: Sequence[str]) -
         return ratio(right - of.payoff(best[taken], rival), right)
 
     pairs = list(permutations(rivals, 2))
-    costliest = max(pairs, key=lambda pair: cost(played.selection, *pair)["mean"] or 0.0, default=None)
+    costs = {pair: cost(played.selection, *pair)["mean"] or 0.0 for pair in pairs}
+    costliest = max(pairs, key=lambda pair: (min(costs[pair], costs[pair[::-1]]), costs[pair]), default=None)
     return {
         "answers": list(answers),
         "best": best,
         "cost": {_pair(*pair): cost(played, *pair) for pair in pairs},
         "costliest": costliest and _pair(*costliest),
+        "reverse": costliest and _pair(*costliest[::-1]),
     }
 
 
@@ -227,12 +264,13 @@ def _pair(taken: str, rival: str) -> str:
 
 
 def anarchy(played: Played, stable: Sequence[str], known: Sequence[str]) -> Card:
-    """Worst of the policies that are the best answers to themselves, and its share of what the best team earns; both
-    chosen on other episodes."""
+    """Worst of the policies that are equilibria among those tried, and its share of what the best team earns; both
+    chosen on other episodes. Of prices that cannot be told apart only that stands for all which earns most, so that
+    the loss is not overstated."""
     if played.config.reward.sharing == 1:
         return {"missing": "all share one reward"}
     if not stable:
-        return {"missing": "none of these is the best answer to itself"}
+        return {"missing": "none of these is an equilibrium"}
     worst, best = (end(of, key=lambda p: played.selection.mean(p).mean()) for end, of in ((min, stable), (max, known)))
     return {"policy": worst, "optimum": best, **ratio(played.mean(worst), played.mean(best))}
 
@@ -313,27 +351,51 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     """
     config = cli.config_of(task)
     found = searches(config, rivals_of(config), generations)
-    made = found | priced_planners(config)
-    played = Played(config, episodes, HELD_OUT, made)
+    played = Played(config, episodes, HELD_OUT, found | priced_planners(config))
     named = (*INSIGHT, *split_of(config))
     insight = [policy for policy in named if not unable(config, policy)]
     searched = [name for name in found if name in ("searched-static", "searched-state")]
     whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}  # no agent's own, or without a state
     looking = list(dict.fromkeys(name for name in (*insight, *searched, *mine) if name not in whole))
     observing = [name for name in looking if name in OBSERVING or name in mine]
-    known = dict.fromkeys((*(split_of(config) or (MYOPIC, *insight)), *made, *mine))
-    answers = [name for name in known if not too_slow(config, name)]
     return {
         "rows": rows(played, (*SIMPLE, *named, *searched, *mine)),
         "static": static(played),
         "state": state(played, looking, observing),
         "memory": memory(played),
         "searches": {name: search_record(of) for name, of in found.items()},
-        "play": play_against(played, answers),
+        "play": play_against(played, answers_of(played, mine)),
         "exact": exact(task),
         "levels": levels(played, list(dict.fromkeys(("random", "content", MYOPIC, scale_ends(config)[1])))),
         "speed": speed(task),
     }
+
+
+def answers_of(played: Played, mine: Sequence[str] = ()) -> list[str]:
+    """The policies among which the best answers to rivals are looked for."""
+    config = played.config
+    insight = [policy for policy in (*INSIGHT, *split_of(config)) if not unable(config, policy)]
+    known = dict.fromkeys((*(split_of(config) or (MYOPIC, *insight)), *played.made, *mine))
+    return [name for name in known if not too_slow(config, name)]
+
+
+def play_again(task: str) -> Path:
+    """Measure the part `play` of a stored card again, with the rankers that the card found.
+
+    Raises:
+        ValueError: no card is stored, or it has policies of somebody's own.
+    """
+    path = result_files.RESULTS / "evidence" / f"{task}.json"
+    stored = read_json(path) if path.is_file() else {"settings": {}}
+    if stored["settings"].get("policies") != []:
+        raise ValueError(f"{task} has no stored card without policies of one's own; run it without --play first")
+    source = provenance("benchmarks.evidence")  # of the code as it is now
+    found = {name: found_of(record) for name, record in stored["searches"].items()}
+    config = cli.config_of(task)
+    played = Played(config, stored["settings"]["episodes"], HELD_OUT, found | priced_planners(config))
+    play = play_against(played, answers_of(played))
+    write_json(path, stored | {"play": play | {"source": source}})
+    return path
 
 
 def _show(found: Card) -> None:
@@ -350,6 +412,7 @@ def main() -> None:
     parser.add_argument("--policies", nargs="*", default=[], help="of your own: names, folders or module:factory")
     parser.add_argument("--episodes", type=int, default=200, help="of each row")
     parser.add_argument("--generations", type=int, default=16, help="of each search of rankers; 0 = no searches")
+    parser.add_argument("--play", action="store_true", help="measure the part `play` of the stored cards again")
     parser.add_argument("--out", type=Path, help="folder of the cards, instead of benchmarks/results/evidence")
     args = parser.parse_args()
     try:
@@ -357,6 +420,9 @@ def main() -> None:
         cli.at_least(0, generations=args.generations)
         import_policies(args.policies)
         for task in cli.known_tasks(args.task):
+            if args.play:
+                print(play_again(task), flush=True)
+                continue
             began = time.perf_counter()
             found = card(task, args.episodes, args.policies, args.generations)
             found["seconds"] = round(time.perf_counter() - began)

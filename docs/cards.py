@@ -14,6 +14,7 @@ import numpy as np
 
 from baselines.algorithms import ALGORITHMS
 from benchmarks.distances import mean
+from benchmarks.evidence import priced_planners
 from benchmarks.played import ratio
 from recsys_env import TASKS, WorldConfig
 from recsys_env.cli import assignments
@@ -21,23 +22,23 @@ from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import markdown, normalised, spread
 
 NOT_CLAIMED = {  # task -> what its card does not claim
-    "duel-v1": "That it is like a product: it is small so that it can be solved.",
-    "pricing-duel-v0": "That it is like a market: it is small so that it can be solved.",
-    "market-v0": "That its equilibrium is known.",
-    "social-v1": "That clicks per page are KuaiRand's: they lie above.",
-    "rivals-v1": "That investing serves anybody but the investor: two that invest earn less than two that do not.",
-    "coverage-v0": "That data are behind it.",
-    "journey-v1": "That clicks and carts are as rare as in shops: they are raised to keep learning practical.",
-    "streaming-v1": "That a content policy is clicked as in KuaiRand: with satiation it is clicked less.",
-    "news-v1": "That scores hold diversity and fairness: they are of clicks alone.",
-    "coldstart-v1": "That new people come as often as at a product.",
-    "ecommerce-v1": "That carts are as rare as in shops: they are raised to keep learning practical.",
-    "grocery-v1": "That multi-agent learning is needed: the task is an anchor in real purchases.",
+    "duel-v1": "The task resembles no product: it is small so that it can be solved.",
+    "pricing-duel-v0": "The task resembles no market: it is small so that it can be solved.",
+    "market-v0": "No equilibrium of this task is known.",
+    "social-v1": "Clicks per page are not KuaiRand's: they lie above.",
+    "rivals-v1": "Investing serves only the investor: two platforms that invest earn less than two that do not.",
+    "coverage-v0": "The task is not calibrated to data.",
+    "journey-v1": "Clicks and carts are more frequent than in shops: they are raised to keep learning practical.",
+    "streaming-v1": "A content policy is clicked less than in KuaiRand, because topics wear out.",
+    "news-v1": "Scores are of clicks alone and say nothing about diversity and fairness.",
+    "coldstart-v1": "New people do not come as often as at a product.",
+    "ecommerce-v1": "Carts are more frequent than in shops: they are raised to keep learning practical.",
+    "grocery-v1": "The task does not need multi-agent learning: it is an anchor in real purchases.",
 }
 NOT_CLAIMED_ANYWHERE = (
-    "That levels are those of a named product: they stay near published ones where the description says so. That the "
-    "best answers are best: in worlds that are not finite they are the best known, so that costs and gains are lower "
-    "bounds, and that what is the best of them against itself is an equilibrium."
+    "Levels are not those of a named product: they stay near published ones where the description says so. Best "
+    "answers are the best among the policies that were tried. In worlds that are not finite, costs and gains are "
+    "therefore lower bounds, and an equilibrium is one among these policies only."
 )
 OWN_LIBRARY = "torch"  # of learners that are files of this repository
 COMPARED: dict[str, tuple[str, Callable[[str], float]]] = {  # option -> what it asks, its value on a task by default
@@ -148,7 +149,8 @@ def _play(found: Mapping[str, Any]) -> str:
     payoffs = [[f"`{row}`", *(spread(value) for value in of.values())] for row, of in play["payoffs"].items()]
     keys = ("T", "R", "P", "S", "T-R", "P-S")
     cost = [[pair, percent(value)] for pair, value in play["wrong_rival"]["cost"].items()]
-    team = TASKS[found["settings"]["task"]].reward.sharing == 1
+    task = found["settings"]["task"]
+    team = TASKS[task].reward.sharing == 1
     whose = "Reward of the team, per agent" if team else "Own reward of the first agent"
     best = ", ".join(f"`{answer}` against `{rival}`" for rival, answer in play["wrong_rival"]["best"].items())
     return "\n\n".join(
@@ -158,12 +160,50 @@ def _play(found: Mapping[str, Any]) -> str:
             f"T: a lone `{play['selfish']}` among `{play['team']}`, R: all `{play['team']}`, "
             f"P: all `{play['selfish']}`, S: a lone `{play['team']}`.",
             markdown(keys, [[spread(play[key]) for key in keys]]),
-            f"The best answers known: {best}. What an agent loses that takes one rival for another:",
+            f"The best answers known: {best}. What an agent loses that gives the best answer to another rival:",
             markdown(["answers", "loses"], cost),
+            *_priced(play, TASKS[task]),
             f"Price of anarchy: {_anarchy_text(play)}. Coupling (what the first agent loses when the others turn "
             f"from random to `{play['selfish']}`, as a share of what it gains by that itself; negative if the "
             f"others' turn adds to it): {_coupling(play['coupling'])}.",
+            *([measured.whence(play["source"], f"evidence/{task}.json")] if "source" in play else []),
         ]
+    )
+
+
+def _priced(play: Mapping[str, Any], config: WorldConfig) -> list[str]:
+    """Which prices of planners are an equilibrium among what was tried, and what is gained by leaving each."""
+    if not priced_planners(config):
+        return []
+    if "priced" not in play:
+        return ["Prices of planners were tried on a coarse grid only, so none is called an equilibrium here."]
+    found = play["priced"]
+    rows = [
+        [
+            f"`{mine}`",
+            spread(row["reward"]),
+            ", ".join(f"`{answer}` {percent(gain)}" for answer, gain in row["gains"].items()),
+            "yes" if row["beaten"] else "no",
+        ]
+        for mine, row in found["prices"].items()
+    ]
+    return [
+        "Planners of several prices, as multiples of the task's own (`greedy` pays 0). The gains are those of an agent "
+        "that leaves the price that all others pay: by the best answer known, and by the prices next to it. A price is "
+        f"beaten if one of these gains lies above 0 with its interval. {settled(found)}",
+        markdown(["all pay", "own reward per agent", "gain of one that leaves", "beaten"], rows),
+    ]
+
+
+def settled(found: Mapping[str, Any]) -> str:
+    """Which prices nothing beats, in words."""
+    runs = [f"`{run[0]}`" if len(run) == 1 else f"`{run[0]}` to `{run[-1]}`" for run in found["unbeaten"]]
+    if not runs:
+        return "Every price is beaten: none is an equilibrium."
+    between = " with all prices in between" if any(" to " in run for run in runs) else ""
+    return (
+        "Not beaten, and so equilibria among the policies tried as far as these episodes tell: "
+        f"{', '.join(runs)}{between}."
     )
 
 
@@ -178,8 +218,8 @@ def _anarchy_text(play: Mapping[str, Any]) -> str:
     if "missing" in found:
         return str(found["missing"])
     return (
-        f"all playing `{found['policy']}`, the best answer to itself, earn {percent(found)} of what all playing "
-        f"`{found['optimum']}` earn"
+        f"all playing `{found['policy']}`, an equilibrium among the policies tried, earn {percent(found)} of what all "
+        f"playing `{found['optimum']}` earn"
     )
 
 
@@ -195,7 +235,7 @@ def _exact(found: Mapping[str, Any]) -> str:
     text = [
         f"Own reward per agent and tick in the long run; a policy names an action for each state: "
         f"{', '.join(found['states'])}.",
-        markdown(["", "policies", "reward", "", "over the best constant answer"], rows),
+        markdown(["", "policies", "reward", "", "gain over the best constant action"], rows),
     ]
     for name, four in found.get("dilemmas", {}).items():
         text.append(f"{name}: {', '.join(f'{which} {value:.4f}' for which, value in four.items())}.")
@@ -322,6 +362,41 @@ def _gain(ours: Mapping[str, Any], theirs: Mapping[str, Any], among: int) -> Gai
     return ratio(left - right, right, among)
 
 
+# ------------------------------------------------------------------------------------------------ hidden knowledge
+
+
+def hidden() -> str:
+    """What the planner's lead rests on: scores without the visitor's taste, and without what single items are like."""
+    found = measured.stored("hidden")
+    rows: list[list[str]] = []
+    rests: dict[str, list[str]] = {}
+    for task, of in found["tasks"].items():
+        scores = {
+            name: spread({"mean": row["score"], "ci95": row["score_ci95"]}, 0) for name, row in of["rows"].items()
+        }
+        rows.append([f"`{task}`", scores["static"], *(scores[name] for name in of["lost"])])
+        rests.setdefault(_rests_on(of["lost"]), []).append(f"`{task}`")
+    said = " ".join(f"{what} in {', '.join(tasks)}." for what, tasks in rests.items())
+    note = (
+        "`planner` knows the visitor's taste and the quality and clickbait of each item; agents observe neither. Here "
+        "it plays with one of them, or both, taken away. A taste is then estimated from the profile and the clicks "
+        "that the agent has seen, and every item has the catalogue's mean quality and clickbait. It still knows the "
+        f"visitor's satisfaction and satiation. {said} Scores, {found['settings']['episodes']} "
+        f"held-out episodes (`random` 0, `planner` 100; ± 95 %). {measured.whence_rows(found['tasks'], 'hidden.json')}"
+    )
+    head = ["task", "`static`", "taste estimated", "mean items", "both"]
+    return f"{note}\n\n{markdown(head, rows)}"
+
+
+def _rests_on(lost: Mapping[str, Mapping[str, float]]) -> str:
+    """Without which of the two the planner loses more, beyond the intervals."""
+    taste, items = lost["planner, taste estimated"], lost["planner, mean items"]
+    apart = items["mean"] - taste["mean"]
+    if abs(apart) <= items["ci95"] + taste["ci95"]:
+        return "These episodes do not tell which of the two costs more"
+    return "Not knowing the items costs more" if apart > 0 else "Not knowing the taste costs more"
+
+
 # ------------------------------------------------------------------------------------------------ the aims
 
 Found = tuple[str, bool]  # what is said of a task, and whether it meets the aim; in place of it None = not measured
@@ -352,13 +427,7 @@ def _blind(task: str) -> Found | None:
 
 
 def _state_gain(task: str) -> Found | None:
-    found = measured.evidence(task)
-    if equilibria := found.get("exact", {}).get("equilibria"):  # what the state is worth in a symmetric one, at most
-        gains = [
-            each["over_constant"] for each in equilibria if each["symmetric"] and each["over_constant"] is not None
-        ]
-        return _exactly(max(gains), 0.15) if gains else None
-    best = found.get("state", {})
+    best = measured.evidence(task).get("state", {})
     if "gain" not in best:
         return None
     oracle, observed = f"`{best['policy']}` {percent(best['gain'])}", best["observed"]
@@ -374,18 +443,22 @@ def _state_gain(task: str) -> Found | None:
 def _wrong_rival(task: str) -> Found | None:
     found = measured.evidence(task)
     if losses := found.get("exact", {}).get("against", {}).get("loss"):
-        return _exactly(max(map(max, losses)), 0.05)
+        lost = np.array(losses)
+        return _exactly(float(np.minimum(lost, lost.T).max()), 0.05)
     wrong = found.get("play", {}).get("wrong_rival", {})
-    pair = wrong.get("costliest")
-    return _best({pair: wrong["cost"][pair]}, 0.05) if pair else None
+    if not wrong.get("reverse"):
+        return None
+    both = {pair: _reaches(wrong["cost"][pair], 0.05) for pair in (wrong["costliest"], wrong["reverse"])}
+    return "; ".join(f"{pair} {text}" for pair, (text, _) in both.items()), all(ok for _, ok in both.values())
 
 
 def _anarchy(task: str) -> Found | None:
     found = measured.evidence(task)
     if (share := found.get("exact", {}).get("anarchy")) is not None:
         return _exactly(1 / share - 1 if share > 0 else np.inf, 0.1)
-    share = found.get("play", {}).get("anarchy", {})
-    if not share.get("mean"):
+    play = found.get("play", {})
+    share = play.get("anarchy", {})
+    if not share.get("mean") or ("priced" not in play and priced_planners(TASKS[task])):
         return None
     return _reaches({"mean": 1 / share["mean"] - 1, "ci95": share["ci95"] / share["mean"] ** 2}, 0.1)
 
@@ -393,11 +466,21 @@ def _anarchy(task: str) -> Found | None:
 def _pair_gain(setting: str, least: float) -> Callable[[str], Found | None]:
     def finds(task: str) -> Found | None:
         gains = {f"`{one}` / `{other}`": gain for one, other, gain in pairs(task, setting)}
-        if scripted := measured.evidence(task).get("memory", {}).get(setting):
-            gains[f"`{scripted['with']}` / `{scripted['without']}`"] = scripted["gain"]
+        scripted = measured.evidence(task).get("memory", {}).get(setting)
+        if scripted and scripted["without"] != "forgetful":
+            gains |= _scripted(scripted)
         return _best(gains, least)
 
     return finds
+
+
+def _inputs_gain(task: str) -> Found | None:
+    scripted = measured.evidence(task).get("memory", {}).get("memory")
+    return _best(_scripted(scripted), 0.1) if scripted and scripted["without"] == "forgetful" else None
+
+
+def _scripted(pair: Mapping[str, Any]) -> dict[str, Gain]:
+    return {f"`{pair['with']}` / `{pair['without']}`": pair["gain"]}
 
 
 def _algorithms_differ(task: str) -> Found | None:
@@ -481,10 +564,11 @@ def _exactly(gain: float, least: float) -> Found:
 AIMS: Sequence[tuple[str, int | None, Callable[[str], Found | None]]] = (  # what, in how many tasks, what is found
     ("`blind` within 3 of `random`, where actions are picks or items", None, _blind),
     ("The best policy that looks at the state as agents observe it at least 15 % above `static`", 5, _state_gain),
-    ("Answering the wrong rival costs at least 5 %", 4, _wrong_rival),
+    ("The best answer to each of two rivals costs at least 5 % against the other", 4, _wrong_rival),
     ("A discount of 0 costs at least 15 %", 5, _pair_gain("gamma", 0.15 / 0.85)),  # as a gain over it
     ("The joint optimum at least 10 % above the equilibrium", 4, _anarchy),
-    ("Memory gains at least 10 %", 2, _pair_gain("memory", 0.10)),
+    ("A policy's own memory gains at least 10 %", 2, _pair_gain("memory", 0.10)),
+    ("A visitor's earlier clicks, which are in the observation, gain a ranker at least 10 %", 2, _inputs_gain),
     ("Messages gain at least 10 %", 1, _pair_gain("messages", 0.10)),
     ("Two of IPPO, MAPPO, VDN and QMIX differ beyond their intervals, in a team's task", 2, _algorithms_differ),
     ("A learner above `blind`, `content` and `static`", 8, _learner_leads()),

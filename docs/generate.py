@@ -13,10 +13,12 @@ import inspect
 import re
 import shutil
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cards
+import measured
 import results
 from PIL import Image
 from sphinx.ext.autodoc.mock import mock
@@ -62,6 +64,7 @@ def main() -> None:
         "moving_pages": moving_pages,
         "replay": replay,
         "aims": cards.aims,
+        "hidden": partial(measured.if_measured, cards.hidden),
         **results.parts(OUT / "plots"),
     }
     for name, make in parts.items():

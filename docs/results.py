@@ -17,6 +17,7 @@ from typing import Any
 
 import learners
 import models
+import numpy as np
 import speeds
 from measured import (
     NotMeasured,
@@ -35,6 +36,7 @@ from measured import (
 from recsys_env import TASKS, WorldConfig, parallel_env
 from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores, draw_seeds
 from recsys_env.evaluation.runs import file_name
+from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import (
     CROSS_PLAY,
     RANKING,
@@ -260,9 +262,19 @@ def credit() -> str:
     note = (
         f"Own reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
         f"agent-steps each{', with ' + ' '.join(settings['set']) if settings['set'] else ''}. "
+        f"{' '.join(_credit_found(name, row) for name, row in result['tasks'].items())} "
         f"{whence_rows(result['tasks'], 'credit.json')}"
     )
     return f"{note}\n\n{markdown(['task', *kinds.values()], rows)}"
+
+
+def _credit_found(task: str, row: Mapping[str, Any]) -> str:
+    """Whether these runs tell the two ways of credit apart, paired by seed."""
+    apart = interval(np.array(row["places"]["runs"]) - np.array(row["ticks"]["runs"]))
+    mean, width = apart["mean"], apart["ci95"]
+    if mean is None or width is None or abs(mean) <= width:
+        return f"On `{task}` these seeds do not tell the two ways apart (places less ticks {spread(apart)})."
+    return f"On `{task}` {'places' if mean > 0 else 'ticks'} earn more (places less ticks {spread(apart)})."
 
 
 def cluster() -> str:

@@ -720,13 +720,14 @@ _SHIPPED: dict[str, WorldConfig] = {
             "description": """Two rival platforms: at each session a user opens one, by what it remembers of them.
 
         Pays clicks. A platform invests in attention by sparing users its bait: they trust it more and open it more
-        often, which the other loses. Best replies follow the rival: to a myopic one a little investment is the best,
-        to one that invests much, much; to answer the wrong one costs 14 to 25 %. Two symmetric equilibria among
-        constant investments, the second one ruinous for both (own reward 101 and 56, both myopic 113); 100 of the
-        scale is the team's optimum among them, myopic play, `planner` the first equilibrium. Question: does a learner
-        answer the investment of the rival that it meets, and where do two of them end? Stresses: opponent modelling,
-        competition for retention. Clicks per page .12 under random and .39 under content (KuaiRand .176 and .379 to
-        .451). Discount .997.
+        often, which the other loses. Against a myopic rival a small investment is the best answer known. Symmetric
+        equilibria among constant investments are no isolated points: on the grid of the evidence card nothing tried
+        beats 1.25 to 4 times the price that `planner` pays, and two platforms that invest there earn less the more
+        they invest (own reward from 93 down to 50; both myopic 113). `planner` itself invests a little less than that.
+        100 of the scale is myopic play, which is best for both. Question: does a learner answer the investment of
+        the rival that it meets, and where do two of them end? Stresses: opponent modelling, competition for
+        retention. Clicks per page .12 under random and .39 under content (KuaiRand .176 and .379 to .451). Discount
+        .997.
         """,
             "page": "rival",
             "planner_price": 0.003,

@@ -106,7 +106,33 @@ def evidence() -> dict[str, Any]:
                 "best": {"planner": "greedy", "greedy": "greedy", "equilibrium": "equilibrium"},
                 "cost": {"planner for equilibrium": mean(0.6), "greedy for planner": mean(0.0)},
                 "costliest": "planner for equilibrium",
+                "reverse": "greedy for planner",
             },
+            "priced": {
+                "prices": {
+                    "greedy": {
+                        "price": 0.0,
+                        "reward": mean(2.0),
+                        "gains": {"planner x 0.5": mean(0.1)},
+                        "beaten": True,
+                    },
+                    "planner x 0.5": {
+                        "price": 0.05,
+                        "reward": mean(3.0),
+                        "gains": {"greedy": mean(-0.2), "planner": mean(0.005)},
+                        "beaten": False,
+                    },
+                    "planner": {
+                        "price": 0.1,
+                        "reward": mean(4.0),
+                        "gains": {"planner x 0.5": mean(0.0)},
+                        "beaten": False,
+                    },
+                },
+                "unbeaten": [["planner x 0.5", "planner"]],
+                "settles": ["planner"],
+            },
+            "source": provenance("benchmarks.evidence"),
             "coupling": {"mean": None, "ci95": None},
         },
         "exact": {

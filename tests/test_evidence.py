@@ -13,9 +13,10 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from benchmarks import evidence, ranker_searches, result_files
+from benchmarks import evidence, hidden, ranker_searches, result_files
 from benchmarks.played import HELD_OUT, Played, ratio
-from recsys_env import TASKS, WorldConfig, replace
+from benchmarks.result_files import RESULTS
+from recsys_env import TASKS, WorldConfig, replace, vector_env
 from recsys_env.evaluation import episode_returns, mean_interval
 
 SHORT = replace(TASKS["duel-v1"], {"horizon": 40})
@@ -77,8 +78,19 @@ def test_the_cost_of_the_wrong_rival() -> None:
         "team for greedy": pytest.approx(0.5),
         "greedy for team": pytest.approx(0.25),
     }
-    assert found["costliest"] == "team for greedy"
+    assert (found["costliest"], found["reverse"]) == ("team for greedy", "greedy for team")
     assert evidence.wrong_rival(Table(table), ("team",), ("team", "greedy"))["costliest"] is None
+
+
+def test_the_costliest_pair_is_that_in_which_both_answers_cost() -> None:
+    """`a` is nearly the best answer to `c`, so that answering `c` by it costs little, though the reverse costs most."""
+    earned = {"a": (10.0, 9.0, 9.9), "b": (8.0, 10.0, 5.0), "c": (2.0, 5.0, 10.0)}
+    table = {(answer, rival): of["abc".index(rival)] for answer, of in earned.items() for rival in "abc"}
+    found = evidence.wrong_rival(Table(table), tuple("abc"), tuple("abc"))
+    assert found["cost"]["c for a"]["mean"] == pytest.approx(0.8)
+    assert found["cost"]["a for c"]["mean"] == pytest.approx(0.01)
+    assert {found["costliest"], found["reverse"]} == {"b for c", "c for b"}
+    assert [found["cost"][found[which]]["mean"] for which in ("costliest", "reverse")] == pytest.approx([0.5, 0.5])
 
 
 class Earning(Played):
@@ -174,16 +186,62 @@ def test_searched_rankers_play_by_their_names(monkeypatch: pytest.MonkeyPatch) -
     assert {"mood", "offers"} <= set(market["answer to planner"].states)
 
 
-def test_planners_settle_at_prices_that_answer_themselves() -> None:
-    """Of a table of payoffs, row against column: the myopic and the dearest do, the others do not."""
-    names = ("greedy", "planner", *evidence.priced_planners(TASKS["rivals-v1"]))
-    table = np.diag([3.0, 1.0, 1.0, 0.0, 0.0, 2.0]) + np.outer([0, 0, 1, 0, 0, 0], [0, 2, 0, 1, 1, 0])
-    played = Table({(a, b): table[i, j] for i, a in enumerate(names) for j, b in enumerate(names)})
-    played.made = evidence.priced_planners(TASKS["rivals-v1"])
-    assert evidence.symmetric_equilibria(played) == ["greedy", "planner x 0.33", "planner x 30"]
-    assert evidence.priced_planners(TASKS["journey-v1"]) == {}
+class Noisy(Table):
+    """The same, the row's advantage over who plays as all others do differing between episodes by up to `spread`."""
+
+    def __init__(self, table: dict[tuple[str, str], float], spread: float) -> None:
+        super().__init__(table)
+        self.config, self.spread = TASKS["rivals-v1"], spread
+
+    def payoff(self, first: str, others: str) -> np.ndarray:
+        return super().payoff(first, others) + (first != others) * self.spread * np.array([-1.0, 1.0, -1.0, 1.0])
+
+
+def test_prices_settle_where_nothing_beats_them_beyond_its_interval() -> None:
+    """Of planners that pay 0, .8, 1 and 1.25 times the task's price, and one policy that is none."""
+    made = evidence.priced_planners(TASKS["rivals-v1"])
+    prices = ["greedy", "planner x 0.8", "planner", "planner x 1.25"]
+    answers = [*prices, "central"]
+    table = {(a, b): 10.0 if a == b else 9.0 for a in answers for b in prices}
+    table["planner x 1.25", "planner"] = 11.0
+    played = Noisy(table, 0.0)
+    played.made = {name: made[name] for name in prices if name in made}
+    found = evidence.priced_game(played, answers)
+    assert list(found["prices"]) == prices
+    assert [row["beaten"] for row in found["prices"].values()] == [False, False, True, False]
+    assert found["prices"]["planner"]["gains"]["planner x 1.25"]["mean"] == pytest.approx(0.1)
+    assert found["unbeaten"] == [["greedy", "planner x 0.8"], ["planner x 1.25"]]
+    assert found["settles"] == ["greedy", "planner x 1.25"]  # of those that cannot be told apart the best for all
+    table["central", "greedy"] = 12.0  # no neighbour, but the best answer known
+    assert evidence.priced_game(played, answers)["unbeaten"][0] == ["planner x 0.8"]
+    noisy = Noisy(table, 5.0)
+    noisy.made = played.made
+    assert not any(row["beaten"] for row in evidence.priced_game(noisy, answers)["prices"].values())
     played.made = {}
-    assert evidence.symmetric_equilibria(played) == []
+    assert "missing" in evidence.priced_game(played, answers)
+    assert evidence.priced_planners(TASKS["journey-v1"]) == {}
+
+
+def test_play_is_measured_again_with_the_rankers_of_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_files, "RESULTS", tmp_path)
+    monkeypatch.setattr(evidence, "priced_planners", lambda config: {})
+    task = "duel-v1,horizon=40"
+    names = ["profile_match", "history_match", "topic_count", "popularity", "ctr", "satisfaction"]
+    weights = [[[0.5, -1.0, 0.0, 0.25, 0.0, 1.0]]]
+    record = {"scores": [{"mean": 1.0, "ci95": 0.1}], "states": [], "names": names, "weights": weights}
+    assert ranker_searches.search_record(ranker_searches.found_of(record)) == record
+    stored = {"settings": {"episodes": 3, "policies": []}, "searches": {"answer to greedy": record}, "rows": {"a": 1}}
+    path = tmp_path / "evidence" / f"{task}.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(stored | {"play": {}}))
+    assert evidence.play_again(task) == path
+    again = json.loads(path.read_text())
+    assert {key: again[key] for key in stored} == stored
+    assert "answer to greedy" in again["play"]["wrong_rival"]["answers"]
+    assert again["play"]["source"]["command"]
+    path.write_text(json.dumps(stored | {"settings": {"policies": ["mine"]}}))
+    with pytest.raises(ValueError, match="no stored card without policies"):
+        evidence.play_again(task)
 
 
 def test_what_memory_and_messages_are_worth() -> None:
@@ -196,3 +254,44 @@ def test_what_memory_and_messages_are_worth() -> None:
     assert evidence.memory(played)["memory"]["gain"]["mean"] == pytest.approx(0.5)
     played.made = {}
     assert "missing" in evidence.memory(played)
+
+
+def test_what_rivals_says_of_investments_is_on_its_card() -> None:
+    play = json.loads((RESULTS / "evidence" / "rivals-v1.json").read_text())["play"]
+    (run,) = play["priced"]["unbeaten"]
+    prices, text = play["priced"]["prices"], " ".join(TASKS["rivals-v1"].description.split())
+    low, high = (prices[end]["price"] / TASKS["rivals-v1"].planner_price for end in (run[0], run[-1]))
+    assert f"nothing tried beats {low:.3g} to {high:.3g} times the price" in text
+    earned = [prices[price]["reward"]["mean"] for price in run]
+    assert earned == sorted(earned, reverse=True)
+    assert (
+        f"from {earned[0]:.0f} down to {earned[-1]:.0f}; both myopic {prices['greedy']['reward']['mean']:.0f})" in text
+    )
+    assert low > 1
+    gains = prices["greedy"]["gains"]
+    best = max(gains, key=lambda answer: gains[answer]["mean"])
+    assert prices[best]["price"] <= 1.25 * TASKS["rivals-v1"].planner_price
+
+
+def test_the_planner_who_is_denied_something_knows_the_rest() -> None:
+    """The world and the state that it reads differ from the true ones in what it is denied, and in nothing else."""
+    envs = vector_env("social-v1", 3)
+    envs.reset(seed=0)
+    world, vectors = envs.world, envs.arrays.vectors.copy()
+    told = hidden.Denied(taste=True, items=True)
+    told.bind(envs, envs.possible_agents[0], 0)
+    told.act(np.zeros((3, 1)))
+    shape, items = world.params["shape"][0], told.envs.world.items
+    for name in items.dtype.names or ():
+        same = np.array_equal(items[name], world.items[name])
+        assert same == (name not in ("quality", "bait"))  # the intercept is 0 in all items
+    assert np.ptp(items["quality"]) == 0
+    changed = np.unique(np.nonzero(told.envs.arrays.vectors != vectors)[2])
+    assert changed.size
+    assert changed.min() >= shape["taste"]
+    assert changed.max() < shape["taste"] + shape["dims"]
+    np.testing.assert_array_equal(envs.arrays.vectors, vectors)
+    knows_all = hidden.Denied(taste=False, items=False)
+    assert episode_returns(replace(TASKS["social-v1"], {"horizon": 20}), [knows_all, "greedy"], 3, 0).tolist() == (
+        episode_returns(replace(TASKS["social-v1"], {"horizon": 20}), ["planner", "greedy"], 3, 0).tolist()
+    )

@@ -302,6 +302,9 @@ def test_a_card_says_what_is_stored() -> None:
     assert "The weights of `static`: recommender: `price` -0.50, `ctr` 1.00." in text
     assert "Two searches for them earned 2.10 ±0.01 and 2.00 ±0.01 on training seeds." in text
     assert found["planner for equilibrium"] == ["60.0 ±1.0 %"]
+    assert "as far as these episodes tell: `planner x 0.5` to `planner` with all prices in between." in text
+    assert found["`greedy`"] == ["2.00 ±0.01", "`planner x 0.5` 10.0 ±1.0 %", "yes"]
+    assert found["`planner x 0.5`"] == ["3.00 ±0.01", "`greedy` -20.0 ±1.0 %, `planner` 0.5 ±1.0 %", "no"]
     assert "earn 50.0 ±1.0 % of what all playing `planner` earn" in text
     assert found["team optimum"] == ["YX YX", "0.2500", "", ""]
     assert found["equilibrium"] == ["YX YX", "0.2500 0.2500", "strict, symmetric", "+70%"]
@@ -323,9 +326,15 @@ def test_aims_are_computed() -> None:
     ]
     assert said["The best policy that looks at the state as agents observe it at least 15 % above `static`"] == [
         "missed so far",
-        "`ecommerce-v1` 70.0 %",
+        "`ecommerce-v1` `searched-state` 25.0 ±1.0 %, `planner` 100.0 ±1.0 %",
         "",
     ]
+    assert (
+        said["The best answer to each of two rivals costs at least 5 % against the other"][1] == "`ecommerce-v1` 20.0 %"
+    )
+    assert said["A policy's own memory gains at least 10 %"] == ["not measured", "", ""]
+    inputs = "A visitor's earlier clicks, which are in the observation, gain a ranker at least 10 %"
+    assert said[inputs][1] == "`ecommerce-v1` `static` / `forgetful` 12.0 ±1.0 %"
     assert said["The joint optimum at least 10 % above the equilibrium"][1] == "`ecommerce-v1` 150.0 %"
     assert said["A discount of 0 costs at least 15 %"] == ["not measured", "", ""]
     # the learner of the example earns 2 and 3 on its seeds, which says nothing against `static` at 2
@@ -343,7 +352,7 @@ PLANNER = {
     "gain": gain(0.5, 0.1),
     "fixed_reward": gain(2.0, 0.1),
 }  # what an oracle gains is said, and does not count
-COSTS = {"a for b": gain(0.06, 0.01), "b for a": gain(0.5, 0.1)}
+COSTS = {"a for b": gain(0.06, 0.01), "b for a": gain(0.5, 0.1), "c for a": gain(0.3, 0.1), "a for c": gain(0.0, 0.0)}
 
 
 @pytest.mark.parametrize(
@@ -365,15 +374,45 @@ COSTS = {"a for b": gain(0.06, 0.01), "b for a": gain(0.5, 0.1)}
             ("`planner` 50.0 ±10.0 %", False),
         ),
         (
-            "Answering the wrong rival",  # the costliest pair was chosen on other episodes
-            {"play": {"wrong_rival": {"costliest": "a for b", "cost": COSTS}}},
-            ("a for b 6.0 ±1.0 %", True),
+            "The best answer to each of two rivals",  # the costliest pair was chosen on other episodes
+            {"play": {"wrong_rival": {"costliest": "a for b", "reverse": "b for a", "cost": COSTS}}},
+            ("a for b 6.0 ±1.0 %; b for a 50.0 ±10.0 %", True),
         ),
-        ("Answering the wrong rival", {"play": {"wrong_rival": {"costliest": None, "cost": {}}}}, None),
-        ("The joint optimum", {"play": {"anarchy": gain(0.8, 0.1)}}, ("25.0 ±15.6 %", True)),
-        ("The joint optimum", {"play": {"anarchy": gain(0.8, 0.2)}}, ("25.0 ±31.2 %", False)),
-        ("The joint optimum", {"play": {"anarchy": gain(0.95, 0.01)}}, ("5.3 ±1.1 %", False)),
-        ("The joint optimum", {"play": {"anarchy": {"missing": "none is stable"}}}, None),
+        (
+            "The best answer to each of two rivals",  # the answer to c does well against both
+            {"play": {"wrong_rival": {"costliest": "c for a", "reverse": "a for c", "cost": COSTS}}},
+            ("c for a 30.0 ±10.0 %; a for c 0.0 ±0.0 %", False),
+        ),
+        (
+            "The best answer to each of two rivals",
+            {"play": {"wrong_rival": {"costliest": "a for b", "cost": COSTS}}},
+            None,
+        ),
+        ("The best answer to each of two rivals", {"play": {"wrong_rival": {"costliest": None, "cost": {}}}}, None),
+        ("The joint optimum", {"play": {"priced": {}, "anarchy": gain(0.8, 0.1)}}, ("25.0 ±15.6 %", True)),
+        ("The joint optimum", {"play": {"priced": {}, "anarchy": gain(0.8, 0.2)}}, ("25.0 ±31.2 %", False)),
+        ("The joint optimum", {"play": {"priced": {}, "anarchy": gain(0.95, 0.01)}}, ("5.3 ±1.1 %", False)),
+        ("The joint optimum", {"play": {"priced": {}, "anarchy": {"missing": "none is stable"}}}, None),
+        ("The joint optimum", {"play": {"anarchy": gain(0.8, 0.1)}}, None),  # on a coarse grid of prices
+        (
+            "A policy's own memory",  # to look at fewer inputs is not to forget
+            {"memory": {"memory": {"with": "static", "without": "forgetful", "gain": gain(0.2, 0.01)}}},
+            None,
+        ),
+        (
+            "A policy's own memory",
+            {
+                "memory": {
+                    "memory": {"with": "coverage-memory", "without": "coverage-convention", "gain": gain(0.2, 0.01)}
+                }
+            },
+            ("`coverage-memory` / `coverage-convention` 20.0 ±1.0 %", True),
+        ),
+        (
+            "A visitor's earlier clicks",
+            {"memory": {"memory": {"with": "static", "without": "forgetful", "gain": gain(0.2, 0.01)}}},
+            ("`static` / `forgetful` 20.0 ±1.0 %", True),
+        ),
     ],
 )
 def test_an_aim_is_met_by_an_estimate_whose_interval_lies_above_nothing(
@@ -402,6 +441,29 @@ def test_where_a_constant_is_a_strategy_the_blind_aim_says_so(
     assert finds(task) == (f"+5.0{why}", False)
     rows["blind"]["score"] = 3.0
     assert finds(task) == ("+3.0", True)
+
+
+def test_which_prices_are_equilibria_is_said_by_the_numbers() -> None:
+    assert cards.settled({"unbeaten": []}) == "Every price is beaten: none is an equilibrium."
+    assert cards.settled({"unbeaten": [["greedy"]]}).endswith("as far as these episodes tell: `greedy`.")
+    several = cards.settled({"unbeaten": [["greedy"], ["a", "b", "c"]]})
+    assert several.endswith(": `greedy`, `a` to `c` with all prices in between.")
+
+
+@pytest.mark.parametrize(
+    ("items", "said"),
+    [(40.0, "Not knowing the items costs more"), (1.0, "Not knowing the taste"), (12.0, "These episodes do not tell")],
+)
+def test_what_the_planner_misses_more_is_said_by_the_numbers(items: float, said: str) -> None:
+    lost = {"planner, taste estimated": gain(10.0, 2.0), "planner, mean items": gain(items, 2.0)}
+    assert cards._rests_on(lost).startswith(said)
+
+
+def test_whether_credit_along_places_helps_is_said_by_the_numbers() -> None:
+    ticks = {"runs": [1.0, 2.0, 3.0]}
+    assert "do not tell" in results._credit_found("t", {"places": {"runs": [1.1, 1.8, 3.1]}, "ticks": ticks})
+    assert "places earn more" in results._credit_found("t", {"places": {"runs": [6.0, 7.1, 8.0]}, "ticks": ticks})
+    assert "ticks earn more" in results._credit_found("t", {"places": {"runs": [-6.0, -5.1, -4.0]}, "ticks": ticks})
 
 
 def test_learners_that_differ_in_one_setting_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
