@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from .ages import code
 from .bad_cases.case import Case, Skipped
 from .bad_cases.environments import (
     Running,
@@ -199,7 +200,7 @@ def main() -> None:
             print(f"{verdict}: {row['kind']}: {row['input']}\n    {row['said']}")
     print({name: result[name] for name in ("number", "silent", "unclear", "clear")})
     if not args.kind:
-        settings = {"seed": SEED, "number": args.number, "samples": args.samples}
+        settings = {"seed": SEED, "number": args.number, "samples": args.samples, "code": code("checks")}
         print(store("bad_inputs", "benchmarks.bad_inputs", settings, result))
 
 
