@@ -67,6 +67,7 @@ ACTS_SINCE: dict[str, str] = {}
 # the code before them have shown; oldest first.
 RENAMED = ("79be80a3fca5c87105eb2a4104edf613165413dc",)
 CENTRAL = ("mappo", "qmix", "maddpg", "masac")  # BenchMARL's learners that see the global state
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _NAMED = {**POLICIES, **TASK_POLICIES}
 
 
@@ -77,10 +78,8 @@ def meaning(tree: Any) -> Any:
     """A syntax tree as nested lists, the same in every version of Python: without docstrings, empty fields and
     places."""
     if isinstance(tree, ast.AST):
-        body = getattr(tree, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-                tree.body = body[1:]  # type: ignore[attr-defined]
+        if isinstance(tree, _DOCUMENTED) and ast.get_docstring(tree) is not None:
+            tree.body = tree.body[1:]
         inside = {name: meaning(value) for name, value in ast.iter_fields(tree) if name != "kind"}
         return [type(tree).__name__, *(item for item in sorted(inside.items()) if item[1] not in (None, []))]
     return [meaning(item) for item in tree] if isinstance(tree, list) else repr(tree) if tree is not None else None
