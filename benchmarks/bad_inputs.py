@@ -9,10 +9,11 @@ views; purchase logs; damaged catalogues; batches that do not fit; command lines
 with what an error has to name.
 
 silent: accepted without an error; or refused, but the state is not what it was.
-unclear: the error was raised by a library's code, or is not a Value-, Type-, Key-, Runtime-, Import- or OSError; or it
-is not one line; or it does not name the field, argument, agent, column or file; or not the value (its text, shape,
+unclear: the error was raised by a library's code, or is not a Value-, Type-, Key-, Index-, Runtime-, Import- or
+OSError; or it is not one line; or it does not name the field, argument, agent, column or file; or not the value (its text, shape,
 dtype, length or kind).
-clear: anything else, an answer of a language model that was repaired and says so among it; a wrong number or name of arguments may be told in Python's own words.
+clear: anything else, such as an answer of a language model that is repaired and says so; a wrong number or name of
+arguments may be told in Python's own words.
 
 A command line is judged by its exit status and what it prints.
 """
@@ -62,7 +63,7 @@ from .result_files import store
 SEED = 12_000
 ROOT = Path(__file__).parent.parent
 OURS = (str(ROOT / "recsys_env"), str(ROOT / "baselines"))
-ALLOWED_ERRORS = (ValueError, TypeError, KeyError, RuntimeError, ImportError, OSError)
+ALLOWED_ERRORS = (ValueError, TypeError, KeyError, IndexError, RuntimeError, ImportError, OSError)
 LONGEST = 1500  # characters of a message
 
 # ------------------------------------------------------------------------------------------------ judging

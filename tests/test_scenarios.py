@@ -156,3 +156,9 @@ def test_prices_follow_the_others(policy: str, below: int) -> None:
         joint[:, 0], joint[:, 1] = 5, level
         observations = envs.step(joint)[0]
         assert (member.act(observations[:, 0]) == max(level - below, 0)).all()
+
+
+@pytest.mark.parametrize(("option", "wrong"), [("episodes", 1.5), ("seeds", None), ("warmup", "1"), ("episodes", True)])
+def test_numbers_of_episodes_are_whole(option: str, wrong: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^--{option} = {wrong!r} must be an integer$"):
+        play_scenarios(("random",), ("duel-v1",), **{option: wrong})
