@@ -107,7 +107,8 @@ def described(files: Mapping[str, str], tables: Mapping[str, Mapping[str, str]])
         files: path -> text, of Python files.
         tables: of the frozen tasks.
     """
-    trees = {path: meaning(ast.parse(text)) for path, text in files.items()}
+    used = [path for path in files if any(within(path, area) for area in AREAS.values())]
+    trees = {path: meaning(ast.parse(files[path])) for path in used}
     areas = {
         name: digest(*(trees[path] for path in sorted(trees) if within(path, area))) for name, area in AREAS.items()
     }

@@ -10,8 +10,8 @@ with what an error has to name.
 
 silent: accepted without an error; or refused, but the state is not what it was.
 unclear: the error was raised by a library's code, or is not a Value-, Type-, Key-, Index-, Runtime-, Import- or
-OSError; or it is not one line; or it does not name the field, argument, agent, column or file; or not the value (its text, shape,
-dtype, length or kind).
+OSError; or it is not one line; or it does not name the field, argument, agent, column or file; or not the value (its
+text, shape, dtype, length or kind).
 clear: anything else, such as an answer of a language model that is repaired and says so; a wrong number or name of
 arguments may be told in Python's own words.
 
