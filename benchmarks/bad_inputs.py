@@ -3,14 +3,17 @@
     python -m benchmarks.bad_inputs [--number 100000] [--kind config "joint actions" ...] [--samples 5]
 
 Inputs are drawn by a fixed seed: fields of every config with values of the wrong kind, range and nesting; names of
-tasks, fields, agents and policies; arguments of constructors; seeds; actions of every kind of action space; snapshots;
-purchase logs; damaged catalogues; command lines. Each is bad by construction, and comes with what an error has to name.
+tasks, fields, agents and policies; arguments of constructors; seeds; actions of every kind of action space; snapshots
+and what they hold; questions about items, users and finite games; answers and addresses of language models; scenarios;
+views; purchase logs; damaged catalogues; batches that do not fit; command lines. Each is bad by construction, and comes
+with what an error has to name.
 
 silent: accepted without an error; or refused, but the state is not what it was.
 unclear: the error was raised by a library's code, or is not a Value-, Type-, Key-, Index-, Runtime-, Import- or
 OSError; or it is not one line; or it does not name the field, argument, agent, column or file; or not the value (its
 text, shape, dtype, length or kind).
-clear: anything else; a wrong number or name of arguments may be told in Python's own words.
+clear: anything else, such as an answer of a language model that is repaired and says so; a wrong number or name of
+arguments may be told in Python's own words.
 
 A command line is judged by its exit status and what it prints.
 """
@@ -31,7 +34,19 @@ from typing import Any
 
 import numpy as np
 
-from .bad_cases.case import Case, Skipped
+from .ages import code
+from .bad_cases.calls import (
+    contents_case,
+    counterfactual_case,
+    exact_case,
+    getter_case,
+    language_case,
+    memory_case,
+    scenario_case,
+    unpacking_case,
+    view_case,
+)
+from .bad_cases.case import Case, Repaired, Skipped
 from .bad_cases.environments import (
     Running,
     agents_case,
@@ -67,6 +82,8 @@ def judge(case: Case) -> tuple[str, str]:
             found = case.call()
     except Skipped:
         return "skipped", ""
+    except Repaired as told:
+        return ("clear", f"repaired: {told}") if str(told) else ("silent", "taken as a good answer")
     except SystemExit as error:
         return judge_exit(case, error.code, printed.getvalue())
     except BaseException as error:  # whatever is raised is what is asked for
@@ -109,6 +126,8 @@ def judge_exit(case: Case, code: Any, printed: str) -> tuple[str, str]:
 def judge_text(case: Case, message: str, said: str) -> tuple[str, str]:
     if not message or "\n" in message or len(message) > LONGEST:
         return "unclear", f"[not one line] {said}"
+    if case.secret and case.secret in said:
+        return "unclear", f"[tells what is secret] {said}"
     if not any(name in message for name in case.names):
         return "unclear", f"[does not name {' or '.join(case.names)}] {said}"
     if case.values and not any(value in message for value in case.values):
@@ -122,12 +141,12 @@ def judge_text(case: Case, message: str, said: str) -> tuple[str, str]:
 def generators(running: Running, files: Files) -> dict[str, tuple[float, Callable[[np.random.Generator], Case]]]:
     """Kind -> share of all inputs, and what draws one."""
     return {
-        "config": (0.40, config_case),
-        "unknown field": (0.10, unknown_case),
+        "config": (0.29, config_case),
+        "unknown field": (0.08, unknown_case),
         "conflict": (0.06, conflict_case),
         "arguments": (0.08, arguments_case),
-        "joint actions": (0.12, lambda rng: joint_case(rng, running)),
-        "actions by agent": (0.10, lambda rng: agents_case(rng, running)),
+        "joint actions": (0.09, lambda rng: joint_case(rng, running)),
+        "actions by agent": (0.08, lambda rng: agents_case(rng, running)),
         "seeds": (0.06, lambda rng: reset_case(rng, running)),
         "names and order": (0.015, lambda rng: lookup_case(rng, running)),
         "restore": (0.025, lambda rng: restore_case(rng, running)),
@@ -135,6 +154,15 @@ def generators(running: Running, files: Files) -> dict[str, tuple[float, Callabl
         "catalogue files": (0.012, lambda rng: file_case(rng, files)),
         "fit": (0.006, fit_case),
         "commands": (0.002, command_case),
+        "getters": (0.05, lambda rng: getter_case(rng, running)),
+        "contents of snapshots": (0.03, lambda rng: contents_case(rng, running)),
+        "exact": (0.03, exact_case),
+        "counterfactuals": (0.005, lambda rng: counterfactual_case(rng, running)),
+        "language": (0.03, language_case),
+        "scenarios": (0.01, scenario_case),
+        "views": (0.02, lambda rng: view_case(rng, running)),
+        "files that unpack": (0.001, lambda rng: unpacking_case(rng, files)),
+        "batches that do not fit": (0.004, memory_case),
     }
 
 
@@ -199,7 +227,7 @@ def main() -> None:
             print(f"{verdict}: {row['kind']}: {row['input']}\n    {row['said']}")
     print({name: result[name] for name in ("number", "silent", "unclear", "clear")})
     if not args.kind:
-        settings = {"seed": SEED, "number": args.number, "samples": args.samples}
+        settings = {"seed": SEED, "number": args.number, "samples": args.samples, "code": code("checks")}
         print(store("bad_inputs", "benchmarks.bad_inputs", settings, result))
 
 

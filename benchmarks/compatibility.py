@@ -24,6 +24,7 @@ from typing import Any
 
 from recsys_env.provenance import provenance
 
+from .ages import code
 from .result_files import earlier, store
 
 ROOT = Path(__file__).parent.parent
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--library", nargs="*", default=list(INSTALL), choices=list(INSTALL))
     parser.add_argument("--keep", type=Path, help="folder for the environments; default: a temporary one")
     args = parser.parse_args()
-    settings = {"learned_above": LEARNED}
+    settings = {"learned_above": LEARNED, "code": code("adapters")}
     results: dict[str, Any] = earlier("compatibility", "libraries", settings)
     with tempfile.TemporaryDirectory() as temporary:
         for library in args.library:

@@ -56,18 +56,35 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/test_numeric.py", ("apply", "products", "squashed")),
     (
         "tests/test_kernels.py",
-        ("run", "build_alias", "expect", "global_state", "list_options", "appraise", "read_prices"),
+        ("run", "build_alias", "expect", "global_state", "list_options", "appraise", "read_prices", "read_wallets"),
     ),
+    ("tests/test_public_items.py", ("read_items", "respond")),
+    ("tests/test_environment.py", ("find_outside",)),
+    ("tests/test_weights.py", ("separate",)),
     ("tests/test_assortment.py", ("choose",)),
     ("tests/test_expected.py", ("expect",)),
-    ("tests/test_effects.py", ("run", "expect")),
-    ("tests/test_metrics.py", ("appraise", "read_prices")),
-    ("tests/test_policies.py", ("choose",)),
+    ("tests/test_effects.py", ("run", "expect", "read_wallets", "read_purchase_values")),
+    ("tests/test_explain.py", ("explain",)),
+    (
+        "tests/test_exact.py",
+        (
+            *("begin_world", "show_pages", "take_effects", "move_moods"),
+            *("end_pages", "ask_users", "begin_sessions", "retrieve"),
+        ),
+    ),
+    ("tests/test_metrics.py", ("appraise", "appraise_fairness", "read_prices")),
+    ("tests/test_policies.py", ("choose", "arrange")),
+    ("tests/test_pricing.py", ("choose", "arrange")),
 )
 # Threads must not be started before a fork. What runs in parallel is the body of `run`; `run_parallel` itself is
 # tried with its own test.
 PARALLEL = ("tests/test_kernels.py", "test_a_copy_does_not_depend_on_its_batch_nor_on_threads")
-CHOICE = "greedy or planner or content or place or kind_of_action and (content or popularity)"  # of test_policies.py
+SELECTED = {  # of files with much else
+    "tests/test_policies.py": "greedy or planner or content or place or kind_of_action and (content or popularity)",
+    "tests/test_environment.py": "wrong_action",
+    "tests/test_weights.py": "not policies_that_choose_slates",
+    "tests/test_kernels.py": f"not {PARALLEL[1]}",
+}
 
 # Why a survivor is none of the tests' business: for ids that contain the key.
 REASONS = {
@@ -80,17 +97,12 @@ REASONS = {
     "(start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer | _STARTS - 1 -> _STARTS + 1": (
         "a setting of a search: starts that lie a little closer find slates as good"
     ),
-    "p.shape.vocabulary > 0 else 1 | 0 -> 1": "equivalent: there is no vocabulary of one word",
     "(f.like and agent.like != 0.0): | f.like and agent.like != 0.0 -> (f.like or": (
         "equivalent: the condition only saves the integral, which is then weighted by 0"
     ),
     "if feature.length >= 0: | 0 -> 1": "equivalent: the length is never the first feature, which is profile_match",
     "p.features.freshness >= 0 -> p.features.freshness > 0": "equivalent: freshness is never the first feature",
     "p.features.promotion >= 0 -> p.features.promotion > 0": "equivalent: promotion is never the first feature",
-    "has_bounded_features: return p.features.freshness >= 0 or p.features.promotion >= 0 | 0 -> 1": (
-        "equivalent: neither is ever one of the first two features"
-    ),
-    "or not has_bounded_features(p) -> p.shape.action != CANDIDATES": "equivalent: the condition only saves a loop",
     "filled, slots, score) and can_show(world, state, p, b, n, j) -> can_show(": (
         "equivalent: `insert` asks again; the condition only saves what can_show costs"
     ),
@@ -457,13 +469,12 @@ def run_tests(entries: set[str] | None, limit: float = 0.0, parallel: bool = Fal
     import pytest
 
     watch = Watch(limit)
-    base = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "--rootdir", str(ROOT)]
+    base = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--no-header", "--rootdir", str(ROOT)]
     if parallel:
         return int(pytest.main([*base, str(ROOT / PARALLEL[0]), "-k", PARALLEL[1]], plugins=[watch])), watch
     for path, of in TESTS:
         if (ROOT / path).is_file() and (entries is None or entries & set(of)):
-            select = CHOICE if path.endswith("test_policies.py") else f"not {PARALLEL[1]}"
-            code = int(pytest.main([*base, str(ROOT / path), "-k", select], plugins=[watch]))
+            code = int(pytest.main([*base, str(ROOT / path), "-k", SELECTED.get(path, "")], plugins=[watch]))
             if code:
                 return code, watch
     return 0, watch
@@ -597,9 +608,11 @@ def main() -> None:
             print(mutant.id)
         print(f"{len(mutants)} mutants of {len({(m.file, m.function) for m in mutants})} functions")
         return
+    from .ages import code
     from .result_files import RESULTS, store
 
-    path, settings = RESULTS / f"{args.out}.json", {"seed": SEED, "tested_code": tested_code()}
+    path = RESULTS / f"{args.out}.json"
+    settings = {"seed": SEED, "tested_code": tested_code(), "code": code("kernels")}
     stored = json.loads(path.read_text()) if path.is_file() else {}
     earlier = {row["id"]: row for row in stored.get("mutants", [])}
     if args.again:

@@ -4,7 +4,8 @@
 
 An agent-step is one agent's part in one tick of one copy. Chunks of them are played with uniform actions, in turn by
 the tasks as they are and by random worlds (every field of the config drawn within its range); what a chunk does
-follows from its number. A run goes on where an earlier one was stopped, and stores its result after each chunk.
+follows from its number. A run goes on where an earlier one of the same kernels was stopped, and stores its result after
+each chunk.
 
 Every check of `rules.CHECKS` looks at every copy in every tick, except where its text says otherwise. It counts what is
 wrong and keeps where it was seen first; `--only CHUNK` plays that chunk again.
@@ -24,6 +25,7 @@ import numpy as np
 from recsys_env import TASKS, VectorEnv, WorldConfig
 from recsys_env.batch import copy_seed
 
+from .ages import code
 from .random_worlds import playable_world
 from .result_files import earlier, store
 from .rules import CHECKS, NAMES, REPLAY, TALLY, Books, Watch
@@ -185,7 +187,8 @@ def main() -> None:
     if args.only is not None:
         show(summary([play_chunk(args.only, args.chunk)]))
         return
-    settings, deadline = {"seed": SEED, "chunk_steps": args.chunk}, time.monotonic() + args.seconds
+    settings = {"seed": SEED, "chunk_steps": args.chunk, "code": code("kernels")}
+    deadline = time.monotonic() + args.seconds
     chunks = {row["chunk"]: row for row in earlier(args.out, "chunks", settings)}
     waiting = [chunk for chunk in range(int(np.ceil(args.steps / args.chunk))) if chunk not in chunks]
     with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:

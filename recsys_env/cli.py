@@ -71,8 +71,10 @@ def require(extra: str, *modules: str) -> None:
 
 
 def at_least(least: int, **counts: int) -> None:
-    """Raise ValueError if one of these options is below `least`."""
+    """Raise ValueError if one of these options is below `least`, TypeError if it is no whole number."""
     for option, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise TypeError(f"--{option} = {count!r} must be an integer")
         if count < least:
             raise ValueError(f"--{option} = {count} must be at least {least}")
 

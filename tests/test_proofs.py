@@ -87,6 +87,18 @@ def test_every_function_of_every_kernel_file_gets_a_mutant() -> None:
         )  # nothing can be changed in very few
 
 
+def test_every_compiled_entry_has_tests_that_mutants_are_tried_with() -> None:
+    entries = {
+        node.name
+        for file in mutants.FILES
+        for node in ast.parse(mutants.source_of(file).read_text()).body
+        if isinstance(node, ast.FunctionDef) and any("entry" in ast.unparse(d) for d in node.decorator_list)
+    }
+    assert entries - {name for _, names in mutants.TESTS for name in names} == {"run_parallel"}  # has its own test
+    for path in (*(path for path, _ in mutants.TESTS), *mutants.SELECTED):
+        assert (mutants.ROOT / path).is_file()
+
+
 def test_what_depends_on_a_kernel_is_compiled_again() -> None:
     from recsys_env.kernels import equations, numeric, page, step
 
@@ -108,6 +120,14 @@ def test_a_process_that_dies_is_judged_by_how(status: Callable[[], Any], outcome
     if pid == 0:
         status()
     assert mutants.judged(os.waitpid(pid, 0)[1], tmp_path / "none.json")["outcome"] == outcome
+
+
+def test_every_reason_is_one_of_a_mutant_that_there_is() -> None:
+    sources = {file: mutants.source_of(file).read_text() for file in mutants.FILES}
+    everything = "".join(sources.values())
+    found = [mutants.mutants_of(file, source, everything) for file, source in sources.items()]
+    ids = [mutant.id for functions in found for group in functions.values() for mutant in group]
+    assert not [part for part in mutants.REASONS if not any(part in name for name in ids)]
 
 
 def test_survivors_come_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

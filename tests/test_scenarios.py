@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ pytest.importorskip("tyro")
 from recsys_env import SCENARIOS, TASKS, Scenario, vector_env
 from recsys_env.__main__ import main
 from recsys_env.evaluation import UNSEEN, episode_returns
-from recsys_env.evaluation.scenarios import answers_of, per_capita, standings
+from recsys_env.evaluation.scenarios import answers_of, per_capita, play_scenarios, standings
 from recsys_env.policies import Policy, Team, make_policy
 from recsys_env.policies.base import feedback
 
@@ -156,3 +157,9 @@ def test_prices_follow_the_others(policy: str, below: int) -> None:
         joint[:, 0], joint[:, 1] = 5, level
         observations = envs.step(joint)[0]
         assert (member.act(observations[:, 0]) == max(level - below, 0)).all()
+
+
+@pytest.mark.parametrize(("option", "wrong"), [("episodes", 1.5), ("seeds", None), ("warmup", "1")])
+def test_numbers_of_episodes_are_whole(option: str, wrong: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^--{option} = {wrong!r} must be an integer$"):
+        play_scenarios(("random",), ("duel-v1",), **{option: wrong})

@@ -17,6 +17,10 @@ class Skipped(Exception):
     """The input turned out to be no bad one."""
 
 
+class Repaired(Exception):
+    """The input was taken for something else, as is documented, and this says so; nothing, if it does not."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One bad input.
@@ -27,6 +31,7 @@ class Case:
         names: the error has to name one of these (field, argument, agent, column, file).
         values: and to contain one of these; empty = there is no value to be told.
         state: what must not change.
+        secret: what no message may hold.
     """
 
     what: str
@@ -34,6 +39,7 @@ class Case:
     names: tuple[str, ...]
     values: tuple[str, ...] = ()
     state: Callable[[], bytes] | None = None
+    secret: str = ""
 
 
 def texts(value: Any) -> tuple[str, ...]:

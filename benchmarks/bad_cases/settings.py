@@ -112,7 +112,7 @@ def conflict_case(rng: np.random.Generator) -> Case:
         (
             {"choice": {"v_0_by_mood": (low, high)}, "items": {"topics": n}, "dynamics": moves(n, high)},
             ("mood_up + mood_down",),
-            (repr(2 * high),),
+            (f"{2 * high:.10g}"[:8],),
         ),
         ({"dynamics": {"mood_up_none": high, "mood_down_none": high}}, ("mood_up_none",), (f"{2 * high:g}",)),
         ({"items": {"life": n + 1, "period": n}}, ("period",), (str(n),)),

@@ -73,7 +73,8 @@ def encode(
 
 
 def _checked(texts: Any) -> list[str]:
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+    in_order = isinstance(texts, Sequence | np.ndarray) and not isinstance(texts, str)
+    if not in_order or not all(isinstance(text, str) for text in texts):
         raise TypeError(f"texts = {shown(texts)} must be a sequence of strings")
     return [str(text) for text in texts]
 

@@ -1,0 +1,308 @@
+"""Which stored results are older than the code that they are about?
+
+    python -m benchmarks.ages           # every older result, and what has changed since
+    python -m benchmarks.ages --all     # every result with what it is about
+    python -m benchmarks.ages --fill    # take down what the code was at commits that results name for the first time
+
+A result is about a task, a policy or a part of the code, and is older when that has another digest now. Comments,
+docstrings and formatting do not count; dates neither.
+
+task: what it plays (`PLAY` in tests/test_frozen_tasks.py), and for learners with a central critic its global state
+(`STATE` there).
+policy: since when it acts as it does (`ACTS_SINCE`); the test also plays stored rows of the evaluation again.
+part of the code: `AREAS`, for speed, proofs and fits.
+
+A result names its commit, and benchmarks/commits.json holds the digests of the code at each such commit, so that the
+test of this (tests/test_ages.py) needs no history. The proofs (soak, mutants, bad inputs, compatibility) hold the
+digest of the code that they were run on themselves, and go on only with the same.
+
+Limits: a commit that ends in -dirty had changes that no digest knows of. Before 61ab0ea worlds could differ between
+processors by a last bit, which is no other task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import io
+import re
+import subprocess
+import tarfile
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recsys_env import TASKS
+from recsys_env.files import read_json, write_json
+from recsys_env.policies.registry import POLICIES, TASK_POLICIES
+
+from .result_files import RESULTS
+
+ROOT = Path(__file__).parent.parent
+COMMITS = Path(__file__).parent / "commits.json"
+FROZEN = "tests/test_frozen_tasks.py"
+AREAS: dict[str, tuple[str, ...]] = {  # name -> files, or folders with all that is below them
+    "kernels": ("recsys_env/kernels/", "recsys_env/world.py", "recsys_env/fields.py"),
+    "cuda": ("recsys_env/kernels/", "recsys_env/cuda/"),
+    "fitting": ("recsys_env/fitting/",),
+    "checks": (  # what inputs are refused by, and what makes them up
+        *("recsys_env/*", "recsys_env/exact/", "recsys_env/language/", "recsys_env/policies/registry.py"),
+        *("benchmarks/bad_inputs.py", "benchmarks/bad_cases/"),
+    ),
+    "adapters": ("recsys_env/adapters/", "recsys_env/vector.py", "recsys_env/environment.py", "recsys_env/views.py"),
+}
+ABOUT = {  # stored files -> areas; all others are about the tasks and policies that they name
+    **dict.fromkeys(("soak", "mutants", "speed", "profile", "trainers", "unchanged"), "kernels"),
+    "gpu": "cuda",
+    **dict.fromkeys(("fit_origin", "fit_report", "new_items"), "fitting"),
+    "bad_inputs": "checks",
+    "compatibility": "adapters",
+}
+TASKS_OF = {"messages": "journey-v1"}  # of which a task is a version that has no name
+# Policy -> the commit at which it began to act otherwise than before, of those that ever did since they were measured.
+ACTS_SINCE: dict[str, str] = {}
+# Commits at which `PLAY` digests something else than before though the tasks play the same, which the new digests of
+# the code before them have shown; oldest first.
+RENAMED = ("79be80a3fca5c87105eb2a4104edf613165413dc",)
+CENTRAL = ("mappo", "qmix", "maddpg", "masac")  # BenchMARL's learners that see the global state
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_NAMED = {**POLICIES, **TASK_POLICIES}
+
+
+# ------------------------------------------------------------------------------------------------ the code
+
+
+def meaning(tree: Any) -> Any:
+    """A syntax tree as nested lists, the same in every version of Python: without docstrings, empty fields and
+    places."""
+    if isinstance(tree, ast.AST):
+        if isinstance(tree, _DOCUMENTED) and ast.get_docstring(tree) is not None:
+            tree.body = tree.body[1:]
+        inside = {name: meaning(value) for name, value in ast.iter_fields(tree) if name != "kind"}
+        return [type(tree).__name__, *(item for item in sorted(inside.items()) if item[1] not in (None, []))]
+    return [meaning(item) for item in tree] if isinstance(tree, list) else repr(tree) if tree is not None else None
+
+
+def digest(*parts: Any) -> str:
+    """Ten hexadecimal digits."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:10]
+
+
+def within(path: str, area: tuple[str, ...]) -> bool:
+    """Whether a file is part of an area; a trailing * stands for the files of a folder without those below it."""
+    return any(
+        path == part
+        or (part.endswith("/") and path.startswith(part))
+        or (part.endswith("*") and path.rpartition("/")[0] == part[:-2])
+        for part in area
+    )
+
+
+def described(files: Mapping[str, str], tables: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """The digests of a state of the code: {"areas" | "PLAY" | "STATE": {name: digest}}.
+
+    Args:
+        files: path -> text, of Python files.
+        tables: of the frozen tasks.
+    """
+    used = [path for path in files if any(within(path, area) for area in AREAS.values())]
+    trees = {path: meaning(ast.parse(files[path])) for path in used}
+    areas = {
+        name: digest(*(trees[path] for path in sorted(trees) if within(path, area))) for name, area in AREAS.items()
+    }
+    short = {name: {task: value[:10] for task, value in table.items()} for name, table in tables.items()}
+    return {"areas": areas, **short}
+
+
+def tables_of(text: str) -> dict[str, dict[str, str]]:
+    """The tables of digests in the test of the frozen tasks."""
+    tables: dict[str, dict[str, str]] = {"PLAY": {}, "STATE": {}}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) in tables and node.value is not None:
+            tables[ast.unparse(node.target)] = ast.literal_eval(node.value)
+    return tables
+
+
+@cache
+def present() -> dict[str, dict[str, str]]:
+    """The digests of the code as it is here."""
+    files = {
+        str(path.relative_to(ROOT)): path.read_text()
+        for folder in ("recsys_env", "benchmarks")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    }
+    return {**described(files, tables_of((ROOT / FROZEN).read_text())), "policies": ACTS_SINCE}
+
+
+def code(area: str) -> dict[str, str]:
+    """What a proof keeps in its settings: the part of the code that it is about, and its digest."""
+    return {area: present()["areas"][area]}
+
+
+# ------------------------------------------------------------------------------------------------ history
+
+
+def git(*words: str) -> bytes:
+    return subprocess.run(["git", "-C", str(ROOT), *words], check=True, capture_output=True).stdout
+
+
+def at(commit: str) -> dict[str, dict[str, str]]:
+    """The digests of the code at a commit, with its tasks under the names that their games have now."""
+    with tarfile.open(fileobj=io.BytesIO(git("archive", commit, "recsys_env", "benchmarks"))) as archive:
+        members = [member for member in archive.getmembers() if member.name.endswith(".py")]
+        files = {member.name: archive.extractfile(member).read().decode() for member in members}  # type: ignore[union-attr]
+    tables = frozen(commit)
+    for renaming in RENAMED:
+        if not includes(commit, renaming):
+            before, after = frozen(f"{renaming}^")["PLAY"], frozen(renaming)["PLAY"]
+            play = {task: after[task] if of == before.get(task) else of for task, of in tables["PLAY"].items()}
+            tables = {**tables, "PLAY": play}
+    return {
+        **described(files, tables),
+        "policies": {name: since for name, since in ACTS_SINCE.items() if includes(commit, since)},
+    }
+
+
+@cache
+def frozen(commit: str) -> dict[str, dict[str, str]]:
+    """The tables of digests in the test of the frozen tasks at a commit."""
+    return tables_of(git("show", f"{commit}:{FROZEN}").decode())
+
+
+def includes(commit: str, earlier: str) -> bool:
+    """Whether a commit has another one behind it, or is it."""
+    return git("merge-base", commit, earlier).decode().strip() == earlier
+
+
+# ------------------------------------------------------------------------------------------------ results
+
+
+class Result(NamedTuple):
+    """Something that was measured.
+
+    Attributes:
+        place: file and row.
+        kind, name: what it is about: "PLAY" and "STATE" of a task, a policy of "policies", a part of the code of
+            "areas".
+        commits: of the code that it was measured with.
+        digest: of that code, where the result itself holds it.
+    """
+
+    place: str
+    kind: str
+    name: str
+    commits: tuple[str, ...]
+    digest: str | None = None
+
+
+def results(folder: Path = RESULTS) -> Iterator[Result]:
+    """All stored results."""
+    for path in sorted(folder.rglob("*.json")):
+        yield from of_file(str(path.relative_to(folder).with_suffix("")), read_json(path))
+
+
+def of_file(name: str, stored: Mapping[str, Any]) -> Iterator[Result]:
+    """The results of one file."""
+    if name in ABOUT:
+        settings = stored.get("settings", {})
+        made = settings.get("code", {}).get(ABOUT[name])
+        commits = sorted({commit for commit in _every_commit(stored)})
+        yield Result(name, "areas", ABOUT[name], tuple(commits), made)
+        return
+    if name in TASKS_OF:
+        yield Result(name, "PLAY", TASKS_OF[name], tuple(_commits(stored)))
+    yield from dict.fromkeys(_of(name, stored, ()))
+
+
+def _of(place: str, value: Any, commits: tuple[str, ...]) -> Iterator[Result]:
+    """What a part of a file is about, by the names of tasks and policies in it."""
+    if not isinstance(value, dict):
+        return
+    commits = tuple(sorted(set(_commits(value)))) or commits
+    settings = value.get("settings") or value.get("origin", {}).get("settings", {})
+    if isinstance(settings, dict) and settings.get("task") in TASKS:
+        yield Result(place, "PLAY", settings["task"], commits)
+        if sees_state(settings):
+            yield Result(place, "STATE", settings["task"], commits)
+    for key, inside in value.items():
+        if key in ("settings", "source", "sources", "origin", "aggregate", "differences"):
+            continue
+        inner = f"{place} {key}"
+        own = tuple(sorted(set(_commits(inside)))) or commits if isinstance(inside, dict) else commits
+        task = re.split(r"[ ,]", key)[0]
+        if task in TASKS and own:
+            yield Result(inner, "PLAY", task, own)
+        if key in _NAMED and own and isinstance(inside, dict):
+            yield Result(inner, "policies", key, own)
+        yield from _of(inner, inside, commits)
+
+
+def sees_state(settings: Mapping[str, Any]) -> bool:
+    """Whether a learner of these settings has a central critic or mixer."""
+    central = settings.get("centralised") or settings.get("mixer") == "qmix"
+    return bool(central or settings.get("algorithm") in CENTRAL)
+
+
+def _commits(value: Mapping[str, Any]) -> Iterator[str]:
+    """The commits that a row itself names."""
+    for source in (value, value.get("source"), value.get("origin"), *value.get("sources", ())):
+        if isinstance(source, dict):
+            named = source.get("commit") or source.get("stored_in") or ()
+            yield from (str(c).removesuffix("-dirty") for c in ([named] if isinstance(named, str) else named) if c)
+
+
+def _every_commit(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from _commits(value)
+    for inside in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _every_commit(inside)
+
+
+def changes(result: Result, known: Mapping[str, Any]) -> list[str]:
+    """The commits since which what a result is about has changed; none where it has not."""
+    now = present()[result.kind].get(result.name)
+    if result.digest:
+        return [] if result.digest == now else list(result.commits)
+    return [commit for commit in result.commits if known.get(commit, {}).get(result.kind, {}).get(result.name) != now]
+
+
+def said(result: Result, since: list[str]) -> str:
+    """One line about an older result."""
+    what = {"PLAY": "what", "STATE": "the global state of", "policies": "the policy", "areas": "the code of"}
+    about = f"{what[result.kind]} {result.name}{' plays' if result.kind == 'PLAY' else ''}"
+    return f"{result.place}: {about} has changed since {', '.join(commit[:7] for commit in since)}"
+
+
+def older(folder: Path = RESULTS) -> list[str]:
+    """A line about each stored result that is older than what it is about."""
+    known = read_json(COMMITS)
+    return [said(result, since) for result in results(folder) if (since := changes(result, known))]
+
+
+def fill() -> None:
+    """Take down the digests at all commits that results name, as history has them."""
+    named = sorted({commit for result in results() for commit in result.commits})
+    write_json(COMMITS, {commit: at(commit) for commit in named}, indent=1)
+    print(f"{len(named)} commits")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fill", action="store_true", help="take down the digests at the commits that results name")
+    parser.add_argument("--all", action="store_true", help="list all results")
+    args = parser.parse_args()
+    if args.fill:
+        fill()
+    known, every = read_json(COMMITS), list(results())
+    for result in every:
+        if since := changes(result, known):
+            print(said(result, since))
+        elif args.all:
+            print(f"{result.place}: up to date with {result.name} ({result.kind})")
+    print(f"{sum(bool(changes(result, known)) for result in every)} of {len(every)} results are older")
+
+
+if __name__ == "__main__":
+    main()
