@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from ..checks import did_you_mean
+from ..checks import did_you_mean, shown
 from ..files import FileError, read_json
 from ..scenarios import PACKAGE
 from .base import Policy
@@ -122,7 +122,7 @@ def make_policy(policy: str | Path | Policy) -> Policy:
         return policy
     if not isinstance(policy, str | Path):
         meant = _instead_of(policy)
-        raise TypeError(f"policy = {policy!r} must be a Policy object, a name, a folder or module:factory{meant}")
+        raise TypeError(f"policy = {shown(policy)} must be a Policy object, a name, a folder or module:factory{meant}")
     policy = str(policy)
     folder = next((f for f in (Path(policy), PACKAGE / policy) if os.path.isfile(f / CHECKPOINT)), None)
     named = POLICIES | TASK_POLICIES
