@@ -85,6 +85,7 @@ WORLDS: dict[str, recsys_env.WorldConfig] = {
         scenes=({"name": "door"}, {"name": "shelf", "beta_context": 0.7, "cart": True}),
         roles=({"name": "door", "scene": "door"}, {"name": "shelf", "scene": "shelf"}),
     ),
+    "prices that both have seen": recsys_env.task_config("pricing-duel-v0", {"offer": {"levels": 3}}),
 }
 WORLDS["entrance and item page on one feed"] = recsys_env.replace(
     WORLDS["intent and entrance, item page"], {"page": "shared"}

@@ -1,11 +1,12 @@
 """Known answers: finite games as exact tables, their solutions, and what an action is worth against another.
 
 game.py            MarkovGame: states, joint actions, P(s', r | s, a)
-states.py          what of the engine's state matters, and which worlds are finite
+states.py          what of the engine's state matters, what else agents can react to, and which worlds are finite
 tabulate.py        from a config to its game, by the engine's own functions (kernels/outcomes.py)
 solve.py           optimum, best responses, equilibria, distances from them
 report.py          the command `python -m recsys_env solve`
 policies.py        the policies `equilibrium` and `joint`, which look the state up
+placing.py         from a policy that plays to its table, if it goes by the table's state
 counterfactual.py  what a joint action is worth against another, in any world
 exploit.py         what an agent gains by its best reply, a lower bound in any world: `python -m recsys_env exploit`
 """

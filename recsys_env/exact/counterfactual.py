@@ -13,8 +13,9 @@ from ..actions import as_array
 from ..batch import Snapshot
 from ..checks import check_count, checked_seed, shown
 from ..environment import RecommendationEnv
+from ..evaluation.episodes import Policies, by_agent
 from ..evaluation.statistics import mean_interval
-from ..policies import Policy, Team
+from ..policies import Team
 from ..vector import VectorEnv
 
 MOST_AGENTS = 8  # of which every coalition is played
@@ -45,7 +46,7 @@ def counterfactual(
     horizon: int,
     n: int,
     *,
-    policies: str | dict[str, str | Policy] = "random",
+    policies: Policies = "random",
     seed: int = 0,
 ) -> Counterfactual:
     """Play a joint action and an alternative n times each from a state, on common random numbers.
@@ -60,12 +61,13 @@ def counterfactual(
         alternative: the same.
         horizon: ticks, the first one included.
         n: pairs.
-        policies: who acts from the second tick on: one name for all, or a policy for each agent.
+        policies: who acts from the second tick on, as in `recsys_env.evaluation.episode_returns`.
         seed: of the events and of the policies' own streams.
 
     Raises:
-        ValueError: an action outside its space, several copies, more than 8 agents, or numbers out of range.
-        TypeError: no state.
+        ValueError: an action outside its space, several copies, more than 8 agents, unknown policies, or numbers out of
+            range.
+        TypeError: no state, or anything else of a wrong kind.
     """
     snapshot, batch = _batch(state, n)
     check_count("horizon", horizon, 1, 10**8)
@@ -77,8 +79,7 @@ def counterfactual(
             f"{MOST_AGENTS} agents"
         )
     chosen, instead = _joint(batch, "joint_action", joint_action), _joint(batch, "alternative", alternative)
-    by_agent = dict.fromkeys(batch.possible_agents, policies) if isinstance(policies, str) else policies
-    team = Team(batch, by_agent, seed)
+    team = Team(batch, by_agent(batch.possible_agents, policies), seed)
     own = {}
     for coalition in itertools.product((False, True), repeat=agents):
         first = np.where(np.reshape(coalition, (agents, *[1] * (chosen.ndim - 1))), chosen, instead)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import shown
+from ..checks import check_count, is_number, shown
 
 Policies = Sequence[np.ndarray] | np.ndarray  # one for each agent
 
@@ -21,12 +22,64 @@ if TYPE_CHECKING:
 _ONLY_TABLES = "this game was not made from a task, so no engine plays it"
 
 
+def checked_numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> np.ndarray:
+    """The value as an array of numbers of this shape; None: any size but 0.
+
+    Raises:
+        TypeError: it holds something else than numbers.
+        ValueError: it has another shape, or numbers that are not finite.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of unequal length
+        array = np.asarray(None)
+    sizes = ", ".join("any" if size is None else str(size) for size in shape)
+    wanted = f"finite numbers [{sizes}]"
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} = {shown(value)} must be {wanted}")
+    fits = [n == size or (size is None and n > 0) for n, size in zip(array.shape, shape, strict=False)]
+    if array.ndim != len(shape) or not all(fits):
+        raise ValueError(f"{name} = {shown(value)} has shape {list(array.shape)}, but must be {wanted}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} = {shown(value)} must be {wanted}; {shown(array[~np.isfinite(array)][0])} is none")
+    return array
+
+
+def checked_discount(name: str, value: Any) -> float:
+    """The discount, if it is a number in [0, 1).
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it lies outside.
+    """
+    if not is_number(value):
+        raise TypeError(f"{name} = {shown(value)} must be a number in [0, 1)")
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} = {shown(value)} is out of range; allowed is [0, 1)")
+    return float(value)
+
+
+def checked_game(game: Any) -> MarkovGame:
+    """The game, if it is one.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(game, MarkovGame):
+        raise TypeError(f"game = {shown(game)} must be a MarkovGame, such as tabulate(task) returns")
+    return game
+
+
 @dataclass(frozen=True, eq=False)
 class MarkovGame:
     """A finite Markov game (Shapley 1953); with one agent a Markov decision process.
 
     All agents have the same actions. A joint action is one number: `joint_actions[a]` are the actions of its agents,
     of which the last one's changes fastest.
+
+    Raises:
+        TypeError: names that are no texts, tables that are no numbers.
+        ValueError: sizes that do not fit together, or numbers that are out of range.
     """
 
     states: tuple[str, ...]  # S readable names
@@ -41,18 +94,61 @@ class MarkovGame:
     mirror: np.ndarray | None = None  # [S]: each state with two agents exchanged; None if they are not alike
     reader: StateReader | None = None  # which state a copy of the engine is in; None for a game that is only tables
     choices: np.ndarray | None = None  # [A, K]: each action as the engine takes it
+    classes: np.ndarray | None = None  # [S]: the state of `payoff_relevant` that each state is; None: it is the same
+    class_names: tuple[str, ...] = ()  # C names of these
 
     def __post_init__(self) -> None:
-        s, n, joint = len(self.states), len(self.agents), len(self.actions) ** len(self.agents)
-        for name, shape in {"transitions": (s, joint, s), "rewards": (n, s, joint), "own": (n, s, joint)}.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"MarkovGame: {name} have shape {getattr(self, name).shape}, expected {shape}")
-        wrong = (np.abs(self.transitions.sum(-1) - 1) > 1e-9) | (self.transitions < 0).any(-1)
+        for name in ("states", "agents", "actions", "class_names"):
+            words = getattr(self, name)
+            if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):
+                raise TypeError(f"MarkovGame: {name} = {shown(words)} must be a tuple of names")
+            if (not words and name != "class_names") or len(set(words)) < len(words):
+                raise ValueError(f"MarkovGame: {name} = {shown(words)} must be different names, one or more")
+        s, n, actions = len(self.states), len(self.agents), len(self.actions)
+        joint = actions**n
+        shapes = {"transitions": (s, joint, s), "rewards": (n, s, joint), "own": (n, s, joint), "initial": (s,)}
+        for name, shape in shapes.items():
+            self._check_table(name, shape)
+        self._check_sums("transitions", self.transitions)
+        self._check_sums("initial", self.initial)
+        checked_discount("MarkovGame: discount", self.discount)
+        check_count("MarkovGame: horizon", self.horizon, 1, 10**8)
+        self._check_numbers("mirror", s)
+        self._check_numbers("classes", len(self.class_names))
+        if self.classes is None and self.class_names:
+            raise ValueError(f"MarkovGame: class_names = {shown(self.class_names)} need classes")
+        if self.choices is not None:
+            self._check_table("choices", (actions, None), "iu")
+        if self.reader is not None and not hasattr(self.reader, "states"):
+            raise TypeError(f"MarkovGame: reader = {shown(self.reader)} must be a StateReader or None")
+
+    def _check_table(self, name: str, shape: tuple[int | None, ...], kinds: str = "iuf") -> None:
+        """Raise TypeError or ValueError unless this is an array of finite numbers of the shape."""
+        table = getattr(self, name)
+        if not isinstance(table, np.ndarray) or table.dtype.kind not in kinds:
+            what = "whole numbers" if kinds == "iu" else "numbers"
+            raise TypeError(f"MarkovGame: {name} = {shown(table)} must be an array of {what}")
+        checked_numbers(f"MarkovGame: {name}", table, shape)
+
+    def _check_sums(self, name: str, table: np.ndarray) -> None:
+        """Raise ValueError unless the rows are probabilities."""
+        wrong = (np.abs(table.sum(-1) - 1) > 1e-9) | (table < 0).any(-1)
         if wrong.any():
-            s, a = (int(i) for i in np.argwhere(wrong)[0])
+            place = tuple(int(i) for i in np.argwhere(wrong)[0])
+            where = f"{name}[{', '.join(map(str, place))}]" if place else name
             raise ValueError(
-                f"MarkovGame: transitions[{s}, {a}] = {shown(self.transitions[s, a].tolist())} must be probabilities "
-                "that sum to 1"
+                f"MarkovGame: {where} = {shown(table[place].tolist())} must be probabilities that sum to 1"
+            )
+
+    def _check_numbers(self, name: str, count: int) -> None:
+        """Raise unless there are none of these numbers of states [S], or each below a count at least once."""
+        numbers = getattr(self, name)
+        if numbers is None:
+            return
+        self._check_table(name, (len(self.states),), "iu")
+        if set(numbers.tolist()) != set(range(count)):
+            raise ValueError(
+                f"MarkovGame: {name} = {shown(numbers.tolist())} must hold each number below {count}, and no other"
             )
 
     @property
@@ -60,36 +156,135 @@ class MarkovGame:
         """Actions [A^N, N] of every joint action."""
         return np.array(list(itertools.product(range(len(self.actions)), repeat=len(self.agents))))
 
+    @cached_property
+    def payoff_relevant(self) -> MarkovGame:
+        """The game of C states in which nothing is told of the past on which no transition and no reward depends.
+
+        Its stationary strategies are those that Markov perfect equilibria consist of (Maskin & Tirole 2001): whoever
+        plays against one needs no more. Where the table holds nothing else it is the game itself.
+        """
+        if self.classes is None:
+            return self
+        first = np.unique(self.classes, return_index=True)[1]
+        into = np.eye(len(first))[self.classes]  # [S, C]
+        return replace(
+            self,
+            states=self.class_names,
+            transitions=self.transitions[first] @ into,
+            rewards=self.rewards[:, first],
+            own=self.own[:, first],
+            initial=self.initial @ into,
+            mirror=None if self.mirror is None else self.classes[self.mirror[first]],
+            reader=None,
+            classes=None,
+            class_names=(),
+        )
+
+    def lift(self, policy: np.ndarray) -> np.ndarray:
+        """A policy [C] or [C, A] of `payoff_relevant` as one of this game, [S] or [S, A]."""
+        policy = self.payoff_relevant.checked_policy(policy)
+        return policy if self.classes is None else policy[self.classes]
+
+    def checked_policy(self, policy: Any, name: str = "policy") -> np.ndarray:
+        """The policy, if it is one of this game: actions [S], or distributions over actions [S, A].
+
+        Raises:
+            TypeError: it is no array of numbers.
+            ValueError: it has another shape, or names actions that there are not, or its rows do not sum to 1.
+        """
+        shape = len(self.states), len(self.actions)
+        wanted = f"actions below {shape[1]} [{shape[0]}] or distributions {list(shape)}"
+        try:
+            array = np.asarray(policy)
+        except ValueError:  # rows of unequal length
+            array = np.asarray(None)
+        told = shown(array.tolist() if isinstance(policy, np.ndarray) else policy)
+        if array.dtype.kind not in "iuf":
+            raise TypeError(f"{name} = {told} must be {wanted}")
+        if array.shape == shape[:1] and array.dtype.kind in "iu" and ((array >= 0) & (array < shape[1])).all():
+            return array
+        if array.shape == shape and (array >= 0).all() and (np.abs(array.sum(1) - 1) < 1e-8).all():
+            return array
+        raise ValueError(f"{name} = {told} must be {wanted}")
+
+    def mixed(self, policy: Any, name: str = "policy") -> np.ndarray:
+        """A policy as distributions [S, A], with the errors of `checked_policy`."""
+        array = self.checked_policy(policy, name)
+        return np.eye(len(self.actions))[array] if array.ndim == 1 else array
+
+    def checked_policies(self, policies: Any, but: int | None = None) -> list[Any]:
+        """One policy for each agent, all of this game; that of agent number `but` may be anything.
+
+        Raises:
+            TypeError: they are no sequence.
+            ValueError: there are more or fewer of them, or one is none of this game.
+        """
+        if not isinstance(policies, Sequence | np.ndarray) or isinstance(policies, str | bytes):
+            raise TypeError(f"policies = {shown(policies)} must be a sequence of policies, one for each agent")
+        if len(policies) != len(self.agents):
+            raise ValueError(
+                f"policies = {shown(policies)} are {len(policies)}, but must be one for each of the "
+                f"{len(self.agents)} agents"
+            )
+        return [p if n == but else self.checked_policy(p, f"policies[{n}]") for n, p in enumerate(policies)]
+
     def states_of(self, envs: VectorEnv) -> np.ndarray:
         """The number [B] of the state that every copy of a batch of this task is in.
 
         Raises:
+            TypeError: no batch.
             ValueError: the game is only tables, or a copy is in none of its states.
         """
         if self.reader is None:
             raise ValueError(_ONLY_TABLES)
+        from ..vector import VectorEnv  # the tables alone need no engine
+
+        if not isinstance(envs, VectorEnv):
+            raise TypeError(f"envs = {shown(envs)} must be a batch, such as vector_env(task, copies) returns")
         return self.reader.states(envs.arrays)
 
     def engine_actions(self, actions: np.ndarray) -> np.ndarray:
         """Actions [...] of the table as the engine takes them: [...] for one slot, [..., K] for slates.
 
         Raises:
-            ValueError: the game is only tables.
+            TypeError: they are no whole numbers.
+            ValueError: the game is only tables, or it has no such action.
         """
         if self.choices is None:
             raise ValueError(_ONLY_TABLES)
+        actions = _whole("actions", actions)
+        if ((actions < 0) | (actions >= len(self.choices))).any():
+            raise ValueError(f"actions = {shown(actions.tolist())} must be whole numbers below {len(self.choices)}")
         chosen = self.choices[actions]
         return chosen[..., 0] if self.choices.shape[1] == 1 else chosen
 
     def table_actions(self, actions: np.ndarray) -> np.ndarray:
-        """The inverse of `engine_actions`, with the same error."""
+        """The inverse of `engine_actions`, with the same errors."""
         if self.choices is None:
             raise ValueError(_ONLY_TABLES)
-        columns = actions[..., None] if self.choices.shape[1] == 1 else actions
-        return np.ravel_multi_index(tuple(np.moveaxis(columns, -1, 0)), tuple(self.choices.max(0) + 1))
+        actions = _whole("actions", actions)
+        sizes, slots = tuple(self.choices.max(0) + 1), self.choices.shape[1]
+        columns = actions[..., None] if slots == 1 else actions
+        if columns.ndim == 0 or columns.shape[-1] != slots or ((columns < 0) | (columns >= sizes)).any():
+            single = "" if slots == 1 else f" [..., {slots}]"
+            raise ValueError(f"actions = {shown(actions.tolist())} must be whole numbers{single} below {max(sizes)}")
+        return np.ravel_multi_index(tuple(np.moveaxis(columns, -1, 0)), sizes)
 
     def label(self, policy: np.ndarray) -> str:
-        """A pure policy [S] in one word, the action of each state in turn, as in YXX."""
+        """A pure policy [S] in one word, the action of each state in turn, as in YXX.
+
+        Of a policy that does not react to the past on which nothing depends, the states of `payoff_relevant`.
+
+        Raises:
+            TypeError, ValueError: it is no pure policy of this game.
+        """
+        policy = self.checked_policy(policy)
+        if policy.ndim > 1:
+            raise ValueError(
+                f"policy = {shown(policy.tolist())} must be pure, an action for each state, to have a label"
+            )
+        if self.classes is not None and self.is_markov(policy):
+            policy = policy[np.unique(self.classes, return_index=True)[1]]
         words = [self.actions[action] for action in policy]
         return ("" if max(map(len, self.actions)) == 1 else " ").join(words)
 
@@ -97,26 +292,59 @@ class MarkovGame:
         """The pure policy [S] of a label.
 
         Raises:
-            ValueError: it does not name one of the actions for each state.
+            TypeError: it is no text.
+            ValueError: it does not name one of the actions for each state, or for each one of `payoff_relevant`.
         """
-        words = list(label) if max(map(len, self.actions)) == 1 else label.split()
-        if len(words) != len(self.states) or not set(words) <= set(self.actions):
-            raise ValueError(
-                f"policy {label!r} must name one of the actions {', '.join(self.actions)} "
-                f"for each of the {len(self.states)} states"
+        if not isinstance(label, str):
+            raise TypeError(
+                f"label = {shown(label)} must be a text, such as {self.label(np.zeros(len(self.states), int))!r}"
             )
-        return np.array([self.actions.index(word) for word in words])
+        words = list(label) if max(map(len, self.actions)) == 1 else label.split()
+        counts = dict.fromkeys((len(self.payoff_relevant.states), len(self.states)))
+        if len(words) not in counts or not set(words) <= set(self.actions):
+            raise ValueError(
+                f"policy {shown(label)} must name one of the actions {', '.join(self.actions)} "
+                f"for each of the {' or '.join(map(str, counts))} states"
+            )
+        numbers = np.array([self.actions.index(word) for word in words])
+        return numbers if len(words) == len(self.states) else self.lift(numbers)
+
+    def is_markov(self, policy: np.ndarray) -> bool:
+        """Whether a policy, [S] or [S, A], goes by the states of `payoff_relevant` alone."""
+        policy = self.checked_policy(policy)
+        if self.classes is None:
+            return True
+        first = np.unique(self.classes, return_index=True)[1]
+        return bool((policy == policy[first][self.classes]).all())
 
     def seen_by(self, agent: int, policy: np.ndarray) -> np.ndarray:
         """A policy [S] or [S, A] of an agent with the states in the order in which it sees them: its own ones first.
 
         The same for agent 0, and where the agents are not alike.
+
+        Raises:
+            TypeError, ValueError: no such agent, or it is no policy of this game.
         """
+        check_count("agent", agent, 0, len(self.agents) - 1)
+        policy = self.checked_policy(policy)
         return policy if self.mirror is None or agent == 0 else policy[self.mirror]
 
     def is_symmetric(self, policies: Policies) -> bool:
-        """Whether two agents that are alike do the same in the same situation."""
-        return self.mirror is not None and bool((policies[0] == self.seen_by(1, policies[1])).all())
+        """Whether two agents that are alike do the same in the same situation.
+
+        Raises:
+            TypeError, ValueError: the policies are none of this game.
+        """
+        first, *others = self.checked_policies(policies)
+        return self.mirror is not None and bool(np.array_equal(first, self.seen_by(1, others[0])))
+
+
+def _whole(name: str, value: Any) -> np.ndarray:
+    """An array of whole numbers."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} = {shown(value)} must be whole numbers")
+    return array
 
 
 def textbook_example() -> MarkovGame:

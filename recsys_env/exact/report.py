@@ -18,9 +18,8 @@ from ..checks import did_you_mean, shown
 from ..config import WorldConfig
 from ..files import write_json
 from ..libraries import library
-from ..policies import Random, Team
-from ..vector import VectorEnv
 from .game import MarkovGame, Policies, textbook_example
+from .placing import Refused, played
 from .policies import equilibrium_of
 from .solve import (
     AVERAGE,
@@ -41,7 +40,6 @@ from .tabulate import tabulate
 conf = library("tyro.conf", "exact")
 
 NAMED = ("random", "greedy", "planner", "equilibrium", "joint")  # policies that are placed in the game
-_COPIES, _TICKS, _SETTLING = 256, 400, 100  # of the play by which a policy of the package becomes a table
 
 
 def solve(
@@ -52,11 +50,16 @@ def solve(
 ) -> dict[str, Any]:
     """Solve a finite game: states, team optimum, equilibria, distances of policies from equilibrium, price of anarchy.
 
+    Equilibria are the Markov perfect ones in pure stationary strategies, which go by the payoff-relevant state alone.
+    Strategies that react to past prices may sustain more, up to the joint optimum. Policies are measured against all
+    that the table holds, past prices too; those that react to anything else are refused.
+
     Args:
         task: a task, with fields changed if need be: duel-v1,reward.sharing=1; or "example", the textbook's.
         criterion: average (reward per tick in the long run), discounted (by the task's discount) or finite (its
             horizon); equilibria are listed for the first two.
-        policies: names of policies whose distance from equilibrium is measured, each playing as a team.
+        policies: whose distance from equilibrium is measured, each playing as a team: names, folders of trained
+            ones, or module:factory.
         json: file to write everything to, with the tables P and R.
 
     Returns:
@@ -68,15 +71,16 @@ def solve(
     config = None if task == "example" else cli.config_of(task)
     game = textbook_example() if config is None else tabulate(config)
     worth = criterion_of(game, criterion)
-    found = solution(game, worth)
+    found = solution(game.payoff_relevant, worth)
     found |= {
+        "table": len(game.states),
         "task": task,
         "criterion": criterion,
         "policies": [] if config is None else _placed(game, config, policies, worth),
     }
     if json is not None:
         tables = {name: getattr(game, name).tolist() for name in ("transitions", "rewards", "own", "initial")}
-        write_json(json, {**found, **tables})
+        write_json(json, {**found, "table_states": list(game.states), **tables})
     return found
 
 
@@ -95,7 +99,8 @@ def criterion_of(game: MarkovGame, name: str) -> Criterion:
 
 
 def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
-    """What is known of a game: states, optimum, equilibria, prices, and a table of who earns what against whom."""
+    """What is known of a game of payoff-relevant states: optimum, equilibria, prices, and a table of who earns what
+    against whom."""
     value, joint = team_optimum(game, criterion)
     optimum = float(game.initial @ value)
     first = joint if joint.ndim == 2 else joint[0]  # of a finite horizon the first tick's
@@ -220,24 +225,34 @@ def _against(pure: PurePolicies, cast: Sequence[tuple[str, np.ndarray]]) -> dict
 # ---------------------------------------------------------------------------------------------- policies of the package
 
 
+def _check_equilibrium(config: WorldConfig, name: str) -> None:
+    """Raise Refused where `equilibrium` has none to play."""
+    try:
+        if name == "equilibrium":
+            equilibrium_of(config)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
 def _placed(game: MarkovGame, config: WorldConfig, names: Sequence[str], criterion: Criterion) -> list[dict[str, Any]]:
-    """What teams of these policies earn, and how far they are from an equilibrium; of `equilibrium` in a game whose
-    equilibria are too many to list, or that has none, why it is missing."""
+    """What teams of these policies earn, and how far they are from an equilibrium; or why that is missing: of
+    `equilibrium` where equilibria are too many to list, or there is none, and of policies that react to what the table
+    does not hold."""
     placed: list[dict[str, Any]] = []
     for name in names:
-        if name == "equilibrium":
-            try:
-                equilibrium_of(config)
-            except ValueError as error:
-                placed.append({"name": name, "missing": str(error)})
-                continue
-        team = played(game, config, name)
-        pure = all((policy.max(1) == 1).all() for policy in team)
+        try:
+            _check_equilibrium(config, name)
+            team = played(game, config, name)
+        except Refused as reason:
+            placed.append({"name": name, "missing": str(reason)})
+            continue
+        pure = all((policy.max(1) == 1).all() and game.is_markov(policy) for policy in team)
         regret = regrets(game, team, criterion)
         placed.append(
             {
                 "name": name,
                 "policies": _labels(game, [policy.argmax(1) for policy in team]) if pure else None,
+                "markov": all(map(game.is_markov, team)),
                 "own": (evaluate(game, team, criterion, own=True) @ game.initial).tolist(),
                 "regret": regret.tolist(),
                 "nash_conv": float(regret.sum()),
@@ -246,37 +261,16 @@ def _placed(game: MarkovGame, config: WorldConfig, names: Sequence[str], criteri
     return placed
 
 
-def played(game: MarkovGame, config: WorldConfig, name: str) -> list[np.ndarray]:
-    """A team of a policy of the package as distributions [S, A] of each agent: how often it takes each action.
-
-    Counted over 256 copies and 300 ticks, after 100 in which what it remembers settles; uniform in states that are
-    never visited. Exact for a policy that looks at the state alone, and for `random`.
-    """
-    envs = VectorEnv(config, _COPIES)
-    team = Team(envs, dict.fromkeys(envs.possible_agents, name), seed=0)
-    counts = np.zeros((envs.num_agents, len(game.states), len(game.actions)))
-    if not any(isinstance(policy, Random) for policy in team.policies.values()):
-        observations, _ = envs.reset(seed=0)
-        actions = envs.empty_actions()
-        for tick in range(_TICKS):
-            states = game.states_of(envs)
-            team.act(observations, actions)
-            if tick >= _SETTLING:
-                for n in range(envs.num_agents):
-                    np.add.at(counts[n], (states, game.table_actions(actions[:, n])), 1)
-            observations, _, _, truncated, infos = envs.step(actions)
-            team.observe(infos, truncated)
-    counts[counts.sum(-1) == 0] = 1
-    return list(counts / counts.sum(-1, keepdims=True))
-
-
 # ---------------------------------------------------------------------------------------------- printing
 
 
 def show(found: Mapping[str, Any]) -> None:
     """Print what `solve` returns."""
     alike = "; policies of the second agent as it sees the states" if "against" in found else ""
-    print(f"{found['task']}: {_count(found['states'], 'state')}, {_count(found['agents'], 'agent')}, ", end="")
+    past = found["table"] > len(found["states"])
+    states = _count(found["states"], "payoff-relevant state" if past else "state")
+    states += f" ({found['table']} with past prices)" * past
+    print(f"{found['task']}: {states}, {_count(found['agents'], 'agent')}, ", end="")
     print(
         f"{_count(found['actions'], 'action')} ({', '.join(found['actions'])}); reward per tick, {found['criterion']}"
     )
@@ -299,6 +293,9 @@ def show(found: Mapping[str, Any]) -> None:
             gain = 100 * e["over_constant"]
             kind.append(f"{gain:+.0f} % for {found['agents'][0]} over its best constant answer")
         print(f"  equilibrium   {' '.join(e['policies'])}  {_numbers(e['own'])}  {', '.join(kind)}")
+    if "equilibria" in found:
+        print("  these are all in pure stationary strategies of these states (Markov perfect equilibria)", end="")
+        print("; strategies that\n  react to past prices can sustain more, up to the optimum" if past else "")
     if "not_enumerated" in found:
         print(f"  equilibria: {found['not_enumerated']}")
     if "anarchy" in found:
@@ -314,6 +311,7 @@ def show(found: Mapping[str, Any]) -> None:
             print(f"  {row['name']:13} {row['missing']}")
             continue
         words = f"  {' '.join(row['policies'])}" if row["policies"] else ""
+        words += "" if row["markov"] else "  reacts to past prices"
         print(f"  {row['name']:13} {_numbers(row['own'])}  {row['nash_conv']:.4f}{words}")
 
 

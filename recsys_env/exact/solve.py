@@ -1,7 +1,8 @@
 """Solutions of a finite Markov game: optimum, best responses, equilibria, and how far a team is from them.
 
 A policy of an agent is stationary: an action for each state, [S] integers, or a distribution over actions for each,
-[S, A]. Values are per tick, whatever the criterion:
+[S, A]. It may react to all that a state holds; best responses do, and equilibria are listed of those that react to what
+matters alone (`MarkovGame.payoff_relevant`). Values are per tick, whatever the criterion:
 
     AVERAGE               lim 1/T E sum of rewards (the default: an episode is long)
     discounted(gamma)     (1 - gamma) E sum of gamma^t rewards
@@ -17,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..checks import shown
+from ..checks import check_count, is_number, shown
 from ..libraries import library
-from .game import MarkovGame, Policies
+from .game import MarkovGame, Policies, checked_discount, checked_game, checked_numbers
 
 TIE = 1e-9  # values that differ by less are equal
 _PROFILES = 50_000_000  # table entries of all pure profiles
@@ -27,11 +28,19 @@ _PROFILES = 50_000_000  # table entries of all pure profiles
 
 @dataclass(frozen=True)
 class Criterion:
-    """What the rewards of a game are worth together."""
+    """What the rewards of a game are worth together: AVERAGE, `discounted(gamma)` or `finite(horizon)`."""
 
     kind: str
     discount: float = 1.0
     horizon: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("average", "discounted", "finite"):
+            raise ValueError(f"kind = {shown(self.kind)} is not allowed; choose one of average, discounted, finite")
+        if self.kind == "discounted":
+            checked_discount("discount", self.discount)
+        if self.kind == "finite":
+            check_count("horizon", self.horizon, 1, 10**8)
 
 
 AVERAGE = Criterion("average")
@@ -42,10 +51,9 @@ def discounted(discount: float) -> Criterion:
     """Discounted reward, times 1 - discount; at 0 an agent is myopic.
 
     Raises:
-        ValueError: the discount is not in [0, 1).
+        TypeError: the discount is no number.
+        ValueError: it is not in [0, 1).
     """
-    if not 0 <= discount < 1:
-        raise ValueError(f"discount = {discount!r} is out of range; allowed is [0, 1)")
     return Criterion("discounted", discount)
 
 
@@ -53,11 +61,19 @@ def finite(horizon: int) -> Criterion:
     """Mean reward of so many ticks.
 
     Raises:
-        ValueError: the horizon is below 1.
+        TypeError: the horizon is no whole number.
+        ValueError: it is below 1.
     """
-    if horizon < 1:
-        raise ValueError(f"horizon = {horizon!r} is out of range; it must be at least 1")
     return Criterion("finite", 1.0, horizon)
+
+
+def _check(game: MarkovGame, criterion: Criterion = AVERAGE) -> None:
+    """Raise TypeError unless these are a game and a criterion."""
+    checked_game(game)
+    if not isinstance(criterion, Criterion):
+        raise TypeError(
+            f"criterion = {shown(criterion)} must be AVERAGE, discounted(gamma) or finite(horizon) of recsys_env.exact"
+        )
 
 
 # ---------------------------------------------------------------------------------------------- policies given
@@ -66,30 +82,20 @@ def finite(horizon: int) -> Criterion:
 def chain(game: MarkovGame, policies: Policies, rewards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The Markov chain [S, S] of a policy for each agent, and its expected rewards [N, S]."""
     weight = np.ones((len(game.states), 1))
-    for policy in policies:
-        weight = (weight[:, :, None] * _mixed(game, policy)[:, None, :]).reshape(len(game.states), -1)
+    for policy in game.checked_policies(policies):
+        weight = (weight[:, :, None] * game.mixed(policy)[:, None, :]).reshape(len(game.states), -1)
     return np.einsum("sa,sat->st", weight, game.transitions), np.einsum("sa,nsa->ns", weight, rewards)
 
 
-def _mixed(game: MarkovGame, policy: np.ndarray) -> np.ndarray:
-    """A policy as distributions [S, A].
+def evaluate(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE, own: bool = False) -> np.ndarray:
+    """Value [N, S] of a policy for each agent, from every state: of its reward, or of its own one before sharing.
 
     Raises:
-        ValueError: it is none of this game.
+        TypeError, ValueError: no game or criterion, or policies that are none of the game's.
     """
-    policy, shape = np.asarray(policy), (len(game.states), len(game.actions))
-    if policy.shape == shape[:1] and policy.dtype.kind in "iu" and ((policy >= 0) & (policy < shape[1])).all():
-        return np.eye(shape[1])[policy]
-    if policy.shape == shape and np.allclose(policy.sum(1), 1) and (policy >= 0).all():
-        return policy
-    raise ValueError(
-        f"policy = {shown(policy.tolist())} must be actions below {shape[1]} [{shape[0]}] "
-        f"or distributions {list(shape)}"
-    )
-
-
-def evaluate(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE, own: bool = False) -> np.ndarray:
-    """Value [N, S] of a policy for each agent, from every state: of its reward, or of its own one before sharing."""
+    _check(game, criterion)
+    if not isinstance(own, bool | np.bool_):
+        raise TypeError(f"own = {shown(own)} must be True or False")
     transitions, rewards = chain(game, policies, game.own if own else game.rewards)
     return _value(transitions[None], rewards[:, None], criterion)[:, 0]
 
@@ -127,13 +133,20 @@ def long_run(transitions: np.ndarray) -> np.ndarray:
 
 
 def team_optimum(game: MarkovGame, criterion: Criterion = AVERAGE) -> tuple[np.ndarray, np.ndarray]:
-    """The most that a team which sees the state can earn.
+    """The most that a team which sees the state can earn. It needs no past on which nothing depends.
 
     Returns:
         value [S] of the sum of own rewards; the actions [S, N] of its members, or [H, S, N] where the horizon is
         finite.
+
+    Raises:
+        TypeError: no game or criterion.
     """
-    value, joint = _decide(game.own.sum(0), game.transitions, criterion)
+    _check(game, criterion)
+    core = game.payoff_relevant
+    value, joint = _decide(core.own.sum(0), core.transitions, criterion)
+    if game.classes is not None:
+        value, joint = value[game.classes], joint[..., game.classes]
     return value, game.joint_actions[joint]
 
 
@@ -144,13 +157,19 @@ def best_response(
 
     Args:
         policies: of all agents; that of `agent` itself does not count.
+        agent: its number, n < N.
 
     Returns:
         value [S] of its reward; its actions [S], or [H, S] where the horizon is finite.
+
+    Raises:
+        TypeError, ValueError: no game, agent or criterion, or policies that are none of the game's.
     """
+    _check(game, criterion)
+    check_count("agent", agent, 0, len(game.agents) - 1)
     others = np.ones((len(game.states), 1))
-    for n, policy in enumerate(policies):
-        mixed = np.ones((len(game.states), 1)) if n == agent else _mixed(game, policy)
+    for n, policy in enumerate(game.checked_policies(policies, but=agent)):
+        mixed = np.ones((len(game.states), 1)) if n == agent else game.mixed(policy)
         others = (others[:, :, None] * mixed[:, None, :]).reshape(len(game.states), -1)
     count, actions = len(game.states), len(game.actions)
     before = actions**agent
@@ -215,7 +234,11 @@ def _decide_average(rewards: np.ndarray, transitions: np.ndarray) -> tuple[np.nd
 
 
 def regrets(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE) -> np.ndarray:
-    """What each agent [N] would gain by its best response, from the start of an episode."""
+    """What each agent [N] would gain by its best response, from the start of an episode.
+
+    Raises:
+        TypeError, ValueError: no game or criterion, or policies that are none of the game's.
+    """
     values = evaluate(game, policies, criterion)
     return np.array(
         [game.initial @ (best_response(game, policies, n, criterion)[0] - values[n]) for n in range(len(game.agents))]
@@ -223,28 +246,34 @@ def regrets(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE
 
 
 def nash_conv(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE) -> float:
-    """The sum of all regrets; 0 in an equilibrium (Lanctot et al. 2017)."""
+    """The sum of all regrets; 0 in an equilibrium (Lanctot et al. 2017). Its errors are those of `regrets`."""
     return float(regrets(game, policies, criterion).sum())
 
 
 @dataclass(frozen=True, eq=False)
 class Equilibrium:
-    """Pure stationary policies of which each is a best response to the others in every state (Markov perfect)."""
+    """Pure stationary strategies of the payoff-relevant state of which each is a best response to the others in every
+    state: a Markov perfect equilibrium (Maskin & Tirole 2001).
 
-    policies: np.ndarray  # [N, S]
+    Nobody gains by a strategy that reacts to more, so it is an equilibrium among those as well. They may have further
+    ones, which pay more: threats to punish a price of the past (Friedman 1971).
+    """
+
+    policies: np.ndarray  # [N, S], of the states of the game that was asked about
     values: np.ndarray  # [N]: reward per tick of each agent, from the start of an episode
     own: np.ndarray  # [N]: the same before sharing
-    strict: bool  # every other pure policy of an agent is worse, from some state on
+    strict: bool  # every other pure policy of an agent, of the payoff-relevant state, is worse, from some state on
 
 
 @dataclass(frozen=True, eq=False)
 class PurePolicies:
-    """Every pure stationary policy of a small game against every other."""
+    """Every pure stationary policy of the payoff-relevant states C of a small game against every other."""
 
-    game: MarkovGame
+    whole: MarkovGame  # as it was given
+    game: MarkovGame  # its `payoff_relevant`, of the states C
     criterion: Criterion
-    policies: np.ndarray  # [Q, S]: the Q = A^S policies of an agent
-    values: np.ndarray  # [N, Q, ..., Q, S]: value to agent n of each profile, from every state
+    policies: np.ndarray  # [Q, C]: the Q = A^C policies of an agent
+    values: np.ndarray  # [N, Q, ..., Q, C]: value to agent n of each profile, from every state
     own: np.ndarray  # [N, Q, ..., Q]: own reward of each profile, from the start of an episode
 
     @property
@@ -253,11 +282,18 @@ class PurePolicies:
         return self.values @ self.game.initial
 
     def index(self, policy: np.ndarray) -> int:
-        """The number of a policy [S]."""
+        """The number of a policy [C].
+
+        Raises:
+            TypeError, ValueError: it is no pure policy of the payoff-relevant game.
+        """
+        policy = self.game.checked_policy(policy)
+        if policy.ndim > 1:
+            raise ValueError(f"policy = {shown(policy.tolist())} must be pure, an action for each state")
         return int(np.flatnonzero((self.policies == policy).all(1))[0])
 
     def equilibria(self) -> list[Equilibrium]:
-        """All of them, the highest sum of own rewards first."""
+        """All Markov perfect ones in pure strategies, the highest sum of own rewards first."""
         agents = len(self.game.agents)
         stable = np.ones(self.own.shape[1:], np.bool_)
         strict = stable.copy()
@@ -268,7 +304,7 @@ class PurePolicies:
             strict &= good.sum(axis=n, keepdims=True) == 1
         found = [
             Equilibrium(
-                self.policies[list(profile)],
+                np.stack([self.whole.lift(policy) for policy in self.policies[list(profile)]]),
                 self.payoffs[(slice(None), *profile)],
                 self.own[(slice(None), *profile)],
                 bool(strict[profile]),
@@ -279,11 +315,14 @@ class PurePolicies:
 
 
 def pure_policies(game: MarkovGame, criterion: Criterion = AVERAGE) -> PurePolicies:
-    """The values of all profiles of pure stationary policies.
+    """The values of all profiles of pure stationary policies of the payoff-relevant state (`game.payoff_relevant`).
 
     Raises:
+        TypeError: no game or criterion.
         ValueError: there are too many, or the horizon is finite, for which equilibria are not stationary.
     """
+    _check(game, criterion)
+    whole, game = game, game.payoff_relevant
     states, actions, agents = len(game.states), len(game.actions), len(game.agents)
     digits = states * agents * math.log10(actions)
     if digits + 2 * math.log10(states) > math.log10(_PROFILES):
@@ -305,17 +344,23 @@ def pure_policies(game: MarkovGame, criterion: Criterion = AVERAGE) -> PurePolic
     shape = (agents, *[len(policies)] * agents)
     values = _value(transitions, game.rewards[:, rows, joint], criterion)
     own = values if game.own is game.rewards else _value(transitions, game.own[:, rows, joint], criterion)
-    return PurePolicies(game, criterion, policies, values.reshape(*shape, states), (own @ game.initial).reshape(shape))
+    values, at_start = values.reshape(*shape, states), (own @ game.initial).reshape(shape)
+    return PurePolicies(whole, game, criterion, policies, values, at_start)
 
 
 def prices(equilibria: Sequence[Equilibrium], optimum: float) -> tuple[float, float]:
     """(of anarchy, of stability): the worst and the best equilibrium's sum of own rewards, over the team optimum.
 
     Raises:
-        ValueError: there is no equilibrium, or the optimum is not positive.
+        TypeError: something else than equilibria and a number.
+        ValueError: there is no equilibrium, or the optimum is not a positive number.
     """
-    if optimum <= 0:
-        raise ValueError(f"optimum = {optimum!r} must be positive for a price to say anything")
+    if not is_number(optimum):
+        raise TypeError(f"optimum = {shown(optimum)} must be a number")
+    if not 0 < optimum < np.inf:
+        raise ValueError(f"optimum = {shown(optimum)} must be positive and finite for a price to say anything")
+    if not isinstance(equilibria, Sequence) or not all(isinstance(e, Equilibrium) for e in equilibria):
+        raise TypeError(f"equilibria = {shown(equilibria)} must be those that pure_policies(game).equilibria() lists")
     if not equilibria:
         raise ValueError("there is no pure equilibrium, so there is no price of anarchy")
     sums = [float(equilibrium.own.sum()) for equilibrium in equilibria]
@@ -336,7 +381,18 @@ def empirical_game(
 
     Returns:
         payoffs [N, Q_0, Q_1, ...], a game in normal form.
+
+    Raises:
+        TypeError, ValueError: no game or criterion, an agent without policies, or policies that are none of the game's.
     """
+    _check(game, criterion)
+    for options in (policies, *(policies if isinstance(policies, Sequence | np.ndarray) else ())):
+        if not isinstance(options, Sequence | np.ndarray) or isinstance(options, str | bytes):
+            raise TypeError(f"policies = {shown(policies)} must be a sequence of policies for each agent")
+    if len(policies) != len(game.agents) or not all(map(len, policies)):
+        raise ValueError(
+            f"policies = {shown(policies)} must name one policy or more for each of the {len(game.agents)} agents"
+        )
     shape = tuple(map(len, policies))
     payoffs = np.zeros((len(shape), *shape))
     for profile in np.ndindex(shape):
@@ -349,9 +405,13 @@ def mixed_equilibria(payoffs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]
     """All equilibria of a nondegenerate two-player game [2, A, B], by the vertices.
 
     Such as an `empirical_game`.
+
+    Raises:
+        TypeError, ValueError: these are no payoffs of two players.
     """
+    payoffs = checked_numbers("payoffs", payoffs, (2, None, None)).astype(np.float64)
     nash = library("nashpy", "exact")
-    found = nash.Game(*np.asarray(payoffs, np.float64)).vertex_enumeration()
+    found = nash.Game(*payoffs).vertex_enumeration()
     return [(_clean(row), _clean(column)) for row, column in found]
 
 
@@ -365,9 +425,14 @@ def correlated_equilibrium(payoffs: np.ndarray) -> np.ndarray:
     """The correlated equilibrium [A, B, ...] with the largest sum of payoffs [N, A, B, ...] (Aumann 1974).
 
     A linear program: whoever is told an action gains by no other.
+
+    Raises:
+        TypeError, ValueError: these are no payoffs of N players, each with one action or more.
+        RuntimeError: the program found no solution.
     """
+    agents = max(len(payoffs), 1) if isinstance(payoffs, list | tuple) or np.ndim(payoffs) else 1
+    payoffs = checked_numbers("payoffs", payoffs, (agents, *[None] * agents)).astype(np.float64)
     optimize = library("scipy.optimize", "exact")
-    payoffs = np.asarray(payoffs, np.float64)
     shape = payoffs.shape[1:]
     rows = []
     for n, count in enumerate(shape):
@@ -390,7 +455,13 @@ def correlated_equilibrium(payoffs: np.ndarray) -> np.ndarray:
 
 
 def matrix_value(payoffs: np.ndarray) -> tuple[float, np.ndarray]:
-    """Value of a zero-sum game [A, B] to the row player, and its maximin mix [A]: a linear program."""
+    """Value of a zero-sum game [A, B] to the row player, and its maximin mix [A]: a linear program.
+
+    Raises:
+        TypeError, ValueError: these are no payoffs [A, B].
+        RuntimeError: the program found no solution.
+    """
+    payoffs = checked_numbers("payoffs", payoffs, (None, None)).astype(np.float64)
     optimize = library("scipy.optimize", "exact")
     rows, columns = payoffs.shape
     solved = optimize.linprog(
@@ -415,9 +486,11 @@ def zero_sum_value(game: MarkovGame, discount: float) -> tuple[np.ndarray, list[
     response to it, until nothing moves.
 
     Raises:
-        ValueError: the game has not two agents, or their rewards do not cancel.
+        TypeError: no game or discount.
+        ValueError: the game has not two agents, or their rewards do not cancel, or the discount is not in [0, 1).
         RuntimeError: no convergence.
     """
+    _check(game)
     if len(game.agents) != 2 or not np.allclose(game.rewards.sum(0), 0):
         raise ValueError(
             f"{len(game.agents)} agents, whose rewards sum to up to {np.abs(game.rewards.sum(0)).max():g}: a zero-sum "

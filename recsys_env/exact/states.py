@@ -1,4 +1,5 @@
-"""What of the engine's state matters for what happens next, and which worlds are finite."""
+"""What of the engine's state matters for what happens next, what else agents can react to, and which worlds are
+finite."""
 
 from __future__ import annotations
 
@@ -49,6 +50,11 @@ class Relevance:
             or (feedback.a_price != 0 and experience)
             or (feedback.b_price != 0 and carts),
         )
+
+
+def sees_prices(config: WorldConfig) -> bool:
+    """Whether some agent sees what all asked at the visitor's last page, so that it can react to that."""
+    return config.offer.kind == "price" and any("offers" not in config.hidden(n) for n in range(config.num_agents))
 
 
 def paid_for(config: WorldConfig) -> set[str]:
@@ -103,7 +109,8 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
 
 
 class StateReader:
-    """Which state of a table a copy of the engine is in, by the bytes of what matters.
+    """Which state of a table a copy of the engine is in, by the bytes of what matters, and of the agents' own past
+    that they see: their prices at a visitor's last page. Nothing depends on these but the agents that react to them.
 
     Args:
         envs: a batch of the world, for sizes and offsets.
@@ -124,11 +131,12 @@ class StateReader:
         }
         self._vectors = {name: slice(start, start + size) for name, (there, start, size) in stretches.items() if there}
         self._habits = shape.habits if matters.habits else 0
+        self._prices = shape.agents if sees_prices(config) else 0
         self._first = self._people(first)
         self._sorted: np.ndarray | None = None
 
     def keys(self, state: State) -> np.ndarray:
-        """What matters of every copy, as float32 [B, W]: of the page, then of each user."""
+        """The state of every copy, as float32 [B, W]: what it holds of the page, then of each user."""
         copies = state.copies
         page = np.stack([copies[name] for name in self._page], axis=1).astype(np.float32)
         untouched = state.users["stamp"] != copies["stamp"][:, None]
@@ -136,10 +144,11 @@ class StateReader:
         return np.concatenate([page, people.reshape(len(copies), -1)], axis=1) + np.float32(0)  # no -0
 
     def _people(self, state: State) -> np.ndarray:
-        """What matters of the users [B, U, w], as float32."""
+        """What the state holds of the users [B, U, w], as float32."""
         parts = [state.users[name][:, :, None] for name in self._users]
         parts += [state.vectors[:, :, place] for place in self._vectors.values()]
         parts += [state.habits["item"], state.habits["count"]] * (self._habits > 0)
+        parts += [state.offers] * (self._prices > 0)
         return np.concatenate([np.zeros((*state.users.shape, 0)), *parts], axis=2).astype(np.float32)
 
     # ------------------------------------------------------------------------------------------------ numbers and names
@@ -186,16 +195,24 @@ class StateReader:
             opened = swapped[:, self._page.index("opened")]
             opened[opened >= 0] = 1 - opened[opened >= 0]
         people = swapped[:, len(self._page) :].reshape(len(keys), self._first.shape[1], -1)
-        trust = [i for i, name in enumerate(self._columns()) if name == "trust"]
-        people[:, :, trust] = people[:, :, trust[::-1]]
+        for part in ("trust", "offers"):
+            columns = [i for i, name in enumerate(self._columns()) if name == part]
+            people[:, :, columns] = people[:, :, columns[::-1]]
         return self._find(swapped)
+
+    def without_past(self, keys: np.ndarray) -> np.ndarray:
+        """These keys [S, W] without what nothing depends on but agents that react to it."""
+        bare = keys.copy()
+        people = bare[:, len(self._page) :].reshape(len(keys), self._first.shape[1], -1)
+        people[:, :, [name == "offers" for name in self._columns()]] = 0
+        return bare
 
     def _columns(self) -> list[str]:
         """What each column of a user holds."""
         columns = list(self._users)
         for name, place in self._vectors.items():
             columns += [name] * (place.stop - place.start)
-        return columns + ["habit"] * (2 * self._habits)
+        return columns + ["habit"] * (2 * self._habits) + ["offers"] * self._prices
 
     def sizes(self, keys: np.ndarray) -> str:
         """How many values each part takes among these keys, for an error."""

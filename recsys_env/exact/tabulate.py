@@ -31,9 +31,12 @@ def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: An
     """The Markov game of a finite world: P(s', r | s, a) for every state that can be reached.
 
     A state holds what matters for what comes next and what it pays: whose page it is, and of each user mood or
-    satisfaction, trust, satiation and habits, as far as the config gives them weight. The tick is no part of it: the
-    game goes on for ever. The order of agents on a shared page, which they do not know when they act, is
-    averaged over.
+    satisfaction, trust, satiation and habits, as far as the config gives them weight. It also holds what the agents
+    themselves did, where they see it: the prices of all at the visitor's last page (`offers`), to which a strategy can
+    react though nothing else depends on them; `MarkovGame.payoff_relevant` is the game without. What else agents see of
+    the past (counts of visits, clicks, popularity) and of chance has no bounds and is not in the table. The tick is no
+    part of it either: the game goes on for ever. The order of agents on a shared page, which they do not know when they
+    act, is averaged over.
 
     Args:
         task: a task by name or its config; keywords override its fields.
@@ -290,12 +293,15 @@ class _Builder:
         np.add.at(transitions, (state, action, after), weight)
         transitions /= transitions.sum(-1, keepdims=True)  # without what never happens
         initial = np.bincount(start[1], start[0], states)
+        keys = keys[order]
+        bare = reader.without_past(keys)
+        relevant, classes = _numbered(bare)
         own, shared = (
             np.ascontiguousarray(np.concatenate(parts).reshape(states, joint, -1)[order].transpose(2, 0, 1))
             for parts in rewards
         )
         game = MarkovGame(
-            states=reader.names(keys[order]),
+            states=reader.names(keys),
             agents=tuple(self.envs.possible_agents),
             actions=self._action_names(),
             transitions=np.ascontiguousarray(transitions[order][:, :, order]),
@@ -306,8 +312,10 @@ class _Builder:
             horizon=self.config.horizon,
             reader=reader,
             choices=self.choices,
+            classes=classes if len(relevant) < states else None,
+            class_names=reader.names(bare[relevant]) if len(relevant) < states else (),
         )
-        return _with_mirror(game, keys[order])
+        return _with_mirror(game, keys)
 
     def _action_names(self) -> tuple[str, ...]:
         """X, Y, Z for up to three single actions; else the numbers of the action."""
@@ -318,6 +326,13 @@ class _Builder:
 
 _ENTRIES = 50_000_000  # of a table of transitions, 400 MB
 _BYTES = 2**29  # of the copies of a state, one for each joint action and order of the page
+
+
+def _numbered(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each different row of [S, W] is first found [C], in that order, and the number [S] of every row there."""
+    _, first, which = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return first[order], np.argsort(order)[which.ravel()]
 
 
 def _with_mirror(game: MarkovGame, keys: np.ndarray) -> MarkovGame:
