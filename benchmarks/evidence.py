@@ -355,7 +355,7 @@ def main() -> None:
     try:
         cli.at_least(2, episodes=args.episodes)
         cli.at_least(0, generations=args.generations)
-        import_policies(args.policies)
+        args.policies = list(import_policies(args.policies))
         for task in cli.known_tasks(args.task):
             began = time.perf_counter()
             found = card(task, args.episodes, args.policies, args.generations)
