@@ -170,6 +170,8 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         "offer",
     )
 
+    closed = True  # until there is a batch: Gymnasium 1.1 closes even what could not be made
+
     def __init__(self, envs: VectorEnv, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP) -> None:
         if not isinstance(autoreset_mode, (str, AutoresetMode)) or autoreset_mode not in (
             *_AUTORESET,
@@ -180,7 +182,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
                 "choose 'NextStep' or 'SameStep'"
             )
         mode = AutoresetMode(autoreset_mode)
-        self.envs = checked_batch(envs)
+        self.envs, self.closed = checked_batch(envs), False
         self.num_envs = rows = envs.num_envs * envs.num_agents
         self.metadata = {"render_modes": [], "autoreset_mode": mode}
         self.single_observation_space = envs.observation_space
