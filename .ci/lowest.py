@@ -7,9 +7,10 @@ torch is left out: its older wheels bring gigabytes of CUDA's libraries.
 
 import re
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+
+import tomllib
 
 PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
 
