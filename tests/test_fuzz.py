@@ -326,6 +326,10 @@ def told(value: Any) -> tuple[str, ...]:
 
 # How else a message may name an argument.
 NAMED = {
+    "answer": ("text",),
+    "model": ("encoder", "folder"),
+    "joint_action": ("action",),
+    "page": ("Page",),
     "name": ("fields",),
     "task": ("config",),
     "config": ("task",),
@@ -518,11 +522,93 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
         {"policy": lambda v: isinstance(v, str)},
     ),
 }
-MADE_CASES = [(name, argument) for name, (_, arguments, _) in MADE.items() for argument in arguments]
+GAME = recsys_env.exact.textbook_example()
+POLICIES = [np.zeros(len(GAME.states), int)] * len(GAME.agents)
+PAYOFFS = np.array([[1.0, 0.0], [0.0, 1.0]])
+PAGE = recsys_env.language.Page(
+    *("recommender_0", 1, "", 1, 1, None, None, (), (), (), "", {}, {}),
+    (recsys_env.language.Candidate(0, "a", "", None, {}), recsys_env.language.Candidate(1, "b", "", None, {})),
+    *(0, ()),
+)
+MADE |= {
+    f"exact.{name}": (getattr(recsys_env.exact, name), arguments, taken)
+    for name, (arguments, taken) in {
+        "best_response": ({"game": GAME, "policies": POLICIES, "agent": 0, "criterion": recsys_env.exact.AVERAGE}, {}),
+        "correlated_equilibrium": ({"payoffs": np.stack([PAYOFFS, PAYOFFS])}, {}),
+        "counterfactual": (
+            {
+                **{"state": recsys_env.vector_env(SMALL), "joint_action": np.zeros((2, 2), int)},
+                **{"alternative": np.ones((2, 2), int), "horizon": 2, "n": 2, "policies": "random", "seed": 0},
+            },
+            {
+                "horizon": lambda v: whole(v, 1, 10**8),
+                "n": lambda v: whole(v, 2, 2**31),
+                "seed": lambda v: whole(v, 0, 2**64 - 1),
+            },
+        ),
+        "discounted": ({"discount": 0.9}, {"discount": lambda v: checks.is_number(v) and 0 <= v < 1}),
+        "empirical_game": (
+            {"game": GAME, "policies": [[p] for p in POLICIES], "criterion": recsys_env.exact.AVERAGE},
+            {},
+        ),
+        "evaluate": (
+            {"game": GAME, "policies": POLICIES, "criterion": recsys_env.exact.AVERAGE, "own": False},
+            {"own": lambda v: isinstance(v, (bool, np.bool_))},
+        ),
+        "finite": ({"horizon": 3}, {"horizon": lambda v: whole(v, 1, math.inf)}),
+        "matrix_value": ({"payoffs": PAYOFFS}, {}),
+        "mixed_equilibria": ({"payoffs": np.stack([PAYOFFS, PAYOFFS])}, {}),
+        "nash_conv": ({"game": GAME, "policies": POLICIES, "criterion": recsys_env.exact.AVERAGE}, {}),
+        "pure_policies": ({"game": GAME, "criterion": recsys_env.exact.AVERAGE}, {}),
+        "regrets": ({"game": GAME, "policies": POLICIES, "criterion": recsys_env.exact.AVERAGE}, {}),
+        "tabulate": ({"task": "duel-v1", "max_states": 1000}, {"max_states": lambda v: whole(v, 1, 10**6)}),
+        "team_optimum": ({"game": GAME, "criterion": recsys_env.exact.AVERAGE}, {}),
+        "zero_sum_value": ({"game": GAME, "discount": 0.9}, {"discount": lambda v: checks.is_number(v) and 0 <= v < 1}),
+    }.items()
+}
+MADE |= {
+    f"language.{name}": (getattr(recsys_env.language, name), arguments, taken)
+    for name, (arguments, taken) in {
+        "describe": ({"page": PAGE}, {}),
+        "parse": ({"answer": "1", "page": PAGE}, {"answer": lambda v: isinstance(v, str)}),
+        "Reader": ({"words": ()}, {"words": lambda v: checks.is_sequence(v) and all(isinstance(w, str) for w in v)}),
+        "TextPolicy": (
+            {"answer": str, "words": ()},
+            {"answer": callable, "words": lambda v: checks.is_sequence(v) and all(isinstance(w, str) for w in v)},
+        ),
+        "Limits": (
+            {"calls": 1.0, "tokens": 1.0, "seconds": 1.0, "page_seconds": None},
+            dict.fromkeys(
+                ("calls", "tokens", "seconds", "page_seconds"), lambda v: v is None or (checks.is_number(v) and v > 0)
+            ),
+        ),
+        "encode": (
+            {"texts": ["a"], "model": "hashing", "device": None, "cache": False},
+            {
+                "texts": lambda v: checks.is_sequence(v) and all(isinstance(w, str) for w in v),
+                **dict.fromkeys(("device", "cache"), lambda v: True),  # of an encoder; hashing has none
+            },
+        ),
+        "open_model": ({"name": "x"}, {}),
+    }.items()
+}
+UNCHECKED = {("language.describe", "page"), ("language.parse", "answer"), ("language.parse", "page")}
+UNCHECKED |= {("language.TextPolicy", "answer"), ("language.open_model", "name")}
+UNCHECKED |= {("language.Limits", name) for name in ("calls", "tokens", "seconds", "page_seconds")}
 
 
-@pytest.mark.parametrize(("name", "argument"), MADE_CASES, ids=map(".".join, MADE_CASES))
-def test_constructors_refuse_what_they_cannot_use(name: str, argument: str) -> None:
+def made_case(name: str, argument: str) -> Any:
+    """One argument of a function; some are not checked yet, and a game that is none may play for ever."""
+    open_yet = name.startswith("exact.") or (name, argument) in UNCHECKED
+    marks = [pytest.mark.xfail(run=False, reason="not all that it may be given is refused yet")] if open_yet else []
+    return pytest.param(name, argument, marks=marks, id=f"{name}.{argument}")
+
+
+MADE_CASES = [made_case(name, argument) for name, (_, arguments, _) in MADE.items() for argument in arguments]
+
+
+@pytest.mark.parametrize(("name", "argument"), MADE_CASES)
+def test_functions_refuse_what_they_cannot_use(name: str, argument: str) -> None:
     make, arguments, taken = MADE[name]
     given = [p for p in inspect.signature(make).parameters.values() if p.kind is not p.VAR_KEYWORD]
     assert {p.name for p in given} == set(arguments)  # a new argument needs a value here
@@ -543,3 +629,25 @@ def test_constructors_refuse_what_they_cannot_use(name: str, argument: str) -> N
 
     found = problems(calls())
     assert not found, "\n".join(found)
+
+
+# What holds an answer, is asked as a method of something else, or needs a model or a long search.
+RECORDS = {"AVERAGE", "Counterfactual", "Criterion", "Equilibrium", "MarkovGame", "PurePolicies", "textbook_example"}
+RECORDS |= {
+    "REPAIRS",
+    "Answer",
+    "Candidate",
+    "Page",
+    "ModelError",
+    "LanguageModel",
+    "Projection",
+    "TextEnv",
+    "text_env",
+}
+RECORDS |= {"LanguagePolicy", "exploitability", "prices"}
+
+
+@pytest.mark.parametrize("package", ["exact", "language"])
+def test_every_function_is_asked(package: str) -> None:
+    public = set(getattr(recsys_env, package).__all__)
+    assert public - RECORDS == {name.partition(".")[2] for name in MADE if name.startswith(f"{package}.")}

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import shown
+from ..checks import is_sequence, shown
 from ..files import FileError, read_arrays, write_arrays
 from ..libraries import library
 
@@ -49,13 +49,13 @@ def encode(
 
     Raises:
         ValueError: no such model, or a folder that holds none.
-        TypeError: something else than texts.
+        TypeError: something else than texts, or than a name or folder.
         ImportError: the extra `language` is missing; the message says how to install it.
     """
     texts = _checked(texts)
-    if str(model) == HASHING:
+    folder = None if isinstance(model, str) and model == HASHING else _folder(model)
+    if folder is None:
         return _hashed(texts)
-    folder = _folder(model)
     if not texts:
         return np.zeros((0, 0), np.float32)
     path = _cache_folder() / f"{_digest(folder, texts)}.npz"
@@ -73,8 +73,7 @@ def encode(
 
 
 def _checked(texts: Any) -> list[str]:
-    in_order = isinstance(texts, Sequence | np.ndarray) and not isinstance(texts, str)
-    if not in_order or not all(isinstance(text, str) for text in texts):
+    if not is_sequence(texts) or not all(isinstance(text, str) for text in texts):
         raise TypeError(f"texts = {shown(texts)} must be a sequence of strings")
     return [str(text) for text in texts]
 
@@ -84,12 +83,14 @@ def _checked(texts: Any) -> list[str]:
 
 def _folder(model: str | Path) -> Path:
     """Where the encoder lies."""
+    if not isinstance(model, (str, Path)):
+        raise TypeError(f"model = {shown(model)} must be the name or the folder of a sentence encoder")
     if str(model) != MINILM:
         folder = Path(model)
-        if not (folder / "config.json").is_file():
+        if not os.path.isfile(folder / "config.json"):
             raise ValueError(
-                f"model = {str(model)!r} is neither {MINILM!r} nor {HASHING!r} nor a folder with a sentence encoder "
-                "(config.json and weights); nothing is downloaded"
+                f"model = {shown(str(model))} is neither {MINILM!r} nor {HASHING!r} nor a folder with a sentence "
+                "encoder (config.json and weights); nothing is downloaded"
             )
         return folder
     found = importlib.util.find_spec(MINILM.replace("-", "_"))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import is_sequence, shown
 from ..fields import CANDIDATE_FEATURES, OBSERVATION
 from ..policies.ranking import Ranker
 from ..policies.slates import level_at, say, slate_action
@@ -112,9 +113,14 @@ class Reader(Ranker):
 
     Args:
         words: that agents talk with [V]; by default the numbers from 0 on.
+
+    Raises:
+        TypeError: `words` is no list.
     """
 
     def __init__(self, words: Sequence[str] = ()) -> None:
+        if not is_sequence(words) or not all(isinstance(word, str) for word in words):
+            raise TypeError(f"words = {shown(words)} must be a list of words")
         self._words = tuple(words)
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
@@ -267,7 +273,7 @@ def vocabulary(words: Sequence[str], size: int) -> tuple[str, ...]:
     """
     said = tuple(words) or tuple(map(str, range(size)))
     if not all(map(_is_word, said)) or not len(said) == size == len({word.casefold() for word in said}):
-        raise ValueError(f"words = {list(words)!r} must be {size} different words, each on a line (messages = {size})")
+        raise ValueError(f"words = {shown(words)} must be {size} different words, each on a line (messages = {size})")
     return said
 
 
