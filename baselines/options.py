@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from recsys_env import WorldConfig, cli, task_config
+from recsys_env.addresses import without_secrets
 from recsys_env.evaluation import UNSEEN
 from recsys_env.settings import replace
 
@@ -75,6 +76,11 @@ class Options:
     compare: tuple[str, ...] | None = None
     """Policies to compare with, beside the same others; by default random, blind, content, static where the task has
     one, greedy and planner."""
+
+    def __post_init__(self) -> None:
+        for name in ("others", "compare"):  # they are kept and told: without what is secret in addresses of models
+            if isinstance(words := getattr(self, name), tuple):
+                object.__setattr__(self, name, tuple(without_secrets(w) if isinstance(w, str) else w for w in words))
 
     @property
     def final_episodes(self) -> int:

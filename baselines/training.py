@@ -18,6 +18,7 @@ from recsys_env.config import plain_config
 from recsys_env.evaluation import compared
 from recsys_env.files import FileError, read_json
 from recsys_env.policies import Policy
+from recsys_env.policies.registry import is_team
 
 from .checkpoints import RESUMED, Checkpoint, read_checkpoint
 from .options import Algorithm
@@ -300,8 +301,8 @@ def others_of(algorithm: Algorithm, agents: Sequence[str]) -> dict[str, str]:
     named: dict[str, str] = {}
     rest = []
     for word in algorithm.others:
-        agent, equals, policy = word.partition("=")
-        if equals:
+        agent, _, policy = word.partition("=")
+        if is_team(word):
             if checked_agent(agent, agents) in named:
                 raise ValueError(f"--others names {agent} twice: {named[agent]} and {policy}")
             named[agent] = policy

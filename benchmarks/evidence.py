@@ -418,7 +418,7 @@ def main() -> None:
     try:
         cli.at_least(2, episodes=args.episodes)
         cli.at_least(0, generations=args.generations)
-        import_policies(args.policies)
+        args.policies = list(import_policies(args.policies))
         for task in cli.known_tasks(args.task):
             if args.play:
                 print(play_again(task), flush=True)

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from .addresses import without_secrets
+
 LIBRARIES = (
     "recsys_env",
     "numpy",
@@ -59,13 +61,13 @@ def provenance(module: str | None = None) -> dict[str, Any]:
 
 
 def _command(module: str | None) -> str:
-    """The command line of this process."""
+    """The command line of this process, without the passwords and keys of addresses."""
     spec = sys.modules["__main__"].__spec__
     if module is None and spec is not None:
         module = spec.name.removesuffix(".__main__")
     script = Path(sys.argv[0]).name  # of the package or of one's own
     begin = ["python", "-m", module] if module else ["python", script] if script.endswith(".py") else [script]
-    return shlex.join([*begin, *sys.argv[1:]])
+    return shlex.join([*begin, *map(without_secrets, sys.argv[1:])])
 
 
 @cache
@@ -74,7 +76,7 @@ def _commit() -> str | None:
     outside one."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        found = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()
@@ -83,7 +85,7 @@ def _commit() -> str | None:
 def _processor() -> str:
     """Name of the processor; Linux keeps it where `platform` does not look."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

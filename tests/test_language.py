@@ -5,6 +5,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pettingzoo.test import parallel_api_test
 
 import recsys_env
@@ -61,6 +63,54 @@ def test_all_else_is_repaired_and_told(answer, picks, repairs):
     assert found.picks == picks
     assert set(found.repairs) == repairs <= set(REPAIRS)
     assert len(found.repairs) == len(repairs)
+
+
+@pytest.mark.parametrize(
+    ("answer", "picks", "repairs"),
+    [
+        ("9" * 5_000, (0, 1), {"unknown", "too few"}),
+        (f"4, {'1' * 5_000}", (3, 0), {"unknown", "too few"}),
+        (f"I take 4 and {'1' * 5_000} of them", (3, 0), {"words around", "unknown", "too few"}),
+        ("\u0664, \u0661", (3, 0), set()),  # digits of other scripts are digits
+        ("\u00b2, \u00b9", (0, 1), {"unknown", "too few"}),  # superscripts are none
+        ("-4, +1", (3, 0), {"words around"}),
+        ("4, 1" + " " * 10**6, (3, 0), {"too long"}),
+        ("[" * 10**6, (0, 1), {"too long", "unknown", "too few"}),
+    ],
+)
+def test_no_number_ends_a_run(answer, picks, repairs):
+    found = parse(answer, page())
+    assert found.picks == picks
+    assert set(found.repairs) == repairs
+
+
+WORDS = st.one_of(
+    st.text(st.characters(exclude_categories=())),  # NULs and lone surrogates among them
+    st.integers(4_000, 6_000).map(lambda digits: "8" * digits),
+    st.sampled_from(
+        ["4", "war", "price:", "message=", "\n", ";", ", ", "1e999", "[[[", '{"a": 1}', "\0", "\ud800", "\u00b2"]
+    ),
+)
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(WORDS).map("".join), st.booleans())
+def test_any_text_is_a_legal_answer(text, speaks):
+    asked = page(levels=5, vocabulary=("sea", "land")) if speaks else page()
+    found = parse(text, asked)
+    assert len(found.picks) == len(set(found.picks)) == asked.slots
+    assert set(found.picks) <= set(range(len(asked.candidates)))
+    assert found.level is None or found.level in range(5)
+    assert found.word in (0, 1)
+    assert set(found.repairs) <= set(REPAIRS)
+
+
+def test_no_words_end_an_episode():
+    env = text_env("ecommerce-v1", horizon=12)
+    env.reset(seed=0)
+    for text in ("1" * 5_000, "\ud800\0", "\u00b2", "{" * 10**5, "1e999, -inf", "4" * 10**6):
+        env.step(dict.fromkeys(env.agents, text))
+    assert env.agents
 
 
 def test_prices_and_messages_are_read_beside_the_picks():

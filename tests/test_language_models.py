@@ -1,9 +1,13 @@
 """Language models behind one interface: tiny weights made here, the packaged ones, and an endpoint on loopback."""
 
+import base64
 import contextlib
 import importlib.util
 import json
+import logging
+import re
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,11 +17,14 @@ import numpy as np
 import pytest
 
 from recsys_env import TASKS, replace, vector_env
+from recsys_env.__main__ import main as recsys_env_main
+from recsys_env.addresses import with_secrets, without_secrets
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.evaluate import evaluate
 from recsys_env.language.models import LanguageModel, LocalModel, ModelError, open_model
 from recsys_env.language.policy import LanguagePolicy, Limits, ListingPolicy
 from recsys_env.policies import make_policy
+from recsys_env.policies.registry import is_team
 
 SHOP = replace(TASKS["ecommerce-v1"], {"horizon": 40, "num_agents": 1})
 
@@ -223,7 +230,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, answers: list[Any]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.answers, self.asked, self.over = answers, [], threading.Event()
+        self.answers, self.asked, self.heard, self.over = answers, [], [], threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
         self.address = f"http://127.0.0.1:{self.server_port}/v1#tiny"
 
@@ -239,8 +246,14 @@ class Handler(BaseHTTPRequestHandler):
         said = (
             {"choices": [{"message": {"role": "assistant", "content": answer}}]} if isinstance(answer, str) else answer
         )
-        body = json.dumps(said if status == 200 else {}).encode()
-        self.send_response(status)
+        server.heard.append((self.path, self.headers["Authorization"]))
+        echoed = {"error": {"message": f"{self.path} {self.headers}"}}  # as some servers repeat what they were asked
+        body = answer if isinstance(answer, bytes) else json.dumps(said if status == 200 else echoed).encode()
+        if isinstance(answer, dict) and "to" in answer:
+            self.send_response(307)
+            self.send_header("Location", answer["to"])
+        else:
+            self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -304,6 +317,141 @@ def test_what_takes_too_long_is_a_fallback(serve):
     assert policy.fallbacks > 0
     assert "Timeout" in str(policy.error)
     assert len(server.asked) <= 1  # a page's time is over, so that it is not asked again
+
+
+STRANGE = {
+    "digits": b'{"choices": [], "usage": {"prompt_tokens": ' + b"9" * 5_000 + b"}}",
+    "nested": b"[" * 100_000,
+    "no JSON": b"<html>",
+    "no UTF-8": b'{"choices": "\xff\xfe"}',
+    "infinite": b'{"choices": [{"message": {"content": "1"}}], "usage": {"prompt_tokens": 1e999}}',
+    "a text": b'{"choices": [{"message": {"content": "1"}}], "usage": {"prompt_tokens": "x"}}',
+    "a list": b'{"choices": [{"message": ["1"]}]}',
+    "null": b"null",
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_no_reply_ends_a_run(serve, kind):
+    policy = ListingPolicy(serve(STRANGE[kind]).address, Limits(calls=2))
+    played(policy)
+    assert policy.fallbacks > 0
+    assert isinstance(policy.error, ModelError)
+    assert len(str(policy.error)) < 500
+    assert all(np.isfinite(value) for value in policy.costs().values())
+
+
+def test_no_words_of_a_model_end_a_run(serve):
+    policy = make_policy(f"llm:{serve('1' * 5_000, 'ab' * 10**6, chr(0xD800), chr(0), '2').address}")
+    assert (played(policy) >= 0).all()
+    assert policy.fallbacks == 0
+
+
+TINY = "ecommerce-v1,horizon=10,num_agents=1"
+
+
+def command(address: str, out: Path, *more: str) -> None:
+    pytest.importorskip("tyro")
+    words = ["--policies", f"llm:{address}", "--tasks", TINY, "--episodes", "1", "--seeds", "1", "--no-metrics"]
+    recsys_env_main(["evaluate", *words, "--out", str(out), *more])
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_refuses_every_page_ends_the_command(serve, status, tmp_path, capsys):
+    server = serve(status)
+    with pytest.raises(SystemExit, match="2"):
+        command(server.address, tmp_path / "out")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith(f"error: {server.address} refuses every page: ")
+    assert f"Error code: {status}" in said
+    assert "OPENAI_API_KEY" in said
+    assert len(server.asked) == 1
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_run_that_no_page_of_which_was_answered_is_no_result(serve, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("recsys_env.language.models.PAUSES", ())
+    server = serve(500)
+    with pytest.raises(SystemExit, match="2"):
+        command(server.address, tmp_path / "out")
+    said = capsys.readouterr().err
+    assert re.search(rf"{server.address} has answered none of \d+ pages: .*InternalServerError", said)
+    assert not [path for path in tmp_path.rglob("0.json") if "llm" in str(path)]
+
+
+def test_one_failure_is_a_page_without_an_answer(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr("recsys_env.language.models.PAUSES", ())
+    command(serve("1", 500, "2").address, tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    (costs,) = (row["costs"] for team, row in report["tasks"][TINY]["teams"].items() if "llm" in team)
+    assert 0 < costs["fallbacks"]["mean"] < 1
+
+
+SECRETS = ("Pass%20word7", "Pass word7", "Key7Key", "some7user", "Env7Key")
+BASIC = f"Basic {base64.b64encode(b'some7user:Pass word7').decode()}"
+
+
+@pytest.mark.parametrize("answer", ["2, 1, 3, 4, 5", 401, 500])
+def test_what_is_secret_in_an_address_goes_to_the_server_alone(serve, answer, tmp_path, capfd, caplog, monkeypatch):
+    monkeypatch.setattr("recsys_env.language.models.PAUSES", ())
+    monkeypatch.setenv("OPENAI_API_KEY", "Env7Key")
+    caplog.set_level(logging.DEBUG)
+    server = serve(answer)
+    address = server.address.replace("://", "://some7user:Pass%20word7@").replace("#", "?api_key=Key7Key#")
+    monkeypatch.setattr("sys.argv", ["evaluate.py", "--policies", f"llm:{address}"])
+    said = ""
+    try:
+        command(address, tmp_path / "out")
+    except SystemExit as error:
+        assert answer != "2, 1, 3, 4, 5"
+        said = "".join(traceback.format_exception(error))
+    assert set(server.heard) == {("/v1/chat/completions?api_key=Key7Key", BASIC)}
+    told = capfd.readouterr()
+    said += told.out + told.err + caplog.text
+    for path in tmp_path.rglob("*"):
+        said += str(path)
+        said += path.read_text(encoding="utf-8") if path.is_file() else ""
+    assert "***" in said
+    assert not [secret for secret in (*SECRETS, BASIC) if secret in said]
+    if answer == "2, 1, 3, 4, 5":
+        report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+        named = "llm:" + server.address.replace("://", "://***@").replace("#", "?api_key=***#")
+        assert named in report["tasks"][TINY]["teams"]
+
+
+def test_the_secrets_of_an_address_do_not_follow_a_redirection(serve):
+    other = serve("1")
+    server = serve({"to": f"{other.address.partition('/v1')[0]}/elsewhere"})
+    model = open_model(server.address.replace("://", "://u7:p7@").replace("#", "?key=k7#"))
+    with contextlib.suppress(ModelError):
+        model.generate("prompt", 5)
+    assert server.heard == [("/v1/chat/completions?key=k7", "Basic dTc6cDc=")]
+    assert [path for path, _ in other.heard] == ["/elsewhere"]
+    assert other.heard[0][1] in (None, "Bearer none")
+
+
+@pytest.mark.parametrize(
+    "name", ["llm:http://me:pa7/ss7@host/v1#m", "llm:HTTP://me:pa7@host/v1", "llm:ftp://me:pa7@h#m"]
+)
+def test_a_wrong_address_is_refused_without_its_secrets(name):
+    pytest.importorskip("openai")
+    with pytest.raises(ValueError) as error:
+        make_policy(name)
+    assert "***" in str(error.value)
+    assert not any(secret in str(error.value) for secret in ("pa7", "ss7", "me:"))
+
+
+def test_names_of_addresses():
+    for given, name in (
+        ("llm:http://h/v1#a,b", "llm:http://h/v1#a,b"),
+        ("llm:http://u:p@h:8/v1?k=a&b#m:8b", "llm:http://***@h:8/v1?k=***&***#m:8b"),
+        ("a=llm:http://u:p@h/v1#m,b=llm:https://h/v1?k=a#n", "a=llm:http://***@h/v1#m,b=llm:https://h/v1?k=***#n"),
+        ("runs/mine", "runs/mine"),
+    ):
+        assert without_secrets(given) == without_secrets(name) == name
+        assert (is_team(given), is_team("module:factory")) == (given.startswith("a="), False)
+    assert with_secrets("http://***@h:8/v1?k=***&***#m:8b") == "http://u:p@h:8/v1?k=a&b#m:8b"
 
 
 def test_an_address_names_its_model(serve):

@@ -13,6 +13,7 @@ from ..checks import check_count, checked_seed, shown
 from ..config import WorldConfig
 from ..policies import Policy, Team
 from ..policies.linear import static_weights
+from ..policies.registry import is_team
 from ..tasks import task_config
 from ..vector import VectorEnv
 from .log import EpisodeLog
@@ -139,8 +140,3 @@ def compared(config: WorldConfig) -> tuple[str, ...]:
     """`COMPARED`, without `static` where the world has none."""
     ranked = all(static_weights(config, n) for n in range(config.num_agents))
     return tuple(name for name in COMPARED if ranked or name != "static")
-
-
-def is_team(policy: str) -> bool:
-    """Whether this says who plays which agent; a folder's name may have a = too."""
-    return "=" in policy and not Path(policy).is_dir()

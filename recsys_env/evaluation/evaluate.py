@@ -64,7 +64,7 @@ def evaluate(
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
     cli.not_empty(policies=policies, tasks=tasks)
-    import_policies(policies)
+    policies = import_policies(policies)
     runs = [
         Run(task, team, seed, episodes, warmup, metrics)
         for task in cli.known_tasks(tasks)

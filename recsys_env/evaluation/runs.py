@@ -110,7 +110,12 @@ def digest_of(policy: str) -> str | None:
     else:
         spec = importlib.util.find_spec(module)
         files = [] if spec is None or spec.origin is None else [Path(spec.origin)]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while part := file.read(2**20):
+                digest.update(part)
+    return digest.hexdigest()[:16]
 
 
 def try_out(envs: VectorEnv, agent: str, policy: str) -> None:
@@ -157,6 +162,7 @@ def play(run: Run) -> dict[str, Any]:
     team.reset()
     measured = EpisodeLog(envs, seen) if run.metrics else None
     own = play_episode(envs, team, observations, measured)
+    team.check()
     metrics = {} if measured is None else {name: _means(values) for name, values in measure(measured).items()}
     return {
         **asdict(run),

@@ -18,9 +18,8 @@ import numpy as np
 from .. import cli
 from ..config import WorldConfig
 from ..files import write_json
-from ..policies.registry import import_policies
+from ..policies.registry import import_policies, is_team
 from ..scenarios import Scenario, scenarios_of
-from .episodes import is_team
 from .runs import Run, obstacle, play_all
 from .statistics import interval, normalised_score, origin
 from .tables import grid, normalised, spread
@@ -53,9 +52,9 @@ def play_scenarios(
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
     cli.not_empty(policies=policies, scenarios=scenarios)
+    policies = import_policies(policies)
     for policy in filter(is_team, policies):
         raise ValueError(f"{policy!r} is a team; the focal agents of a scenario are played by one policy")
-    import_policies(policies)
     wanted = scenarios_of(scenarios)
     answers = {
         name: [

@@ -31,8 +31,8 @@ import numpy as np
 
 from .. import WorldConfig, cli
 from ..files import write_json
-from ..policies.registry import import_policies
-from .episodes import COMPARED, UNSEEN, is_team
+from ..policies.registry import import_policies, is_team
+from .episodes import COMPARED, UNSEEN
 from .plots import draw_payoffs
 from .runs import Run, file_name, learner_of, play_all
 from .statistics import interval, origin
@@ -72,13 +72,12 @@ def tournament(
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
     cli.not_empty(policies=policies, tasks=tasks)
+    policies = tuple(dict.fromkeys(import_policies(policies)))
     for policy in filter(is_team, policies):
         raise ValueError(f"{policy!r} is a team; a tournament is played by single policies")
-    import_policies(policies)
     for task in cli.known_tasks(tasks):
         if cli.config_of(task).num_agents == 1:
             raise ValueError(f"{task} has one agent, which has nobody to play against")
-    policies = tuple(dict.fromkeys(policies))
     runs = [
         Run(task, team, seed, episodes, warmup, False)
         for task in tasks

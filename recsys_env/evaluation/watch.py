@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from .. import cli
+from ..addresses import without_secrets
 from ..catalogue import Catalogue
 from ..checks import check_count
 from ..config import WorldConfig
@@ -76,9 +77,12 @@ def watch(
         observations, _, _, truncated, infos = envs.step(actions)
         episode.after(infos, over=bool(truncated[0]))
         team.observe(infos, truncated)
+    team.check()
     name = title or (task if isinstance(task, str) else "a task of one's own")
     played = by_agent(envs.possible_agents, policies).values()
-    named = [str(policy) if isinstance(policy, str | Path) else type(policy).__name__ for policy in played]
+    named = [
+        without_secrets(str(policy)) if isinstance(policy, str | Path) else type(policy).__name__ for policy in played
+    ]
     head = {"title": name, "seed": seed, "policies": named, **episode.head()}
     with replacing(path) as new:
         new.write_text(_filled(head, episode.columns()), encoding="utf-8")

@@ -5,25 +5,31 @@
     model = open_model("/models/my-model.gguf")            # a GGUF file, which transformers unpacks
     model = open_model("http://127.0.0.1:8000/v1#name")    # what speaks OpenAI's protocol; the key is OPENAI_API_KEY
 
-Nothing is downloaded, and no code of a model's folder is executed.
+Nothing is downloaded, and no code of a model's folder is executed. A user, a password or a key in an address
+(`http://user:password@host/v1?api_key=...#name`) goes to the server alone: names and messages hold `***` in its place.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import importlib.util
 import math
 import os
+import reprlib
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import numpy as np
 
+from ..addresses import HIDDEN, with_secrets, without_secrets
 from ..files import read_json
 from ..libraries import library
 
@@ -31,6 +37,8 @@ SMOLLM2 = "smollm2"
 ADAPTER = "adapter_config.json"  # in the folder of a tuned model
 KEY = "OPENAI_API_KEY"
 PAUSES = (0.5, 1.0)  # seconds, after which an endpoint that fails is asked again
+LONGEST_ERROR = 300  # letters of an endpoint's error that are told
+MOST_TOKENS = 2**40  # that an endpoint can say it has read or written
 
 
 @dataclass
@@ -44,6 +52,10 @@ class Usage:
 
 class ModelError(RuntimeError):
     """A model gave no answer: it took too long, was not reached, or said something else than was agreed on."""
+
+
+class ModelRefused(ValueError):
+    """An endpoint refuses the key, or has no such path or model: it would refuse every other page as well."""
 
 
 class LanguageModel:
@@ -65,6 +77,7 @@ class LanguageModel:
 
         Raises:
             ModelError: none within so many seconds, or none at all.
+            ModelRefused: asking again would change nothing.
         """
         raise NotImplementedError
 
@@ -85,8 +98,8 @@ def open_model(name: str | Path) -> LanguageModel:
         ImportError: its library or package is missing; the message says how to install it.
     """
     name = str(name)
-    if name.startswith(("http://", "https://")):
-        return _endpoint(name)
+    if name.lower().startswith(("http://", "https://")):
+        return _endpoint(with_secrets(name))
     return _local(name)
 
 
@@ -217,7 +230,7 @@ def _weights(name: str) -> tuple[Path, str]:
     if (path / "config.json").is_file():
         return path, ""
     raise ValueError(
-        f"model {name!r} is neither {SMOLLM2!r}, nor a GGUF file, nor a folder with config.json and weights, nor an "
+        f"model {without_secrets(name)!r} is neither {SMOLLM2!r}, nor a GGUF file, nor a folder with config.json and weights, nor an "
         "address (http://host:port/v1#name); nothing is downloaded"
     )
 
@@ -233,34 +246,64 @@ def _endpoint(address: str) -> Endpoint:
 class Endpoint(LanguageModel):
     """What speaks OpenAI's protocol for chats, at an address.
 
-    Where it fails it is asked again, with pauses, within the time that an answer may take.
+    Where it fails it is asked again, with pauses, within the time that an answer may take. Of an address with a
+    password or a query the proxies of the environment are not used.
 
     Args:
-        address: with the name of the model after a #.
+        address: with the name of the model after a #; the name in which `***` stands for secrets will do, once the
+            address was given.
     """
 
     def __init__(self, address: str) -> None:
         super().__init__()
-        self.name = address
-        url, _, self._model = address.partition("#")
+        self.name = without_secrets(address)
+        given, _, self._model = with_secrets(address).partition("#")
+        try:
+            url = urlsplit(given)
+            known = bool(url.hostname) and url.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError(
+                f"address {self.name!r} names no host and port; in a password / is written as %2F, ? as %3F, # as %23"
+            )
         if not self._model:
-            raise ValueError(f"address {address!r} names no model: http://host:port/v1#name")
-        self._library = library("openai", "language")
-        self._client = self._library.OpenAI(base_url=url, api_key=os.environ.get(KEY, "none"), max_retries=0)
+            raise ValueError(f"address {self.name!r} names no model: http://host:port/v1#name")
+        self._library, key = library("openai", "language"), os.environ.get(KEY, "none")
+        values = [value for part in url.query.split("&") for value in (part.partition("=")[2] or part,)]
+        secrets = {*filter(None, (url.username, url.password, _basic(url), *values, os.environ.get(KEY)))}
+        self._secrets = sorted(secrets | {unquote(secret) for secret in secrets}, key=len, reverse=True)
+        told: dict[str, Any] = {"base_url": url._replace(netloc=url.netloc.rpartition("@")[2], query="").geturl()}
+        if url.query or "@" in url.netloc:
+            told["http_client"] = self._library.DefaultHttpxClient(transport=_transport(url, self._library))
+        self._client = self._library.OpenAI(**told, api_key=key, max_retries=0)
 
     def generate(self, prompt: str, tokens: int, seconds: float | None = None) -> str:
         self.usage.calls += 1
         ends = math.inf if seconds is None else time.monotonic() + seconds
-        passing = (self._library.APIConnectionError, self._library.RateLimitError, self._library.InternalServerError)
+        ai = self._library
+        passing = (ai.APIConnectionError, ai.RateLimitError, ai.InternalServerError)
         pauses = iter(PAUSES)
         while True:
             try:
                 return self._ask(prompt, tokens, None if seconds is None else max(ends - time.monotonic(), 0.001))
-            except (self._library.OpenAIError, AttributeError, IndexError, TypeError) as error:
-                pause = next(pauses, math.inf) if isinstance(error, passing) else math.inf
+            except (ai.AuthenticationError, ai.PermissionDeniedError, ai.NotFoundError) as error:
+                raise ModelRefused(
+                    f"{self.name} refuses every page: {self._said(error)}; check the address, the name of the model "
+                    f"behind the # and the key in {KEY}"
+                ) from None
+            except (ai.OpenAIError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+                pause = next(pauses, math.inf) if isinstance(error, passing) else math.inf  # others: no such protocol
                 if time.monotonic() + pause >= ends:
-                    raise ModelError(f"{self.name}: {type(error).__name__}: {error}") from error
+                    raise ModelError(f"{self.name}: {self._said(error)}") from None
             time.sleep(pause)
+
+    def _said(self, error: Exception) -> str:
+        """An error in one line, without what is secret: a server may repeat what it was asked."""
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}..."
 
     def _ask(self, prompt: str, tokens: int, seconds: float | None) -> str:
         """One request."""
@@ -272,9 +315,45 @@ class Endpoint(LanguageModel):
             timeout=seconds,
         )
         answer = found.choices[0].message.content
-        if found.usage is not None:
-            self.usage.read += found.usage.prompt_tokens
-            self.usage.written += found.usage.completion_tokens
         if not isinstance(answer, str):
-            raise ModelError(f"{self.name} answered without a text")
+            raise ValueError("it answered without a text")
+        if found.usage is not None:
+            read, written = found.usage.prompt_tokens, found.usage.completion_tokens
+            for count in (read, written):
+                if not isinstance(count, int) or not 0 <= count <= MOST_TOKENS:
+                    raise ValueError(f"it says that it used {reprlib.repr(count)} tokens")
+            self.usage.read += read
+            self.usage.written += written
         return answer
+
+
+def _basic(url: SplitResult) -> str:
+    """User and password of an address as HTTP sends them; "" where it has none."""
+    user = ":".join(unquote(part or "") for part in (url.username, url.password))
+    return base64.b64encode(user.encode()).decode() if "@" in url.netloc else ""
+
+
+def _transport(url: SplitResult, openai: Any) -> Any:
+    """What sends the requests of an address with secrets, and adds these on the way out, to its own server alone: no
+    log, message or redirection of the client's has them."""
+    httpx: Any = sys.modules[openai.DefaultHttpxClient.__base__.__module__.partition(".")[0]]  # httpx, later httpx2
+    origin = httpx.URL(url._replace(netloc=url.netloc.rpartition("@")[2]).geturl())
+    more = parse_qsl(url.query, keep_blank_values=True)
+
+    class Transport(httpx.HTTPTransport):  # type: ignore[misc]
+        def handle_request(self, request: Any) -> Any:
+            same = (request.url.scheme, request.url.host, request.url.port) == (origin.scheme, origin.host, origin.port)
+            if not same:
+                return super().handle_request(request)
+            sent = httpx.Request(
+                request.method,
+                request.url.copy_merge_params(more),
+                headers=request.headers,
+                stream=request.stream,
+                extensions=request.extensions,
+            )
+            if user := _basic(url):
+                sent.headers["Authorization"] = f"Basic {user}"
+            return super().handle_request(sent)
+
+    return Transport()

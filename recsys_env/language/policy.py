@@ -146,6 +146,13 @@ class LanguagePolicy(Reader):
         told = {"tokens": used.read + used.written, "repairs": self.repairs.total(), "fallbacks": self.fallbacks}
         return {**told, **({"price": price} if any(self.prices) else {})}
 
+    @property
+    def failure(self) -> str | None:  # type: ignore[override]
+        """Why no page has been answered; None where one was, or none was asked about."""
+        if self._answers or not self.usage.calls:
+            return None
+        return f"{self.model.name} has answered none of {self.fallbacks} pages: {self.error or 'it was too late'}"
+
     def _ask(self, prompt: str, page: Page) -> Answer | None:
         """The model's answer; None where it has none in time or must not be asked."""
         if self._spent():

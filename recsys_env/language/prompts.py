@@ -15,6 +15,7 @@ from .pages import Answer, Candidate, Page
 
 # What is done with an answer that is not as it was asked for, in this order.
 REPAIRS = {
+    "too long": "what follows the first 20,000 letters is not read",
     "words around": "numbers and titles are picked out of other words",
     "unknown": "what names no candidate is left out",
     "repeated": "a candidate that was named before is left out",
@@ -24,6 +25,9 @@ REPAIRS = {
     "no message": "no word that there is: word 0",
     "late": "the visitor did not wait (`observation.delay`): the first candidates are shown",
 }
+
+LONGEST_READ = 20_000  # letters of an answer
+MOST_DIGITS = 9  # of a number; a longer one names no candidate
 
 
 # ------------------------------------------------------------------------------------------------ describe
@@ -121,6 +125,9 @@ def parse(answer: str, page: Page) -> Answer:
     if not isinstance(answer, str):
         raise TypeError(f"answer = {answer!r} must be a string")
     repairs: list[str] = []
+    if len(answer) > LONGEST_READ:
+        repairs.append("too long")
+        answer = answer[:LONGEST_READ]
     text, level = _labelled(answer, "price", list(map(str, range(page.levels))))
     text, word = _labelled(text, "message", page.vocabulary)
     named = _strictly(text, page)
@@ -154,7 +161,7 @@ def _labelled(text: str, label: str, words: Sequence[str]) -> tuple[str, int | N
 def _strictly(text: str, page: Page) -> list[int | str] | None:
     """Numbers from 0, or titles, of a text that holds nothing else."""
     if re.fullmatch(r"\s*\d+([\s,;]+\d+)*[\s,;.]*", text):
-        return [int(number) - 1 for number in re.findall(r"\d+", text)]
+        return [_place(number) for number in re.findall(r"\d+", text)]
     parts = [part for line in re.split(r"[;\n]", text) if (part := _bare(line))]
     titles = {_bare(candidate.title) for candidate in page.candidates}
     return list(parts) if parts and all(part in titles for part in parts) else None
@@ -165,7 +172,12 @@ def _loosely(text: str, page: Page) -> list[int | str]:
     titles = sorted({_bare(candidate.title) for candidate in page.candidates}, key=len, reverse=True)
     pattern = "|".join([*(re.escape(title) for title in titles if title), r"(?<![\w.])\d+(?![\w]|\.\d)"])
     found = re.findall(pattern, text.casefold())
-    return [int(part) - 1 if part.isdecimal() and part not in titles else part for part in found]
+    return [_place(part) if part.isdecimal() and part not in titles else part for part in found]
+
+
+def _place(number: str) -> int:
+    """Of the candidate with this number, counted from 0; -1 where no page has so many."""
+    return int(number) - 1 if len(number) <= MOST_DIGITS else -1
 
 
 def _bare(text: str) -> str:

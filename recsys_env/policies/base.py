@@ -14,6 +14,7 @@ class Policy:
     """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
 
     learns: bool = False  # from `observe`: its score depends on what it has been told before
+    failure: str | None = None  # why nothing that it has shown so far was its own choice; a run ends with that error
     envs: VectorEnv
     index: int
 

@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from ..addresses import without_secrets
 from ..checks import did_you_mean, shown
 from ..files import FileError, read_json
 from ..scenarios import PACKAGE
@@ -90,20 +91,30 @@ def loaders() -> dict[str, str | Callable[[Path], Policy]]:
     return {**{point.name: point.value for point in entry_points(group="recsys_env.loaders")}, **LOADERS}
 
 
-def import_policies(words: Iterable[str]) -> None:
+def import_policies(words: Iterable[str]) -> tuple[str, ...]:
     """Import the modules of policies named as module:factory, which may register tasks and metrics.
 
     Args:
         words: policies, or teams of them, `agent=policy,agent=policy`.
 
+    Returns:
+        their names: the words, without the passwords and keys of addresses (`addresses.without_secrets`).
+
     Raises:
         ValueError, ImportError: there is no such module, or it needs one that is missing.
     """
-    for word in words:
-        for policy in (word, *(part.partition("=")[2] for part in word.split(","))):
+    names = tuple(map(without_secrets, words))
+    for name in names:
+        for policy in (part.partition("=")[2] for part in name.split(",")) if is_team(name) else (name,):
             module, _, factory = policy.partition(":")
-            if module and factory and "=" not in module and module not in FAMILIES and not os.path.exists(policy):
+            if module and factory and module not in FAMILIES and not os.path.exists(policy):
                 _import(policy)
+    return names
+
+
+def is_team(policy: str) -> bool:
+    """Whether this says who plays which agent; the name of a folder and the address of a model may have a = too."""
+    return "=" in policy.partition(":")[0] and not Path(policy).is_dir()
 
 
 def make_policy(policy: str | Path | Policy) -> Policy:
@@ -123,7 +134,7 @@ def make_policy(policy: str | Path | Policy) -> Policy:
     if not isinstance(policy, str | Path):
         meant = _instead_of(policy)
         raise TypeError(f"policy = {shown(policy)} must be a Policy object, a name, a folder or module:factory{meant}")
-    policy = str(policy)
+    policy = without_secrets(str(policy))
     folder = next((f for f in (Path(policy), PACKAGE / policy) if os.path.isfile(f / CHECKPOINT)), None)
     named = POLICIES | TASK_POLICIES
     if policy in named:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..addresses import without_secrets
 from ..checks import did_you_mean
 from ..vector import VectorEnv
 from .base import Policy, feedback
@@ -41,7 +42,8 @@ class Team:
             raise ValueError("one policy object acts for one agent; give each agent its own")
         self._members = [(envs.possible_agents.index(agent), policy) for agent, policy in self.policies.items()]
         self._names = {
-            envs.possible_agents.index(agent): f"{policy!r} as {agent}" for agent, policy in policies.items()
+            envs.possible_agents.index(agent): f"{without_secrets(repr(policy))} as {agent}"
+            for agent, policy in policies.items()
         }
         self.seed(seed)
 
@@ -85,6 +87,16 @@ class Team:
         for policy in self.policies.values():
             spent.update(policy.costs())
         return {name: value / self._pages for name, value in spent.items()} if self._pages else {}
+
+    def check(self) -> None:
+        """Look, at the end of a run, whether every member has played.
+
+        Raises:
+            ValueError: one has not, such as a language model that has answered nothing (`Policy.failure`).
+        """
+        for agent, policy in self.policies.items():
+            if policy.failure is not None:
+                raise ValueError(f"{agent}: {policy.failure}")
 
     def observe(self, infos: Mapping[str, Any], truncated: np.ndarray) -> None:
         """Let the members learn from a step; truncated[B] copies have begun another episode."""

@@ -1,0 +1,56 @@
+"""Addresses of models on a network: their passwords and keys are told to the server and to nobody else.
+
+name = without_secrets("llm:http://me:word@host/v1?api_key=abc#tiny")    # llm:http://***@host/v1?api_key=***#tiny
+with_secrets("http://***@host/v1?api_key=***#tiny")                      # the address that this process was given
+
+Commands take the names of policies through `without_secrets` once, so that results, folders and all that is printed hold
+names alone.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+HIDDEN = "***"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
+_given: dict[str, str] = {}  # address without secrets, up to the #, -> the one that was given last
+
+
+def without_secrets(text: str) -> str:
+    """The text, in whose addresses `***` stands for user and password and for the value of each part of the query.
+
+    Of an address that cannot be read, such as one whose password holds a / that is not written as %2F, only the scheme
+    is left. The process remembers what was given, for `with_secrets`.
+    """
+    return _ADDRESS.sub(_named, text)
+
+
+def with_secrets(address: str) -> str:
+    """The address that `without_secrets` has made this name of; any other text is returned as it is."""
+    url, mark, model = address.partition("#")
+    return _given.get(url, url) + mark + model
+
+
+def _named(found: re.Match[str]) -> str:
+    address, mark, rest = found[0].partition("#")
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # raises if there is none that is a number
+    except ValueError:
+        return f"{address.partition(':')[0]}://{HIDDEN}"
+    name = address
+    if "@" in parts.netloc:
+        name = name.replace(f"{parts.netloc.rpartition('@')[0]}@", f"{HIDDEN}@", 1)
+    if parts.query:
+        masked = "&".join(_masked(part) for part in parts.query.split("&"))
+        name = f"{name.partition('?')[0]}?{masked}"
+    if name != address:
+        _given[name] = address
+    return name + mark + without_secrets(rest)
+
+
+def _masked(part: str) -> str:
+    """A part of a query without its value."""
+    key, equals, _ = part.partition("=")
+    return f"{key}={HIDDEN}" if equals else HIDDEN
