@@ -158,7 +158,7 @@ def of_the_platform(call: ast.Call) -> bool:
         return name in ("run", "Popen", "check_output", "check_call", "call")
     if name in ("NamedTemporaryFile", "TemporaryFile", "SpooledTemporaryFile", "fdopen"):
         return "b" not in ast.unparse(given.get("mode", ast.Constant("w" if name == "fdopen" else "w+b")))
-    if name != "open" or ast.unparse(call.func) in ("os.open", "archive.open"):
+    if name != "open" or ast.unparse(call.func) in ("os.open", "archive.open", "tarfile.open"):
         return False
     at = 1 if isinstance(call.func, ast.Name) else 0
     mode = given.get("mode", call.args[at] if len(call.args) > at else ast.Constant("r"))
