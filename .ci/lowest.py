@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tomllib
 
-PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def lowest(requirements: list[str]) -> Iterator[str]:

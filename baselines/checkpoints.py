@@ -1,14 +1,15 @@
 """What training leaves behind: the folder of a policy, and the file that `--resume` goes on from.
 
 Both are arrays and JSON, so that reading executes nothing. A policy's folder holds `policy.json`, which names its
-loader, and `policy.npz`: its weights, and as "facts" what it was trained on and how its network is built.
-`checkpoint.npz` holds everything that a resumed run needs, so that its parts are always of the same moment.
+loader and has the digest of the arrays, and `policy.npz`: its weights, and as "facts" what it was trained on and how
+its network is built. `checkpoint.npz` holds everything that a resumed run needs, so that its parts are always of the
+same moment.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,18 @@ from typing import Any, TypeVar
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.files import FileError, read_arrays, read_json, replacing, value_among, write_arrays, write_json
+from recsys_env.files import (
+    Declared,
+    FileError,
+    digest_of_arrays,
+    read_arrays,
+    read_json,
+    read_value,
+    replacing,
+    value_among,
+    write_arrays,
+    write_json,
+)
 from recsys_env.policies import CHECKPOINT
 
 WEIGHTS = "policy.npz"
@@ -39,7 +51,7 @@ def write_policy(folder: Path, loader: str, envs: VectorEnv, weights: Mapping[st
         facts: what else the loader wants to know, as JSON.
     """
     write_arrays(folder / WEIGHTS, weights, facts={**_spaces(envs), **facts})
-    write_json(folder / CHECKPOINT, {"loader": loader})
+    write_json(folder / CHECKPOINT, {"loader": loader, "digest": digest_of_arrays(read_arrays(folder / WEIGHTS))})
 
 
 def copy_policy(source: Path, folder: Path) -> None:
@@ -49,8 +61,8 @@ def copy_policy(source: Path, folder: Path) -> None:
             shutil.copyfile(source / name, new)
 
 
-def read_policy(folder: Path, form: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Weights and facts that `write_policy` wrote.
+def read_facts(folder: Path, form: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts that `write_policy` wrote.
 
     Args:
         form: of the facts; see `recsys_env.files.misfit`.
@@ -58,9 +70,25 @@ def read_policy(folder: Path, form: Mapping[str, Any]) -> tuple[dict[str, np.nda
     Raises:
         FileError: a damaged file, or one of another loader.
     """
-    weights = read_arrays(folder / WEIGHTS)
-    facts = value_among(folder / WEIGHTS, weights, "facts", {"observations": str, "actions": str, **form})
-    return weights, facts
+    facts: dict[str, Any] = read_value(folder / WEIGHTS, "facts", {"observations": str, "actions": str, **form})
+    return facts
+
+
+def read_weights(folder: Path, check: Callable[[Mapping[str, Declared]], None]) -> dict[str, np.ndarray]:
+    """Weights that `write_policy` wrote.
+
+    Args:
+        check: called with what the file declares of them, before they are unpacked; raises `FileError` where they are
+            not those of the network.
+
+    Raises:
+        FileError: a damaged file, or one that is not what `policy.json` has the digest of.
+    """
+    path = folder / WEIGHTS
+    arrays = read_arrays(path, lambda declared: check({n: d for n, d in declared.items() if n != "facts"}))
+    if digest_of_arrays(arrays) != read_json(folder / CHECKPOINT, {"digest": str}, "trained policy")["digest"]:
+        raise FileError(f"{path} was altered: its content is not the one that {CHECKPOINT} has the digest of")
+    return {name: array for name, array in arrays.items() if name != "facts"}
 
 
 def check_spaces(folder: Path, facts: Mapping[str, Any], envs: VectorEnv) -> None:

@@ -17,8 +17,8 @@ from recsys_env import VectorEnv
 from recsys_env.files import FileError
 from recsys_env.policies import Policy
 
-from .checkpoints import WEIGHTS, check_spaces, network_of, read_policy, write_policy
-from .weights import from_arrays, to_arrays
+from .checkpoints import WEIGHTS, check_spaces, network_of, read_facts, write_policy
+from .weights import load_weights, to_arrays
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -49,9 +49,9 @@ class NetworkPolicy(Policy):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        weights, self.facts = read_policy(folder, {"networks": {str: [{str: (int, str)}]}})
+        self.facts = read_facts(folder, {"networks": {str: [{str: (int, str)}]}})
         self._actors = {agent: _build(folder / WEIGHTS, layers) for agent, layers in self.facts["networks"].items()}
-        from_arrays(folder / WEIGHTS, weights, self._actors)
+        load_weights(folder, self._actors)
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)

@@ -24,8 +24,8 @@ from recsys_env.files import FileError
 from recsys_env.policies import Policy
 from recsys_env.spaces import beside_picks, choices
 
-from .checkpoints import WEIGHTS, check_spaces, network_of, read_policy, write_policy
-from .weights import from_arrays, to_arrays
+from .checkpoints import WEIGHTS, check_spaces, network_of, read_facts, write_policy
+from .weights import load_weights, to_arrays
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -367,7 +367,7 @@ def read_networks(
     Raises:
         FileError: a file is missing, damaged or of another kind.
     """
-    weights, facts = read_policy(folder, form)
+    facts = read_facts(folder, form)
     path = folder / WEIGHTS
     try:
         layout = Layout(**facts["layout"])
@@ -375,7 +375,7 @@ def read_networks(
             networks = {name: make(layout, facts) for name in facts["networks"]}
     except (TypeError, ValueError, RuntimeError) as error:
         raise FileError(f"{path} does not hold the sizes of a network: {error}") from None
-    from_arrays(path, weights, networks)
+    load_weights(folder, networks)
     for network in networks.values():
         network.columns = torch.tensor(layout.context)
     return layout, facts, networks

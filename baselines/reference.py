@@ -229,7 +229,7 @@ def _train(job: Job, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *shlex.split(job.algorithm.command())[1:], "--out", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with (folder / "log.txt").open("w") as log:
+    with (folder / "log.txt").open("w", encoding="utf-8") as log:
         return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode
 
 

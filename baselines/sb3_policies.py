@@ -17,10 +17,10 @@ from recsys_env.files import FileError
 from recsys_env.policies import Policy
 from recsys_env.tensors import one_thread
 
-from .checkpoints import WEIGHTS, check_spaces, read_policy, write_policy
+from .checkpoints import WEIGHTS, check_spaces, read_facts, write_policy
 from .history_network import HistoryExtractor, HistoryPolicy
 from .slate_network import SlatePolicy, slate_kwargs
-from .weights import from_arrays, to_arrays
+from .weights import load_weights, to_arrays
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -144,9 +144,9 @@ def load(folder: Path) -> Policy:
     Raises:
         FileError: a file is missing, damaged or of another kind.
     """
-    weights, facts = read_policy(folder, _FACTS)
+    facts = read_facts(folder, _FACTS)
     network = _build(folder / WEIGHTS, facts)
-    from_arrays(folder / WEIGHTS, weights, {"policy": network})
+    load_weights(folder, {"policy": network})
     _try_out(folder / WEIGHTS, network)
     network = network.to(get_device("auto"))
     policy: Trained

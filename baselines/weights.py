@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys_env.files import FileError
+from recsys_env.files import Declared, FileError
+
+from .checkpoints import WEIGHTS, read_weights
 
 try:
     import torch
@@ -38,20 +40,29 @@ def from_arrays(
     Raises:
         FileError: they are of other parts, or of other sizes.
     """
+    check_fit(path, arrays, parts)
     given: dict[str, dict[str, torch.Tensor]] = {part: {} for part in parts}
     for name, array in arrays.items():
         part, _, inner = name.partition("/")
-        if part not in parts:
-            raise FileError(f"{path} holds {name!r}, which nothing here has")
-        given[part][inner] = _tensor(path, name, array)
-    for part, thing in parts.items():
-        _check(path, part, given[part], thing)
+        given[part][inner] = torch.from_numpy(array)
+        if not given[part][inner].isfinite().all():
+            raise FileError(f"{path} cannot be used: {name} holds NaN or infinite numbers")
     for part, thing in parts.items():
         if isinstance(thing, nn.Module):
             thing.load_state_dict(given[part], assign=any(parameter.is_meta for parameter in thing.parameters()))
         else:
             state = {number: {key: given[part][f"{number}.{key}"] for key in _ADAM} for number in _numbers(given[part])}
             thing.load_state_dict({"state": state, "param_groups": thing.state_dict()["param_groups"]})
+
+
+def load_weights(folder: Path, networks: Mapping[str, nn.Module]) -> None:
+    """Put the weights of a policy's folder into its networks.
+
+    Raises:
+        FileError: as of `from_arrays`, or a file that was altered; what does not fit is not unpacked.
+    """
+    path = folder / WEIGHTS
+    from_arrays(path, read_weights(folder, lambda declared: check_fit(path, declared, networks)), networks)
 
 
 def _tensors(thing: nn.Module | torch.optim.Optimizer) -> Iterable[tuple[str, torch.Tensor]]:
@@ -69,15 +80,32 @@ def _numbers(given: Iterable[str]) -> list[int]:
     return sorted({int(number) for number in (name.partition(".")[0] for name in given) if number.isdecimal()})
 
 
-def _tensor(path: Path, name: str, array: np.ndarray) -> torch.Tensor:
-    try:
-        return torch.from_numpy(array)
-    except (TypeError, ValueError):
-        raise FileError(f"{path} holds {name!r} as {array.dtype}, which is no kind of weights") from None
+def check_fit(
+    path: Path,
+    arrays: Mapping[str, np.ndarray | Declared],
+    parts: Mapping[str, nn.Module | torch.optim.Optimizer],
+) -> None:
+    """Look whether arrays, or what a file declares of them, are those of these parts.
+
+    Raises:
+        FileError: as of `from_arrays`.
+    """
+    given: dict[str, dict[str, np.ndarray | Declared]] = {part: {} for part in parts}
+    for name, array in arrays.items():
+        part, _, inner = name.partition("/")
+        if part not in parts:
+            raise FileError(f"{path} holds {name!r}, which nothing here has")
+        if not array.dtype.isnative or not isinstance(getattr(torch, array.dtype.name, None), torch.dtype):
+            raise FileError(f"{path} holds {name!r} as {array.dtype}, which is no kind of weights")
+        given[part][inner] = array
+    for part, thing in parts.items():
+        _check(path, part, given[part], thing)
 
 
-def _check(path: Path, part: str, given: Mapping[str, torch.Tensor], thing: nn.Module | torch.optim.Optimizer) -> None:
-    """Raise `FileError` if these tensors are not those of this part."""
+def _check(
+    path: Path, part: str, given: Mapping[str, np.ndarray | Declared], thing: nn.Module | torch.optim.Optimizer
+) -> None:
+    """Raise `FileError` if these arrays are not those of this part."""
     if isinstance(thing, nn.Module):
         wanted = dict(thing.state_dict().items())
     else:
@@ -93,8 +121,6 @@ def _check(path: Path, part: str, given: Mapping[str, torch.Tensor], thing: nn.M
             f"{path} does not fit: {part}/{name} is {'missing' if name in wanted else 'none of its weights'}"
         )
     for name, tensor in wanted.items():
-        if given[name].shape != tensor.shape or given[name].dtype != tensor.dtype:
-            has, needs = (f"{str(t.dtype).removeprefix('torch.')}{list(t.shape)}" for t in (given[name], tensor))
+        has, needs = (f"{str(t.dtype).removeprefix('torch.')}{list(t.shape)}" for t in (given[name], tensor))
+        if has != needs:
             raise FileError(f"{path} does not fit: {part}/{name} is {has}, expected {needs}")
-        if not given[name].isfinite().all():
-            raise FileError(f"{path} cannot be used: {part}/{name} holds NaN or infinite numbers")

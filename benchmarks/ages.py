@@ -129,11 +129,11 @@ def tables_of(text: str) -> dict[str, dict[str, str]]:
 def present() -> dict[str, dict[str, str]]:
     """The digests of the code as it is here."""
     files = {
-        str(path.relative_to(ROOT)): path.read_text()
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
         for folder in ("recsys_env", "benchmarks")
         for path in sorted((ROOT / folder).rglob("*.py"))
     }
-    return {**described(files, tables_of((ROOT / FROZEN).read_text())), "policies": ACTS_SINCE}
+    return {**described(files, tables_of((ROOT / FROZEN).read_text(encoding="utf-8"))), "policies": ACTS_SINCE}
 
 
 def code(area: str) -> dict[str, str]:

@@ -53,7 +53,7 @@ INSTALL: dict[str, tuple[list[list[str]], list[str]]] = {
 def versions(python: Path, packages: list[str]) -> dict[str, str]:
     code = "import importlib.metadata as m, json, sys; print(json.dumps({p: m.version(p) for p in sys.argv[1:]}))"
     names = [*packages, "torch", "numpy", "numba", "gymnasium", "pettingzoo"]
-    done = subprocess.run([python, "-c", code, *names], check=True, capture_output=True, text=True)
+    done = subprocess.run([python, "-c", code, *names], check=True, capture_output=True, encoding="utf-8")
     return json.loads(done.stdout)
 
 
@@ -64,7 +64,7 @@ def run(library: str, folder: Path) -> dict[str, Any]:
     python = folder / library / "bin" / "python"
     for command in commands:
         done = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", *command], cwd=ROOT, capture_output=True, text=True
+            [python, "-m", "pip", "install", "--quiet", *command], cwd=ROOT, capture_output=True, encoding="utf-8"
         )
         if done.returncode:
             return {"install": commands, "error": done.stderr[-2000:]}
@@ -72,7 +72,9 @@ def run(library: str, folder: Path) -> dict[str, Any]:
         "cwd": folder,
         "env": {**os.environ, "PYTHONPATH": str(ROOT)},
     }  # some libraries write logs where they run
-    done = subprocess.run([python, "-m", f"benchmarks.compat.{library}"], **where, capture_output=True, text=True)
+    done = subprocess.run(
+        [python, "-m", f"benchmarks.compat.{library}"], **where, capture_output=True, encoding="utf-8"
+    )
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     for row in rows:
         row["learned"] = row["after"] > LEARNED
@@ -86,7 +88,7 @@ def run(library: str, folder: Path) -> dict[str, Any]:
         [python, "-m", "benchmarks.compat.snippets", SNIPPETS.get(library, library)],
         **where,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     result["snippets"] = snippets.stdout.splitlines()[-1] if snippets.returncode == 0 else snippets.stderr[-2000:]
     return result | {"error": done.stderr[-2000:]} if done.returncode else result

@@ -47,7 +47,7 @@ def networks(policy: Policy) -> list[Any]:
 def joules() -> float | None:
     """Energy that the processor has taken so far; None where it does not tell."""
     try:
-        return int(ENERGY.read_text()) / 1e6
+        return int(ENERGY.read_text(encoding="utf-8")) / 1e6
     except (OSError, ValueError):
         return None
 

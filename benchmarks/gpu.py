@@ -68,9 +68,9 @@ def assembled(text: str, capability: tuple[int, int]) -> dict[str, Any]:
         return {}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "tick.ptx"
-        source.write_text(text)
+        source.write_text(text, encoding="utf-8")
         command = [assembler, "-v", f"-arch=sm_{capability[0]}{capability[1]}", str(source), "-o", f"{source}.cubin"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        said = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stderr
     patterns = {
         "registers": r"Used (\d+) registers",
         "spill_stores": r"(\d+) bytes spill stores",

@@ -320,7 +320,7 @@ def mutated(source: str, mutant: Mutant) -> str:
 def chosen(number: int, only: str = "") -> list[Mutant]:
     """About `number` mutants over all files: at least one of each function, the others in proportion to what a
     function has."""
-    sources = {file: source_of(file).read_text() for file in FILES}
+    sources = {file: source_of(file).read_text(encoding="utf-8") for file in FILES}
     every = {file: mutants_of(file, source, "".join(sources.values())) for file, source in sources.items()}
     total = sum(len(mutants) for functions in every.values() for mutants in functions.values())
     picked = []
@@ -392,7 +392,7 @@ def without_caches(compiled: Compiled) -> None:
 
 def apply(mutant: Mutant, compiled: Compiled) -> set[Any]:
     """Put a mutant in place in this process; returns the functions to be compiled again."""
-    source = mutated(source_of(mutant.file).read_text(), mutant)
+    source = mutated(source_of(mutant.file).read_text(encoding="utf-8"), mutant)
     tree, module = ast.parse(source), importlib.import_module(FILES[mutant.file])
     if not mutant.function:
         return apply_constant(mutant, tree, module, compiled)
@@ -504,13 +504,15 @@ def attempt(mutant: Mutant | None, compiled: Compiled, limit: float, report: Pat
     entries = {function.py_func.__name__ for function in functions}
     code, watch = run_tests(entries, limit, parallel=mutant is not None and mutant.function == "run_parallel")
     outcome = "survived" if code == 0 else "invalid" if watch.invalid else "killed"
-    report.write_text(json.dumps({"outcome": outcome, "by": watch.failed, "error": watch.error, "code": code}))
+    report.write_text(
+        json.dumps({"outcome": outcome, "by": watch.failed, "error": watch.error, "code": code}), encoding="utf-8"
+    )
 
 
 def judged(status: int, report: Path) -> dict[str, Any]:
     """What became of a fork that has ended with this status."""
     if report.is_file() and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
-        return dict(json.loads(report.read_text()))
+        return dict(json.loads(report.read_text(encoding="utf-8")))
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         return {"outcome": "killed", "by": "too slow" if name == "SIGPROF" else "crash", "error": name}
@@ -613,7 +615,7 @@ def main() -> None:
 
     path = RESULTS / f"{args.out}.json"
     settings = {"seed": SEED, "tested_code": tested_code(), "code": code("kernels")}
-    stored = json.loads(path.read_text()) if path.is_file() else {}
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     earlier = {row["id"]: row for row in stored.get("mutants", [])}
     if args.again:
         earlier = {name: row for name, row in earlier.items() if row["outcome"] != "survived"}

@@ -83,7 +83,9 @@ def profile(label: str) -> dict[str, Any]:
 
 
 def _told(*command: Any, asked: str | None = None) -> str:
-    return subprocess.run(list(map(str, command)), input=asked, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        list(map(str, command)), input=asked, check=True, capture_output=True, encoding="utf-8"
+    ).stdout
 
 
 def kernels_at(lines: Iterable[str]) -> dict[int, str]:

@@ -295,7 +295,7 @@ def starts() -> dict[str, float]:
             for name in ("first", "second"):
                 environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
                 done = subprocess.run(
-                    [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+                    [sys.executable, "-c", script], env=environment, capture_output=True, encoding="utf-8", check=True
                 )
                 imported, stepped = (float(word) for word in done.stdout.split())
                 times[name].append(stepped)

@@ -68,9 +68,9 @@ def main() -> None:
         **results.parts(OUT / "plots"),
     }
     for name, make in parts.items():
-        (OUT / "parts" / f"{name}.md").write_text(unbroken(make()) + "\n")
+        (OUT / "parts" / f"{name}.md").write_text(unbroken(make()) + "\n", encoding="utf-8")
     for task in TASKS:
-        (OUT / "tasks" / f"{task}.md").write_text(unbroken(task_page(task)))
+        (OUT / "tasks" / f"{task}.md").write_text(unbroken(task_page(task)), encoding="utf-8")
 
 
 def unbroken(text: str) -> str:

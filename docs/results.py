@@ -380,7 +380,7 @@ def readme_parts(path: Path = README) -> None:
     Raises:
         ValueError: it has no such markers.
     """
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     parts = {"page": _readme_page(), "tasks": tasks("`{}`"), "scores": if_measured(_readme_scores)}
     for name, body in parts.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
@@ -388,7 +388,7 @@ def readme_parts(path: Path = README) -> None:
             raise ValueError(f"{path.name} has no markers {begin} and {end}")
         head, rest = text.split(begin)
         text = f"{head}{begin}\n{body}\n{end}{rest.split(end)[1]}"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
 
 
 def _readme_page() -> str:

@@ -3,8 +3,8 @@
 name = without_secrets("llm:http://me:word@host/v1?api_key=abc#tiny")    # llm:http://***@host/v1?api_key=***#tiny
 with_secrets("http://***@host/v1?api_key=***#tiny")                      # the address that this process was given
 
-Commands take the names of policies through `without_secrets` once, so that results, folders and all that is printed hold
-names alone.
+Commands take the names of policies through `without_secrets` once, so that results, folders and all that is printed
+hold names alone.
 """
 
 from __future__ import annotations

@@ -7,7 +7,9 @@ items and users. It holds only NumPy arrays, so a shipped catalogue needs no mor
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .checks import shown
-from .files import FileError, digest_of_arrays, digest_of_value, read_arrays, value_among, write_arrays
+from .files import Declared, FileError, digest_of_arrays, digest_of_value, read_arrays, value_among, write_arrays
 
 SHIPPED = ("grocery",)
 
@@ -65,20 +67,9 @@ class Catalogue:
         items, dims = _shape(self, "item_vectors", 2)
         users, habits = _shape(self, "habit_item", 2)
         (topics,), (domains,) = _shape(self, "topic_name", 1), _shape(self, "domain_name", 1)
-        expected = {
-            "item_topic": (items,),
-            "item_intercept": (items,),
-            "item_price": (items,),
-            "item_popularity": (items,),
-            "item_domain": (items,),
-            "item_name": (items,),
-            "item_text": (items,),
-            "user_taste": (users, dims),
-            "user_price_sensitivity": (users,),
-            "user_activity": (users,),
-            "habit_count": (users, habits),
-        }
-        for name, shape in expected.items():
+        sizes = {"M": items, "D": dims, "U": users, "H": habits, "T": topics, "X": domains}
+        for name, axes in _AXES.items():
+            shape = tuple(sizes[axis] for axis in axes)
             if _shape(self, name, len(shape)) != shape:
                 raise ValueError(f"Catalogue.{name} has shape {getattr(self, name).shape}, expected {shape}")
         for name in _ARRAYS:
@@ -146,7 +137,7 @@ class Catalogue:
 
     @classmethod
     def _read(cls, path: Path) -> Catalogue:
-        return cls.among(path, read_arrays(path))
+        return cls.among(path, read_arrays(path, partial(check_sizes, path)))
 
     @classmethod
     def among(cls, path: Path, arrays: dict[str, np.ndarray]) -> Catalogue:
@@ -172,6 +163,38 @@ class Catalogue:
             raise FileError(f"{path} holds no catalogue that can be used: {error}") from None
 
 
+def check_sizes(path: Path, declared: Mapping[str, Declared]) -> None:
+    """Refuse a file before it is unpacked whose arrays do not agree about the sizes of a catalogue, or have longer
+    texts than `LONGEST_TEXT` letters.
+
+    Raises:
+        FileError: such a file.
+    """
+    sizes: dict[str, int] = {}
+    for name, axes in _AXES.items():
+        if name not in declared:
+            continue  # which is said when a catalogue is made of them
+        shape, dtype = declared[name].shape, declared[name].dtype
+        if len(shape) != len(axes):
+            raise FileError(f"{path} holds no catalogue: {name!r} has shape {list(shape)}, not [{', '.join(axes)}]")
+        for axis, size in zip(axes, shape, strict=True):
+            if sizes.setdefault(axis, size) != size:
+                raise FileError(f"{path} holds no catalogue: {name!r} has {axis} = {size}, others {sizes[axis]}")
+        if dtype.itemsize > (4 * LONGEST_TEXT if dtype.kind == "U" else 8):
+            raise FileError(f"{path} holds no catalogue: {name!r} has entries of {dtype.itemsize:,} bytes")
+
+
+_AXES = {
+    "item_vectors": "MD",
+    "user_taste": "UD",
+    "habit_item": "UH",
+    "habit_count": "UH",
+    "topic_name": "T",
+    "domain_name": "X",
+    **dict.fromkeys(("user_price_sensitivity", "user_activity"), "U"),
+    **{f"item_{name}": "M" for name in ("topic", "intercept", "price", "popularity", "domain", "name", "text")},
+}  # of the arrays, by the letters of `Catalogue`
+LONGEST_TEXT = 10_000
 _VALUES = {
     "popularity_slope": float,
     "source": str,

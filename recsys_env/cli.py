@@ -31,8 +31,8 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
         what the function returns.
 
     Raises:
-        SystemExit: it raised a ValueError, ImportError or OSError, which is said in one line, or a RuntimeError, whose
-            cause is shown before; or Ctrl-C.
+        SystemExit: it raised a ValueError, ImportError, OSError or MemoryError, which is said in one line, or a
+            RuntimeError, whose cause is shown before; or Ctrl-C.
         BrokenPipeError: nobody reads what it prints.
     """
     try:
@@ -43,7 +43,7 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
         return tyro.cli(function, prog=f"python -m {name}", args=argv, config=style)
     except BrokenPipeError:  # nobody reads on, which is no mistake
         raise
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ImportError, OSError, MemoryError) as error:
         fail(error)
     except RuntimeError as error:  # a mistake in somebody's own code: show where it is
         traceback.print_exception(error.__cause__ or error)

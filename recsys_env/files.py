@@ -1,25 +1,27 @@
 """Files that users exchange: JSON, and plain arrays in `.npz`.
 
 Reading them executes nothing: nothing is unpickled and nothing named in a file is imported. What is damaged, or holds
-something else, is refused in one line. They are written beside their place and then moved there, so that whoever is
-interrupted leaves the old file or the new one.
+something else, is refused in one line, and what is too large before it is unpacked. They are written beside their place
+and then moved there, so that whoever is interrupted leaves the old file or the new one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 import os
 import reprlib
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
+
+MOST_JSON = 2**26  # bytes of a JSON file
+MOST_BYTES = 2**32  # of all arrays of a file together
 
 
 class FileError(ValueError):
@@ -60,7 +62,7 @@ def write_json(path: Path, value: Any, indent: int | None = None) -> None:
     """Write a value as JSON."""
     text = json.dumps(value, indent=indent) + "\n"
     with replacing(path) as new:
-        new.write_text(text)
+        new.write_text(text, encoding="utf-8")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compressed: bool = False, **values: Any) -> None:
@@ -77,6 +79,12 @@ def digest_of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def signed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with a digest of all else that it holds."""
+    fields = {name: each for name, each in value.items() if name != "digest"}
+    return {**fields, "digest": digest_of_value(fields)}
 
 
 def digest_of_value(value: Any) -> str:
@@ -100,28 +108,51 @@ def read_json(path: Path, form: Any = object, what: str = "value") -> Any:
     return _value(path, _bytes(path), form, what)
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+class Declared(NamedTuple):
+    """What a file says of an array before any of it is read."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def read_arrays(path: Path, check: Callable[[dict[str, Declared]], None] | None = None) -> dict[str, np.ndarray]:
     """The arrays of an `.npz`, whose checksums are verified.
 
+    No array is unpacked before the sizes of all are known: a small file may unpack to any number of bytes.
+
+    Args:
+        check: called with what the file declares, by name; raises `FileError` where that is not what is expected.
+
     Raises:
-        FileError: it cannot be read, is no `.npz` or a damaged one, or holds Python objects, which would be unpickled.
+        FileError: it cannot be read, is no `.npz` or a damaged one, is larger than `MOST_BYTES`, or holds Python
+            objects, which would be unpickled.
+        MemoryError: there is no memory for an array; the message names the file.
     """
-    content = _bytes(path)
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-        raise FileError(f"{path} is no .npz file, or one that was cut short")
-    arrays, name = {}, "its list of arrays"
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for member in archive.infolist():
-                name = member.filename.removesuffix(".npy")
-                if name == member.filename:
-                    raise _NotLoaded("is no array")
-                arrays[name] = _array(archive.read(member))  # all of it: only then is the checksum looked at
-    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds over damaged bytes
-        raise FileError(
-            f"{path} cannot be used: {name!r} {error if isinstance(error, _NotLoaded) else 'is damaged'}"
-        ) from None
-    return arrays
+    with _archive(path) as (archive, place):
+        members = _members(path, archive, place)
+        total = sum(member.file_size for member, _ in members.values())
+        if total > MOST_BYTES:
+            raise FileError(f"{path} cannot be used: its arrays have {total:,} bytes, {MOST_BYTES:,} are allowed")
+        if check is not None:
+            check({name: declared for name, (_, declared) in members.items()})
+        return {name: _array(archive, member, place) for name, (member, _) in members.items()}
+
+
+def read_value(path: Path, name: str, form: Any) -> Any:
+    """A value that `write_arrays` wrote as JSON; no other part of the `.npz` is unpacked.
+
+    Args:
+        form: what it should be; see `misfit`.
+
+    Raises:
+        FileError: as of `read_arrays`, or it is not there, or something else.
+    """
+    with _archive(path) as (archive, place):
+        member, declared = _members(path, archive, place).get(name, (None, None))
+        if member is None or declared is None or declared.shape or member.file_size > MOST_JSON:
+            raise FileError(f"{path} holds no {name}")
+        arrays = {name: _array(archive, member, place)}
+    return value_among(path, arrays, name, form)
 
 
 def value_among(path: Path, arrays: dict[str, np.ndarray], name: str, form: Any) -> Any:
@@ -186,16 +217,84 @@ class _NotLoaded(Exception):
     """What a member of an archive is, instead of a plain array."""
 
 
-def _bytes(path: Path) -> bytes:
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], int]]:
+    """A file that is not empty, and its size."""
     try:
-        content = path.read_bytes()
+        file = path.open("rb")
     except FileNotFoundError:
         raise FileError(f"{path} is missing") from None
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}") from None
-    if not content:
-        raise FileError(f"{path} is empty")
-    return content
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if not size:
+            raise FileError(f"{path} is empty")
+        yield file, size
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[str]]]:
+    """An `.npz`, and a list whose last entry says what is being read of it, for the message of an error."""
+    place = ["its list of arrays"]
+    with _opened(path) as (file, _):
+        if not zipfile.is_zipfile(file):
+            raise FileError(f"{path} is no .npz file, or one that was cut short")
+        try:
+            with zipfile.ZipFile(file) as archive:
+                yield archive, place
+        except FileError:
+            raise
+        except MemoryError:
+            raise MemoryError(f"{path} cannot be used: there is not enough memory for {place[-1]!r}") from None
+        except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds over damaged bytes
+            told = error if isinstance(error, _NotLoaded) else "is damaged"
+            raise FileError(f"{path} cannot be used: {place[-1]!r} {told}") from None
+
+
+def _members(path: Path, archive: zipfile.ZipFile, place: list[str]) -> dict[str, tuple[zipfile.ZipInfo, Declared]]:
+    """The arrays of an archive by name, and what their headers declare; nothing else of them is unpacked."""
+    found: dict[str, tuple[zipfile.ZipInfo, Declared]] = {}
+    for member in archive.infolist():
+        name = member.filename.removesuffix(".npy")
+        place.append(name)
+        if name == member.filename:
+            raise _NotLoaded("is no array")
+        if name in found:
+            raise _NotLoaded("is there twice")
+        with archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(file)
+            begins = file.tell()
+        if dtype.hasobject:
+            raise _NotLoaded("holds Python objects, which are not loaded")
+        if min(shape, default=0) < 0 or not dtype.itemsize:
+            raise ValueError("no sizes of an array")
+        if member.file_size != begins + math.prod(shape) * dtype.itemsize:
+            raise ValueError("more or fewer bytes than the array has")
+        found[name] = member, Declared(shape, dtype)
+    return found
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: list[str]) -> np.ndarray:
+    """An array, all of whose bytes are read: only then is the checksum looked at."""
+    place.append(member.filename.removesuffix(".npy"))
+    with archive.open(member) as file:
+        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+        if file.read(1):
+            raise ValueError("more bytes than the array has")
+    return array
+
+
+def _bytes(path: Path) -> bytes:
+    with _opened(path) as (file, size):
+        if size > MOST_JSON:
+            raise FileError(f"{path} cannot be used: it has {size:,} bytes, {MOST_JSON:,} of JSON are allowed")
+        try:
+            return file.read(MOST_JSON)
+        except OSError as error:
+            raise FileError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _value(path: Path, text: bytes, form: Any, what: str) -> Any:
@@ -203,24 +302,13 @@ def _value(path: Path, text: bytes, form: Any, what: str) -> Any:
         value = json.loads(text.decode())
     except UnicodeDecodeError as error:
         raise FileError(f"{path} is not JSON: byte {error.start} is none of a text") from None
+    except MemoryError:
+        raise MemoryError(f"{path} cannot be used: there is not enough memory for its JSON") from None
     except (ValueError, RecursionError) as error:
         raise FileError(f"{path} is not JSON: {str(error).splitlines()[0]}") from None
     if wrong := misfit(value, form):
         raise FileError(f"{path} holds no {what}: {wrong}")
     return value
-
-
-def _array(content: bytes) -> np.ndarray:
-    file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    if header(file)[2].hasobject:
-        raise _NotLoaded("holds Python objects, which are not loaded")
-    file.seek(0)
-    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
-    if file.read(1):
-        raise ValueError("more bytes than the array has")
-    return array
 
 
 def _first(found: Iterator[str | None]) -> str | None:

@@ -123,7 +123,7 @@ def _classes() -> Iterator[tuple[str, ast.ClassDef]]:
     for file in sorted(
         [*(here / "policies").glob("*.py"), *(here / "exact").glob("*.py"), *(here / "language").glob("*.py")]
     ):
-        for node in ast.parse(file.read_text()).body:
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef):
                 yield node.name, node
 

@@ -318,7 +318,7 @@ def of_run(begun: Algorithm) -> Iterator[Kind]:
         }
 
     yield Kind(folder / "policy.json", play, "value", str(folder))
-    yield Kind(folder / "policy.npz", play, "bytes", str(folder))
+    yield Kind(folder / "policy.npz", play, "value", str(folder))
     yield Kind(folder / "checkpoint.npz", resume, "bytes", str(folder))
     yield Kind(folder / "config.json", resume, "value")
 

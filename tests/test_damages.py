@@ -7,6 +7,8 @@ import io
 import json
 import pickle
 import shutil
+import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,10 +31,24 @@ from baselines.options import Algorithm
 from baselines.train import train
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
 from recsys_env.__main__ import main as recsys_env_main
+from recsys_env.catalogue import Catalogue
 from recsys_env.evaluation import evaluate, runs, statistics
-from recsys_env.evaluation.stored import read_result, read_run, signed
-from recsys_env.files import FileError, misfit, read_arrays, read_json, replacing, value_among, write_arrays, write_json
+from recsys_env.evaluation.stored import read_result, read_run
+from recsys_env.files import (
+    FileError,
+    digest_of_arrays,
+    misfit,
+    read_arrays,
+    read_json,
+    replacing,
+    signed,
+    value_among,
+    write_arrays,
+    write_json,
+)
 from recsys_env.policies import CHECKPOINT, make_policy
+from recsys_env.policies.linear import save_ranker
+from recsys_env.scenarios import PACKAGE
 from recsys_env.tasks import _TASKS
 
 ALGORITHMS = {"ippo": "ecommerce-v1", "ippo-separate": "duel-v1"}
@@ -142,6 +158,12 @@ def test_a_policy_names_nothing_that_is_imported(
     refused(folder, CHECKPOINT)
 
 
+def digested(folder: Path) -> None:
+    """What lies there is taken for what was written."""
+    digest = digest_of_arrays(read_arrays(folder / "policy.npz"))
+    write_json(folder / CHECKPOINT, {**read_json(folder / CHECKPOINT), "digest": digest})
+
+
 HUGE = {"layer": "Linear", "in_features": 10**12, "out_features": 10**6}
 
 
@@ -186,8 +208,10 @@ def test_a_network_is_one_of_ours(copies: dict[str, Path], marker: Path, monkeyp
         weights = read_arrays(file)
         facts = value_among(file, weights, "facts", dict)
         write_arrays(file, weights, facts=change(facts))
+        digested(copies[algorithm])
         refused(copies[algorithm], said)
         file.write_bytes(content)
+        digested(copies[algorithm])
         make_policy(copies[algorithm])
 
 
@@ -207,6 +231,7 @@ def test_a_network_of_other_sizes_than_it_was_trained_for_is_refused(copies: dic
             {f"recommender_0/0.{name}": array for name, array in sizes.items()},
             facts={**facts, "networks": {"recommender_0": [layer]}},
         )
+        digested(copies["ippo-separate"])
         with pytest.raises(ValueError, match="has a network that does not go with its observations and actions"):
             make_policy(copies["ippo-separate"]).bind(envs, "recommender_0", 0)
 
@@ -547,3 +572,131 @@ def test_other_layers_are_not_stored(tmp_path: Path) -> None:
     ):
         save(tmp_path, envs, {"recommender_0": torch.nn.Sequential(torch.nn.Dropout())})
     assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------------------------------ sizes and digests
+
+
+def bomb(path: Path, **arrays: np.ndarray) -> None:
+    """A small file that unpacks to what these arrays are."""
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    assert path.stat().st_size < 4e6
+
+
+@pytest.fixture
+def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of every array that is read."""
+    sizes: list[int] = []
+    read = np.lib.format.read_array
+
+    def counted(*args: Any, **kwargs: Any) -> np.ndarray:
+        array = read(*args, **kwargs)
+        sizes.append(array.nbytes)
+        return array
+
+    monkeypatch.setattr(np.lib.format, "read_array", counted)
+    return sizes
+
+
+LARGE = np.zeros(10**8, np.uint8)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_weights_of_other_sizes_are_not_unpacked(algorithm: str, copies: dict[str, Path], unpacked: list[int]) -> None:
+    file = copies[algorithm] / "policy.npz"
+    stored = read_arrays(file)
+    name = next(name for name in stored if name != "facts")
+    for changed in ({**stored, name: LARGE}, {**stored, "surprise/a": LARGE}):
+        bomb(file, **changed)
+        unpacked.clear()
+        refused(copies[algorithm], "policy.npz")
+        assert sum(unpacked) < 1e6
+
+
+def test_a_catalogue_of_no_sizes_is_not_unpacked(tmp_path: Path, unpacked: list[int]) -> None:
+    arrays = read_arrays(Path(recsys_env.files.__file__).parent / "catalogues" / "grocery.npz")
+    file = tmp_path / "theirs.npz"
+    texts = np.full(len(arrays["item_name"]), "a", "U20000")
+    for changed in ({"user_activity": LARGE}, {"item_vectors": LARGE[:, None]}, {"item_text": texts}):
+        bomb(file, **{**arrays, **changed})
+        unpacked.clear()
+        with pytest.raises(FileError, match=r"theirs\.npz holds no catalogue: ") as error:
+            Catalogue.load(file)
+        assert next(iter(changed)) in str(error.value) or "others" in str(error.value)
+        assert not unpacked
+
+
+def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unpacked: list[int]) -> None:
+    monkeypatch.setattr(recsys_env.files, "MOST_JSON", 1_000)
+    monkeypatch.setattr(recsys_env.files, "MOST_BYTES", 10**6)
+    file = tmp_path / "file"
+    file.write_bytes(b"[" + b"1," * 1_000 + b"1]")
+    with pytest.raises(FileError, match=r"file cannot be used: it has 2,003 bytes, 1,000 of JSON are allowed"):
+        read_json(file)
+    with file.open("wb") as opened:
+        np.savez_compressed(opened, a=LARGE[: 6 * 10**5], b=LARGE[: 6 * 10**5])
+    with pytest.raises(FileError, match=r"its arrays have 1,200,256 bytes, 1,000,000 are allowed"):
+        read_arrays(file)
+    write_arrays(file, {}, value="x" * 1_000)
+    with pytest.raises(FileError, match="holds no value"):
+        recsys_env.files.read_value(file, "value", str)
+    assert not unpacked
+
+
+def test_sizes_that_a_file_only_claims_are_not_believed(tmp_path: Path) -> None:
+    """What its directory says of an array is not what its header says, or the array is there twice."""
+    file = tmp_path / "file.npz"
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**9,)})
+    for names, said in ((("a.npy",), "'a' is damaged"), (("a.npy", "a.npy"), "'a' is there twice")):
+        whole = io.BytesIO()
+        np.save(whole, np.zeros(3))
+        with zipfile.ZipFile(file, "w") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of two parts with one name
+            for name in names:
+                archive.writestr(name, whole.getvalue() if len(names) > 1 else header.getvalue() + bytes(24))
+        with pytest.raises(FileError, match=said):
+            read_arrays(file)
+
+
+@pytest.mark.parametrize("name", ["file.npz", "file.json"])
+def test_a_lack_of_memory_is_no_damage(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise MemoryError
+
+    file = tmp_path / name
+    if name.endswith("npz"):
+        write_arrays(file, {"a": np.zeros(3)})
+        monkeypatch.setattr(np.lib.format, "read_array", fails)
+    else:
+        write_json(file, [1])
+        monkeypatch.setattr("json.loads", fails)
+    with pytest.raises(MemoryError, match=rf"{name} cannot be used: there is not enough memory for "):
+        (read_arrays if name.endswith("npz") else read_json)(file)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_policy_with_other_weights_is_refused(algorithm: str, copies: dict[str, Path]) -> None:
+    """Of the right sizes, in a file that is whole."""
+    file = copies[algorithm] / "policy.npz"
+    stored = read_arrays(file)
+    name = next(name for name, array in stored.items() if array.dtype == np.float32)
+    stored[name] = stored[name] + np.float32(1e-3)
+    np.savez(file, **stored)  # type: ignore[arg-type]
+    refused(copies[algorithm], "policy.npz was altered")
+
+
+SHIPPED = sorted((PACKAGE / "learned").glob("*/*"))
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
+def test_a_policy_that_comes_along_has_its_digest(folder: Path, tmp_path: Path) -> None:
+    """The file is the one that `save_ranker` writes; with another number in it, it is refused."""
+    make_policy(str(folder))
+    held = read_json(folder / CHECKPOINT)
+    weights = {role: np.array(rows) for role, rows in held["weights"].items()}
+    save_ranker(tmp_path, tuple(held["names"]), weights, tuple(held["states"]))
+    assert (tmp_path / CHECKPOINT).read_bytes() == (folder / CHECKPOINT).read_bytes()
+    next(iter(held["weights"].values()))[0][0] += 0.001
+    write_json(tmp_path / CHECKPOINT, held)
+    refused(tmp_path, f"{CHECKPOINT} was altered")

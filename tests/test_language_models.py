@@ -7,7 +7,6 @@ import json
 import logging
 import re
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

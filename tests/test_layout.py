@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 # The modules and folders of recsys_env in reading order; each imports none but those before it.
 LAYERS = (
     "libraries",
+    "addresses",
     "provenance",
     "files",
     "checks",
@@ -140,3 +141,38 @@ def test_nobody_replaces_the_step_of_an_environment(package: str) -> None:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr == "step"
     ]
     assert not found
+
+
+# ------------------------------------------------------------------------------------------------ encodings
+
+
+def of_the_platform(call: ast.Call) -> bool:
+    """Whether a call reads or writes text in whatever encoding the platform has."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    if "encoding" in given:
+        return False
+    if name in ("read_text", "write_text"):
+        return True
+    if "text" in given or "universal_newlines" in given:
+        return name in ("run", "Popen", "check_output", "check_call", "call")
+    if name in ("NamedTemporaryFile", "TemporaryFile", "SpooledTemporaryFile", "fdopen"):
+        return "b" not in ast.unparse(given.get("mode", ast.Constant("w" if name == "fdopen" else "w+b")))
+    if name != "open" or ast.unparse(call.func) in ("os.open", "archive.open", "tarfile.open"):
+        return False
+    at = 1 if isinstance(call.func, ast.Name) else 0
+    mode = given.get("mode", call.args[at] if len(call.args) > at else ast.Constant("r"))
+    return "b" not in ast.unparse(mode)
+
+
+def test_every_text_file_is_read_and_written_in_a_named_encoding() -> None:
+    assert of_the_platform(ast.parse("path.open()", mode="eval").body)  # type: ignore[arg-type]
+    assert not of_the_platform(ast.parse("path.open('rb')", mode="eval").body)  # type: ignore[arg-type]
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)[:80]}"
+        for folder in ("recsys_env", "baselines", "benchmarks", "docs")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and of_the_platform(node)
+    ]
+    assert not found, "\n".join(found)

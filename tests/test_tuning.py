@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from recsys_env import replace, task_config, tuning, vector_env
 from recsys_env.__main__ import main
 from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
 from recsys_env.evaluation.episodes import begin_episodes, play_episode
+from recsys_env.files import read_json, signed, write_json
 from recsys_env.policies import CHECKPOINT, Planner, make_policy
 from recsys_env.policies.linear import LinearRanker, save_ranker
 from recsys_env.tuning import Budget, best_ranker, cross_entropy, tune_planner
@@ -245,6 +245,6 @@ def test_a_ranker_for_another_world_is_refused(change: dict[str, Any], said: str
     names = envs.candidate_features
     save_ranker(tmp_path, tuple(names), {"recommender": np.ones((2, len(names)))}, ("mood",))
     path = tmp_path / CHECKPOINT
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    write_json(path, signed({**read_json(path), **change}))
     with pytest.raises(ValueError, match=re.escape(said)):
         make_policy(str(tmp_path)).bind(envs, "recommender_0", 0)

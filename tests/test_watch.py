@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
+import html
 import json
 import os
 import re
@@ -18,9 +20,11 @@ import pytest
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
 from recsys_env.__main__ import main
+from recsys_env.catalogue import Catalogue
 from recsys_env.evaluation import watch
 from recsys_env.evaluation.watch import FLAGS
 from recsys_env.policies import LOADERS, Content, Team, register_loader
+from recsys_env.render import _NAME
 
 # A small shop in which everything happens: clicks, carts, purchases at once given up or later, lost users, promotions.
 SHOP = WorldConfig(
@@ -261,6 +265,44 @@ def test_names_cannot_break_the_page(episode: Path) -> None:
     assert "{{" not in page
 
 
+HOSTILE = (
+    "{{data}}",
+    "{{head}}",
+    "%%{data}",
+    "%%head",
+    "$data ${head}",
+    "</script><script>document.title = 'broken'</script>",
+    "<!--<script>",
+    "'\"`\\",
+    "a\u2028b\u2029c",
+    "\ud800",
+)
+
+
+@pytest.fixture(scope="module")
+def hostile_items() -> Catalogue:
+    """A shop whose items are all called so."""
+    grocery = Catalogue.load("grocery")
+    names = np.resize(np.array(HOSTILE), len(grocery.item_name))
+    return dataclasses.replace(grocery, item_name=names)
+
+
+@pytest.mark.parametrize("title", HOSTILE)
+def test_no_title_breaks_the_page(title: str, hostile_items: Catalogue, tmp_path: Path) -> None:
+    path = watch("grocery-v1", ticks=30, title=title, out=tmp_path / "a.html", catalogue=hostile_items)
+    page = path.read_text(encoding="utf-8")
+    head, columns = read(path)
+    assert head["title"] == title
+    named = {name.partition(f"item {j} ")[2] for j, (name, *_) in head["items"].items()}
+    assert named == {name[:_NAME] for name in HOSTILE}
+    assert (columns["visitor"] >= 0).any()
+    shown = re.search("<title>(.*): an episode</title>", page)
+    assert shown is not None
+    assert html.unescape(shown.group(1)) == title.replace("\ud800", "\ufffd")
+    assert page.count("</script>") == 3
+    assert "<!--<" not in page
+
+
 # ------------------------------------------------------------------------------------------------ in a browser
 
 
@@ -413,6 +455,14 @@ def test_no_request_leaves_the_file(browser: Any, episode: Path) -> None:
     asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     assert {url.partition("#")[0] for url in asked} - {"about:blank"} == {episode.as_uri()}
     assert not browser.get_log("browser")  # nor an error in the console
+
+
+def test_hostile_names_in_a_browser(browser: Any, hostile_items: Catalogue, tmp_path: Path) -> None:
+    title = "</script><!--{{head}}%%{data}"
+    path = watch("grocery-v1", ticks=30, title=title, out=tmp_path / "a.html", catalogue=hostile_items)
+    opened(browser, path)
+    assert texts(browser, "#title") == title
+    assert browser.title == f"{title}: an episode"
 
 
 @pytest.mark.parametrize("width", [1400, 390])

@@ -21,7 +21,7 @@ def pages() -> list[Path]:
 
 def blocks(page: Path) -> list[str]:
     """The Python blocks of a page, in order; they share one namespace."""
-    return re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 def needs(block: str) -> str | None:

@@ -25,13 +25,13 @@ import numpy as np
 
 from .. import VectorEnv, WorldConfig, cli
 from ..config import plain_config
-from ..files import digest_of_value, write_json
+from ..files import digest_of_value, signed, write_json
 from ..policies import FAMILIES, POLICIES, TASK_POLICIES, Team
 from ..provenance import provenance
 from .episodes import UNSEEN, by_agent, play_episode
 from .log import EpisodeLog
 from .metrics import measure
-from .stored import read_run, signed
+from .stored import read_run
 
 _LONGEST = 200  # letters of a folder's name
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..files import FileError, digest_of_value, read_json
+from ..files import FileError, read_json, signed
 
 _SOURCE = {"command": str, "commit": (str, None), "date": str, "processor": str, "versions": {str: str}}
 _SOURCES = {"command": [str], "commit": [str], "date": [str], "processor": [str], "versions": {str: [str]}}
@@ -95,12 +95,6 @@ def read_run(path: Path) -> dict[str, Any]:
     if signed(run)["digest"] != run["digest"]:
         raise FileError(f"{path} is damaged: it is not what was written; remove it, and it is played again")
     return run
-
-
-def signed(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The run with a digest of all else that it holds."""
-    fields = {name: value for name, value in run.items() if name != "digest"}
-    return {**fields, "digest": digest_of_value(fields)}
 
 
 def read_result(path: Path) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import string
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -85,7 +86,7 @@ def watch(
     ]
     head = {"title": name, "seed": seed, "policies": named, **episode.head()}
     with replacing(path) as new:
-        new.write_text(_filled(head, episode.columns()), encoding="utf-8")
+        new.write_text(_filled(head, episode.columns()), encoding="utf-8", errors="xmlcharrefreplace")
     return path
 
 
@@ -269,16 +270,19 @@ class _Episode:
 # ------------------------------------------------------------------------------------------------ the file
 
 
+class _Page(string.Template):
+    """`replay.html`: what is put in is not looked at again, whatever it holds."""
+
+    delimiter = "%%"  # a $ is JavaScript's
+
+
 def _filled(head: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> str:
     """The replay with its data in place."""
     layout, packed = _packed(columns)
     text = json.dumps({**head, "columns": layout}, separators=(",", ":")).replace("<", "\\u003c")  # ends no script
     template = resources.files("recsys_env.evaluation").joinpath("replay.html").read_text(encoding="utf-8")
     data = base64.b64encode(zlib.compress(packed, 9)).decode()
-    for place, content in (("{{title}}", html.escape(str(head["title"]))), ("{{head}}", text), ("{{data}}", data)):
-        before, _, after = template.partition(place)
-        template = before + content + after
-    return template
+    return _Page(template).substitute(title=html.escape(str(head["title"])), head=text, data=data)
 
 
 def _packed(columns: Mapping[str, np.ndarray]) -> tuple[list[Sequence[Any]], bytes]:

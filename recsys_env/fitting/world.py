@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..catalogue import Catalogue
+from ..catalogue import Catalogue, check_sizes
 from ..checks import did_you_mean
 from ..config import SceneConfig, WorldConfig, plain_config
 from ..files import FileError, read_arrays, value_among, write_arrays
@@ -175,7 +176,7 @@ class FittedWorld(WorldConfig):
             ValueError: there is no such file, or it is another's or damaged.
         """
         path = Path(path)
-        arrays = read_arrays(path)
+        arrays = read_arrays(path, partial(check_sizes, path))
         config = value_among(path, arrays, "world", {str: object})
         catalogue = Catalogue.among(path, arrays)
         try:

@@ -11,7 +11,7 @@ nearest.py      the nearest items by what they say
 
 from .encode import encode
 from .environment import TextEnv, text_env
-from .models import LanguageModel, ModelError, open_model
+from .models import LanguageModel, ModelError, ModelRefused, open_model
 from .pages import Answer, Candidate, Page, Reader
 from .policy import LanguagePolicy, Limits, TextPolicy
 from .projection import Projection
@@ -25,6 +25,7 @@ __all__ = [
     "LanguagePolicy",
     "Limits",
     "ModelError",
+    "ModelRefused",
     "Page",
     "Projection",
     "Reader",

@@ -16,7 +16,7 @@ import os
 import re
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import is_sequence, shown
-from ..files import FileError, read_arrays, write_arrays
+from ..files import Declared, FileError, read_arrays, write_arrays
 from ..libraries import library
 
 HASHING = "hashing"
@@ -145,8 +145,13 @@ def _digest(folder: Path, texts: Sequence[str]) -> str:
 
 def _kept(path: Path, size: int) -> np.ndarray | None:
     """The vectors in a file; None where there are none that can be used."""
+
+    def check(declared: Mapping[str, Declared]) -> None:
+        if [(len(shape), shape[:1]) for shape, _ in declared.values()] != [(2, (size,))]:
+            raise FileError(f"{path} holds no vectors of {size} texts")
+
     try:
-        vectors = read_arrays(path)["vectors"]
+        vectors = read_arrays(path, check)["vectors"]
     except (FileError, KeyError):
         return None
     usable = vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == size and np.isfinite(vectors).all()

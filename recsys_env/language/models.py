@@ -230,8 +230,8 @@ def _weights(name: str) -> tuple[Path, str]:
     if (path / "config.json").is_file():
         return path, ""
     raise ValueError(
-        f"model {without_secrets(name)!r} is neither {SMOLLM2!r}, nor a GGUF file, nor a folder with config.json and weights, nor an "
-        "address (http://host:port/v1#name); nothing is downloaded"
+        f"model {without_secrets(name)!r} is neither {SMOLLM2!r}, nor a GGUF file, nor a folder with config.json and "
+        "weights, nor an address (http://host:port/v1#name); nothing is downloaded"
     )
 
 

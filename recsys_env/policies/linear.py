@@ -10,14 +10,14 @@ import numpy as np
 from ..checks import unknown
 from ..config import WorldConfig
 from ..fields import OBSERVATION, ranker_weights
-from ..files import FileError, read_json, write_json
+from ..files import FileError, read_json, signed, write_json
 from ..vector import VectorEnv
 from .ranking import Ranker
 from .registry import CHECKPOINT
 from .slates import level_at
 
 _FIELDS = {field.name: field for field in OBSERVATION}
-_SAVED = {"loader": str, "states": [str], "names": [str], "weights": {str: [[float]]}}
+_SAVED = {"loader": str, "states": [str], "names": [str], "weights": {str: [[float]]}, "digest": str}
 
 
 class LinearRanker(Ranker):
@@ -87,12 +87,14 @@ class SavedRanker(LinearRanker):
     """A ranker by the folder that `save_ranker` wrote; it plays any agent of a world with the same roles and features.
 
     Raises:
-        FileError: the folder's file is damaged or holds something else.
+        FileError: the folder's file is damaged, was altered or holds something else.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / CHECKPOINT
         held = read_json(self._path, _SAVED, "ranker")
+        if signed(held) != held:
+            raise FileError(f"{self._path} was altered: its content is not the one that its digest is of")
         super().__init__(np.zeros((1, 0)), tuple(held["states"]))
         try:
             check_states(self.states)
@@ -128,7 +130,7 @@ def save_ranker(
     folder.mkdir(parents=True, exist_ok=True)
     of_role = {role: of.round(3).tolist() for role, of in weights.items()}
     content = {"loader": "ranker", "states": list(states), "names": list(names), "weights": of_role}
-    write_json(folder / CHECKPOINT, content)
+    write_json(folder / CHECKPOINT, signed(content))
 
 
 class Static(LinearRanker):
