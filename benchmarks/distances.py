@@ -4,7 +4,8 @@
 
 FOLDER is the --out of `python -m baselines reference`, which keeps the trained policies (runs/reference). Each policy
 is played into a table of how often it takes each action in each state, whose reward in the long run and regrets are
-exact (`recsys_env.exact`). Seeds whose folders are not there keep what an earlier run stored.
+exact (`recsys_env.exact`); of one that reacts to what the table does not hold, the reason why it has no place there is
+stored. Seeds whose folders are not there keep what an earlier run stored.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ def placed(task: str, there: Sequence[Job], folder: Path) -> dict[str, Any]:
 
 def distances(solved: Mapping[str, Any], there: Sequence[Job]) -> Runs:
     """Learner -> of each seed that was trained: seed, own [N] per tick, nash_conv, and the policy of each agent where
-    it takes one action in each state."""
+    it takes one action in each payoff-relevant state; or seed and `missing`, the reason why it is not in the table."""
     runs: Runs = {}
     for job, row in zip(there, solved["policies"][len(NAMED) :], strict=True):
-        found = {name: row[name] for name in ("policies", "own", "nash_conv")}
+        found = {name: row[name] for name in ("policies", "own", "nash_conv", "missing") if name in row}
         runs.setdefault(job.learner, []).append({"seed": job.algorithm.seed, **found})
     return runs
 
@@ -66,6 +67,11 @@ def landmarks(solved: Mapping[str, Any]) -> dict[str, Any]:
     return {"optimum": {"own": solved["optimum"]["own"], "nash_conv": None}, **found, **named}
 
 
+def in_table(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The runs that have a place in the table."""
+    return [run for run in runs if "missing" not in run]
+
+
 def mean(run: Mapping[str, Any]) -> float:
     """Own reward per agent and tick."""
     return float(np.mean(run["own"]))
@@ -86,7 +92,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             learners = merged(tasks.get(task, {}).get("learners", {}), distances(solved, there))
             tasks[task] = {"landmarks": landmarks(solved), "learners": learners}
             for name, runs in learners.items():
-                print(f"{task} {name}: {', '.join(f'{mean(run):.3f}' for run in runs)}")
+                print(f"{task} {name}: {', '.join(f'{mean(run):.3f}' for run in in_table(runs)) or 'none'}")
+                for run in (run for run in runs if "missing" in run):
+                    print(f"  seed {run['seed']}: {run['missing']}")
     except (ValueError, ImportError) as error:
         cli.fail(error)
     print(store("distances", "benchmarks.distances", {"criterion": CRITERION}, {"tasks": tasks}))

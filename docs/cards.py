@@ -13,7 +13,7 @@ import measured
 import numpy as np
 
 from baselines.algorithms import ALGORITHMS
-from benchmarks.distances import mean
+from benchmarks.distances import in_table, mean
 from benchmarks.evidence import priced_planners
 from benchmarks.played import ratio
 from recsys_env import TASKS, WorldConfig
@@ -236,6 +236,8 @@ def _exact(found: Mapping[str, Any]) -> str:
         f"Own reward per agent and tick in the long run; a policy names an action for each state: "
         f"{', '.join(found['states'])}.",
         markdown(["", "policies", "reward", "", "gain over the best constant action"], rows),
+        "The equilibria are all those in pure stationary strategies of these states (Markov perfect equilibria)."
+        + _PAST_PRICES * (found.get("table", 0) > len(found["states"])),
     ]
     for name, four in found.get("dilemmas", {}).items():
         text.append(f"{name}: {', '.join(f'{which} {value:.4f}' for which, value in four.items())}.")
@@ -249,8 +251,20 @@ def _exact(found: Mapping[str, Any]) -> str:
             lost = [[n, *(f"{x:.1%}" for x in row)] for n, row in zip(table["names"], table["loss"], strict=True)]
             lines = markdown(["", *table["names"]], lost)
             text += ["What the best response to the row loses against the column:", lines]
-    placed = [[f"`{row['name']}`", _numbers(row["own"]), _number(row["nash_conv"])] for row in found["policies"]]
-    return "\n\n".join([*text, markdown(["policy, as a team", "reward", "NashConv"], placed)])
+    placed = [
+        [f"`{row['name']}`", _numbers(row["own"]), _number(row["nash_conv"])]
+        for row in found["policies"]
+        if "missing" not in row
+    ]
+    refused = [f"Not in the table: {row['missing']}." for row in found["policies"] if "missing" in row]
+    return "\n\n".join([*text, markdown(["policy, as a team", "reward", "NashConv"], placed), *refused])
+
+
+_PAST_PRICES = (
+    " Strategies that react to past prices can sustain more, up to the joint optimum: to play it while both did so at "
+    "the visitor's last page, and low prices else, is an equilibrium as well. NashConv is measured against all "
+    "strategies that react to the last prices."
+)
 
 
 def _number(value: float) -> str:
@@ -283,19 +297,20 @@ def _ends(task: str) -> list[str]:
         return []
     marks = ", ".join(f"{name} {_number(row['own'])}" for name, row in found["landmarks"].items())
     rows = [
-        [f"`{name}`", str(len(runs)), " ".join(f"{own:.3f}" for own in sorted(map(mean, runs))), _worst(runs)]
+        [f"`{name}`", str(len(runs)), " ".join(f"{own:.3f}" for own in sorted(map(mean, placed))), _worst(placed)]
         for name, runs in found["learners"].items()
+        for placed in [in_table(runs)]
     ]
     return [
         "Where the trained policies end, played into tables: own reward per agent and tick in the long run of each "
-        f"seed, and how far the farthest is from an equilibrium. Exactly: {marks}. Raw: "
-        "`benchmarks/results/distances.json`.",
+        f"seed, and how far the farthest is from an equilibrium. Seeds that react to what the table does not hold have "
+        f"no place in it. Exactly: {marks}. Raw: `benchmarks/results/distances.json`.",
         markdown(["learner", "seeds", "reward", "largest NashConv"], rows),
     ]
 
 
 def _worst(runs: Sequence[Mapping[str, Any]]) -> str:
-    return _number(max(run["nash_conv"] for run in runs))
+    return _number(max(run["nash_conv"] for run in runs)) if runs else ""
 
 
 def _levels(found: Mapping[str, Any]) -> str:

@@ -110,12 +110,16 @@ _SHIPPED: dict[str, WorldConfig] = {
         description="""Two sellers of the same good, seven prices, one visitor who is loyal to whom it bought from last.
 
         A click is a purchase, which pays the price less the unit cost of half the list price. Three states of the
-        visitor: mine, the rival's, nobody's; 7^3 pure stationary policies each, of which `recsys_env.exact` solves the
-        game. Reward per agent and tick when both play levels (mine, rival's, nobody's): of four Markov perfect
-        equilibria the worst (3, 0, 1) .2316 and the best symmetric one (3, 0, 2) .2692, prices at random .3219, myopic
-        (5, 3, 3) .5903, joint optimum (6, 6, 3) .6986: foresight alone makes rivals fight for every new customer.
-        Question: where between the far-sighted equilibrium and the joint optimum do learners settle, and does seeing or
-        shaping the rival's policy move them? Stresses: collusion, opponent shaping, foresight. Discount .997.
+        visitor matter: mine, the rival's, nobody's. There are 7^3 pure stationary strategies of these, among which
+        `recsys_env.exact` finds the Markov perfect equilibria. Reward per agent and tick when both play levels (mine,
+        rival's, nobody's): of four such equilibria the worst (3, 0, 1) .2316 and the best symmetric one (3, 0, 2)
+        .2692, prices at random .3219, myopic (5, 3, 3) .5903, joint optimum (6, 6, 3) .6986: foresight alone makes
+        rivals fight for every new customer. Agents also see both prices of the visitor's last page (`offers`), and
+        strategies that react to them sustain more: to play (6, 6, 3) while both did so at the last page, and (2, 0, 1)
+        else, is an equilibrium too, tacit collusion at the joint optimum, as learners have been found to reach (Calvano
+        et al. 2020). Question: where between the far-sighted Markov equilibrium and the joint optimum do learners
+        settle, and does seeing or shaping the rival's policy move them? Stresses: collusion, opponent shaping,
+        foresight. Discount .997.
         """,
         num_agents=2,
         slots=1,

@@ -489,13 +489,29 @@ def test_learners_that_differ_in_one_setting_are_compared(monkeypatch: pytest.Mo
 
 
 def test_learners_of_a_finite_game_stand_beside_its_exact_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = [{"own": [0.5, 0.25], "nash_conv": 0.125}, {"own": [0.125, 0.125], "nash_conv": 0.0}]
+    runs = [{"own": [0.5, 0.25], "nash_conv": 0.125}, {"own": [0.125, 0.125], "nash_conv": 0.0}, {"missing": "why"}]
     learner = {"algorithm": "ppo-torch", "settings": {}, "tasks": {"duel-v1": {"reward": {"mean": 1.0, "ci95": None}}}}
     exact = {"landmarks": {"optimum": {"own": 0.5, "nash_conv": None}}, "learners": {"ppo-torch": runs}}
     monkeypatch.setattr(measured, "training", lambda: {"learners": {"ppo-torch": learner}})
     monkeypatch.setattr(measured, "distances", lambda task: exact)
     text = cards._learners("duel-v1")
-    assert cells(text.partition("Exactly: optimum 0.5000.")[2])["`ppo-torch`"] == ["2", "0.125 0.375", "0.1250"]
+    assert cells(text.partition("Exactly: optimum 0.5000.")[2])["`ppo-torch`"] == ["3", "0.125 0.375", "0.1250"]
+
+
+def test_a_solution_says_which_strategies_it_is_of_and_who_has_no_place_in_it() -> None:
+    placed = {"name": "joint", "own": [0.5, 0.5], "nash_conv": 0.25}
+    found = {
+        "states": ["mine", "yours"],
+        "table": 2,
+        "optimum": {"policies": ["XY", "XY"], "own": 0.5},
+        "equilibria": [],
+        "policies": [placed, {"name": "greedy", "missing": "it reacts to the past"}],
+    }
+    text = cards._exact(found)
+    assert "pure stationary strategies of these states (Markov perfect equilibria).\n" in text
+    assert cells(text)["`joint`"] == ["0.5000 0.5000", "0.2500"]
+    assert "Not in the table: it reacts to the past." in text
+    assert "Strategies that react to past prices can sustain more" in cards._exact({**found, "table": 98})
 
 
 def test_the_best_of_several_learners_has_intervals_that_hold_together(monkeypatch: pytest.MonkeyPatch) -> None:
