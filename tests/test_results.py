@@ -303,7 +303,7 @@ def test_a_card_says_what_is_stored() -> None:
     assert "Two searches for them earned 2.10 ±0.01 and 2.00 ±0.01 on training seeds." in text
     assert found["planner for equilibrium"] == ["60.0 ±1.0 %"]
     assert "as far as these episodes tell: `planner x 0.5` to `planner` with all prices in between." in text
-    assert found["`greedy`"] == ["2.00 ±0.01", "`planner x 0.5` 10.0 ±1.0 %", "yes"]
+    assert "| `greedy` | 2.00 ±0.01 | `planner x 0.5` 10.0 ±1.0 % | yes |" in text
     assert found["`planner x 0.5`"] == ["3.00 ±0.01", "`greedy` -20.0 ±1.0 %, `planner` 0.5 ±1.0 %", "no"]
     assert "earn 50.0 ±1.0 % of what all playing `planner` earn" in text
     assert found["team optimum"] == ["YX YX", "0.2500", "", ""]
