@@ -263,10 +263,16 @@ def carts_per_click() -> float:
     return float(evidence("ecommerce-v1")["levels"]["random"]["carts_per_click"])
 
 
-def wrong_rival(task: str) -> str:
-    """What the wrong answer costs, from the cheapest to the dearest that costs anything."""
-    costs = [cost["mean"] for cost in evidence(task)["play"]["wrong_rival"]["cost"].values() if cost["mean"] > 0]
-    return f"costs {100 * min(costs):.0f} to {100 * max(costs):.0f} %"
+def unbeaten(task: str) -> list[str]:
+    """The planners of the least and the greatest price that nothing tried beats."""
+    (found,) = evidence(task)["play"]["priced"]["unbeaten"]
+    return [found[0], found[-1]]
+
+
+def priced(task: str) -> list[float]:
+    """Own reward where both play the ends of that range, and where both are myopic."""
+    prices = evidence(task)["play"]["priced"]["prices"]
+    return [prices[name]["reward"]["mean"] for name in (*unbeaten(task), "greedy")]
 
 
 def duel_of(rows: str, columns: str) -> str:
@@ -335,11 +341,8 @@ DESCRIBED: dict[str, list[Callable[[], str]]] = {  # task -> phrases of its desc
     ],
     "crossdomain-v0": [lambda: f"Clicks per page {per_page('crossdomain-v0', 'random')} under random"],
     "rivals-v1": [
-        lambda: wrong_rival("rivals-v1"),
-        lambda: (
-            f"(own reward {paid('rivals-v1', 'planner', 'planner')} and "
-            f"{paid('rivals-v1', 'planner x 3', 'planner x 3')}, both myopic {own('rivals-v1', 'greedy')})"
-        ),
+        lambda: "beats {} to {} times the price".format(*(name.split()[-1] for name in unbeaten("rivals-v1"))),
+        lambda: "(own reward from {:.0f} down to {:.0f}; both myopic {:.0f})".format(*priced("rivals-v1")),
         lambda: f"{per_page('rivals-v1', 'random')} under random and {per_page('rivals-v1', 'content')} under content",
     ],
 }
