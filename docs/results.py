@@ -238,7 +238,8 @@ def compatibility() -> str:
         f"{result['settings']['learned_above']}. {whence_rows(result['libraries'], 'compatibility.json')}"
     )
     head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]
-    return f"{note}\n\n{markdown(head, rows)}"
+    extras = [[f"`{extra}`", row.get("ended") or "failed, see the raw file"] for extra, row in result["extras"].items()]
+    return f"{note}\n\n{markdown(head, rows)}\n\n{markdown(['extra', 'its tests'], extras)}"
 
 
 def messages() -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import recsys_env
-from benchmarks import bad_inputs, mutants, rules, soak
+from benchmarks import bad_inputs, compatibility, mutants, rules, soak
 from benchmarks.bad_cases.case import Case, Skipped
 from benchmarks.bad_inputs import judge
 from benchmarks.random_worlds import playable_world, random_world
@@ -140,6 +140,19 @@ def test_survivors_come_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result["files"]["page.py"] == {"killed": 1, "survived": 2, "invalid": 1, "share_killed": 0.3333}
     assert result["share_killed_of_those_that_differ"] == 0.5
     assert [row["reason"][:10] for row in result["survivors"]] == ["equivalent", "none known"]
+
+
+# ------------------------------------------------------------------------------------------------ compatibility
+
+
+def test_every_extra_is_tried() -> None:
+    tomllib = pytest.importorskip("tomllib")  # of Python 3.11
+    declared = tomllib.loads((mutants.ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    tried = {*compatibility.EXTRAS, *compatibility.INSTALL}
+    whole = {"baselines", "test", "test-core"}  # made of other extras, or there in all of these environments
+    assert declared.keys() - whole == tried - {"sb3", "agilerl"}  # part of `train`; has commands of its own
+    for tests in compatibility.EXTRAS.values():
+        assert all((mutants.ROOT / "tests" / f"{test}.py").is_file() for test in tests)
 
 
 # ------------------------------------------------------------------------------------------------ the soak
