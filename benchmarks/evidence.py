@@ -351,7 +351,7 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     """
     config = cli.config_of(task)
     found = searches(config, rivals_of(config), generations)
-    played = Played(config, episodes, HELD_OUT, found | priced_planners(config))
+    played = Played(config, episodes, HELD_OUT, {**found, **priced_planners(config)})
     named = (*INSIGHT, *split_of(config))
     insight = [policy for policy in named if not unable(config, policy)]
     searched = [name for name in found if name in ("searched-static", "searched-state")]
@@ -392,7 +392,7 @@ def play_again(task: str) -> Path:
     source = provenance("benchmarks.evidence")  # of the code as it is now
     found = {name: found_of(record) for name, record in stored["searches"].items()}
     config = cli.config_of(task)
-    played = Played(config, stored["settings"]["episodes"], HELD_OUT, found | priced_planners(config))
+    played = Played(config, stored["settings"]["episodes"], HELD_OUT, {**found, **priced_planners(config)})
     play = play_against(played, answers_of(played))
     write_json(path, stored | {"play": play | {"source": source}})
     return path
