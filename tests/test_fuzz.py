@@ -644,7 +644,7 @@ RECORDS |= {
     "TextEnv",
     "text_env",
 }
-RECORDS |= {"LanguagePolicy", "exploitability", "prices"}
+RECORDS |= {"ModelRefused", "LanguagePolicy", "exploitability", "prices"}
 
 
 @pytest.mark.parametrize("package", ["exact", "language"])
