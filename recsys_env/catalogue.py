@@ -170,6 +170,8 @@ def check_sizes(path: Path, declared: Mapping[str, Declared]) -> None:
     Raises:
         FileError: such a file.
     """
+    if unknown := declared.keys() - {*_AXES, *_VALUES, "world"}:  # the last is a `FittedWorld`'s
+        raise FileError(f"{path} holds no catalogue: it has {min(unknown)!r}, which is none of its arrays")
     sizes: dict[str, int] = {}
     for name, axes in _AXES.items():
         if name not in declared:

@@ -617,7 +617,7 @@ def test_a_catalogue_of_no_sizes_is_not_unpacked(tmp_path: Path, unpacked: list[
     arrays = read_arrays(Path(recsys_env.files.__file__).parent / "catalogues" / "grocery.npz")
     file = tmp_path / "theirs.npz"
     texts = np.full(len(arrays["item_name"]), "a", "U20000")
-    for changed in ({"user_activity": LARGE}, {"item_vectors": LARGE[:, None]}, {"item_text": texts}):
+    for changed in ({"user_activity": LARGE}, {"item_vectors": LARGE[:, None]}, {"item_text": texts}, {"a": LARGE}):
         bomb(file, **{**arrays, **changed})
         unpacked.clear()
         with pytest.raises(FileError, match=r"theirs\.npz holds no catalogue: ") as error:
