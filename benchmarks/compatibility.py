@@ -103,7 +103,7 @@ def run_tests(extra: str, folder: Path) -> dict[str, Any]:
         return {"install": commands, "error": error}
     tests = [f"tests/{test}.py" for test in EXTRAS[extra]]
     done = subprocess.run(
-        [python, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *tests],
+        [python, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", *tests],
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",

@@ -68,7 +68,7 @@ def getter_case(rng: np.random.Generator, running: Running) -> Case:
         ),
         (
             f"purchase_values({short(items)}, 1.0)",
-            lambda: envs.purchase_values(items, np.ones(np.size(items))),
+            lambda: envs.purchase_values(items, np.ones(len(items) if hasattr(items, "__len__") else 1)),
             ("items",),
             texts(items),
         ),
