@@ -77,7 +77,7 @@ def versions(python: Path, packages: Sequence[str] = ()) -> dict[str, str]:
         print(json.dumps({p: m.version(p) for p in sys.argv[2:] if p in there or p in sys.argv[1].split()}))
     """
     names = [*packages, "torch", "numpy", "numba", "gymnasium", "pettingzoo"]
-    command = [python, "-c", code, " ".join(packages), *names]
+    command = [str(python), "-c", code, " ".join(packages), *names]
     done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
     return json.loads(done.stdout)
 
@@ -110,7 +110,7 @@ def run_tests(extra: str, folder: Path) -> dict[str, Any]:
     )
     said = done.stdout.strip().splitlines() or [""]
     ended = ", ".join(re.findall(r"\d+ (?:passed|failed|skipped|errors?)", said[-1]))
-    result = {"install": commands, "versions": versions(python), "tests": tests, "ended": ended}
+    result: dict[str, Any] = {"install": commands, "versions": versions(python), "tests": tests, "ended": ended}
     result["seconds"] = round(time.perf_counter() - began)
     return result | ({"error": done.stdout[-2000:]} if done.returncode or "passed" not in ended else {})
 

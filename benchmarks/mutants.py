@@ -630,8 +630,8 @@ def main() -> None:
         importlib.import_module(module)
     without_caches(Compiled())
     began = time.process_time()
-    code, watch = run_tests(None)
-    if code:
+    failed, watch = run_tests(None)
+    if failed:
         raise SystemExit(f"the tests fail without a mutant: {watch.failed}: {watch.error}")
     compiled, spent = Compiled(), time.process_time() - began
     limit = 60 + 4 * max(watch.times.values())

@@ -23,6 +23,7 @@ import results
 from PIL import Image
 from sphinx.ext.autodoc.mock import mock
 
+from benchmarks import ages
 from recsys_env import SCENARIOS, TASKS, WorldConfig, fields, parallel_env
 from recsys_env.config import GROUPS
 from recsys_env.evaluation import METRICS, scale_ends, watch
@@ -64,6 +65,7 @@ def main() -> None:
         "moving_pages": moving_pages,
         "replay": replay,
         "aims": cards.aims,
+        "older_results": older_results,
         "hidden": partial(measured.if_measured, cards.hidden),
         **results.parts(OUT / "plots"),
     }
@@ -71,6 +73,12 @@ def main() -> None:
         (OUT / "parts" / f"{name}.md").write_text(unbroken(make()) + "\n", encoding="utf-8")
     for task in TASKS:
         (OUT / "tasks" / f"{task}.md").write_text(unbroken(task_page(task)), encoding="utf-8")
+
+
+def older_results() -> str:
+    """The stored results that are older than the code that they are about."""
+    older = [f"- {line}" for line in ages.older()]
+    return "\n".join(older) if older else "At present there are none."
 
 
 def unbroken(text: str) -> str:

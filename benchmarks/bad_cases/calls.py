@@ -16,6 +16,7 @@ import recsys_env
 from recsys_env import TASKS, WorldConfig, exact
 from recsys_env.batch import Snapshot
 from recsys_env.catalogue import Catalogue
+from recsys_env.config import UserConfig
 from recsys_env.evaluation.scenarios import play_scenarios
 from recsys_env.language import encode, open_model
 from recsys_env.language.prompts import parse
@@ -351,6 +352,6 @@ def memory_case(rng: np.random.Generator) -> Case:
         lambda: api.vector_env(task, copies),
         lambda: api.single_agent_vector_env(task, num_envs=copies),
         lambda: api.shared_policy_env(task, copies),
-        lambda: api.vector_env(WorldConfig(users={"number": 5000}), copies),
+        lambda: api.vector_env(WorldConfig(users=UserConfig(number=5000)), copies),
     ][int(rng.integers(4))]
     return Case(f"{task} with {copies} copies", make, ("num_envs", "num_copies"), (str(copies),))
