@@ -17,7 +17,16 @@ from typing import Any
 import numpy as np
 
 from .checks import shown
-from .files import Declared, FileError, digest_of_arrays, digest_of_value, read_arrays, value_among, write_arrays
+from .files import (
+    Declared,
+    FileError,
+    checked_path,
+    digest_of_arrays,
+    digest_of_value,
+    read_arrays,
+    value_among,
+    write_arrays,
+)
 
 SHIPPED = ("grocery",)
 
@@ -98,7 +107,8 @@ class Catalogue:
 
     def save(self, path: str | Path) -> None:
         """Write the catalogue to a compressed `.npz`; vectors and counts are kept at half precision."""
-        path = Path(path) if str(path).endswith(".npz") else Path(f"{path}.npz")
+        path = checked_path("path", path)
+        path = path if path.suffix == ".npz" else Path(f"{path}.npz")
         arrays = self.arrays()
         write_arrays(
             path, arrays | {name: arrays[name].astype(np.float16) for name in _HALF}, compressed=True, **self.values()
@@ -123,9 +133,12 @@ class Catalogue:
 
         Raises:
             ValueError: there is none, or the file is damaged or holds something else.
+            TypeError: no name, path or catalogue.
         """
         if isinstance(name, Catalogue):
             return name
+        if not isinstance(name, str | Path):
+            raise TypeError(f"catalogue = {shown(name)} must be a name, a path or a Catalogue")
         if str(name) in SHIPPED:
             with resources.as_file(resources.files("recsys_env") / "catalogues" / f"{name}.npz") as path:
                 return cls._read(path)

@@ -22,6 +22,7 @@ from gymnasium import VectorizeMode
 
 from ..batch import copy_seed
 from ..catalogue import Catalogue
+from ..checks import check_count, shown
 from ..config import WorldConfig
 from ..tasks import task_config
 from ..vector import VectorEnv
@@ -152,7 +153,13 @@ class Rows(SharedPolicyVectorEnv):
 
 
 def _batch(settings: dict[str, Any], rows: int | None = None) -> VectorEnv:
-    """The batch of an `env_config`: of one copy, or of as many as have so many rows."""
+    """The batch of an `env_config`: of one copy, or of as many as have so many rows.
+
+    Raises:
+        ValueError: it names no task.
+    """
+    if "task" not in settings:
+        raise ValueError(f"env_config = {shown(settings)} must have a task")
     task, catalogue = settings.pop("task"), settings.pop("catalogue", None)
     config = task_config(task, settings, catalogue)
     return VectorEnv(config, 1 if rows is None else rows // config.num_agents, catalogue=catalogue)
@@ -218,8 +225,8 @@ def multi_agent(
     Raises:
         ValueError: the algorithm cannot take the task's actions or masks.
     """
-    if policies not in ("shared", "independent"):
-        raise ValueError(f"policies = {policies!r} is not allowed; choose 'shared' or 'independent'")
+    if not isinstance(policies, str) or policies not in ("shared", "independent"):
+        raise ValueError(f"policies = {shown(policies)} is not allowed; choose 'shared' or 'independent'")
     world = task_config(task, overrides, catalogue)
     independent = policies == "independent"
     config.environment(
@@ -252,7 +259,11 @@ def rows(
         config, task, device, catalogue, overrides: as in `multi_agent`. To RLlib it is a task with one agent, which any
             of its algorithms takes.
         num_copies: copies of the game in each env runner.
+
+    Raises:
+        ValueError, TypeError: as in `multi_agent`, or no number of copies.
     """
+    check_count("num_copies", num_copies, 1, 2**31)
     world = task_config(task, overrides, catalogue)
     config.environment(Rows, env_config={"task": world, "catalogue": catalogue})
     config.env_runners(

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..checks import check_count, is_number, shown
 from ..libraries import library
-from .game import MarkovGame, Policies, checked_discount, checked_game, checked_numbers
+from .game import MarkovGame, Policies, checked_discount, checked_game, checked_numbers, is_list
 
 TIE = 1e-9  # values that differ by less are equal
 _PROFILES = 50_000_000  # table entries of all pure profiles
@@ -156,7 +156,7 @@ def best_response(
     """The best answer of an agent to the policies of the others, a Markov decision process.
 
     Args:
-        policies: of all agents; that of `agent` itself does not count.
+        policies: of all agents; that of `agent` itself does not count and may be None.
         agent: its number, n < N.
 
     Returns:
@@ -386,8 +386,8 @@ def empirical_game(
         TypeError, ValueError: no game or criterion, an agent without policies, or policies that are none of the game's.
     """
     _check(game, criterion)
-    for options in (policies, *(policies if isinstance(policies, Sequence | np.ndarray) else ())):
-        if not isinstance(options, Sequence | np.ndarray) or isinstance(options, str | bytes):
+    for options in (policies, *(policies if is_list(policies) else ())):
+        if not is_list(options):
             raise TypeError(f"policies = {shown(policies)} must be a sequence of policies for each agent")
     if len(policies) != len(game.agents) or not all(map(len, policies)):
         raise ValueError(
@@ -430,7 +430,7 @@ def correlated_equilibrium(payoffs: np.ndarray) -> np.ndarray:
         TypeError, ValueError: these are no payoffs of N players, each with one action or more.
         RuntimeError: the program found no solution.
     """
-    agents = max(len(payoffs), 1) if isinstance(payoffs, list | tuple) or np.ndim(payoffs) else 1
+    agents = max(len(payoffs), 1) if is_list(payoffs) else 1
     payoffs = checked_numbers("payoffs", payoffs, (agents, *[None] * agents)).astype(np.float64)
     optimize = library("scipy.optimize", "exact")
     shape = payoffs.shape[1:]
@@ -491,12 +491,12 @@ def zero_sum_value(game: MarkovGame, discount: float) -> tuple[np.ndarray, list[
         RuntimeError: no convergence.
     """
     _check(game)
+    criterion = discounted(discount)
     if len(game.agents) != 2 or not np.allclose(game.rewards.sum(0), 0):
         raise ValueError(
             f"{len(game.agents)} agents, whose rewards sum to up to {np.abs(game.rewards.sum(0)).max():g}: a zero-sum "
             "game has two agents whose rewards cancel, as with reward.sharing = -1"
         )
-    criterion = discounted(discount)
     states, actions = len(game.states), len(game.actions)
     value = np.zeros(states)
     for _ in range(1000):

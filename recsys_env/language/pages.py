@@ -103,6 +103,17 @@ class Answer:
     repairs: tuple[str, ...] = ()
 
 
+def checked_page(page: Any) -> Page:
+    """The page, if it is one.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(page, Page):
+        raise TypeError(f"page = {shown(page)} must be a Page, such as TextEnv.pages holds")
+    return page
+
+
 def as_retrieved(page: Page) -> Answer:
     """The first candidates, as the retrieval stage gave them: what is shown without an answer."""
     return Answer(tuple(range(min(page.slots, len(page.candidates)))))

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..vector import VectorEnv
+from ..checks import checked_seed, unknown
+from ..vector import VectorEnv, batch_anywhere
 
 
 class Policy:
@@ -22,10 +23,13 @@ class Policy:
         """Attach to one agent of a batch, with a random stream of its own.
 
         Raises:
-            ValueError: the batch has no such agent.
+            ValueError: the batch has no such agent, or the seed is out of range.
+            TypeError: no batch, or no seed.
         """
-        if agent not in envs.possible_agents:
-            raise ValueError(f"unknown agent {agent!r}; agents are {', '.join(envs.possible_agents)}")
+        batch_anywhere(envs)
+        if not isinstance(agent, str) or agent not in envs.possible_agents:
+            raise ValueError(unknown("agent", agent, envs.possible_agents))
+        seed = checked_seed(seed)
         self.envs = envs
         self.index = envs.possible_agents.index(agent)
         self.rng = np.random.default_rng([seed, self.index])

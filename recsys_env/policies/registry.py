@@ -76,10 +76,15 @@ def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
 
     Raises:
         ValueError: the name is taken.
+        TypeError: no name, or nothing that could be called with a folder.
     """
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"name = {shown(name)} must be the name of a loader")
+    if not callable(loader) and not (isinstance(loader, str) and all(loader.partition(":"))):
+        raise TypeError(f"loader = {shown(loader)} must be a function of a folder, or module:function")
     known = loaders()
     if known.get(name, loader) != loader:
-        raise ValueError(f"loader {name!r} is {known[name]!r} already; choose another name")
+        raise ValueError(f"loader {shown(name)} is {known[name]!r} already; choose another name")
     LOADERS[name] = loader
 
 
@@ -114,7 +119,7 @@ def import_policies(words: Iterable[str]) -> tuple[str, ...]:
 
 def is_team(policy: str) -> bool:
     """Whether this says who plays which agent; the name of a folder and the address of a model may have a = too."""
-    return "=" in policy.partition(":")[0] and not Path(policy).is_dir()
+    return "=" in policy.partition(":")[0] and not os.path.isdir(policy)
 
 
 def make_policy(policy: str | Path | Policy) -> Policy:
