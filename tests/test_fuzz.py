@@ -12,7 +12,9 @@ import decimal
 import fractions
 import inspect
 import math
+import random
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +204,12 @@ def shape_of(value: Any) -> tuple[int, ...] | None:
     """Of the array of numbers that it makes."""
     array = numbers(value, "iuf")
     return None if array is None else array.shape
+
+
+def halves(value: Any) -> bool:
+    """Probabilities of two states."""
+    array = numbers(value, "iuf")
+    return array is not None and array.shape == (2,) and bool((array == 0.5).all())
 
 
 def row_of_numbers(value: Any) -> bool:
@@ -830,6 +838,41 @@ MADE |= {
     "register_task": (recsys_env.register_task, {"name": "fuzz-v0", "config": SMALL}, {}),
 }
 
+NUMBER = {
+    "discount": lambda v: checks.is_number(v) and 0 <= v < 1,
+    "horizon": lambda v: whole(v, 1, 10**8),
+}
+PARTS = {  # of pages and answers
+    **dict.fromkeys(("agent", "scene", "anchor", "title", "said"), is_text),
+    **dict.fromkeys(("visits", "session_page", "level"), lambda v: v is None or whole(v, 0, 2**31 - 1)),
+    **dict.fromkeys(("place", "word"), lambda v: whole(v, 0, 2**31 - 1)),
+    **dict.fromkeys(("gap", "mood", "price"), lambda v: v is None or (finite(v) and abs(v) <= 1e30)),
+    **dict.fromkeys(
+        ("likes", "clicked", "wants", "vocabulary", "repairs"), lambda v: isinstance(v, tuple) and all(map(is_text, v))
+    ),
+    **dict.fromkeys(("heard", "offers", "features"), lambda v: isinstance(v, Mapping) and (not v or "a" in v)),
+    "slots": lambda v: whole(v, 1, 10**4),
+    "levels": lambda v: whole(v, 0, 10**4),
+    "picks": lambda v: isinstance(v, tuple) and len(v) > 0,
+    "candidates": lambda v: False,
+}
+MADE |= {
+    name: (type(part), {f.name: getattr(part, f.name) for f in fields(part)}, taken)
+    for name, part, taken in (
+        ("Page", PAGE, PARTS | {"heard": lambda v: isinstance(v, Mapping) and not v}),
+        ("Candidate", PAGE.candidates[0], PARTS),
+        ("Answer", recsys_env.language.Answer((0,)), PARTS),
+        ("Criterion", recsys_env.exact.finite(3), {"horizon": NUMBER["horizon"]}),
+        (
+            "MarkovGame",
+            GAME,
+            NUMBER
+            | dict.fromkeys(("mirror", "reader", "choices", "classes"), lambda v: v is None)
+            | {"class_names": lambda v: isinstance(v, tuple) and not v, "initial": halves},
+        ),
+    )
+}
+
 MADE_CASES = [(name, argument) for name, (_, arguments, _) in MADE.items() for argument in arguments]
 
 
@@ -855,6 +898,67 @@ def test_functions_refuse_what_they_cannot_use(name: str, argument: str) -> None
 
     found = problems(calls())
     assert not found, "\n".join(found)
+
+
+def test_any_text_is_read() -> None:
+    """An answer of a language model is never refused."""
+    rng = random.Random(0)
+    words = [
+        "1",
+        "2, 3",
+        "٣",
+        "²",
+        "½",
+        "İ",
+        "ß",
+        "price: ",
+        "message= a",
+        "\n",
+        "\0",
+        "\ud800",
+        ";",
+        "(",
+        "\\",
+        "9" * 9000,
+    ]
+    titles = ("", "1", "a.*b(", "ß", "İ", "price: 1", "٣", "\n", "2; 3", "x" * 300)
+    candidates = tuple(replace(PAGE.candidates[0], place=i, title=title) for i, title in enumerate(titles * 10))
+    page = replace(PAGE, slots=4, candidates=candidates, levels=3, vocabulary=("a", "1", "ß"))
+    for length in (1, 3, 10, 100, 1000) * 40:
+        for text in (
+            "".join(rng.choices(words, k=length)),
+            "".join(chr(rng.randrange(0x110000)) for _ in range(length)),
+            rng.choice(words) * length,
+        ):
+            answer = recsys_env.language.parse(text, page)
+            assert len(set(answer.picks)) == 4, text
+            assert max(answer.picks) < len(titles * 10), text
+            assert (answer.level or 0) < 3, text
+            assert answer.word < 3, text
+
+
+def test_answers_name_what_a_page_has() -> None:
+    envs = started("VectorEnv")
+    reader = recsys_env.language.Reader()
+    reader.bind(envs, "recommender_0", 0)
+    reader.read(envs.observations[:, 0])
+    right = recsys_env.language.Answer((0, 1))
+    for changes, message in (
+        ({"picks": (0, 99)}, r"answers\[1\].picks names 99; allowed are numbers below 6"),
+        ({"level": 0}, r"answers\[1\].level names 0; allowed are numbers below 0"),
+        ({"word": 1}, r"answers\[1\].word names 1; allowed are numbers below 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            reader.write([right, replace(right, **changes)])
+    with pytest.raises(ValueError, match="are 1, but 2 pages were read"):
+        reader.write([right])
+
+
+@pytest.mark.parametrize("name", ["random", "blind", "popularity", "greedy", "static", "linucb", "thompson", "nearest"])
+def test_a_policy_says_that_it_was_not_bound(name: str) -> None:
+    policy = policies.make_policy(name)
+    with pytest.raises(RuntimeError, match=r"call bind\(envs, agent, seed\) first"):
+        policy.act(np.zeros((1, 3)))
 
 
 # What holds an answer, is asked as a method of something else, or needs a model or a long search.

@@ -133,7 +133,7 @@ def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Polic
         ValueError: not one for all, nor one for each agent.
     """
     given: Any = policies
-    if is_sequence(given):
+    if is_sequence(given) and not isinstance(given, range):
         if len(given) not in (1, len(agents)):
             raise ValueError(
                 f"{len(given)} policies are given, expected one for all or one for each of {', '.join(agents)}: "

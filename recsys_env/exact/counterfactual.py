@@ -133,15 +133,16 @@ def _joint(batch: VectorEnv, name: str, action: Any) -> np.ndarray:
     """
     if isinstance(action, dict):
         if set(action) != set(batch.possible_agents):
-            raise ValueError(f"{name} = {shown(action)} must name each of {', '.join(batch.possible_agents)}")
+            raise ValueError(
+                f"{name} names {shown(list(action))}, but must name each of {', '.join(batch.possible_agents)}"
+            )
         action = [action[agent] for agent in batch.possible_agents]
     shape = (batch.num_agents, *(batch.action_space.shape or ()))
     array = as_array(action, shape, "one of {} for each agent", batch.action_space, name)
-    for n, one in enumerate(array):
-        try:
-            batch._actions.read_one(n, one)
-        except (ValueError, TypeError) as error:
-            raise type(error)(f"{name}: {error}") from None
+    try:
+        batch._actions.read(np.broadcast_to(array, (batch.num_envs, *shape)))
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{name}: {error}") from None
     return array
 
 

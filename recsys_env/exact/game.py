@@ -243,6 +243,7 @@ class MarkovGame:
         Raises:
             TypeError: no batch.
             ValueError: the game is only tables, or a copy is in none of its states.
+            RuntimeError: the batch has not been reset.
         """
         if self.reader is None:
             raise ValueError(_ONLY_TABLES)
@@ -250,6 +251,7 @@ class MarkovGame:
 
         if not isinstance(envs, VectorEnv):
             raise TypeError(f"envs = {shown(envs)} must be a batch, such as vector_env(task, copies) returns")
+        envs._require_reset("states_of()")
         return self.reader.states(envs.arrays)
 
     def engine_actions(self, actions: np.ndarray) -> np.ndarray:

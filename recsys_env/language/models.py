@@ -264,7 +264,7 @@ class Endpoint(LanguageModel):
         given, _, self._model = with_secrets(address).partition("#")
         try:
             url = urlsplit(given)
-            known = bool(url.hostname) and url.port != 0
+            known = bool(url.hostname) and url.port != 0 and given.isprintable() and " " not in given
         except ValueError:
             known = False
         if not known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,19 @@ class Policy:
     failure: str | None = None  # why nothing that it has shown so far was its own choice; a run ends with that error
     envs: VectorEnv
     index: int
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What `bind` sets is missing before it.
+
+            Raises:
+                RuntimeError: the policy was not bound.
+                AttributeError: there is nothing of this name.
+            """
+            if "envs" not in vars(self) and not name.startswith("__"):
+                raise RuntimeError(f"{type(self).__name__}: call bind(envs, agent, seed) first; it sets {name!r}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         """Attach to one agent of a batch, with a random stream of its own.
