@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from .checks import is_sequence, shown
 from .config import WorldConfig
 from .tasks import task_config
 
@@ -74,17 +75,17 @@ def at_least(least: int, **counts: int) -> None:
     """Raise ValueError if one of these options is below `least`, TypeError if it is no whole number."""
     for option, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int):
-            raise TypeError(f"--{option} = {count!r} must be an integer")
+            raise TypeError(f"--{option} = {shown(count)} must be an integer")
         if count < least:
-            raise ValueError(f"--{option} = {count} must be at least {least}")
+            raise ValueError(f"--{option} = {shown(count)} must be at least {least}")
 
 
 def not_empty(**lists: Sequence[str]) -> None:
     """Raise ValueError if one of these options names nothing."""
     for option, words in lists.items():
-        if isinstance(words, str) or not all(isinstance(word, str) for word in words):
-            raise ValueError(f"{option} = {words!r} must be a list of names")
-        if not words:
+        if not is_sequence(words) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{option} = {shown(words)} must be a list of names")
+        if not len(words):
             raise ValueError(f"--{option} names nothing; give at least one")
 
 

@@ -53,12 +53,12 @@ def checked_path(name: str, value: Any) -> Path:
 
     Raises:
         TypeError: something else than a text or a path.
-        ValueError: it is longer than any, or holds a null character.
+        ValueError: it is empty, longer than any, or holds a null character.
     """
     if not isinstance(value, str | Path):
         raise TypeError(f"{name} = {shown(value)} must be a path")
-    if "\0" in str(value) or len(str(value)) > _LONGEST:
-        raise ValueError(f"{name} = {shown(value)} must be a path, of {_LONGEST} letters at most, none of them null")
+    if "\0" in str(value) or not 0 < len(str(value)) <= _LONGEST:
+        raise ValueError(f"{name} = {shown(value)} must be a path, of 1 to {_LONGEST} letters, none of them null")
     return Path(value)
 
 

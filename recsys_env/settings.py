@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import field, fields, is_dataclass
 from typing import Any, NoReturn
@@ -193,7 +194,8 @@ def _checked_number(name: str, kind: type, meta: Any, value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value  # NumPy compares in its own precision
     if kind is int and value != value // 1:
         raise TypeError(f"{name} = {shown(value)} must be an integer")
-    if not low <= value <= high:  # also of NaN
+    largest = sys.float_info.max if kind is float else math.inf
+    if not max(low, -largest) <= value <= min(high, largest):  # also of NaN
         raise ValueError(f"{name} = {shown(value)} is out of range; allowed is a finite value in [{low:g}, {high:g}]")
     return kind(value)
 

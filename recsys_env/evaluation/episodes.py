@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -148,8 +148,8 @@ def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Polic
                 "agent=policy,agent=policy"
             )
         policies = dict(pairs)
-    elif not isinstance(policies, Mapping):  # a name, or what no policy is
-        policies = dict.fromkeys(agents, policies)
+    elif not isinstance(policies, Mapping):
+        policies = dict.fromkeys(agents, cast("str | Policy", policies))  # a name, or what no policy is
     if set(policies) != set(agents):
         raise ValueError(f"policies = {shown(policies)} must have one for each of {', '.join(agents)}")
     return {agent: policies[agent] for agent in agents}

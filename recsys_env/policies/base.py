@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import checked_seed, unknown
+from ..checks import check_count, checked_seed, shown, unknown
 from ..vector import VectorEnv, batch_anywhere
 
 
@@ -74,7 +74,13 @@ def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
     shown, clicked, cart, bought, liked, rating, dwell [B, K]  of its own slots
     later_item, later_price, later_rating [B, Q]               purchases of earlier cart items that it is credited
                                                                with, -1 = none
+
+    Raises:
+        TypeError, ValueError: no infos, or no such agent.
     """
+    if not isinstance(infos, Mapping):
+        raise TypeError(f"infos = {shown(infos)} must be the infos of a step")
+    check_count("index", index, 0, infos["own"].shape[1] - 1)
     told = {
         key: infos[key][:, index]
         for key in ("visitor", "own", "shown", "clicked", "cart", "bought", "liked", "rating", "dwell")

@@ -10,7 +10,7 @@ import numpy as np
 from ..checks import as_numbers, is_sequence, shown, unknown
 from ..config import WorldConfig
 from ..fields import OBSERVATION, ranker_weights
-from ..files import FileError, read_json, signed, write_json
+from ..files import FileError, checked_path, read_json, signed, write_json
 from ..vector import VectorEnv
 from .ranking import Ranker
 from .registry import CHECKPOINT
@@ -137,7 +137,11 @@ def save_ranker(
         names: of the W weights, as in `fields.ranker_weights`.
         weights: role -> [1 + X, W] as `LinearRanker` takes them.
         states: fields of the observation that move them.
+
+    Raises:
+        TypeError, ValueError: no path.
     """
+    folder = checked_path("folder", folder)
     folder.mkdir(parents=True, exist_ok=True)
     of_role = {role: of.round(3).tolist() for role, of in weights.items()}
     content = {"loader": "ranker", "states": list(states), "names": list(names), "weights": of_role}
