@@ -111,9 +111,11 @@ def config_of(task: str, run: int = 0) -> WorldConfig:
         fields = assignments(words)
         if (kind := fields.pop("catalogues", None)) is not None:
             if kind not in CATALOGUES:
-                raise ValueError(f"catalogues = {kind!r} is not allowed; choose one of {', '.join(CATALOGUES)}")
+                raise ValueError(f"catalogues = {shown(kind)} is not allowed; choose one of {', '.join(CATALOGUES)}")
             if "world_seed" in fields:
-                raise ValueError(f"catalogues = {kind!r} and world_seed = {fields['world_seed']} both choose a world")
+                raise ValueError(
+                    f"catalogues = {shown(kind)} and world_seed = {fields['world_seed']} both choose a world"
+                )
             fields["world_seed"] = CATALOGUES[kind][run % len(CATALOGUES[kind])]
         return task_config(name, fields)
     except TypeError as error:
@@ -154,7 +156,7 @@ def assignments(changes: Sequence[str]) -> dict[str, Any]:
         for group in groups:
             place = place.setdefault(group, {})
             if not isinstance(place, dict):
-                raise ValueError(f"{change} changes a field of {group}, which is {place!r} already")
+                raise ValueError(f"{change} changes a field of {group}, which is {shown(place)} already")
         try:
             place[last] = ast.literal_eval(word)
         except (ValueError, SyntaxError):

@@ -954,6 +954,27 @@ def test_answers_name_what_a_page_has() -> None:
         reader.write([right])
 
 
+@pytest.mark.parametrize("acted", [None, "x", [1, [2]], Odd(), np.full((2, 2), 0.5), np.zeros((5, 5), int)])
+def test_what_a_policy_may_not_do_is_said(acted: Any) -> None:
+    class Wrong(policies.Policy):
+        def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> Any:
+            return acted
+
+    with pytest.raises(ValueError, match=r"policy <.*Wrong object.*> as recommender_1 acted with"):
+        recsys_env.evaluation.episode_returns(SMALL, {"recommender_0": "random", "recommender_1": Wrong()}, 2, 0)
+
+
+def test_numbers_of_agents_are_checked() -> None:
+    envs = started("VectorEnv")
+    for n in (-1, 2, None, True, "0"):
+        for call in (SMALL.hidden, SMALL.role_of, SMALL.role_index, lambda n: policies.feedback(envs.infos, n)):
+            with pytest.raises((ValueError, TypeError), match=f"(n|index) = {n!r} "):
+                call(n)  # type: ignore[arg-type]
+    for role in (-1, 1, None):
+        with pytest.raises((ValueError, TypeError), match=f"role = {role} "):
+            SMALL.reward_weights(role)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["random", "blind", "popularity", "greedy", "static", "linucb", "thompson", "nearest"])
 def test_a_policy_says_that_it_was_not_bound(name: str) -> None:
     policy = policies.make_policy(name)

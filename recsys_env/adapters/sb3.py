@@ -130,7 +130,7 @@ class SB3VecEnv(VecEnv):
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
         if method_name != "action_masks":
             raise AttributeError(
-                f"rows of a batch have no method {method_name!r}; only 'action_masks' can be called by row"
+                f"rows of a batch have no method {shown(method_name)}; only 'action_masks' can be called by row"
             )
         masks = self.action_masks()
         return [masks[row] for row in self._get_indices(indices)]

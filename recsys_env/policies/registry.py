@@ -84,7 +84,7 @@ def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
         raise TypeError(f"loader = {shown(loader)} must be a function of a folder, or module:function")
     known = loaders()
     if known.get(name, loader) != loader:
-        raise ValueError(f"loader {shown(name)} is {known[name]!r} already; choose another name")
+        raise ValueError(f"loader {shown(name)} is {shown(known[name])} already; choose another name")
     LOADERS[name] = loader
 
 
@@ -157,7 +157,7 @@ def make_policy(policy: str | Path | Policy) -> Policy:
             f"{', '.join(f'{name}:MODEL' for name in FAMILIES)}, a folder that holds {CHECKPOINT}, or module:factory"
         )
     if not isinstance(made, Policy):
-        raise ValueError(f"policy {policy!r} made a {type(made).__name__}, not a recsys_env.policies.Policy")
+        raise ValueError(f"policy {shown(policy)} made a {type(made).__name__}, not a recsys_env.policies.Policy")
     return made
 
 
@@ -203,11 +203,11 @@ def _import(path: str) -> Callable[..., Any]:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
-            raise ImportError(f"policy {path!r} needs {error.name}, which is not installed") from error
+            raise ImportError(f"policy {shown(path)} needs {error.name}, which is not installed") from error
         raise ValueError(
-            f"policy {path!r}: there is no module {error.name!r}; "
+            f"policy {shown(path)}: there is no module {error.name!r}; "
             "my_file.py in this folder or on PYTHONPATH is my_file:MyPolicy"
         ) from error
     if not hasattr(found, name):
-        raise ValueError(f"policy {path!r}: module {module!r} has no {name!r}{did_you_mean(name, vars(found))}")
+        raise ValueError(f"policy {shown(path)}: module {module!r} has no {name!r}{did_you_mean(name, vars(found))}")
     return getattr(found, name)

@@ -70,7 +70,11 @@ class Team:
             flat, masks = observations["observation"], observations["action_mask"]
         for n, policy in self._members:
             pages, began = int((self.envs.next_visitor[:, n] >= 0).sum()), time.perf_counter()
-            chosen, wanted = np.asarray(policy.act(flat[:, n], None if masks is None else masks[:, n])), actions[:, n]
+            acted, wanted = policy.act(flat[:, n], None if masks is None else masks[:, n]), actions[:, n]
+            try:
+                chosen = np.asarray(acted)
+            except (ValueError, TypeError):
+                raise ValueError(f"policy {self._names[n]} acted with {shown(acted)}, which is no array") from None
             if chosen.shape != wanted.shape or not np.can_cast(chosen.dtype, wanted.dtype, "same_kind"):
                 raise ValueError(
                     f"policy {self._names[n]} acted with {chosen.dtype}{list(chosen.shape)}, "
