@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import shown
+from .checks import check_finite, shown
 from .files import (
     Declared,
     FileError,
@@ -87,8 +87,11 @@ class Catalogue:
                 raise ValueError(f"Catalogue.{name} must hold {what}, not {value.dtype}")
             if kind == "f" and not np.isfinite(value).all():
                 raise ValueError(f"Catalogue.{name} holds NaN or infinite values")
-        if not np.isfinite(self.popularity_slope):
-            raise ValueError(f"Catalogue.popularity_slope = {self.popularity_slope} must be finite")
+        check_finite("Catalogue.popularity_slope", self.popularity_slope)
+        if not isinstance(self.source, str):
+            raise TypeError(f"Catalogue.source = {shown(self.source)} must be a text")
+        if not isinstance(self.settings, dict):
+            raise TypeError(f"Catalogue.settings = {shown(self.settings)} must be a dict of config fields by group")
         for name in ("item_price", "item_popularity", "user_price_sensitivity", "user_activity"):
             if not (getattr(self, name) > 0).all():
                 raise ValueError(
@@ -242,6 +245,8 @@ def _norms(vectors: np.ndarray) -> np.ndarray:
 
 def _shape(catalogue: Catalogue, name: str, ndim: int) -> tuple[int, ...]:
     value = getattr(catalogue, name)
-    if not isinstance(value, np.ndarray) or value.ndim != ndim or value.shape[0] == 0:
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"Catalogue.{name} = {shown(value)} must be an array")
+    if value.ndim != ndim or value.shape[0] == 0:
         raise ValueError(f"Catalogue.{name} must be a non-empty array of {ndim} dimensions, got {np.shape(value)}")
     return value.shape

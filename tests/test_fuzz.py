@@ -657,6 +657,7 @@ MADE |= {
     }.items()
 }
 EPISODE = begin_episodes(SMALL, "random", 1, 0)
+GROCERY = recsys_env.Catalogue.load("grocery")
 SAMPLES = np.array([1.0, 2.0, 4.0])
 MADE |= {
     f"evaluation.{name}": (getattr(recsys_env.evaluation, name), arguments, taken)
@@ -829,6 +830,16 @@ MADE |= {
             "catalogue": lambda v: v is None,
         },
     ),
+    "Catalogue": (
+        recsys_env.Catalogue,
+        {f.name: getattr(GROCERY, f.name) for f in fields(GROCERY)},
+        {
+            **{"popularity_slope": finite, "source": is_text, "settings": lambda v: isinstance(v, dict)},
+            # Of these sizes others are refused, which are named then.
+            **dict.fromkeys(("item_vectors", "habit_item"), lambda v: isinstance(v, np.ndarray) and v.shape == (2, 2)),
+            **dict.fromkeys(("topic_name", "domain_name"), lambda v: isinstance(v, np.ndarray) and v.dtype.kind == "U"),
+        },
+    ),
     "Catalogue.load": (recsys_env.Catalogue.load, {"name": "grocery"}, {}),
     "FittedWorld.load": (
         fitting.FittedWorld.load,
@@ -952,6 +963,13 @@ def test_answers_name_what_a_page_has() -> None:
             reader.write([right, replace(right, **changes)])
     with pytest.raises(ValueError, match="are 1, but 2 pages were read"):
         reader.write([right])
+
+
+@pytest.mark.parametrize("word", [".a:b", "..:b", ".:b"])
+def test_a_module_that_is_relative_to_nothing_is_refused(word: str) -> None:
+    for call in (policies.make_policy, recsys_env.vector_env):
+        with pytest.raises(ValueError, match=r"module '\.+a?' is relative to nothing; give its whole name"):
+            call(word)
 
 
 @pytest.mark.parametrize("acted", [None, "x", [1, [2]], Odd(), np.full((2, 2), 0.5), np.zeros((5, 5), int)])

@@ -199,15 +199,19 @@ def _loader(checkpoint: Path) -> Callable[[Path], Any]:
 def _import(path: str) -> Callable[..., Any]:
     """The object that "module:attribute" names."""
     module, _, name = path.partition(":")
+    if module.startswith("."):
+        raise ValueError(f"policy {shown(path)}: module {shown(module)} is relative to nothing; give its whole name")
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise ImportError(f"policy {shown(path)} needs {error.name}, which is not installed") from error
         raise ValueError(
-            f"policy {shown(path)}: there is no module {error.name!r}; "
+            f"policy {shown(path)}: there is no module {shown(error.name)}; "
             "my_file.py in this folder or on PYTHONPATH is my_file:MyPolicy"
         ) from error
     if not hasattr(found, name):
-        raise ValueError(f"policy {shown(path)}: module {module!r} has no {name!r}{did_you_mean(name, vars(found))}")
+        raise ValueError(
+            f"policy {shown(path)}: module {shown(module)} has no {shown(name)}{did_you_mean(name, vars(found))}"
+        )
     return getattr(found, name)
