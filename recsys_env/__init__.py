@@ -137,7 +137,7 @@ def vector_env(
     if device == "cpu":
         return VectorEnv(config, num_envs, num_threads, catalogue)
     if num_threads != 1:
-        raise ValueError(f"num_threads = {num_threads!r}: a GPU has threads of its own; leave it out")
+        raise ValueError(f"num_threads = {shown(num_threads)}: a GPU has threads of its own; leave it out")
     from .cuda.batch import CudaVectorEnv
 
     return CudaVectorEnv(config, num_envs, catalogue)
@@ -148,4 +148,4 @@ def __getattr__(name: str) -> Any:
     if name in ("exact", "counterfactual"):
         exact = importlib.import_module("recsys_env.exact")
         return exact if name == "exact" else exact.counterfactual
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"module {shown(__name__)} has no attribute {shown(name)}")

@@ -16,8 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from .checks import shown
-from .files import Declared, FileError, digest_of_arrays, digest_of_value, read_arrays, value_among, write_arrays
+from .checks import check_finite, shown
+from .files import (
+    Declared,
+    FileError,
+    checked_path,
+    digest_of_arrays,
+    digest_of_value,
+    read_arrays,
+    value_among,
+    write_arrays,
+)
 
 SHIPPED = ("grocery",)
 
@@ -78,8 +87,11 @@ class Catalogue:
                 raise ValueError(f"Catalogue.{name} must hold {what}, not {value.dtype}")
             if kind == "f" and not np.isfinite(value).all():
                 raise ValueError(f"Catalogue.{name} holds NaN or infinite values")
-        if not np.isfinite(self.popularity_slope):
-            raise ValueError(f"Catalogue.popularity_slope = {self.popularity_slope} must be finite")
+        check_finite("Catalogue.popularity_slope", self.popularity_slope)
+        if not isinstance(self.source, str):
+            raise TypeError(f"Catalogue.source = {shown(self.source)} must be a text")
+        if not isinstance(self.settings, dict):
+            raise TypeError(f"Catalogue.settings = {shown(self.settings)} must be a dict of config fields by group")
         for name in ("item_price", "item_popularity", "user_price_sensitivity", "user_activity"):
             if not (getattr(self, name) > 0).all():
                 raise ValueError(
@@ -98,7 +110,8 @@ class Catalogue:
 
     def save(self, path: str | Path) -> None:
         """Write the catalogue to a compressed `.npz`; vectors and counts are kept at half precision."""
-        path = Path(path) if str(path).endswith(".npz") else Path(f"{path}.npz")
+        path = checked_path("path", path)
+        path = path if path.suffix == ".npz" else Path(f"{path}.npz")
         arrays = self.arrays()
         write_arrays(
             path, arrays | {name: arrays[name].astype(np.float16) for name in _HALF}, compressed=True, **self.values()
@@ -123,9 +136,12 @@ class Catalogue:
 
         Raises:
             ValueError: there is none, or the file is damaged or holds something else.
+            TypeError: no name, path or catalogue.
         """
         if isinstance(name, Catalogue):
             return name
+        if not isinstance(name, str | Path):
+            raise TypeError(f"catalogue = {shown(name)} must be a name, a path or a Catalogue")
         if str(name) in SHIPPED:
             with resources.as_file(resources.files("recsys_env") / "catalogues" / f"{name}.npz") as path:
                 return cls._read(path)
@@ -229,6 +245,8 @@ def _norms(vectors: np.ndarray) -> np.ndarray:
 
 def _shape(catalogue: Catalogue, name: str, ndim: int) -> tuple[int, ...]:
     value = getattr(catalogue, name)
-    if not isinstance(value, np.ndarray) or value.ndim != ndim or value.shape[0] == 0:
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"Catalogue.{name} = {shown(value)} must be an array")
+    if value.ndim != ndim or value.shape[0] == 0:
         raise ValueError(f"Catalogue.{name} must be a non-empty array of {ndim} dimensions, got {np.shape(value)}")
     return value.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -73,6 +74,8 @@ def as_numbers(name: str, values: Any, kinds: str = "fiu") -> np.ndarray:
     """
     what = "finite numbers" if "f" in kinds else "whole numbers"
     try:
+        if isinstance(values, bytearray | memoryview):
+            raise ValueError
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{name} = {shown(values)} must be one array of {what}") from None
@@ -94,6 +97,18 @@ def as_places(name: str, values: Any, number: int, error: type[Exception] = Valu
     if array.size and not 0 <= array.min() <= array.max() < number:
         raise error(f"{name} = {shown(values)} must be from 0 to {number - 1}")
     return array.astype(np.int64)
+
+
+def check_finite(name: str, value: Any) -> None:
+    """Raise unless the value is a finite number."""
+    if not is_number(value):
+        raise TypeError(f"{name} = {shown(value)} must be a number")
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        finite = False
+    if not finite:
+        raise ValueError(f"{name} = {shown(value)} must be finite")
 
 
 def check_count(name: str, value: Any, low: int, high: int) -> None:

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from .checks import is_sequence, shown
 from .config import WorldConfig
 from .tasks import task_config
 
@@ -74,17 +75,17 @@ def at_least(least: int, **counts: int) -> None:
     """Raise ValueError if one of these options is below `least`, TypeError if it is no whole number."""
     for option, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int):
-            raise TypeError(f"--{option} = {count!r} must be an integer")
+            raise TypeError(f"--{option} = {shown(count)} must be an integer")
         if count < least:
-            raise ValueError(f"--{option} = {count} must be at least {least}")
+            raise ValueError(f"--{option} = {shown(count)} must be at least {least}")
 
 
 def not_empty(**lists: Sequence[str]) -> None:
     """Raise ValueError if one of these options names nothing."""
     for option, words in lists.items():
-        if isinstance(words, str) or not all(isinstance(word, str) for word in words):
-            raise ValueError(f"{option} = {words!r} must be a list of names")
-        if not words:
+        if not is_sequence(words) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{option} = {shown(words)} must be a list of names")
+        if not len(words):
             raise ValueError(f"--{option} names nothing; give at least one")
 
 
@@ -110,9 +111,11 @@ def config_of(task: str, run: int = 0) -> WorldConfig:
         fields = assignments(words)
         if (kind := fields.pop("catalogues", None)) is not None:
             if kind not in CATALOGUES:
-                raise ValueError(f"catalogues = {kind!r} is not allowed; choose one of {', '.join(CATALOGUES)}")
+                raise ValueError(f"catalogues = {shown(kind)} is not allowed; choose one of {', '.join(CATALOGUES)}")
             if "world_seed" in fields:
-                raise ValueError(f"catalogues = {kind!r} and world_seed = {fields['world_seed']} both choose a world")
+                raise ValueError(
+                    f"catalogues = {shown(kind)} and world_seed = {fields['world_seed']} both choose a world"
+                )
             fields["world_seed"] = CATALOGUES[kind][run % len(CATALOGUES[kind])]
         return task_config(name, fields)
     except TypeError as error:
@@ -153,7 +156,7 @@ def assignments(changes: Sequence[str]) -> dict[str, Any]:
         for group in groups:
             place = place.setdefault(group, {})
             if not isinstance(place, dict):
-                raise ValueError(f"{change} changes a field of {group}, which is {place!r} already")
+                raise ValueError(f"{change} changes a field of {group}, which is {shown(place)} already")
         try:
             place[last] = ast.literal_eval(word)
         except (ValueError, SyntaxError):

@@ -56,18 +56,20 @@ def policies_of(
         raise TypeError(f"others = {shown(others)} must be a policy, its name, or one of these for each other agent")
     if learners is None:
         if not isinstance(others, Mapping):
-            raise ValueError(f"others = {others!r} needs learners: one or several of {', '.join(agents)}")
+            raise ValueError(f"others = {shown(others)} needs learners: one or several of {', '.join(agents)}")
         learners = [agent for agent in agents if agent not in others]
     if not is_sequence(learners):
         raise TypeError(f"learners = {shown(learners)} must be a list of agents")
     learners = list(learners)
     for agent in (*learners, *(others if isinstance(others, Mapping) else ())):
         checked_agent(agent, agents)
+    if len(set(learners)) < len(learners):
+        raise ValueError(f"learners = {shown(learners)} must be different agents")
     names = [agent for agent in agents if agent not in learners]
     policies = dict(others) if isinstance(others, Mapping) else dict.fromkeys(names, others)
     for agent in agents:
         if agent in learners and agent in policies:
-            raise ValueError(f"{agent} is to learn and to play {policies[agent]!r}; it can do one of them")
+            raise ValueError(f"{agent} is to learn and to play {shown(policies[agent])}; it can do one of them")
         if agent not in learners and agent not in policies:
             raise ValueError(
                 f"{agent} neither learns nor has a policy; give it one, as in {agent}=content, or let it learn"

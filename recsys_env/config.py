@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .checks import check_count
 from .fields import CANDIDATE_FEATURES, HIDEABLE, PRICE_LEVEL
 from .privacy import WITHHELD
 from .settings import (
@@ -652,7 +653,12 @@ class WorldConfig(Settings):
         return super()._suggestion(name)
 
     def reward_weights(self, role: int) -> dict[str, float]:
-        """Weight of every event and objective in the reward of a role."""
+        """Weight of every event and objective in the reward of a role.
+
+        Raises:
+            ValueError, TypeError: there is no role of this number.
+        """
+        check_count("role", role, 0, len(self.roles) - 1)
         own = self.roles[role].rewards
         return {name: own.get(name, 0.0) if own else getattr(self.reward, name) for name in (*EVENTS, *OBJECTIVES)}
 
@@ -687,7 +693,12 @@ class WorldConfig(Settings):
         return self.roles[self.role_index(n)]
 
     def role_index(self, n: int) -> int:
-        """Index of agent n's role."""
+        """Index of agent n's role.
+
+        Raises:
+            ValueError, TypeError: there is no agent of this number.
+        """
+        check_count("n", n, 0, self.num_agents - 1)
         return 0 if len(self.roles) == 1 else n
 
 

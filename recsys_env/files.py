@@ -20,12 +20,18 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from .checks import shown
+
+_LONGEST = 4000  # letters of a path
 MOST_JSON = 2**26  # bytes of a JSON file
 MOST_BYTES = 2**32  # of all arrays of a file together
 
 
 class FileError(ValueError):
-    """A file does not hold what it should; the message names the file and the cause."""
+    """A file does not hold what it should; the message names the file and the cause, on one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 # ------------------------------------------------------------------------------------------------ writing
@@ -42,13 +48,27 @@ def replacing(path: Path) -> Iterator[Path]:
         new.unlink(missing_ok=True)
 
 
+def checked_path(name: str, value: Any) -> Path:
+    """The path, if it may be one.
+
+    Raises:
+        TypeError: something else than a text or a path.
+        ValueError: it is empty, longer than any, or holds a null character.
+    """
+    if not isinstance(value, str | Path):
+        raise TypeError(f"{name} = {shown(value)} must be a path")
+    if "\0" in str(value) or not 0 < len(str(value)) <= _LONGEST:
+        raise ValueError(f"{name} = {shown(value)} must be a path, of 1 to {_LONGEST} letters, none of them null")
+    return Path(value)
+
+
 def check_writable(path: Path) -> None:
     """Make the folder of a file that is written at the end of long work, and look whether it can be.
 
     Raises:
         OSError: it cannot; the message names the file.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise IsADirectoryError(f"{path} is a folder, not a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .checks import shown
 from .vector import VectorEnv
 
 _NAME = 36  # characters of an item or topic name that are shown
@@ -146,7 +147,12 @@ def explanation(explained: Mapping[str, Mapping[str, Any]], envs: VectorEnv | No
     Args:
         explained: of `env.explain(actions)`.
         envs: `env.vector`, for the titles of its items.
+
+    Raises:
+        TypeError: these are no explanations by agent.
     """
+    if not isinstance(explained, Mapping) or not explained or not isinstance(next(iter(explained.values())), Mapping):
+        raise TypeError(f"explained = {shown(explained)} must be what env.explain(actions) returned")
     pages, first = explained.items(), next(iter(explained.values()))
     terms = [name for name in first["terms"] if any(page["terms"][name].any() for _, page in pages)]
     trusted = any(page["trust"] for _, page in pages)

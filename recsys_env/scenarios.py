@@ -45,7 +45,7 @@ class Scenario:
         for agent, policy in self.background.items():
             if agent not in self.config.agents:
                 raise ValueError(f"background: {unknown('agent', agent, self.config.agents)}")
-            _check_text(f"background[{agent!r}]", policy)
+            _check_text(f"background[{shown(agent)}]", policy)
         _check_text("about", self.about)
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import field, fields, is_dataclass
 from typing import Any, NoReturn
@@ -128,7 +129,7 @@ def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
         return _checked_group(name, meta["group"], value)
     if "kind" in meta:
         if not isinstance(value, meta["kind"]):
-            raise TypeError(f"{name} = {value!r} must be a {meta['kind'].__name__}")
+            raise TypeError(f"{name} = {shown(value)} must be a {meta['kind'].__name__}")
         return value
     if "allowed" in meta:
         return _checked_word(name, value, meta["allowed"])
@@ -170,8 +171,10 @@ def _checked_weights(name: str, meta: Any, value: Any) -> Weights:
         )
     for key in value:
         if key not in names:
-            raise ValueError(f"{name} weighs {key!r}{did_you_mean(key, names)}; it may weigh {', '.join(names)}")
-    return Weights({key: _checked_number(f"{name}[{key!r}]", float, meta, value[key]) for key in names if key in value})
+            raise ValueError(f"{name} weighs {shown(key)}{did_you_mean(key, names)}; it may weigh {', '.join(names)}")
+    return Weights(
+        {key: _checked_number(f"{name}[{shown(key)}]", float, meta, value[key]) for key in names if key in value}
+    )
 
 
 def _checked_group(name: str, group: type, value: Any) -> Any:
@@ -193,7 +196,8 @@ def _checked_number(name: str, kind: type, meta: Any, value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value  # NumPy compares in its own precision
     if kind is int and value != value // 1:
         raise TypeError(f"{name} = {shown(value)} must be an integer")
-    if not low <= value <= high:  # also of NaN
+    largest = sys.float_info.max if kind is float else math.inf
+    if not max(low, -largest) <= value <= min(high, largest):  # also of NaN
         raise ValueError(f"{name} = {shown(value)} is out of range; allowed is a finite value in [{low:g}, {high:g}]")
     return kind(value)
 
@@ -216,7 +220,8 @@ def replace(config: Any, changes: Mapping[str, Any]) -> Any:
     for name, value in changes.items():
         if name not in known:
             raise TypeError(
-                f"{type(config).__name__} has no field {name!r}{config._suggestion(name)}; fields: {', '.join(known)}"
+                f"{type(config).__name__} has no field {shown(name)}{config._suggestion(name)}; "
+                f"fields: {', '.join(known)}"
             )
         new[name] = (
             replace(getattr(config, name), value)

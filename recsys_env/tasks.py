@@ -834,12 +834,14 @@ def task_config(
 
 
 def _import(module: str) -> None:
+    if module.startswith("."):
+        raise ValueError(f"module {shown(module)} is relative to nothing; give its whole name")
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise
         raise ValueError(
-            f"there is no module {error.name!r} that could register tasks; my_file.py in this folder or on PYTHONPATH "
-            "is my_file:my-task-v0"
+            f"there is no module {shown(error.name)} that could register tasks; my_file.py in this folder or on "
+            "PYTHONPATH is my_file:my-task-v0"
         ) from error

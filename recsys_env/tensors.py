@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .batch import Batch
+from .checks import shown
 
 try:
     import torch
@@ -24,12 +25,16 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
 
     Raises:
         ValueError: torch knows no such device.
+        TypeError: no name of one.
     """
+    if not isinstance(device, str | torch.device):
+        raise TypeError(f"device = {shown(device)} must be the name of a device or a torch.device")
     try:
         return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     except RuntimeError as error:
         raise ValueError(
-            f"device = {device!r} is not allowed; choose 'auto', 'cpu', 'cuda' or another of torch's, such as 'cuda:1'"
+            f"device = {shown(device)} is not allowed; choose 'auto', 'cpu', 'cuda' or another of torch's, such as "
+            "'cuda:1'"
         ) from error
 
 

@@ -6,7 +6,7 @@ Episodes of a search begin with seeds below `recsys_env.evaluation.UNSEEN`, as a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from . import cli
 from .batch import copy_seed
 from .catalogue import Catalogue
-from .checks import check_count, is_number, unknown
+from .checks import as_numbers, check_count, check_finite, is_number, is_sequence, shown, unknown
 from .config import WorldConfig
 from .evaluation import UNSEEN, episode_returns, mean_interval
 from .evaluation.episodes import play_episode
@@ -68,7 +68,7 @@ def tune_planner(
         (price, target) -> mean own reward per agent and episode, and the half-width of its 95 % interval.
 
     Raises:
-        ValueError: no price or target, or one out of range.
+        ValueError, TypeError: no price or target, or one out of range, or as in `episode_returns`.
     """
     config = task_config(task, overrides, catalogue)
     (lowest, highest), (low, high) = _range("planner_price", prices), _range("planner_target", targets)
@@ -101,12 +101,15 @@ def _range(field: str, values: Sequence[float]) -> tuple[float, float]:
 
     Raises:
         ValueError: they do not, or there are none.
+        TypeError: they are no numbers in a row.
     """
     meta = WorldConfig.__dataclass_fields__[field].metadata
     low, high = meta["low"], meta["high"]
+    name = field.removeprefix("planner_") + "s"
+    if not is_sequence(values):
+        raise TypeError(f"{name} = {shown(values)} must be numbers, one or more")
     if not len(values) or not all(is_number(value) and low <= value <= high for value in values):
-        name = field.removeprefix("planner_") + "s"
-        raise ValueError(f"{name} = {list(values)} must be finite numbers in [{low:g}, {high:g}], one or more")
+        raise ValueError(f"{name} = {shown(values)} must be finite numbers in [{low:g}, {high:g}], one or more")
     return low, high
 
 
@@ -153,9 +156,18 @@ def cross_entropy(
         spread: standard deviation at first, on which the noise is scaled.
 
     Raises:
-        ValueError, TypeError: fewer candidates.
+        ValueError, TypeError: fewer candidates, or anything else of a wrong kind.
     """
+    if not callable(score):
+        raise TypeError(f"score = {shown(score)} must be a function of candidates and the number of a generation")
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng = {shown(rng)} must be a numpy.random.Generator")
     check_count("population", population, _ELITE, 10**6)
+    check_count("generations", generations, 0, 10**6)
+    check_finite("spread", spread)
+    start = as_numbers("start", start)
+    if start.ndim != 1:
+        raise ValueError(f"start = {shown(start)} of shape {list(start.shape)} must be numbers [D]")
     mean, deviation = start.astype(float), np.full(len(start), spread)
     for generation in range(generations):
         candidates = mean + deviation * rng.standard_normal((population, len(mean)))
@@ -225,10 +237,22 @@ def best_ranker(
         converged: give them more generations.
 
     Raises:
-        ValueError: others who are no agents or all of them, or an unknown task, policy, field or feature.
+        ValueError, TypeError: others who are no agents or all of them, or an unknown task, policy, field or feature, or
+            anything else of a wrong kind or shape.
     """
     config = task_config(task, {})
-    arena = Arena(config, others or {}, states, without)
+    if not isinstance(budget, Budget):
+        raise TypeError(f"budget = {shown(budget)} must be a Budget")
+    if not isinstance(shared, bool | np.bool_):
+        raise TypeError(f"shared = {shown(shared)} must be True or False")
+    check_count("seed", seed, 0, 10**12)
+    arena = Arena(config, {} if others is None else others, states, without)
+    if start is not None:
+        start, (roles, rows, size) = as_numbers("start", start), arena.size
+        if start.shape not in ((roles, 1, size), (roles, rows, size)):
+            raise ValueError(
+                f"start = {shown(start)} of shape {list(start.shape)} must be weights [{roles}, 1 or {rows}, {size}]"
+            )
     found = []
 
     def earned(candidates: np.ndarray, episodes: int, seed: int) -> np.ndarray:
@@ -281,6 +305,7 @@ class Arena:
 
     Raises:
         ValueError: others who are no agents or all of them, or an unknown field or feature.
+        TypeError: no config, or others, states or features that are of a wrong kind.
     """
 
     def __init__(
@@ -292,10 +317,14 @@ class Arena:
         make: Callable[[WorldConfig, int], VectorEnv] = VectorEnv,
     ) -> None:
         probe = VectorEnv(config, 1)
+        if not isinstance(others, Mapping):
+            raise TypeError(f"others = {shown(others)} must be policies by the names of their agents")
+        if not (is_sequence(without) or isinstance(without, Set)) or not all(isinstance(name, str) for name in without):
+            raise TypeError(f"without = {shown(without)} must be names of features")
         self.config, self._make = config, make
         self.learners = [agent for agent in config.agents if agent not in others]
         if not self.learners or not set(others) <= set(config.agents):
-            raise ValueError(f"others = {list(others)} must be some of {config.agents}, and not all")
+            raise ValueError(f"others = {shown(list(others))} must be some of {config.agents}, and not all")
         self.others, self.states = others, states
         self.names = ranker_weights(config, probe.shape)
         for name in without:

@@ -347,3 +347,13 @@ def test_wrong_arguments_are_named(wrong: Any, kind: type[Exception], told: str)
 @cache
 def _duel() -> MarkovGame:
     return tabulate("duel-v1")
+
+
+def test_mixed_equilibria_of_games_without_choices() -> None:
+    """A player with one action, and payoffs that are all 0, of which every pure profile is an equilibrium."""
+    one_row = mixed_equilibria([[[3.0, 1.0]], [[1.0, 2.0]]])
+    assert [(row.tolist(), column.tolist()) for row, column in one_row] == [([1.0], [0.0, 1.0])]
+    assert len(mixed_equilibria(np.zeros((2, 1, 1)))) == 1
+    assert len(mixed_equilibria(np.zeros((2, 2, 2)))) == 4
+    with pytest.raises(ValueError, match=r"payoffs = .* must be numbers from -1e\+12 to 1e\+12"):
+        mixed_equilibria(np.full((2, 2, 2), 1e300))

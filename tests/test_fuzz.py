@@ -12,7 +12,9 @@ import decimal
 import fractions
 import inspect
 import math
+import random
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,13 @@ from worlds import SMALL
 import recsys_env
 from benchmarks.bad_cases.case import Case, texts
 from benchmarks.bad_inputs import judge
-from recsys_env import VectorEnv, checks, scenarios
+from recsys_env import VectorEnv, checks, fitting, policies, scenarios, tuning
 from recsys_env.batch import Snapshot, copy_seed
+from recsys_env.evaluation.episodes import begin_episodes
+from recsys_env.language.nearest import TextNearest
+from recsys_env.language.policy import ListingPolicy
+from recsys_env.policies.bandits import LinearThompson, LinUCB
+from recsys_env.policies.linear import LinearRanker
 from recsys_env.world import State
 from recsys_env.worlds import Worlds
 
@@ -79,7 +86,7 @@ VALUES: dict[str, Callable[[], Any]] = {
             1 + 2j,
             "",
             "x",
-            "é\n",
+            "é\nx",
             "nan",
             b"x",
             bytearray(b"x"),
@@ -191,6 +198,46 @@ def slate(value: Any) -> bool:
     """Of two places among six candidates; truth values count as 0 and 1."""
     array = numbers(value, "iub")
     return array is not None and array.shape == (2,) and 0 <= array.min() <= array.max() < 6
+
+
+def shape_of(value: Any) -> tuple[int, ...] | None:
+    """Of the array of numbers that it makes."""
+    array = numbers(value, "iuf")
+    return None if array is None else array.shape
+
+
+def halves(value: Any) -> bool:
+    """Probabilities of two states."""
+    array = numbers(value, "iuf")
+    return array is not None and array.shape == (2,) and bool((array == 0.5).all())
+
+
+def row_of_numbers(value: Any) -> bool:
+    """Finite ones [E], one or more."""
+    array = numbers(value, "iuf")
+    return array is not None and array.ndim == 1 and array.size > 0
+
+
+def finite(value: Any) -> bool:
+    try:
+        return checks.is_number(value) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_path(value: Any) -> bool:
+    return isinstance(value, str | Path)
+
+
+def persons(value: Any) -> bool:
+    try:
+        return all(checks.is_number(person, int, np.integer) for person in value) and len(value) >= 0
+    except TypeError:
+        return False
 
 
 def words(value: Any) -> bool:
@@ -319,7 +366,7 @@ def told(value: Any) -> tuple[str, ...]:
     if isinstance(value, (str, Mapping)) and not value:  # nothing to be told
         return ()
     try:
-        return texts(value) + (texts(list(value)) if isinstance(value, range) else ())
+        return texts(value) + (texts(list(value)) if isinstance(value, range | np.ndarray) and np.ndim(value) else ())
     except ValueError:  # Python writes no integers of so many digits
         return (type(value).__name__,)
 
@@ -328,19 +375,27 @@ def told(value: Any) -> tuple[str, ...]:
 NAMED = {
     "answer": ("text",),
     "model": ("encoder", "folder"),
+    "encoder": ("model",),
+    "policies": ("policy", "agent"),
     "joint_action": ("action",),
     "page": ("Page",),
-    "name": ("fields",),
+    "name": ("fields", "catalogue"),
     "task": ("config",),
     "config": ("task",),
     "actions": ("agent", "action"),
-    "others": ("policy", "recommender", "agent"),
     "learners": ("agent", "recommender"),
     "policy": ("policies",),
     "background": ("agent",),
     "names": ("scenario",),
     "seeds": ("world_seed",),
     "b": ("copy",),
+    "low": ("samples",),
+    "high": ("samples",),
+    "others": ("policy", "recommender", "agent", "policies"),
+    "trained": ("policies", "policy", "agent"),
+    "states": ("field",),
+    "without": ("feature",),
+    "path": ("is missing", "cannot be read"),  # whose message begins with it
 }
 
 
@@ -522,9 +577,13 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
         {"policy": lambda v: isinstance(v, str)},
     ),
 }
-GAME = recsys_env.exact.textbook_example()
-POLICIES = [np.zeros(len(GAME.states), int)] * len(GAME.agents)
 PAYOFFS = np.array([[1.0, 0.0], [0.0, 1.0]])
+REWARDS = np.tile(PAYOFFS.ravel(), (2, 1))  # in both states
+GAME = recsys_env.exact.MarkovGame(
+    *(("s0", "s1"), ("recommender_0", "recommender_1"), ("X", "Y"), np.full((2, 4, 2), 0.5)),
+    *(np.stack([REWARDS, -REWARDS]), np.stack([REWARDS, -REWARDS]), np.array([1.0, 0.0])),
+)
+POLICIES = [np.zeros(len(GAME.states), int)] * len(GAME.agents)
 PAGE = recsys_env.language.Page(
     *("recommender_0", 1, "", 1, 1, None, None, (), (), (), "", {}, {}),
     (recsys_env.language.Candidate(0, "a", "", None, {}), recsys_env.language.Candidate(1, "b", "", None, {})),
@@ -534,13 +593,17 @@ MADE |= {
     f"exact.{name}": (getattr(recsys_env.exact, name), arguments, taken)
     for name, (arguments, taken) in {
         "best_response": ({"game": GAME, "policies": POLICIES, "agent": 0, "criterion": recsys_env.exact.AVERAGE}, {}),
-        "correlated_equilibrium": ({"payoffs": np.stack([PAYOFFS, PAYOFFS])}, {}),
+        "correlated_equilibrium": (
+            {"payoffs": np.stack([PAYOFFS, PAYOFFS])},
+            {"payoffs": lambda v: shape_of(v) == (1, 2)},  # of one player
+        ),
         "counterfactual": (
             {
-                **{"state": recsys_env.vector_env(SMALL), "joint_action": np.zeros((2, 2), int)},
+                **{"state": started("RecommendationEnv"), "joint_action": np.zeros((2, 2), int)},
                 **{"alternative": np.ones((2, 2), int), "horizon": 2, "n": 2, "policies": "random", "seed": 0},
             },
             {
+                "state": lambda v: isinstance(v, VectorEnv),  # one that was not reset, which has no value to be told
                 "horizon": lambda v: whole(v, 1, 10**8),
                 "n": lambda v: whole(v, 2, 2**31),
                 "seed": lambda v: whole(v, 0, 2**64 - 1),
@@ -556,7 +619,7 @@ MADE |= {
             {"own": lambda v: isinstance(v, (bool, np.bool_))},
         ),
         "finite": ({"horizon": 3}, {"horizon": lambda v: whole(v, 1, math.inf)}),
-        "matrix_value": ({"payoffs": PAYOFFS}, {}),
+        "matrix_value": ({"payoffs": PAYOFFS}, {"payoffs": lambda v: shape_of(v) in ((1, 2), (2, 2))}),
         "mixed_equilibria": ({"payoffs": np.stack([PAYOFFS, PAYOFFS])}, {}),
         "nash_conv": ({"game": GAME, "policies": POLICIES, "criterion": recsys_env.exact.AVERAGE}, {}),
         "pure_policies": ({"game": GAME, "criterion": recsys_env.exact.AVERAGE}, {}),
@@ -578,9 +641,10 @@ MADE |= {
         ),
         "Limits": (
             {"calls": 1.0, "tokens": 1.0, "seconds": 1.0, "page_seconds": None},
-            dict.fromkeys(
-                ("calls", "tokens", "seconds", "page_seconds"), lambda v: v is None or (checks.is_number(v) and v > 0)
-            ),
+            {
+                **dict.fromkeys(("calls", "tokens", "seconds"), lambda v: checks.is_number(v) and v > 0),
+                "page_seconds": lambda v: v is None or (checks.is_number(v) and v > 0),
+            },
         ),
         "encode": (
             {"texts": ["a"], "model": "hashing", "device": None, "cache": False},
@@ -592,22 +656,238 @@ MADE |= {
         "open_model": ({"name": "x"}, {}),
     }.items()
 }
-UNCHECKED = {("language.describe", "page"), ("language.parse", "answer"), ("language.parse", "page")}
-UNCHECKED |= {("language.TextPolicy", "answer"), ("language.open_model", "name")}
-UNCHECKED |= {("language.Limits", name) for name in ("calls", "tokens", "seconds", "page_seconds")}
+EPISODE = begin_episodes(SMALL, "random", 1, 0)
+GROCERY = recsys_env.Catalogue.load("grocery")
+SAMPLES = np.array([1.0, 2.0, 4.0])
+MADE |= {
+    f"evaluation.{name}": (getattr(recsys_env.evaluation, name), arguments, taken)
+    for name, (arguments, taken) in {
+        "compared": ({"config": SMALL}, {}),
+        "episode_returns": (
+            {
+                **{"task": SMALL, "policies": "random", "episodes": 1, "seed": 0, "num_threads": 1},
+                "catalogue": None,
+            },
+            {
+                "task": lambda v: isinstance(v, VectorEnv),
+                "episodes": lambda v: whole(v, 1, 2**31),
+                "seed": lambda v: whole(v, 0, 2**64 - 1),
+                "num_threads": lambda v: whole(v, 1, 2),
+                "catalogue": lambda v: v is None,
+            },
+        ),
+        "mean_interval": (
+            {"samples": SAMPLES, "among": 1},
+            {"samples": row_of_numbers, "among": lambda v: whole(v, 1, 10**9)},
+        ),
+        "measure": ({"log": recsys_env.evaluation.EpisodeLog(recsys_env.vector_env(SMALL))}, {}),
+        "metric": (
+            {"unit": "1", "better": "higher", "source": "this test"},
+            {"better": lambda v: isinstance(v, str) and v == "", **dict.fromkeys(("unit", "source"), is_text)},
+        ),
+        "normalised_score": ({"samples": SAMPLES, "low": SAMPLES, "high": SAMPLES + 1}, {}),
+        "place_on_scale": ({"samples": {"a": SAMPLES, "b": SAMPLES + 1}, "low": "a", "high": "b"}, {}),
+        "play_episode": (
+            {
+                "envs": EPISODE[0],
+                "team": EPISODE[1],
+                "observations": EPISODE[2],
+                "log": None,
+                "paid": None,
+            },
+            {
+                "envs": lambda v: isinstance(v, VectorEnv),  # that of another team
+                "observations": lambda v: True,
+                **dict.fromkeys(("log", "paid"), lambda v: v is None),
+            },
+        ),
+        "record": (
+            {
+                **{"task": SMALL, "policies": "random", "episodes": 1, "seed": 0, "out": None, "num_threads": 1},
+                "catalogue": None,
+            },
+            {
+                "task": lambda v: isinstance(v, VectorEnv),
+                "episodes": lambda v: whole(v, 1, 2**31),
+                "seed": lambda v: whole(v, 0, 2**64 - 1),
+                "out": lambda v: v is None or is_path(v),
+                "num_threads": lambda v: whole(v, 1, 2),
+                "catalogue": lambda v: v is None,
+            },
+        ),
+        "scale_ends": ({"config": SMALL}, {}),
+        "score_table": (
+            {"config": SMALL, "trained": dict.fromkeys(SMALL.agents, "random"), "episodes": 1, "seed": 0},
+            {"episodes": lambda v: whole(v, 1, 2**31), "seed": lambda v: whole(v, 0, 2**64 - 1)},
+        ),
+    }.items()
+}
+SCRIPTED = recsys_env.language.LanguageModel()
+SCRIPTED.name = "scripted"
+MODELS = {
+    "rank": lambda v: v is None,
+    "limits": lambda v: v is None,
+    "prices": lambda v: (array := numbers(v, "iuf")) is not None and array.shape == (2,) and array.min() >= 0,
+    "words": lambda v: checks.is_sequence(v) and all(isinstance(w, str) for w in v),
+}
+MADE |= {
+    "LanguagePolicy": (
+        recsys_env.language.LanguagePolicy,
+        {"model": SCRIPTED, "rank": "list", "limits": None, "prices": (0.0, 0.0), "words": ()},
+        MODELS,
+    ),
+    "ListingPolicy": (
+        ListingPolicy,
+        {"model": SCRIPTED, "limits": None, "prices": (0.0, 0.0), "words": ()},
+        MODELS,
+    ),
+    "TextNearest": (TextNearest, {"encoder": "hashing"}, {}),
+    "EpisodeLog": (
+        recsys_env.evaluation.EpisodeLog,
+        {"envs": recsys_env.vector_env(SMALL), "seen": ()},
+        {"envs": lambda v: isinstance(v, VectorEnv), "seen": persons},
+    ),
+    "Team": (
+        policies.Team,
+        {"envs": recsys_env.vector_env(SMALL), "policies": {"recommender_0": "random"}, "seed": 0},
+        {
+            "envs": lambda v: isinstance(v, VectorEnv) and "recommender_0" in v.possible_agents,
+            "policies": lambda v: isinstance(v, Mapping) and not v,
+            "seed": lambda v: whole(v, 0, 2**64 - 1),
+        },
+    ),
+    "make_policy": (policies.make_policy, {"policy": "random"}, {}),
+    "register_loader": (
+        policies.register_loader,
+        {"name": "ranker", "loader": "recsys_env.policies.linear:SavedRanker"},
+        {"name": lambda v: isinstance(v, str) and v != "", "loader": callable},
+    ),
+    "Planner": (
+        policies.Planner,
+        {"price": 1.0, "target": 0.0},
+        dict.fromkeys(("price", "target"), lambda v: v is None or finite(v)),
+    ),
+    "LinUCB": (LinUCB, {"alpha": 1.0}, {"alpha": finite}),
+    "LinearThompson": (LinearThompson, {"width": 1.0}, {"width": finite}),
+    "LinearRanker": (
+        LinearRanker,
+        {"weights": np.zeros((1, 3)), "states": ()},
+        {
+            "weights": lambda v: (array := numbers(v, "iuf")) is not None and array.ndim in (2, 3),
+            "states": lambda v: checks.is_sequence(v) and not len(v),
+        },
+    ),
+    "Projection.fit": (
+        recsys_env.language.Projection.fit,
+        {"texts": np.eye(3), "vectors": np.eye(3)[:, :2]},
+        {},
+    ),
+    "Budget": (
+        tuning.Budget,
+        {"population": 8, "episodes": 1, "generations": 1, "searches": 1},
+        dict.fromkeys(("population", "episodes", "generations", "searches"), lambda v: whole(v, 4, 10**6))
+        | {name: lambda v: whole(v, 1, 10**6) for name in ("episodes", "generations", "searches")},
+    ),
+    "best_ranker": (
+        tuning.best_ranker,
+        {
+            **{"task": SMALL, "others": None, "states": (), "without": (), "start": None},
+            **{"budget": tuning.Budget(4, 1, 1, 1), "shared": False, "seed": 0},
+        },
+        {
+            "others": lambda v: v is None or (isinstance(v, Mapping) and not v),
+            "states": lambda v: checks.is_sequence(v) and not len(v),
+            "without": lambda v: (checks.is_sequence(v) or isinstance(v, set)) and not len(v),
+            "start": lambda v: v is None,
+            "shared": lambda v: isinstance(v, bool | np.bool_),
+            "seed": lambda v: whole(v, 0, 10**12),
+        },
+    ),
+    "cross_entropy": (
+        tuning.cross_entropy,
+        {
+            **{"score": lambda candidates, generation: candidates.sum(1), "start": np.zeros(2)},
+            **{"rng": np.random.default_rng(0), "population": 4, "generations": 1, "spread": 1.0},
+        },
+        {
+            "score": callable,
+            "start": lambda v: (array := numbers(v, "iuf")) is not None and array.ndim == 1,
+            "population": lambda v: whole(v, 4, 10**6),
+            "generations": lambda v: whole(v, 0, 10**6),
+            "spread": finite,
+        },
+    ),
+    "tune_planner": (
+        tuning.tune_planner,
+        {
+            **{"task": SMALL, "prices": (0.1,), "targets": (0.0,), "episodes": 2, "seed": 0, "catalogue": None},
+        },
+        {
+            "episodes": lambda v: whole(v, 1, 2**31),
+            "prices": row_of_numbers,
+            "targets": row_of_numbers,
+            "seed": lambda v: whole(v, 0, 2**64 - 1),
+            "catalogue": lambda v: v is None,
+        },
+    ),
+    "Catalogue": (
+        recsys_env.Catalogue,
+        {f.name: getattr(GROCERY, f.name) for f in fields(GROCERY)},
+        {
+            **{"popularity_slope": finite, "source": is_text, "settings": lambda v: isinstance(v, dict)},
+            # Of these sizes others are refused, which are named then.
+            **dict.fromkeys(("item_vectors", "habit_item"), lambda v: isinstance(v, np.ndarray) and v.shape == (2, 2)),
+            **dict.fromkeys(("topic_name", "domain_name"), lambda v: isinstance(v, np.ndarray) and v.dtype.kind == "U"),
+        },
+    ),
+    "Catalogue.load": (recsys_env.Catalogue.load, {"name": "grocery"}, {}),
+    "FittedWorld.load": (
+        fitting.FittedWorld.load,
+        {"path": "nothing"},
+        {"path": lambda v: isinstance(v, str) and "\n" in v},  # whose line has no break
+    ),
+    "register_task": (recsys_env.register_task, {"name": "fuzz-v0", "config": SMALL}, {}),
+}
+
+NUMBER = {
+    "discount": lambda v: checks.is_number(v) and 0 <= v < 1,
+    "horizon": lambda v: whole(v, 1, 10**8),
+}
+PARTS = {  # of pages and answers
+    **dict.fromkeys(("agent", "scene", "anchor", "title", "said"), is_text),
+    **dict.fromkeys(("visits", "session_page", "level"), lambda v: v is None or whole(v, 0, 2**31 - 1)),
+    **dict.fromkeys(("place", "word"), lambda v: whole(v, 0, 2**31 - 1)),
+    **dict.fromkeys(("gap", "mood", "price"), lambda v: v is None or (finite(v) and abs(v) <= 1e30)),
+    **dict.fromkeys(
+        ("likes", "clicked", "wants", "vocabulary", "repairs"), lambda v: isinstance(v, tuple) and all(map(is_text, v))
+    ),
+    **dict.fromkeys(("heard", "offers", "features"), lambda v: isinstance(v, Mapping) and (not v or "a" in v)),
+    "slots": lambda v: whole(v, 1, 10**4),
+    "levels": lambda v: whole(v, 0, 10**4),
+    "picks": lambda v: isinstance(v, tuple) and len(v) > 0,
+    "candidates": lambda v: False,
+}
+MADE |= {
+    name: (type(part), {f.name: getattr(part, f.name) for f in fields(part)}, taken)
+    for name, part, taken in (
+        ("Page", PAGE, PARTS | {"heard": lambda v: isinstance(v, Mapping) and not v}),
+        ("Candidate", PAGE.candidates[0], PARTS),
+        ("Answer", recsys_env.language.Answer((0,)), PARTS),
+        ("Criterion", recsys_env.exact.finite(3), {"horizon": NUMBER["horizon"]}),
+        (
+            "MarkovGame",
+            GAME,
+            NUMBER
+            | dict.fromkeys(("mirror", "reader", "choices", "classes"), lambda v: v is None)
+            | {"class_names": lambda v: isinstance(v, tuple) and not v, "initial": halves},
+        ),
+    )
+}
+
+MADE_CASES = [(name, argument) for name, (_, arguments, _) in MADE.items() for argument in arguments]
 
 
-def made_case(name: str, argument: str) -> Any:
-    """One argument of a function; some are not checked yet, and a game that is none may play for ever."""
-    open_yet = name.startswith("exact.") or (name, argument) in UNCHECKED
-    marks = [pytest.mark.xfail(run=False, reason="not all that it may be given is refused yet")] if open_yet else []
-    return pytest.param(name, argument, marks=marks, id=f"{name}.{argument}")
-
-
-MADE_CASES = [made_case(name, argument) for name, (_, arguments, _) in MADE.items() for argument in arguments]
-
-
-@pytest.mark.parametrize(("name", "argument"), MADE_CASES)
+@pytest.mark.parametrize(("name", "argument"), MADE_CASES, ids=map(".".join, MADE_CASES))
 def test_functions_refuse_what_they_cannot_use(name: str, argument: str) -> None:
     make, arguments, taken = MADE[name]
     given = [p for p in inspect.signature(make).parameters.values() if p.kind is not p.VAR_KEYWORD]
@@ -629,6 +909,95 @@ def test_functions_refuse_what_they_cannot_use(name: str, argument: str) -> None
 
     found = problems(calls())
     assert not found, "\n".join(found)
+
+
+def test_any_text_is_read() -> None:
+    """An answer of a language model is never refused."""
+    rng = random.Random(0)
+    words = [
+        "1",
+        "2, 3",
+        "٣",
+        "²",
+        "½",
+        "İ",
+        "ß",
+        "price: ",
+        "message= a",
+        "\n",
+        "\0",
+        "\ud800",
+        ";",
+        "(",
+        "\\",
+        "9" * 9000,
+    ]
+    titles = ("", "1", "a.*b(", "ß", "İ", "price: 1", "٣", "\n", "2; 3", "x" * 300)
+    candidates = tuple(replace(PAGE.candidates[0], place=i, title=title) for i, title in enumerate(titles * 10))
+    page = replace(PAGE, slots=4, candidates=candidates, levels=3, vocabulary=("a", "1", "ß"))
+    for length in (1, 3, 10, 100, 1000) * 40:
+        for text in (
+            "".join(rng.choices(words, k=length)),
+            "".join(chr(rng.randrange(0x110000)) for _ in range(length)),
+            rng.choice(words) * length,
+        ):
+            answer = recsys_env.language.parse(text, page)
+            assert len(set(answer.picks)) == 4, text
+            assert max(answer.picks) < len(titles * 10), text
+            assert (answer.level or 0) < 3, text
+            assert answer.word < 3, text
+
+
+def test_answers_name_what_a_page_has() -> None:
+    envs = started("VectorEnv")
+    reader = recsys_env.language.Reader()
+    reader.bind(envs, "recommender_0", 0)
+    reader.read(envs.observations[:, 0])
+    right = recsys_env.language.Answer((0, 1))
+    for changes, message in (
+        ({"picks": (0, 99)}, r"answers\[1\].picks names 99; allowed are numbers below 6"),
+        ({"level": 0}, r"answers\[1\].level names 0; allowed are numbers below 0"),
+        ({"word": 1}, r"answers\[1\].word names 1; allowed are numbers below 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            reader.write([right, replace(right, **changes)])
+    with pytest.raises(ValueError, match="are 1, but 2 pages were read"):
+        reader.write([right])
+
+
+@pytest.mark.parametrize("word", [".a:b", "..:b", ".:b"])
+def test_a_module_that_is_relative_to_nothing_is_refused(word: str) -> None:
+    for call in (policies.make_policy, recsys_env.vector_env):
+        with pytest.raises(ValueError, match=r"module '\.+a?' is relative to nothing; give its whole name"):
+            call(word)
+
+
+@pytest.mark.parametrize("acted", [None, "x", [1, [2]], Odd(), np.full((2, 2), 0.5), np.zeros((5, 5), int)])
+def test_what_a_policy_may_not_do_is_said(acted: Any) -> None:
+    class Wrong(policies.Policy):
+        def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> Any:
+            return acted
+
+    with pytest.raises(ValueError, match=r"policy <.*Wrong object.*> as recommender_1 acted with"):
+        recsys_env.evaluation.episode_returns(SMALL, {"recommender_0": "random", "recommender_1": Wrong()}, 2, 0)
+
+
+def test_numbers_of_agents_are_checked() -> None:
+    envs = started("VectorEnv")
+    for n in (-1, 2, None, True, "0"):
+        for call in (SMALL.hidden, SMALL.role_of, SMALL.role_index, lambda n: policies.feedback(envs.infos, n)):
+            with pytest.raises((ValueError, TypeError), match=f"(n|index) = {n!r} "):
+                call(n)  # type: ignore[arg-type]
+    for role in (-1, 1, None):
+        with pytest.raises((ValueError, TypeError), match=f"role = {role} "):
+            SMALL.reward_weights(role)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["random", "blind", "popularity", "greedy", "static", "linucb", "thompson", "nearest"])
+def test_a_policy_says_that_it_was_not_bound(name: str) -> None:
+    policy = policies.make_policy(name)
+    with pytest.raises(RuntimeError, match=r"call bind\(envs, agent, seed\) first"):
+        policy.act(np.zeros((1, 3)))
 
 
 # What holds an answer, is asked as a method of something else, or needs a model or a long search.

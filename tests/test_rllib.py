@@ -244,3 +244,16 @@ def test_what_an_algorithm_cannot_take_is_said() -> None:
         rows(SACConfig(), "duel-v1", mask_actions=True)
     with pytest.raises(ValueError, match="'shared' or 'independent'"):
         multi_agent(PPOConfig(), "duel-v1", policies="own")
+
+
+def test_what_an_env_config_lacks_is_said() -> None:
+    for env_config, error, message in (
+        (3, TypeError, "env_config = 3 must be a dict"),
+        ({}, ValueError, "env_config = {} must have a task"),
+        ({"task": "duel-v1"}, TypeError, "num_envs = None must be an integer"),
+        ({"task": "duel-v1", "num_envs": 5}, ValueError, "num_envs = 5 must be a multiple of num_agents = 2"),
+    ):
+        with pytest.raises(error, match=message):
+            Rows(env_config)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="only_active = 'no' must be True or False"):
+        RecommendationMultiAgentEnv({"task": "duel-v1", "only_active": "no"})

@@ -355,3 +355,12 @@ def test_a_rollout_without_pages_teaches_nothing() -> None:
 def test_stable_baselines_makes_the_single_agent_by_name() -> None:
     assert PPO("MlpPolicy", "recsys/duel-v1", device="cpu").get_env().num_envs == 1
     assert make_vec_env("recsys/duel-v1", 2, env_kwargs={"others": "random"}).num_envs == 2
+
+
+def test_what_rows_and_models_are_not_is_said() -> None:
+    rows, _ = pair()
+    rows.reset()
+    with pytest.raises(ValueError, match=r"actions of shape \(3, 6\), expected \(6, 3\)"):
+        rows.step(np.zeros((3, B * N), int))
+    with pytest.raises(TypeError, match="model = 'ppo' must be a model of Stable-Baselines3"):
+        SB3Policy("ppo")

@@ -15,6 +15,7 @@ whichever machine of the cluster they are: recsys_env must be installed there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from gymnasium import VectorizeMode
 
 from ..batch import copy_seed
 from ..catalogue import Catalogue
+from ..checks import check_count, shown
 from ..config import WorldConfig
 from ..tasks import task_config
 from ..vector import VectorEnv
@@ -62,8 +64,10 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
 
     def __init__(self, env_config: dict[str, Any]) -> None:
         super().__init__()
-        settings = dict(env_config)
-        self._only_active = bool(settings.pop("only_active", False))
+        settings = _checked_settings(env_config)
+        self._only_active = settings.pop("only_active", False)
+        if not isinstance(self._only_active, bool | np.bool_):
+            raise TypeError(f"only_active = {shown(self._only_active)} must be True or False")
         self._envs = _batch(settings)
         self._worker = int(getattr(env_config, "worker_index", 0))
         self.possible_agents = list(self._envs.possible_agents)
@@ -146,15 +150,36 @@ class Rows(SharedPolicyVectorEnv):
     INFOS: tuple[str, ...] = ("own", "active")
 
     def __init__(self, env_config: dict[str, Any]) -> None:
-        settings = dict(env_config)
-        rows = settings.pop("num_envs")
+        settings = _checked_settings(env_config)
+        rows = settings.pop("num_envs", None)
+        check_count("num_envs", rows, 1, 2**31)
         super().__init__(_batch(settings, rows))
 
 
+def _checked_settings(env_config: Any) -> dict[str, Any]:
+    """A copy of an `env_config`.
+
+    Raises:
+        TypeError: it is no mapping.
+        ValueError: it names no task.
+    """
+    if not isinstance(env_config, Mapping):
+        raise TypeError(f"env_config = {shown(env_config)} must be a dict")
+    if "task" not in env_config:
+        raise ValueError(f"env_config = {shown(env_config)} must have a task")
+    return dict(env_config)
+
+
 def _batch(settings: dict[str, Any], rows: int | None = None) -> VectorEnv:
-    """The batch of an `env_config`: of one copy, or of as many as have so many rows."""
+    """The batch of an `env_config`: of one copy, or of as many as have so many rows.
+
+    Raises:
+        ValueError: its rows are not those of whole copies.
+    """
     task, catalogue = settings.pop("task"), settings.pop("catalogue", None)
     config = task_config(task, settings, catalogue)
+    if rows is not None and rows % config.num_agents:
+        raise ValueError(f"num_envs = {rows} must be a multiple of num_agents = {config.num_agents}, a row for each")
     return VectorEnv(config, 1 if rows is None else rows // config.num_agents, catalogue=catalogue)
 
 
@@ -218,8 +243,8 @@ def multi_agent(
     Raises:
         ValueError: the algorithm cannot take the task's actions or masks.
     """
-    if policies not in ("shared", "independent"):
-        raise ValueError(f"policies = {policies!r} is not allowed; choose 'shared' or 'independent'")
+    if not isinstance(policies, str) or policies not in ("shared", "independent"):
+        raise ValueError(f"policies = {shown(policies)} is not allowed; choose 'shared' or 'independent'")
     world = task_config(task, overrides, catalogue)
     independent = policies == "independent"
     config.environment(
@@ -252,7 +277,11 @@ def rows(
         config, task, device, catalogue, overrides: as in `multi_agent`. To RLlib it is a task with one agent, which any
             of its algorithms takes.
         num_copies: copies of the game in each env runner.
+
+    Raises:
+        ValueError, TypeError: as in `multi_agent`, or no number of copies.
     """
+    check_count("num_copies", num_copies, 1, 2**31)
     world = task_config(task, overrides, catalogue)
     config.environment(Rows, env_config={"task": world, "catalogue": catalogue})
     config.env_runners(

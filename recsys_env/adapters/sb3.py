@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..actions import as_array
+from ..checks import shown
 from ..policies import Policy
 from ..vector import VectorEnv, checked_batch
 
@@ -77,9 +79,9 @@ class SB3VecEnv(VecEnv):
         return self._flat(observations)
 
     def step_async(self, actions: np.ndarray) -> None:
-        self._pending = np.asarray(actions).reshape(
-            self.envs.num_envs, self.envs.num_agents, *(self.action_space.shape or ())
-        )
+        shape = self.action_space.shape or ()
+        actions = as_array(actions, (self.num_envs, *shape), "one for each of the {} rows", self.num_envs)
+        self._pending = actions.reshape(self.envs.num_envs, self.envs.num_agents, *shape)
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         observations, rewards, _, truncated, infos = self.envs.step(self._pending)
@@ -128,7 +130,7 @@ class SB3VecEnv(VecEnv):
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
         if method_name != "action_masks":
             raise AttributeError(
-                f"rows of a batch have no method {method_name!r}; only 'action_masks' can be called by row"
+                f"rows of a batch have no method {shown(method_name)}; only 'action_masks' can be called by row"
             )
         masks = self.action_masks()
         return [masks[row] for row in self._get_indices(indices)]
@@ -146,6 +148,8 @@ class SB3Policy(Policy):
     """
 
     def __init__(self, model: Any, deterministic: bool = True) -> None:
+        if not callable(getattr(model, "predict", None)):
+            raise TypeError(f"model = {shown(model)} must be a model of Stable-Baselines3, which predicts")
         self.model = model
         self.deterministic = deterministic
         self._takes_masks = "action_masks" in inspect.signature(model.predict).parameters

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from ..batch import check_config
 from ..catalogue import Catalogue
-from ..checks import check_count, checked_seed, shown
+from ..checks import check_count, checked_seed, is_sequence, shown
 from ..config import WorldConfig
 from ..policies import Policy, Team
 from ..policies.linear import static_weights
 from ..policies.registry import is_team
 from ..tasks import task_config
-from ..vector import VectorEnv
+from ..vector import VectorEnv, batch_anywhere
 from .log import EpisodeLog
 
 UNSEEN = 1_000_003
@@ -36,7 +37,23 @@ def play_episode(
 
     Returns:
         [B, N] sum of each agent's own reward (`infos["own"]`, before sharing).
+
+    Raises:
+        TypeError: no batch, team or log, or `paid` is no such array.
+        ValueError: the team or the log is of another batch.
     """
+    batch_anywhere(envs)
+    if not isinstance(team, Team):
+        raise TypeError(f"team = {shown(team)} must be a recsys_env.policies.Team")
+    if log is not None and not isinstance(log, EpisodeLog):
+        raise TypeError(f"log = {shown(log)} must be an EpisodeLog or None")
+    for name, of in {"team": team, "log": log}.items():
+        if of is not None and of.envs is not envs:
+            raise ValueError(f"{name} = {shown(of)} is of another batch than envs")
+    if paid is not None and not (
+        isinstance(paid, np.ndarray) and paid.dtype.kind == "f" and paid.shape == (envs.num_envs, envs.num_agents)
+    ):
+        raise TypeError(f"paid = {shown(paid)} must be an array of floats [{envs.num_envs}, {envs.num_agents}] or None")
     returns, actions = np.zeros((envs.num_envs, envs.num_agents)), envs.empty_actions()
     for _ in range(envs.config.horizon):
         if log is not None:
@@ -115,28 +132,35 @@ def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Polic
     Raises:
         ValueError: not one for all, nor one for each agent.
     """
-    if isinstance(policies, Sequence) and not isinstance(policies, str | bytes | range):
-        if len(policies) not in (1, len(agents)):
+    given: Any = policies
+    if is_sequence(given) and not isinstance(given, range):
+        if len(given) not in (1, len(agents)):
             raise ValueError(
-                f"{len(policies)} policies are given, expected one for all or one for each of {', '.join(agents)}"
+                f"{len(given)} policies are given, expected one for all or one for each of {', '.join(agents)}: "
+                f"{shown(given)}"
             )
-        policies = policies[0] if len(policies) == 1 else dict(zip(agents, policies, strict=True))
+        policies = given[0] if len(given) == 1 else dict(zip(agents, given, strict=True))
     if isinstance(policies, str) and is_team(policies):
         pairs = [part.partition("=")[::2] for part in policies.split(",")]
         if sorted(agent for agent, _ in pairs) != sorted(agents):
             raise ValueError(
-                f"team {policies!r} must name a policy for each of the agents {', '.join(agents)} once: "
+                f"team {shown(policies)} must name a policy for each of the agents {', '.join(agents)} once: "
                 "agent=policy,agent=policy"
             )
         policies = dict(pairs)
-    elif not isinstance(policies, Mapping):  # a name, or what no policy is
-        policies = dict.fromkeys(agents, policies)
+    elif not isinstance(policies, Mapping):
+        policies = dict.fromkeys(agents, cast("str | Policy", policies))  # a name, or what no policy is
     if set(policies) != set(agents):
         raise ValueError(f"policies = {shown(policies)} must have one for each of {', '.join(agents)}")
     return {agent: policies[agent] for agent in agents}
 
 
 def compared(config: WorldConfig) -> tuple[str, ...]:
-    """`COMPARED`, without `static` where the world has none."""
+    """`COMPARED`, without `static` where the world has none.
+
+    Raises:
+        TypeError: no config.
+    """
+    check_config(config)
     ranked = all(static_weights(config, n) for n in range(config.num_agents))
     return tuple(name for name in COMPARED if ranked or name != "static")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import cli
+from ..checks import shown
 from ..files import write_json
 from ..policies.registry import import_policies
 from . import scenarios
@@ -115,7 +116,13 @@ def command(asked: Command) -> dict[str, Any]:
 
 
 def show(report: Mapping[str, Any]) -> None:
-    """Print the tables of what `evaluate`, or `play_scenarios`, returns."""
+    """Print the tables of what `evaluate`, or `play_scenarios`, returns.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(report, Mapping) or not {"tasks", "scenarios"} & set(report):
+        raise TypeError(f"report = {shown(report)} must be what evaluate or play_scenarios returned")
     if "scenarios" in report:
         scenarios.show(report)
         return

@@ -8,12 +8,13 @@ It keeps what infos say and what only the world knows; metrics (`recsys_env.eval
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Set
 from typing import Any
 
 import numpy as np
 
-from ..vector import VectorEnv
+from ..checks import is_number, is_sequence, shown
+from ..vector import VectorEnv, checked_batch
 
 COLD_CLICKS = 5.0  # an item with fewer clicks than this, by public decayed counts, is cold
 
@@ -44,10 +45,17 @@ class EpisodeLog:
         envs: the batch, at the beginning of an episode; its copies move in step.
         seen: ids (`infos["visitor"]`) of the people that the policies have served in earlier episodes; only with
             `users.population="fixed"` are they met again.
+
+    Raises:
+        TypeError: no batch, or ids that are no whole numbers.
     """
 
-    def __init__(self, envs: VectorEnv, seen: Iterable[int] = ()) -> None:
-        shape, h, b = envs.shape, envs.config.horizon, envs.num_envs
+    def __init__(self, envs: VectorEnv, seen: Collection[int] = ()) -> None:
+        shape, h, b = checked_batch(envs).shape, envs.config.horizon, envs.num_envs
+        if not (is_sequence(seen) or isinstance(seen, Set)) or not all(
+            is_number(person, int, np.integer) for person in seen
+        ):
+            raise TypeError(f"seen = {shown(seen)} must be whole numbers")
         n, k = shape.agents, shape.slots
         self.envs, self.t = envs, 0
         self._served = [] if envs.config.users.population == "fresh" else list(set(seen))
@@ -77,7 +85,12 @@ class EpisodeLog:
         return np.isin(self.visitor, self._served)
 
     def look(self) -> None:
-        """Before the step: who is about to be served, and what each agent could show."""
+        """Before the step: who is about to be served, and what each agent could show.
+
+        Raises:
+            RuntimeError: the episode is over, or none has begun.
+        """
+        self._going_on("look()")
         from ..kernels.appraisal import appraise
 
         t, page, user = self.t, self.envs.next_page, self.envs.latent_users()
@@ -91,7 +104,12 @@ class EpisodeLog:
         self._tick = int(page["tick"][0])
 
     def record(self, infos: Any) -> None:
-        """After the step: what was shown and what followed."""
+        """After the step: what was shown and what followed.
+
+        Raises:
+            RuntimeError: the episode is over.
+        """
+        self._going_on("record()")
         t = self.t
         *_, outside, cold = self._scratch
         item, shown = infos["shown"], infos["shown"] >= 0
@@ -103,6 +121,10 @@ class EpisodeLog:
         self.cold[t] = shown & cold[np.arange(len(cold))[:, None, None], item]
         self._record_purchases(t, infos)
         self.t += 1
+
+    def _going_on(self, what: str) -> None:
+        if self.t == len(self.visitor):
+            raise RuntimeError(f"{what}: this log holds all {self.t} ticks of its episode; make one for each episode")
 
     def _record_purchases(self, t: int, infos: Any) -> None:
         bought, rating, later = infos["bought"], infos["rating"], infos["later_item"] >= 0

@@ -18,12 +18,13 @@ provider, no cold item).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from ..checks import ByName
+from ..checks import ByName, shown
 from ..world import SLOT
 from .log import EpisodeLog
 
@@ -55,11 +56,17 @@ def metric(unit: str, better: str, source: str) -> Callable[[Measured], Measured
 
     Raises:
         ValueError: another metric has this name, `better` is none of these, or the function has no docstring.
+        TypeError: `unit` or `source` is no text, or what is registered is no function.
     """
-    if better not in ("higher", "lower", ""):
-        raise ValueError(f"better = {better!r} must be 'higher', 'lower' or ''")
+    for name, text in {"unit": unit, "source": source}.items():
+        if not isinstance(text, str):
+            raise TypeError(f"{name} = {shown(text)} must be a text")
+    if not isinstance(better, str) or better not in ("higher", "lower", ""):
+        raise ValueError(f"better = {shown(better)} must be 'higher', 'lower' or ''")
 
     def register(of: Measured) -> Measured:
+        if not inspect.isfunction(of):
+            raise TypeError(f"of = {shown(of)} must be a function of an EpisodeLog")
         name, definition = of.__name__, " ".join((of.__doc__ or "").split())
         if not definition:
             raise ValueError(f"metric {name!r} has no docstring, which is its definition")
@@ -80,7 +87,10 @@ def measure(log: EpisodeLog) -> dict[str, np.ndarray]:
 
     Raises:
         ValueError: a metric returned something else.
+        TypeError: no log.
     """
+    if not isinstance(log, EpisodeLog):
+        raise TypeError(f"log = {shown(log)} must be an EpisodeLog")
     return {name: _checked(name, found.of(log), log) for name, found in METRICS.items()}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..catalogue import Catalogue
 from ..config import WorldConfig
-from ..files import check_writable, replacing
+from ..files import check_writable, checked_path, replacing
 from ..infos import Infos
 from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes
@@ -68,9 +68,10 @@ def record(
             import pyarrow  # noqa: F401
     except ImportError as error:
         raise ImportError(f'to record needs {error.name}: pip install "recsys_env[evaluate]"') from None
+    path = None if out is None else checked_path("out", out)
     envs, team, observations = begin_episodes(task, policies, episodes, seed, num_threads, catalogue)
-    if out is not None:
-        check_writable(Path(out))
+    if path is not None:
+        check_writable(path)
     impressions, actions = _Impressions(envs), envs.empty_actions()
     for tick in range(envs.config.horizon):
         team.act(observations, actions)
@@ -80,8 +81,8 @@ def record(
     columns = impressions.columns()
     columns["agent"] = pandas.Categorical.from_codes(columns["agent"], envs.possible_agents)
     table = pandas.DataFrame(columns)
-    if out is not None:
-        with replacing(Path(out)) as new:
+    if path is not None:
+        with replacing(path) as new:
             table.to_parquet(new)
     return table
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import cli
+from ..checks import shown
 from ..config import WorldConfig
 from ..files import write_json
 from ..policies.registry import import_policies, is_team
@@ -54,7 +55,7 @@ def play_scenarios(
     cli.not_empty(policies=policies, scenarios=scenarios)
     policies = import_policies(policies)
     for policy in filter(is_team, policies):
-        raise ValueError(f"{policy!r} is a team; the focal agents of a scenario are played by one policy")
+        raise ValueError(f"{shown(policy)} is a team; the focal agents of a scenario are played by one policy")
     wanted = scenarios_of(scenarios)
     answers = {
         name: [

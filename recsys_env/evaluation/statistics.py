@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from .. import cli
-from ..checks import did_you_mean, shown
+from ..batch import check_config
+from ..checks import as_numbers, check_count, did_you_mean, shown
 from ..config import WorldConfig
 from ..policies import POLICIES, TASK_POLICIES, Policy
 from .episodes import UNSEEN, compared, episode_returns
@@ -38,9 +39,11 @@ def mean_interval(samples: np.ndarray, among: int = 1) -> tuple[float, float]:
         among: how many intervals are to hold together with 95 %, as where the best of several is shown (Bonferroni).
 
     Raises:
+        TypeError, ValueError: these are no samples, or no number of intervals.
         ImportError: scipy, which has Student's t, is missing.
     """
-    samples = np.asarray(samples, float)
+    samples = _checked_samples("samples", samples)
+    check_count("among", among, 1, 10**9)
     count = len(samples)
     if count < 2:
         return float(samples.mean()), float("nan")
@@ -49,6 +52,14 @@ def mean_interval(samples: np.ndarray, among: int = 1) -> tuple[float, float]:
     except ImportError:
         raise ImportError('intervals need scipy: pip install "recsys_env[evaluate]"') from None
     return float(samples.mean()), float(stdtrit(count - 1, 1 - 0.025 / among)) * float(samples.std(ddof=1)) / count**0.5
+
+
+def _checked_samples(name: str, values: Any) -> np.ndarray:
+    """The samples, if they are numbers [E], one or more."""
+    array = as_numbers(name, values)
+    if array.ndim != 1 or not array.size:
+        raise ValueError(f"{name} = {shown(values)} of shape {list(array.shape)} must be numbers [E], one or more")
+    return array.astype(float)
 
 
 def interval(samples: np.ndarray, among: int = 1) -> dict[str, float | None]:
@@ -65,7 +76,9 @@ def scale_ends(config: WorldConfig) -> tuple[str, str]:
 
     Raises:
         ValueError: the config names one that there is not.
+        TypeError: no config.
     """
+    check_config(config)
     known = POLICIES | TASK_POLICIES
     for field in ("scale_zero", "scale_hundred"):
         if (name := getattr(config, field)) not in known:
@@ -86,7 +99,13 @@ def score_table(
 
     Returns:
         of `place_on_scale`, 0 and 100 being `scale_ends`.
+
+    Raises:
+        ValueError, TypeError: no config, or as in `episode_returns`.
     """
+    check_config(config)
+    if not isinstance(trained, Mapping):
+        raise TypeError(f"trained = {shown(trained)} must be a policy for each agent, by its name")
     teams: dict[str, str | Mapping[str, str | Policy]] = {name: name for name in compared(config)}
     teams["trained"] = trained
     samples = {name: episode_returns(config, team, episodes, seed).mean(axis=1) for name, team in teams.items()}
@@ -99,7 +118,15 @@ def place_on_scale(samples: Mapping[str, np.ndarray], low: str, high: str) -> di
 
     Returns:
         name -> mean, ci95, and, where `high` earns more than `low`, score, score_ci95.
+
+    Raises:
+        TypeError, ValueError: no samples by name, samples of different numbers of episodes, or none of `low` or `high`.
     """
+    if not isinstance(samples, Mapping):
+        raise TypeError(f"samples = {shown(samples)} must be samples [E] by name")
+    for end, name in {"low": low, "high": high}.items():
+        if not isinstance(name, str) or name not in samples:
+            raise ValueError(f"{end} = {shown(name)} must be the name of one of the samples, {shown(list(samples))}")
     table = {}
     for name, sample in samples.items():
         mean, width = mean_interval(sample)
@@ -114,7 +141,13 @@ def normalised_score(samples: np.ndarray, low: np.ndarray, high: np.ndarray) -> 
     """Where `samples` stand if the mean of `low` is 0 and that of `high` is 100, with a 95 % half-width.
 
     All three [E] come from the same episodes, so the interval is that of the ratio of paired means (delta method).
+
+    Raises:
+        TypeError, ValueError: these are no samples, or they differ in number.
     """
+    samples, low, high = map(_checked_samples, ("samples", "low", "high"), (samples, low, high))
+    if not len(samples) == len(low) == len(high):
+        raise ValueError(f"samples, low and high are {len(samples)}, {len(low)} and {len(high)}, but must be as many")
     span = float(np.mean(high - low))
     if span <= 0:
         return float("nan"), float("nan")

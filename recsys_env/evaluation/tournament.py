@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from .. import WorldConfig, cli
+from ..checks import shown
 from ..files import write_json
 from ..policies.registry import import_policies, is_team
 from .episodes import COMPARED, UNSEEN
@@ -74,7 +75,7 @@ def tournament(
     cli.not_empty(policies=policies, tasks=tasks)
     policies = tuple(dict.fromkeys(import_policies(policies)))
     for policy in filter(is_team, policies):
-        raise ValueError(f"{policy!r} is a team; a tournament is played by single policies")
+        raise ValueError(f"{shown(policy)} is a team; a tournament is played by single policies")
     for task in cli.known_tasks(tasks):
         if cli.config_of(task).num_agents == 1:
             raise ValueError(f"{task} has one agent, which has nobody to play against")

@@ -24,10 +24,10 @@ import numpy as np
 from .. import cli
 from ..addresses import without_secrets
 from ..catalogue import Catalogue
-from ..checks import check_count
+from ..checks import check_count, shown
 from ..config import WorldConfig
 from ..fields import candidate_features
-from ..files import check_writable, replacing
+from ..files import check_writable, checked_path, replacing
 from ..infos import Infos
 from ..render import item_name, topic_name
 from ..vector import VectorEnv
@@ -66,8 +66,11 @@ def watch(
         ValueError, TypeError: as in `episode_returns`, or `ticks` outside 1 .. horizon.
         OSError: the file cannot be written; nothing has been played then.
     """
+    path = checked_path("out", out)
+    if title is not None and not isinstance(title, str):
+        raise TypeError(f"title = {shown(title)} must be a text or None")
     envs, team, observations = begin_episodes(task, policies, 1, seed, catalogue=catalogue)
-    path, horizon = Path(out), envs.config.horizon
+    horizon = envs.config.horizon
     if ticks is not None:
         check_count("ticks", ticks, 1, horizon)
     check_writable(path)

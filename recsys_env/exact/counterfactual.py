@@ -69,10 +69,11 @@ def counterfactual(
             range.
         TypeError: no state, or anything else of a wrong kind.
     """
-    snapshot, batch = _batch(state, n)
     check_count("horizon", horizon, 1, 10**8)
     check_count("n", n, 2, 2**31)
-    seed, agents = checked_seed(seed), batch.num_agents
+    seed = checked_seed(seed)
+    snapshot, batch = _batch(state, n)
+    agents = batch.num_agents
     if agents > MOST_AGENTS:
         raise ValueError(
             f"num_agents = {agents} makes 2^{agents} coalitions, all of which are played; allowed are at most "
@@ -125,13 +126,24 @@ def _batch(state: Any, n: int) -> tuple[Snapshot, VectorEnv]:
 
 
 def _joint(batch: VectorEnv, name: str, action: Any) -> np.ndarray:
-    """A joint action [N, ...], by agent or as an array; `name` is the argument's."""
+    """A joint action [N, ...], by agent or as an array; `name` is the argument's.
+
+    Raises:
+        ValueError, TypeError: an agent has none, or one outside its space.
+    """
     if isinstance(action, dict):
         if set(action) != set(batch.possible_agents):
-            raise ValueError(f"{name} names {list(action)}, but must name each of {', '.join(batch.possible_agents)}")
+            raise ValueError(
+                f"{name} names {shown(list(action))}, but must name each of {', '.join(batch.possible_agents)}"
+            )
         action = [action[agent] for agent in batch.possible_agents]
     shape = (batch.num_agents, *(batch.action_space.shape or ()))
-    return as_array(action, shape, "one of {} for each agent", batch.action_space, name)
+    array = as_array(action, shape, "one of {} for each agent", batch.action_space, name)
+    try:
+        batch._actions.read(np.broadcast_to(array, (batch.num_envs, *shape)))
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{name}: {error}") from None
+    return array
 
 
 def _play(batch: VectorEnv, team: Team, first: np.ndarray, horizon: int) -> np.ndarray:

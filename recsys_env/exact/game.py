@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import check_count, is_number, shown
+from ..checks import check_count, is_number, is_sequence, shown
 
 Policies = Sequence[np.ndarray] | np.ndarray  # one for each agent
 
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 _ONLY_TABLES = "this game was not made from a task, so no engine plays it"
 
 
+def _array(value: Any) -> np.ndarray:
+    """The value as an array; where it makes none, one of objects."""
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, OverflowError):  # such as rows of unequal length
+        return np.asarray(None)
+
+
+def is_list(value: Any) -> bool:
+    """Whether it is a row of things, an array of one dimension or more included; texts and bytes are none."""
+    return is_sequence(value) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
 def checked_numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> np.ndarray:
     """The value as an array of numbers of this shape; None: any size but 0.
 
@@ -29,10 +42,7 @@ def checked_numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> np.
         TypeError: it holds something else than numbers.
         ValueError: it has another shape, or numbers that are not finite.
     """
-    try:
-        array = np.asarray(value)
-    except ValueError:  # rows of unequal length
-        array = np.asarray(None)
+    array = _array(value)
     sizes = ", ".join("any" if size is None else str(size) for size in shape)
     wanted = f"finite numbers [{sizes}]"
     if array.dtype.kind not in "iuf":
@@ -194,10 +204,7 @@ class MarkovGame:
         """
         shape = len(self.states), len(self.actions)
         wanted = f"actions below {shape[1]} [{shape[0]}] or distributions {list(shape)}"
-        try:
-            array = np.asarray(policy)
-        except ValueError:  # rows of unequal length
-            array = np.asarray(None)
+        array = _array(policy)
         told = shown(array.tolist() if isinstance(policy, np.ndarray) else policy)
         if array.dtype.kind not in "iuf":
             raise TypeError(f"{name} = {told} must be {wanted}")
@@ -213,20 +220,22 @@ class MarkovGame:
         return np.eye(len(self.actions))[array] if array.ndim == 1 else array
 
     def checked_policies(self, policies: Any, but: int | None = None) -> list[Any]:
-        """One policy for each agent, all of this game; that of agent number `but` may be anything.
+        """One policy for each agent, all of this game; that of agent number `but` may be None.
 
         Raises:
             TypeError: they are no sequence.
             ValueError: there are more or fewer of them, or one is none of this game.
         """
-        if not isinstance(policies, Sequence | np.ndarray) or isinstance(policies, str | bytes):
+        if not is_list(policies):
             raise TypeError(f"policies = {shown(policies)} must be a sequence of policies, one for each agent")
         if len(policies) != len(self.agents):
             raise ValueError(
                 f"policies = {shown(policies)} are {len(policies)}, but must be one for each of the "
                 f"{len(self.agents)} agents"
             )
-        return [p if n == but else self.checked_policy(p, f"policies[{n}]") for n, p in enumerate(policies)]
+        return [
+            None if n == but and p is None else self.checked_policy(p, f"policies[{n}]") for n, p in enumerate(policies)
+        ]
 
     def states_of(self, envs: VectorEnv) -> np.ndarray:
         """The number [B] of the state that every copy of a batch of this task is in.
@@ -234,6 +243,7 @@ class MarkovGame:
         Raises:
             TypeError: no batch.
             ValueError: the game is only tables, or a copy is in none of its states.
+            RuntimeError: the batch has not been reset.
         """
         if self.reader is None:
             raise ValueError(_ONLY_TABLES)
@@ -241,6 +251,7 @@ class MarkovGame:
 
         if not isinstance(envs, VectorEnv):
             raise TypeError(f"envs = {shown(envs)} must be a batch, such as vector_env(task, copies) returns")
+        envs._require_reset("states_of()")
         return self.reader.states(envs.arrays)
 
     def engine_actions(self, actions: np.ndarray) -> np.ndarray:
@@ -341,7 +352,7 @@ class MarkovGame:
 
 def _whole(name: str, value: Any) -> np.ndarray:
     """An array of whole numbers."""
-    array = np.asarray(value)
+    array = _array(value)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} = {shown(value)} must be whole numbers")
     return array

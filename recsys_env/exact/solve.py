@@ -15,14 +15,16 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..checks import check_count, is_number, shown
 from ..libraries import library
-from .game import MarkovGame, Policies, checked_discount, checked_game, checked_numbers
+from .game import MarkovGame, Policies, checked_discount, checked_game, checked_numbers, is_list
 
 TIE = 1e-9  # values that differ by less are equal
+_LARGEST = 1e12  # payoff
 _PROFILES = 50_000_000  # table entries of all pure profiles
 
 
@@ -35,12 +37,13 @@ class Criterion:
     horizon: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("average", "discounted", "finite"):
+        if not isinstance(self.kind, str) or self.kind not in ("average", "discounted", "finite"):
             raise ValueError(f"kind = {shown(self.kind)} is not allowed; choose one of average, discounted, finite")
         if self.kind == "discounted":
             checked_discount("discount", self.discount)
-        if self.kind == "finite":
-            check_count("horizon", self.horizon, 1, 10**8)
+        elif not is_number(self.discount) or self.discount != 1:
+            raise ValueError(f"discount = {shown(self.discount)} must be 1 where kind = {self.kind!r}")
+        check_count("horizon", self.horizon, int(self.kind == "finite"), 10**8)
 
 
 AVERAGE = Criterion("average")
@@ -156,7 +159,7 @@ def best_response(
     """The best answer of an agent to the policies of the others, a Markov decision process.
 
     Args:
-        policies: of all agents; that of `agent` itself does not count.
+        policies: of all agents; that of `agent` itself does not count and may be None.
         agent: its number, n < N.
 
     Returns:
@@ -386,8 +389,8 @@ def empirical_game(
         TypeError, ValueError: no game or criterion, an agent without policies, or policies that are none of the game's.
     """
     _check(game, criterion)
-    for options in (policies, *(policies if isinstance(policies, Sequence | np.ndarray) else ())):
-        if not isinstance(options, Sequence | np.ndarray) or isinstance(options, str | bytes):
+    for options in (policies, *(policies if is_list(policies) else ())):
+        if not is_list(options):
             raise TypeError(f"policies = {shown(policies)} must be a sequence of policies for each agent")
     if len(policies) != len(game.agents) or not all(map(len, policies)):
         raise ValueError(
@@ -401,6 +404,18 @@ def empirical_game(
     return payoffs
 
 
+def _checked_payoffs(payoffs: Any, shape: tuple[int | None, ...]) -> np.ndarray:
+    """The payoffs as floats of this shape, of a size that linear programs can deal with.
+
+    Raises:
+        TypeError, ValueError: they are none.
+    """
+    checked = checked_numbers("payoffs", payoffs, shape).astype(np.float64)
+    if np.abs(checked).max() > _LARGEST:
+        raise ValueError(f"payoffs = {shown(payoffs)} must be numbers from {-_LARGEST:g} to {_LARGEST:g}")
+    return checked
+
+
 def mixed_equilibria(payoffs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """All equilibria of a nondegenerate two-player game [2, A, B], by the vertices.
 
@@ -409,9 +424,13 @@ def mixed_equilibria(payoffs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]
     Raises:
         TypeError, ValueError: these are no payoffs of two players.
     """
-    payoffs = checked_numbers("payoffs", payoffs, (2, None, None)).astype(np.float64)
+    payoffs = _checked_payoffs(payoffs, (2, None, None))
+    if 1 in payoffs.shape[1:]:  # one of them has nothing to choose, and the other's best action is pure
+        best = (payoffs[0] >= payoffs[0].max(0) - TIE) & (payoffs[1] >= payoffs[1].max(1, keepdims=True) - TIE)
+        return [(np.eye(len(best))[row], np.eye(best.shape[1])[column]) for row, column in np.argwhere(best)]
     nash = library("nashpy", "exact")
-    found = nash.Game(*payoffs).vertex_enumeration()
+    lowest = payoffs.min((1, 2), keepdims=True)  # the vertices are those of positive payoffs
+    found = nash.Game(*(payoffs - lowest + 1)).vertex_enumeration()
     return [(_clean(row), _clean(column)) for row, column in found]
 
 
@@ -430,8 +449,8 @@ def correlated_equilibrium(payoffs: np.ndarray) -> np.ndarray:
         TypeError, ValueError: these are no payoffs of N players, each with one action or more.
         RuntimeError: the program found no solution.
     """
-    agents = max(len(payoffs), 1) if isinstance(payoffs, list | tuple) or np.ndim(payoffs) else 1
-    payoffs = checked_numbers("payoffs", payoffs, (agents, *[None] * agents)).astype(np.float64)
+    agents = max(len(payoffs), 1) if is_list(payoffs) else 1
+    payoffs = _checked_payoffs(payoffs, (agents, *[None] * agents))
     optimize = library("scipy.optimize", "exact")
     shape = payoffs.shape[1:]
     rows = []
@@ -461,7 +480,7 @@ def matrix_value(payoffs: np.ndarray) -> tuple[float, np.ndarray]:
         TypeError, ValueError: these are no payoffs [A, B].
         RuntimeError: the program found no solution.
     """
-    payoffs = checked_numbers("payoffs", payoffs, (None, None)).astype(np.float64)
+    payoffs = _checked_payoffs(payoffs, (None, None))
     optimize = library("scipy.optimize", "exact")
     rows, columns = payoffs.shape
     solved = optimize.linprog(
@@ -491,12 +510,12 @@ def zero_sum_value(game: MarkovGame, discount: float) -> tuple[np.ndarray, list[
         RuntimeError: no convergence.
     """
     _check(game)
+    criterion = discounted(discount)
     if len(game.agents) != 2 or not np.allclose(game.rewards.sum(0), 0):
         raise ValueError(
             f"{len(game.agents)} agents, whose rewards sum to up to {np.abs(game.rewards.sum(0)).max():g}: a zero-sum "
             "game has two agents whose rewards cancel, as with reward.sharing = -1"
         )
-    criterion = discounted(discount)
     states, actions = len(game.states), len(game.actions)
     value = np.zeros(states)
     for _ in range(1000):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 import numpy as np
 
 from ..catalogue import Catalogue
+from ..checks import shown
 from ..language.encode import MINILM
 from ..libraries import library
 from ..settings import Settings, number_field, replace
@@ -136,7 +137,7 @@ def fit(
     how = checked_origin(origin)
     chosen: FitSettings = replace(FitSettings(), settings)
     if not isinstance(source, str):
-        raise TypeError(f"source = {source!r} must be a string")
+        raise TypeError(f"source = {shown(source)} must be a string")
     named = named_columns(columns)
     lines, items, relabelled = tidy(purchases, named)
     shape = (int(lines["user"].max()) + 1, len(items))

@@ -45,7 +45,7 @@ def named_columns(columns: Mapping[str, str | None] | None) -> dict[str, str | N
     for role in given:
         if role not in COLUMNS:
             raise ValueError(
-                f"columns has no role {role!r}{did_you_mean(role, COLUMNS)}; roles are {', '.join(COLUMNS)}"
+                f"columns has no role {shown(role)}{did_you_mean(role, COLUMNS)}; roles are {', '.join(COLUMNS)}"
             )
     return {**COLUMNS, **given}
 
@@ -67,7 +67,7 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
     data = {role: table[column].reset_index(drop=True) for role, column in columns.items() if column is not None}
     for role in ("user", "item", *LABELS):
         if role in data and (missing := int(data[role].isna().sum())):
-            raise ValueError(f"column {columns[role]!r} has {missing} missing values; drop or fill those rows")
+            raise ValueError(f"column {shown(columns[role])} has {missing} missing values; drop or fill those rows")
     when = _times(pd, data["time"])
     paid = _numbers(data["price"], positive=True)
     units = _numbers(data["quantity"], positive=True) if "quantity" in data else 1.0
@@ -108,16 +108,18 @@ def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Ser
             raise ValueError(f"new_items needs a column for {role}: columns={{{role!r}: ...}} names it")
     for role, column in used.items():
         if column is not None and column not in table.columns:
-            raise ValueError(f"new_items has no column {column!r}, given as {role}; it has {list(table.columns)}")
+            raise ValueError(f"new_items has no column {shown(column)}, given as {role}; it has {list(table.columns)}")
         if column is not None and (missing := int(table[column].isna().sum())):
-            raise ValueError(f"column {column!r} of new_items has {missing} missing values; drop or fill those rows")
+            raise ValueError(
+                f"column {shown(column)} of new_items has {missing} missing values; drop or fill those rows"
+            )
     ids = table[used["item"]]
     if (bought := ids[ids.isin(known)]).size:
         raise ValueError(
-            f"new_items has {bought.size} items that the log has purchases of, such as {bought.tolist()[0]!r}"
+            f"new_items has {bought.size} items that the log has purchases of, such as {shown(bought.tolist()[0])}"
         )
     if (again := ids[ids.duplicated()]).size:
-        raise ValueError(f"new_items has the item {again.tolist()[0]!r} more than once")
+        raise ValueError(f"new_items has the item {shown(again.tolist()[0])} more than once")
     without = {"name": ids, "text": "", "domain": ""}
     labels = {role: table[used[role]] if used[role] else without[role] for role in LABELS}
     found = pd.DataFrame({**labels, "price": _numbers(table[used["price"]], positive=True)}, index=table.index)
@@ -129,7 +131,7 @@ def kinds(items: pd.DataFrame, label: str, column: str | None) -> tuple[np.ndarr
     names, codes = np.unique(items[label].to_numpy().astype(str), return_inverse=True)
     if len(names) > MAX_KINDS or len(names) > len(items) / 2:
         raise ValueError(
-            f"column {column!r} gives {len(names)} {label}s for {len(items)} items; "
+            f"column {shown(column)} gives {len(names)} {label}s for {len(items)} items; "
             f"use a coarser category: at most {MAX_KINDS} {label}s, of 2 items or more on average"
         )
     return codes.astype(np.int32), names
@@ -153,16 +155,20 @@ def _check_columns(table: pd.DataFrame, columns: dict[str, str | None]) -> None:
             without = f"; only {', '.join(OPTIONAL)} may be None"
             if role == "topic":
                 without += ". A log without categories gets one: purchases.assign(category='all')"
-            raise TypeError(f"{role} = {column!r} must be the name of a column{without}")
+            raise TypeError(f"{role} = {shown(column)} must be the name of a column{without}")
         found = int((table.columns == column).sum())
         if found == 0:
             hint = did_you_mean(column, table.columns)
-            raise ValueError(f"purchases has no column {column!r}{hint}, given as {role}; it has {list(table.columns)}")
+            raise ValueError(
+                f"purchases has no column {shown(column)}{hint}, given as {role}; it has {list(table.columns)}"
+            )
         if found > 1:
-            raise ValueError(f"purchases has {found} columns named {column!r}, given as {role}; a name may stand once")
+            raise ValueError(
+                f"purchases has {found} columns named {shown(column)}, given as {role}; a name may stand once"
+            )
     for one, other in (("user", "item"), ("user", "time"), ("item", "time"), ("item", "topic")):
         if columns[one] == columns[other]:
-            raise ValueError(f"{one} and {other} are both the column {columns[one]!r}")
+            raise ValueError(f"{one} and {other} are both the column {shown(columns[one])}")
 
 
 def _codes(pd: Any, ids: pd.Series) -> np.ndarray:
@@ -172,7 +178,8 @@ def _codes(pd: Any, ids: pd.Series) -> np.ndarray:
     except TypeError:  # no order, or no hash
         kinds = sorted({type(value).__name__ for value in ids})
         raise TypeError(
-            f"column {ids.name!r} must hold ids that can be sorted (integers or strings), it holds {', '.join(kinds)}"
+            f"column {shown(ids.name)} must hold ids that can be sorted (integers or strings), "
+            f"it holds {', '.join(kinds)}"
         ) from None
     return codes
 
@@ -188,7 +195,9 @@ def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
     column = values.name
     allowed = "finite and > 0" if positive else "finite and >= 0"
     if values.dtype.kind not in "iuf":
-        raise ValueError(f"column {column!r} must be numeric ({allowed}), it holds {values.iloc[0]!r} ({values.dtype})")
+        raise ValueError(
+            f"column {shown(column)} must be numeric ({allowed}), it holds {shown(values.iloc[0])} ({values.dtype})"
+        )
     numbers = values.to_numpy(dtype=float, na_value=np.nan)
     with np.errstate(over="ignore", under="ignore"):
         kept = numbers.astype(np.float32)  # as the catalogue keeps it
@@ -196,7 +205,7 @@ def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
     if bad.any():
         first = numbers[bad][0]
         raise ValueError(
-            f"column {column!r} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds {first}"
+            f"column {shown(column)} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds {first}"
         )
     return numbers
 
@@ -206,7 +215,7 @@ def _times(pd: Any, values: pd.Series) -> pd.Series:
     column = values.name
     if values.dtype.kind in "iufbc":  # pandas would read numbers as nanoseconds since 1970
         raise ValueError(
-            f"column {column!r} holds numbers ({values.iloc[0]}); convert them: pandas.to_datetime(..., unit='s')"
+            f"column {shown(column)} holds numbers ({values.iloc[0]}); convert them: pandas.to_datetime(..., unit='s')"
         )
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         when = values.dt.tz_localize(None)
@@ -215,23 +224,25 @@ def _times(pd: Any, values: pd.Series) -> pd.Series:
     else:
         try:
             when = pd.to_datetime(values, errors="coerce", utc=True).dt.tz_localize(None)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError):
             raise ValueError(
-                f"column {column!r} must hold times, it holds {values.iloc[0]!r} ({values.dtype}): {error}"
+                f"column {shown(column)} must hold times, it holds {shown(values.iloc[0])} ({values.dtype})"
             ) from None
     bad = values[when.isna()]
     if len(bad):
-        raise ValueError(f"column {column!r} must hold times; {len(bad)} rows do not, the first holds {bad.iloc[0]!r}")
+        raise ValueError(
+            f"column {shown(column)} must hold times; {len(bad)} rows do not, the first holds {shown(bad.iloc[0])}"
+        )
     early = when < pd.Timestamp(EARLIEST)
     if early.any():
         raise ValueError(
-            f"column {column!r} holds {early.sum()} times before {EARLIEST}, the first is {when[early].iloc[0]}; "
+            f"column {shown(column)} holds {early.sum()} times before {EARLIEST}, the first is {when[early].iloc[0]}; "
             "1900 and 1970 are what missing dates, and numbers taken for nanoseconds, turn into"
         )
     years = (when.max() - when.min()).days / 365.25
     if years > LONGEST_YEARS:
         raise ValueError(
-            f"column {column!r} spans {years:.0f} years, from {when.min()} to {when.max()}; "
+            f"column {shown(column)} spans {years:.0f} years, from {when.min()} to {when.max()}; "
             f"at most {LONGEST_YEARS} are taken for a log: look for wrong dates at either end"
         )
     return when

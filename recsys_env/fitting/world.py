@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..catalogue import Catalogue, check_sizes
-from ..checks import did_you_mean
+from ..checks import did_you_mean, shown
 from ..config import SceneConfig, WorldConfig, plain_config
-from ..files import FileError, read_arrays, value_among, write_arrays
+from ..files import FileError, checked_path, read_arrays, value_among, write_arrays
 from ..libraries import library
 from ..policies import Team
 from ..settings import Settings, number_field, replace
@@ -166,7 +166,13 @@ class FittedWorld(WorldConfig):
         """
         config = plain_config(self)
         del config["catalogue"]  # which lies beside it
-        write_arrays(Path(path), self.catalogue.arrays(), compressed=True, world=config, **self.catalogue.values())
+        write_arrays(
+            checked_path("path", path),
+            self.catalogue.arrays(),
+            compressed=True,
+            world=config,
+            **self.catalogue.values(),
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> FittedWorld:
@@ -174,8 +180,9 @@ class FittedWorld(WorldConfig):
 
         Raises:
             ValueError: there is no such file, or it is another's or damaged.
+            TypeError: no path.
         """
-        path = Path(path)
+        path = checked_path("path", path)
         arrays = read_arrays(path, partial(check_sizes, path))
         config = value_among(path, arrays, "world", {str: object})
         catalogue = Catalogue.among(path, arrays)
@@ -240,7 +247,9 @@ def checked_origin(origin: Any) -> str:
     if origin is None:
         raise TypeError(f"fit needs origin=, how the log came about; not every log can tell policies apart. {choices}")
     if not isinstance(origin, str) or origin not in ORIGINS:
-        raise ValueError(f"origin = {origin!r} is not allowed{did_you_mean(origin, ORIGINS)}; choose one of {choices}")
+        raise ValueError(
+            f"origin = {shown(origin)} is not allowed{did_you_mean(origin, ORIGINS)}; choose one of {choices}"
+        )
     return origin
 
 

@@ -15,6 +15,7 @@ from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 from ..catalogue import Catalogue
+from ..checks import shown
 from ..config import WorldConfig
 from ..environment import RecommendationEnv
 from ..policies import feedback
@@ -136,7 +137,7 @@ class TextEnv(ParallelEnv):
 
     def _answer(self, agent: str, text: Any, late: bool) -> Answer | None:
         if not isinstance(text, str):
-            raise TypeError(f"action of {agent} is {text!r}; it must be a string")
+            raise TypeError(f"action of {agent} is {shown(text)}; it must be a string")
         page = self.pages[agent]
         if page is None:
             return None

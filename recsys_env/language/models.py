@@ -30,6 +30,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 import numpy as np
 
 from ..addresses import HIDDEN, with_secrets, without_secrets
+from ..checks import shown
 from ..files import read_json
 from ..libraries import library
 
@@ -94,9 +95,12 @@ def open_model(name: str | Path) -> LanguageModel:
     """The model of this name, path or address; the same one whenever it is asked for again.
 
     Raises:
+        TypeError: something else than a name or path.
         ValueError: no such model, or a folder that holds none.
         ImportError: its library or package is missing; the message says how to install it.
     """
+    if not isinstance(name, str | Path):
+        raise TypeError(f"model name = {shown(name)} must be the name, path or address of a model")
     name = str(name)
     if name.lower().startswith(("http://", "https://")):
         return _endpoint(with_secrets(name))
@@ -128,7 +132,7 @@ class LocalModel(LanguageModel):
         adapter = Path(name) / ADAPTER
         base = (
             read_json(adapter, {"base_model_name_or_path": str})["base_model_name_or_path"]
-            if adapter.is_file()
+            if os.path.isfile(adapter)
             else name
         )
         folder, file = _weights(base)
@@ -139,7 +143,7 @@ class LocalModel(LanguageModel):
         transformers.utils.logging.disable_progress_bar()
         from ..tensors import choose_device
 
-        self._device, self.adapted = choose_device(device), adapter.is_file()
+        self._device, self.adapted = choose_device(device), os.path.isfile(adapter)
         with quiet():
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **told)
             kind = self._torch.float32 if self._device.type == "cpu" else "auto"
@@ -225,13 +229,13 @@ def _weights(name: str) -> tuple[Path, str]:
         folder = Path(spec.submodule_search_locations[0])
         return folder, next(folder.glob("*.gguf")).name
     path = Path(name)
-    if path.is_file() and path.suffix == ".gguf":
+    if os.path.isfile(path) and path.suffix == ".gguf":
         return path.parent, path.name
-    if (path / "config.json").is_file():
+    if os.path.isfile(path / "config.json"):
         return path, ""
     raise ValueError(
-        f"model {without_secrets(name)!r} is neither {SMOLLM2!r}, nor a GGUF file, nor a folder with config.json and "
-        "weights, nor an address (http://host:port/v1#name); nothing is downloaded"
+        f"model {shown(without_secrets(name))} is neither {SMOLLM2!r}, nor a GGUF file, nor a folder with config.json "
+        "and weights, nor an address (http://host:port/v1#name); nothing is downloaded"
     )
 
 
@@ -260,15 +264,16 @@ class Endpoint(LanguageModel):
         given, _, self._model = with_secrets(address).partition("#")
         try:
             url = urlsplit(given)
-            known = bool(url.hostname) and url.port != 0
+            known = bool(url.hostname) and url.port != 0 and given.isprintable() and " " not in given
         except ValueError:
             known = False
         if not known:
             raise ValueError(
-                f"address {self.name!r} names no host and port; in a password / is written as %2F, ? as %3F, # as %23"
+                f"address {shown(self.name)} names no host and port; in a password / is written as %2F, ? as %3F, "
+                "# as %23"
             )
         if not self._model:
-            raise ValueError(f"address {self.name!r} names no model: http://host:port/v1#name")
+            raise ValueError(f"address {shown(self.name)} names no model: http://host:port/v1#name")
         self._library, key = library("openai", "language"), os.environ.get(KEY, "none")
         values = [value for part in url.query.split("&") for value in (part.partition("=")[2] or part,)]
         secrets = {*filter(None, (url.username, url.password, _basic(url), *values, os.environ.get(KEY)))}

@@ -9,13 +9,13 @@ reader.observe(feedback); reader.reset(done)          # as policies do
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..checks import is_sequence, shown
+from ..checks import check_count, is_number, is_sequence, shown
 from ..fields import CANDIDATE_FEATURES, OBSERVATION
 from ..policies.ranking import Ranker
 from ..policies.slates import level_at, say, slate_action
@@ -24,6 +24,36 @@ from ..vector import VectorEnv
 REMEMBERED = 8  # clicks of each person
 LIKED_TOPICS = 3
 MOST_OPTIONS = 200
+LARGEST = 1e30  # number of a page
+
+Form = tuple[str, Callable[[Any], bool]]
+
+# What the parts of pages and answers are, in words, and whether a value is such.
+_IS_TEXT = "a text", lambda value: isinstance(value, str)
+_ARE_TEXTS = "a tuple of texts", lambda value: isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+_IS_PLACE = "a whole number, 0 or more", lambda value: is_number(value, int, np.integer) and 0 <= value < 2**31
+_IS_NUMBER = "a finite number", lambda value: is_number(value) and -LARGEST <= value <= LARGEST
+
+
+def _or_none(form: Form) -> Form:
+    return f"{form[0]}, or None", lambda value: value is None or form[1](value)
+
+
+def _by_text(form: Form) -> Form:
+    return (
+        f"a mapping from text to {form[0]}",
+        lambda value: (
+            isinstance(value, Mapping) and all(isinstance(name, str) and form[1](one) for name, one in value.items())
+        ),
+    )
+
+
+def _check(part: Any, **forms: Form) -> None:
+    """Raise TypeError unless the fields of a part are of these forms."""
+    for name, (what, fits) in forms.items():
+        if not fits(value := getattr(part, name)):
+            raise TypeError(f"{type(part).__name__}: {name} = {shown(value)} must be {what}")
+
 
 _HALF = {field.name: field.half for field in (*OBSERVATION, *CANDIDATE_FEATURES)}
 
@@ -37,6 +67,9 @@ class Candidate:
         title, said: its texts.
         price: now, in mean list prices; None where prices do not differ.
         features: what the agent sees of it, by the names of `VectorEnv.candidate_features`, without the squashing.
+
+    Raises:
+        TypeError: one of these is of another kind.
     """
 
     place: int
@@ -44,6 +77,22 @@ class Candidate:
     said: str
     price: float | None
     features: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            place=_IS_PLACE,
+            title=_IS_TEXT,
+            said=_IS_TEXT,
+            price=_or_none(_IS_NUMBER),
+            features=_by_text(_IS_NUMBER),
+        )
+
+
+_ARE_CANDIDATES = (
+    "a tuple of Candidate",
+    lambda value: isinstance(value, tuple) and all(isinstance(one, Candidate) for one in value),
+)
 
 
 @dataclass(frozen=True)
@@ -62,9 +111,13 @@ class Page:
         anchor: title of the item that led here; empty if none did.
         heard: what the others said at this person's last page: agent -> word, of the vocabulary.
         offers: prices of all agents at this person's last page: agent -> level.
-        candidates: [C], in no order that says anything.
+        candidates: [C], one or more, in no order that says anything.
         levels: L, of prices, where the agent sets one for its page; else 0.
         vocabulary: [V] words that agents talk with; empty where they do not talk.
+
+    Raises:
+        TypeError: one of these is of another kind.
+        ValueError: `slots` or `levels` are out of range, or there are no candidates.
     """
 
     agent: str
@@ -84,6 +137,28 @@ class Page:
     levels: int
     vocabulary: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            **dict.fromkeys(("agent", "scene", "anchor"), _IS_TEXT),
+            **dict.fromkeys(("visits", "session_page"), _or_none(_IS_PLACE)),
+            **dict.fromkeys(("gap", "mood"), _or_none(_IS_NUMBER)),
+            **dict.fromkeys(("likes", "clicked", "wants", "vocabulary"), _ARE_TEXTS),
+            heard=_by_text(_IS_TEXT),
+            offers=_by_text(_IS_PLACE),
+            candidates=_ARE_CANDIDATES,
+        )
+        check_count("Page: slots", self.slots, 1, 10**4)
+        check_count("Page: levels", self.levels, 0, 10**4)
+        if not self.candidates:
+            raise ValueError("Page: candidates = () must be one or more")
+
+
+_ARE_PICKS = (
+    "a tuple of whole numbers, one or more, each 0 or more",
+    lambda value: isinstance(value, tuple) and bool(value) and all(map(_IS_PLACE[1], value)),
+)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -95,12 +170,29 @@ class Answer:
         level: of the prices; None = the one nearest to the list's.
         word: to be said, counted from 0 in the vocabulary.
         repairs: what had to be repaired in the text that it was read from (`prompts.REPAIRS`).
+
+    Raises:
+        TypeError: one of these is of another kind.
     """
 
     picks: tuple[int, ...]
     level: int | None = None
     word: int = 0
     repairs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check(self, picks=_ARE_PICKS, level=_or_none(_IS_PLACE), word=_IS_PLACE, repairs=_ARE_TEXTS)
+
+
+def checked_page(page: Any) -> Page:
+    """The page, if it is one.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(page, Page):
+        raise TypeError(f"page = {shown(page)} must be a Page, such as TextEnv.pages holds")
+    return page
 
 
 def as_retrieved(page: Page) -> Answer:
@@ -231,13 +323,26 @@ class Reader(Ranker):
     # -------------------------------------------------------------------------------------------- writing
 
     def write(self, answers: Sequence[Answer | None]) -> np.ndarray:
-        """Actions [B, ...] that do what answers [B] to the pages last read say."""
+        """Actions [B, ...] that do what answers [B] to the pages last read say.
+
+        Raises:
+            TypeError, ValueError: there are more or fewer answers than pages, one is none, or it names what the page
+                does not have.
+        """
+        if not is_sequence(answers) or not all(answer is None or isinstance(answer, Answer) for answer in answers):
+            raise TypeError(f"answers = {shown(answers)} must be Answer or None, one for each copy")
+        if len(answers) != len(self._pages):
+            raise ValueError(f"answers = {shown(answers)} are {len(answers)}, but {len(self._pages)} pages were read")
         envs, slots = self.envs, self.envs.shape.slots
         slates, filled = np.zeros((envs.num_envs, slots), np.int64), np.zeros(envs.num_envs, np.int64)
         levels, words = np.full(envs.num_envs, envs.config.offer.list_level), np.zeros(envs.num_envs, np.int64)
         for b, (page, answer) in enumerate(zip(self._pages, answers, strict=True)):
             if page is None or answer is None:
                 continue
+            most = {"picks": len(page.candidates), "level": page.levels, "word": max(len(page.vocabulary), 1)}
+            for name, given in {"picks": max(answer.picks), "level": answer.level, "word": answer.word}.items():
+                if given is not None and given >= most[name]:
+                    raise ValueError(f"answers[{b}].{name} names {given}; allowed are numbers below {most[name]}")
             places = [page.candidates[pick].place for pick in answer.picks[:slots]]
             slates[b, : len(places)], filled[b], words[b] = places, len(places), answer.word
             if answer.level is not None:

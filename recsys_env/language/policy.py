@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checks import did_you_mean, shown
+from ..checks import did_you_mean, is_number, is_sequence, shown
 from .models import LanguageModel, ModelError, Usage, open_model
 from .pages import Answer, Page, Reader, as_retrieved
 from .prompts import describe, parse
@@ -35,10 +35,15 @@ class TextPolicy(Reader):
 
     Attributes:
         repairs: how often each of `prompts.REPAIRS` was needed.
+
+    Raises:
+        TypeError: `answer` cannot be called, or `words` is no list of words.
     """
 
     def __init__(self, answer: Callable[[str], str], words: Sequence[str] = ()) -> None:
         super().__init__(words)
+        if not callable(answer):
+            raise TypeError(f"answer = {shown(answer)} must be a function from a prompt to a text")
         self._function = answer
         self.repairs: Counter[str] = Counter()
 
@@ -61,7 +66,11 @@ class Limits:
         calls: of the model.
         tokens: read and written.
         seconds: of the model's time.
-        page_seconds: that one page may take.
+        page_seconds: that one page may take; None: any time.
+
+    Raises:
+        TypeError: a limit is no number.
+        ValueError: it is not above 0.
     """
 
     calls: float = float("inf")
@@ -71,7 +80,11 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value is not None and not (isinstance(value, int | float) and value > 0):
+            if name == "page_seconds" and value is None:
+                continue
+            if not is_number(value):
+                raise TypeError(f"Limits.{name} = {shown(value)} must be a number above 0")
+            if not value > 0:
                 raise ValueError(f"Limits.{name} = {shown(value)} must be a number above 0")
 
 
@@ -97,6 +110,10 @@ class LanguagePolicy(Reader):
         remembered: pages whose prompt had been answered before.
         fallbacks: pages without an answer of the model.
         error: why the last page failed that did; None if none did.
+
+    Raises:
+        TypeError, ValueError: any of the arguments is of a wrong kind, or there is no such model.
+        ImportError: the model's library is missing.
     """
 
     def __init__(
@@ -109,11 +126,15 @@ class LanguagePolicy(Reader):
     ) -> None:
         super().__init__(words)
         self.model = model if isinstance(model, LanguageModel) else open_model(model)
-        self.rank = rank or ("likelihood" if self.model.rates else "list")
-        if self.rank not in RANKS:
+        self.rank = ("likelihood" if self.model.rates else "list") if rank is None else rank
+        if not isinstance(self.rank, str) or self.rank not in RANKS:
             raise ValueError(f"rank = {shown(rank)} is not allowed{did_you_mean(rank, RANKS)}; choose one of {RANKS}")
         if self.rank == "likelihood" and not self.model.rates:
             raise ValueError(f"rank = 'likelihood' needs a model on this machine; {self.model.name} only writes lists")
+        if limits is not None and not isinstance(limits, Limits):
+            raise TypeError(f"limits = {shown(limits)} must be Limits or None")
+        if not is_sequence(prices) or len(prices) != 2 or not all(is_number(p) and 0 <= p < np.inf for p in prices):
+            raise ValueError(f"prices = {shown(prices)} must be two numbers, 0 or more")
         self.limits, self.prices = limits or Limits(), prices
         self.usage, self.seconds = Usage(), 0.0
         self.repairs: Counter[str] = Counter()

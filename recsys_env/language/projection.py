@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import as_numbers
 from ..libraries import library
 
 PENALTIES = tuple(10.0**power for power in range(-3, 4))
@@ -31,12 +32,13 @@ class Projection:
         """Args: texts [M, E], vectors [M, D], of the same items.
 
         Raises:
-            ValueError: of different numbers of items, or fewer than two.
+            ValueError, TypeError: of different numbers of items, or fewer than two, or no finite numbers.
             ImportError: the extra `language` is missing.
         """
-        if np.ndim(texts) != 2 or np.ndim(vectors) != 2 or not 2 <= len(texts) == len(vectors):
+        texts, vectors = as_numbers("texts", texts), as_numbers("vectors", vectors)
+        if texts.ndim != 2 or vectors.ndim != 2 or not (2 <= len(texts) == len(vectors) and texts.size * vectors.size):
             raise ValueError(
-                f"texts of shape {np.shape(texts)} and vectors of shape {np.shape(vectors)} must be matrices with a "
+                f"texts of shape {texts.shape} and vectors of shape {vectors.shape} must be matrices with a "
                 "row for each item, of two items or more"
             )
         model = library("sklearn.linear_model", "language").RidgeCV(alphas=PENALTIES).fit(texts, vectors)

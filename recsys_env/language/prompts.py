@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .pages import Answer, Candidate, Page
+from ..checks import shown
+from .pages import Answer, Candidate, Page, checked_page
 
 # What is done with an answer that is not as it was asked for, in this order.
 REPAIRS = {
@@ -34,7 +35,12 @@ MOST_DIGITS = 9  # of a number; a longer one names no candidate
 
 
 def describe(page: Page) -> str:
-    """A prompt that says what the agent may know of the page, and what is asked of it."""
+    """A prompt that says what the agent may know of the page, and what is asked of it.
+
+    Raises:
+        TypeError: no page.
+    """
+    page = checked_page(page)
     items = f"{page.slots} items" if page.slots > 1 else "an item"
     lines = [f"You are {page.agent}, a recommender. Choose {items} to show to a visitor."]
     lines += [f"Page: {page.scene}."] if page.scene else []
@@ -120,10 +126,11 @@ def parse(answer: str, page: Page) -> Answer:
     and what had to be is in the answer.
 
     Raises:
-        TypeError: no text.
+        TypeError: no text, or no page.
     """
     if not isinstance(answer, str):
-        raise TypeError(f"answer = {answer!r} must be a string")
+        raise TypeError(f"answer = {shown(answer)} must be a string")
+    page = checked_page(page)
     repairs: list[str] = []
     if len(answer) > LONGEST_READ:
         repairs.append("too long")

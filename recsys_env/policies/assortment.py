@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_finite
 from ..kernels.assortment import CONTENT, ORACLE, PLANNER, POPULARITY, Page, arrange, choose
 from ..kernels.beliefs import Sees
 from ..kernels.compiler import compiled
@@ -171,6 +172,9 @@ class Planner(_Oracle):
     belief = PLANNER
 
     def __init__(self, price: float | None = None, target: float | None = None) -> None:
+        for name, value in {"price": price, "target": target}.items():
+            if value is not None:
+                check_finite(name, value)
         self._price, self._target = price, target
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:

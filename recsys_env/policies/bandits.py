@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..checks import check_finite
 from ..vector import VectorEnv
 from .ranking import Appraiser, Ranker
 
@@ -99,6 +100,7 @@ class LinUCB(LinearBandit):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
+        check_finite("alpha", alpha)
         self._alpha = alpha
 
     def score(self, observations: np.ndarray) -> np.ndarray:
@@ -117,6 +119,7 @@ class LinearThompson(LinearBandit):
     """
 
     def __init__(self, width: float = 1.0) -> None:
+        check_finite("width", width)
         self._width = width
 
     def score(self, observations: np.ndarray) -> np.ndarray:

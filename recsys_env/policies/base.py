@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..vector import VectorEnv
+from ..checks import check_count, checked_seed, shown, unknown
+from ..vector import VectorEnv, batch_anywhere
 
 
 class Policy:
@@ -18,14 +19,30 @@ class Policy:
     envs: VectorEnv
     index: int
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What `bind` sets is missing before it.
+
+            Raises:
+                RuntimeError: the policy was not bound.
+                AttributeError: there is nothing of this name.
+            """
+            if "envs" not in vars(self) and not name.startswith("__"):
+                raise RuntimeError(f"{type(self).__name__}: call bind(envs, agent, seed) first; it sets {name!r}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
         """Attach to one agent of a batch, with a random stream of its own.
 
         Raises:
-            ValueError: the batch has no such agent.
+            ValueError: the batch has no such agent, or the seed is out of range.
+            TypeError: no batch, or no seed.
         """
-        if agent not in envs.possible_agents:
-            raise ValueError(f"unknown agent {agent!r}; agents are {', '.join(envs.possible_agents)}")
+        batch_anywhere(envs)
+        if not isinstance(agent, str) or agent not in envs.possible_agents:
+            raise ValueError(unknown("agent", agent, envs.possible_agents))
+        seed = checked_seed(seed)
         self.envs = envs
         self.index = envs.possible_agents.index(agent)
         self.rng = np.random.default_rng([seed, self.index])
@@ -57,7 +74,13 @@ def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
     shown, clicked, cart, bought, liked, rating, dwell [B, K]  of its own slots
     later_item, later_price, later_rating [B, Q]               purchases of earlier cart items that it is credited
                                                                with, -1 = none
+
+    Raises:
+        TypeError, ValueError: no infos, or no such agent.
     """
+    if not isinstance(infos, Mapping):
+        raise TypeError(f"infos = {shown(infos)} must be the infos of a step")
+    check_count("index", index, 0, infos["own"].shape[1] - 1)
     told = {
         key: infos[key][:, index]
         for key in ("visitor", "own", "shown", "clicked", "cart", "bought", "liked", "rating", "dwell")

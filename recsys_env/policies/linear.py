@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checks import unknown
+from ..checks import as_numbers, is_sequence, shown, unknown
 from ..config import WorldConfig
 from ..fields import OBSERVATION, ranker_weights
-from ..files import FileError, read_json, signed, write_json
+from ..files import FileError, checked_path, read_json, signed, write_json
 from ..vector import VectorEnv
 from .ranking import Ranker
 from .registry import CHECKPOINT
@@ -29,9 +29,18 @@ class LinearRanker(Ranker):
     Args:
         weights: [1 + X, W], or [B, 1 + X, W] with weights of each copy's own; W as in `fields.ranker_weights`.
         states: fields of the observation whose X numbers move the weights; none: the ranking is fixed.
+
+    Raises:
+        TypeError, ValueError: weights that are no such numbers, or a field of no world's observation.
     """
 
     def __init__(self, weights: np.ndarray, states: tuple[str, ...] = ()) -> None:
+        weights = as_numbers("weights", weights)
+        if weights.ndim not in (2, 3):
+            raise ValueError(
+                f"weights = {shown(weights)} of shape {list(weights.shape)} must be [1 + X, W] or [B, 1 + X, W]"
+            )
+        check_states(states)
         self.weights, self.states = weights, states
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
@@ -77,9 +86,11 @@ def state_columns(envs: VectorEnv, states: tuple[str, ...], index: int = 0) -> n
 
 
 def check_states(states: tuple[str, ...]) -> None:
-    """Raise `ValueError` if one of these is a field of no world's observation."""
+    """Raise `TypeError` unless these are names, `ValueError` if one is a field of no world's observation."""
+    if not is_sequence(states):
+        raise TypeError(f"states = {shown(states)} must be names of fields of the observation")
     for name in states:
-        if name not in _FIELDS:
+        if not isinstance(name, str) or name not in _FIELDS:
             raise ValueError(unknown("field", name, _FIELDS))
 
 
@@ -126,7 +137,11 @@ def save_ranker(
         names: of the W weights, as in `fields.ranker_weights`.
         weights: role -> [1 + X, W] as `LinearRanker` takes them.
         states: fields of the observation that move them.
+
+    Raises:
+        TypeError, ValueError: no path.
     """
+    folder = checked_path("folder", folder)
     folder.mkdir(parents=True, exist_ok=True)
     of_role = {role: of.round(3).tolist() for role, of in weights.items()}
     content = {"loader": "ranker", "states": list(states), "names": list(names), "weights": of_role}

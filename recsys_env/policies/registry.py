@@ -76,10 +76,15 @@ def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
 
     Raises:
         ValueError: the name is taken.
+        TypeError: no name, or nothing that could be called with a folder.
     """
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"name = {shown(name)} must be the name of a loader")
+    if not callable(loader) and not (isinstance(loader, str) and all(loader.partition(":"))):
+        raise TypeError(f"loader = {shown(loader)} must be a function of a folder, or module:function")
     known = loaders()
     if known.get(name, loader) != loader:
-        raise ValueError(f"loader {name!r} is {known[name]!r} already; choose another name")
+        raise ValueError(f"loader {shown(name)} is {shown(known[name])} already; choose another name")
     LOADERS[name] = loader
 
 
@@ -114,7 +119,7 @@ def import_policies(words: Iterable[str]) -> tuple[str, ...]:
 
 def is_team(policy: str) -> bool:
     """Whether this says who plays which agent; the name of a folder and the address of a model may have a = too."""
-    return "=" in policy.partition(":")[0] and not Path(policy).is_dir()
+    return "=" in policy.partition(":")[0] and not os.path.isdir(policy)
 
 
 def make_policy(policy: str | Path | Policy) -> Policy:
@@ -152,7 +157,7 @@ def make_policy(policy: str | Path | Policy) -> Policy:
             f"{', '.join(f'{name}:MODEL' for name in FAMILIES)}, a folder that holds {CHECKPOINT}, or module:factory"
         )
     if not isinstance(made, Policy):
-        raise ValueError(f"policy {policy!r} made a {type(made).__name__}, not a recsys_env.policies.Policy")
+        raise ValueError(f"policy {shown(policy)} made a {type(made).__name__}, not a recsys_env.policies.Policy")
     return made
 
 
@@ -194,15 +199,19 @@ def _loader(checkpoint: Path) -> Callable[[Path], Any]:
 def _import(path: str) -> Callable[..., Any]:
     """The object that "module:attribute" names."""
     module, _, name = path.partition(":")
+    if module.startswith("."):
+        raise ValueError(f"policy {shown(path)}: module {shown(module)} is relative to nothing; give its whole name")
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
-            raise ImportError(f"policy {path!r} needs {error.name}, which is not installed") from error
+            raise ImportError(f"policy {shown(path)} needs {error.name}, which is not installed") from error
         raise ValueError(
-            f"policy {path!r}: there is no module {error.name!r}; "
+            f"policy {shown(path)}: there is no module {shown(error.name)}; "
             "my_file.py in this folder or on PYTHONPATH is my_file:MyPolicy"
         ) from error
     if not hasattr(found, name):
-        raise ValueError(f"policy {path!r}: module {module!r} has no {name!r}{did_you_mean(name, vars(found))}")
+        raise ValueError(
+            f"policy {shown(path)}: module {shown(module)} has no {shown(name)}{did_you_mean(name, vars(found))}"
+        )
     return getattr(found, name)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..addresses import without_secrets
-from ..checks import did_you_mean
-from ..vector import VectorEnv
+from ..checks import checked_seed, did_you_mean, shown
+from ..vector import VectorEnv, batch_anywhere
 from .base import Policy, feedback
 from .registry import make_policy
 from .slates import first_candidates
@@ -27,14 +27,20 @@ class Team:
 
     Raises:
         ValueError: an unknown agent or policy, or one policy object for several agents.
+        TypeError: no batch, no policies by agent, or no seed.
     """
 
     def __init__(self, envs: VectorEnv, policies: Mapping[str, str | Policy], seed: int) -> None:
+        batch_anywhere(envs)
+        checked_seed(seed)
+        if not isinstance(policies, Mapping):
+            raise TypeError(f"policies = {shown(policies)} must be policies by the names of their agents")
         for agent in policies:
             if agent not in envs.possible_agents:
                 hint = did_you_mean(agent, envs.possible_agents)
                 raise ValueError(
-                    f"a policy is given for unknown agent {agent!r}{hint}; agents are {', '.join(envs.possible_agents)}"
+                    f"a policy is given for unknown agent {shown(agent)}{hint}; agents are "
+                    f"{', '.join(envs.possible_agents)}"
                 )
         self.envs = envs
         self.policies = {agent: make_policy(policy) for agent, policy in policies.items()}
@@ -64,7 +70,11 @@ class Team:
             flat, masks = observations["observation"], observations["action_mask"]
         for n, policy in self._members:
             pages, began = int((self.envs.next_visitor[:, n] >= 0).sum()), time.perf_counter()
-            chosen, wanted = np.asarray(policy.act(flat[:, n], None if masks is None else masks[:, n])), actions[:, n]
+            acted, wanted = policy.act(flat[:, n], None if masks is None else masks[:, n]), actions[:, n]
+            try:
+                chosen = np.asarray(acted)
+            except (ValueError, TypeError):
+                raise ValueError(f"policy {self._names[n]} acted with {shown(acted)}, which is no array") from None
             if chosen.shape != wanted.shape or not np.can_cast(chosen.dtype, wanted.dtype, "same_kind"):
                 raise ValueError(
                     f"policy {self._names[n]} acted with {chosen.dtype}{list(chosen.shape)}, "
