@@ -998,6 +998,8 @@ def test_a_policy_says_that_it_was_not_bound(name: str) -> None:
     policy = policies.make_policy(name)
     with pytest.raises(RuntimeError, match=r"call bind\(envs, agent, seed\) first"):
         policy.act(np.zeros((1, 3)))
+    assert not hasattr(policy, "of_a_subclass")
+    assert getattr(policy, "of_a_subclass", 1) == 1
 
 
 # What holds an answer, is asked as a method of something else, or needs a model or a long search.

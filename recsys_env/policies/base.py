@@ -11,6 +11,10 @@ from ..checks import check_count, checked_seed, shown, unknown
 from ..vector import VectorEnv, batch_anywhere
 
 
+class NotBound(RuntimeError, AttributeError):
+    """A policy lacks what `bind` gives it. Also an AttributeError, so that `hasattr` says no."""
+
+
 class Policy:
     """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
 
@@ -25,11 +29,11 @@ class Policy:
             """What `bind` sets is missing before it.
 
             Raises:
-                RuntimeError: the policy was not bound.
+                NotBound: the policy was not bound.
                 AttributeError: there is nothing of this name.
             """
             if "envs" not in vars(self) and not name.startswith("__"):
-                raise RuntimeError(f"{type(self).__name__}: call bind(envs, agent, seed) first; it sets {name!r}")
+                raise NotBound(f"{type(self).__name__}: call bind(envs, agent, seed) first; it sets {name!r}")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
