@@ -83,7 +83,7 @@ def attacked(task: WorldConfig, episodes: int, seed: int) -> dict[str, Any]:
         "nearest centre": nearest[~known],
         "chance": np.full((~known).sum(), np.bincount(topic[~known]).argmax()),
     }
-    right = {name: interval(guess == topic[~known]) for name, guess in guesses.items()}
+    right = {name: interval((guess == topic[~known]).astype(float)) for name, guess in guesses.items()}
     return {"people": int((~known).sum()), "right": right}
 
 
