@@ -43,6 +43,12 @@ def interrupt(*arguments: Any, **named: Any) -> Any:
     raise KeyboardInterrupt
 
 
+def then_interrupt(self: VectorEnv, *arguments: Any, _advance: Any = VectorEnv._advance, **named: Any) -> None:
+    """`VectorEnv._advance`, with Ctrl-C right behind it."""
+    _advance(self, *arguments, **named)
+    raise KeyboardInterrupt
+
+
 def state_of(view: Any) -> list[bytes]:
     envs = batch_of(view)
     parts = [array.tobytes() for array in envs.arrays]
@@ -113,11 +119,6 @@ def test_after_compiled_code_the_tick_is_played(name: str, monkeypatch: pytest.M
     view = make()
     view.reset(seed=3)
     envs = batch_of(view)
-    advance = VectorEnv._advance
-
-    def then_interrupt(self: VectorEnv, *arguments: Any, **named: Any) -> None:
-        advance(self, *arguments, **named)
-        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(VectorEnv, "_advance", then_interrupt)
@@ -159,12 +160,6 @@ def test_others_who_were_interrupted_have_not_chosen(name: str, monkeypatch: pyt
 def test_an_episode_that_ends_meanwhile_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     env = recsys_env.parallel_env(SMALL, horizon=1)
     env.reset(seed=0)
-    advance = VectorEnv._advance
-
-    def then_interrupt(self: VectorEnv, *arguments: Any, **named: Any) -> None:
-        advance(self, *arguments, **named)
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         patch.setattr(VectorEnv, "_advance", then_interrupt)
         with pytest.raises(KeyboardInterrupt):
