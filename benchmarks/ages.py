@@ -16,8 +16,8 @@ A result names its commit, and benchmarks/commits.json holds the digests of the 
 test of this (tests/test_ages.py) needs no history. The proofs (soak, mutants, bad inputs, compatibility) hold the
 digest of the code that they were run on themselves, and go on only with the same.
 
-Limits: a commit that ends in -dirty had changes that no digest knows of. Before 61ab0ea worlds could differ between
-processors by a last bit, which is no other task.
+A commit that ends in -dirty had changes that no digest knows of: results of such commits are counted, and proofs may
+not be of one. Before 61ab0ea worlds could differ between processors by a last bit, which is no other task.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import io
 import re
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,6 +69,7 @@ ACTS_SINCE: dict[str, str] = {}
 # the code before them have shown; oldest first.
 RENAMED = ("79be80a3fca5c87105eb2a4104edf613165413dc",)
 CENTRAL = ("mappo", "qmix", "maddpg", "masac")  # BenchMARL's learners that see the global state
+DIRTY = "-dirty"  # what `provenance` adds to a commit
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _NAMED = {**POLICIES, **TASK_POLICIES}
 
@@ -210,7 +211,7 @@ def of_file(name: str, stored: Mapping[str, Any]) -> Iterator[Result]:
     if name in ABOUT:
         settings = stored.get("settings", {})
         made = settings.get("code", {}).get(ABOUT[name])
-        commits = sorted({commit for commit in _every_commit(stored)})
+        commits = sorted(set(_every(stored, _commits)))
         yield Result(name, "areas", ABOUT[name], tuple(commits), made)
         return
     if name in TASKS_OF:
@@ -251,15 +252,32 @@ def _commits(value: Mapping[str, Any]) -> Iterator[str]:
     """The commits that a row itself names."""
     for source in (value, value.get("source"), value.get("origin"), *value.get("sources", ())):
         if isinstance(source, dict):
-            named = source.get("commit") or source.get("stored_in") or ()
-            yield from (str(c).removesuffix("-dirty") for c in ([named] if isinstance(named, str) else named) if c)
+            yield from (commit.removesuffix(DIRTY) for commit in _named_by(source))
 
 
-def _every_commit(value: Any) -> Iterator[str]:
+def _named_by(source: Mapping[str, Any]) -> list[str]:
+    """The commits that an origin names, as they stand there."""
+    named = source.get("commit") or source.get("stored_in") or ()
+    return [str(commit) for commit in ([named] if isinstance(named, str) else named) if commit]
+
+
+def _every(value: Any, commits: Callable[[Mapping[str, Any]], Iterable[str]]) -> Iterator[str]:
+    """The commits that a value and all that is in it name."""
     if isinstance(value, dict):
-        yield from _commits(value)
+        yield from commits(value)
     for inside in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _every_commit(inside)
+        yield from _every(inside, commits)
+
+
+def uncommitted(folder: Path = RESULTS) -> dict[str, int]:
+    """File -> how many of its sources were a tree with changes that had not been committed, where there are some."""
+    counts = {
+        str(path.relative_to(folder).with_suffix("")): sum(
+            commit.endswith(DIRTY) for commit in _every(read_json(path), _named_by)
+        )
+        for path in sorted(folder.rglob("*.json"))
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def changes(result: Result, known: Mapping[str, Any]) -> list[str]:
@@ -304,6 +322,8 @@ def main() -> None:
         elif args.all:
             print(f"{result.place}: up to date with {result.name} ({result.kind})")
     print(f"{sum(bool(changes(result, known)) for result in every)} of {len(every)} results are older")
+    for name, count in uncommitted().items():
+        print(f"{name}: {count} sources had changes that were not committed")
 
 
 if __name__ == "__main__":

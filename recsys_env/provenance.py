@@ -72,14 +72,23 @@ def _command(module: str | None) -> str:
 
 @cache
 def _commit() -> str | None:
-    """Commit of the checkout that the package lies in, with -dirty if it has been changed, when first asked; None
-    outside one."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    """Commit of the checkout that the package lies in, when first asked; None outside one.
+
+    -dirty is added if tracked files other than stored results have been changed: a series of measurements may store one
+    result after the other.
+    """
+    results = ":(top,exclude)benchmarks/results"
+    commit, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no", ":/", results)
+    return f"{commit}-dirty" if commit and changed else commit
+
+
+def _git(*words: str) -> str | None:
+    """What git says about the checkout that the package lies in; None without git or a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), *words]
     try:
-        found = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip()
 
 
 def _processor() -> str:

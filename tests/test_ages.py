@@ -44,6 +44,14 @@ def test_every_stored_file_is_about_something_and_names_commits_that_are_known()
     assert not unknown, "run python -m benchmarks.ages --fill"
 
 
+def test_proofs_and_whole_files_are_of_commits(tmp_path: Path) -> None:
+    assert not ages.uncommitted().keys() & {"soak", "mutants", "speed", "compatibility", "unchanged"}
+    rows = {"source": {"commit": f"{COMMIT}-dirty"}, "rows": [{"commit": COMMIT}, {"stored_in": [f"{LATER}-dirty"]}]}
+    (tmp_path / "some.json").write_text(json.dumps(rows))
+    (tmp_path / "clean.json").write_text(json.dumps({"commit": COMMIT}))
+    assert ages.uncommitted(tmp_path) == {"some": 2}
+
+
 def code(text: str, path: str = "recsys_env/kernels/step.py") -> dict[str, dict[str, str]]:
     return ages.described({path: text}, {"PLAY": {}, "STATE": {}})
 

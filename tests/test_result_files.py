@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import measured
 import pytest
 
 from benchmarks import credit, result_files
+from recsys_env import provenance as origin
 from recsys_env.provenance import provenance
 
 
@@ -66,3 +68,28 @@ def test_every_row_that_may_be_carried_over_has_a_source(name: str) -> None:
     rows = measured.stored(name)[{"trainers": "stepping", "compatibility": "libraries"}.get(name, "tasks")]
     for row in rows.values():
         assert row["source"].keys() - {"stored_in"} == provenance().keys()
+
+
+def test_stored_results_do_not_make_a_commit_dirty_and_code_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@localhost")
+        return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    package, result = tmp_path / "package" / "provenance.py", tmp_path / "benchmarks" / "results" / "a.json"
+    monkeypatch.setattr(origin, "__file__", str(package))
+    commit = origin._commit.__wrapped__
+    for path in (package, result):
+        path.parent.mkdir(parents=True)
+        path.write_text("1")
+    assert commit() is None
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "first")
+    head = git("rev-parse", "HEAD").strip()
+    assert commit() == head
+    result.write_text("2")
+    assert commit() == head
+    package.write_text("2")
+    assert commit() == f"{head}-dirty"
