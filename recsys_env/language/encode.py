@@ -73,7 +73,8 @@ def encode(
 
 
 def _checked(texts: Any) -> list[str]:
-    if not is_sequence(texts) or not all(isinstance(text, str) for text in texts):
+    numbers = isinstance(texts, np.ndarray) and texts.dtype.kind not in "UO"  # told even where there are none
+    if numbers or not is_sequence(texts) or not all(isinstance(text, str) for text in texts):
         raise TypeError(f"texts = {shown(texts)} must be a sequence of strings")
     return [str(text) for text in texts]
 
