@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from recsys_env import VectorEnv
+from recsys_env.batch import CpuBatch
 from recsys_env.files import (
     Declared,
     FileError,
@@ -41,7 +41,7 @@ EVALUATIONS = [{"agent_steps": int, "seconds": float, "own": [float]}]
 # ------------------------------------------------------------------------------------------------ policies
 
 
-def write_policy(folder: Path, loader: str, envs: VectorEnv, weights: Mapping[str, np.ndarray], **facts: Any) -> None:
+def write_policy(folder: Path, loader: str, envs: CpuBatch, weights: Mapping[str, np.ndarray], **facts: Any) -> None:
     """Make the folder one that `make_policy` takes.
 
     Args:
@@ -91,7 +91,7 @@ def read_weights(folder: Path, check: Callable[[Mapping[str, Declared]], None]) 
     return {name: array for name, array in arrays.items() if name != "facts"}
 
 
-def check_spaces(folder: Path, facts: Mapping[str, Any], envs: VectorEnv) -> None:
+def check_spaces(folder: Path, facts: Mapping[str, Any], envs: CpuBatch) -> None:
     """Check that a policy sees and does in this task what it was trained to.
 
     Raises:
@@ -120,7 +120,7 @@ def network_of(folder: Path, networks: Mapping[str, Network], agent: str, shared
     return networks[fitting[0]]
 
 
-def _spaces(envs: VectorEnv) -> dict[str, str]:
+def _spaces(envs: CpuBatch) -> dict[str, str]:
     space: Any = envs.observation_space
     return {
         "observations": str(space["observation"] if envs.config.mask_actions else space),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from recsys_env import WorldConfig
-from recsys_env.company import checked_agent
+from recsys_env.focal import checked_agent
 
 from .options import Count, NotNegative, Range
 from .torch_learners import TorchPPO

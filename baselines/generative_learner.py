@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from recsys_env import VectorEnv, Worlds
+from recsys_env.batch import AnyBatch
 from recsys_env.evaluation import UNSEEN
 from recsys_env.policies import Policy, Team
 from recsys_env.settings import replace
@@ -160,8 +161,8 @@ class GenerativeLearner(PPOLearner):
         return {**super().resume_arrays(), _TOLD: told}
 
     def _eyes(self) -> StoryEyes:
-        worlds = self.envs.parts if isinstance(self.envs, Worlds) else [self.envs]
-        vectors = np.concatenate([envs.world.q for envs in worlds])
+        games = self.envs.parts if isinstance(self.envs, Worlds) else [self.envs.game]
+        vectors = np.concatenate([game.world.q for game in games])
         base = SIZES[self.options.size]
         self.size = dataclasses.replace(base, tokens=min(base.tokens, len(vectors)), dims=vectors.shape[1])
         self.ids = SemanticIds.fit(vectors, self.size.levels, self.size.tokens)
@@ -247,8 +248,9 @@ class GenerativePolicy(Policy):
         self.folder = folder
         self.layout, self.facts, self._networks = read_networks(folder, _FORM, make)
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         check_spaces(self.folder, self.facts, envs)
         self.network = network_of(self.folder, self._networks, agent, SHARED).eval()
         ids = SemanticIds(self.network.centres.numpy())

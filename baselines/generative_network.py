@@ -18,8 +18,10 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from recsys_env import VectorEnv, Worlds
+from recsys_env import Worlds
+from recsys_env.batch import CpuBatch
 from recsys_env.kernels.options import list_options
+from recsys_env.vector import checked_vector_env
 
 from .page_networks import EXCLUDED, Layout, Scorer, beside_mean, deviations, observed, weighed
 from .ppo_torch import Eyes
@@ -89,9 +91,9 @@ class StoryEyes(Eyes):
         agents: names of A agents; by default all of the batch.
     """
 
-    def __init__(self, envs: VectorEnv, ids: SemanticIds, length: int, agents: Sequence[str] | None = None) -> None:
+    def __init__(self, envs: CpuBatch, ids: SemanticIds, length: int, agents: Sequence[str] | None = None) -> None:
         super().__init__(envs)
-        layout, self._worlds = self.layout, envs.parts if isinstance(envs, Worlds) else [envs]
+        layout, self._worlds = self.layout, envs.parts if isinstance(envs, Worlds) else [checked_vector_env(envs.game)]
         self._codes = [ids(part.world.q) for part in self._worlds]
         extra = length * (ids.levels + 1) + layout.candidates * ids.levels
         self.layout = dataclasses.replace(layout, observation=layout.observation + extra)
@@ -112,7 +114,7 @@ class StoryEyes(Eyes):
     def told(self, observations: np.ndarray) -> np.ndarray:
         """The same, given the observations [B, A, O']."""
         rows = observations.shape[:2]
-        self._place = np.maximum(self.envs.next_page["visitor"], 0)
+        self._place = np.maximum(self.envs.next_places, 0)
         events = self._story.recall(self._place, self.envs.next_visitor[:, self._columns])
         for part, copies in zip(self._worlds, self._rows, strict=True):
             listed = np.zeros(self.items[copies, 0].shape, np.int64)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
+from recsys_env.batch import AnyBatch, CpuBatch
 from recsys_env.history import History
 
 # isort: split
@@ -45,9 +45,9 @@ class HistoryRows(VecEnvWrapper):
     """
 
     def __init__(self, rows: SB3VecEnv, length: int) -> None:
-        self.envs: VectorEnv = rows.envs
+        self.envs: CpuBatch = rows.envs
         self._by_row = rows.by_row
-        self._history = History(rows.envs.world.q, rows.num_envs, length)
+        self._history = History(rows.envs.game.world.q, rows.num_envs, length)
         self.page_width = self._history.width
         self._pages = length * self.page_width
         flat: Any = rows.observation_space
@@ -132,8 +132,9 @@ class HistoryPolicy(SB3Policy):
         super().__init__(model)
         self._length = length
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         self._history = History(envs.world.q, envs.num_envs, self._length)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:

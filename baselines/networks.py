@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from recsys_env import VectorEnv
+from recsys_env.batch import AnyBatch, CpuBatch
 from recsys_env.files import FileError
 from recsys_env.policies import Policy
 
@@ -53,14 +53,15 @@ class NetworkPolicy(Policy):
         self._actors = {agent: _build(folder / WEIGHTS, layers) for agent, layers in self.facts["networks"].items()}
         load_weights(folder, self._actors)
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         check_spaces(self.folder, self.facts, envs)
         self._actor, self._space = network_of(self.folder, self._actors, agent), envs.action_space
         self._check_sizes(envs)
 
     @torch.no_grad()
-    def _check_sizes(self, envs: VectorEnv) -> None:
+    def _check_sizes(self, envs: CpuBatch) -> None:
         observations, actions = envs.observation_space, self._space
         space: Any = observations["observation"] if isinstance(observations, spaces.Dict) else observations
         try:
@@ -84,7 +85,7 @@ class NetworkPolicy(Policy):
         return output.argmax(1).numpy()
 
 
-def save(folder: Path, envs: VectorEnv, actors: Mapping[str, nn.Module]) -> None:
+def save(folder: Path, envs: CpuBatch, actors: Mapping[str, nn.Module]) -> None:
     """Write actors by agent as a policy's folder.
 
     Args:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from gymnasium import spaces
 
-from recsys_env import VectorEnv
+from recsys_env.batch import AnyBatch, CpuBatch
 from recsys_env.files import FileError
 from recsys_env.policies import Policy
 from recsys_env.spaces import beside_picks, choices
@@ -78,7 +78,7 @@ class Layout:
         return 1 + self.preferences
 
 
-def layout_of(envs: VectorEnv) -> Layout:
+def layout_of(envs: CpuBatch) -> Layout:
     """The layout of a task."""
     config, shape, fields, space = envs.config, envs.shape, envs.observation_fields, envs.action_space
     listed, continuous = config.retrieves, isinstance(space, spaces.Box)
@@ -343,7 +343,7 @@ LAYOUT = {name: [int] if name in ("context", "words") else int for name in Layou
 _FORM = {"layout": LAYOUT, "width": int, "memory": int, "networks": [str]}
 
 
-def save(folder: Path, envs: VectorEnv, networks: Mapping[str, PageNetwork]) -> None:
+def save(folder: Path, envs: CpuBatch, networks: Mapping[str, PageNetwork]) -> None:
     """Write networks, by agent or one that is `SHARED`, as a policy's folder."""
     one = next(iter(networks.values()))
     facts = {
@@ -398,8 +398,9 @@ class PagePolicy(Policy):
         self.folder = folder
         self.layout, self.facts, self._networks = read_networks(folder, _FORM, make)
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         check_spaces(self.folder, self.facts, envs)
         if layout_of(envs) != self.layout:
             raise ValueError(f"the policy in {self.folder} was trained on {self.layout}; here it is {layout_of(envs)}")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from recsys_env import VectorEnv
+from recsys_env.batch import CpuBatch
 from recsys_env.evaluation import UNSEEN
 
 from . import page_networks
@@ -121,7 +121,7 @@ class Agent(nn.Module):
 class Eyes:
     """What agents go by: their observations."""
 
-    def __init__(self, envs: VectorEnv) -> None:
+    def __init__(self, envs: CpuBatch) -> None:
         self.envs, self.layout = envs, layout_of(envs)
 
     def see(self) -> Any:
@@ -142,7 +142,7 @@ class Rollout:
         eyes: what agents go by; by default their observations.
     """
 
-    def __init__(self, envs: VectorEnv, options: TorchPPO, gamma: float, eyes: Eyes | None = None) -> None:
+    def __init__(self, envs: CpuBatch, options: TorchPPO, gamma: float, eyes: Eyes | None = None) -> None:
         self.envs, self.to_device, self.eyes = envs, Tensors(envs, options.device), eyes or Eyes(envs)
         self.layout = self.eyes.layout
         self.shape = steps, copies, agents = options.n_steps, envs.num_envs, envs.num_agents

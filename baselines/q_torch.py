@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys_env import VectorEnv
+from recsys_env.batch import CpuBatch
 from recsys_env.evaluation import UNSEEN
 
 from . import page_networks
@@ -127,7 +127,7 @@ class Replay:
         gamma: discount per tick.
     """
 
-    def __init__(self, envs: VectorEnv, options: TorchQ, gamma: float) -> None:
+    def __init__(self, envs: CpuBatch, options: TorchQ, gamma: float) -> None:
         self.to_device, self.layout, self.together = (
             Tensors(envs, options.device),
             layout_of(envs),
@@ -151,7 +151,7 @@ class Replay:
         self.links = Links(self.steps, copies, agents // self.members, places, gamma)
         self.ticks = 0
 
-    def look(self, envs: VectorEnv) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def look(self, envs: CpuBatch) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Write down what is seen before a step; observations [R, O] and masks [R, n] of all rows."""
         at, seen = self.ticks % self.steps, envs.observations
         self.observations[at] = self.to_device(observed(seen)).view_as(self.observations[at])
@@ -256,7 +256,7 @@ class QLearner:
         tried[0] = tried[0].masked_fill(~page.allowed, EXCLUDED)
         random = best_slates(tried[0], tried[1:], network.layout.slots)
         chosen = torch.where(torch.rand(len(chosen), 1, device=chosen.device) < epsilon, random, chosen)
-        place, active, space = envs.next_page["visitor"], envs.active.copy(), envs.action_space
+        place, active, space = envs.next_places.copy(), envs.active.copy(), envs.action_space
         actions = to_actions(chosen, network.layout).view(envs.num_envs, envs.num_agents, *(space.shape or ()))
         _, rewards, _, truncated, infos = envs.step(self.replay.to_device.actions(actions))
         self.replay.add(chosen, place, active, rewards)

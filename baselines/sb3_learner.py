@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys_env.adapters.sb3 import SB3VecEnv
-from recsys_env.company import Company
 from recsys_env.evaluation import UNSEEN
 from recsys_env.files import FileError
+from recsys_env.focal import FocalBatch
 
 from .checkpoints import Checkpoint
 from .page_buffers import PageBuffer
@@ -146,7 +146,7 @@ class SB3Learner:
         folder = self.training.pool / f"{self.agent_steps:012d}"
         folder.mkdir(parents=True, exist_ok=True)  # an interrupted run passes here twice
         self.save(folder)
-        assert isinstance(self.envs, Company)
+        assert isinstance(self.envs, FocalBatch)
         for policy in self.envs.team.policies.values():
             if isinstance(policy, PastSelf):
                 policy.draw()

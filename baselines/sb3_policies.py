@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3Policy
+from recsys_env.batch import AnyBatch, CpuBatch
 from recsys_env.files import FileError
 from recsys_env.policies import Policy
 from recsys_env.tensors import one_thread
@@ -73,7 +73,7 @@ class Network:
         return arguments
 
 
-def ranking_network(envs: VectorEnv) -> Network:
+def ranking_network(envs: CpuBatch) -> Network:
     """One that ranks candidates where actions are picks of these alone; a plain one elsewhere."""
     slate = slate_kwargs(envs)
     return Network("mlp") if slate is None else Network("slate", slate)
@@ -88,7 +88,7 @@ class Trained(SB3Policy):
     folder: Path
     facts: dict[str, Any]
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         check_spaces(self.folder, self.facts, envs)
         super().bind(envs, agent, seed)
 
@@ -100,8 +100,9 @@ class TrainedWithHistory(Trained, HistoryPolicy):
 class TrainedWithMemory(Trained):
     """The same with a recurrent network, which runs on over ticks until the episode ends."""
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         self._memory, self._begins = None, np.ones(envs.num_envs, np.bool_)
 
     @one_thread()
@@ -125,7 +126,7 @@ _FACTS = {
 }
 
 
-def save(folder: Path, envs: VectorEnv, network: Network, model: Any) -> None:
+def save(folder: Path, envs: CpuBatch, network: Network, model: Any) -> None:
     """Write a policy's folder.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys_env import VectorEnv
+from recsys_env.batch import AnyBatch
 from recsys_env.policies import CHECKPOINT, Policy, make_policy
 
 AT_ONCE = 4  # checkpoints that play in one batch; each serves a part of the copies
@@ -28,7 +28,7 @@ class PastSelf(Policy):
     def __init__(self, pool: Path) -> None:
         self.pool = pool
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         self.agent = agent
         self.draw()

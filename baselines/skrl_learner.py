@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys_env.adapters.skrl import SkrlEnv
+from recsys_env.batch import checked_cpu_batch
 from recsys_env.evaluation import UNSEEN
-from recsys_env.vector import checked_batch
 
 from . import networks
 from .skrl_networks import make_agents
@@ -107,7 +107,7 @@ class SkrlLearner:
 
     def save(self, folder: Path) -> None:
         actors = {agent: self._actor(agent) for agent in self.training.learners}
-        networks.save(folder, checked_batch(self.env.envs), actors)
+        networks.save(folder, checked_cpu_batch(self.env.envs), actors)
 
     def _actor(self, agent: str) -> nn.Module:
         net = copy.deepcopy(self.agents.models[agent]["policy"].net)

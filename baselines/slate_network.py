@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recsys_env import VectorEnv
+from recsys_env.batch import CpuBatch
 from recsys_env.spaces import beside_picks
 
 try:
@@ -23,7 +23,7 @@ except ImportError as error:
 _EXCLUDED = -1e9  # score of what cannot be picked; finite, so that no gradient becomes NaN
 
 
-def slate_kwargs(envs: VectorEnv) -> dict[str, Any] | None:
+def slate_kwargs(envs: CpuBatch) -> dict[str, Any] | None:
     """`policy_kwargs` of a `SlatePolicy` for this task, None where its actions are not picks of candidates alone."""
     if envs.config.action != "candidates" or beside_picks(envs.shape):
         return None

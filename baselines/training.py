@@ -13,10 +13,11 @@ from typing import Any, Protocol, TypedDict
 import numpy as np
 
 from recsys_env import VectorEnv, WorldConfig, Worlds
-from recsys_env.company import Company, checked_agent, policies_of
+from recsys_env.batch import CpuBatch
 from recsys_env.config import plain_config
 from recsys_env.evaluation import compared
 from recsys_env.files import FileError, read_json
+from recsys_env.focal import FocalBatch, checked_agent, policies_of
 from recsys_env.policies import Policy
 from recsys_env.policies.registry import is_team
 
@@ -122,7 +123,7 @@ class TimedWorlds(Timed, Worlds):
     """In several worlds."""
 
 
-class TimedCompany(Timed, Company):
+class TimedFocalBatch(Timed, FocalBatch):
     """Among other agents that are policies."""
 
 
@@ -228,7 +229,7 @@ class Training:
             if not self.resume or (folder.name.isdecimal() and int(folder.name) > self.done):
                 shutil.rmtree(folder)
 
-    def make_envs(self, config: WorldConfig | None = None, num_envs: int | None = None) -> VectorEnv:
+    def make_envs(self, config: WorldConfig | None = None, num_envs: int | None = None) -> CpuBatch:
         """A batch as the learners see it, timed.
 
         Args:
@@ -240,7 +241,7 @@ class Training:
             past: dict[str, str | Policy] = {
                 agent: PastSelf(self.pool) if policy == SELF else policy for agent, policy in self.others.items()
             }
-            envs = TimedCompany(VectorEnv(config, num_envs), past)
+            envs = TimedFocalBatch(VectorEnv(config, num_envs), past)
             envs.clock = self.clock
             return envs
         return self.timed_batch(config, num_envs)

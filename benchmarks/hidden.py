@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, cli
+from recsys_env.batch import AnyBatch
 from recsys_env.evaluation import scale_ends
 from recsys_env.evaluation.statistics import interval, place_on_scale
 from recsys_env.kernels.beliefs import Sees, estimate_taste
@@ -75,14 +76,15 @@ class Denied(Planner):
         super().__init__()
         self._denied_taste, self._denied_items = taste, items
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        self._arrays = envs.arrays
-        world = with_mean_items(envs.world) if self._denied_items else envs.world
-        told = envs.arrays._replace(vectors=aligned(envs.arrays.vectors)) if self._denied_taste else envs.arrays
+        game = self.envs
+        self._arrays = game.arrays
+        world = with_mean_items(game.world) if self._denied_items else game.world
+        told = game.arrays._replace(vectors=aligned(game.arrays.vectors)) if self._denied_taste else game.arrays
         self._taste = np.zeros(envs.shape.dims)
         self._all = Sees.unless(envs.config.hidden(self.index))
-        self.envs: Any = _Told(envs, world, told)
+        self.envs: Any = _Told(game, world, told)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         if self._denied_taste:

@@ -35,6 +35,7 @@ import numpy as np
 
 import recsys_env
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace
+from recsys_env.batch import CpuBatch
 from recsys_env.provenance import provenance
 from recsys_env.vector import chunks
 
@@ -104,7 +105,7 @@ def affordable(world: str | WorldConfig, overrides: dict[str, Any], wanted: tupl
     return [copies for copies in wanted if copies * each <= MEMORY]
 
 
-def actions_for(envs: VectorEnv) -> np.ndarray:
+def actions_for(envs: CpuBatch) -> np.ndarray:
     """Uniform actions of a batch, always the same."""
     draw, space = np.random.default_rng(0), envs.action_space
     actions = envs.empty_actions()

@@ -7,13 +7,13 @@ tasks.py        the named ones; catalogue.py: fitted items and users; tuning.py:
 fields.py       what agents observe, every field declared once; spaces.py: the Gymnasium spaces
 world.py        World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
-batch.py        a batch as an environment; actions.py: how it reads actions; infos.py: what it reports
-vector.py       the one on the CPU, of which all else is a view
-worlds.py       a batch in several worlds;  cuda/: a batch on a GPU, by the same kernels
+batch.py        what every batch of copies offers; actions.py: how it reads actions; infos.py: what it reports
+game_batch.py   a batch that plays its copies itself: vector.py on the CPU, cuda/ on a GPU by the same kernels
+worlds.py       batches of several worlds side by side
 environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
 policies/       act for one agent in all copies
 exact/          finite games as tables and their solutions; what an action is worth against another
-company.py      the batch as some agents see it, the others are policies
+focal.py        a batch as some of its agents see it, the others are policies
 views.py        the game as Gymnasium sees it
 texts.py        what items are called; language/: text as vectors, pages as prompts, language agents
 adapters/       the batch in each trainer library's form
@@ -34,9 +34,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from .aec import RecommendationAEC, env
 from .catalogue import Catalogue
 from .checks import shown
-from .company import Company
 from .config import WorldConfig
 from .environment import RecommendationEnv, parallel_env
+from .focal import FocalBatch
 from .infos import plain
 from .language import text_env
 from .scenarios import SCENARIOS, Scenario
@@ -61,7 +61,7 @@ __all__ = [
     "SCENARIOS",
     "TASKS",
     "Catalogue",
-    "Company",
+    "FocalBatch",
     "RecommendationAEC",
     "RecommendationEnv",
     "Scenario",

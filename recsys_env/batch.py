@@ -1,31 +1,33 @@
-"""What a batch is wherever it is stepped: its world, spaces and layouts, what is told of a step, and saved states."""
+"""What a batch of copies offers, whoever plays them: the part that policies, adapters, metrics and learners use.
+
+GameBatch (game_batch.py)   plays the copies in arrays of its own: `VectorEnv` on the CPU, `CudaVectorEnv` on a GPU
+FocalBatch (focal.py)       holds a batch, and shows it as some of its agents see it
+Worlds (worlds.py)          holds batches of several worlds, and joins what they return
+"""
 
 from __future__ import annotations
 
-import secrets
-import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
+from gymnasium import spaces
 
 from .actions import ActionReader
-from .busy import Busy, one_at_a_time
+from .busy import Busy
 from .catalogue import Catalogue
 from .checks import check_count, checked_seed, is_number, is_sequence, shown
-from .config import WorldConfig, check_catalogue_fields
-from .fields import ACTION, OBSERVATION, STATE, candidate_features, places, private_fields
-from .files import digest_of_arrays
-from .settings import difference
-from .snapshots import Contents
-from .spaces import action_space, observation_space, unit_box
-from .texts import Texts, texts_of
-from .world import State, World, build, shape_of
+from .config import WorldConfig
+from .fields import Shape
+from .infos import Infos
+from .world import State
 
-QUERY_SCAN_WARNING = 50_000
+if TYPE_CHECKING:
+    from .game_batch import GameBatch
+
 _SMALL = 2**17  # bytes of a snapshot
+_MAKE = "make one with recsys_env.vector_env(task, num_envs)"
 
 
 def copy_seed(seed: int, b: int) -> int:
@@ -70,12 +72,6 @@ class Snapshot:
         return len(self.arrays.copies)
 
 
-def _described(kind: np.dtype, shape: tuple[int, ...]) -> str:
-    """What an array holds, in a few words."""
-    what = f"records ({', '.join(kind.names)})" if kind.names else str(kind)
-    return f"{what}{list(shape)}"
-
-
 def check_config(config: Any) -> None:
     """Raise TypeError unless this is a config."""
     if not isinstance(config, WorldConfig):
@@ -88,18 +84,16 @@ Array = TypeVar("Array")  # where the game is played: of NumPy, or on a GPU
 Told = TypeVar("Told", bound=Mapping[str, Any])  # infos
 
 
-class Batch(Generic[Array, Told]):
-    """B copies of a task, wherever they are stepped: their world, spaces and layouts, and what is told of a step.
-
-    Args:
-        config: the task.
-        num_envs: B.
-        catalogue: fitted items and users, a shipped one by name or a saved one by path, in place of the one that
-            `config.catalogue` names. The fields that describe synthetic items and users must be at their defaults then.
+class Batch(ABC, Generic[Array, Told]):
+    """B copies of a task: their spaces and layouts, how they are played, and what the last page has brought.
 
     Attributes:
         device: where the game is played and its arrays lie, "cpu" or "cuda".
-        possible_agents: names of the N agents.
+        config: the task.
+        catalogue: fitted items and users, if the world is made of some.
+        num_envs: B.
+        possible_agents, num_agents: names of the N agents that act here.
+        shape: sizes of the world.
         observation_space, action_space: of one agent; all agents of a task share them.
         action_fields: name -> slice of a continuous action (`query` or `weights`); empty where actions are discrete.
         observation_fields: name -> slice of the flat observation.
@@ -109,299 +103,116 @@ class Batch(Generic[Array, Told]):
         busy: held by the thread that is in a call; another one is refused with RuntimeError.
     """
 
-    device = "cpu"
+    device: str
+    config: WorldConfig
+    catalogue: Catalogue | None
+    num_envs: int
+    possible_agents: list[str]
+    num_agents: int
+    shape: Shape
+    observation_space: spaces.Space[Any]
+    action_space: spaces.Space[Any]
+    action_fields: dict[str, slice]
+    observation_fields: dict[str, slice]
+    candidate_features: tuple[str, ...]
+    state_space: spaces.Box
+    state_fields: dict[str, slice]
+    busy: Busy
+    _actions: ActionReader
 
-    def __init__(self, config: WorldConfig, num_envs: int = 1, catalogue: Catalogue | str | Path | None = None) -> None:
-        check_config(config)
-        catalogue = _loaded(catalogue, config)
-        check_count("num_envs", num_envs, 1, 2**31)
-        self.config = config
-        self.catalogue = catalogue
-        self.num_envs = int(num_envs)
-        self.shape = shape_of(config, catalogue)
-        entries = len(config.dynamics.mood_up), len(config.dynamics.mood_down)
-        if config.choice.v_0_by_mood and entries != (self.shape.topics, self.shape.topics):
-            raise ValueError(
-                f"dynamics.mood_up and mood_down have {entries[0]} and {entries[1]} entries, "
-                f"but the catalogue has {self.shape.topics} topics"
-            )
-        self.possible_agents = config.agents
-        self.num_agents = config.num_agents
-        self.world: World = build(config, catalogue)
-        if config.action == "query" and self.shape.items > QUERY_SCAN_WARNING:
-            warnings.warn(
-                f"action = 'query' scans all {self.shape.items} items for every agent in every step", stacklevel=4
-            )
-        self.action_fields = places(ACTION, config, self.shape)
-        self.observation_fields = places(OBSERVATION, config, self.shape)
-        self.candidate_features = candidate_features(config, self.shape)
-        self.state_fields = places(STATE, config, self.shape)
-        self._width = int(self.world.params["shape"]["observation"][0])
-        self.observation_space = observation_space(config, self.shape, self._width)
-        self.action_space = action_space(config, self.shape)
-        self.state_space = unit_box(max(place.stop for place in self.state_fields.values()))
-        self._hidden = [
-            (n, self.observation_fields[name])
-            for n in range(config.num_agents)
-            for name in dict.fromkeys(config.hidden(n))
-            if name in self.observation_fields
-        ]
-        private = (self.observation_fields.get(field.name) for field in private_fields(config, self.shape))
-        self._private = np.r_[tuple(place for place in private if place)]
-        self._actions = ActionReader(config, self.num_envs, self.possible_agents, self.action_space)
-        self._state: Any
-        self._report: Any
-        self._seed: int | list[int] | None = None  # None = there is no game yet
-        self.busy = Busy()
+    @property
+    @abstractmethod
+    def game(self) -> GameBatch[Array, Told]:
+        """The batch that plays these copies with all agents of the task: this one, or the one behind it.
 
-    @cached_property
-    def world_digest(self) -> str:
-        """SHA-256 of the world's items and people. With an equal config it says whether two worlds are the same: all
-        else in a `World` follows from these and the config."""
-        names = ("items", "q", "places", "prior_taste", "prior_rho", "prior_habits")
-        return digest_of_arrays({name: getattr(self.world, name) for name in names})
+        Policies are bound to it, because they look up the world by an agent's number in the task.
 
-    @cached_property
-    def _contents(self) -> Contents:
-        """What a snapshot may hold."""
-        return Contents(self.config, self.shape, self.world)
+        Raises:
+            ValueError: the copies play in several worlds.
+        """
 
-    @cached_property
-    def texts(self) -> Texts:
-        """What the world's items, topics and domains are called."""
-        return texts_of(self.world, self.catalogue)
+    # -------------------------------------------------------------------------------------------- playing
 
-    # -------------------------------------------------------------------------------------------- reset and step
-
-    @one_at_a_time
+    @abstractmethod
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, Told]:
-        """Start an episode in every copy.
+        """Start an episode in every copy; see `GameBatch.reset`."""
 
-        Args:
-            seed: an integer starts episode 0 of that seed (copy b plays `copy_seed(seed, b)`), a sequence gives one
-                seed per copy; None keeps the seed and goes to the next episode (a never seeded environment takes one
-                from the operating system).
-            options: ignored.
-
-        Returns:
-            observations [B, N, O] (or a dict of them and masks), infos.
-
-        Raises:
-            ValueError, TypeError: another seed; nothing has changed.
-
-        Interrupted (Ctrl-C) before the episode has begun, as while the step is compiled, it changes nothing either: the
-        game before goes on, or there is none.
-        """
-        if seed is None and self._seed is None:
-            seed = secrets.randbits(63)
-        copies, seeds = self._fetched(self._state.copies, slice(None)), self._seed
-        if seed is None:
-            copies["episode"] += 1
-        else:
-            each = checked_seeds(seed, self.num_envs)
-            seeds = seed if isinstance(seed, int) else each
-            copies["seed"] = copies["population"] = np.array(each, np.uint64)
-            copies["episode"] = 0
-        self._go_on_from({"copies": copies}, slice(None), 1, seeds)
-        return self._observed()
-
-    def _go_on_from(self, rows: dict[str, np.ndarray], chosen: slice, mode: int, seeds: int | list[int] | None) -> None:
-        """Put these rows into the state, and advance from there: both, or neither if something comes between."""
-        before = {name: self._fetched(getattr(self._state, name), chosen) for name in rows}
-        told = self._report
-        try:
-            for name, array in rows.items():
-                self._put(getattr(self._state, name), chosen, array)
-            self._advance(self._sent(self._actions.empty()), mode)
-        finally:
-            if self._report is told:
-                for name, array in before.items():
-                    self._put(getattr(self._state, name), chosen, array)
-            else:
-                self._seed = seeds
-
+    @abstractmethod
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
-        """One tick of every copy.
+        """One tick of every copy; see `GameBatch.step`."""
 
-        Args:
-            actions: [B, N, ...] of the action space's shape and kind.
-
-        Returns:
-            observations [B, N, O], rewards [B, N], terminations [B] (always False), truncations [B], infos.
-
-        Raises:
-            ValueError, TypeError: an action outside its space; nothing has changed.
-            RuntimeError: before the first `reset`, or while another thread is in a call of this batch.
-
-        Interrupted (Ctrl-C) before its compiled code runs, it changes nothing. That code itself is not interrupted: the
-        tick is played then, and `observations` and `infos` tell of it.
-        """
-        with self.busy:
-            self._require_reset("step()")
-            report = self._tick(self._read(actions))
-            observations, infos = self._observed()
-            return observations, report.rewards, self._nobody(), report.truncated, infos
-
-    def _tick(self, actions: Any) -> Any:
-        """`step` with actions that have been read, and the report of it."""
-        self._advance(actions, mode=0)
-        return self._report
-
-    @one_at_a_time
+    @abstractmethod
     def look(self) -> tuple[Any, Told]:
         """Observations and infos of the present page once more, as after a reset; nothing changes."""
-        self._require_reset("look()")
-        self._advance(self._sent(self._actions.empty()), mode=2)
-        return self._observed()
 
-    @one_at_a_time
+    @abstractmethod
     def save(self, copy: int | None = None) -> Snapshot:
-        """The state of one copy, or of all (None).
+        """The state of one copy, or of all (None); see `GameBatch.save`."""
 
-        Raises:
-            RuntimeError: before the first `reset`.
-        """
-        self._require_reset("save()")
-        chosen = self._chosen(copy)
-        return Snapshot(self.config, State(*(self._fetched(array, chosen) for array in self._state)), self.world_digest)
-
-    @one_at_a_time
+    @abstractmethod
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
     ) -> tuple[Any, Told]:
-        """Continue from a snapshot, bit for bit.
+        """Continue from a snapshot, bit for bit; see `GameBatch.restore`."""
 
-        Args:
-            snapshot: of one copy (restored into `copy`, or into every copy if None) or of as many copies as there are
-                here.
-            copy: which copy to overwrite; None = all.
-            seed: new seed(s) for the events from here on; people stay those of the snapshot.
+    def close(self) -> None:
+        """Nothing to release."""
 
-        Returns:
-            observations and infos, as after a reset.
+    # -------------------------------------------------------------------------------------------- the last page
 
-        Raises:
-            ValueError: a snapshot of another task, world or number of copies, one that holds what no game comes to (see
-                `snapshots.Contents`), or a wrong copy or seed.
-            TypeError: something else than a snapshot.
-            RuntimeError: a single copy, where the others have not begun. Nothing has changed after any of these, nor
-                where it is interrupted, as `reset` may be.
-        """
-        self._check_snapshot(snapshot)
-        chosen = self._chosen(copy)
-        count = self.num_envs if copy is None else 1
-        if snapshot.num_envs not in (1, count):
-            raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}")
-        held = snapshot.held()
-        if not held or held != snapshot.right:
-            self._contents.check(snapshot.arrays)
-            snapshot.right = held
-        if count < self.num_envs:
-            self._require_reset(f"restore(copy={copy})")
-        copies = np.array(np.broadcast_to(snapshot.arrays.copies, count))
-        if seed is not None:
-            copies["seed"] = np.array(checked_seeds(seed, count), np.uint64)
-        seeds = copies["seed"].tolist() if self._seed is None else self._seed
-        self._go_on_from({**snapshot.arrays._asdict(), "copies": copies}, chosen, 2, seeds)
-        return self._observed()
+    @abstractmethod
+    def _last_report(self) -> Any:
+        """The report of the last reset, step or restore, from which the following are read."""
 
-    def _require_reset(self, call: str) -> None:
-        if self._seed is None:
-            raise RuntimeError(f"call reset() before {call}")
-
-    def _check_snapshot(self, snapshot: Any) -> None:
-        """Raise unless the snapshot belongs to this world and its arrays fit the state's, for any number of copies."""
-        whole = (
-            isinstance(snapshot, Snapshot)
-            and isinstance(snapshot.config, WorldConfig)
-            and isinstance(snapshot.world, str)
-            and isinstance(snapshot.arrays, State)
-            and isinstance(snapshot.arrays.copies, np.ndarray)
-            and snapshot.arrays.copies.ndim == 1
-        )
-        if not whole:
-            raise TypeError(f"snapshot = {shown(snapshot)} must be what save() returns")
-        if snapshot.config != self.config:
-            raise ValueError(
-                "the snapshot was taken in another task or with other settings: "
-                f"{difference(snapshot.config, self.config)}"
-            )
-        if snapshot.world != self.world_digest:
-            raise ValueError(
-                "the snapshot was taken in another world: its items and users are not those of the catalogue here"
-            )
-        for name, saved, mine in zip(State._fields, snapshot.arrays, self._state, strict=True):
-            shape = (snapshot.num_envs, *mine.shape[1:])
-            if not isinstance(saved, np.ndarray) or (saved.shape, saved.dtype) != (shape, mine.dtype):
-                found = _described(saved.dtype, saved.shape) if isinstance(saved, np.ndarray) else shown(saved)
-                raise ValueError(
-                    f"the snapshot's {name} are {found}, expected {_described(mine.dtype, shape)}; "
-                    "it is not what save() returned"
-                )
-
-    def _chosen(self, copy: int | None) -> slice:
-        if copy is None:
-            return slice(None)
-        check_count("copy", copy, 0, self.num_envs - 1)
-        return slice(copy, copy + 1)
-
-    # -------------------------------------------------------------------------------------------- what is told
+    @property
+    @abstractmethod
+    def infos(self) -> Told:
+        """The report of the last reset, step or restore."""
 
     @property
     def observations(self) -> Any:
         """What the last reset, step or restore returned."""
-        return self._with_mask(self._report.observations, self._report.masks)
-
-    @property
-    def infos(self) -> Told:
-        """The report of the last reset, step or restore."""
-        return self._infos()
+        report = self._last_report()
+        return self._with_mask(report.observations, report.masks)
 
     @property
     def final_obs(self) -> Any:
         """Last observations [B, N, O] of the episodes that ended in the last step; valid where truncated."""
-        return self._with_mask(self._report.final_observations, self._report.final_masks)
+        report = self._last_report()
+        return self._with_mask(report.final_observations, report.final_masks)
 
     @property
     def next_visitor(self) -> Array:
         """Person [B, N] whose page is about to be shown, -1 if idle or inactive. Equal only for the same person of a
         copy."""
-        return self._column(self._report.agents, "next_visitor")
+        return self._column(self._last_report().agents, "next_visitor")
 
     @property
+    @abstractmethod
     def next_places(self) -> Array:
         """Where the person lives [B] whose page is about to be shown, -1 if idle; the next step overwrites it."""
-        return self._column(self._state.copies, "visitor")
 
     @property
     def active(self) -> Array:
         """Agents [B, N] whose slots will be on the page about to be shown."""
-        return self._column(self._report.agents, "active")
+        return self._column(self._last_report().agents, "active")
 
     @property
     def truncated(self) -> Array:
         """Copies [B] whose episode ended in the last step."""
-        truncated: Array = self._report.truncated
+        truncated: Array = self._last_report().truncated
         return truncated
 
-    @one_at_a_time
+    @abstractmethod
     def state(self) -> Array:
-        """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the
-        observations; the mood once where all see the same. On a GPU the next call fills the same array.
+        """Global state [B, S] for centralised critics; see `GameBatch.state`."""
 
-        It costs time proportional to the users who have come in this episode.
-        """
-        self._require_reset("state()")
-        return self._states()
-
-    @one_at_a_time
+    @abstractmethod
     def final_state(self) -> Array:
         """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where
         truncated."""
-        self._require_reset("final_state()")
-        return self._final_states()
 
     def field(self, observations: Array, name: str) -> Array:
         """The view `observations[..., name]` of one field of flat observations [..., O].
@@ -413,15 +224,12 @@ class Batch(Generic[Array, Told]):
         if not isinstance(name, str) or name not in self.observation_fields:
             raise KeyError(f"{shown(name)}; observation fields are {', '.join(self.observation_fields)}")
         flat: Any = observations
-        shape, size = getattr(flat, "shape", None), self._width
+        shape, size = getattr(flat, "shape", None), max(place.stop for place in self.observation_fields.values())
         if not hasattr(flat, "dtype") or not isinstance(shape, tuple):
             raise TypeError(f"observations = {shown(flat)} must be an array [..., {size}] of flat observations")
         if shape[-1:] != (size,):
             raise ValueError(f"observations = {shown(flat)} of shape {tuple(shape)} must be flat ones [..., {size}]")
         return flat[..., self.observation_fields[name]]  # type: ignore[no-any-return]
-
-    def _observed(self) -> tuple[Any, Told]:
-        return self.observations, self._infos()
 
     def _with_mask(self, observations: Any, masks: Any) -> Any:
         return {"observation": observations, "action_mask": masks} if self.config.mask_actions else observations
@@ -441,67 +249,10 @@ class Batch(Generic[Array, Told]):
         """A joint action [B, N, ...] to be filled in: the first of everything, or vectors of zero."""
         return np.zeros((self.num_envs, self.num_agents, *(self.action_space.shape or ())), self.action_space.dtype)
 
-    def close(self) -> None:
-        """Nothing to release."""
-
-    # -------------------------------------------------------------------------------------------- where the arrays are
-    # Of this class, on the host.
-
-    def _fetched(self, array: Any, chosen: slice) -> np.ndarray:
-        """A copy of these rows, on the host."""
-        rows: np.ndarray = array[chosen].copy()
-        return rows
-
-    def _put(self, array: Any, chosen: slice, rows: np.ndarray) -> None:
-        """Overwrite these rows, all with the same if only one is given."""
-        array[chosen] = rows
-
-    def _sent(self, array: np.ndarray) -> Any:
-        """An array where the game is played."""
-        return array
-
-    def _read(self, actions: Any) -> Any:
-        """Actions that lie in their space, as the kernels read them: [B, N, A]."""
-        return self._actions.read(actions)
-
     def _column(self, records: Any, name: str) -> Array:
         """One field of an array of records."""
         column: Array = records[name]
         return column
-
-    def _nobody(self) -> Array:
-        """[B] of False."""
-        raise NotImplementedError
-
-    def _infos(self) -> Told:
-        """Infos of the present report."""
-        raise NotImplementedError
-
-    def _states(self) -> Array:
-        """`state()` of the present page."""
-        raise NotImplementedError
-
-    def _final_states(self) -> Array:
-        """`final_state()` of the present report."""
-        raise NotImplementedError
-
-    def _advance(self, actions: Any, mode: int) -> None:
-        """A tick (mode 0), the start of an episode (1), or the present page once more (2), into the next report."""
-        raise NotImplementedError
-
-
-def _loaded(catalogue: Any, config: WorldConfig) -> Catalogue | None:
-    """The catalogue itself: the one given, as an object, by name or by path, else the one that the config names."""
-    if catalogue is None:
-        return Catalogue.load(config.catalogue) if config.catalogue else None
-    if isinstance(catalogue, (str, Path)):
-        catalogue = Catalogue.load(catalogue)
-    if not isinstance(catalogue, Catalogue):
-        raise TypeError(
-            f"catalogue = {shown(catalogue)} must be a Catalogue, the name of a shipped one or the path of a saved one"
-        )
-    check_catalogue_fields(config)
-    return catalogue
 
 
 def checked_seeds(seed: Any, num_envs: int) -> list[int]:
@@ -519,3 +270,29 @@ def checked_seeds(seed: Any, num_envs: int) -> list[int]:
             f"seed = {shown(seed)} has {len(seed)} entries, expected one for each of the {num_envs} copies"
         )
     return [checked_seed(entry, f"seed[{b}]") for b, entry in enumerate(seed)]
+
+
+AnyBatch = Batch[Any, Any]
+CpuBatch = Batch[np.ndarray, Infos]
+
+
+def checked_batch(envs: Any) -> AnyBatch:
+    """The batch, on the CPU or on a GPU, if it is one.
+
+    Raises:
+        TypeError: it is something else, such as a `parallel_env`.
+    """
+    if not isinstance(envs, Batch):
+        raise TypeError(f"envs is a {type(envs).__name__}, not a batch; {_MAKE}")
+    return envs
+
+
+def checked_cpu_batch(envs: Any) -> CpuBatch:
+    """The batch on the CPU, if it is one.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if checked_batch(envs).device != "cpu":
+        raise TypeError(f"envs is a {type(envs).__name__}, not a batch on the CPU; {_MAKE}")
+    return envs  # type: ignore[no-any-return]

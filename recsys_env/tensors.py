@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .batch import Batch
+from .batch import AnyBatch
 from .checks import shown
 
 try:
@@ -69,7 +69,7 @@ class Tensors:
         ValueError: a batch on a GPU whose tensors shall be elsewhere.
     """
 
-    def __init__(self, envs: Batch[Any, Any], device: str | torch.device = "auto") -> None:
+    def __init__(self, envs: AnyBatch, device: str | torch.device = "auto") -> None:
         self.device = choose_device(device)
         self._resident = envs.device == "cuda"
         if self._resident:

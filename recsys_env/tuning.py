@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import cli
-from .batch import copy_seed
+from .batch import CpuBatch, copy_seed
 from .catalogue import Catalogue
 from .checks import as_numbers, check_count, check_finite, is_number, is_sequence, shown, unknown
 from .config import WorldConfig
@@ -314,7 +314,7 @@ class Arena:
         others: Mapping[str, str | Policy],
         states: tuple[str, ...],
         without: Collection[str] = (),
-        make: Callable[[WorldConfig, int], VectorEnv] = VectorEnv,
+        make: Callable[[WorldConfig, int], CpuBatch] = VectorEnv,
     ) -> None:
         probe = VectorEnv(config, 1)
         if not isinstance(others, Mapping):
@@ -332,7 +332,7 @@ class Arena:
                 raise ValueError(unknown("feature", name, self.names))
         self.counts = np.array([name not in without for name in self.names], float)
         self.size = len(config.roles), 1 + len(state_columns(probe, states)), len(self.names)
-        self._batches: dict[int, VectorEnv] = {}
+        self._batches: dict[int, CpuBatch] = {}
 
     def play(self, candidates: np.ndarray, episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """What the learners earn on average with each of the candidates [P, ...] on E episodes of this seed: own reward

@@ -19,11 +19,12 @@ from typing import Any
 import numba
 import numpy as np
 
-from .batch import Batch
+from .batch import Batch, checked_cpu_batch
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
 from .checks import as_numbers, as_places, check_count, shown
 from .config import WorldConfig
+from .game_batch import GameBatch
 from .infos import Infos, offers
 from .memory import available, bytes_of_copies, check_fits
 from .spaces import mask_size
@@ -48,16 +49,16 @@ def chunks(copies: int, threads: int = 1) -> np.ndarray:
     return np.append(np.arange(0, copies, min(CHUNK, -(-copies // threads))), copies)
 
 
-class VectorEnv(Batch[np.ndarray, Infos]):
+class VectorEnv(GameBatch[np.ndarray, Infos]):
     """B independent copies of a task, on the CPU.
 
     Args:
-        config, num_envs, catalogue: as in `Batch`, which lists the attributes too.
+        config, num_envs, catalogue: as in `GameBatch`; `Batch` lists the attributes.
         num_threads: 1 runs serially (safe in forked workers); more spread the copies over numba's threads. Results do
             not depend on it.
 
     Raises:
-        ValueError: a batch that does not fit into the memory that is available, beside what `Batch` refuses.
+        ValueError: a batch that does not fit into the memory that is available, beside what `GameBatch` refuses.
 
     Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save`,
     `expected_feedback`, `explain`, `public_items` and `latent_users` raise RuntimeError.
@@ -103,7 +104,8 @@ class VectorEnv(Batch[np.ndarray, Infos]):
     def _nobody(self) -> np.ndarray:
         return np.zeros(self.num_envs, np.bool_)
 
-    def _infos(self) -> Infos:
+    @property
+    def infos(self) -> Infos:
         return Infos(self._report)
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
@@ -298,7 +300,7 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         state, shape, at = self._state, self.shape, self.world.params["shape"][0]
         if places is None:
             places = np.maximum(state.copies["visitor"], 0)
-        places = self._places(places)
+        places = self.checked_places(places, self.num_envs)
         rows, wallet = np.arange(self.num_envs), np.zeros(self.num_envs)
         users, vectors, carts = (array[rows, places] for array in (state.users, state.vectors, state.carts))
         read_wallets(self.world, state, places, wallet)
@@ -313,15 +315,19 @@ class VectorEnv(Batch[np.ndarray, Infos]):
             **{f"cart_{name}": np.where(filled, carts[name], -1) for name in ("item", "agent")},
         }
 
-    def _places(self, places: Any) -> np.ndarray:
-        """A place in each copy [B], of one for all or one for each."""
+    def checked_places(self, places: Any, num_envs: int) -> np.ndarray:
+        """A place in each of so many copies [num_envs], of one for all or one for each.
+
+        Raises:
+            IndexError, ValueError, TypeError: as of `latent_users`.
+        """
         which = as_places("places", places, self.shape.users, IndexError)
-        if which.shape not in ((), (self.num_envs,)):
+        if which.shape not in ((), (num_envs,)):
             raise ValueError(
                 f"places = {shown(places)} of shape {which.shape} must be one for all copies, "
-                f"or one for each of the {self.num_envs}"
+                f"or one for each of the {num_envs}"
             )
-        return np.array(np.broadcast_to(which, self.num_envs))
+        return np.array(np.broadcast_to(which, num_envs))
 
     @property
     def utilities(self) -> np.ndarray:
@@ -431,24 +437,14 @@ class VectorEnv(Batch[np.ndarray, Infos]):
         }
 
 
-def checked_batch(envs: Any) -> VectorEnv:
-    """The batch on the CPU, if it is one.
+def checked_vector_env(envs: Any) -> VectorEnv:
+    """The batch that plays its copies on the CPU, if it is one.
 
     Raises:
-        TypeError: it is something else, such as a `parallel_env`.
+        TypeError: it is something else, such as a batch as some of its agents see it.
     """
-    if not isinstance(envs, VectorEnv):
-        what = "a batch on the CPU" if isinstance(envs, Batch) else "a batch"
-        raise TypeError(
-            f"envs is a {type(envs).__name__}, not {what}; make one with recsys_env.vector_env(task, num_envs)"
-        )
-    return envs
-
-
-def batch_anywhere(envs: Any) -> Batch[Any, Any]:
-    """The batch, on the CPU or on a GPU, if it is one.
-
-    Raises:
-        TypeError: as of `checked_batch`.
-    """
-    return envs if isinstance(envs, Batch) else checked_batch(envs)
+    if isinstance(envs, VectorEnv):
+        return envs
+    if isinstance(envs, GameBatch) or not isinstance(envs, Batch):
+        return checked_cpu_batch(envs)  # type: ignore[return-value]  # which says what it is
+    raise TypeError(f"envs is a {type(envs).__name__}, not a VectorEnv; give the one that it holds")

@@ -2,7 +2,7 @@
 
 RecommendationEnv + Team  ->  SingleAgentEnv          gymnasium.Env
 VectorEnv                 ->  SharedPolicyVectorEnv   gymnasium.vector.VectorEnv, one row per copy and agent
-Company with one learner  ->  SingleAgentVectorEnv    the same, one row per copy
+FocalBatch with one learner  ->  SingleAgentVectorEnv    the same, one row per copy
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from .actions import as_array
+from .batch import CpuBatch, checked_cpu_batch
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
 from .checks import check_count, shown
-from .company import Company, Others, checked_agent, policies_of
 from .config import WorldConfig
 from .environment import RecommendationEnv
+from .focal import FocalBatch, Others, checked_agent, policies_of
 from .infos import Infos
 from .policies import Team
 from .tasks import task_config
-from .vector import VectorEnv, checked_batch
+from .vector import VectorEnv, checked_vector_env
 
 _AUTORESET = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 
@@ -140,7 +141,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     Row b·N + n is agent n of copy b; its role and id are observed.
 
     Args:
-        envs: the batch, or a `Company`, whose learners are the rows then.
+        envs: the batch, or a `FocalBatch`, whose learners are the rows then.
         autoreset_mode: "NextStep" (Gymnasium's own default): the step that ends an episode returns its last
             observation, and the one after that ignores its actions and returns the first of the next episode with
             reward 0 and infos as after a reset.
@@ -172,7 +173,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     closed = True  # until there is a batch: Gymnasium 1.1 closes even what could not be made
 
-    def __init__(self, envs: VectorEnv, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP) -> None:
+    def __init__(self, envs: CpuBatch, autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP) -> None:
         if not isinstance(autoreset_mode, (str, AutoresetMode)) or autoreset_mode not in (
             *_AUTORESET,
             *(mode.value for mode in _AUTORESET),
@@ -182,7 +183,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
                 "choose 'NextStep' or 'SameStep'"
             )
         mode = AutoresetMode(autoreset_mode)
-        self.envs, self.closed = checked_batch(envs), False
+        self.envs, self.closed = checked_cpu_batch(envs), False
         self.num_envs = rows = envs.num_envs * envs.num_agents
         self.metadata = {"render_modes": [], "autoreset_mode": mode}
         self.single_observation_space = envs.observation_space
@@ -288,8 +289,8 @@ class SingleAgentVectorEnv(SharedPolicyVectorEnv):
         others: Others = "popularity",
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     ) -> None:
-        self.agent = checked_batch(envs).possible_agents[0] if agent is None else agent
-        super().__init__(Company(envs, others, [self.agent]), autoreset_mode)
+        self.agent = checked_vector_env(envs).possible_agents[0] if agent is None else agent
+        super().__init__(FocalBatch(envs, others, [self.agent]), autoreset_mode)
 
 
 # -------------------------------------------------------------------------------------------------- constructors

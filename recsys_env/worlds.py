@@ -1,33 +1,33 @@
 """Copies of a task in several worlds as one batch: what is learned in it cannot be the numbers of one world's items.
 
-    envs = Worlds(config, num_envs=64, seeds=range(16))     # 4 copies in each of 16 worlds
-    for envs_of_a_world in envs.parts: ...                   # each with its `world`, texts and views
-
-All parts write into slices of the same arrays, so that the batch costs no more than one of its size in a single world.
+envs = Worlds(config, num_envs=64, seeds=range(16))     # 4 copies in each of 16 worlds
+for envs_of_a_world in envs.parts: ...                   # each with its `world`, texts and views
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
 
 from .actions import ActionReader
-from .batch import check_config
-from .busy import one_at_a_time
+from .batch import Batch, Snapshot, check_config, checked_seeds
+from .busy import Busy, one_at_a_time
 from .checks import check_count, checked_seed, is_sequence, shown
 from .config import WorldConfig
 from .files import digest_of_value
+from .game_batch import GameBatch, check_belongs
+from .infos import Infos
 from .settings import replace
-from .snapshots import Contents
 from .vector import VectorEnv
-from .world import Report, State, aligned
+from .world import Report, State
 
 
-class Worlds(VectorEnv):
-    """B copies of a task in W worlds, the same number in each: a `VectorEnv` without one `world`.
+class Worlds(Batch[np.ndarray, Infos]):
+    """B copies of a task in W worlds, the same number in each.
 
     Args:
         config: the task.
@@ -38,13 +38,15 @@ class Worlds(VectorEnv):
     Attributes:
         parts: W batches, of the copies of one world each, in order; step them through this object alone.
 
-    What needs to know a copy's world (`public_items`, `prices_at`, `explain`, `texts`, policies of the package) is
-    asked of the parts.
+    What needs to know a copy's world (`world`, `texts`, `public_items`, `prices_at`, `explain`, policies) is asked of
+    the parts.
 
     Raises:
         ValueError: copies that cannot be shared out evenly, seeds that are the same, or a task with a catalogue, of
             which there is one world.
     """
+
+    catalogue = None
 
     def __init__(self, config: WorldConfig, num_envs: int, seeds: Sequence[int], num_threads: int = 1) -> None:
         check_config(config)
@@ -61,83 +63,202 @@ class Worlds(VectorEnv):
             raise ValueError(f"catalogue = {config.catalogue!r} is one world; several are made of synthetic items")
         each = num_envs // len(seeds)
         self.parts = [VectorEnv(replace(config, {"world_seed": seed}), each, num_threads) for seed in seeds]
-        vars(self).update({**vars(self.parts[0]), "parts": self.parts, "config": config, "num_envs": int(num_envs)})
+        self.config, self.num_envs, self.busy = config, int(num_envs), Busy()
+        first = self.parts[0]  # layouts and spaces do not depend on a world's seed
+        self.device, self.shape = first.device, first.shape
+        self.possible_agents, self.num_agents = first.possible_agents, first.num_agents
+        self.observation_space, self.action_space = first.observation_space, first.action_space
+        self.action_fields, self.observation_fields = first.action_fields, first.observation_fields
+        self.candidate_features = first.candidate_features
+        self.state_space, self.state_fields = first.state_space, first.state_fields
         self._actions = ActionReader(config, self.num_envs, self.possible_agents, self.action_space)
-        self._state = State(*map(_together, zip(*(p._state for p in self.parts), strict=True)))
-        self._buffers = [
-            Report(*map(_together, zip(*(p._buffers[i] for p in self.parts), strict=True))) for i in range(2)
-        ]
-        self._slices = [slice(i * each, (i + 1) * each) for i in range(len(seeds))]
-        self._share()
+        self._rows = [slice(i * each, (i + 1) * each) for i in range(len(seeds))]
+        self._begun = False  # and no part has gone on without the others
+        self._report = self._joined_report()
 
-    def _share(self) -> None:
-        """Let every part write into its slice of this batch's arrays."""
-        self._report = self._buffers[0]
-        for part, rows in zip(self.parts, self._slices, strict=True):
-            part.busy = self.busy
-            part._state = State(*(array[rows] for array in self._state))
-            part._buffers = [Report(*(array[rows] for array in report)) for report in self._buffers]
-            part._report = part._buffers[0]
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __reduce__(self) -> NoReturn:
         raise TypeError("a batch of several worlds cannot be copied or pickled; save() gives its state")
 
-    def _advance(self, actions: np.ndarray, mode: int) -> None:
-        for part, rows in self._each():
-            part._compiled = part._compiled or part._compile(actions[rows])
-        second = self._report is self._buffers[0]
-        try:
-            for part, rows in self._each():
-                part._advance(actions[rows], mode)
-        except BaseException:  # such as Ctrl-C between two worlds: where some have gone on, there is no game any more
-            for part in self.parts:
-                if part._report is part._buffers[second]:
-                    self._seed = None
-                part._report = part._buffers[not second]
-            raise
-        self._report = self._buffers[second]
-        if mode:
-            for part in self.parts:
-                part._seed = part._state.copies["seed"].tolist()
+    def __getattr__(self, name: str) -> NoReturn:
+        """What a batch of one world has.
 
-    @property  # type: ignore[misc]
-    def world(self) -> NoReturn:  # type: ignore[override]
-        raise AttributeError(f"these copies play in {len(self.parts)} worlds; `parts` has them")
+        Raises:
+            AttributeError: always.
+        """
+        if hasattr(VectorEnv, name) and not name.startswith("__"):
+            raise AttributeError(f"a batch of several worlds has no {name}; each of its `parts` has")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def game(self) -> GameBatch[np.ndarray, Infos]:
+        raise ValueError("a policy looks up one world, and these copies play in several: bind it to each of `parts`")
 
     @cached_property
     def world_digest(self) -> str:
         """Of all of its worlds."""
         return digest_of_value([part.world_digest for part in self.parts])
 
-    @property  # type: ignore[misc]
-    def _contents(self) -> Contents:  # type: ignore[override]
-        """Those of one world: they do not depend on its seed."""
-        return self.parts[0]._contents
+    # -------------------------------------------------------------------------------------------- playing
+
+    @one_at_a_time
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, Infos]:
+        """Start an episode in every copy; as `VectorEnv.reset`."""
+        if seed is None and not self._begun:
+            seed = secrets.randbits(63)
+        seeds = None if seed is None else checked_seeds(seed, self.num_envs)
+        return self._go_on(lambda part, rows: part.reset(seed=None if seeds is None else seeds[rows]))
+
+    @one_at_a_time
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
+        """One tick of every copy; as `VectorEnv.step`.
+
+        Interrupted (Ctrl-C) where some worlds have played the tick and others have not, the next `step` asks for a
+        `reset`.
+        """
+        self._require_reset("step()")
+        read = self._read(actions)
+        observations, infos = self._go_on(lambda part, rows: part.step(read[rows]))
+        report = self._report
+        return observations, report.rewards, np.zeros(self.num_envs, np.bool_), report.truncated, infos
+
+    @one_at_a_time
+    def look(self) -> tuple[Any, Infos]:
+        self._require_reset("look()")
+        return self._go_on(lambda part, rows: part.look())
+
+    @one_at_a_time
+    def save(self, copy: int | None = None) -> Snapshot:
+        """The state of all copies, or of one, which is that of a batch of its own world.
+
+        Raises:
+            RuntimeError: before the first `reset`.
+        """
+        self._require_reset("save()")
+        if copy is not None:
+            part, place = self._part_of(copy)
+            return part.save(place)
+        states = zip(*(part.save().arrays for part in self.parts), strict=True)
+        return Snapshot(self.config, State(*map(np.concatenate, states)), self.world_digest)
+
+    @one_at_a_time
+    def restore(
+        self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
+    ) -> tuple[Any, Infos]:
+        """Continue from a snapshot, bit for bit; as `VectorEnv.restore`, but that a snapshot of all copies goes into
+        all, and one of a single copy into a copy of its own world."""
+        if copy is not None:
+            part, place = self._part_of(copy)
+            self._require_reset(f"restore(copy={copy})")
+            part.restore(snapshot, place, seed)
+            return self._go_on(lambda part, rows: part.look())
+        parts = self._shared_out(snapshot)
+        seeds = None if seed is None else checked_seeds(seed, self.num_envs)
+        return self._go_on(
+            lambda part, rows: part.restore(parts[rows.start], seed=None if seeds is None else seeds[rows])
+        )
+
+    def _shared_out(self, snapshot: Any) -> dict[int, Snapshot]:
+        """First copy of a part -> its part of a snapshot of all copies, which could be restored into it.
+
+        Raises:
+            TypeError, ValueError: as of `VectorEnv.restore`.
+        """
+        check_belongs(snapshot, self.config, self.world_digest, self.parts[0].arrays)
+        if snapshot.num_envs != self.num_envs:
+            raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {self.num_envs}")
+        parts = {}
+        for part, rows in self._each():
+            arrays = State(*(array[rows] for array in snapshot.arrays))
+            parts[rows.start] = Snapshot(part.config, arrays, part.world_digest)
+            part.check_snapshot(parts[rows.start])
+        return parts
+
+    def _part_of(self, copy: Any) -> tuple[VectorEnv, int]:
+        """The part that a copy plays in, and its number there."""
+        check_count("copy", copy, 0, self.num_envs - 1)
+        part, place = divmod(int(copy), self.parts[0].num_envs)
+        return self.parts[part], place
+
+    def _go_on(self, call: Callable[[VectorEnv, slice], Any]) -> tuple[Any, Infos]:
+        """Call this for every part and its copies, and join what they report."""
+        before = [part.report for part in self.parts]
+        try:
+            for part, rows in self._each():
+                call(part, rows)
+        except BaseException:  # such as Ctrl-C between two worlds: where some have gone on, there is no game any more
+            if any(part.report is not report for part, report in zip(self.parts, before, strict=True)):
+                self._begun = False
+            raise
+        self._begun, self._report = True, self._joined_report()
+        return self.observations, self.infos
+
+    def _each(self) -> list[tuple[VectorEnv, slice]]:
+        return list(zip(self.parts, self._rows, strict=True))
+
+    def _read(self, actions: Any) -> np.ndarray:
+        """Actions [B, N, ...] that lie in their space, those of all parts."""
+        return self._actions.read(actions).reshape(self.empty_actions().shape)
+
+    def _require_reset(self, call: str) -> None:
+        if not self._begun:
+            raise RuntimeError(f"call reset() before {call}")
+
+    # -------------------------------------------------------------------------------------------- the last page
+
+    def _last_report(self) -> Report:
+        return self._report
+
+    def _joined_report(self) -> Report:
+        return Report(*map(np.concatenate, zip(*(part.report for part in self.parts), strict=True)))
+
+    @property
+    def infos(self) -> Infos:
+        return Infos(self._report)
+
+    @property
+    def next_places(self) -> np.ndarray:
+        return self._joined(lambda part, rows: part.next_places)
+
+    @property
+    def tick(self) -> np.ndarray:
+        """As `VectorEnv.tick`."""
+        return self._joined(lambda part, rows: part.tick)
+
+    @property
+    def next_page(self) -> np.ndarray:
+        """As `VectorEnv.next_page`."""
+        return self._joined(lambda part, rows: part.next_page)
 
     @one_at_a_time
     def state(self) -> np.ndarray:
         self._require_reset("state()")
-        return np.concatenate([part.state() for part in self.parts])
+        return self._joined(lambda part, rows: part.state())
+
+    @one_at_a_time
+    def final_state(self) -> np.ndarray:
+        self._require_reset("final_state()")
+        return self._joined(lambda part, rows: part.final_state())
 
     @one_at_a_time
     def latent_users(self, places: np.ndarray | int | None = None) -> dict[str, np.ndarray]:
-        places = None if places is None else self._places(places)
-        return _joined([p.latent_users(None if places is None else places[r]) for p, r in self._each()])
+        """As `VectorEnv.latent_users`."""
+        self._require_reset("latent_users()")
+        which = None if places is None else self.parts[0].checked_places(places, self.num_envs)
+        return _by_name([part.latent_users(None if which is None else which[rows]) for part, rows in self._each()])
 
     @one_at_a_time
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
+        """As `VectorEnv.expected_feedback`."""
         self._require_reset("expected_feedback()")
-        read = self._actions.read(actions).reshape(self.empty_actions().shape)
-        return _joined([part.expected_feedback(read[rows]) for part, rows in self._each()])
+        read = self._read(actions)
+        return _by_name([part.expected_feedback(read[rows]) for part, rows in self._each()])
 
-    def _each(self) -> list[tuple[VectorEnv, slice]]:
-        return list(zip(self.parts, self._slices, strict=True))
-
-
-def _together(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The copies of several parts in one array."""
-    return aligned(np.concatenate(arrays))
+    def _joined(self, call: Callable[[VectorEnv, slice], np.ndarray]) -> np.ndarray:
+        """What this gives for every part and its copies, as one array."""
+        return np.concatenate([call(part, rows) for part, rows in self._each()])
 
 
-def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def _by_name(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

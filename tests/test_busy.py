@@ -28,7 +28,7 @@ def views() -> dict[str, Any]:
         "aec": recsys_env.env(SMALL),
         "single": recsys_env.single_agent_env(SMALL),
         "rows": recsys_env.shared_policy_env(SMALL, 2),
-        "company": recsys_env.Company(recsys_env.vector_env(SMALL, 2), {"recommender_1": "random"}),
+        "company": recsys_env.FocalBatch(recsys_env.vector_env(SMALL, 2), {"recommender_1": "random"}),
         "worlds": Worlds(SMALL, 2, (1, 2)),
     }
     for view in views.values():
@@ -121,7 +121,7 @@ def test_copies_have_a_flag_of_their_own(how: Callable[[Any], Any]) -> None:
         other = how(envs)
         assert other.busy is not envs.busy
         in_another_thread(lambda: other.step(other.empty_actions()))
-    for view in (recsys_env.parallel_env(SMALL), recsys_env.Company(envs, {"recommender_1": "random"})):
+    for view in (recsys_env.parallel_env(SMALL), recsys_env.FocalBatch(envs, {"recommender_1": "random"})):
         twin = how(view)
         inner = twin.vector if hasattr(twin, "vector") else twin.batch
         assert twin.busy is inner.busy

@@ -11,7 +11,7 @@ import pytest
 
 import recsys_env
 from recsys_env import TASKS, WorldConfig, parallel_env, vector_env
-from recsys_env.company import Company
+from recsys_env.focal import FocalBatch
 from recsys_env.kernels.explain import TERMS
 from recsys_env.render import explanation
 
@@ -172,7 +172,7 @@ def test_a_batch_and_a_company_explain_alike() -> None:
     for n, agent in enumerate(single.possible_agents):
         np.testing.assert_array_equal(explained["utility"][0, n], alone[agent]["utility"])
         np.testing.assert_array_equal(explained["terms"]["taste"][0, n], alone[agent]["terms"]["taste"])
-    company = Company(vector_env("ecommerce-v1", 3), "popularity", ["recommender_1"])
+    company = FocalBatch(vector_env("ecommerce-v1", 3), "popularity", ["recommender_1"])
     company.reset(seed=5)
     mine = company.explain(actions[:, 1:])
     assert mine["utility"].shape == mine["terms"]["taste"].shape == (3, 1, 5)

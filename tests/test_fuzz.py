@@ -301,7 +301,9 @@ def actions_of(subject: Any) -> Any:
 
 SUBJECTS: dict[str, Callable[[], Any]] = {
     "VectorEnv": lambda: recsys_env.vector_env(SMALL, 2),
-    "Company": lambda: recsys_env.Company(recsys_env.vector_env(SMALL, 2, num_agents=3), {"recommender_1": "random"}),
+    "FocalBatch": lambda: recsys_env.FocalBatch(
+        recsys_env.vector_env(SMALL, 2, num_agents=3), {"recommender_1": "random"}
+    ),
     "Worlds": lambda: Worlds(SMALL, 2, (1, 2)),
     "RecommendationEnv": lambda: recsys_env.parallel_env(SMALL),
     "RecommendationAEC": lambda: recsys_env.env(SMALL),
@@ -425,7 +427,7 @@ def test_methods_refuse_what_they_cannot_use(name: str, method: str, argument: s
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("name", ["VectorEnv", "Company"])
+@pytest.mark.parametrize("name", ["VectorEnv", "FocalBatch"])
 def test_a_world_is_refused_unless_it_is_one(name: str) -> None:
     envs = batch_of(started(name))
 
@@ -542,8 +544,8 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
             "catalogue": lambda v: v is None,
         },
     ),
-    "Company": (
-        recsys_env.Company,
+    "FocalBatch": (
+        recsys_env.FocalBatch,
         {"envs": recsys_env.vector_env(SMALL), "others": "random", "learners": ["recommender_0"]},
         {"envs": lambda v: isinstance(v, VectorEnv), "learners": lambda v: v is None},
     ),

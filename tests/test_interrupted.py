@@ -20,7 +20,7 @@ VIEWS: dict[str, tuple[Callable[[], Any], Any]] = {
     "batch": (lambda: recsys_env.vector_env(SMALL, 2), np.zeros((2, 2, SMALL.slots), int)),
     "worlds": (lambda: Worlds(SMALL, 2, (1, 2)), np.zeros((2, 2, SMALL.slots), int)),
     "company": (
-        lambda: recsys_env.Company(recsys_env.vector_env(SMALL, 2), OTHERS),
+        lambda: recsys_env.FocalBatch(recsys_env.vector_env(SMALL, 2), OTHERS),
         np.zeros((2, 1, SMALL.slots), int),
     ),
     "parallel": (lambda: recsys_env.parallel_env(SMALL), JOINT),

@@ -217,7 +217,7 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     for maker in (
         recsys_env.SharedPolicyVectorEnv,
         recsys_env.SingleAgentVectorEnv,
-        lambda e: recsys_env.Company(e, "random"),
+        lambda e: recsys_env.FocalBatch(e, "random"),
     ):
         with pytest.raises(
             TypeError, match=r"envs is a SingleAgentEnv, not a batch; make one with recsys_env.vector_env"

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from recsys_env import TASKS, VectorEnv, Worlds, replace
+from recsys_env.policies import Team
 
 CONFIG = replace(TASKS["journey-v1"], {"horizon": 30})
 SEEDS = (3, 0, 8)
 
 
-def played(envs: VectorEnv, seeds: list[int], ticks: int = 45) -> dict[str, np.ndarray]:
+def played(envs: VectorEnv | Worlds, seeds: list[int], ticks: int = 45) -> dict[str, np.ndarray]:
     """All that a batch returns with actions that depend on the tick alone."""
     rng = np.random.default_rng(0)
     observations, infos = envs.reset(seed=seeds)
@@ -54,12 +55,33 @@ def test_its_state_is_saved_and_restored() -> None:
         Worlds(CONFIG, 6, (3, 0, 9)).restore(snapshot)
 
 
+def test_one_copy_goes_back_into_its_own_world() -> None:
+    envs = Worlds(CONFIG, 6, SEEDS)
+    envs.reset(seed=1)
+    actions = np.ones((6, 3, 4), np.int64)
+    snapshot = envs.save(copy=3)
+    before, after = envs.observations.copy(), envs.step(actions)[0].copy()
+    seen, _ = envs.restore(snapshot, copy=2)
+    np.testing.assert_array_equal(seen[2], before[3])
+    np.testing.assert_array_equal(np.delete(seen, 2, 0), np.delete(after, 2, 0))
+    for wrong, said in ((snapshot, "taken in another task"), (envs.save(), "a snapshot of 6 copies|another task")):
+        with pytest.raises(ValueError, match=said):
+            envs.restore(wrong, copy=0)
+    with pytest.raises(ValueError, match="taken in another world"):
+        envs.restore(snapshot)
+    np.testing.assert_array_equal(envs.observations, seen)
+
+
 def test_what_it_cannot_do_is_named() -> None:
     envs = Worlds(CONFIG, 6, SEEDS)
     with pytest.raises(RuntimeError, match="call reset"):
         envs.step(np.ones((6, 3, 4), np.int64))
-    with pytest.raises(AttributeError, match="these copies play in 3 worlds; `parts` has them"):
+    with pytest.raises(AttributeError, match="a batch of several worlds has no world; each of its `parts` has"):
         _ = envs.world
+    with pytest.raises(AttributeError, match="'Worlds' object has no attribute 'wrold'"):
+        _ = envs.wrold
+    with pytest.raises(ValueError, match="a policy looks up one world, and these copies play in several"):
+        Team(envs, {"entrance_0": "greedy"}, 0)
     with pytest.raises(ValueError, match="num_envs = 7 copies cannot be shared out evenly among 3 worlds"):
         Worlds(CONFIG, 7, SEEDS)
     for seeds in ((), (1, 1)):

@@ -228,12 +228,12 @@ def arguments_case(rng: np.random.Generator) -> Case:
             count,
         ),
         (
-            f"Company(batch, {short(agent)})",
-            lambda: api.Company(api.vector_env(task), agent),
+            f"FocalBatch(batch, {short(agent)})",
+            lambda: api.FocalBatch(api.vector_env(task), agent),
             ("others", "agent", "policy"),
             agent,
         ),
-        ("Company(no batch)", lambda: api.Company(odd, {"recommender_0": "random"}), ("envs",), odd),
+        ("FocalBatch(no batch)", lambda: api.FocalBatch(odd, {"recommender_0": "random"}), ("envs",), odd),
         ("VectorEnv(no config)", lambda: VectorEnv(odd), ("config",), odd),
     ]
     what, call, names, value = made[int(rng.integers(len(made)))]

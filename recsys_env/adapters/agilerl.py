@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from ..batch import CpuBatch, checked_cpu_batch
 from ..infos import Infos
-from ..vector import VectorEnv, checked_batch
 
 try:
     import torch
@@ -52,8 +52,8 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
         envs: the batch.
     """
 
-    def __init__(self, envs: VectorEnv) -> None:
-        self.envs = checked_batch(envs)
+    def __init__(self, envs: CpuBatch) -> None:
+        self.envs = checked_cpu_batch(envs)
         self._masked = envs.config.mask_actions
         both: Any = envs.observation_space
         flat, names = both["observation"] if self._masked else both, envs.possible_agents

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..batch import CpuBatch
 from ..config import WorldConfig
 from ..settings import replace
 from ..tasks import task_config
@@ -41,7 +42,7 @@ class BenchMARLTask(TaskClass):
         config: fields of the task's `WorldConfig` to change, group by group.
         reward_scale: factor on the rewards that training sees (not on the "own" of infos): most tasks pay about .01 a
             tick, which is less than what an untrained critic makes up.
-        make_envs: makes a batch of a config and a number of copies, such as a `Company`; it has to be picklable.
+        make_envs: makes a batch of a config and a number of copies, such as a `FocalBatch`; it has to be picklable.
         by_role: a group for each role instead, with its name.
     """
 
@@ -50,7 +51,7 @@ class BenchMARLTask(TaskClass):
         task: str | WorldConfig,
         config: dict[str, Any] | None = None,
         reward_scale: float = 1.0,
-        make_envs: Callable[[WorldConfig, int], VectorEnv] = VectorEnv,
+        make_envs: Callable[[WorldConfig, int], CpuBatch] = VectorEnv,
         by_role: bool = False,
     ) -> None:
         super().__init__(task if isinstance(task, str) else "task", config or {})

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ..vector import VectorEnv, checked_batch
+from ..batch import CpuBatch, checked_cpu_batch
 
 try:
     import pufferlib
@@ -46,8 +46,8 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
         seed: seed of the first reset that has none of its own.
     """
 
-    def __init__(self, envs: VectorEnv, buf: Any = None, seed: int | None = None) -> None:
-        if checked_batch(envs).config.mask_actions:
+    def __init__(self, envs: CpuBatch, buf: Any = None, seed: int | None = None) -> None:
+        if checked_cpu_batch(envs).config.mask_actions:
             raise ValueError("mask_actions = True is not possible with PufferLib: its PPO takes no action masks")
         self.envs = envs
         self.num_agents = envs.num_envs * envs.num_agents

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..actions import as_array
+from ..batch import CpuBatch, checked_cpu_batch
 from ..checks import shown
 from ..policies import Policy
-from ..vector import VectorEnv, checked_batch
 
 try:
     import torch
@@ -44,8 +44,8 @@ class SB3VecEnv(VecEnv):
 
     render_mode = None
 
-    def __init__(self, envs: VectorEnv) -> None:
-        self.envs = checked_batch(envs)
+    def __init__(self, envs: CpuBatch) -> None:
+        self.envs = checked_cpu_batch(envs)
         self._masked = envs.config.mask_actions
         rows = envs.num_envs * envs.num_agents
         both: Any = envs.observation_space

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..batch import Batch
-from ..vector import batch_anywhere
+from ..batch import AnyBatch, checked_batch
 
 try:
     import torch
@@ -38,8 +37,8 @@ class SkrlEnv(MultiAgentEnvWrapper):
         device: as in `choose_device`.
     """
 
-    def __init__(self, envs: Batch[Any, Any], device: str = "auto") -> None:
-        super().__init__(batch_anywhere(envs))
+    def __init__(self, envs: AnyBatch, device: str = "auto") -> None:
+        super().__init__(checked_batch(envs))
         self.envs = envs
         self._tensors = Tensors(envs, device)
         self._device = self._tensors.device

@@ -19,8 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..batch import Batch
-from ..vector import batch_anywhere
+from ..batch import AnyBatch, checked_batch
 
 try:
     import torch
@@ -57,12 +56,12 @@ class TorchRLEnv(EnvBase):
 
     def __init__(
         self,
-        envs: Batch[Any, Any],
+        envs: AnyBatch,
         device: str | torch.device = "auto",
         state: bool = True,
         by_role: bool = True,
     ) -> None:
-        super().__init__(device=choose_device(device), batch_size=torch.Size([batch_anywhere(envs).num_envs]))
+        super().__init__(device=choose_device(device), batch_size=torch.Size([checked_batch(envs).num_envs]))
         self.envs = envs
         self.group_map: dict[str, list[str]] = {}
         for agent in envs.possible_agents:  # `<role>_<i>`

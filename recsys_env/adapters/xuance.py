@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 
+from ..batch import CpuBatch, checked_cpu_batch
 from ..environment import RecommendationEnv
 from ..tasks import task_config
-from ..vector import VectorEnv, checked_batch
+from ..vector import VectorEnv
 
 try:
     import xuance
@@ -118,8 +119,8 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
         seed: seed of the first reset; None keeps that of the batch.
     """
 
-    def __init__(self, envs: VectorEnv, seed: int | None = None) -> None:
-        self.envs, self.agents, self.num_agents = checked_batch(envs), envs.possible_agents, envs.num_agents
+    def __init__(self, envs: CpuBatch, seed: int | None = None) -> None:
+        self.envs, self.agents, self.num_agents = checked_cpu_batch(envs), envs.possible_agents, envs.num_agents
         by_agent = (
             dict.fromkeys(self.agents, space) for space in (_flat(envs.observation_space), _checked(envs.action_space))
         )
@@ -202,7 +203,7 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
 
 
 def xuance_config(
-    algorithm: str, envs: VectorEnv, running_steps: int, device: str = "auto", **changes: Any
+    algorithm: str, envs: CpuBatch, running_steps: int, device: str = "auto", **changes: Any
 ) -> Namespace:
     """XuanCe's settings of an algorithm for the MPE tasks, made to fit a batch.
 

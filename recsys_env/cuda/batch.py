@@ -18,9 +18,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numba import cuda
 
-from ..batch import Batch
 from ..catalogue import Catalogue
 from ..config import WorldConfig
+from ..game_batch import GameBatch
 from ..memory import bytes_of_copies, check_fits
 from ..spaces import mask_size
 from ..vector import VectorEnv
@@ -64,15 +64,15 @@ def column(records: Any, name: str) -> Any:
     return records.view(kind)[..., offset // kind.itemsize :: step]
 
 
-class CudaVectorEnv(Batch[Any, DeviceInfos]):
+class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
     """B independent copies of a task on a GPU, one thread each.
 
     Args:
-        config, num_envs, catalogue: as in `Batch`, which lists the attributes too.
+        config, num_envs, catalogue: as in `GameBatch`; `Batch` lists the attributes.
 
     Raises:
         RuntimeError: there is no GPU.
-        ValueError: a batch that does not fit into its free memory, beside what `Batch` refuses.
+        ValueError: a batch that does not fit into its free memory, beside what `GameBatch` refuses.
 
     Attributes:
         stream: CUDA stream that all work is queued on: 0 is the default one, which PyTorch uses too; else a number,
@@ -145,7 +145,8 @@ class CudaVectorEnv(Batch[Any, DeviceInfos]):
     def _nobody(self) -> Any:
         return self._never
 
-    def _infos(self) -> DeviceInfos:
+    @property
+    def infos(self) -> DeviceInfos:
         return DeviceInfos(self._report)
 
     def _states(self) -> Any:

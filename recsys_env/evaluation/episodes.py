@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..batch import check_config
+from ..batch import AnyBatch, check_config, checked_batch
 from ..catalogue import Catalogue
 from ..checks import check_count, checked_seed, is_sequence, shown
 from ..config import WorldConfig
@@ -16,7 +16,7 @@ from ..policies import Policy, Team
 from ..policies.linear import static_weights
 from ..policies.registry import is_team
 from ..tasks import task_config
-from ..vector import VectorEnv, batch_anywhere
+from ..vector import VectorEnv
 from .log import EpisodeLog
 
 UNSEEN = 1_000_003
@@ -27,7 +27,7 @@ nor on people, unless `users.population` is "fixed"."""
 
 
 def play_episode(
-    envs: VectorEnv, team: Team, observations: Any, log: EpisodeLog | None = None, paid: np.ndarray | None = None
+    envs: AnyBatch, team: Team, observations: Any, log: EpisodeLog | None = None, paid: np.ndarray | None = None
 ) -> np.ndarray:
     """Play the episode that every copy of a batch has begun with these observations, to its end.
 
@@ -42,7 +42,7 @@ def play_episode(
         TypeError: no batch, team or log, or `paid` is no such array.
         ValueError: the team or the log is of another batch.
     """
-    batch_anywhere(envs)
+    checked_batch(envs)
     if not isinstance(team, Team):
         raise TypeError(f"team = {shown(team)} must be a recsys_env.policies.Team")
     if log is not None and not isinstance(log, EpisodeLog):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import is_number, is_sequence, shown
-from ..vector import VectorEnv, checked_batch
+from ..vector import VectorEnv, checked_vector_env
 
 COLD_CLICKS = 5.0  # an item with fewer clicks than this, by public decayed counts, is cold
 
@@ -51,7 +51,7 @@ class EpisodeLog:
     """
 
     def __init__(self, envs: VectorEnv, seen: Collection[int] = ()) -> None:
-        shape, h, b = checked_batch(envs).shape, envs.config.horizon, envs.num_envs
+        shape, h, b = checked_vector_env(envs).shape, envs.config.horizon, envs.num_envs
         if not (is_sequence(seen) or isinstance(seen, Set)) or not all(
             is_number(person, int, np.integer) for person in seen
         ):

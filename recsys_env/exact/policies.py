@@ -6,9 +6,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..batch import AnyBatch
 from ..config import WorldConfig
 from ..policies.base import Policy
-from ..vector import VectorEnv
 from .game import MarkovGame
 from .solve import pure_policies, team_optimum
 from .tabulate import tabulate
@@ -54,8 +54,9 @@ class TablePolicy(Policy):
     _game: MarkovGame
     _table: np.ndarray
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         self._game, self._table = _tables(envs.config), self.solution(envs.config)[self.index]
 
     def solution(self, config: WorldConfig) -> np.ndarray:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..batch import AnyBatch
 from ..policies.ranking import Ranker
-from ..vector import VectorEnv
 from .encode import encode
 from .pages import plain
 
@@ -30,8 +30,9 @@ class TextNearest(Ranker):
         self._encoder = encoder
         encode([], encoder)  # raises if there is none
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         self._vectors = encode(envs.texts.full(), self._encoder)
         self._topics = encode(envs.texts.topics.tolist(), self._encoder)
         self._sees_profile = "profile" not in envs.config.hidden(self.index)

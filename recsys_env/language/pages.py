@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batch import AnyBatch
 from ..checks import check_count, is_number, is_sequence, shown
 from ..fields import CANDIDATE_FEATURES, OBSERVATION
 from ..policies.ranking import Ranker
@@ -215,8 +216,9 @@ class Reader(Ranker):
             raise TypeError(f"words = {shown(words)} must be a list of words")
         self._words = tuple(words)
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         self.vocabulary = vocabulary(self._words, envs.shape.vocabulary)
         if self.items.shape[1] > MOST_OPTIONS:
             raise ValueError(

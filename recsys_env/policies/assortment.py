@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batch import AnyBatch
 from ..checks import check_finite
 from ..kernels.assortment import CONTENT, ORACLE, PLANNER, POPULARITY, Page, arrange, choose
 from ..kernels.beliefs import Sees
@@ -38,8 +39,9 @@ class _Assortment(Policy):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_compiled": None}
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         self._compiled = None
         items, shape = envs.world.items, envs.shape
         size = max(shape.candidates, shape.items)
@@ -124,8 +126,9 @@ class Central(Policy):
     prices, no change of one agent's alone would earn all together more.
     """
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         agents, slots = envs.num_agents, envs.shape.slots
         levels, options = max(envs.shape.levels, 1), max(envs.shape.candidates, envs.shape.items)
         self._page = Page(
@@ -177,8 +180,9 @@ class Planner(_Oracle):
                 check_finite(name, value)
         self._price, self._target = price, target
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         self.price = float(envs.config.planner_price if self._price is None else self._price)
         self.target = float(envs.config.planner_target if self._target is None else self._target)
         if self._price is None and self.price == 0 and len(envs.config.scenes) == 1:

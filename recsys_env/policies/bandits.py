@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..batch import AnyBatch
 from ..checks import check_finite
-from ..vector import VectorEnv
 from .ranking import Appraiser, Ranker
 
 
@@ -22,8 +22,9 @@ class Bandit(Ranker):
 
     learns = True
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         self._appraise = Appraiser(envs, self.index)
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
@@ -48,8 +49,9 @@ class LinearBandit(Bandit):
     deviation of prediction errors.
     """
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         d, items = len(self.feature_names) + 1, envs.shape.items
         self._gram, self._target = np.eye(d), np.zeros(d)  # of the shared features
         # of each item, ridge included
@@ -143,8 +145,9 @@ class EpsilonGreedy(LinearBandit):
 class ItemBandit(Bandit):
     """A mean for each item, whoever the visitor is; values are put on [0, 1] by the largest seen so far."""
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         self._pulls, self._sum, self._largest = np.zeros(envs.shape.items), np.zeros(envs.shape.items), 1e-9
 
     def learn(self, items: np.ndarray, features: np.ndarray, values: np.ndarray) -> None:

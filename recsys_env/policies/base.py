@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..batch import AnyBatch, checked_batch
 from ..checks import check_count, checked_seed, shown, unknown
-from ..vector import VectorEnv, batch_anywhere
+from ..vector import VectorEnv
 
 
 class NotBound(RuntimeError, AttributeError):
@@ -20,8 +21,8 @@ class Policy:
 
     learns: bool = False  # from `observe`: its score depends on what it has been told before
     failure: str | None = None  # why nothing that it has shown so far was its own choice; a run ends with that error
-    envs: VectorEnv
-    index: int
+    envs: VectorEnv  # with all agents of the task
+    index: int  # of the bound agent in it
 
     if not TYPE_CHECKING:
 
@@ -36,19 +37,22 @@ class Policy:
                 raise NotBound(f"{type(self).__name__}: call bind(envs, agent, seed) first; it sets {name!r}")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         """Attach to one agent of a batch, with a random stream of its own.
 
+        `self.envs` is the batch that plays the task with all of its agents, and `self.index` the agent's number there,
+        also where `envs` shows that batch as some of its agents see it (`FocalBatch`).
+
         Raises:
-            ValueError: the batch has no such agent, or the seed is out of range.
+            ValueError: the batch has no such agent, its copies play in several worlds, or the seed is out of range.
             TypeError: no batch, or no seed.
         """
-        batch_anywhere(envs)
+        checked_batch(envs)
         if not isinstance(agent, str) or agent not in envs.possible_agents:
             raise ValueError(unknown("agent", agent, envs.possible_agents))
         seed = checked_seed(seed)
-        self.envs = envs
-        self.index = envs.possible_agents.index(agent)
+        self.envs = envs.game  # type: ignore[assignment]  # of the package's policies, who play on the CPU
+        self.index = self.envs.possible_agents.index(agent)
         self.rng = np.random.default_rng([seed, self.index])
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:

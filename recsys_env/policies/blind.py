@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..vector import VectorEnv
+from ..batch import AnyBatch
 from .base import Policy
 from .slates import slate_action
 
@@ -16,8 +16,9 @@ class Blind(Policy):
     Where candidates come sorted by a score, it is a ranker by that score: a task in which it earns much asks little.
     """
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         slots = 0 if envs.config.continuous else envs.config.slots
         first = np.broadcast_to(np.arange(envs.config.slots), (envs.num_envs, envs.config.slots))
         self._action = slate_action(envs, self.index, first, np.full(envs.num_envs, slots))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..vector import VectorEnv
+from ..batch import AnyBatch
 from .assortment import Greedy
 from .base import Policy
 from .registry import make_policy
@@ -30,8 +30,9 @@ class Reciprocal(Policy):
 
     forgives = True
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         team = envs.config.scale_hundred
         self._kind, self._harsh = make_policy("planner" if team == "greedy" else team), make_policy("greedy")
         for policy in (self._kind, self._harsh):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..vector import VectorEnv
+from ..batch import AnyBatch
 from .ranking import Ranker
 from .slates import say
 
@@ -21,8 +21,9 @@ from .slates import say
 class Alone(Ranker):
     """Shows the option of the best odds, given its own label of the intent and the visitor's profile."""
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         topics, roles = envs.shape.topics, [envs.config.role_of(n) for n in range(envs.num_agents)]
         self._labels = np.array([role.knows or (0,) * topics for role in roles])  # [N, T]
         self._informed = bool(roles[self.index].knows)
@@ -85,8 +86,9 @@ class Convention(Alone):
 class Memory(Convention):
     """Updates what it believes of the intent, by Bayes' rule, with the clicks in its own slots during a session."""
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         choice = envs.config.choice
         self._log = np.zeros((envs.num_envs, envs.shape.topics))  # log likelihood of what happened in this session
         odds = np.exp(np.array([0.0, choice.beta_intent]) - choice.v_0)

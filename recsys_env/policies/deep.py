@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..vector import VectorEnv
+from ..batch import AnyBatch
 from .logged import Trained
 
 try:
@@ -36,7 +36,7 @@ class Deep(Trained):
         self._device = choose_device(device)
         self._passes = passes
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         self._vectors = torch.zeros(0, WIDTH, device=self._device)  # [R, F] of each person, where `_current`
         self._current = np.zeros(0, np.bool_)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..batch import AnyBatch
 from ..checks import as_numbers, is_sequence, shown, unknown
 from ..config import WorldConfig
 from ..fields import OBSERVATION, ranker_weights
@@ -43,8 +44,9 @@ class LinearRanker(Ranker):
         check_states(states)
         self.weights, self.states = weights, states
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         self._columns = state_columns(envs, self.states, self.index)
 
     def score(self, observations: np.ndarray) -> np.ndarray:
@@ -113,8 +115,9 @@ class SavedRanker(LinearRanker):
             raise FileError(f"{self._path}: {error}") from None
         self._names, self._of_role = held["names"], held["weights"]
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         names = list(ranker_weights(envs.config, envs.shape))
         role = envs.config.role_of(self.index).name
         if names != self._names or role not in self._of_role:
@@ -158,8 +161,9 @@ class Static(LinearRanker):
     def __init__(self) -> None:
         super().__init__(np.zeros((1, 0)))
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         found = static_weights(envs.config, self.index)
         if not found:
             raise ValueError(

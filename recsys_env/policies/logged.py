@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..batch import AnyBatch
 from ..libraries import library
 from ..vector import VectorEnv
 from .ranking import Appraiser, Ranker
@@ -89,8 +90,9 @@ class Trained(Ranker):
     exploration = 0.05
     history = 20  # L
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         self.people, self.log = People(envs), Log()
         self.clicked = np.full((0, self.history), -1, np.int64)
         self.worth = np.zeros((0, self.history))

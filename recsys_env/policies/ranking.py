@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..batch import AnyBatch
 from ..fields import candidate_features, unseen_features
 from ..kernels.options import list_options
 from ..vector import VectorEnv
@@ -25,8 +26,9 @@ class Ranker(Policy):
 
     exploration = 0.0  # share of pages whose slate is uniform (epsilon-greedy)
 
-    def bind(self, envs: VectorEnv, agent: str, seed: int) -> None:
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        envs = self.envs
         shape = envs.shape
         self.feature_names = candidate_features(envs.config, shape)
         size = (envs.num_envs, shape.candidates or shape.items)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..addresses import without_secrets
+from ..batch import AnyBatch, checked_batch
 from ..checks import checked_seed, did_you_mean, shown
-from ..vector import VectorEnv, batch_anywhere
 from .base import Policy, feedback
 from .registry import make_policy
 from .slates import first_candidates
@@ -30,8 +30,8 @@ class Team:
         TypeError: no batch, no policies by agent, or no seed.
     """
 
-    def __init__(self, envs: VectorEnv, policies: Mapping[str, str | Policy], seed: int) -> None:
-        batch_anywhere(envs)
+    def __init__(self, envs: AnyBatch, policies: Mapping[str, str | Policy], seed: int) -> None:
+        checked_batch(envs)
         checked_seed(seed)
         if not isinstance(policies, Mapping):
             raise TypeError(f"policies = {shown(policies)} must be policies by the names of their agents")
@@ -82,7 +82,7 @@ class Team:
                 )
             took = time.perf_counter() - began
             late = 0 < self.envs.config.observation.delay * pages < took
-            wanted[...] = first_candidates(self.envs, n) if late else chosen
+            wanted[...] = first_candidates(policy.envs, policy.index) if late else chosen
             self._pages += pages
             self._late += late * pages
             self._seconds += took

@@ -1,28 +1,28 @@
 """A batch as some of its agents see it: they learn, the others are policies.
 
 batch = recsys_env.vector_env("social-v1", num_envs=64, num_agents=4)
-envs = Company(batch, {"recommender_2": "content", "recommender_3": "popularity"})
+envs = FocalBatch(batch, {"recommender_2": "content", "recommender_3": "popularity"})
 envs.possible_agents    # ["recommender_0", "recommender_1"]: whom `others` leave out
-envs.step(actions)      # [B, 2, ...]; every adapter takes it for a `VectorEnv`
+envs.step(actions)      # [B, 2, ...]; every adapter takes it for a batch
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from .actions import ActionReader
-from .batch import Snapshot
+from .batch import Batch, Snapshot
 from .busy import one_at_a_time
 from .checks import did_you_mean, is_sequence, shown
 from .infos import Infos
 from .policies import Policy, Team
-from .texts import Texts
-from .vector import VectorEnv, checked_batch
-from .world import LATER, World
+from .vector import VectorEnv, checked_vector_env
+from .world import LATER, Report
 
 Others = str | Policy | Mapping[str, str | Policy]
 
@@ -82,8 +82,13 @@ def policies_of(
     return policies
 
 
-class Company(VectorEnv):
-    """A batch for its learners alone: all that a `VectorEnv` has, with N' learners in place of N agents.
+def _of_batch(name: str) -> Any:
+    """An attribute or method that is the batch's own."""
+    return property(attrgetter(f"batch.{name}"), doc=getattr(VectorEnv, name, property()).__doc__)
+
+
+class FocalBatch(Batch[np.ndarray, Infos]):
+    """A batch as its learners see it: N' learners in place of N agents.
 
     The others act in all copies at once, before the learners do, so that a learner's mistake costs them nothing; they
     learn from `observe`, are told of every episode's end, and start anew, with random streams of the same seed,
@@ -97,59 +102,57 @@ class Company(VectorEnv):
     Attributes:
         batch: the batch.
         team: the others.
+
+    A policy may be bound to a learner: it looks the world up in `batch`, by the learner's number there, and acts on
+    what is returned here.
     """
 
     def __init__(self, envs: VectorEnv, others: Others, learners: Sequence[str] | None = None) -> None:
-        vars(self).update(vars(checked_batch(envs)))  # the world, the state and the spaces are the batch's own
-        self.batch = envs
+        self.batch = checked_vector_env(envs)
         self.team = Team(envs, policies_of(envs.possible_agents, others, learners), 0)
         self.possible_agents = [agent for agent in envs.possible_agents if agent not in self.team.policies]
         self.num_agents = len(self.possible_agents)
         self._actions = ActionReader(self.config, self.num_envs, self.possible_agents, self.action_space)
-        places = [envs.possible_agents.index(agent) for agent in self.possible_agents]
-        self._learners = _evenly_spaced(places)
-        self._learner_of = np.full(envs.num_agents + 1, -1)  # agent -> learner; the last place is where -1 looks
-        self._learner_of[places] = np.arange(self.num_agents)
+        numbers = [envs.possible_agents.index(agent) for agent in self.possible_agents]
+        self._learners = _evenly_spaced(numbers)
+        self._learner_of = np.full(envs.num_agents + 1, -1)  # agent -> learner; -1 looks in the last entry
+        self._learner_of[numbers] = np.arange(self.num_agents)
         self._joint = envs.empty_actions()
         self._seeded = False  # the others
         self._decided = False  # by the others, for the page about to be shown
-        self._look()
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        del state["_current"]
-        arrays = {name: vars(state["batch"])[name] for name in ("_state", "_scratch", "_buffers", "busy")}
-        vars(self).update({**state, **arrays})  # the batch has laid them out anew, and plays in them
-        self._look()
+    # -------------------------------------------------------------------------------------------- as in the batch
 
-    @property  # type: ignore[misc]
-    def world(self) -> World:  # type: ignore[override]
-        """That of the batch, where another one may be assigned."""
-        return self.batch.world
+    device = _of_batch("device")
+    config = _of_batch("config")
+    catalogue = _of_batch("catalogue")
+    num_envs = _of_batch("num_envs")
+    shape = _of_batch("shape")
+    observation_space = _of_batch("observation_space")
+    action_space = _of_batch("action_space")
+    action_fields = _of_batch("action_fields")
+    observation_fields = _of_batch("observation_fields")
+    candidate_features = _of_batch("candidate_features")
+    state_space = _of_batch("state_space")
+    state_fields = _of_batch("state_fields")
+    busy = _of_batch("busy")
+    game = _of_batch("game")
+    next_places = _of_batch("next_places")
+    state = _of_batch("state")
+    final_state = _of_batch("final_state")
+    save = _of_batch("save")
+    # What the simulator knows of the world and of each copy's visitor.
+    world = _of_batch("world")
+    world_digest = _of_batch("world_digest")
+    texts = _of_batch("texts")
+    tick = _of_batch("tick")
+    next_page = _of_batch("next_page")
+    latent_users = _of_batch("latent_users")
+    public_items = _of_batch("public_items")
+    prices_at = _of_batch("prices_at")
+    purchase_values = _of_batch("purchase_values")
 
-    @property
-    def world_digest(self) -> str:  # type: ignore[override]
-        return self.batch.world_digest
-
-    @property
-    def texts(self) -> Texts:  # type: ignore[override]
-        return self.batch.texts
-
-    def _look(self) -> None:
-        """The batch's report as the learners see it: views of its buffers if they sit evenly spaced, else copies."""
-        report = self.batch.report
-        later = report.later
-        if later.size and self.team.policies:
-            later = later.copy()
-            later["agent"] = self._learner_of[later["agent"]]
-            later[later["agent"] < 0] = _NO_SALE
-        by_agent = {name: getattr(report, name)[:, self._learners] for name in _BY_AGENT}
-        self._report = report._replace(later=later, **by_agent)
-
-    def _join(self, actions: Any) -> np.ndarray:
-        """The learners' actions beside those that the others have chosen."""
-        read = self._actions.read(actions)
-        self._joint[:, self._learners] = read.reshape(self.num_envs, self.num_agents, *(self.action_space.shape or ()))
-        return self._joint
+    # -------------------------------------------------------------------------------------------- playing
 
     @one_at_a_time
     def reset(
@@ -174,38 +177,18 @@ class Company(VectorEnv):
         self._require_reset("step()")
         joint, before = self._join(actions), self.batch.report
         try:
-            self.batch.step(joint)
+            _, rewards, terminated, truncated, infos = self.batch.step(joint)
         finally:
             self._decided = self.batch.report is before
-        self.team.observe(self.batch.infos, self.batch.truncated)
-        observations, infos = self._go_on()
-        return observations, self._report.rewards, np.zeros(self.num_envs, np.bool_), self._report.truncated, infos
+        self.team.observe(infos, truncated)
+        observations, learners_infos = self._go_on()
+        return observations, rewards[:, self._learners], terminated, truncated, learners_infos
 
-    def _require_reset(self, call: str) -> None:
-        self.batch._require_reset(call)
-        if not self._decided:
-            raise RuntimeError(f"call reset() before {call}: the others have not chosen for this page")
-
-    def _go_on(self) -> tuple[Any, Infos]:
-        """Let the others choose for the page about to be shown; what the learners see of it."""
-        self.team.act(self.batch.observations, self._joint)
-        self._decided = True
-        self._look()
-        return self._observed()
-
-    @property
-    def candidates(self) -> np.ndarray:
-        return self.batch.candidates[:, self._learners]
-
-    @property
-    def inclusive_values(self) -> np.ndarray:
-        return self.batch.inclusive_values[:, self._learners]
-
-    def state(self) -> np.ndarray:
-        return self.batch.state()
-
-    def final_state(self) -> np.ndarray:
-        return self.batch.final_state()
+    @one_at_a_time
+    def look(self) -> tuple[Any, Infos]:
+        self._require_reset("look()")
+        self.batch.look()
+        return self.observations, self.infos
 
     @one_at_a_time
     def restore(
@@ -216,12 +199,54 @@ class Company(VectorEnv):
         self._decided = False
         return self._go_on()
 
-    @one_at_a_time
-    def look(self) -> tuple[Any, Infos]:
-        self._require_reset("look()")
-        self.batch.look()
-        self._look()
-        return self._observed()
+    def _join(self, actions: Any) -> np.ndarray:
+        """The learners' actions beside those that the others have chosen."""
+        read = self._actions.read(actions)
+        self._joint[:, self._learners] = read.reshape(self.num_envs, self.num_agents, *(self.action_space.shape or ()))
+        return self._joint
+
+    def _go_on(self) -> tuple[Any, Infos]:
+        """Let the others choose for the page about to be shown; what the learners see of it."""
+        self.team.act(self.batch.observations, self._joint)
+        self._decided = True
+        return self.observations, self.infos
+
+    def _require_reset(self, call: str) -> None:
+        self.batch._require_reset(call)
+        if not self._decided:
+            raise RuntimeError(f"call reset() before {call}: the others have not chosen for this page")
+
+    # -------------------------------------------------------------------------------------------- the last page
+
+    def _last_report(self) -> Report:
+        """The batch's report as the learners see it: views of its arrays if they sit evenly spaced, else copies."""
+        report = self.batch.report
+        later = report.later
+        if later.size and self.team.policies:
+            later = later.copy()
+            later["agent"] = self._learner_of[later["agent"]]
+            later[later["agent"] < 0] = _NO_SALE
+        by_agent = {name: getattr(report, name)[:, self._learners] for name in _BY_AGENT}
+        return report._replace(later=later, **by_agent)
+
+    @property
+    def infos(self) -> Infos:
+        return Infos(self._last_report())
+
+    @property
+    def candidates(self) -> np.ndarray:
+        """As `VectorEnv.candidates`, of the learners."""
+        return self.batch.candidates[:, self._learners]
+
+    @property
+    def utilities(self) -> np.ndarray:
+        """As `VectorEnv.utilities`, of the learners."""
+        return self.batch.utilities[:, self._learners]
+
+    @property
+    def inclusive_values(self) -> np.ndarray:
+        """As `VectorEnv.inclusive_values`, of the learners."""
+        return self.batch.inclusive_values[:, self._learners]
 
     @one_at_a_time
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""A `Company` is its batch, seen by its learners: nothing is lost, added or moved, whatever takes it for a batch."""
+"""A `FocalBatch` is its batch, seen by its learners: nothing is lost, added or moved, whatever takes it for a batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import recsys_env
-from recsys_env.company import Company, policies_of
+from recsys_env.evaluation.log import EpisodeLog
+from recsys_env.focal import FocalBatch, policies_of
 from recsys_env.infos import Infos
 from recsys_env.policies import Policy, Team
 
@@ -52,21 +53,21 @@ class Spy(Policy):
     "changes", [{}, {"mask_actions": True}, {"action": "query"}, {"action": "weights"}, {"slots": 1}, {"messages": 2}]
 )
 def test_where_all_learn_it_is_the_batch(changes: dict[str, Any]) -> None:
-    envs, company = batch(**changes), Company(batch(**changes), {})
+    envs, focal = batch(**changes), FocalBatch(batch(**changes), {})
     rng = np.random.default_rng(0)
-    np.testing.assert_equal(envs.reset(seed=3)[0], company.reset(seed=3)[0])
+    np.testing.assert_equal(envs.reset(seed=3)[0], focal.reset(seed=3)[0])
     for _ in range(SHORT + 5):
         actions = actions_of(envs, rng)
-        one, two = envs.step(actions), company.step(actions)
+        one, two = envs.step(actions), focal.step(actions)
         for a, b in zip(one[:4], two[:4], strict=True):
             np.testing.assert_equal(a, b)
         for key in KEYS + [k for k in Infos.ENTRIES if k.startswith("later_")]:
             np.testing.assert_array_equal(one[4][key], two[4][key])
         if one[3].any():
-            np.testing.assert_equal(envs.final_obs, company.final_obs)
-            np.testing.assert_array_equal(envs.final_state(), company.final_state())
-        np.testing.assert_array_equal(envs.state(), company.state())
-        np.testing.assert_array_equal(envs.tick, company.tick)
+            np.testing.assert_equal(envs.final_obs, focal.final_obs)
+            np.testing.assert_array_equal(envs.final_state(), focal.final_state())
+        np.testing.assert_array_equal(envs.state(), focal.state())
+        np.testing.assert_array_equal(envs.tick, focal.tick)
 
 
 @pytest.mark.parametrize(
@@ -77,25 +78,25 @@ def test_learners_see_what_they_would_in_the_batch(learners: list[str]) -> None:
     """The same joint actions, given to a bare batch, lead to the same game."""
     envs, inner = batch("social-v1", num_agents=4), batch("social-v1", num_agents=4)
     others = {agent: "content" for agent in inner.possible_agents if agent not in learners}
-    company, team = Company(inner, others), Team(envs, others, 5)
+    focal, team = FocalBatch(inner, others), Team(envs, others, 5)
     places = [envs.possible_agents.index(agent) for agent in learners]
-    assert company.possible_agents == learners
-    assert company.num_agents == len(learners)
-    seen, _ = company.reset(seed=5)
+    assert focal.possible_agents == learners
+    assert focal.num_agents == len(learners)
+    seen, _ = focal.reset(seed=5)
     observations, _ = envs.reset(seed=5)
     rng, joint = np.random.default_rng(1), envs.empty_actions()
     for _ in range(SHORT + 5):
         np.testing.assert_array_equal(seen, observations[:, places])
-        np.testing.assert_array_equal(company.next_visitor, envs.next_visitor[:, places])
-        np.testing.assert_array_equal(company.active, envs.active[:, places])
-        actions = actions_of(company, rng)
+        np.testing.assert_array_equal(focal.next_visitor, envs.next_visitor[:, places])
+        np.testing.assert_array_equal(focal.active, envs.active[:, places])
+        actions = actions_of(focal, rng)
         team.act(observations, joint)
         joint[:, places] = actions
         expected = envs.expected_feedback(joint)["own"][:, places]
-        np.testing.assert_array_equal(company.expected_feedback(actions)["own"], expected)
+        np.testing.assert_array_equal(focal.expected_feedback(actions)["own"], expected)
         observations, rewards, _, truncated, infos = envs.step(joint)
         team.observe(infos, truncated)
-        seen, mine, _, over, report = company.step(actions)
+        seen, mine, _, over, report = focal.step(actions)
         np.testing.assert_array_equal(mine, rewards[:, places])
         np.testing.assert_array_equal(over, truncated)
         for key in KEYS:
@@ -113,19 +114,19 @@ def test_later_sales_are_the_learners_own() -> None:
         "users": {"wallet_init": 0.0},
         "items": {"stock_init": 0},
     }
-    envs, company = (
+    envs, focal = (
         recsys_env.vector_env("ecommerce-v1", 8, **changes),
-        Company(recsys_env.vector_env("ecommerce-v1", 8, **changes), {"recommender_0": Spy()}),
+        FocalBatch(recsys_env.vector_env("ecommerce-v1", 8, **changes), {"recommender_0": Spy()}),
     )
     spy = Team(envs, {"recommender_0": Spy()}, 0)
     envs.reset(seed=0)
-    company.reset(seed=0)
+    focal.reset(seed=0)
     joint, told, kept = envs.empty_actions(), 0, 0
     for _ in range(200):
         spy.act(envs.observations, joint)
         joint[:, 1] = np.arange(5)
         _, _, _, _, infos = envs.step(joint)
-        _, _, _, _, report = company.step(joint[:, 1:])
+        _, _, _, _, report = focal.step(joint[:, 1:])
         mine = infos["later_agent"] == 1
         np.testing.assert_array_equal(report["later_item"], np.where(mine, infos["later_item"], -1))
         np.testing.assert_array_equal(report["later_agent"], np.where(mine, 0, -1))
@@ -136,27 +137,27 @@ def test_later_sales_are_the_learners_own() -> None:
 
 def test_the_others_learn_and_are_told_of_ends() -> None:
     spy = Spy()
-    company = Company(batch(), {"recommender_0": spy})
-    company.reset(seed=9)
+    focal = FocalBatch(batch(), {"recommender_0": spy})
+    focal.reset(seed=9)
     assert spy.seed == 9
     for _ in range(SHORT):
-        company.step(company.empty_actions())
-        np.testing.assert_array_equal(spy.told[-1]["visitor"], company.batch.infos["visitor"][:, 0])
-        np.testing.assert_array_equal(spy.told[-1]["shown"], company.batch.infos["shown"][:, 0])
+        focal.step(focal.empty_actions())
+        np.testing.assert_array_equal(spy.told[-1]["visitor"], focal.batch.infos["visitor"][:, 0])
+        np.testing.assert_array_equal(spy.told[-1]["shown"], focal.batch.infos["shown"][:, 0])
     assert spy.ends == COPIES
     assert len(spy.seen) == SHORT + 1
-    assert company.truncated.all()
-    company.reset()
+    assert focal.truncated.all()
+    focal.reset()
     assert spy.ends == 2 * COPIES
-    company.reset(seed=9)
+    focal.reset(seed=9)
     assert (spy.ends, len(spy.seen)) == (0, 1)
 
 
 def test_same_seed_same_game() -> None:
     def played() -> np.ndarray:
-        company = Company(batch(), "random", ["recommender_0"])
-        company.reset(seed=2)
-        return np.stack([company.step(company.empty_actions())[1] for _ in range(SHORT)])
+        focal = FocalBatch(batch(), "random", ["recommender_0"])
+        focal.reset(seed=2)
+        return np.stack([focal.step(focal.empty_actions())[1] for _ in range(SHORT)])
 
     first = played()
     np.testing.assert_array_equal(first, played())
@@ -164,30 +165,67 @@ def test_same_seed_same_game() -> None:
 
 
 def test_it_can_be_pickled_and_restored() -> None:
-    company = Company(batch("social-v1", num_agents=4), {"recommender_1": "content"})
-    company.reset(seed=4)
-    company.step(company.empty_actions())
-    twin, saved = pickle.loads(pickle.dumps(company)), company.save()
-    a = company.step(company.empty_actions())[0].copy()
+    focal = FocalBatch(batch("social-v1", num_agents=4), {"recommender_1": "content"})
+    focal.reset(seed=4)
+    focal.step(focal.empty_actions())
+    twin, saved = pickle.loads(pickle.dumps(focal)), focal.save()
+    a = focal.step(focal.empty_actions())[0].copy()
     np.testing.assert_array_equal(a, twin.step(twin.empty_actions())[0])
-    assert twin.tick.tolist() == company.tick.tolist() == [2] * company.num_envs
-    np.testing.assert_array_equal(twin.save().arrays.copies, company.save().arrays.copies)
+    assert twin.tick.tolist() == focal.tick.tolist() == [2] * focal.num_envs
+    np.testing.assert_array_equal(twin.save().arrays.copies, focal.save().arrays.copies)
     np.testing.assert_array_equal(twin.next_page, twin.batch.next_page)
-    company.restore(saved)
-    np.testing.assert_array_equal(a, company.step(company.empty_actions())[0])
-    np.testing.assert_array_equal(a, company.look()[0])
+    focal.restore(saved)
+    np.testing.assert_array_equal(a, focal.step(focal.empty_actions())[0])
+    np.testing.assert_array_equal(a, focal.look()[0])
+
+
+@pytest.mark.parametrize(
+    "policy", ["greedy", "planner", "static", "content", "linucb", "implicit-knn", "matcher", "reciprocal", "grim"]
+)
+def test_a_policy_that_is_bound_to_a_learner_plays_as_in_the_batch(policy: str) -> None:
+    """It looks the world up by the agent's number in the task, which is not the learner's."""
+    task = "rivals-v1" if policy == "matcher" else "ecommerce-v1"
+    envs, inner = batch(task), batch(task)
+    others = {agent: "content" for agent in envs.possible_agents[:-1]}
+    learner, number = envs.possible_agents[-1], len(others)
+    focal = FocalBatch(inner, others)
+    focal.reset(seed=2)
+    observations, _ = envs.reset(seed=2)
+    whole, alone = Team(envs, {**others, learner: policy}, 2), Team(focal, {learner: policy}, 2)
+    joint, mine, earned = envs.empty_actions(), focal.empty_actions(), 0.0
+    for _ in range(SHORT):
+        whole.act(observations, joint)
+        alone.act(focal.observations, mine)
+        np.testing.assert_array_equal(mine[:, 0], joint[:, number])
+        observations, _, _, truncated, infos = envs.step(joint)
+        whole.observe(infos, truncated)
+        _, _, _, over, report = focal.step(mine)
+        alone.observe(report, over)
+        np.testing.assert_array_equal(report["own"][:, 0], infos["own"][:, number])
+        earned += report["own"].sum()
+    assert earned > 0
+
+
+def test_it_holds_a_batch_and_copies_nothing_of_it() -> None:
+    focal = FocalBatch(batch("social-v1", num_agents=4), {"recommender_1": "content"})
+    assert not vars(focal).keys() & (vars(focal.batch).keys() - {"possible_agents", "num_agents", "_actions"})
+    assert focal.game is focal.batch
+    with pytest.raises(TypeError, match="envs is a FocalBatch, not a VectorEnv; give the one that it holds"):
+        EpisodeLog(focal)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="envs is a FocalBatch, not a VectorEnv"):
+        FocalBatch(focal, {"recommender_0": "content"})  # type: ignore[arg-type]
 
 
 def test_its_world_is_the_batchs() -> None:
-    company, other = (Company(batch("social-v1", world_seed=seed), {"recommender_1": "content"}) for seed in (0, 1))
-    assert company.world is company.batch.world
+    focal, other = (FocalBatch(batch("social-v1", world_seed=seed), {"recommender_1": "content"}) for seed in (0, 1))
+    assert focal.world is focal.batch.world
     with pytest.raises(AttributeError):
-        company.world = other.world
-    digest, texts = company.world_digest, company.texts
-    company.batch.world = other.world
-    assert company.world is other.world
-    assert digest != company.world_digest == other.world_digest
-    assert texts is not company.texts is company.batch.texts
+        focal.world = other.world
+    digest, texts = focal.world_digest, focal.texts
+    focal.batch.world = other.world
+    assert focal.world is other.world
+    assert digest != focal.world_digest == other.world_digest
+    assert texts is not focal.texts is focal.batch.texts
 
 
 def test_wrong_use_is_named_and_changes_nothing() -> None:
@@ -207,17 +245,17 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
         policies_of(agents, "random")
     with pytest.raises(ValueError, match=r"others = {'a_0': 'random'.* plays every agent, so nobody learns"):
         policies_of(agents, dict.fromkeys(agents, "random"))
-    company = Company(batch("duel-v1"), {"recommender_0": "greedy"})
+    focal = FocalBatch(batch("duel-v1"), {"recommender_0": "greedy"})
     with pytest.raises(RuntimeError, match="reset"):
-        company.step(company.empty_actions())
-    company.reset(seed=0)
+        focal.step(focal.empty_actions())
+    focal.reset(seed=0)
     with pytest.raises(ValueError, match=r"action of recommender_1 in copy 2 is 7"):
-        company.step(np.array([[0], [1], [7]]))
+        focal.step(np.array([[0], [1], [7]]))
     with pytest.raises(ValueError, match=r"expected \(3, 1\)"):
-        company.step(np.zeros((3, 2), int))
+        focal.step(np.zeros((3, 2), int))
     with pytest.raises(TypeError, match="integers"):
-        company.step(np.zeros((3, 1)))
-    assert not company.tick.any()
+        focal.step(np.zeros((3, 1)))
+    assert not focal.tick.any()
 
 
 # ------------------------------------------------------------------------------------------------ adapters
@@ -227,16 +265,16 @@ def test_stable_baselines3_takes_it() -> None:
     pytest.importorskip("stable_baselines3")
     from recsys_env.adapters.sb3 import SB3VecEnv
 
-    company = Company(batch("social-v1", num_agents=4, slots=2, mask_actions=True), {"recommender_1": "popularity"})
-    rows = SB3VecEnv(company)
+    focal = FocalBatch(batch("social-v1", num_agents=4, slots=2, mask_actions=True), {"recommender_1": "popularity"})
+    rows = SB3VecEnv(focal)
     assert rows.num_envs == COPIES * 3
     observations = rows.reset()
     for _ in range(SHORT):
-        np.testing.assert_array_equal(observations, company.observations["observation"].reshape(9, -1))
-        assert rows.action_masks().shape == (9, company.observations["action_mask"].shape[2])
+        np.testing.assert_array_equal(observations, focal.observations["observation"].reshape(9, -1))
+        assert rows.action_masks().shape == (9, focal.observations["action_mask"].shape[2])
         observations, rewards, _, infos = rows.step(np.zeros((9, 2), int))
     assert infos[8]["terminal_observation"].shape == observations[0].shape
-    np.testing.assert_array_equal(rewards, company.infos["own"].ravel())
+    np.testing.assert_array_equal(rewards, focal.infos["own"].ravel())
 
 
 def test_torchrl_takes_it() -> None:
@@ -245,22 +283,22 @@ def test_torchrl_takes_it() -> None:
 
     from recsys_env.adapters.torchrl import TorchRLEnv
 
-    company = Company(recsys_env.vector_env("journey-v1", 2, horizon=5), {"item_0": "content"})
-    env = TorchRLEnv(company, "cpu")
+    focal = FocalBatch(recsys_env.vector_env("journey-v1", 2, horizon=5), {"item_0": "content"})
+    env = TorchRLEnv(focal, "cpu")
     check_env_specs(env, break_when_any_done="both")
     assert env.group_map == {"entrance": ["entrance_0"], "cart": ["cart_0"]}
-    assert env.rollout(3)["cart", "observation"].shape == (2, 3, 1, company.observation_space.shape[0])
+    assert env.rollout(3)["cart", "observation"].shape == (2, 3, 1, focal.observation_space.shape[0])
 
 
 def test_skrl_takes_it() -> None:
     pytest.importorskip("skrl")
     from recsys_env.adapters.skrl import SkrlEnv
 
-    company = Company(batch("social-v1", num_agents=4), {"recommender_0": "random"})
-    env = SkrlEnv(company, "cpu")
+    focal = FocalBatch(batch("social-v1", num_agents=4), {"recommender_0": "random"})
+    env = SkrlEnv(focal, "cpu")
     observations, _ = env.reset()
     assert list(observations) == ["recommender_1", "recommender_2", "recommender_3"]
-    np.testing.assert_array_equal(observations["recommender_2"].numpy(), company.batch.observations[:, 2])
+    np.testing.assert_array_equal(observations["recommender_2"].numpy(), focal.batch.observations[:, 2])
 
 
 def test_one_learner_is_the_single_agent() -> None:
@@ -273,12 +311,12 @@ def test_one_learner_is_the_single_agent() -> None:
         horizon=SHORT,
         autoreset_mode="SameStep",
     )
-    company = Company(batch("social-v1", num_agents=4), "content", ["recommender_2"])
-    np.testing.assert_array_equal(rows.reset(seed=1)[0], company.reset(seed=1)[0][:, 0])
+    focal = FocalBatch(batch("social-v1", num_agents=4), "content", ["recommender_2"])
+    np.testing.assert_array_equal(rows.reset(seed=1)[0], focal.reset(seed=1)[0][:, 0])
     rng = np.random.default_rng(0)
     for _ in range(SHORT + 2):
-        actions = actions_of(company, rng)
-        mine, theirs = rows.step(actions[:, 0]), company.step(actions)
+        actions = actions_of(focal, rng)
+        mine, theirs = rows.step(actions[:, 0]), focal.step(actions)
         np.testing.assert_array_equal(mine[0], theirs[0][:, 0])
         np.testing.assert_array_equal(mine[1], theirs[1][:, 0])
         np.testing.assert_array_equal(mine[4]["shown"], theirs[4]["shown"][:, 0])

@@ -1,0 +1,379 @@
+"""A batch that plays its copies itself: the world it builds, episodes, steps, saved states. `VectorEnv` does so on the
+CPU, `CudaVectorEnv` on a GPU."""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .actions import ActionReader
+from .batch import Array, Batch, Snapshot, Told, check_config, checked_seeds
+from .busy import Busy, one_at_a_time
+from .catalogue import Catalogue
+from .checks import check_count, shown
+from .config import WorldConfig, check_catalogue_fields
+from .fields import ACTION, OBSERVATION, STATE, candidate_features, places, private_fields
+from .files import digest_of_arrays
+from .settings import difference
+from .snapshots import Contents
+from .spaces import action_space, observation_space, unit_box
+from .texts import Texts, texts_of
+from .world import State, World, build, shape_of
+
+QUERY_SCAN_WARNING = 50_000
+
+
+class GameBatch(Batch[Array, Told]):
+    """B copies of a task that are played here: their world, their state, and how they go on.
+
+    Args:
+        config: the task.
+        num_envs: B.
+        catalogue: fitted items and users, a shipped one by name or a saved one by path, in place of the one that
+            `config.catalogue` names. The fields that describe synthetic items and users must be at their defaults then.
+
+    Attributes beside those of `Batch`:
+        world: its items and people.
+    """
+
+    device = "cpu"
+
+    def __init__(self, config: WorldConfig, num_envs: int = 1, catalogue: Catalogue | str | Path | None = None) -> None:
+        check_config(config)
+        catalogue = _loaded(catalogue, config)
+        check_count("num_envs", num_envs, 1, 2**31)
+        self.config = config
+        self.catalogue = catalogue
+        self.num_envs = int(num_envs)
+        self.shape = shape_of(config, catalogue)
+        entries = len(config.dynamics.mood_up), len(config.dynamics.mood_down)
+        if config.choice.v_0_by_mood and entries != (self.shape.topics, self.shape.topics):
+            raise ValueError(
+                f"dynamics.mood_up and mood_down have {entries[0]} and {entries[1]} entries, "
+                f"but the catalogue has {self.shape.topics} topics"
+            )
+        self.possible_agents = list(config.agents)
+        self.num_agents = config.num_agents
+        self.world: World = build(config, catalogue)
+        if config.action == "query" and self.shape.items > QUERY_SCAN_WARNING:
+            warnings.warn(
+                f"action = 'query' scans all {self.shape.items} items for every agent in every step", stacklevel=4
+            )
+        self.action_fields = places(ACTION, config, self.shape)
+        self.observation_fields = places(OBSERVATION, config, self.shape)
+        self.candidate_features = candidate_features(config, self.shape)
+        self.state_fields = places(STATE, config, self.shape)
+        width = int(self.world.params["shape"]["observation"][0])
+        self.observation_space = observation_space(config, self.shape, width)
+        self.action_space = action_space(config, self.shape)
+        self.state_space = unit_box(max(place.stop for place in self.state_fields.values()))
+        self._hidden = [
+            (n, self.observation_fields[name])
+            for n in range(config.num_agents)
+            for name in dict.fromkeys(config.hidden(n))
+            if name in self.observation_fields
+        ]
+        private = (self.observation_fields.get(field.name) for field in private_fields(config, self.shape))
+        self._private = np.r_[tuple(place for place in private if place)]
+        self._actions = ActionReader(config, self.num_envs, self.possible_agents, self.action_space)
+        self._state: Any
+        self._report: Any
+        self._seed: int | list[int] | None = None  # None = there is no game yet
+        self.busy = Busy()
+
+    @property
+    def game(self) -> GameBatch[Array, Told]:
+        return self
+
+    @cached_property
+    def world_digest(self) -> str:
+        """SHA-256 of the world's items and people. With an equal config it says whether two worlds are the same: all
+        else in a `World` follows from these and the config."""
+        names = ("items", "q", "places", "prior_taste", "prior_rho", "prior_habits")
+        return digest_of_arrays({name: getattr(self.world, name) for name in names})
+
+    @cached_property
+    def _contents(self) -> Contents:
+        """What a snapshot may hold."""
+        return Contents(self.config, self.shape, self.world)
+
+    @cached_property
+    def texts(self) -> Texts:
+        """What the world's items, topics and domains are called."""
+        return texts_of(self.world, self.catalogue)
+
+    # -------------------------------------------------------------------------------------------- reset and step
+
+    @one_at_a_time
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, Told]:
+        """Start an episode in every copy.
+
+        Args:
+            seed: an integer starts episode 0 of that seed (copy b plays `copy_seed(seed, b)`), a sequence gives one
+                seed per copy; None keeps the seed and goes to the next episode (a never seeded environment takes one
+                from the operating system).
+            options: ignored.
+
+        Returns:
+            observations [B, N, O] (or a dict of them and masks), infos.
+
+        Raises:
+            ValueError, TypeError: another seed; nothing has changed.
+
+        Interrupted (Ctrl-C) before the episode has begun, as while the step is compiled, it changes nothing either: the
+        game before goes on, or there is none.
+        """
+        if seed is None and self._seed is None:
+            seed = secrets.randbits(63)
+        copies, seeds = self._fetched(self._state.copies, slice(None)), self._seed
+        if seed is None:
+            copies["episode"] += 1
+        else:
+            each = checked_seeds(seed, self.num_envs)
+            seeds = seed if isinstance(seed, int) else each
+            copies["seed"] = copies["population"] = np.array(each, np.uint64)
+            copies["episode"] = 0
+        self._go_on_from({"copies": copies}, slice(None), 1, seeds)
+        return self._observed()
+
+    def _go_on_from(self, rows: dict[str, np.ndarray], chosen: slice, mode: int, seeds: int | list[int] | None) -> None:
+        """Put these rows into the state, and advance from there: both, or neither if something comes between."""
+        before = {name: self._fetched(getattr(self._state, name), chosen) for name in rows}
+        told = self._report
+        try:
+            for name, array in rows.items():
+                self._put(getattr(self._state, name), chosen, array)
+            self._advance(self._sent(self._actions.empty()), mode)
+        finally:
+            if self._report is told:
+                for name, array in before.items():
+                    self._put(getattr(self._state, name), chosen, array)
+            else:
+                self._seed = seeds
+
+    def step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
+        """One tick of every copy.
+
+        Args:
+            actions: [B, N, ...] of the action space's shape and kind.
+
+        Returns:
+            observations [B, N, O], rewards [B, N], terminations [B] (always False), truncations [B], infos.
+
+        Raises:
+            ValueError, TypeError: an action outside its space; nothing has changed.
+            RuntimeError: before the first `reset`, or while another thread is in a call of this batch.
+
+        Interrupted (Ctrl-C) before its compiled code runs, it changes nothing. That code itself is not interrupted: the
+        tick is played then, and `observations` and `infos` tell of it.
+        """
+        with self.busy:
+            self._require_reset("step()")
+            report = self._tick(self._read(actions))
+            observations, infos = self._observed()
+            return observations, report.rewards, self._nobody(), report.truncated, infos
+
+    def _tick(self, actions: Any) -> Any:
+        """`step` with actions that have been read, and the report of it."""
+        self._advance(actions, mode=0)
+        return self._report
+
+    @one_at_a_time
+    def look(self) -> tuple[Any, Told]:
+        """Observations and infos of the present page once more, as after a reset; nothing changes."""
+        self._require_reset("look()")
+        self._advance(self._sent(self._actions.empty()), mode=2)
+        return self._observed()
+
+    @one_at_a_time
+    def save(self, copy: int | None = None) -> Snapshot:
+        """The state of one copy, or of all (None).
+
+        Raises:
+            RuntimeError: before the first `reset`.
+        """
+        self._require_reset("save()")
+        chosen = self._chosen(copy)
+        return Snapshot(self.config, State(*(self._fetched(array, chosen) for array in self._state)), self.world_digest)
+
+    @one_at_a_time
+    def restore(
+        self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
+    ) -> tuple[Any, Told]:
+        """Continue from a snapshot, bit for bit.
+
+        Args:
+            snapshot: of one copy (restored into `copy`, or into every copy if None) or of as many copies as there are
+                here.
+            copy: which copy to overwrite; None = all.
+            seed: new seed(s) for the events from here on; people stay those of the snapshot.
+
+        Returns:
+            observations and infos, as after a reset.
+
+        Raises:
+            ValueError: a snapshot of another task, world or number of copies, one that holds what no game comes to (see
+                `snapshots.Contents`), or a wrong copy or seed.
+            TypeError: something else than a snapshot.
+            RuntimeError: a single copy, where the others have not begun. Nothing has changed after any of these, nor
+                where it is interrupted, as `reset` may be.
+        """
+        self.check_snapshot(snapshot)
+        chosen = self._chosen(copy)
+        count = self.num_envs if copy is None else 1
+        if snapshot.num_envs not in (1, count):
+            raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}")
+        if count < self.num_envs:
+            self._require_reset(f"restore(copy={copy})")
+        copies = np.array(np.broadcast_to(snapshot.arrays.copies, count))
+        if seed is not None:
+            copies["seed"] = np.array(checked_seeds(seed, count), np.uint64)
+        seeds = copies["seed"].tolist() if self._seed is None else self._seed
+        self._go_on_from({**snapshot.arrays._asdict(), "copies": copies}, chosen, 2, seeds)
+        return self._observed()
+
+    def _require_reset(self, call: str) -> None:
+        if self._seed is None:
+            raise RuntimeError(f"call reset() before {call}")
+
+    def check_snapshot(self, snapshot: Any) -> None:
+        """Raise unless the snapshot belongs to this world, and holds for some number of copies what a game comes to;
+        errors as of `restore`."""
+        check_belongs(snapshot, self.config, self.world_digest, self._state)
+        held = snapshot.held()
+        if not held or held != snapshot.right:
+            self._contents.check(snapshot.arrays)
+            snapshot.right = held
+
+    def _chosen(self, copy: int | None) -> slice:
+        if copy is None:
+            return slice(None)
+        check_count("copy", copy, 0, self.num_envs - 1)
+        return slice(copy, copy + 1)
+
+    # -------------------------------------------------------------------------------------------- the last page
+
+    def _last_report(self) -> Any:
+        return self._report
+
+    @property
+    def next_places(self) -> Array:
+        return self._column(self._state.copies, "visitor")
+
+    @one_at_a_time
+    def state(self) -> Array:
+        """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the
+        observations; the mood once where all see the same. On a GPU the next call fills the same array.
+
+        It costs time proportional to the users who have come in this episode.
+        """
+        self._require_reset("state()")
+        return self._states()
+
+    @one_at_a_time
+    def final_state(self) -> Array:
+        """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where
+        truncated."""
+        self._require_reset("final_state()")
+        return self._final_states()
+
+    def _observed(self) -> tuple[Any, Told]:
+        return self.observations, self.infos
+
+    # -------------------------------------------------------------------------------------------- where the arrays are
+    # Of this class, on the host.
+
+    def _fetched(self, array: Any, chosen: slice) -> np.ndarray:
+        """A copy of these rows, on the host."""
+        rows: np.ndarray = array[chosen].copy()
+        return rows
+
+    def _put(self, array: Any, chosen: slice, rows: np.ndarray) -> None:
+        """Overwrite these rows, all with the same if only one is given."""
+        array[chosen] = rows
+
+    def _sent(self, array: np.ndarray) -> Any:
+        """An array where the game is played."""
+        return array
+
+    def _read(self, actions: Any) -> Any:
+        """Actions that lie in their space, as the kernels read them: [B, N, A]."""
+        return self._actions.read(actions)
+
+    def _nobody(self) -> Array:
+        """[B] of False."""
+        raise NotImplementedError
+
+    def _states(self) -> Array:
+        """`state()` of the present page."""
+        raise NotImplementedError
+
+    def _final_states(self) -> Array:
+        """`final_state()` of the present report."""
+        raise NotImplementedError
+
+    def _advance(self, actions: Any, mode: int) -> None:
+        """A tick (mode 0), the start of an episode (1), or the present page once more (2), into the next report."""
+        raise NotImplementedError
+
+
+def check_belongs(snapshot: Any, config: WorldConfig, world: str, state: Any) -> None:
+    """Raise unless a snapshot was taken in this world, and its arrays are like these, for any number of copies.
+
+    Raises:
+        TypeError, ValueError: as of `GameBatch.restore`.
+    """
+    whole = (
+        isinstance(snapshot, Snapshot)
+        and isinstance(snapshot.config, WorldConfig)
+        and isinstance(snapshot.world, str)
+        and isinstance(snapshot.arrays, State)
+        and isinstance(snapshot.arrays.copies, np.ndarray)
+        and snapshot.arrays.copies.ndim == 1
+    )
+    if not whole:
+        raise TypeError(f"snapshot = {shown(snapshot)} must be what save() returns")
+    if snapshot.config != config:
+        raise ValueError(
+            f"the snapshot was taken in another task or with other settings: {difference(snapshot.config, config)}"
+        )
+    if snapshot.world != world:
+        raise ValueError(
+            "the snapshot was taken in another world: its items and users are not those of the catalogue here"
+        )
+    for name, saved, mine in zip(State._fields, snapshot.arrays, state, strict=True):
+        shape = (snapshot.num_envs, *mine.shape[1:])
+        if not isinstance(saved, np.ndarray) or (saved.shape, saved.dtype) != (shape, mine.dtype):
+            found = _described(saved.dtype, saved.shape) if isinstance(saved, np.ndarray) else shown(saved)
+            raise ValueError(
+                f"the snapshot's {name} are {found}, expected {_described(mine.dtype, shape)}; "
+                "it is not what save() returned"
+            )
+
+
+def _described(kind: np.dtype, shape: tuple[int, ...]) -> str:
+    """What an array holds, in a few words."""
+    what = f"records ({', '.join(kind.names)})" if kind.names else str(kind)
+    return f"{what}{list(shape)}"
+
+
+def _loaded(catalogue: Any, config: WorldConfig) -> Catalogue | None:
+    """The catalogue itself: the one given, as an object, by name or by path, else the one that the config names."""
+    if catalogue is None:
+        return Catalogue.load(config.catalogue) if config.catalogue else None
+    if isinstance(catalogue, (str, Path)):
+        catalogue = Catalogue.load(catalogue)
+    if not isinstance(catalogue, Catalogue):
+        raise TypeError(
+            f"catalogue = {shown(catalogue)} must be a Catalogue, the name of a shipped one or the path of a saved one"
+        )
+    check_catalogue_fields(config)
+    return catalogue
