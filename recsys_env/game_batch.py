@@ -226,11 +226,12 @@ class GameBatch(Batch[Array, Told]):
             RuntimeError: a single copy, where the others have not begun. Nothing has changed after any of these, nor
                 where it is interrupted, as `reset` may be.
         """
-        self.check_snapshot(snapshot)
+        check_belongs(snapshot, self.config, self.world_digest, self._state)
         chosen = self._chosen(copy)
         count = self.num_envs if copy is None else 1
         if snapshot.num_envs not in (1, count):
             raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}")
+        self.check_contents(snapshot)
         if count < self.num_envs:
             self._require_reset(f"restore(copy={copy})")
         copies = np.array(np.broadcast_to(snapshot.arrays.copies, count))
@@ -244,10 +245,8 @@ class GameBatch(Batch[Array, Told]):
         if self._seed is None:
             raise RuntimeError(f"call reset() before {call}")
 
-    def check_snapshot(self, snapshot: Any) -> None:
-        """Raise unless the snapshot belongs to this world, and holds for some number of copies what a game comes to;
-        errors as of `restore`."""
-        check_belongs(snapshot, self.config, self.world_digest, self._state)
+    def check_contents(self, snapshot: Snapshot) -> None:
+        """Raise ValueError unless a snapshot of this world holds what a game comes to."""
         held = snapshot.held()
         if not held or held != snapshot.right:
             self._contents.check(snapshot.arrays)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import SMALL
+from worlds import SMALL, games_of
 
 import recsys_env
-from recsys_env import VectorEnv
+from recsys_env.batch import Batch
 from recsys_env.busy import Busy
 from recsys_env.worlds import Worlds
 
@@ -28,7 +28,7 @@ def views() -> dict[str, Any]:
         "aec": recsys_env.env(SMALL),
         "single": recsys_env.single_agent_env(SMALL),
         "rows": recsys_env.shared_policy_env(SMALL, 2),
-        "company": recsys_env.FocalBatch(recsys_env.vector_env(SMALL, 2), {"recommender_1": "random"}),
+        "focal": recsys_env.FocalBatch(recsys_env.vector_env(SMALL, 2), {"recommender_1": "random"}),
         "worlds": Worlds(SMALL, 2, (1, 2)),
     }
     for view in views.values():
@@ -37,7 +37,7 @@ def views() -> dict[str, Any]:
 
 
 def action(view: Any) -> Any:
-    if isinstance(view, VectorEnv):
+    if isinstance(view, Batch):
         return view.empty_actions()
     if hasattr(view, "possible_agents") and not hasattr(view, "agent_selection"):
         return {agent: view.action_space(agent).sample() for agent in view.possible_agents}
@@ -54,7 +54,7 @@ def calls(name: str, view: Any) -> dict[str, Callable[[], Any]]:
         found |= {"save": lambda: view.save(), "state": lambda: view.state()}
         saved = view.save()
         found["restore"] = lambda: view.restore(saved)
-    if isinstance(view, VectorEnv):
+    if isinstance(view, Batch):
         found |= {"look": view.look, "final_state": view.final_state}
         found |= {"expected_feedback": lambda: view.expected_feedback(action(view)), "latent_users": view.latent_users}
         if name != "worlds":
@@ -73,17 +73,16 @@ def in_another_thread(call: Callable[[], Any]) -> Any:
 @pytest.mark.parametrize("name", views())
 def test_a_call_is_refused_while_another_thread_is_in_one(name: str) -> None:
     view = views()[name]
-    batch = (
-        next(part for part in (view, *map(vars(view).get, ("vector", "envs"))) if isinstance(part, VectorEnv))
-        if name not in ("single",)
-        else view.env.vector
-    )
+
+    def arrays() -> list[bytes]:
+        return [array.tobytes() for game in games_of(view) for array in game.arrays]
+
     for what, call in calls(name, view).items():
-        before = [array.tobytes() for array in batch.arrays]
+        before = arrays()
         with view.busy, pytest.raises(RuntimeError, match="another thread is in a call of this batch") as caught:
             in_another_thread(call)
         assert "\n" not in str(caught.value)
-        assert [array.tobytes() for array in batch.arrays] == before, what
+        assert arrays() == before, what
         in_another_thread(call)  # it is free again
         call()
 

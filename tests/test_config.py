@@ -804,7 +804,7 @@ def test_what_a_catalogue_gives_and_what_it_leaves_to_the_config(
             match=rf"{group}\.{f.name} = .* would be ignored, since the catalogue gives it; leave the default",
         ):
             VectorEnv(changed, catalogue=small_catalogue())
-    monkeypatch.setattr("recsys_env.batch.check_catalogue_fields", lambda config: None)
+    monkeypatch.setattr("recsys_env.game_batch.check_catalogue_fields", lambda config: None)
     found = history(changed)
     same = len(found) == len(rich_history) and all(
         a.shape == b.shape and (a == b).all() for a, b in zip(found, rich_history, strict=True)

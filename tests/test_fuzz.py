@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import SMALL
+from worlds import SMALL, games_of
 
 import recsys_env
 from benchmarks.bad_cases.case import Case, texts
 from benchmarks.bad_inputs import judge
 from recsys_env import VectorEnv, checks, fitting, policies, scenarios, tuning
-from recsys_env.batch import Snapshot, copy_seed
+from recsys_env.batch import Batch, Snapshot, copy_seed
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.language.nearest import TextNearest
 from recsys_env.language.policy import ListingPolicy
@@ -265,7 +265,7 @@ TAKEN: dict[str, Callable[[Any], bool]] = {
 
 def good(subject: Any, name: str) -> Any:
     """A value that this argument takes."""
-    envs = subject if isinstance(subject, VectorEnv) else getattr(subject, "vector", None)
+    envs = subject if isinstance(subject, Batch) else getattr(subject, "vector", None)
     values: dict[str, Callable[[], Any]] = {
         "options": lambda: None,
         "seed": lambda: 1,
@@ -290,7 +290,7 @@ def good(subject: Any, name: str) -> Any:
 
 
 def actions_of(subject: Any) -> Any:
-    if isinstance(subject, VectorEnv):
+    if isinstance(subject, Batch):
         return subject.empty_actions()
     if hasattr(subject, "single_action_space"):
         return np.zeros((subject.num_envs, SMALL.slots), int)
@@ -322,18 +322,11 @@ def started(name: str) -> Any:
     return subject
 
 
-def batch_of(subject: Any) -> VectorEnv:
-    for name in ("batch", "vector", "numeric", "env", "envs"):
-        if name in vars(subject):
-            return batch_of(vars(subject)[name])
-    return subject
-
-
 def state_of(subject: Any) -> bytes:
-    envs = batch_of(subject)
-    parts = [array.tobytes() for array in (*envs.arrays, *envs.report)]
+    games = games_of(subject)
+    parts = [array.tobytes() for game in games for array in (*game.arrays, *game.report)]
     told = [getattr(subject, name, None) for name in ("agents", "agent_selection", "rewards", "truncations")]
-    return b"|".join([*parts, repr((envs._seed, told)).encode()])
+    return b"|".join([*parts, repr(([game._seed for game in games], told)).encode()])
 
 
 def methods(name: str) -> Iterator[tuple[str, str]]:
@@ -429,7 +422,7 @@ def test_methods_refuse_what_they_cannot_use(name: str, method: str, argument: s
 
 @pytest.mark.parametrize("name", ["VectorEnv", "FocalBatch"])
 def test_a_world_is_refused_unless_it_is_one(name: str) -> None:
-    envs = batch_of(started(name))
+    [envs] = games_of(started(name))
 
     def calls() -> Iterator[Any]:
         for label, make in VALUES.items():

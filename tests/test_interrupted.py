@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import SMALL
+from worlds import SMALL, games_of
 
 import recsys_env
 from recsys_env import VectorEnv
@@ -19,7 +19,7 @@ OTHERS = {"recommender_1": "greedy"}
 VIEWS: dict[str, tuple[Callable[[], Any], Any]] = {
     "batch": (lambda: recsys_env.vector_env(SMALL, 2), np.zeros((2, 2, SMALL.slots), int)),
     "worlds": (lambda: Worlds(SMALL, 2, (1, 2)), np.zeros((2, 2, SMALL.slots), int)),
-    "company": (
+    "focal": (
         lambda: recsys_env.FocalBatch(recsys_env.vector_env(SMALL, 2), OTHERS),
         np.zeros((2, 1, SMALL.slots), int),
     ),
@@ -29,14 +29,6 @@ VIEWS: dict[str, tuple[Callable[[], Any], Any]] = {
     "rows": (lambda: recsys_env.shared_policy_env(SMALL, 2), np.zeros((4, SMALL.slots), int)),
     "one row": (lambda: recsys_env.single_agent_vector_env(SMALL, 2, others="greedy"), np.zeros((2, SMALL.slots), int)),
 }
-
-
-def batch_of(view: Any) -> VectorEnv:
-    """The batch that plays."""
-    for name in ("batch", "vector", "env", "envs"):
-        if hasattr(type(view), name) or name in vars(view):
-            return batch_of(getattr(view, name))
-    return view
 
 
 def interrupt(*arguments: Any, **named: Any) -> Any:
@@ -50,9 +42,9 @@ def then_interrupt(self: VectorEnv, *arguments: Any, _advance: Any = VectorEnv._
 
 
 def state_of(view: Any) -> list[bytes]:
-    envs = batch_of(view)
-    parts = [array.tobytes() for array in envs.arrays]
-    return [*parts, envs.report.observations.tobytes(), repr((envs._seed, getattr(view, "agents", None))).encode()]
+    games = games_of(view)
+    parts = [array.tobytes() for game in games for array in (*game.arrays, game.report.observations)]
+    return [*parts, repr(([game._seed for game in games], getattr(view, "agents", None))).encode()]
 
 
 def step(view: Any, action: Any) -> list[bytes]:
@@ -95,13 +87,11 @@ def test_a_running_game_goes_on_unchanged(name: str, call: str, where: str, monk
         "restore": lambda: view.restore(saved, seed=5),
         "step": lambda: [view.step(action) for _ in range(2)],
     }
-    for part in {id(part): part for part in (batch_of(view), *getattr(batch_of(view), "parts", ()))}.values():
-        part._compiled = None  # as if it had never been played
+    for game in games_of(view):
+        game._compiled = None  # as if it had never been played
     before = state_of(view)
     with monkeypatch.context() as patch:
-        patch.setattr(VectorEnv if name != "worlds" else type(view), where, interrupt)
-        if where == "_compile":
-            patch.setattr(VectorEnv, where, interrupt)
+        patch.setattr(VectorEnv, where, interrupt)
         with pytest.raises(KeyboardInterrupt):
             calls[call]()
     assert state_of(view) == before
@@ -118,7 +108,7 @@ def test_after_compiled_code_the_tick_is_played(name: str, monkeypatch: pytest.M
     make, action = VIEWS[name]
     view = make()
     view.reset(seed=3)
-    envs = batch_of(view)
+    envs = games_of(view)[0]
 
     with monkeypatch.context() as patch:
         patch.setattr(VectorEnv, "_advance", then_interrupt)
@@ -135,14 +125,14 @@ def test_after_compiled_code_the_tick_is_played(name: str, monkeypatch: pytest.M
     assert envs.tick.tolist() == [1] * envs.num_envs
     look = envs.observations.copy()
     np.testing.assert_array_equal(envs.look()[0], look)
-    if name in ("company", "single", "one row"):
+    if name in ("focal", "single", "one row"):
         with pytest.raises(RuntimeError, match=r"call reset\(\) before step\(\)"):
             view.step(action)
         view.reset()
     view.step(action)
 
 
-@pytest.mark.parametrize("name", ["single", "company", "one row"])
+@pytest.mark.parametrize("name", ["single", "focal", "one row"])
 def test_others_who_were_interrupted_have_not_chosen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As while their own code is compiled."""
     make, action = VIEWS[name]

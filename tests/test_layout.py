@@ -37,6 +37,7 @@ LAYERS = (
     "memory",
     "snapshots",
     "batch",
+    "game_batch",
     "vector",
     "cuda",
     "worlds",
@@ -47,7 +48,7 @@ LAYERS = (
     "aec",
     "policies",
     "language",
-    "company",
+    "focal",
     "views",
     "recsys_env",  # the package's own face: the constructors
     "adapters",

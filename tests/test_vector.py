@@ -20,8 +20,9 @@ import pytest
 
 import recsys_env
 from recsys_env import Catalogue, VectorEnv, WorldConfig, vector_env
-from recsys_env.batch import QUERY_SCAN_WARNING, Snapshot, copy_seed
+from recsys_env.batch import Snapshot, copy_seed
 from recsys_env.fields import OBSERVATION
+from recsys_env.game_batch import QUERY_SCAN_WARNING
 from recsys_env.settings import replace
 
 PACKAGE = Path(recsys_env.__file__).parent

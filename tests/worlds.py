@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from recsys_env import WorldConfig
+from typing import Any
+
+from recsys_env import VectorEnv, WorldConfig, Worlds
 
 SMALL = WorldConfig(
     num_agents=2,
@@ -14,3 +16,14 @@ SMALL = WorldConfig(
     choice={"v_0": 1.0},
     arrival={"r_0": 2.0},
 )
+
+
+def games_of(view: Any) -> list[VectorEnv]:
+    """The batches that play, behind an environment, a batch or a view of one."""
+    if isinstance(view, VectorEnv):
+        return [view]
+    if isinstance(view, Worlds):
+        return view.parts
+    return games_of(
+        next(vars(view)[name] for name in ("batch", "vector", "numeric", "env", "envs") if name in vars(view))
+    )
