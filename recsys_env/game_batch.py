@@ -231,7 +231,7 @@ class GameBatch(Batch[Array, Told]):
         count = self.num_envs if copy is None else 1
         if snapshot.num_envs not in (1, count):
             raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}")
-        self.check_contents(snapshot)
+        self._check_contents(snapshot)
         if count < self.num_envs:
             self._require_reset(f"restore(copy={copy})")
         copies = np.array(np.broadcast_to(snapshot.arrays.copies, count))
@@ -245,7 +245,7 @@ class GameBatch(Batch[Array, Told]):
         if self._seed is None:
             raise RuntimeError(f"call reset() before {call}")
 
-    def check_contents(self, snapshot: Snapshot) -> None:
+    def _check_contents(self, snapshot: Snapshot) -> None:
         """Raise ValueError unless a snapshot of this world holds what a game comes to."""
         held = snapshot.held()
         if not held or held != snapshot.right:

@@ -1,4 +1,5 @@
-"""What the arrays of a snapshot may hold: one table of ranges, and what must agree with what.
+"""What the arrays of a snapshot, or of a world that is put in place of another, may hold: tables of ranges, and what
+must agree with what.
 
 Kernels look nothing up that they have written themselves, so a state that no game comes to would make them read and
 write outside their arrays, or play on for ever. Ranges hold for all rows, those of users and items included that are
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .checks import shown
 from .config import WorldConfig
 from .fields import Shape
 from .kernels.dynamics import PLACES
@@ -254,3 +256,55 @@ def _reject(name: str, numbers: np.ndarray, wrong: np.ndarray, allowed: str) -> 
             f"the snapshot's {name} hold {numbers[place].item()!r} in copy {place[0]}, allowed is {allowed}; "
             "it is not what save() returned"
         )
+
+
+# ------------------------------------------------------------------------------------------------ worlds
+
+
+def check_world(world: Any, present: World, shape: Shape) -> None:
+    """Raise unless a world can be played in place of the present one: arrays of the same shapes and kinds, indices that
+    lie in their arrays, other whole numbers in the range that they have now, and finite floats.
+
+    Raises:
+        TypeError: it is no world.
+        ValueError: it cannot; the message names the array.
+    """
+    if not isinstance(world, World):
+        raise TypeError(f"world = {shown(world)} must be a World")
+    limits = _indices(shape)
+    for array, mine, other in zip(World._fields, present, world, strict=True):
+        if not isinstance(other, np.ndarray) or (other.shape, other.dtype) != (mine.shape, mine.dtype):
+            raise ValueError(
+                f"world.{array} = {shown(other)} must be {mine.dtype}{list(mine.shape)}, as in the world before"
+            )
+        for name, before, after in _numbers(array, mine, other):
+            if before.dtype.kind == "f":
+                wrong, allowed = ~np.isfinite(after) & (after != before), "finite"
+            else:
+                low, high = limits.get(name) or (before.min(), before.max())
+                wrong, allowed = (after < low) | (after > high), f"from {low} to {high}"
+            if wrong.any():
+                raise ValueError(f"world.{name} holds {after[wrong][0].item()!r}, but must be {allowed}")
+
+
+def _indices(shape: Shape) -> dict[str, Limits]:
+    """Limits of the whole numbers of a world that differ between worlds of one task."""
+    items = 0, shape.items - 1
+    return {
+        "params.shape.world_seed": (-(2**63), 2**63 - 1),
+        "items.topic": (0, shape.topics - 1),
+        "items.alias": items,
+        "popular.item": items,
+        "popular.alias": items,
+        "topic_start": (0, shape.items),
+        "places.alias": (0, shape.users - 1),
+        "prior_habits.item": (-1, shape.items - 1),
+    }
+
+
+def _numbers(name: str, before: np.ndarray, after: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """(name, numbers before, numbers after) of an array, of each field if it holds records."""
+    if before.dtype.names is None and before.size:
+        yield name, before, after
+    for field in before.dtype.names or ():
+        yield from _numbers(f"{name}.{field}", before[field], after[field])

@@ -13,6 +13,7 @@ and `final_obs[b]` is the last of the one that ended.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from .config import WorldConfig
 from .game_batch import GameBatch
 from .infos import Infos, offers
 from .memory import available, bytes_of_copies, check_fits
+from .snapshots import check_world
 from .spaces import mask_size
 from .world import (
     Report,
@@ -42,6 +44,7 @@ from .world import (
 
 CHUNK = 64  # copies that go through the stages of a tick together, at most: more leave the processor's first cache
 SPECIALISED = 1_024  # copies from which on a batch's step is compiled for its world alone
+_threads: dict[str, int] = {}  # "process": the one in which threads have started
 
 
 def chunks(copies: int, threads: int = 1) -> np.ndarray:
@@ -114,6 +117,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         if self._compiled is None:
             self._compiled = self._compile(actions)
         if self.num_threads > 1:
+            _check_fork(self.num_threads)
             numba.set_num_threads(self.num_threads)
         # From here on there is no way back: Ctrl-C comes before, or after the compiled code.
         self._report = self._buffers[second]
@@ -151,14 +155,10 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     @world.setter
     def world(self, world: World) -> None:
-        before = vars(self).get("_world")
-        if not isinstance(world, World):
-            raise TypeError(f"world = {shown(world)} must be a World")
-        for name, mine, other in zip(World._fields, before or (), world, strict=before is not None):
-            if not isinstance(other, np.ndarray) or (other.shape, other.dtype) != (mine.shape, mine.dtype):
-                raise ValueError(
-                    f"world.{name} = {shown(other)} must be {mine.dtype}{list(mine.shape)}, as in the world before"
-                )
+        if "_world" in vars(self):
+            check_world(world, self._world, self.shape)
+            if any(array.flags.writeable for array in world):  # another type to compiled code
+                world = read_only(World(*map(aligned, world)))
         self._world = world
         self._compiled, self._handles = None, [None, None]
         for made_of_it in ("world_digest", "texts", "_contents"):
@@ -255,13 +255,17 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
     @property
     def candidates(self) -> np.ndarray:
         """Items [B, N, C] that the agents' retrieval found for the page about to be shown, -1 = none; of no meaning
-        where inactive."""
-        return self._state.candidates
+        where inactive. A read-only view, which the next step overwrites."""
+        return _read_only(self._state.candidates)
 
     @property
     def tick(self) -> np.ndarray:
-        """Ticks [B] played in the present episode."""
-        return self._state.copies["tick"]
+        """Ticks [B] played in the present episode: a read-only view, which the next step overwrites."""
+        return _read_only(self._state.copies["tick"])
+
+    @property
+    def next_places(self) -> np.ndarray:
+        return _read_only(self._state.copies["visitor"])
 
     # -------------------------------------------------------------------------------------------- latent views
     # What no agent is told: for oracles, metrics, replays and analyses. Copies, which may be kept.
@@ -300,7 +304,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         state, shape, at = self._state, self.shape, self.world.params["shape"][0]
         if places is None:
             places = np.maximum(state.copies["visitor"], 0)
-        places = self.checked_places(places, self.num_envs)
+        places = self._places(places, self.num_envs)
         rows, wallet = np.arange(self.num_envs), np.zeros(self.num_envs)
         users, vectors, carts = (array[rows, places] for array in (state.users, state.vectors, state.carts))
         read_wallets(self.world, state, places, wallet)
@@ -315,7 +319,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             **{f"cart_{name}": np.where(filled, carts[name], -1) for name in ("item", "agent")},
         }
 
-    def checked_places(self, places: Any, num_envs: int) -> np.ndarray:
+    def _places(self, places: Any, num_envs: int) -> np.ndarray:
         """A place in each of so many copies [num_envs], of one for all or one for each.
 
         Raises:
@@ -435,6 +439,24 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             "outside": outside,
             "click": click,
         }
+
+
+def _check_fork(threads: int) -> None:
+    """Raise RuntimeError where this process was forked from one whose threads had started: the library of threads would
+    end it without a word."""
+    started = _threads.setdefault("process", os.getpid())
+    if started != os.getpid():
+        raise RuntimeError(
+            f"num_threads = {threads} is not possible here: this process was forked after threads had started; "
+            "use num_threads=1, or start it by spawn"
+        )
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """A view that cannot be written through: the game is played in the array behind it."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def checked_vector_env(envs: Any) -> VectorEnv:

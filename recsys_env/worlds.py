@@ -172,7 +172,7 @@ class Worlds(Batch[np.ndarray, Infos]):
         for part, rows in self._each():
             arrays = State(*(array[rows] for array in snapshot.arrays))
             parts[rows.start] = Snapshot(part.config, arrays, part.world_digest)
-            part.check_contents(parts[rows.start])
+            part._check_contents(parts[rows.start])
         return parts
 
     def _part_of(self, copy: Any) -> tuple[VectorEnv, int]:
@@ -245,7 +245,7 @@ class Worlds(Batch[np.ndarray, Infos]):
     def latent_users(self, places: np.ndarray | int | None = None) -> dict[str, np.ndarray]:
         """As `VectorEnv.latent_users`."""
         self._require_reset("latent_users()")
-        which = None if places is None else self.parts[0].checked_places(places, self.num_envs)
+        which = None if places is None else self.parts[0]._places(places, self.num_envs)
         return _by_name([part.latent_users(None if which is None else which[rows]) for part, rows in self._each()])
 
     @one_at_a_time

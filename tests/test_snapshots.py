@@ -15,7 +15,7 @@ from benchmarks.random_worlds import playable_world
 from recsys_env import TASKS, VectorEnv, parallel_env, vector_env
 from recsys_env.batch import Snapshot
 from recsys_env.snapshots import Column
-from recsys_env.world import State
+from recsys_env.world import State, World
 
 FULL: dict[str, Any] = {  # with everything that a state may hold, on two pages
     "items": {"number": 20, "dims": 4, "topics": 4, "stock_init": 3, "life": 5, "period": 8},
@@ -235,3 +235,62 @@ def test_a_view_refuses_it_too() -> None:
     with pytest.raises(ValueError, match=r"copies\.tick hold 1000000 in copy 0, allowed is \[0, 29\]"):
         env.restore(broken)
     assert held(env.vector) == before
+
+
+# ------------------------------------------------------------------------------------------------ worlds
+
+
+def with_first(world: World, array: str, field: str, value: float) -> World:
+    changed = getattr(world, array).copy()
+    part = changed[field] if field else changed
+    part.reshape(-1)[0] = value
+    return world._replace(**{array: changed})
+
+
+@pytest.mark.parametrize(
+    ("array", "field", "value", "said"),
+    [
+        ("items", "topic", 2**30, "items.topic holds 1073741824, but must be from 0 to 3"),
+        ("items", "alias", -1, "items.alias holds -1, but must be from 0 to 19"),
+        ("items", "quality", np.nan, "items.quality holds nan, but must be finite"),
+        ("popular", "item", 20, "popular.item holds 20, but must be from 0 to 19"),
+        ("topic_start", "", 21, "topic_start holds 21, but must be from 0 to 20"),
+        ("places", "alias", 3, "places.alias holds 3, but must be from 0 to 2"),
+        ("agents", "role", 9, "agents.role holds 9, but must be from 0 to 0"),
+        ("scenes", "owner", 7, "scenes.owner holds 7, but must be from -1 to -1"),
+        ("q", "", np.inf, "q holds inf, but must be finite"),
+        ("theta", "", np.nan, "theta holds nan, but must be finite"),
+    ],
+)
+def test_a_world_with_numbers_out_of_range_is_refused(array: str, field: str, value: float, said: str) -> None:
+    envs = vector_env(SMALL, 2)
+    before = envs.world
+    with pytest.raises(ValueError, match=f"^world.{said}$"):
+        envs.world = with_first(before, array, field, value)
+    assert envs.world is before
+
+
+def test_the_layout_of_an_assigned_world_is_that_of_the_present_one() -> None:
+    envs = vector_env(SMALL, 2)
+    params = envs.world.params.copy()
+    params["shape"]["dims"] = 5
+    with pytest.raises(ValueError, match=r"world.params.shape.dims holds 5, but must be from 4 to 4"):
+        envs.world = envs.world._replace(params=params)
+
+
+def test_every_built_world_may_be_assigned() -> None:
+    for task in ("ecommerce-v1", "journey-v1", "social-v1", "market-v0"):
+        envs = vector_env(task, 2)
+        for seed in range(1, 4):
+            envs.world = vector_env(task, 2, world_seed=seed).world
+        assert int(envs.world.params["shape"]["world_seed"][0]) == 3
+
+
+def test_an_assigned_world_is_copied_unless_nobody_writes_it() -> None:
+    """What is writeable is another type to compiled code, and may change after the check."""
+    envs = vector_env(SMALL, 2)
+    world = with_first(envs.world, "items", "quality", 0.5)
+    envs.world = world
+    world.items["topic"] = 2**30
+    assert envs.world.items["topic"].max() < 4
+    assert not any(array.flags.writeable for array in envs.world)

@@ -860,3 +860,34 @@ def test_a_role_does_not_see_what_is_hidden_from_it() -> None:
     assert sighted.final_obs[:, 0].any()
     with pytest.raises(ValueError, match="did you mean 'profile'"):
         vector_env("journey-v1", roles=[{"hidden": ("profil",)}])
+
+
+FORKED = """
+import os, sys
+from recsys_env import vector_env
+envs = vector_env("duel-v1", 256, num_threads=2)
+envs.reset(seed=1)
+child = os.fork()
+if child == 0:
+    try:
+        envs.step(envs.empty_actions())
+    except RuntimeError as error:
+        print(error, flush=True)
+    os._exit(0)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+def test_threads_after_a_fork_are_refused() -> None:
+    """The library of threads would end the process without a word."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "num_threads = 2 is not possible here: this process was forked after threads had started" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["candidates", "tick", "next_places"])
+def test_views_of_the_state_cannot_be_written_through(name: str) -> None:
+    envs = vector_env("ecommerce-v1", 2)
+    envs.reset(seed=1)
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(envs, name)[...] = 2**30
