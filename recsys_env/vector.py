@@ -67,6 +67,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
     `expected_feedback`, `explain`, `public_items` and `latent_users` raise RuntimeError.
     """
 
+    _world: World
     _compiled: Any  # the step, once there was one
     _handles: list[Any]  # of our arrays, with each report
 
