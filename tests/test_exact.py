@@ -11,6 +11,8 @@ import pytest
 import recsys_env
 from recsys_env.exact.game import MarkovGame
 from recsys_env.exact.tabulate import tabulate
+from recsys_env.kernels import outcomes
+from recsys_env.world import State, allocate_scratch
 
 # Nothing but what is named matters: people are alike, items have no quality of their own, nothing fades.
 _PLAIN: dict[str, Any] = {
@@ -231,3 +233,16 @@ def test_states_in_which_nobody_is_served_have_rows_as_well() -> None:
     )
     assert len(game.states) == 384
     np.testing.assert_allclose(game.transitions.sum(-1), 1)
+
+
+def test_candidates_are_retrieved_in_every_row() -> None:
+    """Of one item there is one candidate, about which nothing is random."""
+    one = world(num_agents=1, action="candidates", candidates={"number": 1}, roles=({"name": "a", "items": (1,)},))
+    envs = recsys_env.vector_env(one, 3)
+    envs.reset(seed=0)
+    while (envs.next_places < 0).any():
+        envs.step(envs.empty_actions())
+    state = State(*(array.copy() for array in envs.arrays))
+    state.candidates[:] = -7
+    outcomes.retrieve(envs.world, state, allocate_scratch(envs.world, 3))
+    assert state.candidates.ravel().tolist() == [1, 1, 1]

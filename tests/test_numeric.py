@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys_env.kernels.compiler import entry
-from recsys_env.kernels.numeric import exp, log, log1p
+from recsys_env.kernels.numeric import cos, exp, log, log1p
 from recsys_env.kernels.vectors import dot, squash_row, squash_vector
 
 
@@ -14,6 +14,12 @@ from recsys_env.kernels.vectors import dot, squash_row, squash_vector
 def apply(x, exps, logs, logs1p):  # type: ignore[no-untyped-def]
     for i in range(x.size):
         exps[i], logs[i], logs1p[i] = exp(x[i]), log(exp(x[i])), log1p(abs(x[i]))
+
+
+@entry
+def cosines(x, out):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        out[i] = cos(x[i])
 
 
 @entry
@@ -39,6 +45,12 @@ def test_exponential_and_logarithms() -> None:
     np.testing.assert_allclose(exps, np.exp(x), rtol=1e-9)
     np.testing.assert_allclose(logs, np.log(exps), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(logs1p, np.log1p(abs(x)), rtol=1e-12, atol=1e-12)
+
+
+def test_cosine() -> None:
+    x, out = np.linspace(0, 2 * np.pi, 20_001), np.empty(20_001)
+    cosines(x, out)
+    np.testing.assert_allclose(out, np.cos(x), rtol=0, atol=4e-16)
 
 
 @pytest.mark.parametrize("dims", [1, 7, 8, 9, 16, 35])
