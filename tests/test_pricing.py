@@ -18,6 +18,16 @@ POLICIES = np.stack(np.meshgrid(*[np.arange(LEVELS)] * 3, indexing="ij"), -1).re
 EQUILIBRIUM, GREEDY, JOINT = (3, 0, 1), (5, 3, 3), (6, 6, 3)
 PUBLISHED = {EQUILIBRIUM: 0.2316, GREEDY: 0.5903, JOINT: 0.6986}
 UNIFORM = 0.3219
+SELLERS: dict[str, Any] = {  # three of them, who sell the same four items
+    "num_agents": 3,
+    "roles": ({"name": "seller"},),
+    "action": "items",
+    "items": {"number": 4, "dims": 4, "topics": 2, "price_log_sd": 0.4},
+    "users": {"number": 5, "topics": 2, "price_sensitivity_log_sd": 0.6},
+    "offer": {"kind": "price", "levels": 5},
+    "choice": {"beta_trust": 2.0, "beta_price": 3.0, "beta_taste": 1.0, "v_0": 0.5},
+    "dynamics": {"trust_rate": 0.4},
+}
 
 
 def sales() -> np.ndarray:
@@ -182,3 +192,44 @@ def test_greedy_prices_as_the_myopic_seller() -> None:
         seen |= set(levels.ravel().tolist())
         observations = envs.step(levels)[0]
     assert len(seen) >= 3
+
+
+def central_actions(envs: VectorEnv, observations: np.ndarray) -> np.ndarray:
+    actions = envs.empty_actions()
+    for n, agent in enumerate(envs.possible_agents):
+        player = Central()
+        player.bind(envs, agent, 0)
+        actions[:, n] = player.act(observations[:, n])
+    return actions
+
+
+def test_central_shows_nothing_twice_on_a_shared_page() -> None:
+    envs = vector_env(
+        DUEL, 8, **{**SELLERS, "slots": 2, "page": "shared", "offer": {"kind": "none"}, "static_weights": {}}
+    )
+    observations, _ = envs.reset(seed=0)
+    for _ in range(20):
+        observations, _, _, _, infos = envs.step(central_actions(envs, observations))
+        for items in infos["shown"].reshape(8, -1):
+            shown = items[items >= 0]
+            assert len(np.unique(shown)) == len(shown)
+        assert (infos["shown"] >= 0).any()
+
+
+def test_no_other_price_of_one_seller_would_earn_all_together_more() -> None:
+    """Whatever all of them show at it."""
+    envs = vector_env(DUEL, 64, **SELLERS)
+    observations, _ = envs.reset(seed=0)
+    rng, levels = np.random.default_rng(0), envs.shape.levels
+    slates = np.stack(np.meshgrid(*[np.arange(4)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    for _ in range(25):  # until visitors trust the sellers differently
+        observations = envs.step(rng.integers(0, 4 * levels, (64, 3)))[0]
+    chosen = central_actions(envs, observations)
+    value = envs.expected_feedback(chosen)["own"].sum(1)
+    for n in range(3):
+        for level in range(levels):
+            prices = chosen % levels
+            prices[:, n] = level
+            others = [envs.expected_feedback(slate * levels + prices)["own"].sum(1) for slate in slates]
+            assert (np.max(others, 0) <= value * (1 + 1e-6) + 1e-9).all()
+    assert len(np.unique(chosen % levels)) > 1
