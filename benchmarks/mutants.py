@@ -53,14 +53,17 @@ SEED = 12
 # Tests in the order in which they are run, and the compiled entries that they can tell anything about.
 TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/test_rng.py", ("uniforms",)),
-    ("tests/test_numeric.py", ("apply", "products", "squashed")),
+    ("tests/test_numeric.py", ("apply", "cosines", "products", "squashed", "squashed_into")),
     (
         "tests/test_kernels.py",
-        ("run", "build_alias", "expect", "global_state", "list_options", "appraise", "read_prices", "read_wallets"),
+        (
+            *("run", "build_alias", "expect", "global_state", "list_options", "appraise"),
+            *("read_prices", "read_wallets", "respond"),
+        ),
     ),
     ("tests/test_public_items.py", ("read_items", "respond")),
     ("tests/test_environment.py", ("find_outside",)),
-    ("tests/test_weights.py", ("separate",)),
+    ("tests/test_weights.py", ("separate", "scored")),
     ("tests/test_assortment.py", ("choose",)),
     ("tests/test_expected.py", ("expect",)),
     ("tests/test_effects.py", ("run", "expect", "read_wallets", "read_purchase_values")),
@@ -100,6 +103,13 @@ REASONS = {
     "(f.like and agent.like != 0.0): | f.like and agent.like != 0.0 -> (f.like or": (
         "equivalent: the condition only saves the integral, which is then weighted by 0"
     ),
+    "for _ in range(_ROUNDS): | range(_ROUNDS)": ("a setting of a search: with a round less it finds slates as good"),
+    "_fill_page: page.means[n] = 0.0": (
+        "a setting of a search: rounds that begin with the means of another page end in slates as good"
+    ),
+    "_prefetch_": "equivalent: memory that is not asked for ahead of time is read a little later",
+    "u % PLACES -> u + PLACES": "equivalent on processors that shift by the remainder of 64, such as x86 and ARM",
+    "numeric.py:whole: return (n + LANES - 1) // LANES * LANES | 1 -> -1": "equivalent: more of a vector stays unused",
     "if feature.length >= 0: | 0 -> 1": "equivalent: the length is never the first feature, which is profile_match",
     "p.features.freshness >= 0 -> p.features.freshness > 0": "equivalent: freshness is never the first feature",
     "p.features.promotion >= 0 -> p.features.promotion > 0": "equivalent: promotion is never the first feature",

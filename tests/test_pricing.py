@@ -210,10 +210,8 @@ def test_central_shows_nothing_twice_on_a_shared_page() -> None:
     observations, _ = envs.reset(seed=0)
     for _ in range(20):
         observations, _, _, _, infos = envs.step(central_actions(envs, observations))
-        for items in infos["shown"].reshape(8, -1):
-            shown = items[items >= 0]
-            assert len(np.unique(shown)) == len(shown)
-        assert (infos["shown"] >= 0).any()
+        shown = infos["shown"].reshape(8, -1)[infos["visitor"].max(1) >= 0]
+        assert (np.sort(shown, axis=1) == [-1, -1, 0, 1, 2, 3]).all()  # what is chosen twice would leave a hole
 
 
 def test_no_other_price_of_one_seller_would_earn_all_together_more() -> None:

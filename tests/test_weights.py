@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recsys_env import VectorEnv, WorldConfig, vector_env
-from recsys_env.kernels.weights import separate
+from recsys_env.kernels.compiler import entry
+from recsys_env.kernels.weights import _score, separate
 from recsys_env.policies import make_policy
 
 B, N, K, C = 4, 2, 3, 8
@@ -24,6 +25,19 @@ GAME: dict[str, Any] = {
     "scenes": ({"name": "page", "cart": True},),
 }
 SCARCE = {"number": 6, "dims": 4, "topics": 3, "stock_init": 1}  # often fewer than C candidates
+
+
+@entry
+def scored(features, items, direction, member, scores, found):  # type: ignore[no-untyped-def]
+    found[0], found[1] = _score(features, items, 0, direction, member, scores)
+
+
+def test_the_lowest_of_the_slate_and_the_highest_of_the_others() -> None:
+    features = np.array([[[0.0], [2.0], [1.0], [3.0], [9.0]]], np.float32)
+    items, member = np.array([[5, 6, 7, 8, -1]]), np.array([1.0, 1.0, 0.0, 0.0, 1.0])
+    found = np.zeros(2, np.int64)
+    scored(features, items, np.array([1.0]), member, np.zeros(5), found)
+    assert found.tolist() == [0, 3]
 
 
 def pair(**changes: Any) -> tuple[VectorEnv, VectorEnv]:
