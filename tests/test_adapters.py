@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -36,28 +37,36 @@ LIBRARIES = (
 )
 
 
-def said_without(libraries: Iterable[str], name: str) -> str:
-    """What the import of an adapter says where these libraries are not installed."""
-    missing = dict.fromkeys(libraries)
-    code = (
-        f"import sys; sys.modules |= {missing}\n"
-        f"try:\n import recsys_env.adapters.{name}\nexcept ImportError as e: print(e)"
-    )
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+def said_without(libraries: Iterable[str], *names: str) -> dict[str, str]:
+    """What the imports of these adapters say where these libraries are not installed."""
+    code = f"""
+import importlib, json, sys
+sys.modules |= dict.fromkeys({[*libraries]})
+said = {{}}
+for name in {names}:
+    try:
+        importlib.import_module("recsys_env.adapters." + name)
+    except ImportError as error:
+        said[name] = str(error)
+print(json.dumps(said))
+"""
+    return json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
-@pytest.mark.parametrize("name", INSTALL)
-def test_with_the_core_alone_an_adapter_says_what_to_install(name: str) -> None:
+def test_with_the_core_alone_an_adapter_says_what_to_install() -> None:
     """Even torch is missing then, which every extra brings: the adapter's own extra is named."""
-    assert f'pip install "{INSTALL[name]}"' in said_without(LIBRARIES, name)
+    said = said_without(LIBRARIES, *INSTALL)
+    wrong = {name: said.get(name) for name in INSTALL if f'pip install "{INSTALL[name]}"' not in said.get(name, "")}
+    assert wrong == {}
 
 
-@pytest.mark.parametrize(("name", "library"), [("sb3", "stable_baselines3"), ("torchrl", "torchrl")])
-def test_without_its_library_an_adapter_says_what_to_install(name: str, library: str) -> None:
+def test_without_its_library_an_adapter_says_what_to_install() -> None:
     pytest.importorskip("torch")
-    said = said_without([library], name)
-    assert library in said
-    assert f'pip install "{INSTALL[name]}"' in said
+    needed = {"sb3": "stable_baselines3", "torchrl": "torchrl"}
+    said = said_without(needed.values(), *needed)
+    for name, library in needed.items():
+        assert library in said[name]
+        assert f'pip install "{INSTALL[name]}"' in said[name]
 
 
 def test_an_unknown_device_is_an_error() -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,13 +84,18 @@ def test_policies_are_listed_with_their_first_sentence(capsys: pytest.CaptureFix
     assert "(Li et al. 2010). (learns while it serves) linear-thompson" in shown
 
 
+@pytest.fixture(scope="module")
+def classes() -> dict[str, Any]:
+    return dict(_classes())
+
+
 @pytest.mark.parametrize(("name", "place"), (POLICIES | TASK_POLICIES).items())
-def test_which_policies_learn_is_known_without_importing_them(name: str, place: str) -> None:
+def test_which_policies_learn_is_known_without_importing_them(name: str, place: str, classes: dict[str, Any]) -> None:
     try:
         policy = make_policy(name)
     except ImportError as error:
         pytest.skip(str(error))
-    assert _learns(place.partition(":")[2], dict(_classes())) == policy.learns
+    assert _learns(place.partition(":")[2], classes) == policy.learns
 
 
 def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,25 +153,30 @@ def test_a_wrong_task_is_one_line(task: str, message: str, capsys: pytest.Captur
     assert message in refused(capsys, "describe", task)
 
 
-@pytest.mark.parametrize("command", [*LISTINGS, *COMMANDS])
-def test_a_command_answers_without_what_it_does_not_need(command: str) -> None:
-    """Heavy libraries take seconds to import."""
-    if command in COMMANDS:
-        pytest.importorskip("tyro")
+@pytest.mark.parametrize("commands", [LISTINGS, COMMANDS], ids=["listings", "commands"])
+def test_a_command_answers_without_what_it_does_not_need(commands: Any) -> None:
+    """Heavy libraries take seconds to import. One process runs all: what one imports, the next have too."""
     unneeded = {"torch", "pandas", "matplotlib", "rliable", "pyspiel", "scipy.stats", "ray"}
-    unneeded |= {"tyro", "rich"} if command in LISTINGS else set()  # the core alone says what there is
-    words = [command, "duel-v1"] if command == "describe" else [command, *(["--help"] if command in COMMANDS else [])]
+    if commands is COMMANDS:
+        pytest.importorskip("tyro")
+    else:
+        unneeded |= {"tyro", "rich"}  # the core alone says what there is
+    help_or_list = ["--help"] if commands is COMMANDS else []
+    words = [[name, *(["duel-v1"] if name == "describe" else help_or_list)] for name in commands]
     code = f"""
 import sys
 from recsys_env.__main__ import main
-try:
-    main({words})
-except SystemExit as stop:
-    assert not stop.code
-print(sorted({unneeded} & sys.modules.keys()))
+for words in {words}:
+    stopped = None
+    try:
+        main(words)
+    except SystemExit as stop:
+        stopped = stop.code
+    print("\\nended", words[0], stopped or 0, sorted({unneeded} & sys.modules.keys()))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    ended = [line for line in done.stdout.splitlines() if line.startswith("ended ")]
+    assert ended == [f"ended {name} 0 []" for name in commands]
 
 
 def test_the_script_finds_modules_of_the_current_folder(

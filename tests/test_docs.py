@@ -18,6 +18,7 @@ from benchmarks.compat.snippets import ROOT, blocks, needs, pages
 
 PAGES = [page for page in pages() if page.name != "README.md"]
 WITH_CODE = [page for page in PAGES if blocks(page)]
+PICTURE = r"!\[[^\]]*\]\(([^)\s]+)\)"
 
 
 def named(page: Path) -> str:
@@ -110,18 +111,22 @@ def test_commands_exist_and_know_their_options(page: str, line: str, capsys: pyt
 # ------------------------------------------------------------------------------------------------ links and tables
 
 
-@pytest.mark.parametrize("page", pages(), ids=named)
-def test_links_lead_to_files(page: Path) -> None:
+def test_links_lead_to_files() -> None:
     """Sphinx checks them on the site; here also those of the README and of files beside it."""
-    for link in re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)):
-        assert "://" in link or "_generated/" in link or (page.parent / link).exists(), f"{named(page)}: {link}"
+    broken = []
+    for page in pages():
+        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", text):
+            if not ("://" in link or "_generated/" in link or (page.parent / link).exists()):
+                broken.append(f"{named(page)}: {link}")
+    assert not broken, "\n".join(broken)
 
 
-@pytest.mark.parametrize("page", pages(), ids=named)
-def test_pictures_are_made_when_the_site_is_built(page: Path) -> None:
+def test_pictures_are_made_when_the_site_is_built() -> None:
     """What is kept in the tree goes on showing what no longer exists."""
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", page.read_text())
-    assert [picture for picture in pictures if not picture.startswith("_generated/plots/")] == []
+    pictures = [(named(page), picture) for page in pages() for picture in re.findall(PICTURE, page.read_text())]
+    kept = [f"{page}: {picture}" for page, picture in pictures if not picture.startswith("_generated/plots/")]
+    assert not kept, "\n".join(kept)
 
 
 def test_every_library_page_says_what_goes_through_and_where_it_ends() -> None:

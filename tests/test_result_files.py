@@ -47,8 +47,7 @@ def having(key: str, value: Any) -> Iterator[dict[str, Any]]:
         yield from having(key, inside)
 
 
-@pytest.mark.parametrize("path", sorted(result_files.RESULTS.rglob("*.json")), ids=lambda path: path.stem)
-def test_every_result_has_its_settings_and_tells_where_it_comes_from(path: Path) -> None:
+def check_result(path: Path) -> None:
     stored = json.loads(path.read_text())
     if path.stem not in ("evaluation", "tournament"):  # where each row has its own
         assert stored["settings"]
@@ -59,6 +58,16 @@ def test_every_result_has_its_settings_and_tells_where_it_comes_from(path: Path)
     for source in sources:
         assert {"commit", "date", "versions"} <= source.keys()
         assert source["commit"] or len(source["stored_in"]) == 40  # of the commit that stored it
+
+
+def test_every_result_has_its_settings_and_tells_where_it_comes_from() -> None:
+    wrong = []
+    for path in sorted(result_files.RESULTS.rglob("*.json")):
+        try:
+            check_result(path)
+        except Exception as error:
+            wrong.append(f"{path.relative_to(result_files.RESULTS)}: {error!r}")
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("name", ["speed", "trainers", "compatibility", "credit"])

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import FunctionType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -404,31 +405,39 @@ def test_no_number_of_a_description_is_unfounded(task: str) -> None:
 # ------------------------------------------------------------------------------------------------ docstrings
 
 
-def referenced() -> list[tuple[str, str]]:
-    """(directive, name) of all that the API reference takes docstrings from."""
+def referenced() -> dict[str, list[str]]:
+    """Module -> names in it, or "" of itself, of all that the API reference takes docstrings from."""
     pages = (page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "api").glob("*.md")))
-    found = (re.findall(r"auto(function|class|module)::\s+(recsys_env[\w.]*)", page) for page in pages)
-    return sorted({pair for pairs in found for pair in pairs})
+    found = {pair for page in pages for pair in re.findall(r"auto(function|class|module)::\s+(recsys_env[\w.]*)", page)}
+    modules: dict[str, list[str]] = {}
+    for directive, name in sorted(found):
+        module, _, attribute = (name, "", "") if directive == "module" else name.rpartition(".")
+        modules.setdefault(module, []).append(attribute)
+    return modules
 
 
-def docstrings(directive: str, name: str) -> list[str]:
-    """Of a name, and of what is public in it; without lines of code."""
-    module, _, attribute = (name, "", "") if directive == "module" else name.rpartition(".")
-    found = pytest.importorskip(module, exc_type=ImportError)
-    found = getattr(found, attribute) if attribute else found
-    inside = [] if directive == "function" else [value for key, value in vars(found).items() if key[0] != "_"]
+REFERENCED = referenced()
+
+
+def docstrings(found: Any) -> list[str]:
+    """Of a function, class or module, and of what is public in it; without lines of code."""
+    inside = [] if isinstance(found, FunctionType) else [value for key, value in vars(found).items() if key[0] != "_"]
     documented = [value for value in inside if isinstance(value, (FunctionType, type, property))]
     own = [value for value in documented if str(getattr(value, "__module__", "recsys_env")).startswith("recsys_env")]
     texts = (inspect.getdoc(value) or "" for value in (found, *own))
     return [re.sub(r"^ *.*(?:\w=[\w\"]| = ).*$", "", text, flags=re.MULTILINE) for text in texts]
 
 
-@pytest.mark.parametrize(("directive", "name"), referenced())
-def test_no_number_of_a_docstring_is_unfounded(directive: str, name: str) -> None:
-    text = " ".join(one_line(sentences(text)) for text in docstrings(directive, name))
-    said = list(GIVEN_IN_DOCSTRINGS.get(name, {}))
-    assert [phrase for phrase in said if phrase not in text] == []
-    assert left(text, said) == []
+@pytest.mark.parametrize("module", REFERENCED)
+def test_no_number_of_a_docstring_is_unfounded(module: str) -> None:
+    holder = pytest.importorskip(module, exc_type=ImportError)
+    wrong = []
+    for attribute in REFERENCED[module]:
+        name = f"{module}.{attribute}".rstrip(".")
+        text = " ".join(map(one_line, map(sentences, docstrings(getattr(holder, attribute) if attribute else holder))))
+        said = list(GIVEN_IN_DOCSTRINGS.get(name, {}))
+        wrong += [f"{name}: {phrase}" for phrase in (*(p for p in said if p not in text), *left(text, said))]
+    assert not wrong, "\n".join(wrong)
 
 
 # ------------------------------------------------------------------------------------------------ what is found
@@ -473,17 +482,19 @@ def left(text: str, phrases: list[str]) -> list[str]:
 # ------------------------------------------------------------------------------------------------ tests
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
-def test_no_number_of_a_page_is_unfounded(page: Path) -> None:
+def test_no_number_of_a_page_is_unfounded() -> None:
     """What is listed needs a name of docs/quoted.py, or a line in this file; or nobody needs it."""
-    assert unfounded(page) == []
+    found = [f"{page.relative_to(ROOT)}: {number}" for page in pages() for number in unfounded(page)]
+    assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("page", sorted({*COMPUTED, *GIVEN}))
-def test_what_is_computed_and_given_is_on_the_page(page: str) -> None:
-    text = one_line((ROOT / page).read_text(encoding="utf-8")).replace(" # ", " ")
-    said = [*(make() for make in COMPUTED.get(page, ())), *GIVEN.get(page, ())]
-    assert [phrase for phrase in said if phrase not in text] == []
+def test_what_is_computed_and_given_is_on_the_page() -> None:
+    missing = []
+    for page in sorted({*COMPUTED, *GIVEN}):
+        text = one_line((ROOT / page).read_text(encoding="utf-8")).replace(" # ", " ")
+        said = [*(make() for make in COMPUTED.get(page, ())), *GIVEN.get(page, ())]
+        missing += [f"{page}: {phrase}" for phrase in said if phrase not in text]
+    assert not missing, "\n".join(missing)
 
 
 def test_quoted_numbers_are_measured_and_quoted() -> None:

@@ -67,13 +67,15 @@ TINY: dict[str, Any] = {"timesteps": 512, "num_envs": 4, "n_steps": 16, "batch_s
 
 @pytest.fixture(autouse=True)
 def easy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clicks follow a taste that the profile shows without noise; a policy has to find out that it matters."""
+    """Clicks follow a taste that the profile shows without noise; a policy has to find out that it matters. "short-v0"
+    is for those who need not find out: its episodes are hardly longer than a rollout."""
     easy = {"horizon": 60, "slots": 1, "observation": {"profile_noise": 0.0}, "choice": {"beta_taste": 6.0, "v_0": 4.0}}
     monkeypatch.setitem(_TASKS, "easy-v0", replace(WorldConfig(), easy))
+    monkeypatch.setitem(_TASKS, "short-v0", replace(WorldConfig(), {**easy, "horizon": 20}))
 
 
 def trained(algorithm: str, out: Path, **settings: Any) -> dict[str, Any]:
-    usual = {"task": "easy-v0", "device": "cpu", "compare": (), "eval_episodes": 2}
+    usual = {"task": "short-v0", "device": "cpu", "compare": (), "eval_episodes": 2}
     return train(ALGORITHMS[algorithm](out=out, **{**usual, **settings}))  # type: ignore[arg-type]
 
 
@@ -84,7 +86,7 @@ def own_options(algorithm: str) -> set[str]:
 
 @pytest.mark.parametrize("algorithm", QUICK)
 def test_it_gains_beyond_noise_and_is_loaded_back(algorithm: str, tmp_path: Path) -> None:
-    result = trained(algorithm, tmp_path, eval_episodes=5, **QUICK[algorithm])
+    result = trained(algorithm, tmp_path, task="easy-v0", eval_episodes=5, **QUICK[algorithm])
     assert result["gain"]["mean"] > 2 * result["gain"]["ci95"]
     played = replace(TASKS["easy-v0"], assignments(QUICK[algorithm].get("set", ())))
     config = replace(played, ALGORITHMS[algorithm].changes)
@@ -166,7 +168,7 @@ def test_past_selves_share_the_copies(tmp_path: Path) -> None:
     from recsys_env import vector_env
 
     trained("ippo", tmp_path, others=(SELF,), snapshot_every=1, **{**TINY, "learning_rate": 0.1})
-    envs = vector_env("easy-v0", 64)
+    envs = vector_env("short-v0", 64)
     past = PastSelf(tmp_path / "pool")
     past.bind(envs, "recommender_1", 3)
     envs.reset(seed=0)
@@ -241,7 +243,7 @@ def test_evaluations_choose_the_policy_and_disturb_nothing(algorithm: str, tmp_p
     means = [np.mean(point["own"]) for point in often["evaluations"]]
     best = often["evaluations"][int(np.argmax(means))]
     assert often["best_agent_steps"] == best["agent_steps"]
-    kept, config = tmp_path / "3" / "evaluated" / f"{best['agent_steps']:012d}", TASKS["easy-v0"]
+    kept, config = tmp_path / "3" / "evaluated" / f"{best['agent_steps']:012d}", TASKS["short-v0"]
     assert {name: array.tolist() for name, array in read_arrays(kept / "policy.npz").items()} == {
         name: array.tolist() for name, array in read_arrays(tmp_path / "3" / "policy.npz").items()
     }
@@ -348,49 +350,58 @@ def test_every_option_says_what_it_is() -> None:
             assert isinstance(body[places[name] + 1], ast.Expr), (kind, name)
 
 
-@pytest.mark.parametrize(
-    "module", ["baselines", "baselines.train", "baselines.reference", "baselines.ippo", "baselines.benchmarl"]
-)
-def test_options_are_known_without_a_trainer(module: str) -> None:
-    code = f"import sys, {module}; print(sorted({HEAVY} & sys.modules.keys()))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+def told(program: str) -> list[str]:
+    """The lines that a program prints in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        ("--help", 0),
-        ("train --help", 0),
-        ("train ippo --help", 0),
-        ("train qmix --help", 0),
-        ("reference --help", 0),
-        ("train ipo", 2),
-        ("train ippo --layers 3", 2),
-        ("train ippo --timesteps abc", 2),
-        ("train ippo --task nope", 2),
-        ("train ippo --n-epochs 0", 2),
-        ("train ippo --device gpu", 2),
-        ("train ippo --others contend", 2),
-        ("train ippo --compare gredy", 2),
-        ("train ippo --resume --out no_such_folder", 2),
-        ("reference --only ipo", 2),
-    ],
-)
-def test_a_command_answers_without_what_it_does_not_need(words: str, code: int) -> None:
-    """Heavy libraries take seconds to import."""
-    program = f"""
+def test_options_are_known_without_a_trainer() -> None:
+    program = """
+import importlib, sys
+for name in {modules}:
+    importlib.import_module(name)
+    print(name, sorted({heavy} & sys.modules.keys()))
+"""
+    modules = ["baselines", "baselines.train", "baselines.reference", "baselines.ippo", "baselines.benchmarl"]
+    assert told(program.format(modules=modules, heavy=HEAVY)) == [f"{name} []" for name in modules]
+
+
+COMMANDS = {  # and how they end
+    "--help": 0,
+    "train --help": 0,
+    "train ippo --help": 0,
+    "train qmix --help": 0,
+    "reference --help": 0,
+    "train ipo": 2,
+    "train ippo --layers 3": 2,
+    "train ippo --timesteps abc": 2,
+    "train ippo --task nope": 2,
+    "train ippo --n-epochs 0": 2,
+    "train ippo --device gpu": 2,
+    "train ippo --others contend": 2,
+    "train ippo --compare gredy": 2,
+    "train ippo --resume --out no_such_folder": 2,
+    "reference --only ipo": 2,
+}
+
+
+def test_a_command_answers_without_what_it_does_not_need() -> None:
+    """Heavy libraries take seconds to import. One process runs all commands: what one imports, the next have too."""
+    program = """
 import sys
 from baselines.__main__ import main
-stopped = 0
-try:
-    main({words.split()})
-except SystemExit as stop:
-    stopped = stop.code
-print(stopped, sorted({HEAVY} & sys.modules.keys()))
+for words in {words}:
+    stopped = 0
+    try:
+        main(words.split())
+    except SystemExit as stop:
+        stopped = stop.code
+    print("\\nended", words, stopped, sorted({heavy} & sys.modules.keys()))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == f"{code} []"
+    lines = told(program.format(words=list(COMMANDS), heavy=HEAVY))
+    ended = [line for line in lines if line.startswith("ended ")]
+    assert ended == [f"ended {words} {code} []" for words, code in COMMANDS.items()]
 
 
 def test_a_file_of_an_algorithm_is_its_command(tmp_path: Path) -> None:
@@ -432,9 +443,9 @@ def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch,
 def test_a_policy_refuses_what_it_was_not_trained_for(tmp_path: Path) -> None:
     trained("ippo", tmp_path, **TINY)
     with pytest.raises(ValueError, match="was trained with observations Box"):
-        episode_returns(replace(TASKS["easy-v0"], {"observability": "full"}), str(tmp_path), 2, 0)
+        episode_returns(replace(TASKS["short-v0"], {"observability": "full"}), str(tmp_path), 2, 0)
     with pytest.raises(ValueError, match=r"was trained with actions Discrete\(20\); here they are"):
-        episode_returns(replace(TASKS["easy-v0"], {"slots": 2}), str(tmp_path), 2, 0)
+        episode_returns(replace(TASKS["short-v0"], {"slots": 2}), str(tmp_path), 2, 0)
 
 
 def test_gpu_flags_are_ignored_aloud_on_a_cpu(tmp_path: Path) -> None:

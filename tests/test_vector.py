@@ -812,13 +812,14 @@ print(sum(len(entry.overloads) for entry in (step.run, threads.run_parallel, ste
 def test_a_change_in_any_kernel_file_never_runs_old_code(tmp_path: Path) -> None:
     """`read_prices` lives in page.py and calls rng.py: an edit of either is seen, though each caches by its own
     file."""
-    package = tmp_path / "recsys_env"
+    package, world = tmp_path / "recsys_env", tmp_path / "world.pickle"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "catalogues"))
-    code = """
-import numpy as np, recsys_env
+    config = WorldConfig(items={"promotion_probability": 0.5, "promotion_depth": 0.5})
+    world.write_bytes(pickle.dumps(vector_env(config).world))  # made here: its own kernels would be compiled there too
+    code = f"""
+import pathlib, pickle, numpy as np
 from recsys_env.kernels.page import read_prices
-from recsys_env.world import build
-world = build(recsys_env.WorldConfig(items={"promotion_probability": 0.5, "promotion_depth": 0.5}))
+world = pickle.loads(pathlib.Path({str(world)!r}).read_bytes())
 prices, promoted = np.zeros(200), np.zeros(200, np.bool_)
 read_prices(world, np.arange(200, dtype=np.int32), 0, prices, promoted)
 print(sum(read_prices.stats.cache_hits.values()), np.packbits(promoted).tobytes().hex())
