@@ -31,7 +31,8 @@ class BenchMARL(GradientAlgorithm):
 
     library = "benchmarl"
     install = (
-        'pip install "recsys_env[benchmarl]" in a virtual environment of its own, because it pins an older torchrl'
+        'pip install "recsys_env[benchmarl]" in a virtual environment of its own, because it pins an older torchrl; '
+        "without it, q-torch learns by vdn and qmix (--mixer), and ppo-torch by a central critic (--centralised)"
     )
     resumes = False
     queries: ClassVar[str] = "slates"

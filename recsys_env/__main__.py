@@ -43,10 +43,14 @@ def _call(argv: Sequence[str]) -> None:
     about = {**LISTINGS, **{name: what for name, (_, what) in COMMANDS.items()}}
     if not argv or argv[0] in ("-h", "--help"):
         lines = "\n".join(f"  {name:11} {what}" for name, what in about.items())
-        print(f"usage: python -m recsys_env COMMAND [-h] ...\n\n{lines}")
+        print(f"usage: python -m recsys_env COMMAND [-h] ...\n       python -m recsys_env --version\n\n{lines}")
         return
     name, *words = argv
-    if name in LISTINGS:
+    if name == "--version":
+        from . import __version__
+
+        print(f"recsys_env {__version__}")
+    elif name in LISTINGS:
         _list(name, words)
     elif name in COMMANDS:
         module, _, function = COMMANDS[name][0].partition(":")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .checks import check_count
+from .checks import check_count, did_you_mean
 from .fields import CANDIDATE_FEATURES, HIDEABLE, PRICE_LEVEL
 from .privacy import WITHHELD
 from .settings import (
@@ -650,7 +650,7 @@ class WorldConfig(Settings):
         for group in GROUPS:
             if name in (f.name for f in fields(getattr(self, group))):
                 return f" (did you mean {group}={{{name!r}: ...}}?)"
-        return super()._suggestion(name)
+        return super()._suggestion(name) or did_you_mean(name, _ARGUMENTS)
 
     def reward_weights(self, role: int) -> dict[str, float]:
         """Weight of every event and objective in the reward of a role.

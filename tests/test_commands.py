@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from recsys_env import TASKS, task_config, vector_env
+from recsys_env import TASKS, __version__, task_config, vector_env
 from recsys_env.__main__ import COMMANDS, LISTINGS, main, script
 from recsys_env.evaluation import METRICS
 from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION
@@ -63,6 +63,11 @@ def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]
     assert "unknown command 'evalute' (did you mean 'evaluate'?); commands are tasks, desc" in refused(
         capsys, "evalute"
     )
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--version"])
+    assert capsys.readouterr().out == f"recsys_env {__version__}\n"
 
 
 def test_lists_are_complete(capsys: pytest.CaptureFixture[str]) -> None:

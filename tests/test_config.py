@@ -203,6 +203,7 @@ def test_sequences_become_tuples() -> None:
             {"render_mode": "ansi"},
             r"no field 'render_mode' \('render_mode' is an argument of parallel_env, env and single_agent_env; a batch",
         ),
+        ({"n_envs": 4}, r"no field 'n_envs' \(did you mean 'num_envs'\?\)"),
     ],
 )
 def test_unknown_fields_suggest_the_nearest(changes: dict[str, Any], message: str) -> None:
