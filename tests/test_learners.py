@@ -465,3 +465,34 @@ def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "surprise", None)
     with pytest.raises(ImportError, match=r'needs surprise: pip install "recsys_env\[recommenders\]"'):
         make_policy("surprise")
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        (np.zeros(3), r"float64\[3\], expected a number for each of the options, \[2, 20\]"),
+        (np.zeros((2, 20, 1)), r"float64\[2, 20, 1\]"),
+        (np.full((2, 20), "a"), r"<U1\[2, 20\]"),
+        (None, r"object\[\]"),
+    ],
+)
+def test_a_ranker_names_scores_that_are_none(scores: Any, said: str) -> None:
+    class Odd(Ranker):
+        def score(self, observations: np.ndarray) -> Any:
+            return scores
+
+    envs = vector_env("ecommerce-v1", 2)
+    observations, _ = envs.reset(seed=0)
+    ranker = Odd()
+    ranker.bind(envs, "recommender_0", 0)
+    with pytest.raises(ValueError, match=rf"^Odd\.score gave {said}"):
+        ranker.act(observations[:, 0])
+
+
+def test_a_ranker_without_scores_says_so() -> None:
+    envs = vector_env("ecommerce-v1", 2)
+    observations, _ = envs.reset(seed=0)
+    ranker = Ranker()
+    ranker.bind(envs, "recommender_0", 0)
+    with pytest.raises(NotImplementedError, match=r"Ranker has no score\(observations\)"):
+        ranker.act(observations[:, 0])

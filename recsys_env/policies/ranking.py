@@ -42,7 +42,7 @@ class Ranker(Policy):
 
         Those of places without an item do not count.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no score(observations)")
 
     def price_levels(self, observations: np.ndarray) -> np.ndarray | None:
         """Levels [B] of the agent's prices, where agents set prices; None = the level nearest to the list's prices."""
@@ -56,7 +56,12 @@ class Ranker(Policy):
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         self.look()
-        scores = self.score(observations)
+        scores = np.asarray(self.score(observations))
+        if scores.shape != self.items.shape or scores.dtype.kind not in "fiu":
+            raise ValueError(
+                f"{type(self).__name__}.score gave {scores.dtype}{list(scores.shape)}, "
+                f"expected a number for each of the options, {list(self.items.shape)}"
+            )
         if np.isnan(scores[self.items >= 0]).any():
             raise ValueError(f"{type(self).__name__} scored an option with NaN")
         if self.exploration > 0.0:
