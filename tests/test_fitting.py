@@ -424,8 +424,8 @@ def with_value(column, value):
         (with_value("sales_value", np.nan), "'sales_value'.*holds nan"),
         (lambda log: log.assign(sales_value="3 dollars"), "'sales_value' must be numeric.*'3 dollars'"),
         (with_value("quantity", -1), "'quantity' must be finite and > 0.*-1"),
-        (with_value("quantity", 1e30), r"'quantity' must be from 1e-06 to 1e\+09; 1 of \d+ rows .* 1e\+30"),
-        (with_value("quantity", 1e-30), r"'quantity' must be from 1e-06 to 1e\+09; 1 of \d+ rows .* 1e-30"),
+        (lambda log: log.assign(quantity=1e30), r"'quantity' must be from 1e-06 to 1e\+09; .* the first holds 1e\+30"),
+        (lambda log: log.assign(quantity=1e-30), r"'quantity' must be from 1e-06 to 1e\+09; .* the first holds 1e-30"),
         (with_value("retail_disc", -2.5), "'retail_disc' must be finite and >= 0.*-2.5"),
         (
             with_value("transaction_timestamp", "yesterweek"),

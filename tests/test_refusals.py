@@ -219,7 +219,7 @@ def test_tables_are_of_numbers_that_can_be_solved() -> None:
         with pytest.raises(TypeError, match=rf"^MarkovGame: {name} = masked_array"):
             table(**{name: np.ma.masked_array(given, True)})
     if np.dtype(np.longdouble).itemsize > 8:
-        with pytest.raises(TypeError, match="^MarkovGame: initial of dtype"):
+        with pytest.raises(TypeError, match=r"^MarkovGame: initial of dtype"):
             table(initial=game.initial.astype(np.longdouble))
     with pytest.raises(TypeError, match=r"^policy = .* must be actions below 2"):
         game.checked_policy(np.ma.masked_array([0, 1, 0], [True, False, False]))
@@ -230,9 +230,7 @@ def test_games_that_are_too_large_are_refused_at_once() -> None:
     for size in (12, 300):
         with pytest.raises(ValueError, match=rf"^payoffs of {size} x {size} actions are too many"):
             exact.mixed_equilibria(np.zeros((2, size, size)))
-    with pytest.raises(
-        ValueError, match=r"^payoffs of 300 x 300 actions make a linear program of \d+ entries; allowed"
-    ):
+    with pytest.raises(ValueError, match=r"^payoffs of 300 x 300 actions make a linear program of \d+ entries"):
         exact.correlated_equilibrium(np.zeros((2, 300, 300)))
 
 
