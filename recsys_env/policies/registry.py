@@ -165,15 +165,12 @@ def _made(policy: str) -> Any:
     """What a `module:factory` returns.
 
     Raises:
-        ValueError: it cannot be called without arguments, fails or ends the process.
-        ImportError: its library is missing.
+        ValueError: it cannot be called without arguments, or ends the process.
     """
     factory = _import(policy)
     try:
         return factory()
-    except ImportError:
-        raise
-    except (Exception, SystemExit) as error:
+    except (TypeError, SystemExit) as error:
         told = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"policy {shown(policy)} was not made by {policy}(): {told}") from error
 
