@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .checks import shown
+from .checks import array_of, shown
 from .config import WorldConfig
 
 
@@ -77,9 +77,9 @@ class ActionReader:
         written into one that the next call overwrites.
 
         Raises:
-            ValueError, TypeError: as `read` does, or NumPy does of what is no array.
+            ValueError, TypeError: as `read` does, or some make no array.
         """
-        return self._one if self._write(joint) else self.read(np.array([joint]))
+        return self._one if self._write(joint) else self.read([[array_of(action) for action in joint]])
 
     def _write(self, joint: Sequence[Any]) -> bool:
         """Write one copy's actions down. Returns whether all of them are of the usual kind and lie in their space."""
@@ -124,8 +124,8 @@ class ActionReader:
             ValueError, TypeError: it lies outside its space; the message names agent, value and space.
         """
         try:
-            array = np.asarray(action)
-        except ValueError:  # ragged
+            array = array_of(action)
+        except ValueError:
             self._reject_one(n, action, ", which is not one array")
         if array.dtype.kind not in self.kinds and array.dtype.kind != "b":
             takes = "numbers" if self._continuous else "integers"
@@ -172,8 +172,8 @@ def as_array(actions: Any, shape: tuple[int, ...], what: str, of: Any, name: str
         ValueError: they have another shape.
     """
     try:
-        array = np.asarray(actions)
-    except ValueError:  # ragged
+        array = array_of(actions)
+    except ValueError:
         raise ValueError(
             f"{name} = {shown(actions)} is not one array, expected shape {shape}: {what.format(of)}"
         ) from None

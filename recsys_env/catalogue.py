@@ -38,6 +38,8 @@ class Catalogue:
 
     Raises `ValueError` that names the array when shapes or kinds disagree, a value is not finite, or a vector is not
     of unit norm.
+
+    Its arrays are copies of those given, and cannot be written to.
     """
 
     item_vectors: np.ndarray  # [M, D] float32, unit norm: q_j
@@ -107,6 +109,14 @@ class Catalogue:
         for name, number in (("topic", topics), ("domain", domains)):
             if set(np.unique(getattr(self, f"item_{name}"))) != set(range(number)):
                 raise ValueError(f"Catalogue.item_{name} must use every {name} in [0, {number})")
+        for name in _ARRAYS:
+            array = getattr(self, name).copy()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.__post_init__()  # copied and unpickled arrays come writeable
 
     def save(self, path: str | Path) -> None:
         """Write the catalogue to a compressed `.npz`; vectors and counts are kept at half precision."""
@@ -245,8 +255,8 @@ def _norms(vectors: np.ndarray) -> np.ndarray:
 
 def _shape(catalogue: Catalogue, name: str, ndim: int) -> tuple[int, ...]:
     value = getattr(catalogue, name)
-    if not isinstance(value, np.ndarray):
-        raise TypeError(f"Catalogue.{name} = {shown(value)} must be an array")
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"Catalogue.{name} = {shown(value)} must be an array without a mask")
     if value.ndim != ndim or value.shape[0] == 0:
         raise ValueError(f"Catalogue.{name} must be a non-empty array of {ndim} dimensions, got {np.shape(value)}")
     return value.shape

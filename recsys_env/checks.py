@@ -32,8 +32,8 @@ def shown(value: Any) -> str:
     """A value as it appears in a message: on one line, cut where it is long."""
     try:
         text = " ".join(repr(value).split())
-    except ValueError:  # Python writes no integers of more than 4,300 digits
-        return f"<{type(value).__name__} that is too long to be shown>"
+    except Exception:  # an integer of more than 4,300 digits, too many lists within lists, or an error of its own
+        return f"<{type(value).__name__} that cannot be shown>"
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
@@ -65,6 +65,20 @@ class ByName(dict[str, Thing]):
         raise KeyError(unknown(self._kind, name, self))
 
 
+def array_of(values: Any) -> np.ndarray:
+    """The values as an array of any kind.
+
+    Raises:
+        ValueError: they make none, or some are masked, which an array would not tell.
+    """
+    try:
+        if isinstance(values, np.ma.MaskedArray):
+            raise ValueError
+        return np.asarray(values)
+    except Exception:  # of rows of unequal length, or the value's own
+        raise ValueError(f"{shown(values)} is not one array without a mask") from None
+
+
 def as_numbers(name: str, values: Any, kinds: str = "fiu") -> np.ndarray:
     """The values as an array of finite numbers of these kinds, in NumPy's letters ("iu": whole ones only).
 
@@ -76,8 +90,8 @@ def as_numbers(name: str, values: Any, kinds: str = "fiu") -> np.ndarray:
     try:
         if isinstance(values, bytearray | memoryview):
             raise ValueError
-        array = np.asarray(values)
-    except (ValueError, TypeError, OverflowError):
+        array = array_of(values)
+    except ValueError:
         raise ValueError(f"{name} = {shown(values)} must be one array of {what}") from None
     if array.dtype.kind not in kinds and array.size:
         raise TypeError(f"{name} = {shown(values)} of dtype {array.dtype} must be {what}")

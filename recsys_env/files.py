@@ -12,6 +12,7 @@ import json
 import math
 import os
 import reprlib
+import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,8 +40,14 @@ class FileError(ValueError):
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path in the same folder to write to, which takes the place of `path` at the end if nothing went wrong."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")  # another process may write the same file
+    """A path in the same folder to write to, which takes the place of `path` at the end if nothing went wrong; of a
+    link, that of the file which it leads to.
+
+    Raises:
+        OSError: there is something else than a file, such as a folder or a device, or none can be made.
+    """
+    path = _file_at(path)
+    new = path.with_name(f".{digest_of_value(path.name)}.{os.getpid()}")  # another process may write the same file
     try:
         yield new
         new.replace(path)
@@ -53,12 +60,17 @@ def checked_path(name: str, value: Any) -> Path:
 
     Raises:
         TypeError: something else than a text or a path.
-        ValueError: it is empty, longer than any, or holds a null character.
+        ValueError: it is empty, longer than any, or holds a null character or what is none in the names of files.
     """
     if not isinstance(value, str | Path):
         raise TypeError(f"{name} = {shown(value)} must be a path")
     if "\0" in str(value) or not 0 < len(str(value)) <= _LONGEST:
         raise ValueError(f"{name} = {shown(value)} must be a path, of 1 to {_LONGEST} letters, none of them null")
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError as error:
+        letter = shown(error.object[error.start])
+        raise ValueError(f"{name} = {shown(value)} must be a path; {letter} is no letter of one") from None
     return Path(value)
 
 
@@ -68,14 +80,32 @@ def check_writable(path: Path) -> None:
     Raises:
         OSError: it cannot; the message names the file.
     """
-    if os.path.isdir(path):
-        raise IsADirectoryError(f"{path} is a folder, not a file")
+    path = _file_at(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"{path} cannot be written: {error.strerror}: {error.filename}") from None
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"{path} cannot be written: no permission in {path.parent}")
+
+
+def _file_at(path: Path) -> Path:
+    """The path of a file, or where one may be made, without the links that lead to it.
+
+    Raises:
+        OSError: there is something else, such as a folder or a device, or no file can be there.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"{path} is a folder, not a file")
+    if not stat.S_ISREG(mode):
+        raise OSError(f"{path} is a device, a pipe or a socket, not a file")
+    return Path(os.path.realpath(path))
 
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:

@@ -189,9 +189,20 @@ def by_agent(report: Report, agents: list[str], over: bool) -> dict[str, AgentIn
 
 
 def plain(value: Any) -> Any:
-    """Infos, observations or rewards of any of our environments in Python's own types, which `json.dumps` takes."""
+    """Infos, observations or rewards of any of our environments in Python's own types, which `json.dumps` takes.
+
+    Raises:
+        ValueError: it is nested deeper than any of these.
+    """
+    try:
+        return _plain(value)
+    except RecursionError:
+        raise ValueError(f"value = {shown(value)} is nested too deep") from None
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
+        return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
-        return [plain(part) for part in value]
+        return [_plain(part) for part in value]
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value

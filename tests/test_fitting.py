@@ -424,6 +424,8 @@ def with_value(column, value):
         (with_value("sales_value", np.nan), "'sales_value'.*holds nan"),
         (lambda log: log.assign(sales_value="3 dollars"), "'sales_value' must be numeric.*'3 dollars'"),
         (with_value("quantity", -1), "'quantity' must be finite and > 0.*-1"),
+        (lambda log: log.assign(quantity=1e30), r"'quantity' must be from 1e-06 to 1e\+09; .* the first holds 1e\+30"),
+        (lambda log: log.assign(quantity=1e-30), r"'quantity' must be from 1e-06 to 1e\+09; .* the first holds 1e-30"),
         (with_value("retail_disc", -2.5), "'retail_disc' must be finite and >= 0.*-2.5"),
         (
             with_value("transaction_timestamp", "yesterweek"),
@@ -493,6 +495,9 @@ def test_impossible_options_are_named(log, bad):
         (column("price", None), TypeError, "price = None must be the name of a column; only .*domain may be None"),
         (column("user", ["household_id"]), TypeError, "user = .'household_id'. must be the name of a column"),
         (column("item", "household_id"), ValueError, "user and item are both the column 'household_id'"),
+        (column("price", "quantity"), ValueError, "price and quantity are both the column 'quantity'"),
+        (column("discount", "sales_value"), ValueError, "price and discount are both the column 'sales_value'"),
+        (column("user", "quantity"), ValueError, "quantity and user are both the column 'quantity'"),
         (
             column("prise", "paid"),
             ValueError,

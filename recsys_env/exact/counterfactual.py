@@ -68,6 +68,7 @@ def counterfactual(
         ValueError: an action outside its space, several copies, more than 8 agents, unknown policies, or numbers out of
             range.
         TypeError: no state, or anything else of a wrong kind.
+        RuntimeError: an environment before its first `reset`, or after the end of an episode.
     """
     check_count("horizon", horizon, 1, 10**8)
     check_count("n", n, 2, 2**31)
@@ -112,7 +113,10 @@ def _batch(state: Any, n: int) -> tuple[Snapshot, VectorEnv]:
     Raises:
         ValueError: several copies.
         TypeError: no state.
+        RuntimeError: an environment before its first `reset`, or after the end of an episode.
     """
+    if isinstance(state, RecommendationEnv):
+        state._require_page("counterfactual()")
     envs = state.vector if isinstance(state, RecommendationEnv) else state
     if isinstance(envs, VectorEnv):
         snapshot, catalogue = envs.save(), envs.catalogue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import check_count, is_number, is_sequence, shown
+from ..checks import array_of, check_count, is_number, is_sequence, shown
 
 Policies = Sequence[np.ndarray] | np.ndarray  # one for each agent
 
@@ -25,8 +26,8 @@ _ONLY_TABLES = "this game was not made from a task, so no engine plays it"
 def _array(value: Any) -> np.ndarray:
     """The value as an array; where it makes none, one of objects."""
     try:
-        return np.asarray(value)
-    except (ValueError, TypeError, OverflowError):  # such as rows of unequal length
+        return array_of(value)
+    except ValueError:
         return np.asarray(None)
 
 
@@ -129,6 +130,12 @@ class MarkovGame:
             raise ValueError(f"MarkovGame: class_names = {shown(self.class_names)} need classes")
         if self.choices is not None:
             self._check_table("choices", (actions, None), "iu")
+            sizes = [int(most) + 1 for most in self.choices.max(0)]
+            if math.prod(sizes) != actions or self.choices.tolist() != [*map(list, np.ndindex(*sizes))]:
+                raise ValueError(
+                    f"MarkovGame: choices = {shown(self.choices.tolist())} must be all combinations of one number from "
+                    "0 on for each slot, of which the last one's changes fastest"
+                )
         if self.reader is not None and not hasattr(self.reader, "states"):
             raise TypeError(f"MarkovGame: reader = {shown(self.reader)} must be a StateReader or None")
 
@@ -138,6 +145,8 @@ class MarkovGame:
         if not isinstance(table, np.ndarray) or table.dtype.kind not in kinds:
             what = "whole numbers" if kinds == "iu" else "numbers"
             raise TypeError(f"MarkovGame: {name} = {shown(table)} must be an array of {what}")
+        if table.dtype.kind == "f" and table.dtype.itemsize not in (4, 8):  # linear algebra takes no others
+            raise TypeError(f"MarkovGame: {name} of dtype {table.dtype} must be of float32 or float64")
         checked_numbers(f"MarkovGame: {name}", table, shape)
 
     def _check_sums(self, name: str, table: np.ndarray) -> None:

@@ -26,6 +26,8 @@ from .game import MarkovGame, Policies, checked_discount, checked_game, checked_
 TIE = 1e-9  # values that differ by less are equal
 _LARGEST = 1e12  # payoff
 _PROFILES = 50_000_000  # table entries of all pure profiles
+_PAIRS = 1_000_000  # of vertices, which are compared
+_ENTRIES = 50_000_000  # of a linear program
 
 
 @dataclass(frozen=True)
@@ -422,16 +424,27 @@ def mixed_equilibria(payoffs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]
     Such as an `empirical_game`.
 
     Raises:
-        TypeError, ValueError: these are no payoffs of two players.
+        TypeError, ValueError: these are no payoffs of two players, or they have too many actions.
     """
     payoffs = _checked_payoffs(payoffs, (2, None, None))
     if 1 in payoffs.shape[1:]:  # one of them has nothing to choose, and the other's best action is pure
         best = (payoffs[0] >= payoffs[0].max(0) - TIE) & (payoffs[1] >= payoffs[1].max(1, keepdims=True) - TIE)
         return [(np.eye(len(best))[row], np.eye(best.shape[1])[column]) for row, column in np.argwhere(best)]
+    rows, columns = payoffs.shape[1:]
+    if _most_vertices(rows, columns) * _most_vertices(columns, rows) > _PAIRS:
+        raise ValueError(
+            f"payoffs of {rows} x {columns} actions are too many: they may have more than {_PAIRS} pairs of vertices, "
+            "all of which are compared"
+        )
     nash = library("nashpy", "exact")
     lowest = payoffs.min((1, 2), keepdims=True)  # the vertices are those of positive payoffs
     found = nash.Game(*(payoffs - lowest + 1)).vertex_enumeration()
     return [(_clean(row), _clean(column)) for row, column in found]
+
+
+def _most_vertices(dims: int, more: int) -> int:
+    """The most vertices of a polytope with so many dimensions, and so many more faces (McMullen 1970)."""
+    return math.comb(dims // 2 + more, more) + math.comb((dims - 1) // 2 + more, more)
 
 
 def _clean(mix: np.ndarray) -> np.ndarray:
@@ -446,13 +459,18 @@ def correlated_equilibrium(payoffs: np.ndarray) -> np.ndarray:
     A linear program: whoever is told an action gains by no other.
 
     Raises:
-        TypeError, ValueError: these are no payoffs of N players, each with one action or more.
+        TypeError, ValueError: these are no payoffs of N players, each with one action or more, or they have too many.
         RuntimeError: the program found no solution.
     """
     agents = max(len(payoffs), 1) if is_list(payoffs) else 1
     payoffs = _checked_payoffs(payoffs, (agents, *[None] * agents))
     optimize = library("scipy.optimize", "exact")
     shape = payoffs.shape[1:]
+    if (entries := math.prod(shape) * sum(count * (count - 1) for count in shape)) > _ENTRIES:
+        raise ValueError(
+            f"payoffs of {' x '.join(map(str, shape))} actions make a linear program of {entries} entries; "
+            f"allowed are {_ENTRIES}"
+        )
     rows = []
     for n, count in enumerate(shape):
         own = np.moveaxis(payoffs[n], n, 0)
@@ -516,6 +534,8 @@ def zero_sum_value(game: MarkovGame, discount: float) -> tuple[np.ndarray, list[
             f"{len(game.agents)} agents, whose rewards sum to up to {np.abs(game.rewards.sum(0)).max():g}: a zero-sum "
             "game has two agents whose rewards cancel, as with reward.sharing = -1"
         )
+    if (most := np.abs(game.rewards).max()) > _LARGEST:
+        raise ValueError(f"game.rewards reach {most:g}; allowed are numbers from {-_LARGEST:g} to {_LARGEST:g}")
     states, actions = len(game.states), len(game.actions)
     value = np.zeros(states)
     for _ in range(1000):

@@ -93,7 +93,7 @@ def fit(
             - "user", "item": ids of any kind that can be sorted.
             - "time": datetimes or strings of them, from 1980 on and within 20 years; mixed time zones become UTC.
             - "price": > 0, paid for the row, after discount.
-            - "quantity": > 0 units in the row; None = 1.
+            - "quantity": units in the row, from 1e-6 to 1e9; None = 1.
             - "discount": >= 0, taken off the row's list price; None = no promotions.
             - "topic": the item's category.
             - "name": the item's title; None = its id.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MAX_KINDS = 1024  # ItemConfig.topics
 EARLIEST = "1980-01-01"  # purchase logs are younger; 1900 and 1970 are what a missing or misread date turns into
 LONGEST_YEARS = 20
+FEWEST_UNITS, MOST_UNITS = 1e-6, 1e9  # in a row
 COLUMNS: dict[str, str | None] = {  # role -> the column that has it where `fit` is not told otherwise
     "user": "household_id",
     "item": "product_id",
@@ -70,7 +71,7 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
             raise ValueError(f"column {shown(columns[role])} has {missing} missing values; drop or fill those rows")
     when = _times(pd, data["time"])
     paid = _numbers(data["price"], positive=True)
-    units = _numbers(data["quantity"], positive=True) if "quantity" in data else 1.0
+    units = _units(data["quantity"]) if "quantity" in data else 1.0
     off = _numbers(data["discount"], positive=False) if "discount" in data else 0.0
     lines = pd.DataFrame(
         {
@@ -166,8 +167,10 @@ def _check_columns(table: pd.DataFrame, columns: dict[str, str | None]) -> None:
             raise ValueError(
                 f"purchases has {found} columns named {shown(column)}, given as {role}; a name may stand once"
             )
-    for one, other in (("user", "item"), ("user", "time"), ("item", "time"), ("item", "topic")):
-        if columns[one] == columns[other]:
+    pairs = [("user", "item"), ("user", "time"), ("item", "time"), ("item", "topic")]
+    pairs += [(one, other) for one in ("price", "quantity", "discount") for other in COLUMNS if other != one]
+    for one, other in pairs:
+        if columns[one] is not None and columns[one] == columns[other]:
             raise ValueError(f"{one} and {other} are both the column {shown(columns[one])}")
 
 
@@ -208,6 +211,17 @@ def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
             f"column {shown(column)} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds {first}"
         )
     return numbers
+
+
+def _units(values: pd.Series) -> np.ndarray:
+    units = _numbers(values, positive=True)
+    bad = (units < FEWEST_UNITS) | (units > MOST_UNITS)
+    if bad.any():
+        raise ValueError(
+            f"column {shown(values.name)} must be from {FEWEST_UNITS:g} to {MOST_UNITS:g}; {bad.sum()} of {len(bad)} "
+            f"rows are not, the first holds {units[bad][0]:g}"
+        )
+    return units
 
 
 def _times(pd: Any, values: pd.Series) -> pd.Series:

@@ -48,7 +48,7 @@ def encode(
         cache: keep the vectors on disk, by the contents of texts and model.
 
     Raises:
-        ValueError: no such model, or a folder that holds none.
+        ValueError: no such model, or a folder that holds none; or a text holds what is no letter.
         TypeError: something else than texts, or than a name or folder.
         ImportError: the extra `language` is missing; the message says how to install it.
     """
@@ -76,6 +76,12 @@ def _checked(texts: Any) -> list[str]:
     numbers = isinstance(texts, np.ndarray) and texts.dtype.kind not in "UO"  # told even where there are none
     if numbers or not is_sequence(texts) or not all(isinstance(text, str) for text in texts):
         raise TypeError(f"texts = {shown(texts)} must be a sequence of strings")
+    for i, text in enumerate(texts):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            odd = shown(text[error.start])
+            raise ValueError(f"texts[{i}] = {shown(text)} must be a string of letters; {odd} is none") from None
     return [str(text) for text in texts]
 
 

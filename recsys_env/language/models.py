@@ -70,8 +70,10 @@ class LanguageModel:
     name: str
     rates = False  # whether it has `log_likelihoods`
 
-    def __init__(self) -> None:
-        self.usage = Usage()
+    @functools.cached_property
+    def usage(self) -> Usage:
+        """So far."""
+        return Usage()
 
     def generate(self, prompt: str, tokens: int, seconds: float | None = None) -> str:
         """An answer of at most so many tokens, the likeliest at each place.
@@ -127,7 +129,6 @@ class LocalModel(LanguageModel):
     rates = True
 
     def __init__(self, name: str, device: str = "auto") -> None:
-        super().__init__()
         self.name = name
         adapter = Path(name) / ADAPTER
         base = (
@@ -259,7 +260,6 @@ class Endpoint(LanguageModel):
     """
 
     def __init__(self, address: str) -> None:
-        super().__init__()
         self.name = without_secrets(address)
         given, _, self._model = with_secrets(address).partition("#")
         try:

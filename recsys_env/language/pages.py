@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..batch import AnyBatch
-from ..checks import check_count, is_number, is_sequence, shown
+from ..checks import as_numbers, check_count, is_number, is_sequence, shown
 from ..fields import CANDIDATE_FEATURES, OBSERVATION
 from ..policies.ranking import Ranker
 from ..policies.slates import level_at, say, slate_action
@@ -241,7 +241,17 @@ class Reader(Ranker):
     # -------------------------------------------------------------------------------------------- reading
 
     def read(self, observations: np.ndarray) -> list[Page | None]:
-        """The pages [B] about to be shown, given the agent's observations [B, O]."""
+        """The pages [B] about to be shown, given the agent's observations [B, O].
+
+        Raises:
+            TypeError, ValueError: these are no observations of all copies.
+            RuntimeError: the batch has not been reset.
+        """
+        self.envs._require_reset("read()")
+        observations = as_numbers("observations", observations)
+        expected = (self.envs.num_envs, self.envs.report.observations.shape[-1])
+        if observations.shape != expected:
+            raise ValueError(f"observations of shape {observations.shape}, expected {expected}: one row for each copy")
         self.look()
         self._present = self.envs.next_visitor[:, self.index].copy()
         clocks = self.envs.next_page
@@ -330,7 +340,10 @@ class Reader(Ranker):
         Raises:
             TypeError, ValueError: there are more or fewer answers than pages, one is none, or it names what the page
                 does not have.
+            RuntimeError: no pages have been read.
         """
+        if not self._pages:
+            raise RuntimeError("call read(observations) before write(answers)")
         if not is_sequence(answers) or not all(answer is None or isinstance(answer, Answer) for answer in answers):
             raise TypeError(f"answers = {shown(answers)} must be Answer or None, one for each copy")
         if len(answers) != len(self._pages):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checks import did_you_mean, is_number, is_sequence, shown
+from ..checks import as_numbers, did_you_mean, is_number, is_sequence, shown
 from .models import LanguageModel, ModelError, Usage, open_model
 from .pages import Answer, Page, Reader, as_retrieved
 from .prompts import describe, parse
@@ -199,12 +199,23 @@ class LanguagePolicy(Reader):
         titles = [candidate.title for candidate in page.candidates]
         missing = sorted(set(titles) - self._usual.keys())
         if missing:
-            usual = self.model.prior(NOBODY, [f" {title}" for title in missing])
+            usual = self._rated("prior", NOBODY, missing)
             self._usual.update(zip(missing, usual.tolist(), strict=True))
-        gains = self.model.log_likelihoods(story(page), [f" {title}" for title in titles])
-        gains = gains - [self._usual[title] for title in titles]
+        gains = self._rated("log_likelihoods", story(page), titles) - [self._usual[title] for title in titles]
         best = np.argsort(-gains, kind="stable")[: page.slots]
         return Answer(tuple(best.tolist()))
+
+    def _rated(self, method: str, context: str, titles: list[str]) -> np.ndarray:
+        """The model's `log_likelihoods` or `prior` of titles [I].
+
+        Raises:
+            TypeError, ValueError: it returned something else than so many finite numbers.
+        """
+        name = f"{method}() of the model {shown(self.model.name)}"
+        found = as_numbers(name, getattr(self.model, method)(context, [f" {title}" for title in titles]))
+        if found.shape != (len(titles),):
+            raise ValueError(f"{name} = {shown(found)} has shape {found.shape}, expected ({len(titles)},)")
+        return found
 
     def _listed(self, prompt: str, page: Page) -> Answer:
         lines = bool(page.levels) + bool(page.vocabulary)

@@ -149,7 +149,7 @@ def make_policy(policy: str | Path | Policy) -> Policy:
     elif (family := policy.partition(":"))[0] in FAMILIES and family[2]:
         made = _import(FAMILIES[family[0]])(family[2])
     elif all(policy.partition(":")):
-        made = _import(policy)()
+        made = _made(policy)
     else:
         hint = did_you_mean(policy, named)
         raise ValueError(
@@ -159,6 +159,20 @@ def make_policy(policy: str | Path | Policy) -> Policy:
     if not isinstance(made, Policy):
         raise ValueError(f"policy {shown(policy)} made a {type(made).__name__}, not a recsys_env.policies.Policy")
     return made
+
+
+def _made(policy: str) -> Any:
+    """What a `module:factory` returns.
+
+    Raises:
+        ValueError: it cannot be called without arguments, or ends the process.
+    """
+    factory = _import(policy)
+    try:
+        return factory()
+    except (TypeError, SystemExit) as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"policy {shown(policy)} was not made by {policy}(): {told}") from error
 
 
 def _instead_of(given: Any) -> str:
