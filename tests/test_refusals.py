@@ -183,9 +183,9 @@ def test_what_is_no_letter_of_a_path_is_refused() -> None:
     assert checked_path("path", os.fsdecode(b"\xff")) == Path(os.fsdecode(b"\xff"))
 
 
-@pytest.mark.parametrize("out", ["x", 3, None])
+@pytest.mark.parametrize("out", [3, None, ["x"]])
 def test_results_go_into_a_folder(out: Any) -> None:
-    with pytest.raises(TypeError, match=rf"^out = {out!r} must be a Path$"):
+    with pytest.raises(TypeError, match=r"^out = .* must be a path$"):
         runs.play_all([], out, False)
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from .. import cli
 from ..checks import shown
-from ..files import write_json
+from ..files import checked_path, write_json
 from ..policies.registry import import_policies
 from . import scenarios
 from .episodes import COMPARED
@@ -62,6 +62,7 @@ def evaluate(
         ValueError, ImportError, RuntimeError: nothing of that name, or as in `recsys_env.evaluation.runs.play_all`.
     """
     cli.require("evaluate", "rliable", "scipy", "rich", "tqdm")
+    out = checked_path("out", out)
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
     cli.not_empty(policies=policies, tasks=tasks)

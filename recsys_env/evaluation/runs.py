@@ -24,7 +24,6 @@ from typing import Any, cast
 import numpy as np
 
 from .. import VectorEnv, WorldConfig, cli
-from ..checks import shown
 from ..config import plain_config
 from ..files import checked_path, digest_of_value, signed, write_json
 from ..policies import FAMILIES, POLICIES, TASK_POLICIES, Team
@@ -210,19 +209,17 @@ def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any
     Args:
         runs: in the order of play. Another process may work on the same ones in another order: each looks again before
             it plays one.
-        out: folder of the files, a `Path`.
+        out: folder of the files.
         resume: keep files that are there. Otherwise all are played anew.
 
     Raises:
-        TypeError: `out` is no `Path`.
+        TypeError: `out` is no path.
         ValueError, ImportError: a policy cannot be made or does not play its task (nothing has been played then), or
             fails later; or a stored run is damaged or was played with other settings.
         RuntimeError: a policy fails by a mistake of its own, which is the cause.
     """
     from tqdm import tqdm
 
-    if not isinstance(out, Path):
-        raise TypeError(f"out = {shown(out)} must be a Path")
     out = checked_path("out", out)
     runs = list(dict.fromkeys(runs))
     _check_policies(runs)

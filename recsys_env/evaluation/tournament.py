@@ -31,7 +31,7 @@ import numpy as np
 
 from .. import WorldConfig, cli
 from ..checks import shown
-from ..files import write_json
+from ..files import checked_path, write_json
 from ..policies.registry import import_policies, is_team
 from .episodes import COMPARED, UNSEEN
 from .plots import draw_payoffs
@@ -70,6 +70,7 @@ def tournament(
             `recsys_env.evaluation.runs.play_all`.
     """
     cli.require("evaluate", "openskill", "open_spiel", "networkx", "scipy", "rich", "tqdm", "matplotlib")
+    out = checked_path("out", out)
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
     cli.not_empty(policies=policies, tasks=tasks)
