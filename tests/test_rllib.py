@@ -188,6 +188,18 @@ def test_after_the_end_there_is_no_step(only_active: bool) -> None:
     assert env._envs.arrays.copies["episode"][0] == 1
 
 
+def test_an_episode_in_which_nobody_is_seen_is_told_to_be_over() -> None:
+    env = RecommendationMultiAgentEnv(
+        {"task": "journey-v1", "horizon": 3, "only_active": True, "arrival": {"r_0": -30.0}}
+    )
+    assert env.reset(seed=1) == ({}, {})
+    for _ in range(2):
+        assert env.step({}) == ({}, {}, {"__all__": False}, {"__all__": True}, {})
+    with pytest.raises(RuntimeError, match="the episode is over"):
+        env.step({env.agents[0]: env.action_spaces[env.agents[0]].sample()})
+    assert env._envs.arrays.copies["episode"][0] == 1
+
+
 def test_runners_with_neighbouring_seeds_play_other_episodes() -> None:
     from ray.rllib.env.env_context import EnvContext
 

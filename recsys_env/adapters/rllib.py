@@ -100,8 +100,10 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
             ValueError, TypeError: an action outside its space, or something else than a dict of actions.
             RuntimeError: after the end, or before the first `reset`. Nothing has changed after any of these.
         """
-        if self._over:
+        if self._over and (action_dict or self._acted.any()):
             raise RuntimeError("the episode is over; call reset()")
+        if self._over:  # nobody was observed in it, and all that is left to be told is its end
+            return {}, {}, {"__all__": False}, {"__all__": True}, {}
         actions = action_dict
         if self._only_active and isinstance(action_dict, Mapping):
             unseen = [self.possible_agents[n] for n in np.flatnonzero(~self._shown())]
