@@ -119,6 +119,21 @@ def test_maddpg_trains_and_keeps_to_the_masks(task: str, changes: dict[str, Any]
         observed, _, _, _, infos = rows.step(actions)
 
 
+def test_actions_that_are_none_are_refused() -> None:
+    rows = AgileRLVecEnv(vector_env("duel-v1", B))
+    rows.reset(seed=0)
+    actions = sampled(rows)
+    first = rows.agents[0]
+    for given, error, message in (
+        ({first: actions[first]}, KeyError, "no action for"),
+        ({**actions, "zz": actions[first]}, KeyError, "unknown agent 'zz'"),
+        ({**actions, first: actions[first] + 0.9}, TypeError, "actions have dtype float64"),
+        (None, TypeError, "actions = None must be a dict"),
+    ):
+        with pytest.raises(error, match=message):
+            rows.step(given)
+
+
 def test_maddpg_refuses_slates() -> None:
     rows = AgileRLVecEnv(vector_env("ecommerce-v1", B))
     with pytest.raises(AssertionError, match="Box or Discrete"):

@@ -88,6 +88,11 @@ def test_what_cannot_be_taken_is_said() -> None:
     with pytest.raises(ValueError, match="mask_actions"):
         PufferBatch(vector_env("ecommerce-v1", B, mask_actions=True))
     rows = PufferBatch(vector_env("duel-v1", B))
+    rows.reset(seed=0)
+    with pytest.raises(ValueError, match=r"actions of shape \(2, 4\), expected \(8,\): one for each of the 8 rows"):
+        rows.step(np.zeros((2, B), int))
+    with pytest.raises(TypeError, match="actions have dtype float64, expected integers"):
+        rows.step(np.zeros(2 * B))
     with pytest.raises(TypeError, match="lr"):
         puffer_config(rows, 1000, lr=1)
     with pytest.raises(ValueError, match="multiple of 4"):

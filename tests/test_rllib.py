@@ -123,6 +123,83 @@ def test_with_only_active_agents_act_on_their_pages_and_get_all_that_they_earn()
         )
 
 
+def test_a_refused_step_changes_nothing_and_leaves_nothing_behind() -> None:
+    env, batch = RecommendationMultiAgentEnv({"task": "ecommerce-v1"}), recsys_env.vector_env("ecommerce-v1", 1)
+    first, second = env.agents
+    good = np.zeros(env.action_spaces[first].shape, int)
+    with pytest.raises(RuntimeError, match="call reset"):
+        env.step({first: good, second: good})
+    env.reset(seed=1)
+    batch.reset(seed=1)
+    before = [array.copy() for array in env._envs.arrays]
+    bad: list[tuple[Any, type[Exception], str]] = [
+        ({first: good + 0.9, second: good}, TypeError, f"action of {first}"),
+        ({first: 1, second: good}, ValueError, f"action of {first}"),
+        ({first: good, second: good + 99}, ValueError, f"action of {second}"),
+        ({first: good}, KeyError, f"no action for {second}"),
+        ({}, KeyError, f"no action for {first}, {second}"),
+        ({first: good, second: good, "zz": good}, KeyError, "unknown agent 'zz'"),
+        (None, TypeError, "actions = None must be a dict"),
+        ([good, good], TypeError, "must be a dict"),
+    ]
+    for actions, error, message in bad:
+        with pytest.raises(error, match=message):
+            env.step(actions)
+        for mine, theirs in zip(env._envs.arrays, before, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        assert not env._acted.any()
+    seen = env.step({first: good + 1, second: good})[0]
+    theirs = batch.step(np.array([[good + 1, good]]))[0]
+    for n, agent in enumerate(env.agents):
+        same(seen[agent], theirs, (0, n))
+
+
+def test_with_only_active_those_who_were_seen_must_act() -> None:
+    env = RecommendationMultiAgentEnv({"task": "journey-v1", "only_active": True})
+    seen, _ = env.reset(seed=3)
+    good = np.zeros(env.action_spaces[env.agents[0]].shape, int)
+    agent = next(iter(seen))
+    other = next(name for name in env.agents if name not in seen)
+    for actions, error, message in (
+        ({}, KeyError, f"no action for {agent}"),
+        ({other: good}, KeyError, f"no action for {agent}"),
+        ({agent: good, "zz": good}, KeyError, "unknown agent 'zz'"),
+        ({agent: good, other: good + 0.5}, TypeError, f"action of {other}"),
+        (None, TypeError, "actions = None must be a dict"),
+    ):
+        with pytest.raises(error, match=message):
+            env.step(actions)  # type: ignore[arg-type]
+        assert not env._acted.any()
+    env.step({agent: good})
+
+
+@pytest.mark.parametrize("only_active", [False, True])
+def test_after_the_end_there_is_no_step(only_active: bool) -> None:
+    env = RecommendationMultiAgentEnv({"task": "ecommerce-v1", "horizon": SHORT, "only_active": only_active})
+    seen, _ = env.reset(seed=1)
+    good, over = np.zeros(env.action_spaces[env.agents[0]].shape, int), False
+    while not over:
+        seen, _, _, truncated, _ = env.step(dict.fromkeys(seen, good))
+        over = truncated["__all__"]
+    for actions in (dict.fromkeys(env.agents, good), {}):
+        with pytest.raises(RuntimeError, match=r"the episode is over; call reset\(\)"):
+            env.step(actions)
+    env.reset()
+    assert env._envs.arrays.copies["episode"][0] == 1
+
+
+def test_an_episode_in_which_nobody_is_seen_is_told_to_be_over() -> None:
+    env = RecommendationMultiAgentEnv(
+        {"task": "journey-v1", "horizon": 3, "only_active": True, "arrival": {"r_0": -30.0}}
+    )
+    assert env.reset(seed=1) == ({}, {})
+    for _ in range(2):
+        assert env.step({}) == ({}, {}, {"__all__": False}, {"__all__": True}, {})
+    with pytest.raises(RuntimeError, match="the episode is over"):
+        env.step({env.agents[0]: env.action_spaces[env.agents[0]].sample()})
+    assert env._envs.arrays.copies["episode"][0] == 1
+
+
 def test_runners_with_neighbouring_seeds_play_other_episodes() -> None:
     from ray.rllib.env.env_context import EnvContext
 
@@ -244,6 +321,24 @@ def test_what_an_algorithm_cannot_take_is_said() -> None:
         rows(SACConfig(), "duel-v1", mask_actions=True)
     with pytest.raises(ValueError, match="'shared' or 'independent'"):
         multi_agent(PPOConfig(), "duel-v1", policies="own")
+    with pytest.raises(TypeError, match="only_active = 'no' must be True or False"):
+        multi_agent(PPOConfig(), "duel-v1", only_active="no")  # type: ignore[arg-type]
+    for config in (None, 3, PPOConfig):
+        for prepare in (multi_agent, rows):
+            with pytest.raises(TypeError, match=r"config = .* must be an algorithm's config"):
+                prepare(config, "duel-v1")  # type: ignore[type-var]
+
+
+def test_a_config_that_was_refused_is_as_before() -> None:
+    for prepare in (multi_agent, rows):
+        for config, settings in (
+            (SACConfig(), {"mask_actions": True}),
+            (PPOConfig(), {"device": "gpu"}),
+        ):
+            before = str(config.to_dict())
+            with pytest.raises(ValueError, match=r"masks need PPO|device = 'gpu'"):
+                prepare(config, "duel-v1", **settings)  # type: ignore[arg-type]
+            assert str(config.to_dict()) == before
 
 
 def test_what_an_env_config_lacks_is_said() -> None:

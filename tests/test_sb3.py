@@ -364,3 +364,66 @@ def test_what_rows_and_models_are_not_is_said() -> None:
         rows.step(np.zeros((3, B * N), int))
     with pytest.raises(TypeError, match="model = 'ppo' must be a model of Stable-Baselines3"):
         SB3Policy("ppo")
+    with pytest.raises(TypeError, match="deterministic = 'no' must be True or False"):
+        SB3Policy(PPO("MlpPolicy", rows, n_steps=4, batch_size=12, device="cpu"), "no")  # type: ignore[arg-type]
+
+
+def test_actions_are_played_once() -> None:
+    rows, envs = pair()
+    picks = np.zeros((B * N, 3), int)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"call step_async\(\) before step_wait\(\)"):
+            rows.step_wait()
+        rows.reset()
+        rows.step_async(picks)
+        rows.step_wait()
+    rows.step_async(picks + 99)
+    with pytest.raises(ValueError, match="action of recommender_0 in copy 0"):
+        rows.step_wait()
+    rows.step_async(picks)
+    rows.reset()
+    with pytest.raises(RuntimeError, match="call step_async"):
+        rows.step_wait()
+    rows.step_async(picks + 0.9)
+    with pytest.raises(TypeError, match="actions have dtype float64"):
+        rows.step_wait()
+    envs.reset(seed=5)
+    envs.reset()
+    envs.reset()
+    np.testing.assert_array_equal(rows.step(picks)[0], envs.step(picks.reshape(B, N, 3))[0].reshape(B * N, -1))
+
+
+def test_a_wrong_seed_is_refused_at_once_and_forgotten() -> None:
+    rows, envs = pair()
+    for seed, error in (
+        ("x", TypeError),
+        (-1, ValueError),
+        (1.5, TypeError),
+        (2**64, ValueError),
+        ([1, 2], ValueError),
+    ):
+        with pytest.raises(error, match="seed = "):
+            rows.seed(seed)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(rows.reset(), envs.reset(seed=5)[0].reshape(B * N, -1))
+
+
+def test_there_are_only_so_many_rows() -> None:
+    rows, _ = pair(mask_actions=True)
+    rows.reset()
+    assert rows.env_is_wrapped(SB3VecEnv, [0, 5]) == [False] * 2
+    assert rows.get_attr("num_envs", range(3)) == [B * N] * 3
+    assert rows.get_attr("num_envs", []) == []
+    for indices, error in (
+        (99, IndexError),
+        (-1, IndexError),
+        ([0, 6], IndexError),
+        ("x", TypeError),
+        (1.5, TypeError),
+    ):
+        for call in (
+            lambda rows, i: rows.get_attr("num_envs", i),
+            lambda rows, i: rows.env_is_wrapped(SB3VecEnv, i),
+            lambda rows, i: rows.env_method("action_masks", indices=i),
+        ):
+            with pytest.raises(error, match="indices = "):
+                call(rows, indices)

@@ -163,6 +163,66 @@ def test_it_learns(algorithm: str) -> None:
     assert np.mean(rewards[50:]) > 0.33
 
 
+def test_actions_that_are_none_are_refused_and_change_nothing() -> None:
+    env, batch = make("ecommerce-v1")
+    agents = env.agents
+    good = torch.zeros((B, *(batch.action_space.shape or ())), dtype=torch.long)
+    env.reset()
+    batch.reset()
+    before = [array.copy() for array in env.envs.arrays]
+    bad: list[tuple[Any, type[Exception], str]] = [
+        (dict.fromkeys(agents, good + 0.9), TypeError, "actions have dtype float32, expected integers"),
+        (dict.fromkeys(agents, good.bool()), TypeError, "actions have dtype bool"),
+        (dict.fromkeys(agents, good * 1j), TypeError, "actions have dtype complex64"),
+        (dict.fromkeys(agents, good + 99), ValueError, f"action of {agents[0]} in copy 0"),
+        (dict.fromkeys(agents, good.flatten()), ValueError, "actions of shape"),
+        (dict.fromkeys(agents, good.T), ValueError, "actions of shape"),
+        (dict.fromkeys(agents, torch.tensor(0)), ValueError, f"action of {agents[0]} has shape"),
+        ({agents[0]: good, agents[1]: good[:1]}, ValueError, f"action of {agents[1]} has shape"),
+        (dict.fromkeys(agents, good.tolist()), TypeError, f"action of {agents[0]} is .*, not a tensor"),
+        (dict.fromkeys(agents), TypeError, f"action of {agents[0]} is None, not a tensor"),
+        ({agents[0]: good}, KeyError, f"no action for {agents[1]}"),
+        ({**dict.fromkeys(agents, good), "zz": good}, KeyError, "unknown agent 'zz'"),
+        (None, TypeError, "actions = None must be a dict"),
+        ([good, good], TypeError, "must be a dict"),
+    ]
+    for actions, error, message in bad:
+        with pytest.raises(error, match=message):
+            env.step(actions)
+        for mine, theirs in zip(env.envs.arrays, before, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    seen = env.step(dict.fromkeys(agents, good))[0]
+    theirs = batch.step(batch.empty_actions())[0]
+    for n, agent in enumerate(agents):
+        np.testing.assert_array_equal(seen[agent], theirs[:, n])
+
+
+def test_one_pick_comes_with_or_without_an_axis_of_its_own() -> None:
+    env, batch = make("duel-v1")
+    env.reset()
+    batch.reset()
+    pick = torch.arange(B) % 2
+    joint = np.stack([pick.numpy()] * 2, 1)
+    for each in (pick, pick[:, None]):
+        rewards = env.step(dict.fromkeys(env.agents, each))[1]
+        np.testing.assert_array_equal(rewards[env.agents[1]][:, 0], batch.step(joint)[1][:, 1])
+    with pytest.raises(ValueError, match="actions of shape"):
+        env.step(dict.fromkeys(env.agents, torch.zeros(B, 2, dtype=torch.long)))
+
+
+def test_vectors_are_brought_back_into_their_bounds() -> None:
+    env, batch = make("streaming-v1", action="query")
+    env.reset()
+    batch.reset()
+    beyond = torch.full((B, *(batch.action_space.shape or ())), 5.0)
+    rewards = env.step(dict.fromkeys(env.agents, beyond))[1]
+    expected = batch.step(batch.empty_actions() + 1)[1]
+    for n, agent in enumerate(env.agents):
+        np.testing.assert_array_equal(rewards[agent][:, 0], expected[:, n])
+    with pytest.raises(ValueError, match=f"action of {env.agents[0]} in copy 0"):
+        env.step(dict.fromkeys(env.agents, beyond * float("nan")))
+
+
 def test_unknown_algorithm() -> None:
     env, _ = make("duel-v1")
     with pytest.raises(ValueError, match="choose 'IPPO' or 'MAPPO'"):

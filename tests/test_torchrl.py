@@ -123,6 +123,42 @@ def test_copies_cannot_be_reset_alone() -> None:
     env.reset(td)
 
 
+def test_actions_that_are_none_are_refused_and_change_nothing() -> None:
+    env, envs = pair()
+    env.set_seed(5)
+    td = env.reset()
+    envs.reset(seed=5)
+    before = [array.copy() for array in env.envs.arrays]  # type: ignore[attr-defined]
+    good = torch.zeros(envs.empty_actions().shape, dtype=torch.long)
+    for action, error, message in (
+        (None, KeyError, "action"),
+        (good + 0.9, TypeError, "actions have dtype float32"),
+        (good + 99, ValueError, "action of recommender_0 in copy 0"),
+        (good[:, :, :1], ValueError, "actions of shape"),
+    ):
+        given = td.clone()
+        if action is not None:
+            given[ROLE, "action"] = action
+        with pytest.raises(error, match=message):
+            env.step(given)
+        for mine, theirs in zip(env.envs.arrays, before, strict=True):  # type: ignore[attr-defined]
+            np.testing.assert_array_equal(mine, theirs)
+    td[ROLE, "action"] = good
+    np.testing.assert_array_equal(env.step(td)["next", ROLE, "observation"], envs.step(good.numpy())[0])
+
+
+def test_what_arguments_are_not_is_said() -> None:
+    env, envs = pair()
+    for name in ("state", "by_role"):
+        with pytest.raises(TypeError, match=f"{name} = 'no' must be True or False"):
+            TorchRLEnv(envs, "cpu", **{name: "no"})  # type: ignore[arg-type]
+    env.set_seed(5)
+    for seed, error in ((-1, ValueError), ("x", TypeError), (1.5, TypeError), (2**64, ValueError)):
+        with pytest.raises(error, match="seed = "):
+            env.set_seed(seed)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(env.reset()[ROLE, "observation"], envs.reset(seed=5)[0])
+
+
 def test_state_can_be_left_out() -> None:
     env = TorchRLEnv(vector_env("duel-v1", 2, horizon=2), "cpu", state=False)
     check_env_specs(env)

@@ -122,6 +122,24 @@ def test_queries_beyond_the_bounds_are_brought_back() -> None:
     assert (rows.envs.infos["shown"] == 0).all()
 
 
+def test_actions_are_played_once() -> None:
+    rows = XuanCeVecEnv(vector_env("duel-v1", B, **TEAM), seed=0)
+    rows.reset()
+    rows.step([dict.fromkeys(rows.agents, 1)] * B)
+    with pytest.raises(RuntimeError, match=r"call step_async\(\) before step_wait\(\)"):
+        rows.step_wait()
+    first = rows.agents[0]
+    for each, error, message in (
+        (dict.fromkeys(rows.agents, 0.9), TypeError, "actions have dtype float64"),
+        ({first: 1}, KeyError, "no action for"),
+        ({**dict.fromkeys(rows.agents, 1), "zz": 1}, KeyError, "unknown agent 'zz'"),
+    ):
+        with pytest.raises(error, match=message):
+            rows.step([each] * B)
+        with pytest.raises(RuntimeError, match="call step_async"):
+            rows.step_wait()
+
+
 def test_slates_are_refused() -> None:
     with pytest.raises(ValueError, match="slots = 1, or action = 'query' or 'weights'"):
         XuanCeVecEnv(vector_env("ecommerce-v1", B))

@@ -1,1 +1,26 @@
 """One short file per trainer library; each imports its library lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..checks import shown, unknown
+
+
+def in_order(actions: Any, agents: list[str]) -> list[Any]:
+    """The actions in the order of the agents.
+
+    Raises:
+        TypeError: something else than a dict of them.
+        KeyError: missing or unknown agents.
+    """
+    if not isinstance(actions, Mapping):
+        raise TypeError(f"actions = {shown(actions)} must be a dict of one for each agent: {', '.join(agents)}")
+    for agent in actions:
+        if agent not in agents:
+            raise KeyError(unknown("agent", agent, agents))
+    missing = [agent for agent in agents if agent not in actions]
+    if missing:
+        raise KeyError(f"no action for {', '.join(missing)}")
+    return [actions[agent] for agent in agents]

@@ -39,6 +39,7 @@ except ImportError as error:
     ) from error
 
 from ..tensors import choose_device
+from . import in_order
 
 
 class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
@@ -92,7 +93,7 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
 
     def step(self, actions: Mapping[str, Any], *args: Any, **kwargs: Any) -> tuple[dict[str, Any], ...]:
         """One tick of every copy, with actions [B, ...] by agent."""
-        joint = np.stack([np.asarray(actions[agent]) for agent in self.agents], axis=1)
+        joint = np.stack([np.asarray(action) for action in in_order(actions, self.agents)], axis=1)
         if isinstance(self.envs.action_space, spaces.Box):
             joint = joint.clip(-1, 1)  # scaling to the bounds may go beyond them by rounding
         observations, rewards, _, truncated, infos = self.envs.step(joint)

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ..actions import as_array
 from ..batch import CpuBatch, checked_cpu_batch
 
 try:
@@ -53,7 +54,7 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
         self.num_agents = envs.num_envs * envs.num_agents
         self.single_observation_space = envs.observation_space
         self.single_action_space = envs.action_space
-        self._actions = (envs.num_envs, envs.num_agents, *(envs.action_space.shape or ()))
+        self._action = envs.action_space.shape or ()
         self._next_seed = seed
         self._return = self._own = 0.0
         super().__init__(buf)
@@ -70,7 +71,9 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
     def step(
         self, actions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[dict[str, float]]]:
-        observations, rewards, _, truncated, infos = self.envs.step(np.asarray(actions).reshape(self._actions))
+        by_row = as_array(actions, (self.num_agents, *self._action), "one for each of the {} rows", self.num_agents)
+        joint = by_row.reshape(self.envs.num_envs, self.envs.num_agents, *self._action)
+        observations, rewards, _, truncated, infos = self.envs.step(joint)
         self.observations[:] = observations.reshape(self.observations.shape)
         self.rewards[:] = rewards.ravel()
         self.truncations[:] = np.repeat(truncated, self.envs.num_agents)

@@ -25,6 +25,7 @@ from ..batch import copy_seed
 from ..catalogue import Catalogue
 from ..checks import check_count, shown
 from ..config import WorldConfig
+from ..environment import RecommendationEnv
 from ..tasks import task_config
 from ..vector import VectorEnv
 from ..views import SharedPolicyVectorEnv
@@ -66,17 +67,16 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         super().__init__()
         settings = _checked_settings(env_config)
         self._only_active = settings.pop("only_active", False)
-        if not isinstance(self._only_active, bool | np.bool_):
-            raise TypeError(f"only_active = {shown(self._only_active)} must be True or False")
-        self._envs = _batch(settings)
+        _check_only_active(self._only_active)
+        self._env = RecommendationEnv(*_world(settings))
+        self._envs = self._env.vector
         self._worker = int(getattr(env_config, "worker_index", 0))
         self.possible_agents = list(self._envs.possible_agents)
         self.agents = self.possible_agents[:]
         self.observation_spaces = dict.fromkeys(self.agents, self._envs.observation_space)
         self.action_spaces = dict.fromkeys(self.agents, self._envs.action_space)
-        self._joint = self._envs.empty_actions()  # whose slots are not on the page may name anything
+        self._any = self._envs.empty_actions()[0, 0]  # whose slots are not on the page may name anything
         self._acted = np.zeros(len(self.agents), np.bool_)
-        self._over = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -85,11 +85,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
 
         RLlib gives neighbouring seeds to neighbouring runners and copies alike, so the runner's number is mixed in.
         """
-        if self._over and seed is None:
-            self._envs.look()  # the batch has gone on to the next episode by itself
-        else:
-            self._envs.reset(seed=None if seed is None else copy_seed(seed, self._worker))
-        self._over = False
+        self._env.reset(seed=None if seed is None else copy_seed(seed, self._worker))
         self._acted[:] = False
         own = self._play_until_somebody_acts(np.zeros((2, len(self.agents))))[1]
         return self._observed(self._shown(), own)
@@ -97,27 +93,43 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
     def step(
         self, action_dict: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
-        """One tick, or several with `only_active`."""
-        for n, agent in enumerate(self.possible_agents):
-            if agent in action_dict:
-                self._joint[0, n] = action_dict[agent]
-                self._acted[n] = True
-        rewards, own = self._play_until_somebody_acts(self._tick())
+        """One tick, or several with `only_active`.
+
+        Raises:
+            KeyError: an agent that was observed is missing, or one is unknown.
+            ValueError, TypeError: an action outside its space, or something else than a dict of actions.
+            RuntimeError: after the end, or before the first `reset`. Nothing has changed after any of these.
+        """
+        if self._over and (action_dict or self._acted.any()):
+            raise RuntimeError("the episode is over; call reset()")
+        if self._over:  # nobody was observed in it, and all that is left to be told is its end
+            return {}, {}, {"__all__": False}, {"__all__": True}, {}
+        actions = action_dict
+        if self._only_active and isinstance(action_dict, Mapping):
+            unseen = [self.possible_agents[n] for n in np.flatnonzero(~self._shown())]
+            actions = {**dict.fromkeys(unseen, self._any), **action_dict}
+        first = self._tick(actions)
+        self._acted |= [agent in action_dict for agent in self.possible_agents]
+        rewards, own = self._play_until_somebody_acts(first)
         shown = self._acted if self._over else self._shown()  # the last observation is for all that took part
         named = zip(self.possible_agents, rewards.tolist(), self._acted.tolist(), strict=True)
         observations, infos = self._observed(shown, own)
         earned = {agent: reward for agent, reward, acted in named if acted}
         return observations, earned, {"__all__": False}, {"__all__": self._over}, infos
 
-    def _tick(self) -> np.ndarray:
+    @property
+    def _over(self) -> bool:
+        return not self._env.agents
+
+    def _tick(self, actions: dict[str, Any]) -> np.ndarray:
         """Play the joint action: rewards and own rewards [2, N]."""
-        _, rewards, _, truncated, infos = self._envs.step(self._joint)
-        self._over = bool(truncated[0])
-        return np.stack([rewards[0], infos["own"][0]])
+        self._env.step(actions)
+        report = self._envs.report
+        return np.stack([report.rewards[0], report.agents["own"][0]])
 
     def _play_until_somebody_acts(self, earned: np.ndarray) -> np.ndarray:
         while not (self._over or self._shown().any()):
-            earned = earned + self._tick()
+            earned = earned + self._tick(dict.fromkeys(self.possible_agents, self._any))
         return earned
 
     def _shown(self) -> np.ndarray:
@@ -156,6 +168,11 @@ class Rows(SharedPolicyVectorEnv):
         super().__init__(_batch(settings, rows))
 
 
+def _check_only_active(only_active: Any) -> None:
+    if not isinstance(only_active, bool | np.bool_):
+        raise TypeError(f"only_active = {shown(only_active)} must be True or False")
+
+
 def _checked_settings(env_config: Any) -> dict[str, Any]:
     """A copy of an `env_config`.
 
@@ -170,17 +187,22 @@ def _checked_settings(env_config: Any) -> dict[str, Any]:
     return dict(env_config)
 
 
-def _batch(settings: dict[str, Any], rows: int | None = None) -> VectorEnv:
-    """The batch of an `env_config`: of one copy, or of as many as have so many rows.
+def _world(settings: dict[str, Any]) -> tuple[WorldConfig, Any]:
+    """The config and the catalogue of an `env_config`."""
+    task, catalogue = settings.pop("task"), settings.pop("catalogue", None)
+    return task_config(task, settings, catalogue), catalogue
+
+
+def _batch(settings: dict[str, Any], rows: int) -> VectorEnv:
+    """The batch of an `env_config`: of as many copies as have so many rows.
 
     Raises:
         ValueError: its rows are not those of whole copies.
     """
-    task, catalogue = settings.pop("task"), settings.pop("catalogue", None)
-    config = task_config(task, settings, catalogue)
-    if rows is not None and rows % config.num_agents:
+    config, catalogue = _world(settings)
+    if rows % config.num_agents:
         raise ValueError(f"num_envs = {rows} must be a multiple of num_agents = {config.num_agents}, a row for each")
-    return VectorEnv(config, 1 if rows is None else rows // config.num_agents, catalogue=catalogue)
+    return VectorEnv(config, rows // config.num_agents, catalogue=catalogue)
 
 
 # ------------------------------------------------------------------------------------------------ masks
@@ -241,11 +263,13 @@ def multi_agent(
         overrides: config fields.
 
     Raises:
-        ValueError: the algorithm cannot take the task's actions or masks.
+        ValueError, TypeError: the algorithm cannot take the task's actions or masks, or a wrong argument; the config is
+            as it was.
     """
     if not isinstance(policies, str) or policies not in ("shared", "independent"):
         raise ValueError(f"policies = {shown(policies)} is not allowed; choose 'shared' or 'independent'")
-    world = task_config(task, overrides, catalogue)
+    _check_only_active(only_active)
+    world = _prepared(config, task, device, catalogue, overrides)
     independent = policies == "independent"
     config.environment(
         RecommendationMultiAgentEnv, env_config={"task": world, "only_active": only_active, "catalogue": catalogue}
@@ -259,7 +283,7 @@ def multi_agent(
         config.training(
             replay_buffer_config={**config.replay_buffer_config, "type": f"MultiAgent{kind.removeprefix('MultiAgent')}"}
         )
-    return _prepared(config, world, device)
+    return config
 
 
 def rows(
@@ -282,12 +306,11 @@ def rows(
         ValueError, TypeError: as in `multi_agent`, or no number of copies.
     """
     check_count("num_copies", num_copies, 1, 2**31)
-    world = task_config(task, overrides, catalogue)
+    world = _prepared(config, task, device, catalogue, overrides)
     config.environment(Rows, env_config={"task": world, "catalogue": catalogue})
-    config.env_runners(
+    return config.env_runners(
         num_envs_per_env_runner=num_copies * world.num_agents, gym_env_vectorize_mode=VectorizeMode.VECTOR_ENTRY_POINT
     )
-    return _prepared(config, world, device)
 
 
 def _own_policy(agent: str, episode: Any, **_: Any) -> str:
@@ -298,15 +321,20 @@ def _shared_policy(agent: str, episode: Any, **_: Any) -> str:
     return SHARED
 
 
-def _prepared(config: Config, world: WorldConfig, device: str) -> Config:
+def _prepared(config: Any, task: Any, device: str, catalogue: Any, overrides: dict[str, Any]) -> WorldConfig:
+    """The task, with its masks and the learner's device put into the algorithm's config."""
+    if not isinstance(config, AlgorithmConfig):
+        raise TypeError(f"config = {shown(config)} must be an algorithm's config, such as PPOConfig()")
+    world = task_config(task, overrides, catalogue)
     if isinstance(config, DQNConfig) and (world.continuous or world.slots > 1):
         raise ValueError(
             "RLlib's DQN takes one discrete action: slots=1 and action='candidates' or 'items'; PPO takes the others"
         )
+    if world.mask_actions and not isinstance(config, PPOConfig):
+        raise ValueError(
+            f"masks need PPO, not {type(config).__name__}: RLlib's other modules take none; set mask_actions=False"
+        )
+    config.learners(num_gpus_per_learner=int(choose_device(device).type == "cuda"))
     if world.mask_actions:
-        if not isinstance(config, PPOConfig):
-            raise ValueError(
-                f"masks need PPO, not {type(config).__name__}: RLlib's other modules take none; set mask_actions=False"
-            )
         config.rl_module(rl_module_spec=RLModuleSpec(module_class=MaskedPPOModule))
-    return config.learners(num_gpus_per_learner=int(choose_device(device).type == "cuda"))
+    return world

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..actions import as_array
-from ..batch import CpuBatch, checked_cpu_batch
-from ..checks import shown
+from ..batch import CpuBatch, checked_cpu_batch, checked_seeds
+from ..checks import as_places, shown
 from ..policies import Policy
 
 try:
@@ -67,13 +67,19 @@ class SB3VecEnv(VecEnv):
         return self.by_row(observations["observation"] if self._masked else observations)
 
     def seed(self, seed: int | None = None) -> list[int | None]:
-        """Seed of the batch from the next reset on."""
+        """Seed of the batch from the next reset on.
+
+        Raises:
+            ValueError, TypeError: as of `VectorEnv.reset`.
+        """
+        if seed is not None:
+            checked_seeds(seed, self.envs.num_envs)
         self._next_seed = seed
         return [seed] * self.num_envs
 
     def reset(self) -> np.ndarray:
         observations, _ = self.envs.reset(seed=self._next_seed)
-        self._next_seed = None
+        self._next_seed = self._pending = None
         self._returns[:] = 0
         self._lengths[:] = 0
         return self._flat(observations)
@@ -84,7 +90,10 @@ class SB3VecEnv(VecEnv):
         self._pending = actions.reshape(self.envs.num_envs, self.envs.num_agents, *shape)
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        observations, rewards, _, truncated, infos = self.envs.step(self._pending)
+        actions, self._pending = self._pending, None
+        if actions is None:
+            raise RuntimeError("call step_async() before step_wait()")
+        observations, rewards, _, truncated, infos = self.envs.step(actions)
         rewards = self.by_row(rewards).copy()
         self.own = self.by_row(infos["own"])
         self._returns += rewards
@@ -119,8 +128,18 @@ class SB3VecEnv(VecEnv):
     def has_attr(self, attr_name: str) -> bool:
         return self._masked if attr_name == "action_masks" else hasattr(self, attr_name)
 
+    def _get_indices(self, indices: Any) -> list[int]:
+        """The rows that are meant, all of them by None.
+
+        Raises:
+            IndexError, ValueError, TypeError: there is no such row.
+        """
+        if indices is None:
+            return list(range(self.num_envs))
+        return as_places("indices", indices, self.num_envs, IndexError).ravel().tolist()  # type: ignore[no-any-return]
+
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        return [getattr(self, attr_name)] * len(list(self._get_indices(indices)))
+        return [getattr(self, attr_name)] * len(self._get_indices(indices))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         if indices is not None:
@@ -136,7 +155,7 @@ class SB3VecEnv(VecEnv):
         return [masks[row] for row in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        return [False] * len(list(self._get_indices(indices)))
+        return [False] * len(self._get_indices(indices))
 
 
 class SB3Policy(Policy):
@@ -150,6 +169,8 @@ class SB3Policy(Policy):
     def __init__(self, model: Any, deterministic: bool = True) -> None:
         if not callable(getattr(model, "predict", None)):
             raise TypeError(f"model = {shown(model)} must be a model of Stable-Baselines3, which predicts")
+        if not isinstance(deterministic, bool | np.bool_):
+            raise TypeError(f"deterministic = {shown(deterministic)} must be True or False")
         self.model = model
         self.deterministic = deterministic
         self._takes_masks = "action_masks" in inspect.signature(model.predict).parameters

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..batch import AnyBatch, checked_batch
+from ..checks import shown
 
 try:
     import torch
@@ -21,6 +22,7 @@ except ImportError as error:
     raise ImportError(f'the skrl adapter needs {error.name}: pip install "recsys_env[skrl]"') from error
 
 from ..tensors import Tensors
+from . import in_order
 
 
 class SkrlEnv(MultiAgentEnvWrapper):
@@ -64,12 +66,28 @@ class SkrlEnv(MultiAgentEnvWrapper):
         self, actions: dict[str, torch.Tensor]
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
         """One tick of all copies: each agent's observations [B, O], rewards [B, 1], terminated [B, 1] (never) and
-        truncated [B, 1]."""
-        space = self.envs.action_space
-        joint = torch.stack([actions[agent] for agent in self.agents], 1).reshape(
-            self.num_envs, len(self.agents), *(space.shape or ())
-        )
-        joint = joint.clamp(-1, 1) if isinstance(space, spaces.Box) else joint.long()
+        truncated [B, 1].
+
+        Args:
+            actions: tensors by agent, [B, 1] of one pick, [B, K] of slates or [B, D] of vectors, which are brought
+                back into their bounds, since skrl's Gaussian policies draw beyond them.
+
+        Raises:
+            KeyError: missing or unknown agents.
+            ValueError, TypeError: an action outside its space; nothing has changed.
+            RuntimeError: before the first `reset`.
+        """
+        space, each = self.envs.action_space, in_order(actions, self.agents)
+        for agent, action in zip(self.agents, each, strict=True):
+            if not isinstance(action, torch.Tensor):
+                raise TypeError(f"action of {agent} is {shown(action)}, not a tensor")
+            if action.shape != each[0].shape or not action.dim():
+                raise ValueError(f"action of {agent} has shape {tuple(action.shape)}, not one that is all agents'")
+        joint = torch.stack(each, 1)
+        if isinstance(space, spaces.Box):
+            joint = joint.clamp(-1, 1)
+        elif not space.shape and joint.dim() == 3:
+            joint = joint.squeeze(2)
         observations, rewards, *ends, infos = self.envs.step(self._tensors.actions(joint))
         report: dict[str, Any] = {"active": self._tensors(infos["active"])}
         ends = [self._tensors(flags) for flags in ends]

@@ -19,7 +19,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..batch import AnyBatch, checked_batch
+import numpy as np
+
+from ..batch import AnyBatch, checked_batch, checked_seeds
+from ..checks import shown
 
 try:
     import torch
@@ -61,6 +64,9 @@ class TorchRLEnv(EnvBase):
         state: bool = True,
         by_role: bool = True,
     ) -> None:
+        for name, value in (("state", state), ("by_role", by_role)):
+            if not isinstance(value, bool | np.bool_):
+                raise TypeError(f"{name} = {shown(value)} must be True or False")
         super().__init__(device=choose_device(device), batch_size=torch.Size([checked_batch(envs).num_envs]))
         self.envs = envs
         self.group_map: dict[str, list[str]] = {}
@@ -111,6 +117,8 @@ class TorchRLEnv(EnvBase):
 
     def _set_seed(self, seed: int | None) -> None:
         """Seed of the batch from the next reset on."""
+        if seed is not None:
+            checked_seeds(seed, self.envs.num_envs)
         self._next_seed = seed
 
     def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDict:
@@ -126,7 +134,7 @@ class TorchRLEnv(EnvBase):
         return self._tensordict(self.envs.observations, self.envs.state)
 
     def _step(self, tensordict: TensorDictBase) -> TensorDict:
-        actions = [tensordict.get((role, "action")) for role in self.group_map]
+        actions = [tensordict[role, "action"] for role in self.group_map]
         joint = actions[0] if len(actions) == 1 else torch.cat(actions, 1)
         observations, rewards, _, truncated, infos = self.envs.step(self._tensors.actions(joint))
         self._over, state = bool(self._tensors(truncated).all()), self.envs.state

@@ -42,6 +42,7 @@ except ImportError as error:
     ) from error
 
 from ..tensors import choose_device
+from . import in_order
 
 
 def _flat(space: Any) -> Any:
@@ -131,7 +132,7 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
         self._begin()
         self._all = dict.fromkeys(self.agents, True)
         self._none = dict.fromkeys(self.agents, False)
-        self._pending: Sequence[dict[str, Any]] = []
+        self._pending: Sequence[dict[str, Any]] | None = None
         self._state: list[np.ndarray] = []
         self._over = False
 
@@ -168,7 +169,7 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
 
     def reset(self) -> tuple[list[Any], list[dict[str, Any]]]:
         observations, _ = self.envs.reset(seed=self._next_seed)
-        self._next_seed = None
+        self._next_seed = self._pending = None
         self._begin()
         self._over = False
         self.buf_obs, self.buf_avail_actions = self._observed(observations)
@@ -182,7 +183,10 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
         self._pending = actions
 
     def step_wait(self) -> tuple[list[Any], list[Any], list[Any], list[bool], list[dict[str, Any]]]:
-        joint = np.array([[actions[agent] for agent in self.agents] for actions in self._pending])
+        actions, self._pending = self._pending, None
+        if actions is None:
+            raise RuntimeError("call step_async() before step_wait()")
+        joint = np.array([in_order(by_agent, self.agents) for by_agent in actions])
         if self._continuous:
             joint = joint.clip(-1, 1)  # XuanCe's noise goes beyond the bounds
         observations, rewards, _, truncated, _ = self.envs.step(joint)
