@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
         self._actions = self.vector._actions.empty()  # of the round that is being played
         self._turn = 0  # how many agents of this round have chosen
         self._moved = False  # since agent_iter named an agent
+        self._round = -1  # the batch's move that began it
+
+    __copy__ = deepcopy  # with a parallel environment of its own
 
     def __getattr__(self, name: str) -> Any:
         if name in _OF_AN_EPISODE:
@@ -99,6 +103,7 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
         self.terminations = dict.fromkeys(self.agents, False)
         self.truncations = dict.fromkeys(self.agents, False)
         self.agent_selection, self._turn, self._moved = self.agents[0], 0, True
+        self._round = self.vector._moves
         self._skip_agent_selection = None
 
     @one_at_a_time
@@ -110,9 +115,10 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
         Raises:
             ValueError, TypeError: an action outside its space; nothing has changed, and it is still this agent's turn.
             AttributeError: before the first `reset`.
-            RuntimeError: another thread is in a call of this environment; nothing has changed.
+            RuntimeError: another thread is in a call of this environment, or the parallel environment or its batch was
+                moved by itself, so that a `reset` is needed; nothing has changed.
 
-        Interrupted (Ctrl-C) before the tick is played, it is still this agent's turn.
+        Interrupted (Ctrl-C) before the tick is played, it is still this agent's turn; after that, a `reset` is needed.
         """
         agents = self.agents
         if not agents:
@@ -122,6 +128,8 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
             self._was_dead_step(action)
             self._moved = True
             return
+        if self._round != self.vector._moves:
+            raise RuntimeError("call reset() before step(): the page of this round is gone; step this one alone")
         self._actions[0, self._turn] = self.vector._actions.read_one(self._turn, action)
         if self._turn + 1 < len(agents):
             self._moved = True
@@ -135,6 +143,7 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
         self._observations, self.rewards, self.terminations, self.truncations, self.infos = told
         self._cumulative_rewards = self.rewards.copy()
         self.agent_selection, self._turn = agents[0], 0
+        self._round = self.vector._moves
 
     def observe(self, agent: str) -> Any:
         """What an agent sees of the page about to be shown.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from operator import attrgetter
 from typing import Any
 
@@ -119,7 +120,7 @@ class FocalBatch(Batch[np.ndarray, Infos]):
         self._learner_of[numbers] = np.arange(self.num_agents)
         self._joint = envs.empty_actions()
         self._seeded = False  # the others
-        self._decided = False  # by the others, for the page about to be shown
+        self._chosen_at = -1  # the batch's move whose page the others have chosen for
 
     # -------------------------------------------------------------------------------------------- as in the batch
 
@@ -152,6 +153,8 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     prices_at = _of_batch("prices_at")
     purchase_values = _of_batch("purchase_values")
 
+    __copy__ = deepcopy  # with a batch of its own
+
     # -------------------------------------------------------------------------------------------- playing
 
     @one_at_a_time
@@ -160,7 +163,6 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     ) -> tuple[Any, Infos]:
         """Start an episode in every copy; as `VectorEnv.reset`."""
         self.batch.reset(seed=seed, options=options)
-        self._decided = False
         if seed is not None or not self._seeded:
             self.team.seed(secrets.randbits(63) if seed is None else int(np.ravel(seed)[0]))
             self._seeded = True
@@ -172,14 +174,11 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
         """One tick of every copy with the learners' actions [B, N', ...]; as `VectorEnv.step`.
 
-        Interrupted (Ctrl-C) where the others have not chosen for the next page yet, the next `step` asks for a `reset`.
+        Interrupted (Ctrl-C) where the others have not chosen for the next page yet, the next `step` asks for a `reset`;
+        so it does where the batch was moved by itself.
         """
         self._require_reset("step()")
-        joint, before = self._join(actions), self.batch.report
-        try:
-            _, rewards, terminated, truncated, infos = self.batch.step(joint)
-        finally:
-            self._decided = self.batch.report is before
+        _, rewards, terminated, truncated, infos = self.batch.step(self._join(actions))
         self.team.observe(infos, truncated)
         observations, learners_infos = self._go_on()
         return observations, rewards[:, self._learners], terminated, truncated, learners_infos
@@ -196,7 +195,6 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     ) -> tuple[Any, Infos]:
         """As `VectorEnv.restore`; what the others remember is not part of a snapshot."""
         self.batch.restore(snapshot, copy, seed)
-        self._decided = False
         return self._go_on()
 
     def _join(self, actions: Any) -> np.ndarray:
@@ -208,12 +206,12 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     def _go_on(self) -> tuple[Any, Infos]:
         """Let the others choose for the page about to be shown; what the learners see of it."""
         self.team.act(self.batch.observations, self._joint)
-        self._decided = True
+        self._chosen_at = self.batch._moves
         return self.observations, self.infos
 
     def _require_reset(self, call: str) -> None:
         self.batch._require_reset(call)
-        if not self._decided:
+        if self._chosen_at != self.batch._moves:
             raise RuntimeError(f"call reset() before {call}: the others have not chosen for this page")
 
     # -------------------------------------------------------------------------------------------- the last page

@@ -85,6 +85,7 @@ class GameBatch(Batch[Array, Told]):
         self._state: Any
         self._report: Any
         self._seed: int | list[int] | None = None  # None = there is no game yet
+        self._moves = 0  # resets, restores and steps: how often another page has come to be shown
         self.busy = Busy()
 
     @property
@@ -158,6 +159,7 @@ class GameBatch(Batch[Array, Told]):
                     self._put(getattr(self._state, name), chosen, array)
             else:
                 self._seed = seeds
+                self._moves += 1
 
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
         """One tick of every copy.
@@ -183,7 +185,11 @@ class GameBatch(Batch[Array, Told]):
 
     def _tick(self, actions: Any) -> Any:
         """`step` with actions that have been read, and the report of it."""
-        self._advance(actions, mode=0)
+        told = self._report
+        try:
+            self._advance(actions, mode=0)
+        finally:
+            self._moves += self._report is not told
         return self._report
 
     @one_at_a_time

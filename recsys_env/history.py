@@ -11,11 +11,15 @@ It knows no more than `Policy.observe` tells: an agent's own slots, and which pa
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from .checks import as_numbers, check_count, shown
+
 # of each page, before the vectors of what was shown and of what was clicked
 FLAGS = ("known", "gap", "clicked", "cart", "bought")
+_EVENTS = FLAGS[2:]  # of a slot
 
 
 class History:
@@ -30,10 +34,18 @@ class History:
     Attributes:
         width: F, numbers per page: `FLAGS`, then the mean vector of what was shown, then the vector of what was
             clicked.
+
+    Raises:
+        ValueError, TypeError: no vectors of numbers, or no counts of 1 or more.
     """
 
     def __init__(self, vectors: np.ndarray, rows: int, length: int, visitors: int = 16) -> None:
-        self._vectors, self._length, self._rows = np.asarray(vectors, np.float32), length, np.arange(rows)
+        for name, count in {"rows": rows, "length": length, "visitors": visitors}.items():
+            check_count(name, count, 1, 2**31)
+        self._vectors = as_numbers("vectors", vectors).astype(np.float32)
+        if self._vectors.ndim != 2:
+            raise ValueError(f"vectors = {shown(vectors)} of shape {list(self._vectors.shape)} must be numbers [M, D]")
+        self._length, self._rows = length, np.arange(rows)
         self.width = len(FLAGS) + 2 * self._vectors.shape[1]
         self._pages = np.zeros((rows, visitors, length, self.width), np.float32)
         self._when = np.zeros((rows, visitors, length), np.int64)
@@ -58,20 +70,55 @@ class History:
 
         Args:
             feedback: visitor [R] (-1: no page), shown, clicked, cart, bought [R, K].
+
+        Raises:
+            KeyError: something of this is missing.
+            ValueError, TypeError: it is something else, or of other rows; nothing is remembered.
         """
-        visitor, shown = feedback["visitor"], feedback["shown"]
+        visitor, items, *events = self._checked(feedback)
         place, known = self._find(visitor)
         rows = np.flatnonzero(visitor >= 0)
         place = np.where(known, place, self._last.argmin(1))[rows]
         self._seen[rows, place] = np.where(known[rows], self._seen[rows, place], 0)
         self._who[rows, place] = visitor[rows]
         entry = self._seen[rows, place] % self._length
-        self._pages[rows, place, entry] = self._describe(
-            shown[rows], *(np.asarray(feedback[name])[rows] for name in ("clicked", "cart", "bought"))
-        )
+        self._pages[rows, place, entry] = self._describe(items[rows], *(event[rows] for event in events))
         self._when[rows, place, entry] = self._last[rows, place] = self._tick
         self._seen[rows, place] += 1
         self._tick += 1
+
+    def _checked(self, feedback: Any) -> list[np.ndarray]:
+        """What `observe` is told, as arrays."""
+        if not isinstance(feedback, Mapping):
+            raise TypeError(f"feedback = {shown(feedback)} must be what happened at a page, by name")
+        for name in ("visitor", "shown", *_EVENTS):
+            if name not in feedback:
+                raise KeyError(f"feedback = {shown(feedback)} has no {name!r}")
+        visitor, items = self._visitors(feedback["visitor"]), as_numbers("shown", feedback["shown"], "iu")
+        if items.ndim != 2 or len(items) != len(self._rows):
+            raise ValueError(
+                f"shown = {shown(feedback['shown'])} of shape {list(items.shape)} must be items [{len(self._rows)}, K]"
+            )
+        if items.size and items.max() >= len(self._vectors):
+            raise ValueError(f"shown = {shown(feedback['shown'])} must be below {len(self._vectors)}, or -1 at holes")
+        events = [as_numbers(name, feedback[name], "biuf") for name in _EVENTS]
+        for name, event in zip(_EVENTS, events, strict=True):
+            if event.shape != items.shape:
+                raise ValueError(
+                    f"{name} = {shown(feedback[name])} of shape {list(event.shape)} must have the shape of what was "
+                    f"shown, {list(items.shape)}"
+                )
+        return [visitor, items, *events]
+
+    def _visitors(self, visitor: Any) -> np.ndarray:
+        """A visitor of each row."""
+        array = as_numbers("visitor", visitor, "iu")
+        if array.shape != self._rows.shape:
+            raise ValueError(
+                f"visitor = {shown(visitor)} of shape {list(array.shape)} must be one for each of "
+                f"{len(self._rows)} rows"
+            )
+        return array
 
     def _describe(self, shown: np.ndarray, clicked: np.ndarray, cart: np.ndarray, bought: np.ndarray) -> np.ndarray:
         """Pages [R, F]; the gap is filled in when they are recalled."""
@@ -87,8 +134,11 @@ class History:
         """The last pages [R, L, F] of these visitors [R], oldest first, zeros where there are fewer.
 
         All numbers lie in [-1, 1]. The gap of a page is log(1 + ticks since) / 10, at most 1.
+
+        Raises:
+            ValueError, TypeError: something else than one visitor for each row.
         """
-        place, known = self._find(visitor)
+        place, known = self._find(self._visitors(visitor))
         seen = np.where(known, self._seen[self._rows, place], 0)
         age = np.arange(self._length, 0, -1)  # in pages: the newest is 1 page old
         entry = (seen[:, None] - age) % self._length

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         # the others decide ahead of the learner, so that its mistakes cost them nothing
         self._joint = self.env.vector.empty_actions()
         self._seeded = False  # the others
-        self._decided = False  # by the others, for the page about to be shown
+        self._chosen_at = -1  # the batch's move whose page the others have chosen for
+
+    __copy__ = deepcopy  # with a batch of its own
 
     @property
     def busy(self) -> Busy:
@@ -89,7 +92,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         """
         observations, infos = self.env.reset(seed=seed, options=options)
         # after ours, which names a wrong seed and changes nothing
-        self._decided = False
+        self._chosen_at = -1
         super().reset(seed=None if seed is None else int(seed))
         if seed is not None or not self._seeded:
             self._others.seed(secrets.randbits(63) if seed is None else seed)
@@ -102,7 +105,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
     def _choose(self) -> None:
         """Let the others choose for the page about to be shown."""
         self._others.act(self.env.vector.observations, self._joint)
-        self._decided = True
+        self._chosen_at = self.env.vector._moves
 
     @one_at_a_time
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -110,19 +113,16 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
         Raises:
             ValueError, TypeError: an action outside its space; nothing has changed.
-            RuntimeError: before the first `reset`, after the end, or while another thread is in a call.
+            RuntimeError: before the first `reset`, after the end, where the environment behind this one was moved by
+                itself, or while another thread is in a call.
 
         Interrupted (Ctrl-C) before its compiled code runs, it changes nothing; where the others have not chosen for the
         next page yet, the next `step` asks for a `reset`.
         """
-        if not self._decided:
-            raise RuntimeError("call reset() before step()")
+        if self._chosen_at != self.env.vector._moves:
+            raise RuntimeError("call reset() before step(): the others have not chosen for this page")
         actions = {name: self._joint[0, n] for n, name in enumerate(self.env.possible_agents)}
-        before = self.env.vector.report
-        try:
-            observations, rewards, _, truncations, infos = self.env.step({**actions, self.agent: action})
-        finally:
-            self._decided = self.env.vector.report is before
+        observations, rewards, _, truncations, infos = self.env.step({**actions, self.agent: action})
         self._others.observe(self.env.vector.infos, self.env.vector.truncated)
         self._choose()
         return observations[self.agent], rewards[self.agent], False, truncations[self.agent], infos[self.agent]
@@ -194,6 +194,8 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self._all = np.ones(rows, np.bool_)
         self._none = np.zeros(rows, np.bool_)
         self._over = False  # the next step only resets
+
+    __copy__ = deepcopy  # with a batch of its own
 
     @property
     def busy(self) -> Busy:

@@ -692,7 +692,6 @@ MADE |= {
             },
             {
                 "envs": lambda v: isinstance(v, VectorEnv),  # that of another team
-                "observations": lambda v: True,
                 **dict.fromkeys(("log", "paid"), lambda v: v is None),
             },
         ),

@@ -40,7 +40,8 @@ def play_episode(
 
     Raises:
         TypeError: no batch, team or log, or `paid` is no such array.
-        ValueError: the team or the log is of another batch.
+        ValueError: the team or the log is of another batch, or an agent has no policy.
+        RuntimeError: the batch is not at the beginning of an episode.
     """
     checked_batch(envs)
     if not isinstance(team, Team):
@@ -50,6 +51,13 @@ def play_episode(
     for name, of in {"team": team, "log": log}.items():
         if of is not None and of.envs is not envs:
             raise ValueError(f"{name} = {shown(of)} is of another batch than envs")
+    missing = [agent for agent in envs.possible_agents if agent not in team.policies]
+    if missing:
+        raise ValueError(f"team = {shown(list(team.policies))} has no policy for {', '.join(missing)}")
+    game: Any = envs.game
+    if game.tick.any():
+        ticks = np.unique(game.tick).tolist()
+        raise RuntimeError(f"envs is at tick {ticks} of its episode; call reset() before play_episode()")
     if paid is not None and not (
         isinstance(paid, np.ndarray) and paid.dtype.kind == "f" and paid.shape == (envs.num_envs, envs.num_agents)
     ):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import is_number, is_sequence, shown
+from ..infos import Infos
 from ..vector import VectorEnv, checked_vector_env
 
 COLD_CLICKS = 5.0  # an item with fewer clicks than this, by public decayed counts, is cold
@@ -57,7 +58,7 @@ class EpisodeLog:
         ):
             raise TypeError(f"seen = {shown(seen)} must be whole numbers")
         n, k = shape.agents, shape.slots
-        self.envs, self.t = envs, 0
+        self.envs, self.t, self._tick = envs, 0, -1
         self._served = [] if envs.config.users.population == "fresh" else list(set(seen))
         self.visitor = np.full((h, b), -1, np.int64)
         self.group = np.zeros((h, b), np.int32)
@@ -88,9 +89,11 @@ class EpisodeLog:
         """Before the step: who is about to be served, and what each agent could show.
 
         Raises:
-            RuntimeError: the episode is over, or none has begun.
+            RuntimeError: the episode is over, none has begun, or the batch is at another tick than the next one of this
+                log.
         """
         self._going_on("look()")
+        self._at("look()", self.t)
         from ..kernels.appraisal import appraise
 
         t, page, user = self.t, self.envs.next_page, self.envs.latent_users()
@@ -106,25 +109,48 @@ class EpisodeLog:
     def record(self, infos: Any) -> None:
         """After the step: what was shown and what followed.
 
+        Args:
+            infos: of the step.
+
         Raises:
-            RuntimeError: the episode is over.
+            RuntimeError: the episode is over, or this is no step after `look`.
+            TypeError, ValueError: these are not the infos of a step of this batch; nothing is taken down.
         """
         self._going_on("record()")
+        if not isinstance(infos, Infos):
+            raise TypeError(f"infos = {shown(infos)} must be what the batch's step returned")
+        if infos["shown"].shape != self.item.shape[1:]:
+            raise ValueError(
+                f"infos['shown'] = {shown(infos['shown'])} of shape {list(infos['shown'].shape)} must have the batch's "
+                f"shape {list(self.item.shape[1:])}"
+            )
+        if self._tick != self.t:
+            raise RuntimeError("record(): call look() before the step")
+        self._at("record()", (self.t + 1) % len(self.visitor))
         t = self.t
         *_, outside, cold = self._scratch
-        item, shown = infos["shown"], infos["shown"] >= 0
+        item, there = infos["shown"], infos["shown"] >= 0
         self.visitor[t], self.active[t] = infos["visitor"].max(1), infos["visitor"] >= 0
         self.item[t], self.rank[t], self.clicked[t], self.cart[t] = item, infos["rank"], infos["clicked"], infos["cart"]
         self.dwell[t], self.objectives[t] = infos["dwell"], infos["objectives"]
         utility = self.envs.utilities
-        self.gain[t] = np.where(shown, 1.0 / (1.0 + np.exp(np.clip(outside[:, None, None] - utility, -500, 500))), 0.0)
-        self.cold[t] = shown & cold[np.arange(len(cold))[:, None, None], item]
+        self.gain[t] = np.where(there, 1.0 / (1.0 + np.exp(np.clip(outside[:, None, None] - utility, -500, 500))), 0.0)
+        self.cold[t] = there & cold[np.arange(len(cold))[:, None, None], item]
         self._record_purchases(t, infos)
         self.t += 1
 
     def _going_on(self, what: str) -> None:
         if self.t == len(self.visitor):
             raise RuntimeError(f"{what}: this log holds all {self.t} ticks of its episode; make one for each episode")
+
+    def _at(self, what: str, tick: int) -> None:
+        """Raise unless all copies are at this tick, so that the log misses none."""
+        if (self.envs.tick != tick).any():
+            found = np.unique(self.envs.tick).tolist()
+            raise RuntimeError(
+                f"{what}: after {self.t} ticks of this log the batch is at tick {found}, not {tick}; "
+                "begin with the episode, look before every step and record after it"
+            )
 
     def _record_purchases(self, t: int, infos: Any) -> None:
         bought, rating, later = infos["bought"], infos["rating"], infos["later_item"] >= 0

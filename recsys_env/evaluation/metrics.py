@@ -86,11 +86,13 @@ def measure(log: EpisodeLog) -> dict[str, np.ndarray]:
     """Every metric of a complete log: name -> [B, N + 1], the last column for the platform.
 
     Raises:
-        ValueError: a metric returned something else.
+        ValueError: the log holds no whole episode, or a metric returned something else.
         TypeError: no log.
     """
     if not isinstance(log, EpisodeLog):
         raise TypeError(f"log = {shown(log)} must be an EpisodeLog")
+    if log.t != len(log.visitor):
+        raise ValueError(f"log holds {log.t} of the {len(log.visitor)} ticks of an episode; all are needed")
     return {name: _checked(name, found.of(log), log) for name, found in METRICS.items()}
 
 

@@ -90,7 +90,8 @@ def scale_ends(config: WorldConfig) -> tuple[str, str]:
 def score_table(
     config: WorldConfig, trained: Mapping[str, str | Policy], episodes: int, seed: int
 ) -> dict[str, dict[str, float]]:
-    """Mean own reward per agent and episode of the trained policies, and of each of `compared` playing all agents.
+    """Mean own reward per agent and episode of the trained policies, and of each of `compared` and of the ends of the
+    scale playing all agents.
 
     Args:
         config: the task.
@@ -106,10 +107,11 @@ def score_table(
     check_config(config)
     if not isinstance(trained, Mapping):
         raise TypeError(f"trained = {shown(trained)} must be a policy for each agent, by its name")
-    teams: dict[str, str | Mapping[str, str | Policy]] = {name: name for name in compared(config)}
+    ends = scale_ends(config)
+    teams: dict[str, str | Mapping[str, str | Policy]] = {name: name for name in (*compared(config), *ends)}
     teams["trained"] = trained
     samples = {name: episode_returns(config, team, episodes, seed).mean(axis=1) for name, team in teams.items()}
-    return place_on_scale(samples, *scale_ends(config))
+    return place_on_scale(samples, *ends)
 
 
 def place_on_scale(samples: Mapping[str, np.ndarray], low: str, high: str) -> dict[str, dict[str, float]]:

@@ -6,6 +6,7 @@ import string
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,14 @@ class TextEnv(ParallelEnv):
         self._readers = {agent: Reader(words) for agent in self.possible_agents}
         self._bind(0)
         self._asked = time.perf_counter()
+        self._asked_at = -1  # the batch's move that led to the pages
         letters = self._letters()
         self._observation_space = spaces.Text(LONGEST_PROMPT, min_length=0, charset=letters)
         self._action_spaces = {
             agent: spaces.Text(LONGEST_ANSWER, min_length=0, charset=letters) for agent in self.possible_agents
         }
+
+    __copy__ = deepcopy  # with an environment in numbers of its own
 
     def _letters(self) -> frozenset[str]:
         texts = self.numeric.vector.texts
@@ -116,12 +120,14 @@ class TextEnv(ParallelEnv):
             as `RecommendationEnv.step`, with prompts; `infos[agent]["repairs"]` names what had to be repaired.
 
         Raises:
-            KeyError, TypeError, RuntimeError: as in `RecommendationEnv.step`, and for something else than texts;
-                nothing has changed.
+            KeyError, TypeError, RuntimeError: as in `RecommendationEnv.step`, for something else than texts, and where
+                the environment in numbers was moved by itself; nothing has changed.
         """
         self.numeric.vector._require_reset("step()")
         if not self.agents or not isinstance(actions, Mapping) or set(actions) != set(self.agents):
             return self.numeric.step(actions)  # the end, or agents that it refuses
+        if self._asked_at != self.numeric.vector._moves:
+            raise RuntimeError("call reset() before step(): the pages of these prompts are gone; step this one alone")
         late = 0 < self.numeric.config.observation.delay < time.perf_counter() - self._asked
         answers = {agent: self._answer(agent, actions[agent], late) for agent in self.possible_agents}
         joint = {agent: self._readers[agent].write([answer])[0] for agent, answer in answers.items()}
@@ -146,7 +152,7 @@ class TextEnv(ParallelEnv):
     def _prompts(self, observations: Mapping[str, Any]) -> dict[str, str]:
         for agent, reader in self._readers.items():
             (self.pages[agent],) = reader.read(self._flat(observations[agent])[None]) if self.agents else (None,)
-        self._asked = time.perf_counter()
+        self._asked, self._asked_at = time.perf_counter(), self.numeric.vector._moves
         return {agent: "" if page is None else describe(page) for agent, page in self.pages.items()}
 
     @staticmethod

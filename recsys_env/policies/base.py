@@ -9,6 +9,7 @@ import numpy as np
 
 from ..batch import AnyBatch, checked_batch
 from ..checks import check_count, checked_seed, shown, unknown
+from ..infos import Infos
 from ..vector import VectorEnv
 
 
@@ -75,6 +76,37 @@ class Policy:
         return {}
 
 
+# What an agent is told of a step, and the axes of each.
+_TOLD = {
+    **dict.fromkeys(("visitor", "own"), "BN"),
+    **dict.fromkeys(("shown", "clicked", "cart", "bought", "liked", "rating", "dwell"), "BNK"),
+    **dict.fromkeys(("later_item", "later_agent", "later_price", "later_rating"), "BQ"),
+}
+
+
+def check_infos(infos: Any) -> None:
+    """Raise unless these are a step's infos, as a batch returns them or alike.
+
+    Raises:
+        TypeError, ValueError, KeyError: as of `feedback`.
+    """
+    if isinstance(infos, Infos):
+        return
+    if not isinstance(infos, Mapping):
+        raise TypeError(f"infos = {shown(infos)} must be the infos of a step")
+    missing = [name for name in _TOLD if name not in infos]
+    if missing:
+        raise KeyError(f"infos = {shown(infos)} have no {', '.join(missing)}; give what a batch's step returned")
+    sizes: dict[str, int] = {}
+    for name, axes in _TOLD.items():
+        array, wanted = infos[name], f"an array [{', '.join(axes)}], as a batch's step returned it"
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"infos[{name!r}] = {shown(array)} must be {wanted}")
+        here = dict(zip(axes, array.shape, strict=False))
+        if array.ndim != len(axes) or here != {axis: sizes.setdefault(axis, size) for axis, size in here.items()}:
+            raise ValueError(f"infos[{name!r}] = {shown(array)} of shape {list(array.shape)} must be {wanted}")
+
+
 def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
     """What agent number `index` learns from a step's infos.
 
@@ -84,10 +116,9 @@ def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
                                                                with, -1 = none
 
     Raises:
-        TypeError, ValueError: no infos, or no such agent.
+        TypeError, ValueError, KeyError: no infos of a batch, or no such agent.
     """
-    if not isinstance(infos, Mapping):
-        raise TypeError(f"infos = {shown(infos)} must be the infos of a step")
+    check_infos(infos)
     check_count("index", index, 0, infos["own"].shape[1] - 1)
     told = {
         key: infos[key][:, index]

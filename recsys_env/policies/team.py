@@ -12,7 +12,8 @@ import numpy as np
 from ..addresses import without_secrets
 from ..batch import AnyBatch, checked_batch
 from ..checks import checked_seed, did_you_mean, shown
-from .base import Policy, feedback
+from ..spaces import mask_size
+from .base import Policy, check_infos, feedback
 from .registry import make_policy
 from .slates import first_candidates
 
@@ -51,6 +52,16 @@ class Team:
             envs.possible_agents.index(agent): f"{without_secrets(repr(policy))} as {agent}"
             for agent, policy in policies.items()
         }
+        rows, like = (envs.num_envs, envs.num_agents), envs.empty_actions()
+        width = max(place.stop for place in envs.observation_fields.values())
+        mask = mask_size(envs.config, envs.shape)
+        self._given = {  # shape, and kinds of numbers in NumPy's letters
+            "observations": ((*rows, width), "f"),
+            "observations['action_mask']": ((*rows, mask), "iub"),
+            "actions": (like.shape, like.dtype.kind),
+            "infos['shown']": ((*rows, envs.shape.slots), "iu"),
+            "truncated": (rows[:1], "b"),
+        }
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
@@ -63,11 +74,23 @@ class Team:
         """Write the members' actions into actions[B, N, ...], given the batch's observations.
 
         Raises:
-            ValueError: a policy's actions have another shape, or are no whole numbers where these are asked for.
+            ValueError: a policy's actions have another shape, or are no whole numbers where these are asked for; or
+                `observations` or `actions` have another shape than the batch's.
+            TypeError: they are no such arrays.
         """
         flat, masks = observations, None
         if self.envs.config.mask_actions:
+            if not isinstance(observations, Mapping) or not {"observation", "action_mask"} <= set(observations):
+                raise TypeError(f"observations = {shown(observations)} must be a dict of observation and action_mask")
             flat, masks = observations["observation"], observations["action_mask"]
+            self._check("observations['action_mask']", masks)
+        self._check("observations", flat)
+        self._check("actions", actions)
+        if actions.itemsize < 4 or not actions.flags.writeable:  # narrower ones do not hold every item
+            raise TypeError(
+                f"actions = {shown(actions)} of dtype {actions.dtype} must be writeable, with 4 bytes or more for a "
+                "number, as empty_actions() makes them"
+            )
         for n, policy in self._members:
             pages, began = int((self.envs.next_visitor[:, n] >= 0).sum()), time.perf_counter()
             acted, wanted = policy.act(flat[:, n], None if masks is None else masks[:, n]), actions[:, n]
@@ -86,6 +109,18 @@ class Team:
             self._pages += pages
             self._late += late * pages
             self._seconds += took
+
+    def _check(self, name: str, array: Any) -> None:
+        """Raise unless this array has the shape, and numbers of the kind, that the batch gives it."""
+        shape, kinds = self._given[name]
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
+            found = f" of dtype {array.dtype}" if isinstance(array, np.ndarray) else ""
+            what = {"f": "floats", "b": "truth values"}.get(kinds, "whole numbers")
+            raise TypeError(f"{name} = {shown(array)}{found} must be an array {list(shape)} of {what}")
+        if array.shape != shape:
+            raise ValueError(
+                f"{name} = {shown(array)} of shape {list(array.shape)} must have the batch's shape {list(shape)}"
+            )
 
     def costs(self) -> dict[str, float]:
         """What a page of one member has cost since the policies were bound: "ms" (milliseconds of acting), where
@@ -109,7 +144,15 @@ class Team:
                 raise ValueError(f"{agent}: {policy.failure}")
 
     def observe(self, infos: Mapping[str, Any], truncated: np.ndarray) -> None:
-        """Let the members learn from a step; truncated[B] copies have begun another episode."""
+        """Let the members learn from a step; truncated[B] copies have begun another episode.
+
+        Raises:
+            TypeError, ValueError, KeyError: these are not the infos and ends of a step of this batch; nobody has
+                learned.
+        """
+        check_infos(infos)
+        self._check("infos['shown']", infos["shown"])
+        self._check("truncated", truncated)
         for n, policy in self._members:
             policy.observe(feedback(infos, n))
             if truncated.any():

@@ -1,0 +1,279 @@
+"""Calls in a wrong order or of another batch: they are refused in one sentence, and nothing has changed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from worlds import SMALL, games_of
+
+import recsys_env
+from recsys_env.evaluation import EpisodeLog, measure, play_episode, scale_ends, score_table
+from recsys_env.policies import Policy, Team, feedback
+
+NOTHING = np.zeros(SMALL.slots, int)
+JOINT = {"recommender_0": NOTHING, "recommender_1": NOTHING}
+TEXTS = dict.fromkeys(JOINT, "1, 2")
+
+
+def focal(copies: int = 2) -> recsys_env.FocalBatch:
+    return recsys_env.FocalBatch(recsys_env.vector_env(SMALL, copies), {"recommender_1": "random"})
+
+
+# view -> how it is made, what it is stepped with, and how what is behind it is stepped
+VIEWS: dict[str, tuple[Callable[[], Any], Any, Callable[[Any], Any]]] = {
+    "focal": (focal, np.zeros((2, 1, 2), int), lambda v: v.batch.step(v.batch.empty_actions())),
+    "aec": (lambda: recsys_env.env(SMALL), NOTHING, lambda v: v.parallel.step(JOINT)),
+    "single": (lambda: recsys_env.single_agent_env(SMALL, others="random"), NOTHING, lambda v: v.env.step(JOINT)),
+    "one row": (
+        lambda: recsys_env.single_agent_vector_env(SMALL, 2, others="random"),
+        np.zeros((2, 2), int),
+        lambda v: v.envs.batch.step(v.envs.batch.empty_actions()),
+    ),
+    "text": (lambda: recsys_env.text_env(SMALL), TEXTS, lambda v: v.numeric.step(JOINT)),
+}
+
+
+def state_of(view: Any) -> list[bytes]:
+    return [array.tobytes() for game in games_of(view) for array in (*game.arrays, *game.report)]
+
+
+@pytest.mark.parametrize("how", ["step", "reset", "restore"])
+@pytest.mark.parametrize("name", VIEWS)
+def test_what_was_chosen_for_a_page_that_is_gone_is_not_played(name: str, how: str) -> None:
+    make, action, behind = VIEWS[name]
+    view, other = make(), make()
+    (game,) = games_of(view)
+    for either in (view, other):
+        either.reset(seed=3)
+    view.step(action)  # of the first agent, where they take turns
+    if how == "step":
+        behind(view)
+    elif how == "reset":
+        game.reset(seed=5)
+    else:
+        game.restore(game.save())
+    before = state_of(view)
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before step\(\)"):
+        view.step(action)
+    assert state_of(view) == before
+    view.reset(seed=3)
+    for _ in range(6):
+        view.step(action), other.step(action)
+        np.testing.assert_array_equal(game.report.observations, games_of(other)[0].report.observations)
+
+
+def test_to_look_once_more_is_no_other_page() -> None:
+    view = focal()
+    view.reset(seed=3)
+    view.batch.look()
+    view.step(view.empty_actions())
+    view.look()
+    view.step(view.empty_actions())
+
+
+def test_two_views_of_a_batch_notice_each_other() -> None:
+    batch = recsys_env.vector_env(SMALL, 2)
+    one, two = (recsys_env.FocalBatch(batch, {agent: "random"}) for agent in JOINT)
+    one.reset(seed=1), two.reset(seed=1)
+    two.step(two.empty_actions())
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before step\(\): the others have not chosen"):
+        one.step(one.empty_actions())
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before explain\(\): the others have not chosen"):
+        one.explain(one.empty_actions())
+    two.step(two.empty_actions())
+
+
+@pytest.mark.parametrize("name", [*VIEWS, "rows"])
+def test_a_copy_of_a_view_plays_a_game_of_its_own(name: str) -> None:
+    rows = (lambda: recsys_env.shared_policy_env(SMALL, 2), np.zeros((4, 2), int), lambda v: None)
+    make, action, _ = (VIEWS | {"rows": rows})[name]
+    view = make()
+    view.reset(seed=3)
+    before, twin = state_of(view), copy.copy(view)
+    assert state_of(twin) == before
+    for _ in range(2):
+        twin.step(action)
+    assert state_of(view) == before != state_of(twin)
+    for _ in range(2):
+        view.step(action)
+    assert state_of(view) == state_of(twin)
+
+
+# ------------------------------------------------------------------------------------------------ teams
+
+
+class Spy(Policy):
+    """Counts what it is asked and told."""
+
+    calls = 0
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        self.calls += 1
+        return self.envs.empty_actions()[:, self.index]
+
+    def observe(self, feedback: Any) -> None:
+        self.calls += 1
+
+
+def spied(**changes: Any) -> tuple[recsys_env.VectorEnv, Team, Spy]:
+    envs, spy = recsys_env.vector_env(SMALL, 2, **changes), Spy()
+    envs.reset(seed=0)
+    return envs, Team(envs, {"recommender_0": spy}, 0), spy
+
+
+def test_a_team_takes_the_observations_of_its_batch() -> None:
+    envs, team, spy = spied()
+    seen, actions = envs.observations, envs.empty_actions()
+    for wrong, kind, says in (
+        (
+            np.zeros((5, *seen.shape[1:]), np.float32),
+            ValueError,
+            r"observations = .* of shape \[5, 2, .* must have",
+        ),
+        (seen[:, :, 1:], ValueError, r"observations = .* must have the batch's shape \[2, 2, "),
+        (seen[:, 0], ValueError, "observations = .* of shape"),
+        (seen.astype(object), TypeError, "observations = .* of dtype object must be an array .* of floats"),
+        *((other, TypeError, "observations = .* must be an array") for other in (None, "x", {"a": 1}, seen.tolist())),
+    ):
+        with pytest.raises(kind, match=says):
+            team.act(wrong, actions)
+    for wrong, kind, says in (
+        (np.zeros((2, 3, 2), int), ValueError, r"actions = .* of shape \[2, 3, 2\] must have the batch's shape \[2, 2"),
+        (np.zeros((2, 2, 2)), TypeError, "actions = .* of dtype float64 must be an array .* of whole numbers"),
+        (actions.astype(np.int8), TypeError, "actions = .* of dtype int8 must be writeable, with 4 bytes or more"),
+        (np.broadcast_to(actions, actions.shape), TypeError, "actions = .* must be writeable"),
+        *((other, TypeError, "actions = .* must be an array") for other in (None, actions.tolist())),
+    ):
+        with pytest.raises(kind, match=says):
+            team.act(seen, wrong)
+    assert not spy.calls
+    for good in (actions, actions.astype(np.int32)):
+        team.act(seen, good)
+    team.act(seen.astype(float), actions)
+
+
+def test_a_team_takes_the_masks_of_its_batch() -> None:
+    envs, team, spy = spied(mask_actions=True)
+    seen, actions = envs.observations, envs.empty_actions()
+    for wrong, kind, says in (
+        (seen["observation"], TypeError, "observations = .* must be a dict of observation and action_mask"),
+        ({"observation": seen["observation"]}, TypeError, "must be a dict of observation and action_mask"),
+        (
+            seen | {"action_mask": seen["action_mask"][:, :1]},
+            ValueError,
+            r"observations\['action_mask'\] = .* of shape",
+        ),
+        (seen | {"action_mask": None}, TypeError, r"observations\['action_mask'\] = None must be an array"),
+    ):
+        with pytest.raises(kind, match=says):
+            team.act(wrong, actions)
+    assert not spy.calls
+    team.act(seen, actions)
+
+
+def test_a_team_learns_from_its_own_batch() -> None:
+    envs, team, spy = spied()
+    *_, truncated, infos = envs.step(envs.empty_actions())
+    other = recsys_env.vector_env("duel-v1", 2)
+    other.reset(seed=0)
+    three = recsys_env.vector_env(SMALL, 2, num_agents=3)
+    three.reset(seed=0)
+    for wrong in (other.infos, three.infos):
+        with pytest.raises(ValueError, match=r"infos\['shown'\] = .* of shape .* the batch's shape \[2, 2, 2\]"):
+            team.observe(wrong, truncated)
+    for wrong in (None, [infos]):
+        with pytest.raises(TypeError, match=r"infos = .* must be the infos of a step"):
+            team.observe(wrong, truncated)
+    for wrong in (np.zeros(5, bool), np.zeros((2, 2), bool)):
+        with pytest.raises(ValueError, match=r"truncated = .* of shape .* must have the batch's shape \[2\]"):
+            team.observe(infos, wrong)
+    for wrong in (truncated.tolist(), None, np.zeros(2)):
+        with pytest.raises(TypeError, match=r"truncated = .* must be an array \[2\] of truth values"):
+            team.observe(infos, wrong)
+    assert not spy.calls
+    team.observe(infos, truncated)
+    team.observe(dict(infos), truncated)
+    team.observe(infos.copy(), truncated)
+
+
+def test_feedback_names_what_infos_lack() -> None:
+    envs, _, _ = spied()
+    told = dict(envs.infos)
+    with pytest.raises(KeyError, match=r"infos = \{\} have no visitor, own, shown"):
+        feedback({}, 0)
+    parallel = recsys_env.parallel_env(SMALL)
+    one = parallel.reset(seed=0)[1]["recommender_0"]
+    with pytest.raises(KeyError, match="have no later_agent; give what a batch's step returned"):
+        feedback(one, 0)
+    rows = recsys_env.shared_policy_env(SMALL, 2).reset(seed=0)[1]
+    with pytest.raises(KeyError, match="have no later_item, later_agent"):
+        feedback(rows, 0)
+    for name, wrong in (("own", told["own"].ravel()), ("clicked", told["clicked"][:, :, :1]), ("dwell", told["own"])):
+        with pytest.raises(ValueError, match=rf"infos\['{name}'\] = .* of shape .* must be an array \[B, N"):
+            feedback(told | {name: wrong}, 0)
+    with pytest.raises(TypeError, match=r"infos\['own'\] = \[\[.* must be an array \[B, N\]"):
+        feedback(told | {"own": told["own"].tolist()}, 0)
+    same = feedback(told, 1)
+    assert all((same[name] == value).all() for name, value in feedback(envs.infos, 1).items())
+
+
+# ------------------------------------------------------------------------------------------------ episodes and logs
+
+
+def test_an_episode_is_played_from_its_beginning_by_all() -> None:
+    envs, team, spy = spied()
+    with pytest.raises(ValueError, match=r"team = \['recommender_0'\] has no policy for recommender_1"):
+        play_episode(envs, team, envs.observations)
+    team = Team(envs, {"recommender_0": spy, "recommender_1": "random"}, 0)
+    envs.step(envs.empty_actions())
+    with pytest.raises(RuntimeError, match=r"envs is at tick \[1\] of its episode; call reset\(\) before play_episode"):
+        play_episode(envs, team, envs.observations)
+    assert not spy.calls
+    envs.reset(seed=0)
+    for _ in range(2):  # the next one begins where the last ends
+        play_episode(envs, team, envs.observations)
+
+
+def test_a_log_takes_every_tick_of_its_batch_once() -> None:
+    envs, _, _ = spied()
+    log, actions = EpisodeLog(envs), envs.empty_actions()
+
+    def held() -> list[bytes]:
+        return [value.tobytes() for value in vars(log).values() if isinstance(value, np.ndarray)]
+
+    empty = held()
+    infos = envs.infos
+    with pytest.raises(RuntimeError, match=r"record\(\): call look\(\) before the step"):
+        log.record(infos)
+    assert held() == empty
+    log.look()
+    looked = held()
+    with pytest.raises(RuntimeError, match=r"record\(\): after 0 ticks of this log the batch is at tick \[0\], not 1"):
+        log.record(infos)  # of the reset
+    infos = envs.step(actions)[4]
+    duel = recsys_env.vector_env("duel-v1", 2)
+    duel.reset(seed=0)
+    with pytest.raises(ValueError, match=r"infos\['shown'\] = .* of shape \[2, 2, 1\] must have the batch's shape"):
+        log.record(duel.infos)
+    for wrong in (None, [], {}):
+        with pytest.raises(TypeError, match=r"infos = .* must be what the batch's step returned"):
+            log.record(wrong)
+    assert held() == looked
+    log.record(infos)
+    with pytest.raises(RuntimeError, match=r"record\(\): call look\(\) before the step"):
+        log.record(infos)
+    envs.step(actions)
+    with pytest.raises(RuntimeError, match=r"look\(\): after 1 ticks of this log the batch is at tick \[2\], not 1"):
+        log.look()
+    with pytest.raises(ValueError, match="log holds 1 of the 30 ticks of an episode; all are needed"):
+        measure(log)
+
+
+def test_the_ends_of_the_scale_are_in_the_table_of_every_task() -> None:
+    config = recsys_env.replace(recsys_env.TASKS["duel-v1"], {"horizon": 5})
+    table = score_table(config, dict.fromkeys(config.agents, "random"), 4, 0)
+    assert {*scale_ends(config), "trained", "random"} <= set(table)
