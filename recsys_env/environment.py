@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -79,6 +80,8 @@ class RecommendationEnv(ParallelEnv):
         self._in_order = itemgetter(*self.possible_agents)
         self._never, self._always = (dict.fromkeys(self.possible_agents, ends) for ends in (False, True))
         self.np_random = np.random.default_rng()
+
+    __copy__ = deepcopy  # with a batch of its own
 
     @property
     def busy(self) -> Busy:

@@ -87,10 +87,14 @@ def test_two_views_of_a_batch_notice_each_other() -> None:
     two.step(two.empty_actions())
 
 
-@pytest.mark.parametrize("name", [*VIEWS, "rows"])
+@pytest.mark.parametrize("name", [*VIEWS, "rows", "parallel"])
 def test_a_copy_of_a_view_plays_a_game_of_its_own(name: str) -> None:
-    rows = (lambda: recsys_env.shared_policy_env(SMALL, 2), np.zeros((4, 2), int), lambda v: None)
-    make, action, _ = (VIEWS | {"rows": rows})[name]
+    joint = dict.fromkeys(("recommender_0", "recommender_1"), np.zeros(2, int))
+    more: dict[str, tuple[Callable[[], Any], Any]] = {
+        "rows": (lambda: recsys_env.shared_policy_env(SMALL, 2), np.zeros((4, 2), int)),
+        "parallel": (lambda: recsys_env.parallel_env(SMALL), joint),
+    }
+    make, action = more[name] if name in more else VIEWS[name][:2]
     view = make()
     view.reset(seed=3)
     before, twin = state_of(view), copy.copy(view)
