@@ -97,7 +97,7 @@ def _file_at(path: Path) -> Path:
     """
     try:
         mode = path.stat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the folder is looked at next
         mode = stat.S_IFREG
     except OSError as error:
         raise OSError(f"{path} cannot be written: {error.strerror}") from None
