@@ -608,7 +608,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no mutant after so long")
     parser.add_argument("--only", default="", help="mutants whose file:function contains this")
     parser.add_argument(
-        "--again", action="store_true", help="try the survivors of an earlier run again, of whatever tests it was"
+        "--again", action="store_true", help="try survivors of an earlier run again that are not equivalent"
     )
     parser.add_argument("--out", default="mutants", help="name of the result in benchmarks/results")
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
@@ -628,7 +628,11 @@ def main() -> None:
     stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     earlier = {row["id"]: row for row in stored.get("mutants", [])}
     if args.again:
-        earlier = {name: row for name, row in earlier.items() if row["outcome"] != "survived"}
+        earlier = {
+            name: row
+            for name, row in earlier.items()
+            if row["outcome"] != "survived" or reason_for(name).startswith("equivalent")
+        }
     elif stored.get("settings") != settings:
         earlier = {}
     done = {mutant.id: {**earlier[mutant.id], **place(mutant)} for mutant in mutants if mutant.id in earlier}
