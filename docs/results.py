@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import first_runs
 import learners
 import models
 import numpy as np
@@ -89,6 +90,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "reproduce": reproduce,
         **models.parts(folder),
         **speeds.parts(),
+        **first_runs.parts(folder),
     }
     return {name: partial(if_measured, section) for name, section in sections.items()}
 
