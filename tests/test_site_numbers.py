@@ -39,7 +39,7 @@ from baselines.generative import Generative
 from baselines.generative_learner import SOFT
 from benchmarks.compat import TEAM
 from benchmarks.compat.snippets import ROOT, pages
-from recsys_env import TASKS, Catalogue, WorldConfig, batch, exact, world
+from recsys_env import TASKS, Catalogue, WorldConfig, exact, game_batch, world
 from recsys_env.cli import CATALOGUES
 from recsys_env.evaluation.evaluate import Command
 from recsys_env.fitting.world import CLICKS_PER_PAGE
@@ -147,7 +147,7 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: f"{catalogue()[0]:,} people and {catalogue()[1]:,} products",
     ],
     "docs/observations.md": [
-        lambda: f"it warns above {batch.QUERY_SCAN_WARNING:,} items",
+        lambda: f"it warns above {game_batch.QUERY_SCAN_WARNING:,} items",
         lambda: f"`items.log_impressions` per item ({WorldConfig().items.log_impressions:g})",
         lambda: f"to {world.SAMPLE} people (down to {world.SAMPLE // 8} in catalogues beyond",
         lambda: f"{4_000_000 // world.SAMPLE:,} items) who are in no episode",
