@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measured import NotMeasured, picture
+from measured import NotMeasured, if_measured, picture
 
 from benchmarks.compat.snippets import blocks
 from recsys_env.evaluation import mean_interval
@@ -91,7 +91,7 @@ def measured(page: str) -> Any:
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
     """Name -> what makes the section of that name; its plot goes into the folder."""
-    return {f"first_run_{page}": partial(section, page, folder) for page in PAGES}
+    return {f"first_run_{page}": partial(if_measured, partial(section, page, folder)) for page in PAGES}
 
 
 def section(page: str, folder: Path) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import cards
+import first_runs
 import measured
 import results
 from PIL import Image
@@ -72,6 +73,7 @@ def main() -> None:
         "older_results": older_results,
         "hidden": partial(measured.if_measured, cards.hidden),
         **results.parts(OUT / "plots"),
+        **first_runs.parts(OUT / "plots"),
     }
     for name, make in parts.items():
         (OUT / "parts" / f"{name}.md").write_text(unbroken(make()) + "\n", encoding="utf-8")

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import first_runs
 import learners
 import models
 import numpy as np
@@ -90,7 +89,6 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "reproduce": reproduce,
         **models.parts(folder),
         **speeds.parts(),
-        **first_runs.parts(folder),
     }
     return {name: partial(if_measured, section) for name, section in sections.items()}
 
