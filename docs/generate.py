@@ -10,20 +10,24 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
+import io
 import re
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cards
+import first_runs
 import measured
 import results
 from PIL import Image
 from sphinx.ext.autodoc.mock import mock
 
 from benchmarks import ages
+from benchmarks.compat.snippets import blocks
 from recsys_env import SCENARIOS, TASKS, WorldConfig, fields, parallel_env
 from recsys_env.config import GROUPS
 from recsys_env.evaluation import METRICS, scale_ends, watch
@@ -63,11 +67,13 @@ def main() -> None:
         "tasks": lambda: results.tasks("[{0}](_generated/tasks/{0}.md)"),
         "task_pages": task_pages,
         "moving_pages": moving_pages,
+        "first_agent_page": first_agent_page,
         "replay": replay,
         "aims": cards.aims,
         "older_results": older_results,
         "hidden": partial(measured.if_measured, cards.hidden),
         **results.parts(OUT / "plots"),
+        **first_runs.parts(OUT / "plots"),
     }
     for name, make in parts.items():
         (OUT / "parts" / f"{name}.md").write_text(unbroken(make()) + "\n", encoding="utf-8")
@@ -296,6 +302,17 @@ def moving_pages() -> str:
     path = OUT / "plots" / "pages.gif"
     pages[0].save(path, save_all=True, append_images=pages[1:], duration=1000 // env.metadata["render_fps"] * 4, loop=0)
     return "![Twelve pages of ecommerce-v1](/_generated/plots/pages.gif)"
+
+
+def first_agent_page() -> str:
+    """The page that the tutorial on a first agent prints, played by its own blocks and drawn."""
+    found = blocks(Path(__file__).parent / "tutorials" / "first_agent.md")
+    names: dict[str, Any] = {}
+    with redirect_stdout(io.StringIO()):
+        for block in found[: 1 + next(i for i, block in enumerate(found) if "page = env.render()" in block)]:
+            exec(block.replace('render_mode="ansi"', 'render_mode="rgb_array"'), names)
+    Image.fromarray(names["page"]).save(OUT / "plots" / "first-agent.png")
+    return "![The last page on which our rule won a click](/_generated/plots/first-agent.png)"
 
 
 def replay() -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+import first_runs
 from measured import NotMeasured, evidence, files, played, stored
 from models import BESIDE, over_seeds
 
@@ -39,6 +40,7 @@ def numbers() -> dict[str, str]:
         kernels,
         compiled,
         searches,
+        first_runs.numbers,
     )
     for section in sections:
         with suppress(NotMeasured):

@@ -43,13 +43,16 @@ def metrics_kept() -> Iterator[None]:
 
 @pytest.mark.usefixtures("registries", "metrics_kept")
 @pytest.mark.parametrize("page", WITH_CODE, ids=named)
-def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Blocks of libraries that clash with the core run in environments of their own: `python -m
-    benchmarks.compatibility`. A block whose first line names a file is that file."""
+    benchmarks.compatibility`. A block whose first line names a file is that file. What a page shows as printed is
+    printed; but what torch trains differs between processors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
-    missing = []
+    missing, shown = [], outputs(page)
     for number, block in enumerate(blocks(page)):
         if needs(block) == "a GPU":  # which a machine of tests is taken not to have
             missing.append("a GPU")
@@ -65,10 +68,58 @@ def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             if library:
                 warnings.simplefilter("ignore")  # the library's own, which our users see as well
             exec(compile(block, f"{named(page)} block {number}", "exec"), names)
+        printed = capsys.readouterr().out
+        if block in shown and "torch" not in names:
+            assert printed == shown[block]
         if library and library[0] == "ray":
             sys.modules["ray"].shutdown()  # type: ignore[attr-defined]  # a script's end would
     if missing:
         pytest.skip(f"not there: {', '.join(sorted(set(missing)))}")
+
+
+WIDTH = 88  # what the site shows of a line of code without scrolling
+OUTPUT = re.compile(  # before the next block and heading
+    r"^```python\n((?:(?!^```).*\n)*)^```\n(?:(?!^```|^#).*\n)*^```text\n((?:(?!^```).*\n)*)^```$", flags=re.MULTILINE
+)
+
+
+def outputs(page: Path) -> dict[str, str]:
+    """Blocks of a page, and what it shows that they print."""
+    return dict(OUTPUT.findall(page.read_text(encoding="utf-8")))
+
+
+FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+
+
+def test_no_line_of_code_is_cut() -> None:
+    wide = [
+        f"{named(page)}: {len(line)}: {line}"
+        for page in pages()
+        for language, block in FENCED.findall(page.read_text())
+        if not language.startswith("{")  # a directive, which is no code
+        for line in block.splitlines()
+        if len(line) > WIDTH
+    ]
+    assert not wide, "\n".join(wide)
+
+
+def test_every_tutorial_shows_what_it_prints() -> None:
+    without = [page.name for page in (ROOT / "docs" / "tutorials").glob("*.md") if len(outputs(page)) < 2]
+    assert without == []
+
+
+@pytest.mark.parametrize("name", ["sb3", "own_ppo"])
+def test_trainings_of_tutorials_are_measured_as_printed(name: str) -> None:
+    """Their code has not changed since, pages show what the first seed printed, and every seed clearly beats random."""
+    first_runs = pytest.importorskip("first_runs")
+    stored = first_runs.measured(name)
+    assert stored["code"] == first_runs.digest(name), f"run {stored['source']['command']}"
+    assert list(outputs(ROOT / "docs" / first_runs.PAGES[name]).values()) == stored["runs"][0]["printed"]
+    assert len(stored["runs"]) >= 5
+    for run in stored["runs"]:
+        (trained, width), (random, other) = run["scores"]["trained"], run["scores"]["random"]
+        assert trained - width > random + other
+        assert max(run["seconds"].values()) < 10
 
 
 # ------------------------------------------------------------------------------------------------ commands

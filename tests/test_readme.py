@@ -29,8 +29,12 @@ def test_the_first_example_shows_a_click(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_block_runs(number: int) -> None:
+def test_block_runs(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """And prints what stands below it, where that is shown."""
     exec(compile(BLOCKS[number], f"README.md block {number}", "exec"), {})
+    shown = README.read_text().partition(BLOCKS[number])[2]
+    if number > 0:
+        assert shown.startswith(f"```\n\n```text\n{capsys.readouterr().out}```\n")
 
 
 def test_the_tables_are_made_from_tasks_and_results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ from baselines.generative import Generative
 from baselines.generative_learner import SOFT
 from benchmarks.compat import TEAM
 from benchmarks.compat.snippets import ROOT, pages
-from recsys_env import TASKS, Catalogue, WorldConfig, batch, exact, world
+from recsys_env import TASKS, Catalogue, WorldConfig, exact, game_batch, world
 from recsys_env.cli import CATALOGUES
 from recsys_env.evaluation.evaluate import Command
 from recsys_env.fitting.world import CLICKS_PER_PAGE
@@ -126,12 +126,6 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         ),
         lambda: "mean return of 100 ticks",  # the block's own horizon
     ],
-    "docs/tutorials/own_ppo.md": [
-        lambda: (
-            f"Per agent and tick random play earns {three(duel('random', 200))} in expectation, always showing item 0 "
-            f"{three(duel('X', 200))}, and the best team {three(duel('best', 200))}"
-        ),
-    ],
     "docs/exact.md": [
         lambda: f"of anarchy {three(anarchy())}, of stability 1",
         lambda: "and a mix: {} and {}".format(*(f"{share:.2f}".lstrip("0") for share in sorted(mix(), reverse=True))),
@@ -153,7 +147,7 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: f"{catalogue()[0]:,} people and {catalogue()[1]:,} products",
     ],
     "docs/observations.md": [
-        lambda: f"it warns above {batch.QUERY_SCAN_WARNING:,} items",
+        lambda: f"it warns above {game_batch.QUERY_SCAN_WARNING:,} items",
         lambda: f"`items.log_impressions` per item ({WorldConfig().items.log_impressions:g})",
         lambda: f"to {world.SAMPLE} people (down to {world.SAMPLE // 8} in catalogues beyond",
         lambda: f"{4_000_000 // world.SAMPLE:,} items) who are in no episode",
@@ -261,8 +255,7 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
         "24 runs": TRIED,
     },
     "docs/training/rllib.md": {"32 copies": BLOCK},
-    "docs/tutorials/own_ppo.md": {"over 200 ticks": BLOCK, "on ticks 48 to 80": BLOCK},
-    "docs/tutorials/stable_baselines3.md": {"32 rows: 16 copies": BLOCK},
+    "docs/tutorials/stable_baselines3.md": {"makes an episode 100 ticks": BLOCK},
 }
 
 
