@@ -64,7 +64,6 @@ class LanguageModel:
 
     Attributes:
         name: how it was asked for.
-        usage: so far.
     """
 
     name: str
@@ -72,7 +71,7 @@ class LanguageModel:
 
     @functools.cached_property
     def usage(self) -> Usage:
-        """So far."""
+        """What it has done so far."""
         return Usage()
 
     def generate(self, prompt: str, tokens: int, seconds: float | None = None) -> str:
