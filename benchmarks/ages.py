@@ -61,7 +61,7 @@ ABOUT = {  # stored files -> areas; all others are about the tasks and policies 
     "compatibility": "adapters",
 }
 # Files that are older than the code that they are about and are to be measured again; the site lists them.
-AWAITED = ("fit_origin", "fit_report", "gpu", "new_items", "profile", "speed", "trainers")
+AWAITED = ("profile", "speed", "trainers")
 TASKS_OF = {"messages": "journey-v1"}  # of which a task is a version that has no name
 # Policy -> the commit at which it began to act otherwise than before, of those that ever did since they were measured.
 ACTS_SINCE: dict[str, str] = {}
