@@ -467,6 +467,14 @@ def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
         make_policy("surprise")
 
 
+def acted(ranker: Ranker) -> np.ndarray:
+    """What it does on the first page of two copies."""
+    envs = vector_env("ecommerce-v1", 2)
+    observations, _ = envs.reset(seed=0)
+    ranker.bind(envs, "recommender_0", 0)
+    return ranker.act(observations[:, 0])
+
+
 @pytest.mark.parametrize(
     ("scores", "said"),
     [
@@ -481,18 +489,10 @@ def test_a_ranker_names_scores_that_are_none(scores: Any, said: str) -> None:
         def score(self, observations: np.ndarray) -> Any:
             return scores
 
-    envs = vector_env("ecommerce-v1", 2)
-    observations, _ = envs.reset(seed=0)
-    ranker = Odd()
-    ranker.bind(envs, "recommender_0", 0)
     with pytest.raises(ValueError, match=rf"^Odd\.score gave {said}"):
-        ranker.act(observations[:, 0])
+        acted(Odd())
 
 
 def test_a_ranker_without_scores_says_so() -> None:
-    envs = vector_env("ecommerce-v1", 2)
-    observations, _ = envs.reset(seed=0)
-    ranker = Ranker()
-    ranker.bind(envs, "recommender_0", 0)
     with pytest.raises(NotImplementedError, match=r"Ranker has no score\(observations\)"):
-        ranker.act(observations[:, 0])
+        acted(Ranker())

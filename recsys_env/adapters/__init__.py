@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ..checks import shown, unknown
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise TypeError unless the value is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} = {shown(value)} must be True or False")
 
 
 def in_order(actions: Any, agents: list[str]) -> list[Any]:

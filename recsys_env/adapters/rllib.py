@@ -41,6 +41,7 @@ except ImportError as error:
     raise ImportError(f'the RLlib adapter needs {error.name}: pip install "recsys_env[rllib]"') from error
 
 from ..tensors import choose_device
+from . import check_flag
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 SHARED = "shared"
@@ -67,7 +68,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         super().__init__()
         settings = _checked_settings(env_config)
         self._only_active = settings.pop("only_active", False)
-        _check_only_active(self._only_active)
+        check_flag("only_active", self._only_active)
         self._env = RecommendationEnv(*_world(settings))
         self._envs = self._env.vector
         self._worker = int(getattr(env_config, "worker_index", 0))
@@ -168,11 +169,6 @@ class Rows(SharedPolicyVectorEnv):
         super().__init__(_batch(settings, rows))
 
 
-def _check_only_active(only_active: Any) -> None:
-    if not isinstance(only_active, bool | np.bool_):
-        raise TypeError(f"only_active = {shown(only_active)} must be True or False")
-
-
 def _checked_settings(env_config: Any) -> dict[str, Any]:
     """A copy of an `env_config`.
 
@@ -268,7 +264,7 @@ def multi_agent(
     """
     if not isinstance(policies, str) or policies not in ("shared", "independent"):
         raise ValueError(f"policies = {shown(policies)} is not allowed; choose 'shared' or 'independent'")
-    _check_only_active(only_active)
+    check_flag("only_active", only_active)
     world = _prepared(config, task, device, catalogue, overrides)
     independent = policies == "independent"
     config.environment(

@@ -25,6 +25,7 @@ except ImportError as error:
     raise ImportError(f'the stable-baselines3 adapter needs {error.name}: pip install "recsys_env[train]"') from error
 
 from ..tensors import one_thread
+from . import check_flag
 
 
 class SB3VecEnv(VecEnv):
@@ -169,8 +170,7 @@ class SB3Policy(Policy):
     def __init__(self, model: Any, deterministic: bool = True) -> None:
         if not callable(getattr(model, "predict", None)):
             raise TypeError(f"model = {shown(model)} must be a model of Stable-Baselines3, which predicts")
-        if not isinstance(deterministic, bool | np.bool_):
-            raise TypeError(f"deterministic = {shown(deterministic)} must be True or False")
+        check_flag("deterministic", deterministic)
         self.model = model
         self.deterministic = deterministic
         self._takes_masks = "action_masks" in inspect.signature(model.predict).parameters

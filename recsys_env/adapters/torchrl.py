@@ -19,10 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..batch import AnyBatch, checked_batch, checked_seeds
-from ..checks import shown
 
 try:
     import torch
@@ -34,6 +31,7 @@ except ImportError as error:
     raise ImportError(f'the TorchRL adapter needs {error.name}: pip install "recsys_env[torchrl]"') from error
 
 from ..tensors import Tensors, choose_device
+from . import check_flag
 
 
 class TorchRLEnv(EnvBase):
@@ -65,8 +63,7 @@ class TorchRLEnv(EnvBase):
         by_role: bool = True,
     ) -> None:
         for name, value in (("state", state), ("by_role", by_role)):
-            if not isinstance(value, bool | np.bool_):
-                raise TypeError(f"{name} = {shown(value)} must be True or False")
+            check_flag(name, value)
         super().__init__(device=choose_device(device), batch_size=torch.Size([checked_batch(envs).num_envs]))
         self.envs = envs
         self.group_map: dict[str, list[str]] = {}
