@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.compat.snippets import ROOT, blocks, needs, pages
@@ -119,7 +120,8 @@ def test_trainings_of_tutorials_are_measured_as_printed(name: str) -> None:
     for run in stored["runs"]:
         (trained, width), (random, other) = run["scores"]["trained"], run["scores"]["random"]
         assert trained - width > random + other
-        assert max(run["seconds"].values()) < 10
+    for curve in stored["runs"][0]["seconds"]:  # the median is what pages quote: the first run imports its libraries
+        assert np.median([run["seconds"][curve] for run in stored["runs"]]) < 10
 
 
 # ------------------------------------------------------------------------------------------------ commands
