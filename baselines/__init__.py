@@ -1,19 +1,20 @@
-"""Learners, and the command that trains them. An algorithm's file holds its options and says what it is made of.
+"""Learners, and the commands that train them: `python -m baselines --help`.
 
-ippo.py, maskable_ppo.py, recurrent_ppo.py, transformer_ppo.py
-                                                            PPO of stable-baselines3
-ippo_separate.py                                            PPO of skrl
-benchmarl.py                                                MAPPO, MADDPG, MASAC, IQL, VDN, QMIX, PPO by role
-ppo_torch.py, q_torch.py                                    IPPO and MAPPO, IQL, VDN and QMIX, in one file each of plain
-                                                            PyTorch, to read and change (options: torch_learners.py)
-cma_es.py                                                   CMA-ES of pycma, of rankers
-rllib_cluster.py                                            PPO of RLlib on several machines
+In the order of a run, where each module imports only from those before it:
 
-options.py  ->  training.py  ->  train.py                   from an algorithm's options to a run, and the command
-sb3_learner.py, skrl_learner.py, benchmarl_learner.py       what trains, by library
-slate_network.py, history_network.py, skrl_networks.py, page_networks.py
-                                                            what is trained
-page_buffers.py, page_links.py, self_play.py                what it learns from, and against whom
-checkpoints.py, weights.py, networks.py, sb3_policies.py    what a run leaves behind, and how it is loaded
-reference.py, training_results.py                           the learners whose results are published
+options.py, algorithms.py                options that all share; each algorithm with its own options, library and reason
+checkpoints.py, self_play.py, training.py
+                                         a run: its task, folder and batches, what it resumes from, past selves
+page_links.py, page_buffers.py, critic.py
+                                         parts of learners: which page follows which, rollouts of pages, values of pages
+ppo_torch.py, q_torch.py                 IPPO and MAPPO; IQL, VDN and QMIX: one file each of plain PyTorch
+generative_learner.py                    the generative recommender
+cma_es.py                                CMA-ES of pycma
+sb3_learner.py, benchmarl_learner.py     PPO of stable-baselines3; MAPPO and QMIX of BenchMARL
+loop.py, train.py                        the training loop, and the command that begins it
+training_results.py, reference.py        the published results, and the command that trains them
+skrl_networks.py, cluster.py, language.py
+                                         networks for skrl; RLlib on a cluster; tuning of a language model
+
+What plays a trained network is in the package, in `recsys_env/trained/`.
 """

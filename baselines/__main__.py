@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+from collections.abc import Sequence
 
 from recsys_env import cli
 from recsys_env.checks import unknown
 
-COMMANDS = {
-    "train": "train an algorithm on a task, alone or beside other policies",
-    "language": "tune a language model to what visitors click",
-    "reference": "train the learners whose results are published, job by job",
+COMMANDS = {  # name -> (module:function of the words behind it, what it does)
+    "train": ("baselines.train:command", "train an algorithm on a task, alone or beside other policies"),
+    "language": ("baselines.language:command", "tune a language model to what visitors click"),
+    "reference": ("baselines.reference:command", "train the learners whose results are published, job by job"),
+    "cluster": ("baselines.cluster:command", "train PPO of RLlib on a cluster, or on two nodes of this machine"),
 }
 
 
-def main(argv: list[str]) -> None:
-    """Call the command that the first word names; `python -m baselines COMMAND --help` tells its arguments."""
+def main(argv: Sequence[str]) -> None:
+    """Call the command that the first word names; `python -m baselines COMMAND --help` lists its arguments."""
     if not argv or argv[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {name:11} {what}" for name, what in COMMANDS.items())
+        lines = "\n".join(f"  {name:11} {about}" for name, (_, about) in COMMANDS.items())
         print(f"usage: python -m baselines COMMAND [-h] ...\n\n{lines}")
-    elif argv[0] == "train":
-        from .train import command
-
-        command(argv[1:])
-    elif argv[0] == "language":
-        from .language import tune
-
-        cli.run(tune, "baselines language", argv[1:])
-    elif argv[0] == "reference":
-        from .reference import reference
-
-        cli.run(reference, "baselines reference", argv[1:])
-    else:
-        cli.fail(unknown("command", argv[0], COMMANDS))
+        return
+    name, *words = argv
+    if name not in COMMANDS:
+        cli.fail(unknown("command", name, COMMANDS))
+    module, _, function = COMMANDS[name][0].partition(":")
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:  # says what to install
+        cli.fail(error)
+    getattr(found, function)(words)
 
 
 if __name__ == "__main__":

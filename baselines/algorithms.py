@@ -1,46 +1,307 @@
-"""The algorithms that can be trained, by name."""
+"""The algorithms that can be trained: what each is for, its options, and which class trains it.
+
+An algorithm is a class of options (`options.Algorithm`), on the command line and in Python alike. Its `learner` names
+the class that trains, which is imported when a run begins: so this module imports no library, and `--help` answers at
+once. A new algorithm is a class here, an entry in `ALGORITHMS`, and a learner in a file of its own.
+"""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
+from recsys_env import WorldConfig
 from recsys_env.checks import unknown
+from recsys_env.focal import checked_agent
+from recsys_env.policies.linear import check_states
+from recsys_env.settings import replace
+from recsys_env.trained.sizes import SIZES
+from recsys_env.tuning import STATES
 
-from . import benchmarl
-from .cma_es import CMAES
-from .generative import Generative
-from .ippo import IPPO
-from .ippo_separate import SeparateIPPO
-from .maskable_ppo import MaskablePPO
-from .options import Algorithm
-from .recurrent_ppo import RecurrentPPO
-from .torch_learners import TorchPPO, TorchQ
-from .transformer_ppo import TransformerPPO
+from .options import PPO, Algorithm, Count, Fraction, GradientAlgorithm, NotNegative, Range
 
-_KINDS: tuple[type[Algorithm], ...] = (
-    IPPO,
-    SeparateIPPO,
-    MaskablePPO,
-    RecurrentPPO,
-    TransformerPPO,
-    TorchPPO,
-    TorchQ,
-    Generative,
-    CMAES,
-    *benchmarl.FAMILY,
-)
+# ------------------------------------------------------------------------------------------------ plain PyTorch
+
+
+@dataclass(frozen=True)
+class PageLearner(GradientAlgorithm):
+    """Options that PPO and Q-learning in plain PyTorch share.
+
+    Only pages are decisions, and credit flows along chains of pages.
+    """
+
+    library = "torch"
+    install = 'pip install "recsys_env[train]"'
+
+    num_envs: Count = 64
+    credit: Literal["places", "ticks"] = "places"
+    """Which page follows another: places = the next one of the same seat in the population, also when another person
+    has taken the seat; ticks = the agent's next one, whoever visits."""
+    page_gamma: Fraction = 0.99
+    """Discount from one page of a place to its next, beside --gamma per tick between; none with --credit ticks."""
+    width: Count = 64
+    """Units of each hidden layer."""
+    catalogues: Count = 1
+    """Worlds that copies are spread over: those of world_seed, world_seed + 1...; more than one only with synthetic
+    items and when all agents learn."""
+
+    def check(self) -> None:
+        super().check()
+        if self.catalogues > 1 and (self.others or self.learners):
+            raise ValueError(f"--catalogues = {self.catalogues} is for runs in which all agents learn")
+        if self.num_envs % self.catalogues:
+            copies = f"--num-envs = {self.num_envs} copies cannot be shared out evenly"
+            raise ValueError(f"{copies} among --catalogues = {self.catalogues}")
+
+    def discounts(self, config: WorldConfig) -> tuple[float, float]:
+        """Discounts on this task: per page of a chain, and per tick."""
+        return (self.page_gamma if self.credit == "places" else 1.0), self.discount(config)
+
+    def world(self) -> WorldConfig:
+        config = super().world()
+        # An empty place among candidates is all zeros, so that candidates need no mask.
+        return replace(config, {"mask_actions": True}) if config.action == "items" else config
+
+
+@dataclass(frozen=True)
+class TorchPPO(PageLearner, PPO):
+    """PPO in one file: IPPO, and MAPPO by --centralised; slates, vectors, messages, memory."""
+
+    name = "ppo-torch"
+    learner = "baselines.ppo_torch:PPOLearner"
+    reason = "It learns on every task and is the file to read and to change for an algorithm of one's own."
+
+    learning_rate: NotNegative = 2e-3
+    """Of Adam, at the beginning; it falls to 0."""
+    gae_lambda: Fraction = 0.98
+    ent_coef: NotNegative = 0.003
+    """Weight of the entropy bonus at the beginning; it falls to 0."""
+    n_steps: Count = 400
+    n_epochs: Count = 4
+    batch_size: Annotated[int, Range(2)] = 4096
+    """Pages of a minibatch."""
+    clip: NotNegative = 0.2
+    """How far the ratio of probabilities may move from 1."""
+    centralised: bool = False
+    """A critic of the global state (MAPPO) instead of each agent's observation (IPPO)."""
+    separate: bool = False
+    """A policy and a critic for each learner instead of one for all."""
+    memory: Annotated[int, Range(0)] = 0
+    """Units of a GRU that runs along each visitor's pages; 0 = none."""
+    play_on: Literal["cpu", "cuda"] = "cpu"
+    """Where the game is played. On a GPU (where --device has to be too), observations and states stay there, and all
+    agents learn."""
+
+    def check(self) -> None:
+        super().check()
+        if self.play_on == "cuda" and (self.others or self.learners or self.catalogues > 1):
+            raise ValueError("--play-on = 'cuda' is for runs in which all agents learn, in one world")
+
+
+@dataclass(frozen=True)
+class TorchQ(PageLearner):
+    """Q-learning in one file: IQL, VDN and QMIX by --mixer."""
+
+    name = "q-torch"
+    learner = "baselines.q_torch:QLearner"
+    reason = "It learns off-policy and, with a mixer, divides a team's reward among its members."
+    on_policy = False
+
+    timesteps: Count = 1_000_000
+    num_envs: Count = 32
+    mixer: Literal["none", "vdn", "qmix"] = "none"
+    """How the learners' values make the team's: none = each learns from its own reward (IQL), vdn = their sum, qmix =
+    a monotone function of them that depends on the global state; teams learn from the mean reward."""
+    n_steps: Count = 200
+    """Ticks of a point of the learning curve."""
+    update_every: Count = 2
+    """Ticks from one gradient step to the next."""
+    batch_size: Annotated[int, Range(2)] = 512
+    """Pages of a gradient step."""
+    replay: Count = 200_000
+    """Steps that are kept; at least an episode of all copies."""
+    exploration: Fraction = 0.3
+    """Share of the training during which the share of random choices falls to --epsilon."""
+    epsilon: Fraction = 0.05
+    """Share of random choices after that."""
+    target_rate: Fraction = 0.02
+    """Share of the way that the target network moves towards the online one at each gradient step."""
+
+    def world(self) -> WorldConfig:
+        config = super().world()
+        if config.continuous:
+            raise ValueError(f"{self.name} chooses among options; here action = {config.action!r}")
+        return config
+
+
+@dataclass(frozen=True)
+class Generative(TorchPPO):
+    """A generative recommender: semantic ids and a transformer, pre-trained on logged pages, then PPO."""
+
+    name = "generative"
+    learner = "baselines.generative_learner:GenerativeLearner"
+    reason = "It shows what a large recommender, pre-trained on logs, brings to the game and learns in it."
+    install = 'pip install "recsys_env[generative]"'
+
+    timesteps: Count = 600_000
+    threads: Count = 2
+    learning_rate: NotNegative = 1e-3
+    n_steps: Count = 200
+    n_epochs: Count = 2
+    batch_size: Annotated[int, Range(2)] = 1024
+    size: str = "0.1m"
+    """Of the network, in parameters: 0.1m, 0.3m, 1m, 3m, 10m, 30m, 100m, 300m, 1b."""
+    loggers: tuple[str, ...] = ("random", "popularity", "nearest")
+    """Policies whose pages it is pre-trained on, each as a team, in equal parts."""
+    pretrain_on: tuple[str, ...] = ()
+    """Agents on whose pages it is pre-trained; by default all."""
+    pages: Annotated[int, Range(0)] = 200_000
+    """Logged pages that it is pre-trained on; 0 = none."""
+    passes: Count = 3
+    """Over the logged pages."""
+    pretraining_rate: NotNegative = 1e-3
+    """Learning rate of pre-training, at its beginning; it falls to 0."""
+    accumulate: Count = 1
+    """Parts in which a minibatch is taken, their gradients added up, where the whole does not fit into memory."""
+    bf16: bool = False
+    """Take the large products in bfloat16."""
+    compile: bool = False
+    """Compile the transformer and the decoder with torch.compile; needs a C++ compiler."""
+
+    def check(self) -> None:
+        super().check()
+        if self.play_on != "cpu":
+            raise ValueError(f"--play-on = {self.play_on!r} is not possible: what it reads of pages is kept on the CPU")
+        if self.size not in SIZES:
+            raise ValueError(f"--size = {self.size!r} must be one of {', '.join(SIZES)}")
+        if self.memory:
+            raise ValueError(f"--memory = {self.memory}: {self.name} looks back on pages by itself")
+        if not self.loggers:
+            raise ValueError("--loggers names nothing; give at least one policy")
+
+    def world(self) -> WorldConfig:
+        config = super().world()
+        if config.action != "candidates":
+            raise ValueError(f"{self.name} chooses among candidates; here action = {config.action!r}")
+        for agent in self.pretrain_on:
+            checked_agent(agent, config.agents)
+        return config
+
+
+# ------------------------------------------------------------------------------------------------ search
+
+
+@dataclass(frozen=True)
+class CMAES(Algorithm):
+    """CMA-ES of rankers whose weights move with the state, by the reward of whole episodes."""
+
+    name = "cma-es"
+    learner = "baselines.cma_es:CMALearner"
+    reason = "It needs no gradient, costs seconds, and leaves a ranker whose weights can be read as text."
+    library = "cma"
+    install = 'pip install "recsys_env[train]"'
+    resumes = False
+
+    num_envs: Annotated[int, Range(4)] = 64
+    """Copies of the game: the candidates of a generation."""
+    deviation: Annotated[float, Range(1e-6)] = 1.0
+    """Standard deviation of the weights at the beginning."""
+    states: tuple[str, ...] = STATES
+    """Fields of the observation that move the weights; those that the task does not have are left out."""
+
+    def check(self) -> None:
+        super().check()
+        check_states(self.states)
+
+
+# ------------------------------------------------------------------------------------------------ libraries
+
+
+@dataclass(frozen=True)
+class IPPO(PPO):
+    """PPO of stable-baselines3, one policy shared by all learners, which ranks candidates."""
+
+    name = "ippo"
+    learner = "baselines.sb3_learner:SB3Learner"
+    reason = "It is the counterpart of `ppo-torch` from a library, and it alone plays against its own past."
+    library = "stable_baselines3"
+    install = 'pip install "recsys_env[train]"'
+    self_play = True
+
+    batch_size: Annotated[int, Range(2)] = 2048
+    """Rows of a minibatch."""
+    snapshot_every: Count = 10
+    """Self-play: rollouts until the pool of past selves grows."""
+
+
+@dataclass(frozen=True)
+class BenchMARL(GradientAlgorithm):
+    """Options that the algorithms of BenchMARL share: one policy for all agents, critics and mixers of the state.
+
+    Attributes:
+        queries: whether queries (`action="query"`) take the place of picks on tasks with slates.
+    """
+
+    learner = "baselines.benchmarl_learner:BenchMARLLearner"
+    library = "benchmarl"
+    install = (
+        'pip install "recsys_env[benchmarl]" in a virtual environment of its own, because it pins an older torchrl; '
+        "without it, q-torch learns by qmix (--mixer), and ppo-torch by a central critic (--centralised)"
+    )
+    resumes = False
+    queries: ClassVar[bool] = False
+
+    timesteps: Count = 1_000_000
+    num_envs: Count = 64
+    gamma: Fraction | None = 0.95
+    reward_scale: Annotated[float, Range(1e-9)] = 1.0
+    """Factor on the rewards that training sees."""
+    by_role: bool = False
+    """A policy, critics and a mixer for each role instead of one of each for all agents."""
+
+    def world(self) -> WorldConfig:
+        config = super().world()
+        if config.slots > 1 and not self.queries:
+            raise ValueError(
+                f"{self.name} takes one pick per agent, and this is a slate of {config.slots}; set slots=1, or choose "
+                "an algorithm whose queries fill slates, such as mappo"
+            )
+        return replace(config, {"action": "query"}) if config.slots > 1 and not config.continuous else config
+
+
+@dataclass(frozen=True)
+class MAPPO(BenchMARL):
+    """PPO of BenchMARL with a critic of the global state (Yu et al. 2022)."""
+
+    name = "mappo"
+    reason = "It is the counterpart of `ppo-torch --centralised` from a library."
+    queries = True
+
+
+@dataclass(frozen=True)
+class QMIX(BenchMARL):
+    """Q-learning of a team by BenchMARL, values mixed by the global state, one slot (Rashid et al. 2018)."""
+
+    name = "qmix"
+    reason = "It is the counterpart of `q-torch --mixer qmix` from a library."
+    on_policy = False
+
+
+# ------------------------------------------------------------------------------------------------ by name
+
+_KINDS: tuple[type[Algorithm], ...] = (TorchPPO, TorchQ, CMAES, Generative, IPPO, MAPPO, QMIX)
 ALGORITHMS: dict[str, type[Algorithm]] = {kind.name: kind for kind in _KINDS}
 
 
-def find_algorithm(name: str, among: Sequence[str] = tuple(ALGORITHMS)) -> type[Algorithm]:
+def find_algorithm(name: str) -> type[Algorithm]:
     """The algorithm of this name.
 
     Raises:
-        ValueError: there is none among these.
+        ValueError: there is none.
     """
-    if name not in among:
-        raise ValueError(unknown("algorithm", name, among))
+    if name not in ALGORITHMS:
+        raise ValueError(unknown("algorithm", name, ALGORITHMS))
     return ALGORITHMS[name]
 
 

@@ -1,7 +1,10 @@
-"""Algorithms of BenchMARL on a training run.
+"""Train algorithms of BenchMARL: a policy shared by all agents (`--by-role`: of a role).
 
-A run's folder also holds BenchMARL's logs. The policy is stored as plain networks, so it plays where BenchMARL is not
-installed.
+    python -m baselines train qmix --task duel-v1 --sharing 1
+
+Critics and mixers see the global state. Tasks with slates are played by queries, which are continuous actions (`--set
+action=weights` for weights); the others by single picks. A run's folder also holds BenchMARL's logs. The policy is
+stored as plain networks, so that it plays where BenchMARL is not installed.
 """
 
 from __future__ import annotations
@@ -9,22 +12,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from recsys_env.adapters.benchmarl import BenchMARLTask
+from recsys_env.trained import networks
 
-from . import networks
+from .algorithms import BenchMARL
 from .training import Point, Rollout, Training
-
-if TYPE_CHECKING:
-    from .benchmarl import BenchMARL
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
 import torch
-from benchmarl.algorithms import IppoConfig, IqlConfig, MaddpgConfig, MappoConfig, MasacConfig, QmixConfig, VdnConfig
+from benchmarl.algorithms import MappoConfig, QmixConfig
 from benchmarl.experiment import Callback, Experiment, ExperimentConfig
 from benchmarl.models.mlp import MlpConfig
 from gymnasium import spaces
@@ -33,42 +34,36 @@ from torchrl.modules import MultiAgentMLP
 
 from recsys_env.tensors import choose_device
 
-CONFIGS = {
-    "ippo-roles": IppoConfig,
-    "mappo": MappoConfig,
-    "qmix": QmixConfig,
-    "vdn": VdnConfig,
-    "iql": IqlConfig,
-    "masac": MasacConfig,
-    "maddpg": MaddpgConfig,
-}
+CONFIGS = {"mappo": MappoConfig, "qmix": QmixConfig}
 
 
-def experiment_config(training: Training, options: BenchMARL) -> ExperimentConfig:
-    """BenchMARL's experiment for a batched environment: many copies, few ticks between updates."""
+def experiment_config(on_policy: bool, num_envs: int, frames: int, device: str, folder: Path) -> Any:
+    """Make BenchMARL's `ExperimentConfig` for a batched environment: many copies, few ticks between updates.
+
+    Args:
+        on_policy: whether the algorithm is.
+        frames: ticks to train for in all copies, rounded up to whole batches.
+        folder: of the logs.
+    """
     config: Any = ExperimentConfig.get_from_yaml()
-    num_envs, frames = options.num_envs, -(-options.timesteps // len(training.learners))
-    config.sampling_device = config.train_device = config.buffer_device = str(choose_device(options.device))
-    config.prefer_continuous_actions = training.config.continuous
-    config.gamma, config.lr = options.discount(training.config), options.learning_rate
+    config.sampling_device = config.train_device = config.buffer_device = str(choose_device(device))
     config.on_policy_n_envs_per_worker = config.off_policy_n_envs_per_worker = num_envs
     config.on_policy_collected_frames_per_batch = 128 * num_envs
     config.on_policy_n_minibatch_iters, config.on_policy_minibatch_size = 4, 32 * num_envs
     config.off_policy_collected_frames_per_batch = 16 * num_envs
     config.off_policy_n_optimizer_steps, config.off_policy_train_batch_size = 16, max(512, 4 * num_envs)
     config.off_policy_memory_size = 800_000
-    batch = config.collected_frames_per_batch(options.on_policy)
+    batch = config.collected_frames_per_batch(on_policy)
     config.max_n_frames = -(-frames // batch) * batch  # whole batches
     config.off_policy_init_random_frames = min(frames // 10, 50_000) // batch * batch
-    config.polyak_tau = 0.01 if options.name == "maddpg" else 0.02
-    config.exploration_eps_end = 0.3 if options.name == "maddpg" else 0.05
+    config.polyak_tau, config.exploration_eps_end = 0.02, 0.05
     config.evaluation, config.render, config.loggers, config.create_json = False, False, ["csv"], False
-    config.save_folder = str(training.out)
+    config.save_folder = str(folder)
     return config
 
 
 class Monitor(Callback):
-    """Says what every batch of frames brought."""
+    """Reports every batch of frames."""
 
     def __init__(self, rollout: Rollout) -> None:
         super().__init__()
@@ -89,9 +84,10 @@ class BenchMARLLearner:
         self.training = training
         model: Any = MlpConfig.get_from_yaml()
         model.num_cells = [128, 128]
-        if options.name == "maddpg":  # without normalised layers its actor soon saturates in a corner and stays there
-            model.norm_class, model.norm_kwargs = nn.LayerNorm, {"normalized_shape": 128}
-            model.activation_class = nn.ReLU
+        frames = -(-options.timesteps // len(training.learners))
+        config = experiment_config(options.on_policy, options.num_envs, frames, options.device, training.out)
+        config.prefer_continuous_actions = training.config.continuous
+        config.gamma, config.lr = options.discount(training.config), options.learning_rate
         self.experiment = Experiment(
             task=BenchMARLTask(
                 training.config,
@@ -103,7 +99,7 @@ class BenchMARLLearner:
             model_config=model,
             critic_model_config=model,
             seed=options.seed,
-            config=experiment_config(training, options),
+            config=config,
         )
         self._envs = self.experiment.test_env.envs
 
@@ -118,14 +114,14 @@ class BenchMARLLearner:
         self.experiment.run()
 
     def resume_arrays(self) -> dict[str, np.ndarray]:
-        raise NotImplementedError("what BenchMARL keeps of a run is not enough to go on from")
+        raise NotImplementedError("what BenchMARL stores of a run is not enough to resume it")
 
     def save(self, folder: Path) -> None:
         actors = {agent: self._actor(group) for group, agents in self.experiment.group_map.items() for agent in agents}
         networks.save(folder, self._envs, actors)
 
     def _actor(self, group: str) -> nn.Module:
-        """The group's network without exploration, as layers of its own; of queries the squashed mean."""
+        """Copy the group's network without exploration; of queries the squashed mean."""
         policy = self.experiment.group_policies[group]
         shared = next(module for module in policy.modules() if isinstance(module, MultiAgentMLP))
         layers = [copy.deepcopy(layer) for layer in shared.get_stateful_net()]

@@ -1,135 +1,22 @@
-"""What training leaves behind: the folder of a policy, and the file that `--resume` goes on from.
+"""What a training run keeps beside its policies: the learning curve, and the file that `--resume` goes on from.
 
-Both are arrays and JSON, so that reading executes nothing. A policy's folder holds `policy.json`, which names its
-loader and has the digest of the arrays, and `policy.npz`: its weights, and as "facts" what it was trained on and how
-its network is built. `checkpoint.npz` holds everything that a resumed run needs, so that its parts are always of the
-same moment.
+Both are arrays and JSON, so that reading executes nothing. `checkpoint.npz` holds everything that a resumed run needs,
+so that its parts are always of the same moment.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from recsys_env.batch import CpuBatch
-from recsys_env.files import (
-    Declared,
-    FileError,
-    digest_of_arrays,
-    read_arrays,
-    read_json,
-    read_value,
-    replacing,
-    value_among,
-    write_arrays,
-    write_json,
-)
-from recsys_env.policies import CHECKPOINT
+from recsys_env.files import FileError, read_arrays, read_json, value_among, write_arrays
 
-WEIGHTS = "policy.npz"
 RESUMED = "checkpoint.npz"
-Network = TypeVar("Network")
 CURVE = [{"agent_steps": int, "episode_reward": float}]  # form of a learning curve
 EVALUATIONS = [{"agent_steps": int, "seconds": float, "own": [float]}]
-
-
-# ------------------------------------------------------------------------------------------------ policies
-
-
-def write_policy(folder: Path, loader: str, envs: CpuBatch, weights: Mapping[str, np.ndarray], **facts: Any) -> None:
-    """Make the folder one that `make_policy` takes.
-
-    Args:
-        loader: one of `recsys_env.policies.loaders`.
-        envs: what was trained on; the policy's observations and actions are those of its agents.
-        weights: arrays by name.
-        facts: what else the loader wants to know, as JSON.
-    """
-    write_arrays(folder / WEIGHTS, weights, facts={**_spaces(envs), **facts})
-    write_json(folder / CHECKPOINT, {"loader": loader, "digest": digest_of_arrays(read_arrays(folder / WEIGHTS))})
-
-
-def copy_policy(source: Path, folder: Path) -> None:
-    """Make the folder the policy that `write_policy`, or without arrays `save_ranker`, wrote elsewhere."""
-    for name in (WEIGHTS, CHECKPOINT) if (source / WEIGHTS).exists() else (CHECKPOINT,):
-        with replacing(folder / name) as new:
-            shutil.copyfile(source / name, new)
-
-
-def read_facts(folder: Path, form: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts that `write_policy` wrote.
-
-    Args:
-        form: of the facts; see `recsys_env.files.misfit`.
-
-    Raises:
-        FileError: a damaged file, or one of another loader.
-    """
-    facts: dict[str, Any] = read_value(folder / WEIGHTS, "facts", {"observations": str, "actions": str, **form})
-    return facts
-
-
-def read_weights(folder: Path, check: Callable[[Mapping[str, Declared]], None]) -> dict[str, np.ndarray]:
-    """Weights that `write_policy` wrote.
-
-    Args:
-        check: called with what the file declares of them, before they are unpacked; raises `FileError` where they are
-            not those of the network.
-
-    Raises:
-        FileError: a damaged file, or one that is not what `policy.json` has the digest of.
-    """
-    path = folder / WEIGHTS
-    arrays = read_arrays(path, lambda declared: check({n: d for n, d in declared.items() if n != "facts"}))
-    if digest_of_arrays(arrays) != read_json(folder / CHECKPOINT, {"digest": str}, "trained policy")["digest"]:
-        raise FileError(f"{path} was altered: its content is not the one that {CHECKPOINT} has the digest of")
-    return {name: array for name, array in arrays.items() if name != "facts"}
-
-
-def check_spaces(folder: Path, facts: Mapping[str, Any], envs: CpuBatch) -> None:
-    """Check that a policy sees and does in this task what it was trained to.
-
-    Raises:
-        ValueError: another size of observation or another kind of action.
-    """
-    for kind, here in _spaces(envs).items():
-        if facts[kind] != here:
-            raise ValueError(f"the policy in {folder} was trained with {kind} {facts[kind]}; here they are {here}")
-
-
-def network_of(folder: Path, networks: Mapping[str, Network], agent: str, shared: str = "") -> Network:
-    """The network that plays an agent: its own, else the one of all, else that of the first of its role.
-
-    Args:
-        networks: by agent.
-        shared: the name of the one of all, where a folder may have such a one.
-
-    Raises:
-        ValueError: there is none.
-    """
-    role = agent.rpartition("_")[0]
-    fitting = [name for name in networks if name in (agent, shared)]
-    fitting += [name for name in networks if name.rpartition("_")[0] == role]
-    if not fitting:
-        raise ValueError(f"{folder} has networks for {', '.join(networks)}, none for {agent!r}")
-    return networks[fitting[0]]
-
-
-def _spaces(envs: CpuBatch) -> dict[str, str]:
-    space: Any = envs.observation_space
-    return {
-        "observations": str(space["observation"] if envs.config.mask_actions else space),
-        "actions": str(envs.action_space),
-    }
-
-
-# ------------------------------------------------------------------------------------------------ training
-
 _PROGRESS = {
     "begun": {str: object},
     "seconds": float,

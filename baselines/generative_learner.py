@@ -1,40 +1,41 @@
-"""What trains the generative recommender: next items of logged pages first, then PPO as of `ppo_torch.py`."""
+"""Train the generative recommender: first to predict next items of logged pages, then by PPO (`ppo_torch.py`).
+
+    python -m baselines train generative --task streaming-v1 --size 1m
+    python -m baselines train generative --task streaming-v1 --others recommender_1=content recommender_2=random
+
+It learns alone among policies (`--others`), in self-play of all agents, which is the default, and as a team
+(`--sharing 1`). The network and the policy are in `recsys_env/trained/generative.py`, the options in `algorithms.py`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from recsys_env import VectorEnv, Worlds
-from recsys_env.batch import AnyBatch
 from recsys_env.evaluation import UNSEEN
-from recsys_env.policies import Policy, Team
+from recsys_env.policies import Team
 from recsys_env.settings import replace
+from recsys_env.trained import generative
+from recsys_env.trained.generative import GenerativeNetwork, HistoryObserver
+from recsys_env.trained.pages import Layout
+from recsys_env.trained.semantic_ids import SemanticIds
+from recsys_env.trained.sizes import SIZES
 
-from .checkpoints import check_spaces, network_of, write_policy
-from .generative_network import GenerativeNetwork, StoryEyes, Told
-from .page_networks import LAYOUT, SHARED, Layout, best_slates, read_networks, to_actions
+from .algorithms import Generative
 from .ppo_torch import Agent, PPOLearner
-from .semantic_ids import SemanticIds
-from .sizes import SIZES, Size
 from .training import Training
-from .weights import to_arrays
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
 import torch
 
-from recsys_env.tensors import one_thread
-
-if TYPE_CHECKING:
-    from .generative import Generative
-
 LOSSES = "items", "slate"  # see `losses`
-_TOLD = "pretraining"  # name of the losses of pre-training in a checkpoint
+_PRETRAINING = "pretraining"  # name of the losses of pre-training in a checkpoint
 HELD_OUT = 0.1  # of the logged pages, on which the loss is measured
 LOGGED_COPIES = 64
 SOFT = 0.3  # by which scores are multiplied before PPO, so that it explores and what it learns can outweigh them
@@ -49,7 +50,7 @@ class LoggedPages:
     """Pages on which something was clicked.
 
     Attributes:
-        seen: [P, O] what the agent went by (`StoryEyes.see`).
+        seen: [P, O] what the agent acted on (`HistoryObserver.read`).
         shown: [P, C] bool, candidates that were shown.
         clicked: [P] the candidate that was clicked.
     """
@@ -72,15 +73,15 @@ def log_pages(
     click."""
     envs = VectorEnv(config, LOGGED_COPIES)
     kept_of = np.isin(envs.possible_agents, of or envs.possible_agents)
-    eyes, team = StoryEyes(envs, ids, events), Team(envs, dict.fromkeys(envs.possible_agents, policy), seed)
+    observer, team = HistoryObserver(envs, ids, events), Team(envs, dict.fromkeys(envs.possible_agents, policy), seed)
     observations, _ = envs.reset(seed=seed)
     actions, count = envs.empty_actions(), 0
     kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     while count < pages:
-        seen, items = eyes.see(), eyes.items.copy()
+        seen, items = observer.read(), observer.items.copy()
         team.act(observations, actions)
         observations, _, _, truncated, infos = envs.step(actions)
-        eyes.note(infos, truncated)
+        observer.record(infos, truncated)
         team.observe(infos, truncated)
         count += int((infos["visitor"] >= 0)[:, kept_of].sum())
         b, n = np.nonzero(infos["clicked"].any(-1) & kept_of)
@@ -114,7 +115,7 @@ def pretrain(
     optimiser = torch.optim.AdamW(network.parameters(), options.pretraining_rate, weight_decay=0.01)
     steps = options.passes * -(-len(rest) // options.batch_size)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, steps)
-    told = [_held_out(network, pages.take(held_out), device)]
+    measured = [_held_out(network, pages.take(held_out), device)]
     for _ in range(options.passes):
         for rows in rest[torch.randperm(len(rest))].split(options.batch_size):
             optimiser.zero_grad()
@@ -124,8 +125,8 @@ def pretrain(
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-        told.append(_held_out(network, pages.take(held_out), device))
-    return told
+        measured.append(_held_out(network, pages.take(held_out), device))
+    return measured
 
 
 @torch.no_grad()
@@ -150,23 +151,23 @@ class GenerativeLearner(PPOLearner):
 
     def __init__(self, training: Training, options: Generative) -> None:
         self.accumulate = options.accumulate
-        told = training.checkpoint.arrays.pop(_TOLD) if training.checkpoint else np.zeros((0, len(LOSSES)))
+        stored = training.checkpoint.arrays.pop(_PRETRAINING) if training.checkpoint else np.zeros((0, len(LOSSES)))
         super().__init__(training, options)
-        self.pretraining = [dict(zip(LOSSES, row, strict=True)) for row in told.tolist()]
+        self.pretraining = [dict(zip(LOSSES, row, strict=True)) for row in stored.tolist()]
         if options.pages and not training.resume:
             self._pretrain()
 
     def resume_arrays(self) -> dict[str, np.ndarray]:
-        told = np.array([list(losses.values()) for losses in self.pretraining]).reshape(-1, len(LOSSES))
-        return {**super().resume_arrays(), _TOLD: told}
+        stored = np.array([list(losses.values()) for losses in self.pretraining]).reshape(-1, len(LOSSES))
+        return {**super().resume_arrays(), _PRETRAINING: stored}
 
-    def _eyes(self) -> StoryEyes:
+    def _observer(self) -> HistoryObserver:
         games = self.envs.parts if isinstance(self.envs, Worlds) else [self.envs.game]
         vectors = np.concatenate([game.world.q for game in games])
         base = SIZES[self.options.size]
         self.size = dataclasses.replace(base, tokens=min(base.tokens, len(vectors)), dims=vectors.shape[1])
         self.ids = SemanticIds.fit(vectors, self.size.levels, self.size.tokens)
-        return StoryEyes(self.envs, self.ids, self.size.events)
+        return HistoryObserver(self.envs, self.ids, self.size.events)
 
     def _actor(self, layout: Layout) -> GenerativeNetwork:
         network = GenerativeNetwork(layout, self.size)
@@ -206,77 +207,13 @@ class GenerativeLearner(PPOLearner):
         self.pages = LoggedPages(*fields)
         first.measure(self.pages.seen[:4096].to(device))
         self.pretraining = pretrain(first, self.pages, options, device)
-        for i, told in enumerate(self.pretraining):
-            print(f"pre-training, pass {i}: {told['items']:.3f} nats an item, {told['slate']:.3f} a slate, held out")
+        for i, loss in enumerate(self.pretraining):
+            print(f"pre-training, pass {i}: {loss['items']:.3f} nats an item, {loss['slate']:.3f} a slate, held out")
         first.soften(SOFT)
         for network in others:
             network.load_state_dict(first.state_dict())
             network.measured = True
 
     def save(self, folder: Path) -> None:
-        networks = {name: agent.actor for name, agent in self.agents.items()}
-        facts = {"layout": dataclasses.asdict(self.rollout.layout), "size": dataclasses.asdict(self.size)}
-        told = {"pretraining": self.pretraining, "networks": list(networks)}
-        write_policy(folder, "generative", self.envs, to_arrays(networks), **facts, **told)
-
-
-# ------------------------------------------------------------------------------------------------ the policy
-
-_FORM = {
-    "layout": LAYOUT,
-    "size": dict.fromkeys(Size.__dataclass_fields__, int),
-    "networks": [str],
-    "pretraining": [{str: float}],
-}
-
-
-class GenerativePolicy(Policy):
-    """The best slate and words of the bound agent's network.
-
-    Args:
-        folder: where `GenerativeLearner.save` wrote to. An agent that was not trained takes the network of the first of
-            its role.
-
-    Raises:
-        FileError: a file is missing, damaged or of another kind.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        def make(layout: Layout, facts: Mapping[str, Any]) -> GenerativeNetwork:
-            return GenerativeNetwork(layout, Size(**facts["size"]))
-
-        self.folder = folder
-        self.layout, self.facts, self._networks = read_networks(folder, _FORM, make)
-
-    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
-        super().bind(envs, agent, seed)
-        envs = self.envs
-        check_spaces(self.folder, self.facts, envs)
-        self.network = network_of(self.folder, self._networks, agent, SHARED).eval()
-        ids = SemanticIds(self.network.centres.numpy())
-        self._eyes = StoryEyes(envs, ids, self.network.size.events, [agent])
-        if self._eyes.layout != self.layout:
-            raise ValueError(
-                f"the policy in {self.folder} was trained on {self.layout}; here it is {self._eyes.layout}"
-            )
-
-    @one_thread()
-    @torch.no_grad()
-    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        scores, words = self.network(self._page(observations))
-        return to_actions(best_slates(scores, words, self.layout.slots), self.layout).numpy()
-
-    @torch.no_grad()
-    def parts(self, observations: np.ndarray) -> np.ndarray:
-        """[B, C, 1 + F] what the scores of the candidates are the sum of; see `GenerativeNetwork.parts`."""
-        return self.network.parts(self._page(observations)).numpy()
-
-    def _page(self, observations: np.ndarray) -> Told:
-        return self.network.read(torch.from_numpy(self._eyes.told(observations[:, None])[:, 0]))
-
-    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
-        own = {name: feedback[name][:, None] for name in ("visitor", "shown", "clicked", "cart", "bought")}
-        self._eyes.note(own, np.zeros(self.envs.num_envs, np.bool_))
-
-    def reset(self, done: np.ndarray) -> None:
-        self._eyes.forget(done)
+        networks = {name: cast("GenerativeNetwork", agent.actor) for name, agent in self.agents.items()}
+        generative.save(folder, self.envs, networks, self.pretraining)

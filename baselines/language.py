@@ -1,18 +1,18 @@
-"""Tune a language model to what visitors click: low-rank adapters, trained on logged pages.
+"""Tune a language model to what visitors click: train low-rank adapters (LoRA, Hu et al. 2022) on logged pages.
 
     python -m baselines language --model smollm2 --task grocery-v1 --out runs/smollm2-grocery
     python -m recsys_env evaluate --policies llm:smollm2 llm:runs/smollm2-grocery --tasks grocery-v1,horizon=60
 
-Pages are filled at random and logged. Of each page with a click the title that was clicked and some that were shown
-beside it are rated as `recsys_env.language.LanguagePolicy` does: by log P(title | visitor) less log P(title | a
-visitor), the latter of the model as it was. The softmax of these rates, in units of their spread on a page before
-training (which is that of many tokens: it would be sure of everything), is trained to choose the click. LoRA: Hu et
-al. 2022. On seeds of training alone (the rule of seeds).
+Pages are filled at random and logged, on seeds of training. For each page with a click, the clicked title and some of
+the others are rated as `recsys_env.language.LanguagePolicy` rates them: by log P(title | visitor) less
+log P(title | any visitor), where the second term is that of the untrained model. Training raises the probability of the click under the
+softmax of these ratings. Ratings are divided by their spread on a page before training: they are sums over many tokens,
+so that the softmax would otherwise be certain of every choice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,39 +41,39 @@ class Tuning:
     model: str = "smollm2"
     """Name or path of the model; see `recsys_env.language.open_model`."""
     task: str = "grocery-v1"
-    """Whose pages are logged."""
+    """Task whose pages are logged."""
     set: tuple[str, ...] = ()
     """Fields of the task's config to change, such as horizon=100."""
     clicks: int = 400
     """Pages with a click; a fifth is held out."""
     beside: int = 3
-    """Titles that were shown beside, of each page."""
+    """Titles of each page that were shown beside the clicked one."""
     passes: int = 1
-    """Over the pages."""
+    """Passes over the pages."""
     rank: int = 8
-    """Of the adapters."""
+    """Rank of the adapters."""
     learning_rate: float = 3e-4
-    """At the beginning; it falls to 0."""
+    """Learning rate at the beginning; it falls to 0."""
     batch: int = 4
     """Pages of a gradient step."""
     seed: int = 0
-    """Of the log and of training."""
+    """Seed of the log and of training."""
     device: str = "auto"
     """auto, cpu or cuda."""
     out: Path = Path("runs/language")
-    """Folder of the adapter, which is a model by its path."""
+    """Folder of the adapter; as a policy, `llm:FOLDER`."""
 
 
 @dataclass
 class Example:
-    """A page with a click: what was known of the visitor, and titles, of which the first was clicked."""
+    """A page with a click: a description of the visitor, and titles, the first of which was clicked."""
 
     story: str
     titles: list[str] = field(default_factory=list)
 
 
 class RandomLog(Reader):
-    """Fills pages at random, and writes down what was clicked."""
+    """Fills pages at random and keeps those with a click."""
 
     def __init__(self, beside: int) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class RandomLog(Reader):
 
 
 def logged(tuning: Tuning) -> list[Example]:
-    """Pages with a click, of all agents."""
+    """Play at random and return pages with a click, of all agents."""
     config = replace(task_config(tuning.task, cli.assignments(tuning.set)), {"mask_actions": False})
     envs = VectorEnv(config, COPIES)
     team = Team(envs, {agent: RandomLog(tuning.beside) for agent in envs.possible_agents}, tuning.seed)
@@ -117,12 +117,18 @@ def logged(tuning: Tuning) -> list[Example]:
     return [example for log in logs for example in log.examples if len(example.titles) > 1][: tuning.clicks]
 
 
+def command(argv: Sequence[str]) -> None:
+    """Run `python -m baselines language`."""
+    cli.run(tune, "baselines language", argv)
+
+
 def tune(tuning: Tuning) -> dict[str, Any]:
     """Log pages, train, and write the adapter.
 
     Returns:
-        held_out: nats a page, and the share of pages whose click is rated first, before and after each pass; chance:
-        those of rating at random; where they come from. The folder keeps it too (`tuning.json`).
+        held_out: on held-out pages before and after each pass, "nats" of loss per page and the share of pages whose
+        click is rated "first". chance: the same of random ratings. And where the results come from. The folder
+        keeps all of it as tuning.json.
 
     Raises:
         ValueError, ImportError: no such task or model, or its library is missing.
@@ -161,8 +167,11 @@ def tune(tuning: Tuning) -> dict[str, Any]:
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, steps)
     sizes = np.array([len(examples[i].titles) for i in held_out])
     chance = {"nats": float(np.log(sizes).mean()), "first": float((1 / sizes).mean())}
-    told = [measure()]
-    print(f"{len(examples)} pages with a click; held out, at random: {_said(chance)}; before: {_said(told[0])}")
+    measured = [measure()]
+    print(
+        f"{len(examples)} pages with a click; held out, at random: {_in_words(chance)}; "
+        f"before: {_in_words(measured[0])}"
+    )
     for _ in range(tuning.passes):
         for some in np.array_split(np.random.default_rng(tuning.seed).permutation(rest), steps // tuning.passes):
             optimiser.zero_grad()
@@ -170,12 +179,12 @@ def tune(tuning: Tuning) -> dict[str, Any]:
                 (-(rated(examples[i]) / spread).log_softmax(0)[0] / len(some)).backward()
             optimiser.step()
             schedule.step()
-        told.append(measure())
-        print(f"held out: {_said(told[-1])}", flush=True)
-    return _saved(model, tuning, {"held_out": told, "chance": chance, "spread": spread, "pages": len(examples)})
+        measured.append(measure())
+        print(f"held out: {_in_words(measured[-1])}", flush=True)
+    return _saved(model, tuning, {"held_out": measured, "chance": chance, "spread": spread, "pages": len(examples)})
 
 
-def _said(measure: Mapping[str, float]) -> str:
+def _in_words(measure: Mapping[str, float]) -> str:
     return f"{measure['nats']:.3f} nats a page, the click rated first on {measure['first']:.0%}"
 
 

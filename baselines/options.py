@@ -1,7 +1,7 @@
-"""What a training run is told: options that all algorithms share, and what each algorithm adds to them.
+"""Options of a training run: those that all algorithms share, and the base classes of each algorithm's own.
 
-An algorithm is a frozen dataclass: its fields are its options, on the command line and in Python alike. These modules
-import no trainer, so that `--help` answers at once; `Algorithm.learner` imports what it needs.
+An algorithm is a frozen dataclass (`algorithms.py` has all of them). Its fields are its options, on the command line
+and in Python alike.
 """
 
 from __future__ import annotations
@@ -13,15 +13,12 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from recsys_env import WorldConfig, cli, task_config
 from recsys_env.addresses import without_secrets
 from recsys_env.evaluation import UNSEEN
 from recsys_env.settings import replace
-
-if TYPE_CHECKING:
-    from .training import Learner, Training
 
 
 @dataclass(frozen=True)
@@ -42,13 +39,14 @@ NotNegative = Annotated[float, Range(0)]
 
 @dataclass(frozen=True)
 class Options:
-    """What is trained on, beside whom, and how it is evaluated."""
+    """Options of every run: the task, who learns beside whom, and how the policy is evaluated."""
 
     task: str = "ecommerce-v1"
     """Name of the task."""
     others: tuple[str, ...] = ()
-    """Policies of the other agents: agent=policy, and at most one policy alone for all that are left. A policy is a
-    name, the folder of a trained one, module:factory, or self (past checkpoints of the learner)."""
+    """Policies of the agents that do not learn: agent=policy for one agent, and at most one policy without an agent,
+    for all that are left. A policy is a name, the folder of a trained one, module:factory, or self (past checkpoints
+    of the learner)."""
     learners: tuple[str, ...] = ()
     """Agents that learn; by default those that --others does not name, or the first one if it gives a policy for all
     others."""
@@ -59,33 +57,34 @@ class Options:
     observability: str | None = None
     """full: learners see the latent visitor; the task's own by default."""
     seed: Annotated[int, Range(0, UNSEEN - 1)] = 0
-    """Of training; evaluation has seeds of its own."""
+    """Seed of training; evaluation has seeds of its own."""
     device: str = "auto"
     """auto, cpu or cuda."""
     threads: Count = 1
-    """Of torch on the CPU. The same seed gives the same result only for the same number, on the same kind of
-    processor."""
+    """Threads of torch on the CPU. The same seed gives the same result only with the same number of threads and on the
+    same kind of processor."""
     out: Path | None = None
     """Folder of the run (default: runs/ALGORITHM-TASK-SEED)."""
     resume: bool = False
-    """Go on from the last checkpoint in --out until --timesteps."""
+    """Continue from the last checkpoint in --out until --timesteps."""
     evaluations: Count = 10
-    """Evaluations while training, equally spaced, the last at its end; the policy that is best there is kept."""
+    """Evaluations while training, equally spaced, the last at its end. The policy that earns most in one of them is
+    kept."""
     eval_episodes: Count = 32
-    """Episodes of each of these; policies are compared on ten times as many others (see `final_episodes`)."""
+    """Episodes of each evaluation. The results are measured on ten times as many other episodes (`final_episodes`)."""
     compare: tuple[str, ...] | None = None
-    """Policies to compare with, beside the same others; by default random, blind, content, static where the task has
+    """Policies to compare with, beside the same others. By default random, blind, content, static where the task has
     one, greedy and planner."""
 
     def __post_init__(self) -> None:
-        for name in ("others", "compare"):  # they are kept and told: without what is secret in addresses of models
+        for name in ("others", "compare"):  # they are stored and printed: without secrets in addresses of models
             if isinstance(words := getattr(self, name), tuple):
                 object.__setattr__(self, name, tuple(without_secrets(w) if isinstance(w, str) else w for w in words))
 
     @property
     def final_episodes(self) -> int:
-        """Episodes on which the untrained, the kept and the last policy and those to compare with are measured: of the
-        kept one this is the absolute metric (Colas et al. 2018; Gorsane et al. 2022)."""
+        """Episodes on which all results are measured: the untrained, the kept and the last policy, and those to compare
+        with. For the kept policy this is the absolute metric (Colas et al. 2018; Gorsane et al. 2022)."""
         return 10 * self.eval_episodes
 
 
@@ -95,20 +94,22 @@ class Algorithm(Options):
 
     Attributes:
         name: on the command line.
+        learner: "module:class" of what trains (`training.Learner`), which is imported when a run begins.
+        reason: why the repository has it, in one sentence.
         library: the module that has to be installed.
-        install: how.
-        changes: fields of the task's config that it needs otherwise.
-        on_policy: whether it learns from what the present policy has played alone.
-        resumes: whether it can go on from a checkpoint.
-        self_play: whether others may play its past.
+        install: how to install it.
+        on_policy: whether it learns only from what the present policy has played.
+        resumes: whether it can continue from a checkpoint.
+        self_play: whether other agents may play its past.
         catalogues: worlds that copies are spread over.
         play_on: where the game is played, "cpu" or "cuda".
     """
 
     name: ClassVar[str]
+    learner: ClassVar[str]
+    reason: ClassVar[str]
     library: ClassVar[str]
     install: ClassVar[str]
-    changes: ClassVar[Mapping[str, Any]] = {}
     on_policy: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
     self_play: ClassVar[bool] = False
@@ -116,17 +117,18 @@ class Algorithm(Options):
     play_on = "cpu"
 
     timesteps: Count = 5_000_000
-    """Agent-steps in all (steps of learners in all copies), rounded up to whole rollouts."""
+    """Agent-steps to train for (steps of all learners in all copies), rounded up to whole rollouts."""
     num_envs: Count = 256
     """Copies of the game."""
 
-    def learner(self, training: Training) -> Learner:
-        """What trains."""
-        raise NotImplementedError
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+        return self.out or Path("runs") / f"{self.name}-{self.task}-{self.seed}"
 
     @classmethod
     def about(cls) -> str:
-        """What it is, in a line."""
+        """Describe it in one line."""
         return (cls.__doc__ or "").split("\n")[0].rstrip(".")
 
     def check(self) -> None:
@@ -142,42 +144,47 @@ class Algorithm(Options):
             raise ValueError(f"device = {self.device!r} is not allowed; choose 'auto', 'cpu', 'cuda', 'cuda:1'")
 
     def world(self) -> WorldConfig:
-        """The task as the algorithm plays it.
+        """The config of the task as the algorithm plays it.
 
         Raises:
             ValueError, TypeError: no such task, field or value, or one that the algorithm cannot play.
         """
-        asked = cli.assignments(self.set)
-        for name, value in self.changes.items():
-            if asked.get(name, value) != value:
-                raise ValueError(f"{self.name} needs {name}={value}, not {asked[name]}")
-        config = replace(task_config(self.task, asked), dict(self.changes))
+        config: WorldConfig = task_config(self.task, cli.assignments(self.set))
         if self.sharing is not None:
             config = replace(config, {"reward": {"sharing": self.sharing}})
         if self.observability is not None:
             config = replace(config, {"observability": self.observability})
         return config
 
+    def task_in_words(self) -> str:
+        """The task as other commands take it, with what the algorithm plays otherwise: `duel-v1,horizon=50`.
+
+        The learners' reward is left out, which scores do not depend on.
+        """
+        config, named = self.world(), task_config(self.task, cli.assignments(self.set))
+        changed = [f for f in ("observability", "action", "mask_actions") if getattr(config, f) != getattr(named, f)]
+        return ",".join([self.task, *self.set, *(f"{name}={getattr(config, name)}" for name in changed)])
+
     def hyperparameters(self) -> dict[str, Any]:
-        """The options that are the algorithm's own."""
+        """The options that only algorithms have, by name."""
         common = {option.name for option in dataclasses.fields(Options)}
         return {name: value for name, value in vars(self).items() if name not in common}
 
     def settings(self) -> dict[str, Any]:
-        """What tells this job from others, as JSON: all but its seed, and where and in how many parts it is run."""
-        said = {name: value for name, value in vars(self).items() if name not in ("seed", "out", "resume")}
+        """What distinguishes this job from others, as JSON: all options but --seed, --out and --resume."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("seed", "out", "resume")}
         return {
             "algorithm": self.name,
-            **{name: list(value) if isinstance(value, tuple) else value for name, value in said.items()},
+            **{name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()},
         }
 
     def has_settings(self, stored: Mapping[str, Any]) -> bool:
-        """Whether stored settings are these. An option that they do not have is younger than they are, and had its
-        default's effect."""
+        """Whether stored settings are these. An option that is missing there was added later and had the effect of its
+        default."""
         return {**type(self)().settings(), **stored} == self.settings()
 
     def command(self) -> str:
-        """The command line that says this, whoever did; where the run is written to does not matter."""
+        """The command line with these options, except --out."""
         words = [self.name]
         for option in dataclasses.fields(self):
             value = getattr(self, option.name)
@@ -192,10 +199,10 @@ class Algorithm(Options):
 
 @dataclass(frozen=True)
 class GradientAlgorithm(Algorithm):
-    """Options of what follows a gradient of discounted rewards."""
+    """Options of algorithms that follow a gradient of discounted rewards."""
 
     learning_rate: NotNegative = 1e-3
-    """Of the optimiser."""
+    """Learning rate of the optimiser."""
     gamma: Fraction | None = None
     """Discount per tick; the task's own by default."""
 
@@ -206,10 +213,10 @@ class GradientAlgorithm(Algorithm):
 
 @dataclass(frozen=True)
 class PPO(GradientAlgorithm):
-    """Options of proximal policy optimisation, whichever library it is of."""
+    """Options of proximal policy optimisation, of any library."""
 
     gae_lambda: Fraction = 0.95
-    """Of generalised advantages."""
+    """Lambda of generalised advantages."""
     ent_coef: NotNegative = 0.0
     """Weight of the entropy bonus."""
     n_steps: Count = 128
@@ -219,12 +226,12 @@ class PPO(GradientAlgorithm):
 
 
 def flag(option: str) -> str:
-    """The option as it is written on the command line."""
+    """An option as it is written on the command line."""
     return f"--{option.replace('_', '-')}"
 
 
 def _annotations(kind: Any) -> tuple[Any, ...]:
-    """What `Annotated` says of a type, or of a part of a union."""
+    """The metadata of `Annotated`, also when it is a part of a union."""
     if typing.get_origin(kind) is Annotated:
         return typing.get_args(kind)[1:]
-    return tuple(said for part in typing.get_args(kind) for said in _annotations(part))
+    return tuple(found for part in typing.get_args(kind) for found in _annotations(part))

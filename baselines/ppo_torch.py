@@ -1,57 +1,53 @@
 """PPO in one file of plain PyTorch on the batch, to read and to change: IPPO, and MAPPO by a flag.
 
-    python -m baselines.ppo_torch --task social-v1
-    python -m baselines.ppo_torch --task duel-v1 --centralised --sharing 1
+    python -m baselines train ppo-torch --task social-v1
+    python -m baselines train ppo-torch --task duel-v1 --centralised --sharing 1
 
-In the manner of CleanRL (Huang et al. 2022): what is between environment and optimiser is on this page; options are in
-`torch_learners.py`, the network in `page_networks.py`, the chains of pages in `page_links.py`. Every tensor has the
-rows of all copies and agents (R = B·N) as an axis; no Python loop runs over copies or pages.
+As in CleanRL (Huang et al. 2022), everything between environment and optimiser is in this file. The options are in
+`algorithms.py`, the network is in `recsys_env/trained/pages.py`, the critic in `critic.py`, the chains of pages in
+`page_links.py`. Every tensor has the rows of all copies and agents (R = B·N) as an axis; no Python loop runs over
+copies or pages.
 
     play T ticks -> value the pages -> generalised advantages along chains -> several epochs of the clipped objective
 
-Only pages are decisions: a tick without one for an agent shows nothing of its action and takes part in nothing, except
-that what it earns counts for an earlier page. PPO: Schulman et al. 2017; IPPO: de Witt et al. 2020; MAPPO: Yu et al.
-2022; generalised advantages: Schulman et al. 2016; slates: Plackett 1975.
+Only pages are decisions. A tick without a page for an agent shows nothing of the agent's action, so that it takes no
+part in training; what is earned then counts for an earlier page. PPO: Schulman et al. 2017; IPPO: de Witt et al. 2020;
+MAPPO: Yu et al. 2022; generalised advantages: Schulman et al. 2016; slates: Plackett 1975.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from recsys_env.batch import CpuBatch
 from recsys_env.evaluation import UNSEEN
-
-from . import page_networks
-from .page_links import Links
-from .page_networks import (
+from recsys_env.trained import pages as page_policies
+from recsys_env.trained.pages import (
+    EXCLUDED,
     SHARED,
     Layout,
+    Observer,
     Page,
     PageNetwork,
     Scorer,
-    Value,
     VisitorMemory,
     best_slates,
     echo_of,
-    gumbel,
-    layout_of,
-    observed,
     option_masks,
-    slate_log_probability,
     to_actions,
 )
+from recsys_env.trained.weights import from_arrays, to_arrays
+
+from .algorithms import TorchPPO
+from .critic import Value
+from .page_links import Links
 from .training import Point, Training
 from .training import Rollout as Returns
-from .weights import from_arrays, to_arrays
-
-if TYPE_CHECKING:
-    from .torch_learners import TorchPPO
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -68,12 +64,26 @@ AT_ONCE = 1 << 14  # pages that are valued at once
 # ------------------------------------------------------------------------------------------------ actor and critic
 
 
+def gumbel(like: torch.Tensor) -> torch.Tensor:
+    """Noise: the top K of scores + noise are K draws without replacement from their softmax (Yellott 1977)."""
+    return -torch.empty_like(like).exponential_().clamp_min_(1e-30).log_()
+
+
+def slate_log_probability(scores: torch.Tensor, picks: torch.Tensor) -> torch.Tensor:
+    """[R] log-probability of these picks [R, K], in this order, when each is drawn by softmax of the scores [R, n] from
+    the options that are left (Plackett-Luce)."""
+    picked = scores.gather(1, picks)
+    never = scores.scatter(1, picks, 2 * EXCLUDED).logsumexp(1, keepdim=True)
+    later = picked.flip(1).logcumsumexp(1).flip(1)  # of this pick and those after it
+    return (picked - torch.logaddexp(never, later)).sum(1)
+
+
 class Agent(nn.Module):
     """An actor, and a critic of the page or of the page and the global state.
 
     Args:
-        actor: what scores options.
-        state: size of the global state that the critic sees; 0 = it does not.
+        actor: scores options.
+        state: size of the global state that the critic sees; 0 if it sees none.
         width: of the critic.
     """
 
@@ -108,9 +118,9 @@ class Agent(nn.Module):
             slots = self.actor.layout.slots
             log_probability = slate_log_probability(scores, chosen[:, :slots])
             entropy = Categorical(logits=scores, validate_args=False).entropy()
-            for part, said in zip(words, chosen[:, slots:].T, strict=True):
-                word = Categorical(logits=part, validate_args=False)
-                log_probability, entropy = log_probability + word.log_prob(said), entropy + word.entropy()
+            for part, word in zip(words, chosen[:, slots:].T, strict=True):
+                of_word = Categorical(logits=part, validate_args=False)
+                log_probability, entropy = log_probability + of_word.log_prob(word), entropy + of_word.entropy()
         seen = [page.summary(), state] if remembered is None else [page.summary(), remembered.detach(), state]
         return log_probability, entropy, self.critic(torch.cat(seen, 1))
 
@@ -118,33 +128,19 @@ class Agent(nn.Module):
 # ------------------------------------------------------------------------------------------------ playing
 
 
-class Eyes:
-    """What agents go by: their observations."""
-
-    def __init__(self, envs: CpuBatch) -> None:
-        self.envs, self.layout = envs, layout_of(envs)
-
-    def see(self) -> Any:
-        """Before a step: an array [B, N, O], where the batch's are."""
-        return observed(self.envs.observations)
-
-    def note(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
-        """After a step: what came of it, and which copies [B] have begun another episode."""
-
-
 class Rollout:
-    """What T steps of R rows brought, on the device, and the batch at its present step.
+    """T steps of R rows, on the device, and the batch at its present step.
 
     Args:
         envs: the batch.
         options: of the algorithm.
         gamma: discount per tick.
-        eyes: what agents go by; by default their observations.
+        observer: reads what agents act on; by default their observations.
     """
 
-    def __init__(self, envs: CpuBatch, options: TorchPPO, gamma: float, eyes: Eyes | None = None) -> None:
-        self.envs, self.to_device, self.eyes = envs, Tensors(envs, options.device), eyes or Eyes(envs)
-        self.layout = self.eyes.layout
+    def __init__(self, envs: CpuBatch, options: TorchPPO, gamma: float, observer: Observer | None = None) -> None:
+        self.envs, self.to_device, self.observer = envs, Tensors(envs, options.device), observer or Observer(envs)
+        self.layout = self.observer.layout
         self.shape = steps, copies, agents = options.n_steps, envs.num_envs, envs.num_agents
         layout, device = self.layout, self.to_device.device
 
@@ -191,7 +187,7 @@ class Rollout:
             actions = to_actions(self.chosen[t], self.layout).view(copies, per_copy, *space.shape)
             _, earned, _, over, infos = self.envs.step(self.to_device.actions(actions))
             rewards, truncated, self.own[t] = host(earned), host(over), host(infos["own"])
-            self.eyes.note(infos, truncated)
+            self.observer.record(infos, truncated)
             self.links.add(t, place, self.active[t], rewards)
             if self._memory:
                 own, echo = torch.from_numpy(self.own[t]).to(state.device).view(-1), torch.empty_like(self.echoes[t])
@@ -206,9 +202,9 @@ class Rollout:
         self.links.end()
 
     def _look(self, t: int) -> None:
-        """Write down what is seen before step t."""
+        """Store what agents see before step t."""
         rows, seen = self.observations.shape[1], self.envs.observations
-        self.observations[t] = self.to_device(self.eyes.see()).view(rows, -1)
+        self.observations[t] = self.to_device(self.observer.read()).view(rows, -1)
         if self.masks is not None:
             masks = option_masks(self.to_device(seen["action_mask"]), self.layout)
             self.masks[t] = masks.reshape(rows, -1).bool()
@@ -318,8 +314,8 @@ def evaluate(agent: Agent, rollout: Rollout, sequences: torch.Tensor) -> list[to
     if agent.actor.memory:
         echoes = played(rollout.echoes).view(*numbers.shape, -1)
         known = remember(agent, page, echoes, rollout.remembered.flatten(0, 1)[numbers[:, 0]])
-    told = agent.evaluate(page, known, played(rollout.chosen), played(rollout.states))
-    return [part[there] for part in (flat, *told)]
+    found = agent.evaluate(page, known, played(rollout.chosen), played(rollout.states))
+    return [part[there] for part in (flat, *found)]
 
 
 def update(
@@ -330,7 +326,8 @@ def update(
     ent_coef: float,
     accumulate: int = 1,
 ) -> None:
-    """Several epochs of minibatches of the clipped objective, each taken in so many parts."""
+    """Take several epochs of minibatches of the clipped objective, the gradients of each minibatch in `accumulate`
+    parts."""
     pages = batch.sequences[batch.sequences >= 0]
     chosen = batch.advantages[pages]
     normalised = (batch.advantages - chosen.mean()) / (chosen.std() + 1e-8)
@@ -365,7 +362,7 @@ class PPOLearner:
         torch.manual_seed(seed)
         self.envs = training.make_envs()
         self.envs.reset(seed=seed)
-        self.rollout = Rollout(self.envs, options, options.discount(training.config), self._eyes())
+        self.rollout = Rollout(self.envs, options, options.discount(training.config), self._observer())
         state, learners = self.rollout.states.shape[2], training.learners
         self.rows = (
             {agent: slice(n, None, len(learners)) for n, agent in enumerate(learners)}
@@ -383,15 +380,15 @@ class PPOLearner:
         if training.checkpoint:
             from_arrays(training.checkpoint.path, training.checkpoint.arrays, self._parts())
 
-    def _eyes(self) -> Eyes:
-        return Eyes(self.envs)
+    def _observer(self) -> Observer:
+        return Observer(self.envs)
 
     def _actor(self, layout: Layout) -> Scorer:
         return PageNetwork(layout, self.options.width, self.options.memory)
 
     def _groups(self, agent: Agent) -> list[dict[str, Any]]:
-        """What is optimised, actor and critic apart, so that the one's large gradients do not shrink the other's; a
-        group's `pace` is its part of the learning rate."""
+        """Groups of parameters for the optimiser: actor and critic apart, so that large gradients of one do not shrink
+        those of the other. A group's `pace` is a factor on the learning rate."""
         actor = [*agent.actor.parameters(), agent.log_deviation]
         return [{"params": actor, "pace": 1.0}, {"params": list(agent.critic.parameters()), "pace": 1.0}]
 
@@ -442,10 +439,4 @@ class PPOLearner:
 
     def save(self, folder: Path) -> None:
         networks = cast("dict[str, PageNetwork]", {name: agent.actor for name, agent in self.agents.items()})
-        page_networks.save(folder, self.envs, networks)
-
-
-if __name__ == "__main__":
-    from .train import command
-
-    command(["ppo-torch", *sys.argv[1:]])
+        page_policies.save(folder, self.envs, networks)

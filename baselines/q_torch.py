@@ -1,13 +1,13 @@
 """Q-learning in one file of plain PyTorch on the batch, to read and to change: IQL, VDN and QMIX by a flag.
 
-    python -m baselines.q_torch --task social-v1 --set slots=1
-    python -m baselines.q_torch --task duel-v1 --mixer qmix --sharing 1
+    python -m baselines train q-torch --task social-v1 --set slots=1
+    python -m baselines train q-torch --task duel-v1 --mixer qmix --sharing 1
 
-In the manner of CleanRL (Huang et al. 2022): what is between environment and optimiser is on this page; options are in
-`torch_learners.py`, the network in `page_networks.py`, the chains of pages in `page_links.py`. All learners share one
-network; who is who is in the observation.
+As in CleanRL (Huang et al. 2022), everything between environment and optimiser is in this file. The options are in
+`algorithms.py`, the network is in `recsys_env/trained/pages.py`, the page's value in `critic.py`, the chains of pages
+in `page_links.py`. All learners share one network; the observation tells them apart.
 
-    every tick: choose, sometimes at random -> step -> write into the replay -> every other tick a gradient step
+    every tick: choose, sometimes at random -> step -> store in the replay -> every other tick a gradient step
 
 The value of an action is the page's value and what the network scores of each of its choices: of the option in every
 slot, and of each word (branches as in Tavakoli et al. 2018), so that the best action is the best choice in each. Only
@@ -18,25 +18,21 @@ IQL: Tan 1993; VDN: Sunehag et al. 2018; QMIX: Rashid et al. 2018.
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from recsys_env.batch import CpuBatch
 from recsys_env.evaluation import UNSEEN
-
-from . import page_networks
-from .page_links import Links
-from .page_networks import (
+from recsys_env.trained import pages as page_policies
+from recsys_env.trained.pages import (
     EXCLUDED,
     SHARED,
     Layout,
     Page,
     PageNetwork,
-    Value,
     best_slates,
     layout_of,
     mlp,
@@ -44,11 +40,12 @@ from .page_networks import (
     option_masks,
     to_actions,
 )
-from .training import Point, Rollout, Training
-from .weights import from_arrays, to_arrays
+from recsys_env.trained.weights import from_arrays, to_arrays
 
-if TYPE_CHECKING:
-    from .torch_learners import TorchQ
+from .algorithms import TorchQ
+from .critic import Value
+from .page_links import Links
+from .training import Point, Rollout, Training
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -61,8 +58,7 @@ from recsys_env.tensors import Tensors
 
 
 class Mixer(nn.Module):
-    """What the values of N learners make together: a function that rises in each of them, whose weights depend on the
-    global state.
+    """The team's value as a function that rises in the values of N learners; its weights depend on the global state.
 
     Args:
         agents: N.
@@ -97,8 +93,8 @@ class Values(nn.Module):
         picked = scores.gather(1, chosen[:, : self.network.layout.slots])
         picked = torch.where(picked > EXCLUDED / 2, picked, 0.0)  # an empty place adds nothing
         value: torch.Tensor = self.page(page.summary()) + picked.sum(1)
-        for part, said in zip(words, chosen[:, self.network.layout.slots :].T, strict=True):
-            value = value + part.gather(1, said.unsqueeze(1)).squeeze(1)
+        for part, word in zip(words, chosen[:, self.network.layout.slots :].T, strict=True):
+            value = value + part.gather(1, word.unsqueeze(1)).squeeze(1)
         return value
 
     def best(self, page: Page) -> torch.Tensor:
@@ -152,7 +148,7 @@ class Replay:
         self.ticks = 0
 
     def look(self, envs: CpuBatch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Write down what is seen before a step; observations [R, O] and masks [R, n] of all rows."""
+        """Store what learners see before a step; return observations [R, O] and masks [R, n] of all rows."""
         at, seen = self.ticks % self.steps, envs.observations
         self.observations[at] = self.to_device(observed(seen)).view_as(self.observations[at])
         self.active[at] = self.to_device(envs.active).view_as(self.active[at])
@@ -247,7 +243,7 @@ class QLearner:
 
     @torch.no_grad()
     def _play(self, epsilon: float) -> np.ndarray:
-        """One tick, with this share of random choices; what everybody earned before sharing [B, N]."""
+        """Play one tick with this share of random choices; return the own rewards [B, N]."""
         network, envs = self.online.network, self.envs
         page = network.read(*self.replay.look(envs))
         scores, words = network(page)
@@ -293,10 +289,4 @@ class QLearner:
         return to_arrays(self._parts())
 
     def save(self, folder: Path) -> None:
-        page_networks.save(folder, self.envs, {SHARED: self.online.network})
-
-
-if __name__ == "__main__":
-    from .train import command
-
-    command(["q-torch", *sys.argv[1:]])
+        page_policies.save(folder, self.envs, {SHARED: self.online.network})

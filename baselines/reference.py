@@ -1,19 +1,19 @@
-"""The learners whose results are published, and the command that trains them: a list of small jobs, two at a time.
+"""Train the learners whose results are published, as a list of small jobs, two at a time.
 
     python -m baselines reference                              # all of them: a day on two cores
     python -m baselines reference --only ippo mappo-torch      # some
-    python -m baselines reference --marl-eval results.json     # what is stored, as marl-eval reads it
+    python -m baselines reference --marl-eval results.json     # write the stored results in marl-eval's form
 
-Every learner sees the same observations and has the budget of its class, on-policy or off-policy, and one setting for
-all tasks; the generative recommender, whose steps take thirty times as long, has an eighth of it after its
-pre-training. Where algorithms for teams are compared, libraries' own stand beside the files of this folder:
-stable-baselines3's PPO, MAPPO and QMIX of BenchMARL. What policies earn on the same seeds is in the leaderboard
+Every learner sees the same observations and has one setting for all tasks and the budget of its class, on-policy or
+off-policy. The generative recommender, whose steps take thirty times as long, has an eighth of that budget after its
+pre-training. Where algorithms for teams are compared, algorithms of libraries stand beside the ones in plain PyTorch:
+PPO of stable-baselines3, MAPPO and QMIX of BenchMARL. What policies earn on the same seeds is in the leaderboard
 (`python -m recsys_env evaluate`).
 
-A job is a `python -m baselines train` of its own. Its policy stays in --out; its result and learning curve are added to
-the file of its learner and task (`training_results`), which holds the settings. A job whose settings and seed are there
-is done, whatever the file's name. Jobs whose library is not installed are left to a run in an environment that has it
-(BenchMARL's).
+Each job is a `python -m baselines train` in a process of its own. Its policy stays in --out. Its result and learning
+curve are added to the file of its learner and task (`training_results`), which holds the settings. A job is done if a
+file has its settings and seed, whatever the file's name. Jobs whose library is not installed (BenchMARL's) are left to
+a run in an environment that has it.
 """
 
 from __future__ import annotations
@@ -93,8 +93,6 @@ LEARNERS: dict[str, ReferenceLearner] = {
     "generative": ReferenceLearner("generative", LARGE, {**_TEAM, "size": "0.3m", "timesteps": 600_000, "threads": 1}),
     "ippo": ReferenceLearner("ippo", ("pricing-duel-v0", *TEAMS), _TEAM),
     "mappo": ReferenceLearner("mappo", ("duel-v1",), _BENCHMARL),
-    "maddpg": ReferenceLearner("maddpg", ("duel-v1", "journey-v1"), {**_BENCHMARL, "learning_rate": 5e-4}),
-    "masac": ReferenceLearner("masac", ("duel-v1", "journey-v1"), _BENCHMARL),
     "qmix": ReferenceLearner("qmix", ("duel-v1",), _BENCHMARL),
 }
 
@@ -178,6 +176,11 @@ def reference(
         raise ValueError(f"{len(failed)} jobs failed, see log.txt in {folders}")
 
 
+def command(argv: Sequence[str]) -> None:
+    """Run `python -m baselines reference`."""
+    cli.run(reference, "baselines reference", argv)
+
+
 def _places(wanted: Iterable[Job], results: Path) -> dict[str, TrainingResults]:
     """Where each learner's results on each task are, or will be: found by settings, whatever the file is called.
 
@@ -192,8 +195,10 @@ def _places(wanted: Iterable[Job], results: Path) -> dict[str, TrainingResults]:
         path = results / job.file_name
         other = next((stored for stored in found if stored.path == path), None)
         if same is None and other is not None:
-            said = _differences(other.settings, settings)
-            raise ValueError(f"{path} has results of other settings: {said}; remove it, or give another --results")
+            differences = _differences(other.settings, settings)
+            raise ValueError(
+                f"{path} has results of other settings: {differences}; remove it, or give another --results"
+            )
         places[job.file_name] = same or TrainingResults(path, job.learner, settings, [], [])
     return places
 
@@ -260,10 +265,9 @@ def training_summary(folder: Path = RESULTS) -> dict[str, Any]:
                 rows[task] = _row(stored.runs)
                 results += [{**stored.sources[run["source"]], "command": run["command"]} for run in stored.runs]
         if rows:
-            said = dict(learner.settings)
-            learners[name] = {"algorithm": learner.algorithm, "settings": said, "tasks": rows}
-    whence = {**origin(results), "command": ["python -m baselines reference"]} if results else {}
-    return {"origin": whence, "learners": learners}
+            learners[name] = {"algorithm": learner.algorithm, "settings": dict(learner.settings), "tasks": rows}
+    from_runs = {**origin(results), "command": ["python -m baselines reference"]} if results else {}
+    return {"origin": from_runs, "learners": learners}
 
 
 def _row(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

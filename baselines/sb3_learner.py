@@ -1,6 +1,10 @@
-"""Algorithms of stable-baselines3 and sb3-contrib on a training run: one policy shared by all learners.
+"""Train PPO of stable-baselines3: one policy shared by all learners (Schulman et al. 2017; de Witt et al. 2020).
 
-Besides the policy, a run's folder holds `tensorboard`.
+    python -m baselines train ippo --task duel-v1
+
+Where actions are picks of candidates, one small network scores them all, and the slate is drawn from the scores
+(`recsys_env/trained/slates.py`). Only pages are decisions (`page_buffers.PageBuffer`). Besides the policy, the run's
+folder holds `tensorboard` where that library is installed.
 """
 
 from __future__ import annotations
@@ -8,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,17 +20,14 @@ from recsys_env.adapters.sb3 import SB3VecEnv
 from recsys_env.evaluation import UNSEEN
 from recsys_env.files import FileError
 from recsys_env.focal import FocalBatch
+from recsys_env.trained.sb3 import NETWORKS, ranking_network, save
+from recsys_env.trained.weights import from_arrays, to_arrays
 
+from .algorithms import IPPO
 from .checkpoints import Checkpoint
 from .page_buffers import PageBuffer
-from .sb3_policies import NETWORKS, Network, save
 from .self_play import PastSelf
 from .training import Point, Rollout, Training
-from .weights import from_arrays, to_arrays
-
-if TYPE_CHECKING:
-    from .history_network import HistoryRows
-    from .ippo import IPPO
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -38,7 +39,7 @@ _SCALE = "returns"  # of rewards, in a checkpoint: mean, variance and count of d
 
 
 class Monitor(BaseCallback):
-    """Says what every rollout brought."""
+    """Reports every rollout."""
 
     def __init__(self, rollout: Rollout) -> None:
         super().__init__()
@@ -53,33 +54,14 @@ class Monitor(BaseCallback):
 
 
 class SB3Learner:
-    """Trains a PPO of these libraries; see `training.Learner`.
-
-    Args:
-        training: the run.
-        options: of its algorithm.
-        rows: the batch, as the network sees it.
-        network: what is trained.
-        algorithm: the library's class.
-        buffer: of the rollouts; the library's own by default.
-        compiled: `torch.compile` for the transformer.
-    """
+    """Trains PPO; see `training.Learner`."""
 
     has_progress_bar = False
 
-    def __init__(
-        self,
-        training: Training,
-        options: IPPO,
-        rows: SB3VecEnv | HistoryRows,
-        network: Network,
-        algorithm: type = PPO,
-        buffer: type[PageBuffer] | None = None,
-        compiled: bool = False,
-    ) -> None:
-        self.training, self.options, self.envs = training, options, rows.envs
-        self._network = network
-        self.model = self._create(rows, algorithm, buffer, compiled)
+    def __init__(self, training: Training, options: IPPO) -> None:
+        self.training, self.options, self.envs = training, options, training.make_envs()
+        self._network = ranking_network(self.envs)
+        self.model = self._create()
         if training.checkpoint:
             self._resume(training.checkpoint)
         self._rollouts = 0
@@ -90,13 +72,10 @@ class SB3Learner:
     def agent_steps(self) -> int:
         return self.model.num_timesteps
 
-    def _create(self, rows: Any, algorithm: Any, buffer: type[PageBuffer] | None, compiled: bool) -> Any:
+    def _create(self) -> PPO:
         options, training = self.options, self.training
-        pages: dict[str, Any] = {}
-        if buffer is not None:
-            active = self.envs.observation_fields["is_active"].start
-            pages = {"rollout_buffer_class": buffer, "rollout_buffer_kwargs": {"active": active}}
-        return algorithm(
+        rows: Any = SB3VecEnv(self.envs)
+        return PPO(
             NETWORKS[self._network.network][0],
             VecNormalize(rows, norm_obs=False, clip_reward=np.inf, gamma=options.discount(training.config)),
             learning_rate=lambda remaining: options.learning_rate * remaining,
@@ -106,15 +85,16 @@ class SB3Learner:
             gamma=options.discount(training.config),
             gae_lambda=options.gae_lambda,
             ent_coef=options.ent_coef,
-            policy_kwargs=self._network.policy_kwargs(compiled),
+            policy_kwargs=dict(self._network.settings),
+            rollout_buffer_class=PageBuffer,
+            rollout_buffer_kwargs={"active": self.envs.observation_fields["is_active"].start},
             tensorboard_log=str(training.out / "tensorboard") if importlib.util.find_spec("tensorboard") else None,
             seed=options.seed,
             device=options.device,
-            **pages,
         )
 
     def _resume(self, checkpoint: Checkpoint) -> None:
-        """Go on from there, on episodes that it has not played yet."""
+        """Continue from a checkpoint, on episodes that it has not played yet."""
         arrays = dict(checkpoint.arrays)
         scale = arrays.pop(_SCALE, None)
         if scale is None or scale.shape != (3,) or scale.dtype != np.float64 or not np.isfinite(scale).all():
@@ -142,7 +122,7 @@ class SB3Learner:
         )
 
     def _join_pool(self) -> None:
-        """Let the others play the present policy too."""
+        """Add the present policy to the pool that the others play."""
         folder = self.training.pool / f"{self.agent_steps:012d}"
         folder.mkdir(parents=True, exist_ok=True)  # an interrupted run passes here twice
         self.save(folder)

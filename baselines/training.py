@@ -1,7 +1,11 @@
-"""A training run: what is trained on, beside which others, and where its files go; what a learner has to do."""
+"""A training run: the task and who plays in it, the folder of the run, and the interface of what trains.
+
+`begin` turns an algorithm's options into a `Training`, which a `Learner` is made from. `loop.TrainingLoop` runs it.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import time
@@ -25,9 +29,9 @@ from .checkpoints import RESUMED, Checkpoint, read_checkpoint
 from .options import Algorithm
 from .self_play import PastSelf, selves_in
 
-SELF = "self"  # among the others: the learner's own past
+SELF = "self"  # as a policy of the others: past checkpoints of the learner
 CONFIG, CURVE, RESULT, PICTURE = "config.json", "curve.json", "result.json", "learning_curve.png"
-_MAY_CHANGE = ("timesteps", "device", "play_on", "accumulate", "compile")  # when a run goes on
+_MAY_CHANGE = ("timesteps", "device", "play_on", "accumulate", "compile")  # options, when a run is resumed
 
 
 class Point(TypedDict):
@@ -41,12 +45,12 @@ class Evaluation(TypedDict):
     """An evaluation while training."""
 
     agent_steps: int
-    seconds: float  # of training until then, evaluations apart
+    seconds: float  # of training until then, without evaluations
     own: list[float]  # [E] own reward per learner and episode
 
 
 class Rollout:
-    """Own rewards of a rollout, which become a point of the curve.
+    """Collects the own rewards of a rollout, which become a point of the learning curve.
 
     Args:
         horizon: ticks per episode, to which rewards are scaled.
@@ -58,11 +62,15 @@ class Rollout:
         self._own: list[float] = []
 
     def add(self, own: Any) -> None:
-        """Own rewards of a tick, or of all ticks, as an array or tensor."""
+        """Add the own rewards of a tick, or of all ticks, as an array or tensor."""
         self._own.append(float(own.mean()))
 
     def end(self, agent_steps: int) -> float:
-        """Say what the rollout brought, after so many steps of learners, and begin the next one; the reward."""
+        """Report the point after so many steps of learners, and begin the next rollout.
+
+        Returns:
+            own reward per learner, scaled to an episode.
+        """
         reward = self._horizon * float(np.mean(self._own))
         self._own.clear()
         self._ended({"agent_steps": agent_steps, "episode_reward": reward})
@@ -70,22 +78,25 @@ class Rollout:
 
 
 class Learner(Protocol):
-    """What trains: an algorithm of a library on one run."""
+    """An algorithm that trains on one run; it is made with the `Training` and its options."""
 
     has_progress_bar: bool  # whether the library shows its own
 
     @property
     def agent_steps(self) -> int:
-        """Steps of learners so far, earlier parts of a resumed run included."""
+        """Steps of learners so far, including earlier parts of a resumed run."""
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
-        """Train until `timesteps` agent-steps, rounded up to whole rollouts; say what each rollout brought."""
+        """Train until `timesteps` agent-steps, rounded up to whole rollouts; call `rollout_ended` after each."""
 
     def save(self, folder: Path) -> None:
-        """Make the folder a policy, the present one; see `checkpoints.write_policy`."""
+        """Write the present policy to the folder; see `recsys_env.trained.folders.write_policy`."""
 
     def resume_arrays(self) -> dict[str, np.ndarray]:
-        """What it takes to go on, as arrays; `Training.checkpoint` gives it back. Only of one that `resumes`."""
+        """Everything that a resumed run needs, as arrays, which `Training.checkpoint` gives back.
+
+        Called only if the algorithm `resumes`.
+        """
 
 
 # ------------------------------------------------------------------------------------------------ environments
@@ -93,7 +104,7 @@ class Learner(Protocol):
 
 @dataclass
 class Clock:
-    """Adds up the seconds spent inside the environment, policies of other agents included: `with clock: ...`."""
+    """Adds up the seconds spent inside the environment, including policies of other agents: `with clock: ...`."""
 
     seconds: float = 0.0
 
@@ -146,14 +157,15 @@ def timed_on_gpu(config: WorldConfig, num_envs: int) -> Any:
 
 @dataclass(frozen=True)
 class Training:
-    """What a learner is given; `begin` makes it of an algorithm's options.
+    """A run, from which a learner is made; `begin` makes one from an algorithm's options.
 
     Attributes:
         algorithm: with its options.
         config: the task as the algorithm plays it.
         others: policy of each agent that does not learn; `SELF` for the learner's past.
         out: folder of the run.
-        checkpoint: what is resumed from, if anything.
+        checkpoint: where a resumed run continues.
+        clock: counts the time inside the environment.
     """
 
     algorithm: Algorithm
@@ -162,6 +174,12 @@ class Training:
     out: Path
     checkpoint: Checkpoint | None = None
     clock: Clock = field(default_factory=Clock)
+
+    def make_learner(self) -> Learner:
+        """Import and make the learner that the algorithm names."""
+        module, _, name = self.algorithm.learner.partition(":")
+        learner: Learner = getattr(importlib.import_module(module), name)(self, self.algorithm)
+        return learner
 
     @property
     def learners(self) -> list[str]:
@@ -179,7 +197,7 @@ class Training:
 
     @property
     def done(self) -> int:
-        """Agent-steps of the checkpoint that is resumed from."""
+        """Agent-steps that the checkpoint has done already; 0 without one."""
         return 0 if self.checkpoint is None else int(self.checkpoint.curve[-1]["agent_steps"])
 
     @property
@@ -188,7 +206,7 @@ class Training:
 
     @property
     def pool(self) -> Path:
-        """Folder of the checkpoints that the learner's past plays."""
+        """Folder of the checkpoints that play as the learner's past."""
         return self.out / "pool"
 
     @property
@@ -201,7 +219,7 @@ class Training:
         return self.evaluated / f"{agent_steps:012d}"
 
     def begun(self) -> dict[str, Any]:
-        """What config.json holds: what has to be the same when the run goes on, as JSON."""
+        """The content of config.json: everything that has to be the same when the run is resumed, as JSON."""
         algorithm = self.algorithm
         return json.loads(
             json.dumps(
@@ -218,11 +236,13 @@ class Training:
         )
 
     def clear_folder(self) -> None:
-        """Make the folder; remove another run's curve and result, and of the policies in it what did not come before
-        the checkpoint that is resumed from."""
+        """Make the folder of the run and remove what an earlier run left there.
+
+        A resumed run keeps everything up to its checkpoint.
+        """
         self.out.mkdir(parents=True, exist_ok=True)
         for name in () if self.resume else (RESUMED, CURVE, RESULT, PICTURE):
-            # A run that is stopped before its first checkpoint must not look like that one.
+            # Otherwise a run that is stopped before its first checkpoint would look like the earlier one.
             (self.out / name).unlink(missing_ok=True)
         policies = (*self.evaluated.glob("*/"), *(self.pool.glob("*/") if self.self_play else ()))
         for folder in policies:
@@ -230,7 +250,7 @@ class Training:
                 shutil.rmtree(folder)
 
     def make_envs(self, config: WorldConfig | None = None, num_envs: int | None = None) -> CpuBatch:
-        """A batch as the learners see it, timed.
+        """Make a batch as the learners see it, whose steps are timed.
 
         Args:
             config: by default the run's.
@@ -247,7 +267,7 @@ class Training:
         return self.timed_batch(config, num_envs)
 
     def timed_batch(self, config: WorldConfig, num_envs: int) -> TimedBatch | TimedWorlds:
-        """A batch with an action for every agent, whoever learns, timed."""
+        """Make a batch that takes an action for every agent, whoever learns, and whose steps are timed."""
         if self.algorithm.play_on == "cuda":
             on_gpu: Any = timed_on_gpu(config, num_envs)
             on_gpu.clock = self.clock
@@ -258,7 +278,10 @@ class Training:
         return envs
 
     def team(self, policy: str) -> dict[str, str | Policy]:
-        """Who plays when `policy` is evaluated: it in the learners' places; the learner's past is the untrained one."""
+        """The policy of each agent when `policy` is evaluated in place of the learners.
+
+        Under self-play the others play the first checkpoint, which is the untrained policy.
+        """
         first = next(iter(selves_in(self.pool)), None) if self.self_play else None
         others = {agent: str(first) if other == SELF else other for agent, other in self.others.items()}
         return {**others, **dict.fromkeys(self.learners, policy)}
@@ -268,14 +291,14 @@ class Training:
 
 
 def begin(algorithm: Algorithm) -> Training:
-    """What an algorithm's options come to; nothing is written.
+    """Make the run that an algorithm's options describe; nothing is written.
 
     Raises:
-        ValueError, TypeError: an option that is not possible, or a run that cannot go on.
+        ValueError, TypeError: an option that is not possible, or a run that cannot be resumed.
     """
     algorithm.check()
     config = algorithm.world()
-    out = algorithm.out or Path("runs") / f"{algorithm.name}-{algorithm.task}-{algorithm.seed}"
+    out = algorithm.folder
     others = others_of(algorithm, config.agents)
     if algorithm.resume and not algorithm.resumes:
         library = algorithm.library
@@ -288,7 +311,7 @@ def begin(algorithm: Algorithm) -> Training:
     checkpoint = read_checkpoint(out / RESUMED) if algorithm.resume else None
     training = Training(algorithm, config, others, out, checkpoint)
     if training.self_play and not algorithm.self_play:
-        raise ValueError(f"{algorithm.name} does not play its past self; ippo and its variants do")
+        raise ValueError(f"{algorithm.name} does not play against its own past; ippo does")
     for agent, policy in others.items():
         if Path(policy).resolve() == out.resolve():
             raise ValueError(f"{agent} plays {policy}, the folder that this run writes to; choose another --out")
@@ -298,7 +321,7 @@ def begin(algorithm: Algorithm) -> Training:
 
 
 def others_of(algorithm: Algorithm, agents: Sequence[str]) -> dict[str, str]:
-    """Whom `--others` and `--learners` make of each agent that does not learn."""
+    """The policy of each agent that does not learn, as `--others` and `--learners` say."""
     named: dict[str, str] = {}
     rest = []
     for word in algorithm.others:
@@ -323,10 +346,10 @@ def others_of(algorithm: Algorithm, agents: Sequence[str]) -> dict[str, str]:
 
 
 def _check_goes_on(training: Training, checkpoint: Checkpoint) -> None:
-    """A resumed run is the one that was begun, only longer.
+    """Check that a resumed run is the one that was begun.
 
     Raises:
-        ValueError: it was begun with something else.
+        ValueError: it was begun with other settings.
     """
     config, now = training.out / CONFIG, training.begun()
     begun = read_json(config, dict.fromkeys(now, object), "settings of a run")
@@ -335,9 +358,9 @@ def _check_goes_on(training: Training, checkpoint: Checkpoint) -> None:
     for name in now:
         if name not in _MAY_CHANGE and begun[name] != now[name]:
             task = training.algorithm.task
-            said = f"another variant of {task}" if name == "config" else f"{name} = {begun[name]!r}, not {now[name]!r}"
+            then = f"another variant of {task}" if name == "config" else f"{name} = {begun[name]!r}, not {now[name]!r}"
             raise ValueError(
-                f"{training.out} was begun with {said}; go on with the same, or train anew without --resume"
+                f"{training.out} was begun with {then}; go on with the same, or train anew without --resume"
             )
     if len(checkpoint.before) != training.algorithm.final_episodes:
         raise ValueError(

@@ -62,6 +62,10 @@ ORACLES = ("greedy", "planner", "central")
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
 LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and those of `register_loader`
     "ranker": "recsys_env.policies.linear:SavedRanker",
+    "networks": "recsys_env.trained.networks:NetworkPolicy",
+    "pages": "recsys_env.trained.pages:PagePolicy",
+    "generative": "recsys_env.trained.generative:GenerativePolicy",
+    "sb3": "recsys_env.trained.sb3:load",
 }
 
 
@@ -89,9 +93,11 @@ def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
 
 
 def loaders() -> dict[str, str | Callable[[Path], Policy]]:
-    """What is called with the folder of a trained policy, or "module:function", by the name that its file gives.
+    """All loaders of trained policies by the name that `policy.json` gives: a function of the folder, or its
+    "module:function".
 
-    Those of `register_loader`, and those that installed packages declare as entry points of "recsys_env.loaders".
+    They are the package's own (`recsys_env.trained`), those of `register_loader`, and those that other installed
+    packages declare as entry points of the group "recsys_env.loaders".
     """
     return {**{point.name: point.value for point in entry_points(group="recsys_env.loaders")}, **LOADERS}
 
@@ -191,9 +197,8 @@ def _loader(checkpoint: Path) -> Callable[[Path], Any]:
     """
     name, known = read_json(checkpoint, {"loader": str}, "trained policy")["loader"], loaders()
     if name not in known:
-        names = f"loaders are {', '.join(known) or 'none'}, and those of recsys_env.policies.register_loader"
-        old = "; a package that was updated since it was installed must be installed again, which tells of its loaders"
-        raise FileError(f"{checkpoint} names the loader {name!r}; {names}{old}")
+        names = f"loaders are {', '.join(known)}, and those of recsys_env.policies.register_loader"
+        raise FileError(f"{checkpoint} names the loader {name!r}; {names}")
     loader = known[name]
     if not isinstance(loader, str):
         return loader
@@ -204,8 +209,8 @@ def _loader(checkpoint: Path) -> Callable[[Path], Any]:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise ImportError(
-            f"{checkpoint} names the loader {name!r}, which is {loader}, and there is no module {error.name!r} here: "
-            "it was trained by learners of the project's repository; run in the repository's folder, or install them"
+            f"{checkpoint} names the loader {name!r}, which is {loader}, and there is no module {error.name!r} here; "
+            "install the package that brings it"
         ) from error
     return _import(loader)
 

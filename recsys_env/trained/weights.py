@@ -1,4 +1,4 @@
-"""Networks and optimisers as plain arrays, and back."""
+"""Turn networks and optimisers into plain arrays, and back."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys_env.files import Declared, FileError
-
-from .checkpoints import WEIGHTS, read_weights
+from ..files import Declared, FileError
+from .folders import WEIGHTS, read_weights
 
 try:
     import torch

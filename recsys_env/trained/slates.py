@@ -1,4 +1,4 @@
-"""PPO's policy for slates: one small network scores every candidate, and the slate is drawn from the scores.
+"""A policy of stable-baselines3 for slates: one network scores every candidate, and the slate is drawn from the scores.
 
 envs = recsys_env.vector_env("ecommerce-v1", num_envs=256)
 model = PPO(SlatePolicy, SB3VecEnv(envs), policy_kwargs=slate_kwargs(envs))
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from recsys_env.batch import CpuBatch
-from recsys_env.spaces import beside_picks
+from ..batch import CpuBatch
+from ..spaces import beside_picks
 
 try:
     import torch

@@ -1,4 +1,4 @@
-"""A generative recommender: items as tokens, a transformer over a visitor's past pages, a decoder of the next item.
+"""A generative recommender as a policy: a transformer reads a visitor's past pages and a decoder scores the next item.
 
     what came of each page shown to the visitor (tokens + outcome)  ->  causal transformer  ->  state of the page
     state of the page  ->  first token  ->  second  ->  third: log P(item), of each candidate
@@ -14,19 +14,36 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from recsys_env import Worlds
-from recsys_env.batch import CpuBatch
-from recsys_env.kernels.options import list_options
-from recsys_env.vector import checked_vector_env
-
-from .page_networks import EXCLUDED, Layout, Scorer, beside_mean, deviations, observed, weighed
-from .ppo_torch import Eyes
+from ..batch import AnyBatch, CpuBatch
+from ..kernels.options import list_options
+from ..policies import Policy
+from ..tensors import one_thread
+from ..vector import checked_vector_env
+from ..worlds import Worlds
+from .folders import check_spaces, network_of, write_policy
+from .pages import (
+    EXCLUDED,
+    LAYOUT,
+    SHARED,
+    Layout,
+    Observer,
+    Scorer,
+    best_slates,
+    beside_mean,
+    deviations,
+    observed,
+    read_networks,
+    to_actions,
+    weighed,
+)
 from .semantic_ids import SemanticIds
 from .sizes import Size
+from .weights import to_arrays
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -36,11 +53,11 @@ from torch import nn
 OUTCOMES = ("ignored", "clicked", "carted", "bought")  # of a page, from 1 on; 0 = there was none
 
 
-# ------------------------------------------------------------------------------------------------ what is told
+# ------------------------------------------------------------------------------------------------ what is read
 
 
-class Story:
-    """What came of the last pages that agents showed each visitor, as tokens.
+class PageHistory:
+    """The last pages that agents showed each visitor and what came of them, as tokens.
 
     A page without a click is told by its first item, one with a click by what was clicked.
 
@@ -61,8 +78,8 @@ class Story:
         known = self._who[self._b, self._n, place[:, None]] == visitor
         return self._events[self._b, self._n, place[:, None]] * (known & (visitor >= 0))[..., None, None]
 
-    def note(self, place: np.ndarray, infos: Mapping[str, np.ndarray], tokens: np.ndarray) -> None:
-        """What came of the pages at these places [B], given the tokens [B, N, K, L] of what was shown."""
+    def record(self, place: np.ndarray, infos: Mapping[str, np.ndarray], tokens: np.ndarray) -> None:
+        """Take down what came of the pages at these places [B], given the tokens [B, N, K, L] of what was shown."""
         visitor, shown, clicked = infos["visitor"], infos["shown"], infos["clicked"]
         b, n = np.nonzero(visitor >= 0)
         at = b, n, place[b]
@@ -77,12 +94,12 @@ class Story:
         self._who[at] = visitor[b, n]
 
     def forget(self, copies: np.ndarray) -> None:
-        """Another episode in these copies [B]."""
+        """Forget everybody in these copies [B], which have begun another episode."""
         self._who[copies] = -1
 
 
-class StoryEyes(Eyes):
-    """What agents of a batch go by: their observations, then events of the visitor, then tokens of the candidates.
+class HistoryObserver(Observer):
+    """Reads observations, followed by events of the visitor and tokens of the candidates.
 
     Args:
         envs: the batch.
@@ -102,20 +119,20 @@ class StoryEyes(Eyes):
         self._numbers = [envs.config.agents.index(name) for name in names]
         copies = envs.num_envs // len(self._worlds)
         self._rows = [slice(i * copies, (i + 1) * copies) for i in range(len(self._worlds))]
-        self._story = Story((envs.num_envs, len(names)), envs.shape.users, length, ids.levels)
+        self._history = PageHistory((envs.num_envs, len(names)), envs.shape.users, length, ids.levels)
         self._features = np.zeros((copies, layout.candidates, envs.shape.features), np.float32)
         self._place = np.zeros(envs.num_envs, np.int64)
         self.items = np.zeros((envs.num_envs, len(names), layout.candidates), np.int64)  # candidates at the last look
 
-    def see(self) -> np.ndarray:
+    def read(self) -> np.ndarray:
         """Before a step: [B, A, O]."""
-        return self.told(observed(self.envs.observations)[:, self._columns])
+        return self.extended(observed(self.envs.observations)[:, self._columns])
 
-    def told(self, observations: np.ndarray) -> np.ndarray:
-        """The same, given the observations [B, A, O']."""
+    def extended(self, observations: np.ndarray) -> np.ndarray:
+        """What `read` returns, given the observations [B, A, O']."""
         rows = observations.shape[:2]
         self._place = np.maximum(self.envs.next_places, 0)
-        events = self._story.recall(self._place, self.envs.next_visitor[:, self._columns])
+        events = self._history.recall(self._place, self.envs.next_visitor[:, self._columns])
         for part, copies in zip(self._worlds, self._rows, strict=True):
             listed = np.zeros(self.items[copies, 0].shape, np.int64)
             for a, number in enumerate(self._numbers):
@@ -124,9 +141,9 @@ class StoryEyes(Eyes):
         parts = [observations, events.reshape(*rows, -1), self._tokens(self.items).reshape(*rows, -1)]
         return np.concatenate([np.asarray(part, np.float32) for part in parts], axis=2)
 
-    def note(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
-        """After a step: what came of it for these agents [B, A, ...], and which copies [B] began another episode."""
-        self._story.note(self._place, infos, self._tokens(infos["shown"]))
+    def record(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
+        """Take down what came of a step for these agents [B, A, ...], and forget copies [B] in a new episode."""
+        self._history.record(self._place, infos, self._tokens(infos["shown"]))
         self.forget(truncated)
 
     def _tokens(self, items: np.ndarray) -> np.ndarray:
@@ -135,12 +152,12 @@ class StoryEyes(Eyes):
         return np.where(items[..., None] >= 0, np.concatenate(codes), 0)
 
     def forget(self, copies: np.ndarray) -> None:
-        """Another episode in these copies [B]."""
-        self._story.forget(copies)
+        """Forget everybody in these copies [B], which have begun another episode."""
+        self._history.forget(copies)
 
 
-class Told(NamedTuple):
-    """Pages as the network sees them; as `page_networks.Page`, and what was told of the visitor and the candidates."""
+class GenerativePage(NamedTuple):
+    """Pages as the network sees them: as `pages.Page`, with the visitor's events and the candidates' tokens."""
 
     context: torch.Tensor  # [R, X]
     features: torch.Tensor  # [R, C, F]
@@ -160,7 +177,7 @@ class GenerativeNetwork(Scorer):
     """Scores of the candidates: log P(item) by their tokens, and what their features add.
 
     Args:
-        layout: of observations (with what `StoryEyes` adds) and actions.
+        layout: of observations (with what `HistoryObserver` adds) and actions.
         size: of the network.
     """
 
@@ -195,7 +212,7 @@ class GenerativeNetwork(Scorer):
         nn.init.zeros_(self.preferences.weight)
         nn.init.zeros_(self.preferences.bias)
 
-    def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> Told:
+    def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> GenerativePage:
         """Observations [R, O] taken apart."""
         layout, size, rows = self.layout, self.size, len(observations)
         listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
@@ -206,9 +223,9 @@ class GenerativeNetwork(Scorer):
         tokens = observations[:, -codes:].long().view(rows, layout.candidates, size.levels)
         allowed = (features != 0).any(2)
         allowed = allowed | ~allowed.any(1, keepdim=True)
-        return Told(observations[:, self.columns], features / self.deviation, allowed, events, tokens)
+        return GenerativePage(observations[:, self.columns], features / self.deviation, allowed, events, tokens)
 
-    def state(self, page: Told) -> torch.Tensor:
+    def state(self, page: GenerativePage) -> torch.Tensor:
         """[R, W] what the network makes of the visitor and the page."""
         tokens, outcome = page.events[..., :-1], page.events[..., -1]
         events = self.outcome(outcome) + sum(table(tokens[..., i]) for i, table in enumerate(self.token))
@@ -240,20 +257,22 @@ class GenerativeNetwork(Scorer):
             before = before + table(token)
         return found
 
-    def scores(self, page: Told, state: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def scores(self, page: GenerativePage, state: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Of the candidates [R, C], and of the values of each word, after states [R, W]."""
         weights, *words = self.preferences(state).split([self.layout.features, *self.layout.words], 1)
         scores = weighed(page, weights) + self.likelihood * self.log_likelihood(state, page.codes)
         return scores.masked_fill(~page.allowed, EXCLUDED), words
 
-    def parts(self, page: Told) -> torch.Tensor:
+    def parts(self, page: GenerativePage) -> torch.Tensor:
         """[R, C, 1 + F] what scores are the sum of: by tokens, and by each feature."""
         state = self.state(page)
         weights = self.preferences(state)[:, None, : self.layout.features]
         tokens = self.likelihood * self.log_likelihood(state, page.codes)
         return torch.cat((tokens.unsqueeze(2), beside_mean(page) * weights), 2)
 
-    def forward(self, page: Told, remembered: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def forward(
+        self, page: GenerativePage, remembered: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Scores of the candidates [R, C], and of the values of each word. Idle agents, who have no candidates, take no
         time, and get 0."""
         there = page.codes.flatten(1).any(1).nonzero().squeeze(1)
@@ -262,7 +281,7 @@ class GenerativeNetwork(Scorer):
             return self.scores(page, self.state(page))
         found = [page.features.new_zeros(rows, width) for width in (page.features.shape[1], *self.layout.words)]
         if len(there):
-            some = Told(*(part[there] for part in page))
+            some = GenerativePage(*(part[there] for part in page))
             scores, words = self.scores(some, self.state(some))
             found = [part.index_copy(0, there, of) for part, of in zip(found, (scores, *words), strict=True)]
         return found[0], found[1:]
@@ -279,3 +298,77 @@ class GenerativeNetwork(Scorer):
         if not self.measured:
             self.deviation.copy_(deviations(self.read(observations)))
             self.measured = True
+
+
+# ------------------------------------------------------------------------------------------------ the policy
+
+_FORM = {
+    "layout": LAYOUT,
+    "size": dict.fromkeys(Size.__dataclass_fields__, int),
+    "networks": [str],
+    "pretraining": [{str: float}],
+}
+
+
+def save(
+    folder: Path, envs: CpuBatch, networks: Mapping[str, GenerativeNetwork], pretraining: list[dict[str, float]]
+) -> None:
+    """Write networks, by agent or one that is `SHARED`, as a policy's folder.
+
+    Args:
+        pretraining: losses before pre-training and after each pass over the logged pages.
+    """
+    one = next(iter(networks.values()))
+    facts = {"layout": dataclasses.asdict(one.layout), "size": dataclasses.asdict(one.size), "networks": list(networks)}
+    write_policy(folder, "generative", envs, to_arrays(networks), **facts, pretraining=pretraining)
+
+
+class GenerativePolicy(Policy):
+    """The best slate and words of the bound agent's network.
+
+    Args:
+        folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
+
+    Raises:
+        FileError: a file is missing, damaged or of another kind.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        def make(layout: Layout, facts: Mapping[str, Any]) -> GenerativeNetwork:
+            return GenerativeNetwork(layout, Size(**facts["size"]))
+
+        self.folder = folder
+        self.layout, self.facts, self._networks = read_networks(folder, _FORM, make)
+
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        envs = self.envs
+        check_spaces(self.folder, self.facts, envs)
+        self.network = network_of(self.folder, self._networks, agent, SHARED).eval()
+        ids = SemanticIds(self.network.centres.numpy())
+        self._observer = HistoryObserver(envs, ids, self.network.size.events, [agent])
+        if self._observer.layout != self.layout:
+            raise ValueError(
+                f"the policy in {self.folder} was trained on {self.layout}; here it is {self._observer.layout}"
+            )
+
+    @one_thread()
+    @torch.no_grad()
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        scores, words = self.network(self._page(observations))
+        return to_actions(best_slates(scores, words, self.layout.slots), self.layout).numpy()
+
+    @torch.no_grad()
+    def parts(self, observations: np.ndarray) -> np.ndarray:
+        """[B, C, 1 + F] what the scores of the candidates are the sum of; see `GenerativeNetwork.parts`."""
+        return self.network.parts(self._page(observations)).numpy()
+
+    def _page(self, observations: np.ndarray) -> GenerativePage:
+        return self.network.read(torch.from_numpy(self._observer.extended(observations[:, None])[:, 0]))
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        own = {name: feedback[name][:, None] for name in ("visitor", "shown", "clicked", "cart", "bought")}
+        self._observer.record(own, np.zeros(self.envs.num_envs, np.bool_))
+
+    def reset(self, done: np.ndarray) -> None:
+        self._observer.forget(done)

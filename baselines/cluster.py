@@ -1,22 +1,22 @@
-"""PPO with Ray RLlib on a cluster: by default on two nodes that this command starts on the machine it runs on.
+"""Train PPO of Ray RLlib on a cluster; without one, on two nodes that this command starts on one machine.
 
-    python -m baselines.rllib_cluster                                   # two local nodes, about a minute
-    python -m baselines.rllib_cluster --address auto --task ecommerce-v1 --iterations 200
+    python -m baselines cluster                                   # two local nodes, about a minute
+    python -m baselines cluster --address auto --task ecommerce-v1 --iterations 200
 
-A real cluster:
+On a cluster of several machines:
 
-1. On every node the same Python and, in a checkout, `pip install -e ".[rllib]"` (or an image that has it): env runners
-   build their own environments, nothing but weights and samples travels. One token on all nodes (`~/.ray/auth_token`)
-   where Ray asks for one.
-2. `ray start --head --port=6379` on one node, `ray start --address=HEAD:6379` on all others.
-3. On the head `python -m baselines.rllib_cluster --address auto`. `--env-runners` is by default every CPU of the
-   cluster but one, which is the learner's; a GPU of the head is used by the learner. `ray stop` on every node at the
-   end.
+1. Every node needs the same Python and, in a checkout, `pip install -e ".[rllib]"`, or an image that has it. Env
+   runners build their own environments, so that only weights and samples travel. Where Ray asks for a token, all nodes
+   need the same one (`~/.ray/auth_token`).
+2. Run `ray start --head --port=6379` on one node and `ray start --address=HEAD:6379` on all others.
+3. Run `python -m baselines cluster --address auto` on the head. By default `--env-runners` is every CPU of the cluster
+   but one, which is left for the learner. The learner uses a GPU of the head if there is one.
+4. Run `ray stop` on every node at the end.
 
-Compiled code is kept beside the package, or in numba's cache folder of the user where that is not writeable: each node
-compiles the game once (about 30 s in the first run; the env runners of a node that start together may each compile it
-then), later runs start at once. Installed on a shared disk, one node's code serves all nodes with the same kind of CPU.
-NUMBA_CACHE_DIR chooses another folder.
+Each node compiles the game in its first run, which takes about 30 s, and keeps the compiled code beside the package, or
+in the user's cache folder of numba where that cannot be written to (NUMBA_CACHE_DIR chooses another one). Env runners
+of a node that start together may each compile it. Where the package is installed on a shared disk, one node's code
+serves all nodes with the same kind of CPU.
 """
 
 from __future__ import annotations
@@ -42,14 +42,15 @@ from ray.cluster_utils import Cluster
 from ray.rllib.algorithms import PPOConfig
 
 LOCAL_CPUS = 2  # of each of the two local nodes, so that three env runners do not fit on one
-# Nothing listens to the network; Ray would put the machine's own address in place of 127.0.0.1.
+# With these, nothing listens to the network; Ray replaces 127.0.0.1 by the machine's own address.
 LOOPBACK = ("127.0.0.2", "127.0.0.3")
-SINGLE_THREADED = {"OMP_NUM_THREADS": "1"}  # of each env runner; more would compete for the same cores
+SINGLE_THREADED = {"OMP_NUM_THREADS": "1"}  # for each env runner; more threads would compete for the same cores
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the options of the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m baselines.rllib_cluster", description=__doc__.splitlines()[0] if __doc__ else ""
+        prog="python -m baselines cluster", description=__doc__.splitlines()[0] if __doc__ else ""
     )
     parser.add_argument(
         "--address", default=None, help="of a running cluster: auto, or HEAD:6379 (default: start two local nodes)"
@@ -78,7 +79,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Connect to a cluster; without an address start one of two nodes on this machine and stop it at the end."""
+    """Connect to a cluster; without an address, start one of two nodes on this machine and stop it at the end."""
     runtime_env = {"env_vars": SINGLE_THREADED}
     if address is not None:
         ray.init(address=address, runtime_env=runtime_env, log_to_driver=False)
@@ -104,7 +105,7 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def configure(args: argparse.Namespace) -> Any:
-    """PPO on this task, with the cluster's env runners and a learner in this process."""
+    """Configure PPO on the task, with the cluster's env runners and a learner in this process."""
     world = task_config(args.task, {"horizon": args.horizon, "reward": {"sharing": 1.0}})
     if args.policies == "rows":
         config: Any = rows(PPOConfig(), world, args.num_envs, device=args.device)
@@ -128,12 +129,17 @@ def configure(args: argparse.Namespace) -> Any:
 
 
 def node_of_runner(runner: Any) -> str:
+    """The id of the node that an env runner is on."""
     return ray.get_runtime_context().get_node_id()
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Train, print as it goes, and return env runners by node's address and the curve of (agent-steps, mean reward per
-    agent and tick)."""
+def command(argv: Sequence[str]) -> dict[str, Any]:
+    """Run `python -m baselines cluster`, which prints a line for each iteration.
+
+    Returns:
+        the settings, env_runners by address of their node, curve of (agent-steps, mean reward per agent and tick), and
+        seconds.
+    """
     args = parse(argv)
     with connected(args.address):
         algorithm: Any = configure(args).build_algo()
@@ -155,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         algorithm.stop()
     settings = {name: value for name, value in vars(args).items() if name not in ("address", "out")}
     result = {
-        **provenance("baselines.rllib_cluster"),
+        **provenance(),
         "settings": settings,
         "env_runners": runners,
         "curve": curve,
@@ -164,7 +170,3 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     if args.out:
         write_json(args.out, result, indent=1)
     return result
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,14 @@
-"""What the one-file learners share: how a page is read, the network that scores what can be shown on it, and the folder
-that makes of it a policy.
+"""Networks that score what a page can show, and the policy that plays them (learners `ppo-torch` and `q-torch`).
 
 An option's score says how much an agent prefers it (PPO), or what it is worth beyond the page's value (Q-learning).
-Where options are candidates, the network turns what is known of the visit into a weight for each of their features (a
-ranking that depends on the state: scores are w(x) . f); where they are items, into a score for each; where an action is
-a vector (`weights`, `query`), into that. A level of prices and a message are scored beside.
+What the network makes of the visit depends on the kind of action:
+
+- Options are candidates: a weight for each of their features, so that scores are w(x) . f, a ranking that depends on
+  the state x.
+- Options are items: a score for each.
+- The action is a vector (`weights`, `query`): that vector.
+
+Price levels and messages have scores of their own.
 """
 
 from __future__ import annotations
@@ -19,20 +23,18 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from gymnasium import spaces
 
-from recsys_env.batch import AnyBatch, CpuBatch
-from recsys_env.files import FileError
-from recsys_env.policies import Policy
-from recsys_env.spaces import beside_picks, choices
-
-from .checkpoints import WEIGHTS, check_spaces, network_of, read_facts, write_policy
+from ..batch import AnyBatch, CpuBatch
+from ..files import FileError
+from ..policies import Policy
+from ..spaces import beside_picks, choices
+from ..tensors import one_thread
+from .folders import WEIGHTS, check_spaces, network_of, read_facts, write_policy
 from .weights import load_weights, to_arrays
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
 import torch
 from torch import nn
-
-from recsys_env.tensors import one_thread
 
 EXCLUDED = -1e9  # score of what cannot be chosen; finite, so that no gradient becomes NaN
 SHARED = "shared"  # name of a network that plays for every agent
@@ -103,6 +105,24 @@ def layout_of(envs: CpuBatch) -> Layout:
 def observed(observations: Any) -> Any:
     """The flat observations [B, N, O], without the mask that may lie beside them."""
     return observations["observation"] if isinstance(observations, dict) else observations
+
+
+class Observer:
+    """Reads what the agents of a batch act on: their observations.
+
+    Attributes:
+        layout: of what it reads.
+    """
+
+    def __init__(self, envs: CpuBatch) -> None:
+        self.envs, self.layout = envs, layout_of(envs)
+
+    def read(self) -> Any:
+        """Before a step: an array [B, N, O], on the device of the batch."""
+        return observed(self.envs.observations)
+
+    def record(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
+        """Take down what came of a step, given which copies [B] have begun another episode."""
 
 
 def option_masks(masks: Any, layout: Layout) -> Any:
@@ -248,21 +268,6 @@ def beside_mean(page: Any) -> torch.Tensor:
     return page.features - (page.features * allowed).sum(1, keepdim=True) / allowed.sum(1, keepdim=True)
 
 
-class Value(nn.Module):
-    """What pages are worth, from their summary and whatever else is given [R, S], in units that are set once."""
-
-    unit: torch.Tensor
-
-    def __init__(self, inputs: int, width: int = 64) -> None:
-        super().__init__()
-        self.register_buffer("unit", torch.ones(()))
-        self.body = mlp(inputs, width, 1, gain=0.01)
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        value: torch.Tensor = self.body(inputs).squeeze(1) * self.unit
-        return value
-
-
 # ------------------------------------------------------------------------------------------------ slates
 
 
@@ -270,20 +275,6 @@ def best_slates(scores: torch.Tensor, words: Sequence[torch.Tensor], slots: int)
     """[R, K + words]: the options of highest score, best first, and each word's best value."""
     picks = scores.topk(slots, dim=1).indices
     return torch.cat([picks, *(part.argmax(1, keepdim=True) for part in words)], 1)
-
-
-def gumbel(like: torch.Tensor) -> torch.Tensor:
-    """Noise: the top K of scores + noise are K draws without replacement from their softmax (Yellott 1977)."""
-    return -torch.empty_like(like).exponential_().clamp_min_(1e-30).log_()
-
-
-def slate_log_probability(scores: torch.Tensor, picks: torch.Tensor) -> torch.Tensor:
-    """[R] log-probability of these picks [R, K], in this order, when each is drawn by softmax of the scores [R, n] from
-    the options that are left (Plackett-Luce)."""
-    picked = scores.gather(1, picks)
-    never = scores.scatter(1, picks, 2 * EXCLUDED).logsumexp(1, keepdim=True)
-    later = picked.flip(1).logcumsumexp(1).flip(1)  # of this pick and those after it
-    return (picked - torch.logaddexp(never, later)).sum(1)
 
 
 # ------------------------------------------------------------------------------------------------ memory

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_env.libraries import library
+from ..libraries import library
 
 
 @dataclass(frozen=True)

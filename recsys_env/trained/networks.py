@@ -1,7 +1,7 @@
-"""Trained actors that need nothing but PyTorch: what the trainers of skrl and BenchMARL leave behind.
+"""Feed-forward networks as policies: one network for each agent, which needs nothing but PyTorch.
 
-For each agent there is a feed-forward network, which turns an observation into scores of actions, or into a query or
-weights. A file says of which of these layers it is made.
+A network turns an observation into scores of actions, or into a query or weights. The folder says which layers it is
+made of. The learners of BenchMARL leave such folders.
 """
 
 from __future__ import annotations
@@ -13,19 +13,17 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from recsys_env.batch import AnyBatch, CpuBatch
-from recsys_env.files import FileError
-from recsys_env.policies import Policy
-
-from .checkpoints import WEIGHTS, check_spaces, network_of, read_facts, write_policy
+from ..batch import AnyBatch, CpuBatch
+from ..files import FileError
+from ..policies import Policy
+from ..tensors import one_thread
+from .folders import WEIGHTS, check_spaces, network_of, read_facts, write_policy
 from .weights import load_weights, to_arrays
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
 import torch
 from torch import nn
-
-from recsys_env.tensors import one_thread
 
 LAYERS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {  # name -> class, and the sizes that it is made with
     "Linear": (nn.Linear, ("in_features", "out_features")),

@@ -1,0 +1,25 @@
+"""The critic: how much a page is worth."""
+
+from __future__ import annotations
+
+from recsys_env.trained.pages import mlp
+
+# isort: split
+# After ours, whose error says what to install if it is missing.
+import torch
+from torch import nn
+
+
+class Value(nn.Module):
+    """Values of pages, given their summary and whatever else is known [R, S], in a unit that is set once."""
+
+    unit: torch.Tensor
+
+    def __init__(self, inputs: int, width: int = 64) -> None:
+        super().__init__()
+        self.register_buffer("unit", torch.ones(()))
+        self.body = mlp(inputs, width, 1, gain=0.01)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        value: torch.Tensor = self.body(inputs).squeeze(1) * self.unit
+        return value

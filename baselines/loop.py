@@ -1,0 +1,149 @@
+"""The training loop: train, evaluate now and then, and keep the best policy and a checkpoint.
+
+While it trains, the policy is evaluated `--evaluations` times, on episodes that are used for nothing else, and the best
+one is kept. What that one earns on other episodes, ten times as many, is the absolute metric (Colas et al. 2018;
+Gorsane et al. 2022).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from recsys_env.evaluation import UNSEEN, episode_returns
+from recsys_env.files import write_json
+from recsys_env.trained.folders import copy_policy
+
+from .checkpoints import RESUMED, Checkpoint
+from .training import CONFIG, CURVE, Clock, Evaluation, Learner, Point, Training
+
+CHECKPOINT_SECONDS = 60.0
+CHOICE = 3 * UNSEEN  # plus the seed of training: the seed on which a run chooses its best policy
+
+
+class TrainingLoop:
+    """Trains on one run, and keeps its curve, evaluations and checkpoints.
+
+    Attributes:
+        before: [E] own rewards of the untrained policy.
+        curve: a point for each rollout.
+        evaluations: at least one after `run`.
+    """
+
+    def __init__(self, training: Training, learner: Learner) -> None:
+        self.training, self.learner, checkpoint = training, learner, training.checkpoint
+        self.before: list[float] = checkpoint.before if checkpoint else self._begin()
+        self.curve: list[Point] = checkpoint.curve if checkpoint else []
+        self.evaluations: list[Evaluation] = checkpoint.evaluations if checkpoint else []
+        self._begun = checkpoint.begun if checkpoint else training.begun()
+        self._earlier = checkpoint.seconds if checkpoint else 0.0
+        self._evaluating = Clock()
+
+    def _begin(self) -> list[float]:
+        """Write the untrained policy and the settings of the run; return what that policy earns [E]."""
+        out = self.training.out
+        self.learner.save(out)
+        write_json(out / CONFIG, self.training.begun(), indent=1)
+        return measure(self.training, str(out)).tolist()
+
+    def run(self) -> dict[str, float]:
+        """Train with a progress bar.
+
+        Returns:
+            agent_steps in all; seconds, agent_steps_per_second and environment_share of this part of the run, without
+            evaluations.
+        """
+        from tqdm import tqdm
+
+        learner, steps, done = self.learner, self.training.algorithm.timesteps, self.learner.agent_steps
+        self.training.clock.seconds = 0.0
+        self._began = self._saved = time.perf_counter()
+        quiet = learner.has_progress_bar
+        with tqdm(
+            total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=quiet
+        ) as bar:
+
+            def rollout_ended(point: Point) -> None:
+                bar.set_postfix_str(f"reward per episode {point['episode_reward']:.4g}", refresh=False)
+                bar.update(point["agent_steps"] - bar.n)
+                self._rollout_ended(point)
+
+            if done < steps:
+                learner.learn(steps, rollout_ended)
+        seconds = self._seconds()
+        if not self.evaluations or self.evaluations[-1]["agent_steps"] < learner.agent_steps:
+            self._evaluate(learner.agent_steps)
+        self._save()
+        return {
+            "agent_steps": learner.agent_steps,
+            "seconds": seconds,
+            "agent_steps_per_second": (learner.agent_steps - done) / seconds,
+            "environment_share": self.training.clock.seconds / seconds,
+        }
+
+    def _seconds(self) -> float:
+        """Seconds of training in this part of the run."""
+        return time.perf_counter() - self._began - self._evaluating.seconds
+
+    def _rollout_ended(self, point: Point) -> None:
+        """Add a point to the curve, and evaluate where the next of the equally spaced evaluations is due.
+
+        The last one is at the end of the training, where `run` makes it.
+        """
+        steps, before = point["agent_steps"], self.curve[-1]["agent_steps"] if self.curve else 0
+        self.curve.append(point)
+        of, marks = self.training.algorithm.timesteps, self.training.algorithm.evaluations
+        due = steps < of and steps * marks // of > before * marks // of
+        if due:
+            self._evaluate(steps)
+        if due or time.perf_counter() - self._saved > CHECKPOINT_SECONDS:
+            self._save()
+
+    def _evaluate(self, agent_steps: int) -> None:
+        """Evaluate the present policy."""
+        training, seconds = self.training, self._earlier + self._seconds()
+        with self._evaluating:
+            folder = training.evaluated_after(agent_steps)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.learner.save(folder)
+            episodes, seed = training.algorithm.eval_episodes, training.algorithm.seed + CHOICE
+            own = evaluate(training, str(folder), episodes, seed).tolist()
+            self.evaluations.append({"agent_steps": agent_steps, "seconds": seconds, "own": own})
+
+    def _save(self) -> None:
+        """Write the curve, the checkpoint, and the best policy so far."""
+        out = self.training.out
+        write_json(out / CURVE, self.curve)
+        if self.training.algorithm.resumes:
+            progress = self._begun, self._earlier + self._seconds(), self.before, self.curve, self.evaluations
+            Checkpoint(out / RESUMED, *progress, self.learner.resume_arrays()).write()
+        if self.evaluations:
+            copy_policy(self.training.evaluated_after(best_of(self.evaluations)["agent_steps"]), out)
+        self._saved = time.perf_counter()
+
+
+def best_of(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The evaluation with the highest reward, the first of several."""
+    return max(evaluations, key=lambda evaluation: float(np.mean(evaluation["own"])))
+
+
+def evaluate(training: Training, policy: str, episodes: int, seed: int) -> np.ndarray:
+    """Play a policy in place of the learners, beside the run's others; the training is not disturbed.
+
+    Returns:
+        own reward [E] per learner.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):  # loading a policy draws weights
+        returns = episode_returns(training.config, training.team(policy), episodes, seed)
+    numbers = [training.config.agents.index(agent) for agent in training.learners]
+    return returns[:, numbers].mean(axis=1)
+
+
+def measure(training: Training, policy: str) -> np.ndarray:
+    """Evaluate on the episodes of the reported results, which are used neither to train nor to choose a policy."""
+    algorithm = training.algorithm
+    return evaluate(training, policy, algorithm.final_episodes, algorithm.seed + UNSEEN)
