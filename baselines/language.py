@@ -5,9 +5,9 @@
 
 Pages are filled at random and logged, on seeds of training. For each page with a click, the clicked title and some of
 the others are rated as `recsys_env.language.LanguagePolicy` rates them: by log P(title | visitor) less
-log P(title | any visitor), where the second term is that of the untrained model. Training raises the probability of the click under the
-softmax of these ratings. Ratings are divided by their spread on a page before training: they are sums over many tokens,
-so that the softmax would otherwise be certain of every choice.
+log P(title | any visitor), where the second term is that of the untrained model. Training raises the probability of the
+click under the softmax of these ratings. Ratings are divided by their spread on a page before training: they are sums
+over many tokens, so that the softmax would otherwise be certain of every choice.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ MAPPO: Yu et al. 2022; generalised advantages: Schulman et al. 2016; slates: Pla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast

@@ -68,7 +68,7 @@ ACTS_SINCE: dict[str, str] = {}
 # Commits at which `PLAY` digests something else than before though the tasks play the same, which the new digests of
 # the code before them have shown; oldest first.
 RENAMED = ("79be80a3fca5c87105eb2a4104edf613165413dc",)
-CENTRAL = ("mappo", "qmix", "maddpg", "masac")  # BenchMARL's learners that see the global state
+CENTRAL = ("mappo", "qmix")  # BenchMARL's learners that see the global state
 DIRTY = "-dirty"  # what `provenance` adds to a commit
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _NAMED = {**POLICIES, **TASK_POLICIES}

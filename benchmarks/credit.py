@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.torch_learners import TorchPPO
+from baselines.algorithms import TorchPPO
 from baselines.train import train
 from recsys_env.evaluation.statistics import interval
 from recsys_env.provenance import provenance

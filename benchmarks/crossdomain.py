@@ -22,9 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from baselines.generative import Generative
+from baselines.algorithms import Generative, TorchPPO
 from baselines.generative_learner import GenerativeLearner
-from baselines.torch_learners import TorchPPO
 from baselines.train import train
 from baselines.training import begin
 from recsys_env import WorldConfig, cli, task_config

@@ -163,7 +163,7 @@ def adapters() -> dict[str, float]:
 
 def training() -> dict[str, Any]:
     """The one-file PPO with its batch on the device."""
-    from baselines.torch_learners import TorchPPO
+    from baselines.algorithms import TorchPPO
 
     from .trainers import torch_ppo
 

@@ -11,8 +11,8 @@ the copies are what surrogates are fitted to, the other half is what they are tr
 - agreement: how often what was shown is truly worth more than what was not (AUC; .5 = chance);
 - reasons: cosine between how much each true term moves that surrogate's odds and how much it moves the utility.
 
-A generative recommender's score is a sum that can be taken apart (`generative_network.py`): log P(item) by its tokens,
-and each feature times its weight. Of each part: its rank correlation with each true term over the options of a page.
+A generative recommender's score is a sum that can be taken apart (`recsys_env/trained/generative.py`): log P(item) by
+its tokens, and each feature times its weight. Of each part: its rank correlation with each true term over the options of a page.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.torch_learners import TorchPPO
+from baselines.algorithms import TorchPPO
 from baselines.train import train
 from recsys_env import WorldConfig, register_task, task_config
 from recsys_env.evaluation import UNSEEN, episode_returns

@@ -20,13 +20,13 @@ from typing import Any, cast
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.generative import Generative
+from baselines.algorithms import Generative
 from baselines.generative_learner import HELD_OUT, GenerativeLearner, LoggedPages, losses
-from baselines.generative_network import GenerativeNetwork
 from baselines.training import begin
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
 from recsys_env.provenance import provenance
+from recsys_env.trained.generative import GenerativeNetwork
 
 from .result_files import earlier, store
 

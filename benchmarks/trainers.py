@@ -25,8 +25,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
 import recsys_env
+from baselines.algorithms import TorchPPO
 from baselines.ppo_torch import PPOLearner
-from baselines.torch_learners import TorchPPO
 from baselines.training import Clock, begin
 from recsys_env import VectorEnv
 from recsys_env.adapters.sb3 import SB3VecEnv

@@ -19,13 +19,14 @@ from typing import Any
 
 import examples
 import numpy as np
+from gymnasium.spaces import flatdim
 
 from baselines import training_results
 from baselines.algorithms import ALGORITHMS
 from baselines.options import Algorithm
 from baselines.train import train
 from baselines.training import begin
-from recsys_env import VectorEnv
+from recsys_env import TASKS, VectorEnv, WorldConfig
 from recsys_env.catalogue import Catalogue
 from recsys_env.evaluation import statistics
 from recsys_env.evaluation.runs import Run, _play_and_store, _stored
@@ -291,25 +292,11 @@ def trained(folder: Path, algorithm: str, task: str) -> Iterator[Kind]:
 def of_run(begun: Algorithm) -> Iterator[Kind]:
     """The files of a trained policy and those that a resumed run reads."""
     folder: Any = begun.out
-    envs = VectorEnv(begin(begun).config, 2)
     again = dataclasses.replace(begun, timesteps=256, resume=True)
-
-    def play() -> Any:
-        policy: Any = make_policy(folder)
-        policy.bind(envs, envs.possible_agents[0], 0)
-        envs.reset(seed=0)
-        actions = policy.act(
-            envs.observations[:, 0], np.ones((2, envs.action_space.nvec.sum())) if envs.config.mask_actions else None
-        )  # type: ignore[attr-defined]
-        networks = {"model": policy.model} if hasattr(policy, "model") else policy._actors
-        return {
-            "actions": np.asarray(actions),
-            **{name: {k: v.numpy() for k, v in net.state_dict().items()} for name, net in networks.items()},
-        }
 
     def resume() -> Any:
         training = begin(again)
-        learner = again.learner(training)
+        learner = training.make_learner()
         checkpoint = vars(training.checkpoint)
         return {
             "steps": learner.agent_steps,
@@ -317,10 +304,48 @@ def of_run(begun: Algorithm) -> Iterator[Kind]:
             **{name: checkpoint[name] for name in ("begun", "before", "curve")},
         }
 
-    yield Kind(folder / "policy.json", play, "value", str(folder))
-    yield Kind(folder / "policy.npz", play, "value", str(folder))
+    yield from of_policy(folder, begin(begun).config)
     yield Kind(folder / "checkpoint.npz", resume, "bytes", str(folder))
     yield Kind(folder / "config.json", resume, "value")
+
+
+def of_policy(folder: Path, config: WorldConfig) -> Iterator[Kind]:
+    """The files of a trained policy."""
+    envs = VectorEnv(config, 2)
+
+    def play() -> Any:
+        policy: Any = make_policy(folder)
+        policy.bind(envs, envs.possible_agents[0], 0)
+        envs.reset(seed=0)
+        seen: Any = envs.observations
+        masked = np.ones((2, flatdim(envs.action_space))) if envs.config.mask_actions else None
+        actions = policy.act((seen if masked is None else seen["observation"])[:, 0], masked)
+        held = vars(policy)
+        networks = held.get("_networks") or held.get("_actors") or {"model": policy.model}
+        return {
+            "actions": np.asarray(actions),
+            **{name: {k: v.numpy() for k, v in net.state_dict().items()} for name, net in networks.items()},
+        }
+
+    yield Kind(folder / "policy.json", play, "value", str(folder))
+    yield Kind(folder / "policy.npz", play, "value", str(folder))
+
+
+def saved_networks(folder: Path) -> Path:
+    """The folder of a policy that is made of plain layers."""
+    import torch
+
+    from recsys_env.trained import networks
+
+    envs = VectorEnv(TASKS["duel-v1"], 1)
+    sizes = flatdim(envs.observation_space), flatdim(envs.action_space)
+    torch.manual_seed(0)
+    actors = {
+        agent: torch.nn.Sequential(torch.nn.Linear(sizes[0], 8), torch.nn.Tanh(), torch.nn.Linear(8, sizes[1]))
+        for agent in envs.possible_agents
+    }
+    networks.save(folder, envs, actors)
+    return folder
 
 
 def stored_run(folder: Path) -> Kind:
@@ -363,9 +388,8 @@ def every_kind(folder: Path) -> Iterator[Kind]:
 
     yield catalogue(folder)
     yield from trained(new("ippo"), "ippo", "ecommerce-v1")
-    yield from trained(new("recurrent"), "recurrent-ppo", "duel-v1")
-    yield from trained(new("transformer"), "transformer-ppo", "duel-v1")
-    yield from trained(new("separate"), "ippo-separate", "duel-v1")
+    yield from trained(new("pages"), "ppo-torch", "duel-v1")
+    yield from of_policy(saved_networks(new("networks")), TASKS["duel-v1"])
     yield stored_run(new("evaluation"))
     yield from results(new("results"))
     yield training(new("training"))

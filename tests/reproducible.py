@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.torch_learners import PageLearner
+from baselines.algorithms import PageLearner
 from baselines.train import train
 from baselines.training import begin
 from recsys_env.evaluation import episode_returns

@@ -21,12 +21,13 @@ import pytest
 import torch
 from numba import cuda
 
-from baselines import page_networks, ppo_torch
-from baselines.torch_learners import TorchPPO
+from baselines import ppo_torch
+from baselines.algorithms import TorchPPO
 from benchmarks.unchanged import drawn, games
 from recsys_env import VectorEnv, WorldConfig, replace, vector_env
 from recsys_env.adapters import skrl, torchrl
 from recsys_env.tensors import Tensors
+from recsys_env.trained import pages
 
 COPIES, TICKS, HORIZON = 2, 6, 4  # an episode ends on the way
 
@@ -155,7 +156,7 @@ def rollouts() -> None:
         envs = kind(config, COPIES)
         envs.reset(seed=1)
         rollout = ppo_torch.Rollout(envs, options, 0.99)
-        network = page_networks.PageNetwork(rollout.layout, 4, options.memory)
+        network = pages.PageNetwork(rollout.layout, 4, options.memory)
         rollout.collect([(ppo_torch.Agent(network, rollout.states.shape[2], 4), slice(None))])
         arrays = rollout.own, rollout.active, rollout.visitors, rollout.links.following, rollout.links.reward
         tensors_of = rollout.observations, rollout.masks, rollout.states, rollout.chosen, rollout.remembered

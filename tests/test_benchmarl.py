@@ -11,10 +11,10 @@ pytest.importorskip("benchmarl")
 
 import numpy as np
 import torch
+from baselines.benchmarl import FAMILY, VDN
 from torchrl.envs.utils import ExplorationType, check_env_specs, set_exploration_type
 
 from baselines.algorithms import ALGORITHMS
-from baselines.benchmarl import FAMILY, VDN
 from baselines.benchmarl_learner import BenchMARLLearner
 from baselines.train import train
 from baselines.training import begin

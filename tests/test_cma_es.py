@@ -13,7 +13,7 @@ pytest.importorskip("cma")
 pytest.importorskip("torch")
 pytest.importorskip("tyro")
 
-from baselines.cma_es import CMAES
+from baselines.algorithms import CMAES
 from baselines.train import train
 from baselines.training import begin
 from recsys_env.evaluation import episode_returns
@@ -59,7 +59,7 @@ def test_a_role_has_weights_of_its_own_that_move_with_what_it_sees(tmp_path: Pat
 def test_all_candidates_play_the_same_episode_and_are_paid_after_sharing(tmp_path: Path) -> None:
     """Equal candidates earn the same, and a team's member what all earn on average."""
     training = begin(options(tmp_path, task="ecommerce-v1", sharing=1.0, others=("recommender_1=content",)))
-    arena = training.algorithm.learner(training).arena  # type: ignore[attr-defined]
+    arena = training.make_learner().arena  # type: ignore[attr-defined]
     one = np.random.default_rng(0).standard_normal(arena.size)
     own, paid = arena.play(np.stack([one, one, -one]), 2, 7)
     np.testing.assert_array_equal(own[0], own[1])

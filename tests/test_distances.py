@@ -11,22 +11,22 @@ pytest.importorskip("quantecon")
 
 import torch
 
-from baselines import page_networks
 from baselines.reference import jobs
 from benchmarks import distances
 from recsys_env import vector_env
+from recsys_env.trained import pages
 
 
 def test_a_trained_policy_is_placed_in_the_exact_game(tmp_path: Path) -> None:
     """A network that always shows the hook is the bad equilibrium of the duel."""
     job = next(job for job in jobs(("ppo-torch",), ("duel-v1",)) if job.algorithm.seed == 3)
     envs = vector_env(job.algorithm.world(), 2)
-    network = page_networks.PageNetwork(page_networks.layout_of(envs))
+    network = pages.PageNetwork(pages.layout_of(envs))
     with torch.no_grad():
         network.body[-1].bias.copy_(torch.tensor([0.0, 5.0]))
     folder = tmp_path / job.folder_name
     folder.mkdir()
-    page_networks.save(folder, envs, {page_networks.SHARED: network})
+    pages.save(folder, envs, {pages.SHARED: network})
     assert distances.trained("duel-v1", tmp_path) == []  # not trained to its end
     (folder / "result.json").write_text("{}")
     there = distances.trained("duel-v1", tmp_path)

@@ -19,15 +19,15 @@ import torch
 from reproducible import check_training
 
 import recsys_env
-from baselines.generative import Generative
+from baselines.algorithms import Generative
 from baselines.generative_learner import GenerativeLearner, log_pages, losses, pretrain
-from baselines.generative_network import OUTCOMES, GenerativeNetwork, Story, StoryEyes, Told
-from baselines.semantic_ids import SemanticIds
-from baselines.sizes import SIZES, Size
 from baselines.train import train
 from baselines.training import begin
 from recsys_env.policies import make_policy
 from recsys_env.policies.base import feedback
+from recsys_env.trained.generative import OUTCOMES, GenerativeNetwork, GenerativePage, HistoryObserver, PageHistory
+from recsys_env.trained.semantic_ids import SemanticIds
+from recsys_env.trained.sizes import SIZES, Size
 
 TINY: dict[str, Any] = {
     "task": "ecommerce-v1",
@@ -74,7 +74,7 @@ def test_tokens_go_from_coarse_to_fine() -> None:
 
 def test_a_story_tells_what_came_of_the_last_pages() -> None:
     codes = np.arange(1, 13).reshape(6, 2)
-    story = Story(rows=(1, 1), places=2, length=3, levels=2)
+    story = PageHistory(rows=(1, 1), places=2, length=3, levels=2)
 
     def page(
         place: int, visitor: int, shown: list[int], click: int = -1, cart: bool = False, buy: bool = False
@@ -82,7 +82,7 @@ def test_a_story_tells_what_came_of_the_last_pages() -> None:
         clicked = np.array([[[k == click for k in range(len(shown))]]])
         events = {"clicked": clicked, "cart": clicked & cart, "bought": clicked & buy}
         told = {"visitor": np.array([[visitor]]), "shown": np.array([[shown]]), **events}
-        story.note(np.array([place]), told, codes[np.array([[shown]])])
+        story.record(np.array([place]), told, codes[np.array([[shown]])])
 
     def told(place: int, visitor: int) -> list[list[int]]:
         return story.recall(np.array([place]), np.array([[visitor]]))[0, 0].tolist()
@@ -106,43 +106,43 @@ def test_a_policy_is_told_what_the_learner_was(tmp_path: Path) -> None:
     """Of the same game, column by column: observations, events, tokens of the candidates."""
     envs = recsys_env.vector_env("ecommerce-v1", 3, horizon=30)
     ids = SemanticIds.fit(envs.world.q)
-    all_of_them = StoryEyes(envs, ids, 4)
-    one = StoryEyes(envs, ids, 4, ["recommender_1"])
+    all_of_them = HistoryObserver(envs, ids, 4)
+    one = HistoryObserver(envs, ids, 4, ["recommender_1"])
     observations, _ = envs.reset(seed=2)
     rng, told = np.random.default_rng(0), 0
     for _ in range(45):
-        both, mine = all_of_them.see(), one.told(observations[:, 1:2])
+        both, mine = all_of_them.read(), one.extended(observations[:, 1:2])
         np.testing.assert_array_equal(both[:, 1:2], mine)
         told += int((mine[..., envs.observation_space.shape[0] : -60] != 0).any())
         actions = rng.integers(0, 20, (3, 2, 5))
         observations, _, _, truncated, infos = envs.step(actions)
-        all_of_them.note(infos, truncated)
+        all_of_them.record(infos, truncated)
         own = {name: value[:, None] for name, value in feedback(infos, 1).items() if name[:5] != "later"}
-        one.note(own, truncated)
+        one.record(own, truncated)
     assert told > 20
 
 
 # ------------------------------------------------------------------------------------------------ probabilities
 
 
-def network_of(task: str = "streaming-v1", **sizes: int) -> tuple[GenerativeNetwork, StoryEyes]:
+def network_of(task: str = "streaming-v1", **sizes: int) -> tuple[GenerativeNetwork, HistoryObserver]:
     envs = recsys_env.vector_env(task, 8)
     size = Size(
         width=16, layers=1, heads=2, **{"levels": 2, "tokens": 5, "events": 3, "dims": envs.shape.dims, **sizes}
     )
-    eyes = StoryEyes(envs, SemanticIds.fit(envs.world.q, size.levels, size.tokens), size.events)
+    observer = HistoryObserver(envs, SemanticIds.fit(envs.world.q, size.levels, size.tokens), size.events)
     torch.manual_seed(0)
-    network = GenerativeNetwork(eyes.layout, size)
+    network = GenerativeNetwork(observer.layout, size)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     envs.reset(seed=0)
-    return network, eyes
+    return network, observer
 
 
 def test_the_probabilities_of_all_items_that_tokens_can_name_sum_to_one() -> None:
-    network, eyes = network_of()
-    page = network.read(torch.from_numpy(eyes.see()[:, 0]))
+    network, observer = network_of()
+    page = network.read(torch.from_numpy(observer.read()[:, 0]))
     every = torch.tensor(list(itertools.product(range(1, 6), repeat=2)))
     found = network.log_likelihood(network.state(page), every.expand(8, -1, -1))
     torch.testing.assert_close(found.exp().sum(1), torch.ones(8))
@@ -151,8 +151,8 @@ def test_the_probabilities_of_all_items_that_tokens_can_name_sum_to_one() -> Non
 
 def test_scores_do_not_depend_on_what_stands_beside() -> None:
     """A candidate's log P is that of its tokens alone, wherever it stands and whatever else is there."""
-    network, eyes = network_of()
-    page = network.read(torch.from_numpy(eyes.see()[:, 0]))
+    network, observer = network_of()
+    page = network.read(torch.from_numpy(observer.read()[:, 0]))
     state = network.state(page)
     together = network.log_likelihood(state, page.codes)
     for c in (0, 7):
@@ -160,8 +160,8 @@ def test_scores_do_not_depend_on_what_stands_beside() -> None:
 
 
 def test_the_state_depends_on_each_event_that_there_was_and_on_no_missing_one() -> None:
-    network, eyes = network_of()
-    page = network.read(torch.from_numpy(eyes.see()[:, 0]))
+    network, observer = network_of()
+    page = network.read(torch.from_numpy(observer.read()[:, 0]))
     events = torch.zeros_like(page.events)
     events[:, 1:] = torch.tensor([[1, 2, 3], [4, 5, 1]])
     state = network.state(page._replace(events=events))
@@ -233,18 +233,18 @@ def test_what_was_pre_trained_moves_slowly(pages: int, body: float, tmp_path: Pa
 
 
 def test_scores_are_the_sum_of_their_parts() -> None:
-    network, eyes = network_of()
-    page = network.read(torch.from_numpy(eyes.see()[:, 0]))
+    network, observer = network_of()
+    page = network.read(torch.from_numpy(observer.read()[:, 0]))
     there = (page.features != 0).any(2)
     torch.testing.assert_close(network.parts(page).sum(2)[there], network(page)[0][there])
 
 
 def test_idle_agents_take_no_part() -> None:
     """Pages among idle ones are scored as they are alone."""
-    network, eyes = network_of()
-    page = network.read(torch.from_numpy(eyes.see()[:, 0]))
+    network, observer = network_of()
+    page = network.read(torch.from_numpy(observer.read()[:, 0]))
     busy = page.codes.flatten(1).any(1).nonzero().squeeze(1)
-    alone = network(Told(*(part[busy] for part in page)))[0]
+    alone = network(GenerativePage(*(part[busy] for part in page)))[0]
     features, codes = page.features.clone(), page.codes.clone()
     features[busy[:1]], codes[busy[:1]] = 0.0, 0
     found = network(page._replace(features=features, codes=codes))[0]
@@ -252,12 +252,12 @@ def test_idle_agents_take_no_part() -> None:
     assert not found[busy[:1]].any()
     torch.testing.assert_close(found[busy[1:]], alone[1:])
     for rows in (0, 2):  # nobody, and idle ones alone
-        assert not network(Told(*(torch.zeros_like(part[:rows]) for part in page)))[0].any()
+        assert not network(GenerativePage(*(torch.zeros_like(part[:rows]) for part in page)))[0].any()
 
 
 def test_softer_scores_rank_alike() -> None:
-    network, eyes = network_of()
-    page = network.read(torch.from_numpy(eyes.see()[:, 0]))
+    network, observer = network_of()
+    page = network.read(torch.from_numpy(observer.read()[:, 0]))
     with torch.no_grad():
         before = network(page)[0]
         network.soften(0.25)
@@ -265,8 +265,8 @@ def test_softer_scores_rank_alike() -> None:
 
 
 def test_half_precision_is_close_to_single() -> None:
-    network, eyes = network_of()
-    page = network.read(torch.from_numpy(eyes.see()[:, 0]))
+    network, observer = network_of()
+    page = network.read(torch.from_numpy(observer.read()[:, 0]))
     single = network(page)[0]
     network.bf16 = True
     half = network(page)[0]
@@ -288,10 +288,10 @@ def test_a_compiled_network_scores_alike(tmp_path: Path) -> None:
 
 
 def test_sizes_have_the_parameters_that_they_are_called() -> None:
-    _, eyes = network_of(levels=3, tokens=16, events=8)
+    _, observer = network_of(levels=3, tokens=16, events=8)
     for name, size in SIZES.items():
         with torch.device("meta"):
-            network = GenerativeNetwork(eyes.layout, Size(**{**vars(size), "dims": 16}))
+            network = GenerativeNetwork(observer.layout, Size(**{**vars(size), "dims": 16}))
         count = sum(parameter.numel() for parameter in network.parameters())
         wanted = float(name[:-1]) * {"m": 1e6, "b": 1e9}[name[-1]]
         assert 0.7 < count / wanted < 1.4, (name, count)

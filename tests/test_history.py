@@ -1,10 +1,8 @@
-"""What an agent remembers of its visitors: against a plain list per visitor, and in the rows that the transformer
-learns from."""
+"""What an agent remembers of its visitors, against a plain list per visitor."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,63 +90,6 @@ def test_who_was_not_seen_for_longest_makes_room() -> None:
     show(7, 1)
     assert [known(visitor) for visitor in (5, 7, 9)] == [0, 1, 1]
     assert history.recall(np.array([7]))[0, 1, len(FLAGS) + 1] == 1
-
-
-def test_rows_and_policies_remember_alike(tmp_path: Path) -> None:
-    """Trained rows and the loaded policy see the same pages, through the end of an episode."""
-    pytest.importorskip("stable_baselines3")
-    from baselines.history_network import HistoryExtractor, HistoryPolicy, HistoryRows
-    from recsys_env.adapters.sb3 import SB3VecEnv
-
-    envs = recsys_env.vector_env("ecommerce-v1", 3, horizon=25, choice={"v_0": 2.0})
-    rows = HistoryRows(SB3VecEnv(envs), LENGTH)
-    seen: list[np.ndarray] = []
-
-    class Model:
-        def predict(self, observations: np.ndarray, deterministic: bool) -> tuple[np.ndarray, None]:
-            seen.append(observations)
-            return np.tile(np.arange(5), (len(observations), 1)), None
-
-    policy = HistoryPolicy(Model(), LENGTH)
-    policy.bind(envs, "recommender_1", 0)
-    rows.seed(4)
-    observations, pages = rows.reset(), 0
-    for _ in range(40):
-        policy.act(envs.observations[:, 1])
-        np.testing.assert_array_equal(observations[1::2], seen[-1])
-        pages += int(observations[:, -LENGTH * rows.page_width :].any())
-        observations, _, ended, infos = rows.step(np.tile(np.arange(5), (6, 1)))
-        policy.observe(feedback(envs.infos, 1))
-        if ended.any():
-            policy.reset(envs.truncated)
-            assert not observations[:, -LENGTH * rows.page_width :].any()
-            assert infos[5]["terminal_observation"].shape == observations[0].shape
-    assert pages > 20
-    extractor = HistoryExtractor(rows.observation_space, LENGTH, rows.page_width, layers=1, width=8, heads=2)
-    import torch
-
-    batch = torch.from_numpy(observations)
-    features = extractor(batch)
-    assert features.shape == (6, envs.observation_space.shape[0] + 8)
-    changed = batch.clone()
-    changed[:, -LENGTH * rows.page_width] += 0.5  # of the oldest page
-    assert (extractor(changed)[:, -8:] != features[:, -8:]).any(1).all()
-    np.testing.assert_array_equal(features[:, :-8].detach(), batch[:, : -LENGTH * rows.page_width])
-
-
-def test_compiling_is_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("stable_baselines3")
-    from gymnasium import spaces
-
-    from baselines.history_network import HistoryExtractor
-
-    compiled: list[type] = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(type(module)))
-    for gpu in (False, True):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
-        HistoryExtractor(spaces.Box(-1, 1, (20,)), length=2, page=5, layers=1, width=8, heads=2, compiled=True)
-        assert compiled == [HistoryExtractor] * gpu
 
 
 def test_wrong_use_is_named_and_changes_nothing() -> None:

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("stable_baselines3")
 
 from baselines.__main__ import main
-from baselines.ippo import IPPO
+from baselines.algorithms import IPPO
 from baselines.train import train
 from recsys_env import TASKS, WorldConfig
 from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval, normalised_score

@@ -52,11 +52,40 @@ LAYERS = (
     "views",
     "recsys_env",  # the package's own face: the constructors
     "adapters",
+    "trained",
     "evaluation",
     "tuning",
     "exact",
     "fitting",
     "listing",
+    "__main__",
+)
+
+
+# The modules of baselines likewise, from the options of a run to the commands.
+BASELINES = (
+    "baselines",
+    "options",
+    "algorithms",
+    "checkpoints",
+    "self_play",
+    "training",
+    "page_links",
+    "page_buffers",
+    "critic",
+    "ppo_torch",
+    "q_torch",
+    "generative_learner",
+    "cma_es",
+    "sb3_learner",
+    "benchmarl_learner",
+    "loop",
+    "train",
+    "training_results",
+    "reference",
+    "skrl_networks",
+    "cluster",
+    "language",
     "__main__",
 )
 
@@ -70,13 +99,15 @@ def modules(package: str) -> dict[str, Path]:
     return found
 
 
-def imports(name: str, path: Path, known: dict[str, Path]) -> Iterator[str]:
+def imports(name: str, path: Path, known: dict[str, Path], types: bool = False) -> Iterator[str]:
     """What a module imports, at its top and inside functions; modules that are `known` by their own names.
 
-    Not what it imports for types alone, or as a command.
+    Args:
+        types: whether imports for types alone, or of a command, count.
     """
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
-    for node in running(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree) if types else running(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -109,7 +140,7 @@ def test_packages_import_none_that_stand_on_them(package: str, others: tuple[str
 
 
 def test_the_package_names_no_learner_of_the_repository() -> None:
-    """What is looked up by a string is found by entry points; the wheel holds recsys_env alone."""
+    """The wheel holds recsys_env alone, also where a module is looked up by its name."""
     named = re.compile(r"(?<![\w-])(baselines|benchmarks)[.:]\w")
     assert not [
         f"{path}: {found[0]}" for path in modules("recsys_env").values() if (found := named.search(path.read_text()))
@@ -124,6 +155,19 @@ def test_each_layer_imports_none_but_those_before_it() -> None:
         for name, path in known.items()
         for imported in imports(name, path, known)
         if imported in known and LAYERS.index(layer(imported)) > LAYERS.index(layer(name))
+    ]
+    assert not back
+
+
+def test_baselines_import_in_one_direction() -> None:
+    """Also for types, so that the settings of a run can be read from the command line to the training loop."""
+    known = modules("baselines")
+    assert {layer(name) for name in known} == set(BASELINES), "a new module needs a place in BASELINES"
+    back = [
+        (name, imported)
+        for name, path in known.items()
+        for imported in imports(name, path, known, types=True)
+        if imported in known and BASELINES.index(layer(imported)) >= BASELINES.index(layer(name))
     ]
     assert not back
 

@@ -12,20 +12,18 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from baselines.page_links import Links  # noqa: E402
-from baselines.page_networks import (  # noqa: E402
+from baselines.ppo_torch import advantages, gumbel, slate_log_probability  # noqa: E402
+from baselines.q_torch import Mixer, Values  # noqa: E402
+from recsys_env import vector_env  # noqa: E402
+from recsys_env.trained.pages import (  # noqa: E402
     EXCLUDED,
     PageNetwork,
     VisitorMemory,
     best_slates,
-    gumbel,
     layout_of,
     option_masks,
-    slate_log_probability,
     to_actions,
 )
-from baselines.ppo_torch import advantages  # noqa: E402
-from baselines.q_torch import Mixer, Values  # noqa: E402
-from recsys_env import vector_env  # noqa: E402
 
 STEPS, COPIES, AGENTS, PLACES = 60, 3, 2, 4
 

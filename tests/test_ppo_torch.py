@@ -16,9 +16,8 @@ import torch
 from reproducible import check_training
 
 import recsys_env
-from baselines.generative import Generative
+from baselines.algorithms import Generative, TorchPPO
 from baselines.ppo_torch import Agent, PPOLearner, Rollout, assess, evaluate
-from baselines.torch_learners import TorchPPO
 from baselines.train import train
 from baselines.training import begin
 from recsys_env.policies import make_policy

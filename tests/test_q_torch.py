@@ -14,8 +14,8 @@ pytest.importorskip("tyro")
 import torch
 from reproducible import check_training
 
+from baselines.algorithms import TorchQ
 from baselines.q_torch import QLearner, targets
-from baselines.torch_learners import TorchQ
 from baselines.training import begin
 
 TINY: dict[str, Any] = {

@@ -554,7 +554,7 @@ def test_the_best_of_several_learners_has_intervals_that_hold_together(monkeypat
         ("ppo-torch", {"centralised": True, "sharing": 0.0}),  # not on the team's reward
         ("ppo-torch", {"centralised": True, "memory": 32}),
         ("ppo-torch", {"centralised": True, "set": ("messages=0",)}),
-        ("masac", {}),
+        ("cma-es", {}),
     ],
 )
 def test_what_is_no_other_algorithm_of_teams_does_not_differ(

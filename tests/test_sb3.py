@@ -19,11 +19,11 @@ from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.env_util import make_vec_env
 
 from baselines.page_buffers import PageBuffer
-from baselines.slate_network import SlateDistribution, SlatePolicy, slate_kwargs
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.evaluation.episodes import episode_returns
 from recsys_env.settings import replace
+from recsys_env.trained.slates import SlateDistribution, SlatePolicy, slate_kwargs
 
 B, N, HORIZON = 3, 2, 12
 

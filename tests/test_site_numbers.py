@@ -35,7 +35,7 @@ import test_frozen_tasks
 from measured import evidence
 
 from baselines import reference
-from baselines.generative import Generative
+from baselines.algorithms import Generative
 from baselines.generative_learner import SOFT
 from benchmarks.compat import TEAM
 from benchmarks.compat.snippets import ROOT, pages

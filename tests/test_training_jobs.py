@@ -15,8 +15,7 @@ pytest.importorskip("stable_baselines3")
 
 from baselines import reference as module
 from baselines.__main__ import main
-from baselines.algorithms import ALGORITHMS
-from baselines.benchmarl import VDN
+from baselines.algorithms import ALGORITHMS, QMIX
 from baselines.reference import (
     FINITE,
     LEARNERS,
@@ -106,8 +105,8 @@ def test_jobs_run_once_and_are_summed_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     learners = tiny(monkeypatch, seeds=2)
-    learners["absent"] = ReferenceLearner("vdn", ("duel-v1",), {"timesteps": 64})
-    monkeypatch.setattr(VDN, "library", "no_such_library")
+    learners["absent"] = ReferenceLearner("qmix", ("duel-v1",), {"timesteps": 64})
+    monkeypatch.setattr(QMIX, "library", "no_such_library")
     stored = tmp_path / "results"
     reference(tmp_path / "out", stored)
     assert "2 jobs wait for no_such_library" in capsys.readouterr().out

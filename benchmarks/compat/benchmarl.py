@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines.benchmarl import FAMILY
+
 from baselines.benchmarl_learner import CONFIGS
 from baselines.train import train as train_on
 from recsys_env import TASKS
