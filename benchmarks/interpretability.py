@@ -12,7 +12,8 @@ the copies are what surrogates are fitted to, the other half is what they are tr
 - reasons: cosine between how much each true term moves that surrogate's odds and how much it moves the utility.
 
 A generative recommender's score is a sum that can be taken apart (`recsys_env/trained/generative.py`): log P(item) by
-its tokens, and each feature times its weight. Of each part: its rank correlation with each true term over the options of a page.
+its tokens, and each feature times its weight. Of each part: its rank correlation with each true term over the options
+of a page.
 """
 
 from __future__ import annotations
