@@ -57,7 +57,7 @@ def _variant(learner: Mapping[str, Any]) -> str:
     """How the task that a learner plays differs from the task by its name."""
     settings = learner["settings"]
     words = [
-        "queries" if getattr(ALGORITHMS[learner["algorithm"]], "queries", "never") != "never" else "",
+        "queries" if getattr(ALGORITHMS[learner["algorithm"]], "queries", False) else "",
         *(f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if name in _VARIED),
         *settings.get("set", ()),
     ]
@@ -65,33 +65,37 @@ def _variant(learner: Mapping[str, Any]) -> str:
 
 
 def algorithms() -> str:
-    """What can be trained, and what the reference runs on `ecommerce-v1` gained."""
-    rows, report = [], measured.training()
-    for name, algorithm in ALGORITHMS.items():
-        row = report["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v1")
-        gained = [""] * 6
-        if row:
-            gained = [
-                f"{random:.2f}" if (random := measured.earned("ecommerce-v1").get("random")) else "",
-                of_seeds(row["runs"]["untrained"]),
-                of_seeds(row["runs"]["trained"]),
-                f"{row['agent_steps'] / 1e6:.1f} M",
-                f"{row['agent_steps'] / row['seconds']:,.0f}",
-                f"{row['environment_share']:.0%}",
-            ]
-        rows.append([f"`{name}`", algorithm.about(), algorithm.library.replace("_", "-"), *gained])
-    if not report["learners"]:
-        table = markdown(["algorithm", "what it is", "library"], [row[:3] for row in rows])
-        return f"{table}\n\nWhat they gain: {measured.NotMeasured('training')}"
-    note = (
-        "Own reward per learner and episode of `ecommerce-v1` in the reference runs: random play, the untrained "
-        "network's first choices, the trained one's, mean of the training seeds (lowest to highest). The rest of "
-        "the time, beside the share inside the environment, is the library's own loop. Several runs shared the "
-        f"machine, each on one thread, so the speeds are lower bounds. {measured.whence(report['origin'], 'training/')}"
+    """List what can be trained and why it is there, and show what the reference runs on `ecommerce-v1` gained."""
+    listed = "\n".join(
+        f"- `{name}` ({kind.library.replace('_', '-')}): {kind.about()}. {kind.reason}"
+        for name, kind in ALGORITHMS.items()
     )
-    head = ["algorithm", "what it is", "library", "random", "untrained", "trained"]
-    head += ["agent-steps", "agent-steps/s", "inside the environment"]
-    return f"{note}\n\n{markdown(head, rows)}"
+    report = measured.training()
+    if not report["learners"]:
+        return f"{listed}\n\nWhat they gain: {measured.NotMeasured('training')}"
+    random, rows = measured.earned("ecommerce-v1").get("random"), []
+    for name in ALGORITHMS:
+        if row := report["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v1"):
+            rows.append(
+                [
+                    f"`{name}`",
+                    f"{random:.2f}" if random else "",
+                    of_seeds(row["runs"]["untrained"]),
+                    of_seeds(row["runs"]["trained"]),
+                    f"{row['agent_steps'] / 1e6:.1f} M",
+                    f"{row['agent_steps'] / row['seconds']:,.0f}",
+                    f"{row['environment_share']:.0%}",
+                ]
+            )
+    note = (
+        "The table shows what the reference runs on `ecommerce-v1` gained: own reward per learner and episode of "
+        "random play, of the untrained network's first choices, and of the trained network, as the mean of the "
+        "training seeds (lowest to highest). Time outside the environment is spent in the learner's own loop. Several "
+        "runs shared the machine, each on one thread, so the speeds are lower bounds. "
+        f"{measured.whence(report['origin'], 'training/')}"
+    )
+    head = ["algorithm", "random", "untrained", "trained", "agent-steps", "agent-steps/s", "inside the environment"]
+    return f"{listed}\n\n{note}\n\n{markdown(head, rows)}"
 
 
 def on_task(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:

@@ -25,7 +25,7 @@ MEASURED_BY = {  # result -> the command; that of all others is `python -m bench
     "tournament": EVALUATE.replace("evaluate", "tournament"),
     "training": "`python -m baselines reference`",
     "first_runs": "`PYTHONPATH=.:docs python -m first_runs`",
-    "ray-two-nodes": "`python -m baselines.rllib_cluster --out benchmarks/results/ray-two-nodes.json`",
+    "ray-two-nodes": "`python -m baselines cluster --out benchmarks/results/ray-two-nodes.json`",
 }
 
 

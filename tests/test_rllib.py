@@ -1,5 +1,5 @@
 """The RLlib adapter says what the batch says, and RLlib's algorithms learn on it (in this process; the cluster is
-`baselines.rllib_cluster`)."""
+`python -m baselines cluster`)."""
 
 from __future__ import annotations
 
