@@ -294,12 +294,17 @@ _KINDS: tuple[type[Algorithm], ...] = (TorchPPO, TorchQ, CMAES, Generative, IPPO
 ALGORITHMS: dict[str, type[Algorithm]] = {kind.name: kind for kind in _KINDS}
 
 
+_OPTIONS_OF = {"iql": "q-torch", "vdn": "q-torch --mixer vdn", "ppo": "ppo-torch", "dqn": "q-torch"}
+
+
 def find_algorithm(name: str) -> type[Algorithm]:
     """The algorithm of this name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none; the message names the nearest.
     """
+    if name in _OPTIONS_OF:
+        raise ValueError(f"unknown algorithm {name!r}; it is {_OPTIONS_OF[name]} here")
     if name not in ALGORITHMS:
         raise ValueError(unknown("algorithm", name, ALGORITHMS))
     return ALGORITHMS[name]

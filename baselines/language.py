@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import VectorEnv, cli, replace, task_config
+from recsys_env import VectorEnv, cli, replace
 from recsys_env.evaluation import UNSEEN
 from recsys_env.files import write_json
 from recsys_env.language.models import ADAPTER, LocalModel, quiet
@@ -41,9 +41,7 @@ class Tuning:
     model: str = "smollm2"
     """Name or path of the model; see `recsys_env.language.open_model`."""
     task: str = "grocery-v1"
-    """Task whose pages are logged."""
-    set: tuple[str, ...] = ()
-    """Fields of the task's config to change, such as horizon=100."""
+    """Task whose pages are logged; it may have fields changed after commas: grocery-v1,horizon=100."""
     clicks: int = 400
     """Pages with a click; a fifth is held out."""
     beside: int = 3
@@ -104,7 +102,7 @@ class RandomLog(Reader):
 
 def logged(tuning: Tuning) -> list[Example]:
     """Play at random and return pages with a click, of all agents."""
-    config = replace(task_config(tuning.task, cli.assignments(tuning.set)), {"mask_actions": False})
+    config = replace(cli.config_of(tuning.task), {"mask_actions": False})
     envs = VectorEnv(config, COPIES)
     team = Team(envs, {agent: RandomLog(tuning.beside) for agent in envs.possible_agents}, tuning.seed)
     observations, _ = envs.reset(seed=tuning.seed % UNSEEN)

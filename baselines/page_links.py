@@ -1,15 +1,16 @@
-"""Which page follows which: the chains along which credit flows.
+"""Links between pages: the chains along which credit flows.
 
     links = Links(steps, copies, agents, places, gamma)
-    links.add(t, place, active, rewards)        after each tick; place [B] of the visitor, -1 in an idle tick, which is
-                                                that of everybody, on the page or not
-    links.end()                                 whatever comes next belongs to another episode, or is not seen
+    links.add(t, place, active, rewards)        after each tick
+    links.end()                                 at the end of an episode or of a rollout
 
-Along ticks, an agent's next page is whoever's comes next; what one page does to its visitor mixes with what all the
-others earn until that person returns. Along places, it is the next page of the same seat in the population: of a
-person, and once this one is lost, of whoever takes the seat, so that losing a person costs what a new one has to make
-up for. What is earned in an idle tick counts for the page before it, what is earned at a page that shows nothing of the
-agent for its last page with that visitor.
+Along ticks, an agent's next page is the next one that it is on, whoever visits. What a page does to its visitor then
+mixes with what all other pages earn until that person returns.
+
+Along places, the next page is that of the same seat in the population: of the same person or, once that person is lost,
+of whoever takes the seat. Losing a person then costs what a new one has to make up for. What is earned in an idle tick
+counts for the page before it. What is earned on a page that shows nothing of the agent counts for the agent's last page
+with that visitor.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ class Links:
     Page (t, b, n) has the number (t % T)·B·N + b·N + n in these arrays [T·B·N]:
 
     Attributes:
-        following: number of the page that follows in its chain; its own where it was the last one that was seen, and
-            stands for the one that was not; -1 where that is still open, or where there was no page.
-        reward: what was earned from it until then, discounted by `gamma` per tick.
-        ticks: until then.
+        following: number of the next page of its chain. The last page of a chain has its own number, and stands for
+            the next one, which was not seen. -1 where the next page is still open, or where there was no page.
+        reward: reward from the page until the next one, discounted by `gamma` per tick.
+        ticks: number of ticks until the next page.
 
     Args:
         steps: T.
@@ -45,7 +46,14 @@ class Links:
         self._now = 0
 
     def add(self, t: int, place: np.ndarray, active: np.ndarray, rewards: np.ndarray) -> None:
-        """The next tick, with the place [B] whose page it was, who was on it and what everybody earned [B, N]."""
+        """Add a tick.
+
+        Args:
+            t: number of the tick.
+            place: [B] place of the visitor; -1 in an idle tick, whose reward counts for everybody's last page.
+            active: [B, N] who was on the page.
+            rewards: [B, N]
+        """
         first = t % self.steps * self.rows
         self.following[first : first + self.rows], self.reward[first : first + self.rows] = -1, 0.0
         if self._places > 1:
@@ -61,7 +69,7 @@ class Links:
         self._now = t + 1
 
     def end(self) -> None:
-        """The last page of every chain stands for the one that would have followed, as if it came now."""
+        """End every chain: its last page stands for the next one, as if that came now."""
         last, since = self._open[self._open >= 0], self._since[self._open >= 0]
         self.following[last], self.ticks[last] = last, self._now - since
         self._open[:] = -1

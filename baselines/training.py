@@ -324,7 +324,7 @@ def others_of(algorithm: Algorithm, agents: Sequence[str]) -> dict[str, str]:
     """The policy of each agent that does not learn, as `--others` and `--learners` say."""
     named: dict[str, str] = {}
     rest = []
-    for word in algorithm.others:
+    for word in (part for words in algorithm.others for part in (words.split(",") if is_team(words) else [words])):
         agent, _, policy = word.partition("=")
         if is_team(word):
             if checked_agent(agent, agents) in named:

@@ -106,7 +106,7 @@ def config_of(task: str, run: int = 0) -> WorldConfig:
     Raises:
         ValueError: no such task, field or value; the message names the nearest.
     """
-    name, *words = _parts(task)
+    name, *words = split_task(task)
     try:
         fields = assignments(words)
         if (kind := fields.pop("catalogues", None)) is not None:
@@ -122,10 +122,10 @@ def config_of(task: str, run: int = 0) -> WorldConfig:
         raise ValueError(str(error)) from None
 
 
-def _parts(text: str) -> list[str]:
-    """What stands between the commas that are in no brackets."""
+def split_task(task: str) -> list[str]:
+    """Split a task's name and its changed fields: at the commas that are in no brackets."""
     parts, depth = [""], 0
-    for letter in text:
+    for letter in task:
         depth += (letter in "([{") - (letter in ")]}")
         if letter == "," and depth == 0:
             parts.append("")

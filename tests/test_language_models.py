@@ -468,7 +468,7 @@ def test_a_model_is_tuned_to_what_is_clicked(weights, tmp_path):
     pytest.importorskip("tyro")
     from baselines.language import Tuning, logged, tune
 
-    settings = dict(model=str(weights), task="streaming-v1", set=("horizon=100",), device="cpu", batch=2, rank=4)
+    settings = dict(model=str(weights), task="streaming-v1,horizon=100", device="cpu", batch=2, rank=4)
     tuning = Tuning(**settings, clicks=60, passes=3, learning_rate=2e-2, out=tmp_path / "tuned")
     examples = logged(tuning)
     assert len(examples) == 60

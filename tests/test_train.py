@@ -295,6 +295,7 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     ("words", "said"),
     [
         ("ipo", r"unknown algorithm 'ipo' \(did you mean 'ippo'\?\); algorithms are ppo-torch, "),
+        ("vdn --task duel-v1", "unknown algorithm 'vdn'; it is q-torch --mixer vdn here"),
         ("ippo --layers 3", "ippo takes no --layers; it takes --task, .*--timesteps, --num-envs"),
         ("ippo --layers=3", "ippo takes no --layers; it takes"),
         ("cma-es --batch-size 3", "cma-es takes no --batch-size; it takes .*--deviation"),
@@ -437,6 +438,18 @@ for name in ("pages", "sb3"):
     print(episode_returns(config, f"{tmp_path}/{{name}}", 2, 0).shape)
 """
     assert told(program) == ["(2, 2)", "(2, 2)"]
+
+
+def test_tasks_and_teams_are_named_as_by_other_commands() -> None:
+    """A task with its changed fields behind commas, and a mixed team as one word."""
+    one = begin(
+        parse(["ppo-torch", "--task", "news-v1,horizon=20", "--others", "recommender_1=content,recommender_2=random"])
+    )
+    other = begin(
+        parse(["ppo-torch", "--task=news-v1", "--set=horizon=20", "--others", "recommender_1=content", "random"])
+    )
+    assert one.config == other.config == config_of("news-v1,horizon=20")
+    assert one.others == other.others == {"recommender_1": "content", "recommender_2": "random"}
 
 
 def test_the_task_in_words_is_what_was_played() -> None:
