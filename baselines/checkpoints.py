@@ -28,16 +28,16 @@ _PROGRESS = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run at a moment of its training.
+    """The state of a training run.
 
     Attributes:
         path: where it was read from.
-        begun: what the run was begun with, as in config.json.
+        begun: settings that the run was begun with, as in config.json.
         seconds: of training so far.
-        before: [E] scores of the untrained policy.
+        before: [E] own rewards of the untrained policy.
         curve: points so far, at least one.
         evaluations: so far.
-        arrays: of the learner, `Learner.resume_arrays`.
+        arrays: state of the learner (`Learner.resume_arrays`).
     """
 
     path: Path
@@ -49,12 +49,12 @@ class Checkpoint:
     arrays: dict[str, np.ndarray]
 
     def write(self) -> None:
-        """Replace what is at `path`."""
+        """Write to `path`, and replace what is there at once."""
         write_arrays(self.path, self.arrays, progress={name: getattr(self, name) for name in _PROGRESS})
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """What `Checkpoint.write` wrote.
+    """Read a file that `Checkpoint.write` wrote.
 
     Raises:
         FileError: a damaged file, or another kind of file.
@@ -67,7 +67,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:
-    """The learning curve of a run, which has a point at least.
+    """Read the learning curve of a run, which has at least one point.
 
     Raises:
         FileError: a damaged file, or one of another kind.

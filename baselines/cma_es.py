@@ -24,7 +24,7 @@ from .training import Point, Training
 
 
 class CMALearner:
-    """Searches weights; see `training.Learner`."""
+    """Searches weights of rankers; see `training.Learner`."""
 
     has_progress_bar = False
 
@@ -47,7 +47,7 @@ class CMALearner:
             rollout_ended({"agent_steps": self.agent_steps, "episode_reward": float(own.mean())})
 
     def save(self, folder: Path) -> None:
-        """The mean of the search."""
+        """Write the mean of the search as a ranker."""
         weights = canonical(self.search.result.xfavorite.reshape(self.arena.size), self.arena.names)
         Found(weights, self.arena.states, self.arena.names, scores=()).save(self.training.config, folder)
 

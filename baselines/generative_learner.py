@@ -47,7 +47,7 @@ BODY = 0.1  # part of PPO's learning rate at which tokens, transformer and decod
 
 @dataclasses.dataclass(frozen=True)
 class LoggedPages:
-    """Pages on which something was clicked.
+    """Logged pages with a click.
 
     Attributes:
         seen: [P, O] what the agent acted on (`HistoryObserver.read`).
@@ -69,8 +69,13 @@ class LoggedPages:
 def log_pages(
     config: Any, ids: SemanticIds, events: int, policy: str, pages: int, seed: int, of: Sequence[str] = ()
 ) -> LoggedPages:
-    """Let a policy play all agents until some of them (by default all) have shown so many pages, and keep those with a
-    click."""
+    """Let a policy play all agents, and keep pages with a click.
+
+    Args:
+        events: pages that the network looks back on.
+        pages: how many pages to show, those without a click included.
+        of: agents whose pages count and are kept; by default all.
+    """
     envs = VectorEnv(config, LOGGED_COPIES)
     kept_of = np.isin(envs.possible_agents, of or envs.possible_agents)
     observer, team = HistoryObserver(envs, ids, events), Team(envs, dict.fromkeys(envs.possible_agents, policy), seed)
@@ -96,7 +101,7 @@ def log_pages(
 
 
 def losses(network: GenerativeNetwork, pages: LoggedPages) -> tuple[torch.Tensor, torch.Tensor]:
-    """In nats: -log P(item that was clicked) among all items that tokens can name, and among the slate."""
+    """Losses in nats: -log P(clicked item) among all items that tokens can name, and among the slate."""
     page = network.read(pages.seen)
     state = network.state(page)
     rows = torch.arange(len(pages), device=pages.clicked.device)
@@ -109,7 +114,11 @@ def losses(network: GenerativeNetwork, pages: LoggedPages) -> tuple[torch.Tensor
 def pretrain(
     network: GenerativeNetwork, pages: LoggedPages, options: Generative, device: torch.device
 ) -> list[dict[str, float]]:
-    """Train on logged pages; the held-out losses before, and after each pass."""
+    """Train on logged pages.
+
+    Returns:
+        losses on held-out pages, before training and after each pass.
+    """
     order = torch.randperm(len(pages))
     held_out, rest = order[: int(HELD_OUT * len(pages))], order[int(HELD_OUT * len(pages)) :]
     optimiser = torch.optim.AdamW(network.parameters(), options.pretraining_rate, weight_decay=0.01)
@@ -179,7 +188,7 @@ class GenerativeLearner(PPOLearner):
         return network
 
     def _groups(self, agent: Agent) -> list[dict[str, Any]]:
-        """The network that was pre-trained moves slowly, so that the noise of rewards does not undo what it knows."""
+        """Groups of parameters; those that were pre-trained learn slowly, so that noisy rewards do not undo it."""
         if not self.options.pages:
             return super()._groups(agent)
         actor = cast("GenerativeNetwork", agent.actor)
@@ -189,7 +198,7 @@ class GenerativeLearner(PPOLearner):
         return [{"params": [*head, agent.log_deviation], "pace": 1.0}, {"params": body, "pace": BODY}, critic]
 
     def _pretrain(self) -> None:
-        """On pages of `pretrain_on`, whoever learns; the networks of all learners begin alike."""
+        """Train one network on pages of `pretrain_on`, whoever learns, and give it to all learners."""
         options, device = self.options, self.rollout.to_device.device
         networks = [cast("GenerativeNetwork", agent.actor) for agent in self.agents.values()]
         first, *others = networks

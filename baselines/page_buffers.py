@@ -1,4 +1,4 @@
-"""Rollout buffers for PPO of stable-baselines3 in which only pages are decisions."""
+"""A rollout buffer for PPO of stable-baselines3 in which only pages are decisions."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ except ImportError as error:
 
 
 class PageBuffer(RolloutBuffer):
-    """Rollouts in which only pages are decisions: an idle or inactive tick shows nothing, so nothing can be learned
-    from its action.
+    """A rollout buffer in which only pages are decisions.
 
-    Generalised advantages run from page to page (a semi-Markov process): what is earned on ticks between two pages
-    counts, discounted, for the earlier one, and the blind value of a tick without a page is not bootstrapped from.
-    Training takes all pages and a small part of the other ticks, whose value is still needed where a rollout or an
-    episode ends on one.
+    On a tick without a page the action has no effect, so that nothing can be learned from it. Generalised advantages
+    run from page to page (a semi-Markov process): reward between two pages counts, discounted, for the earlier page,
+    and values of other ticks are not bootstrapped from. Training takes all pages and a small share of the other ticks,
+    because the value of such a tick is needed where a rollout or an episode ends on it.
 
     Args:
-        active: place of `is_active` in the observation.
+        active: index of `is_active` in the observation.
     """
 
-    OTHER_TICKS = 0.1  # share of the ticks without a page that are trained on
+    OTHER_TICKS = 0.1  # share of the ticks without a page that training takes
 
     def __init__(self, *args: Any, active: int, **kwargs: Any) -> None:
         self._active = active

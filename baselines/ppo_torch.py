@@ -65,13 +65,15 @@ AT_ONCE = 1 << 14  # pages that are valued at once
 
 
 def gumbel(like: torch.Tensor) -> torch.Tensor:
-    """Noise: the top K of scores + noise are K draws without replacement from their softmax (Yellott 1977)."""
+    """Gumbel noise: the top K of scores + noise are drawn from their softmax without replacement (Yellott 1977)."""
     return -torch.empty_like(like).exponential_().clamp_min_(1e-30).log_()
 
 
 def slate_log_probability(scores: torch.Tensor, picks: torch.Tensor) -> torch.Tensor:
-    """[R] log-probability of these picks [R, K], in this order, when each is drawn by softmax of the scores [R, n] from
-    the options that are left (Plackett-Luce)."""
+    """Log-probability [R] of picks [R, K] in this order (Plackett-Luce).
+
+    Each pick is drawn from the options that are left, by softmax of the scores [R, n].
+    """
     picked = scores.gather(1, picks)
     never = scores.scatter(1, picks, 2 * EXCLUDED).logsumexp(1, keepdim=True)
     later = picked.flip(1).logcumsumexp(1).flip(1)  # of this pick and those after it
@@ -95,7 +97,7 @@ class Agent(nn.Module):
         self.critic = Value(len(layout.context) + 2 * layout.features + memory + state, width)
 
     def sample(self, page: Page, remembered: torch.Tensor | None) -> torch.Tensor:
-        """Choices [R, K + words], or vectors [R, D] before tanh."""
+        """Sample choices [R, K + words], or vectors [R, D] before tanh."""
         scores, words = self.actor(page, remembered)
         if self.actor.layout.vector:
             return torch.normal(scores, self.log_deviation.exp().expand_as(scores))
@@ -217,8 +219,10 @@ class Rollout:
         return numbers[self.active.reshape(len(self.active), -1)[:, rows]]
 
     def sequences(self, pages: np.ndarray) -> np.ndarray:
-        """The pages [P] as sequences [M, L] of one visitor each, in the order of time, filled up with -1; without a
-        memory each is a sequence."""
+        """Arrange pages [P] as sequences [M, L] of one visitor each, in the order of time, padded with -1.
+
+        Without a memory, each page is a sequence.
+        """
         if self._memory is None:
             return pages[:, None]
         steps, rows = np.divmod(pages, self.observations.shape[1])
@@ -233,10 +237,10 @@ class Rollout:
 
 
 def remember(agent: Agent, page: Page, echoes: torch.Tensor, begin: torch.Tensor) -> torch.Tensor:
-    """States [R, H] of the memory after pages that are sequences [R / L, L], each begun with a state [R / L, H].
+    """Run the memory along sequences of pages [R / L, L], each from a state [R / L, H]; return states [R, H].
 
     Args:
-        echoes: [R / L, L, E] of the pages before.
+        echoes: [R / L, L, E] what the agent did on the previous pages, and what it earned.
     """
     assert agent.actor.memory is not None
     seen = torch.cat((page.context.view(*echoes.shape[:2], -1), echoes), 2)
@@ -250,8 +254,8 @@ def remember(agent: Agent, page: Page, echoes: torch.Tensor, begin: torch.Tensor
 def advantages(values: np.ndarray, links: Links, page_gamma: float, gamma: float, gae_lambda: float) -> np.ndarray:
     """Generalised advantages [T·R] of pages with values [T·R], each against the page that follows in its chain.
 
-    The discount to that one is `page_gamma` · `gamma`^ticks (a semi-Markov process); the last page of a chain stands
-    for the one that was not seen.
+    The discount to the next page is `page_gamma` · `gamma`^ticks (a semi-Markov process). The last page of a chain
+    stands for the next one, which was not seen.
     """
     numbers = np.arange(len(values))
     following = np.where(links.following < 0, numbers, links.following)
@@ -267,7 +271,7 @@ def advantages(values: np.ndarray, links: Links, page_gamma: float, gamma: float
 
 @dataclass
 class Batch:
-    """Pages to learn from, and what the agent that played them thinks of them.
+    """Pages to learn from, with the values and probabilities of the agent that played them.
 
     Attributes:
         rollout: where they were played.
@@ -285,7 +289,7 @@ class Batch:
 
 @torch.no_grad()
 def assess(agent: Agent, rollout: Rollout, rows: slice, discounts: tuple[float, float], gae_lambda: float) -> Batch:
-    """Value the pages of these rows, and estimate their advantages.
+    """Compute values and advantages of the pages of these rows.
 
     Args:
         discounts: per page, per tick.
@@ -302,7 +306,7 @@ def assess(agent: Agent, rollout: Rollout, rows: slice, discounts: tuple[float, 
 
 
 def evaluate(agent: Agent, rollout: Rollout, sequences: torch.Tensor) -> list[torch.Tensor]:
-    """Numbers of the pages of some sequences, and log-probability, entropy and value of each."""
+    """For the pages of some sequences: their numbers, and log-probability, entropy and value of each."""
     numbers, there = sequences.clamp_min(0), sequences.flatten() >= 0
     flat = numbers.flatten()
 

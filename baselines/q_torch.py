@@ -80,7 +80,7 @@ class Mixer(nn.Module):
 
 
 class Values(nn.Module):
-    """Values of actions, of one learner or, with a mixer, of the team."""
+    """Values of actions: of one learner or, with a mixer, of the team."""
 
     def __init__(self, layout: Layout, width: int, mixer: Mixer | None) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Values(nn.Module):
         self.page = Value(len(layout.context) + 2 * layout.features, width)
 
     def forward(self, page: Page, chosen: torch.Tensor) -> torch.Tensor:
-        """[R] of what is chosen [R, K + words] on each page."""
+        """Values [R] of choices [R, K + words] on each page."""
         scores, words = self.network(page)
         picked = scores.gather(1, chosen[:, : self.network.layout.slots])
         picked = torch.where(picked > EXCLUDED / 2, picked, 0.0)  # an empty place adds nothing
@@ -103,7 +103,7 @@ class Values(nn.Module):
         return best_slates(scores, words, self.network.layout.slots)
 
     def total(self, values: torch.Tensor, active: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-        """[R] of the values [R, N] of those who are on each page; N = 1 where learners learn by themselves."""
+        """Total values [R], given values [R, N] of the learners on each page; N = 1 where each learns by itself."""
         there = values * active
         return there.sum(1) if self.mixer is None else self.mixer(there, states)
 
@@ -114,8 +114,8 @@ class Values(nn.Module):
 class Replay:
     """The last T ticks of B copies and N learners, on the device: [T, B, N, ...].
 
-    A decision is a page of one learner, or (`together`) that of a copy, whoever of the N is on it: there are G in a
-    tick, N·B or B. `links` numbers them.
+    A decision is a page of one learner or, with `together`, the page of a copy and of all learners on it. A tick has
+    G = N·B or B decisions, which `links` numbers.
 
     Args:
         envs: the batch.
@@ -160,7 +160,7 @@ class Replay:
         return self.observations[at].flatten(0, 1), None if self.masks is None else self.masks[at].flatten(0, 1)
 
     def add(self, chosen: torch.Tensor, place: np.ndarray, active: np.ndarray, rewards: np.ndarray) -> None:
-        """What was chosen [R, ...] on the pages that were looked at, and what everybody earned [B, N]."""
+        """Store choices [R, ...] on the pages that were looked at, and rewards [B, N]."""
         self.chosen[self.ticks % self.steps] = chosen.view_as(self.chosen[0])
         if self.together:
             active, rewards = active.max(1, keepdims=True), rewards.mean(1, keepdims=True)
@@ -168,7 +168,7 @@ class Replay:
         self.ticks += 1
 
     def pages(self, numbers: np.ndarray, network: PageNetwork) -> tuple[Page, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Of decisions [R]: their pages [R·members], and choices, who was active [R, members], states [R, S]."""
+        """For decisions [R]: their pages [R·members] and choices, who was active [R, members], and states [R, S]."""
         at = torch.from_numpy(numbers).to(self.to_device.device)
 
         def kept(what: torch.Tensor) -> torch.Tensor:
@@ -185,8 +185,9 @@ class Replay:
 def targets(
     online: Values, target: Values, replay: Replay, numbers: np.ndarray, discounts: tuple[float, float]
 ) -> torch.Tensor:
-    """[R] what decisions are worth by what they brought until the next one, and by the target network of what the
-    online one would do then (double Q-learning).
+    """Targets [R] of double Q-learning: reward until the next decision, and the discounted value of that one.
+
+    The online network chooses the action of the next decision, and the target network values it.
 
     Args:
         discounts: per page, per tick.
@@ -262,7 +263,7 @@ class QLearner:
         return own
 
     def _update(self) -> None:
-        """A gradient step on pages whose successor is known."""
+        """Take a gradient step on decisions whose next one is known."""
         options = self.options
         known = np.flatnonzero(self.replay.links.following >= 0)
         if not len(known):

@@ -1,4 +1,4 @@
-"""Opponents that are the learner's own past: a pool of its checkpoints, which grows while it trains."""
+"""Self-play: opponents that are past checkpoints of the learner, from a pool that grows while it trains."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ AT_ONCE = 4  # checkpoints that play in one batch; each serves a part of the cop
 
 
 def selves_in(pool: Path) -> list[Path]:
-    """The policies of a pool, by age; of a run that was stopped a folder may be without one."""
+    """The policies of a pool, oldest first. Folders without a policy, of a run that was stopped, are left out."""
     return sorted(file.parent for file in pool.glob(f"*/{CHECKPOINT}"))
 
 
 class PastSelf(Policy):
-    """Plays checkpoints drawn from a pool, each in a part of the copies; which, and where, its seed decides.
+    """Plays checkpoints from a pool, each in some of the copies; the seed decides which and where.
 
     Args:
-        pool: folder of policy folders, whose names sort by age.
+        pool: folder of policies' folders, whose names sort by age.
     """
 
     def __init__(self, pool: Path) -> None:
@@ -34,8 +34,7 @@ class PastSelf(Policy):
         self.draw()
 
     def draw(self) -> None:
-        """Draw anew, as when the pool has grown; a pool that is still empty is drawn from when it has its first
-        checkpoint."""
+        """Draw checkpoints anew, when the pool has grown; a pool that is still empty gives none."""
         folders = selves_in(self.pool)
         drawn = self.rng.permutation(len(folders))[:AT_ONCE]
         self.selves = [make_policy(str(folders[i])) for i in drawn]
@@ -44,7 +43,7 @@ class PastSelf(Policy):
         self._plays = self.rng.integers(max(len(drawn), 1), size=self.envs.num_envs)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        """Each checkpoint acts in all copies, because it may remember their visitors, and is heard in its own."""
+        """Let each checkpoint act in all copies, as it may remember their visitors, and take its actions in its own."""
         return np.stack([policy.act(observations, mask) for policy in self.selves])[
             self._plays, np.arange(len(observations))
         ]

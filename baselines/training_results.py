@@ -1,9 +1,8 @@
 """Stored results of training: a file for each learner and task, with all of its seeds.
 
-A file holds the learner's name; settings (see `Algorithm.settings`); sources, where results come from, each once; and
-runs, of which each has seed, command, source (its place among the sources), learners, before, after, last, gain,
-best_agent_steps, training as in result.json of a run (see `train.train`), absolute, evaluations and curve, rounded.
-Intervals are {"mean": m, "ci95": half-width}.
+A file holds the learner's name, the settings (`Algorithm.settings`), the sources (commit, date, processor, versions)
+and the runs. A run has its seed, command and source (an index among the sources), then what result.json of the run has
+(see `train.train`), and its curve. Intervals are {"mean": m, "ci95": half-width}; long lists are rounded.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ class TrainingResults:
         self.write()
 
     def packed(self, result: Mapping[str, Any], curve: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-        """What is stored of a run; where it comes from goes to the sources."""
+        """The part of a run that is stored; its source is added to the sources."""
         return {
             "seed": result["seeds"]["training"],
             "source": self.source(result),
@@ -93,7 +92,7 @@ class TrainingResults:
         }
 
     def source(self, result: Mapping[str, Any]) -> int:
-        """Place among the sources of what this says of commit, date, processor and versions."""
+        """Index of the run's source among the sources, to which it is added if it is new."""
         source = {name: result[name] for name in _OF_SOURCE if name in result}
         if source not in self.sources:
             self.sources.append(source)
@@ -106,7 +105,7 @@ class TrainingResults:
 
 
 def read(path: Path) -> TrainingResults:
-    """The results that a file holds.
+    """Read the results in a file.
 
     Raises:
         FileError: a damaged file, or one of another kind.
@@ -125,17 +124,19 @@ def read(path: Path) -> TrainingResults:
 
 
 def read_folder(folder: Path) -> list[TrainingResults]:
-    """All results in a folder, by name."""
+    """Read all results in a folder, in the order of their names."""
     return [read(path) for path in sorted(folder.glob("*.json"))]
 
 
 def marl_eval(found: Iterable[TrainingResults]) -> dict[str, Any]:
-    """Results in the form that marl-eval reads (Gorsane et al. 2022): environment -> task -> learner -> "seed_s" ->
-    "step_k" (step_count in agent-steps, elapsed_time in seconds, "return": own reward per learner of each episode) and,
-    last, "absolute_metrics".
+    """Convert results to the form that marl-eval reads (Gorsane et al. 2022).
 
-    marl-eval wants as many runs of each learner on each task: these are the seeds that all of them have. It also wants
-    the same learners on all tasks, which is for the caller to see to.
+    marl-eval needs the same number of runs of each learner on each task, so only the seeds that all of them have are
+    kept. It also needs the same learners on all tasks, which the caller has to choose.
+
+    Returns:
+        environment -> task -> learner -> "seed_s" -> "step_k" (step_count in agent-steps, elapsed_time in seconds,
+        "return": own reward per learner of each episode) and, last, "absolute_metrics".
 
     Raises:
         ValueError: there is no seed that all have.

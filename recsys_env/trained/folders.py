@@ -32,27 +32,27 @@ Network = TypeVar("Network")
 
 
 def write_policy(folder: Path, loader: str, envs: CpuBatch, weights: Mapping[str, np.ndarray], **facts: Any) -> None:
-    """Make the folder one that `make_policy` takes.
+    """Write the folder of a policy, which `make_policy` takes.
 
     Args:
         loader: one of `recsys_env.policies.loaders`.
-        envs: what was trained on; the policy's observations and actions are those of its agents.
+        envs: batch that was trained on, whose spaces the policy has.
         weights: arrays by name.
-        facts: what else the loader wants to know, as JSON.
+        facts: what else the loader needs, as JSON.
     """
     write_arrays(folder / WEIGHTS, weights, facts={**_spaces(envs), **facts})
     write_json(folder / CHECKPOINT, {"loader": loader, "digest": digest_of_arrays(read_arrays(folder / WEIGHTS))})
 
 
 def copy_policy(source: Path, folder: Path) -> None:
-    """Make the folder the policy that `write_policy`, or without arrays `save_ranker`, wrote elsewhere."""
+    """Copy a policy from another folder, written by `write_policy` or, without arrays, by `save_ranker`."""
     for name in (WEIGHTS, CHECKPOINT) if (source / WEIGHTS).exists() else (CHECKPOINT,):
         with replacing(folder / name) as new:
             shutil.copyfile(source / name, new)
 
 
 def read_facts(folder: Path, form: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts that `write_policy` wrote.
+    """Read the facts that `write_policy` wrote.
 
     Args:
         form: of the facts; see `recsys_env.files.misfit`.
@@ -65,10 +65,10 @@ def read_facts(folder: Path, form: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_weights(folder: Path, check: Callable[[Mapping[str, Declared]], None]) -> dict[str, np.ndarray]:
-    """Weights that `write_policy` wrote.
+    """Read the weights that `write_policy` wrote.
 
     Args:
-        check: called with what the file declares of them, before they are unpacked; raises `FileError` where they are
+        check: called with the declared types and sizes before the arrays are unpacked; raises `FileError` if they are
             not those of the network.
 
     Raises:
@@ -82,7 +82,7 @@ def read_weights(folder: Path, check: Callable[[Mapping[str, Declared]], None]) 
 
 
 def check_spaces(folder: Path, facts: Mapping[str, Any], envs: CpuBatch) -> None:
-    """Check that a policy sees and does in this task what it was trained to.
+    """Check that a task has the observations and actions that a policy was trained with.
 
     Raises:
         ValueError: another size of observation or another kind of action.
@@ -93,11 +93,11 @@ def check_spaces(folder: Path, facts: Mapping[str, Any], envs: CpuBatch) -> None
 
 
 def network_of(folder: Path, networks: Mapping[str, Network], agent: str, shared: str = "") -> Network:
-    """The network that plays an agent: its own, else the one of all, else that of the first of its role.
+    """The network that plays an agent: its own, or the one of all agents, or that of the first agent of its role.
 
     Args:
         networks: by agent.
-        shared: the name of the one of all, where a folder may have such a one.
+        shared: the name of the network of all agents, where a folder may have one.
 
     Raises:
         ValueError: there is none.

@@ -3,11 +3,10 @@
     what came of each page shown to the visitor (tokens + outcome)  ->  causal transformer  ->  state of the page
     state of the page  ->  first token  ->  second  ->  third: log P(item), of each candidate
 
-The transformer reads one position for each page (the sum of an item's tokens; one for each item as Zhai et al. 2024),
-the decoder goes from token to token within an item (as Lee et al. 2022 and Rajput et al. 2023 do), along the tokens of
-what can be shown and no others. So P(item) among the candidates is exact, and slates are drawn from it without
-replacement (Plackett 1975). A score adds how the state weighs what everybody sees of a candidate (price, clicks,
-satisfaction...), which tokens do not tell.
+The transformer reads one position for each page, the sum of an item's tokens (Zhai et al. 2024). The decoder goes from
+token to token within an item (Lee et al. 2022; Rajput et al. 2023), only along the tokens of items that can be shown.
+P(item) among the candidates is therefore exact, and slates are drawn from it without replacement (Plackett 1975). A
+score also has a term for what everybody sees of a candidate and tokens do not contain, such as price and clicks.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ OUTCOMES = ("ignored", "clicked", "carted", "bought")  # of a page, from 1 on; 0
 class PageHistory:
     """The last pages that agents showed each visitor and what came of them, as tokens.
 
-    A page without a click is told by its first item, one with a click by what was clicked.
+    A page is represented by the clicked item, or by its first item if nothing was clicked.
 
     Args:
         rows: B copies and N agents.
@@ -74,12 +73,12 @@ class PageHistory:
         self._b, self._n = np.arange(rows[0])[:, None], np.arange(rows[1])
 
     def recall(self, place: np.ndarray, visitor: np.ndarray) -> np.ndarray:
-        """Events [B, N, H, L + 1] of the visitors [B, N] at these places [B], the newest last; tokens, then outcome."""
+        """Events [B, N, H, L + 1] of visitors [B, N] at places [B], the newest last: L tokens and an outcome each."""
         known = self._who[self._b, self._n, place[:, None]] == visitor
         return self._events[self._b, self._n, place[:, None]] * (known & (visitor >= 0))[..., None, None]
 
     def record(self, place: np.ndarray, infos: Mapping[str, np.ndarray], tokens: np.ndarray) -> None:
-        """Take down what came of the pages at these places [B], given the tokens [B, N, K, L] of what was shown."""
+        """Store what came of the pages at these places [B], given the tokens [B, N, K, L] of what was shown."""
         visitor, shown, clicked = infos["visitor"], infos["shown"], infos["clicked"]
         b, n = np.nonzero(visitor >= 0)
         at = b, n, place[b]
@@ -88,7 +87,7 @@ class PageHistory:
         slot = np.where(clicked[b, n].any(1), clicked[b, n].argmax(1), (shown[b, n] >= 0).argmax(1))
         outcome = 1 + sum(infos[name][b, n, slot].astype(np.uint8) for name in ("clicked", "cart", "bought"))
         outcome = np.where(infos["bought"][b, n, slot], 4, outcome)  # where a cart is at once a purchase
-        outcome = np.where(shown[b, n, slot] >= 0, outcome, 0)  # an empty page is told by nothing
+        outcome = np.where(shown[b, n, slot] >= 0, outcome, 0)  # an empty page leaves no outcome
         latest = np.concatenate((tokens[b, n, slot], outcome[:, None]), 1).astype(np.uint8)
         self._events[at] = np.concatenate((events[:, 1:], latest[:, None]), 1)
         self._who[at] = visitor[b, n]
@@ -125,7 +124,7 @@ class HistoryObserver(Observer):
         self.items = np.zeros((envs.num_envs, len(names), layout.candidates), np.int64)  # candidates at the last look
 
     def read(self) -> np.ndarray:
-        """Before a step: [B, A, O]."""
+        """Read what agents see before a step: [B, A, O]."""
         return self.extended(observed(self.envs.observations)[:, self._columns])
 
     def extended(self, observations: np.ndarray) -> np.ndarray:
@@ -142,12 +141,12 @@ class HistoryObserver(Observer):
         return np.concatenate([np.asarray(part, np.float32) for part in parts], axis=2)
 
     def record(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
-        """Take down what came of a step for these agents [B, A, ...], and forget copies [B] in a new episode."""
+        """Store what came of a step for these agents [B, A, ...], and forget copies [B] that begin an episode."""
         self._history.record(self._place, infos, self._tokens(infos["shown"]))
         self.forget(truncated)
 
     def _tokens(self, items: np.ndarray) -> np.ndarray:
-        """[B, A, I, L] of items [B, A, I]; 0 of none."""
+        """Tokens [B, A, I, L] of items [B, A, I]; 0 where there is none."""
         codes = [codes[items[copies]] for codes, copies in zip(self._codes, self._rows, strict=True)]
         return np.where(items[..., None] >= 0, np.concatenate(codes), 0)
 
@@ -166,7 +165,7 @@ class GenerativePage(NamedTuple):
     codes: torch.Tensor  # [R, C, L] int64
 
     def summary(self) -> torch.Tensor:
-        """[R, X + 2 F] for critics."""
+        """Summary [R, X + 2 F] for critics."""
         return torch.cat((self.context, self.features.mean(1), self.features.amax(1)), 1)
 
 
@@ -213,7 +212,7 @@ class GenerativeNetwork(Scorer):
         nn.init.zeros_(self.preferences.bias)
 
     def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> GenerativePage:
-        """Observations [R, O] taken apart."""
+        """Split observations [R, O] into their parts."""
         layout, size, rows = self.layout, self.size, len(observations)
         listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
         features = listed.reshape(rows, layout.candidates, layout.features)
@@ -226,7 +225,7 @@ class GenerativeNetwork(Scorer):
         return GenerativePage(observations[:, self.columns], features / self.deviation, allowed, events, tokens)
 
     def state(self, page: GenerativePage) -> torch.Tensor:
-        """[R, W] what the network makes of the visitor and the page."""
+        """State [R, W] of the visitor and the page."""
         tokens, outcome = page.events[..., :-1], page.events[..., -1]
         events = self.outcome(outcome) + sum(table(tokens[..., i]) for i, table in enumerate(self.token))
         whole = torch.cat((events, self.context(page.context).unsqueeze(1)), 1) + self.position
@@ -258,13 +257,13 @@ class GenerativeNetwork(Scorer):
         return found
 
     def scores(self, page: GenerativePage, state: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Of the candidates [R, C], and of the values of each word, after states [R, W]."""
+        """Scores of the candidates [R, C] and of the values of each word, after states [R, W]."""
         weights, *words = self.preferences(state).split([self.layout.features, *self.layout.words], 1)
         scores = weighed(page, weights) + self.likelihood * self.log_likelihood(state, page.codes)
         return scores.masked_fill(~page.allowed, EXCLUDED), words
 
     def parts(self, page: GenerativePage) -> torch.Tensor:
-        """[R, C, 1 + F] what scores are the sum of: by tokens, and by each feature."""
+        """Terms [R, C, 1 + F] that add up to the scores: of the tokens, and of each feature."""
         state = self.state(page)
         weights = self.preferences(state)[:, None, : self.layout.features]
         tokens = self.likelihood * self.log_likelihood(state, page.codes)
@@ -273,8 +272,10 @@ class GenerativeNetwork(Scorer):
     def forward(
         self, page: GenerativePage, remembered: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Scores of the candidates [R, C], and of the values of each word. Idle agents, who have no candidates, take no
-        time, and get 0."""
+        """Scores of the candidates [R, C] and of the values of each word.
+
+        Idle agents have no candidates; they are left out of the computation and get 0.
+        """
         there = page.codes.flatten(1).any(1).nonzero().squeeze(1)
         rows = len(page.features)
         if len(there) == rows > 0:
@@ -288,13 +289,13 @@ class GenerativeNetwork(Scorer):
 
     @torch.no_grad()
     def soften(self, factor: float) -> None:
-        """Multiply the scores: what is best remains so, what is drawn is more random."""
+        """Multiply the scores, so that samples are more random and the best choice remains."""
         for part in (self.likelihood, self.preferences.weight, self.preferences.bias):
             part.mul_(factor)
 
     @torch.no_grad()
     def measure(self, observations: torch.Tensor) -> None:
-        """Take the deviations of the candidates' features within these pages [R, O] for the unit of each, once."""
+        """Set the unit of each feature to its standard deviation within these pages [R, O], at the first call."""
         if not self.measured:
             self.deviation.copy_(deviations(self.read(observations)))
             self.measured = True
@@ -324,7 +325,7 @@ def save(
 
 
 class GenerativePolicy(Policy):
-    """The best slate and words of the bound agent's network.
+    """Plays the best slate and words of the bound agent's network.
 
     Args:
         folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
@@ -360,7 +361,7 @@ class GenerativePolicy(Policy):
 
     @torch.no_grad()
     def parts(self, observations: np.ndarray) -> np.ndarray:
-        """[B, C, 1 + F] what the scores of the candidates are the sum of; see `GenerativeNetwork.parts`."""
+        """Terms [B, C, 1 + F] that add up to the scores of the candidates; see `GenerativeNetwork.parts`."""
         return self.network.parts(self._page(observations)).numpy()
 
     def _page(self, observations: np.ndarray) -> GenerativePage:

@@ -36,7 +36,7 @@ _EXCLUDED = -1e9
 
 
 class NetworkPolicy(Policy):
-    """The most probable action, the action of greatest value, or the mean vector of the bound agent's network.
+    """Plays the action with the highest output, or the mean vector, of the bound agent's network.
 
     Args:
         folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
@@ -87,7 +87,7 @@ def save(folder: Path, envs: CpuBatch, actors: Mapping[str, nn.Module]) -> None:
     """Write actors by agent as a policy's folder.
 
     Args:
-        actors: each a sequence of `LAYERS`.
+        actors: network of each agent, a sequence of `LAYERS`.
 
     Raises:
         ValueError: another kind of layer.
@@ -106,7 +106,7 @@ def _described(layer: nn.Module) -> dict[str, Any]:
 
 
 def _build(path: Path, layers: list[dict[str, Any]]) -> nn.Sequential:
-    """An untrained network of these layers; no random numbers are drawn for it."""
+    """Make an untrained network of these layers, without drawing random numbers."""
     net = nn.Sequential()
     with torch.device("meta"):  # without memory: whatever sizes a file tells
         for described in layers:

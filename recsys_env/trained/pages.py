@@ -38,7 +38,7 @@ from torch import nn
 
 EXCLUDED = -1e9  # score of what cannot be chosen; finite, so that no gradient becomes NaN
 SHARED = "shared"  # name of a network that plays for every agent
-# What a candidate's features hold already: how it goes with each of these.
+# Parts of the observation that a candidate's features already compare it with.
 MATCHED = ("profile", "clicked_mean", "topic_counts", "anchor")
 
 
@@ -47,7 +47,7 @@ MATCHED = ("profile", "clicked_mean", "topic_counts", "anchor")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an observation holds what, and of what an action is made.
+    """Where the parts of an observation lie, and what an action consists of.
 
     Attributes:
         observation: its length O.
@@ -71,17 +71,17 @@ class Layout:
 
     @property
     def preferences(self) -> int:
-        """How many numbers the network says of options: weights of features, scores of items, or a vector."""
+        """Outputs of the network for options: weights of features, scores of items, or a vector."""
         return self.vector or (self.features if self.candidates else self.options)
 
     @property
     def echo(self) -> int:
-        """How many numbers tell what an action was and what it brought."""
+        """Length of `echo_of`."""
         return 1 + self.preferences
 
 
 def layout_of(envs: CpuBatch) -> Layout:
-    """The layout of a task."""
+    """The layout of the observations and actions of a batch."""
     config, shape, fields, space = envs.config, envs.shape, envs.observation_fields, envs.action_space
     listed, continuous = config.retrieves, isinstance(space, spaces.Box)
     # A message may have to tell more than how well the candidates fit.
@@ -103,7 +103,7 @@ def layout_of(envs: CpuBatch) -> Layout:
 
 
 def observed(observations: Any) -> Any:
-    """The flat observations [B, N, O], without the mask that may lie beside them."""
+    """The flat observations [B, N, O], without masks."""
     return observations["observation"] if isinstance(observations, dict) else observations
 
 
@@ -118,21 +118,23 @@ class Observer:
         self.envs, self.layout = envs, layout_of(envs)
 
     def read(self) -> Any:
-        """Before a step: an array [B, N, O], on the device of the batch."""
+        """Read what agents see before a step: an array [B, N, O], on the device of the batch."""
         return observed(self.envs.observations)
 
     def record(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
-        """Take down what came of a step, given which copies [B] have begun another episode."""
+        """Store what came of a step, given which copies [B] have begun another episode."""
 
 
 def option_masks(masks: Any, layout: Layout) -> Any:
-    """Which options [..., n] a slot can name, of a mask [..., A]: that of one slot is repeated for each word, that of a
-    slate for each slot."""
+    """Options [..., n] that a slot can name, from an action mask [..., A].
+
+    The mask of one slot repeats them for each word, the mask of a slate for each slot.
+    """
     return masks[..., :: math.prod(layout.words)] if layout.slots == 1 else masks[..., : layout.options]
 
 
 def to_actions(chosen: torch.Tensor, layout: Layout) -> torch.Tensor:
-    """What networks chose [R, K + words] or [R, D], as the environment wants it."""
+    """Convert choices [R, K + words], or vectors [R, D], to actions of the environment."""
     if layout.vector:
         return chosen.tanh()
     if layout.slots > 1:
@@ -147,7 +149,7 @@ def to_actions(chosen: torch.Tensor, layout: Layout) -> torch.Tensor:
 
 
 def mlp(inputs: int, width: int, outputs: int, gain: float) -> nn.Sequential:
-    """Two hidden layers; a small gain starts near zero."""
+    """A network with two hidden layers; with a small gain its outputs start near zero."""
     layers = [nn.Linear(inputs, width), nn.Linear(width, width), nn.Linear(width, outputs)]
     for layer, scale in zip(layers, (2**0.5, 2**0.5, gain), strict=True):
         if not layer.weight.is_meta:
@@ -157,21 +159,21 @@ def mlp(inputs: int, width: int, outputs: int, gain: float) -> nn.Sequential:
 
 
 class Page(NamedTuple):
-    """Pages as the networks see them."""
+    """Pages as networks take them."""
 
     context: torch.Tensor  # [R, X]
     features: torch.Tensor  # [R, C, F] of the candidates, in standard deviations
     allowed: torch.Tensor  # [R, n] bool, options that can be shown; all where none can
 
     def summary(self) -> torch.Tensor:
-        """[R, X + 2 F] for critics."""
+        """Summary [R, X + 2 F] for critics."""
         if not self.features.shape[1]:
             return self.context
         return torch.cat((self.context, self.features.mean(1), self.features.amax(1)), 1)
 
 
 class Scorer(nn.Module):
-    """What scores the options of pages, and words.
+    """Base of networks that score options and words.
 
     Attributes:
         layout: of observations and actions.
@@ -183,19 +185,19 @@ class Scorer(nn.Module):
     memory: nn.GRU | None
 
     def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> Any:
-        """Pages [R, O] as `forward` takes them, with a `summary()` for critics.
+        """Convert observations [R, O] to pages, which `forward` takes and which have a `summary()` for critics.
 
         Args:
-            masks: [R, n] options that can be shown. Candidates tell it themselves: an empty place is 0.
+            masks: [R, n] options that can be shown. Candidates need none: an empty place is all zeros.
         """
         raise NotImplementedError
 
     def forward(self, page: Any, remembered: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Scores of options [R, n] (the vector [R, D] where an action is one), and of the values of each word."""
+        """Scores of options [R, n], or the vector [R, D] where an action is one, and scores of each word's values."""
         raise NotImplementedError
 
     def measure(self, observations: torch.Tensor) -> None:
-        """Take the deviations of the candidates' features within these pages [R, O] for the unit of each."""
+        """Set the unit of each feature to its standard deviation within these pages [R, O]."""
         raise NotImplementedError
 
 
@@ -251,19 +253,19 @@ class PageNetwork(Scorer):
 
 
 def weighed(page: Any, weights: torch.Tensor) -> torch.Tensor:
-    """[R, C] the candidates' features, beside the mean candidate's, times weights [R, F]."""
+    """Scores [R, C]: the candidates' features, centred in their page, times weights [R, F]."""
     return torch.bmm(beside_mean(page), weights.unsqueeze(2)).squeeze(2)
 
 
 def deviations(page: Any) -> torch.Tensor:
-    """[F] of the candidates' features within pages; 1 of what does not differ."""
+    """Standard deviations [F] of the candidates' features within pages; 1 where candidates do not differ."""
     allowed = page.allowed.unsqueeze(2)
     variance = (beside_mean(page).square() * allowed).sum((0, 1)) / allowed.sum().clamp_min(1)
     return torch.where(variance > 1e-8, variance.sqrt(), torch.ones_like(variance))
 
 
 def beside_mean(page: Any) -> torch.Tensor:
-    """[R, C, F] the candidates' features less the mean candidate's."""
+    """The candidates' features [R, C, F], centred in their page."""
     allowed = page.allowed.unsqueeze(2)
     return page.features - (page.features * allowed).sum(1, keepdim=True) / allowed.sum(1, keepdim=True)
 
@@ -272,7 +274,7 @@ def beside_mean(page: Any) -> torch.Tensor:
 
 
 def best_slates(scores: torch.Tensor, words: Sequence[torch.Tensor], slots: int) -> torch.Tensor:
-    """[R, K + words]: the options of highest score, best first, and each word's best value."""
+    """The K options of highest score, best first, and the best value of each word: [R, K + words]."""
     picks = scores.topk(slots, dim=1).indices
     return torch.cat([picks, *(part.argmax(1, keepdim=True) for part in words)], 1)
 
@@ -281,8 +283,7 @@ def best_slates(scores: torch.Tensor, words: Sequence[torch.Tensor], slots: int)
 
 
 class VisitorMemory:
-    """What is remembered of each visitor, row by row: kept at the visitor's place, forgotten when somebody else comes
-    to it.
+    """Remembers each visitor, row by row, at the visitor's place, until somebody else takes that place.
 
     Args:
         rows: B copies and N agents.
@@ -296,27 +297,27 @@ class VisitorMemory:
         self._b, self._n = np.arange(rows[0])[:, None], np.arange(rows[1])
 
     def recall(self, place: np.ndarray, visitor: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """State [R, H] and echo [R, E] of the visitors [B, N] at these places [B]; 0 of strangers."""
+        """State [R, H] and echo [R, E] of the visitors [B, N] at these places [B]; 0 for new ones."""
         stranger = torch.from_numpy((self._who[self._b, self._n, place[:, None]] != visitor).reshape(-1, 1))
         state, echo = (kept[self._b, self._n, place[:, None]].flatten(0, 1) for kept in self._kept)
         stranger = stranger.to(state.device)
         return state.masked_fill(stranger, 0.0), echo.masked_fill(stranger, 0.0)
 
     def keep(self, place: np.ndarray, visitor: np.ndarray, state: torch.Tensor, echo: torch.Tensor) -> None:
-        """Remember these of the visitors, where there are any (-1 = none)."""
+        """Store state and echo of the visitors, where there are any (-1 = none)."""
         b, n = np.nonzero(visitor >= 0)
         self._who[b, n, place[b]] = visitor[b, n]
         for kept, now in zip(self._kept, (state, echo), strict=True):
             kept[b, n, place[b]] = now.view(*visitor.shape, -1)[b, n]
 
     def forget(self, copies: np.ndarray) -> None:
-        """Another episode in these copies [B]."""
+        """Forget everybody in these copies [B], which have begun another episode."""
         self._who[copies] = -1
 
 
 def echo_of(own: torch.Tensor, chosen: torch.Tensor, page: Page, layout: Layout) -> torch.Tensor:
-    """[R, E] what was done and what it brought: own reward, and the mean features of what was picked, which items were,
-    or the vector."""
+    """The last action and its reward [R, E]: own reward, then the mean features of the picks, the picked items, or the
+    vector."""
     if layout.vector:
         done = chosen.tanh()
     elif layout.candidates:
@@ -349,7 +350,7 @@ def save(folder: Path, envs: CpuBatch, networks: Mapping[str, PageNetwork]) -> N
 def read_networks(
     folder: Path, form: Mapping[str, Any], make: Callable[[Layout, Mapping[str, Any]], Network]
 ) -> tuple[Layout, dict[str, Any], dict[str, Network]]:
-    """The layout, the facts and the networks, by agent or `SHARED`, of a policy's folder.
+    """Read the layout, the facts and the networks, by agent or `SHARED`, from a policy's folder.
 
     Args:
         form: of its facts, the layout and the names of networks among them.
@@ -373,7 +374,7 @@ def read_networks(
 
 
 class PagePolicy(Policy):
-    """The best slate and words, or the mean vector, of the bound agent's network.
+    """Plays the best slate and words, or the mean vector, of the bound agent's network.
 
     Args:
         folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
@@ -416,7 +417,7 @@ class PagePolicy(Policy):
         return to_actions(chosen, self.layout).numpy()
 
     def _remember(self, page: Page) -> torch.Tensor:
-        """States [B, H] of the memory that has seen this page."""
+        """States [B, H] of the memory after this page."""
         assert self.network.memory is not None
         infos = self.envs.infos
         self._whose = infos["next_place"][:, self.index].copy(), infos["next_visitor"][:, self.index, None].copy()

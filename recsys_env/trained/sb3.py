@@ -37,11 +37,11 @@ _SIZES = "its settings and sizes do not go together"
 
 @dataclass(frozen=True)
 class Network:
-    """How an actor-critic is made, which is stored beside its weights.
+    """How an actor-critic network is made; the folder stores it beside the weights.
 
     Attributes:
         network: one of `NETWORKS`.
-        settings: what it is made with.
+        settings: arguments of its class.
     """
 
     network: str
@@ -83,9 +83,9 @@ def save(folder: Path, envs: CpuBatch, network: Network, model: Any) -> None:
     """Write a policy's folder.
 
     Args:
-        envs: what was trained on.
-        network: how the model's was made.
-        model: of the library.
+        envs: batch that was trained on.
+        network: how the model's network was made.
+        model: of stable-baselines3.
     """
     sees, acts = int(model.observation_space.shape[0]), _described(model.action_space)
     weights = to_arrays({"policy": model.policy})
@@ -94,7 +94,7 @@ def save(folder: Path, envs: CpuBatch, network: Network, model: Any) -> None:
 
 
 def load(folder: Path) -> Policy:
-    """The policy that `save` wrote.
+    """Load the policy that `save` wrote.
 
     Raises:
         FileError: a file is missing, damaged or of another kind.
@@ -107,7 +107,7 @@ def load(folder: Path) -> Policy:
 
 
 def _build(path: Path, facts: dict[str, Any]) -> Any:
-    """An untrained network as the facts describe it."""
+    """Make an untrained network as the facts describe it."""
     if facts["network"] not in NETWORKS:
         raise FileError(f"{path} holds a network {facts['network']!r}; networks are {', '.join(NETWORKS)}")
     kind, names = NETWORKS[facts["network"]]
@@ -124,7 +124,7 @@ def _build(path: Path, facts: dict[str, Any]) -> Any:
 
 @one_thread()
 def _try_out(path: Path, network: Any) -> None:
-    """Let a network act once, so that nobody meets later what is wrong with its sizes."""
+    """Let a network act once, so that wrong sizes are found when it is loaded."""
     try:
         network.predict(np.zeros((1, *network.observation_space.shape), np.float32), deterministic=True)
     except Exception:  # as above
@@ -132,7 +132,7 @@ def _try_out(path: Path, network: Any) -> None:
 
 
 def _described(space: Any) -> dict[str, Any]:
-    """An action space as JSON."""
+    """Describe an action space as JSON."""
     if isinstance(space, spaces.Discrete):
         return {"space": "Discrete", "sizes": [int(space.n)]}
     if isinstance(space, spaces.MultiDiscrete):
@@ -141,7 +141,7 @@ def _described(space: Any) -> dict[str, Any]:
 
 
 def _action_space(space: str, sizes: list[int]) -> spaces.Space[Any]:
-    """What `_described` described; queries lie between -1 and 1."""
+    """Make the action space that `_described` describes; queries lie between -1 and 1."""
     if space == "Discrete":
         return spaces.Discrete(sizes[0])
     return spaces.MultiDiscrete(sizes) if space == "MultiDiscrete" else spaces.Box(-1.0, 1.0, tuple(sizes))

@@ -1,11 +1,11 @@
-"""Items as semantic ids: a few tokens each, coarse to fine, by residual quantisation of their vectors.
+"""Semantic ids: a few tokens for each item, coarse to fine, by residual quantisation of the items' vectors.
 
     ids = SemanticIds.fit(envs.world.q, levels=3, size=16)
     codes = ids(envs.world.q)                 # [M, L] from 1 to S; 0 stands for nothing
 
-The first token is the nearest of S centres, each further one the nearest centre of what the ones before leave over
-(Rajput et al. 2023, by k-means in place of a learned quantiser). Items that are alike share their first tokens in every
-catalogue, so what a model has learned of tokens holds for items that it has never seen.
+The first token is the nearest of S centres; each further token is the nearest centre of the remaining difference
+(Rajput et al. 2023, with k-means in place of a learned quantiser). Similar items share their first tokens in every
+catalogue, so that what a model learns about tokens holds for items that it has never seen.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class SemanticIds:
 
     @property
     def size(self) -> int:
-        """S, tokens of a level."""
+        """S, the number of tokens of a level."""
         return self.centres.shape[1]
 
     @classmethod
     def fit(cls, vectors: np.ndarray, levels: int = 3, size: int = 16, seed: int = 0) -> SemanticIds:
-        """Codebooks of vectors [M, D], of one catalogue or of several one after the other.
+        """Fit codebooks to vectors [M, D], of one catalogue or of several one after the other.
 
         Raises:
             ValueError: fewer vectors than tokens.
@@ -64,6 +64,6 @@ class SemanticIds:
         return np.stack(codes, axis=1) + 1
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """What tokens [..., L] stand for: [..., D]."""
+        """Vectors [..., D] that tokens [..., L] stand for."""
         levels = np.arange(self.levels)
         return self.centres[levels, np.asarray(codes) - 1].sum(-2)

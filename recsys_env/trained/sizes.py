@@ -1,4 +1,4 @@
-"""Sizes of the generative recommender by name, without what builds it."""
+"""Sizes of the generative recommender by name."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Size:
-    """Of a network.
+    """Size of a network.
 
     Attributes:
         width, layers, heads: of the transformer.
         levels, tokens: L of an item, S of a level.
         dims: D, of the vectors that tokens stand for.
-        events: H, pages that it looks back on.
+        events: H, pages that the network looks back on.
     """
 
     width: int
@@ -25,7 +25,7 @@ class Size:
     events: int = 8
 
 
-SIZES = {  # parameters: what decides them
+SIZES = {  # number of parameters -> size
     "0.1m": Size(width=56, layers=2, heads=2),
     "0.3m": Size(width=80, layers=3, heads=4),
     "1m": Size(width=128, layers=4, heads=4),

@@ -24,7 +24,7 @@ _EXCLUDED = -1e9  # score of what cannot be picked; finite, so that no gradient 
 
 
 def slate_kwargs(envs: CpuBatch) -> dict[str, Any] | None:
-    """`policy_kwargs` of a `SlatePolicy` for this task, None where its actions are not picks of candidates alone."""
+    """`policy_kwargs` of a `SlatePolicy` for this batch; None where actions are not picks of candidates alone."""
     if envs.config.action != "candidates" or beside_picks(envs.shape):
         return None
     place = envs.observation_fields["candidates"]
@@ -36,9 +36,9 @@ def slate_kwargs(envs: CpuBatch) -> dict[str, Any] | None:
 
 
 class SlateDistribution(MultiCategoricalDistribution):
-    """Distinct picks: the first by softmax of the scores, each next by softmax over what is left (Plackett-Luce).
+    """Distribution of slates without repeats: each pick by softmax of the scores of what is left (Plackett-Luce).
 
-    One score per candidate both selects and ranks, no pick is wasted on a repeat, and the mode is the top K.
+    The mode is the top K.
 
     Args:
         candidates: C.
@@ -65,7 +65,7 @@ class SlateDistribution(MultiCategoricalDistribution):
         return (picked - torch.logaddexp(never, later)).sum(1)
 
     def entropy(self) -> torch.Tensor:
-        """Of the first pick: the entropy of the slate has no closed form, and grows and falls with this one."""
+        """Entropy of the first pick, with which that of the slate, which has no closed form, grows and falls."""
         log = self._scores.log_softmax(1)
         return -(log.exp() * log).sum(1)
 
@@ -83,8 +83,7 @@ class SlateDistribution(MultiCategoricalDistribution):
 
 
 class SlateExtractor(nn.Module):
-    """Scores each candidate by one small network of (its features, context); values the page from context and pooled
-    features."""
+    """Scores each candidate by a small network of its features and the context, and values the page."""
 
     def __init__(self, size: int, start: int, candidates: int, features: int, width: int) -> None:
         super().__init__()

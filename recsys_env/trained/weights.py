@@ -20,7 +20,7 @@ _ADAM = ("step", "exp_avg", "exp_avg_sq")  # what every optimiser here adds up f
 
 
 def to_arrays(parts: Mapping[str, nn.Module | torch.optim.Optimizer]) -> dict[str, np.ndarray]:
-    """Parameters and buffers of modules, and what optimisers have added up, as "part/name"."""
+    """Parameters and buffers of modules, and running sums of optimisers, as arrays by "part/name"."""
     return {
         f"{part}/{name}": tensor.detach().cpu().numpy()
         for part, thing in parts.items()
@@ -31,7 +31,7 @@ def to_arrays(parts: Mapping[str, nn.Module | torch.optim.Optimizer]) -> dict[st
 def from_arrays(
     path: Path, arrays: Mapping[str, np.ndarray], parts: Mapping[str, nn.Module | torch.optim.Optimizer]
 ) -> None:
-    """Put back what `to_arrays` took from parts that were made alike; all of it or, if something does not fit, nothing.
+    """Load arrays of `to_arrays` into parts that were made alike. If something does not fit, nothing is loaded.
 
     Args:
         path: where the arrays were read from.
@@ -75,7 +75,7 @@ def _tensors(thing: nn.Module | torch.optim.Optimizer) -> Iterable[tuple[str, to
 
 
 def _numbers(given: Iterable[str]) -> list[int]:
-    """Of the parameters that an optimiser has updated."""
+    """Numbers of the parameters that an optimiser has updated."""
     return sorted({int(number) for number in (name.partition(".")[0] for name in given) if number.isdecimal()})
 
 
@@ -84,7 +84,7 @@ def check_fit(
     arrays: Mapping[str, np.ndarray | Declared],
     parts: Mapping[str, nn.Module | torch.optim.Optimizer],
 ) -> None:
-    """Look whether arrays, or what a file declares of them, are those of these parts.
+    """Check that arrays, or the types and sizes that a file declares, are those of these parts.
 
     Raises:
         FileError: as of `from_arrays`.
