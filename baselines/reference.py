@@ -59,7 +59,7 @@ class ReferenceLearner:
     Args:
         algorithm: its name.
         tasks: on which it is trained.
-        settings: options other than the algorithm's own values; the budget is that of its class.
+        settings: options that differ from the defaults; the budget is that of its class.
     """
 
     algorithm: str
@@ -106,7 +106,7 @@ class Job:
 
     @property
     def file_name(self) -> str:
-        """Of the results of all its seeds."""
+        """Name of the file with the results of all its seeds."""
         return f"{self.learner}-{self.algorithm.task}.json"
 
     @property
@@ -115,8 +115,7 @@ class Job:
 
 
 def jobs(only: Sequence[str] = (), tasks: Sequence[str] = tuple(TASKS)) -> list[Job]:
-    """Every job of some learners (by default all) on some tasks; the first seeds of all of them come first, and of a
-    seed the learners in the order of the list.
+    """List the jobs of some learners (by default all) on some tasks: seed by seed, learners in the order of the list.
 
     Raises:
         ValueError: no such learner.
@@ -145,8 +144,8 @@ def reference(
     """Train the reference learners, each job once.
 
     Args:
-        out: folder of the jobs' folders, which hold the trained policies.
-        results: folder of the results; what is there stays.
+        out: folder for the trained policies, with a folder for each job.
+        results: folder of the results; those that are there stay.
         workers: jobs at a time, one core each.
         only: learners to train; by default all.
         tasks: on which they are trained.
@@ -182,7 +181,7 @@ def command(argv: Sequence[str]) -> None:
 
 
 def _places(wanted: Iterable[Job], results: Path) -> dict[str, TrainingResults]:
-    """Where each learner's results on each task are, or will be: found by settings, whatever the file is called.
+    """Find the file of each learner and task by its settings, whatever it is called, or name a new one.
 
     Raises:
         ValueError: the file of that name has the results of other settings.
@@ -204,7 +203,7 @@ def _places(wanted: Iterable[Job], results: Path) -> dict[str, TrainingResults]:
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """Settings that are not the same."""
+    """Name the settings that differ."""
     names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
     return ", ".join(f"{name} = {one.get(name)!r}, not {other.get(name)!r}" for name in names)
 
@@ -212,7 +211,7 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 def _train_all(
     todo: Sequence[Job], stored: Mapping[str, TrainingResults], out: Path, workers: int, done: int
 ) -> list[Job]:
-    """Train these jobs and store each as it is finished; those that failed."""
+    """Train these jobs and store each when it is finished; return those that failed."""
     from tqdm import tqdm
 
     failed = []
@@ -230,7 +229,7 @@ def _train_all(
 
 
 def _train(job: Job, folder: Path) -> int:
-    """Run a job in a process of its own; its exit code."""
+    """Run a job in a process of its own; return its exit code."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *shlex.split(job.algorithm.command())[1:], "--out", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -242,7 +241,7 @@ def _train(job: Job, folder: Path) -> int:
 
 
 def training_summary(folder: Path = RESULTS) -> dict[str, Any]:
-    """What every learner earns on every task, over its seeds.
+    """Summarise what every learner earns on every task, over its seeds.
 
     Args:
         folder: of the results.
@@ -271,7 +270,7 @@ def training_summary(folder: Path = RESULTS) -> dict[str, Any]:
 
 
 def _row(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One learner on one task, over its seeds."""
+    """Summarise one learner on one task, over its seeds."""
     from recsys_env.evaluation import UNSEEN
     from recsys_env.evaluation.statistics import common_curve, interval
 

@@ -1,4 +1,4 @@
-"""Networks for skrl, and IPPO or MAPPO of its agents in a line.
+"""Networks for skrl, and its IPPO and MAPPO agents in one line.
 
 env = SkrlEnv(recsys_env.vector_env("streaming-v1", num_envs=256))
 agents = make_agents("MAPPO", env, rollouts=64, learning_rate=3e-4)
@@ -33,7 +33,7 @@ def _network(inputs: int, outputs: int, width: int) -> nn.Sequential:
 
 
 class _Actor(Model):
-    """Logits of actions, without those that the mask excludes, or the mean of queries."""
+    """Computes logits of the actions that the mask allows, or the mean of queries."""
 
     def __init__(self, env: SkrlEnv, agent: str, width: int) -> None:
         _as_model(self, env, agent)
@@ -89,13 +89,13 @@ class Critic(DeterministicMixin, Model):
 
 
 def _as_model(model: Model, env: SkrlEnv, agent: str) -> None:
-    """skrl's part of a constructor."""
+    """Run the part of a constructor that belongs to skrl."""
     space, state, actions = env.observation_space(agent), env.state_space(agent), env.action_space(agent)
     Model.__init__(model, observation_space=space, state_space=state, action_space=actions, device=env.device)
 
 
 def make_agents(algorithm: str, env: SkrlEnv, *, rollouts: int = 64, width: int = 64, **settings: Any) -> MultiAgent:
-    """Agents that learn, each with a policy and a value network of its own.
+    """Make agents that learn, each with a policy and a value network of its own.
 
     Args:
         algorithm: "IPPO" or "MAPPO" (its critics see the global state).

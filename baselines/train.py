@@ -113,7 +113,7 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
     return result
 
 
-# ------------------------------------------------------------------------------------------------ parts of it
+# ------------------------------------------------------------------------------------------------ parts of a run
 
 
 def _keep_memory() -> None:
@@ -283,14 +283,14 @@ def show(result: dict[str, Any]) -> None:
 
 
 def _about(policy: str) -> str:
-    """The first sentence about a policy that has a name; nothing of others."""
+    """The first sentence of a named policy's docstring; nothing for others."""
     module, _, name = (POLICIES | TASK_POLICIES).get(policy, "").partition(":")
     about = getattr(importlib.import_module(module), name).__doc__ if module else ""
     return " ".join((about or "").split()).partition(". ")[0].rstrip(".")
 
 
 def _next_steps(algorithm: Algorithm, result: dict[str, Any]) -> str:
-    """Where the run is, its learning curve, and commands to watch the policy and to compare it."""
+    """Say where the run and its learning curve are, and how to watch the policy and compare it."""
     folder, task = str(algorithm.folder), algorithm.task_in_words()
     team = {agent: folder if policy == SELF else policy for agent, policy in result["others"].items()}
     plays = ",".join(f"{agent}={team.get(agent, folder)}" for agent in algorithm.world().agents) if team else folder

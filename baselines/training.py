@@ -127,19 +127,19 @@ class Timed:
 
 
 class TimedBatch(Timed, VectorEnv):
-    """In one world."""
+    """A timed batch of one world."""
 
 
 class TimedWorlds(Timed, Worlds):
-    """In several worlds."""
+    """A timed batch of several worlds."""
 
 
 class TimedFocalBatch(Timed, FocalBatch):
-    """Among other agents that are policies."""
+    """A timed batch in which the other agents are policies."""
 
 
 def timed_on_gpu(config: WorldConfig, num_envs: int) -> Any:
-    """On a GPU, where a step has ended when the GPU has done it."""
+    """Make a timed batch on a GPU; a step ends when the GPU has finished it."""
     from numba import cuda
 
     from recsys_env.cuda.batch import CudaVectorEnv
