@@ -23,7 +23,7 @@ from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
 from recsys_env.__main__ import main
 from recsys_env.catalogue import Catalogue
 from recsys_env.evaluation import watch
-from recsys_env.evaluation.watch import FLAGS
+from recsys_env.evaluation.replay import FLAGS
 from recsys_env.policies import LOADERS, Content, Team, register_loader
 from recsys_env.render import _NAME
 
