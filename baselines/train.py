@@ -292,18 +292,17 @@ def _about(policy: str) -> str:
 def _next_steps(algorithm: Algorithm, result: dict[str, Any]) -> str:
     """Say where the run and its learning curve are, and how to watch the policy and compare it."""
     folder, task = str(algorithm.folder), algorithm.task_in_words()
-    team = {agent: folder if policy == SELF else policy for agent, policy in result["others"].items()}
-    plays = ",".join(f"{agent}={team.get(agent, folder)}" for agent in algorithm.world().agents) if team else folder
+    others = {agent: folder if policy == SELF else policy for agent, policy in result["others"].items()}
+
+    def beside_others(policy: str) -> str:
+        """The team in which a policy plays in place of the learners."""
+        agents = algorithm.world().agents if others else ()
+        return ",".join(f"{agent}={others.get(agent, policy)}" for agent in agents) or policy
+
+    compared = [beside_others(policy) for policy in (folder, *result["table"]) if policy != "trained"]
     rewards = ", ".join(f"{np.mean(each['own']):.4g}" for each in result["evaluations"])
-    watch = ["watch", "--task", task, "--policies", plays, "--out", str(Path(folder) / "episode.html")]
-    compare = [
-        "evaluate",
-        "--policies",
-        plays,
-        *(name for name in result["table"] if name != "trained"),
-        "--tasks",
-        task,
-    ]
+    watch = ["watch", "--task", task, "--policies", compared[0], "--out", str(Path(folder) / "episode.html")]
+    compare = ["evaluate", "--policies", *compared, "--tasks", task]
     return (
         f"The policy and all results are in {folder}.\n"
         f"Learning curve: {Path(folder) / PICTURE}; reward of each evaluation: {rewards}\n"

@@ -217,8 +217,8 @@ class GenerativeNetwork(Scorer):
         listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
         features = listed.reshape(rows, layout.candidates, layout.features)
         codes = layout.candidates * size.levels
-        told = size.events * (size.levels + 1)
-        events = observations[:, -codes - told : -codes].long().view(rows, size.events, size.levels + 1)
+        history = size.events * (size.levels + 1)
+        events = observations[:, -codes - history : -codes].long().view(rows, size.events, size.levels + 1)
         tokens = observations[:, -codes:].long().view(rows, layout.candidates, size.levels)
         allowed = (features != 0).any(2)
         allowed = allowed | ~allowed.any(1, keepdim=True)
@@ -228,15 +228,15 @@ class GenerativeNetwork(Scorer):
         """State [R, W] of the visitor and the page."""
         tokens, outcome = page.events[..., :-1], page.events[..., -1]
         events = self.outcome(outcome) + sum(table(tokens[..., i]) for i, table in enumerate(self.token))
-        whole = torch.cat((events, self.context(page.context).unsqueeze(1)), 1) + self.position
+        sequence = torch.cat((events, self.context(page.context).unsqueeze(1)), 1) + self.position
         missing = torch.cat((outcome == 0, outcome.new_zeros(len(outcome), 1, dtype=torch.bool)), 1)
-        length = whole.shape[1]
-        ahead = torch.triu(torch.ones(length, length, dtype=torch.bool, device=whole.device), 1)
+        length = sequence.shape[1]
+        ahead = torch.triu(torch.ones(length, length, dtype=torch.bool, device=sequence.device), 1)
         # A missing event still looks at itself, so that no row of the attention is empty.
-        blocked = (ahead | missing[:, None]) & ~torch.eye(length, dtype=torch.bool, device=whole.device)
+        blocked = (ahead | missing[:, None]) & ~torch.eye(length, dtype=torch.bool, device=sequence.device)
         mask = blocked.repeat_interleave(self.size.heads, 0)
         with self._precision():
-            found: torch.Tensor = self.body(whole, mask=mask)[:, -1]
+            found: torch.Tensor = self.body(sequence, mask=mask)[:, -1]
         return found.float()
 
     def _precision(self) -> torch.autocast:
