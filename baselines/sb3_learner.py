@@ -72,7 +72,7 @@ class SB3Learner:
     def agent_steps(self) -> int:
         return self.model.num_timesteps
 
-    def _create(self) -> PPO:
+    def _create(self) -> Any:
         options, training = self.options, self.training
         rows: Any = SB3VecEnv(self.envs)
         return PPO(
