@@ -1,23 +1,25 @@
-"""Which stored results are older than the code that they are about?
+"""Find stored results that are older than the code that they are about.
 
-    python -m benchmarks.ages           # every older result, and what has changed since
-    python -m benchmarks.ages --all     # every result with what it is about
-    python -m benchmarks.ages --fill    # take down what the code was at commits that results name for the first time
+    python -m benchmarks.ages           # list the results that are older, and the commits that they were measured at
+    python -m benchmarks.ages --all     # list every result and what it is about
+    python -m benchmarks.ages --fill    # store the digests of the code at commits that results name for the first time
 
-A result is about a task, a policy or a part of the code, and is older when that has another digest now. Comments,
-docstrings and formatting do not count; dates neither.
+A result is about a task, a policy or a part of the code. It is older than that if the digest has changed since it was
+measured. Comments, docstrings, formatting and dates do not count.
 
-task: what it plays (`PLAY` in tests/test_frozen_tasks.py), and for learners with a central critic its global state
-(`STATE` there).
-policy: since when it acts as it does (`ACTS_SINCE`); the test also plays stored rows of the evaluation again.
-part of the code: `AREAS`, for speed, proofs and fits.
+task: what the task plays (`PLAY` in tests/test_frozen_tasks.py). A learner with a central critic also depends on the
+global state (`STATE` in the same file).
+policy: the commit at which it began to act as it does (`ACTS_SINCE`). The test also plays some stored rows of the
+evaluation again.
+part of the code: the files of one of `AREAS`. Measurements of speed, proofs and fits are about these.
 
-A result names its commit, and benchmarks/commits.json holds the digests of the code at each such commit, so that the
-test of this (tests/test_ages.py) needs no history. The proofs (soak, mutants, bad inputs, compatibility) hold the
-digest of the code that they were run on themselves, and go on only with the same.
+A result names its commit, and benchmarks/commits.json holds the digests of the code at each such commit. So the test
+(tests/test_ages.py) needs no history. The proofs (soak, mutants, bad inputs, compatibility) store the digest of the
+code that they were run on, and resume only on the same code.
 
-A commit that ends in -dirty had changes that no digest knows of: results of such commits are counted, and proofs may
-not be of one. Before 61ab0ea worlds could differ between processors by a last bit, which is no other task.
+A commit that ends in -dirty had uncommitted changes, which no digest covers. The command counts the results of such
+commits; proofs and whole files may not have any. Before 61ab0ea the last bit of a world could depend on the processor;
+that difference does not count as another task.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, or folders with all that
     "fitting": ("recsys_env/fitting/",),
     "checks": (  # what inputs are refused by, and what makes them up
         *("recsys_env/*", "recsys_env/exact/", "recsys_env/language/", "recsys_env/policies/registry.py"),
-        *("benchmarks/bad_inputs.py", "benchmarks/bad_cases/"),
+        *("benchmarks/checks/bad_inputs.py", "benchmarks/checks/bad_cases/"),
     ),
     "adapters": ("recsys_env/adapters/", "recsys_env/vector.py", "recsys_env/environment.py", "recsys_env/views.py"),
 }
@@ -61,7 +63,7 @@ ABOUT = {  # stored files -> areas; all others are about the tasks and policies 
     "compatibility": "adapters",
 }
 # Files that are older than the code that they are about and are to be measured again; the site lists them.
-AWAITED = ("profile", "speed", "trainers")
+AWAITED = ("bad_inputs", "profile", "speed", "trainers")
 TASKS_OF = {"messages": "journey-v1"}  # of which a task is a version that has no name
 # Policy -> the commit at which it began to act otherwise than before, of those that ever did since they were measured.
 ACTS_SINCE: dict[str, str] = {}

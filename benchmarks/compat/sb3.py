@@ -1,7 +1,4 @@
-"""stable-baselines3 and sb3-contrib through `SB3VecEnv`, and PPO through SuperSuit.
-
-python -m benchmarks.compat.sb3 [algorithm ...]
-"""
+"""Algorithms of stable-baselines3 and sb3-contrib through `SB3VecEnv`, and PPO through SuperSuit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the Python blocks of the site that need one library (or the extra that brings it), as printed.
+"""Run the Python blocks of the site that need one library, or the extra that brings it, as they are printed.
 
 python -m benchmarks.compat.snippets torchrl
 """
