@@ -19,12 +19,12 @@ LISTINGS = {  # name -> what it does; functions of `recsys_env.listing`, which n
     "metrics": "list the metrics beside reward, with their definitions",
 }
 COMMANDS = {  # name -> (module:function, what it does); a module is imported when its command is called
-    "evaluate": ("recsys_env.evaluation.evaluate:command", "put policies next to each other on any tasks"),
-    "tournament": ("recsys_env.evaluation.tournament:tournament", "play every policy against every other"),
+    "evaluate": ("recsys_env.evaluation.report:command", "put policies next to each other on any tasks"),
+    "tournament": ("recsys_env.evaluation.tournaments:tournament", "play every policy against every other"),
     "solve": ("recsys_env.exact.report:solve", "solve a finite game exactly"),
     "exploit": ("recsys_env.exact.exploit:exploit", "bound what an agent of a team could gain by playing otherwise"),
     "tune": ("recsys_env.tuning:tune", "search a task's planner and static ranking on training seeds"),
-    "watch": ("recsys_env.evaluation.watch:command", "replay an episode in a browser, from one HTML file"),
+    "watch": ("recsys_env.evaluation.replay:command", "replay an episode in a browser, from one HTML file"),
 }
 
 
