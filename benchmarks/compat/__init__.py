@@ -18,8 +18,8 @@ from recsys_env.cli import assignments
 from recsys_env.evaluation import episode_returns
 
 TASK = "duel-v1"
-# Moods follow the last clicked item at once. A team has to learn which item to show and not when, so seconds of training
-# tell whether a library learns. Exact rewards per agent and tick of constant strategies: Y against
+# Moods follow the last clicked item at once. A team has to learn which item to show and not when, so seconds of
+# training tell whether a library learns. Exact rewards per agent and tick of constant strategies: Y against
 # X .409, both X .384, both Y .289, X against Y .151; random play .285.
 DILEMMA = (
     "choice.beta_bait=1.0",
