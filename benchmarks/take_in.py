@@ -29,10 +29,10 @@ def take_in(folder: Path) -> Path:
     """Store what a folder of `recsys_env evaluate` or `recsys_env tournament` holds.
 
     Returns:
-        the file that it was stored in.
+        the file in which it was stored.
 
     Raises:
-        ValueError: it holds no runs or damaged ones, or some that cannot be compared with what is stored.
+        ValueError: the folder holds no runs or damaged ones, or runs that cannot be compared with what is stored.
     """
     if (folder / "tournament.json").is_file():
         name, result = "tournament", read_result(folder / "tournament.json")

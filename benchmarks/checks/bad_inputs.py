@@ -70,7 +70,7 @@ LONGEST = 1500  # characters of a message
 
 
 def judge(case: Case) -> tuple[str, str]:
-    """("silent" | "unclear" | "clear" | "skipped", what was said)."""
+    """Give the input and return ("silent" | "unclear" | "clear" | "skipped", the message)."""
     before = case.state() if case.state else b""
     try:
         with (
@@ -86,7 +86,7 @@ def judge(case: Case) -> tuple[str, str]:
         return ("clear", f"repaired: {told}") if str(told) else ("silent", "taken as a good answer")
     except SystemExit as error:
         return judge_exit(case, error.code, printed.getvalue())
-    except BaseException as error:  # whatever is raised is what is asked for
+    except BaseException as error:  # whatever is raised is judged
         if isinstance(error, KeyboardInterrupt):
             raise
         verdict = judge_error(case, error)
@@ -119,7 +119,7 @@ def judge_exit(case: Case, code: Any, printed: str) -> tuple[str, str]:
     text = code if isinstance(code, str) else printed
     if "Traceback" in text:
         return "unclear", f"[a traceback] {text[-200:]}"
-    lines = [line.strip(" │╭╰─╮╯\t") for line in text.splitlines()]  # a parser of arguments draws a frame
+    lines = [line.strip(" │╭╰─╮╯\t") for line in text.splitlines()]  # the argument parser draws a frame
     return judge_text(case, " ".join(line for line in lines if line), text)
 
 
@@ -139,7 +139,7 @@ def judge_text(case: Case, message: str, said: str) -> tuple[str, str]:
 
 
 def generators(running: Running, files: Files) -> dict[str, tuple[float, Callable[[np.random.Generator], Case]]]:
-    """Kind -> share of all inputs, and what draws one."""
+    """Map each kind of input to its share of all inputs and to the function that draws one."""
     return {
         "config": (0.29, config_case),
         "unknown field": (0.08, unknown_case),
@@ -173,7 +173,7 @@ def cases(rng: np.random.Generator, draw: Callable[[np.random.Generator], Case])
 
 
 def run(number: int, kinds: list[str], samples: int) -> dict[str, Any]:
-    """Give `number` bad inputs, of these kinds (none: all)."""
+    """Give `number` bad inputs of these kinds (none: of all kinds) and count the verdicts."""
     counts: dict[str, Counter[str]] = {}
     found: dict[str, list[dict[str, str]]] = {"silent": [], "unclear": [], "clear": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -194,7 +194,7 @@ def run(number: int, kinds: list[str], samples: int) -> dict[str, Any]:
                 if verdict == "silent" and case.state:
                     running.start()
                 if sum(row["kind"] == kind for row in found[verdict]) < samples:
-                    # A folder for temporary files lies elsewhere on another machine.
+                    # The folder of temporary files has another path on another machine.
                     what, told = (text.replace(f"{tempfile.gettempdir()}/", "") for text in (case.what, said))
                     found[verdict].append({"kind": kind, "input": what[:300], "said": told[:400]})
             counts[kind] = count

@@ -51,7 +51,7 @@ FILES = {
 }
 SEED = 12
 
-# Tests in the order in which they are run, and the compiled entries that they can tell anything about.
+# Tests in the order in which they are run, each with the compiled entries whose faults it can notice.
 TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/test_rng.py", ("uniforms",)),
     ("tests/test_numeric.py", ("apply", "cosines", "products", "squashed", "squashed_into")),
@@ -80,63 +80,62 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/test_policies.py", ("choose", "arrange")),
     ("tests/test_pricing.py", ("choose", "arrange")),
 )
-# Threads must not be started before a fork. What runs in parallel is the body of `run`; `run_parallel` itself is
-# tried with its own test.
+# Threads must not be started before a fork. `run_parallel` runs the body of `run`, and has its own test for the rest.
 PARALLEL = ("tests/test_kernels.py", "test_a_copy_does_not_depend_on_its_batch_nor_on_threads")
-SELECTED = {  # of files with much else
+SELECTED = {  # test file -> which of its tests are run, where most of them are about other things
     "tests/test_policies.py": "greedy or planner or content or place or kind_of_action and (content or popularity)",
     "tests/test_environment.py": "wrong_action",
     "tests/test_weights.py": "not policies_that_choose_slates",
     "tests/test_kernels.py": f"not {PARALLEL[1]}",
 }
 
-# Why a survivor is none of the tests' business: for ids that contain the key.
+# Why no test has to notice a survivor, for ids that contain the key.
 REASONS = {
-    "only rounding leads here": "only rounding leads to this line, which no test can bring about",
-    "rng.py:build_alias: probability[start + small[k]] = 1.0": "only rounding leaves a small one over",
+    "only rounding leads here": "only rounding leads to this line, and no test can cause it",
+    "rng.py:build_alias: probability[start + small[k]] = 1.0": "only rounding leaves an entry of `small` over",
     "rng.py:build_alias: if scaled[g] < 1.0: | scaled[g] < 1.0 -> scaled[g] <= 1.0": (
-        "equivalent: with a weight of exactly 1 either order gives a table of the same law"
+        "equivalent: with a weight of exactly 1 both orders give a table of the same distribution"
     ),
-    "slates.py:: _STARTS": "a setting of a search: another number of starts finds slates as good",
+    "slates.py:: _STARTS": "a setting of a search: another number of starts finds equally good slates",
     "(start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer | _STARTS - 1 -> _STARTS + 1": (
-        "a setting of a search: starts that lie a little closer find slates as good"
+        "a setting of a search: starts that lie a little closer find equally good slates"
     ),
     "(f.like and agent.like != 0.0): | f.like and agent.like != 0.0 -> (f.like or": (
-        "equivalent: the condition only saves the integral, which is then weighted by 0"
+        "equivalent: the condition only avoids computing the integral, whose weight is 0"
     ),
-    "for _ in range(_ROUNDS): | range(_ROUNDS)": ("a setting of a search: with a round less it finds slates as good"),
+    "for _ in range(_ROUNDS): | range(_ROUNDS)": "a setting of a search: one round less finds equally good slates",
     "_fill_page: page.means[n] = 0.0": (
-        "a setting of a search: rounds that begin with the means of another page end in slates as good"
+        "a setting of a search: rounds that begin with the means of another page find equally good slates"
     ),
-    "_prefetch_": "equivalent: memory that is not asked for ahead of time is read a little later",
+    "_prefetch_": "equivalent: memory that is not loaded ahead of time is loaded a little later",
     "u % PLACES -> u + PLACES": "equivalent on processors that shift by the remainder of 64, such as x86 and ARM",
     "numeric.py:whole: return (n + LANES - 1) // LANES * LANES | 1 -> -1": "equivalent: more of a vector stays unused",
     "if feature.length >= 0: | 0 -> 1": "equivalent: the length is never the first feature, which is profile_match",
     "p.features.freshness >= 0 -> p.features.freshness > 0": "equivalent: freshness is never the first feature",
     "p.features.promotion >= 0 -> p.features.promotion > 0": "equivalent: promotion is never the first feature",
     "filled, slots, score) and can_show(world, state, p, b, n, j) -> can_show(": (
-        "equivalent: `insert` asks again; the condition only saves what can_show costs"
+        "equivalent: `insert` checks again; the condition only avoids the cost of can_show"
     ),
     "if p.users.wallet_init > 0.0 else np.float32(0.0) | squash": (
-        "equivalent: without wallets the smaller of 0 and what has been refilled is 0"
+        "equivalent: without wallets the smaller of 0 and the refilled amount is 0"
     ),
     "if stop > first and copy.anchor < 0: | stop > first -> stop >= first": (
-        "equivalent: it fills scratch in an idle tick, which is filled again before it is read"
+        "equivalent: it fills scratch in an idle tick, and scratch is filled again before it is read"
     ),
     "if n >= 0 and report.slots[b, n, k].bought: | n >= 0 and": "equivalent: without a click no slot is bought",
     ".shape[1], size)) | 1 -> -1": "equivalent: the last axis of two is the second",
     "probability[start + large[k]] = 1.0 | 1.0 -> 2.0": "equivalent: every uniform number is below 1",
     "draw_click: if mass > 0.0: | mass > 0.0 -> mass >= 0.0": (
-        "equivalent but for rounding: an agent without mass is passed"
+        "equivalent but for rounding: an agent without mass is skipped"
     ),
-    "habit.item, habit.count, habit.window = -1, 0.0, 0 | 0.0 -> 1.0": "equivalent: an empty entry's count is not read",
-    "for i in range(count - 1):  # Fisher & Yates | 1 -> -1": "equivalent: the last ones change places with themselves",
+    "habit.item, habit.count, habit.window = -1, 0.0, 0 | 0.0 -> 1.0": "equivalent: no count is read of an empty entry",
+    "for i in range(count - 1):  # Fisher & Yates | 1 -> -1": "equivalent: the last entries trade with themselves",
     "p.users.rating_bias_sd > 0.0 else 0.0 | p.users.rating_bias_sd > 0.0 -> p.users.rating_bias_sd >= 0.0": (
         "equivalent: 0 times a draw is 0"
     ),
     "_search: if in_topic and copy.anchor >= 0: | in_topic and copy.anchor >= 0 -> copy.anchor >= 0": (
-        "differs where the part of retrieval outside the anchor's topic finds nothing by its draws, in a world that is "
-        "all but sold out; no test goes there"
+        "differs if the draws outside the anchor's topic find nothing, in a world that is almost sold out; no test "
+        "plays such a world"
     ),
 }
 
@@ -145,7 +144,7 @@ REASONS = {
 
 
 class Span(NamedTuple):
-    """A piece of a file: lines count from 1, columns are bytes."""
+    """A piece of a file. Lines count from 1, columns are bytes."""
 
     line: int
     column: int
@@ -158,10 +157,10 @@ class Mutant:
     """One change of one line.
 
     Attributes:
-        file, function: where; function "" is a constant of the module.
+        file, function: where it is; function "" is a constant of the module.
         span: the changed text.
-        before, after: what stands there, and what is put in its place.
-        text: the first line that holds it, as it was.
+        before, after: the old and the new text.
+        text: the first line of the span, as it was.
     """
 
     file: str
@@ -173,7 +172,7 @@ class Mutant:
 
     @property
     def id(self) -> str:
-        """Stable as long as the line is: file, function, line, change."""
+        """A name that stays the same while the line does: file, function, line, change."""
         return f"{self.file}:{self.function}: {self.text} | {self.before} -> {self.after} @{self.span.column}"
 
 
@@ -199,14 +198,14 @@ OPERATORS: dict[type, type] = {
     ast.BitOr: ast.BitAnd,
     ast.BitXor: ast.BitOr,
 }
-CONTINUOUS = ("uniform(", "rest ", "u01 ")  # a draw meets a boundary once in 2^53: that one is not moved
-GROUPS = {"state", "report", "scratch", "world", "p", "np", "math"}  # their attributes are of different kinds
+CONTINUOUS = ("uniform(", "rest ", "u01 ")  # a draw hits a boundary once in 2^53, so these are not moved
+GROUPS = {"state", "report", "scratch", "world", "p", "np", "math"}  # their attributes have different types
 SAME_ARGUMENT = {"exp", "log", "log1p", "sigmoid", "tanh", "softplus", "squash", "abs"}  # f(x) -> x
 OTHER_FUNCTION = {"min": "max", "max": "min"}
 
 
 def changes(node: ast.AST, siblings: dict[str, list[str]]) -> Iterator[str]:
-    """Texts that may replace a node; `siblings` are the attributes that a function reads of the same object."""
+    """Texts that may replace a node. `siblings` are the attributes that the function reads of the same object."""
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
         drawn = any(word in ast.unparse(node) for word in CONTINUOUS)
         for operator in COMPARISONS.get(type(node.ops[0]), ())[drawn:]:
@@ -257,14 +256,14 @@ def changes(node: ast.AST, siblings: dict[str, list[str]]) -> Iterator[str]:
 
 
 def compiled_functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
-    """The functions decorated as `kernel` or `entry`."""
+    """The functions decorated with `kernel` or `entry`."""
     found = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
             names = {
                 decorator.func if isinstance(decorator, ast.Call) else decorator for decorator in node.decorator_list
             }
-            if node.name.lstrip("_").startswith("prefetch"):  # asks for memory ahead of time: no value depends on it
+            if node.name.lstrip("_").startswith("prefetch"):  # loads memory ahead of time; no value depends on it
                 continue
             if any(isinstance(name, ast.Name) and name.id in ("kernel", "stage", "entry") for name in names):
                 found[node.name] = node
@@ -272,7 +271,7 @@ def compiled_functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
 
 
 def module_constants(tree: ast.Module, everything: str) -> list[ast.AST]:
-    """The numbers that a module's own names stand for, of those names that are read somewhere in `everything`."""
+    """The numbers that a module assigns to names, for names that are read somewhere in `everything`."""
     values = []
     for node in tree.body:
         if isinstance(node, ast.Assign):
@@ -285,7 +284,7 @@ def module_constants(tree: ast.Module, everything: str) -> list[ast.AST]:
 
 
 def siblings_in(function: ast.AST) -> dict[str, list[str]]:
-    """Object -> attributes that are read of it."""
+    """Map each object to the attributes that are read of it."""
     found: dict[str, set[str]] = {}
     for node in ast.walk(function):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and ast.unparse(node.value) not in GROUPS:
@@ -296,7 +295,7 @@ def siblings_in(function: ast.AST) -> dict[str, list[str]]:
 
 
 def mutants_of(file: str, source: str, everything: str) -> dict[str, list[Mutant]]:
-    """All mutants of a file by function, in the order of the text; `everything` is the text of all files."""
+    """All mutants of a file by function, in the order of the text. `everything` is the text of all files."""
     tree, lines = ast.parse(source), source.splitlines(keepends=True)
     found: dict[str, list[Mutant]] = {}
     functions = compiled_functions(tree)
@@ -307,7 +306,7 @@ def mutants_of(file: str, source: str, everything: str) -> dict[str, list[Mutant
     ]
     for name, nodes in places:
         siblings = siblings_in(functions[name]) if name else {}
-        signed = {id(node.operand) for node in nodes if isinstance(node, ast.UnaryOp)}  # -1 becomes 1, and never -2
+        signed = {id(node.operand) for node in nodes if isinstance(node, ast.UnaryOp)}  # -1 becomes 1 and never -2
         placed: list[Any] = [node for node in nodes if hasattr(node, "lineno") and id(node) not in signed]
         for node in sorted(placed, key=lambda n: (n.lineno, n.col_offset)):
             for after in changes(node, siblings):
@@ -320,7 +319,7 @@ def mutants_of(file: str, source: str, everything: str) -> dict[str, list[Mutant
 
 
 def mutated(source: str, mutant: Mutant) -> str:
-    """The source with the mutant in it."""
+    """The source with the mutant applied."""
     text, span = source.encode(), mutant.span
     lines = text.splitlines(keepends=True)
     start = sum(len(line) for line in lines[: span.line - 1]) + span.column
@@ -329,8 +328,8 @@ def mutated(source: str, mutant: Mutant) -> str:
 
 
 def chosen(number: int, only: str = "") -> list[Mutant]:
-    """About `number` mutants over all files: at least one of each function, the others in proportion to what a
-    function has."""
+    """Choose about `number` mutants from all files: at least one of each function, the others in proportion to the
+    mutants that a function has."""
     sources = {file: source_of(file).read_text(encoding="utf-8") for file in FILES}
     every = {file: mutants_of(file, source, "".join(sources.values())) for file, source in sources.items()}
     total = sum(len(mutants) for functions in every.values() for mutants in functions.values())
@@ -339,7 +338,7 @@ def chosen(number: int, only: str = "") -> list[Mutant]:
         for name, mutants in functions.items():
             count = min(len(mutants), max(1, round(number * len(mutants) / total)))
             picked += random.Random(f"{SEED} {file} {name}").sample(mutants, count)
-    random.Random(SEED).shuffle(picked)  # so that a part of a run is a fair sample
+    random.Random(SEED).shuffle(picked)  # so that the first part of a run is a fair sample
     return [mutant for mutant in picked if only in f"{mutant.file}:{mutant.function}"]
 
 
@@ -351,7 +350,7 @@ def source_of(file: str) -> Path:
 
 
 class Compiled:
-    """All compiled functions of this process, and who depends on whom."""
+    """All compiled functions of this process and the dependences between them."""
 
     def __init__(self) -> None:
         from numba.core.dispatcher import Dispatcher
@@ -359,7 +358,7 @@ class Compiled:
         self._kind = Dispatcher
         self.all: list[Any] = [
             thing for thing in gc.get_objects() if issubclass(type(thing), Dispatcher)
-        ]  # isinstance would ask lazy modules for their class
+        ]  # isinstance would load lazy modules
         self._uses = {function: self._used(function) for function in self.all}
 
     def _used(self, function: Any) -> set[Any]:
@@ -379,14 +378,14 @@ class Compiled:
         return {f for f in self.all if name in f.py_func.__code__.co_names}
 
     def dependents(self, changed: set[Any]) -> set[Any]:
-        """These functions and all that call them, however far away."""
+        """These functions and all that call them, directly or not."""
         found = set(changed)
         while more := {function for function, used in self._uses.items() if used & found} - found:
             found |= more
         return found
 
     def forget(self, functions: set[Any]) -> None:
-        """Have these compiled again when next called."""
+        """Have these functions compiled again when they are called next."""
         for function in functions:
             function._make_finalizer()()
             function._reset_overloads()
@@ -394,7 +393,7 @@ class Compiled:
 
 
 def without_caches(compiled: Compiled) -> None:
-    """Compiled code is neither read from disk nor written there: it would be that of another mutant."""
+    """Stop reading compiled code from disk and writing it there, where it would be used for another mutant."""
     from numba.core.caching import NullCache
 
     for function in compiled.all:
@@ -402,7 +401,7 @@ def without_caches(compiled: Compiled) -> None:
 
 
 def apply(mutant: Mutant, compiled: Compiled) -> set[Any]:
-    """Put a mutant in place in this process; returns the functions to be compiled again."""
+    """Apply a mutant in this process and return the functions that must be compiled again."""
     source = mutated(source_of(mutant.file).read_text(encoding="utf-8"), mutant)
     tree, module = ast.parse(source), importlib.import_module(FILES[mutant.file])
     if not mutant.function:
@@ -445,7 +444,7 @@ def apply_constant(mutant: Mutant, tree: ast.Module, module: Any, compiled: Comp
 
 
 class Watch:
-    """A pytest plugin: which test failed first and how, and a limit of processor time for each test."""
+    """A pytest plugin that records the first failure and limits the processor time of each test."""
 
     def __init__(self, limit: float = 0.0) -> None:
         self.limit = limit
@@ -476,7 +475,7 @@ class Watch:
 
 
 def run_tests(entries: set[str] | None, limit: float = 0.0, parallel: bool = False) -> tuple[int, Watch]:
-    """Run the tests that these entries matter to (None: all) in this process, up to the first failure."""
+    """Run the tests that can notice a change of these entries (None: all tests), up to the first failure."""
     import pytest
 
     watch = Watch(limit)
@@ -507,8 +506,8 @@ def tested_code() -> str:
 
 
 def attempt(mutant: Mutant | None, compiled: Compiled, limit: float, report: Path) -> None:
-    """In a fork: put the mutant in place (None: nothing, but compile everything again), run the tests, write what
-    came of it, and end."""
+    """Apply the mutant in a fork, run the tests and write the outcome. Without a mutant, compile everything again
+    instead."""
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     functions = set(compiled.all) if mutant is None else apply(mutant, compiled)
@@ -522,7 +521,7 @@ def attempt(mutant: Mutant | None, compiled: Compiled, limit: float, report: Pat
 
 
 def judged(status: int, report: Path) -> dict[str, Any]:
-    """What became of a fork that has ended with this status."""
+    """The outcome of a fork that has ended with this status."""
     if report.is_file() and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
         return dict(json.loads(report.read_text(encoding="utf-8")))
     if os.WIFSIGNALED(status):
@@ -534,7 +533,7 @@ def judged(status: int, report: Path) -> dict[str, Any]:
 def try_all(
     mutants: list[Mutant | None], compiled: Compiled, workers: int, limit: float, deadline: float
 ) -> Iterator[tuple[Mutant | None, dict[str, Any]]]:
-    """Outcome of each mutant, in the order in which they end; none is begun after the deadline."""
+    """Yield the outcome of each mutant as it ends. No mutant is begun after the deadline."""
     waiting, running = list(mutants), {}  # type: list[Mutant | None], dict[int, tuple[Mutant | None, Path, float]]
     with tempfile.TemporaryDirectory() as folder:
         while running or (waiting and time.monotonic() < deadline):
@@ -561,7 +560,7 @@ def try_all(
 
 
 def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Counts per file and in all, and the survivors with their reasons."""
+    """Counts per file and in total, and the survivors with their reasons."""
     files = {}
     for file in [*FILES, "all"]:
         counts = Counter(row["outcome"] for row in results if file in (row["file"], "all"))
@@ -641,7 +640,7 @@ def main() -> None:
     left = [mutant for mutant in mutants if mutant.id not in done][: args.limit]
     print(f"{len(mutants)} mutants, {len(done)} done; now the tests without a mutant", flush=True)
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()  # only entries outside the kernels use it
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()  # used only by entries outside the kernels
     for module in FILES.values():
         importlib.import_module(module)
     without_caches(Compiled())
@@ -650,7 +649,7 @@ def main() -> None:
     if failed:
         raise SystemExit(f"the tests fail without a mutant: {watch.failed}: {watch.error}")
     compiled, spent = Compiled(), time.process_time() - began
-    without_caches(compiled)  # the tests' own entries too, which have been imported since
+    without_caches(compiled)  # also for the tests' own entries, which are imported now
     limit = 60 + 4 * max(watch.times.values())
     print(
         f"passed in {spent:.0f} s of processor time; a test may take {limit:.0f} s. {len(left)} mutants to try",

@@ -11,7 +11,7 @@ from recsys_env import WorldConfig
 from recsys_env.config import EVENTS, GROUPS, OBJECTIVES
 from recsys_env.world import build
 
-SMALL = {  # sizes and periods that a small world may have
+SMALL = {  # ranges of sizes and periods in a small world
     "users.number": (1, 6),
     "users.groups": (1, 3),
     "users.topics": (1, 4),
@@ -33,7 +33,7 @@ SMALL = {  # sizes and periods that a small world may have
 
 
 def random_world(rng: np.random.Generator) -> WorldConfig:
-    """A valid config whose every field may differ from its default; draws again what makes no sense together."""
+    """Draw a valid config in which every field may differ from its default. Invalid combinations are drawn again."""
     while True:
         try:
             return WorldConfig(**_random_fields(rng))
@@ -42,7 +42,7 @@ def random_world(rng: np.random.Generator) -> WorldConfig:
 
 
 def playable_world(rng: np.random.Generator) -> WorldConfig:
-    """A random world in which each role has something to show."""
+    """Draw a random world in which each role has something to show."""
     while True:
         config = random_world(rng)
         try:
@@ -74,7 +74,7 @@ def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
     for name in ("mood_up", "mood_down"):
         drawn["dynamics"][name] = rng.uniform(0, 0.5, drawn["items"]["topics"] if moods else 0).tolist()
     action = str(rng.choice(["candidates", "items", "query", "weights"]))
-    private = scenes == 1 and rng.random() < 0.15  # and nothing that would break the promise
+    private = scenes == 1 and rng.random() < 0.15  # and no field that breaks the promise
     drawn["observation"]["privacy_epsilon"] = float(rng.uniform(0.1, 9.0)) if private else 0.0
     if private:
         drawn["users"]["population"], drawn["offer"]["kind"] = "fresh", "none"
@@ -93,8 +93,8 @@ def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _random_group(rng: np.random.Generator, group: str, default: Any) -> dict[str, Any]:
-    """Fields of one group: the default, an end of the range, or anything between; ranges are cut to where something
-    happens."""
+    """Draw the fields of one group: the default, an end of the range, or a value between. Ranges are narrowed to values
+    that have an effect."""
     drawn: dict[str, Any] = {}
     for f in fields(default):
         meta, value = f.metadata, getattr(default, f.name)

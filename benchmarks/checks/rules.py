@@ -87,7 +87,7 @@ class Books(NamedTuple):
     people: np.ndarray  # [B, U] BOOK
     carts: np.ndarray  # [B, U, 3] ENTRY
     stock: np.ndarray  # [B, M] UNITS
-    before: np.ndarray  # [B] world.COPY, before the step; as are the next three
+    before: np.ndarray  # [B] world.COPY; this and the next three are from before the step
     candidates: np.ndarray  # [B, N, C]
     active: np.ndarray  # [B, N]
     next_visitor: np.ndarray  # [B, N]
@@ -98,7 +98,7 @@ class Books(NamedTuple):
 
 
 class Flags(NamedTuple):
-    """What of the config decides which rules hold."""
+    """The parts of the config that decide which rules hold."""
 
     shared: bool
     rival: bool
@@ -110,7 +110,7 @@ class Flags(NamedTuple):
 
 
 class Watch:
-    """The checks of one batch, which has just been reset."""
+    """The checks of one batch that has just been reset."""
 
     def __init__(self, envs: VectorEnv) -> None:
         c, b, shape = envs.config, envs.num_envs, envs.shape
@@ -142,7 +142,7 @@ class Watch:
         check_first(envs.world, envs.arrays, envs.report, self._flags, self.books)
 
     def look(self) -> None:
-        """Before a step: keep what the step will overwrite."""
+        """Keep what the next step will overwrite. Call it before each step."""
         envs, books = self._envs, self.books
         books.before[...], books.candidates[...] = envs.arrays.copies, envs.arrays.candidates
         books.active[...], books.next_visitor[...] = envs.report.agents["active"], envs.report.agents["next_visitor"]
@@ -150,7 +150,7 @@ class Watch:
         read_prices(envs.world, self._items, int(books.before["tick"][0]), books.prices, promoted)
 
     def check(self, actions: np.ndarray, tick: int) -> None:
-        """After it: compare. `tick` counts from the reset on."""
+        """Compare the step with the books. `tick` counts from the reset on."""
         envs = self._envs
         read = envs._actions.read(actions)
         check_tick(envs.world, envs.arrays, envs.report, read, self._flags, self.books, tick)
@@ -178,7 +178,7 @@ def near(a: float, b: float) -> bool:
 
 @kernel
 def actions_of_pick(shape: Any) -> int:
-    """With one slot: how many actions name the same pick."""
+    """With one slot: the number of actions that name the same pick."""
     return max(shape.levels, 1) * max(shape.vocabulary, 1)
 
 
@@ -214,7 +214,7 @@ def units_left(world: Any, books: Any, b: int, j: int, stamp: int, tick: int) ->
 
 @kernel
 def pay(world: Any, books: Any, b: int, u: int, j: int, price: float, stamp: int, tick: int, n: int) -> None:
-    """Enter a purchase."""
+    """Enter a purchase into the books."""
     p, person = world.params[0], books.people[b, u]
     if p.users.wallet_init > 0.0:
         if price > person.wallet + 1e-5 + 1e-5 * person.wallet:
@@ -228,7 +228,7 @@ def pay(world: Any, books: Any, b: int, u: int, j: int, price: float, stamp: int
 
 @kernel
 def is_on_offer(world: Any, books: Any, b: int, n: int, j: int, stamp: int, tick: int) -> bool:
-    """Inventory, availability and stock."""
+    """Whether item j is in the inventory, available and in stock."""
     c = world.params[0].items
     if world.allowed.shape[1] > 0 and not world.allowed[n, j]:
         return False
@@ -239,7 +239,8 @@ def is_on_offer(world: Any, books: Any, b: int, n: int, j: int, stamp: int, tick
 
 @kernel
 def asked_for(world: Any, books: Any, actions: Any, flags: Any, b: int, n: int, k: int, j: int) -> bool:
-    """Whether slot k may hold item j: the item named there, or any candidate (a repeated pick takes another one)."""
+    """Whether slot k may hold item j: the item that the action names, or any candidate, as a repeated pick takes
+    another one."""
     shape = world.params[0].shape
     if flags.by_item:
         named = int(actions[b, n, k])
@@ -254,7 +255,7 @@ def asked_for(world: Any, books: Any, actions: Any, flags: Any, b: int, n: int, 
 
 @kernel
 def check_next(world: Any, state: Any, report: Any, flags: Any, books: Any, tick: int, b: int) -> None:
-    """The page about to be shown."""
+    """Check the page that is about to be shown."""
     p, copy = world.params[0], state.copies[b]
     agents = p.shape.agents
     owner = world.scenes[copy.scene].owner
@@ -285,7 +286,7 @@ def check_next(world: Any, state: Any, report: Any, flags: Any, books: Any, tick
 
 @kernel
 def meet(world: Any, state: Any, books: Any, tick: int, b: int, u: int, person: int) -> None:
-    """Open the books of whoever comes; the same id means the same person."""
+    """Open the books of a new visitor. The same id means the same person."""
     user, book, stamp = state.users[b, u], books.people[b, u], state.copies[b].stamp
     if book.stamp != stamp or book.incarnation != user.incarnation:
         fixed_again = world.params[0].users.population != 0 and book.stamp != stamp
@@ -318,7 +319,7 @@ def check_ranks(world: Any, report: Any, flags: Any, books: Any, tick: int, b: i
 def check_slots(
     world: Any, report: Any, actions: Any, flags: Any, books: Any, has_cart: bool, stamp: int, tick: int, b: int
 ) -> tuple[int, int]:
-    """The page just shown; returns the slot that was clicked, or (-1, -1)."""
+    """Check the page just shown. Returns the slot that was clicked, or (-1, -1)."""
     p, active, tally = world.params[0], books.active, books.tally
     clicked_n, clicked_k = -1, -1
     for n in range(p.shape.agents):
@@ -363,7 +364,7 @@ def check_slots(
 
 @kernel
 def put_in(books: Any, b: int, u: int, j: int, n: int, rated: bool) -> int:
-    """Enter a cart; returns how many of the oldest entries were there before."""
+    """Enter a cart into the books. Returns how many of the oldest entries were there before."""
     carts, book = books.carts, books.people[b, u]
     old, at = book.size, book.size
     for i in range(book.size):
@@ -384,7 +385,7 @@ def put_in(books: Any, b: int, u: int, j: int, n: int, rated: bool) -> int:
 def check_money(
     world: Any, state: Any, report: Any, flags: Any, books: Any, n: int, k: int, b: int, u: int, stamp: int, tick: int
 ) -> None:
-    """Carts, purchases, wallet, stock and own rewards of one page; (n, k) was clicked."""
+    """Check carts, purchases, wallet, stock and own rewards of one page, of which slot (n, k) was clicked."""
     p, book, user, carts, tally = world.params[0], books.people[b, u], state.users[b, u], books.carts, books.tally
     if p.users.wallet_init > 0.0:
         book.wallet = min(p.users.wallet_init, book.wallet + p.users.wallet_refill * (tick - book.tick))
@@ -397,7 +398,7 @@ def check_money(
             pay(world, books, b, u, slot.item, price, stamp, tick, n)
         elif slot.cart and not flags.instant:
             old = put_in(books, b, u, slot.item, n, slot.rating > 0)
-            fresh = np.int64(slot.item)  # unless it was there before
+            fresh = np.int64(slot.item)  # unless it was in the cart before
             for i in range(old):
                 if carts[b, u, i].item == slot.item:
                     fresh = -1
@@ -438,7 +439,7 @@ def check_money(
         at += 1
     if fresh >= 0 and not holds:
         complain(books, CART, tick, b, n)
-    book.size = user.cart  # what was abandoned, nobody is told
+    book.size = user.cart  # nothing reports abandoned items
     for i in range(user.cart):
         entry, mine = carts[b, u, i], state.carts[b, u, i]
         entry.item, entry.agent, entry.rated = mine.item, mine.agent, mine.rated
@@ -453,7 +454,7 @@ def check_money(
 
 @kernel
 def check_stock(world: Any, state: Any, report: Any, books: Any, b: int, stamp: int, tick: int) -> None:
-    """State and books agree on what was shown or sold."""
+    """Check that state and books agree on what was shown or sold."""
     p = world.params[0]
     for i in range(p.shape.agents * p.shape.slots + report.later.shape[1]):
         if i < p.shape.agents * p.shape.slots:
@@ -506,14 +507,14 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
 
 @entry
 def check_first(world: Any, state: Any, report: Any, flags: Any, books: Any) -> None:
-    """The page after a reset."""
+    """Check the page after a reset."""
     for b in range(books.before.size):
         check_next(world, state, report, flags, books, -1, b)
 
 
 @entry
 def check_tick(world: Any, state: Any, report: Any, actions: Any, flags: Any, books: Any, tick: int) -> None:
-    """All checks but the replay, of every copy; `tick` counts from the reset on, over episodes."""
+    """Run all checks but the replay on every copy. `tick` counts from the reset on, over episodes."""
     p = world.params[0]
     horizon = p.shape.horizon
     for b in range(books.before.size):
@@ -533,7 +534,7 @@ def check_tick(world: Any, state: Any, report: Any, actions: Any, flags: Any, bo
         n, k = check_slots(world, report, actions, flags, books, has_cart, clock.stamp, clock.tick, b)
         if clock.visitor >= 0:
             books.tally[0] += 1
-            if not ends:  # at an episode's end the rows are of the episode that begins
+            if not ends:  # at the end of an episode the rows are those of the next one
                 check_money(world, state, report, flags, books, n, k, b, clock.visitor, clock.stamp, clock.tick)
         elif n >= 0:
             complain(books, CLICKS, tick, b, n)

@@ -33,13 +33,13 @@ from .rules import CHECKS, NAMES, REPLAY, TALLY, Books, Watch
 SEED = 1_000_000
 TASK_COPIES, WORLD_COPIES = 1024, 256
 WORLD_STEPS = 500_000  # agent-steps of one random world
-REPLAYED = 40  # ticks that are played again in another batch
+REPLAYED = 40  # ticks that are played again in a batch of three
 
 # ------------------------------------------------------------------------------------------------ playing
 
 
 def joint_actions(envs: VectorEnv, rng: np.random.Generator) -> np.ndarray:
-    """Uniform actions [B, N, ...]."""
+    """Uniform random actions [B, N, ...]."""
     space: Any = envs.action_space
     shape = (envs.num_envs, envs.num_agents, *space.shape)
     if envs.config.continuous:
@@ -50,8 +50,8 @@ def joint_actions(envs: VectorEnv, rng: np.random.Generator) -> np.ndarray:
 def play(
     config: WorldConfig, seed: int, num_envs: int, steps: float
 ) -> tuple[Books, int, list[np.ndarray], list[tuple[np.ndarray, ...]]]:
-    """Play about `steps` agent-steps; returns the books, the agent-steps, and the first actions and what they brought
-    to three copies."""
+    """Play about `steps` agent-steps. Returns the books, the number of agent-steps, and the first actions of three
+    copies with what they returned."""
     envs, rng = VectorEnv(config, num_envs), np.random.default_rng(seed)
     envs.reset(seed=seed)
     watch = Watch(envs)
@@ -86,7 +86,7 @@ def reported(envs: VectorEnv, copies: int) -> tuple[np.ndarray, ...]:
 def replay(
     config: WorldConfig, seed: int, taken: list[np.ndarray], brought: list[tuple[np.ndarray, ...]], threads: int
 ) -> int:
-    """The number of ticks that three copies alone do not play as they did among many."""
+    """Play three copies again in a batch of their own. Returns the number of ticks that differ."""
     envs = VectorEnv(config, 3, num_threads=threads)
     envs.reset(seed=[copy_seed(seed, b) for b in range(3)])
     wrong = 0
@@ -97,7 +97,7 @@ def replay(
 
 
 def play_chunk(chunk: int, steps: float) -> dict[str, Any]:
-    """One chunk: a task, or several random worlds."""
+    """Play one chunk: a task or several random worlds."""
     tasks, began = list(TASKS), time.perf_counter()
     counts, wrong = np.zeros(len(TALLY), np.int64), np.zeros(len(CHECKS), np.int64)
     first: dict[str, dict[str, int]] = {}
@@ -137,7 +137,7 @@ def play_chunk(chunk: int, steps: float) -> dict[str, Any]:
 
 
 def summary(chunks: list[dict[str, Any]]) -> dict[str, Any]:
-    """Totals by task, violations by check with where each was seen first, and how often it was looked at."""
+    """Totals by task, violations by check with the first of each, and how often each event was seen."""
     by_world: dict[str, dict[str, float]] = {}
     violations, tally = dict.fromkeys(NAMES, 0), dict.fromkeys(TALLY, 0)
     first: dict[str, dict[str, int]] = {}

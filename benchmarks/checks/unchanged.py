@@ -48,7 +48,7 @@ def games() -> Iterator[tuple[str, WorldConfig]]:
 
 
 def worlds() -> Iterator[tuple[str, WorldConfig]]:
-    """(name, config) of random worlds, but for those whose roles have nothing to show."""
+    """(name, config) of the random worlds whose roles all have something to show."""
     for seed in range(WORLDS):
         config = random_world(np.random.default_rng(seed))
         try:
@@ -59,7 +59,7 @@ def worlds() -> Iterator[tuple[str, WorldConfig]]:
 
 
 def drawn(envs: VectorEnv, bits: np.random.PCG64) -> np.ndarray:
-    """Actions [B, N, ...] at random; the sequence of raw bits is the same in every version of NumPy."""
+    """Random actions [B, N, ...]. The raw bits are the same in every version of NumPy."""
     actions = envs.empty_actions()
     raw = bits.random_raw(actions.size).reshape(actions.shape)
     if isinstance(envs.action_space, Box):
@@ -71,7 +71,7 @@ def drawn(envs: VectorEnv, bits: np.random.PCG64) -> np.ndarray:
 
 
 def digests(config: WorldConfig, copies: int, ticks: int) -> dict[str, str]:
-    """SHA-256 of all that so many ticks of so many copies return (`play`), and of the states between them
+    """SHA-256 of everything that some ticks of some copies return (`play`) and of the states between them
     (`states`)."""
     envs, bits, told, states = VectorEnv(config, copies), np.random.PCG64(SEED), hashlib.sha256(), hashlib.sha256()
 

@@ -59,7 +59,7 @@ def _supersuit(copies: int) -> VecEnv:
 
 
 def evaluate(model: Any, changes: dict[str, Any], ticks: int = 300) -> float:
-    """Mean reward per agent and tick of 64 copies on seeds not trained on."""
+    """Mean reward per agent and tick of 64 copies on seeds that were not trained on."""
     rows = SB3VecEnv(recsys_env.vector_env(TASK, 64, **TEAM, **changes))
     rows.seed(1_000_003)
     observations: Any = rows.reset()

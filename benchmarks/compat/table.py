@@ -32,8 +32,8 @@ from ..result_files import earlier, store
 
 ROOT = Path(__file__).parent.parent.parent
 LEARNED = 0.33
-SNIPPETS = {"sb3": "train"}  # whose blocks on the site name the extra
-# library: (pip commands, packages whose versions are stored)
+SNIPPETS = {"sb3": "train"}  # library -> the name in its blocks on the site, where it is that of an extra
+# library -> (pip commands, packages whose versions are stored)
 INSTALL: dict[str, tuple[list[list[str]], list[str]]] = {
     "sb3": ([["-e", ".[train]"]], ["stable-baselines3", "sb3-contrib", "supersuit"]),
     "torchrl": ([["-e", ".[torchrl]"]], ["torchrl"]),
@@ -51,7 +51,7 @@ INSTALL: dict[str, tuple[list[list[str]], list[str]]] = {
     "xuance": ([["xuance==1.4.4"], ["-e", "."]], ["xuance"]),
     "pufferlib": ([["-e", ".[pufferlib]"]], ["pufferlib-core"]),
 }
-# Extra that is no library of trainers -> the tests that belong to it.
+# Extra that brings no trainer library -> the tests that belong to it.
 EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("test_train", "test_ippo", "test_cma_es", "test_ppo_torch", "test_q_torch"),
     "recommenders": ("test_policies", "test_learners"),
@@ -70,7 +70,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 
 
 def versions(python: Path, packages: Sequence[str] = ()) -> dict[str, str]:
-    """Versions in an environment: of these packages, which have to be there, and of what all environments share."""
+    """Versions of packages in an environment: of these, which must be there, and of those that all environments
+    share."""
     code = """if True:
         import importlib.metadata as m, json, sys
         there = {d.name.lower() for d in m.distributions()}
@@ -83,7 +84,7 @@ def versions(python: Path, packages: Sequence[str] = ()) -> dict[str, str]:
 
 
 def installed(name: str, commands: list[list[str]], folder: Path) -> tuple[Path, str]:
-    """The Python of a new environment, and what went wrong in installing."""
+    """Make an environment and install these packages. Returns its Python and the error, if there is one."""
     venv.create(folder / name, with_pip=True)
     python = folder / name / "bin" / "python"
     for command in commands:
@@ -96,7 +97,7 @@ def installed(name: str, commands: list[list[str]], folder: Path) -> tuple[Path,
 
 
 def run_tests(extra: str, folder: Path) -> dict[str, Any]:
-    """Install an extra and run its tests; how they ended, or what went wrong."""
+    """Install an extra and run its tests. Returns how they ended, or the error."""
     commands, began = [["-e", f".[{extra},test-core]"]], time.perf_counter()
     python, error = installed(f"extra-{extra}", commands, folder)
     if error:
@@ -116,7 +117,7 @@ def run_tests(extra: str, folder: Path) -> dict[str, Any]:
 
 
 def run(library: str, folder: Path) -> dict[str, Any]:
-    """Install and train one library; its rows, or what went wrong."""
+    """Install and train one library. Returns its rows, or the error."""
     commands, packages = INSTALL[library]
     python, error = installed(library, commands, folder)
     if error:

@@ -44,7 +44,7 @@ ROADS = 2**14  # copies behind adapters and learners
 
 
 def tick(capability: tuple[int, int]) -> str:
-    """Assembly of the whole tick; it is the same code for every task whose actions are integers."""
+    """Assembly of the whole tick. It is the same code for every task whose actions are integers."""
     from recsys_env.cuda.compiler import ptx
     from recsys_env.cuda.threads import step_copies
 
@@ -63,7 +63,7 @@ def compiled(capability: tuple[int, int]) -> dict[str, Any]:
 
 
 def assembled(text: str, capability: tuple[int, int]) -> dict[str, Any]:
-    """What `ptxas` says of this assembly; nothing where it is not installed."""
+    """What `ptxas` reports about this assembly; empty if it is not installed."""
     assembler = shutil.which("ptxas") or _shipped("ptxas")
     if assembler is None:
         return {}
@@ -92,7 +92,7 @@ def _shipped(name: str) -> str | None:
 
 
 def differences(config: WorldConfig) -> list[str]:
-    """What the GPU returns otherwise than the CPU, in the first tick that differs."""
+    """What the GPU returns differently from the CPU, in the first tick that differs."""
     config = replace(config, {"horizon": HORIZON})
     here, there = VectorEnv(config, COPIES), vector_env(config, COPIES, device="cuda")
     bits = np.random.PCG64(0)
@@ -114,7 +114,7 @@ def differences(config: WorldConfig) -> list[str]:
 
 
 def rate(task: str, copies: int) -> dict[str, float]:
-    """Agent-steps per second, and bytes per copy."""
+    """Agent-steps per second and bytes per copy."""
     from numba import cuda
 
     envs = vector_env(task, copies, device="cuda")
@@ -125,7 +125,7 @@ def rate(task: str, copies: int) -> dict[str, float]:
 
 
 def per_second(step: Callable[[], Any]) -> float:
-    """Calls per second, all that they queue included."""
+    """Calls per second, including everything that they queue."""
     from numba import cuda
 
     for _ in range(20):
@@ -163,7 +163,7 @@ def adapters() -> dict[str, float]:
 
 
 def training() -> dict[str, Any]:
-    """The one-file PPO with its batch on the device."""
+    """Agent-steps per second of the one-file PPO with its batch on the device."""
     from baselines.torch_learners import TorchPPO
 
     from .trainers import torch_ppo

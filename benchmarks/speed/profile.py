@@ -33,11 +33,12 @@ from .step import actions_for, games, started
 
 COPIES, SECONDS, LOOKS = 1024, 10.0, 5000  # looks per second
 GAMES = ("duel-v1 items", "ecommerce-v1 items", "ecommerce-v1 candidates", "news-v1 candidates")
-LEAST = 0.01  # share from which on a kernel is named
+LEAST = 0.01  # kernels with a smaller share are not named
 
 
 class _Lines(debuginfo.DIBuilder):  # type: ignore[misc]
-    """Numba's lines for its own debugger, without variables, which would keep LLVM from leaving them in registers."""
+    """Numba's line numbers for its debugger, without variables, which would keep LLVM from holding them in
+    registers."""
 
     def __init__(self, module: Any, filepath: str, cgctx: Any, directives_only: bool) -> None:
         super().__init__(module, filepath, cgctx, False)
@@ -48,13 +49,13 @@ class _Lines(debuginfo.DIBuilder):  # type: ignore[misc]
 
 @contextlib.contextmanager
 def with_lines() -> Iterator[None]:
-    """While the step is compiled: its code tells lines, and is not kept on disk in place of that without."""
+    """Compile the step with line numbers, and keep this code out of the cache on disk."""
     with mock.patch.object(debuginfo, "DummyDIBuilder", _Lines), mock.patch.object(run._cache, "_enabled", False):
         yield
 
 
 def profile(label: str) -> dict[str, Any]:
-    """How often the processor was looked at in a game, and the shares of these looks by kernel."""
+    """Number of samples of a game, and their shares by kernel."""
     world, overrides = games()[label]
     before = set(run.overloads)
     with with_lines():
@@ -89,7 +90,7 @@ def _told(*command: Any, asked: str | None = None) -> str:
 
 
 def kernels_at(lines: Iterable[str]) -> dict[int, str]:
-    """Place in the code -> innermost kernel, as `addr2line -a -f -i -C` tells them."""
+    """Map addresses in the code to the innermost kernel, from the output of `addr2line -a -f -i -C`."""
     found: dict[int, str] = {}
     place = 0
     for line in lines:
@@ -101,7 +102,8 @@ def kernels_at(lines: Iterable[str]) -> dict[int, str]:
 
 
 def shares(kernels: Mapping[int, str], places: Mapping[int, int]) -> dict[str, float]:
-    """Share of the looks by kernel, largest first; what is smaller than `LEAST` together, and what met no kernel."""
+    """Share of the samples by kernel, largest first. Kernels below `LEAST` are added up, as are samples outside the
+    kernels."""
     total = sum(places.values())
     found: collections.Counter[str] = collections.Counter()
     for place, count in places.items():

@@ -25,13 +25,13 @@ from recsys_env.kernels.retrieval import draw_candidates
 from recsys_env.vector import chunks
 from recsys_env.world import State
 
-ROW = 64  # bytes of a record that is read at a random place
-TABLE = 1 << 12  # rows of the table that they are read from, which fits the second cache
+ROW = 64  # bytes of a record that is read at random
+TABLE = 1 << 12  # rows of the table from which records are read; it fits into the second cache
 
 
 @entry
 def read_and_fill(world, state, report, scratch, actions, starts):  # type: ignore[no-untyped-def]
-    """Actions into slots: which items stand on the page."""
+    """Read the actions and fill the slots with items."""
     p = world.params[0]
     for b in range(state.copies.size):
         if state.copies[b].visitor >= 0:
@@ -41,7 +41,7 @@ def read_and_fill(world, state, report, scratch, actions, starts):  # type: igno
 
 @entry
 def choose(world, state, report, scratch, actions, starts):  # type: ignore[no-untyped-def]
-    """Utilities of the slots and the click."""
+    """Compute the utilities of the slots and draw the click."""
     p = world.params[0]
     for i in range(starts.size - 1):
         weigh_slots(world, state, report, scratch, p, starts[i], starts[i + 1])
@@ -52,7 +52,7 @@ def choose(world, state, report, scratch, actions, starts):  # type: ignore[no-u
 
 @entry
 def retrieve(world, state, report, scratch, actions, starts):  # type: ignore[no-untyped-def]
-    """Candidates of the next page."""
+    """Draw the candidates of the next page."""
     p = world.params[0]
     for b in range(state.copies.size):
         copy = state.copies[b]
@@ -61,7 +61,7 @@ def retrieve(world, state, report, scratch, actions, starts):  # type: ignore[no
 
 @entry
 def describe(world, state, report, scratch, actions, starts):  # type: ignore[no-untyped-def]
-    """Observations and masks."""
+    """Write observations and masks."""
     p = world.params[0]
     for b in range(state.copies.size):
         observe(world, state, report, scratch, p, b, report.observations, report.masks)
@@ -71,8 +71,8 @@ STAGES = {"page": read_and_fill, "click": choose, "candidates": retrieve, "obser
 
 
 def stages(envs: VectorEnv, actions: np.ndarray) -> dict[str, Callable[[], Any]]:
-    """One call for each stage of a tick, compiled for this world, over all copies of a batch that has been stepped; the
-    batch goes on as if it had not been asked."""
+    """One call for each stage of a tick, compiled for this world, over all copies of a batch that has been stepped. The
+    calls work on a copy of the state, so the batch does not change."""
     state = State(*(array.copy() for array in envs.arrays))
     report = type(envs.report)(*(array.copy() for array in envs.report))
     arguments = (envs.world, state, report, envs._scratch, actions, chunks(envs.num_envs))
@@ -116,8 +116,8 @@ def products(x, y, sums):  # type: ignore[no-untyped-def]
 
 
 def primitives() -> dict[str, tuple[Callable[[], Any], float]]:
-    """name -> a call, and how many of the primitive it does: each in a pass over an array, the results kept, so that
-    the compiler may use vector instructions."""
+    """name -> a call, and how many of the primitive it performs. Each call is one pass over an array that keeps its
+    results, so that the compiler may use vector instructions."""
     draw = np.random.default_rng(0)
     buffer = np.zeros(1 << 16, np.float32)
     x, bits = draw.uniform(-5, 5, 1 << 12), np.zeros(1 << 12, np.uint64)
@@ -135,12 +135,13 @@ def primitives() -> dict[str, tuple[Callable[[], Any], float]]:
 def operations(envs: VectorEnv) -> dict[str, float]:
     """How many primitives a page needs, however it is computed.
 
-    write_byte: observations of all agents, the report of their slots and of themselves. random_number: eight for
-    visitor, session, click and what follows it, one for each slot's place on the page, three for each candidate (its
-    topic or the table it is drawn from, itself, its place). exponential: one for each slot's weight, three for each
-    agent, one for each topic's chance, four for what follows a click. gather: the record of each slot's item and of
-    each candidate, and four of the visitor. multiply_add: taste times vector for each slot, profile times vector for
-    each candidate.
+    write_byte: observations of all agents, and the report of their slots and of themselves.
+    random_number: eight for visitor, session, click and what follows it; one for each slot's position on the page;
+    three for each candidate (its topic or the table it is drawn from, itself, its position).
+    exponential: one for each slot's weight, three for each agent, one for each topic's chance, four for what follows a
+    click.
+    gather: the record of each slot's item and of each candidate, and four of the visitor.
+    multiply_add: taste times vector for each slot, and profile times vector for each candidate.
     """
     shape, report = envs.shape, envs.report
     slots, drawn = shape.agents * shape.slots, shape.agents * shape.candidates
@@ -155,5 +156,5 @@ def operations(envs: VectorEnv) -> dict[str, float]:
 
 
 def lower_bound(envs: VectorEnv, unit: dict[str, float]) -> dict[str, float]:
-    """Nanoseconds of a page's primitives, each as fast as in a pass that does nothing else."""
+    """Nanoseconds of a page's primitives, if each is as fast as in a pass of its own."""
     return {name: count * unit[name] for name, count in operations(envs).items()}

@@ -46,17 +46,17 @@ from .stages import lower_bound, operations, primitives, stages
 from .windows import WINDOW, Call, quartiles, take_turns
 
 BATCHES = (1, 64, 1024, 4096)
-MEMORY = 8e9  # bytes that the state of a batch may take, of which two are held; grocery-v1 with 4,096 needs 23 GB
+MEMORY = 8e9  # bytes of a batch's state; two are held at once, and 4,096 copies of grocery-v1 would need 23 GB
 THREADED = (64, 256, 1024, 4096)
-STARTS = 5  # fresh processes
-# Worlds as other packages have them, for whoever runs both side by side: one recommender that names items, users who
-# always come, nothing after the click.
+STARTS = 5  # number of fresh processes
+# Worlds like those of other packages, to run both side by side: one recommender that names items, users who always
+# come, and nothing after the click.
 _SIMPLE = replace(WorldConfig(num_agents=1, action="items"), {"arrival": {"r_0": 50.0}})
 LIKE: dict[str, WorldConfig] = {
     "ng_like": replace(_SIMPLE, {"slots": 2, "items": {"number": 100, "topics": 2}}),
     "slate10_like": replace(_SIMPLE, {"slots": 10, "items": {"number": 1000}}),
 }
-# What one size does to ecommerce-v1's tick, all others as they are.
+# Sizes of ecommerce-v1 that vary one at a time.
 GROWTH: dict[str, tuple[str, tuple[int, ...]]] = {
     "users": ("users.number", (100, 10_000, 1_000_000)),
     "items": ("items.number", (100, 10_000, 1_000_000)),
@@ -73,8 +73,8 @@ Quartiles = list[float]
 
 
 def games() -> dict[str, tuple[str | WorldConfig, dict[str, Any]]]:
-    """label -> what `vector_env` takes: every task with every kind of action, its own first; then the worlds that are
-    like others."""
+    """label -> the arguments of `vector_env`: every task with every kind of action, its own first, and then the worlds
+    of `LIKE`."""
     found: dict[str, tuple[str | WorldConfig, dict[str, Any]]] = {}
     for task, config in TASKS.items():
         for action in dict.fromkeys((config.action, "candidates", "items", "query", "weights")):
@@ -87,8 +87,11 @@ def games() -> dict[str, tuple[str | WorldConfig, dict[str, Any]]]:
 
 
 def started(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, threads: int = 1) -> VectorEnv:
-    """A batch whose copies are spread evenly over the ticks of an episode, the first ones farthest, as they are after
-    playing `actions_for` from its start: a tick takes longer early on, when most people still come."""
+    """A batch whose copies are spread evenly over the ticks of an episode.
+
+    The first copies are farthest. All are in the state that `actions_for` leads to from the start of an episode. This
+    matters because ticks take longer early in an episode, when most people still come.
+    """
     envs = recsys_env.vector_env(world, num_envs, num_threads=threads, **overrides)
     envs.reset(seed=0)
     read, all_copies = envs._actions.read(actions_for(envs)), envs._starts
@@ -102,13 +105,13 @@ def started(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, 
 
 
 def affordable(world: str | WorldConfig, overrides: dict[str, Any], wanted: tuple[int, ...]) -> list[int]:
-    """Those of these numbers of copies whose state there is room for."""
+    """The numbers of copies whose state fits into `MEMORY`."""
     each = sum(array.nbytes for array in recsys_env.vector_env(world, 1, **overrides).arrays)
     return [copies for copies in wanted if copies * each <= MEMORY]
 
 
 def actions_for(envs: CpuBatch) -> np.ndarray:
-    """Uniform actions of a batch, always the same."""
+    """Uniform random actions of a batch, the same in every call."""
     draw, space = np.random.default_rng(0), envs.action_space
     actions = envs.empty_actions()
     if isinstance(space, gymnasium.spaces.Box):
@@ -125,7 +128,7 @@ def pages(envs: VectorEnv) -> float:
 
 
 def batch(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, rounds: int) -> dict[str, Any]:
-    """Nanoseconds per copy of the compiled call and of `step`; with 1,024 copies also the rate as a share of
+    """Nanoseconds per copy of the compiled call and of `step`. With 1,024 copies also the rate as a share of
     `CartPoleVectorEnv`'s."""
     envs = started(world, overrides, num_envs)
     actions = actions_for(envs)
@@ -148,7 +151,7 @@ def batch(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, ro
 def taken_apart(
     world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, unit: dict[str, float], rounds: int
 ) -> dict[str, Any]:
-    """Nanoseconds per copy of a tick, of its stages, and of the bound."""
+    """Nanoseconds per copy of a tick, of its stages, and of the lower bound."""
     envs = started(world, overrides, num_envs)
     read, share = envs._actions.read(actions_for(envs)), pages(envs)
     calls = {**stages(envs, read), "tick": lambda: envs._advance(read, mode=0)}
@@ -166,12 +169,12 @@ def taken_apart(
 
 
 def threads(world: str | WorldConfig, overrides: dict[str, Any], rounds: int) -> dict[str, Quartiles]:
-    """How many times as fast two threads are as one, by copies."""
+    """How many times as fast two threads are as one, by number of copies."""
     found = {}
     for num_envs in affordable(world, overrides, THREADED):
         one, two = (started(world, overrides, num_envs, count) for count in (1, 2))
         actions = actions_for(one)
-        # bound as arguments: both are called after the loop has gone on
+        # default arguments bind the batches of this iteration
         calls: dict[str, Call] = {
             "one": lambda envs=one, actions=actions: envs.step(actions),  # type: ignore[misc]
             "two": lambda envs=two, actions=actions: envs.step(actions),  # type: ignore[misc]
@@ -208,7 +211,7 @@ def interfaces(world: str | WorldConfig, overrides: dict[str, Any], rounds: int)
 
 
 def many_cartpoles() -> Call:
-    """A step of Gymnasium's natively vectorised CartPole, 1,024 copies."""
+    """A step of Gymnasium's natively vectorised CartPole with 1,024 copies."""
     many = gymnasium.make_vec("CartPole-v1", num_envs=1024, vectorization_mode="vector_entry_point")
     many.reset(seed=0)
     pushes = np.random.default_rng(0).integers(0, 2, 1024)
@@ -234,7 +237,7 @@ def cartpole() -> Call:
 
 
 def growth(rounds: int) -> dict[str, dict[str, Quartiles]]:
-    """Nanoseconds per tick of the compiled call in one copy of ecommerce-v1, by one size and its values."""
+    """Nanoseconds per tick of the compiled call in one copy of ecommerce-v1, by the size that varies and its values."""
     found: dict[str, dict[str, Quartiles]] = {}
     for name, (field, values) in GROWTH.items():
         found[name] = {}
@@ -252,9 +255,10 @@ def nested(field: str, value: int) -> dict[str, Any]:
 
 
 def wandering(overrides: dict[str, Any]) -> Call:
-    """A tick of one copy of ecommerce-v1, whose users and items are all in memory, with other actions in every one."""
+    """A tick of one copy of ecommerce-v1 with different actions each time, after all its users and items are in
+    memory."""
     envs = recsys_env.vector_env("ecommerce-v1", 1, **overrides)
-    for array in envs.arrays:  # the first touch of a memory page costs the system's zeroing of it: not ours to time
+    for array in envs.arrays:  # the system zeroes a memory page at its first touch, which is not ours to time
         array.view(np.uint8).fill(0)
     envs.reset(seed=0)
     draw, highest, shape = np.random.default_rng(0), envs._actions.highest, envs.empty_actions().shape
@@ -270,8 +274,7 @@ def wandering(overrides: dict[str, Any]) -> Call:
 
 
 def million(rounds: int) -> dict[str, Quartiles]:
-    """How many times as long a tick takes among a million users and a million items as among 8 and 200, by kind of
-    action."""
+    """How many times as long a tick takes with a million users and items as with 8 and 200, by kind of action."""
     found = {}
     for action in ("candidates", "items"):
         sizes = (("small", 8, 200), ("large", 10**6, 10**6))
@@ -279,14 +282,14 @@ def million(rounds: int) -> dict[str, Quartiles]:
             name: wandering({"action": action, "users": {"number": users}, "items": {"number": items}})
             for name, users, items in sizes
         }
-        rates = take_turns(calls, 4 * rounds)  # which differ much, by where in their episodes both are
+        rates = take_turns(calls, 4 * rounds)  # they vary much with where in their episodes both are
         found[action] = quartiles(rates["large"] / rates["small"])
     return found
 
 
 def starts() -> dict[str, float]:
-    """Seconds of a fresh process until the package is imported, and until the first step without and with compiled code
-    on disk: medians."""
+    """Median seconds of a fresh process until the package is imported and until the first step, without and with
+    compiled code on disk."""
     script = (
         "import time; t = time.perf_counter(); import recsys_env; i = time.perf_counter() - t;"
         "e = recsys_env.vector_env('ecommerce-v1', 2); e.reset(seed=0); e.step(e.empty_actions());"
@@ -379,7 +382,7 @@ def main() -> None:
             if numba.get_num_threads() > 1:
                 row["two_threads"] = threads(world, overrides, rounds)
         tasks[label] = row
-        _store(settings, result)  # row by row: it takes long
+        _store(settings, result)  # after each row, as all of them take long
         ticks = ", ".join(f"B={n} {1e9 / row[f'B={n}']['step_ns'][1]:,.0f}" for n in batches)
         print(
             f"{label}: ticks/s {ticks}; {row['B=1024']['of_CartPoleVectorEnv'][1]:.3f} of CartPoleVectorEnv", flush=True
@@ -393,7 +396,7 @@ def main() -> None:
 
 
 def _store(settings: dict[str, Any], result: dict[str, Any]) -> Path:
-    """Write down what has been measured so far, and which aims it meets."""
+    """Store what has been measured so far, and which aims it meets."""
     result["aims"] = aims(result["tasks"], result["million"], result["starts_s"])
     return store("speed", settings, result)
 

@@ -77,7 +77,7 @@ def torchrl(task: str, state: bool = False) -> Callable[[], Any]:
 
     env = TorchRLEnv(recsys_env.vector_env(task, COPIES), device="cpu", state=state)
     step = env.rand_action(env.reset())
-    return lambda: env.step(step).pop("next")  # else the next step would merge it with its own, which no rollout does
+    return lambda: env.step(step).pop("next")  # or the next step would merge it with its own, which no rollout does
 
 
 def through_supersuit(task: str) -> Callable[[], Any]:
@@ -88,7 +88,7 @@ def through_supersuit(task: str) -> Callable[[], Any]:
     return lambda: rows.step(actions)
 
 
-# name: (a step, copies, agents that the steps count for: all or one, needs)
+# name: (makes a step, copies, whether its steps count for all agents or for one, the library it needs)
 STEPPING: dict[str, tuple[Callable[[str], Callable[[], Any]], int, bool, str]] = {
     "bare batch": (bare, COPIES, True, "numpy"),
     "SB3 VecEnv": (sb3, COPIES, True, "stable_baselines3"),
@@ -105,7 +105,7 @@ def stepping(task: str, rounds: int) -> dict[str, Any]:
     for name, (make, copies, all_agents, needs) in STEPPING.items():
         if importlib.util.find_spec(needs) is None:
             continue
-        # some spread the copies over threads or processes, so by the clock on the wall
+        # wall-clock time, as some spread the copies over threads or processes
         found = take_turns({"step": make(task), "bare": bare(task)}, rounds, time.perf_counter_ns)
         over = np.quantile(found["step"] / found["bare"] - 1, (0, 0.5, 1)).tolist()
         results[name] = {
@@ -156,7 +156,7 @@ def measured(learn: Callable[[], Any], agent_steps: int, timed: TimedBatch | Tim
 
 
 def sb3_ppo(task: str, iterations: int, supersuits: bool) -> dict[str, Any]:
-    """PPO with the library's own networks and epochs; only what it steps through differs."""
+    """PPO with the library's own networks and epochs. Only the interface that it steps through differs."""
     agents = recsys_env.vector_env(task).num_agents
     through: Any
     timed: TimedBatch | TimedRows
@@ -180,7 +180,7 @@ def sb3_ppo(task: str, iterations: int, supersuits: bool) -> dict[str, Any]:
 
 
 def torch_ppo(options: TorchPPO, iterations: int) -> dict[str, Any]:
-    """The one-file PPO, whose rollouts are iterations."""
+    """The one-file PPO. Its rollouts are the iterations."""
     training = begin(options)
     learner = PPOLearner(training, options)
     each = options.n_steps * options.num_envs * learner.envs.num_agents
@@ -188,7 +188,7 @@ def torch_ppo(options: TorchPPO, iterations: int) -> dict[str, Any]:
     def learn(rollouts: int) -> None:
         learner.learn(learner.agent_steps + rollouts * each, lambda point: None)
 
-    learn(2)  # of which the first only measures
+    learn(2)  # the first one only measures the starting level
     return {"copies": options.num_envs, **measured(lambda: learn(iterations), iterations * each, training.clock)}
 
 

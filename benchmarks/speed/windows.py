@@ -15,10 +15,12 @@ Clock = Callable[[], int]
 
 
 def take_turns(calls: Mapping[str, Call], rounds: int, clock: Clock = time.thread_time_ns) -> dict[str, np.ndarray]:
-    """Nanoseconds per call of each, one for every round.
+    """Nanoseconds per call of each function, one number for every round.
 
     Args:
-        clock: in nanoseconds; the default counts what this thread computes, whoever else wants the processor.
+        calls: the functions by name. Their windows alternate.
+        clock: a clock in nanoseconds. The default counts the processor time of this thread, so other processes do not
+            count.
     """
     measures = {name: _window(call, clock) for name, call in calls.items()}
     found: dict[str, list[float]] = {name: [] for name in calls}
@@ -29,7 +31,7 @@ def take_turns(calls: Mapping[str, Call], rounds: int, clock: Clock = time.threa
 
 
 def _window(call: Call, clock: Clock) -> Callable[[], float]:
-    """A measure of nanoseconds per call, over as many calls as fill a window."""
+    """A function that measures nanoseconds per call over as many calls as fill a window."""
     call()
     start = time.perf_counter()
     call()
@@ -45,5 +47,5 @@ def _window(call: Call, clock: Clock) -> Callable[[], float]:
 
 
 def quartiles(values: np.ndarray) -> list[float]:
-    """The lower one, the median and the upper one."""
+    """The lower quartile, the median and the upper quartile."""
     return [float(value) for value in np.quantile(values, (0.25, 0.5, 0.75))]

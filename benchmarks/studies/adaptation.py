@@ -53,15 +53,15 @@ def other_bait(envs: VectorEnv) -> None:
 
 
 def nothing(envs: VectorEnv) -> None:
-    """The rival changes, not the world."""
+    """Change nothing: here the rivals change and not the world."""
 
 
 SHIFTS: dict[str, Callable[[VectorEnv], None]] = {"tastes": other_tastes, "bait": other_bait, "rival": nothing}
 
 
 def rewards(task: str, policy: str, shift: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Own reward [B, P] of the first agent at its last pages before the shift, and at its first ones after it, as many
-    as all copies have of each."""
+    """Own reward [B, P] of the first agent at its last pages before the shift and at its first pages after it. P is the
+    number of pages that all copies have in both."""
     config = task_config(task, {"horizon": HORIZON})
     rivals = [RIVALS if shift == "rival" else (policy, policy)] * (config.num_agents - 1)
     envs, team, observations = begin_episodes(config, [policy, *(before for before, _ in rivals)], COPIES, seed)
@@ -87,11 +87,13 @@ def rewards(task: str, policy: str, shift: str, seed: int) -> tuple[np.ndarray, 
 
 
 def back(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
-    """Levels per page, the rise from the first window to the new level, and pages until the policy is back, of rewards
-    [B, P] before and after; all windows where none is.
+    """Levels per page, the rise from the first window to the new level, and pages until recovery.
+
+    Args:
+        before, after: rewards [B, P]. If the policy does not recover, the pages are those of all windows.
 
     Raises:
-        ValueError: so few pages that the levels are those of less than a window.
+        ValueError: there are too few pages for the levels.
     """
     means = after.mean(0)
     if len(means) < 4 * WINDOW:
@@ -105,7 +107,7 @@ def back(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
 
 
 def measured(task: str, policy: str, shift: str) -> dict[str, Any]:
-    """The same with intervals over resampled copies."""
+    """`back`, with intervals over resampled copies."""
     before, after = rewards(task, policy, shift, UNSEEN)
     rng = np.random.default_rng(0)
     again = [back(before[some], after[some]) for some in rng.integers(0, COPIES, (RESAMPLES, COPIES))]

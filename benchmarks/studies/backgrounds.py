@@ -21,17 +21,17 @@ from recsys_env.tuning import STATES, Budget, Found, best_ranker
 
 from .evidence import split_of
 
-SEED = 5  # and the next ones, of the searches; those of evidence cards and of `tune` have seed 0
+SEED = 5  # first seed of the searches; those of evidence cards and of `tune` have seed 0
 TEAM, REPLY, ROUNDS = Budget(generations=16, episodes=8, searches=1), Budget(generations=6, episodes=8, searches=1), 3
 
 
 def team(config: WorldConfig) -> Found:
-    """What earns all agents together the most, as far as a search finds it."""
+    """Search for the rankers with which all agents together earn most."""
     return best_ranker(config, states=STATES, budget=TEAM, seed=SEED)
 
 
 def selfish(config: WorldConfig, found: Found) -> Found:
-    """What a team's rankers become when each role in turn takes its best reply to the others, `ROUNDS` times."""
+    """Let each role in turn take its best reply to the others, `ROUNDS` times, starting from a team's rankers."""
     for number in range(ROUNDS):
         for n in range(len(config.roles)):
             learner = config.agents[n]
@@ -63,7 +63,7 @@ def train(task: str) -> None:
 
 
 def _has_better(config: WorldConfig) -> bool:
-    """Whether other company is better: exact answers, or what can use the label that a role knows."""
+    """Whether better background policies exist: exact answers, or policies that use the label that a role knows."""
     return config.scale_zero == "equilibrium" or bool(split_of(config))
 
 

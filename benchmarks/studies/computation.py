@@ -46,7 +46,7 @@ def networks(policy: Policy) -> list[Any]:
 
 
 def joules() -> float | None:
-    """Energy that the processor has taken so far; None where it does not tell."""
+    """Energy that the processor has used so far; None if it does not tell."""
     try:
         return int(ENERGY.read_text(encoding="utf-8")) / 1e6
     except (OSError, ValueError):
@@ -54,7 +54,7 @@ def joules() -> float | None:
 
 
 def timed(task: str, policy: str, copies: int) -> tuple[Policy, dict[str, Any]]:
-    """The first agent's policy, and the cost of a page in a batch of so many copies."""
+    """The first agent's policy, and the cost of a page in a batch of this many copies."""
     config = task_config(task, {"horizon": TICKS})
     envs, team, observations = begin_episodes(config, policy, copies, UNSEEN)
     actions, pages, seconds, before = envs.empty_actions(), 0, 0.0, joules()
@@ -68,17 +68,17 @@ def timed(task: str, policy: str, copies: int) -> tuple[Policy, dict[str, Any]]:
         team.observe(infos, truncated)
         seconds += time.perf_counter() - began
     cost, after = {"ms": 1000 * seconds / pages}, joules()
-    if before is not None and after is not None and after > before:  # the counter starts again now and then
+    if before is not None and after is not None and after > before:  # the counter wraps around at times
         cost["joules"] = (after - before) / pages
     return team.policies[envs.possible_agents[0]], cost
 
 
 def operations(task: str, policy: str) -> float:
-    """Floating-point operations of a page, once the policy has learned what it learns."""
+    """Floating-point operations of a page, after the policy has learned from 50 ticks."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    torch.backends.mha.set_fastpath_enabled(False)  # whose operations are not counted
+    torch.backends.mha.set_fastpath_enabled(False)  # its operations would not be counted
     envs, team, observations = begin_episodes(task, policy, BATCH, UNSEEN)
     actions, pages, counter = envs.empty_actions(), 0, FlopCounterMode(display=False)
     for tick in range(60):
@@ -109,7 +109,7 @@ def measured(task: str, policy: str) -> dict[str, Any]:
 
 
 def frontier(rows: dict[str, dict[str, Any]]) -> list[str]:
-    """Policies that no other beats in reward and time of a page alone."""
+    """Policies that no other one beats in both reward and time of a page in a single copy."""
     return [
         name
         for name, row in rows.items()

@@ -52,8 +52,8 @@ SOURCES: dict[str, Callable[[str, str], bool]] = {  # whether an agent is pre-tr
 
 
 def played(config: WorldConfig, policies: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Own reward [E, N], and that of pages of visitors who are new to a domain and known to another, and their number
-    [2, E, N]."""
+    """Own reward [E, N], and [2, E, N]: the reward of pages of visitors who are new to a domain and known to another,
+    and the number of these pages."""
     envs, team, observations = begin_episodes(config, policies, EPISODES, UNSEEN)
     actions, own, first = (
         envs.empty_actions(),
@@ -61,7 +61,7 @@ def played(config: WorldConfig, policies: Any) -> tuple[np.ndarray, np.ndarray]:
         np.zeros((2, EPISODES, envs.num_agents)),
     )
     for _ in range(config.horizon):
-        here = envs.field(observations, "visits")[..., 0] < 0.2  # the first session: 1 / (5 + 1), of 0 or more
+        here = envs.field(observations, "visits")[..., 0] < 0.2  # the first session: visits / (5 + visits) is 1 / 6
         new = envs.active & here & (envs.latent_users()["sessions"] > 1)[:, None]
         team.act(observations, actions)
         observations, _, _, truncated, infos = envs.step(actions)
@@ -83,7 +83,7 @@ def told(config: WorldConfig, policies: Any) -> dict[str, Any]:
 
 
 def trained(lever: str, seed: int, steps: int) -> dict[str, Any]:
-    """What a team of PPO under a lever comes to."""
+    """The result of a team that PPO trained under a lever."""
     with tempfile.TemporaryDirectory() as folder:
         run: dict[str, Any] = {"device": "cpu", "compare": (), "set": LEVERS[lever]}
         train(TorchPPO(TASK, timesteps=steps, seed=seed, out=Path(folder), **run))
@@ -91,7 +91,7 @@ def trained(lever: str, seed: int, steps: int) -> dict[str, Any]:
 
 
 def pretrained(agent: str, on: tuple[str, ...], seed: int) -> dict[str, float]:
-    """The generative recommender of a domain, pre-trained on pages of these domains."""
+    """The result of a domain's generative recommender that was pre-trained on pages of these domains."""
     config = task_config(TASK, {})
     with tempfile.TemporaryDirectory() as folder:
         run: dict[str, Any] = {"others": ("content",), "learners": (agent,), "num_envs": 1, "n_steps": 1}

@@ -28,20 +28,20 @@ Runs = dict[str, list[dict[str, Any]]]
 
 
 def trained(task: str, folder: Path) -> list[Job]:
-    """The jobs of a task whose policies are there. Learners of vectors, such as MADDPG, play the task with other
-    actions and have no place in its table."""
+    """The jobs of a task whose policies are in the folder. Learners of vector actions, such as MADDPG, are left out:
+    they play the task with other actions and have no place in its table."""
     there = [job for job in jobs(tasks=(task,)) if (folder / job.folder_name / "result.json").is_file()]
     return [job for job in there if not job.algorithm.world().continuous]
 
 
 def placed(task: str, there: Sequence[Job], folder: Path) -> dict[str, Any]:
-    """The solution of a task, with the policies of the package and then those of these jobs placed in it."""
+    """The solution of a task, in which the policies of the package and then those of these jobs are placed."""
     return solve(task, criterion=CRITERION, policies=(*NAMED, *(str(folder / job.folder_name) for job in there)))
 
 
 def distances(solved: Mapping[str, Any], there: Sequence[Job]) -> Runs:
-    """Learner -> of each seed that was trained: seed, own [N] per tick, nash_conv, and the policy of each agent where
-    it takes one action in each payoff-relevant state; or seed and `missing`, the reason why it is not in the table."""
+    """learner -> the result of each trained seed: own [N] per tick, nash_conv, and each agent's policy if it takes one
+    action in each payoff-relevant state. If the policy is not in the table, `missing` holds the reason."""
     runs: Runs = {}
     for job, row in zip(there, solved["policies"][len(NAMED) :], strict=True):
         found = {name: row[name] for name in ("policies", "own", "nash_conv", "missing") if name in row}
@@ -50,7 +50,7 @@ def distances(solved: Mapping[str, Any], there: Sequence[Job]) -> Runs:
 
 
 def merged(stored: Mapping[str, Any], found: Runs) -> Runs:
-    """All learners of both, and all their seeds; of a seed that is in both, what was found."""
+    """All learners and seeds of both. A seed that is in both has the new result."""
     by_seed = {
         name: {run["seed"]: run for runs in (stored.get(name, ()), found.get(name, ())) for run in runs}
         for name in {**stored, **found}

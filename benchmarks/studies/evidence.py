@@ -55,7 +55,7 @@ from .ranker_searches import found_of, search_record, searches
 SIMPLE = ("random", "blind", "popularity", "content", "nearest", "greedy")
 INSIGHT = ("static", "planner", "equilibrium", "joint", "central")  # where the task has them
 SPLIT = tuple(name for name in TASK_POLICIES if name.startswith("coverage-"))  # where roles know different things
-OBSERVING = ("searched-state", *SPLIT)  # look at nothing but what agents observe, and at more than features of items
+OBSERVING = ("searched-state", *SPLIT)  # look only at what agents observe, and at more than features of items
 MYOPIC = "greedy"
 INVESTMENTS = (0.1, 0.25, 0.4, 0.5, 0.6, 0.8, 1.25, 1.5, 2.0, 3.0, 4.0, 10.0)  # prices, as multiples of the task's
 
@@ -66,7 +66,7 @@ Card = dict[str, Any]
 
 
 def rows(played: Played, policies: Sequence[str]) -> Card:
-    """Own reward per agent and episode of each policy, all agents using it, and its place on the task's scale."""
+    """Own reward per agent and episode of each policy when all agents use it, and its place on the task's scale."""
     found: Card = {}
     able = []
     for policy in policies:
@@ -79,7 +79,7 @@ def rows(played: Played, policies: Sequence[str]) -> Card:
 
 
 def fixed_ranker(played: Played) -> str:
-    """The best ranker of fixed weights: `static`, or before a task has one, what has been searched for."""
+    """The best ranker with fixed weights: `static`, or the searched one if the task has no `static` yet."""
     return "static" if not unable(played.config, "static") or not played.made else "searched-static"
 
 
@@ -93,8 +93,8 @@ def static(played: Played) -> Card:
 
 
 def state(played: Played, policies: Sequence[str], observing: Sequence[str]) -> Card:
-    """The best policy known that looks at the state, and its gain over the best ranker that does not; and the best of
-    those that look at nothing but what agents observe."""
+    """The best known policy that looks at the state and its gain over the best ranker that does not; the same for
+    policies that look only at what agents observe."""
     ranker = fixed_ranker(played)
     if ranker not in played.made and (reason := unable(played.config, ranker)):
         return {"missing": reason}
@@ -107,18 +107,19 @@ def state(played: Played, policies: Sequence[str], observing: Sequence[str]) -> 
 
 
 def _best_over(played: Played, policies: Sequence[str], ranker: str) -> Card:
-    """The best of some policies, and its gain over a ranker that does not look at the state."""
+    """The best of some policies and its gain over a ranker that does not look at the state."""
     best = max(policies, key=lambda policy: played.selection.mean(policy).mean())
     return {"policy": best, "reward": interval(played.mean(best)), "gain": gain(played, best, ranker)}
 
 
 def split_of(config: WorldConfig) -> tuple[str, ...]:
-    """The policies made for tasks whose roles know different things, where they do."""
+    """The policies made for tasks whose roles know different things; empty for other tasks."""
     return SPLIT if any(role.knows for role in config.roles) else ()
 
 
 def memory(played: Played) -> Card:
-    """Gains of memory and of messages: with, without, and the share by which the one earns more."""
+    """Gains of memory and of messages: the policies with and without it, and the share by which the first earns
+    more."""
     if split_of(played.config):
         pairs = {"memory": ("coverage-memory", "coverage-convention"), "messages": ("coverage-talk", "coverage-memory")}
     elif "forgetful" in played.made:
@@ -131,23 +132,23 @@ def memory(played: Played) -> Card:
 
 
 def team_of(config: WorldConfig) -> str:
-    """Who plays for the team: 100 of the scale, and where roles know different things the best of those that do not
-    know all."""
+    """The policy that plays for the team: the one that defines 100 on the scale. Where roles know different things it
+    is the best one that does not know everything."""
     return next(reversed(split_of(config)), scale_ends(config)[1])
 
 
 def selfish_of(config: WorldConfig) -> str:
-    """Who plays for itself: myopically, or where that is what is best for the team, as a planner."""
+    """The policy that plays for itself: the myopic one, or the planner if the myopic one is best for the team."""
     alone = next(iter(split_of(config)), MYOPIC)
     return "planner" if alone == team_of(config) else alone
 
 
 def rivals_of(config: WorldConfig) -> list[str]:
-    """How the others of a task may play: as a team, for themselves, as planners, in equilibrium where that is known,
-    and, where rewards are shared, as teammates that are no oracles.
+    """The policies that the others of a task may play: for the team, for themselves, as planners, in equilibrium where
+    that is known, and, where rewards are shared, as teammates that are no oracles.
 
-    Where roles know different things an oracle, which knows all, is nobody's teammate: the others talk, remember, and
-    so on. Who is `too_slow` is not met.
+    Where roles know different things an oracle, which knows everything, is nobody's teammate. The others there talk,
+    remember and so on. Policies that are `too_slow` are left out.
     """
     if split := split_of(config):
         return list(reversed(split))
@@ -163,20 +164,20 @@ def too_slow(config: WorldConfig, policy: str) -> bool:
 
 
 def priced_planners(config: WorldConfig) -> dict[str, PricedPlanner]:
-    """Planners by name that pay more and less than the task's `planner`, where agents plan each for itself."""
+    """Planners by name that pay more or less than the task's `planner`, where each agent plans for itself."""
     if config.planner_price == 0 or config.num_agents == 1 or config.reward.sharing == 1:
         return {}
     return {f"planner x {factor:g}": PricedPlanner(factor * config.planner_price) for factor in INVESTMENTS}
 
 
 def priced_game(played: Played, answers: Sequence[str]) -> Card:
-    """Where planners who choose what they invest may settle: what an agent gains by leaving a price that all pay.
+    """Find the prices at which planners may settle, from what an agent gains by leaving a price that all pay.
 
-    For each price, in rising order, `gains` holds the share that the first agent gains by the best answer known, which
+    The prices are in rising order. `gains` holds the share that the first agent gains by the best known answer, which
     is chosen on other episodes, and by the next lower and higher price. Their intervals hold together. A price is
     `beaten` if one of these gains lies above 0 with its interval. `unbeaten` holds the runs of neighbouring prices that
-    are not: these episodes cannot tell prices of one run from an equilibrium, nor from each other. `settles` holds of
-    each run the price that earns most if all pay it.
+    are not beaten: these episodes cannot tell the prices of one run from an equilibrium or from each other. `settles`
+    holds, for each run, the price that earns most if all pay it.
     """
     paid = {name: made.price for name, made in played.made.items() if isinstance(made, PricedPlanner)}
     if not paid:
@@ -202,15 +203,15 @@ def priced_game(played: Played, answers: Sequence[str]) -> Card:
 
 
 def play_against(played: Played, answers: Sequence[str]) -> Card:
-    """T, R, P, S and what follows: see the parts of the module.
+    """T, R, P, S and what follows from them: the part `play` of the card.
 
     Args:
-        answers: policies among which the best answer to each rival is looked for, so that the cost of the wrong one is
-            a lower bound.
+        answers: policies among which the best answer to each rival is looked for. Therefore the cost of the wrong
+            answer is a lower bound.
     """
     if played.config.num_agents == 1:
         return {"missing": "it has one agent"}
-    priced = priced_game(played, answers)  # rivals may settle anywhere in a run: its ends are met
+    priced = priced_game(played, answers)  # rivals may settle anywhere in a run, so both of its ends are tried
     ends = [price for run in priced.get("unbeaten", ()) for price in (run[0], run[-1])]
     rivals = list(dict.fromkeys((*rivals_of(played.config), *ends)))
     team, selfish = team_of(played.config), selfish_of(played.config)
@@ -234,11 +235,11 @@ def play_against(played: Played, answers: Sequence[str]) -> Card:
 
 
 def wrong_rival(played: Played, rivals: Sequence[str], answers: Sequence[str]) -> Card:
-    """Best answer to each rival, and, for each pair of rivals, the share of its payoff that an agent loses by the best
-    answer to the one against the other; the pair that costs most both ways round, by the lesser of its two costs.
-    Answers and that pair are chosen on other episodes.
+    """Best answer to each rival, and what an agent loses by the best answer to another rival, as a share of its payoff.
 
-    Where only one of the two costs anything, the best answer to the other rival will do against both.
+    `costliest` is the pair of rivals that costs most when each is taken for the other, by the lesser of the two costs.
+    If only one of them costs anything, the best answer to the other rival is good enough against both. The answers and
+    this pair are chosen on other episodes.
     """
     best = {rival: max(answers, key=lambda answer: played.selection.payoff(answer, rival).mean()) for rival in rivals}
 
@@ -263,9 +264,9 @@ def _pair(taken: str, rival: str) -> str:
 
 
 def anarchy(played: Played, stable: Sequence[str], known: Sequence[str]) -> Card:
-    """Worst of the policies that are equilibria among those tried, and its share of what the best team earns; both
-    chosen on other episodes. Of prices that cannot be told apart only that stands for all which earns most, so that
-    the loss is not overstated."""
+    """Worst of the policies that are equilibria among those tried, and its share of what the best team earns. Both are
+    chosen on other episodes. Among prices that cannot be told apart only the one counts that earns most, so the loss is
+    not overstated."""
     if played.config.reward.sharing == 1:
         return {"missing": "all share one reward"}
     if not stable:
@@ -275,7 +276,7 @@ def anarchy(played: Played, stable: Sequence[str], known: Sequence[str]) -> Card
 
 
 def exact(task: str) -> Card:
-    """The solution of a finite game, rewards per tick, as `python -m recsys_env solve` gives it."""
+    """The solution of a finite game, with rewards per tick, as `python -m recsys_env solve` gives it."""
     try:
         from recsys_env.exact.report import solve
 
@@ -285,7 +286,7 @@ def exact(task: str) -> Card:
 
 
 def coupling(played: Played) -> Card:
-    """Own return lost when rivals go from random to playing for themselves ÷ own gain from doing so oneself."""
+    """Own return lost when the rivals change from random to selfish play, divided by own gain from doing so oneself."""
     selfish = selfish_of(played.config)
     weak, strong = played.payoff("random", "random"), played.payoff(selfish, "random")
     return ratio(strong - played.payoff(selfish, selfish), strong - weak)
@@ -333,7 +334,7 @@ def speed(task: str, seconds: float = 1.0) -> Card:
 
 @cache
 def unable(config: WorldConfig, policy: str) -> str:
-    """Why a policy does not play this task; nothing if it does."""
+    """Why a policy cannot play this task; empty if it can."""
     return obstacle(config, config.agents[0], policy)
 
 
@@ -344,9 +345,9 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     """All parts of a task's card.
 
     Args:
-        generations: of each search of rankers; 0 = none are searched for.
-        mine: policies of one's own, which are rows, and compete for the best that looks at the state and for the best
+        mine: your own policies. They get rows, and compete for the best policy that looks at the state and for the best
             answers to rivals.
+        generations: of each search of rankers; 0 for no searches.
     """
     config = cli.config_of(task)
     found = searches(config, rivals_of(config), generations)
@@ -354,7 +355,8 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     named = (*INSIGHT, *split_of(config))
     insight = [policy for policy in named if not unable(config, policy)]
     searched = [name for name in found if name in ("searched-static", "searched-state")]
-    whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}  # no agent's own, or without a state
+    # These act for all agents at once, or do not look at the state.
+    whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}
     looking = list(dict.fromkeys(name for name in (*insight, *searched, *mine) if name not in whole))
     observing = [name for name in looking if name in OBSERVING or name in mine]
     return {

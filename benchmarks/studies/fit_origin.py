@@ -30,7 +30,7 @@ POLICIES = ("random", "popularity", "content", "nearest", "linucb", "epsilon-gre
 PURCHASES, DAYS, EPISODES, SEED = 10_000, 120, 8, 11
 LONGEST = 10_000_000  # ticks
 
-# The same 300 customers every episode, habits and prices, one recommender; half of all clicks are purchases.
+# The same 300 customers in every episode, habits and prices, and one recommender. Half of all clicks are purchases.
 WORLD: WorldConfig = replace(
     WorldConfig(scenes=(SceneConfig("page", cart=True),)),
     {
@@ -94,11 +94,11 @@ def purchases(config: WorldConfig, policy: str | None) -> pd.DataFrame:
 
 
 def fitted(log: pd.DataFrame, origin: Any) -> WorldConfig:
-    """The world of a log, with one recommender as in the world that it comes from."""
+    """Fit a world to a log, with one recommender as in the world of the log."""
     columns = {"user": "customer", "item": "product", "time": "when", "price": "price", "topic": "topic"}
     none = dict.fromkeys(("quantity", "discount", "name"))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RecommenderLogWarning)  # what it warns of is measured here
+        warnings.simplefilter("ignore", RecommenderLogWarning)  # what it warns about is measured here
         world = fit(log, origin=origin, columns={**columns, **none})
     return replace(world, {"num_agents": 1})
 

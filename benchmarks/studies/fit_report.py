@@ -37,7 +37,7 @@ POPULARITY_HALF_LIFE, TASTE_HALF_LIFE, HABIT_HALF_LIFE = 7.0, 60.0, 120.0  # day
 
 
 def utility(catalogue: Catalogue) -> np.ndarray:
-    """v [U, M] at list prices, from the arrays and settings of the catalogue alone: what the environment computes."""
+    """v [U, M] at list prices, from the arrays and settings of the catalogue alone, as the environment computes it."""
     beta = catalogue.settings["choice"]
     log_price, topic = np.log(catalogue.item_price), catalogue.item_topic
     x = log_price - (np.bincount(topic, log_price) / np.bincount(topic))[topic]
@@ -51,7 +51,7 @@ def utility(catalogue: Catalogue) -> np.ndarray:
 
 
 def counts(rows: pd.DataFrame, households: np.ndarray, products: np.ndarray, half_life: float = np.inf) -> csr_matrix:
-    """Purchases [U, M], each halved per `half_life` days before the last one."""
+    """Purchases [U, M]. Each counts half for every `half_life` days before the last one."""
     age = (rows["transaction_timestamp"].max() - rows["transaction_timestamp"]) / pd.Timedelta(days=1)
     index = np.searchsorted(households, rows["household_id"]), np.searchsorted(products, rows["product_id"])
     return csr_matrix((0.5 ** (age.to_numpy() / half_life), index), shape=(len(households), len(products)))
@@ -77,7 +77,7 @@ def ranking_quality(score: np.ndarray, relevant: np.ndarray, allowed: np.ndarray
 
 
 def interval(values: np.ndarray) -> dict[str, float]:
-    """Mean over households and its 95 % bootstrap interval; the same resamples for every score."""
+    """Mean over households and its 95 % bootstrap interval, with the same resamples for every score."""
     values = values[np.isfinite(values)]
     draws = np.random.default_rng(SEED).integers(len(values), size=(RESAMPLES, len(values)))
     low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
@@ -85,7 +85,8 @@ def interval(values: np.ndarray) -> dict[str, float]:
 
 
 def prediction(catalogue: Catalogue, training: pd.DataFrame, held_out: pd.DataFrame) -> dict[str, Any]:
-    """Quality of every score and the fitted utility's paired difference to it, on all and on newly bought products."""
+    """Quality of every score and its paired difference from the fitted utility, for all and for newly bought
+    products."""
     households, products = np.unique(training["household_id"]), np.unique(training["product_id"])
     purchases = counts(training, households, products)
     recent = counts(training, households, products, POPULARITY_HALF_LIFE)
@@ -118,7 +119,7 @@ def prediction(catalogue: Catalogue, training: pd.DataFrame, held_out: pd.DataFr
 
 
 def gini(values: np.ndarray) -> float:
-    """0 = all equal, 1 = one has everything."""
+    """Gini coefficient: 0 if all are equal, 1 if one has everything."""
     rank, ordered, n = np.arange(1, len(values) + 1), np.sort(values), len(values)
     return float(2 * (rank @ ordered) / (n * ordered.sum()) - (n + 1) / n)
 
@@ -128,8 +129,7 @@ def quantiles(values: Any) -> dict[str, float]:
 
 
 def return_ratio(user: np.ndarray, label: np.ndarray, day: np.ndarray, lag: int) -> float:
-    """How much likelier than after shuffling a user's trips it is that what was bought is bought again `lag` trips
-    later."""
+    """How much likelier it is that a purchase is repeated `lag` trips later than after shuffling the user's trips."""
     trips = pd.DataFrame({"user": user, "day": np.floor(day)}).drop_duplicates().sort_values(["user", "day"])
     trips["shuffled"] = np.random.default_rng(SEED).random(len(trips))
     trips["observed"] = trips.groupby("user").cumcount()
@@ -201,10 +201,10 @@ def data_statistics(catalogue: Catalogue, rows: pd.DataFrame, training: pd.DataF
 def simulated_statistics(
     catalogue: Catalogue, policy: str, purchases: int, days: float, **overrides: Any
 ) -> dict[str, Any]:
-    """`statistics` of the first `purchases` in one long episode of `grocery-v1`; the policy "shelf" shows everything.
+    """`statistics` of the first `purchases` in one long episode of `grocery-v1`. The policy "shelf" shows everything.
 
-    A tick has no length of its own: it is given the one that makes purchases per household and day those of the data,
-    so the means agree by construction and only the shapes are compared.
+    A tick has no length of its own. It is given the one at which purchases per household and day equal those of the
+    data. So the means agree by construction, and only the shapes are compared.
     """
     envs = recsys_env.vector_env("grocery-v1", 1, horizon=MOST_TICKS, **overrides)
     whole = np.arange(len(catalogue.item_price)).reshape(1, envs.num_agents, -1) if policy == "shelf" else None

@@ -42,7 +42,8 @@ KINDS: dict[str, tuple[bool, bool]] = {  # row -> whether the planner is denied 
 
 @entry
 def estimate(world, state, n, sees, taste):
-    """Write agent n's estimate of its visitor's taste over that taste, in all copies; `taste` [D] is scratch."""
+    """Overwrite the taste of agent n's visitor with the agent's estimate of it, in all copies; `taste` [D] is
+    scratch."""
     p = world.params[0]
     for b in range(state.copies.size):
         u = state.copies[b].visitor
@@ -53,7 +54,7 @@ def estimate(world, state, n, sees, taste):
 
 
 def with_mean_items(world: World) -> World:
-    """The same world, every item having the catalogue's mean intercept, quality and clickbait."""
+    """The same world, in which every item has the catalogue's mean intercept, quality and clickbait."""
     items = aligned(world.items)
     for name in ("intercept", "quality", "bait"):
         items[name] = items[name].mean()
@@ -61,7 +62,7 @@ def with_mean_items(world: World) -> World:
 
 
 class _Told:
-    """A batch whose world and state read otherwise than they are."""
+    """A batch whose world and state are replaced by others for whoever reads them."""
 
     def __init__(self, envs: VectorEnv, world: World, arrays: State) -> None:
         self._envs, self.world, self.arrays = envs, world, arrays
@@ -71,7 +72,7 @@ class _Told:
 
 
 class Denied(Planner):
-    """The planner, which is denied the visitor's taste or what items are like."""
+    """The planner without knowledge of the visitor's taste, of the items, or of both."""
 
     def __init__(self, taste: bool, items: bool) -> None:
         super().__init__()
@@ -105,8 +106,8 @@ class _Kind:
 
 
 def measure(task: str, episodes: int) -> dict[str, Any]:
-    """Rows of a task: own reward and score of each kind, and of the ends of the scale; paired differences from the
-    planner, in points of the score."""
+    """Rows of a task: own reward and score of each kind and of the ends of the scale, and paired differences from the
+    planner in points of the score."""
     config = TASKS[task]
     made: Any = {name: _Kind(*denied) for name, denied in KINDS.items()}
     played = Played(config, episodes, HELD_OUT, made)

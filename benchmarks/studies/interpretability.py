@@ -39,7 +39,7 @@ COPIES, EVERY, DEPTH = 32, 10, 5
 
 
 def true_terms(envs: VectorEnv, items: np.ndarray) -> np.ndarray:
-    """Terms [B, C, TERMS] of the utility of the first agent's options [B, C], a slate after the other."""
+    """Terms [B, C, TERMS] of the utility of the first agent's options [B, C], computed slate by slate."""
     slots, options = envs.shape.slots, items.shape[1]
     found = np.zeros((*items.shape, len(TERMS)))
     actions = envs.empty_actions()
@@ -54,8 +54,8 @@ def true_terms(envs: VectorEnv, items: np.ndarray) -> np.ndarray:
 
 
 def played(task: str, policy: str) -> tuple[Options, Options, np.ndarray, list[np.ndarray]]:
-    """Pages of the first agent: options with features, the same with true terms for features, the copy of each, and
-    what a generative recommender's scores are made of."""
+    """Pages of the first agent: options with features, the same with the true terms as features, the copy of each, and
+    the parts of a generative recommender's scores."""
     envs, team, observations = begin_episodes(task, policy, COPIES, UNSEEN)
     if envs.config.page == "shared":
         raise ValueError(f"{task} has one page for all agents, where two may show the same; choose rows or rivals")
@@ -97,7 +97,8 @@ def agreement(worth: np.ndarray, pages: Options) -> np.ndarray:
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """[P, C, X] ranks within pages, equals with their mean one, centred and of unit length; 0 where all are equal."""
+    """[P, C, X] ranks within pages, centred and of unit length. Ties have their mean rank; pages without differences
+    have 0."""
     order = rankdata(values, axis=1)
     order = order - order.mean(1, keepdims=True)
     return np.asarray(order / np.maximum(np.linalg.norm(order, axis=1, keepdims=True), 1e-12))

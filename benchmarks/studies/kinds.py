@@ -34,12 +34,12 @@ from ..result_files import earlier, store
 from .by_policy import named
 
 PLATFORM = ("satisfaction", "diversity", "rating", "page_ctr")
-QUICK = 1.0  # milliseconds a page, above which no best reply is searched for
+QUICK = 1.0  # milliseconds per page; no best reply is searched for slower policies
 BUDGET = Budget(generations=8, searches=1)
 
 
 def played(config: WorldConfig, first: str, others: str, episodes: int) -> dict[str, Any]:
-    """What the first agent earns, what all earn, the platform's metrics, and the cost of the first agent's page."""
+    """What the first agent and all agents earn, the platform's metrics, and the cost of the first agent's page."""
     envs = VectorEnv(config, episodes)
     agent, *seats = envs.possible_agents
     focal, rest = Team(envs, {agent: first}, UNSEEN), Team(envs, dict.fromkeys(seats, others), UNSEEN)
@@ -71,7 +71,7 @@ def played(config: WorldConfig, first: str, others: str, episodes: int) -> dict[
 def measured(
     task: str, ticks: int, name: str, policies: dict[str, str], company: dict[str, str], episodes: int
 ) -> dict[str, Any]:
-    """A policy beside itself and each of its company, by their names."""
+    """The row of a policy, which plays beside itself and beside each policy of its company."""
     policy = policies[name]
     config = task_config(task, {"horizon": ticks})
     began = time.perf_counter()

@@ -31,7 +31,7 @@ BLIND = ("profile", "anchor", "clicked_mean", "topic_counts")
 
 
 def preset(hear: bool) -> WorldConfig:
-    """The task, with or without ears."""
+    """The task, with messages that are heard or not."""
     deaf = () if hear else ("messages",)
     pay = {"click": 1.0}
     roles: list[dict[str, Any]] = [
@@ -55,7 +55,7 @@ def preset(hear: bool) -> WorldConfig:
 
 
 def score(hear: bool, seed: int, total_steps: int) -> float:
-    """Mean team reward per agent and episode of a team trained from this seed, on unseen seeds."""
+    """Mean team reward per agent and episode, on unseen seeds, of a team trained from this seed."""
     run: dict[str, Any] = {"device": "cpu", "compare": (), "ent_coef": 0.01}
     with tempfile.TemporaryDirectory() as folder:
         result = train(TorchPPO(TASKS[hear], timesteps=total_steps, seed=seed, out=Path(folder), **run))

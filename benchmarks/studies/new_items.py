@@ -33,7 +33,7 @@ ENCODERS = (HASHING, MINILM)
 
 
 def shelf(training: pd.DataFrame) -> pd.DataFrame:
-    """A row per product: labels, and what one unit costs before discount."""
+    """A row per product: its labels and the price of one unit before discount."""
     price = (training["sales_value"] + training["retail_disc"]) / training["quantity"]
     rows = training.assign(price=price).groupby("product_id")
     return pd.concat((rows[["topic", "name", "text", "domain"]].first(), rows["price"].median()), axis=1).reset_index()
@@ -57,7 +57,7 @@ def rankings(
         placed = fit(
             rest, origin="free_choice", columns=columns, dims=complete_journey.DIMS, new_items=new, text=encoder
         ).catalogue
-        rows = _rows(rest, training)  # of households that bought nothing else no taste is known
+        rows = _rows(rest, training)  # the taste of households that bought nothing else is unknown
         for name, score in (("taste", placed.user_taste @ placed.item_vectors.T), ("utility", utility(placed))):
             known = np.tile(score[:, -shape[1] :].mean(0), (households, 1))
             known[rows] = score[:, -shape[1] :]
@@ -71,7 +71,8 @@ def _rows(rest: pd.DataFrame, training: pd.DataFrame) -> np.ndarray:
 
 
 def measured(folds: int, encoders: tuple[str, ...]) -> dict[str, Any]:
-    """Quality of each ranking: of households, the mean over the folds in which they bought what was left out."""
+    """Quality of each ranking. A household counts by its mean over the folds in which it bought products that were left
+    out."""
     training, held_out = complete_journey.load()
     households, products = np.unique(training["household_id"]), np.unique(training["product_id"])
     bought = counts(held_out[held_out["household_id"].isin(households)], households, products).toarray() > 0
@@ -99,7 +100,7 @@ def measured(folds: int, encoders: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _mean(folds: list[np.ndarray]) -> np.ndarray:
-    """Over the folds that have a value; NaN for households without any."""
+    """Mean over the folds that have a value; NaN for households without any."""
     values = np.array(folds)
     there = np.isfinite(values)
     return np.where(there, values, 0).sum(0) / np.where(there.any(0), there.sum(0), np.nan)

@@ -21,24 +21,24 @@ CHOSEN_ON = 40_000  # seed on which the best of several is chosen: a training se
 
 
 class PricedPlanner(NamedTuple):
-    """A planner that pays another price for what its visitors do later: what it invests in them."""
+    """A planner that pays another price for what its visitors do later, that is, invests more or less in them."""
 
     price: float
 
     def policy(self, config: WorldConfig, n: int) -> Policy:
-        """That of agent n."""
+        """The policy of agent n."""
         return Planner(self.price)
 
 
 @dataclass
 class Played:
-    """What mixes of policies earn in one task, each played once.
+    """What mixes of policies earn in one task. Each mix is played once.
 
     Args:
         config: the task.
-        episodes: E, whole ones, all at once.
-        seed: of the episodes.
-        made: rankers that have been searched for, and planners of other prices, which play by these names.
+        episodes: E, the number of whole episodes, which are played at once.
+        seed: the seed of the episodes.
+        made: searched rankers and planners with other prices, by the names under which they play.
     """
 
     config: WorldConfig
@@ -50,23 +50,23 @@ class Played:
 
     @cached_property
     def selection(self) -> Played:
-        """The same on other episodes, a quarter as many, on which the best of several is chosen."""
+        """The same on other episodes, a quarter as many, on which the best of several policies is chosen."""
         return replace(self, episodes=max(2, self.episodes // 4), seed=CHOSEN_ON, _own={}, _counts={})
 
     def own(self, first: str, others: str | None = None) -> np.ndarray:
-        """Own returns [E, N], the first agent playing one policy and all others another (by default the same)."""
+        """Own returns [E, N] when the first agent plays one policy and all others another (by default the same)."""
         return self._played(first, others)[0]
 
     def counts(self, policy: str) -> dict[str, np.ndarray]:
-        """What happened [E] in these episodes, all agents playing one policy; see `_count`."""
+        """What happened [E] in these episodes when all agents play one policy; see `play`."""
         return self._played(policy, None)[1]
 
     def mean(self, policy: str) -> np.ndarray:
-        """Own return [E] per agent, all playing one policy."""
+        """Own return [E] per agent when all play one policy."""
         return np.asarray(self.own(policy).mean(axis=1))
 
     def payoff(self, first: str, others: str) -> np.ndarray:
-        """Own return [E] of the first agent; the team's mean where rewards are shared."""
+        """Own return [E] of the first agent, or the team's mean if rewards are shared."""
         own = self.own(first, others)
         return np.asarray(own.mean(axis=1) if self.config.reward.sharing == 1 else own[:, 0])
 
@@ -83,8 +83,8 @@ class Played:
 def play(
     config: WorldConfig, team: Sequence[str | Policy], episodes: int, seed: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Own returns [E, N] of whole episodes, and counts [E] of what happened in them: agents active, pages,
-    sessions, clicks, impressions, holes, carts, purchases at once and later."""
+    """Play whole episodes. Returns own returns [E, N] and counts [E] of what happened: agents active, pages, sessions,
+    clicks, impressions, holes, carts, purchases at once and later."""
     envs, members, observations = begin_episodes(config, team, episodes, seed)
     names = ("active", "pages", "sessions", "clicks", "impressions", "holes", "carts", "bought", "later")
     own, actions = np.zeros((episodes, config.num_agents)), envs.empty_actions()
@@ -112,13 +112,16 @@ def play(
 
 
 def gain(played: Played, one: str, other: str) -> dict[str, Any]:
-    """Share by which one policy earns more than another, each played by all."""
+    """Share by which one policy earns more than another, each played by all agents."""
     return ratio(played.mean(one) - played.mean(other), played.mean(other))
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray, among: int = 1) -> dict[str, Any]:
-    """Ratio of paired means with its delta-method interval, one of so many that hold together; a mean of None where the
-    denominator is not positive."""
+    """Ratio of paired means with its delta-method interval; a mean of None if the denominator is not positive.
+
+    Args:
+        among: the number of intervals that are to hold together.
+    """
     base = float(denominator.mean())
     if base <= 0:
         return {"mean": None, "ci95": None}

@@ -35,18 +35,18 @@ TOLD = ("profile", "clicked_mean", "topic_counts")
 
 @dataclass
 class _Met:
-    """A person as an agent met it."""
+    """A person whom an agent met."""
 
-    topic: int  # of its taste
-    nearest: int  # of its profile
-    total: np.ndarray  # of what observations told, over the pages
+    topic: int  # nearest to its taste
+    nearest: int  # topic nearest to its profile
+    total: np.ndarray  # sum of the observations over its pages
     last: np.ndarray = field(default_factory=lambda: np.zeros(0))
     pages: int = 0
 
 
 def main_topics(task: WorldConfig, episodes: int, seed: int) -> tuple[np.ndarray, ...]:
-    """Everybody whom the first agent met: what its observations told of them [P, X], main topic [P], the one that the
-    profile is nearest to [P], and copy [P]."""
+    """Everybody whom the first agent met: what its observations told of them [P, X], their main topic [P], the topic
+    that the profile is nearest to [P], and their copy [P]."""
     envs, team, observations = begin_episodes(task, "random", episodes, seed)
     actions, people = envs.empty_actions(), dict[tuple[int, int], _Met]()
     fields = np.r_[tuple(envs.observation_fields[name] for name in TOLD)]
@@ -70,7 +70,7 @@ def main_topics(task: WorldConfig, episodes: int, seed: int) -> tuple[np.ndarray
 
 
 def attacked(task: WorldConfig, episodes: int, seed: int) -> dict[str, Any]:
-    """How often an attacker is right about people that it knows nothing else of."""
+    """How often an attacker is right about people of whom it knows nothing else."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

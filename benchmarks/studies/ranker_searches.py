@@ -14,13 +14,16 @@ from recsys_env.policies import Policy
 from recsys_env.policies.linear import static_weights
 from recsys_env.tuning import STATES, Budget, Found, best_ranker
 
-HISTORY = unseen_features(("clicked_mean", "topic_counts"))  # of candidates, that tell of a visitor's earlier clicks
+HISTORY = unseen_features(("clicked_mean", "topic_counts"))  # features that depend on a visitor's earlier clicks
 
 
 def searches(config: WorldConfig, rivals: Sequence[str], generations: int) -> dict[str, Found]:
-    """Rankers by name, each the best that searches on training seeds found: `searched-static` with fixed weights (two
-    searches); near the best fixed ones known, `searched-state`, whose weights move with what is observed (twice as
-    long: it has several times as many), and `forgetful`, without `HISTORY`; and the answer to each rival."""
+    """The best rankers that searches on training seeds find, by name.
+
+    `searched-static` has fixed weights (two searches). The others start near the best known fixed weights: the weights
+    of `searched-state` move with what is observed (twice as long, as there are several times as many), `forgetful` does
+    without `HISTORY`, and there is one answer to each rival.
+    """
     if not generations:
         return {}
     budget = Budget(generations=generations, searches=1, episodes=8)
@@ -42,13 +45,13 @@ def searches(config: WorldConfig, rivals: Sequence[str], generations: int) -> di
 
 
 def _weights_of_static(config: WorldConfig, found: Found) -> np.ndarray:
-    """Weights [R, 1, W] that the policy `static` has, or those found where it has none."""
+    """Weights [R, 1, W] of the policy `static`, or those found if the task has none."""
     given = [static_weights(config, n) for n in range(len(config.roles))]
     return np.array([[[of.get(name, 0.0) for name in found.names]] for of in given]) if all(given) else found.weights
 
 
 def search_record(found: Found) -> dict[str, Any]:
-    """A searched ranker, as a card stores it: what each search earned on fresh training episodes, and the weights."""
+    """A searched ranker as a card stores it: its weights, and what each search earned on fresh training episodes."""
     return {
         "scores": [{"mean": mean, "ci95": width} for mean, width in found.scores],
         "states": list(found.states),
@@ -58,6 +61,6 @@ def search_record(found: Found) -> dict[str, Any]:
 
 
 def found_of(record: Mapping[str, Any]) -> Found:
-    """The ranker of a card's record, whose weights are rounded."""
+    """The ranker of a card's record. Its weights are rounded."""
     scores = tuple((score["mean"], score["ci95"]) for score in record["scores"])
     return Found(np.array(record["weights"]), tuple(record["states"]), tuple(record["names"]), scores)

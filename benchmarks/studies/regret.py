@@ -28,7 +28,7 @@ from ..result_files import store
 
 SEED = 80_000
 DISSIMILARITIES = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
-TASKS = ("streaming-v1",)  # slates on rows, so that items do not meet; paid at once, as expected rewards of a page are
+TASKS = ("streaming-v1",)  # agents have rows of their own and are paid at once, as in the expected rewards of a page
 SMALL = replace(
     WorldConfig(),
     {
@@ -46,7 +46,8 @@ SMALL = replace(
 
 
 def neighbours(slate: np.ndarray, options: int) -> list[np.ndarray]:
-    """Functions of B slates [B, K] at once: each slot filled with the o-th option, each pair of slots exchanged."""
+    """Slates that differ from B slates [B, K] in one step: each slot filled with each option, each pair of slots
+    exchanged."""
     slots, tried = slate.shape[1], []
     for k in range(slots):
         for option in range(options):
@@ -87,7 +88,7 @@ def inclusive_values(envs: VectorEnv, joint: np.ndarray) -> np.ndarray:
 
 
 def regret(envs: VectorEnv, pages: int, *, everything: bool, rivals_known: bool) -> dict[str, float]:
-    """Regret of greedy in some pages of a batch, in percent of what it earns, and the share of pages that can be
+    """Regret of greedy in some pages of a batch, as a percentage of what it earns, and the share of pages that can be
     improved by .01 %."""
     team = Team(envs, dict.fromkeys(envs.possible_agents, "greedy"), SEED)
     observations, _ = envs.reset(seed=SEED)
@@ -125,7 +126,7 @@ def enumerated(dissimilarity: float, copies: int, pages: int) -> dict[str, float
 
 
 def one_swap(task: str, copies: int, pages: int, rivals_known: bool = True) -> dict[str, float]:
-    """Regret against one-swap local search in a task as shipped."""
+    """Regret against all slates that are one change away, in a task as shipped."""
     return regret(vector_env(task, copies), pages, everything=False, rivals_known=rivals_known)
 
 

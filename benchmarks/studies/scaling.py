@@ -36,7 +36,7 @@ ENDS = ("random", "popularity", "nearest", "content", "static", "planner")
 
 
 def measured(task: str, size: str, pages: int, device: str, threads: int) -> dict[str, Any]:
-    """One size on so many logged pages."""
+    """The row of one size and one number of logged pages."""
     with tempfile.TemporaryDirectory() as folder:
         options = Generative(task=task, size=size, pages=pages, device=device, num_envs=2, n_steps=1, out=Path(folder))
         torch.set_num_threads(threads)

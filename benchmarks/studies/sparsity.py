@@ -31,7 +31,7 @@ COPIES = 32
 
 
 def measured(task: str, policy: str, users: int, items: int, ticks: int) -> dict[str, Any]:
-    """One policy in one world."""
+    """The row of one policy in one world."""
     config = task_config(task, {"users": {"number": users}, "items": {"number": items}, "horizon": ticks})
     envs, team, observations = begin_episodes(config, policy, COPIES, UNSEEN)
     log = EpisodeLog(envs)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-import recsys_env
 from recsys_env import TASKS, WorldConfig, exact
 from recsys_env.batch import Snapshot
 from recsys_env.catalogue import Catalogue
@@ -24,23 +23,21 @@ from recsys_env.language import encode, open_model
 from recsys_env.language.prompts import parse
 from recsys_env.scenarios import scenarios_of
 
-from .case import Case, Repaired, Skipped, short, texts
+from .case import Case, Repaired, Skipped, api, short, texts
 from .environments import KINDS, Running
 from .files import Files
 from .values import misspelt, strange
-
-api: Any = recsys_env  # as it is called by those who do not check types
 
 Made = list[tuple[str, Callable[[], Any], tuple[str, ...], tuple[str, ...]]]
 
 
 def whole(rng: np.random.Generator, low: int = 1) -> Any:
-    """What is no whole number from `low` on."""
+    """Draw something that is no whole number of at least `low`."""
     return [low - 1, -7, 1.5, math.nan, math.inf, "3", None, [1], np.float64(2.5), strange(rng)][int(rng.integers(10))]
 
 
 def getter_case(rng: np.random.Generator, running: Running) -> Case:
-    """Questions about items, users and fields that a batch does not have."""
+    """A question about items, users or fields that a batch does not have."""
     kind = str(rng.choice(list(KINDS)))
     envs: Any = running.vector[kind]
     size, copies, places = envs.shape.items, envs.num_envs, envs.shape.users
@@ -59,7 +56,7 @@ def getter_case(rng: np.random.Generator, running: Running) -> Case:
         *([0.5] * copies, {0: 1}, strange(rng)),
     ][int(rng.integers(14))]
     if place is None or isinstance(items, range) or (isinstance(items, np.ndarray) and not items.size):
-        raise Skipped  # whose page is next, and items that there are
+        raise Skipped  # None stands for the next visitors, and these items exist
     made: Made = [
         (f"prices_at({short(items)}, 0)", lambda: envs.prices_at(items, 0), ("items",), texts(items)),
         (f"prices_at(items, {short(tick)})", lambda: envs.prices_at(good, tick), ("tick",), texts(tick)),
@@ -82,7 +79,7 @@ def getter_case(rng: np.random.Generator, running: Running) -> Case:
     return Case(f"{kind}: {what}", call, names, values, running.state_of(envs))
 
 
-# Numbers of snapshots that no game comes to, whoever is playing: array, field, place (None: that of the visitor).
+# Numbers in snapshots that no game reaches, whoever plays: array, field, user slot (None: that of the visitor).
 CONTENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     ("copies", "tick"): (-1, 50, 10**6, -(2**30)),
     ("copies", "visitor"): (-2, 2, 10**6, -(2**30)),
@@ -103,7 +100,7 @@ CONTENTS: dict[tuple[str, str], tuple[Any, ...]] = {
 
 
 def contents_case(rng: np.random.Generator, running: Running) -> Case:
-    """A snapshot of the right form that holds what no game comes to."""
+    """A snapshot of the right form with contents that no game reaches."""
     kind = str(rng.choice(list(KINDS)))
     envs: Any = running.vector[kind]
     mine = running.saved[kind]
@@ -187,7 +184,7 @@ def exact_case(rng: np.random.Generator) -> Case:
 
 
 def counterfactual_case(rng: np.random.Generator, running: Running) -> Case:
-    """What-if questions about no state, no action or no number of ticks."""
+    """A what-if question with no state, no action or no number of ticks."""
     env: Any = running.parallel["one slot"]
     chosen: Any = dict.fromkeys(env.possible_agents, 0)
     count, odd = whole(rng), strange(rng)
@@ -221,9 +218,9 @@ def in_words() -> Any:
 
 
 def language_case(rng: np.random.Generator) -> Case:
-    """Answers that are no answers, texts that are none, and addresses of models behind which nothing is.
+    """Malformed answers and texts, and addresses of models that do not exist.
 
-    An answer is never refused: it is repaired, which the answer says.
+    An answer is never refused. It is repaired, and a message says so.
     """
     env = in_words()
     agent = env.possible_agents[int(rng.integers(len(env.possible_agents)))]
@@ -263,7 +260,7 @@ def language_case(rng: np.random.Generator) -> Case:
 
 
 def scenario_case(rng: np.random.Generator) -> Case:
-    """Scenarios that there are not, and numbers of episodes that cannot be played."""
+    """Scenarios that do not exist, and numbers of episodes that cannot be played."""
     name = misspelt(rng, str(rng.choice(list(api.SCENARIOS))), (*api.SCENARIOS, *TASKS))
     count, good = whole(rng), (next(iter(api.SCENARIOS)),)
     team = "recommender_0=greedy,recommender_1=greedy"
@@ -327,7 +324,7 @@ def _zeros(megabytes: int) -> np.ndarray:
 
 
 def unpacking_case(rng: np.random.Generator, files: Files) -> Case:
-    """A small file whose arrays unpack to much more than its others declare."""
+    """A small file whose arrays unpack to much more than its other arrays declare."""
     with np.load(files.path) as archive:
         arrays = dict(archive)
     name = str(rng.choice([key for key, array in arrays.items() if array.ndim]))
@@ -347,7 +344,7 @@ def unpacking_case(rng: np.random.Generator, files: Files) -> Case:
 
 
 def memory_case(rng: np.random.Generator) -> Case:
-    """More copies than fit."""
+    """More copies than fit into memory."""
     task = str(rng.choice([task for task, config in TASKS.items() if config.users.number > 10]))
     copies = int(rng.integers(10**8, 10**10))
     make: Any = [

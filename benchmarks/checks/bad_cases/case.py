@@ -10,15 +10,16 @@ import numpy as np
 
 import recsys_env
 
-api: Any = recsys_env  # as it is called by those who do not check types
+api: Any = recsys_env  # untyped, as callers without a type checker use it
 
 
 class Skipped(Exception):
-    """The input turned out to be no bad one."""
+    """The drawn input is not bad after all."""
 
 
 class Repaired(Exception):
-    """The input was taken for something else, as is documented, and this says so; nothing, if it does not."""
+    """The input was replaced by another one, as documented. The text is the message that says so; empty if there is
+    none."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ class Case:
     """One bad input.
 
     Attributes:
-        what: the input, for people.
-        call: gives it to the interface.
-        names: the error has to name one of these (field, argument, agent, column, file).
-        values: and to contain one of these; empty = there is no value to be told.
+        what: the input, for people to read.
+        call: gives the input to the interface.
+        names: the error has to contain one of these (field, argument, agent, column, file).
+        values: the error has to contain one of these too; empty if there is no value to show.
         state: what must not change.
-        secret: what no message may hold.
+        secret: what no message may contain.
     """
 
     what: str
@@ -43,7 +44,7 @@ class Case:
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """How a message may tell a value."""
+    """The texts by which a message may show a value."""
     told = [repr(value)[:40], str(value)[:40], type(value).__name__]
     if isinstance(value, np.ndarray):
         told += [str(value.shape), str(value.dtype), repr(value.tolist())[:40], repr(value)[:20]]
@@ -52,7 +53,7 @@ def texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, np.ndarray):
         told += [*(repr(item)[:40] for item in value.ravel()[:3]), *(str(size) for size in value.shape[:1])]
     elif not isinstance(value, (list, tuple)):
-        told.append("shape ()")  # what NumPy makes of it
+        told.append("shape ()")  # as NumPy describes it
     if isinstance(value, dict):
         told += [part for pair in value.items() for item in pair for part in texts(item) if not isinstance(item, dict)]
     if isinstance(value, (list, tuple)):

@@ -8,18 +8,14 @@ from typing import Any
 
 import numpy as np
 
-import recsys_env
 from recsys_env import WorldConfig
 from recsys_env.batch import Snapshot
 from recsys_env.evaluation import METRICS, episode_returns, scale_ends
 from recsys_env.policies import POLICIES, make_policy
 from recsys_env.vector import VectorEnv
 
-from .case import Case, Skipped, short, texts
+from .case import Case, Skipped, api, short, texts
 from .values import misspelt, strange
-
-api: Any = recsys_env  # as it is called by those who do not check types
-
 
 SMALL: dict[str, Any] = {
     "items": {"number": 12, "dims": 3, "topics": 3},
@@ -57,7 +53,7 @@ class Running:
             env.step(env.empty_actions())
 
     def start(self) -> None:
-        """Begin anew, as after something bad was accepted."""
+        """Start again, as after a bad input was accepted."""
         for envs in (self.vector, self.parallel, self.single):
             for env in envs.values():
                 env.reset(seed=1)
@@ -66,7 +62,7 @@ class Running:
         return env if isinstance(env, VectorEnv) else env.vector if hasattr(env, "vector") else env.env.vector
 
     def state_of(self, env: Any) -> Callable[[], bytes]:
-        """All that a refused call may not touch."""
+        """Everything that a refused call may not change."""
         envs = self.batch_of(env)
 
         def state() -> bytes:
@@ -81,7 +77,7 @@ class Running:
 
 
 def bad_action(rng: np.random.Generator, space: Any) -> tuple[Any, tuple[str, ...]]:
-    """One action outside its space, and how it may be told."""
+    """One action outside its space, and the texts by which a message may show it."""
     shape = space.shape or ()
     if space.dtype.kind == "f":
         good = np.zeros(shape, np.float32)
@@ -122,7 +118,7 @@ def bad_action(rng: np.random.Generator, space: Any) -> tuple[Any, tuple[str, ..
 
 
 def joint_case(rng: np.random.Generator, running: Running) -> Case:
-    """A batch of actions with one that is wrong, or of the wrong form."""
+    """A batch of actions of which one is wrong, or which has the wrong form."""
     kind = str(rng.choice(list(KINDS)))
     envs = running.vector[kind]
     space: Any = envs.action_space
@@ -175,7 +171,8 @@ def joint_case(rng: np.random.Generator, running: Running) -> Case:
 
 
 def agents_case(rng: np.random.Generator, running: Running) -> Case:
-    """A dictionary of actions with one that is wrong, missing or of nobody; or one action for a single agent."""
+    """A dictionary of actions in which one is wrong, missing or of an unknown agent; or one action for a single
+    agent."""
     kind = str(rng.choice(list(KINDS)))
     env = running.parallel[kind]
     space, agents = env.vector.action_space, env.possible_agents
@@ -235,7 +232,7 @@ def reset_case(rng: np.random.Generator, running: Running) -> Case:
 
 
 def lookup_case(rng: np.random.Generator, running: Running) -> Case:
-    """Names of agents and fields, and calls at the wrong time."""
+    """Names of agents and fields that do not exist, and calls at the wrong time."""
     env, envs = running.parallel["slate"], running.vector["slate"]
     name = misspelt(rng, str(rng.choice(list(envs.observation_fields))), envs.observation_fields)
     agent = misspelt(rng, "recommender_1", env.possible_agents)
@@ -260,7 +257,7 @@ def lookup_case(rng: np.random.Generator, running: Running) -> Case:
 
 
 def restore_case(rng: np.random.Generator, running: Running) -> Case:
-    """Something that is no snapshot of this environment."""
+    """Something that is not a snapshot of this environment."""
     kind = str(rng.choice(list(KINDS)))
     every: list[Any] = [running.vector, running.parallel]
     env = every[int(rng.integers(2))][kind]

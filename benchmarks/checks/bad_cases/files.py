@@ -12,14 +12,11 @@ from typing import Any
 
 import numpy as np
 
-import recsys_env
 from recsys_env import TASKS, Catalogue, WorldConfig
 from recsys_env.policies import POLICIES
 
-from .case import Case, Skipped, short, texts
+from .case import Case, Skipped, api, short, texts
 from .values import misspelt, strange
-
-api: Any = recsys_env  # as it is called by those who do not check types
 
 
 def log_table(rng: np.random.Generator) -> Any:
@@ -42,7 +39,7 @@ def log_table(rng: np.random.Generator) -> Any:
 
 
 def fit_case(rng: np.random.Generator) -> Case:
-    """A purchase log, or an option, that cannot be fitted."""
+    """A purchase log or an option that cannot be fitted."""
     from recsys_env.fitting import COLUMNS, fit
 
     table = log_table(rng)
@@ -106,7 +103,7 @@ def fit_case(rng: np.random.Generator) -> Case:
 
 
 class Files:
-    """A small catalogue on disk, and its damaged copies."""
+    """A small catalogue on disk and its damaged copies."""
 
     def __init__(self, folder: Path) -> None:
         rng = np.random.default_rng(0)
@@ -196,7 +193,7 @@ def file_case(rng: np.random.Generator, files: Files) -> Case:
         data, what, values = (
             buffer.getvalue(),
             f"{key} is {['', '', '', 'missing', 'of another form', 'out of range'][way]}",
-            (key,) if way != 4 else (),  # another length is told of whichever array it does not fit
+            (key,) if way != 4 else (),  # a wrong length is reported for whichever array it does not fit
         )
     path.write_bytes(data)
 
@@ -211,14 +208,14 @@ def file_case(rng: np.random.Generator, files: Files) -> Case:
             path.unlink()
         good = Catalogue.load(files.path)
         if all(np.array_equal(getattr(found, f.name), getattr(good, f.name)) for f in fields(good)):
-            raise Skipped  # the damage is where nobody reads
+            raise Skipped  # the damage is in bytes that are not read
         return found
 
     return Case(f"catalogue {what}", load, (name,), values)
 
 
 def command_case(rng: np.random.Generator) -> Case:
-    """A command line, called in this process; each is refused before anything is played."""
+    """A bad command line, called in this process. Each is refused before anything is played."""
     import baselines.__main__ as training
     import recsys_env.__main__ as commands
 

@@ -9,16 +9,12 @@ from typing import Any
 
 import numpy as np
 
-import recsys_env
 from recsys_env import TASKS, WorldConfig
 from recsys_env import config as configs
 from recsys_env.vector import VectorEnv
 
-from .case import Case, Skipped, short, texts
+from .case import Case, Skipped, api, short, texts
 from .values import bad_value, misspelt, strange
-
-api: Any = recsys_env  # as it is called by those who do not check types
-
 
 CLASSES = [kind for kind in vars(configs).values() if isinstance(kind, type) and is_dataclass(kind)]
 GROUP_OF = {
@@ -27,7 +23,7 @@ GROUP_OF = {
 
 
 def is_fine(value: Any) -> bool:
-    """An empty sequence, or one that NumPy reads as numbers, is none that is surely wrong."""
+    """Whether a value is an empty sequence, which may be valid."""
     return isinstance(value, (np.ndarray, tuple, list)) and len(value) == 0
 
 
@@ -41,7 +37,7 @@ def config_case(rng: np.random.Generator) -> Case:
 
 
 def given(rng: np.random.Generator, kind: type, changes: dict[str, Any]) -> Callable[[], Any]:
-    """One of the ways to give fields to a config."""
+    """Give fields to a config in one of the possible ways."""
     name, at = kind.__name__, GROUP_OF.get(kind.__name__)
     task = str(rng.choice([task for task in TASKS if task != "grocery-v1"]))
     ways: list[Callable[[], Any]] = [lambda: kind(**changes), lambda: api.replace(kind(), changes)]
@@ -62,7 +58,7 @@ def given(rng: np.random.Generator, kind: type, changes: dict[str, Any]) -> Call
 
 
 def unknown_case(rng: np.random.Generator) -> Case:
-    """A field that there is not."""
+    """A field that does not exist."""
     kind = CLASSES[int(rng.integers(len(CLASSES)))]
     known = {f.name for f in fields(kind)}
     name = misspelt(rng, str(rng.choice(sorted(known))), known | {"num_envs", "task"})
@@ -77,7 +73,7 @@ def moves(topics: int, probability: float = 0.1) -> dict[str, tuple[float, ...]]
 
 
 def conflict_case(rng: np.random.Generator) -> Case:
-    """Fields that are fine by themselves and make no sense together."""
+    """Fields that are valid by themselves and contradict each other."""
     low, high = float(rng.uniform(0.05, 0.99)), float(rng.uniform(0.55, 1.0))
     n, slots = int(rng.integers(3, 9)), int(rng.integers(9, 30))
     word = "".join(rng.choice(list("abcxyz"), 5))
@@ -154,7 +150,7 @@ def conflict_case(rng: np.random.Generator) -> Case:
 
 
 def arguments_case(rng: np.random.Generator) -> Case:
-    """Task names and constructors' arguments."""
+    """Unknown task names and bad arguments of constructors."""
     task = "duel-v1"
     count: Any = [0, -1, 1.5, "3", math.nan, 2**40, [1], True, strange(rng)][int(rng.integers(9))]
     word = misspelt(rng, str(rng.choice(list(TASKS))), TASKS)
@@ -238,5 +234,5 @@ def arguments_case(rng: np.random.Generator) -> Case:
     ]
     what, call, names, value = made[int(rng.integers(len(made)))]
     if value is None or (isinstance(value, dict) and not value):
-        raise Skipped  # None stands for the default, and without others everybody learns
+        raise Skipped  # None is the default, and without others everybody learns
     return Case(what, call, names, texts(value))

@@ -11,16 +11,13 @@ from typing import Any
 
 import numpy as np
 
-import recsys_env
 from recsys_env import WorldConfig
 
 from .case import Skipped
 
-api: Any = recsys_env  # as it is called by those who do not check types
-
 
 def misspelt(rng: np.random.Generator, word: str, known: Any) -> str:
-    """A word with a letter dropped, doubled, exchanged or changed, that is none of the known ones."""
+    """Drop, double, exchange or change a letter of a word, so that it is none of the known words."""
     while True:
         i = int(rng.integers(len(word)))
         changed = (
@@ -37,7 +34,7 @@ def misspelt(rng: np.random.Generator, word: str, known: Any) -> str:
 
 
 def strange(rng: np.random.Generator) -> Any:
-    """A value that is no number, no word and no sequence of either."""
+    """Draw a value that is no number, no word and no sequence of either."""
     values: tuple[Callable[[], Any], ...] = (
         lambda: None,
         dict,
@@ -64,7 +61,7 @@ def strange(rng: np.random.Generator) -> Any:
 
 
 def bad_number(rng: np.random.Generator, kind: type, low: float, high: float) -> Any:
-    """Outside [low, high], not finite, or no number of this kind."""
+    """Draw a value that is outside [low, high], not finite, or no number of this kind."""
     below, above = (
         low - abs(low) * rng.random() - rng.integers(1, 9),
         high + abs(high) * rng.random() + rng.integers(1, 9),
@@ -91,7 +88,7 @@ def bad_number(rng: np.random.Generator, kind: type, low: float, high: float) ->
 
 
 def bad_value(rng: np.random.Generator, f: Any) -> Any:
-    """Something that this config field does not take; None where nothing is known about it."""
+    """Draw a value that this config field does not take; None if no bad value of it is known."""
     meta = f.metadata
     if "group" in meta:
         return [
