@@ -576,7 +576,7 @@ def test_loaders_that_packages_declare(tmp_path: Path, monkeypatch: pytest.Monke
         (Random, r"policy = <class '.*Random'> must be a Policy object, a name, .*; give an instance: Random\(\)"),
         (
             lambda: Random(),
-            r"policy = <function .* must be a Policy object, .*; if it makes a policy, give what it returns; if it chooses",
+            r"policy = <function .* must be a Policy object, .*; if it makes a policy, give what it returns",
         ),
         (None, "policy = None must be a Policy object, a name, a folder or module:factory$"),
         (3, "policy = 3 must be"),
