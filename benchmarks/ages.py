@@ -312,8 +312,8 @@ def fill() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fill", action="store_true", help="take down the digests at the commits that results name")
-    parser.add_argument("--all", action="store_true", help="list all results")
+    parser.add_argument("--fill", action="store_true", help="store the digests at the commits that results name")
+    parser.add_argument("--all", action="store_true", help="list all results, not only older ones")
     args = parser.parse_args()
     if args.fill:
         fill()

@@ -51,7 +51,7 @@ def _joined(name: str, stored: Any, found: Any) -> Any:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="+", help="--out of an evaluation or a tournament")
+    parser.add_argument("folder", type=Path, nargs="+", help="the --out of an evaluation or a tournament")
     try:
         for folder in parser.parse_args(argv).folder:
             print(take_in(folder))

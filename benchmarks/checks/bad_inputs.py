@@ -216,9 +216,9 @@ def run(number: int, kinds: list[str], samples: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--number", type=int, default=100_000)
+    parser.add_argument("--number", type=int, default=100_000, help="number of inputs")
     parser.add_argument("--kind", nargs="*", default=[], help="only these kinds; nothing is stored")
-    parser.add_argument("--samples", type=int, default=5, help="examples kept of each kind and class")
+    parser.add_argument("--samples", type=int, default=5, help="examples to keep of each kind and verdict")
     args = parser.parse_args()
     importlib.import_module("pandas")
     result = run(args.number, args.kind, args.samples)

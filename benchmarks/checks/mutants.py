@@ -603,13 +603,13 @@ def show(result: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--number", type=int, default=240, help="mutants, about")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--limit", type=int, help="try at most so many more now")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no mutant after so long")
-    parser.add_argument("--only", default="", help="mutants whose file:function contains this")
+    parser.add_argument("--number", type=int, default=240, help="approximate number of mutants")
+    parser.add_argument("--workers", type=int, default=1, help="number of processes")
+    parser.add_argument("--limit", type=int, help="try at most this many mutants now")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no mutant after this time")
+    parser.add_argument("--only", default="", help="only mutants whose file:function contains this")
     parser.add_argument(
-        "--again", action="store_true", help="try survivors of an earlier run again that are not equivalent"
+        "--again", action="store_true", help="try survivors of an earlier run again, unless they are equivalent"
     )
     parser.add_argument("--out", default="mutants", help="name of the result in benchmarks/results")
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
@@ -662,7 +662,7 @@ def main() -> None:
                 flush=True,
             )
             if outcome["outcome"] != "survived":
-                raise SystemExit("without a mutant a test fails once everything is compiled again")
+                raise SystemExit("a test fails without a mutant when everything is compiled again")
             continue
         done[tried.id] = {"id": tried.id, **place(tried), **outcome}
         print(

@@ -177,10 +177,10 @@ def show(result: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=float, default=1e9, help="agent-steps in all")
+    parser.add_argument("--steps", type=float, default=1e9, help="total number of agent-steps")
     parser.add_argument("--chunk", type=float, default=5e6, help="agent-steps of one chunk")
-    parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no chunk after so long")
+    parser.add_argument("--workers", type=int, default=1, help="number of processes")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no chunk after this time")
     parser.add_argument("--only", type=int, help="play this chunk alone and store nothing")
     parser.add_argument("--out", default="soak", help="name of the result in benchmarks/results")
     args = parser.parse_args()

@@ -91,11 +91,11 @@ def digests(config: WorldConfig, copies: int, ticks: int) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", action="store_true", help="store the digests in place of the earlier ones")
+    parser.add_argument("--store", action="store_true", help="store the digests and replace the earlier ones")
     parser.add_argument(
         "--specialised",
         action="store_true",
-        help="play with code that is compiled for each game, which takes half a minute each; no random worlds",
+        help="play with code compiled for each game (half a minute each) and without random worlds",
     )
     args = parser.parse_args()
     if args.specialised:

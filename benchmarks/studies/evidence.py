@@ -389,7 +389,7 @@ def play_again(task: str) -> Path:
     path = result_files.RESULTS / "evidence" / f"{task}.json"
     stored = read_json(path) if path.is_file() else {"settings": {}}
     if stored["settings"].get("policies") != []:
-        raise ValueError(f"{task} has no stored card without policies of one's own; run it without --play first")
+        raise ValueError(f"{task} has no stored card without policies of your own; run it without --play first")
     source = provenance()  # of the code as it is now
     found = {name: found_of(record) for name, record in stored["searches"].items()}
     config = cli.config_of(task)
@@ -410,9 +410,11 @@ def _show(found: Card) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", nargs="+")
-    parser.add_argument("--policies", nargs="*", default=[], help="of your own: names, folders or module:factory")
-    parser.add_argument("--episodes", type=int, default=200, help="of each row")
-    parser.add_argument("--generations", type=int, default=16, help="of each search of rankers; 0 = no searches")
+    parser.add_argument("--policies", nargs="*", default=[], help="your own policies: names, folders or module:factory")
+    parser.add_argument("--episodes", type=int, default=200, help="episodes of each row")
+    parser.add_argument(
+        "--generations", type=int, default=16, help="generations of each search of rankers; 0 for no searches"
+    )
     parser.add_argument("--play", action="store_true", help="measure the part `play` of the stored cards again")
     parser.add_argument("--out", type=Path, help="folder of the cards, instead of benchmarks/results/evidence")
     args = parser.parse_args()

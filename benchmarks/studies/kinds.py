@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=["grocery-v1"])
     parser.add_argument("--policies", nargs="+", default=["random", "content", "linucb"])
-    parser.add_argument("--beside", nargs="+", help="policies in the other seats; by default all")
+    parser.add_argument("--beside", nargs="+", help="policies of the other agents; default: all of --policies")
     parser.add_argument("--episodes", type=int, default=4)
     parser.add_argument("--ticks", type=int, default=60)
     args = parser.parse_args()

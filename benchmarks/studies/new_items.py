@@ -108,9 +108,9 @@ def _mean(folds: list[np.ndarray]) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folds", type=int, default=FOLDS, help="of five, how many are left out in turn")
+    parser.add_argument("--folds", type=int, default=FOLDS, help="how many of the five folds are left out in turn")
     parser.add_argument(
-        "--encoders", nargs="+", default=list(ENCODERS), help="of texts, as in recsys_env.language.encode"
+        "--encoders", nargs="+", default=list(ENCODERS), help="text encoders, as in recsys_env.language.encode"
     )
     args = parser.parse_args()
     settings = {"folds": args.folds, "encoders": args.encoders, "cutoff": CUTOFF}

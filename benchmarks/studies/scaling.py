@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=list(SIZES))
     parser.add_argument("--pages", nargs="+", type=int, default=list(PAGES))
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=2, help="of torch on the CPU")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch on the CPU")
     args = parser.parse_args()
     settings = {"task": args.task, "device": args.device, "threads": args.threads, "episodes": EPISODES}
     rows = dict(earlier("scaling", "rows", settings))
