@@ -22,15 +22,15 @@ from recsys_env.files import read_json
 
 BENCHMARKS = Path(benchmarks.__file__).parent
 EVALUATE = "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER`"
-MEASURED_BY = {  # result -> the command, where it is not the module of the benchmarks that has the result's name
+MEASURED_BY = {  # result -> the command, where no module of the benchmarks has the name of the result
     "evaluation": EVALUATE,
     "tournament": EVALUATE.replace("evaluate", "tournament"),
     "training": "`python -m baselines reference`",
-    "tuning-grocery-v1": "`python -m baselines language --model smollm2 --task grocery-v1 --out FOLDER`",
+    "tuning": "`python -m baselines language --model smollm2 --task grocery-v1 --out FOLDER`",
     "speed": "`python -m benchmarks.speed.step`",
     "compatibility": "`python -m benchmarks.compat.table`",
     "first_runs": "`PYTHONPATH=.:docs python -m first_runs`",
-    "ray-two-nodes": "`python -m baselines.rllib_cluster --out benchmarks/results/ray-two-nodes.json`",
+    "ray": "`python -m baselines.rllib_cluster --out benchmarks/results/ray-two-nodes.json`",
 }
 
 
@@ -38,12 +38,15 @@ class NotMeasured(Exception):
     """Nothing is stored of this result."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"Not measured yet: {MEASURED_BY.get(name) or module(name)}.")
+        super().__init__(f"Not measured yet: {measured_by(name)}.")
 
 
-def module(name: str) -> str:
-    """The command of the benchmark that has the name of a result, or the part of it before a hyphen."""
-    path = next(BENCHMARKS.rglob(f"{name.partition('-')[0]}.py"))
+def measured_by(name: str) -> str:
+    """The command that measures a result; what follows a hyphen in its name, such as a task, makes no difference."""
+    kind = name.partition("-")[0]
+    if kind in MEASURED_BY:
+        return MEASURED_BY[kind]
+    path = next(BENCHMARKS.rglob(f"{kind}.py"))
     return f"`python -m {'.'.join(path.relative_to(BENCHMARKS.parent).with_suffix('').parts)}`"
 
 
