@@ -12,7 +12,7 @@ pytest.importorskip("quantecon")
 import torch
 
 from baselines.reference import jobs
-from benchmarks import distances
+from benchmarks.studies import distances
 from recsys_env import vector_env
 from recsys_env.trained import pages
 
