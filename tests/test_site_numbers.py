@@ -160,8 +160,8 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
     "docs/language.md": [lambda: f"at most {prompts.MOST_OPTIONS} items"],
     "docs/evaluation.md": [
         lambda: f"({Command().episodes} by default)",
-        lambda: "seeds {} to {} that".format(*ends(CATALOGUES["train"])),
-        lambda: "seeds {} to {}, that".format(*ends(CATALOGUES["unseen"])),
+        lambda: "seeds {} to {}, on which [learners]".format(*ends(CATALOGUES["train"])),
+        lambda: "seeds {} to {}, on which nothing".format(*ends(CATALOGUES["unseen"])),
     ],
     "docs/large_models.md": [
         lambda: "worlds {} to {} at once".format(*ends(CATALOGUES["train"])),
