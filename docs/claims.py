@@ -73,6 +73,11 @@ def verdict(differences: Mapping[str, Difference]) -> str:
     return f"holds on {signs.count(1)} of {len(signs)}, fails on {signs.count(-1)}"
 
 
+def holds(differences: Mapping[str, Difference]) -> int:
+    """On how many tasks the claim holds beyond its interval."""
+    return sum(_sign(difference) == 1 for difference in differences.values())
+
+
 def _sign(difference: Difference) -> int:
     mean, width = difference["mean"], difference["ci95"]
     return 0 if mean is None or width is None or abs(mean) <= width else int(np.sign(mean))

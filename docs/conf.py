@@ -27,7 +27,7 @@ version = release = recsys_env.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "_generated/parts"]
-myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "substitution"]
+myst_enable_extensions = ["attrs_block", "dollarmath", "colon_fence", "deflist", "substitution"]
 myst_substitutions = quoted.numbers()
 myst_heading_anchors = 3
 myst_dmath_double_inline = True

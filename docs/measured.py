@@ -1,6 +1,6 @@
-"""What is stored of the results (benchmarks/results), and where it comes from.
+"""The stored results (benchmarks/results), and where they come from.
 
-A result that is not there is `NotMeasured`, which says what command measures it.
+`NotMeasured` is raised for a result that is missing; its message is the command that measures it.
 """
 
 from __future__ import annotations
@@ -42,6 +42,12 @@ def if_measured(section: Callable[[], str]) -> str:
         return section()
     except NotMeasured as missing:
         return str(missing)
+
+
+def told(means: str, *shown: str, how: str) -> str:
+    """A result on the site: what it means, in a sentence; its tables and plots; then, in smaller type, how it was
+    measured and where the numbers are."""
+    return "\n\n".join([means, *shown, f"{{.how}}\n{how}"])
 
 
 @cache
