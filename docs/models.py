@@ -61,9 +61,9 @@ def new_items() -> str:
     ]
     recall = {name: row["recall"]["mean"] for name, row in result["rankings"].items()}
     means = (
-        f"Placed by its words, a product without purchases is found with a recall of "
-        f"{recall[result['best text']]:.2f}; a random order reaches {recall['random']:.2f}, its own purchases would reach "
-        f"{recall['its own purchases: taste']:.2f}."
+        "Placed by its words, a product without purchases is found with a recall of "
+        f"{recall[result['best text']]:.2f}; a random order reaches {recall['random']:.2f}, and its own purchases "
+        f"would reach {recall['its own purchases: taste']:.2f}."
     )
     how = (
         f"Products that were left out of the fit, each fifth in turn ({settings['folds']} folds), ranked for the "
@@ -212,8 +212,8 @@ def kinds() -> str:
             )
         how = (
             f"{settings['episodes']} episodes of {settings['ticks']} ticks, ± 95 %: own reward of the first agent "
-            "where all play the policy, the platform's satisfaction, diversity and rating then, own reward on average beside "
-            "the other policies, the best sum of rewards with another policy, and what a page costs. "
+            "where all play the policy, the platform's satisfaction, diversity and rating then, own reward on average "
+            "beside the other policies, the best sum of rewards with another policy, and what a page costs. "
             f"{whence_rows(result['rows'], 'kinds-' + settings['task'] + '.json')}"
         )
         alone = {name: row["beside"][name]["own"] for name, row in result["rows"].items() if name in row["beside"]}

@@ -47,9 +47,9 @@ def speed() -> str:
     return told(
         f"{met} of {len(aims)} aims for speed are met.{begins}",
         markdown(["", "aim", "measured", "met"], aims),
-        "The next table shows millions of ticks per second through `vector_env.step`, by the number of copies; the rate "
-        "of 1,024 copies as a share of Gymnasium's `CartPoleVectorEnv` with as many (median [quartiles]); the share of "
-        "ticks with a visitor; and the bytes of state:",
+        "The next table shows millions of ticks per second through `vector_env.step`, by the number of copies; the "
+        "rate of 1,024 copies as a share of Gymnasium's `CartPoleVectorEnv` with as many (median [quartiles]); the "
+        "share of ticks with a visitor; and the bytes of state:",
         markdown(["task, actions", *copies, "÷ CartPole", "pages", "bytes per copy"], rates),
         "One environment through PettingZoo, against `CartPole-v1` through `gymnasium.make`; and how many times as "
         "fast two threads are as one, by copies:",
@@ -99,8 +99,8 @@ def stages() -> str:
     return told(
         f"A tick takes {min(over):.1f} to {max(over):.1f} times its lower bound.",
         markdown(["task, actions", "tick", *names, "bound", "tick ÷ bound"], rows),
-        how=f"Nanoseconds per tick of one of {copies:,} copies. The bound is the time that the same primitive operations "
-        f"take in passes of their own (ns: {unit}), counted by `benchmarks.stages.operations`. {source}",
+        how=f"Nanoseconds per tick of one of {copies:,} copies. The bound is the time that the same primitive "
+        f"operations take in passes of their own (ns: {unit}), counted by `benchmarks.stages.operations`. {source}",
     )
 
 
@@ -116,13 +116,14 @@ def profile() -> str:
         ]
         for label, row in result["games"].items()
     ]
-    apart = ("others", "no kernel")
-    kernels = {
-        name: share for row in result["games"].values() for name, share in row["shares"].items() if name not in apart
-    }
-    largest = max(kernels, key=lambda name: kernels[name])
+    share, largest = max(
+        (share, name)
+        for row in result["games"].values()
+        for name, share in row["shares"].items()
+        if name not in ("others", "no kernel")
+    )
     return told(
-        f"No kernel takes more than {kernels[largest]:.0%} of a tick (`{largest}`).",
+        f"No kernel takes more than {share:.0%} of a tick (`{largest}`).",
         markdown(["task, actions", "kernels of 1 % or more", "smaller ones", "no line", "the largest"], rows),
         how=f"Samples of the processor in the step of {result['settings']['copies']:,} copies, by the kernel that is "
         f"inlined there. {whence(result, 'profile.json')}",
@@ -138,12 +139,13 @@ def growth() -> str:
         [name, ", ".join(f"{int(size):,}: {times[1]:,.0f}" for size, times in sizes.items())]
         for name, sizes in result["growth_ns"].items()
     ]
-    larger = ", ".join(f"{_spread(times, '{:.2f}')} times with `{name}`" for name, times in result["million"].items())
+    larger = " and ".join(f"{_spread(times, '{:.2f}')} (`{name}`)" for name, times in result["million"].items())
     return told(
-        f"With a million users and a million items a tick takes {larger} as long as with 8 users and 200 items.",
+        f"A tick with a million users and a million items takes {larger} times as long as one with 8 users and 200 "
+        "items.",
         markdown(["", "size: ns"], rows),
-        how="Nanoseconds of a tick of one copy of `ecommerce-v1` by one size, all others unchanged, with other actions in "
-        f"every tick. {whence(result, 'speed.json')}",
+        how="Nanoseconds of a tick of one copy of `ecommerce-v1` by one size, all others unchanged, with other actions "
+        f"in every tick. {whence(result, 'speed.json')}",
     )
 
 
