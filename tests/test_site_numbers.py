@@ -214,7 +214,7 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
         "about 3 minutes": MACHINE,
         "about 11 minutes on 2 cores": MACHINE,
     },
-    "docs/challenge.md": {"more steps (10 million)": TRIED},
+    "docs/challenge.md": {"More steps (10 million)": TRIED},
     "docs/data.md": {
         "more than 10,000 letters": LIMIT,
         "at most 32 factors": "the largest size of the ALS variants that were compared",
