@@ -221,7 +221,7 @@ def learned() -> str:
 
 
 def _above_static() -> str:
-    found = dict(claims.claims({"tasks": played()}, training())).get("the best trained team above `static`")
+    found = dict(claims.claims({"tasks": played()}, training())).get("The best trained team earns more than `static`")
     if not found:
         return ""
     return (
@@ -515,10 +515,7 @@ def _readme_scores() -> str:
             ends = [f"{score[name]:.0f} (`{name}`)" for name in (min(score, key=score.get), max(score, key=score.get))]
             rows.append([f"`{team}`", what, bracketed(over[team]["iqm"], 0), *ends])
     table = markdown(["policy", "what it does", "score over the tasks", "lowest", "highest"], rows)
-    note = (
-        f"{_runs(report)} on each task. The score over the tasks is the interquartile mean [95 % bootstrap]. On each "
-        f"task one policy is 0 and another 100: {scale(tasks)}."
-    )
+    note = f"{_runs(report)} on each task; the score over the tasks is their interquartile mean [95 % bootstrap]."
     return f"{_leaders(report)} {_above_static()}".strip() + f"\n\n{table}\n\n{note}"
 
 

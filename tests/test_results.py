@@ -272,13 +272,13 @@ def test_differences_are_paired_and_signed() -> None:
         "ppo-torch-team": learner_on("coldstart-v1", {2: 10, 0: 8, 5: 99}, sharing=1.0),
     }
     found = dict(claims.claims({"tasks": tasks}, {"learners": learners}))
-    assert found["content above popularity"]["coldstart-v1"]["mean"] == pytest.approx(1.0)
-    assert claims.verdict(found["content above popularity"]) == "holds on 1 of 2, fails on 0"
-    assert claims.verdict(found["implicit above popularity"]) == "holds on 0 of 2, fails on 1"
-    assert found["where users are new, the best bandit above the best collaborative filter"]["coldstart-v1"][
+    assert found["`content` earns more than `popularity`"]["coldstart-v1"]["mean"] == pytest.approx(1.0)
+    assert claims.verdict(found["`content` earns more than `popularity`"]) == "holds on 1 of 2, fails on 0"
+    assert claims.verdict(found["`implicit` earns more than `popularity`"]) == "holds on 0 of 2, fails on 1"
+    assert found["Where users are new, the best bandit earns more than the best collaborative filter"]["coldstart-v1"][
         "mean"
     ] == pytest.approx(5.1)
-    trained = found["the best trained team above `content`"]
+    trained = found["The best trained team earns more than `content`"]
     assert trained.keys() == {"coldstart-v1: ppo-torch"}
     gain = trained["coldstart-v1: ppo-torch"]
     assert gain["mean"] == pytest.approx(4.0)
@@ -286,10 +286,12 @@ def test_differences_are_paired_and_signed() -> None:
     assert together > 1.5 * alone
     assert gain["ci95"] == pytest.approx(together)
     assert claims.verdict(trained) == "holds on 1 of 1, fails on 0"
-    sharing = found["trained with `sharing=1` (`ppo-torch-team`) above trained selfishly (`ppo-torch`)"]
+    sharing = found[
+        "PPO paid by the team's reward (`ppo-torch-team`) earns more than PPO paid by its own (`ppo-torch`)"
+    ]
     assert sharing["coldstart-v1"]["mean"] == pytest.approx(-0.95)  # on seeds 0 and 2
     assert claims.verdict(sharing) == "holds on 0 of 1, fails on 1"
-    assert "surprise above popularity" not in found
+    assert "`surprise` earns more than `popularity`" not in found
 
 
 def test_nothing_stored_claims_nothing() -> None:
