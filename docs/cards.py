@@ -201,7 +201,7 @@ def game(play: Mapping[str, Any]) -> str:
 
 
 def _sign(value: Mapping[str, float | None]) -> int:
-    """Of a mean, 0 if its interval holds 0."""
+    """The sign of a mean; 0 if its interval contains 0."""
     mean, width = value["mean"], value["ci95"]
     return 0 if mean is None or width is None or abs(mean) <= width else int(np.sign(mean))
 
@@ -312,7 +312,7 @@ def _play(found: Mapping[str, Any]) -> str:
 
 
 def _priced(play: Mapping[str, Any], config: WorldConfig) -> list[str]:
-    """Which prices of planners are an equilibrium among what was tried, and what is gained by leaving each."""
+    """The prices of planners that are equilibria among those tried, and the gain from leaving each price."""
     if not priced_planners(config):
         return []
     if "priced" not in play:
@@ -337,7 +337,7 @@ def _priced(play: Mapping[str, Any], config: WorldConfig) -> list[str]:
 
 
 def settled(found: Mapping[str, Any]) -> str:
-    """Which prices nothing beats, in words."""
+    """Name the prices that nothing beats."""
     runs = [f"`{run[0]}`" if len(run) == 1 else f"`{run[0]}` to `{run[-1]}`" for run in found["unbeaten"]]
     if not runs:
         return "Every price is beaten: none is an equilibrium."
@@ -349,7 +349,7 @@ def settled(found: Mapping[str, Any]) -> str:
 
 
 def _coupling(play: Mapping[str, Any]) -> str:
-    """Not known where the gain that it is a share of is close to nothing."""
+    """The coupling in words; unknown if the gain that it is a share of is close to 0."""
     share, selfish = play["coupling"], play["selfish"]
     if share["mean"] is None or share["ci95"] is None or share["ci95"] > max(1.0, abs(share["mean"]) / 2):
         return f"not known, because turning from `random` to `{selfish}` gains an agent next to nothing"
@@ -442,7 +442,7 @@ def _learners(task: str) -> str:
 
 
 def _ends(task: str) -> list[str]:
-    """Where each seed of each learner ends in a finite game, beside the exact answers."""
+    """The reward of each seed of each learner in a finite game, beside the exact solution."""
     found = measured.distances(task)
     if not found:
         return []
@@ -513,7 +513,7 @@ def pairs(task: str, setting: str) -> list[tuple[str, str, Gain]]:
 
 
 def options(learner: Mapping[str, Any]) -> dict[str, Any]:
-    """What a learner's settings are beside its algorithm's own: options, and fields of the task by their names."""
+    """A learner's options, and the fields of the task that it changes, by name."""
     settings = dict(learner["settings"])
     return settings | assignments(settings.pop("set", ()))
 
@@ -534,7 +534,7 @@ def _gain(ours: Mapping[str, Any], theirs: Mapping[str, Any], among: int) -> Gai
 
 
 def hidden() -> str:
-    """What the planner's lead rests on: scores without the visitor's taste, and without what single items are like."""
+    """The knowledge behind the planner's lead: its scores without the visitor's taste and without items' qualities."""
     found = measured.stored("hidden")
     rows: list[list[str]] = []
     rests: dict[str, list[str]] = {}
@@ -557,7 +557,7 @@ def hidden() -> str:
 
 
 def _rests_on(lost: Mapping[str, Mapping[str, float]]) -> str:
-    """Without which of the two the planner loses more, beyond the intervals."""
+    """Which of the two the planner needs more, beyond the intervals."""
     taste, items = lost["planner, taste estimated"], lost["planner, mean items"]
     apart = items["mean"] - taste["mean"]
     if abs(apart) <= items["ci95"] + taste["ci95"]:
@@ -569,7 +569,7 @@ def _rests_on(lost: Mapping[str, Mapping[str, float]]) -> str:
 
 
 class Found(NamedTuple):
-    """What is measured of an aim in a task."""
+    """The measurement of an aim in a task."""
 
     said: str  # with the policies compared and the interval
     met: bool
@@ -577,7 +577,7 @@ class Found(NamedTuple):
 
 
 class Aim(NamedTuple):
-    """What tasks should show."""
+    """A property that tasks should have."""
 
     name: str
     what: str
@@ -618,7 +618,7 @@ def _mark(found: Found | None) -> str:
 
 
 def _aims_of(task: str) -> str:
-    """What is measured of each aim in one task."""
+    """The measurements of all aims in one task."""
     found = [(aim, said) for aim in AIMS if (said := aim.finds(task))]
     rows = [[aim.name, aim.what, said.said, "yes" if said.met else "no"] for aim, said in found]
     note = (
@@ -709,7 +709,7 @@ def _algorithms_differ(task: str) -> Found | None:
 
 
 def _team_algorithm(learner: Mapping[str, Any]) -> str:
-    """Which of IPPO, MAPPO, VDN and QMIX, of whatever make, a learner of the team's reward is; nothing if none."""
+    """Which of IPPO, MAPPO, VDN and QMIX a learner of the team's reward is, from any library; "" if none."""
     name, settings = str(learner["algorithm"]), options(learner)
     if COMPARED.keys() & settings.keys() - {"sharing"} or settings.get("sharing") not in (None, 1.0):
         return ""
@@ -756,7 +756,7 @@ def _lead(runs: np.ndarray, bar: Mapping[str, float], among: int) -> Gain:
 
 
 def _best(gains: Mapping[str, Gain], least: float = 0.0) -> Found | None:
-    """The largest of some gains whose intervals hold together, of those that reach the aim if any does."""
+    """The largest of some gains whose intervals hold together; only gains that reach the aim count if any does."""
     known = {name: gain for name, gain in gains.items() if gain["mean"] is not None}
     if not known:
         return None
@@ -774,7 +774,7 @@ def _reaches(gain: Gain, least: float) -> Found:
 
 
 def _exactly(gain: float, least: float) -> Found:
-    """The same of a gain that is known exactly."""
+    """The same for a gain that is known exactly."""
     return Found(percent({"mean": gain, "ci95": None}), gain >= least, _in_percent(gain))
 
 

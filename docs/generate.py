@@ -170,7 +170,7 @@ def policies() -> str:
 
 
 def install(policy: str, module: str) -> str:
-    """The extra that a policy needs, or that it is in the core."""
+    """The extra that a policy needs, or "core"."""
     if policy == "lightfm":
         return code("lightfm")
     return code("recommenders") if module.endswith((".collaborative", ".deep")) else "core"
@@ -282,15 +282,10 @@ def task_page(name: str) -> str:
             f"## Reference scores\n\n{score_text(name, config)}",
             f"## Evidence\n\n{cards.card(name)}",
             "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword of the constructors above.\n\n"
-            + folded("The fields that this task sets", changed_fields(config)),
+            + measured.folded("The fields that this task sets", changed_fields(config)),
             f"## Version history\n\n{history(name)}",
         ]
     )
-
-
-def folded(title: str, text: str) -> str:
-    """A part of a page that opens on a click."""
-    return f"<details>\n<summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
 def moving_pages() -> str:

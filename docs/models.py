@@ -19,7 +19,7 @@ from recsys_env.policies import ORACLES
 
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
-    """Name -> what makes the section of that name.
+    """Name of a section -> function that returns it.
 
     Args:
         folder: of the plots that sections show, in the documentation's source.
@@ -74,7 +74,7 @@ def new_items() -> str:
 
 
 def generative() -> str:
-    """What pre-training and training in the game bring on each task, beside policies of the leaderboard."""
+    """Rewards after pre-training and after training in the game, by task, beside policies of the leaderboard."""
     rows, sources, gained = [], [], []
     for path in (*files("training/generative-*.json"), *files("single_runs/generative-*.json")):
         result = read_json(path)
@@ -109,7 +109,7 @@ def generative() -> str:
 
 
 def over_seeds(runs: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, float]:
-    """Mean and ci95 over training runs; of a single one over its episodes."""
+    """Mean and ci95 over training runs; over the episodes of the run if there is only one."""
     if len(runs) == 1:
         return runs[0][kind]  # type: ignore[no-any-return]
     return interval(np.array([run[kind]["mean"] for run in runs]))
@@ -226,7 +226,7 @@ def kinds() -> str:
 
 
 def tuning() -> str:
-    """What adapters make of a language model: `tuning.json` of `baselines language`, by task."""
+    """How adapters improve a language model, by task; `baselines language` writes the results."""
     rows, sources = [], []
     for result in _of_tasks("tuning"):
         settings = result["settings"]
@@ -253,7 +253,7 @@ def tuning() -> str:
 
 
 def _of_tasks(name: str) -> list[Any]:
-    """What is stored of a measure that has a file for each task.
+    """The stored results of a measure that has a file for each task.
 
     Raises:
         NotMeasured: nothing.
@@ -501,8 +501,19 @@ def computation(folder: Path) -> str:
     return told(means, plot, markdown(head, rows), how=how)
 
 
-def _figures(panels: int, width: float) -> tuple[Any, Any]:
+def draw_intervals(values: Mapping[str, Sequence[float]], label: str, path: Path) -> None:
+    """A bar for each name, best on top, of (estimate, low, high)."""
+    figure, (axes,) = _figures(1, 6.5, 1 + 0.26 * len(values))
+    for name, (estimate, low, high) in reversed(values.items()):
+        axes.barh(
+            name, estimate, xerr=[[max(0.0, estimate - low)], [max(0.0, high - estimate)]], capsize=2, color=COLOURS[0]
+        )
+    axes.set(xlabel=label)
+    figure.savefig(path, dpi=100)
+
+
+def _figures(panels: int, width: float, height: float = 3.4) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, 3.4), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(1, panels, squeeze=False)[0]

@@ -24,6 +24,7 @@ import speeds
 from measured import (
     NotMeasured,
     earned,
+    folded,
     if_measured,
     picture,
     played,
@@ -73,7 +74,7 @@ LEVELS = ("random", "static", "planner", "central", "joint", "equilibrium")  # p
 
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
-    """Name -> what makes the section of that name.
+    """Name of a section -> function that returns it.
 
     Args:
         folder: of the plots that sections show, in the documentation's source.
@@ -86,7 +87,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "cluster": cluster,
         "fit_report": fit_report,
         "fit_origin": fit_origin,
-        "evaluation": evaluation,
+        "evaluation": partial(evaluation, folder),
         "learners": learned,
         "algorithms": learners.algorithms,
         "claims": claimed,
@@ -101,15 +102,20 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
 # ------------------------------------------------------------------------------------------------ policies
 
 
-def evaluation() -> str:
+def evaluation(folder: Path) -> str:
     """Scores of all policies on all tasks, and over the tasks."""
     report = stored("evaluation")
+    models.draw_intervals(
+        {team: row["iqm"] for team, row in report["aggregate"]["teams"].items()},
+        f"score over {len(report['tasks'])} tasks (IQM), 95 %",
+        folder / "leaderboard.png",
+    )
     over = markdown(["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report))
     return told(
         _leaders(report),
+        picture(folder / "leaderboard.png", "score of each policy over the tasks"),
         _leaderboard(report),
-        "Over all tasks:",
-        over,
+        folded("Over all tasks, as numbers", over),
         how=f"{_leaderboard_note(report)} The bootstrap resamples runs; the tasks stay the same. "
         f"{_evaluation_source(report)}",
     )
@@ -250,9 +256,9 @@ def tournament(folder: Path) -> str:
         sections.append(
             told(
                 f"`{name}`: {_tournament_found(result)}",
-                markdown(["", *map(brief, result["payoff"])], payoff_rows(result)),
-                markdown(*over),
                 picture(path, f"payoffs of {name}"),
+                markdown(*over),
+                folded("Payoffs with intervals", markdown(["", *map(brief, result["payoff"])], payoff_rows(result))),
                 how=f"{len(settings['seeds'])} runs of {settings['episodes']} episodes: {what}. "
                 f"{whence(result['origin'], 'tournament.json')}",
             )

@@ -14,7 +14,7 @@ SHOWN = 6  # kernels of a profile
 
 
 def parts() -> dict[str, Callable[[], str]]:
-    """Name -> what makes the section of that name."""
+    """Name of a section -> function that returns it."""
     return {"speed": speed, "stages": stages, "profile": profile, "growth": growth, "trainers": trainers}
 
 
@@ -79,7 +79,7 @@ def _interfaces(tasks: Mapping[str, Any]) -> str:
 
 
 def stages() -> str:
-    """What a tick is made of, and its lower bound."""
+    """The time of each stage of a tick, and the tick's lower bound."""
     result = stored("speed")
     apart = {label: row["apart"] for label, row in result["tasks"].items() if "apart" in row}
     names = list(next(iter(apart.values()))["stages_ns"])
@@ -105,7 +105,7 @@ def stages() -> str:
 
 
 def profile() -> str:
-    """Which kernels a tick's time goes to."""
+    """The share of each kernel in the time of a tick."""
     result = stored("profile")
     rows = [
         [
@@ -131,7 +131,7 @@ def profile() -> str:
 
 
 def growth() -> str:
-    """What sizes do to a tick."""
+    """The time of a tick by the sizes of the world."""
     result = stored("speed")
     if not result["growth_ns"]:
         raise NotMeasured("speed")

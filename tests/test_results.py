@@ -123,8 +123,9 @@ def test_what_is_not_there_is_not_measured_yet(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_results")
-def test_scores_of_policies_are_the_stored_ones() -> None:
-    found, stored = cells(results.evaluation()), measured.stored("evaluation")
+def test_scores_of_policies_are_the_stored_ones(tmp_path: Path) -> None:
+    found, stored = cells(results.evaluation(tmp_path)), measured.stored("evaluation")
+    assert (tmp_path / "leaderboard.png").read_bytes().startswith(b"\x89PNG")
     assert set(stored["tasks"]["ecommerce-v1"]["teams"]) <= {name.strip("`*") for name in found}
     for team in ("content", "blind"):
         rows = [task["teams"][team] for task in stored["tasks"].values()]
