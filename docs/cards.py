@@ -298,8 +298,9 @@ def _play(found: Mapping[str, Any]) -> str:
             f"{four['P-S']}: {game(play)}.",
             f"Reward of {whose}, by the policy of the first agent (row) and of all others (column):",
             markdown(["", *(f"`{rival}`" for rival in play["payoffs"])], payoffs),
-            f"The best replies known are {best}. Loss from best-responding to the wrong rival:",
-            markdown(["plays the best reply to … while the rival plays …", "loses"], cost),
+            f"The best replies known are {best}. Loss from best-responding to the wrong rival (to the "
+            "first policy, where the second one plays):",
+            markdown(["rivals", "loss"], cost),
             *_priced(play, config),
             f"Price of anarchy: {_anarchy_text(play)}. Coupling: {_coupling(play)}.",
             *(
