@@ -22,7 +22,6 @@ from recsys_env import TASKS, WorldConfig
 from recsys_env.cli import assignments
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import markdown, normalised, spread
-from recsys_env.policies import ORACLES
 
 _FOUR = (
     "{Count} myopic agents earn {P} each, {count} patient ones {R}; a lone patient agent gets {S}, a lone greedy one "
@@ -111,23 +110,22 @@ NOT_CLAIMED = {  # task -> what its card does not claim
     "duel-v1": "The task resembles no product: it is small so that it can be solved.",
     "pricing-duel-v0": "The task resembles no market: it is small so that it can be solved.",
     "market-v0": "No equilibrium of this task is known.",
-    "social-v1": "Clicks per page are not KuaiRand's: they lie above.",
+    "social-v1": "Clicks per page are higher than in KuaiRand.",
     "rivals-v1": "Investing serves only the investor: two platforms that invest earn less than two that do not.",
     "coverage-v0": "The task is not calibrated to data.",
     "journey-v1": "Clicks and carts are more frequent than in shops: they are raised to keep learning practical.",
-    "streaming-v1": "A content policy is clicked less than in KuaiRand, because topics wear out.",
+    "streaming-v1": "A content policy is clicked less than in KuaiRand, because users tire of topics.",
     "news-v1": "Scores are of clicks alone and say nothing about diversity and fairness.",
-    "coldstart-v1": "New people do not come as often as at a product.",
+    "coldstart-v1": "The rate of new people is not that of a real product.",
     "ecommerce-v1": "Carts are more frequent than in shops: they are raised to keep learning practical.",
     "grocery-v1": "The task does not need multi-agent learning: it is an anchor in real purchases.",
 }
 NOT_CLAIMED_ANYWHERE = (
-    "Levels are not those of a named product: they stay near published ones where the description says so. Best "
-    "answers are the best among the policies that were tried. In worlds that are not finite, costs and gains are "
-    "therefore lower bounds, and an equilibrium is one among these policies only."
+    "Traffic does not match a named product; it is close to published levels where the description says so. Best "
+    "replies are the best among the policies that were tried. Except in finite games, costs and gains are therefore "
+    "lower bounds, and the equilibria are only equilibria among those policies."
 )
 OWN_LIBRARY = "torch"  # of learners that are files of this repository
-SOLVED = ("equilibrium", "joint")  # policies that play the exact solution
 COMPARED: dict[str, tuple[str, Callable[[str], float]]] = {  # option -> what it asks, its value on a task by default
     "gamma": ("Discount: the recommended one against 0", lambda task: TASKS[task].discount),
     "memory": ("Memory: with against without", lambda task: 0.0),
@@ -224,17 +222,15 @@ def _rows(found: Mapping[str, Any]) -> str:
         [f"`{policy}`", spread(row), normalised({"score": None, "score_ci95": None, **row})]
         for policy, row in known.items()
     ]
-    observers = {name: row["mean"] for name, row in known.items() if name not in (*ORACLES, *SOLVED)}
-    oracles = {name: row["mean"] for name, row in known.items() if name in (*ORACLES, *SOLVED)}
     bests = [
-        f"{who} is `{(best := max(of, key=lambda name: of[name]))}` ({spread(known[best])})"
-        for who, of in (("The best policy that uses observations only", observers), ("the best oracle", oracles))
-        if of
+        f"{who} is `{name}` ({spread(known[name])})"
+        for who, name in measured.leaders({name: row["mean"] for name, row in known.items()}).items()
     ]
     strategy = constant_strategy(TASKS[found["settings"]["task"]])
     said = f" `blind` may differ from `random` here, because {strategy}." if strategy else ""
     table = markdown(["policy", "own reward per agent", "score"], rows)
-    return f"{', '.join(bests)}. All agents play the policy of the row.{said}\n\n{table}"
+    lead = ", ".join(bests)
+    return f"{lead[:1].upper()}{lead[1:]}. All agents play the policy of the row.{said}\n\n{table}"
 
 
 def constant_strategy(config: WorldConfig) -> str:

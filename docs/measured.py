@@ -18,7 +18,9 @@ from recsys_env import TASKS
 from recsys_env.evaluation.statistics import scale_ends
 from recsys_env.evaluation.stored import read_result
 from recsys_env.files import read_json
+from recsys_env.policies import ORACLES
 
+SOLVED = ("equilibrium", "joint")  # policies that play the exact solution of a finite game
 EVALUATE = "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER`"
 MEASURED_BY = {  # result -> the command; that of all others is `python -m benchmarks.NAME`
     "evaluation": EVALUATE,
@@ -48,6 +50,17 @@ def told(means: str, *shown: str, how: str) -> str:
     """A result on the site: what it means, in a sentence; its tables and plots; then, in smaller type, how it was
     measured and where the numbers are."""
     return "\n\n".join([means, *shown, f"{{.how}}\n{how}"])
+
+
+def leaders(rewards: Mapping[str, float]) -> dict[str, str]:
+    """The best policy that uses observations only, and the best that knows more, in words -> its name; without a kind
+    that nothing belongs to."""
+    knowing = {*ORACLES, *SOLVED}
+    kinds = {
+        "the best policy that uses observations only": rewards.keys() - knowing,
+        "the best oracle": rewards.keys() & knowing,
+    }
+    return {who: max(sorted(of), key=lambda name: rewards[name]) for who, of in kinds.items() if of}
 
 
 def folded(title: str, text: str) -> str:

@@ -26,6 +26,7 @@ from measured import (
     earned,
     folded,
     if_measured,
+    leaders,
     picture,
     played,
     scale,
@@ -58,7 +59,6 @@ from recsys_env.evaluation.tables import (
     ranking_rows,
     spread,
 )
-from recsys_env.policies import ORACLES
 
 README = Path(__file__).parent.parent / "README.md"
 SHOWN = (
@@ -124,12 +124,7 @@ def evaluation(folder: Path) -> str:
 def _leaders(report: Mapping[str, Any]) -> str:
     """The best oracle and the best policy that uses observations only, over all tasks."""
     over = {team: row["iqm"][0] for team, row in report["aggregate"]["teams"].items()}
-    observers, oracles = ([team for team in over if (team in ORACLES) == is_oracle] for is_oracle in (False, True))
-    said = [
-        f"{who} is `{(best := max(of, key=lambda team: over[team]))}` with {over[best]:.0f} of 100"
-        for who, of in (("the best policy that uses observations only", observers), ("the best oracle", oracles))
-        if of
-    ]
+    said = [f"{who} is `{team}` with {over[team]:.0f} of 100" for who, team in leaders(over).items()]
     return (
         f"Over the {len(report['tasks'])} tasks {' and '.join(said)} (interquartile mean of scores; an oracle reads "
         "what agents do not observe)."
@@ -163,8 +158,7 @@ def task_scores(task: str, folder: Path) -> str:
     """Scores of policies and learners on one task, with plots, or how to measure them."""
     text, found = [], played().get(task)
     if found:
-        draw_scores(task, found, folder / f"scores-{task}.png")
-        text += [_policies(task, found), picture(folder / f"scores-{task}.png", f"own reward of each policy on {task}")]
+        text.append(_policies(task, found, folder))
     else:
         text.append(str(NotMeasured("evaluation")).replace("evaluate ", f"evaluate --tasks {task} "))
     trained = {name: of["tasks"][task] for name, of in training()["learners"].items() if task in of["tasks"]}
@@ -173,29 +167,37 @@ def task_scores(task: str, folder: Path) -> str:
         runs = {name: row["runs"]["trained"] for name, row in trained.items()}
         draw_seeds(task, runs, levels, folder / f"seeds-{task}.png")
         draw_curves(task, {name: row["curve"] for name, row in trained.items()}, folder / f"curves-{task}.png", levels)
+        best = max(trained, key=lambda name: trained[name]["reward"]["mean"])
         text += [
+            f"Of the learners `{best}` earns the most, {spread(trained[best]['reward'])} per agent and episode.",
+            picture(folder / f"seeds-{task}.png", f"reward of each seed of the learners on {task}"),
             learners.on_task(task, trained),
-            picture(folder / f"seeds-{task}.png", f"what each seed of the learners came to on {task}"),
+            "Learning curves, with policies as dashed lines:",
             picture(folder / f"curves-{task}.png", f"learning curves on {task}"),
         ]
     return "\n\n".join(text)
 
 
-def _policies(task: str, found: Mapping[str, Any]) -> str:
+def _policies(task: str, found: Mapping[str, Any], folder: Path) -> str:
     """Every policy on one task."""
+    draw_scores(task, found, folder / f"scores-{task}.png")
     shown = {name: values for name in SHOWN if (values := platform_values(found, name))}
     rows = []
     for i, (team, row) in enumerate(found["teams"].items()):
         said = [spread(value) if (value := values[i]) else "—" for values in shown.values()]
         rows.append([f"`{marked(team, row['learns'])}`", spread(row), normalised(row), *said])
-    (team, best), *_ = found["teams"].items()
+    bests = [
+        f"{who} is `{team}` ({spread(found['teams'][team])})"
+        for who, team in leaders({team: row["mean"] for team, row in found["teams"].items()}).items()
+    ]
     runs = max(len(row["runs"]) for row in _rows(found))
     how = (
         f"{runs} runs of {found['episodes']} episodes, ± 95 % (t over runs); * learns while it serves; metrics are of "
         f"the whole platform. {whence(union(_rows(found)), 'evaluation.json')}"
     )
     return told(
-        f"Of the policies `{team}` earns the most, {spread(best)} per agent and episode.",
+        f"On this task {' and '.join(bests)}.",
+        picture(folder / f"scores-{task}.png", f"own reward of each policy on {task}"),
         markdown(["policy", "own reward", "score", *map(arrow, shown)], rows),
         how=how,
     )
