@@ -340,7 +340,7 @@ def test_aims_are_computed() -> None:
     verdict = {name: found[name][-1] for name in aims}
     row = next(rows for head, rows in tables(cards.card("ecommerce-v1")) if head[-1].strip() == "met")
     said = {name.strip(): measured.strip() for name, _, measured, _ in row}
-    assert (marks["blind"], said["blind"], verdict["blind"]) == ("✗ +2", "+3.3", "missed")
+    assert (marks["blind"], said["blind"], verdict["blind"]) == ("✗ +3", "+3.3", "missed")
     assert marks["state"] == "✓ 25 %"
     assert said["state"] == "`searched-state` 25.0 ±1.0 %, `planner` 100.0 ±1.0 %"
     assert verdict["state"] == "missed"
@@ -550,7 +550,7 @@ def test_learners_of_a_finite_game_stand_beside_its_exact_answers(monkeypatch: p
     monkeypatch.setattr(measured, "training", lambda: {"learners": {"ppo-torch": learner}})
     monkeypatch.setattr(measured, "distances", lambda task: exact)
     text = cards._learners("duel-v1")
-    assert cells(text.partition("Exactly: optimum 0.5000.")[2])["`ppo-torch`"] == ["3", "0.125 0.375", "0.1250"]
+    assert cells(text.partition(" in the long run: optimum 0.5000.")[2])["`ppo-torch`"] == ["3", "0.125 0.375", "0.1250"]
 
 
 def test_a_solution_says_which_strategies_it_is_of_and_who_has_no_place_in_it() -> None:
