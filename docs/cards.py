@@ -160,7 +160,7 @@ def card(task: str) -> str:
         f"paired; ± 95 % (t over episodes). {measured.whence(found, f'evidence/{task}.json')}"
     )
     sections = (f"### {title}\n\n{text}" for title, text in parts.items())
-    return "\n\n".join([*filter(None, [opening(task)]), note, *sections])
+    return "\n\n".join([*filter(None, [opening(task)]), f"{{.how}}\n{note}", *sections])
 
 
 def opening(task: str) -> str:
@@ -282,7 +282,7 @@ def _play(found: Mapping[str, Any]) -> str:
         return missing(play)
     payoffs = [[f"`{row}`", *(spread(value) for value in of.values())] for row, of in play["payoffs"].items()]
     wrong, config = play["wrong_rival"], TASKS[found["settings"]["task"]]
-    cost = [[pair, percent(value)] for pair, value in wrong["cost"].items()]
+    cost = [[*pair.split(" for "), percent(value)] for pair, value in wrong["cost"].items()]
     whose = "the team, per agent" if config.reward.sharing == 1 else "the first agent"
     best = ", ".join(f"`{answer}` against `{rival}`" for rival, answer in wrong["best"].items())
     four = {name: spread(play[name]) for name in ("T", "R", "P", "S", "T-R", "P-S")}
@@ -294,18 +294,30 @@ def _play(found: Mapping[str, Any]) -> str:
             f"{four['P-S']}: {game(play)}.",
             f"Reward of {whose}, by the policy of the first agent (row) and of all others (column):",
             markdown(["", *(f"`{rival}`" for rival in play["payoffs"])], payoffs),
-            f"The best replies known are {best}. Loss from best-responding to the wrong rival (to the "
-            "first policy, where the second one plays):",
-            markdown(["rivals", "loss"], cost),
+            f"The best replies known are {best}. {_costliest(wrong['cost'])}",
+            measured.folded(
+                "Loss from best-responding to the wrong rival, for each pair",
+                markdown(["reply to", "against", "loss"], cost),
+            ),
             *_priced(play, config),
             f"Price of anarchy: {_anarchy_text(play)}. Coupling: {_coupling(play)}.",
             *(
-                [measured.whence(play["source"], f"evidence/{found['settings']['task']}.json")]
+                ["{.how}\n" + measured.whence(play["source"], f"evidence/{found['settings']['task']}.json")]
                 if "source" in play
                 else []
             ),
         ]
     )
+
+
+def _costliest(cost: Mapping[str, Any]) -> str:
+    """The largest loss from best-responding to the wrong rival."""
+    known = {pair: value for pair, value in cost.items() if value["mean"] is not None}
+    if not known:
+        return ""
+    worst = max(known, key=lambda pair: known[pair]["mean"])
+    reply, rival = worst.split(" for ")
+    return f"The best reply to `{reply}` loses {percent(known[worst])} against `{rival}`, the most of all pairs."
 
 
 def _priced(play: Mapping[str, Any], config: WorldConfig) -> list[str]:
@@ -326,10 +338,13 @@ def _priced(play: Mapping[str, Any], config: WorldConfig) -> list[str]:
     ]
     return [
         "`planner` pays a price for a visitor's satisfaction, and choosing that price is itself a game. "
-        f"{settled(found)} The table shows prices as multiples of the task's own (`greedy` pays 0), and what an agent "
+        f"{settled(found)} The folded table shows prices as multiples of the task's own (`greedy` pays 0), and what an agent "
         "gains that leaves the price which all others pay: by the best reply known, and by the prices next to it. A "
         "price is beaten if one of these gains is positive beyond its interval.",
-        markdown(["all pay", "own reward per agent", "gain of one that leaves", "beaten"], rows),
+        measured.folded(
+            "Rewards and gains for each price",
+            markdown(["all pay", "own reward per agent", "gain of one that leaves", "beaten"], rows),
+        ),
     ]
 
 

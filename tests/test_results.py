@@ -316,7 +316,8 @@ def test_a_card_says_what_is_stored() -> None:
     assert "Two searches for them earned 2.10 ±0.01 and 2.00 ±0.01 on training seeds." in text
     assert "`static` earns 12.0 ±1.0 % more than `forgetful`." in text
     assert "P − S 1.00 ±0.01: a prisoner's dilemma." in text
-    assert found["planner for equilibrium"] == ["60.0 ±1.0 %"]
+    assert "The best reply to `planner` loses 60.0 ±1.0 % against `equilibrium`, the most of all pairs." in text
+    assert "| planner | equilibrium | 60.0 ±1.0 % |" in text
     assert "as far as these episodes tell: `planner x 0.5` to `planner` with all prices in between." in text
     assert "| `greedy` | 2.00 ±0.01 | `planner x 0.5` 10.0 ±1.0 % | yes |" in text
     assert found["`planner x 0.5`"] == ["3.00 ±0.01", "`greedy` -20.0 ±1.0 %, `planner` 0.5 ±1.0 %", "no"]
@@ -550,7 +551,11 @@ def test_learners_of_a_finite_game_stand_beside_its_exact_answers(monkeypatch: p
     monkeypatch.setattr(measured, "training", lambda: {"learners": {"ppo-torch": learner}})
     monkeypatch.setattr(measured, "distances", lambda task: exact)
     text = cards._learners("duel-v1")
-    assert cells(text.partition(" in the long run: optimum 0.5000.")[2])["`ppo-torch`"] == ["3", "0.125 0.375", "0.1250"]
+    assert cells(text.partition(" in the long run: optimum 0.5000.")[2])["`ppo-torch`"] == [
+        "3",
+        "0.125 0.375",
+        "0.1250",
+    ]
 
 
 def test_a_solution_says_which_strategies_it_is_of_and_who_has_no_place_in_it() -> None:
