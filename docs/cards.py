@@ -339,8 +339,8 @@ def _priced(play: Mapping[str, Any], config: WorldConfig) -> list[str]:
     return [
         "`planner` pays a price for a visitor's satisfaction, and choosing that price is itself a game. "
         f"{settled(found)} The folded table shows prices as multiples of the task's own (`greedy` pays 0), and what an "
-        "agent gains that leaves the price which all others pay: by the best reply known, and by the prices next to it. A "
-        "price is beaten if one of these gains is positive beyond its interval.",
+        "agent gains that leaves the price which all others pay: by the best reply known, and by the prices next to it. "
+        "A price is beaten if one of these gains is positive beyond its interval.",
         measured.folded(
             "Rewards and gains for each price",
             markdown(["all pay", "own reward per agent", "gain of one that leaves", "beaten"], rows),
