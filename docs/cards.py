@@ -339,8 +339,8 @@ def _priced(play: Mapping[str, Any], config: WorldConfig) -> list[str]:
     return [
         "`planner` pays a price for a visitor's satisfaction, and choosing that price is itself a game. "
         f"{settled(found)} The folded table shows prices as multiples of the task's own (`greedy` pays 0), and what an "
-        "agent gains that leaves the price which all others pay: by the best reply known, and by the prices next to it. "
-        "A price is beaten if one of these gains is positive beyond its interval.",
+        "agent gains that leaves the price which all others pay: by the best reply known, and by the prices next to "
+        "it. A price is beaten if one of these gains is positive beyond its interval.",
         measured.folded(
             "Rewards and gains for each price",
             markdown(["all pay", "own reward per agent", "gain of one that leaves", "beaten"], rows),
@@ -558,14 +558,17 @@ def hidden() -> str:
         rests.setdefault(_rests_on(of["lost"]), []).append(f"`{task}`")
     said = " ".join(f"{what} in {', '.join(tasks)}." for what, tasks in rests.items())
     how = (
-        "`planner` knows the visitor's taste and the quality and clickbait of each item; agents observe neither. Here "
-        "it plays with one of them, or both, taken away. A taste is then estimated from the profile and the clicks "
-        "that the agent has seen, and every item has the catalogue's mean quality and clickbait. It still knows the "
-        f"visitor's satisfaction and satiation. Scores over {found['settings']['episodes']} held-out episodes "
+        "`planner` plays without its knowledge of the taste, of the items, or of both. A taste is then estimated from "
+        "the profile and the clicks that the agent has seen, and every item has the catalogue's mean quality and "
+        f"clickbait. It still knows the visitor's satisfaction and satiation. Scores over {found['settings']['episodes']} held-out episodes "
         f"(`random` 0, `planner` 100; ± 95 %). {measured.whence_rows(found['tasks'], 'hidden.json')}"
     )
     head = ["task", "`static`", "taste estimated", "mean items", "both"]
-    return measured.told(said, markdown(head, rows), how=how)
+    means = (
+        "`planner` knows the visitor's taste and the quality and clickbait of each item, which agents do not observe. "
+        + said
+    )
+    return measured.told(means, markdown(head, rows), how=how)
 
 
 def _rests_on(lost: Mapping[str, Mapping[str, float]]) -> str:
@@ -574,7 +577,11 @@ def _rests_on(lost: Mapping[str, Mapping[str, float]]) -> str:
     apart = items["mean"] - taste["mean"]
     if abs(apart) <= items["ci95"] + taste["ci95"]:
         return "These episodes do not tell which of the two costs more"
-    return "Not knowing the items costs more" if apart > 0 else "Not knowing the taste costs more"
+    return (
+        "Not knowing the items costs more than not knowing the taste"
+        if apart > 0
+        else "Not knowing the taste costs more than not knowing the items"
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the aims
