@@ -560,8 +560,8 @@ def hidden() -> str:
     how = (
         "`planner` plays without its knowledge of the taste, of the items, or of both. A taste is then estimated from "
         "the profile and the clicks that the agent has seen, and every item has the catalogue's mean quality and "
-        f"clickbait. It still knows the visitor's satisfaction and satiation. Scores over {found['settings']['episodes']} held-out episodes "
-        f"(`random` 0, `planner` 100; ± 95 %). {measured.whence_rows(found['tasks'], 'hidden.json')}"
+        f"clickbait. It still knows the visitor's satisfaction and satiation. Scores over "
+        f"{found['settings']['episodes']} held-out episodes (`random` 0, `planner` 100; ± 95 %). {measured.whence_rows(found['tasks'], 'hidden.json')}"
     )
     head = ["task", "`static`", "taste estimated", "mean items", "both"]
     means = (
