@@ -1,5 +1,5 @@
-"""What the documentation says about the evidence cards (`benchmarks.evidence`): the card of each task, and the aims
-over all tasks.
+"""What the documentation says about the evidence cards (`benchmarks.studies.evidence`): the card of each task, and the
+aims over all tasks.
 
 The stored card holds what scripted policies show. What learners add is computed here from their stored results.
 """
@@ -15,9 +15,9 @@ import measured
 import numpy as np
 
 from baselines.algorithms import ALGORITHMS
-from benchmarks.distances import in_table, mean
-from benchmarks.evidence import priced_planners
-from benchmarks.played import ratio
+from benchmarks.studies.distances import in_table, mean
+from benchmarks.studies.evidence import priced_planners
+from benchmarks.studies.played import ratio
 from recsys_env import TASKS, WorldConfig
 from recsys_env.cli import assignments
 from recsys_env.evaluation.statistics import interval
@@ -143,7 +143,7 @@ def card(task: str) -> str:
     """The section of a task's page."""
     found = measured.evidence(task)
     if not found:
-        return f"Not measured yet: `python -m benchmarks.evidence {task}`."
+        return f"Not measured yet: `python -m benchmarks.studies.evidence {task}`."
     parts = {
         "Which aims it meets": _aims_of(task),
         "Scores of reference policies": _rows(found),
@@ -561,7 +561,8 @@ def hidden() -> str:
         "`planner` plays without its knowledge of the taste, of the items, or of both. A taste is then estimated from "
         "the profile and the clicks that the agent has seen, and every item has the catalogue's mean quality and "
         f"clickbait. It still knows the visitor's satisfaction and satiation. Scores over "
-        f"{found['settings']['episodes']} held-out episodes (`random` 0, `planner` 100; ± 95 %). {measured.whence_rows(found['tasks'], 'hidden.json')}"
+        f"{found['settings']['episodes']} held-out episodes (`random` 0, `planner` 100; ± 95 %). "
+        f"{measured.whence_rows(found['tasks'], 'hidden.json')}"
     )
     head = ["task", "`static`", "taste estimated", "mean items", "both"]
     means = (

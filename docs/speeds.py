@@ -100,7 +100,8 @@ def stages() -> str:
         f"A tick takes {min(over):.1f} to {max(over):.1f} times its lower bound.",
         markdown(["task, actions", "tick", *names, "bound", "tick ÷ bound"], rows),
         how=f"Nanoseconds per tick of one of {copies:,} copies. The bound is the time that the same primitive "
-        f"operations take in passes of their own (ns: {unit}), counted by `benchmarks.stages.operations`. {source}",
+        f"operations take in passes of their own (ns: {unit}), counted by `benchmarks.speed.stages.operations`. "
+        f"{source}",
     )
 
 

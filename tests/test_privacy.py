@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from benchmarks.privacy import second_account
+from benchmarks.studies.privacy import second_account
 from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.fields import OBSERVATION
 from recsys_env.policies.ranking import hidden_features

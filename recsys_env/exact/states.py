@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from inspect import signature
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -154,8 +154,9 @@ def _undeclared(config: WorldConfig) -> Iterator[str]:
                 yield f"{said} weighs {attribute!r}, of which exact/states.py does not say what it depends on"
             elif DEPENDS_ON[attribute] not in _IN_TABLES:
                 yield f"{said} weighs {DEPENDS_ON[attribute]}, which never stands still; needed is 0"
-    for formula in (experience, cart_probability):
-        arguments = signature(formula.py_func).parameters  # type: ignore[attr-defined]
+    formulas: tuple[Any, ...] = experience, cart_probability
+    for formula in formulas:
+        arguments = signature(formula.py_func).parameters
         for argument in arguments.keys() - DEPENDS_ON.keys() - _OF_THE_WORLD:
             yield f"{formula.__name__} reads {argument!r}, of which exact/states.py does not say what it depends on"
 
