@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,10 +67,11 @@ def _variant(learner: Mapping[str, Any]) -> str:
 
 def algorithms() -> str:
     """List what can be trained and why it is there, and show what the reference runs on `ecommerce-v1` gained."""
-    listed = "\n".join(
-        f"- `{name}` ({kind.library.replace('_', '-')}): {kind.about()}. {kind.reason}"
-        for name, kind in ALGORITHMS.items()
-    )
+    lines = []
+    for name, kind in ALGORITHMS.items():
+        about = re.sub(r"--[\w-]+", r"`\g<0>`", kind.about())  # options
+        lines.append(f"- `{name}` ({kind.library.replace('_', '-')}): {about}. {kind.reason}")
+    listed = "\n".join(lines)
     report = measured.training()
     if not report["learners"]:
         return f"{listed}\n\nWhat they gain: {measured.NotMeasured('training')}"
