@@ -240,9 +240,9 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
     "docs/policies.md": {"64 MiB": LIMIT},
     "docs/interfaces.md": {"512 rows": BLOCK},
     "docs/speed.md": {
-        "with 1,024 copies than with 64": SIZES,
-        "From 1,024 copies on the memory": SIZES,
-        "with 4,096 beyond it": SIZES,
+        "with 64 and with 1,024 copies": SIZES,
+        "From 1,024 copies on, the state": SIZES,
+        "With 4,096 copies": SIZES,
         "4,096 copies were not measured": SIZES,
         "aim: 30 %": "an aim",
     },
