@@ -218,7 +218,7 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
     "docs/data.md": {
         "more than 10,000 letters": LIMIT,
         "at most 32 factors": "the largest size of the ALS variants that were compared",
-        "the 20 most bought products": "a definition",
+        "The 20 most bought products": "a definition",
         "the other 15 products": "twenty less five",
     },
     "docs/exact.md": {
