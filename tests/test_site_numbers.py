@@ -307,7 +307,7 @@ DESCRIBED: dict[str, list[Callable[[], str]]] = {  # task -> phrases of its desc
     "duel-v1": [
         lambda: f"Y against X (T) {duel_of('Y', 'X')}, both X (R) {duel_of('X', 'X')}, both Y (P) {duel_of('Y', 'Y')}",
         lambda: f"X against Y (S) {duel_of('X', 'Y')}",
-        lambda: f"would play, {three(against('YXX', 'YXX')[0])}, and YYY, {three(against('YYY', 'YYY')[0])}",
+        lambda: f"would play, {three(against('YXX', 'YXX')[0])}. The other is YYY, {three(against('YYY', 'YYY')[0])}",
         of_wrong_answers,
     ],
     "market-v0": [
@@ -329,7 +329,7 @@ DESCRIBED: dict[str, list[Callable[[], str]]] = {  # task -> phrases of its desc
         ),
     ],
     "coverage-v0": [
-        lambda: f"the {TASKS['coverage-v0'].items.number} topics",
+        lambda: f"The {TASKS['coverage-v0'].items.number} topics",
     ],
     "journey-v1": [lambda: f"({per_page('journey-v1', 'random')} under random)"],
     "social-v1": [
@@ -379,7 +379,7 @@ GIVEN_IN_DESCRIPTIONS: dict[str, dict[str, str]] = {
         ".147 at random, .276 each alone, .354 the best pair of rules, .523 with all known": ELSEWHERE.format(
             "coverage"
         ),
-        "each step worth 10 to 25 %, sessions of 2.7 pages": "what the task was set to",
+        "each step is worth 10 to 25 % and sessions have 2.7 pages": "what the task was set to",
     },
     "journey-v1": {"click weight of .02": "a weight of the role's config"},
     "coldstart-v1": {"1 to 4 in 10 sessions": "what the task was set to"},
