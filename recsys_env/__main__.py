@@ -12,29 +12,29 @@ from collections.abc import Sequence
 from . import cli
 from .checks import unknown
 
-LISTINGS = {  # name -> what it does; functions of `recsys_env.listing`, which need nothing but the core
+LISTINGS = {  # name -> what it does; functions of `recsys_env.listing`, which need only the core
     "tasks": "list the tasks",
-    "describe": "everything about one task",
-    "policies": "list the policies that have a name",
-    "metrics": "list the metrics beside reward, with their definitions",
+    "describe": "describe one task: agents, observations, actions, rewards and every number",
+    "policies": "list the policies by name",
+    "metrics": "list the metrics with their definitions",
 }
 COMMANDS = {  # name -> (module:function, what it does); a module is imported when its command is called
-    "evaluate": ("recsys_env.evaluation.evaluate:command", "put policies next to each other on any tasks"),
-    "tournament": ("recsys_env.evaluation.tournament:tournament", "play every policy against every other"),
+    "evaluate": ("recsys_env.evaluation.evaluate:command", "score policies on tasks and compare them"),
+    "tournament": ("recsys_env.evaluation.tournament:tournament", "play every pair of policies against each other"),
     "solve": ("recsys_env.exact.report:solve", "solve a finite game exactly"),
-    "exploit": ("recsys_env.exact.exploit:exploit", "bound what an agent of a team could gain by playing otherwise"),
-    "tune": ("recsys_env.tuning:tune", "search a task's planner and static ranking on training seeds"),
-    "watch": ("recsys_env.evaluation.watch:command", "replay an episode in a browser, from one HTML file"),
+    "exploit": ("recsys_env.exact.exploit:exploit", "bound what an agent could gain by deviating from its team"),
+    "tune": ("recsys_env.tuning:tune", "search for a task's planner and static ranker on training seeds"),
+    "watch": ("recsys_env.evaluation.watch:command", "write a replay of an episode as an HTML file"),
 }
 
 
 def main(argv: Sequence[str]) -> None:
-    """Call the command that the first word names; `python -m recsys_env COMMAND --help` tells its arguments."""
+    """Call the command named by the first word; `python -m recsys_env COMMAND --help` shows its arguments."""
     try:
         try:
             _call(argv)
         finally:
-            sys.stdout.flush()  # what is left would go out, and fail, at the very end of the process
+            sys.stdout.flush()  # so that a closed pipe fails here and not at the end of the process
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -56,7 +56,7 @@ def _call(argv: Sequence[str]) -> None:
         module, _, function = COMMANDS[name][0].partition(":")
         try:
             found = importlib.import_module(module)
-        except ImportError as error:  # says what to install
+        except ImportError as error:  # the message says what to install
             cli.fail(error)
         result = cli.run(getattr(found, function), f"recsys_env {name}", words)
         if hasattr(found, "show"):
@@ -79,7 +79,7 @@ def _list(name: str, words: Sequence[str]) -> None:
 
 
 def script() -> None:
-    """`recsys-env`: as `python -m recsys_env`, modules of the current folder included (`my_file:MyPolicy`)."""
+    """Entry point `recsys-env`: like `python -m recsys_env`, including modules of the current folder."""
     sys.path.insert(0, "")
     main(sys.argv[1:])
 

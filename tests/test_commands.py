@@ -85,7 +85,7 @@ def test_a_metric_is_listed_with_its_definition(capsys: pytest.CaptureFixture[st
 def test_policies_are_listed_with_their_first_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     shown = said(capsys, "policies")
     drawn = "the picks of a slate are drawn without replacement."
-    assert f"random Uniform over the action space, or over what the mask allows; {drawn} blind Always" in shown
+    assert f"random Uniformly random actions among those that the mask allows; {drawn} blind Always" in shown
     assert "(Li et al. 2010). (learns while it serves) linear-thompson" in shown
 
 
