@@ -52,7 +52,7 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
         fail(error)
     except KeyboardInterrupt:
         print(
-            "\nstopped; if the command has the option --resume, the same command with it continues from what is stored",
+            "\nstopped; the same command with --resume goes on from what is stored, if it has that option",
             file=sys.stderr,
         )
         raise SystemExit(130) from None
