@@ -494,7 +494,8 @@ def tested_code() -> str:
     """Digest of everything that decides a result: the kernels and their tests."""
     files = [source_of(file) for file in FILES] + [
         *(KERNELS / name for name in MACHINERY),
-        ROOT / "tests" / "oracle.py",
+        ROOT / "tests" / "plain_game.py",
+        ROOT / "tests" / "comparison.py",
         Path(__file__),
     ]
     files += [ROOT / path for path, _ in TESTS if (ROOT / path).is_file()]

@@ -3,7 +3,8 @@
 Several recommender agents share one population of users and one catalogue of items. In reading order:
 
 config.py       WorldConfig, every number of a task (settings.py: how it checks itself; checks.py: single values)
-tasks.py        the named ones; catalogue.py: fitted items and users; tuning.py: a task's planner; scenarios.py: company
+tasks.py        the named ones (tuned.json: parameters of their policies); catalogue.py: fitted items and users;
+                tuning.py: the search for those parameters; scenarios.py: held-out teams
 fields.py       what agents observe, every field declared once; spaces.py: the Gymnasium spaces
 world.py        World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -12,20 +10,21 @@ from collections.abc import Sequence
 from . import cli
 from .checks import unknown
 
-LISTINGS = {  # name -> what it does; functions of `recsys_env.listing`, which need only the core
-    "tasks": "list the tasks",
-    "describe": "describe one task: agents, observations, actions, rewards and every number",
-    "policies": "list the policies by name",
-    "metrics": "list the metrics with their definitions",
+CORE = {  # name -> (module:function, what it does): commands that need no extra
+    "tasks": ("recsys_env.listing:tasks", "list the tasks"),
+    "describe": ("recsys_env.listing:describe", "describe one task: agents, observations, actions, rewards, numbers"),
+    "policies": ("recsys_env.listing:policies", "list the policies by name"),
+    "metrics": ("recsys_env.listing:metrics", "list the metrics with their definitions"),
+    "watch": ("recsys_env.evaluation.replay:command", "write a replay of an episode as an HTML file"),
 }
-COMMANDS = {  # name -> (module:function, what it does); a module is imported when its command is called
-    "evaluate": ("recsys_env.evaluation.evaluate:command", "score policies on tasks and compare them"),
-    "tournament": ("recsys_env.evaluation.tournament:tournament", "play every pair of policies against each other"),
+EXTRA = {  # the same for commands that need an extra
+    "evaluate": ("recsys_env.evaluation.report:command", "score policies on tasks and compare them"),
+    "tournament": ("recsys_env.evaluation.tournaments:tournament", "play every pair of policies against each other"),
     "solve": ("recsys_env.exact.report:solve", "solve a finite game exactly"),
     "exploit": ("recsys_env.exact.exploit:exploit", "bound what an agent could gain by deviating from its team"),
     "tune": ("recsys_env.tuning:tune", "search for a task's planner and static ranker on training seeds"),
-    "watch": ("recsys_env.evaluation.watch:command", "write a replay of an episode as an HTML file"),
 }
+COMMANDS = {**CORE, **EXTRA}  # a module is imported when its command is called
 
 
 def main(argv: Sequence[str]) -> None:
@@ -40,9 +39,8 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _call(argv: Sequence[str]) -> None:
-    about = {**LISTINGS, **{name: what for name, (_, what) in COMMANDS.items()}}
     if not argv or argv[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {name:11} {what}" for name, what in about.items())
+        lines = "\n".join(f"  {name:11} {what}" for name, (_, what) in COMMANDS.items())
         print(f"usage: python -m recsys_env COMMAND [-h] ...\n       python -m recsys_env --version\n\n{lines}")
         return
     name, *words = argv
@@ -50,32 +48,18 @@ def _call(argv: Sequence[str]) -> None:
         from . import __version__
 
         print(f"recsys_env {__version__}")
-    elif name in LISTINGS:
-        _list(name, words)
-    elif name in COMMANDS:
-        module, _, function = COMMANDS[name][0].partition(":")
-        try:
-            found = importlib.import_module(module)
-        except ImportError as error:  # the message says what to install
-            cli.fail(error)
-        result = cli.run(getattr(found, function), f"recsys_env {name}", words)
-        if hasattr(found, "show"):
-            found.show(result)
-    else:
-        cli.fail(unknown("command", name, about))
-
-
-def _list(name: str, words: Sequence[str]) -> None:
-    from . import listing
-
-    function = getattr(listing, name)
-    parser = argparse.ArgumentParser(prog=f"python -m recsys_env {name}", description=inspect.getdoc(function))
-    for argument in inspect.signature(function).parameters:
-        parser.add_argument(argument, metavar=argument.upper())
+        return
+    if name not in COMMANDS:
+        cli.fail(unknown("command", name, COMMANDS))
+    module, _, function = COMMANDS[name][0].partition(":")
     try:
-        function(**vars(parser.parse_args(words)))
-    except (ValueError, TypeError) as error:
+        found = importlib.import_module(module)
+    except ImportError as error:  # the message says what to install
         cli.fail(error)
+    run = cli.run_core if name in CORE else cli.run
+    result = run(getattr(found, function), f"recsys_env {name}", words)
+    if hasattr(found, "show"):
+        found.show(result)
 
 
 def script() -> None:

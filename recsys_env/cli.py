@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib.util
+import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from .checks import is_sequence, shown
@@ -37,12 +41,44 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
             or a RuntimeError, which is printed after its cause; or the user pressed Ctrl-C.
         BrokenPipeError: the reader of the output has closed the pipe.
     """
-    try:
+
+    def call() -> Any:
         require("evaluate", "tyro")
         import tyro
 
         style = (tyro.conf.OmitArgPrefixes, tyro.conf.PositionalRequiredArgs)
         return tyro.cli(function, prog=f"python -m {name}", args=argv, config=style)
+
+    return _with_errors_in_one_line(call)
+
+
+_KINDS: dict[str, dict[str, Any]] = {  # annotation -> how argparse reads it
+    "str": {},
+    "int": {"type": int},
+    "int | None": {"type": int},
+    "Path": {"type": Path},
+    "tuple[str, ...]": {"nargs": "+"},
+}
+
+
+def run_core(function: Callable[..., Any], name: str, argv: Sequence[str] | None = None) -> Any:
+    """Like `run`, for commands that need only the core: without tyro, with parameters of a few kinds (`_KINDS`)."""
+    about, _, args = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
+    meanings = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", args, re.MULTILINE))
+    parser = argparse.ArgumentParser(f"python -m {name}", description=about, allow_abbrev=False)
+    for word, parameter in inspect.signature(function).parameters.items():
+        kind = _KINDS[parameter.annotation] | {"help": " ".join(meanings.get(word, "").split())}
+        if parameter.default is inspect.Parameter.empty:
+            parser.add_argument(word, metavar=word.upper(), **kind)
+        else:
+            parser.add_argument(f"--{word}", default=parameter.default, **kind)
+    arguments = vars(parser.parse_args(argv))
+    return _with_errors_in_one_line(lambda: function(**arguments))
+
+
+def _with_errors_in_one_line(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
     except BrokenPipeError:  # the reader has closed the pipe, which is no error
         raise
     except (ValueError, ImportError, OSError, MemoryError) as error:

@@ -15,12 +15,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .checks import check_count, did_you_mean
+from .checks import check_count, did_you_mean, shown
 from .fields import CANDIDATE_FEATURES, HIDEABLE, PRICE_LEVEL
 from .privacy import WITHHELD
 from .settings import (
     Settings,
     choice_field,
+    frozen,
     group_field,
     integers_field,
     number_field,
@@ -39,6 +40,7 @@ PROTOTYPE = "prototype simulation"
 # ---------------------------------------------------------------------------------------------- the world's contents
 
 
+@frozen
 @dataclass(frozen=True)
 class UserConfig(Settings):
     """The users. A catalogue determines their number, tastes, price sensitivity, activity and initial habits."""
@@ -81,6 +83,7 @@ class UserConfig(Settings):
     wallet_refill: float = number_field(0.0, "wallet refill", 0, 1e6, unit="mean list prices per tick")
 
 
+@frozen
 @dataclass(frozen=True)
 class ItemConfig(Settings):
     """The items. A catalogue determines their number, vectors, topics, intercepts, prices and popularity; their quality
@@ -149,6 +152,7 @@ class ItemConfig(Settings):
 # ---------------------------------------------------------------------------------------------- behaviour
 
 
+@frozen
 @dataclass(frozen=True)
 class ChoiceConfig(Settings):
     """Utility of a slot and the nested logit over agents (McFadden 1978)."""
@@ -183,6 +187,7 @@ class ChoiceConfig(Settings):
     kappa: float = number_field(0.75, "extra odds of the first rank", 0, 100, source=TRIVAGO)
 
 
+@frozen
 @dataclass(frozen=True)
 class FeedbackConfig(Settings):
     """Experienced utility e, dwell, cart, purchase, rating and like after a click."""
@@ -232,6 +237,7 @@ class FeedbackConfig(Settings):
     like: bool = number_field(False, "a clicked item may be liked, with probability sigmoid(e)")
 
 
+@frozen
 @dataclass(frozen=True)
 class DynamicsConfig(Settings):
     """How pages and clicks change the visitor."""
@@ -274,6 +280,7 @@ class DynamicsConfig(Settings):
     mood_down_none: float = number_field(0.0, "finite games: probability that the mood worsens after no click", 0, 1)
 
 
+@frozen
 @dataclass(frozen=True)
 class ArrivalConfig(Settings):
     """How users visit, stay, return and leave for good."""
@@ -297,6 +304,7 @@ class ArrivalConfig(Settings):
     d_2: float = number_field(0.0, "effect of satisfaction on being lost", 0, 50)
 
 
+@frozen
 @dataclass(frozen=True)
 class RewardConfig(Settings):
     """What agents are paid: own_n = sum of weight * value over the events credited to agent n.
@@ -362,6 +370,7 @@ OBJECTIVES = ("diversity", "novelty", "fairness")  # paid for the page itself, w
 # ---------------------------------------------------------------------------------------------- page, agents, views
 
 
+@frozen
 @dataclass(frozen=True)
 class SceneConfig(Settings):
     """One page of the journey (entrance page -> item page -> cart page)."""
@@ -371,6 +380,7 @@ class SceneConfig(Settings):
     cart: bool = number_field(False, "items can be put in the cart here")
 
 
+@frozen
 @dataclass(frozen=True)
 class RoleConfig(Settings):
     """A kind of agent. A single role has `num_agents` agents; of several roles each has one agent."""
@@ -403,6 +413,7 @@ class RoleConfig(Settings):
     )
 
 
+@frozen
 @dataclass(frozen=True)
 class OfferConfig(Settings):
     """Prices that agents set. With `kind="price"` an agent chooses at each page, in addition to its items, a level l
@@ -423,6 +434,7 @@ class OfferConfig(Settings):
         return min(max(round(place * (self.levels - 1)), 0), self.levels - 1)
 
 
+@frozen
 @dataclass(frozen=True)
 class CandidateConfig(Settings):
     """The retrieval stage behind `action="candidates"` and `action="weights"`."""
@@ -439,6 +451,7 @@ class CandidateConfig(Settings):
     )
 
 
+@frozen
 @dataclass(frozen=True)
 class ObservationConfig(Settings):
     """What agents may know about their visitor."""
@@ -474,6 +487,7 @@ class ObservationConfig(Settings):
     )
 
 
+@frozen
 @dataclass(frozen=True)
 class WorldConfig(Settings):
     """A complete game. It is frozen and validated when created; nested groups may be given as dicts of their fields."""
@@ -676,6 +690,15 @@ class WorldConfig(Settings):
             if name in (f.name for f in fields(getattr(self, group))):
                 return f" (did you mean {group}={{{name!r}: ...}}?)"
         return super()._suggestion(name) or did_you_mean(name, _ARGUMENTS)
+
+    def _check_changes(self, changes: Mapping[str, Any]) -> None:
+        reward, own = changes.get("reward"), [role.name for role in self.roles if role.rewards]
+        paid = [name for name in (*EVENTS, *OBJECTIVES) if isinstance(reward, dict) and name in reward]
+        if paid and own and "roles" not in changes:
+            raise ValueError(
+                f"reward.{paid[0]} = {shown(reward[paid[0]])} does not reach the roles {own}, "
+                "whose weights are their own (RoleConfig.rewards); give roles= as well"
+            )
 
     def reward_weights(self, role: int) -> dict[str, float]:
         """Weight of every event and objective in the reward of a role.

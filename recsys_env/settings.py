@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import field, fields, is_dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -106,6 +106,21 @@ class Weights(dict[str, float]):
 
 # ------------------------------------------------------------------------------------------------ checks
 
+T = TypeVar("T")
+
+
+def frozen(kind: type[T]) -> type[T]:
+    """Let a frozen dataclass say how to get a changed copy when somebody assigns to a field of it."""
+
+    def refuse(self: Any, name: str, *value: Any) -> NoReturn:
+        assigned = f"{type(self).__name__}.{name}{''.join(f' = {shown(v)}' for v in value)}"
+        raise dataclasses.FrozenInstanceError(
+            f"{assigned}: a config cannot be changed; recsys_env.replace(config, changes) makes a changed copy"
+        )
+
+    kind.__setattr__ = kind.__delattr__ = refuse  # type: ignore[assignment,method-assign]
+    return kind
+
 
 class Settings:
     """Base of a frozen dataclass that checks every field against its declaration, with messages that name field, value
@@ -121,6 +136,9 @@ class Settings:
             if name in f.metadata.get("also", ()):
                 return f" (did you mean {f.name!r}?)"
         return did_you_mean(name, (f.name for f in _fields_of(self)))
+
+    def _check_changes(self, changes: Mapping[str, Any]) -> None:
+        """Refuse changes that would not do what they say; `replace` asks."""
 
 
 def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
@@ -228,6 +246,7 @@ def replace(config: Any, changes: Mapping[str, Any]) -> Any:
             if "group" in known[name].metadata and isinstance(value, dict)
             else value
         )
+    config._check_changes(changes)
     return dataclasses.replace(config, **new)
 
 

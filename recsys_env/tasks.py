@@ -4,6 +4,7 @@ numbers it is calibrated to."""
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,16 +74,6 @@ _SHIPPED: dict[str, WorldConfig] = {
         action="items",
         observability="full",
         scenes=_SHOP,
-        planner_price=10.0,
-        planner_target=0.8,
-        static_weights={
-            "profile_match": -0.021,
-            "history_match": -0.321,
-            "topic_count": -1.0,
-            "popularity": -0.714,
-            "ctr": -0.013,
-            "satisfaction": 0.139,
-        },
         scale_zero="equilibrium",
         scale_hundred="joint",
         world_seed=1,
@@ -128,7 +119,6 @@ _SHIPPED: dict[str, WorldConfig] = {
         observability="full",
         scenes=_SHOP,
         roles=(RoleConfig("left", items=(0,)), RoleConfig("right", items=(1,))),
-        static_weights={"price_level": 0.667},
         scale_zero="equilibrium",
         scale_hundred="joint",
         users=UserConfig(number=1, topics=1, activity_log_sd=0.0, price_sensitivity_log_sd=0.0, rating_bias_sd=0.0),
@@ -180,18 +170,6 @@ _SHIPPED: dict[str, WorldConfig] = {
         page="rows",
         scenes=_SHOP,
         roles=(RoleConfig("seller"),),
-        static_weights={
-            "profile_match": 1.0,
-            "history_match": 0.046,
-            "topic_count": 0.145,
-            "popularity": 0.016,
-            "ctr": 0.037,
-            "satisfaction": 0.154,
-            "price": -0.107,
-            "promotion": -0.075,
-            "price_level": 0.371,
-        },
-        planner_price=0.3,
         scale_hundred="central",
         users=UserConfig(number=8, price_sensitivity_log_sd=0.4),
         items=ItemConfig(
@@ -231,18 +209,6 @@ _SHIPPED: dict[str, WorldConfig] = {
         slots=5,
         page="shared",
         scenes=_SHOP,
-        planner_price=0.1,
-        planner_target=0.1,
-        static_weights={
-            "profile_match": 1.0,
-            "history_match": -0.103,
-            "topic_count": 0.237,
-            "popularity": -0.286,
-            "ctr": 0.312,
-            "satisfaction": 0.328,
-            "price": -0.125,
-            "repeat": 0.11,
-        },
         users=UserConfig(number=8, habit_size=8, z_init=0.8, wallet_init=1.0, wallet_refill=0.002),
         items=ItemConfig(
             number=100, topics=12, bait_shape=0.5, popularity_quality=0.5, stock_init=1, restock_period=500
@@ -305,26 +271,10 @@ _SHIPPED: dict[str, WorldConfig] = {
             RoleConfig(
                 "row",
                 knows=(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2),
-                static_weights={
-                    "profile_match": 0.865,
-                    "history_match": 0.283,
-                    "topic_count": 1.0,
-                    "popularity": -0.957,
-                    "ctr": 0.259,
-                    "satisfaction": 0.285,
-                },
             ),
             RoleConfig(
                 "column",
                 knows=(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3),
-                static_weights={
-                    "profile_match": 0.264,
-                    "history_match": 0.182,
-                    "topic_count": 1.0,
-                    "popularity": -0.075,
-                    "ctr": -0.367,
-                    "satisfaction": -0.232,
-                },
             ),
         ),
     ),
@@ -352,47 +302,14 @@ _SHIPPED: dict[str, WorldConfig] = {
                 "entrance",
                 scene="entrance",
                 rewards={"click": 0.02},
-                static_weights={
-                    "profile_match": 0.545,
-                    "history_match": 0.008,
-                    "topic_count": 0.232,
-                    "popularity": 0.016,
-                    "ctr": -0.095,
-                    "satisfaction": 1.0,
-                    "price": 0.057,
-                    "repeat": 0.116,
-                    "context": 0.294,
-                },
             ),
             RoleConfig(
                 "item",
                 scene="item",
-                static_weights={
-                    "profile_match": -0.254,
-                    "history_match": 0.014,
-                    "topic_count": 0.473,
-                    "popularity": 0.132,
-                    "ctr": 0.005,
-                    "satisfaction": 1.0,
-                    "price": 0.82,
-                    "repeat": 0.002,
-                    "context": 0.328,
-                },
             ),
             RoleConfig(
                 "cart",
                 scene="cart",
-                static_weights={
-                    "profile_match": -0.127,
-                    "history_match": -0.225,
-                    "topic_count": -0.061,
-                    "popularity": 0.053,
-                    "ctr": 0.032,
-                    "satisfaction": 1.0,
-                    "price": 0.397,
-                    "repeat": 0.231,
-                    "context": 0.147,
-                },
             ),
         ),
         users=UserConfig(number=8, habit_size=8),
@@ -438,16 +355,6 @@ _SHIPPED: dict[str, WorldConfig] = {
         are above KuaiRand's .176 and .379 to .451. Discount .997.
         """,
             "page": "rows",
-            "planner_price": 2.12,
-            "planner_target": 0.2,
-            "static_weights": {
-                "profile_match": 1.0,
-                "history_match": 0.002,
-                "topic_count": -0.009,
-                "popularity": 0.024,
-                "ctr": 0.114,
-                "satisfaction": 0.287,
-            },
             "users": {"z_init": 0.8},
             "items": {"bait_shape": 0.5},
             "choice": {"v_0": 7.2, "beta_taste": 5.0, "beta_bait": 5.0},
@@ -471,18 +378,6 @@ _SHIPPED: dict[str, WorldConfig] = {
         num_agents=3,
         slots=3,
         page="shared",
-        planner_price=1.41,
-        planner_target=0.3,
-        static_weights={
-            "profile_match": 1.0,
-            "history_match": 0.745,
-            "topic_count": 0.28,
-            "popularity": -0.07,
-            "ctr": 0.219,
-            "satisfaction": 0.304,
-            "repeat": -0.713,
-            "freshness": 0.205,
-        },
         users=UserConfig(number=8, habit_size=8, z_init=0.8),
         items=ItemConfig(
             number=60,
@@ -526,18 +421,6 @@ _SHIPPED: dict[str, WorldConfig] = {
         slots=2,
         horizon=600,
         page="rows",
-        planner_price=0.3,
-        planner_target=1.0,
-        static_weights={
-            "profile_match": 0.387,
-            "history_match": 0.268,
-            "topic_count": -0.748,
-            "popularity": -0.165,
-            "ctr": 0.164,
-            "satisfaction": 0.261,
-            "repeat": 0.067,
-            "length": 1.0,
-        },
         users=UserConfig(number=8, habit_size=8),
         items=ItemConfig(
             number=400, topics=12, popularity_quality=0.5, length_log_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0
@@ -573,18 +456,6 @@ _SHIPPED: dict[str, WorldConfig] = {
         num_agents=4,
         slots=2,
         page="shared",
-        planner_price=3.0,
-        planner_target=0.2,
-        static_weights={
-            "profile_match": 0.684,
-            "history_match": 1.0,
-            "topic_count": 0.569,
-            "popularity": -0.161,
-            "ctr": 0.14,
-            "satisfaction": 0.32,
-            "repeat": -0.31,
-            "freshness": 0.148,
-        },
         users=UserConfig(number=8, habit_size=8, z_init=0.0),
         items=ItemConfig(
             number=200,
@@ -628,18 +499,6 @@ _SHIPPED: dict[str, WorldConfig] = {
         page="shared",
         scenes=_SHOP,
         catalogue="grocery",
-        planner_price=0.0,
-        static_weights={
-            "profile_match": 0.41,
-            "history_match": 0.103,
-            "topic_count": 0.178,
-            "popularity": 0.255,
-            "ctr": 0.099,
-            "satisfaction": 0.001,
-            "price": 0.749,
-            "repeat": 1.0,
-            "promotion": 0.082,
-        },
         users=UserConfig(population="fixed", habit_size=64, habit_decay=0.9925, habit="purchase"),
         items=ItemConfig(promotion_probability=0.4826, promotion_depth=0.244),
         choice=ChoiceConfig(v_0=5.7, beta_taste=2.3049, beta_quality=0.0, beta_price=1.6381, beta_repeat=1.3358),
@@ -688,38 +547,14 @@ _SHIPPED: dict[str, WorldConfig] = {
             RoleConfig(
                 "news",
                 domains=(0,),
-                static_weights={
-                    "profile_match": 0.904,
-                    "history_match": 1.0,
-                    "topic_count": 0.939,
-                    "popularity": 0.401,
-                    "ctr": 0.893,
-                    "satisfaction": 0.314,
-                },
             ),
             RoleConfig(
                 "video",
                 domains=(1,),
-                static_weights={
-                    "profile_match": 0.037,
-                    "history_match": 0.571,
-                    "topic_count": 0.839,
-                    "popularity": 0.138,
-                    "ctr": 0.782,
-                    "satisfaction": 1.0,
-                },
             ),
             RoleConfig(
                 "shop",
                 domains=(2,),
-                static_weights={
-                    "profile_match": 0.624,
-                    "history_match": 1.0,
-                    "topic_count": 0.518,
-                    "popularity": 0.45,
-                    "ctr": 0.865,
-                    "satisfaction": 0.097,
-                },
             ),
         ),
     ),
@@ -739,17 +574,7 @@ _SHIPPED: dict[str, WorldConfig] = {
         .997.
         """,
             "page": "rival",
-            "planner_price": 0.003,
-            "planner_target": 100.0,
             "scale_hundred": "greedy",
-            "static_weights": {
-                "profile_match": 1.0,
-                "history_match": 0.011,
-                "topic_count": 0.163,
-                "popularity": -0.015,
-                "ctr": 0.2,
-                "satisfaction": -0.06,
-            },
             "items": {"bait_shape": 0.3},
             "choice": {"v_0": 6.0, "beta_taste": 4.0, "beta_bait": 3.0, "beta_trust": 3.0},
             "feedback": {"e_0": 1.2, "a_bait": 4.0},
@@ -760,7 +585,16 @@ _SHIPPED: dict[str, WorldConfig] = {
 }
 
 
-_TASKS = ByName("task", _SHIPPED)
+def _tuned(name: str, config: WorldConfig) -> WorldConfig:
+    """A task with the parameters of `planner` and `static` that `python -m recsys_env tune` found for it."""
+    found = dict(_FOUND.get(name, {}))
+    weights = found.pop("roles", {})  # of `static`, by role
+    roles = tuple(replace(role, {"static_weights": weights.get(role.name, {})}) for role in config.roles)
+    return replace(config, {**found, "roles": roles})
+
+
+_FOUND: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "tuned.json").read_text(encoding="utf-8"))
+_TASKS = ByName("task", {name: _tuned(name, config) for name, config in _SHIPPED.items()})
 TASKS: Mapping[str, WorldConfig] = MappingProxyType(_TASKS)
 """Read-only mapping from name to task: the tasks of the package, which never change under their name, and those that
 `register_task` added."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import comparison
 import numpy as np
-import oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_game import Copy, Game, sigmoid, softplus
 from test_kernels import PAGES, action_shape, configs, one, random_actions, random_worlds
 
 from recsys_env.config import WorldConfig
@@ -27,13 +28,13 @@ CLICK_MATCH = 0.65
 NAMING = ("candidates", "items", "query")  # kinds of action; what weights show of a slate is in test_weights.py
 
 
-class Beliefs(oracle.Game):
+class Beliefs(Game):
     """What each policy takes an item to be worth, for a page of one slot."""
 
     slope: float
     newcomers: np.ndarray
 
-    def value(self, policy: str, copy: oracle.Copy, n: int, j: int, offer: float) -> float:
+    def value(self, policy: str, copy: Copy, n: int, j: int, offer: float) -> float:
         """Of showing item j at `offer` times its price, by what the policy believes; the largest is its choice."""
         if policy == "popularity":
             new = self.config.items.life > 0 and self.age(j, copy.tick) < self.config.items.popularity_half_life
@@ -43,14 +44,14 @@ class Beliefs(oracle.Game):
         if policy == "planner":
             worth += PRICE * self.future(copy, n, j, offer) + self.lead(copy, j)
             none = PRICE * self.future(copy, n, None, offer)
-        share = oracle.sigmoid(log_odds + self.config.choice.dissimilarity * self.log_theta(copy, n))
+        share = sigmoid(log_odds + self.config.choice.dissimilarity * self.log_theta(copy, n))
         return share * worth + (1 - share) * none
 
-    def log_theta(self, copy: oracle.Copy, n: int) -> float:
+    def log_theta(self, copy: Copy, n: int) -> float:
         rank = copy.order[0].index(n) + 1 if self.config.page == "shared" else 1
         return math.log(rank**-self.config.choice.eta * (1 + self.config.choice.kappa * (rank == 1)))
 
-    def later_sale(self, copy: oracle.Copy, n: int, j: int, cart: float) -> float:
+    def later_sale(self, copy: Copy, n: int, j: int, cart: float) -> float:
         """What a cart is worth that may be bought at a later page."""
         f = self.config.feedback
         leaves = f.cart_hazard + f.cart_abandon - f.cart_hazard * f.cart_abandon
@@ -59,7 +60,7 @@ class Beliefs(oracle.Game):
 
     # -------------------------------------------------------------------------------------------- oracles
 
-    def informed(self, copy: oracle.Copy, n: int, j: int, offer: float) -> tuple[float, float]:
+    def informed(self, copy: Copy, n: int, j: int, offer: float) -> tuple[float, float]:
         """(log odds of a click against everything else, worth of it)."""
         assert copy.visitor is not None
         person = self.person(copy, copy.visitor)
@@ -70,7 +71,7 @@ class Beliefs(oracle.Game):
         trust = 0.0 if self.config.page == "rival" else self.config.choice.beta_trust * person.trust[n]
         return self.utility(copy, person, j, offer) + trust - rest, worth
 
-    def future(self, copy: oracle.Copy, n: int, j: int | None, offer: float) -> float:
+    def future(self, copy: Copy, n: int, j: int | None, offer: float) -> float:
         """What a click on item j, or none, does for later pages: its experience (in finite games the expected change of
         satisfaction), the more the less satisfied the visitor is; where agents set prices, the change of trust."""
         assert copy.visitor is not None
@@ -95,7 +96,7 @@ class Beliefs(oracle.Game):
             e = 2 * (d.mood_up[topic] - d.mood_down[topic]) / worst
         return max(TARGET - person.z, 0) * e
 
-    def lead(self, copy: oracle.Copy, j: int) -> float:
+    def lead(self, copy: Copy, j: int) -> float:
         """At an entrance: what the same item would sell on the next page."""
         assert copy.visitor is not None
         if len(self.config.scenes) == 1 or copy.scene > 0:
@@ -108,7 +109,7 @@ class Beliefs(oracle.Game):
 
     # -------------------------------------------------------------------------------------------- content
 
-    def taste(self, copy: oracle.Copy, n: int) -> np.ndarray:
+    def taste(self, copy: Copy, n: int) -> np.ndarray:
         """Posterior mean of the taste, from profile and clicks."""
         assert copy.visitor is not None
         person, view, knows = self.person(copy, copy.visitor), self.view(n), self.knows(n, "profile")
@@ -125,7 +126,7 @@ class Beliefs(oracle.Game):
     def knows(self, n: int, field: str) -> bool:
         return field not in self.roles[n].hidden
 
-    def content(self, copy: oracle.Copy, n: int, j: int, offer: float) -> tuple[float, float]:
+    def content(self, copy: Copy, n: int, j: int, offer: float) -> tuple[float, float]:
         assert copy.visitor is not None
         c, f, item, weight = self.config.choice, self.config.feedback, self.items[j], self.weights_of(n)
         match, x = float(self.taste(copy, n) @ self.q[j]), self.log_price(j, copy.tick, offer)
@@ -136,10 +137,10 @@ class Beliefs(oracle.Game):
         if copy.anchor is not None and self.knows(n, "anchor"):
             v += self.config.scenes[copy.scene].beta_context * float(self.q[copy.anchor] @ self.q[j])
         e = f.e_0 + f.a_taste * match - f.a_bait / 2 - f.a_price * x - f.a_satiation * bored
-        worth = weight["click"] + weight["dwell"] * item.length * self.over_noise(oracle.softplus, e)
-        worth += weight["like"] * self.over_noise(oracle.sigmoid, e) if f.like else 0.0
+        worth = weight["click"] + weight["dwell"] * item.length * self.over_noise(softplus, e)
+        worth += weight["like"] * self.over_noise(sigmoid, e) if f.like else 0.0
         if self.config.scenes[copy.scene].cart:
-            cart = oracle.sigmoid(float(self.world.topics[item.topic, 0]) + f.b_taste * match - f.b_price * x)
+            cart = sigmoid(float(self.world.topics[item.topic, 0]) + f.b_taste * match - f.b_price * x)
             worth += weight["cart"] * cart + self.later_sale(copy, n, j, cart)
             worth += weight["purchase"] * cart * self.sale(j, self.price(j, copy.tick, offer)) if f.instant else 0.0
         v_0 = float(np.mean(c.v_0_by_mood)) if c.v_0_by_mood else c.v_0
@@ -147,7 +148,7 @@ class Beliefs(oracle.Game):
         return v + trust - v_0, worth
 
 
-def named(game: Beliefs, copy: oracle.Copy, n: int, action: np.ndarray) -> tuple[set[int | None], float]:
+def named(game: Beliefs, copy: Copy, n: int, action: np.ndarray) -> tuple[set[int | None], float]:
     """The item that an action of one slot names, those of equal vectors if it is a query; what multiplies its price."""
     wanted, level, message = game.read_action(copy, n, action)
     assert message in (0, None)
@@ -193,7 +194,7 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
         envs.reset(seed=key)
         envs.reset()  # the second episode, so that its number is not that of a scene or an agent
         for _ in range(TICKS):
-            copies = [game.read(envs.arrays, b) for b in range(COPIES)]
+            copies = [comparison.read(game, envs.arrays, b) for b in range(COPIES)]
             before = [array.tobytes() for array in envs.arrays]
             for n, player in enumerate(players):
                 actions = player.act(np.zeros(0)).reshape(COPIES, -1)

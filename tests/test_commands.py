@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from recsys_env import TASKS, __version__, task_config, vector_env
-from recsys_env.__main__ import COMMANDS, LISTINGS, main, script
+from recsys_env.__main__ import COMMANDS, CORE, EXTRA, main, script
 from recsys_env.evaluation import METRICS
 from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION
 from recsys_env.listing import _classes, _learns
@@ -38,8 +38,8 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     for words in ((), ("--help",)):
         usage = said(capsys, *words)
-        assert all(f" {name} " in usage for name in (*LISTINGS, *COMMANDS))
-    for name in LISTINGS:
+        assert all(f" {name} " in usage for name in COMMANDS)
+    for name in CORE:
         with pytest.raises(SystemExit, match=r"^0$"):
             main([name, "--help"])
         assert f"python -m recsys_env {name} [-h]" in capsys.readouterr().out
@@ -158,16 +158,16 @@ def test_a_wrong_task_is_one_line(task: str, message: str, capsys: pytest.Captur
     assert message in refused(capsys, "describe", task)
 
 
-@pytest.mark.parametrize("commands", [LISTINGS, COMMANDS], ids=["listings", "commands"])
+@pytest.mark.parametrize("commands", [CORE, EXTRA], ids=["core", "extra"])
 def test_a_command_answers_without_what_it_does_not_need(commands: Any) -> None:
     """Heavy libraries take seconds to import. One process runs all: what one imports, the next have too."""
     unneeded = {"torch", "pandas", "matplotlib", "rliable", "pyspiel", "scipy.stats", "ray"}
-    if commands is COMMANDS:
+    if commands is EXTRA:
         pytest.importorskip("tyro")
     else:
-        unneeded |= {"tyro", "rich"}  # the core alone says what there is
-    help_or_list = ["--help"] if commands is COMMANDS else []
-    words = [[name, *(["duel-v1"] if name == "describe" else help_or_list)] for name in commands]
+        unneeded |= {"tyro", "rich"}
+    given = {"tasks": [], "policies": [], "metrics": [], "describe": ["duel-v1"]}
+    words = [[name, *given.get(name, ["--help"])] for name in commands]
     code = f"""
 import sys
 from recsys_env.__main__ import main

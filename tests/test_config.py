@@ -407,8 +407,21 @@ def test_configs_are_frozen(where: tuple[str, ...]) -> None:
     for name in where:
         config = getattr(config, name)
     for f in dataclasses.fields(config):
-        with pytest.raises(dataclasses.FrozenInstanceError):
+        with pytest.raises(dataclasses.FrozenInstanceError, match=rf"{f.name} = .*: .* recsys_env.replace"):
             setattr(config, f.name, getattr(config, f.name))
+        with pytest.raises(dataclasses.FrozenInstanceError, match=rf"{f.name}: a config cannot be changed"):
+            delattr(config, f.name)
+
+
+def test_a_reward_that_a_role_does_not_get_is_refused() -> None:
+    """The entrance of journey-v1 has weights of its own, which the task's weights do not change."""
+    said = r"reward.click = 5 does not reach the roles \['entrance'\].*give roles= as well"
+    with pytest.raises(ValueError, match=said):
+        parallel_env("journey-v1", reward={"click": 5})
+    roles = recsys_env.TASKS["journey-v1"].roles
+    assert recsys_env.task_config("journey-v1", {"reward": {"click": 5}, "roles": roles}).reward.click == 5
+    assert recsys_env.task_config("journey-v1", {"reward": {"sharing": 0.0}}).reward.sharing == 0
+    assert recsys_env.task_config("social-v1", {"reward": {"click": 5}}).reward_weights(0)["click"] == 5
 
 
 def test_equal_configs_have_equal_hashes() -> None:

@@ -21,7 +21,7 @@ from recsys_env.__main__ import main
 from recsys_env.cli import config_of
 from recsys_env.evaluation import UNSEEN, episode_returns, evaluate, statistics
 from recsys_env.evaluation import runs as runs_module
-from recsys_env.evaluation.evaluate import show
+from recsys_env.evaluation.report import show
 from recsys_env.evaluation.runs import Run, play
 from recsys_env.evaluation.statistics import summary
 from recsys_env.evaluation.tables import grid

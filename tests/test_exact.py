@@ -10,7 +10,7 @@ import pytest
 
 import recsys_env
 from recsys_env.exact.game import MarkovGame
-from recsys_env.exact.tabulate import tabulate
+from recsys_env.exact.tables import tabulate
 from recsys_env.kernels import outcomes
 from recsys_env.world import State, allocate_scratch
 

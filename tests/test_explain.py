@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import comparison
 import numpy as np
-import oracle
 import pytest
+from plain_game import Copy, Game, Person
 
 import recsys_env
 from recsys_env import TASKS, WorldConfig, parallel_env, vector_env
@@ -70,7 +71,7 @@ def started(task: str | WorldConfig, seed: int = 0, **overrides: Any) -> recsys_
     return env
 
 
-def terms_of(game: oracle.Game, copy: oracle.Copy, person: oracle.Person, j: int, offer: float) -> dict[str, float]:
+def terms_of(game: Game, copy: Copy, person: Person, j: int, offer: float) -> dict[str, float]:
     """Each term of the utility of item j at `offer` times its price, written from the rules."""
     c, item, habit = game.config.choice, game.items[j], game.habit_of(copy, person, j)
     context = 0.0
@@ -97,10 +98,10 @@ def test_every_term_and_their_sum(name: str) -> None:
     the precision of the state."""
     config = WORLDS[name]
     env = started(config)
-    game = oracle.Game(config, env.vector.world)
+    game = Game(config, env.vector.world)
     largest = dict.fromkeys(TERMS, 0.0)
     for _ in range(40):
-        actions, copy = sampled(env), game.read(env.vector.arrays, 0)
+        actions, copy = sampled(env), comparison.read(game, env.vector.arrays, 0)
         explained, expected = env.explain(actions), env.expected_feedback(actions)
         env.step(actions)
         slots = env.vector.report.slots[0]

@@ -56,7 +56,7 @@ def test_a_new_term_is_a_formula_and_what_it_is_made_of(package: Path) -> None:
     code = """
 import sys
 sys.path.insert(0, "tests")
-import numpy as np, oracle, recsys_env
+import comparison, numpy as np, plain_game, recsys_env
 from recsys_env.evaluation.episodes import begin_episodes
 
 def shown(policy, weight):
@@ -73,9 +73,9 @@ for policy in ("greedy", "content"):
     envs, found, length = shown(policy, 0.7)
     np.testing.assert_allclose(found["terms"]["length"], 0.7 * length, atol=1e-12)
     np.testing.assert_allclose(sum(found["terms"].values()), found["utility"], atol=1e-9)
-    game = oracle.Game(envs.config, envs.world)
+    game = plain_game.Game(envs.config, envs.world)
     for b in np.flatnonzero(envs.next_page["visitor"] >= 0):
-        copy = game.read(envs.arrays, b)
+        copy = comparison.read(game, envs.arrays, b)
         for item, utility in zip(found["item"][b].flat, found["utility"][b].flat):
             if item >= 0:
                 assert abs(game.utility(copy, copy.people[copy.visitor], int(item)) - utility) < 2e-5

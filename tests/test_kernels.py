@@ -1,4 +1,4 @@
-"""The kernels do what the rules say: compared with the slow oracle, tick by tick, on random worlds; and batches are
+"""The kernels do what the rules say: compared with the plain game, tick by tick, on random worlds; and batches are
 copies."""
 
 from __future__ import annotations
@@ -7,11 +7,12 @@ import math
 from collections import Counter
 from typing import Any
 
+import comparison
 import numpy as np
-import oracle
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from plain_game import Copy, Game, Report
 
 from recsys_env.batch import copy_seed
 from recsys_env.catalogue import Catalogue
@@ -327,14 +328,14 @@ def small_catalogue(config: WorldConfig, key: int) -> Catalogue:
     )
 
 
-# ------------------------------------------------------------------------------------------------ against the oracle
+# ----------------------------------------------------------------------------------------- against the plain game
 
 
 def play(config: WorldConfig, key: int, fitted: bool) -> Counter[str]:
     """An episode and a few ticks of the next one; every tick starts from the kernels' state. Returns what happened."""
     rng = np.random.default_rng(key)
     world = build(config, small_catalogue(config, key) if fitted else None)
-    game = oracle.Game(config, world)
+    game = Game(config, world)
     kernels = Kernels(config, world, rng.integers(0, 2**64, COPIES, np.uint64))
     kernels.reset()
     tally: Counter[str] = Counter()
@@ -343,7 +344,7 @@ def play(config: WorldConfig, key: int, fitted: bool) -> Counter[str]:
         copy, report = game.reset(int(row["seed"]), int(row["population"]))
         tally += compare(game, kernels, b, copy, report)
     for tick in range(config.horizon + 4):
-        before = [game.read(kernels.state, b) for b in range(COPIES)]
+        before = [comparison.read(game, kernels.state, b) for b in range(COPIES)]
         actions = random_actions(config, COPIES, rng)
         if tick % 4 == 3:
             compare_views(game, kernels, before, actions, tick % config.num_agents)
@@ -357,7 +358,7 @@ def play(config: WorldConfig, key: int, fitted: bool) -> Counter[str]:
 COLD_BELOW = 8.0
 
 
-def compare_views(game: oracle.Game, kernels: Kernels, copies: list[oracle.Copy], actions: np.ndarray, n: int) -> None:
+def compare_views(game: Game, kernels: Kernels, copies: list[Copy], actions: np.ndarray, n: int) -> None:
     """What others are told of the page about to be shown: its expectations, the options of agent n, the best slates,
     the state, prices."""
     world, state, shape = kernels.world, kernels.state, game.shape
@@ -376,7 +377,7 @@ def compare_views(game: oracle.Game, kernels: Kernels, copies: list[oracle.Copy]
     step.global_state(world, state, rows)
     tick, prices, promoted = copies[0].tick, np.zeros(shape.items), np.zeros(shape.items, np.bool_)
     read_prices(world, np.arange(shape.items), tick, prices, promoted)
-    oracle.close([game.price(j, tick) for j in range(shape.items)], prices, "prices")
+    comparison.close([game.price(j, tick) for j in range(shape.items)], prices, "prices")
     assert [game.promoted(j, tick) for j in range(shape.items)] == promoted.tolist()
     click, cart, own = (
         np.zeros((COPIES, shape.agents, slots)),
@@ -389,28 +390,28 @@ def compare_views(game: oracle.Game, kernels: Kernels, copies: list[oracle.Copy]
     for b, copy in enumerate(copies):
         listed = game.options(copy, n)
         assert [-1 if j is None else j for j in listed] == options[0][b].tolist()
-        oracle.close(
+        comparison.close(
             [np.zeros(count) if j is None else game.features(copy, n, j) for j in listed],
             options[1][b],
             "features of the options",
         )
-        oracle.close([game.ideal(copy, m, COLD_BELOW, discount.tolist()) for m in game.agents], ideal[b], "ideal")
+        comparison.close([game.ideal(copy, m, COLD_BELOW, discount.tolist()) for m in game.agents], ideal[b], "ideal")
         assert [game.popularity(copy, j) < COLD_BELOW for j in range(shape.items)] == cold[b].tolist()
         if copy.visitor is not None:
-            oracle.close(game.outside(game.person(copy, copy.visitor)), outside[b], "v_0")
-        oracle.close(game.state(copy), rows[b], "state")
+            comparison.close(game.outside(game.person(copy, copy.visitor)), outside[b], "v_0")
+        comparison.close(game.state(copy), rows[b], "state")
         expected = game.expect(copy, actions[b])
         for name, found in (("click", click), ("cart", cart), ("own", own), ("objectives", objectives)):
-            oracle.close(getattr(expected, name), found[b], f"expected {name}")
-        oracle.close(game.shared(expected.own + expected.objectives), rewards[b], "expected rewards")
+            comparison.close(getattr(expected, name), found[b], f"expected {name}")
+        comparison.close(game.shared(expected.own + expected.objectives), rewards[b], "expected rewards")
 
 
-def compare(game: oracle.Game, kernels: Kernels, b: int, copy: oracle.Copy, report: oracle.Report) -> Counter[str]:
+def compare(game: Game, kernels: Kernels, b: int, copy: Copy, report: Report) -> Counter[str]:
     """One tick of copy b, unless a draw lies at a boundary."""
     if report.boundary < BOUNDARY:
         return Counter(ticks=1, skipped=1)
-    oracle.compare_report(game, report, kernels.report, b)
-    oracle.compare_copies(game, copy, game.read(kernels.state, b))
+    comparison.compare_report(game, report, kernels.report, b)
+    comparison.compare_copies(game, copy, comparison.read(game, kernels.state, b))
     return report.events + Counter(ticks=1, truncated=report.truncated)
 
 
@@ -449,7 +450,7 @@ SCENES = ("scene 1", "scene 2", "back to entrance")
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_kernels_follow_the_oracle(page: str) -> None:
+def test_kernels_follow_the_plain_game(page: str) -> None:
     tally: Counter[str] = Counter()
     for action in ACTIONS:
 
@@ -541,10 +542,10 @@ def test_the_historical_log_is_what_people_made_of_the_items(config: WorldConfig
     rate, mean, variance = (np.zeros(len(world.items)) for _ in range(3))
     sample = np.zeros(SAMPLE, np.int64), np.zeros(SAMPLE), np.zeros((SAMPLE, config.items.topics))
     respond(world, allocate_state(world, 1, SAMPLE), allocate_scratch(world, 1), sample, rate, mean, variance)
-    game = oracle.Game(config, world)
-    oracle.close(game.responses(SAMPLE), np.stack([rate, mean, variance]), "responses")
+    game = Game(config, world)
+    comparison.close(game.responses(SAMPLE), np.stack([rate, mean, variance]), "responses")
     clicks, shape = world.items["log_clicks"].astype(float), world.params["shape"][0]
-    oracle.close(
+    comparison.close(
         [rate.mean(), (rate * mean).sum() / rate.sum()], [shape["mean_ctr"], shape["mean_satisfaction"]], "means"
     )
     expected = 200 * rate

@@ -20,7 +20,7 @@ from recsys_env import TASKS, replace, vector_env
 from recsys_env.__main__ import main as recsys_env_main
 from recsys_env.addresses import with_secrets, without_secrets
 from recsys_env.evaluation import episode_returns
-from recsys_env.evaluation.evaluate import evaluate
+from recsys_env.evaluation.report import evaluate
 from recsys_env.language.models import LanguageModel, LocalModel, ModelError, open_model
 from recsys_env.language.policy import LanguagePolicy, Limits, ListingPolicy
 from recsys_env.policies import make_policy

@@ -574,7 +574,10 @@ def test_loaders_that_packages_declare(tmp_path: Path, monkeypatch: pytest.Monke
     ("given", "said"),
     [
         (Random, r"policy = <class '.*Random'> must be a Policy object, a name, .*; give an instance: Random\(\)"),
-        (lambda: Random(), r"policy = <function .* must be a Policy object, .*; give what it returns"),
+        (
+            lambda: Random(),
+            r"policy = <function .* must be a Policy object, .*; if it makes a policy, give what it returns",
+        ),
         (None, "policy = None must be a Policy object, a name, a folder or module:factory$"),
         (3, "policy = 3 must be"),
         (int, "policy = <class 'int'> must be .* module:factory$"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import comparison
 import numpy as np
-import oracle
 import pytest
+from plain_game import Game
 
 from recsys_env import VectorEnv, vector_env
 from recsys_env.policies import Policy, Team
@@ -25,7 +26,7 @@ def envs() -> VectorEnv:
 
 
 def test_they_are_those_of_the_rules(envs: VectorEnv) -> None:
-    game = oracle.Game(envs.config, envs.world)
+    game = Game(envs.config, envs.world)
     team = Team(envs, dict.fromkeys(envs.possible_agents, "greedy"), seed=0)
     actions, first, moved = envs.empty_actions(), envs.public_items(), set()
     for tick in range(1, 241):
@@ -36,7 +37,7 @@ def test_they_are_those_of_the_rules(envs: VectorEnv) -> None:
         found = envs.public_items()
         moved |= {name for name in found if not np.array_equal(first[name], found[name])}
         for b in range(envs.num_envs):
-            copy = game.read(envs.arrays, b)
+            copy = comparison.read(game, envs.arrays, b)
             for j in range(envs.shape.items):
                 assert found["price"][b, j] == pytest.approx(game.price(j, copy.tick), rel=1e-6)
                 assert found["promoted"][b, j] == game.promoted(j, copy.tick)
@@ -83,7 +84,7 @@ def test_a_policy_can_show_what_is_in_stock_and_on_offer(envs: VectorEnv) -> Non
 
 
 def test_prices_of_any_tick(envs: VectorEnv) -> None:
-    game, items = oracle.Game(envs.config, envs.world), np.array([39, 0, 7])
+    game, items = Game(envs.config, envs.world), np.array([39, 0, 7])
     for tick in (0, 25, 400):
         prices, promoted = envs.prices_at(items, tick)
         np.testing.assert_allclose(prices, [game.price(int(j), tick) for j in items], rtol=1e-6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-import oracle
+import plain_game
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +22,7 @@ SPLITMIX64_1234567 = (
     4593380528125082431,
     16408922859458223821,
 )
-PURPOSES = oracle.TICKS, oracle.PEOPLE, oracle.PROMOTIONS, oracle.COPIES
+PURPOSES = plain_game.TICKS, plain_game.PEOPLE, plain_game.PROMOTIONS, plain_game.COPIES
 UNLIKELY = 1e-4  # p-values below this fail; all draws are fixed, so a passing test stays passing
 
 
@@ -73,8 +73,8 @@ def correlation(x: np.ndarray, y: np.ndarray) -> float:
     return float(stats.pearsonr(np.ravel(x), np.ravel(y)).pvalue)
 
 
-def test_the_oracles_generator_gives_the_published_outputs_of_splitmix64() -> None:
-    assert tuple(oracle.splitmix64(1234567, i) for i in range(5)) == SPLITMIX64_1234567
+def test_the_plain_generator_gives_the_published_outputs_of_splitmix64() -> None:
+    assert tuple(plain_game.splitmix64(1234567, i) for i in range(5)) == SPLITMIX64_1234567
 
 
 @settings(deadline=None, database=None, derandomize=True)
@@ -85,15 +85,17 @@ def test_the_oracles_generator_gives_the_published_outputs_of_splitmix64() -> No
     st.integers(0, 15),
     st.integers(0, 2**32 - 1),
 )
-def test_the_kernels_generator_is_the_oracles(seed: int, episode: int, tick: int, event: int, index: int) -> None:
-    expected = oracle.Draws(oracle.child(oracle.stream(seed, oracle.TICKS), episode, tick)).uniform(event, index)
+def test_the_kernels_generator_is_the_plain_one(seed: int, episode: int, tick: int, event: int, index: int) -> None:
+    expected = plain_game.Draws(plain_game.child(plain_game.stream(seed, plain_game.TICKS), episode, tick)).uniform(
+        event, index
+    )
     assert draw(np.uint64(seed), episode, tick, event, index) == expected
     assert 0 <= expected < 1
 
 
 def test_no_two_events_share_a_draw_and_none_has_been_renumbered() -> None:
     ids = {name: value for name, value in vars(kernels_rng).items() if name.isupper() and isinstance(value, int)}
-    assert ids == {name: value for name, value in vars(oracle.events).items() if name.isupper()}
+    assert ids == {name: value for name, value in vars(plain_game.events).items() if name.isupper()}
     person = [value for name, value in ids.items() if name.startswith("PERSON_")]
     tick = [value for name, value in ids.items() if not name.startswith("PERSON_")]
     assert sorted(person) == list(range(6))
@@ -156,7 +158,7 @@ OFFSETS = np.unique(
     np.array(
         [
             sign * constant * i
-            for constant in (1, 2**32, oracle.GOLDEN, *PURPOSES)
+            for constant in (1, 2**32, plain_game.GOLDEN, *PURPOSES)
             for i in range(1, 9)
             for sign in (1, -1)
         ],
@@ -166,7 +168,7 @@ OFFSETS = np.unique(
 ).astype(np.uint64)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 12345, 2**63 - 1, oracle.GOLDEN])
+@pytest.mark.parametrize("seed", [0, 1, 12345, 2**63 - 1, plain_game.GOLDEN])
 def test_no_difference_of_seeds_is_undone_by_an_episode_a_tick_or_an_event(seed: int) -> None:
     first = np.uint64(seed)
     seeds = np.unique(np.concatenate((first[None], first + OFFSETS, first ^ OFFSETS)))
@@ -182,15 +184,15 @@ def test_no_copy_of_a_batch_has_the_seed_of_another_batchs_copy() -> None:
     table = np.stack([copy_seeds(int(seed), np.arange(9)) for seed in seeds])
     assert np.unique(table).size == table.size
     np.testing.assert_array_equal(table[:, 0], seeds)
-    assert table[0].tolist() == [oracle.copy_seed(int(seeds[0]), b) for b in range(9)]
+    assert table[0].tolist() == [plain_game.copy_seed(int(seeds[0]), b) for b in range(9)]
 
 
 def test_no_person_is_met_under_another_seed_and_episode() -> None:
-    """Persons' keys of the oracle, whose people the kernels' equal on random worlds."""
+    """Keys of people in the plain game, which the kernels' people equal on random worlds."""
     keys = [
-        oracle.child(oracle.stream(int(seed), purpose), episode, u, incarnation)
+        plain_game.child(plain_game.stream(int(seed), purpose), episode, u, incarnation)
         for seed in np.concatenate((np.zeros(1, np.uint64), OFFSETS[:40]))
-        for purpose in (oracle.PEOPLE, oracle.TICKS)
+        for purpose in (plain_game.PEOPLE, plain_game.TICKS)
         for episode in range(3)
         for u in range(3)
         for incarnation in range(3)

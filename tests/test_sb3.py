@@ -23,6 +23,7 @@ from baselines.slate_network import SlateDistribution, SlatePolicy, slate_kwargs
 from recsys_env import VectorEnv, WorldConfig
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.evaluation.episodes import episode_returns
+from recsys_env.policies import make_policy
 from recsys_env.settings import replace
 
 B, N, HORIZON = 3, 2, 12
@@ -364,8 +365,11 @@ def test_what_rows_and_models_are_not_is_said() -> None:
         rows.step(np.zeros((3, B * N), int))
     with pytest.raises(TypeError, match="model = 'ppo' must be a model of Stable-Baselines3"):
         SB3Policy("ppo")
+    model = PPO("MlpPolicy", rows, n_steps=4, batch_size=12, device="cpu")
     with pytest.raises(TypeError, match="deterministic = 'no' must be True or False"):
-        SB3Policy(PPO("MlpPolicy", rows, n_steps=4, batch_size=12, device="cpu"), "no")  # type: ignore[arg-type]
+        SB3Policy(model, "no")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"must be a Policy object, .*; a trained model becomes .*SB3Policy\(model\)"):
+        make_policy(model)
 
 
 def test_actions_are_played_once() -> None:

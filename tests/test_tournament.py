@@ -17,7 +17,7 @@ pytest.importorskip("tyro")
 
 from recsys_env import TASKS, task_config
 from recsys_env.evaluation import UNSEEN, episode_returns, tournament
-from recsys_env.evaluation.tournament import alpha_rank, cross_play, games, show, standings
+from recsys_env.evaluation.tournaments import alpha_rank, cross_play, games, show, standings
 from recsys_env.tasks import _TASKS
 
 ROOT = Path(__file__).parent.parent

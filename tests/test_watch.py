@@ -14,15 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import comparison
 import numpy as np
-import oracle
 import pytest
+from plain_game import Game
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
 from recsys_env.__main__ import main
 from recsys_env.catalogue import Catalogue
 from recsys_env.evaluation import watch
-from recsys_env.evaluation.watch import FLAGS
+from recsys_env.evaluation.replay import FLAGS
 from recsys_env.policies import LOADERS, Content, Team, register_loader
 from recsys_env.render import _NAME
 
@@ -86,9 +87,9 @@ def test_it_holds_what_happened(episode: Path) -> None:
     actions, later = envs.empty_actions(), []
     assert (head["ticks"], head["agents"], head["policies"]) == (200, SHOP.agents, ["content", "popularity"])
     fields = np.concatenate([envs.field(observations[0, 0], name) for name, _ in head["fields"]]).size
-    game = oracle.Game(SHOP, envs.world)
+    game = Game(SHOP, envs.world)
     for t in range(SHOP.horizon):
-        rules = game.read(envs.arrays, 0)
+        rules = comparison.read(game, envs.arrays, 0)
         copy, person = envs.next_page[0], envs.latent_users()
         names = [name for name, _ in head["fields"]]
         seen = np.concatenate([envs.field(observations[0], name) for name in names], axis=-1)

@@ -222,7 +222,7 @@ def command_case(rng: np.random.Generator) -> Case:
     import baselines.__main__ as training
     import recsys_env.__main__ as commands
 
-    known = {"recsys_env": [*commands.LISTINGS, *commands.COMMANDS], "baselines": list(training.COMMANDS)}
+    known = {"recsys_env": list(commands.COMMANDS), "baselines": list(training.COMMANDS)}
     module = str(rng.choice(list(known)))
     word = misspelt(rng, str(rng.choice(known[module])), known[module])
     task = misspelt(rng, str(rng.choice(list(TASKS))), TASKS)

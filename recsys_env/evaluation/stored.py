@@ -66,7 +66,7 @@ EVALUATION = {  # see `statistics.summary`
     },
     "aggregate": {"teams": {str: {"iqm": [float], "mean": [float]}}, "improvement": {str: [float]}},
 }
-TOURNAMENT = {  # task -> see `tournament.standings`
+TOURNAMENT = {  # task -> see `tournaments.standings`
     str: {
         "origin": {
             "settings": {"task": str, "policies": [str], "seeds": [int], "episodes": int, "warmup": int},

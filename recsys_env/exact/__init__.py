@@ -2,16 +2,16 @@
 
 game.py            MarkovGame: states, joint actions, P(s', r | s, a)
 states.py          what of the engine's state matters, what else agents can react to, and which worlds are finite
-tabulate.py        from a config to its game, by the engine's own functions (kernels/outcomes.py)
+tables.py          from a config to its game, by the engine's own functions (kernels/outcomes.py)
 solve.py           optimum, best responses, equilibria, distances from them
 report.py          the command `python -m recsys_env solve`
 policies.py        the policies `equilibrium` and `joint`, which look the state up
 placing.py         from a policy that plays to its table, if it goes by the table's state
-counterfactual.py  what a joint action is worth against another, in any world
+action_values.py   what a joint action is worth against another, in any world
 exploit.py         what an agent gains by its best reply, a lower bound in any world: `python -m recsys_env exploit`
 """
 
-from .counterfactual import Counterfactual, counterfactual
+from .action_values import Counterfactual, counterfactual
 from .exploit import exploitability
 from .game import MarkovGame, textbook_example
 from .solve import (
@@ -34,7 +34,7 @@ from .solve import (
     team_optimum,
     zero_sum_value,
 )
-from .tabulate import tabulate
+from .tables import tabulate
 
 __all__ = [
     "AVERAGE",

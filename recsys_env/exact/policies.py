@@ -11,7 +11,7 @@ from ..config import WorldConfig
 from ..policies.base import Policy
 from .game import MarkovGame
 from .solve import pure_policies, team_optimum
-from .tabulate import tabulate
+from .tables import tabulate
 
 _tables = lru_cache(maxsize=32)(tabulate)
 

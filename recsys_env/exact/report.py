@@ -35,7 +35,7 @@ from .solve import (
     regrets,
     team_optimum,
 )
-from .tabulate import tabulate
+from .tables import tabulate
 
 conf = library("tyro.conf", "exact")
 

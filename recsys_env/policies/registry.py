@@ -179,7 +179,14 @@ def _instead_of(given: Any) -> str:
     """Suggest what may have been meant by an argument of the wrong kind."""
     if inspect.isclass(given) and issubclass(given, Policy):
         return f"; give an instance: {given.__name__}()"
-    return "; give what it returns" if inspect.isroutine(given) else ""
+    if any(kind.__module__.startswith(("stable_baselines3.", "sb3_contrib.")) for kind in type(given).__mro__):
+        return "; a trained model becomes a policy by recsys_env.adapters.sb3.SB3Policy(model)"
+    if inspect.isroutine(given):
+        return (
+            "; if it makes a policy, give what it returns; if it chooses actions, "
+            "let it be the method act of a subclass of recsys_env.policies.Policy"
+        )
+    return ""
 
 
 def _loader(checkpoint: Path) -> Callable[[Path], Any]:

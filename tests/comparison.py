@@ -1,0 +1,198 @@
+"""Whether the kernels play what `plain_game` plays: read their arrays as its objects, and compare the two.
+
+copy = read(game, state, b)                # what the kernels' arrays say about copy b
+compare_copies(game, copy, other)
+compare_report(game, report, kernels_report, b)
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from plain_game import CartItem, Copy, Game, Habit, Person, Report, Slot, Visits
+
+from recsys_env import world
+from recsys_env.fields import OBSERVATION, places
+from recsys_env.world import State
+
+# ------------------------------------------------------------------------------------------------ the kernels' arrays
+
+
+def read(game: Game, state: State, b: int) -> Copy:
+    """Copy b as the arrays have it: rows that carry the stamp of this episode."""
+    row = {name: state.copies[b][name].item() for name in state.copies.dtype.names if name not in ("stamp", "key")}
+    for name in ("visitor", "intent", "anchor", "opened"):
+        row[name] = none_if_negative(row[name])
+    copy = Copy(**row)
+    for u in np.flatnonzero(state.users[b]["stamp"] == state.copies[b]["stamp"]).tolist():
+        copy.people[u] = read_person(game, state, b, u)
+    for j in np.flatnonzero(state.items[b]["stamp"] == state.copies[b]["stamp"]).tolist():
+        item = {name: state.items[b, j][name].item() for name in state.items.dtype.names}
+        own = np.array([item[name] for name in ("clicks", "impressions", "satisfaction")])
+        copy.statistics[j] = item["window"], own, item["touched"]
+        copy.stock[j] = item["window"], item["restock"] // game.config.items.restock_period - 1, item["stock"]
+    copy.candidates = [[j for j in row if j >= 0] for row in state.candidates[b].tolist()]
+    size = len(game.active(copy)) if game.config.page == "shared" else 0
+    copy.order = [row[:size] for row in state.order[b].tolist()] if size else []
+    copy.exposure = [Counter(dict(enumerate(row))) for row in state.exposure[b].tolist() if row]
+    copy.inclusive = {n: x for n, x in enumerate(state.inclusive[b].tolist()) if x > -math.inf}
+    return copy
+
+
+def read_person(game: Game, state: State, b: int, u: int) -> Person:
+    row, shape = {name: state.users[b, u][name].item() for name in state.users.dtype.names}, game.shape
+    vector = state.vectors[b, u].astype(np.float64)
+    sizes = [shape.dims, shape.dims, shape.topics, shape.agents, *[shape.dims, shape.topics] * shape.views]
+    sizes += [shape.mood_views, shape.mood_views]
+    sizes += [*[shape.dims, shape.topics] * shape.released_views, shape.released_views]
+    taste, profile, satiation, trust, *rest = np.split(vector, np.cumsum(sizes)[:-1])
+    histories, (moods, mood_pages, *told, releases) = rest[: 2 * shape.views], rest[2 * shape.views :]
+    cart = [CartItem(*entry.item()) for entry in state.carts[b, u][: row["cart"]]]
+    habits = [
+        Habit(*habit.item(), seen=seen.tolist()) if habit["item"] >= 0 else None
+        for habit, seen in zip(state.habits[b, u], state.seen[b, u], strict=True)
+    ]
+    return Person(
+        incarnation=row["incarnation"],
+        group=row["group"],
+        rho=row["rho"],
+        rating_bias=row["rating_bias"],
+        taste=taste,
+        noise=profile - taste,
+        z=row["z"],
+        trust=trust,
+        satiation=satiation,
+        wallet=row["wallet"],
+        wallet_tick=row["wallet_tick"],
+        clicked_mean=np.stack(histories[0::2]),
+        topic_counts=np.stack(histories[1::2]),
+        habits=habits,
+        messages=[none_if_negative(word) for word in state.messages[b, u].tolist()] or [None] * shape.agents,
+        moods=moods,
+        told_mean=np.stack(told[0::2]) if told else np.zeros((0, shape.dims)),
+        told_counts=np.stack(told[1::2]) if told else np.zeros((0, shape.topics)),
+        releases=releases,
+        mood_pages=mood_pages,
+        visits=[Visits(n, none_if_negative(a), none_if_negative(z)) for n, a, z in state.visits[b, u].tolist()],
+        offers=state.offers[b, u].tolist() or [0.0] * shape.agents,
+        mood=row["mood"],
+        sessions=row["sessions"],
+        last_visit=none_if_negative(row["last_visit"]),
+        last_page=none_if_negative(row["last_page"]),
+        cart=cart,
+    )
+
+
+def none_if_negative(i: int) -> int | None:
+    return i if i >= 0 else None
+
+
+# ------------------------------------------------------------------------------------------------ comparison
+
+
+def close(a: Any, b: Any, what: str) -> None:
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    assert a.shape == b.shape, f"{what}: shapes {a.shape} and {b.shape}"
+    agree = (a == b) | (np.abs(np.where(a == b, 0, a) - np.where(a == b, 0, b)) <= 1e-5 + 1e-4 * np.abs(b))
+    assert agree.all(), f"{what}: plain game {a[~agree]}, kernels {b[~agree]} at {np.argwhere(~agree).tolist()}"
+
+
+def same(a: Any, b: Any, what: str) -> None:
+    assert a == b, f"{what}: plain game {a}, kernels {b}"
+
+
+def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
+    """Two copies agree in what they mean: rows that are advanced lazily are compared by their value now."""
+    for name in (
+        "seed",
+        "population",
+        "episode",
+        "tick",
+        "visitor",
+        "intent",
+        "scene",
+        "anchor",
+        "opened",
+        "session_page",
+    ):
+        same(getattr(expected, name), getattr(actual, name), name)
+    same(expected.candidates, actual.candidates, "candidates")
+    same(expected.order, actual.order, "order")
+    same(list(expected.inclusive), list(actual.inclusive), "agents shown")
+    close(list(expected.inclusive.values()), list(actual.inclusive.values()), "inclusive")
+    if game.shape.providers:
+        close(*([game.shares(copy, n) for n in game.agents] for copy in (expected, actual)), "shares of exposure")
+    for name, value_now in (("stock", game.stock), ("statistics", game.statistics)):
+        close(
+            *([value_now(copy, j) for j in range(game.shape.items)] for copy in (expected, actual)), f"{name} by item"
+        )  # type: ignore[misc]
+    same(sorted(expected.people), sorted(actual.people), "people")
+    for u in expected.people:
+        compare_people(game, expected, actual, u)
+
+
+def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
+    a, b = expected.people[u], actual.people[u]
+    for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "visits", "messages"):
+        same(getattr(a, name), getattr(b, name), f"{name} of user {u}")
+    names = ("rho", "rating_bias", "z", "taste", "profile", "satiation", "trust", "clicked_mean", "topic_counts")
+    names += ("told_mean", "told_counts", "releases")
+    for name in (*names, "moods", "mood_pages", "offers"):
+        close(getattr(a, name), getattr(b, name), f"{name} of user {u}")
+    close(game.wallet(expected, a), game.wallet(actual, b), f"wallet of user {u}")
+    same(
+        [(c.item, c.agent, c.rated) for c in a.cart],
+        [(c.item, c.agent, bool(c.rated)) for c in b.cart],
+        f"cart of user {u}",
+    )
+    close([c.experience for c in a.cart], [c.experience for c in b.cart], f"experience of user {u}'s cart")
+    close(habit_counts(game, expected, a), habit_counts(game, actual, b), f"habits of user {u}")
+
+
+def habit_counts(game: Game, copy: Copy, person: Person) -> list[list[float]]:
+    """By item: the count now, and the parts that each view knows of."""
+    habits = [game.habit_of(copy, person, j) for j in range(game.shape.items if person.habits else 0)]
+    return [[habit.count, *habit.seen] if habit else [0.0] * (1 + game.shape.views) for habit in habits]
+
+
+def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -> None:
+    """A report of the plain game agrees with row b of the kernels'."""
+    same(expected.truncated, bool(actual.truncated[b]), "truncated")
+    same(expected.visitor, actual.agents["visitor"][b].tolist(), "visitor")
+    same(expected.next_visitor, actual.agents["next_visitor"][b].tolist(), "next_visitor")
+    same(expected.place, actual.agents["place"][b].tolist(), "place")
+    same(expected.next_place, actual.agents["next_place"][b].tolist(), "next_place")
+    same(expected.active, np.flatnonzero(actual.agents["active"][b]).tolist(), "active")
+    close(expected.own, actual.agents["own"][b], "own")
+    close(expected.objectives, actual.agents["objectives"][b], "objectives")
+    close(expected.rewards, actual.rewards[b], "rewards")
+    close(np.log(expected.offer), actual.agents["log_offer"][b], "log offers")
+    pairs = [(expected.observations, actual.observations), (expected.masks, actual.masks)]
+    if expected.final_observations is not None:
+        pairs += [(expected.final_observations, actual.final_observations), (expected.final_masks, actual.final_masks)]
+        close(expected.final_state, actual.final_states[b], "final state")
+    for wanted, arrays in pairs:
+        close(wanted, arrays[b], f"observations or masks; fields {places(OBSERVATION, game.config, game.shape)}")
+    for n in game.agents:
+        for k in range(game.config.slots):
+            slot = expected.page[n][k] if n in expected.page else Slot(None, 0)
+            compare_slots(slot, actual.slots[b, n, k], f"slot {k} of agent {n}")
+    later = [row for row in actual.later[b] if row["item"] >= 0]
+    same(
+        [(x.item, x.agent, x.rating) for x in expected.later],
+        [(x["item"], x["agent"], x["rating"]) for x in later],
+        "later purchases",
+    )
+    close([x.price for x in expected.later], [x["price"] for x in later], "later prices")
+
+
+def compare_slots(expected: Slot, actual: np.void, what: str) -> None:
+    same(-1 if expected.item is None else expected.item, actual["item"], f"item of {what}")
+    same(expected.rank - 1, actual["rank"], f"rank of {what}")
+    for name in ("clicked", "cart", "bought", "liked", "rating"):
+        same(getattr(expected, name), actual[name], f"{name} of {what}")
+    for name in ("utility", "weight", "dwell"):
+        close(getattr(expected, name), actual[name], f"{name} of {what}")
