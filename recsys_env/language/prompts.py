@@ -35,10 +35,10 @@ MOST_DIGITS = 9  # of a number; a longer one names no candidate
 
 
 def describe(page: Page) -> str:
-    """A prompt that says what the agent may know of the page, and what is asked of it.
+    """Return a prompt with what the agent may know of the page, and the question that it has to answer.
 
     Raises:
-        TypeError: no page.
+        TypeError: `page` is not a page.
     """
     page = checked_page(page)
     items = f"{page.slots} items" if page.slots > 1 else "an item"
@@ -118,15 +118,15 @@ def _asked(page: Page) -> Iterator[str]:
 
 
 def parse(answer: str, page: Page) -> Answer:
-    """The picks that a text names, and the price and word that it gives.
+    """Return the picks that a text names, and its price level and word.
 
-    As asked for is: K different candidates by number, with commas or spaces between them, or by title, one on a line or
-    with semicolons between them; then, where they are asked for, lines `price: L` and `message: W`. A title that
-    several candidates have stands for the first of them that was not named before. All else is repaired (`REPAIRS`),
-    and what had to be is in the answer.
+    A correct answer names K different candidates: by number, separated by commas or spaces, or by title, one per line
+    or separated by semicolons. Where they are asked for, lines `price: L` and `message: W` follow. A title of several
+    candidates stands for the first of them that was not named before. Everything else is repaired (`REPAIRS`), and the
+    answer lists the repairs.
 
     Raises:
-        TypeError: no text, or no page.
+        TypeError: `text` is not a text, or `page` is not a page.
     """
     if not isinstance(answer, str):
         raise TypeError(f"answer = {shown(answer)} must be a string")
