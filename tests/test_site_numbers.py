@@ -365,7 +365,7 @@ DESCRIBED: dict[str, list[Callable[[], str]]] = {  # task -> phrases of its desc
 }
 ELSEWHERE = "tested in tests/test_{}.py"
 GIVEN_IN_DOCSTRINGS = {
-    "recsys_env.evaluation.replay": {"2,000 ticks of any shipped task take less than 3 MB": ELSEWHERE.format("watch")},
+    "recsys_env.evaluation.watch": {"2,000 ticks of any shipped task take less than 3 MB": ELSEWHERE.format("watch")},
     "recsys_env.evaluation.place_on_scale": {"those of `high` 100": "the scale of scores"},
     "recsys_env.fitting.fit": {"within 20 years": "what it allows"},
 }
