@@ -239,7 +239,7 @@ _NORM_TOLERANCE = 1e-2
 
 
 def _native(array: np.ndarray) -> np.ndarray:
-    """Numbers in the types that the kernels are compiled for."""
+    """Convert numbers to the types for which the kernels are compiled."""
     if array.dtype.kind not in "fi":
         return array
     with np.errstate(over="ignore"):

@@ -84,7 +84,7 @@ def policies_of(
 
 
 def _of_batch(name: str) -> Any:
-    """An attribute or method that is the batch's own."""
+    """Create an attribute or method that forwards to the batch."""
     return property(attrgetter(f"batch.{name}"), doc=getattr(VectorEnv, name, property()).__doc__)
 
 
@@ -198,13 +198,13 @@ class FocalBatch(Batch[np.ndarray, Infos]):
         return self._go_on()
 
     def _join(self, actions: Any) -> np.ndarray:
-        """The learners' actions beside those that the others have chosen."""
+        """Combine the learners' actions with those that the others have chosen."""
         read = self._actions.read(actions)
         self._joint[:, self._learners] = read.reshape(self.num_envs, self.num_agents, *(self.action_space.shape or ()))
         return self._joint
 
     def _go_on(self) -> tuple[Any, Infos]:
-        """Let the others choose for the page about to be shown; what the learners see of it."""
+        """Let the others choose for the page about to be shown, and return what the learners see of it."""
         self.team.act(self.batch.observations, self._joint)
         self._chosen_at = self.batch._moves
         return self.observations, self.infos
@@ -217,7 +217,7 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     # -------------------------------------------------------------------------------------------- the last page
 
     def _last_report(self) -> Report:
-        """The batch's report as the learners see it: views of its arrays if they sit evenly spaced, else copies."""
+        """Return the batch's report for the learners: views of its arrays if they are evenly spaced, else copies."""
         report = self.batch.report
         later = report.later
         if later.size and self.team.policies:
@@ -264,7 +264,7 @@ class FocalBatch(Batch[np.ndarray, Infos]):
 
 
 def _evenly_spaced(places: list[int]) -> slice | list[int]:
-    """The places as a slice, which makes views, where there is one."""
+    """Return the places as a slice, which makes views, if they are evenly spaced."""
     step = places[1] - places[0] if len(places) > 1 else 1
     even = places == list(range(places[0], places[-1] + 1, step))
     return slice(places[0], places[-1] + 1, step) if even else places

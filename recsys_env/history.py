@@ -61,7 +61,7 @@ class History:
         self._tick = 0
 
     def _find(self, visitor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where each row keeps its visitor, and whether it does (it keeps nobody for -1)."""
+        """Return the position of the visitor in each row, and whether the row has it (-1 is never found)."""
         same = self._who == visitor[:, None]
         return same.argmax(1), same.any(1) & (visitor >= 0)
 
@@ -88,7 +88,7 @@ class History:
         self._tick += 1
 
     def _checked(self, feedback: Any) -> list[np.ndarray]:
-        """What `observe` is told, as arrays."""
+        """Return the entries that `observe` reads, as checked arrays."""
         if not isinstance(feedback, Mapping):
             raise TypeError(f"feedback = {shown(feedback)} must be what happened at a page, by name")
         for name in ("visitor", "shown", *_EVENTS):
@@ -111,7 +111,7 @@ class History:
         return [visitor, items, *events]
 
     def _visitors(self, visitor: Any) -> np.ndarray:
-        """A visitor of each row."""
+        """Return the visitor of each row, checked."""
         array = as_numbers("visitor", visitor, "iu")
         if array.shape != self._rows.shape:
             raise ValueError(
@@ -121,7 +121,7 @@ class History:
         return array
 
     def _describe(self, shown: np.ndarray, clicked: np.ndarray, cart: np.ndarray, bought: np.ndarray) -> np.ndarray:
-        """Pages [R, F]; the gap is filled in when they are recalled."""
+        """Return pages as [R, F]; the gap is filled in when they are recalled."""
         real = (shown >= 0)[:, :, None]
         vectors = np.where(real, self._vectors[shown], 0)
         mean = vectors.sum(1) / real.sum(1).clip(1)

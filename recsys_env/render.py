@@ -89,7 +89,7 @@ def _title(envs: VectorEnv, page: Any, name: str) -> str:
 
 
 def _visit(envs: VectorEnv, page: Any) -> str:
-    """Who is on the page of this record."""
+    """Describe the visitor of the page of this record."""
     if page["visitor"] < 0:
         return "nobody came (idle tick)"
     parts = [f"user {page['visitor']}", f"page {page['session_page'] + 1} of the session"]
@@ -109,7 +109,7 @@ def _coming(envs: VectorEnv, over: bool) -> str:
 
 
 def _slot_line(envs: VectorEnv, slot: Slot, columns: tuple[int, int]) -> str:
-    """Columns are the widths of the names of items and topics."""
+    """Format a slot; `columns` are the widths of the names of items and topics."""
     rank = f"    {slot.rank:>3}  "
     if slot.item < 0:
         return f"{rank}(empty)"
@@ -119,7 +119,7 @@ def _slot_line(envs: VectorEnv, slot: Slot, columns: tuple[int, int]) -> str:
 
 
 def _later_sales(envs: VectorEnv) -> list[str]:
-    """What was bought from the cart at the last page."""
+    """List the purchases from the cart at the last page."""
     parts = (envs.infos[f"later_{part}"][0] for part in ("item", "agent", "price", "rating"))
     return [
         f"from the cart: bought {item_name(envs, item)} for {price:.2f}, credit to {envs.possible_agents[by]}"
@@ -235,7 +235,7 @@ def draw_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bool
 
 
 def _draw_header(draw: Any, envs: VectorEnv, page: Any, over: bool, name: str, width: int) -> None:
-    """The task, how far its episode is, who visits and who comes next."""
+    """Draw the task, the progress of its episode, the visitor and the next visitor."""
     played = 0 if page is None else int(page["tick"]) + 1
     draw.rectangle((0, 0, width, 5), fill=_LINE)
     draw.rectangle((0, 0, width * played // envs.config.horizon, 5), fill=_COLOURS["clicked"])
@@ -247,7 +247,7 @@ def _draw_header(draw: Any, envs: VectorEnv, page: Any, over: bool, name: str, w
 
 
 def _draw_agent(draw: Any, envs: VectorEnv, n: int, page: Any, score: float, at: tuple[int, int]) -> None:
-    """One agent: its name and rewards, then a card for each of its slots."""
+    """Draw one agent: its name and rewards, then a card for each of its slots."""
     x, y = at
     _write(draw, (x, y + 4), envs.possible_agents[n], 18, _INK, _WIDTH // 2)
     earned = 0.0 if page is None else float(envs.infos["own"][0, n])
@@ -266,7 +266,7 @@ def _draw_agent(draw: Any, envs: VectorEnv, n: int, page: Any, score: float, at:
 
 
 def _draw_card(draw: Any, envs: VectorEnv, slot: Slot, box: tuple[int, int, int, int]) -> None:
-    """One shown item: framed in the colour of the best that happened to it."""
+    """Draw one shown item, framed in the colour of its best outcome."""
     x, top, right, bottom = box
     marks = [(word, _COLOURS.get(word, _INK)) for word in slot.events]
     frame = next((_COLOURS[word] for word in reversed(_COLOURS) if word in slot.events), _LINE)
@@ -285,7 +285,7 @@ def _draw_card(draw: Any, envs: VectorEnv, slot: Slot, box: tuple[int, int, int,
 
 
 def _write(draw: Any, at: tuple[int, int], text: str, size: int, colour: Any, room: int, anchor: str = "la") -> None:
-    """Text of this size, cut where it would be wider than `room`."""
+    """Draw text of this size, cut to the width `room`."""
     font = _font(size)
     if font.getlength(text) > room:
         while text and font.getlength(f"{text}...") > room:

@@ -133,14 +133,14 @@ class Settings:
             object.__setattr__(self, f.name, _checked(type(self).__name__, f, getattr(self, f.name)))
 
     def _suggestion(self, name: str) -> str:
-        """What a field of this name, which there is not, may have meant."""
+        """Suggest which field was meant by this unknown name."""
         for f in _fields_of(self):
             if name in f.metadata.get("also", ()):
                 return f" (did you mean {f.name!r}?)"
         return did_you_mean(name, (f.name for f in _fields_of(self)))
 
     def _check_changes(self, changes: Mapping[str, Any]) -> None:
-        """Refuse changes that would not do what they say; `replace` asks."""
+        """Refuse changes that would have no effect; called by `replace`."""
 
 
 def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
@@ -300,7 +300,7 @@ def _lines(config: Any, prefix: str, catalogue: bool) -> Iterator[str]:
 
 
 def _notes(f: dataclasses.Field[Any]) -> Iterator[str]:
-    """Unit, what is allowed, default and source of a field."""
+    """Return unit, allowed values, default and source of a field."""
     meta = f.metadata
     if meta.get("unit"):
         yield meta["unit"]

@@ -79,7 +79,7 @@ def texts_of(world: World, catalogue: Catalogue | None) -> Texts:
 
 
 def _words(vectors: np.ndarray) -> list[list[str]]:
-    """What each vector is about: the ends that it points to, of its largest coordinates first."""
+    """Return the words of each vector: the signed directions of its largest coordinates, largest first."""
     largest = np.argsort(-np.abs(vectors), axis=1, kind="stable")[:, : TOPIC_WORDS + 1]
     negative = np.take_along_axis(vectors < 0, largest, axis=1).astype(int)
     return [
@@ -89,12 +89,12 @@ def _words(vectors: np.ndarray) -> list[list[str]]:
 
 
 def _levels(values: np.ndarray, words: Sequence[str]) -> list[str] | None:
-    """How large each value is, in words; nothing where all are the same."""
+    """Return a word for the size of each value; empty where all values are equal."""
     return [words[level] for level in np.digitize(values, (-MIDDLE, MIDDLE))] if np.ptp(values) > 0 else None
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    """The names, with a number from the second of each on."""
+    """Make names unique by numbering repeated names from the second one on."""
     seen: Counter[str] = Counter()
     found = []
     for name in names:
@@ -104,5 +104,5 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 
 def _numbered(name: str, before: int) -> str:
-    """A name that so many had before."""
+    """Append a number to a name that occurred `before` times already."""
     return f"{name} {before + 1}" if before else name

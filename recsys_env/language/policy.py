@@ -176,7 +176,7 @@ class LanguagePolicy(Reader):
         return f"{self.model.name} has answered none of {self.fallbacks} pages: {self.error or 'it was too late'}"
 
     def _ask(self, prompt: str, page: Page) -> Answer | None:
-        """The model's answer; None where it has none in time or must not be asked."""
+        """Return the model's answer; None if it has none in time or a limit is reached."""
         if self._spent():
             return None
         began, before = time.perf_counter(), replace(self.model.usage)
@@ -207,10 +207,10 @@ class LanguagePolicy(Reader):
         return Answer(tuple(best.tolist()))
 
     def _rated(self, method: str, context: str, titles: list[str]) -> np.ndarray:
-        """The model's `log_likelihoods` or `prior` of titles [I].
+        """Return the model's `log_likelihoods` or `prior` of titles [I].
 
         Raises:
-            TypeError, ValueError: it returned something else than so many finite numbers.
+            TypeError, ValueError: it did not return this many finite numbers.
         """
         name = f"{method}() of the model {shown(self.model.name)}"
         found = as_numbers(name, getattr(self.model, method)(context, [f" {title}" for title in titles]))

@@ -81,7 +81,7 @@ def _candidate(candidate: Candidate) -> str:
 
 
 def _facts(candidate: Candidate) -> Iterator[str]:
-    """How it fits, what it costs, and how it fared."""
+    """Describe a candidate's fit, price and statistics."""
     of = candidate.features
     if candidate.price is not None:
         yield f"price {candidate.price:.2f}" + (" (reduced)" if of.get("promotion") else "")
@@ -156,7 +156,7 @@ def parse(answer: str, page: Page) -> Answer:
 
 
 def _labelled(text: str, label: str, words: Sequence[str]) -> tuple[str, int | None]:
-    """The text without its lines `label: word`, and which word the first of them gives that gives one."""
+    """Return the text without lines `label: word`, and the word of the first such line that has one."""
     if not words:
         return text, None
     line = re.compile(rf"^[ \t]*{label}[ \t]*[:=](.*)$", re.IGNORECASE | re.MULTILINE)
@@ -166,7 +166,7 @@ def _labelled(text: str, label: str, words: Sequence[str]) -> tuple[str, int | N
 
 
 def _strictly(text: str, page: Page) -> list[int | str] | None:
-    """Numbers from 0, or titles, of a text that holds nothing else."""
+    """Return the numbers (from 0) or titles of a text that contains nothing else."""
     if re.fullmatch(r"\s*\d+([\s,;]+\d+)*[\s,;.]*", text):
         return [_place(number) for number in re.findall(r"\d+", text)]
     parts = [part for line in re.split(r"[;\n]", text) if (part := _bare(line))]
@@ -175,7 +175,7 @@ def _strictly(text: str, page: Page) -> list[int | str] | None:
 
 
 def _loosely(text: str, page: Page) -> list[int | str]:
-    """What names candidates anywhere in a text, in its order: titles, and between them whole numbers."""
+    """Return the candidates named anywhere in a text, in order: by titles, and between them by integers."""
     titles = sorted({_bare(candidate.title) for candidate in page.candidates}, key=len, reverse=True)
     pattern = "|".join([*(re.escape(title) for title in titles if title), r"(?<![\w.])\d+(?![\w]|\.\d)"])
     found = re.findall(pattern, text.casefold())
@@ -183,7 +183,7 @@ def _loosely(text: str, page: Page) -> list[int | str]:
 
 
 def _place(number: str) -> int:
-    """Of the candidate with this number, counted from 0; -1 where no page has so many."""
+    """Return the index of the candidate with this number, counted from 0; -1 if there is none."""
     return int(number) - 1 if len(number) <= MOST_DIGITS else -1
 
 
@@ -192,7 +192,7 @@ def _bare(text: str) -> str:
 
 
 def _once(named: Sequence[int | str], page: Page, repairs: list[str]) -> list[int]:
-    """The candidates that are named, each once."""
+    """Return the named candidates without repetitions."""
     titles = [_bare(candidate.title) for candidate in page.candidates]
     picks: list[int] = []
     for name in named:
