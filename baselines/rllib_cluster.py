@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         algorithm.stop()
     settings = {name: value for name, value in vars(args).items() if name not in ("address", "out")}
     result = {
-        **provenance("baselines.rllib_cluster"),
+        **provenance(),
         "settings": settings,
         "env_runners": runners,
         "curve": curve,

@@ -1,23 +1,25 @@
-"""Which stored results are older than the code that they are about?
+"""Find stored results that are older than the code that they are about.
 
-    python -m benchmarks.ages           # every older result, and what has changed since
-    python -m benchmarks.ages --all     # every result with what it is about
-    python -m benchmarks.ages --fill    # take down what the code was at commits that results name for the first time
+    python -m benchmarks.ages           # list the results that are older, and the commits that they were measured at
+    python -m benchmarks.ages --all     # list every result and what it is about
+    python -m benchmarks.ages --fill    # store the digests of the code at commits that results name for the first time
 
-A result is about a task, a policy or a part of the code, and is older when that has another digest now. Comments,
-docstrings and formatting do not count; dates neither.
+A result is about a task, a policy or a part of the code. It is older than that if the digest has changed since it was
+measured. Comments, docstrings, formatting and dates do not count.
 
-task: what it plays (`PLAY` in tests/test_frozen_tasks.py), and for learners with a central critic its global state
-(`STATE` there).
-policy: since when it acts as it does (`ACTS_SINCE`); the test also plays stored rows of the evaluation again.
-part of the code: `AREAS`, for speed, proofs and fits.
+task: what the task plays (`PLAY` in tests/test_frozen_tasks.py). A learner with a central critic also depends on the
+global state (`STATE` in the same file).
+policy: the commit at which it began to act as it does (`ACTS_SINCE`). The test also plays some stored rows of the
+evaluation again.
+part of the code: the files of one of `AREAS`. Measurements of speed, proofs and fits are about these.
 
-A result names its commit, and benchmarks/commits.json holds the digests of the code at each such commit, so that the
-test of this (tests/test_ages.py) needs no history. The proofs (soak, mutants, bad inputs, compatibility) hold the
-digest of the code that they were run on themselves, and go on only with the same.
+A result names its commit, and benchmarks/commits.json holds the digests of the code at each such commit. So the test
+(tests/test_ages.py) needs no history. The proofs (soak, mutants, bad inputs, compatibility) store the digest of the
+code that they were run on, and resume only on the same code.
 
-A commit that ends in -dirty had changes that no digest knows of: results of such commits are counted, and proofs may
-not be of one. Before 61ab0ea worlds could differ between processors by a last bit, which is no other task.
+A commit that ends in -dirty had uncommitted changes, which no digest covers. The command counts the results of such
+commits; proofs and whole files may not have any. Before 61ab0ea the last bit of a world could depend on the processor;
+that difference does not count as another task.
 """
 
 from __future__ import annotations
@@ -43,30 +45,30 @@ from .result_files import RESULTS
 ROOT = Path(__file__).parent.parent
 COMMITS = Path(__file__).parent / "commits.json"
 FROZEN = "tests/test_frozen_tasks.py"
-AREAS: dict[str, tuple[str, ...]] = {  # name -> files, or folders with all that is below them
+AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everything below them
     "kernels": ("recsys_env/kernels/", "recsys_env/world.py", "recsys_env/fields.py"),
     "cuda": ("recsys_env/kernels/", "recsys_env/cuda/"),
     "fitting": ("recsys_env/fitting/",),
-    "checks": (  # what inputs are refused by, and what makes them up
+    "checks": (  # what refuses bad input, and what draws it
         *("recsys_env/*", "recsys_env/exact/", "recsys_env/language/", "recsys_env/policies/registry.py"),
-        *("benchmarks/bad_inputs.py", "benchmarks/bad_cases/"),
+        *("benchmarks/checks/bad_inputs.py", "benchmarks/checks/bad_cases/"),
     ),
     "adapters": ("recsys_env/adapters/", "recsys_env/vector.py", "recsys_env/environment.py", "recsys_env/views.py"),
 }
-ABOUT = {  # stored files -> areas; all others are about the tasks and policies that they name
+ABOUT = {  # stored file -> area; all other files are about the tasks and policies that they name
     **dict.fromkeys(("soak", "mutants", "speed", "profile", "trainers", "unchanged"), "kernels"),
     "gpu": "cuda",
     **dict.fromkeys(("fit_origin", "fit_report", "new_items"), "fitting"),
     "bad_inputs": "checks",
     "compatibility": "adapters",
 }
-# Files that are older than the code that they are about and are to be measured again; the site lists them.
-AWAITED = ("profile", "speed", "trainers")
-TASKS_OF = {"messages": "journey-v1"}  # of which a task is a version that has no name
-# Policy -> the commit at which it began to act otherwise than before, of those that ever did since they were measured.
+# Files that are older than the code that they are about, and will be measured again. The site lists them.
+AWAITED = ("bad_inputs", "profile", "speed", "trainers")
+TASKS_OF = {"messages": "journey-v1"}  # files about a version of a task that has no name
+# Policy -> the commit at which it began to act differently, for policies that have changed since they were measured.
 ACTS_SINCE: dict[str, str] = {}
-# Commits at which `PLAY` digests something else than before though the tasks play the same, which the new digests of
-# the code before them have shown; oldest first.
+# Commits that changed what `PLAY` digests while the tasks played the same, as new digests of the code before them have
+# shown; oldest first.
 RENAMED = ("79be80a3fca5c87105eb2a4104edf613165413dc",)
 CENTRAL = ("mappo", "qmix", "maddpg", "masac")  # BenchMARL's learners that see the global state
 DIRTY = "-dirty"  # what `provenance` adds to a commit
@@ -78,8 +80,8 @@ _NAMED = {**POLICIES, **TASK_POLICIES}
 
 
 def meaning(tree: Any) -> Any:
-    """A syntax tree as nested lists, the same in every version of Python: without docstrings, empty fields and
-    places."""
+    """Turn a syntax tree into nested lists that are the same in every version of Python: without docstrings, empty
+    fields and line numbers."""
     if isinstance(tree, ast.AST):
         if isinstance(tree, _DOCUMENTED) and ast.get_docstring(tree) is not None:
             tree.body = tree.body[1:]
@@ -89,12 +91,12 @@ def meaning(tree: Any) -> Any:
 
 
 def digest(*parts: Any) -> str:
-    """Ten hexadecimal digits."""
+    """Digest some values to ten hexadecimal digits."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:10]
 
 
 def within(path: str, area: tuple[str, ...]) -> bool:
-    """Whether a file is part of an area; a trailing * stands for the files of a folder without those below it."""
+    """Whether a file is part of an area. A trailing * stands for the files of a folder without its subfolders."""
     return any(
         path == part
         or (part.endswith("/") and path.startswith(part))
@@ -104,11 +106,11 @@ def within(path: str, area: tuple[str, ...]) -> bool:
 
 
 def described(files: Mapping[str, str], tables: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-    """The digests of a state of the code: {"areas" | "PLAY" | "STATE": {name: digest}}.
+    """Digest a state of the code: {"areas" | "PLAY" | "STATE": {name: digest}}.
 
     Args:
-        files: path -> text, of Python files.
-        tables: of the frozen tasks.
+        files: path -> text of the Python files.
+        tables: the tables of the frozen tasks.
     """
     used = [path for path in files if any(within(path, area) for area in AREAS.values())]
     trees = {path: meaning(ast.parse(files[path])) for path in used}
@@ -120,7 +122,7 @@ def described(files: Mapping[str, str], tables: Mapping[str, Mapping[str, str]])
 
 
 def tables_of(text: str) -> dict[str, dict[str, str]]:
-    """The tables of digests in the test of the frozen tasks."""
+    """Read the tables of digests from the text of the frozen tasks' test."""
     tables: dict[str, dict[str, str]] = {"PLAY": {}, "STATE": {}}
     for node in ast.parse(text).body:
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) in tables and node.value is not None:
@@ -130,7 +132,7 @@ def tables_of(text: str) -> dict[str, dict[str, str]]:
 
 @cache
 def present() -> dict[str, dict[str, str]]:
-    """The digests of the code as it is here."""
+    """The digests of the code as it is now."""
     files = {
         str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
         for folder in ("recsys_env", "benchmarks")
@@ -140,7 +142,7 @@ def present() -> dict[str, dict[str, str]]:
 
 
 def code(area: str) -> dict[str, str]:
-    """What a proof keeps in its settings: the part of the code that it is about, and its digest."""
+    """What a proof stores in its settings: the part of the code that it is about, and its digest."""
     return {area: present()["areas"][area]}
 
 
@@ -152,7 +154,7 @@ def git(*words: str) -> bytes:
 
 
 def at(commit: str) -> dict[str, dict[str, str]]:
-    """The digests of the code at a commit, with its tasks under the names that their games have now."""
+    """The digests of the code at a commit. Tasks have the names that their games have now."""
     with tarfile.open(fileobj=io.BytesIO(git("archive", commit, "recsys_env", "benchmarks"))) as archive:
         members = [member for member in archive.getmembers() if member.name.endswith(".py")]
         files = {member.name: archive.extractfile(member).read().decode() for member in members}  # type: ignore[union-attr]
@@ -170,12 +172,12 @@ def at(commit: str) -> dict[str, dict[str, str]]:
 
 @cache
 def frozen(commit: str) -> dict[str, dict[str, str]]:
-    """The tables of digests in the test of the frozen tasks at a commit."""
+    """The tables of digests in the frozen tasks' test at a commit."""
     return tables_of(git("show", f"{commit}:{FROZEN}").decode())
 
 
 def includes(commit: str, earlier: str) -> bool:
-    """Whether a commit has another one behind it, or is it."""
+    """Whether a commit is another one or descends from it."""
     return git("merge-base", commit, earlier).decode().strip() == earlier
 
 
@@ -187,10 +189,10 @@ class Result(NamedTuple):
 
     Attributes:
         place: file and row.
-        kind, name: what it is about: "PLAY" and "STATE" of a task, a policy of "policies", a part of the code of
-            "areas".
-        commits: of the code that it was measured with.
-        digest: of that code, where the result itself holds it.
+        kind, name: what it is about: "PLAY" or "STATE" and a task, "policies" and a policy, or "areas" and a part of
+            the code.
+        commits: the commits of the code that it was measured with.
+        digest: the digest of that code, if the result itself holds it.
     """
 
     place: str
@@ -207,7 +209,7 @@ def results(folder: Path = RESULTS) -> Iterator[Result]:
 
 
 def of_file(name: str, stored: Mapping[str, Any]) -> Iterator[Result]:
-    """The results of one file."""
+    """The results in one file."""
     if name in ABOUT:
         settings = stored.get("settings", {})
         made = settings.get("code", {}).get(ABOUT[name])
@@ -220,7 +222,7 @@ def of_file(name: str, stored: Mapping[str, Any]) -> Iterator[Result]:
 
 
 def _of(place: str, value: Any, commits: tuple[str, ...]) -> Iterator[Result]:
-    """What a part of a file is about, by the names of tasks and policies in it."""
+    """Find what a part of a file is about from the names of tasks and policies in it."""
     if not isinstance(value, dict):
         return
     commits = tuple(sorted(set(_commits(value)))) or commits
@@ -243,7 +245,7 @@ def _of(place: str, value: Any, commits: tuple[str, ...]) -> Iterator[Result]:
 
 
 def sees_state(settings: Mapping[str, Any]) -> bool:
-    """Whether a learner of these settings has a central critic or mixer."""
+    """Whether a learner with these settings has a central critic or mixer."""
     central = settings.get("centralised") or settings.get("mixer") == "qmix"
     return bool(central or settings.get("algorithm") in CENTRAL)
 
@@ -256,13 +258,13 @@ def _commits(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _named_by(source: Mapping[str, Any]) -> list[str]:
-    """The commits that an origin names, as they stand there."""
+    """The commits that an origin names, as they are written there."""
     named = source.get("commit") or source.get("stored_in") or ()
     return [str(commit) for commit in ([named] if isinstance(named, str) else named) if commit]
 
 
 def _every(value: Any, commits: Callable[[Mapping[str, Any]], Iterable[str]]) -> Iterator[str]:
-    """The commits that a value and all that is in it name."""
+    """The commits named by a value and by everything inside it."""
     if isinstance(value, dict):
         yield from commits(value)
     for inside in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -270,7 +272,7 @@ def _every(value: Any, commits: Callable[[Mapping[str, Any]], Iterable[str]]) ->
 
 
 def uncommitted(folder: Path = RESULTS) -> dict[str, int]:
-    """File -> how many of its sources were a tree with changes that had not been committed, where there are some."""
+    """Count, for each file, the sources that had uncommitted changes. Files without any are left out."""
     counts = {
         str(path.relative_to(folder).with_suffix("")): sum(
             commit.endswith(DIRTY) for commit in _every(read_json(path), _named_by)
@@ -281,7 +283,7 @@ def uncommitted(folder: Path = RESULTS) -> dict[str, int]:
 
 
 def changes(result: Result, known: Mapping[str, Any]) -> list[str]:
-    """The commits since which what a result is about has changed; none where it has not."""
+    """The commits of a result at which what it is about was different; empty if nothing has changed."""
     now = present()[result.kind].get(result.name)
     if result.digest:
         return [] if result.digest == now else list(result.commits)
@@ -289,20 +291,20 @@ def changes(result: Result, known: Mapping[str, Any]) -> list[str]:
 
 
 def said(result: Result, since: list[str]) -> str:
-    """One line about an older result."""
+    """One line that says what an older result is about and since when that has changed."""
     what = {"PLAY": "what", "STATE": "the global state of", "policies": "the policy", "areas": "the code of"}
     about = f"{what[result.kind]} {result.name}{' plays' if result.kind == 'PLAY' else ''}"
     return f"{result.place}: {about} has changed since {', '.join(commit[:7] for commit in since)}"
 
 
 def older(folder: Path = RESULTS) -> list[str]:
-    """A line about each stored result that is older than what it is about."""
+    """One line for each stored result that is older than what it is about."""
     known = read_json(COMMITS)
     return [said(result, since) for result in results(folder) if (since := changes(result, known))]
 
 
 def fill() -> None:
-    """Take down the digests at all commits that results name, as history has them."""
+    """Store the digests of the code at all commits that results name. Needs the history of the repository."""
     named = sorted({commit for result in results() for commit in result.commits})
     write_json(COMMITS, {commit: at(commit) for commit in named}, indent=1)
     print(f"{len(named)} commits")
@@ -310,8 +312,8 @@ def fill() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fill", action="store_true", help="take down the digests at the commits that results name")
-    parser.add_argument("--all", action="store_true", help="list all results")
+    parser.add_argument("--fill", action="store_true", help="store the digests at the commits that results name")
+    parser.add_argument("--all", action="store_true", help="list all results, not only older ones")
     args = parser.parse_args()
     if args.fill:
         fill()

@@ -1,8 +1,11 @@
-"""Results of the benchmarks, one JSON file each: where they come from, the settings, what was measured."""
+"""Write and read the results of the benchmarks.
+
+Each result is one JSON file. It holds what was measured, the settings, and where the numbers come from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +15,25 @@ from recsys_env.provenance import provenance
 RESULTS = Path(__file__).parent / "results"
 
 
-def store(
-    name: str, module: str, settings: Mapping[str, Any], result: Mapping[str, Any], folder: Path | None = None
-) -> Path:
-    """Write <name>.json into a folder, by default benchmarks/results.
+def store(name: str, settings: Mapping[str, Any], result: Mapping[str, Any], folder: Path | None = None) -> Path:
+    """Write a result to <name>.json in a folder, by default benchmarks/results, with the command of this process.
 
     Args:
-        module: the benchmark, as behind `python -m`.
-        settings: what decides the result, of JSON values; rows of other settings are not comparable.
-        result: rows that `earlier` may carry over have a `source` of their own, which `provenance` gives.
+        settings: what decides the result, as JSON values. Results with different settings are not comparable.
+        result: what was measured. A row that `earlier` may carry over needs a `source` of its own, from `provenance`.
+
+    Returns:
+        the path of the file.
     """
     path = (folder or RESULTS) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {**provenance(module), "settings": settings, **result})
+    write_json(path, {**provenance(), "settings": settings, **result})
     return path
 
 
-def named(policies: Iterable[str]) -> dict[str, str]:
-    """What rows of policies are called: by their names, and by those of their folders and files.
-
-    Raises:
-        ValueError: two by the same.
-    """
-    names: dict[str, str] = {}
-    for policy in policies:
-        kind, colon, rest = ("", "", policy) if Path(policy).exists() else policy.rpartition(":")
-        name = f"{kind}{colon}{Path(rest).name}" if Path(rest).exists() else policy
-        if name in names:
-            raise ValueError(f"{names[name]} and {policy} would both be called {name!r}; rename one")
-        names[name] = policy
-    return names
-
-
 def earlier(name: str, key: str, settings: Mapping[str, Any]) -> Any:
-    """The rows that an earlier run with the same settings stored under `key`, so that single ones can be measured
-    again."""
+    """Read the rows that an earlier run with the same settings stored under `key`, so that a run can measure some rows
+    again and keep the others."""
     path = RESULTS / f"{name}.json"
     stored = read_json(path) if path.is_file() else {}
     return stored[key] if stored.get("settings") == settings else {}

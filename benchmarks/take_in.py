@@ -1,12 +1,12 @@
-"""Take an evaluation or a tournament into benchmarks/results, from where the documentation makes its tables.
+"""Add an evaluation or a tournament to benchmarks/results, from which the documentation makes its tables.
 
     python -m recsys_env evaluate --policies random greedy mine:MyPolicy --tasks duel-v1 --out runs/evaluation
     python -m benchmarks.take_in runs/evaluation
 
-Of an evaluation, all runs in the folder are summed up and join the policies that are stored already: a team that is in
-both has its new scores, every other row keeps its own command, commit and date, and where an end of the scale has
-improved all scores are placed anew. The tasks of a tournament take the place of what is stored of them. What cannot be
-compared with what is stored is refused, and changes nothing.
+All runs of an evaluation are summarised and join the policies that are stored. A team that is in both gets its new
+scores; every other row keeps its own command, commit and date. If an end of the scale has improved, all scores are
+computed again. The tasks of a tournament replace the stored ones. A result that cannot be compared with the stored one
+is refused, and nothing changes.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def take_in(folder: Path) -> Path:
     """Store what a folder of `recsys_env evaluate` or `recsys_env tournament` holds.
 
     Returns:
-        the file that it was stored in.
+        the file in which it was stored.
 
     Raises:
-        ValueError: it holds no runs or damaged ones, or some that cannot be compared with what is stored.
+        ValueError: the folder holds no runs or damaged ones, or runs that cannot be compared with what is stored.
     """
     if (folder / "tournament.json").is_file():
         name, result = "tournament", read_result(folder / "tournament.json")
@@ -51,7 +51,7 @@ def _joined(name: str, stored: Any, found: Any) -> Any:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="+", help="--out of an evaluation or a tournament")
+    parser.add_argument("folder", type=Path, nargs="+", help="the --out of an evaluation or a tournament")
     try:
         for folder in parser.parse_args(argv).folder:
             print(take_in(folder))

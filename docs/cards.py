@@ -1,4 +1,5 @@
-"""What the documentation says of the evidence cards (`benchmarks.evidence`): each task's, and the aims over all.
+"""What the documentation says of the evidence cards (`benchmarks.studies.evidence`): each task's, and the aims over
+all.
 
 What scripted policies show is in the card; what learners add is computed here from their stored results.
 """
@@ -13,9 +14,9 @@ import measured
 import numpy as np
 
 from baselines.algorithms import ALGORITHMS
-from benchmarks.distances import in_table, mean
-from benchmarks.evidence import priced_planners
-from benchmarks.played import ratio
+from benchmarks.studies.distances import in_table, mean
+from benchmarks.studies.evidence import priced_planners
+from benchmarks.studies.played import ratio
 from recsys_env import TASKS, WorldConfig
 from recsys_env.cli import assignments
 from recsys_env.evaluation.statistics import interval
@@ -58,7 +59,7 @@ def card(task: str) -> str:
     """The section of a task's page."""
     found = measured.evidence(task)
     if not found:
-        return f"Not measured yet: `python -m benchmarks.evidence {task}`."
+        return f"Not measured yet: `python -m benchmarks.studies.evidence {task}`."
     parts = {
         "Policies of growing insight": _rows(found),
         "Does the answer depend on the state?": _state(found),

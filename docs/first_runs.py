@@ -67,7 +67,7 @@ def play(page: str, seed: int) -> dict[str, Any]:
 def main(pages: list[str]) -> None:
     stored = read_json(STORED) if STORED.is_file() else {}
     for page in pages or PAGES:
-        source = {**provenance("first_runs"), "command": f"PYTHONPATH=.:docs python -m first_runs {page}"}
+        source = {**provenance(), "command": f"PYTHONPATH=.:docs python -m first_runs {page}"}
         stored[page] = {"source": source, "code": digest(page), "runs": []}
         for seed in SEEDS:
             stored[page]["runs"].append(play(page, seed))

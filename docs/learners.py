@@ -125,7 +125,7 @@ def of_seeds(values: Sequence[float], digits: int = 2) -> str:
 
 
 def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
-    """Where a learner of its own reward stands in a dilemma (`benchmarks.evidence`); nothing elsewhere."""
+    """Where a learner of its own reward stands in a dilemma (`benchmarks.studies.evidence`); nothing elsewhere."""
     settings, payoffs = measured.training()["learners"][name]["settings"], measured.evidence(task).get("play", {})
     own = TASKS[task].reward.sharing == 0 and not {"sharing", "observability"} & settings.keys()
     if not own or not {"R", "P"} <= payoffs.keys():

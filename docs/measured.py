@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+import benchmarks
 from baselines.reference import training_summary
 from benchmarks.result_files import RESULTS
 from recsys_env import TASKS
@@ -19,13 +20,17 @@ from recsys_env.evaluation.statistics import scale_ends
 from recsys_env.evaluation.stored import read_result
 from recsys_env.files import read_json
 
+BENCHMARKS = Path(benchmarks.__file__).parent
 EVALUATE = "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER`"
-MEASURED_BY = {  # result -> the command; that of all others is `python -m benchmarks.NAME`
+MEASURED_BY = {  # result -> the command, where no module of the benchmarks has the name of the result
     "evaluation": EVALUATE,
     "tournament": EVALUATE.replace("evaluate", "tournament"),
     "training": "`python -m baselines reference`",
+    "tuning": "`python -m baselines language --model smollm2 --task grocery-v1 --out FOLDER`",
+    "speed": "`python -m benchmarks.speed.step`",
+    "compatibility": "`python -m benchmarks.compat.table`",
     "first_runs": "`PYTHONPATH=.:docs python -m first_runs`",
-    "ray-two-nodes": "`python -m baselines.rllib_cluster --out benchmarks/results/ray-two-nodes.json`",
+    "ray": "`python -m baselines.rllib_cluster --out benchmarks/results/ray-two-nodes.json`",
 }
 
 
@@ -33,7 +38,16 @@ class NotMeasured(Exception):
     """Nothing is stored of this result."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"Not measured yet: {MEASURED_BY.get(name, f'`python -m benchmarks.{name}`')}.")
+        super().__init__(f"Not measured yet: {measured_by(name)}.")
+
+
+def measured_by(name: str) -> str:
+    """The command that measures a result; what follows a hyphen in its name, such as a task, makes no difference."""
+    kind = name.partition("-")[0]
+    if kind in MEASURED_BY:
+        return MEASURED_BY[kind]
+    path = next(BENCHMARKS.rglob(f"{kind}.py"))
+    return f"`python -m {'.'.join(path.relative_to(BENCHMARKS.parent).with_suffix('').parts)}`"
 
 
 def if_measured(section: Callable[[], str]) -> str:
@@ -78,13 +92,14 @@ def training() -> dict[str, Any]:
 
 @cache
 def evidence(task: str) -> dict[str, Any]:
-    """The evidence card of a task (`benchmarks.evidence`); nothing if there is none."""
+    """The evidence card of a task (`benchmarks.studies.evidence`); nothing if there is none."""
     path = RESULTS / "evidence" / f"{task}.json"
     return read_json(path) if path.is_file() else {}  # type: ignore[no-any-return]
 
 
 def distances(task: str) -> dict[str, Any]:
-    """Where learners end in a finite game (`benchmarks.distances`); nothing in others, or if nobody has looked."""
+    """Where learners end in a finite game (`benchmarks.studies.distances`); nothing in others, or if nobody has
+    looked."""
     try:
         return stored("distances")["tasks"].get(task, {})  # type: ignore[no-any-return]
     except NotMeasured:

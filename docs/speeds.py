@@ -98,7 +98,7 @@ def stages() -> str:
     return "\n\n".join(
         [
             f"Nanoseconds per tick of one of {copies:,} copies; the bound is what its primitives take in passes of "
-            f"their own (ns: {unit}), counted by `benchmarks.stages.operations`. {source}",
+            f"their own (ns: {unit}), counted by `benchmarks.speed.stages.operations`. {source}",
             markdown(["task, actions", "tick", *names, "bound", "tick ÷ bound"], rows),
         ]
     )

@@ -692,8 +692,11 @@ class WorldConfig(Settings):
         return super()._suggestion(name) or did_you_mean(name, _ARGUMENTS)
 
     def _check_changes(self, changes: Mapping[str, Any]) -> None:
-        reward, own = changes.get("reward"), [role.name for role in self.roles if role.rewards]
-        paid = [name for name in (*EVENTS, *OBJECTIVES) if isinstance(reward, dict) and name in reward]
+        reward = changes["reward"] if isinstance(changes.get("reward"), dict) else {}
+        paid, own = (
+            [name for name in (*EVENTS, *OBJECTIVES) if name in reward],
+            [r.name for r in self.roles if r.rewards],
+        )
         if paid and own and "roles" not in changes:
             raise ValueError(
                 f"reward.{paid[0]} = {shown(reward[paid[0]])} does not reach the roles {own}, "

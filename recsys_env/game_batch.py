@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from .checks import check_count, shown
 from .config import WorldConfig, check_catalogue_fields
 from .fields import ACTION, OBSERVATION, STATE, candidate_features, places, private_fields
 from .files import digest_of_arrays
+from .privacy import WITHHELD_FEATURES
 from .settings import difference
 from .snapshots import Contents
 from .spaces import action_space, observation_space, unit_box
@@ -76,12 +77,7 @@ class GameBatch(Batch[Array, Told]):
         self.observation_space = observation_space(config, self.shape, width)
         self.action_space = action_space(config, self.shape)
         self.state_space = unit_box(max(place.stop for place in self.state_fields.values()))
-        self._hidden = [
-            (n, self.observation_fields[name])
-            for n in range(config.num_agents)
-            for name in dict.fromkeys(config.hidden(n))
-            if name in self.observation_fields
-        ]
+        self._hidden = [(n, columns) for n in range(config.num_agents) for columns in self._hidden_columns(n)]
         private = (self.observation_fields.get(field.name) for field in private_fields(config, self.shape))
         self._private = np.r_[tuple(place for place in private if place)]
         self._actions = ActionReader(config, self.num_envs, self.possible_agents, self.action_space)
@@ -90,6 +86,17 @@ class GameBatch(Batch[Array, Told]):
         self._seed: int | list[int] | None = None  # None = there is no game yet
         self._moves = 0  # resets, restores and steps: how often another page has come to be shown
         self.busy = Busy()
+
+    def _hidden_columns(self, n: int) -> Iterator[slice]:
+        """The columns of the observation that are 0 for agent n: what its role hides, and what privacy withholds."""
+        for name in dict.fromkeys(self.config.hidden(n)):
+            if name in self.observation_fields:
+                yield self.observation_fields[name]
+        if self.config.private and "candidates" in self.observation_fields:
+            columns = self.observation_fields["candidates"]
+            for f, feature in enumerate(self.candidate_features):
+                if feature in WITHHELD_FEATURES:
+                    yield slice(columns.start + f, columns.stop, len(self.candidate_features))
 
     @property
     def game(self) -> GameBatch[Array, Told]:

@@ -41,14 +41,10 @@ LIBRARIES = (
 )
 
 
-def provenance(module: str | None = None) -> dict[str, Any]:
-    """Command, commit, date, Python, library versions, processor and cores of this process.
-
-    Args:
-        module: what stands behind `python -m`; by default what this process was started with.
-    """
+def provenance() -> dict[str, Any]:
+    """Command, commit, date, Python, library versions, processor and cores of this process."""
     return {
-        "command": _command(module),
+        "command": _command(),
         "commit": _commit(),
         "date": datetime.date.today().isoformat(),
         "versions": {
@@ -60,13 +56,14 @@ def provenance(module: str | None = None) -> dict[str, Any]:
     }
 
 
-def _command(module: str | None) -> str:
+def _command() -> str:
     """The command line of this process, without the passwords and keys of addresses."""
     spec = sys.modules["__main__"].__spec__
-    if module is None and spec is not None:
-        module = spec.name.removesuffix(".__main__")
     script = Path(sys.argv[0]).name  # of the package or of one's own
-    begin = ["python", "-m", module] if module else ["python", script] if script.endswith(".py") else [script]
+    if spec is not None:
+        begin = ["python", "-m", spec.name.removesuffix(".__main__")]
+    else:
+        begin = ["python", script] if script.endswith(".py") else [script]
     return shlex.join([*begin, *map(without_secrets, sys.argv[1:])])
 
 

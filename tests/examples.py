@@ -69,7 +69,7 @@ def evidence() -> dict[str, Any]:
     kinds = ("planner", "greedy", "equilibrium")
     payoff = {"planner": (4.0, 1.0, 2.0), "greedy": (5.0, 2.0, 1.0), "equilibrium": (3.0, 1.0, 2.5)}
     return {
-        **provenance("benchmarks.evidence"),
+        **provenance(),
         "settings": {"task": "ecommerce-v1", "episodes": 200, "seed": 3, "policies": []},
         "rows": {
             "random": {**mean(1.0), "score": 0.0, "score_ci95": 0.1},
@@ -132,7 +132,7 @@ def evidence() -> dict[str, Any]:
                 "unbeaten": [["planner x 0.5", "planner"]],
                 "settles": ["planner"],
             },
-            "source": provenance("benchmarks.evidence"),
+            "source": provenance(),
             "coupling": {"mean": None, "ci95": None},
         },
         "exact": {

@@ -23,7 +23,7 @@ from numba import cuda
 
 from baselines import page_networks, ppo_torch
 from baselines.torch_learners import TorchPPO
-from benchmarks.unchanged import drawn, games
+from benchmarks.checks.unchanged import drawn, games
 from recsys_env import VectorEnv, WorldConfig, replace, vector_env
 from recsys_env.adapters import skrl, torchrl
 from recsys_env.tensors import Tensors

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import recsys_env
-from benchmarks.unchanged import digests
+from benchmarks.checks.unchanged import digests
 from recsys_env import vector
 from recsys_env.kernels.constants import specialised_type
 from recsys_env.tasks import task_config

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gpu
-from benchmarks.unchanged import games
+from benchmarks.checks.unchanged import games
+from benchmarks.speed import gpu
 from recsys_env import vector_env
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ import torch
 
 from baselines import page_networks
 from baselines.reference import jobs
-from benchmarks import distances
+from benchmarks.studies import distances
 from recsys_env import vector_env
 
 

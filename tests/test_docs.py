@@ -48,7 +48,7 @@ def test_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Blocks of libraries that clash with the core run in environments of their own: `python -m
-    benchmarks.compatibility`. A block whose first line names a file is that file. What a page shows as printed is
+    benchmarks.compat.table`. A block whose first line names a file is that file. What a page shows as printed is
     printed; but what torch trains differs between processors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

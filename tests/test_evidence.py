@@ -13,9 +13,10 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from benchmarks import evidence, hidden, ranker_searches, result_files
-from benchmarks.played import HELD_OUT, Played, ratio
+from benchmarks import result_files
 from benchmarks.result_files import RESULTS
+from benchmarks.studies import evidence, hidden, ranker_searches
+from benchmarks.studies.played import HELD_OUT, Played, ratio
 from recsys_env import TASKS, WorldConfig, replace, vector_env
 from recsys_env.evaluation import episode_returns, mean_interval
 

@@ -45,6 +45,12 @@ for tick in range(1, 11):
     rest = np.arange(size) != envs.observation_fields["progress"].start
     np.testing.assert_array_equal(seen[..., rest], hidden[..., rest])
     assert not envs.field(hidden, "progress").any()
+blurred = recsys_env.vector_env("rivals-v1", 4, horizon=10, observation={"privacy_epsilon": 8.0})
+blurred.reset(seed=0)
+for tick in range(5):
+    seen = blurred.step(blurred.empty_actions())[0]
+    assert not blurred.field(seen, "progress").any()  # nobody said that it says nothing of the visitor
+    assert blurred.field(seen, "profile").any()
 print(size, active.any())
 """
     before = vector_env("social-v1").observation_space.shape[0]
@@ -83,3 +89,18 @@ for policy in ("greedy", "content"):
     print(policy, longest[0] < longest[1])
 """
     assert run_python(code, package).split() == ["greedy", "True", "content", "True"]
+
+
+def test_a_term_that_nobody_declared_is_refused_by_the_exact_solver(package: Path) -> None:
+    """Tables may not hold what it depends on; without a weight it does not matter."""
+    code = """
+import recsys_env
+from recsys_env import exact
+
+print(len(exact.tabulate("duel-v1").states))
+try:
+    exact.tabulate("duel-v1", choice={"beta_length": 1.0})
+except ValueError as error:
+    print("choice.beta_length = 1 weighs 'length', of which exact/states.py does not say what" in str(error))
+"""
+    assert run_python(code, package).split() == ["3", "True"]

@@ -608,7 +608,7 @@ def test_the_shipped_catalogue_is_what_its_module_builds():
 def test_households_that_are_offered_everything_buy_as_in_the_data():
     """The world without a policy against the held-out weeks: 47 % habits, 14 % of purchases in the 20 most bought
     products."""
-    report = pytest.importorskip("benchmarks.fit_report")
+    report = pytest.importorskip("benchmarks.studies.fit_report")
     grocery = Catalogue.load("grocery")
     world = report.simulated_statistics(
         grocery, "shelf", purchases=15_000, days=8.5, **report.shelf(grocery, basket=6.0)
@@ -618,7 +618,7 @@ def test_households_that_are_offered_everything_buy_as_in_the_data():
 
 
 def test_return_ratio_sees_satiation():
-    report = pytest.importorskip("benchmarks.fit_report")
+    report = pytest.importorskip("benchmarks.studies.fit_report")
     rng = np.random.default_rng(0)
     user, day = np.repeat(np.arange(100), 60), np.tile(np.arange(60), 100)
     at_random, never_twice_running = rng.integers(2, size=len(user)), day % 2

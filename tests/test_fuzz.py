@@ -24,8 +24,8 @@ import pytest
 from worlds import SMALL, games_of
 
 import recsys_env
-from benchmarks.bad_cases.case import Case, texts
-from benchmarks.bad_inputs import judge
+from benchmarks.checks.bad_cases.case import Case, texts
+from benchmarks.checks.bad_inputs import judge
 from recsys_env import VectorEnv, checks, fitting, policies, scenarios, tuning
 from recsys_env.batch import Batch, Snapshot, copy_seed
 from recsys_env.evaluation.episodes import begin_episodes

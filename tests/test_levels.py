@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.evidence import levels
-from benchmarks.played import Played, ratio
+from benchmarks.studies.evidence import levels
+from benchmarks.studies.played import Played, ratio
 from recsys_env import TASKS, replace, vector_env
 
 PLAYED = {task: Played(config, 24, 70_000) for task, config in TASKS.items()}

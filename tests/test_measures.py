@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import adaptation, computation, interpretability, kinds, privacy, profile, sparsity, unseen
+from benchmarks.speed import profile
+from benchmarks.studies import adaptation, computation, interpretability, kinds, privacy, sparsity, unseen
 from recsys_env import task_config, vector_env
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.surrogate import Options
@@ -156,7 +157,7 @@ def test_company_plays_the_other_seats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pages_of_people_known_elsewhere_are_some_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
-    from benchmarks import crossdomain
+    from benchmarks.studies import crossdomain
 
     monkeypatch.setattr(crossdomain, "EPISODES", 8)
     config = crossdomain.pulled("pooled")

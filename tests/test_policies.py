@@ -16,7 +16,7 @@ import worlds
 from scipy import stats
 
 import recsys_env
-from benchmarks.regret import enumerated, one_swap
+from benchmarks.studies.regret import enumerated, one_swap
 from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.evaluation import episode_returns, mean_interval, normalised_score, place_on_scale
 from recsys_env.policies import (

@@ -10,9 +10,21 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from benchmarks.privacy import second_account
+from benchmarks.studies.privacy import second_account
 from recsys_env import VectorEnv, WorldConfig, vector_env
-from recsys_env.privacy import HISTORY, PROFILE, WITHHELD, gaussian_privacy, noise, privacy_loss
+from recsys_env.fields import OBSERVATION
+from recsys_env.policies.ranking import hidden_features
+from recsys_env.privacy import (
+    BLURRED,
+    HISTORY,
+    IMPERSONAL,
+    PROFILE,
+    WITHHELD,
+    WITHHELD_FEATURES,
+    gaussian_privacy,
+    noise,
+    privacy_loss,
+)
 
 PEOPLE = 2000
 BASE = {
@@ -146,6 +158,35 @@ def test_the_rest_of_the_person_is_withheld() -> None:
     listed = envs.field(observations, "candidates").reshape(200, -1, shape.candidates, shape.features)
     assert not listed[..., features.index("repeat")].any()
     assert listed[..., features.index("profile_match")].any()
+
+
+def test_a_feature_that_nobody_called_impersonal_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From observations and from rankers alike; other features stay as they are."""
+    settings = private(num_agents=2)
+    before = vector_env(settings, 4)
+    monkeypatch.setattr("recsys_env.game_batch.WITHHELD_FEATURES", frozenset(("popularity",)))
+    monkeypatch.setattr("recsys_env.policies.ranking.WITHHELD_FEATURES", frozenset(("popularity",)))
+    envs, features = vector_env(settings, 4), before.candidate_features
+    seen, all_seen = envs.reset(seed=1)[0], before.reset(seed=1)[0]
+    listed, all_listed = (
+        batch.field(rows, "candidates").reshape(4, 2, -1, len(features))
+        for batch, rows in ((envs, seen), (before, all_seen))
+    )
+    place = features.index("popularity")
+    assert all_listed[..., place].any()
+    assert not listed[..., place].any()
+    assert np.array_equal(np.delete(listed, place, -1), np.delete(all_listed, place, -1))
+    assert hidden_features(envs, 0) == [place]
+    assert hidden_features(vector_env("social-v1"), 0) == []
+
+
+def test_what_is_withheld_is_all_that_is_not_declared() -> None:
+    """Where a promise is made; the fields that such worlds do not have are of no matter."""
+    there = {field.name for field in OBSERVATION if not field.latent}
+    assert {"session_page", "visits", "visit_gap", "cart", "mood", "mood_pages"} <= set(WITHHELD)
+    assert there - set(WITHHELD) == there & (IMPERSONAL | BLURRED | {"candidates"})
+    assert {"scene", "anchor", "knows", "messages", "offers"} <= set(WITHHELD)
+    assert {"context"} == WITHHELD_FEATURES
 
 
 def test_agents_of_one_page_are_told_alike_where_they_share() -> None:

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import recsys_env
-from benchmarks import bad_inputs, compatibility, mutants, rules, soak
-from benchmarks.bad_cases.case import Case, Skipped
-from benchmarks.bad_inputs import judge
-from benchmarks.random_worlds import playable_world, random_world
+from benchmarks.checks import bad_inputs, mutants, rules, soak
+from benchmarks.checks.bad_cases.case import Case, Skipped
+from benchmarks.checks.bad_inputs import judge
+from benchmarks.checks.random_worlds import playable_world, random_world
+from benchmarks.compat import table
 from recsys_env import WorldConfig
 from recsys_env.world import build
 
@@ -148,10 +149,10 @@ def test_survivors_come_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_extra_is_tried() -> None:
     tomllib = pytest.importorskip("tomllib")  # of Python 3.11
     declared = tomllib.loads((mutants.ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    tried = {*compatibility.EXTRAS, *compatibility.INSTALL}
+    tried = {*table.EXTRAS, *table.INSTALL}
     whole = {"baselines", "test", "test-core"}  # made of other extras, or there in all of these environments
     assert declared.keys() - whole == tried - {"sb3", "agilerl"}  # part of `train`; has commands of its own
-    for tests in compatibility.EXTRAS.values():
+    for tests in table.EXTRAS.values():
         assert all((mutants.ROOT / "tests" / f"{test}.py").is_file() for test in tests)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import measured
 import pytest
 
-from benchmarks import credit, result_files
+from benchmarks import result_files
+from benchmarks.studies import credit
 from recsys_env import provenance as origin
 from recsys_env.provenance import provenance
 
@@ -20,12 +21,13 @@ from recsys_env.provenance import provenance
 def test_carried_over_rows_keep_their_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(result_files, "RESULTS", tmp_path)
     monkeypatch.setattr(credit, "score", lambda task, seed, total_steps, changes, kind: float(seed))
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", credit.__spec__)  # as if `python -m` had started it
     for task in ("duel-v1", "social-v1"):
         monkeypatch.setattr(sys, "argv", ["credit", "--task", task, "--seeds", "2"])
         credit.main()
     stored = json.loads((tmp_path / "credit.json").read_text())
     for task in ("duel-v1", "social-v1"):
-        command = f"python -m benchmarks.credit --task {task} --seeds 2"
+        command = f"python -m benchmarks.studies.credit --task {task} --seeds 2"
         assert stored["tasks"][task]["source"]["command"] == command
         assert f"`{command}`" in measured.whence_rows(stored["tasks"], "credit.json")
 
@@ -33,7 +35,7 @@ def test_carried_over_rows_keep_their_source(tmp_path: Path, monkeypatch: pytest
 def test_rows_of_other_settings_are_not_carried_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(result_files, "RESULTS", tmp_path)
     assert result_files.earlier("some", "rows", {"seed": 1}) == {}
-    result_files.store("some", "benchmarks.some", {"seed": 1}, {"rows": {"a": 2}})
+    result_files.store("some", {"seed": 1}, {"rows": {"a": 2}})
     assert result_files.earlier("some", "rows", {"seed": 1}) == {"a": 2}
     assert result_files.earlier("some", "rows", {"seed": 2}) == {}
     assert result_files.earlier("some", "rows", {"seed": 1, "copies": 1}) == {}

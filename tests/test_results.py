@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,13 @@ def test_what_is_not_there_is_not_measured_yet(tmp_path: Path) -> None:
     readme.write_text("<!-- page --><!-- /page --><!-- tasks --><!-- /tasks --><!-- scores -->old<!-- /scores -->")
     results.readme_parts(readme)
     assert "<!-- scores -->\nNot measured yet: `python -m recsys_env evaluate" in readme.read_text()
+
+
+@pytest.mark.parametrize("result", sorted(path.stem for path in measured.RESULTS.glob("*.json")))
+def test_what_measures_a_result_again_is_there(result: str) -> None:
+    """Results keep the command that they were run with; a module may have moved since."""
+    module = re.findall(r"python -m ([\w.]+)", str(measured.NotMeasured(result)))[-1]
+    assert importlib.util.find_spec(module)
 
 
 @pytest.mark.usefixtures("small_results")
@@ -311,7 +319,7 @@ def test_a_card_says_what_is_stored() -> None:
     assert "constant strategies: T 0.3000, R 0.2000, P 0.1000, S 0.0500." in text
     assert found["myopic"] == ["0.3000", "0.1000"]
     assert "Not run yet" not in text  # there is a learner
-    assert cards.card("news-v1") == "Not measured yet: `python -m benchmarks.evidence news-v1`."
+    assert cards.card("news-v1") == "Not measured yet: `python -m benchmarks.studies.evidence news-v1`."
 
 
 @pytest.mark.usefixtures("small_results")

@@ -34,7 +34,7 @@ def test_every_task_of_several_agents_has_three() -> None:
 
 
 def test_learned_company_comes_along() -> None:
-    """What `benchmarks.backgrounds` trained plays as it was trained: in its own task, with weights that move."""
+    """What `benchmarks.studies.backgrounds` trained plays as it was trained: in its own task, with moving weights."""
     found = {name.partition("/")[0] for name in SCENARIOS if name.endswith("/learned-team")}
     assert {"social-v1", "rivals-v1", "streaming-v1", "news-v1", "ecommerce-v1", "journey-v1"} <= found
     for task in found:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from worlds import SMALL
 
-from benchmarks.random_worlds import playable_world
+from benchmarks.checks.random_worlds import playable_world
 from recsys_env import TASKS, VectorEnv, parallel_env, vector_env
 from recsys_env.batch import Snapshot
 from recsys_env.snapshots import Column

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.played import Played
 from benchmarks.result_files import RESULTS
+from benchmarks.studies.played import Played
 from recsys_env import TASKS
 from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.runs import Run, play

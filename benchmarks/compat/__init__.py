@@ -1,8 +1,9 @@
-"""Each trainer library's algorithms on one small task, for the compatibility table.
+"""Whether each trainer library and each extra installs and works, and what their algorithms learn on one small task.
 
-A module per library holds `ALGORITHMS` and `train(algorithm, device, seed) -> {"agent_steps", "seconds", "before",
-"after"}`: rewards per agent and tick of `duel-v1` as the team of `DILEMMA`, untrained and trained. `python -m
-benchmarks.compat.<library> [algorithm ...]`.
+`python -m benchmarks.compat.table` makes an environment for each of them and stores the table. `python -m
+benchmarks.compat.LIBRARY [ALGORITHM ...]` trains the algorithms of one library that is installed here. Its module holds
+`ALGORITHMS` and `train(algorithm, device, seed) -> {"agent_steps", "seconds", "before", "after"}`: the rewards per
+agent and tick of `duel-v1` as the team of `DILEMMA`, untrained and trained.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from recsys_env.cli import assignments
 from recsys_env.evaluation import episode_returns
 
 TASK = "duel-v1"
-# Moods that follow the item last clicked at once: what a team has to learn is one item, not when to show which, so that
-# seconds of training tell whether a library learns. Exact rewards per agent and tick of constant strategies: Y against
+# Moods follow the last clicked item at once. A team has to learn which item to show and not when, so seconds of
+# training tell whether a library learns. Exact rewards per agent and tick of constant strategies: Y against
 # X .409, both X .384, both Y .289, X against Y .151; random play .285.
 DILEMMA = (
     "choice.beta_bait=1.0",

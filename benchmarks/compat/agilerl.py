@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.compat import TASK, TEAM, main
 from recsys_env import vector_env
+
+from . import TASK, TEAM, main
 
 ALGORITHMS = ("MADDPG", "MATD3")
 COPIES = 64

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.compat import TASK, TEAM, main
 from recsys_env import vector_env
+
+from . import TASK, TEAM, main
 
 ALGORITHMS = ("PPO",)
 COPIES = 32

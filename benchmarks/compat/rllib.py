@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from ray.rllib.algorithms import DQNConfig, PPOConfig
 
-from benchmarks.compat import TASK, TEAM, main, untrained
 from recsys_env.adapters.rllib import multi_agent, rows
+
+from . import TASK, TEAM, main, untrained
 
 ALGORITHMS = ("PPO-rows", "PPO-shared", "PPO-independent", "DQN-rows", "DQN-shared", "DQN-independent")
 HORIZON = 50
@@ -50,8 +51,8 @@ def configure(algorithm: str, device: str) -> Any:
 
 
 def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
-    """One training run; before is random play, after the mean of the last iteration with a finished episode (with its
-    exploration)."""
+    """Train once. `before` is random play, `after` the mean of the last iteration in which an episode ended, including
+    its exploration."""
     torch.set_num_threads(1)
     config: Any = configure(algorithm, device).env_runners(num_env_runners=0).debugging(seed=seed, log_level="ERROR")
     agents = 1 if algorithm.endswith("rows") else 2

@@ -1,7 +1,4 @@
-"""stable-baselines3 and sb3-contrib through `SB3VecEnv`, and PPO through SuperSuit.
-
-python -m benchmarks.compat.sb3 [algorithm ...]
-"""
+"""Algorithms of stable-baselines3 and sb3-contrib through `SB3VecEnv`, and PPO through SuperSuit."""
 
 from __future__ import annotations
 
@@ -62,7 +59,7 @@ def _supersuit(copies: int) -> VecEnv:
 
 
 def evaluate(model: Any, changes: dict[str, Any], ticks: int = 300) -> float:
-    """Mean reward per agent and tick of 64 copies on seeds not trained on."""
+    """Mean reward per agent and tick of 64 copies on seeds that were not trained on."""
     rows = SB3VecEnv(recsys_env.vector_env(TASK, 64, **TEAM, **changes))
     rows.seed(1_000_003)
     observations: Any = rows.reset()

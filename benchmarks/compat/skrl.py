@@ -12,9 +12,10 @@ from skrl.utils import set_seed
 
 import recsys_env
 from baselines.skrl_networks import make_agents
-from benchmarks.compat import TASK, TEAM, main
 from recsys_env.adapters.skrl import SkrlEnv
 from recsys_env.evaluation import episode_returns
+
+from . import TASK, TEAM, main
 
 ALGORITHMS = ("IPPO", "MAPPO")
 COPIES, ROLLOUT, UPDATES = 64, 32, 40
@@ -34,7 +35,7 @@ class _Measured(SkrlEnv):
 
 
 def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
-    """One training run; before is random play, after the mean of the last four rollouts."""
+    """Train once. `before` is random play, `after` the mean of the last four rollouts."""
     torch.set_num_threads(1)
     set_seed(seed)
     envs = recsys_env.vector_env(TASK, COPIES, **TEAM)

@@ -1,4 +1,4 @@
-"""Run the Python blocks of the site that need one library (or the extra that brings it), as printed.
+"""Run the Python blocks of the site that need one library, or the extra that brings it, as they are printed.
 
 python -m benchmarks.compat.snippets torchrl
 """
@@ -20,18 +20,18 @@ def pages() -> list[Path]:
 
 
 def blocks(page: Path) -> list[str]:
-    """The Python blocks of a page, in order; they share one namespace."""
+    """The Python blocks of a page in order. They share one namespace."""
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 def needs(block: str) -> str | None:
-    """What a block says in its first line that it needs beyond the core: `# needs LIBRARY` and how to install it."""
+    """What a block needs beyond the core, as its first line says: `# needs LIBRARY` and how to install it."""
     said = re.match(r"# needs (.*)", block)
     return said[1] if said else None
 
 
 def run(library: str) -> int:
-    """Run all blocks that need this library, page by page; returns their number."""
+    """Run all blocks that need this library, page by page. Returns their number."""
     count = 0
     for page in pages():
         names: dict[str, Any] = {"__name__": "__main__"}

@@ -17,8 +17,9 @@ from tianshou.trainer import OffPolicyTrainerParams
 from tianshou.utils.net.common import Net
 
 import recsys_env
-from benchmarks.compat import TASK, TEAM, main, untrained
 from recsys_env.tensors import choose_device
+
+from . import TASK, TEAM, main, untrained
 
 ALGORITHMS = ("DQN",)
 COPIES, HORIZON, EPOCHS, EPOCH_STEPS = 8, 100, 2, 4000
@@ -31,9 +32,11 @@ def make_env() -> PettingZooEnv:
 
 
 def make_dqn(env: PettingZooEnv, device: torch.device) -> DQN:
-    """One agent's learner. A step is one agent's turn: its reward comes with the last turn of a round, its own next
-    observation
-    with the end of one: returns have to span whole rounds."""
+    """The learner of one agent.
+
+    A step is one agent's turn. Its reward comes with the last turn of a round and its own next observation with the end
+    of one, so returns have to span whole rounds.
+    """
     net = Net(state_shape=env.observation_space.shape, action_shape=env.action_space.n, hidden_sizes=[64, 64]).to(
         device
     )
@@ -51,7 +54,7 @@ def make_dqn(env: PettingZooEnv, device: torch.device) -> DQN:
 
 
 def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
-    """One training run; before is random play, after the greedy policies in new episodes."""
+    """Train once. `before` is random play, `after` that of the greedy policies in new episodes."""
     logging.getLogger("tianshou").setLevel(logging.ERROR)  # it warns of returns by agent in every collection
     torch.set_num_threads(1)
     torch.manual_seed(seed)

@@ -61,7 +61,7 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
 
 
 def mean_reward(env: TorchRLEnv, policy: Any = None, ticks: int = 300) -> float:
-    """Per agent and tick; without a policy, of random actions."""
+    """Reward per agent and tick of a policy, or of random actions without one."""
     with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
         return float(env.rollout(ticks, policy, break_when_any_done=False)["next", GROUP, "reward"].mean())
 
@@ -81,7 +81,7 @@ def network(env: TorchRLEnv, inputs: int, outputs: int, central: bool = False) -
 
 
 def collect(env: TorchRLEnv, policy: Any, ticks: int, updates: int) -> Iterator[TensorDict]:
-    """Batches [COPIES, ticks]."""
+    """Collect batches [COPIES, ticks]."""
     collector = Collector(
         env,
         policy,
@@ -141,7 +141,7 @@ def step(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
 
 
 def replay(env: TorchRLEnv, explore: TensorDictSequential, loss: Any, updates_per_batch: int = 8) -> int:
-    """Collect with noise and learn from a replay buffer; returns the ticks played in each copy."""
+    """Collect with noise and learn from a replay buffer. Returns the ticks played in each copy."""
     ticks, updates = OFF_POLICY
     buffer = TensorDictReplayBuffer(storage=LazyTensorStorage(100_000, device=env.device), batch_size=512)
     target, optimizer = SoftUpdate(loss, tau=0.02), torch.optim.Adam(loss.parameters(), 1e-3)
@@ -195,7 +195,7 @@ def train_mixer(env: TorchRLEnv, algorithm: str) -> tuple[Any, int]:
 
 
 def train_td3(env: TorchRLEnv, algorithm: str) -> tuple[Any, int]:
-    """One actor for all agents and critics that see every observation and query."""
+    """Train one actor for all agents, with critics that see every observation and query."""
     spec, size = env.full_action_spec_unbatched[ACTION], env.observation_spec[OBSERVATION].shape[-1]
     dims = spec.shape[-1]
     policy = TensorDictSequential(

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.compat import TASK, TEAM, main
 from recsys_env import vector_env
 from recsys_env.evaluation import episode_returns
+
+from . import TASK, TEAM, main
 
 ALGORITHMS = ("MAPPO", "MADDPG")
 COPIES = 32

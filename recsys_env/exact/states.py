@@ -5,13 +5,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import signature
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..checks import shown
 from ..config import WorldConfig
+from ..kernels.equations import TERMS, Alternative, cart_probability, experience
 from ..vector import VectorEnv
 from ..world import State
+
+# Attribute of an alternative, of which utilities are made -> what of the state it depends on. Items do not change where
+# `obstacles` finds none, so what describes an item alone depends on nothing.
+DEPENDS_ON: dict[str, str] = {
+    **dict.fromkeys(("intercept", "quality", "bait", "log_price", "freshness", "context_weight"), ""),
+    "context": "page",
+    "match": "taste",
+    "satiation": "satiation",
+    "sensitivity": "price sensitivity",
+    "popularity": "popularity",
+    "wanted": "intent",
+    "repeats": "habits",
+}
+_OF_THE_WORLD = frozenset(("f", "topic_intercept"))  # arguments of formulas that never change
+_IN_TABLES = frozenset(("", "page", "taste", "satiation", "price sensitivity", "intent", "habits"))
+
+
+class WeightedTerm(NamedTuple):
+    """A term of the utility that counts in a world, and what its formula reads."""
+
+    name: str
+    weights: dict[str, float]  # coefficients of `ChoiceConfig`
+    attributes: list[str]  # of the alternative
+
+
+def weighted_terms(config: WorldConfig) -> list[WeightedTerm]:
+    """The terms of the utility of which not all coefficients are 0 in this world."""
+    found = []
+    for name, formula in TERMS.items():
+        words = formula.py_func.__code__.co_names  # type: ignore[attr-defined]
+        weights = {word: getattr(config.choice, word) for word in words if hasattr(config.choice, word)}
+        if not weights or any(weights.values()):
+            found.append(WeightedTerm(name, weights, [word for word in words if word in Alternative._fields]))
+    return found
 
 
 @dataclass(frozen=True)
@@ -32,21 +69,22 @@ class Relevance:
     @staticmethod
     def of(config: WorldConfig) -> Relevance:
         choice, feedback, arrival, rewards = config.choice, config.feedback, config.arrival, paid_for(config)
+        utility = {DEPENDS_ON.get(attribute) for term in weighted_terms(config) for attribute in term.attributes}
         carts = any(scene.cart for scene in config.scenes)
         z = not choice.v_0_by_mood and (arrival.k_1 != 0 or arrival.r_1 != 0 or (arrival.d_1 != 0 and arrival.d_2 != 0))
         trust = choice.beta_trust != 0 and (config.page != "rival" or config.num_agents > 1)
         experience = z or trust or bool({"rating", "like", "dwell"} & rewards)
-        intent = choice.beta_intent != 0 and config.items.topics > 1
-        taste = choice.beta_taste != 0 or (feedback.a_taste != 0 and experience)
+        intent = "intent" in utility and config.items.topics > 1
+        taste = "taste" in utility or (feedback.a_taste != 0 and experience)
         taste = taste or (feedback.b_taste != 0 and carts) or (intent and config.users.intent_scale != 0)
         return Relevance(
             z=z,
             trust=trust,
-            satiation=choice.beta_satiation != 0 or (feedback.a_satiation != 0 and experience),
+            satiation="satiation" in utility or (feedback.a_satiation != 0 and experience),
             taste=taste,
             intent=intent,
-            habits=choice.beta_repeat != 0 and config.users.habit_size > 0,
-            prices=choice.beta_price != 0
+            habits="habits" in utility and config.users.habit_size > 0,
+            prices="price sensitivity" in utility
             or (feedback.a_price != 0 and experience)
             or (feedback.b_price != 0 and carts),
         )
@@ -84,8 +122,7 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
         yield f"items.stock_init = {items.stock_init} is restocked by the tick; needed is 0"
     if users.wallet_init:
         yield f"users.wallet_init = {users.wallet_init:g} is refilled by the tick; needed is 0"
-    if config.choice.beta_pop:
-        yield f"choice.beta_pop = {config.choice.beta_pop:g} weighs popularity, which never stands still; needed is 0"
+    yield from _undeclared(config)
     if "fairness" in rewards:
         weight = next(weights["fairness"] for weights in role_weights(config) if weights["fairness"])
         yield f"reward.fairness = {weight:g} counts exposure, which never stands still; needed is 0"
@@ -106,6 +143,22 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
         yield f"price sensitivities matter and are drawn with every person; needed are {people} (its log-sd 0)"
     if "rating" in rewards and users.rating_bias_sd > 0 and not same:
         yield f"rating biases matter and are drawn with every person; needed are {people} (rating_bias_sd = 0)"
+
+
+def _undeclared(config: WorldConfig) -> Iterator[str]:
+    """What the utility and the formulas of a click depend on that tables do not hold, or that nobody said."""
+    for name, weights, attributes in weighted_terms(config):
+        said = ", ".join(f"choice.{word} = {weight:g}" for word, weight in weights.items()) or f"its term {name!r}"
+        for attribute in attributes:
+            if attribute not in DEPENDS_ON:
+                yield f"{said} weighs {attribute!r}, of which exact/states.py does not say what it depends on"
+            elif DEPENDS_ON[attribute] not in _IN_TABLES:
+                yield f"{said} weighs {DEPENDS_ON[attribute]}, which never stands still; needed is 0"
+    formulas: tuple[Any, ...] = experience, cart_probability
+    for formula in formulas:
+        arguments = signature(formula.py_func).parameters
+        for argument in arguments.keys() - DEPENDS_ON.keys() - _OF_THE_WORLD:
+            yield f"{formula.__name__} reads {argument!r}, of which exact/states.py does not say what it depends on"
 
 
 class StateReader:

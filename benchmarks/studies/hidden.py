@@ -1,0 +1,136 @@
+"""Does the planner's lead rest on knowing the visitor's taste, or the quality and clickbait of items?
+
+    python -m benchmarks.studies.hidden [--task social-v1 news-v1 coldstart-v1] [--episodes 200]
+
+`planner` knows both, and agents observe neither. Here it plays without one of them, or without both:
+
+taste       replaced by the posterior mean that `content` computes from the profile and from the clicks that the agent
+            has seen (`estimate_taste`)
+items       the intercept, quality and clickbait of each item are replaced by the means of the catalogue
+
+The planner still knows everything else exactly, such as satisfaction, satiation and the rivals' last page. Its scores
+are therefore no bound on what a policy can earn that only observes. All agents play the same policy, on the same
+held-out episodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from recsys_env import TASKS, VectorEnv, WorldConfig, cli
+from recsys_env.batch import AnyBatch
+from recsys_env.evaluation import scale_ends
+from recsys_env.evaluation.statistics import interval, place_on_scale
+from recsys_env.kernels.beliefs import Sees, estimate_taste
+from recsys_env.kernels.compiler import entry
+from recsys_env.policies import Planner, Policy
+from recsys_env.provenance import provenance
+from recsys_env.world import State, World, aligned, read_only
+
+from ..result_files import earlier, store
+from .played import HELD_OUT, Played
+
+KINDS: dict[str, tuple[bool, bool]] = {  # row -> whether the planner is denied (taste, items)
+    "planner, taste estimated": (True, False),
+    "planner, mean items": (False, True),
+    "planner, taste estimated and mean items": (True, True),
+}
+
+
+@entry
+def estimate(world, state, n, sees, taste):
+    """Overwrite the taste of agent n's visitor with the agent's estimate of it, in all copies; `taste` [D] is
+    scratch."""
+    p = world.params[0]
+    for b in range(state.copies.size):
+        u = state.copies[b].visitor
+        if u >= 0:
+            estimate_taste(state, p, b, n, sees, taste)
+            for d in range(p.shape.dims):
+                state.vectors[b, u, p.shape.taste + d] = taste[d]
+
+
+def with_mean_items(world: World) -> World:
+    """The same world, in which every item has the catalogue's mean intercept, quality and clickbait."""
+    items = aligned(world.items)
+    for name in ("intercept", "quality", "bait"):
+        items[name] = items[name].mean()
+    return read_only(world._replace(items=items))
+
+
+class _Told:
+    """A batch whose world and state are replaced by others for whoever reads them."""
+
+    def __init__(self, envs: VectorEnv, world: World, arrays: State) -> None:
+        self._envs, self.world, self.arrays = envs, world, arrays
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._envs, name)
+
+
+class Denied(Planner):
+    """The planner without knowledge of the visitor's taste, of the items, or of both."""
+
+    def __init__(self, taste: bool, items: bool) -> None:
+        super().__init__()
+        self._denied_taste, self._denied_items = taste, items
+
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        game = self.envs
+        self._arrays = game.arrays
+        world = with_mean_items(game.world) if self._denied_items else game.world
+        told = game.arrays._replace(vectors=aligned(game.arrays.vectors)) if self._denied_taste else game.arrays
+        self._taste = np.zeros(envs.shape.dims)
+        self._all = Sees.unless(envs.config.hidden(self.index))
+        self.envs: Any = _Told(game, world, told)
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        if self._denied_taste:
+            np.copyto(self.envs.arrays.vectors, self._arrays.vectors)
+            estimate(self.envs.world, self.envs.arrays, self.index, self._all, self._taste)
+        return super().act(observations, mask)
+
+
+class _Kind:
+    """What `Played` makes policies of."""
+
+    def __init__(self, taste: bool, items: bool) -> None:
+        self.taste, self.items = taste, items
+
+    def policy(self, config: WorldConfig, n: int) -> Policy:
+        return Denied(self.taste, self.items)
+
+
+def measure(task: str, episodes: int) -> dict[str, Any]:
+    """Rows of a task: own reward and score of each kind and of the ends of the scale, and paired differences from the
+    planner in points of the score."""
+    config = TASKS[task]
+    made: Any = {name: _Kind(*denied) for name, denied in KINDS.items()}
+    played = Played(config, episodes, HELD_OUT, made)
+    low, high = scale_ends(config)
+    samples = {name: played.mean(name) for name in dict.fromkeys((low, high, "static", "planner", *KINDS))}
+    span = float((samples[high] - samples[low]).mean())
+    lost = {name: interval(100 * (samples["planner"] - samples[name]) / span) for name in KINDS}
+    return {"rows": place_on_scale(samples, low, high), "lost": lost}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", nargs="+", default=["social-v1", "news-v1", "coldstart-v1"])
+    parser.add_argument("--episodes", type=int, default=200)
+    args = parser.parse_args()
+    settings = {"episodes": args.episodes, "seed": HELD_OUT}
+    tasks: dict[str, Any] = dict(earlier("hidden", "tasks", settings))
+    for task in cli.known_tasks(args.task):
+        tasks[task] = {**measure(task, args.episodes), "source": provenance()}
+        for name, row in tasks[task]["rows"].items():
+            print(f"{task} {name:45} {row['score']:.1f} ± {row['score_ci95']:.1f}", flush=True)
+    store("hidden", settings, {"tasks": tasks})
+
+
+if __name__ == "__main__":
+    main()

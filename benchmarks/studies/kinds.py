@@ -1,0 +1,107 @@
+"""Compare kinds of recommender in one market: language models, generative recommender, learners, bandits, filters.
+
+    python -m benchmarks.studies.kinds --policies llm:smollm2 llm:runs/tuned linucb lightfm content
+    python -m benchmarks.studies.kinds --tasks crossdomain-v0 --policies runs/generative runs/ppo linucb --ticks 600
+    python -m benchmarks.studies.kinds --policies llm:smollm2 linucb content --beside linucb content --episodes 16
+
+Every policy plays the first agent, and every policy in turn plays all other agents. With `--beside` the others play
+only the named policies and the first agent's own, as a page of a language model takes a second. As rivals, each agent's
+own reward counts; as a mixed team, their sum. The result also holds the visitors' satisfaction, diversity and rating on
+the whole platform, and the cost of a page of the first agent. For policies that need at most a millisecond per page it
+holds a lower bound of what one agent of a team gains by its best reply, which a search looks for. Episodes are as short
+as language models need (--ticks). Stored rows of other policies with the same settings are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+
+from recsys_env import VectorEnv, WorldConfig, task_config
+from recsys_env.evaluation import UNSEEN
+from recsys_env.evaluation.log import EpisodeLog
+from recsys_env.evaluation.metrics import METRICS
+from recsys_env.evaluation.statistics import interval
+from recsys_env.exact import exploitability
+from recsys_env.policies import Team
+from recsys_env.provenance import provenance
+from recsys_env.tuning import Budget
+
+from ..result_files import earlier, store
+from .by_policy import named
+
+PLATFORM = ("satisfaction", "diversity", "rating", "page_ctr")
+QUICK = 1.0  # milliseconds per page; no best reply is searched for slower policies
+BUDGET = Budget(generations=8, searches=1)
+
+
+def played(config: WorldConfig, first: str, others: str, episodes: int) -> dict[str, Any]:
+    """What the first agent and all agents earn, the platform's metrics, and the cost of the first agent's page."""
+    envs = VectorEnv(config, episodes)
+    agent, *seats = envs.possible_agents
+    focal, rest = Team(envs, {agent: first}, UNSEEN), Team(envs, dict.fromkeys(seats, others), UNSEEN)
+    observations, _ = envs.reset(seed=UNSEEN)
+    log = EpisodeLog(envs)
+    actions, own = envs.empty_actions(), np.zeros((episodes, envs.num_agents))
+    for _ in range(config.horizon):
+        log.look()
+        rest.act(observations, actions)
+        focal.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
+        own += infos["own"]
+        log.record(infos)
+        for team in (rest, focal):
+            team.observe(infos, truncated)
+    platform = {name: METRICS[name].of(log)[:, -1] for name in PLATFORM}
+    return {
+        "own": interval(own[:, 0]),
+        "all": interval(own.sum(1)),
+        "costs": focal.costs(),
+        **{
+            name: interval(values[np.isfinite(values)])
+            for name, values in platform.items()
+            if np.isfinite(values).any()
+        },
+    }
+
+
+def measured(
+    task: str, ticks: int, name: str, policies: dict[str, str], company: dict[str, str], episodes: int
+) -> dict[str, Any]:
+    """The row of a policy, which plays beside itself and beside each policy of its company."""
+    policy = policies[name]
+    config = task_config(task, {"horizon": ticks})
+    began = time.perf_counter()
+    beside = {other: played(config, policy, others, episodes) for other, others in {name: policy, **company}.items()}
+    row: dict[str, Any] = {"source": provenance(), "beside": beside}
+    if beside[name]["costs"].get("ms", 0.0) <= QUICK:
+        found = exploitability(policy, config, budget=BUDGET, episodes=64)
+        row["best reply gains"] = found["agents"][config.agents[0]]["gain"]
+    print(f"{task}, {name}: {time.perf_counter() - began:.0f} s", flush=True)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="+", default=["grocery-v1"])
+    parser.add_argument("--policies", nargs="+", default=["random", "content", "linucb"])
+    parser.add_argument("--beside", nargs="+", help="policies of the other agents; default: all of --policies")
+    parser.add_argument("--episodes", type=int, default=4)
+    parser.add_argument("--ticks", type=int, default=60)
+    args = parser.parse_args()
+    policies, company = named(args.policies), named(args.beside or args.policies)
+    for task in args.tasks:
+        settings = {"task": task, "episodes": args.episodes, "ticks": args.ticks, "beside": sorted(company)}
+        rows = dict(earlier(f"kinds-{task}", "rows", settings))
+        for name in policies:
+            found = measured(task, args.ticks, name, policies, company, args.episodes)
+            found["beside"] = {**rows.get(name, {}).get("beside", {}), **found["beside"]}
+            rows[name] = found
+            store(f"kinds-{task}", settings, {"rows": rows})
+
+
+if __name__ == "__main__":
+    main()

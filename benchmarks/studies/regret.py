@@ -1,0 +1,153 @@
+"""How far is `greedy` from the best slate? Compares the expected own reward of its pages with slates that are tried.
+
+    python -m benchmarks.studies.regret [--copies 200] [--pages 10]
+
+Enumerated: one agent has three slots and eight candidates, and every ordered slate is tried, at several dissimilarities
+lambda.
+One swap: all agents play greedy in tasks as shipped. Every slate is tried that differs from an agent's in one candidate
+or in the order of two slots, while the rivals keep their pages. Greedy either replies to these very pages, which tests
+its slate, or plays as usual and replies to the rivals' previous pages, which adds the cost of not knowing them.
+
+Regret is what the best of the slates earns more than greedy's, as a share of greedy's mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import combinations, permutations
+from typing import Any
+
+import numpy as np
+
+from recsys_env import VectorEnv, WorldConfig, replace, vector_env
+from recsys_env.kernels.expected import expect
+from recsys_env.policies import Team
+from recsys_env.world import State, allocate_scratch
+
+from ..result_files import store
+
+SEED = 80_000
+DISSIMILARITIES = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
+TASKS = ("streaming-v1",)  # agents have rows of their own and are paid at once, as in the expected rewards of a page
+SMALL = replace(
+    WorldConfig(),
+    {
+        "num_agents": 1,
+        "slots": 3,
+        "page": "rows",
+        "candidates": {"number": 8},
+        "users": {"number": 4},
+        "items": {"number": 60, "length_log_sd": 0.7},
+        "choice": {"v_0": 2.0, "beta_bait": 2.0, "beta_quality": 1.0},
+        "arrival": {"r_0": 4.0},
+        "reward": {"click": 0.1, "dwell": 1.0},
+    },
+)
+
+
+def neighbours(slate: np.ndarray, options: int) -> list[np.ndarray]:
+    """Slates that differ from B slates [B, K] in one step: each slot filled with each option, each pair of slots
+    exchanged."""
+    slots, tried = slate.shape[1], []
+    for k in range(slots):
+        for option in range(options):
+            other = slate.copy()
+            used = (slate == option).any(1)
+            other[~used, k] = option
+            tried.append(other)
+    for i, j in combinations(range(slots), 2):
+        other = slate.copy()
+        other[:, [i, j]] = slate[:, [j, i]]
+        tried.append(other)
+    return tried
+
+
+def slates(slots: int, options: int, copies: int) -> list[np.ndarray]:
+    """Every ordered slate, for all copies."""
+    return [np.tile(slate, (copies, 1)) for slate in permutations(range(options), slots)]
+
+
+def inclusive_values(envs: VectorEnv, joint: np.ndarray) -> np.ndarray:
+    """Inclusive value [B, N] of each agent's slots on the page that these actions make."""
+    state = State(*(array.copy() for array in envs.arrays))
+    report = envs.report._replace(slots=envs.report.slots.copy())
+    click, own = np.zeros(joint.shape), np.zeros(joint.shape[:2])
+    expect(
+        envs.world,
+        state,
+        report,
+        allocate_scratch(envs.world, envs.num_envs),
+        joint,
+        click,
+        click.copy(),
+        own,
+        own.copy(),
+        own.copy(),
+    )
+    return state.inclusive
+
+
+def regret(envs: VectorEnv, pages: int, *, everything: bool, rivals_known: bool) -> dict[str, float]:
+    """Regret of greedy in some pages of a batch, as a percentage of what it earns, and the share of pages that can be
+    improved by .01 %."""
+    team = Team(envs, dict.fromkeys(envs.possible_agents, "greedy"), SEED)
+    observations, _ = envs.reset(seed=SEED)
+    joint, reply, lost, earned = envs.empty_actions(), envs.empty_actions(), [], []
+    for _ in range(pages):
+        team.act(observations, joint)
+        if rivals_known:
+            envs.arrays.inclusive[:] = inclusive_values(envs, joint)
+        team.act(observations, reply)
+        for n in range(envs.num_agents):
+            trial = joint.copy()
+            trial[:, n] = reply[:, n]
+            own = envs.expected_feedback(trial)["own"][:, n]
+            best, mine, options = own, reply[:, n], envs.shape.candidates
+            for slate in slates(mine.shape[1], options, envs.num_envs) if everything else neighbours(mine, options):
+                trial[:, n] = slate
+                best = np.maximum(best, envs.expected_feedback(trial)["own"][:, n])
+            here = envs.active[:, n]
+            lost.append((best - own)[here])
+            earned.append(own[here])
+        observations = envs.step(joint)[0]
+    loss, base = np.concatenate(lost), np.concatenate(earned)
+    return {
+        "regret_percent": float(100 * loss.mean() / base.mean()),
+        "improvable": float((loss > 1e-4 * base.mean()).mean()),
+        "pages": len(loss),
+    }
+
+
+def enumerated(dissimilarity: float, copies: int, pages: int) -> dict[str, float]:
+    """Regret against every slate of a small world."""
+    return regret(
+        vector_env(SMALL, copies, choice={"dissimilarity": dissimilarity}), pages, everything=True, rivals_known=True
+    )
+
+
+def one_swap(task: str, copies: int, pages: int, rivals_known: bool = True) -> dict[str, float]:
+    """Regret against all slates that are one change away, in a task as shipped."""
+    return regret(vector_env(task, copies), pages, everything=False, rivals_known=rivals_known)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--copies", type=int, default=200)
+    parser.add_argument("--pages", type=int, default=10)
+    args = parser.parse_args()
+    result: dict[str, Any] = {"enumerated": {}, "one_swap": {}}
+    for dissimilarity in DISSIMILARITIES:
+        result["enumerated"][dissimilarity] = enumerated(dissimilarity, args.copies, args.pages)
+        print("lambda", dissimilarity, result["enumerated"][dissimilarity], flush=True)
+    for task in TASKS:
+        result["one_swap"][task] = {
+            name: one_swap(task, args.copies, args.pages, known)
+            for name, known in (("rivals known", True), ("as played", False))
+        }
+        print(task, result["one_swap"][task], flush=True)
+    settings = {"copies": args.copies, "pages": args.pages, "seed": SEED}
+    print(store("regret", settings, result))
+
+
+if __name__ == "__main__":
+    main()
