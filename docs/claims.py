@@ -1,5 +1,4 @@
-"""What we hope to see in the stored results, and what they say: each claim computed from the scores, in either
-direction."""
+"""Claims about the stored results, each with the differences that support or contradict it."""
 
 from __future__ import annotations
 
@@ -12,9 +11,9 @@ from recsys_env.evaluation.statistics import by_seed, interval
 
 FILTERS = ("implicit", "implicit-bpr", "implicit-knn", "surprise", "surprise-knn", "lightfm")
 BANDITS = ("linucb", "linear-thompson", "epsilon-greedy")
-RIVALS = {  # two learners of the same budget -> how the first differs
-    ("ppo-torch-team", "ppo-torch"): "trained with `sharing=1` (`{}`) above trained selfishly (`{}`)",
-    ("cma-es", "ppo-torch-team"): "rankers searched without a gradient (`{}`) above PPO for the team (`{}`)",
+RIVALS = {  # two learners of the same budget -> the claim that the first earns more
+    ("ppo-torch-team", "ppo-torch"): "PPO paid by the team's reward (`{}`) earns more than PPO paid by its own (`{}`)",
+    ("cma-es", "ppo-torch-team"): "A ranker searched without gradients (`{}`) earns more than PPO for the team (`{}`)",
 }
 
 Difference = dict[str, float | None]
@@ -22,7 +21,7 @@ Claim = tuple[str, dict[str, Difference]]
 
 
 def claims(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> list[Claim]:
-    """The claims that the stored results can speak to.
+    """The claims that the stored results can support or contradict.
 
     Args:
         evaluation: of `recsys_env.evaluation.statistics.summary`.
@@ -43,13 +42,13 @@ def _of_policies(tasks: Mapping[str, Any]) -> Iterator[Claim]:
     for name in ("content", *filters):
         if {name, "popularity"} <= everywhere:
             yield (
-                f"{name} above popularity",
+                f"`{name}` earns more than `popularity`",
                 {task: _between(tasks[task]["teams"], name, "popularity") for task in tasks},
             )
     if filters and bandits and "coldstart-v1" in tasks:
         teams = tasks["coldstart-v1"]["teams"]
         bandit, best_filter = (max(names, key=lambda name: teams[name]["mean"]) for names in (bandits, filters))
-        claim = "where users are new, the best bandit above the best collaborative filter"
+        claim = "Where users are new, the best bandit earns more than the best collaborative filter"
         yield claim, {"coldstart-v1": _between(teams, bandit, best_filter)}
 
 
@@ -59,7 +58,7 @@ def _of_learners(learners: Mapping[str, Any], tasks: Mapping[str, Any]) -> Itera
     }
     for policy in ("blind", "content", "static"):
         if best := _best_learners(as_it_is, policy, tasks):
-            yield f"the best trained team above `{policy}`", best
+            yield f"The best trained team earns more than `{policy}`", best
     for pair, claim in RIVALS.items():
         one, other = (learners.get(name, {"tasks": {}})["tasks"] for name in pair)
         if both := [task for task in one if task in other]:
@@ -68,9 +67,14 @@ def _of_learners(learners: Mapping[str, Any], tasks: Mapping[str, Any]) -> Itera
 
 
 def verdict(differences: Mapping[str, Difference]) -> str:
-    """On how many tasks the claim holds beyond its interval, on how many the opposite does."""
+    """Say on how many tasks the claim holds beyond its interval, and on how many the opposite does."""
     signs = [_sign(difference) for difference in differences.values()]
     return f"holds on {signs.count(1)} of {len(signs)}, fails on {signs.count(-1)}"
+
+
+def holds(differences: Mapping[str, Difference]) -> int:
+    """Count the tasks on which the claim holds beyond its interval."""
+    return sum(_sign(difference) == 1 for difference in differences.values())
 
 
 def _sign(difference: Difference) -> int:
@@ -84,7 +88,7 @@ def _between(teams: Mapping[str, Any], better: str, worse: str) -> Difference:
 
 
 def _paired(better: Mapping[int, float], worse: Mapping[int, float], among: int = 1) -> Difference:
-    """Difference of two rewards by seed, on the seeds of both, of which there are some."""
+    """Difference of two rewards, paired on the seeds that both were played on; there must be some."""
     return interval(np.array([better[seed] - worse[seed] for seed in sorted(better.keys() & worse.keys())]), among)
 
 
@@ -95,8 +99,8 @@ def _trained_by_seed(row: Mapping[str, Any]) -> dict[int, float]:
 def _best_learners(
     rows: Mapping[str, Mapping[str, Any]], policy: str, tasks: Mapping[str, Any]
 ) -> dict[str, Difference]:
-    """ "task: learner" -> what the learner that leads there, of those with several seeds, has over the policy on the
-    same seeds; its interval is that of the best of so many (Bonferroni)."""
+    """ "task: learner" -> lead of the task's best learner over the policy, on the same seeds. Only learners with
+    several seeds count; the interval allows for choosing the best of them (Bonferroni)."""
     found = {}
     for task in dict.fromkeys(task for of in rows.values() for task in of):
         played = by_seed(teams[policy]) if policy in (teams := tasks.get(task, {"teams": {}})["teams"]) else {}

@@ -1,4 +1,4 @@
-"""Settings of the site. It needs no network, and warnings are errors:
+"""Settings of the site. Building it needs no network; warnings are errors:
 
 pip install -e ".[docs]" && sphinx-build -W --keep-going -b html docs docs/_build/html
 """
@@ -27,7 +27,7 @@ version = release = recsys_env.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "_generated/parts"]
-myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "substitution"]
+myst_enable_extensions = ["attrs_block", "dollarmath", "colon_fence", "deflist", "substitution"]
 myst_substitutions = quoted.numbers()
 myst_heading_anchors = 3
 myst_dmath_double_inline = True
@@ -74,8 +74,8 @@ def _block_math(writer: Any, node: Any) -> None:
 
 
 def _tidy_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings are written to be read as they are; reStructuredText asks for more: paragraphs that are lined up with
-    spaces become literal, hanging indents go, the items that a `Returns:` lists become a list."""
+    """Turn plain docstrings into reStructuredText: paragraphs that are aligned with spaces become literal blocks,
+    hanging indents go, and the items under `Returns:` become a list."""
     made, section = [], ""
     whole = re.sub(r"\|(\w+)\|", r"\\|\1\\|", "\n".join(lines)).strip("\n")  # |x| is a substitution
     whole = re.sub(r": ([A-Z])\.$", r": \\\1.", whole, flags=re.MULTILINE)  # B. begins a list
@@ -100,7 +100,7 @@ SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Yields:")
 
 
 def _listed(rows: list[str]) -> list[str]:
-    """The rows of a section as a list, if they are several items of which some go on in the next row."""
+    """The rows of a section as a list, if they are several items and some of them continue in the next row."""
     indents = {len(row) - len(row.lstrip()) for row in rows}
     aligned = any(re.search(r"\S {3,}\S", row) for row in rows)
     if len(indents) < 2 and not aligned:

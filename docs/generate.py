@@ -1,5 +1,5 @@
-"""Everything on the site that follows from the code and the results: tables of fields, tasks, policies, metrics and
-config fields, one page per task, tables and plots of scores. Written to docs/_generated/ whenever the site is built.
+"""Everything on the site that is made from code and results: tables of fields, tasks, policies, metrics and config
+fields, one page per task, tables and plots of scores. It is written to docs/_generated/ whenever the site is built.
 
 python docs/generate.py
 """
@@ -82,14 +82,14 @@ def main() -> None:
 
 
 def older_results() -> str:
-    """The stored results that are older than the code that they are about."""
+    """The stored results that are older than the code that they measure."""
     older = [f"- {line}" for line in ages.older()]
     return "\n".join(older) if older else "At present there are none."
 
 
 def unbroken(text: str) -> str:
-    """Intervals, `1.2 ±0.3` and `5 [4, 6]`, and changes, `1 → 2`, with spaces at which no line breaks."""
-    return re.sub(r"(?<=\d) (?=±\d|\[-?\d|→ \d)|(?<=\d,) (?=-?[\d.]+\])|(?<=→) (?=\d)", "\u00a0", text)
+    """Put non-breaking spaces into intervals, `1.2 ±0.3` and `5 [4, 6]`, changes, `1 → 2`, and marks, `✓ 3 %`."""
+    return re.sub(r"(?<=\d) (?=±\d|\[-?\d|→ \d|%)|(?<=\d,) (?=-?[\d.]+\])|(?<=[→✓✗]) (?=[-+]?\d)", "\u00a0", text)
 
 
 # ------------------------------------------------------------------------------------------------ Markdown
@@ -135,7 +135,7 @@ def squashing(field: fields.Field) -> str:
 
 
 def notes(field: fields.Field) -> str:
-    """Who has the field, and in which worlds."""
+    """Which agents have the field, and in which worlds."""
     said = ["own slots" if field.history else "", field.when.text]
     return "; ".join([*filter(None, said), *(["may be hidden"] if field.hideable else [])])
 
@@ -170,7 +170,7 @@ def policies() -> str:
 
 
 def install(policy: str, module: str) -> str:
-    """The extra that a policy needs, or that it is in the core."""
+    """The extra that a policy needs, or "core"."""
     if policy == "lightfm":
         return code("lightfm")
     return code("recommenders") if module.endswith((".collaborative", ".deep")) else "core"
@@ -212,7 +212,7 @@ def config_fields() -> str:
 def _fields_table(some: Iterable[dataclasses.Field[Any]]) -> str:
     head = ["field", "meaning", "default", "allowed", "unit", "source", "catalogue"]
     rows = [_config_row(f) for f in some]
-    kept = [i for i in range(len(head)) if any(row[i] for row in rows)]  # columns in which something stands
+    kept = [i for i in range(len(head)) if any(row[i] for row in rows)]  # without empty columns
     return markdown([head[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
@@ -237,7 +237,7 @@ def task_pages() -> str:
 
 
 def sections(config: WorldConfig) -> tuple[str, str, str]:
-    """The description without its first line, the question that it asks, and what it says that the task stresses."""
+    """The description without its first line, its question, and what it says that the task stresses."""
     text = " ".join(config.description.partition("\n")[2].split())
     question, stresses = re.search(r"Question: (.*?\?)", text), re.search(r"Stresses: (.*?)\.", text)
     body = re.sub(r"Question: .*?\?|Stresses: .*?\.|Discount [.\d]+\.", "", text)
@@ -269,27 +269,27 @@ def task_page(name: str) -> str:
             markdown(["", ""], facts),
             f"## Description\n\n{body}",
             f"## The question it poses\n\n{question}",
-            f"It stresses {stresses}. What shows that is [below](#evidence); all tasks side by side are on "
-            "[What the tasks ask for](../../challenge.md).",
+            f"The task stresses {stresses}. What was measured of that is under [Evidence](#evidence); "
+            "[What the tasks ask for](../../challenge.md) compares all tasks.",
+            f"## Make it\n\n{make_text(name)}",
             f"## Agents and roles\n\n{roles(config)}",
             f"## Action space\n\n{action_text(config, env)}",
             f"## Observation space\n\n{observation_text(config, env)}",
             f"## Rewards\n\n{reward_text(config)}",
-            f"## Episode end\n\nTruncation of all agents together after exactly {config.horizon} ticks. There is no "
-            "termination: bootstrap from the last observation.",
+            f"## Episode end\n\nAll agents are truncated together after exactly {config.horizon} ticks. No episode "
+            "terminates, so bootstrap from the last observation.",
             f"## Recommended discount\n\n{config.discount:g} per tick (`config.discount`).",
-            f"## Make it\n\n{make_text(name)}",
-            "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword. Those in which this task is "
-            f"not at the default:\n\n{changed_fields(config)}",
-            f"## Evidence\n\n{cards.card(name)}",
             f"## Reference scores\n\n{score_text(name, config)}",
+            f"## Evidence\n\n{cards.card(name)}",
+            "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword of the constructors above.\n\n"
+            + measured.folded("The fields that this task sets", changed_fields(config)),
             f"## Version history\n\n{history(name)}",
         ]
     )
 
 
 def moving_pages() -> str:
-    """The first pages of an episode, as a moving picture."""
+    """An animation of an episode's first pages."""
     env = parallel_env("ecommerce-v1", render_mode="rgb_array")
     env.reset(seed=0)
     for agent in env.possible_agents:
@@ -305,7 +305,7 @@ def moving_pages() -> str:
 
 
 def first_agent_page() -> str:
-    """The page that the tutorial on a first agent prints, played by its own blocks and drawn."""
+    """A picture of the page that the tutorial "First agent" prints, made by running the tutorial's blocks."""
     found = blocks(Path(__file__).parent / "tutorials" / "first_agent.md")
     names: dict[str, Any] = {}
     with redirect_stdout(io.StringIO()):
@@ -316,7 +316,7 @@ def first_agent_page() -> str:
 
 
 def replay() -> str:
-    """A replay to open."""
+    """A link to a replay."""
     path = watch("ecommerce-v1", ("content", "greedy"), out=OUT / "plots" / "replay.html", ticks=200)
     return f"{{download}}`The first 200 ticks of this episode </_generated/plots/{path.name}>`."
 
@@ -336,26 +336,29 @@ def roles(config: WorldConfig) -> str:
         knows = f"{1 + max(role.knows)} labels of the intent" if role.knows else "nothing"
         rows.append([code(agent), role.name, role.scene or "every page", inventory, hidden, knows])
     note = (
-        "The number of agents can be changed: `num_agents=`."
+        "The keyword `num_agents=` changes the number of agents."
         if len(config.roles) == 1
-        else "Each role has one agent, so their number is fixed."
+        else "Each role has one agent, so the number of agents is fixed."
     )
     return markdown(["agent", "role", "shows on", "inventory", "hidden from it", "knows"], rows) + f"\n\n{note}"
 
 
 def action_text(config: WorldConfig, env: Any) -> str:
     what = {
-        "candidates": f"places among the {config.candidates.number} candidates that retrieval found for this visitor",
-        "items": f"ids of the {env.vector.shape.items} items",
-        "query": "a vector, of which the nearest items are shown",
-        "weights": f"weights of the features, by which its {config.candidates.number} candidates are ranked",
+        "candidates": f"indices among the {config.candidates.number} candidates that retrieval found for this visitor",
+        "items": f"ids among the {env.vector.shape.items} items",
+        "query": "a vector; the items nearest to it are shown",
+        "weights": f"weights of the features by which the agent's {config.candidates.number} candidates are ranked",
     }[config.action]
     if config.offer.kind == "price":
-        what += f", and one of {config.offer.levels} levels of prices for all its slots"
+        what += f", and one of {config.offer.levels} price levels for all its slots"
     if config.messages:
-        what += f", and one of {config.messages} words to the others"
+        what += f", and one of {config.messages} words for the other agents"
     space = env.action_space(env.possible_agents[0])
-    return f"`{space}` for each agent: {what}. Other kinds: `action=`. See [Actions](../../observations.md#actions)."
+    return (
+        f"`{space}` for each agent: {what}. The keyword `action=` chooses another kind of action; see "
+        "[Actions](../../observations.md#actions)."
+    )
 
 
 def observation_text(config: WorldConfig, env: Any) -> str:
@@ -372,8 +375,8 @@ def observation_text(config: WorldConfig, env: Any) -> str:
         )
     return (
         text
-        + "\n\nAll of it is `float32` in [−1, 1]; a range is that of the squashed value. "
-        + "[How it is made](../../observations.md)."
+        + "\n\nAll values are `float32` in [−1, 1]; the ranges are those after squashing. "
+        + "[Observations](../../observations.md) defines each field."
     )
 
 
@@ -385,11 +388,11 @@ def reward_text(config: WorldConfig) -> str:
         paid = [f"{weights[event]:g} {PER_EVENT[event]}" for event in PER_EVENT if weights.get(event, 0.0) != 0.0]
         rows.append([role.name, " + ".join(paid) or "nothing of its own"])
     s = config.reward.sharing
-    meaning = {0.0: "each agent receives what it earned", 1.0: "all receive the mean of what all earned"}
+    meaning = {0.0: "each agent receives what it earned", 1.0: "all agents receive the mean of what all earned"}
     return (
         markdown(["role", "own reward"], rows)
-        + f"\n\n`reward.sharing` = {s:g}: {meaning.get(s, 'part of it is shared')}. Scores are of own rewards. "
-        + "[Definition](../../game.md#rewards)."
+        + f"\n\n`reward.sharing` = {s:g}: {meaning.get(s, 'agents share a part of their rewards')}. Scores are "
+        + "computed from own rewards. [The game](../../game.md#rewards) defines each part."
     )
 
 
@@ -443,7 +446,7 @@ def changed_fields(config: WorldConfig) -> str:
                     code(kind),
                     code(", ".join(part.name for part in getattr(config, kind))),
                     "",
-                    f"see above and [`{kind}`](../../config.md)",
+                    f"see Agents and roles, and [`{kind}`](../../config.md)",
                 ]
             )
     return markdown(["field", "value", "default", "meaning"], rows)
@@ -452,16 +455,16 @@ def changed_fields(config: WorldConfig) -> str:
 def score_text(name: str, config: WorldConfig) -> str:
     low, high = scale_ends(config)
     return (
-        f"0 = `{low}`, 100 = `{high}`. [What each interval means](../../evaluation.md#what-each-interval-means).\n\n"
-        + (results.task_scores(name, OUT / "plots"))
+        f"On this task `{low}` scores 0 and `{high}` 100. [Evaluation](../../evaluation.md#what-each-interval-means) "
+        "explains the intervals.\n\n" + (results.task_scores(name, OUT / "plots"))
     )
 
 
 def history(name: str) -> str:
-    """The versions of a task up to this one; what changed is in the changelog."""
+    """The versions of a task up to this one, with a link to the changelog."""
     stem, _, last = name.rpartition("-v")
     lines = [f"- `{stem}-v{version}`" + (": the first" if version == 0 else "") for version in range(int(last) + 1)]
-    return "\n".join(lines) + "\n\nWhat changed: [changelog](../../changelog.md)."
+    return "\n".join(lines) + "\n\nThe [changelog](../../changelog.md) says what changed."
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What is stored of the results (benchmarks/results), and where it comes from.
+"""The stored results (benchmarks/results), and where they come from.
 
-A result that is not there is `NotMeasured`, which says what command measures it.
+`NotMeasured` is raised for a result that is missing; its message is the command that measures it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from recsys_env import TASKS
 from recsys_env.evaluation.statistics import scale_ends
 from recsys_env.evaluation.stored import read_result
 from recsys_env.files import read_json
+from recsys_env.policies import ORACLES
 
+SOLVED = ("equilibrium", "joint")  # policies that play the exact solution of a finite game
 BENCHMARKS = Path(benchmarks.__file__).parent
 EVALUATE = "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER`"
 MEASURED_BY = {  # result -> the command, where no module of the benchmarks has the name of the result
@@ -35,7 +37,7 @@ MEASURED_BY = {  # result -> the command, where no module of the benchmarks has 
 
 
 class NotMeasured(Exception):
-    """Nothing is stored of this result."""
+    """This result is not stored."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"Not measured yet: {measured_by(name)}.")
@@ -51,16 +53,38 @@ def measured_by(name: str) -> str:
 
 
 def if_measured(section: Callable[[], str]) -> str:
-    """The section, or that its results are not there."""
+    """The section, or the command that measures its results where these are missing."""
     try:
         return section()
     except NotMeasured as missing:
         return str(missing)
 
 
+def told(means: str, *shown: str, how: str) -> str:
+    """A result on the site: what it means, in a sentence; its tables and plots; then, in smaller type, how it was
+    measured and where the numbers are."""
+    return "\n\n".join([means, *shown, f"{{.how}}\n{how}"])
+
+
+def leaders(rewards: Mapping[str, float]) -> dict[str, str]:
+    """The best policy that uses observations only, and the best that knows more, in words -> its name; without a kind
+    that nothing belongs to."""
+    knowing = {*ORACLES, *SOLVED}
+    kinds = {
+        "the best policy that uses observations only": rewards.keys() - knowing,
+        "the best oracle": rewards.keys() & knowing,
+    }
+    return {who: max(sorted(of), key=lambda name: rewards[name]) for who, of in kinds.items() if of}
+
+
+def folded(title: str, text: str) -> str:
+    """A part of a page that opens on a click."""
+    return f"<details>\n<summary>{title}</summary>\n\n{text}\n\n</details>"
+
+
 @cache
 def stored(name: str) -> Any:
-    """What benchmarks/results/<name>.json holds.
+    """The content of benchmarks/results/<name>.json.
 
     Raises:
         NotMeasured: there is none.
@@ -72,12 +96,12 @@ def stored(name: str) -> Any:
 
 
 def files(pattern: str) -> list[Path]:
-    """The stored files whose names are like this."""
+    """The stored files whose names match a pattern."""
     return sorted(RESULTS.glob(pattern))
 
 
 def played() -> dict[str, Any]:
-    """The tasks of the stored evaluation; none if there is none."""
+    """The tasks of the stored evaluation; empty if there is none."""
     try:
         return stored("evaluation")["tasks"]  # type: ignore[no-any-return]
     except NotMeasured:
@@ -86,20 +110,19 @@ def played() -> dict[str, Any]:
 
 @cache
 def training() -> dict[str, Any]:
-    """The results of the reference learners, of which there may be none."""
+    """The results of the reference learners; there may be none."""
     return training_summary(RESULTS / "training")
 
 
 @cache
 def evidence(task: str) -> dict[str, Any]:
-    """The evidence card of a task (`benchmarks.studies.evidence`); nothing if there is none."""
+    """The evidence card of a task (`benchmarks.studies.evidence`); empty if there is none."""
     path = RESULTS / "evidence" / f"{task}.json"
     return read_json(path) if path.is_file() else {}  # type: ignore[no-any-return]
 
 
 def distances(task: str) -> dict[str, Any]:
-    """Where learners end in a finite game (`benchmarks.studies.distances`); nothing in others, or if nobody has
-    looked."""
+    """Where learners end in a finite game (`benchmarks.studies.distances`); empty if it was not measured."""
     try:
         return stored("distances")["tasks"].get(task, {})  # type: ignore[no-any-return]
     except NotMeasured:
@@ -121,19 +144,20 @@ def placed(task: str, rewards: Sequence[float | None]) -> list[float]:
 
 
 def scale(tasks: Mapping[str, Any]) -> str:
-    """What 0 and 100 are: the ends of most tasks, and those of the others."""
+    """Which policies are 0 and 100: on most tasks, then on each of the others."""
     of = {name: f"{low} 0, {high} 100" for name, (low, high) in ((name, task["ends"]) for name, task in tasks.items())}
     usual = max(of.values(), key=list(of.values()).count)
     return "; ".join([usual, *(f"in `{name}` {ends}" for name, ends in of.items() if ends != usual)])
 
 
 def picture(path: Path, title: str) -> str:
-    """A plot, by its place in the documentation's source."""
+    """Markdown of a plot, by its path in the documentation's source."""
     return f"![{title}](/{path.resolve().relative_to(Path(__file__).resolve().parent)})"
 
 
 def whence(origin: Mapping[str, Any], name: str) -> str:
-    """One line that says where a table comes from, of a run or of several, with a list of each kind."""
+    """One line on the origin of a table: command, processor, date and raw file. The values of `origin` are strings, or
+    lists where several runs made the table."""
     said = {
         key: [value] if isinstance(value := origin[key], str) else value for key in ("command", "processor", "date")
     }
@@ -144,7 +168,7 @@ def whence(origin: Mapping[str, Any], name: str) -> str:
 
 
 def whence_rows(rows: Mapping[str, Any], name: str) -> str:
-    """The same of rows, each with its own source."""
+    """The same for a table whose rows have sources of their own."""
     sources: dict[str, list[str]] = {}
     for row, value in rows.items():
         sources.setdefault(whence(value["source"], name).partition("; raw:")[0], []).append(f"`{row}`")

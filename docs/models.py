@@ -1,4 +1,4 @@
-"""What the documentation says of large models and their price: each measure as Markdown, and its plots."""
+"""What the documentation says about large models and their cost: each measure as Markdown, with its plots."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measured import NotMeasured, files, origin_of, picture, played, stored, union, whence, whence_rows
+from measured import NotMeasured, files, origin_of, picture, played, stored, told, union, whence, whence_rows
 
 from recsys_env.evaluation.plots import COLOURS
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import bracketed, markdown, marked, platform_values, spread
 from recsys_env.files import read_json
+from recsys_env.policies import ORACLES
 
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
-    """Name -> what makes the section of that name.
+    """Name of a section -> function that returns it.
 
     Args:
         folder: of the plots that sections show, in the documentation's source.
@@ -58,17 +59,23 @@ def new_items() -> str:
         [name, said(row["recall"]), said(row["ndcg"]), said(row[less]["ndcg"]) if name != result["best text"] else "—"]
         for name, row in result["rankings"].items()
     ]
-    note = (
+    recall = {name: row["recall"]["mean"] for name, row in result["rankings"].items()}
+    means = (
+        "Placed by its words, a product without purchases is found with a recall of "
+        f"{recall[result['best text']]:.2f}; a random order reaches {recall['random']:.2f}, and its own purchases "
+        f"would reach {recall['its own purchases: taste']:.2f}."
+    )
+    how = (
         f"Products that were left out of the fit, each fifth in turn ({settings['folds']} folds), ranked for the "
         f"households that bought some of them later; the best {settings['cutoff']} count [95 % over households]. "
         f"{whence(result, 'new_items.json')}"
     )
-    return f"{note}\n\n{markdown(['ranked by', 'recall', 'NDCG', 'NDCG of the best text less this'], rows)}"
+    return told(means, markdown(["ranked by", "recall", "NDCG", "NDCG of the best text less this"], rows), how=how)
 
 
 def generative() -> str:
-    """What pre-training and training in the game bring on each task, beside policies of the leaderboard."""
-    rows, sources = [], []
+    """Rewards after pre-training and after training in the game, by task, beside policies of the leaderboard."""
+    rows, sources, gained = [], [], []
     for path in (*files("training/generative-*.json"), *files("single_runs/generative-*.json")):
         result = read_json(path)
         settings, runs = result["settings"], result["runs"]
@@ -81,22 +88,28 @@ def generative() -> str:
         pays = "the task's" if settings["sharing"] is None else "the team's"
         head = [f"`{task}`", f"`{settings['size']}`", pays, str(len(runs))]
         rows.append([*head, *map(spread, means.values()), *said, ", ".join(above)])
+        gained.append(means["gain"]["mean"] > means["gain"]["ci95"])
         sources += [{**result["sources"][run["source"]], "command": run["command"]} for run in runs]
     if not rows:
         raise NotMeasured("training")
     origin = origin_of(sources)
-    note = (
+    how = (
         f"{settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps of PPO: own reward per agent and "
         "episode, ± 95 % over seeds (of one seed: over episodes), of the pre-trained network and of the trained one, "
         "beside policies that play all agents on other episodes. "
         f"{whence(origin, 'training/')[:-1]} and `benchmarks/results/single_runs/`."
     )
     head = ["task", "size", "reward", "seeds", "pre-trained", "trained", "gain", *(f"`{name}`" for name in BESIDE)]
-    return f"{note}\n\n{markdown([*head, 'above, beyond both intervals'], sorted(rows))}"
+    return told(
+        f"Training in the game raises the reward of the pre-trained network in {sum(gained)} of {len(gained)} rows, "
+        "beyond the interval.",
+        markdown([*head, "above, beyond both intervals"], sorted(rows)),
+        how=how,
+    )
 
 
 def over_seeds(runs: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, float]:
-    """Mean and ci95 over training runs; of a single one over its episodes."""
+    """Mean and ci95 over training runs; over the episodes of the run if there is only one."""
     if len(runs) == 1:
         return runs[0][kind]  # type: ignore[no-any-return]
     return interval(np.array([run[kind]["mean"] for run in runs]))
@@ -131,12 +144,18 @@ def scaling(folder: Path) -> str:
         for row in rows
     ]
     ends = ", ".join(f"{name} {spread(end)}" for name, end in result["beside"].items())
-    note = (
+    how = (
         f"Pre-trained on `{settings['task']}`, playing all agents for {settings['episodes']} episodes, ± 95 %. Beside "
         f"it: {ends}. {whence(origin, 'scaling.json')}"
     )
     head = ["size", "parameters", "pages", "FLOPs", "nats an item", "nats a slate", "own reward", "seconds"]
-    return "\n\n".join([note, markdown(head, table), picture(folder / "scaling.png", "losses and reward by size")])
+    first, last = rows[0], rows[-1]
+    means = (
+        f"The smallest network, trained on {first['pages']:,} pages, earns {spread(first['reward'])}; the largest, "
+        f"trained on {last['pages']:,}, {spread(last['reward'])}."
+    )
+    plot = picture(folder / "scaling.png", "losses and reward by size")
+    return told(means, plot, markdown(head, table), how=how)
 
 
 def unseen() -> str:
@@ -153,12 +172,18 @@ def unseen() -> str:
             f"in {begun.get('catalogues', 1)} catalogues"
             for name, begun in result["trained"].items()
         ]
-        note = (
-            f"`{settings['task']}`: own reward of the first agent per episode, {settings['episodes']} episodes in each "
-            f"of sixteen worlds, ± 95 % over worlds. {'; '.join(said)}. "
-            f"{whence(result, 'unseen-' + settings['task'] + '.json')}"
+        how = (
+            f"Own reward of the first agent per episode, {settings['episodes']} episodes in each of sixteen worlds, "
+            f"± 95 % over worlds. {'; '.join(said)}. {whence(result, 'unseen-' + settings['task'] + '.json')}"
         )
-        sections += [note, markdown(["policy", "catalogue", *(f"beside {who}" for who in settings["company"])], rows)]
+        alone = {name: row["unseen"]["itself"] for name, row in result["rows"].items()}
+        best, learned = (max(of, key=lambda name: alone[name]["mean"]) for of in (alone, result["trained"]))
+        means = (
+            f"In worlds of `{settings['task']}` that nothing was trained on, `{best}` earns the most beside itself, "
+            f"{spread(alone[best])}; the best learner, `{learned}`, earns {spread(alone[learned])}."
+        )
+        head = ["policy", "catalogue", *(f"beside {who}" for who in settings["company"])]
+        sections.append(told(means, markdown(head, rows), how=how))
     return "\n\n".join(sections)
 
 
@@ -185,19 +210,23 @@ def kinds() -> str:
                 ]
                 + [spread(row["best reply gains"]) if "best reply gains" in row else "—"]
             )
-        note = (
-            f"`{settings['task']}`, {settings['episodes']} episodes of {settings['ticks']} ticks, ± 95 %: own reward "
-            "of the first agent where all play the policy, the platform's satisfaction, diversity and rating then, own "
-            "reward on average beside the other policies, the best sum of rewards in company, and what a page costs. "
+        how = (
+            f"{settings['episodes']} episodes of {settings['ticks']} ticks, ± 95 %: own reward of the first agent "
+            "where all play the policy, the platform's satisfaction, diversity and rating then, own reward on average "
+            "beside the other policies, the best sum of rewards with another policy, and what a page costs. "
             f"{whence_rows(result['rows'], 'kinds-' + settings['task'] + '.json')}"
         )
+        alone = {name: row["beside"][name]["own"] for name, row in result["rows"].items() if name in row["beside"]}
+        best = max(alone, key=lambda name: alone[name]["mean"])
+        means = f"In `{settings['task']}`, `{best}` earns the most where all play the same, {spread(alone[best])}."
         head = ["policy", "own reward", "satisfaction", "diversity", "rating", "beside others", "best team with"]
-        sections += [note, markdown([*head, "ms a page", "tokens a page", "a best reply gains"], rows)]
+        head += ["ms a page", "tokens a page", "a best reply gains"]
+        sections.append(told(means, markdown(head, rows), how=how))
     return "\n\n".join(sections)
 
 
 def tuning() -> str:
-    """What adapters make of a language model: `tuning.json` of `baselines language`, by task."""
+    """How adapters improve a language model, by task; `baselines language` writes the results."""
     rows, sources = [], []
     for result in _of_tasks("tuning"):
         settings = result["settings"]
@@ -209,17 +238,22 @@ def tuning() -> str:
             rows.append([f"`{settings['task']}`", stage, f"{found['nats']:.3f}", f"{found['first']:.0%}"])
         sources.append(result)
     origin = origin_of(sources)
-    note = (
+    before, *_, after = result["held_out"]
+    means = (
+        f"Tuning raises how often the language model rates the clicked title first, from {before['first']:.0%} to "
+        f"{after['first']:.0%} of held-out pages (chance {result['chance']['first']:.0%})."
+    )
+    how = (
         f"`{settings['model']}`, {result['pages']} logged pages with a click, a fifth of them held out: loss of "
         f"choosing the clicked title among it and up to {settings['beside']} that were shown beside it, and how often "
         f"it is rated first. "
         f"{whence(origin, 'tuning-*.json')}"
     )
-    return f"{note}\n\n{markdown(['task', 'rating', 'nats a page', 'clicked title first'], rows)}"
+    return told(means, markdown(["task", "rating", "nats a page", "clicked title first"], rows), how=how)
 
 
 def _of_tasks(name: str) -> list[Any]:
-    """What is stored of a measure that has a file for each task.
+    """The stored results of a measure that has a file for each task.
 
     Raises:
         NotMeasured: nothing.
@@ -244,23 +278,28 @@ def crossdomain() -> str:
     generative = [
         [kind, spread(row["own"], 1), spread(row["new here"], 3)] for kind, row in result["generative"].items()
     ]
-    note = (
-        f"`{settings['task']}`: own reward per agent and episode, and per page of visitors who are new to a domain and "
+    how = (
+        "Own reward per agent and episode, and per page of visitors who are new to a domain and "
         f"known to another; policies over {settings['episodes']} episodes, `ppo-torch` over {settings['seeds']} seeds "
         f"of {settings['agent_steps'] / 1e6:.1f} M agent-steps, ± 95 %. {whence(result, 'crossdomain.json')}"
     )
     beside = (
-        f"The generative recommender (`{settings['size']}`, {settings['pages']:,} logged pages) in one domain, the "
-        "others `content`, pre-trained on pages of other domains, its own or all; the mean of the three, "
+        f"The generative recommender (`{settings['size']}`, {settings['pages']:,} logged pages) plays one domain, the "
+        "others play `content`. It was pre-trained on pages of other domains, of its own or of all; mean of the three, "
         f"{settings['seeds']} seeds:"
     )
-    return "\n\n".join(
-        [
-            note,
-            markdown(["policy", *columns], rows),
-            beside,
-            markdown(["pages of", "own reward", "new here"], generative),
-        ]
+    changes = [
+        f"`{name}` earns {spread(result['levers']['alone'][name]['own'], 1)} by its own histories and "
+        f"{spread(row['own'], 1)} by pooled ones"
+        for name, row in result["levers"]["pooled"].items()
+        if name in ("content", "ppo-torch")
+    ]
+    return told(
+        f"In `{settings['task']}`, {', '.join(changes)}.",
+        markdown(["policy", *columns], rows),
+        beside,
+        markdown(["pages of", "own reward", "new here"], generative),
+        how=how,
     )
 
 
@@ -284,8 +323,17 @@ def cold_start() -> str:
             ]
             for i, (team, row) in enumerate(found["teams"].items())
         ]
-        origin = whence(union(found["teams"].values()), "evaluation.json")
-        sections += [f"`{task}`, the platform's, ± 95 % (t over runs). {origin}", markdown(["policy", *columns], rows)]
+        how = (
+            f"Of the whole platform, ± 95 % (t over runs). {whence(union(found['teams'].values()), 'evaluation.json')}"
+        )
+        name, values = next(iter(columns.items()))
+        teams = {team: value for team, value in zip(found["teams"], values, strict=True) if value}
+        best = max((team for team in teams if team not in ORACLES), key=lambda team: teams[team]["mean"])
+        means = (
+            f"In `{task}`, of the policies that use observations only `{best}` ranks best by `{name}`, "
+            f"{spread(teams[best], 3)}."
+        )
+        sections.append(told(means, markdown(["policy", *columns], rows), how=how))
     return "\n\n".join(sections)
 
 
@@ -298,13 +346,21 @@ def adaptation() -> str:
             levels = [f"{row[name]['mean']:.3f}" for name in ("before", "at first", "new level")]
             pages = f"{row['pages']['mean']:.0f} ({low:.0f} to {high:.0f})" if row["rise"]["range"][0] > 0 else "—"
             rows.append([f"`{policy}`", shift, *levels, pages])
-    note = (
+    how = (
         f"`{settings['task']}`, {settings['copies']} copies: own reward per page of the first agent before the change, "
         f"over the first {settings['window']} pages after it and at its new level, and pages until "
         f"{settings['back']:.0%} of the way is made (95 % of resampled copies; — where it does not rise again). "
         f"{whence(result, 'adaptation.json')}"
     )
-    return f"{note}\n\n{markdown(['policy', 'what changes', 'before', 'at first', 'new level', 'pages'], rows)}"
+    again = [
+        f"`{policy}` after a change of {shift}"
+        for policy, shifts in result["rows"].items()
+        for shift, row in shifts.items()
+        if row["rise"]["range"][0] > 0
+    ]
+    means = f"Of all policies and changes, these rise again after the first pages: {', '.join(again) or 'none'}."
+    head = ["policy", "what changes", "before", "at first", "new level", "pages"]
+    return told(means, markdown(head, rows), how=how)
 
 
 def privacy() -> str:
@@ -317,15 +373,23 @@ def privacy() -> str:
         said = [f"{row['epsilon']:g}" if row["epsilon"] else "∞", noise]
         said += [f"{row['second_account']:.4f}" if row["epsilon"] else "—", percent(best)]
         rows.append([*said, *(spread(value) for value in row["own"].values())])
-    first = result["rows"][0]
-    note = (
+    first, last = result["rows"][0], result["rows"][-1]
+    chance = first["attacker"]["right"]["chance"]
+    how = (
         f"`{settings['task']}`, {settings['episodes']} episodes, δ = {first['delta']:g}, {first['pages']} pages: the "
         "noise on each number of profile and history, ε by a second account, how often an attacker names a visitor's "
-        f"main topic ({first['attacker']['people']:,} people; chance {percent(first['attacker']['right']['chance'])}), "
-        f"and own reward per agent and episode, ± 95 %. {whence(result, 'privacy.json')}"
+        f"main topic ({first['attacker']['people']:,} people; chance {percent(chance)}), and own reward per agent and "
+        f"episode, ± 95 %. {whence(result, 'privacy.json')}"
+    )
+    guesses = [max(v["mean"] for n, v in row["attacker"]["right"].items() if n != "chance") for row in (last, first)]
+    rewards = [spread(row["own"]["static"]) for row in (last, first)]
+    means = (
+        f"Without privacy an attacker names the main topic of {guesses[0]:.0%} of visitors and `static` earns "
+        f"{rewards[0]}; with ε = {first['epsilon']:g} it names {guesses[1]:.0%} (chance {chance['mean']:.0%}) and "
+        f"`static` earns {rewards[1]}."
     )
     head = ["ε", "noise", "second account", "attacker", *(f"`{policy}`" for policy in first["own"])]
-    return f"{note}\n\n{markdown(head, rows)}"
+    return told(means, markdown(head, rows), how=how)
 
 
 def sparsity(folder: Path) -> str:
@@ -354,12 +418,19 @@ def sparsity(folder: Path) -> str:
         f"{end['users']} users, {end['items']} items, {end['ticks']} ticks ({end['pages per person']:.0f} pages each)"
         for end in ends
     ]
-    note = (
+    how = (
         f"`{result['settings']['task']}` with other numbers of users, items and ticks: NDCG and own reward per page "
         f"where there is least of a person, {named[0]}, and most, {named[1]}; ± 95 %. {whence(result, 'sparsity.json')}"
     )
     head = ["policy", *(f"{name}, {where}" for where in ("least", "most") for name in ("NDCG", "own per page"))]
-    return "\n\n".join([note, markdown(head, table), picture(folder / "sparsity.png", "ranking quality by sparsity")])
+    least, most = (cells.index(end) for end in ends)
+    gains = {
+        policy: rows[most]["ndcg"]["mean"] - rows[least]["ndcg"]["mean"] for policy, rows in result["rows"].items()
+    }
+    best = max(gains, key=lambda policy: gains[policy])
+    means = f"`{best}` gains the most from more pages of each person: its NDCG changes by {gains[best]:+.3f}."
+    plot = picture(folder / "sparsity.png", "ranking quality by sparsity")
+    return told(means, plot, markdown(head, table), how=how)
 
 
 def interpretability() -> str:
@@ -369,13 +440,19 @@ def interpretability() -> str:
         shares = [f"{row[name]:.0%}" for name in ("features", "tree", "true terms")]
         rows.append([f"`{policy}`", *shares, percent(row["agreement"], 0), f"{row['reasons']:.2f}"])
     chance = next(iter(result["rows"].values()))["chance"]
-    note = (
+    how = (
         f"`{settings['task']}`: the share of a slate that surrogates name (chance {chance:.0%}), how often what is "
         "shown is truly worth more than what is not (chance 50 %), and the cosine between what moves the choice and "
         f"what moves the utility. {whence(result, 'interpretability.json')}"
     )
+    explained = {policy: row["features"] for policy, row in result["rows"].items()}
+    least, most = (end(explained, key=lambda policy: explained[policy]) for end in (min, max))
+    means = (
+        f"A weighted sum of observed features names between {explained[least]:.0%} (`{least}`) and "
+        f"{explained[most]:.0%} (`{most}`) of a policy's slate."
+    )
     head = ["policy", "features", f"tree of depth {settings['depth']}", "true terms", "agreement", "reasons"]
-    return f"{note}\n\n{markdown(head, rows)}"
+    return told(means, markdown(head, rows), how=how)
 
 
 def computation(folder: Path) -> str:
@@ -397,10 +474,20 @@ def computation(folder: Path) -> str:
         rows.append(
             [f"`{name}`", *counts, *times, joules, spread(row["own"]), "yes" if name in result["frontier"] else ""]
         )
-    note = (
+    how = (
         f"`{result['settings']['task']}`, {result['settings']['episodes']} episodes, ± 95 %; a batch has "
         f"{result['settings']['batch']} copies. {whence(result, 'computation.json')}"
     )
+    frontier = [
+        f"`{name}` ({row['ms alone']:.2g} ms a page, reward {spread(row['own'])})"
+        for name in result["frontier"]
+        for row in [result["rows"][name]]
+    ]
+    means = (
+        f"On the frontier of reward against time lie {', '.join(frontier)}; every other policy is slower than one of "
+        "these that earns at least as much."
+    )
+    plot = picture(folder / "computation.png", "reward against time")
     head = [
         "policy",
         "parameters",
@@ -411,11 +498,22 @@ def computation(folder: Path) -> str:
         "own reward",
         "on the frontier",
     ]
-    return "\n\n".join([note, markdown(head, rows), picture(folder / "computation.png", "reward against time")])
+    return told(means, plot, markdown(head, rows), how=how)
 
 
-def _figures(panels: int, width: float) -> tuple[Any, Any]:
+def draw_intervals(values: Mapping[str, Sequence[float]], label: str, path: Path) -> None:
+    """A bar for each name, best on top, of (estimate, low, high)."""
+    figure, (axes,) = _figures(1, 6.5, 1 + 0.26 * len(values))
+    for name, (estimate, low, high) in reversed(values.items()):
+        axes.barh(
+            name, estimate, xerr=[[max(0.0, estimate - low)], [max(0.0, high - estimate)]], capsize=2, color=COLOURS[0]
+        )
+    axes.set(xlabel=label)
+    figure.savefig(path, dpi=100)
+
+
+def _figures(panels: int, width: float, height: float = 3.4) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, 3.4), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(1, panels, squeeze=False)[0]

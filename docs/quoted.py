@@ -1,4 +1,5 @@
-"""Numbers of stored results that sentences of the site quote, as `{{ name }}`: made when the site is built.
+"""Numbers from stored results that sentences of the site quote as `{{ name }}`; they are computed when the site is
+built.
 
 from quoted import numbers; numbers()["tuning_after"]
 """
@@ -72,7 +73,7 @@ def generative() -> dict[str, str]:
 
 
 def scaling() -> dict[str, str]:
-    """What the smallest and the largest network earn before the game, after the fewest and the most pages."""
+    """Rewards of the smallest and the largest pre-trained network, for the fewest and the most pages."""
     result = stored("scaling")
     rows = {(row["parameters"], row["pages"]): row for row in result["rows"].values()}
     sizes, pages = ({key[i] for key in rows} for i in (0, 1))
@@ -93,7 +94,7 @@ def scaling() -> dict[str, str]:
 
 
 def pooling() -> dict[str, str]:
-    """What policies earn in `crossdomain-v0` with the pages of one domain, of all, and with messages."""
+    """Rewards in `crossdomain-v0` with the histories of one domain, with pooled ones, and with messages."""
     result = stored("crossdomain")
     alone, pooled, messages = (result["levers"][lever] for lever in ("alone", "pooled", "messages"))
     found = {
@@ -122,7 +123,7 @@ def tuning() -> dict[str, str]:
 
 
 def market() -> dict[str, str]:
-    """What a language model earns in company in `grocery-v1`, and what a page of it takes in the three markets."""
+    """The reward of a language model beside other policies in `grocery-v1`, and its time for a page."""
     results = [stored(path.stem) for path in files("kinds-*.json")]
     if not results:
         raise NotMeasured("kinds")
@@ -141,7 +142,7 @@ def market() -> dict[str, str]:
 
 
 def computation() -> dict[str, str]:
-    """What a page costs on one core."""
+    """The cost of a page on one core."""
     rows = stored("computation")["rows"]
     found = {"generative": rows["generative-1m"], "ppo": rows["ppo-torch"], "static": rows["static"]}
     made = {f"page_{name}_ms": f"{row['ms alone']:.2g} ms" for name, row in found.items()}
@@ -203,7 +204,7 @@ def session() -> dict[str, str]:
 
 
 def state() -> dict[str, str]:
-    """What looking at the state gains in tasks that no table holds: by what agents observe, and as an oracle."""
+    """What policies gain that look at the state in tasks without an exact table: by observations, and as oracles."""
     found = {
         task: evidence(task).get("state", {}) for task in TASKS if "optimum" not in evidence(task).get("exact", {})
     }
@@ -216,7 +217,7 @@ def state() -> dict[str, str]:
 
 
 def costs() -> dict[str, str]:
-    """State of one copy."""
+    """The bytes of state of one copy."""
     tasks = stored("speed")["tasks"]
     state = {label: row["B=1024"]["state_bytes_per_copy"] for label, row in tasks.items() if "B=1024" in row}
     return {
@@ -234,7 +235,7 @@ def kernels() -> dict[str, str]:
 
 
 def compiled() -> dict[str, str]:
-    """What the compiler says of the code for GPUs."""
+    """What the compiler reports about the code for GPUs."""
     found = stored("gpu").get("compiled")
     if not found:
         raise NotMeasured("gpu")
@@ -247,7 +248,7 @@ def compiled() -> dict[str, str]:
 
 
 def searches() -> dict[str, str]:
-    """What a search for the weights of `static` plays, and how many times that is what a learner plays on a task."""
+    """The episodes of a search for the weights of `static`, and as a multiple of what a learner plays."""
     budget, steps = Budget(), 5_000_000
     episodes = budget.generations * budget.population * budget.episodes
     times = [episodes * task.num_agents * task.horizon / steps for task in TASKS.values() if task.static_weights]
@@ -259,6 +260,6 @@ def millions(count: float) -> str:
 
 
 def between(values: Iterable[float]) -> str:
-    """The lowest to the highest."""
+    """The lowest and the highest value."""
     found = list(values)
     return f"{min(found):.0f} to {max(found):.0f}"

@@ -1,7 +1,8 @@
-"""What the documentation says of the stored results (benchmarks/results): each section as Markdown, and its plots.
+"""What the documentation says about the stored results (benchmarks/results): each section as Markdown, with its plots.
 
-`parts` gives the sections by name, `task_scores` those of one task, `tasks` the table of all tasks. A section whose
-results are not stored says so, and which command measures them. The README's page and its two tables are written by
+`parts` returns the sections by name, `task_scores` those of one task, `tasks` the table of all tasks. Each section
+begins with a sentence that says what its numbers mean. A section whose results are not stored gives the command that
+measures them. The README's page and its two tables are written by
 
     PYTHONPATH=. python docs/results.py
 """
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import claims
 import learners
 import models
 import numpy as np
@@ -22,11 +24,14 @@ import speeds
 from measured import (
     NotMeasured,
     earned,
+    folded,
     if_measured,
+    leaders,
     picture,
     played,
     scale,
     stored,
+    told,
     training,
     union,
     whence,
@@ -42,6 +47,7 @@ from recsys_env.evaluation.tables import (
     RANKING,
     aggregate_rows,
     arrow,
+    bracketed,
     brief,
     cross_play_rows,
     leaderboard_rows,
@@ -68,7 +74,7 @@ LEVELS = ("random", "static", "planner", "central", "joint", "equilibrium")  # p
 
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
-    """Name -> what makes the section of that name.
+    """Name of a section -> function that returns it.
 
     Args:
         folder: of the plots that sections show, in the documentation's source.
@@ -81,10 +87,10 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "cluster": cluster,
         "fit_report": fit_report,
         "fit_origin": fit_origin,
-        "evaluation": evaluation,
-        "learners": learners.table,
+        "evaluation": partial(evaluation, folder),
+        "learners": learned,
         "algorithms": learners.algorithms,
-        "claims": learners.claims,
+        "claims": claimed,
         "tournament": partial(tournament, folder),
         "reproduce": reproduce,
         **models.parts(folder),
@@ -96,17 +102,32 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
 # ------------------------------------------------------------------------------------------------ policies
 
 
-def evaluation() -> str:
+def evaluation(folder: Path) -> str:
     """Scores of all policies on all tasks, and over the tasks."""
     report = stored("evaluation")
+    models.draw_intervals(
+        {team: row["iqm"] for team, row in report["aggregate"]["teams"].items()},
+        f"score over {len(report['tasks'])} tasks (IQM), 95 %",
+        folder / "leaderboard.png",
+    )
     over = markdown(["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report))
-    return "\n\n".join(
-        [
-            f"{_leaderboard_note(report)} {_evaluation_source(report)}",
-            _leaderboard(report),
-            "Over all tasks [95 % bootstrap of the runs; the tasks stay the same]:",
-            over,
-        ]
+    return told(
+        _leaders(report),
+        picture(folder / "leaderboard.png", "score of each policy over the tasks"),
+        _leaderboard(report),
+        folded("Over all tasks, as numbers", over),
+        how=f"{_leaderboard_note(report)} The bootstrap resamples runs; the tasks stay the same. "
+        f"{_evaluation_source(report)}",
+    )
+
+
+def _leaders(report: Mapping[str, Any]) -> str:
+    """The best oracle and the best policy that uses observations only, over all tasks."""
+    over = {team: row["iqm"][0] for team, row in report["aggregate"]["teams"].items()}
+    said = [f"{who} is `{team}` with {over[team]:.0f} of 100" for who, team in leaders(over).items()]
+    return (
+        f"Over the {len(report['tasks'])} tasks {' and '.join(said)} (interquartile mean of scores; an oracle reads "
+        "what agents do not observe)."
     )
 
 
@@ -116,12 +137,16 @@ def _leaderboard(report: Mapping[str, Any]) -> str:
 
 
 def _leaderboard_note(report: Mapping[str, Any]) -> str:
+    return (
+        f"Normalised scores ({scale(report['tasks'])}), {_runs(report)}, ± 95 % (t over runs), and their interquartile "
+        "mean over the tasks (IQM) [95 % bootstrap]; * learns while it serves."
+    )
+
+
+def _runs(report: Mapping[str, Any]) -> str:
     first = next(iter(report["tasks"].values()))
     runs = max(len(row["runs"]) for task in report["tasks"].values() for row in task["teams"].values())
-    return (
-        f"Normalised scores ({scale(report['tasks'])}), {runs} runs of {first['episodes']} episodes, ± 95 % (t over "
-        "runs), and their interquartile mean over the tasks (IQM) [95 % bootstrap]; * learns while it serves."
-    )
+    return f"{runs} runs of {first['episodes']} episodes"
 
 
 def _evaluation_source(report: Mapping[str, Any]) -> str:
@@ -133,8 +158,7 @@ def task_scores(task: str, folder: Path) -> str:
     """Scores of policies and learners on one task, with plots, or how to measure them."""
     text, found = [], played().get(task)
     if found:
-        draw_scores(task, found, folder / f"scores-{task}.png")
-        text += [_policies(task, found), picture(folder / f"scores-{task}.png", f"own reward of each policy on {task}")]
+        text.append(_policies(task, found, folder))
     else:
         text.append(str(NotMeasured("evaluation")).replace("evaluate ", f"evaluate --tasks {task} "))
     trained = {name: of["tasks"][task] for name, of in training()["learners"].items() if task in of["tasks"]}
@@ -143,27 +167,40 @@ def task_scores(task: str, folder: Path) -> str:
         runs = {name: row["runs"]["trained"] for name, row in trained.items()}
         draw_seeds(task, runs, levels, folder / f"seeds-{task}.png")
         draw_curves(task, {name: row["curve"] for name, row in trained.items()}, folder / f"curves-{task}.png", levels)
+        best = max(trained, key=lambda name: trained[name]["reward"]["mean"])
         text += [
+            f"Of the learners `{best}` earns the most, {spread(trained[best]['reward'])} per agent and episode.",
+            picture(folder / f"seeds-{task}.png", f"reward of each seed of the learners on {task}"),
             learners.on_task(task, trained),
-            picture(folder / f"seeds-{task}.png", f"what each seed of the learners came to on {task}"),
+            "Learning curves, with policies as dashed lines:",
             picture(folder / f"curves-{task}.png", f"learning curves on {task}"),
         ]
     return "\n\n".join(text)
 
 
-def _policies(task: str, found: Mapping[str, Any]) -> str:
+def _policies(task: str, found: Mapping[str, Any], folder: Path) -> str:
     """Every policy on one task."""
+    draw_scores(task, found, folder / f"scores-{task}.png")
     shown = {name: values for name in SHOWN if (values := platform_values(found, name))}
     rows = []
     for i, (team, row) in enumerate(found["teams"].items()):
         said = [spread(value) if (value := values[i]) else "—" for values in shown.values()]
         rows.append([f"`{marked(team, row['learns'])}`", spread(row), normalised(row), *said])
+    bests = [
+        f"{who} is `{team}` ({spread(found['teams'][team])})"
+        for who, team in leaders({team: row["mean"] for team, row in found["teams"].items()}).items()
+    ]
     runs = max(len(row["runs"]) for row in _rows(found))
-    note = (
-        f"Policies, {runs} runs of {found['episodes']} episodes, ± 95 % (t over runs); * learns while it serves; "
-        f"metrics are the platform's. {whence(union(_rows(found)), 'evaluation.json')}"
+    how = (
+        f"{runs} runs of {found['episodes']} episodes, ± 95 % (t over runs); * learns while it serves; metrics are of "
+        f"the whole platform. {whence(union(_rows(found)), 'evaluation.json')}"
     )
-    return f"{note}\n\n{markdown(['policy', 'own reward', 'score', *map(arrow, shown)], rows)}"
+    return told(
+        f"On this task {' and '.join(bests)}.",
+        picture(folder / f"scores-{task}.png", f"own reward of each policy on {task}"),
+        markdown(["policy", "own reward", "score", *map(arrow, shown)], rows),
+        how=how,
+    )
 
 
 def _rows(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -178,8 +215,35 @@ def regret() -> str:
     ]
     for task, kinds in result["one_swap"].items():
         rows += [[f"one swap in `{task}`, {kind}", f"{row['regret_percent']:.4f}"] for kind, row in kinds.items()]
-    note = f"What the best slate earns beyond `greedy`'s. {whence(result, 'regret.json')}"
-    return f"{note}\n\n{markdown(['against', 'regret, %'], rows)}"
+    worst = max(float(percent) for _, percent in rows)
+    return told(
+        f"`greedy` comes within {worst:.2g} % of the best slate's reward, in every case that was tried.",
+        markdown(["against", "regret, %"], rows),
+        how=f"Regret is what the best slate earns beyond `greedy`'s. {whence(result, 'regret.json')}",
+    )
+
+
+def learned() -> str:
+    """The learners' scores, and on how many tasks one of them beats the best fixed ranking."""
+    return "\n\n".join(filter(None, [_above_static(), learners.table()]))
+
+
+def _above_static() -> str:
+    found = dict(claims.claims({"tasks": played()}, training())).get("The best trained team earns more than `static`")
+    if not found:
+        return ""
+    return (
+        f"The best trained learner earns more than `static`, beyond its interval, on {claims.holds(found)} of "
+        f"{len(found)} tasks."
+    )
+
+
+def claimed() -> str:
+    """The claims, and how many of them hold on most tasks."""
+    found = claims.claims({"tasks": played()}, training())
+    table = learners.claims()
+    mostly = sum(claims.holds(differences) > len(differences) / 2 for _, differences in found)
+    return f"{mostly} of {len(found)} claims hold on most tasks, beyond their intervals.\n\n{table}"
 
 
 def tournament(folder: Path) -> str:
@@ -190,16 +254,31 @@ def tournament(folder: Path) -> str:
             what = "team reward per agent, the row's policy in one seat, the column's in the others"
         path = folder / f"payoffs-{file_name(name)}.png"
         draw_payoffs(name, result, path)
-        sections += [
-            f"`{name}`, {len(settings['seeds'])} runs of {settings['episodes']} episodes: {what}. "
-            f"{whence(result['origin'], 'tournament.json')}",
-            markdown(["", *map(brief, result["payoff"])], payoff_rows(result)),
-            markdown(CROSS_PLAY, cross_play_rows(result))
-            if result["cooperative"]
-            else markdown(RANKING, ranking_rows(result)),
-            picture(path, f"payoffs of {name}"),
-        ]
+        over = (CROSS_PLAY, cross_play_rows(result)) if result["cooperative"] else (RANKING, ranking_rows(result))
+        sections.append(
+            told(
+                f"`{name}`: {_tournament_found(result)}",
+                picture(path, f"payoffs of {name}"),
+                markdown(*over),
+                folded("Payoffs with intervals", markdown(["", *map(brief, result["payoff"])], payoff_rows(result))),
+                how=f"{len(settings['seeds'])} runs of {settings['episodes']} episodes: {what}. "
+                f"{whence(result['origin'], 'tournament.json')}",
+            )
+        )
     return "\n\n".join(sections)
+
+
+def _tournament_found(result: Mapping[str, Any]) -> str:
+    if not result["cooperative"]:
+        (best, rating, _), *_ = ranking_rows(result)
+        mass = result["alpha_rank"]
+        top = max(mass, key=lambda policy: mass[policy])
+        return (
+            f"`{best}` has the highest rating, {rating}, and alpha-rank puts the most mass, {mass[top]:.2f}, on "
+            f"`{brief(top)}`."
+        )
+    (_, together, mixed, gap), *_ = cross_play_rows(result)
+    return f"teams of one policy earn {together} per agent, mixed teams {mixed}: a gap of {gap}."
 
 
 def reproduce() -> str:
@@ -232,14 +311,20 @@ def compatibility() -> str:
             learned, reward = "yes" if run["learned"] else "no", f"{run['before']:.3f} → {run['after']:.3f}"
             steps = [f"{run['agent_steps']:,}", f"{run['agent_steps'] / run['seconds']:,.0f}"]
             rows.append([named, run["algorithm"], learned, reward, *steps])
-    note = (
+    tried = [run["learned"] for row in result["libraries"].values() for run in row.get("rows", ())]
+    how = (
         "Reward per agent and tick of `duel-v1` as a team, with moods that follow the last click at once "
         "(`benchmarks.compat.DILEMMA`), untrained → trained; learned: above "
         f"{result['settings']['learned_above']}. {whence_rows(result['libraries'], 'compatibility.json')}"
     )
     head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]
     extras = [[f"`{extra}`", row.get("ended") or "failed, see the raw file"] for extra, row in result["extras"].items()]
-    return f"{note}\n\n{markdown(head, rows)}\n\n{markdown(['extra', 'its tests'], extras)}"
+    return told(
+        f"{sum(tried)} of {len(tried)} pairs of library and algorithm learned to cooperate in a small dilemma.",
+        markdown(head, rows),
+        markdown(["extra", "its tests"], extras),
+        how=how,
+    )
 
 
 def messages() -> str:
@@ -247,12 +332,16 @@ def messages() -> str:
     names = (("messages heard", "heard"), ("messages cut", "cut"), ("gain", "gain"))
     rows = [[name, spread(result[key])] for name, key in names]
     settings, ends = result["settings"], result["ends"]
-    note = (
+    how = (
         f"Mean reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
         f"agent-steps each (random {ends['random']:.1f}, myopic oracle {ends['greedy']:.1f}). "
         f"{whence(result, 'messages.json')}"
     )
-    return f"{note}\n\n{markdown(['team', 'reward'], rows)}"
+    means = (
+        f"A team that hears its messages earns {spread(result['heard'])}, one whose messages are cut "
+        f"{spread(result['cut'])}: a gain of {spread(result['gain'])}."
+    )
+    return told(means, markdown(["team", "reward"], rows), how=how)
 
 
 def credit() -> str:
@@ -260,13 +349,13 @@ def credit() -> str:
     settings = result["settings"]
     kinds = {"places": "along places", "ticks": "along ticks", "myopic": "gamma = 0", "gain": "places over gamma = 0"}
     rows = [[f"`{name}`", *(spread(row[kind]) for kind in kinds)] for name, row in result["tasks"].items()]
-    note = (
+    how = (
         f"Own reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
         f"agent-steps each{', with ' + ' '.join(settings['set']) if settings['set'] else ''}. "
-        f"{' '.join(_credit_found(name, row) for name, row in result['tasks'].items())} "
         f"{whence_rows(result['tasks'], 'credit.json')}"
     )
-    return f"{note}\n\n{markdown(['task', *kinds.values()], rows)}"
+    means = " ".join(_credit_found(name, row) for name, row in result["tasks"].items())
+    return told(means, markdown(["task", *kinds.values()], rows), how=how)
 
 
 def _credit_found(task: str, row: Mapping[str, Any]) -> str:
@@ -293,10 +382,7 @@ def cluster() -> str:
 
 def fit_report() -> str:
     result = stored("fit_report")
-    sections = [
-        "How well the shipped arrays predict the four weeks they have not seen (mean over households, 95 % bootstrap "
-        f"interval). {whence(result, 'fit_report.json')}"
-    ]
+    sections = [_fit_found(result["held-out purchases"])]
     for subset, scores in result["held-out purchases"].items():
         rows = []
         for name, found in scores.items():
@@ -315,27 +401,48 @@ def fit_report() -> str:
         else:
             rows.append([name, *(f"{x:,.0f}" if name == "purchases" else f"{x:.2f}" for x in values)])
     sections += [
-        "The data, and as many purchases in `grocery-v1` as in the held-out weeks, from the state at their beginning. "
-        "*Shelf*: every page is the whole catalogue, so that this is the world without a policy; the others: pages of "
-        "twenty products that two agents with the same policy chose from retrieved candidates.",
+        "The next table compares statistics of the purchases in the data with those of as many purchases in "
+        "`grocery-v1`, which begins in the state of the first held-out day. *Shelf* is the world without a policy: "
+        "every page is the whole catalogue. In the other columns two agents with the same policy choose pages of "
+        "twenty products from retrieved candidates.",
         markdown(["statistic", *columns], rows),
     ]
-    return "\n\n".join(sections)
+    how = (
+        "The shipped arrays predict four weeks that they have not seen; mean over households, 95 % bootstrap interval. "
+        f"{whence(result, 'fit_report.json')}"
+    )
+    return told(*sections, how=how)
+
+
+def _fit_found(purchases: Mapping[str, Any]) -> str:
+    """What the fitted utility is worth beside the best of the others."""
+    (subset, scores), *_ = purchases.items()
+    ndcg = {name: row["ndcg"]["mean"] for name, row in scores.items()}
+    fitted = ndcg.pop("fitted utility")
+    best = max(ndcg, key=lambda name: ndcg[name])
+    return (
+        f"The fitted utility ranks the purchases of {subset} in the held-out weeks with an NDCG of {fitted:.3f}; the "
+        f"best other score, {best}, reaches {ndcg[best]:.3f}."
+    )
 
 
 def fit_origin() -> str:
     result = stored("fit_origin")
-    settings = result["settings"]
+    settings, taus = result["settings"], [tau for row in result["logs"].values() for tau in row["tau"]]
     rows = [
         [name, f"`{row['origin']}`", " / ".join(f"{tau:.2f}" for tau in row["tau"])]
         for name, row in result["logs"].items()
     ]
-    note = (
+    how = (
         f"Kendall's τ between the orders of {len(settings['policies'])} policies in the world fitted to a log of "
         f"{settings['purchases']:,} purchases and in the synthetic world where they were made; one number per such "
         f"world. {whence(result, 'fit_origin.json')}"
     )
-    return f"{note}\n\n{markdown(['the log', '`origin`', 'τ'], rows)}"
+    means = (
+        f"A fitted world orders policies as the world does that its log comes from, with a Kendall's τ of "
+        f"{min(taus):.2f} to {max(taus):.2f}."
+    )
+    return told(means, markdown(["the log", "`origin`", "τ"], rows), how=how)
 
 
 # ------------------------------------------------------------------------------------------------ tasks
@@ -396,9 +503,28 @@ def _readme_page() -> str:
     return f"```text\n{clicked_page('ecommerce-v1', 'ansi').strip()}\n```"
 
 
+READ = {  # the README's rows: policy -> what it does
+    "random": "draws its slates at random",
+    "popularity": "shows what was clicked most",
+    "static": "ranks by fixed weights of what agents observe, the best that were found",
+    "greedy": "oracle: the page with the highest expected reward now",
+    "planner": "oracle: also invests in the visitor's satisfaction",
+}
+
+
 def _readme_scores() -> str:
+    """Five policies over all tasks, after what their scores say."""
     report = stored("evaluation")
-    return f"{_leaderboard_note(report)}\n\n{_leaderboard(report)}"
+    tasks, over = report["tasks"], report["aggregate"]["teams"]
+    rows = []
+    for team, what in READ.items():
+        if team in over:
+            score = {name: task["teams"][team]["score"] for name, task in tasks.items()}
+            ends = [f"{score[name]:.0f} (`{name}`)" for name in (min(score, key=score.get), max(score, key=score.get))]
+            rows.append([f"`{team}`", what, bracketed(over[team]["iqm"], 0), *ends])
+    table = markdown(["policy", "what it does", "score over the tasks", "lowest", "highest"], rows)
+    note = f"{_runs(report)} on each task; the score over the tasks is their interquartile mean [95 % bootstrap]."
+    return f"{_leaders(report)} {_above_static()}".strip() + f"\n\n{table}\n\n{note}"
 
 
 if __name__ == "__main__":

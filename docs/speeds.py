@@ -1,11 +1,12 @@
-"""What the documentation says of speed: what a step takes, is made of and is bounded by, and what libraries add."""
+"""What the documentation says about speed: how long a step takes, its parts and its lower bound, and what libraries
+add."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from measured import NotMeasured, stored, whence, whence_rows
+from measured import NotMeasured, stored, told, whence, whence_rows
 
 from recsys_env.evaluation.tables import markdown
 
@@ -13,7 +14,7 @@ SHOWN = 6  # kernels of a profile
 
 
 def parts() -> dict[str, Callable[[], str]]:
-    """Name -> what makes the section of that name."""
+    """Name of a section -> function that returns it."""
     return {"speed": speed, "stages": stages, "profile": profile, "growth": growth, "trainers": trainers}
 
 
@@ -43,19 +44,18 @@ def speed() -> str:
         if starts
         else ""
     )
-    return "\n\n".join(
-        [
-            f"{whence_rows(tasks, 'speed.json')} One core, windows of {result['settings']['window_s'] * 1000:g} ms "
-            f"that take turns, medians of {result['settings']['rounds']}; compile time apart.{begins}",
-            f"{met} of {len(aims)} aims are met:",
-            markdown(["", "aim", "measured", "met"], aims),
-            "Millions of ticks per second through `vector_env.step` by copies; the rate of 1,024 copies as a share of "
-            "Gymnasium's `CartPoleVectorEnv` with as many (median [quartiles]); ticks with a visitor; bytes of state:",
-            markdown(["task, actions", *copies, "÷ CartPole", "pages", "bytes per copy"], rates),
-            "One environment through PettingZoo, against `CartPole-v1` through `gymnasium.make`; and how many times as "
-            "fast two threads are as one, by copies:",
-            _interfaces(tasks),
-        ]
+    return told(
+        f"{met} of {len(aims)} aims for speed are met.{begins}",
+        markdown(["", "aim", "measured", "met"], aims),
+        "The next table shows millions of ticks per second through `vector_env.step`, by the number of copies; the "
+        "rate of 1,024 copies as a share of Gymnasium's `CartPoleVectorEnv` with as many (median [quartiles]); the "
+        "share of ticks with a visitor; and the bytes of state:",
+        markdown(["task, actions", *copies, "÷ CartPole", "pages", "bytes per copy"], rates),
+        "One environment through PettingZoo, against `CartPole-v1` through `gymnasium.make`; and how many times as "
+        "fast two threads are as one, by copies:",
+        _interfaces(tasks),
+        how=f"One core, windows of {result['settings']['window_s'] * 1000:g} ms that take turns, medians of "
+        f"{result['settings']['rounds']}; without compile time. {whence_rows(tasks, 'speed.json')}",
     )
 
 
@@ -79,7 +79,7 @@ def _interfaces(tasks: Mapping[str, Any]) -> str:
 
 
 def stages() -> str:
-    """What a tick is made of, and its lower bound."""
+    """The time of each stage of a tick, and the tick's lower bound."""
     result = stored("speed")
     apart = {label: row["apart"] for label, row in result["tasks"].items() if "apart" in row}
     names = list(next(iter(apart.values()))["stages_ns"])
@@ -95,17 +95,18 @@ def stages() -> str:
     ]
     unit = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in result["primitives_ns"].items())
     copies, source = next(iter(apart.values()))["copies"], whence_rows(result["tasks"], "speed.json")
-    return "\n\n".join(
-        [
-            f"Nanoseconds per tick of one of {copies:,} copies; the bound is what its primitives take in passes of "
-            f"their own (ns: {unit}), counted by `benchmarks.speed.stages.operations`. {source}",
-            markdown(["task, actions", "tick", *names, "bound", "tick ÷ bound"], rows),
-        ]
+    over = [row["over_bound"] for row in apart.values()]
+    return told(
+        f"A tick takes {min(over):.1f} to {max(over):.1f} times its lower bound.",
+        markdown(["task, actions", "tick", *names, "bound", "tick ÷ bound"], rows),
+        how=f"Nanoseconds per tick of one of {copies:,} copies. The bound is the time that the same primitive "
+        f"operations take in passes of their own (ns: {unit}), counted by `benchmarks.speed.stages.operations`. "
+        f"{source}",
     )
 
 
 def profile() -> str:
-    """Which kernels a tick's time goes to."""
+    """The share of each kernel in the time of a tick."""
     result = stored("profile")
     rows = [
         [
@@ -116,17 +117,22 @@ def profile() -> str:
         ]
         for label, row in result["games"].items()
     ]
-    return "\n\n".join(
-        [
-            f"Samples of the processor in the step of {result['settings']['copies']:,} copies, by the kernel that is "
-            f"inlined there. {whence(result, 'profile.json')}",
-            markdown(["task, actions", "kernels of 1 % or more", "smaller ones", "no line", "the largest"], rows),
-        ]
+    share, largest = max(
+        (share, name)
+        for row in result["games"].values()
+        for name, share in row["shares"].items()
+        if name not in ("others", "no kernel")
+    )
+    return told(
+        f"No kernel takes more than {share:.0%} of a tick (`{largest}`).",
+        markdown(["task, actions", "kernels of 1 % or more", "smaller ones", "no line", "the largest"], rows),
+        how=f"Samples of the processor in the step of {result['settings']['copies']:,} copies, by the kernel that is "
+        f"inlined there. {whence(result, 'profile.json')}",
     )
 
 
 def growth() -> str:
-    """What sizes do to a tick."""
+    """The time of a tick by the sizes of the world."""
     result = stored("speed")
     if not result["growth_ns"]:
         raise NotMeasured("speed")
@@ -134,14 +140,13 @@ def growth() -> str:
         [name, ", ".join(f"{int(size):,}: {times[1]:,.0f}" for size, times in sizes.items())]
         for name, sizes in result["growth_ns"].items()
     ]
-    larger = ", ".join(f"{_spread(times, '{:.2f}')} times with `{name}`" for name, times in result["million"].items())
-    return "\n\n".join(
-        [
-            "Nanoseconds of a tick of one copy of `ecommerce-v1` by one size, all others as they are, other actions in "
-            f"every tick. {whence(result, 'speed.json')}",
-            markdown(["", "size: ns"], rows),
-            f"Among a million users and a million items a tick takes, of what it takes among 8 and 200, {larger}.",
-        ]
+    larger = " and ".join(f"{_spread(times, '{:.2f}')} (`{name}`)" for name, times in result["million"].items())
+    return told(
+        f"A tick with a million users and a million items takes {larger} times as long as one with 8 users and 200 "
+        "items.",
+        markdown(["", "size: ns"], rows),
+        how="Nanoseconds of a tick of one copy of `ecommerce-v1` by one size, all others unchanged, with other actions "
+        f"in every tick. {whence(result, 'speed.json')}",
     )
 
 
@@ -165,12 +170,15 @@ def trainers() -> str:
         [name, f"{row['copies']:,}", f"{row['agent_steps_per_second']:,.0f}", f"{row['environment_share']:.1%}"]
         for name, row in result["training"].items()
     ]
-    return "\n\n".join(
-        [
-            f"`{result['settings']['task']}`, one thread. {whence_rows(result['stepping'], 'trainers.json')}",
-            "Stepping alone; on top of the bare batch: median (lowest to highest) of nine pairs of windows.",
-            markdown(["interface", "copies", "agent-steps/s", "on top of the bare batch"], stepping),
-            "With PPO training (64 ticks per rollout, 4 epochs of 8 minibatches, two hidden layers of 64):",
-            markdown(["interface", "copies", "agent-steps/s", "time inside the environment"], learning),
-        ]
+    added = {name: row["over_bare"][1] for name, row in result["stepping"].items() if row["over_bare"]}
+    most = max(added, key=lambda name: added[name])
+    inside = [row["environment_share"] for row in result["training"].values()]
+    return told(
+        f"The costliest interface, {most}, adds {added[most]:.0%} to the time of the bare batch; in training the "
+        f"environment takes {min(inside):.0%} to {max(inside):.0%} of the time.",
+        "Stepping alone; on top of the bare batch: median (lowest to highest) of nine pairs of windows.",
+        markdown(["interface", "copies", "agent-steps/s", "on top of the bare batch"], stepping),
+        "With PPO training (64 ticks per rollout, 4 epochs of 8 minibatches, two hidden layers of 64):",
+        markdown(["interface", "copies", "agent-steps/s", "time inside the environment"], learning),
+        how=f"`{result['settings']['task']}`, one thread. {whence_rows(result['stepping'], 'trainers.json')}",
     )

@@ -160,8 +160,8 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
     "docs/language.md": [lambda: f"at most {prompts.MOST_OPTIONS} items"],
     "docs/evaluation.md": [
         lambda: f"({Command().episodes} by default)",
-        lambda: "seeds {} to {} that".format(*ends(CATALOGUES["train"])),
-        lambda: "seeds {} to {}, that".format(*ends(CATALOGUES["unseen"])),
+        lambda: "seeds {} to {}, on which [learners]".format(*ends(CATALOGUES["train"])),
+        lambda: "seeds {} to {}, on which nothing".format(*ends(CATALOGUES["unseen"])),
     ],
     "docs/large_models.md": [
         lambda: "worlds {} to {} at once".format(*ends(CATALOGUES["train"])),
@@ -214,7 +214,7 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
         "about 3 minutes": MACHINE,
         "about 11 minutes on 2 cores": MACHINE,
     },
-    "docs/challenge.md": {"more steps (10 million)": TRIED},
+    "docs/challenge.md": {"More steps (10 million)": TRIED},
     "docs/data.md": {
         "more than 10,000 letters": LIMIT,
         "at most 32 factors": "the largest size of the ALS variants that were compared",
